@@ -1,0 +1,1 @@
+"""Replicates large, changing data and moves only the chunks that the receiver lacks."""

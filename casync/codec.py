@@ -1,0 +1,144 @@
+"""Payloads: how an object's plain bytes are packed for the store and the wire.
+
+`Packed` is what lies in a segment or travels in a frame: nobody has proved yet that its payload
+holds the bytes that its id names. `Verified` is a `Packed` for which that has been proved; only
+that may be stored. Must not know where payloads come from or go to.
+
+A frame's own size field is checked before a byte is decoded, because python-zstandard ignores
+`max_output_size` whenever the frame carries a size.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import NamedTuple
+
+import zstandard
+from blake3 import blake3
+
+from casync.errors import DamagedObjectError, MalformedError
+from casync.ids import Buffer, Kind, ObjectId, object_id
+
+__all__ = [
+    "CHECK_BYTES",
+    "DEFAULT_LEVEL",
+    "Codec",
+    "Packed",
+    "Packer",
+    "Unpacker",
+    "Verified",
+    "check_bytes",
+]
+
+CHECK_BYTES = 8
+DEFAULT_LEVEL = 1
+"""zstd level of stored payloads: the fastest that still halves typical images."""
+
+_MAX_WINDOW = 8 * 1024 * 1024
+"""Bytes of decoder window, which bounds the memory that a frame can claim."""
+
+
+class Codec(IntEnum):
+    """How a payload is encoded."""
+
+    RAW = 0
+    ZSTD = 1
+
+
+class Packed(NamedTuple):
+    """An object as it is stored and sent.
+
+    Attributes:
+        kind: What the object is.
+        id: The id under which it was asked for or found.
+        codec: How `payload` is encoded.
+        length: Plain bytes.
+        payload: The encoded bytes.
+    """
+
+    kind: Kind
+    id: ObjectId
+    codec: Codec
+    length: int
+    payload: bytes
+
+
+class Verified(Packed):
+    """A `Packed` whose payload is proved to hold the bytes that `id` names."""
+
+    __slots__ = ()
+
+
+def check_bytes(payload: Buffer) -> bytes:
+    """The truncated BLAKE3 that finds bit rot in a stored payload."""
+    return blake3(payload).digest(length=CHECK_BYTES)
+
+
+class Packer:
+    """Encodes plain bytes. Not shared between threads: zstd contexts are not."""
+
+    def __init__(self, level: int = DEFAULT_LEVEL) -> None:
+        self._zstd = zstandard.ZstdCompressor(level=level, write_content_size=True)
+
+    def pack(self, kind: Kind, ident: ObjectId, plain: Buffer) -> Verified:
+        """Packs `plain`, whose id the caller has just computed from these very bytes."""
+        encoded = self._zstd.compress(plain)
+        if len(encoded) < len(plain):
+            return Verified(kind, ident, Codec.ZSTD, len(plain), encoded)
+        return Verified(kind, ident, Codec.RAW, len(plain), bytes(plain))
+
+    def pack_new(self, kind: Kind, plain: Buffer) -> Verified:
+        """Names and packs `plain`."""
+        return self.pack(kind, object_id(kind, plain), plain)
+
+
+class Unpacker:
+    """Decodes and proves payloads. Not shared between threads."""
+
+    def __init__(self) -> None:
+        self._zstd = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW)
+
+    def decode(self, packed: Packed) -> bytes:
+        """The plain bytes, of exactly `packed.length`, not yet compared with the id.
+
+        Raises:
+            MalformedError: The payload is not one frame of that length.
+        """
+        payload = packed.payload
+        if packed.codec is Codec.RAW:
+            if len(payload) != packed.length:
+                raise MalformedError(
+                    f"raw payload of {len(payload)} bytes where {packed.length} were announced"
+                )
+            return payload
+        try:
+            if zstandard.frame_content_size(payload) != packed.length:
+                raise MalformedError("zstd frame whose size is not the one announced")
+            return self._zstd.decompress(
+                payload, max_output_size=packed.length, allow_extra_data=False
+            )
+        except zstandard.ZstdError as error:
+            raise MalformedError(f"broken zstd frame: {error}") from error
+
+    def unpack(self, packed: Packed) -> bytes:
+        """The plain bytes, proved to be those that `packed.id` names.
+
+        Raises:
+            MalformedError: The payload does not decode.
+            DamagedObjectError: It decodes to other bytes.
+        """
+        plain = self.decode(packed)
+        if object_id(packed.kind, plain) != packed.id:
+            raise DamagedObjectError(
+                f"{packed.kind.name.lower()} {packed.id.hex()} holds other bytes"
+            )
+        return plain
+
+    def verify(self, packed: Packed) -> tuple[Verified, bytes]:
+        """Proves `packed` and returns it as `Verified`, with its plain bytes.
+
+        Raises:
+            MalformedError, DamagedObjectError: As `unpack`.
+        """
+        plain = self.unpack(packed)
+        return Verified(*packed), plain

@@ -1,0 +1,1 @@
+"""Local files: what is read, what is written, and what may hold wanted bytes."""

@@ -1,0 +1,70 @@
+"""Every bound on size and count, with its unit and its reason."""
+
+from __future__ import annotations
+
+KIB = 1024
+MIB = 1024 * KIB
+GIB = 1024 * MIB
+TIB = 1024 * GIB
+
+# -- Objects (docs/FORMAT.md) --------------------------------------------------------------------
+
+MAX_LENGTH = 2**63 - 1
+"""Bytes of content: what a signed 64-bit file offset can address."""
+
+MIN_CHUNK_SIZE = 64
+"""Bytes. Smallest minimum that FastCDC accepts."""
+
+MAX_CHUNK_SIZE = 16 * MIB
+"""Bytes. One chunk is held in memory whole by every party, several at a time."""
+
+MIN_AVERAGE = 256
+"""Bytes. Smallest average that FastCDC accepts."""
+
+MAX_AVERAGE = 4 * MIB
+"""Bytes. The default maximum is four times the average."""
+
+NODE_MIN_RECORDS = 16
+NODE_MAX_RECORDS = 512
+"""Records in a node: about 128 on average, 20 488 bytes at most."""
+
+MAX_LEVEL = 8
+"""Levels of nodes: 16**8 minimal chunks of 64 bytes are beyond any disk."""
+
+MAX_MANIFEST_BYTES = 4 * KIB
+"""Bytes of an encoded manifest. A manifest is a root, never a list."""
+
+MAX_NODE_BYTES = 8 + 40 * NODE_MAX_RECORDS
+
+# -- Names ----------------------------------------------------------------------------------------
+
+MAX_NAME_COMPONENT = 255
+"""Bytes of one component: what file systems allow."""
+
+MAX_NAME_BYTES = 1024
+"""Bytes of a whole name."""
+
+MIN_PREFIX_DIGITS = 8
+"""Hex digits of a hash prefix. 32 bits can be ground out, so prefixes resolve locally only."""
+
+# -- Store ----------------------------------------------------------------------------------------
+
+SEGMENT_BYTES = 256 * 4096 - 16
+"""Bytes of a segment: 256 LMDB pages less the header of an overflow page."""
+
+COMMIT_BYTES = 32 * MIB
+"""Bytes of payload in one commit. Dirty pages are memory, fewer commits are speed."""
+
+MAP_BYTES = 4 * TIB
+"""Address space reserved for a store; halved until the open succeeds."""
+
+# -- Wire (docs/PROTOCOL.md) ----------------------------------------------------------------------
+
+MAX_BATCH_IDS = 1024
+"""Ids in one request."""
+
+MAX_BATCH_BYTES = 64 * MIB
+"""Plain bytes that one request may ask for."""
+
+PAGE_ITEMS = 1000
+"""Items in one page of a listing."""

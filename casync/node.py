@@ -1,0 +1,254 @@
+"""Nodes: lists of (id, length) records that make content of any size out of chunks.
+
+A node of level 1 lists chunks, one of level n lists nodes of level n - 1. Lists are cut by their
+own content, so that two versions of a file share most of their nodes (docs/FORMAT.md section 4).
+Everything here works on runs, because a sparse disk repeats one record millions of times. Must not
+know where nodes are kept: the reader asks its caller for them.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator
+from typing import Final, NamedTuple
+
+import msgspec
+
+from casync.errors import MalformedError, UnsupportedError, UsageError
+from casync.ids import EMPTY_ID, Buffer, NodeId, node_id
+from casync.limits import (
+    MAX_LENGTH,
+    MAX_LEVEL,
+    NODE_MAX_RECORDS,
+    NODE_MIN_RECORDS,
+)
+
+__all__ = ["EMPTY", "Content", "Node", "NodeBuilder", "Record", "Run", "decode_node", "runs"]
+
+_MAGIC: Final = b"CASN"
+_VERSION: Final = 1
+_HEADER: Final = struct.Struct("<4sBBH")
+_RECORD: Final = struct.Struct("<32sQ")
+_CLOSING_MASK: Final = 0x7F  # one record in 128 closes a node
+
+
+class Content(msgspec.Struct, frozen=True, array_like=True):
+    """Names the bytes of one file: level 0 is one chunk, level n a node of that level."""
+
+    level: int
+    id: bytes
+    length: int
+
+
+EMPTY: Final = Content(0, EMPTY_ID, 0)
+
+
+class Record(NamedTuple):
+    """One line of a node: a chunk's or a lower node's id, and the plain bytes that it covers."""
+
+    id: bytes
+    length: int
+
+
+class Run(NamedTuple):
+    """`count` equal records one after the other."""
+
+    id: bytes
+    length: int
+    times: int
+
+
+class Node(NamedTuple):
+    """A decoded node."""
+
+    level: int
+    records: list[Record]
+
+    @property
+    def length(self) -> int:
+        """Plain bytes below this node."""
+        return sum(record.length for record in self.records)
+
+
+def _closes(ident: bytes) -> bool:
+    return ident[-1] & _CLOSING_MASK == 0
+
+
+def _encode(level: int, records: list[Record]) -> bytes:
+    header = _HEADER.pack(_MAGIC, _VERSION, level, len(records))
+    return header + b"".join([_RECORD.pack(*record) for record in records])
+
+
+def decode_node(data: Buffer, level: int, length: int) -> Node:
+    """Reads a node that must have `level` and cover `length` plain bytes.
+
+    Raises:
+        UnsupportedError: A later version.
+        MalformedError: Anything else that is not such a node, byte for byte.
+    """
+    size = len(data)
+    if size < _HEADER.size:
+        raise MalformedError("node shorter than its header")
+    magic, version, its_level, count = _HEADER.unpack_from(data)
+    if magic != _MAGIC:
+        raise MalformedError("node with a wrong magic")
+    if version != _VERSION:
+        raise UnsupportedError(f"node version {version} is newer than this program")
+    if its_level != level or not 1 <= level <= MAX_LEVEL:
+        raise MalformedError(f"node of level {its_level} where level {level} was expected")
+    if not 1 <= count <= NODE_MAX_RECORDS or size != _HEADER.size + count * _RECORD.size:
+        raise MalformedError(f"node that claims {count} records in {size} bytes")
+    records = [Record(*r) for r in _RECORD.iter_unpack(memoryview(data)[_HEADER.size :])]
+    if any(record.length == 0 for record in records):
+        raise MalformedError("node with an empty record")
+    if any(_closes(record.id) for record in records[NODE_MIN_RECORDS - 1 : -1]):
+        raise MalformedError("node that goes on after a closing record")
+    node = Node(level, records)
+    if node.length != length or length > MAX_LENGTH:
+        raise MalformedError(f"node of {node.length} bytes where {length} were expected")
+    return node
+
+
+class _Level:
+    """The open node of one level, and whether nodes were closed before it."""
+
+    __slots__ = ("closed", "records")
+
+    def __init__(self) -> None:
+        self.records: list[Record] = []
+        self.closed = False
+
+
+class NodeBuilder:
+    """Turns a stream of runs of chunks into nodes, the root last.
+
+    Args:
+        emit: Takes every finished node as (id, encoded bytes), lower ones first. A node that
+            repeats within one run is emitted once.
+    """
+
+    def __init__(self, emit: Callable[[NodeId, bytes], None]) -> None:
+        self._emit = emit
+        self._levels: list[_Level] = []
+
+    def add(self, run: Run) -> None:
+        """Appends `run.times` chunks of `run.length` bytes each."""
+        self._add(1, run)
+
+    def finish(self) -> Content:
+        """Closes all open nodes and returns the content that the runs make up."""
+        level = 0
+        while level < len(self._levels):
+            level += 1
+            open_node = self._levels[level - 1]
+            if not open_node.closed and len(open_node.records) == 1:
+                # The only record of its level is itself the root.
+                return Content(level - 1, *open_node.records[0])
+            if open_node.records:
+                run = self._close(level, open_node.records)
+                if not open_node.closed:
+                    return Content(level, run.id, run.length)
+                open_node.records = []
+                self._add(level + 1, run)
+        return EMPTY
+
+    def _close(self, level: int, records: list[Record]) -> Run:
+        data = _encode(level, records)
+        ident = node_id(data)
+        self._emit(ident, data)
+        return Run(ident, sum(record.length for record in records), 1)
+
+    def _add(self, level: int, run: Run) -> None:
+        if level > len(self._levels):
+            if level > MAX_LEVEL:
+                raise UsageError("content with too many chunks; choose larger ones")
+            self._levels.append(_Level())
+        here = self._levels[level - 1]
+        # How many records make a node when they are all equal to this one.
+        full = NODE_MIN_RECORDS if _closes(run.id) else NODE_MAX_RECORDS
+        record = Record(run.id, run.length)
+        left = run.times
+        while left:
+            if not here.records and left >= full:
+                closed = self._close(level, [record] * full)
+                here.closed = True
+                self._add(level + 1, closed._replace(times=left // full))
+                left %= full
+                continue
+            count = len(here.records)
+            room = max(full - count, 1) if _closes(run.id) else full - count
+            take = min(left, room)
+            here.records.extend([record] * take)
+            left -= take
+            if take == room:
+                closed = self._close(level, here.records)
+                here.records = []
+                here.closed = True
+                self._add(level + 1, closed)
+
+
+Fetch = Callable[[NodeId, int, int], Node]
+"""Finds a node by its id, level and length."""
+
+
+def runs(content: Content, fetch: Fetch, start: int = 0) -> Iterator[tuple[int, Run]]:
+    """Walks the chunks of `content` in order, as (offset of the run, run of equal chunks).
+
+    The first run is the one that covers byte `start`, cut down to the chunks from there on. A node
+    that holds one repeated record is walked once however often it repeats, so the walk of a
+    10 TB hole takes a handful of steps.
+
+    Raises:
+        What `fetch` raises.
+    """
+    if content.length == 0 or start >= content.length:
+        return
+    root = Run(content.id, content.length, 1)
+    yield from _walk(content.level, 0, root, fetch, start)
+
+
+def _walk(level: int, offset: int, run: Run, fetch: Fetch, start: int) -> Iterator[tuple[int, Run]]:
+    skipped = max(start - offset, 0) // run.length
+    offset += skipped * run.length
+    run = run._replace(times=run.times - skipped)
+    if level == 0:
+        yield offset, run
+        return
+    uniform = _uniform(level, run, fetch)
+    if uniform is not None:
+        skipped = max(start - offset, 0) // uniform.length
+        yield offset + skipped * uniform.length, uniform._replace(times=uniform.times - skipped)
+        return
+    records = fetch(NodeId(run.id), level, run.length).records
+    for _ in range(run.times):
+        for record_run in _group(records):
+            end = offset + record_run.length * record_run.times
+            if end > start:
+                yield from _walk(level - 1, offset, record_run, fetch, start)
+            offset = end
+
+
+def _uniform(level: int, run: Run, fetch: Fetch) -> Run | None:
+    """The one run of chunks that `run` stands for, if all of them are equal."""
+    count = run.times
+    ident, length = run.id, run.length
+    while level:
+        records = fetch(NodeId(ident), level, length).records
+        if any(record != records[0] for record in records):
+            return None
+        count *= len(records)
+        ident, length = records[0]
+        level -= 1
+    return Run(ident, length, count)
+
+
+def _group(records: list[Record]) -> Iterator[Run]:
+    """Equal neighbours as runs."""
+    current, count = records[0], 0
+    for record in records:
+        if record == current:
+            count += 1
+        else:
+            yield Run(*current, count)
+            current, count = record, 1
+    yield Run(*current, count)

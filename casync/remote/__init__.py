@@ -1,0 +1,1 @@
+"""Other machines: the ports of a store over HTTP."""

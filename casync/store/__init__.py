@@ -1,0 +1,1 @@
+"""Where objects live: the ports, and the stores that implement them."""
