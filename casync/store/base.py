@@ -187,6 +187,10 @@ class ObjectStore(ManifestSource, Protocol):
         """
         ...
 
+    def objects(self, kind: Kind) -> Iterator[ObjectId]:
+        """The ids of all objects of `kind`, in order: what a store verifies itself by."""
+        ...
+
     def remembered(self) -> Iterator[RememberedFile]:
         """All remembered files, the newest first."""
         ...

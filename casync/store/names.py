@@ -1,0 +1,78 @@
+"""What names and refs mean in a store, for every store that keeps them.
+
+Must not know how rows are kept: a store shows itself as a `RefIndex`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from casync.errors import NoNameError, UsageError
+from casync.ids import ID_BYTES, ManifestId
+from casync.name import Name, NameRecord, Ref
+from casync.store.base import ManifestRow, ManifestState
+
+__all__ = ["RefIndex", "next_version", "resolve"]
+
+
+class RefIndex(Protocol):
+    """The look-ups that a ref needs."""
+
+    def manifest(self, ident: ManifestId) -> ManifestRow | None:
+        """What is known of one manifest, full or outline."""
+        ...
+
+    def full_from(self, first: ManifestId) -> Iterator[ManifestRow]:
+        """The full manifests whose ids are `first` or above, ordered by id."""
+        ...
+
+    def version(self, name: Name, number: int) -> NameRecord | None:
+        """One version of a name; number 0 is the newest."""
+        ...
+
+
+def resolve(ref: Ref, index: RefIndex) -> ManifestId:
+    """The full manifest that `ref` points to; what is inside it (`ref.path`) does not matter.
+
+    Raises:
+        NoNameError: None.
+        UsageError: A prefix that fits several.
+    """
+    if ref.manifest is not None:
+        row = index.manifest(ref.manifest)
+        if row is None or row.state is not ManifestState.FULL:
+            raise NoNameError(f"no manifest {ref.manifest.hex()} here")
+        return ref.manifest
+    if ref.prefix is not None:
+        return _by_prefix(ref.prefix, index)
+    if ref.name is None:
+        raise UsageError("a ref without hash, prefix or name")
+    record = index.version(ref.name, ref.version)
+    if record is None:
+        label = ref.name if not ref.version else f"{ref.name}@{ref.version}"
+        raise NoNameError(f"no name {label} here", next_step="`casync ls` lists the names.")
+    return ManifestId(record.manifest)
+
+
+def _by_prefix(prefix: str, index: RefIndex) -> ManifestId:
+    first = ManifestId(bytes.fromhex(prefix.ljust(2 * ID_BYTES, "0")))
+    found: list[ManifestId] = []
+    for row in index.full_from(first):
+        if not row.id.hex().startswith(prefix) or len(found) == 2:
+            break
+        found.append(row.id)
+    if not found:
+        raise NoNameError(f"no manifest here begins with {prefix}")
+    if len(found) > 1:
+        raise UsageError(f"several manifests begin with {prefix}", next_step="Type more digits.")
+    return found[0]
+
+
+def next_version(
+    newest: NameRecord | None, name: Name, manifest: ManifestId, now: int
+) -> NameRecord:
+    """The record that moves `name` on to `manifest`, or `newest` when it points there already."""
+    if newest is not None and newest.manifest == manifest:
+        return newest
+    return NameRecord(name, newest.version + 1 if newest else 1, manifest, now)
