@@ -1,0 +1,165 @@
+"""The outline of a manifest: the manifest and all its nodes, fetched level by level.
+
+Every node is proved by its id, its level and its length before it is used or kept. Each distinct
+node is fetched and walked once, so neither a hole nor a hostile graph makes this grow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import Final
+
+from casync.chunker import ChunkerParams
+from casync.codec import Packed, Unpacker, Verified
+from casync.errors import CasyncError, IntegrityError, NoObjectError
+from casync.ids import ChunkId, Kind, ManifestId, NodeId, zero_chunk_id
+from casync.limits import COMMIT_BYTES, MAX_BATCH_IDS
+from casync.manifest import Manifest, decode_manifest
+from casync.node import Content, Node, decode_node
+from casync.store.base import Absence, Batch, ObjectSource, ObjectStore
+
+__all__ = ["Outline", "load_outline"]
+
+_CACHED_NODES: Final = 256
+"""Decoded nodes kept: 512 records each at most, some 10 MiB."""
+
+
+class Outline:
+    """A manifest whose nodes are all in `store`.
+
+    Args:
+        ident: The manifest's id.
+        manifest: The manifest.
+        store: Where its nodes are.
+    """
+
+    def __init__(self, ident: ManifestId, manifest: Manifest, store: ObjectSource) -> None:
+        self.id = ident
+        self.manifest = manifest
+        self._store = store
+        self._unpacker = Unpacker()
+        self.node = lru_cache(maxsize=_CACHED_NODES)(self._node)
+
+    @property
+    def content(self) -> Content:
+        """What the manifest names."""
+        return self.manifest.content
+
+    @property
+    def params(self) -> ChunkerParams:
+        """How the content was cut."""
+        return self.manifest.params
+
+    def _node(self, ident: NodeId, level: int, length: int) -> Node:
+        """Reads a node of the outline. Used by one thread.
+
+        Raises:
+            NoObjectError, IntegrityError: It is not here, or damaged.
+        """
+        for answer in self._store.get(Kind.NODE, [ident]):
+            if isinstance(answer, Packed):
+                return decode_node(self._unpacker.unpack(answer), level, length)
+            if answer is Absence.DAMAGED:
+                raise IntegrityError(f"node {ident.hex()} is damaged in the local store")
+        raise NoObjectError(f"node {ident.hex()} is missing from the local store")
+
+    def solid_bytes(self) -> int:
+        """Bytes of the content that are not whole chunks of zeros: what a disk must have."""
+        zero = zero_chunk_id(self.params.max_size)
+        known: dict[bytes, int] = {}
+
+        def solid(level: int, ident: bytes, length: int) -> int:
+            if level == 0:
+                return 0 if ident == zero and length == self.params.max_size else length
+            if ident not in known:
+                records = self.node(NodeId(ident), level, length).records
+                known[ident] = sum(solid(level - 1, *record) for record in records)
+            return known[ident]
+
+        content = self.content
+        return solid(content.level, content.id, content.length) if content.length else 0
+
+
+def load_outline(ident: ManifestId, store: ObjectStore, servers: Sequence[ObjectSource]) -> Outline:
+    """Makes sure that the manifest and all its nodes are in `store`.
+
+    Args:
+        ident: The manifest.
+        store: Is asked first, and takes what the servers gave.
+        servers: Are asked in order for what is still missing.
+
+    Raises:
+        NoObjectError: Nobody has an object.
+        IntegrityError: Everybody who has it sends something else.
+        RemoteError: Servers could not be asked.
+    """
+    fetcher = _Fetcher(store, servers)
+    data = fetcher.plain(Kind.MANIFEST, [ident])[ident]
+    manifest = decode_manifest(data)
+    content = manifest.content
+    wanted = {NodeId(content.id): content.length} if content.level and content.length else {}
+    for level in range(content.level, 0, -1):
+        below: dict[NodeId, int] = {}
+        queue = list(wanted)
+        for start in range(0, len(queue), MAX_BATCH_IDS):
+            part = queue[start : start + MAX_BATCH_IDS]
+            for node_id, plain in fetcher.plain(Kind.NODE, part).items():
+                node = decode_node(plain, level, wanted[NodeId(node_id)])
+                if level > 1:
+                    below.update((NodeId(r.id), r.length) for r in node.records)
+        wanted = below
+    fetcher.flush()
+    return Outline(ident, manifest, store)
+
+
+class _Fetcher:
+    """Gets proved plain bytes from the store or the servers, and keeps what servers sent."""
+
+    def __init__(self, store: ObjectStore, servers: Sequence[ObjectSource]) -> None:
+        self._store = store
+        self._servers = servers
+        self._unpacker = Unpacker()
+        self._new: list[Verified] = []
+        self._new_bytes = 0
+
+    def plain(self, kind: Kind, ids: Iterable[ManifestId | NodeId]) -> dict[bytes, bytes]:
+        """The plain bytes of each object of one kind."""
+        rest: list[ChunkId | NodeId | ManifestId] = list(ids)
+        found: dict[bytes, bytes] = {}
+        failure: CasyncError | None = None
+        for source in (self._store, *self._servers):
+            if not rest:
+                break
+            try:
+                for ident, answer in zip(rest, source.get(kind, rest), strict=False):
+                    if not isinstance(answer, Packed):
+                        continue
+                    try:
+                        verified, found[ident] = self._unpacker.verify(answer)
+                    except IntegrityError as error:
+                        failure = error
+                        continue
+                    if source is not self._store:
+                        self._keep(verified)
+            except CasyncError as error:
+                failure = error
+            rest = [ident for ident in rest if ident not in found]
+        if rest:
+            label = f"{kind.name.lower()} {rest[0].hex()}"
+            if failure is not None:
+                raise failure
+            raise NoObjectError(f"{label} is nowhere to be had")
+        return found
+
+    def _keep(self, verified: Verified) -> None:
+        self._new.append(verified)
+        self._new_bytes += len(verified.payload)
+        if self._new_bytes >= COMMIT_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Commits what was kept so far."""
+        if self._new:
+            self._store.commit(Batch(objects=self._new))
+            self._new, self._new_bytes = [], 0
