@@ -98,7 +98,12 @@ def _library() -> Callable[..., Iterator[Any]]:
             "the fastcdc package has no compiled part for this Python",
             next_step="Install a C compiler and reinstall fastcdc, or use Python 3.11 or 3.12.",
         )
-    cut = importlib.import_module("fastcdc.fastcdc_cy").fastcdc_cy
+    try:
+        cut = importlib.import_module("fastcdc.fastcdc_cy").fastcdc_cy
+    except ImportError as error:
+        raise UnsupportedError(
+            f"the fastcdc package cannot be loaded: {error}", next_step="Reinstall fastcdc."
+        ) from error
     data = blake3(_VECTOR_SEED).digest(length=_VECTOR_BYTES) + bytes(_VECTOR_BYTES)
     digest = blake3()
     for params in (DEFAULT_PARAMS, ChunkerParams(64, 256, 1024), ChunkerParams.from_average(65536)):
@@ -132,7 +137,10 @@ class Cutter:
         return self._take(self._rest + data if self._rest else data, final=False)
 
     def feed_zeros(self, count: int) -> Iterator[Pieces | Zeros]:
-        """Takes `count` zero bytes that nobody has to read."""
+        """Takes `count` zero bytes that nobody has to read.
+
+        Lazy: the zeros are taken when the iterator has come to its end.
+        """
         size = self._params.max_size
         # Joins what is open to the hole, until a cut falls inside it.
         while self._rest and count:
@@ -143,7 +151,8 @@ class Cutter:
                 count += len(self._rest)
                 self._rest = b""
                 break
-        # Equal bytes are always cut at the maximum: see the module's tests.
+        # Zeros are cut at the maximum whatever the sizes, as docs/FORMAT.md section 3.4 proves; it
+        # also names the bytes of which that is not true.
         if count >= size:
             yield Zeros(size, count // size)
             count %= size

@@ -4,8 +4,9 @@
 holds the bytes that its id names. `Verified` is a `Packed` for which that has been proved; only
 that may be stored. Must not know where payloads come from or go to.
 
-A frame's own size field is checked before a byte is decoded, because python-zstandard ignores
-`max_output_size` whenever the frame carries a size.
+Lengths come from strangers: each is compared with the bound of its kind, and with the frame's own
+size field, before a byte is decoded, because python-zstandard ignores `max_output_size` whenever
+the frame carries a size and allocates what the frame claims.
 """
 
 from __future__ import annotations
@@ -16,8 +17,16 @@ from typing import NamedTuple
 import zstandard
 from blake3 import blake3
 
-from casync.errors import DamagedObjectError, MalformedError
+from casync.errors import DamagedObjectError, MalformedError, UsageError
 from casync.ids import Buffer, Kind, ObjectId, object_id
+from casync.limits import (
+    MAX_CHUNK_SIZE,
+    MAX_MANIFEST_BYTES,
+    MAX_NODE_BYTES,
+    MAX_ZSTD_LEVEL,
+    MIN_ZSTD_LEVEL,
+    ZSTD_WINDOW_BYTES,
+)
 
 __all__ = [
     "CHECK_BYTES",
@@ -34,8 +43,11 @@ CHECK_BYTES = 8
 DEFAULT_LEVEL = 1
 """zstd level of stored payloads: the fastest that still halves typical images."""
 
-_MAX_WINDOW = 8 * 1024 * 1024
-"""Bytes of decoder window, which bounds the memory that a frame can claim."""
+_MAX_PLAIN = {
+    Kind.CHUNK: MAX_CHUNK_SIZE,
+    Kind.NODE: MAX_NODE_BYTES,
+    Kind.MANIFEST: MAX_MANIFEST_BYTES,
+}
 
 
 class Codec(IntEnum):
@@ -75,9 +87,18 @@ def check_bytes(payload: Buffer) -> bytes:
 
 
 class Packer:
-    """Encodes plain bytes. Not shared between threads: zstd contexts are not."""
+    """Encodes plain bytes. Not shared between threads: zstd contexts are not.
+
+    Args:
+        level: zstd level, 1 to 22.
+
+    Raises:
+        UsageError: Another level.
+    """
 
     def __init__(self, level: int = DEFAULT_LEVEL) -> None:
+        if not MIN_ZSTD_LEVEL <= level <= MAX_ZSTD_LEVEL:
+            raise UsageError(f"zstd level must be {MIN_ZSTD_LEVEL} to {MAX_ZSTD_LEVEL}")
         self._zstd = zstandard.ZstdCompressor(level=level, write_content_size=True)
 
     def pack(self, kind: Kind, ident: ObjectId, plain: Buffer) -> Verified:
@@ -96,15 +117,18 @@ class Unpacker:
     """Decodes and proves payloads. Not shared between threads."""
 
     def __init__(self) -> None:
-        self._zstd = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW)
+        self._zstd = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW_BYTES)
 
     def decode(self, packed: Packed) -> bytes:
         """The plain bytes, of exactly `packed.length`, not yet compared with the id.
 
         Raises:
-            MalformedError: The payload is not one frame of that length.
+            MalformedError: The payload is not one frame of that length, or no object of its kind
+                has that length.
         """
         payload = packed.payload
+        if not 1 <= packed.length <= _MAX_PLAIN[packed.kind]:
+            raise MalformedError(f"{packed.kind.name.lower()} of {packed.length} bytes")
         if packed.codec is Codec.RAW:
             if len(payload) != packed.length:
                 raise MalformedError(

@@ -26,15 +26,24 @@ MAX_AVERAGE = 4 * MIB
 
 NODE_MIN_RECORDS = 16
 NODE_MAX_RECORDS = 512
-"""Records in a node: about 128 on average, 20 488 bytes at most."""
+"""Records in a node: about 140 on average, 20 488 bytes at most."""
 
 MAX_LEVEL = 8
-"""Levels of nodes: 16**8 minimal chunks of 64 bytes are beyond any disk."""
+"""Levels of nodes. With 140 records a node, 8 levels of the smallest chunks (64 bytes) reach
+`MAX_LENGTH`; content made on purpose of nodes that all close early reaches 256 GiB."""
 
 MAX_MANIFEST_BYTES = 4 * KIB
 """Bytes of an encoded manifest. A manifest is a root, never a list."""
 
 MAX_NODE_BYTES = 8 + 40 * NODE_MAX_RECORDS
+"""Bytes of an encoded node: its header and its records."""
+
+MIN_ZSTD_LEVEL = 1
+MAX_ZSTD_LEVEL = 22
+"""Levels of payloads. Level 0 and negative ones mean other things in each release of zstd."""
+
+ZSTD_WINDOW_BYTES = 8 * MIB
+"""Bytes of window that a decoder grants when it cannot decode a frame in one piece."""
 
 # -- Names ----------------------------------------------------------------------------------------
 

@@ -22,8 +22,10 @@ Name = NewType("Name", str)
 
 _FIRST_RESERVED = frozenset({"job", "download"})
 _RESERVED = frozenset({".", "..", "-"})
-_HEX = re.compile(rf"[0-9a-f]{{{MIN_PREFIX_DIGITS},{2 * ID_BYTES}}}", re.ASCII)
-_VERSION = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
+_HEX = re.compile(rf"[0-9a-f]{{{MIN_PREFIX_DIGITS},{2 * ID_BYTES}}}")
+_LIKE_HEX = re.compile(_HEX.pattern, re.IGNORECASE | re.ASCII)
+_VERSION = re.compile(r"[1-9][0-9]{0,17}")
+_PLAIN = " !$&'()*+,;=~[]{}^|<>?#\"`"  # what a name may hold, besides letters, digits, `_.-`
 
 
 class NameRecord(msgspec.Struct, frozen=True):
@@ -73,7 +75,7 @@ def parse_name(text: str) -> Name:
         UsageError: `text` breaks a rule; the message says which.
     """
     components = text.split("/")
-    if _HEX.fullmatch(text):
+    if _LIKE_HEX.fullmatch(text):
         raise UsageError(f"a name must not look like a hash: {text}")
     if components[0] in _FIRST_RESERVED:
         raise UsageError(f"a name must not begin with {components[0]}/: {text}")
@@ -96,14 +98,22 @@ def parse_name(text: str) -> Name:
 def escape_name(text: str) -> Name:
     """Percent-encodes a label that came from elsewhere into a valid name.
 
+    Percent-decoding gives the label back, so that no two labels fall together; a `%` is encoded as
+    well, so that escaping twice is not escaping once.
+
     Raises:
-        UsageError: Nothing that would be valid is left: an empty or an overlong component.
+        UsageError: No name can stand for it: a component is empty or too long once encoded.
     """
-    parts = [quote(part, safe=" !$&'()*+,;=~[]{}^|<>?#\"`") for part in text.split("/")]
-    escaped = "/".join(p.replace(".", "%2E") if p in (".", "..") else p for p in parts)
-    if _HEX.fullmatch(escaped) or parts[0] in _FIRST_RESERVED or "-" in parts:
-        escaped = f"%{ord(escaped[0]):02X}{escaped[1:]}"
-    return parse_name(escaped)
+    try:
+        # Bytes of file names that are no UTF-8 arrive as lone surrogates.
+        parts = [quote(part, safe=_PLAIN, errors="surrogateescape") for part in text.split("/")]
+    except UnicodeEncodeError as error:
+        raise UsageError(f"a label that is no text: {text!r}") from error
+    reserved = _LIKE_HEX.fullmatch(text) or parts[0] in _FIRST_RESERVED
+    for index, part in enumerate(parts):
+        if part in _RESERVED or (reserved and index == 0):
+            parts[index] = "".join(f"%{ord(character):02X}" for character in part)
+    return parse_name("/".join(parts))
 
 
 def parse_ref(text: str) -> Ref:

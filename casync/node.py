@@ -17,6 +17,7 @@ import msgspec
 from casync.errors import MalformedError, UnsupportedError, UsageError
 from casync.ids import EMPTY_ID, Buffer, NodeId, node_id
 from casync.limits import (
+    MAX_CHUNK_SIZE,
     MAX_LENGTH,
     MAX_LEVEL,
     NODE_MAX_RECORDS,
@@ -92,8 +93,10 @@ def decode_node(data: Buffer, level: int, length: int) -> Node:
     magic, version, its_level, count = _HEADER.unpack_from(data)
     if magic != _MAGIC:
         raise MalformedError("node with a wrong magic")
-    if version != _VERSION:
+    if version > _VERSION:
         raise UnsupportedError(f"node version {version} is newer than this program")
+    if version != _VERSION:
+        raise MalformedError(f"node version {version}")
     if its_level != level or not 1 <= level <= MAX_LEVEL:
         raise MalformedError(f"node of level {its_level} where level {level} was expected")
     if not 1 <= count <= NODE_MAX_RECORDS or size != _HEADER.size + count * _RECORD.size:
@@ -101,6 +104,8 @@ def decode_node(data: Buffer, level: int, length: int) -> Node:
     records = [Record(*r) for r in _RECORD.iter_unpack(memoryview(data)[_HEADER.size :])]
     if any(record.length == 0 for record in records):
         raise MalformedError("node with an empty record")
+    if level == 1 and any(record.length > MAX_CHUNK_SIZE for record in records):
+        raise MalformedError("node that lists a chunk above the maximum")
     if any(_closes(record.id) for record in records[NODE_MIN_RECORDS - 1 : -1]):
         raise MalformedError("node that goes on after a closing record")
     node = Node(level, records)
@@ -214,12 +219,12 @@ def _walk(level: int, offset: int, run: Run, fetch: Fetch, start: int) -> Iterat
     if level == 0:
         yield offset, run
         return
-    uniform = _uniform(level, run, fetch)
+    records = fetch(NodeId(run.id), level, run.length).records
+    uniform = _uniform(level, run.times, records, fetch)
     if uniform is not None:
         skipped = max(start - offset, 0) // uniform.length
         yield offset + skipped * uniform.length, uniform._replace(times=uniform.times - skipped)
         return
-    records = fetch(NodeId(run.id), level, run.length).records
     for _ in range(run.times):
         for record_run in _group(records):
             end = offset + record_run.length * record_run.times
@@ -228,18 +233,17 @@ def _walk(level: int, offset: int, run: Run, fetch: Fetch, start: int) -> Iterat
             offset = end
 
 
-def _uniform(level: int, run: Run, fetch: Fetch) -> Run | None:
-    """The one run of chunks that `run` stands for, if all of them are equal."""
-    count = run.times
-    ident, length = run.id, run.length
-    while level:
-        records = fetch(NodeId(ident), level, length).records
+def _uniform(level: int, times: int, records: list[Record], fetch: Fetch) -> Run | None:
+    """The one run of chunks that `times` nodes of `records` stand for, if all are equal."""
+    while True:
+        ident, length = records[0]
         if any(record != records[0] for record in records):
             return None
-        count *= len(records)
-        ident, length = records[0]
+        times *= len(records)
         level -= 1
-    return Run(ident, length, count)
+        if level == 0:
+            return Run(ident, length, times)
+        records = fetch(NodeId(ident), level, length).records
 
 
 def _group(records: list[Record]) -> Iterator[Run]:
