@@ -1,0 +1,229 @@
+"""The JSON documents of the wire, one type each (docs/PROTOCOL.md shows them).
+
+Both sides use this module: the server encodes, the client decodes. Unknown fields are ignored, so
+that a later server may say more; what a field may hold is checked here, since all of it is
+untrusted. Must not know about HTTP or stores.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal, TypeVar
+
+import msgspec
+
+from casync.chunker import ChunkerParams
+from casync.errors import RemoteProtocolError, UsageError
+from casync.ids import ID_BYTES, ManifestId
+from casync.limits import MAX_LENGTH, MAX_LEVEL, MAX_NAME_BYTES
+from casync.manifest import Manifest
+from casync.name import NameRecord, parse_name
+
+__all__ = [
+    "API_VERSION",
+    "JSON_TYPE",
+    "PROBLEM_TYPE",
+    "ChunkerItem",
+    "ContentItem",
+    "HistoryPage",
+    "Info",
+    "LimitsItem",
+    "ManifestItem",
+    "ManifestPage",
+    "ManifestView",
+    "NameItem",
+    "NamePage",
+    "Problem",
+    "chunker_item",
+    "decode_document",
+    "encode_document",
+    "manifest_view",
+    "name_item",
+    "name_record",
+    "parse_hash",
+]
+
+API_VERSION: Final = 1
+JSON_TYPE: Final = "application/json"
+PROBLEM_TYPE: Final = "application/problem+json"
+
+_LAST_SECOND: Final = 253_402_300_799  # the end of the year 9999, where calendars stop
+_MAX_TEXT: Final = 4096
+
+Hash = Annotated[
+    str, msgspec.Meta(pattern="^[0-9a-f]{64}$", min_length=2 * ID_BYTES, max_length=2 * ID_BYTES)
+]
+Length = Annotated[int, msgspec.Meta(ge=0, le=MAX_LENGTH)]
+Seconds = Annotated[int, msgspec.Meta(ge=0, le=_LAST_SECOND)]
+Positive = Annotated[int, msgspec.Meta(ge=1, le=MAX_LENGTH)]
+Text = Annotated[str, msgspec.Meta(max_length=_MAX_TEXT)]
+
+
+class ChunkerItem(msgspec.Struct, frozen=True):
+    """Chunk sizes in bytes, and what cuts them."""
+
+    algorithm: Text
+    min: Positive
+    avg: Positive
+    max: Positive
+
+
+class LimitsItem(msgspec.Struct, frozen=True):
+    """What one request may ask for."""
+
+    batch_ids: Positive
+    batch_bytes: Positive
+    page_items: Positive
+
+
+class Info(msgspec.Struct, frozen=True):
+    """What a server says of itself.
+
+    Attributes:
+        api: Version of the protocol.
+        program: Its name and version, for people.
+        store: Id of the store, a UUID: two servers over one store say the same.
+        limits: What one request may ask for.
+        chunker: How it would cut by default.
+    """
+
+    api: Positive
+    program: Text
+    store: Text
+    limits: LimitsItem
+    chunker: ChunkerItem
+
+
+class ManifestItem(msgspec.Struct, frozen=True):
+    """A manifest in a listing. `created` is in seconds since 1970."""
+
+    hash: Hash
+    length: Length
+    created: Seconds
+
+
+class ManifestPage(msgspec.Struct, frozen=True):
+    """Manifests in the order of their hashes; `more` says that further ones follow."""
+
+    manifests: list[ManifestItem]
+    more: bool
+
+
+class ContentItem(msgspec.Struct, frozen=True):
+    """The content of a manifest."""
+
+    level: Annotated[int, msgspec.Meta(ge=0, le=MAX_LEVEL)]
+    id: Hash
+    length: Length
+
+
+class ManifestView(msgspec.Struct, frozen=True):
+    """One manifest for readers that do not speak its binary form."""
+
+    hash: Hash
+    kind: Literal["file", "tree"]
+    length: Length
+    created: Seconds
+    chunker: ChunkerItem
+    content: ContentItem
+
+
+class NameItem(msgspec.Struct, frozen=True):
+    """One version of a name and the manifest that it points to."""
+
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_NAME_BYTES)]
+    version: Positive
+    manifest: Hash
+    created: Seconds
+
+
+class NamePage(msgspec.Struct, frozen=True):
+    """The newest version of each name, in the order of the names' bytes."""
+
+    names: list[NameItem]
+    more: bool
+
+
+class HistoryPage(msgspec.Struct, frozen=True):
+    """Versions of one name, the oldest first."""
+
+    versions: list[NameItem]
+    more: bool
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """An error (RFC 9457), with the code of `errors.py`.
+
+    Attributes:
+        code: Stable; what programs decide by.
+        title: One line: what, which object or path, why.
+        status: The HTTP status, again.
+        detail: What to do next, or empty.
+        type: Always `about:blank`.
+    """
+
+    code: Text
+    title: Text
+    status: int
+    detail: Text = ""
+    type: Text = "about:blank"
+
+
+Document = TypeVar("Document", bound=msgspec.Struct)
+
+
+def encode_document(document: msgspec.Struct) -> bytes:
+    """The JSON text of a document, in UTF-8."""
+    return msgspec.json.encode(document)
+
+
+def decode_document(data: bytes, kind: type[Document]) -> Document:
+    """Reads a document.
+
+    Raises:
+        RemoteProtocolError: It is not one of that kind.
+    """
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise RemoteProtocolError(f"an answer that is no {kind.__name__}: {error}") from error
+
+
+def parse_hash(text: str) -> ManifestId:
+    """The id behind a checked `Hash` field."""
+    return ManifestId(bytes.fromhex(text))
+
+
+def name_item(record: NameRecord) -> NameItem:
+    """A version of a name as it is sent."""
+    return NameItem(record.name, record.version, record.manifest.hex(), record.created)
+
+
+def name_record(item: NameItem) -> NameRecord:
+    """A version of a name as it was received.
+
+    Raises:
+        RemoteProtocolError: The label breaks the rules of names.
+    """
+    try:
+        name = parse_name(item.name)
+    except UsageError as error:
+        raise RemoteProtocolError(f"an answer with a bad name: {error.message}") from error
+    return NameRecord(name, item.version, parse_hash(item.manifest), item.created)
+
+
+def chunker_item(params: ChunkerParams) -> ChunkerItem:
+    """Chunk sizes as they are sent."""
+    return ChunkerItem(params.algorithm, params.min_size, params.avg_size, params.max_size)
+
+
+def manifest_view(ident: ManifestId, manifest: Manifest, created: int) -> ManifestView:
+    """The JSON view of a manifest."""
+    content = manifest.content
+    return ManifestView(
+        hash=ident.hex(),
+        kind=manifest.kind,
+        length=manifest.length,
+        created=created,
+        chunker=chunker_item(manifest.params),
+        content=ContentItem(content.level, content.id.hex(), content.length),
+    )
