@@ -150,22 +150,22 @@ class HistoryPage(msgspec.Struct, frozen=True):
     more: bool
 
 
-class Problem(msgspec.Struct, frozen=True):
-    """An error (RFC 9457), with the code of `errors.py`.
+class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An error (RFC 9457).
 
     Attributes:
-        code: Stable; what programs decide by.
-        title: One line: what, which object or path, why.
-        status: The HTTP status, again.
-        detail: What to do next, or empty.
-        type: Always `about:blank`.
+        title: What HTTP calls the status.
+        status: The status itself.
+        code: What went wrong; stable, one of errors.py.
+        detail: One line: what, which object or path, why.
+        next_step: What to do about it, for people.
     """
 
-    code: Text
     title: Text
     status: int
-    detail: Text = ""
-    type: Text = "about:blank"
+    code: Text
+    detail: Text
+    next_step: Text = ""
 
 
 Document = TypeVar("Document", bound=msgspec.Struct)

@@ -230,7 +230,7 @@ class FrameReader:
             return
         if self.answered < len(self._ids):
             raise UnreachableError(
-                f"the answer broke off after {self.answered} of {len(self._ids)} objects"
+                f"an answer that breaks off after {self.answered} of {len(self._ids)} objects"
             )
         raise RemoteProtocolError("an answer without its end frame")
 

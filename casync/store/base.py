@@ -34,6 +34,7 @@ __all__ = [
     "ObjectStat",
     "ObjectStore",
     "RememberedFile",
+    "Traffic",
 ]
 
 
@@ -50,6 +51,14 @@ class ObjectStat(NamedTuple):
 
     length: int
     stored: int
+
+
+class Traffic(NamedTuple):
+    """What went over the wire: requests, and bytes each way."""
+
+    requests: int
+    sent: int
+    received: int
 
 
 class ObjectSource(Protocol):

@@ -1,0 +1,349 @@
+"""A server as a source of objects, manifests and names.
+
+Speaks docs/PROTOCOL.md over `remote.transport`: splits what is asked for into requests, asks again
+when a connection fails, and turns answers into the values of the ports. Nothing here proves that a
+payload holds what its id names; the caller does that with `codec.Unpacker`, as for every source
+that he did not write himself.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from types import TracebackType
+from typing import Final, ParamSpec, Self, TypeVar
+from urllib.parse import quote, urlencode
+
+import msgspec
+
+from casync.codec import Packed
+from casync.documents import (
+    JSON_TYPE,
+    HistoryPage,
+    Info,
+    ManifestPage,
+    ManifestView,
+    NameItem,
+    NamePage,
+    decode_document,
+    name_record,
+    parse_hash,
+)
+from casync.errors import (
+    NoNameError,
+    NotFoundError,
+    RemoteProtocolError,
+    StoppedError,
+    UnreachableError,
+    UsageError,
+)
+from casync.frames import (
+    FRAMES_TYPE,
+    IDS_TYPE,
+    MAX_PLAIN,
+    SIZES_TYPE,
+    Answer,
+    FrameReader,
+    Status,
+    decode_sizes,
+    encode_ids,
+)
+from casync.ids import Kind, ManifestId, ObjectId
+from casync.limits import MAX_BATCH_BYTES, MAX_BATCH_IDS, MIB, PAGE_ITEMS
+from casync.name import Name, NameRecord, Ref
+from casync.remote.retry import Retry
+from casync.remote.transport import Reply, Request, Transport, TransportOptions
+from casync.store.base import Absence, ManifestRow, ManifestState, ObjectStat, Traffic
+
+__all__ = ["RemoteClient"]
+
+_MAX_SMALL_BYTES: Final = 4 * MIB
+"""Bytes of an answer that is read whole: a page of the longest names, with room."""
+
+_ABSENCES: Final = {
+    Status.MISSING: Absence.MISSING,
+    Status.DAMAGED: Absence.DAMAGED,
+    Status.BUSY: Absence.BUSY,
+}
+
+_Document = TypeVar("_Document", bound=msgspec.Struct)
+_Result = TypeVar("_Result")
+_Args = ParamSpec("_Args")
+
+
+class RemoteClient:
+    """A `ManifestSource` over HTTP. Used by several threads at once.
+
+    Args:
+        url: The server's address.
+        options: How to talk to it, if not as usual.
+        pause: Waits for so many seconds between two tries; `close` ends the default's waiting.
+        clock: Seconds, rising, for the budget of tries.
+        jitter: A number from 0 to 1, another one each time.
+
+    Raises:
+        UsageError: The address or an option makes no sense.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        options: TransportOptions | None = None,
+        *,
+        pause: Callable[[float], object] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        options = options or TransportOptions()
+        self._transport = Transport(url, options)
+        self._retry_for = options.retry_for
+        self._closed = threading.Event()
+        self._pause = pause or self._closed.wait
+        self._clock = clock
+        self._jitter = jitter
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes all connections. Threads that wait for the server get StoppedError."""
+        self._closed.set()
+        self._transport.close()
+
+    @property
+    def origin(self) -> str:
+        """What errors call the server: scheme, host and port."""
+        return self._transport.origin
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the user should know about the way it is talked to."""
+        return self._transport.warnings
+
+    @property
+    def traffic(self) -> Traffic:
+        """All traffic so far."""
+        return self._transport.traffic
+
+    def info(self) -> Info:
+        """What the server says of itself.
+
+        Raises:
+            RemoteError, DeniedError, StoppedError: As of every request here.
+        """
+        return self._document("/v1/info", Info)
+
+    def get(self, kind: Kind, ids: Sequence[ObjectId]) -> Iterator[Packed | Absence]:
+        """One answer per id, in the order asked, as they arrive. See `ObjectSource`.
+
+        A request that fails on the way is made again for the ids that are still open. `BUSY` is
+        the server's word, unless it only means that a request was full.
+
+        Raises:
+            UnreachableError: The server could not be asked within the budget of tries.
+            RemoteProtocolError: It answers against the protocol.
+            DeniedError, UnsupportedError, RemoteError: It refused.
+            StoppedError: `close` was called.
+        """
+        at = 0
+        retry = self._retry()
+        while at < len(ids):
+            batch = ids[at : at + MAX_BATCH_IDS]
+            done = 0
+            try:
+                for answers in self._fetch(kind, batch):
+                    for answer in answers:
+                        yield answer if isinstance(answer, Packed) else _ABSENCES[answer]
+                    if answers:
+                        done += len(answers)
+                        retry.progress()
+            except UnreachableError as error:
+                if done < len(batch):
+                    self._wait(retry, error)
+            at += done
+
+    def stat(self, kind: Kind, ids: Sequence[ObjectId]) -> list[ObjectStat | None]:
+        """The sizes of each object, or None where it is missing. See `ObjectSource`.
+
+        Raises:
+            RemoteError, DeniedError, UnsupportedError, StoppedError: As `get`.
+        """
+        stats: list[ObjectStat | None] = []
+        for at in range(0, len(ids), MAX_BATCH_IDS):
+            batch = ids[at : at + MAX_BATCH_IDS]
+            request = Request("/v1/objects/stat", [SIZES_TYPE], encode_ids(kind, batch), IDS_TYPE)
+            rows = self._told(decode_sizes, kind, len(batch), self._read(request).body)
+            stats.extend(None if row is None else ObjectStat(*row) for row in rows)
+        return stats
+
+    def manifests(self) -> Iterator[ManifestRow]:
+        """All full manifests of the server, ordered by id. See `ManifestSource`."""
+        after = ""
+        while True:
+            query = {"limit": PAGE_ITEMS} | ({"after": after} if after else {})
+            page = self._document(f"/v1/manifests?{urlencode(query)}", ManifestPage)
+            for item in page.manifests:
+                after = self._rising(after, item.hash)
+                yield _manifest_row(item.hash, item.length, item.created)
+            if not self._goes_on(page.more, page.manifests):
+                return
+
+    def manifest(self, ident: ManifestId) -> ManifestRow | None:
+        """What the server says of one manifest. See `ManifestSource`."""
+        try:
+            view = self._document(f"/v1/manifests/{ident.hex()}", ManifestView)
+        except NotFoundError:
+            return None
+        if view.hash != ident.hex():
+            raise RemoteProtocolError(f"{self.origin} answers for another manifest")
+        return _manifest_row(view.hash, view.length, view.created)
+
+    def names(self, prefix: str = "") -> Iterator[NameRecord]:
+        """The newest version of each name, ordered by name. See `ManifestSource`."""
+        after = ""
+        while True:
+            query = {"prefix": prefix, "after": after, "limit": PAGE_ITEMS}
+            given = urlencode({key: value for key, value in query.items() if value})
+            page = self._document(f"/v1/names?{given}", NamePage)
+            for item in page.names:
+                record = self._told(name_record, item)
+                after = self._rising(after, record.name)
+                if not after.startswith(prefix):
+                    raise RemoteProtocolError(f"{self.origin} lists names that were not asked for")
+                yield record
+            if not self._goes_on(page.more, page.names):
+                return
+
+    def history(self, name: Name) -> list[NameRecord]:
+        """All versions of a name, the oldest first. See `ManifestSource`."""
+        records: list[NameRecord] = []
+        more = True
+        while more:
+            after = records[-1].version if records else 0
+            query = urlencode({"history": 1, "after": after, "limit": PAGE_ITEMS})
+            try:
+                page = self._document(f"/v1/names/{quote(name)}?{query}", HistoryPage)
+            except NotFoundError:
+                return []
+            for item in page.versions:
+                record = self._told(name_record, item)
+                if record.name != name or record.version <= after:
+                    raise RemoteProtocolError(f"{self.origin} answers with another history")
+                after = record.version
+                records.append(record)
+            more = self._goes_on(page.more, page.versions)
+        return records
+
+    def resolve(self, ref: Ref) -> ManifestId:
+        """The full manifest that a ref points to on the server. See `ManifestSource`.
+
+        Raises:
+            NoNameError: It has no such manifest or name.
+            UsageError: A prefix, which says too little to a stranger.
+            RemoteError, DeniedError, UnsupportedError, StoppedError: As `get`.
+        """
+        if ref.manifest is not None:
+            if self.manifest(ref.manifest) is None:
+                raise NoNameError(f"no manifest {ref.manifest.hex()} on {self.origin}")
+            return ref.manifest
+        if ref.name is None:
+            raise UsageError(
+                f"{ref.prefix} is not a full hash", next_step="Servers take full hashes and names."
+            )
+        query = f"?{urlencode({'version': ref.version})}" if ref.version else ""
+        try:
+            item = self._document(f"/v1/names/{quote(ref.name)}{query}", NameItem)
+        except NotFoundError as error:
+            raise NoNameError(f"no name {ref} on {self.origin}") from error
+        record = self._told(name_record, item)
+        if record.name != ref.name or ref.version not in (0, record.version):
+            raise RemoteProtocolError(f"{self.origin} answers for another name")
+        return ManifestId(record.manifest)
+
+    def _fetch(self, kind: Kind, ids: Sequence[ObjectId]) -> Iterator[list[Answer]]:
+        """The answers of one request. What is busy because the request was full is left out."""
+        request = Request("/v1/objects/fetch", [FRAMES_TYPE], encode_ids(kind, ids), IDS_TYPE)
+        reader = FrameReader(kind, ids)
+        last: list[Answer] = []
+        plain, full = 0, False
+        try:
+            with self._transport.stream(request) as pieces:
+                for piece in pieces:
+                    answers = self._told(reader.feed, piece)
+                    if full or not answers:
+                        continue
+                    plain += sum(answer.length for answer in answers if isinstance(answer, Packed))
+                    if MAX_BATCH_BYTES - plain < MAX_PLAIN[kind] and Status.BUSY in answers:
+                        answers = answers[: answers.index(Status.BUSY)]
+                        full = True
+                    if reader.answered < len(ids):
+                        yield answers
+                    else:
+                        # Kept until the end was seen: who has all answers asks no further.
+                        last = answers
+            self._told(reader.finish)
+        except (UnreachableError, RemoteProtocolError):
+            yield last
+            raise
+        yield last
+
+    def _document(self, target: str, kind: type[_Document]) -> _Document:
+        request = Request(target, [JSON_TYPE])
+        return self._told(decode_document, self._read(request).body, kind)
+
+    def _read(self, request: Request) -> Reply:
+        """A small answer, asked for again within the budget."""
+        retry = self._retry()
+        while True:
+            try:
+                return self._transport.read(request, _MAX_SMALL_BYTES)
+            except UnreachableError as error:
+                self._wait(retry, error)
+
+    def _retry(self) -> Retry:
+        return Retry(self._retry_for, clock=self._clock, jitter=self._jitter)
+
+    def _wait(self, retry: Retry, error: UnreachableError) -> None:
+        """Waits before the next try, or gives up.
+
+        A server that was never there is not waited for: that is a wrong address.
+        """
+        if not self._transport.connected:
+            raise error
+        self._pause(retry.wait_after(error))
+        if self._closed.is_set():
+            raise StoppedError("stopped") from error
+
+    def _told(
+        self, read: Callable[_Args, _Result], *args: _Args.args, **kwargs: _Args.kwargs
+    ) -> _Result:
+        """What `read` makes of an answer; its errors name the server."""
+        try:
+            return read(*args, **kwargs)
+        except (RemoteProtocolError, UnreachableError) as error:
+            raise type(error)(f"{self.origin} sends {error.message}") from error
+
+    def _rising(self, after: str, item: str) -> str:
+        """The next item of a listing, which must be in order, or it would never end."""
+        if item <= after:
+            raise RemoteProtocolError(f"{self.origin} sends a listing that is not in order")
+        return item
+
+    def _goes_on(self, more: bool, items: Sequence[object]) -> bool:
+        if more and not items:
+            raise RemoteProtocolError(f"{self.origin} sends an empty page that is not the last")
+        return more
+
+
+def _manifest_row(text: str, length: int, created: int) -> ManifestRow:
+    return ManifestRow(parse_hash(text), ManifestState.FULL, length, created)

@@ -1,0 +1,255 @@
+"""Connections that can be trusted to end: counted, watched and limited at the socket.
+
+httpcore reads a head or a body for as long as single bytes arrive; its timeouts see one `recv` at
+a time. What bounds a peer therefore sits below it, in the streams that it reads from: a minimum
+rate over a window of waiting, a cap on the bytes of a head (so that `100 Continue` for ever ends),
+a cap on the rate, and a switch that wakes whoever waits. Only `remote.transport` uses this module;
+the two are all that know httpcore.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+import httpcore
+
+from casync.errors import RemoteProtocolError, StoppedError, UnreachableError
+from casync.limits import KIB
+from casync.store.base import Traffic
+
+__all__ = ["Backend", "Line", "RateLimit", "WatchedStream"]
+
+_READ_BYTES: Final = 128 * KIB
+"""Bytes asked from the socket at once: on loopback 1.5 times as fast as httpcore's 64 KiB."""
+
+_MAX_HEAD_BYTES: Final = 128 * KIB
+"""Bytes that may come before an answer's body. h11 allows 100 KiB for one block of fields."""
+
+_LIMIT_PIECES: Final = 8
+"""Reads a second under a rate limit: few large ones would come in bursts."""
+
+
+class RateLimit:
+    """Bytes a second for everybody who shares it: a bucket without a reserve.
+
+    Args:
+        rate: Bytes a second, both ways together.
+        clock: Seconds, rising.
+        sleep: Waits for so many seconds.
+    """
+
+    def __init__(
+        self,
+        rate: int,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.rate = rate
+        self._clock = clock
+        self._sleep = sleep
+        self._lock = threading.Lock()
+        self._free_at = 0.0
+
+    @property
+    def piece_bytes(self) -> int:
+        """Bytes to move at once so that the rate is even."""
+        return max(self.rate // _LIMIT_PIECES, KIB)
+
+    def take(self, count: int) -> None:
+        """Waits until `count` bytes, which were moved already, are paid for."""
+        with self._lock:
+            now = self._clock()
+            self._free_at = max(self._free_at, now) + count / self.rate
+            wait = self._free_at - now
+        self._sleep(wait)
+
+
+class Line:
+    """What all connections to one server share: counts, bounds and the switch.
+
+    Args:
+        origin: What errors call the server.
+        min_rate: Bytes a second that it must send while we wait for it.
+        window: Seconds of waiting over which that is measured.
+        limit: The most that may flow, if there is a most.
+    """
+
+    def __init__(
+        self, origin: str, *, min_rate: float, window: float, limit: RateLimit | None
+    ) -> None:
+        self.origin = origin
+        self.min_rate = min_rate
+        self.window = window
+        self.limit = limit
+        self.connected = False
+        self.stopped = False
+        self.read_bytes = min(_READ_BYTES, limit.piece_bytes) if limit else _READ_BYTES
+        self._lock = threading.Lock()
+        self._traffic = Traffic(0, 0, 0)
+        self._streams: set[WatchedStream] = set()
+        self._used = threading.local()
+
+    @property
+    def traffic(self) -> Traffic:
+        """All traffic so far, heads included; of TLS the bytes inside."""
+        return self._traffic
+
+    def count(self, requests: int = 0, sent: int = 0, received: int = 0) -> None:
+        """Adds to the traffic."""
+        with self._lock:
+            before = self._traffic
+            self._traffic = Traffic(
+                before.requests + requests, before.sent + sent, before.received + received
+            )
+
+    def add(self, stream: WatchedStream) -> None:
+        """A stream was opened."""
+        with self._lock:
+            self.connected = True
+            self._streams.add(stream)
+
+    def drop(self, stream: WatchedStream) -> None:
+        """A stream was closed."""
+        with self._lock:
+            self._streams.discard(stream)
+
+    def use(self, stream: WatchedStream | None) -> None:
+        """Notes the stream that this thread's request goes out on."""
+        self._used.stream = stream
+
+    def broke_off(self) -> bool:
+        """Whether the peer closed the connection that this thread's request went out on."""
+        stream: WatchedStream | None = getattr(self._used, "stream", None)
+        return stream is not None and stream.at_end
+
+    def stop(self) -> None:
+        """Wakes every thread that waits for the peer; they get StoppedError. For good."""
+        with self._lock:
+            self.stopped = True
+            streams = list(self._streams)
+        for stream in streams:
+            stream.shut()
+
+
+class WatchedStream(httpcore.NetworkStream):
+    """One connection. A request begins with its first write after a read."""
+
+    def __init__(self, inner: httpcore.NetworkStream, line: Line) -> None:
+        self._inner = inner
+        self._line = line
+        self._head: int | None = 0  # bytes of the answer's head so far; None within its body
+        self._waited = 0.0  # seconds of the window
+        self._got = 0  # bytes within the window
+        self.at_end = False
+        line.add(self)
+
+    def body_begins(self) -> None:
+        """The head of an answer has been read."""
+        self._head = None
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """Some bytes, or none at the end.
+
+        Raises:
+            UnreachableError: The peer is slower than the minimum rate.
+            RemoteProtocolError: The head is endless.
+        """
+        line = self._line
+        if self._head is not None and self._head >= _MAX_HEAD_BYTES:
+            raise RemoteProtocolError(
+                f"{line.origin} sends a head of more than {_MAX_HEAD_BYTES} bytes"
+            )
+        data: bytes | None = None
+        while data is None:
+            started = time.monotonic()
+            with contextlib.suppress(httpcore.ReadTimeout):
+                data = self._inner.read(line.read_bytes, max(line.window - self._waited, 0.001))
+            self._watch(time.monotonic() - started, len(data or b""))
+        self.at_end = not data
+        if self._head is not None:
+            self._head += len(data)
+        line.count(received=len(data))
+        if line.limit is not None:
+            line.limit.take(len(data))
+        return data
+
+    def _watch(self, waited: float, count: int) -> None:
+        """Judges by the time that we waited: a slow disk of ours is not the peer's fault."""
+        line = self._line
+        self._waited += waited
+        self._got += count
+        if self._waited < line.window:
+            return
+        if self._got < line.min_rate * self._waited:
+            raise UnreachableError(
+                f"{line.origin} is too slow: {self._got} bytes in {self._waited:.0f} s",
+            )
+        self._waited, self._got = 0.0, 0
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """Sends all of `buffer`."""
+        line = self._line
+        if line.stopped:
+            raise StoppedError("stopped")
+        line.use(self)
+        self._head, self._waited, self._got = 0, 0.0, 0
+        self._inner.write(buffer, line.window)
+        line.count(sent=len(buffer))
+        if line.limit is not None:
+            line.limit.take(len(buffer))
+
+    def close(self) -> None:
+        """Closes the socket."""
+        self._line.drop(self)
+        self._inner.close()
+
+    def shut(self) -> None:
+        """Ends the connection from another thread, which `close` could not do."""
+        sock = self._inner.get_extra_info("socket")
+        with contextlib.suppress(OSError):
+            # The base class's: the one of an SSLSocket would take its state from the reader.
+            socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
+    def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> httpcore.NetworkStream:
+        """The same connection, encrypted."""
+        inner = self._inner.start_tls(ssl_context, server_hostname, timeout)
+        self._line.drop(self)
+        return WatchedStream(inner, self._line)
+
+    def get_extra_info(self, info: str) -> Any:
+        """What httpcore wants to know of the socket."""
+        return self._inner.get_extra_info(info)
+
+
+class Backend(httpcore.NetworkBackend):
+    """Opens watched connections."""
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+        self._inner = httpcore.SyncBackend()
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.NetworkStream:
+        """Connects."""
+        if self._line.stopped:
+            raise StoppedError("stopped")
+        inner = self._inner.connect_tcp(host, port, timeout, local_address, socket_options)
+        return WatchedStream(inner, self._line)
