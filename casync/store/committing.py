@@ -1,0 +1,263 @@
+"""Turning a batch into rows and segments, inside of one write transaction.
+
+What costs time and needs no transaction happens in `Pending`, before it. Must not know how the
+transaction is begun, committed or repeated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import lmdb
+import msgspec
+
+from casync.codec import Codec, Verified, check_bytes
+from casync.errors import DamagedStoreError, NoObjectError
+from casync.ids import Kind, ManifestId, chunk_id
+from casync.name import NameRecord
+from casync.store.base import Batch, Committed, ManifestRow, ManifestState, RememberedFile
+from casync.store.environment import Txn
+from casync.store.names import next_version
+from casync.store.rows import (
+    META_GENERATION,
+    IndexRow,
+    NamePayload,
+    SegmentUse,
+    decode_manifest_row,
+    decode_meta_number,
+    decode_name,
+    decode_number,
+    decode_segment_use,
+    encode_file,
+    encode_index,
+    encode_manifest_row,
+    encode_name,
+    encode_segment_use,
+    file_key,
+    index_key,
+    name_key,
+    number_key,
+    path_key,
+    version_key,
+)
+from casync.store.segment import NAME_RECORD, RECORD_BYTES, Filler, encode_record
+
+__all__ = ["Pending", "Writer"]
+
+
+class Pending(NamedTuple):
+    """An object on its way: its key in the index and its record's header."""
+
+    key: bytes
+    header: bytes
+    item: Verified
+
+    @staticmethod
+    def of(objects: Iterable[Verified]) -> list[Pending]:
+        """Each distinct object once, in order, with its check computed."""
+        seen: set[bytes] = set()
+        pending: list[Pending] = []
+        for item in objects:
+            key = index_key(item.kind, item.id)
+            if key not in seen:
+                seen.add(key)
+                header = encode_record(
+                    item.kind,
+                    item.codec,
+                    item.length,
+                    item.id,
+                    item.payload,
+                    check_bytes(item.payload),
+                )
+                pending.append(Pending(key, header, item))
+        return pending
+
+    @property
+    def size(self) -> int:
+        """Bytes of its record."""
+        return RECORD_BYTES + len(self.item.payload)
+
+
+class Writer:
+    """One write transaction's view of the store.
+
+    Values that were read are gone after the first write, so each step reads before it writes.
+    """
+
+    def __init__(
+        self, txn: Txn, databases: dict[str, lmdb._Database], store_id: bytes, now: int
+    ) -> None:
+        self._txn = txn
+        self._databases = databases
+        self._store_id = store_id
+        self._now = now
+
+    def commit(self, batch: Batch, pending: Sequence[Pending]) -> Committed:
+        """Writes all of `batch`, whose objects are `pending`.
+
+        Raises:
+            NoObjectError: A manifest row or name whose manifest is not here.
+        """
+        new = self._new(pending)
+        rows = self._manifest_rows(batch, {entry.key for entry in new})
+        records, added = self._name_records(batch, rows)
+        self.append(new, added)
+        self.put_manifests(rows.values())
+        self.put_names(added)
+        if batch.forget or batch.remember:
+            self._put_files(batch)
+        stored = sum(len(entry.item.payload) for entry in new)
+        return Committed(len(new), stored, records)
+
+    def _new(self, pending: Sequence[Pending]) -> list[Pending]:
+        if not pending:
+            return []
+        keys = sorted(entry.key for entry in pending)
+        cursor = self._txn.cursor(self._databases["index"])
+        present = {bytes(key) for key in cursor.getmulti(keys, values=False)}
+        return [entry for entry in pending if entry.key not in present]
+
+    def _get(self, database: str, key: bytes) -> memoryview | None:
+        return self._txn.get(key, db=self._databases[database])
+
+    def _put(self, database: str, key: bytes, value: bytes) -> None:
+        self._txn.put(key, value, db=self._databases[database])
+
+    def _row(self, ident: ManifestId, fresh: dict[ManifestId, ManifestRow]) -> ManifestRow | None:
+        if ident in fresh:
+            return fresh[ident]
+        value = self._get("manifests", ident)
+        return decode_manifest_row(ident, value) if value is not None else None
+
+    def _manifest_rows(self, batch: Batch, new: set[bytes]) -> dict[ManifestId, ManifestRow]:
+        rows: dict[ManifestId, ManifestRow] = {}
+        for ident, state, length in batch.manifests:
+            key = index_key(Kind.MANIFEST, ident)
+            if key not in new and self._get("index", key) is None:
+                raise NoObjectError(f"manifest {ident.hex()} is not here")
+            present = self._row(ident, rows)
+            if present is None or (
+                present.state is ManifestState.OUTLINE and state is ManifestState.FULL
+            ):
+                rows[ident] = ManifestRow(ident, state, length, self._now)
+        return rows
+
+    def _name_records(
+        self, batch: Batch, rows: dict[ManifestId, ManifestRow]
+    ) -> tuple[list[NameRecord], list[NameRecord]]:
+        """The record for each of the batch's names, and those of them that are new."""
+        newest: dict[str, NameRecord | None] = {}
+        records: list[NameRecord] = []
+        added: list[NameRecord] = []
+        for name, ident in batch.names:
+            row = self._row(ident, rows)
+            if row is None or row.state is not ManifestState.FULL:
+                raise NoObjectError(f"manifest {ident.hex()} is not wholly here")
+            if name not in newest:
+                value = self._get("names", name_key(name))
+                newest[name] = decode_name(value) if value is not None else None
+            present = newest[name]
+            newest[name] = record = next_version(present, name, ident, self._now)
+            records.append(record)
+            if record is not present:
+                added.append(record)
+        return records, added
+
+    def append(self, new: Sequence[Pending], names: Sequence[NameRecord]) -> None:
+        """Lays objects and name records into segments, and points the index to the objects."""
+        if not new and not names:
+            return
+        generation = self._generation()
+        cursor = self._txn.cursor(self._databases["segments"])
+        last, tail = -1, None
+        if cursor.last():
+            last, tail = decode_number(cursor.key()), cursor.value()
+        filler = Filler(self._store_id, last, tail)
+        live: dict[int, int] = {}
+        rows: list[tuple[bytes, bytes]] = []
+        for entry in new:
+            item = entry.item
+            place = filler.add(entry.header, item.payload)
+            live[place.segment] = live.get(place.segment, 0) + entry.size
+            row = IndexRow(*place, len(item.payload), item.length, item.codec, generation)
+            rows.append((entry.key, encode_index(row)))
+        for record in names:
+            payload = msgspec.msgpack.encode(NamePayload(self._store_id, record))
+            header = encode_record(
+                NAME_RECORD,
+                Codec.RAW,
+                len(payload),
+                chunk_id(payload),
+                payload,
+                check_bytes(payload),
+            )
+            place = filler.add(header, payload)
+            live[place.segment] = live.get(place.segment, 0) + len(header) + len(payload)
+        for number, segment in filler.segments():
+            cursor.put(number_key(number), segment, append=number > last)
+            self._count(number, len(segment), live.get(number, 0))
+        self.put_index(rows)
+
+    def _generation(self) -> int:
+        value = self._get("meta", META_GENERATION)
+        if value is None:
+            raise DamagedStoreError("the store has no generation")
+        return decode_meta_number(value)
+
+    def _count(self, number: int, used: int, live: int) -> None:
+        key = number_key(number)
+        value = self._get("segment_use", key)
+        before = decode_segment_use(value).live if value is not None else 0
+        self._put("segment_use", key, encode_segment_use(SegmentUse(used, before + live)))
+
+    def put_index(self, rows: list[tuple[bytes, bytes]]) -> None:
+        """Writes rows of the index; in order, which keeps the pages that they touch few."""
+        rows.sort()
+        self._txn.cursor(self._databases["index"]).putmulti(rows)
+
+    def put_manifests(self, rows: Iterable[ManifestRow]) -> None:
+        """Writes manifest rows."""
+        for row in rows:
+            self._put("manifests", row.id, encode_manifest_row(row))
+
+    def put_names(self, records: Iterable[NameRecord]) -> None:
+        """Writes versions of names, the newest of each last."""
+        for record in records:
+            value = encode_name(record)
+            self._put("name_log", version_key(record.name, record.version), value)
+            self._put("names", name_key(record.name), value)
+
+    def _put_files(self, batch: Batch) -> None:
+        for path in batch.forget:
+            self._drop_file(path)
+        for file in batch.remember:
+            self._drop_file(file.path)
+        number = self._next_file_number()
+        for file in _newest_only(batch.remember):
+            self._put("seeds", path_key(file.path), number_key(number))
+            self._put("seeds", file_key(number), encode_file(file))
+            number += 1
+
+    def _next_file_number(self) -> int:
+        cursor = self._txn.cursor(self._databases["seeds"])
+        if not cursor.last():
+            return 0
+        key = bytes(cursor.key())
+        first = file_key(0)
+        return decode_number(key[1:]) + 1 if key[:1] == first[:1] else 0
+
+    def _drop_file(self, path: bytes) -> None:
+        value = self._get("seeds", path_key(path))
+        if value is not None:
+            number = decode_number(value)
+            self._txn.delete(path_key(path), db=self._databases["seeds"])
+            self._txn.delete(file_key(number), db=self._databases["seeds"])
+
+
+def _newest_only(files: Sequence[RememberedFile]) -> list[RememberedFile]:
+    by_path: dict[bytes, RememberedFile] = {}
+    for file in files:
+        by_path.pop(file.path, None)
+        by_path[file.path] = file
+    return list(by_path.values())

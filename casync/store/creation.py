@@ -1,0 +1,104 @@
+"""Making an empty store, and nothing but a whole one.
+
+The data file is made aside and renamed into place when it is complete and on disk, so that whoever
+finds a data file finds a store, whatever killed its maker.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+import lmdb
+
+from casync.errors import UnsupportedError, WriteError
+from casync.store.environment import DATA_FILE, DATABASES, locked, open_lmdb
+from casync.store.filesystem import Trust, file_system
+from casync.store.rows import FORMAT, META_FORMAT, META_GENERATION, META_STORE, encode_number
+from casync.store.translate import translate
+
+__all__ = ["create", "store_exists"]
+
+_ASIDE: Final = "creating"
+_FIRST_GENERATION: Final = 1
+_EMPTY_STORE_BYTES: Final = 1024 * 1024  # generously
+
+
+def store_exists(path: Path) -> bool:
+    """Whether the folder `path` holds a store, of any condition."""
+    try:
+        return (path / DATA_FILE).stat().st_size > 0
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise translate(error, path) from error
+
+
+def create(path: Path, *, map_bytes: int, allow_network_fs: bool) -> list[str]:
+    """Makes an empty store in the folder `path`, unless somebody else just did.
+
+    Returns:
+        Warnings for people.
+
+    Raises:
+        UnsupportedError: The file system cannot be trusted with a store.
+        WriteError, NoSpaceError: The place cannot be written.
+    """
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        warnings = _judge(path, allow_network_fs)
+        with locked(path):
+            if not store_exists(path):
+                _create(path, map_bytes)
+    except FileExistsError as error:
+        raise WriteError(f"{path} is not a folder, so there cannot be a store") from error
+    except (lmdb.Error, OSError, MemoryError) as error:
+        raise translate(error, path, need=_EMPTY_STORE_BYTES) from error
+    return warnings
+
+
+def _judge(path: Path, allow_network_fs: bool) -> list[str]:
+    found = file_system(path)
+    if found.trust is Trust.NETWORK:
+        if not allow_network_fs:
+            raise UnsupportedError(
+                f"{path} lies on {found.name}, where a store is not safe",
+                next_step="Choose a local folder with --store, or use --allow-network-fs when "
+                "only one machine ever opens it.",
+            )
+        return [f"the store {path} lies on {found.name}; only one machine may open it"]
+    if found.trust is Trust.LAYERED:
+        return [f"the store {path} lies on {found.name} and may vanish with it"]
+    return []
+
+
+def _create(path: Path, map_bytes: int) -> None:
+    aside = path / _ASIDE
+    shutil.rmtree(aside, ignore_errors=True)  # of a maker that was killed
+    aside.mkdir(mode=0o700)
+    environment = open_lmdb(aside, read_only=False, map_bytes=map_bytes)
+    try:
+        databases = {name: environment.open_db(name.encode()) for name in DATABASES}
+        with environment.begin(write=True, db=databases["meta"]) as txn:
+            txn.put(META_FORMAT, encode_number(FORMAT))
+            txn.put(META_STORE, uuid.uuid4().bytes)
+            txn.put(META_GENERATION, encode_number(_FIRST_GENERATION))
+    finally:
+        environment.close()
+    os.rename(aside / DATA_FILE, path / DATA_FILE)
+    shutil.rmtree(aside)
+    _sync_folder(path)
+    with suppress(PermissionError):  # a parent that we may enter but not read
+        _sync_folder(path.parent)
+
+
+def _sync_folder(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

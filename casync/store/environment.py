@@ -1,0 +1,327 @@
+"""An open LMDB environment: its databases, transactions, map and readers.
+
+The rules that LMDB asks for are kept here, so that nobody else needs to know them: every opener
+reserves the same large map, transactions are short and end before the map changes, one thread of a
+process writes at a time, readers that died are cleared away, and a store that failed to write is
+not written again. Must not know what the databases hold.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, TypeAlias, TypeVar
+
+import lmdb
+
+from casync.errors import CasyncError, DamagedStoreError, UsageError, WriteError
+from casync.limits import GIB
+from casync.store.gate import Gate
+from casync.store.pages import check_length
+from casync.store.translate import SALVAGE, reading_errors, translate
+
+__all__ = ["DATABASES", "DATA_FILE", "LOCK_FILE", "Environment", "Txn", "locked", "open_lmdb"]
+
+Txn: TypeAlias = "lmdb.Transaction[memoryview]"
+T = TypeVar("T")
+
+DATA_FILE: Final = "data.mdb"
+LOCK_FILE: Final = "store.lock"
+"""Held (flock) while a store is created or its map grown. LMDB's own lock file is another."""
+
+DATABASES: Final = (
+    "meta",
+    "index",
+    "segments",
+    "segment_use",
+    "manifests",
+    "names",
+    "name_log",
+    "seeds",
+)
+_LMDB_LOCK_FILE: Final = "lock.mdb"
+_FORBIDDEN: Final = frozenset({errno.EPERM, errno.EACCES, errno.EROFS})
+_MAX_DATABASES: Final = 32
+_MAX_READERS: Final = 1024
+_SMALLEST_MAP: Final = GIB
+_READER_CHECK_SECONDS: Final = 3600.0
+_MOST_RETRIES: Final = 64
+
+
+def open_lmdb(
+    path: Path, *, read_only: bool, map_bytes: int, lock: bool = True
+) -> lmdb.Environment:
+    """Opens the folder `path` with the one set of flags that all openers share.
+
+    The map is halved until the system grants it.
+
+    Raises:
+        lmdb.Error, MemoryError: As LMDB does.
+    """
+    while True:
+        try:
+            return lmdb.open(
+                str(path),
+                map_size=map_bytes,
+                subdir=True,
+                readonly=read_only,
+                create=False,
+                lib_version=0,
+                max_dbs=_MAX_DATABASES,
+                max_readers=_MAX_READERS,
+                max_spare_txns=0,
+                sync=True,
+                metasync=True,
+                map_async=False,
+                writemap=False,
+                meminit=True,
+                readahead=False,
+                lock=lock,
+                mode=0o600,
+            )
+        except (MemoryError, lmdb.MemoryError):
+            if map_bytes // 2 < _SMALLEST_MAP:
+                raise
+            map_bytes //= 2
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Holds the store's own lock against other processes.
+
+    Raises:
+        OSError: The lock file cannot be written.
+    """
+    fd = os.open(path / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
+
+
+class Environment:
+    """An LMDB environment with the databases of a store. Safe for threads, not for forks.
+
+    Databases that are missing are left out of `databases`; the caller judges what that means.
+
+    Args:
+        path: The store's folder, which holds a data file.
+        read_only: Never write.
+        map_bytes: Address space to reserve.
+
+    Raises:
+        DamagedStoreError, UnsupportedError, DeniedError, WriteError, LockedError: It cannot be
+            opened.
+    """
+
+    def __init__(self, path: Path, *, read_only: bool, map_bytes: int) -> None:
+        self.path = path
+        self.writable = not read_only
+        self.warnings: list[str] = []
+        self._gate = Gate()
+        self._writing = threading.Lock()
+        self._closed = False
+        self._broken = ""
+        self._check_file()
+        self._lmdb = self._open(read_only, map_bytes)
+        try:
+            self.databases = self._open_databases()
+            self.reader_check()
+        except BaseException:
+            self._lmdb.close()
+            raise
+        if self.map_bytes < map_bytes:
+            self.warnings.append(
+                f"address space is limited; the store has {self.map_bytes} bytes of it"
+            )
+
+    def _check_file(self) -> None:
+        with reading_errors(self.path):
+            fd = os.open(self.path / DATA_FILE, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                check_length(fd)
+            except DamagedStoreError as error:
+                raise DamagedStoreError(
+                    f"store {self.path}: {error.message}", next_step=SALVAGE
+                ) from error
+            finally:
+                os.close(fd)
+
+    def _open(self, read_only: bool, map_bytes: int) -> lmdb.Environment:
+        try:
+            opened = open_lmdb(self.path, read_only=read_only, map_bytes=map_bytes)
+        except (lmdb.Error, MemoryError) as error:
+            if not read_only or getattr(error, "code", 0) not in _FORBIDDEN:
+                raise translate(error, self.path, need=None if read_only else 0) from error
+            with reading_errors(self.path):
+                opened = open_lmdb(self.path, read_only=True, map_bytes=map_bytes, lock=False)
+        # LMDB does without the lock by itself where the whole file system is read-only.
+        if read_only and not os.access(self.path / _LMDB_LOCK_FILE, os.W_OK):
+            self.warnings.append(
+                f"store {self.path} is read without a lock; reads fail if somebody writes to it"
+            )
+        return opened
+
+    def _open_databases(self) -> dict[str, lmdb._Database]:
+        databases: dict[str, lmdb._Database] = {}
+        for name in DATABASES:
+            try:
+                databases[name] = self._lmdb.open_db(name.encode(), create=False)
+            except lmdb.NotFoundError:
+                continue
+            except lmdb.Error as error:
+                raise translate(error, self.path) from error
+        return databases
+
+    @property
+    def missing(self) -> list[str]:
+        """Databases that are not there."""
+        return [name for name in DATABASES if name not in self.databases]
+
+    @property
+    def map_bytes(self) -> int:
+        """Address space that is reserved at the moment."""
+        return int(self._lmdb.info()["map_size"])
+
+    def reader_check(self) -> int:
+        """Clears the slots of readers that died, so that pages they held are used again.
+
+        Returns:
+            How many there were.
+        """
+        self._checked = time.monotonic()
+        with reading_errors(self.path):
+            return self._lmdb.reader_check()
+
+    @contextmanager
+    def reading(self) -> Iterator[Txn]:
+        """A short read transaction. What it hands out must be copied before it ends.
+
+        Raises:
+            DamagedStoreError, LockedError: The store cannot be read.
+        """
+        if self._closed:
+            raise UsageError(f"store {self.path} is closed")
+        if time.monotonic() - self._checked > _READER_CHECK_SECONDS:
+            self.reader_check()
+        with reading_errors(self.path):
+            txn = self._begin_reading()
+            try:
+                yield txn
+            finally:
+                txn.abort()
+                self._gate.leave()
+
+    def _begin_reading(self) -> Txn:
+        """Begins a transaction inside of the gate, which the caller leaves."""
+        for _ in range(_MOST_RETRIES):
+            self._gate.enter()
+            try:
+                return self._lmdb.begin(buffers=True)
+            except lmdb.MapResizedError:
+                self._gate.leave()
+                self._adopt()
+            except BaseException:
+                self._gate.leave()
+                raise
+        raise DamagedStoreError(f"store {self.path} grows faster than it can be mapped")
+
+    def write(self, action: Callable[[Txn], T], *, need: int) -> T:
+        """Runs `action` in one write transaction on this thread and commits it.
+
+        When the map is too small it is grown and `action` runs again from the start.
+
+        Args:
+            action: Writes. An error of ours that it raises leaves the store as it was.
+            need: About how many bytes it writes, for growth and for what people are told.
+
+        Raises:
+            NoSpaceError: The disk is full; nothing was written.
+            WriteError: The store is read-only, or cannot be written (any more).
+        """
+        if not self.writable:
+            raise WriteError(f"store {self.path} is read-only")
+        with self._writing:
+            if self._closed:
+                raise UsageError(f"store {self.path} is closed")
+            if self._broken:
+                raise WriteError(
+                    f"store {self.path} failed to write before: {self._broken}",
+                    next_step="Open it again when the cause is gone.",
+                )
+            try:
+                return self._write(action, need)
+            except CasyncError:
+                raise
+            except (lmdb.Error, OSError, MemoryError) as error:
+                # What was handed to the kernel before a failed sync may be gone although later
+                # syncs succeed, so nothing is built upon it.
+                failure = translate(error, self.path, need=need)
+                self._broken = failure.message
+                raise failure from error
+
+    def _write(self, action: Callable[[Txn], T], need: int) -> T:
+        self.reader_check()
+        for _ in range(_MOST_RETRIES):
+            try:
+                with self._gate.using():
+                    txn = self._lmdb.begin(write=True, buffers=True)
+                    try:
+                        result = action(txn)
+                    except BaseException:
+                        txn.abort()
+                        raise
+                    txn.commit()
+                    return result
+            except lmdb.MapFullError:
+                self._grow(need)
+            except lmdb.MapResizedError:
+                self._adopt()
+        raise WriteError(f"store {self.path}: its map cannot be made large enough")
+
+    def _adopt(self) -> None:
+        """Takes over the map size that another process has grown the store to."""
+        with self._gate.alone():
+            self._resize(0)
+
+    def _grow(self, need: int) -> None:
+        with self._gate.alone(), locked(self.path):
+            before = self.map_bytes
+            self._resize(0)
+            if self.map_bytes <= before:
+                self._resize(2 * max(before, need))
+
+    def _resize(self, size: int) -> None:
+        try:
+            self._lmdb.set_mapsize(size)
+        except BaseException:
+            # The old map is gone already; without any, every access would kill the process.
+            self._closed = True
+            self._lmdb.close()
+            raise
+
+    def add_missing_databases(self) -> None:
+        """Makes those databases that are not there, empty.
+
+        Raises:
+            NoSpaceError, WriteError: As `write`.
+        """
+        try:
+            for name in self.missing:
+                with self._gate.using():
+                    self.databases[name] = self._lmdb.open_db(name.encode())
+        except lmdb.Error as error:
+            raise translate(error, self.path, need=0) from error
+
+    def close(self) -> None:
+        """Waits for running transactions and closes. Harmless when closed."""
+        with self._writing, self._gate.alone():
+            self._closed = True
+            self._lmdb.close()

@@ -1,0 +1,68 @@
+"""Whether a folder lies on a file system that LMDB's locks and maps can be trusted on.
+
+Must not know what the answer is used for.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from enum import Enum
+from pathlib import Path
+from typing import Final, NamedTuple
+
+__all__ = ["FileSystem", "Trust", "file_system"]
+
+
+class Trust(Enum):
+    """What a shared map and POSIX locks are worth."""
+
+    LOCAL = "local"
+    LAYERED = "layered"  # fine until the lower layer is written past it
+    NETWORK = "network"  # maps and locks are not coherent between machines
+
+
+class FileSystem(NamedTuple):
+    """What a path lies on; `name` is for people."""
+
+    name: str
+    trust: Trust
+
+
+_LAYERED: Final = {0x794C7630: "overlay"}
+_NETWORK: Final = {
+    0x6969: "NFS",
+    0x517B: "SMB",
+    0xFF534D42: "CIFS",
+    0xFE534D42: "SMB",
+    0x01021997: "9p",
+    0x65735546: "FUSE",
+    0x5346414F: "AFS",
+    0x6B414653: "AFS",
+    0x73757245: "Coda",
+    0x00C36400: "Ceph",
+    0x0BD00BD0: "Lustre",
+    0x564C: "NCP",
+    0x786F4256: "vboxsf",
+}
+_STATFS_BYTES: Final = 256  # more than any architecture's struct statfs
+_LIBC: Final = ctypes.CDLL(None, use_errno=True)
+
+
+def file_system(path: Path) -> FileSystem:
+    """What `path`, which exists, lies on. Python's statvfs does not tell.
+
+    Raises:
+        OSError: The path cannot be looked at.
+    """
+    buffer = ctypes.create_string_buffer(_STATFS_BYTES)
+    if _LIBC.statfs(os.fsencode(path), buffer):
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code), str(path))
+    # The first member is a long on every 64-bit Linux; the magic is its low half.
+    magic = ctypes.c_long.from_buffer(buffer).value & 0xFFFFFFFF
+    if magic in _NETWORK:
+        return FileSystem(_NETWORK[magic], Trust.NETWORK)
+    if magic in _LAYERED:
+        return FileSystem(_LAYERED[magic], Trust.LAYERED)
+    return FileSystem(f"0x{magic:x}", Trust.LOCAL)

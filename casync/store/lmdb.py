@@ -1,0 +1,341 @@
+"""The store on disk: objects in segments, segments and everything about them in LMDB.
+
+One process may open a store once; many processes may share one. Reading is safe for threads,
+writing takes turns.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple, Self
+
+from casync.codec import Packed
+from casync.errors import DamagedStoreError, NoStoreError, UnsupportedError
+from casync.ids import Kind, ManifestId, ObjectId
+from casync.limits import MAP_BYTES, MIB
+from casync.name import Name, NameRecord, Ref
+from casync.store.base import (
+    Absence,
+    Batch,
+    Committed,
+    ManifestRow,
+    ManifestState,
+    ObjectStat,
+    RememberedFile,
+)
+from casync.store.committing import Pending, Writer
+from casync.store.creation import create as make_store
+from casync.store.creation import store_exists
+from casync.store.environment import DATA_FILE, Environment
+from casync.store.names import resolve
+from casync.store.objects import Objects
+from casync.store.rows import (
+    FORMAT,
+    META_FORMAT,
+    META_STORE,
+    decode_file,
+    decode_index,
+    decode_manifest_row,
+    decode_meta_number,
+    decode_name,
+    decode_segment_use,
+    file_key,
+    index_prefix,
+    name_key,
+    name_stem,
+    path_key,
+    version_key,
+)
+from casync.store.scan import scan, scan_back, scan_keys
+from casync.store.segment import STORE_ID_BYTES
+from casync.store.translate import REBUILD
+
+__all__ = ["KindUse", "LmdbStore", "StoreUsage"]
+
+
+class KindUse(NamedTuple):
+    """Objects of one kind: how many, and their bytes, plain and stored."""
+
+    number: int
+    length: int
+    stored: int
+
+
+class StoreUsage(NamedTuple):
+    """What a store holds, sizes in bytes.
+
+    Attributes:
+        manifests: Full ones.
+        outlines: Manifests of which only the nodes are here.
+        names: Names, each counted once.
+        objects: By kind.
+        segments: How many.
+        used: Bytes of all segments.
+        live: Bytes of the records that are still pointed to.
+        file: Disk space of the data file.
+        map: Address space reserved for it.
+    """
+
+    manifests: int
+    outlines: int
+    names: int
+    objects: dict[Kind, KindUse]
+    segments: int
+    used: int
+    live: int
+    file: int
+    map: int
+
+
+class LmdbStore:
+    """An `ObjectStore` in a folder. Use `open`, and `close` or a with block."""
+
+    def __init__(self, environment: Environment, warnings: Sequence[str] = ()) -> None:
+        self._environment = environment
+        self._objects = Objects(environment)
+        self._store_id = self._check_format()
+        self._clock: Callable[[], float] = time.time
+        self.path = environment.path
+        self.warnings = [*warnings, *environment.warnings]
+
+    @classmethod
+    def open(
+        cls,
+        path: Path,
+        *,
+        create: bool = False,
+        read_only: bool = False,
+        allow_network_fs: bool = False,
+        map_bytes: int = MAP_BYTES,
+    ) -> Self:
+        """Opens the store in the folder `path`.
+
+        Args:
+            path: The folder.
+            create: Make an empty store when there is none.
+            read_only: Never write; works on a read-only file system too.
+            allow_network_fs: Make one even where LMDB is not safe between machines.
+            map_bytes: Address space to reserve. All openers should agree.
+
+        Raises:
+            NoStoreError: There is none, and none was to be made.
+            UnsupportedError: It is newer than this program, or its place is unfit.
+            DamagedStoreError: It cannot be opened as it is.
+            LockedError: This process has it open already.
+            WriteError, DeniedError, NoSpaceError: The place cannot be written, or read.
+        """
+        warnings: list[str] = []
+        if not store_exists(path):
+            if read_only or not create:
+                raise NoStoreError(
+                    f"no store at {path}", next_step="`casync prepare` and `casync pull` make one."
+                )
+            warnings = make_store(path, map_bytes=map_bytes, allow_network_fs=allow_network_fs)
+        environment = Environment(path, read_only=read_only, map_bytes=map_bytes)
+        try:
+            return cls(environment, warnings)
+        except BaseException:
+            environment.close()
+            raise
+
+    def _check_format(self) -> bytes:
+        environment = self._environment
+        missing = environment.missing
+        store_id = None
+        if "meta" not in missing:
+            with environment.reading() as txn:
+                meta = environment.databases["meta"]
+                found = txn.get(META_FORMAT, db=meta)
+                number = decode_meta_number(found) if found is not None else None
+                value = txn.get(META_STORE, db=meta)
+                store_id = bytes(value) if value is not None else None
+            if number is not None and number > FORMAT:
+                raise UnsupportedError(
+                    f"store {environment.path} has format {number}; this program reads {FORMAT}",
+                    next_step="Use a newer casync.",
+                )
+            if number != FORMAT:
+                missing = [*missing, "meta"]
+        if missing or store_id is None or len(store_id) != STORE_ID_BYTES:
+            raise DamagedStoreError(
+                f"store {environment.path} lacks {', '.join(missing) or 'its id'}",
+                next_step=REBUILD,
+            )
+        return store_id
+
+    @property
+    def store_id(self) -> str:
+        """The UUID that the store got when it was made."""
+        return str(uuid.UUID(bytes=self._store_id))
+
+    @property
+    def writable(self) -> bool:
+        """Whether it was opened for writing."""
+        return self._environment.writable
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the store; running reads of other threads end first. Harmless when closed."""
+        self._environment.close()
+
+    # -- Objects ------------------------------------------------------------------------------
+
+    def get(self, kind: Kind, ids: Sequence[ObjectId]) -> Iterator[Packed | Absence]:
+        """As `ObjectSource.get`."""
+        return self._objects.get(kind, ids)
+
+    def stat(self, kind: Kind, ids: Sequence[ObjectId]) -> list[ObjectStat | None]:
+        """As `ObjectSource.stat`."""
+        return self._objects.stat(kind, ids)
+
+    def known(self, kind: Kind, ids: Sequence[ObjectId]) -> list[bool]:
+        """As `ObjectStore.known`. Nothing deletes objects yet, so a look-up is a promise."""
+        return self._objects.known(kind, ids)
+
+    def objects(self, kind: Kind) -> Iterator[ObjectId]:
+        """As `ObjectStore.objects`."""
+        for key in scan_keys(self._environment, "index", prefix=index_prefix(kind)):
+            yield ManifestId(key[1:])
+
+    # -- Manifests and names ------------------------------------------------------------------
+
+    def manifests(self) -> Iterator[ManifestRow]:
+        """As `ManifestSource.manifests`."""
+        return self.full_from(ManifestId(b""))
+
+    def full_from(self, first: ManifestId) -> Iterator[ManifestRow]:
+        """The full manifests whose ids are `first` or above, ordered by id."""
+        for row in self._manifest_rows(first):
+            if row.state is ManifestState.FULL:
+                yield row
+
+    def _manifest_rows(self, first: bytes = b"") -> Iterator[ManifestRow]:
+        for key, value in scan(self._environment, "manifests", first=first):
+            yield decode_manifest_row(key, value)
+
+    def manifest(self, ident: ManifestId) -> ManifestRow | None:
+        """As `ManifestSource.manifest`."""
+        value = self._get("manifests", ident)
+        return decode_manifest_row(ident, value) if value is not None else None
+
+    def names(self, prefix: str = "") -> Iterator[NameRecord]:
+        """As `ManifestSource.names`."""
+        group: list[NameRecord] = []  # names too long for their keys to be in order
+        stem = b""
+        for key, value in scan(self._environment, "names", prefix=name_stem(prefix)):
+            record = decode_name(value)
+            if group and name_stem(record.name) != stem:
+                yield from sorted(group, key=lambda record: record.name)
+                group = []
+            if key == record.name.encode():
+                if record.name.startswith(prefix):
+                    yield record
+            elif record.name.startswith(prefix):
+                stem = name_stem(record.name)
+                group.append(record)
+        yield from sorted(group, key=lambda record: record.name)
+
+    def history(self, name: Name) -> list[NameRecord]:
+        """As `ManifestSource.history`."""
+        length = len(version_key(name, 0))
+        rows = scan(self._environment, "name_log", prefix=name_key(name) + b"\0")
+        records = [decode_name(value) for key, value in rows if len(key) == length]
+        return [record for record in records if record.name == name]
+
+    def version(self, name: Name, number: int) -> NameRecord | None:
+        """One version of a name; number 0 is the newest."""
+        if number:
+            value = self._get("name_log", version_key(name, number))
+        else:
+            value = self._get("names", name_key(name))
+        return decode_name(value) if value is not None else None
+
+    def resolve(self, ref: Ref) -> ManifestId:
+        """As `ManifestSource.resolve`."""
+        return resolve(ref, self)
+
+    # -- Remembered files ---------------------------------------------------------------------
+
+    def remembered(self) -> Iterator[RememberedFile]:
+        """As `ObjectStore.remembered`."""
+        for _, value in scan_back(self._environment, "seeds", prefix=file_key(0)[:1]):
+            yield decode_file(value)
+
+    def recall(self, path: bytes) -> RememberedFile | None:
+        """As `ObjectStore.recall`."""
+        environment = self._environment
+        with environment.reading() as txn:
+            seeds = environment.databases["seeds"]
+            number = txn.get(path_key(path), db=seeds)
+            value = None if number is None else txn.get(b"s" + bytes(number), db=seeds)
+            file = None if value is None else decode_file(value)
+        return file if file is not None and file.path == path else None
+
+    # -- Writing ------------------------------------------------------------------------------
+
+    def commit(self, batch: Batch) -> Committed:
+        """As `ObjectStore.commit`: one transaction, synced to disk when this returns."""
+        pending = Pending.of(batch.objects)
+        now = int(self._clock())
+        environment = self._environment
+        return environment.write(
+            lambda txn: Writer(txn, environment.databases, self._store_id, now).commit(
+                batch, pending
+            ),
+            need=sum(entry.size for entry in pending) + 2 * MIB,
+        )
+
+    # -- The store itself ---------------------------------------------------------------------
+
+    def reader_check(self) -> int:
+        """Clears the slots of readers that died; says how many there were."""
+        return self._environment.reader_check()
+
+    def usage(self) -> StoreUsage:
+        """Counts everything. Walks the whole index.
+
+        Raises:
+            DamagedStoreError: A row is damaged.
+        """
+        objects = {kind: self._kind_use(kind) for kind in Kind}
+        states = [row.state for row in self._manifest_rows()]
+        uses = [decode_segment_use(value) for _, value in scan(self._environment, "segment_use")]
+        return StoreUsage(
+            manifests=states.count(ManifestState.FULL),
+            outlines=states.count(ManifestState.OUTLINE),
+            names=sum(1 for _ in scan_keys(self._environment, "names")),
+            objects=objects,
+            segments=len(uses),
+            used=sum(use.used for use in uses),
+            live=sum(use.live for use in uses),
+            file=(self.path / DATA_FILE).stat().st_blocks * 512,
+            map=self._environment.map_bytes,
+        )
+
+    def _kind_use(self, kind: Kind) -> KindUse:
+        number = length = stored = 0
+        for _, value in scan(self._environment, "index", prefix=index_prefix(kind)):
+            row = decode_index(value)
+            number += 1
+            length += row.length
+            stored += row.stored
+        return KindUse(number, length, stored)
+
+    def _get(self, database: str, key: bytes) -> bytes | None:
+        with self._environment.reading() as txn:
+            value = txn.get(key, db=self._environment.databases[database])
+            return bytes(value) if value is not None else None

@@ -1,0 +1,127 @@
+"""Reading objects out of segments.
+
+Look-up and copy share one short transaction, so that a record cannot move in between; checks are
+computed after it. Must not know manifests and names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import lmdb
+
+from casync.codec import Packed, check_bytes
+from casync.errors import MalformedError
+from casync.ids import Kind, ObjectId
+from casync.limits import MAX_BATCH_IDS, MIB
+from casync.store.base import Absence, ObjectStat
+from casync.store.environment import Environment, Txn
+from casync.store.rows import IndexRow, decode_index, index_prefix, number_key
+from casync.store.segment import Record, decode_record
+
+__all__ = ["Objects"]
+
+_COPY_BYTES: Final = 4 * MIB
+"""Payload copied in one transaction: a few milliseconds, and what a lazy taker wastes."""
+
+_FIRST_WINDOW: Final = 64
+_MOST_WINDOW: Final = 1024
+
+
+class Objects:
+    """The objects of an environment, to be read. Safe for threads."""
+
+    def __init__(self, environment: Environment) -> None:
+        self._environment = environment
+
+    def get(self, kind: Kind, ids: Sequence[ObjectId]) -> Iterator[Packed | Absence]:
+        """As `ObjectSource.get`."""
+        lost: set[int] = set()  # segments that LMDB cannot reach any more
+        position = 0
+        window = _FIRST_WINDOW
+        while position < len(ids):
+            wanted = ids[position : position + window]
+            copies = self._copy(kind, wanted, lost)
+            for ident, copy in zip(wanted, copies, strict=False):
+                yield copy if isinstance(copy, Absence) else _judge(kind, ident, *copy)
+            position += len(copies)
+            window = min(max(2 * len(copies), _FIRST_WINDOW), _MOST_WINDOW)
+
+    def stat(self, kind: Kind, ids: Sequence[ObjectId]) -> list[ObjectStat | None]:
+        """As `ObjectSource.stat`."""
+        stats: list[ObjectStat | None] = []
+        for start in range(0, len(ids), MAX_BATCH_IDS):
+            wanted = ids[start : start + MAX_BATCH_IDS]
+            with self._environment.reading() as txn:
+                rows = self._rows(txn, kind, wanted)
+            found = [rows.get(ident) for ident in wanted]
+            stats += [ObjectStat(row.length, row.stored) if row else None for row in found]
+        return stats
+
+    def known(self, kind: Kind, ids: Sequence[ObjectId]) -> list[bool]:
+        """As `ObjectStore.known`."""
+        prefix = index_prefix(kind)
+        known: list[bool] = []
+        for start in range(0, len(ids), MAX_BATCH_IDS):
+            keys = [prefix + ident for ident in ids[start : start + MAX_BATCH_IDS]]
+            with self._environment.reading() as txn:
+                cursor = txn.cursor(self._environment.databases["index"])
+                found = {bytes(key) for key in cursor.getmulti(sorted(keys), values=False)}
+            known += [key in found for key in keys]
+        return known
+
+    def _rows(self, txn: Txn, kind: Kind, ids: Sequence[ObjectId]) -> dict[bytes, IndexRow]:
+        prefix = index_prefix(kind)
+        keys = sorted({prefix + ident for ident in ids})
+        found = txn.cursor(self._environment.databases["index"]).getmulti(keys)
+        return {bytes(key[1:]): decode_index(value) for key, value in found}
+
+    def _copy(
+        self, kind: Kind, ids: Sequence[ObjectId], lost: set[int]
+    ) -> list[tuple[IndexRow, Record, bytes] | Absence]:
+        """Copies the first few of `ids` out; none only when `lost` has got another segment."""
+        copies: list[tuple[IndexRow, Record, bytes] | Absence] = []
+        segments: dict[int, memoryview | None] = {}
+        size = 0
+        with self._environment.reading() as txn:
+            rows = self._rows(txn, kind, ids)
+            for ident in ids:
+                row = rows.get(ident)
+                if row is None:
+                    copies.append(Absence.MISSING)
+                    continue
+                if row.segment not in segments and row.segment not in lost:
+                    try:
+                        segments[row.segment] = txn.get(
+                            number_key(row.segment), db=self._environment.databases["segments"]
+                        )
+                    except lmdb.Error:
+                        # The transaction is spoilt; a new one serves what lies elsewhere.
+                        lost.add(row.segment)
+                        break
+                segment = segments.get(row.segment)
+                if segment is None:
+                    copies.append(Absence.DAMAGED)
+                    continue
+                try:
+                    record = decode_record(segment, row.offset)
+                except MalformedError:
+                    copies.append(Absence.DAMAGED)
+                    continue
+                copies.append((row, record, record.payload(segment)))
+                size += record.stored
+                if size >= _COPY_BYTES:
+                    break
+        return copies
+
+
+def _judge(
+    kind: Kind, ident: ObjectId, row: IndexRow, record: Record, payload: bytes
+) -> Packed | Absence:
+    told = (record.kind, record.id, record.stored, record.length, record.codec)
+    if told != (kind, ident, row.stored, row.length, row.codec):
+        return Absence.DAMAGED
+    if len(payload) != record.stored or check_bytes(payload) != record.check:
+        return Absence.DAMAGED
+    return Packed(kind, ident, record.codec, record.length, payload)

@@ -1,0 +1,114 @@
+"""LMDB's and the system's errors, told as ours.
+
+LMDB reports a full disk as an input/output error when a write comes back short, so the free space
+is looked at before a disk is called broken.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import lmdb
+
+from casync.errors import (
+    CasyncError,
+    DamagedStoreError,
+    DeniedError,
+    LockedError,
+    NoSpaceError,
+    UnsupportedError,
+    UsageError,
+    WriteError,
+)
+
+__all__ = ["REBUILD", "SALVAGE", "reading_errors", "translate"]
+
+REBUILD: Final = "`casync store reindex` rebuilds the index from the segments."
+SALVAGE: Final = "`casync store reindex --salvage FILE` makes a new store of all undamaged objects."
+
+_DAMAGE: Final = (
+    lmdb.CorruptedError,
+    lmdb.PageNotFoundError,
+    lmdb.InvalidError,
+    lmdb.BadTxnError,  # what follows a damaged page in the same transaction
+    lmdb.IncompatibleError,
+    lmdb.NotFoundError,
+    lmdb.CursorFullError,
+    lmdb.PageFullError,
+    lmdb.BadValsizeError,
+)
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_READ_ONLY: Final = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
+
+
+@contextmanager
+def reading_errors(path: Path) -> Iterator[None]:
+    """Translates what goes wrong while the store at `path` is read."""
+    try:
+        yield
+    except (lmdb.Error, OSError, MemoryError) as error:
+        raise translate(error, path) from error
+
+
+def translate(
+    error: lmdb.Error | OSError | MemoryError, path: Path, *, need: int | None = None
+) -> CasyncError:
+    """The error of ours for `error`, which the store at `path` met.
+
+    Args:
+        error: What was caught.
+        path: The store's folder.
+        need: While writing: about how many bytes were to be written. None while reading.
+    """
+    code = _code(error)
+    if isinstance(error, lmdb.Error) and code == 0:
+        if "already open" in str(error):
+            return LockedError(f"store {path} is already open in this process")
+        return UsageError(f"store {path}: {error}")
+    if isinstance(error, lmdb.VersionMismatchError):
+        return UnsupportedError(f"store {path} was written by another LMDB than 0.9")
+    if isinstance(error, lmdb.ReadersFullError):
+        return LockedError(
+            f"store {path} has as many readers as it can", next_step="Try again in a moment."
+        )
+    if code in _FULL or (need is not None and code == errno.EIO and _free(path) < need):
+        return NoSpaceError(
+            f"no space on {path} (need about {need or 0} bytes, have {_free(path)})",
+            next_step="Free some space and run the command again; nothing acknowledged is lost.",
+        )
+    if isinstance(error, lmdb.ReadonlyError) or code in _READ_ONLY:
+        if need is None:
+            return DeniedError(f"store {path} cannot be read: {_reason(error)}")
+        return WriteError(f"store {path} is read-only: {_reason(error)}")
+    if isinstance(error, (MemoryError, lmdb.MemoryError)):
+        return CasyncError(f"store {path}: not enough memory or address space")
+    if isinstance(error, _DAMAGE):
+        return DamagedStoreError(f"store {path} is damaged: {_reason(error)}", next_step=SALVAGE)
+    if need is None:
+        return DamagedStoreError(f"store {path} cannot be read: {_reason(error)}")
+    return WriteError(f"store {path} cannot be written: {_reason(error)}")
+
+
+def _code(error: BaseException) -> int | None:
+    if isinstance(error, lmdb.Error):
+        return error.code
+    return error.errno if isinstance(error, OSError) else None
+
+
+def _reason(error: BaseException) -> str:
+    code = _code(error)
+    return os.strerror(code) if code is not None and code > 0 else str(error)
+
+
+def _free(path: Path) -> int:
+    """Bytes that we may still write below `path`; none when that cannot be told."""
+    try:
+        status = os.statvfs(path)
+    except OSError:
+        return 0
+    return status.f_bavail * status.f_frsize
