@@ -135,13 +135,25 @@ class NodeBuilder:
     def __init__(self, emit: Callable[[NodeId, bytes], None]) -> None:
         self._emit = emit
         self._levels: list[_Level] = []
+        self._length = 0
 
     def add(self, run: Run) -> None:
-        """Appends `run.times` chunks of `run.length` bytes each."""
+        """Appends `run.times` chunks of `run.length` bytes each.
+
+        Raises:
+            UsageError: The content gets longer than `MAX_LENGTH`, or needs too many levels.
+        """
+        self._length += run.length * run.times
+        if self._length > MAX_LENGTH:
+            raise UsageError(f"content of more than {MAX_LENGTH} bytes")
         self._add(1, run)
 
     def finish(self) -> Content:
-        """Closes all open nodes and returns the content that the runs make up."""
+        """Closes all open nodes and returns the content that the runs make up.
+
+        Raises:
+            UsageError: It needs too many levels.
+        """
         level = 0
         while level < len(self._levels):
             level += 1

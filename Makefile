@@ -1,0 +1,72 @@
+# `make demo` and `make test` need Debian, python3.11 or later, python3-venv and make.
+# Another interpreter: make test PYTHON=/usr/bin/python3.13
+
+PYTHON ?=
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help demo test check crash clean
+.DELETE_ON_ERROR:
+
+help:
+	@echo 'make demo    prepare, serve and pull real data of this machine, and show what travelled'
+	@echo 'make test    all fast tests'
+	@echo 'make check   formatting, lint, types, floors'
+	@echo 'make crash   slow fault sweeps: kills, power loss, full disks (needs strace and gcc)'
+	@echo 'make clean   remove the virtual environment and caches'
+
+demo: $(VENV)/.installed
+	@$(BIN)/python benchmarks/demo.py
+
+test: $(VENV)/.installed-dev
+	@$(call need,unshare,util-linux)
+	@$(BIN)/python -m pytest -q -n auto -m 'not crash'
+
+check: $(VENV)/.installed-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+crash: $(VENV)/.installed-dev
+	@$(call need,strace,strace)
+	@$(call need,gcc,gcc libc6-dev)
+	@$(call need,unshare,util-linux)
+	@$(call need,mkfs.ext4,e2fsprogs)
+	@$(BIN)/python -m pytest -q -n auto -m crash
+
+clean:
+	rm -rf $(VENV) .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist build
+	rm -f .coverage .coverage.*
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# $(call need,COMMAND,DEBIAN PACKAGES): a missing tool is an error, never a skipped test.
+need = PATH="$$PATH:/usr/sbin:/sbin" command -v $(1) >/dev/null || \
+	{ echo '$(1) is missing: apt install $(2)' >&2; exit 1; }
+
+# The first interpreter that runs, is new enough and can make environments. Versions for which
+# fastcdc has wheels come first; the others need a C compiler.
+$(VENV)/.installed: pyproject.toml
+	@set -e; chosen=; old=; \
+	for python in $(if $(PYTHON),'$(PYTHON)',python3.12 python3.11 python3 python3.13 python3.14); do \
+	  if ! "$$python" -c '' 2>/dev/null; then continue; fi; \
+	  if ! "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then old=$$python; continue; fi; \
+	  if ! "$$python" -c 'import ensurepip, venv' 2>/dev/null; then \
+	    echo "$$python cannot make virtual environments: apt install python3-venv" >&2; exit 1; fi; \
+	  chosen=$$python; break; \
+	done; \
+	if [ -z "$$chosen" ]; then \
+	  if [ -n "$$old" ]; then echo "$$old is older than 3.11" >&2; fi; \
+	  echo 'python 3.11 or later is missing: apt install python3 python3-venv' >&2; exit 1; fi; \
+	if "$$chosen" -c 'import sys; sys.exit(sys.version_info < (3, 13))' && \
+	   ! { command -v cc >/dev/null && "$$chosen" -c 'import os, sys, sysconfig; \
+	sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")))'; }; then \
+	  echo "fastcdc must be compiled for $$chosen: apt install gcc libc6-dev python3-dev" >&2; exit 1; fi; \
+	echo "making $(VENV) with $$chosen" >&2; \
+	"$$chosen" -m venv --clear $(VENV); \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@

@@ -1,0 +1,85 @@
+"""Golden bytes: what casync 0.1 cut, encoded and named. They are never made again.
+
+A change that breaks one of these breaks every store and every HASH that people have written down.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from blake3 import blake3
+
+from casync.chunker import ChunkerParams, Cutter
+from casync.ids import NodeId, manifest_id, node_id
+from casync.manifest import Manifest, decode_manifest, encode_manifest
+from casync.node import Content, NodeBuilder, Run, decode_node, runs
+from tests import reference_chunker
+
+VECTORS = Path(__file__).parents[1] / "vectors"
+
+
+def read(name: str) -> list[dict]:
+    return json.loads((VECTORS / f"{name}.json").read_text())
+
+
+def make_input(parts: list[list]) -> bytes:
+    """`random`: BLAKE3 of a label, drawn out to a length. `byte`: one byte, repeated."""
+    return b"".join(
+        blake3(what.encode()).digest(length=size) if how == "random" else bytes([what]) * size
+        for how, what, size in parts
+    )
+
+
+@pytest.mark.parametrize("vector", read("cuts"), ids=str)
+def test_cuts(vector: dict) -> None:
+    data = make_input(vector["input"])
+    cutter = Cutter(ChunkerParams(*vector["params"]))
+    assert cutter.feed(data).lengths + cutter.finish().lengths == vector["lengths"]
+    if len(data) <= 300_000:
+        assert reference_chunker.cut(data, *vector["params"]) == vector["lengths"]
+
+
+@pytest.mark.parametrize("vector", read("nodes"), ids=lambda vector: str(vector["content"]))
+def test_nodes(vector: dict) -> None:
+    made: dict[bytes, bytes] = {}
+    order = []
+
+    def emit(ident: NodeId, data: bytes) -> None:
+        made[ident] = data
+        order.append(ident)
+
+    given = [Run(bytes.fromhex(ident), length, times) for ident, length, times in vector["runs"]]
+    builder = NodeBuilder(emit)
+    for run in given:
+        builder.add(run)
+    level, ident, length = vector["content"]
+    content = Content(level, bytes.fromhex(ident), length)
+    assert builder.finish() == content
+    assert [ident.hex() for ident in order] == [node["id"] for node in vector["nodes"]]
+    for node in vector["nodes"]:
+        data = made[bytes.fromhex(node["id"])]
+        assert len(data) == node["size"]
+        assert node_id(data).hex() == node["id"]
+        assert data.hex() == node.get("bytes", data.hex())
+
+    def fetch(ident: NodeId, level: int, length: int):
+        return decode_node(made[ident], level, length)
+
+    walked = [run for _, run in runs(content, fetch)]
+    assert sum(run.times for run in walked) == sum(run.times for run in given)
+
+
+@pytest.mark.parametrize("vector", read("manifests"), ids=lambda vector: vector["id"][:8])
+def test_manifests(vector: dict) -> None:
+    level, ident, length = vector["content"]
+    manifest = Manifest(
+        vector["kind"],
+        ChunkerParams(*vector["params"]),
+        Content(level, bytes.fromhex(ident), length),
+    )
+    data = bytes.fromhex(vector["bytes"])
+    assert encode_manifest(manifest) == data
+    assert decode_manifest(data) == manifest
+    assert manifest_id(data).hex() == vector["id"]
