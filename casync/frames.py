@@ -238,6 +238,8 @@ class FrameReader:
         at = 0
         size = len(data)
         while at < size:
+            if self.ended:
+                raise RemoteProtocolError("bytes after the end of an answer")
             if self._wanted:
                 part = memoryview(data)[at : at + self._wanted]
                 self._keep(part)
@@ -276,8 +278,6 @@ class FrameReader:
 
     def _open(self, data: bytes, at: int, answers: list[Answer]) -> int:
         """Reads a header; returns the length of the payload that must follow."""
-        if self.ended:
-            raise RemoteProtocolError("bytes after the end of an answer")
         status, codec, count, length = _FRAME.unpack_from(data, at)
         left = len(self._ids) - self.answered - len(answers)
         if status == Status.OBJECT:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import NamedTuple
+import re
+from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 from casync.errors import UsageError
 
 __all__ = ["ServerAddress", "origin_of", "parse_address"]
 
-_PORTS = {"http": 80, "https": 443}
+_PORTS: Final = {"http": 80, "https": 443}
+_HOST: Final = re.compile(r"[0-9a-z._-]{1,253}|[0-9a-f:.]{2,45}", re.ASCII)
 
 
 class ServerAddress(NamedTuple):
@@ -67,7 +69,7 @@ def parse_address(text: str, what: str = "server") -> ServerAddress:
         port = parts.port
     except (ValueError, UnicodeError) as error:
         raise UsageError(f"not an address of a {what}: {text}: {error}", next_step=step) from error
-    if parts.scheme not in _PORTS or not host or port == 0:
+    if parts.scheme not in _PORTS or not _HOST.fullmatch(host) or port == 0:
         raise UsageError(f"not an address of a {what}: {text}", next_step=step)
     if parts.username is not None or parts.password is not None:
         raise UsageError(

@@ -25,7 +25,6 @@ from casync.documents import (
     Info,
     ManifestPage,
     ManifestView,
-    NameItem,
     NamePage,
     decode_document,
     name_record,
@@ -200,13 +199,8 @@ class RemoteClient:
 
     def manifest(self, ident: ManifestId) -> ManifestRow | None:
         """What the server says of one manifest. See `ManifestSource`."""
-        try:
-            view = self._document(f"/v1/manifests/{ident.hex()}", ManifestView)
-        except NotFoundError:
-            return None
-        if view.hash != ident.hex():
-            raise RemoteProtocolError(f"{self.origin} answers for another manifest")
-        return _manifest_row(view.hash, view.length, view.created)
+        view = self._manifest_view(Ref(manifest=ident))
+        return None if view is None else _manifest_row(view.hash, view.length, view.created)
 
     def names(self, prefix: str = "") -> Iterator[NameRecord]:
         """The newest version of each name, ordered by name. See `ManifestSource`."""
@@ -252,23 +246,14 @@ class RemoteClient:
             UsageError: A prefix, which says too little to a stranger.
             RemoteError, DeniedError, UnsupportedError, StoppedError: As `get`.
         """
-        if ref.manifest is not None:
-            if self.manifest(ref.manifest) is None:
-                raise NoNameError(f"no manifest {ref.manifest.hex()} on {self.origin}")
-            return ref.manifest
-        if ref.name is None:
+        if ref.prefix is not None:
             raise UsageError(
                 f"{ref.prefix} is not a full hash", next_step="Servers take full hashes and names."
             )
-        query = f"?{urlencode({'version': ref.version})}" if ref.version else ""
-        try:
-            item = self._document(f"/v1/names/{quote(ref.name)}{query}", NameItem)
-        except NotFoundError as error:
-            raise NoNameError(f"no name {ref} on {self.origin}") from error
-        record = self._told(name_record, item)
-        if record.name != ref.name or ref.version not in (0, record.version):
-            raise RemoteProtocolError(f"{self.origin} answers for another name")
-        return ManifestId(record.manifest)
+        view = self._manifest_view(ref)
+        if view is None:
+            raise NoNameError(f"{ref} is not on {self.origin}")
+        return parse_hash(view.hash)
 
     def _fetch(self, kind: Kind, ids: Sequence[ObjectId]) -> Iterator[list[Answer]]:
         """The answers of one request. What is busy because the request was full is left out."""
@@ -296,6 +281,16 @@ class RemoteClient:
             yield last
             raise
         yield last
+
+    def _manifest_view(self, ref: Ref) -> ManifestView | None:
+        text = str(msgspec.structs.replace(ref, path=None))
+        try:
+            view = self._document(f"/v1/manifests/{quote(text, safe='/@')}", ManifestView)
+        except NotFoundError:
+            return None
+        if ref.manifest is not None and view.hash != text:
+            raise RemoteProtocolError(f"{self.origin} answers for another manifest")
+        return view
 
     def _document(self, target: str, kind: type[_Document]) -> _Document:
         request = Request(target, [JSON_TYPE])
