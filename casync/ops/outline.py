@@ -32,14 +32,22 @@ class Outline:
         ident: The manifest's id.
         manifest: The manifest.
         store: Where its nodes are.
+        cached_nodes: Decoded nodes to keep; fewer where there are many readers.
     """
 
-    def __init__(self, ident: ManifestId, manifest: Manifest, store: ObjectSource) -> None:
+    def __init__(
+        self,
+        ident: ManifestId,
+        manifest: Manifest,
+        store: ObjectSource,
+        *,
+        cached_nodes: int = _CACHED_NODES,
+    ) -> None:
         self.id = ident
         self.manifest = manifest
         self._store = store
         self._unpacker = Unpacker()
-        self.node = lru_cache(maxsize=_CACHED_NODES)(self._node)
+        self.node = lru_cache(maxsize=cached_nodes)(self._node)
 
     @property
     def content(self) -> Content:

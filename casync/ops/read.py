@@ -22,8 +22,17 @@ _AHEAD_BYTES: Final = 4 * MIB
 _ZEROS: Final = bytes(MIB)
 
 
-def read_range(outline: Outline, source: ObjectSource, start: int, end: int) -> Iterator[Buffer]:
+def read_range(
+    outline: Outline, source: ObjectSource, start: int, end: int, *, ahead: int = _AHEAD_BYTES
+) -> Iterator[Buffer]:
     """The bytes from `start` up to `end`, in pieces. Memory is bounded whatever the range.
+
+    Args:
+        outline: The way to the chunks.
+        source: Where the chunks are.
+        start: The first byte.
+        end: The byte after the last.
+        ahead: Plain bytes that are asked for together, and held.
 
     Raises:
         NoObjectError, IntegrityError: A chunk is missing or damaged. All pieces before are good.
@@ -43,7 +52,7 @@ def read_range(outline: Outline, source: ObjectSource, start: int, end: int) -> 
         for at in _offsets(offset, run, end):
             batch.append((at, ChunkId(run.id), run.length))
             pending += run.length
-            if pending >= _AHEAD_BYTES or len(batch) == MAX_BATCH_IDS:
+            if pending >= ahead or len(batch) == MAX_BATCH_IDS:
                 yield from reader.pieces(batch, start, end)
                 batch, pending = [], 0
     yield from reader.pieces(batch, start, end)

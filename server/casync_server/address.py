@@ -1,0 +1,155 @@
+"""Where a server listens: reading `ADDR:PORT` and `unix:PATH`, and binding them.
+
+Must not know about HTTP. Only numbers and `localhost` are addresses here: what a name resolves to
+can change between the check for a public address and the bind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import ipaddress
+import os
+import re
+import socket
+import stat
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from casync.errors import CasyncError, LockedError, UsageError, WriteError
+
+__all__ = ["Listen", "bind", "parse_listen", "url_of"]
+
+_BACKLOG: Final = 1024
+_MAX_UNIX_PATH: Final = 107  # bytes; sun_path less its final NUL
+_TCP: Final = re.compile(r"(?:\[([^\[\]]+)\]|([^:\[\]]+)):([0-9]{1,5})", re.ASCII)
+
+
+class Listen(NamedTuple):
+    """An address to listen on: `host` and `port`, or `path` of a Unix socket."""
+
+    host: str
+    port: int
+    path: Path | None = None
+
+    @property
+    def public(self) -> bool:
+        """Whether others than this machine's own users may reach it."""
+        return self.path is None and not ipaddress.ip_address(self.host).is_loopback
+
+    def __str__(self) -> str:
+        """As it is typed."""
+        if self.path is not None:
+            return f"unix:{self.path}"
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def parse_listen(text: str) -> Listen:
+    """Reads `ADDR:PORT`, `[V6]:PORT` or `unix:PATH`.
+
+    Raises:
+        UsageError: It is none of these.
+    """
+    if text.startswith("unix:"):
+        path = text.removeprefix("unix:")
+        if not path or "\0" in path or len(os.fsencode(path)) > _MAX_UNIX_PATH:
+            raise UsageError(f"a Unix socket's path has 1 to {_MAX_UNIX_PATH} bytes: {text}")
+        return Listen("", 0, Path(path))
+    match = _TCP.fullmatch(text)
+    host = "" if match is None else match[1] or match[2]
+    port = -1 if match is None else int(match[3])
+    if host == "localhost":
+        host = "127.0.0.1"
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError as error:
+        raise _not_an_address(text) from error
+    if match is None or port > 65535 or (address.version == 6) != bool(match[1]):
+        raise _not_an_address(text)
+    return Listen(str(address), port)
+
+
+def _not_an_address(text: str) -> UsageError:
+    return UsageError(
+        f"cannot listen on {text}: not ADDR:PORT, [V6]:PORT or unix:PATH",
+        next_step="Give an IP address and a port, for example 127.0.0.1:8080.",
+    )
+
+
+def bind(listen: Listen) -> socket.socket:
+    """Binds and listens. A Unix socket is for its owner alone.
+
+    Raises:
+        LockedError: Somebody else listens there.
+        UsageError: The address is not one of this machine's.
+        WriteError: The Unix socket cannot be made.
+        CasyncError: Anything else that the system refuses.
+    """
+    if listen.path is not None:
+        return _bind_unix(listen.path)
+    family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
+    try:
+        sock = socket.socket(family, socket.SOCK_STREAM)
+    except OSError as error:
+        raise CasyncError(f"cannot listen on {listen}: {error.strerror}") from error
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind((listen.host, listen.port))
+        sock.listen(_BACKLOG)
+    except OSError as error:
+        sock.close()
+        if error.errno == errno.EADDRINUSE:
+            raise LockedError(
+                f"cannot listen on {listen}: another process does",
+                next_step="Stop it, or choose another port with --listen.",
+            ) from error
+        if error.errno == errno.EADDRNOTAVAIL:
+            raise UsageError(
+                f"cannot listen on {listen}: not an address of this machine"
+            ) from error
+        raise CasyncError(f"cannot listen on {listen}: {error.strerror}") from error
+    return sock
+
+
+def _bind_unix(path: Path) -> socket.socket:
+    _remove_stale(path)
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        sock.bind(os.fspath(path))
+        # Nobody can connect before listen(), so there is no moment with wider permissions.
+        os.chmod(path, 0o600)
+        sock.listen(_BACKLOG)
+    except OSError as error:
+        sock.close()
+        if error.errno == errno.EADDRINUSE:
+            raise LockedError(f"cannot listen on unix:{path}: something is there") from error
+        raise WriteError(f"cannot listen on unix:{path}: {error.strerror}") from error
+    return sock
+
+
+def _remove_stale(path: Path) -> None:
+    """Removes the socket of a server that is gone; leaves everything else alone."""
+    try:
+        if not stat.S_ISSOCK(path.lstat().st_mode):
+            return
+    except OSError:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(os.fspath(path))
+        except ConnectionRefusedError:
+            with contextlib.suppress(OSError):
+                path.unlink()
+        except OSError:
+            return
+
+
+def url_of(sock: socket.socket) -> str:
+    """The URL under which a bound socket answers, with its real port."""
+    name = sock.getsockname()
+    if sock.family == socket.AF_UNIX:
+        return f"unix:{name}"
+    host, port = name[0], name[1]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -1,0 +1,83 @@
+"""The application: routes, errors and the two layers around them, wired to a store."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from casync.store.base import ManifestSource
+from casync_server import (
+    problems,
+    routes_files,
+    routes_manifests,
+    routes_names,
+    routes_objects,
+    routes_operations,
+)
+from casync_server.access_log import AccessLog, LogSink, to_stderr
+from casync_server.deps import Service
+from casync_server.guard import Guard
+from casync_server.openapi import describe
+from casync_server.settings import ServerSettings
+from casync_server.streaming import PieceBudget, ReadPool
+
+__all__ = ["create_app"]
+
+
+def create_app(
+    store: ManifestSource,
+    settings: ServerSettings,
+    *,
+    store_id: str = "",
+    sink: LogSink = to_stderr,
+) -> FastAPI:
+    """The service over `store`.
+
+    Args:
+        store: Is read from several threads at once. The caller closes it.
+        settings: Limits and switches.
+        store_id: The UUID that clients are told.
+        sink: Takes the lines of the access log.
+    """
+    service = Service(
+        store=store,
+        store_id=store_id,
+        settings=settings,
+        pool=ReadPool(settings.threads),
+        budget=PieceBudget(settings.stream_bytes, settings.piece_bytes),
+    )
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        service.pool.close()
+
+    name, _, version = routes_operations.program().partition(" ")
+    app = FastAPI(
+        title=name,
+        version=version or "0",
+        summary="Replicates large, changing data and moves only the chunks the receiver lacks.",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/openapi.json",
+        redirect_slashes=False,
+        lifespan=lifespan,
+    )
+    app.state.service = service
+    problems.install(app)
+    for routes in (
+        routes_objects,
+        routes_manifests,
+        routes_names,
+        routes_files,
+        routes_operations,
+    ):
+        app.include_router(routes.router)
+    description = describe(app)
+    app.openapi = lambda: description  # type: ignore[method-assign]
+    app.add_middleware(Guard, any_host=settings.insecure_no_auth, hosts=settings.hosts)
+    # Added last, so outermost: it sees every answer.
+    app.add_middleware(AccessLog, form=settings.log_format, sink=sink, debug=settings.debug)
+    return app

@@ -1,0 +1,79 @@
+"""Reading a file out of a store that serves it, every byte proved.
+
+A FULL manifest has everything below it, so whatever is not there, or does not hold what its id
+names, is damage of the store and not the client's mistake. Must not know about HTTP.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from casync.codec import Packed, Unpacker
+from casync.errors import DamagedObjectError, IntegrityError, NoObjectError
+from casync.ids import Buffer, Kind, ManifestId
+from casync.limits import MIB
+from casync.manifest import decode_manifest
+from casync.ops.outline import Outline
+from casync.ops.read import read_range
+from casync.store.base import ObjectSource
+from casync_server.access_log import Tally
+
+__all__ = ["load_manifest", "load_outline", "read_content"]
+
+_AHEAD: Final = MIB
+"""Plain bytes read at a time: there may be hundreds of readers."""
+
+_NODES: Final = 32
+"""Decoded nodes kept for one reader: a path through all levels and some."""
+
+
+def load_manifest(source: ObjectSource, ident: ManifestId) -> bytes:
+    """The proved bytes of a manifest.
+
+    Raises:
+        DamagedObjectError: It is missing or damaged.
+    """
+    with _damage(f"manifest {ident.hex()}"):
+        for answer in source.get(Kind.MANIFEST, [ident]):
+            if isinstance(answer, Packed):
+                return Unpacker().unpack(answer)
+            raise DamagedObjectError(f"manifest {ident.hex()} is {answer.value}")
+    raise DamagedObjectError(f"manifest {ident.hex()} was not answered for")
+
+
+def load_outline(source: ObjectSource, ident: ManifestId) -> Outline:
+    """The way into the content of a manifest.
+
+    Raises:
+        DamagedObjectError: The manifest is missing or damaged.
+        UnsupportedError: It is newer than this program.
+    """
+    data = load_manifest(source, ident)
+    with _damage(f"manifest {ident.hex()}"):
+        return Outline(ident, decode_manifest(data), source, cached_nodes=_NODES)
+
+
+def read_content(
+    source: ObjectSource, outline: Outline, start: int, end: int, tally: Tally
+) -> Iterator[Buffer]:
+    """Yields bytes `start` up to `end` of a file.
+
+    Raises:
+        DamagedObjectError: An object below is missing or damaged; the message names it.
+    """
+    with _damage(f"below manifest {outline.id.hex()}"):
+        for part in read_range(outline, source, start, end, ahead=_AHEAD):
+            tally.objects += 1
+            yield part
+
+
+@contextmanager
+def _damage(where: str) -> Iterator[None]:
+    try:
+        yield
+    except DamagedObjectError:
+        raise
+    except (IntegrityError, NoObjectError) as error:
+        raise DamagedObjectError(f"{where}: {error.message}") from error

@@ -1,0 +1,90 @@
+"""`serve`: binds, starts the workers, says where it listens, and waits for the end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from casync.errors import StoppedError, UsageError
+from casync_server.access_log import to_stderr
+from casync_server.address import Listen, bind, url_of
+from casync_server.escape import escape
+from casync_server.job import Job
+from casync_server.options import ServeOptions, checked_addresses
+from casync_server.settings import ServerSettings
+from casync_server.supervisor import Supervisor
+
+__all__ = ["ServeOptions", "serve"]
+
+
+def serve(options: ServeOptions) -> int:
+    """Serves a store until SIGTERM, SIGINT or SIGHUP. Call it from the main thread.
+
+    Returns:
+        0: a stop was asked for, and every answer under way got its end.
+
+    Raises:
+        UsageError: The options or settings make no sense, or would show the store to strangers.
+        LockedError: Somebody else listens on the address.
+        NoStoreError, DamagedStoreError, UnsupportedError: The store cannot be opened.
+        StoppedError: Answers had to be broken off at the end of the grace time.
+        CasyncError: Workers died again and again.
+    """
+    addresses = checked_addresses(options)
+    settings = _settings(options)
+    with _bound(addresses) as sockets:
+        job = Job(
+            store=os.fsencode(os.path.abspath(options.store)),
+            allow_network_fs=options.allow_network_fs,
+            sockets=[sock.fileno() for sock in sockets],
+            settings=settings.model_dump(mode="json"),
+        )
+        supervisor = Supervisor(job, options.workers, options.grace, to_stderr)
+
+        def announce() -> None:
+            for sock in sockets:
+                to_stderr(f"serving {escape(str(options.store))} on {escape(url_of(sock))}")
+
+        if not supervisor.run(announce):
+            raise StoppedError("stopped before all answers were out")
+    return 0
+
+
+def _settings(options: ServeOptions) -> ServerSettings:
+    try:
+        return ServerSettings(
+            grace=options.grace,
+            insecure_no_auth=options.insecure_no_auth,
+            log_format=options.log_format,
+            debug=options.debug,
+        )
+    except ValidationError as error:
+        causes = "; ".join(
+            f"CASYNC_SERVE_{'_'.join(str(part) for part in cause['loc']).upper()}: {cause['msg']}"
+            for cause in error.errors()
+        )
+        raise UsageError(f"bad settings: {causes}") from error
+
+
+@contextlib.contextmanager
+def _bound(addresses: list[Listen]) -> Iterator[list[socket.socket]]:
+    sockets: list[socket.socket] = []
+    made: list[tuple[Path, int]] = []
+    try:
+        for address in addresses:
+            sockets.append(bind(address))
+            if address.path is not None:
+                made.append((address.path, address.path.stat().st_ino))
+        yield sockets
+    finally:
+        for sock in sockets:
+            sock.close()
+        for path, inode in made:
+            with contextlib.suppress(OSError):
+                if path.lstat().st_ino == inode:
+                    path.unlink()

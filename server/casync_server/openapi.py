@@ -1,0 +1,91 @@
+"""The pieces of the OpenAPI description that FastAPI cannot derive: bytes, documents, problems.
+
+The documents are msgspec types that server and client share, so their schemas come from msgspec.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any, Final
+
+import msgspec
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from casync.documents import (
+    JSON_TYPE,
+    PROBLEM_TYPE,
+    HistoryPage,
+    Info,
+    ManifestPage,
+    ManifestView,
+    NameItem,
+    NamePage,
+    Problem,
+)
+
+__all__ = ["binary", "binary_body", "describe", "document", "problems", "text"]
+
+_DOCUMENTS: Final = (Info, ManifestPage, ManifestView, NameItem, NamePage, HistoryPage, Problem)
+_REF: Final = "#/components/schemas/{name}"
+_ANYWHERE: Final = (400, 403, 503)
+"""Statuses that any route may answer: a bad request, a foreign page, too many connections."""
+
+
+def binary(media_type: str, description: str) -> dict[str, Any]:
+    """A response of bytes."""
+    schema = {"type": "string", "format": "binary"}
+    return {"description": description, "content": {media_type: {"schema": schema}}}
+
+
+def binary_body(media_type: str, description: str, max_bytes: int) -> dict[str, Any]:
+    """A request body of bytes."""
+    schema = {"type": "string", "format": "binary", "maxLength": max_bytes}
+    content = {media_type: {"schema": schema}}
+    return {"requestBody": {"description": description, "required": True, "content": content}}
+
+
+def document(description: str, *kinds: type[msgspec.Struct]) -> dict[str, Any]:
+    """A response of one of some JSON documents of the wire."""
+    schemas, _ = msgspec.json.schema_components(kinds, ref_template=_REF)
+    schema = schemas[0] if len(schemas) == 1 else {"oneOf": list(schemas)}
+    return {"description": description, "content": {JSON_TYPE: {"schema": schema}}}
+
+
+def text(description: str) -> dict[str, Any]:
+    """A response of plain text."""
+    return {"description": description, "content": {"text/plain": {"schema": {"type": "string"}}}}
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The problems that a route answers, with those that any route does."""
+    schema = {"$ref": _REF.format(name=Problem.__name__)}
+    return {
+        status: {
+            "description": HTTPStatus(status).phrase,
+            "content": {PROBLEM_TYPE: {"schema": schema}},
+        }
+        for status in sorted({*statuses, *_ANYWHERE})
+    }
+
+
+def describe(app: FastAPI) -> dict[str, Any]:
+    """The whole description of `app`."""
+    description = get_openapi(
+        title=app.title,
+        version=app.version,
+        summary=app.summary,
+        routes=app.routes,
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+    )
+    _, schemas = msgspec.json.schema_components(_DOCUMENTS, ref_template=_REF)
+    components = description.setdefault("components", {})
+    components["schemas"] = dict(sorted(schemas.items()))
+    for operations in description["paths"].values():
+        for operation in operations.values():
+            # FastAPI's own error model is never sent; ours is.
+            for status, answer in problems().items():
+                operation["responses"].setdefault(str(status), answer)
+            if "422" in operation["responses"]:
+                operation["responses"]["422"] = problems(422)[422]
+    return description

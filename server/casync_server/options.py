@@ -1,0 +1,59 @@
+"""What `serve` is asked to do, checked before anything starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from casync.errors import UsageError
+from casync_server.address import Listen, parse_listen
+
+__all__ = ["ServeOptions", "checked_addresses"]
+
+
+@dataclass(frozen=True, slots=True)
+class ServeOptions:
+    """Arguments of `serve`.
+
+    Attributes:
+        store: The folder of the store. It must exist.
+        listen: Addresses, each `ADDR:PORT`, `[V6]:PORT` or `unix:PATH`. Port 0 picks a free one.
+        workers: Processes that answer.
+        grace: Seconds that running answers get when a stop is asked for.
+        insecure_no_auth: Listen on public addresses although anybody may read.
+        log_format: The form of the access log on stderr.
+        allow_network_fs: Open a store on a network file system.
+        debug: Tracebacks of our own mistakes go to the log.
+    """
+
+    store: Path
+    listen: tuple[str, ...] = ("127.0.0.1:8080",)
+    workers: int = 1
+    grace: float = 30.0
+    insecure_no_auth: bool = False
+    log_format: Literal["text", "json"] = "text"
+    allow_network_fs: bool = False
+    debug: bool = False
+
+
+def checked_addresses(options: ServeOptions) -> list[Listen]:
+    """The addresses to bind.
+
+    Raises:
+        UsageError: The options make no sense, or would show the store to strangers.
+    """
+    if not options.listen:
+        raise UsageError("nowhere to listen", next_step="Give --listen ADDR:PORT.")
+    if not 1 <= options.workers <= 256:
+        raise UsageError(f"1 to 256 workers can serve, not {options.workers}")
+    if not 0 <= options.grace <= 86400:
+        raise UsageError("the grace time is between 0 and a day")
+    addresses = [parse_listen(text) for text in options.listen]
+    for address in addresses:
+        if address.public and not options.insecure_no_auth:
+            raise UsageError(
+                f"refusing to listen on {address} without authentication",
+                next_step="Listen on 127.0.0.1, or give --insecure-no-auth if anybody may read.",
+            )
+    return addresses

@@ -1,0 +1,150 @@
+"""Errors as HTTP answers: `application/problem+json` (RFC 9457) with the code of errors.py.
+
+The one table from code to status. What a client cannot act on stays in the log: paths of this
+machine, the texts of foreign errors, tracebacks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Final
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from starlette.exceptions import HTTPException
+
+from casync.documents import PROBLEM_TYPE, Problem, encode_document
+from casync.errors import (
+    CasyncError,
+    DamagedObjectError,
+    DeniedError,
+    NoStoreError,
+    NotFoundError,
+    StoppedError,
+    TimedOutError,
+    UnsupportedError,
+    UsageError,
+)
+from casync_server.access_log import tally_of
+from casync_server.escape import escape
+
+__all__ = [
+    "STATUS_OF",
+    "code_of_status",
+    "install",
+    "make_problem",
+    "problem_of",
+    "problem_response",
+]
+
+STATUS_OF: Final[Mapping[str, int]] = {
+    "error": 500,
+    "usage": 400,
+    "source-changed": 409,
+    "integrity": 500,
+    "damaged-object": 500,
+    "damaged-store": 500,
+    "malformed": 500,  # what the store holds; a malformed request is `usage`
+    "digest-mismatch": 409,
+    "remote": 502,
+    "unreachable": 503,
+    "remote-protocol": 502,
+    "no-space": 507,
+    "locked": 409,
+    "denied": 403,
+    "not-found": 404,
+    "no-store": 503,
+    "no-name": 404,
+    "no-object": 404,
+    "unsupported": 501,
+    "stopped": 503,
+    "timed-out": 504,
+    "write": 500,
+}
+"""HTTP status of every code in errors.py."""
+
+_CODE_OF: Final = {403: "denied", 404: "not-found", 408: "timed-out", 503: "unreachable"}
+"""Code of a status that the framework or the protocol chose."""
+
+_SAYABLE: Final = (
+    UsageError,
+    NotFoundError,
+    DeniedError,
+    DamagedObjectError,
+    StoppedError,
+    TimedOutError,
+    UnsupportedError,
+)
+"""Errors whose message is about what the client asked, not about this machine."""
+
+
+def code_of_status(status: int) -> str:
+    """The code for a status that was not made from an error of ours."""
+    return _CODE_OF.get(status, "usage" if status < 500 else "error")
+
+
+def make_problem(status: int, detail: str, *, code: str = "", next_step: str = "") -> Problem:
+    """A document that is safe to print."""
+    return Problem(
+        title=HTTPStatus(status).phrase,
+        status=status,
+        code=code or code_of_status(status),
+        detail=escape(detail),
+        next_step=escape(next_step),
+    )
+
+
+def problem_of(error: CasyncError) -> Problem:
+    """What a client learns of `error`."""
+    status = STATUS_OF[error.code]
+    if isinstance(error, _SAYABLE) and not isinstance(error, NoStoreError):
+        return make_problem(status, error.message, code=error.code, next_step=error.next_step)
+    return make_problem(status, "the server could not answer; its log says why", code=error.code)
+
+
+def problem_response(
+    status: int, detail: str, *, code: str = "", headers: Mapping[str, str] | None = None
+) -> Response:
+    """An answer for a status that is not made from an error of ours."""
+    return _response(make_problem(status, detail, code=code), headers)
+
+
+def _response(problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(
+        encode_document(problem),
+        status_code=problem.status,
+        media_type=PROBLEM_TYPE,
+        headers={"Cache-Control": "no-store", **(headers or {})},
+    )
+
+
+def install(app: FastAPI) -> None:
+    """Makes every error that leaves a route of `app` a problem document."""
+    app.add_exception_handler(CasyncError, _on_casync_error)
+    app.add_exception_handler(RequestValidationError, _on_invalid)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+
+
+async def _on_casync_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, CasyncError)
+    problem = problem_of(error)
+    if problem.status >= 500:
+        tally_of(request.scope).note = f"{error.code}: {error.message}"
+    return _response(problem)
+
+
+async def _on_invalid(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    # Where and why, not what was sent.
+    causes = [
+        f"{'.'.join(str(part) for part in cause['loc'])}: {cause['msg']}"
+        for cause in error.errors()
+    ]
+    return problem_response(422, "; ".join(causes))
+
+
+async def _on_http_exception(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return problem_response(error.status_code, str(error.detail), headers=error.headers)

@@ -1,0 +1,69 @@
+"""What the server can be told, and the only place that reads the environment for it.
+
+Every bound that a client can run into is a field here, so that tests can shrink it. Must not know
+where the values are used.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from casync.limits import KIB, MIB
+
+__all__ = ["ServerSettings"]
+
+
+class ServerSettings(BaseSettings):
+    """Limits and switches of one worker, from arguments or from `CASYNC_SERVE_<FIELD>`.
+
+    Attributes:
+        insecure_no_auth: Any Host is answered, since the server was put on a public address.
+        hosts: Further Host values to answer, for tunnels and proxies, as `NAME:PORT`.
+        log_format: The form of the access log.
+        debug: Tracebacks of our own mistakes go to the log.
+        grace: Seconds that running answers get after a stop was asked for.
+        drain: Seconds during which `/readyz` says no before the listeners close.
+        threads: Threads that read the store.
+        piece_bytes: Bytes handed to the socket at a time while memory allows it.
+        stream_bytes: Bytes that all answers under way may hold together; more of them at once
+            get smaller pieces.
+        header_bytes: Bytes of a request's line and fields.
+        header_fields: Fields of a request.
+        header_seconds: From the first byte of a request, or from the connection, to its body.
+        idle_seconds: Between two requests on a connection.
+        body_bytes: Bytes of the largest body that any route takes: 1024 ids and some room.
+        stall_seconds: Seconds that a client may be slow before its rate counts, both ways.
+        rate: Bytes per second that a client must send or take.
+        pipeline: Requests that may wait behind the one that is answered.
+        connections: Connections of a worker.
+        address_connections: Connections of a worker from one address (of IPv6, from one /64).
+        linger_seconds: How long a refused client may still send, so that it can read the answer.
+        tick_seconds: How often each connection is looked at.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="CASYNC_SERVE_", frozen=True)
+
+    insecure_no_auth: bool = False
+    hosts: tuple[str, ...] = ()
+    log_format: Literal["text", "json"] = "text"
+    debug: bool = False
+    grace: float = Field(default=30.0, ge=0)
+    drain: float = Field(default=0.0, ge=0)
+    threads: int = Field(default=16, ge=1, le=512)
+    piece_bytes: int = Field(default=MIB, ge=KIB)
+    stream_bytes: int = Field(default=128 * MIB, ge=KIB)
+    header_bytes: int = Field(default=32 * KIB, ge=KIB)
+    header_fields: int = Field(default=100, ge=1)
+    header_seconds: float = Field(default=10.0, gt=0)
+    idle_seconds: float = Field(default=30.0, gt=0)
+    body_bytes: int = Field(default=64 * KIB, ge=0)
+    stall_seconds: float = Field(default=10.0, gt=0)
+    rate: int = Field(default=8 * KIB, ge=1)
+    pipeline: int = Field(default=16, ge=0)
+    connections: int = Field(default=1000, ge=1)
+    address_connections: int = Field(default=64, ge=1)
+    linger_seconds: float = Field(default=1.0, ge=0)
+    tick_seconds: float = Field(default=0.5, gt=0)
