@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from casync.errors import UnreachableError
 from casync.remote.retry import Retry
 
@@ -15,14 +17,18 @@ class Clock:
 def waits(retry: Retry, clock: Clock, error: UnreachableError, *, took: float = 0.0) -> list[float]:
     """All waits until the retry gives up, with tries that take some time each."""
     found: list[float] = []
+    with pytest.raises(UnreachableError) as caught:
+        _wait_on(retry, clock, error, took, found)
+    assert caught.value is error
+    return found
+
+
+def _wait_on(
+    retry: Retry, clock: Clock, error: UnreachableError, took: float, found: list[float]
+) -> None:
     while True:
-        try:
-            wait = retry.wait_after(error)
-        except UnreachableError as raised:
-            assert raised is error
-            return found
-        found.append(wait)
-        clock.now += wait + took
+        found.append(retry.wait_after(error))
+        clock.now += found[-1] + took
 
 
 def test_waits_grow_and_are_bounded() -> None:
