@@ -24,7 +24,17 @@ from casync.limits import (
     NODE_MIN_RECORDS,
 )
 
-__all__ = ["EMPTY", "Content", "Node", "NodeBuilder", "Record", "Run", "decode_node", "runs"]
+__all__ = [
+    "EMPTY",
+    "Content",
+    "Fetch",
+    "Node",
+    "NodeBuilder",
+    "Record",
+    "Run",
+    "decode_node",
+    "runs",
+]
 
 _MAGIC: Final = b"CASN"
 _VERSION: Final = 1
