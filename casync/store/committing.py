@@ -110,6 +110,26 @@ class Writer:
         stored = sum(len(entry.item.payload) for entry in new)
         return Committed(len(new), stored, records)
 
+    def adopt(
+        self,
+        manifests: Sequence[tuple[ManifestId, ManifestState, int]],
+        names: Sequence[NameRecord],
+    ) -> list[NameRecord]:
+        """Writes manifest rows, and those of `names` that are not here, with their numbers.
+
+        Raises:
+            NoObjectError: As `commit`.
+        """
+        rows = self._manifest_rows(Batch(manifests=list(manifests)), set())
+        absent = {
+            record.name for record in names if self._get("names", name_key(record.name)) is None
+        }
+        added = [record for record in names if record.name in absent]
+        self.append([], added)
+        self.put_manifests(rows.values())
+        self.put_names(added)
+        return added
+
     def _new(self, pending: Sequence[Pending]) -> list[Pending]:
         if not pending:
             return []

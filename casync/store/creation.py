@@ -18,13 +18,12 @@ import lmdb
 from casync.errors import UnsupportedError, WriteError
 from casync.store.environment import DATA_FILE, DATABASES, locked, open_lmdb
 from casync.store.filesystem import Trust, file_system
-from casync.store.rows import FORMAT, META_FORMAT, META_GENERATION, META_STORE, encode_number
+from casync.store.meta import FIRST_GENERATION, write_meta
 from casync.store.translate import translate
 
 __all__ = ["create", "store_exists"]
 
 _ASIDE: Final = "creating"
-_FIRST_GENERATION: Final = 1
 _EMPTY_STORE_BYTES: Final = 1024 * 1024  # generously
 
 
@@ -83,10 +82,8 @@ def _create(path: Path, map_bytes: int) -> None:
     environment = open_lmdb(aside, read_only=False, map_bytes=map_bytes)
     try:
         databases = {name: environment.open_db(name.encode()) for name in DATABASES}
-        with environment.begin(write=True, db=databases["meta"]) as txn:
-            txn.put(META_FORMAT, encode_number(FORMAT))
-            txn.put(META_STORE, uuid.uuid4().bytes)
-            txn.put(META_GENERATION, encode_number(_FIRST_GENERATION))
+        with environment.begin(write=True, buffers=True) as txn:
+            write_meta(txn, databases["meta"], uuid.uuid4().bytes, FIRST_GENERATION)
     finally:
         environment.close()
     os.rename(aside / DATA_FILE, path / DATA_FILE)

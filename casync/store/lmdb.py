@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from casync.codec import Packed
-from casync.errors import DamagedStoreError, NoStoreError, UnsupportedError
+from casync.errors import DamagedStoreError, NoStoreError
 from casync.ids import Kind, ManifestId, ObjectId
 from casync.limits import MAP_BYTES, MIB
 from casync.name import Name, NameRecord, Ref
@@ -31,16 +31,14 @@ from casync.store.committing import Pending, Writer
 from casync.store.creation import create as make_store
 from casync.store.creation import store_exists
 from casync.store.environment import DATA_FILE, Environment
+from casync.store.meta import read_meta
 from casync.store.names import resolve
 from casync.store.objects import Objects
 from casync.store.rows import (
     FORMAT,
-    META_FORMAT,
-    META_STORE,
     decode_file,
     decode_index,
     decode_manifest_row,
-    decode_meta_number,
     decode_name,
     decode_segment_use,
     file_key,
@@ -51,7 +49,6 @@ from casync.store.rows import (
     version_key,
 )
 from casync.store.scan import scan, scan_back, scan_keys
-from casync.store.segment import STORE_ID_BYTES
 from casync.store.translate import REBUILD
 
 __all__ = ["KindUse", "LmdbStore", "StoreUsage"]
@@ -96,7 +93,7 @@ class LmdbStore:
 
     def __init__(self, environment: Environment, warnings: Sequence[str] = ()) -> None:
         self._environment = environment
-        self._objects = Objects(environment)
+        self._objects = Objects(environment.databases, environment.reading)
         self._store_id = self._check_format()
         self._clock: Callable[[], float] = time.time
         self.path = environment.path
@@ -143,29 +140,18 @@ class LmdbStore:
             raise
 
     def _check_format(self) -> bytes:
+        """The store's id, once it is sure that this is a store that we know how to use."""
         environment = self._environment
         missing = environment.missing
-        store_id = None
         if "meta" not in missing:
             with environment.reading() as txn:
-                meta = environment.databases["meta"]
-                found = txn.get(META_FORMAT, db=meta)
-                number = decode_meta_number(found) if found is not None else None
-                value = txn.get(META_STORE, db=meta)
-                store_id = bytes(value) if value is not None else None
-            if number is not None and number > FORMAT:
-                raise UnsupportedError(
-                    f"store {environment.path} has format {number}; this program reads {FORMAT}",
-                    next_step="Use a newer casync.",
-                )
-            if number != FORMAT:
-                missing = [*missing, "meta"]
-        if missing or store_id is None or len(store_id) != STORE_ID_BYTES:
-            raise DamagedStoreError(
-                f"store {environment.path} lacks {', '.join(missing) or 'its id'}",
-                next_step=REBUILD,
-            )
-        return store_id
+                meta = read_meta(txn, environment.databases["meta"], environment.path)
+            if meta.format == FORMAT and meta.store_id and not missing:
+                return meta.store_id
+            missing = missing or ["its format or its id"]
+        raise DamagedStoreError(
+            f"store {environment.path} lacks {', '.join(missing)}", next_step=REBUILD
+        )
 
     @property
     def store_id(self) -> str:
@@ -297,6 +283,32 @@ class LmdbStore:
                 batch, pending
             ),
             need=sum(entry.size for entry in pending) + 2 * MIB,
+        )
+
+    def adopt(
+        self,
+        manifests: Sequence[tuple[ManifestId, ManifestState, int]],
+        names: Sequence[NameRecord],
+    ) -> list[NameRecord]:
+        """Takes over manifests and whole histories of names from another store.
+
+        Args:
+            manifests: As in `Batch`; their objects are here.
+            names: Versions with their numbers, each name's in order.
+
+        Returns:
+            The versions that were taken over: those of names that were not here.
+
+        Raises:
+            NoObjectError, NoSpaceError, WriteError: As `commit`.
+        """
+        environment = self._environment
+        now = int(self._clock())
+        return environment.write(
+            lambda txn: Writer(txn, environment.databases, self._store_id, now).adopt(
+                manifests, names
+            ),
+            need=2 * MIB,
         )
 
     # -- The store itself ---------------------------------------------------------------------

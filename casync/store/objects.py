@@ -6,7 +6,8 @@ computed after it. Must not know manifests and names.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Final
 
 import lmdb
@@ -16,7 +17,7 @@ from casync.errors import MalformedError
 from casync.ids import Kind, ObjectId
 from casync.limits import MAX_BATCH_IDS, MIB
 from casync.store.base import Absence, ObjectStat
-from casync.store.environment import Environment, Txn
+from casync.store.environment import Txn
 from casync.store.rows import IndexRow, decode_index, index_prefix, number_key
 from casync.store.segment import Record, decode_record
 
@@ -30,10 +31,20 @@ _MOST_WINDOW: Final = 1024
 
 
 class Objects:
-    """The objects of an environment, to be read. Safe for threads."""
+    """The objects of a store, to be read. As safe for threads as the transactions it gets.
 
-    def __init__(self, environment: Environment) -> None:
-        self._environment = environment
+    Args:
+        databases: LMDB's handles by name.
+        reading: Gives a transaction, for a short while.
+    """
+
+    def __init__(
+        self,
+        databases: Mapping[str, lmdb._Database],
+        reading: Callable[[], AbstractContextManager[Txn]],
+    ) -> None:
+        self._databases = databases
+        self._reading = reading
 
     def get(self, kind: Kind, ids: Sequence[ObjectId]) -> Iterator[Packed | Absence]:
         """As `ObjectSource.get`."""
@@ -53,7 +64,7 @@ class Objects:
         stats: list[ObjectStat | None] = []
         for start in range(0, len(ids), MAX_BATCH_IDS):
             wanted = ids[start : start + MAX_BATCH_IDS]
-            with self._environment.reading() as txn:
+            with self._reading() as txn:
                 rows = self._rows(txn, kind, wanted)
             found = [rows.get(ident) for ident in wanted]
             stats += [ObjectStat(row.length, row.stored) if row else None for row in found]
@@ -65,8 +76,8 @@ class Objects:
         known: list[bool] = []
         for start in range(0, len(ids), MAX_BATCH_IDS):
             keys = [prefix + ident for ident in ids[start : start + MAX_BATCH_IDS]]
-            with self._environment.reading() as txn:
-                cursor = txn.cursor(self._environment.databases["index"])
+            with self._reading() as txn:
+                cursor = txn.cursor(self._databases["index"])
                 found = {bytes(key) for key in cursor.getmulti(sorted(keys), values=False)}
             known += [key in found for key in keys]
         return known
@@ -74,7 +85,7 @@ class Objects:
     def _rows(self, txn: Txn, kind: Kind, ids: Sequence[ObjectId]) -> dict[bytes, IndexRow]:
         prefix = index_prefix(kind)
         keys = sorted({prefix + ident for ident in ids})
-        found = txn.cursor(self._environment.databases["index"]).getmulti(keys)
+        found = txn.cursor(self._databases["index"]).getmulti(keys)
         return {bytes(key[1:]): decode_index(value) for key, value in found}
 
     def _copy(
@@ -84,7 +95,7 @@ class Objects:
         copies: list[tuple[IndexRow, Record, bytes] | Absence] = []
         segments: dict[int, memoryview | None] = {}
         size = 0
-        with self._environment.reading() as txn:
+        with self._reading() as txn:
             rows = self._rows(txn, kind, ids)
             for ident in ids:
                 row = rows.get(ident)
@@ -94,7 +105,7 @@ class Objects:
                 if row.segment not in segments and row.segment not in lost:
                     try:
                         segments[row.segment] = txn.get(
-                            number_key(row.segment), db=self._environment.databases["segments"]
+                            number_key(row.segment), db=self._databases["segments"]
                         )
                     except lmdb.Error:
                         # The transaction is spoilt; a new one serves what lies elsewhere.

@@ -1,0 +1,86 @@
+"""Windows tile the content, and claims point backwards."""
+
+from __future__ import annotations
+
+import random
+
+from casync.chunker import DEFAULT_PARAMS
+from casync.ids import ChunkId, NodeId, chunk_id, zero_chunk_id
+from casync.limits import MAX_BATCH_IDS, MIB
+from casync.node import Content, Node, NodeBuilder, Run, decode_node
+from casync.plan import WINDOW_BYTES, Claims, windows
+
+MAX = DEFAULT_PARAMS.max_size
+
+
+def build(runs: list[Run]) -> tuple[Content, dict[bytes, bytes]]:
+    nodes: dict[bytes, bytes] = {}
+    builder = NodeBuilder(nodes.__setitem__)
+    for run in runs:
+        builder.add(run)
+    return builder.finish(), nodes
+
+
+def chunk(number: int, length: int = 20_000, times: int = 1) -> Run:
+    return Run(chunk_id(number.to_bytes(4, "big")), length, times)
+
+
+def windows_of(runs: list[Run]) -> list:
+    content, nodes = build(runs)
+
+    def fetch(ident: NodeId, level: int, length: int) -> Node:
+        return decode_node(nodes[ident], level, length)
+
+    return list(windows(content, fetch, MAX))
+
+
+def test_nothing_has_no_window() -> None:
+    assert windows_of([]) == []
+
+
+def test_windows_tile_the_content_and_stay_within_bounds() -> None:
+    rng = random.Random(1)
+    runs = [chunk(rng.randrange(500), rng.choice([100, 5_000, MAX])) for _ in range(5_000)]
+    runs = [Run(r.id, 100 + r.id[0] * 200, rng.choice([1, 1, 1, 3000])) for r in runs]
+    found = windows_of(runs)
+    position = 0
+    for window in found:
+        assert window.start == position
+        pieces = sorted([(p.offset, p.length) for p in window.places] + window.zeros)
+        for offset, length in pieces:
+            assert offset == position
+            position += length
+        assert window.end == position
+        assert len(window.places) <= MAX_BATCH_IDS
+        assert sum(place.length for place in window.places) <= WINDOW_BYTES
+    assert position == sum(run.length * run.times for run in runs)
+
+
+def test_a_hole_of_terabytes_is_one_range() -> None:
+    zero = Run(zero_chunk_id(MAX), MAX, 10_000_000_000_000 // MAX)
+    found = windows_of([chunk(1), zero, chunk(2)])
+    assert len(found) == 1
+    assert sum(length for _, length in found[0].zeros) == zero.length * zero.times
+    assert [place.id for place in found[0].places] == [chunk(1).id, chunk(2).id]
+
+
+def test_zeros_of_another_length_are_ordinary_chunks() -> None:
+    short = Run(zero_chunk_id(100), 100, 1)
+    (window,) = windows_of([chunk(1), short])
+    assert window.zeros == []
+    assert len(window.places) == 2
+
+
+def test_repeats_point_to_the_first_place_in_an_earlier_or_the_same_window() -> None:
+    runs = [chunk(n, MIB // 4) for n in range(300)] + [chunk(7, MIB // 4), chunk(299, MIB // 4)]
+    claims = Claims()
+    repeats = []
+    for number, window in enumerate(windows_of(runs)):
+        fresh, again = claims.claim(window)
+        assert [p.id for p in fresh] == list(dict.fromkeys(p.id for p in fresh))
+        repeats += [(number, place, first, claims.window_of(first)) for place, first in again]
+    (seven, last) = repeats
+    assert seven[2] == 7 * (MIB // 4)
+    assert seven[3] == 0
+    assert last[1].id == ChunkId(chunk(299).id)
+    assert last[3] <= last[0]
