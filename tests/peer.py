@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -69,6 +70,8 @@ class Peer:
         source: What to serve.
         fault: Chooses the fault of each request, None for an honest answer.
         piece: Bytes written at a time, 0 for all at once.
+        port: Where to listen, 0 for anywhere.
+        tls: Encrypts connections.
     """
 
     def __init__(
@@ -77,6 +80,8 @@ class Peer:
         fault: Callable[[Seen], Fault | None] = lambda seen: None,
         *,
         piece: int = 0,
+        port: int = 0,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.source = source
         self.fault = fault
@@ -85,9 +90,12 @@ class Peer:
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
         self._threads: list[threading.Thread] = []
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server(("127.0.0.1", port))
         self.port: int = self._listener.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
+        self._tls = tls
+        self.sent = 0
+        self.received = 0
         self.connections = 0
 
     def __enter__(self) -> Self:
@@ -129,6 +137,8 @@ class Peer:
 
     def _serve(self, connection: socket.socket) -> None:
         with suppress(OSError), connection:
+            if self._tls is not None:
+                connection = self._tls.wrap_socket(connection, server_side=True)
             while True:
                 seen = self._receive(connection)
                 if seen is None:
@@ -302,7 +312,8 @@ def whole(answer: Answer, *fields: str) -> bytes:
 
 def sends(answer: Answer, *fields: str) -> Fault:
     """Another answer."""
-    return lambda connection, seen, honest: connection.sendall(whole(answer, *fields))
+    data = whole(answer, "Connection: close", *fields)
+    return lambda connection, seen, honest: connection.sendall(data)
 
 
 def edits(edit: Callable[[list[bytes]], Iterable[bytes]]) -> Fault:

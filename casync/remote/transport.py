@@ -37,6 +37,9 @@ from casync.store.base import Traffic
 __all__ = ["Pieces", "Reply", "Request", "Transport", "TransportOptions"]
 
 _MAX_PROBLEM_BYTES: Final = 64 * KIB
+_LENGTH_FIELDS: Final = (b"content-length", b"transfer-encoding")
+"""Without one of them an answer that was cut off looks whole."""
+
 _KEEP_SECONDS: Final = 15.0
 """How long an idle connection is kept: less than servers keep theirs."""
 
@@ -165,12 +168,16 @@ class Transport:
         """
         deadline = time.monotonic() + self._options.answer_seconds
         with self._exchange(request) as (response, pieces):
+            if not any(_field(response, name) for name in _LENGTH_FIELDS):
+                raise RemoteProtocolError(f"{self.origin} does not say how long its answer is")
             body = self._collect(pieces, max_bytes, deadline)
             return Reply(_content_type(response), body)
 
     @contextmanager
     def stream(self, request: Request) -> Iterator[Pieces]:
-        """Asks for an answer of any size. Leaving the context early closes the connection.
+        """Asks for an answer of any size, which marks its own end.
+
+        Leaving the context early closes the connection.
 
         Raises:
             CasyncError: As `read`, also while the pieces are taken. How many they are is bounded
@@ -320,7 +327,7 @@ def _make_proxy(address: ServerAddress | None, tls: ssl.SSLContext | None) -> ht
 
 
 def _network_error(origin: str, error: Exception) -> CasyncError:
-    cause = error.__cause__
+    cause = error.args[0] if error.args else None  # httpcore wraps what it caught
     if isinstance(cause, ssl.SSLCertVerificationError):
         return RemoteError(
             f"the certificate of {origin} cannot be trusted: {cause.verify_message}",

@@ -1,0 +1,460 @@
+"""A server that lies, breaks and dawdles: F19, F20 and F23 to F27 of the failure catalogue.
+
+The client and `Unpacker` together: whatever a server sends, what comes out is the object that was
+asked for, or an error of ours that says who is to blame.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import random
+import socket
+import struct
+import time
+import tracemalloc
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import zstandard
+
+from casync.codec import Packed, Packer, Unpacker, Verified
+from casync.errors import (
+    CasyncError,
+    DeniedError,
+    IntegrityError,
+    NoNameError,
+    RemoteError,
+    RemoteProtocolError,
+    UnreachableError,
+)
+from casync.ids import Kind, ObjectId
+from casync.limits import KIB, MIB
+from casync.name import parse_name, parse_ref
+from casync.remote.client import RemoteClient
+from casync.remote.transport import TransportOptions
+from casync.store.base import Absence, Batch
+from casync.store.memory import MemoryStore
+from tests import peer as p
+from tests.peer import Answer, Fault, Peer, Seen, edits, frame, sends
+
+PLAINS = [b"text " * 4000, random.Random(1).randbytes(30_000), bytes(50_000)] * 2 + [b"last"]
+PLAINS = [plain + b"%d" % number for number, plain in enumerate(PLAINS)]
+OBJECTS: list[Verified] = [Packer().pack_new(Kind.CHUNK, plain) for plain in PLAINS]
+IDS: list[ObjectId] = [item.id for item in OBJECTS]
+
+FAST: dict[str, Any] = {"window": 0.3, "min_rate": 20 * KIB, "answer_seconds": 1.0}
+
+
+@pytest.fixture
+def peer() -> Iterator[Peer]:
+    store = MemoryStore()
+    store.commit(Batch(objects=OBJECTS))
+    with Peer(store) as peer:
+        yield peer
+
+
+def always(fault: Fault) -> Callable[[Seen], Fault | None]:
+    return lambda seen: fault
+
+
+def connect(peer: Peer, **options: Any) -> RemoteClient:
+    """A client that does not try twice, unless told to, and then does not wait."""
+    options = {"retry_for": 0.0, **options}
+    return RemoteClient(
+        peer.url, TransportOptions(**options), pause=lambda seconds: None, clock=lambda: 0.0
+    )
+
+
+def proved(client: RemoteClient, ids: list[ObjectId] = IDS) -> dict[ObjectId, bytes]:
+    """What a caller ends up with."""
+    unpacker, found = Unpacker(), {}
+    for ident, answer in zip(ids, client.get(Kind.CHUNK, ids), strict=True):
+        if isinstance(answer, Packed):
+            found[ident] = unpacker.unpack(answer)
+    return found
+
+
+WHOLE = dict(zip(IDS, PLAINS, strict=True))
+
+
+def test_an_honest_server(peer: Peer) -> None:
+    with connect(peer) as client:
+        assert proved(client) == WHOLE
+
+
+def replaced(payload: bytes, codec: int = 1) -> Callable[[list[bytes]], list[bytes]]:
+    """The first object's frame holds something else."""
+    return lambda frames: [frame(p.OBJECT, payload, codec=codec, count=1), *frames[1:]]
+
+
+def flipped(frames: list[bytes]) -> list[bytes]:
+    broken = bytearray(frames[1])
+    broken[len(broken) // 2] ^= 1
+    return [frames[0], bytes(broken), *frames[2:]]
+
+
+def with_dictionary() -> bytes:
+    words = zstandard.ZstdCompressionDict(b"text " * 4000, zstandard.DICT_TYPE_RAWCONTENT)
+    return zstandard.ZstdCompressor(dict_data=words).compress(PLAINS[0])
+
+
+def lying_about_its_size() -> bytes:
+    """A frame that claims 10 bytes and holds 100."""
+    good = zstandard.ZstdCompressor(write_checksum=False).compress(b"0123456789" * 10)
+    assert good[4] == 0x20
+    assert good[5] == 100
+    return good[:5] + b"\x0a" + good[6:]
+
+
+HONEST = zstandard.ZstdCompressor().compress(PLAINS[0])
+SKIPPABLE = b"\x50\x2a\x4d\x18" + struct.pack("<I", 4) + b"skip"
+LIES = {
+    "wrong bytes": replaced(b"wrong", codec=0),
+    "wrong bytes of the right length": replaced(b"x" * len(PLAINS[0]), codec=0),
+    "flipped bit": flipped,
+    "another object": lambda f: [f[1], *f[1:]],
+    "swapped": lambda f: [f[1], f[0], *f[2:]],
+    "reversed": lambda f: [*f[-2::-1], f[-1]],
+    "other codec": replaced(PLAINS[0]),
+    "codec raw": replaced(HONEST, codec=0),
+    "dictionary": replaced(with_dictionary()),
+    "skippable first": replaced(SKIPPABLE + HONEST),
+    "skippable last": replaced(HONEST + SKIPPABLE),
+    "two frames": replaced(HONEST + HONEST),
+    "trailing byte": replaced(HONEST + b"\0"),
+    "cut frame": replaced(HONEST[:-3]),
+    "forged size": replaced(lying_about_its_size()),
+    "forged huge size": replaced(b"\x28\xb5\x2f\xfd\xe0" + struct.pack("<Q", 2**40) + b"\1\0\0"),
+    "no size": replaced(zstandard.ZstdCompressor(write_content_size=False).compress(PLAINS[0])),
+    "bomb": replaced(zstandard.ZstdCompressor().compress(bytes(512 * MIB))),
+    "bomb of one chunk": replaced(zstandard.ZstdCompressor().compress(bytes(16 * MIB))),
+    "wide window": replaced(b"\x28\xb5\x2f\xfd\x80\xa0" + struct.pack("<I", 9) + b"\1\0\0"),
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_lies_about_an_object(peer: Peer, lie: str) -> None:
+    peer.fault = always(edits(LIES[lie]))
+    tracemalloc.start()
+    try:
+        with connect(peer) as client, pytest.raises((IntegrityError, RemoteProtocolError)):
+            proved(client)
+        assert tracemalloc.get_traced_memory()[1] < 64 * MIB
+    finally:
+        tracemalloc.stop()
+
+
+BREAKS = {
+    "one too few": lambda f: [*f[:-2], f[-1]],
+    "none": lambda f: f[-1:],
+    "one too many": lambda f: [f[0], *f],
+    "one too many missing": lambda f: [*f[:-1], frame(p.MISSING, count=1), f[-1]],
+    "missing without end": lambda f: [frame(p.MISSING, count=65535), f[-1]],
+    "trailing byte": lambda f: [*f, b"\0"],
+    "trailing frame": lambda f: [*f, f[0]],
+    "two ends": lambda f: [*f, f[-1]],
+    "no end": lambda f: f[:-1],
+    "delta group": lambda f: [frame(2, b"delta", count=2), *f[2:]],
+    "unknown status": lambda f: [frame(77, count=1), *f],
+    "unknown codec": lambda f: [frame(p.OBJECT, b"x", codec=9, count=1), *f[1:]],
+    "absence with payload": lambda f: [frame(p.MISSING, b"x", count=1), *f[1:]],
+    "endless payload": lambda f: [struct.pack("<BBHI", 1, 0, 1, 2**32 - 1), bytes(MIB)],
+    "garbage": lambda f: [random.Random(7).randbytes(5000)],
+}
+
+
+@pytest.mark.parametrize("name", BREAKS)
+def test_breaks_of_the_framing(peer: Peer, name: str) -> None:
+    peer.fault = always(edits(BREAKS[name]))
+    with connect(peer, retry_for=60) as client:
+        with pytest.raises(RemoteProtocolError) as caught:
+            list(client.get(Kind.CHUNK, IDS))
+        assert peer.url in caught.value.message
+    assert len(peer.seen) == 1  # against the protocol: not asked again
+
+
+BODY = Answer(200, p.FRAMES, frame(p.MISSING, count=len(IDS)) + frame(p.END))
+OFF_TRACK: dict[str, tuple[Fault, type[CasyncError]]] = {
+    "gzip": (
+        sends(BODY._replace(body=gzip.compress(bytes(64 * MIB))), "Content-Encoding: gzip"),
+        RemoteProtocolError,
+    ),
+    "zstd": (sends(BODY, "Content-Encoding: zstd"), RemoteProtocolError),
+    "media type": (sends(BODY._replace(content_type="text/html")), RemoteProtocolError),
+    "redirect": (sends(Answer(302, "", b""), "Location: /v1/objects/fetch"), RemoteProtocolError),
+    "redirect away": (sends(Answer(307, "", b""), "Location: http://x/"), RemoteProtocolError),
+    "switch": (
+        lambda c, s, a: c.sendall(b"HTTP/1.1 101 Go\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"),
+        CasyncError,
+    ),
+    "no content": (lambda c, s, a: c.sendall(b"HTTP/1.1 204 No\r\n\r\n"), RemoteError),
+    "partial": (sends(BODY._replace(status=206)), RemoteError),
+    "not http": (lambda c, s, a: c.sendall(b"SSH-2.0-OpenSSH\r\n\r\n" * 9), RemoteProtocolError),
+    "bad field": (
+        lambda c, s, a: c.sendall(b"HTTP/1.1 200 OK\r\n\0:\r\n\r\n"),
+        RemoteProtocolError,
+    ),
+    "bad chunk": (
+        lambda c, s, a: c.sendall(
+            b"HTTP/1.1 200 OK\r\nContent-Type: application/vnd.casync.frames\r\n"
+            b"Transfer-Encoding: chunked\r\n\r\nzz\r\n"
+        ),
+        RemoteProtocolError,
+    ),
+    "two lengths": (sends(BODY, "Content-Length: 5"), RemoteProtocolError),
+    "html error": (sends(Answer(404, "text/html", b"<h1>no")), RemoteError),
+    "long error": (sends(Answer(404, p.PROBLEM, b" " * MIB)), RemoteError),
+}
+
+
+@pytest.mark.parametrize("name", OFF_TRACK)
+def test_http_that_is_not_ours(peer: Peer, name: str) -> None:
+    fault, kind = OFF_TRACK[name]
+    peer.fault = always(fault)
+    with connect(peer) as client:
+        with pytest.raises(kind):
+            proved(client)
+        assert client.traffic.received < 2 * MIB
+    assert len(peer.seen) == 1
+
+
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+START = p.head(Answer(200, p.JSON, b""), length=-1)
+SLOW: dict[str, tuple[Fault, type[CasyncError]]] = {
+    "silence": (p.says_nothing, UnreachableError),
+    "stall after the head": (p.stalls(0), UnreachableError),
+    "stall in the body": (p.stalls(0.5), UnreachableError),
+    "trickle": (p.trickles(0.01), UnreachableError),
+    "trickling head": (p.trickles(0.01, from_head=True), UnreachableError),
+    "endless head": (p.repeats(b"HTTP/1.1 200 OK\r\n", b"X: y\r\n" * 999), RemoteProtocolError),
+    "endless field": (p.repeats(b"HTTP/1.1 200 OK\r\nX: ", b"y" * 9999), RemoteProtocolError),
+    "continue for ever": (p.repeats(CONTINUE, CONTINUE * 99), RemoteProtocolError),
+    "endless body": (p.repeats(START, b" " * 9999), RemoteProtocolError),
+}
+
+
+@pytest.mark.parametrize("name", SLOW)
+def test_servers_that_never_finish(peer: Peer, name: str) -> None:
+    fault, kind = SLOW[name]
+    peer.fault = always(fault)
+    with connect(peer, **FAST) as client:
+        with pytest.raises(kind):
+            client.info()
+        with pytest.raises(kind):
+            list(client.get(Kind.CHUNK, IDS[:1] * 300))
+        with pytest.raises(kind):
+            client.stat(Kind.CHUNK, IDS[:1] * 300)
+        assert client.traffic.received < 20 * MIB
+
+
+def test_a_slow_taker_is_not_a_slow_server(peer: Peer) -> None:
+    ids = IDS[1:2] * 1000
+    with connect(peer, window=1.0, min_rate=1.0) as client:
+        answers = client.get(Kind.CHUNK, ids)
+        next(answers)
+        time.sleep(1.2)  # the window passes while nobody reads
+        assert sum(1 for _ in answers) == 999
+
+
+AGAIN: dict[str, Fault] = {
+    "500": sends(Answer(500, "text/plain", b"oops")),
+    "500 of ours": sends(p.problem(500, "error", "oops")),
+    "502": sends(Answer(502, "text/html", b"")),
+    "503": sends(p.problem(503, "unreachable", "busy"), "Retry-After: 3"),
+    "429": sends(Answer(429, "", b""), "Retry-After: 1"),
+    "408": sends(Answer(408, "", b"")),
+    "reset at once": p.hangs_up,
+    "closed in the body": p.breaks_off(0.5),
+    "reset in the body": p.breaks_off(0.5, reset=True),
+    "closed body without a length": p.breaks_off(0.5, closed=True),
+    "closed before the end frame": p.breaks_off(0.99),
+}
+
+
+@pytest.mark.parametrize("name", AGAIN)
+def test_a_failure_is_tried_again(peer: Peer, name: str) -> None:
+    peer.fault = lambda seen: AGAIN[name] if seen.number == 0 else None
+    waits: list[float] = []
+    options = TransportOptions(retry_for=60)
+    with RemoteClient(peer.url, options, pause=waits.append, jitter=lambda: 1.0) as client:
+        assert proved(client) == WHOLE
+    assert len(peer.seen) == 2
+    assert waits == [{"503": 3.0, "429": 1.0}.get(name, 0.25)]
+    if "body" in name:
+        asked = [seen.ids for seen in peer.seen]
+        assert asked[1] == IDS[-len(asked[1]) :]
+        assert len(asked[1]) < len(IDS)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_half_of_all_requests_fail(peer: Peer, seed: int) -> None:
+    chance = random.Random(seed)
+    faults = [*AGAIN.values(), *[None] * len(AGAIN)]
+
+    def fault(seen: Seen) -> Fault | None:
+        chosen = chance.choice(faults)
+        unseen = seen.target.endswith("stat") and chosen is AGAIN["closed body without a length"]
+        return None if unseen else chosen
+
+    peer.fault = fault
+    with connect(peer, retry_for=60) as client:
+        for _ in range(10):
+            assert proved(client) == WHOLE
+            assert None not in client.stat(Kind.CHUNK, IDS)
+
+
+def test_nearly_all_requests_fail(peer: Peer) -> None:
+    now = [0.0]
+
+    def pause(seconds: float) -> None:
+        now[0] += seconds
+
+    peer.fault = always(AGAIN["503"])
+    options = TransportOptions(retry_for=60)
+    with RemoteClient(peer.url, options, pause=pause, clock=lambda: now[0]) as client:
+        with pytest.raises(UnreachableError) as caught:
+            proved(client)
+        assert caught.value.message == f"{peer.url}: busy"
+    assert 50 < now[0] <= 60
+    assert len(peer.seen) >= 6
+
+
+def test_a_wait_beyond_the_budget_ends_at_once(peer: Peer) -> None:
+    peer.fault = always(sends(Answer(503, "", b""), "Retry-After: 999999999"))
+    with connect(peer, retry_for=60) as client, pytest.raises(UnreachableError):
+        proved(client)
+    assert len(peer.seen) == 1
+
+
+def test_a_server_that_is_started_again() -> None:
+    store = MemoryStore()
+    store.commit(Batch(objects=OBJECTS))
+    first = Peer(store, always(p.breaks_off(0.4)))
+    second: list[Peer] = []
+
+    def pause(seconds: float) -> None:
+        if not second:
+            first.__exit__(None, None, None)
+        if len(waits) == 3:
+            second.append(Peer(store, port=first.port).__enter__())
+        waits.append(seconds)
+
+    waits: list[float] = []
+    with first:
+        options = TransportOptions(retry_for=60)
+        with RemoteClient(first.url, options, pause=pause) as client:
+            assert proved(client) == WHOLE
+    second[0].__exit__(None, None, None)
+    assert len(waits) == 4
+
+
+def test_a_wrong_address_is_told_at_once() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    waits: list[float] = []
+    for url, reason in [
+        (f"http://127.0.0.1:{port}", "Connection refused"),
+        ("http://nowhere.invalid", "unknown host"),
+    ]:
+        client = RemoteClient(url, pause=waits.append)
+        with client, pytest.raises(UnreachableError, match=reason):
+            client.info()
+    assert waits == []
+
+
+def test_escapes_in_an_errors_text(peer: Peer) -> None:
+    detail = "\x1b[2J\x1b]0;title\x07\u202e[red]" + "x" * 3000
+    peer.fault = always(sends(p.problem(403, "denied", detail, detail)))
+    with connect(peer) as client, pytest.raises(DeniedError) as caught:
+        client.info()
+    # The command line escapes what it shows; the error keeps the text, bounded.
+    assert detail[:400] in caught.value.message
+    assert len(caught.value.message) < 600
+    assert len(caught.value.next_step) < 600
+
+
+def listing(*digits: int, length: int = 1, more: bool = False) -> str:
+    items = [{"hash": f"{digit:064}", "length": length, "created": 0} for digit in digits]
+    return json.dumps({"manifests": items, "more": more})
+
+
+PAGES: dict[str, str] = {
+    "deep": '{"manifests":[],"more":' + "[" * 500_000,
+    "no list": '{"manifests":5,"more":false}',
+    "no hash": '{"manifests":[{"hash":"zz","length":1,"created":0}],"more":false}',
+    "length": listing(1, length=-1),
+    "order": listing(2, 1),
+    "same page": listing(1, more=True),
+    "empty page": listing(more=True),
+    "huge": '{"manifests":[' + '{"x":1},' * MIB,
+    "long number": '{"manifests":[],"more":' + "9" * MIB + "}",
+}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_listings_that_lie(peer: Peer, name: str) -> None:
+    peer.fault = always(sends(Answer(200, p.JSON, PAGES[name].encode())))
+    with connect(peer) as client, pytest.raises(RemoteProtocolError):
+        list(client.manifests())
+
+
+def test_answers_for_something_else(peer: Peer) -> None:
+    name = {"name": "other", "version": 1, "manifest": "ab" * 32, "created": 0}
+    view = {
+        "hash": "ab" * 32,
+        "kind": "file",
+        "length": 1,
+        "created": 0,
+        "chunker": {"algorithm": "fastcdc-v1", "min": 1, "avg": 1, "max": 1},
+        "content": {"level": 0, "id": "ab" * 32, "length": 1},
+    }
+    page = {"names": [name], "versions": [name], "more": False}
+    with connect(peer) as client:
+        peer.fault = always(sends(Answer(200, p.JSON, json.dumps(page).encode())))
+        with pytest.raises(RemoteProtocolError):
+            list(client.names("images/"))
+        with pytest.raises(RemoteProtocolError):
+            client.history(parse_name("images"))
+        peer.fault = always(sends(Answer(200, p.JSON, json.dumps(view).encode())))
+        with pytest.raises(RemoteProtocolError):
+            client.resolve(parse_ref("cd" * 32))
+        peer.fault = always(sends(p.problem(404, "no-name", "no name")))
+        with pytest.raises(NoNameError):
+            client.resolve(parse_ref("images"))
+
+
+def test_a_small_answer_must_say_its_length(peer: Peer) -> None:
+    peer.fault = always(p.breaks_off(0.5, closed=True))
+    with connect(peer, retry_for=60) as client, pytest.raises(RemoteProtocolError):
+        client.stat(Kind.CHUNK, IDS)
+
+
+@pytest.mark.parametrize("row", [(0, 0), (5, 6), (2**60, 2**60), (2**64 - 1, 0)])
+def test_sizes_that_lie(peer: Peer, row: tuple[int, int]) -> None:
+    peer.fault = always(sends(Answer(200, p.SIZES, struct.pack("<QQ", *row))))
+    with connect(peer) as client, pytest.raises(RemoteProtocolError):
+        client.stat(Kind.CHUNK, IDS[:1])
+
+
+def test_busy_is_an_answer(peer: Peer) -> None:
+    peer.fault = always(edits(lambda f: [f[0], frame(p.BUSY, count=len(IDS) - 1), f[-1]]))
+    with connect(peer) as client:
+        answers = list(client.get(Kind.CHUNK, IDS))
+    assert answers[1:] == [Absence.BUSY] * (len(IDS) - 1)
+    assert len(peer.seen) == 1
+
+
+def test_a_full_request_is_followed_by_another(peer: Peer) -> None:
+    large = [Packer().pack_new(Kind.CHUNK, bytes([n]) * (14 * MIB)) for n in range(9)]
+    peer.source.commit(Batch(objects=large))  # type: ignore[attr-defined]
+
+    def full(frames: list[bytes]) -> list[bytes]:
+        return [*frames[:5], frame(p.BUSY, count=len(frames) - 6), frames[-1]]
+
+    peer.fault = lambda seen: edits(full) if len(seen.ids) > 5 else None
+    ids = [item.id for item in large]
+    with connect(peer) as client:
+        assert list(client.get(Kind.CHUNK, ids)) == [Packed(*item) for item in large]
+    assert [len(seen.ids) for seen in peer.seen] == [9, 4]
