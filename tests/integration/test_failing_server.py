@@ -1,0 +1,176 @@
+"""A server that dawdles, breaks off and comes back: F25 to F27 of the failure catalogue."""
+
+from __future__ import annotations
+
+import random
+import socket
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from casync.errors import CasyncError, RemoteProtocolError, UnreachableError
+from casync.ids import Kind
+from casync.limits import KIB, MIB
+from casync.remote.client import RemoteClient
+from casync.remote.transport import TransportOptions
+from casync.store.base import Batch
+from casync.store.memory import MemoryStore
+from tests import peer as p
+from tests.peer import Answer, Fault, Peer, Seen, sends
+from tests.proving_client import IDS, OBJECTS, WHOLE, always, connect, proved
+
+FAST: dict[str, Any] = {"window": 0.3, "min_rate": 20 * KIB, "answer_seconds": 1.0}
+
+
+@pytest.fixture
+def peer() -> Iterator[Peer]:
+    store = MemoryStore()
+    store.commit(Batch(objects=OBJECTS))
+    with Peer(store) as peer:
+        yield peer
+
+
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+START = p.head(Answer(200, p.JSON, b""), length=-1)
+SLOW: dict[str, tuple[Fault, type[CasyncError]]] = {
+    "silence": (p.says_nothing, UnreachableError),
+    "stall after the head": (p.stalls(0), UnreachableError),
+    "stall in the body": (p.stalls(0.5), UnreachableError),
+    "trickle": (p.trickles(0.01), UnreachableError),
+    "trickling head": (p.trickles(0.01, from_head=True), UnreachableError),
+    "endless head": (p.repeats(b"HTTP/1.1 200 OK\r\n", b"X: y\r\n" * 999), RemoteProtocolError),
+    "endless field": (p.repeats(b"HTTP/1.1 200 OK\r\nX: ", b"y" * 9999), RemoteProtocolError),
+    "continue for ever": (p.repeats(CONTINUE, CONTINUE * 99), RemoteProtocolError),
+    "endless body": (p.repeats(START, b" " * 9999), RemoteProtocolError),
+}
+
+
+@pytest.mark.parametrize("name", SLOW)
+def test_servers_that_never_finish(peer: Peer, name: str) -> None:
+    fault, kind = SLOW[name]
+    peer.fault = always(fault)
+    with connect(peer, **FAST) as client:
+        with pytest.raises(kind):
+            client.info()
+        with pytest.raises(kind):
+            list(client.get(Kind.CHUNK, IDS[:1] * 300))
+        with pytest.raises(kind):
+            client.stat(Kind.CHUNK, IDS[:1] * 300)
+        assert client.traffic.received < 20 * MIB
+
+
+def test_a_slow_taker_is_not_a_slow_server(peer: Peer) -> None:
+    ids = IDS[1:2] * 1000
+    with connect(peer, window=1.0, min_rate=1.0) as client:
+        answers = client.get(Kind.CHUNK, ids)
+        next(answers)
+        time.sleep(1.2)  # the window passes while nobody reads
+        assert sum(1 for _ in answers) == 999
+
+
+AGAIN: dict[str, Fault] = {
+    "500": sends(Answer(500, "text/plain", b"oops")),
+    "500 of ours": sends(p.problem(500, "error", "oops")),
+    "502": sends(Answer(502, "text/html", b"")),
+    "503": sends(p.problem(503, "unreachable", "busy"), "Retry-After: 3"),
+    "429": sends(Answer(429, "", b""), "Retry-After: 1"),
+    "408": sends(Answer(408, "", b"")),
+    "reset at once": p.hangs_up,
+    "closed in the body": p.breaks_off(0.5),
+    "reset in the body": p.breaks_off(0.5, reset=True),
+    "closed body without a length": p.breaks_off(0.5, closed=True),
+    "closed before the end frame": p.breaks_off(0.99),
+}
+
+
+@pytest.mark.parametrize("name", AGAIN)
+def test_a_failure_is_tried_again(peer: Peer, name: str) -> None:
+    peer.fault = lambda seen: AGAIN[name] if seen.number == 0 else None
+    waits: list[float] = []
+    options = TransportOptions(retry_for=60)
+    with RemoteClient(peer.url, options, pause=waits.append, jitter=lambda: 1.0) as client:
+        assert proved(client) == WHOLE
+    assert len(peer.seen) == 2
+    assert waits == [{"503": 3.0, "429": 1.0}.get(name, 0.25)]
+    if "body" in name:
+        asked = [seen.ids for seen in peer.seen]
+        assert asked[1] == IDS[-len(asked[1]) :]
+        assert len(asked[1]) < len(IDS)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_half_of_all_requests_fail(peer: Peer, seed: int) -> None:
+    chance = random.Random(seed)
+    faults = [*AGAIN.values(), *[None] * len(AGAIN)]
+
+    def fault(seen: Seen) -> Fault | None:
+        chosen = chance.choice(faults)
+        unseen = seen.target.endswith("stat") and chosen is AGAIN["closed body without a length"]
+        return None if unseen else chosen
+
+    peer.fault = fault
+    with connect(peer, retry_for=60) as client:
+        for _ in range(10):
+            assert proved(client) == WHOLE
+            assert None not in client.stat(Kind.CHUNK, IDS)
+
+
+def test_nearly_all_requests_fail(peer: Peer) -> None:
+    now = [0.0]
+
+    def pause(seconds: float) -> None:
+        now[0] += seconds
+
+    peer.fault = always(AGAIN["503"])
+    options = TransportOptions(retry_for=60)
+    with RemoteClient(peer.url, options, pause=pause, clock=lambda: now[0]) as client:
+        with pytest.raises(UnreachableError) as caught:
+            proved(client)
+        assert caught.value.message == f"{peer.url}: busy"
+    assert 50 < now[0] <= 60
+    assert len(peer.seen) >= 6
+
+
+def test_a_wait_beyond_the_budget_ends_at_once(peer: Peer) -> None:
+    peer.fault = always(sends(Answer(503, "", b""), "Retry-After: 999999999"))
+    with connect(peer, retry_for=60) as client, pytest.raises(UnreachableError):
+        proved(client)
+    assert len(peer.seen) == 1
+
+
+def test_a_server_that_is_started_again() -> None:
+    store = MemoryStore()
+    store.commit(Batch(objects=OBJECTS))
+    first = Peer(store, always(p.breaks_off(0.4)))
+    second: list[Peer] = []
+
+    def pause(seconds: float) -> None:
+        if not second:
+            first.__exit__(None, None, None)
+        if len(waits) == 3:
+            second.append(Peer(store, port=first.port).__enter__())
+        waits.append(seconds)
+
+    waits: list[float] = []
+    with first:
+        options = TransportOptions(retry_for=60)
+        with RemoteClient(first.url, options, pause=pause) as client:
+            assert proved(client) == WHOLE
+    second[0].__exit__(None, None, None)
+    assert len(waits) == 4
+
+
+def test_a_wrong_address_is_told_at_once() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    waits: list[float] = []
+    for url, reason in [
+        (f"http://127.0.0.1:{port}", "Connection refused"),
+        ("http://nowhere.invalid", "unknown host"),
+    ]:
+        client = RemoteClient(url, pause=waits.append)
+        with client, pytest.raises(UnreachableError, match=reason):
+            client.info()
+    assert waits == []
