@@ -113,9 +113,10 @@ class Peer:
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         with self._lock:
-            for connection in self._open:
-                with suppress(OSError):
-                    connection.shutdown(socket.SHUT_RDWR)
+            connections = list(self._open)
+        for connection in connections:
+            with suppress(OSError):
+                socket.socket.shutdown(connection, socket.SHUT_RDWR)
         for thread in list(self._threads):
             thread.join(10)
             assert not thread.is_alive()
@@ -137,22 +138,26 @@ class Peer:
 
     def _serve(self, connection: socket.socket) -> None:
         with suppress(OSError), connection:
-            if self._tls is not None:
-                connection = self._tls.wrap_socket(connection, server_side=True)
-            while True:
-                seen = self._receive(connection)
-                if seen is None:
-                    break
-                answer = self._answer(seen)
-                fault = self.fault(seen)
-                if fault is not None:
-                    fault(connection, seen, answer)
-                    break
-                self._send(connection, whole(answer))
-        with self._lock:
-            self._open.discard(connection)
+            if self._tls is None:
+                self._converse(connection)
+            else:
+                with self._tls.wrap_socket(connection, server_side=True) as secured:
+                    with self._lock:
+                        self._open.add(secured)
+                    self._converse(secured)
+
+    def _converse(self, connection: socket.socket) -> None:
+        while (seen := self._receive(connection)) is not None:
+            answer = self._answer(seen)
+            fault = self.fault(seen)
+            if fault is not None:
+                fault(connection, seen, answer)
+                return
+            self._send(connection, whole(answer))
 
     def _send(self, connection: socket.socket, data: bytes) -> None:
+        with self._lock:
+            self.sent += len(data)
         step = self.piece or len(data)
         for at in range(0, len(data), step):
             connection.sendall(data[at : at + step])
@@ -172,6 +177,7 @@ class Peer:
             body += connection.recv(65536)
         method, target, _ = first.split(" ")
         with self._lock:
+            self.received += len(head) + 4 + len(body)
             seen = Seen(len(self.seen), method, target, fields, body)
             self.seen.append(seen)
         return seen

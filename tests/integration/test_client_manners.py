@@ -1,0 +1,309 @@
+"""How the client behaves towards honest servers: secrets, TLS, proxies, rates, counts, endings."""
+
+from __future__ import annotations
+
+import ssl
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from casync.errors import RemoteError, StoppedError, UnreachableError, UsageError
+from casync.ids import Kind
+from casync.limits import KIB
+from casync.remote.client import RemoteClient
+from casync.remote.connection import RateLimit
+from casync.remote.transport import TransportOptions
+from casync.store.base import Batch
+from casync.store.memory import MemoryStore
+from tests import peer as p
+from tests.peer import Answer, Peer, sends
+from tests.proving_client import IDS, OBJECTS, WHOLE, always, connect, proved
+
+TLS = Path(__file__).parent.parent / "vectors" / "tls"
+SECRET = "cas1_secret"
+
+
+def stocked() -> MemoryStore:
+    store = MemoryStore()
+    store.commit(Batch(objects=OBJECTS))
+    return store
+
+
+@pytest.fixture
+def peer() -> Iterator[Peer]:
+    with Peer(stocked()) as peer:
+        yield peer
+
+
+@pytest.fixture
+def secure_peer() -> Iterator[Peer]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(TLS / "server.pem")
+    with Peer(stocked(), tls=context) as peer:
+        yield peer
+
+
+class TestRequests:
+    def test_says_who_it_is_and_takes_bytes_as_they_are(self, peer: Peer) -> None:
+        with connect(peer) as client:
+            proved(client)
+        (seen,) = peer.seen
+        assert seen.method == "POST"
+        assert seen.fields == {
+            "host": f"127.0.0.1:{peer.port}",
+            "user-agent": "casync",
+            "accept-encoding": "identity",
+            "accept": p.FRAMES,
+            "content-type": "application/vnd.casync.ids",
+            "content-length": str(len(seen.body)),
+        }
+
+    def test_a_prefix_of_the_path_is_kept(self, peer: Peer) -> None:
+        with RemoteClient(peer.url + "/mirror/one/") as client, pytest.raises(RemoteError):
+            client.stat(Kind.CHUNK, IDS)
+        assert peer.seen[0].target == "/mirror/one/v1/objects/stat"
+
+    def test_one_connection_serves_many_requests(self, peer: Peer) -> None:
+        with connect(peer) as client:
+            for _ in range(5):
+                proved(client)
+                client.stat(Kind.CHUNK, IDS)
+                client.info()
+        assert peer.connections == 1
+
+    def test_leaving_early_costs_the_connection_and_nothing_else(self, peer: Peer) -> None:
+        with connect(peer) as client:
+            answers = client.get(Kind.CHUNK, IDS[1:2] * 1000)
+            next(answers)
+            answers.close()  # type: ignore[attr-defined]
+            assert proved(client) == WHOLE
+        assert peer.connections == 2
+
+    def test_traffic_is_counted_to_the_byte(self, peer: Peer) -> None:
+        with connect(peer) as client:
+            proved(client)
+            client.info()
+            requests, sent, received = client.traffic
+        assert requests == 2
+        assert (sent, received) == (peer.received, peer.sent)
+
+    def test_threads_share_a_client(self, peer: Peer) -> None:
+        found: list[dict[Any, bytes]] = []
+        with connect(peer) as client:
+            threads = [
+                threading.Thread(target=lambda: found.append(proved(client))) for _ in range(16)
+            ]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            assert client.traffic == (16, peer.received, peer.sent)
+        assert found == [WHOLE] * 16
+
+
+class TestSecrets:
+    def test_a_token_goes_to_its_origin_alone(self, peer: Peer) -> None:
+        with Peer(stocked()) as other:
+            options = TransportOptions(tokens={peer.url: SECRET})
+            for url in (peer.url, other.url):
+                with RemoteClient(url, options) as client:
+                    proved(client)
+            assert peer.seen[0].fields["authorization"] == f"Bearer {SECRET}"
+            assert SECRET not in str(other.seen)
+        assert SECRET not in repr(options)
+
+    def test_a_redirect_does_not_carry_it_away(self, peer: Peer) -> None:
+        with Peer(stocked()) as thief:
+            peer.fault = always(sends(Answer(302, "", b""), f"Location: {thief.url}/v1/info"))
+            options = TransportOptions(tokens={peer.url: SECRET})
+            with RemoteClient(peer.url, options) as client, pytest.raises(RemoteError):
+                client.info()
+            assert thief.seen == []
+
+    @pytest.mark.parametrize("insecure_http", [False, True])
+    def test_it_does_not_cross_the_network_in_the_clear(self, insecure_http: bool) -> None:
+        url = "http://server.example"
+        options = TransportOptions(tokens={url: SECRET}, insecure_http=insecure_http)
+        if insecure_http:
+            RemoteClient(url, options).close()
+        else:
+            with pytest.raises(UsageError, match="in the clear"):
+                RemoteClient(url, options)
+        RemoteClient("http://other.example", options).close()
+
+    def test_a_proxy_is_another_machine(self) -> None:
+        options = TransportOptions(
+            tokens={"http://127.0.0.1": SECRET}, proxy="http://proxy.example"
+        )
+        with pytest.raises(UsageError, match="in the clear"):
+            RemoteClient("http://127.0.0.1", options)
+
+    @pytest.mark.parametrize("token", ["", "two words", "a\r\nX: y", "a\n", "\u00e9", "\x00"])
+    def test_what_is_no_token(self, token: str) -> None:
+        with pytest.raises(UsageError) as caught:
+            RemoteClient("https://h", TransportOptions(tokens={"https://h": token}))
+        assert not token or token not in caught.value.message
+
+    def test_the_environment_is_not_asked(
+        self, peer: Peer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        (tmp_path / ".netrc").write_text("machine 127.0.0.1 login me password secret\n")
+        monkeypatch.setenv("HOME", str(tmp_path))
+        for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+            monkeypatch.setenv(name, "http://127.0.0.1:1")
+        with connect(peer) as client:
+            assert proved(client) == WHOLE
+        assert "authorization" not in peer.seen[0].fields
+
+
+class TestTls:
+    def test_a_named_authority(self, secure_peer: Peer) -> None:
+        with connect(secure_peer, ca=TLS / "ca.pem") as client:
+            assert proved(client) == WHOLE
+            assert client.warnings == []
+            assert client.traffic == (1, secure_peer.received, secure_peer.sent)
+
+    def test_a_stranger_is_refused_at_once(self, secure_peer: Peer) -> None:
+        client = connect(secure_peer, retry_for=60)
+        with client, pytest.raises(RemoteError, match="cannot be trusted") as caught:
+            client.info()
+        assert not isinstance(caught.value, UnreachableError)
+        assert "--ca" in caught.value.next_step
+
+    def test_another_name_is_refused(self, secure_peer: Peer) -> None:
+        options = TransportOptions(ca=TLS / "ca.pem")
+        url = f"https://localhost:{secure_peer.port}"
+        with RemoteClient(url, options) as client, pytest.raises(RemoteError, match="trusted"):
+            client.info()
+
+    def test_unchecked_only_with_a_warning(self, secure_peer: Peer) -> None:
+        with connect(secure_peer, insecure=True) as client:
+            assert proved(client) == WHOLE
+            assert secure_peer.url in client.warnings[0]
+
+    def test_no_tls_where_it_is_expected(self, peer: Peer) -> None:
+        options = TransportOptions(insecure=True, connect_seconds=0.3, retry_for=0)
+        client = RemoteClient(f"https://127.0.0.1:{peer.port}", options)
+        with client, pytest.raises(RemoteError):
+            client.info()
+
+    @pytest.mark.parametrize("content", [None, b"", b"garbage"])
+    def test_authorities_that_cannot_be_read(self, tmp_path: Path, content: bytes | None) -> None:
+        path = tmp_path / "ca.pem"
+        if content is not None:
+            path.write_bytes(content)
+        with pytest.raises(UsageError, match=r"ca\.pem"):
+            RemoteClient("https://h", TransportOptions(ca=path))
+
+
+class TestProxy:
+    def test_requests_go_through_it(self, peer: Peer) -> None:
+        options = TransportOptions(proxy=peer.url)
+        with RemoteClient("http://elsewhere.example:81", options) as client:
+            assert proved(client) == WHOLE
+        assert peer.seen[0].target == "http://elsewhere.example:81/v1/objects/fetch"
+        assert peer.seen[0].fields["host"] == "elsewhere.example:81"
+
+    def test_one_that_refuses_tunnels(self, peer: Peer) -> None:
+        peer.fault = always(sends(Answer(403, "", b"")))
+        client = RemoteClient("https://elsewhere.example", TransportOptions(proxy=peer.url))
+        with client, pytest.raises(RemoteError, match="proxy"):
+            client.info()
+        assert peer.seen[0].method == "CONNECT"
+
+    @pytest.mark.parametrize("proxy", ["socks5://h:1", "h:1", "http://user:secret@h:1", ""])
+    def test_what_is_no_proxy(self, proxy: str) -> None:
+        with pytest.raises(UsageError, match="proxy") as caught:
+            RemoteClient("http://h", TransportOptions(proxy=proxy))
+        assert "secret" not in caught.value.message
+
+
+class TestRateLimit:
+    def test_time_is_paid_for_bytes(self) -> None:
+        now, slept = [100.0], []
+
+        def sleep(seconds: float) -> None:
+            slept.append(seconds)
+            now[0] += seconds
+
+        limit = RateLimit(1000, clock=lambda: now[0], sleep=sleep)
+        for _ in range(10):
+            limit.take(500)
+        assert now[0] == pytest.approx(105.0)
+        now[0] += 60  # idle time is not saved up
+        limit.take(1000)
+        assert slept[-1] == pytest.approx(1.0)
+
+    def test_it_holds_for_all_clients_together(self, peer: Peer) -> None:
+        now, lock = [0.0], threading.Lock()
+
+        def sleep(seconds: float) -> None:
+            with lock:
+                now[0] += seconds
+
+        limit = RateLimit(50 * KIB, clock=lambda: now[0], sleep=sleep)
+        options = TransportOptions(limit=limit)
+        total = 0
+        for _ in range(3):
+            with RemoteClient(peer.url, options) as client:
+                assert proved(client) == WHOLE
+                total += client.traffic.received + client.traffic.sent
+        assert now[0] == pytest.approx(total / (50 * KIB))
+
+
+class TestClosing:
+    @pytest.mark.parametrize("fault", [p.says_nothing, p.stalls(0), p.stalls(0.5)])
+    def test_wakes_who_waits_for_the_server(self, peer: Peer, fault: p.Fault) -> None:
+        asked = threading.Event()
+
+        def notice(seen: p.Seen) -> p.Fault:
+            asked.set()
+            return fault
+
+        peer.fault = notice
+        client = RemoteClient(peer.url)
+        errors: list[BaseException] = []
+        thread = threading.Thread(target=lambda: _collect(client, errors))
+        thread.start()
+        assert asked.wait(60)
+        client.close()
+        thread.join(60)
+        assert not thread.is_alive()
+        assert [type(error) for error in errors] == [StoppedError]
+
+    def test_wakes_who_waits_to_try_again(self, peer: Peer) -> None:
+        asked = threading.Event()
+
+        def refuse(seen: p.Seen) -> p.Fault:
+            asked.set()
+            return sends(Answer(503, "", b""), "Retry-After: 50")
+
+        peer.fault = refuse
+        client = RemoteClient(peer.url)
+        errors: list[BaseException] = []
+        thread = threading.Thread(target=lambda: _collect(client, errors))
+        thread.start()
+        assert asked.wait(60)
+        client.close()
+        thread.join(40)
+        assert not thread.is_alive()
+        assert [type(error) for error in errors] == [StoppedError]
+
+    def test_nothing_can_be_asked_afterwards(self, peer: Peer) -> None:
+        client = RemoteClient(peer.url)
+        client.info()
+        client.close()
+        with pytest.raises(StoppedError):
+            client.info()
+        client.close()
+        assert len(peer.seen) == 1
+
+
+def _collect(client: RemoteClient, errors: list[BaseException]) -> None:
+    try:
+        proved(client)
+    except BaseException as error:
+        errors.append(error)
