@@ -1,0 +1,393 @@
+"""What is prepared: a file, a block device or a stream, read once from its start to its end.
+
+A file is compared with itself before and after: what comes out is one version of it, or an error,
+never a mixture. Holes are told, not read. Files are read by position and never mapped, since a
+mapped file that shrinks kills the process. Must not know what becomes of the bytes.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import stat
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, Final, NamedTuple, Protocol, Self
+
+from casync.errors import CasyncError, DeniedError, NotFoundError, SourceChangedError, UsageError
+from casync.fs.extents import data_ranges, read_range
+from casync.limits import KIB, MIB
+from casync.store.base import FileIdentity
+from casync.store.filesystem import Trust, file_system
+
+__all__ = [
+    "BLOCK_BYTES",
+    "FileSource",
+    "Hole",
+    "Sight",
+    "Source",
+    "StreamSource",
+    "coarse_clock",
+    "identity_of",
+    "open_source",
+]
+
+BLOCK_BYTES: Final = 4 * MIB
+"""Bytes that are read at once: enough to keep the costs of a step small."""
+
+_MIN_HOLE: Final = 256 * KIB
+"""Bytes. A smaller hole costs less to read than to step around."""
+
+_SETTLED_NS: Final = 2_000_000_000
+"""Nanoseconds after which equal times prove equal bytes: the coarsest clock of a file system."""
+
+_CLOCK_REALTIME_COARSE: Final = 5
+
+
+class Hole(NamedTuple):
+    """`length` zero bytes that nobody needs to read."""
+
+    length: int
+
+
+class Sight(NamedTuple):
+    """A file as it was seen before it was read: what a store may remember of it."""
+
+    path: bytes
+    identity: FileIdentity
+    settled: bool
+
+
+class Source(Protocol):
+    """Bytes in order."""
+
+    @property
+    def label(self) -> str:
+        """What errors call it."""
+        ...
+
+    @property
+    def length(self) -> int | None:
+        """Bytes in all, or None when nobody knows."""
+        ...
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether `blocks` may be called again after it failed."""
+        ...
+
+    def sight(self) -> Sight | None:
+        """What may be remembered of what `blocks` reads, or None."""
+        ...
+
+    def blocks(self, size: int = BLOCK_BYTES) -> Iterator[bytes | Hole]:
+        """Reads everything, in blocks of at most `size` bytes.
+
+        Raises:
+            SourceChangedError: It did not stay the same; raised at the end at the latest.
+            CasyncError: It cannot be read.
+        """
+        ...
+
+
+def coarse_clock() -> int:
+    """Nanoseconds since 1970 by the clock that the kernel stamps files with."""
+    return time.clock_gettime_ns(_CLOCK_REALTIME_COARSE)
+
+
+def identity_of(status: os.stat_result) -> FileIdentity:
+    """What a file system says of a file."""
+    return FileIdentity(
+        status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+    )
+
+
+@contextmanager
+def _reading(label: str) -> Iterator[None]:
+    try:
+        yield
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise NotFoundError(f"there is no file {label}") from error
+    except PermissionError as error:
+        raise DeniedError(f"may not read {label}") from error
+    except ValueError as error:  # a NUL in a path, a closed stream
+        raise UsageError(f"cannot read {label!r}: {error}") from error
+    except OSError as error:
+        if error.errno == errno.ESTALE:
+            raise SourceChangedError(f"{label} vanished while it was read") from error
+        raise CasyncError(f"cannot read {label}: {error.strerror or error}") from error
+
+
+class FileSource:
+    """A regular file or a block device. Use in a with block.
+
+    Args:
+        path: The file, links followed. Each reading opens it anew.
+        descriptor: An open file to read in place of `path`, which is then only its name. Stays
+            open.
+        clock: Nanoseconds since 1970 as the file system counts them.
+
+    Raises:
+        NotFoundError: Nothing is there.
+        UsageError: Something else is there: a folder, a pipe, a socket, a terminal.
+        DeniedError, CasyncError: It cannot be opened.
+    """
+
+    repeatable = True
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        descriptor: int | None = None,
+        clock: Callable[[], int] = coarse_clock,
+    ) -> None:
+        self.label = str(path)
+        self._path = path
+        self._descriptor = descriptor
+        self._clock = clock
+        self._fd = -1
+        self._used = False
+        self._open()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes what this object opened. May be called again."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    @property
+    def length(self) -> int:
+        """Bytes of the file or device."""
+        return self._length
+
+    def sight(self) -> Sight | None:
+        """What may be remembered: nothing of devices, network files and files without a path."""
+        with _reading(self.label):
+            if not self._regular or file_system(self._own_path()).trust is Trust.NETWORK:
+                return None
+            path = self._real_path()
+        if path is None:
+            return None
+        youngest = max(self._identity.mtime_ns, self._identity.ctime_ns)
+        settled = self._synced and youngest <= self._seen_at - _SETTLED_NS
+        return Sight(path, self._identity, settled)
+
+    def blocks(self, size: int = BLOCK_BYTES) -> Iterator[bytes | Hole]:
+        """Reads everything, holes by their length. See `Source`."""
+        if self._used:
+            self._open_again()
+        self._used = True
+        end = 0
+        for start, stop in self._stretches(size):
+            if start > end:
+                yield Hole(start - end)
+            end = stop
+            yield from self._data(start, stop, size)
+        if end < self._length:
+            yield Hole(self._length - end)
+        with _reading(self.label):
+            self._compare()
+
+    def _open(self) -> None:
+        self.close()
+        with _reading(self.label):
+            if self._descriptor is None:
+                # Looked at first: opening a pipe would be felt at its other end.
+                _refuse_strange(os.stat(self._path).st_mode, self.label)
+                flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+                self._fd = os.open(self._path, flags)
+            else:
+                self._fd = os.dup(self._descriptor)
+            try:
+                self._look()
+            except BaseException:
+                self.close()
+                raise
+
+    def _look(self) -> None:
+        # Writes the pages that a mapping has dirtied, so that the next store through it must
+        # stamp the file anew.
+        try:
+            os.fdatasync(self._fd)
+            self._synced = True
+        except OSError:
+            self._synced = False
+        self._seen_at = self._clock()
+        status = os.fstat(self._fd)
+        _refuse_strange(status.st_mode, self.label)
+        self._regular = stat.S_ISREG(status.st_mode)
+        self._identity = identity_of(status)
+        self._length = status.st_size if self._regular else os.lseek(self._fd, 0, os.SEEK_END)
+
+    def _open_again(self) -> None:
+        try:
+            self._open()
+        except (NotFoundError, UsageError) as error:
+            raise SourceChangedError(f"{self.label} vanished while it was read") from error
+
+    def _stretches(self, size: int) -> Iterator[tuple[int, int]]:
+        """The ranges to read, in order: the data, and the holes that are too small to matter."""
+        begin = end = 0
+        for start, stop in data_ranges(self._fd, 0, self._length):
+            if start - end >= _MIN_HOLE:
+                if begin < end:
+                    yield begin, end
+                begin = start
+            end = stop
+            if end - begin >= size:
+                yield begin, end
+                begin = end
+        if self._length - end < _MIN_HOLE:
+            end = self._length
+        if begin < end:
+            yield begin, end
+
+    def _data(self, start: int, stop: int, size: int) -> Iterator[bytes]:
+        for offset in range(start, stop, size):
+            wanted = min(size, stop - offset)
+            with _reading(self.label):
+                data = read_range(self._fd, offset, wanted)
+                # The disk works on the next block while this one is cut.
+                os.posix_fadvise(self._fd, offset + size, size, os.POSIX_FADV_WILLNEED)
+            if len(data) < wanted:
+                raise SourceChangedError(f"{self.label} shrank while it was read")
+            yield data
+
+    def _compare(self) -> None:
+        """Raises SourceChangedError unless the file is still what it was before it was read."""
+        if not self._regular:
+            if os.lseek(self._fd, 0, os.SEEK_END) != self._length:
+                raise SourceChangedError(f"{self.label} changed its size while it was read")
+            return
+        after = identity_of(os.fstat(self._fd))
+        if after.size != self._length:
+            verb = "shrank" if after.size < self._length else "grew"
+            raise SourceChangedError(f"{self.label} {verb} while it was read")
+        if after != self._identity:
+            raise SourceChangedError(f"{self.label} changed while it was read")
+        if os.pread(self._fd, 1, self._length):
+            raise UsageError(
+                f"{self.label} holds more bytes than it says",
+                next_step="Let cat read it, and prepare from the pipe.",
+            )
+        if self._descriptor is not None:
+            os.lseek(self._fd, self._length, os.SEEK_SET)  # as if it had been read step by step
+        elif not self._leads_here(self._path):
+            raise SourceChangedError(f"{self.label} was replaced while it was read")
+
+    def _own_path(self) -> Path:
+        return Path(f"/proc/self/fd/{self._fd}")
+
+    def _real_path(self) -> bytes | None:
+        """The path without links that leads to the open file, if one does."""
+        if self._descriptor is None:
+            path = Path(os.path.realpath(self._path))
+        else:
+            path = self._own_path().readlink()
+        return bytes(path) if path.is_absolute() and self._leads_here(path) else None
+
+    def _leads_here(self, path: Path) -> bool:
+        try:
+            status = os.stat(path)
+        except OSError:
+            return False
+        return (status.st_dev, status.st_ino) == (self._identity.device, self._identity.inode)
+
+
+def _refuse_strange(mode: int, label: str) -> None:
+    if stat.S_ISREG(mode) or stat.S_ISBLK(mode):
+        return
+    if stat.S_ISDIR(mode):
+        raise UsageError(f"{label} is a folder", next_step="Name a file, or pipe an archive in.")
+    raise UsageError(
+        f"{label} is neither a file nor a block device",
+        next_step="Let cat read it, and prepare from the pipe.",
+    )
+
+
+class StreamSource:
+    """A pipe, or any other stream of bytes that comes once. The caller keeps and closes it.
+
+    Args:
+        stream: Blocking; buffered or not.
+        label: What errors call it.
+    """
+
+    repeatable = False
+    length = None
+
+    def __init__(self, stream: BinaryIO, label: str = "standard input") -> None:
+        self.label = label
+        self._stream = stream
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Does nothing."""
+
+    def sight(self) -> Sight | None:
+        """Nothing of a stream can be seen again."""
+        return None
+
+    def blocks(self, size: int = BLOCK_BYTES) -> Iterator[bytes | Hole]:
+        """Reads until the stream ends, in full blocks. See `Source`."""
+        while block := self._block(size):
+            yield block
+
+    def _block(self, size: int) -> bytes:
+        parts: list[bytes] = []
+        have = 0
+        with _reading(self.label):
+            while have < size:
+                part = self._stream.read(size - have)
+                if part is None:
+                    raise UsageError(f"{self.label} does not wait for its bytes (O_NONBLOCK)")
+                if not part:
+                    break
+                parts.append(part)
+                have += len(part)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def open_source(source: Path | BinaryIO) -> FileSource | StreamSource:
+    """What to read for a path or an open stream.
+
+    A stream that is really a file at its start is read as that file: its holes are seen, and the
+    store may remember it. It is left open, and stands at its end afterwards.
+
+    Raises:
+        NotFoundError, UsageError, DeniedError, CasyncError: As `FileSource`.
+    """
+    if isinstance(source, Path):
+        return FileSource(source)
+    label = _stream_label(source)
+    raw = source.raw if isinstance(source, io.BufferedReader) else source
+    # Other streams have descriptors, too, but give other bytes than those: gzip, for one.
+    if not isinstance(raw, io.FileIO):
+        return StreamSource(source, label)
+    with _reading(label):
+        mode = os.fstat(raw.fileno()).st_mode
+        if stat.S_ISDIR(mode):
+            _refuse_strange(mode, label)
+        if (stat.S_ISREG(mode) or stat.S_ISBLK(mode)) and source.tell() == 0:
+            return FileSource(Path(label), descriptor=raw.fileno())
+    return StreamSource(source, label)
+
+
+def _stream_label(stream: BinaryIO) -> str:
+    name = getattr(stream, "name", None)
+    return name if isinstance(name, str) and name != "<stdin>" else "standard input"

@@ -1,0 +1,257 @@
+"""Prepare: puts content into a store and gives back the hash that names it.
+
+The hash depends on the bytes and the chunk sizes alone. The manifest is published in the last
+commit, after the source has proved that it did not change, so an unfinished prepare leaves nothing
+but chunks that the next one finds there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from casync.chunker import DEFAULT_PARAMS, ChunkerParams
+from casync.codec import DEFAULT_LEVEL, Packed, Packer, Unpacker
+from casync.errors import CasyncError, DigestMismatchError, SourceChangedError, UsageError
+from casync.fs.source import Hole, Sight, Source
+from casync.ids import Kind, ManifestId
+from casync.limits import MIB
+from casync.manifest import Manifest, decode_manifest, encode_manifest
+from casync.name import Name, NameRecord
+from casync.node import Content
+from casync.ops.batches import BatchWriter
+from casync.ops.intake import Intake
+from casync.ops.progress import SILENT, Progress
+from casync.store.base import Batch, ManifestState, ObjectStore, RememberedFile
+
+__all__ = ["PrepareOptions", "Prepared", "prepare"]
+
+_MAX_WORKERS: Final = 64
+_DEFAULT_WORKERS: Final = 8
+"""Workers beyond which one cutter has no work for them. Each holds about 10 MiB."""
+
+_ZEROS: Final = bytes(MIB)
+
+
+@dataclass(frozen=True, slots=True)
+class PrepareOptions:
+    """How to prepare.
+
+    Attributes:
+        params: Chunk sizes.
+        level: zstd level of new payloads.
+        name: A name to move on to the result.
+        expect_sha256: What the SHA-256 of the content must be.
+        reread: Read a file even if it is remembered as it is.
+        workers: Threads that pack; 0: as many as CPUs that we may use.
+    """
+
+    params: ChunkerParams = DEFAULT_PARAMS
+    level: int = DEFAULT_LEVEL
+    name: Name | None = None
+    expect_sha256: bytes | None = None
+    reread: bool = False
+    workers: int = 0
+
+
+class Prepared(NamedTuple):
+    """What was prepared.
+
+    Attributes:
+        manifest: The hash.
+        length: Bytes of the content.
+        chunks: Chunks that it has, repeats included.
+        new: Chunks that the store did not have.
+        reused: All others.
+        stored: Bytes that were added to the store.
+        unchanged: The file is remembered as it is, and was not read. `chunks` and what follows
+            it are 0 then.
+        name: The version that the name got.
+        seconds: How long it took.
+    """
+
+    manifest: ManifestId
+    length: int
+    chunks: int
+    new: int
+    reused: int
+    stored: int
+    unchanged: bool
+    name: NameRecord | None
+    seconds: float
+
+
+def prepare(
+    source: Source,
+    store: ObjectStore,
+    options: PrepareOptions = PrepareOptions(),
+    progress: Progress = SILENT,
+) -> Prepared:
+    """Puts the bytes of `source` into `store`.
+
+    Args:
+        source: What to read. If it can be read again, a change while it is read is forgiven once.
+        store: Where to put it.
+        options: How.
+        progress: Is told of every byte.
+
+    Raises:
+        SourceChangedError: The source did not stay the same while it was read.
+        DigestMismatchError: Its SHA-256 is not the expected one. Nothing is published.
+        UsageError: Impossible options, or content beyond the format's limits.
+        NoSpaceError, WriteError: The store cannot take it.
+        CasyncError: The source cannot be read.
+    """
+    started = time.monotonic()
+    if not 0 <= options.workers <= _MAX_WORKERS:
+        raise UsageError(f"0 to {_MAX_WORKERS} workers, not {options.workers}")
+    if not options.reread and options.expect_sha256 is None:
+        known = _remembered(source.sight(), store, options.params)
+        if known is not None:
+            manifest, length = known
+            record = _set_name(store, options.name, manifest)
+            seconds = time.monotonic() - started
+            return Prepared(manifest, length, 0, 0, 0, 0, True, record, seconds)
+    try:
+        done = _read(source, store, options, progress)
+    except SourceChangedError as error:
+        if not source.repeatable:
+            raise
+        progress.note(f"{error.message}; reading it again")
+        done = _read(source, store, options, progress)
+    return done._replace(seconds=time.monotonic() - started)
+
+
+def _remembered(
+    sight: Sight | None, store: ObjectStore, params: ChunkerParams
+) -> tuple[ManifestId, int] | None:
+    """The full manifest of a file that is certainly as it was, and its length."""
+    row = store.recall(sight.path) if sight is not None else None
+    if sight is None or row is None or not row.settled or row.identity != sight.identity:
+        return None
+    ident = ManifestId(row.manifest)
+    present = store.manifest(ident)
+    if present is None or present.state is not ManifestState.FULL:
+        return None
+    try:
+        for answer in store.get(Kind.MANIFEST, [ident]):
+            if isinstance(answer, Packed):
+                manifest = decode_manifest(Unpacker().unpack(answer))
+                if manifest.kind == "file" and manifest.params == params:
+                    return ident, manifest.length
+    except CasyncError:
+        pass  # what is damaged is made again
+    return None
+
+
+def _set_name(store: ObjectStore, name: Name | None, manifest: ManifestId) -> NameRecord | None:
+    if name is None:
+        return None
+    return store.commit(Batch(names=[(name, manifest)])).names[0]
+
+
+def _read(
+    source: Source, store: ObjectStore, options: PrepareOptions, progress: Progress
+) -> Prepared:
+    """One reading of the source, from its first byte to the commit that publishes it."""
+    writer = BatchWriter(store)
+    try:
+        intake = Intake(
+            store,
+            writer,
+            params=options.params,
+            level=options.level,
+            workers=options.workers or _usable_cpus(),
+            progress=progress,
+        )
+        try:
+            content = _feed(source, intake, options.expect_sha256, progress)
+        finally:
+            intake.close()
+        manifest = Manifest("file", options.params, content)
+        packed = Packer(options.level).pack_new(Kind.MANIFEST, encode_manifest(manifest))
+        ident = ManifestId(packed.id)
+        batch = Batch(objects=[packed], manifests=[(ident, ManifestState.FULL, content.length)])
+        sight = source.sight()
+        if options.name is not None:
+            batch.names.append((options.name, ident))
+        if sight is not None:
+            batch.remember.append(RememberedFile(sight.path, sight.identity, ident, sight.settled))
+        names = writer.finish(batch).names
+    finally:
+        writer.close()
+    return Prepared(
+        manifest=ident,
+        length=content.length,
+        chunks=intake.chunks,
+        new=intake.new,
+        reused=intake.chunks - intake.new,
+        stored=writer.stored,
+        unchanged=False,
+        name=names[0] if names else None,
+        seconds=0.0,
+    )
+
+
+def _feed(source: Source, intake: Intake, expected: bytes | None, progress: Progress) -> Content:
+    progress.start("reading", source.length)
+    digest = _Digest() if expected is not None else None
+    try:
+        for block in source.blocks():
+            if isinstance(block, Hole):
+                intake.feed_zeros(block.length)
+            else:
+                intake.feed(block)
+            if digest is not None:
+                digest.update(block)
+        content = intake.finish()
+        if digest is not None and (found := digest.finish()) != expected:
+            raise DigestMismatchError(
+                f"{source.label} has the SHA-256 {found.hex()}, not {(expected or b'').hex()}"
+            )
+    finally:
+        if digest is not None:
+            digest.close()
+    return content
+
+
+def _usable_cpus() -> int:
+    return min(len(os.sched_getaffinity(0)), _DEFAULT_WORKERS)
+
+
+class _Digest:
+    """The SHA-256 of a stream, computed beside the caller, one block behind."""
+
+    def __init__(self) -> None:
+        self._sha256 = hashlib.sha256()
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="sha256")
+        self._running: Future[None] | None = None
+
+    def update(self, block: bytes | Hole) -> None:
+        """Takes the next block."""
+        self._wait()
+        self._running = self._executor.submit(self._update, block)
+
+    def finish(self) -> bytes:
+        """The digest of all blocks."""
+        self._wait()
+        return self._sha256.digest()
+
+    def close(self) -> None:
+        """Ends the thread."""
+        self._executor.shutdown(wait=True, cancel_futures=True)
+
+    def _wait(self) -> None:
+        if self._running is not None:
+            self._running.result()
+
+    def _update(self, block: bytes | Hole) -> None:
+        if isinstance(block, bytes):
+            self._sha256.update(block)
+            return
+        for done in range(0, block.length, MIB):
+            self._sha256.update(_ZEROS[: block.length - done])
