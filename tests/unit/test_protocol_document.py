@@ -1,0 +1,106 @@
+"""docs/PROTOCOL.md says what the code does."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import msgspec
+import pytest
+from casync_server.problems import STATUS_OF
+
+from casync import documents, errors, frames, limits
+from casync.codec import Packed, Unpacker
+from casync.frames import FrameReader, Status, decode_ids, decode_sizes, encode_ids
+from casync.ids import Kind, ObjectId, chunk_id
+
+TEXT = (Path(__file__).parents[2] / "docs" / "PROTOCOL.md").read_text()
+PLAINS = {b"hello", b"a" * 300}
+
+
+def block(kind: str) -> str:
+    found = re.findall(rf"^```{kind}\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+    assert len(found) == 1
+    return str(found[0])
+
+
+def example(name: str) -> bytes:
+    lines = block(f"hex {name}").splitlines()
+    return b"".join(bytes.fromhex(line.partition("|")[0]) for line in lines)
+
+
+def ids() -> list[ObjectId]:
+    return [chunk_id(b"hello"), chunk_id(b"nowhere"), chunk_id(b"a" * 300)]
+
+
+def test_the_example_of_ids() -> None:
+    assert encode_ids(Kind.CHUNK, ids()) == example("ids")
+    assert decode_ids(example("ids")) == (Kind.CHUNK, ids())
+
+
+def test_the_example_of_frames() -> None:
+    reader = FrameReader(Kind.CHUNK, ids())
+    first, second, third = reader.feed(example("frames"))
+    reader.finish()
+    assert isinstance(first, Packed)
+    assert isinstance(third, Packed)
+    assert {Unpacker().unpack(first), Unpacker().unpack(third)} == PLAINS
+    assert second is Status.MISSING
+    assert b"".join(frames.encode_frames([first, second, third])) == example("frames")
+
+
+def test_the_example_of_sizes() -> None:
+    rows = [(5, 5), None, (300, 19)]
+    assert decode_sizes(Kind.CHUNK, 3, example("sizes")) == rows
+    assert frames.encode_sizes(rows) == example("sizes")
+
+
+@pytest.mark.parametrize(
+    "name", ["Info", "ManifestPage", "ManifestView", "NamePage", "HistoryPage", "Problem"]
+)
+def test_the_documents(name: str) -> None:
+    text = block(f"json {name}").encode()
+    kind = getattr(documents, name)
+    document = documents.decode_document(text, kind)
+    # Every field is shown, and none that is not there.
+    assert msgspec.json.decode(documents.encode_document(document)) == msgspec.json.decode(text)
+
+
+def test_info_shows_the_limits() -> None:
+    info = documents.decode_document(block("json Info").encode(), documents.Info)
+    assert info.api == documents.API_VERSION
+    assert info.limits == documents.LimitsItem(
+        limits.MAX_BATCH_IDS, limits.MAX_BATCH_BYTES, limits.PAGE_ITEMS
+    )
+
+
+def test_the_limits() -> None:
+    rows = re.findall(r"^\| `([A-Z_]+)` \| ([0-9]+) \|", TEXT, re.MULTILINE)
+    assert len(rows) == 8
+    for name, value in rows:
+        assert getattr(frames if name == "MAX_IDS_BYTES" else limits, name) == int(value)
+
+
+def test_the_statuses_of_frames() -> None:
+    rows = re.findall(r"^\| ([1-6]) \| (\w+) \|", TEXT, re.MULTILINE)
+    assert dict(rows) | {"2": ""} == {"2": ""} | {
+        str(status.value): status.name.lower() for status in Status
+    }
+
+
+def test_the_media_types() -> None:
+    for kind in (frames.IDS_TYPE, frames.FRAMES_TYPE, frames.SIZES_TYPE, frames.MANIFEST_TYPE):
+        assert f"`{kind}`" in TEXT
+
+
+def test_the_codes_of_errors() -> None:
+    known = {
+        kind.code
+        for kind in vars(errors).values()
+        if isinstance(kind, type) and issubclass(kind, errors.CasyncError)
+    }
+    for status, cell in re.findall(r"^\| ([45][0-9]{2}) \| (.*?) \|", TEXT, re.MULTILINE):
+        for code in re.findall(r"`([a-z-]+)`", cell):
+            assert code in known
+            if code not in ("usage", "error", "timed-out"):  # codes of several statuses
+                assert STATUS_OF[code] == int(status)
