@@ -16,7 +16,13 @@ from typing import Final
 import lmdb
 
 from casync.errors import UnsupportedError, WriteError
-from casync.store.environment import DATA_FILE, DATABASES, locked, open_lmdb
+from casync.store.environment import (
+    DATA_FILE,
+    DATABASES,
+    LMDB_LOCK_FILE,
+    locked,
+    open_lmdb,
+)
 from casync.store.filesystem import Trust, file_system
 from casync.store.meta import FIRST_GENERATION, write_meta
 from casync.store.translate import translate
@@ -86,11 +92,26 @@ def _create(path: Path, map_bytes: int) -> None:
             write_meta(txn, databases["meta"], uuid.uuid4().bytes, FIRST_GENERATION)
     finally:
         environment.close()
+    _allocate(aside / LMDB_LOCK_FILE)
+    os.rename(aside / LMDB_LOCK_FILE, path / LMDB_LOCK_FILE)
     os.rename(aside / DATA_FILE, path / DATA_FILE)
     shutil.rmtree(aside)
     _sync_folder(path)
     with suppress(PermissionError):  # a parent that we may enter but not read
         _sync_folder(path.parent)
+
+
+def _allocate(file: Path) -> None:
+    """Gives a sparse file all of its disk space.
+
+    LMDB's lock file is written through a map, and on a full disk that would kill the process, even
+    one that only reads.
+    """
+    fd = os.open(file, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        os.posix_fallocate(fd, 0, os.fstat(fd).st_size)
+    finally:
+        os.close(fd)
 
 
 def _sync_folder(path: Path) -> None:

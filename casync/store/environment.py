@@ -23,10 +23,19 @@ import lmdb
 from casync.errors import CasyncError, DamagedStoreError, UsageError, WriteError
 from casync.limits import GIB
 from casync.store.gate import Gate
-from casync.store.pages import check_length
+from casync.store.pages import check_length, check_values
 from casync.store.translate import SALVAGE, reading_errors, translate
 
-__all__ = ["DATABASES", "DATA_FILE", "LOCK_FILE", "Environment", "Txn", "locked", "open_lmdb"]
+__all__ = [
+    "DATABASES",
+    "DATA_FILE",
+    "LMDB_LOCK_FILE",
+    "LOCK_FILE",
+    "Environment",
+    "Txn",
+    "locked",
+    "open_lmdb",
+]
 
 Txn: TypeAlias = "lmdb.Transaction[memoryview]"
 T = TypeVar("T")
@@ -45,7 +54,7 @@ DATABASES: Final = (
     "name_log",
     "seeds",
 )
-_LMDB_LOCK_FILE: Final = "lock.mdb"
+LMDB_LOCK_FILE: Final = "lock.mdb"
 _FORBIDDEN: Final = frozenset({errno.EPERM, errno.EACCES, errno.EROFS})
 _MAX_DATABASES: Final = 32
 _MAX_READERS: Final = 1024
@@ -129,11 +138,13 @@ class Environment:
         self._writing = threading.Lock()
         self._closed = False
         self._broken = ""
-        self._check_file()
+        with self._data_file() as fd:
+            check_length(fd)
         self._lmdb = self._open(read_only, map_bytes)
         try:
             self.databases = self._open_databases()
             self.reader_check()
+            self.check_pages(everything=False)
         except BaseException:
             self._lmdb.close()
             raise
@@ -142,17 +153,38 @@ class Environment:
                 f"address space is limited; the store has {self.map_bytes} bytes of it"
             )
 
-    def _check_file(self) -> None:
+    @contextmanager
+    def _data_file(self) -> Iterator[int]:
+        """The data file's descriptor, and what is found wrong with it told with its path."""
         with reading_errors(self.path):
             fd = os.open(self.path / DATA_FILE, os.O_RDONLY | os.O_CLOEXEC)
             try:
-                check_length(fd)
+                yield fd
             except DamagedStoreError as error:
                 raise DamagedStoreError(
                     f"store {self.path}: {error.message}", next_step=SALVAGE
                 ) from error
             finally:
                 os.close(fd)
+
+    def check_pages(self, *, everything: bool) -> None:
+        """Looks for values that would kill the process when they are touched.
+
+        Args:
+            everything: In all databases, not only in those that have large values.
+
+        Raises:
+            DamagedStoreError: There is one.
+        """
+        with self._data_file() as fd:
+            for attempt in range(_MOST_RETRIES):
+                try:
+                    with self.reading() as txn:  # so that nobody writes to the pages meanwhile
+                        if check_values(fd, txn.id(), everything=everything):
+                            return
+                except DamagedStoreError:
+                    if attempt == _MOST_RETRIES - 1 or self._locked:
+                        raise
 
     def _open(self, read_only: bool, map_bytes: int) -> lmdb.Environment:
         try:
@@ -163,7 +195,8 @@ class Environment:
             with reading_errors(self.path):
                 opened = open_lmdb(self.path, read_only=True, map_bytes=map_bytes, lock=False)
         # LMDB does without the lock by itself where the whole file system is read-only.
-        if read_only and not os.access(self.path / _LMDB_LOCK_FILE, os.W_OK):
+        self._locked = not read_only or os.access(self.path / LMDB_LOCK_FILE, os.W_OK)
+        if not self._locked:
             self.warnings.append(
                 f"store {self.path} is read without a lock; reads fail if somebody writes to it"
             )

@@ -1,9 +1,8 @@
-"""As much of LMDB's own file layout as it takes to trust a file's length before mapping it.
+"""As much of LMDB's own file layout as it takes to trust a file before its pages are touched.
 
-Reading a mapped page beyond the end of the file kills the process, so a file that is shorter than
-its newest meta page promises must not be opened. LMDB itself leaves such files behind: pages that
-were allocated and freed in one transaction are never written, and they may be the last ones. So a
-page may be missing if the list of free pages has it. Must not map anything: reads only, which fail
+LMDB maps its file and has no checksums. Touching a mapped page beyond the end of the file kills the
+process, so two things are looked at first: that the file is as long as its newest meta page
+promises, and that no value claims to reach beyond it. Must not map anything: reads only, which fail
 with an exception. The layout is that of liblmdb 0.9 on 64-bit machines, in the host's byte order.
 """
 
@@ -16,7 +15,7 @@ from typing import Final, NamedTuple
 
 from casync.errors import DamagedStoreError, UnsupportedError
 
-__all__ = ["Meta", "check_length", "read_meta"]
+__all__ = ["Meta", "check_length", "check_values", "metas"]
 
 _MAGIC: Final = 0xBEEFC0DE
 _DATA_VERSION: Final = 1
@@ -27,23 +26,41 @@ _TAIL: Final = struct.Struct("=QQ")  # last page, transaction
 _NODE: Final = struct.Struct("=HHHH")  # low, high, flags, key size
 _NUMBER: Final = struct.Struct("=Q")
 _BRANCH, _LEAF, _IS_META = 0x01, 0x02, 0x08
-_BIG: Final = 0x01
+_BIG, _SUB_DATABASE = 0x01, 0x02
 _NO_PAGE: Final = 2**64 - 1
 _PAGE_SIZES: Final = frozenset(1 << bits for bits in range(9, 16))
 _TRIES: Final = 5  # a writer may move on while we look
 
 
 class Meta(NamedTuple):
-    """The newest meta page: size of pages, last page in use, root of the free list."""
+    """A meta page.
+
+    Attributes:
+        page_size: Bytes of a page.
+        last_page: Number of the last page in use.
+        transaction: The transaction that wrote it.
+        free_root: Root of the list of free pages.
+        main_root: Root of the database that holds the others.
+    """
 
     page_size: int
     last_page: int
     transaction: int
     free_root: int
+    main_root: int
 
 
-def read_meta(fd: int) -> Meta:
-    """Reads both meta pages and returns the one that LMDB would use.
+class _Value(NamedTuple):
+    """A node of a leaf: where its data is, and in which page's bytes."""
+
+    page: bytes
+    offset: int
+    size: int
+    flags: int
+
+
+def metas(fd: int) -> list[Meta]:
+    """Both meta pages, the one that LMDB would use first.
 
     Raises:
         UnsupportedError: A data file of another LMDB.
@@ -51,7 +68,7 @@ def read_meta(fd: int) -> Meta:
     """
     first = _parse_meta(os.pread(fd, 4096, 0))
     second = _parse_meta(os.pread(fd, 4096, first.page_size))
-    return max(first, second, key=lambda meta: meta.transaction)
+    return sorted((first, second), key=lambda meta: meta.transaction, reverse=True)
 
 
 def _parse_meta(page: bytes) -> Meta:
@@ -68,14 +85,18 @@ def _parse_meta(page: bytes) -> Meta:
         )
     offset += _META.size
     free = _DB.unpack_from(page, offset)
+    main = _DB.unpack_from(page, offset + _DB.size)
     last_page, transaction = _TAIL.unpack_from(page, offset + 2 * _DB.size)
     if free[0] not in _PAGE_SIZES:
         raise DamagedStoreError("a meta page of the data file is damaged")
-    return Meta(free[0], last_page, transaction, free[7])
+    return Meta(free[0], last_page, transaction, free[7], main[7])
 
 
 def check_length(fd: int) -> None:
     """Refuses a data file that lacks pages which its newest meta page says are in use.
+
+    LMDB never writes pages that were allocated and freed in one transaction, and they may be the
+    last ones. So a page may be missing if the list of free pages has it.
 
     Raises:
         DamagedStoreError: It does, or a meta page or the free list is damaged.
@@ -83,7 +104,7 @@ def check_length(fd: int) -> None:
     """
     for attempt in range(_TRIES):
         try:
-            meta = read_meta(fd)
+            meta = metas(fd)[0]
             present = os.fstat(fd).st_size // meta.page_size
             if present > meta.last_page:
                 return
@@ -98,42 +119,86 @@ def check_length(fd: int) -> None:
             raise DamagedStoreError(message)
 
 
-def _free_pages(fd: int, meta: Meta) -> Iterator[int]:
-    """All pages in the free list; struct.error where it makes no sense."""
+def check_values(fd: int, transaction: int, *, everything: bool = False) -> bool:
+    """Refuses a data file with a value that reaches beyond the pages in use.
+
+    Values lie in leaf pages or, when they are large, in pages of their own. Only databases with
+    such values are walked: a page for every hundred segments or so.
+
+    Args:
+        fd: The data file.
+        transaction: The snapshot to look at. A reader should hold it.
+        everything: Walk all databases.
+
+    Returns:
+        False when the snapshot's meta page is gone already.
+
+    Raises:
+        DamagedStoreError: There is such a value, or a page that makes no sense.
+    """
+    found = [meta for meta in metas(fd) if meta.transaction == transaction]
+    if not found:
+        return False
+    meta = found[0]
+    end = (meta.last_page + 1) * meta.page_size
+    try:
+        for database in _values(fd, meta, meta.main_root):
+            if not database.flags & _SUB_DATABASE:
+                continue
+            _, _, _, _, _, large, _, root = _DB.unpack_from(database.page, database.offset)
+            for value in _values(fd, meta, root) if large or everything else ():
+                if value.flags & _BIG:
+                    (number,) = _NUMBER.unpack_from(value.page, value.offset)
+                    if number * meta.page_size + _PAGE.size + value.size > end:
+                        raise DamagedStoreError("a value reaches beyond the data file")
+    except (struct.error, OverflowError) as error:
+        raise DamagedStoreError(f"a page of the data file is damaged: {error}") from error
+    return True
+
+
+def _values(fd: int, meta: Meta, root: int) -> Iterator[_Value]:
+    """All nodes in the leaves below `root`; struct.error where a page makes no sense."""
     size = meta.page_size
-    todo = [meta.free_root] if meta.free_root != _NO_PAGE else []
+    todo = [root] if root != _NO_PAGE else []
     seen: set[int] = set()
     while todo:
         number = todo.pop()
         if number in seen or number > meta.last_page:
-            raise DamagedStoreError("the data file's list of free pages is damaged")
+            raise DamagedStoreError("a tree of the data file is damaged")
         seen.add(number)
         page = os.pread(fd, size, number * size)
-        flags, lower = _PAGE.unpack_from(page)[2:4]
-        for pointer in struct.iter_unpack("=H", page[_PAGE.size : lower & ~1]):
-            offset = pointer[0]
+        its_number, _, flags, lower, _ = _PAGE.unpack_from(page)
+        kind = flags & (_BRANCH | _LEAF)
+        if its_number != number or kind not in (_BRANCH, _LEAF):
+            raise DamagedStoreError("a tree of the data file is damaged")
+        if not _PAGE.size <= lower <= len(page) or lower % 2:
+            raise DamagedStoreError("a tree of the data file is damaged")
+        for (offset,) in struct.iter_unpack("=H", page[_PAGE.size : lower]):
             low, high, node_flags, key_size = _NODE.unpack_from(page, offset)
-            if flags & _BRANCH:
+            data = offset + _NODE.size + key_size
+            inside = 0 if kind == _BRANCH else low | high << 16
+            if inside and node_flags & _BIG:
+                inside = _NUMBER.size
+            if offset < lower or data + inside > size:
+                raise DamagedStoreError("a node of the data file reaches out of its page")
+            if kind == _BRANCH:
                 todo.append(low | high << 16 | node_flags << 32)
-            elif flags & _LEAF:
-                yield from _list_in(fd, page, offset + _NODE.size + key_size, node_flags, size)
             else:
-                raise DamagedStoreError("the data file's list of free pages is damaged")
+                yield _Value(page, data, low | high << 16, node_flags)
 
 
-def _list_in(fd: int, page: bytes, offset: int, flags: int, size: int) -> Iterator[int]:
-    """The page numbers of one entry: a count and then as many numbers."""
-    if flags & _BIG:
-        start = _NUMBER.unpack_from(page, offset)[0] * size + _PAGE.size
-        (count,) = _NUMBER.unpack(os.pread(fd, _NUMBER.size, start))
-        if start + count * _NUMBER.size > os.fstat(fd).st_size:
+def _free_pages(fd: int, meta: Meta) -> Iterator[int]:
+    """All pages in the free list; struct.error where it makes no sense."""
+    for value in _values(fd, meta, meta.free_root):
+        if value.flags & _BIG:
+            number = _NUMBER.unpack_from(value.page, value.offset)[0]
+            start = number * meta.page_size + _PAGE.size
+            size = min(value.size, os.fstat(fd).st_size)
+            data = os.pread(fd, size, start)
+        else:
+            data = value.page[value.offset : value.offset + value.size]
+        (count,) = _NUMBER.unpack_from(data)  # then as many page numbers
+        if len(data) < (count + 1) * _NUMBER.size:
             raise DamagedStoreError("the data file's list of free pages is damaged")
-        data = os.pread(fd, count * _NUMBER.size, start + _NUMBER.size)
-    else:
-        (count,) = _NUMBER.unpack_from(page, offset)
-        start = offset + _NUMBER.size
-        data = page[start : start + count * _NUMBER.size]
-    if len(data) != count * _NUMBER.size:
-        raise DamagedStoreError("the data file's list of free pages is damaged")
-    for (number,) in _NUMBER.iter_unpack(data):
-        yield number
+        for (page,) in _NUMBER.iter_unpack(data[_NUMBER.size : (count + 1) * _NUMBER.size]):
+            yield page
