@@ -1,0 +1,99 @@
+"""What a file has besides its bytes: owner, mode and extended attributes."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+__all__ = ["dress_as", "dress_new"]
+
+_OF_THE_BYTES: Final = frozenset({"security.capability", "security.ima", "security.evm"})
+"""Attributes that vouch for the old bytes, or give them rights."""
+
+
+def dress_new(fd: int) -> None:
+    """Gives a new file the mode that any program would give it."""
+    with suppress(PermissionError):  # file systems without modes
+        os.fchmod(fd, 0o666 & ~_umask())
+
+
+def dress_as(fd: int, path: Path, old: os.stat_result) -> list[str]:
+    """Gives a file what the one that it replaces has, as far as we may.
+
+    Args:
+        fd: The new file.
+        path: The old one.
+        old: What was seen of it.
+
+    Returns:
+        Notes about what is lost.
+    """
+    notes = []
+    if old.st_nlink > 1:
+        notes.append(f"{path} had {old.st_nlink - 1} more hard links; they keep the old bytes")
+    mode = stat.S_IMODE(old.st_mode)
+    if not _give_to(fd, old):
+        mode &= 0o777
+        notes.append(f"the owner or group of {path} could not be kept")
+    if not _copy_attributes(fd, path):
+        notes.append(f"some extended attributes of {path} could not be kept")
+    try:
+        os.fchmod(fd, mode)
+    except PermissionError:
+        notes.append(f"the mode of {path} could not be kept")
+    return notes
+
+
+def _give_to(fd: int, old: os.stat_result) -> bool:
+    new = os.fstat(fd)
+    if (new.st_uid, new.st_gid) == (old.st_uid, old.st_gid):
+        return True
+    try:
+        os.fchown(fd, old.st_uid, old.st_gid)
+    except OSError:
+        with suppress(OSError):
+            os.fchown(fd, -1, old.st_gid)
+        return False
+    return True
+
+
+def _copy_attributes(fd: int, path: Path) -> bool:
+    try:
+        names = os.listxattr(path, follow_symlinks=False)
+    except OSError:  # a file system without them
+        return True
+    kept = True
+    for name in names:
+        if name in _OF_THE_BYTES:
+            continue
+        try:
+            value = os.getxattr(path, name, follow_symlinks=False)
+            if not _has(fd, name, value):
+                os.setxattr(fd, name, value)
+        except OSError:
+            kept = False
+    return kept
+
+
+def _has(fd: int, name: str, value: bytes) -> bool:
+    try:
+        return os.getxattr(fd, name) == value
+    except OSError:
+        return False
+
+
+def _umask() -> int:
+    """The process's umask, without changing it under the feet of other threads."""
+    try:
+        found = re.search(rb"^Umask:\s*([0-7]+)$", Path("/proc/self/status").read_bytes(), re.M)
+    except OSError:
+        found = None
+    if found is not None:
+        return int(found[1], 8)
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask

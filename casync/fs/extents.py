@@ -1,0 +1,111 @@
+"""Reading, writing and zeroing ranges of an open file or block device.
+
+Offsets are explicit, so threads may share a descriptor. Raises `OSError` as it comes.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from casync.ids import Buffer
+
+__all__ = ["data_ranges", "punch", "read_range", "write_range", "zero_range"]
+
+_MAX_BUFFERS: Final = 1024  # IOV_MAX of Linux
+_STEP: Final = 1 << 20
+"""Bytes looked at, or written as zeros, at once."""
+
+_ALIGNMENT: Final = 4096
+"""Bytes. Devices punch whole logical blocks only; none is larger."""
+
+_ZEROS: Final = bytes(_STEP)
+_KEEP_SIZE: Final = 0x01
+_PUNCH_HOLE: Final = 0x02
+_UNSUPPORTED: Final = frozenset({errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.ENODEV})
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.fallocate.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64]
+
+
+def read_range(fd: int, offset: int, length: int) -> bytes:
+    """`length` bytes at `offset`; fewer at the end of the file."""
+    data = os.pread(fd, length, offset)
+    if len(data) == length or not data:
+        return data
+    parts = [data]
+    have = len(data)
+    while have < length:
+        data = os.pread(fd, length - have, offset + have)
+        if not data:
+            break
+        parts.append(data)
+        have += len(data)
+    return b"".join(parts)
+
+
+def write_range(fd: int, offset: int, buffers: Sequence[Buffer]) -> None:
+    """Writes neighbouring buffers from `offset` on, all of them."""
+    rest = [buffer for buffer in buffers if len(buffer)]
+    while rest:
+        written = os.pwritev(fd, rest[:_MAX_BUFFERS], offset)
+        offset += written
+        done = 0
+        while done < len(rest) and written >= len(rest[done]):
+            written -= len(rest[done])
+            done += 1
+        del rest[:done]
+        if written:
+            rest[0] = memoryview(rest[0])[written:]
+
+
+def data_ranges(fd: int, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """The parts of a range that are not holes, as (start, end)."""
+    position = start
+    while position < end:
+        try:
+            begin = os.lseek(fd, position, os.SEEK_DATA)
+            finish = os.lseek(fd, begin, os.SEEK_HOLE)
+        except OSError as error:
+            if error.errno == errno.ENXIO:  # nothing but a hole up to the end
+                return
+            begin, finish = position, end  # cannot say, as devices
+        if begin >= end:
+            return
+        yield begin, min(finish, end)
+        position = finish
+
+
+def punch(fd: int, offset: int, length: int) -> bool:
+    """Makes a range of a file or device a hole. False when that is not to be had."""
+    while _libc.fallocate(fd, _PUNCH_HOLE | _KEEP_SIZE, offset, length):
+        code = ctypes.get_errno()
+        if code in _UNSUPPORTED:
+            return False
+        if code != errno.EINTR:
+            raise OSError(code, os.strerror(code))
+    return True
+
+
+def zero_range(fd: int, offset: int, length: int) -> None:
+    """Makes a range read as zeros, a hole where possible. Leaves alone what is zero already."""
+    end = offset + length
+    for begin, finish in data_ranges(fd, offset, end):
+        for at in range(begin, finish, _STEP):
+            size = min(_STEP, finish - at)
+            data = read_range(fd, at, size)
+            if data != _ZEROS[: len(data)]:
+                _clear(fd, at, size)
+
+
+def _clear(fd: int, offset: int, length: int) -> None:
+    start = -(-offset // _ALIGNMENT) * _ALIGNMENT
+    end = (offset + length) // _ALIGNMENT * _ALIGNMENT
+    if start < end and punch(fd, start, end - start):
+        write_range(fd, offset, [_ZEROS[: start - offset]])
+        write_range(fd, end, [_ZEROS[: offset + length - end]])
+    else:
+        write_range(fd, offset, [_ZEROS[:length]])

@@ -1,0 +1,150 @@
+"""An existing file or block device that is overwritten only where it differs."""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+from collections.abc import Sequence
+from typing import Self
+
+from casync.errors import LockedError, WriteError
+from casync.fs.extents import read_range, write_range, zero_range
+from casync.fs.failure import no_space, reading, writing
+from casync.fs.identity import identity_of
+from casync.fs.lock import claim_device, lock, refuse_foreign_locks
+from casync.fs.place import TargetPlace
+from casync.ids import Buffer
+from casync.store.base import FileIdentity
+
+__all__ = ["InPlaceFile"]
+
+
+class InPlaceFile:
+    """A sink (`casync.fs.sink.Sink`) on what is there.
+
+    A file is made longer at once and shorter at the end, so its old bytes can be read until then.
+    A device keeps what lies behind the content.
+
+    Args:
+        place: Where.
+        length: Plain bytes that the content has.
+
+    Raises:
+        LockedError: Somebody else writes to it or uses it.
+        NoSpaceError: The device is too small, or no file may be that large.
+        WriteError: It cannot be opened, or is not what was looked at.
+    """
+
+    resumed = True
+    readable = True
+    discards = False
+
+    def __init__(self, place: TargetPlace, length: int) -> None:
+        self.length = length
+        self._path = place.path
+        self._is_device = place.is_device
+        self._written = False
+        self._claim = -1
+        with writing(place.path, length):
+            self._fd = self._open()
+            try:
+                self._take(place)
+                self._old_length = os.lseek(self._fd, 0, os.SEEK_END)
+                self._make_room()
+            except BaseException:
+                self._release()
+                raise
+
+    @property
+    def allocated(self) -> int:
+        """Bytes that the file occupies by now; all of a device."""
+        if self._is_device:
+            return self._old_length
+        return os.fstat(self._fd).st_blocks * 512
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Bytes at `offset`, old or new; fewer at the end."""
+        with reading(self._path):
+            return read_range(self._fd, offset, length)
+
+    def write(self, offset: int, buffers: Sequence[Buffer]) -> None:
+        """Writes neighbouring buffers from `offset` on."""
+        self._written = True
+        with writing(self._path, self.length):
+            write_range(self._fd, offset, buffers)
+
+    def zero(self, offset: int, length: int) -> None:
+        """Makes a range read as zeros; leaves it alone if it does."""
+        self._written = True
+        with writing(self._path, self.length):
+            zero_range(self._fd, offset, length)
+
+    def settle(self, end: int) -> None:
+        """Nothing waits."""
+
+    def commit(self) -> list[str]:
+        """Makes what was written durable. Returns no notes."""
+        self._written = True
+        with writing(self._path, self.length):
+            if not self._is_device:
+                os.ftruncate(self._fd, self.length)
+            os.fsync(self._fd)
+        return []
+
+    def identity(self) -> FileIdentity:
+        """What the file system says of the target now."""
+        return identity_of(os.fstat(self._fd))
+
+    def close(self) -> None:
+        """Lets go. A file that nothing was written to gets its old length back."""
+        if self._fd < 0:
+            return
+        try:
+            if not (self._written or self._is_device) and self._old_length < self.length:
+                with writing(self._path):
+                    os.ftruncate(self._fd, self._old_length)
+        finally:
+            self._release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _open(self) -> int:
+        try:
+            return os.open(self._path, os.O_RDWR | os.O_NOFOLLOW | os.O_NOCTTY | os.O_CLOEXEC)
+        except OSError as error:
+            if error.errno not in {errno.EBUSY, errno.ETXTBSY}:
+                raise
+            raise LockedError(f"{self._path} is in use") from error
+
+    def _take(self, place: TargetPlace) -> None:
+        status = os.fstat(self._fd)
+        seen = place.existing
+        if seen is None or (status.st_dev, status.st_ino) != (seen.device, seen.inode):
+            raise WriteError(f"{self._path} was replaced by another file meanwhile")
+        if self._is_device:
+            self._claim = claim_device(self._fd, self._path)
+        else:
+            refuse_foreign_locks(self._fd, self._path)
+            lock(self._fd, self._path)
+
+    def _make_room(self) -> None:
+        if self._is_device:
+            if self._old_length < self.length:
+                raise no_space(self._path, self.length, self._old_length)
+            return
+        limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+        if resource.RLIM_INFINITY != limit < self.length:
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+        if self._old_length < self.length:
+            os.ftruncate(self._fd, self.length)
+
+    def _release(self) -> None:
+        for fd in (self._claim, self._fd):
+            if fd >= 0:
+                os.close(fd)
+        self._claim = self._fd = -1

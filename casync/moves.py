@@ -1,0 +1,287 @@
+"""The order in which the old bytes of an in-place target serve other offsets.
+
+A move reads a range of the old content and writes it elsewhere in the same file. It may be written
+only when everybody who reads from the range that it overwrites has done so. Where moves wait for
+each other in a circle, one of them is read into memory, the stash, or given up when that is full:
+the in-place reconstruction of Burns, Stockmeyer and Long (IEEE TKDE 15, 2003), with a stash.
+
+Knows offsets only: no bytes, no file. Time is near-linear in the number of moves, given that old
+ranges hardly overlap each other, as chunks do not.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
+from typing import Final, TypeAlias
+
+import msgspec
+
+from casync.errors import UsageError
+
+__all__ = ["Copy", "Drop", "Stash", "Step", "Unstash", "order_moves"]
+
+_EFFORT: Final = 32
+"""Groups looked at per move in search of circles, before whatever waits is taken for one."""
+
+_UNREAD: Final = 0  # its bytes are at their old place only
+_HELD: Final = 1  # in the stash
+_PLACED: Final = 2  # at the target of one of its moves, which nobody overwrites
+_LOST: Final = 3  # given up
+
+
+class Copy(msgspec.Struct, frozen=True, gc=False):
+    """Read at `source`, write to the target of move `index`.
+
+    Moves of the same bytes read what the first of them wrote, not the old place.
+    """
+
+    index: int
+    source: int
+
+
+class Stash(msgspec.Struct, frozen=True, gc=False):
+    """Read the source of move `index` into memory."""
+
+    index: int
+
+
+class Unstash(msgspec.Struct, frozen=True, gc=False):
+    """Write what `Stash` has read for move `index` to its target, and let go of it."""
+
+    index: int
+
+
+class Drop(msgspec.Struct, frozen=True, gc=False):
+    """The stash is full: the bytes of move `index` must come from elsewhere."""
+
+    index: int
+
+
+Step: TypeAlias = Copy | Stash | Unstash | Drop
+
+
+def order_moves(
+    sources: Sequence[int], targets: Sequence[int], lengths: Sequence[int], stash_bytes: int
+) -> Iterator[Step]:
+    """Puts moves into an order in which nothing is overwritten before it was read.
+
+    Args:
+        sources: Where each move reads, in bytes from the start. Equal sources of equal length are
+            read once.
+        targets: Where each writes: ascending, and without overlaps.
+        lengths: Bytes of each, at least one.
+        stash_bytes: The most that may be in memory between `Stash` and `Unstash`.
+
+    Yields:
+        Steps, to be taken in this order; every move is written or dropped once. What is dropped,
+        and everything that is no move, may be written after the last step only.
+
+    Raises:
+        UsageError: Targets overlap or do not ascend.
+    """
+    end = 0
+    for target, length in zip(targets, lengths, strict=True):
+        if target < end or length < 1:
+            raise UsageError("moves whose targets overlap or do not ascend")
+        end = target + length
+    return _Order(sources, targets, lengths, stash_bytes).steps()
+
+
+class _Order:
+    """Moves that read the same range form a group; it is read once.
+
+    A group blocks the moves whose targets overlap its range, apart from its own: those are a run
+    of neighbours, because targets ascend.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[int],
+        targets: Sequence[int],
+        lengths: Sequence[int],
+        stash_bytes: int,
+    ) -> None:
+        self._sources, self._targets, self._lengths = sources, targets, lengths
+        self._room = stash_bytes
+        count = len(sources)
+        self._group_of = array("Q", bytes(8 * count))
+        self._done = bytearray(count)
+        self._pending = array("Q", bytes(8 * count))  # unread groups that block each move
+        self._ready = array("Q")
+        # Members of group g: _members[_starts[g] : _starts[g + 1]]
+        self._members = array(
+            "Q", sorted(sorted(range(count), key=lengths.__getitem__), key=sources.__getitem__)
+        )
+        self._starts = array("Q")
+        # Group g blocks the moves _low[g] to _high[g] - 1.
+        self._low, self._high = array("Q"), array("Q")
+        self._form_groups()
+        self._groups = len(self._low)
+        self._states = bytearray(self._groups)
+        self._homes = array("Q", bytes(8 * self._groups))  # the move that holds or has placed it
+        self._path: list[int] = []  # groups, each waiting for the next one
+        self._on_path = array("Q", bytes(8 * self._groups))  # place on the path, from 1
+        self._broken = 0  # the path is sound below this place
+        self._effort = _EFFORT * count
+        self._cursor = array("Q")
+        self._blocker_starts = array("Q")
+        self._blockers = array("Q")
+
+    def steps(self) -> Iterator[Step]:
+        """All steps."""
+        count = len(self._group_of)
+        self._ready = array("Q", (i for i in range(count - 1, -1, -1) if not self._pending[i]))
+        undone = 0
+        while True:
+            yield from self._drain()
+            undone = self._done.find(0, undone)
+            if undone < 0:
+                return
+            yield from self._break_circle(undone)
+
+    def _form_groups(self) -> None:
+        sources, targets, lengths = self._sources, self._targets, self._lengths
+        group_of, pending = self._group_of, self._pending
+        starts, lows, highs = self._starts, self._low, self._high
+        previous = (-1, -1)
+        group = -1
+        for at, index in enumerate(self._members):
+            start, length = sources[index], lengths[index]
+            if (start, length) != previous:
+                previous = (start, length)
+                group += 1
+                low = bisect_right(targets, start)
+                if low and targets[low - 1] + lengths[low - 1] > start:
+                    low -= 1
+                high = bisect_left(targets, start + length, low)
+                starts.append(at)
+                lows.append(low)
+                highs.append(high)
+                for blocked in range(low, high):
+                    pending[blocked] += 1
+            group_of[index] = group
+            if lows[group] <= index < highs[group]:
+                pending[index] -= 1  # nobody waits for himself
+        starts.append(len(self._members))
+
+    def _drain(self) -> Iterator[Step]:
+        """Everything that waits for nothing."""
+        ready, done, states = self._ready, self._done, self._states
+        sources, targets, homes = self._sources, self._targets, self._homes
+        while ready:
+            index = ready.pop()
+            group = self._group_of[index]
+            state = states[group]
+            if done[index]:
+                continue
+            if state == _PLACED:
+                done[index] = 1
+                yield Copy(index, targets[homes[group]])
+            elif state == _UNREAD:
+                done[index] = 1
+                yield Copy(index, sources[index])
+                states[group] = _PLACED
+                homes[group] = index
+                self._release(group)
+            elif homes[group] == index:
+                done[index] = 1
+                yield Unstash(index)
+                states[group] = _PLACED
+                self._room += self._lengths[index]
+                ready.extend(m for m in self._members_of(group) if not self._pending[m])
+
+    def _release(self, group: int) -> None:
+        """The group's range was read, or nobody will read it: it blocks no move any more."""
+        pending, group_of = self._pending, self._group_of
+        for index in range(self._low[group], self._high[group]):
+            if group_of[index] != group:
+                pending[index] -= 1
+                if not pending[index]:
+                    self._ready.append(index)
+        place = self._on_path[group]
+        if place:
+            self._broken = min(self._broken, place - 1)
+
+    def _members_of(self, group: int) -> array[int]:
+        return self._members[self._starts[group] : self._starts[group + 1]]
+
+    def _break_circle(self, undone: int) -> Iterator[Step]:
+        """Stashes or drops one group of those that wait for each other.
+
+        Follows who waits for whom until somebody is met again. What is left of the way there
+        serves the next time. Of a circle the first in the file is taken: what is stashed side by
+        side makes room in which whole runs of moves fit, one run after the other.
+        """
+        path, on_path = self._path, self._on_path
+        self._cut_path(self._broken)
+        waiting = self._members[self._starts[path[-1]]] if path else undone
+        while True:
+            group = self._blocker(waiting)
+            first = on_path[group]
+            if first:
+                circle = path[first - 1 :]
+                self._effort -= len(circle)
+                break
+            path.append(group)
+            on_path[group] = len(path)
+            self._effort -= 1
+            if self._effort < 0:
+                circle = [group]
+                break
+            waiting = self._members[self._starts[group]]
+        self._broken = len(path)
+        yield from self._take_away(min(circle, key=self._low.__getitem__))
+
+    def _take_away(self, group: int) -> Iterator[Step]:
+        length = self._length_of(group)
+        if length <= self._room:
+            self._room -= length
+            holder = self._members[self._starts[group]]
+            self._states[group] = _HELD
+            self._homes[group] = holder
+            yield Stash(holder)
+        else:
+            self._states[group] = _LOST
+            for index in self._members_of(group):
+                self._done[index] = 1
+                yield Drop(index)
+        self._release(group)
+
+    def _length_of(self, group: int) -> int:
+        return self._lengths[self._members[self._starts[group]]]
+
+    def _cut_path(self, length: int) -> None:
+        for group in self._path[length:]:
+            self._on_path[group] = 0
+        del self._path[length:]
+
+    def _blocker(self, index: int) -> int:
+        """An unread group that blocks a move. There is one, or the move would be done."""
+        if not self._cursor:
+            self._find_blockers()
+        at = self._cursor[index]
+        own = self._group_of[index]
+        while self._states[self._blockers[at]] != _UNREAD or self._blockers[at] == own:
+            at += 1
+        self._cursor[index] = at
+        return self._blockers[at]
+
+    def _find_blockers(self) -> None:
+        """Turns what each group blocks into what each move is blocked by."""
+        counts = array("Q", bytes(8 * (len(self._group_of) + 1)))
+        for low, high in zip(self._low, self._high, strict=True):
+            for index in range(low, high):
+                counts[index + 1] += 1
+        total = 0
+        for index, count in enumerate(counts):
+            total += count
+            counts[index] = total
+        self._cursor = array("Q", counts)
+        self._blockers = array("Q", bytes(8 * total))
+        for group, (low, high) in enumerate(zip(self._low, self._high, strict=True)):
+            for index in range(low, high):
+                self._blockers[self._cursor[index]] = group
+                self._cursor[index] += 1
+        self._cursor = counts
