@@ -19,6 +19,7 @@ from typing import BinaryIO, Final, NamedTuple, Protocol, Self
 
 from casync.errors import CasyncError, DeniedError, NotFoundError, SourceChangedError, UsageError
 from casync.fs.extents import data_ranges, read_range
+from casync.fs.identity import identity_of
 from casync.limits import KIB, MIB
 from casync.store.base import FileIdentity
 from casync.store.filesystem import Trust, file_system
@@ -31,7 +32,6 @@ __all__ = [
     "Source",
     "StreamSource",
     "coarse_clock",
-    "identity_of",
     "open_source",
 ]
 
@@ -96,13 +96,6 @@ class Source(Protocol):
 def coarse_clock() -> int:
     """Nanoseconds since 1970 by the clock that the kernel stamps files with."""
     return time.clock_gettime_ns(_CLOCK_REALTIME_COARSE)
-
-
-def identity_of(status: os.stat_result) -> FileIdentity:
-    """What a file system says of a file."""
-    return FileIdentity(
-        status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
-    )
 
 
 @contextmanager
