@@ -23,8 +23,8 @@ __all__ = ["InPlaceFile"]
 class InPlaceFile:
     """A sink (`casync.fs.sink.Sink`) on what is there.
 
-    A file is made longer at once and shorter at the end, so its old bytes can be read until then.
-    A device keeps what lies behind the content.
+    A file gets its new length at the end, so its old bytes can be read until then. A device keeps
+    what lies behind the content.
 
     Args:
         place: Where.
@@ -44,16 +44,15 @@ class InPlaceFile:
         self.length = length
         self._path = place.path
         self._is_device = place.is_device
-        self._written = False
         self._claim = -1
         with writing(place.path, length):
             self._fd = self._open()
             try:
                 self._take(place)
                 self._old_length = os.lseek(self._fd, 0, os.SEEK_END)
-                self._make_room()
+                self._check_room()
             except BaseException:
-                self._release()
+                self.close()
                 raise
 
     @property
@@ -70,13 +69,11 @@ class InPlaceFile:
 
     def write(self, offset: int, buffers: Sequence[Buffer]) -> None:
         """Writes neighbouring buffers from `offset` on."""
-        self._written = True
         with writing(self._path, self.length):
             write_range(self._fd, offset, buffers)
 
     def zero(self, offset: int, length: int) -> None:
         """Makes a range read as zeros; leaves it alone if it does."""
-        self._written = True
         with writing(self._path, self.length):
             zero_range(self._fd, offset, length)
 
@@ -85,7 +82,6 @@ class InPlaceFile:
 
     def commit(self) -> list[str]:
         """Makes what was written durable. Returns no notes."""
-        self._written = True
         with writing(self._path, self.length):
             if not self._is_device:
                 os.ftruncate(self._fd, self.length)
@@ -97,15 +93,11 @@ class InPlaceFile:
         return identity_of(os.fstat(self._fd))
 
     def close(self) -> None:
-        """Lets go. A file that nothing was written to gets its old length back."""
-        if self._fd < 0:
-            return
-        try:
-            if not (self._written or self._is_device) and self._old_length < self.length:
-                with writing(self._path):
-                    os.ftruncate(self._fd, self._old_length)
-        finally:
-            self._release()
+        """Lets go."""
+        for fd in (self._claim, self._fd):
+            if fd >= 0:
+                os.close(fd)
+        self._claim = self._fd = -1
 
     def __enter__(self) -> Self:
         return self
@@ -132,7 +124,7 @@ class InPlaceFile:
             refuse_foreign_locks(self._fd, self._path)
             lock(self._fd, self._path)
 
-    def _make_room(self) -> None:
+    def _check_room(self) -> None:
         if self._is_device:
             if self._old_length < self.length:
                 raise no_space(self._path, self.length, self._old_length)
@@ -140,11 +132,3 @@ class InPlaceFile:
         limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
         if resource.RLIM_INFINITY != limit < self.length:
             raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
-        if self._old_length < self.length:
-            os.ftruncate(self._fd, self.length)
-
-    def _release(self) -> None:
-        for fd in (self._claim, self._fd):
-            if fd >= 0:
-                os.close(fd)
-        self._claim = self._fd = -1

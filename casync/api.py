@@ -1,0 +1,124 @@
+"""Wires stores, files and servers to the operations: what a script, and the command line, call."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from casync.fs.source import open_source
+from casync.name import Ref, parse_ref
+from casync.ops import forecast as _forecast
+from casync.ops import prepare as _prepare
+from casync.ops import pull as _pull
+from casync.ops.forecast import Forecast
+from casync.ops.outline import load_outline
+from casync.ops.prepare import Prepared, PrepareOptions
+from casync.ops.progress import SILENT, Progress
+from casync.ops.pull import Ports, Pulled, PullOptions
+from casync.ops.read import ContentFile
+from casync.remote.client import RemoteClient
+from casync.remote.transport import TransportOptions
+from casync.store.base import ManifestSource
+from casync.store.lmdb import LmdbStore
+from casync.store.memory import MemoryStore
+
+__all__ = ["forecast", "open_ref", "open_store", "prepare", "pull"]
+
+open_store = LmdbStore.open
+
+
+def prepare(
+    source: Path | BinaryIO,
+    store: LmdbStore,
+    options: PrepareOptions = PrepareOptions(),
+    progress: Progress = SILENT,
+) -> Prepared:
+    """Cuts a file, a block device or a stream into chunks and puts them into `store`.
+
+    Raises:
+        CasyncError: As `casync.ops.prepare.prepare`.
+    """
+    with open_source(source) as opened:
+        return _prepare.prepare(opened, store, options, progress)
+
+
+def pull(
+    ref: str | Ref,
+    target: Path | BinaryIO | None = None,
+    *,
+    store: LmdbStore | None = None,
+    servers: Sequence[str] = (),
+    transport: TransportOptions = TransportOptions(),
+    options: PullOptions = PullOptions(),
+    progress: Progress = SILENT,
+) -> Pulled:
+    """Rebuilds the content of `ref` at `target`, or in `store` when there is no target.
+
+    Args:
+        ref: A hash or a name; a name is resolved by the first server.
+        target: A path, a stream, or None.
+        store: Gives chunks, remembers the result as a seed, and keeps chunks on request.
+        servers: URLs.
+        transport: How to talk to them.
+        options: How to pull.
+        progress: Is told what happens.
+
+    Raises:
+        CasyncError: As `casync.ops.pull.pull`.
+    """
+    with _ports(store, servers, transport) as ports:
+        return _pull.pull(_ref(ref), target, ports, options, progress)
+
+
+def forecast(
+    ref: str | Ref,
+    target: Path | None = None,
+    *,
+    store: LmdbStore | None = None,
+    servers: Sequence[str] = (),
+    transport: TransportOptions = TransportOptions(),
+    options: PullOptions = PullOptions(),
+    progress: Progress = SILENT,
+) -> Forecast:
+    """What `pull` with the same arguments would fetch, to the byte.
+
+    Raises:
+        CasyncError: As `casync.ops.pull.pull`.
+    """
+    with _ports(store, servers, transport) as ports:
+        return _forecast.forecast(_ref(ref), target, ports, options, progress)
+
+
+def open_ref(ref: str | Ref, source: ManifestSource) -> io.BufferedReader:
+    """The content of `ref` as a seekable binary file; every chunk is proved before it is seen.
+
+    Args:
+        ref: A manifest of `source`.
+        source: A store, or a `RemoteClient`.
+
+    Raises:
+        NoNameError, NoObjectError: It is not there.
+        IntegrityError: It is damaged. Reads raise this, too.
+    """
+    nodes = source if isinstance(source, (LmdbStore, MemoryStore)) else MemoryStore()
+    outline = load_outline(source.resolve(_ref(ref)), nodes, [source])
+    return io.BufferedReader(ContentFile(outline, source), buffer_size=1 << 20)
+
+
+def _ref(ref: str | Ref) -> Ref:
+    return parse_ref(ref) if isinstance(ref, str) else ref
+
+
+@contextmanager
+def _ports(
+    store: LmdbStore | None, servers: Sequence[str], transport: TransportOptions
+) -> Iterator[Ports]:
+    """The ports of one pull. A store that cannot be written still gives what it has."""
+    lasting = store is not None and store.writable
+    with ExitStack() as stack:
+        clients = [stack.enter_context(RemoteClient(url, transport)) for url in servers]
+        nodes = store if store is not None and lasting else MemoryStore()
+        yield Ports(nodes, lasting, [] if store is None else [store], clients)

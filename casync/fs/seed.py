@@ -1,0 +1,155 @@
+"""Seeds: local files that may hold wanted chunks.
+
+An index says at which offset of which seed a chunk was once seen. It is a hint: whoever takes
+bytes from a seed hashes them first, because files change behind our back. So the index may be
+small and forgetful: it keeps 8 bytes of an id, and the first place only.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final
+
+from casync.chunker import ChunkerParams, Cutter, Pieces, Zeros
+from casync.errors import UsageError
+from casync.fs.extents import data_ranges
+from casync.fs.identity import identity_of
+from casync.fs.source import BLOCK_BYTES, FileSource, Hole
+from casync.ids import ChunkId, chunk_id, zero_chunk_id
+
+__all__ = ["SeedFile", "SeedIndex", "cut_file", "expand_seed_path"]
+
+_MAX_ENTRIES: Final = 1 << 20
+"""Chunks in the index: about 130 MiB, or 16 GiB of seeds at the default chunk size."""
+
+_OFFSET_BITS: Final = 48
+
+
+class SeedFile:
+    """An open local file or block device.
+
+    Raises:
+        OSError: It cannot be opened or read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+        status = os.fstat(self._fd)
+        self.identity = identity_of(status)
+        self.is_regular = stat.S_ISREG(status.st_mode)
+        if not self.is_regular and not stat.S_ISBLK(status.st_mode):
+            self.close()
+            raise UsageError(f"a seed must be a file, a folder or a block device: {path}")
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Bytes at `offset`; fewer at the end of the file."""
+        return os.pread(self._fd, length, offset)
+
+    def data_ranges(self, start: int, end: int) -> Iterator[tuple[int, int]]:
+        """The parts of a range that are not holes, as (start, end)."""
+        return data_ranges(self._fd, start, end)
+
+    def __enter__(self) -> SeedFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the file. May be called again."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+def cut_file(path: Path, params: ChunkerParams) -> Iterator[tuple[int, ChunkId, int]]:
+    """Cuts a local file or device afresh, as (offset, chunk, length) for all but its holes."""
+    cutter = Cutter(params)
+    offset = 0
+    hole = zero_chunk_id(params.max_size)
+    with FileSource(path) as source:
+        pieces: Iterable[Pieces | Zeros]
+        for block in source.blocks(BLOCK_BYTES):
+            if isinstance(block, Hole):
+                pieces = cutter.feed_zeros(block.length)
+            else:
+                pieces = (cutter.feed(block),)
+            for piece in pieces:
+                if isinstance(piece, Zeros):
+                    offset += piece.length * piece.times
+                    continue
+                for found in _named(piece, offset):
+                    if found[1] != hole:
+                        yield found
+                offset += sum(piece.lengths)
+        yield from _named(cutter.finish(), offset)
+
+
+def _named(pieces: Pieces, offset: int) -> Iterator[tuple[int, ChunkId, int]]:
+    view = memoryview(pieces.buffer)
+    start = 0
+    for length in pieces.lengths:
+        yield offset + start, chunk_id(view[start : start + length]), length
+        start += length
+
+
+def expand_seed_path(path: Path) -> Iterator[Path]:
+    """The files that `--seed PATH` stands for: itself, or all regular files below a folder.
+
+    Raises:
+        UsageError: There is nothing at `path`.
+    """
+    if path.is_dir():
+        for folder, _, names in os.walk(path):
+            for name in sorted(names):
+                inside = Path(folder, name)
+                if inside.is_file() and not inside.is_symlink():
+                    yield inside
+    elif path.exists():
+        yield path
+    else:
+        raise UsageError(f"no such seed: {path}")
+
+
+class SeedIndex:
+    """Where in which seed a chunk was seen. Closes the seeds that it holds.
+
+    Attributes:
+        seeds: The files that are indexed, open.
+        looked: All files that were looked at, with what was seen: for people.
+    """
+
+    def __init__(self) -> None:
+        self.seeds: list[SeedFile] = []
+        self.looked: list[tuple[Path, str]] = []
+        self._places: dict[int, int] = {}
+
+    def add(self, seed: SeedFile, chunks: Iterable[tuple[int, ChunkId, int]]) -> None:
+        """Takes over `seed`, with its chunks as (offset, chunk, length)."""
+        base = len(self.seeds) << _OFFSET_BITS
+        self.seeds.append(seed)
+        places = self._places
+        for offset, ident, _ in chunks:
+            if len(places) >= _MAX_ENTRIES:
+                return
+            places.setdefault(_key(ident), base | offset)
+
+    def find(self, ident: ChunkId) -> tuple[SeedFile, int] | None:
+        """A seed and an offset that may hold the chunk."""
+        place = self._places.get(_key(ident))
+        if place is None:
+            return None
+        return self.seeds[place >> _OFFSET_BITS], place & ((1 << _OFFSET_BITS) - 1)
+
+    def close(self) -> None:
+        """Closes all seeds."""
+        for seed in self.seeds:
+            seed.close()
+
+
+def _key(ident: ChunkId) -> int:
+    return int.from_bytes(ident[:8], "little")

@@ -1,0 +1,46 @@
+"""Compares a local file with a manifest, byte for byte, by the ids of its chunks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from casync.fs.seed import SeedFile
+from casync.ids import chunk_id
+from casync.limits import MIB
+from casync.ops.outline import Outline
+from casync.ops.progress import Progress
+from casync.plan import windows
+
+__all__ = ["holds"]
+
+_READ_BYTES: Final = MIB
+
+
+def holds(path: Path, outline: Outline, progress: Progress) -> bool:
+    """Whether the file at `path` is the content. Stops reading at the first difference."""
+    length = outline.content.length
+    try:
+        with SeedFile(path) as file:
+            if file.identity.size != length:
+                return False
+            progress.start("comparing", length)
+            for window in windows(outline.content, outline.node, outline.params.max_size):
+                if any(not _is_zero(file, *hole) for hole in window.zeros):
+                    return False
+                for place in window.places:
+                    if chunk_id(file.read(place.offset, place.length)) != place.id:
+                        return False
+                progress.advance(window.end - window.start)
+    except OSError:
+        return False
+    return True
+
+
+def _is_zero(file: SeedFile, offset: int, length: int) -> bool:
+    for start, end in file.data_ranges(offset, offset + length):
+        for at in range(start, end, _READ_BYTES):
+            data = file.read(at, min(_READ_BYTES, end - at))
+            if data.count(0) != min(_READ_BYTES, end - at):
+                return False
+    return True

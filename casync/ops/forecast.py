@@ -1,0 +1,130 @@
+"""What a pull would do: the same plan, worked out to the end without a byte moved.
+
+Manifest and nodes are fetched, because the plan is made of them; chunks are not. What servers
+would send is asked by size, so the figure is exact: compressed, as it would travel.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection
+from pathlib import Path
+from typing import NamedTuple
+
+from casync.fs.part import part_name
+from casync.fs.place import inspect_place
+from casync.fs.seed import SeedFile
+from casync.ids import ChunkId, ManifestId, chunk_id
+from casync.name import Ref
+from casync.ops.compare import holds
+from casync.ops.inplace import offsets_served
+from casync.ops.outline import Outline, load_outline
+from casync.ops.progress import SILENT, Progress
+from casync.ops.pull import Ports, PullOptions, resolve, supplies_for
+from casync.ops.supply import Supply
+from casync.plan import Claims, Place, windows
+
+__all__ = ["Forecast", "forecast"]
+
+
+class Forecast(NamedTuple):
+    """What a pull would do.
+
+    Attributes:
+        manifest: The manifest.
+        length: Plain bytes of its content.
+        sources: Plain bytes by where they would come from.
+        objects: Chunks to fetch.
+        fetch: Bytes to fetch, as they travel.
+        missing: Plain bytes that nobody has.
+        seeds: The files that were looked at, and what was seen.
+    """
+
+    manifest: ManifestId
+    length: int
+    sources: dict[str, int]
+    objects: int
+    fetch: int
+    missing: int
+    seeds: list[tuple[Path, str]]
+
+
+def forecast(
+    ref: Ref,
+    target: Path | None,
+    ports: Ports,
+    options: PullOptions,
+    progress: Progress = SILENT,
+) -> Forecast:
+    """Works out what `pull` with the same arguments would fetch.
+
+    Raises:
+        CasyncError: As `pull`.
+    """
+    place = inspect_place(target, in_place=options.in_place) if target is not None else None
+    outline = load_outline(resolve(ref, ports), ports.store, ports.servers)
+    tally = _Tally()
+    replaced = None
+    if place is not None:
+        if not options.cache and place.existing and holds(place.path, outline, progress):
+            tally.sources["in place"] = outline.content.length
+            return tally.result(outline, [])
+        if place.in_place:
+            tally.served = offsets_served(outline, place.path, ports.store, progress)
+        else:
+            replaced = place.path if place.existing is not None else None
+            part = place.path.with_name(part_name(place.path.name))
+            tally.part = SeedFile(part) if part.exists() else None
+    with supplies_for(outline, replaced, ports, options, progress) as supplies:
+        tally.count(outline, supplies)
+        looked = [seen for supply in supplies for seen in supply.looked]
+    return tally.result(outline, looked)
+
+
+class _Tally:
+    def __init__(self) -> None:
+        self.sources: Counter[str] = Counter()
+        self.served: Collection[int] = ()
+        self.part: SeedFile | None = None
+        self._objects = self._fetch = self._missing = 0
+
+    def count(self, outline: Outline, supplies: list[Supply]) -> None:
+        """Goes through all windows as a pull would."""
+        claims = Claims()
+        for window in windows(outline.content, outline.node, outline.params.max_size):
+            self.sources["zero"] += sum(length for _, length in window.zeros)
+            fresh, repeats = claims.claim(window)
+            fresh = [place for place in fresh if not self._is_there(place)]
+            again = [place for place, _ in repeats if not self._is_there(place)]
+            self.sources["repeat"] += sum(place.length for place in again)
+            self._supply({place.id: place.length for place in fresh}, supplies)
+
+    def _is_there(self, place: Place) -> bool:
+        if place.offset in self.served:
+            self.sources["in place"] += place.length
+            return True
+        if self.part and chunk_id(self.part.read(place.offset, place.length)) == place.id:
+            self.sources["part file"] += place.length
+            return True
+        return False
+
+    def _supply(self, wanted: dict[ChunkId, int], supplies: list[Supply]) -> None:
+        for supply in supplies:
+            found = supply.plan(wanted) if wanted else {}
+            for ident, travelling in found.items():
+                self.sources[supply.label] += wanted.pop(ident)
+                self._fetch += travelling
+                self._objects += travelling > 0
+        self._missing += sum(wanted.values())
+
+    def result(self, outline: Outline, looked: list[tuple[Path, str]]) -> Forecast:
+        """The sums."""
+        return Forecast(
+            manifest=outline.id,
+            length=outline.content.length,
+            sources={label: count for label, count in self.sources.items() if count},
+            objects=self._objects,
+            fetch=self._fetch,
+            missing=self._missing,
+            seeds=looked,
+        )

@@ -1,0 +1,315 @@
+"""Pull: rebuilds what a manifest names from whatever is at hand, and fetches only the rest.
+
+The manifest and its nodes come first, then the chunks (`casync.ops.rebuild`), cheapest source
+first. Nothing is visible at the target before everything is there; what an interrupted pull
+leaves behind is checked and used by the next one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Final, NamedTuple
+
+from casync.errors import DigestMismatchError, UsageError
+from casync.fs.place import TargetPlace, check_space, inspect_place
+from casync.fs.sink import Sink, open_sink
+from casync.fs.stream import StreamSink
+from casync.ids import ManifestId
+from casync.limits import MIB
+from casync.name import Ref
+from casync.ops.compare import holds
+from casync.ops.inplace import move_in_place
+from casync.ops.outline import Outline, load_outline
+from casync.ops.progress import SILENT, Progress
+from casync.ops.rebuild import Keeper, Nowhere, Output, Rebuilder
+from casync.ops.seeds import collect_seeds
+from casync.ops.supply import SeedSupply, Server, ServerSupply, StoreSupply, Supply
+from casync.store.base import (
+    Batch,
+    FileIdentity,
+    ManifestState,
+    ObjectSource,
+    ObjectStore,
+    RememberedFile,
+    Traffic,
+)
+
+__all__ = ["Ports", "PullOptions", "Pulled", "pull", "resolve", "supplies_for"]
+
+_READ_BYTES: Final = 4 * MIB
+
+
+class Ports(NamedTuple):
+    """What a pull works with.
+
+    Attributes:
+        store: Takes manifests and nodes, and chunks when they are to be kept. In memory when
+            there is no store that can be written.
+        lasting: Whether `store` outlives the command.
+        local: Where chunks are looked for before seeds: the stores of this machine.
+        servers: The first one resolves names; all give objects.
+    """
+
+    store: ObjectStore
+    lasting: bool
+    local: Sequence[ObjectSource]
+    servers: Sequence[Server]
+
+
+@dataclass(frozen=True, slots=True)
+class PullOptions:
+    """How to pull.
+
+    Attributes:
+        seeds: Files, folders and devices to look for chunks in, besides those that are known.
+        in_place: Overwrite the target where it differs instead of replacing it.
+        cache: Keep all chunks in the store too.
+        expect_sha256: What the SHA-256 of the whole must be.
+        connections: Windows in work at once.
+    """
+
+    seeds: tuple[Path, ...] = ()
+    in_place: bool = False
+    cache: bool = False
+    expect_sha256: bytes | None = None
+    connections: int = 4
+
+
+class Pulled(NamedTuple):
+    """What a pull did.
+
+    Attributes:
+        manifest: The manifest that was pulled.
+        length: Plain bytes of its content.
+        outcome: `written`, `up to date`, `stored` or `streamed`.
+        sources: Plain bytes by where they came from.
+        traffic: What went over the wire.
+        seconds: How long it took.
+    """
+
+    manifest: ManifestId
+    length: int
+    outcome: str
+    sources: dict[str, int]
+    traffic: Traffic
+    seconds: float
+
+
+def pull(
+    ref: Ref,
+    target: Path | BinaryIO | None,
+    ports: Ports,
+    options: PullOptions = PullOptions(),
+    progress: Progress = SILENT,
+) -> Pulled:
+    """Pulls the content of `ref`.
+
+    Args:
+        ref: A manifest, by hash or name.
+        target: A file or block device, a stream, or None for the store alone.
+        ports: Stores and servers.
+        options: How.
+        progress: Is told what happens.
+
+    Raises:
+        UsageError, WriteError, NoSpaceError, LockedError: The target cannot be written. Nothing
+            was fetched then, unless the disk filled up on the way.
+        NotFoundError: Nobody has the manifest or a chunk.
+        IntegrityError: What is to be had is not what the manifest names.
+        RemoteError, TimedOutError: Servers could not be asked.
+    """
+    started = time.monotonic()
+    place = inspect_place(target, in_place=options.in_place) if isinstance(target, Path) else None
+    if target is None and not ports.lasting:
+        raise UsageError("there is no store to pull into", next_step="Give -o OUT.")
+    outline = load_outline(resolve(ref, ports), ports.store, ports.servers)
+    work = _Pull(outline, ports, options, progress)
+    if place is not None:
+        outcome = work.to_file(place)
+    elif target is None or isinstance(target, Path):
+        outcome = work.to_store()
+    else:
+        outcome = work.to_stream(target)
+    return Pulled(
+        manifest=outline.id,
+        length=outline.content.length,
+        outcome=outcome,
+        sources={label: count for label, count in work.given.items() if count},
+        traffic=_sum_traffic(ports.servers),
+        seconds=time.monotonic() - started,
+    )
+
+
+def resolve(ref: Ref, ports: Ports) -> ManifestId:
+    """The manifest that a ref stands for: a full hash is itself, a name is the first server's.
+
+    Raises:
+        NoNameError: Nothing answers to it.
+        UsageError: It names something inside a manifest.
+        RemoteError: The first server could not be asked.
+    """
+    if ref.path is not None:
+        raise UsageError(f"{ref} is inside a manifest; only the whole of one can be pulled")
+    if ref.manifest is not None:
+        return ref.manifest
+    if ref.prefix is not None or not ports.servers:
+        return ports.store.resolve(ref)
+    return ports.servers[0].resolve(ref)
+
+
+@contextmanager
+def supplies_for(
+    outline: Outline,
+    target: Path | None,
+    ports: Ports,
+    options: PullOptions,
+    progress: Progress,
+) -> Iterator[list[Supply]]:
+    """The ladder of supplies for one content, the cheapest first.
+
+    Args:
+        outline: What is wanted.
+        target: A file that will be replaced, which is the likeliest seed.
+        ports: Stores and servers.
+        options: The seeds that the user named.
+        progress: Is told when a seed must be read.
+    """
+    supplies: list[Supply] = [StoreSupply(store) for store in ports.local]
+    row = ports.store.manifest(outline.id) if ports.lasting else None
+    if row is not None and row.state is ManifestState.FULL:
+        yield supplies
+        return
+    index = collect_seeds(
+        outline, store=ports.store, target=target, named=options.seeds, progress=progress
+    )
+    try:
+        supplies.append(SeedSupply(index))
+        if ports.servers:
+            supplies.append(ServerSupply(ports.servers))
+        yield supplies
+    finally:
+        index.close()
+
+
+def _sum_traffic(servers: Sequence[Server]) -> Traffic:
+    totals = [server.traffic for server in servers]
+    return Traffic(
+        sum(t.requests for t in totals),
+        sum(t.sent for t in totals),
+        sum(t.received for t in totals),
+    )
+
+
+class _Pull:
+    """One pull, once its outline is there."""
+
+    def __init__(
+        self, outline: Outline, ports: Ports, options: PullOptions, progress: Progress
+    ) -> None:
+        self.given: Counter[str] = Counter()
+        self._outline = outline
+        self._ports = ports
+        self._options = options
+        self._progress = progress
+
+    def to_file(self, place: TargetPlace) -> str:
+        """Writes a file or a device."""
+        if self._is_up_to_date(place):
+            self._publish(place.path, place.existing, full=False)
+            return "up to date"
+        options = self._options
+        with open_sink(place, self._outline.content.length) as sink:
+            check_space(place, self._outline.solid_bytes() - sink.allocated)
+            if place.in_place:
+                move_in_place(self._outline, sink, place.path, self._ports.store, self._progress)
+                self._rebuild(sink, target=None, kept_label="in place")
+            else:
+                target = place.path if place.existing is not None else None
+                self._rebuild(sink, target=target, kept_label="part file")
+            if options.expect_sha256 is not None:
+                self._expect(_digest_of(sink, self._outline.content.length))
+            for note in sink.commit():
+                self._progress.note(note)
+            identity = sink.identity()
+        self._publish(place.path, identity, full=options.cache)
+        return "written"
+
+    def to_stream(self, stream: BinaryIO) -> str:
+        """Writes to a stream. Its digest is known when everything was sent."""
+        sink = StreamSink(stream, self._outline.content.length)
+        self._rebuild(sink, target=None, kept_label="")
+        self._expect(sink.sha256())
+        self._publish(None, None, full=self._options.cache)
+        return "streamed"
+
+    def to_store(self) -> str:
+        """Brings everything into the store."""
+        self._rebuild(Nowhere(), target=None, kept_label="")
+        self._publish(None, None, full=True)
+        return "stored"
+
+    def _is_up_to_date(self, place: TargetPlace) -> bool:
+        known = self._ports.store.recall(bytes(place.path))
+        if place.existing is None or self._options.cache:
+            return False
+        differs = known is not None and known.manifest != self._outline.id
+        if known is not None and known.identity == place.existing and differs:
+            return False
+        if not holds(place.path, self._outline, self._progress):
+            return False
+        self.given["in place"] += self._outline.content.length
+        return True
+
+    def _rebuild(self, output: Output, *, target: Path | None, kept_label: str) -> None:
+        """Gets every chunk to where it belongs."""
+        keeps = self._options.cache or output.discards
+        with supplies_for(
+            self._outline, target, self._ports, self._options, self._progress
+        ) as supplies:
+            self._progress.start("pulling", self._outline.content.length)
+            rebuilder = Rebuilder(
+                self._outline,
+                output,
+                supplies,
+                keeper=Keeper(self._ports.store) if keeps else None,
+                workers=self._options.connections,
+                kept_label=kept_label,
+                progress=self._progress,
+            )
+            self.given += rebuilder.run()
+
+    def _expect(self, digest: bytes) -> None:
+        expected = self._options.expect_sha256
+        if expected is not None and digest != expected:
+            raise DigestMismatchError(
+                f"{self._outline.id.hex()} has SHA-256 {digest.hex()}, not {expected.hex()}"
+            )
+
+    def _publish(self, path: Path | None, identity: FileIdentity | None, *, full: bool) -> None:
+        """Says in the store what is here now. A manifest that was full stays full."""
+        if not self._ports.lasting:
+            return
+        store, outline = self._ports.store, self._outline
+        batch = Batch()
+        row = store.manifest(outline.id)
+        if full or row is None:
+            state = ManifestState.FULL if full else ManifestState.OUTLINE
+            batch.manifests.append((outline.id, state, outline.content.length))
+        if path is not None and identity is not None:
+            batch.remember.append(RememberedFile(bytes(path), identity, outline.id, settled=False))
+        if full or batch.remember:
+            store.commit(batch)
+
+
+def _digest_of(sink: Sink, length: int) -> bytes:
+    """The SHA-256 of what was written, read back."""
+    digest = hashlib.sha256()
+    for offset in range(0, length, _READ_BYTES):
+        digest.update(sink.read(offset, min(_READ_BYTES, length - offset)))
+    return digest.digest()

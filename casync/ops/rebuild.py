@@ -1,0 +1,313 @@
+"""Rebuilds content window by window, in several threads.
+
+A worker takes a window through the ladder: what is already in place, what each supply has, and
+last what an earlier window has placed. Windows start in order, so waiting for an earlier one
+cannot deadlock.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter, deque
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Final, Protocol, Self
+
+from casync.codec import Packer, Verified
+from casync.errors import NoObjectError, StoppedError
+from casync.ids import Buffer, ChunkId, Kind, chunk_id, zero_chunk_id
+from casync.limits import COMMIT_BYTES, MIB
+from casync.ops.outline import Outline
+from casync.ops.progress import Progress
+from casync.ops.supply import Proved, Supply
+from casync.plan import Claims, Place, Window, windows
+from casync.store.base import Batch, ObjectStore
+
+__all__ = ["Keeper", "Nowhere", "Output", "Rebuilder"]
+
+_WRITE_BYTES: Final = MIB
+"""Neighbouring chunks are written together, up to this many bytes."""
+
+
+class Output(Protocol):
+    """Where rebuilt bytes go.
+
+    Attributes:
+        resumed: Bytes that are there already may be right; they are read and hashed first.
+        readable: What was written can be read back.
+        discards: Nobody wants the bytes here; only a keeper takes them.
+    """
+
+    resumed: bool
+    readable: bool
+    discards: bool
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Bytes at `offset`; fewer at the end."""
+        ...
+
+    def write(self, offset: int, buffers: Sequence[Buffer]) -> None:
+        """Writes neighbouring buffers from `offset` on. Called by several threads."""
+        ...
+
+    def zero(self, offset: int, length: int) -> None:
+        """Makes a range read as zeros."""
+        ...
+
+    def settle(self, end: int) -> None:
+        """Everything before `end` is written. Called in order by one thread."""
+        ...
+
+
+class Nowhere:
+    """The output of a pull into the store alone."""
+
+    resumed = False
+    readable = False
+    discards = True
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Nothing is here."""
+        return b""
+
+    def write(self, offset: int, buffers: Sequence[Buffer]) -> None:
+        """Lets the bytes go."""
+
+    def zero(self, offset: int, length: int) -> None:
+        """Lets the zeros go."""
+
+    def settle(self, end: int) -> None:
+        """Nothing waits."""
+
+
+class Keeper:
+    """Puts chunks that pass by into a store. Used by several threads."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+        self._lock = threading.Lock()
+        self._local = threading.local()
+        self._objects: list[Verified] = []
+        self._bytes = 0
+
+    def keep(self, chunks: Sequence[Proved]) -> None:
+        """Keeps those that the store lacks, packing what came in plain."""
+        known = self._store.known(Kind.CHUNK, [chunk.id for chunk in chunks])
+        new = [
+            chunk.packed or self._packer().pack(Kind.CHUNK, chunk.id, chunk.plain)
+            for chunk, there in zip(chunks, known, strict=True)
+            if not there
+        ]
+        with self._lock:
+            self._objects += new
+            self._bytes += sum(len(packed.payload) for packed in new)
+            if self._bytes >= COMMIT_BYTES:
+                self._flush()
+
+    def flush(self) -> None:
+        """Commits what is left."""
+        with self._lock:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._objects:
+            self._store.commit(Batch(objects=self._objects))
+            self._objects, self._bytes = [], 0
+
+    def _packer(self) -> Packer:
+        if not hasattr(self._local, "packer"):
+            self._local.packer = Packer()
+        packer: Packer = self._local.packer
+        return packer
+
+
+class Rebuilder:
+    """Rebuilds one content.
+
+    Args:
+        outline: What is wanted.
+        output: Where it goes.
+        supplies: Where chunks come from, the cheapest first.
+        keeper: Takes every chunk that passes, if given.
+        workers: Windows in work at once.
+        kept_label: What to call bytes that were in place already.
+        progress: Is told of every byte of the target.
+    """
+
+    def __init__(
+        self,
+        outline: Outline,
+        output: Output,
+        supplies: Sequence[Supply],
+        *,
+        keeper: Keeper | None,
+        workers: int,
+        kept_label: str,
+        progress: Progress,
+    ) -> None:
+        self._outline = outline
+        self._output = output
+        self._supplies = supplies
+        self._keeper = keeper
+        self._workers = workers
+        self._kept_label = kept_label
+        self._progress = progress
+        self._stopped = threading.Event()
+        self._claims = Claims()
+        self._futures: list[Future[Counter[str]]] = []
+
+    def run(self) -> Counter[str]:
+        """Does it all; returns the plain bytes that each source gave.
+
+        Raises:
+            CasyncError: Something could not be had or written. The output is then incomplete.
+        """
+        given: Counter[str] = Counter()
+        waiting: deque[tuple[Window, Future[Counter[str]]]] = deque()
+        stretch = windows(self._outline.content, self._outline.node, self._outline.params.max_size)
+        executor = ThreadPoolExecutor(self._workers, thread_name_prefix="pull")
+        try:
+            for number, window in enumerate(stretch):
+                fresh, repeats = self._claims.claim(window)
+                future = executor.submit(self._window, number, window, fresh, repeats)
+                self._futures.append(future)
+                waiting.append((window, future))
+                if len(waiting) > 2 * self._workers:
+                    given += self._settle(*waiting.popleft())
+            while waiting:
+                given += self._settle(*waiting.popleft())
+        except BaseException:
+            self._stopped.set()
+            for supply in self._supplies:
+                supply.stop()
+            raise
+        finally:
+            executor.shutdown(wait=True, cancel_futures=True)
+        if self._keeper is not None:
+            if given["zero"]:
+                zeros = bytes(self._outline.params.max_size)
+                self._keeper.keep([Proved(zero_chunk_id(len(zeros)), zeros, None)])
+            self._keeper.flush()
+        return given
+
+    def _settle(self, window: Window, future: Future[Counter[str]]) -> Counter[str]:
+        given = future.result()
+        self._output.settle(window.end)
+        return given
+
+    def _window(
+        self, number: int, window: Window, fresh: list[Place], repeats: list[tuple[Place, int]]
+    ) -> Counter[str]:
+        """One worker's job. Returns the plain bytes that each source gave."""
+        given: Counter[str] = Counter()
+        for offset, length in window.zeros:
+            self._output.zero(offset, length)
+            self._report(given, "zero", length)
+        if self._output.resumed:
+            fresh = self._not_in_place(fresh, given)
+            rest = set(self._not_in_place([place for place, _ in repeats], given))
+            repeats = [repeat for repeat in repeats if repeat[0] in rest]
+        elif self._output.discards:
+            self._report(given, "repeat", sum(place.length for place, _ in repeats))
+            repeats = []
+        elif not self._output.readable:
+            fresh += [place for place, _ in repeats]
+            repeats = []
+        self._from_supplies(fresh, given)
+        self._from_earlier(number, repeats, given)
+        return given
+
+    def _report(self, given: Counter[str], label: str, count: int) -> None:
+        if self._stopped.is_set():
+            raise StoppedError("stopped")
+        given[label] += count
+        self._progress.advance(count)
+
+    def _not_in_place(self, places: list[Place], given: Counter[str]) -> list[Place]:
+        rest: list[Place] = []
+        kept: list[Proved] = []
+        for place in places:
+            plain = self._output.read(place.offset, place.length)
+            if chunk_id(plain) == place.id:
+                self._report(given, self._kept_label, place.length)
+                kept.append(Proved(place.id, plain, None))
+            else:
+                rest.append(place)
+        if self._keeper is not None and kept:
+            self._keeper.keep(kept)
+        return rest
+
+    def _from_supplies(self, places: list[Place], given: Counter[str]) -> None:
+        where: dict[ChunkId, list[Place]] = {}
+        for place in places:
+            where.setdefault(place.id, []).append(place)
+        wanted = {ident: found[0].length for ident, found in where.items()}
+        for supply in self._supplies:
+            if not wanted:
+                return
+            keeper = None if supply.is_store else self._keeper
+            passing: list[Proved] = []
+            # What came before a failure is written, too: the next run need not fetch it again.
+            with _Neighbours(self._output) as writer:
+                for proved in supply.supply(dict(wanted)):
+                    del wanted[proved.id]
+                    for place in where[proved.id]:
+                        writer.write(place.offset, proved.plain)
+                        self._report(given, supply.label, place.length)
+                    if keeper is not None:
+                        passing.append(proved)
+            if keeper is not None and passing:
+                keeper.keep(passing)
+        if wanted:
+            missing = next(iter(wanted))
+            raise NoObjectError(
+                f"chunk {missing.hex()} is nowhere to be had",
+                next_step="Name a server that has it with --server.",
+            )
+
+    def _from_earlier(
+        self, number: int, repeats: list[tuple[Place, int]], given: Counter[str]
+    ) -> None:
+        lost: list[Place] = []
+        with _Neighbours(self._output) as writer:
+            for place, first in repeats:
+                earlier = self._claims.window_of(first)
+                if earlier != number:
+                    self._futures[earlier].result()
+                plain = self._output.read(first, place.length)
+                if chunk_id(plain) == place.id:
+                    writer.write(place.offset, plain)
+                    self._report(given, "repeat", place.length)
+                else:
+                    lost.append(place)
+        self._from_supplies(lost, given)
+
+
+class _Neighbours:
+    """Joins writes that lie end to end. Leaving the block writes what is left."""
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+        self._start = self._end = -1
+        self._buffers: list[bytes] = []
+
+    def write(self, offset: int, plain: bytes) -> None:
+        """Writes now or with the next ones."""
+        if offset != self._end or self._end - self._start >= _WRITE_BYTES:
+            self.flush()
+            self._start = self._end = offset
+        self._buffers.append(plain)
+        self._end += len(plain)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.flush()
+
+    def flush(self) -> None:
+        """Writes what is left."""
+        if self._buffers:
+            self._output.write(self._start, self._buffers)
+            self._buffers = []
+        self._start = self._end = -1

@@ -1,0 +1,148 @@
+"""Finds seeds without being asked: the target, files that this store knows, and those named.
+
+A remembered file that is as it was is not read: its manifest says what is where. One that changed
+is cut afresh, but only when what it was shares chunks with what is wanted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from casync.chunker import ChunkerParams
+from casync.codec import Packed, Unpacker
+from casync.errors import CasyncError
+from casync.fs.seed import SeedFile, SeedIndex, cut_file, expand_seed_path
+from casync.ids import ChunkId, Kind, ManifestId, zero_chunk_id
+from casync.manifest import decode_manifest
+from casync.node import runs
+from casync.ops.outline import Outline
+from casync.ops.progress import Progress
+from casync.store.base import Batch, ObjectStore, RememberedFile
+
+__all__ = ["chunks_of", "collect_seeds", "known_outline"]
+
+_MAX_REMEMBERED: Final = 64
+"""Remembered files that are looked at, the newest first."""
+
+_SAMPLE_BELOW: Final = 4096
+"""Contents of more bytes than this many average chunks are compared by a sample of their ids."""
+
+
+def known_outline(store: ObjectStore, manifest: bytes) -> Outline | None:
+    """The outline of a manifest that the store remembers, if it is really there."""
+    ident = ManifestId(manifest)
+    try:
+        for answer in store.get(Kind.MANIFEST, [ident]):
+            if isinstance(answer, Packed):
+                return Outline(ident, decode_manifest(Unpacker().unpack(answer)), store)
+    except CasyncError:
+        pass
+    return None
+
+
+def chunks_of(outline: Outline) -> Iterator[tuple[int, ChunkId, int]]:
+    """The chunks of a manifest as (offset, chunk, length), its holes and repeats left out."""
+    zero = zero_chunk_id(outline.params.max_size)
+    for offset, run in runs(outline.content, outline.node):
+        if run.id != zero:
+            yield offset, ChunkId(run.id), run.length
+
+
+def collect_seeds(
+    outline: Outline,
+    *,
+    store: ObjectStore,
+    target: Path | None,
+    named: Sequence[Path],
+    progress: Progress,
+) -> SeedIndex:
+    """Indexes all files that may hold chunks of `outline`.
+
+    Args:
+        outline: What is wanted.
+        store: Knows which files held what, and forgets those that vanished.
+        target: An existing file at the target, which is cut when nobody knows what it holds.
+        named: Files, folders and devices that the user named.
+        progress: Is told what is read.
+
+    Raises:
+        UsageError: A named seed is not there or not a file.
+    """
+    finder = _Finder(outline, store, progress)
+    try:
+        if target is not None:
+            finder.add(target, store.recall(bytes(target)), must_cut=True)
+        vanished: list[bytes] = []
+        for row, _ in zip(store.remembered(), range(_MAX_REMEMBERED), strict=False):
+            path = Path(row.path.decode(errors="surrogateescape"))
+            if not path.exists():
+                vanished.append(row.path)
+            elif path != target:
+                finder.add(path, row, must_cut=False)
+        if vanished:
+            store.commit(Batch(forget=vanished))
+        for path in named:
+            for seed in expand_seed_path(path):
+                absolute = seed.absolute()
+                finder.add(absolute, store.recall(bytes(absolute)), must_cut=True)
+    except BaseException:
+        finder.index.close()
+        raise
+    return finder.index
+
+
+class _Finder:
+    def __init__(self, outline: Outline, store: ObjectStore, progress: Progress) -> None:
+        self.index = SeedIndex()
+        self._outline = outline
+        self._store = store
+        self._progress = progress
+        self._sample: frozenset[ChunkId] | None = None
+
+    def add(self, path: Path, row: RememberedFile | None, *, must_cut: bool) -> None:
+        """Adds one file. What cannot be read is passed over, with a note."""
+        known = known_outline(self._store, row.manifest) if row is not None else None
+        try:
+            seed = SeedFile(path)
+            if row is not None and known is not None:
+                if row.identity == seed.identity and known.params == self._outline.params:
+                    self.index.add(seed, self._walk(known))
+                    self.index.looked.append((path, "known"))
+                    return
+                must_cut = must_cut or self._is_related(known)
+            if not must_cut:
+                seed.close()
+                self.index.looked.append((path, "unrelated"))
+                return
+            self._progress.start("reading seed", seed.identity.size if seed.is_regular else None)
+            self.index.add(seed, self._cut(path, self._outline.params))
+            self.index.looked.append((path, "cut afresh"))
+        except (OSError, CasyncError) as error:
+            self.index.looked.append((path, "unreadable"))
+            self._progress.note(f"seed {path} cannot be read: {error}")
+
+    def _cut(self, path: Path, params: ChunkerParams) -> Iterator[tuple[int, ChunkId, int]]:
+        for chunk in cut_file(path, params):
+            self._progress.advance(chunk[2])
+            yield chunk
+
+    def _walk(self, known: Outline) -> Iterator[tuple[int, ChunkId, int]]:
+        """The chunks of a known seed as far as its nodes can be read; the rest is not missed."""
+        try:
+            yield from chunks_of(known)
+        except CasyncError as error:
+            self._progress.note(f"a seed's manifest cannot be read: {error.message}")
+
+    def _is_related(self, known: Outline) -> bool:
+        """Whether two manifests share chunks, by a sample chosen by the ids themselves."""
+        if known.params != self._outline.params:
+            return False
+        if self._sample is None:
+            self._sample = frozenset(self._sampled(self._outline))
+        return any(ident in self._sample for ident in self._sampled(known))
+
+    def _sampled(self, outline: Outline) -> Iterable[ChunkId]:
+        small = self._outline.content.length < _SAMPLE_BELOW * outline.params.avg_size
+        return (ident for _, ident, _ in self._walk(outline) if small or ident[0] == 0)
