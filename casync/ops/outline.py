@@ -12,7 +12,13 @@ from typing import Final
 
 from casync.chunker import ChunkerParams
 from casync.codec import Packed, Unpacker, Verified
-from casync.errors import CasyncError, IntegrityError, NoObjectError
+from casync.errors import (
+    CasyncError,
+    DamagedObjectError,
+    IntegrityError,
+    MalformedError,
+    NoObjectError,
+)
 from casync.ids import ChunkId, Kind, ManifestId, NodeId, zero_chunk_id
 from casync.limits import COMMIT_BYTES, MAX_BATCH_IDS
 from casync.manifest import Manifest, decode_manifest
@@ -67,7 +73,10 @@ class Outline:
         """
         for answer in self._store.get(Kind.NODE, [ident]):
             if isinstance(answer, Packed):
-                return decode_node(self._unpacker.unpack(answer), level, length)
+                try:
+                    return decode_node(self._unpacker.unpack(answer), level, length)
+                except MalformedError as error:
+                    raise DamagedObjectError(f"node {ident.hex()}: {error.message}") from error
             if answer is Absence.DAMAGED:
                 raise IntegrityError(f"node {ident.hex()} is damaged in the local store")
         raise NoObjectError(f"node {ident.hex()} is missing from the local store")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from casync.codec import Packed, Unpacker
-from casync.errors import DamagedObjectError, NoObjectError
+from casync.errors import DamagedObjectError, MalformedError, NoObjectError
 from casync.ids import Buffer, ChunkId, Kind, zero_chunk_id
 from casync.limits import MAX_BATCH_IDS, MIB
 from casync.node import Run, runs
@@ -87,7 +87,10 @@ class _Reader:
             if not isinstance(answer, Packed):
                 error = NoObjectError if answer.value == "missing" else DamagedObjectError
                 raise error(f"chunk {ident.hex()} is {answer.value}")
-            plain[ident] = self._unpacker.unpack(answer)
+            try:
+                plain[ident] = self._unpacker.unpack(answer)
+            except MalformedError as error:
+                raise DamagedObjectError(f"chunk {ident.hex()}: {error.message}") from error
         for offset, ident, length in batch:
             data = plain[ident]
             if len(data) != length:

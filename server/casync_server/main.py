@@ -44,7 +44,12 @@ def serve(options: ServeOptions) -> int:
             sockets=[sock.fileno() for sock in sockets],
             settings=settings.model_dump(mode="json"),
         )
-        supervisor = Supervisor(job, options.workers, options.grace, to_stderr)
+
+        def release() -> None:
+            for sock in sockets:
+                sock.close()
+
+        supervisor = Supervisor(job, options.workers, options.grace, release=release, say=to_stderr)
 
         def announce() -> None:
             for sock in sockets:

@@ -66,9 +66,10 @@ class Pace:
         self._phase, self._since = _Phase.IDLE, now
 
     def block(self, now: float, unsent: int) -> None:
-        """The client stopped taking bytes, with `unsent` of them waiting here."""
+        """The client does not take bytes, with `unsent` of them waiting here by now."""
         if self._blocked_since is None:
             self._blocked_since, self._blocked_with = now, unsent
+        self._blocked_with = max(self._blocked_with, unsent)
 
     def unblock(self) -> None:
         """The client took enough."""

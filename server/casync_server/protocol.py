@@ -270,6 +270,9 @@ class BoundedProtocol(HttpToolsProtocol):
             assert size <= cycle.expected_content_length
             cycle.expected_content_length -= size
             self.transport.writelines(parts)
+        if self.flow.write_paused:
+            # It paused at the first part that was too much; the others wait as well.
+            self._pace.block(self.loop.time(), self.transport.get_write_buffer_size())
 
     def _refuse(self, refusal: Refusal) -> None:
         """Answers with a problem and closes; breaks off when an answer is under way."""

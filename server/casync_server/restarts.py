@@ -10,11 +10,11 @@ __all__ = ["RestartPolicy"]
 _WINDOW: Final = 60.0
 """Seconds over which deaths are counted."""
 
-_MOST: Final = 10
+_MOST: Final = 6
 """Deaths in a window after which the server gives up: it is not the request, it is the place."""
 
 _FIRST_DELAY: Final = 0.1
-_LONGEST_DELAY: Final = 5.0
+_LONGEST_DELAY: Final = 1.0
 """Seconds before a restart; doubled with each death in the window."""
 
 

@@ -91,11 +91,21 @@ class Supervisor:
         job: What each worker does.
         count: How many.
         grace: Seconds for running answers when a stop is asked for.
+        release: Closes the listening sockets here, when no worker will be started any more.
         say: Takes lines for the operator.
     """
 
-    def __init__(self, job: Job, count: int, grace: float, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        job: Job,
+        count: int,
+        grace: float,
+        *,
+        release: Callable[[], None],
+        say: Callable[[str], None],
+    ) -> None:
         self._job = job
+        self._release = release
         self._count = count
         self._grace = grace
         self._say = say
@@ -204,6 +214,8 @@ class Supervisor:
         assert isinstance(pipe, socket.socket)
         self._stops += len(pipe.recv(64))
         self._due.clear()
+        # A listener that is open here would go on taking connections that nobody accepts.
+        self._release()
         if self._stops > 1:
             self._kill()
             return

@@ -1,0 +1,502 @@
+"""Every request of the server, over a store in memory."""
+
+import json
+import os
+import re
+
+import httpx
+import pytest
+from casync_server.app import create_app
+from casync_server.settings import ServerSettings
+from fastapi import FastAPI
+
+from casync.codec import Codec, Packed, Packer
+from casync.documents import (
+    HistoryPage,
+    Info,
+    ManifestPage,
+    ManifestView,
+    NameItem,
+    NamePage,
+    Problem,
+    decode_document,
+)
+from casync.frames import (
+    FRAMES_TYPE,
+    IDS_TYPE,
+    MANIFEST_TYPE,
+    SIZES_TYPE,
+    FrameReader,
+    Status,
+    decode_sizes,
+    encode_ids,
+)
+from casync.ids import Kind, ManifestId, chunk_id, manifest_id
+from casync.store.base import Batch, ManifestState
+from casync.store.memory import MemoryStore
+from tests.serving import ask, put_file
+
+DATA = os.urandom(300_000) + bytes(100_000) + b"text " * 20_000
+IDS = {"content-type": IDS_TYPE}
+
+
+class World:
+    """A store with two versions of a file, an outline, and the application over it."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.store = MemoryStore(clock=lambda: 1_700_000_000.0)
+        self.old = put_file(self.store, DATA[:1000], name="images/vm")
+        self.new = put_file(self.store, DATA, name="images/vm")
+        self.empty = put_file(self.store, b"", name="grün & co")
+        self.outline = put_file(self.store, b"elsewhere", state=ManifestState.OUTLINE)
+        settings = ServerSettings(piece_bytes=20_000)
+        self.app: FastAPI = create_app(
+            self.store, settings, store_id="an-id", sink=self.lines.append
+        )
+
+    def ask(self, method: str, url: str, **arguments: object) -> httpx.Response:
+        return ask(self.app, method, url, **arguments)
+
+    def chunks(self) -> list[Packed]:
+        return [o for (kind, _), o in self.store._objects.items() if kind is Kind.CHUNK]
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return World()
+
+
+def problem(response: httpx.Response, status: int, code: str) -> Problem:
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    document = decode_document(response.content, Problem)
+    assert (document.status, document.code) == (status, code)
+    return document
+
+
+# -- Objects --------------------------------------------------------------------------------------
+
+
+def test_fetch(world: World) -> None:
+    chunks = world.chunks()
+    ids = [chunk.id for chunk in chunks]
+    ids.insert(3, chunk_id(b"absent"))
+    response = world.ask(
+        "POST", "/v1/objects/fetch", content=encode_ids(Kind.CHUNK, ids), headers=IDS
+    )
+    assert response.status_code == 200
+    assert response.headers["content-type"] == FRAMES_TYPE
+    reader = FrameReader(Kind.CHUNK, ids)
+    answers = reader.feed(response.content)
+    reader.finish()
+    assert answers.pop(3) is Status.MISSING
+    assert answers == chunks
+    assert {chunk.codec for chunk in chunks} == {Codec.RAW, Codec.ZSTD}
+    assert f"objects={len(chunks)} bytes={len(response.content)} " in world.lines[-1]
+    assert "absent=1" in world.lines[-1]
+
+
+def test_objects_below_an_outline_are_served(world: World) -> None:
+    ids = [chunk_id(b"elsewhere")]
+    body = encode_ids(Kind.CHUNK, ids)
+    response = world.ask("POST", "/v1/objects/fetch", content=body, headers=IDS)
+    (answer,) = FrameReader(Kind.CHUNK, ids).feed(response.content)
+    assert isinstance(answer, Packed)
+
+
+def test_stat(world: World) -> None:
+    chunks = world.chunks()
+    ids = [chunks[0].id, chunk_id(b"absent"), chunks[-1].id]
+    response = world.ask(
+        "POST", "/v1/objects/stat", content=encode_ids(Kind.CHUNK, ids), headers=IDS
+    )
+    assert response.headers["content-type"] == SIZES_TYPE
+    assert decode_sizes(Kind.CHUNK, 3, response.content) == [
+        (chunks[0].length, len(chunks[0].payload)),
+        None,
+        (chunks[-1].length, len(chunks[-1].payload)),
+    ]
+
+
+@pytest.mark.parametrize("path", ["/v1/objects/fetch", "/v1/objects/stat"])
+def test_bodies_that_list_no_ids(world: World, path: str) -> None:
+    good = encode_ids(Kind.CHUNK, [chunk_id(b"")])
+    for body in (b"", b"{}", good[:-1], good + b"x", b"\0" * 44, good[:6] + b"\1" + good[7:]):
+        problem(world.ask("POST", path, content=body, headers=IDS), 400, "usage")
+    problem(world.ask("POST", path, content=good), 415, "usage")
+    json_type = {"content-type": "application/json"}
+    problem(world.ask("POST", path, content=good, headers=json_type), 415, "usage")
+    problem(world.ask("POST", path, content=good + bytes(40_000), headers=IDS), 413, "usage")
+    problem(world.ask("GET", path), 405, "usage")
+
+
+def test_one_object(world: World) -> None:
+    chunk = world.chunks()[0]
+    url = f"/v1/objects/chunk/{chunk.id.hex()}"
+    response = world.ask("GET", url)
+    assert response.headers["cache-control"] == "public, max-age=31536000, immutable"
+    assert response.headers["etag"] == f'"{chunk.id.hex()}"'
+    reader = FrameReader(Kind.CHUNK, [chunk.id])
+    assert reader.feed(response.content) == [chunk]
+    reader.finish()
+
+    head = world.ask("HEAD", url)
+    assert head.headers["content-length"] == str(len(response.content))
+    assert head.content == b""
+
+    again = world.ask("GET", url, headers={"if-none-match": response.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    manifest = world.ask("GET", f"/v1/objects/manifest/{world.new.hex()}")
+    assert manifest.status_code == 200
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_an_object_that_is_not_here(world: World, method: str) -> None:
+    for kind in ("chunk", "node", "manifest"):
+        url = f"/v1/objects/{kind}/{chunk_id(b'absent').hex()}"
+        response = world.ask(method, url, headers={"if-none-match": "*"})
+        assert response.status_code == 404
+    chunk = world.chunks()[0].id.hex()
+    assert world.ask(method, f"/v1/objects/node/{chunk}").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "ident",
+    [
+        "A" * 64,
+        "0" * 63,
+        "0" * 65,
+        "g" * 64,
+        "%d9%a0" * 64,
+        "%2e%2e",
+        "%252e%252e",
+        "0" * 63 + "%00",
+        "0" * 64 + "%00",
+        "0" * 64 + "%0a",
+        "%5c" + "0" * 63,
+        " " + "0" * 63,
+        "0x" + "0" * 62,
+    ],
+)
+def test_ids_are_strict(world: World, ident: str) -> None:
+    problem(world.ask("GET", f"/v1/objects/chunk/{ident}"), 400, "usage")
+
+
+def test_kinds_are_strict(world: World) -> None:
+    for kind in ("chunks", "CHUNK", "1", "%00", "name"):
+        problem(world.ask("GET", f"/v1/objects/{kind}/{'0' * 64}"), 400, "usage")
+
+
+# -- Manifests and names --------------------------------------------------------------------------
+
+
+def test_only_full_manifests_are_listed(world: World) -> None:
+    page = decode_document(world.ask("GET", "/v1/manifests").content, ManifestPage)
+    hashes = [item.hash for item in page.manifests]
+    assert hashes == sorted(ident.hex() for ident in (world.old, world.new, world.empty))
+    assert not page.more
+    assert {item.length for item in page.manifests} == {0, 1000, len(DATA)}
+
+
+def test_manifests_come_in_pages(world: World) -> None:
+    seen: list[str] = []
+    more = True
+    while more:
+        after = f"&after={seen[-1]}" if seen else ""
+        response = world.ask("GET", f"/v1/manifests?limit=1{after}")
+        page = decode_document(response.content, ManifestPage)
+        seen += [item.hash for item in page.manifests]
+        more = page.more
+    assert seen == sorted(seen)
+    assert len(seen) == 3
+    for wrong in ("limit=0", "limit=1001", "limit=x"):
+        problem(world.ask("GET", f"/v1/manifests?{wrong}"), 422, "usage")
+    problem(world.ask("GET", "/v1/manifests?after=abc"), 400, "usage")
+
+
+def test_a_manifest_is_bytes_or_json(world: World) -> None:
+    for ref in (world.new.hex(), "images/vm", "images/vm@2", "images%2Fvm"):
+        response = world.ask("GET", f"/v1/manifests/{ref}")
+        assert response.headers["content-type"] == MANIFEST_TYPE
+        assert manifest_id(response.content) == world.new
+        assert response.headers["vary"] == "Accept"
+        named = "images" in ref
+        expected = "no-cache" if named else "public, max-age=31536000, immutable"
+        assert response.headers["cache-control"] == expected
+
+    response = world.ask("GET", "/v1/manifests/images/vm", headers={"accept": "application/json"})
+    view = decode_document(response.content, ManifestView)
+    assert (view.hash, view.length, view.created) == (world.new.hex(), len(DATA), 1_700_000_000)
+    preferred = f"{MANIFEST_TYPE};q=0.9, application/json;q=0.5"
+    response = world.ask("GET", "/v1/manifests/images/vm", headers={"accept": preferred})
+    assert response.headers["content-type"] == MANIFEST_TYPE
+
+
+def test_a_manifest_that_the_client_has(world: World) -> None:
+    first = world.ask("GET", "/v1/manifests/images/vm")
+    tag = {"if-none-match": first.headers["etag"]}
+    assert world.ask("GET", "/v1/manifests/images/vm", headers=tag).status_code == 304
+    as_json = tag | {"accept": "application/json"}
+    assert world.ask("GET", "/v1/manifests/images/vm", headers=as_json).status_code == 200
+    head = world.ask("HEAD", "/v1/manifests/images/vm")
+    assert head.headers["content-length"] == first.headers["content-length"]
+
+
+@pytest.mark.parametrize("route", ["manifests", "files"])
+def test_refs_that_lead_nowhere(world: World, route: str) -> None:
+    for ref in ("nothing", "images/vm@3", "0" * 64, world.outline.hex()):
+        document = problem(world.ask("GET", f"/v1/{route}/{ref}"), 404, "no-name")
+        assert "casync ls" not in document.next_step
+    # A prefix could be ground out, whether it fits or not.
+    for ref in (
+        world.new.hex()[:8],
+        world.new.hex()[:63],
+        "images/vm:inside",
+        "a//b",
+        "a/%2e%2e/b",
+    ):
+        problem(world.ask("GET", f"/v1/{route}/{ref}"), 400, "usage")
+    for ref in ("%00", "a%1b", "a%5cb", "-", "a/%2e%2e/b"):
+        problem(world.ask("GET", f"/v1/{route}/{ref}"), 400, "usage")
+
+
+def test_names(world: World) -> None:
+    page = decode_document(world.ask("GET", "/v1/names").content, NamePage)
+    assert [(n.name, n.version, n.manifest) for n in page.names] == [
+        ("grün & co", 1, world.empty.hex()),
+        ("images/vm", 2, world.new.hex()),
+    ]
+    assert world.ask("GET", "/v1/names").headers["cache-control"] == "no-cache"
+    only = decode_document(world.ask("GET", "/v1/names?prefix=im&limit=1").content, NamePage)
+    assert [n.name for n in only.names] == ["images/vm"]
+    first = decode_document(world.ask("GET", "/v1/names?limit=1").content, NamePage)
+    assert first.more
+    rest = world.ask("GET", "/v1/names", params={"after": first.names[0].name})
+    assert [n.name for n in decode_document(rest.content, NamePage).names] == ["images/vm"]
+
+
+def test_one_name_and_its_history(world: World) -> None:
+    newest = decode_document(world.ask("GET", "/v1/names/images/vm").content, NameItem)
+    assert (newest.version, newest.manifest) == (2, world.new.hex())
+    assert world.ask("GET", "/v1/names/gr%C3%BCn%20%26%20co").status_code == 200
+    for query in ("history", "history=1"):
+        response = world.ask("GET", f"/v1/names/images/vm?{query}")
+        history = decode_document(response.content, HistoryPage)
+        assert [item.manifest for item in history.versions] == [world.old.hex(), world.new.hex()]
+        assert not history.more
+    response = world.ask("GET", "/v1/names/images/vm?history&after=1&limit=1")
+    rest = decode_document(response.content, HistoryPage)
+    assert [item.version for item in rest.versions] == [2]
+    problem(world.ask("GET", "/v1/names/other"), 404, "no-name")
+    problem(world.ask("GET", "/v1/names/images/vm@1"), 400, "usage")
+
+
+# -- Files ----------------------------------------------------------------------------------------
+
+
+def test_a_whole_file(world: World) -> None:
+    response = world.ask("GET", "/v1/files/images/vm")
+    assert response.status_code == 200
+    assert response.content == DATA
+    headers = response.headers
+    assert headers["content-length"] == str(len(DATA))
+    assert headers["content-type"] == "application/octet-stream"
+    assert headers["etag"] == f'"{world.new.hex()}"'
+    assert headers["accept-ranges"] == "bytes"
+    assert headers["cache-control"] == "no-cache"
+    assert headers["x-content-type-options"] == "nosniff"
+    assert "sandbox" in headers["content-security-policy"]
+    assert headers["content-disposition"] == "attachment; filename=\"vm\"; filename*=UTF-8''vm"
+    by_hash = world.ask("GET", f"/v1/files/{world.new.hex()}")
+    assert by_hash.content == DATA
+    assert "immutable" in by_hash.headers["cache-control"]
+
+
+def test_an_empty_file_with_an_odd_name(world: World) -> None:
+    response = world.ask("GET", "/v1/files/gr%C3%BCn%20&%20co")
+    assert (response.status_code, response.content) == (200, b"")
+    assert response.headers["content-length"] == "0"
+    disposition = response.headers["content-disposition"]
+    assert disposition == (
+        "attachment; filename=\"gr_n___co\"; filename*=UTF-8''gr%C3%BCn%20%26%20co"
+    )
+    ranged = world.ask("GET", "/v1/files/gr%C3%BCn%20&%20co", headers={"range": "bytes=0-"})
+    assert ranged.status_code == 416
+    assert ranged.headers["content-range"] == "bytes */0"
+
+
+LAST = len(DATA) - 1
+
+
+@pytest.mark.parametrize(
+    ("field", "start", "end"),
+    [
+        ("bytes=0-0", 0, 1),
+        ("bytes=0-4095", 0, 4096),
+        ("bytes=4095-4096", 4095, 4097),
+        ("bytes=123456-234567", 123456, 234568),
+        (f"bytes={LAST}-", LAST, LAST + 1),
+        ("bytes=-1", LAST, LAST + 1),
+        ("bytes=-70000", len(DATA) - 70000, len(DATA)),
+        ("bytes=300000-399999", 300000, 400000),
+        ("bytes=0-99999999999999999999", 0, len(DATA)),
+    ],
+)
+def test_ranges(world: World, field: str, start: int, end: int) -> None:
+    response = world.ask("GET", "/v1/files/images/vm", headers={"range": field})
+    assert response.status_code == 206
+    assert response.content == DATA[start:end]
+    assert response.headers["content-range"] == f"bytes {start}-{end - 1}/{len(DATA)}"
+    assert response.headers["content-length"] == str(end - start)
+
+
+@pytest.mark.parametrize(
+    ("field", "status"),
+    [
+        (f"bytes={len(DATA)}-", 416),
+        ("bytes=-0", 416),
+        ("bytes=0-1,5-6", 416),
+        ("bytes=" + ",".join(["0-0"] * 1000), 416),
+        ("bytes=5-2", 400),
+        ("bytes=-1-2", 400),
+        ("bytes=x", 400),
+        ("items=0-1", 200),
+    ],
+)
+def test_ranges_that_are_refused(world: World, field: str, status: int) -> None:
+    response = world.ask("GET", "/v1/files/images/vm", headers={"range": field})
+    assert response.status_code == status
+    if status == 416:
+        assert response.headers["content-range"] == f"bytes */{len(DATA)}"
+        problem(response, 416, "usage")
+
+
+def test_validators(world: World) -> None:
+    url, tag = "/v1/files/images/vm", f'"{world.new.hex()}"'
+    part = {"range": "bytes=0-9"}
+    assert world.ask("GET", url, headers={"if-none-match": tag}).status_code == 304
+    assert world.ask("GET", url, headers={"if-none-match": f'"x", W/{tag}'}).status_code == 304
+    assert world.ask("GET", url, headers={"if-none-match": '"x"'}).status_code == 200
+    assert world.ask("GET", url, headers=part | {"if-range": tag}).status_code == 206
+    assert world.ask("GET", url, headers=part | {"if-range": '"x"'}).status_code == 200
+    assert world.ask("GET", url, headers=part | {"if-range": f"W/{tag}"}).status_code == 200
+    kept = world.ask("GET", url, headers={"if-none-match": tag}).headers
+    assert kept["etag"] == tag
+    assert kept["cache-control"] == "no-cache"
+
+
+def test_head_has_the_fields_and_no_bytes(world: World) -> None:
+    response = world.ask("HEAD", "/v1/files/images/vm", headers={"range": "bytes=0-9"})
+    assert (response.status_code, response.content) == (200, b"")
+    assert response.headers["content-length"] == str(len(DATA))
+
+
+def test_a_damaged_first_chunk_is_500_and_named() -> None:
+    world = World()
+    first = chunk_id(DATA[:4096])
+    packed = world.store._objects[(Kind.CHUNK, first)]
+    wrong = Packer().pack(Kind.CHUNK, first, os.urandom(4096))
+    for replacement in (Packed(*wrong), packed._replace(payload=packed.payload[:-1]), None):
+        if replacement is None:
+            del world.store._objects[(Kind.CHUNK, first)]
+        else:
+            world.store._objects[(Kind.CHUNK, first)] = replacement
+        document = problem(world.ask("GET", "/v1/files/images/vm"), 500, "damaged-object")
+        assert first.hex() in document.detail
+        assert first.hex() in world.lines[-1]
+        part = world.ask("GET", "/v1/files/images/vm", headers={"range": "bytes=8192-9000"})
+        assert part.content == DATA[8192:9001]
+
+
+def test_a_damaged_manifest_is_500_and_named() -> None:
+    world = World()
+    del world.store._objects[(Kind.MANIFEST, world.new)]
+    for route in ("manifests", "files"):
+        document = problem(world.ask("GET", f"/v1/{route}/images/vm"), 500, "damaged-object")
+        assert world.new.hex() in document.detail
+
+
+# -- Operations -----------------------------------------------------------------------------------
+
+
+def test_info(world: World) -> None:
+    info = decode_document(world.ask("GET", "/v1/info").content, Info)
+    assert (info.api, info.store) == (1, "an-id")
+    assert info.program.startswith("casync")
+    assert info.limits.batch_ids == 1024
+
+
+def test_health_and_readiness() -> None:
+    world = World()
+    assert world.ask("GET", "/healthz").text == "ok\n"
+    assert world.ask("GET", "/readyz").text == "ok\n"
+    world.app.state.service.draining = True
+    assert world.ask("GET", "/healthz").status_code == 200
+    problem(world.ask("GET", "/readyz"), 503, "stopped")
+
+
+def test_the_framework_answers_in_problems(world: World) -> None:
+    problem(world.ask("GET", "/nope"), 404, "not-found")
+    problem(world.ask("GET", "/v1/info/"), 404, "not-found")
+    problem(world.ask("DELETE", "/v1/info"), 405, "usage")
+    assert world.ask("DELETE", "/v1/info").headers["allow"] == "GET"
+
+
+def test_openapi_is_complete(world: World) -> None:
+    description = world.ask("GET", "/openapi.json").json()
+    assert set(description["paths"]) == {
+        "/v1/info",
+        "/v1/manifests",
+        "/v1/manifests/{ref}",
+        "/v1/names",
+        "/v1/names/{name}",
+        "/v1/objects/fetch",
+        "/v1/objects/stat",
+        "/v1/objects/{kind}/{ident}",
+        "/v1/files/{ref}",
+        "/healthz",
+        "/readyz",
+    }
+    identifiers = []
+    for path, methods in description["paths"].items():
+        for method, operation in methods.items():
+            identifiers.append(operation["operationId"])
+            responses = operation["responses"]
+            assert "application/problem+json" in responses["400"]["content"], path
+            for answer in responses.values():
+                assert answer["description"], (path, method)
+            for body in responses["200"]["content"].values():
+                assert body["schema"], (path, method)
+    assert len(identifiers) == len(set(identifiers))
+    body = description["paths"]["/v1/objects/fetch"]["post"]["requestBody"]
+    assert body["content"][IDS_TYPE]["schema"]["format"] == "binary"
+    file = description["paths"]["/v1/files/{ref}"]["get"]
+    assert {"200", "206", "304", "404", "416", "500"} <= set(file["responses"])
+    assert "Range" in {parameter["name"] for parameter in file["parameters"]}
+    references = set(re.findall(r"#/components/schemas/(\w+)", json.dumps(description)))
+    assert references == set(description["components"]["schemas"])
+
+
+def test_docs_load_nothing_from_anywhere(world: World) -> None:
+    response = world.ask("GET", "/docs")
+    assert response.status_code == 200
+    assert "default-src 'none'" in response.headers["content-security-policy"]
+    assert "/v1/objects/fetch" in response.text
+    assert not re.search(r"(src|href)=['\"]?(https?:)?//", response.text)
+    assert "<script" not in response.text
+
+
+def test_every_route_is_listed_or_operational(world: World) -> None:
+    listed = set(world.ask("GET", "/openapi.json").json()["paths"])
+    paths = {re.sub(r":path", "", getattr(route, "path", "")) for route in world.app.routes}
+    assert paths - listed <= {"/docs", "/openapi.json", ""}
+
+
+def test_manifests_are_full_hashes_only() -> None:
+    store = MemoryStore()
+    packer = Packer()
+    chunk = packer.pack_new(Kind.CHUNK, b"x")
+    store.commit(Batch(objects=[chunk]))
+    app = create_app(store, ServerSettings(), sink=lambda _: None)
+    assert ask(app, "GET", f"/v1/manifests/{ManifestId(chunk.id).hex()}").status_code == 404
