@@ -76,7 +76,7 @@ def open_lmdb(
     while True:
         try:
             return lmdb.open(
-                str(path),
+                os.fsencode(path),
                 map_size=map_bytes,
                 subdir=True,
                 readonly=read_only,

@@ -1,0 +1,140 @@
+"""`casync prepare`: puts a file or a stream into the store."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, BinaryIO
+
+import typer
+
+from casync.errors import UsageError
+from casync_cli.counts import parse_count, parse_sha256
+from casync_cli.invocation import Invocation, invocation_of
+from casync_cli.sizes import format_size, parse_size
+
+if TYPE_CHECKING:
+    from casync.ops.prepare import Prepared, PrepareOptions
+
+DETAILS = (
+    "FILE is a file or a block device; without it, or with -, stdin is read. Content that the "
+    "store has already is not stored again, and a file that has not changed since it was "
+    "prepared last is not read again. The hash depends on the content and the chunk sizes alone."
+)
+EXAMPLES = (
+    "casync prepare < vm.img",
+    "casync prepare vm.img --name vm/2024-06",
+    "zcat vm.img.gz | casync prepare --name vm/2024-06",
+)
+
+_LEVELS = (1, 19)
+"""zstd levels whose frames every reader of ours can decode within its memory bound."""
+
+
+def run(
+    ctx: typer.Context,
+    file: Annotated[str, typer.Argument(metavar="[FILE]", help="What to prepare.")] = "-",
+    name: Annotated[
+        str | None, typer.Option("--name", metavar="NAME", help="Give the result this name.")
+    ] = None,
+    chunk_size: Annotated[
+        str | None,
+        typer.Option("--chunk-size", metavar="AVG", help="Average chunk size.  [default: 16KiB]"),
+    ] = None,
+    zstd_level: Annotated[
+        str | None,
+        typer.Option("--zstd-level", metavar="N", help="Compression, 1 to 19.  [default: 1]"),
+    ] = None,
+    expect: Annotated[
+        str | None,
+        typer.Option(
+            "--expect", metavar="sha256:HEX", help="Keep nothing unless the input has this digest."
+        ),
+    ] = None,
+    reread: Annotated[
+        bool, typer.Option("--reread", help="Read the file even if it seems unchanged.")
+    ] = False,
+    allow_network_fs: Annotated[
+        bool, typer.Option("--allow-network-fs", help="Make the store on a network file system.")
+    ] = False,
+) -> None:
+    """Runs the command."""
+    invocation = invocation_of(ctx)
+    source = _source(file)
+    options = _options(name, chunk_size, zstd_level, expect, reread)
+    from casync.fs.source import open_source
+    from casync.ops.prepare import prepare
+
+    invocation.resume = "Run the same command again; what is stored already is not stored again."
+    with (
+        open_source(source) as opened,
+        invocation.open_store(create=True, allow_network_fs=allow_network_fs) as store,
+        invocation.progress() as progress,
+    ):
+        prepared = prepare(opened, store, options, progress)
+    _report(invocation, prepared)
+
+
+def _source(file: str) -> Path | BinaryIO:
+    if file != "-":
+        return Path(file)
+    if sys.stdin is None:
+        raise UsageError("nothing to prepare: stdin is closed", next_step="Name a file.")
+    if sys.stdin.isatty():
+        raise UsageError(
+            "nothing to prepare: stdin is a terminal",
+            next_step="Name a file, or write `casync prepare < FILE`.",
+        )
+    return sys.stdin.buffer
+
+
+def _options(
+    name: str | None, chunk_size: str | None, level: str | None, expect: str | None, reread: bool
+) -> PrepareOptions:
+    from casync.chunker import DEFAULT_PARAMS, ChunkerParams
+    from casync.codec import DEFAULT_LEVEL
+    from casync.name import parse_name
+    from casync.ops.prepare import PrepareOptions
+
+    return PrepareOptions(
+        params=ChunkerParams.from_average(parse_size(chunk_size)) if chunk_size else DEFAULT_PARAMS,
+        level=parse_count(level, "--zstd-level", *_LEVELS) if level else DEFAULT_LEVEL,
+        name=None if name is None else parse_name(name),
+        expect_sha256=None if expect is None else parse_sha256(expect),
+        reread=reread,
+    )
+
+
+def _report(invocation: Invocation, prepared: Prepared) -> None:
+    output, record = invocation.output, prepared.name
+    if output.json_mode:
+        output.document(
+            "casync.prepare/1",
+            {
+                "manifest": prepared.manifest.hex(),
+                "name": record.name if record else None,
+                "version": record.version if record else None,
+                "length": prepared.length,
+                "chunks": prepared.chunks,
+                "new": prepared.new,
+                "reused": prepared.reused,
+                "stored": prepared.stored,
+                "unchanged": prepared.unchanged,
+                "seconds": round(prepared.seconds, 3),
+            },
+        )
+    else:
+        output.row(prepared.manifest.hex())
+    # The hash must have left us before anybody is told that all went well.
+    output.flush()
+    if prepared.unchanged:
+        output.say(f"{format_size(prepared.length)}, unchanged since it was prepared last")
+    else:
+        rate = prepared.length / max(prepared.seconds, 1e-3)
+        output.say(
+            f"{format_size(prepared.length)} in {prepared.chunks} chunks: {prepared.new} new, "
+            f"{prepared.reused} reused, {format_size(prepared.stored)} stored, "
+            f"{format_size(int(rate))}/s"
+        )
+    if record is not None:
+        output.say(f"named {record.name}@{record.version}")

@@ -1,0 +1,153 @@
+"""`casync pull`: rebuilds what a ref names, fetching only what is missing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, BinaryIO
+
+import typer
+
+from casync.errors import CasyncError, NoStoreError, UsageError
+from casync_cli.counts import parse_sha256
+from casync_cli.invocation import Invocation, invocation_of
+from casync_cli.pull_report import report_plan, report_pull
+
+if TYPE_CHECKING:
+    from casync.ops.pull import PullOptions
+    from casync.store.lmdb import LmdbStore
+
+DETAILS = (
+    "REF is a hash or a name; the first server resolves names. What the target, files that were "
+    "prepared or pulled before, seeds and the store have is not fetched. Every byte is checked, "
+    "so no server needs to be trusted. A target changes at once or not at all, and an "
+    "interrupted pull goes on where it stopped. Without -o everything goes into the store."
+)
+EXAMPLES = (
+    "casync pull vm/2024-06 -o vm.img --server http://10.0.0.1:8080",
+    "casync pull HASH -o new.img --seed old.img --server URL --dry-run",
+    "casync pull vm/2024-06 -o /dev/vg0/vm --in-place --server URL",
+)
+
+
+def run(
+    ctx: typer.Context,
+    ref: Annotated[str, typer.Argument(metavar="REF", help="A hash, a name, or NAME@N.")],
+    out: Annotated[
+        str | None,
+        typer.Option("-o", "--output", metavar="OUT", help="The file to write; - is stdout."),
+    ] = None,
+    seed: Annotated[
+        list[str] | None,
+        typer.Option("--seed", metavar="PATH", help="A file to take chunks from; again for more."),
+    ] = None,
+    in_place: Annotated[
+        bool, typer.Option("--in-place", help="Overwrite OUT where it differs; needs no room.")
+    ] = False,
+    cache: Annotated[
+        bool, typer.Option("--cache", help="Keep all chunks in the store too, to serve them.")
+    ] = False,
+    expect: Annotated[
+        str | None,
+        typer.Option("--expect", metavar="sha256:HEX", help="Refuse content of another digest."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be fetched, and change nothing.")
+    ] = False,
+    allow_network_fs: Annotated[
+        bool, typer.Option("--allow-network-fs", help="Make the store on a network file system.")
+    ] = False,
+) -> None:
+    """Runs the command."""
+    invocation = invocation_of(ctx)
+    target = _target(invocation, out, in_place=in_place, dry_run=dry_run)
+    options = _options(invocation, seed or [], in_place, cache, expect)
+    servers = list(invocation.remote.server or invocation.config.servers)
+    transport = invocation.transport(servers)
+    from casync import api
+
+    store = _store(
+        invocation, required=out is None or cache, dry_run=dry_run, network=allow_network_fs
+    )
+    try:
+        with invocation.progress() as progress:
+            if dry_run:
+                path = target if isinstance(target, Path) else None
+                plan = api.forecast(
+                    ref,
+                    path,
+                    store=store,
+                    servers=servers,
+                    transport=transport,
+                    options=options,
+                    progress=progress,
+                )
+            else:
+                invocation.resume = "Run the same command again; only the rest is fetched."
+                pulled = api.pull(
+                    ref,
+                    target,
+                    store=store,
+                    servers=servers,
+                    transport=transport,
+                    options=options,
+                    progress=progress,
+                )
+    finally:
+        if store is not None:
+            store.close()
+    if dry_run:
+        report_plan(invocation.output, plan)
+    else:
+        report_pull(invocation.output, pulled, out)
+
+
+def _target(
+    invocation: Invocation, out: str | None, *, in_place: bool, dry_run: bool
+) -> Path | BinaryIO | None:
+    if in_place and out in (None, "-"):
+        raise UsageError("--in-place overwrites a file", next_step="Name it with -o OUT.")
+    if out == "":
+        raise UsageError("-o takes a file")
+    if out != "-":
+        return None if out is None else Path(out)
+    output = invocation.output
+    if not dry_run:
+        if output.to_terminal:
+            raise UsageError(
+                "content does not go to a terminal",
+                next_step="Name a file with -o OUT.",
+            )
+        if output.json_mode:
+            raise UsageError("--json and -o - cannot both have stdout")
+    return output.binary
+
+
+def _options(
+    invocation: Invocation, seeds: list[str], in_place: bool, cache: bool, expect: str | None
+) -> PullOptions:
+    from casync.ops.pull import PullOptions
+
+    return PullOptions(
+        seeds=tuple(map(Path, seeds)),
+        in_place=in_place,
+        cache=cache,
+        expect_sha256=None if expect is None else parse_sha256(expect),
+        connections=invocation.connections,
+    )
+
+
+def _store(
+    invocation: Invocation, *, required: bool, dry_run: bool, network: bool
+) -> LmdbStore | None:
+    """The local store, made when it is not there. A pull to a file works without one, too."""
+    try:
+        if not dry_run:
+            try:
+                return invocation.open_store(create=True, allow_network_fs=network)
+            except CasyncError as error:
+                if required:
+                    raise
+                invocation.output.say(f"warning: nothing is kept: {error.message}")
+        return invocation.open_store(read_only=True)
+    except NoStoreError:
+        return None

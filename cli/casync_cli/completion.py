@@ -1,0 +1,51 @@
+"""What the shell offers for names and refs: from the local store alone, and never an error.
+
+Runs at a key press, so it stops after a screenful.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import islice
+from typing import Final
+
+import typer
+
+from casync_cli.invocation import Invocation, invocation_of
+
+__all__ = ["complete_name", "complete_ref"]
+
+_MOST: Final = 200
+_DIGITS: Final = re.compile(r"[0-9a-f]{2,64}", re.ASCII)
+"""A hash is offered from the second digit on; before, all hashes would be."""
+
+
+def complete_name(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Names that begin with `incomplete`."""
+    return _quietly(ctx, incomplete, hashes=False)
+
+
+def complete_ref(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Names and hashes that begin with `incomplete`."""
+    return _quietly(ctx, incomplete, hashes=True)
+
+
+def _quietly(ctx: typer.Context, incomplete: str, *, hashes: bool) -> list[str]:
+    try:
+        invocation = invocation_of(ctx)
+        invocation.common.quiet = True
+        return list(islice(_fitting(invocation, incomplete, hashes=hashes), _MOST))
+    except Exception:
+        # A half-typed line is no place for an error.
+        return []
+
+
+def _fitting(invocation: Invocation, incomplete: str, *, hashes: bool) -> Iterator[str]:
+    with invocation.open_store(read_only=True) as store:
+        for record in store.names(incomplete):
+            yield record.name
+        if hashes and _DIGITS.fullmatch(incomplete):
+            for row in store.manifests():
+                if row.id.hex().startswith(incomplete):
+                    yield row.id.hex()

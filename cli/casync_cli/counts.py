@@ -1,0 +1,55 @@
+"""Whole numbers, percentages and digests as people type them."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from casync.errors import UsageError
+
+__all__ = ["parse_count", "parse_percent", "parse_sha256"]
+
+_PERCENT: Final = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,6})?)%?", re.ASCII)
+_SHA256: Final = re.compile(r"sha256:([0-9a-f]{64})", re.ASCII)
+
+
+def parse_count(text: str, option: str, low: int, high: int) -> int:
+    """Reads the whole number that was given for `option`.
+
+    Raises:
+        UsageError: It is none, or not from `low` to `high`.
+    """
+    digits = text.removeprefix("-") if low < 0 else text
+    if not (digits.isascii() and digits.isdigit() and len(digits) < 20):
+        raise UsageError(f"{option} takes a whole number, not {text}")
+    number = int(text)
+    if not low <= number <= high:
+        raise UsageError(f"{option} takes {low} to {high}, not {text}")
+    return number
+
+
+def parse_percent(text: str) -> float:
+    """Reads a percentage above 0 and up to 100; the sign may be left out.
+
+    Raises:
+        UsageError: It is none.
+    """
+    match = _PERCENT.fullmatch(text)
+    percent = float(match[1]) if match else 0.0
+    if not 0 < percent <= 100:
+        raise UsageError(f"not a percentage: {text}", next_step="Write it like 5%.")
+    return percent
+
+
+def parse_sha256(text: str) -> bytes:
+    """Reads `sha256:` and 64 hex digits.
+
+    Raises:
+        UsageError: It is anything else.
+    """
+    match = _SHA256.fullmatch(text.lower())
+    if match is None:
+        raise UsageError(
+            f"not a digest: {text}", next_step="Write sha256: and the 64 digits of `sha256sum`."
+        )
+    return bytes.fromhex(match[1])

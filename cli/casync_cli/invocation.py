@@ -1,0 +1,179 @@
+"""One run of the program: what was given, and the things that commands make of it.
+
+Flags win over the environment, the environment over what holds otherwise. The library is imported
+where it is used, so that a command loads no more of it than it needs.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from casync.errors import CasyncError, UsageError
+from casync_cli.config import Config, default_store
+from casync_cli.counts import parse_count
+from casync_cli.given import CommonOptions, RemoteOptions
+from casync_cli.output import Output
+from casync_cli.progress import Meter
+from casync_cli.sizes import parse_rate
+from casync_cli.times import parse_duration
+
+if TYPE_CHECKING:
+    import typer
+
+    from casync.ops.progress import Progress
+    from casync.remote.transport import TransportOptions
+    from casync.store.base import ManifestSource
+    from casync.store.lmdb import LmdbStore
+
+__all__ = ["Invocation", "invocation_of"]
+
+_MAX_CONNECTIONS = 256
+_MAX_TOKEN_BYTES = 64 * 1024
+
+
+class Invocation:
+    """What a command works with.
+
+    Args:
+        config: The environment's part.
+        stdout: Takes data.
+        stderr: Takes talk.
+
+    Attributes:
+        common: What was given before or after the verb.
+        remote: What was given for servers.
+        resume: What to tell a user who stops us now.
+    """
+
+    def __init__(self, config: Config, stdout: TextIO, stderr: TextIO) -> None:
+        self.config = config
+        self.common = CommonOptions()
+        self.remote = RemoteOptions()
+        self.output = Output(stdout, stderr, self.common, colour=config.colour)
+        self.resume = ""
+
+    @property
+    def store_path(self) -> Path:
+        """Where the store is."""
+        if self.common.store is not None:
+            if not self.common.store:
+                raise UsageError("--store takes a folder")
+            return Path(self.common.store)
+        return self.config.store or default_store()
+
+    def open_store(
+        self, *, create: bool = False, read_only: bool = False, allow_network_fs: bool = False
+    ) -> LmdbStore:
+        """Opens the local store, and says what is unusual about it.
+
+        Raises:
+            CasyncError: As `LmdbStore.open`.
+        """
+        from casync.store.lmdb import LmdbStore
+
+        store = LmdbStore.open(
+            self.store_path,
+            create=create,
+            read_only=read_only,
+            allow_network_fs=allow_network_fs,
+        )
+        self.output.detail(f"store {store.path}")
+        self.warn_of(store.warnings)
+        return store
+
+    @contextmanager
+    def source(self) -> Iterator[ManifestSource]:
+        """The server that stands on the command line, or else the local store.
+
+        Raises:
+            UsageError: More than one server, or options for servers without any.
+            CasyncError: The source cannot be opened.
+        """
+        servers = self.remote.server
+        if len(servers) > 1:
+            raise UsageError("this command asks one server; give --server once")
+        if servers:
+            from casync.remote.client import RemoteClient
+
+            with RemoteClient(servers[0], self.transport(servers)) as client:
+                self.warn_of(client.warnings)
+                yield client
+            return
+        if self.remote != RemoteOptions():
+            raise UsageError(
+                "options for servers need a server", next_step="Give one with --server URL."
+            )
+        with self.open_store(read_only=True) as store:
+            yield store
+
+    def warn_of(self, warnings: list[str]) -> None:
+        """Says what is unusual."""
+        for warning in warnings:
+            self.output.say(f"warning: {warning}")
+
+    def transport(self, servers: list[str]) -> TransportOptions:
+        """How to talk to `servers`. A token is for the first one alone.
+
+        Raises:
+            UsageError: A value makes no sense.
+            CasyncError: The token's file cannot be read.
+        """
+        from casync.remote.address import origin_of
+        from casync.remote.connection import RateLimit
+        from casync.remote.transport import TransportOptions
+
+        given = self.remote
+        usual = TransportOptions()
+        token = self._token()
+        return TransportOptions(
+            tokens={origin_of(servers[0]): token} if token and servers else {},
+            ca=Path(given.ca) if given.ca else self.config.ca,
+            insecure=given.insecure,
+            insecure_http=given.insecure_http,
+            proxy=given.proxy,
+            limit=RateLimit(parse_rate(given.limit)) if given.limit else None,
+            connections=self.connections,
+            retry_for=parse_duration(given.retry_for) if given.retry_for else usual.retry_for,
+        )
+
+    @property
+    def connections(self) -> int:
+        """Requests at once."""
+        text = self.remote.connections
+        return 4 if text is None else parse_count(text, "--connections", 1, _MAX_CONNECTIONS)
+
+    def _token(self) -> str | None:
+        path = Path(self.remote.token_file) if self.remote.token_file else self.config.token_file
+        if path is None:
+            return self.config.token
+        try:
+            with path.open("rb") as file:
+                data = file.read(_MAX_TOKEN_BYTES)
+            return data.decode("ascii").strip()
+        except OSError as error:
+            raise CasyncError(f"cannot read the token in {path}: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise UsageError(f"{path} does not hold a token") from error
+
+    def progress(self) -> AbstractContextManager[Progress]:
+        """Shows how far the command is, as the options and the terminal have it."""
+        wanted = self.common.progress
+        if wanted is False or (self.common.quiet and not wanted):
+            from casync.ops.progress import SILENT
+
+            return nullcontext(SILENT)
+        return Meter(
+            self.output,
+            as_bar=wanted is True or self.output.talks_to_terminal,
+            columns=lambda: shutil.get_terminal_size().columns,
+        )
+
+
+def invocation_of(ctx: typer.Context) -> Invocation:
+    """The invocation that a command runs in."""
+    assert isinstance(ctx.obj, Invocation)
+    return ctx.obj

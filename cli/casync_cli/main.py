@@ -1,0 +1,131 @@
+"""The program `casync`: runs a command and turns whatever comes out of it into an exit status.
+
+Errors are shown here and nowhere else. Must not know what the commands do.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+import typer
+
+from casync.errors import CasyncError, NoSpaceError, UsageError
+from casync_cli.config import Config
+from casync_cli.exit_codes import FAILURE, exit_status
+from casync_cli.invocation import Invocation
+from casync_cli.signals import Interrupted, stop_on_signals
+from casync_cli.streams import ClosedPipeError, guard_streams
+from casync_cli.verbs import program
+
+__all__ = ["main", "run"]
+
+
+def run() -> NoReturn:
+    """The entry point of the script."""
+    status = FAILURE
+    try:
+        stop_on_signals()
+        guard_streams()
+        config = Config.read(os.environ)
+        if config.completing:
+            _complete(config)
+        status = main(sys.argv[1:], Invocation(config, sys.stdout, sys.stderr))
+    except Interrupted as interrupted:  # it came while we were reporting
+        status = interrupted.status
+    sys.exit(status)
+
+
+def main(arguments: Sequence[str], invocation: Invocation) -> int:
+    """Runs one command line.
+
+    Args:
+        arguments: Without the name of the program.
+        invocation: Where it runs.
+
+    Returns:
+        The exit status.
+    """
+    try:
+        status = _dispatch(list(arguments) or ["--help"], invocation)
+        invocation.output.flush()
+    except ClosedPipeError:
+        return 0
+    except Interrupted as interrupted:
+        invocation.output.error(
+            "interrupted", str(interrupted), invocation.resume, interrupted.status
+        )
+        return interrupted.status
+    except BaseException as error:
+        return _report(error, arguments, invocation)
+    return status
+
+
+def _dispatch(arguments: list[str], invocation: Invocation) -> int:
+    command = program()
+    try:
+        with command.make_context("casync", arguments, obj=invocation) as ctx:
+            return command.invoke(ctx) or 0
+    except typer.Exit as stop:
+        return stop.exit_code
+
+
+def _report(error: BaseException, arguments: Sequence[str], invocation: Invocation) -> int:
+    """Shows one line, and the traceback if it was asked for."""
+    known = _known(error)
+    if isinstance(known, UsageError) and "--json" in arguments:
+        invocation.common.json = True  # it may stand behind what could not be read
+    output = invocation.output
+    if invocation.common.debug or "--debug" in arguments:
+        import traceback  # rarely needed, and start-up counts
+
+        output.trace("".join(traceback.format_exception(error)))
+    status = exit_status(known)
+    output.error(known.code, known.message, known.next_step, status)
+    return status
+
+
+def _known(error: BaseException) -> CasyncError:
+    """`error` as one of ours: Typer's usage errors, what the system says, and our mistakes."""
+    if isinstance(error, CasyncError):
+        return error
+    if isinstance(error, typer.TyperException):
+        return _usage_error(error)
+    if isinstance(error, OSError):
+        place = f" {os.fsdecode(error.filename)}" if error.filename is not None else ""
+        kind = NoSpaceError if error.errno in (errno.ENOSPC, errno.EDQUOT) else CasyncError
+        return kind(f"the system refused{place}: {error.strerror or error}")
+    if isinstance(error, MemoryError):
+        return CasyncError("not enough memory")
+    return CasyncError(
+        f"a mistake of casync itself: {type(error).__name__}: {error}",
+        next_step="Run it again with --debug and report what it prints.",
+    )
+
+
+def _usage_error(error: typer.TyperException) -> UsageError:
+    """Typer's refusal in our words."""
+    near = getattr(error, "possibilities", None)
+    ctx = getattr(error, "ctx", None)
+    step = f"See {ctx.command_path} --help." if ctx is not None else ""
+    if near:
+        step = f"Did you mean {' or '.join(sorted(near))}?"
+    message = (error.message if near else error.format_message()).rstrip(".")
+    return UsageError(message[:1].lower() + message[1:], next_step=step)
+
+
+def _complete(config: Config) -> NoReturn:
+    """Answers the shell. Whatever goes wrong, a half-typed line is no place for an error."""
+    sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - until the end
+    try:
+        invocation = Invocation(config, sys.stdout, sys.stderr)
+        program().main(prog_name="casync", obj=invocation)
+    except SystemExit as stop:
+        sys.stdout.flush()
+        raise stop
+    except Exception:
+        sys.exit(0)
+    sys.exit(0)

@@ -1,0 +1,170 @@
+"""What the program says: data on stdout, talk on stderr, one JSON document when asked.
+
+Everything untrusted is escaped here, at the moment it is shown. Must not know what commands do.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Mapping, Sequence
+from typing import BinaryIO, Final, TextIO
+
+from casync_cli.escape import escape, keep_exact, keep_unicode
+from casync_cli.given import CommonOptions
+
+__all__ = ["Output"]
+
+_RED: Final = "\x1b[31m"
+_PLAIN: Final = "\x1b[0m"
+_ERASE: Final = "\r\x1b[K"
+
+
+class Output:
+    """The two streams of one command.
+
+    Args:
+        stdout: Takes data. A failure to write it is the command's failure.
+        stderr: Takes talk. A failure to write it is nobody's business.
+        common: Says whether one JSON document is wanted instead of lines, and how much talk. It
+            is read anew each time, since errors may come before all options are known.
+        colour: Whether a terminal may be sent colours.
+    """
+
+    def __init__(
+        self,
+        stdout: TextIO,
+        stderr: TextIO,
+        common: CommonOptions,
+        *,
+        colour: bool = False,
+    ) -> None:
+        self._common = common
+        self._colour = colour
+        self._stdout = stdout
+        self._stderr = stderr
+        self._bar = ""
+        self._lock = threading.Lock()
+
+    @property
+    def json_mode(self) -> bool:
+        """Whether data is one JSON document."""
+        return self._common.json
+
+    @property
+    def to_terminal(self) -> bool:
+        """Whether people read stdout as it comes."""
+        return self._stdout.isatty()
+
+    @property
+    def talks_to_terminal(self) -> bool:
+        """Whether people read stderr as it comes."""
+        return self._stderr.isatty()
+
+    @property
+    def binary(self) -> BinaryIO:
+        """Stdout for content."""
+        return self._stdout.buffer
+
+    def row(self, *fields: str) -> None:
+        """One line of data: separated by tabs for programs, by two spaces for people."""
+        if self.to_terminal:
+            self._write("  ".join(map(escape, fields)).rstrip() + "\n")
+        else:
+            self._write("\t".join(map(keep_exact, fields)) + "\n")
+
+    def table(self, rows: Sequence[tuple[str, str, str]]) -> None:
+        """Lines of (label, exact value, value for people); the labels of people are aligned."""
+        width = max(len(label) for label, _, _ in rows)
+        for label, exact, pleasant in rows:
+            if self.to_terminal:
+                self.row(f"{label}:".ljust(width + 1), pleasant)
+            else:
+                self.row(label, exact)
+
+    def document(self, schema: str, fields: Mapping[str, object]) -> None:
+        """The one JSON document of a command. Bytes are integers, moments RFC 3339 in UTC."""
+        self._write(_encode(schema, fields))
+
+    def flush(self) -> None:
+        """Makes sure that the data has left us.
+
+        Raises:
+            WriteError: It cannot be written.
+            ClosedPipeError: Nobody reads it any more.
+        """
+        self._stdout.flush()
+
+    def say(self, text: str) -> None:
+        """One line of talk, unless -q."""
+        if not self._common.quiet:
+            self._talk(escape(text) + "\n")
+
+    def detail(self, text: str) -> None:
+        """One line of talk for -v."""
+        if self._common.verbose:
+            self.say(text)
+
+    def error(self, code: str, message: str, next_step: str, status: int) -> None:
+        """One line that says what went wrong, and what to do about it."""
+        if self.json_mode:
+            fields = {
+                "code": code,
+                "message": message,
+                "next_step": next_step or None,
+                "exit_status": status,
+            }
+            self._talk(_encode("casync.error/1", fields))
+            return
+        label = "casync:"
+        if self._colour and self.talks_to_terminal:
+            label = f"{_RED}{label}{_PLAIN}"
+        sentence = escape(message if not next_step else f"{message.rstrip('.')}. {next_step}")
+        self._talk(f"{label} {sentence}\n")
+
+    def trace(self, text: str) -> None:
+        """A traceback for --debug: many lines, each escaped."""
+        self._talk("".join(escape(line) + "\n" for line in text.splitlines()))
+
+    def bar(self, text: str) -> None:
+        """Replaces the last line of the terminal; an empty text removes it."""
+        with self._lock:
+            if text or self._bar:
+                self._bar = text
+                self._put(_ERASE + text)
+
+    def _talk(self, text: str) -> None:
+        with self._lock:
+            self._put(f"{_ERASE}{text}{self._bar}" if self._bar else text)
+
+    def _put(self, text: str) -> None:
+        try:
+            self._stderr.write(text)
+            self._stderr.flush()
+        except (OSError, ValueError):
+            # Nobody can be told that nobody can be told.
+            return
+
+    def _write(self, text: str) -> None:
+        if self._bar:
+            self.bar("")
+        self._stdout.write(text)
+
+
+def _encode(schema: str, fields: Mapping[str, object]) -> str:
+    # json.dumps keeps to ASCII, so no control character reaches a terminal.
+    return json.dumps({"schema": schema, **_valid(fields)}) + "\n"
+
+
+def _valid(fields: Mapping[str, object]) -> dict[str, object]:
+    return {name: _valid_value(value) for name, value in fields.items()}
+
+
+def _valid_value(value: object) -> object:
+    if isinstance(value, str):
+        return keep_unicode(value)
+    if isinstance(value, Mapping):
+        return _valid(value)
+    if isinstance(value, list | tuple):
+        return [_valid_value(item) for item in value]
+    return value

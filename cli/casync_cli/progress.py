@@ -1,0 +1,154 @@
+"""How far a command is: a bar on a terminal, a line every ten seconds elsewhere.
+
+The operations call from their own threads and must not be held up, so they only count; a thread
+of this module draws. Short commands end before the first drawing and show nothing.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Final, NamedTuple, Protocol
+
+from casync_cli.sizes import format_size
+from casync_cli.times import format_duration
+
+__all__ = ["Meter", "Gauge", "bar_text", "line_text"]
+
+_BAR_SECONDS: Final = 0.2
+_BAR_AFTER: Final = 0.5
+"""Seconds before the first bar: what is done sooner needs none."""
+_LINE_SECONDS: Final = 10.0
+_BAR_CELLS: Final = 24
+
+
+class Screen(Protocol):
+    """Where progress is shown."""
+
+    def bar(self, text: str) -> None:
+        """Replaces the bar."""
+        ...
+
+    def say(self, text: str) -> None:
+        """Writes a line."""
+        ...
+
+
+class Gauge(NamedTuple):
+    """What is known at one moment: the phase, bytes done and in all, seconds since its start."""
+
+    what: str
+    done: int
+    total: int | None
+    seconds: float
+
+    @property
+    def _figures(self) -> list[str]:
+        done = format_size(self.done)
+        figures = [done if self.total is None else f"{done} of {format_size(self.total)}"]
+        if self.seconds >= 1 and self.done:
+            rate = self.done / self.seconds
+            figures.append(f"{format_size(int(rate))}/s")
+            if self.total is not None and self.total > self.done:
+                figures.append(f"{format_duration((self.total - self.done) / rate)} left")
+        return figures
+
+    @property
+    def _share(self) -> float:
+        return min(self.done / self.total, 1.0) if self.total else 0.0
+
+
+def bar_text(gauge: Gauge, columns: int) -> str:
+    """One line of at most `columns` characters."""
+    parts = [gauge.what]
+    if gauge.total:
+        filled = int(gauge._share * _BAR_CELLS)
+        parts.append(f"[{'#' * filled}{'-' * (_BAR_CELLS - filled)}] {int(gauge._share * 100):3}%")
+    return "  ".join(parts + gauge._figures)[: max(columns - 1, 1)]
+
+
+def line_text(gauge: Gauge) -> str:
+    """One line for a log."""
+    share = f" ({int(gauge._share * 100)}%)" if gauge.total else ""
+    first, *rest = gauge._figures
+    return f"{gauge.what}: {', '.join([first + share, *rest])}"
+
+
+class Meter:
+    """A `casync.ops.progress.Progress` that shows what it is told.
+
+    Args:
+        screen: Where to show it.
+        as_bar: A bar; else lines.
+        columns: How wide the terminal is, asked at every drawing since it may change.
+        clock: Seconds, monotonic.
+    """
+
+    def __init__(
+        self,
+        screen: Screen,
+        *,
+        as_bar: bool,
+        columns: Callable[[], int],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._screen = screen
+        self._as_bar = as_bar
+        self._columns = columns
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._what = ""
+        self._total: int | None = None
+        self._done = 0
+        self._since = clock()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._draw, name="progress", daemon=True)
+
+    def __enter__(self) -> Meter:
+        """Starts to draw."""
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stops drawing and removes the bar."""
+        self._ended.set()
+        self._thread.join()
+        self._screen.bar("")
+
+    def start(self, what: str, total: int | None) -> None:
+        """A phase begins."""
+        with self._lock:
+            self._what, self._total, self._done, self._since = what, total, 0, self._clock()
+
+    def advance(self, count: int) -> None:
+        """`count` more bytes of the phase are done."""
+        with self._lock:
+            self._done += count
+
+    def note(self, text: str) -> None:
+        """One line that the user should see."""
+        self._screen.say(text)
+
+    def show(self) -> None:
+        """Draws once."""
+        with self._lock:
+            gauge = Gauge(self._what, self._done, self._total, self._clock() - self._since)
+        if not gauge.what:
+            return
+        if self._as_bar:
+            self._screen.bar(bar_text(gauge, self._columns()))
+        else:
+            self._screen.say(line_text(gauge))
+
+    def _draw(self) -> None:
+        pause = _BAR_AFTER if self._as_bar else _LINE_SECONDS
+        while not self._ended.wait(pause):
+            self.show()
+            pause = _BAR_SECONDS if self._as_bar else _LINE_SECONDS

@@ -1,0 +1,95 @@
+"""What a pull did, or would do, for people and for programs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from casync.errors import NoObjectError
+from casync_cli.output import Output
+from casync_cli.sizes import format_size
+from casync_cli.times import format_duration
+
+if TYPE_CHECKING:
+    from casync.ops.forecast import Forecast
+    from casync.ops.pull import Pulled
+
+__all__ = ["report_plan", "report_pull"]
+
+
+def report_pull(output: Output, pulled: Pulled, out: str | None) -> None:
+    """Says what was pulled, from where. The hash is data only when nothing else names the result.
+
+    Args:
+        output: Where to say it.
+        pulled: What was done.
+        out: The target as it was typed, or None for the store.
+    """
+    if output.json_mode:
+        output.document(
+            "casync.pull/1",
+            {
+                "manifest": pulled.manifest.hex(),
+                "output": out,
+                "outcome": pulled.outcome,
+                "length": pulled.length,
+                "sources": dict(pulled.sources),
+                "requests": pulled.traffic.requests,
+                "received": pulled.traffic.received,
+                "sent": pulled.traffic.sent,
+                "seconds": round(pulled.seconds, 3),
+            },
+        )
+    elif out is None:
+        output.row(pulled.manifest.hex())
+    output.flush()
+    label = "stdout" if out == "-" else out or pulled.manifest.hex()
+    output.say(
+        f"{label}: {pulled.outcome}, {format_size(pulled.length)} in "
+        f"{format_duration(pulled.seconds)}"
+    )
+    for source, count in pulled.sources.items():
+        output.say(f"  from {source}: {format_size(count)}")
+    if pulled.traffic.requests:
+        output.say(
+            f"  received {format_size(pulled.traffic.received)} in {pulled.traffic.requests} "
+            f"requests"
+        )
+
+
+def report_plan(output: Output, plan: Forecast) -> None:
+    """Says what a pull would do.
+
+    Raises:
+        NoObjectError: It would fail, since nobody has some of the content.
+    """
+    if output.json_mode:
+        output.document(
+            "casync.plan/1",
+            {
+                "manifest": plan.manifest.hex(),
+                "length": plan.length,
+                "fetch": plan.fetch,
+                "objects": plan.objects,
+                "sources": dict(plan.sources),
+                "missing": plan.missing,
+                "seeds": [{"path": str(path), "seen": seen} for path, seen in plan.seeds],
+            },
+        )
+    else:
+        output.row("manifest", plan.manifest.hex())
+        rows = [
+            ("length", plan.length),
+            ("fetch", plan.fetch),
+            *((f"from {source}", count) for source, count in plan.sources.items()),
+            ("missing", plan.missing),
+        ]
+        for label, count in rows:
+            output.row(label, format_size(count) if output.to_terminal else str(count))
+        output.row("objects", str(plan.objects))
+        for path, seen in plan.seeds:
+            output.row("seed", str(path), seen)
+    if plan.missing:
+        raise NoObjectError(
+            f"{format_size(plan.missing)} of {plan.manifest.hex()} are nowhere to be had",
+            next_step="Name a server that has it with --server.",
+        )

@@ -1,0 +1,49 @@
+"""The content of a manifest of any source, from any offset."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from casync.ops.outline import Outline, load_outline
+from casync.ops.read import read_range
+from casync.store.lmdb import LmdbStore
+from casync.store.memory import MemoryStore
+
+if TYPE_CHECKING:
+    from casync.ids import Buffer, ManifestId
+    from casync.store.base import ManifestSource
+
+__all__ = ["Content", "open_content"]
+
+
+class Content:
+    """What a manifest names."""
+
+    def __init__(self, outline: Outline, source: ManifestSource) -> None:
+        self._outline = outline
+        self._source = source
+
+    @property
+    def length(self) -> int:
+        """Bytes."""
+        return self._outline.content.length
+
+    def pieces(self, start: int, end: int) -> Iterator[Buffer]:
+        """The bytes from `start` up to `end`, each chunk proved.
+
+        Raises:
+            NoObjectError, IntegrityError: A chunk is missing or damaged.
+        """
+        return read_range(self._outline, self._source, start, min(end, self.length))
+
+
+def open_content(ident: ManifestId, source: ManifestSource) -> Content:
+    """Opens a manifest of `source`.
+
+    Raises:
+        NoObjectError, IntegrityError: It, or a node, is missing or damaged.
+    """
+    # A store has its nodes; what a server sends must be kept somewhere.
+    nodes = source if isinstance(source, LmdbStore) else MemoryStore()
+    return Content(load_outline(ident, nodes, [source]), source)

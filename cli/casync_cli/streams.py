@@ -1,0 +1,93 @@
+"""The process's own standard streams, made safe to write to.
+
+A reader that went away and a disk that is full are told apart here, once, for everything that is
+written to stdout: text, binary content and help. Must not know what is written.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from typing import TYPE_CHECKING, Final
+
+from casync.errors import WriteError
+
+if TYPE_CHECKING:
+    from casync.ids import Buffer
+
+__all__ = ["ClosedPipeError", "guard_streams"]
+
+_STDOUT: Final = 1
+
+
+class ClosedPipeError(BrokenPipeError):
+    """Whoever read our stdout has gone. Not a fault: `| head` does it."""
+
+
+class _Stdout(io.FileIO):
+    """Descriptor 1. After the first failure it swallows what still lies in buffers."""
+
+    def __init__(self) -> None:
+        super().__init__(_STDOUT, "w", closefd=False)
+        self._failed = False
+
+    def write(self, data: Buffer) -> int | None:  # type: ignore[override]
+        if self._failed:
+            return memoryview(data).nbytes
+        try:
+            return super().write(data)
+        except BrokenPipeError as error:
+            self._failed = True
+            raise ClosedPipeError from error
+        except OSError as error:
+            self._failed = True
+            raise WriteError(f"cannot write to stdout: {error.strerror}") from error
+
+
+class _NoStdout(io.RawIOBase):
+    """Stands for a stdout that was closed before we started."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._failed = False
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Buffer) -> int | None:  # type: ignore[override]
+        if not self._failed:
+            self._failed = True
+            raise WriteError("cannot write to stdout: it is closed")
+        return memoryview(data).nbytes
+
+
+def guard_streams() -> None:
+    """Replaces `sys.stdout`, and makes sure that talk never fails.
+
+    Closed descriptors are opened on /dev/null first, so that no file of ours gets number 1 and
+    takes what is meant for stdout.
+    """
+    had_stdout = sys.stdout is not None
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest free number is this one
+    encoding = sys.stdout.encoding if had_stdout else "utf-8"
+    if had_stdout:
+        raw: io.RawIOBase = _Stdout()
+    else:
+        raw = _NoStdout()
+    sys.stdout = io.TextIOWrapper(
+        io.BufferedWriter(raw, 1 << 16),
+        encoding=encoding,
+        errors="backslashreplace",
+        newline="\n",
+        line_buffering=had_stdout and os.isatty(_STDOUT),
+    )
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - it stays open until the end
+    else:
+        if isinstance(sys.stderr, io.TextIOWrapper):
+            sys.stderr.reconfigure(errors="backslashreplace")

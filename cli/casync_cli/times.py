@@ -1,0 +1,44 @@
+"""Durations and moments as people type and read them: `30s`, `2h`, `1h30m`; RFC 3339."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import Final
+
+from casync.errors import UsageError
+
+__all__ = ["format_duration", "format_moment", "parse_duration"]
+
+_SECONDS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_PART: Final = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?(ms|s|m|h|d|w)", re.ASCII)
+_WHOLE: Final = re.compile(rf"(?:{_PART.pattern} ?)+", re.ASCII)
+
+
+def parse_duration(text: str) -> float:
+    """Reads a duration in seconds: numbers with units, one after the other, or a bare 0.
+
+    Raises:
+        UsageError: It is not one. A number without a unit is refused, since nobody knows which.
+    """
+    text = text.strip()
+    if text == "0":
+        return 0.0
+    if not _WHOLE.fullmatch(text):
+        raise UsageError(f"not a duration: {text}", next_step="Write it like 30s, 2h or 7d.")
+    return float(sum(float(count) * _SECONDS[unit] for count, unit in _PART.findall(text)))
+
+
+def format_duration(seconds: float) -> str:
+    """`seconds` for people: `0.4 s`, `1:05`, `2:03:04`."""
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def format_moment(seconds: int) -> str:
+    """Seconds since 1970 as RFC 3339 in UTC. What no calendar holds becomes its nearest end."""
+    bounded = min(max(seconds, 0), 253402300799)  # 9999-12-31T23:59:59Z
+    return datetime.fromtimestamp(bounded, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

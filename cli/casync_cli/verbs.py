@@ -1,0 +1,240 @@
+"""The verbs, and how Typer comes to know only the one that is asked for.
+
+A verb is a line in a table. Its module is imported when it is run or its own help is wanted, and
+imports the library only when it works: that keeps `casync --help`, completion and usage errors
+fast. Must not know what the verbs do.
+"""
+
+from __future__ import annotations
+
+import importlib
+from difflib import get_close_matches
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
+
+from casync.errors import UsageError
+from casync_cli.options import common, remote
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["STORE_VERBS", "VERBS", "Verb", "program"]
+
+
+class Verb(NamedTuple):
+    """One command.
+
+    Attributes:
+        module: Where its function `run`, its `DETAILS` and its `EXAMPLES` are.
+        summary: One line of help.
+        remote: Whether it takes the options for servers.
+    """
+
+    module: str
+    summary: str
+    remote: bool = False
+
+
+VERBS: Final[dict[str, Verb]] = {
+    "prepare": Verb("cmd_prepare", "Put a file into the store and print its hash."),
+    "serve": Verb("cmd_serve", "Serve the store over HTTP."),
+    "pull": Verb("cmd_pull", "Rebuild a file, fetching only the chunks that are not here.", True),
+    "ls": Verb("cmd_ls", "List names and manifests.", True),
+    "show": Verb("cmd_show", "Show what a hash or name stands for.", True),
+    "cat": Verb("cmd_cat", "Write content, or a part of it, to stdout.", True),
+    "verify": Verb("cmd_verify", "Check what is stored against its hashes."),
+    "store": Verb("", "Look after the store itself."),
+}
+
+STORE_VERBS: Final[dict[str, Verb]] = {
+    "stats": Verb("cmd_store_stats", "Show what the store holds and how much room it takes."),
+    "reindex": Verb("cmd_store_reindex", "Rebuild the index, or salvage a damaged store file."),
+}
+
+EXAMPLES: Final = (
+    "casync prepare --name vm/1 < vm.img       keep a version, print its hash",
+    "casync serve                              let others pull it",
+    "casync pull vm/1 -o vm.img --server URL   fetch only what is missing",
+)
+
+STORE_EXAMPLES: Final = (
+    "casync store stats",
+    "casync store reindex --salvage /broken/data.mdb --store /new/store",
+)
+
+
+class _Help(TyperCommand):
+    """Help in sections: the command's own options, those for servers, the common ones."""
+
+    examples: tuple[str, ...] = ()
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        _write_options(self, ctx, formatter)
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        _write_examples(self.examples, formatter)
+
+    def get_help_option(self, ctx: Any) -> Any:
+        return _light(super().get_help_option(ctx))
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> Any:
+        return _bare(super().shell_complete(ctx, incomplete))
+
+
+class _Group(TyperGroup):
+    """A group that knows its commands by a table."""
+
+    table: dict[str, Verb]
+    examples: tuple[str, ...] = ()
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(self.table)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name in self.table:
+            if self.table[cmd_name].module:
+                return _command(cmd_name, self.table[cmd_name])
+            return _group(STORE_VERBS, STORE_EXAMPLES, self.table[cmd_name].summary)
+        if ctx.resilient_parsing:
+            return None
+        near = get_close_matches(cmd_name, self.table, n=2)
+        raise UsageError(
+            f"there is no command {cmd_name}",
+            next_step=f"Did you mean {' or '.join(near)}?" if near else f"See {_path(ctx)} --help.",
+        )
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        self.format_commands(ctx, formatter)
+        _write_options(self, ctx, formatter)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, verb.summary) for name, verb in self.table.items()])
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        _write_examples(self.examples, formatter)
+
+    def get_help_option(self, ctx: Any) -> Any:
+        return _light(super().get_help_option(ctx))
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> Any:
+        return _bare(super().shell_complete(ctx, incomplete))
+
+
+def _path(ctx: Any) -> str:
+    return cast(str, ctx.command_path)
+
+
+def _bare(items: Any) -> Any:
+    """Completions without help texts, which Typer would render with rich (0.06 s a key press)."""
+    for item in items:
+        item.help = None
+    return items
+
+
+def _write_options(command: Any, ctx: Any, formatter: Any) -> None:
+    sections: dict[str, list[tuple[str, str]]] = {}
+    shared = _names(common), _names(remote)
+    for param in command.get_params(ctx):
+        record = param.get_help_record(ctx)
+        if record is None:
+            continue
+        if param.param_type_name == "argument":
+            title = "Arguments"
+        elif param.name in shared[1]:
+            title = "Servers"
+        elif param.name in shared[0] or param.name == "help":
+            title = "Common options"
+        else:
+            title = "Options"
+        sections.setdefault(title, []).append(record)
+    for title in ("Arguments", "Options", "Servers", "Common options"):
+        if title in sections:
+            with formatter.section(title):
+                formatter.write_dl(sections[title])
+
+
+def _write_examples(examples: tuple[str, ...], formatter: Any) -> None:
+    with formatter.section("Examples"):
+        for example in examples:
+            formatter.write(f"{'':>{formatter.current_indent}}{example}\n")
+
+
+@cache
+def _parameters(declaration: Callable[..., None]) -> list[Any]:
+    """The parameters that Typer makes of a function's signature."""
+    app = typer.Typer(add_completion=False)
+    app.command()(declaration)
+    return [_light(param) for param in get_command(app).params]
+
+
+def _names(declaration: Callable[..., None]) -> set[str]:
+    return {param.name for param in _parameters(declaration)}
+
+
+def _light(param: Any) -> Any:
+    """Makes a parameter hand on its text or flag as it is.
+
+    All our parameters are text, flags and lists of text; Typer would load pydantic to find out.
+    """
+
+    def process(ctx: Any, value: Any) -> Any:
+        if param.required and not value and not ctx.resilient_parsing:
+            raise UsageError(f"{param.metavar or param.name} is missing", next_step=_see(ctx))
+        if value is None and param.nargs != 1:
+            value = ()
+        return value if param.callback is None else param.callback(ctx, param, value)
+
+    param.process_value = process
+    return param
+
+
+def _see(ctx: Any) -> str:
+    return f"See {_path(ctx)} --help."
+
+
+_SETTINGS: Final = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+def _command(name: str, verb: Verb) -> _Help:
+    module = importlib.import_module(f"casync_cli.{verb.module}")
+    app = typer.Typer(add_completion=False, rich_markup_mode=None)
+    app.command(
+        name, cls=_Help, help=f"{verb.summary}\n\n{module.DETAILS}", context_settings=_SETTINGS
+    )(module.run)
+    command = cast(_Help, get_command(app))
+    command.examples = module.EXAMPLES
+    command.params = [_light(param) for param in command.params]
+    command.params += _parameters(remote) if verb.remote else []
+    command.params += _parameters(common)
+    return command
+
+
+def _group(
+    table: dict[str, Verb],
+    examples: tuple[str, ...],
+    summary: str,
+    *,
+    completion: bool = False,
+) -> _Group:
+    app = typer.Typer(add_completion=completion, rich_markup_mode=None)
+    app.callback(cls=_Group, help=summary, context_settings=_SETTINGS)(_nothing)
+    group = cast(_Group, get_command(app))
+    group.table = table
+    group.examples = examples
+    group.params = [_light(param) for param in group.params] + _parameters(common)
+    return group
+
+
+def _nothing() -> None:
+    """A group does nothing itself."""
+
+
+def program() -> _Group:
+    """The whole command."""
+    summary = "Replicate large, changing data and move only the chunks that the receiver lacks."
+    return _group(VERBS, EXAMPLES, summary, completion=True)

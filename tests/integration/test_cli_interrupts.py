@@ -1,0 +1,98 @@
+"""Ctrl-C and SIGTERM: the first stops cleanly and says how to go on, the second ends at once."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.program import COMMAND, Program
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Program:
+    return Program(tmp_path)
+
+
+class Waiting:
+    """A prepare that waits for more input: it has read all that there is."""
+
+    def __init__(self, program: Program, *arguments: str) -> None:
+        self.reader, self.writer = os.pipe()
+        self.process = program.start("prepare", "--progress", *arguments, stdin=self.reader)
+        os.close(self.reader)
+        os.write(self.writer, b"some bytes")
+        assert self.process.stderr is not None
+        seen = b""
+        while b"reading" not in seen:
+            part = os.read(self.process.stderr.fileno(), 4096)
+            assert part, seen
+            seen += part
+
+    def end(self) -> tuple[int, str, str]:
+        out, err = self.process.communicate(timeout=120)
+        os.close(self.writer)
+        return self.process.returncode, out.decode(), err.decode().rpartition("\x1b[K")[2]
+
+
+@pytest.mark.parametrize(
+    ("number", "status", "word"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "asked to stop")]
+)
+def test_the_first_signal_stops_and_says_how_to_go_on(
+    program: Program, number: signal.Signals, status: int, word: str
+) -> None:
+    waiting = Waiting(program)
+    waiting.process.send_signal(number)
+    assert waiting.end() == (
+        status,
+        "",
+        f"casync: {word}. Run the same command again; what is stored already is not "
+        "stored again.\n",
+    )
+    program.good("verify")
+
+
+def test_the_stop_is_json_when_json_was_asked_for(program: Program) -> None:
+    waiting = Waiting(program, "--json")
+    waiting.process.send_signal(signal.SIGINT)
+    status, _, err = waiting.end()
+    problem = json.loads(err)
+    assert (status, problem["code"], problem["exit_status"]) == (130, "interrupted", 130)
+
+
+def test_two_signals_end_it_whatever_it_does(program: Program) -> None:
+    waiting = Waiting(program)
+    waiting.process.send_signal(signal.SIGINT)
+    waiting.process.send_signal(signal.SIGTERM)
+    status, out, _ = waiting.end()
+    assert status in (130, 143)
+    assert out == ""
+    program.good("verify")
+
+
+def test_what_was_ignored_before_us_stays_ignored(program: Program) -> None:
+    reader, writer = os.pipe()
+    process = subprocess.Popen(
+        ["sh", "-c", 'trap "" INT; exec "$@"', "sh", *COMMAND, "prepare", "--progress"],
+        stdin=reader,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=program.environment,
+        cwd=program.home,
+    )
+    with process:
+        os.close(reader)
+        os.write(writer, b"some bytes")
+        assert process.stderr is not None
+        seen = b""
+        while b"reading" not in seen:
+            seen += os.read(process.stderr.fileno(), 4096)
+        process.send_signal(signal.SIGINT)
+        os.close(writer)
+        out, _ = process.communicate(timeout=120)
+    assert process.returncode == 0
+    assert len(out) == 65
