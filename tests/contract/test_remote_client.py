@@ -1,17 +1,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from casync.codec import Packed
+from casync.ids import Kind
+from casync.limits import MIB
 from casync.remote.client import RemoteClient
-from casync.store.base import ManifestSource, ObjectStore
+from casync.store.base import Batch, ManifestSource, ObjectStore
+from casync.store.lmdb import LmdbStore
 from casync.store.memory import MemoryStore
-from tests.contract.store_contract import SourceContract
+from tests.contract.store_contract import SourceContract, ids_of, pack
 from tests.peer import Peer
+from tests.serving import Server, serving
 
 
 class TestRemoteClient(SourceContract):
+    """The client against the peer of our tests."""
+
     @pytest.fixture
     def store(self) -> ObjectStore:
         return MemoryStore()
@@ -20,3 +28,34 @@ class TestRemoteClient(SourceContract):
     def source(self, store: ObjectStore) -> Iterator[ManifestSource]:
         with Peer(store) as peer, RemoteClient(peer.url) as client:
             yield client
+
+
+class TestRemoteClientAndServer(SourceContract):
+    """The client against our server, which is another process."""
+
+    @pytest.fixture
+    def store(self, tmp_path: Path) -> Iterator[ObjectStore]:
+        with LmdbStore.open(tmp_path / "store", create=True) as store:
+            yield store
+
+    @pytest.fixture
+    def server(self, store: ObjectStore, tmp_path: Path) -> Iterator[Server]:
+        with serving(tmp_path / "store") as server:
+            yield server
+
+    @pytest.fixture
+    def source(self, server: Server) -> Iterator[ManifestSource]:
+        with RemoteClient(server.url) as client:
+            yield client
+
+    def test_more_than_one_answer_carries(self, store: ObjectStore, source: ManifestSource) -> None:
+        packed = [pack(bytes([number]) * (14 * MIB)) for number in range(12)]
+        store.commit(Batch(objects=packed))
+        assert list(source.get(Kind.CHUNK, ids_of(packed))) == [Packed(*item) for item in packed]
+
+    def test_what_it_says_of_itself(self, store: ObjectStore, server: Server) -> None:
+        assert isinstance(store, LmdbStore)
+        with RemoteClient(server.url) as client:
+            info = client.info()
+        assert (info.api, info.store) == (1, store.store_id)
+        assert info.program.startswith("casync")
