@@ -45,6 +45,11 @@ _SETTLED_NS: Final = 2_000_000_000
 """Nanoseconds after which equal times prove equal bytes: the coarsest clock of a file system."""
 
 _CLOCK_REALTIME_COARSE: Final = 5
+_TICK_SECONDS: Final = 0.01
+"""The longest tick of a kernel: HZ is 100 or more."""
+
+_TICKS: Final = 5
+"""Ticks to wait for a file to rest; one that never does is caught after the reading."""
 
 
 class Hole(NamedTuple):
@@ -215,10 +220,16 @@ class FileSource:
             self._synced = True
         except OSError:
             self._synced = False
-        self._seen_at = self._clock()
         status = os.fstat(self._fd)
         _refuse_strange(status.st_mode, self.label)
         self._regular = stat.S_ISREG(status.st_mode)
+        for _ in range(_TICKS):
+            self._seen_at = self._clock()
+            status = os.fstat(self._fd)
+            if status.st_ctime_ns < self._seen_at or not self._regular:
+                break
+            # Another change within the same tick of the clock would leave no trace.
+            time.sleep(_TICK_SECONDS)
         self._identity = identity_of(status)
         self._length = status.st_size if self._regular else os.lseek(self._fd, 0, os.SEEK_END)
 
@@ -374,8 +385,6 @@ def open_source(source: Path | BinaryIO) -> FileSource | StreamSource:
         return StreamSource(source, label)
     with _reading(label):
         mode = os.fstat(raw.fileno()).st_mode
-        if stat.S_ISDIR(mode):
-            _refuse_strange(mode, label)
         if (stat.S_ISREG(mode) or stat.S_ISBLK(mode)) and source.tell() == 0:
             return FileSource(Path(label), descriptor=raw.fileno())
     return StreamSource(source, label)
