@@ -61,6 +61,13 @@ def test_servers_that_never_finish(peer: Peer, name: str) -> None:
         assert client.traffic.received < 20 * MIB
 
 
+def test_a_small_answer_has_a_deadline(peer: Peer) -> None:
+    peer.fault = always(p.trickles(0.02))
+    client = connect(peer, answer_seconds=0.2, min_rate=0.0)
+    with client, pytest.raises(UnreachableError, match="in time"):
+        client.info()
+
+
 def test_a_slow_taker_is_not_a_slow_server(peer: Peer) -> None:
     ids = IDS[1:2] * 1000
     with connect(peer, window=1.0, min_rate=1.0) as client:
@@ -162,15 +169,19 @@ def test_a_server_that_is_started_again() -> None:
     assert len(waits) == 4
 
 
-def test_a_wrong_address_is_told_at_once() -> None:
+def test_a_wrong_address_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     waits: list[float] = []
-    for url, reason in [
-        (f"http://127.0.0.1:{port}", "Connection refused"),
-        ("http://nowhere.invalid", "unknown host"),
-    ]:
-        client = RemoteClient(url, pause=waits.append)
-        with client, pytest.raises(UnreachableError, match=reason):
-            client.info()
+    client = RemoteClient(f"http://127.0.0.1:{port}", pause=waits.append)
+    with client, pytest.raises(UnreachableError, match="Connection refused"):
+        client.info()
+
+    def unknown(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)  # a real one would ask the network
+    client = RemoteClient("http://nowhere.invalid", pause=waits.append)
+    with client, pytest.raises(UnreachableError, match="unknown host"):
+        client.info()
     assert waits == []
