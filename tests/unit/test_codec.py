@@ -7,6 +7,7 @@ import resource
 import struct
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import zstandard
@@ -40,6 +41,34 @@ def forged(size: int, *blocks: bytes) -> bytes:
 def repeat_block(count: int, *, last: bool) -> bytes:
     """A block that stands for `count` times the letter a."""
     return struct.pack("<I", count << 3 | 1 << 1 | last)[:3] + b"a"
+
+
+@pytest.mark.parametrize("level", [1, 9])
+def test_a_batch_is_what_its_objects_are_one_by_one(level: int) -> None:
+    noise = random.Random(7).randbytes(70_000)
+    plains = [PLAIN, b"x", noise, noise[:9] * 500, bytes(65536), memoryview(noise)[5:900]] * 40
+    items = [(chunk_id(plain), plain) for plain in plains]
+    batch = Packer(level).pack_batch(Kind.CHUNK, items)
+    packer, unpacker = Packer(level), Unpacker()
+    assert batch == [packer.pack(Kind.CHUNK, *item) for item in items]
+    assert [unpacker.unpack(packed) for packed in batch] == plains
+    assert {type(packed.payload) for packed in batch} == {bytes}
+    assert {packed.codec for packed in batch} == set(Codec)
+
+
+def test_a_batch_without_the_call_for_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    # As in builds of zstandard that are not compiled: the same compressor with fewer methods.
+    packer = Packer()
+    fewer = SimpleNamespace(compress=packer._zstd.compress)
+    monkeypatch.setattr(packer, "_zstd", fewer)
+    items = [(chunk_id(plain), plain) for plain in (PLAIN, b"x")]
+    assert packer.pack_batch(Kind.CHUNK, items) == Packer().pack_batch(Kind.CHUNK, items)
+
+
+def test_a_batch_of_nothing_or_of_one() -> None:
+    assert Packer().pack_batch(Kind.NODE, []) == []
+    item = (object_id(Kind.NODE, PLAIN), PLAIN)
+    assert Packer().pack_batch(Kind.NODE, [item]) == [Packer().pack(Kind.NODE, *item)]
 
 
 @pytest.mark.parametrize("kind", Kind)
