@@ -7,6 +7,7 @@ HTTP.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import repeat
 from typing import Final
 
 from casync.frames import Answer, IdsRequest, Status
@@ -31,29 +32,32 @@ def answers(
     """Yields one answer per id, in the order asked.
 
     Reads about `size()` bytes at a time, so that what a slow client has not taken yet is bounded
-    by that. Objects beyond MAX_BATCH_BYTES of plain bytes are answered as busy: the client may ask
-    for them in its next request.
+    by that. Objects that would make the answer larger than MAX_BATCH_BYTES of plain bytes, and all
+    after them, are answered as busy: the client may ask for them in its next request.
     """
     kind, ids = request
     at, plain, stored, objects = 0, 0, 0, 0
     count = _FIRST_IDS
-    while at < len(ids) and plain < MAX_BATCH_BYTES:
+    while at < len(ids):
         for answer in source.get(kind, ids[at : at + count]):
-            at += 1
             if isinstance(answer, Absence):
                 tally.absent += 1
                 if answer is Absence.DAMAGED:
-                    tally.note = f"damaged {kind.name.lower()} {ids[at - 1].hex()}"
+                    tally.note = f"damaged {kind.name.lower()} {ids[at].hex()}"
                 yield _STATUS[answer]
-                continue
-            plain += answer.length
-            stored += len(answer.payload)
-            objects += 1
-            tally.objects += 1
-            yield answer
-            if plain >= MAX_BATCH_BYTES:
-                break
+            elif objects and plain + answer.length > MAX_BATCH_BYTES:
+                yield from _busy(len(ids) - at, tally)
+                return
+            else:
+                plain += answer.length
+                stored += len(answer.payload)
+                objects += 1
+                tally.objects += 1
+                yield answer
+            at += 1
         count = min(max(size() * max(objects, 1) // max(stored, 1), 1), MAX_BATCH_IDS)
-    for _ in range(at, len(ids)):
-        tally.absent += 1
-        yield Status.BUSY
+
+
+def _busy(count: int, tally: Tally) -> Iterator[Status]:
+    tally.absent += count
+    yield from repeat(Status.BUSY, count)

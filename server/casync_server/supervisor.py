@@ -70,18 +70,21 @@ class _Worker:
         """Sends a signal, if it still runs."""
         self._process.send_signal(number)
 
-    def reap(self) -> str:
-        """Waits for its end, which has begun; says how it ended."""
+    def reap(self) -> int:
+        """Waits for its end, which has begun; returns its status, negative for a signal."""
         self.stdout.close()
         with contextlib.suppress(OSError):
             self._stdin.close()
-        status = self._process.wait()
-        if status >= 0:
-            return f"ended with status {status}"
-        try:
-            return f"was killed by {signal.Signals(-status).name}"
-        except ValueError:
-            return f"was killed by signal {-status}"
+        return self._process.wait()
+
+
+def _describe(status: int) -> str:
+    if status >= 0:
+        return f"ended with status {status}"
+    try:
+        return f"was killed by {signal.Signals(-status).name}"
+    except ValueError:
+        return f"was killed by signal {-status}"
 
 
 class Supervisor:
@@ -116,7 +119,7 @@ class Supervisor:
         self._announced = False
         self._stops = 0  # how often a stop was asked for
         self._hard_at: float | None = None
-        self._killed = False
+        self._broken_off = False
         self._failure: CasyncError | None = None
 
     def run(self, announce: Callable[[], None]) -> bool:
@@ -126,7 +129,7 @@ class Supervisor:
             announce: Called once, when the first worker listens.
 
         Returns:
-            Whether all workers ended within the grace time.
+            Whether all answers under way at a stop got their end.
 
         Raises:
             CasyncError: The first worker could not start, or workers died again and again.
@@ -142,7 +145,7 @@ class Supervisor:
                     worker.reap()
         if self._failure is not None:
             raise self._failure
-        return not self._killed
+        return not self._broken_off
 
     def _start(self) -> None:
         worker = _Worker(self._job)
@@ -190,9 +193,12 @@ class Supervisor:
     def _bury(self, worker: _Worker) -> None:
         self._selector.unregister(worker.stdout)
         self._workers.discard(worker)
-        end = worker.reap()
+        status = worker.reap()
         if self._stops or self._failure is not None:
+            # One that was still starting knows no signals yet, and had no answers.
+            self._broken_off = self._broken_off or (worker.ready and status != 0)
             return
+        end = _describe(status)
         delay = self._policy.died(time.monotonic())
         if not self._announced:
             self._failure = CasyncError(f"the first worker {end} before it listened")
@@ -224,7 +230,6 @@ class Supervisor:
             worker.send(signal.SIGTERM)
 
     def _kill(self) -> None:
-        self._killed = self._killed or bool(self._workers)
         for worker in self._workers:
             worker.send(signal.SIGKILL)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import os
 import resource
 import signal
@@ -42,9 +43,21 @@ _READER_CHECK_SECONDS: Final = 3600.0
 class _Server(uvicorn.Server):
     """uvicorn's server without its signal handling, which ends the process by the signal."""
 
+    broken_off = 0
+    """Answers that were still under way at the end of the grace time."""
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        grace = self.config.timeout_graceful_shutdown or 0
+        # uvicorn waits a moment before it counts, and then does not say what it cancels.
+        asyncio.get_running_loop().call_later(grace + 0.05, self._count)
+        await super().shutdown(sockets)
+
+    def _count(self) -> None:
+        self.broken_off = len(self.server_state.tasks)
 
 
 def main() -> int:
@@ -105,7 +118,7 @@ def _serve(job: Job, settings: ServerSettings, store: LmdbStore) -> int:
         workers=1,
         # Our own protocol closes idle connections; uvicorn's timer must not be the earlier one.
         timeout_keep_alive=int(settings.idle_seconds) + 1,
-        timeout_graceful_shutdown=max(int(settings.grace), 0),
+        timeout_graceful_shutdown=math.ceil(settings.grace),
     )
     server = _Server(config)
     sockets = [socket.socket(fileno=fd) for fd in job.sockets]
@@ -115,7 +128,7 @@ def _serve(job: Job, settings: ServerSettings, store: LmdbStore) -> int:
     finally:
         sys.stderr.flush()
         # A reading thread may hang on a dying disk; it must not keep the process.
-        os._exit(0)
+        os._exit(1 if server.broken_off else 0)
 
 
 async def _run(

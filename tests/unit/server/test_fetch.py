@@ -66,5 +66,9 @@ def test_more_than_a_batch_may_hold_is_busy(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(module, "MAX_BATCH_BYTES", 3500)
     store, ids = filled(10, 1000)
     got = list(answers(store, IdsRequest(Kind.CHUNK, ids), lambda: 100, Tally()))
-    assert [isinstance(a, Packed) for a in got] == [True] * 4 + [False] * 6
-    assert set(got[4:]) == {Status.BUSY}
+    assert [isinstance(a, Packed) for a in got] == [True] * 3 + [False] * 7
+    assert set(got[3:]) == {Status.BUSY}
+    monkeypatch.setattr(module, "MAX_BATCH_BYTES", 500)
+    first, *rest = answers(store, IdsRequest(Kind.CHUNK, ids), lambda: 100, Tally())
+    assert isinstance(first, Packed)
+    assert set(rest) == {Status.BUSY}
