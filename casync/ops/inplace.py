@@ -24,7 +24,7 @@ from casync.ops.seeds import chunks_of, known_outline
 from casync.plan import windows
 from casync.store.base import Batch, ObjectStore
 
-__all__ = ["move_in_place", "offsets_served"]
+__all__ = ["STASH_BYTES", "move_in_place", "offsets_served"]
 
 STASH_BYTES: Final = 64 * MIB
 """Old bytes held in memory while their place is overwritten."""

@@ -32,6 +32,7 @@ __all__ = [
     "ServerSupply",
     "StoreSupply",
     "Supply",
+    "Wanted",
 ]
 
 FRAME_HEADER_BYTES: Final = 8

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple, Protocol
 from casync_cli.sizes import format_size
 from casync_cli.times import format_duration
 
-__all__ = ["Meter", "Gauge", "bar_text", "line_text"]
+__all__ = ["Gauge", "Meter", "Screen", "bar_text", "line_text"]
 
 _BAR_SECONDS: Final = 0.2
 _BAR_AFTER: Final = 0.5

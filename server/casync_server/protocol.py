@@ -31,7 +31,7 @@ from casync_server.problems import make_problem
 from casync_server.request_head import Head, Refusal, check_head
 from casync_server.settings import ServerSettings
 
-__all__ = ["BoundedProtocol", "protocol_for"]
+__all__ = ["BoundedProtocol", "Send", "protocol_for"]
 
 Send: TypeAlias = Callable[[ASGISendEvent], Awaitable[None]]
 

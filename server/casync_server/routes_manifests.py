@@ -28,7 +28,7 @@ from casync_server.content import load_manifest
 from casync_server.deps import Reads, resolve
 from casync_server.openapi import binary, document, problems
 
-__all__ = ["router"]
+__all__ = ["Limit", "router"]
 
 router: Final = APIRouter(tags=["manifests"])
 

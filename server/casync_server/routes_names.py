@@ -24,7 +24,7 @@ from casync_server.caching import FRESH
 from casync_server.deps import Reads
 from casync_server.openapi import document, problems
 
-__all__ = ["router"]
+__all__ = ["Limit", "router"]
 
 router: Final = APIRouter(tags=["names"])
 
