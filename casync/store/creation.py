@@ -1,7 +1,8 @@
 """Making an empty store, and nothing but a whole one.
 
 The data file is made aside and renamed into place when it is complete and on disk, so that whoever
-finds a data file finds a store, whatever killed its maker.
+finds a data file finds a store, whatever killed its maker. The folder aside goes when the names
+are on disk, too, so that whoever finds it knows that they may not be.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from casync.store.filesystem import Trust, file_system
 from casync.store.meta import FIRST_GENERATION, write_meta
 from casync.store.translate import translate
 
-__all__ = ["create", "store_exists"]
+__all__ = ["create", "finish", "store_exists"]
 
 _ASIDE: Final = "creating"
 _EMPTY_STORE_BYTES: Final = 1024 * 1024  # generously
@@ -95,10 +96,27 @@ def _create(path: Path, map_bytes: int) -> None:
     _allocate(aside / LMDB_LOCK_FILE)
     os.rename(aside / LMDB_LOCK_FILE, path / LMDB_LOCK_FILE)
     os.rename(aside / DATA_FILE, path / DATA_FILE)
-    shutil.rmtree(aside)
+    _finish(path)
+
+
+def finish(path: Path) -> None:
+    """Does what the maker of the store in `path` left undone when it was killed, if it was.
+
+    Raises:
+        WriteError, NoSpaceError: The place cannot be written.
+    """
+    try:
+        if (path / _ASIDE).exists():
+            with locked(path):  # a maker that still runs ends first
+                _finish(path)
+    except OSError as error:
+        raise translate(error, path, need=0) from error
+
+
+def _finish(path: Path) -> None:
     _sync_folder(path)
-    with suppress(PermissionError):  # a parent that we may enter but not read
-        _sync_folder(path.parent)
+    _sync_parents(path)
+    shutil.rmtree(path / _ASIDE, ignore_errors=True)
 
 
 def _allocate(file: Path) -> None:
@@ -112,6 +130,19 @@ def _allocate(file: Path) -> None:
         os.posix_fallocate(fd, 0, os.fstat(fd).st_size)
     finally:
         os.close(fd)
+
+
+def _sync_parents(path: Path) -> None:
+    """Makes the names of all folders on the way to `path` durable, as far as its disk goes.
+
+    Any of them may be new, made by us or by a maker that was killed before it came to this.
+    """
+    device = path.stat().st_dev
+    for folder in Path(os.path.realpath(path)).parents:
+        with suppress(PermissionError):  # one that we may enter but not read
+            if folder.stat().st_dev != device:
+                return
+            _sync_folder(folder)
 
 
 def _sync_folder(path: Path) -> None:

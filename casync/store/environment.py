@@ -14,7 +14,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, TypeAlias, TypeVar
 
@@ -204,14 +204,23 @@ class Environment:
 
     def _open_databases(self) -> dict[str, lmdb._Database]:
         databases: dict[str, lmdb._Database] = {}
-        for name in DATABASES:
-            try:
-                databases[name] = self._lmdb.open_db(name.encode(), create=False)
-            except lmdb.NotFoundError:
-                continue
-            except lmdb.Error as error:
-                raise translate(error, self.path) from error
+        with reading_errors(self.path):
+            for name in DATABASES:
+                with suppress(lmdb.NotFoundError):
+                    databases[name] = self._open_database(name)
         return databases
+
+    def _open_database(self, name: str) -> lmdb._Database:
+        for _ in range(_MOST_RETRIES):
+            try:
+                with self._gate.using():
+                    return self._lmdb.open_db(name.encode(), create=False)
+            except lmdb.MapResizedError:
+                self._adopt()
+        raise self._outgrown()
+
+    def _outgrown(self) -> DamagedStoreError:
+        return DamagedStoreError(f"store {self.path} grows faster than it can be mapped")
 
     @property
     def missing(self) -> list[str]:
@@ -264,7 +273,7 @@ class Environment:
             except BaseException:
                 self._gate.leave()
                 raise
-        raise DamagedStoreError(f"store {self.path} grows faster than it can be mapped")
+        raise self._outgrown()
 
     def write(self, action: Callable[[Txn], T], *, need: int) -> T:
         """Runs `action` in one write transaction on this thread and commits it.
@@ -346,12 +355,11 @@ class Environment:
         Raises:
             NoSpaceError, WriteError: As `write`.
         """
-        try:
-            for name in self.missing:
-                with self._gate.using():
-                    self.databases[name] = self._lmdb.open_db(name.encode())
-        except lmdb.Error as error:
-            raise translate(error, self.path, need=0) from error
+
+        def add(txn: Txn) -> dict[str, lmdb._Database]:
+            return {name: self._lmdb.open_db(name.encode(), txn=txn) for name in self.missing}
+
+        self.databases.update(self.write(add, need=0))
 
     def close(self) -> None:
         """Waits for running transactions and closes. Harmless when closed."""

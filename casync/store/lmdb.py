@@ -29,6 +29,7 @@ from casync.store.base import (
 )
 from casync.store.committing import Pending, Writer
 from casync.store.creation import create as make_store
+from casync.store.creation import finish as finish_store
 from casync.store.creation import store_exists
 from casync.store.environment import DATA_FILE, Environment
 from casync.store.meta import read_meta
@@ -132,6 +133,8 @@ class LmdbStore:
                     f"no store at {path}", next_step="`casync prepare` and `casync pull` make one."
                 )
             warnings = make_store(path, map_bytes=map_bytes, allow_network_fs=allow_network_fs)
+        elif not read_only:
+            finish_store(path)
         environment = Environment(path, read_only=read_only, map_bytes=map_bytes)
         try:
             return cls(environment, warnings)
