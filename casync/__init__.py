@@ -1,3 +1,67 @@
-"""Replicates large, changing data and moves only the chunks that the receiver lacks."""
+"""Replicates large, changing data and moves only the chunks that the receiver lacks.
+
+For scripts::
+
+    import casync
+    from pathlib import Path
+
+    with casync.open_store(Path("store"), create=True) as store:
+        prepared = casync.prepare(Path("vm.img"), store)
+        casync.pull(prepared.manifest.hex(), Path("copy.img"), store=store)
+        with casync.open_ref(prepared.manifest.hex(), store) as file:
+            file.seek(1_000_000)
+            file.read(512)
+
+Everything here is loaded when it is first used, so that importing the package costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from casync.api import forecast, open_ref, open_store, prepare, pull
+    from casync.chunker import ChunkerParams
+    from casync.errors import CasyncError
+    from casync.ops.prepare import PrepareOptions
+    from casync.ops.pull import PullOptions
+    from casync.remote.client import RemoteClient
+    from casync.remote.transport import TransportOptions
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "CasyncError",
+    "ChunkerParams",
+    "PrepareOptions",
+    "PullOptions",
+    "RemoteClient",
+    "TransportOptions",
+    "__version__",
+    "forecast",
+    "open_ref",
+    "open_store",
+    "prepare",
+    "pull",
+]
+
+_HOMES = {
+    "CasyncError": "casync.errors",
+    "ChunkerParams": "casync.chunker",
+    "PrepareOptions": "casync.ops.prepare",
+    "PullOptions": "casync.ops.pull",
+    "RemoteClient": "casync.remote.client",
+    "TransportOptions": "casync.remote.transport",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Loads a public name from where it lives (PEP 562)."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES.get(name, "casync.api")), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,10 +1,9 @@
 """HTTP to one server: requests out, bounded bytes in, and errors of ours only.
 
-httpcore, the engine of httpx, is used as it is, with connections of our own below it: what httpx
-adds (redirects, cookies, content decoding, proxies and credentials from the environment) is what
-must not happen here, and it has no public way to watch a socket. This module and
-`remote.connection` are all that know it, so that it can be exchanged. Must not know what the
-bytes mean.
+httpx is used with a transport of our own (`remote.pool`) and without what must not happen here:
+redirects, cookies, content decoding, proxies and credentials from the environment. This module,
+`remote.pool` and `remote.connection` are all that know it, so that it can be exchanged. Must not
+know what the bytes mean.
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Final, NamedTuple, cast
 
 import httpcore
+import httpx
 
 from casync.errors import (
     CasyncError,
@@ -29,8 +29,9 @@ from casync.errors import (
     UsageError,
 )
 from casync.limits import KIB
-from casync.remote.address import ServerAddress, parse_address
-from casync.remote.connection import Backend, Line, RateLimit, WatchedStream
+from casync.remote.address import parse_address
+from casync.remote.connection import Line, RateLimit, WatchedStream
+from casync.remote.pool import WatchedPool
 from casync.remote.refusal import refusal, retry_after
 from casync.store.base import Traffic
 
@@ -39,9 +40,6 @@ __all__ = ["Pieces", "Reply", "Request", "Transport", "TransportOptions"]
 _MAX_PROBLEM_BYTES: Final = 64 * KIB
 _LENGTH_FIELDS: Final = (b"content-length", b"transfer-encoding")
 """Without one of them an answer that was cut off looks whole."""
-
-_KEEP_SECONDS: Final = 15.0
-"""How long an idle connection is kept: less than servers keep theirs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,14 +130,8 @@ class Transport:
         proxy = None if options.proxy is None else parse_address(options.proxy, "proxy")
         schemes = {self._address.scheme, proxy.scheme if proxy else ""}
         tls = self._make_tls() if "https" in schemes else None
-        self._pool = httpcore.ConnectionPool(
-            ssl_context=tls,
-            proxy=_make_proxy(proxy, tls),
-            max_connections=None,  # a limit would let a thread wait for what it holds itself
-            max_keepalive_connections=options.connections,
-            keepalive_expiry=_KEEP_SECONDS,
-            network_backend=Backend(self._line),
-        )
+        pool = WatchedPool(self._line, tls=tls, proxy=proxy, connections=options.connections)
+        self._client = httpx.Client(transport=pool, trust_env=False, follow_redirects=False)
 
     @property
     def traffic(self) -> Traffic:
@@ -154,7 +146,7 @@ class Transport:
     def close(self) -> None:
         """Closes all connections. Threads that wait for the server get StoppedError."""
         self._line.stop()
-        self._pool.close()
+        self._client.close()
 
     def read(self, request: Request, max_bytes: int) -> Reply:
         """Asks for a small answer and reads it whole.
@@ -187,12 +179,12 @@ class Transport:
             yield pieces
 
     @contextmanager
-    def _exchange(self, request: Request) -> Iterator[tuple[httpcore.Response, Pieces]]:
+    def _exchange(self, request: Request) -> Iterator[tuple[httpx.Response, Pieces]]:
         deadline = time.monotonic() + self._options.answer_seconds
         with self._translated():
-            response = self._pool.handle_request(self._make_request(request))
+            response = self._client.send(self._make_request(request), stream=True)
         with closing(_Body(self, response)) as body:
-            if response.status != 200:
+            if response.status_code != 200:
                 raise self._refusal(response, iter(body), deadline)
             encoding = _field(response, b"content-encoding")
             if encoding not in (None, "identity"):
@@ -206,13 +198,13 @@ class Transport:
                 )
             yield response, iter(body)
 
-    def _refusal(self, response: httpcore.Response, pieces: Pieces, deadline: float) -> CasyncError:
+    def _refusal(self, response: httpx.Response, pieces: Pieces, deadline: float) -> CasyncError:
         try:
             body = self._collect(pieces, _MAX_PROBLEM_BYTES, deadline)
         except CasyncError:
             body = b""
         wait = retry_after(_field(response, b"retry-after"))
-        return refusal(self.origin, response.status, _content_type(response), body, wait)
+        return refusal(self.origin, response.status_code, _content_type(response), body, wait)
 
     def _collect(self, pieces: Pieces, max_bytes: int, deadline: float) -> bytes:
         parts: list[bytes] = []
@@ -226,7 +218,7 @@ class Transport:
             parts.append(piece)
         return b"".join(parts)
 
-    def _make_request(self, request: Request) -> httpcore.Request:
+    def _make_request(self, request: Request) -> httpx.Request:
         address = self._address
         fields = [*self._fields, (b"Accept", ", ".join(request.accept).encode())]
         if request.body is not None:
@@ -235,13 +227,14 @@ class Transport:
         self._line.count(requests=1)
         self._line.use(None)
         options = self._options
-        return httpcore.Request(
+        # Made by hand, not by the client: that would add its cookies and fields of its own.
+        return httpx.Request(
             "GET" if request.body is None else "POST",
-            httpcore.URL(
-                scheme=address.scheme.encode(),
-                host=address.host.encode(),
+            httpx.URL(
+                scheme=address.scheme,
+                host=address.host,
                 port=address.port,
-                target=(address.prefix + request.target).encode("ascii"),
+                raw_path=(address.prefix + request.target).encode("ascii"),
             ),
             headers=fields,
             content=request.body,
@@ -293,6 +286,10 @@ class Transport:
             if isinstance(error, CasyncError):
                 raise
             raise _network_error(self.origin, error) from error
+        except RuntimeError as error:  # httpx, of a client that is closed
+            if self._line.stopped:
+                raise StoppedError("stopped") from error
+            raise
         except (httpcore.ProtocolError, httpcore.ProxyError) as error:
             if self._line.stopped:
                 raise StoppedError("stopped") from error
@@ -306,7 +303,7 @@ class Transport:
 class _Body:
     """The body of one answer."""
 
-    def __init__(self, transport: Transport, response: httpcore.Response) -> None:
+    def __init__(self, transport: Transport, response: httpx.Response) -> None:
         self._transport = transport
         self._response = response
         self._stream = cast(WatchedStream, response.extensions["network_stream"])
@@ -314,16 +311,10 @@ class _Body:
 
     def __iter__(self) -> Iterator[bytes]:
         with self._transport._translated(self._stream):
-            yield from self._response.iter_stream()
+            yield from self._response.iter_raw()
 
     def close(self) -> None:
         self._response.close()
-
-
-def _make_proxy(address: ServerAddress | None, tls: ssl.SSLContext | None) -> httpcore.Proxy | None:
-    if address is None:
-        return None
-    return httpcore.Proxy(address.origin, ssl_context=tls if address.scheme == "https" else None)
 
 
 def _network_error(origin: str, error: Exception) -> CasyncError:
@@ -348,12 +339,12 @@ def _network_error(origin: str, error: Exception) -> CasyncError:
     return UnreachableError(f"the connection to {origin} broke: {reason}")
 
 
-def _field(response: httpcore.Response, name: bytes) -> str | None:
-    for key, value in response.headers:
+def _field(response: httpx.Response, name: bytes) -> str | None:
+    for key, value in response.headers.raw:
         if key.lower() == name:
             return value.decode("latin-1").strip().lower()
     return None
 
 
-def _content_type(response: httpcore.Response) -> str:
+def _content_type(response: httpx.Response) -> str:
     return (_field(response, b"content-type") or "").partition(";")[0].strip()
