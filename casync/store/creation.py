@@ -20,8 +20,8 @@ from casync.errors import UnsupportedError, WriteError
 from casync.store.environment import (
     DATA_FILE,
     DATABASES,
-    LMDB_LOCK_FILE,
     locked,
+    make_lock_file,
     open_lmdb,
 )
 from casync.store.filesystem import Trust, file_system
@@ -86,6 +86,7 @@ def _create(path: Path, map_bytes: int) -> None:
     aside = path / _ASIDE
     shutil.rmtree(aside, ignore_errors=True)  # of a maker that was killed
     aside.mkdir(mode=0o700)
+    make_lock_file(aside)
     environment = open_lmdb(aside, read_only=False, map_bytes=map_bytes)
     try:
         databases = {name: environment.open_db(name.encode()) for name in DATABASES}
@@ -93,8 +94,6 @@ def _create(path: Path, map_bytes: int) -> None:
             write_meta(txn, databases["meta"], uuid.uuid4().bytes, FIRST_GENERATION)
     finally:
         environment.close()
-    _allocate(aside / LMDB_LOCK_FILE)
-    os.rename(aside / LMDB_LOCK_FILE, path / LMDB_LOCK_FILE)
     os.rename(aside / DATA_FILE, path / DATA_FILE)
     _finish(path)
 
@@ -117,19 +116,6 @@ def _finish(path: Path) -> None:
     _sync_folder(path)
     _sync_parents(path)
     shutil.rmtree(path / _ASIDE, ignore_errors=True)
-
-
-def _allocate(file: Path) -> None:
-    """Gives a sparse file all of its disk space.
-
-    LMDB's lock file is written through a map, and on a full disk that would kill the process, even
-    one that only reads.
-    """
-    fd = os.open(file, os.O_RDWR | os.O_CLOEXEC)
-    try:
-        os.posix_fallocate(fd, 0, os.fstat(fd).st_size)
-    finally:
-        os.close(fd)
 
 
 def _sync_parents(path: Path) -> None:

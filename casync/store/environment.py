@@ -21,7 +21,7 @@ from typing import Final, TypeAlias, TypeVar
 import lmdb
 
 from casync.errors import CasyncError, DamagedStoreError, UsageError, WriteError
-from casync.limits import GIB
+from casync.limits import GIB, KIB
 from casync.store.gate import Gate
 from casync.store.pages import check_length, check_values
 from casync.store.translate import SALVAGE, reading_errors, translate
@@ -55,7 +55,8 @@ DATABASES: Final = (
     "seeds",
 )
 LMDB_LOCK_FILE: Final = "lock.mdb"
-_FORBIDDEN: Final = frozenset({errno.EPERM, errno.EACCES, errno.EROFS})
+_LMDB_LOCK_BYTES: Final = 128 * KIB  # 64 for each of 1024 readers, and a header
+_NO_LOCK: Final = frozenset({errno.EPERM, errno.EACCES, errno.EROFS, errno.ENOSPC, errno.EDQUOT})
 _MAX_DATABASES: Final = 32
 _MAX_READERS: Final = 1024
 _SMALLEST_MAP: Final = GIB
@@ -98,6 +99,27 @@ def open_lmdb(
             if map_bytes // 2 < _SMALLEST_MAP:
                 raise
             map_bytes //= 2
+
+
+def make_lock_file(path: Path) -> None:
+    """Makes LMDB's lock file in the folder `path`, with all of its disk space, if there is none.
+
+    LMDB would leave it sparse and write to it through a map; on a full disk that kills the process.
+
+    Raises:
+        OSError: The folder cannot be written, or has no space.
+    """
+    if (path / LMDB_LOCK_FILE).exists():
+        return
+    aside = path / f"{LMDB_LOCK_FILE}.{os.getpid()}"
+    fd = os.open(aside, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        os.posix_fallocate(fd, 0, _LMDB_LOCK_BYTES)
+        with suppress(FileExistsError):  # of somebody who was faster
+            os.link(aside, path / LMDB_LOCK_FILE)
+    finally:
+        os.close(fd)
+        aside.unlink()
 
 
 @contextmanager
@@ -188,9 +210,11 @@ class Environment:
 
     def _open(self, read_only: bool, map_bytes: int) -> lmdb.Environment:
         try:
+            make_lock_file(self.path)
             opened = open_lmdb(self.path, read_only=read_only, map_bytes=map_bytes)
-        except (lmdb.Error, MemoryError) as error:
-            if not read_only or getattr(error, "code", 0) not in _FORBIDDEN:
+        except (lmdb.Error, OSError, MemoryError) as error:
+            code = error.code if isinstance(error, lmdb.Error) else getattr(error, "errno", 0)
+            if not read_only or code not in _NO_LOCK:
                 raise translate(error, self.path, need=None if read_only else 0) from error
             with reading_errors(self.path):
                 opened = open_lmdb(self.path, read_only=True, map_bytes=map_bytes, lock=False)

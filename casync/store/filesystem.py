@@ -11,7 +11,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Final, NamedTuple
 
-__all__ = ["FileSystem", "Trust", "file_system"]
+__all__ = ["FileSystem", "Trust", "classify", "file_system"]
 
 
 class Trust(Enum):
@@ -60,7 +60,11 @@ def file_system(path: Path) -> FileSystem:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code), str(path))
     # The first member is a long on every 64-bit Linux; the magic is its low half.
-    magic = ctypes.c_long.from_buffer(buffer).value & 0xFFFFFFFF
+    return classify(ctypes.c_long.from_buffer(buffer).value & 0xFFFFFFFF)
+
+
+def classify(magic: int) -> FileSystem:
+    """What the `f_type` of statfs stands for."""
     if magic in _NETWORK:
         return FileSystem(_NETWORK[magic], Trust.NETWORK)
     if magic in _LAYERED:

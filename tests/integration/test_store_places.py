@@ -1,0 +1,32 @@
+"""Stores on full, read-only and unfit file systems: F03, F08, F10.
+
+Each case runs in a user and mount namespace of its own, so it needs no privileges and leaves
+nothing behind.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+AS_ROOT = ["unshare", "--user", "--map-root-user", "--mount"]
+AS_USER = ["unshare", "--user", "--map-user=1000"]  # no capabilities, so modes count
+
+
+def run(case: str, folder: Path, namespace: list[str]) -> None:
+    command = [*namespace, sys.executable, "-m", "tests.integration.store_places", case, folder]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout) == (0, "held\n"), result.stderr
+
+
+@pytest.mark.parametrize("case", ["read_only_file_system", "full_disk", "overlay", "fuse"])
+def test_mounted(tmp_path: Path, case: str) -> None:
+    run(case, tmp_path, AS_ROOT)
+
+
+def test_unwritable_folder(tmp_path: Path) -> None:
+    run("unwritable_folder", tmp_path, AS_USER)
