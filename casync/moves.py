@@ -132,7 +132,7 @@ class _Order:
     def steps(self) -> Iterator[Step]:
         """All steps."""
         count = len(self._group_of)
-        self._ready = array("Q", (i for i in range(count - 1, -1, -1) if not self._pending[i]))
+        self._ready = array("Q", (index for index in range(count) if not self._pending[index]))
         undone = 0
         while True:
             yield from self._drain()
@@ -167,11 +167,13 @@ class _Order:
         starts.append(len(self._members))
 
     def _drain(self) -> Iterator[Step]:
-        """Everything that waits for nothing."""
+        """Everything that waits for nothing: first come, first served, so neighbours stay so."""
         ready, done, states = self._ready, self._done, self._states
         sources, targets, homes = self._sources, self._targets, self._homes
-        while ready:
-            index = ready.pop()
+        head = 0
+        while head < len(ready):
+            index = ready[head]
+            head += 1
             group = self._group_of[index]
             state = states[group]
             if done[index]:
@@ -191,6 +193,7 @@ class _Order:
                 states[group] = _PLACED
                 self._room += self._lengths[index]
                 ready.extend(m for m in self._members_of(group) if not self._pending[m])
+        del ready[:]
 
     def _release(self, group: int) -> None:
         """The group's range was read, or nobody will read it: it blocks no move any more."""

@@ -63,9 +63,15 @@ class InPlaceFile:
         return os.fstat(self._fd).st_blocks * 512
 
     def read(self, offset: int, length: int) -> bytes:
-        """Bytes at `offset`, old or new; fewer at the end."""
+        """Bytes at `offset`, old or new; fewer at the end.
+
+        What the file is still too short for reads as the zeros that it will be.
+        """
         with reading(self._path):
-            return read_range(self._fd, offset, length)
+            data = read_range(self._fd, offset, length)
+        if len(data) < length and offset + len(data) < self.length:
+            data += bytes(min(length, self.length - offset) - len(data))
+        return data
 
     def write(self, offset: int, buffers: Sequence[Buffer]) -> None:
         """Writes neighbouring buffers from `offset` on."""
