@@ -6,7 +6,6 @@ write into the folder, only a part file that is surely ours is touched.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import stat
@@ -22,6 +21,7 @@ from casync.fs.failure import reading, write_error, writing
 from casync.fs.identity import identity_of
 from casync.fs.lock import lock
 from casync.fs.place import TargetPlace
+from casync.fs.settled import sync_folder
 from casync.ids import Buffer
 from casync.store.base import FileIdentity
 
@@ -31,7 +31,6 @@ _SUFFIX: Final = ".casync-part"
 _HASH_DIGITS: Final = 16
 _OPEN: Final = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _TRIES: Final = 16
-_NO_DIRECTORY_SYNC: Final = frozenset({errno.EINVAL, errno.ENOTSUP})
 
 
 def part_name(name: str, limit: int = 255) -> str:
@@ -122,7 +121,7 @@ class PartFile:
             self._sync()
             os.rename(self._name, self._path.name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
             self._committed = True
-            self._sync_folder()
+            sync_folder(self._folder)
         return notes
 
     def identity(self) -> FileIdentity:
@@ -227,10 +226,3 @@ class PartFile:
             with suppress(OSError):
                 os.unlink(self._name, dir_fd=self._folder)
             raise write_error(error, self._path, self.length) from error
-
-    def _sync_folder(self) -> None:
-        try:
-            os.fsync(self._folder)
-        except OSError as error:
-            if error.errno not in _NO_DIRECTORY_SYNC:
-                raise

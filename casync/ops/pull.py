@@ -18,6 +18,7 @@ from typing import BinaryIO, Final, NamedTuple
 
 from casync.errors import DigestMismatchError, UsageError
 from casync.fs.place import TargetPlace, check_space, inspect_place
+from casync.fs.settled import settle_file
 from casync.fs.sink import Sink, open_sink
 from casync.fs.stream import StreamSink
 from casync.ids import ManifestId
@@ -221,6 +222,8 @@ class _Pull:
     def to_file(self, place: TargetPlace) -> str:
         """Writes a file or a device."""
         if self._is_up_to_date(place):
+            # It may be the work of a run that was killed before it came to this.
+            settle_file(place.path)
             self._publish(place.path, place.existing, full=False)
             return "up to date"
         options = self._options

@@ -1,0 +1,56 @@
+"""What all fault sweeps share: their marker, the recorder, and the lines that sum them up."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.crash.recorder import Recorder
+
+_SUMMARY = "crash"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.crash)
+
+
+@pytest.fixture
+def summary(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Notes a line that is printed when all tests have run."""
+    return lambda line: record_property(_SUMMARY, line)
+
+
+@pytest.fixture(scope="session")
+def recorder(tmp_path_factory: pytest.TempPathFactory) -> Recorder:
+    return Recorder(tmp_path_factory.mktemp("recorder"))
+
+
+@pytest.fixture
+def quick_path() -> Iterator[Path]:
+    """A folder in memory where there is one: what is tested here is order, not a disk."""
+    memory = Path("/dev/shm")
+    path = Path(tempfile.mkdtemp(prefix="casync-", dir=memory if memory.is_dir() else None))
+    yield path
+    shutil.rmtree(path)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    lines = [
+        f"{report.nodeid.rpartition('/')[2]}: {value}"
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        if isinstance(report, pytest.TestReport) and report.when == "call"
+        for key, value in report.user_properties
+        if key == _SUMMARY
+    ]
+    if lines:
+        terminalreporter.section("fault sweeps")
+        for line in sorted(lines):
+            terminalreporter.write_line(line)
