@@ -1,4 +1,4 @@
-"""The keys and values of the store's databases, but for segments (docs/FORMAT.md section 6).
+"""The keys and values of the store's databases, but for segments (docs/FORMAT.md section 5.3).
 
 Keys sort as what they stand for. Integers are big-endian in keys and little-endian in values. Must
 not know LMDB, only its bound on keys.
