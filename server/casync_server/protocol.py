@@ -10,6 +10,7 @@ ever written. Must not know about routes.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from functools import partial
@@ -73,6 +74,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._refusal: Refusal | None = None
         self._discarded = 0
         self._counted = False
+        self._cycles: deque[RequestResponseCycle] = deque()  # not answered yet, in order
         self._timer: asyncio.TimerHandle | None = None
 
     # -- The connection ---------------------------------------------------------------------------
@@ -97,7 +99,14 @@ class BoundedProtocol(HttpToolsProtocol):
             self._counted = False
         self._held.clear()
         self.pipeline.clear()
+        # uvicorn tells the last request alone, and the one being answered would go on for nobody.
+        self._forsake()
         super().connection_lost(exc)
+
+    def _forsake(self) -> None:
+        for cycle in self._cycles:
+            cycle.disconnected = True
+            cycle.message_event.set()
 
     @property
     def _address(self) -> str | None:
@@ -150,8 +159,7 @@ class BoundedProtocol(HttpToolsProtocol):
     @property
     def _answering(self) -> bool:
         """Whether a complete request still lacks its answer."""
-        cycle: RequestResponseCycle | None = self.cycle
-        return cycle is not None and not cycle.response_complete and not cycle.more_body
+        return bool(self._cycles) and not self._cycles[0].more_body
 
     def _parse(self, data: bytes) -> None:
         at = 0
@@ -212,6 +220,7 @@ class BoundedProtocol(HttpToolsProtocol):
         # A copy of every byte is what limits large answers, see parts.py.
         self.scope["extensions"] = {EXTENSION: {}}
         super().on_headers_complete()
+        self._cycles.append(self.cycle)
         self.cycle.send = partial(self._send, self.cycle, self.cycle.send)  # type: ignore[method-assign]
 
     def on_body(self, body: bytes) -> None:
@@ -235,21 +244,27 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """An answer is out: goes on with what was held, or closes what cannot go on."""
         # Answered before the body was in: where the next request begins is not known.
-        unread = self.cycle.more_body
+        unread = self._cycles.popleft().more_body
         super().on_response_complete()
         if self.transport.is_closing():
             return
         if unread:
             self._linger(Refusal(0, "answered early"))
         elif not self._answering:
-            held = bytes(self._held)
-            self._held.clear()
-            if held:
-                self._unset_keepalive_if_required()
-                self._pace.head(self.loop.time())
-                self._parse(held)
-            else:
-                self._pace.rest(self.loop.time())
+            self._go_on(bytes(self._held))
+
+    def _go_on(self, held: bytes) -> None:
+        self._held.clear()
+        now = self.loop.time()
+        if self._cycles:
+            self._pace.body(now)  # it waited unread
+        elif held:
+            self._pace.head(now)
+        else:
+            self._pace.rest(now)
+        if held:
+            self._unset_keepalive_if_required()
+            self._parse(held)
 
     async def _send(
         self, cycle: RequestResponseCycle, send: Send, message: ASGISendEvent | PartsMessage
@@ -276,12 +291,11 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _refuse(self, refusal: Refusal) -> None:
         """Answers with a problem and closes; breaks off when an answer is under way."""
-        cycle: RequestResponseCycle | None = self.cycle
-        if cycle is not None and not cycle.response_complete:
-            cycle.disconnected = True
-            cycle.message_event.set()
+        if self._cycles:
+            first = self._cycles[0]
+            self._forsake()
             self.pipeline.clear()
-            if cycle.response_started or not cycle.more_body:
+            if first.response_started or not first.more_body:
                 self._abort(refusal.detail)
                 return
         self._log(refusal.status, refusal.detail)

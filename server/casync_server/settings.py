@@ -53,7 +53,7 @@ class ServerSettings(BaseSettings):
     grace: float = Field(default=30.0, ge=0)
     drain: float = Field(default=0.0, ge=0)
     threads: int = Field(default=16, ge=1, le=512)
-    piece_bytes: int = Field(default=MIB, ge=KIB)
+    piece_bytes: int = Field(default=2 * MIB, ge=KIB)
     stream_bytes: int = Field(default=128 * MIB, ge=KIB)
     header_bytes: int = Field(default=32 * KIB, ge=KIB)
     header_fields: int = Field(default=100, ge=1)

@@ -1,8 +1,6 @@
 """A real server against clients that are slow, greedy or malformed, over raw sockets."""
 
 import contextlib
-import os
-import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,32 +8,25 @@ from pathlib import Path
 import pytest
 
 from casync.documents import Problem, decode_document
-from casync.frames import IDS_TYPE, MAX_IDS_BYTES, encode_ids
+from casync.frames import MAX_IDS_BYTES, encode_ids
 from casync.ids import Kind, chunk_id
-from casync.store.lmdb import LmdbStore
-from tests.serving import Server, put_file, read_answer, serving
-
-SIZE = 24 * 1024 * 1024
-"""Bytes of the large file: more than the sockets between client and server can hold."""
-
-QUICK = {
-    "header_seconds": 0.6,
-    "idle_seconds": 0.6,
-    "stall_seconds": 0.6,
-    "tick_seconds": 0.05,
-    "linger_seconds": 0.5,
-    "rate": 65536,
-    "address_connections": 100,
-}
-"""Limits that a test can wait for."""
+from tests.server_clients import (
+    QUICK,
+    closes_within,
+    fetch,
+    healthy,
+    make_store,
+    refused,
+    request,
+    send,
+)
+from tests.serving import Server, read_answer, serving
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("protocol") / "store"
-    with LmdbStore.open(path, create=True, map_bytes=2**30) as store:
-        put_file(store, os.urandom(SIZE), name="large", size=65536)
-        put_file(store, b"small", name="small")
+    make_store(path)
     return path
 
 
@@ -52,62 +43,7 @@ def patient(store: Path) -> Iterator[Server]:
         yield server
 
 
-def request(server: Server, text: str, body: bytes = b"") -> bytes:
-    """A request in bytes; HOST stands for the server."""
-    return text.replace("HOST", f"127.0.0.1:{server.port}").encode("latin-1") + body
-
-
-def send(server: Server, data: bytes) -> tuple[int, dict[str, str], bytes]:
-    """Sends `data` on a connection of its own and reads the answer."""
-    with server.connect() as sock:
-        sock.sendall(data)
-        return read_answer(sock)
-
-
-def refused(server: Server, data: bytes, status: int) -> None:
-    """`data` gets a problem with `status`, and the connection is closed."""
-    with server.connect() as sock, contextlib.suppress(BrokenPipeError, ConnectionResetError):
-        sock.sendall(data)
-    with server.connect() as sock:
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            sock.sendall(data)
-        got, fields, body = read_answer(sock)
-        assert got == status, (got, body)
-        assert fields["connection"] == "close"
-        assert decode_document(body, Problem).status == status
-        assert sock.recv(1) == b""
-    healthy(server)
-
-
-def healthy(server: Server) -> None:
-    with server.connect() as sock:
-        sock.sendall(request(server, "GET /healthz HTTP/1.1\r\nHost: HOST\r\n\r\n"))
-        assert read_answer(sock)[0] == 200
-
-
-def fetch(server: Server, *, fields: str = "", body: bytes | None = None) -> bytes:
-    body = encode_ids(Kind.CHUNK, [chunk_id(b"x")]) if body is None else body
-    return request(
-        server,
-        f"POST /v1/objects/stat HTTP/1.1\r\nHost: HOST\r\nContent-Type: {IDS_TYPE}\r\n"
-        f"{fields or f'Content-Length: {len(body)}'}\r\n\r\n",
-        body,
-    )
-
-
 # -- Slow clients ---------------------------------------------------------------------------------
-
-
-def closes_within(sock: socket.socket, seconds: float) -> bytes:
-    """What comes until the server closes, which it must do in time."""
-    started = time.monotonic()
-    sock.settimeout(30)
-    data = b""
-    with contextlib.suppress(ConnectionResetError):
-        while part := sock.recv(1 << 20):
-            data += part
-    assert time.monotonic() - started < seconds
-    return data
 
 
 def test_a_connection_that_says_nothing_is_closed(server: Server) -> None:
@@ -363,70 +299,3 @@ def test_http_1_0_gets_no_chunks(server: Server) -> None:
     body = encode_ids(Kind.CHUNK, [chunk_id(b"x")])
     old = fetch(server, body=body).replace(b"HTTP/1.1", b"HTTP/1.0").replace(b"stat", b"fetch")
     assert send(server, old)[0] == 505
-
-
-# -- Pipelining -----------------------------------------------------------------------------------
-
-
-def test_a_few_requests_at_once_are_answered_in_order(server: Server) -> None:
-    one = "GET /v1/files/small HTTP/1.1\r\nHost: HOST\r\n{}\r\n"
-    texts = [one.format(""), one.format("Range: bytes=0-1\r\n"), one.format("Range: bytes=2-\r\n")]
-    with server.connect() as sock:
-        sock.sendall(request(server, "".join(texts)))
-        data = closes_within(sock, 10)
-    assert [part[-5:] for part in data.split(b"HTTP/1.1 ")[1:]] == [
-        b"small",
-        b"\r\n\r\nsm"[-5:],
-        b"\nmall"[-5:],
-    ] or (data.index(b"small") < data.index(b"bytes 0-1/5") < data.index(b"bytes 2-4/5"))
-    assert data.count(b"HTTP/1.1 ") == 3
-
-
-def test_requests_behind_a_long_answer_wait(server: Server) -> None:
-    large = "GET /v1/files/large HTTP/1.1\r\nHost: HOST\r\n\r\n"
-    small = "GET /v1/files/small HTTP/1.1\r\nHost: HOST\r\n\r\n"
-    with server.connect() as sock:
-        sock.sendall(request(server, large))
-        sock.sendall(request(server, small * 3))
-        data = closes_within(sock, 30)
-    assert len(data) > SIZE
-    assert data.count(b"HTTP/1.1 200 OK") == 4
-    assert data.endswith(b"small")
-
-
-def test_a_flood_of_requests_takes_no_memory(server: Server) -> None:
-    (worker,) = server.workers()
-    before = anonymous_memory(worker)
-    one = request(server, "GET /v1/files/large HTTP/1.1\r\nHost: HOST\r\n\r\n")
-    with server.connect() as sock:
-        sock.settimeout(1)
-        with contextlib.suppress(TimeoutError, BrokenPipeError, ConnectionResetError):
-            for _ in range(300_000):
-                sock.sendall(one)
-        assert anonymous_memory(worker) - before < 64 * 1024 * 1024
-    healthy(server)
-
-
-def anonymous_memory(pid: int) -> int:
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("RssAnon:"):
-            return int(line.split()[1]) * 1024
-    raise AssertionError("no RssAnon")
-
-
-def test_garbage_behind_a_request_never_lands_in_its_answer(server: Server) -> None:
-    for garbage in (b"\x00\x01\x02garbage\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n"):
-        with server.connect() as sock:
-            text = "GET /v1/files/large HTTP/1.1\r\nHost: HOST\r\n\r\n"
-            sock.sendall(request(server, text))
-            head = sock.recv(10)
-            sock.sendall(garbage)
-            data = head + closes_within(sock, 30)
-        body = data.partition(b"\r\n\r\n")[2]
-        assert b"HTTP/1.1 400" not in body[:SIZE]
-        assert len(body) >= SIZE
-        with server.connect() as sock:
-            sock.sendall(request(server, text, garbage))
-            data = closes_within(sock, 30)
-        assert data == b"" or b"HTTP/1.1 400" not in data
-    healthy(server)

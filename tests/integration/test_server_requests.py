@@ -1,14 +1,11 @@
 """Every request of the server, over a store in memory."""
 
 import json
-import os
 import re
 
-import httpx
 import pytest
 from casync_server.app import create_app
 from casync_server.settings import ServerSettings
-from fastapi import FastAPI
 
 from casync.codec import Codec, Packed, Packer
 from casync.documents import (
@@ -18,7 +15,6 @@ from casync.documents import (
     ManifestView,
     NameItem,
     NamePage,
-    Problem,
     decode_document,
 )
 from casync.frames import (
@@ -32,47 +28,17 @@ from casync.frames import (
     encode_ids,
 )
 from casync.ids import Kind, ManifestId, chunk_id, manifest_id
-from casync.store.base import Batch, ManifestState
+from casync.store.base import Batch
 from casync.store.memory import MemoryStore
-from tests.serving import ask, put_file
+from tests.server_world import DATA, World, problem
+from tests.serving import ask
 
-DATA = os.urandom(300_000) + bytes(100_000) + b"text " * 20_000
 IDS = {"content-type": IDS_TYPE}
-
-
-class World:
-    """A store with two versions of a file, an outline, and the application over it."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-        self.store = MemoryStore(clock=lambda: 1_700_000_000.0)
-        self.old = put_file(self.store, DATA[:1000], name="images/vm")
-        self.new = put_file(self.store, DATA, name="images/vm")
-        self.empty = put_file(self.store, b"", name="grün & co")
-        self.outline = put_file(self.store, b"elsewhere", state=ManifestState.OUTLINE)
-        settings = ServerSettings(piece_bytes=20_000)
-        self.app: FastAPI = create_app(
-            self.store, settings, store_id="an-id", sink=self.lines.append
-        )
-
-    def ask(self, method: str, url: str, **arguments: object) -> httpx.Response:
-        return ask(self.app, method, url, **arguments)
-
-    def chunks(self) -> list[Packed]:
-        return [o for (kind, _), o in self.store._objects.items() if kind is Kind.CHUNK]
 
 
 @pytest.fixture(scope="module")
 def world() -> World:
     return World()
-
-
-def problem(response: httpx.Response, status: int, code: str) -> Problem:
-    assert response.status_code == status, response.text
-    assert response.headers["content-type"] == "application/problem+json"
-    document = decode_document(response.content, Problem)
-    assert (document.status, document.code) == (status, code)
-    return document
 
 
 # -- Objects --------------------------------------------------------------------------------------
@@ -290,131 +256,6 @@ def test_one_name_and_its_history(world: World) -> None:
     assert [item.version for item in rest.versions] == [2]
     problem(world.ask("GET", "/v1/names/other"), 404, "no-name")
     problem(world.ask("GET", "/v1/names/images/vm@1"), 400, "usage")
-
-
-# -- Files ----------------------------------------------------------------------------------------
-
-
-def test_a_whole_file(world: World) -> None:
-    response = world.ask("GET", "/v1/files/images/vm")
-    assert response.status_code == 200
-    assert response.content == DATA
-    headers = response.headers
-    assert headers["content-length"] == str(len(DATA))
-    assert headers["content-type"] == "application/octet-stream"
-    assert headers["etag"] == f'"{world.new.hex()}"'
-    assert headers["accept-ranges"] == "bytes"
-    assert headers["cache-control"] == "no-cache"
-    assert headers["x-content-type-options"] == "nosniff"
-    assert "sandbox" in headers["content-security-policy"]
-    assert headers["content-disposition"] == "attachment; filename=\"vm\"; filename*=UTF-8''vm"
-    by_hash = world.ask("GET", f"/v1/files/{world.new.hex()}")
-    assert by_hash.content == DATA
-    assert "immutable" in by_hash.headers["cache-control"]
-
-
-def test_an_empty_file_with_an_odd_name(world: World) -> None:
-    response = world.ask("GET", "/v1/files/gr%C3%BCn%20&%20co")
-    assert (response.status_code, response.content) == (200, b"")
-    assert response.headers["content-length"] == "0"
-    disposition = response.headers["content-disposition"]
-    assert disposition == (
-        "attachment; filename=\"gr_n___co\"; filename*=UTF-8''gr%C3%BCn%20%26%20co"
-    )
-    ranged = world.ask("GET", "/v1/files/gr%C3%BCn%20&%20co", headers={"range": "bytes=0-"})
-    assert ranged.status_code == 416
-    assert ranged.headers["content-range"] == "bytes */0"
-
-
-LAST = len(DATA) - 1
-
-
-@pytest.mark.parametrize(
-    ("field", "start", "end"),
-    [
-        ("bytes=0-0", 0, 1),
-        ("bytes=0-4095", 0, 4096),
-        ("bytes=4095-4096", 4095, 4097),
-        ("bytes=123456-234567", 123456, 234568),
-        (f"bytes={LAST}-", LAST, LAST + 1),
-        ("bytes=-1", LAST, LAST + 1),
-        ("bytes=-70000", len(DATA) - 70000, len(DATA)),
-        ("bytes=300000-399999", 300000, 400000),
-        ("bytes=0-99999999999999999999", 0, len(DATA)),
-    ],
-)
-def test_ranges(world: World, field: str, start: int, end: int) -> None:
-    response = world.ask("GET", "/v1/files/images/vm", headers={"range": field})
-    assert response.status_code == 206
-    assert response.content == DATA[start:end]
-    assert response.headers["content-range"] == f"bytes {start}-{end - 1}/{len(DATA)}"
-    assert response.headers["content-length"] == str(end - start)
-
-
-@pytest.mark.parametrize(
-    ("field", "status"),
-    [
-        (f"bytes={len(DATA)}-", 416),
-        ("bytes=-0", 416),
-        ("bytes=0-1,5-6", 416),
-        ("bytes=" + ",".join(["0-0"] * 1000), 416),
-        ("bytes=5-2", 400),
-        ("bytes=-1-2", 400),
-        ("bytes=x", 400),
-        ("items=0-1", 200),
-    ],
-)
-def test_ranges_that_are_refused(world: World, field: str, status: int) -> None:
-    response = world.ask("GET", "/v1/files/images/vm", headers={"range": field})
-    assert response.status_code == status
-    if status == 416:
-        assert response.headers["content-range"] == f"bytes */{len(DATA)}"
-        problem(response, 416, "usage")
-
-
-def test_validators(world: World) -> None:
-    url, tag = "/v1/files/images/vm", f'"{world.new.hex()}"'
-    part = {"range": "bytes=0-9"}
-    assert world.ask("GET", url, headers={"if-none-match": tag}).status_code == 304
-    assert world.ask("GET", url, headers={"if-none-match": f'"x", W/{tag}'}).status_code == 304
-    assert world.ask("GET", url, headers={"if-none-match": '"x"'}).status_code == 200
-    assert world.ask("GET", url, headers=part | {"if-range": tag}).status_code == 206
-    assert world.ask("GET", url, headers=part | {"if-range": '"x"'}).status_code == 200
-    assert world.ask("GET", url, headers=part | {"if-range": f"W/{tag}"}).status_code == 200
-    kept = world.ask("GET", url, headers={"if-none-match": tag}).headers
-    assert kept["etag"] == tag
-    assert kept["cache-control"] == "no-cache"
-
-
-def test_head_has_the_fields_and_no_bytes(world: World) -> None:
-    response = world.ask("HEAD", "/v1/files/images/vm", headers={"range": "bytes=0-9"})
-    assert (response.status_code, response.content) == (200, b"")
-    assert response.headers["content-length"] == str(len(DATA))
-
-
-def test_a_damaged_first_chunk_is_500_and_named() -> None:
-    world = World()
-    first = chunk_id(DATA[:4096])
-    packed = world.store._objects[(Kind.CHUNK, first)]
-    wrong = Packer().pack(Kind.CHUNK, first, os.urandom(4096))
-    for replacement in (Packed(*wrong), packed._replace(payload=packed.payload[:-1]), None):
-        if replacement is None:
-            del world.store._objects[(Kind.CHUNK, first)]
-        else:
-            world.store._objects[(Kind.CHUNK, first)] = replacement
-        document = problem(world.ask("GET", "/v1/files/images/vm"), 500, "damaged-object")
-        assert first.hex() in document.detail
-        assert first.hex() in world.lines[-1]
-        part = world.ask("GET", "/v1/files/images/vm", headers={"range": "bytes=8192-9000"})
-        assert part.content == DATA[8192:9001]
-
-
-def test_a_damaged_manifest_is_500_and_named() -> None:
-    world = World()
-    del world.store._objects[(Kind.MANIFEST, world.new)]
-    for route in ("manifests", "files"):
-        document = problem(world.ask("GET", f"/v1/{route}/images/vm"), 500, "damaged-object")
-        assert world.new.hex() in document.detail
 
 
 # -- Operations -----------------------------------------------------------------------------------
