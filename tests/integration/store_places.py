@@ -58,7 +58,7 @@ def read_only_file_system(folder: Path) -> None:
     mount("-t", "tmpfs", "none", folder)
     path = folder / "store"
     packed = fill(path)
-    mount("-o", "remount,ro", folder)
+    mount("-o", "remount,ro,bind", folder)
     error = expect(WriteError, lambda: LmdbStore.open(path))
     assert "read-only" in error.message
     expect(WriteError, lambda: LmdbStore.open(folder / "other", create=True))
