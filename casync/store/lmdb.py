@@ -324,7 +324,7 @@ class LmdbStore:
         """Looks at every page of every tree, without touching any through the map.
 
         LMDB has no checksums, and a damaged page of the index can kill the process that reads it.
-        Whoever suspects damage asks this first. Takes a second for some millions of objects.
+        Whoever suspects damage asks this first. Takes a second or two for a million objects.
 
         Raises:
             DamagedStoreError: A page makes no sense.
