@@ -15,9 +15,10 @@ from casync.ops import prepare as _prepare
 from casync.ops import pull as _pull
 from casync.ops.forecast import Forecast
 from casync.ops.outline import load_outline
+from casync.ops.ports import Ports
 from casync.ops.prepare import Prepared, PrepareOptions
 from casync.ops.progress import SILENT, Progress
-from casync.ops.pull import Ports, Pulled, PullOptions
+from casync.ops.pull import Pulled, PullOptions
 from casync.ops.read import ContentFile
 from casync.remote.client import RemoteClient
 from casync.remote.transport import TransportOptions

@@ -19,8 +19,9 @@ from casync.name import Ref
 from casync.ops.compare import holds
 from casync.ops.inplace import offsets_served
 from casync.ops.outline import Outline, load_outline
+from casync.ops.ports import Ports
 from casync.ops.progress import SILENT, Progress
-from casync.ops.pull import Ports, PullOptions, resolve, supplies_for
+from casync.ops.pull import PullOptions, resolve, supplies_for
 from casync.ops.supply import Supply
 from casync.plan import Claims, Place, windows
 
@@ -70,7 +71,7 @@ def forecast(
             tally.sources["in place"] = outline.content.length
             return tally.result(outline, [])
         if place.in_place:
-            tally.served = offsets_served(outline, place.path, ports.store, progress)
+            tally.served = offsets_served(outline, place.path, ports, progress)
         else:
             replaced = place.path if place.existing is not None else None
             part = place.path.with_name(part_name(place.path.name))

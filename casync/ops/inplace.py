@@ -19,10 +19,11 @@ from casync.ids import ChunkId, chunk_id
 from casync.limits import MIB
 from casync.moves import Copy, Drop, Stash, order_moves
 from casync.ops.outline import Outline
+from casync.ops.ports import Ports
 from casync.ops.progress import Progress
 from casync.ops.seeds import chunks_of, known_outline
 from casync.plan import windows
-from casync.store.base import Batch, ObjectStore
+from casync.store.base import Batch
 
 __all__ = ["STASH_BYTES", "move_in_place", "offsets_served"]
 
@@ -74,9 +75,9 @@ class _Layout:
         return self._first.get(key)
 
 
-def _find_moves(outline: Outline, path: Path, store: ObjectStore, progress: Progress) -> _Moves:
+def _find_moves(outline: Outline, path: Path, ports: Ports, progress: Progress) -> _Moves:
     """What of the file at `path` the content wants, and where."""
-    layout = _Layout(_old_chunks(outline, path, store, progress))
+    layout = _Layout(_old_chunks(outline, path, ports, progress))
     moves = _Moves()
     for window in windows(outline.content, outline.node, outline.params.max_size):
         for place in window.places:
@@ -89,11 +90,11 @@ def _find_moves(outline: Outline, path: Path, store: ObjectStore, progress: Prog
 
 
 def _old_chunks(
-    outline: Outline, path: Path, store: ObjectStore, progress: Progress
+    outline: Outline, path: Path, ports: Ports, progress: Progress
 ) -> Iterable[tuple[int, ChunkId, int]]:
-    row = store.recall(bytes(path))
+    row = ports.memory.recall(bytes(path))
     if row is not None:
-        known = known_outline(store, row.manifest)
+        known = known_outline(ports.memory, row.manifest)
         with SeedFile(path) as file:
             same = file.identity == row.identity
         if same and known is not None and known.params == outline.params:
@@ -103,12 +104,13 @@ def _old_chunks(
 
 
 def move_in_place(
-    outline: Outline, sink: Sink, path: Path, store: ObjectStore, progress: Progress
+    outline: Outline, sink: Sink, path: Path, ports: Ports, progress: Progress
 ) -> None:
     """Moves old bytes of an in-place target to where `outline` wants them."""
-    moves = _find_moves(outline, path, store, progress)
-    # What the store remembers of the file is wrong from the first write on.
-    store.commit(Batch(forget=[bytes(path)]))
+    moves = _find_moves(outline, path, ports, progress)
+    if ports.lasting:
+        # What the store remembers of the file is wrong from the first write on.
+        ports.store.commit(Batch(forget=[bytes(path)]))
     progress.start("moving", sum(moves.lengths))
     stashed: dict[int, bytes] = {}
     for step in order_moves(moves.sources, moves.targets, moves.lengths, STASH_BYTES):
@@ -127,11 +129,9 @@ def move_in_place(
         progress.advance(moves.lengths[index])
 
 
-def offsets_served(
-    outline: Outline, path: Path, store: ObjectStore, progress: Progress
-) -> set[int]:
+def offsets_served(outline: Outline, path: Path, ports: Ports, progress: Progress) -> set[int]:
     """Where the old bytes of an in-place target would serve the new content, moved or not."""
-    moves = _find_moves(outline, path, store, progress)
+    moves = _find_moves(outline, path, ports, progress)
     served = set(moves.kept)
     served.update(moves.targets)
     for step in order_moves(moves.sources, moves.targets, moves.lengths, STASH_BYTES):

@@ -27,40 +27,22 @@ from casync.name import Ref
 from casync.ops.compare import holds
 from casync.ops.inplace import move_in_place
 from casync.ops.outline import Outline, load_outline
+from casync.ops.ports import Ports, Server
 from casync.ops.progress import SILENT, Progress
 from casync.ops.rebuild import Keeper, Nowhere, Output, Rebuilder
 from casync.ops.seeds import collect_seeds
-from casync.ops.supply import SeedSupply, Server, ServerSupply, StoreSupply, Supply
+from casync.ops.supply import SeedSupply, ServerSupply, StoreSupply, Supply
 from casync.store.base import (
     Batch,
     FileIdentity,
     ManifestState,
-    ObjectSource,
-    ObjectStore,
     RememberedFile,
     Traffic,
 )
 
-__all__ = ["Ports", "PullOptions", "Pulled", "pull", "resolve", "supplies_for"]
+__all__ = ["PullOptions", "Pulled", "pull", "resolve", "supplies_for"]
 
 _READ_BYTES: Final = 4 * MIB
-
-
-class Ports(NamedTuple):
-    """What a pull works with.
-
-    Attributes:
-        store: Takes manifests and nodes, and chunks when they are to be kept. In memory when
-            there is no store that can be written.
-        lasting: Whether `store` outlives the command.
-        local: Where chunks are looked for before seeds: the stores of this machine.
-        servers: The first one resolves names; all give objects.
-    """
-
-    store: ObjectStore
-    lasting: bool
-    local: Sequence[ObjectSource]
-    servers: Sequence[Server]
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,9 +168,7 @@ def supplies_for(
     if row is not None and row.state is ManifestState.FULL:
         yield supplies
         return
-    index = collect_seeds(
-        outline, store=ports.store, target=target, named=options.seeds, progress=progress
-    )
+    index = collect_seeds(outline, ports, target=target, named=options.seeds, progress=progress)
     try:
         supplies.append(SeedSupply(index))
         if ports.servers:
@@ -230,7 +210,7 @@ class _Pull:
         with open_sink(place, self._outline.content.length) as sink:
             check_space(place, self._outline.solid_bytes() - sink.allocated)
             if place.in_place:
-                move_in_place(self._outline, sink, place.path, self._ports.store, self._progress)
+                move_in_place(self._outline, sink, place.path, self._ports, self._progress)
                 self._rebuild(sink, target=None, kept_label="in place")
             else:
                 target = place.path if place.existing is not None else None
@@ -258,7 +238,7 @@ class _Pull:
         return "stored"
 
     def _is_up_to_date(self, place: TargetPlace) -> bool:
-        known = self._ports.store.recall(bytes(place.path))
+        known = self._ports.memory.recall(bytes(place.path))
         if place.existing is None or self._options.cache:
             return False
         differs = known is not None and known.manifest != self._outline.id

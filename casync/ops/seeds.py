@@ -18,6 +18,7 @@ from casync.ids import ChunkId, Kind, ManifestId, zero_chunk_id
 from casync.manifest import decode_manifest
 from casync.node import runs
 from casync.ops.outline import Outline
+from casync.ops.ports import Ports
 from casync.ops.progress import Progress
 from casync.store.base import Batch, ObjectStore, RememberedFile
 
@@ -52,8 +53,8 @@ def chunks_of(outline: Outline) -> Iterator[tuple[int, ChunkId, int]]:
 
 def collect_seeds(
     outline: Outline,
+    ports: Ports,
     *,
-    store: ObjectStore,
     target: Path | None,
     named: Sequence[Path],
     progress: Progress,
@@ -62,7 +63,7 @@ def collect_seeds(
 
     Args:
         outline: What is wanted.
-        store: Knows which files held what, and forgets those that vanished.
+        ports: Remember which files held what, and forget those that vanished.
         target: An existing file at the target, which is cut when nobody knows what it holds.
         named: Files, folders and devices that the user named.
         progress: Is told what is read.
@@ -70,23 +71,24 @@ def collect_seeds(
     Raises:
         UsageError: A named seed is not there or not a file.
     """
-    finder = _Finder(outline, store, progress)
+    memory = ports.memory
+    finder = _Finder(outline, memory, progress)
     try:
         if target is not None:
-            finder.add(target, store.recall(bytes(target)), must_cut=True)
+            finder.add(target, memory.recall(bytes(target)), must_cut=True)
         vanished: list[bytes] = []
-        for row, _ in zip(store.remembered(), range(_MAX_REMEMBERED), strict=False):
+        for row, _ in zip(memory.remembered(), range(_MAX_REMEMBERED), strict=False):
             path = Path(row.path.decode(errors="surrogateescape"))
             if not path.exists():
                 vanished.append(row.path)
             elif path != target:
                 finder.add(path, row, must_cut=False)
-        if vanished:
-            store.commit(Batch(forget=vanished))
+        if vanished and ports.lasting:
+            ports.store.commit(Batch(forget=vanished))
         for path in named:
             for seed in expand_seed_path(path):
                 absolute = seed.absolute()
-                finder.add(absolute, store.recall(bytes(absolute)), must_cut=True)
+                finder.add(absolute, memory.recall(bytes(absolute)), must_cut=True)
     except BaseException:
         finder.index.close()
         raise

@@ -22,13 +22,13 @@ from casync.errors import (
 )
 from casync.fs.seed import SeedIndex
 from casync.ids import ChunkId, Kind, chunk_id
-from casync.store.base import Absence, ManifestSource, ObjectSource, ObjectStat, Traffic
+from casync.ops.ports import Server
+from casync.store.base import Absence, ObjectSource, ObjectStat
 
 __all__ = [
     "FRAME_HEADER_BYTES",
     "Proved",
     "SeedSupply",
-    "Server",
     "ServerSupply",
     "StoreSupply",
     "Supply",
@@ -52,24 +52,6 @@ class Proved(NamedTuple):
 
 Wanted = Mapping[ChunkId, int]
 """Chunks to be had, with their lengths."""
-
-
-class Server(ManifestSource, Protocol):
-    """A remote source that has a name, counts its traffic, and can be hung up on."""
-
-    @property
-    def origin(self) -> str:
-        """What errors call it."""
-        ...
-
-    @property
-    def traffic(self) -> Traffic:
-        """All traffic so far."""
-        ...
-
-    def close(self) -> None:
-        """Ends all connections; whoever waits for an answer gets StoppedError."""
-        ...
 
 
 class Supply(Protocol):

@@ -27,8 +27,9 @@ from casync.manifest import Manifest, encode_manifest
 from casync.name import Name, Ref, parse_ref
 from casync.node import NodeBuilder, Run
 from casync.ops.forecast import forecast
+from casync.ops.ports import Ports
 from casync.ops.progress import SILENT
-from casync.ops.pull import Ports, Pulled, PullOptions, pull
+from casync.ops.pull import Pulled, PullOptions, pull
 from casync.store.base import Absence, Batch, ManifestState, Traffic
 from casync.store.memory import MemoryStore
 
@@ -384,3 +385,15 @@ def test_the_inside_of_a_manifest_cannot_be_pulled_as_a_whole(
     ports = Ports(store, True, [store], [server])
     with pytest.raises(UsageError, match="inside"):
         pull(parse_ref("vm:etc/passwd"), tmp_path / "out", ports)
+
+
+def test_a_forecast_knows_the_seeds_of_a_store_that_it_must_not_write(
+    tmp_path: Path, server: MemoryServer, store: MemoryStore
+) -> None:
+    old = noise(20, 100_000)
+    out = tmp_path / "out"
+    run(put(server, old), out, server, store)
+    ports = Ports(MemoryStore(), False, [store], [server])
+    expected = forecast(Ref(manifest=put(server, old + b"more")), out, ports, PullOptions())
+    assert expected.seeds == [(out, "known")]
+    assert expected.sources["seed"] > 90_000

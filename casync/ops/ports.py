@@ -1,0 +1,50 @@
+"""What the operations that fetch work with: stores of this machine, and servers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from casync.store.base import ManifestSource, ObjectStore, Traffic
+
+__all__ = ["Ports", "Server"]
+
+
+class Server(ManifestSource, Protocol):
+    """A remote source that has a name, counts its traffic, and can be hung up on."""
+
+    @property
+    def origin(self) -> str:
+        """What errors call it."""
+        ...
+
+    @property
+    def traffic(self) -> Traffic:
+        """All traffic so far."""
+        ...
+
+    def close(self) -> None:
+        """Ends all connections; whoever waits for an answer gets StoppedError."""
+        ...
+
+
+class Ports(NamedTuple):
+    """Stores and servers.
+
+    Attributes:
+        store: Takes manifests and nodes, and chunks when they are to be kept. In memory when
+            there is no store that can be written.
+        lasting: Whether `store` outlives the command.
+        local: Stores of this machine: they give chunks, and know which files may be seeds.
+        servers: The first one resolves names; all give objects.
+    """
+
+    store: ObjectStore
+    lasting: bool
+    local: Sequence[ObjectStore]
+    servers: Sequence[Server]
+
+    @property
+    def memory(self) -> ObjectStore:
+        """Who remembers files and what they held."""
+        return self.local[0] if self.local else self.store
