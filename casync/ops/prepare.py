@@ -10,8 +10,11 @@ from __future__ import annotations
 import hashlib
 import os
 import time
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final, NamedTuple
 
 from casync.chunker import DEFAULT_PARAMS, ChunkerParams
@@ -33,6 +36,9 @@ __all__ = ["PrepareOptions", "Prepared", "prepare"]
 _MAX_WORKERS: Final = 64
 _DEFAULT_WORKERS: Final = 8
 """Workers beyond which one cutter has no work for them. Each holds about 10 MiB."""
+
+_SIZES_LOOKED_AT: Final = 8
+"""Manifests whose chunk sizes are compared with those asked for; most stores hold one kind."""
 
 _ZEROS: Final = bytes(MIB)
 
@@ -116,6 +122,7 @@ def prepare(
             record = _set_name(store, options.name, manifest)
             seconds = time.monotonic() - started
             return Prepared(manifest, length, 0, 0, 0, 0, True, record, seconds)
+    _note_other_sizes(store, options.params, progress)
     try:
         done = _read(source, store, options, progress)
     except SourceChangedError as error:
@@ -137,15 +144,31 @@ def _remembered(
     present = store.manifest(ident)
     if present is None or present.state is not ManifestState.FULL:
         return None
-    try:
-        for answer in store.get(Kind.MANIFEST, [ident]):
-            if isinstance(answer, Packed):
-                manifest = decode_manifest(Unpacker().unpack(answer))
-                if manifest.kind == "file" and manifest.params == params:
-                    return ident, manifest.length
-    except CasyncError:
-        pass  # what is damaged is made again
+    for manifest in _readable(store, [ident]):  # what is damaged is made again
+        if manifest.kind == "file" and manifest.params == params:
+            return ident, manifest.length
     return None
+
+
+def _readable(store: ObjectStore, ids: Sequence[ManifestId]) -> Iterator[Manifest]:
+    """Those of the manifests that can be read."""
+    unpacker = Unpacker()
+    for answer in store.get(Kind.MANIFEST, ids):
+        if isinstance(answer, Packed):
+            with suppress(CasyncError):
+                yield decode_manifest(unpacker.unpack(answer))
+
+
+def _note_other_sizes(store: ObjectStore, params: ChunkerParams, progress: Progress) -> None:
+    """Tells when what is here was cut otherwise: the same bytes will then be stored twice."""
+    ids = [row.id for row in islice(store.manifests(), _SIZES_LOOKED_AT)]
+    found = {manifest.params for manifest in _readable(store, ids)}
+    if found and params not in found:
+        other = found.pop()
+        progress.note(
+            f"the store holds content of other chunk sizes (average {other.avg_size} bytes, not "
+            f"{params.avg_size}); nothing is shared with it"
+        )
 
 
 def _set_name(store: ObjectStore, name: Name | None, manifest: ManifestId) -> NameRecord | None:

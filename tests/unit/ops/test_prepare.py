@@ -290,3 +290,25 @@ def test_nothing_unexpected_is_published(store: ObjectStore, tmp_path: Path, len
     assert list(store.names()) == []
     assert list(store.remembered()) == []
     assert store.manifest(hash_of(noise(length))) is None
+
+
+def test_other_chunk_sizes_than_those_of_the_store_are_told() -> None:
+    notes: list[str] = []
+
+    class Notes:
+        def start(self, what: str, total: int | None) -> None: ...
+
+        def advance(self, count: int) -> None: ...
+
+        def note(self, text: str) -> None:
+            notes.append(text)
+
+    store = MemoryStore()
+    prepare(stream(b"first"), store, PrepareOptions(params=PARAMS), Notes())
+    prepare(stream(b"second"), store, PrepareOptions(params=PARAMS), Notes())
+    assert notes == []
+    prepare(stream(b"third"), store, PrepareOptions(), Notes())
+    assert notes == [
+        "the store holds content of other chunk sizes (average 1024 bytes, not 16384); "
+        "nothing is shared with it"
+    ]
