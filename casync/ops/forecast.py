@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -63,9 +64,8 @@ def forecast(
         CasyncError: As `pull`.
     """
     place = inspect_place(target, in_place=options.in_place) if target is not None else None
-    outline = load_outline(resolve(ref, ports), ports.store, ports.servers)
+    outline = load_outline(resolve(ref, ports), ports.store, ports.others)
     tally = _Tally()
-    replaced = None
     if place is not None:
         if not options.cache and place.existing and holds(place.path, outline, progress):
             tally.sources["in place"] = outline.content.length
@@ -73,10 +73,9 @@ def forecast(
         if place.in_place:
             tally.served = offsets_served(outline, place.path, ports, progress)
         else:
-            replaced = place.path if place.existing is not None else None
             part = place.path.with_name(part_name(place.path.name))
             tally.part = SeedFile(part) if part.exists() else None
-    with supplies_for(outline, replaced, ports, options, progress) as supplies:
+    with closing(tally), supplies_for(outline, place, ports, options, progress) as supplies:
         tally.count(outline, supplies)
         looked = [seen for supply in supplies for seen in supply.looked]
     return tally.result(outline, looked)
@@ -99,6 +98,11 @@ class _Tally:
             again = [place for place, _ in repeats if not self._is_there(place)]
             self.sources["repeat"] += sum(place.length for place in again)
             self._supply({place.id: place.length for place in fresh}, supplies)
+
+    def close(self) -> None:
+        """Closes the part file."""
+        if self.part is not None:
+            self.part.close()
 
     def _is_there(self, place: Place) -> bool:
         if place.offset in self.served:

@@ -45,6 +45,11 @@ class Ports(NamedTuple):
     servers: Sequence[Server]
 
     @property
+    def others(self) -> list[ObjectSource]:
+        """Who may have manifests and nodes that are not in `store`, the nearest first."""
+        return [*(local for local in self.local if local is not self.store), *self.servers]
+
+    @property
     def memory(self) -> ObjectStore:
         """Who remembers files and what they held."""
         return self.local[0] if self.local else self.store

@@ -111,7 +111,7 @@ def pull(
     place = inspect_place(target, in_place=options.in_place) if isinstance(target, Path) else None
     if target is None and not ports.lasting:
         raise UsageError("there is no store to pull into", next_step="Give -o OUT.")
-    outline = load_outline(resolve(ref, ports), ports.store, ports.servers)
+    outline = load_outline(resolve(ref, ports), ports.store, ports.others)
     work = _Pull(outline, ports, options, progress)
     if place is not None:
         outcome = work.to_file(place)
@@ -142,14 +142,14 @@ def resolve(ref: Ref, ports: Ports) -> ManifestId:
     if ref.manifest is not None:
         return ref.manifest
     if ref.prefix is not None or not ports.servers:
-        return ports.store.resolve(ref)
+        return ports.memory.resolve(ref)
     return ports.servers[0].resolve(ref)
 
 
 @contextmanager
 def supplies_for(
     outline: Outline,
-    target: Path | None,
+    place: TargetPlace | None,
     ports: Ports,
     options: PullOptions,
     progress: Progress,
@@ -158,7 +158,7 @@ def supplies_for(
 
     Args:
         outline: What is wanted.
-        target: A file that will be replaced, which is the likeliest seed.
+        place: The target, when it is a file.
         ports: Stores and servers.
         options: The seeds that the user named.
         progress: Is told when a seed must be read.
@@ -168,7 +168,7 @@ def supplies_for(
     if row is not None and row.state is ManifestState.FULL:
         yield supplies
         return
-    index = collect_seeds(outline, ports, target=target, named=options.seeds, progress=progress)
+    index = collect_seeds(outline, ports, place=place, named=options.seeds, progress=progress)
     try:
         supplies.append(SeedSupply(index))
         if ports.servers:
@@ -211,10 +211,8 @@ class _Pull:
             check_space(place, self._outline.solid_bytes() - sink.allocated)
             if place.in_place:
                 move_in_place(self._outline, sink, place.path, self._ports, self._progress)
-                self._rebuild(sink, target=None, kept_label="in place")
-            else:
-                target = place.path if place.existing is not None else None
-                self._rebuild(sink, target=target, kept_label="part file")
+            label = "in place" if place.in_place else "part file"
+            self._rebuild(sink, place, kept_label=label)
             if options.expect_sha256 is not None:
                 self._expect(_digest_of(sink, self._outline.content.length))
             for note in sink.commit():
@@ -226,14 +224,14 @@ class _Pull:
     def to_stream(self, stream: BinaryIO) -> str:
         """Writes to a stream. Its digest is known when everything was sent."""
         sink = StreamSink(stream, self._outline.content.length)
-        self._rebuild(sink, target=None, kept_label="")
+        self._rebuild(sink, None, kept_label="")
         self._expect(sink.sha256())
         self._publish(None, None, full=self._options.cache)
         return "streamed"
 
     def to_store(self) -> str:
         """Brings everything into the store."""
-        self._rebuild(Nowhere(), target=None, kept_label="")
+        self._rebuild(Nowhere(), None, kept_label="")
         self._publish(None, None, full=True)
         return "stored"
 
@@ -249,11 +247,11 @@ class _Pull:
         self.given["in place"] += self._outline.content.length
         return True
 
-    def _rebuild(self, output: Output, *, target: Path | None, kept_label: str) -> None:
+    def _rebuild(self, output: Output, place: TargetPlace | None, *, kept_label: str) -> None:
         """Gets every chunk to where it belongs."""
         keeps = self._options.cache or output.discards
         with supplies_for(
-            self._outline, target, self._ports, self._options, self._progress
+            self._outline, place, self._ports, self._options, self._progress
         ) as supplies:
             self._progress.start("pulling", self._outline.content.length)
             rebuilder = Rebuilder(

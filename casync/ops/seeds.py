@@ -13,6 +13,7 @@ from typing import Final
 from casync.chunker import ChunkerParams
 from casync.codec import Packed, Unpacker
 from casync.errors import CasyncError
+from casync.fs.place import TargetPlace
 from casync.fs.seed import SeedFile, SeedIndex, cut_file, expand_seed_path
 from casync.ids import ChunkId, Kind, ManifestId, zero_chunk_id
 from casync.manifest import decode_manifest
@@ -55,7 +56,7 @@ def collect_seeds(
     outline: Outline,
     ports: Ports,
     *,
-    target: Path | None,
+    place: TargetPlace | None,
     named: Sequence[Path],
     progress: Progress,
 ) -> SeedIndex:
@@ -64,7 +65,8 @@ def collect_seeds(
     Args:
         outline: What is wanted.
         ports: Remember which files held what, and forget those that vanished.
-        target: An existing file at the target, which is cut when nobody knows what it holds.
+        place: The target. A file that will be replaced is the likeliest seed, and is cut when
+            nobody knows what it holds; one that is overwritten in place is none.
         named: Files, folders and devices that the user named.
         progress: Is told what is read.
 
@@ -74,8 +76,9 @@ def collect_seeds(
     memory = ports.memory
     finder = _Finder(outline, memory, progress)
     try:
-        if target is not None:
-            finder.add(target, memory.recall(bytes(target)), must_cut=True)
+        target = place.path if place is not None else None
+        if place is not None and place.existing is not None and not place.in_place:
+            finder.add(place.path, memory.recall(bytes(place.path)), must_cut=True)
         vanished: list[bytes] = []
         for row, _ in zip(memory.remembered(), range(_MAX_REMEMBERED), strict=False):
             path = Path(row.path.decode(errors="surrogateescape"))
@@ -87,8 +90,9 @@ def collect_seeds(
             ports.store.commit(Batch(forget=vanished))
         for path in named:
             for seed in expand_seed_path(path):
-                absolute = seed.absolute()
-                finder.add(absolute, memory.recall(bytes(absolute)), must_cut=True)
+                real = seed.resolve()
+                if real != target:
+                    finder.add(real, memory.recall(bytes(real)), must_cut=True)
     except BaseException:
         finder.index.close()
         raise
