@@ -104,6 +104,16 @@ class Program:
         return status, screen.decode().replace("\r\n", "\n")
 
 
+def read_until(descriptor: int, wanted: bytes) -> bytes:
+    """Reads until `wanted` was seen; an end before it is a failure."""
+    seen = b""
+    while wanted not in seen:
+        part = os.read(descriptor, 4096)
+        assert part, seen
+        seen += part
+    return seen
+
+
 def _read_all(descriptor: int) -> bytes:
     parts = []
     while select.select([descriptor], [], [], TIMEOUT)[0]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from casync.store.base import ManifestSource, ObjectStore, Traffic
+from casync.store.base import ManifestSource, ObjectSource, ObjectStore, Traffic
 
 __all__ = ["Ports", "Server"]
 

@@ -17,13 +17,14 @@ import lmdb
 import msgspec
 
 from casync.codec import Packed, Unpacker, Verified
-from casync.errors import IntegrityError
+from casync.errors import IntegrityError, NoStoreError
 from casync.ids import Kind, ManifestId, chunk_id
 from casync.limits import GIB, MAP_BYTES
 from casync.name import NameRecord
 from casync.store.base import ManifestRow, ManifestState
 from casync.store.committing import Writer
 from casync.store.completeness import Completeness
+from casync.store.creation import store_exists
 from casync.store.environment import Environment, Txn
 from casync.store.meta import FIRST_GENERATION, read_meta, write_meta
 from casync.store.objects import Objects
@@ -112,9 +113,12 @@ def reindex(
         clock: Seconds since 1970, for manifests whose time is lost.
 
     Raises:
+        NoStoreError: There is none.
         DamagedStoreError: LMDB cannot walk it; `salvage` can.
         UnsupportedError, NoSpaceError, WriteError, LockedError: As `LmdbStore`.
     """
+    if not store_exists(path):
+        raise NoStoreError(f"no store at {path}")
     environment = Environment(path, read_only=False, map_bytes=map_bytes)
     try:
         if "meta" not in environment.missing:

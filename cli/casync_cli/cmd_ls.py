@@ -46,7 +46,7 @@ def run(
     pattern: Annotated[
         str | None,
         typer.Argument(
-            metavar="[PATTERN]", help="A name, PREFIX/ or GLOB.", autocompletion=complete_name
+            metavar="PATTERN", help="A name, PREFIX/ or GLOB.", autocompletion=complete_name
         ),
     ] = None,
     long: Annotated[bool, typer.Option("-l", help="With lengths, times and versions.")] = False,

@@ -33,7 +33,7 @@ _LEVELS = (1, 19)
 
 def run(
     ctx: typer.Context,
-    file: Annotated[str, typer.Argument(metavar="[FILE]", help="What to prepare.")] = "-",
+    file: Annotated[str, typer.Argument(metavar="FILE", help="What to prepare.")] = "-",
     name: Annotated[
         str | None, typer.Option("--name", metavar="NAME", help="Give the result this name.")
     ] = None,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 import typer
 
 from casync.errors import CasyncError, NoStoreError, UsageError
+from casync_cli.completion import complete_ref
 from casync_cli.counts import parse_sha256
 from casync_cli.invocation import Invocation, invocation_of
 from casync_cli.pull_report import report_plan, report_pull
@@ -31,10 +32,15 @@ EXAMPLES = (
 
 def run(
     ctx: typer.Context,
-    ref: Annotated[str, typer.Argument(metavar="REF", help="A hash, a name, or NAME@N.")],
+    ref: Annotated[
+        str,
+        typer.Argument(
+            metavar="REF", help="A hash, a name, or NAME@N.", autocompletion=complete_ref
+        ),
+    ],
     out: Annotated[
         str | None,
-        typer.Option("-o", "--output", metavar="OUT", help="The file to write; - is stdout."),
+        typer.Option("-o", metavar="OUT", help="The file to write; - is stdout."),
     ] = None,
     seed: Annotated[
         list[str] | None,

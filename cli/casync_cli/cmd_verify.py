@@ -31,9 +31,7 @@ def run(
     ctx: typer.Context,
     refs: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="[REF]...", help="Only what these need.", autocompletion=complete_ref
-        ),
+        typer.Argument(metavar="REF", help="Only what these need.", autocompletion=complete_ref),
     ] = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="Only the structure: is everything there?")

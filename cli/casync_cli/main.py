@@ -112,7 +112,7 @@ def _usage_error(error: typer.TyperException) -> UsageError:
     ctx = getattr(error, "ctx", None)
     step = f"See {ctx.command_path} --help." if ctx is not None else ""
     if near:
-        step = f"Did you mean {' or '.join(sorted(near))}?"
+        step = f"Did you mean {' or '.join(near[:2])}?"
     message = (error.message if near else error.format_message()).rstrip(".")
     return UsageError(message[:1].lower() + message[1:], next_step=step)
 

@@ -72,6 +72,14 @@ class _Help(TyperCommand):
 
     examples: tuple[str, ...] = ()
 
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        pieces = ["[OPTIONS]"]
+        for param in self.get_params(ctx):
+            if param.param_type_name == "argument":
+                piece = f"{param.metavar}" if param.required else f"[{param.metavar}]"
+                pieces.append(piece if param.nargs == 1 else f"{piece}...")
+        return pieces
+
     def format_options(self, ctx: Any, formatter: Any) -> None:
         _write_options(self, ctx, formatter)
 
@@ -144,7 +152,7 @@ def _write_options(command: Any, ctx: Any, formatter: Any) -> None:
         if record is None:
             continue
         if param.param_type_name == "argument":
-            title = "Arguments"
+            title, record = "Arguments", (param.metavar, param.help)
         elif param.name in shared[1]:
             title = "Servers"
         elif param.name in shared[0] or param.name == "help":

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.program import COMMAND, Program
+from tests.program import COMMAND, Program, read_until
 
 
 @pytest.fixture
@@ -27,11 +27,7 @@ class Waiting:
         os.close(self.reader)
         os.write(self.writer, b"some bytes")
         assert self.process.stderr is not None
-        seen = b""
-        while b"reading" not in seen:
-            part = os.read(self.process.stderr.fileno(), 4096)
-            assert part, seen
-            seen += part
+        read_until(self.process.stderr.fileno(), b"reading")
 
     def end(self) -> tuple[int, str, str]:
         out, err = self.process.communicate(timeout=120)
@@ -40,7 +36,8 @@ class Waiting:
 
 
 @pytest.mark.parametrize(
-    ("number", "status", "word"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "asked to stop")]
+    ("number", "status", "word"),
+    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "asked to stop")],
 )
 def test_the_first_signal_stops_and_says_how_to_go_on(
     program: Program, number: signal.Signals, status: int, word: str
@@ -88,9 +85,7 @@ def test_what_was_ignored_before_us_stays_ignored(program: Program) -> None:
         os.close(reader)
         os.write(writer, b"some bytes")
         assert process.stderr is not None
-        seen = b""
-        while b"reading" not in seen:
-            seen += os.read(process.stderr.fileno(), 4096)
+        read_until(process.stderr.fileno(), b"reading")
         process.send_signal(signal.SIGINT)
         os.close(writer)
         out, _ = process.communicate(timeout=120)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.program import COMMAND, Program
+from tests.program import COMMAND, Program, read_until
 
 ALL_TO_STDOUT = [
     "--version",
@@ -198,9 +198,7 @@ def test_progress_on_a_terminal_is_a_bar_that_goes_away(program: Program) -> Non
         os.close(reader)
         assert process.stderr is not None
         os.write(writer, b"some bytes")
-        seen = b""
-        while b"reading" not in seen:
-            seen += os.read(process.stderr.fileno(), 4096)
+        seen = read_until(process.stderr.fileno(), b"reading")
         os.close(writer)
         _, rest = process.communicate(timeout=120)
     assert process.returncode == 0

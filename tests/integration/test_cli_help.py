@@ -1,0 +1,279 @@
+"""The contract of the command line: `--help`, docs/CLI.md and the synopsis agree."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from casync_cli.config import Config
+from casync_cli.exit_codes import STATUS
+
+from tests.program import ROOT, Program
+
+CONTRACT = {
+    "prepare": "[FILE] [--name NAME] [--chunk-size AVG] [--zstd-level N] [--expect sha256:HEX] "
+    "[--reread] [--allow-network-fs]",
+    "serve": "[--listen ADDR]... [--workers N] [--grace TIME] [--insecure-no-auth] "
+    "[--log-format FORMAT]",
+    "pull": "REF [-o OUT] [--seed PATH]... [--in-place] [--cache] [--expect sha256:HEX] "
+    "[--dry-run] [--allow-network-fs]",
+    "ls": "[PATTERN] [-l]",
+    "show": "REF [--digest sha256]",
+    "cat": "REF [--offset N] [--length N]",
+    "verify": "[REF]... [--quick] [--sample P%]",
+    "store stats": "",
+    "store reindex": "[--salvage FILE]",
+}
+COMMON = {
+    "--store DIR",
+    "--json",
+    "-q/--quiet",
+    "-v/--verbose",
+    "--progress/--no-progress",
+    "--debug",
+    "--version",
+    "-h/--help",
+}
+REMOTE = {
+    "--server URL",
+    "--token-file F",
+    "--ca F",
+    "--insecure",
+    "--insecure-http",
+    "--proxy URL",
+    "--limit RATE",
+    "-p/--connections N",
+    "--retry-for TIME",
+}
+ASK_SERVERS = {"pull", "ls", "show", "cat"}
+VARIABLES = {"STORE", "SERVER", "TOKEN_FILE", "TOKEN", "CA"}
+
+DOCUMENT = (ROOT / "docs" / "CLI.md").read_text()
+LEAF = sorted(CONTRACT)
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Program:
+    return Program(tmp_path_factory.mktemp("home"))
+
+
+def sections(text: str) -> dict[str, list[str]]:
+    """Help by section: the lines of each, with what wraps joined."""
+    found: dict[str, list[str]] = {"": []}
+    title = ""
+    for line in text.splitlines():
+        if re.fullmatch(r"[A-Z][A-Za-z ]+:", line):
+            title = line[:-1]
+            found[title] = []
+        elif line.startswith("   ") and found[title]:
+            found[title][-1] += " " + line.strip()
+        elif line.strip():
+            found[title].append(line.strip())
+    return found
+
+
+def options(lines: list[str]) -> set[str]:
+    """`-q, --quiet  Text` as `-q/--quiet`."""
+    declared = (re.split(r"\s{2,}|(?<=[A-Z%6]) (?=[A-Z][a-z])", line)[0] for line in lines)
+    return {re.sub(r",? / |, ", "/", each) for each in declared}
+
+
+def in_table(heading: str) -> list[list[str]]:
+    """The code spans in the first column of the table below a heading of docs/CLI.md."""
+    body = DOCUMENT.split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
+    rows = re.findall(r"^\| (`.*?) \|", body, re.M)
+    return [re.findall(r"`([^`]*)`", row) for row in rows]
+
+
+def optional(synopsis: str) -> set[str]:
+    return set(re.findall(r"\[(-[^\]]*)\]", synopsis))
+
+
+@pytest.mark.parametrize("command", LEAF)
+def test_the_document_has_the_synopsis(command: str) -> None:
+    line = f"`casync {command} {CONTRACT[command]}".rstrip() + "`"
+    assert f"\n## {command}\n\n{line}\n" in DOCUMENT
+
+
+@pytest.mark.parametrize("command", LEAF)
+def test_help_has_the_options_and_no_others(program: Program, command: str) -> None:
+    found = sections(program.good(*command.split(), "--help").text)
+    assert options(found.get("Options", [])) == optional(CONTRACT[command])
+    assert options(found["Common options"]) == COMMON
+    assert options(found.get("Servers", [])) == (REMOTE if command in ASK_SERVERS else set())
+
+
+@pytest.mark.parametrize("command", LEAF)
+def test_usage_has_the_arguments(program: Program, command: str) -> None:
+    usage = program.good(*command.split(), "--help").lines[0]
+    bare = re.sub(r"\[-[^\]]*\](\.\.\.)?", "", CONTRACT[command]).split()
+    assert usage == " ".join(["Usage: casync", command, "[OPTIONS]", *bare])
+
+
+@pytest.mark.parametrize("command", LEAF)
+def test_help_has_examples_of_the_command(program: Program, command: str) -> None:
+    examples = sections(program.good(*command.split(), "--help").text)["Examples"]
+    assert examples
+    assert all(f"casync {command}" in example for example in examples)
+
+
+def test_the_document_lists_the_shared_options() -> None:
+    assert {"/".join(spans) for spans in in_table("Common options")} == COMMON
+    assert {"/".join(spans) for spans in in_table("Servers")} == REMOTE
+
+
+def test_the_document_lists_the_environment() -> None:
+    spans = {span for row in in_table("Environment") for span in row}
+    assert spans == {f"CASYNC_{name}" for name in VARIABLES} | {"NO_COLOR"}
+    known = Config.read({f"CASYNC_{name}": "x" for name in VARIABLES} | {"NO_COLOR": "x"})
+    assert known == Config(Path("x"), ("x",), Path("x"), "x", Path("x"), False)
+
+
+def test_the_document_lists_every_code_and_its_status() -> None:
+    rows = re.findall(r"^\| (\d+) \| ((?:`[a-z-]+` ?)*)\|", DOCUMENT, re.M)
+    listed = {
+        code: int(status)
+        for status, codes in rows
+        for code in re.findall(r"`([a-z-]+)`", codes)
+        if code != "interrupted"
+    }
+    assert listed == STATUS
+    assert {int(status) for status, _ in rows} == {0, *STATUS.values(), 130, 143}
+
+
+def test_the_document_has_no_other_commands() -> None:
+    headings = set(re.findall(r"^## ([a-z ]+)$", DOCUMENT, re.M))
+    assert headings == set(CONTRACT)
+
+
+def test_the_document_names_the_fields_of_json(program: Program) -> None:
+    program.good("prepare", "--name", "doc", stdin=b"x" * 5000)
+    for command in [
+        "prepare doc",
+        "pull doc -o doc2",
+        "pull doc -o doc3 --dry-run",
+        "show doc",
+        "verify",
+        "store stats",
+        "store reindex",
+    ]:
+        (program.home / "doc").write_bytes(b"y" * 5000)
+        fields = program.good(*command.split(), "--json").document
+        after = DOCUMENT.split(f"`{fields.pop('schema')}`", 1)[1].split("\n\n", 1)[0]
+        assert {f"`{field}`" for field in fields} <= set(re.findall(r"`[a-z_]+`", after)), command
+
+
+def test_casync_alone_prints_help_with_three_examples(program: Program) -> None:
+    alone = program.good()
+    assert alone.text == program.good("--help").text == program.good("-h").text
+    assert len(sections(alone.text)["Examples"]) == 3
+
+
+def test_help_lists_the_commands_and_no_others(program: Program) -> None:
+    found = sections(program.good("--help").text)["Commands"]
+    assert [line.split()[0] for line in found] == [
+        "prepare",
+        "serve",
+        "pull",
+        "ls",
+        "show",
+        "cat",
+        "verify",
+        "store",
+    ]
+    found = sections(program.good("store", "--help").text)["Commands"]
+    assert [line.split()[0] for line in found] == ["stats", "reindex"]
+
+
+def test_help_fits_a_narrow_terminal(program: Program) -> None:
+    _, screen = program.on_terminal("prepare", "--help", COLUMNS="60")
+    options_only = screen.split("Examples:")[0]
+    assert max(map(len, options_only.splitlines())) <= 60
+
+
+@pytest.mark.parametrize("place", ["before", "after", "between"])
+@pytest.mark.parametrize("command", ["ls", "store stats"])
+def test_common_options_stand_on_both_sides_of_the_verb(
+    program: Program, command: str, place: str
+) -> None:
+    words, extra = command.split(), ["--store", "/nowhere/at/all", "--json"]
+    arguments = {
+        "before": [*extra, *words],
+        "after": [*words, *extra],
+        "between": [*extra[:2], *words, *extra[2:]],
+    }[place]
+    ran = program.run(*arguments)
+    assert ran.status == 9
+    assert "/nowhere/at/all" in ran.problem["message"]
+
+
+def test_the_last_of_two_counts(program: Program) -> None:
+    ran = program.run("--store", "/first", "ls", "--store", "/second")
+    assert "/second" in ran.err
+    assert "/first" not in ran.err
+
+
+def test_the_option_wins_over_the_environment(program: Program) -> None:
+    assert "/from/env" in program.run("ls", CASYNC_STORE="/from/env").err
+    assert "/from/flag" in program.run("ls", "--store", "/from/flag", CASYNC_STORE="/from/env").err
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("prepar", ["no command prepar", "Did you mean prepare?"]),
+        ("xyzzy", ["no command xyzzy", "casync --help"]),
+        ("store stat", ["no command stat", "Did you mean stats?"]),
+        ("store", ["missing command", "casync store --help"]),
+        ("pull x --sever y", ["no such option: --sever", "Did you mean --server or --seed?"]),
+        ("--jsn ls", ["no such option: --jsn", "Did you mean --json?"]),
+        ("pull", ["REF is missing", "casync pull --help"]),
+        ("ls a b", ["unexpected extra argument", "(b)"]),
+        ("ls --store", ["'--store' requires an argument"]),
+        ("ls --json=1", ["'--json' does not take a value"]),
+        ("serve --listen 0.0.0.0:0", ["without authentication", "--insecure-no-auth"]),
+        ("serve --listen nonsense", ["cannot listen on nonsense"]),
+        ("serve --workers many", ["--workers takes a whole number, not many"]),
+        ("serve --grace 5", ["not a duration: 5"]),
+        ("serve --log-format xml", ["--log-format takes text or json"]),
+        ("prepare x --chunk-size 1", ["average chunk size must be"]),
+        ("prepare x --chunk-size big", ["not a size: big"]),
+        ("prepare x --zstd-level 20", ["--zstd-level takes 1 to 19"]),
+        ("prepare x --name a@b", ["a name must not hold"]),
+        ("prepare x --expect md5:00", ["not a digest: md5:00"]),
+        ("pull x --in-place", ["--in-place overwrites a file", "-o OUT"]),
+        ("pull x -o - --json", ["cannot both have stdout"]),
+        ("pull x -o out --server ftp://x", ["not an address of a server"]),
+        ("pull x -o out --server http://u:p@x", ["must not hold a user or a password"]),
+        ("pull x -o out -p 0", ["--connections takes 1 to 256"]),
+        ("pull x -o out --limit 0", ["a rate must be above 0"]),
+        ("ls --server http://a --server http://b", ["asks one server"]),
+        ("ls --insecure", ["options for servers need a server"]),
+        ("show x:y", ["inside a manifest"]),
+        ("show x --digest md5", ["--digest takes sha256"]),
+        ("cat x --json", ["content is not JSON"]),
+        ("cat x --offset -1", ["not a size: -1"]),
+        ("verify --quick --sample 5%", ["nothing to --sample"]),
+        ("verify --sample 0", ["not a percentage: 0"]),
+    ],
+)
+def test_usage_errors_say_what_to_do(program: Program, command: str, words: list[str]) -> None:
+    ran = program.run(*command.split())
+    assert (ran.status, ran.out) == (2, b""), ran
+    assert ran.err.startswith('{"schema"' if "--json" in command.split() else "casync: ")
+    assert ran.err.count("\n") == 1
+    for word in words:
+        assert word in ran.err
+
+
+def test_prepare_from_a_terminal_is_a_mistake(program: Program) -> None:
+    status, screen = program.on_terminal("prepare")
+    assert status == 2
+    assert "stdin is a terminal" in screen
+
+
+def test_pull_to_a_terminal_is_refused(program: Program) -> None:
+    status, screen = program.on_terminal("pull", "x", "-o", "-")
+    assert status == 2
+    assert "does not go to a terminal" in screen
