@@ -111,15 +111,19 @@ def make_lock_file(path: Path) -> None:
     """
     if (path / LMDB_LOCK_FILE).exists():
         return
-    aside = path / f"{LMDB_LOCK_FILE}.{os.getpid()}"
-    fd = os.open(aside, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    try:
-        os.posix_fallocate(fd, 0, _LMDB_LOCK_BYTES)
-        with suppress(FileExistsError):  # of somebody who was faster
-            os.link(aside, path / LMDB_LOCK_FILE)
-    finally:
-        os.close(fd)
-        aside.unlink()
+    aside = path / f"{LMDB_LOCK_FILE}.new"  # that of a maker who was killed is used again
+    with locked(path):
+        if (path / LMDB_LOCK_FILE).exists():  # somebody was faster
+            return
+        fd = os.open(aside, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            os.posix_fallocate(fd, 0, _LMDB_LOCK_BYTES)
+            os.rename(aside, path / LMDB_LOCK_FILE)
+        except OSError:
+            aside.unlink()
+            raise
+        finally:
+            os.close(fd)
 
 
 @contextmanager

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from casync.ids import ManifestId
+from casync.ops.outline import load_outline
+from casync.plan import windows
+from casync.store.lmdb import LmdbStore
 from tests.crash.commands import Server, run
 from tests.crash.material import image, updated
 
@@ -32,6 +37,27 @@ class Origin(NamedTuple):
     def hashes(self) -> list[str]:
         """Of the old and the new version."""
         return list(self.known)
+
+    def missing(self, hash_: str, part: Path | None) -> int:
+        """Bytes of a version, its holes left out, that a part file lacks where they belong."""
+        data = part.read_bytes() if part is not None else b""
+        whole = self.known[hash_]
+        return sum(
+            end - start
+            for start, end in _places(self.store, hash_)
+            if data[start:end] != whole[start:end]
+        )
+
+
+@cache
+def _places(path: Path, hash_: str) -> list[tuple[int, int]]:
+    with LmdbStore.open(path, read_only=True) as store:
+        outline = load_outline(ManifestId(bytes.fromhex(hash_)), store, [])
+        return [
+            (place.offset, place.offset + place.length)
+            for window in windows(outline.content, outline.node, outline.params.max_size)
+            for place in window.places
+        ]
 
 
 def prepared(store: Path, *contents: bytes, folder: Path) -> dict[str, bytes]:

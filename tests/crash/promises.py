@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 from casync.errors import CasyncError
@@ -12,7 +13,7 @@ from casync.ops.read import read_range
 from casync.store.base import ManifestState
 from casync.store.lmdb import LmdbStore
 
-__all__ = ["Acknowledged", "broken_promises", "content_of"]
+__all__ = ["Acknowledged", "broken_promises", "content_of", "store_violations"]
 
 
 class Acknowledged(NamedTuple):
@@ -78,3 +79,16 @@ def broken_promises(
         if row is None:
             wrong.append("a remembered file points to a manifest that is not here")
     return wrong
+
+
+def store_violations(
+    path: Path, known: Mapping[str, bytes], acknowledged: Acknowledged
+) -> list[str]:
+    """As `broken_promises`, for the store in a folder; it may lack where nothing was promised."""
+    if not (path / "data.mdb").exists() and not acknowledged.manifests:
+        return []
+    try:
+        with LmdbStore.open(path) as store:
+            return broken_promises(store, known, acknowledged)
+    except CasyncError as error:
+        return [f"the store: {error.message}"]

@@ -1,0 +1,125 @@
+"""F27, F28: servers and clients that are killed at random times while content travels."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.crash.commands import Server, casync, environment, run
+from tests.crash.origin import Origin, serving
+from tests.crash.relay import Relay
+
+_SEED: Final = 20260105
+_ROUNDS: Final = 24
+_SIZE: Final = 8 << 20
+
+
+@pytest.fixture(scope="module")
+def origin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Origin]:
+    with serving(tmp_path_factory.mktemp("origin"), size=_SIZE, seed=60) as found:
+        yield found
+
+
+def _restart_at_random(relay: Relay, store: Path, rng: random.Random, done: threading.Event) -> int:
+    """Runs servers behind `relay`, one after the other, until `done`. Returns how many."""
+    count = 0
+    while not done.is_set():
+        with Server(store) as server:
+            count += 1
+            relay.upstream = server.port
+            done.wait(rng.uniform(0.02, 0.8))
+            if rng.random() < 0.8:
+                server.kill()
+            relay.upstream = None
+        done.wait(rng.choice([0, rng.uniform(0, 0.5)]))
+    return count
+
+
+def test_servers_that_are_killed_and_come_back(
+    tmp_path: Path, origin: Origin, summary: Callable[[str], None]
+) -> None:
+    rng = random.Random(_SEED)
+    servers = 0
+    with Relay() as relay:
+        for number in range(_ROUNDS):
+            relay.upstream = None
+            target = tmp_path / f"target{number}"
+            hash_ = origin.hashes[number % 2]
+            options = ["--server", relay.url, "--limit", "3M", "--store", tmp_path / f"{number}"]
+            client = subprocess.Popen(
+                casync("pull", hash_, "-o", target, *options),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                env=environment(),
+            )
+            done = threading.Event()
+            waiter = threading.Thread(target=_wait, args=(client, done))
+            waiter.start()
+            servers += _restart_at_random(relay, origin.store, rng, done)
+            waiter.join()
+            assert client.stderr is not None
+            said = client.stderr.read().decode()
+            client.stderr.close()
+            assert client.returncode == 0, f"round {number} of seed {_SEED}: {said}"
+            assert target.read_bytes() == origin.known[hash_]
+            target.unlink()
+    summary(
+        f"servers killed in mid-pull: {_ROUNDS} rounds, {servers} servers, seed {_SEED}, 0 wrong"
+    )
+    assert servers >= 2 * _ROUNDS
+
+
+def _wait(client: subprocess.Popen[bytes], done: threading.Event) -> None:
+    client.wait()
+    done.set()
+
+
+def test_clients_that_are_killed_and_run_again(
+    tmp_path: Path, origin: Origin, summary: Callable[[str], None]
+) -> None:
+    rng = random.Random(_SEED + 1)
+    kills = fetched_twice = 0
+    for number in range(_ROUNDS):
+        folder = tmp_path / f"{number}"
+        folder.mkdir()
+        target = folder / "target"
+        hash_ = origin.hashes[number % 2]
+        options = ["--server", origin.url, "--store", tmp_path / f"store{number}", "--json"]
+        command = casync("pull", hash_, "-o", target, *options)
+        missing = [origin.missing(hash_, None)]
+        for _ in range(rng.choice([1, 1, 2, 4])):
+            client = subprocess.Popen(
+                [*command, "--limit", "3M"],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env=environment(),
+            )
+            time.sleep(rng.uniform(0.2, 2.0))
+            client.kill()
+            client.wait()
+            kills += 1
+            if target.exists():
+                break
+            missing.append(origin.missing(hash_, next(folder.iterdir(), None)))
+        assert missing == sorted(missing, reverse=True), f"round {number}: lost what it had"
+        done = run(*command[1:])
+        assert done.returncode == 0, done.stderr.decode()
+        assert target.read_bytes() == origin.known[hash_]
+        fetched = json.loads(done.stdout)["sources"].get("server", 0)
+        fetched_twice += max(fetched - missing[-1], 0)
+        assert [path.name for path in folder.iterdir()] == ["target"]
+    summary(
+        f"clients killed in mid-pull: {_ROUNDS} rounds, {kills} kills, seed {_SEED + 1}, "
+        f"{fetched_twice} bytes fetched twice"
+    )
+    assert fetched_twice == 0
