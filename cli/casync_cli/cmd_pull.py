@@ -69,6 +69,8 @@ def run(
     options = _options(invocation, seed or [], in_place, cache, expect)
     servers = list(invocation.remote.server or invocation.config.servers)
     transport = invocation.transport(servers)
+    if transport.insecure:
+        invocation.output.say("warning: certificates are not checked; anybody can pose as a server")
     from casync import api
 
     store = _store(

@@ -17,7 +17,7 @@ from casync_cli.config import Config, default_store
 from casync_cli.counts import parse_count
 from casync_cli.given import CommonOptions, RemoteOptions
 from casync_cli.output import Output
-from casync_cli.progress import Meter
+from casync_cli.progress import Meter, NotesOnly
 from casync_cli.sizes import parse_rate
 from casync_cli.times import parse_duration
 
@@ -163,9 +163,7 @@ class Invocation:
         """Shows how far the command is, as the options and the terminal have it."""
         wanted = self.common.progress
         if wanted is False or (self.common.quiet and not wanted):
-            from casync.ops.progress import SILENT
-
-            return nullcontext(SILENT)
+            return nullcontext(NotesOnly(self.output))
         return Meter(
             self.output,
             as_bar=wanted is True or self.output.talks_to_terminal,

@@ -59,7 +59,7 @@ def main(arguments: Sequence[str], invocation: Invocation) -> int:
             "interrupted", str(interrupted), invocation.resume, interrupted.status
         )
         return interrupted.status
-    except BaseException as error:
+    except Exception as error:
         return _report(error, arguments, invocation)
     return status
 
@@ -71,9 +71,11 @@ def _dispatch(arguments: list[str], invocation: Invocation) -> int:
             return command.invoke(ctx) or 0
     except typer.Exit as stop:
         return stop.exit_code
+    except SystemExit as stop:  # what Typer's own options for completion end with
+        return stop.code if isinstance(stop.code, int) else 0
 
 
-def _report(error: BaseException, arguments: Sequence[str], invocation: Invocation) -> int:
+def _report(error: Exception, arguments: Sequence[str], invocation: Invocation) -> int:
     """Shows one line, and the traceback if it was asked for."""
     known = _known(error)
     if isinstance(known, UsageError) and "--json" in arguments:
@@ -88,7 +90,7 @@ def _report(error: BaseException, arguments: Sequence[str], invocation: Invocati
     return status
 
 
-def _known(error: BaseException) -> CasyncError:
+def _known(error: Exception) -> CasyncError:
     """`error` as one of ours: Typer's usage errors, what the system says, and our mistakes."""
     if isinstance(error, CasyncError):
         return error

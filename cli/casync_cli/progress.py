@@ -15,13 +15,13 @@ from typing import Final, NamedTuple, Protocol
 from casync_cli.sizes import format_size
 from casync_cli.times import format_duration
 
-__all__ = ["Gauge", "Meter", "Screen", "bar_text", "line_text"]
+__all__ = ["Gauge", "Meter", "NotesOnly", "Screen", "bar_text", "line_text"]
 
 _BAR_SECONDS: Final = 0.2
 _BAR_AFTER: Final = 0.5
 """Seconds before the first bar: what is done sooner needs none."""
 _LINE_SECONDS: Final = 10.0
-_BAR_CELLS: Final = 24
+_BAR_CELLS: Final = 20
 
 
 class Screen(Protocol):
@@ -74,6 +74,23 @@ def line_text(gauge: Gauge) -> str:
     share = f" ({int(gauge._share * 100)}%)" if gauge.total else ""
     first, *rest = gauge._figures
     return f"{gauge.what}: {', '.join([first + share, *rest])}"
+
+
+class NotesOnly:
+    """A `casync.ops.progress.Progress` for those who do not want to see any."""
+
+    def __init__(self, screen: Screen) -> None:
+        self._screen = screen
+
+    def start(self, what: str, total: int | None) -> None:
+        """Drops it."""
+
+    def advance(self, count: int) -> None:
+        """Drops it."""
+
+    def note(self, text: str) -> None:
+        """One line that the user should see."""
+        self._screen.say(text)
 
 
 class Meter:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.program import Program, Ran
+from tests.program import COMMAND, Program, Ran
 
 
 @pytest.fixture(scope="module")
@@ -116,11 +116,23 @@ def test_the_script_is_printed(program: Program, shell: str) -> None:
     assert "_CASYNC_COMPLETE" in ran.text
 
 
+def test_the_option_prints_the_script_for_the_shell_around_us(program: Program) -> None:
+    bash = shutil.which("bash")
+    assert bash is not None, "Debian has bash"
+    process = subprocess.run(
+        [bash, "--norc", "-c", '"$@"; exit $?', "bash", *COMMAND, "--show-completion"],
+        env=program.environment,
+        cwd=program.home,
+        capture_output=True,
+        timeout=120,
+    )
+    assert (process.returncode, process.stderr) == (0, b"")
+    assert b"complete" in process.stdout
+
+
 def test_bash_completes_for_real(program: Program, tmp_path: Path) -> None:
     bash = shutil.which("bash")
     assert bash is not None, "Debian has bash"
-    from tests.program import COMMAND
-
     runner = tmp_path / "casync"
     runner.write_text("#!/bin/sh\nexec " + " ".join(COMMAND) + ' "$@"\n')
     runner.chmod(0o755)

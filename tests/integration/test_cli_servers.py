@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import re
 import signal
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.program import Program
+from tests.program import Program, read_until
 
 OLD = random.Random(1).randbytes(2_000_000)
 NEW = OLD[:700_000] + random.Random(2).randbytes(50_000) + OLD[700_000:]
@@ -143,6 +144,49 @@ def test_a_limit_slows_down(program: Program, url: str) -> None:
         "pull", "vm/1", "-o", "vm", "--server", url, "--limit", "2M", "--json"
     ).document
     assert document["seconds"] >= 0.8
+
+
+def test_an_interrupted_pull_goes_on_where_it_stopped(program: Program, url: str) -> None:
+    arguments = ["pull", "vm/1", "-o", "vm", "--server", url]
+    process = program.start(*arguments, "--progress", "--limit", "500K")
+    with process:
+        assert process.stderr is not None
+        read_until(process.stderr.fileno(), b"/s")
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert err.endswith(b"Run the same command again; only the rest is fetched.\n")
+    assert not (program.home / "vm").exists()
+    document = program.good(*arguments, "--json").document
+    assert (program.home / "vm").read_bytes() == OLD
+    assert 0 < document["received"] < len(OLD) * 0.95
+    assert document["sources"]["part file"] > 0
+
+
+def test_a_reader_that_leaves_ends_a_pull_quietly(program: Program, url: str) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    process = program.start("pull", "vm/1", "-o", "-", "--server", url, "-q", stdout=writer)
+    os.close(writer)
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, b"")
+
+
+def test_a_stdout_that_is_full_fails_a_pull(program: Program, url: str) -> None:
+    with open("/dev/full", "wb") as full:
+        process = program.start("pull", "vm/1", "-o", "-", "--server", url, "-q", stdout=full)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert err == b"casync: cannot write to stdout: No space left on device\n"
+
+
+def test_certificates_that_are_not_checked_are_told(program: Program, url: str) -> None:
+    for arguments in (["ls"], ["pull", "vm/1", "-o", "vm"]):
+        ran = program.run(
+            *arguments, "--server", "https://127.0.0.1:1", "--insecure", "--retry-for", "0"
+        )
+        assert ran.status == 5
+        assert "not checked" in ran.err
 
 
 def test_a_token_comes_from_a_file_and_goes_to_the_first_server(program: Program) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 import pytest
-from casync_cli.progress import Gauge, Meter, bar_text, line_text
+from casync_cli.progress import Gauge, Meter, NotesOnly, bar_text, line_text
 
 MIB = 1 << 20
 
@@ -57,7 +57,7 @@ def test_lines(gauge: Gauge, text: str) -> None:
 
 def test_a_bar_shows_the_share() -> None:
     text = bar_text(Gauge("pulling", 50, 100, 0), 80)
-    assert text == "pulling  [############------------]  50%  50 B of 100 B"
+    assert text == "pulling  [##########----------]  50%  50 B of 100 B"
 
 
 def test_a_bar_without_a_total_has_no_share() -> None:
@@ -92,6 +92,15 @@ def test_a_note_is_a_line_at_once() -> None:
     screen = Screen()
     meter(screen, Clock(), as_bar=True).note("hard link broken")
     assert screen.lines == ["hard link broken"]
+
+
+def test_notes_are_seen_by_those_who_want_no_progress() -> None:
+    screen = Screen()
+    progress = NotesOnly(screen)
+    progress.start("reading", 10)
+    progress.advance(10)
+    progress.note("chunk sizes differ")
+    assert (screen.lines, screen.bars) == (["chunk sizes differ"], [])
 
 
 def test_counting_from_many_threads_loses_nothing() -> None:
