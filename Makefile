@@ -56,7 +56,8 @@ $(VENV)/.installed: pyproject.toml
 	  chosen=$$python; break; \
 	done; \
 	if [ -z "$$chosen" ]; then \
-	  if [ -n "$$old" ]; then echo "$$old is older than 3.11" >&2; fi; \
+	  if [ -n "$$old" ]; then echo "$$old is older than 3.11" >&2; \
+	  elif [ -n '$(PYTHON)' ]; then echo '$(PYTHON) does not run' >&2; fi; \
 	  echo 'python 3.11 or later is missing: apt install python3 python3-venv' >&2; exit 1; fi; \
 	if "$$chosen" -c 'import sys; sys.exit(sys.version_info < (3, 13))' && \
 	   ! { command -v cc >/dev/null && "$$chosen" -c 'import os, sys, sysconfig; \
