@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 Txn: TypeAlias = "lmdb.Transaction[memoryview]"
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 DATA_FILE: Final = "data.mdb"
 LOCK_FILE: Final = "store.lock"
@@ -303,7 +303,7 @@ class Environment:
                 raise
         raise self._outgrown()
 
-    def write(self, action: Callable[[Txn], T], *, need: int) -> T:
+    def write(self, action: Callable[[Txn], _T], *, need: int) -> _T:
         """Runs `action` in one write transaction on this thread and commits it.
 
         When the map is too small it is grown and `action` runs again from the start.
@@ -337,7 +337,7 @@ class Environment:
                 self._broken = failure.message
                 raise failure from error
 
-    def _write(self, action: Callable[[Txn], T], need: int) -> T:
+    def _write(self, action: Callable[[Txn], _T], need: int) -> _T:
         self.reader_check()
         for _ in range(_MOST_RETRIES):
             try:
