@@ -34,6 +34,7 @@ __all__ = [
     "Environment",
     "Txn",
     "locked",
+    "make_lock_file",
     "open_lmdb",
 ]
 
