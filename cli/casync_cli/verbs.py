@@ -55,13 +55,13 @@ STORE_VERBS: Final[dict[str, Verb]] = {
     "reindex": Verb("cmd_store_reindex", "Rebuild the index, or salvage a damaged store file."),
 }
 
-EXAMPLES: Final = (
+_EXAMPLES: Final = (
     "casync prepare --name vm/1 < vm.img       keep a version, print its hash",
     "casync serve                              let others pull it",
     "casync pull vm/1 -o vm.img --server URL   fetch only what is missing",
 )
 
-STORE_EXAMPLES: Final = (
+_STORE_EXAMPLES: Final = (
     "casync store stats",
     "casync store reindex --salvage /broken/data.mdb --store /new/store",
 )
@@ -106,7 +106,7 @@ class _Group(TyperGroup):
         if cmd_name in self.table:
             if self.table[cmd_name].module:
                 return _command(cmd_name, self.table[cmd_name])
-            return _group(STORE_VERBS, STORE_EXAMPLES, self.table[cmd_name].summary)
+            return _group(STORE_VERBS, _STORE_EXAMPLES, self.table[cmd_name].summary)
         if ctx.resilient_parsing:
             return None
         near = get_close_matches(cmd_name, self.table, n=2)
@@ -245,4 +245,4 @@ def _nothing() -> None:
 def program() -> _Group:
     """The whole command."""
     summary = "Replicate large, changing data and move only the chunks that the receiver lacks."
-    return _group(VERBS, EXAMPLES, summary, completion=True)
+    return _group(VERBS, _EXAMPLES, summary, completion=True)
