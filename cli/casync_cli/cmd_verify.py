@@ -54,6 +54,8 @@ def run(
         raise UsageError("only whole manifests can be verified")
     options = VerifyOptions(quick=quick, sample=percent, seed=secrets.randbits(63))
     with invocation.open_store(read_only=True) as store, invocation.progress() as progress:
+        # A damaged tree must be found by plain reads, before it is walked through the map.
+        store.check()
         chosen = [store.resolve(ref) for ref in parsed] if parsed else None
         report = verify(store, chosen, options, progress)
     output = invocation.output
@@ -69,7 +71,10 @@ def run(
         f"{len(report.faults) or 'no'} faults"
     )
     if report.faults:
-        output.say("Pull the manifests again from a server, or prepare their content again.")
+        output.say(
+            "Run `casync store reindex`, which lets go of what is damaged; then pull the manifests "
+            "again with --cache, or prepare their content again."
+        )
         return DAMAGED
     return 0
 

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import BinaryIO, Final, TextIO
 
-from casync_cli.escape import escape, keep_exact, keep_unicode
+from casync.escape import escape, keep_exact, keep_unicode
 from casync_cli.given import CommonOptions
 
 __all__ = ["Output"]

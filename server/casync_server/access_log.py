@@ -17,7 +17,7 @@ from typing import Final, Literal, TypeAlias
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from casync_server.escape import escape
+from casync.escape import escape
 from casync_server.parts import PARTS
 
 __all__ = ["AccessLog", "Entry", "LogSink", "Tally", "format_entry", "tally_of", "to_stderr"]
@@ -29,6 +29,9 @@ _INTERNAL: Final = (
     b'{"title":"Internal Server Error","status":500,"code":"error",'
     b'"detail":"the server made a mistake; its log says which"}'
 )
+
+_SHOWN: Final = 2048
+"""Characters of a target that a log line shows."""
 
 
 @dataclass
@@ -75,7 +78,7 @@ def format_entry(entry: Entry, form: Literal["text", "json"], now: datetime) -> 
             "time": stamp,
             "client": entry.client,
             "method": escape(entry.method),
-            "path": escape(entry.target),
+            "path": escape(entry.target[:_SHOWN]),
             "status": entry.status,
             "objects": tally.objects,
             "absent": tally.absent,
@@ -84,8 +87,9 @@ def format_entry(entry: Entry, form: Literal["text", "json"], now: datetime) -> 
             "note": escape(tally.note),
         }
         return json.dumps(fields, ensure_ascii=True)
+    target = escape(entry.target[:_SHOWN])
     line = (
-        f"{stamp} {entry.client or '-'} {escape(entry.method) or '-'} {escape(entry.target) or '-'}"
+        f"{stamp} {entry.client or '-'} {escape(entry.method) or '-'} {target or '-'}"
         f" {entry.status} objects={tally.objects} bytes={entry.bytes} seconds={entry.seconds:.3f}"
     )
     if tally.absent:

@@ -11,9 +11,9 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from casync.errors import StoppedError, UsageError
+from casync.escape import escape
 from casync_server.access_log import to_stderr
 from casync_server.address import Listen, bind, url_of
-from casync_server.escape import escape
 from casync_server.job import Job
 from casync_server.options import ServeOptions, checked_addresses
 from casync_server.settings import ServerSettings

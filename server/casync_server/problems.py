@@ -27,8 +27,8 @@ from casync.errors import (
     UnsupportedError,
     UsageError,
 )
+from casync.escape import escape
 from casync_server.access_log import tally_of
-from casync_server.escape import escape
 
 __all__ = [
     "STATUS_OF",

@@ -1,4 +1,7 @@
-"""Untrusted text made safe to show: names, paths, and what servers say."""
+"""Untrusted text made safe to show: names, paths, and what servers and clients say.
+
+Called where text is shown, at the edges; errors carry text as it is.
+"""
 
 from __future__ import annotations
 

@@ -6,9 +6,10 @@ import json
 import os
 
 import pytest
-from casync_cli.escape import escape, keep_exact, keep_unicode
 from hypothesis import given
 from hypothesis import strategies as st
+
+from casync.escape import escape, keep_exact, keep_unicode
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,43 @@
+"""What `verify` advises makes a damaged store whole again."""
+
+from __future__ import annotations
+
+import os
+import random
+from pathlib import Path
+
+import pytest
+
+from tests.program import Program
+
+DATA = random.Random(1).randbytes(300_000)
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Program:
+    program = Program(tmp_path)
+    (tmp_path / "file").write_bytes(DATA)
+    return program
+
+
+def damage(program: Program) -> None:
+    """Flips a byte in the middle of a chunk: noise is stored as it is, so it can be found."""
+    data = program.store / "data.mdb"
+    place = data.read_bytes().index(DATA[100_000:100_032])
+    with data.open("r+b") as file:
+        os.pwrite(file.fileno(), bytes([DATA[100_000] ^ 1]), place)
+
+
+def test_reindex_and_another_prepare_heal_a_store(program: Program) -> None:
+    manifest = program.good("prepare", "file", "--name", "vm").text.strip()
+    damage(program)
+    found = program.run("verify")
+    assert found.status == 4
+    assert found.lines == [line for line in found.lines if line.startswith("damaged\tchunk\t")]
+    assert manifest in found.text
+    assert "casync store reindex" in found.err
+    assert program.run("store", "reindex").status == 4
+    assert program.run("cat", "vm").status == 9, "what is not whole has no name"
+    assert program.good("prepare", "file", "--name", "vm").text.strip() == manifest
+    program.good("verify")
+    assert program.good("cat", "vm").out == DATA
