@@ -74,7 +74,7 @@ def test_a_body_that_trickles_gets_408(server: Server) -> None:
     with server.connect() as sock:
         sock.sendall(fetch(server)[:-20])
         assert closes_within(sock, 10).startswith(b"HTTP/1.1 408 ")
-    assert "too slowly" in server.wait_for(" 408 ")
+    assert "too slowly" in server.wait_for(" /v1/objects/fetch 408 ")
 
 
 def test_an_idle_connection_is_closed_after_its_answer(server: Server) -> None:
