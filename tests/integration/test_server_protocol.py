@@ -48,13 +48,13 @@ def patient(store: Path) -> Iterator[Server]:
 
 def test_a_connection_that_says_nothing_is_closed(server: Server) -> None:
     with server.connect() as sock:
-        assert closes_within(sock, 10) == b""
+        assert closes_within(sock, 60) == b""
 
 
 def test_half_a_head_gets_408(server: Server) -> None:
     with server.connect() as sock:
         sock.sendall(b"GET /healthz HTTP/1.1\r\nHost: ")
-        assert closes_within(sock, 10).startswith(b"HTTP/1.1 408 ")
+        assert closes_within(sock, 60).startswith(b"HTTP/1.1 408 ")
 
 
 def test_a_head_that_trickles_gets_408(server: Server) -> None:
@@ -73,15 +73,15 @@ def test_a_body_that_trickles_gets_408(server: Server) -> None:
     server.mark()
     with server.connect() as sock:
         sock.sendall(fetch(server)[:-20])
-        assert closes_within(sock, 10).startswith(b"HTTP/1.1 408 ")
-    assert "too slowly" in server.wait_for(" /v1/objects/fetch 408 ")
+        assert closes_within(sock, 60).startswith(b"HTTP/1.1 408 ")
+    assert " 408 " in server.wait_for("the body of the request came too slowly")
 
 
 def test_an_idle_connection_is_closed_after_its_answer(server: Server) -> None:
     with server.connect() as sock:
         sock.sendall(request(server, "GET /healthz HTTP/1.1\r\nHost: HOST\r\n\r\n"))
         assert read_answer(sock)[0] == 200
-        assert closes_within(sock, 10) == b""
+        assert closes_within(sock, 60) == b""
 
 
 def test_a_client_that_does_not_read_is_dropped(server: Server) -> None:
@@ -224,7 +224,7 @@ def test_smuggling_is_refused(server: Server, fields: str, status: int) -> None:
     with server.connect() as sock:
         sock.sendall(fetch(server, fields=fields, body=b"0\r\n\r\nGET /v1/info HTTP/1.1\r\n\r\n"))
         sock.settimeout(10)
-        data = closes_within(sock, 10)
+        data = closes_within(sock, 60)
     assert data.startswith((b"HTTP/1.1 4", b"HTTP/1.1 501 ")), data
     assert data.count(b"HTTP/1.1 ") == 1
 
@@ -288,7 +288,7 @@ def test_upgrades_are_ignored(server: Server) -> None:
     text = "GET /healthz HTTP/1.1\r\nHost: HOST\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
     with server.connect() as sock:
         sock.sendall(request(server, text, b"GET /healthz HTTP/1.1\r\n\r\n"))
-        data = closes_within(sock, 10)
+        data = closes_within(sock, 60)
     assert data.startswith(b"HTTP/1.1 200 ")
     assert data.count(b"HTTP/1.1 ") == 1
 
