@@ -6,14 +6,10 @@ import hashlib
 import io
 import os
 import random
-import threading
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
-from casync.chunker import ChunkerParams, Cutter
-from casync.codec import Packed, Packer, Verified
 from casync.errors import (
     DamagedObjectError,
     DigestMismatchError,
@@ -22,78 +18,14 @@ from casync.errors import (
     NoObjectError,
     UsageError,
 )
-from casync.ids import Kind, ManifestId, ObjectId
-from casync.manifest import Manifest, encode_manifest
-from casync.name import Name, Ref, parse_ref
-from casync.node import NodeBuilder, Run
+from casync.ids import Kind
+from casync.name import Ref, parse_ref
 from casync.ops.forecast import forecast
 from casync.ops.ports import Ports
-from casync.ops.progress import SILENT
-from casync.ops.pull import Pulled, PullOptions, pull
-from casync.store.base import Absence, Batch, ManifestState, Traffic
+from casync.ops.pull import PullOptions, pull
+from casync.store.base import Absence, ManifestState
 from casync.store.memory import MemoryStore
-
-PARAMS = ChunkerParams(256, 1024, 4096)
-
-
-class MemoryServer(MemoryStore):
-    """A server that counts what it is asked for, and lies on request."""
-
-    origin = "memory"
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.asked: list[ObjectId] = []
-        self.sent = 0
-        self.corrupt: set[ObjectId] = set()
-        self.absent: dict[ObjectId, Absence] = {}
-        self._count = threading.Lock()
-
-    @property
-    def traffic(self) -> Traffic:
-        return Traffic(len(self.asked), 0, self.sent)
-
-    def close(self) -> None:
-        pass
-
-    def get(self, kind: Kind, ids: Sequence[ObjectId]) -> Iterator[Packed | Absence]:
-        for ident, answer in zip(ids, super().get(kind, ids), strict=True):
-            if kind is Kind.CHUNK:
-                with self._count:
-                    self.asked.append(ident)
-                    self.sent += 8 + (len(answer.payload) if isinstance(answer, Packed) else 0)
-            if ident in self.absent:
-                yield self.absent[ident]
-            elif ident in self.corrupt and isinstance(answer, Packed):
-                yield answer._replace(payload=bytes(len(answer.payload)))
-            else:
-                yield answer
-
-
-def noise(seed: int, count: int) -> bytes:
-    return random.Random(seed).randbytes(count)
-
-
-def put(store: MemoryStore, data: bytes, name: str | None = None) -> ManifestId:
-    """Prepares by hand, so that these tests know pull alone."""
-    packer = Packer()
-    objects: list[Verified] = []
-    builder = NodeBuilder(lambda _, node: objects.append(packer.pack_new(Kind.NODE, node)))
-    cutter = Cutter(PARAMS)
-    start = 0
-    for piece in (*cutter.feed(data).lengths, *cutter.finish().lengths):
-        chunk = packer.pack_new(Kind.CHUNK, data[start : start + piece])
-        objects.append(chunk)
-        builder.add(Run(chunk.id, piece, 1))
-        start += piece
-    root = packer.pack_new(
-        Kind.MANIFEST, encode_manifest(Manifest("file", PARAMS, builder.finish()))
-    )
-    ident = ManifestId(root.id)
-    batch = Batch([*objects, root], [(ident, ManifestState.FULL, len(data))])
-    batch.names = [(Name(name), ident)] if name else []
-    store.commit(batch)
-    return ident
+from tests.unit.ops.pulling import MemoryServer, chunk_ids, noise, put, run
 
 
 @pytest.fixture
@@ -104,17 +36,6 @@ def server() -> MemoryServer:
 @pytest.fixture
 def store() -> MemoryStore:
     return MemoryStore()
-
-
-def run(
-    ident: ManifestId,
-    target: Path | io.BytesIO | None,
-    server: MemoryServer,
-    store: MemoryStore,
-    **options: object,
-) -> Pulled:
-    ports = Ports(store, True, [store], [server])
-    return pull(Ref(manifest=ident), target, ports, PullOptions(**options), SILENT)  # type: ignore[arg-type]
 
 
 SHAPES = {
@@ -233,7 +154,7 @@ def test_an_interrupted_pull_fetches_only_the_rest(
     ident = put(server, data)
     everything = len(list(server.get(Kind.CHUNK, [])))
     assert everything == 0
-    poison = list(dict.fromkeys(_chunk_ids(server, ident)))[-1]
+    poison = list(dict.fromkeys(chunk_ids(server, ident)))[-1]
     server.absent[poison] = Absence.MISSING
     with pytest.raises(NoObjectError, match=poison.hex()):
         run(ident, tmp_path / "out", server, store)
@@ -246,13 +167,6 @@ def test_an_interrupted_pull_fetches_only_the_rest(
     assert pulled.sources["part file"] > 500_000
 
 
-def _chunk_ids(store: MemoryStore, ident: ManifestId) -> list[ObjectId]:
-    from casync.ops.outline import load_outline
-    from casync.ops.seeds import chunks_of
-
-    return [found[1] for found in chunks_of(load_outline(ident, store, []))]
-
-
 def test_a_server_that_lies_is_passed_over(
     tmp_path: Path, server: MemoryServer, store: MemoryStore
 ) -> None:
@@ -260,7 +174,7 @@ def test_a_server_that_lies_is_passed_over(
     ident = put(server, data)
     honest = MemoryServer()
     put(honest, data)
-    server.corrupt = set(_chunk_ids(server, ident))
+    server.corrupt = set(chunk_ids(server, ident))
     ports = Ports(store, True, [store], [server, honest])
     pull(Ref(manifest=ident), tmp_path / "out", ports, PullOptions())
     assert (tmp_path / "out").read_bytes() == data
@@ -270,7 +184,7 @@ def test_when_every_server_lies_nothing_is_written(
     tmp_path: Path, server: MemoryServer, store: MemoryStore
 ) -> None:
     ident = put(server, noise(14, 100_000))
-    server.corrupt = set(_chunk_ids(server, ident))
+    server.corrupt = set(chunk_ids(server, ident))
     with pytest.raises(DamagedObjectError, match="memory sent bad bytes"):
         run(ident, tmp_path / "out", server, store)
     assert not (tmp_path / "out").exists()

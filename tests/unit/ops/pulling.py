@@ -1,0 +1,101 @@
+"""A server in memory that lies on request, and what tests of pull do with it."""
+
+from __future__ import annotations
+
+import io
+import random
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from casync.chunker import ChunkerParams, Cutter
+from casync.codec import Packed, Packer, Verified
+from casync.ids import Kind, ManifestId, ObjectId
+from casync.manifest import Manifest, encode_manifest
+from casync.name import Name, Ref
+from casync.node import NodeBuilder, Run
+from casync.ops.outline import load_outline
+from casync.ops.ports import Ports
+from casync.ops.progress import SILENT
+from casync.ops.pull import Pulled, PullOptions, pull
+from casync.ops.seeds import chunks_of
+from casync.store.base import Absence, Batch, ManifestState, Traffic
+from casync.store.memory import MemoryStore
+
+PARAMS = ChunkerParams(256, 1024, 4096)
+
+
+class MemoryServer(MemoryStore):
+    """A server that counts what it is asked for, and lies on request."""
+
+    origin = "memory"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[ObjectId] = []
+        self.sent = 0
+        self.corrupt: set[ObjectId] = set()
+        self.absent: dict[ObjectId, Absence] = {}
+        self._count = threading.Lock()
+
+    @property
+    def traffic(self) -> Traffic:
+        return Traffic(len(self.asked), 0, self.sent)
+
+    def close(self) -> None:
+        pass
+
+    def get(self, kind: Kind, ids: Sequence[ObjectId]) -> Iterator[Packed | Absence]:
+        for ident, answer in zip(ids, super().get(kind, ids), strict=True):
+            if kind is Kind.CHUNK:
+                with self._count:
+                    self.asked.append(ident)
+                    self.sent += 8 + (len(answer.payload) if isinstance(answer, Packed) else 0)
+            if ident in self.absent:
+                yield self.absent[ident]
+            elif ident in self.corrupt and isinstance(answer, Packed):
+                yield answer._replace(payload=bytes(len(answer.payload)))
+            else:
+                yield answer
+
+
+def noise(seed: int, count: int) -> bytes:
+    return random.Random(seed).randbytes(count)
+
+
+def put(store: MemoryStore, data: bytes, name: str | None = None) -> ManifestId:
+    """Prepares by hand, so that these tests know pull alone."""
+    packer = Packer()
+    objects: list[Verified] = []
+    builder = NodeBuilder(lambda _, node: objects.append(packer.pack_new(Kind.NODE, node)))
+    cutter = Cutter(PARAMS)
+    start = 0
+    for piece in (*cutter.feed(data).lengths, *cutter.finish().lengths):
+        chunk = packer.pack_new(Kind.CHUNK, data[start : start + piece])
+        objects.append(chunk)
+        builder.add(Run(chunk.id, piece, 1))
+        start += piece
+    root = packer.pack_new(
+        Kind.MANIFEST, encode_manifest(Manifest("file", PARAMS, builder.finish()))
+    )
+    ident = ManifestId(root.id)
+    batch = Batch([*objects, root], [(ident, ManifestState.FULL, len(data))])
+    batch.names = [(Name(name), ident)] if name else []
+    store.commit(batch)
+    return ident
+
+
+def run(
+    ident: ManifestId,
+    target: Path | io.BytesIO | None,
+    server: MemoryServer,
+    store: MemoryStore,
+    **options: object,
+) -> Pulled:
+    ports = Ports(store, True, [store], [server])
+    return pull(Ref(manifest=ident), target, ports, PullOptions(**options), SILENT)  # type: ignore[arg-type]
+
+
+def chunk_ids(store: MemoryStore, ident: ManifestId) -> list[ObjectId]:
+    """The chunks of a manifest of `store`, in order, its holes left out."""
+    return [found[1] for found in chunks_of(load_outline(ident, store, []))]
