@@ -77,8 +77,14 @@ class StreamSink:
             self._send(_ZEROS[: end - self._position])
 
     def _send(self, buffer: Buffer) -> None:
-        with _translated():
-            self._stream.write(buffer)
+        rest = memoryview(buffer)
+        while rest:
+            with _translated():
+                # A stream without a buffer takes what it can: a socket, a disk that gets full.
+                written: int | None = self._stream.write(rest)
+            if not written:
+                raise WriteError("cannot write the output: it does not wait for us (O_NONBLOCK)")
+            rest = rest[written:]
         self._sha256.update(buffer)
         self._position += len(buffer)
 
