@@ -28,23 +28,30 @@ class Interrupted(KeyboardInterrupt):
         self.status = 128 + number
 
 
+class _Stop:
+    """The handler of all signals.
+
+    It does not put another handler in its place: that would run the handlers of signals which came
+    at the same time, and the second would pass for a first one.
+    """
+
+    def __init__(self) -> None:
+        self._asked = False
+
+    def __call__(self, number: int, _: FrameType | None) -> NoReturn:
+        if self._asked:
+            # No unwinding: whoever asks twice does not want to wait for it.
+            os._exit(128 + number)
+        self._asked = True
+        raise Interrupted(number)
+
+
 def stop_on_signals() -> None:
     """Turns the first signal into `Interrupted`, for the rest of the process.
 
     What was ignored before us (`nohup`, `&` in scripts) stays ignored.
     """
+    stop = _Stop()
     for number in _SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, _first)
-
-
-def _first(number: int, _: FrameType | None) -> NoReturn:
-    for each in _SIGNALS:
-        if signal.getsignal(each) is not signal.SIG_IGN:
-            signal.signal(each, _second)
-    raise Interrupted(number)
-
-
-def _second(number: int, _: FrameType | None) -> NoReturn:
-    # No unwinding: whoever asks twice does not want to wait for it.
-    os._exit(128 + number)
+            signal.signal(number, stop)

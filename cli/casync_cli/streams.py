@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["ClosedPipeError", "guard_streams"]
 
 _STDOUT: Final = 1
+_STDERR: Final = 2
 
 
 class ClosedPipeError(BrokenPipeError):
@@ -43,6 +44,19 @@ class _Stdout(io.FileIO):
         except OSError as error:
             self._failed = True
             raise WriteError(f"cannot write to stdout: {error.strerror}") from error
+
+
+class _Stderr(io.FileIO):
+    """Descriptor 2. What cannot be written is dropped: talk is not worth an error."""
+
+    def __init__(self) -> None:
+        super().__init__(_STDERR, "w", closefd=False)
+
+    def write(self, data: Buffer) -> int | None:  # type: ignore[override]
+        try:
+            return super().write(data)
+        except OSError:
+            return memoryview(data).nbytes
 
 
 class _NoStdout(io.RawIOBase):
@@ -89,5 +103,10 @@ def guard_streams() -> None:
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - it stays open until the end
     else:
-        if isinstance(sys.stderr, io.TextIOWrapper):
-            sys.stderr.reconfigure(errors="backslashreplace")
+        sys.stderr = io.TextIOWrapper(
+            io.BufferedWriter(_Stderr(), 1 << 12),
+            encoding=sys.stderr.encoding,
+            errors="backslashreplace",
+            newline="\n",
+            line_buffering=True,
+        )
