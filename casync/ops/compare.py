@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Final
 
+from casync.fs.place import TargetPlace
 from casync.fs.seed import SeedFile
 from casync.ids import chunk_id
 from casync.limits import MIB
@@ -17,19 +17,22 @@ __all__ = ["holds"]
 _READ_BYTES: Final = MIB
 
 
-def holds(path: Path, outline: Outline, progress: Progress) -> bool:
-    """Whether the file at `path` is the content. Stops reading at the first difference."""
+def holds(place: TargetPlace, outline: Outline, progress: Progress) -> bool:
+    """Whether the file at `place` is the content, or the device begins with it.
+
+    Stops reading at the first difference.
+    """
     length = outline.content.length
     try:
-        with SeedFile(path) as file:
-            if file.identity.size != length:
+        with SeedFile(place.path) as file:
+            if place.length < length if place.is_device else file.identity.size != length:
                 return False
             progress.start("comparing", length)
             for window in windows(outline.content, outline.node, outline.params.max_size):
                 if any(not _is_zero(file, *hole) for hole in window.zeros):
                     return False
-                for place in window.places:
-                    if chunk_id(file.read(place.offset, place.length)) != place.id:
+                for chunk in window.places:
+                    if chunk_id(file.read(chunk.offset, chunk.length)) != chunk.id:
                         return False
                 progress.advance(window.end - window.start)
     except OSError:

@@ -67,10 +67,12 @@ def forecast(
     outline = load_outline(resolve(ref, ports), ports.store, ports.others)
     tally = _Tally()
     if place is not None:
-        if not options.cache and place.existing and holds(place.path, outline, progress):
-            tally.sources["in place"] = outline.content.length
-            return tally.result(outline, [])
-        if place.in_place:
+        if place.existing and holds(place, outline, progress):
+            if not options.cache:
+                tally.sources["in place"] = outline.content.length
+                return tally.result(outline, [])
+            place = place._replace(in_place=False)  # it is a seed of the store
+        elif place.in_place:
             tally.served = offsets_served(outline, place.path, ports, progress)
         else:
             part = place.path.with_name(part_name(place.path.name))

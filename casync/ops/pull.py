@@ -10,18 +10,19 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 
 from casync.errors import DigestMismatchError, UsageError
 from casync.fs.place import TargetPlace, check_space, inspect_place
+from casync.fs.seed import SeedFile, SeedIndex
 from casync.fs.settled import settle_file
-from casync.fs.sink import Sink, open_sink
+from casync.fs.sink import open_sink
 from casync.fs.stream import StreamSink
-from casync.ids import ManifestId
+from casync.ids import Buffer, ManifestId
 from casync.limits import MIB
 from casync.name import Ref
 from casync.ops.compare import holds
@@ -29,8 +30,9 @@ from casync.ops.inplace import move_in_place
 from casync.ops.outline import Outline, load_outline
 from casync.ops.ports import Ports, Server
 from casync.ops.progress import SILENT, Progress
+from casync.ops.read import read_range
 from casync.ops.rebuild import Keeper, Nowhere, Output, Rebuilder
-from casync.ops.seeds import collect_seeds
+from casync.ops.seeds import collect_seeds, known_outline
 from casync.ops.supply import SeedSupply, ServerSupply, StoreSupply, Supply
 from casync.store.base import (
     Batch,
@@ -103,6 +105,7 @@ def pull(
     Raises:
         UsageError, WriteError, NoSpaceError, LockedError: The target cannot be written. Nothing
             was fetched then, unless the disk filled up on the way.
+        UnsupportedError: It is a folder, or newer than this program.
         NotFoundError: Nobody has the manifest or a chunk.
         IntegrityError: What is to be had is not what the manifest names.
         RemoteError, TimedOutError: Servers could not be asked.
@@ -111,6 +114,8 @@ def pull(
     place = inspect_place(target, in_place=options.in_place) if isinstance(target, Path) else None
     if target is None and not ports.lasting:
         raise UsageError("there is no store to pull into", next_step="Give -o OUT.")
+    if options.cache and not ports.lasting:
+        raise UsageError("there is no store that could keep the chunks")
     outline = load_outline(resolve(ref, ports), ports.store, ports.others)
     work = _Pull(outline, ports, options, progress)
     if place is not None:
@@ -166,16 +171,14 @@ def supplies_for(
     supplies: list[Supply] = [StoreSupply(store) for store in ports.local]
     row = ports.store.manifest(outline.id) if ports.lasting else None
     if row is not None and row.state is ManifestState.FULL:
-        yield supplies
-        return
-    index = collect_seeds(outline, ports, place=place, named=options.seeds, progress=progress)
-    try:
+        index = SeedIndex()  # servers are asked for what is damaged, but no seed is worth a look
+    else:
+        index = collect_seeds(outline, ports, place=place, named=options.seeds, progress=progress)
+    with closing(index):
         supplies.append(SeedSupply(index))
         if ports.servers:
             supplies.append(ServerSupply(ports.servers))
         yield supplies
-    finally:
-        index.close()
 
 
 def _sum_traffic(servers: Sequence[Server]) -> Traffic:
@@ -202,23 +205,19 @@ class _Pull:
     def to_file(self, place: TargetPlace) -> str:
         """Writes a file or a device."""
         if self._is_up_to_date(place):
-            # It may be the work of a run that was killed before it came to this.
-            settle_file(place.path)
-            self._publish(place.path, place.existing, full=False)
-            return "up to date"
-        options = self._options
-        with open_sink(place, self._outline.content.length) as sink:
+            return self._leave(place)
+        options, length = self._options, self._outline.content.length
+        with open_sink(place, length) as sink:
             check_space(place, self._outline.solid_bytes() - sink.allocated)
             if place.in_place:
                 move_in_place(self._outline, sink, place.path, self._ports, self._progress)
             label = "in place" if place.in_place else "part file"
             self._rebuild(sink, place, kept_label=label)
-            if options.expect_sha256 is not None:
-                self._expect(_digest_of(sink, self._outline.content.length))
+            self._check_digest(_pieces(sink.read, length))
             for note in sink.commit():
                 self._progress.note(note)
             identity = sink.identity()
-        self._publish(place.path, identity, full=options.cache)
+        self._publish(place, identity, full=options.cache)
         return "written"
 
     def to_stream(self, stream: BinaryIO) -> str:
@@ -232,20 +231,34 @@ class _Pull:
     def to_store(self) -> str:
         """Brings everything into the store."""
         self._rebuild(Nowhere(), None, kept_label="")
+        length = self._outline.content.length
+        self._check_digest(read_range(self._outline, self._ports.store, 0, length))
         self._publish(None, None, full=True)
         return "stored"
 
     def _is_up_to_date(self, place: TargetPlace) -> bool:
-        known = self._ports.memory.recall(bytes(place.path))
-        if place.existing is None or self._options.cache:
+        if place.existing is None:
             return False
-        differs = known is not None and known.manifest != self._outline.id
-        if known is not None and known.identity == place.existing and differs:
-            return False
-        if not holds(place.path, self._outline, self._progress):
-            return False
-        self.given["in place"] += self._outline.content.length
-        return True
+        row = self._ports.memory.recall(bytes(place.path))
+        if row is not None and row.identity == place.existing and row.manifest != self._outline.id:
+            known = known_outline(self._ports.memory, row.manifest)
+            if known is not None and known.params == self._outline.params:
+                return False
+        return holds(place, self._outline, self._progress)
+
+    def _leave(self, place: TargetPlace) -> str:
+        """Leaves a target alone that is what it shall be."""
+        if self._options.expect_sha256 is not None:
+            with SeedFile(place.path) as file:
+                self._check_digest(_pieces(file.read, self._outline.content.length))
+        if self._options.cache:
+            self._rebuild(Nowhere(), place._replace(in_place=False), kept_label="")
+        else:
+            self.given["in place"] += self._outline.content.length
+        # It may be the work of a run that was killed before it came to this.
+        settle_file(place.path)
+        self._publish(place, place.existing, full=self._options.cache)
+        return "up to date"
 
     def _rebuild(self, output: Output, place: TargetPlace | None, *, kept_label: str) -> None:
         """Gets every chunk to where it belongs."""
@@ -265,6 +278,14 @@ class _Pull:
             )
             self.given += rebuilder.run()
 
+    def _check_digest(self, pieces: Iterable[Buffer]) -> None:
+        """Compares the SHA-256 of the whole with the one that is expected, if one is."""
+        if self._options.expect_sha256 is not None:
+            digest = hashlib.sha256()
+            for piece in pieces:
+                digest.update(piece)
+            self._expect(digest.digest())
+
     def _expect(self, digest: bytes) -> None:
         expected = self._options.expect_sha256
         if expected is not None and digest != expected:
@@ -272,7 +293,9 @@ class _Pull:
                 f"{self._outline.id.hex()} has SHA-256 {digest.hex()}, not {expected.hex()}"
             )
 
-    def _publish(self, path: Path | None, identity: FileIdentity | None, *, full: bool) -> None:
+    def _publish(
+        self, place: TargetPlace | None, identity: FileIdentity | None, *, full: bool
+    ) -> None:
         """Says in the store what is here now. A manifest that was full stays full."""
         if not self._ports.lasting:
             return
@@ -282,15 +305,14 @@ class _Pull:
         if full or row is None:
             state = ManifestState.FULL if full else ManifestState.OUTLINE
             batch.manifests.append((outline.id, state, outline.content.length))
-        if path is not None and identity is not None:
-            batch.remember.append(RememberedFile(bytes(path), identity, outline.id, settled=False))
+        # The times of a device say nothing of its bytes.
+        if place is not None and identity is not None and not place.is_device:
+            path = bytes(place.path)
+            batch.remember.append(RememberedFile(path, identity, outline.id, settled=False))
         if full or batch.remember:
             store.commit(batch)
 
 
-def _digest_of(sink: Sink, length: int) -> bytes:
-    """The SHA-256 of what was written, read back."""
-    digest = hashlib.sha256()
+def _pieces(read: Callable[[int, int], bytes], length: int) -> Iterator[bytes]:
     for offset in range(0, length, _READ_BYTES):
-        digest.update(sink.read(offset, min(_READ_BYTES, length - offset)))
-    return digest.digest()
+        yield read(offset, min(_READ_BYTES, length - offset))

@@ -14,14 +14,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final, Protocol, Self
 
 from casync.codec import Packer, Verified
-from casync.errors import NoObjectError, StoppedError
+from casync.errors import DamagedObjectError, NoObjectError, StoppedError
 from casync.ids import Buffer, ChunkId, Kind, chunk_id, zero_chunk_id
 from casync.limits import COMMIT_BYTES, MIB
 from casync.ops.outline import Outline
 from casync.ops.progress import Progress
 from casync.ops.supply import Proved, Supply
 from casync.plan import Claims, Place, Window, windows
-from casync.store.base import Batch, ObjectStore
+from casync.store.base import Absence, Batch, ObjectStore
 
 __all__ = ["Keeper", "Nowhere", "Output", "Rebuilder"]
 
@@ -91,8 +91,13 @@ class Keeper:
         self._bytes = 0
 
     def keep(self, chunks: Sequence[Proved]) -> None:
-        """Keeps those that the store lacks, packing what came in plain."""
+        """Keeps those that the store lacks, packing what came in plain.
+
+        Raises:
+            DamagedObjectError: The store has one already, but damaged.
+        """
         known = self._store.known(Kind.CHUNK, [chunk.id for chunk in chunks])
+        self._prove([chunk.id for chunk, there in zip(chunks, known, strict=True) if there])
         new = [
             chunk.packed or self._packer().pack(Kind.CHUNK, chunk.id, chunk.plain)
             for chunk, there in zip(chunks, known, strict=True)
@@ -103,6 +108,14 @@ class Keeper:
             self._bytes += sum(len(packed.payload) for packed in new)
             if self._bytes >= COMMIT_BYTES:
                 self._flush()
+
+    def _prove(self, ids: Sequence[ChunkId]) -> None:
+        for ident, answer in zip(ids, self._store.get(Kind.CHUNK, ids), strict=True):
+            if answer is Absence.DAMAGED:
+                raise DamagedObjectError(
+                    f"chunk {ident.hex()} is damaged in the store",
+                    next_step="Run `casync store reindex`, which lets go of it, and pull again.",
+                )
 
     def flush(self) -> None:
         """Commits what is left."""
