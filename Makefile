@@ -33,7 +33,7 @@ crash: $(VENV)/.installed-dev
 	@$(call need,gcc,gcc libc6-dev)
 	@$(call need,unshare,util-linux)
 	@$(call need,mkfs.ext4,e2fsprogs)
-	@$(BIN)/python -m pytest -q -n auto -m crash
+	@$(BIN)/python -m pytest -q -n auto --dist worksteal -m crash -o faulthandler_timeout=1800
 
 clean:
 	rm -rf $(VENV) .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist build

@@ -107,8 +107,12 @@ def _reason(error: BaseException) -> str:
 
 def _free(path: Path) -> int:
     """Bytes that we may still write below `path`; none when that cannot be told."""
-    try:
-        status = os.statvfs(path)
-    except OSError:
-        return 0
-    return status.f_bavail * status.f_frsize
+    for place in (path, *path.parents):
+        try:
+            status = os.statvfs(place)
+        except FileNotFoundError:  # it was to be made
+            continue
+        except OSError:
+            return 0
+        return status.f_bavail * status.f_frsize
+    return 0

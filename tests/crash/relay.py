@@ -1,4 +1,8 @@
-"""An address that stays while the servers behind it come and go."""
+"""An address that stays while the servers behind it come and go.
+
+It looks like a server that is restarted at its own address: requests get the Host that they would
+have had there, since servers without authentication refuse any other.
+"""
 
 from __future__ import annotations
 
@@ -20,33 +24,56 @@ class Relay:
     Attributes:
         url: Where it listens.
         upstream: Set it at any time.
+        answered: Set when a server has answered.
     """
 
     def __init__(self) -> None:
         self.upstream: int | None = None
+        self.answered = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self._threads = [threading.Thread(target=self._accept)]
         self._threads[0].start()
 
     def _accept(self) -> None:
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            port = self.upstream
+        with self._listener:
+            while True:
+                try:
+                    client, _ = self._listener.accept()
+                except OSError:
+                    return
+                self._threads.append(threading.Thread(target=self._connect, args=(client,)))
+                self._threads[-1].start()
+
+    def _connect(self, client: socket.socket) -> None:
+        port = self.upstream
+        with client:
             try:
                 if port is None:
                     raise ConnectionRefusedError
                 server = socket.create_connection(("127.0.0.1", port))
             except OSError:
                 client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-                client.close()
-                continue
-            for source, sink in ((client, server), (server, client)):
-                thread = threading.Thread(target=_pump, args=(source, sink), daemon=True)
-                thread.start()
+                return
+            ours, theirs = self.url.removeprefix("http://"), f"127.0.0.1:{port}"
+            with server:
+                back = threading.Thread(target=self._pump, args=(server, client))
+                back.start()
+                self._pump(client, server, ours.encode(), theirs.encode())
+                back.join()
+
+    def _pump(
+        self, source: socket.socket, sink: socket.socket, host: bytes = b"", new: bytes = b""
+    ) -> None:
+        """Passes on what comes from `source`. When one direction ends, the other one does, too."""
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                sink.sendall(data.replace(host, new) if host else data)
+                if not host:
+                    self.answered.set()
+        for end in (source, sink):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
 
     def __enter__(self) -> Self:
         return self
@@ -58,14 +85,5 @@ class Relay:
         trace: TracebackType | None,
     ) -> None:
         self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        self._threads[0].join()
-
-
-def _pump(source: socket.socket, sink: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        while data := source.recv(65536):
-            sink.sendall(data)
-    for end in (source, sink):
-        with contextlib.suppress(OSError):
-            end.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join()

@@ -199,15 +199,19 @@ def test_pull_killed_at_every_call(
 
     command = pull(new, *case.flags)
 
+    template = quick_path / "template"
+    known = origin.known | prepared(template, b"something else", folder=quick_path)
+
     def fresh() -> None:
         folder.mkdir()
+        shutil.copytree(template, store)
         if case.target:
             assert run(*pull(old)[1:]).returncode == 0
 
     def check(said: str) -> list[str]:
         wrong = _target_violations(target, origin, said, case)
         kept = [new] if said and "--cache" in case.flags else []
-        wrong += store_violations(store, origin.known, Acknowledged(kept))
+        wrong += store_violations(store, known, Acknowledged(kept))
         part = next(folder.glob(".*"), None)
         missing = origin.missing(new, part)
         again = run(*command[1:])
@@ -223,7 +227,7 @@ def test_pull_killed_at_every_call(
         left |= {path.name for path in store.iterdir()} - _STORE_FILES
         wrong += [f"left over: {name}" for name in left]
         kept = [new] if "--cache" in case.flags else []
-        return wrong + store_violations(store, origin.known, Acknowledged(kept))
+        return wrong + store_violations(store, known, Acknowledged(kept))
 
     points, wrong = _sweep(kill, command, root, fresh, check)
     summary(

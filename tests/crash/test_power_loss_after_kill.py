@@ -116,16 +116,17 @@ def test_pull_killed_and_run_again(
             return []
         return [f"the target is {'the old one' if data == old else 'torn' if data else 'gone'}"]
 
-    points, wrong = _sweep(
-        recorder, command, quick_path, lambda root: _put(root / "target", old), check
-    )
+    template = quick_path / "template"
+    prepared(template, b"something else", folder=quick_path)
+
+    def fresh(root: Path) -> None:
+        (root / "target").write_bytes(old)
+        shutil.copytree(template, root / "store")
+
+    points, wrong = _sweep(recorder, command, quick_path, fresh, check)
     summary(
         f"kill -9, then power loss, in pull, {request.node.callspec.id}: {points} calls, "
         f"{len(wrong)} violations"
     )
     assert points >= 10
     assert not wrong, "\n".join(wrong[:20])
-
-
-def _put(path: Path, data: bytes) -> None:
-    path.write_bytes(data)

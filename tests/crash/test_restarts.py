@@ -7,7 +7,7 @@ import random
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -28,18 +28,54 @@ def origin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Origin]:
         yield found
 
 
-def _restart_at_random(relay: Relay, store: Path, rng: random.Random, done: threading.Event) -> int:
-    """Runs servers behind `relay`, one after the other, until `done`. Returns how many."""
+class _Client(threading.Thread):
+    """Runs a command. `done` is set when it ended."""
+
+    def __init__(self, command: Sequence[str]) -> None:
+        super().__init__()
+        self.done = threading.Event()
+        self.status = -1
+        self.said = ""
+        self._command = command
+
+    def start(self) -> None:
+        """Starts it, once."""
+        if self.ident is None:
+            super().start()
+
+    def run(self) -> None:
+        try:
+            ended = subprocess.run(
+                self._command,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                env=environment(),
+                check=False,
+            )
+            self.status, self.said = ended.returncode, ended.stderr.decode()
+        finally:
+            self.done.set()
+
+
+def _restart_at_random(client: _Client, relay: Relay, store: Path, rng: random.Random) -> int:
+    """Runs servers behind `relay`, one after the other, until `client` ends. Returns how many.
+
+    The first one stays until it has answered: nobody waits for a server that was never there.
+    """
     count = 0
-    while not done.is_set():
+    relay.answered.clear()
+    while not client.done.is_set():
         with Server(store) as server:
             count += 1
             relay.upstream = server.port
-            done.wait(rng.uniform(0.02, 0.8))
+            client.start()
+            while not (relay.answered.wait(0.1) or client.done.is_set()):
+                pass
+            client.done.wait(rng.uniform(0.05, 1.5))
             if rng.random() < 0.8:
                 server.kill()
             relay.upstream = None
-        done.wait(rng.choice([0, rng.uniform(0, 0.5)]))
+        client.done.wait(rng.choice([0, rng.uniform(0, 0.5)]))
     return count
 
 
@@ -50,37 +86,20 @@ def test_servers_that_are_killed_and_come_back(
     servers = 0
     with Relay() as relay:
         for number in range(_ROUNDS):
-            relay.upstream = None
             target = tmp_path / f"target{number}"
             hash_ = origin.hashes[number % 2]
-            options = ["--server", relay.url, "--limit", "3M", "--store", tmp_path / f"{number}"]
-            client = subprocess.Popen(
-                casync("pull", hash_, "-o", target, *options),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                env=environment(),
-            )
-            done = threading.Event()
-            waiter = threading.Thread(target=_wait, args=(client, done))
-            waiter.start()
-            servers += _restart_at_random(relay, origin.store, rng, done)
-            waiter.join()
-            assert client.stderr is not None
-            said = client.stderr.read().decode()
-            client.stderr.close()
-            assert client.returncode == 0, f"round {number} of seed {_SEED}: {said}"
+            options = ["--server", relay.url, "--store", tmp_path / f"store{number}"]
+            options += ["--limit", "1M", "--retry-for", "10m"]
+            client = _Client(casync("pull", hash_, "-o", target, *options))
+            servers += _restart_at_random(client, relay, origin.store, rng)
+            client.join()
+            assert client.status == 0, f"round {number} of seed {_SEED}: {client.said}"
             assert target.read_bytes() == origin.known[hash_]
             target.unlink()
     summary(
         f"servers killed in mid-pull: {_ROUNDS} rounds, {servers} servers, seed {_SEED}, 0 wrong"
     )
     assert servers >= 2 * _ROUNDS
-
-
-def _wait(client: subprocess.Popen[bytes], done: threading.Event) -> None:
-    client.wait()
-    done.set()
 
 
 def test_clients_that_are_killed_and_run_again(
@@ -98,7 +117,7 @@ def test_clients_that_are_killed_and_run_again(
         missing = [origin.missing(hash_, None)]
         for _ in range(rng.choice([1, 1, 2, 4])):
             client = subprocess.Popen(
-                [*command, "--limit", "3M"],
+                [*command, "--limit", "2M"],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,

@@ -1,0 +1,206 @@
+"""F06, F34: every page of a store's data file is damaged. No wrong byte ever comes out."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import pytest
+
+from casync.api import pull
+from casync.errors import CasyncError, IntegrityError, NotFoundError, RemoteError
+from casync.remote.transport import TransportOptions
+from tests.crash.commands import Server, environment, run
+from tests.crash.lmdb_pages import PAGE_BYTES
+from tests.crash.material import image, updated
+from tests.crash.origin import prepared
+
+_SEED: Final = 20260106
+_Damage = list[str | int]
+
+
+class Rotting(NamedTuple):
+    """A store that is going to be damaged."""
+
+    path: Path
+    data: bytes
+    known: dict[str, bytes]
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory: pytest.TempPathFactory) -> Rotting:
+    folder = tmp_path_factory.mktemp("good")
+    old = image(70, 600_000)
+    known = prepared(folder / "store", old, updated(old, 71), folder=folder)
+    run("prepare", "--store", folder / "store", "--name", "disk", folder / "input")
+    return Rotting(folder / "store", (folder / "store" / "data.mdb").read_bytes(), known)
+
+
+def _damages(mode: str, data: bytes) -> Iterator[_Damage]:
+    """A damage of every page, of one sort; of every eighth where the file is cut."""
+    rng = random.Random(f"{_SEED} {mode}")
+    for start in range(0, len(data), PAGE_BYTES):
+        if mode == "cut":
+            if start % (8 * PAGE_BYTES) == 0:
+                yield ["cut", start + rng.choice([0, rng.randrange(1, PAGE_BYTES)])]
+        elif mode == "bit":
+            # Headers and the ends of pages matter more than other bytes.
+            ends = [rng.randrange(48), PAGE_BYTES - 1 - rng.randrange(200)]
+            at = start + rng.choice([*ends, rng.randrange(PAGE_BYTES)])
+            yield ["set", at, bytes([data[at] ^ 1 << rng.randrange(8)]).hex()]
+        else:
+            yield ["set", start, bytes(PAGE_BYTES).hex()]
+
+
+@pytest.mark.parametrize("mode", ["bit", "zero", "cut"])
+def test_verify_and_cat_and_pull_of_a_damaged_store(
+    good: Rotting, tmp_path: Path, mode: str, summary: Callable[[str], None]
+) -> None:
+    hash_, content = list(good.known.items())[1]
+    out = tmp_path / "out"
+    commands = [
+        ["verify"],
+        ["cat", "disk"],
+        ["pull", hash_, "-o", str(out)],
+    ]
+    exits: dict[str, Counter[int]] = {command[0]: Counter() for command in commands}
+    wrong: list[str] = []
+    cases = 0
+    script = Path(__file__).with_name("rot_commands.py")
+    with subprocess.Popen(
+        [sys.executable, script, good.path, tmp_path],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=environment(),
+    ) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        for what in _damages(mode, good.data):
+            cases += 1
+            out.unlink(missing_ok=True)
+            child.stdin.write(json.dumps([what, commands]).encode() + b"\n")
+            child.stdin.flush()
+            results = json.loads(child.stdout.readline())
+            for command, (status, _, _) in zip(commands, results, strict=True):
+                exits[command[0]][status] += 1
+            pulled = out.read_bytes() if out.exists() else None
+            label = f"{what[0]} {what[1]}"
+            wrong += [f"{label}: {line}" for line in _wrong(results, pulled, content)]
+        child.stdin.close()
+    table = {verb: dict(sorted(counts.items())) for verb, counts in exits.items()}
+    summary(f"rot, {mode}: {cases} damages, seed {_SEED}, exits {table}, {len(wrong)} violations")
+    assert not wrong, "\n".join(wrong[:20])
+
+
+def _wrong(results: list[tuple[int, str, str]], pulled: bytes | None, content: bytes) -> list[str]:
+    """What should not have been: wrong bytes, a dead process, an error without a name."""
+    wrong: list[str] = []
+    for status, out, said in results:
+        named = "casync: " in said or out  # what verify finds is its output
+        if status not in {0, 4, 9, 10}:
+            wrong.append(f"exit status {status}: {said[-500:]}")
+        elif status and (not named or "Traceback" in said):
+            wrong.append(f"exit status {status} and nothing is named: {said[-500:]}")
+    (verified, _, _), (status, out, said), (pull_status, _, _) = results
+    data = bytes.fromhex(out)
+    if not content.startswith(data) or (status == 0 and data != content):
+        wrong.append(f"cat gave wrong bytes, exit status {status}: {said}")
+    if status and not verified:
+        wrong.append(f"cat fails with {status}, but verify found nothing: {said}")
+    if pulled is not None and pulled != content:
+        wrong.append("pull gave wrong bytes")
+    # A pull that fails may have written the target: what it cannot do is remember it.
+    if pulled is None and pull_status == 0:
+        wrong.append("pull ended well without a target")
+    return wrong
+
+
+@pytest.mark.parametrize("mode", ["bit", "zero"])
+def test_pulling_from_a_store_that_rots_while_it_is_served(
+    good: Rotting, tmp_path: Path, mode: str, summary: Callable[[str], None]
+) -> None:
+    hash_, content = list(good.known.items())[1]
+    file = tmp_path / "store" / "data.mdb"
+    file.parent.mkdir()
+    file.write_bytes(good.data)
+    outcomes: Counter[str] = Counter()
+    servers = deaths = 0
+    damages = list(_damages(mode, good.data))
+    while damages:
+        with Server(file.parent) as server, file.open("r+b", buffering=0) as disk:
+            servers += 1
+            while damages and server.running:
+                _, start, new = damages.pop()
+                disk.seek(int(start))
+                disk.write(bytes.fromhex(str(new)))
+                outcomes[_pull_outcome(server, hash_, content, tmp_path / "out")] += 1
+                disk.seek(0)
+                disk.write(good.data)
+            deaths += sum("was killed" in line for line in server.lines)
+    summary(
+        f"rot while serving, {mode}: {outcomes.total()} damages, {dict(outcomes)}, "
+        f"{deaths} workers died, {servers} servers, seed {_SEED}"
+    )
+    assert outcomes["right"] > 0
+    assert outcomes["IntegrityError"] + outcomes["RemoteError"] > 0
+    assert deaths == 0
+
+
+def _pull_outcome(server: Server, hash_: str, content: bytes, out: Path) -> str:
+    """`right`, or the sort of error; anything else fails the test."""
+    out.unlink(missing_ok=True)
+    try:
+        pull(hash_, out, servers=[server.url], transport=TransportOptions(retry_for=3))
+    except (IntegrityError, NotFoundError, RemoteError) as error:
+        assert not out.exists()
+        for part in out.parent.glob(".out*"):
+            part.unlink()
+        return next(
+            kind.__name__
+            for kind in (IntegrityError, NotFoundError, RemoteError)
+            if isinstance(error, kind)
+        )
+    assert out.read_bytes() == content
+    return "right"
+
+
+def test_workers_on_a_file_that_is_cut_short_die_and_come_back(
+    good: Rotting, tmp_path: Path, summary: Callable[[str], None]
+) -> None:
+    """What a bad sector does to a mapped file: SIGBUS. The next worker finds the store whole."""
+    hash_, content = list(good.known.items())[1]
+    file = tmp_path / "store" / "data.mdb"
+    file.parent.mkdir()
+    file.write_bytes(good.data)
+    rng = random.Random(_SEED)
+    rounds = 4
+    with Server(file.parent) as server:
+        for number in range(rounds):
+            with file.open("r+b", buffering=0) as disk:
+                disk.truncate(rng.randrange(2 * PAGE_BYTES, len(good.data) // 2))
+                with pytest.raises(CasyncError):
+                    pull(
+                        hash_,
+                        tmp_path / f"lost{number}",
+                        servers=[server.url],
+                        transport=TransportOptions(retry_for=1),
+                    )
+                disk.seek(0)
+                disk.write(good.data)
+            out = tmp_path / f"out{number}"
+            pull(hash_, out, servers=[server.url], transport=TransportOptions(retry_for=30))
+            assert out.read_bytes() == content
+        assert server.running
+    killed = sum("SIGBUS" in line for line in server.lines)
+    refused = sum("lacks its last" in line for line in server.lines)
+    assert killed + refused >= 1, server.lines
+    summary(
+        f"store cut short while serving: {rounds} rounds, {killed} workers died of SIGBUS, "
+        f"{refused} would not start on it, all came back"
+    )
