@@ -33,6 +33,7 @@ __all__ = [
     "Record",
     "Run",
     "decode_node",
+    "distinct",
     "runs",
 ]
 
@@ -232,6 +233,29 @@ def runs(content: Content, fetch: Fetch, start: int = 0) -> Iterator[tuple[int, 
         return
     root = Run(content.id, content.length, 1)
     yield from _walk(content.level, 0, root, fetch, start)
+
+
+def distinct(content: Content, fetch: Fetch) -> Iterator[Run]:
+    """The chunks of `content`, those of each distinct node once: never more than its nodes list.
+
+    Roughly in order; a chunk may come again from another node.
+
+    Raises:
+        What `fetch` raises.
+    """
+    if content.length:
+        yield from _distinct(content.level, Record(content.id, content.length), fetch, set())
+
+
+def _distinct(level: int, record: Record, fetch: Fetch, seen: set[Record]) -> Iterator[Run]:
+    if level == 0:
+        yield Run(*record, 1)
+        return
+    for below in dict.fromkeys(fetch(NodeId(record.id), level, record.length).records):
+        if below not in seen:
+            if level > 1:
+                seen.add(below)
+            yield from _distinct(level - 1, below, fetch, seen)
 
 
 def _walk(level: int, offset: int, run: Run, fetch: Fetch, start: int) -> Iterator[tuple[int, Run]]:

@@ -3,25 +3,32 @@
 The target is worked through from its start in windows. A window holds few enough chunks for one
 request and few enough bytes for a worker's memory, whatever the length of the whole. Chunks that
 an earlier window placed are not fetched a second time. Must not know where bytes come from.
+
+A manifest may claim exabytes with a handful of nodes. Only what the target has room for is walked
+from start to end; where there is no target, each distinct node is walked once.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
+from casync.errors import MalformedError
 from casync.ids import ChunkId, zero_chunk_id
 from casync.limits import MAX_BATCH_IDS, MIB
-from casync.node import Content, Fetch, runs
+from casync.node import Content, Fetch, Run, distinct, runs
 
-__all__ = ["WINDOW_BYTES", "Claims", "Place", "Window", "windows"]
+__all__ = ["WINDOW_BYTES", "Claims", "Place", "Window", "distinct_windows", "windows"]
 
 WINDOW_BYTES: Final = 16 * MIB
 """Plain bytes of one window, apart from its zeros and unless a single chunk is larger."""
 
 _MAX_CLAIMS: Final = 1 << 19
 """Distinct chunks whose first place is known: about 70 MiB. Beyond, repeats are fetched again."""
+
+_LENGTH_BITS: Final = 25
+"""Bits of a chunk's length: `MAX_CHUNK_SIZE` is 2^24."""
 
 
 class Place(NamedTuple):
@@ -56,25 +63,43 @@ def windows(content: Content, fetch: Fetch, max_size: int) -> Iterator[Window]:
         fetch: Finds nodes.
         max_size: The chunker's maximum: the length of the chunks that holes are made of.
     """
+    return _tile(runs(content, fetch), max_size)
+
+
+def distinct_windows(content: Content, fetch: Fetch, max_size: int) -> Iterator[Window]:
+    """As `windows`, with the chunks of each distinct node once, at offsets of no meaning."""
+    return _tile(_in_line(distinct(content, fetch)), max_size)
+
+
+def _in_line(chunks: Iterable[Run]) -> Iterator[tuple[int, Run]]:
+    offset = 0
+    for run in chunks:
+        yield offset, run
+        offset += run.length
+
+
+def _tile(found: Iterable[tuple[int, Run]], max_size: int) -> Iterator[Window]:
     zero = zero_chunk_id(max_size)
-    start = solid = 0
+    start = end = solid = 0
     zeros: list[tuple[int, int]] = []
     places: list[Place] = []
-    for run_offset, run in runs(content, fetch):
+    for offset, run in found:
         if run.id == zero and run.length == max_size:
-            zeros.append((run_offset, run.length * run.times))
+            begin = zeros.pop()[0] if zeros and sum(zeros[-1]) == offset else offset
+            end = offset + run.length * run.times
+            zeros.append((begin, end - begin))
             continue
         ident = ChunkId(run.id)
-        offset = run_offset
+        end = offset
         for _ in range(run.times):
             if places and (len(places) >= MAX_BATCH_IDS or solid + run.length > WINDOW_BYTES):
-                yield Window(start, offset, zeros, places)
-                start, solid, zeros, places = offset, 0, [], []
-            places.append(Place(offset, ident, run.length))
+                yield Window(start, end, zeros, places)
+                start, solid, zeros, places = end, 0, [], []
+            places.append(Place(end, ident, run.length))
             solid += run.length
-            offset += run.length
+            end += run.length
     if places or zeros:
-        yield Window(start, content.length, zeros, places)
+        yield Window(start, end, zeros, places)
 
 
 class Claims:
@@ -88,7 +113,11 @@ class Claims:
         self._starts: list[int] = []
 
     def claim(self, window: Window) -> tuple[list[Place], list[tuple[Place, int]]]:
-        """Splits a window's places into those to be had and (place, first offset) repeats."""
+        """Splits a window's places into those to be had and (place, first offset) repeats.
+
+        Raises:
+            MalformedError: A chunk is claimed with two lengths; one of them is a lie.
+        """
         self._starts.append(window.start)
         fresh: list[Place] = []
         repeats: list[tuple[Place, int]] = []
@@ -96,10 +125,12 @@ class Claims:
         for place in window.places:
             known = first.get(place.id)
             if known is not None:
-                repeats.append((place, known))
+                if known & ((1 << _LENGTH_BITS) - 1) != place.length:
+                    raise MalformedError(f"chunk {place.id.hex()} is claimed with two lengths")
+                repeats.append((place, known >> _LENGTH_BITS))
                 continue
             if len(first) < _MAX_CLAIMS:
-                first[place.id] = place.offset
+                first[place.id] = place.offset << _LENGTH_BITS | place.length
             fresh.append(place)
         return fresh, repeats
 

@@ -20,7 +20,7 @@ from casync.fs.failure import free_bytes, no_space, write_error
 from casync.fs.identity import identity_of
 from casync.store.base import FileIdentity
 
-__all__ = ["TargetPlace", "check_space", "inspect_place"]
+__all__ = ["TargetPlace", "allocated_bytes", "check_space", "inspect_place"]
 
 _GET_FLAGS: Final = 0x80086601  # FS_IOC_GETFLAGS
 _UNCHANGING: Final = 0x10 | 0x20  # FS_IMMUTABLE_FL, FS_APPEND_FL
@@ -78,6 +78,14 @@ def check_space(place: TargetPlace, need: int) -> None:
     have = None if place.is_device or need <= 0 else free_bytes(place.path)
     if have is not None and have < need + _ROOM:
         raise no_space(place.path, need, have)
+
+
+def allocated_bytes(path: Path) -> int:
+    """Bytes that the file at `path` occupies; 0 when there is none."""
+    try:
+        return os.lstat(path).st_blocks * 512
+    except OSError:
+        return 0
 
 
 def _inspect(path: Path, *, in_place: bool) -> TargetPlace:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from casync.fs.part import part_name
-from casync.fs.place import inspect_place
+from casync.fs.place import allocated_bytes, check_space, inspect_place
 from casync.fs.seed import SeedFile
 from casync.ids import ChunkId, ManifestId, chunk_id
 from casync.name import Ref
@@ -24,7 +24,7 @@ from casync.ops.ports import Ports
 from casync.ops.progress import SILENT, Progress
 from casync.ops.pull import PullOptions, resolve, supplies_for
 from casync.ops.supply import Supply
-from casync.plan import Claims, Place, windows
+from casync.plan import Claims, Place, distinct_windows, windows
 
 __all__ = ["Forecast", "forecast"]
 
@@ -66,19 +66,24 @@ def forecast(
     place = inspect_place(target, in_place=options.in_place) if target is not None else None
     outline = load_outline(resolve(ref, ports), ports.store, ports.others)
     tally = _Tally()
+    writes = place is not None
     if place is not None:
         if place.existing and holds(place, outline, progress):
             if not options.cache:
                 tally.sources["in place"] = outline.content.length
                 return tally.result(outline, [])
-            place = place._replace(in_place=False)  # it is a seed of the store
-        elif place.in_place:
-            tally.served = offsets_served(outline, place.path, ports, progress)
+            writes = False
+            place = place._replace(in_place=False)  # a seed for the store
         else:
             part = place.path.with_name(part_name(place.path.name))
-            tally.part = SeedFile(part) if part.exists() else None
+            begun = place.path if place.in_place else part
+            check_space(place, outline.solid_bytes() - allocated_bytes(begun))
+            if place.in_place:
+                tally.served = offsets_served(outline, place.path, ports, progress)
+            else:
+                tally.part = SeedFile(part) if part.exists() else None
     with closing(tally), supplies_for(outline, place, ports, options, progress) as supplies:
-        tally.count(outline, supplies)
+        tally.count(outline, supplies, everywhere=writes)
         looked = [seen for supply in supplies for seen in supply.looked]
     return tally.result(outline, looked)
 
@@ -90,16 +95,19 @@ class _Tally:
         self.part: SeedFile | None = None
         self._objects = self._fetch = self._missing = 0
 
-    def count(self, outline: Outline, supplies: list[Supply]) -> None:
-        """Goes through all windows as a pull would."""
+    def count(self, outline: Outline, supplies: list[Supply], *, everywhere: bool) -> None:
+        """Goes through all windows as a pull would, repeats `everywhere` or not at all."""
         claims = Claims()
-        for window in windows(outline.content, outline.node, outline.params.max_size):
+        plan = windows if everywhere else distinct_windows
+        for window in plan(outline.content, outline.node, outline.params.max_size):
             self.sources["zero"] += sum(length for _, length in window.zeros)
             fresh, repeats = claims.claim(window)
             fresh = [place for place in fresh if not self._is_there(place)]
-            again = [place for place, _ in repeats if not self._is_there(place)]
-            self.sources["repeat"] += sum(place.length for place in again)
+            for place, _ in repeats:
+                self._is_there(place)
             self._supply({place.id: place.length for place in fresh}, supplies)
+        rest = outline.content.length - self.sources.total() - self._missing
+        self.sources["repeat"] += rest
 
     def close(self) -> None:
         """Closes the part file."""

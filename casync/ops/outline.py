@@ -18,6 +18,7 @@ from casync.errors import (
     IntegrityError,
     MalformedError,
     NoObjectError,
+    UnsupportedError,
 )
 from casync.ids import ChunkId, Kind, ManifestId, NodeId, zero_chunk_id
 from casync.limits import COMMIT_BYTES, MAX_BATCH_IDS
@@ -81,14 +82,18 @@ class Outline:
                 raise IntegrityError(f"node {ident.hex()} is damaged in the local store")
         raise NoObjectError(f"node {ident.hex()} is missing from the local store")
 
+    def is_hole(self, ident: bytes, length: int) -> bool:
+        """Whether a record is the chunk that holes are cut into, and does not lie about it."""
+        largest = self.params.max_size
+        return length == largest and ident == zero_chunk_id(largest)
+
     def solid_bytes(self) -> int:
         """Bytes of the content that are not whole chunks of zeros: what a disk must have."""
-        zero = zero_chunk_id(self.params.max_size)
         known: dict[bytes, int] = {}
 
         def solid(level: int, ident: bytes, length: int) -> int:
             if level == 0:
-                return 0 if ident == zero and length == self.params.max_size else length
+                return 0 if self.is_hole(ident, length) else length
             if ident not in known:
                 records = self.node(NodeId(ident), level, length).records
                 known[ident] = sum(solid(level - 1, *record) for record in records)
@@ -110,10 +115,13 @@ def load_outline(ident: ManifestId, store: ObjectStore, servers: Sequence[Object
         NoObjectError: Nobody has an object.
         IntegrityError: Everybody who has it sends something else.
         RemoteError: Servers could not be asked.
+        UnsupportedError: It is a folder, or newer than this program.
     """
     fetcher = _Fetcher(store, servers)
     data = fetcher.plain(Kind.MANIFEST, [ident])[ident]
     manifest = decode_manifest(data)
+    if manifest.kind != "file":
+        raise UnsupportedError(f"{ident.hex()} is a folder; this version knows files only")
     content = manifest.content
     wanted = {NodeId(content.id): content.length} if content.level and content.length else {}
     for level in range(content.level, 0, -1):
@@ -123,8 +131,11 @@ def load_outline(ident: ManifestId, store: ObjectStore, servers: Sequence[Object
             part = queue[start : start + MAX_BATCH_IDS]
             for node_id, plain in fetcher.plain(Kind.NODE, part).items():
                 node = decode_node(plain, level, wanted[NodeId(node_id)])
-                if level > 1:
-                    below.update((NodeId(r.id), r.length) for r in node.records)
+                if level == 1:
+                    continue
+                for record in node.records:
+                    if below.setdefault(NodeId(record.id), record.length) != record.length:
+                        raise MalformedError(f"node {record.id.hex()} is claimed with two lengths")
         wanted = below
     fetcher.flush()
     return Outline(ident, manifest, store)

@@ -8,7 +8,7 @@ from typing import Final
 
 from casync.codec import Packed, Unpacker
 from casync.errors import DamagedObjectError, MalformedError, NoObjectError
-from casync.ids import Buffer, ChunkId, Kind, zero_chunk_id
+from casync.ids import Buffer, ChunkId, Kind
 from casync.limits import MAX_BATCH_IDS, MIB
 from casync.node import Run, runs
 from casync.ops.outline import Outline
@@ -38,13 +38,12 @@ def read_range(
         NoObjectError, IntegrityError: A chunk is missing or damaged. All pieces before are good.
     """
     reader = _Reader(outline, source)
-    zero = zero_chunk_id(outline.params.max_size)
     batch: list[tuple[int, ChunkId, int]] = []
     pending = 0
     for offset, run in runs(outline.content, outline.node, start):
         if offset >= end:
             break
-        if run.id == zero:
+        if outline.is_hole(run.id, run.length):
             yield from reader.pieces(batch, start, end)
             batch, pending = [], 0
             yield from _zeros(max(offset, start), min(offset + run.length * run.times, end))

@@ -14,13 +14,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final, Protocol, Self
 
 from casync.codec import Packer, Verified
-from casync.errors import DamagedObjectError, NoObjectError, StoppedError
+from casync.errors import DamagedObjectError, MalformedError, NoObjectError, StoppedError
 from casync.ids import Buffer, ChunkId, Kind, chunk_id, zero_chunk_id
 from casync.limits import COMMIT_BYTES, MIB
 from casync.ops.outline import Outline
 from casync.ops.progress import Progress
 from casync.ops.supply import Proved, Supply
-from casync.plan import Claims, Place, Window, windows
+from casync.plan import Claims, Place, Window, distinct_windows, windows
 from casync.store.base import Absence, Batch, ObjectStore
 
 __all__ = ["Keeper", "Nowhere", "Output", "Rebuilder"]
@@ -167,7 +167,7 @@ class Rebuilder:
         self._progress = progress
         self._stopped = threading.Event()
         self._claims = Claims()
-        self._futures: list[Future[Counter[str]]] = []
+        self._futures: dict[int, Future[Counter[str]]] = {}  # of the windows in work
 
     def run(self) -> Counter[str]:
         """Does it all; returns the plain bytes that each source gave.
@@ -176,15 +176,18 @@ class Rebuilder:
             CasyncError: Something could not be had or written. The output is then incomplete.
         """
         given: Counter[str] = Counter()
-        waiting: deque[tuple[Window, Future[Counter[str]]]] = deque()
-        stretch = windows(self._outline.content, self._outline.node, self._outline.params.max_size)
+        waiting: deque[tuple[int, Window]] = deque()
+        outline = self._outline
+        plan = distinct_windows if self._output.discards else windows
+        stretch = plan(outline.content, outline.node, outline.params.max_size)
         executor = ThreadPoolExecutor(self._workers, thread_name_prefix="pull")
         try:
             for number, window in enumerate(stretch):
                 fresh, repeats = self._claims.claim(window)
-                future = executor.submit(self._window, number, window, fresh, repeats)
-                self._futures.append(future)
-                waiting.append((window, future))
+                self._futures[number] = executor.submit(
+                    self._window, number, window, fresh, repeats
+                )
+                waiting.append((number, window))
                 if len(waiting) > 2 * self._workers:
                     given += self._settle(*waiting.popleft())
             while waiting:
@@ -196,16 +199,19 @@ class Rebuilder:
             raise
         finally:
             executor.shutdown(wait=True, cancel_futures=True)
+        if self._output.discards:
+            self._report(given, "repeat", outline.content.length - given.total())
         if self._keeper is not None:
             if given["zero"]:
-                zeros = bytes(self._outline.params.max_size)
+                zeros = bytes(outline.params.max_size)
                 self._keeper.keep([Proved(zero_chunk_id(len(zeros)), zeros, None)])
             self._keeper.flush()
         return given
 
-    def _settle(self, window: Window, future: Future[Counter[str]]) -> Counter[str]:
-        given = future.result()
+    def _settle(self, number: int, window: Window) -> Counter[str]:
+        given = self._futures[number].result()
         self._output.settle(window.end)
+        del self._futures[number]
         return given
 
     def _window(
@@ -221,7 +227,6 @@ class Rebuilder:
             rest = set(self._not_in_place([place for place, _ in repeats], given))
             repeats = [repeat for repeat in repeats if repeat[0] in rest]
         elif self._output.discards:
-            self._report(given, "repeat", sum(place.length for place, _ in repeats))
             repeats = []
         elif not self._output.readable:
             fresh += [place for place, _ in repeats]
@@ -252,9 +257,11 @@ class Rebuilder:
 
     def _from_supplies(self, places: list[Place], given: Counter[str]) -> None:
         where: dict[ChunkId, list[Place]] = {}
+        wanted: dict[ChunkId, int] = {}
         for place in places:
             where.setdefault(place.id, []).append(place)
-        wanted = {ident: found[0].length for ident, found in where.items()}
+            if wanted.setdefault(place.id, place.length) != place.length:
+                raise MalformedError(f"chunk {place.id.hex()} is claimed with two lengths")
         for supply in self._supplies:
             if not wanted:
                 return
@@ -285,8 +292,9 @@ class Rebuilder:
         with _Neighbours(self._output) as writer:
             for place, first in repeats:
                 earlier = self._claims.window_of(first)
-                if earlier != number:
-                    self._futures[earlier].result()
+                running = self._futures.get(earlier) if earlier != number else None
+                if running is not None:
+                    running.result()
                 plain = self._output.read(first, place.length)
                 if chunk_id(plain) == place.id:
                     writer.write(place.offset, plain)

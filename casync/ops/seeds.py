@@ -6,7 +6,8 @@ is cut afresh, but only when what it was shares chunks with what is wanted.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -15,9 +16,9 @@ from casync.codec import Packed, Unpacker
 from casync.errors import CasyncError
 from casync.fs.place import TargetPlace
 from casync.fs.seed import SeedFile, SeedIndex, cut_file, expand_seed_path
-from casync.ids import ChunkId, Kind, ManifestId, zero_chunk_id
+from casync.ids import ChunkId, Kind, ManifestId
 from casync.manifest import decode_manifest
-from casync.node import runs
+from casync.node import distinct, runs
 from casync.ops.outline import Outline
 from casync.ops.ports import Ports
 from casync.ops.progress import Progress
@@ -46,9 +47,8 @@ def known_outline(store: ObjectStore, manifest: bytes) -> Outline | None:
 
 def chunks_of(outline: Outline) -> Iterator[tuple[int, ChunkId, int]]:
     """The chunks of a manifest as (offset, chunk, length), its holes and repeats left out."""
-    zero = zero_chunk_id(outline.params.max_size)
     for offset, run in runs(outline.content, outline.node):
-        if run.id != zero:
+        if not outline.is_hole(run.id, run.length):
             yield offset, ChunkId(run.id), run.length
 
 
@@ -149,6 +149,10 @@ class _Finder:
             self._sample = frozenset(self._sampled(self._outline))
         return any(ident in self._sample for ident in self._sampled(known))
 
-    def _sampled(self, outline: Outline) -> Iterable[ChunkId]:
+    def _sampled(self, outline: Outline) -> Iterator[ChunkId]:
+        """The ids of a sample of chunks, as far as the nodes can be read."""
         small = self._outline.content.length < _SAMPLE_BELOW * outline.params.avg_size
-        return (ident for _, ident, _ in self._walk(outline) if small or ident[0] == 0)
+        with suppress(CasyncError):
+            for run in distinct(outline.content, outline.node):
+                if (small or run.id[0] == 0) and not outline.is_hole(run.id, run.length):
+                    yield ChunkId(run.id)

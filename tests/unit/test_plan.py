@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import random
 
+import pytest
+
 from casync.chunker import DEFAULT_PARAMS
+from casync.errors import MalformedError
 from casync.ids import ChunkId, NodeId, chunk_id, zero_chunk_id
 from casync.limits import MAX_BATCH_IDS, MIB
-from casync.node import Content, Node, NodeBuilder, Run, decode_node
-from casync.plan import WINDOW_BYTES, Claims, windows
+from casync.node import Content, Node, NodeBuilder, Record, Run, decode_node
+from casync.plan import WINDOW_BYTES, Claims, distinct_windows, windows
 
 MAX = DEFAULT_PARAMS.max_size
 
@@ -84,3 +87,35 @@ def test_repeats_point_to_the_first_place_in_an_earlier_or_the_same_window() -> 
     assert seven[3] == 0
     assert last[1].id == ChunkId(chunk(299).id)
     assert last[3] <= last[0]
+
+
+def test_zeros_that_meet_are_one_range_however_they_are_listed() -> None:
+    def fetch(ident: NodeId, level: int, length: int) -> Node:
+        zeros = Record(zero_chunk_id(MAX), MAX)
+        if level == 1:
+            return Node(1, [zeros] * (length // MAX))
+        return Node(2, [Record(b"a" * 32, 2 * MAX), Record(b"b" * 32, 3 * MAX)] * 200)
+
+    (window,) = windows(Content(2, b"r" * 32, 1000 * MAX), fetch, MAX)
+    assert window == (0, 1000 * MAX, [(0, 1000 * MAX)], [])
+
+
+def test_without_a_target_each_distinct_node_is_walked_once() -> None:
+    runs = [chunk(n, 5_000) for n in range(600)]
+    content, nodes = build(runs * 20)
+    walked: list[NodeId] = []
+
+    def fetch(ident: NodeId, level: int, length: int) -> Node:
+        walked.append(ident)
+        return decode_node(nodes[ident], level, length)
+
+    found = [place for window in distinct_windows(content, fetch, MAX) for place in window.places]
+    assert len(walked) == len(set(walked)) == len(nodes)
+    assert {place.id for place in found} == {run.id for run in runs}
+    assert len(found) < 600 * 20
+
+
+def test_a_chunk_of_two_lengths_is_refused() -> None:
+    (window,) = windows_of([chunk(1, 100), chunk(2, 100), chunk(1, 101)])
+    with pytest.raises(MalformedError, match="two lengths"):
+        Claims().claim(window)
