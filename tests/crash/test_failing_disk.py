@@ -104,7 +104,7 @@ def _built_upon(ops: Sequence[Op]) -> list[str]:
 
 
 @_ERRORS
-@_CLASSES
+@pytest.mark.parametrize("only", ["s", "w"], ids=["syncs", "writes"])
 def test_prepare_on_a_failing_disk(
     recorder: Recorder, quick_path: Path, code: int, only: str, summary: Callable[[str], None]
 ) -> None:
@@ -112,7 +112,7 @@ def test_prepare_on_a_failing_disk(
     old = image(50, 1 << 20)
     template = quick_path / "template"
     known = prepared(template, old, folder=quick_path)
-    # Only noise fills several commits; names and writes need no more than one.
+    # Only noise fills several commits; writes need no more than one.
     new = updated(old, 51) + noise(52, 70 << 20 if only == "s" else 1 << 20)
     known |= prepared(quick_path / "reference", new, folder=quick_path)
     first, second = known
@@ -139,7 +139,7 @@ def test_prepare_on_a_failing_disk(
         f"{errno.errorcode[code]} in prepare, {_WORDS[only]}: {exits.total()} calls, "
         f"exits {dict(exits)}, {len(wrong)} violations"
     )
-    assert exits.total() or only == "n"
+    assert exits.total() >= 3
     assert not wrong, "\n".join(wrong[:20])
 
 

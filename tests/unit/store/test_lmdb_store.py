@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import resource
 import signal
 import stat
@@ -14,6 +15,7 @@ from casync.errors import (
     CasyncError,
     DamagedStoreError,
     LockedError,
+    NoSpaceError,
     NoStoreError,
     UnsupportedError,
     UsageError,
@@ -24,6 +26,7 @@ from casync.limits import MAP_BYTES, SEGMENT_BYTES
 from casync.name import parse_name
 from casync.store.base import Absence, Batch, FileIdentity, RememberedFile
 from casync.store.lmdb import LmdbStore
+from casync.store.translate import translate
 from tests.contract.store_contract import ids_of, noise, pack, put_manifest
 
 
@@ -77,6 +80,16 @@ def test_what_a_killed_maker_left_is_in_nobodys_way(path: Path) -> None:
     assert not (path / "creating").exists()
 
 
+def test_a_maker_that_was_killed_at_the_very_end(path: Path) -> None:
+    LmdbStore.open(path, create=True).close()
+    (path / "creating").mkdir()
+    (path / "lock.mdb").rename(path / "lock.mdb.new")
+    LmdbStore.open(path, read_only=True).close()
+    assert (path / "creating").exists()
+    LmdbStore.open(path).close()
+    assert {entry.name for entry in path.iterdir()} == {"data.mdb", "lock.mdb", "store.lock"}
+
+
 def test_one_process_opens_a_store_once(path: Path) -> None:
     with LmdbStore.open(path, create=True) as store:
         for again in (path, path.parent / "." / path.name):
@@ -84,6 +97,12 @@ def test_one_process_opens_a_store_once(path: Path) -> None:
                 LmdbStore.open(again)
         assert store.known(Kind.CHUNK, [EMPTY_ID]) == [False]
     LmdbStore.open(path).close()
+
+
+def test_a_broken_disk_below_a_folder_that_is_not_there_yet_is_not_a_full_one(path: Path) -> None:
+    error = OSError(errno.EIO, "Input/output error")
+    assert isinstance(translate(error, path, need=1), WriteError)
+    assert isinstance(translate(error, path, need=2**62), NoSpaceError)
 
 
 def test_a_closed_store_says_so(path: Path) -> None:
