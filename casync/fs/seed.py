@@ -15,7 +15,7 @@ from typing import Final
 
 from casync.chunker import ChunkerParams, Cutter, Pieces, Zeros
 from casync.errors import UsageError
-from casync.fs.extents import data_ranges
+from casync.fs.extents import data_ranges, read_range
 from casync.fs.identity import identity_of
 from casync.fs.source import BLOCK_BYTES, FileSource, Hole
 from casync.ids import ChunkId, chunk_id, zero_chunk_id
@@ -26,10 +26,16 @@ _MAX_ENTRIES: Final = 1 << 20
 """Chunks in the index: about 130 MiB, or 16 GiB of seeds at the default chunk size."""
 
 _OFFSET_BITS: Final = 48
+"""Bits of an offset in the index. What lies beyond 256 TiB is not indexed."""
+
+_MAX_OPEN: Final = 64
+"""Seeds that stay open. More of them are opened for every chunk: descriptors are few."""
+
+_OPEN: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 
 
 class SeedFile:
-    """An open local file or block device.
+    """A local file or block device, open until it is closed.
 
     Raises:
         OSError: It cannot be opened or read.
@@ -37,7 +43,7 @@ class SeedFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+        self._fd = os.open(path, _OPEN)
         status = os.fstat(self._fd)
         self.identity = identity_of(status)
         self.is_regular = stat.S_ISREG(status.st_mode)
@@ -46,8 +52,14 @@ class SeedFile:
             raise UsageError(f"a seed must be a file, a folder or a block device: {path}")
 
     def read(self, offset: int, length: int) -> bytes:
-        """Bytes at `offset`; fewer at the end of the file."""
-        return os.pread(self._fd, length, offset)
+        """Bytes at `offset`; fewer at the end. Of a closed one, whatever its path leads to now."""
+        if self._fd >= 0:
+            return read_range(self._fd, offset, length)
+        fd = os.open(self.path, _OPEN)
+        try:
+            return read_range(fd, offset, length)
+        finally:
+            os.close(fd)
 
     def data_ranges(self, start: int, end: int) -> Iterator[tuple[int, int]]:
         """The parts of a range that are not holes, as (start, end)."""
@@ -101,25 +113,35 @@ def expand_seed_path(path: Path) -> Iterator[Path]:
     """The files that `--seed PATH` stands for: itself, or all regular files below a folder.
 
     Raises:
-        UsageError: There is nothing at `path`.
+        UsageError: There is nothing at `path`, or we may not look.
     """
-    if path.is_dir():
-        for folder, _, names in os.walk(path):
-            for name in sorted(names):
-                inside = Path(folder, name)
-                if inside.is_file() and not inside.is_symlink():
-                    yield inside
-    elif path.exists():
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError) as error:
+        raise UsageError(f"no such seed: {path} ({getattr(error, 'strerror', error)})") from error
+    if not stat.S_ISDIR(mode):
         yield path
-    else:
-        raise UsageError(f"no such seed: {path}")
+        return
+    for folder, _, names in os.walk(path):
+        for name in sorted(names):
+            inside = Path(folder, name)
+            if _is_file(inside):
+                yield inside
+
+
+def _is_file(path: Path) -> bool:
+    """Whether it is a regular file and no link."""
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except OSError:
+        return False
 
 
 class SeedIndex:
     """Where in which seed a chunk was seen. Closes the seeds that it holds.
 
     Attributes:
-        seeds: The files that are indexed, open.
+        seeds: The files that are indexed.
         looked: All files that were looked at, with what was seen: for people.
     """
 
@@ -134,9 +156,11 @@ class SeedIndex:
         self.seeds.append(seed)
         places = self._places
         for offset, ident, _ in chunks:
-            if len(places) >= _MAX_ENTRIES:
-                return
+            if len(places) >= _MAX_ENTRIES or offset >> _OFFSET_BITS:
+                break
             places.setdefault(_key(ident), base | offset)
+        if len(self.seeds) > _MAX_OPEN:
+            seed.close()
 
     def find(self, ident: ChunkId) -> tuple[SeedFile, int] | None:
         """A seed and an offset that may hold the chunk."""

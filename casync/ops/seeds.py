@@ -82,7 +82,7 @@ def collect_seeds(
         vanished: list[bytes] = []
         for row, _ in zip(memory.remembered(), range(_MAX_REMEMBERED), strict=False):
             path = Path(row.path.decode(errors="surrogateescape"))
-            if not path.exists():
+            if _has_vanished(path):
                 vanished.append(row.path)
             elif path != target:
                 finder.add(path, row, must_cut=False)
@@ -97,6 +97,17 @@ def collect_seeds(
         finder.index.close()
         raise
     return finder.index
+
+
+def _has_vanished(path: Path) -> bool:
+    """Whether nothing is there. A place that cannot be looked at is no such case."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        pass
+    return False
 
 
 class _Finder:
