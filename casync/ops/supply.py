@@ -161,10 +161,7 @@ class ServerSupply:
     is_store = False
     looked: Sequence[tuple[Path, str]] = ()
 
-    def __init__(
-        self,
-        servers: Sequence[Server],
-    ) -> None:
+    def __init__(self, servers: Sequence[Server]) -> None:
         self._servers = servers
         self._stopped = threading.Event()
         self._local = _Unpackers()
@@ -193,6 +190,7 @@ class ServerSupply:
                             yield answer
                         elif answer is Absence.BUSY:
                             busy = True
+                            failure = UnreachableError(f"{server.origin} is too busy")
                         elif answer is Absence.DAMAGED:
                             failure = DamagedObjectError(
                                 f"chunk {ident.hex()} is damaged on {server.origin}"
@@ -212,14 +210,25 @@ class ServerSupply:
             raise failure or NoObjectError(f"chunk {missing.hex()} is on no server")
 
     def plan(self, wanted: Wanted) -> dict[ChunkId, int]:
-        """What the servers have, with the bytes of their frames."""
+        """What the servers have, with the bytes of their frames.
+
+        Raises:
+            RemoteError: A server could not be asked, and the others do not have everything.
+        """
         found: dict[ChunkId, int] = {}
+        failure: CasyncError | None = None
         for server in self._servers:
             rest = [ident for ident in wanted if ident not in found]
-            stats: list[ObjectStat | None] = server.stat(Kind.CHUNK, rest) if rest else []
-            for ident, stat in zip(rest, stats, strict=True):
+            stats: list[ObjectStat | None] = []
+            try:
+                stats = server.stat(Kind.CHUNK, rest) if rest else []
+            except CasyncError as error:
+                failure = error
+            for ident, stat in zip(rest, stats, strict=False):
                 if stat is not None:
                     found[ident] = stat.stored + FRAME_HEADER_BYTES
+        if failure is not None and len(found) < len(wanted):
+            raise failure
         return found
 
     def stop(self) -> None:

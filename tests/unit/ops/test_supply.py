@@ -1,0 +1,68 @@
+"""Several servers as one supply: whoever fails is passed over, and the end says why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from casync.codec import Packed
+from casync.errors import UnreachableError
+from casync.ids import Kind, ObjectId
+from casync.name import Ref
+from casync.ops import supply
+from casync.ops.forecast import forecast
+from casync.ops.ports import Ports
+from casync.ops.pull import PullOptions, pull
+from casync.store.base import Absence, ObjectStat
+from casync.store.memory import MemoryStore
+from tests.unit.ops.pulling import MemoryServer, chunk_ids, noise, put, run
+
+DATA = noise(1, 50_000)
+
+
+class Down(MemoryServer):
+    """A server that cannot be reached."""
+
+    origin = "down"
+
+    def get(self, kind: Kind, ids: Sequence[ObjectId]) -> Iterator[Packed | Absence]:
+        raise UnreachableError("down does not answer")
+
+    def stat(self, kind: Kind, ids: Sequence[ObjectId]) -> list[ObjectStat | None]:
+        raise UnreachableError("down does not answer")
+
+
+def test_a_server_that_is_down_is_passed_over_in_plan_and_deed(tmp_path: Path) -> None:
+    server, store = MemoryServer(), MemoryStore()
+    ident = put(server, DATA)
+    for servers in ([Down(), server], [server, Down()]):
+        ports = Ports(store, True, [store], servers)
+        plan = forecast(Ref(manifest=ident), tmp_path / "out", ports, PullOptions())
+        assert plan.missing == 0
+        assert plan.sources == {"server": len(DATA)}
+    pull(Ref(manifest=ident), tmp_path / "out", Ports(store, True, [store], [Down(), server]))
+    assert (tmp_path / "out").read_bytes() == DATA
+
+
+def test_what_only_a_server_that_is_down_may_have_is_not_called_missing(tmp_path: Path) -> None:
+    server, store = MemoryServer(), MemoryStore()
+    ident = put(server, DATA)
+    server._objects.pop((Kind.CHUNK, chunk_ids(server, ident)[7]))
+    ports = Ports(store, True, [store], [server, Down()])
+    with pytest.raises(UnreachableError, match="does not answer"):
+        forecast(Ref(manifest=ident), tmp_path / "out", ports, PullOptions())
+    with pytest.raises(UnreachableError, match="does not answer"):
+        pull(Ref(manifest=ident), tmp_path / "out", ports)
+
+
+def test_a_server_that_stays_busy_is_busy_and_not_without_the_chunk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supply, "_BUSY_SECONDS", 0.001)
+    server, store = MemoryServer(), MemoryStore()
+    ident = put(server, DATA)
+    server.absent = dict.fromkeys(chunk_ids(server, ident), Absence.BUSY)
+    with pytest.raises(UnreachableError, match="too busy"):
+        run(ident, tmp_path / "out", server, store)
