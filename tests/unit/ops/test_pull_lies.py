@@ -6,6 +6,7 @@ import io
 from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -28,7 +29,7 @@ PACKER = Packer()
 
 
 class Liar(MemoryServer):
-    """A server whose nodes hold whatever records it likes."""
+    """A server whose nodes and manifests say whatever it likes."""
 
     def node(self, level: int, records: Sequence[Record]) -> Record:
         """Keeps a node of these records, and returns the record that lists it."""
@@ -44,9 +45,11 @@ class Liar(MemoryServer):
         self.commit(Batch([packed]))
         return Record(packed.id, len(data))
 
-    def manifest(self, level: int, root: Record, kind: str = "file") -> ManifestId:
+    def put_manifest(
+        self, level: int, root: Record, kind: Literal["file", "tree"] = "file"
+    ) -> ManifestId:
         """Keeps a manifest."""
-        manifest = Manifest(kind, PARAMS, Content(level, *root))  # type: ignore[arg-type]
+        manifest = Manifest(kind, PARAMS, Content(level, *root))
         packed = PACKER.pack_new(Kind.MANIFEST, encode_manifest(manifest))
         self.commit(Batch([packed]))
         return ManifestId(packed.id)
@@ -68,7 +71,7 @@ def exabytes(server: Liar) -> ManifestId:
     for level in count(1):
         whole = server.node(level, records)
         if whole.length > 1 << 60:
-            return server.manifest(level, whole)
+            return server.put_manifest(level, whole)
         records = [whole, server.node(level, records[1:])] * 64
     raise AssertionError
 
@@ -78,7 +81,7 @@ def test_a_chunk_of_two_lengths_is_refused(target: str, tmp_path: Path) -> None:
     server, store = Liar(), MemoryStore()
     honest = server.chunk(noise(1, 1000))
     root = server.node(1, [honest, honest._replace(length=1500)])
-    ident = server.manifest(1, root)
+    ident = server.put_manifest(1, root)
     with pytest.raises(MalformedError, match="two lengths"):
         run(ident, _target(target, tmp_path), server, store)
     assert store.manifest(ident) is None
@@ -90,7 +93,7 @@ def test_a_node_of_two_lengths_is_refused_before_a_chunk_is_fetched() -> None:
     below = server.node(1, [server.chunk(noise(1, 1000))] * 2)
     top = server.node(2, [below, below._replace(length=3000)])
     with pytest.raises(MalformedError, match="two lengths"):
-        load_outline(server.manifest(2, top), MemoryStore(), [server])
+        load_outline(server.put_manifest(2, top), MemoryStore(), [server])
     assert server.asked == []
 
 
@@ -98,7 +101,7 @@ def test_a_hole_of_another_length_is_not_read_as_zeros() -> None:
     server = Liar()
     server.chunk(bytes(PARAMS.max_size))
     lie = Record(zero_chunk_id(PARAMS.max_size), 10)
-    outline = load_outline(server.manifest(1, server.node(1, [lie, lie])), server, [])
+    outline = load_outline(server.put_manifest(1, server.node(1, [lie, lie])), server, [])
     with pytest.raises(IntegrityError):
         list(read_range(outline, server, 0, 20))
 
@@ -106,7 +109,7 @@ def test_a_hole_of_another_length_is_not_read_as_zeros() -> None:
 @pytest.mark.parametrize("target", ["file", "stream", "store"])
 def test_a_folder_is_refused(target: str, tmp_path: Path) -> None:
     server = Liar()
-    ident = server.manifest(0, server.chunk(noise(1, 1000)), kind="tree")
+    ident = server.put_manifest(0, server.chunk(noise(1, 1000)), kind="tree")
     with pytest.raises(UnsupportedError, match="is a folder"):
         run(ident, _target(target, tmp_path), server, MemoryStore())
     assert server.asked == []
@@ -144,4 +147,9 @@ def test_exabytes_do_not_fit_and_a_dry_run_says_so(tmp_path: Path) -> None:
 
 
 def _target(kind: str, folder: Path) -> Path | io.BytesIO | None:
-    return {"file": folder / "out", "stream": io.BytesIO(), "store": None}[kind]
+    targets: dict[str, Path | io.BytesIO | None] = {
+        "file": folder / "out",
+        "stream": io.BytesIO(),
+        "store": None,
+    }
+    return targets[kind]
