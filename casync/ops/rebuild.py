@@ -29,6 +29,10 @@ _WRITE_BYTES: Final = MIB
 """Neighbouring chunks are written together, up to this many bytes."""
 
 
+_ZERO_BYTES: Final = 1024 * MIB
+"""Bytes of a hole that are made at once where something may lie: that takes a second or so."""
+
+
 class Output(Protocol):
     """Where rebuilt bytes go.
 
@@ -220,8 +224,11 @@ class Rebuilder:
         """One worker's job. Returns the plain bytes that each source gave."""
         given: Counter[str] = Counter()
         for offset, length in window.zeros:
-            self._output.zero(offset, length)
-            self._report(given, "zero", length)
+            step = _ZERO_BYTES if self._output.resumed else length
+            for at in range(offset, offset + length, step):
+                size = min(step, offset + length - at)
+                self._output.zero(at, size)
+                self._report(given, "zero", size)
         if self._output.resumed:
             fresh = self._not_in_place(fresh, given)
             rest = set(self._not_in_place([place for place, _ in repeats], given))
