@@ -10,6 +10,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -29,6 +30,11 @@ __all__ = ["STASH_BYTES", "move_in_place", "offsets_served"]
 
 STASH_BYTES: Final = 64 * MIB
 """Old bytes held in memory while their place is overwritten."""
+
+
+_MAX_CHUNKS: Final = 1 << 21
+"""Old chunks whose places are known: about 400 MiB, or 32 GiB at the default chunk size. What lies
+behind them serves only where it is."""
 
 
 class _Moves:
@@ -60,7 +66,7 @@ class _Layout:
         self._offsets = array("Q")
         self._keys = array("Q")
         self._first: dict[int, int] = {}
-        for offset, ident, _ in chunks:
+        for offset, ident, _ in islice(chunks, _MAX_CHUNKS):
             key = int.from_bytes(ident[:8], "little")
             self._offsets.append(offset)
             self._keys.append(key)

@@ -18,6 +18,7 @@ from casync.errors import (
     IntegrityError,
     MalformedError,
     NoObjectError,
+    UnreachableError,
     UnsupportedError,
 )
 from casync.ids import ChunkId, Kind, ManifestId, NodeId, zero_chunk_id
@@ -79,7 +80,10 @@ class Outline:
                 except MalformedError as error:
                     raise DamagedObjectError(f"node {ident.hex()}: {error.message}") from error
             if answer is Absence.DAMAGED:
-                raise IntegrityError(f"node {ident.hex()} is damaged in the local store")
+                raise DamagedObjectError(
+                    f"node {ident.hex()} is damaged in the local store",
+                    next_step="Run `casync store reindex`, which lets go of it, and pull again.",
+                )
         raise NoObjectError(f"node {ident.hex()} is missing from the local store")
 
     def is_hole(self, ident: bytes, length: int) -> bool:
@@ -161,6 +165,8 @@ class _Fetcher:
                 break
             try:
                 for ident, answer in zip(rest, source.get(kind, rest), strict=False):
+                    if answer is Absence.BUSY:
+                        failure = UnreachableError("a server is too busy to send nodes")
                     if not isinstance(answer, Packed):
                         continue
                     try:
