@@ -169,7 +169,7 @@ def supplies_for(
         progress: Is told when a seed must be read.
     """
     supplies: list[Supply] = [StoreSupply(store) for store in ports.local]
-    row = ports.store.manifest(outline.id) if ports.lasting else None
+    row = ports.memory.manifest(outline.id)
     if row is not None and row.state is ManifestState.FULL:
         index = SeedIndex()  # servers are asked for what is damaged, but no seed is worth a look
     else:

@@ -76,23 +76,25 @@ def collect_seeds(
     memory = ports.memory
     finder = _Finder(outline, memory, progress)
     try:
-        target = place.path if place is not None else None
+        looked = set() if place is None else {place.path}
         if place is not None and place.existing is not None and not place.in_place:
             finder.add(place.path, memory.recall(bytes(place.path)), must_cut=True)
+        # Before what is only remembered: the index has an end.
+        for path in named:
+            for seed in expand_seed_path(path):
+                real = seed.resolve()
+                if real not in looked:
+                    looked.add(real)
+                    finder.add(real, memory.recall(bytes(real)), must_cut=True)
         vanished: list[bytes] = []
         for row, _ in zip(memory.remembered(), range(_MAX_REMEMBERED), strict=False):
             path = Path(row.path.decode(errors="surrogateescape"))
             if _has_vanished(path):
                 vanished.append(row.path)
-            elif path != target:
+            elif path not in looked:
                 finder.add(path, row, must_cut=False)
         if vanished and ports.lasting:
             ports.store.commit(Batch(forget=vanished))
-        for path in named:
-            for seed in expand_seed_path(path):
-                real = seed.resolve()
-                if real != target:
-                    finder.add(real, memory.recall(bytes(real)), must_cut=True)
     except BaseException:
         finder.index.close()
         raise

@@ -5,6 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from casync.ids import ManifestId
+from casync.name import Ref
+from casync.ops.forecast import forecast
+from casync.ops.ports import Ports
+from casync.ops.pull import PullOptions
 from casync.store.base import Batch, FileIdentity, RememberedFile
 from casync.store.memory import MemoryStore
 from tests.unit.ops.pulling import MemoryServer, noise, put, run
@@ -44,6 +48,17 @@ def test_a_hole_makes_no_file_a_relative(tmp_path: Path) -> None:
     data = noise(2, 50_000) + bytes(50_000)
     pulled = run(put(server, data), tmp_path / "out", server, store)
     assert "seed" not in pulled.sources
+
+
+def test_a_file_that_is_named_and_remembered_is_looked_at_once_and_first(tmp_path: Path) -> None:
+    server, store = MemoryServer(), MemoryStore()
+    for name in ("one", "two"):
+        run(put(server, noise(1, 5_000) + name.encode()), tmp_path / name, server, store)
+    ports = Ports(store, True, [store], [server])
+    options = PullOptions(seeds=(tmp_path / "one", tmp_path))
+    ident = put(server, noise(1, 9_000))
+    plan = forecast(Ref(manifest=ident), tmp_path / "out", ports, options)
+    assert plan.seeds == [(tmp_path / "one", "known"), (tmp_path / "two", "known")]
 
 
 def _row(path: Path, ident: ManifestId) -> RememberedFile:

@@ -66,3 +66,21 @@ def test_a_server_that_stays_busy_is_busy_and_not_without_the_chunk(
     server.absent = dict.fromkeys(chunk_ids(server, ident), Absence.BUSY)
     with pytest.raises(UnreachableError, match="too busy"):
         run(ident, tmp_path / "out", server, store)
+
+
+class BusyWithNodes(MemoryServer):
+    """A server that has no time for nodes."""
+
+    def get(self, kind: Kind, ids: Sequence[ObjectId]) -> Iterator[Packed | Absence]:
+        for answer in super().get(kind, ids):
+            yield Absence.BUSY if kind is Kind.NODE else answer
+
+
+def test_a_server_too_busy_for_nodes_is_passed_over_and_never_without_them(tmp_path: Path) -> None:
+    busy, server, store = BusyWithNodes(), MemoryServer(), MemoryStore()
+    ident = put(busy, DATA)
+    with pytest.raises(UnreachableError, match="too busy"):
+        run(ident, tmp_path / "out", busy, store)
+    put(server, DATA)
+    pull(Ref(manifest=ident), tmp_path / "out", Ports(store, True, [store], [busy, server]))
+    assert (tmp_path / "out").read_bytes() == DATA
