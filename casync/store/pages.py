@@ -113,8 +113,10 @@ def check_length(fd: int) -> None:
             if len(free) == missing:
                 return
             message = f"the data file lacks its last {missing * meta.page_size} bytes"
-        except (struct.error, OverflowError, DamagedStoreError) as error:
+        except DamagedStoreError as error:
             message = str(error)
+        except (struct.error, OverflowError):
+            message = "the data file's list of free pages is damaged or cut off"
         if attempt == _TRIES - 1:
             raise DamagedStoreError(message)
 

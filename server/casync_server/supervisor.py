@@ -44,6 +44,7 @@ class _Worker:
         self.pid = self._process.pid
         self.ready = False
         self._line = b""
+        self._reported = False
         with contextlib.suppress(OSError):  # it died at once; its end of stdout says so
             self._stdin.write(encode_line(job))
             self._stdin.flush()
@@ -61,10 +62,11 @@ class _Worker:
     def read(self) -> tuple[Report | None, bool]:
         """What it reports, if a line is complete, and whether it is gone."""
         data = os.read(self.stdout.fileno(), 65536)
-        self._line += data
-        if self.ready or b"\n" not in self._line:
+        if self._reported:
             return None, not data
-        return decode_line(self._line, Report), not data
+        self._line += data
+        self._reported = b"\n" in self._line
+        return decode_line(self._line, Report) if self._reported else None, not data
 
     def send(self, number: int) -> None:
         """Sends a signal, if it still runs."""

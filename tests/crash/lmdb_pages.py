@@ -25,13 +25,13 @@ class Page(NamedTuple):
 
     Attributes:
         number: The first.
-        count: How many; above 1 for a large value.
+        span: How many; above 1 for a large value.
         role: `meta`, `root`, `branch`, `leaf` or `value`.
         database: Which tree; `free` and `main` are LMDB's own.
     """
 
     number: int
-    count: int
+    span: int
     role: str
     database: str
 

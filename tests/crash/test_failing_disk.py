@@ -187,7 +187,7 @@ def test_pull_to_a_failing_disk(
 ) -> None:
     old, new = origin.known.values()
     target, store = quick_path / "disk" / "there" / "target", quick_path / "disk" / "store"
-    options = ["--store", store, "--server", origin.url]
+    options = ["--store", str(store), "--server", origin.url]
     command = casync("pull", origin.hashes[1], "-o", target, *options)
 
     def fresh(_: Path) -> None:

@@ -106,7 +106,7 @@ def test_pull_killed_and_run_again(
     request: pytest.FixtureRequest,
 ) -> None:
     old, new = origin.known.values()
-    options = ["--store", quick_path / "disk" / "store", "--server", origin.url, *flags]
+    options = ["--store", str(quick_path / "disk" / "store"), "--server", origin.url, *flags]
     target = quick_path / "disk" / "target"
     command = casync("pull", origin.hashes[1], "-o", target, *options)
 

@@ -43,7 +43,7 @@ def test_every_crash_of_pull_leaves_the_old_or_the_new_target(
     (root / _TARGET).parent.mkdir(parents=True)
     before = Disk(root)
     for hash_ in origin.hashes:
-        options = ["--store", root / "store", "--server", origin.url, "--json", *flags]
+        options = ["--store", str(root / "store"), "--server", origin.url, "--json", *flags]
         done = recorder.run(
             casync("pull", hash_, "-o", root / _TARGET, *options),
             root,

@@ -48,10 +48,12 @@ for number in range(6):
     os.write(1, b"%d" % number)
 """
 
+_faults: Callable[[str], list[str]] = verify  # which has no types of its own
+
 
 def _states(recorder: Recorder, root: Path, log: Path, script: str, how: str) -> list[State]:
     before = Disk(root)
-    done = recorder.run([sys.executable, "-c", script, root, how], root, log)
+    done = recorder.run([sys.executable, "-c", script, str(root), how], root, log)
     assert done.returncode == 0, done.stderr
     ops = read_log(log)
     states = list(crash_states(before, ops, seed=7, rounds=3))
@@ -90,7 +92,7 @@ def _broken_database(state: State, folder: Path) -> bool:
     if not state.tree.get("data.mdb"):
         return bool(state.answered)
     try:
-        if verify(str(folder)):
+        if _faults(str(folder)):
             return True
         with lmdb.open(str(folder), readonly=True, lock=False) as env, env.begin() as txn:
             keys = {key for key, _ in txn.cursor()}
@@ -118,7 +120,7 @@ def test_committing_to_lmdb(
 def test_a_fault_strikes_once_and_is_logged(recorder: Recorder, tmp_path: Path) -> None:
     root = tmp_path / "root"
     root.mkdir()
-    command = [sys.executable, "-c", _REPLACE, root, "fd"]
+    command = [sys.executable, "-c", _REPLACE, str(root), "fd"]
     log = tmp_path / "log"
 
     done = recorder.run(command, root, log, fault=Fault("before", 3))

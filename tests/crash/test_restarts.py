@@ -88,7 +88,7 @@ def test_servers_that_are_killed_and_come_back(
         for number in range(_ROUNDS):
             target = tmp_path / f"target{number}"
             hash_ = origin.hashes[number % 2]
-            options = ["--server", relay.url, "--store", tmp_path / f"store{number}"]
+            options = ["--server", relay.url, "--store", str(tmp_path / f"store{number}")]
             options += ["--limit", "1M", "--retry-for", "10m"]
             client = _Client(casync("pull", hash_, "-o", target, *options))
             servers += _restart_at_random(client, relay, origin.store, rng)
@@ -112,7 +112,7 @@ def test_clients_that_are_killed_and_run_again(
         folder.mkdir()
         target = folder / "target"
         hash_ = origin.hashes[number % 2]
-        options = ["--server", origin.url, "--store", tmp_path / f"store{number}", "--json"]
+        options = ["--server", origin.url, "--store", str(tmp_path / f"store{number}"), "--json"]
         command = casync("pull", hash_, "-o", target, *options)
         missing = [origin.missing(hash_, None)]
         for _ in range(rng.choice([1, 1, 2, 4])):

@@ -106,7 +106,7 @@ def _damage(data: bytes, ranges: Iterable[tuple[int, int]]) -> bytes:
 
 
 def _whole(pages: Iterable[Page]) -> list[tuple[int, int]]:
-    return [(page.number * PAGE_BYTES, (page.number + page.count) * PAGE_BYTES) for page in pages]
+    return [(page.number * PAGE_BYTES, (page.number + page.span) * PAGE_BYTES) for page in pages]
 
 
 def _check(original: Original, damaged: list[tuple[int, int]], folder: Path) -> int:
@@ -165,7 +165,7 @@ def test_damaged_segments_give_all_that_is_undamaged(
     pages = [
         (number * PAGE_BYTES, (number + 1) * PAGE_BYTES)
         for page in original.pages_of("value", database="segments")
-        for number in range(page.number, page.number + page.count)
+        for number in range(page.number, page.number + page.span)
     ]
     firsts = [
         (page.number * PAGE_BYTES, (page.number + 1) * PAGE_BYTES)
