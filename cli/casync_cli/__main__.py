@@ -1,5 +1,5 @@
 """`python -m casync_cli` is `casync`."""
 
-from casync_cli.main import run
+from casync_cli.start import run
 
 run()

@@ -15,28 +15,22 @@ import typer
 
 from casync.errors import CasyncError, NoSpaceError, UsageError
 from casync_cli.config import Config
-from casync_cli.exit_codes import FAILURE, exit_status
+from casync_cli.exit_codes import exit_status
 from casync_cli.invocation import Invocation
-from casync_cli.signals import Interrupted, stop_on_signals
+from casync_cli.signals import Interrupted
 from casync_cli.streams import ClosedPipeError, guard_streams
 from casync_cli.verbs import program
 
-__all__ = ["main", "run"]
+__all__ = ["main", "run_program"]
 
 
-def run() -> NoReturn:
-    """The entry point of the script."""
-    status = FAILURE
-    try:
-        stop_on_signals()
-        guard_streams()
-        config = Config.read(os.environ)
-        if config.completing:
-            _complete(config)
-        status = main(sys.argv[1:], Invocation(config, sys.stdout, sys.stderr))
-    except Interrupted as interrupted:  # it came while we were reporting
-        status = interrupted.status
-    sys.exit(status)
+def run_program() -> int:
+    """Runs the command line of this process; returns the exit status."""
+    guard_streams()
+    config = Config.read(os.environ)
+    if config.completing:
+        _complete(config)
+    return main(sys.argv[1:], Invocation(config, sys.stdout, sys.stderr))
 
 
 def main(arguments: Sequence[str], invocation: Invocation) -> int:

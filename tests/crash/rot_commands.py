@@ -20,7 +20,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from casync_cli.main import run
+from casync_cli.start import run
 
 for module in ("casync.api", "casync.ops.verify", "casync_cli.verbs"):
     importlib.import_module(module)

@@ -35,7 +35,7 @@ SPY = f"""
 import atexit, sys
 names = {sorted(HEAVY)!r}
 atexit.register(lambda: print(*(n for n in names if n in sys.modules), file=sys.__stderr__))
-from casync_cli.main import run
+from casync_cli.start import run
 run()
 """
 
