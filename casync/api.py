@@ -14,7 +14,7 @@ from casync.ops import forecast as _forecast
 from casync.ops import prepare as _prepare
 from casync.ops import pull as _pull
 from casync.ops.forecast import Forecast
-from casync.ops.outline import load_outline
+from casync.ops.outline import open_outline
 from casync.ops.ports import Ports
 from casync.ops.prepare import Prepared, PrepareOptions
 from casync.ops.progress import SILENT, Progress
@@ -48,7 +48,7 @@ def prepare(
 
 def pull(
     ref: str | Ref,
-    target: Path | BinaryIO | None = None,
+    target: str | Path | BinaryIO | None = None,
     *,
     store: LmdbStore | None = None,
     servers: Sequence[str] = (),
@@ -60,7 +60,7 @@ def pull(
 
     Args:
         ref: A hash or a name; a name is resolved by the first server.
-        target: A path, a stream, or None.
+        target: A path (a text is one, too), a stream, or None.
         store: Gives chunks, remembers the result as a seed, and keeps chunks on request.
         servers: URLs.
         transport: How to talk to them.
@@ -71,7 +71,8 @@ def pull(
         CasyncError: As `casync.ops.pull.pull`.
     """
     with _ports(store, servers, transport) as ports:
-        return _pull.pull(_ref(ref), target, ports, options, progress)
+        place = Path(target) if isinstance(target, str) else target
+        return _pull.pull(_ref(ref), place, ports, options, progress)
 
 
 def forecast(
@@ -104,8 +105,7 @@ def open_ref(ref: str | Ref, source: ManifestSource) -> io.BufferedReader:
         NoNameError, NoObjectError: It is not there.
         IntegrityError: It is damaged. Reads raise this, too.
     """
-    nodes = source if isinstance(source, (LmdbStore, MemoryStore)) else MemoryStore()
-    outline = load_outline(source.resolve(_ref(ref)), nodes, [source])
+    outline = open_outline(source.resolve(_ref(ref)), source)
     return io.BufferedReader(ContentFile(outline, source), buffer_size=1 << 20)
 
 

@@ -27,19 +27,19 @@ from casync.manifest import Manifest, decode_manifest
 from casync.node import Content, Node, decode_node
 from casync.store.base import Absence, Batch, ObjectSource, ObjectStore
 
-__all__ = ["Outline", "load_outline"]
+__all__ = ["Outline", "load_outline", "open_outline"]
 
 _CACHED_NODES: Final = 256
 """Decoded nodes kept: 512 records each at most, some 10 MiB."""
 
 
 class Outline:
-    """A manifest whose nodes are all in `store`.
+    """A manifest, and the way to its nodes, which `store` gives one by one.
 
     Args:
         ident: The manifest's id.
         manifest: The manifest.
-        store: Where its nodes are.
+        store: Where its nodes are: a store, or a server.
         cached_nodes: Decoded nodes to keep; fewer where there are many readers.
     """
 
@@ -81,10 +81,10 @@ class Outline:
                     raise DamagedObjectError(f"node {ident.hex()}: {error.message}") from error
             if answer is Absence.DAMAGED:
                 raise DamagedObjectError(
-                    f"node {ident.hex()} is damaged in the local store",
-                    next_step="Run `casync store reindex`, which lets go of it, and pull again.",
+                    f"node {ident.hex()} is damaged",
+                    next_step="Run `casync store reindex` where it lies, which lets go of it.",
                 )
-        raise NoObjectError(f"node {ident.hex()} is missing from the local store")
+        raise NoObjectError(f"node {ident.hex()} is missing")
 
     def is_hole(self, ident: bytes, length: int) -> bool:
         """Whether a record is the chunk that holes are cut into, and does not lie about it."""
@@ -105,6 +105,25 @@ class Outline:
 
         content = self.content
         return solid(content.level, content.id, content.length) if content.length else 0
+
+
+def open_outline(
+    ident: ManifestId, source: ObjectSource, *, cached_nodes: int = _CACHED_NODES
+) -> Outline:
+    """The outline of a manifest of `source`. Nodes are read when they are wanted.
+
+    Raises:
+        NoObjectError: The source has no such manifest.
+        IntegrityError: It is damaged.
+        UnsupportedError: It is newer than this program.
+    """
+    for answer in source.get(Kind.MANIFEST, [ident]):
+        if isinstance(answer, Packed):
+            manifest = decode_manifest(Unpacker().unpack(answer))
+            return Outline(ident, manifest, source, cached_nodes=cached_nodes)
+        if answer is Absence.DAMAGED:
+            raise DamagedObjectError(f"manifest {ident.hex()} is damaged")
+    raise NoObjectError(f"manifest {ident.hex()} is missing")
 
 
 def load_outline(ident: ManifestId, store: ObjectStore, servers: Sequence[ObjectSource]) -> Outline:

@@ -126,7 +126,10 @@ class ContentFile(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         """Moves the position; beyond the end is allowed, before the start is not."""
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._length}[whence]
+        bases = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._length}
+        if whence not in bases:
+            raise ValueError(f"whence must be 0, 1 or 2, not {whence}")
+        base = bases[whence]
         if base + offset < 0:
             raise ValueError("position before the start of the content")
         self._position = base + offset

@@ -12,14 +12,12 @@ from pathlib import Path
 from typing import Final
 
 from casync.chunker import ChunkerParams
-from casync.codec import Packed, Unpacker
 from casync.errors import CasyncError
 from casync.fs.place import TargetPlace
 from casync.fs.seed import SeedFile, SeedIndex, cut_file, expand_seed_path
-from casync.ids import ChunkId, Kind, ManifestId
-from casync.manifest import decode_manifest
+from casync.ids import ChunkId, ManifestId
 from casync.node import distinct, runs
-from casync.ops.outline import Outline
+from casync.ops.outline import Outline, open_outline
 from casync.ops.ports import Ports
 from casync.ops.progress import Progress
 from casync.store.base import Batch, ObjectStore, RememberedFile
@@ -35,14 +33,10 @@ _SAMPLE_BELOW: Final = 4096
 
 def known_outline(store: ObjectStore, manifest: bytes) -> Outline | None:
     """The outline of a manifest that the store remembers, if it is really there."""
-    ident = ManifestId(manifest)
     try:
-        for answer in store.get(Kind.MANIFEST, [ident]):
-            if isinstance(answer, Packed):
-                return Outline(ident, decode_manifest(Unpacker().unpack(answer)), store)
+        return open_outline(ManifestId(manifest), store)
     except CasyncError:
-        pass
-    return None
+        return None
 
 
 def chunks_of(outline: Outline) -> Iterator[tuple[int, ChunkId, int]]:

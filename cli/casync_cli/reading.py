@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from casync.ops.outline import Outline, load_outline
+from casync.ops.outline import Outline, open_outline
 from casync.ops.read import read_range
-from casync.store.lmdb import LmdbStore
-from casync.store.memory import MemoryStore
 
 if TYPE_CHECKING:
     from casync.ids import Buffer, ManifestId
@@ -44,6 +42,4 @@ def open_content(ident: ManifestId, source: ManifestSource) -> Content:
     Raises:
         NoObjectError, IntegrityError: It, or a node, is missing or damaged.
     """
-    # A store has its nodes; what a server sends must be kept somewhere.
-    nodes = source if isinstance(source, LmdbStore) else MemoryStore()
-    return Content(load_outline(ident, nodes, [source]), source)
+    return Content(open_outline(ident, source), source)

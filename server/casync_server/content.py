@@ -14,8 +14,7 @@ from casync.codec import Packed, Unpacker
 from casync.errors import DamagedObjectError, IntegrityError, NoObjectError
 from casync.ids import Buffer, Kind, ManifestId
 from casync.limits import MIB
-from casync.manifest import decode_manifest
-from casync.ops.outline import Outline
+from casync.ops.outline import Outline, open_outline
 from casync.ops.read import read_range
 from casync.store.base import ObjectSource
 from casync_server.access_log import Tally
@@ -50,9 +49,8 @@ def load_outline(source: ObjectSource, ident: ManifestId) -> Outline:
         DamagedObjectError: The manifest is missing or damaged.
         UnsupportedError: It is newer than this program.
     """
-    data = load_manifest(source, ident)
     with _damage(f"manifest {ident.hex()}"):
-        return Outline(ident, decode_manifest(data), source, cached_nodes=_NODES)
+        return open_outline(ident, source, cached_nodes=_NODES)
 
 
 def read_content(
