@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import httpx
 from casync_server.app import create_app
@@ -34,7 +35,7 @@ class World:
             self.store, settings, store_id="an-id", sink=self.lines.append
         )
 
-    def ask(self, method: str, url: str, **arguments: object) -> httpx.Response:
+    def ask(self, method: str, url: str, **arguments: Any) -> httpx.Response:
         return ask(self.app, method, url, **arguments)
 
     def chunks(self) -> list[Packed]:

@@ -16,17 +16,24 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
 from casync.codec import Unpacker
 from casync.errors import CasyncError, IntegrityError
-from casync.ids import Kind
+from casync.ids import ChunkId, Kind, ManifestId, NodeId, ObjectId
+from casync.name import Name
 from casync.store.base import Absence, Batch
 from casync.store.lmdb import LmdbStore
 
 PAGE = 4096
+ID_TYPES: dict[Kind, Callable[[bytes], ObjectId]] = {
+    Kind.CHUNK: ChunkId,
+    Kind.NODE: NodeId,
+    Kind.MANIFEST: ManifestId,
+}
 
 
 def damage(data: bytearray, page: int, mode: str) -> bytearray:
@@ -51,7 +58,8 @@ def read_all(path: Path, truth: dict[str, bytes]) -> str:
     with LmdbStore.open(path) as store:
         store.check()
         for kind in Kind:
-            wanted = [bytes.fromhex(key[1:]) for key in truth if int(key[0]) == kind]
+            as_id = ID_TYPES[kind]
+            wanted = [as_id(bytes.fromhex(key[1:])) for key in truth if int(key[0]) == kind]
             for ident, answer in zip(wanted, store.get(kind, wanted), strict=True):
                 if isinstance(answer, Absence):
                     continue
@@ -62,7 +70,7 @@ def read_all(path: Path, truth: dict[str, bytes]) -> str:
             list(store.objects(kind))
         list(store.manifests())
         for record in store.names():
-            store.history(record.name)
+            store.history(Name(record.name))
         list(store.remembered())
         store.usage()
         store.commit(Batch())

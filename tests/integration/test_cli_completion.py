@@ -22,6 +22,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Program:
 def complete(program: Program, line: str, **environment: str) -> Ran:
     words = line.split(" ")
     return program.run(
+        stdin=b"",
         _CASYNC_COMPLETE="complete_bash",
         COMP_WORDS=line,
         COMP_CWORD=str(len(words) - 1),

@@ -197,7 +197,7 @@ def test_a_token_comes_from_a_file_and_goes_to_the_first_server(program: Program
         ([], {"CASYNC_TOKEN": "secret"}),
     ]:
         with Listening(b"x") as peer:
-            program.run("ls", "--server", peer.url, *arguments, **environment)
+            program.run("ls", "--server", peer.url, *arguments, stdin=b"", **environment)
         assert peer.tokens == ["Bearer secret"]
 
 

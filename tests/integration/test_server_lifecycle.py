@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from casync.codec import Packed
-from casync.frames import IDS_TYPE, FrameReader, Status, encode_ids
-from casync.ids import Kind, chunk_id
+from casync.frames import IDS_TYPE, Answer, FrameReader, Status, encode_ids
+from casync.ids import ChunkId, Kind, chunk_id
 from casync.store.lmdb import LmdbStore
 from tests.serving import READY_SECONDS, Server, command, put_file, read_answer, serving
 
@@ -359,8 +359,8 @@ def test_a_flipped_byte_is_never_sent_as_good(tmp_path: Path) -> None:
         assert all(isinstance(a, Packed) for n, a in enumerate(answers) if n != 100)
 
 
-def fetch(server: Server, ids: list[object]) -> list[object]:
-    body = encode_ids(Kind.CHUNK, ids)  # type: ignore[arg-type]
+def fetch(server: Server, ids: list[ChunkId]) -> list[Answer]:
+    body = encode_ids(Kind.CHUNK, ids)
     with server.connect() as sock:
         head = (
             f"POST /v1/objects/fetch HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n"
@@ -370,8 +370,8 @@ def fetch(server: Server, ids: list[object]) -> list[object]:
         sock.sendall(head.encode() + body)
         status, _, chunked = read_answer(sock)
     assert status == 200
-    reader = FrameReader(Kind.CHUNK, ids)  # type: ignore[arg-type]
-    answers: list[object] = []
+    reader = FrameReader(Kind.CHUNK, ids)
+    answers: list[Answer] = []
     while chunked:
         size, _, chunked = chunked.partition(b"\r\n")
         answers += reader.feed(chunked[: int(size, 16)]) if int(size, 16) else []

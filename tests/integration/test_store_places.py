@@ -18,7 +18,8 @@ AS_USER = ["unshare", "--user", "--map-user=1000"]  # no capabilities, so modes 
 
 
 def run(case: str, folder: Path, namespace: list[str]) -> None:
-    command = [*namespace, sys.executable, "-m", "tests.integration.store_places", case, folder]
+    program = [sys.executable, "-m", "tests.integration.store_places"]
+    command = [*namespace, *program, case, str(folder)]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (result.returncode, result.stdout) == (0, "held\n"), result.stderr
 

@@ -66,6 +66,7 @@ def test_our_packages_are_imported_at_the_top(path: Path) -> None:
         for function in ast.walk(tree_of(path))
         if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
         for node in ast.walk(function)
+        if isinstance(node, ast.Import | ast.ImportFrom)
         for name in imported(node)
         if name in PACKAGES
     ]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 from blake3 import blake3
@@ -112,8 +114,12 @@ def test_a_finished_cutter_begins_anew() -> None:
     assert lengths(cutter, RANDOM) == first
 
 
+class Install(Protocol):
+    def __call__(self, **files: str) -> None: ...
+
+
 @pytest.fixture
-def another_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def another_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
     """Puts a package of files in the place of fastcdc; without files, there is none."""
 
     def install(**files: str) -> None:
@@ -132,14 +138,14 @@ def another_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     chunker._library.cache_clear()
 
 
-def test_no_library(another_library) -> None:
+def test_no_library(another_library: Install) -> None:
     another_library()
     with pytest.raises(UnsupportedError, match="not installed"):
         Cutter(DEFAULT_PARAMS)
 
 
 def test_a_library_in_pure_python_is_refused_before_it_can_print(
-    another_library, capfd: pytest.CaptureFixture[str]
+    another_library: Install, capfd: pytest.CaptureFixture[str]
 ) -> None:
     another_library(__init__="print('Running in pure python mode')", fastcdc_py="")
     with pytest.raises(UnsupportedError, match="no compiled part") as caught:
@@ -148,13 +154,13 @@ def test_a_library_in_pure_python_is_refused_before_it_can_print(
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_library_that_does_not_load(another_library) -> None:
+def test_a_library_that_does_not_load(another_library: Install) -> None:
     another_library(__init__="", fastcdc_cy="raise ImportError('undefined symbol')")
     with pytest.raises(UnsupportedError, match="undefined symbol"):
         Cutter(DEFAULT_PARAMS)
 
 
-def test_a_library_that_cuts_otherwise(another_library) -> None:
+def test_a_library_that_cuts_otherwise(another_library: Install) -> None:
     another_library(
         __init__="",
         fastcdc_cy="""

@@ -15,7 +15,7 @@ from blake3 import blake3
 
 from casync.codec import Codec, Packed, Packer, Unpacker, Verified, check_bytes
 from casync.errors import DamagedObjectError, MalformedError, UsageError
-from casync.ids import Kind, chunk_id, object_id
+from casync.ids import Buffer, Kind, chunk_id, object_id
 from casync.limits import MAX_CHUNK_SIZE, MAX_MANIFEST_BYTES, MAX_NODE_BYTES, MIB
 
 PLAIN = b"a line of text\n" * 100
@@ -46,7 +46,8 @@ def repeat_block(count: int, *, last: bool) -> bytes:
 @pytest.mark.parametrize("level", [1, 9])
 def test_a_batch_is_what_its_objects_are_one_by_one(level: int) -> None:
     noise = random.Random(7).randbytes(70_000)
-    plains = [PLAIN, b"x", noise, noise[:9] * 500, bytes(65536), memoryview(noise)[5:900]] * 40
+    part = memoryview(noise)[5:900]
+    plains: list[Buffer] = [PLAIN, b"x", noise, noise[:9] * 500, bytes(65536), part] * 40
     items = [(chunk_id(plain), plain) for plain in plains]
     batch = Packer(level).pack_batch(Kind.CHUNK, items)
     packer, unpacker = Packer(level), Unpacker()
@@ -148,7 +149,7 @@ def without_size() -> bytes:
 
 
 def with_dictionary() -> bytes:
-    samples = [b"hello world " * 5 + str(i).encode() for i in range(2000)]
+    samples: list[Buffer] = [b"hello world " * 5 + str(i).encode() for i in range(2000)]
     trained = zstandard.train_dictionary(4000, samples)
     return zstandard.ZstdCompressor(dict_data=trained).compress(PLAIN)
 

@@ -15,11 +15,22 @@ _LINE = re.compile(
     r"^ {4}(?P<rails>[│├└─ ]*)(?P<name>[A-Z]\w+) +(?P<code>[a-z-]+)(?: +exit (?P<exit>\d+))?"
 )
 
-CLASSES = {
-    name: value
-    for name, value in vars(errors).items()
-    if inspect.isclass(value) and issubclass(value, Exception)
-}
+
+def exceptions() -> dict[str, type[CasyncError]]:
+    found = {}
+    for name, value in vars(errors).items():
+        if inspect.isclass(value) and issubclass(value, Exception):
+            assert issubclass(value, CasyncError)
+            found[name] = value
+    return found
+
+
+CLASSES = exceptions()
+
+
+def parent_of(cls: type[CasyncError]) -> str:
+    assert cls.__base__ is not None
+    return cls.__base__.__name__
 
 
 def drawn() -> list[tuple[str, str, str, bool]]:
@@ -39,7 +50,7 @@ def drawn() -> list[tuple[str, str, str, bool]]:
 
 
 def test_the_drawing_is_the_tree() -> None:
-    tree = {(name, cls.__base__.__name__, cls.code) for name, cls in CLASSES.items()}
+    tree = {(name, parent_of(cls), cls.code) for name, cls in CLASSES.items()}
     assert {(name, parent, code) for name, parent, code, _ in drawn()} == tree
 
 

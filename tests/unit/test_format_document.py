@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 
@@ -84,7 +85,7 @@ def test_the_table_of_bytes_whose_runs_are_cut_early() -> None:
     seen = {}
     for low, high, smallest, largest, listed in rows:
         for average in (int(smallest), int(largest or limits.MAX_AVERAGE)):
-            assert round(reference_chunker.math.log2(average)) in (int(low), int(high or low))
+            assert round(math.log2(average)) in (int(low), int(high or low))
         for bits in range(int(low), int(high or low) + 1):
             seen[bits] = [] if listed == "none" else [int(byte, 16) for byte in listed.split()]
     assert seen == bytes_cut_early()

@@ -101,7 +101,8 @@ class TestIds:
 
 class TestFrames:
     def test_bytes_are_those_of_the_document(self) -> None:
-        answers = [Packed(Kind.CHUNK, IDS[0], Codec.RAW, 5, b"hello"), *[Status.MISSING] * 2]
+        hello = Packed(Kind.CHUNK, IDS[0], Codec.RAW, 5, b"hello")
+        answers: list[Answer] = [hello, *[Status.MISSING] * 2]
         assert b"".join(encode_frames(answers)).hex(" ", -1) == (
             "01 00 01 00 05 00 00 00 68 65 6c 6c 6f 03 00 02 00 00 00 00 00 06 00 00 00 00 00 00 00"
         )

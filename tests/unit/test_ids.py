@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from casync.errors import UsageError
 from casync.ids import (
     EMPTY_ID,
     ID_BYTES,
+    Buffer,
     Kind,
+    ObjectId,
     chunk_id,
     manifest_id,
     node_id,
@@ -39,7 +43,7 @@ def test_object_id_follows_the_kind() -> None:
 
 
 @pytest.mark.parametrize("make", [chunk_id, node_id, manifest_id])
-def test_any_buffer_will_do(make) -> None:
+def test_any_buffer_will_do(make: Callable[[Buffer], ObjectId]) -> None:
     assert make(b"abc") == make(bytearray(b"abc")) == make(memoryview(b"xabcx")[1:4])
 
 

@@ -23,7 +23,9 @@ OPEN = bytes(31) + b"\x01"  # goes on
 CLOSING = b"\xff" * 31 + b"\x80"  # closes a node from the 16th record on
 
 
-def encode(level: int, *records: tuple[bytes, int], magic: bytes = b"CASN", version: int = 1):
+def encode(
+    level: int, *records: tuple[bytes, int], magic: bytes = b"CASN", version: int = 1
+) -> bytes:
     header = struct.pack("<4sBBH", magic, version, level, len(records))
     return header + b"".join(struct.pack("<32sQ", *record) for record in records)
 

@@ -11,7 +11,7 @@ from casync.errors import MalformedError
 from casync.ids import ChunkId, NodeId, chunk_id, zero_chunk_id
 from casync.limits import MAX_BATCH_IDS, MIB
 from casync.node import Content, Node, NodeBuilder, Record, Run, decode_node
-from casync.plan import WINDOW_BYTES, Claims, distinct_windows, windows
+from casync.plan import WINDOW_BYTES, Claims, Window, distinct_windows, windows
 
 MAX = DEFAULT_PARAMS.max_size
 
@@ -28,7 +28,7 @@ def chunk(number: int, length: int = 20_000, times: int = 1) -> Run:
     return Run(chunk_id(number.to_bytes(4, "big")), length, times)
 
 
-def windows_of(runs: list[Run]) -> list:
+def windows_of(runs: list[Run]) -> list[Window]:
     content, nodes = build(runs)
 
     def fetch(ident: NodeId, level: int, length: int) -> Node:

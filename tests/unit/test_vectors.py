@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from blake3 import blake3
@@ -14,17 +15,18 @@ from blake3 import blake3
 from casync.chunker import ChunkerParams, Cutter
 from casync.ids import NodeId, manifest_id, node_id
 from casync.manifest import Manifest, decode_manifest, encode_manifest
-from casync.node import Content, NodeBuilder, Run, decode_node, runs
+from casync.node import Content, Node, NodeBuilder, Run, decode_node, runs
 from tests import reference_chunker
 
 VECTORS = Path(__file__).parents[1] / "vectors"
 
 
-def read(name: str) -> list[dict]:
-    return json.loads((VECTORS / f"{name}.json").read_text())
+def read(name: str) -> list[dict[str, Any]]:
+    vectors: list[dict[str, Any]] = json.loads((VECTORS / f"{name}.json").read_text())
+    return vectors
 
 
-def make_input(parts: list[list]) -> bytes:
+def make_input(parts: list[list[Any]]) -> bytes:
     """`random`: BLAKE3 of a label, drawn out to a length. `byte`: one byte, repeated."""
     return b"".join(
         blake3(what.encode()).digest(length=size) if how == "random" else bytes([what]) * size
@@ -33,7 +35,7 @@ def make_input(parts: list[list]) -> bytes:
 
 
 @pytest.mark.parametrize("vector", read("cuts"), ids=str)
-def test_cuts(vector: dict) -> None:
+def test_cuts(vector: dict[str, Any]) -> None:
     data = make_input(vector["input"])
     cutter = Cutter(ChunkerParams(*vector["params"]))
     assert cutter.feed(data).lengths + cutter.finish().lengths == vector["lengths"]
@@ -42,7 +44,7 @@ def test_cuts(vector: dict) -> None:
 
 
 @pytest.mark.parametrize("vector", read("nodes"), ids=lambda vector: str(vector["content"]))
-def test_nodes(vector: dict) -> None:
+def test_nodes(vector: dict[str, Any]) -> None:
     made: dict[bytes, bytes] = {}
     order = []
 
@@ -64,7 +66,7 @@ def test_nodes(vector: dict) -> None:
         assert node_id(data).hex() == node["id"]
         assert data.hex() == node.get("bytes", data.hex())
 
-    def fetch(ident: NodeId, level: int, length: int):
+    def fetch(ident: NodeId, level: int, length: int) -> Node:
         return decode_node(made[ident], level, length)
 
     walked = [run for _, run in runs(content, fetch)]
@@ -72,7 +74,7 @@ def test_nodes(vector: dict) -> None:
 
 
 @pytest.mark.parametrize("vector", read("manifests"), ids=lambda vector: vector["id"][:8])
-def test_manifests(vector: dict) -> None:
+def test_manifests(vector: dict[str, Any]) -> None:
     level, ident, length = vector["content"]
     manifest = Manifest(
         vector["kind"],

@@ -107,10 +107,12 @@ def test_counting_from_many_threads_loses_nothing() -> None:
     screen = Screen()
     progress = meter(screen, Clock(), as_bar=False)
     progress.start("reading", None)
-    workers = [
-        threading.Thread(target=lambda: [progress.advance(1) for _ in range(5000)])
-        for _ in range(8)
-    ]
+
+    def count() -> None:
+        for _ in range(5000):
+            progress.advance(1)
+
+    workers = [threading.Thread(target=count) for _ in range(8)]
     for worker in workers:
         worker.start()
     for worker in workers:

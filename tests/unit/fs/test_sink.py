@@ -301,7 +301,8 @@ def test_the_longest_names_have_part_files_of_their_own(tmp_path: Path, name: st
 
 
 def test_a_target_that_became_something_else_is_left_alone(target: Path) -> None:
-    for make in (lambda: target.mkdir(), lambda: target.symlink_to("x")):
+    makers: list[Callable[[], None]] = [target.mkdir, lambda: target.symlink_to("x")]
+    for make in makers:
         with sink_at(target) as sink:
             sink.write(0, [NEW])
             make()

@@ -122,7 +122,7 @@ def test_open_source_takes_paths(path: Path) -> None:
 @pytest.mark.parametrize("buffering", [0, -1])
 def test_a_stream_that_is_a_file_is_read_as_that_file(path: Path, buffering: int) -> None:
     with path.open("rb", buffering=buffering) as stream:
-        with open_source(stream) as source:  # type: ignore[arg-type]
+        with open_source(stream) as source:
             assert isinstance(source, FileSource)
             assert plain(source) == path.read_bytes()
             assert plain(source) == path.read_bytes()

@@ -95,7 +95,7 @@ def as_pipe(_: Path, data: bytes) -> Iterator[Source]:
     thread = threading.Thread(target=write)
     thread.start()
     with open(reader, "rb", buffering=0) as file:
-        yield StreamSource(file)  # type: ignore[arg-type]
+        yield StreamSource(file)
     thread.join()
 
 

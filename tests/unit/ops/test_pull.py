@@ -6,6 +6,7 @@ import hashlib
 import io
 import os
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -232,7 +233,7 @@ def test_two_pulls_to_one_target_do_not_mix(
         run(ident, tmp_path / "out", server, store)
 
 
-IN_PLACE = {
+IN_PLACE: dict[str, Callable[[bytes], bytes]] = {
     "halves swapped": lambda old: old[len(old) // 2 :] + old[: len(old) // 2],
     "shifted": lambda old: noise(99, 40_000) + old,
     "shifted back": lambda old: old[40_000:],

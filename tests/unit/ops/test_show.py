@@ -149,9 +149,9 @@ def test_a_graph_that_unfolds_without_end_is_counted_in_a_moment() -> None:
     left, right = chunk(1), chunk(2)
     length, level = 0, 0
     # Two nodes a level, each listing both of the level below four times: 8**8 chunks.
-    below = [(left.id, left.length), (right.id, right.length)]
+    below: list[tuple[bytes, int]] = [(left.id, left.length), (right.id, right.length)]
     for level in range(1, 9):
-        nodes = []
+        nodes: list[tuple[bytes, int]] = []
         for first, second in ((0, 1), (1, 0)):
             records = [below[first], below[second]] * 4
             data = encode(level, records)

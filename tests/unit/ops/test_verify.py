@@ -147,11 +147,12 @@ def test_rot_is_laid_at_the_right_door(tmp_path: Path, kind: Kind) -> None:
     with LmdbStore.open(path, create=True) as store:
         ident = put(store, DATA, "disk")
         put(store, noise(100_000, 9), "other")
-        target = {
+        targets: dict[Kind, ObjectId] = {
             Kind.CHUNK: ChunkId(chunk_id(PLAIN)),
             Kind.NODE: NodeId(next(_nodes_with_it(store))),
             Kind.MANIFEST: ident,
-        }[kind]
+        }
+        target = targets[kind]
         (packed,) = store.get(kind, [target])
         assert isinstance(packed, Packed)
     flip(path, packed.payload)
@@ -165,7 +166,7 @@ def _nodes_with_it(store: ObjectStore) -> Iterator[ObjectId]:
     for node in store.objects(Kind.NODE):
         (packed,) = store.get(Kind.NODE, [node])
         assert isinstance(packed, Packed)
-        if chunk_id(PLAIN) in packed.payload:
+        if bytes(chunk_id(PLAIN)) in packed.payload:
             yield node
 
 

@@ -31,7 +31,8 @@ def test_an_answer_may_take_its_time() -> None:
 def test_idleness_ends() -> None:
     pace = Pace(LIMITS, 0.0)
     pace.rest(50.0)
-    assert pace.idle
+    resting = pace.idle
+    assert resting
     assert pace.late(79.0, 0) is None
     assert pace.late(81.0, 0) is Late.IDLE
     pace.head(81.0)

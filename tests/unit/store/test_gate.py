@@ -50,12 +50,18 @@ def test_a_waiting_change_goes_before_new_users() -> None:
     changer.start()
     while not gate._alone:
         pass
-    user = threading.Thread(target=lambda: (gate.enter(), order.append("user"), gate.leave()))
+    user = threading.Thread(target=lambda: use(gate, order))
     user.start()
     gate.leave()
     changer.join()
     user.join()
     assert order == ["change", "user"]
+
+
+def use(gate: Gate, order: list[str]) -> None:
+    gate.enter()
+    order.append("user")
+    gate.leave()
 
 
 def run(gate: Gate, order: list[str]) -> None:

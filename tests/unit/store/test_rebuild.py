@@ -7,6 +7,7 @@ import pytest
 
 from casync.errors import LockedError, UnsupportedError
 from casync.ids import Kind, ManifestId
+from casync.name import Name
 from casync.store.base import Absence, ManifestState
 from casync.store.lmdb import LmdbStore
 from casync.store.rebuild import reindex
@@ -43,7 +44,7 @@ def everything(store: LmdbStore) -> dict[str, object]:
         "objects": {kind: list(store.get(kind, list(store.objects(kind)))) for kind in Kind},
         "manifests": [row[:3] for row in store.manifests()],
         "names": [
-            [(r.version, r.manifest, r.created) for r in store.history(name.name)]
+            [(r.version, r.manifest, r.created) for r in store.history(Name(name.name))]
             for name in store.names()
         ],
         "use": store.usage()._replace(file=0),

@@ -7,7 +7,7 @@ import pytest
 
 from casync.codec import Packed, check_bytes
 from casync.errors import DamagedStoreError, NoStoreError
-from casync.ids import Kind, ManifestId
+from casync.ids import Buffer, Kind, ManifestId, ObjectId
 from casync.store.base import Batch
 from casync.store.lmdb import LmdbStore
 from casync.store.salvage import salvage
@@ -19,13 +19,13 @@ from tests.unit.store.test_rebuild import check_rows
 PAGE = 4096
 
 
-def page_kind(data: bytes, page: int) -> int:
+def page_kind(data: Buffer, page: int) -> int:
     """LMDB's flags: 1 branch, 2 leaf, 4 large value, 8 meta; 0 for the inside of large values."""
     number, _, flags = struct.unpack_from("=QHH", data, page * PAGE)
     return flags if number == page and flags in (1, 2, 4, 8) else 0
 
 
-def survivors(small: SmallStore, data: bytes) -> set[tuple[Kind, bytes]]:
+def survivors(small: SmallStore, data: bytes) -> set[tuple[Kind, ObjectId]]:
     """The objects of which a whole record is somewhere in `data`."""
     found = set()
     for key, item in small.objects.items():
