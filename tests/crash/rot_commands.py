@@ -22,7 +22,7 @@ from pathlib import Path
 
 from casync_cli.start import run
 
-for module in ("casync.api", "casync.ops.verify", "casync_cli.verbs"):
+for module in ("casync.api", "casync.ops.verify", "casync_cli.main"):
     importlib.import_module(module)
 for verb in ("cat", "pull", "verify"):
     importlib.import_module(f"casync_cli.cmd_{verb}")
