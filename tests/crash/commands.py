@@ -29,7 +29,7 @@ def environment() -> dict[str, str]:
 
 def casync(*arguments: str | Path) -> list[str]:
     """A command line."""
-    return [sys.executable, "-P", "-m", "casync_cli", *map(str, arguments)]
+    return [str(Path(sys.executable).with_name("casync")), *map(str, arguments)]
 
 
 def run(
