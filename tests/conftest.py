@@ -1,4 +1,6 @@
-"""What all tests share: how long hypothesis may search. Nothing here depends on the clock."""
+"""What all tests share: how long hypothesis may search, and signals as a user's shell has them."""
+
+import signal
 
 from hypothesis import HealthCheck, settings
 
@@ -10,3 +12,13 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 settings.load_profile("house")
+
+
+def pytest_configure() -> None:
+    """Lets the programs under test be interrupted.
+
+    Whoever starts the tests in the background of a script has SIGINT ignored, programs hand that
+    on, and ours respect it.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
