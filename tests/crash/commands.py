@@ -11,12 +11,13 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Final, Self
+from typing import Final, Self
 
-__all__ = ["Server", "casync", "environment", "run"]
+__all__ = ["Server", "casync", "environment", "execute", "run"]
 
 _START_SECONDS: Final = 60.0
 _STOP_SECONDS: Final = 30.0
+_END_SECONDS: Final = 300.0
 _URL = re.compile(r" on (http://127\.0\.0\.1:\d+)")
 
 
@@ -32,21 +33,21 @@ def casync(*arguments: str | Path) -> list[str]:
     return [str(Path(sys.executable).with_name("casync")), *map(str, arguments)]
 
 
-def run(
-    *arguments: str | Path,
-    stdin: BinaryIO | int = subprocess.DEVNULL,
-    before: Sequence[str] = (),
-    timeout: float = 120,
-) -> subprocess.CompletedProcess[bytes]:
-    """Runs a command line, `before` being what goes before `casync`."""
+def execute(command: Sequence[str]) -> subprocess.CompletedProcess[bytes]:
+    """Runs a command line to its end."""
     return subprocess.run(
-        [*before, *casync(*arguments)],
-        stdin=stdin,
+        command,
+        stdin=subprocess.DEVNULL,
         capture_output=True,
         env=environment(),
-        timeout=timeout,
+        timeout=_END_SECONDS,
         check=False,
     )
+
+
+def run(*arguments: str | Path, before: Sequence[str] = ()) -> subprocess.CompletedProcess[bytes]:
+    """Runs `casync` with arguments, `before` being what goes before it."""
+    return execute([*before, *casync(*arguments)])
 
 
 class Server:

@@ -13,7 +13,7 @@ from typing import Final
 
 import pytest
 
-from tests.crash.commands import casync, environment, run
+from tests.crash.commands import casync, environment, execute, run
 from tests.crash.material import image, noise, updated
 from tests.crash.origin import Origin, prepared, serving
 from tests.crash.promises import Acknowledged, store_violations
@@ -129,7 +129,7 @@ def test_prepare_on_a_failing_disk(
             wrong.append("it ended well without printing the hash")
         if done.returncode not in (0, 1) and str(store).encode() not in done.stderr:
             wrong.append(f"the message does not name the store: {done.stderr.decode()}")
-        again = run(*command[1:])
+        again = execute(command)
         if again.returncode:
             wrong.append(f"the rerun failed: {again.stderr.decode()}")
         return wrong + store_violations(store, known, Acknowledged([first, second], {"disk": 1}))
@@ -155,7 +155,7 @@ def test_a_new_store_on_a_failing_disk(
 
     def check(done: subprocess.CompletedProcess[bytes]) -> list[str]:
         wrong = store_violations(store, known, Acknowledged(done.stdout.decode().split()))
-        again = run(*command[1:])
+        again = execute(command)
         if again.returncode:
             wrong.append(f"the rerun failed: {again.stderr.decode()}")
         return wrong + store_violations(store, known, Acknowledged([hash_]))
@@ -203,7 +203,7 @@ def test_pull_to_a_failing_disk(
         wrong = store_violations(store, origin.known, Acknowledged([]))
         if data != new and (data != old or done.returncode == 0):
             wrong.append(f"exit status {done.returncode}, and the target is not what it must be")
-        again = run(*command[1:])
+        again = execute(command)
         if again.returncode or target.read_bytes() != new:
             wrong.append(f"the rerun failed: {again.stderr.decode()}")
         left = {path.name for path in target.parent.iterdir()} - {"target"}

@@ -27,7 +27,7 @@ def test_prepare_into_whatever_space_there_is(
     (tmp_path / "new").write_bytes(new)
     hashes = list(prepared(tmp_path / "reference", old, new, folder=tmp_path))
     exits: Counter[int] = Counter()
-    spaces = [0, 4, 16, 64, *range(128, 4097, 128)]
+    spaces = [0, 4, 16, 64, *range(128, 4097, 256)]
     with TinyDisk(tmp_path, 24 << 20, kind) as disk:
         store = disk.path / "store"
         for space in spaces:

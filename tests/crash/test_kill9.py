@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 
 import pytest
 
-from tests.crash.commands import casync, environment, run
+from tests.crash.commands import casync, environment, execute
 from tests.crash.material import image, updated
 from tests.crash.origin import Origin, prepared, serving
 from tests.crash.promises import Acknowledged, store_violations
@@ -132,7 +132,7 @@ def test_prepare_killed_at_every_call(
         acknowledged = [first] * there + said.split()
         names = {"disk": 1} if said else {}
         wrong = store_violations(store, known, Acknowledged(acknowledged, names))
-        again = run(*command[1:])
+        again = execute(command)
         if again.returncode or again.stdout.decode().strip() != second:
             wrong.append(f"the rerun failed: {again.returncode} {again.stderr.decode()}")
         acknowledged.append(second)
@@ -206,7 +206,7 @@ def test_pull_killed_at_every_call(
         folder.mkdir()
         shutil.copytree(template, store)
         if case.target:
-            assert run(*pull(old)[1:]).returncode == 0
+            assert execute(pull(old)).returncode == 0
 
     def check(said: str) -> list[str]:
         wrong = _target_violations(target, origin, said, case)
@@ -214,7 +214,7 @@ def test_pull_killed_at_every_call(
         wrong += store_violations(store, known, Acknowledged(kept))
         part = next(folder.glob(".*"), None)
         missing = origin.missing(new, part)
-        again = run(*command[1:])
+        again = execute(command)
         if again.returncode:
             return [*wrong, f"the rerun failed: {again.returncode} {again.stderr.decode()}"]
         sources = json.loads(again.stdout)["sources"]

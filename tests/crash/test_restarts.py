@@ -13,7 +13,7 @@ from typing import Final
 
 import pytest
 
-from tests.crash.commands import Server, casync, environment, run
+from tests.crash.commands import Server, casync, environment, execute
 from tests.crash.origin import Origin, serving
 from tests.crash.relay import Relay
 
@@ -131,7 +131,7 @@ def test_clients_that_are_killed_and_run_again(
                 break
             missing.append(origin.missing(hash_, next(folder.iterdir(), None)))
         assert missing == sorted(missing, reverse=True), f"round {number}: lost what it had"
-        done = run(*command[1:])
+        done = execute(command)
         assert done.returncode == 0, done.stderr.decode()
         assert target.read_bytes() == origin.known[hash_]
         fetched = json.loads(done.stdout)["sources"].get("server", 0)
