@@ -1,15 +1,16 @@
 """Seeds: local files that may hold wanted chunks.
 
-An index says at which offset of which seed a chunk was once seen. It is a hint: whoever takes
-bytes from a seed hashes them first, because files change behind our back. So the index may be
-small and forgetful: it keeps 8 bytes of an id, and the first place only.
+An index says at which offset of which seed a chunk was once seen. It is a hint (`casync.layout`):
+whoever takes bytes from a seed hashes them first, because files change behind our back.
 """
 
 from __future__ import annotations
 
 import os
 import stat
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -19,14 +20,12 @@ from casync.fs.extents import data_ranges, read_range
 from casync.fs.identity import identity_of
 from casync.fs.source import BLOCK_BYTES, FileSource, Hole
 from casync.ids import ChunkId, chunk_id, zero_chunk_id
+from casync.layout import Layout
 
 __all__ = ["SeedFile", "SeedIndex", "cut_file", "expand_seed_path"]
 
-_MAX_ENTRIES: Final = 1 << 20
-"""Chunks in the index: about 130 MiB, or 16 GiB of seeds at the default chunk size."""
-
-_OFFSET_BITS: Final = 48
-"""Bits of an offset in the index. What lies beyond 256 TiB is not indexed."""
+_MAX_CHUNKS: Final = 1 << 20
+"""Chunks in the index: about 170 MiB, or 16 GiB of seeds at the default chunk size."""
 
 _MAX_OPEN: Final = 64
 """Seeds that stay open. More of them are opened for every chunk: descriptors are few."""
@@ -148,32 +147,29 @@ class SeedIndex:
     def __init__(self) -> None:
         self.seeds: list[SeedFile] = []
         self.looked: list[tuple[Path, str]] = []
-        self._places: dict[int, int] = {}
+        self._layout = Layout()
+        self._firsts: list[int] = []  # of each seed, the number of its first chunk
 
     def add(self, seed: SeedFile, chunks: Iterable[tuple[int, ChunkId, int]]) -> None:
         """Takes over `seed`, with its chunks as (offset, chunk, length)."""
-        base = len(self.seeds) << _OFFSET_BITS
+        layout = self._layout
         self.seeds.append(seed)
-        places = self._places
-        for offset, ident, _ in chunks:
-            if len(places) >= _MAX_ENTRIES or offset >> _OFFSET_BITS:
-                break
-            places.setdefault(_key(ident), base | offset)
+        self._firsts.append(len(layout))
+        for chunk in islice(chunks, _MAX_CHUNKS - len(layout)):
+            layout.add(*chunk)
         if len(self.seeds) > _MAX_OPEN:
             seed.close()
 
     def find(self, ident: ChunkId) -> tuple[SeedFile, int] | None:
         """A seed and an offset that may hold the chunk."""
-        place = self._places.get(_key(ident))
-        if place is None:
-            return None
-        return self.seeds[place >> _OFFSET_BITS], place & ((1 << _OFFSET_BITS) - 1)
+        number = self._layout.find(ident)
+        return None if number is None else (self._seed(number), self._layout[number].offset)
+
+    def _seed(self, number: int) -> SeedFile:
+        """The seed that a chunk of the layout lies in."""
+        return self.seeds[bisect_right(self._firsts, number) - 1]
 
     def close(self) -> None:
         """Closes all seeds."""
         for seed in self.seeds:
             seed.close()
-
-
-def _key(ident: ChunkId) -> int:
-    return int.from_bytes(ident[:8], "little")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from casync.errors import UsageError
+from casync.fs import seed
 from casync.fs.seed import SeedFile, SeedIndex, expand_seed_path
 from casync.ids import chunk_id
 
@@ -29,16 +31,18 @@ def test_a_folder_of_many_seeds_needs_few_descriptors(tmp_path: Path) -> None:
     assert len(os.listdir("/proc/self/fd")) == before
 
 
-def test_what_lies_too_far_out_is_not_indexed(tmp_path: Path) -> None:
-    (tmp_path / "seed").write_bytes(b"x")
-    near, far = chunk_id(b"near"), chunk_id(b"far")
-    index = SeedIndex()
-    index.add(SeedFile(tmp_path / "seed"), [((1 << 48) - 1, near, 4), (1 << 48, far, 3)])
-    found = index.find(near)
-    assert found is not None
-    assert found[1] == (1 << 48) - 1
-    assert index.find(far) is None
-    index.close()
+def test_the_index_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(seed, "_MAX_CHUNKS", 3)
+    ids = [chunk_id(bytes([number])) for number in range(5)]
+    with closing(SeedIndex()) as index:
+        for name in ("first", "second"):
+            (tmp_path / name).write_bytes(b"01234")
+        index.add(SeedFile(tmp_path / "first"), [(n, ids[n], 1) for n in range(2)])
+        index.add(SeedFile(tmp_path / "second"), [(n, ids[n], 1) for n in range(2, 5)])
+        found = [index.find(ident) for ident in ids]
+    places = [(place[0].path.name, place[1]) for place in found if place]
+    assert places == [("first", 0), ("first", 1), ("second", 2)]
+    assert found[3:] == [None, None]
 
 
 @pytest.mark.parametrize("name", ["missing", "x" * 300, "nul\0byte", "file/below"])
