@@ -8,7 +8,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+import pytest
+
 from tests.crash.tools import tool
+from tests.rights import needs_root
 
 __all__ = ["KINDS", "TinyDisk"]
 
@@ -18,7 +21,7 @@ _SETUP: Final = {
     'mount -o loop "$1.img" "$1"',
 }
 
-KINDS: Final = ["tmpfs", "ext4"] if os.geteuid() == 0 else ["tmpfs"]
+KINDS: Final = ["tmpfs", pytest.param("ext4", marks=needs_root)]
 """Everybody may mount tmpfs in a namespace of his own; the other needs a loop device."""
 
 

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-__all__ = ["ROOT", "in_namespace", "run_python", "start_python", "without_rights"]
+from tests.rights import ROOT
 
-ROOT: Final = os.geteuid() == 0
+__all__ = ["in_namespace", "run_python", "start_python", "without_rights"]
 
 _PROLOGUE: Final = """
 import os, sys

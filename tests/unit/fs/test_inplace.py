@@ -15,7 +15,8 @@ from casync.fs.identity import identity_of
 from casync.fs.place import TargetPlace, inspect_place
 from casync.fs.sink import Sink, open_sink
 from casync.limits import MIB
-from tests.unit.fs.child import ROOT, in_namespace, run_python, start_python
+from tests.rights import ROOT, needs_root
+from tests.unit.fs.child import in_namespace, run_python, start_python
 
 OLD = bytes(range(1, 255)) * 100
 
@@ -181,7 +182,7 @@ def loop_device(path: Path) -> Iterator[TargetPlace]:
         subprocess.run(["losetup", "--detach", device], check=True, env=environment)
 
 
-@pytest.fixture(params=[file_as_device, *([loop_device] if ROOT else [])])
+@pytest.fixture(params=[file_as_device, pytest.param(loop_device, marks=needs_root)])
 def device(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[TargetPlace]:
     path = tmp_path / "image"
     path.write_bytes(b"o" * MIB)

@@ -16,7 +16,8 @@ from casync.errors import NoSpaceError, WriteError
 from casync.fs.failure import free_bytes
 from casync.fs.identity import identity_of
 from casync.fs.place import TargetPlace, check_space, inspect_place
-from tests.unit.fs.child import ROOT, in_namespace, run_python, without_rights
+from tests.rights import ROOT
+from tests.unit.fs.child import in_namespace, run_python, without_rights
 
 NOBODY = 65534
 

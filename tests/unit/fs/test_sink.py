@@ -16,7 +16,8 @@ from casync.fs.part import part_name
 from casync.fs.place import inspect_place
 from casync.fs.sink import Sink, open_sink
 from casync.limits import MIB
-from tests.unit.fs.child import ROOT, in_namespace, run_python, start_python, without_rights
+from tests.rights import ROOT, needs_root
+from tests.unit.fs.child import in_namespace, run_python, start_python, without_rights
 
 NEW = bytes(range(256)) * 40
 OTHER_USER = 12345
@@ -263,7 +264,7 @@ def plant_foreign(part: Path) -> None:
 PLANTS: list[Callable[[Path], None]] = [plant_link, plant_hard_link, plant_fifo, plant_folder]
 
 
-@pytest.mark.parametrize("plant", [*PLANTS, *([plant_foreign] if ROOT else [])])
+@pytest.mark.parametrize("plant", [*PLANTS, pytest.param(plant_foreign, marks=needs_root)])
 def test_what_is_not_ours_is_neither_followed_nor_touched(
     target: Path, plant: Callable[[Path], None]
 ) -> None:

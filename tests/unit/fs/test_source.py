@@ -29,9 +29,9 @@ from casync.fs.source import (
 )
 from casync.limits import KIB, MIB
 from casync.store.filesystem import FileSystem, Trust
+from tests.rights import ROOT, needs_root
 from tests.unit.fs.reading import noise, plain, read, sparse_content, write_sparse
 
-ROOT = os.geteuid() == 0
 SECOND = 1_000_000_000
 
 
@@ -138,11 +138,7 @@ def plain_file(path: Path) -> Iterator[Path]:
     yield path
 
 
-# Only root can make a device of a file.
-KINDS: list[Callable[[Path], object]] = [plain_file, *([loop_device] if ROOT else [])]
-
-
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [plain_file, pytest.param(loop_device, marks=needs_root)])
 def test_files_and_devices_give_their_bytes(tmp_path: Path, kind: Callable[[Path], object]) -> None:
     path = tmp_path / "disk"
     path.write_bytes(noise(3 * MIB))
