@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from casync.errors import MalformedError, UnsupportedError, UsageError
 from casync.ids import EMPTY_ID, Buffer, NodeId, node_id
@@ -62,8 +63,8 @@ class Record(NamedTuple):
     length: int
 
 
-class Run(NamedTuple):
-    """`count` equal records one after the other."""
+class Run(msgspec.Struct, frozen=True, gc=False):
+    """`times` equal records one after the other. A struct: there is one for nearly every chunk."""
 
     id: bytes
     length: int
@@ -200,7 +201,7 @@ class NodeBuilder:
             if not here.records and left >= full:
                 closed = self._close(level, [record] * full)
                 here.closed = True
-                self._add(level + 1, closed._replace(times=left // full))
+                self._add(level + 1, replace(closed, times=left // full))
                 left %= full
                 continue
             count = len(here.records)
@@ -261,7 +262,7 @@ def _distinct(level: int, record: Record, fetch: Fetch, seen: set[Record]) -> It
 def _walk(level: int, offset: int, run: Run, fetch: Fetch, start: int) -> Iterator[tuple[int, Run]]:
     skipped = max(start - offset, 0) // run.length
     offset += skipped * run.length
-    run = run._replace(times=run.times - skipped)
+    run = replace(run, times=run.times - skipped)
     if level == 0:
         yield offset, run
         return
@@ -269,12 +270,15 @@ def _walk(level: int, offset: int, run: Run, fetch: Fetch, start: int) -> Iterat
     uniform = _uniform(level, run.times, records, fetch)
     if uniform is not None:
         skipped = max(start - offset, 0) // uniform.length
-        yield offset + skipped * uniform.length, uniform._replace(times=uniform.times - skipped)
+        left = replace(uniform, times=uniform.times - skipped)
+        yield offset + skipped * uniform.length, left
         return
     for _ in range(run.times):
         for record_run in _group(records):
             end = offset + record_run.length * record_run.times
-            if end > start:
+            if level == 1 and offset >= start:
+                yield offset, record_run  # most of them: a generator for each would cost more
+            elif end > start:
                 yield from _walk(level - 1, offset, record_run, fetch, start)
             offset = end
 
@@ -299,6 +303,6 @@ def _group(records: list[Record]) -> Iterator[Run]:
         if record == current:
             count += 1
         else:
-            yield Run(*current, count)
+            yield Run(current[0], current[1], count)
             current, count = record, 1
     yield Run(*current, count)

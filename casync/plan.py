@@ -14,6 +14,8 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
+import msgspec
+
 from casync.errors import MalformedError
 from casync.ids import ChunkId, zero_chunk_id
 from casync.limits import MAX_BATCH_IDS, MIB
@@ -31,7 +33,7 @@ _LENGTH_BITS: Final = 25
 """Bits of a chunk's length: `MAX_CHUNK_SIZE` is 2^24."""
 
 
-class Place(NamedTuple):
+class Place(msgspec.Struct, frozen=True, gc=False):
     """A chunk that is wanted at an offset of the target."""
 
     offset: int

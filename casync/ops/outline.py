@@ -29,8 +29,8 @@ from casync.store.base import Absence, Batch, ObjectSource, ObjectStore
 
 __all__ = ["Outline", "load_outline", "open_outline"]
 
-_CACHED_NODES: Final = 256
-"""Decoded nodes kept: 512 records each at most, some 10 MiB."""
+_CACHED_NODES: Final = 1024
+"""Decoded nodes kept: some 20 MiB. What is larger is read anew in each walk."""
 
 
 class Outline:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from casync.chunker import ChunkerParams
 from casync.codec import Packed, Packer
@@ -68,7 +69,7 @@ class CountingStore(MemoryStore):
 @given(st.lists(st.tuples(st.integers(0, 40), st.integers(1, 700)), min_size=2, max_size=40))
 def test_runs_are_counted_as_by_hand(picks: list[tuple[int, int]]) -> None:
     store = MemoryStore()
-    runs = [chunk(number, 1000 + number)._replace(times=times) for number, times in picks]
+    runs = [replace(chunk(number, 1000 + number), times=times) for number, times in picks]
     found = show(build(store, runs), store)
     sizes: Counter[int] = Counter()
     for run in runs:
@@ -106,7 +107,7 @@ def test_stored_bytes_are_those_of_each_object_once() -> None:
 def test_zeros_are_counted_whole_and_at_the_end() -> None:
     store = MemoryStore()
     tail = Run(zero_chunk_id(100), 100, 1)
-    found = show(build(store, [chunk(1), ZERO._replace(times=10), tail]), store)
+    found = show(build(store, [chunk(1), replace(ZERO, times=10), tail]), store)
     assert found.zero == 10 * 4096 + 100
 
 
@@ -136,7 +137,7 @@ def test_content_of_nothing() -> None:
 def test_a_hole_of_ten_terabytes_is_a_handful_of_nodes() -> None:
     store = CountingStore()
     count = 10 << 40 >> 12
-    found = show(build(store, [chunk(1), ZERO._replace(times=count), chunk(2)]), store)
+    found = show(build(store, [chunk(1), replace(ZERO, times=count), chunk(2)]), store)
     assert found.zero == 10 << 40
     assert found.chunks == count + 2
     assert found.distinct == 3
