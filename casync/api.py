@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import io
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from casync.chunker import ChunkerParams
 from casync.fs.source import open_source
 from casync.name import Ref, parse_ref
+from casync.ops import bench as _bench
 from casync.ops import forecast as _forecast
 from casync.ops import prepare as _prepare
 from casync.ops import pull as _pull
+from casync.ops.bench import BenchInput, Trial
 from casync.ops.forecast import Forecast
 from casync.ops.outline import open_outline
 from casync.ops.ports import Ports
@@ -26,7 +30,7 @@ from casync.store.base import ManifestSource
 from casync.store.lmdb import LmdbStore
 from casync.store.memory import MemoryStore
 
-__all__ = ["forecast", "open_ref", "open_store", "prepare", "pull"]
+__all__ = ["bench", "forecast", "open_ref", "open_store", "prepare", "pull"]
 
 open_store = LmdbStore.open
 
@@ -92,6 +96,34 @@ def forecast(
     """
     with _ports(store, servers, transport) as ports:
         return _forecast.forecast(_ref(ref), target, ports, options, progress)
+
+
+def bench(
+    old: BenchInput,
+    new: BenchInput,
+    params: ChunkerParams,
+    folder: Path,
+    progress: Progress = SILENT,
+) -> Trial:
+    """Measures what a transfer from `old` to `new` costs with one choice of chunk sizes.
+
+    Args:
+        old: The file that a receiver has; `casync.ops.bench.look` gives it.
+        new: The file that it wants.
+        params: Chunk sizes.
+        folder: Everything is written into a new folder in here, which is removed in the end.
+        progress: Is told what happens.
+
+    Raises:
+        CasyncError: As `casync.ops.bench.measure`.
+    """
+    with tempfile.TemporaryDirectory(prefix="casync-bench-", dir=folder) as place:
+        return _bench.measure(old, new, params, Path(place), _bench_store, progress)
+
+
+def _bench_store(path: Path) -> LmdbStore:
+    # Nobody else will open it, so locks that work between machines are not needed.
+    return LmdbStore.open(path, create=True, allow_network_fs=True)
 
 
 def open_ref(ref: str | Ref, source: ManifestSource) -> io.BufferedReader:

@@ -47,6 +47,7 @@ VERBS: Final[dict[str, Verb]] = {
     "show": Verb("cmd_show", "Show what a hash or name stands for.", True),
     "cat": Verb("cmd_cat", "Write content, or a part of it, to stdout.", True),
     "verify": Verb("cmd_verify", "Check what is stored against its hashes."),
+    "bench": Verb("cmd_bench", "Measure what a transfer from one file to the next would cost."),
     "store": Verb("", "Look after the store itself."),
 }
 

@@ -22,6 +22,7 @@ CONTRACT = {
     "show": "REF [--digest sha256]",
     "cat": "REF [--offset N] [--length N]",
     "verify": "[REF]... [--quick] [--sample P%]",
+    "bench": "OLD NEW [--chunk-sizes LIST] [--html FILE]",
     "store stats": "",
     "store reindex": "[--salvage FILE]",
 }
@@ -155,6 +156,7 @@ def test_the_document_names_the_fields_of_json(program: Program) -> None:
         "pull doc -o doc3 --dry-run",
         "show doc",
         "verify",
+        "bench doc doc2 --chunk-sizes 4K",
         "store stats",
         "store reindex",
     ]:
@@ -180,6 +182,7 @@ def test_help_lists_the_commands_and_no_others(program: Program) -> None:
         "show",
         "cat",
         "verify",
+        "bench",
         "store",
     ]
     found = sections(program.good("store", "--help").text)["Commands"]

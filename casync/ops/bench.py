@@ -1,0 +1,252 @@
+"""Bench: what a delta transfer from one file to the next costs, really done, and counted.
+
+For given chunk sizes both files are prepared into a store of their own; then the new file is
+pulled by a receiver that has the old one, as it pulled it some time before. The code is that of
+prepare and pull; only the network is missing (`casync.ops.loopback`). Everything lies in a folder
+that the caller gives and removes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from casync.chunker import ChunkerParams
+from casync.errors import NoSpaceError
+from casync.fs.failure import free_bytes
+from casync.fs.seed import SeedFile, SeedIndex
+from casync.fs.source import FileSource, Hole
+from casync.ids import Kind, ManifestId
+from casync.limits import MIB
+from casync.name import Ref
+from casync.node import runs
+from casync.ops.loopback import Loopback
+from casync.ops.outline import Outline, load_outline
+from casync.ops.ports import Ports
+from casync.ops.prepare import Prepared, PrepareOptions, prepare
+from casync.ops.progress import Progress
+from casync.ops.pull import PullOptions, pull
+from casync.ops.seeds import chunks_of
+from casync.ops.show import Statistics, show
+from casync.origins import OriginMap, trace
+from casync.plan import windows
+from casync.store.base import Batch, ManifestState, ObjectStore
+
+__all__ = ["BenchInput", "StoreMaker", "Transfer", "Trial", "look", "measure", "recommend"]
+
+_CELLS: Final = 2048
+"""Cells of the map of origins: as many as one can see on a page."""
+
+_ROOM: Final = 16 * MIB
+"""Bytes that stores take whatever they hold; segments and indexes take a sixteenth of chunks."""
+
+_TOLERANCE: Final = 10
+"""A size is as good as the best one if it needs at most a tenth more bytes; see `recommend`."""
+
+_TRIFLE: Final = 1000
+"""A thousandth of the new file more is not worth smaller chunks, either."""
+
+StoreMaker = Callable[[Path], AbstractContextManager[ObjectStore]]
+"""Makes an empty store in a folder that is not there yet."""
+
+
+class BenchInput(NamedTuple):
+    """One of the two files.
+
+    Attributes:
+        path: Where it is.
+        length: Its bytes.
+        data: Those that are not in holes, and were read.
+    """
+
+    path: Path
+    length: int
+    data: int
+
+
+class Transfer(NamedTuple):
+    """What one pull moved.
+
+    Attributes:
+        chunks: Bytes that were received as chunks, in frames.
+        manifest: Bytes that were received as manifest and nodes, in frames.
+        sent: Bytes of the requests.
+        requests: How many there were.
+        seconds: How long the pull took, with everything durable and no network between.
+    """
+
+    chunks: int
+    manifest: int
+    sent: int
+    requests: int
+    seconds: float
+
+    @property
+    def received(self) -> int:
+        """All bytes that travelled to the receiver."""
+        return self.chunks + self.manifest
+
+
+class Trial(NamedTuple):
+    """What was measured with one choice of chunk sizes.
+
+    Attributes:
+        params: The chunk sizes.
+        old: How the old file was prepared, into an empty store.
+        new: How the new file was prepared, into the store that had the old one.
+        whole: What the new file's manifest is made of.
+        origins: Where the bytes of the new file come from.
+        plain: The pull.
+    """
+
+    params: ChunkerParams
+    old: Prepared
+    new: Prepared
+    whole: Statistics
+    origins: OriginMap
+    plain: Transfer
+
+    @property
+    def best(self) -> Transfer:
+        """The pull that moved the least."""
+        return self.plain
+
+
+def look(path: Path, progress: Progress) -> BenchInput:
+    """Reads a file once, so that every later reading finds it equally warm in memory.
+
+    Raises:
+        NotFoundError, UsageError, DeniedError, SourceChangedError: It cannot be measured.
+    """
+    with FileSource(path) as source:
+        progress.start("reading", source.length)
+        data = 0
+        for block in source.blocks():
+            if isinstance(block, Hole):
+                progress.advance(block.length)
+            else:
+                data += len(block)
+                progress.advance(len(block))
+        return BenchInput(path, source.length, data)
+
+
+def measure(
+    old: BenchInput,
+    new: BenchInput,
+    params: ChunkerParams,
+    folder: Path,
+    make_store: StoreMaker,
+    progress: Progress,
+) -> Trial:
+    """Measures one choice of chunk sizes.
+
+    Args:
+        old: The file that the receiver has.
+        new: The file that it wants.
+        params: Chunk sizes.
+        folder: Empty; everything is written here, and left for the caller to remove.
+        make_store: Makes the stores.
+        progress: Is told what happens.
+
+    Raises:
+        NoSpaceError: The folder's disk has no room for a store of the old file beside the
+            rebuilt one; or the new one needed more than was left.
+        CasyncError: As `prepare` and `pull`.
+    """
+    _check_room(folder, old.data + old.data // 16 + new.data + _ROOM)
+    options = PrepareOptions(params=params, reread=True)
+    with make_store(folder / "origin") as store:
+        with FileSource(old.path) as source:
+            first = prepare(source, store, options, progress)
+        with FileSource(new.path) as source:
+            second = prepare(source, store, options, progress)
+        progress.start("comparing", None)
+        whole = show(second.manifest, store)
+        origins = _map(first.manifest, second.manifest, old.path, store)
+        receiver = _Receiver(first.manifest, old.path, store, progress)
+        with make_store(folder / "receiver") as own:
+            plain = receiver.pull(second.manifest, own, folder / "rebuilt")
+    return Trial(params, first, second, whole, origins, plain)
+
+
+def recommend(trials: Sequence[Trial]) -> Trial:
+    """The trial whose chunk sizes suit the two files.
+
+    Large chunks are fewer: less to list, to look up and to remember. So it is the largest size
+    that moves at most a tenth more than the one that moves the least, or at most a thousandth of
+    the new file.
+    """
+    least = min(trial.best.received for trial in trials)
+    bound = least + max(least // _TOLERANCE, trials[0].new.length // _TRIFLE)
+    fitting = [trial for trial in trials if trial.best.received <= bound]
+    return max(fitting, key=lambda trial: trial.params.avg_size)
+
+
+def _check_room(folder: Path, need: int) -> None:
+    have = free_bytes(folder)
+    if have is not None and have < need:
+        raise NoSpaceError(
+            f"no space on {folder.parent} (need about {need} bytes, have {have})",
+            next_step="Set TMPDIR to a folder that has more room.",
+        )
+
+
+def _map(old: ManifestId, new: ManifestId, path: Path, store: ObjectStore) -> OriginMap:
+    """Where the bytes of `new` come from for somebody who has the file `old` at `path`."""
+    before, after = load_outline(old, store, []), load_outline(new, store, [])
+    index = SeedIndex()
+    try:
+        index.add(SeedFile(path), chunks_of(before))
+        found = OriginMap(after.content.length, _CELLS)
+        for stretch in trace(
+            windows(after.content, after.node, after.params.max_size),
+            runs(before.content, before.node),
+            lambda ident: index.find(ident) is not None,
+        ):
+            found.add(stretch)
+    finally:
+        index.close()
+    return found
+
+
+class _Receiver:
+    """Somebody who pulled the old file some time before, and remembers it."""
+
+    def __init__(self, old: ManifestId, path: Path, store: ObjectStore, progress: Progress) -> None:
+        self._old = old
+        self._path = path
+        self._store = store
+        self._progress = progress
+
+    def pull(self, new: ManifestId, own: ObjectStore, target: Path) -> Transfer:
+        """Pulls `new` to `target`, with `own` as the receiver's store."""
+        self._remember(own)
+        server = Loopback(self._store)
+        pulled = pull(
+            Ref(manifest=new),
+            target,
+            Ports(own, True, [own], [server]),
+            PullOptions(seeds=(self._path,)),
+            self._progress,
+        )
+        target.unlink()
+        return Transfer(
+            chunks=server.received(Kind.CHUNK),
+            manifest=server.received(Kind.NODE, Kind.MANIFEST),
+            sent=pulled.traffic.sent,
+            requests=pulled.traffic.requests,
+            seconds=pulled.seconds,
+        )
+
+    def _remember(self, own: ObjectStore) -> None:
+        """What a pull of the old file would have left. Nobody remembers what is on a device."""
+        outline: Outline = load_outline(self._old, own, [self._store])
+        batch = Batch(
+            manifests=[(self._old, ManifestState.OUTLINE, outline.content.length)],
+        )
+        row = self._store.recall(bytes(self._path.resolve()))
+        if row is not None:
+            batch.remember.append(row)
+        own.commit(batch)
