@@ -10,7 +10,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable
-from itertools import islice
+from itertools import compress, islice
 from pathlib import Path
 from typing import Final
 
@@ -18,12 +18,13 @@ from casync.fs.seed import SeedFile, cut_file
 from casync.fs.sink import Sink
 from casync.ids import ChunkId, chunk_id
 from casync.limits import MIB
-from casync.moves import Copy, Drop, Stash, order_moves
+from casync.moves import Copy, Drop, Stash, Step, Unstash, order_moves
+from casync.neighbours import Joiner, read_places
 from casync.ops.outline import Outline
 from casync.ops.ports import Ports
 from casync.ops.progress import Progress
 from casync.ops.seeds import chunks_of, known_outline
-from casync.plan import windows
+from casync.plan import Place, windows
 from casync.store.base import Batch
 
 __all__ = ["STASH_BYTES", "move_in_place", "offsets_served"]
@@ -31,6 +32,9 @@ __all__ = ["STASH_BYTES", "move_in_place", "offsets_served"]
 STASH_BYTES: Final = 64 * MIB
 """Old bytes held in memory while their place is overwritten."""
 
+
+_TOGETHER_BYTES: Final = 4 * MIB
+"""Bytes of moves that are read before they are written."""
 
 _MAX_CHUNKS: Final = 1 << 21
 """Old chunks whose places are known: about 400 MiB, or 32 GiB at the default chunk size. What lies
@@ -111,28 +115,70 @@ def _old_chunks(
 
 def move_in_place(
     outline: Outline, sink: Sink, path: Path, ports: Ports, progress: Progress
-) -> None:
-    """Moves old bytes of an in-place target to where `outline` wants them."""
+) -> array[int]:
+    """Moves old bytes of an in-place target to where `outline` wants them.
+
+    Returns:
+        The offsets, ascending, at which chunks were written. Each was proved on its way.
+    """
     moves = _find_moves(outline, path, ports, progress)
     if ports.lasting:
         # What the store remembers of the file is wrong from the first write on.
         ports.store.commit(Batch(forget=[bytes(path)]))
     progress.start("moving", sum(moves.lengths))
-    stashed: dict[int, bytes] = {}
+    mover = _Mover(moves, sink)
     for step in order_moves(moves.sources, moves.targets, moves.lengths, STASH_BYTES):
-        index = step.index
-        if isinstance(step, Drop):
-            continue
-        if isinstance(step, Stash):
-            stashed[index] = sink.read(moves.sources[index], moves.lengths[index])
-            continue
+        mover.take(step)
+        if not isinstance(step, Stash):
+            progress.advance(moves.lengths[step.index])
+    mover.flush()
+    return array("Q", compress(moves.targets, mover.written))
+
+
+class _Mover:
+    """Takes the steps of moving, many copies at once: all are read before one is written."""
+
+    def __init__(self, moves: _Moves, sink: Sink) -> None:
+        self.written = bytearray(len(moves.targets))
+        self._moves = moves
+        self._sink = sink
+        self._stashed: dict[int, bytes] = {}
+        self._waiting: dict[int, int] = {}  # moves by where they read
+        self._waiting_bytes = 0
+
+    def take(self, step: Step) -> None:
+        """Does one step, or does it with the next ones."""
+        moves, index = self._moves, step.index
+        length = moves.lengths[index]
         if isinstance(step, Copy):
-            plain = sink.read(step.source, moves.lengths[index])
-        else:
-            plain = stashed.pop(index)
-        if chunk_id(plain) == moves.id(index):
-            sink.write(moves.targets[index], [plain])
-        progress.advance(moves.lengths[index])
+            # Equal sources are what an earlier copy has written, which may still wait.
+            if step.source != moves.sources[index] or self._waiting_bytes >= _TOGETHER_BYTES:
+                self.flush()
+            self._waiting[step.source] = index
+            self._waiting_bytes += length
+        elif isinstance(step, Stash):
+            self._stashed[index] = self._sink.read(moves.sources[index], length)
+        elif isinstance(step, Unstash):
+            self.flush()  # some that wait may read what this overwrites
+            plain = self._stashed.pop(index)
+            if chunk_id(plain) == moves.id(index):
+                self._sink.write(moves.targets[index], [plain])
+                self.written[index] = 1
+
+    def flush(self) -> None:
+        """Does what waits."""
+        moves, waiting = self._moves, self._waiting
+        self._waiting, self._waiting_bytes = {}, 0
+        sources = [
+            Place(source, ChunkId(moves.id(waiting[source])), moves.lengths[waiting[source]])
+            for source in sorted(waiting)
+        ]
+        found = list(read_places(self._sink.read, sources))
+        proved = {waiting[place.offset]: plain for place, plain in found if plain is not None}
+        with Joiner(self._sink.write, lambda _: None) as writer:
+            for index in sorted(proved):
+                writer.write(moves.targets[index], proved[index])
+                self.written[index] = 1
 
 
 def offsets_served(outline: Outline, path: Path, ports: Ports, progress: Progress) -> set[int]:

@@ -210,9 +210,10 @@ class _Pull:
         with open_sink(place, length) as sink:
             check_space(place, self._outline.solid_bytes() - sink.allocated)
             if place.in_place:
-                move_in_place(self._outline, sink, place.path, self._ports, self._progress)
-            label = "in place" if place.in_place else "part file"
-            self._rebuild(sink, place, kept_label=label)
+                moved = move_in_place(self._outline, sink, place.path, self._ports, self._progress)
+                self._rebuild(sink, place, kept_label="in place", moved=moved)
+            else:
+                self._rebuild(sink, place, kept_label="part file")
             self._check_digest(_pieces(sink.read, length))
             for note in sink.commit():
                 self._progress.note(note)
@@ -260,7 +261,14 @@ class _Pull:
         self._publish(place, place.existing, full=self._options.cache)
         return "up to date"
 
-    def _rebuild(self, output: Output, place: TargetPlace | None, *, kept_label: str) -> None:
+    def _rebuild(
+        self,
+        output: Output,
+        place: TargetPlace | None,
+        *,
+        kept_label: str,
+        moved: Sequence[int] = (),
+    ) -> None:
         """Gets every chunk to where it belongs."""
         keeps = self._options.cache or output.discards
         with supplies_for(
@@ -275,6 +283,7 @@ class _Pull:
                 workers=self._options.connections,
                 kept_label=kept_label,
                 progress=self._progress,
+                moved=moved,
             )
             self.given += rebuilder.run()
 

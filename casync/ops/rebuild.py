@@ -8,15 +8,18 @@ cannot deadlock.
 from __future__ import annotations
 
 import threading
+from bisect import bisect_left
 from collections import Counter, deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Final, Protocol, Self
+from functools import partial
+from typing import Final, Protocol
 
 from casync.codec import Packer, Verified
 from casync.errors import DamagedObjectError, MalformedError, NoObjectError, StoppedError
-from casync.ids import Buffer, ChunkId, Kind, chunk_id, zero_chunk_id
+from casync.ids import Buffer, ChunkId, Kind, zero_chunk_id
 from casync.limits import COMMIT_BYTES, MIB
+from casync.neighbours import Joiner, read_places
 from casync.ops.outline import Outline
 from casync.ops.progress import Progress
 from casync.ops.supply import Proved, Supply
@@ -24,10 +27,6 @@ from casync.plan import Claims, Place, Window, distinct_windows, windows
 from casync.store.base import Absence, Batch, ObjectStore
 
 __all__ = ["Keeper", "Nowhere", "Output", "Rebuilder"]
-
-_WRITE_BYTES: Final = MIB
-"""Neighbouring chunks are written together, up to this many bytes."""
-
 
 _ZERO_BYTES: Final = 1024 * MIB
 """Bytes of a hole that are made at once where something may lie: that takes a second or so."""
@@ -149,6 +148,7 @@ class Rebuilder:
         workers: Windows in work at once.
         kept_label: What to call bytes that were in place already.
         progress: Is told of every byte of the target.
+        moved: Offsets of chunks that were proved on their way to where they are, ascending.
     """
 
     def __init__(
@@ -161,6 +161,7 @@ class Rebuilder:
         workers: int,
         kept_label: str,
         progress: Progress,
+        moved: Sequence[int] = (),
     ) -> None:
         self._outline = outline
         self._output = output
@@ -169,6 +170,7 @@ class Rebuilder:
         self._workers = workers
         self._kept_label = kept_label
         self._progress = progress
+        self._moved = moved
         self._stopped = threading.Event()
         self._claims = Claims()
         self._futures: dict[int, Future[Counter[str]]] = {}  # of the windows in work
@@ -230,9 +232,9 @@ class Rebuilder:
                 self._output.zero(at, size)
                 self._report(given, "zero", size)
         if self._output.resumed:
-            fresh = self._not_in_place(fresh, given)
-            rest = set(self._not_in_place([place for place, _ in repeats], given))
-            repeats = [repeat for repeat in repeats if repeat[0] in rest]
+            rest = self._not_in_place(window, given)
+            fresh = [place for place in fresh if place.offset in rest]
+            repeats = [repeat for repeat in repeats if repeat[0].offset in rest]
         elif self._output.discards:
             repeats = []
         elif not self._output.readable:
@@ -248,19 +250,30 @@ class Rebuilder:
         given[label] += count
         self._progress.advance(count)
 
-    def _not_in_place(self, places: list[Place], given: Counter[str]) -> list[Place]:
-        rest: list[Place] = []
+    def _not_in_place(self, window: Window, given: Counter[str]) -> set[int]:
+        """Where in a window other bytes lie than those that are wanted."""
+        rest: set[int] = set()
         kept: list[Proved] = []
-        for place in places:
-            plain = self._output.read(place.offset, place.length)
-            if chunk_id(plain) == place.id:
-                self._report(given, self._kept_label, place.length)
+        count = 0
+        for place, plain in read_places(self._output.read, self._unproved(window)):
+            if plain is None:
+                rest.add(place.offset)
+                count -= place.length
+            elif self._keeper is not None:
                 kept.append(Proved(place.id, plain, None))
-            else:
-                rest.append(place)
+        count += sum(place.length for place in window.places)
+        self._report(given, self._kept_label, count)
         if self._keeper is not None and kept:
             self._keeper.keep(kept)
         return rest
+
+    def _unproved(self, window: Window) -> list[Place]:
+        """Places whose bytes nobody has seen yet; a keeper must see all."""
+        low, high = (bisect_left(self._moved, end) for end in (window.start, window.end))
+        if low == high or self._keeper is not None:
+            return window.places
+        moved = set(self._moved[low:high])
+        return [place for place in window.places if place.offset not in moved]
 
     def _from_supplies(self, places: list[Place], given: Counter[str]) -> None:
         where: dict[ChunkId, list[Place]] = {}
@@ -275,12 +288,11 @@ class Rebuilder:
             keeper = None if supply.is_store else self._keeper
             passing: list[Proved] = []
             # What came before a failure is written, too: the next run need not fetch it again.
-            with _Neighbours(self._output) as writer:
+            with self._joiner(supply.label, given) as writer:
                 for proved in supply.supply(dict(wanted)):
                     del wanted[proved.id]
                     for place in where[proved.id]:
                         writer.write(place.offset, proved.plain)
-                        self._report(given, supply.label, place.length)
                     if keeper is not None:
                         passing.append(proved)
             if keeper is not None and passing:
@@ -295,47 +307,22 @@ class Rebuilder:
     def _from_earlier(
         self, number: int, repeats: list[tuple[Place, int]], given: Counter[str]
     ) -> None:
+        for _, first in repeats:
+            earlier = self._claims.window_of(first)
+            running = self._futures.get(earlier) if earlier != number else None
+            if running is not None:
+                running.result()
+        sources = [Place(first, place.id, place.length) for place, first in repeats]
         lost: list[Place] = []
-        with _Neighbours(self._output) as writer:
-            for place, first in repeats:
-                earlier = self._claims.window_of(first)
-                running = self._futures.get(earlier) if earlier != number else None
-                if running is not None:
-                    running.result()
-                plain = self._output.read(first, place.length)
-                if chunk_id(plain) == place.id:
-                    writer.write(place.offset, plain)
-                    self._report(given, "repeat", place.length)
-                else:
+        found = read_places(self._output.read, sources)
+        with self._joiner("repeat", given) as writer:
+            for (place, _), (_, plain) in zip(repeats, found, strict=True):
+                if plain is None:
                     lost.append(place)
+                else:
+                    writer.write(place.offset, plain)
         self._from_supplies(lost, given)
 
-
-class _Neighbours:
-    """Joins writes that lie end to end. Leaving the block writes what is left."""
-
-    def __init__(self, output: Output) -> None:
-        self._output = output
-        self._start = self._end = -1
-        self._buffers: list[bytes] = []
-
-    def write(self, offset: int, plain: bytes) -> None:
-        """Writes now or with the next ones."""
-        if offset != self._end or self._end - self._start >= _WRITE_BYTES:
-            self.flush()
-            self._start = self._end = offset
-        self._buffers.append(plain)
-        self._end += len(plain)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.flush()
-
-    def flush(self) -> None:
-        """Writes what is left."""
-        if self._buffers:
-            self._output.write(self._start, self._buffers)
-            self._buffers = []
-        self._start = self._end = -1
+    def _joiner(self, label: str, given: Counter[str]) -> Joiner:
+        """Writes to the output, and reports what was written."""
+        return Joiner(self._output.write, partial(self._report, given, label))

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
@@ -20,9 +23,11 @@ from casync.errors import (
     StoppedError,
     UnreachableError,
 )
-from casync.fs.seed import SeedIndex
-from casync.ids import ChunkId, Kind, chunk_id
+from casync.fs.seed import SeedFile, SeedIndex
+from casync.ids import Buffer, ChunkId, Kind
+from casync.neighbours import read_places
 from casync.ops.ports import Server
+from casync.plan import Place
 from casync.store.base import Absence, ObjectSource, ObjectStat
 
 __all__ = [
@@ -46,7 +51,7 @@ class Proved(NamedTuple):
     """A chunk whose bytes were compared with its id, and its packed form if that came along."""
 
     id: ChunkId
-    plain: bytes
+    plain: Buffer
     packed: Verified | None
 
 
@@ -125,17 +130,17 @@ class SeedSupply:
 
     def supply(self, wanted: Wanted) -> Iterator[Proved]:
         """What the seeds still have where they once had it."""
+        for seed, places in groupby(self._places(wanted), key=itemgetter(0)):
+            for place, plain in read_places(partial(_read, seed), (place for _, place in places)):
+                if plain is not None:
+                    yield Proved(place.id, plain, None)
+
+    def _places(self, wanted: Wanted) -> Iterator[tuple[SeedFile, Place]]:
+        """Where chunks may lie, in the order wanted: runs of them mostly stay together."""
         for ident, length in wanted.items():
-            place = self._index.find(ident)
-            if place is None:
-                continue
-            seed, offset = place
-            try:
-                plain = seed.read(offset, length)
-            except OSError:
-                continue
-            if chunk_id(plain) == ident:
-                yield Proved(ident, plain, None)
+            found = self._index.find(ident)
+            if found is not None:
+                yield found[0], Place(found[1], ident, length)
 
     def plan(self, wanted: Wanted) -> dict[ChunkId, int]:
         """What the index names."""
@@ -148,6 +153,14 @@ class SeedSupply:
 
     def stop(self) -> None:
         """Nobody waits for a disk for long."""
+
+
+def _read(seed: SeedFile, offset: int, length: int) -> bytes:
+    """What can be read; what cannot is nothing that a seed has."""
+    try:
+        return seed.read(offset, length)
+    except OSError:
+        return b""
 
 
 class ServerSupply:
