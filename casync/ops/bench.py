@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from casync.chunker import ChunkerParams
-from casync.errors import NoSpaceError
-from casync.fs.failure import free_bytes
+from casync.fs.failure import free_bytes, no_space
 from casync.fs.seed import SeedFile, SeedIndex
 from casync.fs.source import FileSource, Hole
 from casync.ids import Kind, ManifestId
@@ -162,9 +161,9 @@ def measure(
             first = prepare(source, store, options, progress)
         with FileSource(new.path) as source:
             second = prepare(source, store, options, progress)
-        progress.start("comparing", None)
+        progress.start("comparing", new.length)
         whole = show(second.manifest, store)
-        origins = _map(first.manifest, second.manifest, old.path, store)
+        origins = _map(first.manifest, second.manifest, old.path, store, progress)
         receiver = _Receiver(first.manifest, old.path, store, progress)
         with make_store(folder / "receiver") as own:
             plain = receiver.pull(second.manifest, own, folder / "rebuilt")
@@ -187,13 +186,12 @@ def recommend(trials: Sequence[Trial]) -> Trial:
 def _check_room(folder: Path, need: int) -> None:
     have = free_bytes(folder)
     if have is not None and have < need:
-        raise NoSpaceError(
-            f"no space on {folder.parent} (need about {need} bytes, have {have})",
-            next_step="Set TMPDIR to a folder that has more room.",
-        )
+        raise no_space(folder.parent, need, have)
 
 
-def _map(old: ManifestId, new: ManifestId, path: Path, store: ObjectStore) -> OriginMap:
+def _map(
+    old: ManifestId, new: ManifestId, path: Path, store: ObjectStore, progress: Progress
+) -> OriginMap:
     """Where the bytes of `new` come from for somebody who has the file `old` at `path`."""
     before, after = load_outline(old, store, []), load_outline(new, store, [])
     index = SeedIndex()
@@ -206,6 +204,7 @@ def _map(old: ManifestId, new: ManifestId, path: Path, store: ObjectStore) -> Or
             lambda ident: index.find(ident) is not None,
         ):
             found.add(stretch)
+            progress.advance(stretch.length)
     finally:
         index.close()
     return found

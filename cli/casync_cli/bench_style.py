@@ -40,12 +40,13 @@ body {
   font-variant-numeric: tabular-nums;
 }
 main { max-width: 60rem; margin: 0 auto; padding: 2rem 1.25rem 3rem; }
-header p { margin: .4rem 0 0; max-width: 44rem; }
+p { text-wrap: pretty; }
+header p { margin: .4rem 0 0; max-width: 46rem; }
 h1 { font-size: clamp(1.5rem, 5vw, 2.4rem); line-height: 1.2; margin: 0; font-weight: 650; }
 h1 em { font-style: normal; color: var(--travel); white-space: nowrap; }
 h2 { font-size: 1.15rem; margin: 2.6rem 0 .3rem; font-weight: 650; }
 h3 { font-size: .9rem; margin: 0 0 .4rem; font-weight: 600; }
-section > p { margin: 0 0 .9rem; color: var(--soft); max-width: 44rem; }
+section > p { margin: 0 0 .9rem; color: var(--soft); max-width: 46rem; }
 .path { overflow-wrap: anywhere; font-weight: 600; }
 svg { display: block; width: 100%; shape-rendering: crispEdges; }
 .same { fill: var(--same); } .moved { fill: var(--moved); } .repeat { fill: var(--repeat); }

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from casync.errors import UsageError
+from casync.errors import NoSpaceError, UsageError
 from casync_cli.invocation import invocation_of
 from casync_cli.sizes import parse_size
 
@@ -64,7 +64,11 @@ def run(
         bench = Bench(before, after, [], folder)
         for params in choices:
             within = _Within(progress, chunk_size(params))
-            bench.trials.append(api.bench(before, after, params, folder, within))
+            try:
+                bench.trials.append(api.bench(before, after, params, folder, within))
+            except NoSpaceError as error:
+                step = "Set TMPDIR to a folder that has more room."
+                raise NoSpaceError(error.message, next_step=step) from error
             report.trial(bench)
     report.end(bench)
     if page is not None:
