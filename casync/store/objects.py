@@ -130,9 +130,14 @@ class Objects:
 def _judge(
     kind: Kind, ident: ObjectId, row: IndexRow, record: Record, payload: bytes
 ) -> Packed | Absence:
-    told = (record.kind, record.id, record.stored, record.length, record.codec)
-    if told != (kind, ident, row.stored, row.length, row.codec):
-        return Absence.DAMAGED
-    if len(payload) != record.stored or check_bytes(payload) != record.check:
+    if (
+        record.id != ident
+        or record.kind != kind
+        or record.stored != row.stored
+        or record.length != row.length
+        or record.codec != row.codec
+        or len(payload) != record.stored
+        or check_bytes(payload) != record.check
+    ):
         return Absence.DAMAGED
     return Packed(kind, ident, record.codec, record.length, payload)

@@ -64,11 +64,12 @@ _NUMBER_KEY: Final = struct.Struct(">Q")
 _INDEX: Final = struct.Struct("<QIIIBI")
 _MANIFEST: Final = struct.Struct("<BQQ")
 _USE: Final = struct.Struct("<II")
+_CODECS: Final = frozenset(Codec)
 _STATES: Final = {1: ManifestState.FULL, 2: ManifestState.OUTLINE}
 _STATE_BYTES: Final = {state: number for number, state in _STATES.items()}
 
 
-class IndexRow(NamedTuple):
+class IndexRow(msgspec.Struct, frozen=True, gc=False):
     """Where an object lies, and when it was last known to be wanted.
 
     Attributes:
@@ -118,16 +119,17 @@ def index_key(kind: int, ident: ObjectId | bytes) -> bytes:
 
 def encode_index(row: IndexRow) -> bytes:
     """A value of `index`."""
-    return _INDEX.pack(*row)
+    return _INDEX.pack(row.segment, row.offset, row.stored, row.length, row.codec, row.generation)
 
 
 def decode_index(value: Buffer) -> IndexRow:
     """Reads a value of `index`; DamagedStoreError where it is none."""
     try:
         row = IndexRow(*_INDEX.unpack(value))
-        Codec(row.codec)
-    except (struct.error, ValueError) as error:
+    except struct.error as error:
         raise _broken("index", error) from error
+    if row.codec not in _CODECS:
+        raise _broken("index", ValueError(f"{row.codec} is no codec"))
     return row
 
 

@@ -11,6 +11,8 @@ import struct
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
+import msgspec
+
 from casync.codec import Codec, check_bytes
 from casync.errors import MalformedError, UnsupportedError
 from casync.ids import Buffer, Kind
@@ -48,6 +50,7 @@ RECORD_BYTES: Final = _RECORD.size
 """Bytes of a record before its payload."""
 
 _KINDS: Final = frozenset({*Kind, NAME_RECORD})
+_CODECS: Final = {codec.value: codec for codec in Codec}
 _NEARLY_FULL: Final = SEGMENT_BYTES - 64 * 1024  # rewriting 1 MiB to add less does not pay
 
 
@@ -59,7 +62,7 @@ class Header(NamedTuple):
     number: int
 
 
-class Record(NamedTuple):
+class Record(msgspec.Struct, frozen=True, gc=False):
     """One record as its header tells; nothing of it is proved.
 
     Attributes:
@@ -140,11 +143,11 @@ def decode_record(data: Buffer, offset: int) -> Record:
     mark, kind, codec, zero, length, stored, ident, check = _RECORD.unpack_from(data, offset)
     if mark != RECORD_MARK:
         raise MalformedError("record without its mark")
-    if kind not in _KINDS or codec not in (Codec.RAW, Codec.ZSTD) or zero:
+    if kind not in _KINDS or codec not in _CODECS or zero:
         raise MalformedError("record of an unknown kind")
     if length > MAX_CHUNK_SIZE or (stored != length if codec == Codec.RAW else stored >= length):
         raise MalformedError("record with impossible lengths")
-    return Record(kind, Codec(codec), length, stored, ident, check, offset)
+    return Record(kind, _CODECS[codec], length, stored, ident, check, offset)
 
 
 def records(data: Buffer) -> Iterator[Record | None]:
