@@ -17,36 +17,27 @@ STYLE: Final = """
   --same: #cfd5dc; --moved: #84bde0; --repeat: #009e73; --zero: #eceff2; --travel: #d55e00;
   --manifest: #5b6470; --speed: #0072b2;
 }
-@media (prefers-color-scheme: dark) {
+@media screen and (prefers-color-scheme: dark) {
   :root {
     --page: #14171b; --text: #e8eaed; --soft: #9aa3ae; --line: #30363e; --track: #1f242a;
     --same: #474f59; --moved: #3b7dab; --repeat: #19b88b; --zero: #262b32; --travel: #f0762b;
     --manifest: #b4bcc6; --speed: #4aa3df;
   }
 }
-@media print {
-  :root {
-    color-scheme: light;
-    --page: #ffffff; --text: #000000; --soft: #444444; --line: #cccccc; --track: #f2f4f6;
-    --same: #cfd5dc; --moved: #84bde0; --repeat: #009e73; --zero: #eceff2; --travel: #d55e00;
-    --manifest: #5b6470; --speed: #0072b2;
-  }
-  section, tr { break-inside: avoid; }
-}
 * { box-sizing: border-box; }
 body {
   margin: 0; background: var(--page); color: var(--text);
-  font: 16px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif;
+  font: 1rem/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif;
   font-variant-numeric: tabular-nums;
 }
 main { max-width: 60rem; margin: 0 auto; padding: 2rem 1.25rem 3rem; }
 p { text-wrap: pretty; }
-header p { margin: .4rem 0 0; max-width: 46rem; }
+header p { margin: .4rem 0 0; }
 h1 { font-size: clamp(1.5rem, 5vw, 2.4rem); line-height: 1.2; margin: 0; font-weight: 650; }
 h1 em { font-style: normal; color: var(--travel); white-space: nowrap; }
 h2 { font-size: 1.15rem; margin: 2.6rem 0 .3rem; font-weight: 650; }
 h3 { font-size: .9rem; margin: 0 0 .4rem; font-weight: 600; }
-section > p { margin: 0 0 .9rem; color: var(--soft); max-width: 46rem; }
+section > p { margin: 0 0 .9rem; color: var(--soft); max-width: 52rem; }
 .path { overflow-wrap: anywhere; font-weight: 600; }
 svg { display: block; width: 100%; shape-rendering: crispEdges; }
 .same { fill: var(--same); } .moved { fill: var(--moved); } .repeat { fill: var(--repeat); }
@@ -86,5 +77,11 @@ dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; }
   .map { grid-template-columns: 1fr; gap: 0; }
   .map span { text-align: left; line-height: 1.4; }
   dl { grid-template-columns: 1fr; gap: 0; } dd { margin-bottom: .5rem; }
+}
+@media print {
+  :root { color-scheme: light; }
+  html { font-size: 10.5px; }
+  main { padding: 0; }
+  section, tr { break-inside: avoid; }
 }
 """
