@@ -38,6 +38,25 @@ MAX_MANIFEST_BYTES = 4 * KIB
 MAX_NODE_BYTES = 8 + 40 * NODE_MAX_RECORDS
 """Bytes of an encoded node: its header and its records."""
 
+MAX_ENTRY_BYTES = MIB
+"""Bytes of an encoded entry of a folder: room for all extended attributes that ext4 takes, and
+for several of the largest that others do."""
+
+MAX_FILE_NAME = 255
+"""Bytes of the name of a file, an attribute or an owner: what Linux allows."""
+
+MAX_LINK_TARGET = 4095
+"""Bytes of a symbolic link's target: PATH_MAX without its NUL."""
+
+MAX_ATTRIBUTE_BYTES = 64 * KIB
+"""Bytes of the value of an extended attribute: what Linux allows."""
+
+MAX_TREE_DEPTH = 2048
+"""Folders inside each other. Each costs its reader a name and a place."""
+
+MAX_TREE_PATH = 65535
+"""Bytes of a path inside a tree that an entry spells out."""
+
 MIN_ZSTD_LEVEL = 1
 MAX_ZSTD_LEVEL = 22
 """Levels of payloads. Level 0 and negative ones mean other things in each release of zstd."""

@@ -13,9 +13,9 @@ import msgspec
 
 from casync.chunker import ChunkerParams
 from casync.errors import MalformedError, UnsupportedError, UsageError
-from casync.ids import EMPTY_ID, ID_BYTES, Buffer
-from casync.limits import MAX_LENGTH, MAX_LEVEL, MAX_MANIFEST_BYTES
-from casync.node import Content
+from casync.ids import Buffer
+from casync.limits import MAX_MANIFEST_BYTES
+from casync.node import Content, check_content
 
 __all__ = ["Manifest", "decode_manifest", "encode_manifest"]
 
@@ -97,7 +97,9 @@ def decode_manifest(data: Buffer) -> Manifest:
     if document.features:
         raise UnsupportedError(f"manifest with unknown features: {', '.join(document.features)}")
     manifest = Manifest(document.kind, _params(document.chunker), document.content)
-    _check_content(document, manifest.params)
+    if document.length != document.content.length:
+        raise MalformedError("manifest whose lengths disagree")
+    check_content(document.content, manifest.params.max_size)
     if encode_manifest(manifest) != bytes(data):
         raise MalformedError("manifest that is not in its one encoding")
     return manifest
@@ -108,17 +110,3 @@ def _params(chunker: _Chunker) -> ChunkerParams:
         return ChunkerParams(chunker.min, chunker.avg, chunker.max, chunker.algorithm)
     except UsageError as error:
         raise MalformedError(f"manifest with impossible chunk sizes: {error}") from error
-
-
-def _check_content(document: _Document, params: ChunkerParams) -> None:
-    content = document.content
-    if len(content.id) != ID_BYTES:
-        raise MalformedError("manifest whose content id is not 32 bytes")
-    if not 0 <= content.length <= MAX_LENGTH or document.length != content.length:
-        raise MalformedError("manifest whose lengths disagree")
-    if not 0 <= content.level <= MAX_LEVEL:
-        raise MalformedError(f"manifest with content of level {content.level}")
-    if content.level == 0 and content.length > params.max_size:
-        raise MalformedError("manifest with a single chunk above the maximum")
-    if (content.length == 0) != (content.id == EMPTY_ID) or (content.length == 0 and content.level):
-        raise MalformedError("manifest of nothing must name nothing")

@@ -16,7 +16,7 @@ import msgspec
 from msgspec.structs import replace
 
 from casync.errors import MalformedError, UnsupportedError, UsageError
-from casync.ids import EMPTY_ID, Buffer, NodeId, node_id
+from casync.ids import EMPTY_ID, ID_BYTES, Buffer, NodeId, node_id
 from casync.limits import (
     MAX_CHUNK_SIZE,
     MAX_LENGTH,
@@ -33,6 +33,7 @@ __all__ = [
     "NodeBuilder",
     "Record",
     "Run",
+    "check_content",
     "decode_node",
     "distinct",
     "runs",
@@ -54,6 +55,29 @@ class Content(msgspec.Struct, frozen=True, array_like=True):
 
 
 EMPTY: Final = Content(0, EMPTY_ID, 0)
+
+
+def check_content(content: Content, max_chunk: int) -> None:
+    """Refuses a content that cannot be.
+
+    Args:
+        content: What somebody else named.
+        max_chunk: Bytes of the largest chunk that it may have.
+
+    Raises:
+        MalformedError: Its id, level or length is impossible.
+    """
+    level, ident, length = content.level, content.id, content.length
+    if len(ident) != ID_BYTES:
+        raise MalformedError("content whose id is not 32 bytes")
+    if not 0 <= length <= MAX_LENGTH:
+        raise MalformedError(f"content of {length} bytes")
+    if not 0 <= level <= MAX_LEVEL:
+        raise MalformedError(f"content of level {level}")
+    if level == 0 and length > max_chunk:
+        raise MalformedError("content of a single chunk above the maximum")
+    if (length == 0) != (ident == EMPTY_ID) or (length == 0 and level):
+        raise MalformedError("content of nothing must name nothing")
 
 
 class Record(NamedTuple):

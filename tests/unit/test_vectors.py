@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from blake3 import blake3
 
@@ -16,6 +17,7 @@ from casync.chunker import ChunkerParams, Cutter
 from casync.ids import NodeId, manifest_id, node_id
 from casync.manifest import Manifest, decode_manifest, encode_manifest
 from casync.node import Content, Node, NodeBuilder, Run, decode_node, runs
+from casync.tree import EntryReader, decode_root, encode_entry, encode_root
 from tests import reference_chunker
 
 VECTORS = Path(__file__).parents[1] / "vectors"
@@ -85,3 +87,22 @@ def test_manifests(vector: dict[str, Any]) -> None:
     assert encode_manifest(manifest) == data
     assert decode_manifest(data) == manifest
     assert manifest_id(data).hex() == vector["id"]
+
+
+def spelled(value: Any) -> Any:
+    """JSON has no bytes: they are spelled as `{"hex": ...}`."""
+    if isinstance(value, dict):
+        return bytes.fromhex(value["hex"])
+    return [spelled(item) for item in value] if isinstance(value, list) else value
+
+
+@pytest.mark.parametrize("vector", read("entries"), ids=lambda vector: str(vector["entry"][:2]))
+def test_entries(vector: dict[str, Any]) -> None:
+    data = bytes.fromhex(vector["bytes"])
+    body = msgspec.msgpack.encode(spelled(vector["entry"]))
+    assert data == len(body).to_bytes(4, "little") + body
+    if vector["entry"][1] == {"hex": ""}:
+        assert encode_root(decode_root(data)) == data
+    else:
+        (entry,) = EntryReader().feed(data)
+        assert encode_entry(entry) == data
