@@ -34,6 +34,7 @@ __all__ = [
     "ObjectStat",
     "ObjectStore",
     "RememberedFile",
+    "Removed",
     "Traffic",
 ]
 
@@ -129,6 +130,7 @@ class Batch:
         names: Names to move on, each with the manifest it shall point to. A full one.
         remember: Files to remember as seeds, in place of what was known of the same file.
         forget: Files to forget, by path.
+        expect: Of some names the number of the version that they must be moved on from; 0 for none.
     """
 
     objects: list[Verified] = field(default_factory=list)
@@ -136,6 +138,7 @@ class Batch:
     names: list[tuple[Name, ManifestId]] = field(default_factory=list)
     remember: list[RememberedFile] = field(default_factory=list)
     forget: list[bytes] = field(default_factory=list)
+    expect: dict[Name, int] = field(default_factory=dict)
 
 
 class Committed(NamedTuple):
@@ -144,6 +147,20 @@ class Committed(NamedTuple):
     objects: int
     stored: int
     names: list[NameRecord]
+
+
+class Removed(NamedTuple):
+    """What lies in the trash: a version of a name, or a manifest that no name led to.
+
+    Attributes:
+        manifest: The manifest.
+        record: The version, or None.
+        removed: When, in seconds since 1970.
+    """
+
+    manifest: ManifestId
+    record: NameRecord | None
+    removed: int
 
 
 class ManifestSource(ObjectSource, Protocol):
@@ -193,6 +210,7 @@ class ObjectStore(ManifestSource, Protocol):
             NoSpaceError: The disk is full; nothing of the batch is visible.
             WriteError: The store cannot be written; it refuses every later commit.
             NoObjectError: A manifest row or name whose manifest is not here.
+            LockedError: A name is not at the version that was expected.
         """
         ...
 

@@ -18,7 +18,7 @@ from casync.ids import Kind, ManifestId, chunk_id
 from casync.name import NameRecord
 from casync.store.base import Batch, Committed, ManifestRow, ManifestState, RememberedFile
 from casync.store.environment import Txn
-from casync.store.names import next_version
+from casync.store.names import check_expected, next_version
 from casync.store.rows import (
     META_GENERATION,
     IndexRow,
@@ -42,6 +42,7 @@ from casync.store.rows import (
     version_key,
 )
 from casync.store.segment import NAME_RECORD, RECORD_BYTES, Filler, encode_record
+from casync.store.trash_rows import last_removed, removed_key
 
 __all__ = ["Pending", "Writer"]
 
@@ -98,6 +99,7 @@ class Writer:
 
         Raises:
             NoObjectError: A manifest row or name whose manifest is not here.
+            LockedError: A name is not at the version that was expected.
         """
         new = self._new(pending)
         rows = self._manifest_rows(batch, {entry.key for entry in new})
@@ -177,12 +179,24 @@ class Writer:
             if name not in newest:
                 value = self._get("names", name_key(name))
                 newest[name] = decode_name(value) if value is not None else None
+                if name in batch.expect:
+                    before = self._version_before(newest[name])
+                    check_expected(newest[name], before, name, ident, batch.expect[name])
             present = newest[name]
-            newest[name] = record = next_version(present, name, ident, self._now)
+            last = last_removed(self._txn, self._databases["trash"], name)
+            newest[name] = record = next_version(present, name, ident, self._now, last=last)
             records.append(record)
             if record is not present:
                 added.append(record)
         return records, added
+
+    def _version_before(self, record: NameRecord | None) -> int:
+        cursor = self._txn.cursor(self._databases["name_log"])
+        if record is not None and cursor.set_key(version_key(record.name, record.version)):
+            before = decode_name(cursor.value()) if cursor.prev() else None
+            if before is not None and before.name == record.name:
+                return before.version
+        return 0
 
     def append(self, new: Sequence[Pending], names: Sequence[NameRecord]) -> None:
         """Lays objects and name records into segments, and points the index to the objects."""
@@ -237,9 +251,10 @@ class Writer:
         self._txn.cursor(self._databases["index"]).putmulti(rows)
 
     def put_manifests(self, rows: Iterable[ManifestRow]) -> None:
-        """Writes manifest rows."""
+        """Writes manifest rows. Whatever is here is not in the trash."""
         for row in rows:
             self._put("manifests", row.id, encode_manifest_row(row))
+            self._txn.delete(removed_key(row.id), db=self._databases["trash"])
 
     def put_names(self, records: Iterable[NameRecord]) -> None:
         """Writes versions of names, the newest of each last."""

@@ -17,9 +17,9 @@ from typing import Final
 import lmdb
 
 from casync.errors import UnsupportedError, WriteError
+from casync.store.databases import DATABASES, LATER_DATABASES
 from casync.store.environment import (
     DATA_FILE,
-    DATABASES,
     locked,
     make_lock_file,
     open_lmdb,
@@ -89,7 +89,8 @@ def _create(path: Path, map_bytes: int) -> None:
     make_lock_file(aside)
     environment = open_lmdb(aside, read_only=False, map_bytes=map_bytes)
     try:
-        databases = {name: environment.open_db(name.encode()) for name in DATABASES}
+        names = (*DATABASES, *LATER_DATABASES)
+        databases = {name: environment.open_db(name.encode()) for name in names}
         with environment.begin(write=True, buffers=True) as txn:
             write_meta(txn, databases["meta"], uuid.uuid4().bytes, FIRST_GENERATION)
     finally:

@@ -22,12 +22,12 @@ import lmdb
 
 from casync.errors import CasyncError, DamagedStoreError, UsageError, WriteError
 from casync.limits import GIB, KIB
+from casync.store.databases import DATABASES, LATER_DATABASES
 from casync.store.gate import Gate
 from casync.store.pages import check_length, check_values
 from casync.store.translate import SALVAGE, reading_errors, translate
 
 __all__ = [
-    "DATABASES",
     "DATA_FILE",
     "LMDB_LOCK_FILE",
     "LOCK_FILE",
@@ -45,16 +45,6 @@ DATA_FILE: Final = "data.mdb"
 LOCK_FILE: Final = "store.lock"
 """Held (flock) while a store is created or its map grown. LMDB's own lock file is another."""
 
-DATABASES: Final = (
-    "meta",
-    "index",
-    "segments",
-    "segment_use",
-    "manifests",
-    "names",
-    "name_log",
-    "seeds",
-)
 LMDB_LOCK_FILE: Final = "lock.mdb"
 _LMDB_LOCK_BYTES: Final = 128 * KIB  # 64 for each of 1024 readers, and a header
 _NO_LOCK: Final = frozenset({errno.EPERM, errno.EACCES, errno.EROFS, errno.ENOSPC, errno.EDQUOT})
@@ -234,7 +224,7 @@ class Environment:
     def _open_databases(self) -> dict[str, lmdb._Database]:
         databases: dict[str, lmdb._Database] = {}
         with reading_errors(self.path):
-            for name in DATABASES:
+            for name in (*DATABASES, *LATER_DATABASES):
                 with suppress(lmdb.NotFoundError):
                     databases[name] = self._open_database(name)
         return databases
@@ -253,7 +243,7 @@ class Environment:
 
     @property
     def missing(self) -> list[str]:
-        """Databases that are not there."""
+        """Databases that every store has and this one lacks."""
         return [name for name in DATABASES if name not in self.databases]
 
     @property
@@ -384,11 +374,13 @@ class Environment:
         Raises:
             NoSpaceError, WriteError: As `write`.
         """
+        absent = [n for n in (*DATABASES, *LATER_DATABASES) if n not in self.databases]
 
         def add(txn: Txn) -> dict[str, lmdb._Database]:
-            return {name: self._lmdb.open_db(name.encode(), txn=txn) for name in self.missing}
+            return {name: self._lmdb.open_db(name.encode(), txn=txn) for name in absent}
 
-        self.databases.update(self.write(add, need=0))
+        if absent:
+            self.databases.update(self.write(add, need=0))
 
     def close(self) -> None:
         """Waits for running transactions and closes. Harmless when closed."""

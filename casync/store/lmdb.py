@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Self
 
 from casync.codec import Packed
 from casync.errors import DamagedStoreError, NoStoreError
@@ -26,22 +26,21 @@ from casync.store.base import (
     ManifestState,
     ObjectStat,
     RememberedFile,
+    Removed,
 )
 from casync.store.committing import Pending, Writer
 from casync.store.creation import create as make_store
 from casync.store.creation import finish as finish_store
 from casync.store.creation import store_exists
-from casync.store.environment import DATA_FILE, Environment
+from casync.store.environment import Environment, Txn
 from casync.store.meta import read_meta
 from casync.store.names import resolve
 from casync.store.objects import Objects
 from casync.store.rows import (
     FORMAT,
     decode_file,
-    decode_index,
     decode_manifest_row,
     decode_name,
-    decode_segment_use,
     file_key,
     index_prefix,
     name_key,
@@ -51,42 +50,10 @@ from casync.store.rows import (
 )
 from casync.store.scan import scan, scan_back, scan_keys
 from casync.store.translate import REBUILD
+from casync.store.trash import Removal, Trash
+from casync.store.usage import StoreUsage, measure
 
-__all__ = ["KindUse", "LmdbStore", "StoreUsage"]
-
-
-class KindUse(NamedTuple):
-    """Objects of one kind: how many, and their bytes, plain and stored."""
-
-    number: int
-    length: int
-    stored: int
-
-
-class StoreUsage(NamedTuple):
-    """What a store holds, sizes in bytes.
-
-    Attributes:
-        manifests: Full ones.
-        outlines: Manifests of which only the nodes are here.
-        names: Names, each counted once.
-        objects: By kind.
-        segments: How many.
-        used: Bytes of all segments.
-        live: Bytes of the records that are still pointed to.
-        file: Disk space of the data file.
-        map: Address space reserved for it.
-    """
-
-    manifests: int
-    outlines: int
-    names: int
-    objects: dict[Kind, KindUse]
-    segments: int
-    used: int
-    live: int
-    file: int
-    map: int
+__all__ = ["LmdbStore"]
 
 
 class LmdbStore:
@@ -96,6 +63,8 @@ class LmdbStore:
         self._environment = environment
         self._objects = Objects(environment.databases, environment.reading)
         self._store_id = self._check_format()
+        if environment.writable:
+            environment.add_missing_databases()
         self._clock: Callable[[], float] = time.time
         self.path = environment.path
         self.warnings = [*warnings, *environment.warnings]
@@ -314,6 +283,56 @@ class LmdbStore:
             need=2 * MIB,
         )
 
+    # -- The trash ----------------------------------------------------------------------------
+
+    def removal(self, refs: Sequence[Ref]) -> Removal:
+        """What `remove` would remove. Raises as that does."""
+        refs = self._without_prefixes(refs)
+        with self._environment.reading() as txn:
+            return self._trash(txn).plan(refs)
+
+    def remove(self, refs: Sequence[Ref]) -> Removal:
+        """Moves versions of names, and manifests, into the trash, all or nothing.
+
+        Args:
+            refs: A name without a version stands for all of them. The manifests that nothing
+                leads to any more go along.
+
+        Raises:
+            NoNameError: One of them is not here.
+            UsageError: A name leads to a manifest that is to go.
+            NoSpaceError, WriteError: As `commit`.
+        """
+        refs = self._without_prefixes(refs)
+
+        def write(txn: Txn) -> Removal:
+            trash = self._trash(txn)
+            planned = trash.plan(refs)
+            trash.remove(planned)
+            return planned
+
+        return self._environment.write(write, need=MIB)
+
+    def restore(self, refs: Sequence[Ref]) -> Removal:
+        """Takes versions of names, and manifests, out of the trash, all or nothing.
+
+        Raises:
+            NoNameError: One of them does not lie there.
+            NoSpaceError, WriteError: As `commit`.
+        """
+        return self._environment.write(lambda txn: self._trash(txn).restore(refs), need=MIB)
+
+    def removed(self) -> list[Removed]:
+        """What lies in the trash, the latest last."""
+        with self._environment.reading() as txn:
+            return self._trash(txn).listing()
+
+    def _trash(self, txn: Txn) -> Trash:
+        return Trash(txn, self._environment.databases, int(self._clock()))
+
+    def _without_prefixes(self, refs: Sequence[Ref]) -> list[Ref]:
+        return [ref if ref.prefix is None else Ref(manifest=self.resolve(ref)) for ref in refs]
+
     # -- The store itself ---------------------------------------------------------------------
 
     def reader_check(self) -> int:
@@ -337,29 +356,7 @@ class LmdbStore:
         Raises:
             DamagedStoreError: A row is damaged.
         """
-        objects = {kind: self._kind_use(kind) for kind in Kind}
-        states = [row.state for row in self._manifest_rows()]
-        uses = [decode_segment_use(value) for _, value in scan(self._environment, "segment_use")]
-        return StoreUsage(
-            manifests=states.count(ManifestState.FULL),
-            outlines=states.count(ManifestState.OUTLINE),
-            names=sum(1 for _ in scan_keys(self._environment, "names")),
-            objects=objects,
-            segments=len(uses),
-            used=sum(use.used for use in uses),
-            live=sum(use.live for use in uses),
-            file=(self.path / DATA_FILE).stat().st_blocks * 512,
-            map=self._environment.map_bytes,
-        )
-
-    def _kind_use(self, kind: Kind) -> KindUse:
-        number = length = stored = 0
-        for _, value in scan(self._environment, "index", prefix=index_prefix(kind)):
-            row = decode_index(value)
-            number += 1
-            length += row.length
-            stored += row.stored
-        return KindUse(number, length, stored)
+        return measure(self._environment)
 
     def _get(self, database: str, key: bytes) -> bytes | None:
         with self._environment.reading() as txn:

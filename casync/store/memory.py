@@ -22,7 +22,7 @@ from casync.store.base import (
     ObjectStat,
     RememberedFile,
 )
-from casync.store.names import next_version, resolve
+from casync.store.names import check_expected, next_version, resolve
 
 __all__ = ["MemoryStore"]
 
@@ -108,7 +108,7 @@ class MemoryStore:
         """Writes a batch: all of it or nothing.
 
         Raises:
-            NoObjectError: A manifest row or name whose manifest is not here.
+            NoObjectError, LockedError: As the port says.
         """
         with self._lock:
             return self._commit(batch)
@@ -159,6 +159,9 @@ class MemoryStore:
             if row is None or row.state is not ManifestState.FULL:
                 raise NoObjectError(f"manifest {ident.hex()} is not wholly here")
             present = newest[name] if name in newest else self.version(name, 0)
+            if name in batch.expect and name not in newest:
+                before = self._names[name][-2].version if len(self._names.get(name, ())) > 1 else 0
+                check_expected(present, before, name, ident, batch.expect[name])
             newest[name] = record = next_version(present, name, ident, int(self._clock()))
             records.append(record)
         return records

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Protocol
 
-from casync.errors import NoNameError, UsageError
+from casync.errors import LockedError, NoNameError, UsageError
 from casync.ids import ID_BYTES, ManifestId
 from casync.name import Name, NameRecord, Ref
 from casync.store.base import ManifestRow, ManifestState
 
-__all__ = ["RefIndex", "next_version", "resolve"]
+__all__ = ["RefIndex", "check_expected", "next_version", "resolve"]
 
 
 class RefIndex(Protocol):
@@ -70,9 +70,44 @@ def _by_prefix(prefix: str, index: RefIndex) -> ManifestId:
 
 
 def next_version(
-    newest: NameRecord | None, name: Name, manifest: ManifestId, now: int
+    newest: NameRecord | None, name: Name, manifest: ManifestId, now: int, *, last: int = 0
 ) -> NameRecord:
-    """The record that moves `name` on to `manifest`, or `newest` when it points there already."""
+    """The record that moves `name` on to `manifest`, or `newest` when it points there already.
+
+    Args:
+        newest: The newest version there is.
+        name: The name.
+        manifest: What it shall point to.
+        now: Seconds since 1970.
+        last: The highest number that was ever given to a version of `name` that was removed.
+            Numbers are not given twice.
+    """
     if newest is not None and newest.manifest == manifest:
         return newest
-    return NameRecord(name, newest.version + 1 if newest else 1, manifest, now)
+    return NameRecord(name, max(newest.version if newest else 0, last) + 1, manifest, now)
+
+
+def check_expected(
+    newest: NameRecord | None, before: int, name: Name, manifest: ManifestId, expected: int
+) -> None:
+    """Refuses to move a name that is not where the mover believes it to be.
+
+    A move that was made already, and whose answer was lost, may be made again.
+
+    Args:
+        newest: The newest version there is.
+        before: Number of the version before that, or 0.
+        name: The name.
+        manifest: What it shall point to.
+        expected: Number of the version that it is to be moved on from, 0 for none.
+
+    Raises:
+        LockedError: Somebody else was faster.
+    """
+    version = newest.version if newest is not None else 0
+    repeated = newest is not None and newest.manifest == manifest and before == expected
+    if version != expected and not repeated:
+        raise LockedError(
+            f"name {name} is at version {version}, not at {expected}",
+            next_step=f"`casync name log {name}` shows who it points to now.",
+        )

@@ -46,6 +46,7 @@ from casync.store.segment import (
     decode_header,
     records,
 )
+from casync.store.trash_rows import removed_key, removed_version_key
 
 __all__ = ["Reindexed", "latest", "prove", "prove_name", "reindex"]
 
@@ -165,9 +166,14 @@ class _Rebuild:
             self._segments += 1
             self._add_segment(number, segment, store_id, generation)
             self._advance(len(segment))
-        rows = list(self._rows(created))
+        rows = [row for row in self._rows(created) if not self._is_removed(removed_key(row.id))]
         full = {row.id for row in rows if row.state is ManifestState.FULL}
-        names = [record for record in latest(self._names) if record.manifest in full]
+        names = [
+            record
+            for record in latest(self._names)
+            if record.manifest in full
+            and not self._is_removed(removed_version_key(record.name, record.version))
+        ]
         writer = Writer(self._txn, self._databases, store_id, self._now)
         writer.put_manifests(rows)
         writer.put_names(names)
@@ -179,6 +185,9 @@ class _Rebuild:
             segments=self._segments,
             damaged=self._damaged,
         )
+
+    def _is_removed(self, key: bytes) -> bool:
+        return self._txn.get(key, db=self._databases["trash"]) is not None
 
     def _restore_meta(self) -> tuple[bytes, int]:
         meta = read_meta(self._txn, self._databases["meta"], self._path)

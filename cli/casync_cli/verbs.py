@@ -22,7 +22,7 @@ from casync_cli.options import common, remote
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["STORE_VERBS", "VERBS", "Verb", "program"]
+__all__ = ["GROUPS", "VERBS", "Verb", "program"]
 
 
 class Verb(NamedTuple):
@@ -46,12 +46,20 @@ VERBS: Final[dict[str, Verb]] = {
     "ls": Verb("cmd_ls", "List names and manifests.", True),
     "show": Verb("cmd_show", "Show what a hash or name stands for.", True),
     "cat": Verb("cmd_cat", "Write content, or a part of it, to stdout.", True),
+    "name": Verb("", "Set names, and show what they pointed to."),
+    "rm": Verb("cmd_rm", "Move names and manifests into the trash."),
+    "undelete": Verb("cmd_undelete", "Take names and manifests out of the trash."),
     "verify": Verb("cmd_verify", "Check what is stored against its hashes."),
     "bench": Verb("cmd_bench", "Measure what a transfer from one file to the next would cost."),
     "store": Verb("", "Look after the store itself."),
 }
 
-STORE_VERBS: Final[dict[str, Verb]] = {
+_NAME_VERBS: Final[dict[str, Verb]] = {
+    "set": Verb("cmd_name_set", "Point a name to a manifest."),
+    "log": Verb("cmd_name_log", "List all versions of a name."),
+}
+
+_STORE_VERBS: Final[dict[str, Verb]] = {
     "stats": Verb("cmd_store_stats", "Show what the store holds and how much room it takes."),
     "reindex": Verb("cmd_store_reindex", "Rebuild the index, or salvage a damaged store file."),
 }
@@ -62,10 +70,21 @@ _EXAMPLES: Final = (
     "casync pull vm/1 -o vm.img --server URL   fetch only what is missing",
 )
 
+_NAME_EXAMPLES: Final = (
+    "casync name set vm/stable vm/nightly@12",
+    "casync name log vm/stable",
+)
+
 _STORE_EXAMPLES: Final = (
     "casync store stats",
     "casync store reindex --salvage /broken/data.mdb --store /new/store",
 )
+
+GROUPS: Final[dict[str, tuple[dict[str, Verb], tuple[str, ...]]]] = {
+    "name": (_NAME_VERBS, _NAME_EXAMPLES),
+    "store": (_STORE_VERBS, _STORE_EXAMPLES),
+}
+"""Verbs that have verbs of their own, and examples of them."""
 
 
 class _Help(TyperCommand):
@@ -107,7 +126,7 @@ class _Group(TyperGroup):
         if cmd_name in self.table:
             if self.table[cmd_name].module:
                 return _command(cmd_name, self.table[cmd_name])
-            return _group(STORE_VERBS, _STORE_EXAMPLES, self.table[cmd_name].summary)
+            return _group(*GROUPS[cmd_name], self.table[cmd_name].summary)
         if ctx.resilient_parsing:
             return None
         near = get_close_matches(cmd_name, self.table, n=2)

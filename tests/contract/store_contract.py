@@ -14,7 +14,7 @@ import pytest
 
 from casync.chunker import DEFAULT_PARAMS
 from casync.codec import Codec, Packed, Packer, Unpacker, Verified
-from casync.errors import NoNameError, NoObjectError, UsageError
+from casync.errors import LockedError, NoNameError, NoObjectError, UsageError
 from casync.ids import EMPTY_ID, Kind, ManifestId, ObjectId, chunk_id
 from casync.manifest import Manifest, encode_manifest
 from casync.name import Ref, parse_name, parse_ref
@@ -288,6 +288,27 @@ class StoreContract(SourceContract):
         records = store.commit(Batch(names=[(name, one), (name, two), (name, one)])).names
         assert [(r.version, r.manifest) for r in records] == [(1, one), (2, two), (3, one)]
         assert store.history(name) == records
+
+    def test_a_name_is_moved_on_from_the_expected_version_only(self, store: ObjectStore) -> None:
+        one, two, three = (put_manifest(store, plain) for plain in (b"1", b"2", b"3"))
+        name = parse_name("disk")
+
+        def move(ident: ManifestId, expected: int) -> int:
+            batch = Batch(names=[(name, ident)], expect={name: expected})
+            return store.commit(batch).names[0].version
+
+        with pytest.raises(LockedError):
+            move(one, 1)
+        assert list(store.names()) == []
+        assert move(one, 0) == 1
+        assert move(one, 0) == 1  # its answer was lost
+        assert move(one, 1) == 1  # it points there already
+        with pytest.raises(LockedError):
+            move(two, 0)
+        assert [move(two, 1), move(two, 1), move(three, 2)] == [2, 2, 3]
+        with pytest.raises(LockedError):
+            move(two, 1)
+        assert [record.manifest for record in store.history(name)] == [one, two, three]
 
     def test_a_prefix_that_fits_several(self, store: ObjectStore) -> None:
         # Ids that share 8 digits cannot be made at will, so this ref has fewer than one may type.

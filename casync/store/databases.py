@@ -1,0 +1,22 @@
+"""The names of the databases in a store's environment (docs/FORMAT.md section 5.3)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+__all__ = ["DATABASES", "LATER_DATABASES"]
+
+DATABASES: Final = (
+    "meta",
+    "index",
+    "segments",
+    "segment_use",
+    "manifests",
+    "names",
+    "name_log",
+    "seeds",
+)
+"""Every store has them; one that lacks any is damaged."""
+
+LATER_DATABASES: Final = ("trash",)
+"""Stores of the first release lack them until they are opened for writing."""

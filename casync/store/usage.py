@@ -1,0 +1,79 @@
+"""How much a store holds, and the room that it takes. Must not know what objects are for."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from casync.ids import Kind
+from casync.store.base import ManifestState
+from casync.store.environment import DATA_FILE, Environment
+from casync.store.rows import decode_index, decode_manifest_row, decode_segment_use, index_prefix
+from casync.store.scan import scan, scan_keys
+
+__all__ = ["KindUse", "StoreUsage", "measure"]
+
+
+class KindUse(NamedTuple):
+    """Objects of one kind: how many, and their bytes, plain and stored."""
+
+    number: int
+    length: int
+    stored: int
+
+
+class StoreUsage(NamedTuple):
+    """What a store holds, sizes in bytes.
+
+    Attributes:
+        manifests: Full ones.
+        outlines: Manifests of which only the nodes are here.
+        names: Names, each counted once.
+        objects: By kind.
+        segments: How many.
+        used: Bytes of all segments.
+        live: Bytes of the records that are still pointed to.
+        file: Disk space of the data file.
+        map: Address space reserved for it.
+    """
+
+    manifests: int
+    outlines: int
+    names: int
+    objects: dict[Kind, KindUse]
+    segments: int
+    used: int
+    live: int
+    file: int
+    map: int
+
+
+def measure(environment: Environment) -> StoreUsage:
+    """Counts everything. Walks the whole index.
+
+    Raises:
+        DamagedStoreError: A row is damaged.
+    """
+    rows = scan(environment, "manifests")
+    states = [decode_manifest_row(key, value).state for key, value in rows]
+    uses = [decode_segment_use(value) for _, value in scan(environment, "segment_use")]
+    return StoreUsage(
+        manifests=states.count(ManifestState.FULL),
+        outlines=states.count(ManifestState.OUTLINE),
+        names=sum(1 for _ in scan_keys(environment, "names")),
+        objects={kind: _kind_use(environment, kind) for kind in Kind},
+        segments=len(uses),
+        used=sum(use.used for use in uses),
+        live=sum(use.live for use in uses),
+        file=(environment.path / DATA_FILE).stat().st_blocks * 512,
+        map=environment.map_bytes,
+    )
+
+
+def _kind_use(environment: Environment, kind: Kind) -> KindUse:
+    number = length = stored = 0
+    for _, value in scan(environment, "index", prefix=index_prefix(kind)):
+        row = decode_index(value)
+        number += 1
+        length += row.length
+        stored += row.stored
+    return KindUse(number, length, stored)

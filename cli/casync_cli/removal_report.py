@@ -1,0 +1,32 @@
+"""What `rm`, `undelete` and `forget` say: versions of names, and manifests, that moved."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from casync_cli.output import Output
+
+if TYPE_CHECKING:
+    from casync.store.trash import Removal
+
+__all__ = ["report_removal"]
+
+
+def report_removal(output: Output, schema: str, removal: Removal) -> None:
+    """Prints one line for each version and each manifest, or one document."""
+    if output.json_mode:
+        versions = [
+            {
+                "name": record.name,
+                "version": record.version,
+                "manifest": record.manifest.hex(),
+            }
+            for record in removal.versions
+        ]
+        manifests = [ident.hex() for ident in removal.manifests]
+        output.document(schema, {"versions": versions, "manifests": manifests})
+        return
+    for record in removal.versions:
+        output.row("name", record.manifest.hex(), f"{record.name}@{record.version}")
+    for ident in removal.manifests:
+        output.row("manifest", ident.hex())

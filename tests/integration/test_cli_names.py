@@ -1,0 +1,69 @@
+"""`name`, `rm` and `undelete` as a user meets them, beside a server that is running."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.program import Program
+from tests.serving import serving
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Program:
+    return Program(tmp_path)
+
+
+def test_names_have_a_log(program: Program) -> None:
+    one = program.good("prepare", "--name", "disk", stdin=b"1").lines[0]
+    two = program.good("prepare", stdin=b"2").lines[0]
+    assert program.good("name", "set", "disk", two[:12]).lines == [f"{two}\tdisk@2"]
+    assert program.run("name", "set", "disk", one, "--expect", "1").status == 7
+    set_ = program.good("name", "set", "disk", one, "--expect", "2", "--json").document
+    assert set_ == {"schema": "casync.name-set/1", "name": "disk", "version": 3, "manifest": one}
+    log = [line.split("\t") for line in program.good("name", "log", "disk").lines]
+    assert [(line[0], line[2]) for line in log] == [
+        (one, "disk@1"),
+        (two, "disk@2"),
+        (one, "disk@3"),
+    ]
+    versions = program.good("name", "log", "disk", "--json").document["versions"]
+    assert [version["version"] for version in versions] == [1, 2, 3]
+    assert program.run("name", "log", "nobody").status == 9
+    assert program.run("name", "set", "disk", "0" * 64).status == 9
+
+
+def test_rm_and_undelete(program: Program) -> None:
+    one = program.good("prepare", "--name", "vm/a", stdin=b"1").lines[0]
+    two = program.good("prepare", "--name", "vm/a", stdin=b"2").lines[0]
+    expected = [
+        f"name\t{one}\tvm/a@1",
+        f"name\t{two}\tvm/a@2",
+        *(f"manifest\t{hash_}" for hash_ in sorted([one, two])),
+    ]
+    assert program.good("rm", "vm/a", "--dry-run").lines == expected
+    assert len(program.good("ls").lines) == 2
+    assert program.good("rm", "vm/a").lines == expected
+    assert program.good("ls").lines == []
+    assert program.run("rm", "vm/a").status == 9
+    listed = [line.split("\t") for line in program.good("rm", "--list").lines]
+    assert [(line[0], line[2]) for line in listed] == [(one, "vm/a@1"), (two, "vm/a@2")]
+    entries = program.good("rm", "--list", "--json").document["entries"]
+    assert [entry["version"] for entry in entries] == [1, 2]
+    document = program.good("undelete", "vm/a", "--json").document
+    assert document["manifests"] == sorted([one, two])
+    assert program.good("cat", "vm/a@1").out == b"1"
+    assert program.run("undelete", "vm/a").status == 9
+
+
+def test_a_running_server_honours_the_trash(program: Program) -> None:
+    program.good("prepare", "--name", "disk", stdin=b"1")
+    with serving(program.store) as server:
+        url = server.url
+        assert program.good("cat", "disk", "--server", url).out == b"1"
+        program.good("rm", "disk")
+        assert program.run("cat", "disk", "--server", url).status == 9
+        assert program.good("ls", "--server", url).lines == []
+        program.good("undelete", "disk")
+        assert program.good("cat", "disk", "--server", url).out == b"1"
