@@ -5,6 +5,9 @@ trip after it has left. A connection costs a round trip before its first byte, a
 does. Slow start and loss are not modelled. Both ways are counted at the socket, payload bytes
 only.
 
+A server of ours behind it must be told that it is also called by the link's port:
+CASYNC_SERVE_HOSTS='["127.0.0.1:PORT"]'.
+
 `python benchmarks/link.py 127.0.0.1:8080` listens on a free port of 127.0.0.1 and says so in a
 line of JSON on stdout; at SIGTERM it says in another one what flowed.
 """
@@ -80,9 +83,9 @@ class Link:
         self._running: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
 
-    async def start(self) -> int:
-        """Listens on 127.0.0.1; returns the port."""
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+    async def start(self, port: int = 0) -> int:
+        """Listens on `port` of 127.0.0.1, or on a free one; returns it."""
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", port)
         return int(self._server.sockets[0].getsockname()[1])
 
     async def stop(self) -> None:
@@ -149,13 +152,13 @@ async def _deliver(due: asyncio.Queue[tuple[float, bytes]], writer: asyncio.Stre
         writer.write_eof()
 
 
-async def run(host: str, port: int, rate: float | None, round_trip: float) -> None:
-    """Relays until SIGTERM or SIGINT."""
+async def run(host: str, port: int, rate: float | None, round_trip: float, here: int) -> None:
+    """Relays from port `here` until SIGTERM or SIGINT."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     link = Link(host, port, rate, round_trip)
-    print(json.dumps({"port": await link.start()}), flush=True)
+    print(json.dumps({"port": await link.start(here)}), flush=True)
     await stop.wait()
     await link.stop()
     counts = {"sent": link.up.bytes, "received": link.down.bytes, "connections": link.connections}
@@ -168,10 +171,11 @@ def main() -> int:
     parser.add_argument("target", help="HOST:PORT")
     parser.add_argument("--mbit", type=float, default=100.0, help="each way; 0 is unlimited")
     parser.add_argument("--rtt-ms", type=float, default=40.0)
+    parser.add_argument("--port", type=int, default=0, help="to listen on; any free one if 0")
     options = parser.parse_args()
     host, _, port = options.target.rpartition(":")
     rate = options.mbit * MBIT or None
-    asyncio.run(run(host, int(port), rate, options.rtt_ms / 1000))
+    asyncio.run(run(host, int(port), rate, options.rtt_ms / 1000, options.port))
     return 0
 
 
