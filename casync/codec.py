@@ -32,6 +32,7 @@ from casync.limits import (
 __all__ = [
     "CHECK_BYTES",
     "DEFAULT_LEVEL",
+    "MAX_PLAIN",
     "Codec",
     "Packed",
     "Packer",
@@ -44,11 +45,12 @@ CHECK_BYTES = 8
 DEFAULT_LEVEL = 1
 """zstd level of stored payloads: the fastest that still halves typical images."""
 
-_MAX_PLAIN = {
+MAX_PLAIN = {
     Kind.CHUNK: MAX_CHUNK_SIZE,
     Kind.NODE: MAX_NODE_BYTES,
     Kind.MANIFEST: MAX_MANIFEST_BYTES,
 }
+"""Plain bytes of the largest object of each kind. A payload is never longer than its object."""
 
 
 class Codec(IntEnum):
@@ -149,7 +151,7 @@ class Unpacker:
                 has that length.
         """
         payload = packed.payload
-        if not 1 <= packed.length <= _MAX_PLAIN[packed.kind]:
+        if not 1 <= packed.length <= MAX_PLAIN[packed.kind]:
             raise MalformedError(f"{packed.kind.name.lower()} of {packed.length} bytes")
         if packed.codec is Codec.RAW:
             if len(payload) != packed.length:

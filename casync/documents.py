@@ -74,11 +74,13 @@ class ChunkerItem(msgspec.Struct, frozen=True):
 
 
 class LimitsItem(msgspec.Struct, frozen=True):
-    """What one request may ask for."""
+    """What one request may ask for. A server without deltas allows no bases."""
 
     batch_ids: Positive
     batch_bytes: Positive
     page_items: Positive
+    batch_bases: Length = 0
+    group_bytes: Length = 0
 
 
 class Info(msgspec.Struct, frozen=True):

@@ -1,11 +1,11 @@
-"""The binary bodies of the wire: lists of ids, streams of frames, rows of sizes.
+"""The frames of the wire: the stream that answers a fetch request.
 
 Both sides use this module (docs/PROTOCOL.md says it in bytes). It turns bytes into values and
 values into bytes; it must not know about HTTP, sockets or stores, and it never decodes a payload:
-whether one holds what its id names is for `codec.Unpacker` to prove.
+whether one holds what its id names is for `codec.Unpacker` and `delta.unpack_group` to prove.
 
-Everything that the peer could make large is bounded before memory is spent: ids by the batch,
-frames by the ids asked for, payloads by the kind's maximum.
+Everything that the peer could make large is bounded before memory is spent: frames by the ids
+asked for, payloads by the maximum of the kind or of a group.
 """
 
 from __future__ import annotations
@@ -13,72 +13,42 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from enum import IntEnum
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, TypeAlias
 
 import zstandard
 
-from casync.codec import Codec, Packed
-from casync.errors import (
-    MalformedError,
-    RemoteProtocolError,
-    UnreachableError,
-    UnsupportedError,
-    UsageError,
-)
-from casync.ids import ID_BYTES, Buffer, ChunkId, Kind, ObjectId
-from casync.limits import MAX_BATCH_IDS, MAX_CHUNK_SIZE, MAX_MANIFEST_BYTES, MAX_NODE_BYTES
+from casync.codec import MAX_PLAIN, Codec, Packed
+from casync.delta import Delta, Group
+from casync.errors import RemoteProtocolError, UnreachableError, UsageError
+from casync.ids import Kind
+from casync.limits import MAX_BATCH_IDS, MAX_GROUP_BYTES
 
 __all__ = [
     "END_FRAME",
     "FRAMES_TYPE",
-    "IDS_TYPE",
     "MANIFEST_TYPE",
-    "MAX_IDS_BYTES",
-    "MAX_PLAIN",
-    "SIZES_TYPE",
     "Answer",
     "FrameReader",
-    "IdsRequest",
     "Status",
     "absence_frame",
-    "decode_ids",
-    "decode_sizes",
     "encode_frames",
-    "encode_ids",
-    "encode_sizes",
-    "object_header",
+    "answer_header",
 ]
 
-IDS_TYPE: Final = "application/vnd.casync.ids"
 FRAMES_TYPE: Final = "application/vnd.casync.frames"
-SIZES_TYPE: Final = "application/vnd.casync.sizes"
 MANIFEST_TYPE: Final = "application/vnd.casync.manifest"
 
-_MAGIC: Final = b"CASQ"
-_VERSION: Final = 1
-_IDS: Final = struct.Struct("<4sBBHHH")  # magic, version, kind, flags, count, reserved
 _FRAME: Final = struct.Struct("<BBHI")  # status, codec, count, length of the payload
-_SIZES: Final = struct.Struct("<QQ")  # plain, stored
-_NO_SIZE: Final = 2**64 - 1
 
 _SMALL_PART: Final = 4096
 """Bytes. Below this, copying a part costs less than keeping the piece that it lies in."""
 
-MAX_IDS_BYTES: Final = _IDS.size + MAX_BATCH_IDS * ID_BYTES
-"""Bytes of the longest list of ids."""
-
-MAX_PLAIN: Final = {
-    Kind.CHUNK: MAX_CHUNK_SIZE,
-    Kind.NODE: MAX_NODE_BYTES,
-    Kind.MANIFEST: MAX_MANIFEST_BYTES,
-}
-"""Plain bytes of the largest object of each kind. A payload is never longer than its object."""
-
 
 class Status(IntEnum):
-    """What a frame says. 2 is reserved for groups of deltas."""
+    """What a frame says."""
 
     OBJECT = 1
+    DELTA = 2
     MISSING = 3
     DAMAGED = 4
     BUSY = 5
@@ -89,58 +59,16 @@ _STATUSES: Final = {status.value: status for status in Status}
 _CODECS: Final = {codec.value: codec for codec in Codec}
 _ABSENT: Final = frozenset({Status.MISSING, Status.DAMAGED, Status.BUSY})
 
-Answer: TypeAlias = Packed | Status
-"""What one id got: its object, or why there is none (missing, damaged, busy)."""
+Answer: TypeAlias = Packed | Delta | Status
+"""What one id got: its object, or why there is none (missing, damaged, busy). Or what all ids of a
+group got."""
 
 
-class IdsRequest(NamedTuple):
-    """The body of a fetch or a stat request: ids of one kind."""
-
-    kind: Kind
-    ids: list[ObjectId]
-
-
-def encode_ids(kind: Kind, ids: Sequence[ObjectId]) -> bytes:
-    """The body that asks for `ids`.
-
-    Raises:
-        UsageError: No id, or more than MAX_BATCH_IDS.
-    """
-    if not 1 <= len(ids) <= MAX_BATCH_IDS:
-        raise UsageError(f"a request asks for 1 to {MAX_BATCH_IDS} ids, not {len(ids)}")
-    return _IDS.pack(_MAGIC, _VERSION, kind, 0, len(ids), 0) + b"".join(ids)
-
-
-def decode_ids(data: Buffer) -> IdsRequest:
-    """Reads the body of a request.
-
-    Raises:
-        UnsupportedError: A later version, or flags of one.
-        MalformedError: Anything else that `encode_ids` would not write.
-    """
-    if len(data) < _IDS.size:
-        raise MalformedError("list of ids shorter than its header")
-    magic, version, kind, flags, count, reserved = _IDS.unpack_from(data)
-    if magic != _MAGIC:
-        raise MalformedError("list of ids with a wrong magic")
-    if version != _VERSION:
-        raise UnsupportedError(f"list of ids of version {version}; this program knows {_VERSION}")
-    if flags:
-        raise UnsupportedError(f"list of ids with unknown flags {flags:#06x}")
-    if kind not in MAX_PLAIN or reserved:
-        raise MalformedError(f"list of ids of unknown kind {kind}")
-    if not 1 <= count <= MAX_BATCH_IDS:
-        raise MalformedError(f"list of {count} ids; 1 to {MAX_BATCH_IDS} are allowed")
-    if len(data) != _IDS.size + count * ID_BYTES:
-        raise MalformedError(f"list that claims {count} ids in {len(data)} bytes")
-    body = bytes(data)
-    starts = range(_IDS.size, len(body), ID_BYTES)
-    return IdsRequest(Kind(kind), [ChunkId(body[at : at + ID_BYTES]) for at in starts])
-
-
-def object_header(packed: Packed) -> bytes:
-    """The header of an object's frame; `packed.payload` goes after it, untouched."""
-    return _FRAME.pack(Status.OBJECT, packed.codec, 1, len(packed.payload))
+def answer_header(answer: Packed | Delta) -> bytes:
+    """The header of the frame of an object or a group; its payload goes after it, untouched."""
+    if isinstance(answer, Delta):
+        return _FRAME.pack(Status.DELTA, Codec.ZSTD, len(answer.ids), len(answer.payload))
+    return _FRAME.pack(Status.OBJECT, answer.codec, 1, len(answer.payload))
 
 
 def absence_frame(status: Status, count: int) -> bytes:
@@ -170,7 +98,7 @@ def encode_frames(answers: Iterable[Answer]) -> Iterator[bytes]:
         if isinstance(answer, Status):
             absent, count = answer, 1
         else:
-            yield object_header(answer)
+            yield answer_header(answer)
             yield answer.payload
     if count:
         yield absence_frame(absent, count)
@@ -182,18 +110,30 @@ class FrameReader:
 
     Args:
         kind: The kind that was asked for.
-        ids: The ids that were asked for, in order.
+        groups: What was asked for, in order.
+
+    Attributes:
+        wanted: How many ids were asked for.
+        answered: How many of them were answered.
+        ended: Whether the end was seen.
     """
 
-    def __init__(self, kind: Kind, ids: Sequence[ObjectId]) -> None:
+    def __init__(self, kind: Kind, groups: Sequence[Group]) -> None:
         self._kind = kind
-        self._ids = ids
-        self._max_payload = MAX_PLAIN[kind]
+        self._ids = [ident for group in groups for ident in group.wanted]
+        self._groups: dict[int, int] = {}  # where one begins that may be a delta, and its count
+        start = 0
+        for group in groups:
+            if not group.is_single:
+                self._groups[start] = len(group.wanted)
+            start += len(group.wanted)
         self._header = b""  # of the frame that the last piece broke off in
+        self._status = Status.OBJECT  # of the open payload
         self._codec = Codec.RAW
         self._wanted = 0  # bytes of the open payload that are still to come
         self._parts: list[memoryview | bytearray] = []
         self._error: RemoteProtocolError | None = None
+        self.wanted = start
         self.answered = 0
         self.ended = False
 
@@ -212,7 +152,6 @@ class FrameReader:
                 self._take(data, answers)
             except RemoteProtocolError as error:
                 self._error = error
-        self.answered += len(answers)
         if self._error is not None and not answers:
             raise self._error
         return answers
@@ -228,9 +167,9 @@ class FrameReader:
             raise self._error
         if self.ended:
             return
-        if self.answered < len(self._ids):
+        if self.answered < self.wanted:
             raise UnreachableError(
-                f"an answer that breaks off after {self.answered} of {len(self._ids)} objects"
+                f"an answer that breaks off after {self.answered} of {self.wanted} objects"
             )
         raise RemoteProtocolError("an answer without its end frame")
 
@@ -248,7 +187,7 @@ class FrameReader:
                 if not self._wanted:
                     payload = b"".join(self._parts)
                     self._parts = []
-                    answers.append(self._object(payload, len(answers)))
+                    answers.append(self._payload(payload))
                 continue
             if self._header or size - at < _FRAME.size:
                 part = memoryview(data)[at : at + _FRAME.size - len(self._header)]
@@ -262,7 +201,7 @@ class FrameReader:
                 length = self._open(data, at, answers)
                 at += _FRAME.size
             if 0 < length <= size - at:
-                answers.append(self._object(data[at : at + length], len(answers)))
+                answers.append(self._payload(data[at : at + length]))
                 at += length
             else:
                 self._wanted = length
@@ -279,24 +218,17 @@ class FrameReader:
     def _open(self, data: bytes, at: int, answers: list[Answer]) -> int:
         """Reads a header; returns the length of the payload that must follow."""
         status, codec, count, length = _FRAME.unpack_from(data, at)
-        left = len(self._ids) - self.answered - len(answers)
-        if status == Status.OBJECT:
-            if count != 1 or codec not in _CODECS:
-                raise RemoteProtocolError(f"an object's frame with codec {codec} for {count} ids")
-            if not left:
-                raise RemoteProtocolError("more objects than were asked for")
-            if not 1 <= length <= self._max_payload:
-                raise RemoteProtocolError(
-                    f"a payload of {length} bytes; a {self._kind.name.lower()} has "
-                    f"1 to {self._max_payload}"
-                )
-            self._codec = _CODECS[codec]
-            return int(length)
+        left = self.wanted - self.answered
         if status not in _STATUSES:
             raise RemoteProtocolError(f"a frame of unknown status {status}")
+        status = _STATUSES[status]
+        if status in (Status.OBJECT, Status.DELTA):
+            self._check_opened(status, codec, count, length)
+            self._status, self._codec = status, _CODECS[codec]
+            return int(length)
         if codec or length:
             raise RemoteProtocolError("a payload where none belongs")
-        if status == Status.END:
+        if status is Status.END:
             if count:
                 raise RemoteProtocolError("an end frame that answers ids")
             if left:
@@ -305,45 +237,45 @@ class FrameReader:
         elif not 1 <= count <= left:
             raise RemoteProtocolError(f"a frame for {count} ids where {left} are open")
         else:
-            answers.extend([_STATUSES[status]] * count)
+            answers.extend([status] * count)
+            self.answered += count
         return 0
 
-    def _object(self, payload: bytes, before: int) -> Packed:
+    def _check_opened(self, status: Status, codec: int, count: int, length: int) -> None:
+        """Holds the header of a frame with a payload to what was asked for."""
+        if codec not in _CODECS or (status is Status.OBJECT and count != 1):
+            raise RemoteProtocolError(f"an object's frame with codec {codec} for {count} ids")
+        if self.answered == self.wanted:
+            raise RemoteProtocolError("more objects than were asked for")
+        if status is Status.DELTA and (
+            codec != Codec.ZSTD or count != self._groups.get(self.answered)
+        ):
+            raise RemoteProtocolError(f"a delta for {count} ids that are no group")
+        if not 1 <= length <= self._max_bytes(status):
+            raise RemoteProtocolError(f"a payload of {length} bytes; {self._bounds(status)}")
+
+    def _payload(self, payload: bytes) -> Packed | Delta:
+        """The answer that a payload makes."""
         length = len(payload)
         if self._codec is Codec.ZSTD:
             try:
                 length = zstandard.frame_content_size(payload)
             except zstandard.ZstdError as error:
                 raise RemoteProtocolError("a payload that is no zstd frame") from error
-            if not 1 <= length <= self._max_payload:
+            if not 1 <= length <= self._max_bytes(self._status):
                 raise RemoteProtocolError(
-                    f"a zstd frame of {length} bytes; a {self._kind.name.lower()} has "
-                    f"1 to {self._max_payload}, and says so"
+                    f"a zstd frame of {length} bytes; {self._bounds(self._status)}, and says so"
                 )
-        return Packed(self._kind, self._ids[self.answered + before], self._codec, length, payload)
+        start = self.answered
+        if self._status is Status.DELTA:
+            self.answered += self._groups[start]
+            return Delta(self._kind, self._ids[start : self.answered], length, payload)
+        self.answered += 1
+        return Packed(self._kind, self._ids[start], self._codec, length, payload)
 
+    def _max_bytes(self, status: Status) -> int:
+        return MAX_GROUP_BYTES if status is Status.DELTA else MAX_PLAIN[self._kind]
 
-def encode_sizes(rows: Iterable[tuple[int, int] | None]) -> bytes:
-    """The answer to a stat request: (plain, stored) bytes per id, None where it is missing."""
-    return b"".join([_SIZES.pack(*(row or (_NO_SIZE, _NO_SIZE))) for row in rows])
-
-
-def decode_sizes(kind: Kind, count: int, data: Buffer) -> list[tuple[int, int] | None]:
-    """Reads the answer to a stat request for `count` ids of `kind`.
-
-    Raises:
-        RemoteProtocolError: It is not that long, or no object has such sizes.
-    """
-    if len(data) != count * _SIZES.size:
-        raise RemoteProtocolError(f"sizes of {count} objects in {len(data)} bytes")
-    rows: list[tuple[int, int] | None] = []
-    for plain, stored in _SIZES.iter_unpack(data):
-        if plain == stored == _NO_SIZE:
-            rows.append(None)
-        elif 1 <= stored <= plain <= MAX_PLAIN[kind]:
-            rows.append((plain, stored))
-        else:
-            raise RemoteProtocolError(
-                f"a {kind.name.lower()} of {plain} bytes that is stored in {stored}"
-            )
-    return rows
+    def _bounds(self, status: Status) -> str:
+        what = "group" if status is Status.DELTA else self._kind.name.lower()
+        return f"a {what} has 1 to {self._max_bytes(status)}"

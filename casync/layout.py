@@ -1,8 +1,8 @@
 """Layouts: which chunk lies where in old versions that are at hand.
 
 A layout is a hint: files change behind our back, and what a layout says of a chunk is believed
-only when its bytes were hashed. It finds a chunk by the first 8 bytes of its id, at its first
-place, and knows which chunks lie before and after it. Must not know what the bytes lie in.
+only when its bytes were hashed. It finds a chunk at its first place, and knows which chunks lie
+before and after it. Must not know what the bytes lie in.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from casync.plan import Place
 __all__ = ["Layout"]
 
 _KEY_BYTES: Final = 8
-"""Bytes of an id that it is found by."""
+"""Bytes of an id that it is looked for by; of two ids that share them the first is found."""
 
 
 class Layout:
@@ -36,9 +36,11 @@ class Layout:
 
     def __getitem__(self, number: int) -> Place:
         """A chunk and its place."""
-        start = number * ID_BYTES
-        ident = ChunkId(bytes(self._ids[start : start + ID_BYTES]))
-        return Place(self._offsets[number], ident, self._lengths[number])
+        return Place(self._offsets[number], ChunkId(self._id(number)), self._lengths[number])
+
+    def length(self, number: int) -> int:
+        """The length of a chunk."""
+        return self._lengths[number]
 
     def add(self, offset: int, ident: ChunkId, length: int) -> None:
         """Appends a chunk."""
@@ -49,7 +51,11 @@ class Layout:
 
     def find(self, ident: ChunkId) -> int | None:
         """The number of the chunk where it was added first."""
-        return self._numbers.get(_key(ident))
+        number = self._numbers.get(_key(ident))
+        return None if number is None or self._id(number) != ident else number
+
+    def _id(self, number: int) -> bytes:
+        return bytes(self._ids[number * ID_BYTES : (number + 1) * ID_BYTES])
 
 
 def _key(ident: ChunkId) -> int:

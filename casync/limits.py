@@ -91,6 +91,13 @@ MAP_BYTES = 4 * TIB
 MAX_BATCH_IDS = 1024
 """Ids in one request."""
 
+MAX_BATCH_BASES = 4096
+"""Ids of bases in one request: a few for each id that is wanted."""
+
+MAX_GROUP_BYTES = 4 * MIB
+"""Plain bytes of a group: what is wanted and its bases. Both sides hold one whole, several at a
+time."""
+
 MAX_BATCH_BYTES = 64 * MIB
 """Plain bytes that one request may ask for."""
 

@@ -36,6 +36,7 @@ __all__ = [
     "check_content",
     "decode_node",
     "distinct",
+    "encoded_size",
     "runs",
 ]
 
@@ -114,6 +115,14 @@ def _closes(ident: bytes) -> bool:
 def _encode(level: int, records: list[Record]) -> bytes:
     header = _HEADER.pack(_MAGIC, _VERSION, level, len(records))
     return header + b"".join([_RECORD.pack(*record) for record in records])
+
+
+def encoded_size(data: bytes, start: int) -> int:
+    """How long the node that begins at `start` says it is; nothing else of it is looked at."""
+    header = data[start : start + _HEADER.size]
+    if len(header) < _HEADER.size:
+        return _HEADER.size
+    return _HEADER.size + int(_HEADER.unpack(header)[3]) * _RECORD.size
 
 
 def decode_node(data: Buffer, level: int, length: int) -> Node:

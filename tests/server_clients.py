@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 
 from casync.documents import Problem, decode_document
-from casync.frames import IDS_TYPE, encode_ids
 from casync.ids import Kind, chunk_id
+from casync.lists import IDS_TYPE, encode_ids
 from casync.store.lmdb import LmdbStore
 from tests.serving import Server, put_file, read_answer
 

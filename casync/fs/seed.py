@@ -10,7 +10,8 @@ import os
 import stat
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from functools import partial
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +22,8 @@ from casync.fs.identity import identity_of
 from casync.fs.source import BLOCK_BYTES, FileSource, Hole
 from casync.ids import ChunkId, chunk_id, zero_chunk_id
 from casync.layout import Layout
+from casync.neighbours import read_places
+from casync.plan import Place
 
 __all__ = ["SeedFile", "SeedIndex", "cut_file", "expand_seed_path"]
 
@@ -142,17 +145,18 @@ class SeedIndex:
     Attributes:
         seeds: The files that are indexed.
         looked: All files that were looked at, with what was seen: for people.
+        layout: Which chunk lies where, and next to which.
     """
 
     def __init__(self) -> None:
         self.seeds: list[SeedFile] = []
         self.looked: list[tuple[Path, str]] = []
-        self._layout = Layout()
+        self.layout = Layout()
         self._firsts: list[int] = []  # of each seed, the number of its first chunk
 
     def add(self, seed: SeedFile, chunks: Iterable[tuple[int, ChunkId, int]]) -> None:
         """Takes over `seed`, with its chunks as (offset, chunk, length)."""
-        layout = self._layout
+        layout = self.layout
         self.seeds.append(seed)
         self._firsts.append(len(layout))
         for chunk in islice(chunks, _MAX_CHUNKS - len(layout)):
@@ -160,10 +164,13 @@ class SeedIndex:
         if len(self.seeds) > _MAX_OPEN:
             seed.close()
 
-    def find(self, ident: ChunkId) -> tuple[SeedFile, int] | None:
-        """A seed and an offset that may hold the chunk."""
-        number = self._layout.find(ident)
-        return None if number is None else (self._seed(number), self._layout[number].offset)
+    def read(self, numbers: Iterable[int]) -> Iterator[tuple[Place, memoryview | None]]:
+        """Chunks of the layout, in the order given, or None where they are no more.
+
+        Neighbours are read at once.
+        """
+        for seed, group in groupby(numbers, self._seed):
+            yield from read_places(partial(_read, seed), (self.layout[number] for number in group))
 
     def _seed(self, number: int) -> SeedFile:
         """The seed that a chunk of the layout lies in."""
@@ -173,3 +180,11 @@ class SeedIndex:
         """Closes all seeds."""
         for seed in self.seeds:
             seed.close()
+
+
+def _read(seed: SeedFile, offset: int, length: int) -> bytes:
+    """What can be read; what cannot is nothing that a seed has."""
+    try:
+        return seed.read(offset, length)
+    except OSError:
+        return b""

@@ -9,12 +9,16 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 
-from casync.codec import Packed
-from casync.frames import END_FRAME, encode_ids, object_header
+from casync.codec import Packed, Unpacker
+from casync.delta import Delta, Group, singles
+from casync.frames import END_FRAME, answer_header
 from casync.ids import Kind, ManifestId, ObjectId
-from casync.limits import MAX_BATCH_IDS
+from casync.limits import MAX_BATCH_BYTES
+from casync.lists import encode_groups, first_groups
 from casync.name import Name, NameRecord, Ref
+from casync.ops.deltas import make_delta
 from casync.store.base import Absence, ManifestRow, ManifestSource, ObjectStat, Traffic
 
 __all__ = ["Loopback"]
@@ -25,11 +29,13 @@ class Loopback:
 
     Args:
         store: What it serves.
+        deltas: Whether it makes deltas for all who ask, whatever that costs.
     """
 
     origin = "loopback"
 
-    def __init__(self, store: ManifestSource) -> None:
+    def __init__(self, store: ManifestSource, *, deltas: bool = False) -> None:
+        self.deltas_pay = deltas
         self._store = store
         self._lock = threading.Lock()
         self._received: Counter[Kind] = Counter()
@@ -48,17 +54,37 @@ class Loopback:
 
     def get(self, kind: Kind, ids: Sequence[ObjectId]) -> Iterator[Packed | Absence]:
         """What the store has; see `ObjectSource.get`."""
-        for at in range(0, len(ids), MAX_BATCH_IDS):
-            batch = ids[at : at + MAX_BATCH_IDS]
+        for answer in self.get_groups(kind, singles(ids)):
+            assert not isinstance(answer, Delta)  # made for groups alone
+            yield answer
+
+    def get_groups(self, kind: Kind, groups: Sequence[Group]) -> Iterator[Packed | Delta | Absence]:
+        """What the store has, as deltas where they are shorter; see `Server.get_groups`."""
+        unpacker = Unpacker()
+        rest = list(groups)
+        while rest:
+            batch = first_groups(rest)
+            del rest[: len(batch)]
             with self._lock:
                 self._requests += 1
-                self._sent += len(encode_ids(kind, batch))
+                self._sent += len(encode_groups(kind, batch))
                 self._received[kind] += len(END_FRAME)
-            for answer in self._store.get(kind, batch):
-                if isinstance(answer, Packed):
+            for answer in self._answers(kind, batch, unpacker):
+                if not isinstance(answer, Absence):
                     with self._lock:
-                        self._received[kind] += len(object_header(answer)) + len(answer.payload)
+                        self._received[kind] += len(answer_header(answer)) + len(answer.payload)
                 yield answer
+
+    def _answers(
+        self, kind: Kind, batch: Sequence[Group], unpacker: Unpacker
+    ) -> Iterator[Packed | Delta | Absence]:
+        for alone, groups in groupby(batch, lambda group: group.is_single):
+            if alone or not self.deltas_pay:
+                yield from self._store.get(kind, [i for group in groups for i in group.wanted])
+                continue
+            for group in groups:
+                made = make_delta(self._store, kind, group, unpacker, MAX_BATCH_BYTES)
+                yield from self._store.get(kind, group.wanted) if made is None else (made.delta,)
 
     def stat(self, kind: Kind, ids: Sequence[ObjectId]) -> list[ObjectStat | None]:
         """As the store."""

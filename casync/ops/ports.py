@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
-from casync.store.base import ManifestSource, ObjectSource, ObjectStore, Traffic
+from casync.codec import Packed
+from casync.delta import Delta, Group
+from casync.ids import Kind
+from casync.store.base import Absence, ManifestSource, ObjectSource, ObjectStore, Traffic
 
 __all__ = ["Ports", "Server"]
 
@@ -21,6 +24,19 @@ class Server(ManifestSource, Protocol):
     @property
     def traffic(self) -> Traffic:
         """All traffic so far."""
+        ...
+
+    @property
+    def deltas_pay(self) -> bool:
+        """Whether asking for deltas saves time just now."""
+        ...
+
+    def get_groups(self, kind: Kind, groups: Sequence[Group]) -> Iterator[Packed | Delta | Absence]:
+        """One answer per id that is wanted or one per group, in the order asked. Lazy, as `get`.
+
+        Raises:
+            RemoteError: The server could not be asked, or refused.
+        """
         ...
 
     def close(self) -> None:
@@ -48,6 +64,11 @@ class Ports(NamedTuple):
     def others(self) -> list[ObjectSource]:
         """Who may have manifests and nodes that are not in `store`, the nearest first."""
         return [*(local for local in self.local if local is not self.store), *self.servers]
+
+    @property
+    def traffic(self) -> Traffic:
+        """What went over the wire to and from all servers."""
+        return sum((server.traffic for server in self.servers), Traffic(0, 0, 0))
 
     @property
     def memory(self) -> ObjectStore:

@@ -28,12 +28,13 @@ from casync.name import Ref
 from casync.ops.compare import holds
 from casync.ops.inplace import move_in_place
 from casync.ops.outline import Outline, load_outline
-from casync.ops.ports import Ports, Server
+from casync.ops.ports import Ports
 from casync.ops.progress import SILENT, Progress
 from casync.ops.read import read_range
 from casync.ops.rebuild import Keeper, Nowhere, Output, Rebuilder
 from casync.ops.seeds import collect_seeds, known_outline
-from casync.ops.supply import SeedSupply, ServerSupply, StoreSupply, Supply
+from casync.ops.server_supply import DeltaChoice, ServerSupply
+from casync.ops.supply import SeedSupply, StoreSupply, Supply
 from casync.store.base import (
     Batch,
     FileIdentity,
@@ -56,6 +57,7 @@ class PullOptions:
         in_place: Overwrite the target where it differs instead of replacing it.
         cache: Keep all chunks in the store too.
         expect_sha256: What the SHA-256 of the whole must be.
+        delta: Whether to ask for deltas against old versions.
         connections: Windows in work at once.
     """
 
@@ -63,6 +65,7 @@ class PullOptions:
     in_place: bool = False
     cache: bool = False
     expect_sha256: bytes | None = None
+    delta: DeltaChoice = "auto"
     connections: int = 4
 
 
@@ -129,7 +132,7 @@ def pull(
         length=outline.content.length,
         outcome=outcome,
         sources={label: count for label, count in work.given.items() if count},
-        traffic=_sum_traffic(ports.servers),
+        traffic=ports.traffic,
         seconds=time.monotonic() - started,
     )
 
@@ -177,17 +180,8 @@ def supplies_for(
     with closing(index):
         supplies.append(SeedSupply(index))
         if ports.servers:
-            supplies.append(ServerSupply(ports.servers))
+            supplies.append(ServerSupply(ports.servers, index, options.delta))
         yield supplies
-
-
-def _sum_traffic(servers: Sequence[Server]) -> Traffic:
-    totals = [server.traffic for server in servers]
-    return Traffic(
-        sum(t.requests for t in totals),
-        sum(t.sent for t in totals),
-        sum(t.received for t in totals),
-    )
 
 
 class _Pull:

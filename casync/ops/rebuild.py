@@ -240,8 +240,8 @@ class Rebuilder:
         elif not self._output.readable:
             fresh += [place for place, _ in repeats]
             repeats = []
-        self._from_supplies(fresh, given)
-        self._from_earlier(number, repeats, given)
+        self._from_supplies(fresh, window, given)
+        self._from_earlier(number, window, repeats, given)
         return given
 
     def _report(self, given: Counter[str], label: str, count: int) -> None:
@@ -275,7 +275,7 @@ class Rebuilder:
         moved = set(self._moved[low:high])
         return [place for place in window.places if place.offset not in moved]
 
-    def _from_supplies(self, places: list[Place], given: Counter[str]) -> None:
+    def _from_supplies(self, places: list[Place], window: Window, given: Counter[str]) -> None:
         where: dict[ChunkId, list[Place]] = {}
         wanted: dict[ChunkId, int] = {}
         for place in places:
@@ -289,7 +289,7 @@ class Rebuilder:
             passing: list[Proved] = []
             # What came before a failure is written, too: the next run need not fetch it again.
             with self._joiner(supply.label, given) as writer:
-                for proved in supply.supply(dict(wanted)):
+                for proved in supply.supply(dict(wanted), window):
                     del wanted[proved.id]
                     for place in where[proved.id]:
                         writer.write(place.offset, proved.plain)
@@ -305,7 +305,11 @@ class Rebuilder:
             )
 
     def _from_earlier(
-        self, number: int, repeats: list[tuple[Place, int]], given: Counter[str]
+        self,
+        number: int,
+        window: Window,
+        repeats: list[tuple[Place, int]],
+        given: Counter[str],
     ) -> None:
         for _, first in repeats:
             earlier = self._claims.window_of(first)
@@ -321,7 +325,7 @@ class Rebuilder:
                     lost.append(place)
                 else:
                     writer.write(place.offset, plain)
-        self._from_supplies(lost, given)
+        self._from_supplies(lost, window, given)
 
     def _joiner(self, label: str, given: Counter[str]) -> Joiner:
         """Writes to the output, and reports what was written."""

@@ -18,7 +18,8 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from casync.codec import Packed
+from casync.codec import MAX_PLAIN, Packed
+from casync.delta import Delta, Group, singles
 from casync.documents import (
     JSON_TYPE,
     HistoryPage,
@@ -31,26 +32,28 @@ from casync.documents import (
     parse_hash,
 )
 from casync.errors import (
+    DeniedError,
     NoNameError,
     NotFoundError,
+    RemoteError,
     RemoteProtocolError,
     StoppedError,
     UnreachableError,
+    UnsupportedError,
     UsageError,
 )
-from casync.frames import (
-    FRAMES_TYPE,
-    IDS_TYPE,
-    MAX_PLAIN,
-    SIZES_TYPE,
-    Answer,
-    FrameReader,
-    Status,
-    decode_sizes,
-    encode_ids,
-)
+from casync.frames import FRAMES_TYPE, Answer, FrameReader, Status
 from casync.ids import Kind, ManifestId, ObjectId
 from casync.limits import MAX_BATCH_BYTES, MAX_BATCH_IDS, MIB, PAGE_ITEMS
+from casync.lists import (
+    IDS_TYPE,
+    SIZES_TYPE,
+    decode_sizes,
+    encode_groups,
+    encode_ids,
+    first_groups,
+    groups_after,
+)
 from casync.name import Name, NameRecord, Ref
 from casync.remote.retry import Retry
 from casync.remote.transport import Reply, Request, Transport, TransportOptions
@@ -97,6 +100,7 @@ class RemoteClient:
     ) -> None:
         options = options or TransportOptions()
         self._transport = Transport(url, options)
+        self._makes_deltas = True  # until it refuses a request for them
         self._retry_for = options.retry_for
         self._closed = threading.Event()
         self._pause = pause or self._closed.wait
@@ -142,11 +146,27 @@ class RemoteClient:
         """
         return self._document("/v1/info", Info)
 
+    @property
+    def deltas_pay(self) -> bool:
+        """Whether asking for deltas saves time: the server makes them, and the link is slow."""
+        return self._makes_deltas and not self._transport.is_fast
+
     def get(self, kind: Kind, ids: Sequence[ObjectId]) -> Iterator[Packed | Absence]:
         """One answer per id, in the order asked, as they arrive. See `ObjectSource`.
 
+        Raises:
+            CasyncError: As `get_groups`.
+        """
+        for answer in self.get_groups(kind, singles(ids)):
+            assert not isinstance(answer, Delta)  # `FrameReader` lets none pass
+            yield answer
+
+    def get_groups(self, kind: Kind, groups: Sequence[Group]) -> Iterator[Packed | Delta | Absence]:
+        """One answer per id or one per group, in the order asked, as they arrive.
+
         A request that fails on the way is made again for the ids that are still open. `BUSY` is
-        the server's word, unless it only means that a request was full.
+        the server's word, unless it only means that a request was full. A server that refuses
+        groups is asked for the ids alone.
 
         Raises:
             UnreachableError: The server could not be asked within the budget of tries.
@@ -154,22 +174,31 @@ class RemoteClient:
             DeniedError, UnsupportedError, RemoteError: It refused.
             StoppedError: `close` was called.
         """
-        at = 0
+        rest = list(groups)
         retry = self._retry()
-        while at < len(ids):
-            batch = ids[at : at + MAX_BATCH_IDS]
+        while rest:
+            if not self._makes_deltas:
+                rest = singles(ident for group in rest for ident in group.wanted)
+            batch = first_groups(rest)
+            count = sum(len(group.wanted) for group in batch)
             done = 0
             try:
                 for answers in self._fetch(kind, batch):
                     for answer in answers:
-                        yield answer if isinstance(answer, Packed) else _ABSENCES[answer]
+                        done += len(answer.ids) if isinstance(answer, Delta) else 1
+                        yield _ABSENCES[answer] if isinstance(answer, Status) else answer
                     if answers:
-                        done += len(answers)
                         retry.progress()
             except UnreachableError as error:
-                if done < len(batch):
+                if done < count:
                     self._wait(retry, error)
-            at += done
+            except (RemoteProtocolError, DeniedError):
+                raise
+            except (RemoteError, UnsupportedError):
+                if done or all(group.is_single for group in batch):
+                    raise
+                self._makes_deltas = False
+            rest = groups_after(rest, done)
 
     def stat(self, kind: Kind, ids: Sequence[ObjectId]) -> list[ObjectStat | None]:
         """The sizes of each object, or None where it is missing. See `ObjectSource`.
@@ -255,10 +284,10 @@ class RemoteClient:
             raise NoNameError(f"{ref} is not on {self.origin}")
         return parse_hash(view.hash)
 
-    def _fetch(self, kind: Kind, ids: Sequence[ObjectId]) -> Iterator[list[Answer]]:
+    def _fetch(self, kind: Kind, groups: Sequence[Group]) -> Iterator[list[Answer]]:
         """The answers of one request. What is busy because the request was full is left out."""
-        request = Request("/v1/objects/fetch", [FRAMES_TYPE], encode_ids(kind, ids), IDS_TYPE)
-        reader = FrameReader(kind, ids)
+        request = Request("/v1/objects/fetch", [FRAMES_TYPE], encode_groups(kind, groups), IDS_TYPE)
+        reader = FrameReader(kind, groups)
         last: list[Answer] = []
         plain, full = 0, False
         try:
@@ -267,11 +296,11 @@ class RemoteClient:
                     answers = self._told(reader.feed, piece)
                     if full or not answers:
                         continue
-                    plain += sum(answer.length for answer in answers if isinstance(answer, Packed))
+                    plain += self._counted(answers)
                     if MAX_BATCH_BYTES - plain < MAX_PLAIN[kind] and Status.BUSY in answers:
                         answers = answers[: answers.index(Status.BUSY)]
                         full = True
-                    if reader.answered < len(ids):
+                    if reader.answered < reader.wanted:
                         yield answers
                     else:
                         # Kept until the end was seen: who has all answers asks no further.
@@ -281,6 +310,16 @@ class RemoteClient:
             yield last
             raise
         yield last
+
+    def _counted(self, answers: Sequence[Answer]) -> int:
+        """Plain bytes of `answers`. Adds deltas to the traffic."""
+        plain = 0
+        for answer in answers:
+            if not isinstance(answer, Status):
+                plain += answer.length
+            if isinstance(answer, Delta):
+                self._transport.count(Traffic(0, 0, 0, len(answer.payload), answer.length))
+        return plain
 
     def _manifest_view(self, ref: Ref) -> ManifestView | None:
         text = str(msgspec.structs.replace(ref, path=None))

@@ -20,7 +20,7 @@ from typing import Any, Final
 import httpcore
 
 from casync.errors import RemoteProtocolError, StoppedError, UnreachableError
-from casync.limits import KIB
+from casync.limits import KIB, MIB
 from casync.store.base import Traffic
 
 __all__ = ["Backend", "Line", "RateLimit", "WatchedStream"]
@@ -34,6 +34,16 @@ _MAX_HEAD_BYTES: Final = 128 * KIB
 
 _LIMIT_PIECES: Final = 8
 """Reads a second under a rate limit: few large ones would come in bursts."""
+
+
+_FAST_RATE: Final = 150_000_000
+"""Bytes a second from which on plain chunks arrive sooner than deltas of them are made."""
+
+_DOUBTED_BYTES: Final = 256 * KIB
+"""So much must come fast before a link is called so."""
+
+_JUDGED_BYTES: Final = 16 * MIB
+"""Bytes after which what came before counts half."""
 
 
 class RateLimit:
@@ -94,6 +104,8 @@ class Line:
         self.read_bytes = min(_READ_BYTES, limit.piece_bytes) if limit else _READ_BYTES
         self._lock = threading.Lock()
         self._traffic = Traffic(0, 0, 0)
+        self._fast_bytes = 0
+        self._slow_bytes = _DOUBTED_BYTES
         self._streams: set[WatchedStream] = set()
         self._used = threading.local()
 
@@ -102,13 +114,29 @@ class Line:
         """All traffic so far, heads included; of TLS the bytes inside."""
         return self._traffic
 
-    def count(self, requests: int = 0, sent: int = 0, received: int = 0) -> None:
+    def count(self, more: Traffic) -> None:
         """Adds to the traffic."""
         with self._lock:
-            before = self._traffic
-            self._traffic = Traffic(
-                before.requests + requests, before.sent + sent, before.received + received
-            )
+            self._traffic += more
+
+    @property
+    def is_fast(self) -> bool:
+        """Whether most of what came lately came at `_FAST_RATE`, or faster than we took it."""
+        return self._fast_bytes > self._slow_bytes and self.limit is None
+
+    def judge(self, count: int, waited: float) -> None:
+        """Takes note of how long we waited for some bytes.
+
+        Most bytes decide and not the mean: a server that thinks between bursts is no slow link.
+        """
+        with self._lock:
+            if waited * _FAST_RATE <= count:
+                self._fast_bytes += count
+            else:
+                self._slow_bytes += count
+            if self._fast_bytes + self._slow_bytes > _JUDGED_BYTES:
+                self._fast_bytes //= 2
+                self._slow_bytes //= 2
 
     def add(self, stream: WatchedStream) -> None:
         """A stream was opened."""
@@ -172,11 +200,13 @@ class WatchedStream(httpcore.NetworkStream):
             started = time.monotonic()
             with contextlib.suppress(httpcore.ReadTimeout):
                 data = self._inner.read(line.read_bytes, max(line.window - self._waited, 0.001))
-            self._watch(time.monotonic() - started, len(data or b""))
+            waited, count = time.monotonic() - started, len(data or b"")
+            self._watch(waited, count)
+            line.judge(count, waited)
         self.at_end = not data
         if self._head is not None:
             self._head += len(data)
-        line.count(received=len(data))
+        line.count(Traffic(0, 0, len(data)))
         if line.limit is not None:
             line.limit.take(len(data))
         return data
@@ -202,7 +232,7 @@ class WatchedStream(httpcore.NetworkStream):
         line.use(self)
         self._head, self._waited, self._got = 0, 0.0, 0
         self._inner.write(buffer, line.window)
-        line.count(sent=len(buffer))
+        line.count(Traffic(0, len(buffer), 0))
         if line.limit is not None:
             line.limit.take(len(buffer))
 

@@ -139,6 +139,15 @@ class Transport:
         return self._line.traffic
 
     @property
+    def is_fast(self) -> bool:
+        """Whether the link is so fast that saving bytes costs time."""
+        return self._line.is_fast
+
+    def count(self, more: Traffic) -> None:
+        """Adds to the traffic what only the caller can tell."""
+        self._line.count(more)
+
+    @property
     def connected(self) -> bool:
         """Whether a connection was ever made."""
         return self._line.connected
@@ -224,7 +233,7 @@ class Transport:
         if request.body is not None:
             fields.append((b"Content-Type", request.body_type.encode()))
             fields.append((b"Content-Length", str(len(request.body)).encode()))
-        self._line.count(requests=1)
+        self._line.count(Traffic(1, 0, 0))
         self._line.use(None)
         options = self._options
         # Made by hand, not by the client: that would add its cookies and fields of its own.

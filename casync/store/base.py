@@ -55,11 +55,27 @@ class ObjectStat(NamedTuple):
 
 
 class Traffic(NamedTuple):
-    """What went over the wire: requests, and bytes each way."""
+    """What went over the wire.
+
+    Attributes:
+        requests: Requests.
+        sent: Bytes to servers.
+        received: Bytes from servers.
+        delta_bytes: Of these, payloads of deltas.
+        delta_plain: Plain bytes that these deltas stood for.
+    """
 
     requests: int
     sent: int
     received: int
+    delta_bytes: int = 0
+    delta_plain: int = 0
+
+    def __add__(self, other: object) -> Traffic:
+        """The traffic of both."""
+        if not isinstance(other, Traffic):
+            return NotImplemented
+        return Traffic(*(one + two for one, two in zip(self, other, strict=True)))
 
 
 class ObjectSource(Protocol):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO
+from typing import TYPE_CHECKING, Annotated, BinaryIO, Literal, TypeAlias
 
 import typer
 
@@ -16,6 +16,8 @@ from casync_cli.pull_report import report_plan, report_pull
 if TYPE_CHECKING:
     from casync.ops.pull import PullOptions
     from casync.store.lmdb import LmdbStore
+
+_Delta: TypeAlias = Literal["auto", "always", "never"]
 
 DETAILS = (
     "REF is a hash or a name; the first server resolves names. What the target, files that were "
@@ -52,6 +54,14 @@ def run(
     cache: Annotated[
         bool, typer.Option("--cache", help="Keep all chunks in the store too, to serve them.")
     ] = False,
+    delta: Annotated[
+        _Delta,
+        typer.Option(
+            "--delta",
+            metavar="WHEN",
+            help="When to ask for deltas: auto (the link is slow), always or never.",
+        ),
+    ] = "auto",
     expect: Annotated[
         str | None,
         typer.Option("--expect", metavar="sha256:HEX", help="Refuse content of another digest."),
@@ -66,7 +76,7 @@ def run(
     """Runs the command."""
     invocation = invocation_of(ctx)
     target = _target(invocation, out, in_place=in_place, dry_run=dry_run)
-    options = _options(invocation, seed or [], in_place, cache, expect)
+    options = _options(invocation, seed or [], in_place, cache, expect, delta)
     servers = list(invocation.remote.server or invocation.config.servers)
     transport = invocation.transport(servers)
     if transport.insecure:
@@ -131,7 +141,12 @@ def _target(
 
 
 def _options(
-    invocation: Invocation, seeds: list[str], in_place: bool, cache: bool, expect: str | None
+    invocation: Invocation,
+    seeds: list[str],
+    in_place: bool,
+    cache: bool,
+    expect: str | None,
+    delta: _Delta,
 ) -> PullOptions:
     from casync.ops.pull import PullOptions
 
@@ -140,6 +155,7 @@ def _options(
         in_place=in_place,
         cache=cache,
         expect_sha256=None if expect is None else parse_sha256(expect),
+        delta=delta,
         connections=invocation.connections,
     )
 

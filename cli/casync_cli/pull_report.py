@@ -36,6 +36,8 @@ def report_pull(output: Output, pulled: Pulled, out: str | None) -> None:
                 "requests": pulled.traffic.requests,
                 "received": pulled.traffic.received,
                 "sent": pulled.traffic.sent,
+                "delta_received": pulled.traffic.delta_bytes,
+                "delta_plain": pulled.traffic.delta_plain,
                 "seconds": round(pulled.seconds, 3),
             },
         )
@@ -53,6 +55,11 @@ def report_pull(output: Output, pulled: Pulled, out: str | None) -> None:
         output.say(
             f"  received {format_size(pulled.traffic.received)} in {pulled.traffic.requests} "
             f"requests"
+        )
+    if pulled.traffic.delta_bytes:
+        output.say(
+            f"  of that {format_size(pulled.traffic.delta_bytes)} as deltas, which stood for "
+            f"{format_size(pulled.traffic.delta_plain)}"
         )
 
 

@@ -41,11 +41,15 @@ class Tally:
     Attributes:
         objects: Objects that were sent.
         absent: Objects that were asked for and not sent: missing, damaged or busy.
+        deltas: Groups of objects that were sent as deltas.
+        saved: Bytes by which these were shorter than the payloads of their objects.
         note: Why the answer is not what was asked for, for the operator.
     """
 
     objects: int = 0
     absent: int = 0
+    deltas: int = 0
+    saved: int = 0
     note: str = ""
 
 
@@ -82,6 +86,8 @@ def format_entry(entry: Entry, form: Literal["text", "json"], now: datetime) -> 
             "status": entry.status,
             "objects": tally.objects,
             "absent": tally.absent,
+            "deltas": tally.deltas,
+            "saved": tally.saved,
             "bytes": entry.bytes,
             "seconds": round(entry.seconds, 6),
             "note": escape(tally.note),
@@ -94,6 +100,8 @@ def format_entry(entry: Entry, form: Literal["text", "json"], now: datetime) -> 
     )
     if tally.absent:
         line += f" absent={tally.absent}"
+    if tally.deltas:
+        line += f" deltas={tally.deltas} saved={tally.saved}"
     return f"{line} ({escape(tally.note)})" if tally.note else line
 
 

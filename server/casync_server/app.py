@@ -17,6 +17,7 @@ from casync_server import (
     routes_operations,
 )
 from casync_server.access_log import AccessLog, LogSink, to_stderr
+from casync_server.allowance import Allowance
 from casync_server.deps import Service
 from casync_server.guard import Guard
 from casync_server.openapi import describe
@@ -47,6 +48,7 @@ def create_app(
         settings=settings,
         pool=ReadPool(settings.threads),
         budget=PieceBudget(settings.stream_bytes, settings.piece_bytes),
+        allowance=Allowance(settings),
     )
 
     @asynccontextmanager

@@ -8,7 +8,7 @@ from collections import Counter
 from casync_server.request_head import Refusal
 from casync_server.settings import ServerSettings
 
-__all__ = ["Census"]
+__all__ = ["Census", "address_group"]
 
 
 class Census:
@@ -24,7 +24,7 @@ class Census:
         if self.total >= self._settings.connections:
             return Refusal(503, "the server has too many connections")
         if address is not None:
-            group = _group(address)
+            group = address_group(address)
             if self._by_address[group] >= self._settings.address_connections:
                 return Refusal(503, "too many connections from your address")
             self._by_address[group] += 1
@@ -35,13 +35,13 @@ class Census:
         """Forgets a connection that was counted."""
         self.total -= 1
         if address is not None:
-            group = _group(address)
+            group = address_group(address)
             self._by_address[group] -= 1
             if not self._by_address[group]:
                 del self._by_address[group]
 
 
-def _group(address: str) -> str:
+def address_group(address: str) -> str:
     """What one subscriber holds: an IPv4 address, or a /64 of IPv6."""
     try:
         parsed = ipaddress.ip_address(address)

@@ -14,14 +14,15 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from casync.errors import CasyncError, NoNameError, StoppedError, UsageError
-from casync.frames import IDS_TYPE, MAX_IDS_BYTES, IdsRequest, decode_ids
-from casync.ids import ManifestId
+from casync.ids import Buffer, ManifestId
+from casync.lists import IDS_TYPE, MAX_IDS_BYTES
 from casync.name import parse_ref
 from casync.store.base import ManifestSource
+from casync_server.allowance import Allowance
 from casync_server.settings import ServerSettings
 from casync_server.streaming import PieceBudget, ReadPool
 
-__all__ = ["Reads", "Service", "get_service", "read_ids", "resolve"]
+__all__ = ["Reads", "Service", "get_service", "read_list", "resolve"]
 
 _T = TypeVar("_T")
 
@@ -36,6 +37,7 @@ class Service:
         settings: Limits and switches.
         pool: Where the store is read.
         budget: Memory for answers under way.
+        allowance: CPU time for deltas.
         draining: A stop was asked for; no new work, please.
     """
 
@@ -44,6 +46,7 @@ class Service:
     settings: ServerSettings
     pool: ReadPool
     budget: PieceBudget
+    allowance: Allowance
     draining: bool = False
 
     async def read(self, function: Callable[[], _T]) -> _T:
@@ -62,8 +65,8 @@ Reads: TypeAlias = Annotated[Service, Depends(get_service)]
 """The service, as a parameter of a route."""
 
 
-async def read_ids(request: Request) -> IdsRequest:
-    """Reads a body that lists ids.
+async def read_list(request: Request, decode: Callable[[Buffer], _T]) -> _T:
+    """Reads a body that lists ids, with one of the decoders of `casync.lists`.
 
     Raises:
         UsageError: It is no such list.
@@ -81,7 +84,7 @@ async def read_ids(request: Request) -> IdsRequest:
     except ClientDisconnect as error:
         raise StoppedError("the client went away") from error
     try:
-        return decode_ids(body)
+        return decode(body)
     except CasyncError as error:
         raise UsageError(error.message) from error
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import partial
 from typing import Final
 
 from fastapi import APIRouter, Request
@@ -16,21 +17,22 @@ from starlette.exceptions import HTTPException
 
 from casync.codec import Packed
 from casync.errors import DamagedObjectError, NoObjectError, UsageError
-from casync.frames import (
-    FRAMES_TYPE,
+from casync.frames import FRAMES_TYPE, encode_frames
+from casync.ids import ChunkId, Kind, ObjectId
+from casync.lists import (
     IDS_TYPE,
     MAX_IDS_BYTES,
     SIZES_TYPE,
     IdsRequest,
-    encode_frames,
+    decode_groups,
+    decode_ids,
     encode_sizes,
 )
-from casync.ids import ChunkId, Kind, ObjectId
 from casync.store.base import Absence
 from casync_server.access_log import tally_of
 from casync_server.byte_range import matches_etag
 from casync_server.caching import IMMUTABLE, NEVER, etag_of, not_modified
-from casync_server.deps import Reads, read_ids
+from casync_server.deps import Reads, read_list
 from casync_server.fetch import answers
 from casync_server.openapi import binary, binary_body, problems
 from casync_server.streaming import StreamedResponse, pieces
@@ -54,14 +56,16 @@ _KINDS: Final = {kind.name.lower(): kind for kind in Kind}
 async def fetch_objects(request: Request, service: Reads) -> Response:
     """Answers each id, in the order asked, with its stored payload or with why there is none.
 
+    A group of ids whose bases are here, too, may be answered with one delta.
     A stream without its end frame was broken off.
     """
     if request.scope["http_version"] == "1.0":
         raise HTTPException(505, "a stream of frames needs HTTP/1.1")
-    wanted = await read_ids(request)
+    wanted = await read_list(request, decode_groups)
     size = service.budget.piece_bytes
-    frames = encode_frames(answers(service.store, wanted, size, tally_of(request.scope)))
-    stream = pieces(frames, size)
+    turn = partial(service.allowance.turn, request.client.host if request.client else None)
+    found = answers(service.store, wanted, size, tally_of(request.scope), turn)
+    stream = pieces(encode_frames(found), size)
     first = await service.read(lambda: next(stream))
     return StreamedResponse(
         first,
@@ -83,7 +87,7 @@ async def fetch_objects(request: Request, service: Reads) -> Response:
 )
 async def stat_objects(request: Request, service: Reads) -> Response:
     """Answers each id with its plain and stored bytes, or with all ones where it is missing."""
-    kind, ids = await read_ids(request)
+    kind, ids = await read_list(request, decode_ids)
     rows = await service.read(lambda: encode_sizes(service.store.stat(kind, ids)))
     return Response(rows, media_type=SIZES_TYPE, headers={"Cache-Control": NEVER})
 

@@ -17,7 +17,13 @@ from casync.documents import (
     chunker_item,
     encode_document,
 )
-from casync.limits import MAX_BATCH_BYTES, MAX_BATCH_IDS, PAGE_ITEMS
+from casync.limits import (
+    MAX_BATCH_BASES,
+    MAX_BATCH_BYTES,
+    MAX_BATCH_IDS,
+    MAX_GROUP_BYTES,
+    PAGE_ITEMS,
+)
 from casync_server.caching import FRESH, NEVER
 from casync_server.deps import Reads
 from casync_server.docs_page import DOCS_POLICY, render
@@ -50,7 +56,9 @@ async def get_info(service: Reads) -> Response:
         api=API_VERSION,
         program=program(),
         store=service.store_id,
-        limits=LimitsItem(MAX_BATCH_IDS, MAX_BATCH_BYTES, PAGE_ITEMS),
+        limits=LimitsItem(
+            MAX_BATCH_IDS, MAX_BATCH_BYTES, PAGE_ITEMS, MAX_BATCH_BASES, MAX_GROUP_BYTES
+        ),
         chunker=chunker_item(DEFAULT_PARAMS),
     )
     return Response(encode_document(info), media_type=JSON_TYPE, headers={"Cache-Control": FRESH})

@@ -34,7 +34,12 @@ class ServerSettings(BaseSettings):
         header_fields: Fields of a request.
         header_seconds: From the first byte of a request, or from the connection, to its body.
         idle_seconds: Between two requests on a connection.
-        body_bytes: Bytes of the largest body that any route takes: 1024 ids and some room.
+        body_bytes: Bytes of the largest body that any route takes: a list of ids and some room.
+        delta_cpu: CPUs that packing deltas may keep busy for good, in a worker. More is answered
+            with plain frames.
+        delta_reserve: CPU seconds that may be saved up for deltas.
+        delta_client_cpu: The same as `delta_cpu`, of one address (of IPv6, of one /64).
+        delta_client_reserve: The same as `delta_reserve`, of one address.
         stall_seconds: Seconds that a client may be slow before its rate counts, both ways.
         rate: Bytes per second that a client must send or take.
         pipeline: Requests that may wait behind the one that is answered.
@@ -59,7 +64,11 @@ class ServerSettings(BaseSettings):
     header_fields: int = Field(default=100, ge=1)
     header_seconds: float = Field(default=10.0, gt=0)
     idle_seconds: float = Field(default=30.0, gt=0)
-    body_bytes: int = Field(default=64 * KIB, ge=0)
+    body_bytes: int = Field(default=192 * KIB, ge=0)
+    delta_cpu: float = Field(default=1.0, ge=0)
+    delta_reserve: float = Field(default=60.0, ge=0)
+    delta_client_cpu: float = Field(default=0.25, ge=0)
+    delta_client_reserve: float = Field(default=20.0, ge=0)
     stall_seconds: float = Field(default=10.0, gt=0)
     rate: int = Field(default=8 * KIB, ge=1)
     pipeline: int = Field(default=16, ge=0)

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from casync import api
+from casync.ops.pull import PullOptions
 from casync.store.lmdb import LmdbStore
 from tests.program import COMMAND, Program, read_until
 from tests.serving import serving
@@ -50,7 +51,8 @@ def test_it_moves_what_a_real_pull_moves(program: Program) -> None:
         LmdbStore.open(home / "own", create=True) as own,
     ):
         api.pull(first, home / "disk", store=own, servers=[server.url])
-        pulled = api.pull(second, home / "disk", store=own, servers=[server.url])
+        plainly = PullOptions(delta="never")
+        pulled = api.pull(second, home / "disk", store=own, servers=[server.url], options=plainly)
     traffic = pulled.traffic
     assert traffic.requests == plain["requests"]
     # The rest is the heads of HTTP.

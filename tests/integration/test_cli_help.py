@@ -16,8 +16,8 @@ CONTRACT = {
     "[--reread] [--allow-network-fs]",
     "serve": "[--listen ADDR]... [--workers N] [--grace TIME] [--insecure-no-auth] "
     "[--log-format FORMAT]",
-    "pull": "REF [-o OUT] [--seed PATH]... [--in-place] [--cache] [--expect sha256:HEX] "
-    "[--dry-run] [--allow-network-fs]",
+    "pull": "REF [-o OUT] [--seed PATH]... [--in-place] [--cache] [--delta WHEN] "
+    "[--expect sha256:HEX] [--dry-run] [--allow-network-fs]",
     "ls": "[PATTERN] [-l]",
     "show": "REF [--digest sha256]",
     "cat": "REF [--offset N] [--length N]",

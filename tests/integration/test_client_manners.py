@@ -16,7 +16,7 @@ from casync.limits import KIB
 from casync.remote.client import RemoteClient
 from casync.remote.connection import RateLimit
 from casync.remote.transport import TransportOptions
-from casync.store.base import Batch
+from casync.store.base import Batch, Traffic
 from casync.store.memory import MemoryStore
 from tests import peer as p
 from tests.peer import Answer, Peer, sends
@@ -86,7 +86,7 @@ class TestRequests:
         with connect(peer) as client:
             proved(client)
             client.info()
-            requests, sent, received = client.traffic
+            requests, sent, received, *_ = client.traffic
         assert requests == 2
         assert (sent, received) == (peer.received, peer.sent)
 
@@ -100,7 +100,7 @@ class TestRequests:
                 thread.start()
             for thread in threads:
                 thread.join()
-            assert client.traffic == (16, peer.received, peer.sent)
+            assert client.traffic == Traffic(16, peer.received, peer.sent)
         assert found == [WHOLE] * 16
 
 
@@ -164,7 +164,7 @@ class TestTls:
         with connect(secure_peer, ca=TLS / "ca.pem") as client:
             assert proved(client) == WHOLE
             assert client.warnings == []
-            assert client.traffic == (1, secure_peer.received, secure_peer.sent)
+            assert client.traffic == Traffic(1, secure_peer.received, secure_peer.sent)
 
     def test_a_stranger_is_refused_at_once(self, secure_peer: Peer) -> None:
         client = connect(secure_peer, retry_for=60)

@@ -14,8 +14,10 @@ from pathlib import Path
 import pytest
 
 from casync.codec import Packed
-from casync.frames import IDS_TYPE, Answer, FrameReader, Status, encode_ids
+from casync.delta import singles
+from casync.frames import Answer, FrameReader, Status
 from casync.ids import ChunkId, Kind, chunk_id
+from casync.lists import IDS_TYPE, encode_ids
 from casync.store.lmdb import LmdbStore
 from tests.serving import READY_SECONDS, Server, command, put_file, read_answer, serving
 
@@ -370,7 +372,7 @@ def fetch(server: Server, ids: list[ChunkId]) -> list[Answer]:
         sock.sendall(head.encode() + body)
         status, _, chunked = read_answer(sock)
     assert status == 200
-    reader = FrameReader(Kind.CHUNK, ids)
+    reader = FrameReader(Kind.CHUNK, singles(ids))
     answers: list[Answer] = []
     while chunked:
         size, _, chunked = chunked.partition(b"\r\n")

@@ -8,6 +8,7 @@ from casync_server.app import create_app
 from casync_server.settings import ServerSettings
 
 from casync.codec import Codec, Packed, Packer
+from casync.delta import singles
 from casync.documents import (
     HistoryPage,
     Info,
@@ -17,17 +18,9 @@ from casync.documents import (
     NamePage,
     decode_document,
 )
-from casync.frames import (
-    FRAMES_TYPE,
-    IDS_TYPE,
-    MANIFEST_TYPE,
-    SIZES_TYPE,
-    FrameReader,
-    Status,
-    decode_sizes,
-    encode_ids,
-)
+from casync.frames import FRAMES_TYPE, MANIFEST_TYPE, FrameReader, Status
 from casync.ids import Kind, ManifestId, chunk_id, manifest_id
+from casync.lists import IDS_TYPE, SIZES_TYPE, decode_sizes, encode_ids
 from casync.store.base import Batch
 from casync.store.memory import MemoryStore
 from tests.server_world import DATA, World, problem
@@ -53,7 +46,7 @@ def test_fetch(world: World) -> None:
     )
     assert response.status_code == 200
     assert response.headers["content-type"] == FRAMES_TYPE
-    reader = FrameReader(Kind.CHUNK, ids)
+    reader = FrameReader(Kind.CHUNK, singles(ids))
     answers = reader.feed(response.content)
     reader.finish()
     assert answers.pop(3) is Status.MISSING
@@ -67,7 +60,7 @@ def test_objects_below_an_outline_are_served(world: World) -> None:
     ids = [chunk_id(b"elsewhere")]
     body = encode_ids(Kind.CHUNK, ids)
     response = world.ask("POST", "/v1/objects/fetch", content=body, headers=IDS)
-    (answer,) = FrameReader(Kind.CHUNK, ids).feed(response.content)
+    (answer,) = FrameReader(Kind.CHUNK, singles(ids)).feed(response.content)
     assert isinstance(answer, Packed)
 
 
@@ -93,7 +86,7 @@ def test_bodies_that_list_no_ids(world: World, path: str) -> None:
     problem(world.ask("POST", path, content=good), 415, "usage")
     json_type = {"content-type": "application/json"}
     problem(world.ask("POST", path, content=good, headers=json_type), 415, "usage")
-    problem(world.ask("POST", path, content=good + bytes(40_000), headers=IDS), 413, "usage")
+    problem(world.ask("POST", path, content=good + bytes(170_000), headers=IDS), 413, "usage")
     problem(world.ask("GET", path), 405, "usage")
 
 
@@ -103,7 +96,7 @@ def test_one_object(world: World) -> None:
     response = world.ask("GET", url)
     assert response.headers["cache-control"] == "public, max-age=31536000, immutable"
     assert response.headers["etag"] == f'"{chunk.id.hex()}"'
-    reader = FrameReader(Kind.CHUNK, [chunk.id])
+    reader = FrameReader(Kind.CHUNK, singles([chunk.id]))
     assert reader.feed(response.content) == [chunk]
     reader.finish()
 

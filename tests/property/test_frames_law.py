@@ -10,17 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from casync.codec import Packed, Packer
+from casync.delta import singles
 from casync.errors import CasyncError, MalformedError, UnsupportedError
-from casync.frames import (
-    Answer,
-    FrameReader,
-    Status,
-    decode_ids,
-    decode_sizes,
-    encode_frames,
-    encode_ids,
-)
+from casync.frames import Answer, FrameReader, Status, encode_frames
 from casync.ids import ChunkId, Kind, ObjectId
+from casync.lists import decode_ids, decode_sizes, encode_ids
 
 PACKER = Packer()
 
@@ -39,7 +33,7 @@ def ids_for(answers: list[Answer]) -> list[ObjectId]:
 
 def read(pieces: list[bytes], ids: list[ObjectId]) -> tuple[list[Answer], str]:
     """The answers, and the text of the error that ended them."""
-    reader = FrameReader(Kind.CHUNK, ids)
+    reader = FrameReader(Kind.CHUNK, singles(ids))
     answers: list[Answer] = []
     try:
         for piece in pieces:
@@ -95,7 +89,7 @@ garbage = st.lists(st.one_of(headers, st.binary(max_size=30)), max_size=8).map(b
 
 @given(garbage, cuts_lists, st.sampled_from(Kind))
 def test_garbage_is_an_error_of_ours(data: bytes, cuts: list[int], kind: Kind) -> None:
-    reader = FrameReader(kind, ids_for([Status.BUSY] * 3))
+    reader = FrameReader(kind, singles(ids_for([Status.BUSY] * 3)))
     with suppress(CasyncError):
         for piece in split(data, cuts):
             reader.feed(piece)

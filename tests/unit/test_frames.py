@@ -6,30 +6,19 @@ import struct
 import pytest
 import zstandard
 
-from casync.codec import Codec, Packed, Packer
-from casync.errors import (
-    MalformedError,
-    RemoteProtocolError,
-    UnreachableError,
-    UnsupportedError,
-    UsageError,
-)
+from casync.codec import MAX_PLAIN, Codec, Packed, Packer
+from casync.delta import Delta, Group, singles
+from casync.errors import RemoteProtocolError, UnreachableError, UsageError
 from casync.frames import (
     END_FRAME,
-    MAX_IDS_BYTES,
-    MAX_PLAIN,
     Answer,
     FrameReader,
     Status,
     absence_frame,
-    decode_ids,
-    decode_sizes,
+    answer_header,
     encode_frames,
-    encode_ids,
-    encode_sizes,
-    object_header,
 )
-from casync.ids import ChunkId, Kind, ObjectId, chunk_id
+from casync.ids import Kind, ObjectId, chunk_id
 from casync.limits import MAX_BATCH_IDS
 
 IDS: list[ObjectId] = [chunk_id(b"%d" % number) for number in range(MAX_BATCH_IDS)]
@@ -44,59 +33,11 @@ def raw_frame(status: int, payload: bytes = b"", *, codec: int = 0, count: int =
 
 
 def read(data: bytes, ids: list[ObjectId], kind: Kind = Kind.CHUNK) -> list[Answer]:
-    reader = FrameReader(kind, ids)
+    reader = FrameReader(kind, singles(ids))
     answers = reader.feed(data)
     reader.feed(b"")
     reader.finish()
     return answers
-
-
-class TestIds:
-    def test_bytes_are_those_of_the_document(self) -> None:
-        data = encode_ids(Kind.NODE, [ChunkId(bytes(range(32))), ChunkId(bytes([255] * 32))])
-        assert data.hex() == "43415351010200000200" + "0000" + bytes(range(32)).hex() + "ff" * 32
-
-    @pytest.mark.parametrize("kind", list(Kind))
-    @pytest.mark.parametrize("count", [1, 2, MAX_BATCH_IDS])
-    def test_round_trip(self, kind: Kind, count: int) -> None:
-        data = encode_ids(kind, IDS[:count])
-        assert decode_ids(data) == (kind, IDS[:count])
-        assert decode_ids(memoryview(bytearray(data))) == (kind, IDS[:count])
-        assert len(data) <= MAX_IDS_BYTES
-
-    @pytest.mark.parametrize("count", [0, MAX_BATCH_IDS + 1])
-    def test_refuses_to_ask_for_none_or_too_many(self, count: int) -> None:
-        with pytest.raises(UsageError):
-            encode_ids(Kind.CHUNK, (IDS * 2)[:count])
-
-    @pytest.mark.parametrize(
-        ("at", "value"),
-        [(0, b"X"), (5, b"\0"), (5, b"\4"), (8, b"\0\0"), (8, b"\1\0"), (8, b"\3\0"), (10, b"\1")],
-    )
-    def test_refuses_other_headers(self, at: int, value: bytes) -> None:
-        data = bytearray(encode_ids(Kind.CHUNK, IDS[:2]))
-        data[at : at + len(value)] = value
-        with pytest.raises(MalformedError):
-            decode_ids(data)
-
-    @pytest.mark.parametrize(("at", "value"), [(4, 2), (4, 0), (6, 1), (7, 128)])
-    def test_names_what_is_newer(self, at: int, value: int) -> None:
-        data = bytearray(encode_ids(Kind.CHUNK, IDS[:2]))
-        data[at] = value
-        with pytest.raises(UnsupportedError):
-            decode_ids(data)
-
-    def test_refuses_other_lengths(self) -> None:
-        data = encode_ids(Kind.CHUNK, IDS[:2])
-        for wrong in (b"", data[:11], data[:-1], data + b"\0", data + bytes(32)):
-            with pytest.raises(MalformedError):
-                decode_ids(wrong)
-
-    def test_refuses_a_count_above_the_batch(self) -> None:
-        count = MAX_BATCH_IDS + 1
-        data = struct.pack("<4sBBHHH", b"CASQ", 1, 1, 0, count, 0) + bytes(32 * count)
-        with pytest.raises(MalformedError):
-            decode_ids(data)
 
 
 class TestFrames:
@@ -110,7 +51,7 @@ class TestFrames:
     def test_payloads_are_not_copied(self) -> None:
         packed = pack(random.Random(1).randbytes(5000))
         parts = list(encode_frames([packed]))
-        assert parts == [object_header(packed), packed.payload, END_FRAME]
+        assert parts == [answer_header(packed), packed.payload, END_FRAME]
         assert parts[1] is packed.payload
 
     def test_equal_absences_become_one_frame(self) -> None:
@@ -144,6 +85,20 @@ class TestFrames:
             with pytest.raises(UsageError):
                 absence_frame(Status.MISSING, count)
 
+    def test_a_group_may_be_a_delta_or_not(self) -> None:
+        groups = [Group(IDS[:1]), Group(IDS[1:3], IDS[9:10]), Group(IDS[3:5])]
+        payload = zstandard.compress(b"two of them")
+        delta = Delta(Kind.CHUNK, IDS[1:3], 11, payload)
+        plain: list[Answer] = [Status.MISSING] * 3
+        for answers in (
+            [Status.MISSING, delta, *plain[:2]],
+            [*plain, delta._replace(ids=IDS[3:5])],
+        ):
+            reader = FrameReader(Kind.CHUNK, groups)
+            assert reader.feed(b"".join(encode_frames(answers))) == answers
+            reader.finish()
+            assert reader.answered == reader.wanted == 5
+
 
 GOOD = raw_frame(Status.OBJECT, b"hello")
 
@@ -153,7 +108,8 @@ class TestRefusals:
         "data",
         [
             raw_frame(0),
-            raw_frame(2, b"delta group"),
+            raw_frame(2, b"no group", codec=1),
+            raw_frame(2, b"no group", codec=1, count=3),
             raw_frame(7),
             raw_frame(255),
             raw_frame(Status.OBJECT),
@@ -180,7 +136,7 @@ class TestRefusals:
             read(data, IDS[:3])
 
     def test_bytes_after_the_end_even_in_a_later_piece(self) -> None:
-        reader = FrameReader(Kind.CHUNK, IDS[:1])
+        reader = FrameReader(Kind.CHUNK, singles(IDS[:1]))
         assert len(reader.feed(GOOD + END_FRAME)) == 1
         reader.finish()
         with pytest.raises(RemoteProtocolError):
@@ -191,7 +147,7 @@ class TestRefusals:
         most = MAX_PLAIN[kind]
         header = struct.pack("<BBHI", Status.OBJECT, 0, 1, most + 1)
         with pytest.raises(RemoteProtocolError):  # from the header alone, before it takes memory
-            FrameReader(kind, IDS[:1]).feed(header)
+            FrameReader(kind, singles(IDS[:1])).feed(header)
         (answer,) = read(raw_frame(Status.OBJECT, bytes(most)) + END_FRAME, IDS[:1], kind)
         assert isinstance(answer, Packed)
         assert answer.length == most
@@ -207,7 +163,7 @@ class TestRefusals:
                 read(raw_frame(Status.OBJECT, payload, codec=1) + END_FRAME, IDS[:1])
 
     def test_answers_before_a_break_are_given(self) -> None:
-        reader = FrameReader(Kind.CHUNK, IDS[:3])
+        reader = FrameReader(Kind.CHUNK, singles(IDS[:3]))
         assert len(reader.feed(GOOD * 2 + raw_frame(9))) == 2
         for call in (lambda: reader.feed(b""), reader.finish, lambda: reader.feed(GOOD)):
             with pytest.raises(RemoteProtocolError):
@@ -216,34 +172,37 @@ class TestRefusals:
     def test_a_stream_that_breaks_off_is_worth_another_try(self) -> None:
         data = GOOD * 3 + END_FRAME
         for size in range(len(GOOD) * 3):
-            reader = FrameReader(Kind.CHUNK, IDS[:3])
+            reader = FrameReader(Kind.CHUNK, singles(IDS[:3]))
             assert len(reader.feed(data[:size])) == size // len(GOOD)
             with pytest.raises(UnreachableError):
                 reader.finish()
 
     def test_a_stream_that_lacks_only_its_end(self) -> None:
         for size in range(len(END_FRAME)):
-            reader = FrameReader(Kind.CHUNK, IDS[:3])
+            reader = FrameReader(Kind.CHUNK, singles(IDS[:3]))
             reader.feed(GOOD * 3 + END_FRAME[:size])
             with pytest.raises(RemoteProtocolError):
                 reader.finish()
 
-
-class TestSizes:
-    def test_round_trip(self) -> None:
-        rows = [(100, 40), None, (5, 5)]
-        assert decode_sizes(Kind.CHUNK, 3, encode_sizes(rows)) == rows
-        assert encode_sizes([(1, 2), None]).hex() == "01" + "00" * 7 + "02" + "00" * 7 + "ff" * 16
-
-    @pytest.mark.parametrize(
-        "row", [(0, 0), (5, 0), (5, 6), (2**40, 5), (2**64 - 1, 5), (5, 2**64 - 1)]
-    )
-    def test_impossible_sizes(self, row: tuple[int, int]) -> None:
-        with pytest.raises(RemoteProtocolError):
-            decode_sizes(Kind.CHUNK, 1, struct.pack("<QQ", *row))
-
-    def test_other_lengths(self) -> None:
-        data = encode_sizes([(1, 1), (2, 2)])
-        for wrong in (b"", data[:16], data[:-1], data + b"\0", data * 2):
+    def test_deltas_that_answer_no_group(self) -> None:
+        packed = zstandard.compress(b"two of them")
+        groups = [Group(IDS[:1]), Group(IDS[1:3], IDS[9:10])]
+        for good, bad in [
+            (0, raw_frame(Status.DELTA, packed, codec=1, count=1)),
+            (0, raw_frame(Status.DELTA, packed, codec=1, count=2)),
+            (1, raw_frame(Status.DELTA, packed, codec=1, count=0)),
+            (1, raw_frame(Status.DELTA, packed, codec=1, count=1)),
+            (1, raw_frame(Status.DELTA, packed, codec=1, count=3)),
+            (1, raw_frame(Status.DELTA, packed, codec=0, count=2)),
+            (1, raw_frame(Status.DELTA, b"", codec=1, count=2)),
+            (1, raw_frame(Status.DELTA, b"no zstd frame", codec=1, count=2)),
+            (1, raw_frame(Status.DELTA, zstandard.compress(b""), codec=1, count=2)),
+            (1, raw_frame(Status.DELTA, zstandard.compress(bytes(2**22 + 1)), codec=1, count=2)),
+            (1, struct.pack("<BBHI", Status.DELTA, 1, 2, 2**22 + 1)),
+            (2, raw_frame(Status.DELTA, packed, codec=1, count=2)),
+            (2, raw_frame(Status.DELTA, packed, codec=1, count=1)),
+        ]:
+            reader = FrameReader(Kind.CHUNK, groups)
+            assert len(reader.feed(GOOD * good)) == good
             with pytest.raises(RemoteProtocolError):
-                decode_sizes(Kind.CHUNK, 2, wrong)
+                reader.feed(bad)

@@ -21,8 +21,9 @@ def test_chunks_are_found_at_their_first_place() -> None:
     ]
 
 
-def test_the_first_bytes_of_an_id_are_enough_to_be_found() -> None:
+def test_an_id_that_begins_alike_is_another() -> None:
     layout = Layout()
     layout.add(3, ChunkId(bytes(range(32))), 1)
-    other = ChunkId(bytes(range(8)) + bytes(24))
-    assert layout.find(other) == 0  # a hint; whoever uses it compares the ids
+    layout.add(4, ChunkId(bytes(range(8)) + bytes(24)), 1)
+    assert layout.find(ChunkId(bytes(range(32)))) == 0
+    assert layout.find(ChunkId(bytes(range(8)) + bytes(24))) is None  # only the first is found

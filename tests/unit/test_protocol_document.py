@@ -9,10 +9,12 @@ import msgspec
 import pytest
 from casync_server.problems import STATUS_OF
 
-from casync import documents, errors, frames, limits
+from casync import documents, errors, frames, limits, lists
 from casync.codec import Packed, Unpacker
-from casync.frames import FrameReader, Status, decode_ids, decode_sizes, encode_ids
+from casync.delta import Delta, Group, singles, unpack_group
+from casync.frames import FrameReader, Status
 from casync.ids import Kind, ObjectId, chunk_id
+from casync.lists import decode_ids, decode_sizes, encode_ids
 
 TEXT = (Path(__file__).parents[2] / "docs" / "PROTOCOL.md").read_text()
 PLAINS = {b"hello", b"a" * 300}
@@ -39,7 +41,7 @@ def test_the_example_of_ids() -> None:
 
 
 def test_the_example_of_frames() -> None:
-    reader = FrameReader(Kind.CHUNK, ids())
+    reader = FrameReader(Kind.CHUNK, singles(ids()))
     first, second, third = reader.feed(example("frames"))
     reader.finish()
     assert isinstance(first, Packed)
@@ -49,10 +51,25 @@ def test_the_example_of_frames() -> None:
     assert b"".join(frames.encode_frames([first, second, third])) == example("frames")
 
 
+def test_the_example_of_groups() -> None:
+    base, plains = b"hello, " * 3, [b"hello, hello", b"hello, hello, world"]
+    wanted = [chunk_id(plain) for plain in plains]
+    groups = [Group([chunk_id(b"hello")], []), Group(wanted, [chunk_id(base)])]
+    assert lists.encode_groups(Kind.CHUNK, groups) == example("groups")
+    assert lists.decode_groups(example("groups")) == (Kind.CHUNK, groups)
+    reader = FrameReader(Kind.CHUNK, groups)
+    hello, delta = reader.feed(example("delta"))
+    reader.finish()
+    assert isinstance(hello, Packed)
+    assert isinstance(delta, Delta)
+    assert unpack_group(delta, [base], [12, 19]) == list(zip(wanted, plains, strict=True))
+    assert b"".join(frames.encode_frames([hello, delta])) == example("delta")
+
+
 def test_the_example_of_sizes() -> None:
     rows = [(5, 5), None, (300, 19)]
     assert decode_sizes(Kind.CHUNK, 3, example("sizes")) == rows
-    assert frames.encode_sizes(rows) == example("sizes")
+    assert lists.encode_sizes(rows) == example("sizes")
 
 
 @pytest.mark.parametrize(
@@ -70,26 +87,28 @@ def test_info_shows_the_limits() -> None:
     info = documents.decode_document(block("json Info").encode(), documents.Info)
     assert info.api == documents.API_VERSION
     assert info.limits == documents.LimitsItem(
-        limits.MAX_BATCH_IDS, limits.MAX_BATCH_BYTES, limits.PAGE_ITEMS
+        limits.MAX_BATCH_IDS,
+        limits.MAX_BATCH_BYTES,
+        limits.PAGE_ITEMS,
+        limits.MAX_BATCH_BASES,
+        limits.MAX_GROUP_BYTES,
     )
 
 
 def test_the_limits() -> None:
     rows = re.findall(r"^\| `([A-Z_]+)` \| ([0-9]+) \|", TEXT, re.MULTILINE)
-    assert len(rows) == 8
+    assert len(rows) == 10
     for name, value in rows:
-        assert getattr(frames if name == "MAX_IDS_BYTES" else limits, name) == int(value)
+        assert getattr(lists if name == "MAX_IDS_BYTES" else limits, name) == int(value)
 
 
 def test_the_statuses_of_frames() -> None:
     rows = re.findall(r"^\| ([1-6]) \| (\w+) \|", TEXT, re.MULTILINE)
-    assert dict(rows) | {"2": ""} == {"2": ""} | {
-        str(status.value): status.name.lower() for status in Status
-    }
+    assert dict(rows) == {str(status.value): status.name.lower() for status in Status}
 
 
 def test_the_media_types() -> None:
-    for kind in (frames.IDS_TYPE, frames.FRAMES_TYPE, frames.SIZES_TYPE, frames.MANIFEST_TYPE):
+    for kind in (lists.IDS_TYPE, frames.FRAMES_TYPE, lists.SIZES_TYPE, frames.MANIFEST_TYPE):
         assert f"`{kind}`" in TEXT
 
 

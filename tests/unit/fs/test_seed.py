@@ -24,9 +24,11 @@ def test_a_folder_of_many_seeds_needs_few_descriptors(tmp_path: Path) -> None:
         index.add(SeedFile(path), [(0, chunk_id(data), len(data))])
     assert len(os.listdir("/proc/self/fd")) - before < 100
     for data in contents:
-        found = index.find(chunk_id(data))
-        assert found is not None
-        assert found[0].read(found[1], len(data)) == data
+        place = index.layout.find(chunk_id(data))
+        assert place is not None
+        ((_, plain),) = index.read([place])
+        assert plain is not None
+        assert bytes(plain) == data
     index.close()
     assert len(os.listdir("/proc/self/fd")) == before
 
@@ -36,13 +38,14 @@ def test_the_index_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     ids = [chunk_id(bytes([number])) for number in range(5)]
     with closing(SeedIndex()) as index:
         for name in ("first", "second"):
-            (tmp_path / name).write_bytes(b"01234")
+            (tmp_path / name).write_bytes(bytes(range(5)))
         index.add(SeedFile(tmp_path / "first"), [(n, ids[n], 1) for n in range(2)])
         index.add(SeedFile(tmp_path / "second"), [(n, ids[n], 1) for n in range(2, 5)])
-        found = [index.find(ident) for ident in ids]
-    places = [(place[0].path.name, place[1]) for place in found if place]
-    assert places == [("first", 0), ("first", 1), ("second", 2)]
-    assert found[3:] == [None, None]
+        numbers = [index.layout.find(ident) for ident in ids]
+        assert numbers == [0, 1, 2, None, None]
+        (tmp_path / "first").write_bytes(b"\x00other")
+        found = [(place.id, plain) for place, plain in index.read([2, 0, 1])]
+    assert found == [(ids[2], b"\x02"), (ids[0], b"\x00"), (ids[1], None)]
 
 
 @pytest.mark.parametrize("name", ["missing", "x" * 300, "nul\0byte", "file/below"])

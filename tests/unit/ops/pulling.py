@@ -10,6 +10,7 @@ from pathlib import Path
 
 from casync.chunker import ChunkerParams, Cutter
 from casync.codec import Packed, Packer, Verified
+from casync.delta import Delta, Group
 from casync.ids import Kind, ManifestId, ObjectId
 from casync.manifest import Manifest, encode_manifest
 from casync.name import Name, Ref
@@ -42,8 +43,13 @@ class MemoryServer(MemoryStore):
     def traffic(self) -> Traffic:
         return Traffic(len(self.asked), 0, self.sent)
 
+    deltas_pay = False
+
     def close(self) -> None:
         pass
+
+    def get_groups(self, kind: Kind, groups: Sequence[Group]) -> Iterator[Packed | Delta | Absence]:
+        yield from self.get(kind, [ident for group in groups for ident in group.wanted])
 
     def get(self, kind: Kind, ids: Sequence[ObjectId]) -> Iterator[Packed | Absence]:
         for ident, answer in zip(ids, super().get(kind, ids), strict=True):

@@ -11,7 +11,7 @@ from casync.codec import Packed
 from casync.errors import UnreachableError
 from casync.ids import Kind, ObjectId
 from casync.name import Ref
-from casync.ops import supply
+from casync.ops import server_supply
 from casync.ops.forecast import forecast
 from casync.ops.ports import Ports
 from casync.ops.pull import PullOptions, pull
@@ -60,7 +60,7 @@ def test_what_only_a_server_that_is_down_may_have_is_not_called_missing(tmp_path
 def test_a_server_that_stays_busy_is_busy_and_not_without_the_chunk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supply, "_BUSY_SECONDS", 0.001)
+    monkeypatch.setattr(server_supply, "_BUSY_SECONDS", 0.001)
     server, store = MemoryServer(), MemoryStore()
     ident = put(server, DATA)
     server.absent = dict.fromkeys(chunk_ids(server, ident), Absence.BUSY)

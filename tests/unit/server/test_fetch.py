@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import casync_server.fetch as module
 import pytest
@@ -9,10 +10,20 @@ from casync_server.access_log import Tally
 from casync_server.fetch import answers
 
 from casync.codec import Packed, Packer
-from casync.frames import IdsRequest, Status
+from casync.delta import singles
+from casync.frames import Status
 from casync.ids import Kind, ObjectId, chunk_id
+from casync.lists import GroupsRequest
 from casync.store.base import Absence, Batch
 from casync.store.memory import MemoryStore
+
+
+def request(kind: Kind, ids: Sequence[ObjectId]) -> GroupsRequest:
+    return GroupsRequest(kind, singles(ids))
+
+
+def freely() -> AbstractContextManager[bool]:
+    return nullcontext(True)
 
 
 class Counting(MemoryStore):
@@ -42,7 +53,7 @@ def test_answers_keep_the_order_and_are_tallied() -> None:
     absent = chunk_id(b"absent")
     store.damaged = {ids[50]}
     tally = Tally()
-    got = list(answers(store, IdsRequest(Kind.CHUNK, [*ids, absent]), lambda: 10_000, tally))
+    got = list(answers(store, request(Kind.CHUNK, [*ids, absent]), lambda: 10_000, tally, freely))
     assert got[50] is Status.DAMAGED
     assert got[100] is Status.MISSING
     assert [a.id for a in got if isinstance(a, Packed)] == ids[:50] + ids[51:]
@@ -52,23 +63,25 @@ def test_answers_keep_the_order_and_are_tallied() -> None:
 
 def test_reads_follow_the_size_that_is_wanted() -> None:
     store, ids = filled(200, 1000)
-    list(answers(store, IdsRequest(Kind.CHUNK, ids), lambda: 5000, Tally()))
+    list(answers(store, request(Kind.CHUNK, ids), lambda: 5000, Tally(), freely))
     assert store.asked[0] == 16
     assert max(store.asked[1:]) <= 5
 
 
 def test_another_kind_is_missing() -> None:
     store, ids = filled(1, 1000)
-    assert list(answers(store, IdsRequest(Kind.NODE, ids), lambda: 1, Tally())) == [Status.MISSING]
+    assert list(answers(store, request(Kind.NODE, ids), lambda: 1, Tally(), freely)) == [
+        Status.MISSING
+    ]
 
 
 def test_more_than_a_batch_may_hold_is_busy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_BATCH_BYTES", 3500)
     store, ids = filled(10, 1000)
-    got = list(answers(store, IdsRequest(Kind.CHUNK, ids), lambda: 100, Tally()))
+    got = list(answers(store, request(Kind.CHUNK, ids), lambda: 100, Tally(), freely))
     assert [isinstance(a, Packed) for a in got] == [True] * 3 + [False] * 7
     assert set(got[3:]) == {Status.BUSY}
     monkeypatch.setattr(module, "MAX_BATCH_BYTES", 500)
-    first, *rest = answers(store, IdsRequest(Kind.CHUNK, ids), lambda: 100, Tally())
+    first, *rest = answers(store, request(Kind.CHUNK, ids), lambda: 100, Tally(), freely)
     assert isinstance(first, Packed)
     assert set(rest) == {Status.BUSY}
