@@ -22,6 +22,7 @@ import msgspec
 from blake3 import blake3
 
 from casync.errors import UnsupportedError, UsageError
+from casync.ids import Buffer
 from casync.limits import KIB, MAX_AVERAGE, MAX_CHUNK_SIZE, MIN_AVERAGE, MIN_CHUNK_SIZE
 
 __all__ = ["ALGORITHM", "DEFAULT_PARAMS", "ChunkerParams", "Cutter", "Pieces", "Zeros"]
@@ -70,7 +71,7 @@ DEFAULT_PARAMS: Final = ChunkerParams.from_average(16 * KIB)
 class Pieces(NamedTuple):
     """Chunks that lie end to end from the start of `buffer`; the rest is not cut yet."""
 
-    buffer: bytes
+    buffer: Buffer
     lengths: list[int]
 
 
@@ -130,11 +131,16 @@ class Cutter:
     def __init__(self, params: ChunkerParams) -> None:
         self._params = params
         self._cut = _library()
-        self._rest = b""
+        self._rest: Buffer = b""
 
-    def feed(self, data: bytes) -> Pieces:
+    @property
+    def rest(self) -> bytes:
+        """What came since the last cut."""
+        return bytes(self._rest)
+
+    def feed(self, data: Buffer) -> Pieces:
         """Takes the next bytes; returns the chunks that are now certain."""
-        return self._take(self._rest + data if self._rest else data, final=False)
+        return self._take(self.rest + data if self._rest else data, final=False)
 
     def feed_zeros(self, count: int) -> Iterator[Pieces | Zeros]:
         """Takes `count` zero bytes that nobody has to read.
@@ -147,7 +153,7 @@ class Cutter:
             step = min(count, size)
             count -= step
             yield self.feed(bytes(step))
-            if self._rest.count(0) == len(self._rest):
+            if self.rest.count(0) == len(self._rest):
                 count += len(self._rest)
                 self._rest = b""
                 break
@@ -163,7 +169,7 @@ class Cutter:
         """The last chunks, which end where the stream ends."""
         return self._take(self._rest, final=True)
 
-    def _take(self, buffer: bytes, *, final: bool) -> Pieces:
+    def _take(self, buffer: Buffer, *, final: bool) -> Pieces:
         sizes = self._params
         # A cut that the end of the buffer made is a cut only where the stream ends, too.
         certain = len(buffer) if final else len(buffer) - sizes.max_size

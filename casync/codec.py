@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import zstandard
 from blake3 import blake3
@@ -83,6 +83,12 @@ class Verified(Packed):
 
     __slots__ = ()
 
+    @classmethod
+    def encoded(cls, kind: Kind, ident: ObjectId, length: int, payload: bytes) -> Verified:
+        """What `Packer.encode` made of `length` bytes that the caller has named."""
+        codec = Codec.ZSTD if len(payload) < length else Codec.RAW
+        return cls(kind, ident, codec, length, payload)
+
 
 def check_bytes(payload: Buffer) -> bytes:
     """The truncated BLAKE3 that finds bit rot in a stored payload."""
@@ -94,43 +100,46 @@ class Packer:
 
     Args:
         level: zstd level, 1 to 22.
+        threads: How many of the library's own threads pack a batch.
 
     Raises:
         UsageError: Another level.
     """
 
-    def __init__(self, level: int = DEFAULT_LEVEL) -> None:
+    def __init__(self, level: int = DEFAULT_LEVEL, threads: int = 1) -> None:
         if not MIN_ZSTD_LEVEL <= level <= MAX_ZSTD_LEVEL:
             raise UsageError(f"zstd level must be {MIN_ZSTD_LEVEL} to {MAX_ZSTD_LEVEL}")
         self._zstd = zstandard.ZstdCompressor(level=level, write_content_size=True)
+        self._threads = threads
 
     def pack(self, kind: Kind, ident: ObjectId, plain: Buffer) -> Verified:
         """Packs `plain`, whose id the caller has just computed from these very bytes."""
-        encoded = self._zstd.compress(plain)
-        if len(encoded) < len(plain):
-            return Verified(kind, ident, Codec.ZSTD, len(plain), encoded)
-        return Verified(kind, ident, Codec.RAW, len(plain), bytes(plain))
+        frame = self._zstd.compress(plain)
+        payload = frame if len(frame) < len(plain) else bytes(plain)
+        return Verified.encoded(kind, ident, len(plain), payload)
 
-    def pack_batch(self, kind: Kind, items: Sequence[tuple[ObjectId, Buffer]]) -> list[Verified]:
-        """Packs many objects as `pack` does, in order, in one call that frees the interpreter.
+    def encode(self, plains: Sequence[Buffer]) -> list[Buffer]:
+        """The payloads of many chunks, in order, made in one call that frees the interpreter.
 
-        A call for each object would wait for the interpreter each time, for milliseconds when
-        another thread cuts.
+        One that is as long as its plain bytes is those bytes, not encoded. A call for each object
+        would wait for the interpreter each time, for milliseconds when another thread has it.
         """
-        if not items:
+        if not plains:
             return []
         if not hasattr(self._zstd, "multi_compress_to_buffer"):  # zstandard without its C part
-            return [self.pack(kind, ident, plain) for ident, plain in items]
-        frames = self._zstd.multi_compress_to_buffer([plain for _, plain in items], threads=1)
-        packed: list[Verified] = []
-        for number, (ident, plain) in enumerate(items):
-            frame = frames[number]
-            if len(frame) < len(plain):
-                encoded = frame.tobytes()
-                packed.append(Verified(kind, ident, Codec.ZSTD, len(plain), encoded))
-            else:
-                packed.append(Verified(kind, ident, Codec.RAW, len(plain), bytes(plain)))
-        return packed
+            frames: Any = [self._zstd.compress(plain) for plain in plains]
+        else:
+            frames = self._zstd.multi_compress_to_buffer(list(plains), threads=self._threads)
+        pairs = zip(frames, plains, strict=True)
+        return [frame if len(frame) < len(plain) else plain for frame, plain in pairs]
+
+    def pack_batch(self, kind: Kind, items: Sequence[tuple[ObjectId, Buffer]]) -> list[Verified]:
+        """Packs many objects as `pack` does, in order."""
+        payloads = self.encode([plain for _, plain in items])
+        return [
+            Verified.encoded(kind, ident, len(plain), bytes(payload))
+            for (ident, plain), payload in zip(items, payloads, strict=True)
+        ]
 
     def pack_new(self, kind: Kind, plain: Buffer) -> Verified:
         """Names and packs `plain`."""

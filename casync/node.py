@@ -9,7 +9,7 @@ know where nodes are kept: the reader asks its caller for them.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -112,7 +112,7 @@ def _closes(ident: bytes) -> bool:
     return ident[-1] & _CLOSING_MASK == 0
 
 
-def _encode(level: int, records: list[Record]) -> bytes:
+def _encode(level: int, records: Sequence[tuple[bytes, int]]) -> bytes:
     header = _HEADER.pack(_MAGIC, _VERSION, level, len(records))
     return header + b"".join([_RECORD.pack(*record) for record in records])
 
@@ -165,7 +165,7 @@ class _Level:
     __slots__ = ("closed", "records")
 
     def __init__(self) -> None:
-        self.records: list[Record] = []
+        self.records: list[tuple[bytes, int]] = []
         self.closed = False
 
 
@@ -188,10 +188,26 @@ class NodeBuilder:
         Raises:
             UsageError: The content gets longer than `MAX_LENGTH`, or needs too many levels.
         """
-        self._length += run.length * run.times
-        if self._length > MAX_LENGTH:
-            raise UsageError(f"content of more than {MAX_LENGTH} bytes")
+        self._grow(run.length * run.times)
         self._add(1, run)
+
+    def extend(self, chunks: Sequence[tuple[bytes, int]]) -> None:
+        """Appends chunks, each as (id, length); the same as `add` for each, and much faster.
+
+        Raises:
+            UsageError: As `add`.
+        """
+        if not self._levels:
+            self._levels.append(_Level())
+        self._grow(sum(length for _, length in chunks))
+        here = self._levels[0]
+        records = here.records
+        for record in chunks:
+            records.append(record)
+            count = len(records)
+            if (count >= NODE_MIN_RECORDS and _closes(record[0])) or count == NODE_MAX_RECORDS:
+                self._close_open(1)
+                records = here.records
 
     def finish(self) -> Content:
         """Closes all open nodes and returns the content that the runs make up.
@@ -214,11 +230,24 @@ class NodeBuilder:
                 self._add(level + 1, run)
         return EMPTY
 
-    def _close(self, level: int, records: list[Record]) -> Run:
+    def _grow(self, length: int) -> None:
+        self._length += length
+        if self._length > MAX_LENGTH:
+            raise UsageError(f"content of more than {MAX_LENGTH} bytes")
+
+    def _close(self, level: int, records: Sequence[tuple[bytes, int]]) -> Run:
         data = _encode(level, records)
         ident = node_id(data)
         self._emit(ident, data)
-        return Run(ident, sum(record.length for record in records), 1)
+        return Run(ident, sum(length for _, length in records), 1)
+
+    def _close_open(self, level: int) -> None:
+        """Closes the open node of a level, and lists it one level above."""
+        here = self._levels[level - 1]
+        closed = self._close(level, here.records)
+        here.records = []
+        here.closed = True
+        self._add(level + 1, closed)
 
     def _add(self, level: int, run: Run) -> None:
         if level > len(self._levels):
@@ -228,7 +257,7 @@ class NodeBuilder:
         here = self._levels[level - 1]
         # How many records make a node when they are all equal to this one.
         full = NODE_MIN_RECORDS if _closes(run.id) else NODE_MAX_RECORDS
-        record = Record(run.id, run.length)
+        record = (run.id, run.length)
         left = run.times
         while left:
             if not here.records and left >= full:
@@ -243,10 +272,7 @@ class NodeBuilder:
             here.records.extend([record] * take)
             left -= take
             if take == room:
-                closed = self._close(level, here.records)
-                here.records = []
-                here.closed = True
-                self._add(level + 1, closed)
+                self._close_open(level)
 
 
 Fetch = Callable[[NodeId, int, int], Node]

@@ -1,4 +1,4 @@
-"""What is prepared: a file, a block device or a stream, read once from its start to its end.
+"""What is prepared: a file or a block device, read once, from its start to its end.
 
 A file is compared with itself before and after: what comes out is one version of it, or an error,
 never a mixture. Holes are told, not read. Files are read by position and never mapped, since a
@@ -7,21 +7,20 @@ mapped file that shrinks kills the process. Must not know what becomes of the by
 
 from __future__ import annotations
 
-import errno
 import io
 import os
 import stat
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, Final, NamedTuple, Protocol, Self
+from typing import BinaryIO, Final, Self
 
-from casync.errors import CasyncError, DeniedError, NotFoundError, SourceChangedError, UsageError
+from casync.errors import NotFoundError, SourceChangedError, UsageError
 from casync.fs.extents import data_ranges, read_range
 from casync.fs.identity import identity_of
-from casync.limits import KIB, MIB
-from casync.store.base import FileIdentity
+from casync.fs.input import BLOCK_BYTES, Hole, Positioned, Sight, Source, Span, reading
+from casync.fs.stream_source import StreamSource
+from casync.limits import KIB
 from casync.store.filesystem import Trust, file_system
 
 __all__ = [
@@ -30,13 +29,11 @@ __all__ = [
     "Hole",
     "Sight",
     "Source",
+    "Span",
     "StreamSource",
     "coarse_clock",
     "open_source",
 ]
-
-BLOCK_BYTES: Final = 4 * MIB
-"""Bytes that are read at once: enough to keep the costs of a step small."""
 
 _MIN_HOLE: Final = 256 * KIB
 """Bytes. A smaller hole costs less to read than to step around."""
@@ -52,71 +49,9 @@ _TICKS: Final = 5
 """Ticks to wait for a file to rest; one that never does is caught after the reading."""
 
 
-class Hole(NamedTuple):
-    """`length` zero bytes that nobody needs to read."""
-
-    length: int
-
-
-class Sight(NamedTuple):
-    """A file as it was seen before it was read: what a store may remember of it."""
-
-    path: bytes
-    identity: FileIdentity
-    settled: bool
-
-
-class Source(Protocol):
-    """Bytes in order."""
-
-    @property
-    def label(self) -> str:
-        """What errors call it."""
-        ...
-
-    @property
-    def length(self) -> int | None:
-        """Bytes in all, or None when nobody knows."""
-        ...
-
-    @property
-    def repeatable(self) -> bool:
-        """Whether `blocks` may be called again after it failed."""
-        ...
-
-    def sight(self) -> Sight | None:
-        """What may be remembered of what `blocks` reads, or None."""
-        ...
-
-    def blocks(self, size: int = BLOCK_BYTES) -> Iterator[bytes | Hole]:
-        """Reads everything, in blocks of at most `size` bytes.
-
-        Raises:
-            SourceChangedError: It did not stay the same; raised at the end at the latest.
-            CasyncError: It cannot be read.
-        """
-        ...
-
-
 def coarse_clock() -> int:
     """Nanoseconds since 1970 by the clock that the kernel stamps files with."""
     return time.clock_gettime_ns(_CLOCK_REALTIME_COARSE)
-
-
-@contextmanager
-def _reading(label: str) -> Iterator[None]:
-    try:
-        yield
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise NotFoundError(f"there is no file {label}") from error
-    except PermissionError as error:
-        raise DeniedError(f"may not read {label}") from error
-    except ValueError as error:  # a NUL in a path, a closed stream
-        raise UsageError(f"cannot read {label!r}: {error}") from error
-    except OSError as error:
-        if error.errno == errno.ESTALE:
-            raise SourceChangedError(f"{label} vanished while it was read") from error
-        raise CasyncError(f"cannot read {label}: {error.strerror or error}") from error
 
 
 class FileSource:
@@ -170,7 +105,7 @@ class FileSource:
 
     def sight(self) -> Sight | None:
         """What may be remembered: nothing of devices, network files and files without a path."""
-        with _reading(self.label):
+        with reading(self.label):
             if not self._regular or file_system(self._own_path()).trust is Trust.NETWORK:
                 return None
             path = self._real_path()
@@ -180,25 +115,63 @@ class FileSource:
         settled = self._synced and youngest <= self._seen_at - _SETTLED_NS
         return Sight(path, self._identity, settled)
 
+    @property
+    def descriptor(self) -> int:
+        """The open file."""
+        return self._fd
+
+    def positioned(self, least: int) -> Positioned | None:
+        """Itself, if it has that many bytes apart from holes. See `Source`."""
+        self._renew()
+        return self if min(self._length, self._data_bytes) >= least else None
+
     def blocks(self, size: int = BLOCK_BYTES) -> Iterator[bytes | Hole]:
         """Reads everything, holes by their length. See `Source`."""
-        if self._used:
-            self._open_again()
+        self._renew()
+        for span in self.spans(size):
+            yield span if isinstance(span, Hole) else self.read(span.start, span.end - span.start)
+        self.compare()
+
+    def spans(self, size: int) -> Iterator[Span | Hole]:
+        """What `blocks` reads, not read yet. See `Positioned`."""
         self._used = True
         end = 0
         for start, stop in self._stretches(size):
             if start > end:
                 yield Hole(start - end)
-            end = stop
-            yield from self._data(start, stop, size)
+            for begin in range(start, stop, size):
+                end = min(begin + size, stop)
+                # The disk works on the next span while this one is cut.
+                os.posix_fadvise(self._fd, end, size, os.POSIX_FADV_WILLNEED)
+                yield Span(begin, end, self._length)
         if end < self._length:
             yield Hole(self._length - end)
-        with _reading(self.label):
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Bytes at `offset`; fewer at the end.
+
+        Raises:
+            SourceChangedError: The end comes earlier than it did.
+            CasyncError: They cannot be read.
+        """
+        wanted = min(size, self._length - offset)
+        with reading(self.label):
+            data = read_range(self._fd, offset, wanted)
+        if len(data) < wanted:
+            raise SourceChangedError(f"{self.label} shrank while it was read")
+        return data
+
+    def forget(self, offset: int) -> None:
+        """Does nothing: a file keeps what was read."""
+
+    def compare(self) -> None:
+        """Proves that the file is still what it was before it was read. See `Positioned`."""
+        with reading(self.label):
             self._compare()
 
     def _open(self) -> None:
         self.close()
-        with _reading(self.label):
+        with reading(self.label):
             if self._descriptor is None:
                 # Looked at first: opening a pipe would be felt at its other end.
                 _refuse_strange(os.stat(self._path).st_mode, self.label)
@@ -232,8 +205,13 @@ class FileSource:
             time.sleep(_TICK_SECONDS)
         self._identity = identity_of(status)
         self._length = status.st_size if self._regular else os.lseek(self._fd, 0, os.SEEK_END)
+        self._data_bytes = status.st_blocks * 512 if self._regular else self._length
 
-    def _open_again(self) -> None:
+    def _renew(self) -> None:
+        """Opens anew what was read before: the path may lead to another file now."""
+        if not self._used:
+            return
+        self._used = False
         try:
             self._open()
         except (NotFoundError, UsageError) as error:
@@ -255,17 +233,6 @@ class FileSource:
             end = self._length
         if begin < end:
             yield begin, end
-
-    def _data(self, start: int, stop: int, size: int) -> Iterator[bytes]:
-        for offset in range(start, stop, size):
-            wanted = min(size, stop - offset)
-            with _reading(self.label):
-                data = read_range(self._fd, offset, wanted)
-                # The disk works on the next block while this one is cut.
-                os.posix_fadvise(self._fd, offset + size, size, os.POSIX_FADV_WILLNEED)
-            if len(data) < wanted:
-                raise SourceChangedError(f"{self.label} shrank while it was read")
-            yield data
 
     def _compare(self) -> None:
         """Raises SourceChangedError unless the file is still what it was before it was read."""
@@ -319,54 +286,6 @@ def _refuse_strange(mode: int, label: str) -> None:
     )
 
 
-class StreamSource:
-    """A pipe, or any other stream of bytes that comes once. The caller keeps and closes it.
-
-    Args:
-        stream: Blocking; buffered or not.
-        label: What errors call it.
-    """
-
-    repeatable = False
-    length = None
-
-    def __init__(self, stream: BinaryIO, label: str = "standard input") -> None:
-        self.label = label
-        self._stream = stream
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Does nothing."""
-
-    def sight(self) -> Sight | None:
-        """Nothing of a stream can be seen again."""
-        return None
-
-    def blocks(self, size: int = BLOCK_BYTES) -> Iterator[bytes | Hole]:
-        """Reads until the stream ends, in full blocks. See `Source`."""
-        while block := self._block(size):
-            yield block
-
-    def _block(self, size: int) -> bytes:
-        parts: list[bytes] = []
-        have = 0
-        with _reading(self.label):
-            while have < size:
-                part = self._stream.read(size - have)
-                if part is None:
-                    raise UsageError(f"{self.label} does not wait for its bytes (O_NONBLOCK)")
-                if not part:
-                    break
-                parts.append(part)
-                have += len(part)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
-
-
 def open_source(source: Path | BinaryIO) -> FileSource | StreamSource:
     """What to read for a path or an open stream.
 
@@ -383,7 +302,7 @@ def open_source(source: Path | BinaryIO) -> FileSource | StreamSource:
     # Other streams have descriptors, too, but give other bytes than those: gzip, for one.
     if not isinstance(raw, io.FileIO):
         return StreamSource(source, label)
-    with _reading(label):
+    with reading(label):
         mode = os.fstat(raw.fileno()).st_mode
         if (stat.S_ISREG(mode) or stat.S_ISBLK(mode)) and source.tell() == 0:
             return FileSource(Path(label), descriptor=raw.fileno())

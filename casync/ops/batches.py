@@ -6,11 +6,13 @@ One commit is written while the next one is gathered, and no more than that, so 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import compress
 from typing import Final
 
 from casync.codec import Verified
+from casync.ids import Kind, ObjectId
 from casync.limits import COMMIT_BYTES
 from casync.store.base import Batch, Committed, ObjectStore
 
@@ -24,8 +26,7 @@ class BatchWriter:
     """Takes new objects in order. Used by one thread; close it whatever happens.
 
     Attributes:
-        objects: Objects taken so far, each counted once.
-        stored: Bytes that they add to the store.
+        stored: Bytes that were added to the store.
     """
 
     def __init__(self, store: ObjectStore) -> None:
@@ -34,42 +35,46 @@ class BatchWriter:
         self._running: Future[Committed] | None = None
         self._batch = Batch()
         self._bytes = 0
-        self._written = 0
-        # Ids of the commits that a look-up may not have seen, each with the commit's number.
-        self._recent: deque[tuple[int, set[bytes]]] = deque([(1, set())])
-        self.objects = 0
+        self._written = 0  # commits that are in the store
+        # Ids on their way: those not put yet, and those put, with the number of their commit.
+        self._claimed: set[ObjectId] = set()
+        self._recent: deque[tuple[int, set[ObjectId]]] = deque([(1, set())])
         self.stored = 0
 
-    @property
-    def written(self) -> int:
-        """Commits that are in the store. Ask before a look-up, and give the answer to `put`."""
-        return self._written
+    def claim(self, kind: Kind, ids: Iterable[ObjectId]) -> set[ObjectId]:
+        """Those objects that are neither in the store nor on their way to it.
 
-    def put(self, objects: Sequence[Verified], written: int) -> int:
-        """Takes objects that a look-up did not find in the store; says how many are new.
+        They are on their way now: the caller must put them.
 
-        Args:
-            objects: Those not found.
-            written: What `written` was before that look-up. Never less than in the call before.
+        Raises:
+            CasyncError: What the store raises.
+        """
+        recent = self._recent
+        # What was committed before the look-up begins is seen by it.
+        while recent[0][0] <= self._written:
+            recent.popleft()
+        new = set(ids) - self._claimed
+        for _, on_their_way in recent:
+            new -= on_their_way
+        asked = list(new)
+        known = self._store.known(kind, asked)
+        new.difference_update(compress(asked, known))
+        self._claimed |= new
+        return new
+
+    def put(self, objects: Sequence[Verified]) -> None:
+        """Takes objects that were claimed.
 
         Raises:
             NoSpaceError, WriteError: An earlier commit failed.
         """
-        recent = self._recent
-        while recent[0][0] <= written:
-            recent.popleft()
-        new = 0
         for packed in objects:
-            if any(packed.id in ids for _, ids in recent):
-                continue
-            recent[-1][1].add(packed.id)
+            self._claimed.discard(packed.id)
+            self._recent[-1][1].add(packed.id)
             self._batch.objects.append(packed)
             self._bytes += len(packed.payload) + _OBJECT_BYTES
-            new += 1
             if self._bytes >= COMMIT_BYTES:
                 self._start()
-        self.objects += new
-        return new
 
     def finish(self, last: Batch) -> Committed:
         """Writes what is left, and `last` in the same commit. Durable when it returns.

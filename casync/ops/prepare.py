@@ -20,22 +20,23 @@ from typing import Final, NamedTuple
 from casync.chunker import DEFAULT_PARAMS, ChunkerParams
 from casync.codec import DEFAULT_LEVEL, Packed, Packer, Unpacker
 from casync.errors import CasyncError, DigestMismatchError, SourceChangedError, UsageError
-from casync.fs.source import Hole, Sight, Source
+from casync.fs.input import Hole, Sight, Source
 from casync.ids import Kind, ManifestId
 from casync.limits import MIB
 from casync.manifest import Manifest, decode_manifest, encode_manifest
 from casync.name import Name, NameRecord
-from casync.node import Content
 from casync.ops.batches import BatchWriter
+from casync.ops.cutting import cut
 from casync.ops.intake import Intake
 from casync.ops.progress import SILENT, Progress
+from casync.ops.serial import SerialCutting
 from casync.store.base import Batch, ManifestState, ObjectStore, RememberedFile
 
 __all__ = ["PrepareOptions", "Prepared", "prepare"]
 
 _MAX_WORKERS: Final = 64
 _DEFAULT_WORKERS: Final = 8
-"""Workers beyond which one cutter has no work for them. Each holds about 10 MiB."""
+"""Workers beyond which one writer cannot keep up. Each holds some 40 MiB."""
 
 _SIZES_LOOKED_AT: Final = 8
 """Manifests whose chunk sizes are compared with those asked for; most stores hold one kind."""
@@ -53,7 +54,7 @@ class PrepareOptions:
         name: A name to move on to the result.
         expect_sha256: What the SHA-256 of the content must be.
         reread: Read a file even if it is remembered as it is.
-        workers: Threads that pack; 0: as many as CPUs that we may use.
+        workers: Processes that cut and pack large inputs; 0: as many as CPUs that we may use.
     """
 
     params: ChunkerParams = DEFAULT_PARAMS
@@ -182,19 +183,15 @@ def _read(
 ) -> Prepared:
     """One reading of the source, from its first byte to the commit that publishes it."""
     writer = BatchWriter(store)
+    workers = options.workers or _usable_cpus()
     try:
-        intake = Intake(
-            store,
-            writer,
-            params=options.params,
-            level=options.level,
-            workers=options.workers or _usable_cpus(),
-            progress=progress,
-        )
-        try:
-            content = _feed(source, intake, options.expect_sha256, progress)
-        finally:
-            intake.close()
+        intake = Intake(writer, level=options.level, threads=workers, progress=progress)
+        progress.start("reading", source.length)
+        if options.expect_sha256 is None:
+            cut(source, intake, options.params, level=options.level, workers=workers)
+        else:
+            _cut_and_compare(source, intake, options.params, options.expect_sha256)
+        content = intake.finish()
         manifest = Manifest("file", options.params, content)
         packed = Packer(options.level).pack_new(Kind.MANIFEST, encode_manifest(manifest))
         ident = ManifestId(packed.id)
@@ -220,26 +217,23 @@ def _read(
     )
 
 
-def _feed(source: Source, intake: Intake, expected: bytes | None, progress: Progress) -> Content:
-    progress.start("reading", source.length)
-    digest = _Digest() if expected is not None else None
+def _cut_and_compare(
+    source: Source, intake: Intake, params: ChunkerParams, expected: bytes
+) -> None:
+    """Cuts here, where all bytes come by in order."""
+    cutting = SerialCutting(intake, params)
+    digest = _Digest()
     try:
         for block in source.blocks():
-            if isinstance(block, Hole):
-                intake.feed_zeros(block.length)
-            else:
-                intake.feed(block)
-            if digest is not None:
-                digest.update(block)
-        content = intake.finish()
-        if digest is not None and (found := digest.finish()) != expected:
+            cutting.feed(block)
+            digest.update(block)
+        cutting.finish()
+        if (found := digest.finish()) != expected:
             raise DigestMismatchError(
-                f"{source.label} has the SHA-256 {found.hex()}, not {(expected or b'').hex()}"
+                f"{source.label} has the SHA-256 {found.hex()}, not {expected.hex()}"
             )
     finally:
-        if digest is not None:
-            digest.close()
-    return content
+        digest.close()
 
 
 def _usable_cpus() -> int:

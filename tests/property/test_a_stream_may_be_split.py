@@ -21,7 +21,7 @@ def chunks_of(piece: Pieces | Zeros) -> list[bytes]:
         return [bytes(piece.length)] * piece.times
     found, position = [], 0
     for length in piece.lengths:
-        found.append(piece.buffer[position : position + length])
+        found.append(bytes(piece.buffer[position : position + length]))
         position += length
     return found
 

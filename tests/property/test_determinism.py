@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from casync.chunker import ChunkerParams
 from casync.fs.source import Hole, StreamSource
-from casync.ops import batches, intake
+from casync.ops import batches, serial
 from casync.ops.prepare import PrepareOptions, prepare
 from casync.store.memory import MemoryStore
 from tests.unit.ops.preparing import content_of, hash_of
@@ -61,8 +61,8 @@ class Split(StreamSource):
 @pytest.fixture(autouse=True, scope="module")
 def small_steps() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(intake, "_JOB_BYTES", 16 * 1024)
-        patch.setattr(intake, "_JOB_RUNS", 20)
+        patch.setattr(serial, "_HELD_BYTES", 16 * 1024)
+        patch.setattr(serial, "_HELD_CHUNKS", 20)
         patch.setattr(batches, "COMMIT_BYTES", 32 * 1024)
         yield
 

@@ -72,6 +72,20 @@ def test_runs_are_singles(given_runs: list[Run]) -> None:
     assert build(given_runs) == build(singles) == build(joined)
 
 
+@given(some_runs, st.integers(1, 3000), st.sets(st.integers(0, 60)))
+def test_many_at_once_are_one_by_one(given_runs: list[Run], most: int, alone: set[int]) -> None:
+    nodes: dict[bytes, bytes] = {}
+    builder = NodeBuilder(nodes.__setitem__)
+    for number, run in enumerate(given_runs):
+        if number in alone:
+            builder.add(run)
+            continue
+        records = flat([run])
+        for start in range(0, len(records), most):
+            builder.extend(records[start : start + most])
+    assert (builder.finish(), nodes) == build(given_runs)
+
+
 @given(some_runs)
 def test_nodes_have_the_sizes_that_the_rule_gives(given_runs: list[Run]) -> None:
     content, nodes = build(given_runs)

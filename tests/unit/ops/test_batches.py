@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 
 from casync.codec import Packer, Verified
 from casync.errors import NoObjectError, NoSpaceError
-from casync.ids import Kind, ManifestId
+from casync.ids import Kind, ManifestId, ObjectId
 from casync.ops import batches
 from casync.ops.batches import BatchWriter
 from casync.store.base import Batch, Committed, ManifestState
@@ -22,14 +22,19 @@ def chunk(seed: int) -> Verified:
 
 
 class Watched(MemoryStore):
-    """Keeps the sizes of its commits; may be held, and may fail."""
+    """Keeps the sizes of its commits and look-ups; may be held, and may fail."""
 
     def __init__(self) -> None:
         super().__init__()
         self.sizes: list[int] = []
+        self.asked: list[int] = []
         self.free = threading.Event()
         self.free.set()
         self.fails = False
+
+    def known(self, kind: Kind, ids: Sequence[ObjectId]) -> list[bool]:
+        self.asked.append(len(ids))
+        return super().known(kind, ids)
 
     def commit(self, batch: Batch) -> Committed:
         self.free.wait()
@@ -54,34 +59,46 @@ def writer(store: Watched, monkeypatch: pytest.MonkeyPatch) -> Iterator[BatchWri
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("commit")]
 
 
+def claimed(writer: BatchWriter, objects: Sequence[Verified]) -> list[Verified]:
+    new = writer.claim(Kind.CHUNK, [packed.id for packed in objects])
+    return [packed for packed in objects if packed.id in new]
+
+
 def test_commits_have_a_size(writer: BatchWriter, store: Watched) -> None:
-    assert writer.put([chunk(number) for number in range(12)], 0) == 12
+    writer.put([chunk(number) for number in range(12)])
     writer.finish(Batch())
     assert store.sizes == [5, 5, 2]
-    assert (writer.objects, writer.stored) == (12, 12_000)
-    assert writer.written == 3
+    assert writer.stored == 12_000
 
 
-def test_an_object_is_taken_once_until_a_look_up_can_see_it(
-    writer: BatchWriter, store: Watched
-) -> None:
+def test_an_object_is_claimed_once(writer: BatchWriter, store: Watched) -> None:
+    store.commit(Batch(objects=[chunk(0)]))
     store.free.clear()
-    chunks = [chunk(number) for number in range(7)]
-    assert writer.put(chunks, 0) == 7  # five in a commit that hangs, two gathered
-    assert writer.put(chunks + chunks, 0) == 0
+    chunks = [chunk(number) for number in range(8)]
+    first = claimed(writer, [*chunks, *chunks])
+    assert len(first) == 14
+    assert claimed(writer, chunks) == []  # on their way, but not put
+    writer.put(chunks[1:])
+    assert claimed(writer, chunks) == []  # five in a commit that hangs, two gathered
     store.free.set()
     writer.finish(Batch())
-    assert writer.written == 2
-    assert store.sizes == [5, 2]
-    # A look-up from before the second commit may still miss the last two.
-    assert writer.put(chunks[5:], 1) == 0
-    assert writer.objects == 7
+    assert claimed(writer, chunks) == []
+    assert store.sizes == [1, 5, 2]
+
+
+def test_what_was_committed_is_looked_up_in_the_store(writer: BatchWriter, store: Watched) -> None:
+    """Ids are not remembered for ever: memory would grow with the content."""
+    chunks = [chunk(number) for number in range(5)]
+    writer.put(claimed(writer, chunks))
+    writer.finish(Batch())
+    assert claimed(writer, chunks) == []
+    assert store.asked == [5, 5]
 
 
 def test_the_last_batch_goes_with_what_is_left(writer: BatchWriter, store: Watched) -> None:
     manifest = Packer().pack_new(Kind.MANIFEST, b"a manifest")
     row = (ManifestId(manifest.id), ManifestState.FULL, 5)
-    writer.put([chunk(1)], 0)
+    writer.put([chunk(1)])
     committed = writer.finish(Batch(objects=[manifest], manifests=[row]))
     assert committed.objects == 2
     assert store.sizes == [2]
@@ -89,7 +106,7 @@ def test_the_last_batch_goes_with_what_is_left(writer: BatchWriter, store: Watch
 
 
 def test_what_was_not_finished_is_dropped(writer: BatchWriter, store: Watched) -> None:
-    writer.put([chunk(1)], 0)
+    writer.put([chunk(1)])
     writer.close()
     assert store.sizes == []
 
@@ -100,7 +117,7 @@ def test_a_commit_that_fails_is_told_to_whoever_comes_next(
 ) -> None:
     def go_on() -> None:
         for number in range(count):
-            writer.put([chunk(number)], 0)
+            writer.put([chunk(number)])
         writer.finish(Batch())
 
     store.fails = True

@@ -17,7 +17,7 @@ from casync.fs.source import FileSource, Hole, Source, StreamSource, open_source
 from casync.ids import Kind
 from casync.limits import GIB, KIB, MIB
 from casync.name import Name, parse_ref
-from casync.ops import batches, intake
+from casync.ops import batches, serial
 from casync.ops.prepare import PrepareOptions, prepare
 from casync.store.base import ManifestState, ObjectStore
 from casync.store.lmdb import LmdbStore
@@ -152,7 +152,7 @@ def test_five_gib_of_almost_nothing(store: ObjectStore, tmp_path: Path) -> None:
 @pytest.fixture
 def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Many small jobs and commits, so that little data keeps many threads busy."""
-    monkeypatch.setattr(intake, "_JOB_BYTES", 32 * KIB)
+    monkeypatch.setattr(serial, "_HELD_BYTES", 32 * KIB)
     monkeypatch.setattr(batches, "COMMIT_BYTES", 128 * KIB)
 
 

@@ -15,7 +15,7 @@ from casync.fs.source import FileSource, Hole, StreamSource
 from casync.ids import Kind, ObjectId
 from casync.limits import KIB
 from casync.name import Name
-from casync.ops import batches, intake
+from casync.ops import batches, serial
 from casync.ops.prepare import PrepareOptions, prepare
 from casync.store.base import Batch, Committed, ObjectStore
 from casync.store.memory import MemoryStore
@@ -40,7 +40,7 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Many small jobs and commits, so that a fault finds some of each under way."""
-    monkeypatch.setattr(intake, "_JOB_BYTES", 32 * KIB)
+    monkeypatch.setattr(serial, "_HELD_BYTES", 32 * KIB)
     monkeypatch.setattr(batches, "COMMIT_BYTES", 64 * KIB)
 
 

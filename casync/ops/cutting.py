@@ -1,0 +1,68 @@
+"""Who cuts an input: children where it is large, this process where it is small.
+
+Starting children takes as long as cutting some 20 MiB. A stream is cut here until it has shown
+that it is long.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from casync.chunker import ChunkerParams
+from casync.cutters import Cutters, fit_for_children
+from casync.fs.input import Positioned, Source
+from casync.fs.tape import Tape
+from casync.limits import MIB
+from casync.ops.intake import Intake
+from casync.ops.parallel import cut_in_parallel
+from casync.ops.serial import SerialCutting
+
+__all__ = ["cut"]
+
+_LARGE: Final = 32 * MIB
+"""Bytes from which on children are worth their start."""
+
+
+def cut(source: Source, intake: Intake, params: ChunkerParams, *, level: int, workers: int) -> None:
+    """Cuts all of `source`; the chunks are the same whoever does it.
+
+    Args:
+        source: What to cut.
+        intake: Gets the chunks.
+        params: Chunk sizes.
+        level: zstd level.
+        workers: How many children. One would only stand in the way of this process.
+
+    Raises:
+        CasyncError: What source and store raise; a child died.
+    """
+    parallel = workers > 1 and fit_for_children(params)
+
+    def in_children(positioned: Positioned, position: int) -> bool:
+        try:
+            cutters = Cutters(workers, positioned.descriptor, params, level)
+        except OSError:  # no memory to share, no processes
+            return False
+        with cutters:
+            cut_in_parallel(positioned, cutters, intake, params, position)
+        return True
+
+    large = source.positioned(_LARGE) if parallel else None
+    if large is not None and in_children(large, 0):
+        return
+    may_grow = parallel and source.length is None
+    here = SerialCutting(intake, params)
+    blocks = source.blocks()
+    for block in blocks:
+        here.feed(block)
+        if may_grow and here.position >= _LARGE:
+            may_grow = False
+            rest = here.stop()
+            try:
+                tape = Tape(source.label, here.position, rest, blocks, params.max_size)
+            except OSError:  # no memory files
+                continue
+            with tape:
+                if in_children(tape, here.position):
+                    return
+    here.finish()
