@@ -5,7 +5,7 @@ PYTHON ?=
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test check crash clean
+.PHONY: help demo test check crash bench clean
 .DELETE_ON_ERROR:
 
 help:
@@ -13,6 +13,7 @@ help:
 	@echo 'make test    all fast tests'
 	@echo 'make check   formatting, lint, types, floors'
 	@echo 'make crash   slow fault sweeps: kills, power loss, full disks (needs strace and gcc)'
+	@echo 'make bench   casync against its peers, some 40 minutes: benchmarks/RESULTS.md (see benchmarks/README.md)'
 	@echo 'make clean   remove the virtual environment and caches'
 
 demo: $(VENV)/.installed
@@ -34,6 +35,13 @@ crash: $(VENV)/.installed-dev
 	@$(call need,unshare,util-linux)
 	@$(call need,mkfs.ext4,e2fsprogs)
 	@$(BIN)/python -m pytest -q -n auto --dist worksteal -m crash -o faulthandler_timeout=1800
+
+# What is missing of the peers is said by the run itself. BENCH='--suite prepare' runs a part.
+bench: $(VENV)/.installed-bench
+	@$(call need,debootstrap,debootstrap)
+	@$(call need,mkfs.ext4,e2fsprogs)
+	@$(call need,unshare,util-linux)
+	@$(BIN)/python -m benchmarks.run $(BENCH)
 
 clean:
 	rm -rf $(VENV) .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist build
@@ -70,4 +78,8 @@ $(VENV)/.installed: pyproject.toml
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+$(VENV)/.installed-bench: $(VENV)/.installed
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	@touch $@

@@ -1,0 +1,137 @@
+"""One run of a suite: the contenders that are there, where figures go, and how one is taken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.corpora.corpus import Corpus
+from benchmarks.measure import Command, CommandError, Run, run
+from benchmarks.peers.contender import Contender
+from benchmarks.peers.ours import Ours
+from benchmarks.peers.tool import OurselvesError
+from benchmarks.scene import Scene, scene
+from benchmarks.sheet import Sheet, turns
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What the command line decides.
+
+    Attributes:
+        scale: The size of corpora; 1.0 is full.
+        rounds: How often what is quick is repeated; slow contenders have one round.
+        memory: A folder on tmpfs.
+        disk: A folder on a disk.
+        corpora: Whose files `prepare` and `transfer` take.
+    """
+
+    scale: float
+    rounds: int
+    memory: Path
+    disk: Path
+    corpora: tuple[Corpus, ...]
+
+
+@dataclass
+class Bench:
+    """A suite's run.
+
+    Attributes:
+        choices: What the command line decides.
+        peers: Everybody who is there, ourselves first.
+        sheet: Where the figures go.
+    """
+
+    choices: Choices
+    peers: list[Contender]
+    sheet: Sheet
+
+    @property
+    def ours(self) -> Ours:
+        """Ourselves."""
+        (found,) = (peer for peer in self.peers if isinstance(peer, Ours))
+        return found
+
+    def some(self, *kinds: type[Contender]) -> list[Contender]:
+        """The peers of these kinds that are there."""
+        return [peer for peer in self.peers if isinstance(peer, kinds)]
+
+    def rounds(self, peers: Iterable[Contender], count: int = 0) -> Iterator[tuple[int, Contender]]:
+        """Everybody once a round, each time beginning with another one; slow ones once."""
+        by_name = {peer.name: peer for peer in peers}
+        for number in range(count or self.choices.rounds):
+            for name in turns(by_name, number):
+                if number == 0 or not by_name[name].slow:
+                    yield number, by_name[name]
+
+    @contextmanager
+    def scene(self, warm_bytes: int = 0, *, on_disk: bool = False) -> Iterator[Scene]:
+        """A folder for a part of the suite."""
+        with scene(self.choices.disk if on_disk else self.choices.memory, warm_bytes) as made:
+            yield made
+
+    def quietly(self, commands: Iterable[Command]) -> None:
+        """Runs what has to be done and is not measured."""
+        for command in commands:
+            run(command)
+
+    def measure(
+        self,
+        case: str,
+        peer: Contender,
+        command: Command | None,
+        where: Scene,
+        *,
+        sample: bool = False,
+        name: str = "",
+        after: Callable[[Run], dict[str, float | None]] | None = None,
+    ) -> Run | None:
+        """Runs a command and adds its figures to the sheet.
+
+        Args:
+            case: What is measured.
+            peer: Whose command it is.
+            command: The command; None adds nothing.
+            where: The scene, for the names of folders.
+            sample: Sample memory and processes.
+            name: How the contender is called here, when not by its name.
+            after: Makes further figures, once the command has ended well.
+
+        Returns:
+            What happened; None when it could not be done. Only a peer may fail.
+        """
+        if command is None:
+            return None
+        name = name or peer.name
+        try:
+            peer.prove()
+            done = run(command, sample=sample)
+        except OurselvesError:
+            raise
+        except CommandError as failure:
+            if isinstance(peer, Ours):
+                raise
+            shown = str(failure).replace(str(where.folder), "$RUN")
+            self.sheet.note(f"{case}: {name} failed: {shown}")
+            print(f"  {case}: {name} failed: {failure}", flush=True)
+            return None
+        self.sheet.commands.setdefault(case, {})[name] = command.shown(where.names())
+        if not done.finished:
+            self.sheet.add(case, name, gave_up_after=command.limit)
+            self.sheet.note(f"{case}: {name} was ended after {command.limit:.0f} s")
+            return None
+        more = after(done) if after else {}
+        self.sheet.add(
+            case,
+            name,
+            seconds=done.seconds,
+            cpu=done.cpu,
+            memory=done.memory,
+            processes=done.processes,
+            **more,
+        )
+        print(f"  {case}: {name}: {done.seconds:.2f} s, CPU {done.cpu:.2f} s {more}", flush=True)
+        return done

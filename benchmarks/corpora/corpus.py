@@ -1,0 +1,62 @@
+"""What a corpus is: versions of one file, and the pairs of them that are worth a transfer."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.cache import cache_folder
+
+MIB = 1 << 20
+
+Builder = Callable[[Path, float], None]
+"""Writes all versions into a folder, at a scale: 1.0 is the full size."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An old and a new version; what changed is in the label."""
+
+    label: str
+    old: Path
+    new: Path
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Versions of one file.
+
+    Attributes:
+        name: How it is called on the command line.
+        files: The names of the versions, oldest first.
+        pairs: Label, old and new file name of each update.
+        build: Makes them.
+    """
+
+    name: str
+    files: tuple[str, ...]
+    pairs: tuple[tuple[str, str, str], ...]
+    build: Builder
+
+    def folder(self, scale: float) -> Path:
+        """Where this corpus is kept at this scale."""
+        return cache_folder() / f"{self.name}-{scale:g}"
+
+    def ready(self, scale: float) -> Path:
+        """Builds the corpus unless it is there; returns its folder."""
+        folder = self.folder(scale)
+        if not all((folder / name).exists() for name in self.files):
+            print(f"building corpus {self.name}, scale {scale:g}, in {folder}", flush=True)
+            part = folder.with_name(folder.name + ".part")
+            shutil.rmtree(part, ignore_errors=True)
+            part.mkdir(parents=True)
+            self.build(part, scale)
+            shutil.rmtree(folder, ignore_errors=True)
+            part.rename(folder)
+        return folder
+
+    def of(self, folder: Path) -> list[Pair]:
+        """The pairs, with the files in a folder."""
+        return [Pair(label, folder / old, folder / new) for label, old, new in self.pairs]

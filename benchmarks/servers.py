@@ -1,0 +1,191 @@
+"""Servers on loopback for the time of a measurement, and a relay that counts what flows."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks.memory import tree_cpu
+from benchmarks.peers.contender import Contender, Place
+from benchmarks.peers.ours import Ours
+from benchmarks.peers.tool import Tool, find
+
+NGINX = Tool("nginx", r"^nginx version: nginx/(\S+)", "apt install nginx-light", ("-v",))
+RSYNC = Tool("rsync", r"^rsync +version (\S+)", "apt install rsync")
+LINK = Path(__file__).with_name("link.py")
+
+NGINX_CONF = """
+daemon off;
+{user}
+worker_processes auto;
+pid {scratch}/nginx.pid;
+error_log {scratch}/nginx.err;
+events {{ worker_connections 1024; }}
+http {{
+  access_log {scratch}/access.log combined;
+  sendfile on;
+  tcp_nopush on;
+  keepalive_requests 1000000;
+  types {{ }}
+  default_type application/octet-stream;
+  client_body_temp_path {scratch}/t1;
+  proxy_temp_path {scratch}/t2;
+  fastcgi_temp_path {scratch}/t3;
+  uwsgi_temp_path {scratch}/t4;
+  scgi_temp_path {scratch}/t5;
+  server {{ listen 127.0.0.1:{port} backlog=512; root {root}; }}
+}}
+"""
+
+RSYNC_CONF = """
+use chroot = no
+reverse lookup = no
+[files]
+path = {root}/files
+read only = yes
+"""
+
+
+@dataclass
+class Server:
+    """A running server.
+
+    Attributes:
+        url: Its address, without a slash at the end.
+        process: Its process id.
+        log: A file with a line for each request, among others.
+    """
+
+    url: str
+    process: int
+    log: Path
+
+    def cpu(self) -> float:
+        """CPU seconds that it has used so far, with its workers."""
+        return tree_cpu(self.process)
+
+    def requests(self) -> int:
+        """Requests in its log."""
+        return len(re.findall(r"\b(?:GET|POST|HEAD) /", self.log.read_text(errors="replace")))
+
+
+@dataclass
+class Counts:
+    """What flowed through a relay; filled when it has ended.
+
+    Attributes:
+        sent: Bytes from the client.
+        received: Bytes to the client.
+    """
+
+    sent: int = 0
+    received: int = 0
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Everything that serves what the contenders published.
+
+    Attributes:
+        root: The folder that nginx and rsync serve.
+        scratch: Where configurations and logs go.
+    """
+
+    root: Path
+    scratch: Path
+    _numbers: Iterator[int] = field(default_factory=lambda: iter(range(1 << 30)))
+
+    @contextmanager
+    def serving(self, contender: Contender, place: Place) -> Iterator[Server]:
+        """The server that a contender pulls from."""
+        scratch = self.scratch / f"server-{next(self._numbers)}"
+        scratch.mkdir(parents=True)
+        port = free_port()
+        if isinstance(contender, Ours):
+            log = scratch / "serve.log"
+            store = contender.stored(place)
+            argv: list[str | Path] = [contender.binary, "--store", store, "serve"]
+            # A relay's address is not the server's own, and would be refused as a Host.
+            argv += ["--listen", f"127.0.0.1:{port}", "--insecure-no-auth"]
+        elif contender.server == "rsync":
+            log = scratch / "rsync.log"
+            config = scratch / "rsyncd.conf"
+            config.write_text(RSYNC_CONF.format(root=self.root))
+            argv = [find(RSYNC).path, "--daemon", "--no-detach", "--address=127.0.0.1"]
+            argv += [f"--port={port}", f"--config={config}"]
+        else:
+            log = scratch / "access.log"
+            config = scratch / "nginx.conf"
+            user = "user root;" if os.geteuid() == 0 else ""
+            text = NGINX_CONF.format(root=self.root, scratch=scratch, port=port, user=user)
+            config.write_text(text)
+            argv = [find(NGINX).path, "-e", scratch / "nginx.err", "-p", scratch, "-c", config]
+        scheme = "rsync" if contender.server == "rsync" else "http"
+        with running(argv, port, scratch / "serve.log") as process:
+            yield Server(f"{scheme}://127.0.0.1:{port}", process, log)
+
+
+@contextmanager
+def running(argv: list[str | Path], port: int, log: Path) -> Iterator[int]:
+    """Runs a server until the block ends; begins when it listens."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+        )
+    try:
+        for _ in range(600):
+            if listens(port):
+                break
+            if process.poll() is not None:
+                raise RuntimeError(f"{argv[0]} ended: {log.read_text()[-600:]}")
+            time.sleep(0.05)
+        else:
+            raise RuntimeError(f"{argv[0]} does not listen")
+        yield process.pid
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@contextmanager
+def relayed(url: str, mbit: float = 0.0, rtt_ms: float = 0.0) -> Iterator[tuple[str, Counts]]:
+    """A relay in front of a server: counts, and may be slow."""
+    scheme, _, address = url.partition("://")
+    counts = Counts()
+    process = subprocess.Popen(
+        [sys.executable, LINK, address, f"--mbit={mbit}", f"--rtt-ms={rtt_ms}"],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    try:
+        port = json.loads(process.stdout.readline())["port"]
+        yield f"{scheme}://127.0.0.1:{port}", counts
+    finally:
+        process.terminate()
+        told = json.loads(process.stdout.readline())
+        counts.sent, counts.received = told["sent"], told["received"]
+        process.stdout.close()
+        process.wait()
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody has now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def listens(port: int) -> bool:
+    """Whether somebody accepts connections there."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0

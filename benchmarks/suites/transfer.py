@@ -1,0 +1,206 @@
+"""Pull: cold, with the old file, and in place; time by itself, bytes through a counting relay."""
+
+from __future__ import annotations
+
+import filecmp
+import shutil
+from pathlib import Path
+
+from benchmarks.bench import Bench
+from benchmarks.corpora.corpus import Pair
+from benchmarks.measure import Command, run
+from benchmarks.peers.bounds import B3sum, Cp, Curl
+from benchmarks.peers.casync_c import CasyncC
+from benchmarks.peers.contender import Contender, Mode, Place, Task
+from benchmarks.peers.desync import Desync
+from benchmarks.peers.ours import Ours
+from benchmarks.peers.rsync import Rsync
+from benchmarks.peers.xdelta3 import Xdelta3
+from benchmarks.peers.zchunk import Zchunk
+from benchmarks.scene import Scene, copy, write_data
+from benchmarks.servers import relayed
+from benchmarks.sheet import OURS
+
+GIB = 1 << 30
+REMEMBERED = f"{OURS}, seed remembered"
+PLAIN = f"{OURS}, plain"
+DELTAS = f"{OURS}, deltas"
+QUICK = (Ours, CasyncC, Desync, Rsync, Curl)
+"""Who takes part on all corpora; the others on the first pair only."""
+
+
+def measure(bench: Bench) -> None:
+    """Fills the sheet."""
+    bench.sheet.note(
+        "transfer: files, stores and targets on tmpfs; bytes are counted at the socket by a relay,"
+        " headers included, in a round of their own; times are taken without it"
+    )
+    for corpus in bench.choices.corpora:
+        folder = corpus.ready(bench.choices.scale)
+        for number, pair in enumerate(corpus.of(folder)):
+            with bench.scene(4 * GIB) as where:
+                first = corpus.name == "vm" and number == 0
+                one_pair(bench, where, pair, first=first)
+
+
+def one_pair(bench: Bench, where: Scene, pair: Pair, *, first: bool) -> None:
+    """Everything about one update; all of it and all peers when it is the first."""
+    old, new = where.bring(pair.old, pair.new)
+    bounds(bench, where, pair, old, new)
+    peers = bench.peers if first else bench.some(*QUICK)
+    ready = {peer.name: publish(bench, where, peer, old, new) for peer in peers}
+    transfer = _Transfer(bench, where, pair.label, old, new, ready)
+    modes = (Mode.COLD, Mode.SEED, Mode.IN_PLACE)
+    for mode in modes if first else modes[:2]:
+        again = first or (mode is Mode.COLD and pair.label == "weights")
+        for number, peer in bench.rounds(peers, 0 if again else 1):
+            transfer.timed(peer, mode, check=number == 0)
+        for peer in peers:
+            if mode is not Mode.SEED or not isinstance(peer, Ours):
+                transfer.counted(peer, mode)
+    transfer.ours_counted(bench.ours)
+
+
+def publish(bench: Bench, where: Scene, peer: Contender, old: Path, new: Path) -> Place:
+    """Prepares what a contender serves, and what a receiver with the old file has to have."""
+    place = where.place(peer)
+    bench.quietly(peer.setup(place))
+    for source in (old, new) if isinstance(peer, Ours) else (new,):
+        if command := peer.prepare(source, place):
+            run(command)
+    bench.quietly(peer.seed(old, place))
+    return place
+
+
+def bounds(bench: Bench, where: Scene, pair: Pair, old: Path, new: Path) -> None:
+    """What the machine and the data allow at best."""
+    patch = where.target(".xdelta")
+    for tool in bench.some(Xdelta3):
+        assert isinstance(tool, Xdelta3)
+        command = tool.encode(old, new, patch)
+        bench.measure(
+            f"{pair.label}: seed",
+            tool,
+            command,
+            where,
+            after=lambda _: {"received": patch.stat().st_size},
+        )
+    if pair.label != "vm, updated in place":
+        return
+    data = write_data(old, where.target(".data"))
+    for _ in range(bench.choices.rounds):
+        for hasher in bench.some(B3sum):
+            assert isinstance(hasher, B3sum)
+            bench.measure(f"{pair.label}: hash the old data", hasher, hasher.digest(data), where)
+        for copier in bench.some(Cp):
+            assert isinstance(copier, Cp)
+            out = where.out / "copy"
+            bench.measure(f"{pair.label}: cold", copier, copier.copy(new, out), where)
+            out.unlink()
+    for curl in bench.some(Curl):
+        assert isinstance(curl, Curl)
+        place = where.place(curl)
+        for _ in range(bench.choices.rounds):
+            with where.origin.serving(curl, place) as server:
+                url = f"{server.url}/files/{new.name}"
+                argv = (curl.binary, "-sS", "-f", "-o", "/dev/null", url)
+                bench.measure(f"{pair.label}: loopback", curl, Command(argv), where)
+                bench.sheet.add(f"{pair.label}: loopback", curl.name, received=new.stat().st_size)
+
+
+class _Transfer:
+    """The pulls of one pair, by whoever has published."""
+
+    def __init__(
+        self,
+        bench: Bench,
+        where: Scene,
+        label: str,
+        old: Path,
+        new: Path,
+        places: dict[str, Place],
+    ) -> None:
+        self._bench = bench
+        self._where = where
+        self._label = label
+        self._old = old
+        self._new = new
+        self._places = places
+
+    def timed(self, peer: Contender, mode: Mode, *, check: bool) -> None:
+        """One pull, measured; ours with a seed that is named, and one that is remembered."""
+        place = self._places[peer.name]
+        case = f"{self._label}: {mode.value}"
+        for remembered in (False, True) if self._twice(peer, mode) else (False,):
+            with self._where.origin.serving(peer, place) as server:
+                task = self._stage(peer, place, mode, server.url, remembered=remembered)
+                name = REMEMBERED if remembered else ""
+                before = server.cpu()
+                done = self._bench.measure(
+                    case, peer, peer.pull(task, place), self._where, name=name
+                )
+                if done:
+                    self._bench.sheet.add(case, name or peer.name, server_cpu=server.cpu() - before)
+            if check and done and not isinstance(peer, Zchunk):
+                assert filecmp.cmp(task.out, self._new, shallow=False), f"{peer.name}: {case}"
+
+    def counted(self, peer: Contender, mode: Mode, name: str = "") -> None:
+        """One pull through the relay."""
+        place = self._places[peer.name]
+        case = f"{self._label}: {mode.value}"
+        if self._bench.sheet.get(case, peer.name, "seconds") is None and not name:
+            return  # it cannot, or did not come to an end
+        with self._where.origin.serving(peer, place) as server:
+            with relayed(server.url) as (url, counts):
+                task = self._stage(peer, place, mode, server.url, remembered=False)
+                was = server.requests()
+                command = peer.pull(self._through(task, url), place)
+                assert command is not None
+                run(command)
+            requests = server.requests() - was
+        self._bench.sheet.add(
+            case,
+            name or peer.name,
+            received=counts.received,
+            sent=counts.sent,
+            requests=requests or None,
+        )
+        print(f"  {case}: {name or peer.name}: {counts}, {requests} requests", flush=True)
+
+    def ours_counted(self, ours: Ours) -> None:
+        """Ours with a seed, with deltas and without; and what of it is the manifest."""
+        case = f"{self._label}: {Mode.SEED.value}"
+        place = self._places[ours.name]
+        for delta, name in (("never", PLAIN), ("always", DELTAS)):
+            variant = ours if ours.delta == "none" else ours.with_delta(delta)
+            self.counted(variant, Mode.SEED, name)
+            with self._where.origin.serving(ours, place) as server:
+                task = self._stage(ours, place, Mode.SEED, server.url, remembered=True)
+                with relayed(server.url) as (url, counts):
+                    run(variant.plan(self._through(task, url), place))
+            new_chunks = ours.prepared(self._new.stem, place)["new"]
+            self._bench.sheet.add(case, name, manifest=counts.received, new_chunks=new_chunks)
+
+    @staticmethod
+    def _twice(peer: Contender, mode: Mode) -> bool:
+        return isinstance(peer, Ours) and mode is Mode.SEED
+
+    @staticmethod
+    def _through(task: Task, url: str) -> Task:
+        return Task(task.stem, url, task.out, task.old, task.mode)
+
+    def _stage(
+        self, peer: Contender, place: Place, mode: Mode, url: str, *, remembered: bool
+    ) -> Task:
+        """Puts the receiver into the state where a pull begins."""
+        out = self._where.target(self._new.suffix)
+        if not isinstance(peer, Ours):
+            if mode is Mode.IN_PLACE or (mode is Mode.SEED and peer.updates_target):
+                copy(self._old, out)
+            return Task(self._new.stem, url, out, self._old, mode)
+        shutil.rmtree(peer.receiver(place), ignore_errors=True)
+        if mode is Mode.COLD or (mode is Mode.SEED and not remembered):
+            return Task(self._new.stem, url, out, self._old, mode)
+        held = out if mode is Mode.IN_PLACE else out.with_name("held")
+        run(peer.pull(Task(self._old.stem, url, held), place))
+        return Task(self._new.stem, url, out, None, mode)

@@ -1,0 +1,237 @@
+"""The targets, as ratios within one run, and what a run found for each. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from benchmarks.sheet import OURS, Results, Sheet
+
+CASYNC = "casync (C)"
+CURL = "curl, whole file"
+PLAIN = f"{OURS}, plain"
+DELTAS = f"{OURS}, deltas"
+IN_PLACE = "vm, updated in place"
+REBUILT = "vm, rebuilt"
+MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class Target:
+    """One thing to reach.
+
+    Attributes:
+        what: What is measured.
+        bound: The ratio or figure to reach.
+        at_least: Whether more is better.
+        value: Finds it in the sheets; None when it was not measured.
+        unit: What follows the figure.
+    """
+
+    what: str
+    bound: float
+    at_least: bool
+    value: Callable[[Results], float | None]
+    unit: str = "x"
+
+    def met(self, results: Results) -> bool | None:
+        """Whether it is reached; None when it was not measured."""
+        value = self.value(results)
+        if value is None:
+            return None
+        return value >= self.bound if self.at_least else value <= self.bound
+
+
+def targets() -> Iterator[Target]:
+    """All of them, in the order of the table."""
+    for case, peer, bound in (
+        ("vm: new", CASYNC, 5.0),
+        ("vm: new", "borg", 1.7),
+        ("vm: new", "restic", 2.0),
+        ("vm: new", "desync", 2.0),
+        ("vm: known, touched", CASYNC, 12.0),
+        ("vm: known, touched", "borg", 2.0),
+    ):
+        yield Target(f"prepare, {case}: faster than {peer}", bound, True, _times(case, peer))
+    for name in ("3 GiB", "3 GiB, as < file"):
+        case = f"unchanged: {name}"
+        yield Target(f"prepare, {case}", 0.3, False, _figure("small", case, "seconds"), "s")
+    yield Target(
+        "prepare, 70 % holes: time, of that of the same data without holes",
+        1.15,
+        False,
+        lambda all_: _quotient(
+            all_, "small", ("sparse: 70 % holes", OURS), ("sparse: no holes", OURS)
+        ),
+    )
+    for name in ("1 KiB", "1 MiB"):
+        yield Target(f"prepare, {name}: beyond start-up", 0.1, False, _beyond(name), "s")
+        processes = _figure("small", f"small: {name}, processes", "processes")
+        yield Target(f"prepare, {name}: processes", 1, False, processes, "")
+    for name in ("vm", "incompressible"):
+        yield Target(f"prepare, {name}: two CPUs faster than one", 1.6, True, _two_cpus(name))
+    cold, seed, place = (f"{IN_PLACE}: {mode}" for mode in ("cold", "seed", "in place"))
+    yield Target(f"cold pull: faster than {CASYNC}", 4.0, True, _pull(cold, CASYNC))
+    yield Target(f"cold pull: time, of {CURL}", 0.5, False, _pull(cold, CURL, turned=True))
+    yield Target(f"delta pull, seed: faster than {CASYNC}", 8.0, True, _pull(seed, CASYNC))
+    yield Target(
+        "delta pull in place, seed remembered: time, of b3sum of the old data + wire bytes at the"
+        " loopback rate + 0.3 s",
+        2.0,
+        False,
+        lambda all_: _in_place(all_, place),
+    )
+    yield Target(
+        "cold pull, 1 GiB incompressible: time, of curl to a file",
+        1.5,
+        False,
+        _pull("weights: cold", CURL, turned=True),
+    )
+    yield from _bytes()
+    yield Target("32 pullers at once: rate, of one", 0.8, True, _together)
+    failures = _figure("pullers", "32 at once", "health_failures")
+    yield Target("32 pullers at once: /healthz unanswered", 0, False, failures, "")
+    for label in (IN_PLACE, REBUILT):
+        yield Target(
+            f"100 Mbit/s, 40 ms, {label}: time, of bytes / bandwidth + 5 round trips",
+            1.1,
+            False,
+            _slow(label),
+        )
+    for verb in ("prepare", "pull"):
+        yield Target(f"memory of {verb}, 8 GiB", 400, False, _memory(verb), "MiB")
+        yield Target(f"memory of {verb}: 8 GiB, of 1 GiB", 1.1, False, _memory_growth(verb))
+
+
+def _bytes() -> Iterator[Target]:
+    for variant, name, bounds in (
+        (PLAIN, "plain chunks", (1.15, 2.2)),
+        (DELTAS, "deltas", (1.0, 1.2)),
+    ):
+        for label, bound in zip((IN_PLACE, REBUILT), bounds, strict=True):
+            value = _wire(f"{label}: seed", variant, "xdelta3")
+            yield Target(f"bytes, {name}, {label}: of xdelta3", bound, False, value)
+        if variant == PLAIN:
+            value = _wire(f"{REBUILT}: seed", PLAIN, CASYNC)
+            yield Target(f"bytes, {name}, {REBUILT}: of {CASYNC}", 0.65, False, value)
+    for label in (IN_PLACE, REBUILT):
+        yield Target(
+            f"manifest bytes with deltas, {label}: of 32 bytes x new chunks",
+            1.4,
+            False,
+            _manifest(f"{label}: seed"),
+        )
+
+
+def total_bytes(sheet: Sheet, case: str, contender: str) -> float | None:
+    """Bytes on the wire, both ways."""
+    received = sheet.get(case, contender, "received")
+    if received is None:
+        return None
+    return received + (sheet.get(case, contender, "sent") or 0.0)
+
+
+def _figure(suite: str, case: str, measure: str) -> Callable[[Results], float | None]:
+    return lambda all_: all_[suite].get(case, OURS, measure) if suite in all_ else None
+
+
+def _times(case: str, peer: str) -> Callable[[Results], float | None]:
+    return lambda all_: all_["prepare"].ratio(case, peer, "seconds") if "prepare" in all_ else None
+
+
+def _pull(case: str, peer: str, *, turned: bool = False) -> Callable[[Results], float | None]:
+    def value(all_: Results) -> float | None:
+        sides = ((case, peer), (case, OURS))
+        return _quotient(all_, "transfer", *(reversed(sides) if turned else sides))
+
+    return value
+
+
+def _quotient(
+    all_: Results, suite: str, above: tuple[str, str], below: tuple[str, str]
+) -> float | None:
+    if suite not in all_:
+        return None
+    top, bottom = (all_[suite].get(*side, "seconds") for side in (above, below))
+    return top / bottom if top is not None and bottom else None
+
+
+def _beyond(name: str) -> Callable[[Results], float | None]:
+    def value(all_: Results) -> float | None:
+        start, whole = (
+            _figure("small", f"small: {what}", "seconds")(all_) for what in ("start-up", name)
+        )
+        return None if start is None or whole is None else whole - start
+
+    return value
+
+
+def _two_cpus(name: str) -> Callable[[Results], float | None]:
+    one, two = ((f"prepare, {name}: {count} CPU", OURS) for count in (1, 2))
+    return lambda all_: _quotient(all_, "cpus", one, two)
+
+
+def _in_place(all_: Results, case: str) -> float | None:
+    sheet = all_.get("transfer")
+    if sheet is None:
+        return None
+    seconds = sheet.get(case, OURS, "seconds")
+    hashing = sheet.get(f"{IN_PLACE}: hash the old data", "b3sum", "seconds")
+    loopback = f"{IN_PLACE}: loopback"
+    whole = sheet.get(loopback, CURL, "seconds")
+    size = sheet.get(loopback, CURL, "received")
+    wire = total_bytes(sheet, case, OURS)
+    if seconds is None or hashing is None or whole is None or not size or wire is None:
+        return None
+    return seconds / (hashing + wire * whole / size + 0.3)
+
+
+def _wire(case: str, ours: str, peer: str) -> Callable[[Results], float | None]:
+    def value(all_: Results) -> float | None:
+        if "transfer" not in all_:
+            return None
+        mine, theirs = (total_bytes(all_["transfer"], case, name) for name in (ours, peer))
+        return mine / theirs if mine is not None and theirs else None
+
+    return value
+
+
+def _manifest(case: str) -> Callable[[Results], float | None]:
+    def value(all_: Results) -> float | None:
+        if "transfer" not in all_:
+            return None
+        size = all_["transfer"].get(case, DELTAS, "manifest")
+        chunks = all_["transfer"].get(case, DELTAS, "new_chunks")
+        return size / (32 * chunks) if size is not None and chunks else None
+
+    return value
+
+
+def _together(all_: Results) -> float | None:
+    one, many = (_figure("pullers", f"{n} at once", "rate")(all_) for n in (1, 32))
+    return many / one if one and many is not None else None
+
+
+def _slow(label: str) -> Callable[[Results], float | None]:
+    def value(all_: Results) -> float | None:
+        seconds = _figure("slow", label, "seconds")(all_)
+        least = _figure("slow", label, "least_seconds")(all_)
+        return seconds / least if seconds is not None and least else None
+
+    return value
+
+
+def _memory(verb: str) -> Callable[[Results], float | None]:
+    def value(all_: Results) -> float | None:
+        peak = _figure("sizes", f"{verb}: 8 GiB", "memory")(all_)
+        return None if peak is None else peak / MIB
+
+    return value
+
+
+def _memory_growth(verb: str) -> Callable[[Results], float | None]:
+    def value(all_: Results) -> float | None:
+        least, most = (_figure("sizes", f"{verb}: {n} GiB", "memory")(all_) for n in (1, 8))
+        return most / least if least and most is not None else None
+
+    return value

@@ -1,0 +1,74 @@
+import pytest
+
+from benchmarks.report import render
+from benchmarks.sheet import OURS, Results, Sheet
+from benchmarks.targets import CASYNC, CURL, DELTAS, PLAIN, Target, targets
+
+
+def _target(beginning: str) -> Target:
+    (found,) = (target for target in targets() if target.what.startswith(beginning))
+    return found
+
+
+def _transfer() -> Results:
+    sheet = Sheet("transfer")
+    case = "vm, updated in place"
+    sheet.add(f"{case}: in place", OURS, seconds=1.4, received=90e6, sent=10e6)
+    sheet.add(f"{case}: hash the old data", "b3sum", seconds=0.2)
+    sheet.add(f"{case}: loopback", CURL, seconds=2.0, received=1000e6)
+    sheet.add(f"{case}: seed", "xdelta3", received=100e6)
+    sheet.add(f"{case}: seed", PLAIN, received=108e6, sent=2e6)
+    sheet.add(f"{case}: seed", DELTAS, received=99e6, sent=4e6, manifest=3200, new_chunks=100)
+    sheet.add(f"{case}: cold", CASYNC, seconds=12.0)
+    sheet.add(f"{case}: cold", OURS, seconds=3.0)
+    sheet.add(f"{case}: cold", CURL, seconds=4.0)
+    return {"transfer": sheet}
+
+
+@pytest.mark.parametrize("target", list(targets()), ids=lambda target: target.what)
+def test_what_was_not_measured_is_neither_met_nor_missed(target: Target) -> None:
+    assert target.value({}) is None
+    assert target.met({}) is None
+    assert target.met({name: Sheet(name) for name in ("prepare", "transfer", "small")}) is None
+
+
+@pytest.mark.parametrize(
+    ("beginning", "value", "met"),
+    [
+        ("cold pull: faster", 4.0, True),
+        ("cold pull: time", 0.75, False),
+        ("delta pull in place", 1.4 / (0.2 + 0.2 + 0.3), True),
+        ("bytes, plain chunks, vm, updated", 1.1, True),
+        ("bytes, deltas, vm, updated", 1.03, False),
+        ("manifest bytes with deltas, vm, updated", 1.0, True),
+    ],
+)
+def test_ratios_of_pulls(beginning: str, value: float, met: bool) -> None:
+    target = _target(beginning)
+    assert target.value(_transfer()) == pytest.approx(value)
+    assert target.met(_transfer()) is met
+
+
+def test_memory_is_compared_with_a_bound_and_with_itself() -> None:
+    sheet = Sheet("sizes")
+    for gib, memory in ((1, 200 << 20), (8, 210 << 20)):
+        sheet.add(f"prepare: {gib} GiB", OURS, memory=memory)
+    assert _target("memory of prepare, 8").value({"sizes": sheet}) == 210
+    assert _target("memory of prepare: 8").met({"sizes": sheet})
+    assert _target("memory of pull, 8").met({"sizes": sheet}) is None
+
+
+def test_start_up_is_taken_off_small_inputs() -> None:
+    sheet = Sheet("small")
+    sheet.add("small: start-up", OURS, seconds=0.25)
+    sheet.add("small: 1 KiB", OURS, seconds=0.375)
+    target = _target("prepare, 1 KiB: beyond")
+    assert target.value({"small": sheet}) == 0.125
+    assert target.met({"small": sheet}) is False
+
+
+def test_the_document_says_what_was_met_missed_and_not_measured() -> None:
+    text = render(_transfer())
+    assert "| cold pull: faster than casync (C) | ≥ 4.00 x | 4.00 x | met |" in text
+    assert "| ≤ 0.50 x | 0.75 x | **missed** |" in text
+    assert "| not measured |  |" in text
