@@ -117,7 +117,7 @@ class Origin:
             # A relay's address is not the server's own, and would be refused as a Host.
             argv += ["--listen", f"127.0.0.1:{port}", "--insecure-no-auth"]
         elif contender.server == "rsync":
-            log = scratch / "rsync.log"
+            log = scratch / "serve.log"
             config = scratch / "rsyncd.conf"
             config.write_text(RSYNC_CONF.format(root=self.root))
             argv = [find(RSYNC).path, "--daemon", "--no-detach", "--address=127.0.0.1"]
