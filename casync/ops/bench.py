@@ -97,7 +97,8 @@ class Trial(NamedTuple):
         new: How the new file was prepared, into the store that had the old one.
         whole: What the new file's manifest is made of.
         origins: Where the bytes of the new file come from.
-        plain: The pull.
+        plain: The pull without deltas.
+        delta: The pull with deltas, which the same CPUs made at the same time.
     """
 
     params: ChunkerParams
@@ -106,11 +107,12 @@ class Trial(NamedTuple):
     whole: Statistics
     origins: OriginMap
     plain: Transfer
+    delta: Transfer
 
     @property
     def best(self) -> Transfer:
-        """The pull that moved the least."""
-        return self.plain
+        """The pull that moved less."""
+        return min(self.plain, self.delta, key=lambda transfer: transfer.received)
 
 
 def look(path: Path, progress: Progress) -> BenchInput:
@@ -165,9 +167,11 @@ def measure(
         whole = show(second.manifest, store)
         origins = _map(first.manifest, second.manifest, old.path, store, progress)
         receiver = _Receiver(first.manifest, old.path, store, progress)
-        with make_store(folder / "receiver") as own:
-            plain = receiver.pull(second.manifest, own, folder / "rebuilt")
-    return Trial(params, first, second, whole, origins, plain)
+        with make_store(folder / "plain") as own:
+            plain = receiver.pull(second.manifest, own, folder / "rebuilt", deltas=False)
+        with make_store(folder / "delta") as own:
+            delta = receiver.pull(second.manifest, own, folder / "rebuilt", deltas=True)
+    return Trial(params, first, second, whole, origins, plain, delta)
 
 
 def recommend(trials: Sequence[Trial]) -> Trial:
@@ -219,15 +223,15 @@ class _Receiver:
         self._store = store
         self._progress = progress
 
-    def pull(self, new: ManifestId, own: ObjectStore, target: Path) -> Transfer:
+    def pull(self, new: ManifestId, own: ObjectStore, target: Path, *, deltas: bool) -> Transfer:
         """Pulls `new` to `target`, with `own` as the receiver's store."""
         self._remember(own)
-        server = Loopback(self._store)
+        server = Loopback(self._store, deltas=deltas)
         pulled = pull(
             Ref(manifest=new),
             target,
             Ports(own, True, [own], [server]),
-            PullOptions(seeds=(self._path,)),
+            PullOptions(seeds=(self._path,), delta="always" if deltas else "never"),
             self._progress,
         )
         target.unlink()

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import html
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from casync import __version__
 from casync.codec import DEFAULT_LEVEL
 from casync.escape import escape
-from casync.ops.bench import Trial
+from casync.ops.bench import Transfer, Trial
 from casync_cli.bench_charts import Bar, bars, stack
 from casync_cli.bench_map import ORIGINS, draw_map
 from casync_cli.bench_report import Bench, chunk_size, rate, reason, share
@@ -25,16 +26,18 @@ __all__ = ["render"]
 
 _HEADS: Final = (
     "chunk size",
-    "to transfer",
+    "plain",
     "of it manifest",
-    "of the new file",
+    "deltas",
+    "of it manifest",
     "chunks",
     "different",
     "new",
     "store grows by",
     "prepare old",
     "prepare new",
-    "rebuild new",
+    "rebuild, plain",
+    "rebuild, deltas",
 )
 
 
@@ -60,11 +63,16 @@ def _header(bench: Bench) -> str:
     chosen = bench.chosen
     size = chunk_size(chosen.params)
     moved, length = chosen.best.received, bench.new.length
+    other = (
+        f"as deltas; {format_size(chosen.plain.received)} as plain chunks"
+        if moved < chosen.plain.received
+        else "as plain chunks; deltas are not shorter"
+    )
     return (
         f"<header><h1>{format_size(moved)} of {format_size(length)} need to travel: "
         f"<em>{html.escape(share(moved, length))}</em></h1>"
         f'<p>From <span class="path">{_name(bench.old.path)}</span> to '
-        f'<span class="path">{_name(bench.new.path)}</span>, in chunks of {size}. '
+        f'<span class="path">{_name(bench.new.path)}</span>, in chunks of {size}, {other}. '
         f"Who has nothing at hand fetches {format_size(chosen.whole.stored)}.</p>"
         f"<p>Recommended: <strong>{size}</strong>, which {reason(bench)}.</p></header>"
     )
@@ -96,22 +104,31 @@ def _origins(bench: Bench) -> str:
 
 
 def _transfers(bench: Bench) -> str:
-    most = max(trial.plain.received for trial in bench.trials)
-    rows = [
-        Bar(
-            chunk_size(trial.params),
-            [(trial.plain.chunks, "travel"), (trial.plain.manifest, "manifest")],
-            format_size(trial.plain.received),
-            trial is bench.chosen,
-        )
-        for trial in bench.trials
+    charts = [
+        ("As plain chunks", [trial.plain for trial in bench.trials]),
+        ("As deltas", [trial.delta for trial in bench.trials]),
     ]
+    most = max(transfer.received for _, transfers in charts for transfer in transfers)
     return (
         "<section><h2>Bytes to transfer</h2><p>As they travel, compressed, by average chunk size: "
         f'<span class="inline">{stack([(1, "travel")], 1)} chunks</span>'
         f'<span class="inline">{stack([(1, "manifest")], 1)} manifest</span></p>'
-        f'<div class="charts">{bars("As plain chunks", rows, most)}</div></section>'
+        f'<div class="charts">{"".join(_transfer(bench, *chart, most) for chart in charts)}</div>'
+        "</section>"
     )
+
+
+def _transfer(bench: Bench, title: str, transfers: Sequence[Transfer], most: float) -> str:
+    rows = [
+        Bar(
+            chunk_size(trial.params),
+            [(transfer.chunks, "travel"), (transfer.manifest, "manifest")],
+            format_size(transfer.received),
+            trial is bench.chosen,
+        )
+        for trial, transfer in zip(bench.trials, transfers, strict=True)
+    ]
+    return bars(title, rows, most)
 
 
 def _speeds(bench: Bench) -> str:
@@ -119,12 +136,14 @@ def _speeds(bench: Bench) -> str:
     charts = [
         ("Prepare old (all is new)", old, [t.old.seconds for t in bench.trials]),
         ("Prepare new (old is known)", new, [t.new.seconds for t in bench.trials]),
-        ("Rebuild new from old", new, [t.plain.seconds for t in bench.trials]),
+        ("Rebuild new, plain chunks", new, [t.plain.seconds for t in bench.trials]),
+        ("Rebuild new, deltas", new, [t.delta.seconds for t in bench.trials]),
     ]
     most = max(_rate(count, second) for _, count, seconds in charts for second in seconds)
     return (
         "<section><h2>Speed</h2><p>Bytes of data a second on this machine, holes not counted, "
-        "everything synced to its disk, no network between, each measured once.</p>"
+        "everything synced to its disk, no network between, each measured once. Deltas are made by "
+        "the same CPUs meanwhile.</p>"
         f'<div class="charts">{"".join(_speed(bench, *chart, most) for chart in charts)}</div>'
         "</section>"
     )
@@ -161,7 +180,8 @@ def _row(bench: Bench, trial: Trial) -> str:
         chunk_size(trial.params),
         format_size(trial.plain.received),
         format_size(trial.plain.manifest),
-        html.escape(share(trial.plain.received, bench.new.length)),
+        format_size(trial.delta.received),
+        format_size(trial.delta.manifest),
         f"{trial.whole.chunks:,}",
         f"{trial.whole.distinct:,}",
         f"{trial.new.new:,}",
@@ -169,6 +189,7 @@ def _row(bench: Bench, trial: Trial) -> str:
         f"{trial.old.seconds:.2f} s",
         f"{trial.new.seconds:.2f} s",
         f"{trial.plain.seconds:.2f} s",
+        f"{trial.delta.seconds:.2f} s",
     )
     style = ' class="chosen"' if trial is bench.chosen else ""
     return f"<tr{style}>{''.join(f'<td>{field}</td>' for field in fields)}</tr>"

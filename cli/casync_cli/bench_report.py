@@ -16,8 +16,8 @@ from casync_cli.sizes import format_size
 
 __all__ = ["Bench", "Report", "chunk_size", "rate", "reason", "share"]
 
-_HEADS: Final = ("chunks", "to move", "manifest", "number", "new", "prepare", "rebuild")
-_WIDTHS: Final = (7, 8, 8, 8, 8, 10, 10)
+_HEADS: Final = ("chunks", "plain", "deltas", "manifest", "number", "new", "prepare", "rebuild")
+_WIDTHS: Final = (7, 8, 8, 8, 7, 6, 10, 10)
 
 
 class Bench(NamedTuple):
@@ -70,7 +70,8 @@ class Report:
             (
                 chunk_size(trial.params),
                 format_size(trial.plain.received),
-                format_size(trial.plain.manifest),
+                format_size(trial.delta.received),
+                format_size(trial.best.manifest),
                 str(trial.whole.chunks),
                 str(trial.new.new),
                 rate(bench.new.data, trial.new.seconds),
@@ -148,6 +149,7 @@ def _figures(trial: Trial) -> dict[str, object]:
         "prepare_old_seconds": round(trial.old.seconds, 3),
         "prepare_new_seconds": round(trial.new.seconds, 3),
         "plain": _transfer(trial.plain),
+        "delta": _transfer(trial.delta),
     }
 
 

@@ -57,7 +57,7 @@ svg { display: block; width: 100%; shape-rendering: crispEdges; }
 .map svg { height: 1.4rem; background: transparent; }
 .map .tip { fill: transparent; } .map .tip:hover { fill: var(--text); fill-opacity: .25; }
 .charts { display: grid; gap: 1.4rem 2.2rem;
-  grid-template-columns: repeat(auto-fit, minmax(15rem, 1fr)); }
+  grid-template-columns: repeat(auto-fit, minmax(min(22rem, 100%), 1fr)); }
 .bar { display: grid; grid-template-columns: 4.2rem 1fr 5.6rem; gap: .6rem; align-items: center;
   font-size: .9rem; line-height: 1.75; }
 .bar svg { height: .9rem; }

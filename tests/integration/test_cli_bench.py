@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -40,24 +41,29 @@ def left(program: Program) -> list[str]:
     return inside + sorted({path.name for path in program.home.iterdir()} - known)
 
 
-def test_it_moves_what_a_real_pull_moves(program: Program) -> None:
-    trial = program.good("bench", "old", "new", "--chunk-sizes", "16K", "--json").document
-    plain = trial["trials"][0]["plain"]
+@pytest.mark.parametrize(("choice", "field"), [("never", "plain"), ("always", "delta")])
+def test_it_moves_what_a_real_pull_moves(
+    program: Program, choice: Literal["never", "always"], field: str
+) -> None:
+    document = program.good("bench", "old", "new", "--chunk-sizes", "16K", "--json").document
+    wanted = document["trials"][0][field]
     home = program.home
     with LmdbStore.open(home / "store", create=True) as store:
         first, second = [api.prepare(home / name, store).manifest.hex() for name in ("old", "new")]
+    options = PullOptions(delta=choice)
     with (
         serving(home / "store") as server,
         LmdbStore.open(home / "own", create=True) as own,
     ):
-        api.pull(first, home / "disk", store=own, servers=[server.url])
-        plainly = PullOptions(delta="never")
-        pulled = api.pull(second, home / "disk", store=own, servers=[server.url], options=plainly)
-    traffic = pulled.traffic
-    assert traffic.requests == plain["requests"]
+        pulled = [
+            api.pull(ident, home / "disk", store=own, servers=[server.url], options=options)
+            for ident in (first, second)
+        ]
+    traffic = pulled[-1].traffic
+    assert traffic.requests == wanted["requests"]
     # The rest is the heads of HTTP.
-    assert 0 < traffic.received - plain["received"] < 400 * traffic.requests
-    assert 0 < traffic.sent - plain["sent"] < 400 * traffic.requests
+    assert 0 < traffic.received - wanted["received"] < 400 * traffic.requests
+    assert 0 < traffic.sent - wanted["sent"] < 400 * traffic.requests
 
 
 def test_it_prints_a_line_for_each_size_and_a_recommendation(program: Program) -> None:
@@ -88,7 +94,8 @@ def test_json_is_one_document(program: Program) -> None:
     for trial in document["trials"]:
         assert sum(trial["origins"].values()) == len(NEW)
         assert 30_000 <= trial["origins"]["travel"] < 300_000
-        assert 30_000 < trial["plain"]["received"] < trial["whole"]
+        for transfer in (trial["plain"], trial["delta"]):
+            assert 30_000 < transfer["received"] < trial["whole"]
     assert document["recommended"] in (4096, 16384)
 
 

@@ -68,6 +68,15 @@ def test_what_travels_is_every_chunk_that_old_lacks_once(tmp_path: Path) -> None
     assert total(trial)["travel"] == sum(stat.length for stat in stats if stat is not None)
 
 
+def test_deltas_move_less_where_bytes_resemble_old_ones(tmp_path: Path) -> None:
+    edited = bytearray(OLD)
+    edited[:300_000:5_000] = bytes(60)  # a byte in every chunk or so
+    trial = measured(tmp_path, OLD, bytes(edited))
+    assert trial.delta.chunks < trial.plain.chunks / 5
+    assert trial.delta.sent > trial.plain.sent
+    assert trial.best == trial.delta
+
+
 def test_origins_add_up_to_the_new_file(tmp_path: Path) -> None:
     found = total(measured(tmp_path, OLD, NEW))
     assert sum(found.values()) == len(NEW)
@@ -86,7 +95,8 @@ def test_what_is_all_there_needs_no_chunk(tmp_path: Path, old: bytes, new: bytes
     assert total(trial)["travel"] == 0 or new == bytes(99_999)
     assert sum(total(trial).values()) == len(new)
     if old == new:
-        assert trial.plain == trial.plain._replace(chunks=0, manifest=0, sent=0, requests=0)
+        for transfer in (trial.plain, trial.delta):
+            assert transfer == transfer._replace(chunks=0, manifest=0, sent=0, requests=0)
 
 
 def test_one_byte_to_another(tmp_path: Path) -> None:
@@ -149,6 +159,7 @@ def choose(trial: Trial, moved: dict[int, int], length: int) -> int:
             params=ChunkerParams.from_average(size),
             new=trial.new._replace(length=length),
             plain=trial.plain._replace(chunks=count, manifest=0),
+            delta=trial.delta._replace(chunks=2 * count, manifest=1),
         )
         for size, count in moved.items()
     ]
