@@ -11,7 +11,6 @@ from benchmarks.corpora.corpus import Corpus
 from benchmarks.measure import Command, CommandError, Run, run
 from benchmarks.peers.contender import Contender
 from benchmarks.peers.ours import Ours
-from benchmarks.peers.tool import OurselvesError
 from benchmarks.scene import Scene, scene
 from benchmarks.sheet import Sheet, turns
 
@@ -106,22 +105,8 @@ class Bench:
         if command is None:
             return None
         name = name or peer.name
-        try:
-            peer.prove()
-            done = run(command, sample=sample)
-        except OurselvesError:
-            raise
-        except CommandError as failure:
-            if isinstance(peer, Ours):
-                raise
-            shown = str(failure).replace(str(where.folder), "$RUN")
-            self.sheet.note(f"{case}: {name} failed: {shown}")
-            print(f"  {case}: {name} failed: {failure}", flush=True)
-            return None
-        self.sheet.commands.setdefault(case, {})[name] = command.shown(where.names())
-        if not done.finished:
-            self.sheet.add(case, name, gave_up_after=command.limit)
-            self.sheet.note(f"{case}: {name} was ended after {command.limit:.0f} s")
+        done = self.attempt(case, peer, command, where, sample=sample, name=name)
+        if done is None:
             return None
         more = after(done) if after else {}
         self.sheet.add(
@@ -134,4 +119,45 @@ class Bench:
             **more,
         )
         print(f"  {case}: {name}: {done.seconds:.2f} s, CPU {done.cpu:.2f} s {more}", flush=True)
+        return done
+
+    def attempt(
+        self,
+        case: str,
+        peer: Contender,
+        command: Command,
+        where: Scene,
+        *,
+        sample: bool = False,
+        name: str = "",
+    ) -> Run | None:
+        """Runs a command and keeps its command line, but no figures.
+
+        Args:
+            case: What it is for.
+            peer: Whose command it is.
+            command: The command.
+            where: The scene, for the names of folders.
+            sample: Sample memory and processes.
+            name: How the contender is called here.
+
+        Returns:
+            What happened; None, and a note in the sheet, when a peer failed or took too long.
+        """
+        peer.prove()
+        try:
+            done = run(command, sample=sample)
+        except CommandError as failure:
+            if isinstance(peer, Ours):
+                raise
+            shown = str(failure).replace(str(where.folder), "$RUN")
+            self.sheet.note(f"{case}: {name} failed: {shown}")
+            print(f"  {case}: {name} failed: {failure}", flush=True)
+            return None
+        self.sheet.commands.setdefault(case, {})[name] = command.shown(where.names())
+        if not done.finished:
+            self.sheet.add(case, name, gave_up_after=command.limit)
+            self.sheet.note(f"{case}: {name} was ended after {command.limit:.0f} s")
+            print(f"  {case}: {name} was ended after {command.limit:.0f} s", flush=True)
+            return None
         return done

@@ -12,8 +12,12 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 
 
-def about() -> dict[str, str]:
-    """The machine, the system and this project's version."""
+def about(command: Path | None = None) -> dict[str, str]:
+    """The machine, the system and this project's version.
+
+    Args:
+        command: The command of this project that is measured, when it is not this tree's.
+    """
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "processor": f"{_processor()}, {os.cpu_count()} CPUs",
@@ -22,14 +26,14 @@ def about() -> dict[str, str]:
         "load at the start": " ".join(f"{value:.1f}" for value in os.getloadavg()),
         "python": platform.python_version(),
         "libraries": _libraries(),
-        "commit": commit(),
+        "commit": commit(command.parent if command else ROOT),
     }
 
 
-def commit() -> str:
-    """The commit of this tree, and whether it was changed since."""
+def commit(folder: Path) -> str:
+    """The commit of the tree around a folder, and whether it was changed since."""
     done = subprocess.run(
-        ["git", "-C", ROOT, "describe", "--always", "--dirty", "--abbrev=10"],
+        ["git", "-C", folder, "describe", "--always", "--dirty", "--abbrev=10"],
         capture_output=True,
         text=True,
         check=False,

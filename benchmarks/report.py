@@ -49,9 +49,36 @@ COLUMNS = {
 IN_MB = {"stored", "received", "sent", "manifest", "rate"}
 
 
-def render(results: Results) -> str:
-    """The whole document."""
-    return "\n".join([HEAD, *_targets(results), *_machine(results), *_suites(results)]) + "\n"
+def render(results: Results, before: Results) -> str:
+    """The whole document.
+
+    Args:
+        results: All suites.
+        before: Suites of an earlier state of this project, on the same machine.
+    """
+    parts = (_targets(results), _progress(results, before), _machine(results), _suites(results))
+    return "\n".join([HEAD, *(line for part in parts for line in part)]) + "\n"
+
+
+def _progress(results: Results, before: Results) -> Iterator[str]:
+    lines = [
+        (case, was, now)
+        for name, old in before.items()
+        if name in results
+        for case in old.figures
+        if (was := old.get(case, OURS, "seconds"))
+        and (now := results[name].get(case, OURS, "seconds"))
+    ]
+    if not lines:
+        return
+    commits = {sheet.about["commit"] for sheet in before.values()}
+    yield "## Before and after\n"
+    yield f"Ours alone: commit {', '.join(sorted(commits))}, and now.\n"
+    yield "| | before, s | now, s | faster |"
+    yield "|---|--:|--:|--:|"
+    for case, was, now in lines:
+        yield f"| {case} | {was:.2f} | {now:.2f} | {was / now:.2f} |"
+    yield ""
 
 
 def _targets(results: Results) -> Iterator[str]:

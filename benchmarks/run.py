@@ -7,9 +7,11 @@ figures of all.
 from __future__ import annotations
 
 import argparse
+import shutil
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
@@ -25,6 +27,8 @@ from benchmarks.roster import gather
 from benchmarks.scene import MEMORY
 from benchmarks.sheet import Sheet
 from benchmarks.suites import durability, growth, prepare, resume, slow, small, transfer
+
+NEEDED_BYTES = 10 << 30
 
 SUITES: dict[str, Callable[[Bench], None]] = {
     "prepare": prepare.measure,
@@ -56,22 +60,31 @@ def main() -> int:
         return 1
     if options.only:
         there = [peer for peer in there if isinstance(peer, Ours) or peer.name in options.only]
+    if shutil.disk_usage(options.memory).free < NEEDED_BYTES * options.scale:
+        print(f"{options.memory} needs {NEEDED_BYTES >> 30} GiB free, or --scale", file=sys.stderr)
+        return 1
     corpora = tuple(CORPORA[name] for name in options.corpora or CORPORA)
     choices = Choices(options.scale, options.rounds, options.memory, options.disk, corpora)
-    about = machine.about() | {"scale": f"{options.scale:g}"}
+    about = machine.about(options.casync) | {"scale": f"{options.scale:g}"}
     for peer in there:
         peer.prove()
-        about[peer.name] = machine.commit() if isinstance(peer, Ours) else peer.found.version
+        about[peer.name] = about["commit"] if isinstance(peer, Ours) else peer.found.version
+    failed = 0
     for name in options.suite or SUITES:
         print(f"== {name}", flush=True)
         begin = time.monotonic()
         sheet = Sheet(name, dict(about))
-        SUITES[name](Bench(choices, there, sheet))
+        try:
+            SUITES[name](Bench(choices, there, sheet))
+        except Exception as error:
+            failed = 1
+            traceback.print_exc()
+            sheet.note(f"This suite did not come to its end: {type(error).__name__}")
         sheet.about["took"] = f"{time.monotonic() - begin:.0f} s"
         options.results.mkdir(parents=True, exist_ok=True)
         (options.results / f"{name}.json").write_text(sheet.to_json())
     publish(options.results)
-    return 0
+    return failed
 
 
 def publish(folder: Path) -> None:
@@ -79,7 +92,7 @@ def publish(folder: Path) -> None:
     results = stored(folder)
     draw(results, folder.parent / "plots")
     out = folder.parent / "RESULTS.md"
-    out.write_text(render(results))
+    out.write_text(render(results, stored(folder / "before")))
     print(out)
 
 

@@ -24,7 +24,7 @@ def measure(bench: Bench) -> None:
     """Fills the sheet."""
     bench.sheet.note(
         "resume: a pull into an empty folder is killed (SIGKILL) after half the time that it takes,"
-        " and given again; all through a relay that counts bytes and lets 400 Mbit/s through"
+        " and given again; all through a relay that counts bytes and lets 1000 Mbit/s through"
     )
     corpus = CORPORA["vm"]
     folder = corpus.ready(bench.choices.scale)
@@ -62,7 +62,7 @@ def pull(
             shutil.rmtree(peer.receiver(place), ignore_errors=True)
     with (
         where.origin.serving(peer, place) as server,
-        relayed(server.url, mbit=400.0) as (url, counts),
+        relayed(server.url, mbit=1000.0) as (url, counts),
     ):
         command = peer.resume(Task("updated", url, out), place)
         assert command is not None

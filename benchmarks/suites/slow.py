@@ -8,7 +8,6 @@ from dataclasses import replace
 from benchmarks.bench import Bench
 from benchmarks.corpora.registry import CORPORA
 from benchmarks.measure import run
-from benchmarks.peers.bita import Bita
 from benchmarks.peers.casync_c import CasyncC
 from benchmarks.peers.contender import Contender, Mode, Place, Task
 from benchmarks.peers.desync import Desync
@@ -23,7 +22,7 @@ GIB = 1 << 30
 MBIT = 100.0
 RTT_MS = 40.0
 LIMIT_SECONDS = 120.0
-PEERS = (Ours, Rsync, Desync, Bita, CasyncC)
+PEERS = (Ours, Rsync, Desync, CasyncC)
 
 
 def measure(bench: Bench) -> None:
@@ -33,10 +32,10 @@ def measure(bench: Bench) -> None:
         " shares the bandwidth among connections, and models neither slow start nor loss"
     )
     corpus = CORPORA["vm"]
-    for pair in corpus.of(corpus.ready(bench.choices.scale))[:2]:
+    for number, pair in enumerate(corpus.of(corpus.ready(bench.choices.scale))[:2]):
         with bench.scene(4 * GIB) as where:
             old, new = where.bring(pair.old, pair.new)
-            for peer in bench.some(*PEERS):
+            for peer in bench.some(*(PEERS if number == 0 else (Ours, Rsync))):
                 place = publish(bench, where, peer, old, new)
                 for _ in range(bench.choices.rounds if isinstance(peer, Ours) else 1):
                     pull(bench, where, peer, place, pair.label, Task(new.stem, "", old, old))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import filecmp
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.bench import Bench
@@ -50,12 +51,17 @@ def one_pair(bench: Bench, where: Scene, pair: Pair, *, first: bool) -> None:
     peers = bench.peers if first else bench.some(*QUICK)
     ready = {peer.name: publish(bench, where, peer, old, new) for peer in peers}
     transfer = _Transfer(bench, where, pair.label, old, new, ready)
-    modes = (Mode.COLD, Mode.SEED, Mode.IN_PLACE)
-    for mode in modes if first else modes[:2]:
-        again = first or (mode is Mode.COLD and pair.label == "weights")
-        for number, peer in bench.rounds(peers, 0 if again else 1):
-            transfer.timed(peer, mode, check=number == 0)
-        for peer in peers:
+    timed: dict[Mode, list[Contender]] = {}
+    if first:
+        timed = {Mode.COLD: peers, Mode.SEED: peers, Mode.IN_PLACE: peers}
+    elif pair.label == "weights":
+        timed = {Mode.COLD: bench.some(Ours, Curl)}
+    for mode, who in timed.items():
+        for number, peer in bench.rounds(who):
+            if mode is not Mode.IN_PLACE or number == 0 or isinstance(peer, Ours):
+                transfer.timed(peer, mode, check=number == 0)
+    for mode in timed.keys() | {Mode.SEED}:
+        for peer in timed.get(mode, peers):
             if mode is not Mode.SEED or not isinstance(peer, Ours):
                 transfer.counted(peer, mode)
     transfer.ours_counted(bench.ours)
@@ -146,26 +152,28 @@ class _Transfer:
 
     def counted(self, peer: Contender, mode: Mode, name: str = "") -> None:
         """One pull through the relay."""
+        name = name or peer.name
         place = self._places[peer.name]
         case = f"{self._label}: {mode.value}"
-        if self._bench.sheet.get(case, peer.name, "seconds") is None and not name:
-            return  # it cannot, or did not come to an end
         with self._where.origin.serving(peer, place) as server:
             with relayed(server.url) as (url, counts):
                 task = self._stage(peer, place, mode, server.url, remembered=False)
                 was = server.requests()
-                command = peer.pull(self._through(task, url), place)
-                assert command is not None
-                run(command)
+                command = peer.pull(replace(task, url=url), place)
+                if command is None:
+                    return
+                done = self._bench.attempt(case, peer, command, self._where, name=name)
             requests = server.requests() - was
+        if done is None:
+            return
         self._bench.sheet.add(
             case,
-            name or peer.name,
+            name,
             received=counts.received,
             sent=counts.sent,
             requests=requests or None,
         )
-        print(f"  {case}: {name or peer.name}: {counts}, {requests} requests", flush=True)
+        print(f"  {case}: {name}: {counts}, {requests} requests", flush=True)
 
     def ours_counted(self, ours: Ours) -> None:
         """Ours with a seed, with deltas and without; and what of it is the manifest."""
@@ -177,17 +185,13 @@ class _Transfer:
             with self._where.origin.serving(ours, place) as server:
                 task = self._stage(ours, place, Mode.SEED, server.url, remembered=True)
                 with relayed(server.url) as (url, counts):
-                    run(variant.plan(self._through(task, url), place))
+                    run(variant.plan(replace(task, url=url), place))
             new_chunks = ours.prepared(self._new.stem, place)["new"]
             self._bench.sheet.add(case, name, manifest=counts.received, new_chunks=new_chunks)
 
     @staticmethod
     def _twice(peer: Contender, mode: Mode) -> bool:
         return isinstance(peer, Ours) and mode is Mode.SEED
-
-    @staticmethod
-    def _through(task: Task, url: str) -> Task:
-        return Task(task.stem, url, task.out, task.old, task.mode)
 
     def _stage(
         self, peer: Contender, place: Place, mode: Mode, url: str, *, remembered: bool
