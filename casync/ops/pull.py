@@ -27,11 +27,12 @@ from casync.limits import MIB
 from casync.name import Ref
 from casync.ops.compare import holds
 from casync.ops.inplace import move_in_place
+from casync.ops.keeper import Keeper
 from casync.ops.outline import Outline, load_outline
 from casync.ops.ports import Ports
 from casync.ops.progress import SILENT, Progress
 from casync.ops.read import read_range
-from casync.ops.rebuild import Keeper, Nowhere, Output, Rebuilder
+from casync.ops.rebuild import Nowhere, Output, Rebuilder
 from casync.ops.seeds import collect_seeds, known_outline
 from casync.ops.server_supply import DeltaChoice, ServerSupply
 from casync.ops.supply import SeedSupply, StoreSupply, Supply

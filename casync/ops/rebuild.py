@@ -1,8 +1,9 @@
 """Rebuilds content window by window, in several threads.
 
-A worker takes a window through the ladder: what is already in place, what each supply has, and
-last what an earlier window has placed. Windows start in order, so waiting for an earlier one
-cannot deadlock.
+A window goes through two stages: what is already in place and what this machine has; then what
+must travel, and what an earlier window has placed. Each stage has threads of its own, so a slow
+link is kept busy while files are read, and neither waits for the other. Windows enter the second
+stage in order, so waiting there for an earlier one cannot deadlock.
 """
 
 from __future__ import annotations
@@ -15,18 +16,23 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Final, Protocol
 
-from casync.codec import Packer, Verified
-from casync.errors import DamagedObjectError, MalformedError, NoObjectError, StoppedError
-from casync.ids import Buffer, ChunkId, Kind, zero_chunk_id
-from casync.limits import COMMIT_BYTES, MIB
+from casync.errors import MalformedError, NoObjectError, StoppedError
+from casync.ids import Buffer, ChunkId, zero_chunk_id
+from casync.limits import MIB
 from casync.neighbours import Joiner, read_places
+from casync.ops.keeper import Keeper
 from casync.ops.outline import Outline
 from casync.ops.progress import Progress
 from casync.ops.supply import Proved, Supply
 from casync.plan import Claims, Place, Window, distinct_windows, windows
-from casync.store.base import Absence, Batch, ObjectStore
 
-__all__ = ["Keeper", "Nowhere", "Output", "Rebuilder"]
+__all__ = ["Nowhere", "Output", "Rebuilder"]
+
+_THREADS_HERE: Final = 2
+"""Threads that read and hash local files: they keep a memory bus busy, or a disk."""
+
+_WINDOWS_AHEAD: Final = 64
+"""Windows that wait for servers while later ones are served from local files: lists of places."""
 
 _ZERO_BYTES: Final = 1024 * MIB
 """Bytes of a hole that are made at once where something may lie: that takes a second or so."""
@@ -83,58 +89,30 @@ class Nowhere:
         """Nothing waits."""
 
 
-class Keeper:
-    """Puts chunks that pass by into a store. Used by several threads."""
+class _Job:
+    """A window on its way through both stages.
 
-    def __init__(self, store: ObjectStore) -> None:
-        self._store = store
-        self._lock = threading.Lock()
-        self._local = threading.local()
-        self._objects: list[Verified] = []
-        self._bytes = 0
+    Attributes:
+        found: The end of the first stage.
+        fresh: What is still to be had.
+        repeats: What an earlier place has, with its offset.
+        given: Plain bytes that each source gave.
+    """
 
-    def keep(self, chunks: Sequence[Proved]) -> None:
-        """Keeps those that the store lacks, packing what came in plain.
+    found: Future[None]
 
-        Raises:
-            DamagedObjectError: The store has one already, but damaged.
-        """
-        known = self._store.known(Kind.CHUNK, [chunk.id for chunk in chunks])
-        self._prove([chunk.id for chunk, there in zip(chunks, known, strict=True) if there])
-        new = [
-            chunk.packed or self._packer().pack(Kind.CHUNK, chunk.id, chunk.plain)
-            for chunk, there in zip(chunks, known, strict=True)
-            if not there
-        ]
-        with self._lock:
-            self._objects += new
-            self._bytes += sum(len(packed.payload) for packed in new)
-            if self._bytes >= COMMIT_BYTES:
-                self._flush()
-
-    def _prove(self, ids: Sequence[ChunkId]) -> None:
-        for ident, answer in zip(ids, self._store.get(Kind.CHUNK, ids), strict=True):
-            if answer is Absence.DAMAGED:
-                raise DamagedObjectError(
-                    f"chunk {ident.hex()} is damaged in the store",
-                    next_step="Run `casync store reindex`, which lets go of it, and pull again.",
-                )
-
-    def flush(self) -> None:
-        """Commits what is left."""
-        with self._lock:
-            self._flush()
-
-    def _flush(self) -> None:
-        if self._objects:
-            self._store.commit(Batch(objects=self._objects))
-            self._objects, self._bytes = [], 0
-
-    def _packer(self) -> Packer:
-        if not hasattr(self._local, "packer"):
-            self._local.packer = Packer()
-        packer: Packer = self._local.packer
-        return packer
+    def __init__(
+        self,
+        number: int,
+        window: Window,
+        fresh: list[Place],
+        repeats: list[tuple[Place, int]],
+    ) -> None:
+        self.number = number
+        self.window = window
+        self.fresh = fresh
+        self.repeats = repeats
+        self.given: Counter[str] = Counter()
 
 
 class Rebuilder:
@@ -145,7 +123,7 @@ class Rebuilder:
         output: Where it goes.
         supplies: Where chunks come from, the cheapest first.
         keeper: Takes every chunk that passes, if given.
-        workers: Windows in work at once.
+        workers: Windows that servers are asked for at once.
         kept_label: What to call bytes that were in place already.
         progress: Is told of every byte of the target.
         moved: Offsets of chunks that were proved on their way to where they are, ascending.
@@ -173,7 +151,7 @@ class Rebuilder:
         self._moved = moved
         self._stopped = threading.Event()
         self._claims = Claims()
-        self._futures: dict[int, Future[Counter[str]]] = {}  # of the windows in work
+        self._done: dict[int, Future[None]] = {}  # of the windows in the second stage
 
     def run(self) -> Counter[str]:
         """Does it all; returns the plain bytes that each source gave.
@@ -182,29 +160,43 @@ class Rebuilder:
             CasyncError: Something could not be had or written. The output is then incomplete.
         """
         given: Counter[str] = Counter()
-        waiting: deque[tuple[int, Window]] = deque()
         outline = self._outline
         plan = distinct_windows if self._output.discards else windows
         stretch = plan(outline.content, outline.node, outline.params.max_size)
-        executor = ThreadPoolExecutor(self._workers, thread_name_prefix="pull")
+        here = ThreadPoolExecutor(_THREADS_HERE, thread_name_prefix="local")
+        travel = ThreadPoolExecutor(self._workers, thread_name_prefix="pull")
+        # What cannot be written yet waits in memory.
+        ahead = _WINDOWS_AHEAD if self._output.readable else 2 * self._workers
+        first: deque[_Job] = deque()
+        second: deque[_Job] = deque()
+
+        def go_on() -> None:
+            job = first.popleft()
+            job.found.result()
+            self._done[job.number] = travel.submit(self._complete, job)
+            second.append(job)
+
         try:
             for number, window in enumerate(stretch):
-                fresh, repeats = self._claims.claim(window)
-                self._futures[number] = executor.submit(
-                    self._window, number, window, fresh, repeats
-                )
-                waiting.append((number, window))
-                if len(waiting) > 2 * self._workers:
-                    given += self._settle(*waiting.popleft())
-            while waiting:
-                given += self._settle(*waiting.popleft())
+                job = _Job(number, window, *self._claims.claim(window))
+                job.found = here.submit(self._find_here, job)
+                first.append(job)
+                if len(first) > 2 * _THREADS_HERE:
+                    go_on()
+                if len(second) > ahead:
+                    given += self._settle(second.popleft())
+            while first:
+                go_on()
+            while second:
+                given += self._settle(second.popleft())
         except BaseException:
             self._stopped.set()
             for supply in self._supplies:
                 supply.stop()
             raise
         finally:
-            executor.shutdown(wait=True, cancel_futures=True)
+            here.shutdown(wait=True, cancel_futures=True)
+            travel.shutdown(wait=True, cancel_futures=True)
         if self._output.discards:
             self._report(given, "repeat", outline.content.length - given.total())
         if self._keeper is not None:
@@ -214,35 +206,35 @@ class Rebuilder:
             self._keeper.flush()
         return given
 
-    def _settle(self, number: int, window: Window) -> Counter[str]:
-        given = self._futures[number].result()
-        self._output.settle(window.end)
-        del self._futures[number]
-        return given
+    def _settle(self, job: _Job) -> Counter[str]:
+        self._done.pop(job.number).result()
+        self._output.settle(job.window.end)
+        return job.given
 
-    def _window(
-        self, number: int, window: Window, fresh: list[Place], repeats: list[tuple[Place, int]]
-    ) -> Counter[str]:
-        """One worker's job. Returns the plain bytes that each source gave."""
-        given: Counter[str] = Counter()
-        for offset, length in window.zeros:
+    def _find_here(self, job: _Job) -> None:
+        """The first stage: everything that needs no server and no other window."""
+        for offset, length in job.window.zeros:
             step = _ZERO_BYTES if self._output.resumed else length
             for at in range(offset, offset + length, step):
                 size = min(step, offset + length - at)
                 self._output.zero(at, size)
-                self._report(given, "zero", size)
+                self._report(job.given, "zero", size)
         if self._output.resumed:
-            rest = self._not_in_place(window, given)
-            fresh = [place for place in fresh if place.offset in rest]
-            repeats = [repeat for repeat in repeats if repeat[0].offset in rest]
+            rest = self._not_in_place(job)
+            job.fresh = [place for place in job.fresh if place.offset in rest]
+            job.repeats = [repeat for repeat in job.repeats if repeat[0].offset in rest]
         elif self._output.discards:
-            repeats = []
+            job.repeats = []
         elif not self._output.readable:
-            fresh += [place for place, _ in repeats]
-            repeats = []
-        self._from_supplies(fresh, window, given)
-        self._from_earlier(number, window, repeats, given)
-        return given
+            job.fresh += [place for place, _ in job.repeats]
+            job.repeats = []
+        local = [supply for supply in self._supplies if not supply.travels]
+        job.fresh = self._take(job, job.fresh, local)
+
+    def _complete(self, job: _Job) -> None:
+        """The second stage."""
+        self._take_all(job, job.fresh, [supply for supply in self._supplies if supply.travels])
+        self._take_all(job, self._not_repeated(job), self._supplies)
 
     def _report(self, given: Counter[str], label: str, count: int) -> None:
         if self._stopped.is_set():
@@ -250,19 +242,18 @@ class Rebuilder:
         given[label] += count
         self._progress.advance(count)
 
-    def _not_in_place(self, window: Window, given: Counter[str]) -> set[int]:
+    def _not_in_place(self, job: _Job) -> set[int]:
         """Where in a window other bytes lie than those that are wanted."""
         rest: set[int] = set()
         kept: list[Proved] = []
-        count = 0
-        for place, plain in read_places(self._output.read, self._unproved(window)):
+        count = sum(place.length for place in job.window.places)
+        for place, plain in read_places(self._output.read, self._unproved(job.window)):
             if plain is None:
                 rest.add(place.offset)
                 count -= place.length
             elif self._keeper is not None:
                 kept.append(Proved(place.id, plain, None))
-        count += sum(place.length for place in window.places)
-        self._report(given, self._kept_label, count)
+        self._report(job.given, self._kept_label, count)
         if self._keeper is not None and kept:
             self._keeper.keep(kept)
         return rest
@@ -275,21 +266,22 @@ class Rebuilder:
         moved = set(self._moved[low:high])
         return [place for place in window.places if place.offset not in moved]
 
-    def _from_supplies(self, places: list[Place], window: Window, given: Counter[str]) -> None:
+    def _take(self, job: _Job, places: list[Place], supplies: Sequence[Supply]) -> list[Place]:
+        """Places what supplies have; returns the places whose chunks none of them has."""
         where: dict[ChunkId, list[Place]] = {}
         wanted: dict[ChunkId, int] = {}
         for place in places:
             where.setdefault(place.id, []).append(place)
             if wanted.setdefault(place.id, place.length) != place.length:
                 raise MalformedError(f"chunk {place.id.hex()} is claimed with two lengths")
-        for supply in self._supplies:
+        for supply in supplies:
             if not wanted:
-                return
+                return []
             keeper = None if supply.is_store else self._keeper
             passing: list[Proved] = []
             # What came before a failure is written, too: the next run need not fetch it again.
-            with self._joiner(supply.label, given) as writer:
-                for proved in supply.supply(dict(wanted), window):
+            with self._joiner(supply.label, job.given) as writer:
+                for proved in supply.supply(dict(wanted), job.window):
                     del wanted[proved.id]
                     for place in where[proved.id]:
                         writer.write(place.offset, proved.plain)
@@ -297,35 +289,32 @@ class Rebuilder:
                         passing.append(proved)
             if keeper is not None and passing:
                 keeper.keep(passing)
-        if wanted:
-            missing = next(iter(wanted))
+        return [place for place in places if place.id in wanted]
+
+    def _take_all(self, job: _Job, places: list[Place], supplies: Sequence[Supply]) -> None:
+        for missing in self._take(job, places, supplies):
             raise NoObjectError(
-                f"chunk {missing.hex()} is nowhere to be had",
+                f"chunk {missing.id.hex()} is nowhere to be had",
                 next_step="Name a server that has it with --server.",
             )
 
-    def _from_earlier(
-        self,
-        number: int,
-        window: Window,
-        repeats: list[tuple[Place, int]],
-        given: Counter[str],
-    ) -> None:
-        for _, first in repeats:
+    def _not_repeated(self, job: _Job) -> list[Place]:
+        """Places repeats of what is written already; returns those that are not what they were."""
+        for _, first in job.repeats:
             earlier = self._claims.window_of(first)
-            running = self._futures.get(earlier) if earlier != number else None
+            running = self._done.get(earlier) if earlier != job.number else None
             if running is not None:
                 running.result()
-        sources = [Place(first, place.id, place.length) for place, first in repeats]
+        sources = [Place(first, place.id, place.length) for place, first in job.repeats]
         lost: list[Place] = []
         found = read_places(self._output.read, sources)
-        with self._joiner("repeat", given) as writer:
-            for (place, _), (_, plain) in zip(repeats, found, strict=True):
+        with self._joiner("repeat", job.given) as writer:
+            for (place, _), (_, plain) in zip(job.repeats, found, strict=True):
                 if plain is None:
                     lost.append(place)
                 else:
                     writer.write(place.offset, plain)
-        self._from_supplies(lost, window, given)
+        return lost
 
     def _joiner(self, label: str, given: Counter[str]) -> Joiner:
         """Writes to the output, and reports what was written."""

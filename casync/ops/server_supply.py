@@ -91,6 +91,7 @@ class ServerSupply:
 
     label = "server"
     is_store = False
+    travels = True
     looked: Sequence[tuple[Path, str]] = ()
 
     def __init__(

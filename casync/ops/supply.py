@@ -39,10 +39,12 @@ class Supply(Protocol):
     Attributes:
         label: What people call it.
         is_store: It is the local store, which need not be given its own chunks.
+        travels: Its chunks come over a network.
     """
 
     label: str
     is_store: bool
+    travels: bool
 
     @property
     def looked(self) -> Sequence[tuple[Path, str]]:
@@ -67,6 +69,7 @@ class StoreSupply:
 
     label = "local store"
     is_store = True
+    travels = False
     looked: Sequence[tuple[Path, str]] = ()
 
     def __init__(self, store: ObjectSource) -> None:
@@ -98,6 +101,7 @@ class SeedSupply:
 
     label = "seed"
     is_store = False
+    travels = False
 
     def __init__(self, index: SeedIndex) -> None:
         self._index = index
@@ -106,7 +110,7 @@ class SeedSupply:
         """What the seeds still have where they once had it."""
         numbers = (self._index.layout.find(ident) for ident in wanted)
         for place, plain in self._index.read(number for number in numbers if number is not None):
-            if plain is not None:
+            if plain is not None and place.length == wanted[place.id]:
                 yield Proved(place.id, plain, None)
 
     def plan(self, wanted: Wanted) -> dict[ChunkId, int]:

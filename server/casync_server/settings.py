@@ -73,6 +73,6 @@ class ServerSettings(BaseSettings):
     rate: int = Field(default=8 * KIB, ge=1)
     pipeline: int = Field(default=16, ge=0)
     connections: int = Field(default=1000, ge=1)
-    address_connections: int = Field(default=64, ge=1)
+    address_connections: int = Field(default=256, ge=1)
     linger_seconds: float = Field(default=1.0, ge=0)
     tick_seconds: float = Field(default=0.5, gt=0)
