@@ -56,8 +56,8 @@ def bars(
     drawn = axes.barh(order, [known[name] for name in order], color=colours)
     ours = known.get(relative_to)
     labels = [
-        f"{known[name]:.3g} {unit}"
-        + (f"  ({known[name] / ours:.2g}x)" if ours and name != relative_to else "")
+        f"{short(known[name])} {unit}"
+        + (f"  ({short(known[name] / ours)}x)" if ours and name != relative_to else "")
         for name in order
     ]
     axes.bar_label(drawn, labels, padding=4)
@@ -66,6 +66,11 @@ def bars(
     axes.set_xlim(left=0)
     axes.xaxis.set_visible(False)
     axes.spines["bottom"].set_visible(False)
+
+
+def short(value: float) -> str:
+    """A figure with three digits or more."""
+    return f"{value:.{2 if value < 10 else 1 if value < 100 else 0}f}"
 
 
 def _colour(name: str) -> str:
@@ -82,6 +87,9 @@ def _panels(
         max(len([v for v in values.values() if v is not None]), 1) for values in cases.values()
     ]
     figure = Figure(figsize=(9, 0.36 * sum(heights) + 0.7 * len(cases)), layout="constrained")
+    figure.supxlabel(
+        f"in brackets: how many times {relative_to}; yellow: bounds, no peers", fontsize=9
+    )
     grid = figure.subplots(len(cases), 1, squeeze=False, height_ratios=heights)
     for axes, (title, values) in zip(grid[:, 0], cases.items(), strict=True):
         bars(axes, title, unit, values, relative_to)
@@ -137,7 +145,8 @@ def _slow(sheet: Sheet) -> Figure:
     for case in sheet.figures:
         values = _seconds(sheet, case)
         for name in sheet.figures[case]:
-            values[name] = values[name] or sheet.get(case, name, "gave_up_after")
+            if values[name] is None:
+                values[f"{name}, ended after"] = sheet.get(case, name, "gave_up_after")
         cases[f"{case}, 100 Mbit/s and 40 ms: seconds"] = values
     return _panels(cases, "s")
 

@@ -49,14 +49,22 @@ COLUMNS = {
 IN_MB = {"stored", "received", "sent", "manifest", "rate"}
 
 
-def render(results: Results, before: Results) -> str:
+def render(results: Results, before: Results, remarks: str) -> str:
     """The whole document.
 
     Args:
         results: All suites.
         before: Suites of an earlier state of this project, on the same machine.
+        remarks: What a person has to say of targets that were missed.
     """
-    parts = (_targets(results), _progress(results, before), _machine(results), _suites(results))
+    said = iter([remarks] if remarks else [])
+    parts = (
+        _targets(results),
+        said,
+        _progress(results, before),
+        _machine(results),
+        _suites(results),
+    )
     return "\n".join([HEAD, *(line for part in parts for line in part)]) + "\n"
 
 

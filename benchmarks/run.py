@@ -88,11 +88,13 @@ def main() -> int:
 
 
 def publish(folder: Path) -> None:
-    """Draws the plots and writes RESULTS.md, from all stored sheets, beside their folder."""
+    """Draws the plots and writes RESULTS.md, from all that is stored, beside its folder."""
     results = stored(folder)
     draw(results, folder.parent / "plots")
     out = folder.parent / "RESULTS.md"
-    out.write_text(render(results, stored(folder / "before")))
+    remarks = folder / "remarks.md"
+    said = remarks.read_text() if remarks.exists() else ""
+    out.write_text(render(results, stored(folder / "before"), said))
     print(out)
 
 

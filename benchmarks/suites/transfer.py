@@ -83,14 +83,10 @@ def bounds(bench: Bench, where: Scene, pair: Pair, old: Path, new: Path) -> None
     patch = where.target(".xdelta")
     for tool in bench.some(Xdelta3):
         assert isinstance(tool, Xdelta3)
-        command = tool.encode(old, new, patch)
-        bench.measure(
-            f"{pair.label}: seed",
-            tool,
-            command,
-            where,
-            after=lambda _: {"received": patch.stat().st_size},
-        )
+        case = f"{pair.label}: {Mode.SEED.value}"
+        if bench.attempt(case, tool, tool.encode(old, new, patch), where, name=tool.name):
+            bench.sheet.add(case, tool.name, received=patch.stat().st_size)
+            patch.unlink()
     if pair.label != "vm, updated in place":
         return
     data = write_data(old, where.target(".data"))

@@ -68,16 +68,17 @@ def test_start_up_is_taken_off_small_inputs() -> None:
 
 
 def test_the_document_says_what_was_met_missed_and_not_measured() -> None:
-    text = render(_transfer(), {})
+    text = render(_transfer(), {}, "What was tried.")
     assert "| cold pull: faster than casync (C) | ≥ 4.00 x | 4.00 x | met |" in text
     assert "| ≤ 0.50 x | 0.75 x | **missed** |" in text
     assert "| not measured |  |" in text
+    assert "What was tried." in text
 
 
 def test_an_earlier_state_is_set_beside_this_one() -> None:
     was = Sheet("transfer", {"commit": "abc"})
     was.add("vm, updated in place: cold", OURS, seconds=7.5)
     was.add("no longer measured", OURS, seconds=7.5)
-    text = render(_transfer(), {"transfer": was})
+    text = render(_transfer(), {"transfer": was}, "")
     assert "| vm, updated in place: cold | 7.50 | 3.00 | 2.50 |" in text
     assert "no longer" not in text
