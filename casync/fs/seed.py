@@ -15,17 +15,15 @@ from itertools import groupby, islice
 from pathlib import Path
 from typing import Final
 
-from casync.chunker import ChunkerParams, Cutter, Pieces, Zeros
 from casync.errors import UsageError
 from casync.fs.extents import data_ranges, read_range
 from casync.fs.identity import identity_of
-from casync.fs.source import BLOCK_BYTES, FileSource, Hole
-from casync.ids import ChunkId, chunk_id, zero_chunk_id
+from casync.ids import ChunkId
 from casync.layout import Layout
 from casync.neighbours import read_places
 from casync.plan import Place
 
-__all__ = ["SeedFile", "SeedIndex", "cut_file", "expand_seed_path"]
+__all__ = ["SeedFile", "SeedIndex", "expand_seed_path"]
 
 _MAX_CHUNKS: Final = 1 << 20
 """Chunks in the index: about 170 MiB, or 16 GiB of seeds at the default chunk size."""
@@ -80,37 +78,6 @@ class SeedFile:
             self._fd = -1
 
 
-def cut_file(path: Path, params: ChunkerParams) -> Iterator[tuple[int, ChunkId, int]]:
-    """Cuts a local file or device afresh, as (offset, chunk, length) for all but its holes."""
-    cutter = Cutter(params)
-    offset = 0
-    hole = zero_chunk_id(params.max_size)
-    with FileSource(path) as source:
-        pieces: Iterable[Pieces | Zeros]
-        for block in source.blocks(BLOCK_BYTES):
-            if isinstance(block, Hole):
-                pieces = cutter.feed_zeros(block.length)
-            else:
-                pieces = (cutter.feed(block),)
-            for piece in pieces:
-                if isinstance(piece, Zeros):
-                    offset += piece.length * piece.times
-                    continue
-                for found in _named(piece, offset):
-                    if found[1] != hole:
-                        yield found
-                offset += sum(piece.lengths)
-        yield from _named(cutter.finish(), offset)
-
-
-def _named(pieces: Pieces, offset: int) -> Iterator[tuple[int, ChunkId, int]]:
-    view = memoryview(pieces.buffer)
-    start = 0
-    for length in pieces.lengths:
-        yield offset + start, chunk_id(view[start : start + length]), length
-        start += length
-
-
 def expand_seed_path(path: Path) -> Iterator[Path]:
     """The files that `--seed PATH` stands for: itself, or all regular files below a folder.
 
@@ -154,15 +121,20 @@ class SeedIndex:
         self.layout = Layout()
         self._firsts: list[int] = []  # of each seed, the number of its first chunk
 
-    def add(self, seed: SeedFile, chunks: Iterable[tuple[int, ChunkId, int]]) -> None:
-        """Takes over `seed`, with its chunks as (offset, chunk, length)."""
-        layout = self.layout
+    def add(self, seed: SeedFile, chunks: Iterable[tuple[int, ChunkId, int]] = ()) -> None:
+        """Takes over `seed`, with its chunks as (offset, chunk, length). `note` may tell more."""
         self.seeds.append(seed)
-        self._firsts.append(len(layout))
-        for chunk in islice(chunks, _MAX_CHUNKS - len(layout)):
-            layout.add(*chunk)
+        self._firsts.append(len(self.layout))
         if len(self.seeds) > _MAX_OPEN:
             seed.close()
+        for chunk in islice(chunks, _MAX_CHUNKS - len(self.layout)):
+            self.layout.add(*chunk)
+
+    def note(self, offset: int, ident: ChunkId, length: int) -> bool:
+        """Adds a chunk of the last seed; says whether there is room for more."""
+        if len(self.layout) < _MAX_CHUNKS:
+            self.layout.add(offset, ident, length)
+        return len(self.layout) < _MAX_CHUNKS
 
     def read(self, numbers: Iterable[int]) -> Iterator[tuple[Place, memoryview | None]]:
         """Chunks of the layout, in the order given, or None where they are no more.

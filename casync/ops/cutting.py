@@ -6,6 +6,7 @@ that it is long.
 
 from __future__ import annotations
 
+import os
 from typing import Final
 
 from casync.chunker import ChunkerParams
@@ -13,17 +14,25 @@ from casync.cutters import Cutters, fit_for_children
 from casync.fs.input import Positioned, Source
 from casync.fs.tape import Tape
 from casync.limits import MIB
-from casync.ops.intake import Intake
+from casync.ops.intake import Taker
 from casync.ops.parallel import cut_in_parallel
 from casync.ops.serial import SerialCutting
 
-__all__ = ["cut"]
+__all__ = ["cut", "usable_cpus"]
 
 _LARGE: Final = 32 * MIB
 """Bytes from which on children are worth their start."""
 
+_DEFAULT_WORKERS: Final = 8
+"""Workers beyond which one writer cannot keep up. Each holds some 40 MiB."""
 
-def cut(source: Source, intake: Intake, params: ChunkerParams, *, level: int, workers: int) -> None:
+
+def usable_cpus() -> int:
+    """Processors that this process may use, as far as they are worth a child each."""
+    return min(len(os.sched_getaffinity(0)), _DEFAULT_WORKERS)
+
+
+def cut(source: Source, intake: Taker, params: ChunkerParams, *, level: int, workers: int) -> None:
     """Cuts all of `source`; the chunks are the same whoever does it.
 
     Args:

@@ -9,17 +9,17 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable
-from itertools import compress, islice
+from itertools import compress
 from pathlib import Path
 from typing import Final
 
-from casync.fs.seed import SeedFile, cut_file
+from casync.fs.seed import SeedFile
 from casync.fs.sink import Sink
 from casync.ids import ChunkId, chunk_id
 from casync.limits import MIB
 from casync.moves import Copy, Drop, Stash, Step, Unstash, order_moves
 from casync.neighbours import Joiner, read_places
+from casync.ops.listing import list_chunks
 from casync.ops.outline import Outline
 from casync.ops.ports import Ports
 from casync.ops.progress import Progress
@@ -66,15 +66,19 @@ class _Moves:
 class _Layout:
     """What an old file holds where, by the first 8 bytes of ids: a hint, as in every seed."""
 
-    def __init__(self, chunks: Iterable[tuple[int, ChunkId, int]]) -> None:
+    def __init__(self) -> None:
         self._offsets = array("Q")
         self._keys = array("Q")
         self._first: dict[int, int] = {}
-        for offset, ident, _ in islice(chunks, _MAX_CHUNKS):
+
+    def note(self, offset: int, ident: ChunkId, length: int) -> bool:
+        """Adds a chunk; says whether there is room for more."""
+        if len(self._offsets) < _MAX_CHUNKS:
             key = int.from_bytes(ident[:8], "little")
             self._offsets.append(offset)
             self._keys.append(key)
             self._first.setdefault(key, offset)
+        return len(self._offsets) < _MAX_CHUNKS
 
     def find(self, ident: ChunkId, offset: int) -> int | None:
         """Where the chunk is: at `offset` if it is there, too, else at its first place."""
@@ -87,7 +91,8 @@ class _Layout:
 
 def _find_moves(outline: Outline, path: Path, ports: Ports, progress: Progress) -> _Moves:
     """What of the file at `path` the content wants, and where."""
-    layout = _Layout(_old_chunks(outline, path, ports, progress))
+    layout = _Layout()
+    _note_old_chunks(layout, outline, path, ports, progress)
     moves = _Moves()
     for window in windows(outline.content, outline.node, outline.params.max_size):
         for place in window.places:
@@ -99,18 +104,21 @@ def _find_moves(outline: Outline, path: Path, ports: Ports, progress: Progress) 
     return moves
 
 
-def _old_chunks(
-    outline: Outline, path: Path, ports: Ports, progress: Progress
-) -> Iterable[tuple[int, ChunkId, int]]:
+def _note_old_chunks(
+    layout: _Layout, outline: Outline, path: Path, ports: Ports, progress: Progress
+) -> None:
     row = ports.memory.recall(bytes(path))
     if row is not None:
         known = known_outline(ports.memory, row.manifest)
         with SeedFile(path) as file:
             same = file.identity == row.identity
         if same and known is not None and known.params == outline.params:
-            return chunks_of(known)
+            for chunk in chunks_of(known):
+                if not layout.note(*chunk):
+                    break
+            return
     progress.start("reading target", None)
-    return cut_file(path, outline.params)
+    list_chunks(path, outline.params, layout.note, progress)
 
 
 def move_in_place(

@@ -6,6 +6,7 @@ Chunks come in the order of the content, whoever cut them; the outcome depends o
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
 
 from casync.chunker import Zeros
 from casync.codec import Packer, Verified
@@ -14,7 +15,31 @@ from casync.node import Content, NodeBuilder, Run
 from casync.ops.batches import BatchWriter
 from casync.ops.progress import Progress
 
-__all__ = ["Intake"]
+__all__ = ["Intake", "Taker"]
+
+
+class Taker(Protocol):
+    """Takes the chunks of one content in order, and asks for the bytes of those that it lacks."""
+
+    def take(self, chunks: Sequence[tuple[bytes, int]]) -> None:
+        """Takes the next chunks, each as (id, length)."""
+        ...
+
+    def take_zeros(self, zeros: Zeros) -> ObjectId:
+        """Takes chunks of zeros, and says what they are called."""
+        ...
+
+    def claim(self, ids: Iterable[ObjectId]) -> set[ObjectId]:
+        """Those of the chunks that the caller must put."""
+        ...
+
+    def pack(self, plain: Mapping[ObjectId, Buffer]) -> list[Verified]:
+        """Packs chunks that are here."""
+        ...
+
+    def put(self, objects: Sequence[Verified]) -> None:
+        """Takes chunks that were claimed."""
+        ...
 
 
 class Intake:

@@ -18,7 +18,7 @@ from casync.cutters import SPAN_BYTES, Cutters
 from casync.fs.input import Hole, Positioned, Span
 from casync.ids import Buffer, ChunkId, Kind, ObjectId, chunk_id
 from casync.limits import MIB
-from casync.ops.intake import Intake
+from casync.ops.intake import Taker
 from casync.ops.serial import zeros
 from casync.spans import join, zero_chunks
 
@@ -35,7 +35,7 @@ _MOST_WINDOW: Final = 4 * MIB
 
 
 def cut_in_parallel(
-    source: Positioned, cutters: Cutters, intake: Intake, params: ChunkerParams, position: int = 0
+    source: Positioned, cutters: Cutters, intake: Taker, params: ChunkerParams, position: int = 0
 ) -> None:
     """Cuts `source` from `position` on, which must be a cut and the start of its first span.
 
@@ -65,7 +65,7 @@ class _ParallelCutting:
         self,
         source: Positioned,
         cutters: Cutters,
-        intake: Intake,
+        intake: Taker,
         params: ChunkerParams,
         position: int,
     ) -> None:

@@ -8,7 +8,6 @@ but chunks that the next one finds there.
 from __future__ import annotations
 
 import hashlib
-import os
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -26,7 +25,7 @@ from casync.limits import MIB
 from casync.manifest import Manifest, decode_manifest, encode_manifest
 from casync.name import Name, NameRecord
 from casync.ops.batches import BatchWriter
-from casync.ops.cutting import cut
+from casync.ops.cutting import cut, usable_cpus
 from casync.ops.intake import Intake
 from casync.ops.progress import SILENT, Progress
 from casync.ops.serial import SerialCutting
@@ -35,9 +34,6 @@ from casync.store.base import Batch, ManifestState, ObjectStore, RememberedFile
 __all__ = ["PrepareOptions", "Prepared", "prepare"]
 
 _MAX_WORKERS: Final = 64
-_DEFAULT_WORKERS: Final = 8
-"""Workers beyond which one writer cannot keep up. Each holds some 40 MiB."""
-
 _SIZES_LOOKED_AT: Final = 8
 """Manifests whose chunk sizes are compared with those asked for; most stores hold one kind."""
 
@@ -183,7 +179,7 @@ def _read(
 ) -> Prepared:
     """One reading of the source, from its first byte to the commit that publishes it."""
     writer = BatchWriter(store)
-    workers = options.workers or _usable_cpus()
+    workers = options.workers or usable_cpus()
     try:
         intake = Intake(writer, level=options.level, threads=workers, progress=progress)
         progress.start("reading", source.length)
@@ -234,10 +230,6 @@ def _cut_and_compare(
             )
     finally:
         digest.close()
-
-
-def _usable_cpus() -> int:
-    return min(len(os.sched_getaffinity(0)), _DEFAULT_WORKERS)
 
 
 class _Digest:

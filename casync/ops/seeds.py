@@ -11,12 +11,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from casync.chunker import ChunkerParams
 from casync.errors import CasyncError
 from casync.fs.place import TargetPlace
-from casync.fs.seed import SeedFile, SeedIndex, cut_file, expand_seed_path
+from casync.fs.seed import SeedFile, SeedIndex, expand_seed_path
 from casync.ids import ChunkId, ManifestId
 from casync.node import distinct, runs
+from casync.ops.listing import list_chunks
 from casync.ops.outline import Outline, open_outline
 from casync.ops.ports import Ports
 from casync.ops.progress import Progress
@@ -130,16 +130,12 @@ class _Finder:
                 self.index.looked.append((path, "unrelated"))
                 return
             self._progress.start("reading seed", seed.identity.size if seed.is_regular else None)
-            self.index.add(seed, self._cut(path, self._outline.params))
+            self.index.add(seed)
+            list_chunks(path, self._outline.params, self.index.note, self._progress)
             self.index.looked.append((path, "cut afresh"))
         except (OSError, CasyncError) as error:
             self.index.looked.append((path, "unreadable"))
             self._progress.note(f"seed {path} cannot be read: {error}")
-
-    def _cut(self, path: Path, params: ChunkerParams) -> Iterator[tuple[int, ChunkId, int]]:
-        for chunk in cut_file(path, params):
-            self._progress.advance(chunk[2])
-            yield chunk
 
     def _walk(self, known: Outline) -> Iterator[tuple[int, ChunkId, int]]:
         """The chunks of a known seed as far as its nodes can be read; the rest is not missed."""

@@ -13,7 +13,7 @@ from casync.chunker import ChunkerParams, Cutter, Pieces, Zeros
 from casync.fs.input import Hole
 from casync.ids import Buffer, ObjectId, chunk_id
 from casync.limits import MIB
-from casync.ops.intake import Intake
+from casync.ops.intake import Taker
 
 __all__ = ["SerialCutting", "zeros"]
 
@@ -35,7 +35,7 @@ class SerialCutting:
         position: The last cut so far.
     """
 
-    def __init__(self, intake: Intake, params: ChunkerParams) -> None:
+    def __init__(self, intake: Taker, params: ChunkerParams) -> None:
         self._intake = intake
         self._cutter = Cutter(params)
         self._plain: dict[ObjectId, Buffer] = {}
