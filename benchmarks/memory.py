@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
-INTERVAL_SECONDS = 0.01
+INTERVAL_SECONDS = 0.05
 
 
 class Sampler(threading.Thread):

@@ -155,7 +155,9 @@ def _sizes(sheet: Sheet) -> Figure:
     figure = Figure(figsize=(9, 3.4), layout="constrained")
     time_axes, memory_axes = figure.subplots(1, 2)
     for verb, colour in (("prepare", OUR_COLOUR), ("pull", "#b5542c")):
-        sizes = [int(case.split()[1]) for case in sheet.figures if case.startswith(f"{verb}: ")]
+        sizes = sorted(
+            int(case.split()[1]) for case in sheet.figures if case.startswith(f"{verb}: ")
+        )
         for axes, measure, scale in ((time_axes, "seconds", 1), (memory_axes, "memory", MIB)):
             values = [(sheet.get(f"{verb}: {n} GiB", OURS, measure) or 0) / scale for n in sizes]
             axes.plot(sizes, values, marker="o", color=colour, label=verb)

@@ -21,6 +21,7 @@ TITLES = {
     "slow": "A slow link",
     "small": "Small, unchanged, sparse",
     "sizes": "Growth with the size",
+    "memory": "Memory",
     "cpus": "One CPU and two",
     "pullers": "Many at once",
     "durability": "The cost of durability",
@@ -37,6 +38,7 @@ COLUMNS = {
     "cpu": "CPU s",
     "server_cpu": "server CPU s",
     "memory": "memory MiB",
+    "server_memory": "server's MiB",
     "processes": "processes",
     "stored": "stored MB",
     "received": "received MB",
@@ -190,7 +192,7 @@ def _cell(sheet: Sheet, case: str, contender: str, measure: str) -> str:
     if value is None:
         limit = sheet.get(case, contender, "gave_up_after")
         return f"> {limit:.0f}" if measure == "seconds" and limit else ""
-    if measure == "memory":
+    if measure in ("memory", "server_memory"):
         return f"{value / MIB:.0f}"
     if measure in IN_MB:
         return f"{value / MB:.2f}" if value < 10 * MB else f"{value / MB:.1f}"

@@ -26,7 +26,18 @@ from benchmarks.results import FOLDER, stored
 from benchmarks.roster import gather
 from benchmarks.scene import MEMORY
 from benchmarks.sheet import Sheet
-from benchmarks.suites import durability, growth, prepare, resume, slow, small, transfer
+from benchmarks.suites import (
+    cpus,
+    durability,
+    memory,
+    prepare,
+    pullers,
+    resume,
+    sizes,
+    slow,
+    small,
+    transfer,
+)
 
 NEEDED_BYTES = 10 << 30
 
@@ -36,9 +47,10 @@ SUITES: dict[str, Callable[[Bench], None]] = {
     "resume": resume.measure,
     "slow": slow.measure,
     "small": small.measure,
-    "sizes": growth.sizes,
-    "cpus": growth.cpus,
-    "pullers": growth.pullers,
+    "sizes": sizes.measure,
+    "memory": memory.measure,
+    "cpus": cpus.measure,
+    "pullers": pullers.measure,
     "durability": durability.measure,
 }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -25,16 +24,16 @@ class CasyncC(Contender):
 
     def resume(self, task: Task, place: Place) -> Command | None:
         """It has no other way than to begin again."""
-        return self.pull(replace(task, mode=Mode.IN_PLACE), place)
+        return self.pull(task, place)
 
     def pull(self, task: Task, place: Place) -> Command | None:
-        """One chunk a request, over HTTP."""
+        """One chunk a request, over HTTP. `--seed-output` ends with an error (ESTALE)."""
+        if task.mode is Mode.IN_PLACE:
+            return None
         url = f"{task.url}/{place.path}"
         words: list[str | Path] = ["extract", f"--store={url}/default.castr", "--punch-holes=yes"]
         if task.mode is Mode.SEED:
             words.append(f"--seed={task.old}")
-        if task.mode is Mode.IN_PLACE:
-            words.append("--seed-output=yes")
         words += [f"{url}/{task.stem}.caibx", task.out]
         env = {"TMPDIR": str(place.local)}  # where it keeps chunks and links until its end
         return Command((self.binary, *words), env=env, limit=self.limit)

@@ -1,13 +1,11 @@
-"""How time and memory grow with the size, the CPUs and the number of those who pull."""
+"""Many cold pulls at once, while somebody asks for /healthz."""
 
 from __future__ import annotations
 
-import random
 import shutil
 import threading
 import time
 import urllib.request
-from pathlib import Path
 
 from benchmarks.bench import Bench
 from benchmarks.corpora.corpus import MIB
@@ -17,74 +15,13 @@ from benchmarks.peers.contender import Place, Task
 from benchmarks.scene import Scene
 
 GIB = 1 << 30
-SIZES = (1, 2, 4, 8)
 PULLERS = (1, 2, 4, 8, 16, 32, 64)
 PULLED_BYTES = 128 * MIB
 POLL_SECONDS = 0.1
-HALF = bytes(value & 1 for value in range(256))
 
 
-def sizes(bench: Bench) -> None:
-    """Prepare and pull of 1 to 8 GiB: seconds, and memory of all processes."""
-    bench.sheet.note(
-        "sizes: a seeded stream of random bits, a bit in each byte, which zstd makes an eighth of;"
-        " files and stores on a disk and in the page cache, where maps of the store are not counted"
-        " as memory; one process samples RssAnon + RssShmem of all others every 10 ms"
-    )
-    largest = max(1, round(max(SIZES) * bench.choices.scale))
-    with bench.scene(on_disk=True) as where:
-        for gib in (size for size in SIZES if size <= largest):
-            grow(bench, where, where.files / f"{gib}.bin", gib)
-
-
-def grow(bench: Bench, where: Scene, path: Path, gib: int) -> None:
-    """One size."""
-    ours = bench.ours
-    place = where.place(ours)
-    stream(path, gib * GIB)
-    case = f"{gib} GiB"
-    bench.measure(f"prepare: {case}", ours, ours.prepare(path, place), where, sample=True)
-    with where.origin.serving(ours, place) as server:
-        out = where.target(".bin")
-        task = Task(path.stem, server.url, out)
-        bench.measure(f"pull: {case}", ours, ours.pull(task, place), where, sample=True)
-    path.unlink()
-    shutil.rmtree(where.out)
-    where.clear(place)
-
-
-def stream(path: Path, size: int) -> None:
-    """Writes bytes that compress to an eighth; a shorter file is a prefix of a longer one."""
-    maker = random.Random(20260103)
-    with path.open("wb") as file:
-        for _ in range(size // (16 * MIB)):
-            file.write(maker.randbytes(16 * MIB).translate(HALF))
-
-
-def cpus(bench: Bench) -> None:
-    """The same commands on one CPU and on two."""
-    weights = CORPORA["weights"]
-    images = CORPORA["vm"]
-    sources = {
-        "vm": images.ready(bench.choices.scale) / images.files[0],
-        "incompressible": weights.ready(bench.choices.scale) / weights.files[0],
-    }
-    ours = bench.ours
-    with bench.scene(4 * GIB) as where:
-        for name, source in sources.items():
-            (path,) = where.bring(source)
-            for _ in range(bench.choices.rounds):
-                for count in (1, 2):
-                    place = where.place(ours)
-                    command = ours.prepare(path, place)
-                    if count == 1:
-                        command = command.on_one_cpu()
-                    bench.measure(f"prepare, {name}: {count} CPU", ours, command, where)
-                    where.clear(place)
-
-
-def pullers(bench: Bench) -> None:
-    """1 to 64 cold pulls at once of 128 MiB each, while somebody asks for /healthz."""
+def measure(bench: Bench) -> None:
+    """Fills the sheet."""
     bench.sheet.note(
         "pullers: each pulls the same 128 MiB of the vm corpus into a file and a store of its own;"
         " clients and server share the machine's CPUs"
