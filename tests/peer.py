@@ -25,6 +25,19 @@ from casync.ids import Kind, ManifestId
 from casync.manifest import decode_manifest
 from casync.name import NameRecord, parse_name, parse_ref
 from casync.store.base import Absence, ManifestSource
+from tests.wire import (
+    BUSY,
+    DAMAGED,
+    DELTA,
+    END,
+    MISSING,
+    delta_of,
+    frame,
+    object_frame,
+    plain_of,
+    read_groups,
+    split_frames,
+)
 
 FRAMES = "application/vnd.casync.frames"
 SIZES = "application/vnd.casync.sizes"
@@ -32,7 +45,6 @@ JSON = "application/json"
 PROBLEM = "application/problem+json"
 MANIFEST = "application/vnd.casync.manifest"
 
-OBJECT, MISSING, DAMAGED, BUSY, END = 1, 3, 4, 5, 6
 _STATUS = {Absence.MISSING: MISSING, Absence.DAMAGED: DAMAGED, Absence.BUSY: BUSY}
 
 
@@ -46,9 +58,14 @@ class Seen(NamedTuple):
     body: bytes
 
     @property
+    def groups(self) -> list[tuple[list[bytes], list[bytes]]]:
+        """The ids and the bases of each group of a fetch or stat request."""
+        return read_groups(self.body)
+
+    @property
     def ids(self) -> list[bytes]:
         """The ids of a fetch or stat request."""
-        return [self.body[at : at + 32] for at in range(12, len(self.body), 32)]
+        return [ident for wanted, _ in self.groups for ident in wanted]
 
 
 class Answer(NamedTuple):
@@ -72,6 +89,7 @@ class Peer:
         piece: Bytes written at a time, 0 for all at once.
         port: Where to listen, 0 for anywhere.
         tls: Encrypts connections.
+        deltas: Answers groups with deltas; else it knows no groups.
     """
 
     def __init__(
@@ -82,8 +100,10 @@ class Peer:
         piece: int = 0,
         port: int = 0,
         tls: ssl.SSLContext | None = None,
+        deltas: bool = False,
     ) -> None:
         self.source = source
+        self.deltas = deltas
         self.fault = fault
         self.seen: list[Seen] = []
         self.piece = piece
@@ -187,6 +207,8 @@ class Peer:
         query = {key: values[0] for key, values in parse_qs(parts.query).items()}
         path = unquote(parts.path)
         try:
+            if seen.body[6:7] == b"\1" and not self.deltas:
+                return problem(400, "usage", "unknown flags")
             if path == "/v1/objects/fetch":
                 return Answer(200, FRAMES, b"".join(self._frames(seen)))
             if path == "/v1/objects/stat":
@@ -199,11 +221,18 @@ class Peer:
 
     def _frames(self, seen: Seen) -> Iterator[bytes]:
         kind = Kind(seen.body[5])
-        for answer in self.source.get(kind, seen.ids):  # type: ignore[arg-type]
-            if isinstance(answer, Packed):
-                yield object_frame(answer)
-            else:
-                yield frame(_STATUS[answer], count=1)
+        for wanted, bases in seen.groups:
+            answers = list(self.source.get(kind, [*wanted, *bases]))  # type: ignore[list-item]
+            if len(answers) > 1 and all(isinstance(answer, Packed) for answer in answers):
+                plains = [plain_of(answer) for answer in answers]  # type: ignore[arg-type]
+                payload = delta_of(plains[: len(wanted)], plains[len(wanted) :])
+                yield frame(DELTA, payload, codec=1, count=len(wanted))
+                continue
+            for answer in answers[: len(wanted)]:
+                if isinstance(answer, Packed):
+                    yield object_frame(answer)
+                else:
+                    yield frame(_STATUS[answer], count=1)
         yield frame(END)
 
     def _sizes(self, seen: Seen) -> bytes:
@@ -272,26 +301,6 @@ def _name(record: NameRecord) -> dict[str, object]:
         "manifest": record.manifest.hex(),
         "created": record.created,
     }
-
-
-def frame(status: int, payload: bytes = b"", *, codec: int = 0, count: int = 0) -> bytes:
-    """One frame, right or wrong."""
-    return struct.pack("<BBHI", status, codec, count, len(payload)) + payload
-
-
-def object_frame(packed: Packed) -> bytes:
-    """The frame of an object."""
-    return frame(OBJECT, packed.payload, codec=packed.codec, count=1)
-
-
-def split_frames(body: bytes) -> list[bytes]:
-    """The frames of an honest answer."""
-    frames, at = [], 0
-    while at < len(body):
-        end = at + 8 + int.from_bytes(body[at + 4 : at + 8], "little")
-        frames.append(body[at:end])
-        at = end
-    return frames
 
 
 def problem(status: int, code: str, detail: str, next_step: str = "") -> Answer:

@@ -19,10 +19,10 @@ from casync.ids import ChunkId, ManifestId, chunk_id
 from casync.name import Ref
 from casync.ops.compare import holds
 from casync.ops.inplace import offsets_served
-from casync.ops.outline import Outline, load_outline
+from casync.ops.outline import Outline
 from casync.ops.ports import Ports
 from casync.ops.progress import SILENT, Progress
-from casync.ops.pull import PullOptions, resolve, supplies_for
+from casync.ops.pull import PullOptions, fetch_outline, resolve, supplies_for
 from casync.ops.supply import Supply
 from casync.plan import Claims, Place, distinct_windows, windows
 
@@ -64,7 +64,7 @@ def forecast(
         CasyncError: As `pull`.
     """
     place = inspect_place(target, in_place=options.in_place) if target is not None else None
-    outline = load_outline(resolve(ref, ports), ports.store, ports.others)
+    outline = fetch_outline(resolve(ref, ports), place, ports, options)
     tally = _Tally()
     writes = place is not None
     if place is not None:

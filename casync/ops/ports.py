@@ -62,8 +62,8 @@ class Ports(NamedTuple):
 
     @property
     def others(self) -> list[ObjectSource]:
-        """Who may have manifests and nodes that are not in `store`, the nearest first."""
-        return [*(local for local in self.local if local is not self.store), *self.servers]
+        """Stores of this machine that may have manifests and nodes that are not in `store`."""
+        return [local for local in self.local if local is not self.store]
 
     @property
     def traffic(self) -> Traffic:

@@ -28,6 +28,7 @@ from casync.name import Ref
 from casync.ops.compare import holds
 from casync.ops.inplace import move_in_place
 from casync.ops.keeper import Keeper
+from casync.ops.old_nodes import NodesByDelta, likely_versions
 from casync.ops.outline import Outline, load_outline
 from casync.ops.ports import Ports
 from casync.ops.progress import SILENT, Progress
@@ -44,7 +45,7 @@ from casync.store.base import (
     Traffic,
 )
 
-__all__ = ["PullOptions", "Pulled", "pull", "resolve", "supplies_for"]
+__all__ = ["PullOptions", "Pulled", "fetch_outline", "pull", "resolve", "supplies_for"]
 
 _READ_BYTES: Final = 4 * MIB
 
@@ -120,7 +121,7 @@ def pull(
         raise UsageError("there is no store to pull into", next_step="Give -o OUT.")
     if options.cache and not ports.lasting:
         raise UsageError("there is no store that could keep the chunks")
-    outline = load_outline(resolve(ref, ports), ports.store, ports.others)
+    outline = fetch_outline(resolve(ref, ports), place, ports, options)
     work = _Pull(outline, ports, options, progress)
     if place is not None:
         outcome = work.to_file(place)
@@ -153,6 +154,20 @@ def resolve(ref: Ref, ports: Ports) -> ManifestId:
     if ref.prefix is not None or not ports.servers:
         return ports.memory.resolve(ref)
     return ports.servers[0].resolve(ref)
+
+
+def fetch_outline(
+    ident: ManifestId, place: TargetPlace | None, ports: Ports, options: PullOptions
+) -> Outline:
+    """The outline of a manifest, from stores, and from servers as deltas of old versions.
+
+    Raises:
+        CasyncError: As `load_outline`.
+    """
+    target = None if place is None else place.path
+    old = likely_versions(target, options.seeds, ports.memory)
+    seen = [NodesByDelta(server, old, ports.memory, options.delta) for server in ports.servers]
+    return load_outline(ident, ports.store, [*ports.others, *seen])
 
 
 @contextmanager

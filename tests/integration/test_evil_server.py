@@ -31,8 +31,10 @@ from casync.name import parse_name, parse_ref
 from casync.store.base import Absence, Batch
 from casync.store.memory import MemoryStore
 from tests import peer as p
-from tests.peer import Answer, Fault, Peer, edits, frame, sends
+from tests import wire
+from tests.peer import Answer, Fault, Peer, edits, sends
 from tests.proving_client import IDS, OBJECTS, PLAINS, WHOLE, always, connect, proved
+from tests.wire import frame
 
 
 @pytest.fixture
@@ -50,7 +52,7 @@ def test_an_honest_server(peer: Peer) -> None:
 
 def replaced(payload: bytes, codec: int = 1) -> Callable[[list[bytes]], list[bytes]]:
     """The first object's frame holds something else."""
-    return lambda frames: [frame(p.OBJECT, payload, codec=codec, count=1), *frames[1:]]
+    return lambda frames: [frame(wire.OBJECT, payload, codec=codec, count=1), *frames[1:]]
 
 
 def flipped(frames: list[bytes]) -> list[bytes]:
@@ -114,16 +116,16 @@ BREAKS = {
     "one too few": lambda f: [*f[:-2], f[-1]],
     "none": lambda f: f[-1:],
     "one too many": lambda f: [f[0], *f],
-    "one too many missing": lambda f: [*f[:-1], frame(p.MISSING, count=1), f[-1]],
-    "missing without end": lambda f: [frame(p.MISSING, count=65535), f[-1]],
+    "one too many missing": lambda f: [*f[:-1], frame(wire.MISSING, count=1), f[-1]],
+    "missing without end": lambda f: [frame(wire.MISSING, count=65535), f[-1]],
     "trailing byte": lambda f: [*f, b"\0"],
     "trailing frame": lambda f: [*f, f[0]],
     "two ends": lambda f: [*f, f[-1]],
     "no end": lambda f: f[:-1],
     "delta group": lambda f: [frame(2, b"delta", count=2), *f[2:]],
     "unknown status": lambda f: [frame(77, count=1), *f],
-    "unknown codec": lambda f: [frame(p.OBJECT, b"x", codec=9, count=1), *f[1:]],
-    "absence with payload": lambda f: [frame(p.MISSING, b"x", count=1), *f[1:]],
+    "unknown codec": lambda f: [frame(wire.OBJECT, b"x", codec=9, count=1), *f[1:]],
+    "absence with payload": lambda f: [frame(wire.MISSING, b"x", count=1), *f[1:]],
     "endless payload": lambda f: [struct.pack("<BBHI", 1, 0, 1, 2**32 - 1), bytes(MIB)],
     "garbage": lambda f: [random.Random(7).randbytes(5000)],
 }
@@ -139,7 +141,7 @@ def test_breaks_of_the_framing(peer: Peer, name: str) -> None:
     assert len(peer.seen) == 1  # against the protocol: not asked again
 
 
-BODY = Answer(200, p.FRAMES, frame(p.MISSING, count=len(IDS)) + frame(p.END))
+BODY = Answer(200, p.FRAMES, frame(wire.MISSING, count=len(IDS)) + frame(wire.END))
 OFF_TRACK: dict[str, tuple[Fault, type[CasyncError]]] = {
     "gzip": (
         sends(BODY._replace(body=gzip.compress(bytes(64 * MIB))), "Content-Encoding: gzip"),
@@ -259,7 +261,7 @@ def test_sizes_that_lie(peer: Peer, row: tuple[int, int]) -> None:
 
 
 def test_busy_is_an_answer(peer: Peer) -> None:
-    peer.fault = always(edits(lambda f: [f[0], frame(p.BUSY, count=len(IDS) - 1), f[-1]]))
+    peer.fault = always(edits(lambda f: [f[0], frame(wire.BUSY, count=len(IDS) - 1), f[-1]]))
     with connect(peer) as client:
         answers = list(client.get(Kind.CHUNK, IDS))
     assert answers[1:] == [Absence.BUSY] * (len(IDS) - 1)
@@ -271,7 +273,7 @@ def test_a_full_request_is_followed_by_another(peer: Peer) -> None:
     peer.source.commit(Batch(objects=large))  # type: ignore[attr-defined]
 
     def full(frames: list[bytes]) -> list[bytes]:
-        return [*frames[:5], frame(p.BUSY, count=len(frames) - 6), frames[-1]]
+        return [*frames[:5], frame(wire.BUSY, count=len(frames) - 6), frames[-1]]
 
     peer.fault = lambda seen: edits(full) if len(seen.ids) > 5 else None
     ids = [item.id for item in large]

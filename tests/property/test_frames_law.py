@@ -10,13 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from casync.codec import Packed, Packer
-from casync.delta import singles
+from casync.delta import Delta, Group, pack_group
 from casync.errors import CasyncError, MalformedError, UnsupportedError
 from casync.frames import Answer, FrameReader, Status, encode_frames
-from casync.ids import ChunkId, Kind, ObjectId
-from casync.lists import decode_ids, decode_sizes, encode_ids
+from casync.ids import ChunkId, Kind, chunk_id
+from casync.lists import decode_groups, decode_sizes, encode_groups
 
 PACKER = Packer()
+NOBODY = ChunkId(bytes(32))
 
 plains = st.one_of(
     st.binary(min_size=1, max_size=200),
@@ -24,16 +25,22 @@ plains = st.one_of(
 )
 objects = plains.map(lambda plain: Packed(*PACKER.pack_new(Kind.CHUNK, plain)))
 absences = st.sampled_from([Status.MISSING, Status.DAMAGED, Status.BUSY])
-answer_lists = st.lists(st.one_of(objects, absences), min_size=1, max_size=12)
+deltas = st.lists(plains, min_size=2, max_size=4).map(
+    lambda wanted: pack_group(Kind.CHUNK, [chunk_id(plain) for plain in wanted], wanted, [b"base"])
+)
+answer_lists = st.lists(st.one_of(objects, absences, deltas), min_size=1, max_size=12)
 
 
-def ids_for(answers: list[Answer]) -> list[ObjectId]:
-    return [a.id if isinstance(a, Packed) else ChunkId(bytes(32)) for a in answers]
+def groups_for(answers: list[Answer]) -> list[Group]:
+    return [
+        Group(a.ids if isinstance(a, Delta) else [a.id if isinstance(a, Packed) else NOBODY], [])
+        for a in answers
+    ]
 
 
-def read(pieces: list[bytes], ids: list[ObjectId]) -> tuple[list[Answer], str]:
+def read(pieces: list[bytes], groups: list[Group]) -> tuple[list[Answer], str]:
     """The answers, and the text of the error that ended them."""
-    reader = FrameReader(Kind.CHUNK, singles(ids))
+    reader = FrameReader(Kind.CHUNK, groups)
     answers: list[Answer] = []
     try:
         for piece in pieces:
@@ -55,11 +62,11 @@ cuts_lists = st.lists(st.integers(0, 2**20), max_size=8)
 
 @given(answer_lists, cuts_lists)
 def test_however_it_is_cut(answers: list[Answer], cuts: list[int]) -> None:
-    ids = ids_for(answers)
+    groups = groups_for(answers)
     data = b"".join(encode_frames(answers))
-    assert read([data], ids) == (answers, "")
-    assert read(split(data, cuts), ids) == (answers, "")
-    assert read([data[at : at + 1] for at in range(len(data))], ids) == (answers, "")
+    assert read([data], groups) == (answers, "")
+    assert read(split(data, cuts), groups) == (answers, "")
+    assert read([data[at : at + 1] for at in range(len(data))], groups) == (answers, "")
 
 
 @given(answer_lists, cuts_lists, st.data())
@@ -71,10 +78,10 @@ def test_broken_streams_break_alike(
         data[choice.draw(st.integers(0, len(data) - 1))] = choice.draw(st.integers(0, 255))
     tail = choice.draw(st.binary(max_size=9))
     broken = bytes(data[: choice.draw(st.integers(0, len(data)))]) + tail
-    ids = ids_for(answers)
-    expected = read([broken], ids)
-    assert read(split(broken, cuts), ids) == expected
-    assert read([broken[at : at + 1] for at in range(len(broken))], ids) == expected
+    groups = groups_for(answers)
+    expected = read([broken], groups)
+    assert read(split(broken, cuts), groups) == expected
+    assert read([broken[at : at + 1] for at in range(len(broken))], groups) == expected
 
 
 headers = st.builds(
@@ -89,7 +96,7 @@ garbage = st.lists(st.one_of(headers, st.binary(max_size=30)), max_size=8).map(b
 
 @given(garbage, cuts_lists, st.sampled_from(Kind))
 def test_garbage_is_an_error_of_ours(data: bytes, cuts: list[int], kind: Kind) -> None:
-    reader = FrameReader(kind, singles(ids_for([Status.BUSY] * 3)))
+    reader = FrameReader(kind, [Group([NOBODY], []), Group([NOBODY] * 2, [])])
     with suppress(CasyncError):
         for piece in split(data, cuts):
             reader.feed(piece)
@@ -98,8 +105,28 @@ def test_garbage_is_an_error_of_ours(data: bytes, cuts: list[int], kind: Kind) -
         decode_sizes(kind, len(data) // 16, data)
 
 
-@given(st.one_of(garbage, st.binary(max_size=100).map(lambda tail: b"CASQ\x01\x01" + tail)))
+counts = st.builds(
+    lambda flags, count, groups, tail: struct.pack("<HHH", flags, count, groups) + tail,
+    st.integers(0, 2),
+    st.integers(0, 4),
+    st.integers(0, 4),
+    st.lists(st.sampled_from([0, 1, 2, 3]).map(lambda n: struct.pack("<H", n)), max_size=8).flatmap(
+        lambda rows: st.integers(0, 8).map(lambda ids: b"".join(rows) + bytes(32 * ids))
+    ),
+)
+heads = st.one_of(st.binary(max_size=100), counts).map(lambda tail: b"CASQ\x01\x01" + tail)
+
+
+@given(st.one_of(garbage, heads))
 def test_garbage_is_no_list_of_ids(data: bytes) -> None:
     with suppress(MalformedError, UnsupportedError):
-        kind, ids = decode_ids(data)
-        assert encode_ids(kind, ids) == data
+        kind, groups = decode_groups(data)
+        assert encode_groups(kind, groups) == data
+
+
+@given(st.lists(st.tuples(st.integers(1, 5), st.integers(0, 5)), min_size=1, max_size=20))
+def test_groups_come_back(rows: list[tuple[int, int]]) -> None:
+    groups = [Group([NOBODY] * wanted, [NOBODY] * bases) for wanted, bases in rows]
+    if all(group.is_single for group in groups):
+        groups = [Group((NOBODY,)) for _ in rows]
+    assert decode_groups(encode_groups(Kind.CHUNK, groups)) == (Kind.CHUNK, groups)

@@ -5,16 +5,18 @@ from __future__ import annotations
 import io
 import random
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from casync.chunker import ChunkerParams, Cutter
-from casync.codec import Packed, Packer, Verified
+from casync.codec import Packed, Packer, Unpacker, Verified
 from casync.delta import Delta, Group
 from casync.ids import Kind, ManifestId, ObjectId
+from casync.limits import MAX_BATCH_BYTES
 from casync.manifest import Manifest, encode_manifest
 from casync.name import Name, Ref
 from casync.node import NodeBuilder, Run
+from casync.ops.deltas import make_delta
 from casync.ops.outline import load_outline
 from casync.ops.ports import Ports
 from casync.ops.progress import SILENT
@@ -35,21 +37,36 @@ class MemoryServer(MemoryStore):
         super().__init__()
         self.asked: list[ObjectId] = []
         self.sent = 0
+        self.node_bytes = 0
         self.corrupt: set[ObjectId] = set()
         self.absent: dict[ObjectId, Absence] = {}
         self._count = threading.Lock()
+        self.deltas_pay = False
+        self.deltas: list[Delta] = []
+        self.edit: Callable[[Delta], Delta] = lambda delta: delta
 
     @property
     def traffic(self) -> Traffic:
         return Traffic(len(self.asked), 0, self.sent)
 
-    deltas_pay = False
-
     def close(self) -> None:
         pass
 
     def get_groups(self, kind: Kind, groups: Sequence[Group]) -> Iterator[Packed | Delta | Absence]:
-        yield from self.get(kind, [ident for group in groups for ident in group.wanted])
+        for group in groups:
+            made = None
+            if not group.is_single:
+                made = make_delta(self, kind, group, Unpacker(), MAX_BATCH_BYTES)
+            if made is None:
+                for answer in self.get(kind, group.wanted):
+                    if kind is Kind.NODE and isinstance(answer, Packed):
+                        self.node_bytes += len(answer.payload)
+                    yield answer
+            else:
+                self.deltas.append(made.delta)
+                if kind is Kind.NODE:
+                    self.node_bytes += len(made.delta.payload)
+                yield self.edit(made.delta)
 
     def get(self, kind: Kind, ids: Sequence[ObjectId]) -> Iterator[Packed | Absence]:
         for ident, answer in zip(ids, super().get(kind, ids), strict=True):
