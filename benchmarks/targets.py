@@ -13,6 +13,7 @@ PLAIN = f"{OURS}, plain"
 DELTAS = f"{OURS}, deltas"
 IN_PLACE = "vm, updated in place"
 REBUILT = "vm, rebuilt"
+BOTH = "vm, updated and rebuilt"
 MIB = 1 << 20
 
 
@@ -105,16 +106,16 @@ def targets() -> Iterator[Target]:
 
 def _bytes() -> Iterator[Target]:
     for variant, name, bounds in (
-        (PLAIN, "plain chunks", (1.15, 2.2)),
-        (DELTAS, "deltas", (1.0, 1.2)),
+        (PLAIN, "plain chunks", (1.15, 2.2, 2.2)),
+        (DELTAS, "deltas", (1.0, 1.2, 1.2)),
     ):
-        for label, bound in zip((IN_PLACE, REBUILT), bounds, strict=True):
+        for label, bound in zip((IN_PLACE, REBUILT, BOTH), bounds, strict=True):
             value = _wire(f"{label}: seed", variant, "xdelta3")
             yield Target(f"bytes, {name}, {label}: of xdelta3", bound, False, value)
-        if variant == PLAIN:
-            value = _wire(f"{REBUILT}: seed", PLAIN, CASYNC)
-            yield Target(f"bytes, {name}, {REBUILT}: of {CASYNC}", 0.65, False, value)
-    for label in (IN_PLACE, REBUILT):
+    for label in (REBUILT, BOTH):
+        value = _wire(f"{label}: seed", PLAIN, CASYNC)
+        yield Target(f"bytes, plain chunks, {label}: of {CASYNC}", 0.65, False, value)
+    for label in (IN_PLACE, REBUILT, BOTH):
         yield Target(
             f"manifest bytes with deltas, {label}: of 32 bytes x new chunks",
             1.4,

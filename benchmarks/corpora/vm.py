@@ -20,9 +20,7 @@ def build(folder: Path, scale: float) -> None:
         SystemExit: The user is not root.
     """
     if os.geteuid() != 0:
-        raise SystemExit(
-            "the vm corpus is made by mounting images: run as root, or --corpora others"
-        )
+        raise SystemExit("the vm corpus is made by mounting images: run as root")
     mib = max(round(FULL_MIB * scale), SMALLEST_MIB)
     mirror = os.environ.get("CASYNC_BENCH_MIRROR", MIRROR)
     script = Path(__file__).with_name("vm.sh")

@@ -38,9 +38,9 @@ def test_what_was_not_measured_is_neither_met_nor_missed(target: Target) -> None
         ("cold pull: faster", 4.0, True),
         ("cold pull: time", 0.75, False),
         ("delta pull in place", 1.4 / (0.2 + 0.2 + 0.3), True),
-        ("bytes, plain chunks, vm, updated", 1.1, True),
-        ("bytes, deltas, vm, updated", 1.03, False),
-        ("manifest bytes with deltas, vm, updated", 1.0, True),
+        ("bytes, plain chunks, vm, updated in", 1.1, True),
+        ("bytes, deltas, vm, updated in", 1.03, False),
+        ("manifest bytes with deltas, vm, updated in", 1.0, True),
     ],
 )
 def test_ratios_of_pulls(beginning: str, value: float, met: bool) -> None:
