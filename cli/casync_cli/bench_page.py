@@ -93,7 +93,8 @@ def _origins(bench: Bench) -> str:
     parts = [(float(count), origin.value) for origin, _, count in totals]
     return (
         "<section><h2>Where the new bytes come from</h2>"
-        f"<p>All {format_size(length)} of the new file, before compression.</p>"
+        f"<p>All {format_size(length)} of the new file, before compression. What must travel is "
+        f"{format_size(bench.chosen.best.chunks)} as it is sent.</p>"
         f'{stack(parts, length, "whole")}<ul class="key">{key}</ul></section>'
         "<section><h2>Map of the new file</h2>"
         "<p>From its first byte to its last, line by line. Each column stands for "

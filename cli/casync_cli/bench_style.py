@@ -30,7 +30,7 @@ body {
   font: 1rem/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif;
   font-variant-numeric: tabular-nums;
 }
-main { max-width: 60rem; margin: 0 auto; padding: 2rem 1.25rem 3rem; }
+main { max-width: 64rem; margin: 0 auto; padding: 2rem 1.25rem 3rem; }
 p { text-wrap: pretty; }
 header p { margin: .4rem 0 0; }
 h1 { font-size: clamp(1.5rem, 5vw, 2.4rem); line-height: 1.2; margin: 0; font-weight: 650; }
@@ -45,7 +45,7 @@ svg { display: block; width: 100%; shape-rendering: crispEdges; }
 .manifest { fill: var(--manifest); } .speed { fill: var(--speed); } .track { fill: var(--track); }
 .whole { height: 2rem; margin-bottom: .7rem; }
 .key { list-style: none; margin: 0; padding: 0; display: grid; gap: .15rem 2rem;
-  grid-template-columns: repeat(auto-fill, minmax(19rem, 1fr)); }
+  grid-template-columns: repeat(auto-fill, minmax(min(24rem, 100%), 1fr)); }
 .key li { display: grid; grid-template-columns: 1rem 1fr auto 3.6rem; gap: .6rem;
   align-items: center; }
 .key svg { height: 1rem; outline: 1px solid var(--line); outline-offset: -1px; }
@@ -65,8 +65,8 @@ svg { display: block; width: 100%; shape-rendering: crispEdges; }
 .bar span:first-child { text-align: right; }
 .chosen { font-weight: 700; }
 .table { overflow-x: auto; }
-table { border-collapse: collapse; width: 100%; font-size: .875rem; }
-th, td { padding: .35rem .5rem; text-align: right; white-space: nowrap;
+table { border-collapse: collapse; width: 100%; font-size: .8rem; }
+th, td { padding: .35rem .3rem; text-align: right; white-space: nowrap;
   border-bottom: 1px solid var(--line); }
 th { font-weight: 600; color: var(--soft); vertical-align: bottom; white-space: normal; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1.2rem; margin: 0;
