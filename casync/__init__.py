@@ -21,7 +21,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from casync.api import forecast, open_ref, open_store, prepare, pull
+    from casync.api import forecast, open_ref, open_store, prepare, prepare_tree, pull
     from casync.chunker import ChunkerParams
     from casync.errors import CasyncError
     from casync.ops.prepare import PrepareOptions
@@ -43,6 +43,7 @@ __all__ = [
     "open_ref",
     "open_store",
     "prepare",
+    "prepare_tree",
     "pull",
 ]
 

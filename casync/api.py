@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -10,27 +11,32 @@ from pathlib import Path
 from typing import BinaryIO
 
 from casync.chunker import ChunkerParams
+from casync.fs.exclude import Exclusion
+from casync.fs.scan import Scan
+from casync.fs.sightings import Sightings
 from casync.fs.source import open_source
 from casync.name import Ref, parse_ref
 from casync.ops import bench as _bench
 from casync.ops import forecast as _forecast
 from casync.ops import prepare as _prepare
+from casync.ops import prepare_tree as _prepare_tree
 from casync.ops import pull as _pull
 from casync.ops.bench import BenchInput, Trial
 from casync.ops.forecast import Forecast
-from casync.ops.outline import open_outline
 from casync.ops.ports import Ports
 from casync.ops.prepare import Prepared, PrepareOptions
+from casync.ops.prepare_tree import FolderPrepared
 from casync.ops.progress import SILENT, Progress
 from casync.ops.pull import Pulled, PullOptions
 from casync.ops.read import ContentFile
+from casync.ops.tree_reading import open_file
 from casync.remote.client import RemoteClient
 from casync.remote.transport import TransportOptions
 from casync.store.base import ManifestSource
 from casync.store.lmdb import LmdbStore
 from casync.store.memory import MemoryStore
 
-__all__ = ["bench", "forecast", "open_ref", "open_store", "prepare", "pull"]
+__all__ = ["bench", "forecast", "open_ref", "open_store", "prepare", "prepare_tree", "pull"]
 
 open_store = LmdbStore.open
 
@@ -48,6 +54,43 @@ def prepare(
     """
     with open_source(source) as opened:
         return _prepare.prepare(opened, store, options, progress)
+
+
+def prepare_tree(
+    root: Path,
+    store: LmdbStore,
+    options: PrepareOptions = PrepareOptions(),
+    *,
+    exclude: Sequence[str] = (),
+    exclude_regex: Sequence[str] = (),
+    one_file_system: bool = False,
+    progress: Progress = SILENT,
+) -> FolderPrepared:
+    """Puts a folder into `store`: its files, links and folders with what is said of them.
+
+    Args:
+        root: The folder.
+        store: Where to put it. Is left out when it lies in the folder.
+        options: How.
+        exclude: What to leave out, in the syntax of .gitignore.
+        exclude_regex: The same as regular expressions on paths below the folder.
+        one_file_system: Show folders on other file systems as empty.
+        progress: Is told of every byte.
+
+    Raises:
+        CasyncError: As `casync.ops.prepare_tree.prepare_tree`.
+    """
+    own = store.path.stat()
+    scan = Scan(
+        root,
+        unwanted=Exclusion(exclude, exclude_regex),
+        one_file_system=one_file_system,
+        avoid=frozenset([(own.st_dev, own.st_ino)]),
+    )
+    sightings = Sightings(store.path / "folders")
+    return _prepare_tree.prepare_tree(
+        root, scan, store, options, sightings=sightings, progress=progress
+    )
 
 
 def pull(
@@ -130,14 +173,17 @@ def open_ref(ref: str | Ref, source: ManifestSource) -> io.BufferedReader:
     """The content of `ref` as a seekable binary file; every chunk is proved before it is seen.
 
     Args:
-        ref: A manifest of `source`.
+        ref: A manifest of `source`, or a file in the folder that one names.
         source: A store, or a `RemoteClient`.
 
     Raises:
-        NoNameError, NoObjectError: It is not there.
+        NotFoundError: It is not there.
+        UsageError: It is no file.
         IntegrityError: It is damaged. Reads raise this, too.
     """
-    outline = open_outline(source.resolve(_ref(ref)), source)
+    parsed = _ref(ref)
+    path = os.fsencode(parsed.path) if parsed.path else None
+    outline = open_file(source.resolve(parsed.whole), path, source)
     return io.BufferedReader(ContentFile(outline, source), buffer_size=1 << 20)
 
 

@@ -11,6 +11,7 @@ from typing import NewType
 from urllib.parse import quote
 
 import msgspec
+from msgspec.structs import replace
 
 from casync.errors import UsageError
 from casync.ids import ID_BYTES, ManifestId
@@ -59,6 +60,11 @@ class Ref(msgspec.Struct, frozen=True):
     name: Name | None = None
     version: int = 0
     path: str | None = None
+
+    @property
+    def whole(self) -> Ref:
+        """The same without what is inside."""
+        return replace(self, path=None)
 
     def __str__(self) -> str:
         """As it would be typed."""

@@ -11,7 +11,8 @@ from enum import Enum
 from typing import Final, NamedTuple, TypeAlias
 
 from casync.codec import Packed, Unpacker
-from casync.errors import IntegrityError, UnsupportedError
+from casync.errors import IntegrityError, MalformedError, NoObjectError, UnsupportedError
+from casync.folders import contents
 from casync.ids import ChunkId, Kind, ManifestId, NodeId, ObjectId
 from casync.manifest import Manifest, decode_manifest
 from casync.node import Content, decode_node
@@ -85,15 +86,31 @@ class Structure:
         manifest = self._manifest(ident)
         if manifest is None:
             return
-        content = manifest.content
-        if content.length != length:
-            detail = f"its row tells {length} bytes, it tells {content.length}"
+        if manifest.length != length:
+            detail = f"its row tells {length} bytes, it tells {manifest.length}"
             self.note((Kind.MANIFEST, ident), Found(Problem.MALFORMED, detail))
-        if not content.level:
-            if content.length:
-                owner = (Kind.MANIFEST, ident)
-                yield self._look_up([(ChunkId(content.id), content.length, owner)])
+        single: list[tuple[ChunkId, int, ObjectKey]] = []
+        for content in self._contents(ident, manifest):
+            if content.level:
+                yield from self._walk_content(content)
+            elif content.length:
+                single.append((ChunkId(content.id), content.length, (Kind.MANIFEST, ident)))
+            if len(single) >= _LOOK_UP:
+                yield self._look_up(single)
+                single = []
+        if single:
+            yield self._look_up(single)
+
+    def _contents(self, ident: ManifestId, manifest: Manifest) -> Iterator[Content]:
+        """All content below a manifest. What is missing of a folder is noted as it is fetched."""
+        try:
+            yield from contents(manifest, self._plain)
+        except NoObjectError:
             return
+        except (MalformedError, UnsupportedError) as error:
+            self.note((Kind.MANIFEST, ident), Found(Problem.MALFORMED, error.message))
+
+    def _walk_content(self, content: Content) -> Iterator[list[ChunkId]]:
         wanted: list[tuple[ChunkId, int, ObjectKey]] = []
         for reached in walk(content, self._nodes, self.seen):
             key = (Kind.NODE, reached.id)
@@ -111,8 +128,10 @@ class Structure:
         key: ObjectKey = (Kind.MANIFEST, ident)
         needed = {key} if key in self.wrong else set()
         manifest = self._manifest(ident)
-        if manifest is not None and manifest.length:
-            needed |= self._below(manifest.content, memo)
+        if manifest is not None:
+            for content in self._contents(ident, manifest):
+                if content.length:
+                    needed |= self._below(content, memo)
         return needed
 
     def _below(

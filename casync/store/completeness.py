@@ -10,10 +10,11 @@ from collections.abc import Iterator, Sequence
 from typing import Final, Protocol
 
 from casync.codec import Packed, Unpacker
-from casync.errors import IntegrityError, UnsupportedError
+from casync.errors import IntegrityError, NoObjectError, UnsupportedError
+from casync.folders import contents
 from casync.ids import Kind, ManifestId, ObjectId
 from casync.manifest import Manifest, decode_manifest
-from casync.node import Record, decode_node
+from casync.node import Content, Record, decode_node
 from casync.store.base import Absence, ManifestState
 
 __all__ = ["Completeness", "ObjectReader"]
@@ -53,8 +54,23 @@ class Completeness:
             return None
 
     def state(self, manifest: Manifest) -> ManifestState | None:
-        """FULL with everything below it, OUTLINE with all nodes, None with less."""
-        content = manifest.content
+        """FULL with everything below it, OUTLINE of a file with all nodes, None with less."""
+        if manifest.kind == "file":
+            return self._content(manifest.content)
+        try:
+            states = map(self._content, contents(manifest, self._fetch))
+            return ManifestState.FULL if all(s is ManifestState.FULL for s in states) else None
+        except (NoObjectError, IntegrityError, UnsupportedError):
+            return None
+
+    def _fetch(self, kind: Kind, ids: Sequence[ObjectId]) -> Iterator[bytes | None]:
+        for answer in self._objects.get(kind, ids):
+            try:
+                yield None if isinstance(answer, Absence) else self._unpacker.unpack(answer)
+            except IntegrityError:
+                yield None
+
+    def _content(self, content: Content) -> ManifestState | None:
         if not content.length:
             return ManifestState.FULL
         level, root = content.level, Record(content.id, content.length)

@@ -13,11 +13,13 @@ from casync_cli.sizes import parse_size
 
 DETAILS = (
     "Every chunk is checked before a byte of it is written. A part beyond the end is empty. "
+    "PATH is a file in the folder that REF names. "
     "From a server only the chunks of the part are fetched."
 )
 EXAMPLES = (
     "casync cat vm/2024-06 | sha256sum",
     "casync cat HASH --offset 1M --length 512 | xxd",
+    "casync cat www:css/site.css",
     "casync cat vm/2024-06 --server URL --length 440 > boot.bin",
 )
 
@@ -27,7 +29,9 @@ def run(
     ref: Annotated[
         str,
         typer.Argument(
-            metavar="REF", help="A hash, a local prefix, a name.", autocompletion=complete_ref
+            metavar="REF[:PATH]",
+            help="A hash, a local prefix, a name.",
+            autocompletion=complete_ref,
         ),
     ],
     offset: Annotated[
@@ -48,11 +52,9 @@ def run(
     from casync_cli.reading import open_content
 
     parsed = parse_ref(ref)
-    if parsed.path is not None:
-        raise UsageError(f"{ref} is inside a manifest; only the whole of one can be read")
     stdout = invocation.output.binary
     with invocation.source() as source:
-        content = open_content(source.resolve(parsed), source)
+        content = open_content(source.resolve(parsed.whole), source, parsed.path)
         end = content.length if count is None else start + count
         for piece in content.pieces(start, end):
             stdout.write(piece)

@@ -1,4 +1,4 @@
-"""`casync prepare`: puts a file or a stream into the store."""
+"""`casync prepare`: puts a file, a stream or a folder into the store."""
 
 from __future__ import annotations
 
@@ -10,20 +10,23 @@ import typer
 
 from casync.errors import UsageError
 from casync_cli.counts import parse_count, parse_sha256
-from casync_cli.invocation import Invocation, invocation_of
-from casync_cli.sizes import format_size, parse_size
+from casync_cli.invocation import invocation_of
+from casync_cli.prepare_report import report_file, report_folder
+from casync_cli.sizes import parse_size
 
 if TYPE_CHECKING:
-    from casync.ops.prepare import Prepared, PrepareOptions
+    from casync.ops.prepare import PrepareOptions
 
 DETAILS = (
-    "FILE is a file or a block device; without it, or with -, stdin is read. Content that the "
-    "store has already is not stored again, and a file that has not changed since it was "
-    "prepared last is not read again. The hash depends on the content and the chunk sizes alone."
+    "FILE is a file, a block device or a folder; without it, or with -, stdin is read. Content "
+    "that the store has already is not stored again, and a file that has not changed since it was "
+    "prepared last is not read again. The hash depends on the content and the chunk sizes alone; "
+    "that of a folder on modes, times, owners, links and extended attributes, too."
 )
 EXAMPLES = (
     "casync prepare < vm.img",
     "casync prepare vm.img --name vm/2024-06",
+    "casync prepare /srv/www --name www --exclude '*.tmp' --exclude /cache/",
     "zcat vm.img.gz | casync prepare --name vm/2024-06",
 )
 
@@ -54,6 +57,17 @@ def run(
     reread: Annotated[
         bool, typer.Option("--reread", help="Read the file even if it seems unchanged.")
     ] = False,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option("--exclude", metavar="GLOB", help="Leave out, as in .gitignore; repeatable."),
+    ] = None,
+    exclude_regex: Annotated[
+        list[str] | None,
+        typer.Option("--exclude-regex", metavar="RE", help="Leave out paths that hold this."),
+    ] = None,
+    one_file_system: Annotated[
+        bool, typer.Option("--one-file-system", help="Show folders on other disks as empty.")
+    ] = False,
     allow_network_fs: Annotated[
         bool, typer.Option("--allow-network-fs", help="Make the store on a network file system.")
     ] = False,
@@ -62,17 +76,37 @@ def run(
     invocation = invocation_of(ctx)
     source = _source(file)
     options = _options(name, chunk_size, zstd_level, expect, reread)
+    invocation.resume = "Run the same command again; what is stored already is not stored again."
+    if isinstance(source, Path) and source.is_dir():
+        from casync import api
+
+        with (
+            invocation.open_store(create=True, allow_network_fs=allow_network_fs) as store,
+            invocation.progress() as progress,
+        ):
+            folder = api.prepare_tree(
+                source,
+                store,
+                options,
+                exclude=exclude or (),
+                exclude_regex=exclude_regex or (),
+                one_file_system=one_file_system,
+                progress=progress,
+            )
+        report_folder(invocation.output, folder)
+        return
+    if exclude or exclude_regex or one_file_system:
+        raise UsageError("only a folder has something to leave out", next_step="Name a folder.")
     from casync.fs.source import open_source
     from casync.ops.prepare import prepare
 
-    invocation.resume = "Run the same command again; what is stored already is not stored again."
     with (
         open_source(source) as opened,
         invocation.open_store(create=True, allow_network_fs=allow_network_fs) as store,
         invocation.progress() as progress,
     ):
         prepared = prepare(opened, store, options, progress)
-    _report(invocation, prepared)
+    report_file(invocation.output, prepared)
 
 
 def _source(file: str) -> Path | BinaryIO:
@@ -103,38 +137,3 @@ def _options(
         expect_sha256=None if expect is None else parse_sha256(expect),
         reread=reread,
     )
-
-
-def _report(invocation: Invocation, prepared: Prepared) -> None:
-    output, record = invocation.output, prepared.name
-    if output.json_mode:
-        output.document(
-            "casync.prepare/1",
-            {
-                "manifest": prepared.manifest.hex(),
-                "name": record.name if record else None,
-                "version": record.version if record else None,
-                "length": prepared.length,
-                "chunks": prepared.chunks,
-                "new": prepared.new,
-                "reused": prepared.reused,
-                "stored": prepared.stored,
-                "unchanged": prepared.unchanged,
-                "seconds": round(prepared.seconds, 3),
-            },
-        )
-    else:
-        output.row(prepared.manifest.hex())
-    # The hash must have left us before anybody is told that all went well.
-    output.flush()
-    if prepared.unchanged:
-        output.say(f"{format_size(prepared.length)}, unchanged since it was prepared last")
-    else:
-        rate = prepared.length / max(prepared.seconds, 1e-3)
-        output.say(
-            f"{format_size(prepared.length)} in {prepared.chunks} chunks: {prepared.new} new, "
-            f"{prepared.reused} reused, {format_size(prepared.stored)} stored, "
-            f"{format_size(int(rate))}/s"
-        )
-    if record is not None:
-        output.say(f"named {record.name}@{record.version}")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from casync.ops.outline import Outline, open_outline
 from casync.ops.read import read_range
+from casync.ops.tree_reading import open_file
 
 if TYPE_CHECKING:
     from casync.ids import Buffer, ManifestId
+    from casync.ops.outline import Outline
     from casync.store.base import ManifestSource
 
 __all__ = ["Content", "open_content"]
@@ -36,10 +38,12 @@ class Content:
         return read_range(self._outline, self._source, start, min(end, self.length))
 
 
-def open_content(ident: ManifestId, source: ManifestSource) -> Content:
-    """Opens a manifest of `source`.
+def open_content(ident: ManifestId, source: ManifestSource, path: str | None = None) -> Content:
+    """Opens a file: what a manifest of `source` names, or what lies at `path` in its folder.
 
     Raises:
-        NoObjectError, IntegrityError: It, or a node, is missing or damaged.
+        UsageError: It is no file.
+        NotFoundError: Nothing lies at the path.
+        NoObjectError, IntegrityError: The manifest, or a node, is missing or damaged.
     """
-    return Content(open_outline(ident, source), source)
+    return Content(open_file(ident, os.fsencode(path) if path else None, source), source)

@@ -40,7 +40,7 @@ class Verb(NamedTuple):
 
 
 VERBS: Final[dict[str, Verb]] = {
-    "prepare": Verb("cmd_prepare", "Put a file into the store and print its hash."),
+    "prepare": Verb("cmd_prepare", "Put a file or a folder into the store and print its hash."),
     "serve": Verb("cmd_serve", "Serve the store over HTTP."),
     "pull": Verb("cmd_pull", "Rebuild a file, fetching only the chunks that are not here.", True),
     "ls": Verb("cmd_ls", "List names and manifests.", True),

@@ -84,12 +84,6 @@ def test_a_missing_file_makes_no_store(program: Program) -> None:
     assert not program.store.exists()
 
 
-def test_a_folder_is_refused(program: Program) -> None:
-    ran = program.run("prepare", program.home)
-    assert ran.status in (1, 2, 10)
-    assert str(program.home) in ran.err
-
-
 # -- The store that is not there ------------------------------------------------------------------
 
 

@@ -13,14 +13,15 @@ from tests.program import ROOT, Program
 
 CONTRACT = {
     "prepare": "[FILE] [--name NAME] [--chunk-size AVG] [--zstd-level N] [--expect sha256:HEX] "
-    "[--reread] [--allow-network-fs]",
+    "[--reread] [--exclude GLOB]... [--exclude-regex RE]... [--one-file-system] "
+    "[--allow-network-fs]",
     "serve": "[--listen ADDR]... [--workers N] [--grace TIME] [--insecure-no-auth] "
     "[--log-format FORMAT]",
     "pull": "REF [-o OUT] [--seed PATH]... [--in-place] [--cache] [--delta WHEN] "
     "[--expect sha256:HEX] [--dry-run] [--allow-network-fs]",
     "ls": "[PATTERN] [-l]",
     "show": "REF [--digest sha256]",
-    "cat": "REF [--offset N] [--length N]",
+    "cat": "REF[:PATH] [--offset N] [--length N]",
     "name set": "NAME REF [--expect N]",
     "name log": "NAME",
     "rm": "[REF]... [--list] [--dry-run]",

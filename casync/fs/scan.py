@@ -1,0 +1,198 @@
+"""Walking a folder that is to be prepared, from one open descriptor to the next.
+
+No path is ever looked up from the top and no link is followed, so what moves or is replaced while
+the walk goes on cannot lead it elsewhere. Must not know what becomes of what is found.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final, NamedTuple, TypeAlias
+
+from casync.errors import DeniedError, NotFoundError, SourceChangedError, UsageError, WriteError
+from casync.limits import MAX_TREE_DEPTH
+
+__all__ = ["Entered", "Leaf", "Left", "Scan", "Unreadable", "Unwanted", "sync_file_system"]
+
+_OPEN_FOLDERS: Final = 64
+"""Folders of a path that stay open. Those above are found again through `..`."""
+
+_FOLDER_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+Unwanted: TypeAlias = Callable[[bytes, bool], bool]
+"""Whether a path below the root is to be left out, and all below it; told if it is a folder."""
+
+_LIBC: Final = ctypes.CDLL(None, use_errno=True)
+
+
+class Entered(NamedTuple):
+    """A folder; what is in it follows, up to its `Left`. `fd` is open until then."""
+
+    path: bytes
+    name: bytes
+    status: os.stat_result
+    fd: int
+
+
+class Leaf(NamedTuple):
+    """Anything else. `folder` is the descriptor of where it lies, open while it is looked at."""
+
+    path: bytes
+    name: bytes
+    status: os.stat_result
+    folder: int
+
+
+class Left(NamedTuple):
+    """The end of the folder that was entered last."""
+
+
+class Unreadable(NamedTuple):
+    """Something that could not be looked at, and why."""
+
+    path: bytes
+    reason: str
+
+
+class _Level:
+    __slots__ = ("fd", "key", "names", "prefix")
+
+    def __init__(self, fd: int, status: os.stat_result, prefix: bytes) -> None:
+        self.fd = fd
+        self.key = (status.st_dev, status.st_ino)
+        self.prefix = prefix
+        # Names alone: a folder of a million entries must fit in memory.
+        self.names = sorted(os.listdir(os.fsencode(f"/proc/self/fd/{fd}")), reverse=True)
+
+
+class Scan:
+    """Walks a folder in the order of its entries' names as bytes.
+
+    Args:
+        root: The folder; a link that leads to one is followed.
+        unwanted: What to leave out.
+        one_file_system: Show folders on other file systems as empty.
+        avoid: Folders to leave out, as (device, inode).
+
+    Raises:
+        NotFoundError, UsageError, DeniedError: There is no folder that could be read.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        unwanted: Unwanted,
+        one_file_system: bool = False,
+        avoid: frozenset[tuple[int, int]] = frozenset(),
+    ) -> None:
+        self._unwanted = unwanted
+        self._one_file_system = one_file_system
+        self._avoid = avoid
+        self._levels: list[_Level] = []
+        try:
+            self._root = os.open(root, _FOLDER_FLAGS & ~os.O_NOFOLLOW)
+        except FileNotFoundError as error:
+            raise NotFoundError(f"there is no folder {root}") from error
+        except NotADirectoryError as error:
+            raise UsageError(f"{root} is not a folder") from error
+        except PermissionError as error:
+            raise DeniedError(f"may not read {root}") from error
+        self._status = os.fstat(self._root)
+
+    def __iter__(self) -> Iterator[Entered | Leaf | Left | Unreadable]:
+        """Everything below the root, the root first. Once.
+
+        Raises:
+            SourceChangedError: A folder was moved away while its inside was walked.
+        """
+        self._levels = [_Level(self._root, self._status, b"")]
+        yield Entered(b"", b"", self._status, self._root)
+        while self._levels:
+            level = self._levels[-1]
+            if not level.names:
+                self._leave()
+                yield Left()
+                continue
+            yield from self._look(level, level.names.pop())
+
+    def close(self) -> None:
+        """Closes all folders."""
+        for level in self._levels:
+            if level.fd >= 0:
+                os.close(level.fd)
+        self._levels = []
+
+    def _look(self, level: _Level, name: bytes) -> Iterator[Entered | Leaf | Left | Unreadable]:
+        path = level.prefix + name
+        try:
+            status = os.stat(name, dir_fd=level.fd, follow_symlinks=False)
+            is_folder = stat.S_ISDIR(status.st_mode)
+            if (status.st_dev, status.st_ino) in self._avoid or self._unwanted(path, is_folder):
+                return
+            if not is_folder:
+                yield Leaf(path, name, status, level.fd)
+                return
+            if len(self._levels) >= MAX_TREE_DEPTH:
+                yield Unreadable(path, f"more than {MAX_TREE_DEPTH} folders inside each other")
+                return
+            fd = os.open(name, _FOLDER_FLAGS, dir_fd=level.fd)
+        except FileNotFoundError:  # as if it had gone before we came
+            return
+        except OSError as error:
+            yield Unreadable(path, error.strerror or str(error))
+            return
+        try:
+            status = os.fstat(fd)
+            entered = _Level(fd, status, path + b"/")
+        except OSError as error:
+            os.close(fd)
+            yield Unreadable(path, error.strerror or str(error))
+            return
+        if self._one_file_system and status.st_dev != self._status.st_dev:
+            entered.names = []
+        self._levels.append(entered)
+        if len(self._levels) > _OPEN_FOLDERS:
+            self._shut(self._levels[-_OPEN_FOLDERS])
+        yield Entered(path, name, status, fd)
+
+    def _leave(self) -> None:
+        left = self._levels.pop()
+        try:
+            if self._levels and self._levels[-1].fd < 0:
+                self._levels[-1].fd = self._parent_of(left, self._levels[-1])
+        finally:
+            os.close(left.fd)
+
+    @staticmethod
+    def _shut(level: _Level) -> None:
+        os.close(level.fd)
+        level.fd = -1
+
+    @staticmethod
+    def _parent_of(child: _Level, parent: _Level) -> int:
+        fd = os.open("..", _FOLDER_FLAGS, dir_fd=child.fd)
+        status = os.fstat(fd)
+        if (status.st_dev, status.st_ino) != parent.key:
+            os.close(fd)
+            where = child.prefix.decode(errors="surrogateescape")
+            raise SourceChangedError(f"{where} was moved away while it was read")
+        return fd
+
+
+def sync_file_system(fd: int) -> None:
+    """Writes what the file system of an open file or folder has in memory.
+
+    Pages that were changed through a mapping are clean then, so that the next change must stamp
+    their file anew: that is what makes equal times prove equal bytes.
+
+    Raises:
+        WriteError: The disk refuses.
+    """
+    if _LIBC.syncfs(fd):
+        code = ctypes.get_errno()
+        raise WriteError(f"cannot sync the file system: {os.strerror(code)}")

@@ -1,0 +1,72 @@
+"""Trees of a source, every object proved before it is used."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+
+from msgspec.structs import replace
+
+from casync.codec import Packed, Unpacker
+from casync.errors import DamagedObjectError, IntegrityError, UsageError
+from casync.folders import FetchObjects, find, root_of
+from casync.ids import Kind, ManifestId, ObjectId
+from casync.ops.outline import Outline, open_outline
+from casync.store.base import Absence, ObjectSource
+from casync.tree import File, Folder
+
+__all__ = ["fetch_from", "open_file"]
+
+
+def fetch_from(source: ObjectSource) -> FetchObjects:
+    """Fetches from `source`. Used by one thread.
+
+    Raises:
+        DamagedObjectError: When called, for an object whose bytes are not those of its id.
+    """
+    unpacker = Unpacker()
+
+    def fetch(kind: Kind, ids: Sequence[ObjectId]) -> Iterator[bytes | None]:
+        for ident, answer in zip(ids, source.get(kind, ids), strict=True):
+            label = f"{kind.name.lower()} {ident.hex()}"
+            if answer is Absence.DAMAGED:
+                raise DamagedObjectError(f"{label} is damaged")
+            if not isinstance(answer, Packed):
+                yield None
+                continue
+            try:
+                yield unpacker.unpack(answer)
+            except IntegrityError as error:
+                raise DamagedObjectError(f"{label}: {error.message}") from error
+
+    return fetch
+
+
+def open_file(ident: ManifestId, path: bytes | None, source: ObjectSource) -> Outline:
+    """The outline of a file: of what a manifest names, or of a file in the folder that it names.
+
+    Args:
+        ident: The manifest.
+        path: Where in the folder, names joined by `/`; None is the whole. Links are not followed.
+        source: Who has it.
+
+    Raises:
+        UsageError: It is a folder or a link, or there is nothing inside of a file.
+        NotFoundError: Nothing lies there.
+        NoObjectError, IntegrityError: An object is missing or damaged.
+    """
+    outline = open_outline(ident, source)
+    manifest = outline.manifest
+    if manifest.kind == "file":
+        if path is not None:
+            raise UsageError(f"{ident.hex()} is a file; there is nothing inside")
+        return outline
+    fetch = fetch_from(source)
+    entry = find(root_of(manifest, fetch), path or b"", fetch)
+    if not isinstance(entry, File):
+        where = os.fsdecode(path or b"") or ident.hex()
+        what = "folder" if isinstance(entry, Folder) else "link, device or pipe"
+        raise UsageError(
+            f"{where} is a {what}, not a file", next_step="Name a file in it, as REF:PATH."
+        )
+    return Outline(ident, replace(manifest, content=entry.content), source)

@@ -1,0 +1,115 @@
+"""Folders through the installed program."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.program import Program
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Program:
+    return Program(tmp_path)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "www"
+    (folder / "cache").mkdir(parents=True)
+    (folder / "index.html").write_text("<p>hello</p>")
+    (folder / "cache" / "page").write_bytes(os.urandom(100_000))
+    (folder / "latest").symlink_to("index.html")
+    return folder
+
+
+def test_a_folder_becomes_a_tree(program: Program, folder: Path) -> None:
+    ran = program.good("prepare", folder, "--name", "www")
+    assert len(ran.lines) == 1
+    assert len(ran.lines[0]) == 64
+    assert "in 2 files and 2 folders" in ran.err
+    assert "named www@1" in ran.err
+    shown = program.good("show", "www", "--json").document
+    assert (shown["manifest"], shown["kind"]) == (ran.lines[0], "tree")
+    assert program.good("verify").status == 0
+    assert program.good("prepare", folder).lines == ran.lines
+
+
+def test_what_is_left_out(program: Program, folder: Path) -> None:
+    document = program.good(
+        "prepare", folder, "--exclude", "/cache/", "--exclude-regex", "l.test$", "--json"
+    ).document
+    assert document["schema"] == "casync.prepare-folder/1"
+    assert (document["files"], document["folders"], document["others"]) == (1, 1, 0)
+    assert (document["length"], document["left_out"]) == (12, [])
+    ran = program.run("prepare", folder, "--exclude-regex", "(")
+    assert ran.status == 2
+    assert program.run("prepare", folder / "index.html", "--exclude", "x").status == 2
+    assert program.run("prepare", folder, "--expect", f"sha256:{'0' * 64}").status == 2
+
+
+def test_the_store_in_the_folder_is_left_out(program: Program, folder: Path) -> None:
+    program.good("prepare", program.home)
+    document = program.good("prepare", program.home, "--json").document
+    assert document["left_out"] == []
+    assert document["folders"] >= 3
+    assert not any("store" in line for line in program.good("ls").lines)
+
+
+def test_what_cannot_be_read_is_named_and_the_rest_is_kept(program: Program) -> None:
+    ran = program.run("prepare", "/proc/sys/kernel/random", "--name", "random")
+    assert ran.status == 3
+    assert ran.lines == [program.good("show", "random", "--json").document["manifest"]]
+    assert "left out boot_id: it changed while it was read" in ran.err
+    assert "run the same command again" in ran.err.lower()
+    problem = program.run("prepare", "/proc/sys/kernel/random", "--json")
+    assert problem.status == 3
+    assert {"path": "boot_id", "reason": "it changed while it was read"} in problem.document[
+        "left_out"
+    ]
+    assert problem.problem["code"] == "source-changed"
+
+
+def test_an_unchanged_folder_is_not_read_again(program: Program, folder: Path) -> None:
+    os.utime(folder / "index.html", ns=(1, 1))
+    first = program.good("prepare", folder, "--json").document
+    again = program.good("prepare", folder, "--json").document
+    assert again["manifest"] == first["manifest"]
+    assert again["stored"] == 0
+    assert [path.stat().st_mode & 0o777 for path in (program.store / "folders").iterdir()] == [
+        0o600
+    ]
+    assert (program.store / "folders").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_tree_is_neither_pulled_nor_read_as_a_file(program: Program, folder: Path) -> None:
+    ident = program.good("prepare", folder).lines[0]
+    ran = program.run("pull", ident, "-o", "out")
+    assert ran.status == 10
+    assert "is a folder" in ran.err
+    assert not (program.home / "out").exists()
+    ran = program.run("cat", ident)
+    assert ran.status == 2
+    assert ran.out == b""
+    assert "is a folder" in ran.err
+
+
+def test_a_file_in_a_folder_is_read_by_its_path(program: Program, folder: Path) -> None:
+    program.good("prepare", folder, "--name", "www")
+    page = (folder / "cache" / "page").read_bytes()
+    assert program.good("cat", "www:cache/page").out == page
+    assert program.good("cat", "www@1:/cache//page", "--offset", "99990").out == page[99990:]
+    for path, status, said in (
+        ("cache/none", 9, "there is no cache/none"),
+        ("cache", 2, "is a folder"),
+        ("latest", 2, "is a link"),
+        ("../www/index.html", 9, "there is no"),
+    ):
+        ran = program.run("cat", f"www:{path}")
+        assert (ran.status, ran.out) == (status, b"")
+        assert said in ran.err
+    program.good("prepare", folder / "index.html", "--name", "page")
+    assert program.good("cat", "page:").out == b"<p>hello</p>"
+    assert program.run("cat", "page:x").status == 2
