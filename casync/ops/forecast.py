@@ -1,7 +1,8 @@
 """What a pull would do: the same plan, worked out to the end without a byte moved.
 
 Manifest and nodes are fetched, because the plan is made of them; chunks are not. What servers
-would send is asked by size, so the figure is exact: compressed, as it would travel.
+would send is asked by size, so the figure is exact: compressed, as it would travel. Deltas are not
+made on trial; where a pull asks for them, it fetches less.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ class Forecast(NamedTuple):
         length: Plain bytes of its content.
         sources: Plain bytes by where they would come from.
         objects: Chunks to fetch.
-        fetch: Bytes to fetch, as they travel.
+        fetch: Bytes to fetch, as they travel when no chunk comes as a delta.
+        received: Bytes that came from servers for this plan: the manifest and its nodes.
         missing: Plain bytes that nobody has.
         seeds: The files that were looked at, and what was seen.
     """
@@ -47,6 +49,7 @@ class Forecast(NamedTuple):
     sources: dict[str, int]
     objects: int
     fetch: int
+    received: int
     missing: int
     seeds: list[tuple[Path, str]]
 
@@ -65,7 +68,7 @@ def forecast(
     """
     place = inspect_place(target, in_place=options.in_place) if target is not None else None
     outline = fetch_outline(resolve(ref, ports), place, ports, options)
-    tally = _Tally()
+    tally = _Tally(ports.traffic.received)
     writes = place is not None
     if place is not None:
         if place.existing and holds(place, outline, progress):
@@ -89,7 +92,8 @@ def forecast(
 
 
 class _Tally:
-    def __init__(self) -> None:
+    def __init__(self, received: int) -> None:
+        self.received = received
         self.sources: Counter[str] = Counter()
         self.served: Collection[int] = ()
         self.part: SeedFile | None = None
@@ -140,6 +144,7 @@ class _Tally:
             sources={label: count for label, count in self.sources.items() if count},
             objects=self._objects,
             fetch=self._fetch,
+            received=self.received,
             missing=self._missing,
             seeds=looked,
         )

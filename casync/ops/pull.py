@@ -11,12 +11,12 @@ import hashlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 
-from casync.errors import DigestMismatchError, UsageError
+from casync.errors import CasyncError, DigestMismatchError, UsageError
 from casync.fs.place import TargetPlace, check_space, inspect_place
 from casync.fs.seed import SeedFile, SeedIndex
 from casync.fs.settled import settle_file
@@ -34,7 +34,7 @@ from casync.ops.ports import Ports
 from casync.ops.progress import SILENT, Progress
 from casync.ops.read import read_range
 from casync.ops.rebuild import Nowhere, Output, Rebuilder
-from casync.ops.seeds import collect_seeds, known_outline
+from casync.ops.seeds import chunks_of, collect_seeds, known_outline
 from casync.ops.server_supply import DeltaChoice, ServerSupply
 from casync.ops.supply import SeedSupply, StoreSupply, Supply
 from casync.store.base import (
@@ -177,6 +177,7 @@ def supplies_for(
     ports: Ports,
     options: PullOptions,
     progress: Progress,
+    was: Outline | None = None,
 ) -> Iterator[list[Supply]]:
     """The ladder of supplies for one content, the cheapest first.
 
@@ -186,6 +187,7 @@ def supplies_for(
         ports: Stores and servers.
         options: The seeds that the user named.
         progress: Is told when a seed must be read.
+        was: What a target held that is overwritten in place: no seed, but what deltas build on.
     """
     supplies: list[Supply] = [StoreSupply(store) for store in ports.local]
     row = ports.memory.manifest(outline.id)
@@ -193,10 +195,14 @@ def supplies_for(
         index = SeedIndex()  # servers are asked for what is damaged, but no seed is worth a look
     else:
         index = collect_seeds(outline, ports, place=place, named=options.seeds, progress=progress)
-    with closing(index):
+    with closing(index), closing(SeedIndex()) as replaced:
         supplies.append(SeedSupply(index))
+        if place is not None and was is not None and was.params == outline.params:
+            with suppress(CasyncError, OSError):  # as far as it is known
+                replaced.add(SeedFile(place.path), chunks_of(was))
         if ports.servers:
-            supplies.append(ServerSupply(ports.servers, index, options.delta))
+            old = replaced if replaced.seeds else index
+            supplies.append(ServerSupply(ports.servers, old, options.delta))
         yield supplies
 
 
@@ -220,8 +226,10 @@ class _Pull:
         with open_sink(place, length) as sink:
             check_space(place, self._outline.solid_bytes() - sink.allocated)
             if place.in_place:
+                row = self._ports.memory.recall(bytes(place.path))
+                was = known_outline(self._ports.memory, row.manifest) if row else None
                 moved = move_in_place(self._outline, sink, place.path, self._ports, self._progress)
-                self._rebuild(sink, place, kept_label="in place", moved=moved)
+                self._rebuild(sink, place, kept_label="in place", moved=moved, was=was)
             else:
                 self._rebuild(sink, place, kept_label="part file")
             self._check_digest(_pieces(sink.read, length))
@@ -278,11 +286,12 @@ class _Pull:
         *,
         kept_label: str,
         moved: Sequence[int] = (),
+        was: Outline | None = None,
     ) -> None:
         """Gets every chunk to where it belongs."""
         keeps = self._options.cache or output.discards
         with supplies_for(
-            self._outline, place, self._ports, self._options, self._progress
+            self._outline, place, self._ports, self._options, self._progress, was
         ) as supplies:
             self._progress.start("pulling", self._outline.content.length)
             rebuilder = Rebuilder(

@@ -76,6 +76,7 @@ def report_plan(output: Output, plan: Forecast) -> None:
                 "manifest": plan.manifest.hex(),
                 "length": plan.length,
                 "fetch": plan.fetch,
+                "received": plan.received,
                 "objects": plan.objects,
                 "sources": dict(plan.sources),
                 "missing": plan.missing,
@@ -95,6 +96,11 @@ def report_plan(output: Output, plan: Forecast) -> None:
         output.row("objects", str(plan.objects))
         for path, seen in plan.seeds:
             output.row("seed", str(path), seen)
+    output.flush()
+    if plan.received:
+        output.say(f"received {format_size(plan.received)} for this plan: manifest and nodes")
+    if plan.fetch:
+        output.say("chunks that come as deltas make it less; see --delta")
     if plan.missing:
         raise NoObjectError(
             f"{format_size(plan.missing)} of {plan.manifest.hex()} are nowhere to be had",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import struct
 import tracemalloc
@@ -85,6 +86,32 @@ def test_what_changed_little_travels_little(world: World, peer: Peer) -> None:
     assert 0 < traffic.delta_bytes < 10_000
     assert traffic.delta_plain > 20_000
     assert traffic.received < 20_000
+
+
+def test_what_is_overwritten_in_place_was_an_old_version(world: World, peer: Peer) -> None:
+    flat = bytearray(OLD)
+    for at in range(5_000, len(OLD), 20_000):
+        flat[at : at + 3] = b"new"
+    pulled = world.pull(peer, put(world.served, bytes(flat)), in_place=True)
+    assert world.result == flat
+    assert 0 < pulled.traffic.delta_bytes < 5_000 < pulled.traffic.delta_plain
+    assert world.pull(peer, world.new, in_place=True).traffic.delta_bytes
+    assert world.result == NEW
+
+
+def test_a_seed_that_changed_is_no_base(world: World, peer: Peer) -> None:
+    target = world.folder / "out"
+    seed = world.folder / "seed"
+    target.rename(seed)
+    world.pull(peer, world.old)
+    before = seed.stat()
+    changed = bytearray(OLD)
+    changed[1000:300_000] = noise(9, 299_000)
+    seed.write_bytes(changed)
+    os.utime(seed, ns=(before.st_atime_ns, before.st_mtime_ns))
+    target.unlink()
+    world.pull(peer, world.new, seeds=(seed,))
+    assert world.result == NEW
 
 
 def test_never_means_never(world: World, peer: Peer) -> None:
