@@ -78,6 +78,11 @@ class Server:
         return len(re.findall(r"\b(?:GET|POST|HEAD) /", self.log.read_text(errors="replace")))
 
 
+def fetched_bytes(log: str) -> int:
+    """Bytes of objects that our server's log says it sent, without heads of answers."""
+    return sum(map(int, re.findall(r"POST /v1/objects/fetch \d+ .*\bbytes=(\d+)", log)))
+
+
 @dataclass
 class Counts:
     """What flowed through a relay; filled when it has ended.

@@ -10,6 +10,7 @@ from pathlib import Path
 from benchmarks.bench import Bench
 from benchmarks.corpora.corpus import Pair
 from benchmarks.measure import Command, run
+from benchmarks.peers.bita import Bita
 from benchmarks.peers.bounds import B3sum, Cp, Curl
 from benchmarks.peers.casync_c import CasyncC
 from benchmarks.peers.contender import Contender, Mode, Place, Task
@@ -18,8 +19,9 @@ from benchmarks.peers.ours import Ours
 from benchmarks.peers.rsync import Rsync
 from benchmarks.peers.xdelta3 import Xdelta3
 from benchmarks.peers.zchunk import Zchunk
+from benchmarks.peers.zsync import Zsync
 from benchmarks.scene import Scene, copy, write_data
-from benchmarks.servers import relayed
+from benchmarks.servers import fetched_bytes, relayed
 from benchmarks.sheet import OURS
 
 GIB = 1 << 30
@@ -27,14 +29,18 @@ REMEMBERED = f"{OURS}, seed remembered"
 PLAIN = f"{OURS}, plain"
 DELTAS = f"{OURS}, deltas"
 QUICK = (Ours, CasyncC, Desync, Rsync, Curl)
-"""Who takes part on all corpora; the others on the first pair only."""
+"""Who takes part on all corpora."""
+
+PULLERS = (*QUICK, Zchunk, Bita, Zsync)
+"""Who takes part on the first pair."""
 
 
 def measure(bench: Bench) -> None:
     """Fills the sheet."""
     bench.sheet.note(
         "transfer: files, stores and targets on tmpfs; bytes are counted at the socket by a relay,"
-        " headers included, in a round of their own; times are taken without it"
+        " headers included, in a round of their own; times are taken without it. What of ours is"
+        " the manifest comes from the log of the server, for a dry run, which fetches no more"
     )
     for corpus in bench.choices.corpora:
         folder = corpus.ready(bench.choices.scale)
@@ -48,7 +54,7 @@ def one_pair(bench: Bench, where: Scene, pair: Pair, *, first: bool) -> None:
     """Everything about one update; all of it and all peers when it is the first."""
     old, new = where.bring(pair.old, pair.new)
     bounds(bench, where, pair, old, new)
-    peers = bench.peers if first else bench.some(*QUICK)
+    peers = bench.some(*(PULLERS if first else QUICK))
     ready = {peer.name: publish(bench, where, peer, old, new) for peer in peers}
     transfer = _Transfer(bench, where, pair.label, old, new, ready)
     timed: dict[Mode, list[Contender]] = {}
@@ -60,7 +66,7 @@ def one_pair(bench: Bench, where: Scene, pair: Pair, *, first: bool) -> None:
         for number, peer in bench.rounds(who):
             if mode is not Mode.IN_PLACE or number == 0 or isinstance(peer, Ours):
                 transfer.timed(peer, mode, check=number == 0)
-    for mode in timed.keys() | {Mode.SEED}:
+    for mode in dict.fromkeys((*timed, Mode.SEED)):
         for peer in timed.get(mode, peers):
             if mode is not Mode.SEED or not isinstance(peer, Ours):
                 transfer.counted(peer, mode)
@@ -134,15 +140,14 @@ class _Transfer:
         place = self._places[peer.name]
         case = f"{self._label}: {mode.value}"
         for remembered in (False, True) if self._twice(peer, mode) else (False,):
+            task = self._stage(peer, place, mode, remembered=remembered)
+            name = REMEMBERED if remembered else peer.name
             with self._where.origin.serving(peer, place) as server:
-                task = self._stage(peer, place, mode, server.url, remembered=remembered)
-                name = REMEMBERED if remembered else ""
                 before = server.cpu()
-                done = self._bench.measure(
-                    case, peer, peer.pull(task, place), self._where, name=name
-                )
+                command = peer.pull(replace(task, url=server.url), place)
+                done = self._bench.measure(case, peer, command, self._where, name=name)
                 if done:
-                    self._bench.sheet.add(case, name or peer.name, server_cpu=server.cpu() - before)
+                    self._bench.sheet.add(case, name, server_cpu=server.cpu() - before)
             if check and done and not isinstance(peer, Zchunk):
                 assert filecmp.cmp(task.out, self._new, shallow=False), f"{peer.name}: {case}"
 
@@ -151,17 +156,18 @@ class _Transfer:
         name = name or peer.name
         place = self._places[peer.name]
         case = f"{self._label}: {mode.value}"
-        with self._where.origin.serving(peer, place) as server:
-            with relayed(server.url) as (url, counts):
-                task = self._stage(peer, place, mode, server.url, remembered=False)
-                was = server.requests()
-                command = peer.pull(replace(task, url=url), place)
-                if command is None:
-                    return
-                done = self._bench.attempt(case, peer, command, self._where, name=name)
-            requests = server.requests() - was
+        task = self._stage(peer, place, mode, remembered=False)
+        with (
+            self._where.origin.serving(peer, place) as server,
+            relayed(server.url) as (url, counts),
+        ):
+            command = peer.pull(replace(task, url=url), place)
+            if command is None:
+                return
+            done = self._bench.attempt(case, peer, command, self._where, name=name)
         if done is None:
             return
+        requests = server.requests()
         self._bench.sheet.add(
             case,
             name,
@@ -178,29 +184,29 @@ class _Transfer:
         for delta, name in (("never", PLAIN), ("always", DELTAS)):
             variant = ours if ours.delta == "none" else ours.with_delta(delta)
             self.counted(variant, Mode.SEED, name)
+            task = self._stage(ours, place, Mode.SEED, remembered=True)
             with self._where.origin.serving(ours, place) as server:
-                task = self._stage(ours, place, Mode.SEED, server.url, remembered=True)
-                with relayed(server.url) as (url, counts):
-                    run(variant.plan(replace(task, url=url), place))
+                run(variant.plan(replace(task, url=server.url), place))
+            manifest = fetched_bytes(server.log.read_text())
             new_chunks = ours.prepared(self._new.stem, place)["new"]
-            self._bench.sheet.add(case, name, manifest=counts.received, new_chunks=new_chunks)
+            self._bench.sheet.add(case, name, manifest=manifest, new_chunks=new_chunks)
 
     @staticmethod
     def _twice(peer: Contender, mode: Mode) -> bool:
         return isinstance(peer, Ours) and mode is Mode.SEED
 
-    def _stage(
-        self, peer: Contender, place: Place, mode: Mode, url: str, *, remembered: bool
-    ) -> Task:
-        """Puts the receiver into the state where a pull begins."""
+    def _stage(self, peer: Contender, place: Place, mode: Mode, *, remembered: bool) -> Task:
+        """Puts the receiver into the state where a pull begins; the server is yet to be named."""
         out = self._where.target(self._new.suffix)
+        task = Task(self._new.stem, "", out, self._old, mode)
         if not isinstance(peer, Ours):
             if mode is Mode.IN_PLACE or (mode is Mode.SEED and peer.updates_target):
                 copy(self._old, out)
-            return Task(self._new.stem, url, out, self._old, mode)
+            return task
         shutil.rmtree(peer.receiver(place), ignore_errors=True)
-        if mode is Mode.COLD or (mode is Mode.SEED and not remembered):
-            return Task(self._new.stem, url, out, self._old, mode)
+        if mode is not Mode.IN_PLACE and not remembered:
+            return task
         held = out if mode is Mode.IN_PLACE else out.with_name("held")
-        run(peer.pull(Task(self._old.stem, url, held), place))
-        return Task(self._new.stem, url, out, None, mode)
+        with self._where.origin.serving(peer, place) as server:
+            run(peer.pull(Task(self._old.stem, server.url, held), place))
+        return replace(task, old=None)
