@@ -108,8 +108,8 @@ def _library() -> Callable[..., Iterator[Any]]:
     data = blake3(_VECTOR_SEED).digest(length=_VECTOR_BYTES) + bytes(_VECTOR_BYTES)
     digest = blake3()
     for params in (DEFAULT_PARAMS, ChunkerParams(64, 256, 1024), ChunkerParams.from_average(65536)):
-        for chunk in cut(data, params.min_size, params.avg_size, params.max_size):
-            digest.update(chunk.length.to_bytes(4, "little"))
+        chunks = cut(data, params.min_size, params.avg_size, params.max_size)
+        digest.update(b"".join([chunk.length.to_bytes(4, "little") for chunk in chunks]))
     if digest.hexdigest() != _VECTOR_DIGEST:
         raise UnsupportedError(
             f"the installed fastcdc package does not cut as {ALGORITHM} does",

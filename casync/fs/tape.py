@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import Self
+from typing import Final, Self
 
 from casync.fs.extents import punch, read_range, write_range
-from casync.fs.input import Hole, Span
+from casync.fs.input import BLOCK_BYTES, Hole, Span
 
 __all__ = ["Tape"]
+
+_ZEROS: Final = bytes(BLOCK_BYTES)
 
 
 class Tape:
@@ -53,13 +55,17 @@ class Tape:
         """The stream in spans, as soon as they can be read. See `Positioned`."""
         start = self._start
         for block in self._blocks:
-            self._put(bytes(block.length) if isinstance(block, Hole) else block)
-            while self._filled - start >= size + self._ahead:
-                yield Span(start, start + size, self._filled)
-                start += size
+            end = self._filled
+            if not self._put(block):
+                while self._filled - start >= size + self._ahead:
+                    yield Span(start, start + size, self._filled)
+                    start += size
+            elif self._filled - end >= self._ahead:
+                yield from self._split(start, end, size)
+                yield Hole(self._filled - end)
+                start = self._filled
         self.length = self._filled
-        for begin in range(start, self._filled, size):
-            yield Span(begin, min(begin + size, self._filled), self._filled)
+        yield from self._split(start, self._filled, size)
 
     def read(self, offset: int, size: int) -> bytes:
         """Bytes at `offset`; fewer where the stream has not come farther."""
@@ -73,6 +79,17 @@ class Tape:
     def compare(self) -> None:
         """Does nothing: bytes in memory stay as they came."""
 
-    def _put(self, data: bytes) -> None:
-        write_range(self.descriptor, self._filled, [data])
-        self._filled += len(data)
+    def _split(self, start: int, end: int, size: int) -> Iterator[Span]:
+        for begin in range(start, end, size):
+            yield Span(begin, min(begin + size, end), self._filled)
+
+    def _put(self, block: bytes | Hole) -> bool:
+        """Lays a block behind what is there; says whether it is nothing but zeros."""
+        # Zeros take no memory, and need not be cut.
+        if isinstance(block, Hole) or block == _ZEROS[: len(block)]:
+            self._filled += block.length if isinstance(block, Hole) else len(block)
+            os.ftruncate(self.descriptor, self._filled)
+            return True
+        write_range(self.descriptor, self._filled, [block])
+        self._filled += len(block)
+        return False

@@ -36,9 +36,10 @@ class BatchWriter:
         self._batch = Batch()
         self._bytes = 0
         self._written = 0  # commits that are in the store
-        # Ids on their way: those not put yet, and those put, with the number of their commit.
+        # Ids on their way: those of no commit yet, and those of commits with their numbers.
         self._claimed: set[ObjectId] = set()
-        self._recent: deque[tuple[int, set[ObjectId]]] = deque([(1, set())])
+        self._begun = 0
+        self._recent: deque[tuple[int, set[ObjectId]]] = deque()
         self.stored = 0
 
     def claim(self, kind: Kind, ids: Iterable[ObjectId]) -> set[ObjectId]:
@@ -51,7 +52,7 @@ class BatchWriter:
         """
         recent = self._recent
         # What was committed before the look-up begins is seen by it.
-        while recent[0][0] <= self._written:
+        while recent and recent[0][0] <= self._written:
             recent.popleft()
         new = set(ids) - self._claimed
         for _, on_their_way in recent:
@@ -69,8 +70,6 @@ class BatchWriter:
             NoSpaceError, WriteError: An earlier commit failed.
         """
         for packed in objects:
-            self._claimed.discard(packed.id)
-            self._recent[-1][1].add(packed.id)
             self._batch.objects.append(packed)
             self._bytes += len(packed.payload) + _OBJECT_BYTES
             if self._bytes >= COMMIT_BYTES:
@@ -98,8 +97,11 @@ class BatchWriter:
         if self._running is not None:
             self._wait()
         self._running = self._executor.submit(self._commit, self._batch)
+        self._begun += 1
+        ids = {packed.id for packed in self._batch.objects}
+        self._claimed -= ids
+        self._recent.append((self._begun, ids))
         self._batch, self._bytes = Batch(), 0
-        self._recent.append((self._recent[-1][0] + 1, set()))
 
     def _commit(self, batch: Batch) -> Committed:
         committed = self._store.commit(batch)

@@ -57,22 +57,15 @@ class Pending(NamedTuple):
     @staticmethod
     def of(objects: Iterable[Verified]) -> list[Pending]:
         """Each distinct object once, in order, with its check computed."""
-        seen: set[bytes] = set()
-        pending: list[Pending] = []
+        pending: dict[bytes, Pending] = {}
         for item in objects:
-            key = index_key(item.kind, item.id)
-            if key not in seen:
-                seen.add(key)
-                header = encode_record(
-                    item.kind,
-                    item.codec,
-                    item.length,
-                    item.id,
-                    item.payload,
-                    check_bytes(item.payload),
-                )
-                pending.append(Pending(key, header, item))
-        return pending
+            kind, ident, codec, length, payload = item
+            key = index_key(kind, ident)
+            if key not in pending:
+                check = check_bytes(payload)
+                header = encode_record(kind, codec, length, ident, payload, check)
+                pending[key] = Pending(key, header, item)
+        return list(pending.values())
 
     @property
     def size(self) -> int:
@@ -210,12 +203,12 @@ class Writer:
         filler = Filler(self._store_id, last, tail)
         live: dict[int, int] = {}
         rows: list[tuple[bytes, bytes]] = []
-        for entry in new:
-            item = entry.item
-            place = filler.add(entry.header, item.payload)
-            live[place.segment] = live.get(place.segment, 0) + entry.size
-            row = IndexRow(*place, len(item.payload), item.length, item.codec, generation)
-            rows.append((entry.key, encode_index(row)))
+        for key, header, (_, _, codec, length, payload) in new:
+            number, offset = filler.add(header, payload)
+            stored = len(payload)
+            live[number] = live.get(number, 0) + RECORD_BYTES + stored
+            row = IndexRow(number, offset, stored, length, codec, generation)
+            rows.append((key, encode_index(row)))
         for record in names:
             payload = msgspec.msgpack.encode(NamePayload(self._store_id, record))
             header = encode_record(

@@ -5,6 +5,7 @@ Small on purpose. A Ctrl-C that comes while Python itself starts is Python's.
 
 from __future__ import annotations
 
+import gc
 import sys
 from typing import NoReturn
 
@@ -12,9 +13,13 @@ from casync_cli.signals import Interrupted, stop_on_signals
 
 __all__ = ["run"]
 
+_OBJECTS_BETWEEN_COLLECTIONS = 50_000
+
 
 def run() -> NoReturn:
     """The entry point of the script."""
+    # Records of chunks come by the hundred thousand, and nothing in them refers back.
+    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
     try:
         stop_on_signals()
         from casync_cli.main import run_program
