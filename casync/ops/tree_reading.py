@@ -9,13 +9,13 @@ from msgspec.structs import replace
 
 from casync.codec import Packed, Unpacker
 from casync.errors import DamagedObjectError, IntegrityError, UsageError
-from casync.folders import FetchObjects, find, root_of
+from casync.folders import FetchObjects, entries, find, root_of, walk
 from casync.ids import Kind, ManifestId, ObjectId
 from casync.ops.outline import Outline, open_outline
 from casync.store.base import Absence, ObjectSource
-from casync.tree import File, Folder
+from casync.tree import Entry, File, Folder
 
-__all__ = ["fetch_from", "open_file"]
+__all__ = ["fetch_from", "list_tree", "open_file"]
 
 
 def fetch_from(source: ObjectSource) -> FetchObjects:
@@ -40,6 +40,35 @@ def fetch_from(source: ObjectSource) -> FetchObjects:
                 raise DamagedObjectError(f"{label}: {error.message}") from error
 
     return fetch
+
+
+def list_tree(
+    ident: ManifestId, path: bytes, source: ObjectSource, *, recursive: bool
+) -> Iterator[tuple[bytes, Entry]]:
+    """What is in a folder of a tree, or the one thing at a path, with paths from the root.
+
+    Args:
+        ident: The manifest of the tree.
+        path: Names joined by `/`; none is the root.
+        source: Who has it.
+        recursive: With everything below.
+
+    Raises:
+        UsageError: The manifest names a file.
+        NotFoundError: Nothing lies there.
+        NoObjectError, IntegrityError: An object is missing or damaged. All before are good.
+    """
+    fetch = fetch_from(source)
+    names = tuple(filter(None, path.split(b"/")))
+    entry = find(root_of(open_outline(ident, source).manifest, fetch), path, fetch)
+    if not isinstance(entry, Folder):
+        yield b"/".join(names), entry
+    elif recursive:
+        for below, inner in walk(entry, fetch):
+            yield b"/".join((*names, *below)), inner
+    else:
+        for inner in entries(entry.content, fetch):
+            yield b"/".join((*names, inner.name)), inner
 
 
 def open_file(ident: ManifestId, path: bytes | None, source: ObjectSource) -> Outline:

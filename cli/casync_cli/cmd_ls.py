@@ -1,4 +1,4 @@
-"""`casync ls`: names and manifests of the store, or of a server."""
+"""`casync ls`: names and manifests of the store or a server, and what is in a folder."""
 
 from __future__ import annotations
 
@@ -22,12 +22,14 @@ if TYPE_CHECKING:
 DETAILS = (
     "Without PATTERN: all names with their newest versions, then the manifests without a name. "
     "PATTERN is a name, PREFIX/ for all names below it, or a glob with * ? [ ]. Columns: hash, "
-    "then with -l length and time, then the name, with -l and its version."
+    "then with -l length and time, then the name, with -l and its version. REF:PATH lists what "
+    "is in a folder, REF: in the whole of it, with -l mode, length, time, content id, path, target."
 )
 EXAMPLES = (
     "casync ls",
     "casync ls -l vm/",
     "casync ls 'vm/*-06' --server http://10.0.0.1:8080",
+    "casync ls -lR www:css",
 )
 
 _GLOB: Final = re.compile(r"[*?\[]")
@@ -46,15 +48,29 @@ def run(
     pattern: Annotated[
         str | None,
         typer.Argument(
-            metavar="PATTERN", help="A name, PREFIX/ or GLOB.", autocompletion=complete_name
+            metavar="PATTERN",
+            help="A name, PREFIX/, GLOB or REF:PATH.",
+            autocompletion=complete_name,
         ),
     ] = None,
     long: Annotated[bool, typer.Option("-l", help="With lengths, times and versions.")] = False,
+    recursive: Annotated[
+        bool, typer.Option("-R", help="With everything below, of REF:PATH.")
+    ] = False,
 ) -> None:
     """Runs the command."""
     invocation = invocation_of(ctx)
     output = invocation.output
+    from casync.name import parse_ref
+    from casync_cli.tree_listing import list_inside
+
+    inside = parse_ref(pattern) if pattern is not None and ":" in pattern else None
+    if recursive and inside is None:
+        raise UsageError("-R lists what is in a folder", next_step="Name it as REF: or REF:PATH.")
     with invocation.source() as source:
+        if inside is not None:
+            list_inside(inside, source, output, long=long, recursive=recursive)
+            return
         entries = _entries(source, pattern, lengths=long or output.json_mode)
         if output.json_mode:
             output.document("casync.ls/1", {"entries": [_fields(entry) for entry in entries]})

@@ -6,8 +6,10 @@ import os
 from pathlib import Path
 
 import pytest
+from blake3 import blake3
 
 from tests.program import Program
+from tests.serving import serving
 
 
 @pytest.fixture
@@ -113,3 +115,51 @@ def test_a_file_in_a_folder_is_read_by_its_path(program: Program, folder: Path) 
     program.good("prepare", folder / "index.html", "--name", "page")
     assert program.good("cat", "page:").out == b"<p>hello</p>"
     assert program.run("cat", "page:x").status == 2
+
+
+def test_what_is_in_a_folder(program: Program, folder: Path) -> None:
+    program.good("prepare", folder, "--name", "www")
+    assert program.good("ls", "www:").lines == ["cache", "index.html", "latest"]
+    assert program.good("ls", "-R", "www:").lines == ["cache", "cache/page", "index.html", "latest"]
+    assert program.good("ls", "www@1:/cache").lines == ["cache/page"]
+    assert program.good("ls", "www:index.html").lines == ["index.html"]
+    rows = [line.split("\t") for line in program.good("ls", "-lR", "www:").lines]
+    assert [row[0][0] for row in rows] == ["d", "-", "-", "l"]
+    assert [row[1] for row in rows] == ["", "100000", "12", ""]
+    assert rows[2][3] == blake3(b"<p>hello</p>").hexdigest()
+    assert [row[4:] for row in rows][2:] == [["index.html", ""], ["latest", "index.html"]]
+    assert program.run("ls", "www:none").status == 9
+    assert program.run("ls", "none:").status == 9
+    assert program.run("ls", "-R", "www").status == 2
+    program.good("prepare", folder / "index.html", "--name", "page")
+    assert program.run("ls", "page:").status == 2
+
+
+def test_a_listing_as_json(program: Program, folder: Path) -> None:
+    os.link(folder / "index.html", folder / "home.html")
+    os.utime(folder / "home.html", ns=(0, 1_700_000_000_123_456_789))
+    (folder / os.fsdecode(b"\xff\x1b")).touch()
+    program.good("prepare", folder, "--name", "www")
+    document = program.good("ls", "--json", "www:").document
+    assert document["schema"] == "casync.ls-tree/1"
+    _, home, index, latest, strange = document["entries"]
+    assert (home["kind"], home["length"], home["mtime_ns"]) == (
+        "file",
+        12,
+        1_700_000_000_123_456_789,
+    )
+    assert "first" not in home
+    assert index["first"] == "home.html"
+    assert index["content"] == home["content"]
+    assert (latest["kind"], latest["target"]) == ("link", "index.html")
+    assert strange["path"] == "\\xff\x1b"
+    assert program.good("ls", "www:").lines[-1] == "\\xff\\x1b"
+
+
+def test_a_server_s_folder_is_listed_and_read(program: Program, folder: Path) -> None:
+    program.good("prepare", folder, "--name", "www")
+    with serving(program.store) as server:
+        listed = program.good("ls", "-R", "www:", "--server", server.url, CASYNC_STORE="none")
+        assert listed.lines == ["cache", "cache/page", "index.html", "latest"]
+        page = program.good("cat", "www:cache/page", "--server", server.url, CASYNC_STORE="none")
+    assert page.out == (folder / "cache" / "page").read_bytes()

@@ -19,7 +19,7 @@ CONTRACT = {
     "[--log-format FORMAT]",
     "pull": "REF [-o OUT] [--seed PATH]... [--in-place] [--cache] [--delta WHEN] "
     "[--expect sha256:HEX] [--dry-run] [--allow-network-fs]",
-    "ls": "[PATTERN] [-l]",
+    "ls": "[PATTERN] [-l] [-R]",
     "show": "REF [--digest sha256]",
     "cat": "REF[:PATH] [--offset N] [--length N]",
     "name set": "NAME REF [--expect N]",
