@@ -111,7 +111,8 @@ class Scan:
             SourceChangedError: A folder was moved away while its inside was walked.
         """
         self._levels = [_Level(self._root, self._status, b"")]
-        yield Entered(b"", b"", self._status, self._root)
+        root, self._root = self._root, -1
+        yield Entered(b"", b"", self._status, root)
         while self._levels:
             level = self._levels[-1]
             if not level.names:
@@ -122,6 +123,9 @@ class Scan:
 
     def close(self) -> None:
         """Closes all folders."""
+        if self._root >= 0:
+            os.close(self._root)
+            self._root = -1
         for level in self._levels:
             if level.fd >= 0:
                 os.close(level.fd)

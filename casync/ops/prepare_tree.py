@@ -148,15 +148,15 @@ def prepare_tree(
         SourceChangedError: A folder was moved while its inside was walked.
         NoSpaceError, WriteError: The store cannot take it.
     """
-    if options.expect_sha256 is not None:
-        raise UsageError("a folder has no SHA-256; --expect takes a file")
     started = time.monotonic()
-    work = _Preparation(root, store, options, progress)
     with ExitStack() as stack:
         stack.callback(scan.close)
+        if options.expect_sha256 is not None:
+            raise UsageError("a folder has no SHA-256; --expect takes a file")
+        work = _Preparation(root, store, options, progress)
+        stack.callback(work.close)
         if sightings is not None and file_system(root).trust is not Trust.NETWORK:
             work.remember(sightings, clock(), stack)
-        stack.callback(work.close)
         progress.start("reading", None)
         prepared = work.run(scan)
     return prepared._replace(seconds=time.monotonic() - started)
