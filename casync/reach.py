@@ -7,15 +7,19 @@ lengths is told and not followed again, so the walk is never longer than the nod
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from casync.errors import MalformedError, UnsupportedError
 from casync.ids import NodeId
 from casync.limits import MAX_BATCH_IDS
 from casync.node import Content, Node, decode_node
 
-__all__ = ["Fetch", "Reached", "Seen", "walk"]
+__all__ = ["Fetch", "Marks", "Reached", "Seen", "walk"]
+
+_BUCKET_IDS: Final = 4096
+"""Marks in one of 256 buckets before repeats are dropped."""
 
 Fetch: TypeAlias = Callable[[Sequence[NodeId]], Iterable[bytes | None]]
 """Gives the plain, proved bytes of each node, in order; None for one that cannot be had."""
@@ -84,3 +88,37 @@ def _decoded(ident: NodeId, data: bytes | None, level: int, length: int) -> Reac
 
 def _contradicted(ident: NodeId) -> Reached:
     return Reached(ident, None, "node that is claimed with two levels or two lengths")
+
+
+class Marks:
+    """A set of ids, for many millions: each takes 8 to 16 bytes.
+
+    It goes by 9 bytes of an id, so it may take an id for one that was added, and never the other
+    way round. Asking is fast in the order of ids.
+    """
+
+    def __init__(self) -> None:
+        self._buckets = [array("Q") for _ in range(256)]
+        self._bounds = [_BUCKET_IDS] * 256
+        self._open = -1
+        self._set: frozenset[int] = frozenset()
+
+    def add(self, ident: bytes) -> None:
+        """Adds one."""
+        first = ident[0]
+        bucket = self._buckets[first]
+        bucket.append(_mark(ident))
+        if len(bucket) > self._bounds[first]:
+            self._buckets[first] = bucket = array("Q", set(bucket))
+            self._bounds[first] = max(_BUCKET_IDS, 2 * len(bucket))
+        self._open = -1
+
+    def __contains__(self, ident: bytes) -> bool:
+        if ident[0] != self._open:
+            self._open = ident[0]
+            self._set = frozenset(self._buckets[self._open])
+        return _mark(ident) in self._set
+
+
+def _mark(ident: bytes) -> int:
+    return int.from_bytes(ident[1:9], "little")

@@ -183,6 +183,8 @@ class _Fetcher:
             if not rest:
                 break
             try:
+                if source is self._store:
+                    self._store.known(kind, rest)  # so that what is found stays
                 for ident, answer in zip(rest, source.get(kind, rest), strict=False):
                     if answer is Absence.BUSY:
                         failure = UnreachableError("a server is too busy to send nodes")

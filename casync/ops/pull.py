@@ -328,11 +328,8 @@ class _Pull:
         if not self._ports.lasting:
             return
         store, outline = self._ports.store, self._outline
-        batch = Batch()
-        row = store.manifest(outline.id)
-        if full or row is None:
-            state = ManifestState.FULL if full else ManifestState.OUTLINE
-            batch.manifests.append((outline.id, state, outline.content.length))
+        state = ManifestState.FULL if full else ManifestState.OUTLINE
+        batch = Batch(manifests=[(outline.id, state, outline.content.length)])
         # The times of a device say nothing of its bytes.
         if place is not None and identity is not None and not place.is_device:
             path = bytes(place.path)

@@ -13,19 +13,19 @@ import lmdb
 import msgspec
 
 from casync.codec import Codec, Verified, check_bytes
-from casync.errors import DamagedStoreError, NoObjectError
+from casync.errors import NoObjectError
 from casync.ids import Kind, ManifestId, chunk_id
 from casync.name import NameRecord
 from casync.store.base import Batch, Committed, ManifestRow, ManifestState, RememberedFile
 from casync.store.environment import Txn
+from casync.store.meta import read_generation
 from casync.store.names import check_expected, next_version
+from casync.store.renewal import renew
 from casync.store.rows import (
-    META_GENERATION,
     IndexRow,
     NamePayload,
     SegmentUse,
     decode_manifest_row,
-    decode_meta_number,
     decode_name,
     decode_number,
     decode_segment_use,
@@ -44,7 +44,7 @@ from casync.store.rows import (
 from casync.store.segment import NAME_RECORD, RECORD_BYTES, Filler, encode_record
 from casync.store.trash_rows import last_removed, removed_key
 
-__all__ = ["Pending", "Writer"]
+__all__ = ["Pending", "Writer", "forget_file"]
 
 
 class Pending(NamedTuple):
@@ -95,6 +95,7 @@ class Writer:
             LockedError: A name is not at the version that was expected.
         """
         new = self._new(pending)
+        self._renew(batch, pending)
         rows = self._manifest_rows(batch, {entry.key for entry in new})
         records, added = self._name_records(batch, rows)
         self.append(new, added)
@@ -132,6 +133,12 @@ class Writer:
         cursor = self._txn.cursor(self._databases["index"])
         present = {bytes(key) for key in cursor.getmulti(keys, values=False)}
         return [entry for entry in pending if entry.key not in present]
+
+    def _renew(self, batch: Batch, pending: Sequence[Pending]) -> None:
+        """Saves what the batch relies on, and did not bring, from a running collection."""
+        keys = {entry.key for entry in pending}
+        keys |= {index_key(Kind.MANIFEST, ident) for ident, _, _ in batch.manifests}
+        renew(self._txn, self._databases, sorted(keys))
 
     def _get(self, database: str, key: bytes) -> memoryview | None:
         return self._txn.get(key, db=self._databases[database])
@@ -195,7 +202,7 @@ class Writer:
         """Lays objects and name records into segments, and points the index to the objects."""
         if not new and not names:
             return
-        generation = self._generation()
+        generation = read_generation(self._txn, self._databases["meta"])
         cursor = self._txn.cursor(self._databases["segments"])
         last, tail = -1, None
         if cursor.last():
@@ -226,12 +233,6 @@ class Writer:
             self._count(number, len(segment), live.get(number, 0))
         self.put_index(rows)
 
-    def _generation(self) -> int:
-        value = self._get("meta", META_GENERATION)
-        if value is None:
-            raise DamagedStoreError("the store has no generation")
-        return decode_meta_number(value)
-
     def _count(self, number: int, used: int, live: int) -> None:
         key = number_key(number)
         value = self._get("segment_use", key)
@@ -258,9 +259,9 @@ class Writer:
 
     def _put_files(self, batch: Batch) -> None:
         for path in batch.forget:
-            self._drop_file(path)
+            forget_file(self._txn, self._databases["seeds"], path)
         for file in batch.remember:
-            self._drop_file(file.path)
+            forget_file(self._txn, self._databases["seeds"], file.path)
         number = self._next_file_number()
         for file in _newest_only(batch.remember):
             self._put("seeds", path_key(file.path), number_key(number))
@@ -275,12 +276,14 @@ class Writer:
         first = file_key(0)
         return decode_number(key[1:]) + 1 if key[:1] == first[:1] else 0
 
-    def _drop_file(self, path: bytes) -> None:
-        value = self._get("seeds", path_key(path))
-        if value is not None:
-            number = decode_number(value)
-            self._txn.delete(path_key(path), db=self._databases["seeds"])
-            self._txn.delete(file_key(number), db=self._databases["seeds"])
+
+def forget_file(txn: Txn, seeds: lmdb._Database, path: bytes) -> None:
+    """Drops what is remembered of the file at `path`, if anything is."""
+    value = txn.get(path_key(path), db=seeds)
+    if value is not None:
+        number = decode_number(value)
+        txn.delete(path_key(path), db=seeds)
+        txn.delete(file_key(number), db=seeds)
 
 
 def _newest_only(files: Sequence[RememberedFile]) -> list[RememberedFile]:

@@ -25,6 +25,7 @@ from casync.limits import GIB, KIB
 from casync.store.databases import DATABASES, LATER_DATABASES
 from casync.store.gate import Gate
 from casync.store.pages import check_length, check_values
+from casync.store.reserve import hold_space
 from casync.store.translate import SALVAGE, reading_errors, translate
 
 __all__ = [
@@ -155,6 +156,7 @@ class Environment:
         self._writing = threading.Lock()
         self._closed = False
         self._broken = ""
+        self._held = 0  # the last page when space was held behind it
         with self._data_file() as fd:
             check_length(fd)
         self._lmdb = self._open(read_only, map_bytes)
@@ -340,12 +342,21 @@ class Environment:
                         txn.abort()
                         raise
                     txn.commit()
-                    return result
+                self._hold_space()
+                return result
             except lmdb.MapFullError:
                 self._grow(need)
             except lmdb.MapResizedError:
                 self._adopt()
         raise WriteError(f"store {self.path}: its map cannot be made large enough")
+
+    def _hold_space(self) -> None:
+        """Keeps some room behind the last page, for those who will have to make some."""
+        last = self._lmdb.info()["last_pgno"]
+        if last != self._held:
+            with suppress(OSError):
+                hold_space(self.path / DATA_FILE, (last + 1) * self._lmdb.stat()["psize"])
+            self._held = last
 
     def _adopt(self) -> None:
         """Takes over the map size that another process has grown the store to."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -28,6 +29,7 @@ from casync.store.base import (
     RememberedFile,
     Removed,
 )
+from casync.store.collection import LmdbCollection
 from casync.store.committing import Pending, Writer
 from casync.store.creation import create as make_store
 from casync.store.creation import finish as finish_store
@@ -49,6 +51,7 @@ from casync.store.rows import (
     version_key,
 )
 from casync.store.scan import scan, scan_back, scan_keys
+from casync.store.session import Session
 from casync.store.translate import REBUILD
 from casync.store.trash import Removal, Trash
 from casync.store.usage import StoreUsage, measure
@@ -62,6 +65,7 @@ class LmdbStore:
     def __init__(self, environment: Environment, warnings: Sequence[str] = ()) -> None:
         self._environment = environment
         self._objects = Objects(environment.databases, environment.reading)
+        self._session = Session(environment, self._objects)
         self._store_id = self._check_format()
         if environment.writable:
             environment.add_missing_databases()
@@ -148,6 +152,7 @@ class LmdbStore:
 
     def close(self) -> None:
         """Closes the store; running reads of other threads end first. Harmless when closed."""
+        self._session.close()
         self._environment.close()
 
     # -- Objects ------------------------------------------------------------------------------
@@ -161,8 +166,8 @@ class LmdbStore:
         return self._objects.stat(kind, ids)
 
     def known(self, kind: Kind, ids: Sequence[ObjectId]) -> list[bool]:
-        """As `ObjectStore.known`. Nothing deletes objects yet, so a look-up is a promise."""
-        return self._objects.known(kind, ids)
+        """As `ObjectStore.known`."""
+        return (self._session if self.writable else self._objects).known(kind, ids)
 
     def objects(self, kind: Kind) -> Iterator[ObjectId]:
         """As `ObjectStore.objects`."""
@@ -250,11 +255,12 @@ class LmdbStore:
         pending = Pending.of(batch.objects)
         now = int(self._clock())
         environment = self._environment
-        return environment.write(
+        return self._session.write(
             lambda txn: Writer(txn, environment.databases, self._store_id, now).commit(
                 batch, pending
             ),
             need=sum(entry.size for entry in pending) + 2 * MIB,
+            publishes=bool(batch.manifests) or not batch.objects,
         )
 
     def adopt(
@@ -276,11 +282,12 @@ class LmdbStore:
         """
         environment = self._environment
         now = int(self._clock())
-        return environment.write(
+        return self._session.write(
             lambda txn: Writer(txn, environment.databases, self._store_id, now).adopt(
                 manifests, names
             ),
             need=2 * MIB,
+            publishes=True,
         )
 
     # -- The trash ----------------------------------------------------------------------------
@@ -332,6 +339,17 @@ class LmdbStore:
 
     def _without_prefixes(self, refs: Sequence[Ref]) -> list[Ref]:
         return [ref if ref.prefix is None else Ref(manifest=self.resolve(ref)) for ref in refs]
+
+    def collection(
+        self, *, window: float, dry_run: bool = False
+    ) -> AbstractContextManager[LmdbCollection]:
+        """As `CollectableStore.collection`."""
+        now = int(self._clock())
+        return closing(
+            LmdbCollection(
+                self._environment, self._store_id, now=now, window=window, dry_run=dry_run
+            )
+        )
 
     # -- The store itself ---------------------------------------------------------------------
 

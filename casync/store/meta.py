@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import lmdb
 
-from casync.errors import UnsupportedError
+from casync.errors import DamagedStoreError, UnsupportedError
 from casync.store.environment import Txn
 from casync.store.rows import (
     FORMAT,
@@ -22,7 +22,7 @@ from casync.store.rows import (
 )
 from casync.store.segment import STORE_ID_BYTES
 
-__all__ = ["FIRST_GENERATION", "StoreMeta", "read_meta", "write_meta"]
+__all__ = ["FIRST_GENERATION", "StoreMeta", "read_generation", "read_meta", "write_meta"]
 
 FIRST_GENERATION = 1
 
@@ -59,6 +59,14 @@ def read_meta(txn: Txn, meta: lmdb._Database, path: Path) -> StoreMeta:
     found = txn.get(META_GENERATION, db=meta)
     generation = decode_meta_number(found) if found is not None else None
     return StoreMeta(version, store_id if len(store_id) == STORE_ID_BYTES else b"", generation)
+
+
+def read_generation(txn: Txn, meta: lmdb._Database) -> int:
+    """The store's generation; DamagedStoreError where it is lost."""
+    value = txn.get(META_GENERATION, db=meta)
+    if value is None:
+        raise DamagedStoreError("the store has no generation")
+    return decode_meta_number(value)
 
 
 def write_meta(txn: Txn, meta: lmdb._Database, store_id: bytes, generation: int) -> None:

@@ -18,7 +18,13 @@ from casync.ids import Kind, ObjectId
 from casync.limits import MAX_BATCH_IDS, MIB
 from casync.store.base import Absence, ObjectStat
 from casync.store.environment import Txn
-from casync.store.rows import IndexRow, decode_index, index_prefix, number_key
+from casync.store.rows import (
+    IndexRow,
+    decode_generation,
+    decode_index,
+    index_prefix,
+    number_key,
+)
 from casync.store.segment import Record, decode_record
 
 __all__ = ["Objects"]
@@ -71,16 +77,20 @@ class Objects:
         return stats
 
     def known(self, kind: Kind, ids: Sequence[ObjectId]) -> list[bool]:
-        """As `ObjectStore.known`."""
+        """Which objects are here at the moment."""
+        found = self.generations(kind, ids)
+        return [ident in found for ident in ids]
+
+    def generations(self, kind: Kind, ids: Sequence[ObjectId]) -> dict[bytes, int]:
+        """The generations of those objects that are here."""
         prefix = index_prefix(kind)
-        known: list[bool] = []
+        generations: dict[bytes, int] = {}
         for start in range(0, len(ids), MAX_BATCH_IDS):
-            keys = [prefix + ident for ident in ids[start : start + MAX_BATCH_IDS]]
+            keys = sorted({prefix + ident for ident in ids[start : start + MAX_BATCH_IDS]})
             with self._reading() as txn:
-                cursor = txn.cursor(self._databases["index"])
-                found = {bytes(key) for key in cursor.getmulti(sorted(keys), values=False)}
-            known += [key in found for key in keys]
-        return known
+                found = txn.cursor(self._databases["index"]).getmulti(keys)
+                generations.update((bytes(key[1:]), decode_generation(row)) for key, row in found)
+        return generations
 
     def _rows(self, txn: Txn, kind: Kind, ids: Sequence[ObjectId]) -> dict[bytes, IndexRow]:
         prefix = index_prefix(kind)

@@ -27,6 +27,7 @@ __all__ = [
     "NamePayload",
     "SegmentUse",
     "decode_file",
+    "decode_generation",
     "decode_index",
     "decode_manifest_row",
     "decode_name",
@@ -46,6 +47,7 @@ __all__ = [
     "name_stem",
     "number_key",
     "path_key",
+    "renewed",
     "version_key",
 ]
 
@@ -131,6 +133,16 @@ def decode_index(value: Buffer) -> IndexRow:
     if row.codec not in _CODECS:
         raise _broken("index", ValueError(f"{row.codec} is no codec"))
     return row
+
+
+def decode_generation(value: Buffer) -> int:
+    """The generation in a value of `index`, for those who want many and nothing else."""
+    return int.from_bytes(value[-4:], "little")
+
+
+def renewed(value: bytes, generation: int) -> bytes:
+    """A value of `index` with another generation."""
+    return value[:-4] + _U32.pack(generation)
 
 
 def number_key(number: int) -> bytes:

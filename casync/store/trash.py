@@ -12,15 +12,14 @@ from typing import NamedTuple
 
 import lmdb
 
-from casync.errors import DamagedStoreError, NoNameError, UsageError
+from casync.errors import NoNameError, UsageError
 from casync.ids import ManifestId
 from casync.name import NameRecord, Ref
 from casync.store.base import ManifestRow, ManifestState, Removed
 from casync.store.environment import Txn
+from casync.store.meta import read_generation
 from casync.store.rows import (
-    META_GENERATION,
     decode_manifest_row,
-    decode_meta_number,
     decode_name,
     encode_manifest_row,
     encode_name,
@@ -100,7 +99,7 @@ class Trash:
 
     def remove(self, removal: Removal) -> None:
         """Moves what was planned in this very transaction into the trash."""
-        generation = self._generation()
+        generation = read_generation(self._txn, self._databases["meta"])
         for ident in removal.manifests:
             row = self._full_row(ident)
             gone = RemovedManifest(row.length, row.created, self._now, generation)
@@ -193,12 +192,6 @@ class Trash:
 
     def _delete(self, database: str, key: bytes) -> None:
         self._txn.delete(key, db=self._databases[database])
-
-    def _generation(self) -> int:
-        value = self._get("meta", META_GENERATION)
-        if value is None:
-            raise DamagedStoreError("the store has no generation")
-        return decode_meta_number(value)
 
     def _newest(self, name: str) -> NameRecord | None:
         newest = None

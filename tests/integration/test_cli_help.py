@@ -26,6 +26,7 @@ CONTRACT = {
     "name log": "NAME",
     "rm": "[REF]... [--list] [--dry-run]",
     "undelete": "REF...",
+    "gc": "[--window TIME] [--dry-run]",
     "verify": "[REF]... [--quick] [--sample P%]",
     "bench": "OLD NEW [--chunk-sizes LIST] [--html FILE]",
     "store stats": "",
@@ -169,6 +170,8 @@ def test_the_document_names_the_fields_of_json(program: Program) -> None:
         "rm x",
         "rm --list",
         "undelete x",
+        "gc",
+        "gc --dry-run",
     ]:
         (program.home / "doc").write_bytes(b"y" * 5000)
         fields = program.good(*command.split(), "--json").document
@@ -194,6 +197,7 @@ def test_help_lists_the_commands_and_no_others(program: Program) -> None:
         "name",
         "rm",
         "undelete",
+        "gc",
         "verify",
         "bench",
         "store",

@@ -1,0 +1,31 @@
+"""Giving wanted objects the generation of today, which saves them from a running collection."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import lmdb
+
+from casync.store.environment import Txn
+from casync.store.meta import read_generation
+from casync.store.rows import decode_generation, renewed
+
+__all__ = ["renew"]
+
+
+def renew(txn: Txn, databases: Mapping[str, lmdb._Database], keys: Sequence[bytes]) -> None:
+    """Renews those objects that are here. Writes nothing where nothing is old.
+
+    Args:
+        txn: A write transaction.
+        databases: LMDB's handles by name.
+        keys: Keys of the index, sorted.
+    """
+    if not keys:
+        return
+    today = read_generation(txn, databases["meta"])
+    cursor = txn.cursor(databases["index"])
+    rows = [(bytes(key), bytes(value)) for key, value in cursor.getmulti(keys)]
+    old = [(key, value) for key, value in rows if decode_generation(value) < today]
+    if old:
+        cursor.putmulti([(key, renewed(value, today)) for key, value in old])
