@@ -86,6 +86,8 @@ class BatchWriter:
         self._batch.names += last.names
         self._batch.remember += last.remember
         self._batch.forget += last.forget
+        self._batch.relies += last.relies
+        self._batch.expect |= last.expect
         self._start()
         return self._wait()
 

@@ -368,6 +368,8 @@ class _Preparation:
         batch = Batch(objects=[packed], manifests=[(ident, ManifestState.FULL, content.length)])
         if options.name is not None:
             batch.names.append((options.name, ident))
+        if self._last is not None:
+            batch.relies.append(self._last.manifest)
         names = self._writer.finish(batch).names
         if self._new is not None:
             self._new.keep(ident)

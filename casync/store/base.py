@@ -146,6 +146,7 @@ class Batch:
         names: Names to move on, each with the manifest it shall point to. A full one.
         remember: Files to remember as seeds, in place of what was known of the same file.
         forget: Files to forget, by path.
+        relies: Manifests that must still be full: the batch uses what is below them unseen.
         expect: Of some names the number of the version that they must be moved on from; 0 for none.
     """
 
@@ -155,6 +156,7 @@ class Batch:
     remember: list[RememberedFile] = field(default_factory=list)
     forget: list[bytes] = field(default_factory=list)
     expect: dict[Name, int] = field(default_factory=dict)
+    relies: list[ManifestId] = field(default_factory=list)
 
 
 class Committed(NamedTuple):

@@ -19,7 +19,7 @@ from casync.name import NameRecord
 from casync.store.base import Batch, Committed, ManifestRow, ManifestState, RememberedFile
 from casync.store.environment import Txn
 from casync.store.meta import read_generation
-from casync.store.names import check_expected, next_version
+from casync.store.names import check_expected, check_relied, next_version
 from casync.store.renewal import renew
 from casync.store.rows import (
     IndexRow,
@@ -94,6 +94,7 @@ class Writer:
             NoObjectError: A manifest row or name whose manifest is not here.
             LockedError: A name is not at the version that was expected.
         """
+        check_relied({ident: self._row(ident, {}) for ident in batch.relies})
         new = self._new(pending)
         self._renew(batch, pending)
         rows = self._manifest_rows(batch, {entry.key for entry in new})

@@ -22,7 +22,7 @@ from casync.store.base import (
     ObjectStat,
     RememberedFile,
 )
-from casync.store.names import check_expected, next_version, resolve
+from casync.store.names import check_expected, check_relied, next_version, resolve
 
 __all__ = ["MemoryStore"]
 
@@ -119,6 +119,7 @@ class MemoryStore:
             key = (item.kind, item.id)
             if key not in self._objects:
                 new.setdefault(key, Packed(*item))
+        check_relied({ident: self._manifests.get(ident) for ident in batch.relies})
         rows = self._rows(batch, new)
         records = self._records(batch, rows)
 

@@ -5,15 +5,15 @@ Must not know how rows are kept: a store shows itself as a `RefIndex`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Protocol
 
-from casync.errors import LockedError, NoNameError, UsageError
+from casync.errors import LockedError, NoNameError, NoObjectError, UsageError
 from casync.ids import ID_BYTES, ManifestId
 from casync.name import Name, NameRecord, Ref
 from casync.store.base import ManifestRow, ManifestState
 
-__all__ = ["RefIndex", "check_expected", "next_version", "resolve"]
+__all__ = ["RefIndex", "check_expected", "check_relied", "next_version", "resolve"]
 
 
 class RefIndex(Protocol):
@@ -111,3 +111,16 @@ def check_expected(
             f"name {name} is at version {version}, not at {expected}",
             next_step=f"`casync name log {name}` shows who it points to now.",
         )
+
+
+def check_relied(rows: Mapping[ManifestId, ManifestRow | None]) -> None:
+    """Refuses a batch that uses what is below manifests which were removed meanwhile.
+
+    Raises:
+        NoObjectError: One of them is not full.
+    """
+    for ident, row in rows.items():
+        if row is None or row.state is not ManifestState.FULL:
+            raise NoObjectError(
+                f"manifest {ident.hex()} was removed meanwhile", next_step="Run the command again."
+            )

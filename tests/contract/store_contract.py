@@ -310,6 +310,17 @@ class StoreContract(SourceContract):
             move(two, 1)
         assert [record.manifest for record in store.history(name)] == [one, two, three]
 
+    def test_what_a_batch_relies_on_must_be_full(self, store: ObjectStore) -> None:
+        full = put_manifest(store, b"full")
+        outline = put_manifest(store, b"outline", state=OUTLINE)
+        nowhere = ManifestId(bytes(32))
+        loose = pack(b"loose")
+        for relied in (outline, nowhere):
+            with pytest.raises(NoObjectError):
+                store.commit(Batch(objects=[loose], relies=[full, relied]))
+        assert store.known(Kind.CHUNK, [loose.id]) == [False]
+        assert store.commit(Batch(objects=[loose], relies=[full])).objects == 1
+
     def test_a_prefix_that_fits_several(self, store: ObjectStore) -> None:
         # Ids that share 8 digits cannot be made at will, so this ref has fewer than one may type.
         idents = sorted(put_manifest(store, b"%d" % number) for number in range(600))
