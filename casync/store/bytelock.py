@@ -14,7 +14,7 @@ import struct
 from pathlib import Path
 from typing import Final
 
-from casync.store.environment import LOCK_FILE
+from casync.store.lock_files import LOCK_FILE
 
 __all__ = ["ByteLocks"]
 

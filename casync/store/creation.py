@@ -18,13 +18,9 @@ import lmdb
 
 from casync.errors import UnsupportedError, WriteError
 from casync.store.databases import DATABASES, LATER_DATABASES
-from casync.store.environment import (
-    DATA_FILE,
-    locked,
-    make_lock_file,
-    open_lmdb,
-)
+from casync.store.environment import DATA_FILE, open_lmdb
 from casync.store.filesystem import Trust, file_system
+from casync.store.lock_files import locked, make_lock_file
 from casync.store.meta import FIRST_GENERATION, write_meta
 from casync.store.translate import translate
 

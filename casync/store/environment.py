@@ -9,7 +9,6 @@ not written again. Must not know what the databases hold.
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import threading
 import time
@@ -21,21 +20,18 @@ from typing import Final, TypeAlias, TypeVar
 import lmdb
 
 from casync.errors import CasyncError, DamagedStoreError, UsageError, WriteError
-from casync.limits import GIB, KIB
+from casync.limits import GIB
 from casync.store.databases import DATABASES, LATER_DATABASES
 from casync.store.gate import Gate
+from casync.store.lock_files import LMDB_LOCK_FILE, locked, make_lock_file
 from casync.store.pages import check_length, check_values
 from casync.store.reserve import hold_space
 from casync.store.translate import SALVAGE, reading_errors, translate
 
 __all__ = [
     "DATA_FILE",
-    "LMDB_LOCK_FILE",
-    "LOCK_FILE",
     "Environment",
     "Txn",
-    "locked",
-    "make_lock_file",
     "open_lmdb",
 ]
 
@@ -43,11 +39,6 @@ Txn: TypeAlias = "lmdb.Transaction[memoryview]"
 _T = TypeVar("_T")
 
 DATA_FILE: Final = "data.mdb"
-LOCK_FILE: Final = "store.lock"
-"""Held (flock) while a store is created or its map grown. LMDB's own lock file is another."""
-
-LMDB_LOCK_FILE: Final = "lock.mdb"
-_LMDB_LOCK_BYTES: Final = 128 * KIB  # 64 for each of 1024 readers, and a header
 _NO_LOCK: Final = frozenset({errno.EPERM, errno.EACCES, errno.EROFS, errno.ENOSPC, errno.EDQUOT})
 _MAX_DATABASES: Final = 32
 _MAX_READERS: Final = 1024
@@ -91,46 +82,6 @@ def open_lmdb(
             if map_bytes // 2 < _SMALLEST_MAP:
                 raise
             map_bytes //= 2
-
-
-def make_lock_file(path: Path) -> None:
-    """Makes LMDB's lock file in the folder `path`, with all of its disk space, if there is none.
-
-    LMDB would leave it sparse and write to it through a map; on a full disk that kills the process.
-
-    Raises:
-        OSError: The folder cannot be written, or has no space.
-    """
-    if (path / LMDB_LOCK_FILE).exists():
-        return
-    aside = path / f"{LMDB_LOCK_FILE}.new"  # that of a maker who was killed is used again
-    with locked(path):
-        if (path / LMDB_LOCK_FILE).exists():  # somebody was faster
-            return
-        fd = os.open(aside, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        try:
-            os.posix_fallocate(fd, 0, _LMDB_LOCK_BYTES)
-            os.rename(aside, path / LMDB_LOCK_FILE)
-        except OSError:
-            aside.unlink()
-            raise
-        finally:
-            os.close(fd)
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Holds the store's own lock against other processes.
-
-    Raises:
-        OSError: The lock file cannot be written.
-    """
-    fd = os.open(path / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(fd)
 
 
 class Environment:
@@ -190,16 +141,17 @@ class Environment:
         """Looks for values that would kill the process when they are touched.
 
         Args:
-            everything: In all databases, not only in those that have large values.
+            everything: In all databases; else where values are large, and where writers look.
 
         Raises:
             DamagedStoreError: There is one.
         """
+        free = everything or self.writable
         with self._data_file() as fd:
             for attempt in range(_MOST_RETRIES):
                 try:
                     with self.reading() as txn:  # so that nobody writes to the pages meanwhile
-                        if check_values(fd, txn.id(), everything=everything):
+                        if check_values(fd, txn.id(), everything=everything, free=free):
                             return
                 except DamagedStoreError:
                     if attempt == _MOST_RETRIES - 1 or self._locked:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 from casync.errors import DamagedStoreError, UnsupportedError
@@ -121,7 +121,9 @@ def check_length(fd: int) -> None:
             raise DamagedStoreError(message)
 
 
-def check_values(fd: int, transaction: int, *, everything: bool = False) -> bool:
+def check_values(
+    fd: int, transaction: int, *, everything: bool = False, free: bool = False
+) -> bool:
     """Refuses a data file with a value that reaches beyond the pages in use.
 
     Values lie in leaf pages or, when they are large, in pages of their own. Only databases with
@@ -131,6 +133,7 @@ def check_values(fd: int, transaction: int, *, everything: bool = False) -> bool
         fd: The data file.
         transaction: The snapshot to look at. A reader should hold it.
         everything: Walk all databases.
+        free: Walk the list of free pages, too, which a writer takes from.
 
     Returns:
         False when the snapshot's meta page is gone already.
@@ -142,20 +145,28 @@ def check_values(fd: int, transaction: int, *, everything: bool = False) -> bool
     if not found:
         return False
     meta = found[0]
-    end = (meta.last_page + 1) * meta.page_size
     try:
         for database in _values(fd, meta, meta.main_root):
             if not database.flags & _SUB_DATABASE:
                 continue
             _, _, _, _, _, large, _, root = _DB.unpack_from(database.page, database.offset)
-            for value in _values(fd, meta, root) if large or everything else ():
-                if value.flags & _BIG:
-                    (number,) = _NUMBER.unpack_from(value.page, value.offset)
-                    if number * meta.page_size + _PAGE.size + value.size > end:
-                        raise DamagedStoreError("a value reaches beyond the data file")
+            if large or everything:
+                _check_large(_values(fd, meta, root), meta)
+        if free:
+            _check_large(_values(fd, meta, meta.free_root), meta)
     except (struct.error, OverflowError) as error:
         raise DamagedStoreError(f"a page of the data file is damaged: {error}") from error
     return True
+
+
+def _check_large(values: Iterable[_Value], meta: Meta) -> None:
+    """Walks the values of one tree, for each that lies in pages of its own must end inside."""
+    end = (meta.last_page + 1) * meta.page_size
+    for value in values:
+        if value.flags & _BIG:
+            (number,) = _NUMBER.unpack_from(value.page, value.offset)
+            if number * meta.page_size + _PAGE.size + value.size > end:
+                raise DamagedStoreError("a value reaches beyond the data file")
 
 
 def _values(fd: int, meta: Meta, root: int) -> Iterator[_Value]:
@@ -170,20 +181,19 @@ def _values(fd: int, meta: Meta, root: int) -> Iterator[_Value]:
         seen.add(number)
         page = os.pread(fd, size, number * size)
         its_number, _, flags, lower, _ = _PAGE.unpack_from(page)
-        kind = flags & (_BRANCH | _LEAF)
-        if its_number != number or kind not in (_BRANCH, _LEAF):
+        if its_number != number or flags not in (_BRANCH, _LEAF):
             raise DamagedStoreError("a tree of the data file is damaged")
         if not _PAGE.size <= lower <= len(page) or lower % 2:
             raise DamagedStoreError("a tree of the data file is damaged")
         for (offset,) in struct.iter_unpack("=H", page[_PAGE.size : lower]):
             low, high, node_flags, key_size = _NODE.unpack_from(page, offset)
             data = offset + _NODE.size + key_size
-            inside = 0 if kind == _BRANCH else low | high << 16
+            inside = 0 if flags == _BRANCH else low | high << 16
             if inside and node_flags & _BIG:
                 inside = _NUMBER.size
             if offset < lower or data + inside > size:
                 raise DamagedStoreError("a node of the data file reaches out of its page")
-            if kind == _BRANCH:
+            if flags == _BRANCH:
                 todo.append(low | high << 16 | node_flags << 32)
             else:
                 yield _Value(page, data, low | high << 16, node_flags)
