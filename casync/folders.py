@@ -53,10 +53,17 @@ def entries(folder: Content, fetch: FetchObjects) -> Iterator[Entry]:
     reader.finish()
 
 
-def contents(manifest: Manifest, fetch: FetchObjects) -> Iterator[Content]:
+def contents(
+    manifest: Manifest, fetch: FetchObjects, seen: set[Content] | None = None
+) -> Iterator[Content]:
     """All content below a manifest, its own first, and a folder's before the folder is read.
 
     Content of folders comes once, that of files as often as it is found.
+
+    Args:
+        manifest: A file's or a folder's.
+        fetch: Gets objects.
+        seen: Folders that need not be read, because they were; those that are read join them.
 
     Raises:
         NoObjectError, MalformedError: As `entries`.
@@ -64,7 +71,7 @@ def contents(manifest: Manifest, fetch: FetchObjects) -> Iterator[Content]:
     yield manifest.content
     if manifest.kind == "file":
         return
-    seen: set[Content] = set()
+    seen = set() if seen is None else seen
     todo = [root_of(manifest, fetch).content]
     while todo:
         folder = todo.pop()

@@ -9,14 +9,12 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from casync.codec import Packed, Unpacker
 from casync.errors import DamagedStoreError, IntegrityError, NoObjectError
-from casync.ids import Buffer, Kind, ManifestId, NodeId, ObjectId
-from casync.manifest import Manifest, decode_manifest
+from casync.folders import contents
+from casync.ids import Kind, ManifestId, NodeId, ObjectId
+from casync.manifest import decode_manifest
 from casync.node import Content
-from casync.ops.outline import Outline
-from casync.ops.read import read_range
 from casync.reach import Marks, Seen, walk
 from casync.store.base import ObjectSource
-from casync.tree import EntryReader, File, Folder, decode_root
 
 __all__ = ["Marker"]
 
@@ -54,10 +52,8 @@ class Marker:
         self._manifests.add(ident)
         try:
             (data,) = self._plain(Kind.MANIFEST, [ident])
-            manifest = decode_manifest(data)
-            self._mark_content(manifest.content)
-            if manifest.kind == "tree":
-                self._mark_tree(ident, manifest)
+            for content in contents(decode_manifest(data), self._plain, self._folders):
+                self._mark_content(content)
         except (IntegrityError, NoObjectError) as error:
             raise DamagedStoreError(
                 f"what manifest {ident.hex()} needs cannot be told: {error.message}",
@@ -75,28 +71,6 @@ class Marker:
             if reached.node.level == 1:
                 for record in reached.node.records:
                     self._chunks.add(record.id)
-
-    def _mark_tree(self, ident: ManifestId, manifest: Manifest) -> None:
-        root = decode_root(b"".join(map(bytes, self._read(ident, manifest, manifest.content))))
-        todo = [root.content]
-        while todo:
-            content = todo.pop()
-            if content in self._folders:
-                continue
-            self._folders.add(content)
-            self._mark_content(content)
-            reader = EntryReader()
-            for piece in self._read(ident, manifest, content):
-                for entry in reader.feed(piece):
-                    if isinstance(entry, Folder):
-                        todo.append(entry.content)
-                    elif isinstance(entry, File):
-                        self._mark_content(entry.content)
-            reader.finish()
-
-    def _read(self, ident: ManifestId, manifest: Manifest, content: Content) -> Iterator[Buffer]:
-        outline = Outline(ident, Manifest("file", manifest.params, content), self._store)
-        return read_range(outline, self._store, 0, content.length)
 
     def _fetch(self, ids: Sequence[NodeId]) -> Iterable[bytes]:
         return self._plain(Kind.NODE, ids)
