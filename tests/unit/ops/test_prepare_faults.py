@@ -17,8 +17,9 @@ from casync.limits import KIB
 from casync.name import Name
 from casync.ops import batches, serial
 from casync.ops.prepare import PrepareOptions, prepare
-from casync.store.base import Batch, Committed, ObjectStore
+from casync.store.base import Batch, Committed
 from casync.store.memory import MemoryStore
+from tests.unit.ops.meddling import Meddled, Replaced, Shrunk, assert_nothing_published
 from tests.unit.ops.preparing import PARAMS, Counter, content_of, hash_of, noise, stream
 
 LENGTH = 300_000
@@ -51,45 +52,7 @@ def no_thread_is_left() -> Iterator[None]:
     assert set(threading.enumerate()) == before
 
 
-def assert_nothing_published(store: ObjectStore) -> None:
-    assert list(store.manifests()) == []
-    assert list(store.names()) == []
-    assert list(store.remembered()) == []
-
-
 # -- Sources that move ---------------------------------------------------------------------------
-
-
-class Meddled(FileSource):
-    """A file that somebody changes in the middle of the first few readings."""
-
-    def __init__(self, path: Path, times: int) -> None:
-        super().__init__(path)
-        self.path = path
-        self.times = times
-
-    def blocks(self, size: int = 0) -> Iterator[bytes | Hole]:
-        for number, block in enumerate(super().blocks(16 * KIB)):
-            if number == 5 and self.times:
-                self.times -= 1
-                self.meddle()
-            yield block
-
-    def meddle(self) -> None:
-        with self.path.open("r+b") as file:
-            file.write(noise(100, 1000 + self.times))
-
-
-class Replaced(Meddled):
-    def meddle(self) -> None:
-        other = self.path.with_name("other")
-        other.write_bytes(noise(LENGTH, 2))
-        other.replace(self.path)
-
-
-class Shrunk(Meddled):
-    def meddle(self) -> None:
-        os.truncate(self.path, self.path.stat().st_size - 1)
 
 
 MEDDLERS = [Meddled, Replaced, Shrunk]

@@ -16,7 +16,7 @@ import pytest
 from casync.chunker import ChunkerParams
 from casync.cutters import Cutters
 from casync.errors import CasyncError, NoSpaceError, SourceChangedError
-from casync.fs.input import Hole, Source, Span
+from casync.fs.input import Hole, Source
 from casync.fs.source import FileSource, open_source
 from casync.fs.stream_source import StreamSource
 from casync.limits import KIB
@@ -28,6 +28,7 @@ from casync.store.lmdb import LmdbStore
 from casync.store.memory import MemoryStore
 from tests.children import children_of
 from tests.cutters_here import small_spans
+from tests.unit.ops.meddling import Meddled, Replaced, Shrunk, assert_nothing_published
 from tests.unit.ops.preparing import PARAMS, Counter, chunks, content_of, hash_of, noise
 
 LENGTH = 1_500_000
@@ -154,45 +155,11 @@ def test_where_there_are_no_children_this_process_does_it(
 # -- Faults --------------------------------------------------------------------------------------
 
 
-def assert_nothing_published(store: MemoryStore) -> None:
-    assert list(store.manifests()) == []
-    assert list(store.names()) == []
-    assert list(store.remembered()) == []
+class ShrunkFar(Shrunk):
+    lost = 400_000
 
 
-class Meddled(FileSource):
-    """A file to which something happens while it is cut, in the first few readings."""
-
-    def __init__(self, path: Path, times: int) -> None:
-        super().__init__(path)
-        self.path = path
-        self.times = times
-
-    def spans(self, size: int) -> Iterator[Span | Hole]:
-        for number, span in enumerate(super().spans(size)):
-            if number == 12 and self.times:
-                self.times -= 1
-                self.meddle()
-            yield span
-
-    def meddle(self) -> None:
-        with self.path.open("r+b") as file:
-            file.write(noise(100, 1000 + self.times))
-
-
-class Shrunk(Meddled):
-    def meddle(self) -> None:
-        os.truncate(self.path, self.path.stat().st_size - 400_000)
-
-
-class Replaced(Meddled):
-    def meddle(self) -> None:
-        other = self.path.with_name("other")
-        other.write_bytes(noise(LENGTH, 2))
-        other.replace(self.path)
-
-
-MEDDLERS = [Meddled, Shrunk, Replaced]
+MEDDLERS = [Meddled, ShrunkFar, Replaced]
 
 
 @pytest.mark.parametrize("kind", MEDDLERS)
