@@ -74,6 +74,9 @@ class Trash:
             UsageError: A name still leads to a manifest that is to go.
         """
         log = [decode_name(value) for _, value in self._rows("name_log")]
+        versions: dict[str, list[NameRecord]] = {}
+        for record in log:
+            versions.setdefault(record.name, []).append(record)
         chosen: dict[tuple[str, int], NameRecord] = {}
         manifests: dict[ManifestId, None] = {}
         for ref in refs:
@@ -81,7 +84,7 @@ class Trash:
                 self._full_row(ref.manifest)
                 manifests[ref.manifest] = None
                 continue
-            found = [r for r in log if r.name == ref.name and ref.version in (0, r.version)]
+            found = [r for r in versions.get(ref.name or "", ()) if ref.version in (0, r.version)]
             if not found:
                 raise NoNameError(f"no name {ref} here", next_step="`casync ls` lists the names.")
             chosen.update({(record.name, record.version): record for record in found})

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from casync.errors import NoNameError, UsageError
+from casync.errors import UsageError
 from casync_cli.completion import complete_name
 from casync_cli.invocation import invocation_of
 from casync_cli.output import Output
+from casync_cli.patterns import check_open, literal_prefix, matches
 from casync_cli.sizes import format_size
 from casync_cli.times import format_moment
 
@@ -31,8 +30,6 @@ EXAMPLES = (
     "casync ls 'vm/*-06' --server http://10.0.0.1:8080",
     "casync ls -lR www:css",
 )
-
-_GLOB: Final = re.compile(r"[*?\[]")
 
 
 class _Entry(NamedTuple):
@@ -80,14 +77,14 @@ def run(
 
 
 def _entries(source: ManifestSource, pattern: str | None, *, lengths: bool) -> Iterator[_Entry]:
-    prefix = _literal_prefix(pattern or "")
+    prefix = literal_prefix(pattern or "")
     rows: dict[bytes, ManifestRow] = {}
     if lengths or pattern is None:
         rows = {row.id: row for row in source.manifests()}
     named: set[bytes] = set()
     found = False
     for record in source.names(prefix):
-        if pattern is not None and not _matches(record.name, pattern):
+        if pattern is not None and not matches(record.name, pattern):
             continue
         found = True
         named.add(record.manifest)
@@ -103,24 +100,8 @@ def _entries(source: ManifestSource, pattern: str | None, *, lengths: bool) -> I
         for ident, row in rows.items():
             if ident not in named:
                 yield _Entry(ident.hex(), None, None, row.length, row.created)
-    elif not found and not pattern.endswith("/") and not _GLOB.search(pattern):
-        raise NoNameError(f"no name {pattern} here", next_step="`casync ls` lists the names.")
-
-
-def _literal_prefix(pattern: str) -> str:
-    """What every name that fits begins with."""
-    try:
-        pattern.encode()
-    except UnicodeEncodeError as error:
-        raise UsageError(f"names are UTF-8; nothing fits {pattern}") from error
-    special = _GLOB.search(pattern)
-    return pattern[: special.start()] if special else pattern
-
-
-def _matches(name: str, pattern: str) -> bool:
-    if _GLOB.search(pattern):
-        return fnmatchcase(name, pattern)
-    return name.startswith(pattern) if pattern.endswith("/") else name == pattern
+    elif not found:
+        check_open(pattern)
 
 
 def _print(output: Output, entry: _Entry, *, long: bool) -> None:

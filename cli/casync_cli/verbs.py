@@ -49,6 +49,7 @@ VERBS: Final[dict[str, Verb]] = {
     "name": Verb("", "Set names, and show what they pointed to."),
     "rm": Verb("cmd_rm", "Move names and manifests into the trash."),
     "undelete": Verb("cmd_undelete", "Take names and manifests out of the trash."),
+    "forget": Verb("cmd_forget", "Move old versions of names into the trash."),
     "gc": Verb("cmd_gc", "Delete what no manifest needs, and free its room."),
     "verify": Verb("cmd_verify", "Check what is stored against its hashes."),
     "bench": Verb("cmd_bench", "Measure what a transfer from one file to the next would cost."),

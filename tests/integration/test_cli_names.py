@@ -67,3 +67,27 @@ def test_a_running_server_honours_the_trash(program: Program) -> None:
         assert program.good("ls", "--server", url).lines == []
         program.good("undelete", "disk")
         assert program.good("cat", "disk", "--server", url).out == b"1"
+
+
+def test_forget_keeps_what_a_rule_keeps(program: Program) -> None:
+    hashes = [
+        program.good("prepare", "--name", "vm/a", stdin=bytes([number])).lines[0]
+        for number in range(4)
+    ]
+    program.good("name", "set", "vm/b", hashes[0])
+    assert program.good("forget", "vm/a", "--keep-within", "1d").lines == []
+    expected = [
+        f"name\t{hashes[0]}\tvm/a@1",  # vm/b keeps its manifest
+        f"name\t{hashes[1]}\tvm/a@2",
+        f"manifest\t{hashes[1]}",
+    ]
+    assert program.good("forget", "vm/*", "--keep-last", "2", "--dry-run").lines == expected
+    assert len(program.good("name", "log", "vm/a").lines) == 4
+    assert program.good("forget", "vm/", "--keep-last", "2").lines == expected
+    assert program.good("forget", "vm/", "--keep-last", "2").lines == []
+    assert program.good("cat", "vm/b").out == b"\0"
+    assert program.run("cat", "vm/a@2").status == 9
+    program.good("undelete", "vm/a@2")
+    assert program.good("cat", "vm/a@2").out == b"\1"
+    assert program.run("forget", "vm/c", "--keep-last", "1").status == 9
+    assert program.good("forget", "w*", "--keep-last", "1").lines == []
