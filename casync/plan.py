@@ -21,7 +21,7 @@ from casync.ids import ChunkId, zero_chunk_id
 from casync.limits import MAX_BATCH_IDS, MIB
 from casync.node import Content, Fetch, Run, distinct, runs
 
-__all__ = ["WINDOW_BYTES", "Claims", "Place", "Window", "distinct_windows", "windows"]
+__all__ = ["WINDOW_BYTES", "Claims", "Place", "Window", "distinct_windows", "tile", "windows"]
 
 WINDOW_BYTES: Final = 16 * MIB
 """Plain bytes of one window, apart from its zeros and unless a single chunk is larger."""
@@ -65,12 +65,12 @@ def windows(content: Content, fetch: Fetch, max_size: int) -> Iterator[Window]:
         fetch: Finds nodes.
         max_size: The chunker's maximum: the length of the chunks that holes are made of.
     """
-    return _tile(runs(content, fetch), max_size)
+    return tile(runs(content, fetch), max_size)
 
 
 def distinct_windows(content: Content, fetch: Fetch, max_size: int) -> Iterator[Window]:
     """As `windows`, with the chunks of each distinct node once, at offsets of no meaning."""
-    return _tile(_in_line(distinct(content, fetch)), max_size)
+    return tile(_in_line(distinct(content, fetch)), max_size)
 
 
 def _in_line(chunks: Iterable[Run]) -> Iterator[tuple[int, Run]]:
@@ -80,7 +80,13 @@ def _in_line(chunks: Iterable[Run]) -> Iterator[tuple[int, Run]]:
         offset += run.length
 
 
-def _tile(found: Iterable[tuple[int, Run]], max_size: int) -> Iterator[Window]:
+def tile(found: Iterable[tuple[int, Run]], max_size: int) -> Iterator[Window]:
+    """Cuts runs of chunks, each with its offset, into windows that tile them, in order.
+
+    Args:
+        found: The runs, end to end from offset 0.
+        max_size: As for `windows`.
+    """
     zero = zero_chunk_id(max_size)
     start = end = solid = 0
     zeros: list[tuple[int, int]] = []

@@ -6,7 +6,7 @@ node is fetched and walked once, so neither a hole nor a hostile graph makes thi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -25,6 +25,7 @@ from casync.ids import ChunkId, Kind, ManifestId, NodeId, zero_chunk_id
 from casync.limits import COMMIT_BYTES, MAX_BATCH_IDS
 from casync.manifest import Manifest, decode_manifest
 from casync.node import Content, Node, decode_node
+from casync.plan import Window, distinct_windows, windows
 from casync.store.base import Absence, Batch, ObjectSource, ObjectStore
 
 __all__ = ["Outline", "load_outline", "open_outline"]
@@ -63,9 +64,19 @@ class Outline:
         return self.manifest.content
 
     @property
+    def length(self) -> int:
+        """Plain bytes of the content."""
+        return self.manifest.length
+
+    @property
     def params(self) -> ChunkerParams:
         """How the content was cut."""
         return self.manifest.params
+
+    def windows(self, *, distinct: bool) -> Iterator[Window]:
+        """The content as windows; `distinct`: the chunks of each distinct node once."""
+        plan = distinct_windows if distinct else windows
+        return plan(self.content, self.node, self.params.max_size)
 
     def _node(self, ident: NodeId, level: int, length: int) -> Node:
         """Reads a node of the outline. Used by one thread.

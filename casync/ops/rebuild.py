@@ -11,22 +11,22 @@ from __future__ import annotations
 import threading
 from bisect import bisect_left
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Final, Protocol
 
+from casync.chunker import ChunkerParams
 from casync.errors import MalformedError, NoObjectError, StoppedError
 from casync.ids import Buffer, ChunkId, zero_chunk_id
 from casync.limits import MIB
 from casync.neighbours import Joiner, read_places
 from casync.ops.keeper import Keeper
-from casync.ops.outline import Outline
 from casync.ops.progress import Progress
 from casync.ops.supply import Proved, Supply
-from casync.plan import Claims, Place, Window, distinct_windows, windows
+from casync.plan import Claims, Place, Window
 
-__all__ = ["Nowhere", "Output", "Rebuilder"]
+__all__ = ["Nowhere", "Output", "Rebuilder", "Whole"]
 
 _THREADS_HERE: Final = 2
 """Threads that read and hash local files: they keep a memory bus busy, or a disk."""
@@ -36,6 +36,24 @@ _WINDOWS_AHEAD: Final = 64
 
 _ZERO_BYTES: Final = 1024 * MIB
 """Bytes of a hole that are made at once where something may lie: that takes a second or so."""
+
+
+class Whole(Protocol):
+    """What is wanted, from its first byte to its last."""
+
+    @property
+    def length(self) -> int:
+        """Plain bytes."""
+        ...
+
+    @property
+    def params(self) -> ChunkerParams:
+        """How it was cut."""
+        ...
+
+    def windows(self, *, distinct: bool) -> Iterator[Window]:
+        """All of it in order; `distinct`: each chunk at least once, at offsets of no meaning."""
+        ...
 
 
 class Output(Protocol):
@@ -119,7 +137,7 @@ class Rebuilder:
     """Rebuilds one content.
 
     Args:
-        outline: What is wanted.
+        whole: What is wanted.
         output: Where it goes.
         supplies: Where chunks come from, the cheapest first.
         keeper: Takes every chunk that passes, if given.
@@ -131,7 +149,7 @@ class Rebuilder:
 
     def __init__(
         self,
-        outline: Outline,
+        whole: Whole,
         output: Output,
         supplies: Sequence[Supply],
         *,
@@ -141,7 +159,7 @@ class Rebuilder:
         progress: Progress,
         moved: Sequence[int] = (),
     ) -> None:
-        self._outline = outline
+        self._whole = whole
         self._output = output
         self._supplies = supplies
         self._keeper = keeper
@@ -160,9 +178,8 @@ class Rebuilder:
             CasyncError: Something could not be had or written. The output is then incomplete.
         """
         given: Counter[str] = Counter()
-        outline = self._outline
-        plan = distinct_windows if self._output.discards else windows
-        stretch = plan(outline.content, outline.node, outline.params.max_size)
+        whole = self._whole
+        stretch = whole.windows(distinct=self._output.discards)
         here = ThreadPoolExecutor(_THREADS_HERE, thread_name_prefix="local")
         travel = ThreadPoolExecutor(self._workers, thread_name_prefix="pull")
         # What cannot be written yet waits in memory.
@@ -198,10 +215,10 @@ class Rebuilder:
             here.shutdown(wait=True, cancel_futures=True)
             travel.shutdown(wait=True, cancel_futures=True)
         if self._output.discards:
-            self._report(given, "repeat", outline.content.length - given.total())
+            self._report(given, "repeat", whole.length - given.total())
         if self._keeper is not None:
             if given["zero"]:
-                zeros = bytes(outline.params.max_size)
+                zeros = bytes(whole.params.max_size)
                 self._keeper.keep([Proved(zero_chunk_id(len(zeros)), zeros, None)])
             self._keeper.flush()
         return given
