@@ -52,6 +52,9 @@ MAX_PLAIN = {
 }
 """Plain bytes of the largest object of each kind. A payload is never longer than its object."""
 
+_PLAINS_A_THREAD = 32
+"""Chunks below which starting one more thread, and waiting for it, takes longer than packing."""
+
 
 class Codec(IntEnum):
     """How a payload is encoded."""
@@ -100,7 +103,7 @@ class Packer:
 
     Args:
         level: zstd level, 1 to 22.
-        threads: How many of the library's own threads pack a batch.
+        threads: How many of the library's own threads pack a large batch.
 
     Raises:
         UsageError: Another level.
@@ -129,7 +132,8 @@ class Packer:
         if not hasattr(self._zstd, "multi_compress_to_buffer"):  # zstandard without its C part
             frames: Any = [self._zstd.compress(plain) for plain in plains]
         else:
-            frames = self._zstd.multi_compress_to_buffer(list(plains), threads=self._threads)
+            threads = min(self._threads, 1 + len(plains) // _PLAINS_A_THREAD)
+            frames = self._zstd.multi_compress_to_buffer(list(plains), threads=threads)
         pairs = zip(frames, plains, strict=True)
         return [frame if len(frame) < len(plain) else plain for frame, plain in pairs]
 

@@ -21,6 +21,7 @@ from typing import BinaryIO, Final, NamedTuple
 from casync.chunker import ChunkerParams, Cutter
 from casync.codec import Packer
 from casync.fs.extents import write_range
+from casync.heap import keep_freed_memory
 from casync.ids import ChunkId, chunk_id
 from casync.limits import KIB, MIB
 
@@ -169,6 +170,7 @@ class CutterWorker:
 def main() -> None:
     """Serves whoever started this process; the arguments are those of `CutterWorker`."""
     gc.disable()  # nothing here refers to itself; looking for it takes one part in thirty
+    keep_freed_memory()
     content, shared, min_size, avg_size, max_size, level = map(int, sys.argv[1:])
     worker = CutterWorker(content, shared, ChunkerParams(min_size, avg_size, max_size), level)
     worker.serve(sys.stdin.buffer, sys.stdout.fileno())

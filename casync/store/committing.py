@@ -95,8 +95,7 @@ class Writer:
             LockedError: A name is not at the version that was expected.
         """
         check_relied({ident: self._row(ident, {}) for ident in batch.relies})
-        new = self._new(pending)
-        self._renew(batch, pending)
+        new = self._new(batch, pending)
         rows = self._manifest_rows(batch, {entry.key for entry in new})
         records, added = self._name_records(batch, rows)
         self.append(new, added)
@@ -127,19 +126,15 @@ class Writer:
         self.put_names(added)
         return added
 
-    def _new(self, pending: Sequence[Pending]) -> list[Pending]:
-        if not pending:
-            return []
-        keys = sorted(entry.key for entry in pending)
-        cursor = self._txn.cursor(self._databases["index"])
-        present = {bytes(key) for key in cursor.getmulti(keys, values=False)}
-        return [entry for entry in pending if entry.key not in present]
+    def _new(self, batch: Batch, pending: Sequence[Pending]) -> list[Pending]:
+        """What of `pending` is not here.
 
-    def _renew(self, batch: Batch, pending: Sequence[Pending]) -> None:
-        """Saves what the batch relies on, and did not bring, from a running collection."""
+        What is here, and the batch relies on, is saved from a running collection.
+        """
         keys = {entry.key for entry in pending}
         keys |= {index_key(Kind.MANIFEST, ident) for ident, _, _ in batch.manifests}
-        renew(self._txn, self._databases, sorted(keys))
+        present = renew(self._txn, self._databases, sorted(keys))
+        return [entry for entry in pending if entry.key not in present]
 
     def _get(self, database: str, key: bytes) -> memoryview | None:
         return self._txn.get(key, db=self._databases[database])

@@ -13,19 +13,23 @@ from casync.store.rows import decode_generation, renewed
 __all__ = ["renew"]
 
 
-def renew(txn: Txn, databases: Mapping[str, lmdb._Database], keys: Sequence[bytes]) -> None:
+def renew(txn: Txn, databases: Mapping[str, lmdb._Database], keys: Sequence[bytes]) -> set[bytes]:
     """Renews those objects that are here. Writes nothing where nothing is old.
 
     Args:
         txn: A write transaction.
         databases: LMDB's handles by name.
         keys: Keys of the index, sorted.
+
+    Returns:
+        The keys of those that are here.
     """
     if not keys:
-        return
+        return set()
     today = read_generation(txn, databases["meta"])
     cursor = txn.cursor(databases["index"])
     rows = [(bytes(key), bytes(value)) for key, value in cursor.getmulti(keys)]
     old = [(key, value) for key, value in rows if decode_generation(value) < today]
     if old:
         cursor.putmulti([(key, renewed(value, today)) for key, value in old])
+    return {key for key, _ in rows}

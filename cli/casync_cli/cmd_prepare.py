@@ -98,8 +98,10 @@ def run(
     if exclude or exclude_regex or one_file_system:
         raise UsageError("only a folder has something to leave out", next_step="Name a folder.")
     from casync.fs.source import open_source
+    from casync.heap import keep_freed_memory
     from casync.ops.prepare import prepare
 
+    keep_freed_memory()
     with (
         open_source(source) as opened,
         invocation.open_store(create=True, allow_network_fs=allow_network_fs) as store,
