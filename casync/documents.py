@@ -7,6 +7,7 @@ untrusted. Must not know about HTTP or stores.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Final, Literal, TypeVar
 
 import msgspec
@@ -29,10 +30,12 @@ __all__ = [
     "HistoryPage",
     "Info",
     "Length",
+    "MAX_MISSING",
     "LimitsItem",
     "ManifestItem",
     "ManifestPage",
     "ManifestView",
+    "MissingItem",
     "NameItem",
     "NamePage",
     "Positive",
@@ -43,6 +46,8 @@ __all__ = [
     "decode_document",
     "encode_document",
     "manifest_view",
+    "missing_items",
+    "missing_keys",
     "name_item",
     "name_record",
     "parse_hash",
@@ -54,6 +59,9 @@ PROBLEM_TYPE: Final = "application/problem+json"
 
 _LAST_SECOND: Final = 253_402_300_799  # the end of the year 9999, where calendars stop
 _MAX_TEXT: Final = 4096
+
+MAX_MISSING: Final = 256
+"""Missing objects that one answer tells: 24 KiB."""
 
 Hash = Annotated[
     str, msgspec.Meta(pattern="^[0-9a-f]{64}$", min_length=2 * ID_BYTES, max_length=2 * ID_BYTES)
@@ -158,6 +166,13 @@ class HistoryPage(msgspec.Struct, frozen=True):
     more: bool
 
 
+class MissingItem(msgspec.Struct, frozen=True):
+    """An object that is not there; `kind` is 1 chunk, 2 node, 3 manifest."""
+
+    kind: Annotated[int, msgspec.Meta(ge=1, le=3)]
+    id: Hash
+
+
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
     """An error (RFC 9457).
 
@@ -167,6 +182,7 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
         code: What went wrong; stable, one of errors.py.
         detail: One line: what, which object or path, why.
         next_step: What to do about it, for people.
+        missing: Of the code `incomplete`: what has to be sent first, the first of them.
     """
 
     title: Text
@@ -174,6 +190,7 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
     code: Text
     detail: Text
     next_step: Text = ""
+    missing: Annotated[list[MissingItem], msgspec.Meta(max_length=MAX_MISSING)] = []
 
 
 Document = TypeVar("Document", bound=msgspec.Struct)
@@ -204,6 +221,16 @@ def parse_hash(text: str) -> ManifestId:
 def name_item(record: NameRecord) -> NameItem:
     """A version of a name as it is sent."""
     return NameItem(record.name, record.version, record.manifest.hex(), record.created)
+
+
+def missing_items(missing: Sequence[tuple[int, bytes]]) -> list[MissingItem]:
+    """Kinds and ids of objects as they are sent, as many as one answer tells."""
+    return [MissingItem(kind, ident.hex()) for kind, ident in missing[:MAX_MISSING]]
+
+
+def missing_keys(items: Sequence[MissingItem]) -> list[tuple[int, bytes]]:
+    """Kinds and ids of objects as they were received."""
+    return [(item.kind, bytes.fromhex(item.id)) for item in items]
 
 
 def name_record(item: NameItem) -> NameRecord:

@@ -15,11 +15,13 @@ Grouped by what a handler does about it, not by where it arose::
     │   └── RemoteProtocolError      remote-protocol                 an answer against the protocol
     ├── NoSpaceError                 no-space              exit 6
     ├── LockedError                  locked                exit 7    somebody else holds it
+    │   └── LostRaceError            lost-race                       somebody else was faster
     ├── DeniedError                  denied                exit 8    authentication or authorisation
     ├── NotFoundError                not-found             exit 9
     │   ├── NoStoreError             no-store
     │   ├── NoNameError              no-name
     │   └── NoObjectError            no-object
+    │       └── IncompleteError      incomplete                      a manifest that is not whole
     ├── UnsupportedError             unsupported           exit 10   newer than this program
     ├── StoppedError                 stopped               exit 11   we were asked to stop
     ├── TimedOutError                timed-out             exit 124
@@ -31,6 +33,7 @@ Grouped by what a handler does about it, not by where it arose::
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 __all__ = [
@@ -39,8 +42,10 @@ __all__ = [
     "DamagedStoreError",
     "DeniedError",
     "DigestMismatchError",
+    "IncompleteError",
     "IntegrityError",
     "LockedError",
+    "LostRaceError",
     "MalformedError",
     "NoNameError",
     "NoObjectError",
@@ -152,6 +157,12 @@ class LockedError(CasyncError):
     code = "locked"
 
 
+class LostRaceError(LockedError):
+    """What we wanted to move on from is not the newest any more."""
+
+    code = "lost-race"
+
+
 class DeniedError(CasyncError):
     """Not authenticated or not allowed."""
 
@@ -180,6 +191,24 @@ class NoObjectError(NotFoundError):
     """An object is missing."""
 
     code = "no-object"
+
+
+class IncompleteError(NoObjectError):
+    """A manifest is to be listed or named, and not all below it is here.
+
+    Args:
+        message: As of every error.
+        next_step: Likewise.
+        missing: Kind and id of objects that are missing, not always all of them.
+    """
+
+    code = "incomplete"
+
+    def __init__(
+        self, message: str, *, next_step: str = "", missing: Sequence[tuple[int, bytes]] = ()
+    ) -> None:
+        super().__init__(message, next_step=next_step)
+        self.missing = list(missing)
 
 
 class UnsupportedError(CasyncError):

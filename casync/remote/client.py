@@ -340,9 +340,13 @@ class RemoteClient:
         retry = self._retry()
         while True:
             try:
-                return self._transport.read(request, _MAX_SMALL_BYTES)
+                return self._read_once(request)
             except UnreachableError as error:
                 self._wait(retry, error)
+
+    def _read_once(self, request: Request) -> Reply:
+        """A small answer. Whoever does not get it does not know what was done."""
+        return self._transport.read(request, _MAX_SMALL_BYTES)
 
     def _retry(self) -> Retry:
         return Retry(self._retry_for, clock=self._clock, jitter=self._jitter)

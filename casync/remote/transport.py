@@ -38,6 +38,7 @@ from casync.store.base import Traffic
 __all__ = ["Pieces", "Reply", "Request", "Transport", "TransportOptions"]
 
 _MAX_PROBLEM_BYTES: Final = 64 * KIB
+_SUCCESS: Final = frozenset({200, 202})
 _LENGTH_FIELDS: Final = (b"content-length", b"transfer-encoding")
 """Without one of them an answer that was cut off looks whole."""
 
@@ -77,26 +78,33 @@ class TransportOptions:
 
 
 class Request(NamedTuple):
-    """One request that reads.
+    """One request.
 
     Attributes:
         target: Path and query below the server's prefix, percent-encoded.
         accept: The media types of which the answer must be one.
-        body: What is posted; None is a GET.
+        body: What is sent, whole or in parts; None is nothing.
         body_type: Its media type.
+        method: What HTTP calls it; empty is a GET, or a POST with a body.
+        fields: Further fields of its head.
+        writing: Whether it is to change the server.
     """
 
     target: str
     accept: Sequence[str]
-    body: bytes | None = None
+    body: bytes | Sequence[bytes] | None = None
     body_type: str = ""
+    method: str = ""
+    fields: Sequence[tuple[bytes, bytes]] = ()
+    writing: bool = False
 
 
 class Reply(NamedTuple):
-    """A whole small answer."""
+    """A whole small answer, and its status, which is one of success."""
 
     content_type: str
     body: bytes
+    status: int = 200
 
 
 Pieces = Iterator[bytes]
@@ -172,7 +180,7 @@ class Transport:
             if not any(_field(response, name) for name in _LENGTH_FIELDS):
                 raise RemoteProtocolError(f"{self.origin} does not say how long its answer is")
             body = self._collect(pieces, max_bytes, deadline)
-            return Reply(_content_type(response), body)
+            return Reply(_content_type(response), body, response.status_code)
 
     @contextmanager
     def stream(self, request: Request) -> Iterator[Pieces]:
@@ -193,8 +201,8 @@ class Transport:
         with self._translated():
             response = self._client.send(self._make_request(request), stream=True)
         with closing(_Body(self, response)) as body:
-            if response.status_code != 200:
-                raise self._refusal(response, iter(body), deadline)
+            if response.status_code not in _SUCCESS:
+                raise self._refusal(request, response, iter(body), deadline)
             encoding = _field(response, b"content-encoding")
             if encoding not in (None, "identity"):
                 raise RemoteProtocolError(f"{self.origin} answers with Content-Encoding {encoding}")
@@ -207,13 +215,22 @@ class Transport:
                 )
             yield response, iter(body)
 
-    def _refusal(self, response: httpx.Response, pieces: Pieces, deadline: float) -> CasyncError:
+    def _refusal(
+        self, request: Request, response: httpx.Response, pieces: Pieces, deadline: float
+    ) -> CasyncError:
         try:
             body = self._collect(pieces, _MAX_PROBLEM_BYTES, deadline)
         except CasyncError:
             body = b""
         wait = retry_after(_field(response, b"retry-after"))
-        return refusal(self.origin, response.status_code, _content_type(response), body, wait)
+        return refusal(
+            self.origin,
+            response.status_code,
+            _content_type(response),
+            body,
+            wait,
+            writing=request.writing,
+        )
 
     def _collect(self, pieces: Pieces, max_bytes: int, deadline: float) -> bytes:
         parts: list[bytes] = []
@@ -229,16 +246,18 @@ class Transport:
 
     def _make_request(self, request: Request) -> httpx.Request:
         address = self._address
-        fields = [*self._fields, (b"Accept", ", ".join(request.accept).encode())]
-        if request.body is not None:
+        fields = [*self._fields, (b"Accept", ", ".join(request.accept).encode()), *request.fields]
+        body = request.body
+        if body is not None:
+            size = len(body) if isinstance(body, bytes) else sum(map(len, body))
             fields.append((b"Content-Type", request.body_type.encode()))
-            fields.append((b"Content-Length", str(len(request.body)).encode()))
+            fields.append((b"Content-Length", str(size).encode()))
         self._line.count(Traffic(1, 0, 0))
         self._line.use(None)
         options = self._options
         # Made by hand, not by the client: that would add its cookies and fields of its own.
         return httpx.Request(
-            "GET" if request.body is None else "POST",
+            request.method or ("GET" if body is None else "POST"),
             httpx.URL(
                 scheme=address.scheme,
                 host=address.host,
@@ -246,7 +265,7 @@ class Transport:
                 raw_path=(address.prefix + request.target).encode("ascii"),
             ),
             headers=fields,
-            content=request.body,
+            content=body,
             extensions={"timeout": {"connect": options.connect_seconds}},
         )
 

@@ -228,7 +228,7 @@ class ObjectStore(ManifestSource, Protocol):
             NoSpaceError: The disk is full; nothing of the batch is visible.
             WriteError: The store cannot be written; it refuses every later commit.
             NoObjectError: A manifest row or name whose manifest is not here.
-            LockedError: A name is not at the version that was expected.
+            LostRaceError: A name is not at the version that was expected.
         """
         ...
 

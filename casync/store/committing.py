@@ -19,7 +19,7 @@ from casync.name import NameRecord
 from casync.store.base import Batch, Committed, ManifestRow, ManifestState, RememberedFile
 from casync.store.environment import Txn
 from casync.store.meta import read_generation
-from casync.store.names import check_expected, check_relied, next_version
+from casync.store.names import check_relied, check_whole, moved_before, next_version
 from casync.store.renewal import renew
 from casync.store.rows import (
     IndexRow,
@@ -92,7 +92,7 @@ class Writer:
 
         Raises:
             NoObjectError: A manifest row or name whose manifest is not here.
-            LockedError: A name is not at the version that was expected.
+            LostRaceError: A name is not at the version that was expected.
         """
         check_relied({ident: self._row(ident, {}) for ident in batch.relies})
         new = self._new(batch, pending)
@@ -169,15 +169,17 @@ class Writer:
         records: list[NameRecord] = []
         added: list[NameRecord] = []
         for name, ident in batch.names:
-            row = self._row(ident, rows)
-            if row is None or row.state is not ManifestState.FULL:
-                raise NoObjectError(f"manifest {ident.hex()} is not wholly here")
+            check_whole(ident, self._row(ident, rows))
             if name not in newest:
                 value = self._get("names", name_key(name))
                 newest[name] = decode_name(value) if value is not None else None
-                if name in batch.expect:
-                    before = self._version_before(newest[name])
-                    check_expected(newest[name], before, name, ident, batch.expect[name])
+                expected = batch.expect.get(name)
+                if expected is not None:
+                    following = self._version_after(name, expected)
+                    before = moved_before(newest[name], following, name, ident, expected)
+                    if before is not None:
+                        records.append(before)
+                        continue
             present = newest[name]
             last = last_removed(self._txn, self._databases["trash"], name)
             newest[name] = record = next_version(present, name, ident, self._now, last=last)
@@ -186,13 +188,13 @@ class Writer:
                 added.append(record)
         return records, added
 
-    def _version_before(self, record: NameRecord | None) -> int:
+    def _version_after(self, name: str, number: int) -> NameRecord | None:
+        """The oldest version of a name above `number`."""
         cursor = self._txn.cursor(self._databases["name_log"])
-        if record is not None and cursor.set_key(version_key(record.name, record.version)):
-            before = decode_name(cursor.value()) if cursor.prev() else None
-            if before is not None and before.name == record.name:
-                return before.version
-        return 0
+        if cursor.set_range(version_key(name, number + 1)):
+            record = decode_name(cursor.value())
+            return record if record.name == name else None
+        return None
 
     def append(self, new: Sequence[Pending], names: Sequence[NameRecord]) -> None:
         """Lays objects and name records into segments, and points the index to the objects."""

@@ -290,6 +290,13 @@ class LmdbStore:
             publishes=True,
         )
 
+    def set_name(self, name: Name, manifest: ManifestId, expected: int | None = None) -> NameRecord:
+        """Points a name to a manifest; the version that points there now. Raises as `commit`."""
+        batch = Batch(names=[(name, manifest)])
+        if expected is not None:
+            batch.expect[name] = expected
+        return self.commit(batch).names[0]
+
     # -- The trash ----------------------------------------------------------------------------
 
     def removal(self, refs: Sequence[Ref]) -> Removal:

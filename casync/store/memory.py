@@ -22,7 +22,7 @@ from casync.store.base import (
     ObjectStat,
     RememberedFile,
 )
-from casync.store.names import check_expected, check_relied, next_version, resolve
+from casync.store.names import check_relied, check_whole, moved_before, next_version, resolve
 
 __all__ = ["MemoryStore"]
 
@@ -108,7 +108,7 @@ class MemoryStore:
         """Writes a batch: all of it or nothing.
 
         Raises:
-            NoObjectError, LockedError: As the port says.
+            NoObjectError, LostRaceError: As the port says.
         """
         with self._lock:
             return self._commit(batch)
@@ -156,13 +156,15 @@ class MemoryStore:
         newest: dict[Name, NameRecord | None] = {}
         records: list[NameRecord] = []
         for name, ident in batch.names:
-            row = rows.get(ident) or self._manifests.get(ident)
-            if row is None or row.state is not ManifestState.FULL:
-                raise NoObjectError(f"manifest {ident.hex()} is not wholly here")
+            check_whole(ident, rows.get(ident) or self._manifests.get(ident))
             present = newest[name] if name in newest else self.version(name, 0)
             if name in batch.expect and name not in newest:
-                before = self._names[name][-2].version if len(self._names.get(name, ())) > 1 else 0
-                check_expected(present, before, name, ident, batch.expect[name])
+                expected = batch.expect[name]
+                above = (record for record in self.history(name) if record.version > expected)
+                before = moved_before(present, next(above, None), name, ident, expected)
+                if before is not None:
+                    records.append(before)
+                    continue
             newest[name] = record = next_version(present, name, ident, int(self._clock()))
             records.append(record)
         return records

@@ -8,12 +8,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Protocol
 
-from casync.errors import LockedError, NoNameError, NoObjectError, UsageError
-from casync.ids import ID_BYTES, ManifestId
+from casync.errors import IncompleteError, LostRaceError, NoNameError, NoObjectError, UsageError
+from casync.ids import ID_BYTES, Kind, ManifestId
 from casync.name import Name, NameRecord, Ref
 from casync.store.base import ManifestRow, ManifestState
 
-__all__ = ["RefIndex", "check_expected", "check_relied", "next_version", "resolve"]
+__all__ = [
+    "RefIndex",
+    "check_relied",
+    "check_whole",
+    "moved_before",
+    "next_version",
+    "resolve",
+]
 
 
 class RefIndex(Protocol):
@@ -87,30 +94,48 @@ def next_version(
     return NameRecord(name, max(newest.version if newest else 0, last) + 1, manifest, now)
 
 
-def check_expected(
-    newest: NameRecord | None, before: int, name: Name, manifest: ManifestId, expected: int
-) -> None:
-    """Refuses to move a name that is not where the mover believes it to be.
+def moved_before(
+    newest: NameRecord | None,
+    following: NameRecord | None,
+    name: Name,
+    manifest: ManifestId,
+    expected: int,
+) -> NameRecord | None:
+    """The version that an earlier move of the same kind made, or None when it is still to be made.
 
-    A move that was made already, and whose answer was lost, may be made again.
+    A move whose answer was lost may be made again, even when others moved on since: it gets the
+    answer that it had.
 
     Args:
         newest: The newest version there is.
-        before: Number of the version before that, or 0.
+        following: The oldest version above `expected`.
         name: The name.
         manifest: What it shall point to.
         expected: Number of the version that it is to be moved on from, 0 for none.
 
     Raises:
-        LockedError: Somebody else was faster.
+        LostRaceError: Somebody else was faster.
     """
     version = newest.version if newest is not None else 0
-    repeated = newest is not None and newest.manifest == manifest and before == expected
-    if version != expected and not repeated:
-        raise LockedError(
-            f"name {name} is at version {version}, not at {expected}",
-            next_step=f"`casync name log {name}` shows who it points to now.",
-        )
+    if version == expected:
+        return None
+    if version > expected and following is not None and following.manifest == manifest:
+        return following
+    raise LostRaceError(
+        f"name {name} is at version {version}, not at {expected}",
+        next_step=f"`casync name log {name}` shows who it points to now.",
+    )
+
+
+def check_whole(ident: ManifestId, row: ManifestRow | None) -> None:
+    """Refuses to name a manifest that is not full.
+
+    Raises:
+        IncompleteError: It is not.
+    """
+    if row is None or row.state is not ManifestState.FULL:
+        missing = [(Kind.MANIFEST, ident)] if row is None else []
+        raise IncompleteError(f"manifest {ident.hex()} is not wholly here", missing=missing)
 
 
 def check_relied(rows: Mapping[ManifestId, ManifestRow | None]) -> None:

@@ -12,7 +12,7 @@ from casync_cli.invocation import invocation_of
 from casync_cli.times import format_moment
 
 DETAILS = "Columns: hash, time, name with its version; the oldest first."
-EXAMPLES = ("casync name log vm/stable", "casync name log vm/stable --json")
+EXAMPLES = ("casync name log vm/stable", "casync name log vm/stable --server URL")
 
 
 def run(
@@ -27,8 +27,8 @@ def run(
     invocation = invocation_of(ctx)
     output = invocation.output
     label = parse_name(name)
-    with invocation.open_store(read_only=True) as store:
-        records = store.history(label)
+    with invocation.source() as source:
+        records = source.history(label)
     if not records:
         raise NoNameError(f"no name {label} here", next_step="`casync ls` lists the names.")
     if output.json_mode:

@@ -1,4 +1,4 @@
-"""`casync name set`: points a name to a manifest of the store."""
+"""`casync name set`: points a name to a manifest of the store, or of a server."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ from casync_cli.invocation import invocation_of
 
 DETAILS = (
     "The next version of NAME points to REF, all of which must be in the store. A name that "
-    "points there already stays as it is. With --expect, somebody who was faster is noticed."
+    "points there already stays as it is. With --expect, somebody who was faster is noticed. "
+    "With --server all of that is on the server."
 )
 EXAMPLES = (
     "casync name set vm/stable vm/nightly@12",
     "casync name set vm/stable vm/nightly --expect 3",
+    "casync name set vm/stable vm/nightly@12 --server URL",
 )
 
 _MOST_VERSIONS = 10**18 - 1
@@ -40,18 +42,15 @@ def run(
 ) -> None:
     """Runs the command."""
     from casync.name import parse_name
-    from casync.store.base import Batch
     from casync_cli.whole_ref import parse_whole_ref
 
     invocation = invocation_of(ctx)
     output = invocation.output
     label, parsed = parse_name(name), parse_whole_ref(ref)
-    batch = Batch()
-    if expect is not None:
-        batch.expect[label] = parse_count(expect, "--expect", 0, _MOST_VERSIONS)
-    with invocation.open_store() as store:
-        batch.names.append((label, store.resolve(parsed)))
-        (record,) = store.commit(batch).names
+    expected = None if expect is None else parse_count(expect, "--expect", 0, _MOST_VERSIONS)
+    with invocation.tended() as place:
+        manifest = parsed.manifest or place.resolve(parsed)
+        record = place.set_name(label, manifest, expected)
     if output.json_mode:
         output.document(
             "casync.name-set/1",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,12 +19,14 @@ if TYPE_CHECKING:
 DETAILS = (
     "A name goes with all its versions, NAME@N is one of them. What no other name points to goes "
     "along. A hash is refused while a name points to it. Nothing is lost at once: `undelete` "
-    "brings it back. Columns: name or manifest, hash, name with its version."
+    "brings it back. With --server that happens there. Columns: name or manifest, hash, name with "
+    "its version."
 )
 EXAMPLES = (
     "casync rm vm/2023-01 --dry-run",
     "casync rm vm/nightly@3 vm/nightly@4",
     "casync rm --list",
+    "casync rm vm/nightly@3 --server URL",
 )
 
 
@@ -45,16 +48,16 @@ def run(
     if bool(refs) == list_:
         raise UsageError("rm takes REFs, or --list alone", next_step="See casync rm --help.")
     if list_:
-        with invocation.open_store(read_only=True) as store:
-            _print(invocation, store.removed())
+        with invocation.tended(read_only=True) as place:
+            _print(invocation, place.removed())
         return
     parsed = [parse_whole_ref(ref) for ref in refs or ()]
-    with invocation.open_store(read_only=dry_run) as store:
-        removal = store.removal(parsed) if dry_run else store.remove(parsed)
+    with invocation.tended(read_only=dry_run) as place:
+        removal = place.removal(parsed) if dry_run else place.remove(parsed)
     report_removal(invocation.output, "casync.rm/1", removal)
 
 
-def _print(invocation: Invocation, removed: list[Removed]) -> None:
+def _print(invocation: Invocation, removed: Iterable[Removed]) -> None:
     output = invocation.output
     if output.json_mode:
         entries = [

@@ -13,13 +13,15 @@ from casync_cli.times import parse_duration
 
 DETAILS = (
     "Nobody is asked who he is, so only addresses of this machine are taken unless "
-    "--insecure-no-auth is given. The store is only read. SIGTERM and Ctrl-C let running answers "
-    "end. Port 0 takes a free port; the address is printed when the server is ready."
+    "--insecure-no-auth is given. The store is only read, unless --writable is given. SIGTERM and "
+    "Ctrl-C let running answers end. Port 0 takes a free port; the address is printed when the "
+    "server is ready."
 )
 EXAMPLES = (
     "casync serve",
     "casync serve --listen 127.0.0.1:9000 --listen unix:/run/casync.sock",
     "casync serve --listen 0.0.0.0:8080 --insecure-no-auth",
+    "casync serve --writable",
 )
 
 _MAX_WORKERS = 256
@@ -46,7 +48,10 @@ def run(
     ] = None,
     insecure_no_auth: Annotated[
         bool,
-        typer.Option("--insecure-no-auth", help="Let anybody read who can reach the address."),
+        typer.Option("--insecure-no-auth", help="Let anybody in who can reach the address."),
+    ] = False,
+    writable: Annotated[
+        bool, typer.Option("--writable", help="Let clients push, set names and remove.")
     ] = False,
     log_format: Annotated[
         str,
@@ -66,6 +71,7 @@ def run(
         workers=parse_count(workers, "--workers", 1, _MAX_WORKERS) if workers else usual.workers,
         grace=parse_duration(grace) if grace else usual.grace,
         insecure_no_auth=insecure_no_auth,
+        writable=writable,
         log_format="json" if log_format == "json" else "text",
         debug=invocation.common.debug,
     )

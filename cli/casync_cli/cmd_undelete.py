@@ -12,7 +12,8 @@ from casync_cli.removal_report import report_removal
 
 DETAILS = (
     "A name comes back with all versions of it that lie in the trash, each with its manifest. "
-    "Versions that were set meanwhile stay. Columns as of `rm`."
+    "Versions that were set meanwhile stay. With --server it is the server's trash. Columns as of "
+    "`rm`."
 )
 EXAMPLES = ("casync undelete vm/2023-01", "casync undelete vm/nightly@3")
 
@@ -31,6 +32,6 @@ def run(
             raise UsageError(
                 f"{ref} is not a whole hash", next_step="`casync rm --list` shows whole ones."
             )
-    with invocation.open_store() as store:
-        restored = store.restore(parsed)
+    with invocation.tended() as place:
+        restored = place.restore(parsed)
     report_removal(invocation.output, "casync.undelete/1", restored)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from casync.ops.progress import Progress
     from casync.remote.transport import TransportOptions
+    from casync.remote.writing import WritingClient
     from casync.store.base import ManifestSource
     from casync.store.lmdb import LmdbStore
 
@@ -93,22 +94,52 @@ class Invocation:
             UsageError: More than one server, or options for servers without any.
             CasyncError: The source cannot be opened.
         """
-        servers = self.remote.server
-        if len(servers) > 1:
-            raise UsageError("this command asks one server; give --server once")
-        if servers:
+        if self._asks_server():
             from casync.remote.client import RemoteClient
 
+            servers = self.remote.server
             with RemoteClient(servers[0], self.transport(servers)) as client:
                 self.warn_of(client.warnings)
                 yield client
             return
-        if self.remote != RemoteOptions():
+        with self.open_store(read_only=True) as store:
+            yield store
+
+    @contextmanager
+    def tended(self, *, read_only: bool = False) -> Iterator[LmdbStore | WritingClient]:
+        """The same, but to change names and the trash.
+
+        Args:
+            read_only: Nothing is to be changed this time.
+
+        Raises:
+            UsageError, CasyncError: As `source`.
+        """
+        if self._asks_server():
+            from casync.remote.writing import WritingClient
+
+            servers = self.remote.server
+            with WritingClient(servers[0], self.transport(servers)) as client:
+                self.warn_of(client.warnings)
+                yield client
+            return
+        with self.open_store(read_only=read_only) as store:
+            yield store
+
+    def _asks_server(self) -> bool:
+        """Whether a server stands on the command line.
+
+        Raises:
+            UsageError: More than one, or options for servers without any.
+        """
+        servers = self.remote.server
+        if len(servers) > 1:
+            raise UsageError("this command asks one server; give --server once")
+        if not servers and self.remote != RemoteOptions():
             raise UsageError(
                 "options for servers need a server", next_step="Give one with --server URL."
             )
-        with self.open_store(read_only=True) as store:
-            yield store
+        return bool(servers)
 
     def warn_of(self, warnings: list[str]) -> None:
         """Says what is unusual."""

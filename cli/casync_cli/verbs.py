@@ -47,8 +47,8 @@ VERBS: Final[dict[str, Verb]] = {
     "show": Verb("cmd_show", "Show what a hash or name stands for.", True),
     "cat": Verb("cmd_cat", "Write content, or a part of it, to stdout.", True),
     "name": Verb("", "Set names, and show what they pointed to."),
-    "rm": Verb("cmd_rm", "Move names and manifests into the trash."),
-    "undelete": Verb("cmd_undelete", "Take names and manifests out of the trash."),
+    "rm": Verb("cmd_rm", "Move names and manifests into the trash.", True),
+    "undelete": Verb("cmd_undelete", "Take names and manifests out of the trash.", True),
     "forget": Verb("cmd_forget", "Move old versions of names into the trash."),
     "gc": Verb("cmd_gc", "Delete what no manifest needs, and free its room."),
     "verify": Verb("cmd_verify", "Check what is stored against its hashes."),
@@ -57,8 +57,8 @@ VERBS: Final[dict[str, Verb]] = {
 }
 
 _NAME_VERBS: Final[dict[str, Verb]] = {
-    "set": Verb("cmd_name_set", "Point a name to a manifest."),
-    "log": Verb("cmd_name_log", "List all versions of a name."),
+    "set": Verb("cmd_name_set", "Point a name to a manifest.", True),
+    "log": Verb("cmd_name_log", "List all versions of a name.", True),
 }
 
 _STORE_VERBS: Final[dict[str, Verb]] = {

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from casync.store.base import ManifestSource
+from casync.store.writable import WritableStore
 from casync_server import (
     problems,
     routes_files,
@@ -15,6 +16,7 @@ from casync_server import (
     routes_names,
     routes_objects,
     routes_operations,
+    routes_trash,
 )
 from casync_server.access_log import AccessLog, LogSink, to_stderr
 from casync_server.allowance import Allowance
@@ -32,6 +34,7 @@ def create_app(
     settings: ServerSettings,
     *,
     store_id: str = "",
+    writable: WritableStore | None = None,
     sink: LogSink = to_stderr,
 ) -> FastAPI:
     """The service over `store`.
@@ -40,6 +43,7 @@ def create_app(
         store: Is read from several threads at once. The caller closes it.
         settings: Limits and switches.
         store_id: The UUID that clients are told.
+        writable: The same store, if clients may change it.
         sink: Takes the lines of the access log.
     """
     service = Service(
@@ -49,6 +53,7 @@ def create_app(
         pool=ReadPool(settings.threads),
         budget=PieceBudget(settings.stream_bytes, settings.piece_bytes),
         allowance=Allowance(settings),
+        writable=writable,
     )
 
     @asynccontextmanager
@@ -73,6 +78,7 @@ def create_app(
         routes_objects,
         routes_manifests,
         routes_names,
+        routes_trash,
         routes_files,
         routes_operations,
     ):

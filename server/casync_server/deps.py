@@ -7,22 +7,39 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, TypeAlias, TypeVar
+from typing import Annotated, Final, TypeAlias, TypeVar
 
 from fastapi import Depends, Request
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from casync.errors import CasyncError, NoNameError, StoppedError, UsageError
+from casync.documents import JSON_TYPE, Document, decode_document
+from casync.errors import CasyncError, DeniedError, NoNameError, StoppedError, UsageError
 from casync.ids import Buffer, ManifestId
+from casync.limits import KIB
 from casync.lists import IDS_TYPE, MAX_IDS_BYTES
-from casync.name import parse_ref
+from casync.name import Ref, parse_ref
 from casync.store.base import ManifestSource
+from casync.store.writable import WritableStore
 from casync_server.allowance import Allowance
 from casync_server.settings import ServerSettings
 from casync_server.streaming import PieceBudget, ReadPool
 
-__all__ = ["Reads", "Service", "get_service", "read_list", "resolve"]
+__all__ = [
+    "Reads",
+    "Service",
+    "Writes",
+    "check_type",
+    "get_service",
+    "get_writable",
+    "parse_url_ref",
+    "read_document",
+    "read_list",
+    "resolve",
+]
+
+_MAX_DOCUMENT_BYTES: Final = 160 * KIB
+"""Bytes of a JSON document that a client sends: a list of the longest refs, with room."""
 
 _T = TypeVar("_T")
 
@@ -38,6 +55,7 @@ class Service:
         pool: Where the store is read.
         budget: Memory for answers under way.
         allowance: CPU time for deltas.
+        writable: The same store, where clients may change it.
         draining: A stop was asked for; no new work, please.
     """
 
@@ -47,6 +65,7 @@ class Service:
     pool: ReadPool
     budget: PieceBudget
     allowance: Allowance
+    writable: WritableStore | None = None
     draining: bool = False
 
     async def read(self, function: Callable[[], _T]) -> _T:
@@ -65,6 +84,23 @@ Reads: TypeAlias = Annotated[Service, Depends(get_service)]
 """The service, as a parameter of a route."""
 
 
+async def get_writable(service: Reads) -> WritableStore:
+    """The store of a server that was started to be written to.
+
+    Raises:
+        DeniedError: It only reads.
+    """
+    if service.writable is None:
+        raise DeniedError(
+            "this server only reads", next_step="Who runs it can start it with --writable."
+        )
+    return service.writable
+
+
+Writes: TypeAlias = Annotated[WritableStore, Depends(get_writable)]
+"""The store of a route that changes it."""
+
+
 async def read_list(request: Request, decode: Callable[[Buffer], _T]) -> _T:
     """Reads a body that lists ids, with one of the decoders of `casync.lists`.
 
@@ -73,34 +109,72 @@ async def read_list(request: Request, decode: Callable[[Buffer], _T]) -> _T:
         HTTPException: 415 for another type, 413 for a longer body than any list has.
         StoppedError: The client went away.
     """
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != IDS_TYPE:
-        raise HTTPException(415, f"the body must be {IDS_TYPE}")
-    body = bytearray()
-    try:
-        async for part in request.stream():
-            body += part
-            if len(body) > MAX_IDS_BYTES:
-                raise HTTPException(413, f"a list of ids has at most {MAX_IDS_BYTES} bytes")
-    except ClientDisconnect as error:
-        raise StoppedError("the client went away") from error
+    body = await _read_body(request, IDS_TYPE, MAX_IDS_BYTES)
     try:
         return decode(body)
     except CasyncError as error:
         raise UsageError(error.message) from error
 
 
-def resolve(store: ManifestSource, text: str) -> ManifestId:
-    """The full manifest behind a ref of a URL: a full hash, NAME or NAME@N.
+async def read_document(request: Request, kind: type[Document]) -> Document:
+    """Reads a body that is a JSON document.
+
+    Raises:
+        UsageError: It is none of that kind.
+        HTTPException, StoppedError: As `read_list`.
+    """
+    body = await _read_body(request, JSON_TYPE, _MAX_DOCUMENT_BYTES)
+    try:
+        return decode_document(body, kind)
+    except CasyncError as error:
+        raise UsageError(f"the body is no {kind.__name__}") from error
+
+
+def check_type(request: Request, media_type: str) -> None:
+    """Refuses a body of another media type.
+
+    Raises:
+        HTTPException: 415.
+    """
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != media_type:
+        raise HTTPException(415, f"the body must be {media_type}")
+
+
+async def _read_body(request: Request, media_type: str, max_bytes: int) -> bytes:
+    check_type(request, media_type)
+    body = bytearray()
+    try:
+        async for part in request.stream():
+            body += part
+            if len(body) > max_bytes:
+                raise HTTPException(413, f"the body has at most {max_bytes} bytes here")
+    except ClientDisconnect as error:
+        raise StoppedError("the client went away") from error
+    return bytes(body)
+
+
+def parse_url_ref(text: str) -> Ref:
+    """Reads a ref of a URL or a document: a full hash, NAME or NAME@N.
 
     Raises:
         UsageError: It is none of these. Prefixes are for local stores: 32 bits can be ground out.
-        NoNameError: It points to nothing that may be served.
     """
     ref = parse_ref(text)
     if ref.prefix is not None:
         raise UsageError("over HTTP a ref is a full hash or a name, not a prefix")
     if ref.path is not None:
         raise UsageError("a ref in a URL has no path inside")
+    return ref
+
+
+def resolve(store: ManifestSource, text: str) -> ManifestId:
+    """The full manifest behind a ref of a URL.
+
+    Raises:
+        UsageError: It is no ref of a URL.
+        NoNameError: It points to nothing that may be served.
+    """
+    ref = parse_url_ref(text)
     try:
         return store.resolve(ref)
     except NoNameError as error:

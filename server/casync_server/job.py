@@ -24,12 +24,14 @@ class Job(msgspec.Struct, frozen=True):
     Attributes:
         store: Path of the store, as the system has it.
         allow_network_fs: Open it on a network file system.
+        writable: Open it for writing, and make it if it is not there.
         sockets: File descriptors that listen.
         settings: Fields of `ServerSettings`.
     """
 
     store: bytes
     allow_network_fs: bool
+    writable: bool
     sockets: list[int]
     settings: dict[str, Any]
 

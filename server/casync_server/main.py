@@ -41,6 +41,7 @@ def serve(options: ServeOptions) -> int:
         job = Job(
             store=os.fsencode(os.path.abspath(options.store)),
             allow_network_fs=options.allow_network_fs,
+            writable=options.writable,
             sockets=[sock.fileno() for sock in sockets],
             settings=settings.model_dump(mode="json"),
         )

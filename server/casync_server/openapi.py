@@ -12,6 +12,7 @@ import msgspec
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from casync.changes import NameChange, Refs, RemovalItem, TrashPage
 from casync.documents import (
     JSON_TYPE,
     PROBLEM_TYPE,
@@ -24,9 +25,29 @@ from casync.documents import (
     Problem,
 )
 
-__all__ = ["binary", "binary_body", "describe", "document", "problems", "text"]
+__all__ = [
+    "binary",
+    "binary_body",
+    "describe",
+    "document",
+    "document_body",
+    "problems",
+    "text",
+]
 
-_DOCUMENTS: Final = (Info, ManifestPage, ManifestView, NameItem, NamePage, HistoryPage, Problem)
+_DOCUMENTS: Final = (
+    Info,
+    ManifestPage,
+    ManifestView,
+    NameChange,
+    NameItem,
+    NamePage,
+    HistoryPage,
+    Refs,
+    RemovalItem,
+    TrashPage,
+    Problem,
+)
 _REF: Final = "#/components/schemas/{name}"
 _ANYWHERE: Final = (400, 403, 503)
 """Statuses that any route may answer: a bad request, a foreign page, too many connections."""
@@ -50,6 +71,12 @@ def document(description: str, *kinds: type[msgspec.Struct]) -> dict[str, Any]:
     schemas, _ = msgspec.json.schema_components(kinds, ref_template=_REF)
     schema = schemas[0] if len(schemas) == 1 else {"oneOf": list(schemas)}
     return {"description": description, "content": {JSON_TYPE: {"schema": schema}}}
+
+
+def document_body(description: str, kind: type[msgspec.Struct]) -> dict[str, Any]:
+    """A request body that is a JSON document of the wire."""
+    content = document("", kind)["content"]
+    return {"requestBody": {"description": description, "required": True, "content": content}}
 
 
 def text(description: str) -> dict[str, Any]:

@@ -17,11 +17,12 @@ class ServeOptions:
     """Arguments of `serve`.
 
     Attributes:
-        store: The folder of the store. It must exist.
+        store: The folder of the store. It must exist, unless the server is `writable`.
         listen: Addresses, each `ADDR:PORT`, `[V6]:PORT` or `unix:PATH`. Port 0 picks a free one.
         workers: Processes that answer.
         grace: Seconds that running answers get when a stop is asked for.
-        insecure_no_auth: Listen on public addresses although anybody may read.
+        insecure_no_auth: Listen on public addresses although anybody may read, and write.
+        writable: Let clients change the store, which is made if it is not there.
         log_format: The form of the access log on stderr.
         allow_network_fs: Open a store on a network file system.
         debug: Tracebacks of our own mistakes go to the log.
@@ -32,6 +33,7 @@ class ServeOptions:
     workers: int = 1
     grace: float = 30.0
     insecure_no_auth: bool = False
+    writable: bool = False
     log_format: Literal["text", "json"] = "text"
     allow_network_fs: bool = False
     debug: bool = False

@@ -13,13 +13,17 @@ from typing import Final
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
+from msgspec.structs import replace
 from starlette.exceptions import HTTPException
 
-from casync.documents import PROBLEM_TYPE, Problem, encode_document
+from casync.documents import PROBLEM_TYPE, Problem, encode_document, missing_items
 from casync.errors import (
     CasyncError,
     DamagedObjectError,
     DeniedError,
+    IncompleteError,
+    LostRaceError,
+    NoSpaceError,
     NoStoreError,
     NotFoundError,
     StoppedError,
@@ -53,11 +57,13 @@ STATUS_OF: Final[Mapping[str, int]] = {
     "remote-protocol": 502,
     "no-space": 507,
     "locked": 409,
+    "lost-race": 412,
     "denied": 403,
     "not-found": 404,
     "no-store": 503,
     "no-name": 404,
     "no-object": 404,
+    "incomplete": 409,
     "unsupported": 501,
     "stopped": 503,
     "timed-out": 504,
@@ -73,6 +79,7 @@ _SAYABLE: Final = (
     NotFoundError,
     DeniedError,
     DamagedObjectError,
+    LostRaceError,
     StoppedError,
     TimedOutError,
     UnsupportedError,
@@ -100,7 +107,13 @@ def problem_of(error: CasyncError) -> Problem:
     """What a client learns of `error`."""
     status = STATUS_OF[error.code]
     if isinstance(error, _SAYABLE) and not isinstance(error, NoStoreError):
-        return make_problem(status, error.message, code=error.code, next_step=error.next_step)
+        problem = make_problem(status, error.message, code=error.code, next_step=error.next_step)
+        if isinstance(error, IncompleteError):
+            return replace(problem, missing=missing_items(error.missing))
+        return problem
+    if isinstance(error, NoSpaceError):
+        step = "Make room there: remove something and run `casync gc`, or give it a larger disk."
+        return make_problem(status, "the server has no room left", code=error.code, next_step=step)
     return make_problem(status, "the server could not answer; its log says why", code=error.code)
 
 

@@ -1,13 +1,15 @@
-"""Names: the newest version of each, of one, and the history of one."""
+"""Names: the newest version of each, of one, the history of one; setting and removing one."""
 
 from __future__ import annotations
 
+import re
 from itertools import dropwhile, islice
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import Response
 
+from casync.changes import NameChange, RemovalItem
 from casync.documents import (
     JSON_TYPE,
     HistoryPage,
@@ -15,18 +17,22 @@ from casync.documents import (
     NamePage,
     encode_document,
     name_item,
+    parse_hash,
 )
-from casync.errors import NoNameError
+from casync.errors import NoNameError, UsageError
 from casync.limits import MAX_NAME_BYTES, PAGE_ITEMS
-from casync.name import parse_name
+from casync.name import Name, Ref, parse_name
 from casync.store.base import ManifestSource
 from casync_server.caching import FRESH
-from casync_server.deps import Reads
-from casync_server.openapi import document, problems
+from casync_server.deps import Reads, Writes, parse_url_ref, read_document
+from casync_server.openapi import document, document_body, problems
+from casync_server.routes_trash import removal_response
 
 __all__ = ["Limit", "router"]
 
 router: Final = APIRouter(tags=["names"])
+
+_VERSION: Final = re.compile(r'"([1-9][0-9]{0,17})"', re.ASCII)
 
 Limit = Annotated[int, Query(ge=1, le=PAGE_ITEMS, description="Items in the page.")]
 
@@ -75,17 +81,91 @@ async def get_name(
     after: Annotated[int, Query(ge=0, le=2**62, description="Version before the page.")] = 0,
     limit: Limit = PAGE_ITEMS,
 ) -> Response:
-    """The newest version of a name; with `?history` its versions, the oldest first."""
-    label = parse_name(name)
+    """The newest version of a name, or that of NAME@N; with `?history` all, the oldest first."""
+    ref = _parse(name)
+    label = Name(ref.name or "")
     records = await service.read(lambda: service.store.history(label))
-    if not records:
-        raise NoNameError(f"no name {label} here")
+    found = [record for record in records if ref.version in (0, record.version)]
+    if not found:
+        raise NoNameError(f"no name {ref} here")
     if history is None:
-        return _answer(encode_document(name_item(records[-1])))
-    found = [record for record in records if record.version > after]
+        return _answer(encode_document(name_item(found[-1])), version=found[-1].version)
+    found = [record for record in found if record.version > after]
     items = [name_item(record) for record in found[:limit]]
     return _answer(encode_document(HistoryPage(items, len(found) > limit)))
 
 
-def _answer(data: bytes) -> Response:
-    return Response(data, media_type=JSON_TYPE, headers={"Cache-Control": FRESH})
+@router.put(
+    "/v1/names/{name:path}",
+    summary="Set a name",
+    operation_id="setName",
+    response_class=Response,
+    responses={
+        200: document("The version that points there now.", NameItem),
+        **problems(409, 412, 413, 415, 507),
+    },
+    openapi_extra=document_body("What it shall point to.", NameChange),
+)
+async def set_name(
+    request: Request,
+    name: str,
+    service: Reads,
+    store: Writes,
+    if_match: Annotated[
+        str | None, Header(description='Only on from this version, as in "3".')
+    ] = None,
+    if_none_match: Annotated[str | None, Header(description="*: only if it is new.")] = None,
+) -> Response:
+    """Points a name to a manifest, as its next version. The same request again changes nothing."""
+    label = parse_name(name)
+    expected = _expected(if_match, if_none_match)
+    wanted = await read_document(request, NameChange)
+    manifest = parse_hash(wanted.manifest)
+    record = await service.read(lambda: store.set_name(label, manifest, expected))
+    return _answer(encode_document(name_item(record)), version=record.version)
+
+
+@router.delete(
+    "/v1/names/{name:path}",
+    summary="Remove a name",
+    operation_id="removeName",
+    response_class=Response,
+    responses={200: document("What moved into the trash.", RemovalItem), **problems(404, 507)},
+)
+async def remove_name(name: str, service: Reads, store: Writes) -> Response:
+    """Moves a name with all its versions into the trash, or the version NAME@N alone."""
+    ref = _parse(name)
+    return removal_response(await service.read(lambda: store.remove([ref])))
+
+
+def _parse(text: str) -> Ref:
+    """NAME or NAME@N.
+
+    Raises:
+        UsageError: It is neither.
+    """
+    ref = parse_url_ref(text)
+    if ref.name is None:
+        raise UsageError("this is a hash, not a name")
+    return ref
+
+
+def _expected(if_match: str | None, if_none_match: str | None) -> int | None:
+    """The number of the version that must be the newest; 0 for none, None for whatever it is.
+
+    Raises:
+        UsageError: A field says something else.
+    """
+    if if_match is None and if_none_match is None:
+        return None
+    if if_match is None and if_none_match == "*":
+        return 0
+    version = _VERSION.fullmatch(if_match or "")
+    if version is None or if_none_match is not None:
+        raise UsageError('a name is set with If-Match: "N", with If-None-Match: *, or without both')
+    return int(version[1])
+
+
+def _answer(data: bytes, *, version: int = 0) -> Response:
+    headers = {"Cache-Control": FRESH} | ({"ETag": f'"{version}"'} if version else {})
+    return Response(data, media_type=JSON_TYPE, headers=headers)

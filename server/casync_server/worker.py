@@ -1,7 +1,7 @@
 """A worker process: opens the store, answers on sockets that it was given, stops when told.
 
 Started by the supervisor as `python -m casync_server.worker`; what it shall do comes over stdin
-(job.py). It reads the store and nothing else, so it may die at any moment.
+(job.py). What it writes to the store is written in transactions, so it may die at any moment.
 """
 
 from __future__ import annotations
@@ -71,7 +71,8 @@ def main() -> int:
     try:
         store = LmdbStore.open(
             Path(os.fsdecode(job.store)),
-            read_only=True,
+            create=job.writable,
+            read_only=not job.writable,
             allow_network_fs=job.allow_network_fs,
         )
     except CasyncError as error:
@@ -103,7 +104,8 @@ def _report(report: Report) -> None:
 
 
 def _serve(job: Job, settings: ServerSettings, store: LmdbStore) -> int:
-    app = create_app(store, settings, store_id=store.store_id)
+    writable = store if job.writable else None
+    app = create_app(store, settings, store_id=store.store_id, writable=writable)
     config = uvicorn.Config(
         app,
         http=protocol_for(settings, to_stderr),

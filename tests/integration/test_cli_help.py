@@ -15,7 +15,7 @@ CONTRACT = {
     "prepare": "[FILE] [--name NAME] [--chunk-size AVG] [--zstd-level N] [--expect sha256:HEX] "
     "[--reread] [--exclude GLOB]... [--exclude-regex RE]... [--one-file-system] "
     "[--allow-network-fs]",
-    "serve": "[--listen ADDR]... [--workers N] [--grace TIME] [--insecure-no-auth] "
+    "serve": "[--listen ADDR]... [--workers N] [--grace TIME] [--insecure-no-auth] [--writable] "
     "[--log-format FORMAT]",
     "pull": "REF [-o OUT] [--seed PATH]... [--in-place] [--cache] [--delta WHEN] "
     "[--expect sha256:HEX] [--dry-run] [--allow-network-fs]",
@@ -54,7 +54,7 @@ REMOTE = {
     "-p/--connections N",
     "--retry-for TIME",
 }
-ASK_SERVERS = {"pull", "ls", "show", "cat"}
+ASK_SERVERS = {"pull", "ls", "show", "cat", "name set", "name log", "rm", "undelete"}
 VARIABLES = {"STORE", "SERVER", "TOKEN_FILE", "TOKEN", "CA"}
 
 DOCUMENT = (ROOT / "docs" / "CLI.md").read_text()

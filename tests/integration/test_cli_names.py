@@ -91,3 +91,33 @@ def test_forget_keeps_what_a_rule_keeps(program: Program) -> None:
     assert program.good("cat", "vm/a@2").out == b"\1"
     assert program.run("forget", "vm/c", "--keep-last", "1").status == 9
     assert program.good("forget", "w*", "--keep-last", "1").lines == []
+
+
+def test_names_of_a_server(program: Program) -> None:
+    one = program.good("prepare", "--name", "disk", stdin=b"1").lines[0]
+    two = program.good("prepare", stdin=b"2").lines[0]
+    with serving(program.store, writable=True) as server:
+        there = ("--server", server.url)
+        assert program.good("name", "set", "disk", two, *there).lines == [f"{two}\tdisk@2"]
+        assert program.run("name", "set", "disk", one, "--expect", "1", *there).status == 7
+        assert program.run("name", "set", "disk", "0" * 64, *there).status == 9
+        assert program.good("name", "set", "disk", "disk@1", *there).lines == [f"{one}\tdisk@3"]
+        log = program.good("name", "log", "disk", *there)
+        assert log.text == program.good("name", "log", "disk").text
+        assert len(log.lines) == 3
+        planned = program.good("rm", "disk", "--dry-run", *there).lines
+        assert program.good("rm", "disk", *there).lines == planned
+        assert program.good("rm", "--list", *there).text == program.good("rm", "--list").text
+        assert program.run("name", "log", "disk", *there).status == 9
+        assert program.good("undelete", "disk", *there).lines == planned
+    with serving(program.store) as server:
+        refused = program.run("rm", "disk", "--server", server.url)
+        assert refused.status == 8
+        assert "only reads" in refused.err
+    assert program.run("rm", "disk", "--proxy", "http://127.0.0.1:1").status == 2
+
+
+def test_a_writable_server_makes_its_store(program: Program) -> None:
+    with serving(program.store, writable=True) as server:
+        assert program.good("ls", "--server", server.url).lines == []
+    assert program.good("ls").lines == []

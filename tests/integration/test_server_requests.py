@@ -248,7 +248,9 @@ def test_one_name_and_its_history(world: World) -> None:
     rest = decode_document(response.content, HistoryPage)
     assert [item.version for item in rest.versions] == [2]
     problem(world.ask("GET", "/v1/names/other"), 404, "no-name")
-    problem(world.ask("GET", "/v1/names/images/vm@1"), 400, "usage")
+    first = decode_document(world.ask("GET", "/v1/names/images/vm@1").content, NameItem)
+    assert (first.version, first.manifest) == (1, world.old.hex())
+    problem(world.ask("GET", "/v1/names/images/vm@x"), 400, "usage")
 
 
 # -- Operations -----------------------------------------------------------------------------------
@@ -285,6 +287,8 @@ def test_openapi_is_complete(world: World) -> None:
         "/v1/manifests/{ref}",
         "/v1/names",
         "/v1/names/{name}",
+        "/v1/trash",
+        "/v1/trash/restore",
         "/v1/objects/fetch",
         "/v1/objects/stat",
         "/v1/objects/{kind}/{ident}",

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from casync_server.problems import STATUS_OF
 
-from casync import documents, errors, frames, limits, lists
+from casync import changes, documents, errors, frames, limits, lists
 from casync.codec import Packed, Unpacker
 from casync.delta import Delta, Group, singles, unpack_group
 from casync.frames import FrameReader, Status
@@ -73,11 +73,23 @@ def test_the_example_of_sizes() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["Info", "ManifestPage", "ManifestView", "NamePage", "HistoryPage", "Problem"]
+    "name",
+    [
+        "Info",
+        "ManifestPage",
+        "ManifestView",
+        "NamePage",
+        "HistoryPage",
+        "NameChange",
+        "Refs",
+        "RemovalItem",
+        "TrashPage",
+        "Problem",
+    ],
 )
 def test_the_documents(name: str) -> None:
     text = block(f"json {name}").encode()
-    kind = getattr(documents, name)
+    kind = getattr(documents, name, None) or getattr(changes, name)
     document = documents.decode_document(text, kind)
     # Every field is shown, and none that is not there.
     assert msgspec.json.decode(documents.encode_document(document)) == msgspec.json.decode(text)

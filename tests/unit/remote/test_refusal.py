@@ -115,3 +115,23 @@ def test_fields_that_name_a_time(field: str | None, seconds: float) -> None:
 
 def test_dates_are_relative_to_now() -> None:
     assert 3000 < retry_after(formatdate(time.time() + 3600, usegmt=True)) <= 3600
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "kind"),
+    [
+        (507, "no-space", errors.NoSpaceError),
+        (412, "lost-race", errors.LostRaceError),
+        (409, "incomplete", errors.IncompleteError),
+    ],
+)
+def test_what_only_a_request_that_writes_is_told(
+    status: int, code: str, kind: type[CasyncError]
+) -> None:
+    missing = [{"kind": 1, "id": "ab" * 32}]
+    data = body(code, missing=missing)
+    error = refusal("http://h", status, PROBLEM, data, writing=True)
+    assert type(error) is kind
+    if isinstance(error, errors.IncompleteError):
+        assert error.missing == [(1, b"\xab" * 32)]
+    assert type(refusal("http://h", status, PROBLEM, data)) is errors.RemoteError

@@ -15,7 +15,7 @@ def test_an_error_keeps_its_class() -> None:
 
 
 def test_paths_need_not_be_text() -> None:
-    job = Job(b"/srv/\xff", False, [3], {"grace": 1.0})
+    job = Job(b"/srv/\xff", False, True, [3], {"grace": 1.0})
     assert decode_line(encode_line(job), Job) == job
 
 

@@ -1,0 +1,81 @@
+"""The JSON documents of requests that change a server's store (docs/PROTOCOL.md shows them).
+
+Both sides use this module, as `documents`. What a client sends is checked here as what a server
+answers is: all of it is untrusted. Must not know about HTTP or stores.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+import msgspec
+
+from casync.documents import Hash, NameItem, Seconds
+from casync.limits import MAX_NAME_BYTES, PAGE_ITEMS
+
+__all__ = [
+    "MAX_REFS",
+    "NameChange",
+    "Refs",
+    "RemovalItem",
+    "TrashItem",
+    "TrashPage",
+]
+
+MAX_REFS: Final = 100
+"""Refs of one request: they are removed or restored together, and listed in the answer."""
+
+_Ref = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_NAME_BYTES + 32)]
+
+
+class NameChange(msgspec.Struct, frozen=True):
+    """What a name shall point to."""
+
+    manifest: Hash
+
+
+class Refs(msgspec.Struct, frozen=True):
+    """What to remove or to restore: full hashes, NAME or NAME@N.
+
+    Attributes:
+        refs: Which.
+        dry_run: Only tell what would move.
+    """
+
+    refs: Annotated[list[_Ref], msgspec.Meta(min_length=1, max_length=MAX_REFS)]
+    dry_run: bool = False
+
+
+class RemovalItem(msgspec.Struct, frozen=True):
+    """What moved into the trash, or out of it.
+
+    Attributes:
+        versions: Versions of names, at most a page of them.
+        manifests: Manifests, likewise.
+        more: Some are left out.
+    """
+
+    versions: Annotated[list[NameItem], msgspec.Meta(max_length=PAGE_ITEMS)]
+    manifests: Annotated[list[Hash], msgspec.Meta(max_length=PAGE_ITEMS)]
+    more: bool
+
+
+class TrashItem(msgspec.Struct, frozen=True):
+    """A version of a name in the trash, or a manifest that no name led to.
+
+    Attributes:
+        manifest: Its hash.
+        version: The version, or null.
+        removed: When, in seconds since 1970.
+    """
+
+    manifest: Hash
+    version: NameItem | None
+    removed: Seconds
+
+
+class TrashPage(msgspec.Struct, frozen=True):
+    """What lies in the trash, the latest last."""
+
+    entries: Annotated[list[TrashItem], msgspec.Meta(max_length=PAGE_ITEMS)]
+    more: bool

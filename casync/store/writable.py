@@ -1,0 +1,59 @@
+"""The port of a store that others change from afar: the rungs above `ObjectStore` for a server."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from casync.ids import ManifestId
+from casync.name import Name, NameRecord, Ref
+from casync.store.base import ObjectStore, Removed
+from casync.store.trash import Removal
+
+__all__ = ["WritableStore"]
+
+
+class WritableStore(ObjectStore, Protocol):
+    """A store with a trash."""
+
+    def set_name(self, name: Name, manifest: ManifestId, expected: int | None = None) -> NameRecord:
+        """Points a name to a manifest; the version that points there now.
+
+        Args:
+            name: The name.
+            manifest: What it shall point to.
+            expected: The version that must be the newest, 0 for none; None for whatever it is.
+
+        Raises:
+            LostRaceError: Another version is the newest.
+            IncompleteError: Not all of the manifest is here.
+            NoSpaceError, WriteError: As `commit`.
+        """
+        ...
+
+    def removal(self, refs: Sequence[Ref]) -> Removal:
+        """What `remove` would remove. Raises as that does."""
+        ...
+
+    def remove(self, refs: Sequence[Ref]) -> Removal:
+        """Moves versions of names, and manifests, into the trash, all or nothing.
+
+        Raises:
+            NoNameError: One of them is not here.
+            UsageError: A name leads to a manifest that is to go.
+            NoSpaceError, WriteError: As `commit`.
+        """
+        ...
+
+    def restore(self, refs: Sequence[Ref]) -> Removal:
+        """Takes versions of names, and manifests, out of the trash, all or nothing.
+
+        Raises:
+            NoNameError: One of them does not lie there.
+            NoSpaceError, WriteError: As `commit`.
+        """
+        ...
+
+    def removed(self) -> list[Removed]:
+        """What lies in the trash, the latest last."""
+        ...
