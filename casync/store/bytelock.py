@@ -16,7 +16,13 @@ from typing import Final
 
 from casync.store.lock_files import LOCK_FILE
 
-__all__ = ["ByteLocks"]
+__all__ = ["COLLECTOR_BYTE", "OPEN_BYTE", "ByteLocks"]
+
+COLLECTOR_BYTE: Final = 0
+"""The byte that a collection locks. Writers have those from 1 to 2 ** 62."""
+
+OPEN_BYTE: Final = 2**62 + 1
+"""The byte that everybody shares who has the store open, and that a compaction has alone."""
 
 _FLOCK: Final = struct.Struct("hhqqi")  # type, whence, start, length, pid
 _HELD: Final = frozenset({errno.EAGAIN, errno.EACCES})
@@ -34,9 +40,16 @@ class ByteLocks:
         self._fd = os.open(path / LOCK_FILE, flags, 0o600)
 
     def take(self, number: int) -> bool:
-        """Locks a byte; False when another holder has it."""
+        """Locks a byte alone; False when another holder has it."""
+        return self._try(fcntl.F_WRLCK, number)
+
+    def share(self, number: int) -> bool:
+        """Locks a byte with others; False when another holder has it alone."""
+        return self._try(fcntl.F_RDLCK, number)
+
+    def _try(self, lock: int, number: int) -> bool:
         try:
-            self._call(fcntl.F_OFD_SETLK, number)
+            self._call(fcntl.F_OFD_SETLK, lock, number)
         except OSError as error:
             if error.errno in _HELD:
                 return False
@@ -45,7 +58,7 @@ class ByteLocks:
 
     def is_taken(self, number: int) -> bool:
         """Whether another holder has locked a byte."""
-        return self._call(fcntl.F_OFD_GETLK, number) != fcntl.F_UNLCK
+        return self._call(fcntl.F_OFD_GETLK, fcntl.F_WRLCK, number) != fcntl.F_UNLCK
 
     def close(self) -> None:
         """Frees all of them. Harmless when closed."""
@@ -53,6 +66,6 @@ class ByteLocks:
         if fd >= 0:
             os.close(fd)
 
-    def _call(self, command: int, number: int) -> int:
-        asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, number, 1, 0)
+    def _call(self, command: int, lock: int, number: int) -> int:
+        asked = _FLOCK.pack(lock, os.SEEK_SET, number, 1, 0)
         return int(_FLOCK.unpack(fcntl.fcntl(self._fd, command, asked))[0])

@@ -14,7 +14,7 @@ from typing import Final
 from casync.errors import LockedError, WriteError
 from casync.ids import Kind, ManifestId
 from casync.store.base import ManifestState
-from casync.store.bytelock import ByteLocks
+from casync.store.bytelock import COLLECTOR_BYTE, ByteLocks
 from casync.store.collectable import Dead, IsMarked, Swept
 from casync.store.committing import forget_file
 from casync.store.compaction import MAX_MOVED_BYTES, mostly_dead, move_records
@@ -33,7 +33,6 @@ from casync.store.rows import (
 )
 from casync.store.scan import scan
 from casync.store.segment import RECORD_BYTES
-from casync.store.session import COLLECTOR_BYTE
 from casync.store.sweep import sweep
 from casync.store.translate import translate
 from casync.store.trash_rows import (

@@ -10,7 +10,9 @@ from __future__ import annotations
 import os
 import shutil
 import uuid
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -24,7 +26,7 @@ from casync.store.lock_files import locked, make_lock_file
 from casync.store.meta import FIRST_GENERATION, write_meta
 from casync.store.translate import translate
 
-__all__ = ["create", "finish", "store_exists"]
+__all__ = ["create", "finish", "publish", "store_exists", "sync_folder"]
 
 _ASIDE: Final = "creating"
 _EMPTY_STORE_BYTES: Final = 1024 * 1024  # generously
@@ -55,7 +57,7 @@ def create(path: Path, *, map_bytes: int, allow_network_fs: bool) -> list[str]:
         warnings = _judge(path, allow_network_fs)
         with locked(path):
             if not store_exists(path):
-                _create(path, map_bytes)
+                publish(path, partial(_fill_empty, map_bytes=map_bytes))
     except FileExistsError as error:
         raise WriteError(f"{path} is not a folder, so there cannot be a store") from error
     except (lmdb.Error, OSError, MemoryError) as error:
@@ -78,12 +80,28 @@ def _judge(path: Path, allow_network_fs: bool) -> list[str]:
     return []
 
 
-def _create(path: Path, map_bytes: int) -> None:
+def publish(path: Path, fill: Callable[[Path], None]) -> None:
+    """Makes a store appear in `path`, which is locked: whole, on disk, and at once.
+
+    Args:
+        path: A folder without a store.
+        fill: Writes the data file into the folder that it is given.
+
+    Raises:
+        OSError: The place cannot be written.
+        What `fill` raises.
+    """
     aside = path / _ASIDE
     shutil.rmtree(aside, ignore_errors=True)  # of a maker that was killed
     aside.mkdir(mode=0o700)
-    make_lock_file(aside)
-    environment = open_lmdb(aside, read_only=False, map_bytes=map_bytes)
+    fill(aside)
+    os.rename(aside / DATA_FILE, path / DATA_FILE)
+    _finish(path)
+
+
+def _fill_empty(folder: Path, map_bytes: int) -> None:
+    make_lock_file(folder)
+    environment = open_lmdb(folder, read_only=False, map_bytes=map_bytes)
     try:
         names = (*DATABASES, *LATER_DATABASES)
         databases = {name: environment.open_db(name.encode()) for name in names}
@@ -91,8 +109,6 @@ def _create(path: Path, map_bytes: int) -> None:
             write_meta(txn, databases["meta"], uuid.uuid4().bytes, FIRST_GENERATION)
     finally:
         environment.close()
-    os.rename(aside / DATA_FILE, path / DATA_FILE)
-    _finish(path)
 
 
 def finish(path: Path) -> None:
@@ -110,7 +126,7 @@ def finish(path: Path) -> None:
 
 
 def _finish(path: Path) -> None:
-    _sync_folder(path)
+    sync_folder(path)
     _sync_parents(path)
     shutil.rmtree(path / _ASIDE, ignore_errors=True)
 
@@ -125,10 +141,11 @@ def _sync_parents(path: Path) -> None:
         with suppress(PermissionError):  # one that we may enter but not read
             if folder.stat().st_dev != device:
                 return
-            _sync_folder(folder)
+            sync_folder(folder)
 
 
-def _sync_folder(path: Path) -> None:
+def sync_folder(path: Path) -> None:
+    """Makes the names in a folder durable."""
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(fd)

@@ -25,6 +25,7 @@ from casync.store.databases import DATABASES, LATER_DATABASES
 from casync.store.gate import Gate
 from casync.store.lock_files import LMDB_LOCK_FILE, locked, make_lock_file
 from casync.store.pages import check_length, check_values
+from casync.store.presence import be_present
 from casync.store.reserve import hold_space
 from casync.store.translate import SALVAGE, reading_errors, translate
 
@@ -45,6 +46,7 @@ _MAX_READERS: Final = 1024
 _SMALLEST_MAP: Final = GIB
 _READER_CHECK_SECONDS: Final = 3600.0
 _MOST_RETRIES: Final = 64
+_META_PAGES: Final = 2
 
 
 def open_lmdb(
@@ -93,13 +95,14 @@ class Environment:
         path: The store's folder, which holds a data file.
         read_only: Never write.
         map_bytes: Address space to reserve.
+        alone: Nobody else has it open, nor can open it before this is closed.
 
     Raises:
         DamagedStoreError, UnsupportedError, DeniedError, WriteError, LockedError: It cannot be
             opened.
     """
 
-    def __init__(self, path: Path, *, read_only: bool, map_bytes: int) -> None:
+    def __init__(self, path: Path, *, read_only: bool, map_bytes: int, alone: bool = False) -> None:
         self.path = path
         self.writable = not read_only
         self.warnings: list[str] = []
@@ -108,20 +111,30 @@ class Environment:
         self._closed = False
         self._broken = ""
         self._held = 0  # the last page when space was held behind it
-        with self._data_file() as fd:
-            check_length(fd)
-        self._lmdb = self._open(read_only, map_bytes)
+        self._presence = be_present(path, writable=self.writable, alone=alone)
+        try:
+            with self._data_file() as fd:
+                check_length(fd)
+            self._lmdb = self._open(read_only, map_bytes)
+        except BaseException:
+            self._leave()
+            raise
         try:
             self.databases = self._open_databases()
             self.reader_check()
             self.check_pages(everything=False)
         except BaseException:
             self._lmdb.close()
+            self._leave()
             raise
         if self.map_bytes < map_bytes:
             self.warnings.append(
                 f"address space is limited; the store has {self.map_bytes} bytes of it"
             )
+
+    def _leave(self) -> None:
+        if self._presence is not None:
+            self._presence.close()
 
     @contextmanager
     def _data_file(self) -> Iterator[int]:
@@ -302,6 +315,30 @@ class Environment:
                 self._adopt()
         raise WriteError(f"store {self.path}: its map cannot be made large enough")
 
+    def copy_to(self, fd: int) -> None:
+        """Writes a data file without free pages, as the store is at one moment, to a descriptor.
+
+        Others read and write meanwhile; the pages that they free are used again after this.
+
+        Raises:
+            DamagedStoreError: A page cannot be read, or the descriptor not be written.
+        """
+        with self.reading() as txn:
+            self._lmdb.copyfd(fd, compact=True, txn=txn)
+
+    @property
+    def free_bytes(self) -> int:
+        """Bytes of pages in the data file that hold nothing at the moment."""
+        with self.reading() as txn:
+            trees = [txn.stat(db) for db in self.databases.values()]
+            main = self._lmdb.stat()
+            last = self._lmdb.info()["last_pgno"]
+        used = sum(
+            tree["branch_pages"] + tree["leaf_pages"] + tree["overflow_pages"]
+            for tree in (main, *trees)
+        )
+        return max(last + 1 - _META_PAGES - used, 0) * int(main["psize"])
+
     def _hold_space(self) -> None:
         """Keeps some room behind the last page, for those who will have to make some."""
         last = self._lmdb.info()["last_pgno"]
@@ -350,3 +387,4 @@ class Environment:
         with self._writing, self._gate.alone():
             self._closed = True
             self._lmdb.close()
+            self._leave()

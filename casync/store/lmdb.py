@@ -31,6 +31,7 @@ from casync.store.base import (
 )
 from casync.store.collection import LmdbCollection
 from casync.store.committing import Pending, Writer
+from casync.store.copying import backup, remove_leftovers
 from casync.store.creation import create as make_store
 from casync.store.creation import finish as finish_store
 from casync.store.creation import store_exists
@@ -110,6 +111,8 @@ class LmdbStore:
             finish_store(path)
         environment = Environment(path, read_only=read_only, map_bytes=map_bytes)
         try:
+            if not read_only:
+                remove_leftovers(path)
             return cls(environment, warnings)
         except BaseException:
             environment.close()
@@ -382,6 +385,14 @@ class LmdbStore:
             DamagedStoreError: A row is damaged.
         """
         return measure(self._environment)
+
+    def backup(self, folder: Path, *, advance: Callable[[int], None] = lambda _: None) -> None:
+        """Copies the store as it is at this moment into a folder of its own, others at work or not.
+
+        Raises:
+            CasyncError: As `casync.store.copying.backup`.
+        """
+        backup(self._environment, folder, advance=advance)
 
     def _get(self, database: str, key: bytes) -> bytes | None:
         with self._environment.reading() as txn:

@@ -24,10 +24,7 @@ from casync.store.renewal import renew
 from casync.store.rows import encode_number, index_prefix, number_key
 from casync.store.translate import translate
 
-__all__ = ["COLLECTOR_BYTE", "Session"]
-
-COLLECTOR_BYTE: Final = 0
-"""The byte of the lock file that a collection locks. Writers have others."""
+__all__ = ["Session"]
 
 _LAST_BYTE: Final = 2**62
 _ROW_BYTES: Final = 64 * 1024  # what a commit of one row writes, generously

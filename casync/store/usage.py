@@ -32,6 +32,8 @@ class StoreUsage(NamedTuple):
         segments: How many.
         used: Bytes of all segments.
         live: Bytes of the records that are still pointed to.
+        free: Bytes of the data file that hold nothing: later content takes them, and a
+            compaction returns them to the disk.
         file: Disk space of the data file.
         map: Address space reserved for it.
     """
@@ -43,6 +45,7 @@ class StoreUsage(NamedTuple):
     segments: int
     used: int
     live: int
+    free: int
     file: int
     map: int
 
@@ -64,6 +67,7 @@ def measure(environment: Environment) -> StoreUsage:
         segments=len(uses),
         used=sum(use.used for use in uses),
         live=sum(use.live for use in uses),
+        free=environment.free_bytes,
         file=(environment.path / DATA_FILE).stat().st_blocks * 512,
         map=environment.map_bytes,
     )

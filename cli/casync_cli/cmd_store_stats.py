@@ -37,6 +37,7 @@ def run(ctx: typer.Context) -> None:
                 "segments": usage.segments,
                 "used": usage.used,
                 "live": usage.live,
+                "free": usage.free,
                 "file": usage.file,
                 "map": usage.map,
             },
@@ -51,6 +52,7 @@ def run(ctx: typer.Context) -> None:
     sizes = [
         ("live", usage.live),
         ("used", usage.used),
+        ("free", usage.free),
         ("file", usage.file),
         ("map", usage.map),
     ]

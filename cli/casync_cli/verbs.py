@@ -64,6 +64,8 @@ _NAME_VERBS: Final[dict[str, Verb]] = {
 _STORE_VERBS: Final[dict[str, Verb]] = {
     "stats": Verb("cmd_store_stats", "Show what the store holds and how much room it takes."),
     "reindex": Verb("cmd_store_reindex", "Rebuild the index, or salvage a damaged store file."),
+    "compact": Verb("cmd_store_compact", "Return unused room of the store to the disk."),
+    "backup": Verb("cmd_store_backup", "Copy the store while it is in use."),
 }
 
 _EXAMPLES: Final = (
@@ -79,6 +81,7 @@ _NAME_EXAMPLES: Final = (
 
 _STORE_EXAMPLES: Final = (
     "casync store stats",
+    "casync store backup /mnt/backup/2024-06",
     "casync store reindex --salvage /broken/data.mdb --store /new/store",
 )
 

@@ -32,6 +32,8 @@ CONTRACT = {
     "bench": "OLD NEW [--chunk-sizes LIST] [--html FILE]",
     "store stats": "",
     "store reindex": "[--salvage FILE]",
+    "store compact": "",
+    "store backup": "DIR",
 }
 COMMON = {
     "--store DIR",
@@ -166,6 +168,8 @@ def test_the_document_names_the_fields_of_json(program: Program) -> None:
         "bench doc doc2 --chunk-sizes 4K",
         "store stats",
         "store reindex",
+        "store compact",
+        "store backup copy",
         "name set x doc",
         "name log x",
         "rm x",
@@ -206,7 +210,7 @@ def test_help_lists_the_commands_and_no_others(program: Program) -> None:
         "store",
     ]
     found = sections(program.good("store", "--help").text)["Commands"]
-    assert [line.split()[0] for line in found] == ["stats", "reindex"]
+    assert [line.split()[0] for line in found] == ["stats", "reindex", "compact", "backup"]
 
 
 def test_help_fits_a_narrow_terminal(program: Program) -> None:

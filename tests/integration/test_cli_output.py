@@ -122,6 +122,7 @@ def test_every_json_document_names_its_schema(program: Program) -> None:
         ("show x", "casync.show/1"),
         ("store stats", "casync.store-stats/1"),
         ("store reindex", "casync.store-reindex/1"),
+        ("store compact", "casync.store-compact/1"),
         (f"pull x -o {out}", "casync.pull/1"),
         ("verify", "casync.verify/1"),
     ]:

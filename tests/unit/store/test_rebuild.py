@@ -47,7 +47,7 @@ def everything(store: LmdbStore) -> dict[str, object]:
             [(r.version, r.manifest, r.created) for r in store.history(Name(name.name))]
             for name in store.names()
         ],
-        "use": store.usage()._replace(file=0),
+        "use": store.usage()._replace(file=0, free=0),
         "seeds": list(store.remembered()),
     }
 
