@@ -11,14 +11,15 @@ the frame carries a size and allocates what the frame claims.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterable, Sequence
 from enum import IntEnum
 from typing import Any, NamedTuple
 
 import zstandard
 from blake3 import blake3
 
-from casync.errors import DamagedObjectError, MalformedError, UsageError
+from casync.errors import DamagedObjectError, IntegrityError, MalformedError, UsageError
 from casync.ids import Buffer, Kind, ObjectId, object_id
 from casync.limits import (
     MAX_CHUNK_SIZE,
@@ -87,10 +88,28 @@ class Verified(Packed):
     __slots__ = ()
 
     @classmethod
+    def received(cls, packed: Packed) -> Verified | None:
+        """`packed`, which holds what the caller has proved, unless it holds anything more."""
+        payload = packed.payload
+        is_whole = packed.codec is Codec.RAW or _frame_bytes(payload) == len(payload)
+        return cls(*packed) if is_whole else None
+
+    @classmethod
     def encoded(cls, kind: Kind, ident: ObjectId, length: int, payload: bytes) -> Verified:
         """What `Packer.encode` made of `length` bytes that the caller has named."""
         codec = Codec.ZSTD if len(payload) < length else Codec.RAW
         return cls(kind, ident, codec, length, payload)
+
+
+def _frame_bytes(payload: bytes) -> int:
+    """The length of the zstd frame that `payload` begins with, by the headers of its blocks."""
+    has_checksum = payload[4] >> 2 & 1
+    at, is_last = zstandard.frame_header_size(payload), False
+    while not is_last and at < len(payload):
+        header = int.from_bytes(payload[at : at + 3], "little")
+        is_last, is_run = bool(header & 1), header >> 1 & 3 == 1  # of a run there is one byte
+        at += 3 + (1 if is_run else header >> 3)
+    return at + 4 * has_checksum
 
 
 def check_bytes(payload: Buffer) -> bytes:
@@ -150,6 +169,18 @@ class Packer:
         return self.pack(kind, object_id(kind, plain), plain)
 
 
+def _check_length(packed: Packed) -> None:
+    if not 1 <= packed.length <= MAX_PLAIN[packed.kind]:
+        raise MalformedError(f"{packed.kind.name.lower()} of {packed.length} bytes")
+
+
+def _check_frame(packed: Packed) -> None:
+    """Before a frame is decoded: it says how long it is, and says what was announced."""
+    _check_length(packed)
+    if zstandard.frame_content_size(packed.payload) != packed.length:
+        raise MalformedError("zstd frame whose size is not the one announced")
+
+
 class Unpacker:
     """Decodes and proves payloads. Not shared between threads."""
 
@@ -164,22 +195,63 @@ class Unpacker:
                 has that length.
         """
         payload = packed.payload
-        if not 1 <= packed.length <= MAX_PLAIN[packed.kind]:
-            raise MalformedError(f"{packed.kind.name.lower()} of {packed.length} bytes")
         if packed.codec is Codec.RAW:
+            _check_length(packed)
             if len(payload) != packed.length:
                 raise MalformedError(
                     f"raw payload of {len(payload)} bytes where {packed.length} were announced"
                 )
             return payload
         try:
-            if zstandard.frame_content_size(payload) != packed.length:
-                raise MalformedError("zstd frame whose size is not the one announced")
+            _check_frame(packed)
             return self._zstd.decompress(
                 payload, max_output_size=packed.length, allow_extra_data=False
             )
         except zstandard.ZstdError as error:
             raise MalformedError(f"broken zstd frame: {error}") from error
+
+    def unpack_batch(self, objects: Sequence[Packed]) -> list[Buffer | None]:
+        """The plain bytes of many objects, each proved as by `unpack`; None where it would raise.
+
+        A call for each object would wait for the interpreter each time. Of a payload that was
+        proved so, `Verified.received` tells whether it can be kept.
+        """
+        try:
+            decoded = iter(self._decode_frames([p for p in objects if p.codec is Codec.ZSTD]))
+            plains = [
+                next(decoded) if packed.codec is Codec.ZSTD else self.decode(packed)
+                for packed in objects
+            ]
+        except MalformedError:  # of one of them: each by itself
+            return [self._unpack_or_none(packed) for packed in objects]
+        return [
+            plain if object_id(packed.kind, plain) == packed.id else None
+            for packed, plain in zip(objects, plains, strict=True)
+        ]
+
+    def _decode_frames(self, frames: Sequence[Packed]) -> Iterable[Buffer]:
+        """The plain bytes of zstd frames, decoded in one call that frees the interpreter.
+
+        Raises:
+            MalformedError: As `decode`, for any of them; bytes after a frame are not seen.
+        """
+        if not frames or not hasattr(self._zstd, "multi_decompress_to_buffer"):
+            return [self.decode(packed) for packed in frames]
+        lengths = array("Q", [packed.length for packed in frames]).tobytes()
+        payloads: Any = [packed.payload for packed in frames]
+        try:
+            for packed in frames:
+                _check_frame(packed)
+            found: Any = self._zstd.multi_decompress_to_buffer(payloads, decompressed_sizes=lengths)
+        except (zstandard.ZstdError, ValueError) as error:  # the latter of an empty payload
+            raise MalformedError(f"broken zstd frame: {error}") from error
+        return (memoryview(found[number]) for number in range(len(found)))
+
+    def _unpack_or_none(self, packed: Packed) -> Buffer | None:
+        try:
+            return self.unpack(packed)
+        except IntegrityError:
+            return None
 
     def unpack(self, packed: Packed) -> bytes:
         """The plain bytes, proved to be those that `packed.id` names.

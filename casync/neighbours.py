@@ -13,7 +13,7 @@ from casync.ids import Buffer, chunk_id
 from casync.limits import MIB
 from casync.plan import Place
 
-__all__ = ["Joiner", "Read", "read_places"]
+__all__ = ["Found", "Joiner", "Read", "read_places"]
 
 _STRETCH_BYTES: Final = MIB
 """Bytes read or written at once, unless a single chunk is larger."""
@@ -21,13 +21,19 @@ _STRETCH_BYTES: Final = MIB
 Read: TypeAlias = Callable[[int, int], Buffer]
 """Gives the bytes at an offset, of a length; fewer at the end."""
 
+Found: TypeAlias = tuple[Place, memoryview | None]
+"""A place, and its chunk if that is what lies there."""
 
-def read_places(read: Read, places: Iterable[Place]) -> Iterator[tuple[Place, memoryview | None]]:
+
+def read_places(read: Read, places: Iterable[Place]) -> Iterator[list[Found]]:
     """Each place in order with its chunk, or with None where other bytes lie.
 
     Args:
         read: Reads a range.
         places: Where which chunk should be.
+
+    Yields:
+        What was read at once: a stretch of neighbours.
 
     Raises:
         What `read` raises.
@@ -35,11 +41,14 @@ def read_places(read: Read, places: Iterable[Place]) -> Iterator[tuple[Place, me
     for stretch in _stretches(places):
         start, last = stretch[0].offset, stretch[-1]
         data = memoryview(read(start, last.offset + last.length - start))
+        at = 0
+        found: list[Found] = []
         for place in stretch:
-            at = place.offset - start
             plain = data[at : at + place.length]
+            at += place.length
             is_there = len(plain) == place.length and chunk_id(plain) == place.id
-            yield place, plain if is_there else None
+            found.append((place, plain if is_there else None))
+        yield found
 
 
 def _stretches(places: Iterable[Place]) -> Iterator[list[Place]]:

@@ -20,8 +20,7 @@ from casync.fs.extents import data_ranges, read_range
 from casync.fs.identity import identity_of
 from casync.ids import ChunkId
 from casync.layout import Layout
-from casync.neighbours import read_places
-from casync.plan import Place
+from casync.neighbours import Found, read_places
 
 __all__ = ["SeedFile", "SeedIndex", "expand_seed_path"]
 
@@ -136,10 +135,10 @@ class SeedIndex:
             self.layout.add(offset, ident, length)
         return len(self.layout) < _MAX_CHUNKS
 
-    def read(self, numbers: Iterable[int]) -> Iterator[tuple[Place, memoryview | None]]:
+    def read(self, numbers: Iterable[int]) -> Iterator[list[Found]]:
         """Chunks of the layout, in the order given, or None where they are no more.
 
-        Neighbours are read at once.
+        Neighbours are read at once, and come together.
         """
         for seed, group in groupby(numbers, self._seed):
             yield from read_places(partial(_read, seed), (self.layout[number] for number in group))

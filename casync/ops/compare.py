@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Final
 
 from casync.fs.place import TargetPlace
@@ -31,7 +32,8 @@ def holds(place: TargetPlace, outline: Outline, progress: Progress) -> bool:
             for window in windows(outline.content, outline.node, outline.params.max_size):
                 if any(not _is_zero(file, *hole) for hole in window.zeros):
                     return False
-                if any(plain is None for _, plain in read_places(file.read, window.places)):
+                found = chain.from_iterable(read_places(file.read, window.places))
+                if any(plain is None for _, plain in found):
                     return False
                 progress.advance(window.end - window.start)
     except OSError:

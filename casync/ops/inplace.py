@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from itertools import compress
+from itertools import chain, compress
 from pathlib import Path
 from typing import Final
 
@@ -181,7 +181,7 @@ class _Mover:
             Place(source, ChunkId(moves.id(waiting[source])), moves.lengths[waiting[source]])
             for source in sorted(waiting)
         ]
-        found = list(read_places(self._sink.read, sources))
+        found = list(chain.from_iterable(read_places(self._sink.read, sources)))
         proved = {waiting[place.offset]: plain for place, plain in found if plain is not None}
         with Joiner(self._sink.write, lambda _: None) as writer:
             for index in sorted(proved):

@@ -33,16 +33,17 @@ class Keeper:
         """
         known = self._store.known(Kind.CHUNK, [chunk.id for chunk in chunks])
         self._prove([chunk.id for chunk, there in zip(chunks, known, strict=True) if there])
-        new = [
-            chunk.packed or self._packer().pack(Kind.CHUNK, chunk.id, chunk.plain)
-            for chunk, there in zip(chunks, known, strict=True)
-            if not there
-        ]
+        new = [self._packed(chunk) for chunk, there in zip(chunks, known, strict=True) if not there]
         with self._lock:
             self._objects += new
             self._bytes += sum(len(packed.payload) for packed in new)
             if self._bytes >= COMMIT_BYTES:
                 self._flush()
+
+    def _packed(self, chunk: Proved) -> Verified:
+        """A chunk as it came, if that is nothing but the chunk; else packed here."""
+        came = None if chunk.packed is None else Verified.received(chunk.packed)
+        return came or self._packer().pack(Kind.CHUNK, chunk.id, chunk.plain)
 
     def _prove(self, ids: Sequence[ChunkId]) -> None:
         for ident, answer in zip(ids, self._store.get(Kind.CHUNK, ids), strict=True):

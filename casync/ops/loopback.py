@@ -54,11 +54,14 @@ class Loopback:
 
     def get(self, kind: Kind, ids: Sequence[ObjectId]) -> Iterator[Packed | Absence]:
         """What the store has; see `ObjectSource.get`."""
-        for answer in self.get_groups(kind, singles(ids)):
-            assert not isinstance(answer, Delta)  # made for groups alone
-            yield answer
+        for answers in self.get_groups(kind, singles(ids)):
+            for answer in answers:
+                assert not isinstance(answer, Delta)  # made for groups alone
+                yield answer
 
-    def get_groups(self, kind: Kind, groups: Sequence[Group]) -> Iterator[Packed | Delta | Absence]:
+    def get_groups(
+        self, kind: Kind, groups: Sequence[Group]
+    ) -> Iterator[Sequence[Packed | Delta | Absence]]:
         """What the store has, as deltas where they are shorter; see `Server.get_groups`."""
         unpacker = Unpacker()
         rest = list(groups)
@@ -73,7 +76,7 @@ class Loopback:
                 if not isinstance(answer, Absence):
                     with self._lock:
                         self._received[kind] += len(answer_header(answer)) + len(answer.payload)
-                yield answer
+                yield (answer,)
 
     def _answers(
         self, kind: Kind, batch: Sequence[Group], unpacker: Unpacker

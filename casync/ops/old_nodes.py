@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import lru_cache
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -198,7 +198,7 @@ class NodesByDelta:
             Group(part, [ident for ident, _ in its]) for part, its in zip(parts, bases, strict=True)
         ]
         plains = iter([plain for _, plain in its] for its in bases)
-        answers = self._server.get_groups(Kind.NODE, groups)
+        answers = chain.from_iterable(self._server.get_groups(Kind.NODE, groups))
         for part in parts:
             dictionary = next(plains)
             left = len(part)

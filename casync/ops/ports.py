@@ -31,8 +31,13 @@ class Server(ManifestSource, Protocol):
         """Whether asking for deltas saves time just now."""
         ...
 
-    def get_groups(self, kind: Kind, groups: Sequence[Group]) -> Iterator[Packed | Delta | Absence]:
-        """One answer per id that is wanted or one per group, in the order asked. Lazy, as `get`.
+    def get_groups(
+        self, kind: Kind, groups: Sequence[Group]
+    ) -> Iterator[Sequence[Packed | Delta | Absence]]:
+        """One answer per id that is wanted or one per group, in the order asked.
+
+        Lists of them, as they arrive: a step for each answer would cost more than its bytes. Lazy,
+        as `get`.
 
         Raises:
             RemoteError: The server could not be asked, or refused.

@@ -14,6 +14,7 @@ from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
+from itertools import chain
 from typing import Final, Protocol
 
 from casync.chunker import ChunkerParams
@@ -219,7 +220,7 @@ class Rebuilder:
         if self._keeper is not None:
             if given["zero"]:
                 zeros = bytes(whole.params.max_size)
-                self._keeper.keep([Proved(zero_chunk_id(len(zeros)), zeros, None)])
+                self._keeper.keep([Proved(zero_chunk_id(len(zeros)), zeros)])
             self._keeper.flush()
         return given
 
@@ -264,12 +265,13 @@ class Rebuilder:
         rest: set[int] = set()
         kept: list[Proved] = []
         count = sum(place.length for place in job.window.places)
-        for place, plain in read_places(self._output.read, self._unproved(job.window)):
+        found = chain.from_iterable(read_places(self._output.read, self._unproved(job.window)))
+        for place, plain in found:
             if plain is None:
                 rest.add(place.offset)
                 count -= place.length
             elif self._keeper is not None:
-                kept.append(Proved(place.id, plain, None))
+                kept.append(Proved(place.id, plain))
         self._report(job.given, self._kept_label, count)
         if self._keeper is not None and kept:
             self._keeper.keep(kept)
@@ -298,12 +300,13 @@ class Rebuilder:
             passing: list[Proved] = []
             # What came before a failure is written, too: the next run need not fetch it again.
             with self._joiner(supply.label, job.given) as writer:
-                for proved in supply.supply(dict(wanted), job.window):
-                    del wanted[proved.id]
-                    for place in where[proved.id]:
-                        writer.write(place.offset, proved.plain)
+                for chunks in supply.supply(dict(wanted), job.window):
+                    for ident, plain, _ in chunks:
+                        del wanted[ident]
+                        for place in where[ident]:
+                            writer.write(place.offset, plain)
                     if keeper is not None:
-                        passing.append(proved)
+                        passing += chunks
             if keeper is not None and passing:
                 keeper.keep(passing)
         return [place for place in places if place.id in wanted]
@@ -324,7 +327,7 @@ class Rebuilder:
                 running.result()
         sources = [Place(first, place.id, place.length) for place, first in job.repeats]
         lost: list[Place] = []
-        found = read_places(self._output.read, sources)
+        found = chain.from_iterable(read_places(self._output.read, sources))
         with self._joiner("repeat", job.given) as writer:
             for (place, _), (_, plain) in zip(job.repeats, found, strict=True):
                 if plain is None:

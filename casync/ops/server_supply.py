@@ -8,12 +8,14 @@ as they are.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import Final, Literal, NamedTuple, Protocol, TypeAlias
 
-from casync.codec import Packed
-from casync.delta import Delta, Group, unpack_group
+from casync.codec import Packed, Unpacker
+from casync.delta import Delta, Group, singles, unpack_group
 from casync.errors import (
     CasyncError,
     DamagedObjectError,
@@ -22,12 +24,12 @@ from casync.errors import (
     StoppedError,
     UnreachableError,
 )
-from casync.groups import chunk_groups
-from casync.ids import Buffer, ChunkId, Kind
+from casync.groups import ChunkGroup, chunk_groups
+from casync.ids import Buffer, ChunkId, Kind, ObjectId
 from casync.layout import Layout
 from casync.limits import MIB
 from casync.ops.ports import Server
-from casync.ops.supply import Proved, Unpackers, Wanted
+from casync.ops.supply import Proved, Unpackers, Wanted, proved
 from casync.plan import Place, Window
 from casync.store.base import Absence, ObjectStat
 
@@ -60,24 +62,86 @@ class OldVersions(Protocol):
 
     layout: Layout
 
-    def read(self, numbers: Iterable[int]) -> Iterator[tuple[Place, Buffer | None]]:
-        """Chunks of the layout, in order, or None where they are no more."""
+    def read(self, numbers: Iterable[int]) -> Iterator[Sequence[tuple[Place, Buffer | None]]]:
+        """Chunks of the layout, in order, or None where they are no more; some at a time."""
         ...
 
 
-class _Asked(NamedTuple):
-    """A group under way: the lengths of what it wants, and its bases."""
+class _Come(NamedTuple):
+    """What arrived together: proved chunks, and why others did not come."""
 
-    lengths: Mapping[ChunkId, int]
-    bases: Sequence[tuple[ChunkId, Buffer]] = ()
+    chunks: list[Proved]
+    absent: list[tuple[ChunkId, Absence]]
 
-    @property
-    def group(self) -> Group:
-        return Group(list(self.lengths), [ident for ident, _ in self.bases])
 
-    @property
-    def size(self) -> int:
-        return sum(self.lengths.values()) + sum(len(plain) for _, plain in self.bases)
+class _Request:
+    """What is asked for at once, and what the answers are held to.
+
+    Args:
+        singly: Chunks that are wanted as they are, with their lengths.
+
+    Attributes:
+        groups: What to ask for.
+        size: Plain bytes of it and of all bases.
+        lost: What came in deltas that did not hold it.
+        wrong: What came as it is, and is something else.
+    """
+
+    def __init__(self, singly: Wanted | None = None) -> None:
+        self._lengths = dict[ObjectId, int]((singly or {}).items())
+        # By the last chunk of a group: when it is asked for again, its first ones may be here.
+        self._bases: dict[ObjectId, Sequence[Buffer]] = {}
+        self._open = iter(self._lengths)
+        self.groups = singles(self._lengths)
+        self.size = sum(self._lengths.values())
+        self.lost: dict[ChunkId, int] = {}
+        self.wrong: list[ObjectId] = []
+
+    def add(self, lengths: Wanted, bases: Sequence[tuple[ChunkId, Buffer]]) -> None:
+        """Adds chunks that are wanted as a group, with the bases at hand."""
+        group = Group(list(lengths), [ident for ident, _ in bases])
+        self.groups.append(group)
+        self.size += _plain_bytes(lengths, bases)
+        self._lengths.update(lengths.items())
+        self._open = iter(self._lengths)
+        self._bases[group.wanted[-1]] = [plain for _, plain in bases]
+
+    def take(self, answers: Sequence[Packed | Delta | Absence], unpacker: Unpacker) -> _Come:
+        """Proves the next answers."""
+        come = _Come([], [])
+        packed: list[Packed] = []
+        for answer, ident in zip(answers, self._open, strict=False):
+            if isinstance(answer, Packed):
+                packed.append(answer)
+            elif isinstance(answer, Delta):
+                come.chunks.extend(self._undo(answer))
+                for _ in answer.ids[1:]:
+                    next(self._open)
+            else:
+                come.absent.append((ChunkId(ident), answer))
+        fitting = [answer for answer in packed if answer.length == self._lengths[answer.id]]
+        good = proved(fitting, unpacker)
+        come.chunks.extend(good)
+        if len(good) < len(packed):
+            right = {chunk.id for chunk in good}
+            self.wrong += [answer.id for answer in packed if answer.id not in right]
+        return come
+
+    def _undo(self, delta: Delta) -> list[Proved]:
+        """The chunks of a delta that are what they should be."""
+        lengths = [self._lengths[ident] for ident in delta.ids]
+        found: list[tuple[ObjectId, bytes]] = []
+        with suppress(IntegrityError):
+            found = unpack_group(delta, self._bases[delta.ids[-1]], lengths)
+        right = {ident for ident, _ in found}
+        for ident, length in zip(delta.ids, lengths, strict=True):
+            if ident not in right:
+                self.lost[ChunkId(ident)] = length
+        return [Proved(ChunkId(ident), plain) for ident, plain in found]
+
+
+def _plain_bytes(lengths: Wanted, bases: Sequence[tuple[ChunkId, Buffer]]) -> int:
+    return sum(lengths.values()) + sum(len(plain) for _, plain in bases)
 
 
 class ServerSupply:
@@ -106,7 +170,7 @@ class ServerSupply:
         self._turn = 0
         self._down: set[str] = set()
 
-    def supply(self, wanted: Wanted, window: Window) -> Iterator[Proved]:
+    def supply(self, wanted: Wanted, window: Window) -> Iterator[Sequence[Proved]]:
         """Everything, or an error.
 
         Raises:
@@ -122,17 +186,13 @@ class ServerSupply:
                 if not rest:
                     return
                 try:
-                    for ident, answer in self._ask(server, rest, window):
-                        if isinstance(answer, Proved):
-                            del rest[ident]
-                            yield answer
-                        elif answer is Absence.BUSY:
-                            busy = True
-                            failure = UnreachableError(f"{server.origin} is too busy")
-                        elif answer is Absence.DAMAGED:
-                            failure = DamagedObjectError(
-                                f"chunk {ident.hex()} is damaged on {server.origin}"
-                            )
+                    for come, absent in self._ask(server, rest, window):
+                        for chunk in come:
+                            del rest[chunk.id]
+                        yield come
+                        for ident, absence in absent:
+                            busy = busy or absence is Absence.BUSY
+                            failure = _reason(server, ident, absence) or failure
                 except UnreachableError as error:
                     self._down.add(server.origin)
                     failure = error
@@ -182,87 +242,51 @@ class ServerSupply:
         turned = [*self._servers[turn:], *self._servers[:turn]]
         return sorted(turned, key=lambda server: server.origin in self._down)
 
-    def _ask(
-        self, server: Server, rest: Wanted, window: Window
-    ) -> Iterator[tuple[ChunkId, Proved | Absence]]:
+    def _ask(self, server: Server, rest: Wanted, window: Window) -> Iterator[_Come]:
         asks = asks_deltas(self._delta, server) and server.origin not in self._liars
         if not asks:
-            yield from self._receive(server, _one_by_one(rest))
+            yield from self._receive(server, _Request(rest))
             return
-        batch: list[_Asked] = []
-        size = 0
-        for asked in self._groups(rest, window):
-            if batch and size + asked.size > _ASKED_BYTES:
-                yield from self._receive(server, batch)
-                batch, size = [], 0
-            batch.append(asked)
-            size += asked.size
-        yield from self._receive(server, batch)
-
-    def _groups(self, rest: Wanted, window: Window) -> Iterator[_Asked]:
-        """All of `rest`, with the bases that are still what they were."""
+        request = _Request()
         others = dict(rest)
         for group in chunk_groups(window, rest, self._old.layout):
             lengths = {place.id: others.pop(place.id) for place in group.wanted}
-            found = self._old.read(group.bases)
-            yield _Asked(lengths, [(place.id, plain) for place, plain in found if plain])
-        yield from _one_by_one(others)
+            bases = self._bases(group)
+            if request.groups and request.size + _plain_bytes(lengths, bases) > _ASKED_BYTES:
+                yield from self._receive(server, request)
+                request = _Request()
+            request.add(lengths, bases)
+        if request.groups:
+            yield from self._receive(server, request)
+        if others:
+            yield from self._receive(server, _Request(others))
 
-    def _receive(
-        self, server: Server, batch: Sequence[_Asked]
-    ) -> Iterator[tuple[ChunkId, Proved | Absence]]:
+    def _bases(self, group: ChunkGroup) -> list[tuple[ChunkId, Buffer]]:
+        """The bases of a group that are still what they were."""
+        found = chain.from_iterable(self._old.read(group.bases))
+        return [(place.id, plain) for place, plain in found if plain]
+
+    def _receive(self, server: Server, request: _Request) -> Iterator[_Come]:
         """Makes a request and proves what comes.
 
         Raises:
             IntegrityError: Some of it is not what was asked for. It comes last.
         """
-        unpacker = self._local.get()
-        corrupt: IntegrityError | None = None
-        waiting = {ident: asked for asked in batch for ident in asked.lengths}
-        ids = iter(list(waiting))
-        lost: dict[ChunkId, int] = {}
-        for answer in server.get_groups(Kind.CHUNK, [asked.group for asked in batch]):
+        for answers in server.get_groups(Kind.CHUNK, request.groups):
             if self._stopped.is_set():
                 raise StoppedError("stopped")
-            ident = next(ids)
-            asked = waiting.pop(ident)
-            if isinstance(answer, Delta):
-                for _ in range(len(asked.lengths) - 1):
-                    del waiting[next(ids)]
-                proved = _undo(answer, asked)
-                yield from proved.items()
-                lost.update((i, n) for i, n in asked.lengths.items() if i not in proved)
-                continue
-            if not isinstance(answer, Packed):
-                yield ident, answer
-                continue
-            try:
-                if answer.length != asked.lengths[ident]:
-                    raise DamagedObjectError(
-                        f"chunk {ident.hex()} of {answer.length} bytes, not {asked.lengths[ident]}"
-                    )
-                verified, plain = unpacker.verify(answer)
-            except IntegrityError as error:
-                corrupt = error
-                continue
-            yield ident, Proved(ident, plain, verified)
-        if lost:
+            yield request.take(answers, self._local.get())
+        if request.lost:
             self._liars.add(server.origin)
-            yield from self._receive(server, _one_by_one(lost))
-        if corrupt is not None:
-            raise corrupt
+            yield from self._receive(server, _Request(request.lost))
+        for ident in request.wrong:
+            raise DamagedObjectError(f"chunk {ident.hex()} holds other bytes")
 
 
-def _one_by_one(wanted: Wanted) -> list[_Asked]:
-    return [_Asked({ident: length}) for ident, length in wanted.items()]
-
-
-def _undo(delta: Delta, asked: _Asked) -> dict[ChunkId, Proved]:
-    """The chunks of a delta that are what they should be."""
-    try:
-        plains = unpack_group(
-            delta, [plain for _, plain in asked.bases], list(asked.lengths.values())
-        )
-    except IntegrityError:
-        return {}
-    return {ChunkId(ident): Proved(ChunkId(ident), plain, None) for ident, plain in plains}
+def _reason(server: Server, ident: ChunkId, absence: Absence) -> CasyncError | None:
+    """Why a chunk may be had later, or from others."""
+    if absence is Absence.BUSY:
+        return UnreachableError(f"{server.origin} is too busy")
+    if absence is Absence.DAMAGED:
+        return DamagedObjectError(f"chunk {ident.hex()} is damaged on {server.origin}")
+    return None

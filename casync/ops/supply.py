@@ -9,24 +9,26 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
-from casync.codec import Packed, Unpacker, Verified
-from casync.errors import IntegrityError
+from casync.codec import Packed, Unpacker
 from casync.fs.seed import SeedIndex
 from casync.ids import Buffer, ChunkId, Kind
 from casync.plan import Window
 from casync.store.base import ObjectSource
 
-__all__ = ["Proved", "SeedSupply", "StoreSupply", "Supply", "Unpackers", "Wanted"]
+__all__ = ["Proved", "SeedSupply", "StoreSupply", "Supply", "Unpackers", "Wanted", "proved"]
+
+_READ_IDS: Final = 128
+"""Chunks that are read from a store before they are decoded together."""
 
 
 class Proved(NamedTuple):
-    """A chunk whose bytes were compared with its id, and its packed form if that came along."""
+    """A chunk whose bytes were compared with its id, and what they were decoded from, if known."""
 
     id: ChunkId
     plain: Buffer
-    packed: Verified | None
+    packed: Packed | None = None
 
 
 Wanted = Mapping[ChunkId, int]
@@ -51,8 +53,12 @@ class Supply(Protocol):
         """Files that were looked at, and what was seen there."""
         ...
 
-    def supply(self, wanted: Wanted, window: Window) -> Iterator[Proved]:
-        """Yields those of `wanted` that it has, in any order. All are places of `window`."""
+    def supply(self, wanted: Wanted, window: Window) -> Iterator[Sequence[Proved]]:
+        """Yields those of `wanted` that it has, in any order. All are places of `window`.
+
+        They come together as they were read or received: chunks are small, and a step through
+        all that handles them costs more than their bytes.
+        """
         ...
 
     def plan(self, wanted: Wanted) -> dict[ChunkId, int]:
@@ -76,16 +82,16 @@ class StoreSupply:
         self._store = store
         self._local = Unpackers()
 
-    def supply(self, wanted: Wanted, window: Window) -> Iterator[Proved]:
+    def supply(self, wanted: Wanted, window: Window) -> Iterator[Sequence[Proved]]:
         """What the store has. Damaged chunks are left to others."""
         ids = list(wanted)
-        for ident, answer in zip(ids, self._store.get(Kind.CHUNK, ids), strict=True):
-            if isinstance(answer, Packed) and answer.length == wanted[ident]:
-                try:
-                    verified, plain = self._local.get().verify(answer)
-                except IntegrityError:
-                    continue
-                yield Proved(ident, plain, verified)
+        for start in range(0, len(ids), _READ_IDS):
+            found = [
+                answer
+                for answer in self._store.get(Kind.CHUNK, ids[start : start + _READ_IDS])
+                if isinstance(answer, Packed) and answer.length == wanted[ChunkId(answer.id)]
+            ]
+            yield proved(found, self._local.get())
 
     def plan(self, wanted: Wanted) -> dict[ChunkId, int]:
         """What the store has; nothing travels."""
@@ -106,12 +112,15 @@ class SeedSupply:
     def __init__(self, index: SeedIndex) -> None:
         self._index = index
 
-    def supply(self, wanted: Wanted, window: Window) -> Iterator[Proved]:
+    def supply(self, wanted: Wanted, window: Window) -> Iterator[Sequence[Proved]]:
         """What the seeds still have where they once had it."""
         numbers = (self._index.layout.find(ident) for ident in wanted)
-        for place, plain in self._index.read(number for number in numbers if number is not None):
-            if plain is not None and place.length == wanted[place.id]:
-                yield Proved(place.id, plain, None)
+        for found in self._index.read(number for number in numbers if number is not None):
+            yield [
+                Proved(place.id, plain)
+                for place, plain in found
+                if plain is not None and place.length == wanted[place.id]
+            ]
 
     def plan(self, wanted: Wanted) -> dict[ChunkId, int]:
         """What the index names."""
@@ -124,6 +133,16 @@ class SeedSupply:
 
     def stop(self) -> None:
         """Nobody waits for a disk for long."""
+
+
+def proved(objects: Sequence[Packed], unpacker: Unpacker) -> list[Proved]:
+    """The chunks of `objects` that are what their ids name."""
+    plains = unpacker.unpack_batch(objects)
+    return [
+        Proved(ChunkId(packed.id), plain, packed)
+        for packed, plain in zip(objects, plains, strict=True)
+        if plain is not None
+    ]
 
 
 class Unpackers(threading.local):

@@ -157,12 +157,15 @@ class RemoteClient:
         Raises:
             CasyncError: As `get_groups`.
         """
-        for answer in self.get_groups(kind, singles(ids)):
-            assert not isinstance(answer, Delta)  # `FrameReader` lets none pass
-            yield answer
+        for answers in self.get_groups(kind, singles(ids)):
+            for answer in answers:
+                assert not isinstance(answer, Delta)  # `FrameReader` lets none pass
+                yield answer
 
-    def get_groups(self, kind: Kind, groups: Sequence[Group]) -> Iterator[Packed | Delta | Absence]:
-        """One answer per id or one per group, in the order asked, as they arrive.
+    def get_groups(
+        self, kind: Kind, groups: Sequence[Group]
+    ) -> Iterator[Sequence[Packed | Delta | Absence]]:
+        """One answer per id or one per group, in the order asked: lists of them, as they arrive.
 
         A request that fails on the way is made again for the ids that are still open. `BUSY` is
         the server's word, unless it only means that a request was full. A server that refuses
@@ -184,10 +187,9 @@ class RemoteClient:
             done = 0
             try:
                 for answers in self._fetch(kind, batch):
-                    for answer in answers:
-                        done += len(answer.ids) if isinstance(answer, Delta) else 1
-                        yield _ABSENCES[answer] if isinstance(answer, Status) else answer
                     if answers:
+                        done += sum(len(a.ids) if isinstance(a, Delta) else 1 for a in answers)
+                        yield [_ABSENCES[a] if isinstance(a, Status) else a for a in answers]
                         retry.progress()
             except UnreachableError as error:
                 if done < count:

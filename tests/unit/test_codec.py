@@ -217,3 +217,60 @@ def test_a_broken_frame_does_not_spoil_the_next() -> None:
     with pytest.raises(MalformedError):
         unpacker.decode(zstd(FRAME[:-3]))
     assert unpacker.decode(zstd(FRAME)) == PLAIN
+
+
+def test_many_are_unpacked_as_each_is() -> None:
+    packer = Packer()
+    plains = [PLAIN, b"x", random.Random(2).randbytes(5000), PLAIN * 3]
+    packed = [packer.pack_new(Kind.CHUNK, plain) for plain in plains]
+    packed.append(packer.pack_new(Kind.NODE, PLAIN))
+    assert Unpacker().unpack_batch(packed) == [*plains, PLAIN]
+    assert Unpacker().unpack_batch([]) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"id": chunk_id(b"another")},
+        {"kind": Kind.NODE},
+        {"length": len(PLAIN) + 1},
+        {"length": 0},
+        {"payload": b""},
+        {"payload": b"\0" * 40},
+        {"payload": Packer().pack_new(Kind.CHUNK, PLAIN).payload[:-1]},
+        {"payload": zstandard.compress(bytes(1 << 30))},
+        {"codec": Codec.RAW},
+    ],
+)
+def test_one_that_is_wrong_does_not_spoil_the_others(change: dict[str, object]) -> None:
+    packer = Packer()
+    good = [packer.pack_new(Kind.CHUNK, plain) for plain in (PLAIN, PLAIN * 2, b"raw")]
+    wrong = Packed(*good[0])._replace(**change)  # type: ignore[arg-type]
+    found = Unpacker().unpack_batch([good[0], wrong, *good[1:]])
+    assert found == [PLAIN, None, PLAIN * 2, b"raw"]
+
+
+def test_many_without_the_call_for_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    unpacker = Unpacker()
+    fewer = SimpleNamespace(decompress=unpacker._zstd.decompress)
+    monkeypatch.setattr(unpacker, "_zstd", fewer)
+    packed = [Packer().pack_new(Kind.CHUNK, plain) for plain in (PLAIN, b"x")]
+    assert unpacker.unpack_batch(packed) == [PLAIN, b"x"]
+
+
+@pytest.mark.parametrize("level", [1, 19])
+@pytest.mark.parametrize("checksum", [False, True])
+def test_what_was_received_is_kept_if_nothing_follows_it(level: int, *, checksum: bool) -> None:
+    zstd = zstandard.ZstdCompressor(level=level, write_checksum=checksum)
+    noise = random.Random(3).randbytes(300_000)
+    for plain in (PLAIN, bytes(500_000), noise + bytes(200_000) + PLAIN):  # all kinds of blocks
+        frame = zstd.compress(plain)
+        packed = Packed(Kind.CHUNK, chunk_id(plain), Codec.ZSTD, len(plain), frame)
+        assert Unpacker().unpack_batch([packed]) == [plain]
+        assert Verified.received(packed) == packed
+        for more in (b"x", frame):
+            longer = packed._replace(payload=frame + more)
+            assert Unpacker().unpack_batch([longer]) == [plain]
+            assert Verified.received(longer) is None
+    raw = Packer().pack_new(Kind.CHUNK, b"x")
+    assert Verified.received(Packed(*raw)) == raw

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from itertools import chain
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from casync.ids import Buffer, ChunkId, chunk_id
 from casync.limits import MIB
-from casync.neighbours import Joiner, read_places
+from casync.neighbours import Found, Joiner, read_places
 from casync.plan import Place
 
 
@@ -32,6 +33,10 @@ class Memory:
         self.data[offset : offset + len(joined)] = joined
 
 
+def read_all(memory: Memory, places: Sequence[Place]) -> list[Found]:
+    return list(chain.from_iterable(read_places(memory.read, places)))
+
+
 def place(memory: Memory, offset: int, length: int) -> Place:
     return Place(offset, chunk_id(memory.data[offset : offset + length]), length)
 
@@ -39,7 +44,7 @@ def place(memory: Memory, offset: int, length: int) -> Place:
 def test_neighbours_are_read_with_one_read() -> None:
     memory = Memory(random.Random(1).randbytes(10_000))
     places = [place(memory, at, 1000) for at in (2000, 3000, 4000, 6000, 7000, 1000)]
-    found = list(read_places(memory.read, places))
+    found = read_all(memory, places)
     assert [where for where, _ in found] == places
     assert [bytes(plain or b"") for _, plain in found] == [
         memory.data[p.offset : p.offset + p.length] for p in places
@@ -52,7 +57,7 @@ def test_a_read_has_an_end() -> None:
     sizes = [600_000, 600_000, 3 * MIB - 2_000_000, 3 * MIB - 2_000_000, 5]
     starts = [sum(sizes[:number]) for number in range(len(sizes))]
     places = [place(memory, *pair) for pair in zip(starts, sizes, strict=True)]
-    assert all(plain is not None for _, plain in read_places(memory.read, places))
+    assert all(plain is not None for _, plain in read_all(memory, places))
     assert all(length <= MIB or length in sizes for _, length in memory.calls)
     assert sum(length for _, length in memory.calls) == sum(sizes)
 
@@ -62,8 +67,8 @@ def test_other_bytes_and_too_few_of_them_are_not_what_is_wanted() -> None:
     good, last = place(memory, 0, 3), place(memory, 3, 3)
     wrong = Place(3, chunk_id(b"xyz"), 3)
     short = Place(3, last.id, 4)  # the bytes are those of the id, but not as many as are claimed
-    assert [plain for _, plain in read_places(memory.read, [good, wrong])] == [b"abc", None]
-    assert [plain for _, plain in read_places(memory.read, [good, short])] == [b"abc", None]
+    assert [plain for _, plain in read_all(memory, [good, wrong])] == [b"abc", None]
+    assert [plain for _, plain in read_all(memory, [good, short])] == [b"abc", None]
 
 
 @given(
@@ -76,8 +81,8 @@ def test_together_is_one_by_one(wanted: list[tuple[int, int, bool]], data: bytes
         Place(at, chunk_id(data[at : at + size]) if right else ChunkId(bytes(32)), size)
         for at, size, right in wanted
     ]
-    alone = [plain for p in places for _, plain in read_places(memory.read, [p])]
-    assert [plain for _, plain in read_places(memory.read, places)] == alone
+    alone = [plain for p in places for _, plain in read_all(memory, [p])]
+    assert [plain for _, plain in read_all(memory, places)] == alone
 
 
 def test_neighbours_are_written_with_one_write_and_all_are_told() -> None:

@@ -26,7 +26,7 @@ def test_a_folder_of_many_seeds_needs_few_descriptors(tmp_path: Path) -> None:
     for data in contents:
         place = index.layout.find(chunk_id(data))
         assert place is not None
-        ((_, plain),) = index.read([place])
+        (((_, plain),),) = index.read([place])
         assert plain is not None
         assert bytes(plain) == data
     index.close()
@@ -44,7 +44,8 @@ def test_the_index_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         numbers = [index.layout.find(ident) for ident in ids]
         assert numbers == [0, 1, 2, None, None]
         (tmp_path / "first").write_bytes(b"\x00other")
-        found = [(place.id, plain) for place, plain in index.read([2, 0, 1])]
+        stretches = list(index.read([2, 0, 1]))
+    found = [(place.id, plain) for stretch in stretches for place, plain in stretch]
     assert found == [(ids[2], b"\x02"), (ids[0], b"\x00"), (ids[1], None)]
 
 

@@ -52,7 +52,9 @@ class MemoryServer(MemoryStore):
     def close(self) -> None:
         pass
 
-    def get_groups(self, kind: Kind, groups: Sequence[Group]) -> Iterator[Packed | Delta | Absence]:
+    def get_groups(
+        self, kind: Kind, groups: Sequence[Group]
+    ) -> Iterator[Sequence[Packed | Delta | Absence]]:
         for group in groups:
             made = None
             if not group.is_single:
@@ -61,12 +63,12 @@ class MemoryServer(MemoryStore):
                 for answer in self.get(kind, group.wanted):
                     if kind is Kind.NODE and isinstance(answer, Packed):
                         self.node_bytes += len(answer.payload)
-                    yield answer
+                    yield (answer,)
             else:
                 self.deltas.append(made.delta)
                 if kind is Kind.NODE:
                     self.node_bytes += len(made.delta.payload)
-                yield self.edit(made.delta)
+                yield (self.edit(made.delta),)
 
     def get(self, kind: Kind, ids: Sequence[ObjectId]) -> Iterator[Packed | Absence]:
         for ident, answer in zip(ids, super().get(kind, ids), strict=True):

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from casync.chunker import ChunkerParams
+from casync.codec import Codec, Packed, Unpacker
 from casync.errors import DamagedObjectError, DigestMismatchError, UsageError
 from casync.fs.place import inspect_place
 from casync.fs.source import StreamSource
-from casync.ids import Kind, zero_chunk_id
+from casync.ids import Kind, ObjectId, zero_chunk_id
 from casync.name import Ref
 from casync.ops.compare import holds
 from casync.ops.forecast import forecast
@@ -39,6 +41,28 @@ def test_everything_is_kept_wherever_it_came_from(tmp_path: Path) -> None:
     run(ident, tmp_path / "again", MemoryServer(), store)
     assert (tmp_path / "again").read_bytes() == DATA + DATA
     assert store.known(Kind.CHUNK, [zero_chunk_id(PARAMS.max_size)]) == [True]
+
+
+class Padding(MemoryServer):
+    """A server whose frames are good, with something behind them."""
+
+    def get(self, kind: Kind, ids: Sequence[ObjectId]) -> Iterator[Packed | Absence]:
+        for answer in super().get(kind, ids):
+            if kind is Kind.CHUNK and isinstance(answer, Packed) and answer.codec is Codec.ZSTD:
+                yield answer._replace(payload=answer.payload + b"more")
+            else:
+                yield answer
+
+
+def test_what_follows_a_chunk_is_not_kept_with_it(tmp_path: Path) -> None:
+    server, store = Padding(), MemoryStore()
+    text = b"".join(b"line %d of a text\n" % number for number in range(5000))
+    ident = put(server, text + DATA)
+    run(ident, tmp_path / "out", server, store, cache=True)
+    assert (tmp_path / "out").read_bytes() == text + DATA
+    kept = [p for p in store.get(Kind.CHUNK, chunk_ids(store, ident)) if isinstance(p, Packed)]
+    assert any(packed.codec is Codec.ZSTD for packed in kept)
+    assert b"".join(Unpacker().unpack(packed) for packed in kept).startswith(text)
 
 
 @pytest.mark.parametrize("in_place", [False, True])

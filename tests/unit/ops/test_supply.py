@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from casync.codec import Packed
+from casync.delta import Delta, Group
 from casync.errors import UnreachableError
 from casync.ids import Kind, ObjectId
 from casync.name import Ref
@@ -84,3 +85,31 @@ def test_a_server_too_busy_for_nodes_is_passed_over_and_never_without_them(tmp_p
     put(server, DATA)
     pull(Ref(manifest=ident), tmp_path / "out", Ports(store, True, [store], [busy, server]))
     assert (tmp_path / "out").read_bytes() == DATA
+
+
+class CutsGroups(MemoryServer):
+    """A server that sends the first chunk of each group as it is, and the rest as a delta.
+
+    So it looks when a connection breaks within a group, and the rest is asked for again.
+    """
+
+    def get_groups(
+        self, kind: Kind, groups: Sequence[Group]
+    ) -> Iterator[Sequence[Packed | Delta | Absence]]:
+        for group in groups:
+            yield list(self.get(kind, group.wanted[:1]))
+            if len(group.wanted) > 1:
+                yield from super().get_groups(kind, [Group(group.wanted[1:], group.bases)])
+
+
+def test_the_rest_of_a_group_may_come_as_a_delta(tmp_path: Path) -> None:
+    server, store = CutsGroups(), MemoryStore()
+    (tmp_path / "old").write_bytes(DATA)
+    new = bytearray(DATA)
+    for at in range(10_000, 20_000, 777):
+        new[at] ^= 1
+    put(server, DATA)
+    ident = put(server, bytes(new))
+    run(ident, tmp_path / "out", server, store, seeds=(tmp_path / "old",), delta="always")
+    assert (tmp_path / "out").read_bytes() == new
+    assert any(len(delta.ids) > 1 for delta in server.deltas if delta.kind is Kind.CHUNK)
