@@ -21,6 +21,7 @@ from casync.ops import forecast as _forecast
 from casync.ops import prepare as _prepare
 from casync.ops import prepare_tree as _prepare_tree
 from casync.ops import pull as _pull
+from casync.ops import repair as _repair
 from casync.ops.bench import BenchInput, Trial
 from casync.ops.forecast import Forecast
 from casync.ops.ports import Ports
@@ -29,6 +30,7 @@ from casync.ops.prepare_tree import FolderPrepared
 from casync.ops.progress import SILENT, Progress
 from casync.ops.pull import Pulled, PullOptions
 from casync.ops.read import ContentFile
+from casync.ops.repair import Repaired
 from casync.ops.tree_reading import open_file
 from casync.remote.client import RemoteClient
 from casync.remote.transport import TransportOptions
@@ -36,7 +38,16 @@ from casync.store.base import ManifestSource
 from casync.store.lmdb import LmdbStore
 from casync.store.memory import MemoryStore
 
-__all__ = ["bench", "forecast", "open_ref", "open_store", "prepare", "prepare_tree", "pull"]
+__all__ = [
+    "bench",
+    "forecast",
+    "open_ref",
+    "open_store",
+    "prepare",
+    "prepare_tree",
+    "pull",
+    "repair",
+]
 
 open_store = LmdbStore.open
 
@@ -139,6 +150,34 @@ def forecast(
     """
     with _ports(store, servers, transport) as ports:
         return _forecast.forecast(_ref(ref), target, ports, options, progress)
+
+
+def repair(
+    store: LmdbStore,
+    refs: Sequence[str | Ref] = (),
+    *,
+    servers: Sequence[str],
+    transport: TransportOptions = TransportOptions(),
+    dry_run: bool = False,
+    progress: Progress = SILENT,
+) -> Repaired:
+    """Fetches what is damaged or missing in `store` from servers, and stores it again.
+
+    Args:
+        store: What to repair.
+        refs: Of the store: only what these need; everything when there are none.
+        servers: URLs.
+        transport: How to talk to them.
+        dry_run: Only ask who has what.
+        progress: Is told what happens.
+
+    Raises:
+        CasyncError: As `casync.ops.repair.repair`.
+    """
+    store.check()  # a damaged tree is found by plain reads, before it is walked through the map
+    chosen = [store.resolve(_ref(ref)) for ref in refs] or None
+    with _ports(store, servers, transport) as ports:
+        return _repair.repair(store, ports.servers, chosen, dry_run=dry_run, progress=progress)
 
 
 def bench(

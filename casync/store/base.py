@@ -146,8 +146,9 @@ class Batch:
         names: Names to move on, each with the manifest it shall point to. A full one.
         remember: Files to remember as seeds, in place of what was known of the same file.
         forget: Files to forget, by path.
-        relies: Manifests that must still be full: the batch uses what is below them unseen.
         expect: Of some names the number of the version that they must be moved on from; 0 for none.
+        relies: Manifests that must still be full: the batch uses what is below them unseen.
+        mended: Objects that are stored in any case: what is here of them is damaged.
     """
 
     objects: list[Verified] = field(default_factory=list)
@@ -157,6 +158,7 @@ class Batch:
     forget: list[bytes] = field(default_factory=list)
     expect: dict[Name, int] = field(default_factory=dict)
     relies: list[ManifestId] = field(default_factory=list)
+    mended: list[Verified] = field(default_factory=list)
 
 
 class Committed(NamedTuple):

@@ -25,6 +25,7 @@ from casync.store.rows import (
     IndexRow,
     NamePayload,
     SegmentUse,
+    decode_index,
     decode_manifest_row,
     decode_name,
     decode_number,
@@ -96,6 +97,8 @@ class Writer:
         """
         check_relied({ident: self._row(ident, {}) for ident in batch.relies})
         new = self._new(batch, pending)
+        if batch.mended:
+            new = self._instead(Pending.of(batch.mended), new)
         rows = self._manifest_rows(batch, {entry.key for entry in new})
         records, added = self._name_records(batch, rows)
         self.append(new, added)
@@ -135,6 +138,22 @@ class Writer:
         keys |= {index_key(Kind.MANIFEST, ident) for ident, _, _ in batch.manifests}
         present = renew(self._txn, self._databases, sorted(keys))
         return [entry for entry in pending if entry.key not in present]
+
+    def _instead(self, mended: Sequence[Pending], new: Sequence[Pending]) -> list[Pending]:
+        """Lets go of the records that `mended` replaces; returns all that is new then."""
+        keys = {entry.key for entry in mended}
+        dead: dict[int, int] = {}
+        for key in keys:
+            value = self._get("index", key)
+            if value is not None:
+                row = decode_index(value)
+                dead[row.segment] = dead.get(row.segment, 0) + RECORD_BYTES + row.stored
+        for number, size in dead.items():
+            value = self._get("segment_use", number_key(number))
+            if value is not None:
+                use = decode_segment_use(value)
+                self._count(number, use.used, -min(size, use.live))
+        return [*mended, *(entry for entry in new if entry.key not in keys)]
 
     def _get(self, database: str, key: bytes) -> memoryview | None:
         return self._txn.get(key, db=self._databases[database])

@@ -114,7 +114,7 @@ class MemoryStore:
             return self._commit(batch)
 
     def _commit(self, batch: Batch) -> Committed:
-        new: dict[tuple[Kind, ObjectId], Packed] = {}
+        new = {(item.kind, item.id): Packed(*item) for item in batch.mended}
         for item in batch.objects:
             key = (item.kind, item.id)
             if key not in self._objects:

@@ -11,13 +11,14 @@ from casync.errors import UsageError
 from casync_cli.completion import complete_ref
 from casync_cli.counts import parse_percent
 from casync_cli.exit_codes import DAMAGED
+from casync_cli.fault_report import fault_fields, print_fault
 from casync_cli.invocation import invocation_of
 from casync_cli.output import Output
 from casync_cli.sizes import format_size
 from casync_cli.times import format_duration
 
 if TYPE_CHECKING:
-    from casync.ops.verify import Fault, VerifyReport
+    from casync.ops.verify import VerifyReport
 
 DETAILS = (
     "Without REF all that the store holds is read and hashed. Every object that is damaged or "
@@ -63,7 +64,7 @@ def run(
         _document(output, report)
     else:
         for fault in report.faults:
-            _print(output, fault)
+            print_fault(output, fault)
     output.flush()
     output.say(
         f"{report.manifests} manifests, {report.nodes} nodes, {report.objects} objects read, "
@@ -72,20 +73,11 @@ def run(
     )
     if report.faults:
         output.say(
-            "Run `casync store reindex`, which lets go of what is damaged; then pull the manifests "
-            "again with --cache, or prepare their content again."
+            "Run `casync repair` with a --server that has it. If there is none, `casync store "
+            "reindex` lets go of what is damaged, and content can be prepared again."
         )
         return DAMAGED
     return 0
-
-
-def _print(output: Output, fault: Fault) -> None:
-    what = [fault.problem.value, fault.kind.name.lower(), fault.id.hex()]
-    names = " ".join(fault.names)
-    for manifest in fault.manifests or (None,):
-        output.row(*what, manifest.hex() if manifest else "", names)
-    if fault.detail:
-        output.detail(f"{fault.id.hex()}: {fault.detail}")
 
 
 def _document(output: Output, report: VerifyReport) -> None:
@@ -97,16 +89,6 @@ def _document(output: Output, report: VerifyReport) -> None:
             "objects": report.objects,
             "length": report.length,
             "seconds": round(report.seconds, 3),
-            "faults": [
-                {
-                    "problem": fault.problem.value,
-                    "kind": fault.kind.name.lower(),
-                    "id": fault.id.hex(),
-                    "detail": fault.detail,
-                    "manifests": [manifest.hex() for manifest in fault.manifests],
-                    "names": list(fault.names),
-                }
-                for fault in report.faults
-            ],
+            "faults": [fault_fields(fault) for fault in report.faults],
         },
     )

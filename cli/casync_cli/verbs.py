@@ -52,6 +52,7 @@ VERBS: Final[dict[str, Verb]] = {
     "forget": Verb("cmd_forget", "Move old versions of names into the trash."),
     "gc": Verb("cmd_gc", "Delete what no manifest needs, and free its room."),
     "verify": Verb("cmd_verify", "Check what is stored against its hashes."),
+    "repair": Verb("cmd_repair", "Fetch again what is damaged or missing in the store.", True),
     "bench": Verb("cmd_bench", "Measure what a transfer from one file to the next would cost."),
     "store": Verb("", "Look after the store itself."),
 }

@@ -29,6 +29,7 @@ CONTRACT = {
     "forget": "PATTERN [--keep-last N] [--keep-within TIME] [--dry-run]",
     "gc": "[--window TIME] [--dry-run]",
     "verify": "[REF]... [--quick] [--sample P%]",
+    "repair": "[REF]... [--dry-run]",
     "bench": "OLD NEW [--chunk-sizes LIST] [--html FILE]",
     "store stats": "",
     "store reindex": "[--salvage FILE]",
@@ -56,7 +57,7 @@ REMOTE = {
     "-p/--connections N",
     "--retry-for TIME",
 }
-ASK_SERVERS = {"pull", "ls", "show", "cat", "name set", "name log", "rm", "undelete"}
+ASK_SERVERS = {"pull", "ls", "show", "cat", "name set", "name log", "rm", "undelete", "repair"}
 VARIABLES = {"STORE", "SERVER", "TOKEN_FILE", "TOKEN", "CA"}
 
 DOCUMENT = (ROOT / "docs" / "CLI.md").read_text()
@@ -206,6 +207,7 @@ def test_help_lists_the_commands_and_no_others(program: Program) -> None:
         "forget",
         "gc",
         "verify",
+        "repair",
         "bench",
         "store",
     ]
@@ -249,7 +251,7 @@ def test_the_option_wins_over_the_environment(program: Program) -> None:
 @pytest.mark.parametrize(
     ("command", "words"),
     [
-        ("prepar", ["no command prepar", "Did you mean prepare?"]),
+        ("prepar", ["no command prepar", "Did you mean prepare or repair?"]),
         ("xyzzy", ["no command xyzzy", "casync --help"]),
         ("store stat", ["no command stat", "Did you mean stats?"]),
         ("store", ["missing command", "casync store --help"]),
@@ -287,6 +289,7 @@ def test_the_option_wins_over_the_environment(program: Program) -> None:
         ("undelete 12345678", ["not a whole hash"]),
         ("forget x", ["must be told what to keep", "--keep-last"]),
         ("forget x --keep-last 0", ["--keep-last takes 1 to"]),
+        ("repair", ["repair needs a server", "--server URL"]),
         ("verify --quick --sample 5%", ["nothing to --sample"]),
         ("verify --sample 0", ["not a percentage: 0"]),
     ],
