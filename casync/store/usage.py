@@ -26,6 +26,7 @@ class StoreUsage(NamedTuple):
 
     Attributes:
         manifests: Full ones.
+        logical: Bytes of the content of the full ones.
         outlines: Manifests of which only the nodes are here.
         names: Names, each counted once.
         objects: By kind.
@@ -39,6 +40,7 @@ class StoreUsage(NamedTuple):
     """
 
     manifests: int
+    logical: int
     outlines: int
     names: int
     objects: dict[Kind, KindUse]
@@ -56,12 +58,13 @@ def measure(environment: Environment) -> StoreUsage:
     Raises:
         DamagedStoreError: A row is damaged.
     """
-    rows = scan(environment, "manifests")
-    states = [decode_manifest_row(key, value).state for key, value in rows]
+    manifests = [decode_manifest_row(*row) for row in scan(environment, "manifests")]
+    full = [row.length for row in manifests if row.state is ManifestState.FULL]
     uses = [decode_segment_use(value) for _, value in scan(environment, "segment_use")]
     return StoreUsage(
-        manifests=states.count(ManifestState.FULL),
-        outlines=states.count(ManifestState.OUTLINE),
+        manifests=len(full),
+        logical=sum(full),
+        outlines=len(manifests) - len(full),
         names=sum(1 for _ in scan_keys(environment, "names")),
         objects={kind: _kind_use(environment, kind) for kind in Kind},
         segments=len(uses),
