@@ -26,7 +26,8 @@ class ServerSettings(BaseSettings):
         debug: Tracebacks of our own mistakes go to the log.
         grace: Seconds that running answers get after a stop was asked for.
         drain: Seconds during which `/readyz` says no before the listeners close.
-        threads: Threads that read the store.
+        threads: Threads that read the store. More of them wait for the interpreter, not for the
+            disk, and the event loop with them.
         piece_bytes: Bytes handed to the socket at a time while memory allows it.
         stream_bytes: Bytes that all answers under way may hold together; more of them at once
             get smaller pieces.
@@ -57,7 +58,7 @@ class ServerSettings(BaseSettings):
     debug: bool = False
     grace: float = Field(default=30.0, ge=0)
     drain: float = Field(default=0.0, ge=0)
-    threads: int = Field(default=16, ge=1, le=512)
+    threads: int = Field(default=4, ge=1, le=512)
     piece_bytes: int = Field(default=2 * MIB, ge=KIB)
     stream_bytes: int = Field(default=128 * MIB, ge=KIB)
     header_bytes: int = Field(default=32 * KIB, ge=KIB)

@@ -23,6 +23,7 @@ from typing import Final
 import uvicorn
 
 from casync.errors import CasyncError
+from casync.heap import keep_freed_memory
 from casync.store.lmdb import LmdbStore
 from casync_server.access_log import to_stderr
 from casync_server.app import create_app
@@ -38,6 +39,9 @@ _SPARE_FILES: Final = 64
 
 _READER_CHECK_SECONDS: Final = 3600.0
 """Stale readers of killed processes keep the store from reusing space."""
+
+_SWITCH_SECONDS: Final = 0.001
+"""How long a thread that reads may keep the interpreter while the event loop waits for it."""
 
 
 class _Server(uvicorn.Server):
@@ -68,6 +72,8 @@ def main() -> int:
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL + 1)
     settings = ServerSettings.model_validate(job.settings)
     _raise_file_limit(settings.connections + _SPARE_FILES)
+    keep_freed_memory()
+    sys.setswitchinterval(_SWITCH_SECONDS)
     try:
         store = LmdbStore.open(
             Path(os.fsdecode(job.store)),
