@@ -6,16 +6,20 @@ import shutil
 import threading
 import time
 import urllib.request
+from pathlib import Path
 
 from benchmarks.bench import Bench
 from benchmarks.corpora.corpus import MIB
 from benchmarks.corpora.registry import CORPORA
 from benchmarks.measure import Run, run
 from benchmarks.peers.contender import Place, Task
-from benchmarks.scene import Scene
+from benchmarks.scene import Scene, write_data
 
 GIB = 1 << 30
 PULLERS = (1, 2, 4, 8, 16, 32, 64)
+COMPARED = (1, 32)
+"""What the target compares; the others show the curve, for which one round is enough."""
+
 PULLED_BYTES = 128 * MIB
 POLL_SECONDS = 0.1
 
@@ -23,22 +27,28 @@ POLL_SECONDS = 0.1
 def measure(bench: Bench) -> None:
     """Fills the sheet."""
     bench.sheet.note(
-        "pullers: each pulls the same 128 MiB of the vm corpus into a file and a store of its own;"
-        " clients and server share the machine's CPUs"
+        "pullers: each pulls the same 128 MiB of data of the vm corpus into a file and a store of"
+        " its own; clients and server share the machine's CPUs"
     )
     ours = bench.ours
     corpus = CORPORA["vm"]
     image = corpus.ready(bench.choices.scale) / corpus.files[0]
     with bench.scene(9 * GIB) as where:
-        part = where.files / "part.img"
-        with image.open("rb") as source:
-            source.seek(512 * MIB)
-            part.write_bytes(source.read(PULLED_BYTES))
+        part = middle(write_data(image, where.files / "dense.img"), where.files / "part.img")
         place = where.place(ours)
         bench.quietly([ours.prepare(part, place)])
-        for _ in range(bench.choices.rounds):
-            for count in PULLERS:
+        for number in range(bench.choices.rounds):
+            for count in PULLERS if number == 0 else COMPARED:
                 together(bench, where, place, count)
+
+
+def middle(dense: Path, part: Path) -> Path:
+    """Keeps so much from the middle of a file without holes, and removes the rest."""
+    with dense.open("rb") as source:
+        source.seek(max(dense.stat().st_size - PULLED_BYTES, 0) // 2)
+        part.write_bytes(source.read(PULLED_BYTES))
+    dense.unlink()
+    return part
 
 
 def together(bench: Bench, where: Scene, place: Place, count: int) -> None:

@@ -35,49 +35,61 @@ def measure(bench: Bench) -> None:
     for number, pair in enumerate(corpus.of(corpus.ready(bench.choices.scale))[:2]):
         with bench.scene(4 * GIB) as where:
             old, new = where.bring(pair.old, pair.new)
-            for peer in bench.some(*(PEERS if number == 0 else (Ours, Rsync))):
+            wanted = Task(new.stem, "", old, old)
+            for peer in bench.some(*(PEERS if number == 0 else (Ours,))):
                 place = publish(bench, where, peer, old, new)
-                for _ in range(bench.choices.rounds if isinstance(peer, Ours) else 1):
-                    pull(bench, where, peer, place, pair.label, Task(new.stem, "", old, old))
+                for name, variant in variants(peer).items():
+                    for _ in range(bench.choices.rounds if variant is bench.ours else 1):
+                        pull(bench, where, variant, place, pair.label, wanted, name)
                 where.clear(place)
 
 
+def variants(peer: Contender) -> dict[str, Contender]:
+    """How a contender pulls, by name: ours in each kind of delta."""
+    if not isinstance(peer, Ours) or peer.delta == "none":
+        return {peer.name: peer}
+    return {
+        peer.name: peer,
+        f"{OURS}, plain": peer.with_delta("never"),
+        f"{OURS}, deltas": peer.with_delta("always"),
+    }
+
+
 def pull(
-    bench: Bench, where: Scene, peer: Contender, place: Place, label: str, wanted: Task
+    bench: Bench,
+    where: Scene,
+    variant: Contender,
+    place: Place,
+    label: str,
+    wanted: Task,
+    name: str,
 ) -> None:
-    """Pulls over the slow link; ours in each kind of delta."""
-    variants = {"": peer}
-    if isinstance(peer, Ours) and peer.delta != "none":
-        variants |= {
-            f"{OURS}, plain": peer.with_delta("never"),
-            f"{OURS}, deltas": peer.with_delta("always"),
-        }
-    for name, variant in variants.items():
-        out = where.target(wanted.out.suffix)
-        assert wanted.old is not None
-        if isinstance(variant, Ours):
-            shutil.rmtree(variant.receiver(place), ignore_errors=True)
-            with where.origin.serving(variant, place) as server:
-                held = Task(wanted.old.stem, server.url, out.with_name("held"))
-                run(variant.pull(held, place))
-        elif variant.updates_target:
-            copy(wanted.old, out)
-        seed = None if isinstance(variant, Ours) else wanted.old
-        with (
-            where.origin.serving(variant, place) as server,
-            relayed(server.url, MBIT, RTT_MS) as (url, counts),
-        ):
-            command = variant.pull(Task(wanted.stem, url, out, seed, Mode.SEED), place)
-            assert command is not None
-            command = replace(command, limit=LIMIT_SECONDS)
-            done = bench.measure(label, variant, command, where, name=name)
-        if done:
-            flowed = max(counts.received, counts.sent)
-            least = flowed / (MBIT * 1e6 / 8) + 5 * RTT_MS / 1000
-            bench.sheet.add(
-                label,
-                name or peer.name,
-                received=counts.received,
-                sent=counts.sent,
-                least_seconds=least,
-            )
+    """Pulls over the slow link."""
+    out = where.target(wanted.out.suffix)
+    assert wanted.old is not None
+    if isinstance(variant, Ours):
+        shutil.rmtree(variant.receiver(place), ignore_errors=True)
+        with where.origin.serving(variant, place) as server:
+            held = Task(wanted.old.stem, server.url, out.with_name("held"))
+            run(variant.pull(held, place))
+    elif variant.updates_target:
+        copy(wanted.old, out)
+    seed = None if isinstance(variant, Ours) else wanted.old
+    with (
+        where.origin.serving(variant, place) as server,
+        relayed(server.url, MBIT, RTT_MS) as (url, counts),
+    ):
+        command = variant.pull(Task(wanted.stem, url, out, seed, Mode.SEED), place)
+        assert command is not None
+        command = replace(command, limit=LIMIT_SECONDS)
+        done = bench.measure(label, variant, command, where, name=name)
+    if done:
+        flowed = max(counts.received, counts.sent)
+        least = flowed / (MBIT * 1e6 / 8) + 5 * RTT_MS / 1000
+        bench.sheet.add(
+            label,
+            name,
+            received=counts.received,
+            sent=counts.sent,
+            least_seconds=least,
+        )

@@ -63,14 +63,19 @@ def one_pair(bench: Bench, where: Scene, pair: Pair, *, first: bool) -> None:
     elif pair.label == "weights":
         timed = {Mode.COLD: bench.some(Ours, Curl)}
     for mode, who in timed.items():
-        for number, peer in bench.rounds(who):
+        for number, peer in bench.rounds(taking_part(who, mode)):
             if mode is not Mode.IN_PLACE or number == 0 or isinstance(peer, Ours):
                 transfer.timed(peer, mode, check=number == 0)
     for mode in dict.fromkeys((*timed, Mode.SEED)):
-        for peer in timed.get(mode, peers):
+        for peer in taking_part(timed.get(mode, peers), mode):
             if mode is not Mode.SEED or not isinstance(peer, Ours):
                 transfer.counted(peer, mode)
     transfer.ours_counted(bench.ours)
+
+
+def taking_part(peers: list[Contender], mode: Mode) -> list[Contender]:
+    """Slow ones take minutes, and are there for what they save when the old file is known."""
+    return [peer for peer in peers if mode is Mode.SEED or not peer.slow]
 
 
 def publish(bench: Bench, where: Scene, peer: Contender, old: Path, new: Path) -> Place:
