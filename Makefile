@@ -5,13 +5,14 @@ PYTHON ?=
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test check crash bench clean
+.PHONY: help demo test check container crash bench clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo 'make demo    prepare, serve and pull real data of this machine, and show what travelled'
 	@echo 'make test    all fast tests'
 	@echo 'make check   formatting, lint, types, floors'
+	@echo 'make container   follow the Containerfile in a Debian made by debootstrap, as root'
 	@echo 'make crash   slow fault sweeps: kills, power loss, full disks (needs strace and gcc)'
 	@echo 'make bench   casync against its peers, some 40 minutes: benchmarks/RESULTS.md (see benchmarks/README.md)'
 	@echo 'make clean   remove the virtual environment and caches'
@@ -28,6 +29,11 @@ check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+container:
+	@$(call need,debootstrap,debootstrap)
+	@$(call need,unshare,util-linux)
+	@python3 tests/container_steps.py
 
 crash: $(VENV)/.installed-dev
 	@$(call need,strace,strace)

@@ -15,6 +15,7 @@ from casync.escape import escape
 from casync_server.access_log import to_stderr
 from casync_server.address import Listen, bind, url_of
 from casync_server.job import Job
+from casync_server.notify import notify
 from casync_server.options import ServeOptions, checked_addresses
 from casync_server.settings import ServerSettings
 from casync_server.supervisor import Supervisor
@@ -47,6 +48,7 @@ def serve(options: ServeOptions) -> int:
         )
 
         def release() -> None:
+            notify("STOPPING=1")
             for sock in sockets:
                 sock.close()
 
@@ -55,6 +57,7 @@ def serve(options: ServeOptions) -> int:
         def announce() -> None:
             for sock in sockets:
                 to_stderr(f"serving {escape(str(options.store))} on {escape(url_of(sock))}")
+            notify("READY=1")
 
         if not supervisor.run(announce):
             raise StoppedError("stopped before all answers were out")

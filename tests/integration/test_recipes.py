@@ -1,0 +1,204 @@
+"""T9: the recipes of docs/recipes, as they stand, with the programs that they are for."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from casync.store.lmdb import LmdbStore
+from tests.program import ROOT, Program
+from tests.serving import READY_SECONDS, Server, put_file, serving
+
+RECIPES = ROOT / "docs" / "recipes"
+NAME = "chunks.example.com"
+DATA = random.Random(9).randbytes(3_000_000)
+
+
+def tool(name: str, package: str) -> str:
+    """Where a program is; without it the test is counted as skipped."""
+    found = shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin")
+    if found is None:
+        pytest.skip(f"{name} is missing: apt install {package}")
+    return found
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        return int(sock.getsockname()[1])
+
+
+def recipe(name: str, changes: dict[str, str]) -> str:
+    """A recipe with the places of this test; whatever is changed is in it."""
+    text = (RECIPES / name).read_text()
+    for old, new in changes.items():
+        assert old in text, old
+        text = text.replace(old, new)
+    return text
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A folder with cert.pem and key.pem, and with both in one file for HAProxy."""
+    folder = tmp_path / "tls"
+    folder.mkdir()
+    subprocess.run(
+        [
+            *(tool("openssl", "openssl"), "req", "-x509", "-nodes"),
+            *("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
+            *f"-days 2 -subj /CN={NAME} -addext subjectAltName=DNS:{NAME},IP:127.0.0.1".split(),
+            *("-keyout", folder / "key.pem", "-out", folder / "cert.pem"),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    both = (folder / "cert.pem").read_bytes() + (folder / "key.pem").read_bytes()
+    (folder / "both.pem").write_bytes(both)
+    return folder
+
+
+@contextlib.contextmanager
+def running(*command: str | Path, port: int, **environment: str) -> Iterator[None]:
+    """A proxy in the foreground, once it listens."""
+    process = subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        env={**os.environ, **environment},
+    )
+    try:
+        deadline = time.monotonic() + READY_SECONDS
+        while True:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                break
+            assert process.poll() is None, process.stderr and process.stderr.read()
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        yield
+    finally:
+        process.terminate()
+        process.communicate()
+
+
+@pytest.fixture(params=["nginx", "haproxy"])
+def proxy(
+    request: pytest.FixtureRequest, tmp_path: Path, certificate: Path
+) -> Iterator[tuple[str, Server]]:
+    """The port of a proxy as the recipe says, and the server behind it."""
+    with LmdbStore.open(tmp_path / "origin", create=True) as store:
+        put_file(store, DATA, name="vm/1")
+    port = free_port()
+    with serving(tmp_path / "origin", {"hosts": f'["{NAME}", "127.0.0.1:{port}"]'}) as server:
+        behind = f"127.0.0.1:{server.port}"
+        if request.param == "nginx":
+            nginx = tool("nginx", "nginx-light")
+            config = recipe(
+                "nginx.conf",
+                {
+                    "127.0.0.1:8080": behind,
+                    "listen 443 ssl": f"listen 127.0.0.1:{port} ssl",
+                    "/etc/ssl/casync": str(certificate),
+                },
+            )
+            config = (
+                f"daemon off; worker_processes 1; pid {tmp_path}/nginx.pid;\n"
+                f"error_log {tmp_path}/nginx.log;\nevents {{}}\n"
+                f"http {{\naccess_log off; client_body_temp_path {tmp_path}/body;\n"
+                f"proxy_temp_path {tmp_path}/proxy; fastcgi_temp_path {tmp_path}/fastcgi;\n"
+                f"uwsgi_temp_path {tmp_path}/uwsgi; scgi_temp_path {tmp_path}/scgi;\n{config}}}\n"
+            )
+            command: list[str | Path] = [nginx, "-p", tmp_path, "-c", tmp_path / "proxy.conf"]
+            command += ["-e", tmp_path / "nginx.log"]
+            settings: dict[str, str] = {}
+        else:
+            haproxy = tool("haproxy", "haproxy")
+            config = recipe(
+                "haproxy.cfg",
+                {
+                    "bind :443 ssl": f"bind 127.0.0.1:{port} ssl",
+                    "/etc/haproxy/cert.pem": str(certificate / "both.pem"),
+                },
+            )
+            command = [haproxy, "-db", "-f", tmp_path / "proxy.conf"]
+            settings = {"CASYNC_BACKEND": behind}
+        (tmp_path / "proxy.conf").write_text(config)
+        with running(*command, port=port, **settings):
+            yield f"https://127.0.0.1:{port}", server
+
+
+def test_t9_a_pull_goes_through(
+    proxy: tuple[str, Server], certificate: Path, tmp_path: Path
+) -> None:
+    url, _ = proxy
+    program = Program(tmp_path)
+    ca = ["--server", url, "--ca", str(certificate / "cert.pem")]
+    program.good("pull", "vm/1", "-o", "out", *ca)
+    assert (tmp_path / "out").read_bytes() == DATA
+    assert program.good("ls", *ca).lines[0].endswith("\tvm/1")
+    refused = program.run("pull", "vm/1", "-o", "other", "--server", url, "--retry-for", "1s")
+    assert refused.status == 5
+    assert "certificate" in refused.err
+
+
+def test_t9_what_the_protocol_needs_arrives(proxy: tuple[str, Server], certificate: Path) -> None:
+    url, server = proxy
+    trust = ssl.create_default_context(cafile=certificate / "cert.pem")
+    with httpx.Client(base_url=url, verify=trust, trust_env=False) as ask:
+        part = ask.get("/v1/files/vm%2F1", headers={"Range": "bytes=1000000-1000009"})
+        assert (part.status_code, part.content) == (206, DATA[1_000_000:1_000_010])
+        again = ask.get("/v1/files/vm%2F1", headers={"If-None-Match": part.headers["ETag"]})
+        assert again.status_code == 304
+        assert ask.get("/healthz").text == "ok\n"
+        foreign = ask.get("/v1/info", headers={"Host": "evil.example.com"})
+        assert foreign.status_code == 403
+        assert ask.get("/v1/info", headers={"Host": NAME}).status_code == 200
+        assert ask.get("/v1/info", headers={"Origin": "https://evil.example.com"}).is_error
+        server.stop()
+        assert ask.get("/v1/info").status_code in (502, 503)
+
+
+def test_t9_systemd_takes_the_unit(tmp_path: Path) -> None:
+    unit = recipe("casync.service", {"/usr/local/bin/casync": shutil.which("true") or "/bin/true"})
+    path = tmp_path / "casync.service"
+    path.write_text(unit)
+    ran = subprocess.run(
+        [tool("systemd-analyze", "systemd"), "verify", "--man=no", path],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ran.returncode, ran.stderr) == (0, "")
+
+
+def test_t9_the_line_of_the_unit_tells_systemd_how_things_are(tmp_path: Path) -> None:
+    program = Program(tmp_path)
+    program.good("prepare", stdin=b"x")
+    lines = (RECIPES / "casync.service").read_text().splitlines()
+    (line,) = [line.removeprefix("ExecStart=") for line in lines if line.startswith("ExecStart=")]
+    words = line.split()
+    assert words[0] == "/usr/local/bin/casync"
+    words[words.index("127.0.0.1:8080")] = "127.0.0.1:0"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
+        told.settimeout(READY_SECONDS)
+        told.bind(str(tmp_path / "notify"))
+        environment = {**program.environment, "NOTIFY_SOCKET": str(tmp_path / "notify")}
+        process = program.start(*words[1:], env=environment)
+        try:
+            assert told.recv(100) == b"READY=1"
+            process.send_signal(signal.SIGTERM)
+            assert told.recv(100) == b"STOPPING=1"
+            assert process.wait(READY_SECONDS) == 0
+        finally:
+            process.kill()
+            process.communicate()
