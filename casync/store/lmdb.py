@@ -378,13 +378,13 @@ class LmdbStore:
         """
         self._environment.check_pages(everything=True)
 
-    def usage(self) -> StoreUsage:
-        """Counts everything. Walks the whole index.
+    def usage(self, *, objects: bool = True) -> StoreUsage:
+        """Counts everything; with `objects` it walks the whole index.
 
         Raises:
             DamagedStoreError: A row is damaged.
         """
-        return measure(self._environment)
+        return measure(self._environment, objects=objects)
 
     def backup(self, folder: Path, *, advance: Callable[[int], None] = lambda _: None) -> None:
         """Copies the store as it is at this moment into a folder of its own, others at work or not.

@@ -52,8 +52,12 @@ class StoreUsage(NamedTuple):
     map: int
 
 
-def measure(environment: Environment) -> StoreUsage:
-    """Counts everything. Walks the whole index.
+def measure(environment: Environment, *, objects: bool = True) -> StoreUsage:
+    """Counts everything.
+
+    Args:
+        environment: The store's.
+        objects: Walk the whole index and count them, too. It takes a second or so a million.
 
     Raises:
         DamagedStoreError: A row is damaged.
@@ -66,7 +70,7 @@ def measure(environment: Environment) -> StoreUsage:
         logical=sum(full),
         outlines=len(manifests) - len(full),
         names=sum(1 for _ in scan_keys(environment, "names")),
-        objects={kind: _kind_use(environment, kind) for kind in Kind},
+        objects={kind: _kind_use(environment, kind) for kind in Kind} if objects else {},
         segments=len(uses),
         used=sum(use.used for use in uses),
         live=sum(use.live for use in uses),

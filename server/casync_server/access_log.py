@@ -13,14 +13,23 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, Protocol, TypeAlias
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from casync.escape import escape
 from casync_server.parts import PARTS
 
-__all__ = ["AccessLog", "Entry", "LogSink", "Tally", "format_entry", "tally_of", "to_stderr"]
+__all__ = [
+    "AccessLog",
+    "Entry",
+    "LogSink",
+    "Tally",
+    "Watcher",
+    "format_entry",
+    "tally_of",
+    "to_stderr",
+]
 
 LogSink: TypeAlias = Callable[[str], None]
 
@@ -73,6 +82,18 @@ class Entry:
     tally: Tally
 
 
+class Watcher(Protocol):
+    """Somebody who counts requests."""
+
+    def begin(self) -> None:
+        """One came."""
+        ...
+
+    def end(self, entry: Entry, route: str) -> None:
+        """It is over; `route` is the pattern that its path fits."""
+        ...
+
+
 def format_entry(entry: Entry, form: Literal["text", "json"], now: datetime) -> str:
     """The line of `entry`, without its newline. `now` is aware."""
     stamp = now.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -118,9 +139,16 @@ class AccessLog:
     """ASGI middleware that logs each request when its answer is over, however it ended."""
 
     def __init__(
-        self, app: ASGIApp, *, form: Literal["text", "json"], sink: LogSink, debug: bool
+        self,
+        app: ASGIApp,
+        *,
+        form: Literal["text", "json"],
+        sink: LogSink,
+        debug: bool,
+        watcher: Watcher,
     ) -> None:
         self._app = app
+        self._watcher = watcher
         self._form = form
         self._sink = sink
         self._debug = debug
@@ -131,6 +159,7 @@ class AccessLog:
             await self._app(scope, receive, send)
             return
         tally = tally_of(scope)
+        self._watcher.begin()
         started = time.monotonic()
         status, sent, over = 0, 0, False
 
@@ -165,6 +194,7 @@ class AccessLog:
                 seconds=time.monotonic() - started,
                 tally=tally,
             )
+            self._watcher.end(entry, _route(scope))
             self._sink(format_entry(entry, self._form, datetime.now(UTC)))
 
 
@@ -176,6 +206,11 @@ async def _send_internal(send: Send) -> None:
     ]
     await send({"type": "http.response.start", "status": 500, "headers": headers})
     await send({"type": "http.response.body", "body": _INTERNAL})
+
+
+def _route(scope: Scope) -> str:
+    """The pattern of the route that answered; empty when none did."""
+    return str(getattr(scope.get("route"), "path_format", ""))
 
 
 def _client(scope: Scope) -> str:

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from casync.store.base import ManifestSource
+from casync.store.lmdb import LmdbStore
 from casync.store.writable import WritableStore
 from casync_server import (
     problems,
@@ -22,6 +23,7 @@ from casync_server.access_log import AccessLog, LogSink, to_stderr
 from casync_server.allowance import Allowance
 from casync_server.deps import Service
 from casync_server.guard import Guard
+from casync_server.metrics import Metrics
 from casync_server.openapi import describe
 from casync_server.settings import ServerSettings
 from casync_server.streaming import PieceBudget, ReadPool
@@ -46,6 +48,7 @@ def create_app(
         writable: The same store, if clients may change it.
         sink: Takes the lines of the access log.
     """
+    metrics = Metrics(store if isinstance(store, LmdbStore) else None)
     service = Service(
         store=store,
         store_id=store_id,
@@ -53,6 +56,7 @@ def create_app(
         pool=ReadPool(settings.threads),
         budget=PieceBudget(settings.stream_bytes, settings.piece_bytes),
         allowance=Allowance(settings),
+        metrics=metrics,
         writable=writable,
     )
 
@@ -87,5 +91,7 @@ def create_app(
     app.openapi = lambda: description  # type: ignore[method-assign]
     app.add_middleware(Guard, any_host=settings.insecure_no_auth, hosts=settings.hosts)
     # Added last, so outermost: it sees every answer.
-    app.add_middleware(AccessLog, form=settings.log_format, sink=sink, debug=settings.debug)
+    app.add_middleware(
+        AccessLog, form=settings.log_format, sink=sink, debug=settings.debug, watcher=metrics
+    )
     return app

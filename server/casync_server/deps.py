@@ -22,6 +22,7 @@ from casync.name import Ref, parse_ref
 from casync.store.base import ManifestSource
 from casync.store.writable import WritableStore
 from casync_server.allowance import Allowance
+from casync_server.metrics import Metrics
 from casync_server.settings import ServerSettings
 from casync_server.streaming import PieceBudget, ReadPool
 
@@ -55,6 +56,7 @@ class Service:
         pool: Where the store is read.
         budget: Memory for answers under way.
         allowance: CPU time for deltas.
+        metrics: What this worker did.
         writable: The same store, where clients may change it.
         draining: A stop was asked for; no new work, please.
     """
@@ -65,6 +67,7 @@ class Service:
     pool: ReadPool
     budget: PieceBudget
     allowance: Allowance
+    metrics: Metrics
     writable: WritableStore | None = None
     draining: bool = False
 

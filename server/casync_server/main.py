@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,7 +39,7 @@ def serve(options: ServeOptions) -> int:
     """
     addresses = checked_addresses(options)
     settings = _settings(options)
-    with _bound(addresses) as sockets:
+    with _bound(addresses) as sockets, _metrics_folder() as metrics:
         job = Job(
             store=os.fsencode(os.path.abspath(options.store)),
             allow_network_fs=options.allow_network_fs,
@@ -52,7 +53,14 @@ def serve(options: ServeOptions) -> int:
             for sock in sockets:
                 sock.close()
 
-        supervisor = Supervisor(job, options.workers, options.grace, release=release, say=to_stderr)
+        supervisor = Supervisor(
+            job,
+            options.workers,
+            options.grace,
+            environment={"PROMETHEUS_MULTIPROC_DIR": metrics} if metrics else {},
+            release=release,
+            say=to_stderr,
+        )
 
         def announce() -> None:
             for sock in sockets:
@@ -78,6 +86,19 @@ def _settings(options: ServeOptions) -> ServerSettings:
             for cause in error.errors()
         )
         raise UsageError(f"bad settings: {causes}") from error
+
+
+@contextlib.contextmanager
+def _metrics_folder() -> Iterator[str]:
+    """Where workers count together; empty where nothing can be written."""
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="casync-metrics-", ignore_cleanup_errors=True)
+    except OSError as error:
+        to_stderr(f"warning: /metrics shows one worker only: {error.strerror}")
+        yield ""
+        return
+    with folder as path:
+        yield path
 
 
 @contextlib.contextmanager

@@ -27,6 +27,7 @@ from casync.limits import (
 from casync_server.caching import FRESH, NEVER
 from casync_server.deps import Reads
 from casync_server.docs_page import DOCS_POLICY, render
+from casync_server.metrics import METRICS_TYPE
 from casync_server.openapi import document, problems, text
 from casync_server.problems import problem_response
 
@@ -91,6 +92,19 @@ async def get_readiness(service: Reads) -> Response:
         return problem_response(503, "the server is stopping", code="stopped")
     await service.read(lambda: next(service.store.manifests(), None))
     return PlainTextResponse("ok\n", headers={"Cache-Control": NEVER})
+
+
+@router.get(
+    "/metrics",
+    summary="What the server did, and what the store holds",
+    operation_id="getMetrics",
+    response_class=PlainTextResponse,
+    responses={200: text("Metrics in the text format of Prometheus.")},
+)
+async def get_metrics(service: Reads) -> Response:
+    """Of all workers together. Has no names and no ids."""
+    body = await service.read(service.metrics.render)
+    return Response(body, media_type=METRICS_TYPE, headers={"Cache-Control": NEVER})
 
 
 @router.get("/docs", include_in_schema=False)

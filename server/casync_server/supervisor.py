@@ -15,7 +15,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import IO, Final
 
 from casync.errors import CasyncError
@@ -32,12 +32,13 @@ _HARD_SECONDS: Final = 2.0
 class _Worker:
     """A process, and what it has said so far."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, environment: Mapping[str, str]) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "casync_server.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             pass_fds=job.sockets,
+            env={**os.environ, **environment},
             # A Ctrl-C of the terminal is for the supervisor, who tells the workers.
             process_group=0,
         )
@@ -96,6 +97,7 @@ class Supervisor:
         job: What each worker does.
         count: How many.
         grace: Seconds for running answers when a stop is asked for.
+        environment: What workers have in theirs, besides our own.
         release: Closes the listening sockets here, when no worker will be started any more.
         say: Takes lines for the operator.
     """
@@ -106,10 +108,12 @@ class Supervisor:
         count: int,
         grace: float,
         *,
+        environment: Mapping[str, str],
         release: Callable[[], None],
         say: Callable[[str], None],
     ) -> None:
         self._job = job
+        self._environment = environment
         self._release = release
         self._count = count
         self._grace = grace
@@ -150,7 +154,7 @@ class Supervisor:
         return not self._broken_off
 
     def _start(self) -> None:
-        worker = _Worker(self._job)
+        worker = _Worker(self._job, self._environment)
         self._workers.add(worker)
         self._selector.register(worker.stdout, selectors.EVENT_READ, worker)
 

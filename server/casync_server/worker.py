@@ -29,6 +29,7 @@ from casync_server.access_log import to_stderr
 from casync_server.app import create_app
 from casync_server.deps import Service
 from casync_server.job import Job, Report, decode_line, encode_line, report_error
+from casync_server.metrics import forget_dead_workers
 from casync_server.protocol import protocol_for
 from casync_server.settings import ServerSettings
 
@@ -73,6 +74,7 @@ def main() -> int:
     settings = ServerSettings.model_validate(job.settings)
     _raise_file_limit(settings.connections + _SPARE_FILES)
     keep_freed_memory()
+    forget_dead_workers()
     sys.setswitchinterval(_SWITCH_SECONDS)
     try:
         store = LmdbStore.open(

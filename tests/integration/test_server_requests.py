@@ -295,6 +295,7 @@ def test_openapi_is_complete(world: World) -> None:
         "/v1/files/{ref}",
         "/healthz",
         "/readyz",
+        "/metrics",
     }
     identifiers = []
     for path, methods in description["paths"].items():

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 from casync_server.access_log import AccessLog, Entry, Tally, format_entry, tally_of
+from casync_server.metrics import Metrics
 from starlette.types import Message, Receive, Scope, Send
 
 NOW = datetime(2026, 11, 20, 12, 0, 0, 5000, tzinfo=UTC)
@@ -48,7 +49,7 @@ def run(app: object, *, debug: bool = False) -> tuple[list[str], list[Message]]:
     async def send(message: Message) -> None:
         sent.append(message)
 
-    layer = AccessLog(app, form="text", sink=lines.append, debug=debug)  # type: ignore[arg-type]
+    layer = AccessLog(app, form="text", sink=lines.append, debug=debug, watcher=Metrics(None))  # type: ignore[arg-type]
     asyncio.run(layer(scope, receive, send))
     return lines, sent
 
@@ -83,7 +84,7 @@ def test_a_cancelled_request_is_logged() -> None:
         raise asyncio.CancelledError
 
     lines: list[str] = []
-    layer = AccessLog(app, form="text", sink=lines.append, debug=False)
+    layer = AccessLog(app, form="text", sink=lines.append, debug=False, watcher=Metrics(None))
     scope: Scope = {"type": "http", "method": "GET", "path": "/p", "headers": []}
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(layer(scope, None, None))  # type: ignore[arg-type]

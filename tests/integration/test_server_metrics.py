@@ -1,0 +1,77 @@
+"""What /metrics says of several workers, one of them dead."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from pathlib import Path
+
+import httpx
+import pytest
+
+from casync.ids import Kind
+from casync.store.lmdb import LmdbStore
+from tests.serving import put_file, serving
+
+DATA = bytes(range(256)) * 400
+
+
+def value(text: str, name: str, **labels: str) -> float:
+    """The sum of the samples of one metric that have these labels."""
+    total = 0.0
+    for line in text.splitlines():
+        match = re.fullmatch(r"(\w+)(?:\{(.*)\})? (\S+)", line)
+        if match and match[1] == name:
+            found = dict(re.findall(r'(\w+)="([^"]*)"', match[2] or ""))
+            if found.items() >= labels.items():
+                total += float(match[3])
+    return total
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    with LmdbStore.open(tmp_path / "store", create=True) as store:
+        put_file(store, DATA, name="secret/name")
+    return tmp_path / "store"
+
+
+def test_all_workers_are_summed(store: Path) -> None:
+    with serving(store, workers=2) as server:
+        server.wait_for("serving ")
+        while len(server.workers()) < 2:
+            pass
+        for _ in range(40):  # a connection each, so both workers get some
+            assert httpx.get(f"{server.url}/v1/files/secret%2Fname").content == DATA
+        assert httpx.get(f"{server.url}/v1/manifests/{'0' * 64}").status_code == 404
+        text = httpx.get(f"{server.url}/metrics").text
+        assert value(text, "casync_requests_total", route="/v1/files/{ref}", status="200") == 40
+        assert value(text, "casync_requests_total", status="404") == 1
+        assert value(text, "casync_sent_bytes_total", route="/v1/files/{ref}") == 40 * len(DATA)
+        assert value(text, "casync_request_seconds_count", route="/v1/files/{ref}") == 40
+        assert value(text, "casync_requests_running") == 1, "the one for the metrics"
+        assert "secret" not in text
+        for pid in server.workers():
+            os.kill(pid, signal.SIGKILL)
+        server.wait_for("starting another")
+        after = httpx.get(f"{server.url}/metrics", timeout=60).text
+        assert value(after, "casync_requests_total", status="200") >= 41
+        assert value(after, "casync_requests_running") == 1
+
+
+def test_the_store_is_measured(store: Path) -> None:
+    with LmdbStore.open(store, read_only=True) as opened:
+        usage = opened.usage()
+    assert usage.objects[Kind.CHUNK].number > 0
+    with serving(store) as server:
+        answer = httpx.get(f"{server.url}/metrics")
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+    for name, expected in (
+        ("manifests", 1),
+        ("names", 1),
+        ("logical_bytes", len(DATA)),
+        ("live_bytes", usage.live),
+        ("segment_bytes", usage.used),
+        ("file_bytes", usage.file),
+    ):
+        assert value(answer.text, f"casync_store_{name}") == expected
