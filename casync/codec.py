@@ -20,7 +20,7 @@ import zstandard
 from blake3 import blake3
 
 from casync.errors import DamagedObjectError, IntegrityError, MalformedError, UsageError
-from casync.ids import Buffer, Kind, ObjectId, object_id
+from casync.ids import Buffer, Kind, ObjectId, chunk_ids, object_id
 from casync.limits import (
     MAX_CHUNK_SIZE,
     MAX_MANIFEST_BYTES,
@@ -210,8 +210,8 @@ class Unpacker:
         except zstandard.ZstdError as error:
             raise MalformedError(f"broken zstd frame: {error}") from error
 
-    def unpack_batch(self, objects: Sequence[Packed]) -> list[Buffer | None]:
-        """The plain bytes of many objects, each proved as by `unpack`; None where it would raise.
+    def unpack_chunks(self, objects: Sequence[Packed]) -> list[Buffer | None]:
+        """The plain bytes of many chunks, each proved as by `unpack`; None where it would raise.
 
         A call for each object would wait for the interpreter each time. Of a payload that was
         proved so, `Verified.received` tells whether it can be kept.
@@ -225,8 +225,8 @@ class Unpacker:
         except MalformedError:  # of one of them: each by itself
             return [self._unpack_or_none(packed) for packed in objects]
         return [
-            plain if object_id(packed.kind, plain) == packed.id else None
-            for packed, plain in zip(objects, plains, strict=True)
+            plain if packed.id == ident else None
+            for packed, plain, ident in zip(objects, plains, chunk_ids(plains), strict=True)
         ]
 
     def _decode_frames(self, frames: Sequence[Packed]) -> Iterable[Buffer]:

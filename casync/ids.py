@@ -7,6 +7,7 @@ kind.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import IntEnum
 from functools import lru_cache
 from typing import Final, NewType, TypeAlias
@@ -25,6 +26,7 @@ __all__ = [
     "NodeId",
     "ObjectId",
     "chunk_id",
+    "chunk_ids",
     "manifest_id",
     "node_id",
     "object_id",
@@ -56,6 +58,11 @@ class Kind(IntEnum):
 def chunk_id(data: Buffer) -> ChunkId:
     """The BLAKE3-256 of `data`."""
     return ChunkId(blake3(data).digest())
+
+
+def chunk_ids(chunks: Iterable[Buffer]) -> list[ChunkId]:
+    """The ids of many chunks, in order."""
+    return [ChunkId(blake3(chunk).digest()) for chunk in chunks]
 
 
 def node_id(data: Buffer) -> NodeId:

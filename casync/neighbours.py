@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, Self, TypeAlias
 
-from casync.ids import Buffer, chunk_id
+from casync.ids import Buffer, chunk_ids
 from casync.limits import MIB
 from casync.plan import Place
 
@@ -41,14 +41,11 @@ def read_places(read: Read, places: Iterable[Place]) -> Iterator[list[Found]]:
     for stretch in _stretches(places):
         start, last = stretch[0].offset, stretch[-1]
         data = memoryview(read(start, last.offset + last.length - start))
-        at = 0
-        found: list[Found] = []
-        for place in stretch:
-            plain = data[at : at + place.length]
-            at += place.length
-            is_there = len(plain) == place.length and chunk_id(plain) == place.id
-            found.append((place, plain if is_there else None))
-        yield found
+        plains = [data[p.offset - start : p.offset - start + p.length] for p in stretch]
+        yield [
+            (place, plain if ident == place.id and len(plain) == place.length else None)
+            for place, plain, ident in zip(stretch, plains, chunk_ids(plains), strict=True)
+        ]
 
 
 def _stretches(places: Iterable[Place]) -> Iterator[list[Place]]:

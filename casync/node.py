@@ -146,17 +146,17 @@ def decode_node(data: Buffer, level: int, length: int) -> Node:
         raise MalformedError(f"node of level {its_level} where level {level} was expected")
     if not 1 <= count <= NODE_MAX_RECORDS or size != _HEADER.size + count * _RECORD.size:
         raise MalformedError(f"node that claims {count} records in {size} bytes")
-    records = [Record(*r) for r in _RECORD.iter_unpack(memoryview(data)[_HEADER.size :])]
-    if any(record.length == 0 for record in records):
+    records = list(map(Record._make, _RECORD.iter_unpack(memoryview(data)[_HEADER.size :])))
+    lengths = [length for _, length in records]
+    if min(lengths) == 0:
         raise MalformedError("node with an empty record")
-    if level == 1 and any(record.length > MAX_CHUNK_SIZE for record in records):
+    if level == 1 and max(lengths) > MAX_CHUNK_SIZE:
         raise MalformedError("node that lists a chunk above the maximum")
     if any(_closes(record.id) for record in records[NODE_MIN_RECORDS - 1 : -1]):
         raise MalformedError("node that goes on after a closing record")
-    node = Node(level, records)
-    if node.length != length or length > MAX_LENGTH:
-        raise MalformedError(f"node of {node.length} bytes where {length} were expected")
-    return node
+    if sum(lengths) != length or length > MAX_LENGTH:
+        raise MalformedError(f"node of {sum(lengths)} bytes where {length} were expected")
+    return Node(level, records)
 
 
 class _Level:

@@ -89,10 +89,12 @@ class _Layout:
         return self._first.get(key)
 
 
-def _find_moves(outline: Outline, path: Path, ports: Ports, progress: Progress) -> _Moves:
+def _find_moves(
+    outline: Outline, was: Outline | None, path: Path, ports: Ports, progress: Progress
+) -> _Moves:
     """What of the file at `path` the content wants, and where."""
     layout = _Layout()
-    _note_old_chunks(layout, outline, path, ports, progress)
+    _note_old_chunks(layout, outline, was, path, ports, progress)
     moves = _Moves()
     for window in windows(outline.content, outline.node, outline.params.max_size):
         for place in window.places:
@@ -105,15 +107,19 @@ def _find_moves(outline: Outline, path: Path, ports: Ports, progress: Progress) 
 
 
 def _note_old_chunks(
-    layout: _Layout, outline: Outline, path: Path, ports: Ports, progress: Progress
+    layout: _Layout,
+    outline: Outline,
+    was: Outline | None,
+    path: Path,
+    ports: Ports,
+    progress: Progress,
 ) -> None:
     row = ports.memory.recall(bytes(path))
     if row is not None:
-        known = known_outline(ports.memory, row.manifest)
         with SeedFile(path) as file:
             same = file.identity == row.identity
-        if same and known is not None and known.params == outline.params:
-            for chunk in chunks_of(known):
+        if same and was is not None and was.id == row.manifest and was.params == outline.params:
+            for chunk in chunks_of(was):
                 if not layout.note(*chunk):
                     break
             return
@@ -122,14 +128,27 @@ def _note_old_chunks(
 
 
 def move_in_place(
-    outline: Outline, sink: Sink, path: Path, ports: Ports, progress: Progress
+    outline: Outline,
+    was: Outline | None,
+    sink: Sink,
+    path: Path,
+    ports: Ports,
+    progress: Progress,
 ) -> array[int]:
     """Moves old bytes of an in-place target to where `outline` wants them.
+
+    Args:
+        outline: What is wanted.
+        was: What the target held when it was last seen, if that is known.
+        sink: The target.
+        path: Where it is.
+        ports: Remember what it held, until it is written to.
+        progress: Is told of every byte that moves.
 
     Returns:
         The offsets, ascending, at which chunks were written. Each was proved on its way.
     """
-    moves = _find_moves(outline, path, ports, progress)
+    moves = _find_moves(outline, was, path, ports, progress)
     if ports.lasting:
         # What the store remembers of the file is wrong from the first write on.
         ports.store.commit(Batch(forget=[bytes(path)]))
@@ -191,7 +210,9 @@ class _Mover:
 
 def offsets_served(outline: Outline, path: Path, ports: Ports, progress: Progress) -> set[int]:
     """Where the old bytes of an in-place target would serve the new content, moved or not."""
-    moves = _find_moves(outline, path, ports, progress)
+    row = ports.memory.recall(bytes(path))
+    was = known_outline(ports.memory, row.manifest) if row else None
+    moves = _find_moves(outline, was, path, ports, progress)
     served = set(moves.kept)
     served.update(moves.targets)
     for step in order_moves(moves.sources, moves.targets, moves.lengths, STASH_BYTES):

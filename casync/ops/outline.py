@@ -42,6 +42,7 @@ class Outline:
         manifest: The manifest.
         store: Where its nodes are: a store, or a server.
         cached_nodes: Decoded nodes to keep; fewer where there are many readers.
+        loaded: Nodes that the caller has proved already, to be taken instead of read once.
     """
 
     def __init__(
@@ -51,11 +52,13 @@ class Outline:
         store: ObjectSource,
         *,
         cached_nodes: int = _CACHED_NODES,
+        loaded: dict[tuple[NodeId, int, int], Node] | None = None,
     ) -> None:
         self.id = ident
         self.manifest = manifest
         self._store = store
         self._unpacker = Unpacker()
+        self._loaded = loaded or {}
         self.node = lru_cache(maxsize=cached_nodes)(self._node)
 
     @property
@@ -84,6 +87,8 @@ class Outline:
         Raises:
             NoObjectError, IntegrityError: It is not here, or damaged.
         """
+        if (loaded := self._loaded.pop((ident, level, length), None)) is not None:
+            return loaded
         for answer in self._store.get(Kind.NODE, [ident]):
             if isinstance(answer, Packed):
                 try:
@@ -158,13 +163,17 @@ def load_outline(ident: ManifestId, store: ObjectStore, servers: Sequence[Object
         raise UnsupportedError(f"{ident.hex()} is a folder; this version knows files only")
     content = manifest.content
     wanted = {NodeId(content.id): content.length} if content.level and content.length else {}
+    loaded: dict[tuple[NodeId, int, int], Node] = {}
     for level in range(content.level, 0, -1):
         below: dict[NodeId, int] = {}
         queue = list(wanted)
         for start in range(0, len(queue), MAX_BATCH_IDS):
             part = queue[start : start + MAX_BATCH_IDS]
             for node_id, plain in fetcher.plain(Kind.NODE, part).items():
-                node = decode_node(plain, level, wanted[NodeId(node_id)])
+                key = NodeId(node_id), level, wanted[NodeId(node_id)]
+                node = decode_node(plain, level, key[2])
+                if len(loaded) < _CACHED_NODES:
+                    loaded[key] = node
                 if level == 1:
                     continue
                 for record in node.records:
@@ -172,7 +181,7 @@ def load_outline(ident: ManifestId, store: ObjectStore, servers: Sequence[Object
                         raise MalformedError(f"node {record.id.hex()} is claimed with two lengths")
         wanted = below
     fetcher.flush()
-    return Outline(ident, manifest, store)
+    return Outline(ident, manifest, store, loaded=loaded)
 
 
 class _Fetcher:

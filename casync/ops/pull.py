@@ -196,13 +196,16 @@ def supplies_for(
     else:
         index = collect_seeds(outline, ports, place=place, named=options.seeds, progress=progress)
     with closing(index), closing(SeedIndex()) as replaced:
+
+        def old_versions() -> SeedIndex:
+            if place is not None and was is not None and was.params == outline.params:
+                with suppress(CasyncError, OSError):  # as far as it is known
+                    replaced.add(SeedFile(place.path), chunks_of(was))
+            return replaced if replaced.seeds else index
+
         supplies.append(SeedSupply(index))
-        if place is not None and was is not None and was.params == outline.params:
-            with suppress(CasyncError, OSError):  # as far as it is known
-                replaced.add(SeedFile(place.path), chunks_of(was))
         if ports.servers:
-            old = replaced if replaced.seeds else index
-            supplies.append(ServerSupply(ports.servers, old, options.delta))
+            supplies.append(ServerSupply(ports.servers, old_versions, options.delta))
         yield supplies
 
 
@@ -228,7 +231,9 @@ class _Pull:
             if place.in_place:
                 row = self._ports.memory.recall(bytes(place.path))
                 was = known_outline(self._ports.memory, row.manifest) if row else None
-                moved = move_in_place(self._outline, sink, place.path, self._ports, self._progress)
+                moved = move_in_place(
+                    self._outline, was, sink, place.path, self._ports, self._progress
+                )
                 self._rebuild(sink, place, kept_label="in place", moved=moved, was=was)
             else:
                 self._rebuild(sink, place, kept_label="part file")

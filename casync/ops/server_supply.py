@@ -8,7 +8,7 @@ as they are.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import chain
 from pathlib import Path
@@ -140,6 +140,12 @@ class _Request:
         return [Proved(ChunkId(ident), plain) for ident, plain in found]
 
 
+def _bases(group: ChunkGroup, old: OldVersions) -> list[tuple[ChunkId, Buffer]]:
+    """The bases of a group that are still what they were."""
+    found = chain.from_iterable(old.read(group.bases))
+    return [(place.id, plain) for place, plain in found if plain]
+
+
 def _plain_bytes(lengths: Wanted, bases: Sequence[tuple[ChunkId, Buffer]]) -> int:
     return sum(lengths.values()) + sum(len(plain) for _, plain in bases)
 
@@ -149,7 +155,7 @@ class ServerSupply:
 
     Args:
         servers: The servers.
-        old: Where bases of deltas come from.
+        old: Finds out where bases of deltas come from, when the first are asked for.
         delta: Whether to ask for deltas.
     """
 
@@ -159,10 +165,12 @@ class ServerSupply:
     looked: Sequence[tuple[Path, str]] = ()
 
     def __init__(
-        self, servers: Sequence[Server], old: OldVersions, delta: DeltaChoice = "auto"
+        self, servers: Sequence[Server], old: Callable[[], OldVersions], delta: DeltaChoice = "auto"
     ) -> None:
         self._servers = servers
-        self._old = old
+        self._find_old = old
+        self._finding = threading.Lock()
+        self._found: OldVersions | None = None
         self._delta = delta
         self._liars: set[str] = set()  # whose deltas were wrong
         self._stopped = threading.Event()
@@ -249,9 +257,10 @@ class ServerSupply:
             return
         request = _Request()
         others = dict(rest)
-        for group in chunk_groups(window, rest, self._old.layout):
+        old = self._old()
+        for group in chunk_groups(window, rest, old.layout):
             lengths = {place.id: others.pop(place.id) for place in group.wanted}
-            bases = self._bases(group)
+            bases = _bases(group, old)
             if request.groups and request.size + _plain_bytes(lengths, bases) > _ASKED_BYTES:
                 yield from self._receive(server, request)
                 request = _Request()
@@ -261,10 +270,11 @@ class ServerSupply:
         if others:
             yield from self._receive(server, _Request(others))
 
-    def _bases(self, group: ChunkGroup) -> list[tuple[ChunkId, Buffer]]:
-        """The bases of a group that are still what they were."""
-        found = chain.from_iterable(self._old.read(group.bases))
-        return [(place.id, plain) for place, plain in found if plain]
+    def _old(self) -> OldVersions:
+        with self._finding:
+            if self._found is None:
+                self._found = self._find_old()
+            return self._found
 
     def _receive(self, server: Server, request: _Request) -> Iterator[_Come]:
         """Makes a request and proves what comes.

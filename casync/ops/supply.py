@@ -137,7 +137,7 @@ class SeedSupply:
 
 def proved(objects: Sequence[Packed], unpacker: Unpacker) -> list[Proved]:
     """The chunks of `objects` that are what their ids name."""
-    plains = unpacker.unpack_batch(objects)
+    plains = unpacker.unpack_chunks(objects)
     return [
         Proved(ChunkId(packed.id), plain, packed)
         for packed, plain in zip(objects, plains, strict=True)

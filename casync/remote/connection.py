@@ -25,9 +25,9 @@ from casync.store.base import Traffic
 
 __all__ = ["Backend", "Line", "RateLimit", "WatchedStream"]
 
-_READ_BYTES: Final = 96 * KIB
-"""Bytes asked from the socket at once. httpcore's 64 KiB are slower; from 128 KiB on malloc maps
-memory anew for every read."""
+_READ_BYTES: Final = 512 * KIB
+"""Bytes asked from the socket at once. What comes together is decoded together, and each read
+takes the interpreter from other threads."""
 
 _MAX_HEAD_BYTES: Final = 128 * KIB
 """Bytes that may come before an answer's body. h11 allows 100 KiB for one block of fields."""

@@ -82,7 +82,9 @@ def run(
     if transport.insecure:
         invocation.output.say("warning: certificates are not checked; anybody can pose as a server")
     from casync import api
+    from casync.heap import keep_freed_memory
 
+    keep_freed_memory()
     store = _store(
         invocation, required=out is None or cache, dry_run=dry_run, network=allow_network_fs
     )

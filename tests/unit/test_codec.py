@@ -223,16 +223,14 @@ def test_many_are_unpacked_as_each_is() -> None:
     packer = Packer()
     plains = [PLAIN, b"x", random.Random(2).randbytes(5000), PLAIN * 3]
     packed = [packer.pack_new(Kind.CHUNK, plain) for plain in plains]
-    packed.append(packer.pack_new(Kind.NODE, PLAIN))
-    assert Unpacker().unpack_batch(packed) == [*plains, PLAIN]
-    assert Unpacker().unpack_batch([]) == []
+    assert Unpacker().unpack_chunks(packed) == plains
+    assert Unpacker().unpack_chunks([]) == []
 
 
 @pytest.mark.parametrize(
     "change",
     [
         {"id": chunk_id(b"another")},
-        {"kind": Kind.NODE},
         {"length": len(PLAIN) + 1},
         {"length": 0},
         {"payload": b""},
@@ -246,7 +244,7 @@ def test_one_that_is_wrong_does_not_spoil_the_others(change: dict[str, object]) 
     packer = Packer()
     good = [packer.pack_new(Kind.CHUNK, plain) for plain in (PLAIN, PLAIN * 2, b"raw")]
     wrong = Packed(*good[0])._replace(**change)  # type: ignore[arg-type]
-    found = Unpacker().unpack_batch([good[0], wrong, *good[1:]])
+    found = Unpacker().unpack_chunks([good[0], wrong, *good[1:]])
     assert found == [PLAIN, None, PLAIN * 2, b"raw"]
 
 
@@ -255,7 +253,7 @@ def test_many_without_the_call_for_many(monkeypatch: pytest.MonkeyPatch) -> None
     fewer = SimpleNamespace(decompress=unpacker._zstd.decompress)
     monkeypatch.setattr(unpacker, "_zstd", fewer)
     packed = [Packer().pack_new(Kind.CHUNK, plain) for plain in (PLAIN, b"x")]
-    assert unpacker.unpack_batch(packed) == [PLAIN, b"x"]
+    assert unpacker.unpack_chunks(packed) == [PLAIN, b"x"]
 
 
 @pytest.mark.parametrize("level", [1, 19])
@@ -266,11 +264,11 @@ def test_what_was_received_is_kept_if_nothing_follows_it(level: int, *, checksum
     for plain in (PLAIN, bytes(500_000), noise + bytes(200_000) + PLAIN):  # all kinds of blocks
         frame = zstd.compress(plain)
         packed = Packed(Kind.CHUNK, chunk_id(plain), Codec.ZSTD, len(plain), frame)
-        assert Unpacker().unpack_batch([packed]) == [plain]
+        assert Unpacker().unpack_chunks([packed]) == [plain]
         assert Verified.received(packed) == packed
         for more in (b"x", frame):
             longer = packed._replace(payload=frame + more)
-            assert Unpacker().unpack_batch([longer]) == [plain]
+            assert Unpacker().unpack_chunks([longer]) == [plain]
             assert Verified.received(longer) is None
     raw = Packer().pack_new(Kind.CHUNK, b"x")
     assert Verified.received(Packed(*raw)) == raw

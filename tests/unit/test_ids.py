@@ -14,6 +14,7 @@ from casync.ids import (
     Kind,
     ObjectId,
     chunk_id,
+    chunk_ids,
     manifest_id,
     node_id,
     object_id,
@@ -28,6 +29,11 @@ B3SUM_OF_NOTHING = "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f
 def test_a_chunk_id_is_what_b3sum_prints() -> None:
     assert chunk_id(b"").hex() == B3SUM_OF_NOTHING
     assert chunk_id(b"") == EMPTY_ID
+
+
+def test_many_chunks_have_the_ids_that_each_has() -> None:
+    chunks: list[Buffer] = [b"", b"x", memoryview(b"abc")[1:], bytes(100_000)]
+    assert chunk_ids(chunks) == [chunk_id(chunk) for chunk in chunks]
 
 
 def test_the_same_bytes_have_another_id_as_another_kind() -> None:
