@@ -21,7 +21,7 @@ EXAMPLES = (
     "casync serve",
     "casync serve --listen 127.0.0.1:9000 --listen unix:/run/casync.sock",
     "casync serve --listen 0.0.0.0:8080 --insecure-no-auth",
-    "casync serve --writable",
+    "casync serve --writable --gc-interval 6h",
 )
 
 _MAX_WORKERS = 256
@@ -53,6 +53,10 @@ def run(
     writable: Annotated[
         bool, typer.Option("--writable", help="Let clients push, set names and remove.")
     ] = False,
+    gc_interval: Annotated[
+        str | None,
+        typer.Option("--gc-interval", metavar="TIME", help="Collect the store this often."),
+    ] = None,
     log_format: Annotated[
         str,
         typer.Option("--log-format", metavar="FORMAT", help="text or json.  [default: text]"),
@@ -72,6 +76,7 @@ def run(
         grace=parse_duration(grace) if grace else usual.grace,
         insecure_no_auth=insecure_no_auth,
         writable=writable,
+        gc_interval=parse_duration(gc_interval) if gc_interval else None,
         log_format="json" if log_format == "json" else "text",
         debug=invocation.common.debug,
     )

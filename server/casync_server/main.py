@@ -20,6 +20,7 @@ from casync_server.notify import notify
 from casync_server.options import ServeOptions, checked_addresses
 from casync_server.settings import ServerSettings
 from casync_server.supervisor import Supervisor
+from casync_server.upkeep import Upkeep
 
 __all__ = ["ServeOptions", "serve"]
 
@@ -67,7 +68,9 @@ def serve(options: ServeOptions) -> int:
                 to_stderr(f"serving {escape(str(options.store))} on {escape(url_of(sock))}")
             notify("READY=1")
 
-        if not supervisor.run(announce):
+        with _upkeep(options):
+            complete = supervisor.run(announce)
+        if not complete:
             raise StoppedError("stopped before all answers were out")
     return 0
 
@@ -86,6 +89,12 @@ def _settings(options: ServeOptions) -> ServerSettings:
             for cause in error.errors()
         )
         raise UsageError(f"bad settings: {causes}") from error
+
+
+def _upkeep(options: ServeOptions) -> contextlib.AbstractContextManager[object]:
+    if options.gc_interval is None:
+        return contextlib.nullcontext()
+    return Upkeep(options.store, options.gc_interval, to_stderr)
 
 
 @contextlib.contextmanager

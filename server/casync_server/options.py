@@ -23,6 +23,7 @@ class ServeOptions:
         grace: Seconds that running answers get when a stop is asked for.
         insecure_no_auth: Listen on public addresses although anybody may read, and write.
         writable: Let clients change the store, which is made if it is not there.
+        gc_interval: Seconds between collections of the store; None for no collections.
         log_format: The form of the access log on stderr.
         allow_network_fs: Open a store on a network file system.
         debug: Tracebacks of our own mistakes go to the log.
@@ -34,6 +35,7 @@ class ServeOptions:
     grace: float = 30.0
     insecure_no_auth: bool = False
     writable: bool = False
+    gc_interval: float | None = None
     log_format: Literal["text", "json"] = "text"
     allow_network_fs: bool = False
     debug: bool = False
@@ -51,6 +53,8 @@ def checked_addresses(options: ServeOptions) -> list[Listen]:
         raise UsageError(f"1 to 256 workers can serve, not {options.workers}")
     if not 0 <= options.grace <= 86400:
         raise UsageError("the grace time is between 0 and a day")
+    if options.gc_interval is not None and not 1 <= options.gc_interval <= 366 * 86400:
+        raise UsageError("collections are between a second and a year apart")
     addresses = [parse_listen(text) for text in options.listen]
     for address in addresses:
         if address.public and not options.insecure_no_auth:

@@ -16,7 +16,7 @@ CONTRACT = {
     "[--reread] [--exclude GLOB]... [--exclude-regex RE]... [--one-file-system] "
     "[--allow-network-fs]",
     "serve": "[--listen ADDR]... [--workers N] [--grace TIME] [--insecure-no-auth] [--writable] "
-    "[--log-format FORMAT]",
+    "[--gc-interval TIME] [--log-format FORMAT]",
     "pull": "REF [-o OUT] [--seed PATH]... [--in-place] [--cache] [--delta WHEN] "
     "[--expect sha256:HEX] [--dry-run] [--allow-network-fs]",
     "ls": "[PATTERN] [-l] [-R]",

@@ -1,0 +1,52 @@
+"""A server that collects its store while it serves."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import httpx
+
+from casync.ids import Kind
+from casync.name import Ref, parse_name
+from casync.store.lmdb import LmdbStore
+from tests.serving import put_file, serving
+
+DATA = bytes(range(256)) * 400
+
+
+def test_what_was_removed_goes_and_what_is_served_stays(tmp_path: Path) -> None:
+    with LmdbStore.open(tmp_path / "store", create=True) as store:
+        put_file(store, DATA, name="stays")
+        put_file(store, DATA[::-1], name="goes")
+        before = store.usage().objects[Kind.CHUNK].number
+        store._clock = lambda: 1e9  # long ago
+        store.remove([Ref(name=parse_name("goes"))])
+    with serving(tmp_path / "store", gc_interval=1.0) as server:
+        server.wait_for("collected 0 objects")  # the trash keeps it for two collections
+        server.mark()
+        line = server.wait_for("collected ")
+        assert not line.startswith("collected 0 ")
+        assert line.endswith("1 manifests stay")
+        assert httpx.get(f"{server.url}/v1/files/stays").content == DATA
+        assert httpx.get(f"{server.url}/v1/files/goes").status_code == 404
+        assert server.stop() == 0
+    with LmdbStore.open(tmp_path / "store", read_only=True) as store:
+        assert store.usage().objects[Kind.CHUNK].number < before
+
+
+def test_a_collection_that_cannot_be_is_told_and_the_server_goes_on(tmp_path: Path) -> None:
+    with LmdbStore.open(tmp_path / "store", create=True) as store:
+        ident = put_file(store, DATA)
+        with store.collection(window=0), serving(tmp_path / "store", gc_interval=1.0) as server:
+            server.wait_for("cannot collect: ")
+            assert httpx.get(f"{server.url}/v1/files/{ident.hex()}").content == DATA
+            server.process.send_signal(signal.SIGTERM)
+            assert server.wait() == 0
+    assert not _children_of(server.process.pid)
+
+
+def _children_of(pid: int) -> list[str]:
+    path = Path(f"/proc/{pid}/task/{pid}/children")
+    return path.read_text().split() if os.path.exists(path) else []
