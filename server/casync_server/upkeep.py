@@ -64,7 +64,7 @@ class Upkeep:
                 self._say(f"collecting was ended by signal {-process.returncode}")
 
     def _start(self) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
+        return subprocess.Popen(  # noqa: S603 - this interpreter, and the operator's own path
             [sys.executable, "-P", "-m", "casync_server.collector", os.fspath(self._store)],
             stdin=subprocess.DEVNULL,
             process_group=0,  # a Ctrl-C of the terminal is for the supervisor
