@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from casync.chunker import ChunkerParams
+from casync.errors import UsageError
 from casync.fs.exclude import Exclusion
 from casync.fs.scan import Scan
 from casync.fs.sightings import Sightings
@@ -23,15 +24,22 @@ from casync.ops import prepare_tree as _prepare_tree
 from casync.ops import pull as _pull
 from casync.ops import repair as _repair
 from casync.ops.bench import BenchInput, Trial
+from casync.ops.folder_forecast import FolderForecast, forecast_folder
+from casync.ops.folder_plan import FolderOptions
 from casync.ops.forecast import Forecast
+from casync.ops.outline import TreeError
 from casync.ops.ports import Ports
 from casync.ops.prepare import Prepared, PrepareOptions
 from casync.ops.prepare_tree import FolderPrepared
 from casync.ops.progress import SILENT, Progress
 from casync.ops.pull import Pulled, PullOptions
+from casync.ops.pull_tree import FolderPulled, pull_tree
 from casync.ops.read import ContentFile
 from casync.ops.repair import Repaired
+from casync.ops.store_tree import store_tree
+from casync.ops.tree_load import Tree
 from casync.ops.tree_reading import open_file
+from casync.ops.tree_ref import follow
 from casync.remote.client import RemoteClient
 from casync.remote.transport import TransportOptions
 from casync.store.base import ManifestSource
@@ -112,25 +120,46 @@ def pull(
     servers: Sequence[str] = (),
     transport: TransportOptions = TransportOptions(),
     options: PullOptions = PullOptions(),
+    folder_options: FolderOptions = FolderOptions(),
     progress: Progress = SILENT,
-) -> Pulled:
+) -> Pulled | FolderPulled:
     """Rebuilds the content of `ref` at `target`, or in `store` when there is no target.
 
     Args:
-        ref: A hash or a name; a name is resolved by the first server.
-        target: A path (a text is one, too), a stream, or None.
+        ref: A hash or a name, with a path inside if wanted; a name is resolved by the first server.
+        target: A path (a text is one, too), a stream, or None. A folder goes to a folder.
         store: Gives chunks, remembers the result as a seed, and keeps chunks on request.
         servers: URLs.
         transport: How to talk to them.
         options: How to pull.
+        folder_options: How to treat a folder at `target`.
         progress: Is told what happens.
 
     Raises:
-        CasyncError: As `casync.ops.pull.pull`.
+        CasyncError: As `casync.ops.pull.pull` and `casync.ops.pull_tree.pull_tree`.
     """
+    place = Path(target) if isinstance(target, str) else target
     with _ports(store, servers, transport) as ports:
-        place = Path(target) if isinstance(target, str) else target
-        return _pull.pull(_ref(ref), place, ports, options, progress)
+        found = _follow(_ref(ref), place, ports, options, folder_options)
+        if isinstance(found, Ref):
+            try:
+                return _pull.pull(found, place, ports, options, progress)
+            except TreeError:
+                found = _tree(found, place, ports, options)
+        if place is None or options.cache:
+            stored = store_tree(found, ports, options, progress)
+            if place is None:
+                return stored
+        assert isinstance(place, Path)
+        return pull_tree(
+            found,
+            place,
+            ports,
+            options,
+            folder_options,
+            sightings=_sightings(store, ports),
+            progress=progress,
+        )
 
 
 def forecast(
@@ -141,15 +170,73 @@ def forecast(
     servers: Sequence[str] = (),
     transport: TransportOptions = TransportOptions(),
     options: PullOptions = PullOptions(),
+    folder_options: FolderOptions = FolderOptions(),
     progress: Progress = SILENT,
-) -> Forecast:
+) -> Forecast | FolderForecast:
     """What `pull` with the same arguments would fetch, to the byte.
 
     Raises:
-        CasyncError: As `casync.ops.pull.pull`.
+        CasyncError: As `pull`; UsageError for a folder without a target.
     """
     with _ports(store, servers, transport) as ports:
-        return _forecast.forecast(_ref(ref), target, ports, options, progress)
+        found = _follow(_ref(ref), target, ports, options, folder_options)
+        if isinstance(found, Ref):
+            try:
+                return _forecast.forecast(found, target, ports, options, progress)
+            except TreeError:
+                found = _tree(found, target, ports, options)
+        if target is None:
+            raise UsageError("a folder's plan is for a folder", next_step="Name it with -o DIR.")
+        return forecast_folder(
+            found,
+            target,
+            ports,
+            options,
+            folder_options,
+            sightings=_sightings(store, ports),
+            progress=progress,
+        )
+
+
+def _follow(
+    ref: Ref,
+    target: Path | BinaryIO | None,
+    ports: Ports,
+    options: PullOptions,
+    folder_options: FolderOptions,
+) -> Ref | Tree:
+    """A tree where there is no doubt that one is meant, else the ref of what should be a file."""
+    may_be_file = not (isinstance(target, Path) and target.is_dir())
+    if ref.path is None and may_be_file and folder_options == FolderOptions():
+        return ref
+    found = follow(ref, ports)
+    if isinstance(found, Tree):
+        return _checked(found, target, options)
+    if folder_options != FolderOptions():
+        raise UsageError(f"{ref} is a file; --delete, --max-delete and --exact are for folders")
+    return Ref(manifest=found)
+
+
+def _tree(ref: Ref, target: Path | BinaryIO | None, ports: Ports, options: PullOptions) -> Tree:
+    """What turned out to be a tree."""
+    found = follow(ref, ports)
+    assert isinstance(found, Tree)
+    return _checked(found, target, options)
+
+
+def _checked(tree: Tree, target: Path | BinaryIO | None, options: PullOptions) -> Tree:
+    """Refuses what cannot be done with a folder."""
+    if options.in_place:
+        raise UsageError("--in-place is for files; in a folder each file is replaced as a whole")
+    if options.expect_sha256 is not None:
+        raise UsageError("a folder has no SHA-256; --expect is for files")
+    if target is not None and not isinstance(target, Path):
+        raise UsageError("a folder does not fit into a stream", next_step="Name it with -o DIR.")
+    return tree
+
+
+def _sightings(store: LmdbStore | None, ports: Ports) -> Sightings | None:
+    return Sightings(store.path / "folders") if store is not None and ports.lasting else None
 
 
 def repair(

@@ -5,6 +5,7 @@ Grouped by what a handler does about it, not by where it arose::
     CasyncError                      error                 exit 1
     ├── UsageError                   usage                 exit 2    our caller's misuse
     ├── SourceChangedError           source-changed        exit 3    the input moved under us
+    ├── PartialError                 partial               exit 3    some is done; run it again
     ├── IntegrityError               integrity             exit 4    wrong bytes
     │   ├── DamagedObjectError       damaged-object                  one object of a store
     │   ├── DamagedStoreError        damaged-store                   a store that cannot be opened
@@ -52,6 +53,7 @@ __all__ = [
     "NoSpaceError",
     "NoStoreError",
     "NotFoundError",
+    "PartialError",
     "RemoteError",
     "RemoteProtocolError",
     "SourceChangedError",
@@ -91,6 +93,12 @@ class SourceChangedError(CasyncError):
     """The input changed, shrank or vanished while it was read."""
 
     code = "source-changed"
+
+
+class PartialError(CasyncError):
+    """Some of the work is done and stays; the rest is done by running it again."""
+
+    code = "partial"
 
 
 class IntegrityError(CasyncError):

@@ -7,7 +7,7 @@ chunk after the other, and each distinct one once where its place does not matte
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from casync.errors import MalformedError, NoObjectError, NotFoundError, UsageError
 from casync.ids import ChunkId, Kind, NodeId, ObjectId
@@ -16,7 +16,7 @@ from casync.manifest import Manifest
 from casync.node import Content, Node, decode_node, runs
 from casync.tree import Entry, EntryReader, File, Folder, decode_root
 
-__all__ = ["FetchObjects", "contents", "entries", "find", "root_of", "walk"]
+__all__ = ["FetchObjects", "Step", "contents", "entries", "find", "root_of", "tour", "walk"]
 
 FetchObjects: TypeAlias = Callable[[Kind, Sequence[ObjectId]], Iterable[bytes | None]]
 """Gives the plain, proved bytes of each object, in order; None for one that cannot be had."""
@@ -86,27 +86,51 @@ def contents(
                 yield entry.content
 
 
-def walk(root: Folder, fetch: FetchObjects) -> Iterator[tuple[tuple[bytes, ...], Entry]]:
-    """Everything below a folder with its path from there: a folder, then what is in it.
+class Step(NamedTuple):
+    """A step of a tour.
+
+    Attributes:
+        path: Where, seen from the root: names joined by `/`; empty in the root.
+        entry: What is there; of a folder what is in it follows. None: the folder ends.
+    """
+
+    path: bytes
+    entry: Entry | None
+
+
+def tour(root: Folder, fetch: FetchObjects) -> Iterator[Step]:
+    """A folder and everything in it, each folder with its end.
 
     Raises:
         NoObjectError, MalformedError: As `entries`; more than `MAX_TREE_DEPTH` folders inside
             each other.
     """
-    path: list[bytes] = []
-    open_folders = [entries(root.content, fetch)]
+    yield Step(b"", root)
+    open_folders = [(b"", entries(root.content, fetch))]
     while open_folders:
-        entry = next(open_folders[-1], None)
+        path, inside = open_folders[-1]
+        entry = next(inside, None)
         if entry is None:
             open_folders.pop()
-            del path[-1:]
+            yield Step(path, None)
             continue
-        yield (*path, entry.name), entry
+        below = path + b"/" + entry.name if path else entry.name
+        yield Step(below, entry)
         if isinstance(entry, Folder):
             if len(open_folders) == MAX_TREE_DEPTH:
                 raise MalformedError(f"more than {MAX_TREE_DEPTH} folders inside each other")
-            path.append(entry.name)
-            open_folders.append(entries(entry.content, fetch))
+            open_folders.append((below, entries(entry.content, fetch)))
+
+
+def walk(root: Folder, fetch: FetchObjects) -> Iterator[tuple[tuple[bytes, ...], Entry]]:
+    """Everything below a folder with its path from there: a folder, then what is in it.
+
+    Raises:
+        NoObjectError, MalformedError: As `tour`.
+    """
+    for path, entry in tour(root, fetch):
+        if path and entry is not None:
+            yield tuple(path.split(b"/")), entry
 
 
 def find(root: Folder, path: bytes, fetch: FetchObjects) -> Entry:

@@ -32,6 +32,7 @@ __all__ = [
     "EntryReader",
     "File",
     "Folder",
+    "Leaf",
     "Link",
     "Meta",
     "Pipe",
@@ -110,7 +111,10 @@ class Pipe(_Leaf, frozen=True, tag="pipe"):
     """A named pipe."""
 
 
-Entry: TypeAlias = File | Folder | Link | Device | Pipe
+Leaf: TypeAlias = File | Link | Device | Pipe
+"""Everything that is no folder: what may have several names."""
+
+Entry: TypeAlias = Leaf | Folder
 
 _DECODER: Final = msgspec.msgpack.Decoder(type=Entry)
 _ENCODER: Final = msgspec.msgpack.Encoder()

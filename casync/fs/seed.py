@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from itertools import groupby, islice
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from casync.errors import UsageError
 from casync.fs.extents import data_ranges, read_range
@@ -22,7 +22,7 @@ from casync.ids import ChunkId
 from casync.layout import Layout
 from casync.neighbours import Found, read_places
 
-__all__ = ["SeedFile", "SeedIndex", "expand_seed_path"]
+__all__ = ["Seed", "SeedFile", "SeedIndex", "expand_seed_path"]
 
 _MAX_CHUNKS: Final = 1 << 20
 """Chunks in the index: about 170 MiB, or 16 GiB of seeds at the default chunk size."""
@@ -31,6 +31,24 @@ _MAX_OPEN: Final = 64
 """Seeds that stay open. More of them are opened for every chunk: descriptors are few."""
 
 _OPEN: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+
+
+class Seed(Protocol):
+    """Old bytes by offset.
+
+    Attributes:
+        path: For people.
+    """
+
+    path: Path
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Bytes at `offset`; fewer where there are no more."""
+        ...
+
+    def close(self) -> None:
+        """Lets go of descriptors. May be called again."""
+        ...
 
 
 class SeedFile:
@@ -115,12 +133,12 @@ class SeedIndex:
     """
 
     def __init__(self) -> None:
-        self.seeds: list[SeedFile] = []
+        self.seeds: list[Seed] = []
         self.looked: list[tuple[Path, str]] = []
         self.layout = Layout()
         self._firsts: list[int] = []  # of each seed, the number of its first chunk
 
-    def add(self, seed: SeedFile, chunks: Iterable[tuple[int, ChunkId, int]] = ()) -> None:
+    def add(self, seed: Seed, chunks: Iterable[tuple[int, ChunkId, int]] = ()) -> None:
         """Takes over `seed`, with its chunks as (offset, chunk, length). `note` may tell more."""
         self.seeds.append(seed)
         self._firsts.append(len(self.layout))
@@ -143,7 +161,7 @@ class SeedIndex:
         for seed, group in groupby(numbers, self._seed):
             yield from read_places(partial(_read, seed), (self.layout[number] for number in group))
 
-    def _seed(self, number: int) -> SeedFile:
+    def _seed(self, number: int) -> Seed:
         """The seed that a chunk of the layout lies in."""
         return self.seeds[bisect_right(self._firsts, number) - 1]
 
@@ -153,7 +171,7 @@ class SeedIndex:
             seed.close()
 
 
-def _read(seed: SeedFile, offset: int, length: int) -> bytes:
+def _read(seed: Seed, offset: int, length: int) -> bytes:
     """What can be read; what cannot is nothing that a seed has."""
     try:
         return seed.read(offset, length)

@@ -8,7 +8,7 @@ made on trial; where a pull asks for them, it fetches less.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
@@ -25,9 +25,9 @@ from casync.ops.ports import Ports
 from casync.ops.progress import SILENT, Progress
 from casync.ops.pull import PullOptions, fetch_outline, resolve, supplies_for
 from casync.ops.supply import Supply
-from casync.plan import Claims, Place, distinct_windows, windows
+from casync.plan import Claims, Place, Window
 
-__all__ = ["Forecast", "forecast"]
+__all__ = ["Forecast", "Tally", "forecast"]
 
 
 class Forecast(NamedTuple):
@@ -68,7 +68,7 @@ def forecast(
     """
     place = inspect_place(target, in_place=options.in_place) if target is not None else None
     outline = fetch_outline(resolve(ref, ports), place, ports, options)
-    tally = _Tally(ports.traffic.received)
+    tally = Tally(ports.traffic.received)
     writes = place is not None
     if place is not None:
         if place.existing and holds(place, outline, progress):
@@ -86,31 +86,36 @@ def forecast(
             else:
                 tally.part = SeedFile(part) if part.exists() else None
     with closing(tally), supplies_for(outline, place, ports, options, progress) as supplies:
-        tally.count(outline, supplies, everywhere=writes)
+        tally.count(outline.windows(distinct=not writes), outline.length, supplies)
         looked = [seen for supply in supplies for seen in supply.looked]
     return tally.result(outline, looked)
 
 
-class _Tally:
+class Tally:
+    """Sums of a plan.
+
+    Args:
+        received: Bytes that came from servers for it.
+    """
+
     def __init__(self, received: int) -> None:
         self.received = received
         self.sources: Counter[str] = Counter()
         self.served: Collection[int] = ()
         self.part: SeedFile | None = None
-        self._objects = self._fetch = self._missing = 0
+        self.objects = self.fetch = self.missing = 0
 
-    def count(self, outline: Outline, supplies: list[Supply], *, everywhere: bool) -> None:
-        """Goes through all windows as a pull would, repeats `everywhere` or not at all."""
+    def count(self, stretch: Iterable[Window], length: int, supplies: Sequence[Supply]) -> None:
+        """Goes through windows as a pull would, of a content of `length` bytes."""
         claims = Claims()
-        plan = windows if everywhere else distinct_windows
-        for window in plan(outline.content, outline.node, outline.params.max_size):
+        for window in stretch:
             self.sources["zero"] += sum(length for _, length in window.zeros)
             fresh, repeats = claims.claim(window)
             fresh = [place for place in fresh if not self._is_there(place)]
             for place, _ in repeats:
                 self._is_there(place)
             self._supply({place.id: place.length for place in fresh}, supplies)
-        rest = outline.content.length - self.sources.total() - self._missing
+        rest = length - self.sources.total() - self.missing
         self.sources["repeat"] += rest
 
     def close(self) -> None:
@@ -127,14 +132,14 @@ class _Tally:
             return True
         return False
 
-    def _supply(self, wanted: dict[ChunkId, int], supplies: list[Supply]) -> None:
+    def _supply(self, wanted: dict[ChunkId, int], supplies: Sequence[Supply]) -> None:
         for supply in supplies:
             found = supply.plan(wanted) if wanted else {}
             for ident, travelling in found.items():
                 self.sources[supply.label] += wanted.pop(ident)
-                self._fetch += travelling
-                self._objects += travelling > 0
-        self._missing += sum(wanted.values())
+                self.fetch += travelling
+                self.objects += travelling > 0
+        self.missing += sum(wanted.values())
 
     def result(self, outline: Outline, looked: list[tuple[Path, str]]) -> Forecast:
         """The sums."""
@@ -142,9 +147,9 @@ class _Tally:
             manifest=outline.id,
             length=outline.content.length,
             sources={label: count for label, count in self.sources.items() if count},
-            objects=self._objects,
-            fetch=self._fetch,
+            objects=self.objects,
+            fetch=self.fetch,
             received=self.received,
-            missing=self._missing,
+            missing=self.missing,
             seeds=looked,
         )

@@ -19,19 +19,23 @@ from casync.errors import (
     MalformedError,
     NoObjectError,
     UnreachableError,
-    UnsupportedError,
+    UsageError,
 )
-from casync.ids import ChunkId, Kind, ManifestId, NodeId, zero_chunk_id
+from casync.ids import Kind, ManifestId, NodeId, ObjectId, zero_chunk_id
 from casync.limits import COMMIT_BYTES, MAX_BATCH_IDS
 from casync.manifest import Manifest, decode_manifest
 from casync.node import Content, Node, decode_node
 from casync.plan import Window, distinct_windows, windows
 from casync.store.base import Absence, Batch, ObjectSource, ObjectStore
 
-__all__ = ["Outline", "load_outline", "open_outline"]
+__all__ = ["Fetcher", "Outline", "TreeError", "load_outline", "open_outline"]
 
 _CACHED_NODES: Final = 1024
 """Decoded nodes kept: some 20 MiB. What is larger is read anew in each walk."""
+
+
+class TreeError(UsageError):
+    """A manifest names a folder where one of a file is wanted."""
 
 
 class Outline:
@@ -107,8 +111,12 @@ class Outline:
         largest = self.params.max_size
         return length == largest and ident == zero_chunk_id(largest)
 
-    def solid_bytes(self) -> int:
-        """Bytes of the content that are not whole chunks of zeros: what a disk must have."""
+    def solid_bytes(self, content: Content | None = None) -> int:
+        """Bytes that are not whole chunks of zeros: what a disk must have.
+
+        Args:
+            content: Of what; None is the content of the manifest.
+        """
         known: dict[bytes, int] = {}
 
         def solid(level: int, ident: bytes, length: int) -> int:
@@ -119,7 +127,7 @@ class Outline:
                 known[ident] = sum(solid(level - 1, *record) for record in records)
             return known[ident]
 
-        content = self.content
+        content = content or self.content
         return solid(content.level, content.id, content.length) if content.length else 0
 
 
@@ -154,13 +162,15 @@ def load_outline(ident: ManifestId, store: ObjectStore, servers: Sequence[Object
         NoObjectError: Nobody has an object.
         IntegrityError: Everybody who has it sends something else.
         RemoteError: Servers could not be asked.
-        UnsupportedError: It is a folder, or newer than this program.
+        TreeError: It is a folder.
+        UnsupportedError: It is newer than this program.
     """
-    fetcher = _Fetcher(store, servers)
+    fetcher = Fetcher(store, servers)
     data = fetcher.plain(Kind.MANIFEST, [ident])[ident]
     manifest = decode_manifest(data)
     if manifest.kind != "file":
-        raise UnsupportedError(f"{ident.hex()} is a folder; this version knows files only")
+        fetcher.flush()
+        raise TreeError(f"{ident.hex()} is a folder, not a file")
     content = manifest.content
     wanted = {NodeId(content.id): content.length} if content.level and content.length else {}
     loaded: dict[tuple[NodeId, int, int], Node] = {}
@@ -184,27 +194,36 @@ def load_outline(ident: ManifestId, store: ObjectStore, servers: Sequence[Object
     return Outline(ident, manifest, store, loaded=loaded)
 
 
-class _Fetcher:
-    """Gets proved plain bytes from the store or the servers, and keeps what servers sent."""
+class Fetcher:
+    """Gets proved plain bytes from the store or the servers, and keeps what servers sent.
+
+    Attributes:
+        store: The store.
+    """
 
     def __init__(self, store: ObjectStore, servers: Sequence[ObjectSource]) -> None:
-        self._store = store
+        self.store = store
         self._servers = servers
         self._unpacker = Unpacker()
         self._new: list[Verified] = []
         self._new_bytes = 0
 
-    def plain(self, kind: Kind, ids: Iterable[ManifestId | NodeId]) -> dict[bytes, bytes]:
-        """The plain bytes of each object of one kind."""
-        rest: list[ChunkId | NodeId | ManifestId] = list(ids)
+    def plain(self, kind: Kind, ids: Iterable[ObjectId]) -> dict[bytes, bytes]:
+        """The plain bytes of each object of one kind.
+
+        Raises:
+            NoObjectError: Nobody has one.
+            IntegrityError, RemoteError: As `load_outline`.
+        """
+        rest = list(ids)
         found: dict[bytes, bytes] = {}
         failure: CasyncError | None = None
-        for source in (self._store, *self._servers):
+        for source in (self.store, *self._servers):
             if not rest:
                 break
             try:
-                if source is self._store:
-                    self._store.known(kind, rest)  # so that what is found stays
+                if source is self.store:
+                    self.store.known(kind, rest)  # so that what is found stays
                 for ident, answer in zip(rest, source.get(kind, rest), strict=False):
                     if answer is Absence.BUSY:
                         failure = UnreachableError("a server is too busy to send nodes")
@@ -215,7 +234,7 @@ class _Fetcher:
                     except IntegrityError as error:
                         failure = error
                         continue
-                    if source is not self._store:
+                    if source is not self.store:
                         self._keep(verified)
             except CasyncError as error:
                 failure = error
@@ -236,5 +255,5 @@ class _Fetcher:
     def flush(self) -> None:
         """Commits what was kept so far."""
         if self._new:
-            self._store.commit(Batch(objects=self._new))
+            self.store.commit(Batch(objects=self._new))
             self._new, self._new_bytes = [], 0

@@ -110,7 +110,8 @@ def pull(
     Raises:
         UsageError, WriteError, NoSpaceError, LockedError: The target cannot be written. Nothing
             was fetched then, unless the disk filled up on the way.
-        UnsupportedError: It is a folder, or newer than this program.
+        TreeError: It is a folder.
+        UnsupportedError: It is newer than this program.
         NotFoundError: Nobody has the manifest or a chunk.
         IntegrityError: What is to be had is not what the manifest names.
         RemoteError, TimedOutError: Servers could not be asked.

@@ -1,4 +1,4 @@
-"""`casync pull`: rebuilds what a ref names, fetching only what is missing."""
+"""`casync pull`: rebuilds what a ref leads to, fetching only what is missing."""
 
 from __future__ import annotations
 
@@ -9,26 +9,33 @@ import typer
 
 from casync.errors import CasyncError, NoStoreError, UsageError
 from casync_cli.completion import complete_ref
-from casync_cli.counts import parse_sha256
+from casync_cli.counts import parse_count, parse_sha256
+from casync_cli.folder_report import report_folder
 from casync_cli.invocation import Invocation, invocation_of
 from casync_cli.pull_report import report_plan, report_pull
 
 if TYPE_CHECKING:
+    from casync.ops.folder_plan import FolderOptions
     from casync.ops.pull import PullOptions
     from casync.store.lmdb import LmdbStore
+
+_MAX_DELETE = 2**63 - 1
 
 _Delta: TypeAlias = Literal["auto", "always", "never"]
 
 DETAILS = (
     "REF is a hash or a name; the first server resolves names. What the target, files that were "
     "prepared or pulled before, seeds and the store have is not fetched. Every byte is checked, "
-    "so no server needs to be trusted. A target changes at once or not at all, and an "
-    "interrupted pull goes on where it stopped. Without -o everything goes into the store."
+    "so no server needs to be trusted. A file changes at once or not at all, and an "
+    "interrupted pull goes on where it stopped. Without -o everything goes into the store. "
+    "A folder goes to a folder, with modes, times, links and user attributes; only files that "
+    "differ are written."
 )
 EXAMPLES = (
     "casync pull vm/2024-06 -o vm.img --server http://10.0.0.1:8080",
     "casync pull HASH -o new.img --seed old.img --server URL --dry-run",
     "casync pull vm/2024-06 -o /dev/vg0/vm --in-place --server URL",
+    "casync pull www:css -o /srv/www/css --delete --max-delete 10 --server URL",
 )
 
 
@@ -37,12 +44,12 @@ def run(
     ref: Annotated[
         str,
         typer.Argument(
-            metavar="REF", help="A hash, a name, or NAME@N.", autocompletion=complete_ref
+            metavar="REF[:PATH]", help="A hash, a name, or NAME@N.", autocompletion=complete_ref
         ),
     ],
     out: Annotated[
         str | None,
-        typer.Option("-o", metavar="OUT", help="The file to write; - is stdout."),
+        typer.Option("-o", metavar="OUT", help="The file or folder to write; - is stdout."),
     ] = None,
     seed: Annotated[
         list[str] | None,
@@ -66,6 +73,17 @@ def run(
         str | None,
         typer.Option("--expect", metavar="sha256:HEX", help="Refuse content of another digest."),
     ] = None,
+    delete: Annotated[
+        bool, typer.Option("--delete", help="Remove what is in folder OUT and not in the tree.")
+    ] = False,
+    max_delete: Annotated[
+        str | None,
+        typer.Option("--max-delete", metavar="N", help="Refuse to remove more than N things."),
+    ] = None,
+    exact: Annotated[
+        bool,
+        typer.Option("--exact", help="With owners, setuid, devices, ACLs and all attributes."),
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be fetched, and change nothing.")
     ] = False,
@@ -77,12 +95,14 @@ def run(
     invocation = invocation_of(ctx)
     target = _target(invocation, out, in_place=in_place, dry_run=dry_run)
     options = _options(invocation, seed or [], in_place, cache, expect, delta)
+    folder_options = _folder_options(delete, max_delete, exact)
     servers = list(invocation.remote.server or invocation.config.servers)
     transport = invocation.transport(servers)
     if transport.insecure:
         invocation.output.say("warning: certificates are not checked; anybody can pose as a server")
     from casync import api
     from casync.heap import keep_freed_memory
+    from casync.ops.pull import Pulled
 
     keep_freed_memory()
     store = _store(
@@ -99,6 +119,7 @@ def run(
                     servers=servers,
                     transport=transport,
                     options=options,
+                    folder_options=folder_options,
                     progress=progress,
                 )
             else:
@@ -110,6 +131,7 @@ def run(
                     servers=servers,
                     transport=transport,
                     options=options,
+                    folder_options=folder_options,
                     progress=progress,
                 )
     finally:
@@ -117,8 +139,10 @@ def run(
             store.close()
     if dry_run:
         report_plan(invocation.output, plan)
-    else:
+    elif isinstance(pulled, Pulled):
         report_pull(invocation.output, pulled, out)
+    else:
+        report_folder(invocation.output, pulled, str(out))
 
 
 def _target(
@@ -160,6 +184,15 @@ def _options(
         delta=delta,
         connections=invocation.connections,
     )
+
+
+def _folder_options(delete: bool, max_delete: str | None, exact: bool) -> FolderOptions:
+    from casync.ops.folder_plan import FolderOptions
+
+    if max_delete is not None and not delete:
+        raise UsageError("--max-delete is a bound for --delete")
+    most = None if max_delete is None else parse_count(max_delete, "--max-delete", 0, _MAX_DELETE)
+    return FolderOptions(exact=exact, delete=delete, max_delete=most)
 
 
 def _store(

@@ -26,6 +26,7 @@ STATUS: Final[dict[str, int]] = {
     "write": FAILURE,
     "usage": USAGE,
     "source-changed": 3,
+    "partial": 3,
     "integrity": DAMAGED,
     "damaged-object": DAMAGED,
     "damaged-store": DAMAGED,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from casync.errors import NoObjectError
 from casync_cli.output import Output
@@ -10,6 +10,7 @@ from casync_cli.sizes import format_size
 from casync_cli.times import format_duration
 
 if TYPE_CHECKING:
+    from casync.ops.folder_forecast import FolderForecast
     from casync.ops.forecast import Forecast
     from casync.ops.pull import Pulled
 
@@ -63,42 +64,29 @@ def report_pull(output: Output, pulled: Pulled, out: str | None) -> None:
         )
 
 
-def report_plan(output: Output, plan: Forecast) -> None:
+def report_plan(output: Output, plan: Forecast | FolderForecast) -> None:
     """Says what a pull would do.
 
     Raises:
         NoObjectError: It would fail, since nobody has some of the content.
     """
+    from casync.ops.forecast import Forecast
+
+    of_file = plan if isinstance(plan, Forecast) else None
+    seeds = of_file.seeds if of_file is not None else []
     if output.json_mode:
-        output.document(
-            "casync.plan/1",
-            {
-                "manifest": plan.manifest.hex(),
-                "length": plan.length,
-                "fetch": plan.fetch,
-                "received": plan.received,
-                "objects": plan.objects,
-                "sources": dict(plan.sources),
-                "missing": plan.missing,
-                "seeds": [{"path": str(path), "seen": seen} for path, seen in plan.seeds],
-            },
-        )
+        fields = {**plan._asdict(), "manifest": plan.manifest.hex(), "sources": dict(plan.sources)}
+        if of_file is not None:
+            fields["seeds"] = [{"path": str(path), "seen": seen} for path, seen in seeds]
+        output.document("casync.plan/1" if of_file is not None else "casync.plan-folder/1", fields)
     else:
-        output.row("manifest", plan.manifest.hex())
-        rows = [
-            ("length", plan.length),
-            ("fetch", plan.fetch),
-            *((f"from {source}", count) for source, count in plan.sources.items()),
-            ("missing", plan.missing),
-        ]
-        for label, count in rows:
-            output.row(label, format_size(count) if output.to_terminal else str(count))
-        output.row("objects", str(plan.objects))
-        for path, seen in plan.seeds:
+        _print(output, plan)
+        for path, seen in seeds:
             output.row("seed", str(path), seen)
     output.flush()
     if plan.received:
-        output.say(f"received {format_size(plan.received)} for this plan: manifest and nodes")
+        inner = "manifest and nodes" if of_file is not None else "manifest, nodes and folders"
+        output.say(f"received {format_size(plan.received)} for this plan: {inner}")
     if plan.fetch:
         output.say("chunks that come as deltas make it less; see --delta")
     if plan.missing:
@@ -106,3 +94,24 @@ def report_plan(output: Output, plan: Forecast) -> None:
             f"{format_size(plan.missing)} of {plan.manifest.hex()} are nowhere to be had",
             next_step="Name a server that has it with --server.",
         )
+
+
+_COUNTS: Final = ("files", "kept", "others", "remove", "left_out")
+"""What is counted of a folder."""
+
+
+def _print(output: Output, plan: Forecast | FolderForecast) -> None:
+    output.row("manifest", plan.manifest.hex())
+    counts = plan._asdict()
+    for what in _COUNTS:
+        if what in counts:
+            output.row(what.replace("_", " "), str(counts[what]))
+    rows = [
+        ("length", plan.length),
+        ("fetch", plan.fetch),
+        *((f"from {source}", count) for source, count in plan.sources.items()),
+        ("missing", plan.missing),
+    ]
+    for label, count in rows:
+        output.row(label, format_size(count) if output.to_terminal else str(count))
+    output.row("objects", str(plan.objects))

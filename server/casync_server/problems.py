@@ -47,6 +47,7 @@ STATUS_OF: Final[Mapping[str, int]] = {
     "error": 500,
     "usage": 400,
     "source-changed": 409,
+    "partial": 500,
     "integrity": 500,
     "damaged-object": 500,
     "damaged-store": 500,

@@ -86,12 +86,8 @@ def test_an_unchanged_folder_is_not_read_again(program: Program, folder: Path) -
     assert (program.store / "folders").stat().st_mode & 0o777 == 0o700
 
 
-def test_a_tree_is_neither_pulled_nor_read_as_a_file(program: Program, folder: Path) -> None:
+def test_a_tree_is_not_read_as_a_file(program: Program, folder: Path) -> None:
     ident = program.good("prepare", folder).lines[0]
-    ran = program.run("pull", ident, "-o", "out")
-    assert ran.status == 10
-    assert "is a folder" in ran.err
-    assert not (program.home / "out").exists()
     ran = program.run("cat", ident)
     assert ran.status == 2
     assert ran.out == b""
@@ -163,3 +159,107 @@ def test_a_server_s_folder_is_listed_and_read(program: Program, folder: Path) ->
         assert listed.lines == ["cache", "cache/page", "index.html", "latest"]
         page = program.good("cat", "www:cache/page", "--server", server.url, CASYNC_STORE="none")
     assert page.out == (folder / "cache" / "page").read_bytes()
+
+
+def listed(root: Path) -> dict[str, tuple[int, int, bytes]]:
+    """Modes, times and bytes of a folder."""
+    return {
+        str(path.relative_to(root)): (
+            path.lstat().st_mode,
+            path.lstat().st_mtime_ns,
+            os.fsencode(os.readlink(path)) if path.is_symlink() else path.read_bytes()
+            if path.is_file() else b"",
+        )
+        for path in root.rglob("*")
+    }  # fmt: skip
+
+
+def test_t2_a_folder_is_pulled_from_a_server(program: Program, folder: Path) -> None:
+    program.good("prepare", folder, "--name", "www")
+    target = program.home / "copy"
+    with serving(program.store) as server:
+        given = ("--server", server.url, "--store", program.home / "mine")
+        plan = program.good("pull", "www", "-o", target, *given, "--dry-run", "--json").document
+        assert plan["schema"] == "casync.plan-folder/1"
+        assert (plan["files"], plan["length"], plan["kept"]) == (2, 100_012, 0)
+        assert not target.exists()
+        done = program.good("pull", "www", "-o", target, *given, "--json").document
+        assert done["schema"] == "casync.pull-folder/1"
+        assert (done["files"], done["length"], done["others"]) == (2, 100_012, 1)
+        assert listed(target) == listed(folder)
+        (folder / "index.html").write_text("<p>changed</p>")
+        (target / "mine").touch()
+        program.good("prepare", folder, "--name", "www")
+        ran = program.good("pull", "www", "-o", target, *given, "--delete")
+        assert "1 files written" in ran.err
+        assert "1 removed" in ran.err
+        assert ran.out == b""
+        assert listed(target) == listed(folder)
+        ran = program.run("pull", "www", "-o", target / "index.html", *given)
+        assert ran.status == 1
+        assert "is not a folder" in ran.err
+
+
+def test_a_file_of_a_folder_is_pulled_like_any_file(program: Program, folder: Path) -> None:
+    program.good("prepare", folder, "--name", "www")
+    alone = program.good("prepare", folder / "cache" / "page").lines[0]
+    target = program.home / "page"
+    with serving(program.store) as server:
+        given = ("--server", server.url, "--store", program.home / "mine")
+        done = program.good("pull", "www:cache/page", "-o", target, *given, "--json").document
+        assert (done["outcome"], done["manifest"]) == ("written", alone)
+        assert target.read_bytes() == (folder / "cache" / "page").read_bytes()
+        ran = program.good("pull", "www:cache/page", "-o", target, *given)
+        assert "up to date" in ran.err
+        ran = program.run("pull", "www:latest", "-o", target, *given)
+        assert ran.status == 2
+        assert program.run("pull", "www:none", "-o", target, *given).status == 9
+        assert program.run("pull", "www:index.html/x", "-o", target, *given).status == 9
+
+
+def test_a_folder_in_a_folder_is_pulled_by_its_path(program: Program, folder: Path) -> None:
+    program.good("prepare", folder, "--name", "www")
+    program.good("pull", "www:cache", "-o", program.home / "cache")
+    assert listed(program.home / "cache") == listed(folder / "cache")
+
+
+def test_a_tree_goes_into_the_store_and_is_served_on(program: Program, folder: Path) -> None:
+    ident = program.good("prepare", folder, "--name", "www").lines[0]
+    mine = program.home / "mine"
+    with serving(program.store) as server:
+        given = ("--server", server.url, "--store", mine)
+        assert program.good("pull", "www", *given).lines == [ident]
+        target = program.home / "with cache"
+        program.good("pull", "www", "-o", target, "--cache", *given)
+    assert program.good("verify", "--store", mine).status == 0
+    assert listed(target) == listed(folder)
+    assert ident in program.good("ls", "--store", mine).text
+    program.good("pull", ident, "-o", program.home / "again", "--store", mine)
+    assert listed(program.home / "again") == listed(folder)
+
+
+def test_what_a_folder_cannot_be_pulled_with(program: Program, folder: Path) -> None:
+    program.good("prepare", folder, "--name", "www")
+    (program.home / "there").mkdir()
+    for options in (
+        ("-o", "new", "--in-place"),
+        ("-o", "there", "--in-place"),
+        ("-o", "new", "--expect", f"sha256:{'0' * 64}"),
+        ("-o", "-"),
+        ("-o", "new", "--max-delete", "3"),
+    ):
+        ran = program.run("pull", "www", *options)
+        assert (ran.status, ran.out) == (2, b""), ran
+    program.good("prepare", folder / "index.html", "--name", "page")
+    ran = program.run("pull", "page", "-o", "new", "--delete")
+    assert ran.status == 2
+    assert not (program.home / "new").exists()
+
+
+def test_deleting_all_of_another_folder_is_refused(program: Program, folder: Path) -> None:
+    program.good("prepare", folder, "--name", "www")
+    (program.home / "other" / "mine").mkdir(parents=True)
+    ran = program.run("pull", "www", "-o", "other", "--delete")
+    assert ran.status == 2
+    assert "nothing in common" in ran.err
+    assert (program.home / "other" / "mine").is_dir()

@@ -17,8 +17,9 @@ CONTRACT = {
     "[--allow-network-fs]",
     "serve": "[--listen ADDR]... [--workers N] [--grace TIME] [--insecure-no-auth] [--writable] "
     "[--gc-interval TIME] [--log-format FORMAT]",
-    "pull": "REF [-o OUT] [--seed PATH]... [--in-place] [--cache] [--delta WHEN] "
-    "[--expect sha256:HEX] [--dry-run] [--allow-network-fs]",
+    "pull": "REF[:PATH] [-o OUT] [--seed PATH]... [--in-place] [--cache] [--delta WHEN] "
+    "[--expect sha256:HEX] [--delete] [--max-delete N] [--exact] [--dry-run] "
+    "[--allow-network-fs]",
     "ls": "[PATTERN] [-l] [-R]",
     "show": "REF [--digest sha256]",
     "cat": "REF[:PATH] [--offset N] [--length N]",
@@ -258,7 +259,7 @@ def test_the_option_wins_over_the_environment(program: Program) -> None:
         ("store", ["missing command", "casync store --help"]),
         ("pull x --sever y", ["no such option: --sever", "Did you mean --server or --seed?"]),
         ("--jsn ls", ["no such option: --jsn", "Did you mean --json?"]),
-        ("pull", ["REF is missing", "casync pull --help"]),
+        ("pull", ["REF[:PATH] is missing", "casync pull --help"]),
         ("ls a b", ["unexpected extra argument", "(b)"]),
         ("ls --store", ["'--store' requires an argument"]),
         ("ls --json=1", ["'--json' does not take a value"]),

@@ -11,13 +11,13 @@ from typing import Literal
 import pytest
 
 from casync.codec import Packer
-from casync.errors import IntegrityError, MalformedError, NoSpaceError, UnsupportedError
+from casync.errors import IntegrityError, MalformedError, NoSpaceError
 from casync.ids import ChunkId, Kind, ManifestId, chunk_id, zero_chunk_id
 from casync.manifest import Manifest, encode_manifest
 from casync.name import Ref
 from casync.node import Content, Record
 from casync.ops.forecast import forecast
-from casync.ops.outline import load_outline
+from casync.ops.outline import TreeError, load_outline
 from casync.ops.ports import Ports
 from casync.ops.pull import PullOptions
 from casync.ops.read import read_range
@@ -110,7 +110,7 @@ def test_a_hole_of_another_length_is_not_read_as_zeros() -> None:
 def test_a_folder_is_refused(target: str, tmp_path: Path) -> None:
     server = Liar()
     ident = server.put_manifest(0, server.chunk(noise(1, 1000)), kind="tree")
-    with pytest.raises(UnsupportedError, match="is a folder"):
+    with pytest.raises(TreeError, match="is a folder"):
         run(ident, _target(target, tmp_path), server, MemoryStore())
     assert server.asked == []
 

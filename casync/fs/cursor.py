@@ -1,0 +1,114 @@
+"""A place on disk that moves from one folder to the next, as a walk through a tree does.
+
+Folders of the way stay open, but for those far above; these are found again from the root, never
+through links. Where a folder is missing the cursor goes on, and is nowhere.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import Final, Self
+
+from casync.fs.beneath import FOLDER, open_beneath, open_child
+
+__all__ = ["Cursor", "look"]
+
+_OPEN_FOLDERS: Final = 64
+_SHUT: Final = -1
+_NOWHERE: Final = -2
+
+
+def look(folder: int, name: bytes) -> os.stat_result | None:
+    """What an open folder has under a name, links not followed; None if nothing.
+
+    Raises:
+        OSError: It cannot be looked at.
+    """
+    try:
+        return os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+
+
+class Cursor:
+    """Begins in the root. A context manager: leaving it closes what is open.
+
+    Args:
+        root: An open folder, which stays open; None is nowhere.
+    """
+
+    def __init__(self, root: int | None) -> None:
+        self._names: list[bytes] = []
+        self._fds = [_NOWHERE if root is None else root]
+
+    @property
+    def is_somewhere(self) -> bool:
+        """Whether there is a folder at this place."""
+        return self._fds[-1] != _NOWHERE
+
+    @property
+    def path(self) -> bytes:
+        """The place, seen from the root."""
+        return b"/".join(self._names)
+
+    @property
+    def fd(self) -> int:
+        """The folder, open until the cursor leaves it.
+
+        Raises:
+            OSError: It cannot be opened any more.
+        """
+        if self._fds[-1] == _SHUT:
+            self._fds[-1] = open_beneath(self._fds[0], self.path, FOLDER)
+        return self._fds[-1]
+
+    def look(self, name: bytes) -> os.stat_result | None:
+        """What is here under a name; None if nothing.
+
+        Raises:
+            OSError: It cannot be looked at.
+        """
+        return look(self.fd, name) if self.is_somewhere else None
+
+    def names(self) -> list[bytes]:
+        """All names that are here, sorted.
+
+        Raises:
+            OSError: They may not be listed.
+        """
+        return sorted(map(os.fsencode, os.listdir(self.fd))) if self.is_somewhere else []
+
+    def enter(self, name: bytes) -> None:
+        """Goes into what has this name, or nowhere when that is no folder.
+
+        Raises:
+            OSError: It is a folder that cannot be opened.
+        """
+        status = self.look(name)
+        fd = _NOWHERE
+        if status is not None and stat.S_ISDIR(status.st_mode):
+            fd = open_child(self.fd, name, FOLDER)
+        self._names.append(name)
+        self._fds.append(fd)
+        far = len(self._fds) - _OPEN_FOLDERS
+        if far > 0 and self._fds[far] >= 0:
+            os.close(self._fds[far])
+            self._fds[far] = _SHUT
+
+    def leave(self) -> None:
+        """Goes back to the folder above."""
+        self._names.pop()
+        fd = self._fds.pop()
+        if fd >= 0:
+            os.close(fd)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        while len(self._fds) > 1:
+            self._names.pop()
+            fd = self._fds.pop()
+            if fd >= 0:
+                os.close(fd)

@@ -1,0 +1,72 @@
+"""Many files one behind the other, as if they were one: the content of a folder has offsets too.
+
+A file takes some 20 bytes and its path, so there may be millions. Must not know what lies in them.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_right
+from collections.abc import Iterator
+from typing import NamedTuple
+
+__all__ = ["Lineup", "Stretch"]
+
+
+class Stretch(NamedTuple):
+    """A part of one file of a lineup.
+
+    Attributes:
+        path: The file's path.
+        start: Where the file begins in the lineup.
+        offset: Where the part begins in the file.
+        length: Its bytes.
+    """
+
+    path: bytes
+    start: int
+    offset: int
+    length: int
+
+
+class Lineup:
+    """Files in a line. One thread adds, others may ask meanwhile.
+
+    Attributes:
+        length: Bytes of all files together; at most 2^63.
+    """
+
+    def __init__(self) -> None:
+        self.length = 0
+        self._starts = array("Q")
+        self._path_ends = array("Q", [0])
+        self._paths = bytearray()
+
+    def __len__(self) -> int:
+        return len(self._starts)
+
+    def add(self, path: bytes, length: int) -> int:
+        """Appends a file that is not empty; returns where it begins."""
+        start = self.length
+        self._paths += path
+        self._path_ends.append(len(self._paths))
+        self.length += length
+        self._starts.append(start)  # last: from here on it is found
+        return start
+
+    def stretches(self, offset: int, length: int) -> Iterator[Stretch]:
+        """The parts of files that make up a range of the line."""
+        number = bisect_right(self._starts, offset) - 1
+        end = offset + length
+        while offset < end:
+            start, finish = self._bounds(number)
+            count = min(end, finish) - offset
+            path = bytes(self._paths[self._path_ends[number] : self._path_ends[number + 1]])
+            yield Stretch(path, start, offset - start, count)
+            offset += count
+            number += 1
+
+    def _bounds(self, number: int) -> tuple[int, int]:
+        starts = self._starts
+        last = number + 1 >= len(starts)
+        return starts[number], self.length if last else starts[number + 1]

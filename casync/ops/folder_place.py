@@ -1,0 +1,53 @@
+"""A folder while it is pulled: where files grow, and how they come to their places."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from casync.fs.failure import writing
+from casync.fs.placing import Placing
+from casync.fs.staging import Staging
+from casync.ops.folder_plan import FolderOptions, FolderPlan
+
+__all__ = ["FolderPlace"]
+
+
+class FolderPlace:
+    """What both walks of a pull work with.
+
+    Args:
+        root: The open, locked folder.
+        path: Its path, for people.
+        plan: Is told what has moved to its place.
+        options: Whether folders in the way may be removed.
+
+    Attributes:
+        root: The same.
+        path: The same.
+        staging: Where files grow.
+        placing: Moves them.
+    """
+
+    def __init__(self, root: int, path: Path, plan: FolderPlan, options: FolderOptions) -> None:
+        self.root = root
+        self.path = path
+        self.staging = Staging(root, path)
+        self.placing = Placing(root, path, self.staging, plan.note, replace_folders=options.delete)
+
+    @contextmanager
+    def writing(self, path: bytes) -> Iterator[None]:
+        """Translates what goes wrong while something at `path` in the folder is written.
+
+        Raises:
+            WriteError, NoSpaceError: As `casync.fs.failure.writing`.
+        """
+        with writing(self.path / os.fsdecode(path)):
+            yield
+
+    def close(self) -> None:
+        """Lets go. What is in the staging folder stays for the next run."""
+        self.placing.close()
+        self.staging.close()

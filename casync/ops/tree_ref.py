@@ -1,0 +1,61 @@
+"""What a ref leads to when it may lead into a tree: a file, or a folder with all its structure."""
+
+from __future__ import annotations
+
+import os
+from typing import TypeAlias
+
+from casync.codec import Packer
+from casync.errors import UsageError
+from casync.folders import find, root_of
+from casync.ids import Kind, ManifestId
+from casync.manifest import Manifest, decode_manifest, encode_manifest
+from casync.name import Ref
+from casync.ops.outline import Fetcher
+from casync.ops.ports import Ports
+from casync.ops.pull import resolve
+from casync.ops.tree_load import Tree, load_tree, through
+from casync.store.base import Batch
+from casync.tree import File, Folder
+
+__all__ = ["Target", "follow"]
+
+Target: TypeAlias = ManifestId | Tree
+"""The manifest of a file, or a loaded tree."""
+
+
+def follow(ref: Ref, ports: Ports) -> Target:
+    """Finds what a ref leads to. Its structure is in the store of `ports` then.
+
+    A file in a tree has the manifest that it has alone, which is made here.
+
+    Raises:
+        UsageError: It leads to a link, device or pipe, or into a file.
+        NotFoundError: Nothing lies at the path.
+        NoObjectError: Nobody has an object.
+        IntegrityError: It is malformed, or everybody who has an object sends something else.
+        RemoteError: Servers could not be asked.
+    """
+    ident = resolve(ref.whole, ports)
+    fetcher = Fetcher(ports.store, [*ports.others, *ports.servers])
+    manifest = decode_manifest(fetcher.plain(Kind.MANIFEST, [ident])[ident])
+    if manifest.kind == "file":
+        if ref.path is not None:
+            raise UsageError(f"{ref.whole} is a file; there is nothing inside")
+        fetcher.flush()
+        return ident
+    path = b"/".join(filter(None, os.fsencode(ref.path or "").split(b"/")))
+    fetch = through(fetcher)
+    entry = find(root_of(manifest, fetch), path, fetch)
+    fetcher.flush()
+    if isinstance(entry, Folder):
+        tree = Tree(ident, manifest, entry, path, ports.store)
+        load_tree(tree, fetcher)
+        return tree
+    if not isinstance(entry, File):
+        raise UsageError(f"{ref} is a link, device or pipe, not a file or folder")
+    alone = Packer().pack_new(
+        Kind.MANIFEST, encode_manifest(Manifest("file", manifest.params, entry.content))
+    )
+    ports.store.commit(Batch(objects=[alone]))
+    return ManifestId(alone.id)
