@@ -20,6 +20,8 @@ def run() -> NoReturn:
     """The entry point of the script."""
     # Records of chunks come by the hundred thousand, and nothing in them refers back.
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
+    # httpx takes its own command line along if it can, and rich and pygments with that.
+    sys.modules["httpx._main"] = None  # type: ignore[assignment]
     try:
         stop_on_signals()
         from casync_cli.main import run_program

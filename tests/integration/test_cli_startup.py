@@ -41,7 +41,7 @@ run()
 
 NOTHING: set[str] = set()
 STORE = {"blake3", "lmdb", "msgspec", "zstandard"}
-REMOTE = {"blake3", "httpcore", "httpx", "msgspec", "rich", "ssl", "zstandard"}  # httpx has rich
+REMOTE = {"blake3", "httpcore", "httpx", "msgspec", "ssl", "zstandard"}
 WORKING = STORE | {"concurrent.futures"}
 
 
