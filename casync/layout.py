@@ -36,7 +36,8 @@ class Layout:
 
     def __getitem__(self, number: int) -> Place:
         """A chunk and its place."""
-        return Place(self._offsets[number], ChunkId(self._id(number)), self._lengths[number])
+        ident = bytes(self._ids[number * ID_BYTES : (number + 1) * ID_BYTES])
+        return Place(self._offsets[number], ChunkId(ident), self._lengths[number])
 
     def length(self, number: int) -> int:
         """The length of a chunk."""
@@ -52,10 +53,9 @@ class Layout:
     def find(self, ident: ChunkId) -> int | None:
         """The number of the chunk where it was added first."""
         number = self._numbers.get(_key(ident))
-        return None if number is None or self._id(number) != ident else number
-
-    def _id(self, number: int) -> bytes:
-        return bytes(self._ids[number * ID_BYTES : (number + 1) * ID_BYTES])
+        if number is None or not self._ids.startswith(ident, number * ID_BYTES):
+            return None
+        return number
 
 
 def _key(ident: ChunkId) -> int:

@@ -159,7 +159,7 @@ class SeedIndex:
         Neighbours are read at once, and come together.
         """
         for seed, group in groupby(numbers, self._seed):
-            yield from read_places(partial(_read, seed), (self.layout[number] for number in group))
+            yield from read_places(partial(_read, seed), map(self.layout.__getitem__, group))
 
     def _seed(self, number: int) -> Seed:
         """The seed that a chunk of the layout lies in."""

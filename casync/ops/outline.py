@@ -118,10 +118,11 @@ class Outline:
             content: Of what; None is the content of the manifest.
         """
         known: dict[bytes, int] = {}
+        largest = self.params.max_size
 
         def solid(level: int, ident: bytes, length: int) -> int:
             if level == 0:
-                return 0 if self.is_hole(ident, length) else length
+                return 0 if length == largest and self.is_hole(ident, length) else length
             if ident not in known:
                 records = self.node(NodeId(ident), level, length).records
                 known[ident] = sum(solid(level - 1, *record) for record in records)

@@ -41,8 +41,9 @@ def known_outline(store: ObjectStore, manifest: bytes) -> Outline | None:
 
 def chunks_of(outline: Outline) -> Iterator[tuple[int, ChunkId, int]]:
     """The chunks of a manifest as (offset, chunk, length), its holes and repeats left out."""
+    largest = outline.params.max_size
     for offset, run in runs(outline.content, outline.node):
-        if not outline.is_hole(run.id, run.length):
+        if run.length != largest or not outline.is_hole(run.id, largest):
             yield offset, ChunkId(run.id), run.length
 
 
