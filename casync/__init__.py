@@ -21,11 +21,12 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from casync.api import forecast, open_ref, open_store, prepare, prepare_tree, pull
+    from casync.api import forecast, open_ref, open_store, prepare, prepare_tree, pull, push
     from casync.chunker import ChunkerParams
     from casync.errors import CasyncError
     from casync.ops.prepare import PrepareOptions
     from casync.ops.pull import PullOptions
+    from casync.ops.push import PushOptions
     from casync.remote.client import RemoteClient
     from casync.remote.transport import TransportOptions
 
@@ -36,6 +37,7 @@ __all__ = [
     "ChunkerParams",
     "PrepareOptions",
     "PullOptions",
+    "PushOptions",
     "RemoteClient",
     "TransportOptions",
     "__version__",
@@ -45,6 +47,7 @@ __all__ = [
     "prepare",
     "prepare_tree",
     "pull",
+    "push",
 ]
 
 _HOMES = {
@@ -52,6 +55,7 @@ _HOMES = {
     "ChunkerParams": "casync.chunker",
     "PrepareOptions": "casync.ops.prepare",
     "PullOptions": "casync.ops.pull",
+    "PushOptions": "casync.ops.push",
     "RemoteClient": "casync.remote.client",
     "TransportOptions": "casync.remote.transport",
 }

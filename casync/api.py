@@ -22,6 +22,7 @@ from casync.ops import forecast as _forecast
 from casync.ops import prepare as _prepare
 from casync.ops import prepare_tree as _prepare_tree
 from casync.ops import pull as _pull
+from casync.ops import push as _push
 from casync.ops import repair as _repair
 from casync.ops.bench import BenchInput, Trial
 from casync.ops.folder_forecast import FolderForecast, forecast_folder
@@ -34,6 +35,7 @@ from casync.ops.prepare_tree import FolderPrepared
 from casync.ops.progress import SILENT, Progress
 from casync.ops.pull import Pulled, PullOptions
 from casync.ops.pull_tree import FolderPulled, pull_tree
+from casync.ops.push import Pushed, PushOptions
 from casync.ops.read import ContentFile
 from casync.ops.repair import Repaired
 from casync.ops.store_tree import store_tree
@@ -42,6 +44,7 @@ from casync.ops.tree_reading import open_file
 from casync.ops.tree_ref import follow
 from casync.remote.client import RemoteClient
 from casync.remote.transport import TransportOptions
+from casync.remote.writing import WritingClient
 from casync.store.base import ManifestSource
 from casync.store.lmdb import LmdbStore
 from casync.store.memory import MemoryStore
@@ -54,6 +57,7 @@ __all__ = [
     "prepare",
     "prepare_tree",
     "pull",
+    "push",
     "repair",
 ]
 
@@ -315,6 +319,35 @@ def open_ref(ref: str | Ref, source: ManifestSource) -> io.BufferedReader:
 
 def _ref(ref: str | Ref) -> Ref:
     return parse_ref(ref) if isinstance(ref, str) else ref
+
+
+def push(
+    ref: str | Ref,
+    server: str,
+    *,
+    store: LmdbStore,
+    transport: TransportOptions = TransportOptions(),
+    options: PushOptions = PushOptions(),
+    dry_run: bool = False,
+    progress: Progress = SILENT,
+) -> Pushed:
+    """Gives a server what it lacks of `ref`, and has it published there.
+
+    Args:
+        ref: A hash or a name of `store`.
+        server: A URL.
+        store: Where everything is.
+        transport: How to talk to the server.
+        options: How to push.
+        dry_run: Only look what would be sent.
+        progress: Is told what happens.
+
+    Raises:
+        CasyncError: As `casync.ops.push.push`.
+    """
+    act = _push.plan_push if dry_run else _push.push
+    with WritingClient(server, transport) as target:
+        return act(_ref(ref), store, target, options, progress)
 
 
 @contextmanager

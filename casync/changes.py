@@ -10,14 +10,19 @@ from typing import Annotated, Final
 
 import msgspec
 
-from casync.documents import Hash, NameItem, Seconds
-from casync.limits import MAX_NAME_BYTES, PAGE_ITEMS
+from casync.documents import Hash, Length, NameItem, Seconds
+from casync.limits import MAX_BATCH_IDS, MAX_NAME_BYTES, PAGE_ITEMS
 
 __all__ = [
     "MAX_REFS",
     "NameChange",
+    "ProvingItem",
+    "PushHash",
+    "PushItem",
+    "RefusedItem",
     "Refs",
     "RemovalItem",
+    "TakenItem",
     "TrashItem",
     "TrashPage",
 ]
@@ -25,6 +30,7 @@ __all__ = [
 MAX_REFS: Final = 100
 """Refs of one request: they are removed or restored together, and listed in the answer."""
 
+PushHash = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$", min_length=32, max_length=32)]
 _Ref = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_NAME_BYTES + 32)]
 
 
@@ -32,6 +38,45 @@ class NameChange(msgspec.Struct, frozen=True):
     """What a name shall point to."""
 
     manifest: Hash
+
+
+class PushItem(msgspec.Struct, frozen=True):
+    """A push that was opened.
+
+    Attributes:
+        push: Its id.
+        silence: Seconds without a request after which it ends.
+    """
+
+    push: PushHash
+    silence: Seconds
+
+
+class RefusedItem(msgspec.Struct, frozen=True):
+    """An object that was not kept: its bytes are not what its id says."""
+
+    kind: Annotated[int, msgspec.Meta(ge=1, le=3)]
+    id: Hash
+
+
+class TakenItem(msgspec.Struct, frozen=True):
+    """What became of objects that were sent.
+
+    Attributes:
+        taken: How many were kept.
+        known: How many were there already.
+        refused: The others.
+    """
+
+    taken: Length
+    known: Length
+    refused: Annotated[list[RefusedItem], msgspec.Meta(max_length=MAX_BATCH_IDS)]
+
+
+class ProvingItem(msgspec.Struct, frozen=True):
+    """A manifest whose content is still looked through; `checked` counts objects."""
+
+    checked: Length
 
 
 class Refs(msgspec.Struct, frozen=True):

@@ -208,10 +208,16 @@ class RemoteClient:
         Raises:
             RemoteError, DeniedError, UnsupportedError, StoppedError: As `get`.
         """
+        return self._stat("/v1/objects/stat", kind, ids)
+
+    def _stat(
+        self, target: str, kind: Kind, ids: Sequence[ObjectId], *, writing: bool = False
+    ) -> list[ObjectStat | None]:
         stats: list[ObjectStat | None] = []
         for at in range(0, len(ids), MAX_BATCH_IDS):
             batch = ids[at : at + MAX_BATCH_IDS]
-            request = Request("/v1/objects/stat", [SIZES_TYPE], encode_ids(kind, batch), IDS_TYPE)
+            body = encode_ids(kind, batch)
+            request = Request(target, [SIZES_TYPE], body, IDS_TYPE, writing=writing)
             rows = self._told(decode_sizes, kind, len(batch), self._read(request).body)
             stats.extend(None if row is None else ObjectStat(*row) for row in rows)
         return stats

@@ -29,6 +29,9 @@ _READ_BYTES: Final = 512 * KIB
 """Bytes asked from the socket at once. What comes together is decoded together, and each read
 takes the interpreter from other threads."""
 
+_WRITE_BYTES: Final = 256 * KIB
+"""Bytes of a body handed to the socket at once, and looked at as one step of its rate."""
+
 _MAX_HEAD_BYTES: Final = 128 * KIB
 """Bytes that may come before an answer's body. h11 allows 100 KiB for one block of fields."""
 
@@ -102,6 +105,7 @@ class Line:
         self.connected = False
         self.stopped = False
         self.read_bytes = min(_READ_BYTES, limit.piece_bytes) if limit else _READ_BYTES
+        self.piece_bytes = min(_WRITE_BYTES, limit.piece_bytes) if limit else _WRITE_BYTES
         self._lock = threading.Lock()
         self._traffic = Traffic(0, 0, 0)
         self._fast_bytes = 0
@@ -224,6 +228,14 @@ class WatchedStream(httpcore.NetworkStream):
             )
         self._waited, self._got = 0.0, 0
 
+    def _watch_writing(self, waited: float, count: int) -> None:
+        """The same for what the peer takes."""
+        line = self._line
+        if waited >= line.window and count < line.min_rate * waited:
+            raise UnreachableError(
+                f"{line.origin} is too slow: it took {count} bytes in {waited:.0f} s"
+            )
+
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         """Sends all of `buffer`."""
         line = self._line
@@ -231,7 +243,9 @@ class WatchedStream(httpcore.NetworkStream):
             raise StoppedError("stopped")
         line.use(self)
         self._head, self._waited, self._got = 0, 0.0, 0
+        started = time.monotonic()
         self._inner.write(buffer, line.window)
+        self._watch_writing(time.monotonic() - started, len(buffer))
         line.count(Traffic(0, len(buffer), 0))
         if line.limit is not None:
             line.limit.take(len(buffer))

@@ -151,6 +151,11 @@ class Transport:
         """Whether the link is so fast that saving bytes costs time."""
         return self._line.is_fast
 
+    @property
+    def piece_bytes(self) -> int:
+        """Bytes of a body to send at once so that the rate is even."""
+        return self._line.piece_bytes
+
     def count(self, more: Traffic) -> None:
         """Adds to the traffic what only the caller can tell."""
         self._line.count(more)
@@ -177,6 +182,8 @@ class Transport:
         """
         deadline = time.monotonic() + self._options.answer_seconds
         with self._exchange(request) as (response, pieces):
+            if request.writing:  # a body may take as long to go out as the line needs
+                deadline = time.monotonic() + self._options.answer_seconds
             if not any(_field(response, name) for name in _LENGTH_FIELDS):
                 raise RemoteProtocolError(f"{self.origin} does not say how long its answer is")
             body = self._collect(pieces, max_bytes, deadline)

@@ -1,7 +1,7 @@
-"""A server as a place to write to: names, and the trash.
+"""A server as a place to write to: names, the trash, and pushes.
 
-Requests that set something may be made again when an answer was lost; those that move things into
-the trash or out of it are made once.
+Requests that send or set something may be made again when an answer was lost; those that move
+things into the trash or out of it are made once.
 """
 
 from __future__ import annotations
@@ -12,26 +12,41 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from casync.changes import MAX_REFS, NameChange, Refs, RemovalItem, TrashPage
+from casync.changes import (
+    MAX_REFS,
+    NameChange,
+    PushItem,
+    Refs,
+    RemovalItem,
+    TakenItem,
+    TrashPage,
+)
+from casync.codec import Packed
 from casync.documents import (
     JSON_TYPE,
+    ManifestItem,
     NameItem,
     decode_document,
     encode_document,
     name_record,
     parse_hash,
 )
-from casync.errors import RemoteProtocolError, UsageError
-from casync.ids import ManifestId
+from casync.errors import RemoteProtocolError, UnreachableError, UsageError
+from casync.ids import Kind, ManifestId, ObjectId
 from casync.name import Name, NameRecord, Ref
 from casync.remote.client import RemoteClient
 from casync.remote.transport import Request
-from casync.store.base import Removed
+from casync.store.base import ObjectStat, Removed
+from casync.uploads import OBJECTS_TYPE, encode_upload, joined
 
 __all__ = ["RemoteRemoval", "WritingClient"]
 
 _MOST_REMOVED: Final = 1_000_000
 """Entries of a trash that are read."""
+
+_PROVING: Final = 202
+_MOST_PROVING: Final = 10_000
+"""Requests about one manifest, each of which a server may think about for some seconds."""
 
 _TRASH: Final = "/v1/trash"
 _RESTORE: Final = "/v1/trash/restore"
@@ -46,7 +61,7 @@ class RemoteRemoval(NamedTuple):
 
 
 class WritingClient(RemoteClient):
-    """A `RemoteClient` that changes what names point to, and what is there."""
+    """A `RemoteClient` that sends objects, and changes what names point to and what is there."""
 
     def set_name(self, name: Name, manifest: ManifestId, expected: int | None = None) -> NameRecord:
         """Points a name to a manifest; the version that points there now.
@@ -61,9 +76,83 @@ class WritingClient(RemoteClient):
             IncompleteError: Not all of the manifest is there.
             NoSpaceError, DeniedError, RemoteError, StoppedError: The server refused or failed.
         """
+        return self._set_name("", name, manifest, expected)
+
+    def begin_push(self) -> str:
+        """Opens a push; returns its id.
+
+        Raises:
+            DeniedError, NoSpaceError, RemoteError, StoppedError: The server refused or failed.
+        """
+        request = Request("/v1/pushes", [JSON_TYPE], b"", JSON_TYPE, writing=True)
+        return self._told(decode_document, self._read(request).body, PushItem).push
+
+    def promise(self, push: str, kind: Kind, ids: Sequence[ObjectId]) -> list[ObjectStat | None]:
+        """The sizes of objects, as `stat`; those that are there stay for as long as the push.
+
+        Raises:
+            NotFoundError: The push has ended.
+            NoSpaceError, DeniedError, RemoteError, StoppedError: The server refused or failed.
+        """
+        return self._stat(f"/v1/objects/stat?push={push}", kind, ids, writing=True)
+
+    def send(self, push: str, objects: Sequence[Packed]) -> list[ObjectId]:
+        """Sends objects of one kind, as many as one request takes. They are durable afterwards.
+
+        Returns:
+            Those that the server refused: their bytes are not what their ids say.
+
+        Raises:
+            CasyncError: As `promise`.
+        """
+        retry = self._retry()
+        rest = list(objects)
+        while rest:
+            try:
+                return self._send_once(push, rest)
+            except UnreachableError as error:
+                self._wait(retry, error)
+            # The server keeps what came through before a request broke off.
+            stats = self.promise(push, rest[0].kind, [packed.id for packed in rest])
+            left = [packed for packed, stat in zip(rest, stats, strict=True) if stat is None]
+            if len(left) < len(rest):
+                retry.progress()
+            rest = left
+        return []
+
+    def _send_once(self, push: str, objects: Sequence[Packed]) -> list[ObjectId]:
+        body = list(joined(encode_upload(objects), self._transport.piece_bytes))
+        target = f"/v1/objects?push={push}"
+        request = Request(target, [JSON_TYPE], body, OBJECTS_TYPE, writing=True)
+        taken = self._told(decode_document, self._read_once(request).body, TakenItem)
+        refused = [parse_hash(item.id) for item in taken.refused]
+        if taken.taken + taken.known + len(refused) != len(objects):
+            raise RemoteProtocolError(f"{self.origin} answers for other objects than were sent")
+        return list(refused)
+
+    def publish(self, push: str, manifest: ManifestId, name: Name | None) -> NameRecord | None:
+        """Has a manifest listed and served, and named if there is a name. Ends the push.
+
+        Raises:
+            IncompleteError: Not all of the manifest is there.
+            NotFoundError: The push has ended.
+            NoSpaceError, DeniedError, RemoteError, StoppedError: The server refused or failed.
+        """
+        if name is not None:
+            return self._set_name(push, name, manifest, None)
+        target = f"/v1/manifests/{manifest.hex()}?push={push}"
+        request = Request(target, [JSON_TYPE], method="PUT", writing=True)
+        item = self._told(decode_document, self._proved(request), ManifestItem)
+        if item.hash != manifest.hex():
+            raise RemoteProtocolError(f"{self.origin} answers for another manifest")
+        return None
+
+    def _set_name(
+        self, push: str, name: Name, manifest: ManifestId, expected: int | None
+    ) -> NameRecord:
         field = (b"If-Match", b'"%d"' % expected) if expected else (b"If-None-Match", b"*")
         request = Request(
-            f"/v1/names/{quote(name)}",
+            f"/v1/names/{quote(name)}" + (f"?push={push}" if push else ""),
             [JSON_TYPE],
             encode_document(NameChange(manifest.hex())),
             JSON_TYPE,
@@ -71,11 +160,19 @@ class WritingClient(RemoteClient):
             fields=[] if expected is None else [field],
             writing=True,
         )
-        item = self._told(decode_document, self._read(request).body, NameItem)
+        item = self._told(decode_document, self._proved(request), NameItem)
         record = self._told(name_record, item)
         if record.name != name or record.manifest != manifest:
             raise RemoteProtocolError(f"{self.origin} answers for another name or manifest")
         return record
+
+    def _proved(self, request: Request) -> bytes:
+        """The answer to a request that is asked again while the server looks at a manifest."""
+        for _ in range(_MOST_PROVING):
+            reply = self._read(request)
+            if reply.status != _PROVING:
+                return reply.body
+        raise RemoteProtocolError(f"{self.origin} comes to no end with {request.target}")
 
     def removal(self, refs: Sequence[Ref]) -> RemoteRemoval:
         """What `remove` would remove. Raises as that does."""

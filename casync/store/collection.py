@@ -20,6 +20,7 @@ from casync.store.committing import forget_file
 from casync.store.compaction import MAX_MOVED_BYTES, mostly_dead, move_records
 from casync.store.environment import Environment, Txn
 from casync.store.meta import read_generation
+from casync.store.push_rows import decode_push
 from casync.store.rows import (
     META_GENERATION,
     decode_file,
@@ -153,13 +154,19 @@ class LmdbCollection:
         return [(bytes(key), bytes(value)) for key, value in cursor.iternext()]
 
     def _floor(self, txn: Txn, today: int) -> int:
-        """The lowest generation that a living writer relies on. Rows of dead ones go."""
+        """The lowest generation that a living writer or push relies on. Rows of dead ones go."""
         floor = today
         for key, value in self._rows(txn, "writers"):
             if self._locks is None or self._locks.is_taken(decode_number(key)):
                 floor = min(floor, decode_meta_number(value))
             elif not self._dry_run:
                 txn.delete(key, db=self._environment.databases["writers"])
+        for key, value in self._rows(txn, "pushes"):
+            push = decode_push(value)
+            if push.lives(self._now):
+                floor = min(floor, push.floor)
+            elif not self._dry_run:
+                txn.delete(key, db=self._environment.databases["pushes"])
         return floor
 
     # -- Marking ------------------------------------------------------------------------------

@@ -20,10 +20,11 @@ import lmdb
 
 from casync.errors import UnsupportedError, WriteError
 from casync.store.databases import DATABASES, LATER_DATABASES
-from casync.store.environment import DATA_FILE, open_lmdb
+from casync.store.environment import DATA_FILE
 from casync.store.filesystem import Trust, file_system
 from casync.store.lock_files import locked, make_lock_file
 from casync.store.meta import FIRST_GENERATION, write_meta
+from casync.store.opening import open_lmdb
 from casync.store.translate import translate
 
 __all__ = ["create", "finish", "publish", "store_exists", "sync_folder"]

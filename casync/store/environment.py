@@ -19,11 +19,11 @@ from typing import Final, TypeAlias, TypeVar
 
 import lmdb
 
-from casync.errors import CasyncError, DamagedStoreError, UsageError, WriteError
-from casync.limits import GIB
+from casync.errors import CasyncError, DamagedStoreError, NoSpaceError, UsageError, WriteError
 from casync.store.databases import DATABASES, LATER_DATABASES
 from casync.store.gate import Gate
 from casync.store.lock_files import LMDB_LOCK_FILE, locked, make_lock_file
+from casync.store.opening import open_lmdb
 from casync.store.pages import check_length, check_values
 from casync.store.presence import be_present
 from casync.store.reserve import hold_space
@@ -33,7 +33,6 @@ __all__ = [
     "DATA_FILE",
     "Environment",
     "Txn",
-    "open_lmdb",
 ]
 
 Txn: TypeAlias = "lmdb.Transaction[memoryview]"
@@ -41,49 +40,9 @@ _T = TypeVar("_T")
 
 DATA_FILE: Final = "data.mdb"
 _NO_LOCK: Final = frozenset({errno.EPERM, errno.EACCES, errno.EROFS, errno.ENOSPC, errno.EDQUOT})
-_MAX_DATABASES: Final = 32
-_MAX_READERS: Final = 1024
-_SMALLEST_MAP: Final = GIB
 _READER_CHECK_SECONDS: Final = 3600.0
 _MOST_RETRIES: Final = 64
 _META_PAGES: Final = 2
-
-
-def open_lmdb(
-    path: Path, *, read_only: bool, map_bytes: int, lock: bool = True
-) -> lmdb.Environment:
-    """Opens the folder `path` with the one set of flags that all openers share.
-
-    The map is halved until the system grants it.
-
-    Raises:
-        lmdb.Error, MemoryError: As LMDB does.
-    """
-    while True:
-        try:
-            return lmdb.open(
-                os.fsencode(path),
-                map_size=map_bytes,
-                subdir=True,
-                readonly=read_only,
-                create=False,
-                lib_version=0,
-                max_dbs=_MAX_DATABASES,
-                max_readers=_MAX_READERS,
-                max_spare_txns=0,
-                sync=True,
-                metasync=True,
-                map_async=False,
-                writemap=False,
-                meminit=True,
-                readahead=False,
-                lock=lock,
-                mode=0o600,
-            )
-        except (MemoryError, lmdb.MemoryError):
-            if map_bytes // 2 < _SMALLEST_MAP:
-                raise
-            map_bytes //= 2
 
 
 class Environment:
@@ -110,6 +69,7 @@ class Environment:
         self._writing = threading.Lock()
         self._closed = False
         self._broken = ""
+        self._full = False
         self._held = 0  # the last page when space was held behind it
         self._presence = be_present(path, writable=self.writable, alone=alone)
         try:
@@ -279,6 +239,8 @@ class Environment:
         with self._writing:
             if self._closed:
                 raise UsageError(f"store {self.path} is closed")
+            if self._full:
+                self._reopen()
             if self._broken:
                 raise WriteError(
                     f"store {self.path} failed to write before: {self._broken}",
@@ -290,9 +252,11 @@ class Environment:
                 raise
             except (lmdb.Error, OSError, MemoryError) as error:
                 # What was handed to the kernel before a failed sync may be gone although later
-                # syncs succeed, so nothing is built upon it.
+                # syncs succeed, so nothing is built upon it. A full disk is no broken one: there
+                # the next writer begins with what the file has.
                 failure = translate(error, self.path, need=need)
-                self._broken = failure.message
+                self._full = isinstance(failure, NoSpaceError)
+                self._broken = "" if self._full else failure.message
                 raise failure from error
 
     def _write(self, action: Callable[[Txn], _T], need: int) -> _T:
@@ -338,6 +302,17 @@ class Environment:
             for tree in (main, *trees)
         )
         return max(last + 1 - _META_PAGES - used, 0) * int(main["psize"])
+
+    def _reopen(self) -> None:
+        """Lets go of all that LMDB knows of the file, and reads it again."""
+        with self._gate.alone():
+            map_bytes = self.map_bytes
+            self._closed = True  # and stays so if this fails
+            self._lmdb.close()
+            self._lmdb = self._open(False, map_bytes)
+            for name in self.databases:
+                self.databases[name] = self._lmdb.open_db(name.encode(), create=False)
+            self._closed = self._full = False
 
     def _hold_space(self) -> None:
         """Keeps some room behind the last page, for those who will have to make some."""

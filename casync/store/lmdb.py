@@ -36,6 +36,7 @@ from casync.store.creation import create as make_store
 from casync.store.creation import finish as finish_store
 from casync.store.creation import store_exists
 from casync.store.environment import Environment, Txn
+from casync.store.inbox import Inbox
 from casync.store.meta import read_meta
 from casync.store.names import resolve
 from casync.store.objects import Objects
@@ -294,32 +295,27 @@ class LmdbStore:
         )
 
     def set_name(self, name: Name, manifest: ManifestId, expected: int | None = None) -> NameRecord:
-        """Points a name to a manifest; the version that points there now. Raises as `commit`."""
+        """As `WritableStore.set_name`."""
         batch = Batch(names=[(name, manifest)])
         if expected is not None:
             batch.expect[name] = expected
         return self.commit(batch).names[0]
 
+    @property
+    def inbox(self) -> Inbox:
+        """What pushes bring."""
+        return Inbox(self._environment, self._objects, self._store_id, self._clock)
+
     # -- The trash ----------------------------------------------------------------------------
 
     def removal(self, refs: Sequence[Ref]) -> Removal:
-        """What `remove` would remove. Raises as that does."""
+        """As `WritableStore.removal`."""
         refs = self._without_prefixes(refs)
         with self._environment.reading() as txn:
             return self._trash(txn).plan(refs)
 
     def remove(self, refs: Sequence[Ref]) -> Removal:
-        """Moves versions of names, and manifests, into the trash, all or nothing.
-
-        Args:
-            refs: A name without a version stands for all of them. The manifests that nothing
-                leads to any more go along.
-
-        Raises:
-            NoNameError: One of them is not here.
-            UsageError: A name leads to a manifest that is to go.
-            NoSpaceError, WriteError: As `commit`.
-        """
+        """As `WritableStore.remove`."""
         refs = self._without_prefixes(refs)
 
         def write(txn: Txn) -> Removal:
@@ -331,12 +327,7 @@ class LmdbStore:
         return self._environment.write(write, need=MIB)
 
     def restore(self, refs: Sequence[Ref]) -> Removal:
-        """Takes versions of names, and manifests, out of the trash, all or nothing.
-
-        Raises:
-            NoNameError: One of them does not lie there.
-            NoSpaceError, WriteError: As `commit`.
-        """
+        """As `WritableStore.restore`."""
         return self._environment.write(lambda txn: self._trash(txn).restore(refs), need=MIB)
 
     def removed(self) -> list[Removed]:

@@ -71,10 +71,17 @@ class Objects:
         for start in range(0, len(ids), MAX_BATCH_IDS):
             wanted = ids[start : start + MAX_BATCH_IDS]
             with self._reading() as txn:
-                rows = self._rows(txn, kind, wanted)
+                rows = self.rows(txn, kind, wanted)
             found = [rows.get(ident) for ident in wanted]
             stats += [ObjectStat(row.length, row.stored) if row else None for row in found]
         return stats
+
+    def rows(self, txn: Txn, kind: Kind, ids: Sequence[ObjectId]) -> dict[bytes, IndexRow]:
+        """Where those objects lie that are here, as one transaction sees it."""
+        prefix = index_prefix(kind)
+        keys = sorted({prefix + ident for ident in ids})
+        found = txn.cursor(self._databases["index"]).getmulti(keys)
+        return {bytes(key[1:]): decode_index(value) for key, value in found}
 
     def known(self, kind: Kind, ids: Sequence[ObjectId]) -> list[bool]:
         """Which objects are here at the moment."""
@@ -92,12 +99,6 @@ class Objects:
                 generations.update((bytes(key[1:]), decode_generation(row)) for key, row in found)
         return generations
 
-    def _rows(self, txn: Txn, kind: Kind, ids: Sequence[ObjectId]) -> dict[bytes, IndexRow]:
-        prefix = index_prefix(kind)
-        keys = sorted({prefix + ident for ident in ids})
-        found = txn.cursor(self._databases["index"]).getmulti(keys)
-        return {bytes(key[1:]): decode_index(value) for key, value in found}
-
     def _copy(
         self, kind: Kind, ids: Sequence[ObjectId], lost: set[int]
     ) -> list[tuple[IndexRow, Record, bytes] | Absence]:
@@ -106,7 +107,7 @@ class Objects:
         segments: dict[int, memoryview | None] = {}
         size = 0
         with self._reading() as txn:
-            rows = self._rows(txn, kind, ids)
+            rows = self.rows(txn, kind, ids)
             for ident in ids:
                 row = rows.get(ident)
                 if row is None:

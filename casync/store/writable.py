@@ -8,13 +8,19 @@ from typing import Protocol
 from casync.ids import ManifestId
 from casync.name import Name, NameRecord, Ref
 from casync.store.base import ObjectStore, Removed
+from casync.store.inbox import Inbox
 from casync.store.trash import Removal
 
 __all__ = ["WritableStore"]
 
 
 class WritableStore(ObjectStore, Protocol):
-    """A store with a trash."""
+    """A store with a trash, and an inbox for what is pushed."""
+
+    @property
+    def inbox(self) -> Inbox:
+        """What pushes bring."""
+        ...
 
     def set_name(self, name: Name, manifest: ManifestId, expected: int | None = None) -> NameRecord:
         """Points a name to a manifest; the version that points there now.
@@ -37,6 +43,10 @@ class WritableStore(ObjectStore, Protocol):
 
     def remove(self, refs: Sequence[Ref]) -> Removal:
         """Moves versions of names, and manifests, into the trash, all or nothing.
+
+        Args:
+            refs: A name without a version stands for all of them. The manifests that nothing
+                leads to any more go along.
 
         Raises:
             NoNameError: One of them is not here.

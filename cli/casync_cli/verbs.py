@@ -43,6 +43,7 @@ VERBS: Final[dict[str, Verb]] = {
     "prepare": Verb("cmd_prepare", "Put a file or a folder into the store and print its hash."),
     "serve": Verb("cmd_serve", "Serve the store over HTTP."),
     "pull": Verb("cmd_pull", "Rebuild a file, fetching only the chunks that are not here.", True),
+    "push": Verb("cmd_push", "Give a server what it lacks of a manifest, and a name.", True),
     "ls": Verb("cmd_ls", "List names and manifests, or what is in a folder.", True),
     "show": Verb("cmd_show", "Show what a hash or name stands for.", True),
     "cat": Verb("cmd_cat", "Write content, or a part of it, to stdout.", True),

@@ -17,6 +17,7 @@ from casync_server import (
     routes_names,
     routes_objects,
     routes_operations,
+    routes_push,
     routes_trash,
 )
 from casync_server.access_log import AccessLog, LogSink, to_stderr
@@ -25,8 +26,11 @@ from casync_server.deps import Service
 from casync_server.guard import Guard
 from casync_server.metrics import Metrics
 from casync_server.openapi import describe
+from casync_server.proving import Proofs
+from casync_server.receiving import Receiving
 from casync_server.settings import ServerSettings
 from casync_server.streaming import PieceBudget, ReadPool
+from casync_server.writing import Writing
 
 __all__ = ["create_app"]
 
@@ -57,13 +61,15 @@ def create_app(
         budget=PieceBudget(settings.stream_bytes, settings.piece_bytes),
         allowance=Allowance(settings),
         metrics=metrics,
-        writable=writable,
+        writing=None if writable is None else _writing(writable, settings),
     )
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
         service.pool.close()
+        if service.writing is not None:
+            service.writing.pool.close()
 
     name, _, version = routes_operations.program().partition(" ")
     app = FastAPI(
@@ -83,6 +89,7 @@ def create_app(
         routes_manifests,
         routes_names,
         routes_trash,
+        routes_push,
         routes_files,
         routes_operations,
     ):
@@ -95,3 +102,14 @@ def create_app(
         AccessLog, form=settings.log_format, sink=sink, debug=settings.debug, watcher=metrics
     )
     return app
+
+
+def _writing(store: WritableStore, settings: ServerSettings) -> Writing:
+    pool = ReadPool(settings.write_threads)
+    return Writing(
+        store=store,
+        pool=pool,
+        receiving=Receiving(settings, pool),
+        proofs=Proofs(store, settings.prove_seconds),
+        spare=settings.disk_spare,
+    )

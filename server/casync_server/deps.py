@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Final, TypeAlias, TypeVar
 
-from fastapi import Depends, Request
+from fastapi import Depends, Query, Request
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
@@ -20,19 +20,22 @@ from casync.limits import KIB
 from casync.lists import IDS_TYPE, MAX_IDS_BYTES
 from casync.name import Ref, parse_ref
 from casync.store.base import ManifestSource
-from casync.store.writable import WritableStore
 from casync_server.allowance import Allowance
 from casync_server.metrics import Metrics
 from casync_server.settings import ServerSettings
 from casync_server.streaming import PieceBudget, ReadPool
+from casync_server.writing import Writing
 
 __all__ = [
+    "Push",
+    "PushIfAny",
     "Reads",
     "Service",
     "Writes",
     "check_type",
     "get_service",
-    "get_writable",
+    "get_writing",
+    "parse_push",
     "parse_url_ref",
     "read_document",
     "read_list",
@@ -57,7 +60,7 @@ class Service:
         budget: Memory for answers under way.
         allowance: CPU time for deltas.
         metrics: What this worker did.
-        writable: The same store, where clients may change it.
+        writing: The means to change the store, where clients may.
         draining: A stop was asked for; no new work, please.
     """
 
@@ -68,7 +71,7 @@ class Service:
     budget: PieceBudget
     allowance: Allowance
     metrics: Metrics
-    writable: WritableStore | None = None
+    writing: Writing | None = None
     draining: bool = False
 
     async def read(self, function: Callable[[], _T]) -> _T:
@@ -87,21 +90,33 @@ Reads: TypeAlias = Annotated[Service, Depends(get_service)]
 """The service, as a parameter of a route."""
 
 
-async def get_writable(service: Reads) -> WritableStore:
-    """The store of a server that was started to be written to.
+async def get_writing(service: Reads) -> Writing:
+    """What a route that changes the store works with.
 
     Raises:
-        DeniedError: It only reads.
+        DeniedError: This server only reads.
     """
-    if service.writable is None:
+    if service.writing is None:
         raise DeniedError(
             "this server only reads", next_step="Who runs it can start it with --writable."
         )
-    return service.writable
+    return service.writing
 
 
-Writes: TypeAlias = Annotated[WritableStore, Depends(get_writable)]
-"""The store of a route that changes it."""
+Writes: TypeAlias = Annotated[Writing, Depends(get_writing)]
+"""The same, as a parameter of a route."""
+
+_PUSH: Final = "[0-9a-f]{32}"
+
+Push: TypeAlias = Annotated[str, Query(pattern=f"^{_PUSH}$", description="The push.")]
+PushIfAny: TypeAlias = Annotated[
+    str, Query(pattern=f"^({_PUSH})?$", description="The push that it belongs to.")
+]
+
+
+def parse_push(text: str) -> bytes:
+    """The id of a push, checked by `Push`; empty for none."""
+    return bytes.fromhex(text)
 
 
 async def read_list(request: Request, decode: Callable[[Buffer], _T]) -> _T:

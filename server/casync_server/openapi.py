@@ -12,7 +12,15 @@ import msgspec
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from casync.changes import NameChange, Refs, RemovalItem, TrashPage
+from casync.changes import (
+    NameChange,
+    ProvingItem,
+    PushItem,
+    Refs,
+    RemovalItem,
+    TakenItem,
+    TrashPage,
+)
 from casync.documents import (
     JSON_TYPE,
     PROBLEM_TYPE,
@@ -43,6 +51,9 @@ _DOCUMENTS: Final = (
     NameItem,
     NamePage,
     HistoryPage,
+    PushItem,
+    TakenItem,
+    ProvingItem,
     Refs,
     RemovalItem,
     TrashPage,

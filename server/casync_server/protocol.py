@@ -39,6 +39,9 @@ Send: TypeAlias = Callable[[ASGISendEvent], Awaitable[None]]
 _SLICE: Final = 4096
 """Bytes parsed at a time, so that a bound is overrun by no more than this."""
 
+_OBJECTS: Final = b"/v1/objects"
+"""The path of the only request with a large body."""
+
 _LINGER_BYTES: Final = 1024 * 1024
 """Bytes that a refused client may still send before it is cut off."""
 
@@ -70,6 +73,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._in_head = True
         self._head_bytes = 0
         self._body_bytes = 0
+        self._most_body = 0
         self._held = bytearray()  # what came while an answer was under way
         self._refusal: Refusal | None = None
         self._discarded = 0
@@ -210,7 +214,8 @@ class BoundedProtocol(HttpToolsProtocol):
         head = Head(
             self.parser.get_method(), self.url, self.parser.get_http_version(), self.headers
         )
-        refusal = check_head(head, self.limits.body_bytes)
+        self._most_body = _most_body(head, self.limits)
+        refusal = check_head(head, self._most_body)
         if refusal is None and len(self.pipeline) >= self.limits.pipeline:
             refusal = Refusal(429, "too many requests at once on one connection")
         if refusal is not None:
@@ -227,8 +232,8 @@ class BoundedProtocol(HttpToolsProtocol):
         """A part of the body came."""
         self._pace.received(len(body))
         self._body_bytes += len(body)
-        if self._body_bytes > self.limits.body_bytes:
-            detail = f"bodies have at most {self.limits.body_bytes} bytes here"
+        if self._body_bytes > self._most_body:
+            detail = f"bodies have at most {self._most_body} bytes here"
             raise _RefusedError(Refusal(413, detail))
         super().on_body(body)
 
@@ -327,6 +332,12 @@ class BoundedProtocol(HttpToolsProtocol):
             tally=Tally(note=note),
         )
         type(self).sink(format_entry(entry, self.limits.log_format, datetime.now(UTC)))
+
+
+def _most_body(head: Head, limits: ServerSettings) -> int:
+    """Bytes that the body of a request may have: many for objects, few for all else."""
+    objects = head.method == b"POST" and head.target.partition(b"?")[0] == _OBJECTS
+    return limits.upload_bytes if objects else limits.body_bytes
 
 
 def _problem(refusal: Refusal, extra: list[tuple[bytes, bytes]]) -> bytes:

@@ -9,7 +9,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import Response
 
-from casync.changes import NameChange, RemovalItem
+from casync.changes import NameChange, ProvingItem, RemovalItem
 from casync.documents import (
     JSON_TYPE,
     HistoryPage,
@@ -21,12 +21,21 @@ from casync.documents import (
 )
 from casync.errors import NoNameError, UsageError
 from casync.limits import MAX_NAME_BYTES, PAGE_ITEMS
-from casync.name import Name, Ref, parse_name
+from casync.name import Name, NameRecord, Ref, parse_name
 from casync.store.base import ManifestSource
 from casync_server.caching import FRESH
-from casync_server.deps import Reads, Writes, parse_url_ref, read_document
+from casync_server.deps import (
+    PushIfAny,
+    Reads,
+    Writes,
+    parse_push,
+    parse_url_ref,
+    read_document,
+)
 from casync_server.openapi import document, document_body, problems
+from casync_server.routes_push import proving_response
 from casync_server.routes_trash import removal_response
+from casync_server.writing import Goal
 
 __all__ = ["Limit", "router"]
 
@@ -102,6 +111,7 @@ async def get_name(
     response_class=Response,
     responses={
         200: document("The version that points there now.", NameItem),
+        202: document("The manifest is still looked at; ask again.", ProvingItem),
         **problems(409, 412, 413, 415, 507),
     },
     openapi_extra=document_body("What it shall point to.", NameChange),
@@ -109,19 +119,24 @@ async def get_name(
 async def set_name(
     request: Request,
     name: str,
-    service: Reads,
-    store: Writes,
+    writing: Writes,
     if_match: Annotated[
         str | None, Header(description='Only on from this version, as in "3".')
     ] = None,
     if_none_match: Annotated[str | None, Header(description="*: only if it is new.")] = None,
+    push: PushIfAny = "",
 ) -> Response:
-    """Points a name to a manifest, as its next version. The same request again changes nothing."""
+    """Points a name to a manifest, as its next version. The same request again changes nothing.
+
+    Everything below the manifest must be here; it is listed and served from then on.
+    """
     label = parse_name(name)
     expected = _expected(if_match, if_none_match)
     wanted = await read_document(request, NameChange)
-    manifest = parse_hash(wanted.manifest)
-    record = await service.read(lambda: store.set_name(label, manifest, expected))
+    goal = Goal(parse_hash(wanted.manifest), label, expected)
+    record = await writing.run(lambda: writing.publish(parse_push(push), goal))
+    if not isinstance(record, NameRecord):
+        return proving_response(record or 0)
     return _answer(encode_document(name_item(record)), version=record.version)
 
 
@@ -132,10 +147,10 @@ async def set_name(
     response_class=Response,
     responses={200: document("What moved into the trash.", RemovalItem), **problems(404, 507)},
 )
-async def remove_name(name: str, service: Reads, store: Writes) -> Response:
+async def remove_name(name: str, writing: Writes) -> Response:
     """Moves a name with all its versions into the trash, or the version NAME@N alone."""
     ref = _parse(name)
-    return removal_response(await service.read(lambda: store.remove([ref])))
+    return removal_response(await writing.run(lambda: writing.store.remove([ref])))
 
 
 def _parse(text: str) -> Ref:

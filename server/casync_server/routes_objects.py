@@ -32,7 +32,7 @@ from casync.store.base import Absence
 from casync_server.access_log import tally_of
 from casync_server.byte_range import matches_etag
 from casync_server.caching import IMMUTABLE, NEVER, etag_of, not_modified
-from casync_server.deps import Reads, read_list
+from casync_server.deps import PushIfAny, Reads, get_writing, parse_push, read_list
 from casync_server.fetch import answers
 from casync_server.openapi import binary, binary_body, problems
 from casync_server.streaming import StreamedResponse, pieces
@@ -82,14 +82,22 @@ async def fetch_objects(request: Request, service: Reads) -> Response:
     summary="Sizes of many objects of one kind",
     operation_id="statObjects",
     response_class=Response,
-    responses={200: binary(SIZES_TYPE, "A row of sizes per id."), **problems(413, 415)},
+    responses={200: binary(SIZES_TYPE, "A row of sizes per id."), **problems(404, 413, 415)},
     openapi_extra=binary_body(IDS_TYPE, "The ids that are asked about.", MAX_IDS_BYTES),
 )
-async def stat_objects(request: Request, service: Reads) -> Response:
-    """Answers each id with its plain and stored bytes, or with all ones where it is missing."""
+async def stat_objects(request: Request, service: Reads, push: PushIfAny = "") -> Response:
+    """Answers each id with its plain and stored bytes, or with all ones where it is missing.
+
+    To a push it is a promise as well: what is here stays here for as long as the push is open.
+    """
+    writing = await get_writing(service) if push else None
     kind, ids = await read_list(request, decode_ids)
-    rows = await service.read(lambda: encode_sizes(service.store.stat(kind, ids)))
-    return Response(rows, media_type=SIZES_TYPE, headers={"Cache-Control": NEVER})
+    if writing is None:
+        rows = await service.read(lambda: service.store.stat(kind, ids))
+    else:
+        promise = writing.store.inbox.promise
+        rows = await writing.run(lambda: promise(parse_push(push), kind, ids))
+    return Response(encode_sizes(rows), media_type=SIZES_TYPE, headers={"Cache-Control": NEVER})
 
 
 @router.head("/v1/objects/{kind}/{ident}", include_in_schema=False)

@@ -13,7 +13,7 @@ from casync.limits import PAGE_ITEMS
 from casync.store.base import Removed
 from casync.store.trash import Removal
 from casync_server.caching import FRESH, NEVER
-from casync_server.deps import Reads, Writes, parse_url_ref, read_document
+from casync_server.deps import Writes, parse_url_ref, read_document
 from casync_server.openapi import document, document_body, problems
 
 __all__ = ["removal_response", "router"]
@@ -31,12 +31,11 @@ _MOST_REMOVED: Final = 2**31
     responses={200: document("A page, the latest last.", TrashPage), **problems(422)},
 )
 async def list_trash(
-    service: Reads,
-    store: Writes,
+    writing: Writes,
     skip: Annotated[int, Query(ge=0, le=_MOST_REMOVED, description="Entries before the page.")] = 0,
 ) -> Response:
     """Lists versions of names, and manifests that no name led to."""
-    removed = await service.read(store.removed)
+    removed = await writing.run(writing.store.removed)
     rows = [_trash_item(entry) for entry in removed[skip : skip + PAGE_ITEMS]]
     page = TrashPage(rows, len(removed) > skip + PAGE_ITEMS)
     return Response(encode_document(page), media_type=JSON_TYPE, headers={"Cache-Control": FRESH})
@@ -50,12 +49,12 @@ async def list_trash(
     responses={200: document("What moved.", RemovalItem), **problems(404, 413, 415, 507)},
     openapi_extra=document_body("What to remove.", Refs),
 )
-async def remove(request: Request, service: Reads, store: Writes) -> Response:
+async def remove(request: Request, writing: Writes) -> Response:
     """Moves names with all versions, versions, and manifests into the trash, all or nothing."""
     wanted = await read_document(request, Refs)
     refs = [parse_url_ref(text) for text in wanted.refs]
-    move = store.removal if wanted.dry_run else store.remove
-    return removal_response(await service.read(lambda: move(refs)))
+    move = writing.store.removal if wanted.dry_run else writing.store.remove
+    return removal_response(await writing.run(lambda: move(refs)))
 
 
 @router.post(
@@ -66,11 +65,11 @@ async def remove(request: Request, service: Reads, store: Writes) -> Response:
     responses={200: document("What came back.", RemovalItem), **problems(404, 413, 415, 507)},
     openapi_extra=document_body("What to restore; `dry_run` is not looked at.", Refs),
 )
-async def restore(request: Request, service: Reads, store: Writes) -> Response:
+async def restore(request: Request, writing: Writes) -> Response:
     """Takes names with all versions that lie there, versions, and manifests out, all or nothing."""
     wanted = await read_document(request, Refs)
     refs = [parse_url_ref(text) for text in wanted.refs]
-    return removal_response(await service.read(lambda: store.restore(refs)))
+    return removal_response(await writing.run(lambda: writing.store.restore(refs)))
 
 
 def removal_response(removal: Removal) -> Response:

@@ -11,7 +11,8 @@ from typing import Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from casync.limits import KIB, MIB
+from casync.limits import GIB, KIB, MIB
+from casync.uploads import MAX_UPLOAD_BYTES
 
 __all__ = ["ServerSettings"]
 
@@ -35,7 +36,14 @@ class ServerSettings(BaseSettings):
         header_fields: Fields of a request.
         header_seconds: From the first byte of a request, or from the connection, to its body.
         idle_seconds: Between two requests on a connection.
-        body_bytes: Bytes of the largest body that any route takes: a list of ids and some room.
+        body_bytes: Bytes of the largest body that a route takes: a list of ids and some room.
+        write_threads: Threads that prove what is sent, and write it to the store.
+        upload_bytes: Bytes of the largest body of objects, which one route takes.
+        push_bodies: Bodies of objects that are received at once, in a worker.
+        push_bytes: Bytes that these may hold together, besides an object each.
+        push_wait: Seconds that one more of them may wait for its turn.
+        prove_seconds: How long a request looks through a manifest before it answers.
+        disk_spare: Bytes of the disk that pushes leave free; at most a twentieth of it.
         delta_cpu: CPUs that packing deltas may keep busy for good, in a worker. More is answered
             with plain frames.
         delta_reserve: CPU seconds that may be saved up for deltas.
@@ -66,6 +74,13 @@ class ServerSettings(BaseSettings):
     header_seconds: float = Field(default=10.0, gt=0)
     idle_seconds: float = Field(default=30.0, gt=0)
     body_bytes: int = Field(default=192 * KIB, ge=0)
+    write_threads: int = Field(default=4, ge=1, le=512)
+    upload_bytes: int = Field(default=MAX_UPLOAD_BYTES, ge=0)
+    push_bodies: int = Field(default=16, ge=1)
+    push_bytes: int = Field(default=192 * MIB, ge=KIB)
+    push_wait: float = Field(default=10.0, gt=0)
+    prove_seconds: float = Field(default=10.0, ge=0)
+    disk_spare: int = Field(default=5 * GIB, ge=0)
     delta_cpu: float = Field(default=1.0, ge=0)
     delta_reserve: float = Field(default=60.0, ge=0)
     delta_client_cpu: float = Field(default=0.25, ge=0)

@@ -14,8 +14,8 @@ from pathlib import Path
 from casync.codec import Packed
 from casync.ids import Kind
 from casync.store.base import Batch
-from casync.store.environment import open_lmdb
 from casync.store.lmdb import LmdbStore
+from casync.store.opening import open_lmdb
 from tests.contract.store_contract import ids_of, noise, pack
 
 

@@ -20,6 +20,7 @@ CONTRACT = {
     "pull": "REF[:PATH] [-o OUT] [--seed PATH]... [--in-place] [--cache] [--delta WHEN] "
     "[--expect sha256:HEX] [--delete] [--max-delete N] [--exact] [--dry-run] "
     "[--allow-network-fs]",
+    "push": "REF [--name NAME] [--part K/N] [--dry-run]",
     "ls": "[PATTERN] [-l] [-R]",
     "show": "REF [--digest sha256]",
     "cat": "REF[:PATH] [--offset N] [--length N]",
@@ -58,7 +59,18 @@ REMOTE = {
     "-p/--connections N",
     "--retry-for TIME",
 }
-ASK_SERVERS = {"pull", "ls", "show", "cat", "name set", "name log", "rm", "undelete", "repair"}
+ASK_SERVERS = {
+    "pull",
+    "push",
+    "ls",
+    "show",
+    "cat",
+    "name set",
+    "name log",
+    "rm",
+    "undelete",
+    "repair",
+}
 VARIABLES = {"STORE", "SERVER", "TOKEN_FILE", "TOKEN", "CA"}
 
 DOCUMENT = (ROOT / "docs" / "CLI.md").read_text()
@@ -200,6 +212,7 @@ def test_help_lists_the_commands_and_no_others(program: Program) -> None:
         "prepare",
         "serve",
         "pull",
+        "push",
         "ls",
         "show",
         "cat",

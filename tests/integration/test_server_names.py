@@ -17,13 +17,14 @@ from fastapi import FastAPI
 from casync.changes import RemovalItem, TrashPage
 from casync.documents import NameItem, Problem, decode_document, missing_keys
 from casync.errors import DeniedError, IncompleteError, LostRaceError, NoNameError, UsageError
-from casync.ids import Kind, ManifestId
+from casync.ids import Kind, ManifestId, chunk_id
 from casync.name import parse_name, parse_ref
 from casync.remote.writing import WritingClient
-from casync.store.base import ManifestState
+from casync.store.base import Batch, ManifestState
 from casync.store.lmdb import LmdbStore
 from tests.server_world import problem
 from tests.serving import ask, put_file, serving
+from tests.unit.store.small_store import content
 
 NAME = parse_name("vm/grün")
 URL = "/v1/names/vm/gr%C3%BCn"
@@ -81,8 +82,15 @@ def test_conditions_that_say_something_else(app: FastAPI, store: LmdbStore, fiel
 
 
 def test_only_full_manifests_are_named(app: FastAPI, store: LmdbStore) -> None:
-    outline = put_file(store, b"elsewhere", state=ManifestState.OUTLINE)
-    problem(put(app, outline), 409, "incomplete")
+    whole = put_file(store, b"whole", state=ManifestState.OUTLINE)
+    assert item(put(app, whole)).version == 1
+    assert store.manifest(whole) is not None
+    store.remove([parse_ref(NAME)])
+    packed = [item for item in content([b"here", b"elsewhere"])[1] if item.length != 9]
+    outline = ManifestId(packed[-1].id)
+    store.commit(Batch(objects=packed))
+    refused = problem(put(app, outline), 409, "incomplete")
+    assert missing_keys(refused.missing) == [(Kind.CHUNK, chunk_id(b"elsewhere"))]
     nowhere = ManifestId(bytes(32))
     document = problem(put(app, nowhere), 409, "incomplete")
     assert missing_keys(document.missing) == [(Kind.MANIFEST, nowhere)]
@@ -146,6 +154,10 @@ WRITES = [
     ("GET", "/v1/trash"),
     ("POST", "/v1/trash"),
     ("POST", "/v1/trash/restore"),
+    ("POST", "/v1/pushes"),
+    ("POST", f"/v1/objects?push={'0' * 32}"),
+    ("POST", f"/v1/objects/stat?push={'0' * 32}"),
+    ("PUT", f"/v1/manifests/{'0' * 64}"),
 ]
 
 

@@ -289,6 +289,8 @@ def test_openapi_is_complete(world: World) -> None:
         "/v1/names/{name}",
         "/v1/trash",
         "/v1/trash/restore",
+        "/v1/pushes",
+        "/v1/objects",
         "/v1/objects/fetch",
         "/v1/objects/stat",
         "/v1/objects/{kind}/{ident}",

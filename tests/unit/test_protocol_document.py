@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from casync_server.problems import STATUS_OF
 
-from casync import changes, documents, errors, frames, limits, lists
+from casync import changes, documents, errors, frames, limits, lists, uploads
 from casync.codec import Packed, Unpacker
 from casync.delta import Delta, Group, singles, unpack_group
 from casync.frames import FrameReader, Status
@@ -66,6 +66,14 @@ def test_the_example_of_groups() -> None:
     assert b"".join(frames.encode_frames([hello, delta])) == example("delta")
 
 
+def test_the_example_of_objects() -> None:
+    reader = uploads.UploadReader()
+    first, second = reader.feed(example("objects"))
+    reader.finish()
+    assert {Unpacker().unpack(first), Unpacker().unpack(second)} == PLAINS
+    assert b"".join(uploads.encode_upload([first, second])) == example("objects")
+
+
 def test_the_example_of_sizes() -> None:
     rows = [(5, 5), None, (300, 19)]
     assert decode_sizes(Kind.CHUNK, 3, example("sizes")) == rows
@@ -84,6 +92,9 @@ def test_the_example_of_sizes() -> None:
         "Refs",
         "RemovalItem",
         "TrashPage",
+        "PushItem",
+        "TakenItem",
+        "ProvingItem",
         "Problem",
     ],
 )
@@ -109,18 +120,20 @@ def test_info_shows_the_limits() -> None:
 
 def test_the_limits() -> None:
     rows = re.findall(r"^\| `([A-Z_]+)` \| ([0-9]+) \|", TEXT, re.MULTILINE)
-    assert len(rows) == 10
+    assert len(rows) == 11
+    homes = {"MAX_IDS_BYTES": lists, "MAX_UPLOAD_BYTES": uploads}
     for name, value in rows:
-        assert getattr(lists if name == "MAX_IDS_BYTES" else limits, name) == int(value)
+        assert getattr(homes.get(name, limits), name) == int(value)
 
 
 def test_the_statuses_of_frames() -> None:
-    rows = re.findall(r"^\| ([1-6]) \| (\w+) \|", TEXT, re.MULTILINE)
+    rows = re.findall(r"^\| ([1-6]) \| ([a-z]+) \|", TEXT, re.MULTILINE)
     assert dict(rows) == {str(status.value): status.name.lower() for status in Status}
 
 
 def test_the_media_types() -> None:
-    for kind in (lists.IDS_TYPE, frames.FRAMES_TYPE, lists.SIZES_TYPE, frames.MANIFEST_TYPE):
+    types = (lists.IDS_TYPE, frames.FRAMES_TYPE, lists.SIZES_TYPE, frames.MANIFEST_TYPE)
+    for kind in (*types, uploads.OBJECTS_TYPE):
         assert f"`{kind}`" in TEXT
 
 

@@ -20,7 +20,11 @@ Rows = frozenset[tuple[str, int]]
 
 @dataclass(frozen=True)
 class Writer:
-    """A process that prepares what has the objects `wants`."""
+    """A process that prepares what has the objects `wants`, or a client that pushes it.
+
+    A push's row is in the store and not a lock: it outlives whoever opened it, and ends by itself
+    when it was silent for too long.
+    """
 
     wants: tuple[str, ...]
     step: str = "look"
@@ -29,6 +33,7 @@ class Writer:
     floor: int | None = None
     promised: frozenset[str] = frozenset()
     missing: frozenset[str] = frozenset()
+    pushes: bool = False
 
 
 @dataclass(frozen=True)
@@ -115,6 +120,34 @@ def writer_steps(world: World, writer: Writer) -> Iterator[tuple[World, Writer]]
         yield publish(world, writer, frozenset())
 
 
+RECKLESS = {"no push row", "ended pushes publish"}
+
+
+def push_steps(world: World, writer: Writer) -> Iterator[tuple[World, Writer]]:
+    """Where a push may go from here. One step renews what is here, or puts what is not."""
+    generation, broken = world.generation, world.broken
+    if writer.step == "look":
+        floor = None if "no push row" in broken else generation
+        yield world, replace(writer, step="send", since=generation, floor=floor)
+    elif writer.step == "send":
+        name = writer.wants[writer.at]
+        found = world.generation_of(name)
+        old = found is None or found < writer.since
+        keep = found is not None and "no renewal by pushes" in broken
+        rows = put(world.rows, frozenset({name}), generation) if old and not keep else world.rows
+        at = writer.at + 1
+        step = "send" if at < len(writer.wants) else "publish"
+        yield replace(world, rows=rows), replace(writer, at=at, step=step)
+    elif writer.step == "publish" and (writer.floor is not None or broken & RECKLESS):
+        moved, done = publish(world, writer, frozenset())
+        yield moved, replace(done, floor=None)  # its row goes with the same commit
+
+
+def push_ends(writer: Writer) -> Writer:
+    """Its row was silent for too long. Nobody tells the client."""
+    return replace(writer, floor=None)
+
+
 def renewed(world: World, writer: Writer, names: frozenset[str]) -> Rows:
     promised = frozenset(n for n in writer.promised if world.generation_of(n) is not None)
     if "no renewal" in world.broken:
@@ -193,8 +226,11 @@ def steps(world: World) -> Iterator[World]:
             writers = (*changed.writers[:index], writer, *changed.writers[index + 1 :])
             return replace(changed, writers=writers)
 
-        for changed, moved in writer_steps(world, writer):
+        goes_on = push_steps if writer.pushes else writer_steps
+        for changed, moved in goes_on(world, writer):
             yield with_writer(changed, moved)
+        if writer.pushes and writer.floor is not None:
+            yield with_writer(world, push_ends(writer))
         if writer.step != "ended":  # it ends, or is killed
             yield with_writer(world, replace(writer, step="ended", floor=None))
 
@@ -224,6 +260,11 @@ DEAD_X = ROWS | {("x", 1)}
         ("one writer, two collections", World(DEAD_X, (Writer(("a", "x")),), rounds=2)),
         ("two writers", World(ROWS, (Writer(("x", "a")), Writer(("b", "x"))))),
         ("the same again", World(ROWS, (Writer(("a", "b")),), rounds=2)),
+        ("a push", World(DEAD_X, (Writer(("a", "x"), pushes=True),), rounds=2)),
+        (
+            "a push and a writer",
+            World(ROWS, (Writer(("x", "a"), pushes=True), Writer(("b", "x")))),
+        ),
     ],
 )
 def test_no_order_of_steps_loses_an_object(name: str, start: World) -> None:
@@ -242,6 +283,9 @@ SAFEGUARDS: dict[str, Callable[[], World]] = {
     "floors late": lambda: World(ROWS, (Writer(("a", "x")),)),
     "floors once": lambda: World(DEAD_X, (Writer(("a", "x")),)),
     "roots in two reads": lambda: World(ROWS, ()),
+    "no renewal by pushes": lambda: World(DEAD_X, (Writer(("a", "x"), pushes=True),)),
+    "no push row": lambda: World(ROWS, (Writer(("a", "x"), pushes=True),)),
+    "ended pushes publish": lambda: World(ROWS, (Writer(("a", "x"), pushes=True),)),
 }
 
 
