@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -25,10 +25,12 @@ from casync.ops import pull as _pull
 from casync.ops import push as _push
 from casync.ops import repair as _repair
 from casync.ops.bench import BenchInput, Trial
+from casync.ops.check import Checked, check_file, check_folder
+from casync.ops.diff import Change, changes, differing_ranges
 from casync.ops.folder_forecast import FolderForecast, forecast_folder
 from casync.ops.folder_plan import FolderOptions
 from casync.ops.forecast import Forecast
-from casync.ops.outline import TreeError
+from casync.ops.outline import Outline, TreeError, load_outline
 from casync.ops.ports import Ports
 from casync.ops.prepare import Prepared, PrepareOptions
 from casync.ops.prepare_tree import FolderPrepared
@@ -51,6 +53,8 @@ from casync.store.memory import MemoryStore
 
 __all__ = [
     "bench",
+    "check",
+    "diff",
     "forecast",
     "open_ref",
     "open_store",
@@ -269,6 +273,62 @@ def repair(
     chosen = [store.resolve(_ref(ref)) for ref in refs] or None
     with _ports(store, servers, transport) as ports:
         return _repair.repair(store, ports.servers, chosen, dry_run=dry_run, progress=progress)
+
+
+def check(
+    ref: str | Ref,
+    place: Path,
+    source: ManifestSource,
+    tell: Callable[[bytes, list[str]], None],
+    progress: Progress = SILENT,
+) -> Checked:
+    """Compares a file or folder on disk with what `ref` leads to.
+
+    Args:
+        ref: A manifest of `source`, or something inside of one.
+        place: The copy.
+        source: A store, or a `RemoteClient`.
+        tell: Is told of each difference: where, and what differs.
+        progress: Is told of bytes that are right.
+
+    Raises:
+        CasyncError: As `casync.ops.check.check_file` and `check_folder`.
+    """
+    found = _look(_ref(ref), source)
+    if isinstance(found, Tree):
+        return check_folder(found, place, tell, progress)
+    return check_file(found, place, tell, progress)
+
+
+def diff(
+    old: str | Ref, new: str | Ref, source: ManifestSource
+) -> Iterator[Change] | Iterator[tuple[int, int]]:
+    """What changed from one ref of `source` to another: changes of folders, or ranges of files.
+
+    Raises:
+        UsageError: One is a file and one a folder.
+        CasyncError: As `casync.ops.diff.changes` and `differing_ranges`.
+    """
+    one, two = _look(_ref(old), source), _look(_ref(new), source)
+    if isinstance(one, Tree) and isinstance(two, Tree):
+        return changes(one, two)
+    if isinstance(one, Outline) and isinstance(two, Outline):
+        return differing_ranges(one, two)
+    raise UsageError(f"{old} and {new} are not both files, nor both folders")
+
+
+def _look(ref: Ref, source: ManifestSource) -> Outline | Tree:
+    """What a ref leads to; a tree with all its structure, which is in memory then."""
+    memory = MemoryStore()
+    if isinstance(source, RemoteClient):
+        ports = Ports(memory, False, [], [source])
+    else:
+        assert isinstance(source, LmdbStore)
+        ports = Ports(memory, False, [source], [])
+    found = follow(ref, ports)
+    if isinstance(found, Tree):
+        return found
+    return load_outline(found, memory, [*ports.others, *ports.servers])
 
 
 def bench(

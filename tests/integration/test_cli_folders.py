@@ -263,3 +263,51 @@ def test_deleting_all_of_another_folder_is_refused(program: Program, folder: Pat
     assert ran.status == 2
     assert "nothing in common" in ran.err
     assert (program.home / "other" / "mine").is_dir()
+
+
+def test_t8_check_counts_and_tells(program: Program, folder: Path) -> None:
+    program.good("prepare", folder, "--name", "www")
+    ran = program.good("check", "www", folder)
+    assert ran.out == b""
+    assert "2 files ok (97.7 KiB), 0 wrong (0 B), no differences" in ran.err
+    (folder / "cache" / "page").write_bytes(b"short")
+    (folder / "extra").touch()
+    ran = program.run("check", "www", folder)
+    assert ran.status == 4
+    assert {line.split("\t")[1]: line.split("\t")[0].split()[0] for line in ran.lines} == {
+        "cache/page": "content",
+        "extra": "extra",
+        ".": "time",
+    }
+    document = program.run("check", "www:cache", folder / "cache", "--json").document
+    assert document["schema"] == "casync.check/1"
+    assert document["ok"] == {"files": 0, "bytes": 0}
+    assert document["errors"] == {"files": 1, "bytes": 100_000}
+    with serving(program.store) as server:
+        given = ("--server", server.url)
+        assert program.run("check", "www", folder, *given, CASYNC_STORE="none").status == 4
+        page = folder / "index.html"
+        program.good("check", "www:index.html", page, *given, CASYNC_STORE="none")
+        assert program.run("check", "www:index.html", program.home / "none", *given).status == 9
+
+
+def test_diff_of_folders_and_files(program: Program, folder: Path) -> None:
+    program.good("prepare", folder, "--name", "www")
+    (folder / "index.html").write_text("<p>hello, you</p>")
+    (folder / "latest").unlink()
+    (folder / "cache" / "new").write_bytes(b"1234")
+    program.good("prepare", folder, "--name", "www")
+    ran = program.good("diff", "www@1", "www@2")
+    rows = {row[3]: row[:3] + row[4:] for row in (line.split("\t") for line in ran.lines)}
+    assert rows["cache/new"] == ["added", "", "4", ""]
+    assert rows["latest"] == ["removed", "", "", ""]
+    assert rows["index.html"][:3] == ["changed", "12", "17"]
+    assert "content" in rows["index.html"][3]
+    assert program.run("diff", "www@1", "www@2", "--exit-code").status == 1
+    assert program.run("diff", "www@2", "www", "--exit-code").status == 0
+    ran = program.good("diff", "www@1:index.html", "www@2:index.html", "--json")
+    assert ran.document["ranges"] == [{"start": 0, "end": 17}]
+    assert program.run("diff", "www@1:index.html", "www").status == 2
+    with serving(program.store) as server:
+        again = program.good("diff", "www@1", "www", "--server", server.url, CASYNC_STORE="none")
+        assert sorted(again.lines) == sorted(program.good("diff", "www@1", "www").lines)
