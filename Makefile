@@ -14,7 +14,7 @@ help:
 	@echo 'make check   formatting, lint, types, floors'
 	@echo 'make container   follow the Containerfile in a Debian made by debootstrap, as root'
 	@echo 'make crash   slow fault sweeps: kills, power loss, full disks (needs strace and gcc)'
-	@echo 'make bench   casync against its peers, some 40 minutes: benchmarks/RESULTS.md (see benchmarks/README.md)'
+	@echo 'make bench   casync against its peers, about an hour: benchmarks/RESULTS.md (see benchmarks/README.md)'
 	@echo 'make clean   remove the virtual environment and caches'
 
 demo: $(VENV)/.installed

@@ -82,7 +82,9 @@ def _colour(name: str) -> str:
 def _panels(
     cases: dict[str, dict[str, float | None]], unit: str, relative_to: str = OURS
 ) -> Figure:
-    """One panel of bars for each case, below each other."""
+    """One panel of bars for each case, below each other; none when a suite broke off early."""
+    if not cases:
+        return Figure()
     heights = [
         max(len([v for v in values.values() if v is not None]), 1) for values in cases.values()
     ]

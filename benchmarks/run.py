@@ -95,7 +95,7 @@ def main() -> int:
         sheet.about["took"] = f"{time.monotonic() - begin:.0f} s"
         options.results.mkdir(parents=True, exist_ok=True)
         (options.results / f"{name}.json").write_text(sheet.to_json())
-    publish(options.results)
+        publish(options.results)  # so that a run that is ended loses no more than a suite
     return failed
 
 
