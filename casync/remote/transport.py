@@ -51,6 +51,7 @@ class TransportOptions:
         tokens: Secrets by the origin that they are for (`address.origin_of`); no other server
             ever sees them.
         ca: PEM file of the authorities that are trusted in place of the system's.
+        authorities: The same for single servers, by origin.
         insecure: Certificates are not checked.
         insecure_http: A token may go over plain http to another machine.
         proxy: Address of an HTTP proxy. The environment is not asked.
@@ -65,6 +66,7 @@ class TransportOptions:
 
     tokens: Mapping[str, str] = field(default_factory=dict, repr=False)
     ca: Path | None = None
+    authorities: Mapping[str, Path] = field(default_factory=dict)
     insecure: bool = False
     insecure_http: bool = False
     proxy: str | None = None
@@ -298,10 +300,11 @@ class Transport:
 
     def _make_tls(self) -> ssl.SSLContext:
         options = self._options
+        ca = options.authorities.get(self.origin, options.ca)
         try:
-            context = ssl.create_default_context(cafile=options.ca)
+            context = ssl.create_default_context(cafile=ca)
         except OSError as error:
-            raise UsageError(f"cannot read the authorities in {options.ca}: {error}") from error
+            raise UsageError(f"cannot read the authorities in {ca}: {error}") from error
         if options.insecure:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE

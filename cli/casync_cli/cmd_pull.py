@@ -96,7 +96,7 @@ def run(
     target = _target(invocation, out, in_place=in_place, dry_run=dry_run)
     options = _options(invocation, seed or [], in_place, cache, expect, delta)
     folder_options = _folder_options(delete, max_delete, exact)
-    servers = list(invocation.remote.server or invocation.config.servers)
+    servers = invocation.servers
     transport = invocation.transport(servers)
     if transport.insecure:
         invocation.output.say("warning: certificates are not checked; anybody can pose as a server")

@@ -87,11 +87,11 @@ def run(
 
 
 def _server(invocation: Invocation) -> str:
-    """The server on the command line, or the first one of the environment."""
+    """The server on the command line, or the first one that is configured."""
     given = invocation.remote.server
     if len(given) > 1:
         raise UsageError("a push goes to one server; give --server once")
-    servers = given or list(invocation.config.servers)
+    servers = invocation.servers
     if not servers:
         raise UsageError("push to which server?", next_step="Name it with --server URL.")
     return servers[0]

@@ -42,7 +42,7 @@ def run(
 
     invocation = invocation_of(ctx)
     parsed = [parse_whole_ref(ref) for ref in refs or ()]
-    servers = list(invocation.remote.server or invocation.config.servers)
+    servers = invocation.servers
     if not servers:
         raise UsageError("repair needs a server", next_step="Give one with --server URL.")
     transport = invocation.transport(servers)

@@ -21,6 +21,8 @@ class Config(NamedTuple):
         token_file: CASYNC_TOKEN_FILE; wins over `token`.
         token: CASYNC_TOKEN.
         ca: CASYNC_CA, a file of certificates in PEM.
+        config: CASYNC_CONFIG, a file to read instead of the user's own.
+        user_config: The user's own, where it would be.
         colour: Whether NO_COLOR is unset and the terminal is not a dumb one.
         completing: Whether a shell asks how a line could go on.
     """
@@ -30,6 +32,8 @@ class Config(NamedTuple):
     token_file: Path | None = None
     token: str | None = None
     ca: Path | None = None
+    config: Path | None = None
+    user_config: Path | None = None
     colour: bool = False
     completing: bool = False
 
@@ -43,6 +47,8 @@ class Config(NamedTuple):
             token_file=_path(get("CASYNC_TOKEN_FILE")),
             token=get("CASYNC_TOKEN") or None,
             ca=_path(get("CASYNC_CA")),
+            config=_path(get("CASYNC_CONFIG")),
+            user_config=_user_config(environment),
             colour=not get("NO_COLOR") and get("TERM") != "dumb",
             completing=bool(get("_CASYNC_COMPLETE")),
         )
@@ -50,6 +56,17 @@ class Config(NamedTuple):
 
 def _path(text: str | None) -> Path | None:
     return Path(text) if text else None
+
+
+def _user_config(environment: Mapping[str, str]) -> Path | None:
+    """As XDG has it. Asking platformdirs would cost time at each start."""
+    folder = environment.get("XDG_CONFIG_HOME", "")
+    if not folder.startswith("/"):
+        home = environment.get("HOME")
+        if not home:
+            return None
+        folder = f"{home}/.config"
+    return Path(folder, "casync", "config.toml")
 
 
 def default_store() -> Path:

@@ -17,6 +17,7 @@ class CommonOptions:
     verbose: bool = False
     progress: bool | None = None
     debug: bool = False
+    config: str | None = None
 
 
 @dataclass

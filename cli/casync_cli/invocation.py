@@ -1,6 +1,6 @@
 """One run of the program: what was given, and the things that commands make of it.
 
-Flags win over the environment, the environment over what holds otherwise. The library is imported
+What was given, the environment and files are put together in `settings`. The library is imported
 where it is used, so that a command loads no more of it than it needs.
 """
 
@@ -9,11 +9,12 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from casync.errors import CasyncError, UsageError
-from casync_cli.config import Config, default_store
+from casync_cli.config import Config
 from casync_cli.counts import parse_count
 from casync_cli.given import CommonOptions, RemoteOptions
 from casync_cli.output import Output
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from casync.remote.writing import WritingClient
     from casync.store.base import ManifestSource
     from casync.store.lmdb import LmdbStore
+    from casync_cli.settings import Settings
 
 __all__ = ["Invocation", "invocation_of"]
 
@@ -60,11 +62,22 @@ class Invocation:
     @property
     def store_path(self) -> Path:
         """Where the store is."""
-        if self.common.store is not None:
-            if not self.common.store:
-                raise UsageError("--store takes a folder")
-            return Path(self.common.store)
-        return self.config.store or default_store()
+        store = self.settings["store"].value
+        if not store:
+            raise UsageError("--store takes a folder")
+        return Path(str(store))
+
+    @cached_property
+    def settings(self) -> Settings:
+        """What holds for this run."""
+        from casync_cli.settings import Settings
+
+        return Settings(self.common, self.remote, self.config)
+
+    @property
+    def servers(self) -> list[str]:
+        """The servers of a command that works with any number of them."""
+        return list(self.settings["servers"].value or ())
 
     def open_store(
         self, *, create: bool = False, read_only: bool = False, allow_network_fs: bool = False
@@ -147,48 +160,50 @@ class Invocation:
             self.output.say(f"warning: {warning}")
 
     def transport(self, servers: list[str]) -> TransportOptions:
-        """How to talk to `servers`. A token is for the first one alone.
+        """How to talk to `servers`. A token that is given is for the first one alone.
 
         Raises:
             UsageError: A value makes no sense.
-            CasyncError: The token's file cannot be read.
+            CasyncError: A token's file cannot be read.
         """
         from casync.remote.address import origin_of
         from casync.remote.connection import RateLimit
         from casync.remote.transport import TransportOptions
 
-        given = self.remote
-        usual = TransportOptions()
+        given, settings = self.remote, self.settings
+        ca, proxy, limit = (settings[key].value for key in ("ca", "proxy", "limit"))
+        tokens = {}
+        authorities = {}
+        for url, said in settings.of_servers():
+            if "token_file" in said:
+                tokens[origin_of(url)] = _read_token(Path(said["token_file"]))
+            if "ca" in said and not (given.ca or self.config.ca):
+                authorities[origin_of(url)] = Path(said["ca"])
         token = self._token()
+        if token and servers:
+            tokens[origin_of(servers[0])] = token
         return TransportOptions(
-            tokens={origin_of(servers[0]): token} if token and servers else {},
-            ca=Path(given.ca) if given.ca else self.config.ca,
+            tokens=tokens,
+            ca=Path(str(ca)) if ca else None,
+            authorities=authorities,
             insecure=given.insecure,
             insecure_http=given.insecure_http,
-            proxy=given.proxy,
-            limit=RateLimit(parse_rate(given.limit)) if given.limit else None,
+            proxy=str(proxy) if proxy else None,
+            limit=RateLimit(parse_rate(str(limit))) if limit else None,
             connections=self.connections,
-            retry_for=parse_duration(given.retry_for) if given.retry_for else usual.retry_for,
+            retry_for=parse_duration(str(settings["retry_for"].value)),
         )
 
     @property
     def connections(self) -> int:
         """Requests at once."""
-        text = self.remote.connections
-        return 4 if text is None else parse_count(text, "--connections", 1, _MAX_CONNECTIONS)
+        text = str(self.settings["connections"].value)
+        return parse_count(text, "--connections", 1, _MAX_CONNECTIONS)
 
     def _token(self) -> str | None:
+        """The token that stands on the command line or in the environment."""
         path = Path(self.remote.token_file) if self.remote.token_file else self.config.token_file
-        if path is None:
-            return self.config.token
-        try:
-            with path.open("rb") as file:
-                data = file.read(_MAX_TOKEN_BYTES)
-            return data.decode("ascii").strip()
-        except OSError as error:
-            raise CasyncError(f"cannot read the token in {path}: {error.strerror}") from error
-        except UnicodeDecodeError as error:
-            raise UsageError(f"{path} does not hold a token") from error
+        return self.config.token if path is None else _read_token(path)
 
     def progress(self) -> AbstractContextManager[Progress]:
         """Shows how far the command is, as the options and the terminal have it."""
@@ -200,6 +215,17 @@ class Invocation:
             as_bar=wanted is True or self.output.talks_to_terminal,
             columns=lambda: shutil.get_terminal_size().columns,
         )
+
+
+def _read_token(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            data = file.read(_MAX_TOKEN_BYTES)
+        return data.decode("ascii").strip()
+    except OSError as error:
+        raise CasyncError(f"cannot read the token in {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} does not hold a token") from error
 
 
 def invocation_of(ctx: typer.Context) -> Invocation:

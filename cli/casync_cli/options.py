@@ -60,6 +60,9 @@ def common(
         bool | None,
         _common("", "--progress/--no-progress", help="A bar even without a terminal, or nothing."),
     ] = None,
+    config: Annotated[
+        str | None, _common("FILE", "--config", help="Read this in place of your own settings.")
+    ] = None,
     debug: Annotated[bool | None, _common("", "--debug", help="Tracebacks of errors.")] = None,
     version: Annotated[
         bool | None,

@@ -33,8 +33,8 @@ def complete(program: Program, line: str, **environment: str) -> Ran:
 @pytest.mark.parametrize(
     ("line", "offered"),
     [
-        ("casync p", ["prepare", "pull"]),
-        ("casync store ", ["stats", "reindex"]),
+        ("casync p", ["prepare", "pull", "push"]),
+        ("casync store ", ["stats", "reindex", "compact", "backup"]),
         ("casync pull --ser", ["--server"]),
         ("casync prepare --na", ["--name"]),
         ("casync --js", ["--json"]),

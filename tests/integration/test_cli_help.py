@@ -39,6 +39,7 @@ CONTRACT = {
     "store reindex": "[--salvage FILE]",
     "store compact": "",
     "store backup": "DIR",
+    "config show": "",
 }
 COMMON = {
     "--store DIR",
@@ -46,6 +47,7 @@ COMMON = {
     "-q/--quiet",
     "-v/--verbose",
     "--progress/--no-progress",
+    "--config FILE",
     "--debug",
     "--version",
     "-h/--help",
@@ -74,8 +76,9 @@ ASK_SERVERS = {
     "rm",
     "undelete",
     "repair",
+    "config show",
 }
-VARIABLES = {"STORE", "SERVER", "TOKEN_FILE", "TOKEN", "CA"}
+VARIABLES = {"STORE", "SERVER", "TOKEN_FILE", "TOKEN", "CA", "CONFIG"}
 
 DOCUMENT = (ROOT / "docs" / "CLI.md").read_text()
 LEAF = sorted(CONTRACT)
@@ -155,7 +158,7 @@ def test_the_document_lists_the_environment() -> None:
     spans = {span for row in in_table("Environment") for span in row}
     assert spans == {f"CASYNC_{name}" for name in VARIABLES} | {"NO_COLOR"}
     known = Config.read({f"CASYNC_{name}": "x" for name in VARIABLES} | {"NO_COLOR": "x"})
-    assert known == Config(Path("x"), ("x",), Path("x"), "x", Path("x"), False)
+    assert known == Config(Path("x"), ("x",), Path("x"), "x", Path("x"), Path("x"))
 
 
 def test_the_document_lists_every_code_and_its_status() -> None:
@@ -186,6 +189,7 @@ def test_the_document_names_the_fields_of_json(program: Program) -> None:
         "bench doc doc2 --chunk-sizes 4K",
         "store stats",
         "store stats doc",
+        "config show",
         "store reindex",
         "store compact",
         "store backup copy",
@@ -231,6 +235,7 @@ def test_help_lists_the_commands_and_no_others(program: Program) -> None:
         "repair",
         "bench",
         "store",
+        "config",
     ]
     found = sections(program.good("store", "--help").text)["Commands"]
     assert [line.split()[0] for line in found] == ["stats", "reindex", "compact", "backup"]

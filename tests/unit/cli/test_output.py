@@ -27,7 +27,11 @@ def make(
     *, terminal: bool = False, colour: bool = False, **common: bool
 ) -> tuple[Output, io.StringIO, io.StringIO]:
     out, err = (Terminal(), Terminal()) if terminal else (io.StringIO(), io.StringIO())
-    return Output(out, err, CommonOptions(store=None, **common), colour=colour), out, err
+    return (
+        Output(out, err, CommonOptions(store=None, config=None, **common), colour=colour),
+        out,
+        err,
+    )
 
 
 def test_programs_get_tabs_and_people_spaces() -> None:

@@ -1,0 +1,107 @@
+"""What holds for one run, and who says so: flag, environment, the user's file, the machine's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from casync_cli.config import Config, default_store
+from casync_cli.config_file import SITE_FILE, ConfigFile, read_config_file
+from casync_cli.given import CommonOptions, RemoteOptions
+
+__all__ = ["Setting", "Settings"]
+
+
+class Setting(NamedTuple):
+    """A value, as it would be typed, and where it comes from. No value: nobody said anything."""
+
+    value: str | Sequence[str] | None
+    source: str
+
+
+class Settings:
+    """Flags win over the environment, that over the user's file, that over the machine's.
+
+    Args:
+        common: What was given.
+        remote: What was given for servers.
+        config: The environment's part.
+        site: The machine's file.
+
+    Raises:
+        UsageError, CasyncError: A file cannot be read or understood.
+    """
+
+    def __init__(
+        self,
+        common: CommonOptions,
+        remote: RemoteOptions,
+        config: Config,
+        site: Path = SITE_FILE,
+    ) -> None:
+        self._common = common
+        self._remote = remote
+        self._config = config
+        chosen = Path(common.config) if common.config else config.config
+        own = chosen or config.user_config
+        read = [
+            read_config_file(own, required=chosen is not None) if own is not None else None,
+            read_config_file(site, required=False),
+        ]
+        self.files: list[ConfigFile] = [file for file in read if file is not None]
+
+    def __iter__(self) -> Iterator[tuple[str, Setting]]:
+        """All settings by name, in the order of the documentation."""
+        for key in _FLAGS:
+            yield key, self[key]
+        for url, said in self.of_servers():
+            for key, value in said.items():
+                (source, *_) = [f for f in self.files if key in f.servers.get(url, {})]
+                yield f'server."{url}".{key}', Setting(value, str(source.path))
+
+    def of_servers(self) -> Iterator[tuple[str, dict[str, str]]]:
+        """What the files say of single servers."""
+        for url in dict.fromkeys(url for file in self.files for url in file.servers):
+            said: dict[str, str] = {}
+            for file in reversed(self.files):
+                said |= file.servers.get(url, {})
+            yield url, said
+
+    def __getitem__(self, key: str) -> Setting:
+        """One setting; its default where nobody said anything."""
+        given = self._common.store if key == "store" else getattr(self._remote, _FLAGS[key], None)
+        if given is not None and given != []:
+            return Setting(given, f"--{_FLAGS[key].replace('_', '-')}")
+        said = self._said(key)
+        if said:
+            return Setting(said, _VARIABLES[key])
+        for file in self.files:
+            if key in file.values:
+                return Setting(file.values[key], str(file.path))
+        default = str(default_store()) if key == "store" else _DEFAULTS.get(key)
+        return Setting(default, "default")
+
+    def _said(self, key: str) -> str | Sequence[str] | None:
+        """What the environment says."""
+        match key:
+            case "store":
+                return None if self._config.store is None else str(self._config.store)
+            case "servers":
+                return self._config.servers
+            case "ca":
+                return None if self._config.ca is None else str(self._config.ca)
+        return None
+
+
+_FLAGS = {
+    "store": "store",
+    "servers": "server",
+    "ca": "ca",
+    "proxy": "proxy",
+    "limit": "limit",
+    "connections": "connections",
+    "retry_for": "retry_for",
+}
+_VARIABLES = {"store": "CASYNC_STORE", "servers": "CASYNC_SERVER", "ca": "CASYNC_CA"}
+_DEFAULTS = {"connections": "4", "retry_for": "60s"}

@@ -1,0 +1,113 @@
+"""Settings in files: who wins, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.program import Program
+from tests.serving import serving
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Program:
+    program = Program(tmp_path)
+    del program.environment["CASYNC_STORE"]
+    program.environment.pop("XDG_CONFIG_HOME", None)
+    return program
+
+
+def own_file(program: Program, text: str) -> Path:
+    path = program.home / ".config" / "casync" / "config.toml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def shown(program: Program, *arguments: str, **environment: str) -> dict[str, tuple[str, str]]:
+    lines = program.good("config", "show", *arguments, stdin=b"", **environment).lines
+    return {key: (value, source) for key, value, source in (line.split("\t") for line in lines)}
+
+
+def test_without_a_file_everything_is_a_default(program: Program) -> None:
+    found = shown(program)
+    assert {source for _, source in found.values()} == {"default"}
+    assert found["connections"] == ("4", "default")
+    assert found["store"][0].startswith(str(program.home))
+
+
+def test_a_flag_wins_over_the_environment_and_that_over_the_file(program: Program) -> None:
+    path = own_file(
+        program, 'store = "mine"\nservers = ["http://a", "http://b"]\nconnections = 8\n'
+    )
+    found = shown(program)
+    assert found["store"] == (str(path.parent / "mine"), str(path))
+    assert found["servers"] == ("http://a http://b", str(path))
+    assert found["connections"] == ("8", str(path))
+    found = shown(program, CASYNC_STORE="/env", CASYNC_SERVER="http://c")
+    assert found["store"] == ("/env", "CASYNC_STORE")
+    assert found["servers"] == ("http://c", "CASYNC_SERVER")
+    found = shown(program, "--store", "/flag", "-p", "2", CASYNC_STORE="/env")
+    assert found["store"] == ("/flag", "--store")
+    assert found["connections"] == ("2", "--connections")
+
+
+def test_another_file_takes_the_place_of_the_own_one(program: Program) -> None:
+    own_file(program, 'limit = "1M"\n')
+    other = program.home / "other.toml"
+    other.write_text('retry_for = "5s"\n')
+    for found in (
+        shown(program, "--config", str(other)),
+        shown(program, CASYNC_CONFIG=str(other)),
+    ):
+        assert found["limit"][1] == "default"
+        assert found["retry_for"] == ("5s", str(other))
+    missing = program.run("config", "show", "--config", "nowhere.toml")
+    assert missing.status == 2
+    assert "there is no configuration nowhere.toml" in missing.err
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("conections = 3", "nobody knows the key conections. Did you mean connections?"),
+        ("x = 1", "Known are store, servers,"),
+        ("connections = '3'", "connections must be a whole number"),
+        ("connections = true", "connections must be a whole number"),
+        ("servers = 'http://a'", "servers must be a list of text"),
+        ("servers = [1]", "servers must be a list of text"),
+        ("store = 7", "store must be text"),
+        ("store", "is no TOML"),
+        ('[server."http://a"]\ntoken = "x"', 'nobody knows the key token of server "http://a"'),
+        ('[server]\nca = "x"', 'write [server."ca"]'),
+        ("\udcff", "is no TOML"),
+    ],
+)
+def test_what_nobody_understands_is_refused(program: Program, text: str, said: str) -> None:
+    path = own_file(program, "")
+    path.write_bytes(text.encode("utf-8", "surrogateescape"))
+    ran = program.run("ls")
+    assert ran.status == 2
+    assert said in ran.err
+    assert str(path) in ran.err
+    assert ran.err.count("\n") == 1
+
+
+def test_servers_tokens_and_stores_of_the_file_are_used(program: Program) -> None:
+    origin = program.home / "origin"
+    program.good("prepare", "--name", "x", "--store", str(origin), stdin=b"content")
+    with serving(origin) as server:
+        (program.home / ".config" / "casync").mkdir(parents=True)
+        (program.home / ".config" / "casync" / "token").write_text("secret\n")
+        own_file(
+            program,
+            f'store = "~/mine"\nservers = ["{server.url}"]\n'
+            f'[server."{server.url}"]\ntoken_file = "token"\n',
+        )
+        program.good("pull", "x", "-o", "out", "--cache")
+        assert (program.home / "out").read_bytes() == b"content"
+        assert (program.home / "mine" / "data.mdb").exists()
+        assert "secret" not in program.good("config", "show").text
+        (program.home / ".config" / "casync" / "token").unlink()
+        assert "cannot read the token" in program.run("pull", "x", "-o", "out").err
