@@ -8,6 +8,7 @@ about routes.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
@@ -24,6 +25,9 @@ from casync_server.settings import ServerSettings
 from casync_server.streaming import PieceBudget, ReadPool
 
 __all__ = ["Keep", "Receiving"]
+
+_MOST_SECONDS: Final = 1.0
+"""Between two commits of a body: what a server that is killed loses of it."""
 
 Keep = Callable[[list[Verified]], Committed]
 """Keeps objects durably; called in a thread."""
@@ -82,6 +86,7 @@ class _Body:
         self._reader = UploadReader()
         self._objects: list[Packed] = []
         self._bytes = 0
+        self._due = time.monotonic() + _MOST_SECONDS
         self._taken = 0
         self._known = 0
         self._refused: list[RefusedItem] = []
@@ -93,7 +98,7 @@ class _Body:
                 for packed in self._reader.feed(part):
                     self._objects.append(packed)
                     self._bytes += len(packed.payload) + _OBJECT_BYTES
-                if self._bytes >= self._size():
+                if self._bytes >= self._size() or time.monotonic() >= self._due:
                     await self._flush()
             self._reader.finish()
         except MalformedError as error:
@@ -109,6 +114,7 @@ class _Body:
         if self._objects:
             objects, self._objects, self._bytes = self._objects, [], 0
             await self._pool.run(self._prove_and_keep, objects)
+        self._due = time.monotonic() + _MOST_SECONDS
 
     def _prove_and_keep(self, objects: list[Packed]) -> None:
         unpacker = Unpacker()
