@@ -7,6 +7,7 @@ figures of all.
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import signal
 import sys
@@ -58,6 +59,9 @@ SUITES: dict[str, Callable[[Bench], None]] = {
 def main() -> int:
     """Runs what the command line asks for; returns the exit status."""
     signal.signal(signal.SIGTERM, stop)
+    # Python then compiles the sources of an editable installation at each start, which users of an
+    # installed program never wait for.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     options = parse()
     if options.render:
         publish(options.results)
