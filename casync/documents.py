@@ -8,7 +8,7 @@ untrusted. Must not know about HTTP or stores.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Final, Literal, TypeVar
+from typing import Annotated, Final, Literal, TypeAlias, TypeVar
 
 import msgspec
 
@@ -42,6 +42,9 @@ __all__ = [
     "Problem",
     "Seconds",
     "Text",
+    "TreeItem",
+    "TreeKind",
+    "TreePage",
     "chunker_item",
     "decode_document",
     "encode_document",
@@ -141,6 +144,39 @@ class ManifestView(msgspec.Struct, frozen=True):
     created: Seconds
     chunker: ChunkerItem
     content: ContentItem
+
+
+TreeKind: TypeAlias = Literal["file", "folder", "link", "device", "pipe"]
+"""What a thing in a folder is."""
+
+
+class TreeItem(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One thing in a folder.
+
+    Attributes:
+        name: Its name, percent-encoded: it may be no text, and goes into a URL as it is.
+        kind: What it is.
+        mode: The lower 12 bits.
+        mtime_ns: Time of the last change, nanoseconds since 1970.
+        length: Bytes of a file.
+        content: The id of what a file or folder holds; of a file of one chunk its BLAKE3.
+        target: Where a link leads, percent-encoded but for slashes.
+    """
+
+    name: Text
+    kind: TreeKind
+    mode: Annotated[int, msgspec.Meta(ge=0, le=0o7777)]
+    mtime_ns: int
+    length: Length | None = None
+    content: Hash | None = None
+    target: str | None = None
+
+
+class TreePage(msgspec.Struct, frozen=True):
+    """What is in a folder, in the order of the names' bytes; `more` says that further follow."""
+
+    entries: list[TreeItem]
+    more: bool
 
 
 class NameItem(msgspec.Struct, frozen=True):

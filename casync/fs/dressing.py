@@ -41,7 +41,7 @@ class Dressing:
 
     Attributes:
         exact: The same.
-        skipped: How much could not be given, by kind: `owners`, `attributes`, `modes`.
+        skipped: How much could not be given, by kind: `owners`, `attributes`, `modes`, `devices`.
     """
 
     def __init__(self, *, exact: bool) -> None:

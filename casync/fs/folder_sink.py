@@ -16,7 +16,7 @@ from casync.fs.beneath import open_beneath
 from casync.fs.cursor import look
 from casync.fs.dressing import Dressing
 from casync.fs.extents import punch, write_range, zero_range
-from casync.fs.failure import writing
+from casync.fs.failure import writing_inside
 from casync.fs.folder_seed import read_lineup
 from casync.fs.lineup import Lineup, Stretch
 from casync.fs.placing import Placing
@@ -97,7 +97,7 @@ class FolderSink:
                 parts.append(piece[:missing])
                 piece = piece[len(parts[-1]) :]
                 missing -= len(parts[-1])
-            with writing(self._path, total):
+            with writing_inside(self._path, stretch.path, total):
                 fd = self._create(staged_name(stretch.path))
                 try:
                     write_range(fd, stretch.offset, parts)
@@ -109,7 +109,7 @@ class FolderSink:
         if not self.resumed:
             return
         for stretch in self._files.stretches(offset, length):
-            with writing(self._path):
+            with writing_inside(self._path, stretch.path):
                 fd = self._create(staged_name(stretch.path))
                 try:
                     if not punch(fd, stretch.offset, stretch.length):
@@ -127,7 +127,7 @@ class FolderSink:
             pending = self._pending.popleft()
             _, path, entry, number = pending
             name, length = staged_name(path), entry.content.length
-            with writing(self._path / os.fsdecode(path), length):
+            with writing_inside(self._path, path, length):
                 self._finish(name, length)
                 self._dressing.dress(entry, self._staging.thing(name))
             self._placing.add(name, path, number, length, pending.end)
@@ -143,11 +143,7 @@ class FolderSink:
                 os.close(fd)
 
     def _create(self, name: bytes) -> int:
-        try:
-            return os.open(name, _OPEN | os.O_CREAT, 0o600, dir_fd=self._staging.fd)
-        except PermissionError:  # a run was killed after it had set the mode
-            os.unlink(name, dir_fd=self._staging.fd)
-            return os.open(name, _OPEN | os.O_CREAT, 0o600, dir_fd=self._staging.fd)
+        return os.open(name, _OPEN | os.O_CREAT, 0o600, dir_fd=self._staging.fd)
 
     def _open(self, stretch: Stretch) -> int:
         try:

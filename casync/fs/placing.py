@@ -2,23 +2,26 @@
 
 A name must not lead to a file whose bytes may be lost when the power fails, and syncing each small
 file costs more than writing it. So files gather, the file system is synced once for all of them,
-and then they move (docs/adr/0009).
+and then they move; a few are synced by themselves, since others may have much in memory on the same
+file system (docs/adr/0009).
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from casync.errors import WriteError
-from casync.fs.beneath import open_beneath
+from casync.fs.beneath import FOLDER, open_beneath
 from casync.fs.cursor import look
-from casync.fs.failure import write_error
+from casync.fs.failure import write_error, writing_inside
 from casync.fs.removal import remove
 from casync.fs.scan import sync_file_system
+from casync.fs.settled import sync_folder
 from casync.fs.staging import Staging
 from casync.limits import MIB
 
@@ -28,6 +31,9 @@ _MOST: Final = 4096
 """Files that wait at most: what a run that is killed has to do again."""
 
 _MOST_BYTES: Final = 256 * MIB
+
+_FEW: Final = 64
+"""Files or folders that are synced one by one."""
 
 
 class _Ready(NamedTuple):
@@ -70,6 +76,7 @@ class Placing:
         self._bytes = self._next_end = 0
         self._folder: bytes | None = None
         self._fd = -1
+        self._touched: set[bytes] = set()  # folders, as long as there are few
 
     def add(self, name: bytes, path: bytes, number: int, length: int = 0, end: int = 0) -> None:
         """Takes a finished file.
@@ -98,7 +105,10 @@ class Placing:
         """
         if not self._ready:
             return
-        sync_file_system(self._staging.fd)
+        if len(self._ready) > _FEW:
+            sync_file_system(self._staging.fd)
+        else:
+            self._sync_each()
         self.end = self._next_end
         ready, self._ready, self._bytes = self._ready, [], 0
         for name, path, number in ready:
@@ -111,6 +121,7 @@ class Placing:
             WriteError, NoSpaceError: It cannot be moved.
         """
         folder, _, last = path.rpartition(b"/")
+        self.touch(folder)
         try:
             if folder != self._folder:
                 self.close()
@@ -127,6 +138,44 @@ class Placing:
         if status is None:
             raise WriteError(f"{self._path / os.fsdecode(path)} was removed by somebody else")
         return status
+
+    def touch(self, folder: bytes) -> None:
+        """Notes that names in a folder, given by its path, have changed."""
+        if len(self._touched) <= _FEW:
+            self._touched.add(folder)
+
+    def sync_names(self) -> None:
+        """Makes all names durable that have changed.
+
+        Raises:
+            WriteError: The disk refuses.
+        """
+        if len(self._touched) > _FEW:
+            sync_file_system(self._root)
+            return
+        for folder in self._touched:
+            with writing_inside(self._path, folder):
+                fd = open_beneath(self._root, folder, FOLDER)
+                try:
+                    sync_folder(fd)
+                finally:
+                    os.close(fd)
+
+    def _sync_each(self) -> None:
+        for name, path, _ in self._ready:
+            with writing_inside(self._path, path):
+                status = look(self._staging.fd, name)
+                if status is None or not stat.S_ISREG(status.st_mode):
+                    continue  # a link has no bytes of its own
+                try:
+                    fd = os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._staging.fd)
+                except PermissionError:  # it has a mode by now that keeps us from opening it
+                    return sync_file_system(self._staging.fd)
+                try:
+                    os.fsync(fd)
+                finally:
+                    os.close(fd)
+        return None
 
     def close(self) -> None:
         """Closes the folder that was written to last."""

@@ -7,6 +7,7 @@ there is found by the next one, which goes on with it: a file has the same name 
 from __future__ import annotations
 
 import os
+import stat
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -15,6 +16,7 @@ from blake3 import blake3
 
 from casync.errors import WriteError
 from casync.fs.beneath import FOLDER, open_child
+from casync.fs.cursor import look
 from casync.fs.failure import writing
 from casync.fs.removal import remove
 
@@ -52,7 +54,7 @@ class Staging:
         self._path = path
         with writing(path):
             self.fd = self._open()
-            self.resumed = bool(os.listdir(self.fd))
+            self.resumed = self._reopen()
             for name in _INHERITED:  # else files in it would inherit what nobody asked for
                 with suppress(OSError):
                     os.removexattr(self.fd, name)
@@ -101,6 +103,24 @@ class Staging:
             os.close(fd)
             raise self._in_the_way("it is open to others")
         return fd
+
+    def _reopen(self) -> bool:
+        """Whether an earlier run left files here that this one can go on with.
+
+        They may have their modes already. Links and further names are let go: what is done to them
+        would be done to others.
+        """
+        found = False
+        for name in map(os.fsencode, os.listdir(self.fd)):
+            status = look(self.fd, name)
+            if status is None or stat.S_ISDIR(status.st_mode):
+                continue
+            if stat.S_ISREG(status.st_mode) and status.st_nlink == 1:
+                os.chmod(name, 0o600, dir_fd=self.fd)
+                found = True
+            else:
+                os.unlink(name, dir_fd=self.fd)
+        return found
 
     def _in_the_way(self, reason: str) -> WriteError:
         where = self._path / os.fsdecode(STAGING)

@@ -95,6 +95,7 @@ class FolderFinish:
         path = cursor.path + b"/" + name if cursor.path else name
         if path != STAGING:
             remove(self._root, path)
+            self._place.placing.touch(cursor.path)
 
     def _link(self, path: bytes, first: bytes, there: os.stat_result | None) -> None:
         """Makes a further name of a file that is in its place, unless it is one already."""

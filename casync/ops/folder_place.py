@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
-from casync.fs.failure import writing
+from casync.fs.failure import writing_inside
 from casync.fs.placing import Placing
 from casync.fs.staging import Staging
 from casync.ops.folder_plan import FolderOptions, FolderPlan
@@ -37,15 +35,13 @@ class FolderPlace:
         self.staging = Staging(root, path)
         self.placing = Placing(root, path, self.staging, plan.note, replace_folders=options.delete)
 
-    @contextmanager
-    def writing(self, path: bytes) -> Iterator[None]:
+    def writing(self, path: bytes) -> AbstractContextManager[None]:
         """Translates what goes wrong while something at `path` in the folder is written.
 
         Raises:
             WriteError, NoSpaceError: As `casync.fs.failure.writing`.
         """
-        with writing(self.path / os.fsdecode(path)):
-            yield
+        return writing_inside(self.path, path)
 
     def close(self) -> None:
         """Lets go. What is in the staging folder stays for the next run."""

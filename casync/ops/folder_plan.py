@@ -139,7 +139,7 @@ class FolderPlan:
     ) -> None:
         self.dressing = Dressing(exact=options.exact)
         self.files = self.length = self.kept = self.kept_length = 0
-        self.others = self.extras = self.left_out = self._replaced = 0
+        self.others = self.extras = self.left_out = self._replaced = self._new = 0
         self._tree = tree
         self._root = root
         self._path = path
@@ -201,6 +201,7 @@ class FolderPlan:
         elif self.dressing.makes(entry):
             if status is not None and stat.S_ISDIR(status.st_mode):
                 self._check_replaceable(path)
+            self._new += status is None
             if isinstance(entry, File) and entry.first is None:
                 self._take_file(path, entry, status)
             else:
@@ -222,11 +223,18 @@ class FolderPlan:
         if self._root is None or status is None:
             return
         self.extras += 1
-        deep = stat.S_ISDIR(status.st_mode) and (self._options.delete or self._has_room)
-        for inner, its in below(self._root, path) if deep else [(path, status)]:
-            self.extras += self._options.delete and inner != path
-            if stat.S_ISREG(its.st_mode) and self._has_room:
-                self._copies.extras.append((inner, its.st_size))
+        if self._options.delete:
+            for inner, its in below(self._root, path):
+                self.extras += inner != path
+                self._note_extra(inner, its)
+        elif self._has_room:
+            with suppress(OSError):  # what we may not look at is not ours to use
+                for inner, its in below(self._root, path):
+                    self._note_extra(inner, its)
+
+    def _note_extra(self, path: bytes, status: os.stat_result) -> None:
+        if stat.S_ISREG(status.st_mode) and self._has_room:
+            self._copies.extras.append((path, status.st_size))
 
     @property
     def _has_room(self) -> bool:
@@ -266,10 +274,10 @@ class FolderPlan:
             need = self._solid_bytes() - self._replaced - self._staged_bytes()
             if need > have:
                 raise no_space(self._path, need, have)
-        if disk.f_files and self.files + self.others > disk.f_favail:
+        if disk.f_files and self._new > disk.f_favail:
             raise NoSpaceError(
-                f"no room for {self.files + self.others} files on {self._path}; its file system "
-                f"takes {disk.f_favail} more"
+                f"no room for {self._new} files on {self._path}; its file system takes "
+                f"{disk.f_favail} more"
             )
 
     def _solid_bytes(self) -> int:

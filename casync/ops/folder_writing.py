@@ -109,6 +109,7 @@ class FolderWriting:
                 status = None
             if status is None:
                 os.mkdir(entry.name, 0o700, dir_fd=cursor.fd)
+                self._placing.touch(cursor.path)
             cursor.enter(entry.name)
             if status is not None and status.st_mode & 0o700 != 0o700:
                 with suppress(PermissionError):
@@ -124,7 +125,10 @@ class FolderWriting:
         if not mark & UNDRESSED:
             return True
         with self._place.writing(cursor.path + b"/" + entry.name):
-            fd = open_child(cursor.fd, entry.name, os.O_RDONLY)
+            try:
+                fd = open_child(cursor.fd, entry.name, os.O_RDONLY)
+            except PermissionError:  # an empty file that we may not read: made anew
+                return False
             try:
                 if mark_of(os.fstat(fd)) != mark & ~UNDRESSED:
                     return False  # somebody has changed it since it was compared
@@ -144,9 +148,18 @@ class FolderWriting:
                 os.symlink(entry.target, name, dir_fd=folder)
             elif isinstance(entry, Pipe):
                 os.mkfifo(name, 0o600, dir_fd=folder)
-            elif isinstance(entry, Device):
-                kind = stat.S_IFBLK if entry.block else stat.S_IFCHR
-                device = os.makedev(entry.major, entry.minor)
-                os.mknod(name, kind | 0o600, device, dir_fd=folder)
+            elif not self._make_device(name, entry):
+                self._plan.marks[number] = LEFT_OUT
+                return
             self._plan.dressing.dress(entry, self._staging.thing(name))
         self._placing.add(name, path, number)
+
+    def _make_device(self, name: bytes, entry: Device) -> bool:
+        kind = stat.S_IFBLK if entry.block else stat.S_IFCHR
+        device = os.makedev(entry.major, entry.minor)
+        try:
+            os.mknod(name, kind | 0o600, device, dir_fd=self._staging.fd)
+        except PermissionError:  # a root without all rights, as in containers
+            self._plan.dressing.skipped["devices"] += 1
+            return False
+        return True

@@ -48,7 +48,7 @@ class FolderPulled(NamedTuple):
         others: Links, devices, pipes and further names that were made.
         removed: What `delete` removed.
         left_out: Devices and pipes that were not made.
-        skipped: What could not be given to files: `owners`, `attributes`, `modes`.
+        skipped: What could not be had: `owners`, `attributes`, `modes`, `devices`.
         sources: Plain bytes by where they came from.
         traffic: What went over the wire.
         seconds: How long it took.
@@ -134,7 +134,7 @@ def pull_tree(
             sight = sightings.new(target, tree.params, clock())
             stack.callback(sight.drop)
         FolderFinish(plan, tree, place, delete=folder_options.delete, sight=sight).run()
-        sync_file_system(root)
+        place.placing.sync_names()
         if sight is not None:
             sight.keep(tree.id)
     return FolderPulled(

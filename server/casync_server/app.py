@@ -19,6 +19,7 @@ from casync_server import (
     routes_operations,
     routes_push,
     routes_trash,
+    routes_trees,
 )
 from casync_server.access_log import AccessLog, LogSink, to_stderr
 from casync_server.allowance import Allowance
@@ -91,6 +92,7 @@ def create_app(
         routes_trash,
         routes_push,
         routes_files,
+        routes_trees,
         routes_operations,
     ):
         app.include_router(routes.router)

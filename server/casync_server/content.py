@@ -10,16 +10,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from msgspec.structs import replace
+
 from casync.codec import Packed, Unpacker
 from casync.errors import DamagedObjectError, IntegrityError, NoObjectError
 from casync.ids import Buffer, Kind, ManifestId
 from casync.limits import MIB
+from casync.node import Content
 from casync.ops.outline import Outline, open_outline
 from casync.ops.read import read_range
 from casync.store.base import ObjectSource
 from casync_server.access_log import Tally
 
-__all__ = ["load_manifest", "load_outline", "read_content"]
+__all__ = ["load_manifest", "load_outline", "open_content", "read_content", "tell_damage"]
 
 _AHEAD: Final = MIB
 """Plain bytes read at a time: there may be hundreds of readers."""
@@ -34,7 +37,7 @@ def load_manifest(source: ObjectSource, ident: ManifestId) -> bytes:
     Raises:
         DamagedObjectError: It is missing or damaged.
     """
-    with _damage(f"manifest {ident.hex()}"):
+    with tell_damage(f"manifest {ident.hex()}"):
         for answer in source.get(Kind.MANIFEST, [ident]):
             if isinstance(answer, Packed):
                 return Unpacker().unpack(answer)
@@ -49,8 +52,14 @@ def load_outline(source: ObjectSource, ident: ManifestId) -> Outline:
         DamagedObjectError: The manifest is missing or damaged.
         UnsupportedError: It is newer than this program.
     """
-    with _damage(f"manifest {ident.hex()}"):
+    with tell_damage(f"manifest {ident.hex()}"):
         return open_outline(ident, source, cached_nodes=_NODES)
+
+
+def open_content(source: ObjectSource, whole: Outline, content: Content) -> Outline:
+    """The way into the content of a file in the tree that `whole` is the outline of."""
+    manifest = replace(whole.manifest, content=content)
+    return Outline(whole.id, manifest, source, cached_nodes=_NODES)
 
 
 def read_content(
@@ -61,14 +70,19 @@ def read_content(
     Raises:
         DamagedObjectError: An object below is missing or damaged; the message names it.
     """
-    with _damage(f"below manifest {outline.id.hex()}"):
+    with tell_damage(f"below manifest {outline.id.hex()}"):
         for part in read_range(outline, source, start, end, ahead=_AHEAD):
             tally.objects += 1
             yield part
 
 
 @contextmanager
-def _damage(where: str) -> Iterator[None]:
+def tell_damage(where: str) -> Iterator[None]:
+    """Translates what is missing or malformed below a full manifest.
+
+    Raises:
+        DamagedObjectError: Anything of that kind.
+    """
     try:
         yield
     except DamagedObjectError:

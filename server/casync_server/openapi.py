@@ -31,6 +31,7 @@ from casync.documents import (
     NameItem,
     NamePage,
     Problem,
+    TreePage,
 )
 
 __all__ = [
@@ -57,6 +58,7 @@ _DOCUMENTS: Final = (
     Refs,
     RemovalItem,
     TrashPage,
+    TreePage,
     Problem,
 )
 _REF: Final = "#/components/schemas/{name}"

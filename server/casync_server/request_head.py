@@ -45,7 +45,8 @@ def _check_target(head: Head) -> Refusal | None:
         return Refusal(400, "the target of a request is a path here")
     if not head.target.isascii() or b"#" in head.target:
         return Refusal(400, "the target of a request has other characters than a URL's")
-    path = head.target.partition(b"?")[0]
+    # Behind `/-/` are names of files, which are bytes.
+    path = head.target.partition(b"?")[0].partition(b"/-/")[0]
     if b"%" in path:
         try:
             unquote_to_bytes(path).decode()

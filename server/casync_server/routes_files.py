@@ -9,7 +9,9 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from casync.errors import UsageError
+from casync.ids import ChunkId
 from casync.ops.outline import Outline
+from casync.ops.tree_reading import fetch_from
 from casync_server.access_log import tally_of
 from casync_server.byte_range import (
     Span,
@@ -21,6 +23,7 @@ from casync_server.byte_range import (
 from casync_server.caching import etag_of, not_modified, policy_for_ref
 from casync_server.content import load_outline, read_content
 from casync_server.deps import Reads, Service, resolve
+from casync_server.inside import PARAMETERS, open_inside, place_of
 from casync_server.openapi import binary, problems
 from casync_server.problems import problem_response
 from casync_server.streaming import StreamedResponse, pieces
@@ -39,18 +42,44 @@ _RANGE_PARAMETER: Final = {
 }
 
 
+_RESPONSES: Final = {
+    200: binary(_TYPE, "The whole file."),
+    206: binary(_TYPE, "The range that was asked for."),
+    304: {"description": "The client has it."},
+    **problems(404, 416, 500),
+}
+
+
+# First, since the other path fits these as well.
+@router.head("/v1/files/{ref:path}/-/{path:path}", include_in_schema=False)
+@router.get(
+    "/v1/files/{ref:path}/-/{path:path}",
+    summary="The bytes of a file in a folder",
+    operation_id="getFileInside",
+    response_class=Response,
+    responses=_RESPONSES,
+    openapi_extra={"parameters": [*PARAMETERS, _RANGE_PARAMETER]},
+)
+async def get_file_inside(request: Request, service: Reads) -> Response:
+    """The file at a path in the folder that a full hash, NAME or NAME@N points to.
+
+    The path is percent-encoded bytes. Links are not followed.
+    """
+    place = place_of(request, "/v1/files/")
+    store = service.store
+    outline = await service.read(lambda: open_inside(store, place, fetch_from(store)))
+    content = ChunkId(outline.content.id)  # or a node's; the ETag is the same in all folders
+    label = place.names[-1].decode(errors="replace")
+    return await _answer(request, service, outline, etag_of(content), place.ref, label)
+
+
 @router.head("/v1/files/{ref:path}", include_in_schema=False)
 @router.get(
     "/v1/files/{ref:path}",
     summary="The bytes of a file",
     operation_id="getFile",
     response_class=Response,
-    responses={
-        200: binary(_TYPE, "The whole file."),
-        206: binary(_TYPE, "The range that was asked for."),
-        304: {"description": "The client has it."},
-        **problems(404, 416, 500),
-    },
+    responses=_RESPONSES,
     openapi_extra={"parameters": [_RANGE_PARAMETER]},
 )
 async def get_file(request: Request, ref: str, service: Reads) -> Response:
@@ -59,12 +88,28 @@ async def get_file(request: Request, ref: str, service: Reads) -> Response:
     What is damaged in the store is never sent: the answer is 500, or breaks off.
     """
     outline = await service.read(lambda: _open(service, ref))
-    etag = etag_of(outline.id)
+    label = ref.rpartition("/")[2]
+    return await _answer(request, service, outline, etag_of(outline.id), ref, label)
+
+
+async def _answer(
+    request: Request, service: Service, outline: Outline, etag: str, ref: str, label: str
+) -> Response:
+    """The content of an outline, whole or the range that was asked for.
+
+    Args:
+        request: What was asked.
+        service: Reads.
+        outline: The way to the content.
+        etag: Its validator.
+        ref: What was resolved to come to it.
+        label: The name under which browsers save it.
+    """
     headers = {
         "ETag": etag,
         "Cache-Control": policy_for_ref(ref),
         "Accept-Ranges": "bytes",
-        "Content-Disposition": _disposition(ref),
+        "Content-Disposition": _disposition(label),
     }
     if_none_match = request.headers.get("if-none-match")
     if if_none_match is not None and matches_etag(if_none_match, etag):
@@ -122,8 +167,7 @@ async def _send(
     )
 
 
-def _disposition(ref: str) -> str:
-    """Tells browsers to save, under the last component of the ref (RFC 6266)."""
-    label = ref.rpartition("/")[2]
+def _disposition(label: str) -> str:
+    """Tells browsers to save, under this name (RFC 6266)."""
     plain = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "_" for c in label)
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(label, safe='')}"

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
 from blake3 import blake3
 
-from tests.program import Program
+from tests.program import COMMAND, Program
+from tests.rights import needs_root
 from tests.serving import serving
+from tests.unit.fs.child import without_rights
 
 
 @pytest.fixture
@@ -311,3 +316,59 @@ def test_diff_of_folders_and_files(program: Program, folder: Path) -> None:
     with serving(program.store) as server:
         again = program.good("diff", "www@1", "www", "--server", server.url, CASYNC_STORE="none")
         assert sorted(again.lines) == sorted(program.good("diff", "www@1", "www").lines)
+
+
+@needs_root
+def test_f38_who_may_not_give_owners_is_told_how_many(program: Program, folder: Path) -> None:
+    os.chown(folder / "index.html", 1234, 4321)
+    (folder / "index.html").chmod(0o4755)
+    program.good("prepare", folder, "--name", "www")
+    target = program.home / "copy"
+    command = [*without_rights(), *COMMAND, "pull", "www", "-o", str(target), "--exact"]
+    done = subprocess.run(
+        command, env=program.environment, cwd=program.home, capture_output=True, check=True
+    )
+    assert b"warning: could not be set: 1 owners" in done.stderr
+    assert (target / "index.html").stat().st_mode & 0o7777 == 0o755
+
+
+def test_t2_a_pull_whose_server_goes_away_is_partial(program: Program, folder: Path) -> None:
+    for number in range(40):
+        (folder / f"{number}").write_bytes(os.urandom(500_000))
+    program.good("prepare", folder, "--name", "www")
+    target = program.home / "copy"
+    with serving(program.store) as server:
+        given = ("--server", server.url, "--store", program.home / "mine")
+        arguments = ("pull", "www", "-o", target, *given, "--retry-for", "1s")
+        with program.start(*arguments, "--limit", "2M") as process:
+            while not (target / ".casync-part").is_dir():
+                assert process.poll() is None
+                time.sleep(0.01)
+            server.process.kill()
+            _, err = process.communicate(timeout=60)
+    assert process.returncode == 3, err
+    assert b"is pulled in part" in err
+    assert b"Run the same command again" in err
+    with serving(program.store) as server:
+        again = ("--server", server.url, "--store", program.home / "mine")
+        program.good("pull", "www", "-o", target, *again)
+    assert listed(target) == listed(folder)
+
+
+def test_t2_a_pull_that_is_stopped_says_how_to_go_on(program: Program, folder: Path) -> None:
+    for number in range(40):
+        (folder / f"{number}").write_bytes(os.urandom(500_000))
+    program.good("prepare", folder, "--name", "www")
+    target = program.home / "copy"
+    with serving(program.store) as server:
+        given = ("--server", server.url, "--store", program.home / "mine")
+        with program.start("pull", "www", "-o", target, *given, "--limit", "2M") as process:
+            while not (target / ".casync-part").is_dir():
+                assert process.poll() is None
+                time.sleep(0.01)
+            process.send_signal(signal.SIGINT)
+            _, err = process.communicate(timeout=60)
+        assert process.returncode == 130
+        assert b"Run the same command again; only the rest is fetched." in err
+        program.good("pull", "www", "-o", target, *given)
+    assert listed(target) == listed(folder)

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from casync.errors import LockedError, NoObjectError, UsageError, WriteError
+from casync.fs import placing
 from casync.fs.lock import lock
+from casync.fs.scan import sync_file_system
 from casync.fs.sightings import Sightings
 from casync.fs.staging import STAGING, staged_name
 from casync.ids import ManifestId
@@ -296,3 +298,27 @@ def test_the_folder_above_must_be_there(
     (tmp_path / "file").touch()
     with pytest.raises(WriteError, match="is not a folder"):
         pulled(tree, tmp_path / "file", server, store)
+
+
+def test_a_small_pull_does_not_wait_for_what_others_write(
+    root: Path,
+    tree: ManifestId,
+    server: MemoryServer,
+    store: MemoryStore,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    synced: list[int] = []
+
+    def note(fd: int) -> None:
+        synced.append(fd)
+        sync_file_system(fd)
+
+    monkeypatch.setattr(placing, "sync_file_system", note)
+    pulled(tree, tmp_path / "target", server, store)
+    assert synced == []
+    for number in range(100):
+        (root / f"more {number}").write_text(str(number))
+    pulled(prepared(root, server).manifest, tmp_path / "target", server, store)
+    assert len(synced) == 1
+    assert seen(tmp_path / "target") == seen(root)

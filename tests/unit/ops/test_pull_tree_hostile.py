@@ -21,7 +21,7 @@ from casync.errors import (
     WriteError,
 )
 from casync.fs import beneath
-from casync.fs.staging import STAGING
+from casync.fs.staging import STAGING, staged_name
 from casync.ids import Kind, ManifestId, chunk_id
 from casync.limits import MAX_TREE_DEPTH
 from casync.manifest import Manifest, encode_manifest
@@ -197,6 +197,24 @@ def test_the_staging_folder_must_be_ours(server: Forger, place: Path) -> None:
     with pytest.raises(WriteError, match="open to others"):
         pulled(ident, place, server, MemoryStore())
     assert os.listdir(place.parent / "outside") == ["secret"]
+
+
+def test_links_in_the_staging_folder_are_not_followed(server: Forger, place: Path) -> None:
+    """A run that was killed may have left links there, which lead wherever they lead."""
+    ident = server.tree([File(b"a", META, None, server.chunk(b"x"))])
+    pulled(ident, place, server, MemoryStore())
+    outside = place.parent / "outside" / "secret"
+    outside.chmod(0o644)
+    staging = place / os.fsdecode(STAGING)
+    staging.mkdir(mode=0o700)
+    (staging / "1.new").symlink_to(outside)
+    (staging / os.fsdecode(staged_name(b"b"))).symlink_to(outside)
+    os.link(place / "a", staging / "2.new")
+    other = server.tree([File(name, META, None, server.chunk(b"x")) for name in (b"a", b"b")])
+    pulled(other, place, server, MemoryStore())
+    assert (outside.read_text(), outside.stat().st_mode & 0o777) == ("secret", 0o644)
+    assert (place / "a").stat().st_mode & 0o777 == 0o755
+    assert (place / "b").read_text() == "x"
 
 
 def test_a_tree_that_has_its_name(server: Forger, place: Path) -> None:

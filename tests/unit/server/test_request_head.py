@@ -50,6 +50,8 @@ def test_framing(fields: tuple[tuple[bytes, bytes], ...], expected: int) -> None
         (b"evil:443", 400),
         (b"", 400),
         (b"/%ff", 400),
+        (b"/v1/files/www/-/%ff", 200),
+        (b"/v1/files/%ff/-/x", 400),
         (b"/%c0%ae", 400),
         (b"/\xc3\xa9", 400),
         (b"/a#b", 400),
