@@ -40,10 +40,9 @@ from casync.ops.pull_tree import FolderPulled, pull_tree
 from casync.ops.push import Pushed, PushOptions
 from casync.ops.read import ContentFile
 from casync.ops.repair import Repaired
-from casync.ops.store_tree import store_tree
 from casync.ops.tree_load import Tree
 from casync.ops.tree_reading import open_file
-from casync.ops.tree_ref import follow
+from casync.ops.tree_ref import file_or_tree, follow, tree_of
 from casync.remote.client import RemoteClient
 from casync.remote.transport import TransportOptions
 from casync.remote.writing import WritingClient
@@ -148,12 +147,12 @@ def pull(
     """
     place = Path(target) if isinstance(target, str) else target
     with _ports(store, servers, transport) as ports:
-        found = _follow(_ref(ref), place, ports, options, folder_options)
+        found = file_or_tree(_ref(ref), place, ports, options, folder_options)
         if isinstance(found, Ref):
             try:
                 return _pull.pull(found, place, ports, options, progress)
             except TreeError:
-                found = _tree(found, place, ports, options)
+                found = tree_of(found, place, ports, options)
         if place is None or options.cache:
             stored = store_tree(found, ports, options, progress)
             if place is None:
@@ -187,12 +186,12 @@ def forecast(
         CasyncError: As `pull`; UsageError for a folder without a target.
     """
     with _ports(store, servers, transport) as ports:
-        found = _follow(_ref(ref), target, ports, options, folder_options)
+        found = file_or_tree(_ref(ref), target, ports, options, folder_options)
         if isinstance(found, Ref):
             try:
                 return _forecast.forecast(found, target, ports, options, progress)
             except TreeError:
-                found = _tree(found, target, ports, options)
+                found = tree_of(found, target, ports, options)
         if target is None:
             raise UsageError("a folder's plan is for a folder", next_step="Name it with -o DIR.")
         return forecast_folder(
@@ -204,43 +203,6 @@ def forecast(
             sightings=_sightings(store, ports),
             progress=progress,
         )
-
-
-def _follow(
-    ref: Ref,
-    target: Path | BinaryIO | None,
-    ports: Ports,
-    options: PullOptions,
-    folder_options: FolderOptions,
-) -> Ref | Tree:
-    """A tree where there is no doubt that one is meant, else the ref of what should be a file."""
-    may_be_file = not (isinstance(target, Path) and target.is_dir())
-    if ref.path is None and may_be_file and folder_options == FolderOptions():
-        return ref
-    found = follow(ref, ports)
-    if isinstance(found, Tree):
-        return _checked(found, target, options)
-    if folder_options != FolderOptions():
-        raise UsageError(f"{ref} is a file; --delete, --max-delete and --exact are for folders")
-    return Ref(manifest=found)
-
-
-def _tree(ref: Ref, target: Path | BinaryIO | None, ports: Ports, options: PullOptions) -> Tree:
-    """What turned out to be a tree."""
-    found = follow(ref, ports)
-    assert isinstance(found, Tree)
-    return _checked(found, target, options)
-
-
-def _checked(tree: Tree, target: Path | BinaryIO | None, options: PullOptions) -> Tree:
-    """Refuses what cannot be done with a folder."""
-    if options.in_place:
-        raise UsageError("--in-place is for files; in a folder each file is replaced as a whole")
-    if options.expect_sha256 is not None:
-        raise UsageError("a folder has no SHA-256; --expect is for files")
-    if target is not None and not isinstance(target, Path):
-        raise UsageError("a folder does not fit into a stream", next_step="Name it with -o DIR.")
-    return tree
 
 
 def _sightings(store: LmdbStore | None, ports: Ports) -> Sightings | None:

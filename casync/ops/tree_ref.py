@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import TypeAlias
+from pathlib import Path
+from typing import BinaryIO, TypeAlias
 
 from casync.codec import Packer
 from casync.errors import UsageError
@@ -11,14 +12,15 @@ from casync.folders import find, root_of
 from casync.ids import Kind, ManifestId
 from casync.manifest import Manifest, decode_manifest, encode_manifest
 from casync.name import Ref
+from casync.ops.folder_plan import FolderOptions
 from casync.ops.outline import Fetcher
 from casync.ops.ports import Ports
-from casync.ops.pull import resolve
+from casync.ops.pull import PullOptions, resolve
 from casync.ops.tree_load import Tree, load_tree, through
 from casync.store.base import Batch
 from casync.tree import File, Folder
 
-__all__ = ["Target", "follow"]
+__all__ = ["Target", "file_or_tree", "follow", "tree_of"]
 
 Target: TypeAlias = ManifestId | Tree
 """The manifest of a file, or a loaded tree."""
@@ -59,3 +61,40 @@ def follow(ref: Ref, ports: Ports) -> Target:
     )
     ports.store.commit(Batch(objects=[alone]))
     return ManifestId(alone.id)
+
+
+def file_or_tree(
+    ref: Ref,
+    target: Path | BinaryIO | None,
+    ports: Ports,
+    options: PullOptions,
+    folder_options: FolderOptions,
+) -> Ref | Tree:
+    """A tree where there is no doubt that one is meant, else the ref of what should be a file."""
+    may_be_file = not (isinstance(target, Path) and target.is_dir())
+    if ref.path is None and may_be_file and folder_options == FolderOptions():
+        return ref
+    found = follow(ref, ports)
+    if isinstance(found, Tree):
+        return _checked(found, target, options)
+    if folder_options != FolderOptions():
+        raise UsageError(f"{ref} is a file; --delete, --max-delete and --exact are for folders")
+    return Ref(manifest=found)
+
+
+def tree_of(ref: Ref, target: Path | BinaryIO | None, ports: Ports, options: PullOptions) -> Tree:
+    """What turned out to be a tree."""
+    found = follow(ref, ports)
+    assert isinstance(found, Tree)
+    return _checked(found, target, options)
+
+
+def _checked(tree: Tree, target: Path | BinaryIO | None, options: PullOptions) -> Tree:
+    """Refuses what cannot be done with a folder."""
+    if options.in_place:
+        raise UsageError("--in-place is for files; in a folder each file is replaced as a whole")
+    if options.expect_sha256 is not None:
+        raise UsageError("a folder has no SHA-256; --expect is for files")
+    if target is not None and not isinstance(target, Path):
+        raise UsageError("a folder does not fit into a stream", next_step="Name it with -o DIR.")
+    return tree
