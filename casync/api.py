@@ -40,6 +40,7 @@ from casync.ops.pull_tree import FolderPulled, pull_tree
 from casync.ops.push import Pushed, PushOptions
 from casync.ops.read import ContentFile
 from casync.ops.repair import Repaired
+from casync.ops.store_tree import store_tree
 from casync.ops.tree_load import Tree
 from casync.ops.tree_reading import open_file
 from casync.ops.tree_ref import file_or_tree, follow, tree_of
