@@ -153,6 +153,7 @@ _RUN = """
 import sys
 from pathlib import Path
 from casync.errors import CasyncError
+from casync_server.job import Upstream
 from casync_server.main import ServeOptions, serve
 options = eval(sys.argv[1])
 try:

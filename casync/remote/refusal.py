@@ -93,6 +93,8 @@ def refusal(
             code, text = problem.code, (problem.detail or problem.title)[:_LONGEST_TEXT]
             next_step = problem.next_step[:_LONGEST_TEXT]
             missing = missing_keys(problem.missing)
+    if status == 401:
+        next_step = next_step or "Give a token with --token-file."
     message = f"{origin}: {text}"
     if status in _AGAIN and code not in _FINAL_CODES:
         return UnreachableError(message, next_step=next_step, retry_after=wait)

@@ -54,6 +54,7 @@ from casync.store.rows import (
 )
 from casync.store.scan import scan, scan_back, scan_keys
 from casync.store.session import Session
+from casync.store.tokens import Tokens
 from casync.store.translate import REBUILD
 from casync.store.trash import Removal, Trash
 from casync.store.usage import StoreUsage, measure
@@ -300,6 +301,11 @@ class LmdbStore:
         if expected is not None:
             batch.expect[name] = expected
         return self.commit(batch).names[0]
+
+    @property
+    def tokens(self) -> Tokens:
+        """Who may ask a server for something."""
+        return Tokens(self._environment, self._clock)
 
     @property
     def inbox(self) -> Inbox:

@@ -1,16 +1,12 @@
-"""Patterns of names: a name, PREFIX/ for all below it, or a glob with * ? [ ]."""
+"""Patterns of names on the command line; `casync.patterns` says what they mean."""
 
 from __future__ import annotations
 
-import re
-from fnmatch import fnmatchcase
-from typing import Final
-
+from casync import patterns
 from casync.errors import NoNameError, UsageError
+from casync.patterns import matches
 
 __all__ = ["check_open", "literal_prefix", "matches"]
-
-_GLOB: Final = re.compile(r"[*?\[]")
 
 
 def literal_prefix(pattern: str) -> str:
@@ -23,15 +19,7 @@ def literal_prefix(pattern: str) -> str:
         pattern.encode()
     except UnicodeEncodeError as error:
         raise UsageError(f"names are UTF-8; nothing fits {pattern}") from error
-    special = _GLOB.search(pattern)
-    return pattern[: special.start()] if special else pattern
-
-
-def matches(name: str, pattern: str) -> bool:
-    """Whether `name` fits."""
-    if _GLOB.search(pattern):
-        return fnmatchcase(name, pattern)
-    return name.startswith(pattern) if pattern.endswith("/") else name == pattern
+    return patterns.literal_prefix(pattern)
 
 
 def check_open(pattern: str) -> None:
@@ -40,5 +28,5 @@ def check_open(pattern: str) -> None:
     Raises:
         NoNameError: It is a single name, which is not here then.
     """
-    if not pattern.endswith("/") and not _GLOB.search(pattern):
+    if not patterns.is_open(pattern):
         raise NoNameError(f"no name {pattern} here", next_step="`casync ls` lists the names.")

@@ -58,6 +58,7 @@ VERBS: Final[dict[str, Verb]] = {
     "repair": Verb("cmd_repair", "Fetch again what is damaged or missing in the store.", True),
     "bench": Verb("cmd_bench", "Measure what a transfer from one file to the next would cost."),
     "store": Verb("", "Look after the store itself."),
+    "token": Verb("", "Say who may use servers of the store."),
     "config": Verb("", "Show the settings, and where they come from."),
 }
 
@@ -71,6 +72,12 @@ _STORE_VERBS: Final[dict[str, Verb]] = {
     "reindex": Verb("cmd_store_reindex", "Rebuild the index, or salvage a damaged store file."),
     "compact": Verb("cmd_store_compact", "Return unused room of the store to the disk."),
     "backup": Verb("cmd_store_backup", "Copy the store while it is in use."),
+}
+
+_TOKEN_VERBS: Final[dict[str, Verb]] = {
+    "new": Verb("cmd_token_new", "Make a token and print it."),
+    "ls": Verb("cmd_token_ls", "List the tokens."),
+    "revoke": Verb("cmd_token_revoke", "Make tokens good for nothing."),
 }
 
 _CONFIG_VERBS: Final[dict[str, Verb]] = {
@@ -97,6 +104,7 @@ _STORE_EXAMPLES: Final = (
 GROUPS: Final[dict[str, tuple[dict[str, Verb], tuple[str, ...]]]] = {
     "name": (_NAME_VERBS, _NAME_EXAMPLES),
     "store": (_STORE_VERBS, _STORE_EXAMPLES),
+    "token": (_TOKEN_VERBS, ("casync token new --scope write --names 'builds/'",)),
     "config": (_CONFIG_VERBS, ("casync config show",)),
 }
 """Verbs that have verbs of their own, and examples of them."""

@@ -10,7 +10,7 @@ import json
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Literal, Protocol, TypeAlias
@@ -52,6 +52,7 @@ class Tally:
         absent: Objects that were asked for and not sent: missing, damaged or busy.
         deltas: Groups of objects that were sent as deltas.
         saved: Bytes by which these were shorter than the payloads of their objects.
+        token: Which token it came with; empty for none.
         note: Why the answer is not what was asked for, for the operator.
     """
 
@@ -59,6 +60,7 @@ class Tally:
     absent: int = 0
     deltas: int = 0
     saved: int = 0
+    token: str = ""
     note: str = ""
 
 
@@ -102,6 +104,7 @@ def format_entry(entry: Entry, form: Literal["text", "json"], now: datetime) -> 
         fields = {
             "time": stamp,
             "client": entry.client,
+            "token": tally.token,
             "method": escape(entry.method),
             "path": escape(entry.target[:_SHOWN]),
             "status": entry.status,
@@ -123,6 +126,8 @@ def format_entry(entry: Entry, form: Literal["text", "json"], now: datetime) -> 
         line += f" absent={tally.absent}"
     if tally.deltas:
         line += f" deltas={tally.deltas} saved={tally.saved}"
+    if tally.token:
+        line += f" token={tally.token}"
     return f"{line} ({escape(tally.note)})" if tally.note else line
 
 
@@ -145,10 +150,10 @@ class AccessLog:
         form: Literal["text", "json"],
         sink: LogSink,
         debug: bool,
-        watcher: Watcher,
+        watchers: Sequence[Watcher] = (),
     ) -> None:
         self._app = app
-        self._watcher = watcher
+        self._watchers = watchers
         self._form = form
         self._sink = sink
         self._debug = debug
@@ -159,7 +164,8 @@ class AccessLog:
             await self._app(scope, receive, send)
             return
         tally = tally_of(scope)
-        self._watcher.begin()
+        for watcher in self._watchers:
+            watcher.begin()
         started = time.monotonic()
         status, sent, over = 0, 0, False
 
@@ -194,7 +200,8 @@ class AccessLog:
                 seconds=time.monotonic() - started,
                 tally=tally,
             )
-            self._watcher.end(entry, _route(scope))
+            for watcher in self._watchers:
+                watcher.end(entry, _route(scope))
             self._sink(format_entry(entry, self._form, datetime.now(UTC)))
 
 

@@ -23,6 +23,8 @@ from casync_server import (
 )
 from casync_server.access_log import AccessLog, LogSink, to_stderr
 from casync_server.allowance import Allowance
+from casync_server.audit import AuditLog
+from casync_server.auth import Gatekeeper
 from casync_server.deps import Service
 from casync_server.guard import Guard
 from casync_server.metrics import Metrics
@@ -43,6 +45,8 @@ def create_app(
     store_id: str = "",
     writable: WritableStore | None = None,
     sink: LogSink = to_stderr,
+    audit: AuditLog | None = None,
+    local: LmdbStore | None = None,
 ) -> FastAPI:
     """The service over `store`.
 
@@ -52,8 +56,12 @@ def create_app(
         store_id: The UUID that clients are told.
         writable: The same store, if clients may change it.
         sink: Takes the lines of the access log.
+        audit: Takes the requests that change something.
+        local: The store that has tokens and is measured, when it is not `store` itself.
     """
-    metrics = Metrics(store if isinstance(store, LmdbStore) else None)
+    if local is None and isinstance(store, LmdbStore):
+        local = store
+    metrics = Metrics(local)
     service = Service(
         store=store,
         store_id=store_id,
@@ -98,10 +106,20 @@ def create_app(
         app.include_router(routes.router)
     description = describe(app)
     app.openapi = lambda: description  # type: ignore[method-assign]
-    app.add_middleware(Guard, any_host=settings.insecure_no_auth, hosts=settings.hosts)
+    any_host = settings.insecure_no_auth
+    if local is not None:
+        tokens = local.tokens
+        # A page that lies about its host has no token.
+        any_host = any_host or tokens.known().required
+        app.add_middleware(Gatekeeper, load=lambda: service.read(tokens.known))
+    app.add_middleware(Guard, any_host=any_host, hosts=settings.hosts)
     # Added last, so outermost: it sees every answer.
     app.add_middleware(
-        AccessLog, form=settings.log_format, sink=sink, debug=settings.debug, watcher=metrics
+        AccessLog,
+        form=settings.log_format,
+        sink=sink,
+        debug=settings.debug,
+        watchers=[metrics] if audit is None else [metrics, audit],
     )
     return app
 

@@ -6,7 +6,7 @@ Must not know about single routes.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Final, TypeAlias, TypeVar
 
 from fastapi import Depends, Query, Request
@@ -20,7 +20,9 @@ from casync.limits import KIB
 from casync.lists import IDS_TYPE, MAX_IDS_BYTES
 from casync.name import Ref, parse_ref
 from casync.store.base import ManifestSource
+from casync.store.narrow import NarrowSource
 from casync_server.allowance import Allowance
+from casync_server.auth import caller_of
 from casync_server.metrics import Metrics
 from casync_server.settings import ServerSettings
 from casync_server.streaming import PieceBudget, ReadPool
@@ -80,10 +82,18 @@ class Service:
 
 
 async def get_service(request: Request) -> Service:
-    """The service of the application that the request came to."""
+    """The service of the application that the request came to, as its token may use it."""
     service = request.app.state.service
     assert isinstance(service, Service)
-    return service
+    caller = caller_of(request.scope)
+    if caller is None or not caller.names:
+        return service
+    writing = service.writing
+    return replace(
+        service,
+        store=NarrowSource(service.store, caller.allows),
+        writing=None if writing is None else replace(writing, allows=caller.allows),
+    )
 
 
 Reads: TypeAlias = Annotated[Service, Depends(get_service)]

@@ -62,7 +62,7 @@ def own_hosts(server: tuple[str, int | None] | None) -> frozenset[str]:
         if address.is_loopback:
             names.extend(_LOCAL_NAMES)
     hosts = {f"{name}:{port}" for name in names}
-    if port == 80:
+    if port in (80, 443):  # what a URL leaves out
         hosts.update(names)
     return frozenset(hosts)
 

@@ -12,10 +12,25 @@ from typing import Any, TypeVar
 import msgspec
 
 from casync.errors import CasyncError
+from casync_server.tls import TlsFiles
 
-__all__ = ["Job", "Report", "decode_line", "encode_line", "error_of", "report_error"]
+__all__ = ["Job", "Report", "Upstream", "decode_line", "encode_line", "error_of", "report_error"]
 
 _T = TypeVar("_T")
+
+
+class Upstream(msgspec.Struct, frozen=True):
+    """A server to fetch from what is not here.
+
+    Attributes:
+        url: Its address.
+        token: For it; empty for none.
+        ca: Path of the authorities to trust in place of the system's; empty for those.
+    """
+
+    url: str
+    token: str = ""
+    ca: str = ""
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -27,6 +42,10 @@ class Job(msgspec.Struct, frozen=True):
         writable: Open it for writing, and make it if it is not there.
         sockets: File descriptors that listen.
         settings: Fields of `ServerSettings`.
+        tls: Files with the certificate; None for plain HTTP.
+        audit: Path of the audit log; empty for none.
+        upstream: Where to fetch what is not in the store.
+        exposed: An address that others can reach, unless anybody is to be let in there.
     """
 
     store: bytes
@@ -34,6 +53,15 @@ class Job(msgspec.Struct, frozen=True):
     writable: bool
     sockets: list[int]
     settings: dict[str, Any]
+    tls: TlsFiles | None = None
+    audit: bytes = b""
+    upstream: Upstream | None = None
+    exposed: str = ""
+
+    @property
+    def heeds_hangup(self) -> bool:
+        """Whether there is something to read or open again at SIGHUP."""
+        return self.tls is not None or bool(self.audit)
 
 
 class Report(msgspec.Struct, frozen=True):

@@ -7,6 +7,7 @@ import os
 import socket
 import tempfile
 from collections.abc import Iterator
+from os.path import abspath
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -17,16 +18,19 @@ from casync_server.access_log import to_stderr
 from casync_server.address import Listen, bind, url_of
 from casync_server.job import Job
 from casync_server.notify import notify
-from casync_server.options import ServeOptions, checked_addresses
+from casync_server.options import ServeOptions, checked_addresses, exposed
 from casync_server.settings import ServerSettings
 from casync_server.supervisor import Supervisor
+from casync_server.tls import TlsFiles, make_context
 from casync_server.upkeep import Upkeep
 
 __all__ = ["ServeOptions", "serve"]
 
 
 def serve(options: ServeOptions) -> int:
-    """Serves a store until SIGTERM, SIGINT or SIGHUP. Call it from the main thread.
+    """Serves a store until SIGTERM or SIGINT. Call it from the main thread.
+
+    SIGHUP has certificates read and the audit log opened again; with neither it is a SIGTERM.
 
     Returns:
         0: a stop was asked for, and every answer under way got its end.
@@ -40,13 +44,18 @@ def serve(options: ServeOptions) -> int:
     """
     addresses = checked_addresses(options)
     settings = _settings(options)
+    tls = _tls(options)
     with _bound(addresses) as sockets, _metrics_folder() as metrics:
         job = Job(
-            store=os.fsencode(os.path.abspath(options.store)),
+            store=os.fsencode(abspath(options.store)),
             allow_network_fs=options.allow_network_fs,
             writable=options.writable,
             sockets=[sock.fileno() for sock in sockets],
             settings=settings.model_dump(mode="json"),
+            tls=tls,
+            upstream=options.upstream,
+            audit=b"" if options.audit_log is None else os.fsencode(abspath(options.audit_log)),
+            exposed=exposed(options, addresses),
         )
 
         def release() -> None:
@@ -65,7 +74,8 @@ def serve(options: ServeOptions) -> int:
 
         def announce() -> None:
             for sock in sockets:
-                to_stderr(f"serving {escape(str(options.store))} on {escape(url_of(sock))}")
+                url = escape(url_of(sock, tls=tls is not None))
+                to_stderr(f"serving {escape(str(options.store))} on {url}")
             notify("READY=1")
 
         with _upkeep(options):
@@ -73,6 +83,20 @@ def serve(options: ServeOptions) -> int:
         if not complete:
             raise StoppedError("stopped before all answers were out")
     return 0
+
+
+def _tls(options: ServeOptions) -> TlsFiles | None:
+    """The files for TLS, which are looked at before anything starts.
+
+    Raises:
+        UsageError: They cannot be used.
+    """
+    if options.tls_cert is None or options.tls_key is None:
+        return None
+    ca = "" if options.client_ca is None else abspath(options.client_ca)
+    files = TlsFiles(abspath(options.tls_cert), abspath(options.tls_key), ca)
+    make_context(files)
+    return files
 
 
 def _settings(options: ServeOptions) -> ServerSettings:

@@ -224,7 +224,15 @@ class Supervisor:
 
     def _stop(self, pipe: object) -> None:
         assert isinstance(pipe, socket.socket)
-        self._stops += len(pipe.recv(64))
+        signals = pipe.recv(64)
+        if self._job.heeds_hangup:
+            renewals = signals.count(signal.SIGHUP)
+            for worker in self._workers:
+                if renewals and worker.ready:  # one that starts reads what is new, anyway
+                    worker.send(signal.SIGHUP)
+            if renewals == len(signals):
+                return
+        self._stops += len(signals)
         self._due.clear()
         # A listener that is open here would go on taking connections that nobody accepts.
         self._release()

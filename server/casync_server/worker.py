@@ -14,24 +14,33 @@ import os
 import resource
 import signal
 import socket
+import ssl
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
 import uvicorn
 
-from casync.errors import CasyncError
+from casync.errors import CasyncError, UsageError
+from casync.escape import escape
 from casync.heap import keep_freed_memory
+from casync.ops.pull_through import PullThrough
+from casync.remote.address import origin_of
+from casync.remote.client import RemoteClient
+from casync.remote.transport import TransportOptions
+from casync.store.base import ManifestSource
 from casync.store.lmdb import LmdbStore
 from casync_server.access_log import to_stderr
 from casync_server.app import create_app
+from casync_server.audit import AuditLog
 from casync_server.deps import Service
-from casync_server.job import Job, Report, decode_line, encode_line, report_error
+from casync_server.job import Job, Report, Upstream, decode_line, encode_line, report_error
 from casync_server.metrics import forget_dead_workers
 from casync_server.protocol import protocol_for
 from casync_server.settings import ServerSettings
+from casync_server.tls import TlsFiles, make_context, renew
 
 __all__ = ["main"]
 
@@ -40,6 +49,10 @@ _SPARE_FILES: Final = 64
 
 _READER_CHECK_SECONDS: Final = 3600.0
 """Stale readers of killed processes keep the store from reusing space."""
+
+_PATIENT_THREADS: Final = 16
+_UPSTREAM_SECONDS: Final = 15.0
+"""For an upstream to come back, while a client waits."""
 
 _SWITCH_SECONDS: Final = 0.001
 """How long a thread that reads may keep the interpreter while the event loop waits for it."""
@@ -76,18 +89,35 @@ def main() -> int:
     keep_freed_memory()
     forget_dead_workers()
     sys.setswitchinterval(_SWITCH_SECONDS)
+    keeps = job.writable or job.upstream is not None
     try:
         store = LmdbStore.open(
             Path(os.fsdecode(job.store)),
-            create=job.writable,
-            read_only=not job.writable,
+            create=keeps,
+            read_only=not keeps,
             allow_network_fs=job.allow_network_fs,
         )
     except CasyncError as error:
         _report(report_error(error))
         return 1
     with store:
-        return _serve(job, settings, store)
+        if job.exposed and not store.tokens.known().required:
+            _report(report_error(_exposure(job.exposed)))
+            return 1
+        try:
+            audit = AuditLog(Path(os.fsdecode(job.audit))) if job.audit else None
+        except CasyncError as error:
+            _report(report_error(error))
+            return 1
+        return _serve(job, settings, store, audit)
+
+
+def _exposure(address: str) -> UsageError:
+    return UsageError(
+        f"refusing to listen on {address} without authentication",
+        next_step="Make a token with `casync token new`, listen on 127.0.0.1, or give "
+        "--insecure-no-auth if anybody may come in.",
+    )
 
 
 def _die_with_supervisor() -> None:
@@ -111,11 +141,24 @@ def _report(report: Report) -> None:
         os.write(1, encode_line(report))
 
 
-def _serve(job: Job, settings: ServerSettings, store: LmdbStore) -> int:
-    writable = store if job.writable else None
-    app = create_app(store, settings, store_id=store.store_id, writable=writable)
+def _serve(job: Job, settings: ServerSettings, store: LmdbStore, audit: AuditLog | None) -> int:
+    source: ManifestSource = store
+    if job.upstream is not None:
+        # Threads wait for the other server, too.
+        settings = settings.model_copy(update={"threads": max(settings.threads, _PATIENT_THREADS)})
+        source = PullThrough(store, _client(job.upstream, settings.threads))
+    app = create_app(
+        source,
+        settings,
+        store_id=store.store_id,
+        writable=store if job.writable else None,
+        audit=audit,
+        local=store,
+    )
+    context = make_context(job.tls) if job.tls is not None else None
     config = uvicorn.Config(
         app,
+        ssl_context_factory=None if context is None else lambda *_: context,
         http=protocol_for(settings, to_stderr),
         ws="none",
         loop="uvloop",
@@ -134,17 +177,53 @@ def _serve(job: Job, settings: ServerSettings, store: LmdbStore) -> int:
     sockets = [socket.socket(fileno=fd) for fd in job.sockets]
     try:
         with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-            runner.run(_run(server, sockets, app.state.service, store))
+            runner.run(
+                _run(server, sockets, app.state.service, store, _hangup(job.tls, context, audit))
+            )
     finally:
         sys.stderr.flush()
         # A reading thread may hang on a dying disk; it must not keep the process.
         os._exit(1 if server.broken_off else 0)
 
 
+def _client(upstream: Upstream, connections: int) -> RemoteClient:
+    tokens = {origin_of(upstream.url): upstream.token} if upstream.token else {}
+    ca = Path(upstream.ca) if upstream.ca else None
+    options = TransportOptions(
+        tokens=tokens, ca=ca, connections=connections, retry_for=_UPSTREAM_SECONDS
+    )
+    return RemoteClient(upstream.url, options)
+
+
+def _hangup(
+    files: TlsFiles | None, context: ssl.SSLContext | None, audit: AuditLog | None
+) -> Callable[[], None]:
+    """Reads and opens again what may have been renewed or moved away, and says how that went."""
+
+    def hangup() -> None:
+        if audit is not None:
+            audit.reopen()
+        if files is None or context is None:
+            return
+        try:
+            renew(context, files)
+        except UsageError as error:
+            to_stderr(f"the old certificate stays: {escape(error.message)}")
+        else:
+            to_stderr("read the certificate again")
+
+    return hangup
+
+
 async def _run(
-    server: _Server, sockets: list[socket.socket], service: Service, store: LmdbStore
+    server: _Server,
+    sockets: list[socket.socket],
+    service: Service,
+    store: LmdbStore,
+    hangup: Callable[[], None],
 ) -> None:
     loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGHUP, hangup)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)

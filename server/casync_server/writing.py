@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from casync.codec import Verified
-from casync.errors import IncompleteError
+from casync.errors import DeniedError, IncompleteError
 from casync.ids import ManifestId
 from casync.name import Name, NameRecord
 from casync.store.base import Committed, ManifestState
@@ -46,6 +46,7 @@ class Writing:
         receiving: Takes bodies.
         proofs: Proves manifests.
         spare: Bytes of the disk that pushes leave free.
+        allows: Whether the caller may set a name.
     """
 
     store: WritableStore
@@ -53,6 +54,7 @@ class Writing:
     receiving: Receiving
     proofs: Proofs
     spare: int
+    allows: Callable[[str], bool] = lambda _: True
 
     async def run(self, function: Callable[[], _T]) -> _T:
         """Calls `function`, which writes to the store, in a thread."""
@@ -88,9 +90,12 @@ class Writing:
 
         Raises:
             IncompleteError: Not everything is here.
+            DeniedError: The caller may not set that name.
             UsageError: What is here is no content.
             LostRaceError, NotFoundError, NoSpaceError, WriteError: As `Inbox.publish`.
         """
+        if goal.name is not None and not self.allows(goal.name):
+            raise DeniedError("this token may not set that name")
         row = self.store.manifest(goal.manifest)
         if row is not None and row.state is ManifestState.FULL:
             if goal.name is None:

@@ -16,6 +16,7 @@ CONTRACT = {
     "[--reread] [--exclude GLOB]... [--exclude-regex RE]... [--one-file-system] "
     "[--allow-network-fs]",
     "serve": "[--listen ADDR]... [--workers N] [--grace TIME] [--insecure-no-auth] [--writable] "
+    "[--tls-cert F] [--tls-key F] [--client-ca F] [--upstream URL] [--audit-log F] "
     "[--gc-interval TIME] [--log-format FORMAT]",
     "pull": "REF[:PATH] [-o OUT] [--seed PATH]... [--in-place] [--cache] [--delta WHEN] "
     "[--expect sha256:HEX] [--delete] [--max-delete N] [--exact] [--dry-run] "
@@ -39,6 +40,9 @@ CONTRACT = {
     "store reindex": "[--salvage FILE]",
     "store compact": "",
     "store backup": "DIR",
+    "token new": "[--scope SCOPE] [--names PATTERN]... [--expires TIME] [--note TEXT]",
+    "token ls": "",
+    "token revoke": "ID...",
     "config show": "",
 }
 COMMON = {
@@ -189,6 +193,8 @@ def test_the_document_names_the_fields_of_json(program: Program) -> None:
         "bench doc doc2 --chunk-sizes 4K",
         "store stats",
         "store stats doc",
+        "token new",
+        "token ls",
         "config show",
         "store reindex",
         "store compact",
@@ -235,6 +241,7 @@ def test_help_lists_the_commands_and_no_others(program: Program) -> None:
         "repair",
         "bench",
         "store",
+        "token",
         "config",
     ]
     found = sections(program.good("store", "--help").text)["Commands"]

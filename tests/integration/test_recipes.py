@@ -18,20 +18,13 @@ import httpx
 import pytest
 
 from casync.store.lmdb import LmdbStore
+from tests.certificates import tool
 from tests.program import ROOT, Program
 from tests.serving import READY_SECONDS, Server, put_file, serving
 
 RECIPES = ROOT / "docs" / "recipes"
 NAME = "chunks.example.com"
 DATA = random.Random(9).randbytes(3_000_000)
-
-
-def tool(name: str, package: str) -> str:
-    """Where a program is; without it the test is counted as skipped."""
-    found = shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin")
-    if found is None:
-        pytest.skip(f"{name} is missing: apt install {package}")
-    return found
 
 
 def free_port() -> int:

@@ -49,7 +49,7 @@ def run(app: object, *, debug: bool = False) -> tuple[list[str], list[Message]]:
     async def send(message: Message) -> None:
         sent.append(message)
 
-    layer = AccessLog(app, form="text", sink=lines.append, debug=debug, watcher=Metrics(None))  # type: ignore[arg-type]
+    layer = AccessLog(app, form="text", sink=lines.append, debug=debug, watchers=[Metrics(None)])  # type: ignore[arg-type]
     asyncio.run(layer(scope, receive, send))
     return lines, sent
 
@@ -84,7 +84,7 @@ def test_a_cancelled_request_is_logged() -> None:
         raise asyncio.CancelledError
 
     lines: list[str] = []
-    layer = AccessLog(app, form="text", sink=lines.append, debug=False, watcher=Metrics(None))
+    layer = AccessLog(app, form="text", sink=lines.append, debug=False, watchers=[Metrics(None)])
     scope: Scope = {"type": "http", "method": "GET", "path": "/p", "headers": []}
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(layer(scope, None, None))  # type: ignore[arg-type]

@@ -3,11 +3,12 @@
 import os
 import socket
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from casync_server.address import Listen, bind, parse_listen, url_of
-from casync_server.options import ServeOptions, checked_addresses
+from casync_server.address import bind, parse_listen, url_of
+from casync_server.options import ServeOptions, checked_addresses, exposed
 
 from casync.errors import LockedError, UsageError, WriteError
 
@@ -55,12 +56,15 @@ def test_what_is_no_address(text: str) -> None:
         parse_listen(text)
 
 
-def test_a_public_address_needs_a_word() -> None:
+def test_a_public_address_needs_a_gate_or_a_word() -> None:
     options = ServeOptions(store=Path("s"), listen=("127.0.0.1:0", "0.0.0.0:0"))
-    with pytest.raises(UsageError, match=r"0\.0\.0\.0:0"):
-        checked_addresses(options)
-    daring = ServeOptions(store=Path("s"), listen=("0.0.0.0:0",), insecure_no_auth=True)
-    assert checked_addresses(daring) == [Listen("0.0.0.0", 0)]
+    addresses = checked_addresses(options)
+    assert exposed(options, addresses) == "0.0.0.0:0"
+    assert exposed(options, addresses[:1]) == ""
+    assert exposed(replace(options, insecure_no_auth=True), addresses) == ""
+    gate = {"tls_cert": Path("c"), "tls_key": Path("k")}
+    assert exposed(replace(options, **gate), addresses) == "0.0.0.0:0"  # type: ignore[arg-type]
+    assert exposed(replace(options, client_ca=Path("ca")), addresses) == ""
 
 
 @pytest.mark.parametrize(

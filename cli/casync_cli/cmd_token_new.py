@@ -1,0 +1,67 @@
+"""`casync token new`: lets somebody in."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Final
+
+import typer
+
+from casync.errors import UsageError
+from casync_cli.invocation import invocation_of
+from casync_cli.times import parse_duration
+
+DETAILS = (
+    "The token is printed once, and never shown again; the store keeps a hash of it. The first one "
+    "makes every server of the store ask for tokens, for good. Scopes: read; write, which also "
+    "pushes and sets names; admin, which also removes and restores."
+)
+EXAMPLES = (
+    "casync token new > ~/.config/casync/token",
+    "casync token new --scope write --names 'builds/' --expires 90d --note ci",
+)
+
+_LONGEST_NOTE: Final = 500
+
+
+def run(
+    ctx: typer.Context,
+    scope: Annotated[
+        str, typer.Option("--scope", metavar="SCOPE", help="read, write or admin.  [default: read]")
+    ] = "read",
+    names: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--names", metavar="PATTERN", help="Only names like this; may be given again."
+        ),
+    ] = None,
+    expires: Annotated[
+        str | None, typer.Option("--expires", metavar="TIME", help="Good for so long.")
+    ] = None,
+    note: Annotated[str, typer.Option("--note", metavar="TEXT", help="What it is for.")] = "",
+) -> None:
+    """Runs the command."""
+    from casync.token import Level
+
+    invocation = invocation_of(ctx)
+    output = invocation.output
+    if scope.upper() not in Level.__members__:
+        raise UsageError(f"--scope takes read, write or admin, not {scope}")
+    level = Level[scope.upper()]
+    if level is Level.ADMIN and names:
+        raise UsageError("an admin sees all names; --names is for read and write")
+    if len(note) > _LONGEST_NOTE:
+        raise UsageError(f"a note has at most {_LONGEST_NOTE} characters")
+    ends = 0 if expires is None else int(time.time() + parse_duration(expires))
+    with invocation.open_store() as store:
+        first = not store.tokens.known().required
+        token, row = store.tokens.issue(level, names or (), expires=ends, note=note)
+    if output.json_mode:
+        output.document(
+            "casync.token-new/1", {"token": token, "id": row.id, "expires": row.expires}
+        )
+    else:
+        output.row(token)
+    output.flush()
+    if first:
+        output.say("servers of this store ask for a token from now on")

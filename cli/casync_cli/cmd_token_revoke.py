@@ -1,0 +1,31 @@
+"""`casync token revoke`: lets somebody in no more."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from casync_cli.invocation import invocation_of
+
+DETAILS = (
+    "Servers notice within seconds. When the last token is gone, servers still ask for one, and "
+    "nobody comes in until there is a new one. Prints the ids."
+)
+EXAMPLES = ("casync token revoke k3v9x0ab",)
+
+
+def run(
+    ctx: typer.Context,
+    ids: Annotated[list[str], typer.Argument(metavar="ID", help="From `casync token ls`.")],
+) -> None:
+    """Runs the command."""
+    invocation = invocation_of(ctx)
+    output = invocation.output
+    with invocation.open_store() as store:
+        revoked = [store.tokens.revoke(ident).id for ident in ids]
+    if output.json_mode:
+        output.document("casync.token-revoke/1", {"ids": revoked})
+        return
+    for ident in revoked:
+        output.row(ident)

@@ -1,0 +1,134 @@
+"""TLS in `serve`: certificates, new ones without a stop, and clients that must show theirs."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from casync.store.lmdb import LmdbStore
+from tests.certificates import make_authority, make_certificate
+from tests.program import Program
+from tests.serving import READY_SECONDS, Server, put_file, serving
+
+DATA = bytes(range(256)) * 40000
+HERE = "127.0.0.1"
+
+
+@pytest.fixture
+def tls(tmp_path: Path) -> Path:
+    """A folder with an authority and a certificate; a store is beside it."""
+    make_authority(tmp_path / "tls")
+    make_certificate(tmp_path / "tls", "server", HERE)
+    with LmdbStore.open(tmp_path / "store", create=True) as store:
+        put_file(store, DATA, name="x")
+    return tmp_path / "tls"
+
+
+@pytest.fixture
+def server(tls: Path, tmp_path: Path) -> Iterator[Server]:
+    cert, key = str(tls / "server.pem"), str(tls / "server.key")
+    with serving(tmp_path / "store", tls_cert=cert, tls_key=key, workers=2) as server:
+        yield server
+
+
+def trusting(tls: Path) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=tls / "ca.pem")
+
+
+def shown(server: Server, context: ssl.SSLContext) -> bytes | None:
+    """The certificate that a new connection sees."""
+    with (
+        socket.create_connection((HERE, server.port), timeout=READY_SECONDS) as sock,
+        context.wrap_socket(sock, server_hostname=HERE) as secure,
+    ):
+        return secure.getpeercert(binary_form=True)
+
+
+def test_content_travels_over_tls(server: Server, tls: Path, tmp_path: Path) -> None:
+    assert server.url.startswith("https://127.0.0.1:")
+    program = Program(tmp_path)
+    program.good("pull", "x", "-o", "out", "--server", server.url, "--ca", str(tls / "ca.pem"))
+    assert (tmp_path / "out").read_bytes() == DATA
+    with httpx.Client(verify=trusting(tls), trust_env=False) as client:
+        answer = client.get(f"{server.url}/v1/files/x", headers={"Range": "bytes=5-9"})
+        assert (answer.status_code, answer.content) == (206, DATA[5:10])
+    refused = program.run("ls", "--server", server.url, "--retry-for", "1s")
+    assert refused.status == 5
+    assert "certificate" in refused.err
+
+
+def test_old_tls_and_plain_http_are_refused(server: Server, tls: Path) -> None:
+    old = trusting(tls)
+    old.minimum_version = ssl.TLSVersion.TLSv1_2
+    shown(server, old)
+    with pytest.raises(httpx.HTTPError):
+        httpx.get(server.url.replace("https", "http") + "/healthz", trust_env=False)
+
+
+def test_a_renewed_certificate_is_shown_without_a_stop(server: Server, tls: Path) -> None:
+    context = trusting(tls)
+    before = shown(server, context)
+    with httpx.Client(verify=context, trust_env=False) as client:
+        assert client.get(f"{server.url}/healthz").status_code == 200
+        make_certificate(tls, "server", HERE)
+        server.mark()
+        server.process.send_signal(signal.SIGHUP)
+        for _ in server.workers():
+            server.wait_for("read the certificate again")
+        assert client.get(f"{server.url}/healthz").status_code == 200, "the connection stays"
+    after = {shown(server, context) for _ in range(10)}
+    assert before not in after
+    (tls / "server.key").write_text("nothing")
+    server.mark()
+    server.process.send_signal(signal.SIGHUP)
+    server.wait_for("the old certificate stays")
+    assert {shown(server, context) for _ in range(5)} == after
+    assert server.stop() == 0
+
+
+def test_clients_must_show_a_certificate_of_their_authority(tls: Path, tmp_path: Path) -> None:
+    make_certificate(tls, "client")
+    make_authority(tls / "other")
+    make_certificate(tls / "other", "client")
+    with serving(
+        tmp_path / "store",
+        tls_cert=str(tls / "server.pem"),
+        tls_key=str(tls / "server.key"),
+        client_ca=str(tls / "ca.pem"),
+    ) as server:
+        url = server.url
+        for folder, let_in in ((tls, True), (tls / "other", False), (None, False)):
+            context = trusting(tls)
+            if folder is not None:
+                context.load_cert_chain(folder / "client.pem", folder / "client.key")
+            with httpx.Client(verify=context, trust_env=False) as client:
+                if let_in:
+                    assert client.get(f"{url}/healthz").text == "ok\n"
+                else:
+                    with pytest.raises(httpx.HTTPError):
+                        client.get(f"{url}/healthz")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--tls-cert", "server.pem"], "a certificate goes with its key"),
+        (["--client-ca", "ca.pem"], "clients show certificates over TLS only"),
+        (["--tls-cert", "server.pem", "--tls-key", "ca.key"], "cannot use"),
+        (["--tls-cert", "nothing.pem", "--tls-key", "server.key"], "No such file"),
+    ],
+)
+def test_files_that_cannot_be_used_are_told_at_once(
+    tls: Path, tmp_path: Path, arguments: list[str], said: str
+) -> None:
+    paths = [word if word.startswith("--") else str(tls / word) for word in arguments]
+    ran = Program(tmp_path).run("serve", "--listen", "127.0.0.1:0", *paths)
+    assert ran.status == 2
+    assert said in ran.err
+    assert ran.err.count("\n") == 1

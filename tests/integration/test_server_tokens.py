@@ -1,0 +1,236 @@
+"""Tokens at a real server: nothing is answered without one, and each opens what it should."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from casync_server.app import create_app
+from casync_server.auth import OPEN_PATHS, level_needed
+from casync_server.settings import ServerSettings
+from fastapi.routing import APIRoute
+
+from casync.ids import ManifestId
+from casync.store.lmdb import LmdbStore
+from casync.token import Level
+from tests.program import Program
+from tests.serving import READY_SECONDS, Server, put_file, serving
+
+DATA = bytes(range(256)) * 40
+READ, WRITE, ADMIN = Level.READ, Level.WRITE, Level.ADMIN
+
+NEEDED = {
+    ("GET", "/v1/info"): READ,
+    ("GET", "/v1/manifests"): READ,
+    ("GET", "/v1/manifests/{ref}"): READ,
+    ("PUT", "/v1/manifests/{ref}"): WRITE,
+    ("GET", "/v1/names"): READ,
+    ("GET", "/v1/names/{name}"): READ,
+    ("PUT", "/v1/names/{name}"): WRITE,
+    ("DELETE", "/v1/names/{name}"): ADMIN,
+    ("GET", "/v1/trash"): ADMIN,
+    ("POST", "/v1/trash"): ADMIN,
+    ("POST", "/v1/trash/restore"): ADMIN,
+    ("POST", "/v1/objects/fetch"): READ,
+    ("POST", "/v1/objects/stat"): READ,
+    ("GET", "/v1/objects/{kind}/{ident}"): READ,
+    ("POST", "/v1/pushes"): WRITE,
+    ("POST", "/v1/objects"): WRITE,
+    ("GET", "/v1/files/{ref}"): READ,
+    ("GET", "/v1/files/{ref}/-/{path}"): READ,
+    ("GET", "/v1/trees/{ref}/-/{path}"): READ,
+    ("GET", "/metrics"): ADMIN,
+    ("GET", "/docs"): READ,
+    ("GET", "/openapi.json"): READ,
+    ("GET", "/healthz"): None,
+    ("GET", "/readyz"): None,
+}
+"""Every route, with the level that it takes; a route that is not here fails the test below."""
+
+
+class World:
+    """A store with names and tokens of each kind, and a server over it."""
+
+    def __init__(self, path: Path) -> None:
+        with LmdbStore.open(path, create=True) as store:
+            self.manifest: ManifestId = put_file(store, DATA, name="mine/a")
+            put_file(store, DATA[::-1], name="other/b")
+            self.tokens = {level: store.tokens.issue(level)[0] for level in Level}
+            self.mine, self.row = store.tokens.issue(WRITE, ["mine/"])
+            self.late, _ = store.tokens.issue(READ, expires=int(time.time()) - 1)
+        self.path = path
+        self.server: Server
+
+    def ask(self, method: str, path: str, token: str = "", **arguments: object) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        return httpx.request(method, f"{self.server.url}{path}", headers=headers, **arguments)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    world = World(tmp_path_factory.mktemp("tokens") / "store")
+    with serving(world.path, writable=True, workers=2) as server:
+        world.server = server
+        yield world
+
+
+def routes(path: Path) -> set[tuple[str, str]]:
+    with LmdbStore.open(path, read_only=True) as store:
+        app = create_app(store, ServerSettings())
+    found = {("GET", "/openapi.json")}
+    for route in app.routes:
+        if isinstance(route, APIRoute):
+            found |= {(method, route.path_format) for method in (route.methods or set()) - {"HEAD"}}
+    return found
+
+
+def concrete(path: str) -> str:
+    for field, value in (
+        ("{ref}", "0" * 64),
+        ("{name}", "mine%2Fa"),
+        ("{kind}", "chunk"),
+        ("{ident}", "0" * 64),
+        ("{path}", "x"),
+    ):
+        path = path.replace(field, value)
+    return path
+
+
+def test_every_route_is_sorted(world: World) -> None:
+    found = routes(world.path)
+    assert found <= set(NEEDED)
+    for method, path in found:
+        if path in OPEN_PATHS:
+            assert NEEDED[method, path] is None
+        else:
+            assert level_needed(method, path) == NEEDED[method, path]
+
+
+def test_nothing_is_answered_without_a_token(world: World) -> None:
+    paths = [(method, concrete(path)) for method, path in routes(world.path)]
+    for method, path in [*paths, ("GET", "/"), ("GET", "/nope"), ("PATCH", "/v1/names")]:
+        for token in ("", "x", f"cas1_{'a' * 8}_{'b' * 43}", world.late, world.mine[:-1] + "!"):
+            answer = world.ask(method, path, token)
+            if path in OPEN_PATHS:
+                assert answer.status_code == 200
+                continue
+            assert answer.status_code == 401, (method, path, token)
+            assert answer.headers["www-authenticate"] == "Bearer"
+            assert answer.json()["code"] == "denied"
+
+
+def test_a_token_opens_its_level_and_no_more(world: World) -> None:
+    for (method, path), needed in NEEDED.items():
+        if needed is None or (method, path) not in routes(world.path):
+            continue
+        for level in Level:
+            answer = world.ask(method, concrete(path), world.tokens[level])
+            refused = answer.status_code == 403 and "level" in answer.json()["detail"]
+            assert refused == (level < needed), (method, path, level)
+            assert answer.status_code != 401
+
+
+def test_answers_are_private_where_tokens_are_asked_for(world: World) -> None:
+    answer = world.ask("GET", f"/v1/manifests/{world.manifest.hex()}", world.tokens[READ])
+    assert answer.status_code == 200
+    assert answer.headers["cache-control"].startswith("private, ")
+    assert "Authorization" in answer.headers["vary"]
+
+
+def test_a_token_that_is_bound_to_names_sees_no_others(world: World) -> None:
+    names = world.ask("GET", "/v1/names", world.mine).json()["names"]
+    assert [item["name"] for item in names] == ["mine/a"]
+    assert world.ask("GET", "/v1/manifests", world.mine).json()["manifests"] == []
+    assert world.ask("GET", "/v1/files/mine%2Fa", world.mine).content == DATA
+    hidden = world.ask("GET", "/v1/files/other%2Fb", world.mine)
+    absent = world.ask("GET", "/v1/files/other%2Fc", world.mine)
+    assert hidden.status_code == absent.status_code == 404
+    assert hidden.text.replace("other/b", "") == absent.text.replace("other/c", "")
+    for path in ("/v1/names/other%2Fb", "/v1/names/other%2Fb?history"):
+        assert world.ask("GET", path, world.mine).status_code == 404
+    change = {"manifest": world.manifest.hex()}
+    for name, status in (("mine%2Fnew", 200), ("other%2Fb", 403), ("other%2Fnew", 403)):
+        answer = world.ask("PUT", f"/v1/names/{name}", world.mine, json=change)
+        assert answer.status_code == status, answer.text
+
+
+def test_the_log_says_which_token(world: World) -> None:
+    world.server.mark()
+    world.ask("GET", "/v1/info", world.mine)
+    line = world.server.wait_for("/v1/info")
+    assert f"token={world.row.id}" in line
+    assert not any(world.mine[14:] in line for line in world.server.lines)
+
+
+def test_what_changes_something_is_audited(world: World, tmp_path: Path) -> None:
+    log = tmp_path / "audit.jsonl"
+    with serving(world.path, writable=True, audit_log=str(log)) as server:
+
+        def ask(method: str, path: str, token: str) -> int:
+            headers = {"Authorization": f"Bearer {token}"}
+            return httpx.request(method, f"{server.url}{path}", headers=headers).status_code
+
+        assert ask("GET", "/v1/names", world.mine) == 200
+        assert ask("POST", "/v1/pushes", world.mine) == 200
+        assert ask("DELETE", "/v1/names/mine%2Fa", world.mine) == 403
+        log.rename(tmp_path / "old")
+        server.process.send_signal(signal.SIGHUP)
+        deadline = time.monotonic() + READY_SECONDS
+        while not log.exists():
+            assert time.monotonic() < deadline
+        assert ask("POST", "/v1/pushes", world.tokens[READ]) == 403
+        assert server.stop() == 0
+    old = [json.loads(line) for line in (tmp_path / "old").read_text().splitlines()]
+    assert [(line["path"], line["status"], line["token"]) for line in old] == [
+        ("/v1/pushes", 200, world.row.id),
+        ("/v1/names/mine%2Fa", 403, world.row.id),
+    ]
+    assert [json.loads(line)["status"] for line in log.read_text().splitlines()] == [403]
+    assert log.stat().st_mode & 0o777 == 0o600
+
+
+def test_revoking_is_noticed_by_all_workers(world: World) -> None:
+    with LmdbStore.open(world.path) as store:
+        text, row = store.tokens.issue(READ)
+        deadline = time.monotonic() + READY_SECONDS
+        while world.ask("GET", "/v1/info", text).status_code != 200:
+            assert time.monotonic() < deadline
+        store.tokens.revoke(row.id)
+        while True:  # a connection each, so both workers are asked
+            if {world.ask("GET", "/v1/info", text).status_code for _ in range(20)} == {401}:
+                break
+            assert time.monotonic() < deadline
+
+
+def test_the_command_line(tmp_path: Path) -> None:
+    program = Program(tmp_path)
+    program.good("prepare", "--name", "x", stdin=b"content")
+    refused = program.run("serve", "--listen", "0.0.0.0:0")
+    assert refused.status == 2
+    assert "casync token new" in refused.err
+    made = program.good("token", "new", "--note", "laptop")
+    (token,) = made.lines
+    assert "ask for a token from now on" in made.err
+    (tmp_path / "token").write_text(token + "\n")
+    (listed,) = [line.split("\t") for line in program.good("token", "ls").lines]
+    assert listed[1:3] == ["read", "good"]
+    assert listed[6] == "laptop"
+    with serving(program.store) as server:
+        url = server.url
+        denied = program.run("pull", "x", "-o", "out", "--server", url)
+        assert denied.status == 8
+        assert "--token-file" in denied.err
+        program.good("pull", "x", "-o", "out", "--server", url, "--token-file", "token")
+        assert (tmp_path / "out").read_bytes() == b"content"
+        assert program.good("token", "revoke", listed[0]).lines == [listed[0]]
+        deadline = time.monotonic() + READY_SECONDS
+        while program.run("ls", "--server", url, "--token-file", "token").status != 8:
+            assert time.monotonic() < deadline
+    assert program.run("token", "revoke", "nobody00").status == 9
+    assert program.run("token", "new", "--scope", "root").status == 2
+    assert program.run("token", "new", "--scope", "admin", "--names", "x").status == 2

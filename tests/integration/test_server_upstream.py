@@ -1,0 +1,78 @@
+"""A server in front of another one."""
+
+from __future__ import annotations
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from casync_server.job import Upstream
+
+from casync.ids import Kind
+from casync.ops.verify import verify
+from casync.store.base import Batch
+from casync.store.lmdb import LmdbStore
+from tests.program import Program
+from tests.serving import Server, put_file, serving
+from tests.unit.ops.damaging import DATA as SPOILT_DATA
+from tests.unit.ops.damaging import SPOILT
+from tests.unit.ops.damaging import put as put_spoilt
+
+DATA = b"".join(number.to_bytes(4, "big") * 1024 for number in range(2000))
+
+
+def fetched(server: Server) -> int:
+    """Objects that a server handed out in streams."""
+    lines = [line for line in server.lines if "/v1/objects/fetch" in line]
+    return sum(
+        int(match[1]) for match in (re.search(r"objects=(\d+)", line) for line in lines) if match
+    )
+
+
+def test_each_object_is_fetched_once_however_many_ask(tmp_path: Path) -> None:
+    with LmdbStore.open(tmp_path / "origin", create=True) as store:
+        ident = put_file(store, DATA, name="x")
+        objects = sum(use.number for use in store.usage().objects.values())
+    program = Program(tmp_path)
+    with (
+        serving(tmp_path / "origin") as origin,
+        serving(tmp_path / "cache", upstream=Upstream(origin.url)) as cache,
+    ):
+
+        def pull(number: int) -> bytes:
+            store = str(tmp_path / f"store{number}")
+            program.good("--store", store, "pull", "x", "-o", f"out{number}", "--server", cache.url)
+            return (tmp_path / f"out{number}").read_bytes()
+
+        with ThreadPoolExecutor(6) as pool:
+            assert all(data == DATA for data in pool.map(pull, range(6)))
+        assert fetched(origin) <= objects
+        before = fetched(origin)
+        assert pull(7) == DATA
+        assert fetched(origin) == before
+        assert program.good("ls", "--server", cache.url).lines[0].endswith("\tx")
+        origin.stop()
+        program.good("--store", "s8", "pull", ident.hex(), "-o", "out8", "--server", cache.url)
+        away = program.run("pull", "x", "-o", "out9", "--server", cache.url, "--retry-for", "1s")
+        assert away.status == 5
+    with LmdbStore.open(tmp_path / "cache", read_only=True) as store:
+        assert not verify(store).faults
+        assert store.usage().objects[Kind.CHUNK].number > 0
+
+
+def test_what_is_spoilt_upstream_is_neither_kept_nor_handed_on(tmp_path: Path) -> None:
+    with LmdbStore.open(tmp_path / "origin", create=True) as store:
+        spoilt = SPOILT["other bytes"]
+        store.commit(Batch([spoilt]))
+        put_spoilt(store, SPOILT_DATA, "x")
+    program = Program(tmp_path)
+    with (
+        serving(tmp_path / "origin") as origin,
+        serving(tmp_path / "cache", upstream=Upstream(origin.url)) as cache,
+    ):
+        ran = program.run("pull", "x", "-o", "out", "--server", cache.url, "--retry-for", "1s")
+        assert ran.status == 4, ran
+        assert not (tmp_path / "out").exists()
+    with LmdbStore.open(tmp_path / "cache", read_only=True) as store:
+        assert store.stat(Kind.CHUNK, [spoilt.id]) == [None]
+        assert not verify(store).faults
