@@ -65,8 +65,6 @@ class Allowance:
         self._lock = threading.Lock()
         self._all = _Bucket(settings.delta_cpu, settings.delta_reserve, clock())
         self._clients: OrderedDict[str, _Bucket] = OrderedDict()
-        # Half of the threads, so that others find one, and memory for so many groups.
-        self._free = max(settings.threads // 2, 1)
 
     @contextmanager
     def turn(self, address: str | None) -> Iterator[bool]:
@@ -89,13 +87,9 @@ class Allowance:
             self._clients[group] = client  # the one that asked last is forgotten last
             if len(self._clients) > _MAX_CLIENTS:
                 self._clients.popitem(last=False)
-            if not self._free or min(self._all.left(now), client.left(now)) <= 0:
-                return None
-            self._free -= 1
-            return client
+            return client if min(self._all.left(now), client.left(now)) > 0 else None
 
     def _leave(self, client: _Bucket, seconds: float) -> None:
         with self._lock:
-            self._free += 1
             self._all.spend(seconds)
             client.spend(seconds)
