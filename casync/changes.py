@@ -10,12 +10,13 @@ from typing import Annotated, Final
 
 import msgspec
 
-from casync.documents import Hash, Length, NameItem, Seconds
+from casync.documents import Hash, Length, NameItem, Positive, Seconds, SignedBytes
 from casync.limits import MAX_BATCH_IDS, MAX_NAME_BYTES, PAGE_ITEMS
 
 __all__ = [
     "MAX_REFS",
     "NameChange",
+    "NextItem",
     "ProvingItem",
     "PushHash",
     "PushItem",
@@ -34,10 +35,23 @@ PushHash = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$", min_length=32, 
 _Ref = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_NAME_BYTES + 32)]
 
 
-class NameChange(msgspec.Struct, frozen=True):
-    """What a name shall point to."""
+class NextItem(msgspec.Struct, frozen=True):
+    """What the next version of a name will be, for those who sign it beforehand.
+
+    Attributes:
+        version: Its number.
+        newest: The version before it, or null.
+    """
+
+    version: Positive
+    newest: NameItem | None
+
+
+class NameChange(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a name shall point to, and the signed claim that says so, if there is one."""
 
     manifest: Hash
+    signed: SignedBytes = b""
 
 
 class PushItem(msgspec.Struct, frozen=True):

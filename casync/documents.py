@@ -13,6 +13,7 @@ from typing import Annotated, Final, Literal, TypeAlias, TypeVar
 import msgspec
 
 from casync.chunker import ChunkerParams
+from casync.claim import MAX_SIGNED_BYTES
 from casync.errors import RemoteProtocolError, UsageError
 from casync.ids import ID_BYTES, ManifestId
 from casync.limits import MAX_LENGTH, MAX_LEVEL, MAX_NAME_BYTES
@@ -41,6 +42,7 @@ __all__ = [
     "Positive",
     "Problem",
     "Seconds",
+    "SignedBytes",
     "Text",
     "TreeItem",
     "TreeKind",
@@ -72,6 +74,7 @@ Hash = Annotated[
 Length = Annotated[int, msgspec.Meta(ge=0, le=MAX_LENGTH)]
 Seconds = Annotated[int, msgspec.Meta(ge=0, le=_LAST_SECOND)]
 Positive = Annotated[int, msgspec.Meta(ge=1, le=MAX_LENGTH)]
+SignedBytes = Annotated[bytes, msgspec.Meta(max_length=MAX_SIGNED_BYTES)]
 Text = Annotated[str, msgspec.Meta(max_length=_MAX_TEXT)]
 
 
@@ -179,13 +182,14 @@ class TreePage(msgspec.Struct, frozen=True):
     more: bool
 
 
-class NameItem(msgspec.Struct, frozen=True):
-    """One version of a name and the manifest that it points to."""
+class NameItem(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One version of a name, the manifest that it points to, and who signed that, if anybody."""
 
     name: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_NAME_BYTES)]
     version: Positive
     manifest: Hash
     created: Seconds
+    signed: SignedBytes = b""
 
 
 class NamePage(msgspec.Struct, frozen=True):
@@ -256,7 +260,8 @@ def parse_hash(text: str) -> ManifestId:
 
 def name_item(record: NameRecord) -> NameItem:
     """A version of a name as it is sent."""
-    return NameItem(record.name, record.version, record.manifest.hex(), record.created)
+    manifest = record.manifest.hex()
+    return NameItem(record.name, record.version, manifest, record.created, record.signed)
 
 
 def missing_items(missing: Sequence[tuple[int, bytes]]) -> list[MissingItem]:
@@ -279,7 +284,8 @@ def name_record(item: NameItem) -> NameRecord:
         name = parse_name(item.name)
     except UsageError as error:
         raise RemoteProtocolError(f"an answer with a bad name: {error.message}") from error
-    return NameRecord(name, item.version, parse_hash(item.manifest), item.created)
+    manifest = parse_hash(item.manifest)
+    return NameRecord(name, item.version, manifest, item.created, item.signed)
 
 
 def chunker_item(params: ChunkerParams) -> ChunkerItem:

@@ -10,7 +10,8 @@ Grouped by what a handler does about it, not by where it arose::
     │   ├── DamagedObjectError       damaged-object                  one object of a store
     │   ├── DamagedStoreError        damaged-store                   a store that cannot be opened
     │   ├── MalformedError           malformed                       bytes that break a format
-    │   └── DigestMismatchError      digest-mismatch                 not what was expected
+    │   ├── DigestMismatchError      digest-mismatch                 not what was expected
+    │   └── UntrustedError           untrusted                       not what a trusted key signed
     ├── RemoteError                  remote                exit 5    a server said no, or nonsense
     │   ├── UnreachableError         unreachable                     no answer; worth another try
     │   └── RemoteProtocolError      remote-protocol                 an answer against the protocol
@@ -61,6 +62,7 @@ __all__ = [
     "TimedOutError",
     "UnreachableError",
     "UnsupportedError",
+    "UntrustedError",
     "UsageError",
     "WriteError",
 ]
@@ -129,6 +131,12 @@ class DigestMismatchError(IntegrityError):
     """The content is sound but not the one that was expected."""
 
     code = "digest-mismatch"
+
+
+class UntrustedError(IntegrityError):
+    """What a name points to is not what a trusted key says, or not any more."""
+
+    code = "untrusted"
 
 
 class RemoteError(CasyncError):

@@ -29,7 +29,7 @@ _VERSION = re.compile(r"[1-9][0-9]{0,17}")
 _PLAIN = " !$&'()*+,;=~[]{}^|<>?#\"`"  # what a name may hold, besides letters, digits, `_.-`
 
 
-class NameRecord(msgspec.Struct, frozen=True):
+class NameRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     """One version of a name.
 
     Attributes:
@@ -37,12 +37,14 @@ class NameRecord(msgspec.Struct, frozen=True):
         version: 1 for the first, then one more each time.
         manifest: The id that it points to.
         created: When it was set, seconds since 1970. For people; nothing is decided by it.
+        signed: The signed claim of its publisher (`casync.claim`), or nothing.
     """
 
     name: str
     version: int
     manifest: bytes
     created: int
+    signed: bytes = b""
 
 
 class Ref(msgspec.Struct, frozen=True):

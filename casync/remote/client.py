@@ -61,7 +61,7 @@ from casync.store.base import Absence, ManifestRow, ManifestState, ObjectStat, T
 
 __all__ = ["RemoteClient"]
 
-_MAX_SMALL_BYTES: Final = 4 * MIB
+_MAX_SMALL_BYTES: Final = 8 * MIB
 """Bytes of an answer that is read whole: a page of the longest names, with room."""
 
 _ABSENCES: Final = {

@@ -15,6 +15,7 @@ import msgspec
 from casync.changes import (
     MAX_REFS,
     NameChange,
+    NextItem,
     PushItem,
     Refs,
     RemovalItem,
@@ -63,20 +64,31 @@ class RemoteRemoval(NamedTuple):
 class WritingClient(RemoteClient):
     """A `RemoteClient` that sends objects, and changes what names point to and what is there."""
 
-    def set_name(self, name: Name, manifest: ManifestId, expected: int | None = None) -> NameRecord:
+    def set_name(
+        self, name: Name, manifest: ManifestId, expected: int | None = None, signed: bytes = b""
+    ) -> NameRecord:
         """Points a name to a manifest; the version that points there now.
 
         Args:
             name: The name.
             manifest: What it shall point to. All below it must be there.
             expected: The version that must be the newest, 0 for none; None for whatever it is.
+            signed: The signed claim about the next version.
 
         Raises:
             LostRaceError: Another version is the newest.
             IncompleteError: Not all of the manifest is there.
             NoSpaceError, DeniedError, RemoteError, StoppedError: The server refused or failed.
         """
-        return self._set_name("", name, manifest, expected)
+        return self._set_name("", name, manifest, expected, signed)
+
+    def upcoming(self, name: Name) -> tuple[int, NameRecord | None]:
+        """The number that the next version of a name will have, and its newest version."""
+        item = self._document(f"/v1/next/{quote(name)}", NextItem)
+        newest = None if item.newest is None else self._told(name_record, item.newest)
+        if newest is not None and (newest.name != name or newest.version >= item.version):
+            raise RemoteProtocolError(f"{self.origin} answers for another name")
+        return item.version, newest
 
     def begin_push(self) -> str:
         """Opens a push; returns its id.
@@ -139,7 +151,7 @@ class WritingClient(RemoteClient):
             NoSpaceError, DeniedError, RemoteError, StoppedError: The server refused or failed.
         """
         if name is not None:
-            return self._set_name(push, name, manifest, None)
+            return self._set_name(push, name, manifest, None, b"")
         target = f"/v1/manifests/{manifest.hex()}?push={push}"
         request = Request(target, [JSON_TYPE], method="PUT", writing=True)
         item = self._told(decode_document, self._proved(request), ManifestItem)
@@ -148,13 +160,13 @@ class WritingClient(RemoteClient):
         return None
 
     def _set_name(
-        self, push: str, name: Name, manifest: ManifestId, expected: int | None
+        self, push: str, name: Name, manifest: ManifestId, expected: int | None, signed: bytes
     ) -> NameRecord:
         field = (b"If-Match", b'"%d"' % expected) if expected else (b"If-None-Match", b"*")
         request = Request(
             f"/v1/names/{quote(name)}" + (f"?push={push}" if push else ""),
             [JSON_TYPE],
-            encode_document(NameChange(manifest.hex())),
+            encode_document(NameChange(manifest.hex(), signed)),
             JSON_TYPE,
             method="PUT",
             fields=[] if expected is None else [field],

@@ -146,6 +146,7 @@ class Batch:
         names: Names to move on, each with the manifest it shall point to. A full one.
         remember: Files to remember as seeds, in place of what was known of the same file.
         forget: Files to forget, by path.
+        signed: Of some names the signed claims of their publishers.
         expect: Of some names the number of the version that they must be moved on from; 0 for none.
         relies: Manifests that must still be full: the batch uses what is below them unseen.
         mended: Objects that are stored in any case: what is here of them is damaged.
@@ -156,6 +157,7 @@ class Batch:
     names: list[tuple[Name, ManifestId]] = field(default_factory=list)
     remember: list[RememberedFile] = field(default_factory=list)
     forget: list[bytes] = field(default_factory=list)
+    signed: dict[Name, bytes] = field(default_factory=dict)
     expect: dict[Name, int] = field(default_factory=dict)
     relies: list[ManifestId] = field(default_factory=list)
     mended: list[Verified] = field(default_factory=list)

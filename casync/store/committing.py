@@ -189,19 +189,23 @@ class Writer:
         added: list[NameRecord] = []
         for name, ident in batch.names:
             check_whole(ident, self._row(ident, rows))
+            signed = batch.signed.get(name, b"")
             if name not in newest:
                 value = self._get("names", name_key(name))
                 newest[name] = decode_name(value) if value is not None else None
                 expected = batch.expect.get(name)
                 if expected is not None:
                     following = self._version_after(name, expected)
-                    before = moved_before(newest[name], following, name, ident, expected)
+                    before = moved_before(
+                        newest[name], following, name, ident, expected, signed=signed
+                    )
                     if before is not None:
                         records.append(before)
                         continue
             present = newest[name]
             last = last_removed(self._txn, self._databases["trash"], name)
-            newest[name] = record = next_version(present, name, ident, self._now, last=last)
+            record = next_version(present, name, ident, self._now, last=last, signed=signed)
+            newest[name] = record
             records.append(record)
             if record is not present:
                 added.append(record)

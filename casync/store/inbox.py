@@ -134,6 +134,7 @@ class Inbox:
         length: int,
         name: Name | None = None,
         expected: int | None = None,
+        signed: bytes = b"",
     ) -> NameRecord | None:
         """Makes a manifest full, names it, and ends the push, all at once.
 
@@ -143,6 +144,7 @@ class Inbox:
             length: Plain bytes that it tells.
             name: A name for it.
             expected: As of `WritableStore.set_name`.
+            signed: Likewise.
 
         Returns:
             The version that the name got.
@@ -157,6 +159,8 @@ class Inbox:
             batch.names.append((name, manifest))
             if expected is not None:
                 batch.expect[name] = expected
+            if signed:
+                batch.signed[name] = signed
 
         def write(txn: Txn) -> Committed:
             self._row(txn, push, now)

@@ -38,7 +38,7 @@ from casync.store.creation import store_exists
 from casync.store.environment import Environment, Txn
 from casync.store.inbox import Inbox
 from casync.store.meta import read_meta
-from casync.store.names import resolve
+from casync.store.names import next_number, resolve
 from casync.store.objects import Objects
 from casync.store.rows import (
     FORMAT,
@@ -57,6 +57,7 @@ from casync.store.session import Session
 from casync.store.tokens import Tokens
 from casync.store.translate import REBUILD
 from casync.store.trash import Removal, Trash
+from casync.store.trash_rows import last_removed
 from casync.store.usage import StoreUsage, measure
 
 __all__ = ["LmdbStore"]
@@ -257,13 +258,10 @@ class LmdbStore:
 
     def commit(self, batch: Batch) -> Committed:
         """As `ObjectStore.commit`: one transaction, synced to disk when this returns."""
-        pending = Pending.of(batch.objects)
-        now = int(self._clock())
-        environment = self._environment
+        pending, now = Pending.of(batch.objects), int(self._clock())
+        databases = self._environment.databases
         return self._session.write(
-            lambda txn: Writer(txn, environment.databases, self._store_id, now).commit(
-                batch, pending
-            ),
+            lambda txn: Writer(txn, databases, self._store_id, now).commit(batch, pending),
             need=sum(entry.size for entry in pending) + 2 * MIB,
             publishes=bool(batch.manifests) or not batch.objects,
         )
@@ -295,12 +293,21 @@ class LmdbStore:
             publishes=True,
         )
 
-    def set_name(self, name: Name, manifest: ManifestId, expected: int | None = None) -> NameRecord:
+    def set_name(
+        self, name: Name, manifest: ManifestId, expected: int | None = None, signed: bytes = b""
+    ) -> NameRecord:
         """As `WritableStore.set_name`."""
-        batch = Batch(names=[(name, manifest)])
-        if expected is not None:
-            batch.expect[name] = expected
+        claims = {name: signed} if signed else {}
+        expect = {} if expected is None else {name: expected}
+        batch = Batch(names=[(name, manifest)], signed=claims, expect=expect)
         return self.commit(batch).names[0]
+
+    def upcoming(self, name: Name) -> tuple[int, NameRecord | None]:
+        """As `WritableStore.upcoming`."""
+        with self._environment.reading() as txn:
+            last = last_removed(txn, self._environment.databases["trash"], name)
+        newest = self.version(name, 0)
+        return next_number(newest, last), newest
 
     @property
     def tokens(self) -> Tokens:

@@ -158,13 +158,17 @@ class MemoryStore:
         for name, ident in batch.names:
             check_whole(ident, rows.get(ident) or self._manifests.get(ident))
             present = newest[name] if name in newest else self.version(name, 0)
+            signed = batch.signed.get(name, b"")
             if name in batch.expect and name not in newest:
                 expected = batch.expect[name]
                 above = (record for record in self.history(name) if record.version > expected)
-                before = moved_before(present, next(above, None), name, ident, expected)
+                before = moved_before(
+                    present, next(above, None), name, ident, expected, signed=signed
+                )
                 if before is not None:
                     records.append(before)
                     continue
-            newest[name] = record = next_version(present, name, ident, int(self._clock()))
+            now = int(self._clock())
+            newest[name] = record = next_version(present, name, ident, now, signed=signed)
             records.append(record)
         return records

@@ -8,7 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Protocol
 
-from casync.errors import IncompleteError, LostRaceError, NoNameError, NoObjectError, UsageError
+from casync.claim import decode_signed
+from casync.errors import (
+    IncompleteError,
+    IntegrityError,
+    LostRaceError,
+    NoNameError,
+    NoObjectError,
+    UsageError,
+)
 from casync.ids import ID_BYTES, Kind, ManifestId
 from casync.name import Name, NameRecord, Ref
 from casync.store.base import ManifestRow, ManifestState
@@ -18,6 +26,7 @@ __all__ = [
     "check_relied",
     "check_whole",
     "moved_before",
+    "next_number",
     "next_version",
     "resolve",
 ]
@@ -77,7 +86,13 @@ def _by_prefix(prefix: str, index: RefIndex) -> ManifestId:
 
 
 def next_version(
-    newest: NameRecord | None, name: Name, manifest: ManifestId, now: int, *, last: int = 0
+    newest: NameRecord | None,
+    name: Name,
+    manifest: ManifestId,
+    now: int,
+    *,
+    last: int = 0,
+    signed: bytes = b"",
 ) -> NameRecord:
     """The record that moves `name` on to `manifest`, or `newest` when it points there already.
 
@@ -88,10 +103,37 @@ def next_version(
         now: Seconds since 1970.
         last: The highest number that was ever given to a version of `name` that was removed.
             Numbers are not given twice.
+        signed: A signed claim to keep with it. Signing anew what is there makes a version, too.
+
+    Raises:
+        UsageError: The claim is about something else.
+        LostRaceError: It is about a version that is not the next one.
     """
-    if newest is not None and newest.manifest == manifest:
+    if newest is not None and newest.manifest == manifest and signed in (b"", newest.signed):
         return newest
-    return NameRecord(name, max(newest.version if newest else 0, last) + 1, manifest, now)
+    record = NameRecord(name, next_number(newest, last), manifest, now, signed)
+    if signed:
+        _check_claim(record)
+    return record
+
+
+def next_number(newest: NameRecord | None, last: int) -> int:
+    """The number of the next version; the arguments are as of `next_version`."""
+    return max(newest.version if newest is not None else 0, last) + 1
+
+
+def _check_claim(record: NameRecord) -> None:
+    try:
+        _, claim = decode_signed(record.signed)
+    except IntegrityError as error:
+        raise UsageError(error.message) from error
+    if claim.name != record.name or claim.manifest != record.manifest:
+        raise UsageError(f"what is signed is not that {record.name} is {record.manifest.hex()}")
+    if claim.version != record.version:
+        raise LostRaceError(
+            f"version {claim.version} of {record.name} was signed; the next is {record.version}",
+            next_step="Sign it again.",
+        )
 
 
 def moved_before(
@@ -100,6 +142,8 @@ def moved_before(
     name: Name,
     manifest: ManifestId,
     expected: int,
+    *,
+    signed: bytes = b"",
 ) -> NameRecord | None:
     """The version that an earlier move of the same kind made, or None when it is still to be made.
 
@@ -112,6 +156,7 @@ def moved_before(
         name: The name.
         manifest: What it shall point to.
         expected: Number of the version that it is to be moved on from, 0 for none.
+        signed: The signed claim that it shall carry, if it shall carry one.
 
     Raises:
         LostRaceError: Somebody else was faster.
@@ -119,7 +164,13 @@ def moved_before(
     version = newest.version if newest is not None else 0
     if version == expected:
         return None
-    if version > expected and following is not None and following.manifest == manifest:
+    repeated = (
+        version > expected
+        and following is not None
+        and following.manifest == manifest
+        and signed in (b"", following.signed)
+    )
+    if repeated:
         return following
     raise LostRaceError(
         f"name {name} is at version {version}, not at {expected}",

@@ -22,19 +22,26 @@ class WritableStore(ObjectStore, Protocol):
         """What pushes bring."""
         ...
 
-    def set_name(self, name: Name, manifest: ManifestId, expected: int | None = None) -> NameRecord:
+    def set_name(
+        self, name: Name, manifest: ManifestId, expected: int | None = None, signed: bytes = b""
+    ) -> NameRecord:
         """Points a name to a manifest; the version that points there now.
 
         Args:
             name: The name.
             manifest: What it shall point to.
             expected: The version that must be the newest, 0 for none; None for whatever it is.
+            signed: The publisher's signed claim about the next version.
 
         Raises:
             LostRaceError: Another version is the newest.
             IncompleteError: Not all of the manifest is here.
             NoSpaceError, WriteError: As `commit`.
         """
+        ...
+
+    def upcoming(self, name: Name) -> tuple[int, NameRecord | None]:
+        """The number that the next version of a name will have, and its newest version."""
         ...
 
     def removal(self, refs: Sequence[Ref]) -> Removal:

@@ -6,19 +6,23 @@ from typing import Annotated
 
 import typer
 
+from casync.errors import UsageError
 from casync_cli.completion import complete_name, complete_ref
 from casync_cli.counts import parse_count
 from casync_cli.invocation import invocation_of
+from casync_cli.signing_key import read_key, set_signed
+from casync_cli.times import parse_duration
 
 DETAILS = (
     "The next version of NAME points to REF, all of which must be in the store. A name that "
     "points there already stays as it is. With --expect, somebody who was faster is noticed. "
-    "With --server all of that is on the server."
+    "With --server all of that is on the server. With --sign it carries the word of whoever has "
+    "the key, which `pull --trust` asks for."
 )
 EXAMPLES = (
     "casync name set vm/stable vm/nightly@12",
     "casync name set vm/stable vm/nightly --expect 3",
-    "casync name set vm/stable vm/nightly@12 --server URL",
+    "casync name set vm/stable vm/nightly@12 --sign release.pem --expires 30d --server URL",
 )
 
 _MOST_VERSIONS = 10**18 - 1
@@ -39,6 +43,13 @@ def run(
             "--expect", metavar="N", help="Refuse unless version N is the newest; 0 for none."
         ),
     ] = None,
+    sign: Annotated[
+        str | None, typer.Option("--sign", metavar="KEY", help="Sign it with the key in this file.")
+    ] = None,
+    expires: Annotated[
+        str | None,
+        typer.Option("--expires", metavar="TIME", help="How long the signature holds, like 30d."),
+    ] = None,
 ) -> None:
     """Runs the command."""
     from casync.name import parse_name
@@ -47,10 +58,21 @@ def run(
     invocation = invocation_of(ctx)
     output = invocation.output
     label, parsed = parse_name(name), parse_whole_ref(ref)
+    if expires is not None and sign is None:
+        raise UsageError("--expires is about a signature", next_step="Give a key with --sign.")
     expected = None if expect is None else parse_count(expect, "--expect", 0, _MOST_VERSIONS)
+    key = None if sign is None else read_key(sign)
+    seconds = 0.0 if expires is None else parse_duration(expires)
+    if expires is not None and not seconds:
+        raise UsageError("a signature that expires at once says nothing")
     with invocation.tended() as place:
         manifest = parsed.manifest or place.resolve(parsed)
-        record = place.set_name(label, manifest, expected)
+        if key is None:
+            record = place.set_name(label, manifest, expected)
+        else:
+            record = set_signed(
+                key, label, manifest, place, seconds=seconds, expected=expected, renew=True
+            )
     if output.json_mode:
         output.document(
             "casync.name-set/1",

@@ -12,9 +12,11 @@ from casync.errors import UsageError
 from casync_cli.counts import parse_count, parse_sha256
 from casync_cli.invocation import invocation_of
 from casync_cli.prepare_report import report_file, report_folder
+from casync_cli.signing_key import read_key, set_signed
 from casync_cli.sizes import parse_size
 
 if TYPE_CHECKING:
+    from casync.name import Name
     from casync.ops.prepare import PrepareOptions
 
 DETAILS = (
@@ -39,6 +41,10 @@ def run(
     file: Annotated[str, typer.Argument(metavar="FILE", help="What to prepare.")] = "-",
     name: Annotated[
         str | None, typer.Option("--name", metavar="NAME", help="Give the result this name.")
+    ] = None,
+    sign: Annotated[
+        str | None,
+        typer.Option("--sign", metavar="KEY", help="Sign the name with the key in this file."),
     ] = None,
     chunk_size: Annotated[
         str | None,
@@ -73,9 +79,16 @@ def run(
     ] = False,
 ) -> None:
     """Runs the command."""
+    from casync.name import parse_name
+
     invocation = invocation_of(ctx)
     source = _source(file)
-    options = _options(name, chunk_size, zstd_level, expect, reread)
+    label = None if name is None else parse_name(name)
+    key = None if sign is None else read_key(sign)
+    if key is not None and label is None:
+        raise UsageError("only a name is signed", next_step="Give one with --name.")
+    # What is signed is the hash, so a signed name is set when that is known.
+    options = _options(label if key is None else None, chunk_size, zstd_level, expect, reread)
     invocation.resume = "Run the same command again; what is stored already is not stored again."
     if isinstance(source, Path) and source.is_dir():
         from casync import api
@@ -93,6 +106,9 @@ def run(
                 one_file_system=one_file_system,
                 progress=progress,
             )
+            if key is not None and label is not None:
+                record = set_signed(key, label, folder.manifest, store)
+                folder = folder._replace(name=record)
         report_folder(invocation.output, folder)
         return
     if exclude or exclude_regex or one_file_system:
@@ -108,6 +124,9 @@ def run(
         invocation.progress() as progress,
     ):
         prepared = prepare(opened, store, options, progress)
+        if key is not None and label is not None:
+            record = set_signed(key, label, prepared.manifest, store)
+            prepared = prepared._replace(name=record)
     report_file(invocation.output, prepared)
 
 
@@ -125,17 +144,16 @@ def _source(file: str) -> Path | BinaryIO:
 
 
 def _options(
-    name: str | None, chunk_size: str | None, level: str | None, expect: str | None, reread: bool
+    name: Name | None, chunk_size: str | None, level: str | None, expect: str | None, reread: bool
 ) -> PrepareOptions:
     from casync.chunker import DEFAULT_PARAMS, ChunkerParams
     from casync.codec import DEFAULT_LEVEL
-    from casync.name import parse_name
     from casync.ops.prepare import PrepareOptions
 
     return PrepareOptions(
         params=ChunkerParams.from_average(parse_size(chunk_size)) if chunk_size else DEFAULT_PARAMS,
         level=parse_count(level, "--zstd-level", *_LEVELS) if level else DEFAULT_LEVEL,
-        name=None if name is None else parse_name(name),
+        name=name,
         expect_sha256=None if expect is None else parse_sha256(expect),
         reread=reread,
     )

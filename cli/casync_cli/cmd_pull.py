@@ -13,6 +13,7 @@ from casync_cli.counts import parse_count, parse_sha256
 from casync_cli.folder_report import report_folder
 from casync_cli.invocation import Invocation, invocation_of
 from casync_cli.pull_report import report_plan, report_pull
+from casync_cli.trusting import trusted
 
 if TYPE_CHECKING:
     from casync.ops.folder_plan import FolderOptions
@@ -84,6 +85,15 @@ def run(
         bool,
         typer.Option("--exact", help="With owners, setuid, devices, ACLs and all attributes."),
     ] = False,
+    trust: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--trust", metavar="KEY", help="Believe names that this key signed; again for more."
+        ),
+    ] = None,
+    allow_rollback: Annotated[
+        bool, typer.Option("--allow-rollback", help="Believe older versions than seen before.")
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be fetched, and change nothing.")
     ] = False,
@@ -102,9 +112,15 @@ def run(
         invocation.output.say("warning: certificates are not checked; anybody can pose as a server")
     from casync import api
     from casync.heap import keep_freed_memory
+    from casync.name import parse_ref
     from casync.ops.pull import Pulled
 
     keep_freed_memory()
+    wanted = parse_ref(ref)
+    if trust:
+        wanted = trusted(invocation, wanted, trust, allow_rollback, dry_run=dry_run)
+    elif allow_rollback:
+        raise UsageError("--allow-rollback is about --trust KEY")
     store = _store(
         invocation, required=out is None or cache, dry_run=dry_run, network=allow_network_fs
     )
@@ -113,7 +129,7 @@ def run(
             if dry_run:
                 path = target if isinstance(target, Path) else None
                 plan = api.forecast(
-                    ref,
+                    wanted,
                     path,
                     store=store,
                     servers=servers,
@@ -125,7 +141,7 @@ def run(
             else:
                 invocation.resume = "Run the same command again; only the rest is fetched."
                 pulled = api.pull(
-                    ref,
+                    wanted,
                     target,
                     store=store,
                     servers=servers,

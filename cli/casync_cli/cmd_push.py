@@ -11,6 +11,7 @@ from casync.errors import UsageError
 from casync_cli.completion import complete_ref
 from casync_cli.invocation import Invocation, invocation_of
 from casync_cli.push_report import report_push, report_push_plan
+from casync_cli.signing_key import read_key, set_signed
 
 if TYPE_CHECKING:
     from casync.name import Name, Ref
@@ -42,6 +43,10 @@ def run(
     name: Annotated[
         str | None, typer.Option("--name", metavar="NAME", help="The name that it gets there.")
     ] = None,
+    sign: Annotated[
+        str | None,
+        typer.Option("--sign", metavar="KEY", help="Sign the name with the key in this file."),
+    ] = None,
     part: Annotated[
         str | None,
         typer.Option("--part", metavar="K/N", help="Send the K-th of N parts, and no name."),
@@ -64,11 +69,16 @@ def run(
             "a part sets no name", next_step="Push the whole with --name when all parts are there."
         )
     label = None if part is not None else _name(parsed, name)
-    options = PushOptions(name=label, part=share, connections=invocation.connections)
+    key = None if sign is None else read_key(sign)
+    if key is not None and label is None:
+        raise UsageError("only a name is signed", next_step="Give one with --name.")
+    plain = label if key is None else None
+    options = PushOptions(name=plain, part=share, connections=invocation.connections)
     transport = invocation.transport([server])
     if transport.insecure:
         invocation.output.say("warning: certificates are not checked; anybody can pose as a server")
     from casync import api
+    from casync.remote.writing import WritingClient
 
     with invocation.open_store(read_only=True) as store:
         invocation.resume = "Run the same command again; only the rest is sent."
@@ -82,6 +92,9 @@ def run(
                 dry_run=dry_run,
                 progress=progress,
             )
+    if key is not None and label is not None and not dry_run:
+        with WritingClient(server, transport) as place:
+            pushed = pushed._replace(name=set_signed(key, label, pushed.manifest, place))
     report = report_push_plan if dry_run else report_push
     report(invocation.output, pushed)
 

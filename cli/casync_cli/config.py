@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["Config", "default_store"]
+__all__ = ["Config", "default_state", "default_store"]
 
 
 class Config(NamedTuple):
@@ -74,3 +74,10 @@ def default_store() -> Path:
     from platformdirs import user_data_path  # only needed here, and start-up counts
 
     return user_data_path("casync") / "store"
+
+
+def default_state() -> Path:
+    """Where this user's programs keep what they must remember."""
+    from platformdirs import user_state_path
+
+    return user_state_path("casync")

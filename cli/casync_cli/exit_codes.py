@@ -32,6 +32,7 @@ STATUS: Final[dict[str, int]] = {
     "damaged-store": DAMAGED,
     "malformed": DAMAGED,
     "digest-mismatch": DAMAGED,
+    "untrusted": DAMAGED,
     "remote": 5,
     "unreachable": 5,
     "remote-protocol": 5,

@@ -50,6 +50,7 @@ VERBS: Final[dict[str, Verb]] = {
     "check": Verb("cmd_check", "Compare a file or folder on disk with a manifest.", True),
     "diff": Verb("cmd_diff", "List what changed from one manifest to another.", True),
     "name": Verb("", "Set names, and show what they pointed to."),
+    "key": Verb("", "Make keys to sign names with."),
     "rm": Verb("cmd_rm", "Move names and manifests into the trash.", True),
     "undelete": Verb("cmd_undelete", "Take names and manifests out of the trash.", True),
     "forget": Verb("cmd_forget", "Move old versions of names into the trash."),
@@ -65,6 +66,11 @@ VERBS: Final[dict[str, Verb]] = {
 _NAME_VERBS: Final[dict[str, Verb]] = {
     "set": Verb("cmd_name_set", "Point a name to a manifest.", True),
     "log": Verb("cmd_name_log", "List all versions of a name.", True),
+}
+
+_KEY_VERBS: Final[dict[str, Verb]] = {
+    "new": Verb("cmd_key_new", "Make a private key, and print the public one."),
+    "show": Verb("cmd_key_show", "Print the public key of a private one."),
 }
 
 _STORE_VERBS: Final[dict[str, Verb]] = {
@@ -95,6 +101,11 @@ _NAME_EXAMPLES: Final = (
     "casync name log vm/stable",
 )
 
+_KEY_EXAMPLES: Final = (
+    "casync key new release.pem",
+    "casync name set vm/stable vm/nightly --sign release.pem --expires 30d",
+)
+
 _STORE_EXAMPLES: Final = (
     "casync store stats",
     "casync store backup /mnt/backup/2024-06",
@@ -103,6 +114,7 @@ _STORE_EXAMPLES: Final = (
 
 GROUPS: Final[dict[str, tuple[dict[str, Verb], tuple[str, ...]]]] = {
     "name": (_NAME_VERBS, _NAME_EXAMPLES),
+    "key": (_KEY_VERBS, _KEY_EXAMPLES),
     "store": (_STORE_VERBS, _STORE_EXAMPLES),
     "token": (_TOKEN_VERBS, ("casync token new --scope write --names 'builds/'",)),
     "config": (_CONFIG_VERBS, ("casync config show",)),

@@ -14,6 +14,7 @@ from fastapi.openapi.utils import get_openapi
 
 from casync.changes import (
     NameChange,
+    NextItem,
     ProvingItem,
     PushItem,
     Refs,
@@ -49,6 +50,7 @@ _DOCUMENTS: Final = (
     ManifestPage,
     ManifestView,
     NameChange,
+    NextItem,
     NameItem,
     NamePage,
     HistoryPage,

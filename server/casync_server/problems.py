@@ -53,6 +53,7 @@ STATUS_OF: Final[Mapping[str, int]] = {
     "damaged-store": 500,
     "malformed": 500,  # what the store holds; a malformed request is `usage`
     "digest-mismatch": 409,
+    "untrusted": 409,
     "remote": 502,
     "unreachable": 503,
     "remote-protocol": 502,

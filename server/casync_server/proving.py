@@ -66,15 +66,23 @@ class Proofs:
         with self._lock:
             proving = self._waiting.pop(key, None)
         proving = proving or self._begin(push, manifest)
+        try:
+            if self._step(proving):
+                return proving._replace(done=True)
+        except BaseException:
+            if not push:  # the push of a proof that failed keeps nothing that anybody wants
+                self._store.inbox.end(proving.push)
+            raise
+        with self._lock:
+            self._waiting[key] = proving
+            while len(self._waiting) > _KEPT:
+                del self._waiting[next(iter(self._waiting))]
+        return proving
+
+    def _step(self, proving: Proving) -> bool:
+        """Goes on for as long as a request may; whether the proof came to its end."""
         deadline = time.monotonic() + self._seconds
-        for _ in proving.steps:
-            if time.monotonic() >= deadline:
-                with self._lock:
-                    self._waiting[key] = proving
-                    while len(self._waiting) > _KEPT:
-                        del self._waiting[next(iter(self._waiting))]
-                return proving
-        return proving._replace(done=True)
+        return all(time.monotonic() < deadline for _ in proving.steps)
 
     def _begin(self, push: bytes, manifest: ManifestId) -> Proving:
         inbox = self._store.inbox

@@ -65,7 +65,8 @@ class Receiving:
     @asynccontextmanager
     async def _slot(self) -> AsyncIterator[None]:
         try:
-            await asyncio.wait_for(self._slots.acquire(), self._patience)
+            async with asyncio.timeout(self._patience):
+                await self._slots.acquire()
         except TimeoutError as error:
             raise UnreachableError("too many bodies are being received") from error
         self._budget.active += 1

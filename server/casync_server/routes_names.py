@@ -9,7 +9,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import Response
 
-from casync.changes import NameChange, ProvingItem, RemovalItem
+from casync.changes import NameChange, NextItem, ProvingItem, RemovalItem
 from casync.documents import (
     JSON_TYPE,
     HistoryPage,
@@ -104,6 +104,21 @@ async def get_name(
     return _answer(encode_document(HistoryPage(items, len(found) > limit)))
 
 
+@router.get(
+    "/v1/next/{name:path}",
+    summary="What the next version of a name will be",
+    operation_id="getNextVersion",
+    response_class=Response,
+    responses={200: document("Its number, and the newest one.", NextItem), **problems(422)},
+)
+async def get_next(name: str, writing: Writes) -> Response:
+    """For publishers, who sign a version before they set it. Also of a name that is not there."""
+    label = parse_name(name)
+    number, newest = await writing.run(lambda: writing.store.upcoming(label))
+    item = NextItem(number, None if newest is None else name_item(newest))
+    return _answer(encode_document(item))
+
+
 @router.put(
     "/v1/names/{name:path}",
     summary="Set a name",
@@ -133,7 +148,7 @@ async def set_name(
     label = parse_name(name)
     expected = _expected(if_match, if_none_match)
     wanted = await read_document(request, NameChange)
-    goal = Goal(parse_hash(wanted.manifest), label, expected)
+    goal = Goal(parse_hash(wanted.manifest), label, expected, wanted.signed)
     record = await writing.run(lambda: writing.publish(parse_push(push), goal))
     if not isinstance(record, NameRecord):
         return proving_response(record or 0)

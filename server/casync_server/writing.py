@@ -29,11 +29,13 @@ class Goal:
         manifest: The manifest.
         name: The name.
         expected: As of `WritableStore.set_name`.
+        signed: Likewise.
     """
 
     manifest: ManifestId
     name: Name | None = None
     expected: int | None = None
+    signed: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,7 @@ class Writing:
         if row is not None and row.state is ManifestState.FULL:
             if goal.name is None:
                 return None
-            return self.store.set_name(goal.name, goal.manifest, goal.expected)
+            return self.store.set_name(goal.name, goal.manifest, goal.expected, goal.signed)
         proving = self.proofs.go_on(push, goal.manifest)
         if not proving.done:
             return proving.proof.checked
@@ -112,7 +114,12 @@ class Writing:
                     missing=proving.proof.missing,
                 )
             return self.store.inbox.publish(
-                proving.push, goal.manifest, proving.proof.length, goal.name, goal.expected
+                proving.push,
+                goal.manifest,
+                proving.proof.length,
+                goal.name,
+                goal.expected,
+                goal.signed,
             )
         finally:
             if not push:

@@ -12,23 +12,26 @@ from casync_cli.exit_codes import STATUS
 from tests.program import ROOT, Program
 
 CONTRACT = {
-    "prepare": "[FILE] [--name NAME] [--chunk-size AVG] [--zstd-level N] [--expect sha256:HEX] "
-    "[--reread] [--exclude GLOB]... [--exclude-regex RE]... [--one-file-system] "
-    "[--allow-network-fs]",
+    "prepare": "[FILE] [--name NAME] [--sign KEY] [--chunk-size AVG] [--zstd-level N] "
+    "[--expect sha256:HEX] [--reread] [--exclude GLOB]... [--exclude-regex RE]... "
+    "[--one-file-system] [--allow-network-fs]",
     "serve": "[--listen ADDR]... [--workers N] [--grace TIME] [--insecure-no-auth] [--writable] "
     "[--tls-cert F] [--tls-key F] [--client-ca F] [--upstream URL] [--audit-log F] "
     "[--gc-interval TIME] [--log-format FORMAT]",
     "pull": "REF[:PATH] [-o OUT] [--seed PATH]... [--in-place] [--cache] [--delta WHEN] "
-    "[--expect sha256:HEX] [--delete] [--max-delete N] [--exact] [--dry-run] "
+    "[--expect sha256:HEX] [--delete] [--max-delete N] [--exact] [--trust KEY]... "
+    "[--allow-rollback] [--dry-run] "
     "[--allow-network-fs]",
-    "push": "REF [--name NAME] [--part K/N] [--dry-run]",
+    "push": "REF [--name NAME] [--sign KEY] [--part K/N] [--dry-run]",
     "ls": "[PATTERN] [-l] [-R]",
     "show": "REF [--digest sha256]",
     "cat": "REF[:PATH] [--offset N] [--length N]",
     "check": "REF[:PATH] PLACE",
     "diff": "OLD NEW [--exit-code]",
-    "name set": "NAME REF [--expect N]",
+    "name set": "NAME REF [--expect N] [--sign KEY] [--expires TIME]",
     "name log": "NAME",
+    "key new": "FILE",
+    "key show": "FILE",
     "rm": "[REF]... [--list] [--dry-run]",
     "undelete": "REF...",
     "forget": "PATTERN [--keep-last N] [--keep-within TIME] [--dry-run]",
@@ -201,6 +204,8 @@ def test_the_document_names_the_fields_of_json(program: Program) -> None:
         "store backup copy",
         "name set x doc",
         "name log x",
+        "key new release.pem",
+        "key show release.pem",
         "rm x",
         "rm --list",
         "undelete x",
@@ -233,6 +238,7 @@ def test_help_lists_the_commands_and_no_others(program: Program) -> None:
         "check",
         "diff",
         "name",
+        "key",
         "rm",
         "undelete",
         "forget",

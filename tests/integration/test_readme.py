@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-SERVE = "casync --store origin serve &\n"
+SERVE = "casync --store origin serve --writable &\n"
 ADDRESS = "http://127.0.0.1:8080"
 
 

@@ -152,6 +152,7 @@ WRITES = [
     ("PUT", URL),
     ("DELETE", URL),
     ("GET", "/v1/trash"),
+    ("GET", "/v1/next/vm"),
     ("POST", "/v1/trash"),
     ("POST", "/v1/trash/restore"),
     ("POST", "/v1/pushes"),

@@ -287,6 +287,7 @@ def test_openapi_is_complete(world: World) -> None:
         "/v1/manifests/{ref}",
         "/v1/names",
         "/v1/names/{name}",
+        "/v1/next/{name}",
         "/v1/trash",
         "/v1/trash/restore",
         "/v1/pushes",

@@ -89,6 +89,7 @@ def test_the_example_of_sizes() -> None:
         "NamePage",
         "HistoryPage",
         "NameChange",
+        "NextItem",
         "Refs",
         "RemovalItem",
         "TrashPage",

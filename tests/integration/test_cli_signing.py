@@ -1,0 +1,128 @@
+"""Signed names as people use them: a publisher, a server that need not be trusted, a client."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from tests.program import Program
+from tests.serving import serving
+
+
+@pytest.fixture
+def publisher(tmp_path: Path) -> Program:
+    (tmp_path / "publisher").mkdir()
+    return Program(tmp_path / "publisher")
+
+
+@pytest.fixture
+def client(tmp_path: Path) -> Program:
+    (tmp_path / "client").mkdir()
+    return Program(tmp_path / "client")
+
+
+def test_keys(publisher: Program) -> None:
+    key = publisher.good("key", "new", "release.pem").lines[0]
+    assert key.startswith("ed25519:")
+    path = publisher.home / "release.pem"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert publisher.good("key", "show", "release.pem", "--json").document["key"] == key
+    assert publisher.run("key", "new", "release.pem").status == 2
+    assert publisher.good("key", "new", "other.pem").lines[0] != key
+    assert publisher.run("key", "show", "nowhere.pem").status == 1
+    (publisher.home / "nonsense").write_text("nonsense")
+    assert publisher.run("key", "show", "nonsense").status == 2
+
+
+def test_a_server_that_need_not_be_trusted(publisher: Program, client: Program) -> None:
+    key = publisher.good("key", "new", "release.pem").lines[0]
+    foreign = publisher.good("key", "new", "foreign.pem").lines[0]
+    one = publisher.good("prepare", "--name", "one", stdin=b"1").lines[0]
+    publisher.good("prepare", "--name", "two", stdin=b"2")
+    with serving(publisher.store, writable=True) as server:
+        there = ("--server", server.url)
+        sign = ("--sign", "release.pem")
+        pull = ("pull", "vm", "-o", "out", "--trust", key, *there)
+        out = client.home / "out"
+
+        assert client.run(*pull).status == 9
+        publisher.good("name", "set", "vm", "one", *there)
+        refused = client.run(*pull, "--json")
+        assert (refused.status, refused.problem["code"]) == (4, "untrusted")
+        assert not out.exists()
+
+        assert publisher.good("name", "set", "vm", one, *sign, *there).lines == [f"{one}\tvm@2"]
+        client.good(*pull)
+        assert out.read_bytes() == b"1"
+        assert client.run("pull", "vm", "-o", "out", "--trust", foreign, *there).status == 4
+        client.good("pull", "vm", "-o", "out", "--trust", foreign, "--trust", key, *there)
+
+        # Locally, where the server has its store, and with an end.
+        publisher.good("name", "set", "vm", "two", *sign, "--expires", "30d")
+        assert client.run(*pull, "--dry-run").status == 0
+        client.good(*pull)
+        assert out.read_bytes() == b"2"
+
+        # An older one comes back.
+        publisher.good("rm", "vm@3", *there)
+        older = client.run(*pull)
+        assert older.status == 4
+        assert "version 3 was seen before" in older.err
+        client.good("pull", "vm@2", "-o", "out", "--trust", key, *there)
+        assert out.read_bytes() == b"1"
+        client.good(*pull, "--allow-rollback")
+        client.good(*pull)
+
+        # The next number is not given twice.
+        assert publisher.good("name", "set", "vm", "two", *sign, *there).lines[0].endswith("vm@4")
+        client.good("pull", one, "-o", "out", "--trust", key, *there)  # a hash needs nobody
+
+
+def test_what_makes_no_sense(publisher: Program) -> None:
+    publisher.good("prepare", "--name", "vm", stdin=b"1")
+    publisher.good("key", "new", "release.pem")
+    there = ("--server", "http://127.0.0.1:1")
+    for arguments in (
+        ("name", "set", "x", "vm", "--expires", "30d"),
+        ("name", "set", "x", "vm", "--sign", "/dev/null"),
+        ("name", "set", "x", "vm", "--sign", "release.pem", "--expires", "0s"),
+        ("prepare", "/dev/null", "--sign", "release.pem"),
+        ("prepare", "/dev/null", "--sign", "/dev/null", "--name", "x"),
+        ("push", "vm@1", "--sign", "release.pem", *there),
+        ("push", "vm", "--part", "1/2", "--sign", "release.pem", *there),
+        ("pull", "vm", "-o", "out", "--trust", "nobody", *there),
+        ("pull", "vm", "-o", "out", "--allow-rollback", *there),
+    ):
+        assert publisher.run(*arguments).status == 2, arguments
+    key = "ed25519:" + "0" * 64
+    assert publisher.run("pull", "vm", "-o", "out", "--trust", key, *there).status == 5
+
+
+def test_names_are_signed_where_they_are_made(publisher: Program, client: Program) -> None:
+    key = publisher.good("key", "new", "release.pem").lines[0]
+    sign = ("--sign", "release.pem")
+    (publisher.home / "folder").mkdir()
+    (publisher.home / "folder" / "file").write_bytes(b"in it")
+    file = publisher.good("prepare", "--name", "file", *sign, "--json", stdin=b"1").document
+    assert (file["name"], file["version"]) == ("file", 1)
+    folder = publisher.good("prepare", "folder", "--name", "folder", *sign, "--json").document
+    assert (folder["name"], folder["version"]) == ("folder", 1)
+    with serving(client.home / "store", writable=True) as server:
+        there = ("--server", server.url)
+        pull = ("pull", "file", "-o", "out", "--trust", key, *there)
+        pushed = publisher.good("push", "file", *sign, "--json", *there).document
+        assert (pushed["name"], pushed["version"]) == ("file", 1)
+        again = publisher.good("push", "file", *sign, "--dry-run", *there)
+        assert again.lines[-1] == "objects\t0"
+        publisher.good("push", "file", *sign, *there)  # says nothing new
+        assert len(publisher.good("name", "log", "file", *there).lines) == 1
+        client.good(*pull)
+        assert (client.home / "out").read_bytes() == b"1"
+        publisher.good("push", "folder", "--name", "other", *sign, *there)
+        client.good("pull", "other:file", "-o", "out", "--trust", key, *there)
+        assert (client.home / "out").read_bytes() == b"in it"
+        publisher.good("push", "file", "--name", "unsigned", *there)
+        unsigned = client.run("pull", "unsigned", "-o", "out", "--trust", key, *there)
+        assert unsigned.status == 4
