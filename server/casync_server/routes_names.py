@@ -114,6 +114,7 @@ async def get_name(
 async def get_next(name: str, writing: Writes) -> Response:
     """For publishers, who sign a version before they set it. Also of a name that is not there."""
     label = parse_name(name)
+    writing.check_name(label)
     number, newest = await writing.run(lambda: writing.store.upcoming(label))
     item = NextItem(number, None if newest is None else name_item(newest))
     return _answer(encode_document(item))

@@ -62,6 +62,15 @@ class Writing:
         """Calls `function`, which writes to the store, in a thread."""
         return await self.pool.run(function)
 
+    def check_name(self, name: Name) -> None:
+        """Looks whether the caller may set a name, and know of it.
+
+        Raises:
+            DeniedError: He may not.
+        """
+        if not self.allows(name):
+            raise DeniedError("this token may not set that name")
+
     def check_room(self) -> None:
         """Looks whether anything may be sent here at all.
 
@@ -96,8 +105,8 @@ class Writing:
             UsageError: What is here is no content.
             LostRaceError, NotFoundError, NoSpaceError, WriteError: As `Inbox.publish`.
         """
-        if goal.name is not None and not self.allows(goal.name):
-            raise DeniedError("this token may not set that name")
+        if goal.name is not None:
+            self.check_name(goal.name)
         row = self.store.manifest(goal.manifest)
         if row is not None and row.state is ManifestState.FULL:
             if goal.name is None:

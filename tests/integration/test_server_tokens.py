@@ -41,6 +41,7 @@ NEEDED = {
     ("GET", "/v1/objects/{kind}/{ident}"): READ,
     ("POST", "/v1/pushes"): WRITE,
     ("POST", "/v1/objects"): WRITE,
+    ("GET", "/v1/next/{name}"): READ,
     ("GET", "/v1/files/{ref}"): READ,
     ("GET", "/v1/files/{ref}/-/{path}"): READ,
     ("GET", "/v1/trees/{ref}/-/{path}"): READ,
@@ -153,6 +154,8 @@ def test_a_token_that_is_bound_to_names_sees_no_others(world: World) -> None:
     assert hidden.text.replace("other/b", "") == absent.text.replace("other/c", "")
     for path in ("/v1/names/other%2Fb", "/v1/names/other%2Fb?history"):
         assert world.ask("GET", path, world.mine).status_code == 404
+    assert world.ask("GET", "/v1/next/mine%2Fa", world.mine).status_code == 200
+    assert world.ask("GET", "/v1/next/other%2Fb", world.mine).status_code == 403
     change = {"manifest": world.manifest.hex()}
     for name, status in (("mine%2Fnew", 200), ("other%2Fb", 403), ("other%2Fnew", 403)):
         answer = world.ask("PUT", f"/v1/names/{name}", world.mine, json=change)
