@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from benchmarks.cache import cache_folder
 from benchmarks.peers.contender import Contender, Place
 from benchmarks.servers import Origin
 
@@ -65,7 +66,8 @@ class Scene:
 
     def names(self) -> dict[Path, str]:
         """How the folders of the run are called in command lines."""
-        return {self.folder: "$RUN", Path.home(): "~"}
+        here, home = Path(__file__).parents[1], Path.home()
+        return {self.folder: "$RUN", cache_folder(): "$CACHE", here: "$HERE", home: "~"}
 
 
 @contextmanager
