@@ -358,11 +358,9 @@ class LmdbStore:
         self, *, window: float, dry_run: bool = False
     ) -> AbstractContextManager[LmdbCollection]:
         """As `CollectableStore.collection`."""
-        now = int(self._clock())
+        now, store_id = int(self._clock()), self._store_id
         return closing(
-            LmdbCollection(
-                self._environment, self._store_id, now=now, window=window, dry_run=dry_run
-            )
+            LmdbCollection(self._environment, store_id, now=now, window=window, dry_run=dry_run)
         )
 
     # -- The store itself ---------------------------------------------------------------------
@@ -383,11 +381,7 @@ class LmdbStore:
         self._environment.check_pages(everything=True)
 
     def usage(self, *, objects: bool = True) -> StoreUsage:
-        """Counts everything; with `objects` it walks the whole index.
-
-        Raises:
-            DamagedStoreError: A row is damaged.
-        """
+        """As `casync.store.usage.measure`."""
         return measure(self._environment, objects=objects)
 
     def backup(self, folder: Path, *, advance: Callable[[int], None] = lambda _: None) -> None:

@@ -19,7 +19,7 @@ from casync.token import Level, TokenRow, parse_token
 from casync_server.access_log import tally_of
 from casync_server.problems import problem_response
 
-__all__ = ["OPEN_PATHS", "Gatekeeper", "caller_of", "changes", "level_needed"]
+__all__ = ["OPEN_PATHS", "Gatekeeper", "LoadTokens", "caller_of", "changes", "level_needed"]
 
 OPEN_PATHS: Final = frozenset({"/healthz", "/readyz"})
 """What needs no token: they say `ok`, or not."""
