@@ -76,7 +76,11 @@ class Program:
         with self.start(
             *arguments, stdin=subprocess.PIPE, env={**self.environment, **environment}
         ) as process:
-            out, err = process.communicate(stdin, timeout=TIMEOUT)
+            try:
+                out, err = process.communicate(stdin, timeout=TIMEOUT)
+            except subprocess.TimeoutExpired:
+                process.kill()  # or its end would be waited for, for ever
+                raise
         return Ran(process.returncode, out, err.decode())
 
     def good(self, *arguments: str | Path, stdin: bytes = b"", **environment: str) -> Ran:
