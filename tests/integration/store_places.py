@@ -17,6 +17,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -103,7 +104,8 @@ def full_disk(folder: Path) -> None:
                     break
                 acknowledged += packed
             assert re.match(r"no space on .* \(need about \d+ bytes, have \d+\)", message)
-            expect(WriteError, lambda: store.commit(Batch(objects=[pack(b"new")])))
+            more = Batch(objects=[pack(noise(500_000, turn))])
+            expect(NoSpaceError, partial(store.commit, more))
             everything = list(store.get(Kind.CHUNK, ids_of(acknowledged)))
             assert everything == [Packed(*item) for item in acknowledged]
             assert store.known(Kind.CHUNK, ids_of(packed)) == [False] * len(packed)

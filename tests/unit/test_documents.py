@@ -59,7 +59,7 @@ def test_names_round_trip() -> None:
 
 
 def test_later_servers_may_say_more() -> None:
-    page = read({"names": [{**NAME, "signed": [1]}], "more": False, "new": {}}, NamePage)
+    page = read({"names": [{**NAME, "later": [1]}], "more": False, "new": {}}, NamePage)
     assert isinstance(page, NamePage)
 
 
