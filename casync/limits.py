@@ -86,6 +86,9 @@ COMMIT_BYTES = 32 * MIB
 MAP_BYTES = 4 * TIB
 """Address space reserved for a store; halved until the open succeeds."""
 
+NAMESPACE_MAP_BYTES = 256 * GIB
+"""The same for a namespace: a server may have hundreds open. It grows when that is not enough."""
+
 # -- Wire (docs/PROTOCOL.md) ----------------------------------------------------------------------
 
 MAX_BATCH_IDS = 1024

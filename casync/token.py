@@ -39,7 +39,7 @@ class Token(NamedTuple):
     secret: str
 
 
-class TokenRow(msgspec.Struct, frozen=True):
+class TokenRow(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a store keeps of a token.
 
     Attributes:
@@ -51,6 +51,7 @@ class TokenRow(msgspec.Struct, frozen=True):
         expires: The same; 0 for never.
         revoked: The same, when it was revoked; 0 when not.
         note: For people.
+        namespace: The one that it selects; empty for the default one.
     """
 
     id: str
@@ -61,6 +62,7 @@ class TokenRow(msgspec.Struct, frozen=True):
     expires: int
     revoked: int
     note: str
+    namespace: str = ""
 
     def lives(self, now: float) -> bool:
         """Whether it is good at all at `now`, seconds since 1970."""

@@ -25,7 +25,7 @@ from casync.store.lock_files import locked
 from casync.store.pages import check_length, check_values, metas
 from casync.store.translate import translate
 
-__all__ = ["Compacted", "backup", "compact", "remove_leftovers"]
+__all__ = ["Compacted", "backup", "compact", "refuse_store", "remove_leftovers"]
 
 _ASIDE: Final = "compacting"
 
@@ -61,14 +61,23 @@ def backup(
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with locked(folder):
-            if store_exists(folder):
-                raise UsageError(
-                    f"{folder} holds a store already",
-                    next_step="Name a new folder, or remove that one first.",
-                )
+            refuse_store(folder)
             publish(folder, lambda aside: _copy(environment, aside, advance))
     except (lmdb.Error, OSError) as error:
         raise translate(error, folder, need=_size(environment.path)) from error
+
+
+def refuse_store(folder: Path) -> None:
+    """Looks whether a backup may be made in a folder.
+
+    Raises:
+        UsageError: It holds a store.
+    """
+    if store_exists(folder):
+        raise UsageError(
+            f"{folder} holds a store already",
+            next_step="Name a new folder, or remove that one first.",
+        )
 
 
 def compact(

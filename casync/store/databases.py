@@ -18,5 +18,5 @@ DATABASES: Final = (
 )
 """Every store has them; one that lacks any is damaged."""
 
-LATER_DATABASES: Final = ("trash", "writers", "pushes", "tokens")
+LATER_DATABASES: Final = ("trash", "writers", "pushes", "tokens", "namespace_tokens")
 """Stores of the first releases lack them until they are opened for writing."""

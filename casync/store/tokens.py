@@ -26,6 +26,10 @@ META_AUTH: Final = b"auth"
 _ID_LETTERS: Final = string.ascii_lowercase + string.digits
 _ID_LENGTH: Final = 8
 _SECRET_BYTES: Final = 32
+_DATABASES: Final = ("tokens", "namespace_tokens")
+"""Tokens of the default namespace, and those of others: a program that knows nothing of namespaces
+must not find these, and take them for tokens of its own."""
+
 _ROW_BYTES: Final = 64 * 1024  # what a commit of one row writes, generously
 
 
@@ -62,13 +66,22 @@ class Tokens:
         databases = self._environment.databases
         with self._environment.reading() as txn:
             required = txn.get(META_AUTH, db=databases["meta"]) is not None
-            rows: list[TokenRow] = []
-            if "tokens" in databases:
-                rows = [_decode(value) for _, value in txn.cursor(databases["tokens"]).iternext()]
+            rows = [
+                _decode(value)
+                for name in _DATABASES
+                if name in databases
+                for _, value in txn.cursor(databases[name]).iternext()
+            ]
         return KnownTokens(required, {row.id: row for row in rows})
 
     def issue(
-        self, level: Level, names: Sequence[str] = (), *, expires: int = 0, note: str = ""
+        self,
+        level: Level,
+        names: Sequence[str] = (),
+        *,
+        expires: int = 0,
+        note: str = "",
+        namespace: str = "",
     ) -> tuple[str, TokenRow]:
         """Makes a token; from now on the store asks for tokens.
 
@@ -77,6 +90,7 @@ class Tokens:
             names: Patterns of names; empty for all.
             expires: Seconds since 1970; 0 for never.
             note: For people.
+            namespace: The namespace that it selects; empty for the default one.
 
         Returns:
             The token, which nobody can be told again, and what is kept of it.
@@ -87,7 +101,15 @@ class Tokens:
         ident = "".join(secrets.choice(_ID_LETTERS) for _ in range(_ID_LENGTH))
         secret = secrets.token_urlsafe(_SECRET_BYTES)
         row = TokenRow(
-            ident, digest_of(secret), level, tuple(names), int(self._clock()), expires, 0, note
+            ident,
+            digest_of(secret),
+            level,
+            tuple(names),
+            int(self._clock()),
+            expires,
+            0,
+            note,
+            namespace,
         )
 
         def write(txn: Txn) -> None:
@@ -107,7 +129,9 @@ class Tokens:
         now = int(self._clock())
 
         def write(txn: Txn) -> TokenRow:
-            value = txn.get(ident.encode(), db=self._environment.databases["tokens"])
+            databases = self._environment.databases
+            found = (txn.get(ident.encode(), db=databases[name]) for name in _DATABASES)
+            value = next((value for value in found if value is not None), None)
             if value is None:
                 raise NotFoundError(
                     f"no token {ident} here", next_step="`casync token ls` lists them."
@@ -121,8 +145,9 @@ class Tokens:
         return self._environment.write(write, need=_ROW_BYTES)
 
     def _put(self, txn: Txn, row: TokenRow) -> None:
+        name = _DATABASES[bool(row.namespace)]
         value = msgspec.msgpack.encode(row)
-        txn.put(row.id.encode(), value, db=self._environment.databases["tokens"])
+        txn.put(row.id.encode(), value, db=self._environment.databases[name])
 
 
 def _decode(value: memoryview) -> TokenRow:

@@ -15,13 +15,14 @@ if TYPE_CHECKING:
 
 DETAILS = (
     "Columns: id, scope, state (good, expired, revoked), when it was made, when it ends, patterns "
-    "of names, note. The tokens themselves are not in the store."
+    "of names, note, namespace. The tokens themselves are not in the store."
 )
 EXAMPLES = ("casync token ls", "casync token ls --json")
 
 
 def run(ctx: typer.Context) -> None:
     """Runs the command."""
+    from casync.store.namespaces import DEFAULT
     from casync.token import Level
 
     invocation = invocation_of(ctx)
@@ -39,6 +40,7 @@ def run(ctx: typer.Context) -> None:
                 "expires": format_moment(row.expires) if row.expires else None,
                 "names": list(row.names),
                 "note": row.note,
+                "namespace": row.namespace or DEFAULT,
             }
             for row in rows
         ]
@@ -53,6 +55,7 @@ def run(ctx: typer.Context) -> None:
             format_moment(row.expires) if row.expires else "",
             " ".join(row.names),
             row.note,
+            row.namespace or DEFAULT,
         )
 
 

@@ -14,11 +14,14 @@ from casync_cli.times import parse_duration
 DETAILS = (
     "The token is printed once, and never shown again; the store keeps a hash of it. The first one "
     "makes every server of the store ask for tokens, for good. Scopes: read; write, which also "
-    "pushes and sets names; admin, which also removes and restores."
+    "pushes and sets names; admin, which also removes and restores. A token sees one namespace: "
+    "the store itself, or with --namespace a store of its own that shares nothing with others, in "
+    "namespaces/NAME below this one; use that with --store to tend it."
 )
 EXAMPLES = (
     "casync token new > ~/.config/casync/token",
     "casync token new --scope write --names 'builds/' --expires 90d --note ci",
+    "casync token new --scope write --namespace acme",
 )
 
 _LONGEST_NOTE: Final = 500
@@ -39,8 +42,13 @@ def run(
         str | None, typer.Option("--expires", metavar="TIME", help="Good for so long.")
     ] = None,
     note: Annotated[str, typer.Option("--note", metavar="TEXT", help="What it is for.")] = "",
+    namespace: Annotated[
+        str,
+        typer.Option("--namespace", metavar="NAME", help="Sees this one.  [default: default]"),
+    ] = "default",
 ) -> None:
     """Runs the command."""
+    from casync.store.namespaces import open_namespace, parse_namespace
     from casync.token import Level
 
     invocation = invocation_of(ctx)
@@ -53,9 +61,14 @@ def run(
     if len(note) > _LONGEST_NOTE:
         raise UsageError(f"a note has at most {_LONGEST_NOTE} characters")
     ends = 0 if expires is None else int(time.time() + parse_duration(expires))
+    place = parse_namespace(namespace)
     with invocation.open_store() as store:
+        if place:
+            open_namespace(store.path, place, create=True).close()
         first = not store.tokens.known().required
-        token, row = store.tokens.issue(level, names or (), expires=ends, note=note)
+        token, row = store.tokens.issue(
+            level, names or (), expires=ends, note=note, namespace=place
+        )
     if output.json_mode:
         output.document(
             "casync.token-new/1", {"token": token, "id": row.id, "expires": row.expires}

@@ -28,6 +28,7 @@ from casync_server.auth import Gatekeeper
 from casync_server.deps import Service
 from casync_server.guard import Guard
 from casync_server.metrics import Metrics
+from casync_server.namespaces import Namespaces
 from casync_server.openapi import describe
 from casync_server.proving import Proofs
 from casync_server.receiving import Receiving
@@ -73,12 +74,19 @@ def create_app(
         writing=None if writable is None else _writing(writable, settings),
     )
 
+    namespaces = None if local is None else Namespaces(local.path, service)
+    if namespaces is not None:
+        service.of_namespace = namespaces.service
+        service.stores = namespaces.stores
+
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
         service.pool.close()
         if service.writing is not None:
             service.writing.pool.close()
+        if namespaces is not None:
+            namespaces.close()
 
     name, _, version = routes_operations.program().partition(" ")
     app = FastAPI(

@@ -5,7 +5,7 @@ Must not know about single routes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Annotated, Final, TypeAlias, TypeVar
 
@@ -14,16 +14,24 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from casync.documents import JSON_TYPE, Document, decode_document
-from casync.errors import CasyncError, DeniedError, NoNameError, StoppedError, UsageError
+from casync.errors import (
+    CasyncError,
+    DeniedError,
+    NoNameError,
+    NoStoreError,
+    StoppedError,
+    UsageError,
+)
 from casync.ids import Buffer, ManifestId
 from casync.limits import KIB
 from casync.lists import IDS_TYPE, MAX_IDS_BYTES
 from casync.name import Ref, parse_ref
 from casync.store.base import ManifestSource
+from casync.store.lmdb import LmdbStore
 from casync.store.narrow import NarrowSource
 from casync_server.allowance import Allowance
 from casync_server.auth import caller_of
-from casync_server.metrics import Metrics
+from casync_server.metrics import Metrics, StoreMetrics
 from casync_server.settings import ServerSettings
 from casync_server.streaming import PieceBudget, ReadPool
 from casync_server.writing import Writing
@@ -50,6 +58,13 @@ _MAX_DOCUMENT_BYTES: Final = 160 * KIB
 _T = TypeVar("_T")
 
 
+_OfNamespace: TypeAlias = Callable[[str], Awaitable["Service"]]
+
+
+async def _no_namespaces(namespace: str) -> Service:
+    raise NoStoreError(f"this server has no namespace {namespace}")
+
+
 @dataclass
 class Service:
     """One worker's means.
@@ -61,8 +76,10 @@ class Service:
         pool: Where the store is read.
         budget: Memory for answers under way.
         allowance: CPU time for deltas.
-        metrics: What this worker did.
+        metrics: What is shown of this worker.
         writing: The means to change the store, where clients may.
+        of_namespace: Gives the service of another namespace.
+        stores: The stores of other namespaces that are open.
         draining: A stop was asked for; no new work, please.
     """
 
@@ -72,8 +89,10 @@ class Service:
     pool: ReadPool
     budget: PieceBudget
     allowance: Allowance
-    metrics: Metrics
+    metrics: Metrics | StoreMetrics
     writing: Writing | None = None
+    of_namespace: _OfNamespace = _no_namespaces
+    stores: Callable[[], Iterable[LmdbStore]] = tuple
     draining: bool = False
 
     async def read(self, function: Callable[[], _T]) -> _T:
@@ -86,6 +105,8 @@ async def get_service(request: Request) -> Service:
     service = request.app.state.service
     assert isinstance(service, Service)
     caller = caller_of(request.scope)
+    if caller is not None and caller.namespace:
+        service = await service.of_namespace(caller.namespace)
     if caller is None or not caller.names:
         return service
     writing = service.writing

@@ -27,7 +27,7 @@ from casync_server.access_log import Entry
 if TYPE_CHECKING:
     from casync.store.usage import StoreUsage
 
-__all__ = ["METRICS_TYPE", "Measured", "Metrics", "forget_dead_workers"]
+__all__ = ["METRICS_TYPE", "Measured", "Metrics", "StoreMetrics", "forget_dead_workers"]
 
 METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -133,9 +133,29 @@ class Metrics:
             multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         text: bytes = generate_latest(registry)
         if self._store is not None:
-            store = CollectorRegistry()
-            store.register(_StoreGauges(self._store.usage(objects=False)))
-            text += generate_latest(store)
+            text += StoreMetrics(self._store).render()
+        return text
+
+
+class StoreMetrics:
+    """What one store holds, and nothing of what anybody asked: all that a namespace is shown.
+
+    Args:
+        store: The store.
+    """
+
+    def __init__(self, store: Measured) -> None:
+        self._store = store
+
+    def render(self) -> bytes:
+        """Its gauges as Prometheus reads them.
+
+        Raises:
+            DamagedStoreError: The store cannot be measured.
+        """
+        registry = CollectorRegistry()
+        registry.register(_StoreGauges(self._store.usage(objects=False)))
+        text: bytes = generate_latest(registry)
         return text
 
 

@@ -44,8 +44,8 @@ from casync_server.tls import TlsFiles, make_context, renew
 
 __all__ = ["main"]
 
-_SPARE_FILES: Final = 64
-"""Descriptors besides connections: the store, sockets, pipes, modules."""
+_SPARE_FILES: Final = 1024
+"""Descriptors besides connections: four for each open namespace, sockets, pipes, modules."""
 
 _READER_CHECK_SECONDS: Final = 3600.0
 """Stale readers of killed processes keep the store from reusing space."""
@@ -248,8 +248,9 @@ async def _announce(server: _Server, store: LmdbStore) -> None:
 async def _check_readers(service: Service, store: LmdbStore) -> None:
     while True:
         await asyncio.sleep(_READER_CHECK_SECONDS)
-        with contextlib.suppress(CasyncError):
-            await service.read(store.reader_check)
+        for each in (store, *service.stores()):
+            with contextlib.suppress(CasyncError):
+                await service.read(each.reader_check)
 
 
 async def _stop(server: _Server, service: Service, stop: asyncio.Event) -> None:

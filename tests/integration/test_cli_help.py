@@ -43,7 +43,8 @@ CONTRACT = {
     "store reindex": "[--salvage FILE]",
     "store compact": "",
     "store backup": "DIR",
-    "token new": "[--scope SCOPE] [--names PATTERN]... [--expires TIME] [--note TEXT]",
+    "token new": "[--scope SCOPE] [--names PATTERN]... [--expires TIME] [--note TEXT] "
+    "[--namespace NAME]",
     "token ls": "",
     "token revoke": "ID...",
     "config show": "",
