@@ -8,14 +8,17 @@ this library it is not ours to do that.
 from __future__ import annotations
 
 import ctypes
+import gc
 from typing import Final
 
 from casync.limits import MIB
 
-__all__ = ["keep_freed_memory"]
+__all__ = ["collect_rarely", "keep_freed_memory"]
 
 _KEPT_BYTES: Final = 64 * MIB
 """What may lie free: a commit's payloads. Nothing that is allocated at once is larger."""
+
+_OBJECTS_BETWEEN_COLLECTIONS: Final = 50_000
 
 _TRIM_THRESHOLD: Final = -1  # malloc.h
 _MMAP_THRESHOLD: Final = -3
@@ -28,3 +31,12 @@ def keep_freed_memory() -> None:
     if mallopt is not None:
         mallopt(_TRIM_THRESHOLD, _KEPT_BYTES)
         mallopt(_MMAP_THRESHOLD, _LARGEST_MMAP_THRESHOLD)
+
+
+def collect_rarely() -> None:
+    """Lets Python look for cycles less often, and never in what is loaded by now.
+
+    Records of chunks come by the hundred thousand, and nothing in them refers back.
+    """
+    gc.freeze()
+    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)

@@ -14,7 +14,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 import httpcore
@@ -110,6 +110,7 @@ class Line:
         self._traffic = Traffic(0, 0, 0)
         self._fast_bytes = 0
         self._slow_bytes = _DOUBTED_BYTES
+        self._waiting = 0
         self._streams: set[WatchedStream] = set()
         self._used = threading.local()
 
@@ -128,13 +129,26 @@ class Line:
         """Whether most of what came lately came at `_FAST_RATE`, or faster than we took it."""
         return self._fast_bytes > self._slow_bytes and self.limit is None
 
-    def judge(self, count: int, waited: float) -> None:
-        """Takes note of how long we waited for some bytes.
+    @contextlib.contextmanager
+    def waiting(self) -> Iterator[int]:
+        """A stream waits for bytes in here. Gives how many do now, itself included."""
+        with self._lock:
+            self._waiting += 1
+            sharers = self._waiting
+        try:
+            yield sharers
+        finally:
+            with self._lock:
+                self._waiting -= 1
+
+    def judge(self, count: int, waited: float, sharers: int) -> None:
+        """Takes note of how long we waited for some bytes, while so many streams did.
 
         Most bytes decide and not the mean: a server that thinks between bursts is no slow link.
+        Nor is one that gives each of several streams its share.
         """
         with self._lock:
-            if waited * _FAST_RATE <= count:
+            if waited * _FAST_RATE <= count * sharers:
                 self._fast_bytes += count
             else:
                 self._slow_bytes += count
@@ -202,11 +216,11 @@ class WatchedStream(httpcore.NetworkStream):
         data: bytes | None = None
         while data is None:
             started = time.monotonic()
-            with contextlib.suppress(httpcore.ReadTimeout):
+            with line.waiting() as sharers, contextlib.suppress(httpcore.ReadTimeout):
                 data = self._inner.read(line.read_bytes, max(line.window - self._waited, 0.001))
             waited, count = time.monotonic() - started, len(data or b"")
             self._watch(waited, count)
-            line.judge(count, waited)
+            line.judge(count, waited, sharers)
         self.at_end = not data
         if self._head is not None:
             self._head += len(data)

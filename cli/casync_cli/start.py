@@ -5,21 +5,18 @@ Small on purpose. A Ctrl-C that comes while Python itself starts is Python's.
 
 from __future__ import annotations
 
-import gc
 import sys
 from typing import NoReturn
 
+from casync.heap import collect_rarely
 from casync_cli.signals import Interrupted, stop_on_signals
 
 __all__ = ["run"]
 
-_OBJECTS_BETWEEN_COLLECTIONS = 50_000
-
 
 def run() -> NoReturn:
     """The entry point of the script."""
-    # Records of chunks come by the hundred thousand, and nothing in them refers back.
-    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
+    collect_rarely()
     # httpx takes its own command line along if it can, and rich and pygments with that.
     sys.modules["httpx._main"] = None  # type: ignore[assignment]
     try:

@@ -25,7 +25,7 @@ import uvicorn
 
 from casync.errors import CasyncError, UsageError
 from casync.escape import escape
-from casync.heap import keep_freed_memory
+from casync.heap import collect_rarely, keep_freed_memory
 from casync.ops.pull_through import PullThrough
 from casync.remote.address import origin_of
 from casync.remote.client import RemoteClient
@@ -174,6 +174,7 @@ def _serve(job: Job, settings: ServerSettings, store: LmdbStore, audit: AuditLog
         timeout_graceful_shutdown=math.ceil(settings.grace),
     )
     server = _Server(config)
+    collect_rarely()
     sockets = [socket.socket(fileno=fd) for fd in job.sockets]
     try:
         with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
