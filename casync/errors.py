@@ -16,6 +16,7 @@ Grouped by what a handler does about it, not by where it arose::
     │   ├── UnreachableError         unreachable                     no answer; worth another try
     │   └── RemoteProtocolError      remote-protocol                 an answer against the protocol
     ├── NoSpaceError                 no-space              exit 6
+    │   └── QuotaError               quota                           more than may be kept
     ├── LockedError                  locked                exit 7    somebody else holds it
     │   └── LostRaceError            lost-race                       somebody else was faster
     ├── DeniedError                  denied                exit 8    authentication or authorisation
@@ -55,6 +56,7 @@ __all__ = [
     "NoStoreError",
     "NotFoundError",
     "PartialError",
+    "QuotaError",
     "RemoteError",
     "RemoteProtocolError",
     "SourceChangedError",
@@ -165,6 +167,12 @@ class NoSpaceError(CasyncError):
     """A disk or a quota is full."""
 
     code = "no-space"
+
+
+class QuotaError(NoSpaceError):
+    """A store holds as much as it may."""
+
+    code = "quota"
 
 
 class LockedError(CasyncError):

@@ -22,6 +22,7 @@ from casync.errors import (
     NoObjectError,
     NoSpaceError,
     NotFoundError,
+    QuotaError,
     RemoteError,
     RemoteProtocolError,
     UnreachableError,
@@ -35,7 +36,7 @@ _CLASSES: Final[dict[str, type[CasyncError]]] = {
     for kind in (DeniedError, NotFoundError, NoNameError, NoObjectError, UnsupportedError)
 }
 _WRITING: Final[dict[str, type[CasyncError]]] = {
-    kind.code: kind for kind in (NoSpaceError, LostRaceError)
+    kind.code: kind for kind in (NoSpaceError, QuotaError, LostRaceError)
 }
 """What a server may say besides of a request that changes it."""
 

@@ -21,6 +21,7 @@ from casync.store.compaction import MAX_MOVED_BYTES, mostly_dead, move_records
 from casync.store.environment import Environment, Txn
 from casync.store.meta import read_generation
 from casync.store.push_rows import decode_push
+from casync.store.quota import recount
 from casync.store.rows import (
     META_GENERATION,
     decode_file,
@@ -221,7 +222,9 @@ class LmdbCollection:
                 group, size = [], 0
             group.append(number)
             size += live
-        return moved + (self._move(group) if group else 0)
+        moved += self._move(group) if group else 0
+        self._environment.write(lambda txn: recount(txn, self._environment.databases), need=_NEED)
+        return moved
 
     def _move(self, numbers: list[int]) -> int:
         databases = self._environment.databases

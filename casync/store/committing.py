@@ -20,6 +20,7 @@ from casync.store.base import Batch, Committed, ManifestRow, ManifestState, Reme
 from casync.store.environment import Txn
 from casync.store.meta import read_generation
 from casync.store.names import check_relied, check_whole, moved_before, next_version
+from casync.store.quota import charge
 from casync.store.renewal import renew
 from casync.store.rows import (
     IndexRow,
@@ -253,6 +254,7 @@ class Writer:
             cursor.put(number_key(number), segment, append=number > last)
             self._count(number, len(segment), live.get(number, 0))
         self.put_index(rows)
+        charge(self._txn, self._databases["meta"], sum(live.values()))
 
     def _count(self, number: int, used: int, live: int) -> None:
         key = number_key(number)

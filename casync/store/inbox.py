@@ -12,10 +12,11 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Final
 
 from casync.codec import Verified
-from casync.errors import NoSpaceError, NotFoundError
+from casync.errors import NoSpaceError, NotFoundError, QuotaError, WriteError
 from casync.ids import Kind, ManifestId, ObjectId
 from casync.limits import MIB
 from casync.name import Name, NameRecord
@@ -24,7 +25,8 @@ from casync.store.committing import Pending, Writer
 from casync.store.environment import Environment, Txn
 from casync.store.meta import read_generation
 from casync.store.objects import Objects
-from casync.store.push_rows import PUSH_ID_BYTES, PushRow, decode_push, encode_push
+from casync.store.push_rows import GIVEN_UP, PUSH_ID_BYTES, PushRow, decode_push, encode_push
+from casync.store.quota import MAKE_ROOM
 from casync.store.renewal import renew
 from casync.store.rows import IndexRow, index_prefix
 
@@ -115,6 +117,8 @@ class Inbox:
         Raises:
             NotFoundError: The push has ended.
             NoSpaceError: The disk is full, or would be too full.
+            QuotaError: The store may not hold as much. The push is given up: what it brought, and
+                what it was promised, may be collected at once.
             WriteError: The store cannot be written.
         """
         pending, now = Pending.of(objects), int(self._clock())
@@ -125,7 +129,19 @@ class Inbox:
             self._note(txn, push, now)
             return self._writer(txn, now).commit(Batch(objects=list(objects)), pending)
 
-        return self._environment.write(write, need=need)
+        try:
+            return self._environment.write(write, need=need)
+        except QuotaError:
+            with suppress(NoSpaceError, WriteError):  # it ends by itself, then
+                self._give_up(push)
+            raise
+
+    def _give_up(self, push: bytes) -> None:
+        def write(txn: Txn) -> None:
+            if txn.get(push, db=self._environment.databases["pushes"]) is not None:
+                self._put(txn, push, PushRow(GIVEN_UP, int(self._clock())))
+
+        self._environment.write(write, need=_ROW_BYTES)
 
     def publish(
         self,
@@ -183,7 +199,7 @@ class Inbox:
         self._environment.write(write, need=_ROW_BYTES)
 
     def check_room(self, need: int, *, spare: int) -> None:
-        """Looks whether so many bytes may be written. Pages that are free in the store count.
+        """Looks whether so many bytes may be written. Pages that are free in the store are room.
 
         Args:
             need: Bytes.
@@ -213,6 +229,8 @@ class Inbox:
             raise NotFoundError(
                 f"push {push.hex()} has ended", next_step="Begin another one, and ask again."
             )
+        if row.floor == GIVEN_UP:
+            raise QuotaError("the push met the quota, and was given up", next_step=MAKE_ROOM)
         return row
 
     def _note(self, txn: Txn, push: bytes, now: int) -> None:

@@ -40,6 +40,7 @@ from casync.store.inbox import Inbox
 from casync.store.meta import read_meta
 from casync.store.names import next_number, resolve
 from casync.store.objects import Objects
+from casync.store.quota import set_quota
 from casync.store.rows import (
     FORMAT,
     decode_file,
@@ -283,12 +284,9 @@ class LmdbStore:
         Raises:
             NoObjectError, NoSpaceError, WriteError: As `commit`.
         """
-        environment = self._environment
-        now = int(self._clock())
+        databases, now = self._environment.databases, int(self._clock())
         return self._session.write(
-            lambda txn: Writer(txn, environment.databases, self._store_id, now).adopt(
-                manifests, names
-            ),
+            lambda txn: Writer(txn, databases, self._store_id, now).adopt(manifests, names),
             need=2 * MIB,
             publishes=True,
         )
@@ -308,6 +306,10 @@ class LmdbStore:
             last = last_removed(txn, self._environment.databases["trash"], name)
         newest = self.version(name, 0)
         return next_number(newest, last), newest
+
+    def set_quota(self, limit: int) -> None:
+        """As `casync.store.quota.set_quota`."""
+        set_quota(self._environment, limit)
 
     @property
     def tokens(self) -> Tokens:

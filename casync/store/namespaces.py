@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +25,7 @@ __all__ = [
     "DEFAULT",
     "back_up",
     "each_namespace",
+    "establish",
     "namespace_folder",
     "open_namespace",
     "parse_namespace",
@@ -97,6 +99,26 @@ def open_namespace(
         map_bytes=NAMESPACE_MAP_BYTES,
         allow_network_fs=True,  # where the store itself may lie
     )
+
+
+def establish(store: LmdbStore, namespace: str, *, quota: int | None = None) -> None:
+    """Makes a namespace of a store where it is not there yet, and bounds what it may hold.
+
+    Args:
+        store: The store.
+        namespace: The namespace.
+        quota: Bytes, 0 for no bound; None leaves it as it is.
+
+    Raises:
+        CasyncError: As `LmdbStore.open`, and `casync.store.quota.set_quota`.
+    """
+    if not namespace:
+        own: AbstractContextManager[LmdbStore] = nullcontext(store)
+    else:
+        own = open_namespace(store.path, namespace, create=True)
+    with own as opened:
+        if quota is not None:
+            opened.set_quota(quota)
 
 
 def back_up(store: LmdbStore, folder: Path, *, advance: Callable[[int], None]) -> None:

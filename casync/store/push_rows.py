@@ -11,13 +11,17 @@ from typing import Final, NamedTuple
 from casync.errors import DamagedStoreError
 from casync.ids import Buffer
 
-__all__ = ["PUSH_ID_BYTES", "SILENCE", "PushRow", "decode_push", "encode_push"]
+__all__ = ["GIVEN_UP", "PUSH_ID_BYTES", "SILENCE", "PushRow", "decode_push", "encode_push"]
 
 PUSH_ID_BYTES: Final = 16
 
 SILENCE: Final = 86400
 """Seconds without a word after which a push has ended. Only what was sent and never named is at
 stake, so a clock that jumps costs another push at worst."""
+
+GIVEN_UP: Final = 2**32 - 1
+"""The floor of a push that met the quota. It protects nothing, so that there can be room again, and
+its other requests learn what the first one did."""
 
 _ROW: Final = struct.Struct("<IQ")
 

@@ -28,6 +28,7 @@ from casync.store.creation import store_exists
 from casync.store.environment import Environment, Txn
 from casync.store.meta import FIRST_GENERATION, read_meta, write_meta
 from casync.store.objects import Objects
+from casync.store.quota import recount
 from casync.store.rows import (
     IndexRow,
     NamePayload,
@@ -177,6 +178,7 @@ class _Rebuild:
         writer = Writer(self._txn, self._databases, store_id, self._now)
         writer.put_manifests(rows)
         writer.put_names(names)
+        recount(self._txn, self._databases)
         return Reindexed(
             objects=self._objects,
             manifests=len(full),

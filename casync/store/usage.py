@@ -7,6 +7,7 @@ from typing import NamedTuple
 from casync.ids import Kind
 from casync.store.base import ManifestState
 from casync.store.environment import DATA_FILE, Environment
+from casync.store.quota import read_quota
 from casync.store.rows import decode_index, decode_manifest_row, decode_segment_use, index_prefix
 from casync.store.scan import scan, scan_keys
 
@@ -37,6 +38,7 @@ class StoreUsage(NamedTuple):
             compaction returns them to the disk.
         file: Disk space of the data file.
         map: Address space reserved for it.
+        quota: Bytes of such records that it may hold; 0 for no bound.
     """
 
     manifests: int
@@ -50,6 +52,7 @@ class StoreUsage(NamedTuple):
     free: int
     file: int
     map: int
+    quota: int
 
 
 def measure(environment: Environment, *, objects: bool = True) -> StoreUsage:
@@ -65,6 +68,8 @@ def measure(environment: Environment, *, objects: bool = True) -> StoreUsage:
     manifests = [decode_manifest_row(*row) for row in scan(environment, "manifests")]
     full = [row.length for row in manifests if row.state is ManifestState.FULL]
     uses = [decode_segment_use(value) for _, value in scan(environment, "segment_use")]
+    with environment.reading() as txn:
+        quota = read_quota(txn, environment.databases["meta"])
     return StoreUsage(
         manifests=len(full),
         logical=sum(full),
@@ -77,6 +82,7 @@ def measure(environment: Environment, *, objects: bool = True) -> StoreUsage:
         free=environment.free_bytes,
         file=(environment.path / DATA_FILE).stat().st_blocks * 512,
         map=environment.map_bytes,
+        quota=quota.limit if quota is not None else 0,
     )
 
 

@@ -91,6 +91,7 @@ def _show(output: Output, store: LmdbStore, usage: StoreUsage) -> None:
                 "free": usage.free,
                 "file": usage.file,
                 "map": usage.map,
+                "quota": usage.quota,
             },
         )
         return
@@ -107,6 +108,7 @@ def _show(output: Output, store: LmdbStore, usage: StoreUsage) -> None:
         ("free", usage.free),
         ("file", usage.file),
         ("map", usage.map),
+        ("quota", usage.quota),
     ]
     for kind, use in usage.objects.items():
         noun = kind.name.lower()

@@ -9,6 +9,7 @@ import typer
 
 from casync.errors import UsageError
 from casync_cli.invocation import invocation_of
+from casync_cli.sizes import parse_size
 from casync_cli.times import parse_duration
 
 DETAILS = (
@@ -16,12 +17,13 @@ DETAILS = (
     "makes every server of the store ask for tokens, for good. Scopes: read; write, which also "
     "pushes and sets names; admin, which also removes and restores. A token sees one namespace: "
     "the store itself, or with --namespace a store of its own that shares nothing with others, in "
-    "namespaces/NAME below this one; use that with --store to tend it."
+    "namespaces/NAME below this one; use that with --store to tend it. --quota "
+    "bounds what the namespace may hold, for everybody and until it is given again; 0 for no bound."
 )
 EXAMPLES = (
     "casync token new > ~/.config/casync/token",
     "casync token new --scope write --names 'builds/' --expires 90d --note ci",
-    "casync token new --scope write --namespace acme",
+    "casync token new --scope write --namespace acme --quota 50G",
 )
 
 _LONGEST_NOTE: Final = 500
@@ -46,9 +48,13 @@ def run(
         str,
         typer.Option("--namespace", metavar="NAME", help="Sees this one.  [default: default]"),
     ] = "default",
+    quota: Annotated[
+        str | None,
+        typer.Option("--quota", metavar="SIZE", help="The namespace may hold so much."),
+    ] = None,
 ) -> None:
     """Runs the command."""
-    from casync.store.namespaces import open_namespace, parse_namespace
+    from casync.store.namespaces import establish, parse_namespace
     from casync.token import Level
 
     invocation = invocation_of(ctx)
@@ -62,9 +68,9 @@ def run(
         raise UsageError(f"a note has at most {_LONGEST_NOTE} characters")
     ends = 0 if expires is None else int(time.time() + parse_duration(expires))
     place = parse_namespace(namespace)
+    limit = None if quota is None else parse_size(quota)
     with invocation.open_store() as store:
-        if place:
-            open_namespace(store.path, place, create=True).close()
+        establish(store, place, quota=limit)
         first = not store.tokens.known().required
         token, row = store.tokens.issue(
             level, names or (), expires=ends, note=note, namespace=place

@@ -37,6 +37,7 @@ STATUS: Final[dict[str, int]] = {
     "unreachable": 5,
     "remote-protocol": 5,
     "no-space": 6,
+    "quota": 6,
     "locked": 7,
     "lost-race": 7,
     "denied": 8,

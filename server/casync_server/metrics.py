@@ -176,5 +176,6 @@ class _StoreGauges(Collector):
             ("segment_bytes", "Segments, dead records included.", usage.used),
             ("free_bytes", "Pages of the data file that hold nothing.", usage.free),
             ("file_bytes", "The data file on its disk.", usage.file),
+            ("quota_bytes", "Live bytes that it may have; 0 for no bound.", usage.quota),
         ):
             yield GaugeMetricFamily(f"casync_store_{name}", text, value)

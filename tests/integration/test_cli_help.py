@@ -44,7 +44,7 @@ CONTRACT = {
     "store compact": "",
     "store backup": "DIR",
     "token new": "[--scope SCOPE] [--names PATTERN]... [--expires TIME] [--note TEXT] "
-    "[--namespace NAME]",
+    "[--namespace NAME] [--quota SIZE]",
     "token ls": "",
     "token revoke": "ID...",
     "config show": "",

@@ -27,6 +27,7 @@ from casync.codec import Verified
 from casync.delta import Group
 from casync.ids import Kind, ManifestId
 from casync.lists import IDS_TYPE, encode_groups, encode_ids
+from casync.ops.gc import CollectOptions, collect
 from casync.store.base import Batch, ManifestState
 from casync.store.lmdb import LmdbStore
 from casync.store.namespaces import open_namespace
@@ -291,3 +292,37 @@ def test_tenants_on_the_command_line(tmp_path: Path) -> None:
     copied = ("--store", str(tmp_path / "copy" / "namespaces" / "zeta"))
     assert program.good("verify", *copied).status == 0
     assert program.run("token", "new", "--namespace", "../up").status == 2
+
+
+def test_a_quota_holds_and_never_stands_in_the_way_of_removing(tmp_path: Path) -> None:
+    """F35: 507 at the server, exit status 6 at the client; another namespace goes on."""
+    program = Program(tmp_path)
+    program.good("prepare", stdin=b"the store itself")
+    tokens = {}
+    for tenant, quota in (("small", "300KiB"), ("large", "0")):
+        arguments = ("--scope", "admin", "--namespace", tenant, "--quota", quota)
+        tokens[tenant] = ("--token-file", str(tmp_path / tenant))
+        (tmp_path / tenant).write_bytes(program.good("token", "new", *arguments).out)
+    (tmp_path / "local").mkdir()
+    local = Program(tmp_path / "local")
+    for number in range(2):
+        local.good("prepare", "--name", f"vm{number}", stdin=noise(200_000, number))
+    with serving(program.store, writable=True) as server:
+        url = ("--server", server.url)
+        local.good("push", "vm0", *url, *tokens["small"])
+        refused = local.run("push", "vm1", *url, *tokens["small"])
+        assert refused.status == 6
+        assert "quota of 307200 bytes" in refused.err
+        local.good("push", "vm1", *url, *tokens["large"])
+        metrics = httpx.get(
+            f"{server.url}/metrics",
+            headers={"Authorization": f"Bearer {(tmp_path / 'small').read_text().strip()}"},
+        )
+        assert "casync_store_quota_bytes 307200.0" in metrics.text
+        local.good("pull", "vm0", "-o", "x", *url, *tokens["small"], "--store", "new")
+        local.good("rm", "vm0", *url, *tokens["small"])
+        assert local.run("push", "vm1", *url, *tokens["small"]).status == 6  # still in the trash
+    with open_namespace(program.store, "small") as store:
+        collect(store, CollectOptions(0))
+    with serving(program.store, writable=True) as server:
+        local.good("push", "vm1", "--server", server.url, *tokens["small"])
