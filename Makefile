@@ -5,7 +5,7 @@ PYTHON ?=
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test check container crash bench clean
+.PHONY: help demo test check container crash stress fuzz realtree manyfiles bench clean
 .DELETE_ON_ERROR:
 
 help:
@@ -14,6 +14,9 @@ help:
 	@echo 'make check   formatting, lint, types, floors'
 	@echo 'make container   follow the Containerfile in a Debian made by debootstrap, as root'
 	@echo 'make crash   slow fault sweeps: kills, power loss, full disks (needs strace and gcc)'
+	@echo 'make stress  ten minutes of writers, pushers, pullers, collections and kill -9 on one store'
+	@echo 'make fuzz    Schemathesis against a server, and every decoder, for hours'
+	@echo 'make realtree, make manyfiles   /usr, and a million files, there and back (realtree as root)'
 	@echo 'make bench   casync against its peers, about an hour: benchmarks/RESULTS.md (see benchmarks/README.md)'
 	@echo 'make clean   remove the virtual environment and caches'
 
@@ -41,6 +44,26 @@ crash: $(VENV)/.installed-dev
 	@$(call need,unshare,util-linux)
 	@$(call need,mkfs.ext4,e2fsprogs)
 	@$(BIN)/python -m pytest -q -n auto --dist worksteal -m crash -o faulthandler_timeout=1800
+
+# STRESS='--minutes 30 --verify' verifies after each collection; `make test` has twenty seconds.
+stress: $(VENV)/.installed-dev
+	@$(BIN)/python -m tests.stress.run $(STRESS)
+
+# FUZZ='--hypothesis-profile=house' is quick; so is EXAMPLES=10, of requests of each kind.
+FUZZ ?= --hypothesis-profile=long
+EXAMPLES ?= 500
+fuzz: $(VENV)/.installed-fuzz
+	@$(BIN)/python -m tests.fuzz.requests --examples $(EXAMPLES)
+	@$(BIN)/python -m pytest -q -n auto --dist worksteal $(FUZZ) tests/property \
+	  -o faulthandler_timeout=36000
+
+realtree: $(VENV)/.installed-dev
+	@$(call need,rsync,rsync)
+	@$(call need,setfacl,acl)
+	@$(BIN)/python -m tests.large.real_tree $(TREE)
+
+manyfiles: $(VENV)/.installed-dev
+	@$(BIN)/python -m tests.large.many_files $(FILES)
 
 # What is missing of the peers is said by the run itself. BENCH='--suite prepare' runs a part.
 bench: $(VENV)/.installed-bench
@@ -84,6 +107,10 @@ $(VENV)/.installed: pyproject.toml
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+$(VENV)/.installed-fuzz: $(VENV)/.installed-dev
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,fuzz]'
 	@touch $@
 
 $(VENV)/.installed-bench: $(VENV)/.installed

@@ -11,6 +11,13 @@ settings.register_profile(
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
+settings.register_profile(
+    "long",  # `make fuzz`
+    parent=settings.get_profile("house"),
+    max_examples=100_000,
+    deadline=10_000,  # milliseconds; nothing that is so small may take longer
+    database=None,
+)
 settings.load_profile("house")
 
 

@@ -34,7 +34,7 @@ class Exclusion:
         for text in regexes:
             try:
                 self._regexes.append(re.compile(text))
-            except re.error as error:
+            except (re.error, OverflowError, RecursionError) as error:
                 raise UsageError(f"not a regular expression: {text}: {error}") from error
 
     def __call__(self, path: bytes, is_folder: bool) -> bool:

@@ -71,7 +71,7 @@ class SeenVersions:
             seen = msgspec.json.decode(path.read_bytes(), type=SeenVersion)
         except FileNotFoundError:
             return None
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise IntegrityError(
                 f"{path}, which says what was seen of {name}, cannot be read: {error}",
                 next_step="Remove it if you are sure that the server shows you the newest version.",

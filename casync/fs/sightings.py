@@ -26,7 +26,14 @@ from casync.limits import MIB
 from casync.store.base import FileIdentity
 from casync.tree import Entry
 
-__all__ = ["LastSight", "NewSight", "Sighting", "Sightings"]
+__all__ = [
+    "LastSight",
+    "NewSight",
+    "Sighting",
+    "Sightings",
+    "encode_block",
+    "read_sightings",
+]
 
 _MAGIC: Final = b"casync folder 1\n"
 _BLOCK: Final = struct.Struct("<I8s")
@@ -68,7 +75,7 @@ class LastSight:
     def __init__(self, file: BinaryIO, manifest: ManifestId) -> None:
         self.manifest = manifest
         self._file = file
-        self._rows = _read(file)
+        self._rows = read_sightings(file)
         self._next = next(self._rows, None)
 
     def close(self) -> None:
@@ -144,8 +151,7 @@ class NewSight:
             return open(os.devnull, "wb")
 
     def _flush(self) -> None:
-        data = _ENCODER.encode(self._rows)
-        self._write(_BLOCK.pack(len(data), _check(data)) + data)
+        self._write(encode_block(_ENCODER.encode(self._rows)))
         self._rows, self._size = [], 0
 
     def _write(self, data: bytes) -> None:
@@ -206,7 +212,12 @@ def _check(data: bytes) -> bytes:
     return blake3(data).digest(length=_CHECK_BYTES)
 
 
-def _read(file: BinaryIO) -> Iterator[Sighting]:
+def encode_block(data: bytes) -> bytes:
+    """Encoded rows as they stand in the file."""
+    return _BLOCK.pack(len(data), _check(data)) + data
+
+
+def read_sightings(file: BinaryIO) -> Iterator[Sighting]:
     """The rows up to the end, or to the first damage."""
     with suppress(OSError):
         while len(start := file.read(_BLOCK.size)) == _BLOCK.size:
@@ -214,4 +225,8 @@ def _read(file: BinaryIO) -> Iterator[Sighting]:
             data = file.read(min(length, _MAX_BLOCK))
             if len(data) != length or _check(data) != check:
                 return
-            yield from _DECODER.decode(data)
+            try:
+                rows = _DECODER.decode(data)
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+                return
+            yield from rows

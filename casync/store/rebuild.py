@@ -89,7 +89,7 @@ def prove_name(record: Record, payload: bytes) -> NamePayload | None:
         return None
     try:
         return msgspec.msgpack.decode(payload, type=NamePayload)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
 
 

@@ -229,7 +229,7 @@ def decode_name(value: Buffer) -> NameRecord:
     """Reads a value of `names` or `name_log`; DamagedStoreError where it is none."""
     try:
         return msgspec.msgpack.decode(value, type=NameRecord)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise _broken("names", error) from error
 
 
@@ -252,5 +252,5 @@ def decode_file(value: Buffer) -> RememberedFile:
     """Reads what `encode_file` wrote; DamagedStoreError where it is none."""
     try:
         return msgspec.msgpack.decode(value, type=RememberedFile)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise _broken("seeds", error) from error

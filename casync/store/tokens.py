@@ -15,10 +15,11 @@ import msgspec
 from msgspec.structs import replace
 
 from casync.errors import DamagedStoreError, NotFoundError
+from casync.ids import Buffer
 from casync.store.environment import Environment, Txn
 from casync.token import Level, Token, TokenRow, digest_of, format_token
 
-__all__ = ["META_AUTH", "KnownTokens", "Tokens"]
+__all__ = ["META_AUTH", "KnownTokens", "Tokens", "decode_token"]
 
 META_AUTH: Final = b"auth"
 """The row of `meta` whose presence says that tokens are asked for."""
@@ -67,7 +68,7 @@ class Tokens:
         with self._environment.reading() as txn:
             required = txn.get(META_AUTH, db=databases["meta"]) is not None
             rows = [
-                _decode(value)
+                decode_token(value)
                 for name in _DATABASES
                 if name in databases
                 for _, value in txn.cursor(databases[name]).iternext()
@@ -136,7 +137,7 @@ class Tokens:
                 raise NotFoundError(
                     f"no token {ident} here", next_step="`casync token ls` lists them."
                 )
-            row = _decode(value)
+            row = decode_token(value)
             if not row.revoked:
                 row = replace(row, revoked=now)
                 self._put(txn, row)
@@ -150,8 +151,9 @@ class Tokens:
         txn.put(row.id.encode(), value, db=self._environment.databases[name])
 
 
-def _decode(value: memoryview) -> TokenRow:
+def decode_token(value: Buffer) -> TokenRow:
+    """Reads a value of `tokens`; DamagedStoreError where it is none."""
     try:
         return msgspec.msgpack.decode(value, type=TokenRow)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise DamagedStoreError(f"the store has a damaged token: {error}") from error

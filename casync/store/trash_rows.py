@@ -108,5 +108,5 @@ def decode_removed_version(value: Buffer) -> RemovedVersion:
 def _decode(value: Buffer, kind: type[_T]) -> _T:
     try:
         return msgspec.msgpack.decode(value, type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise DamagedStoreError(f"the store has a damaged trash row: {error}") from error

@@ -69,7 +69,7 @@ def read_config_file(path: Path, *, required: bool) -> ConfigFile | None:
         if len(data) > _MAX_BYTES:
             raise UsageError(f"the configuration {path} is too large")
         document = tomllib.loads(data.decode())
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # of UTF-8, TOML, numbers without end
         raise UsageError(f"the configuration {path} is no TOML: {error}") from error
     values = _checked(document, _KEYS, path, "")
     servers = values.pop("server", {})
@@ -100,6 +100,9 @@ def _checked(
             raise UsageError(f"{path}: {key}{where} must be {_SHAPES[wanted]}")
         text = str(value)
         if key in _PATHS:
-            text = str(path.parent / Path(text).expanduser())
+            try:
+                text = str(path.parent / Path(text).expanduser())
+            except RuntimeError as error:
+                raise UsageError(f"{path}: {key}{where}: nobody has the home of {text}") from error
         checked[key] = text if wanted in (str, int) else value
     return checked

@@ -34,6 +34,7 @@ from casync.documents import (
     Problem,
     TreePage,
 )
+from casync_server.auth import OPEN_PATHS
 
 __all__ = [
     "binary",
@@ -66,6 +67,9 @@ _DOCUMENTS: Final = (
 _REF: Final = "#/components/schemas/{name}"
 _ANYWHERE: Final = (400, 403, 503)
 """Statuses that any route may answer: a bad request, a foreign page, too many connections."""
+
+_ELSEWHERE: Final = (404, 405)
+"""What a parameter may lead to that holds a slash or an end of line: another route, or none."""
 
 
 def binary(media_type: str, description: str) -> dict[str, Any]:
@@ -123,10 +127,13 @@ def describe(app: FastAPI) -> dict[str, Any]:
     _, schemas = msgspec.json.schema_components(_DOCUMENTS, ref_template=_REF)
     components = description.setdefault("components", {})
     components["schemas"] = dict(sorted(schemas.items()))
-    for operations in description["paths"].values():
+    for path, operations in description["paths"].items():
+        anywhere = problems(
+            *(_ELSEWHERE if "{" in path else ()), *(() if path in OPEN_PATHS else (401,))
+        )
         for operation in operations.values():
             # FastAPI's own error model is never sent; ours is.
-            for status, answer in problems().items():
+            for status, answer in anywhere.items():
                 operation["responses"].setdefault(str(status), answer)
             if "422" in operation["responses"]:
                 operation["responses"]["422"] = problems(422)[422]

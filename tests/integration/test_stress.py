@@ -1,0 +1,16 @@
+"""Twenty seconds of what `make stress` does for ten minutes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.stress.run import SEED, stress
+
+
+def test_nothing_is_lost_under_stress(tmp_path: Path) -> None:
+    """F42: writers, pushers, pullers, removals, collections, servers, kill -9; verify at each."""
+    ledger = stress(tmp_path, SEED, 20, verify=True)
+    assert ledger.violations == [], ledger.report()
+    for what in ("prepare: done", "gc: done", "verify: done", "in the end: pulled and equal"):
+        assert ledger.number(what), ledger.report()
+    assert any(line.startswith("killed: ") for line in ledger.report())

@@ -1,0 +1,246 @@
+"""Law: any bytes, or any text, are a value to whoever reads them, or an error of ours.
+
+Every decoder that reads what others wrote stands in one of the two tables: what comes over the
+wire, what lies on a disk, what people type. Frames, nodes, manifests, payloads, entries, uploads
+and segments have files of their own beside this one, with stricter laws. `make fuzz` runs it long.
+"""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import pytest
+from casync_cli.config_file import read_config_file
+from casync_cli.sizes import parse_rate, parse_size
+from casync_cli.times import parse_duration
+from casync_server.address import parse_listen
+from casync_server.byte_range import matches_etag, parse_range, range_applies
+from casync_server.census import address_group
+from casync_server.request_head import Head, check_head
+from hypothesis import given
+from hypothesis import strategies as st
+
+from casync import changes, documents
+from casync.claim import Claim, Signed, decode_signed, encode_claim, encode_signed
+from casync.delta import Delta, pack_group, unpack_group
+from casync.documents import decode_document
+from casync.errors import CasyncError
+from casync.fs.exclude import Exclusion
+from casync.fs.part import part_name
+from casync.fs.seen import SeenVersion, SeenVersions
+from casync.fs.sightings import Sighting, encode_block, read_sightings
+from casync.ids import Kind, ManifestId, chunk_id, parse_manifest_id
+from casync.lists import decode_groups, decode_ids, decode_sizes, encode_ids, encode_sizes
+from casync.name import NameRecord, parse_name
+from casync.patterns import literal_prefix, matches
+from casync.remote.address import origin_of, parse_address
+from casync.remote.refusal import refusal, retry_after
+from casync.signing import SigningKey, check_signed, format_key, parse_key
+from casync.store import rows
+from casync.store.base import FileIdentity, ManifestRow, ManifestState, RememberedFile
+from casync.store.push_rows import PushRow, decode_push, encode_push
+from casync.store.tokens import decode_token
+from casync.store.trash_rows import (
+    RemovedManifest,
+    RemovedVersion,
+    decode_removed_manifest,
+    decode_removed_version,
+    encode_removed,
+)
+from casync.token import TokenRow, parse_token
+from casync.tree import Pipe
+from tests.property.test_garbage_is_refused import lies
+from tests.trees import META
+
+IDENT: Final = chunk_id(b"x")
+RECORD: Final = NameRecord(parse_name("vm/1"), 3, IDENT, 1_790_000_000, b"")
+SIGNED: Final = SigningKey.new().sign(Claim(1, "vm/1", 7, IDENT, 5, 9, bytes(32)))
+DELTA: Final = pack_group(Kind.CHUNK, [chunk_id(b"new"), IDENT], [b"new", b"x"], [b"old" * 50])
+FILE: Final = RememberedFile(b"/a", FileIdentity(1, 2, 3, 4, 5), IDENT, True)
+DOCUMENTS: Final = [
+    kind
+    for module in (documents, changes)
+    for kind in vars(module).values()
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct)
+]
+SIGHTING: Final = msgspec.msgpack.encode([Sighting(b"a", FILE.identity, Pipe(b"a", META, b""))])
+CONFIG: Final = b'store = "~/x"\nlimit = "5M"\nconnections = 4\n[server."http://a"]\nca = "b"\n'
+NESTED: Final = (b"[" * 90_000, b'{"x":' * 90_000, b"\x91" * 90_000, b"\x81\xa1x" * 90_000)
+"""What has no end for those who follow it by calling themselves: JSON, TOML and MessagePack."""
+
+
+def seen(data: bytes) -> object:
+    """The file that says which version of a name was seen last."""
+    with tempfile.TemporaryDirectory() as folder:
+        versions = SeenVersions(Path(folder))
+        versions.note(b"key", SeenVersion("vm/1", 1, IDENT.hex()))
+        (path,) = Path(folder).glob("*.json")
+        path.write_bytes(data)
+        return versions.last(b"key", "vm/1")
+
+
+def sighting(data: bytes) -> object:
+    """The file that says what was seen of a folder, its checks being right."""
+    return list(read_sightings(io.BytesIO(encode_block(data))))
+
+
+def config(data: bytes) -> object:
+    with tempfile.NamedTemporaryFile(suffix=".toml") as file:
+        file.write(data)
+        file.flush()
+        return read_config_file(Path(file.name), required=True)
+
+
+def frame_of_delta(data: bytes) -> object:
+    delta = Delta(Kind.CHUNK, DELTA.ids, DELTA.length, data)
+    return unpack_group(delta, [b"old" * 50], [3, 1]), unpack_group(delta, [], [2, 2])
+
+
+def nodes_of_delta(data: bytes) -> object:
+    return unpack_group(Delta(Kind.NODE, DELTA.ids, len(data), data), [b"old" * 50])
+
+
+def an_answer(data: bytes) -> object:
+    return [
+        refusal("http://a", status, documents.PROBLEM_TYPE, data, writing=writing)
+        for status in (302, 401, 404, 409, 500, 507)
+        for writing in (True, False)
+    ]
+
+
+BYTES: Final[dict[str, tuple[Callable[[bytes], object], bytes]]] = {
+    "ids": (decode_ids, encode_ids(Kind.CHUNK, [IDENT] * 3)),
+    "groups": (decode_groups, encode_ids(Kind.CHUNK, [IDENT] * 3)),
+    "sizes": (partial(decode_sizes, Kind.CHUNK, 2), encode_sizes([None, (9, 5)])),
+    "delta of chunks": (frame_of_delta, DELTA.payload),
+    "delta of nodes": (nodes_of_delta, DELTA.payload),
+    "answer": (an_answer, b'{"title":"a","status":1,"code":"incomplete","detail":"b"}'),
+    "signed claim": (decode_signed, SIGNED),
+    "claim": (lambda data: decode_signed(encode_signed(Signed(data, bytes(32), bytes(64)))),
+              encode_claim(Claim(1, "a", 7, IDENT, 5, 9, b""))),
+    "trusted claim": (lambda data: check_signed(data, [SIGNED[-32:]]), SIGNED),
+    "private key": (SigningKey.read, SigningKey.new().pem()),
+    "index row": (rows.decode_index, rows.encode_index(rows.IndexRow(1, 2, 3, 4, 1, 6))),
+    "segment number": (rows.decode_number, rows.number_key(5)),
+    "meta row": (rows.decode_meta_number, rows.encode_number(5)),
+    "segment use": (rows.decode_segment_use, rows.encode_segment_use(rows.SegmentUse(2, 1))),
+    "manifest row": (
+        partial(rows.decode_manifest_row, IDENT),
+        rows.encode_manifest_row(ManifestRow(ManifestId(IDENT), ManifestState.FULL, 5, 6)),
+    ),
+    "name row": (rows.decode_name, rows.encode_name(RECORD)),
+    "file row": (rows.decode_file, rows.encode_file(FILE)),
+    "push row": (decode_push, encode_push(PushRow(3, 1_790_000_000))),
+    "removed manifest": (decode_removed_manifest, encode_removed(RemovedManifest(1, 2, 3, 4))),
+    "removed version": (decode_removed_version, encode_removed(RemovedVersion(RECORD, 3, 4))),
+    "token row": (
+        decode_token,
+        msgspec.msgpack.encode(TokenRow("abcdefgh", bytes(32), 1, ["a/"], 1, 0, 0, "note")),
+    ),
+    "version that was seen": (seen, b'{"name":"vm/1","version":1,"manifest":"00"}'),
+    "sightings of a folder": (sighting, SIGHTING),
+    "configuration": (config, CONFIG),
+    **{
+        f"document {kind.__name__}": (partial(decode_document, kind=kind), b'{"name":"a"}')
+        for kind in DOCUMENTS
+    },
+}  # fmt: skip
+
+REFUSED: Final = {
+    "trusted claim",
+    "delta of nodes",
+    *(what for what in BYTES if what.startswith("document ")),
+}
+"""Whose sample is of another key or kind, or of one document among many."""
+
+TEXTS: Final[dict[str, tuple[Callable[[str], object], list[str]]]] = {
+    "hash": (parse_manifest_id, [IDENT.hex()]),
+    "public key": (parse_key, [format_key(bytes(32))]),
+    "token": (parse_token, ["cas1_abcdefgh_" + "a" * 43]),
+    "server": (parse_address, ["https://[::1]:8080/prefix", "http://host", "http://ü.de:1"]),
+    "origin": (origin_of, ["http://host:80/a"]),
+    "place to listen": (parse_listen, ["127.0.0.1:80", "[::1]:0", "unix:/a", "localhost:1"]),
+    "size": (parse_size, ["1.5G", "64KiB"]),
+    "rate": (parse_rate, ["10M/s"]),
+    "duration": (parse_duration, ["1h30m", "0", "1.5ms"]),
+    "pattern": (lambda text: (literal_prefix(text), matches("vm/1", text)), ["vm/*", "[a-z]?"]),
+    "range": (lambda text: parse_range(text, 100), ["bytes=1-2", "bytes=-5", "bytes=9-"]),
+    "If-Range": (lambda text: range_applies(text, '"a"'), ['"a"']),
+    "If-None-Match": (lambda text: matches_etag(text, '"a"'), ['W/"b", "a"', "*"]),
+    "Retry-After": (retry_after, ["120", "Fri, 31 Dec 1999 23:59:59 GMT"]),
+    "address of a client": (address_group, ["1.2.3.4", "fe80::1%eth0"]),
+    "name of a part file": (part_name, ["vm.img", "é" * 200]),
+    "exclusion glob": (lambda text: Exclusion([text])(b"a/b", False), ["!**/a*/[b-c]", "a\\"]),
+    "exclusion regex": (
+        lambda text: Exclusion(regexes=[text])(b"a/b", False), ["(a|b){2,3}$", "a{99999999999}"]
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", BYTES)
+@given(st.data())
+def test_bytes(what: str, data: st.DataObject) -> None:
+    read, valid = BYTES[what]
+    with suppress(CasyncError):
+        read(data.draw(lies(valid)))
+
+
+@pytest.mark.parametrize("what", BYTES)
+@pytest.mark.parametrize("nested", NESTED, ids=["[", "{", "list", "map"])
+def test_what_is_nested_without_end(what: str, nested: bytes) -> None:
+    read, valid = BYTES[what]
+    for data in (nested, valid[:-1] + b"," + nested, b'x = "' + nested[:9] + b'"\ny = ' + nested):
+        with suppress(CasyncError):
+            read(data)
+
+
+@pytest.mark.parametrize("what", [what for what in BYTES if what not in REFUSED])
+def test_what_is_valid_is_read(what: str) -> None:
+    """Or the table would test nothing."""
+    read, valid = BYTES[what]
+    read(valid)
+
+
+@pytest.mark.parametrize("line", ["connections = " + "9" * 5000, 'store = "~no-such-user/x"'])
+def test_configurations_that_python_stumbles_over(line: str) -> None:
+    with pytest.raises(CasyncError):
+        config(line.encode())
+
+
+@pytest.mark.parametrize("what", TEXTS)
+@given(st.data())
+def test_texts(what: str, data: st.DataObject) -> None:
+    read, valid = TEXTS[what]
+    text = st.text(st.characters(exclude_categories=())) | st.text("0123456789.-:/@[]%*?{}()x ")
+    parts = [st.text(max_size=3), st.sampled_from(valid), text]
+    drawn = data.draw(st.lists(st.one_of(*parts), max_size=3).map("".join) | text)
+    with suppress(CasyncError):
+        read(drawn)
+
+
+heads = st.builds(
+    Head,
+    st.sampled_from([b"GET", b"POST"]) | st.binary(max_size=5),
+    st.binary(max_size=50) | st.text("/%-aF0#?", max_size=20).map(lambda text: text.encode()),
+    st.sampled_from(["1.0", "1.1", "2", ""]),
+    st.lists(
+        st.tuples(
+            st.sampled_from([b"content-length", b"transfer-encoding", b"host"]),
+            st.binary(max_size=20) | st.sampled_from([b"5", b" 007 ", b"chunked", b"9" * 30]),
+        ),
+        max_size=4,
+    ),
+)
+
+
+@given(heads)
+def test_heads_of_requests(head: Head) -> None:
+    refused = check_head(head, 1000)
+    assert refused is None or 400 <= refused.status < 600

@@ -1,0 +1,131 @@
+"""What the store has acknowledged, and so must have; and all that went wrong.
+
+A version of a name is *there* once a command said so. While it is being removed, or brought back,
+nobody can know; a command that was killed leaves it unknown for good, unless a later one says more.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections import Counter
+from enum import Enum
+from typing import Final, NamedTuple
+
+__all__ = ["Ledger", "State", "Version"]
+
+
+class State(Enum):
+    """What is known of a version."""
+
+    THERE = "there"
+    REMOVED = "removed"
+    UNKNOWN = "unknown"
+
+
+class Version(NamedTuple):
+    """A version of a name, and what is in it.
+
+    Attributes:
+        name: The name.
+        number: Its version.
+        manifest: The hash that was printed.
+        content: The number of its content.
+    """
+
+    name: str
+    number: int
+    manifest: str
+    content: int
+
+    @property
+    def ref(self) -> str:
+        return f"{self.name}@{self.number}"
+
+
+class _Known(NamedTuple):
+    state: State
+    stamp: int
+
+
+class Ledger:
+    """Kept by many threads."""
+
+    def __init__(self) -> None:
+        self.failed: Final = threading.Event()
+        self.violations: list[str] = []
+        self._counts: Counter[str] = Counter()
+        self._known: dict[Version, _Known] = {}
+        self._holders: dict[str, Version] = {}
+        self._stamp = 0
+        self._lock = threading.Lock()
+
+    def count(self, what: str, number: int = 1) -> None:
+        """Something was done so many times."""
+        with self._lock:
+            self._counts[what] += number
+
+    def wrong(self, what: str) -> None:
+        """A promise was broken."""
+        with self._lock:
+            self.violations.append(what)
+        self.failed.set()
+
+    def set(self, version: Version, state: State) -> None:
+        """What is known of a version from now on."""
+        with self._lock:
+            self._stamp += 1
+            self._known[version] = _Known(state, self._stamp)
+            holder = self._holders.setdefault(version.ref, version)
+        if holder != version:
+            self.wrong(f"{version.ref} was given twice: {holder.manifest}, {version.manifest}")
+
+    def now(self) -> int:
+        """A number for `acknowledge`: what is known by now."""
+        with self._lock:
+            return self._stamp
+
+    def acknowledge(self, version: Version, since: int) -> None:
+        """A command that was started at `since` said that the version is there.
+
+        It need not be new: who prepares, or pushes, what a name points to already is told that
+        version again, and somebody may have removed it before we heard of it.
+        """
+        with self._lock:
+            known = self._known.get(version)
+        if known is None:
+            self.set(version, State.THERE)
+        elif known.state is State.REMOVED and known.stamp <= since:
+            self.wrong(f"{version.ref} was given again after it was removed")
+        elif known.stamp > since:
+            self.set(version, State.UNKNOWN)
+
+    def stamp(self, version: Version) -> int:
+        """A number that changes whenever something becomes known of the version."""
+        with self._lock:
+            return self._known[version].stamp
+
+    def those(self, state: State) -> list[Version]:
+        """All of which this is known, oldest first."""
+        with self._lock:
+            return [version for version, known in self._known.items() if known.state is state]
+
+    def of(self, ref: str) -> Version | None:
+        """The version that is written so, if it was ever acknowledged."""
+        with self._lock:
+            return self._holders.get(ref)
+
+    def choose(self, rng: random.Random, state: State) -> Version | None:
+        """One of them, if there is any; rather a late one."""
+        found = self.those(state)
+        return found[int(len(found) * rng.random() ** 0.5)] if found else None
+
+    def number(self, what: str) -> int:
+        """How often something was done."""
+        with self._lock:
+            return self._counts[what]
+
+    def report(self) -> list[str]:
+        """The figures, a line each."""
+        with self._lock:
+            return [f"{what}: {number}" for what, number in sorted(self._counts.items())]
