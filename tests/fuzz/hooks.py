@@ -55,7 +55,6 @@ schemathesis.openapi.media_type(IDS_TYPE, spoiled(id_lists | group_lists))
 schemathesis.openapi.media_type(OBJECTS_TYPE, spoiled(uploads))
 
 
-@schemathesis.hook
 def map_path_parameters(context: Any, path_parameters: dict[str, Any] | None) -> Any:
     """Half of what is asked for is there."""
     found = {
@@ -69,3 +68,6 @@ def map_path_parameters(context: Any, path_parameters: dict[str, Any] | None) ->
         if path_parameters and key in path_parameters and rng.random() < 0.5:
             path_parameters[key] = rng.choice(values)
     return path_parameters
+
+
+schemathesis.hook(map_path_parameters)

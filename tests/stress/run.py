@@ -73,6 +73,7 @@ def stress(folder: Path, seed: int, seconds: float, *, verify: bool) -> Ledger:
     ledger, processes = Ledger(), Processes()
     url = f"http://127.0.0.1:{free_port()}"
     scene = Scene(folder, url, Contents(seed), ledger, processes, verify, threading.Event())
+    write(scene, "first", random.Random(seed))  # there is a store from the beginning
     stop = threading.Event()
     threads = [
         threading.Thread(target=_act, args=(scene, who, turn, seed, stop))
