@@ -20,7 +20,6 @@ import msgspec
 from blake3 import blake3
 
 from casync.chunker import ChunkerParams
-from casync.fs.identity import identity_of
 from casync.ids import ID_BYTES, ManifestId
 from casync.limits import MIB
 from casync.store.base import FileIdentity
@@ -33,6 +32,7 @@ __all__ = [
     "Sightings",
     "encode_block",
     "read_sightings",
+    "walk_key",
 ]
 
 _MAGIC: Final = b"casync folder 1\n"
@@ -60,7 +60,7 @@ _ENCODER: Final = msgspec.msgpack.Encoder()
 _DECODER: Final = msgspec.msgpack.Decoder(type=list[Sighting])
 
 
-def _key(path: bytes) -> bytes:
+def walk_key(path: bytes) -> bytes:
     """Sorts as the walk goes: a folder, all that is in it, what comes behind it."""
     return path.replace(b"/", b"\0")
 
@@ -82,13 +82,13 @@ class LastSight:
         """Closes the file."""
         self._file.close()
 
-    def find(self, path: bytes, status: os.stat_result) -> Entry | None:
+    def find(self, path: bytes, identity: FileIdentity) -> Entry | None:
         """The entry of what is at `path`, if it is certainly what it was."""
-        key = _key(path)
+        key = walk_key(path)
         while self._next is not None and self._next.key < key:
             self._next = next(self._rows, None)
         row = self._next
-        if row is None or row.key != key or row.identity != identity_of(status):
+        if row is None or row.key != key or row.identity != identity:
             return None
         return row.entry
 
@@ -109,17 +109,17 @@ class NewSight:
         self._file = self._open()
         self._write(head)
 
-    def add(self, path: bytes, status: os.stat_result, entry: Entry) -> None:
+    def add(self, path: bytes, identity: FileIdentity, entry: Entry) -> None:
         """Takes the next thing that was seen; what is too young is not remembered.
 
         Args:
             path: Where.
-            status: What the file system said of it before it was read.
+            identity: What was said of it before it was read.
             entry: What it is.
         """
-        if max(status.st_mtime_ns, status.st_ctime_ns) > self._settled:
+        if max(identity.mtime_ns, identity.ctime_ns) > self._settled:
             return
-        row = Sighting(_key(path), identity_of(status), entry)
+        row = Sighting(walk_key(path), identity, entry)
         self._rows.append(row)
         self._size += _ROW_BYTES + len(row.key)
         if self._size >= _BLOCK_BYTES:
@@ -169,8 +169,8 @@ class Sightings:
     def __init__(self, place: Path) -> None:
         self._place = place
 
-    def last(self, root: Path, params: ChunkerParams) -> LastSight | None:
-        """What was seen of `root` when it was last prepared with `params`."""
+    def last(self, root: Path | str, params: ChunkerParams) -> LastSight | None:
+        """What was seen of `root` when it was last prepared with `params`. See `new`."""
         head = _head(root, params)
         with ExitStack() as stack, suppress(OSError):
             file = stack.enter_context(self._path(head).open("rb"))
@@ -183,11 +183,11 @@ class Sightings:
                 return LastSight(file, manifest)
         return None
 
-    def new(self, root: Path, params: ChunkerParams, seen_at: int) -> NewSight:
+    def new(self, root: Path | str, params: ChunkerParams, seen_at: int) -> NewSight:
         """Takes what is seen of `root` from now on.
 
         Args:
-            root: The folder.
+            root: The folder, or the address of one that is on no disk here: `s3://bucket/`.
             params: Chunk sizes of the entries' content.
             seen_at: What the file system's clock says now, in nanoseconds.
         """
@@ -198,9 +198,11 @@ class Sightings:
         return self._place / blake3(head).hexdigest()
 
 
-def _head(root: Path, params: ChunkerParams) -> bytes:
+def _head(root: Path | str, params: ChunkerParams) -> bytes:
     """What must stand at the beginning: whose sightings these are."""
-    return _MAGIC + _ENCODER.encode([os.fsencode(os.path.realpath(root)), params])
+    # An address is never taken for a path: those begin with a slash here.
+    place = root if isinstance(root, str) else os.path.realpath(root)
+    return _MAGIC + _ENCODER.encode([os.fsencode(place), params])
 
 
 def _foot(head: bytes, manifest: ManifestId) -> bytes:

@@ -11,6 +11,7 @@ import os
 from casync.fs.beneath import open_beneath
 from casync.fs.cursor import Cursor, look
 from casync.fs.entries import attributes_of, meta_of
+from casync.fs.identity import identity_of
 from casync.fs.removal import remove
 from casync.fs.sightings import NewSight
 from casync.fs.staging import STAGING
@@ -119,7 +120,7 @@ class FolderFinish:
         if status is not None and mark_of(status) == mark & ~UNDRESSED:
             thing = b"/proc/self/fd/%d/%s" % (cursor.fd, entry.name)
             meta = meta_of(status, attributes_of(thing))
-            sight.add(path, status, File(entry.name, meta, None, entry.content))
+            sight.add(path, identity_of(status), File(entry.name, meta, None, entry.content))
 
     def _leave(self, cursor: Cursor, path: bytes) -> None:
         folder, names = self._open.pop()

@@ -27,6 +27,7 @@ from casync.name import Name, NameRecord
 from casync.ops.batches import BatchWriter
 from casync.ops.cutting import cut, usable_cpus
 from casync.ops.intake import Intake
+from casync.ops.naming import SignerHere, add_name
 from casync.ops.progress import SILENT, Progress
 from casync.ops.serial import SerialCutting
 from casync.store.base import Batch, ManifestState, ObjectStore, RememberedFile
@@ -48,6 +49,7 @@ class PrepareOptions:
         params: Chunk sizes.
         level: zstd level of new payloads.
         name: A name to move on to the result.
+        signer: Signs that, in the same step.
         expect_sha256: What the SHA-256 of the content must be.
         reread: Read a file even if it is remembered as it is.
         workers: Processes that cut and pack large inputs; 0: as many as CPUs that we may use.
@@ -56,6 +58,7 @@ class PrepareOptions:
     params: ChunkerParams = DEFAULT_PARAMS
     level: int = DEFAULT_LEVEL
     name: Name | None = None
+    signer: SignerHere | None = None
     expect_sha256: bytes | None = None
     reread: bool = False
     workers: int = 0
@@ -116,7 +119,7 @@ def prepare(
         known = _remembered(source.sight(), store, options.params)
         if known is not None:
             manifest, length = known
-            record = _set_name(store, options.name, manifest)
+            record = _set_name(store, options, manifest)
             seconds = time.monotonic() - started
             return Prepared(manifest, length, 0, 0, 0, 0, True, record, seconds)
     _note_other_sizes(store, options.params, progress)
@@ -168,10 +171,14 @@ def _note_other_sizes(store: ObjectStore, params: ChunkerParams, progress: Progr
         )
 
 
-def _set_name(store: ObjectStore, name: Name | None, manifest: ManifestId) -> NameRecord | None:
-    if name is None:
+def _set_name(
+    store: ObjectStore, options: PrepareOptions, manifest: ManifestId
+) -> NameRecord | None:
+    if options.name is None:
         return None
-    return store.commit(Batch(names=[(name, manifest)])).names[0]
+    batch = Batch()
+    add_name(batch, options.name, manifest, options.signer)
+    return store.commit(batch).names[0]
 
 
 def _read(
@@ -193,8 +200,7 @@ def _read(
         ident = ManifestId(packed.id)
         batch = Batch(objects=[packed], manifests=[(ident, ManifestState.FULL, content.length)])
         sight = source.sight()
-        if options.name is not None:
-            batch.names.append((options.name, ident))
+        add_name(batch, options.name, ident, options.signer)
         if sight is not None:
             batch.remember.append(RememberedFile(sight.path, sight.identity, ident, sight.settled))
         names = writer.finish(batch).names

@@ -19,25 +19,24 @@ from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
-from casync.codec import Packer
 from casync.errors import DeniedError, MalformedError, SourceChangedError, UsageError
 from casync.fs.entries import attributes_of, entry_of, meta_of, with_owners
 from casync.fs.identity import identity_of
 from casync.fs.scan import Entered, Leaf, Left, Scan, sync_file_system
 from casync.fs.sightings import LastSight, NewSight, Sightings
 from casync.fs.source import FileSource, coarse_clock
-from casync.ids import Kind, ManifestId
+from casync.ids import ManifestId
 from casync.limits import MAX_TREE_PATH
-from casync.manifest import Manifest, encode_manifest
 from casync.name import NameRecord
 from casync.ops.batches import BatchWriter
 from casync.ops.folder_intake import FolderIntake, FolderStream
 from casync.ops.prepare import PrepareOptions
 from casync.ops.progress import SILENT, Progress
-from casync.ops.small_files import SMALL_BYTES, SmallFile, cut_small, read_small
-from casync.store.base import Batch, ManifestState, ObjectStore
+from casync.ops.publish_tree import publish_tree
+from casync.ops.small_files import SMALL_BYTES, SmallFile, read_small
+from casync.store.base import ManifestState, ObjectStore
 from casync.store.filesystem import Trust, file_system
-from casync.tree import Entry, File, Folder, encode_root
+from casync.tree import Entry, File, Folder
 
 __all__ = ["FolderPrepared", "LeftOut", "prepare_tree"]
 
@@ -240,7 +239,7 @@ class _Preparation:
             return self._wait_for(_Waiting(self._folders[-1], path, name, _Again(key)))
         if status.st_nlink > 1 and len(path) <= MAX_TREE_PATH:
             self._links[key] = path, None
-        entry = self._last.find(path, status) if self._last is not None else None
+        entry = self._last.find(path, identity_of(status)) if self._last is not None else None
         try:
             if entry is not None:
                 self._unchanged += isinstance(entry, File)
@@ -341,7 +340,7 @@ class _Preparation:
         else:
             self._others += 1
         if self._new is not None and status is not None and status.st_dev == self._device:
-            self._new.add(path, status, entry)
+            self._new.add(path, identity_of(status), entry)
         return None
 
     def _end(self, folder: _Open) -> None:
@@ -359,18 +358,8 @@ class _Preparation:
         self._progress.note(f"left out {os.fsdecode(path) or self._root}: {reason}")
 
     def _publish(self, root: Folder) -> FolderPrepared:
-        options = self._options
-        content = self._intake.take(cut_small(encode_root(root), options.params))
-        self._intake.flush()
-        manifest = Manifest("tree", options.params, content)
-        packed = Packer(options.level).pack_new(Kind.MANIFEST, encode_manifest(manifest))
-        ident = ManifestId(packed.id)
-        batch = Batch(objects=[packed], manifests=[(ident, ManifestState.FULL, content.length)])
-        if options.name is not None:
-            batch.names.append((options.name, ident))
-        if self._last is not None:
-            batch.relies.append(self._last.manifest)
-        names = self._writer.finish(batch).names
+        relied = self._last.manifest if self._last is not None else None
+        ident, record = publish_tree(root, self._intake, self._writer, self._options, relied)
         if self._new is not None:
             self._new.keep(ident)
         return FolderPrepared(
@@ -385,6 +374,6 @@ class _Preparation:
             stored=self._writer.stored,
             left_out=self._left_out,
             sockets=self._sockets,
-            name=names[0] if names else None,
+            name=record,
             seconds=0.0,
         )

@@ -23,6 +23,7 @@ from casync.errors import (
 )
 from casync.ids import Kind, ManifestId, ObjectId
 from casync.name import Name, NameRecord, Ref
+from casync.ops.naming import Signer
 from casync.ops.progress import SILENT, Progress
 from casync.ops.reachable import ALL, ObjectBatch, Part, reachable
 from casync.store.base import (
@@ -85,12 +86,31 @@ class PushTarget(Protocol):
         """
         ...
 
-    def publish(self, push: str, manifest: ManifestId, name: Name | None) -> NameRecord | None:
-        """Has a manifest listed and served, and named if there is a name.
+    def upcoming(self, name: Name) -> tuple[int, NameRecord | None]:
+        """The number that the next version of a name will have, and its newest version."""
+        ...
+
+    def publish(
+        self,
+        push: str,
+        manifest: ManifestId,
+        name: Name | None,
+        expected: int | None = None,
+        signed: bytes = b"",
+    ) -> NameRecord | None:
+        """Has a manifest listed and served, and named if there is a name, in one step.
+
+        Args:
+            push: Its id.
+            manifest: The manifest.
+            name: The name that it gets.
+            expected: The version of the name that must be the newest; None for whatever it is.
+            signed: The signed claim about the next one.
 
         Raises:
             IncompleteError: Not all of the manifest is there.
             NotFoundError: The push has ended.
+            LostRaceError: Another version is the newest.
         """
         ...
 
@@ -105,11 +125,13 @@ class PushOptions:
 
     Attributes:
         name: A name to move on to the manifest.
+        signer: Signs that, in the same step.
         part: The share of the objects to send; a real share is not published.
         connections: Requests at once.
     """
 
     name: Name | None = None
+    signer: Signer | None = None
     part: Part = ALL
     connections: int = 4
 
@@ -194,7 +216,7 @@ def push(
         finally:
             sending.close()
     elif options.name is not None:
-        record = target.publish("", ident, options.name)
+        record = _publish(target, "", ident, options)
     return Pushed(
         manifest=ident,
         length=length,
@@ -250,6 +272,15 @@ def _is_whole(target: PushTarget, ident: ManifestId) -> bool:
     return row is not None and row.state is ManifestState.FULL
 
 
+def _publish(
+    target: PushTarget, session: str, ident: ManifestId, options: PushOptions
+) -> NameRecord | None:
+    if options.name is None or options.signer is None:
+        return target.publish(session, ident, options.name)
+    signed, before = options.signer(target, options.name, ident)
+    return target.publish(session, ident, options.name, before, signed)
+
+
 class _Sending:
     """Sends batches from several threads."""
 
@@ -279,7 +310,7 @@ class _Sending:
                 self._send_all(session, ident, count)
                 if not publishes:
                     return None
-                return self._target.publish(session, ident, self._options.name)
+                return _publish(self._target, session, ident, self._options)
             except IncompleteError as error:
                 if failure is not None and new == count.new:
                     raise  # it says that it has what it says is missing

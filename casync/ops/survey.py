@@ -242,7 +242,7 @@ class Survey:
         found: list[str],
     ) -> Future[bool] | None:
         """Has a file of the right length compared; None if the answer is known."""
-        known = self._last.find(path, status) if self._last is not None else None
+        known = self._last.find(path, identity_of(status)) if self._last is not None else None
         content = entry.content
         if not content.length or (isinstance(known, File) and known.content == content):
             return None

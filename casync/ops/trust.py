@@ -7,6 +7,8 @@ what was seen before (docs/FORMAT.md section 7.1).
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -16,10 +18,11 @@ from casync.errors import NoNameError, UntrustedError
 from casync.fs.seen import SeenVersion
 from casync.ids import ManifestId
 from casync.name import Name, NameRecord, Ref
+from casync.ops.naming import Publisher, Signer
 from casync.signing import SigningKey, check_signed
 from casync.store.base import ManifestSource
 
-__all__ = ["Memory", "Publisher", "Trust", "says", "sign_next", "trusted_ref"]
+__all__ = ["Memory", "Trust", "sign_next", "signing", "trusted_ref"]
 
 
 class Memory(Protocol):
@@ -125,21 +128,13 @@ def _check_rollback(claim: Claim, last: SeenVersion | None, trust: Trust) -> Non
         )
 
 
-def says(record: NameRecord, manifest: ManifestId, key: bytes) -> bool:
+def _says(record: NameRecord, manifest: ManifestId, key: bytes) -> bool:
     """Whether a version points to a manifest by the word of a key, and for ever."""
     try:
         signer, claim = check_signed(record.signed, [key])
     except UntrustedError:
         return False
     return signer == key and claim.manifest == manifest == record.manifest and not claim.expires
-
-
-class Publisher(Protocol):
-    """Where names are set: a store, or a server."""
-
-    def upcoming(self, name: Name) -> tuple[int, NameRecord | None]:
-        """The number that the next version of a name will have, and its newest version."""
-        ...
 
 
 def sign_next(
@@ -168,3 +163,20 @@ def sign_next(
     previous = newest.manifest if newest is not None else b""
     claim = Claim(1, name, version, manifest, int(now), int(expires), previous)
     return key.sign(claim), newest.version if newest is not None else 0
+
+
+def signing(key: SigningKey, clock: Callable[[], float] = time.time) -> Signer:
+    """What signs names with a key in the step that sets them.
+
+    Args:
+        key: Whose word it is.
+        clock: Seconds since 1970.
+    """
+
+    def sign(place: Publisher, name: Name, manifest: ManifestId) -> tuple[bytes, int]:
+        _, newest = place.upcoming(name)
+        if newest is not None and _says(newest, manifest, key.public):
+            return b"", newest.version
+        return sign_next(key, name, manifest, place, now=clock())
+
+    return sign

@@ -142,16 +142,31 @@ class WritingClient(RemoteClient):
             raise RemoteProtocolError(f"{self.origin} answers for other objects than were sent")
         return list(refused)
 
-    def publish(self, push: str, manifest: ManifestId, name: Name | None) -> NameRecord | None:
+    def publish(
+        self,
+        push: str,
+        manifest: ManifestId,
+        name: Name | None,
+        expected: int | None = None,
+        signed: bytes = b"",
+    ) -> NameRecord | None:
         """Has a manifest listed and served, and named if there is a name. Ends the push.
+
+        Args:
+            push: Its id.
+            manifest: The manifest.
+            name: The name that it gets.
+            expected: The version of the name that must be the newest; None for whatever it is.
+            signed: The signed claim about the next one.
 
         Raises:
             IncompleteError: Not all of the manifest is there.
             NotFoundError: The push has ended.
+            LostRaceError: Another version is the newest.
             NoSpaceError, DeniedError, RemoteError, StoppedError: The server refused or failed.
         """
         if name is not None:
-            return self._set_name(push, name, manifest, None, b"")
+            return self._set_name(push, name, manifest, expected, signed)
         target = f"/v1/manifests/{manifest.hex()}?push={push}"
         request = Request(target, [JSON_TYPE], method="PUT", writing=True)
         item = self._told(decode_document, self._proved(request), ManifestItem)

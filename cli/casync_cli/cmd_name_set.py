@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Annotated
 
 import typer
@@ -10,7 +11,7 @@ from casync.errors import UsageError
 from casync_cli.completion import complete_name, complete_ref
 from casync_cli.counts import parse_count
 from casync_cli.invocation import invocation_of
-from casync_cli.signing_key import read_key, set_signed
+from casync_cli.signing_key import read_key
 from casync_cli.times import parse_duration
 
 DETAILS = (
@@ -70,8 +71,13 @@ def run(
         if key is None:
             record = place.set_name(label, manifest, expected)
         else:
-            record = set_signed(
-                key, label, manifest, place, seconds=seconds, expected=expected, renew=True
+            from casync.ops.trust import sign_next
+
+            now = time.time()
+            end = now + seconds if seconds else 0.0
+            signed, before = sign_next(key, label, manifest, place, now=now, expires=end)
+            record = place.set_name(
+                label, manifest, before if expected is None else expected, signed
             )
     if output.json_mode:
         output.document(

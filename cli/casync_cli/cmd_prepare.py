@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import sys
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO
 
@@ -12,12 +15,16 @@ from casync.errors import UsageError
 from casync_cli.counts import parse_count, parse_sha256
 from casync_cli.invocation import invocation_of
 from casync_cli.prepare_report import report_file, report_folder
-from casync_cli.signing_key import read_key, set_signed
+from casync_cli.signing_key import read_signer
 from casync_cli.sizes import parse_size
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from casync.name import Name
     from casync.ops.prepare import PrepareOptions
+    from casync.ops.progress import Progress
+    from casync.store.lmdb import LmdbStore
 
 DETAILS = (
     "FILE is a file, a block device or a folder; without it, or with -, stdin is read. Content "
@@ -84,31 +91,35 @@ def run(
     invocation = invocation_of(ctx)
     source = _source(file)
     label = None if name is None else parse_name(name)
-    key = None if sign is None else read_key(sign)
-    if key is not None and label is None:
+    signer = None if sign is None else read_signer(sign)
+    if signer is not None and label is None:
         raise UsageError("only a name is signed", next_step="Give one with --name.")
-    # What is signed is the hash, so a signed name is set when that is known.
-    options = _options(label if key is None else None, chunk_size, zstd_level, expect, reread)
+    options = _options(label, chunk_size, zstd_level, expect, reread)
     invocation.resume = "Run the same command again; what is stored already is not stored again."
-    if isinstance(source, Path) and source.is_dir():
-        from casync import api
 
+    @contextmanager
+    def working() -> Iterator[tuple[LmdbStore, PrepareOptions, Progress]]:
+        """The store, how to prepare into it, and who is told."""
         with (
             invocation.open_store(create=True, allow_network_fs=allow_network_fs) as store,
             invocation.progress() as progress,
         ):
+            here = None if signer is None else partial(signer, store)
+            yield store, replace(options, signer=here), progress
+
+    patterns = {"exclude": exclude or (), "exclude_regex": exclude_regex or ()}
+    if isinstance(source, Path) and source.is_dir():
+        from casync import api
+
+        with working() as (store, how, progress):
             folder = api.prepare_tree(
                 source,
                 store,
-                options,
-                exclude=exclude or (),
-                exclude_regex=exclude_regex or (),
+                how,
+                **patterns,
                 one_file_system=one_file_system,
                 progress=progress,
             )
-            if key is not None and label is not None:
-                record = set_signed(key, label, folder.manifest, store)
-                folder = folder._replace(name=record)
         report_folder(invocation.output, folder)
         return
     if exclude or exclude_regex or one_file_system:
@@ -118,15 +129,8 @@ def run(
     from casync.ops.prepare import prepare
 
     keep_freed_memory()
-    with (
-        open_source(source) as opened,
-        invocation.open_store(create=True, allow_network_fs=allow_network_fs) as store,
-        invocation.progress() as progress,
-    ):
-        prepared = prepare(opened, store, options, progress)
-        if key is not None and label is not None:
-            record = set_signed(key, label, prepared.manifest, store)
-            prepared = prepared._replace(name=record)
+    with open_source(source) as opened, working() as (store, how, progress):
+        prepared = prepare(opened, store, how, progress)
     report_file(invocation.output, prepared)
 
 

@@ -11,7 +11,7 @@ from casync.errors import UsageError
 from casync_cli.completion import complete_ref
 from casync_cli.invocation import Invocation, invocation_of
 from casync_cli.push_report import report_push, report_push_plan
-from casync_cli.signing_key import read_key, set_signed
+from casync_cli.signing_key import read_signer
 
 if TYPE_CHECKING:
     from casync.name import Name, Ref
@@ -69,16 +69,14 @@ def run(
             "a part sets no name", next_step="Push the whole with --name when all parts are there."
         )
     label = None if part is not None else _name(parsed, name)
-    key = None if sign is None else read_key(sign)
-    if key is not None and label is None:
+    signer = None if sign is None else read_signer(sign)
+    if signer is not None and label is None:
         raise UsageError("only a name is signed", next_step="Give one with --name.")
-    plain = label if key is None else None
-    options = PushOptions(name=plain, part=share, connections=invocation.connections)
+    options = PushOptions(name=label, signer=signer, part=share, connections=invocation.connections)
     transport = invocation.transport([server])
     if transport.insecure:
         invocation.output.say("warning: certificates are not checked; anybody can pose as a server")
     from casync import api
-    from casync.remote.writing import WritingClient
 
     with invocation.open_store(read_only=True) as store:
         invocation.resume = "Run the same command again; only the rest is sent."
@@ -92,9 +90,6 @@ def run(
                 dry_run=dry_run,
                 progress=progress,
             )
-    if key is not None and label is not None and not dry_run:
-        with WritingClient(server, transport) as place:
-            pushed = pushed._replace(name=set_signed(key, label, pushed.manifest, place))
     report = report_push_plan if dry_run else report_push
     report(invocation.output, pushed)
 

@@ -1,21 +1,17 @@
-"""Private keys that stand on the command line as files, and names that are set with them."""
+"""Private keys that stand on the command line as files."""
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from casync.errors import CasyncError, UsageError
 
 if TYPE_CHECKING:
-    from casync.ids import ManifestId
-    from casync.name import Name, NameRecord
-    from casync.remote.writing import WritingClient
+    from casync.ops.naming import Signer
     from casync.signing import SigningKey
-    from casync.store.lmdb import LmdbStore
 
-__all__ = ["read_key", "set_signed"]
+__all__ = ["read_key", "read_signer"]
 
 _MAX_BYTES = 64 * 1024
 
@@ -42,37 +38,8 @@ def read_key(file: str) -> SigningKey:
         ) from error
 
 
-def set_signed(
-    key: SigningKey,
-    name: Name,
-    manifest: ManifestId,
-    place: LmdbStore | WritingClient,
-    *,
-    seconds: float = 0.0,
-    expected: int | None = None,
-    renew: bool = False,
-) -> NameRecord:
-    """Points a name to a manifest, with the word of the key's owner.
+def read_signer(file: str) -> Signer:
+    """What signs names with the private key in a file. Raises as `read_key`."""
+    from casync.ops.trust import signing
 
-    Args:
-        key: The key.
-        name: The name.
-        manifest: The manifest.
-        place: Where the name is.
-        seconds: How long the signature holds; 0 is for ever.
-        expected: The version that must be the newest; None for the one that is.
-        renew: Sign again what the key's owner has said already.
-
-    Raises:
-        LostRaceError: Somebody else was faster.
-        CasyncError: As `WritableStore.set_name`.
-    """
-    from casync.ops.trust import says, sign_next
-
-    _, newest = place.upcoming(name)
-    if not renew and newest is not None and says(newest, manifest, key.public):
-        return newest
-    now = time.time()
-    expires = now + seconds if seconds else 0.0
-    signed, before = sign_next(key, name, manifest, place, now=now, expires=expires)
-    return place.set_name(name, manifest, before if expected is None else expected, signed)
+    return signing(read_key(file))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from casync.fs.identity import identity_of
 from casync.fs.sightings import Sightings
 from casync.ids import manifest_id
 from casync.ops.prepare_tree import FolderPrepared
@@ -162,11 +163,11 @@ def test_young_files_are_not_remembered(root: Path, tmp_path: Path) -> None:
         new = Sightings(tmp_path / "s").new(root, PARAMS, seen_at)
         status = (root / "large").stat()
         entry = File(b"x", META, None, CONTENT)
-        new.add(b"x", status, entry)
+        new.add(b"x", identity_of(status), entry)
         new.keep(manifest_id(b"m"))
         last = Sightings(tmp_path / "s").last(root, PARAMS)
         assert last is not None
-        assert (last.find(b"x", status) == entry) == remembered
+        assert (last.find(b"x", identity_of(status)) == entry) == remembered
         last.close()
 
 

@@ -78,7 +78,17 @@ class Target:
         self.store.inbox.put(bytes.fromhex(push), kept, spare=0)
         return refused
 
-    def publish(self, push: str, manifest: ManifestId, name: Name | None) -> NameRecord | None:
+    def upcoming(self, name: Name) -> tuple[int, NameRecord | None]:
+        raise AssertionError("nothing is signed here")
+
+    def publish(
+        self,
+        push: str,
+        manifest: ManifestId,
+        name: Name | None,
+        expected: int | None = None,
+        signed: bytes = b"",
+    ) -> NameRecord | None:
         if not push:
             assert name is not None
             return self.store.set_name(name, manifest)
