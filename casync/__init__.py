@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from casync.api import forecast, open_ref, open_store, prepare, prepare_tree, pull, push
+    from casync.buckets import prepare_s3
     from casync.chunker import ChunkerParams
     from casync.errors import CasyncError
     from casync.ops.prepare import PrepareOptions
@@ -45,6 +46,7 @@ __all__ = [
     "open_ref",
     "open_store",
     "prepare",
+    "prepare_s3",
     "prepare_tree",
     "pull",
     "push",
@@ -58,6 +60,7 @@ _HOMES = {
     "PushOptions": "casync.ops.push",
     "RemoteClient": "casync.remote.client",
     "TransportOptions": "casync.remote.transport",
+    "prepare_s3": "casync.buckets",
 }
 
 

@@ -13,7 +13,7 @@ import typer
 
 from casync.errors import UsageError
 from casync_cli.counts import parse_count, parse_sha256
-from casync_cli.invocation import invocation_of
+from casync_cli.invocation import Invocation, invocation_of
 from casync_cli.prepare_report import report_file, report_folder
 from casync_cli.signing_key import read_signer
 from casync_cli.sizes import parse_size
@@ -24,19 +24,22 @@ if TYPE_CHECKING:
     from casync.name import Name
     from casync.ops.prepare import PrepareOptions
     from casync.ops.progress import Progress
+    from casync.remote.s3 import S3Options
     from casync.store.lmdb import LmdbStore
 
 DETAILS = (
-    "FILE is a file, a block device or a folder; without it, or with -, stdin is read. Content "
-    "that the store has already is not stored again, and a file that has not changed since it was "
-    "prepared last is not read again. The hash depends on the content and the chunk sizes alone; "
-    "that of a folder on modes, times, owners, links and extended attributes, too."
+    "FILE is a file, a block device, a folder or s3://BUCKET/PREFIX; without it, or with -, stdin "
+    "is read. Content that the store has already is not stored again, and a file that has not "
+    "changed since it was prepared last is not read again. The hash depends on the content and the "
+    "chunk sizes alone; that of a folder on modes, times, owners, links and extended attributes, "
+    "too."
 )
 EXAMPLES = (
     "casync prepare < vm.img",
     "casync prepare vm.img --name vm/2024-06",
     "casync prepare /srv/www --name www --exclude '*.tmp' --exclude /cache/",
     "zcat vm.img.gz | casync prepare --name vm/2024-06",
+    "casync prepare s3://images/2024/ --name images",
 )
 
 _LEVELS = (1, 19)
@@ -108,6 +111,20 @@ def run(
             yield store, replace(options, signer=here), progress
 
     patterns = {"exclude": exclude or (), "exclude_regex": exclude_regex or ()}
+    if isinstance(source, str):
+        from casync.buckets import prepare_s3
+        from casync.ops.prepare import Prepared
+
+        if one_file_system:
+            raise UsageError("a bucket has no file systems", next_step="Leave it away.")
+        with working() as (store, how, progress):
+            s3 = _s3_options(invocation)
+            found = prepare_s3(source, store, how, **patterns, s3=s3, progress=progress)
+        if isinstance(found, Prepared):
+            report_file(invocation.output, found)
+        else:
+            report_folder(invocation.output, found)
+        return
     if isinstance(source, Path) and source.is_dir():
         from casync import api
 
@@ -134,7 +151,10 @@ def run(
     report_file(invocation.output, prepared)
 
 
-def _source(file: str) -> Path | BinaryIO:
+def _source(file: str) -> Path | BinaryIO | str:
+    """A path, a stream, or the address of a bucket as it stands."""
+    if file.startswith("s3://"):
+        return file
     if file != "-":
         return Path(file)
     if sys.stdin is None:
@@ -145,6 +165,12 @@ def _source(file: str) -> Path | BinaryIO:
             next_step="Name a file, or write `casync prepare < FILE`.",
         )
     return sys.stdin.buffer
+
+
+def _s3_options(invocation: Invocation) -> S3Options:
+    from casync.remote.s3 import S3Options
+
+    return S3Options(invocation.config.s3_endpoint, invocation.config.s3_ca)
 
 
 def _options(

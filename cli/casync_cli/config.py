@@ -1,6 +1,7 @@
 """What the environment says, and what holds where nobody says anything.
 
 The only module of the program that reads the environment. Flags win over it: see `invocation`.
+Who asks for objects of S3 is not here: their library finds that out, as all tools for S3 do.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ class Config(NamedTuple):
         ca: CASYNC_CA, a file of certificates in PEM.
         config: CASYNC_CONFIG, a file to read instead of the user's own.
         user_config: The user's own, where it would be.
+        s3_endpoint: AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL, a server to ask instead of AWS's.
+        s3_ca: AWS_CA_BUNDLE, a file of certificates in PEM.
         colour: Whether NO_COLOR is unset and the terminal is not a dumb one.
         completing: Whether a shell asks how a line could go on.
     """
@@ -34,6 +37,8 @@ class Config(NamedTuple):
     ca: Path | None = None
     config: Path | None = None
     user_config: Path | None = None
+    s3_endpoint: str | None = None
+    s3_ca: Path | None = None
     colour: bool = False
     completing: bool = False
 
@@ -49,6 +54,8 @@ class Config(NamedTuple):
             ca=_path(get("CASYNC_CA")),
             config=_path(get("CASYNC_CONFIG")),
             user_config=_user_config(environment),
+            s3_endpoint=get("AWS_ENDPOINT_URL_S3") or get("AWS_ENDPOINT_URL") or None,
+            s3_ca=_path(get("AWS_CA_BUNDLE")),
             colour=not get("NO_COLOR") and get("TERM") != "dumb",
             completing=bool(get("_CASYNC_COMPLETE")),
         )

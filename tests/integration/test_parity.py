@@ -1,6 +1,6 @@
 """The rows I1 to I5 and T1 to T10 of what earlier tools did, each from a user's side.
 
-T6 (sources on S3) is not there yet; T9 is in test_recipes.py.
+T6 is in test_s3.py, T9 in test_recipes.py.
 """
 
 from __future__ import annotations
