@@ -13,8 +13,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from casync.claim import Claim
-from casync.errors import NoNameError, UntrustedError
+from casync.claim import Claim, decode_signed
+from casync.errors import IntegrityError, NoNameError, UnsupportedError, UntrustedError
 from casync.fs.seen import SeenVersion
 from casync.ids import ManifestId
 from casync.name import Name, NameRecord, Ref
@@ -22,7 +22,7 @@ from casync.ops.naming import Publisher, Signer
 from casync.signing import SigningKey, check_signed
 from casync.store.base import ManifestSource
 
-__all__ = ["Memory", "Trust", "sign_next", "signing", "trusted_ref"]
+__all__ = ["Memory", "Trust", "sign_next", "signer_of", "signing", "trusted_ref"]
 
 
 class Memory(Protocol):
@@ -101,6 +101,23 @@ def _record(name: Name, version: int, source: ManifestSource) -> NameRecord:
         label = name if not version else f"{name}@{version}"
         raise NoNameError(f"no name {label} there")
     return found[0]
+
+
+def signer_of(record: NameRecord) -> bytes | None:
+    """The key that signed a version; None if nobody did. Says nothing about whom to trust.
+
+    Raises:
+        UntrustedError: It carries a signature that is not good, or of something else.
+    """
+    if not record.signed:
+        return None
+    try:
+        signed, _ = decode_signed(record.signed)
+    except (IntegrityError, UnsupportedError) as error:
+        raise UntrustedError(f"its signature cannot be read: {error.message}") from error
+    key, claim = check_signed(record.signed, [signed.key])
+    _check_claim(claim, record)
+    return key
 
 
 def _check_claim(claim: Claim, record: NameRecord) -> None:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from casync.errors import NoNameError
+from casync.errors import NoNameError, UntrustedError
 from casync_cli.completion import complete_name
 from casync_cli.invocation import invocation_of
 from casync_cli.times import format_moment
 
-DETAILS = "Columns: hash, time, name with its version; the oldest first."
+if TYPE_CHECKING:
+    from casync.name import NameRecord
+
+DETAILS = (
+    "Columns: hash, time, name with its version, the key that signed it; the oldest first. The "
+    "signatures are checked, but not whether to trust the key: that is for `pull --trust`."
+)
 EXAMPLES = ("casync name log vm/stable", "casync name log vm/stable --server URL")
 
 
@@ -37,6 +43,7 @@ def run(
                 "version": record.version,
                 "manifest": record.manifest.hex(),
                 "created": format_moment(record.created),
+                "signer": _signer(record),
             }
             for record in records
         ]
@@ -44,4 +51,19 @@ def run(
         return
     for record in records:
         moment = format_moment(record.created)
-        output.row(record.manifest.hex(), moment, f"{record.name}@{record.version}")
+        version = f"{record.name}@{record.version}"
+        output.row(record.manifest.hex(), moment, version, _signer(record) or "")
+
+
+def _signer(record: NameRecord) -> str | None:
+    """The key that signed a version, or that its signature is worth nothing."""
+    if not record.signed:
+        return None
+    from casync.ops.trust import signer_of
+    from casync.signing import format_key
+
+    try:
+        key = signer_of(record)
+    except UntrustedError:
+        return "invalid"
+    return None if key is None else format_key(key)

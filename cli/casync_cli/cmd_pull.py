@@ -117,10 +117,7 @@ def run(
 
     keep_freed_memory()
     wanted = parse_ref(ref)
-    if trust:
-        wanted = trusted(invocation, wanted, trust, allow_rollback, dry_run=dry_run)
-    elif allow_rollback:
-        raise UsageError("--allow-rollback is about --trust KEY")
+    wanted = trusted(invocation, wanted, trust or [], allow_rollback, dry_run=dry_run)
     store = _store(
         invocation, required=out is None or cache, dry_run=dry_run, network=allow_network_fs
     )

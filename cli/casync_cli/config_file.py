@@ -9,11 +9,13 @@ from __future__ import annotations
 import tomllib
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from casync.errors import CasyncError, UsageError
 
-__all__ = ["SITE_FILE", "ConfigFile", "read_config_file"]
+__all__ = ["SITE_FILE", "ConfigFile", "Value", "read_config_file"]
+
+Value: TypeAlias = "str | list[str]"
 
 SITE_FILE: Final = Path("/etc/casync/config.toml")
 """What holds for everybody on this machine."""
@@ -30,8 +32,10 @@ _KEYS: Final[dict[str, type]] = {
     "connections": int,
     "retry_for": str,
     "server": dict,
+    "name": dict,
 }
-_SERVER_KEYS: Final[dict[str, type]] = {"ca": str, "token_file": str}
+_SERVER_KEYS: Final[dict[str, type]] = {"ca": str, "token_file": str, "trust": list}
+_NAME_KEYS: Final[dict[str, type]] = {"trust": list}
 _SHAPES: Final = {str: "text", list: "a list of text", int: "a whole number", dict: "a table"}
 
 
@@ -40,13 +44,15 @@ class ConfigFile(NamedTuple):
 
     Attributes:
         path: The file.
-        values: Its settings by key, but for `server`; numbers as they would be typed.
+        values: Its settings by key, but for tables; numbers as they would be typed.
         servers: The settings of single servers by their URLs.
+        names: The settings of names by the patterns that they fit, in the order of the file.
     """
 
     path: Path
-    values: dict[str, str | list[str]]
-    servers: dict[str, dict[str, str]]
+    values: dict[str, Value]
+    servers: dict[str, dict[str, Value]]
+    names: dict[str, dict[str, Value]]
 
 
 def read_config_file(path: Path, *, required: bool) -> ConfigFile | None:
@@ -72,15 +78,24 @@ def read_config_file(path: Path, *, required: bool) -> ConfigFile | None:
     except (ValueError, RecursionError) as error:  # of UTF-8, TOML, numbers without end
         raise UsageError(f"the configuration {path} is no TOML: {error}") from error
     values = _checked(document, _KEYS, path, "")
-    servers = values.pop("server", {})
-    for url, table in servers.items():
+    servers = _tables(values.pop("server", {}), "server", _SERVER_KEYS, path)
+    names = _tables(values.pop("name", {}), "name", _NAME_KEYS, path)
+    return ConfigFile(path, values, servers, names)
+
+
+def _tables(
+    tables: dict[str, Any], kind: str, keys: dict[str, type], path: Path
+) -> dict[str, dict[str, Value]]:
+    """The tables below one key, each with settings of its own."""
+    for key, table in tables.items():
         if not isinstance(table, dict):
             raise UsageError(
-                f'{path}: write [server."{url}"] and its settings below it',
+                f'{path}: write [{kind}."{key}"] and its settings below it',
                 next_step="See the section Configuration of docs/CLI.md.",
             )
-        servers[url] = _checked(table, _SERVER_KEYS, path, f' of server "{url}"')
-    return ConfigFile(path, values, servers)
+    return {
+        key: _checked(table, keys, path, f' of {kind} "{key}"') for key, table in tables.items()
+    }
 
 
 def _checked(

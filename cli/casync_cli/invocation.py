@@ -176,9 +176,9 @@ class Invocation:
         authorities = {}
         for url, said in settings.of_servers():
             if "token_file" in said:
-                tokens[origin_of(url)] = _read_token(Path(said["token_file"]))
+                tokens[origin_of(url)] = _read_token(Path(str(said["token_file"])))
             if "ca" in said and not (given.ca or self.config.ca):
-                authorities[origin_of(url)] = Path(said["ca"])
+                authorities[origin_of(url)] = Path(str(said["ca"]))
         token = self._token()
         if token and servers:
             tokens[origin_of(servers[0])] = token

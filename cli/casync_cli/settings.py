@@ -6,8 +6,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from casync.patterns import matches
+from casync.remote.address import origin_of
 from casync_cli.config import Config, default_store
-from casync_cli.config_file import SITE_FILE, ConfigFile, read_config_file
+from casync_cli.config_file import SITE_FILE, ConfigFile, Value, read_config_file
 from casync_cli.given import CommonOptions, RemoteOptions
 
 __all__ = ["Setting", "Settings"]
@@ -59,14 +61,29 @@ class Settings:
             for key, value in said.items():
                 (source, *_) = [f for f in self.files if key in f.servers.get(url, {})]
                 yield f'server."{url}".{key}', Setting(value, str(source.path))
+        for file in self.files:
+            for pattern, table in file.names.items():
+                for key, value in table.items():
+                    yield f'name."{pattern}".{key}', Setting(value, str(file.path))
 
-    def of_servers(self) -> Iterator[tuple[str, dict[str, str]]]:
+    def of_servers(self) -> Iterator[tuple[str, dict[str, Value]]]:
         """What the files say of single servers."""
         for url in dict.fromkeys(url for file in self.files for url in file.servers):
-            said: dict[str, str] = {}
+            said: dict[str, Value] = {}
             for file in reversed(self.files):
                 said |= file.servers.get(url, {})
             yield url, said
+
+    def trust(self, server: str, name: str) -> Sequence[str]:
+        """The keys of which one must have signed a name of a server, by the files; or none."""
+        for file in self.files:
+            for pattern, table in file.names.items():
+                if "trust" in table and matches(name, pattern):
+                    return _texts(table["trust"])
+        for url, said in self.of_servers():
+            if "trust" in said and origin_of(url) == origin_of(server):
+                return _texts(said["trust"])
+        return ()
 
     def __getitem__(self, key: str) -> Setting:
         """One setting; its default where nobody said anything."""
@@ -105,3 +122,7 @@ _FLAGS = {
 }
 _VARIABLES = {"store": "CASYNC_STORE", "servers": "CASYNC_SERVER", "ca": "CASYNC_CA"}
 _DEFAULTS = {"connections": "4", "retry_for": "60s"}
+
+
+def _texts(value: Value) -> list[str]:
+    return [value] if isinstance(value, str) else value

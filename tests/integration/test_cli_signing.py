@@ -126,3 +126,48 @@ def test_names_are_signed_where_they_are_made(publisher: Program, client: Progra
         publisher.good("push", "file", "--name", "unsigned", *there)
         unsigned = client.run("pull", "unsigned", "-o", "out", "--trust", key, *there)
         assert unsigned.status == 4
+
+
+def test_whom_to_trust_stands_in_a_file(publisher: Program, client: Program) -> None:
+    key = publisher.good("key", "new", "release.pem").lines[0]
+    other = publisher.good("key", "new", "other.pem").lines[0]
+    publisher.good("prepare", "--name", "vm/one", "--sign", "release.pem", stdin=b"1")
+    publisher.good("prepare", "--name", "vm/two", "--sign", "other.pem", stdin=b"2")
+    publisher.good("prepare", "--name", "plain", stdin=b"3")
+    config = client.home / "config.toml"
+    told = ("--config", str(config))
+
+    def status(name: str, *arguments: str) -> int:
+        return client.run("pull", name, "-o", "out", *arguments, *told).status
+
+    with serving(publisher.store) as server:
+        table = f'[server."{server.url}/"]\ntrust = ["{key}"]\n'
+        config.write_text(f'servers = ["{server.url}"]\n{table}')
+        assert [status(name) for name in ("vm/one", "vm/two", "plain")] == [0, 4, 4]
+        assert status("vm/two", "--trust", other) == 0
+        assert status("vm/one", "--trust", other) == 4
+        assert status("vm/one", "--allow-rollback") == 0
+        by_name = f'[name."vm/t*"]\ntrust = ["{other}"]\n[name."vm/"]\ntrust = ["{key}"]\n'
+        config.write_text(f'servers = ["{server.url}"]\n{by_name}{table}')
+        assert [status(name) for name in ("vm/one", "vm/two", "plain")] == [0, 0, 4]
+        shown = client.good("config", "show", *told).lines
+        assert f'name."vm/t*".trust\t{other}\t{config}' in shown
+        assert f'server."{server.url}/".trust\t{key}\t{config}' in shown
+        config.write_text(f'servers = ["{server.url}"]\n[name."vm/"]\ntrust = ["nobody"]\n')
+        assert status("vm/one") == 2
+        for wrong in ('[name."x"]\ntrust = "text"\n', '[name."x"]\nca = "x"\n', "[name]\nx = 1\n"):
+            config.write_text(wrong)
+            assert status("vm/one") == 2
+
+
+def test_the_log_shows_who_signed(publisher: Program) -> None:
+    key = publisher.good("key", "new", "release.pem").lines[0]
+    publisher.good("prepare", "--name", "vm", stdin=b"1")
+    publisher.good("prepare", "--name", "vm", "--sign", "release.pem", stdin=b"2")
+    local = publisher.good("name", "log", "vm")
+    assert [line.split("\t")[3] for line in local.lines] == ["", key]
+    with serving(publisher.store) as server:
+        there = ("--server", server.url)
+        assert publisher.good("name", "log", "vm", *there).text == local.text
+        versions = publisher.good("name", "log", "vm", "--json", *there).document["versions"]
+    assert [version["signer"] for version in versions] == [None, key]
