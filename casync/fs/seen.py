@@ -19,6 +19,7 @@ from blake3 import blake3
 from casync.errors import IntegrityError
 from casync.fs.failure import writing
 from casync.fs.settled import sync_folder
+from casync.store.durable import sync_parents
 
 __all__ = ["SeenVersion", "SeenVersions"]
 
@@ -98,6 +99,7 @@ class SeenVersions:
                 sync_folder(folder)
             finally:
                 os.close(folder)
+            sync_parents(self._folder)
 
     def _path(self, key: bytes, name: str) -> Path:
         return self._folder / f"{blake3(key + name.encode()).hexdigest()}.json"

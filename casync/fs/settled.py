@@ -1,4 +1,4 @@
-"""Making a file durable that somebody else wrote: an earlier run, which was killed, perhaps."""
+"""Making durable what somebody else wrote or named: an earlier run, which was killed, perhaps."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Final
 
 from casync.fs.failure import writing
 
-__all__ = ["settle_file", "sync_folder"]
+__all__ = ["settle_file", "settle_name", "sync_folder"]
 
 _NO_FOLDER_SYNC: Final = frozenset({errno.EINVAL, errno.ENOTSUP})
 
@@ -27,12 +27,21 @@ def settle_file(path: Path) -> None:
             os.fsync(fd)
         finally:
             os.close(fd)
-        with suppress(PermissionError):  # a folder that we may enter but not read
-            folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                sync_folder(folder)
-            finally:
-                os.close(folder)
+    settle_name(path)
+
+
+def settle_name(path: Path) -> None:
+    """Makes the name of what lies at `path` durable.
+
+    Raises:
+        WriteError: The disk refuses.
+    """
+    with writing(path), suppress(PermissionError):  # of a folder that we may enter but not read
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            sync_folder(folder)
+        finally:
+            os.close(folder)
 
 
 def sync_folder(fd: int) -> None:

@@ -17,6 +17,7 @@ from casync.errors import PartialError, RemoteError, StoppedError, TimedOutError
 from casync.fs.lock import lock
 from casync.fs.scan import sync_file_system
 from casync.fs.seed import SeedIndex
+from casync.fs.settled import settle_name
 from casync.fs.sightings import Sightings
 from casync.fs.source import coarse_clock
 from casync.ids import ManifestId
@@ -135,6 +136,7 @@ def pull_tree(
             stack.callback(sight.drop)
         FolderFinish(plan, tree, place, delete=folder_options.delete, sight=sight).run()
         place.placing.sync_names()
+        settle_name(target)
         if sight is not None:
             sight.keep(tree.id)
     return FolderPulled(

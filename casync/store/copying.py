@@ -19,7 +19,8 @@ import lmdb
 
 from casync.errors import CasyncError, NoStoreError, UsageError
 from casync.limits import MAP_BYTES, MIB
-from casync.store.creation import publish, store_exists, sync_folder
+from casync.store.creation import publish, store_exists
+from casync.store.durable import sync_folder
 from casync.store.environment import DATA_FILE, Environment
 from casync.store.lock_files import locked
 from casync.store.pages import check_length, check_values, metas

@@ -11,7 +11,6 @@ import os
 import shutil
 import uuid
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -20,6 +19,7 @@ import lmdb
 
 from casync.errors import UnsupportedError, WriteError
 from casync.store.databases import DATABASES, LATER_DATABASES
+from casync.store.durable import sync_folder, sync_parents
 from casync.store.environment import DATA_FILE
 from casync.store.filesystem import Trust, file_system
 from casync.store.lock_files import locked, make_lock_file
@@ -27,7 +27,7 @@ from casync.store.meta import FIRST_GENERATION, write_meta
 from casync.store.opening import open_lmdb
 from casync.store.translate import translate
 
-__all__ = ["create", "finish", "publish", "store_exists", "sync_folder"]
+__all__ = ["create", "finish", "publish", "store_exists"]
 
 _ASIDE: Final = "creating"
 _EMPTY_STORE_BYTES: Final = 1024 * 1024  # generously
@@ -128,27 +128,5 @@ def finish(path: Path) -> None:
 
 def _finish(path: Path) -> None:
     sync_folder(path)
-    _sync_parents(path)
+    sync_parents(path)
     shutil.rmtree(path / _ASIDE, ignore_errors=True)
-
-
-def _sync_parents(path: Path) -> None:
-    """Makes the names of all folders on the way to `path` durable, as far as its disk goes.
-
-    Any of them may be new, made by us or by a maker that was killed before it came to this.
-    """
-    device = path.stat().st_dev
-    for folder in Path(os.path.realpath(path)).parents:
-        with suppress(PermissionError):  # one that we may enter but not read
-            if folder.stat().st_dev != device:
-                return
-            sync_folder(folder)
-
-
-def sync_folder(path: Path) -> None:
-    """Makes the names in a folder durable."""
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

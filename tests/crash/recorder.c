@@ -12,8 +12,8 @@
  *   error       the call fails with CRASH_ERRNO and has no effect
  * CRASH_ONLY restricts the count to classes of calls: w(rite), s(ync), n(ames), a(nswer on stdout).
  *
- * Writes through a shared mapping and raw system calls are not seen. The replay finds out: what it
- * rebuilds from the whole log must equal the real files.
+ * Writes through a shared mapping and raw system calls are not seen, and modes, times and owners
+ * are not looked at. The replay finds out: what it rebuilds from the whole log must equal the real files.
  */
 #define _GNU_SOURCE
 #define _LARGEFILE64_SOURCE
@@ -292,6 +292,12 @@ int fdatasync(int fd) {
     return CALL('s', path, REAL(fdatasync)(fd), true, record('s', inode_of(fd), 0, 0, path, "", NULL));
 }
 
+int syncfs(int fd) {
+    char path[PATH_BYTES];
+    if (!active || !path_of(fd, path)) return REAL(syncfs)(fd);
+    return CALL('s', path, REAL(syncfs)(fd), true, record('S', 0, 0, 0, path, "", NULL));
+}
+
 /* ---- names ---- */
 
 static int open_at(int folder, const char *name, int flags, mode_t mode) {
@@ -344,7 +350,7 @@ int link(const char *from, const char *to) { return linkat(AT_FDCWD, from, AT_FD
 int symlinkat(const char *text, int d, const char *to) {
     char path[PATH_BYTES];
     if (!active || !path_at(d, to, path)) return REAL(symlinkat)(text, d, to);
-    return CALL('n', path, REAL(symlinkat)(text, d, to), true, record('?', 0, 0, 0, path, "", NULL));
+    return CALL('n', path, REAL(symlinkat)(text, d, to), true, record('y', 0, 0, 0, path, text, NULL));
 }
 int symlink(const char *text, const char *to) { return symlinkat(text, AT_FDCWD, to); }
 

@@ -24,13 +24,14 @@ class Op(NamedTuple):
 
     Attributes:
         kind: `w` write, `W` write through O_DSYNC, `t` truncate, `z` make zeros, `e` allocate and
-            extend, `k` allocate only, `s` sync, `c` create, `m` mkdir, `r` rename, `l` link, `u`
-            unlink or rmdir, `A` bytes written to stdout, `F` the fault struck, `?` not modelled.
+            extend, `k` allocate only, `s` sync, `S` sync of the file system, `c` create, `m` mkdir,
+            `r` rename, `l` link, `y` symlink, `u` unlink or rmdir, `A` bytes written to stdout, `F`
+            the fault struck, `?` not modelled.
         inode: The file, except of calls on names.
         offset: Where in the file; the new length of `t`.
         length: Bytes.
         path: The file's path, or the name.
-        other: The second name of `r` and `l`.
+        other: The second name of `r` and `l`, the text of `y`.
         data: What `w`, `W` and `A` wrote.
     """
 

@@ -17,12 +17,13 @@ import random
 from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from tests.crash.recorder import Op
 
 __all__ = [
     "Disk",
+    "Link",
     "State",
     "Tree",
     "UnmodelledError",
@@ -32,8 +33,15 @@ __all__ = [
     "write_tree",
 ]
 
-Tree = dict[str, bytes | None]
-"""Paths relative to the root, with the bytes of files and None for folders."""
+
+class Link(NamedTuple):
+    """A symbolic link."""
+
+    text: str
+
+
+Tree = dict[str, bytes | Link | None]
+"""Paths relative to the root, with the bytes of files, links, and None for folders."""
 
 _MAPPED: Final = "lock.mdb"
 """LMDB's lock file is written through a mapping and means nothing after a power failure."""
@@ -113,11 +121,11 @@ def _apply_some(data: bytearray, change: _Change, block: int, rng: random.Random
 
 class _Folder:
     def __init__(self) -> None:
-        self.durable: dict[str, _File | _Folder] = {}
-        self.now: dict[str, _File | _Folder] = {}
-        self.pending: list[dict[str, _File | _Folder | None]] = []
+        self.durable: dict[str, _Node] = {}
+        self.now: dict[str, _Node] = {}
+        self.pending: list[dict[str, _Node | None]] = []
 
-    def change(self, entries: dict[str, _File | _Folder | None]) -> None:
+    def change(self, entries: dict[str, _Node | None]) -> None:
         """Sets or (None) removes names, all at once."""
         self.pending.append(entries)
         _set(self.now, entries)
@@ -126,7 +134,13 @@ class _Folder:
         self.durable = dict(self.now)
         self.pending.clear()
 
-    def after(self, policy: str, rng: random.Random) -> dict[str, _File | _Folder]:
+    def sync_all(self) -> None:
+        self.sync()
+        for node in self.now.values():
+            if isinstance(node, _Folder):
+                node.sync_all()
+
+    def after(self, policy: str, rng: random.Random) -> dict[str, _Node]:
         keep = {"none": 0, "all": len(self.pending)}.get(policy)
         if keep is None:
             keep = rng.randint(0, len(self.pending))
@@ -136,7 +150,10 @@ class _Folder:
         return entries
 
 
-def _set(entries: dict[str, _File | _Folder], change: dict[str, _File | _Folder | None]) -> None:
+_Node: TypeAlias = _File | _Folder | Link
+
+
+def _set(entries: dict[str, _Node], change: dict[str, _Node | None]) -> None:
     for name, node in change.items():
         if node is None:
             entries.pop(name, None)
@@ -160,7 +177,9 @@ class Disk:
         folder = _Folder()
         with os.scandir(path) as entries:
             for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
+                if entry.is_symlink():
+                    folder.durable[entry.name] = Link(os.readlink(entry.path))
+                elif entry.is_dir():
                     folder.durable[entry.name] = self._load(Path(entry.path))
                 else:
                     file = self._files.setdefault(
@@ -184,6 +203,10 @@ class Disk:
             self._write(op)
         elif op.kind == "s":
             self._sync(op)
+        elif op.kind == "S":
+            self._top.sync_all()
+            for file in self._files.values():
+                file.sync()
         else:
             self._name(op)
 
@@ -210,6 +233,8 @@ class Disk:
             folder.change({name: self._files[op.inode]})
         elif op.kind == "m":
             folder.change({name: _Folder()})
+        elif op.kind == "y":
+            folder.change({name: Link(op.other)})
         elif op.kind == "u":
             folder.change({name: None})
         else:
@@ -224,8 +249,8 @@ class Disk:
                 other.change({new_name: node})
                 folder.change({name: None})
 
-    def _find(self, path: str) -> _File | _Folder:
-        node: _File | _Folder = self._top
+    def _find(self, path: str) -> _Node:
+        node: _Node = self._top
         relative = posixpath.relpath(posixpath.normpath(path), self._root)
         if relative.startswith(".."):
             raise UnmodelledError(f"{path} is outside")
@@ -265,6 +290,8 @@ class Disk:
                 if isinstance(node, _Folder):
                     tree[path] = None
                     walk(node, path + "/")
+                elif isinstance(node, Link):
+                    tree[path] = node
                 elif name != _MAPPED:
                     if id(node) not in seen:
                         seen[id(node)] = node.after(data, rng)
@@ -328,6 +355,9 @@ def harshest_state(disk: Disk, ops: Sequence[Op]) -> Tree:
 def _digest(tree: Tree, answered: bytes) -> bytes:
     digest = blake2b(answered, digest_size=16)
     for path, data in tree.items():
+        if isinstance(data, Link):
+            digest.update(f"\0{path}\0@{data.text}".encode())
+            continue
         digest.update(f"\0{path}\0{-1 if data is None else len(data)}\0".encode())
         digest.update(data or b"")
     return digest.digest()
@@ -338,6 +368,8 @@ def write_tree(tree: Tree, root: Path) -> None:
     for path, data in tree.items():
         if data is None:
             (root / path).mkdir()
+        elif isinstance(data, Link):
+            (root / path).symlink_to(data.text)
         else:
             (root / path).write_bytes(data)
 
@@ -346,7 +378,9 @@ def read_tree(root: Path) -> Tree:
     """What really lies below `root`, as `Disk.now` tells it."""
     tree: Tree = {}
     for path in sorted(root.rglob("*")):
-        if path.is_dir():
+        if path.is_symlink():
+            tree[str(path.relative_to(root))] = Link(os.readlink(path))
+        elif path.is_dir():
             tree[str(path.relative_to(root))] = None
         elif path.name != _MAPPED:
             tree[str(path.relative_to(root))] = path.read_bytes()

@@ -66,7 +66,7 @@ def _torn_files(state: State) -> bool:
     for number in range(2):
         data = state.tree.get(f"out{number}")
         announced = [int(chr(n)) for n in state.answered if int(chr(n)) % 2 == number]
-        if data is None:
+        if not isinstance(data, bytes):
             if announced:
                 return True
         elif len(data) != 20000 or len(set(data)) != 1 or data[0] < max(announced, default=0):
