@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final, NamedTuple
@@ -101,6 +102,10 @@ def collect(
             swept.append(_count(group) if options.dry_run else collection.delete(group))
         total = Swept.total(swept)
         moved = 0 if options.dry_run else _compact(collection, progress)
+        seconds = time.monotonic() - started
+        if not options.dry_run:
+            with suppress(NoSpaceError):  # a figure is not worth a failure
+                collection.note(total, seconds)
     return Collected(
         roots=roots,
         emptied=collection.emptied,
@@ -109,7 +114,7 @@ def collect(
         kept=found - total.objects,
         segments=total.segments,
         moved=moved,
-        seconds=time.monotonic() - started,
+        seconds=seconds,
     )
 
 

@@ -70,6 +70,14 @@ class Collection(Protocol):
         """
         ...
 
+    def note(self, swept: Swept, seconds: float) -> None:
+        """Adds what was done, and how long it took, to what the store says of collections.
+
+        Raises:
+            NoSpaceError: There is no room for that.
+        """
+        ...
+
 
 class CollectableStore(ObjectStore, Protocol):
     """A store that deletes."""

@@ -36,6 +36,7 @@ from casync.store.rows import (
 from casync.store.scan import scan
 from casync.store.segment import RECORD_BYTES
 from casync.store.sweep import sweep
+from casync.store.tally import CollectionTally, add_collection
 from casync.store.translate import translate
 from casync.store.trash_rows import (
     REMOVED_MANIFESTS,
@@ -225,6 +226,13 @@ class LmdbCollection:
         moved += self._move(group) if group else 0
         self._environment.write(lambda txn: recount(txn, self._environment.databases), need=_NEED)
         return moved
+
+    def note(self, swept: Swept, seconds: float) -> None:
+        """As `Collection.note`."""
+        self._check_wet()
+        meta = self._environment.databases["meta"]
+        one = CollectionTally(1, swept.objects, swept.stored, seconds, self._now + round(seconds))
+        self._environment.write(lambda txn: add_collection(txn, meta, one), need=_NEED)
 
     def _move(self, numbers: list[int]) -> int:
         databases = self._environment.databases

@@ -384,7 +384,7 @@ class LmdbStore:
 
     def usage(self, *, objects: bool = True) -> StoreUsage:
         """As `casync.store.usage.measure`."""
-        return measure(self._environment, objects=objects)
+        return measure(self._environment, now=int(self._clock()), objects=objects)
 
     def backup(self, folder: Path, *, advance: Callable[[int], None] = lambda _: None) -> None:
         """Copies the store as it is at this moment into a folder of its own, others at work or not.

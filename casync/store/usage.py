@@ -7,9 +7,11 @@ from typing import NamedTuple
 from casync.ids import Kind
 from casync.store.base import ManifestState
 from casync.store.environment import DATA_FILE, Environment
+from casync.store.push_rows import decode_push
 from casync.store.quota import read_quota
 from casync.store.rows import decode_index, decode_manifest_row, decode_segment_use, index_prefix
 from casync.store.scan import scan, scan_keys
+from casync.store.tally import CollectionTally, read_tally
 
 __all__ = ["KindUse", "StoreUsage", "measure"]
 
@@ -39,6 +41,8 @@ class StoreUsage(NamedTuple):
         file: Disk space of the data file.
         map: Address space reserved for it.
         quota: Bytes of such records that it may hold; 0 for no bound.
+        pushes: That are open. What comes after the oldest of them is not collected.
+        collections: What collections have done so far.
     """
 
     manifests: int
@@ -53,13 +57,16 @@ class StoreUsage(NamedTuple):
     file: int
     map: int
     quota: int
+    pushes: int
+    collections: CollectionTally
 
 
-def measure(environment: Environment, *, objects: bool = True) -> StoreUsage:
+def measure(environment: Environment, *, now: int, objects: bool = True) -> StoreUsage:
     """Counts everything.
 
     Args:
         environment: The store's.
+        now: Seconds since 1970.
         objects: Walk the whole index and count them, too. It takes a second or so a million.
 
     Raises:
@@ -70,6 +77,9 @@ def measure(environment: Environment, *, objects: bool = True) -> StoreUsage:
     uses = [decode_segment_use(value) for _, value in scan(environment, "segment_use")]
     with environment.reading() as txn:
         quota = read_quota(txn, environment.databases["meta"])
+        tally = read_tally(txn, environment.databases["meta"])
+    known = "pushes" in environment.databases
+    pushes = [decode_push(value) for _, value in scan(environment, "pushes")] if known else []
     return StoreUsage(
         manifests=len(full),
         logical=sum(full),
@@ -82,6 +92,8 @@ def measure(environment: Environment, *, objects: bool = True) -> StoreUsage:
         free=environment.free_bytes,
         file=(environment.path / DATA_FILE).stat().st_blocks * 512,
         map=environment.map_bytes,
+        collections=tally,
+        pushes=sum(push.lives(now) for push in pushes),
         quota=quota.limit if quota is not None else 0,
     )
 

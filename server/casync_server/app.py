@@ -33,7 +33,7 @@ from casync_server.openapi import describe
 from casync_server.proving import Proofs
 from casync_server.receiving import Receiving
 from casync_server.settings import ServerSettings
-from casync_server.streaming import PieceBudget, ReadPool
+from casync_server.streaming import PieceBudget, Queue, ReadPool
 from casync_server.writing import Writing
 
 __all__ = ["create_app"]
@@ -71,7 +71,7 @@ def create_app(
         budget=PieceBudget(settings.stream_bytes, settings.piece_bytes),
         allowance=Allowance(settings),
         metrics=metrics,
-        writing=None if writable is None else _writing(writable, settings),
+        writing=None if writable is None else _writing(writable, settings, metrics.writes),
     )
 
     namespaces = None if local is None else Namespaces(local.path, service)
@@ -132,8 +132,8 @@ def create_app(
     return app
 
 
-def _writing(store: WritableStore, settings: ServerSettings) -> Writing:
-    pool = ReadPool(settings.write_threads)
+def _writing(store: WritableStore, settings: ServerSettings, queue: Queue) -> Writing:
+    pool = ReadPool(settings.write_threads, queue)
     return Writing(
         store=store,
         pool=pool,

@@ -19,7 +19,7 @@ from prometheus_client import (
     generate_latest,
     multiprocess,
 )
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from casync_server.access_log import Entry
@@ -98,6 +98,13 @@ class Metrics:
             multiprocess_mode="livesum",
         )
 
+        self.writes = Gauge(
+            "casync_writes_queued",
+            "Writes to the store that clients wait for: one at a time is under way.",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+
     def begin(self) -> None:
         """A request came."""
         self._running.inc()
@@ -148,24 +155,24 @@ class StoreMetrics:
         self._store = store
 
     def render(self) -> bytes:
-        """Its gauges as Prometheus reads them.
+        """Its figures as Prometheus reads them.
 
         Raises:
             DamagedStoreError: The store cannot be measured.
         """
         registry = CollectorRegistry()
-        registry.register(_StoreGauges(self._store.usage(objects=False)))
+        registry.register(_StoreFigures(self._store.usage(objects=False)))
         text: bytes = generate_latest(registry)
         return text
 
 
-class _StoreGauges(Collector):
-    """What a store holds, as gauges."""
+class _StoreFigures(Collector):
+    """What a store holds, and what collections did there."""
 
     def __init__(self, usage: StoreUsage) -> None:
         self._usage = usage
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
+    def collect(self) -> Iterator[Metric]:
         """Yields them."""
         usage = self._usage
         for name, text, value in (
@@ -173,9 +180,25 @@ class _StoreGauges(Collector):
             ("names", "Names.", usage.names),
             ("logical_bytes", "Content of all manifests, each by itself.", usage.logical),
             ("live_bytes", "Records of objects, each once.", usage.live),
+            ("dedup_ratio", "Logical bytes for each live one.", _ratio(usage)),
             ("segment_bytes", "Segments, dead records included.", usage.used),
             ("free_bytes", "Pages of the data file that hold nothing.", usage.free),
             ("file_bytes", "The data file on its disk.", usage.file),
             ("quota_bytes", "Live bytes that it may have; 0 for no bound.", usage.quota),
+            ("pushes", "Open pushes. What came after the oldest stays.", usage.pushes),
         ):
             yield GaugeMetricFamily(f"casync_store_{name}", text, value)
+        done = usage.collections
+        for name, text, value in (
+            ("runs", "Collections that came to their end.", done.runs),
+            ("seconds", "Seconds that they took.", done.seconds),
+            ("objects", "Objects that they deleted.", done.objects),
+            ("bytes", "Bytes of the records of these.", done.stored),
+        ):
+            yield CounterMetricFamily(f"casync_gc_{name}", text, value)
+        last = "When the last one ended, in seconds since 1970; 0 for never."
+        yield GaugeMetricFamily("casync_gc_last_success_timestamp_seconds", last, done.last)
+
+
+def _ratio(usage: StoreUsage) -> float:
+    return usage.logical / usage.live if usage.live else 0.0

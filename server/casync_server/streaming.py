@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Final, ParamSpec, TypeAlias, TypeVar
+from functools import partial
+from typing import Final, ParamSpec, Protocol, TypeAlias, TypeVar
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -21,7 +22,7 @@ from casync.limits import KIB
 from casync_server.access_log import tally_of
 from casync_server.parts import EXTENSION, PARTS
 
-__all__ = ["Piece", "PieceBudget", "ReadPool", "StreamedResponse", "pieces"]
+__all__ = ["Piece", "PieceBudget", "Queue", "ReadPool", "StreamedResponse", "pieces"]
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -37,19 +38,40 @@ _MAX_PARTS: Final = 1000
 """Parts of a piece: the system writes 1024 buffers at a time."""
 
 
-class ReadPool:
-    """The threads that touch the store, for the event loop must not wait for a disk."""
+class Queue(Protocol):
+    """Counts what was begun and is not done."""
 
-    def __init__(self, threads: int) -> None:
+    def inc(self) -> None:
+        """One more."""
+
+    def dec(self) -> None:
+        """One less."""
+
+
+class ReadPool:
+    """The threads that touch the store, for the event loop must not wait for a disk.
+
+    Args:
+        threads: How many.
+        queue: Is told what waits or is under way.
+    """
+
+    def __init__(self, threads: int, queue: Queue | None = None) -> None:
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="read")
+        self._queue = queue
 
     async def run(self, function: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
         """Calls `function` in a thread and waits for it."""
-        return await asyncio.wrap_future(self._executor.submit(function, *args, **kwargs))
+        return await asyncio.wrap_future(self.submit(partial(function, *args, **kwargs)))
 
     def submit(self, function: Callable[[], _T]) -> Future[_T]:
         """Starts `function` in a thread."""
-        return self._executor.submit(function)
+        future = self._executor.submit(function)
+        if self._queue is not None:
+            queue = self._queue
+            queue.inc()
+            future.add_done_callback(lambda _: queue.dec())
+        return future
 
     def close(self) -> None:
         """Takes no more work. Does not wait: a thread may hang on a dying disk."""

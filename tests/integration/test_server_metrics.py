@@ -11,6 +11,8 @@ import httpx
 import pytest
 
 from casync.ids import Kind
+from casync.name import Ref
+from casync.ops.gc import CollectOptions, collect
 from casync.store.lmdb import LmdbStore
 from tests.serving import put_file, serving
 
@@ -60,7 +62,10 @@ def test_all_workers_are_summed(store: Path) -> None:
 
 
 def test_the_store_is_measured(store: Path) -> None:
-    with LmdbStore.open(store, read_only=True) as opened:
+    with LmdbStore.open(store) as opened:
+        push = opened.inbox.begin()
+        done = collect(opened)
+        assert opened.inbox.promise(push, Kind.CHUNK, []) == []
         usage = opened.usage()
     assert usage.objects[Kind.CHUNK].number > 0
     with serving(store) as server:
@@ -73,5 +78,33 @@ def test_the_store_is_measured(store: Path) -> None:
         ("live_bytes", usage.live),
         ("segment_bytes", usage.used),
         ("file_bytes", usage.file),
+        ("pushes", 1),
     ):
         assert value(answer.text, f"casync_store_{name}") == expected
+    assert value(answer.text, "casync_store_dedup_ratio") == len(DATA) / usage.live
+    assert value(answer.text, "casync_gc_runs_total") == 1
+    assert value(answer.text, "casync_gc_objects_total") == done.objects
+    assert value(answer.text, "casync_gc_last_success_timestamp_seconds") > 1_700_000_000
+
+
+def test_collections_are_counted_whoever_collects(store: Path) -> None:
+    with LmdbStore.open(store) as opened:
+        ident = put_file(opened, b"goes" * 5000)
+        opened.remove([Ref(manifest=ident)])
+        first = collect(opened, CollectOptions(window=0))
+        assert collect(opened, CollectOptions(window=0)).objects == 0
+        collect(opened, CollectOptions(dry_run=True))
+        done = opened.usage().collections
+    assert first.objects > 0
+    assert (done.runs, done.objects, done.stored) == (2, first.objects, first.stored)
+
+
+def test_writes_that_wait_are_counted(tmp_path: Path) -> None:
+    with (
+        LmdbStore.open(tmp_path / "store", create=True),
+        serving(tmp_path / "store", writable=True) as server,
+    ):
+        assert httpx.post(f"{server.url}/v1/pushes").status_code == 200
+        text = httpx.get(f"{server.url}/metrics").text
+    assert "casync_writes_queued 0.0" in text
+    assert value(text, "casync_store_pushes") == 1

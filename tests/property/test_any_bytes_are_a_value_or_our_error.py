@@ -46,6 +46,7 @@ from casync.signing import SigningKey, check_signed, format_key, parse_key
 from casync.store import rows
 from casync.store.base import FileIdentity, ManifestRow, ManifestState, RememberedFile
 from casync.store.push_rows import PushRow, decode_push, encode_push
+from casync.store.tally import CollectionTally, decode_tally, encode_tally
 from casync.store.tokens import decode_token
 from casync.store.trash_rows import (
     RemovedManifest,
@@ -140,6 +141,7 @@ BYTES: Final[dict[str, tuple[Callable[[bytes], object], bytes]]] = {
     "push row": (decode_push, encode_push(PushRow(3, 1_790_000_000))),
     "removed manifest": (decode_removed_manifest, encode_removed(RemovedManifest(1, 2, 3, 4))),
     "removed version": (decode_removed_version, encode_removed(RemovedVersion(RECORD, 3, 4))),
+    "tally of collections": (decode_tally, encode_tally(CollectionTally(1, 2, 3, 4.5, 6))),
     "token row": (
         decode_token,
         msgspec.msgpack.encode(TokenRow("abcdefgh", bytes(32), 1, ["a/"], 1, 0, 0, "note")),
