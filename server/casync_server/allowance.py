@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from casync_server.bucket import Bucket
 from casync_server.census import address_group
 from casync_server.settings import ServerSettings
 
@@ -23,24 +24,6 @@ __all__ = ["Allowance"]
 _MAX_CLIENTS: Final = 4096
 """Clients whose spending is known. Who is forgotten has a full reserve again, but so has nobody
 more than all have together."""
-
-
-class _Bucket:
-    """Seconds of CPU time that come back with time."""
-
-    def __init__(self, rate: float, reserve: float, now: float) -> None:
-        self._rate = rate
-        self._reserve = reserve
-        self._left = reserve
-        self._at = now
-
-    def left(self, now: float) -> float:
-        self._left = min(self._left + (now - self._at) * self._rate, self._reserve)
-        self._at = now
-        return self._left
-
-    def spend(self, seconds: float) -> None:
-        self._left -= seconds
 
 
 class Allowance:
@@ -63,8 +46,8 @@ class Allowance:
         self._clock = clock
         self._cpu = cpu
         self._lock = threading.Lock()
-        self._all = _Bucket(settings.delta_cpu, settings.delta_reserve, clock())
-        self._clients: OrderedDict[str, _Bucket] = OrderedDict()
+        self._all = Bucket(settings.delta_cpu, settings.delta_reserve, clock())
+        self._clients: OrderedDict[str, Bucket] = OrderedDict()
 
     @contextmanager
     def turn(self, address: str | None) -> Iterator[bool]:
@@ -77,11 +60,11 @@ class Allowance:
             if client is not None:
                 self._leave(client, self._cpu() - started)
 
-    def _enter(self, address: str | None) -> _Bucket | None:
+    def _enter(self, address: str | None) -> Bucket | None:
         group = "" if address is None else address_group(address)
         with self._lock:
             now = self._clock()
-            client = self._clients.pop(group, None) or _Bucket(
+            client = self._clients.pop(group, None) or Bucket(
                 self._settings.delta_client_cpu, self._settings.delta_client_reserve, now
             )
             self._clients[group] = client  # the one that asked last is forgotten last
@@ -89,7 +72,7 @@ class Allowance:
                 self._clients.popitem(last=False)
             return client if min(self._all.left(now), client.left(now)) > 0 else None
 
-    def _leave(self, client: _Bucket, seconds: float) -> None:
+    def _leave(self, client: Bucket, seconds: float) -> None:
         with self._lock:
             self._all.spend(seconds)
             client.spend(seconds)

@@ -34,6 +34,7 @@ from casync_server.proving import Proofs
 from casync_server.receiving import Receiving
 from casync_server.settings import ServerSettings
 from casync_server.streaming import PieceBudget, Queue, ReadPool
+from casync_server.turnstile import Turnstile, address_of, token_of
 from casync_server.writing import Writing
 
 __all__ = ["create_app"]
@@ -119,7 +120,9 @@ def create_app(
         tokens = local.tokens
         # A page that lies about its host has no token.
         any_host = any_host or tokens.known().required
+        app.add_middleware(Turnstile, who=token_of, settings=settings)
         app.add_middleware(Gatekeeper, load=lambda: service.read(tokens.known))
+    app.add_middleware(Turnstile, who=address_of, settings=settings)
     app.add_middleware(Guard, any_host=any_host, hosts=settings.hosts)
     # Added last, so outermost: it sees every answer.
     app.add_middleware(

@@ -54,6 +54,13 @@ class ServerSettings(BaseSettings):
         pipeline: Requests that may wait behind the one that is answered.
         connections: Connections of a worker.
         address_connections: Connections of a worker from one address (of IPv6, from one /64).
+        client_requests: Requests of one address, and of one token, that a worker answers at once.
+        client_rate: Requests per second that each of these may send for good, to a worker.
+        client_burst: Requests that each may send at once after a rest.
+        client_cpu: CPUs that each may keep busy for good, in a worker, while others want some.
+        client_reserve: CPU seconds that each may save up.
+        client_wait: Seconds that a request is held back to keep to these, at most; beyond, it is
+            refused.
         linger_seconds: How long a refused client may still send, so that it can read the answer.
         tick_seconds: How often each connection is looked at.
     """
@@ -90,5 +97,11 @@ class ServerSettings(BaseSettings):
     pipeline: int = Field(default=16, ge=0)
     connections: int = Field(default=1000, ge=1)
     address_connections: int = Field(default=256, ge=1)
+    client_requests: int = Field(default=256, ge=1)
+    client_rate: float = Field(default=1000.0, gt=0)
+    client_burst: float = Field(default=10000.0, ge=1)
+    client_cpu: float = Field(default=0.5, ge=0)
+    client_reserve: float = Field(default=30.0, ge=0)
+    client_wait: float = Field(default=5.0, ge=0)
     linger_seconds: float = Field(default=1.0, ge=0)
     tick_seconds: float = Field(default=0.5, gt=0)

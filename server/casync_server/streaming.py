@@ -8,6 +8,7 @@ copy what they yield. Must not know what the bytes mean.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
@@ -21,6 +22,7 @@ from casync.ids import Buffer
 from casync.limits import KIB
 from casync_server.access_log import tally_of
 from casync_server.parts import EXTENSION, PARTS
+from casync_server.turnstile import spender
 
 __all__ = ["Piece", "PieceBudget", "Queue", "ReadPool", "StreamedResponse", "pieces"]
 
@@ -65,8 +67,10 @@ class ReadPool:
         return await asyncio.wrap_future(self.submit(partial(function, *args, **kwargs)))
 
     def submit(self, function: Callable[[], _T]) -> Future[_T]:
-        """Starts `function` in a thread."""
-        future = self._executor.submit(function)
+        """Starts `function` in a thread, at the cost of whoever the request under way is of."""
+        spend = spender()
+        work = function if spend is None else partial(_charged, function, spend)
+        future = self._executor.submit(work)
         if self._queue is not None:
             queue = self._queue
             queue.inc()
@@ -76,6 +80,14 @@ class ReadPool:
     def close(self) -> None:
         """Takes no more work. Does not wait: a thread may hang on a dying disk."""
         self._executor.shutdown(wait=False, cancel_futures=True)
+
+
+def _charged(function: Callable[[], _T], spend: Callable[[float], None]) -> _T:
+    started = time.thread_time()
+    try:
+        return function()
+    finally:
+        spend(time.thread_time() - started)
 
 
 class PieceBudget:

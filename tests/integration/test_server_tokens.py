@@ -237,3 +237,22 @@ def test_the_command_line(tmp_path: Path) -> None:
     assert program.run("token", "revoke", "nobody00").status == 9
     assert program.run("token", "new", "--scope", "root").status == 2
     assert program.run("token", "new", "--scope", "admin", "--names", "x").status == 2
+
+
+def test_a_token_that_asks_too_much_is_told_when_to_come_again(tmp_path: Path) -> None:
+    with LmdbStore.open(tmp_path / "store", create=True) as store:
+        greedy, modest = (store.tokens.issue(READ)[0] for _ in range(2))
+    settings = {"client_rate": 0.2, "client_burst": 3, "client_wait": 0}
+    with serving(tmp_path / "store", settings) as server:
+
+        def ask(token: str) -> httpx.Response:
+            headers = {"Authorization": f"Bearer {token}"}
+            return httpx.get(f"{server.url}/v1/info", headers=headers)
+
+        assert [ask(greedy).status_code for _ in range(3)] == [200] * 3
+        refused = ask(greedy)
+        assert refused.status_code == 429
+        assert "what one may have" in refused.json()["detail"]
+        assert 1 <= int(refused.headers["retry-after"]) <= 5
+        assert ask(modest).status_code == 429  # the address has had enough, too
+        assert httpx.get(f"{server.url}/healthz").status_code == 200
