@@ -6,13 +6,12 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
+from benchmarks.servers import free_port
+from tests.certificates import tool
+
 ROOT = Path(__file__).parents[2]
-SERVE = "casync --store origin serve --writable &\n"
-ADDRESS = "http://127.0.0.1:8080"
 
 
 def blocks(language: str) -> str:
@@ -33,29 +32,12 @@ def environment(folder: Path) -> dict[str, str]:
     }
 
 
-@contextmanager
-def served(folder: Path) -> Iterator[str]:
-    """The tour's server, on a port that is free."""
-    command = [*SERVE.removesuffix(" &\n").split(), "--listen", "127.0.0.1:0"]
-    with subprocess.Popen(
-        [Path(sys.executable).parent / command[0], *command[1:]],
-        cwd=folder,
-        env=environment(folder),
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stderr
-        try:
-            for line in process.stderr:
-                if found := re.search(r" on (http://\S+)", line):
-                    yield found[1]
-                    break
-        finally:
-            process.terminate()
-            process.communicate()
-
-
-CURL = """
+SHELL = """
+listening() {  # PORT: waits until somebody listens there
+  for _ in $(seq 600); do (: > /dev/tcp/127.0.0.1/$1) 2> /dev/null && return; sleep 0.1; done
+  return 1
+}
+trap 'kill $(jobs -p) && wait' EXIT
 curl() {  # -s -r RANGE URL; the tests must run where there is none
   "$PYTHON" -c 'import sys, urllib.request as u
 print(u.urlopen(u.Request(sys.argv[2], headers={"Range": "bytes=" + sys.argv[1]})).read().decode())
@@ -67,7 +49,7 @@ print(u.urlopen(u.Request(sys.argv[2], headers={"Range": "bytes=" + sys.argv[1]}
 def bash(script: str, folder: Path) -> str:
     done = subprocess.run(
         ["bash", "-euo", "pipefail"],
-        input=CURL + script,
+        input=SHELL + script,
         cwd=folder,
         env=environment(folder),
         capture_output=True,
@@ -78,13 +60,22 @@ def bash(script: str, folder: Path) -> str:
     return done.stdout
 
 
+def on_free_ports(script: str) -> str:
+    """The script with ports that nobody has, and servers waited for when they are started."""
+    script = script.replace("serve --writable &", "serve --writable --listen 127.0.0.1:8080 &")
+    for port in dict.fromkeys(re.findall(r"127\.0\.0\.1:(\d+)", script)):
+        script = script.replace(f"127.0.0.1:{port}", f"127.0.0.1:{free_port()}")
+    return re.sub(
+        r"^(.* serve .*127\.0\.0\.1:(\d+).*) &$", r"\1 &\nlistening \2", script, flags=re.M
+    )
+
+
 def test_the_tour(tmp_path: Path) -> None:
-    before, after = blocks("sh").split(SERVE)
-    bash(f"{before}\necho V1=$V1 V2=$V2 > hashes", tmp_path)
-    hashes = (tmp_path / "hashes").read_text()
-    assert re.fullmatch(r"V1=[0-9a-f]{64} V2=[0-9a-f]{64}\n", hashes)
-    with served(tmp_path) as url:
-        out = bash(hashes + after.replace(ADDRESS, url), tmp_path)
+    tool("openssl", "openssl")
+    script = on_free_ports(blocks("sh"))
+    assert script.count("\nlistening ") == 3
+    out = bash(script, tmp_path)
+    assert re.match(r"[0-9a-f]{64}\tdisk\n", out)
     assert out.count("inserted\n") == 2
     python = subprocess.run(
         [sys.executable, "-c", blocks("python")],
