@@ -23,6 +23,7 @@ from casync.store.creation import publish, store_exists
 from casync.store.durable import sync_folder
 from casync.store.environment import DATA_FILE, Environment
 from casync.store.lock_files import locked
+from casync.store.meta import read_meta
 from casync.store.pages import check_length, check_values, metas
 from casync.store.translate import translate
 
@@ -99,6 +100,7 @@ def compact(
     Raises:
         NoStoreError: There is none.
         LockedError: Somebody has it open.
+        UnsupportedError: It is newer than this program.
         DamagedStoreError: It is damaged.
         NoSpaceError, WriteError: There is no room for the copy, or no right to make it.
     """
@@ -107,6 +109,7 @@ def compact(
     environment = Environment(path, read_only=False, map_bytes=map_bytes, alone=True)
     aside = path / _ASIDE
     try:
+        _refuse_newer(environment)
         environment.check_pages(everything=True)
         before = _size(path)
         shutil.rmtree(aside, ignore_errors=True)
@@ -121,6 +124,13 @@ def compact(
     finally:
         shutil.rmtree(aside, ignore_errors=True)
         environment.close()
+
+
+def _refuse_newer(environment: Environment) -> None:
+    """Lets a later program look after its own stores. One without any format is only damaged."""
+    if "meta" not in environment.missing:
+        with environment.reading() as txn:
+            read_meta(txn, environment.databases["meta"], environment.path)
 
 
 def remove_leftovers(path: Path) -> None:
