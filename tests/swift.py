@@ -1,15 +1,12 @@
 """A real S3 server for tests: OpenStack Swift with its S3 face, out of Debian's packages.
 
-Nothing is installed: the packages are unpacked into a folder of the user's cache, once. Where apt
-cannot get them, tests that want the server are counted as skipped, with the reason.
-`python3 tests/swift.py` only unpacks.
+Nothing is installed: see `tests.debian`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import datetime
-import fcntl
 import hashlib
 import hmac
 import http.client
@@ -17,14 +14,13 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
-import tempfile
 import time
 import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
 
-PACKAGES = ["swift-proxy", "swift-account", "swift-container", "swift-object", "memcached"]
+from tests.debian import SWIFT, unpacked
+
 KEY, SECRET, REGION = "test:tester", "testing", "us-east-1"
 READY_SECONDS = 60.0
 _KINDS = ("object", "container", "account")
@@ -49,51 +45,6 @@ utils.SWIFT_CONF_FILE = policy.SWIFT_CONF_FILE = sys.argv.pop(1)  # Debian's is 
 script = sys.argv.pop(1)
 exec(compile(open(script).read(), script, "exec"), {"__name__": "__main__"})
 """
-
-
-class UnavailableError(Exception):
-    """The packages cannot be had; the text says why."""
-
-
-def cache() -> Path:
-    """Where the packages are unpacked."""
-    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return Path(home, "casync-tests", "swift")
-
-
-def unpack() -> Path:
-    """The folder with the unpacked packages.
-
-    Raises:
-        UnavailableError: They cannot be had.
-    """
-    root = cache()
-    try:
-        root.parent.mkdir(parents=True, exist_ok=True)
-        with (root.parent / "swift.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if not root.exists():
-                with tempfile.TemporaryDirectory(dir=root.parent) as folder:
-                    _unpack(Path(folder))
-                    (Path(folder) / "root").rename(root)
-    except (OSError, subprocess.SubprocessError) as error:
-        output = getattr(error, "stderr", b"") or b""
-        reason = output.decode(errors="replace").strip().rpartition("\n")[2] or str(error)
-        raise UnavailableError(f"apt cannot get {' '.join(PACKAGES)}: {reason}") from error
-    return root
-
-
-def _unpack(folder: Path) -> None:
-    def run(*command: str | Path) -> str:
-        done = subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=300)
-        return done.stdout.decode()
-
-    plan = run("apt-get", "install", "-s", "-o", "Debug::NoLocking=1", "--reinstall",
-               "--no-install-recommends", *PACKAGES)  # fmt: skip
-    names = [line.split()[1] for line in plan.splitlines() if line.startswith("Inst ")]
-    run("apt-get", "download", *names)
-    for package in folder.glob("*.deb"):
-        run("dpkg", "-x", package, folder / "root")
 
 
 class Swift:
@@ -282,16 +233,9 @@ def running(home: Path) -> Iterator[Swift]:
     Raises:
         UnavailableError: There is none to be had.
     """
-    swift = Swift(unpack(), home)
+    swift = Swift(unpacked("swift", SWIFT), home)
     try:
         swift.start()
         yield swift
     finally:
         swift.close()
-
-
-if __name__ == "__main__":
-    try:
-        print(unpack())
-    except UnavailableError as error:
-        sys.exit(str(error))

@@ -1,14 +1,23 @@
-"""Collections beside prepare, pull and serve in other processes, some of which are killed."""
+"""F42: collections beside prepare, push, pull, rm and serve in other processes, and kills.
+
+gc killed at every call that writes is in tests/crash/test_gc.py.
+"""
 
 from __future__ import annotations
 
 import random
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+import lmdb
 import pytest
 
+from casync.codec import Packed
+from casync.ids import Kind, ManifestId
+from casync.store.lmdb import LmdbStore
+from casync.store.rows import index_key
 from tests.program import Program
 from tests.serving import serving
 
@@ -130,3 +139,100 @@ def test_pull_into_a_cache_beside_collections(program: Program, tmp_path: Path) 
             assert program.good("cat", hash_, "--store", mirror).out == data
             if number % 2:
                 program.good("rm", hash_, "--store", mirror)
+
+
+def test_f42_two_collections_beside_pushes_and_removals(program: Program, tmp_path: Path) -> None:
+    """Everybody at once on one store; who was told that all went well has all of it."""
+    made = versions(5)
+    pushers = [Program(tmp_path) for _ in range(2)]
+    for number, pusher in enumerate(pushers):
+        pusher.environment["CASYNC_STORE"] = str(tmp_path / f"pusher{number}")
+        for version in (number, number + 2, 4):
+            pusher.good("prepare", "--name", f"v{version}", stdin=made[version])
+    program.good("prepare", "--name", "gone", stdin=made[4] + b"gone")
+    statuses = set()
+    with serving(program.store, writable=True) as server:
+        there = ("--server", server.url)
+        for round_ in range(3):
+            running = [
+                pusher.start("push", f"v{version}", "--name", f"p{number}/{version}", *there)
+                for number, pusher in enumerate(pushers)
+                for version in (number, number + 2, 4)[round_ : round_ + 1]
+            ]
+            if round_ == 1:
+                program.good("rm", "gone", *there)
+            while any(process.poll() is None for process in running):
+                collections = [program.start("gc", "--window", "0") for _ in range(2)]
+                for collection in collections:
+                    _, err = collection.communicate(timeout=60)
+                    statuses.add(collection.returncode)
+                    assert collection.returncode in (0, 7), err
+            for process in running:
+                _, err = process.communicate()
+                assert process.returncode == 0, err
+        for number in range(2):
+            for version in (number, number + 2, 4):
+                assert program.good("cat", f"p{number}/{version}", *there).out == made[version]
+    assert 0 in statuses
+    program.good("gc", "--window", "0")
+    program.good("verify")
+
+
+@pytest.mark.parametrize("fault", ["unreadable", "missing"])
+def test_f42_nothing_goes_where_a_manifest_cannot_be_read(program: Program, fault: str) -> None:
+    one, two = versions(2)
+    kept = program.good("prepare", "--name", "kept", stdin=one).lines[0]
+    program.good("prepare", "--name", "gone", stdin=two)
+    program.good("rm", "gone")
+    before = program.good("store", "stats", "--json").document["objects"]
+    mend = (unreadable if fault == "unreadable" else missing)(program.store, bytes.fromhex(kept))
+    for arguments in (("--dry-run",), (), ("--window", "0")):
+        ran = program.run("gc", *arguments)
+        assert ran.status == 4, ran
+        assert kept in ran.err or "cannot be told" in ran.err
+        assert ran.err.count("\n") == 1
+    if fault == "unreadable":  # the index counts them
+        assert program.good("store", "stats", "--json").document["objects"] == before
+    mend()
+    assert program.good("store", "stats", "--json").document["objects"] == before
+    assert program.good("gc", "--window", "0", "--json").document["objects"] > 0
+    assert program.good("cat", "kept").out == one
+    program.good("verify")
+
+
+def unreadable(path: Path, ident: bytes) -> Callable[[], None]:
+    """Spoils the bytes of a manifest; what is returned makes them good again."""
+    with LmdbStore.open(path, read_only=True) as store:
+        (packed,) = store.get(Kind.MANIFEST, [ManifestId(ident)])
+    assert isinstance(packed, Packed)
+    data = (path / "data.mdb").read_bytes()
+    # Twice where an older page of the file still has it.
+    (path / "data.mdb").write_bytes(data.replace(packed.payload, bytes(len(packed.payload))))
+
+    def mend() -> None:
+        (path / "data.mdb").write_bytes(data)
+
+    return mend
+
+
+def missing(path: Path, ident: bytes) -> Callable[[], None]:
+    """Takes a manifest out of the index; what is returned puts it back."""
+    key = index_key(Kind.MANIFEST, ident)
+
+    def change(value: bytes | None) -> bytes:
+        with lmdb.open(str(path), map_size=2**30, max_dbs=32, lib_version=0) as environment:
+            index = environment.open_db(b"index", create=False)
+            with environment.begin(write=True, db=index) as txn:
+                before = txn.get(key, b"")
+                if value is None:
+                    txn.delete(key)
+                else:
+                    txn.put(key, value)
+                return bytes(before)
+
+    row = change(None)
+
+    def mend() -> None:
+        change(row)
+
+    return mend

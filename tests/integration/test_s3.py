@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from tests.certificates import make_authority, make_certificate
+from tests.debian import UnavailableError
 from tests.program import Program, Ran
-from tests.swift import Swift, UnavailableError, running
+from tests.swift import Swift, running
 
 LARGE = random.Random(6).randbytes(11_000_000)
 _BUCKETS = (f"bucket{number}" for number in itertools.count())
