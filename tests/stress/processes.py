@@ -52,9 +52,6 @@ class Processes:
     def __init__(self) -> None:
         self._running: list[tuple[str, subprocess.Popen[bytes]]] = []
         self._lock = threading.Lock()
-        self.sparing = threading.Event()
-        """While it is set no push is killed. One that broke off holds all that comes after it, and
-        for a day collections would find nothing."""
 
     def run(self, *arguments: str | Path, safe: bool = False) -> Ended:
         """Runs `casync` to its end.
@@ -91,16 +88,15 @@ class Processes:
     def kill_one(self, rng: random.Random) -> str | None:
         """Kills one of those that run, or a child of one; returns its verb.
 
-        The verb is drawn first: there are many writers, and seldom collections. Servers are
-        spared more often than not, or nothing would come through.
+        Half of the time the verb is drawn first: there are many writers, and seldom collections.
+        Servers are spared more often than not, or nothing would come through.
         """
         with self._lock:
             running = list(self._running)
-        if self.sparing.is_set():
-            running = [(verb, process) for verb, process in running if verb != "push"]
         if not running:
             return None
-        verb = rng.choice(sorted({verb for verb, _ in running}))
+        verbs = [verb for verb, _ in running]
+        verb = rng.choice(sorted(set(verbs)) if rng.random() < 0.5 else verbs)
         if verb == "serve" and rng.random() < _SPARED:
             return None
         process = rng.choice([process for each, process in running if each == verb])
