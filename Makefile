@@ -57,11 +57,13 @@ fuzz: $(VENV)/.installed-fuzz
 	@$(BIN)/python -m pytest -q -n auto --dist worksteal $(FUZZ) tests/property \
 	  -o faulthandler_timeout=36000
 
+# TREE=/another/folder
 realtree: $(VENV)/.installed-dev
 	@$(call need,rsync,rsync)
 	@$(call need,setfacl,acl)
 	@$(BIN)/python -m tests.large.real_tree $(TREE)
 
+# FILES=100000
 manyfiles: $(VENV)/.installed-dev
 	@$(BIN)/python -m tests.large.many_files $(FILES)
 

@@ -140,7 +140,10 @@ def _serve(scene: Scene, who: str, rng: random.Random) -> None:
 
 
 def _judge(scene: Scene) -> None:
-    """Looks at everything when nobody works any more."""
+    """Collects once more, and looks at everything, when nobody works any more."""
+    collected = scene.processes.run("gc", "--window", "0", "--store", scene.store, safe=True)
+    if collected.status:
+        scene.ledger.wrong(f"the last gc: {collected.err[-500:]}")
     for store in sorted(scene.folder.glob("*store")):
         ended = scene.processes.run("verify", "--store", store, safe=True)
         if ended.status:
