@@ -41,6 +41,10 @@ class PushRow(NamedTuple):
         """Whether it counts. A row from the future does not: it would never end."""
         return abs(now - self.heard) <= SILENCE
 
+    def protects(self, now: int) -> bool:
+        """Whether a collection leaves anything alone for it."""
+        return self.lives(now) and self.floor != GIVEN_UP
+
 
 def encode_push(row: PushRow) -> bytes:
     """A value of `pushes`."""

@@ -93,7 +93,7 @@ def measure(environment: Environment, *, now: int, objects: bool = True) -> Stor
         file=(environment.path / DATA_FILE).stat().st_blocks * 512,
         map=environment.map_bytes,
         collections=tally,
-        pushes=sum(push.lives(now) for push in pushes),
+        pushes=sum(push.protects(now) for push in pushes),
         quota=quota.limit if quota is not None else 0,
     )
 

@@ -15,7 +15,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from casync.store.tokens import KnownTokens
-from casync.token import Level, TokenRow, parse_token
+from casync.token import Level, Token, TokenRow, parse_token
 from casync_server.access_log import tally_of
 from casync_server.problems import problem_response
 
@@ -25,6 +25,10 @@ OPEN_PATHS: Final = frozenset({"/healthz", "/readyz"})
 """What needs no token: they say `ok`, or not."""
 
 _FRESH_SECONDS: Final = 1.0
+_NEWS_SECONDS: Final = 0.05
+"""Who shows a token that is not known has all of them read again, but not more often than this. The
+first token of a store would else be taken for none, and its namespace for the default one."""
+
 _CALLER: Final = "casync.caller"
 _LOOKS: Final = frozenset({"GET", "HEAD"})
 _ASKS: Final = frozenset({"/v1/objects/fetch", "/v1/objects/stat"})
@@ -79,7 +83,8 @@ class Gatekeeper:
         if scope["type"] != "http" or scope["path"] in OPEN_PATHS:
             await self._app(scope, receive, send)
             return
-        known = await self._tokens()
+        token = _shown(scope)
+        known = await self._tokens(token)
         if not known.required:
             await self._app(scope, receive, send)
             return
@@ -89,23 +94,27 @@ class Gatekeeper:
                 _keep_private(MutableHeaders(scope=message))
             await send(message)
 
-        refusal = self._refusal(scope, known)
+        refusal = self._refusal(scope, token, known)
         if refusal is None:
             await self._app(scope, receive, private)
         else:
             await refusal(scope, receive, private)
 
-    async def _tokens(self) -> KnownTokens:
+    async def _tokens(self, token: Token | None) -> KnownTokens:
+        """What is known, read again when that is old, or `token` may have been made since."""
         now = time.monotonic()
-        if now >= self._due:
+        due = self._due
+        if token is not None and token.id not in self._known.rows:
+            due -= _FRESH_SECONDS - _NEWS_SECONDS
+        if now >= due:
             if self._due:  # the others go on with what is known, instead of all reading
                 self._due = now + _FRESH_SECONDS
             self._known = await self._load()
             self._due = time.monotonic() + _FRESH_SECONDS
         return self._known
 
-    def _refusal(self, scope: Scope, known: KnownTokens) -> ASGIApp | None:
-        caller = self._caller(scope, known)
+    def _refusal(self, scope: Scope, token: Token | None, known: KnownTokens) -> ASGIApp | None:
+        caller = self._caller(token, known)
         if caller is None:
             headers = {"WWW-Authenticate": "Bearer"}
             return problem_response(
@@ -125,15 +134,19 @@ class Gatekeeper:
         scope[_CALLER] = caller
         return None
 
-    def _caller(self, scope: Scope, known: KnownTokens) -> TokenRow | None:
-        """The token that the request shows, if it is good. Each wrong one is as wrong."""
-        shown = [value for name, value in scope["headers"] if name == b"authorization"]
-        kind, _, text = shown[0].decode("latin-1").partition(" ") if shown else ("", "", "")
-        token = parse_token(text.strip()) if kind.lower() == "bearer" else None
+    def _caller(self, token: Token | None, known: KnownTokens) -> TokenRow | None:
+        """What is kept of a token, if it is good. Each wrong one is as wrong."""
         if token is None:
             return None
         row = known.rows.get(token.id, _NOBODY)
         return row if row.opens(token.secret) and row.lives(self._clock()) else None
+
+
+def _shown(scope: Scope) -> Token | None:
+    """The token that a request shows; not yet that it is any good."""
+    shown = [value for name, value in scope["headers"] if name == b"authorization"]
+    kind, _, text = shown[0].decode("latin-1").partition(" ") if shown else ("", "", "")
+    return parse_token(text.strip()) if kind.lower() == "bearer" else None
 
 
 def _keep_private(headers: MutableHeaders) -> None:

@@ -17,6 +17,7 @@ from fastapi.routing import APIRoute
 
 from casync.ids import ManifestId
 from casync.store.lmdb import LmdbStore
+from casync.store.namespaces import establish
 from casync.token import Level
 from tests.program import Program
 from tests.serving import READY_SECONDS, Server, put_file, serving
@@ -208,6 +209,21 @@ def test_revoking_is_noticed_by_all_workers(world: World) -> None:
             if {world.ask("GET", "/v1/info", text).status_code for _ in range(20)} == {401}:
                 break
             assert time.monotonic() < deadline
+
+
+def test_a_new_token_is_known_at_once(tmp_path: Path) -> None:
+    """The first one too: taken for none, it would lead into the default namespace."""
+    with LmdbStore.open(tmp_path / "store", create=True) as store:
+        put_file(store, DATA, name="default")
+    with serving(tmp_path / "store", writable=True) as server:
+        assert httpx.get(f"{server.url}/v1/names").json()["names"]
+        time.sleep(0.2)  # longer than it takes to read tokens again, shorter than they are fresh
+        with LmdbStore.open(tmp_path / "store") as store:
+            establish(store, "acme")
+            token, _ = store.tokens.issue(READ, namespace="acme")
+        headers = {"Authorization": f"Bearer {token}"}
+        assert httpx.get(f"{server.url}/v1/names", headers=headers).json()["names"] == []
+        assert httpx.get(f"{server.url}/v1/names").status_code == 401
 
 
 def test_the_command_line(tmp_path: Path) -> None:
