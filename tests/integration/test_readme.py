@@ -66,7 +66,10 @@ def on_free_ports(script: str) -> str:
     for port in dict.fromkeys(re.findall(r"127\.0\.0\.1:(\d+)", script)):
         script = script.replace(f"127.0.0.1:{port}", f"127.0.0.1:{free_port()}")
     return re.sub(
-        r"^(.* serve .*127\.0\.0\.1:(\d+).*) &$", r"\1 &\nlistening \2", script, flags=re.M
+        r"^(.* serve .*--listen 127\.0\.0\.1:(\d+).*) &$",
+        r"\1 &\nlistening \2",
+        script,
+        flags=re.M,
     )
 
 
