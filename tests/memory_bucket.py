@@ -16,6 +16,7 @@ class MemoryBucket:
     """Objects by key. Behaves as the one behind obstore: see `casync.remote.s3`."""
 
     label = "s3://memory"
+    place = "s3://memory in memory"
 
     def __init__(self) -> None:
         self.reads: list[tuple[str, int, int]] = []

@@ -50,10 +50,10 @@ def prepare_object(
         CasyncError: As `prepare`, and as `Bucket.read`.
     """
     started = time.monotonic()
-    source = BucketSource(bucket, listed)
+    source, place = BucketSource(bucket, listed), f"{bucket.place}/{listed.key}"
     if not options.reread and options.expect_sha256 is None:
         with suppress(IncompleteError):  # gone since it was looked for
-            known = _unchanged(source, store, options, sightings)
+            known = _unchanged(listed, place, store, options, sightings)
             if known is not None:
                 batch = Batch(relies=[known])
                 add_name(batch, options.name, known, options.signer)
@@ -61,7 +61,7 @@ def prepare_object(
                 record = names[0] if names else None
                 seconds = time.monotonic() - started
                 return Prepared(known, listed.size, 0, 0, 0, 0, True, record, seconds)
-    new = sightings.new(source.label, options.params, NEVER_TOO_YOUNG)
+    new = sightings.new(place, options.params, NEVER_TOO_YOUNG)
     try:
         prepared = prepare(source, store, options, progress)
         new.add(b"", source.listed.identity, _SEEN)
@@ -72,14 +72,14 @@ def prepare_object(
 
 
 def _unchanged(
-    source: BucketSource, store: ObjectStore, options: PrepareOptions, sightings: Sightings
+    listed: Listed, place: str, store: ObjectStore, options: PrepareOptions, sightings: Sightings
 ) -> ManifestId | None:
     """The manifest of an object that is certainly what it was, if all of that is here."""
-    last = sightings.last(source.label, options.params)
+    last = sightings.last(place, options.params)
     if last is None:
         return None
     with closing(last):
-        seen = last.find(b"", source.listed.identity)
+        seen = last.find(b"", listed.identity)
     row = store.manifest(last.manifest) if seen is not None else None
     full = row is not None and row.state is ManifestState.FULL
     return last.manifest if full else None

@@ -127,11 +127,11 @@ def prepare_prefix(
             if listing.refused:
                 raise PartialError(f"{address} cannot be prepared: {listing.refused[0].reason}")
             raise NotFoundError(f"there is no object below {address}")
-        work = _Preparation(bucket, store, options, progress)
+        work = _Preparation(bucket, store, options, unwanted, progress)
         stack.callback(work.close)
-        work.remember(address, sightings, stack)
+        work.remember(f"{bucket.place}/{prefix}", sightings, stack)
         progress.start("reading", None)
-        prepared = work.run(listing, unwanted)
+        prepared = work.run(listing)
     return prepared._replace(seconds=time.monotonic() - started)
 
 
@@ -139,9 +139,15 @@ class _Preparation:
     """One walk through a listing."""
 
     def __init__(
-        self, bucket: Bucket, store: ObjectStore, options: PrepareOptions, progress: Progress
+        self,
+        bucket: Bucket,
+        store: ObjectStore,
+        options: PrepareOptions,
+        unwanted: Unwanted,
+        progress: Progress,
     ) -> None:
         self._bucket = bucket
+        self._unwanted = unwanted
         self._store = store
         self._options = options
         self._progress = progress
@@ -162,16 +168,16 @@ class _Preparation:
         self._left_out: list[LeftOut] = []
         self._files = self._folders = self._length = self._unchanged = 0
 
-    def remember(self, address: str, sightings: Sightings, stack: ExitStack) -> None:
+    def remember(self, place: str, sightings: Sightings, stack: ExitStack) -> None:
         """Uses what is known of the prefix, and keeps what is seen of it now."""
         params = self._options.params
-        last = None if self._options.reread else sightings.last(address, params)
+        last = None if self._options.reread else sightings.last(place, params)
         if last is not None:
             stack.enter_context(closing(last))
             row = self._store.manifest(last.manifest)
             if row is not None and row.state is ManifestState.FULL:
                 self._last = last
-        self._new = sightings.new(address, params, NEVER_TOO_YOUNG)
+        self._new = sightings.new(place, params, NEVER_TOO_YOUNG)
         stack.callback(self._new.drop)
 
     def close(self) -> None:
@@ -179,7 +185,7 @@ class _Preparation:
         self._readers.shutdown(wait=True, cancel_futures=True)
         self._writer.close()
 
-    def run(self, listing: KeyListing, unwanted: Unwanted) -> FolderPrepared:
+    def run(self, listing: KeyListing) -> FolderPrepared:
         """Goes through the objects, and publishes the tree."""
         for path, reason in listing.refused:
             self._leave_out(path, f"it cannot be listed: {reason}")
@@ -189,8 +195,8 @@ class _Preparation:
         for (path, listed), (following, _) in pairwise(chain(listing, [end])):
             if not path or (skipped is not None and path.startswith(skipped)):
                 continue
-            skipped = self._go_to(path, unwanted)
-            if skipped is None and not unwanted(path, False):
+            skipped = self._go_to(path)
+            if skipped is None and not self._unwanted(path, False):
                 is_folder = following.startswith(path + b"/")
                 self._object(path, listed, is_folder=is_folder, again=following == path)
         while self._open:
@@ -198,13 +204,13 @@ class _Preparation:
         self._drain(0)
         return self._publish()
 
-    def _go_to(self, path: bytes, unwanted: Unwanted) -> bytes | None:
+    def _go_to(self, path: bytes) -> bytes | None:
         """Opens the folders that lead to an object; or says below what all is left out."""
         while not path.startswith(self._open[-1].inside):
             self._leave()
         while b"/" in (rest := path[len(self._open[-1].inside) :]):
             folder = self._open[-1].inside + rest.partition(b"/")[0]
-            if unwanted(folder, True):
+            if self._unwanted(folder, True):
                 return folder + b"/"
             if len(self._open) >= MAX_TREE_DEPTH:
                 self._leave_out(folder, f"more than {MAX_TREE_DEPTH} folders inside each other")
@@ -250,11 +256,13 @@ class _Preparation:
                     if found is None:
                         return _Marker()
                     listed = found
+                if listed.size > 2 * SMALL_BYTES:
+                    raise SourceChangedError(f"{listed.key} grew while it was read")
                 data = self._bucket.read(listed, 0, listed.size) if listed.size else b""
                 return _Small(listed, cut_small(data, self._options.params))
             except SourceChangedError:
                 found = self._bucket.look(listed.key)
-                if last_time or found is None or found.size > 2 * SMALL_BYTES:
+                if last_time or found is None:
                     raise
                 listed = found
         raise AssertionError
@@ -298,6 +306,8 @@ class _Preparation:
             except (SourceChangedError, DeniedError) as error:
                 return self._leave_out(path, error.message)
             if isinstance(read, _Marker):
+                if self._unwanted(path, True):
+                    return None
                 self._folders += 1
                 return self._end(_Folder(path, FolderStream(self._intake), folder))
             listed = read.listed

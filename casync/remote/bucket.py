@@ -58,6 +58,11 @@ class Bucket(Protocol):
         """What errors call it: its address, without a slash at the end."""
         ...
 
+    @property
+    def place(self) -> str:
+        """The same with the server's address: what tells it from every other bucket."""
+        ...
+
     def look(self, key: str) -> Listed | None:
         """One object, if there is one.
 

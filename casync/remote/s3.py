@@ -54,7 +54,8 @@ _SILENT_SECONDS: Final = 60
 """How long nothing may come."""
 
 _CONNECT_SECONDS: Final = 10
-_TRIES: Final = 8
+_TRIES: Final = 1000
+"""More than there is time for: `retry_for` ends them."""
 
 _STATUS: Final = re.compile(r"status code: (\d{3})")
 _CODE: Final = re.compile(r"<Code>([^<]*)</Code>")
@@ -94,6 +95,7 @@ class S3Bucket:
     def __init__(self, name: str, options: S3Options = S3Options()) -> None:
         self.label = f"s3://{name}"
         endpoint = options.endpoint
+        self.place = f"{self.label} at {endpoint or 'AWS'}"
         if endpoint and not endpoint.startswith(("http://", "https://")):
             raise UsageError(f"the endpoint {endpoint} does not begin with http:// or https://")
         client: ClientConfig = {
@@ -185,6 +187,8 @@ def _translated(error: Exception, label: str, bucket: str) -> CasyncError:
     status = int(match[1]) if match else 0
     if _ROLE_ADDRESS in text:
         return DeniedError(f"nobody says as whom to ask for {label}", next_step=_CREDENTIALS)
+    if status == 416:  # a range that is not there any more, where If-Match counts for nothing
+        return SourceChangedError(f"{label} shrank while it was read")
     reason = _reason(text, status)
     if isinstance(error, PermissionDeniedError | UnauthenticatedError) or status in (401, 403):
         return DeniedError(f"may not read {label}: {reason}", next_step=_CREDENTIALS)

@@ -17,6 +17,7 @@ from casync_cli.invocation import Invocation, invocation_of
 from casync_cli.prepare_report import report_file, report_folder
 from casync_cli.signing_key import read_signer
 from casync_cli.sizes import parse_size
+from casync_cli.times import parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -170,7 +171,9 @@ def _source(file: str) -> Path | BinaryIO | str:
 def _s3_options(invocation: Invocation) -> S3Options:
     from casync.remote.s3 import S3Options
 
-    return S3Options(invocation.config.s3_endpoint, invocation.config.s3_ca)
+    config = invocation.config
+    retry_for = parse_duration(str(invocation.settings["retry_for"].value))
+    return S3Options(config.s3_endpoint, config.s3_ca, retry_for)
 
 
 def _options(

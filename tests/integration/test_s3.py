@@ -44,7 +44,9 @@ class Client(Program):
     def __init__(self, home: Path, swift: Swift) -> None:
         super().__init__(home)
         kept = {k: v for k, v in self.environment.items() if not k.startswith("AWS_")}
-        self.environment = kept | swift.environment
+        config = home / "config.toml"
+        config.write_text('retry_for = "2s"\n')
+        self.environment = kept | swift.environment | {"CASYNC_CONFIG": str(config)}
 
 
 @pytest.fixture

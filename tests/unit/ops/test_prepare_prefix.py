@@ -174,6 +174,18 @@ def test_what_is_unwanted(site: Site) -> None:
     contents = filled(site)
     prepared = site.prepare("p/", "/d/", "large", "x")
     assert set(site.files(prepared)) == set(contents) - {"d/e/f", "d/g", "large", "a.d/x"}
+    site.bucket.put("p/marked/", b"")
+    assert site.prepare().folders == site.prepare("p/", "marked/").folders + 1
+
+
+def test_an_empty_object_that_grows_beyond_memory_is_left_out(site: Site) -> None:
+    site.bucket.put("p/empty", b"")
+    listed = list(site.bucket.below("p/"))
+    site.bucket.put("p/empty", LARGE)
+    site.bucket.below = lambda prefix: iter(listed)  # type: ignore[method-assign]
+    prepared = site.prepare()
+    assert [path for path, _ in prepared.left_out] == [b"empty"]
+    assert site.bucket.reads == []
 
 
 def test_a_bucket_without_anything(site: Site) -> None:
