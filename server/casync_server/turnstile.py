@@ -131,8 +131,8 @@ class Turnstile:
         with self._lock:
             now = self._clock()
             caller = self._callers.pop(key, None) or _Caller(self._settings, now)
-            self._callers[key] = caller  # the one that asked last is forgotten last
             self._forget()
+            self._callers[key] = caller  # the one that asked last is forgotten last
             if caller.running >= self._settings.client_requests:
                 return caller, 0.0, _refuse(503, "too many of your requests are under way", 1)
             wait = caller.requests.wait(1, now)
@@ -147,9 +147,11 @@ class Turnstile:
             return caller, wait, None
 
     def _forget(self) -> None:
-        if len(self._callers) > _MAX_CALLERS:
-            idle = (key for key, caller in self._callers.items() if not caller.running)
-            del self._callers[next(idle)]
+        if len(self._callers) >= _MAX_CALLERS:
+            callers = self._callers.items()
+            idle = next((key for key, caller in callers if not caller.running), None)
+            if idle is not None:
+                del self._callers[idle]
 
 
 def _refuse(status: int, detail: str, wait: float) -> ASGIApp:
