@@ -32,7 +32,7 @@ class MemoryBucket:
 
     def remove(self, key: str) -> None:
         with self._lock:
-            del self._objects[key]
+            self._objects.pop(key, None)  # threads that read may both see it go
 
     def look(self, key: str) -> Listed | None:
         with self._lock:

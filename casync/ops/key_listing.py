@@ -6,6 +6,7 @@ they are sorted anew, in parts that lie in files without names and are merged wh
 
 from __future__ import annotations
 
+import errno
 import heapq
 import tempfile
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from typing import BinaryIO, Final, NamedTuple, Self
 
 import msgspec
 
-from casync.errors import MalformedError, WriteError
+from casync.errors import MalformedError, NoSpaceError, WriteError
 from casync.fs.sightings import walk_key
 from casync.remote.bucket import Bucket, Listed
 
@@ -53,12 +54,13 @@ class KeyListing:
         prefix: What all keys begin with.
 
     Attributes:
+        prefix: Likewise.
         refused: Folders of which nothing is listed.
     """
 
     def __init__(self, prefix: str) -> None:
         self.refused: list[Refused] = []
-        self._prefix = prefix
+        self.prefix = prefix
         self._rows: list[_Row] = []
         self._parts: list[BinaryIO] = []
         self._stack = ExitStack()
@@ -67,19 +69,24 @@ class KeyListing:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stack.close()
+        self.clear()
 
     def __bool__(self) -> bool:
         return bool(self._rows or self._parts)
+
+    def clear(self) -> None:
+        """Forgets all objects."""
+        self._rows, self._parts = [], []
+        self._stack.close()
 
     def add(self, listed: Listed) -> None:
         """Takes one more.
 
         Raises:
-            WriteError: There is no room for it.
+            NoSpaceError, WriteError: There is no room for it.
         """
-        path = listed.key.removeprefix(self._prefix).encode()
-        if listed.key + "/" == self._prefix:
+        path = listed.key.removeprefix(self.prefix).encode()
+        if listed.key + "/" == self.prefix:
             path = b""  # what stands for the folder itself
         self._rows.append(_Row(walk_key(path), *listed))
         if len(self._rows) >= _PART_ROWS:
@@ -120,49 +127,43 @@ def _file_errors() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise WriteError(
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        raise (NoSpaceError if full else WriteError)(
             f"cannot keep the list of keys in {tempfile.gettempdir()}: {error.strerror}",
             next_step="TMPDIR names another place.",
         ) from error
 
 
-def list_objects(bucket: Bucket, prefix: str) -> KeyListing:
-    """Everything below a prefix, but for folders in which a key is no path.
+def list_objects(bucket: Bucket, listing: KeyListing) -> None:
+    """Lists everything below a prefix, but for folders in which a key is no path.
 
     Args:
         bucket: Where.
-        prefix: Ends at a slash; empty for the whole bucket.
+        listing: Gets it.
 
     Raises:
-        WriteError: There is no room for the list.
+        NoSpaceError, WriteError: There is no room for the list.
         CasyncError: As `Bucket.below`.
     """
-    listing = KeyListing(prefix)
     try:
-        for listed in bucket.below(prefix):
+        for listed in bucket.below(listing.prefix):
             listing.add(listed)
     except MalformedError:
-        listing.__exit__()
-        return _list_by_folders(bucket, prefix)
-    except BaseException:
-        listing.__exit__()
-        raise
-    return listing
+        listing.clear()
+        _list_by_folders(bucket, listing)
 
 
-def _list_by_folders(bucket: Bucket, prefix: str) -> KeyListing:
+def _list_by_folders(bucket: Bucket, listing: KeyListing) -> None:
     """The same with a request for each folder, so that one bad key spoils only its own."""
-    listing = KeyListing(prefix)
-    waiting = [prefix]
+    waiting = [listing.prefix]
     while waiting:
         folder = waiting.pop()
         try:
             level = bucket.level(folder)
         except MalformedError as error:
-            path = folder.removeprefix(prefix).rstrip("/").encode()
+            path = folder.removeprefix(listing.prefix).rstrip("/").encode()
             listing.refused.append(Refused(path, error.message))
             continue
         for listed in level.objects:
             listing.add(listed)
         waiting += level.prefixes
-    return listing

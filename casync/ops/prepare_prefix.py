@@ -36,7 +36,8 @@ from casync.ops.prepare_object import NEVER_TOO_YOUNG
 from casync.ops.prepare_tree import FolderPrepared, LeftOut
 from casync.ops.progress import SILENT, Progress
 from casync.ops.publish_tree import publish_tree
-from casync.ops.small_files import SMALL_BYTES, Chunks, cut_small
+from casync.ops.small_files import SMALL_BYTES
+from casync.ops.small_objects import Marker, SmallObject, read_object
 from casync.remote.bucket import Bucket, Listed
 from casync.remote.bucket_source import BucketSource
 from casync.store.base import ManifestState, ObjectStore
@@ -54,18 +55,7 @@ _FILE_MODE: Final = 0o644
 _FOLDER_MODE: Final = 0o755
 
 
-class _Small(NamedTuple):
-    """A small object that was read."""
-
-    listed: Listed
-    chunks: Chunks
-
-
-class _Marker(NamedTuple):
-    """An empty object whose key ends at a slash: it stands for a folder."""
-
-
-_Thing: TypeAlias = File | Future[_Small | _Marker] | None
+_Thing: TypeAlias = File | Future[SmallObject | Marker] | None
 
 
 class _Folder:
@@ -122,7 +112,8 @@ def prepare_prefix(
     address = f"{bucket.label}/{prefix}"
     with ExitStack() as stack:
         progress.start("listing", None)
-        listing = stack.enter_context(list_objects(bucket, prefix))
+        listing = stack.enter_context(KeyListing(prefix))
+        list_objects(bucket, listing)
         if not listing:
             if listing.refused:
                 raise PartialError(f"{address} cannot be prepared: {listing.refused[0].reason}")
@@ -244,28 +235,8 @@ class _Preparation:
         if listed.size > SMALL_BYTES:
             self._drain(0)
             return self._large(folder, path, listed)
-        reading = self._readers.submit(self._read_small, listed)
+        reading = self._readers.submit(read_object, self._bucket, listed, self._options.params)
         return self._wait_for(_Waiting(folder, path, listed, reading))
-
-    def _read_small(self, listed: Listed) -> _Small | _Marker:
-        """Reads an object that fits in memory, once more if it changes meanwhile."""
-        for last_time in (False, True):
-            try:
-                if not listed.size:
-                    found = self._bucket.look(listed.key)
-                    if found is None:
-                        return _Marker()
-                    listed = found
-                if listed.size > 2 * SMALL_BYTES:
-                    raise SourceChangedError(f"{listed.key} grew while it was read")
-                data = self._bucket.read(listed, 0, listed.size) if listed.size else b""
-                return _Small(listed, cut_small(data, self._options.params))
-            except SourceChangedError:
-                found = self._bucket.look(listed.key)
-                if last_time or found is None:
-                    raise
-                listed = found
-        raise AssertionError
 
     def _large(self, folder: _Folder, path: bytes, listed: Listed) -> None:
         source = BucketSource(self._bucket, listed)
@@ -305,7 +276,7 @@ class _Preparation:
                 return self._leave_out(path, "it is gone, or its key ends at a slash")
             except (SourceChangedError, DeniedError) as error:
                 return self._leave_out(path, error.message)
-            if isinstance(read, _Marker):
+            if isinstance(read, Marker):
                 if self._unwanted(path, True):
                     return None
                 self._folders += 1

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import random
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from casync.chunker import ChunkerParams
-from casync.errors import NotFoundError, PartialError, SourceChangedError, UsageError
+from casync.errors import (
+    NotFoundError,
+    PartialError,
+    SourceChangedError,
+    UsageError,
+    WriteError,
+)
 from casync.fs.exclude import Exclusion
 from casync.fs.sightings import Sightings
 from casync.ops import key_listing
-from casync.ops.key_listing import list_objects
+from casync.ops.key_listing import KeyListing, list_objects
 from casync.ops.prepare import PrepareOptions
 from casync.ops.prepare_object import prepare_object
 from casync.ops.prepare_prefix import prepare_prefix
@@ -213,9 +220,18 @@ def test_listings_are_merged_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     keys = {key for key in keys if "//" not in key}
     for key in keys:
         bucket.put(key, b"1")
-    with list_objects(bucket, "") as listing:
+    with KeyListing("") as listing:
+        list_objects(bucket, listing)
         paths = [path for path, _ in listing]
     assert paths == sorted((key.encode() for key in keys), key=lambda path: path.split(b"/"))
+
+
+def test_no_room_for_the_list(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(key_listing, "_PART_ROWS", 2)
+    monkeypatch.setattr(tempfile, "tempdir", str(site.folder / "nowhere"))
+    filled(site)
+    with pytest.raises(WriteError, match="list of keys"):
+        site.prepare()
 
 
 def test_one_object_changes_while_it_is_read(site: Site) -> None:
