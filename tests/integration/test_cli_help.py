@@ -94,7 +94,9 @@ LEAF = sorted(CONTRACT)
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Program:
-    return Program(tmp_path_factory.mktemp("home"))
+    program = Program(tmp_path_factory.mktemp("home"))
+    program.good("prepare", stdin=b"so that there is a store")
+    return program
 
 
 def sections(text: str) -> dict[str, list[str]]:
