@@ -11,6 +11,7 @@ from casync.codec import Packed, Unpacker, Verified
 from casync.errors import (
     DamagedObjectError,
     IncompleteError,
+    LostRaceError,
     NoNameError,
     NoSpaceError,
     NotFoundError,
@@ -18,9 +19,12 @@ from casync.errors import (
 )
 from casync.ids import Kind, ManifestId, ObjectId
 from casync.name import Name, NameRecord, parse_name, parse_ref
+from casync.ops.naming import Publisher
 from casync.ops.proof import Proof
 from casync.ops.push import PushOptions, plan_push, push
 from casync.ops.reachable import Part
+from casync.ops.trust import signing
+from casync.signing import SigningKey, check_signed
 from casync.store.base import Batch, ManifestRow, ManifestState, ObjectStat, Traffic
 from casync.store.lmdb import LmdbStore
 from casync.store.memory import MemoryStore
@@ -79,7 +83,7 @@ class Target:
         return refused
 
     def upcoming(self, name: Name) -> tuple[int, NameRecord | None]:
-        raise AssertionError("nothing is signed here")
+        return self.store.upcoming(name)
 
     def publish(
         self,
@@ -91,7 +95,7 @@ class Target:
     ) -> NameRecord | None:
         if not push:
             assert name is not None
-            return self.store.set_name(name, manifest)
+            return self.store.set_name(name, manifest, expected, signed)
         session = bytes.fromhex(push)
         proof = Proof(manifest, self.store, lambda k, i: self.store.inbox.promise(session, k, i))
         for _ in proof.steps():
@@ -99,7 +103,7 @@ class Target:
         missing = [*proof.missing, *self.asks_for]
         if missing:
             raise IncompleteError("not all of it is here", missing=missing)
-        return self.store.inbox.publish(session, manifest, proof.length, name)
+        return self.store.inbox.publish(session, manifest, proof.length, name, expected, signed)
 
     def close(self) -> None:
         self.closed = True
@@ -226,3 +230,31 @@ def test_refusals_pass_through(source: MemoryStore, target: Target) -> None:
     with pytest.raises(NoSpaceError):
         push(REF, source, target)
     assert target.closed
+
+
+def test_the_name_is_signed_in_the_step_that_sets_it(source: MemoryStore, target: Target) -> None:
+    key = SigningKey.new()
+    for _ in range(2):  # the whole, and then what is there already
+        pushed = push(REF, source, target, PushOptions(name=NAME, signer=signing(key)))
+        assert pushed.name is not None
+        assert check_signed(pushed.name.signed, [key.public])[1].manifest == IDENT
+    assert len(target.store.history(NAME)) == 1
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_somebody_else_sets_the_name_meanwhile(
+    source: MemoryStore, target: Target, there: bool
+) -> None:
+    other, packed = content(PLAINS[:3])
+    push(REF, source_of(packed, other), target)
+    if there:
+        push(REF, source, target)
+
+    def slow(place: Publisher, name: Name, manifest: ManifestId) -> tuple[bytes, int]:
+        said = signing(SigningKey.new())(place, name, manifest)
+        target.store.set_name(name, other)
+        return said
+
+    with pytest.raises(LostRaceError):
+        push(REF, source, target, PushOptions(name=NAME, signer=slow))
+    assert [record.manifest for record in target.store.history(NAME)] == [other]
