@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 from collections.abc import Sequence
 
 import pathspec
@@ -26,9 +27,15 @@ class Exclusion:
     """
 
     def __init__(self, globs: Sequence[str] = (), regexes: Sequence[str] = ()) -> None:
+        with warnings.catch_warnings():
+            # What `[[` may mean in a later Python is no news for users.
+            warnings.simplefilter("ignore", FutureWarning)
+            self._compile(globs, regexes)
+
+    def _compile(self, globs: Sequence[str], regexes: Sequence[str]) -> None:
         try:
             self._spec = pathspec.GitIgnoreSpec.from_lines(globs) if globs else None
-        except ValueError as error:
+        except (ValueError, re.error, OverflowError, RecursionError) as error:
             raise UsageError(f"not a pattern as in .gitignore: {error}") from error
         self._regexes: list[re.Pattern[str]] = []
         for text in regexes:

@@ -8,6 +8,7 @@ and segments have files of their own beside this one, with stricter laws. `make 
 from __future__ import annotations
 
 import io
+import os
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
@@ -178,10 +179,14 @@ TEXTS: Final[dict[str, tuple[Callable[[str], object], list[str]]]] = {
     "If-None-Match": (lambda text: matches_etag(text, '"a"'), ['W/"b", "a"', "*"]),
     "Retry-After": (retry_after, ["120", "Fri, 31 Dec 1999 23:59:59 GMT"]),
     "address of a client": (address_group, ["1.2.3.4", "fe80::1%eth0"]),
-    "name of a part file": (part_name, ["vm.img", "é" * 200]),
-    "exclusion glob": (lambda text: Exclusion([text])(b"a/b", False), ["!**/a*/[b-c]", "a\\"]),
+    "name of a part file": (
+        lambda text: part_name(os.fsdecode(text.encode(errors="replace"))), ["vm.img", "é" * 200]
+    ),
+    "exclusion glob": (
+        lambda text: Exclusion([text])(b"a/b", False), ["!**/a*/[b-c]", "a\\", "[[]", "[b-a]"]
+    ),
     "exclusion regex": (
-        lambda text: Exclusion(regexes=[text])(b"a/b", False), ["(a|b){2,3}$", "a{99999999999}"]
+        lambda text: Exclusion(regexes=[text])(b"a/b", False), ["(a|b){2}$", "a{99999999999}", "[["]
     ),
 }  # fmt: skip
 
