@@ -11,7 +11,6 @@ from typing import Final, NamedTuple
 
 import lmdb
 
-from casync.errors import DamagedStoreError
 from casync.ids import Buffer
 from casync.store.environment import Txn
 
@@ -49,11 +48,10 @@ def encode_tally(tally: CollectionTally) -> bytes:
 
 
 def decode_tally(value: Buffer) -> CollectionTally:
-    """Reads what `encode_tally` wrote; DamagedStoreError where it is none."""
-    try:
-        runs, objects, stored, milliseconds, last = _ROW.unpack(value)
-    except struct.error as error:
-        raise DamagedStoreError(f"the store has a damaged meta row: {error}") from error
+    """Reads what `encode_tally` wrote. One that is damaged begins anew: no collection fails of it."""
+    if len(value) != _ROW.size:
+        return CollectionTally()
+    runs, objects, stored, milliseconds, last = _ROW.unpack(value)
     return CollectionTally(runs, objects, stored, milliseconds / _MILLISECONDS, last)
 
 
