@@ -48,7 +48,7 @@ def encode_tally(tally: CollectionTally) -> bytes:
 
 
 def decode_tally(value: Buffer) -> CollectionTally:
-    """Reads what `encode_tally` wrote. One that is damaged begins anew: no collection fails of it."""
+    """Reads what `encode_tally` wrote. A damaged one counts from nought: nothing depends on it."""
     if len(value) != _ROW.size:
         return CollectionTally()
     runs, objects, stored, milliseconds, last = _ROW.unpack(value)
