@@ -16,6 +16,7 @@ from pathlib import Path
 
 SWIFT = ("swift-proxy", "swift-account", "swift-container", "swift-object", "memcached")
 FAKETIME = ("libfaketime",)
+COMPOSE = ("docker-compose",)
 
 
 class UnavailableError(Exception):
@@ -49,6 +50,19 @@ def unpacked(name: str, packages: Sequence[str]) -> Path:
     return root
 
 
+def compose_schema() -> Path:
+    """The JSON schema of compose files, as Debian 12 has it.
+
+    Raises:
+        UnavailableError: It cannot be had; later releases have none.
+    """
+    root = unpacked("compose", COMPOSE)
+    path = root / "usr/lib/python3/dist-packages/compose/config/compose_spec.json"
+    if not path.exists():
+        raise UnavailableError("the docker-compose of this Debian has no schema in it")
+    return path
+
+
 def _unpack(folder: Path, packages: Sequence[str]) -> None:
     def run(*command: str | Path) -> str:
         done = subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=300)
@@ -64,6 +78,6 @@ def _unpack(folder: Path, packages: Sequence[str]) -> None:
 
 if __name__ == "__main__":
     try:
-        print(unpacked("swift", SWIFT), unpacked("faketime", FAKETIME))
+        print(unpacked("swift", SWIFT), unpacked("faketime", FAKETIME), compose_schema())
     except UnavailableError as error:
         sys.exit(str(error))
