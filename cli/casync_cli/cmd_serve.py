@@ -84,7 +84,7 @@ def run(
     ] = None,
     log_format: Annotated[
         str,
-        typer.Option("--log-format", metavar="FORMAT", help="text or json.  [default: text]"),
+        typer.Option("--log-format", metavar="FORMAT", help="text or json."),
     ] = "text",
 ) -> int:
     """Runs the command."""

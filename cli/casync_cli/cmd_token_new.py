@@ -32,7 +32,7 @@ _LONGEST_NOTE: Final = 500
 def run(
     ctx: typer.Context,
     scope: Annotated[
-        str, typer.Option("--scope", metavar="SCOPE", help="read, write or admin.  [default: read]")
+        str, typer.Option("--scope", metavar="SCOPE", help="read, write or admin.")
     ] = "read",
     names: Annotated[
         list[str] | None,
@@ -46,7 +46,7 @@ def run(
     note: Annotated[str, typer.Option("--note", metavar="TEXT", help="What it is for.")] = "",
     namespace: Annotated[
         str,
-        typer.Option("--namespace", metavar="NAME", help="Sees this one.  [default: default]"),
+        typer.Option("--namespace", metavar="NAME", help="Sees this one."),
     ] = "default",
     quota: Annotated[
         str | None,

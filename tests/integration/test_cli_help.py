@@ -143,6 +143,7 @@ def test_help_has_the_options_and_no_others(program: Program, command: str) -> N
     assert options(found.get("Options", [])) == optional(CONTRACT[command])
     assert options(found["Common options"]) == COMMON
     assert options(found.get("Servers", [])) == (REMOTE if command in ASK_SERVERS else set())
+    assert all(line.count("[default: ") <= 1 for line in found.get("Options", []))
 
 
 @pytest.mark.parametrize("command", LEAF)
