@@ -78,6 +78,7 @@ def _unpack(folder: Path, packages: Sequence[str]) -> None:
 
 if __name__ == "__main__":
     try:
-        print(unpacked("swift", SWIFT), unpacked("faketime", FAKETIME), compose_schema())
+        for name, packages in (("swift", SWIFT), ("faketime", FAKETIME), ("compose", COMPOSE)):
+            print(unpacked(name, packages))
     except UnavailableError as error:
         sys.exit(str(error))
