@@ -116,7 +116,6 @@ class Metrics:
             entry: How it went.
             route: The pattern that its path fits, or empty: names are not for metrics.
         """
-        self._running.dec()
         method = entry.method if entry.method in _METHODS else "other"  # anybody can make some up
         self._requests.labels(method, route, str(entry.status)).inc()
         self._seconds.labels(route).observe(entry.seconds)
@@ -127,6 +126,7 @@ class Metrics:
             self._objects.labels("absent").inc(entry.tally.absent)
         if entry.tally.saved > 0:
             self._saved.inc(entry.tally.saved)
+        self._running.dec()  # last: what no longer runs has been counted
 
     def render(self) -> bytes:
         """All metrics as Prometheus reads them, of all workers and of the store.
