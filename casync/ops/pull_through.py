@@ -10,8 +10,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import suppress
-from typing import Final, TypeAlias
+from contextlib import AbstractContextManager, suppress
+from typing import Final, Protocol, TypeAlias
 
 from casync.codec import Packed, Verified
 from casync.errors import CasyncError, IntegrityError, NoSpaceError, RemoteError, WriteError
@@ -28,12 +28,24 @@ from casync.store.base import (
     ObjectStore,
 )
 
-__all__ = ["PullThrough"]
+__all__ = ["PullThrough", "Turns"]
 
 _AT_ONCE: Final = 128
 """Objects that are looked up, and fetched, together: a few MiB of chunks."""
 
 _Key: TypeAlias = tuple[Kind, ObjectId]
+
+
+class Turns(Protocol):
+    """Who of several processes that fetch for one store fetches an object."""
+
+    def take(self, ids: Sequence[ObjectId]) -> AbstractContextManager[list[ObjectId]]:
+        """Gives those of `ids` that no other process fetches; none does until the block ends."""
+        ...
+
+    def wait(self, ids: Sequence[ObjectId]) -> None:
+        """Returns when no other process fetches one of `ids` any more."""
+        ...
 
 
 class PullThrough:
@@ -45,11 +57,13 @@ class PullThrough:
     Args:
         store: Keeps what was fetched.
         server: Has everything.
+        turns: Which other processes fetch for the store.
     """
 
-    def __init__(self, store: ObjectStore, server: ManifestSource) -> None:
+    def __init__(self, store: ObjectStore, server: ManifestSource, turns: Turns) -> None:
         self._store = store
         self._server = server
+        self._turns = turns
         self._lock = threading.Lock()
         self._fetching: dict[_Key, Future[Packed | Absence]] = {}
         self._local = Unpackers()
@@ -62,15 +76,11 @@ class PullThrough:
         """
         for start in range(0, len(ids), _AT_ONCE):
             group = ids[start : start + _AT_ONCE]
-            here = list(self._store.get(kind, group))
-            absent = [
-                ident
-                for ident, answer in zip(group, here, strict=True)
-                if not isinstance(answer, Packed)
-            ]
-            fetched = self._fetch(kind, list(dict.fromkeys(absent))) if absent else {}
-            for ident, answer in zip(group, here, strict=True):
-                yield answer if isinstance(answer, Packed) else fetched[ident]
+            found, absent = self._look(kind, group)
+            if absent:
+                found.update(self._fetch(kind, absent))
+            for ident in group:
+                yield found[ident]
 
     def stat(self, kind: Kind, ids: Sequence[ObjectId]) -> list[ObjectStat | None]:
         """As `ObjectSource.stat`."""
@@ -119,7 +129,7 @@ class PullThrough:
                     future = self._fetching[kind, ident] = Future()
                 awaited[ident] = future
         try:
-            found = self._ask(kind, mine) if mine else {}
+            found = self._bring(kind, mine) if mine else {}
         except BaseException as error:
             self._settle(kind, mine, error)
             raise
@@ -141,6 +151,34 @@ class PullThrough:
             else:
                 shown = isinstance(outcome, CasyncError)
                 future.set_exception(outcome if shown else RemoteError("the fetch was given up"))
+
+    def _bring(self, kind: Kind, ids: Sequence[ObjectId]) -> dict[ObjectId, Packed | Absence]:
+        """Fetches what no other process does, and looks for the rest when they are done.
+
+        Others may have kept an object since somebody found it missing, or may fail to keep it.
+        """
+        with self._turns.take(ids) as mine:
+            found = self._here_or_there(kind, mine)
+        others = [ident for ident in ids if ident not in found]
+        if others:
+            self._turns.wait(others)
+            found |= self._here_or_there(kind, others)
+        return found
+
+    def _here_or_there(
+        self, kind: Kind, ids: Sequence[ObjectId]
+    ) -> dict[ObjectId, Packed | Absence]:
+        """What the store has of some objects, and else the server."""
+        found, absent = self._look(kind, ids)
+        return found | self._ask(kind, absent) if absent else found
+
+    def _look(
+        self, kind: Kind, ids: Sequence[ObjectId]
+    ) -> tuple[dict[ObjectId, Packed | Absence], list[ObjectId]]:
+        """What the store says of some objects, and those that it does not have."""
+        found = dict(zip(ids, self._store.get(kind, ids), strict=True))
+        absent = [ident for ident, answer in found.items() if not isinstance(answer, Packed)]
+        return found, absent
 
     def _ask(self, kind: Kind, ids: Sequence[ObjectId]) -> dict[ObjectId, Packed | Absence]:
         """Fetches, proves and keeps."""

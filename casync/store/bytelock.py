@@ -16,13 +16,16 @@ from typing import Final
 
 from casync.store.lock_files import LOCK_FILE
 
-__all__ = ["COLLECTOR_BYTE", "OPEN_BYTE", "ByteLocks"]
+__all__ = ["COLLECTOR_BYTE", "FETCH_BYTES", "OPEN_BYTE", "ByteLocks"]
 
 COLLECTOR_BYTE: Final = 0
 """The byte that a collection locks. Writers have those from 1 to 2 ** 62."""
 
 OPEN_BYTE: Final = 2**62 + 1
 """The byte that everybody shares who has the store open, and that a compaction has alone."""
+
+FETCH_BYTES: Final = range(OPEN_BYTE + 1, 2**63 - 1)
+"""Bytes for the ids of objects, each locked by whoever fetches the object for the store."""
 
 _FLOCK: Final = struct.Struct("hhqqi")  # type, whence, start, length, pid
 _HELD: Final = frozenset({errno.EAGAIN, errno.EACCES})
@@ -55,6 +58,15 @@ class ByteLocks:
                 return False
             raise
         return True
+
+    def free(self, number: int) -> None:
+        """Frees a byte."""
+        self._call(fcntl.F_OFD_SETLK, fcntl.F_UNLCK, number)
+
+    def wait(self, number: int) -> None:
+        """Returns when no other holder has locked a byte alone. It is free then."""
+        self._call(fcntl.F_OFD_SETLKW, fcntl.F_RDLCK, number)
+        self.free(number)
 
     def is_taken(self, number: int) -> bool:
         """Whether another holder has locked a byte."""

@@ -31,6 +31,7 @@ from casync.remote.address import origin_of
 from casync.remote.client import RemoteClient
 from casync.remote.transport import TransportOptions
 from casync.store.base import ManifestSource
+from casync.store.fetch_turns import FetchTurns
 from casync.store.lmdb import LmdbStore
 from casync_server.access_log import to_stderr
 from casync_server.app import create_app
@@ -146,7 +147,8 @@ def _serve(job: Job, settings: ServerSettings, store: LmdbStore, audit: AuditLog
     if job.upstream is not None:
         # Threads wait for the other server, too.
         settings = settings.model_copy(update={"threads": max(settings.threads, _PATIENT_THREADS)})
-        source = PullThrough(store, _client(job.upstream, settings.threads))
+        turns = FetchTurns(Path(os.fsdecode(job.store)))
+        source = PullThrough(store, _client(job.upstream, settings.threads), turns)
     app = create_app(
         source,
         settings,

@@ -6,6 +6,7 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
 from casync_server.job import Upstream
 
 from casync.ids import Kind
@@ -29,14 +30,15 @@ def fetched(server: Server) -> int:
     )
 
 
-def test_each_object_is_fetched_once_however_many_ask(tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", [1, 3])
+def test_each_object_is_fetched_once_however_many_ask(tmp_path: Path, workers: int) -> None:
     with LmdbStore.open(tmp_path / "origin", create=True) as store:
-        ident = put_file(store, DATA, name="x")
+        put_file(store, DATA, name="x")
         objects = sum(use.number for use in store.usage().objects.values())
     program = Program(tmp_path)
     with (
         serving(tmp_path / "origin") as origin,
-        serving(tmp_path / "cache", upstream=Upstream(origin.url)) as cache,
+        serving(tmp_path / "cache", upstream=Upstream(origin.url), workers=workers) as cache,
     ):
 
         def pull(number: int) -> bytes:
@@ -46,18 +48,30 @@ def test_each_object_is_fetched_once_however_many_ask(tmp_path: Path) -> None:
 
         with ThreadPoolExecutor(6) as pool:
             assert all(data == DATA for data in pool.map(pull, range(6)))
-        assert fetched(origin) <= objects
+        assert 0 < fetched(origin) <= objects
         before = fetched(origin)
         assert pull(7) == DATA
         assert fetched(origin) == before
-        assert program.good("ls", "--server", cache.url).lines[0].endswith("\tx")
-        origin.stop()
-        program.good("--store", "s8", "pull", ident.hex(), "-o", "out8", "--server", cache.url)
-        away = program.run("pull", "x", "-o", "out9", "--server", cache.url, "--retry-for", "1s")
-        assert away.status == 5
     with LmdbStore.open(tmp_path / "cache", read_only=True) as store:
         assert not verify(store).faults
         assert store.usage().objects[Kind.CHUNK].number > 0
+
+
+def test_what_was_fetched_is_there_while_upstream_is_away(tmp_path: Path) -> None:
+    with LmdbStore.open(tmp_path / "origin", create=True) as store:
+        ident = put_file(store, DATA, name="x")
+    program = Program(tmp_path)
+    with (
+        serving(tmp_path / "origin") as origin,
+        serving(tmp_path / "cache", upstream=Upstream(origin.url)) as cache,
+    ):
+        assert program.good("ls", "--server", cache.url).lines[0].endswith("\tx")
+        program.good("pull", "x", "-o", "out1", "--server", cache.url)
+        origin.stop()
+        program.good("--store", "2", "pull", ident.hex(), "-o", "out2", "--server", cache.url)
+        assert (tmp_path / "out2").read_bytes() == DATA
+        away = program.run("pull", "x", "-o", "out3", "--server", cache.url, "--retry-for", "1s")
+        assert away.status == 5
 
 
 def test_what_is_spoilt_upstream_is_neither_kept_nor_handed_on(tmp_path: Path) -> None:
