@@ -29,11 +29,17 @@ class Sampler(threading.Thread):
         self._stopped = threading.Event()
 
     def run(self) -> None:
-        """Samples."""
+        """Samples.
+
+        A process counts from the second time on that it is seen: between fork and exec it has the
+        memory of its parent, which is not there twice.
+        """
+        seen = {self._root}
         while not self._stopped.wait(INTERVAL_SECONDS):
             processes = tree(self._root)
             self.processes = max(self.processes, len(processes))
-            self.memory = max(self.memory, sum(map(_memory, processes)))
+            self.memory = max(self.memory, sum(_memory(one) for one in processes if one in seen))
+            seen.update(processes)
 
     def stop(self) -> None:
         """Ends the sampling."""

@@ -23,8 +23,8 @@ __all__ = ["cut", "usable_cpus"]
 _LARGE: Final = 32 * MIB
 """Bytes from which on children are worth their start."""
 
-_DEFAULT_WORKERS: Final = 8
-"""Workers beyond which one writer cannot keep up. Each holds some 40 MiB."""
+_DEFAULT_WORKERS: Final = 4
+"""Three keep the one process busy that joins and writes. Each holds some 45 MiB."""
 
 
 def usable_cpus() -> int:

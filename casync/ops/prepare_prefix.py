@@ -9,7 +9,6 @@ whose protocol the bucket speaks.
 from __future__ import annotations
 
 import time
-from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from itertools import chain, pairwise
@@ -30,6 +29,7 @@ from casync.node import Content
 from casync.ops.batches import BatchWriter
 from casync.ops.cutting import usable_cpus
 from casync.ops.folder_intake import FolderIntake, FolderStream
+from casync.ops.in_turn import InTurn
 from casync.ops.key_listing import KeyListing, list_objects
 from casync.ops.prepare import PrepareOptions
 from casync.ops.prepare_object import NEVER_TOO_YOUNG
@@ -151,7 +151,7 @@ class _Preparation:
             progress=progress,
         )
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="read")
-        self._waiting: deque[_Waiting] = deque()
+        self._waiting = InTurn(self._take, _AHEAD)
         self._open: list[_Folder] = []
         self._root: Folder | None = None
         self._last: LastSight | None = None
@@ -192,7 +192,7 @@ class _Preparation:
                 self._object(path, listed, is_folder=is_folder, again=following == path)
         while self._open:
             self._leave()
-        self._drain(0)
+        self._waiting.finish()
         return self._publish()
 
     def _go_to(self, path: bytes) -> bytes | None:
@@ -216,7 +216,7 @@ class _Preparation:
 
     def _leave(self) -> None:
         folder = self._open.pop()
-        self._wait_for(_Waiting(folder, folder.path, None, None))
+        self._waiting.put(_Waiting(folder, folder.path, None, None))
 
     def _object(self, path: bytes, listed: Listed, *, is_folder: bool, again: bool) -> None:
         """Finds out what an object is, or has it read."""
@@ -231,12 +231,12 @@ class _Preparation:
         known = self._last.find(path, listed.identity) if self._last is not None else None
         if isinstance(known, File):
             self._unchanged += 1
-            return self._wait_for(_Waiting(folder, path, listed, known))
+            return self._waiting.put(_Waiting(folder, path, listed, known))
         if listed.size > SMALL_BYTES:
-            self._drain(0)
+            self._waiting.finish()
             return self._large(folder, path, listed)
         reading = self._readers.submit(read_object, self._bucket, listed, self._options.params)
-        return self._wait_for(_Waiting(folder, path, listed, reading))
+        return self._waiting.put(_Waiting(folder, path, listed, reading))
 
     def _large(self, folder: _Folder, path: bytes, listed: Listed) -> None:
         source = BucketSource(self._bucket, listed)
@@ -254,15 +254,6 @@ class _Preparation:
                 file = _file(path, source.listed, content)
                 return self._take(_Waiting(folder, path, source.listed, file))
         return None
-
-    def _wait_for(self, waiting: _Waiting) -> None:
-        self._waiting.append(waiting)
-        self._drain(_AHEAD)
-
-    def _drain(self, most: int) -> None:
-        """Takes what is waiting, in order, until at most so many things are left."""
-        while len(self._waiting) > most:
-            self._take(self._waiting.popleft())
 
     def _take(self, waiting: _Waiting) -> None:
         """Puts the next thing into its folder."""

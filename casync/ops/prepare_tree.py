@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
@@ -29,7 +28,9 @@ from casync.ids import ManifestId
 from casync.limits import MAX_TREE_PATH
 from casync.name import NameRecord
 from casync.ops.batches import BatchWriter
+from casync.ops.cutting import usable_cpus
 from casync.ops.folder_intake import FolderIntake, FolderStream
+from casync.ops.in_turn import InTurn
 from casync.ops.prepare import PrepareOptions
 from casync.ops.progress import SILENT, Progress
 from casync.ops.publish_tree import publish_tree
@@ -172,16 +173,15 @@ class _Preparation:
         self._options = options
         self._progress = progress
         self._writer = BatchWriter(store)
-        cpus = len(os.sched_getaffinity(0))
         self._intake = FolderIntake(
             self._writer,
             params=options.params,
             level=options.level,
-            workers=options.workers or min(cpus, 8),
+            workers=options.workers or usable_cpus(),
             progress=progress,
         )
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="read")
-        self._waiting: deque[_Waiting] = deque()
+        self._waiting = InTurn(self._take, _AHEAD)
         self._folders: list[_Open] = []
         self._links: dict[tuple[int, int], tuple[bytes, Entry | None]] = {}
         self._synced: set[int] = set()
@@ -224,10 +224,10 @@ class _Preparation:
                 self._folders.append(_Open(event, FolderStream(self._intake), parent))
                 self._folder_count += 1
             elif isinstance(event, Left):
-                self._wait_for(_Waiting(self._folders.pop(), b"", b"", None))
+                self._waiting.put(_Waiting(self._folders.pop(), b"", b"", None))
             else:
                 self._leave_out(event.path, event.reason)
-        self._drain(0)
+        self._waiting.finish()
         assert self._root_entry is not None
         return self._publish(self._root_entry)
 
@@ -236,7 +236,7 @@ class _Preparation:
         path, name, status, folder = leaf
         key = (status.st_dev, status.st_ino)
         if status.st_nlink > 1 and key in self._links:
-            return self._wait_for(_Waiting(self._folders[-1], path, name, _Again(key)))
+            return self._waiting.put(_Waiting(self._folders[-1], path, name, _Again(key)))
         if status.st_nlink > 1 and len(path) <= MAX_TREE_PATH:
             self._links[key] = path, None
         entry = self._last.find(path, identity_of(status)) if self._last is not None else None
@@ -255,7 +255,7 @@ class _Preparation:
         if entry is None:
             self._sockets += 1
             return None
-        return self._wait_for(_Waiting(self._folders[-1], path, name, _Known(entry, status)))
+        return self._waiting.put(_Waiting(self._folders[-1], path, name, _Known(entry, status)))
 
     def _file(self, leaf: Leaf) -> None:
         """Opens a file, and has it read."""
@@ -265,7 +265,7 @@ class _Preparation:
         fd = os.open(leaf.name, _FILE_FLAGS, dir_fd=leaf.folder)
         folder, params = self._folders[-1], self._intake.params
         if leaf.status.st_size > SMALL_BYTES:
-            self._drain(0)
+            self._waiting.finish()
             try:
                 self._large(folder, leaf, fd)
             finally:
@@ -273,7 +273,7 @@ class _Preparation:
             return
         reading = self._readers.submit(read_small, fd, params)
         reading.add_done_callback(lambda _: os.close(fd))
-        self._wait_for(_Waiting(folder, leaf.path, leaf.name, reading))
+        self._waiting.put(_Waiting(folder, leaf.path, leaf.name, reading))
 
     def _large(self, folder: _Open, leaf: Leaf, fd: int) -> None:
         label = self._root / os.fsdecode(leaf.path)
@@ -295,15 +295,6 @@ class _Preparation:
                 entry = File(leaf.name, meta_of(status, attributes_of(fd)), None, content)
                 return self._take(_Waiting(folder, leaf.path, leaf.name, _Known(entry, status)))
         return None
-
-    def _wait_for(self, waiting: _Waiting) -> None:
-        self._waiting.append(waiting)
-        self._drain(_AHEAD)
-
-    def _drain(self, most: int) -> None:
-        """Takes what is waiting, in order, until at most so many things are left."""
-        while len(self._waiting) > most:
-            self._take(self._waiting.popleft())
 
     def _take(self, waiting: _Waiting) -> None:
         """Puts the next thing into its folder."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import stat
 from array import array
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import closing
@@ -23,6 +22,7 @@ from casync.fs.identity import identity_of
 from casync.fs.sightings import LastSight
 from casync.fs.staging import STAGING
 from casync.ops.compare import Comparer
+from casync.ops.in_turn import InTurn
 from casync.ops.progress import Progress
 from casync.ops.tree_load import Tree
 from casync.ops.tree_shape import Firsts
@@ -118,7 +118,7 @@ class Survey:
         self._last = last
         self._tell = tell
         self._comparer = Comparer(tree.node, tree.params.max_size, progress)
-        self._waiting: deque[_Waiting] = deque()
+        self._waiting = InTurn(self._take, _AHEAD)
         self._names: list[list[bytes]] = []  # of each open folder, those not come to; last first
 
     def run(self) -> None:
@@ -132,7 +132,7 @@ class Survey:
             try:
                 for path, entry in self._tree.tour():
                     self._step(cursor, path, entry)
-                self._drain(0)
+                self._waiting.finish()
             except OSError as error:
                 where = os.fsdecode(cursor.path) or "the folder"
                 raise WriteError(f"cannot look at {where}: {error.strerror}") from error
@@ -164,7 +164,7 @@ class Survey:
         self._names.append(cursor.names()[::-1])
         if not path and STAGING in self._names[0]:
             self._names[0].remove(STAGING)
-        self._wait_for(_Waiting(-1, Found(path, entry, status, wrong), None))
+        self._waiting.put(_Waiting(-1, Found(path, entry, status, wrong), None))
 
     def _leaf(self, cursor: Cursor, path: bytes, entry: Leaf) -> None:
         status = self._come_to(cursor, entry.name)
@@ -187,7 +187,7 @@ class Survey:
             wrong += self._dressing.differences(entry, status, thing)
             if isinstance(entry, File) and "content" not in wrong:
                 same = self._compare(cursor, path, entry, status, wrong)
-        self._wait_for(_Waiting(number, Found(path, entry, status, wrong), same))
+        self._waiting.put(_Waiting(number, Found(path, entry, status, wrong), same))
 
     def _come_to(self, cursor: Cursor, name: bytes) -> os.stat_result | None:
         """What is there under the next name; tells what is there before it and should not."""
@@ -204,7 +204,7 @@ class Survey:
         status = cursor.look(name)
         if status is not None:
             path = cursor.path + b"/" + name if cursor.path else name
-            self._wait_for(_Waiting(-1, Found(path, None, status, ["extra"]), None))
+            self._waiting.put(_Waiting(-1, Found(path, None, status, ["extra"]), None))
 
     def _contradictions(self, entry: Leaf, status: os.stat_result, folder: int) -> list[str]:
         """What is certainly wrong about the content of a thing of the right kind."""
@@ -254,19 +254,15 @@ class Survey:
             return None
         return self._comparer.compare(fd, content)
 
-    def _wait_for(self, waiting: _Waiting) -> None:
-        self._waiting.append(waiting)
-        self._drain(_AHEAD)
-
-    def _drain(self, most: int) -> None:
-        while len(self._waiting) > most:
-            number, found, same = self._waiting.popleft()
-            if same is not None and not same.result():
-                found.wrong.insert(0, "content")
-            if number >= 0 and found.status is not None and self._stays(found, found.status):
-                self.marks[number] = mark_of(found.status) | bool(found.wrong)
-                found = found._replace(stays=True)
-            self._tell(found)
+    def _take(self, waiting: _Waiting) -> None:
+        """Waits for a comparison, and tells how it ended."""
+        number, found, same = waiting
+        if same is not None and not same.result():
+            found.wrong.insert(0, "content")
+        if number >= 0 and found.status is not None and self._stays(found, found.status):
+            self.marks[number] = mark_of(found.status) | bool(found.wrong)
+            found = found._replace(stays=True)
+        self._tell(found)
 
     def _stays(self, found: Found, status: os.stat_result) -> bool:
         """Whether a thing of the tree that is there may stay."""

@@ -26,7 +26,7 @@ def test_output_cpu_and_status_come_back() -> None:
 
 
 def test_memory_and_processes_of_children_count() -> None:
-    child = f"import time; b = bytearray({64 * MIB}); time.sleep(0.5)"
+    child = f"import time; b = bytearray({64 * MIB}); time.sleep(2)"
     code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', '{child}'])"
     done = run(_python(code), sample=True)
     assert done.memory is not None
