@@ -81,7 +81,11 @@ SEGMENT_BYTES = 256 * 4096 - 16
 """Bytes of a segment: 256 LMDB pages less the header of an overflow page."""
 
 COMMIT_BYTES = 32 * MIB
-"""Bytes of payload in one commit. Dirty pages are memory, fewer commits are speed."""
+"""Bytes of one commit: payloads, and `OBJECT_BYTES` for each. Fewer commits are speed."""
+
+OBJECT_BYTES = 4096 + 512
+"""Memory that an object takes besides its payload: in a large store each has a page of the index
+for itself, which is dirty until the commit is written."""
 
 MAP_BYTES = 4 * TIB
 """Address space reserved for a store; halved until the open succeeds."""

@@ -9,17 +9,13 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import compress
-from typing import Final
 
 from casync.codec import Verified
 from casync.ids import Kind, ObjectId
-from casync.limits import COMMIT_BYTES
+from casync.limits import COMMIT_BYTES, OBJECT_BYTES
 from casync.store.base import Batch, Committed, ObjectStore
 
 __all__ = ["BatchWriter"]
-
-_OBJECT_BYTES: Final = 512
-"""Bytes of memory that an object takes besides its payload. Small chunks would be many."""
 
 
 class BatchWriter:
@@ -71,7 +67,7 @@ class BatchWriter:
         """
         for packed in objects:
             self._batch.objects.append(packed)
-            self._bytes += len(packed.payload) + _OBJECT_BYTES
+            self._bytes += len(packed.payload) + OBJECT_BYTES
             if self._bytes >= COMMIT_BYTES:
                 self._start()
 

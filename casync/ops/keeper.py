@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from casync.codec import Packer, Verified
 from casync.errors import DamagedObjectError
 from casync.ids import ChunkId, Kind
-from casync.limits import COMMIT_BYTES
+from casync.limits import COMMIT_BYTES, OBJECT_BYTES
 from casync.ops.supply import Proved
 from casync.store.base import Absence, Batch, ObjectStore
 
@@ -36,7 +36,7 @@ class Keeper:
         new = [self._packed(chunk) for chunk, there in zip(chunks, known, strict=True) if not there]
         with self._lock:
             self._objects += new
-            self._bytes += sum(len(packed.payload) for packed in new)
+            self._bytes += sum(len(packed.payload) + OBJECT_BYTES for packed in new)
             if self._bytes >= COMMIT_BYTES:
                 self._flush()
 

@@ -22,7 +22,7 @@ from casync.errors import (
     UsageError,
 )
 from casync.ids import Kind, ManifestId, NodeId, ObjectId, zero_chunk_id
-from casync.limits import COMMIT_BYTES, MAX_BATCH_IDS
+from casync.limits import COMMIT_BYTES, MAX_BATCH_IDS, OBJECT_BYTES
 from casync.manifest import Manifest, decode_manifest
 from casync.node import Content, Node, decode_node
 from casync.plan import Window, distinct_windows, windows
@@ -249,7 +249,7 @@ class Fetcher:
 
     def _keep(self, verified: Verified) -> None:
         self._new.append(verified)
-        self._new_bytes += len(verified.payload)
+        self._new_bytes += len(verified.payload) + OBJECT_BYTES
         if self._new_bytes >= COMMIT_BYTES:
             self.flush()
 

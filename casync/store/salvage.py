@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 from casync.codec import Unpacker
 from casync.errors import DamagedStoreError, IntegrityError, NoStoreError, UnsupportedError
 from casync.ids import Kind, ManifestId
-from casync.limits import COMMIT_BYTES, MAX_CHUNK_SIZE, MIB
+from casync.limits import COMMIT_BYTES, MAX_CHUNK_SIZE, MIB, OBJECT_BYTES
 from casync.name import NameRecord
 from casync.store.base import Batch, ManifestState
 from casync.store.completeness import Completeness
@@ -133,7 +133,7 @@ class _Salvage:
             if proved.kind is Kind.MANIFEST:
                 self._manifests[ManifestId(proved.id)] = None
             self._batch.objects.append(proved)
-            self._size += len(payload)
+            self._size += len(payload) + OBJECT_BYTES
             if self._size >= COMMIT_BYTES:
                 self._flush()
 

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from typing import Final, TypeVar
 
 from casync.ids import Kind, ObjectId
+from casync.limits import COMMIT_BYTES, OBJECT_BYTES
 from casync.store.bytelock import ByteLocks
 from casync.store.environment import Environment, Txn
 from casync.store.meta import read_generation
@@ -28,7 +29,7 @@ __all__ = ["Session"]
 
 _LAST_BYTE: Final = 2**62
 _ROW_BYTES: Final = 64 * 1024  # what a commit of one row writes, generously
-_MOST_PROMISES: Final = 1 << 16
+_MOST_PROMISES: Final = COMMIT_BYTES // OBJECT_BYTES
 """Old objects that are relied upon, before their generations are renewed without waiting."""
 
 _T = TypeVar("_T")

@@ -18,7 +18,7 @@ from starlette.requests import ClientDisconnect, Request
 from casync.changes import RefusedItem, TakenItem
 from casync.codec import Packed, Unpacker, Verified
 from casync.errors import IntegrityError, MalformedError, StoppedError, UnreachableError, UsageError
-from casync.limits import COMMIT_BYTES, KIB
+from casync.limits import COMMIT_BYTES, OBJECT_BYTES
 from casync.store.base import Committed
 from casync.uploads import UploadReader
 from casync_server.settings import ServerSettings
@@ -31,9 +31,6 @@ _MOST_SECONDS: Final = 1.0
 
 Keep = Callable[[list[Verified]], Committed]
 """Keeps objects durably; called in a thread."""
-
-_OBJECT_BYTES: Final = KIB
-"""Bytes of memory that an object takes besides its payload."""
 
 
 class Receiving:
@@ -98,7 +95,7 @@ class _Body:
             async for part in request.stream():
                 for packed in self._reader.feed(part):
                     self._objects.append(packed)
-                    self._bytes += len(packed.payload) + _OBJECT_BYTES
+                    self._bytes += len(packed.payload) + OBJECT_BYTES
                 if self._bytes >= self._size() or time.monotonic() >= self._due:
                     await self._flush()
             self._reader.finish()

@@ -10,6 +10,7 @@ import pytest
 from casync.codec import Packer, Verified
 from casync.errors import NoObjectError, NoSpaceError
 from casync.ids import Kind, ManifestId, ObjectId
+from casync.limits import OBJECT_BYTES
 from casync.ops import batches
 from casync.ops.batches import BatchWriter
 from casync.store.base import Batch, Committed, ManifestState
@@ -51,7 +52,7 @@ def store() -> Watched:
 
 @pytest.fixture
 def writer(store: Watched, monkeypatch: pytest.MonkeyPatch) -> Iterator[BatchWriter]:
-    monkeypatch.setattr(batches, "COMMIT_BYTES", 5 * (1000 + 512))
+    monkeypatch.setattr(batches, "COMMIT_BYTES", 5 * (1000 + OBJECT_BYTES))
     writer = BatchWriter(store)
     yield writer
     store.free.set()
