@@ -14,6 +14,7 @@ from casync.errors import DamagedStoreError, LockedError, WriteError
 from casync.ids import Kind, ObjectId
 from casync.name import parse_name, parse_ref
 from casync.ops.gc import Collected, CollectOptions, collect
+from casync.store import session
 from casync.store.base import Absence, Batch, FileIdentity, ManifestState, RememberedFile
 from casync.store.bytelock import ByteLocks
 from casync.store.collectable import Dead
@@ -233,6 +234,24 @@ def test_promises_are_renewed_by_the_commit_that_publishes(path: Path, store: Lm
         writer._session.close()
         assert collection.delete(dead).objects == 0
         assert here(writer, packed) == [True] * len(packed)
+
+
+def test_many_promises_are_renewed_without_a_commit(
+    path: Path, store: LmdbStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the one that publishes would make a page of the index dirty for each of them."""
+    monkeypatch.setattr(session, "_MOST_PROMISES", 3)
+    loose = chunks(5, 1)
+    store.commit(Batch(objects=loose))
+    store.close()
+    with reopened(path) as writer, writer.collection(window=0) as collection:
+        dead = list(collection.dead(unmarked))
+        assert len(dead) == 5
+        writer.known(Kind.CHUNK, [item.id for item in loose[:3]])
+        assert collection.delete(dead).objects == 0  # everything is held
+        writer.known(Kind.CHUNK, [loose[3].id])
+        assert collection.delete(dead).objects == 1  # the others are of today
+        assert here(writer, loose) == [True] * 4 + [False]
 
 
 def test_there_is_one_collection_at_a_time(store: LmdbStore) -> None:
