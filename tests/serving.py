@@ -104,18 +104,24 @@ class Server:
         with self._news:
             self._seen = len(self.lines)
 
-    def wait_for(self, text: str) -> str:
-        """The first line since the mark that holds `text`."""
+    def wait_for(self, text: str, times: int = 1) -> str:
+        """The first line since the mark that holds `text`, or the second, or the third…"""
         deadline = time.monotonic() + READY_SECONDS
         with self._news:
             while True:
-                for line in self.lines[self._seen :]:
-                    if text in line:
-                        return line
+                lines = [line for line in self.lines[self._seen :] if text in line]
+                if len(lines) >= times:
+                    return lines[times - 1]
                 left = deadline - time.monotonic()
                 assert left > 0, f"{text!r} was not logged: {self.lines}"
                 assert not self._ended, f"ended without {text!r}: {self.lines}"
                 self._news.wait(left)
+
+    def settle(self) -> None:
+        """Waits until every answer so far is in the log. With one worker, that is."""
+        mark = f"/healthz?settle={self.url}/{time.monotonic_ns()}"
+        httpx.get(f"{self.url}{mark}", timeout=READY_SECONDS)
+        self.wait_for(mark)
 
     def connect(self) -> socket.socket:
         """A connection to it, that gives up after a while."""

@@ -66,7 +66,7 @@ def serve(options: ServeOptions) -> int:
         supervisor = Supervisor(
             job,
             options.workers,
-            options.grace,
+            settings.drain + options.grace,
             environment={"PROMETHEUS_MULTIPROC_DIR": metrics} if metrics else {},
             release=release,
             say=to_stderr,

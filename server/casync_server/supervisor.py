@@ -44,6 +44,7 @@ class _Worker:
         )
         self.pid = self._process.pid
         self.ready = False
+        self.renews = False  # was to be told to read its certificate again before it was ready
         self._line = b""
         self._reported = False
         with contextlib.suppress(OSError):  # it died at once; its end of stdout says so
@@ -96,7 +97,7 @@ class Supervisor:
     Args:
         job: What each worker does.
         count: How many.
-        grace: Seconds for running answers when a stop is asked for.
+        grace: Seconds that workers get to end when a stop is asked for.
         environment: What workers have in theirs, besides our own.
         release: Closes the listening sockets here, when no worker will be started any more.
         say: Takes lines for the operator.
@@ -182,6 +183,8 @@ class Supervisor:
         report, gone = worker.read()
         if report is not None and not report.code:
             worker.ready = True
+            if worker.renews:
+                worker.send(signal.SIGHUP)
             if not self._announced:
                 self._announced = True
                 for warning in report.warnings:
@@ -227,9 +230,11 @@ class Supervisor:
         signals = pipe.recv(64)
         if self._job.heeds_hangup:
             renewals = signals.count(signal.SIGHUP)
-            for worker in self._workers:
-                if renewals and worker.ready:  # one that starts reads what is new, anyway
+            for worker in self._workers if renewals else ():
+                if worker.ready:
                     worker.send(signal.SIGHUP)
+                else:
+                    worker.renews = True  # it would end by the signal now
             if renewals == len(signals):
                 return
         self._stops += len(signals)

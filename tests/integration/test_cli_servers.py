@@ -148,7 +148,7 @@ def test_a_limit_slows_down(program: Program, url: str) -> None:
 
 def test_an_interrupted_pull_goes_on_where_it_stopped(program: Program, url: str) -> None:
     arguments = ["pull", "vm/1", "-o", "vm", "--server", url]
-    process = program.start(*arguments, "--progress", "--limit", "500K")
+    process = program.start(*arguments, "--progress", "--limit", "200K")
     with process:
         assert process.stderr is not None
         read_until(process.stderr.fileno(), b"/s")

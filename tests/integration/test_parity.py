@@ -29,6 +29,7 @@ def program(tmp_path: Path) -> Program:
 
 def sent(server: Server) -> tuple[int, int]:
     """Objects and bytes that the access log of a server tells of."""
+    server.settle()
     found = [re.search(r"objects=(\d+) bytes=(\d+)", line) for line in server.lines]
     pairs = [(int(match[1]), int(match[2])) for match in found if match]
     return sum(objects for objects, _ in pairs), sum(size for _, size in pairs)

@@ -17,6 +17,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from benchmarks.servers import free_port
 from casync.store.lmdb import LmdbStore
 from tests.certificates import tool
 from tests.program import ROOT, Program
@@ -25,11 +26,6 @@ from tests.serving import READY_SECONDS, Server, put_file, serving
 RECIPES = ROOT / "docs" / "recipes"
 NAME = "chunks.example.com"
 DATA = random.Random(9).randbytes(3_000_000)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return int(sock.getsockname()[1])
 
 
 def recipe(name: str, changes: dict[str, str]) -> str:
@@ -147,7 +143,7 @@ def test_t9_a_pull_goes_through(
 def test_t9_what_the_protocol_needs_arrives(proxy: tuple[str, Server], certificate: Path) -> None:
     url, server = proxy
     trust = ssl.create_default_context(cafile=certificate / "cert.pem")
-    with httpx.Client(base_url=url, verify=trust, trust_env=False) as ask:
+    with httpx.Client(base_url=url, verify=trust, trust_env=False, timeout=READY_SECONDS) as ask:
         part = ask.get("/v1/files/vm%2F1", headers={"Range": "bytes=1000000-1000009"})
         assert (part.status_code, part.content) == (206, DATA[1_000_000:1_000_010])
         again = ask.get("/v1/files/vm%2F1", headers={"If-None-Match": part.headers["ETag"]})

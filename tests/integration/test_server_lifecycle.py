@@ -279,12 +279,17 @@ def test_a_second_signal_stops_at_once(store: Path) -> None:
 
 
 def test_readiness_goes_before_the_listeners(store: Path) -> None:
-    with serving(store, {"drain": 2.0}) as server:
+    with serving(store, {"drain": 3600.0}) as server:
         assert get(server, "/readyz")[0] == 200
         server.process.send_signal(signal.SIGTERM)
         until(lambda: get(server, "/readyz")[0] == 503, "not ready")
         assert get(server, "/healthz")[0] == 200
-        assert server.wait() == 0
+        assert server.stop() == 9
+
+
+def test_the_grace_begins_when_the_listeners_close(store: Path) -> None:
+    with serving(store, {"drain": 4.0}, grace=0.5) as server:
+        assert server.stop() == 0
 
 
 # -- Leaks ----------------------------------------------------------------------------------------

@@ -39,6 +39,7 @@ def settled(server: Server) -> str:
         text = httpx.get(f"{server.url}/metrics", timeout=READY_SECONDS).text
         if value(text, "casync_requests_running") == 1:  # the one for the metrics
             return text
+        time.sleep(0.01)  # or this request still runs in the next one's eyes
     raise AssertionError(text)
 
 
@@ -113,7 +114,7 @@ def test_writes_that_wait_are_counted(tmp_path: Path) -> None:
         LmdbStore.open(tmp_path / "store", create=True),
         serving(tmp_path / "store", writable=True) as server,
     ):
-        assert httpx.post(f"{server.url}/v1/pushes").status_code == 200
+        assert httpx.post(f"{server.url}/v1/pushes", timeout=READY_SECONDS).status_code == 200
         text = httpx.get(f"{server.url}/metrics").text
     assert "casync_writes_queued 0.0" in text
     assert value(text, "casync_store_pushes") == 1

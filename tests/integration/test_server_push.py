@@ -318,7 +318,7 @@ def test_a_client_that_goes_away_leaves_what_it_had_sent(server: Server, tmp_pat
 
 
 def test_too_many_bodies_wait_for_their_turn(tmp_path: Path) -> None:
-    limits = {"push_bodies": 1, "push_wait": 0.2, "stall_seconds": 60.0}
+    limits = {"push_bodies": 1, "push_wait": 5.0, "stall_seconds": 60.0}
     with serving(tmp_path / "served", limits, writable=True) as server:
         push = begun(server)
         body = upload(pack(b"small"))

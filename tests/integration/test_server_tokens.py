@@ -258,7 +258,7 @@ def test_the_command_line(tmp_path: Path) -> None:
 def test_a_token_that_asks_too_much_is_told_when_to_come_again(tmp_path: Path) -> None:
     with LmdbStore.open(tmp_path / "store", create=True) as store:
         greedy, modest = (store.tokens.issue(READ)[0] for _ in range(2))
-    settings = {"client_rate": 0.2, "client_burst": 3, "client_wait": 0}
+    settings = {"client_rate": 0.02, "client_burst": 3, "client_wait": 0}
     with serving(tmp_path / "store", settings) as server:
 
         def ask(token: str) -> httpx.Response:
@@ -269,6 +269,6 @@ def test_a_token_that_asks_too_much_is_told_when_to_come_again(tmp_path: Path) -
         refused = ask(greedy)
         assert refused.status_code == 429
         assert "what one may have" in refused.json()["detail"]
-        assert 1 <= int(refused.headers["retry-after"]) <= 5
+        assert 1 <= int(refused.headers["retry-after"]) <= 50
         assert ask(modest).status_code == 429  # the address has had enough, too
         assert httpx.get(f"{server.url}/healthz").status_code == 200

@@ -24,6 +24,7 @@ DATA = b"".join(number.to_bytes(4, "big") * 1024 for number in range(2000))
 
 def fetched(server: Server) -> int:
     """Objects that a server handed out in streams."""
+    server.settle()
     lines = [line for line in server.lines if "/v1/objects/fetch" in line]
     return sum(
         int(match[1]) for match in (re.search(r"objects=(\d+)", line) for line in lines) if match

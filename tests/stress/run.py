@@ -133,7 +133,7 @@ def _serve(scene: Scene, who: str, rng: random.Random) -> None:
     else:
         scene.excused("serve", ended, _CUT_OFF)
     for line in ended.err.splitlines():
-        if "Traceback" in line or " 500 " in line:
+        if "Traceback" in line or " 500 objects=" in line:
             scene.ledger.wrong(f"the server says: {line}")
     while listens(int(port)):  # what a killed supervisor leaves goes, too
         time.sleep(0.02)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import io
 import random
+from pathlib import Path
 
 from casync.chunker import ChunkerParams, Cutter
 from casync.codec import Packed, Unpacker
-from casync.fs.source import StreamSource
+from casync.fs.source import StreamSource, coarse_clock
 from casync.ids import ChunkId, Kind, ManifestId, NodeId, chunk_id, manifest_id
 from casync.manifest import Manifest, decode_manifest, encode_manifest
 from casync.node import Node, NodeBuilder, Run, decode_node, runs
@@ -18,6 +19,12 @@ PARAMS = ChunkerParams(256, 1024, 4096)
 
 def noise(length: int, seed: int = 0) -> bytes:
     return random.Random(seed).randbytes(length)
+
+
+def wait_for_a_tick(path: Path) -> None:
+    """Returns when a change of a file has another time than its last one."""
+    while coarse_clock() <= path.stat().st_ctime_ns:
+        pass
 
 
 def stream(data: bytes) -> StreamSource:

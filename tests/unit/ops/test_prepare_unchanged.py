@@ -15,7 +15,7 @@ from casync.name import Name
 from casync.ops.prepare import Prepared, PrepareOptions, prepare
 from casync.store.base import Batch, ManifestState, ObjectStore
 from casync.store.memory import MemoryStore
-from tests.unit.ops.preparing import PARAMS, content_of, hash_of, noise
+from tests.unit.ops.preparing import PARAMS, content_of, hash_of, noise, wait_for_a_tick
 
 LENGTH = 300_000
 SMALL = PrepareOptions(params=PARAMS, name=Name("disk"))
@@ -117,6 +117,7 @@ def test_a_file_that_had_just_changed_is_read_again(store: MemoryStore, path: Pa
 def test_a_file_that_changed_since_is_read(store: MemoryStore, path: Path) -> None:
     take(Settled, path, store)
     times = path.stat()
+    wait_for_a_tick(path)
     path.write_bytes(noise(LENGTH, 1))
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
     done = take(Settled, path, store)

@@ -20,6 +20,7 @@ from casync.ops.pull import PullOptions
 from casync.store.base import Absence
 from casync.store.memory import MemoryStore
 from tests.unit.ops.folders import pulled, seen
+from tests.unit.ops.preparing import wait_for_a_tick
 from tests.unit.ops.pulling import MemoryServer, noise
 from tests.unit.ops.trees import LONG_AGO, age, prepared
 
@@ -141,6 +142,7 @@ def test_a_changed_file_of_equal_length_and_time_is_seen(
 ) -> None:
     target, sightings = tmp_path / "target", Sightings(tmp_path / "seen")
     pulled(tree, target, server, store, sightings=sightings)
+    wait_for_a_tick(target / "sub.txt")
     (target / "sub.txt").write_text("SORTS behind sub/ and before it")
     os.utime(target / "sub.txt", ns=(LONG_AGO, LONG_AGO))
     assert pulled(tree, target, server, store, sightings=sightings).files == 1

@@ -112,7 +112,7 @@ def test_ctrl_c_hangs_up_and_leaves_no_thread(
     ident = put(server, noise(1, 50_000))
 
     def interrupt(*_: object) -> None:
-        assert server.waiting.wait(10)
+        assert server.waiting.wait(60)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Rebuilder, "_settle", interrupt)
@@ -121,6 +121,6 @@ def test_ctrl_c_hangs_up_and_leaves_no_thread(
     out = tmp_path / "out" if target == "file" else None
     with pytest.raises(KeyboardInterrupt):
         pull(Ref(manifest=ident), out, ports, PullOptions())
-    assert set(threading.enumerate()) == before
+    assert set(threading.enumerate()) <= before
     assert list(tmp_path.iterdir()) == []
     assert store.manifest(ident) is None

@@ -222,4 +222,4 @@ def test_a_stop_leaves_no_thread(store: ObjectStore) -> None:
     before = set(threading.enumerate())
     with pytest.raises(KeyboardInterrupt):
         verify(store, progress=Stopped())
-    assert set(threading.enumerate()) == before
+    assert set(threading.enumerate()) <= before
