@@ -35,12 +35,11 @@ class FetchTurns:
     @contextmanager
     def take(self, ids: Sequence[ObjectId]) -> Iterator[list[ObjectId]]:
         """Gives those of `ids` that no other process fetches; none does until the block ends."""
-        taken = [ident for ident in ids if self._locks.take(_byte(ident))]
         try:
-            yield taken
+            yield [ident for ident in ids if self._locks.take(_byte(ident))]
         finally:
-            for ident in taken:
-                self._locks.free(_byte(ident))
+            for ident in ids:
+                self._locks.free(_byte(ident))  # does nothing to those of other processes
 
     def wait(self, ids: Sequence[ObjectId]) -> None:
         """Returns when every process that fetched one of `ids` has kept it, failed or died."""

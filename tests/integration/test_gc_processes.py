@@ -80,9 +80,11 @@ def test_writers_lose_nothing_to_collections(program: Program, tmp_path: Path) -
         paths[-1].write_bytes(data)
     first = program.good("prepare", "--name", "base", paths[0]).lines[0]
     acknowledged = {first: made[0]}
+    rounds = collections = 0
     with serving(program.store) as server:
-        for round_ in range(1, _ROUNDS):
-            chosen = [round_, *(rng.randrange(_ROUNDS) for _ in range(3))]
+        while rounds < _ROUNDS - 1 or collections <= _ROUNDS:
+            rounds += 1
+            chosen = [rounds % _ROUNDS, *(rng.randrange(_ROUNDS) for _ in range(3))]
             writers = [
                 program.start("prepare", "--reread", "--name", f"w{index}", paths[number])
                 for index, number in enumerate(chosen)
@@ -93,6 +95,7 @@ def test_writers_lose_nothing_to_collections(program: Program, tmp_path: Path) -
             collect = True  # the first begins when they do, however quick they are
             while collect:
                 program.good("gc", "--window", "0", "-q")
+                collections += 1
                 collect = any(writer.poll() is None for writer in writers)
             kill.join()
             for writer, number in zip(writers, chosen, strict=True):

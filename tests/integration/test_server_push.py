@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import struct
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -31,7 +32,7 @@ from casync.uploads import MAX_UPLOAD_BYTES, OBJECTS_TYPE, encode_upload
 from tests.contract.store_contract import noise, pack
 from tests.server_clients import QUICK, closes_within, healthy, request
 from tests.server_world import problem
-from tests.serving import Server, ask, read_answer, serving
+from tests.serving import READY_SECONDS, Server, ask, read_answer, serving
 from tests.unit.store.small_store import content
 
 OBJECTS = {"content-type": OBJECTS_TYPE}
@@ -325,9 +326,11 @@ def test_too_many_bodies_wait_for_their_turn(tmp_path: Path) -> None:
         with server.connect() as first, server.connect() as second:
             first.sendall(posted(server, push, len(body), body[:-1]))
             status = 200
+            deadline = time.monotonic() + READY_SECONDS
             while status == 200:  # until the first one has begun to be received
                 second.sendall(posted(server, push, len(body), body))
                 status, _, answer = read_answer(second)
+                assert time.monotonic() < deadline
             assert (status, decode_document(answer, Problem).code) == (503, "unreachable")
             first.sendall(body[-1:])
             assert read_answer(first)[0] == 200
