@@ -36,7 +36,7 @@ check: $(VENV)/.installed-dev
 container:
 	@$(call need,debootstrap,debootstrap)
 	@$(call need,unshare,util-linux)
-	@python3 tests/container_steps.py
+	@python3 tests/container/steps.py
 
 crash: $(VENV)/.installed-dev
 	@$(call need,strace,strace)

@@ -23,13 +23,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from casync.api import forecast, open_ref, open_store, prepare, prepare_tree, pull, push
     from casync.buckets import prepare_s3
-    from casync.chunker import ChunkerParams
     from casync.errors import CasyncError
-    from casync.ops.prepare import PrepareOptions
-    from casync.ops.pull import PullOptions
-    from casync.ops.push import PushOptions
-    from casync.remote.client import RemoteClient
-    from casync.remote.transport import TransportOptions
+    from casync.objects.chunker import ChunkerParams
+    from casync.ops.prepare.file import PrepareOptions
+    from casync.ops.pull.file import PullOptions
+    from casync.ops.push.push import PushOptions
+    from casync.remote.http.client import RemoteClient
+    from casync.remote.http.transport import TransportOptions
 
 __version__ = "0.1.0"
 
@@ -54,12 +54,12 @@ __all__ = [
 
 _HOMES = {
     "CasyncError": "casync.errors",
-    "ChunkerParams": "casync.chunker",
-    "PrepareOptions": "casync.ops.prepare",
-    "PullOptions": "casync.ops.pull",
-    "PushOptions": "casync.ops.push",
-    "RemoteClient": "casync.remote.client",
-    "TransportOptions": "casync.remote.transport",
+    "ChunkerParams": "casync.objects.chunker",
+    "PrepareOptions": "casync.ops.prepare.file",
+    "PullOptions": "casync.ops.pull.file",
+    "PushOptions": "casync.ops.push.push",
+    "RemoteClient": "casync.remote.http.client",
+    "TransportOptions": "casync.remote.http.transport",
     "prepare_s3": "casync.buckets",
 }
 

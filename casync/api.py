@@ -10,45 +10,45 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from casync.chunker import ChunkerParams
+from casync.access.content_file import ContentFile
+from casync.access.outline import Outline, TreeError, load_outline
+from casync.access.ports import Ports
+from casync.access.progress import SILENT, Progress
+from casync.access.tree_load import Tree
+from casync.access.tree_reading import open_file
 from casync.errors import UsageError
 from casync.fs.exclude import Exclusion
 from casync.fs.scan import Scan
-from casync.fs.sightings import Sightings
-from casync.fs.source import open_source
-from casync.name import Ref, parse_ref
+from casync.fs.scan_cache import Sightings
+from casync.fs.source.file import open_source
+from casync.names.name import Ref, parse_ref
+from casync.objects.chunker import ChunkerParams
 from casync.ops import bench as _bench
-from casync.ops import forecast as _forecast
-from casync.ops import prepare as _prepare
-from casync.ops import prepare_tree as _prepare_tree
-from casync.ops import pull as _pull
-from casync.ops import push as _push
-from casync.ops import repair as _repair
 from casync.ops.bench import BenchInput, Trial
-from casync.ops.check import Checked, check_file, check_folder
-from casync.ops.diff import Change, changes, differing_ranges
-from casync.ops.folder_forecast import FolderForecast, forecast_folder
-from casync.ops.folder_plan import FolderOptions
-from casync.ops.forecast import Forecast
-from casync.ops.outline import Outline, TreeError, load_outline
-from casync.ops.ports import Ports
-from casync.ops.prepare import Prepared, PrepareOptions
-from casync.ops.prepare_tree import FolderPrepared
-from casync.ops.progress import SILENT, Progress
-from casync.ops.pull import Pulled, PullOptions
-from casync.ops.pull_tree import FolderPulled, pull_tree
-from casync.ops.push import Pushed, PushOptions
-from casync.ops.read import ContentFile
-from casync.ops.repair import Repaired
-from casync.ops.store_tree import store_tree
-from casync.ops.tree_load import Tree
-from casync.ops.tree_reading import open_file
-from casync.ops.tree_ref import file_or_tree, follow, tree_of
-from casync.remote.client import RemoteClient
-from casync.remote.transport import TransportOptions
-from casync.remote.writing import WritingClient
+from casync.ops.inspect.check import Checked, check_file, check_folder
+from casync.ops.inspect.diff import Change, changes, differing_ranges
+from casync.ops.prepare import file as _prepare
+from casync.ops.prepare import folder as _prepare_tree
+from casync.ops.prepare.file import Prepared, PrepareOptions
+from casync.ops.prepare.folder import FolderPrepared
+from casync.ops.pull import file as _pull
+from casync.ops.pull import forecast as _forecast
+from casync.ops.pull.file import Pulled, PullOptions
+from casync.ops.pull.forecast import Forecast
+from casync.ops.pull_folder.forecast import FolderForecast, forecast_folder
+from casync.ops.pull_folder.plan import FolderOptions
+from casync.ops.pull_folder.pull import FolderPulled, pull_tree
+from casync.ops.pull_folder.store_tree import store_tree
+from casync.ops.pull_folder.tree_ref import file_or_tree, follow, tree_of
+from casync.ops.push import push as _push
+from casync.ops.push.push import Pushed, PushOptions
+from casync.ops.upkeep import repair as _repair
+from casync.ops.upkeep.repair import Repaired
+from casync.remote.http.client import RemoteClient
+from casync.remote.http.transport import TransportOptions
+from casync.remote.http.write_client import WritingClient
 from casync.store.base import ManifestSource
-from casync.store.lmdb import LmdbStore
+from casync.store.lmdb.store import LmdbStore
 from casync.store.memory import MemoryStore
 
 __all__ = [
@@ -77,7 +77,7 @@ def prepare(
     """Cuts a file, a block device or a stream into chunks and puts them into `store`.
 
     Raises:
-        CasyncError: As `casync.ops.prepare.prepare`.
+        CasyncError: As `casync.ops.prepare.file.prepare`.
     """
     with open_source(source) as opened:
         return _prepare.prepare(opened, store, options, progress)
@@ -105,7 +105,7 @@ def prepare_tree(
         progress: Is told of every byte.
 
     Raises:
-        CasyncError: As `casync.ops.prepare_tree.prepare_tree`.
+        CasyncError: As `casync.ops.prepare.folder.prepare_tree`.
     """
     own = store.path.stat()
     scan = Scan(
@@ -144,7 +144,7 @@ def pull(
         progress: Is told what happens.
 
     Raises:
-        CasyncError: As `casync.ops.pull.pull` and `casync.ops.pull_tree.pull_tree`.
+        CasyncError: As `casync.ops.pull.file.pull` and `casync.ops.pull_folder.pull.pull_tree`.
     """
     place = Path(target) if isinstance(target, str) else target
     with _ports(store, servers, transport) as ports:
@@ -230,7 +230,7 @@ def repair(
         progress: Is told what happens.
 
     Raises:
-        CasyncError: As `casync.ops.repair.repair`.
+        CasyncError: As `casync.ops.upkeep.repair.repair`.
     """
     store.check()  # a damaged tree is found by plain reads, before it is walked through the map
     chosen = [store.resolve(_ref(ref)) for ref in refs] or None
@@ -255,7 +255,7 @@ def check(
         progress: Is told of bytes that are right.
 
     Raises:
-        CasyncError: As `casync.ops.check.check_file` and `check_folder`.
+        CasyncError: As `casync.ops.inspect.check.check_file` and `check_folder`.
     """
     found = _look(_ref(ref), source)
     if isinstance(found, Tree):
@@ -270,7 +270,7 @@ def diff(
 
     Raises:
         UsageError: One is a file and one a folder.
-        CasyncError: As `casync.ops.diff.changes` and `differing_ranges`.
+        CasyncError: As `casync.ops.inspect.diff.changes` and `differing_ranges`.
     """
     one, two = _look(_ref(old), source), _look(_ref(new), source)
     if isinstance(one, Tree) and isinstance(two, Tree):
@@ -366,7 +366,7 @@ def push(
         progress: Is told what happens.
 
     Raises:
-        CasyncError: As `casync.ops.push.push`.
+        CasyncError: As `casync.ops.push.push.push`.
     """
     act = _push.plan_push if dry_run else _push.push
     with WritingClient(server, transport) as target:

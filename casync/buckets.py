@@ -5,16 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from casync.access.progress import SILENT, Progress
 from casync.errors import NotFoundError, UsageError
 from casync.fs.exclude import Exclusion
-from casync.fs.sightings import Sightings
-from casync.ops.prepare import Prepared, PrepareOptions
-from casync.ops.prepare_object import prepare_object
-from casync.ops.prepare_prefix import prepare_prefix
-from casync.ops.prepare_tree import FolderPrepared
-from casync.ops.progress import SILENT, Progress
-from casync.remote.s3 import S3Bucket, S3Options
-from casync.store.lmdb import LmdbStore
+from casync.fs.scan_cache import Sightings
+from casync.ops.prepare.file import Prepared, PrepareOptions
+from casync.ops.prepare.folder import FolderPrepared
+from casync.ops.prepare.object import prepare_object
+from casync.ops.prepare.prefix import prepare_prefix
+from casync.remote.buckets.s3 import S3Bucket, S3Options
+from casync.store.lmdb.store import LmdbStore
 
 __all__ = ["prepare_s3"]
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from casync.tree import Device, Entry, Link, Meta, Pipe
+from casync.objects.tree import Device, Entry, Link, Meta, Pipe
 
 __all__ = ["attributes_of", "entry_of", "meta_of", "with_owners"]
 

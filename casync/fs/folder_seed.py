@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from casync.fs.beneath import open_beneath
+from casync.fs.concatenation import Lineup, Stretch
 from casync.fs.extents import read_range
-from casync.fs.lineup import Lineup, Stretch
 
 __all__ = ["FolderSeed", "read_lineup"]
 

@@ -1,7 +1,8 @@
 """Seeds: local files that may hold wanted chunks.
 
-An index says at which offset of which seed a chunk was once seen. It is a hint (`casync.layout`):
-whoever takes bytes from a seed hashes them first, because files change behind our back.
+An index says at which offset of which seed a chunk was once seen. It is a hint
+(`casync.planning.chunk_index`): bytes from a seed are hashed before they are used, because files
+change behind our back.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from casync.errors import UsageError
 from casync.fs.extents import data_ranges, read_range
 from casync.fs.identity import identity_of
 from casync.ids import ChunkId
-from casync.layout import Layout
-from casync.neighbours import Found, read_places
+from casync.planning.adjacent import Found, read_places
+from casync.planning.chunk_index import Layout
 
 __all__ = ["Seed", "SeedFile", "SeedIndex", "expand_seed_path"]
 

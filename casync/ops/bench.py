@@ -13,24 +13,24 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from casync.chunker import ChunkerParams
-from casync.fs.failure import free_bytes, no_space
+from casync.access.outline import Outline, load_outline
+from casync.access.ports import Ports
+from casync.access.progress import Progress
+from casync.fs.os_errors import free_bytes, no_space
 from casync.fs.seed import SeedFile, SeedIndex
-from casync.fs.source import FileSource, Hole
+from casync.fs.source.file import FileSource, Hole
 from casync.ids import Kind, ManifestId
 from casync.limits import MIB
-from casync.name import Ref
-from casync.node import runs
+from casync.names.name import Ref
+from casync.objects.chunker import ChunkerParams
+from casync.objects.node import runs
+from casync.ops.inspect.show import Statistics, show
 from casync.ops.loopback import Loopback
-from casync.ops.outline import Outline, load_outline
-from casync.ops.ports import Ports
-from casync.ops.prepare import Prepared, PrepareOptions, prepare
-from casync.ops.progress import Progress
-from casync.ops.pull import PullOptions, pull
-from casync.ops.seeds import chunks_of
-from casync.ops.show import Statistics, show
-from casync.origins import OriginMap, trace
-from casync.plan import windows
+from casync.ops.prepare.file import Prepared, PrepareOptions, prepare
+from casync.ops.pull.file import PullOptions, pull
+from casync.ops.pull.seeds import chunks_of
+from casync.planning.origins import OriginMap, trace
+from casync.planning.windows import windows
 from casync.store.base import Batch, ManifestState, ObjectStore
 
 __all__ = ["BenchInput", "StoreMaker", "Transfer", "Trial", "look", "measure", "recommend"]

@@ -1,7 +1,7 @@
 """A store as if a server stood before it: what it gives is counted as it would travel.
 
 Measures transfers without a network. Counted are the bodies of requests and answers, exactly as
-`casync.frames` makes them; the heads of HTTP, some 200 bytes a request each way, are not.
+`casync.wire.frames` makes them; the heads of HTTP, some 200 bytes a request each way, are not.
 """
 
 from __future__ import annotations
@@ -11,21 +11,21 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from casync.codec import Packed, Unpacker
-from casync.delta import Delta, Group, singles
-from casync.frames import END_FRAME, answer_header
 from casync.ids import Kind, ManifestId, ObjectId
 from casync.limits import MAX_BATCH_BYTES
-from casync.lists import encode_groups, first_groups
-from casync.name import Name, NameRecord, Ref
-from casync.ops.deltas import make_delta
+from casync.names.name import Name, NameRecord, Ref
+from casync.objects.codec import Packed, Unpacker
+from casync.objects.delta import Delta, Group, singles
+from casync.ops.serve.deltas import make_delta
 from casync.store.base import Absence, ManifestRow, ManifestSource, ObjectStat, Traffic
+from casync.wire.frames import END_FRAME, answer_header
+from casync.wire.requests import encode_groups, first_groups
 
 __all__ = ["Loopback"]
 
 
 class Loopback:
-    """A `casync.ops.ports.Server` over a store of this process. Used by several threads at once.
+    """A `casync.access.ports.Server` over a store of this process. Used by several threads at once.
 
     Args:
         store: What it serves.

@@ -13,13 +13,13 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from casync.claim import Claim, decode_signed
+from casync.access.naming import Publisher, Signer
 from casync.errors import IntegrityError, NoNameError, UnsupportedError, UntrustedError
-from casync.fs.seen import SeenVersion
+from casync.fs.seen_versions import SeenVersion
 from casync.ids import ManifestId
-from casync.name import Name, NameRecord, Ref
-from casync.ops.naming import Publisher, Signer
-from casync.signing import SigningKey, check_signed
+from casync.names.name import Name, NameRecord, Ref
+from casync.names.name_claim import Claim, decode_signed
+from casync.names.signing import SigningKey, check_signed
 from casync.store.base import ManifestSource
 
 __all__ = ["Memory", "Trust", "sign_next", "signer_of", "signing", "trusted_ref"]

@@ -18,9 +18,9 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
-from casync.codec import Packed, Verified
 from casync.ids import Kind, ManifestId, ObjectId
-from casync.name import Name, NameRecord, Ref
+from casync.names.name import Name, NameRecord, Ref
+from casync.objects.codec import Packed, Verified
 
 __all__ = [
     "Absence",

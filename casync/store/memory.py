@@ -9,10 +9,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-from casync.codec import Packed
 from casync.errors import NoObjectError
 from casync.ids import Kind, ManifestId, ObjectId
-from casync.name import Name, NameRecord, Ref
+from casync.names.name import Name, NameRecord, Ref
+from casync.objects.codec import Packed
 from casync.store.base import (
     Absence,
     Batch,

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Protocol
 
-from casync.claim import decode_signed
 from casync.errors import (
     IncompleteError,
     IntegrityError,
@@ -18,7 +17,8 @@ from casync.errors import (
     UsageError,
 )
 from casync.ids import ID_BYTES, Kind, ManifestId
-from casync.name import Name, NameRecord, Ref
+from casync.names.name import Name, NameRecord, Ref
+from casync.names.name_claim import decode_signed
 from casync.store.base import ManifestRow, ManifestState
 
 __all__ = [

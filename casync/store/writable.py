@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from casync.ids import ManifestId
-from casync.name import Name, NameRecord, Ref
+from casync.names.name import Name, NameRecord, Ref
 from casync.store.base import ObjectStore, Removed
-from casync.store.inbox import Inbox
-from casync.store.trash import Removal
+from casync.store.lmdb.pushes import Inbox
+from casync.store.lmdb.trash import Removal
 
 __all__ = ["WritableStore"]
 

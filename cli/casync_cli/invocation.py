@@ -15,21 +15,21 @@ from typing import TYPE_CHECKING, TextIO
 
 from casync.errors import CasyncError, UsageError
 from casync_cli.config import Config
-from casync_cli.counts import parse_count
-from casync_cli.given import CommonOptions, RemoteOptions
 from casync_cli.output import Output
+from casync_cli.parsing.counts import parse_count
+from casync_cli.parsing.raw_options import CommonOptions, RemoteOptions
+from casync_cli.parsing.sizes import parse_rate
+from casync_cli.parsing.times import parse_duration
 from casync_cli.progress import Meter, NotesOnly
-from casync_cli.sizes import parse_rate
-from casync_cli.times import parse_duration
 
 if TYPE_CHECKING:
     import typer
 
-    from casync.ops.progress import Progress
-    from casync.remote.transport import TransportOptions
-    from casync.remote.writing import WritingClient
+    from casync.access.progress import Progress
+    from casync.remote.http.transport import TransportOptions
+    from casync.remote.http.write_client import WritingClient
     from casync.store.base import ManifestSource
-    from casync.store.lmdb import LmdbStore
+    from casync.store.lmdb.store import LmdbStore
     from casync_cli.settings import Settings
 
 __all__ = ["Invocation", "invocation_of"]
@@ -87,7 +87,7 @@ class Invocation:
         Raises:
             CasyncError: As `LmdbStore.open`.
         """
-        from casync.store.lmdb import LmdbStore
+        from casync.store.lmdb.store import LmdbStore
 
         store = LmdbStore.open(
             self.store_path,
@@ -108,7 +108,7 @@ class Invocation:
             CasyncError: The source cannot be opened.
         """
         if self._asks_server():
-            from casync.remote.client import RemoteClient
+            from casync.remote.http.client import RemoteClient
 
             servers = self.remote.server
             with RemoteClient(servers[0], self.transport(servers)) as client:
@@ -129,7 +129,7 @@ class Invocation:
             UsageError, CasyncError: As `source`.
         """
         if self._asks_server():
-            from casync.remote.writing import WritingClient
+            from casync.remote.http.write_client import WritingClient
 
             servers = self.remote.server
             with WritingClient(servers[0], self.transport(servers)) as client:
@@ -166,9 +166,9 @@ class Invocation:
             UsageError: A value makes no sense.
             CasyncError: A token's file cannot be read.
         """
-        from casync.remote.address import origin_of
-        from casync.remote.connection import RateLimit
-        from casync.remote.transport import TransportOptions
+        from casync.remote.http.address import origin_of
+        from casync.remote.http.connection import RateLimit
+        from casync.remote.http.transport import TransportOptions
 
         given, settings = self.remote, self.settings
         ca, proxy, limit = (settings[key].value for key in ("ca", "proxy", "limit"))

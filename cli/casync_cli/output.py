@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import BinaryIO, Final, TextIO
 
 from casync.escape import escape, keep_exact, keep_unicode
-from casync_cli.given import CommonOptions
+from casync_cli.parsing.raw_options import CommonOptions
 
 __all__ = ["Output"]
 

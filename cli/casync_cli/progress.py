@@ -12,8 +12,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Final, NamedTuple, Protocol
 
-from casync_cli.sizes import format_size
-from casync_cli.times import format_duration
+from casync_cli.parsing.sizes import format_size
+from casync_cli.parsing.times import format_duration
 
 __all__ = ["Gauge", "Meter", "NotesOnly", "Screen", "bar_text", "line_text"]
 
@@ -77,7 +77,7 @@ def line_text(gauge: Gauge) -> str:
 
 
 class NotesOnly:
-    """A `casync.ops.progress.Progress` for those who do not want to see any."""
+    """A `casync.access.progress.Progress` for those who do not want to see any."""
 
     def __init__(self, screen: Screen) -> None:
         self._screen = screen
@@ -94,7 +94,7 @@ class NotesOnly:
 
 
 class Meter:
-    """A `casync.ops.progress.Progress` that shows what it is told.
+    """A `casync.access.progress.Progress` that shows what it is told.
 
     Args:
         screen: Where to show it.

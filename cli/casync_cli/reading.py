@@ -6,12 +6,12 @@ import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from casync.ops.read import read_range
-from casync.ops.tree_reading import open_file
+from casync.access.content_file import read_range
+from casync.access.tree_reading import open_file
 
 if TYPE_CHECKING:
+    from casync.access.outline import Outline
     from casync.ids import Buffer, ManifestId
-    from casync.ops.outline import Outline
     from casync.store.base import ManifestSource
 
 __all__ = ["Content", "open_content"]

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from casync.patterns import matches
-from casync.remote.address import origin_of
+from casync.names.patterns import matches
+from casync.remote.http.address import origin_of
 from casync_cli.config import Config, default_store
 from casync_cli.config_file import SITE_FILE, ConfigFile, Value, read_config_file
-from casync_cli.given import CommonOptions, RemoteOptions
+from casync_cli.parsing.raw_options import CommonOptions, RemoteOptions
 
 __all__ = ["Setting", "Settings"]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from typing import NoReturn
 
-from casync.heap import collect_rarely
+from casync.cutting.process_memory import collect_rarely
 from casync_cli.signals import Interrupted, stop_on_signals
 
 __all__ = ["run"]

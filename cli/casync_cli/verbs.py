@@ -40,54 +40,54 @@ class Verb(NamedTuple):
 
 
 VERBS: Final[dict[str, Verb]] = {
-    "prepare": Verb("cmd_prepare", "Put a file or a folder into the store and print its hash."),
-    "serve": Verb("cmd_serve", "Serve the store over HTTP."),
-    "pull": Verb("cmd_pull", "Rebuild a file or a folder, fetching only what is not here.", True),
-    "push": Verb("cmd_push", "Give a server what it lacks of a manifest, and a name.", True),
-    "ls": Verb("cmd_ls", "List names and manifests, or what is in a folder.", True),
-    "show": Verb("cmd_show", "Show what a hash or name stands for.", True),
-    "cat": Verb("cmd_cat", "Write content, or a part of it, to stdout.", True),
-    "check": Verb("cmd_check", "Compare a file or folder on disk with a manifest.", True),
-    "diff": Verb("cmd_diff", "List what changed from one manifest to another.", True),
+    "prepare": Verb("prepare", "Put a file or a folder into the store and print its hash."),
+    "serve": Verb("serve", "Serve the store over HTTP."),
+    "pull": Verb("pull", "Rebuild a file or a folder, fetching only what is not here.", True),
+    "push": Verb("push", "Give a server what it lacks of a manifest, and a name.", True),
+    "ls": Verb("ls", "List names and manifests, or what is in a folder.", True),
+    "show": Verb("show", "Show what a hash or name stands for.", True),
+    "cat": Verb("cat", "Write content, or a part of it, to stdout.", True),
+    "check": Verb("check", "Compare a file or folder on disk with a manifest.", True),
+    "diff": Verb("diff", "List what changed from one manifest to another.", True),
     "name": Verb("", "Set names, and show what they pointed to."),
     "key": Verb("", "Make keys to sign names with."),
-    "rm": Verb("cmd_rm", "Move names and manifests into the trash.", True),
-    "undelete": Verb("cmd_undelete", "Take names and manifests out of the trash.", True),
-    "forget": Verb("cmd_forget", "Move old versions of names into the trash."),
-    "gc": Verb("cmd_gc", "Delete what no manifest needs, and free its room."),
-    "verify": Verb("cmd_verify", "Check what is stored against its hashes."),
-    "repair": Verb("cmd_repair", "Fetch again what is damaged or missing in the store.", True),
-    "bench": Verb("cmd_bench", "Measure what a transfer from one file to the next would cost."),
+    "rm": Verb("rm", "Move names and manifests into the trash.", True),
+    "undelete": Verb("undelete", "Take names and manifests out of the trash.", True),
+    "forget": Verb("forget", "Move old versions of names into the trash."),
+    "gc": Verb("gc", "Delete what no manifest needs, and free its room."),
+    "verify": Verb("verify", "Check what is stored against its hashes."),
+    "repair": Verb("repair", "Fetch again what is damaged or missing in the store.", True),
+    "bench": Verb("bench", "Measure what a transfer from one file to the next would cost."),
     "store": Verb("", "Look after the store itself."),
     "token": Verb("", "Say who may use servers of the store."),
     "config": Verb("", "Show the settings, and where they come from."),
 }
 
 _NAME_VERBS: Final[dict[str, Verb]] = {
-    "set": Verb("cmd_name_set", "Point a name to a manifest.", True),
-    "log": Verb("cmd_name_log", "List all versions of a name.", True),
+    "set": Verb("name_set", "Point a name to a manifest.", True),
+    "log": Verb("name_log", "List all versions of a name.", True),
 }
 
 _KEY_VERBS: Final[dict[str, Verb]] = {
-    "new": Verb("cmd_key_new", "Make a private key, and print the public one."),
-    "show": Verb("cmd_key_show", "Print the public key of a private one."),
+    "new": Verb("key_new", "Make a private key, and print the public one."),
+    "show": Verb("key_show", "Print the public key of a private one."),
 }
 
 _STORE_VERBS: Final[dict[str, Verb]] = {
-    "stats": Verb("cmd_store_stats", "Show what the store holds and how much room it takes."),
-    "reindex": Verb("cmd_store_reindex", "Rebuild the index, or salvage a damaged store file."),
-    "compact": Verb("cmd_store_compact", "Return unused room of the store to the disk."),
-    "backup": Verb("cmd_store_backup", "Copy the store while it is in use."),
+    "stats": Verb("store_stats", "Show what the store holds and how much room it takes."),
+    "reindex": Verb("store_reindex", "Rebuild the index, or salvage a damaged store file."),
+    "compact": Verb("store_compact", "Return unused room of the store to the disk."),
+    "backup": Verb("store_backup", "Copy the store while it is in use."),
 }
 
 _TOKEN_VERBS: Final[dict[str, Verb]] = {
-    "new": Verb("cmd_token_new", "Make a token and print it."),
-    "ls": Verb("cmd_token_ls", "List the tokens."),
-    "revoke": Verb("cmd_token_revoke", "Make tokens good for nothing."),
+    "new": Verb("token_new", "Make a token and print it."),
+    "ls": Verb("token_ls", "List the tokens."),
+    "revoke": Verb("token_revoke", "Make tokens good for nothing."),
 }
 
 _CONFIG_VERBS: Final[dict[str, Verb]] = {
-    "show": Verb("cmd_config_show", "Show what holds, and who says so.", True),
+    "show": Verb("config_show", "Show what holds, and who says so.", True),
 }
 
 _EXAMPLES: Final = (
@@ -264,7 +264,7 @@ _SETTINGS: Final = {"help_option_names": ["-h", "--help"], "max_content_width": 
 
 
 def _command(name: str, verb: Verb) -> _Help:
-    module = importlib.import_module(f"casync_cli.{verb.module}")
+    module = importlib.import_module(f"casync_cli.commands.{verb.module}")
     app = typer.Typer(add_completion=False, rich_markup_mode=None)
     app.command(
         name, cls=_Help, help=f"{verb.summary}\n\n{module.DETAILS}", context_settings=_SETTINGS

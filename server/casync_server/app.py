@@ -8,34 +8,32 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from casync.store.base import ManifestSource
-from casync.store.lmdb import LmdbStore
+from casync.store.lmdb.store import LmdbStore
 from casync.store.writable import WritableStore
-from casync_server import (
-    problems,
-    routes_files,
-    routes_manifests,
-    routes_names,
-    routes_objects,
-    routes_operations,
-    routes_push,
-    routes_trash,
-    routes_trees,
-)
-from casync_server.access_log import AccessLog, LogSink, to_stderr
-from casync_server.allowance import Allowance
-from casync_server.audit import AuditLog
-from casync_server.auth import Gatekeeper
+from casync_server import problems
+from casync_server.access.access_log import AccessLog, LogSink, to_stderr
+from casync_server.access.audit import AuditLog
+from casync_server.access.auth import Gatekeeper
+from casync_server.access.guard import Guard
+from casync_server.access.metrics import Metrics
 from casync_server.deps import Service
-from casync_server.guard import Guard
-from casync_server.metrics import Metrics
+from casync_server.limits.delta_cpu import Allowance
+from casync_server.limits.rate_limit import Turnstile, address_of, token_of
 from casync_server.namespaces import Namespaces
 from casync_server.openapi import describe
-from casync_server.proving import Proofs
-from casync_server.receiving import Receiving
+from casync_server.pushes.proving import Proofs
+from casync_server.pushes.receive_objects import Receiving
+from casync_server.pushes.writing import Writing
+from casync_server.reading.streaming import PieceBudget, Queue, ReadPool
+from casync_server.routes import files as routes_files
+from casync_server.routes import manifests as routes_manifests
+from casync_server.routes import names as routes_names
+from casync_server.routes import objects as routes_objects
+from casync_server.routes import operations as routes_operations
+from casync_server.routes import push as routes_push
+from casync_server.routes import trash as routes_trash
+from casync_server.routes import trees as routes_trees
 from casync_server.settings import ServerSettings
-from casync_server.streaming import PieceBudget, Queue, ReadPool
-from casync_server.turnstile import Turnstile, address_of, token_of
-from casync_server.writing import Writing
 
 __all__ = ["create_app"]
 

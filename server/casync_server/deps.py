@@ -13,7 +13,6 @@ from fastapi import Depends, Query, Request
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from casync.documents import JSON_TYPE, Document, decode_document
 from casync.errors import (
     CasyncError,
     DeniedError,
@@ -24,17 +23,18 @@ from casync.errors import (
 )
 from casync.ids import Buffer, ManifestId
 from casync.limits import KIB
-from casync.lists import IDS_TYPE, MAX_IDS_BYTES
-from casync.name import Ref, parse_ref
+from casync.names.name import Ref, parse_ref
 from casync.store.base import ManifestSource
-from casync.store.lmdb import LmdbStore
-from casync.store.narrow import NarrowSource
-from casync_server.allowance import Allowance
-from casync_server.auth import caller_of
-from casync_server.metrics import Metrics, StoreMetrics
+from casync.store.filtered import NarrowSource
+from casync.store.lmdb.store import LmdbStore
+from casync.wire.documents import JSON_TYPE, Document, decode_document
+from casync.wire.requests import IDS_TYPE, MAX_IDS_BYTES
+from casync_server.access.auth import caller_of
+from casync_server.access.metrics import Metrics, StoreMetrics
+from casync_server.limits.delta_cpu import Allowance
+from casync_server.pushes.writing import Writing
+from casync_server.reading.streaming import PieceBudget, ReadPool
 from casync_server.settings import ServerSettings
-from casync_server.streaming import PieceBudget, ReadPool
-from casync_server.writing import Writing
 
 __all__ = [
     "Push",
@@ -151,7 +151,7 @@ def parse_push(text: str) -> bytes:
 
 
 async def read_list(request: Request, decode: Callable[[Buffer], _T]) -> _T:
-    """Reads a body that lists ids, with one of the decoders of `casync.lists`.
+    """Reads a body that lists ids, with one of the decoders of `casync.wire.requests`.
 
     Raises:
         UsageError: It is no such list.

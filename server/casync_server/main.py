@@ -14,15 +14,15 @@ from pydantic import ValidationError
 
 from casync.errors import StoppedError, UsageError
 from casync.escape import escape
-from casync_server.access_log import to_stderr
-from casync_server.address import Listen, bind, url_of
-from casync_server.job import Job
-from casync_server.notify import notify
+from casync_server.access.access_log import to_stderr
 from casync_server.options import ServeOptions, checked_addresses, exposed
+from casync_server.process.address import Listen, bind, url_of
+from casync_server.process.notify import notify
+from casync_server.process.supervisor import Supervisor
+from casync_server.process.tls import TlsFiles, make_context
+from casync_server.process.upkeep import Upkeep
+from casync_server.process.worker_order import Job
 from casync_server.settings import ServerSettings
-from casync_server.supervisor import Supervisor
-from casync_server.tls import TlsFiles, make_context
-from casync_server.upkeep import Upkeep
 
 __all__ = ["ServeOptions", "serve"]
 

@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from casync.store.lmdb import LmdbStore
-from casync.store.namespaces import open_namespace
+from casync.store.lmdb.namespaces import open_namespace
+from casync.store.lmdb.store import LmdbStore
+from casync_server.access.metrics import StoreMetrics
 from casync_server.deps import Service
-from casync_server.metrics import StoreMetrics
-from casync_server.proving import Proofs
+from casync_server.pushes.proving import Proofs
 
 __all__ = ["Namespaces"]
 

@@ -12,17 +12,7 @@ import msgspec
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from casync.changes import (
-    NameChange,
-    NextItem,
-    ProvingItem,
-    PushItem,
-    Refs,
-    RemovalItem,
-    TakenItem,
-    TrashPage,
-)
-from casync.documents import (
+from casync.wire.documents import (
     JSON_TYPE,
     PROBLEM_TYPE,
     HistoryPage,
@@ -34,7 +24,17 @@ from casync.documents import (
     Problem,
     TreePage,
 )
-from casync_server.auth import OPEN_PATHS
+from casync.wire.edits import (
+    NameChange,
+    NextItem,
+    ProvingItem,
+    PushItem,
+    Refs,
+    RemovalItem,
+    TakenItem,
+    TrashPage,
+)
+from casync_server.access.auth import OPEN_PATHS
 
 __all__ = [
     "binary",

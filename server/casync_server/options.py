@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Literal
 
 from casync.errors import UsageError
-from casync_server.address import Listen, parse_listen
-from casync_server.job import Upstream
+from casync_server.process.address import Listen, parse_listen
+from casync_server.process.worker_order import Upstream
 
 __all__ = ["ServeOptions", "checked_addresses", "exposed"]
 

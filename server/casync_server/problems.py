@@ -16,7 +16,6 @@ from fastapi.responses import Response
 from msgspec.structs import replace
 from starlette.exceptions import HTTPException
 
-from casync.documents import PROBLEM_TYPE, Problem, encode_document, missing_items
 from casync.errors import (
     CasyncError,
     DamagedObjectError,
@@ -33,7 +32,8 @@ from casync.errors import (
     UsageError,
 )
 from casync.escape import escape
-from casync_server.access_log import tally_of
+from casync.wire.documents import PROBLEM_TYPE, Problem, encode_document, missing_items
+from casync_server.access.access_log import tally_of
 
 __all__ = [
     "STATUS_OF",

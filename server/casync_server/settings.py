@@ -12,7 +12,7 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from casync.limits import GIB, KIB, MIB
-from casync.uploads import MAX_UPLOAD_BYTES
+from casync.wire.uploads import MAX_UPLOAD_BYTES
 
 __all__ = ["ServerSettings"]
 

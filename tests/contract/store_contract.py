@@ -12,13 +12,13 @@ import random
 
 import pytest
 
-from casync.chunker import DEFAULT_PARAMS
-from casync.codec import Codec, Packed, Packer, Unpacker, Verified
 from casync.errors import LockedError, NoNameError, NoObjectError, UsageError
 from casync.ids import EMPTY_ID, Kind, ManifestId, ObjectId, chunk_id
-from casync.manifest import Manifest, encode_manifest
-from casync.name import Ref, parse_name, parse_ref
-from casync.node import Content
+from casync.names.name import Ref, parse_name, parse_ref
+from casync.objects.chunker import DEFAULT_PARAMS
+from casync.objects.codec import Codec, Packed, Packer, Unpacker, Verified
+from casync.objects.manifest import Manifest, encode_manifest
+from casync.objects.node import Content
 from casync.store.base import (
     Absence,
     Batch,

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from casync.store.base import ObjectStore
-from casync.store.lmdb import LmdbStore
+from casync.store.lmdb.store import LmdbStore
 from tests.contract.store_contract import StoreContract
 
 

@@ -5,16 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from casync.codec import Packed
 from casync.ids import Kind
 from casync.limits import MIB
-from casync.remote.client import RemoteClient
+from casync.objects.codec import Packed
+from casync.remote.http.client import RemoteClient
 from casync.store.base import Batch, ManifestSource, ObjectStore
-from casync.store.lmdb import LmdbStore
+from casync.store.lmdb.store import LmdbStore
 from casync.store.memory import MemoryStore
 from tests.contract.store_contract import SourceContract, ids_of, pack
-from tests.peer import Peer
-from tests.serving import Server, serving
+from tests.support.peer import Peer
+from tests.support.serving import Server, serving
 
 
 class TestRemoteClient(SourceContract):

@@ -10,7 +10,7 @@ from typing import Final
 
 from tests.crash.commands import Server, run
 from tests.crash.material import noise
-from tests.unit.ops.folders import seen
+from tests.support.folder_worlds import seen
 
 __all__ = ["STAGING", "Versions", "grow", "serving_folders"]
 

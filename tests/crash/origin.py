@@ -8,10 +8,10 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from casync.access.outline import load_outline
 from casync.ids import ManifestId
-from casync.ops.outline import load_outline
-from casync.plan import windows
-from casync.store.lmdb import LmdbStore
+from casync.planning.windows import windows
+from casync.store.lmdb.store import LmdbStore
 from tests.crash.commands import Server, run
 from tests.crash.material import image, updated
 

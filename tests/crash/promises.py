@@ -6,12 +6,12 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from casync.access.content_file import read_range
+from casync.access.outline import load_outline
 from casync.errors import CasyncError
 from casync.ids import ManifestId
-from casync.ops.outline import load_outline
-from casync.ops.read import read_range
 from casync.store.base import ManifestState
-from casync.store.lmdb import LmdbStore
+from casync.store.lmdb.store import LmdbStore
 
 __all__ = ["Acknowledged", "broken_promises", "content_of", "store_violations"]
 

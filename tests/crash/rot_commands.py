@@ -22,10 +22,10 @@ from pathlib import Path
 
 from casync_cli.start import run
 
-for module in ("casync.api", "casync.ops.verify", "casync_cli.main"):
+for module in ("casync.api", "casync.ops.upkeep.verify", "casync_cli.main"):
     importlib.import_module(module)
 for verb in ("cat", "pull", "verify"):
-    importlib.import_module(f"casync_cli.cmd_{verb}")
+    importlib.import_module(f"casync_cli.commands.{verb}")
 
 
 def damage(file: Path, good: bytes, what: list[str | int]) -> None:

@@ -19,7 +19,7 @@ import pytest
 from tests.crash.commands import casync, environment, execute, run
 from tests.crash.folders import Versions, grow, serving_folders
 from tests.crash.recorder import Fault, Recorder
-from tests.unit.ops.folders import seen
+from tests.support.folder_worlds import seen
 
 _MOST: Final = 3000
 

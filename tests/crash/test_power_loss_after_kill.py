@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from casync.errors import CasyncError
-from casync.store.lmdb import LmdbStore
+from casync.store.lmdb.store import LmdbStore
 from tests.crash.commands import casync, environment
 from tests.crash.material import image
 from tests.crash.origin import Origin, prepared, serving

@@ -15,13 +15,13 @@ import pytest
 
 from casync.api import pull
 from casync.errors import CasyncError
-from casync.ops.folder_plan import FolderOptions
-from casync.store.lmdb import LmdbStore
+from casync.ops.pull_folder.plan import FolderOptions
+from casync.store.lmdb.store import LmdbStore
 from tests.crash.commands import casync, environment, run
 from tests.crash.folders import STAGING, Versions, serving_folders
 from tests.crash.recorder import Recorder, read_log
 from tests.crash.replay import Disk, State, crash_states, read_tree, write_tree
-from tests.unit.ops.folders import seen
+from tests.support.folder_worlds import seen
 
 _SEED: Final = 20260103
 _TARGET: Final = "copy"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from casync.api import prepare
 from casync.errors import CasyncError
-from casync.store.lmdb import LmdbStore
+from casync.store.lmdb.store import LmdbStore
 from tests.crash.commands import casync, environment
 from tests.crash.material import image, noise, updated
 from tests.crash.promises import Acknowledged, broken_promises

@@ -11,8 +11,8 @@ import pytest
 
 from casync.api import pull
 from casync.errors import CasyncError
-from casync.ops.pull import PullOptions
-from casync.store.lmdb import LmdbStore
+from casync.ops.pull.file import PullOptions
+from casync.store.lmdb.store import LmdbStore
 from tests.crash.commands import casync, environment
 from tests.crash.origin import Origin, serving
 from tests.crash.promises import Acknowledged, broken_promises

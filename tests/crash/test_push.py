@@ -199,9 +199,9 @@ _FILL = """
 import subprocess, sys
 from pathlib import Path
 from casync.errors import NoSpaceError
-from casync.ops.verify import verify
+from casync.ops.upkeep.verify import verify
 from casync.store.base import Batch
-from casync.store.lmdb import LmdbStore
+from casync.store.lmdb.store import LmdbStore
 from tests.contract.store_contract import noise, pack, put_manifest
 
 path = Path(sys.argv[1])

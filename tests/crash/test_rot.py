@@ -17,7 +17,7 @@ import pytest
 
 from casync.api import pull
 from casync.errors import IntegrityError, NotFoundError, RemoteError
-from casync.remote.transport import TransportOptions
+from casync.remote.http.transport import TransportOptions
 from tests.crash.commands import Server, environment, run
 from tests.crash.lmdb_pages import PAGE_BYTES
 from tests.crash.material import image, updated

@@ -15,11 +15,11 @@ from typing import NamedTuple
 
 import pytest
 
-from casync.codec import Packed, check_bytes
 from casync.errors import CasyncError
 from casync.ids import Kind
-from casync.store.lmdb import LmdbStore
-from casync.store.salvage import salvage
+from casync.objects.codec import Packed, check_bytes
+from casync.store.lmdb.salvage import salvage
+from casync.store.lmdb.store import LmdbStore
 from tests.crash.commands import run
 from tests.crash.lmdb_pages import PAGE_BYTES, Page, map_pages
 from tests.crash.material import image, updated

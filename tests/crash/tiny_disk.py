@@ -11,7 +11,7 @@ from typing import Final, Self
 import pytest
 
 from tests.crash.tools import tool
-from tests.rights import needs_root
+from tests.support.rights import needs_root
 
 __all__ = ["KINDS", "TinyDisk"]
 

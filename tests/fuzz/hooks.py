@@ -13,11 +13,11 @@ from typing import Any, Final
 import schemathesis
 from hypothesis import strategies as st
 
-from casync.codec import Packer
-from casync.delta import Group
 from casync.ids import ChunkId, Kind
-from casync.lists import IDS_TYPE, encode_groups, encode_ids
-from casync.uploads import OBJECTS_TYPE, encode_upload
+from casync.objects.codec import Packer
+from casync.objects.delta import Group
+from casync.wire.requests import IDS_TYPE, encode_groups, encode_ids
+from casync.wire.uploads import OBJECTS_TYPE, encode_upload
 
 _REFS: Final = os.environ["CASYNC_FUZZ_REFS"].split()
 _IDS: Final = [ChunkId(bytes.fromhex(text)) for text in os.environ["CASYNC_FUZZ_IDS"].split()]

@@ -20,7 +20,7 @@ from typing import Final
 import httpx
 
 from casync.ids import Kind
-from casync.store.lmdb import LmdbStore
+from casync.store.lmdb.store import LmdbStore
 from tests.crash.commands import Server, environment, run
 
 _CHECKS: Final = (

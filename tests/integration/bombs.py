@@ -10,20 +10,20 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from casync.codec import Packer, Verified
+from casync.access.ports import Ports
 from casync.errors import CasyncError
 from casync.ids import Kind, ManifestId, chunk_id
 from casync.limits import MAX_LEVEL
-from casync.manifest import Manifest, encode_manifest
-from casync.name import Ref
-from casync.node import EMPTY, Content, NodeBuilder, Run
-from casync.ops.ports import Ports
-from casync.ops.pull import pull
+from casync.names.name import Ref
+from casync.objects.codec import Packer, Verified
+from casync.objects.manifest import Manifest, encode_manifest
+from casync.objects.node import EMPTY, Content, NodeBuilder, Run
+from casync.objects.tree import File, Folder, Meta, encode_entry, encode_root
+from casync.ops.pull.file import pull
 from casync.store.base import Batch, ManifestState
 from casync.store.memory import MemoryStore
-from casync.tree import File, Folder, Meta, encode_entry, encode_root
-from tests.unit.ops.folders import pulled
-from tests.unit.ops.pulling import PARAMS, MemoryServer
+from tests.support.folder_worlds import pulled
+from tests.support.pulling import PARAMS, MemoryServer
 
 META = Meta(0o755, 1_700_000_000_000_000_000, os.geteuid(), os.getegid(), "", "", ())
 

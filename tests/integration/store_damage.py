@@ -21,12 +21,12 @@ from pathlib import Path
 
 import msgspec
 
-from casync.codec import Unpacker
 from casync.errors import CasyncError, IntegrityError
 from casync.ids import ChunkId, Kind, ManifestId, NodeId, ObjectId
-from casync.name import Name
+from casync.names.name import Name
+from casync.objects.codec import Unpacker
 from casync.store.base import Absence, Batch
-from casync.store.lmdb import LmdbStore
+from casync.store.lmdb.store import LmdbStore
 
 PAGE = 4096
 ID_TYPES: dict[Kind, Callable[[bytes], ObjectId]] = {

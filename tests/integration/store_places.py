@@ -22,12 +22,12 @@ from pathlib import Path
 
 import pytest
 
-from casync.codec import Packed, Verified
 from casync.errors import CasyncError, DeniedError, NoSpaceError, UnsupportedError, WriteError
+from casync.fs.filesystem import Trust, classify, file_system
 from casync.ids import Kind
+from casync.objects.codec import Packed, Verified
 from casync.store.base import Batch
-from casync.store.filesystem import Trust, classify, file_system
-from casync.store.lmdb import LmdbStore
+from casync.store.lmdb.store import LmdbStore
 from tests.contract.store_contract import ids_of, noise, pack
 
 

@@ -11,11 +11,11 @@ import signal
 import sys
 from pathlib import Path
 
-from casync.codec import Packed
 from casync.ids import Kind
+from casync.objects.codec import Packed
 from casync.store.base import Batch
-from casync.store.lmdb import LmdbStore
-from casync.store.opening import open_lmdb
+from casync.store.lmdb.opening import open_lmdb
+from casync.store.lmdb.store import LmdbStore
 from tests.contract.store_contract import ids_of, noise, pack
 
 

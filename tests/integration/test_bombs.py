@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.bombs import CASES
-from tests.program import ROOT, TIMEOUT
+from tests.support.program import ROOT, TIMEOUT
 
 _CPU_SECONDS = 40
 _ADDRESS_BYTES = 1 << 30

@@ -14,10 +14,10 @@ from typing import Literal
 import pytest
 
 from casync import api
-from casync.ops.pull import PullOptions
-from casync.store.lmdb import LmdbStore
-from tests.program import COMMAND, Program, read_until
-from tests.serving import serving
+from casync.ops.pull.file import PullOptions
+from casync.store.lmdb.store import LmdbStore
+from tests.support.program import COMMAND, Program, read_until
+from tests.support.serving import serving
 
 OLD = random.Random(1).randbytes(700_000) + bytes(300_000)
 NEW = OLD[:200_000] + random.Random(2).randbytes(30_000) + OLD[200_000:]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.program import Program
+from tests.support.program import Program
 
 DATA = random.Random(1).randbytes(300_000) + bytes(500_000) + random.Random(2).randbytes(100_000)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.program import COMMAND, Program, Ran
+from tests.support.program import COMMAND, Program, Ran
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.program import Program
-from tests.serving import serving
+from tests.support.program import Program
+from tests.support.serving import serving
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from blake3 import blake3
 
-from tests.program import COMMAND, Program
-from tests.rights import needs_root
-from tests.serving import serving
-from tests.unit.fs.child import without_rights
+from tests.support.forked import without_rights
+from tests.support.program import COMMAND, Program
+from tests.support.rights import needs_root
+from tests.support.serving import serving
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.program import Program
-from tests.serving import serving
+from tests.support.program import Program
+from tests.support.serving import serving
 
 DATA = random.Random(1).randbytes(300_000)
 

@@ -9,7 +9,7 @@ import pytest
 from casync_cli.config import Config
 from casync_cli.exit_codes import STATUS
 
-from tests.program import ROOT, Program
+from tests.support.program import ROOT, Program
 
 CONTRACT = {
     "prepare": "[FILE] [--name NAME] [--sign KEY] [--chunk-size AVG] [--zstd-level N] "

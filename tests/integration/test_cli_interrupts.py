@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.program import COMMAND, Program, read_until
+from tests.support.program import COMMAND, Program, read_until
 
 
 @pytest.fixture

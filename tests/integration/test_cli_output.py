@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.program import COMMAND, Program, read_until
+from tests.support.program import COMMAND, Program, read_until
 
 ALL_TO_STDOUT = [
     "--version",

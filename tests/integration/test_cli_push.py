@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.program import Program
-from tests.serving import Server, serving
+from tests.support.program import Program
+from tests.support.serving import Server, serving
 
 DATA = random.Random(8).randbytes(3_000_000) + bytes(500_000)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.program import Program, read_until
+from tests.support.program import Program, read_until
 
 OLD = random.Random(1).randbytes(2_000_000)
 NEW = OLD[:700_000] + random.Random(2).randbytes(50_000) + OLD[700_000:]

@@ -13,14 +13,14 @@ import pytest
 from casync.errors import RemoteError, StoppedError, UnreachableError, UsageError
 from casync.ids import Kind
 from casync.limits import KIB
-from casync.remote.client import RemoteClient
-from casync.remote.connection import RateLimit
-from casync.remote.transport import TransportOptions
+from casync.remote.http.client import RemoteClient
+from casync.remote.http.connection import RateLimit
+from casync.remote.http.transport import TransportOptions
 from casync.store.base import Batch, Traffic
 from casync.store.memory import MemoryStore
-from tests import peer as p
-from tests.peer import Answer, Peer, sends
-from tests.proving_client import IDS, OBJECTS, WHOLE, always, connect, proved
+from tests.support import peer as p
+from tests.support.peer import Answer, Peer, sends
+from tests.support.proving_client import IDS, OBJECTS, WHOLE, always, connect, proved
 
 TLS = Path(__file__).parent.parent / "vectors" / "tls"
 SECRET = "cas1_secret"

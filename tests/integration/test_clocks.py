@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.debian import FAKETIME, UnavailableError, unpacked
-from tests.program import Program
-from tests.serving import serving
+from tests.support.debian import FAKETIME, UnavailableError, unpacked
+from tests.support.program import Program
+from tests.support.serving import serving
 
 DATA = random.Random(43).randbytes(2_000_000)
 YEARS = ("+10y", "-10y")

@@ -8,8 +8,8 @@ import jsonschema
 import pytest
 import yaml
 
-from tests.debian import UnavailableError, compose_schema
-from tests.program import ROOT
+from tests.support.debian import UnavailableError, compose_schema
+from tests.support.program import ROOT
 
 
 def test_the_compose_file_keeps_to_the_schema() -> None:

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from casync.limits import MIB
-from tests.children import children_of
-from tests.program import TIMEOUT, Program
-from tests.unit.ops.preparing import noise
+from tests.support.children import children_of
+from tests.support.preparing import noise
+from tests.support.program import TIMEOUT, Program
 
 LONG = 40 * MIB
 """Bytes of a stream that is certainly worth children."""

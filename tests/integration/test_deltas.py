@@ -12,19 +12,19 @@ from pathlib import Path
 import pytest
 import zstandard
 
+from casync.access.ports import Ports
 from casync.errors import IntegrityError, RemoteProtocolError
 from casync.ids import ManifestId
 from casync.limits import MIB
-from casync.name import Ref
-from casync.ops.ports import Ports
-from casync.ops.pull import Pulled, PullOptions, pull
+from casync.names.name import Ref
+from casync.ops.pull.file import Pulled, PullOptions, pull
 from casync.store.memory import MemoryStore
-from tests import peer as p
-from tests import wire
-from tests.peer import Fault, Peer, Seen, breaks_off, edits, sends
-from tests.proving_client import connect
-from tests.unit.ops.pulling import noise, put
-from tests.wire import frame
+from tests.support import peer as p
+from tests.support import wire
+from tests.support.peer import Fault, Peer, Seen, breaks_off, edits, sends
+from tests.support.proving_client import connect
+from tests.support.pulling import noise, put
+from tests.support.wire import frame
 
 
 def edited(data: bytes) -> bytes:

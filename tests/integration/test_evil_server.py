@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator
 import pytest
 import zstandard
 
-from casync.codec import Packed, Packer
 from casync.errors import (
     CasyncError,
     DeniedError,
@@ -27,14 +26,15 @@ from casync.errors import (
 )
 from casync.ids import Kind
 from casync.limits import MIB
-from casync.name import parse_name, parse_ref
+from casync.names.name import parse_name, parse_ref
+from casync.objects.codec import Packed, Packer
 from casync.store.base import Absence, Batch
 from casync.store.memory import MemoryStore
-from tests import peer as p
-from tests import wire
-from tests.peer import Answer, Fault, Peer, edits, sends
-from tests.proving_client import IDS, OBJECTS, PLAINS, WHOLE, always, connect, proved
-from tests.wire import frame
+from tests.support import peer as p
+from tests.support import wire
+from tests.support.peer import Answer, Fault, Peer, edits, sends
+from tests.support.proving_client import IDS, OBJECTS, PLAINS, WHOLE, always, connect, proved
+from tests.support.wire import frame
 
 
 @pytest.fixture

@@ -13,13 +13,13 @@ import pytest
 from casync.errors import CasyncError, RemoteProtocolError, UnreachableError
 from casync.ids import Kind
 from casync.limits import KIB, MIB
-from casync.remote.client import RemoteClient
-from casync.remote.transport import TransportOptions
+from casync.remote.http.client import RemoteClient
+from casync.remote.http.transport import TransportOptions
 from casync.store.base import Batch
 from casync.store.memory import MemoryStore
-from tests import peer as p
-from tests.peer import Answer, Fault, Peer, Seen, sends
-from tests.proving_client import IDS, OBJECTS, WHOLE, always, connect, proved
+from tests.support import peer as p
+from tests.support.peer import Answer, Fault, Peer, Seen, sends
+from tests.support.proving_client import IDS, OBJECTS, WHOLE, always, connect, proved
 
 FAST: dict[str, Any] = {"window": 0.3, "min_rate": 20 * KIB, "answer_seconds": 1.0}
 

@@ -13,12 +13,12 @@ from pathlib import Path
 import lmdb
 import pytest
 
-from casync.codec import Packed
 from casync.ids import Kind, ManifestId
-from casync.store.lmdb import LmdbStore
-from casync.store.rows import index_key
-from tests.program import Program
-from tests.serving import serving
+from casync.objects.codec import Packed
+from casync.store.lmdb.rows import index_key
+from casync.store.lmdb.store import LmdbStore
+from tests.support.program import Program
+from tests.support.serving import serving
 
 _ROUNDS = 6
 

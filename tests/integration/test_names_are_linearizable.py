@@ -18,8 +18,8 @@ from typing import NamedTuple
 import httpx
 import pytest
 
-from casync.store.lmdb import LmdbStore
-from tests.serving import READY_SECONDS, put_file, serving
+from casync.store.lmdb.store import LmdbStore
+from tests.support.serving import READY_SECONDS, put_file, serving
 
 NAME = "/v1/names/disk"
 WRITERS, TURNS = 6, 15

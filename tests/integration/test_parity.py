@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from casync.ids import chunk_id
-from tests.certificates import make_authority, make_certificate
-from tests.program import Program
-from tests.serving import Server, serving
+from tests.support.certificates import make_authority, make_certificate
+from tests.support.program import Program
+from tests.support.serving import Server, serving
 
 OLD = random.Random(1).randbytes(3_000_000)
 NEW = OLD[:1_000_000] + random.Random(2).randbytes(50_000) + OLD[1_000_000:]

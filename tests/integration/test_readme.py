@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from benchmarks.servers import free_port
-from tests.certificates import tool
+from tests.support.certificates import tool
 
 ROOT = Path(__file__).parents[2]
 

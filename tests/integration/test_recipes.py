@@ -18,10 +18,10 @@ import httpx
 import pytest
 
 from benchmarks.servers import free_port
-from casync.store.lmdb import LmdbStore
-from tests.certificates import tool
-from tests.program import ROOT, Program
-from tests.serving import READY_SECONDS, Server, put_file, serving
+from casync.store.lmdb.store import LmdbStore
+from tests.support.certificates import tool
+from tests.support.program import ROOT, Program
+from tests.support.serving import READY_SECONDS, Server, put_file, serving
 
 RECIPES = ROOT / "docs" / "recipes"
 NAME = "chunks.example.com"

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.certificates import make_authority, make_certificate
-from tests.debian import UnavailableError
-from tests.program import Program, Ran
-from tests.swift import Swift, running
+from tests.support.certificates import make_authority, make_certificate
+from tests.support.debian import UnavailableError
+from tests.support.program import Program, Ran
+from tests.support.swift import Swift, running
 
 LARGE = random.Random(6).randbytes(11_000_000)
 _BUCKETS = (f"bucket{number}" for number in itertools.count())

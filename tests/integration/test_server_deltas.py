@@ -11,12 +11,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from casync.delta import Delta, Group, unpack_group
-from casync.frames import Answer, FrameReader, Status
 from casync.ids import ChunkId, Kind, ManifestId, chunk_id
-from casync.lists import IDS_TYPE, encode_groups
-from casync.store.lmdb import LmdbStore
-from tests.serving import Server, put_file, serving
+from casync.objects.delta import Delta, Group, unpack_group
+from casync.store.lmdb.store import LmdbStore
+from casync.wire.frames import Answer, FrameReader, Status
+from casync.wire.requests import IDS_TYPE, encode_groups
+from tests.support.serving import Server, put_file, serving
 
 SIZE = 16_384
 OLD = os.urandom(SIZE * 250)

@@ -4,9 +4,9 @@ import os
 
 import pytest
 
-from casync.codec import Packed, Packer
 from casync.ids import Kind, chunk_id
-from tests.server_world import DATA, World, problem
+from casync.objects.codec import Packed, Packer
+from tests.support.server_world import DATA, World, problem
 
 
 @pytest.fixture(scope="module")

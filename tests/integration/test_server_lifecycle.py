@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from casync.codec import Packed
-from casync.delta import singles
-from casync.frames import Answer, FrameReader, Status
 from casync.ids import ChunkId, Kind, chunk_id
-from casync.lists import IDS_TYPE, encode_ids
-from casync.store.lmdb import LmdbStore
-from tests.serving import READY_SECONDS, Server, command, put_file, read_answer, serving
+from casync.objects.codec import Packed
+from casync.objects.delta import singles
+from casync.store.lmdb.store import LmdbStore
+from casync.wire.frames import Answer, FrameReader, Status
+from casync.wire.requests import IDS_TYPE, encode_ids
+from tests.support.serving import READY_SECONDS, Server, command, put_file, read_answer, serving
 
 DATA = os.urandom(16 * 1024 * 1024)
 CHUNK = 65536

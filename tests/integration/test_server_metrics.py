@@ -12,10 +12,10 @@ import httpx
 import pytest
 
 from casync.ids import Kind
-from casync.name import Ref
-from casync.ops.gc import CollectOptions, collect
-from casync.store.lmdb import LmdbStore
-from tests.serving import READY_SECONDS, Server, put_file, serving
+from casync.names.name import Ref
+from casync.ops.upkeep.gc import CollectOptions, collect
+from casync.store.lmdb.store import LmdbStore
+from tests.support.serving import READY_SECONDS, Server, put_file, serving
 
 DATA = bytes(range(256)) * 400
 

@@ -14,17 +14,17 @@ from casync_server.app import create_app
 from casync_server.settings import ServerSettings
 from fastapi import FastAPI
 
-from casync.changes import RemovalItem, TrashPage
-from casync.documents import NameItem, Problem, decode_document, missing_keys
 from casync.errors import DeniedError, IncompleteError, LostRaceError, NoNameError, UsageError
 from casync.ids import Kind, ManifestId, chunk_id
-from casync.name import parse_name, parse_ref
-from casync.remote.writing import WritingClient
+from casync.names.name import parse_name, parse_ref
+from casync.remote.http.write_client import WritingClient
 from casync.store.base import Batch, ManifestState
-from casync.store.lmdb import LmdbStore
-from tests.server_world import problem
-from tests.serving import ask, put_file, serving
-from tests.unit.store.small_store import content
+from casync.store.lmdb.store import LmdbStore
+from casync.wire.documents import NameItem, Problem, decode_document, missing_keys
+from casync.wire.edits import RemovalItem, TrashPage
+from tests.support.server_world import problem
+from tests.support.serving import ask, put_file, serving
+from tests.support.small_store import content
 
 NAME = parse_name("vm/grün")
 URL = "/v1/names/vm/gr%C3%BCn"

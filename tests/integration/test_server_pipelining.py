@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.server_clients import (
+from tests.support.server_clients import (
     QUICK,
     SIZE,
     closes_within,
@@ -15,7 +15,7 @@ from tests.server_clients import (
     make_store,
     request,
 )
-from tests.serving import Server, serving
+from tests.support.serving import Server, serving
 
 
 @pytest.fixture(scope="module")

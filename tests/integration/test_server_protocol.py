@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from casync.documents import Problem, decode_document
 from casync.ids import Kind, chunk_id
-from casync.lists import MAX_IDS_BYTES, encode_ids
-from tests.server_clients import (
+from casync.wire.documents import Problem, decode_document
+from casync.wire.requests import MAX_IDS_BYTES, encode_ids
+from tests.support.server_clients import (
     QUICK,
     closes_within,
     fetch,
@@ -20,7 +20,7 @@ from tests.server_clients import (
     request,
     send,
 )
-from tests.serving import Server, read_answer, serving
+from tests.support.serving import Server, read_answer, serving
 
 
 @pytest.fixture(scope="module")

@@ -17,23 +17,23 @@ from casync_server.app import create_app
 from casync_server.settings import ServerSettings
 from fastapi import FastAPI
 
-from casync.changes import ProvingItem, PushItem, TakenItem
-from casync.codec import Codec, Packed, Verified
-from casync.documents import ManifestItem, NameItem, Problem, decode_document, missing_keys
 from casync.ids import Kind, ManifestId, chunk_id
-from casync.lists import IDS_TYPE, SIZES_TYPE, decode_sizes, encode_ids
-from casync.name import parse_name
-from casync.ops.gc import CollectOptions, collect
-from casync.ops.verify import verify
-from casync.remote.writing import WritingClient
+from casync.names.name import parse_name
+from casync.objects.codec import Codec, Packed, Verified
+from casync.ops.upkeep.gc import CollectOptions, collect
+from casync.ops.upkeep.verify import verify
+from casync.remote.http.write_client import WritingClient
 from casync.store.base import Batch, ManifestState
-from casync.store.lmdb import LmdbStore
-from casync.uploads import MAX_UPLOAD_BYTES, OBJECTS_TYPE, encode_upload
+from casync.store.lmdb.store import LmdbStore
+from casync.wire.documents import ManifestItem, NameItem, Problem, decode_document, missing_keys
+from casync.wire.edits import ProvingItem, PushItem, TakenItem
+from casync.wire.requests import IDS_TYPE, SIZES_TYPE, decode_sizes, encode_ids
+from casync.wire.uploads import MAX_UPLOAD_BYTES, OBJECTS_TYPE, encode_upload
 from tests.contract.store_contract import noise, pack
-from tests.server_clients import QUICK, closes_within, healthy, request
-from tests.server_world import problem
-from tests.serving import READY_SECONDS, Server, ask, read_answer, serving
-from tests.unit.store.small_store import content
+from tests.support.server_clients import QUICK, closes_within, healthy, request
+from tests.support.server_world import problem
+from tests.support.serving import READY_SECONDS, Server, ask, read_answer, serving
+from tests.support.small_store import content
 
 OBJECTS = {"content-type": OBJECTS_TYPE}
 NOBODY = "0" * 32

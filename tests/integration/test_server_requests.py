@@ -7,9 +7,12 @@ import pytest
 from casync_server.app import create_app
 from casync_server.settings import ServerSettings
 
-from casync.codec import Codec, Packed, Packer
-from casync.delta import singles
-from casync.documents import (
+from casync.ids import Kind, ManifestId, chunk_id, manifest_id
+from casync.objects.codec import Codec, Packed, Packer
+from casync.objects.delta import singles
+from casync.store.base import Batch
+from casync.store.memory import MemoryStore
+from casync.wire.documents import (
     HistoryPage,
     Info,
     ManifestPage,
@@ -18,13 +21,10 @@ from casync.documents import (
     NamePage,
     decode_document,
 )
-from casync.frames import FRAMES_TYPE, MANIFEST_TYPE, FrameReader, Status
-from casync.ids import Kind, ManifestId, chunk_id, manifest_id
-from casync.lists import IDS_TYPE, SIZES_TYPE, decode_sizes, encode_ids
-from casync.store.base import Batch
-from casync.store.memory import MemoryStore
-from tests.server_world import DATA, World, problem
-from tests.serving import ask
+from casync.wire.frames import FRAMES_TYPE, MANIFEST_TYPE, FrameReader, Status
+from casync.wire.requests import IDS_TYPE, SIZES_TYPE, decode_sizes, encode_ids
+from tests.support.server_world import DATA, World, problem
+from tests.support.serving import ask
 
 IDS = {"content-type": IDS_TYPE}
 

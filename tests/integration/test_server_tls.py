@@ -11,10 +11,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from casync.store.lmdb import LmdbStore
-from tests.certificates import make_authority, make_certificate
-from tests.program import Program
-from tests.serving import READY_SECONDS, Server, put_file, serving
+from casync.store.lmdb.store import LmdbStore
+from tests.support.certificates import make_authority, make_certificate
+from tests.support.program import Program
+from tests.support.serving import READY_SECONDS, Server, put_file, serving
 
 DATA = bytes(range(256)) * 40000
 HERE = "127.0.0.1"

@@ -10,17 +10,17 @@ from pathlib import Path
 
 import httpx
 import pytest
+from casync_server.access.auth import OPEN_PATHS, level_needed
 from casync_server.app import create_app
-from casync_server.auth import OPEN_PATHS, level_needed
 from casync_server.settings import ServerSettings
 from fastapi.routing import APIRoute
 
 from casync.ids import ManifestId
-from casync.store.lmdb import LmdbStore
-from casync.store.namespaces import establish
-from casync.token import Level
-from tests.program import Program
-from tests.serving import READY_SECONDS, Server, put_file, serving
+from casync.names.token import Level
+from casync.store.lmdb.namespaces import establish
+from casync.store.lmdb.store import LmdbStore
+from tests.support.program import Program
+from tests.support.serving import READY_SECONDS, Server, put_file, serving
 
 DATA = bytes(range(256)) * 40
 READ, WRITE, ADMIN = Level.READ, Level.WRITE, Level.ADMIN

@@ -13,15 +13,15 @@ from casync_server.app import create_app
 from casync_server.settings import ServerSettings
 from fastapi import FastAPI
 
-from casync.documents import TreePage, decode_document
 from casync.ids import Kind, chunk_id
-from casync.name import Name
+from casync.names.name import Name
 from casync.store.base import Batch
 from casync.store.memory import MemoryStore
-from tests.program import Program
-from tests.server_world import problem
-from tests.serving import BASE, ask, put_file, serving
-from tests.unit.ops.trees import prepared
+from casync.wire.documents import TreePage, decode_document
+from tests.support.program import Program
+from tests.support.server_world import problem
+from tests.support.serving import BASE, ask, put_file, serving
+from tests.support.tree_worlds import prepared
 
 PAGE = os.urandom(100_000)
 ODD = b"\xff %2F?#&<b>\n"

@@ -9,9 +9,9 @@ from pathlib import Path
 import httpx
 
 from casync.ids import Kind
-from casync.name import Ref, parse_name
-from casync.store.lmdb import LmdbStore
-from tests.serving import put_file, serving
+from casync.names.name import Ref, parse_name
+from casync.store.lmdb.store import LmdbStore
+from tests.support.serving import put_file, serving
 
 DATA = bytes(range(256)) * 400
 

@@ -7,17 +7,17 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from casync_server.job import Upstream
+from casync_server.process.worker_order import Upstream
 
 from casync.ids import Kind
-from casync.ops.verify import verify
+from casync.ops.upkeep.verify import verify
 from casync.store.base import Batch
-from casync.store.lmdb import LmdbStore
-from tests.program import Program
-from tests.serving import Server, put_file, serving
-from tests.unit.ops.damaging import DATA as SPOILT_DATA
-from tests.unit.ops.damaging import SPOILT
-from tests.unit.ops.damaging import put as put_spoilt
+from casync.store.lmdb.store import LmdbStore
+from tests.support.damaging import DATA as SPOILT_DATA
+from tests.support.damaging import SPOILT
+from tests.support.damaging import put as put_spoilt
+from tests.support.program import Program
+from tests.support.serving import Server, put_file, serving
 
 DATA = b"".join(number.to_bytes(4, "big") * 1024 for number in range(2000))
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from casync.codec import Unpacker
-from tests.unit.store.small_store import fill
+from casync.objects.codec import Unpacker
+from tests.support.small_store import fill
 
 SCRIPT = Path(__file__).with_name("store_damage.py")
 NAMED = {"right", "damaged-store", "malformed", "unsupported", "no-store"}

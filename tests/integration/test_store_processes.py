@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from casync.codec import Packed
 from casync.ids import Kind
+from casync.objects.codec import Packed
 from casync.store.base import Batch
-from casync.store.lmdb import LmdbStore
+from casync.store.lmdb.store import LmdbStore
 from tests.contract.store_contract import ids_of, noise, pack
 
 ROOT = Path(__file__).parents[2]

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.program import COMMAND, ROOT, TIMEOUT, Program
-from tests.rights import needs_root
+from tests.support.program import COMMAND, ROOT, TIMEOUT, Program
+from tests.support.rights import needs_root
 
 AS_ROOT = ["unshare", "--user", "--map-root-user", "--mount"]
 AS_USER = ["unshare", "--user", "--map-user=1000"]  # no capabilities, so modes count

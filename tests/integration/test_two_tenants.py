@@ -17,26 +17,26 @@ from typing import Any, NamedTuple, NoReturn
 
 import httpx
 import pytest
+from casync_server.access.auth import OPEN_PATHS
 from casync_server.app import create_app
-from casync_server.auth import OPEN_PATHS
 from casync_server.settings import ServerSettings
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
-from casync.codec import Verified
-from casync.delta import Group
 from casync.ids import Kind, ManifestId
-from casync.lists import IDS_TYPE, encode_groups, encode_ids
-from casync.ops.gc import CollectOptions, collect
+from casync.names.token import Level
+from casync.objects.codec import Verified
+from casync.objects.delta import Group
+from casync.ops.upkeep.gc import CollectOptions, collect
 from casync.store.base import Batch, ManifestState
-from casync.store.lmdb import LmdbStore
-from casync.store.namespaces import open_namespace
-from casync.token import Level
-from casync.uploads import OBJECTS_TYPE, encode_upload
+from casync.store.lmdb.namespaces import open_namespace
+from casync.store.lmdb.store import LmdbStore
+from casync.wire.requests import IDS_TYPE, encode_groups, encode_ids
+from casync.wire.uploads import OBJECTS_TYPE, encode_upload
 from tests.contract.store_contract import noise
-from tests.program import Program
-from tests.serving import ask, serving
-from tests.unit.store.small_store import content
+from tests.support.program import Program
+from tests.support.serving import ask, serving
+from tests.support.small_store import content
 
 SECRET: tuple[ManifestId, list[Verified]] = content([noise(3000, n) for n in range(40)])
 """What others have: content whose ids the tenant knows, and wants to know more of."""

@@ -1,6 +1,6 @@
 """F44: what a newer program wrote, or says, is refused with its version, and never changed.
 
-Stores of earlier releases are opened in tests/unit/store/test_earlier_stores.py.
+Stores of earlier releases are opened in tests/unit/store/lmdb/test_earlier_stores.py.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import lmdb
 import msgspec
 import pytest
 
-from casync.codec import Packer
 from casync.ids import Kind, ManifestId
+from casync.objects.codec import Packer
 from casync.store.base import Batch, ManifestState
 from casync.store.memory import MemoryStore
-from tests.peer import Peer
-from tests.program import Program
+from tests.support.peer import Peer
+from tests.support.program import Program
 
 
 @pytest.fixture

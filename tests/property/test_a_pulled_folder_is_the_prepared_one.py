@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from casync.errors import UsageError
-from casync.fs.sightings import Sightings
+from casync.fs.scan_cache import Sightings
 from casync.store.memory import MemoryStore
-from tests.unit.ops.folders import pulled, seen
-from tests.unit.ops.pulling import MemoryServer, noise
-from tests.unit.ops.trees import prepared
+from tests.support.folder_worlds import pulled, seen
+from tests.support.pulling import MemoryServer, noise
+from tests.support.tree_worlds import prepared
 
 _LONG = noise(1, 40_000)
 _BYTES = [b"", b"x", b"y", _LONG, _LONG[:20_000] + b"!" + _LONG[20_000:], bytes(30_000)]

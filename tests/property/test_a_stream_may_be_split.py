@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from casync.chunker import ChunkerParams, Cutter, Pieces, Zeros
-from tests import reference_chunker
-from tests.property.streams import params, streams
+from casync.objects.chunker import ChunkerParams, Cutter, Pieces, Zeros
+from tests.support import reference_chunker
+from tests.support.byte_streams import params, streams
 
 
 def whole(data: bytes, sizes: ChunkerParams) -> list[int]:

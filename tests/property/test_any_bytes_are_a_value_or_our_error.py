@@ -19,47 +19,48 @@ from typing import Final
 import msgspec
 import pytest
 from casync_cli.config_file import read_config_file
-from casync_cli.sizes import parse_rate, parse_size
-from casync_cli.times import parse_duration
-from casync_server.address import parse_listen
-from casync_server.byte_range import matches_etag, parse_range, range_applies
-from casync_server.census import address_group
-from casync_server.request_head import Head, check_head
+from casync_cli.parsing.sizes import parse_rate, parse_size
+from casync_cli.parsing.times import parse_duration
+from casync_server.http.byte_range import matches_etag, parse_range, range_applies
+from casync_server.http.request_head import Head, check_head
+from casync_server.limits.connection_count import address_group
+from casync_server.process.address import parse_listen
 from hypothesis import given
 from hypothesis import strategies as st
 
-from casync import changes, documents
-from casync.claim import Claim, Signed, decode_signed, encode_claim, encode_signed
-from casync.delta import Delta, pack_group, unpack_group
-from casync.documents import decode_document
 from casync.errors import CasyncError
 from casync.fs.exclude import Exclusion
-from casync.fs.part import part_name
-from casync.fs.seen import SeenVersion, SeenVersions
-from casync.fs.sightings import Sighting, encode_block, read_sightings
+from casync.fs.scan_cache import Sighting, encode_block, read_sightings
+from casync.fs.seen_versions import SeenVersion, SeenVersions
+from casync.fs.target.part import part_name
 from casync.ids import Kind, ManifestId, chunk_id, parse_manifest_id
-from casync.lists import decode_groups, decode_ids, decode_sizes, encode_ids, encode_sizes
-from casync.name import NameRecord, parse_name
-from casync.patterns import literal_prefix, matches
-from casync.remote.address import origin_of, parse_address
-from casync.remote.refusal import refusal, retry_after
-from casync.signing import SigningKey, check_signed, format_key, parse_key
-from casync.store import rows
+from casync.names.name import NameRecord, parse_name
+from casync.names.name_claim import Claim, Signed, decode_signed, encode_claim, encode_signed
+from casync.names.patterns import literal_prefix, matches
+from casync.names.signing import SigningKey, check_signed, format_key, parse_key
+from casync.names.token import TokenRow, parse_token
+from casync.objects.delta import Delta, pack_group, unpack_group
+from casync.objects.tree import Pipe
+from casync.remote.http.address import origin_of, parse_address
+from casync.remote.http.refusal import refusal, retry_after
 from casync.store.base import FileIdentity, ManifestRow, ManifestState, RememberedFile
-from casync.store.push_rows import PushRow, decode_push, encode_push
-from casync.store.tally import CollectionTally, decode_tally, encode_tally
-from casync.store.tokens import decode_token
-from casync.store.trash_rows import (
+from casync.store.lmdb import rows
+from casync.store.lmdb.gc_totals import CollectionTally, decode_tally, encode_tally
+from casync.store.lmdb.push_rows import PushRow, decode_push, encode_push
+from casync.store.lmdb.tokens import decode_token
+from casync.store.lmdb.trash_rows import (
     RemovedManifest,
     RemovedVersion,
     decode_removed_manifest,
     decode_removed_version,
     encode_removed,
 )
-from casync.token import TokenRow, parse_token
-from casync.tree import Pipe
+from casync.wire import documents
+from casync.wire import edits as changes
+from casync.wire.documents import decode_document
+from casync.wire.requests import decode_groups, decode_ids, decode_sizes, encode_ids, encode_sizes
 from tests.property.test_garbage_is_refused import lies
-from tests.trees import META
+from tests.support.tree_entries import META
 
 IDENT: Final = chunk_id(b"x")
 RECORD: Final = NameRecord(parse_name("vm/1"), 3, IDENT, 1_790_000_000, b"")

@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from casync.chunker import ChunkerParams
-from casync.fs.source import Hole, StreamSource
-from casync.ops import batches, serial
-from casync.ops.prepare import PrepareOptions, prepare
+from casync.cutting import batch_writer as batches
+from casync.cutting import serial
+from casync.fs.source.file import Hole, StreamSource
+from casync.objects.chunker import ChunkerParams
+from casync.ops.prepare.file import PrepareOptions, prepare
 from casync.store.memory import MemoryStore
-from tests.unit.ops.preparing import content_of, hash_of
+from tests.support.preparing import content_of, hash_of
 
 KINDS = ("noise", "zeros", "repeat")
 PARTS = st.lists(

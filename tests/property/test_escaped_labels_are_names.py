@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from casync.errors import UsageError
-from casync.name import Name, Ref, escape_name, parse_name, parse_ref
+from casync.names.name import Name, Ref, escape_name, parse_name, parse_ref
 
 labels = st.lists(
     st.text(min_size=1, max_size=20)

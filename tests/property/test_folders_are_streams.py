@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from casync.errors import MalformedError
-from casync.node import Content
-from casync.tree import (
+from casync.objects.node import Content
+from casync.objects.tree import (
     Entry,
     EntryReader,
     File,
@@ -21,7 +21,7 @@ from casync.tree import (
     encode_root,
 )
 from tests.property.test_garbage_is_refused import lies
-from tests.trees import CONTENT, META, contents, folders, metas
+from tests.support.tree_entries import CONTENT, META, contents, folders, metas
 
 
 def read(*pieces: bytes) -> list[Entry]:

@@ -9,12 +9,12 @@ from contextlib import suppress
 from hypothesis import given
 from hypothesis import strategies as st
 
-from casync.codec import Packed, Packer
-from casync.delta import Delta, Group, pack_group
 from casync.errors import CasyncError, MalformedError, UnsupportedError
-from casync.frames import Answer, FrameReader, Status, encode_frames
 from casync.ids import ChunkId, Kind, chunk_id
-from casync.lists import decode_groups, decode_sizes, encode_groups
+from casync.objects.codec import Packed, Packer
+from casync.objects.delta import Delta, Group, pack_group
+from casync.wire.frames import Answer, FrameReader, Status, encode_frames
+from casync.wire.requests import decode_groups, decode_sizes, encode_groups
 
 PACKER = Packer()
 NOBODY = ChunkId(bytes(32))

@@ -5,13 +5,13 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from casync.chunker import DEFAULT_PARAMS, ChunkerParams
-from casync.codec import Codec, Packed, Packer, Unpacker
 from casync.errors import IntegrityError, MalformedError, UnsupportedError, UsageError
 from casync.ids import Kind, chunk_id
-from casync.manifest import Manifest, decode_manifest, encode_manifest
-from casync.name import parse_name, parse_ref
-from casync.node import Content, NodeBuilder, Run, decode_node
+from casync.names.name import parse_name, parse_ref
+from casync.objects.chunker import DEFAULT_PARAMS, ChunkerParams
+from casync.objects.codec import Codec, Packed, Packer, Unpacker
+from casync.objects.manifest import Manifest, decode_manifest, encode_manifest
+from casync.objects.node import Content, NodeBuilder, Run, decode_node
 
 RECORDS = [Run(chunk_id(b"%d" % number), 100 + number, 1) for number in range(14)]
 MANIFEST = encode_manifest(Manifest("file", DEFAULT_PARAMS, Content(3, chunk_id(b"x"), 10**9)))

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from casync.moves import Copy, Drop, Stash, Unstash, order_moves
+from casync.planning.move_order import Copy, Drop, Stash, Unstash, order_moves
 
 
 class Case(NamedTuple):

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from casync.ids import NodeId, chunk_id
-from casync.node import Content, Node, NodeBuilder, Record, Run, decode_node, distinct, runs
+from casync.objects.node import Content, Node, NodeBuilder, Record, Run, decode_node, distinct, runs
 
 # Few ids, so that records repeat; some of them close nodes.
 IDENTS = [chunk_id(b"%d" % number) for number in range(6)] + [bytes(31) + b"\x80", bytes(32)]

@@ -7,8 +7,8 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from casync.codec import Packer, Unpacker
 from casync.ids import Kind, chunk_id
+from casync.objects.codec import Packer, Unpacker
 
 PLAINS = st.lists(
     st.one_of(

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from casync.codec import Codec, check_bytes
 from casync.errors import CasyncError
 from casync.ids import Kind, chunk_id
-from casync.store.segment import (
+from casync.objects.codec import Codec, check_bytes
+from casync.store.lmdb.segment import (
     HEADER_BYTES,
     RECORD_MARK,
     SEGMENT_MAGIC,

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from casync.fs.place import inspect_place
-from casync.fs.sink import open_sink
+from casync.fs.target.base import open_sink
+from casync.fs.target.place import inspect_place
 
 LENGTH = 40_000
 

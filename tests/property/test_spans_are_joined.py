@@ -12,17 +12,18 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from casync.chunker import ChunkerParams
-from casync.fs import source as source_module
-from casync.fs.input import Hole, Source
-from casync.fs.source import FileSource
-from casync.fs.stream_source import StreamSource
-from casync.ops import batches, parallel
-from casync.ops.prepare import PrepareOptions, prepare
+from casync.cutting import batch_writer as batches
+from casync.cutting import parallel
+from casync.fs.source import file as source_module
+from casync.fs.source.base import Hole, Source
+from casync.fs.source.file import FileSource
+from casync.fs.source.stream import StreamSource
+from casync.objects.chunker import ChunkerParams
+from casync.ops.prepare.file import PrepareOptions, prepare
 from casync.store.memory import MemoryStore
-from tests.cutters_here import small_spans
-from tests.property.streams import params
-from tests.unit.ops.preparing import chunks, content_of, hash_of, noise
+from tests.support.byte_streams import params
+from tests.support.cutters_here import small_spans
+from tests.support.preparing import chunks, content_of, hash_of, noise
 
 PERIOD = noise(3000, 5)
 

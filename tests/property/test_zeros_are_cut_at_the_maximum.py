@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from casync.chunker import ChunkerParams, Cutter
 from casync.limits import MAX_AVERAGE, MAX_CHUNK_SIZE, MIN_AVERAGE, MIN_CHUNK_SIZE
-from tests import reference_chunker
+from casync.objects.chunker import ChunkerParams, Cutter
+from tests.support import reference_chunker
 
 
 def test_no_pattern_of_zeros_meets_the_smallest_mask() -> None:

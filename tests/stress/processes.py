@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, Final, NamedTuple
 
-from tests.children import children_of
 from tests.crash.commands import casync
+from tests.support.children import children_of
 
 __all__ = ["Ended", "Processes", "start"]
 

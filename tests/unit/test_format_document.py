@@ -10,9 +10,10 @@ import pytest
 from blake3 import blake3
 from fastcdc import const
 
-from casync import chunker, ids, limits
-from casync.chunker import DEFAULT_PARAMS, ChunkerParams, Cutter
-from tests import reference_chunker
+from casync import ids, limits
+from casync.objects import chunker
+from casync.objects.chunker import DEFAULT_PARAMS, ChunkerParams, Cutter
+from tests.support import reference_chunker
 
 FORMAT = Path(__file__).parents[2] / "docs" / "FORMAT.md"
 TEXT = FORMAT.read_text()

@@ -9,12 +9,15 @@ import msgspec
 import pytest
 from casync_server.problems import STATUS_OF
 
-from casync import changes, documents, errors, frames, limits, lists, uploads
-from casync.codec import Packed, Unpacker
-from casync.delta import Delta, Group, singles, unpack_group
-from casync.frames import FrameReader, Status
+from casync import errors, limits
 from casync.ids import Kind, ObjectId, chunk_id
-from casync.lists import decode_ids, decode_sizes, encode_ids
+from casync.objects.codec import Packed, Unpacker
+from casync.objects.delta import Delta, Group, singles, unpack_group
+from casync.wire import documents, frames, uploads
+from casync.wire import edits as changes
+from casync.wire import requests as lists
+from casync.wire.frames import FrameReader, Status
+from casync.wire.requests import decode_ids, decode_sizes, encode_ids
 
 TEXT = (Path(__file__).parents[2] / "docs" / "PROTOCOL.md").read_text()
 PLAINS = {b"hello", b"a" * 300}

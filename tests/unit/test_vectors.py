@@ -13,12 +13,12 @@ import msgspec
 import pytest
 from blake3 import blake3
 
-from casync.chunker import ChunkerParams, Cutter
 from casync.ids import NodeId, manifest_id, node_id
-from casync.manifest import Manifest, decode_manifest, encode_manifest
-from casync.node import Content, Node, NodeBuilder, Run, decode_node, runs
-from casync.tree import EntryReader, decode_root, encode_entry, encode_root
-from tests import reference_chunker
+from casync.objects.chunker import ChunkerParams, Cutter
+from casync.objects.manifest import Manifest, decode_manifest, encode_manifest
+from casync.objects.node import Content, Node, NodeBuilder, Run, decode_node, runs
+from casync.objects.tree import EntryReader, decode_root, encode_entry, encode_root
+from tests.support import reference_chunker
 
 VECTORS = Path(__file__).parents[1] / "vectors"
 

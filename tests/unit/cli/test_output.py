@@ -6,8 +6,8 @@ import io
 import json
 
 import pytest
-from casync_cli.given import CommonOptions
 from casync_cli.output import Output
+from casync_cli.parsing.raw_options import CommonOptions
 
 EVIL = "\x1b]0;owned\x07[red]x[/red]"
 SHOWN = "\\x1b]0;owned\\x07[red]x[/red]"

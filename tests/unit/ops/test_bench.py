@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 
 from casync import api
-from casync.chunker import ChunkerParams
+from casync.access.progress import SILENT
 from casync.errors import NoSpaceError, NotFoundError, UsageError
 from casync.ids import Kind
 from casync.limits import TIB
+from casync.objects.chunker import ChunkerParams
 from casync.ops.bench import BenchInput, Trial, look, measure, recommend
-from casync.ops.progress import SILENT
-from casync.origins import Origin
+from casync.planning.origins import Origin
 from casync.store.memory import MemoryStore
-from tests.unit.ops.pulling import chunk_ids, noise
+from tests.support.pulling import chunk_ids, noise
 
 PARAMS = ChunkerParams(256, 1024, 4096)
 OLD = noise(1, 300_000) + bytes(40_000) + noise(2, 100_000)

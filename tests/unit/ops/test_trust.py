@@ -9,13 +9,13 @@ import msgspec
 import pytest
 
 from casync.errors import IntegrityError, LostRaceError, NoNameError, UntrustedError, UsageError
-from casync.fs.seen import SeenVersions
+from casync.fs.seen_versions import SeenVersions
 from casync.ids import ManifestId
-from casync.name import Name, NameRecord, parse_name, parse_ref
+from casync.names.name import Name, NameRecord, parse_name, parse_ref
+from casync.names.signing import SigningKey
 from casync.ops.trust import Trust, sign_next, trusted_ref
-from casync.signing import SigningKey
-from casync.store.lmdb import LmdbStore
-from casync.store.rebuild import reindex
+from casync.store.lmdb.reindex import reindex
+from casync.store.lmdb.store import LmdbStore
 from tests.contract.store_contract import put_manifest
 
 NOW = 1_800_000_000.0

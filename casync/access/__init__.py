@@ -1,0 +1,1 @@
+"""From the objects of stores and servers to content, every byte proved."""

@@ -1,0 +1,156 @@
+"""Reading content as a seekable binary file, every chunk proved before a byte of it is seen."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from typing import Final
+
+from casync.access.outline import Outline
+from casync.errors import DamagedObjectError, MalformedError, NoObjectError
+from casync.ids import Buffer, ChunkId, Kind
+from casync.limits import MAX_BATCH_IDS, MIB
+from casync.objects.codec import Packed, Unpacker
+from casync.objects.node import Run, runs
+from casync.store.base import ObjectSource
+
+__all__ = ["ContentFile", "read_range"]
+
+_AHEAD_BYTES: Final = 4 * MIB
+"""Plain bytes that are asked for together."""
+
+_ZEROS: Final = bytes(MIB)
+
+
+def read_range(
+    outline: Outline, source: ObjectSource, start: int, end: int, *, ahead: int = _AHEAD_BYTES
+) -> Iterator[Buffer]:
+    """The bytes from `start` up to `end`, in pieces. Memory is bounded whatever the range.
+
+    Args:
+        outline: The way to the chunks.
+        source: Where the chunks are.
+        start: The first byte.
+        end: The byte after the last.
+        ahead: Plain bytes that are asked for together, and held.
+
+    Raises:
+        NoObjectError, IntegrityError: A chunk is missing or damaged. All pieces before are good.
+    """
+    reader = _Reader(outline, source)
+    batch: list[tuple[int, ChunkId, int]] = []
+    pending = 0
+    for offset, run in runs(outline.content, outline.node, start):
+        if offset >= end:
+            break
+        if outline.is_hole(run.id, run.length):
+            yield from reader.pieces(batch, start, end)
+            batch, pending = [], 0
+            yield from _zeros(max(offset, start), min(offset + run.length * run.times, end))
+            continue
+        for at in _offsets(offset, run, end):
+            batch.append((at, ChunkId(run.id), run.length))
+            pending += run.length
+            if pending >= ahead or len(batch) == MAX_BATCH_IDS:
+                yield from reader.pieces(batch, start, end)
+                batch, pending = [], 0
+    yield from reader.pieces(batch, start, end)
+
+
+def _offsets(offset: int, run: Run, end: int) -> range:
+    return range(offset, min(offset + run.length * run.times, end), run.length)
+
+
+def _zeros(start: int, end: int) -> Iterator[bytes]:
+    while start < end:
+        piece = _ZEROS[: end - start]
+        yield piece
+        start += len(piece)
+
+
+class _Reader:
+    def __init__(self, outline: Outline, source: ObjectSource) -> None:
+        self._outline = outline
+        self._source = source
+        self._unpacker = Unpacker()
+
+    def pieces(
+        self, batch: list[tuple[int, ChunkId, int]], start: int, end: int
+    ) -> Iterator[Buffer]:
+        """The chunks of a batch, cut down to what lies between `start` and `end`."""
+        if not batch:
+            return
+        distinct = list(dict.fromkeys(ident for _, ident, _ in batch))
+        plain: dict[ChunkId, bytes] = {}
+        for ident, answer in zip(distinct, self._source.get(Kind.CHUNK, distinct), strict=True):
+            if not isinstance(answer, Packed):
+                error = NoObjectError if answer.value == "missing" else DamagedObjectError
+                raise error(f"chunk {ident.hex()} is {answer.value}")
+            try:
+                plain[ident] = self._unpacker.unpack(answer)
+            except MalformedError as error:
+                raise DamagedObjectError(f"chunk {ident.hex()}: {error.message}") from error
+        for offset, ident, length in batch:
+            data = plain[ident]
+            if len(data) != length:
+                raise DamagedObjectError(f"chunk {ident.hex()} has {len(data)} bytes, not {length}")
+            if offset >= start and offset + length <= end:
+                yield data
+            else:
+                yield memoryview(data)[max(start - offset, 0) : end - offset]
+
+
+class ContentFile(io.RawIOBase):
+    """The content of a manifest as a read-only file.
+
+    Wrap it in `io.BufferedReader` for many small reads. Used by one thread at a time.
+    """
+
+    def __init__(self, outline: Outline, source: ObjectSource) -> None:
+        super().__init__()
+        self._outline = outline
+        self._source = source
+        self._position = 0
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def seekable(self) -> bool:
+        """Always."""
+        return True
+
+    def tell(self) -> int:
+        """The position, in bytes."""
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Moves the position; beyond the end is allowed, before the start is not."""
+        bases = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._length}
+        if whence not in bases:
+            raise ValueError(f"whence must be 0, 1 or 2, not {whence}")
+        base = bases[whence]
+        if base + offset < 0:
+            raise ValueError("position before the start of the content")
+        self._position = base + offset
+        return self._position
+
+    @property
+    def _length(self) -> int:
+        return self._outline.content.length
+
+    def readinto(self, buffer: Buffer) -> int:  # type: ignore[override]
+        """Fills `buffer` as far as the content goes.
+
+        Raises:
+            NoObjectError, IntegrityError: As `read_range`.
+        """
+        view = memoryview(buffer).cast("B")
+        end = min(self._position + len(view), self._length)
+        filled = 0
+        if self._position < end:
+            for piece in read_range(self._outline, self._source, self._position, end):
+                view[filled : filled + len(piece)] = piece
+                filled += len(piece)
+        self._position += filled
+        return filled

@@ -1,0 +1,70 @@
+"""Keeps the chunks that pass by while something is rebuilt."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+from casync.access.supply import Proved
+from casync.errors import DamagedObjectError
+from casync.ids import ChunkId, Kind
+from casync.limits import COMMIT_BYTES, OBJECT_BYTES
+from casync.objects.codec import Packer, Verified
+from casync.store.base import Absence, Batch, ObjectStore
+
+__all__ = ["Keeper"]
+
+
+class Keeper:
+    """Puts chunks that pass by into a store. Used by several threads."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+        self._lock = threading.Lock()
+        self._local = threading.local()
+        self._objects: list[Verified] = []
+        self._bytes = 0
+
+    def keep(self, chunks: Sequence[Proved]) -> None:
+        """Keeps those that the store lacks, packing what came in plain.
+
+        Raises:
+            DamagedObjectError: The store has one already, but damaged.
+        """
+        known = self._store.known(Kind.CHUNK, [chunk.id for chunk in chunks])
+        self._prove([chunk.id for chunk, there in zip(chunks, known, strict=True) if there])
+        new = [self._packed(chunk) for chunk, there in zip(chunks, known, strict=True) if not there]
+        with self._lock:
+            self._objects += new
+            self._bytes += sum(len(packed.payload) + OBJECT_BYTES for packed in new)
+            if self._bytes >= COMMIT_BYTES:
+                self._flush()
+
+    def _packed(self, chunk: Proved) -> Verified:
+        """A chunk as it came, if that is nothing but the chunk; else packed here."""
+        came = None if chunk.packed is None else Verified.received(chunk.packed)
+        return came or self._packer().pack(Kind.CHUNK, chunk.id, chunk.plain)
+
+    def _prove(self, ids: Sequence[ChunkId]) -> None:
+        for ident, answer in zip(ids, self._store.get(Kind.CHUNK, ids), strict=True):
+            if answer is Absence.DAMAGED:
+                raise DamagedObjectError(
+                    f"chunk {ident.hex()} is damaged in the store",
+                    next_step="Run `casync store reindex`, which lets go of it, and pull again.",
+                )
+
+    def flush(self) -> None:
+        """Commits what is left."""
+        with self._lock:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._objects:
+            self._store.commit(Batch(objects=self._objects))
+            self._objects, self._bytes = [], 0
+
+    def _packer(self) -> Packer:
+        if not hasattr(self._local, "packer"):
+            self._local.packer = Packer()
+        packer: Packer = self._local.packer
+        return packer

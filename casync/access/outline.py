@@ -1,0 +1,260 @@
+"""The outline of a manifest: the manifest and all its nodes, fetched level by level.
+
+Every node is proved by its id, its level and its length before it is used or kept. Each distinct
+node is fetched and walked once, so neither a hole nor a hostile graph makes this grow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+from typing import Final
+
+from casync.errors import (
+    CasyncError,
+    DamagedObjectError,
+    IntegrityError,
+    MalformedError,
+    NoObjectError,
+    UnreachableError,
+    UsageError,
+)
+from casync.ids import Kind, ManifestId, NodeId, ObjectId, zero_chunk_id
+from casync.limits import COMMIT_BYTES, MAX_BATCH_IDS, OBJECT_BYTES
+from casync.objects.chunker import ChunkerParams
+from casync.objects.codec import Packed, Unpacker, Verified
+from casync.objects.manifest import Manifest, decode_manifest
+from casync.objects.node import Content, Node, decode_node
+from casync.planning.windows import Window, distinct_windows, windows
+from casync.store.base import Absence, Batch, ObjectSource, ObjectStore
+
+__all__ = ["Fetcher", "Outline", "TreeError", "load_outline", "open_outline"]
+
+_CACHED_NODES: Final = 1024
+"""Decoded nodes kept: some 20 MiB. What is larger is read anew in each walk."""
+
+
+class TreeError(UsageError):
+    """A manifest names a folder where one of a file is wanted."""
+
+
+class Outline:
+    """A manifest, and the way to its nodes, which `store` gives one by one.
+
+    Args:
+        ident: The manifest's id.
+        manifest: The manifest.
+        store: Where its nodes are: a store, or a server.
+        cached_nodes: Decoded nodes to keep; fewer where there are many readers.
+        loaded: Nodes that the caller has proved already, to be taken instead of read once.
+    """
+
+    def __init__(
+        self,
+        ident: ManifestId,
+        manifest: Manifest,
+        store: ObjectSource,
+        *,
+        cached_nodes: int = _CACHED_NODES,
+        loaded: dict[tuple[NodeId, int, int], Node] | None = None,
+    ) -> None:
+        self.id = ident
+        self.manifest = manifest
+        self._store = store
+        self._unpacker = Unpacker()
+        self._loaded = loaded or {}
+        self.node = lru_cache(maxsize=cached_nodes)(self._node)
+
+    @property
+    def content(self) -> Content:
+        """What the manifest names."""
+        return self.manifest.content
+
+    @property
+    def length(self) -> int:
+        """Plain bytes of the content."""
+        return self.manifest.length
+
+    @property
+    def params(self) -> ChunkerParams:
+        """How the content was cut."""
+        return self.manifest.params
+
+    def windows(self, *, distinct: bool) -> Iterator[Window]:
+        """The content as windows; `distinct`: the chunks of each distinct node once."""
+        plan = distinct_windows if distinct else windows
+        return plan(self.content, self.node, self.params.max_size)
+
+    def _node(self, ident: NodeId, level: int, length: int) -> Node:
+        """Reads a node of the outline. Used by one thread.
+
+        Raises:
+            NoObjectError, IntegrityError: It is not here, or damaged.
+        """
+        if (loaded := self._loaded.pop((ident, level, length), None)) is not None:
+            return loaded
+        for answer in self._store.get(Kind.NODE, [ident]):
+            if isinstance(answer, Packed):
+                try:
+                    return decode_node(self._unpacker.unpack(answer), level, length)
+                except MalformedError as error:
+                    raise DamagedObjectError(f"node {ident.hex()}: {error.message}") from error
+            if answer is Absence.DAMAGED:
+                raise DamagedObjectError(
+                    f"node {ident.hex()} is damaged",
+                    next_step="Run `casync store reindex` where it lies, which lets go of it.",
+                )
+        raise NoObjectError(f"node {ident.hex()} is missing")
+
+    def is_hole(self, ident: bytes, length: int) -> bool:
+        """Whether a record is the chunk that holes are cut into, and does not lie about it."""
+        largest = self.params.max_size
+        return length == largest and ident == zero_chunk_id(largest)
+
+    def solid_bytes(self, content: Content | None = None) -> int:
+        """Bytes that are not whole chunks of zeros: what a disk must have.
+
+        Args:
+            content: Of what; None is the content of the manifest.
+        """
+        known: dict[bytes, int] = {}
+        largest = self.params.max_size
+
+        def solid(level: int, ident: bytes, length: int) -> int:
+            if level == 0:
+                return 0 if length == largest and self.is_hole(ident, length) else length
+            if ident not in known:
+                records = self.node(NodeId(ident), level, length).records
+                known[ident] = sum(solid(level - 1, *record) for record in records)
+            return known[ident]
+
+        content = content or self.content
+        return solid(content.level, content.id, content.length) if content.length else 0
+
+
+def open_outline(
+    ident: ManifestId, source: ObjectSource, *, cached_nodes: int = _CACHED_NODES
+) -> Outline:
+    """The outline of a manifest of `source`. Nodes are read when they are wanted.
+
+    Raises:
+        NoObjectError: The source has no such manifest.
+        IntegrityError: It is damaged.
+        UnsupportedError: It is newer than this program.
+    """
+    for answer in source.get(Kind.MANIFEST, [ident]):
+        if isinstance(answer, Packed):
+            manifest = decode_manifest(Unpacker().unpack(answer))
+            return Outline(ident, manifest, source, cached_nodes=cached_nodes)
+        if answer is Absence.DAMAGED:
+            raise DamagedObjectError(f"manifest {ident.hex()} is damaged")
+    raise NoObjectError(f"manifest {ident.hex()} is missing")
+
+
+def load_outline(ident: ManifestId, store: ObjectStore, servers: Sequence[ObjectSource]) -> Outline:
+    """Makes sure that the manifest and all its nodes are in `store`.
+
+    Args:
+        ident: The manifest.
+        store: Is asked first, and takes what the servers gave.
+        servers: Are asked in order for what is still missing.
+
+    Raises:
+        NoObjectError: Nobody has an object.
+        IntegrityError: Everybody who has it sends something else.
+        RemoteError: Servers could not be asked.
+        TreeError: It is a folder.
+        UnsupportedError: It is newer than this program.
+    """
+    fetcher = Fetcher(store, servers)
+    data = fetcher.plain(Kind.MANIFEST, [ident])[ident]
+    manifest = decode_manifest(data)
+    if manifest.kind != "file":
+        fetcher.flush()
+        raise TreeError(f"{ident.hex()} is a folder, not a file")
+    content = manifest.content
+    wanted = {NodeId(content.id): content.length} if content.level and content.length else {}
+    loaded: dict[tuple[NodeId, int, int], Node] = {}
+    for level in range(content.level, 0, -1):
+        below: dict[NodeId, int] = {}
+        queue = list(wanted)
+        for start in range(0, len(queue), MAX_BATCH_IDS):
+            part = queue[start : start + MAX_BATCH_IDS]
+            for node_id, plain in fetcher.plain(Kind.NODE, part).items():
+                key = NodeId(node_id), level, wanted[NodeId(node_id)]
+                node = decode_node(plain, level, key[2])
+                if len(loaded) < _CACHED_NODES:
+                    loaded[key] = node
+                if level == 1:
+                    continue
+                for record in node.records:
+                    if below.setdefault(NodeId(record.id), record.length) != record.length:
+                        raise MalformedError(f"node {record.id.hex()} is claimed with two lengths")
+        wanted = below
+    fetcher.flush()
+    return Outline(ident, manifest, store, loaded=loaded)
+
+
+class Fetcher:
+    """Gets proved plain bytes from the store or the servers, and keeps what servers sent.
+
+    Attributes:
+        store: The store.
+    """
+
+    def __init__(self, store: ObjectStore, servers: Sequence[ObjectSource]) -> None:
+        self.store = store
+        self._servers = servers
+        self._unpacker = Unpacker()
+        self._new: list[Verified] = []
+        self._new_bytes = 0
+
+    def plain(self, kind: Kind, ids: Iterable[ObjectId]) -> dict[bytes, bytes]:
+        """The plain bytes of each object of one kind.
+
+        Raises:
+            NoObjectError: Nobody has one.
+            IntegrityError, RemoteError: As `load_outline`.
+        """
+        rest = list(ids)
+        found: dict[bytes, bytes] = {}
+        failure: CasyncError | None = None
+        for source in (self.store, *self._servers):
+            if not rest:
+                break
+            try:
+                if source is self.store:
+                    self.store.known(kind, rest)  # so that what is found stays
+                for ident, answer in zip(rest, source.get(kind, rest), strict=False):
+                    if answer is Absence.BUSY:
+                        failure = UnreachableError("a server is too busy to send nodes")
+                    if not isinstance(answer, Packed):
+                        continue
+                    try:
+                        verified, found[ident] = self._unpacker.verify(answer)
+                    except IntegrityError as error:
+                        failure = error
+                        continue
+                    if source is not self.store:
+                        self._keep(verified)
+            except CasyncError as error:
+                failure = error
+            rest = [ident for ident in rest if ident not in found]
+        if rest:
+            label = f"{kind.name.lower()} {rest[0].hex()}"
+            if failure is not None:
+                raise failure
+            raise NoObjectError(f"{label} is nowhere to be had")
+        return found
+
+    def _keep(self, verified: Verified) -> None:
+        self._new.append(verified)
+        self._new_bytes += len(verified.payload) + OBJECT_BYTES
+        if self._new_bytes >= COMMIT_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Commits what was kept so far."""
+        if self._new:
+            self.store.commit(Batch(objects=self._new))
+            self._new, self._new_bytes = [], 0

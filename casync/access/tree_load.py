@@ -1,0 +1,231 @@
+"""Trees on their way in: the streams of all folders and the nodes of all files, fetched in batches.
+
+What is not in the store comes from servers, hundreds of folders with one request, each distinct
+object once, and is kept there: whoever has the tree's hash needs nothing else to know what belongs
+where. Chunks of files are not touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from msgspec.structs import replace
+
+from casync.access.outline import Fetcher, Outline
+from casync.access.tree_reading import fetch_from
+from casync.errors import MalformedError
+from casync.ids import ChunkId, Kind, ManifestId, NodeId, ObjectId
+from casync.limits import MAX_BATCH_IDS, MIB
+from casync.objects.chunker import ChunkerParams
+from casync.objects.manifest import Manifest
+from casync.objects.node import Content, Node, decode_node, runs
+from casync.objects.tree import Entry, File, Folder
+from casync.objects.tree_walk import FetchObjects, Step, entries, tour
+from casync.store.base import ObjectStore
+
+__all__ = ["Tree", "load_tree", "through"]
+
+_BATCH_BYTES: Final = 16 * MIB
+"""Plain bytes of folders that are fetched with one request, and held."""
+
+
+class Tree:
+    """A folder whose structure is in a store: everything but the chunks of files.
+
+    Args:
+        ident: The id of the manifest of the whole.
+        manifest: The same.
+        root: The folder: the manifest's own, or one inside.
+        base: The path of `root` in the whole; empty for the whole itself.
+        store: Where its objects are.
+
+    Attributes:
+        id: The manifest's id.
+        manifest: The manifest.
+        root: The folder.
+        is_whole: Whether that is all of what the manifest names.
+        node: Finds nodes; used by one thread.
+    """
+
+    def __init__(
+        self,
+        ident: ManifestId,
+        manifest: Manifest,
+        root: Folder,
+        base: bytes,
+        store: ObjectStore,
+    ) -> None:
+        self.id = ident
+        self.manifest = manifest
+        self.root = root
+        self.is_whole = not base
+        self._base = base + b"/" if base else b""
+        self._fetch = fetch_from(store)
+        self._outline = Outline(ident, manifest, store)
+        self.node = self._outline.node
+
+    @property
+    def params(self) -> ChunkerParams:
+        """How everything in it was cut."""
+        return self.manifest.params
+
+    def entries(self, folder: Content) -> Iterator[Entry]:
+        """What is in one of its folders, in order; links as the whole tree has them.
+
+        Raises:
+            NoObjectError, IntegrityError: An object is missing or damaged.
+        """
+        return entries(folder, self._fetch)
+
+    def distinct_contents(self) -> Iterator[Content]:
+        """The contents of its files, each once, each distinct folder read once.
+
+        Raises:
+            NoObjectError, IntegrityError: An object is missing or damaged.
+        """
+        folders: set[bytes] = set()
+        files: set[bytes] = set()
+        todo = [self.root.content]
+        while todo:
+            for entry in self.entries(todo.pop()):
+                if isinstance(entry, Folder) and entry.content.id not in folders:
+                    folders.add(entry.content.id)
+                    todo.append(entry.content)
+                elif isinstance(entry, File) and entry.content.id not in files:
+                    files.add(entry.content.id)
+                    yield entry.content
+
+    def solid_bytes(self, content: Content) -> int:
+        """Bytes of a file that are not whole chunks of zeros."""
+        return self._outline.solid_bytes(content)
+
+    def tour(self) -> Iterator[Step]:
+        """The folder and everything in it, with paths from there, those of hard links as well.
+
+        A file whose first name lies outside is a file of its own; its further names in here are
+        links to that.
+
+        Raises:
+            NoObjectError, IntegrityError: An object is missing or damaged.
+        """
+        steps = tour(self.root, self._fetch)
+        return self._rebased(steps) if self._base else steps
+
+    def _rebased(self, steps: Iterator[Step]) -> Iterator[Step]:
+        outside: dict[bytes, bytes] = {}
+        for step in steps:
+            path, entry = step
+            if entry is None or isinstance(entry, Folder) or entry.first is None:
+                yield step
+            elif entry.first.startswith(self._base):
+                yield Step(path, replace(entry, first=entry.first[len(self._base) :]))
+            else:
+                first = outside.setdefault(entry.first, path)
+                yield Step(path, replace(entry, first=None if first == path else first))
+
+
+def through(fetcher: Fetcher) -> FetchObjects:
+    """Fetches what is not in the store from servers, for reading a few folders on the way."""
+
+    def fetch(kind: Kind, ids: Sequence[ObjectId]) -> Iterator[bytes]:
+        found = fetcher.plain(kind, ids)
+        return (found[ident] for ident in ids)
+
+    return fetch
+
+
+def load_tree(tree: Tree, fetcher: Fetcher) -> None:
+    """Brings all of a tree's structure into the store.
+
+    Raises:
+        NoObjectError: Nobody has an object.
+        IntegrityError: It is malformed, or everybody who has an object sends something else.
+        RemoteError: Servers could not be asked.
+    """
+    _Loader(tree, fetcher).run()
+
+
+class _Loader:
+    def __init__(self, tree: Tree, fetcher: Fetcher) -> None:
+        self._tree = tree
+        self._fetcher = fetcher
+        self._folders = [tree.root.content]  # to be read, the deepest first
+        self._files: list[Content] = []  # whose nodes are wanted
+        self._seen: set[bytes] = set()  # ids of folders and of large files that were come to
+
+    def run(self) -> None:
+        while self._folders:
+            batch = [self._folders.pop()]
+            size = batch[0].length
+            while self._folders and len(batch) < MAX_BATCH_IDS and size < _BATCH_BYTES:
+                batch.append(self._folders.pop())
+                size += batch[-1].length
+            self._read(batch)
+            if len(self._files) >= MAX_BATCH_IDS:
+                self._load_nodes_of_files()
+        self._load_nodes_of_files()
+        self._fetcher.flush()
+
+    def _read(self, folders: list[Content]) -> None:
+        """Loads some folders, and notes what is in them."""
+        self._load_nodes(folders)
+        self._fetcher.flush()
+        self._load_chunks(folders)
+        self._fetcher.flush()
+        fetch = fetch_from(self._fetcher.store)
+        for folder in folders:
+            for entry in entries(folder, fetch):
+                if isinstance(entry, Folder):
+                    self._note(entry.content, self._folders)
+                elif isinstance(entry, File) and entry.content.level:
+                    self._note(entry.content, self._files)
+
+    def _note(self, content: Content, where: list[Content]) -> None:
+        if content.length and content.id not in self._seen:
+            self._seen.add(content.id)
+            where.append(content)
+
+    def _load_nodes_of_files(self) -> None:
+        files, self._files = self._files, []
+        self._load_nodes(files)
+
+    def _load_nodes(self, contents: list[Content]) -> None:
+        """Loads the nodes of all these contents, level by level."""
+        top = max((content.level for content in contents), default=0)
+        below: dict[NodeId, int] = {}
+        for level in range(top, 0, -1):
+            wanted = below
+            for content in contents:
+                if content.level == level:
+                    _want(wanted, NodeId(content.id), content.length)
+            below = {}
+            for node in self._nodes(level, wanted):
+                if level > 1:
+                    for record in node.records:
+                        _want(below, NodeId(record.id), record.length)
+
+    def _nodes(self, level: int, wanted: dict[NodeId, int]) -> Iterator[Node]:
+        queue = list(wanted)
+        for start in range(0, len(queue), MAX_BATCH_IDS):
+            part = queue[start : start + MAX_BATCH_IDS]
+            for ident, plain in self._fetcher.plain(Kind.NODE, part).items():
+                yield decode_node(plain, level, wanted[NodeId(ident)])
+
+    def _load_chunks(self, contents: list[Content]) -> None:
+        part: dict[ChunkId, None] = {}
+        size = 0
+        for content in contents:
+            for _, run in runs(content, self._tree.node):
+                part[ChunkId(run.id)] = None
+                size += run.length
+                if size >= _BATCH_BYTES or len(part) == MAX_BATCH_IDS:
+                    self._fetcher.plain(Kind.CHUNK, part)
+                    part, size = {}, 0
+        if part:
+            self._fetcher.plain(Kind.CHUNK, part)
+
+
+def _want(wanted: dict[NodeId, int], ident: NodeId, length: int) -> None:
+    if wanted.setdefault(ident, length) != length:
+        raise MalformedError(f"node {ident.hex()} is claimed with two lengths")

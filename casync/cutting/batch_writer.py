@@ -1,0 +1,115 @@
+"""Objects on their way into a store: gathered into commits, which another thread writes.
+
+One commit is written while the next one is gathered, and no more than that, so memory is bounded.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import compress
+
+from casync.ids import Kind, ObjectId
+from casync.limits import COMMIT_BYTES, OBJECT_BYTES
+from casync.objects.codec import Verified
+from casync.store.base import Batch, Committed, ObjectStore
+
+__all__ = ["BatchWriter"]
+
+
+class BatchWriter:
+    """Takes new objects in order. Used by one thread; close it whatever happens.
+
+    Attributes:
+        stored: Bytes that were added to the store.
+    """
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="commit")
+        self._running: Future[Committed] | None = None
+        self._batch = Batch()
+        self._bytes = 0
+        self._written = 0  # commits that are in the store
+        # Ids on their way: those of no commit yet, and those of commits with their numbers.
+        self._claimed: set[ObjectId] = set()
+        self._begun = 0
+        self._recent: deque[tuple[int, set[ObjectId]]] = deque()
+        self.stored = 0
+
+    def claim(self, kind: Kind, ids: Iterable[ObjectId]) -> set[ObjectId]:
+        """Those objects that are neither in the store nor on their way to it.
+
+        They are on their way now: the caller must put them.
+
+        Raises:
+            CasyncError: What the store raises.
+        """
+        recent = self._recent
+        # What was committed before the look-up begins is seen by it.
+        while recent and recent[0][0] <= self._written:
+            recent.popleft()
+        new = set(ids) - self._claimed
+        for _, on_their_way in recent:
+            new -= on_their_way
+        asked = list(new)
+        known = self._store.known(kind, asked)
+        new.difference_update(compress(asked, known))
+        self._claimed |= new
+        return new
+
+    def put(self, objects: Sequence[Verified]) -> None:
+        """Takes objects that were claimed.
+
+        Raises:
+            NoSpaceError, WriteError: An earlier commit failed.
+        """
+        for packed in objects:
+            self._batch.objects.append(packed)
+            self._bytes += len(packed.payload) + OBJECT_BYTES
+            if self._bytes >= COMMIT_BYTES:
+                self._start()
+
+    def finish(self, last: Batch) -> Committed:
+        """Writes what is left, and `last` in the same commit. Durable when it returns.
+
+        Raises:
+            NoSpaceError, WriteError, NoObjectError: As `ObjectStore.commit`.
+        """
+        self._batch.objects += last.objects
+        self._batch.manifests += last.manifests
+        self._batch.names += last.names
+        self._batch.remember += last.remember
+        self._batch.forget += last.forget
+        self._batch.relies += last.relies
+        self._batch.signed |= last.signed
+        self._batch.expect |= last.expect
+        self._start()
+        return self._wait()
+
+    def close(self) -> None:
+        """Ends the thread. What was not written yet is dropped; a running commit ends first."""
+        self._executor.shutdown(wait=True, cancel_futures=True)
+
+    def _start(self) -> None:
+        if self._running is not None:
+            self._wait()
+        self._running = self._executor.submit(self._commit, self._batch)
+        self._begun += 1
+        ids = {packed.id for packed in self._batch.objects}
+        self._claimed -= ids
+        self._recent.append((self._begun, ids))
+        self._batch, self._bytes = Batch(), 0
+
+    def _commit(self, batch: Batch) -> Committed:
+        committed = self._store.commit(batch)
+        self._written += 1
+        return committed
+
+    def _wait(self) -> Committed:
+        assert self._running is not None
+        running, self._running = self._running, None
+        committed = running.result()
+        self.stored += committed.stored
+        return committed

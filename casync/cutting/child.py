@@ -1,0 +1,180 @@
+"""A child process that cuts, hashes and packs spans: `python -m casync.cutting.child`.
+
+It is told what to do on its standard input and answers on its standard output, in order; what it
+finds lies in memory that it shares with its parent. Bytes are read once: what was hashed is what
+is packed. It ends when its input does, so it never outlives its parent. Each child loads this
+module, so it imports little. Must not know stores.
+
+A span that cannot be read is answered as one without chunks: the parent reads it again, and finds
+out why.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import struct
+import sys
+from itertools import compress
+from typing import BinaryIO, Final, NamedTuple
+
+from casync.cutting.process_memory import keep_freed_memory
+from casync.fs.extents import write_range
+from casync.ids import ChunkId, chunk_id
+from casync.limits import KIB, MIB
+from casync.objects.chunker import ChunkerParams, Cutter
+from casync.objects.codec import Packer
+
+__all__ = [
+    "ANSWER",
+    "CHUNK",
+    "COMMAND",
+    "MAX_AHEAD",
+    "SLOTS",
+    "SLOT_BYTES",
+    "SPAN_BYTES",
+    "STORED",
+    "Answer",
+    "Command",
+    "CutterWorker",
+    "Do",
+    "main",
+]
+
+SPAN_BYTES: Final = 4 * MIB
+"""Bytes of a span, without those that are looked at beyond it. Longer ones have fewer seams."""
+
+MAX_AHEAD: Final = 512 * KIB
+"""Bytes beyond a span that can be looked at: the largest chunks that are worth children."""
+
+SLOTS: Final = 4
+"""Spans that a child holds: two to be cut and two to be packed, so that it never waits."""
+
+SLOT_BYTES: Final = 2 * SPAN_BYTES
+"""Bytes of shared memory for a span: a line for each chunk, the payloads, and room."""
+
+COMMAND: Final = struct.Struct("<BB?xIQ")
+ANSWER: Final = struct.Struct("<I?3x")
+CHUNK: Final = struct.Struct("<32sI")  # id, length
+STORED: Final = struct.Struct("<I")  # bytes of payload; as many as of plain: it is not encoded
+
+
+class Do:
+    """What a command is for."""
+
+    CUT: Final = 1
+    """Read `size` bytes at `offset` into the slot, cut and hash them; leave a CHUNK for each."""
+
+    PACK: Final = 2
+    """`size` bytes follow, one for each chunk in the slot, 1 for those to be packed; leave a STORED
+    for each of those, and then the payloads."""
+
+
+class Command(NamedTuple):
+    """What a child is told. `last`: the content ends with the bytes to be cut."""
+
+    do: int
+    slot: int
+    last: bool
+    size: int
+    offset: int
+
+
+class Answer(NamedTuple):
+    """What a child says: the chunks of which it left lines, and whether the span is all zeros."""
+
+    chunks: int
+    zeros: bool
+
+
+class _Slot:
+    """A span's bytes, and the chunks in them."""
+
+    def __init__(self, size: int) -> None:
+        self.buffer = bytearray(size)
+        self.view = memoryview(self.buffer)
+        self.chunks: list[tuple[ChunkId, memoryview]] = []
+
+
+class CutterWorker:
+    """Cuts and packs spans of one content.
+
+    Args:
+        content: Descriptor of what is to be cut; read by position.
+        shared: Descriptor of the memory for what is found.
+        params: Chunk sizes.
+        level: zstd level.
+    """
+
+    def __init__(self, content: int, shared: int, params: ChunkerParams, level: int) -> None:
+        self._content = content
+        self._shared = shared
+        self._params = params
+        self._packer = Packer(level)
+        size = SPAN_BYTES + params.max_size
+        self._zeros = memoryview(bytes(size))
+        self._slots = [_Slot(size) for _ in range(SLOTS)]
+
+    def serve(self, commands: BinaryIO, answers: int) -> None:
+        """Does what it is told until there is nothing more."""
+        while len(data := commands.read(COMMAND.size)) == COMMAND.size:
+            command = Command(*COMMAND.unpack(data))
+            if command.do == Do.CUT:
+                answer = self.cut(command)
+            else:
+                answer = self.pack(command.slot, commands.read(command.size))
+            os.write(answers, ANSWER.pack(*answer))
+
+    def cut(self, command: Command) -> Answer:
+        """Cuts a span as if it began at a cut. The chunks found are certain to its end."""
+        slot = self._slots[command.slot]
+        slot.chunks = []
+        view = slot.view[: command.size]
+        if not self._read(view, command.offset):
+            return Answer(0, False)
+        if slot.buffer.startswith(self._zeros[: command.size]):
+            return Answer(0, True)
+        cutter = Cutter(self._params)
+        lengths = cutter.feed(view).lengths
+        if command.last:
+            lengths += cutter.finish().lengths
+        start = 0
+        for length in lengths:
+            chunk = view[start : start + length]
+            slot.chunks.append((chunk_id(chunk), chunk))
+            start += length
+        lines = b"".join([CHUNK.pack(ident, len(chunk)) for ident, chunk in slot.chunks])
+        write_range(self._shared, command.slot * SLOT_BYTES, [lines])
+        return Answer(len(slot.chunks), False)
+
+    def pack(self, number: int, chosen: bytes) -> Answer:
+        """Packs those chunks of a slot that are not 0 in `chosen`."""
+        slot = self._slots[number]
+        payloads = self._packer.encode([chunk for _, chunk in compress(slot.chunks, chosen)])
+        lines = b"".join([STORED.pack(len(payload)) for payload in payloads])
+        write_range(self._shared, number * SLOT_BYTES, [lines, *payloads])
+        return Answer(len(payloads), False)
+
+    def _read(self, view: memoryview, offset: int) -> bool:
+        try:
+            while view:
+                count = os.preadv(self._content, [view], offset)
+                if not count:
+                    return False
+                view, offset = view[count:], offset + count
+        except OSError:
+            return False
+        return True
+
+
+def main() -> None:
+    """Serves whoever started this process; the arguments are those of `CutterWorker`."""
+    gc.disable()  # nothing here refers to itself; looking for it takes one part in thirty
+    keep_freed_memory()
+    content, shared, min_size, avg_size, max_size, level = map(int, sys.argv[1:])
+    worker = CutterWorker(content, shared, ChunkerParams(min_size, avg_size, max_size), level)
+    worker.serve(sys.stdin.buffer, sys.stdout.fileno())
+
+
+if __name__ == "__main__":
+    main()

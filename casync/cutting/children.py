@@ -1,0 +1,200 @@
+"""The children that cut: starts them, gives them spans in turn, hears from them in order.
+
+All children get the same share of spans, each in the order in which it got them, so whoever asks
+always knows who answers next. Must not know what becomes of chunks.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import signal
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import accumulate
+from typing import Final, Self
+
+from casync.cutting.child import (
+    ANSWER,
+    CHUNK,
+    COMMAND,
+    MAX_AHEAD,
+    SLOT_BYTES,
+    SLOTS,
+    SPAN_BYTES,
+    STORED,
+    Answer,
+    Command,
+    Do,
+)
+from casync.errors import CasyncError
+from casync.ids import ChunkId
+from casync.objects.chunker import ChunkerParams
+
+__all__ = ["SPAN_BYTES", "Cutters", "fit_for_children"]
+
+_OURS: Final = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+"""Signals that a terminal or a service manager sends to all of a group: the parent decides."""
+
+
+def fit_for_children(params: ChunkerParams) -> bool:
+    """Whether chunks are small enough for spans to hold many of them."""
+    return params.max_size <= MAX_AHEAD
+
+
+class Cutters:
+    """Children that cut one content. Use in a with block, by one thread.
+
+    A span is known by its turn: the how many-th it is. It may be cut, then found, then packed, then
+    fetched; before one is cut, nothing more may be wanted of that `room` turns earlier.
+
+    Args:
+        count: How many children.
+        content: Descriptor of what is cut.
+        params: Chunk sizes.
+        level: zstd level.
+
+    Raises:
+        OSError: Children, or memory to share with them, are not to be had here.
+    """
+
+    def __init__(self, count: int, content: int, params: ChunkerParams, level: int) -> None:
+        self.room = count * SLOTS
+        self._children: list[_Child] = []
+        try:
+            for _ in range(count):
+                self._children.append(_Child(content, params, level))
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the children, whatever they do. They hold nothing that anybody needs."""
+        for child in self._children:
+            child.close()
+        self._children.clear()
+
+    def cut(self, turn: int, offset: int, size: int, *, last: bool) -> None:
+        """Gives out the next span: `size` bytes, at the end of the content if they are the `last`.
+
+        Raises:
+            CasyncError: A child died. So do all methods.
+        """
+        child, slot = self._whose(turn)
+        assert not child.owes(slot), f"turn {turn} came too early"
+        child.tell(Command(Do.CUT, slot, last, size, offset))
+
+    def found(self, turn: int) -> tuple[list[tuple[ChunkId, int]], bool]:
+        """The chunks in the span as (id, length), end to end, and whether it is all zeros instead.
+
+        A span that could not be read has none. Waits for the child.
+        """
+        child, slot = self._whose(turn)
+        answer = child.answer(Do.CUT, slot)
+        lines = child.shared(slot, 0, answer.chunks * CHUNK.size)
+        return list(CHUNK.iter_unpack(lines)), answer.zeros
+
+    def pack(self, turn: int, chosen: bytes | bytearray) -> None:
+        """Has those chunks of the span packed that are not 0 in `chosen`."""
+        child, slot = self._whose(turn)
+        child.tell(Command(Do.PACK, slot, False, len(chosen), 0), chosen)
+
+    def packed(self, turn: int) -> list[bytes]:
+        """The payloads of the chunks that were chosen. Waits for the child."""
+        child, slot = self._whose(turn)
+        head = child.answer(Do.PACK, slot).chunks * STORED.size
+        sizes = [size for (size,) in STORED.iter_unpack(child.shared(slot, 0, head))]
+        starts = accumulate(sizes, initial=head)
+        return [child.shared(slot, start, size) for start, size in zip(starts, sizes, strict=False)]
+
+    def _whose(self, turn: int) -> tuple[_Child, int]:
+        count = len(self._children)
+        return self._children[turn % count], turn // count % SLOTS
+
+
+class _Child:
+    """One child, and the memory that it shares with us."""
+
+    def __init__(self, content: int, params: ChunkerParams, level: int) -> None:
+        fd = os.memfd_create("casync", os.MFD_CLOEXEC)
+        try:
+            os.ftruncate(fd, SLOTS * SLOT_BYTES)
+            self._shared = mmap.mmap(fd, SLOTS * SLOT_BYTES, prot=mmap.PROT_READ)
+            numbers = (content, fd, params.min_size, params.avg_size, params.max_size, level)
+            with _signals_held_back():
+                self._process = subprocess.Popen(  # noqa: S603 - this interpreter, and numbers
+                    [sys.executable, "-P", "-m", "casync.cutting.child", *map(str, numbers)],
+                    bufsize=0,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    pass_fds=(content, fd),
+                )
+        finally:
+            os.close(fd)
+        self._asked: deque[tuple[int, int]] = deque()
+        self._answered: dict[tuple[int, int], Answer] = {}
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._commands = self._process.stdin.fileno()
+        self._answers = self._process.stdout.fileno()
+
+    def tell(self, command: Command, more: bytes | bytearray = b"") -> None:
+        data = memoryview(COMMAND.pack(*command) + more)
+        self._asked.append((command.do, command.slot))
+        try:
+            while data:
+                data = data[os.write(self._commands, data) :]
+        except BrokenPipeError:
+            raise self._death() from None
+
+    def owes(self, slot: int) -> bool:
+        return any((do, slot) in [*self._asked, *self._answered] for do in (Do.CUT, Do.PACK))
+
+    def answer(self, do: int, slot: int) -> Answer:
+        """What the child answers to a command; answers to earlier ones are kept."""
+        while (do, slot) not in self._answered:
+            data = os.read(self._answers, ANSWER.size)
+            if len(data) < ANSWER.size:
+                raise self._death()
+            self._answered[self._asked.popleft()] = Answer(*ANSWER.unpack(data))
+        return self._answered.pop((do, slot))
+
+    def shared(self, slot: int, offset: int, size: int) -> bytes:
+        start = slot * SLOT_BYTES + offset
+        return self._shared[start : start + size]
+
+    def close(self) -> None:
+        self._process.kill()
+        with self._process:  # closes the pipes, and waits
+            self._shared.close()
+
+    def _death(self) -> CasyncError:
+        self._process.kill()
+        status = self._process.wait()
+        how = (
+            f"was killed by {signal.Signals(-status).name}"
+            if status < 0
+            else f"ended with {status}"
+        )
+        return CasyncError(
+            f"a process that cuts {how}", next_step="Memory may be short; nothing was published."
+        )
+
+
+@contextmanager
+def _signals_held_back() -> Iterator[None]:
+    """Lets what is started in here inherit that it does not get the signals meant for us."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _OURS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -1,0 +1,79 @@
+"""Lists the chunks of a local file that nobody remembers: cuts it as if it were prepared.
+
+Large files are cut by children, as everywhere. Nothing is packed and nothing is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeAlias
+
+from casync.access.progress import Progress
+from casync.cutting.cut import cut, usable_cpus
+from casync.fs.source.file import FileSource
+from casync.ids import Buffer, ChunkId, ObjectId, zero_chunk_id
+from casync.objects.chunker import ChunkerParams, Zeros
+from casync.objects.codec import DEFAULT_LEVEL, Verified
+
+__all__ = ["Note", "list_chunks"]
+
+Note: TypeAlias = Callable[[int, ChunkId, int], bool]
+"""Takes a chunk as (offset, chunk, length), and says whether it takes more."""
+
+
+def list_chunks(path: Path, params: ChunkerParams, note: Note, progress: Progress) -> None:
+    """Tells all chunks of a file or block device in order, but for its holes.
+
+    Raises:
+        CasyncError: It cannot be read, or changed meanwhile. Chunks told before are still a hint.
+    """
+    with FileSource(path) as source, suppress(_FullError):
+        cut(
+            source,
+            _Listing(params, note, progress),
+            params,
+            level=DEFAULT_LEVEL,
+            workers=usable_cpus(),
+        )
+
+
+class _FullError(Exception):
+    """Nobody wants to hear more."""
+
+
+class _Listing:
+    """Takes chunks as an intake does, and never asks for their bytes."""
+
+    def __init__(self, params: ChunkerParams, note: Note, progress: Progress) -> None:
+        self._hole = zero_chunk_id(params.max_size)
+        self._note = note
+        self._progress = progress
+        self._offset = 0
+
+    def take(self, chunks: Sequence[tuple[bytes, int]]) -> None:
+        """Tells the next chunks."""
+        start = self._offset
+        for ident, length in chunks:
+            if ident != self._hole and not self._note(self._offset, ChunkId(ident), length):
+                raise _FullError
+            self._offset += length
+        self._progress.advance(self._offset - start)
+
+    def take_zeros(self, zeros: Zeros) -> ObjectId:
+        """Steps over a hole."""
+        self._offset += zeros.length * zeros.times
+        self._progress.advance(zeros.length * zeros.times)
+        return zero_chunk_id(zeros.length)
+
+    def claim(self, ids: Iterable[ObjectId]) -> set[ObjectId]:
+        """Wants none of them."""
+        return set()
+
+    def pack(self, plain: Mapping[ObjectId, Buffer]) -> list[Verified]:
+        """Nothing was claimed."""
+        return []
+
+    def put(self, objects: Sequence[Verified]) -> None:
+        """Nothing was claimed."""

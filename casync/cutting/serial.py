@@ -1,0 +1,97 @@
+"""Cutting in this process, block after block: small inputs, and where there are no children.
+
+The cuts are those of `casync.cutting.parallel`, which can go on where this one stops.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Final
+
+from casync.cutting.chunk_writer import Taker
+from casync.fs.source.base import Hole
+from casync.ids import Buffer, ObjectId, chunk_id
+from casync.limits import MIB
+from casync.objects.chunker import ChunkerParams, Cutter, Pieces, Zeros
+
+__all__ = ["SerialCutting", "zeros"]
+
+_HELD_BYTES: Final = 4 * MIB
+"""Bytes of buffers that are cut before their chunks are looked up."""
+
+_HELD_CHUNKS: Final = 16384
+"""The same for chunks, which may be of a few bytes."""
+
+
+class SerialCutting:
+    """Cuts one content from its start. Feed it all blocks in order, then finish.
+
+    Args:
+        intake: Gets the chunks.
+        params: Chunk sizes.
+
+    Attributes:
+        position: The last cut so far.
+    """
+
+    def __init__(self, intake: Taker, params: ChunkerParams) -> None:
+        self._intake = intake
+        self._cutter = Cutter(params)
+        self._plain: dict[ObjectId, Buffer] = {}
+        self._held = 0
+        self.position = 0
+
+    def feed(self, block: bytes | Hole) -> None:
+        """Takes the next bytes.
+
+        Raises:
+            CasyncError: What the store raises, now or for bytes before.
+        """
+        if isinstance(block, Hole):
+            self._take(self._cutter.feed_zeros(block.length))
+        else:
+            self._take((self._cutter.feed(block),))
+
+    def finish(self) -> None:
+        """Takes the end. Raises as `feed`."""
+        self._take((self._cutter.finish(),))
+        self._flush()
+
+    def stop(self) -> bytes:
+        """Leaves the rest to others: the bytes since the last cut. Raises as `feed`."""
+        self._flush()
+        return self._cutter.rest
+
+    def _take(self, found: Iterable[Pieces | Zeros]) -> None:
+        for pieces in found:
+            if isinstance(pieces, Zeros):
+                ident = self._intake.take_zeros(pieces)
+                self._plain.setdefault(ident, zeros(pieces.length))
+                self.position += pieces.length * pieces.times
+            else:
+                view = memoryview(pieces.buffer)
+                chunks: list[tuple[bytes, int]] = []
+                start = 0
+                for length in pieces.lengths:
+                    chunk = view[start : start + length]
+                    start += length
+                    ident = chunk_id(chunk)
+                    chunks.append((ident, length))
+                    self._plain[ident] = chunk
+                self._intake.take(chunks)
+                self._held += len(view)
+                self.position += start
+            if self._held >= _HELD_BYTES or len(self._plain) >= _HELD_CHUNKS:
+                self._flush()
+
+    def _flush(self) -> None:
+        plain, self._plain, self._held = self._plain, {}, 0
+        claimed = self._intake.claim(plain)
+        self._intake.put(self._intake.pack({i: plain[i] for i in plain if i in claimed}))
+
+
+@lru_cache(maxsize=1)
+def zeros(length: int) -> bytes:
+    """That many zero bytes."""
+    return bytes(length)

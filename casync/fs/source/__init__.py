@@ -1,0 +1,1 @@
+"""What is read once, from its start to its end: files, devices and streams."""

@@ -1,0 +1,155 @@
+"""Where the bytes of a folder's files go: one line of content, cut into files in a staging folder.
+
+An output for `casync.ops.pull.rebuild`. Files are opened for every write, since any number of them
+grow at the same time; neighbours come with one write, small files whole.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from casync.fs.beneath import open_beneath
+from casync.fs.concatenation import Lineup, Stretch
+from casync.fs.cursor import look
+from casync.fs.extents import punch, write_range, zero_range
+from casync.fs.folder_seed import read_lineup
+from casync.fs.os_errors import writing_inside
+from casync.fs.target.metadata import Dressing
+from casync.fs.target.publish import Placing
+from casync.fs.target.staging import Staging, staged_name
+from casync.ids import Buffer
+from casync.objects.tree import File
+
+__all__ = ["FolderSink"]
+
+_READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+_OPEN: Final = os.O_RDWR | (_READ & ~os.O_ACCMODE)
+
+
+class _Pending(NamedTuple):
+    """A file whose bytes are under way, and where they end in the lineup."""
+
+    end: int
+    path: bytes
+    entry: File
+    number: int
+
+
+class FolderSink:
+    """Files on their way into a folder. Writing, zeroing and reading by any thread.
+
+    Args:
+        root: The open folder.
+        path: Its path, for people.
+        staging: Where files grow.
+        placing: Takes those that are whole.
+        dressing: Gives them what their entries say.
+    """
+
+    readable = True
+    discards = False
+
+    def __init__(
+        self, root: int, path: Path, staging: Staging, placing: Placing, dressing: Dressing
+    ) -> None:
+        self.resumed = staging.resumed
+        self._files = Lineup()
+        self._root = root
+        self._path = path
+        self._staging = staging
+        self._placing = placing
+        self._dressing = dressing
+        self._pending: deque[_Pending] = deque()
+
+    def add(self, path: bytes, entry: File, number: int) -> int:
+        """Takes a file that is not empty, before its bytes come.
+
+        Args:
+            path: Where it belongs.
+            entry: What it shall be.
+            number: What `placing` calls it.
+
+        Returns:
+            Where its bytes begin.
+        """
+        start = self._files.add(path, entry.content.length)
+        self._pending.append(_Pending(self._files.length, path, entry, number))
+        return start
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Bytes at `offset`, of files that are in their places already as well."""
+        return read_lineup(self._files, self._open, offset, length)
+
+    def write(self, offset: int, buffers: Sequence[Buffer]) -> None:
+        """Writes neighbouring buffers from `offset` on."""
+        rest = iter(buffers)
+        piece = memoryview(b"")
+        total = sum(map(len, buffers))
+        for stretch in self._files.stretches(offset, total):
+            parts: list[Buffer] = []
+            missing = stretch.length
+            while missing:
+                piece = piece if len(piece) else memoryview(next(rest))
+                parts.append(piece[:missing])
+                piece = piece[len(parts[-1]) :]
+                missing -= len(parts[-1])
+            with writing_inside(self._path, stretch.path, total):
+                fd = self._create(staged_name(stretch.path))
+                try:
+                    write_range(fd, stretch.offset, parts)
+                finally:
+                    os.close(fd)
+
+    def zero(self, offset: int, length: int) -> None:
+        """Makes a range read as zeros; in new files everything is a hole."""
+        if not self.resumed:
+            return
+        for stretch in self._files.stretches(offset, length):
+            with writing_inside(self._path, stretch.path):
+                fd = self._create(staged_name(stretch.path))
+                try:
+                    if not punch(fd, stretch.offset, stretch.length):
+                        zero_range(fd, stretch.offset, stretch.length)
+                finally:
+                    os.close(fd)
+
+    def settle(self, end: int) -> None:
+        """Finishes all files whose bytes lie before `end`. Called in order by one thread.
+
+        Raises:
+            WriteError, NoSpaceError: That cannot be done.
+        """
+        while self._pending and self._pending[0].end <= end:
+            pending = self._pending.popleft()
+            _, path, entry, number = pending
+            name, length = staged_name(path), entry.content.length
+            with writing_inside(self._path, path, length):
+                self._finish(name, length)
+                self._dressing.dress(entry, self._staging.thing(name))
+            self._placing.add(name, path, number, length, pending.end)
+
+    def _finish(self, name: bytes, length: int) -> None:
+        """Gives a file its length: zeros at its end were not written, old bytes may be there."""
+        status = look(self._staging.fd, name)
+        if status is None or status.st_size != length:
+            fd = self._create(name)
+            try:
+                os.ftruncate(fd, length)
+            finally:
+                os.close(fd)
+
+    def _create(self, name: bytes) -> int:
+        return os.open(name, _OPEN | os.O_CREAT, 0o600, dir_fd=self._staging.fd)
+
+    def _open(self, stretch: Stretch) -> int:
+        try:
+            return os.open(staged_name(stretch.path), _READ, dir_fd=self._staging.fd)
+        except FileNotFoundError:
+            # What lies in the place of a file that has not moved yet is another file.
+            if stretch.start >= self._placing.end:
+                raise
+            return open_beneath(self._root, stretch.path, os.O_RDONLY)

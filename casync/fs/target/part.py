@@ -1,0 +1,228 @@
+"""The part file: a new target grows beside the old one, and replaces it in one step.
+
+An interrupted run leaves it behind, and the next one goes on with it. Since others may be able to
+write into the folder, only a part file that is surely ours is touched.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Final, Self
+
+from casync.errors import LockedError, WriteError
+from casync.fs.extents import punch, read_range, write_range, zero_range
+from casync.fs.identity import identity_of
+from casync.fs.lock import lock
+from casync.fs.os_errors import reading, write_error, writing
+from casync.fs.settle import sync_folder
+from casync.fs.target.attributes import dress_as, dress_new
+from casync.fs.target.place import TargetPlace
+from casync.ids import Buffer
+from casync.store.base import FileIdentity
+
+__all__ = ["PartFile", "part_name"]
+
+_SUFFIX: Final = ".casync-part"
+_HASH_DIGITS: Final = 16
+_OPEN: Final = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+_TRIES: Final = 16
+
+
+def part_name(name: str, limit: int = 255) -> str:
+    """The name of the part file of `name`, in at most `limit` bytes."""
+    whole = f".{name}{_SUFFIX}"
+    raw = os.fsencode(name)
+    if len(os.fsencode(whole)) <= limit:
+        return whole
+    digest = hashlib.blake2b(raw, digest_size=_HASH_DIGITS // 2).hexdigest()
+    room = limit - len(f"..{digest}{_SUFFIX}")
+    return f".{raw[:room].decode('utf-8', 'ignore')}.{digest}{_SUFFIX}"
+
+
+class PartFile:
+    """A sink (`casync.fs.target.base.Sink`) for a new file, or one that replaces another.
+
+    Args:
+        place: Where.
+        length: Plain bytes that it will have.
+
+    Raises:
+        LockedError: Another pull writes to the same target.
+        NoSpaceError: No file may be that large.
+        WriteError: It cannot be made, or something that is not ours has its name.
+    """
+
+    readable = True
+    discards = False
+
+    def __init__(self, place: TargetPlace, length: int) -> None:
+        self.length = length
+        self._path = place.path
+        self._fd = self._folder = -1
+        self._written = self._committed = False
+        with writing(place.path, length):
+            self._folder = os.open(place.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                self._name = part_name(place.path.name, os.fpathconf(self._folder, "PC_NAME_MAX"))
+                self._fd, self.resumed = self._open()
+                os.ftruncate(self._fd, length)
+            except BaseException:
+                self.close()
+                raise
+
+    @property
+    def path(self) -> Path:
+        """The part file."""
+        return self._path.with_name(self._name)
+
+    @property
+    def allocated(self) -> int:
+        """Bytes that the file occupies by now."""
+        return os.fstat(self._fd).st_blocks * 512
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Bytes at `offset`; fewer at the end."""
+        with reading(self.path):
+            return read_range(self._fd, offset, length)
+
+    def write(self, offset: int, buffers: Sequence[Buffer]) -> None:
+        """Writes neighbouring buffers from `offset` on."""
+        self._written = True
+        with writing(self._path, self.length):
+            write_range(self._fd, offset, buffers)
+
+    def zero(self, offset: int, length: int) -> None:
+        """Makes a range read as zeros: a hole, as everything in a new file is."""
+        if not self.resumed:
+            return
+        with writing(self._path, self.length):
+            if not punch(self._fd, offset, length):
+                zero_range(self._fd, offset, length)
+
+    def settle(self, end: int) -> None:
+        """Nothing waits."""
+
+    def commit(self) -> list[str]:
+        """Replaces the target. Returns notes for people."""
+        with writing(self._path, self.length):
+            old = self._stat(self._path.name)
+            if old is not None and not stat.S_ISREG(old.st_mode):
+                raise WriteError(f"{self._path} became something else than a file")
+            os.ftruncate(self._fd, self.length)
+            self._sync()
+            notes = dress_as(self._fd, self._path, old) if old is not None else []
+            if old is None:
+                dress_new(self._fd)
+            self._sync()
+            os.rename(self._name, self._path.name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
+            self._committed = True
+            sync_folder(self._folder)
+        return notes
+
+    def identity(self) -> FileIdentity:
+        """What the file system says of the file now."""
+        return identity_of(os.fstat(self._fd))
+
+    def close(self) -> None:
+        """Lets go. A part file that nothing was written to is removed."""
+        if self._fd >= 0:
+            if not (self.resumed or self._written or self._committed):
+                with suppress(OSError):
+                    os.unlink(self._name, dir_fd=self._folder)
+            os.close(self._fd)
+            self._fd = -1
+        if self._folder >= 0:
+            os.close(self._folder)
+            self._folder = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _open(self) -> tuple[int, bool]:
+        """A locked descriptor of the part file, and whether it was there before."""
+        for _ in range(_TRIES):
+            fd, was_there = self._open_once()
+            try:
+                if was_there:
+                    self._check_ours(os.fstat(fd))
+                lock(fd, self._path)
+                if self._is_named(fd) and self._is_private(fd, was_there=was_there):
+                    return fd, was_there
+            except BaseException:
+                os.close(fd)
+                raise
+            os.close(fd)
+        raise LockedError(f"{self.path} keeps being replaced by somebody else")
+
+    def _open_once(self) -> tuple[int, bool]:
+        for flags in (os.O_CREAT | os.O_EXCL, 0, os.O_CREAT | os.O_EXCL):
+            try:
+                return os.open(self._name, _OPEN | flags, 0o600, dir_fd=self._folder), not flags
+            except (FileExistsError, FileNotFoundError):
+                continue  # it came or went meanwhile
+            except OSError as error:
+                if flags:
+                    raise
+                raise self._in_the_way(str(error.strerror)) from error
+        raise LockedError(f"{self.path} keeps being replaced by somebody else")
+
+    def _check_ours(self, status: os.stat_result) -> None:
+        user = os.geteuid()
+        owners = {user}
+        target = self._stat(self._path.name)
+        if user == 0 and target is not None:
+            # An interrupted commit may have given it to the owner of the target already.
+            owners.add(target.st_uid)
+        if not stat.S_ISREG(status.st_mode):
+            raise self._in_the_way("it is no regular file")
+        if status.st_uid not in owners:
+            raise self._in_the_way("it belongs to somebody else")
+        if status.st_nlink > 1:
+            raise self._in_the_way("it has more than one link")
+
+    def _in_the_way(self, reason: str) -> WriteError:
+        return WriteError(f"{self.path} is not a part file of ours: {reason}", next_step="Move it.")
+
+    def _is_named(self, fd: int) -> bool:
+        """Whether the name still leads to `fd`. Another pull may have finished with it."""
+        named, opened = self._stat(self._name), os.fstat(fd)
+        return named is not None and os.path.samestat(named, opened)
+
+    def _is_private(self, fd: int, *, was_there: bool) -> bool:
+        """Makes sure that nobody else writes to it, now that it is locked.
+
+        An interrupted commit may have opened it to others, who may have it open still.
+        """
+        status = os.fstat(fd)
+        if was_there and status.st_mode & 0o022:
+            os.unlink(self._name, dir_fd=self._folder)
+            return False
+        if status.st_uid != os.geteuid() and was_there:
+            os.fchown(fd, os.geteuid(), os.getegid())
+        if stat.S_IMODE(status.st_mode) != 0o600:
+            with suppress(PermissionError):  # file systems without modes
+                os.fchmod(fd, 0o600)
+        return True
+
+    def _stat(self, name: str) -> os.stat_result | None:
+        try:
+            return os.stat(name, dir_fd=self._folder, follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+
+    def _sync(self) -> None:
+        """Flushes the file. When that fails, what the next run would read back may be a lie."""
+        try:
+            os.fsync(self._fd)
+        except OSError as error:
+            with suppress(OSError):
+                os.unlink(self._name, dir_fd=self._folder)
+            raise write_error(error, self._path, self.length) from error

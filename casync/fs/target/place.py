@@ -1,0 +1,206 @@
+"""The place that a target is to have: looked at before a byte is fetched.
+
+Everything that would make a pull fail at its end and can be known at its start is refused here.
+Must not change anything.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import re
+import stat
+import struct
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from casync.errors import CasyncError, WriteError
+from casync.fs.identity import identity_of
+from casync.fs.os_errors import free_bytes, no_space, write_error
+from casync.store.base import FileIdentity
+
+__all__ = ["TargetPlace", "allocated_bytes", "check_space", "inspect_place"]
+
+_GET_FLAGS: Final = 0x80086601  # FS_IOC_GETFLAGS
+_UNCHANGING: Final = 0x10 | 0x20  # FS_IMMUTABLE_FL, FS_APPEND_FL
+_ROOM: Final = 64 * 1024
+"""Bytes that metadata may need besides the content."""
+
+
+class TargetPlace(NamedTuple):
+    """Where a target goes.
+
+    Attributes:
+        path: Absolute; every link on the way, the last one too, is resolved.
+        existing: What is there now, if anything.
+        length: Bytes that are there now; the size of a device.
+        is_device: It is a block device.
+        in_place: What is there is to be overwritten where it differs, not replaced.
+    """
+
+    path: Path
+    existing: FileIdentity | None
+    length: int
+    is_device: bool
+    in_place: bool
+
+
+def inspect_place(path: Path, *, in_place: bool) -> TargetPlace:
+    """Finds where a target goes, and refuses what cannot work.
+
+    Args:
+        path: As the user gave it.
+        in_place: Whether an existing file shall be overwritten. Devices always are.
+
+    Raises:
+        WriteError: A folder, a dangling link, a pipe, a socket or a character device is there;
+            the folder above is missing; or we may not write.
+    """
+    try:
+        return _inspect(path, in_place=in_place)
+    except OSError as error:
+        raise write_error(error, path) from error
+    except ValueError as error:
+        raise WriteError(f"cannot write {path}: {error}") from error
+
+
+def check_space(place: TargetPlace, need: int) -> None:
+    """Refuses what will not fit.
+
+    Args:
+        place: The target.
+        need: Bytes that will really be allocated. A device allocates nothing.
+
+    Raises:
+        NoSpaceError: There is not that much.
+    """
+    have = None if place.is_device or need <= 0 else free_bytes(place.path)
+    if have is not None and have < need + _ROOM:
+        raise no_space(place.path, need, have)
+
+
+def allocated_bytes(path: Path) -> int:
+    """Bytes that the file at `path` occupies; 0 when there is none."""
+    try:
+        return os.lstat(path).st_blocks * 512
+    except OSError:
+        return 0
+
+
+def _inspect(path: Path, *, in_place: bool) -> TargetPlace:
+    final = _resolve(path)
+    try:
+        status = os.lstat(final)
+    except FileNotFoundError:
+        _check_folder(final.parent)
+        return TargetPlace(final, None, 0, is_device=False, in_place=False)
+    mode = status.st_mode
+    if stat.S_ISDIR(mode):
+        raise WriteError(f"{path} is a folder", next_step="Name a file in it.")
+    if not stat.S_ISREG(mode) and not stat.S_ISBLK(mode):
+        raise WriteError(
+            f"{path} is neither a file nor a block device", next_step="`-o -` writes to stdout."
+        )
+    existing = identity_of(status)
+    if stat.S_ISBLK(mode):
+        _check_access(final)
+        return TargetPlace(final, existing, _device_length(final), is_device=True, in_place=True)
+    if in_place:
+        _check_access(final)
+    else:
+        _check_folder(final.parent)
+        _check_replaceable(final, status)
+    return TargetPlace(final, existing, status.st_size, is_device=False, in_place=in_place)
+
+
+def _resolve(path: Path) -> Path:
+    """The absolute path without links. Only its last component may be missing."""
+    if path.is_symlink():
+        try:
+            return Path(os.path.realpath(path, strict=True))
+        except OSError as error:
+            raise _dangling(path, error) from error
+    name = os.path.basename(path)
+    if name in {"", ".", ".."}:
+        return Path(os.path.realpath(path))
+    try:
+        folder = os.path.realpath(path.parent, strict=True)
+    except FileNotFoundError as error:
+        raise WriteError(f"there is no folder {path.parent}", next_step="Make it first.") from error
+    return Path(folder, name)
+
+
+def _dangling(path: Path, error: OSError) -> CasyncError:
+    if error.errno in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}:
+        return WriteError(f"{path} is a dangling link to {os.readlink(path)}")
+    return write_error(error, path)
+
+
+def _check_folder(folder: Path) -> None:
+    """A part file will be made in it, and renamed."""
+    if not folder.is_dir():
+        raise WriteError(f"{folder} is not a folder")
+    if not os.access(folder, os.W_OK | os.X_OK, effective_ids=True):
+        raise WriteError(f"cannot write into the folder {folder}: {_why_not(folder)}")
+
+
+def _check_access(path: Path) -> None:
+    if not os.access(path, os.R_OK | os.W_OK, effective_ids=True):
+        raise WriteError(f"cannot write {path} in place: {_why_not(path)}")
+
+
+def _why_not(path: Path) -> str:
+    read_only = os.statvfs(path).f_flag & os.ST_RDONLY
+    return os.strerror(errno.EROFS if read_only else errno.EACCES).lower()
+
+
+def _check_replaceable(path: Path, status: os.stat_result) -> None:
+    """What rename(2) would refuse in the end."""
+    folder = os.stat(path.parent)
+    user = os.geteuid()
+    if folder.st_mode & stat.S_ISVTX and user not in {0, status.st_uid, folder.st_uid}:
+        raise WriteError(f"{path} belongs to somebody else, and its folder is sticky")
+    if _is_unchanging(path):
+        raise WriteError(f"{path} is immutable or append-only", next_step="See chattr(1).")
+    if _is_mount_point(path):
+        raise WriteError(
+            f"{path} is a mount point and cannot be replaced", next_step="Give --in-place."
+        )
+
+
+def _is_unchanging(path: Path) -> bool:
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        (flags,) = struct.unpack_from("I", fcntl.ioctl(fd, _GET_FLAGS, bytes(8)))
+    except OSError:  # a file system without such flags
+        return False
+    finally:
+        os.close(fd)
+    return bool(flags & _UNCHANGING)
+
+
+def _is_mount_point(path: Path) -> bool:
+    """Whether a single file is mounted there, as containers do."""
+    try:
+        table = Path("/proc/self/mountinfo").read_bytes()
+    except OSError:
+        return False
+    wanted = os.fsencode(path)
+    return any(_unescape(line.split(b" ")[4]) == wanted for line in table.splitlines())
+
+
+def _unescape(field: bytes) -> bytes:
+    """Mount tables write blanks and backslashes as three octal digits."""
+    return re.sub(rb"\\([0-7]{3})", lambda match: bytes([int(match[1], 8)]), field)
+
+
+def _device_length(path: Path) -> int:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.lseek(fd, 0, os.SEEK_END)
+    finally:
+        os.close(fd)

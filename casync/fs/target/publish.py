@@ -1,0 +1,203 @@
+"""Moving finished files from the staging folder to their places: many at once, none of them torn.
+
+A name must not lead to a file whose bytes may be lost when the power fails, and syncing each small
+file costs more than writing it. So files gather, the file system is synced once for all of them,
+and then they move; a few are synced by themselves, since others may have much in memory on the same
+file system (docs/adr/0009).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from casync.errors import WriteError
+from casync.fs.beneath import FOLDER, open_beneath
+from casync.fs.cursor import look
+from casync.fs.os_errors import write_error, writing_inside
+from casync.fs.removal import remove
+from casync.fs.scan import sync_file_system
+from casync.fs.settle import sync_folder
+from casync.fs.target.staging import Staging
+from casync.limits import MIB
+
+__all__ = ["Placing"]
+
+_MOST: Final = 4096
+"""Files that wait at most: what a run that is killed has to do again."""
+
+_MOST_BYTES: Final = 256 * MIB
+
+_FEW: Final = 64
+"""Files or folders that are synced one by one."""
+
+
+class _Ready(NamedTuple):
+    name: bytes
+    path: bytes
+    number: int
+
+
+class Placing:
+    """Takes finished files, and moves them in the order of their coming. Used by one thread.
+
+    Args:
+        root: The open folder.
+        path: Its path, for people.
+        staging: Where files come from.
+        placed: Is told the number of each thing that moved, and what is there now.
+        replace_folders: Whether folders in the way are removed with what is in them; else only
+            empty ones are.
+
+    Attributes:
+        end: All files before this offset of the lineup have moved, or are just moving.
+    """
+
+    def __init__(
+        self,
+        root: int,
+        path: Path,
+        staging: Staging,
+        placed: Callable[[int, os.stat_result], None],
+        *,
+        replace_folders: bool,
+    ) -> None:
+        self.end = 0
+        self._root = root
+        self._path = path
+        self._staging = staging
+        self._placed = placed
+        self._replace_folders = replace_folders
+        self._ready: list[_Ready] = []
+        self._bytes = self._next_end = 0
+        self._folder: bytes | None = None
+        self._fd = -1
+        self._touched: set[bytes] = set()  # folders, as long as there are few
+
+    def add(self, name: bytes, path: bytes, number: int, length: int = 0, end: int = 0) -> None:
+        """Takes a finished file.
+
+        Args:
+            name: Its name in the staging folder.
+            path: Where it belongs; the folder is there.
+            number: What `placed` is told.
+            length: Its bytes.
+            end: Where it ends in the lineup.
+
+        Raises:
+            WriteError, NoSpaceError: As `flush`.
+        """
+        self._ready.append(_Ready(name, path, number))
+        self._bytes += length
+        self._next_end = max(end, self._next_end)
+        if len(self._ready) >= _MOST or self._bytes >= _MOST_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Moves all that wait.
+
+        Raises:
+            WriteError, NoSpaceError: One cannot be moved, or the disk refuses to sync.
+        """
+        if not self._ready:
+            return
+        if len(self._ready) > _FEW:
+            sync_file_system(self._staging.fd)
+        else:
+            self._sync_each()
+        self.end = self._next_end
+        ready, self._ready, self._bytes = self._ready, [], 0
+        for name, path, number in ready:
+            self._placed(number, self.place(name, path))
+
+    def place(self, name: bytes, path: bytes) -> os.stat_result:
+        """Moves one file at once; what was there is replaced.
+
+        Raises:
+            WriteError, NoSpaceError: It cannot be moved.
+        """
+        folder, _, last = path.rpartition(b"/")
+        self.touch(folder)
+        try:
+            if folder != self._folder:
+                self.close()
+                self._fd = open_beneath(self._root, folder, os.O_PATH | os.O_DIRECTORY)
+                self._folder = folder
+            try:
+                os.rename(name, last, src_dir_fd=self._staging.fd, dst_dir_fd=self._fd)
+            except IsADirectoryError:
+                self._make_room(path, last)
+                os.rename(name, last, src_dir_fd=self._staging.fd, dst_dir_fd=self._fd)
+            status = look(self._fd, last)
+        except OSError as error:
+            raise self._failure(error, path) from error
+        if status is None:
+            raise WriteError(f"{self._path / os.fsdecode(path)} was removed by somebody else")
+        return status
+
+    def touch(self, folder: bytes) -> None:
+        """Notes that names in a folder, given by its path, have changed."""
+        if len(self._touched) <= _FEW:
+            self._touched.add(folder)
+
+    def sync_names(self) -> None:
+        """Makes all names durable that have changed.
+
+        Raises:
+            WriteError: The disk refuses.
+        """
+        if len(self._touched) > _FEW:
+            sync_file_system(self._root)
+            return
+        for folder in self._touched:
+            with writing_inside(self._path, folder):
+                fd = open_beneath(self._root, folder, FOLDER)
+                try:
+                    sync_folder(fd)
+                finally:
+                    os.close(fd)
+
+    def _sync_each(self) -> None:
+        for name, path, _ in self._ready:
+            with writing_inside(self._path, path):
+                status = look(self._staging.fd, name)
+                if status is None or not stat.S_ISREG(status.st_mode):
+                    continue  # a link has no bytes of its own
+                try:
+                    fd = os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._staging.fd)
+                except PermissionError:  # it has a mode by now that keeps us from opening it
+                    return sync_file_system(self._staging.fd)
+                try:
+                    os.fsync(fd)
+                finally:
+                    os.close(fd)
+        return None
+
+    def close(self) -> None:
+        """Closes the folder that was written to last."""
+        if self._fd >= 0:
+            os.close(self._fd)
+        self._fd, self._folder = -1, None
+
+    def _make_room(self, path: bytes, last: bytes) -> None:
+        if self._replace_folders:
+            remove(self._root, path)
+        else:
+            os.rmdir(last, dir_fd=self._fd)
+
+    def _failure(self, error: OSError, path: bytes) -> Exception:
+        where = self._path / os.fsdecode(path)
+        if error.errno == errno.EXDEV:
+            return WriteError(
+                f"{where} lies on another file system than {self._path}",
+                next_step="Pull the folder that is mounted there by itself, as REF:PATH.",
+            )
+        if error.errno == errno.ENOTEMPTY:
+            return WriteError(
+                f"{where} is a folder that is not empty", next_step="Give --delete, or move it."
+            )
+        return write_error(error, where)

@@ -1,0 +1,142 @@
+"""Names and refs: what people type for a manifest, and what is inside it.
+
+A name is a path-like label (`ubuntu/24.04`). A ref is a full hash, a local hash prefix or a name,
+the last with `@N` for its N-th version, and `:PATH` for something inside.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NewType
+from urllib.parse import quote
+
+import msgspec
+from msgspec.structs import replace
+
+from casync.errors import UsageError
+from casync.ids import ID_BYTES, ManifestId
+from casync.limits import MAX_NAME_BYTES, MAX_NAME_COMPONENT, MIN_PREFIX_DIGITS
+
+__all__ = ["Name", "NameRecord", "Ref", "escape_name", "parse_name", "parse_ref"]
+
+Name = NewType("Name", str)
+
+_FIRST_RESERVED = frozenset({"job", "download"})
+_RESERVED = frozenset({".", "..", "-"})
+_HEX = re.compile(rf"[0-9a-f]{{{MIN_PREFIX_DIGITS},{2 * ID_BYTES}}}")
+_LIKE_HEX = re.compile(_HEX.pattern, re.IGNORECASE | re.ASCII)
+_VERSION = re.compile(r"[1-9][0-9]{0,17}")
+_PLAIN = " !$&'()*+,;=~[]{}^|<>?#\"`"  # what a name may hold, besides letters, digits, `_.-`
+
+
+class NameRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One version of a name.
+
+    Attributes:
+        name: The label.
+        version: 1 for the first, then one more each time.
+        manifest: The id that it points to.
+        created: When it was set, seconds since 1970. For people; nothing is decided by it.
+        signed: The signed claim of its publisher (`casync.names.name_claim`), or nothing.
+    """
+
+    name: str
+    version: int
+    manifest: bytes
+    created: int
+    signed: bytes = b""
+
+
+class Ref(msgspec.Struct, frozen=True):
+    """What a user typed. Exactly one of `manifest`, `prefix` and `name` is set.
+
+    Attributes:
+        manifest: A full hash.
+        prefix: 8 to 63 hex digits, for manifests of the local store only.
+        name: A label; `version` 0 is its newest.
+        path: What is inside the manifest, or None for the whole.
+    """
+
+    manifest: ManifestId | None = None
+    prefix: str | None = None
+    name: Name | None = None
+    version: int = 0
+    path: str | None = None
+
+    @property
+    def whole(self) -> Ref:
+        """The same without what is inside."""
+        return replace(self, path=None)
+
+    def __str__(self) -> str:
+        """As it would be typed."""
+        base = self.manifest.hex() if self.manifest else self.prefix or self.name or ""
+        if self.version:
+            base += f"@{self.version}"
+        return base if self.path is None else f"{base}:{self.path}"
+
+
+def parse_name(text: str) -> Name:
+    """Reads a name.
+
+    Raises:
+        UsageError: `text` breaks a rule; the message says which.
+    """
+    components = text.split("/")
+    if _LIKE_HEX.fullmatch(text):
+        raise UsageError(f"a name must not look like a hash: {text}")
+    if components[0] in _FIRST_RESERVED:
+        raise UsageError(f"a name must not begin with {components[0]}/: {text}")
+    for component in components:
+        try:
+            size = len(component.encode())
+        except UnicodeEncodeError as error:
+            raise UsageError(f"a name must be UTF-8: {text!r}") from error
+        if not 1 <= size <= MAX_NAME_COMPONENT:
+            raise UsageError(f"components of a name have 1 to {MAX_NAME_COMPONENT} bytes: {text}")
+        if component in _RESERVED:
+            raise UsageError(f"a name must not have the component {component}: {text}")
+        if any(c in ":@\\" or c < " " or "\x7f" <= c < "\xa0" for c in component):
+            raise UsageError(f"a name must not hold ':', '@', '\\' or control characters: {text}")
+    if len(text.encode()) > MAX_NAME_BYTES:
+        raise UsageError(f"a name has at most {MAX_NAME_BYTES} bytes")
+    return Name(text)
+
+
+def escape_name(text: str) -> Name:
+    """Percent-encodes a label that came from elsewhere into a valid name.
+
+    Percent-decoding gives the label back, so that no two labels fall together; a `%` is encoded as
+    well, so that escaping twice is not escaping once.
+
+    Raises:
+        UsageError: No name can stand for it: a component is empty or too long once encoded.
+    """
+    try:
+        # Bytes of file names that are no UTF-8 arrive as lone surrogates.
+        parts = [quote(part, safe=_PLAIN, errors="surrogateescape") for part in text.split("/")]
+    except UnicodeEncodeError as error:
+        raise UsageError(f"a label that is no text: {text!r}") from error
+    reserved = _LIKE_HEX.fullmatch(text) or parts[0] in _FIRST_RESERVED
+    for index, part in enumerate(parts):
+        if part in _RESERVED or (reserved and index == 0):
+            parts[index] = "".join(f"%{ord(character):02X}" for character in part)
+    return parse_name("/".join(parts))
+
+
+def parse_ref(text: str) -> Ref:
+    """Reads a ref: `HASH`, `PREFIX`, `NAME` or `NAME@N`, each with `:PATH` after it if wanted.
+
+    Raises:
+        UsageError: It is none of these.
+    """
+    base, colon, inside = text.partition(":")
+    path = inside if colon else None
+    if len(base) == 2 * ID_BYTES and _HEX.fullmatch(base):
+        return Ref(manifest=ManifestId(bytes.fromhex(base)), path=path)
+    if _HEX.fullmatch(base):
+        return Ref(prefix=base, path=path)
+    label, at, number = base.partition("@")
+    if at and not _VERSION.fullmatch(number):
+        raise UsageError(f"a version is a number from 1 on: {text}")
+    return Ref(name=parse_name(label), version=int(number or 0), path=path)

@@ -1,0 +1,81 @@
+"""How much of a store some manifests need, and how much of that they share."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from itertools import islice
+from typing import Final, NamedTuple
+
+from casync.access.progress import SILENT, Progress
+from casync.errors import NoObjectError
+from casync.ids import Kind, ManifestId
+from casync.ops.upkeep.mark import Marker
+from casync.store.base import ManifestState, ObjectStore
+
+__all__ = ["Share", "sharing"]
+
+_AT_ONCE: Final = 1024
+
+
+class Share(NamedTuple):
+    """What one of several manifests needs; sizes in bytes.
+
+    Attributes:
+        manifest: Its id.
+        length: Its content.
+        stored: All objects that it needs, as they are stored.
+        own: Those of them that none of the others needs.
+        shared: Those that each of the manifests needs as well, in order, itself included.
+    """
+
+    manifest: ManifestId
+    length: int
+    stored: int
+    own: int
+    shared: list[int]
+
+
+def sharing(
+    store: ObjectStore, manifests: Sequence[ManifestId], progress: Progress = SILENT
+) -> list[Share]:
+    """Compares what full manifests of `store` need. Memory: 8 to 16 bytes for each chunk of each.
+
+    Raises:
+        NoObjectError: One of them is not here, or only in outline.
+        DamagedStoreError: A manifest or node cannot be read.
+    """
+    lengths: list[int] = []
+    markers: list[Marker] = []
+    progress.start("marking", None)
+    for ident in manifests:
+        row = store.manifest(ident)
+        if row is None or row.state is not ManifestState.FULL:
+            raise NoObjectError(f"manifest {ident.hex()} is not wholly here")
+        lengths.append(row.length)
+        marker = Marker(store)
+        marker.mark(ident)
+        markers.append(marker)
+    progress.start("comparing", None)
+    sizes: Counter[tuple[int, ...]] = Counter()  # bytes of what exactly these need
+    for kind in Kind:
+        ids = store.objects(kind)
+        while group := list(islice(ids, _AT_ONCE)):
+            for key, stat in zip(group, store.stat(kind, group), strict=True):
+                needed_by = tuple(
+                    number for number, marker in enumerate(markers) if marker.is_marked(kind, key)
+                )
+                if needed_by and stat is not None:
+                    sizes[needed_by] += stat.stored
+    return [
+        _share(number, ident, length, sizes, len(manifests))
+        for number, (ident, length) in enumerate(zip(manifests, lengths, strict=True))
+    ]
+
+
+def _share(
+    number: int, ident: ManifestId, length: int, sizes: Counter[tuple[int, ...]], count: int
+) -> Share:
+    mine = {numbers: size for numbers, size in sizes.items() if number in numbers}
+    shared = [sum(size for numbers, size in mine.items() if n in numbers) for n in range(count)]
+    return Share(ident, length, shared[number], mine.get((number,), 0), shared)

@@ -1,0 +1,1 @@
+"""Prepare: puts files, folders and buckets into a store."""

@@ -1,0 +1,272 @@
+"""Prepare: puts content into a store and gives back the hash that names it.
+
+The hash depends on the bytes and the chunk sizes alone. The manifest is published in the last
+commit, after the source has proved that it did not change, so an unfinished prepare leaves nothing
+but chunks that the next one finds there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import islice
+from typing import Final, NamedTuple
+
+from casync.access.naming import SignerHere, add_name
+from casync.access.progress import SILENT, Progress
+from casync.cutting.batch_writer import BatchWriter
+from casync.cutting.chunk_writer import Intake
+from casync.cutting.cut import cut, usable_cpus
+from casync.cutting.serial import SerialCutting
+from casync.errors import CasyncError, DigestMismatchError, SourceChangedError, UsageError
+from casync.fs.source.base import Hole, Sight, Source
+from casync.ids import Kind, ManifestId
+from casync.limits import MIB
+from casync.names.name import Name, NameRecord
+from casync.objects.chunker import DEFAULT_PARAMS, ChunkerParams
+from casync.objects.codec import DEFAULT_LEVEL, Packed, Packer, Unpacker
+from casync.objects.manifest import Manifest, decode_manifest, encode_manifest
+from casync.store.base import Batch, ManifestState, ObjectStore, RememberedFile
+
+__all__ = ["PrepareOptions", "Prepared", "prepare"]
+
+_MAX_WORKERS: Final = 64
+_SIZES_LOOKED_AT: Final = 8
+"""Manifests whose chunk sizes are compared with those asked for; most stores hold one kind."""
+
+_ZEROS: Final = bytes(MIB)
+
+
+@dataclass(frozen=True, slots=True)
+class PrepareOptions:
+    """How to prepare.
+
+    Attributes:
+        params: Chunk sizes.
+        level: zstd level of new payloads.
+        name: A name to move on to the result.
+        signer: Signs that, in the same step.
+        expect_sha256: What the SHA-256 of the content must be.
+        reread: Read a file even if it is remembered as it is.
+        workers: Processes that cut and pack large inputs; 0: as many as CPUs that we may use.
+    """
+
+    params: ChunkerParams = DEFAULT_PARAMS
+    level: int = DEFAULT_LEVEL
+    name: Name | None = None
+    signer: SignerHere | None = None
+    expect_sha256: bytes | None = None
+    reread: bool = False
+    workers: int = 0
+
+
+class Prepared(NamedTuple):
+    """What was prepared.
+
+    Attributes:
+        manifest: The hash.
+        length: Bytes of the content.
+        chunks: Chunks that it has, repeats included.
+        new: Chunks that the store did not have.
+        reused: All others.
+        stored: Bytes that were added to the store.
+        unchanged: The file is remembered as it is, and was not read. `chunks` and what follows
+            it are 0 then.
+        name: The version that the name got.
+        seconds: How long it took.
+    """
+
+    manifest: ManifestId
+    length: int
+    chunks: int
+    new: int
+    reused: int
+    stored: int
+    unchanged: bool
+    name: NameRecord | None
+    seconds: float
+
+
+def prepare(
+    source: Source,
+    store: ObjectStore,
+    options: PrepareOptions = PrepareOptions(),
+    progress: Progress = SILENT,
+) -> Prepared:
+    """Puts the bytes of `source` into `store`.
+
+    Args:
+        source: What to read. If it can be read again, a change while it is read is forgiven once.
+        store: Where to put it.
+        options: How.
+        progress: Is told of every byte.
+
+    Raises:
+        SourceChangedError: The source did not stay the same while it was read.
+        DigestMismatchError: Its SHA-256 is not the expected one. Nothing is published.
+        UsageError: Impossible options, or content beyond the format's limits.
+        NoSpaceError, WriteError: The store cannot take it.
+        CasyncError: The source cannot be read.
+    """
+    started = time.monotonic()
+    if not 0 <= options.workers <= _MAX_WORKERS:
+        raise UsageError(f"0 to {_MAX_WORKERS} workers, not {options.workers}")
+    if not options.reread and options.expect_sha256 is None:
+        known = _remembered(source.sight(), store, options.params)
+        if known is not None:
+            manifest, length = known
+            record = _set_name(store, options, manifest)
+            seconds = time.monotonic() - started
+            return Prepared(manifest, length, 0, 0, 0, 0, True, record, seconds)
+    _note_other_sizes(store, options.params, progress)
+    try:
+        done = _read(source, store, options, progress)
+    except SourceChangedError as error:
+        if not source.repeatable:
+            raise
+        progress.note(f"{error.message}; reading it again")
+        done = _read(source, store, options, progress)
+    return done._replace(seconds=time.monotonic() - started)
+
+
+def _remembered(
+    sight: Sight | None, store: ObjectStore, params: ChunkerParams
+) -> tuple[ManifestId, int] | None:
+    """The full manifest of a file that is certainly as it was, and its length."""
+    row = store.recall(sight.path) if sight is not None else None
+    if sight is None or row is None or not row.settled or row.identity != sight.identity:
+        return None
+    ident = ManifestId(row.manifest)
+    present = store.manifest(ident)
+    if present is None or present.state is not ManifestState.FULL:
+        return None
+    for manifest in _readable(store, [ident]):  # what is damaged is made again
+        if manifest.kind == "file" and manifest.params == params:
+            return ident, manifest.length
+    return None
+
+
+def _readable(store: ObjectStore, ids: Sequence[ManifestId]) -> Iterator[Manifest]:
+    """Those of the manifests that can be read."""
+    unpacker = Unpacker()
+    for answer in store.get(Kind.MANIFEST, ids):
+        if isinstance(answer, Packed):
+            with suppress(CasyncError):
+                yield decode_manifest(unpacker.unpack(answer))
+
+
+def _note_other_sizes(store: ObjectStore, params: ChunkerParams, progress: Progress) -> None:
+    """Tells when what is here was cut otherwise: the same bytes will then be stored twice."""
+    ids = [row.id for row in islice(store.manifests(), _SIZES_LOOKED_AT)]
+    found = {manifest.params for manifest in _readable(store, ids)}
+    if found and params not in found:
+        other = found.pop()
+        progress.note(
+            f"the store holds content of other chunk sizes (average {other.avg_size} bytes, not "
+            f"{params.avg_size}); nothing is shared with it"
+        )
+
+
+def _set_name(
+    store: ObjectStore, options: PrepareOptions, manifest: ManifestId
+) -> NameRecord | None:
+    if options.name is None:
+        return None
+    batch = Batch()
+    add_name(batch, options.name, manifest, options.signer)
+    return store.commit(batch).names[0]
+
+
+def _read(
+    source: Source, store: ObjectStore, options: PrepareOptions, progress: Progress
+) -> Prepared:
+    """One reading of the source, from its first byte to the commit that publishes it."""
+    writer = BatchWriter(store)
+    workers = options.workers or usable_cpus()
+    try:
+        intake = Intake(writer, level=options.level, threads=workers, progress=progress)
+        progress.start("reading", source.length)
+        if options.expect_sha256 is None:
+            cut(source, intake, options.params, level=options.level, workers=workers)
+        else:
+            _cut_and_compare(source, intake, options.params, options.expect_sha256)
+        content = intake.finish()
+        manifest = Manifest("file", options.params, content)
+        packed = Packer(options.level).pack_new(Kind.MANIFEST, encode_manifest(manifest))
+        ident = ManifestId(packed.id)
+        batch = Batch(objects=[packed], manifests=[(ident, ManifestState.FULL, content.length)])
+        sight = source.sight()
+        add_name(batch, options.name, ident, options.signer)
+        if sight is not None:
+            batch.remember.append(RememberedFile(sight.path, sight.identity, ident, sight.settled))
+        names = writer.finish(batch).names
+    finally:
+        writer.close()
+    return Prepared(
+        manifest=ident,
+        length=content.length,
+        chunks=intake.chunks,
+        new=intake.new,
+        reused=intake.chunks - intake.new,
+        stored=writer.stored,
+        unchanged=False,
+        name=names[0] if names else None,
+        seconds=0.0,
+    )
+
+
+def _cut_and_compare(
+    source: Source, intake: Intake, params: ChunkerParams, expected: bytes
+) -> None:
+    """Cuts here, where all bytes come by in order."""
+    cutting = SerialCutting(intake, params)
+    digest = _Digest()
+    try:
+        for block in source.blocks():
+            cutting.feed(block)
+            digest.update(block)
+        cutting.finish()
+        if (found := digest.finish()) != expected:
+            raise DigestMismatchError(
+                f"{source.label} has the SHA-256 {found.hex()}, not {expected.hex()}"
+            )
+    finally:
+        digest.close()
+
+
+class _Digest:
+    """The SHA-256 of a stream, computed beside the caller, one block behind."""
+
+    def __init__(self) -> None:
+        self._sha256 = hashlib.sha256()
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="sha256")
+        self._running: Future[None] | None = None
+
+    def update(self, block: bytes | Hole) -> None:
+        """Takes the next block."""
+        self._wait()
+        self._running = self._executor.submit(self._update, block)
+
+    def finish(self) -> bytes:
+        """The digest of all blocks."""
+        self._wait()
+        return self._sha256.digest()
+
+    def close(self) -> None:
+        """Ends the thread."""
+        self._executor.shutdown(wait=True, cancel_futures=True)
+
+    def _wait(self) -> None:
+        if self._running is not None:
+            self._running.result()
+
+    def _update(self, block: bytes | Hole) -> None:
+        if isinstance(block, bytes):
+            self._sha256.update(block)
+            return
+        for done in range(0, block.length, MIB):
+            self._sha256.update(_ZEROS[: block.length - done])

@@ -1,0 +1,169 @@
+"""The objects below a prefix in the order in which a folder is walked, however many there are.
+
+Buckets list keys by their bytes, where `a-b` comes before `a/b`; a tree needs `a` before `a-b`. So
+they are sorted anew, in parts that lie in files without names and are merged when they are read.
+"""
+
+from __future__ import annotations
+
+import errno
+import heapq
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import BinaryIO, Final, NamedTuple, Self
+
+import msgspec
+
+from casync.errors import MalformedError, NoSpaceError, WriteError
+from casync.fs.scan_cache import walk_key
+from casync.remote.buckets.base import Bucket, Listed
+
+__all__ = ["KeyListing", "Refused", "list_objects"]
+
+_PART_ROWS: Final = 100_000
+"""Objects that are in memory: some 50 MiB."""
+
+_BLOCK_ROWS: Final = 512
+
+
+class Refused(NamedTuple):
+    """A folder that cannot be listed, and why."""
+
+    path: bytes
+    reason: str
+
+
+class _Row(msgspec.Struct, frozen=True, array_like=True, order=True):
+    """An object, with its path below the prefix in the form that sorts as a walk goes."""
+
+    order: bytes
+    key: str
+    size: int
+    etag: str
+    mtime_ns: int
+
+
+_DECODER: Final = msgspec.msgpack.Decoder(type=list[_Row])
+
+
+class KeyListing:
+    """Objects below one prefix. Use in a with block; fill it, then go through it once.
+
+    Args:
+        prefix: What all keys begin with.
+
+    Attributes:
+        prefix: Likewise.
+        refused: Folders of which nothing is listed.
+    """
+
+    def __init__(self, prefix: str) -> None:
+        self.refused: list[Refused] = []
+        self.prefix = prefix
+        self._rows: list[_Row] = []
+        self._parts: list[BinaryIO] = []
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.clear()
+
+    def __bool__(self) -> bool:
+        return bool(self._rows or self._parts)
+
+    def clear(self) -> None:
+        """Forgets all objects."""
+        self._rows, self._parts = [], []
+        self._stack.close()
+
+    def add(self, listed: Listed) -> None:
+        """Takes one more.
+
+        Raises:
+            NoSpaceError, WriteError: There is no room for it.
+        """
+        path = listed.key.removeprefix(self.prefix).encode()
+        if listed.key + "/" == self.prefix:
+            path = b""  # what stands for the folder itself
+        self._rows.append(_Row(walk_key(path), *listed))
+        if len(self._rows) >= _PART_ROWS:
+            self._put_away()
+
+    def __iter__(self) -> Iterator[tuple[bytes, Listed]]:
+        """All of them with their paths below the prefix, sorted as a walk goes.
+
+        Raises:
+            WriteError: They cannot be read back.
+        """
+        self._rows.sort()
+        parts = [_read(part) for part in self._parts]
+        with _file_errors():
+            for row in heapq.merge(self._rows, *parts):
+                path = row.order.replace(b"\0", b"/")
+                yield path, Listed(row.key, row.size, row.etag, row.mtime_ns)
+
+    def _put_away(self) -> None:
+        self._rows.sort()
+        with _file_errors():
+            part = self._stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115
+            for start in range(0, len(self._rows), _BLOCK_ROWS):
+                data = msgspec.msgpack.encode(self._rows[start : start + _BLOCK_ROWS])
+                part.write(len(data).to_bytes(4, "big") + data)
+            part.seek(0)
+        self._parts.append(part)
+        self._rows = []
+
+
+def _read(part: BinaryIO) -> Iterator[_Row]:
+    while head := part.read(4):
+        yield from _DECODER.decode(part.read(int.from_bytes(head, "big")))
+
+
+@contextmanager
+def _file_errors() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        raise (NoSpaceError if full else WriteError)(
+            f"cannot keep the list of keys in {tempfile.gettempdir()}: {error.strerror}",
+            next_step="TMPDIR names another place.",
+        ) from error
+
+
+def list_objects(bucket: Bucket, listing: KeyListing) -> None:
+    """Lists everything below a prefix, but for folders in which a key is no path.
+
+    Args:
+        bucket: Where.
+        listing: Gets it.
+
+    Raises:
+        NoSpaceError, WriteError: There is no room for the list.
+        CasyncError: As `Bucket.below`.
+    """
+    try:
+        for listed in bucket.below(listing.prefix):
+            listing.add(listed)
+    except MalformedError:
+        listing.clear()
+        _list_by_folders(bucket, listing)
+
+
+def _list_by_folders(bucket: Bucket, listing: KeyListing) -> None:
+    """The same with a request for each folder, so that one bad key spoils only its own."""
+    waiting = [listing.prefix]
+    while waiting:
+        folder = waiting.pop()
+        try:
+            level = bucket.level(folder)
+        except MalformedError as error:
+            path = folder.removeprefix(listing.prefix).rstrip("/").encode()
+            listing.refused.append(Refused(path, error.message))
+            continue
+        for listed in level.objects:
+            listing.add(listed)
+        waiting += level.prefixes

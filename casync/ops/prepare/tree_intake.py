@@ -1,0 +1,161 @@
+"""Files and folders of a tree on their way into a store.
+
+Most files of a tree are small. Their chunks are gathered until it is worth asking the store about
+them, so that a hundred files cost one look-up. A folder's entries are content as well: they are cut
+while they come, and no folder needs to fit in memory.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from casync.access.progress import Progress
+from casync.cutting.batch_writer import BatchWriter
+from casync.cutting.chunk_writer import Intake
+from casync.cutting.cut import cut
+from casync.cutting.small_files import Chunks, cut_small, named
+from casync.fs.source.base import Source
+from casync.ids import Buffer, Kind, NodeId, ObjectId
+from casync.limits import MIB
+from casync.objects.chunker import ChunkerParams, Cutter
+from casync.objects.codec import Packer
+from casync.objects.node import Content, NodeBuilder
+from casync.objects.tree import Entry, encode_entry
+
+__all__ = ["FolderIntake", "FolderStream"]
+
+_HELD_BYTES: Final = 4 * MIB
+_HELD_CHUNKS: Final = 4096
+"""What is gathered before the store is asked."""
+
+_STREAM_BYTES: Final = 256 * 1024
+"""Bytes of entries that are cut at once."""
+
+
+class FolderIntake:
+    """Takes the content of files, in any number. Used by one thread.
+
+    Args:
+        writer: Knows what the store lacks, and gets it.
+        params: Chunk sizes.
+        level: zstd level.
+        workers: How many cut a large file.
+        progress: Is told of every byte.
+
+    Attributes:
+        chunks: Chunks that went through, those of folders and repeats included.
+        new: Those that were not in the store.
+    """
+
+    def __init__(
+        self,
+        writer: BatchWriter,
+        *,
+        params: ChunkerParams,
+        level: int,
+        workers: int,
+        progress: Progress,
+    ) -> None:
+        self.params = params
+        self.chunks = 0
+        self.new = 0
+        self._writer = writer
+        self._level = level
+        self._workers = workers
+        self._progress = progress
+        self._packer = Packer(level, workers)
+        self._plain: dict[ObjectId, Buffer] = {}
+        self._held = 0
+
+    def take(self, content: Chunks) -> Content:
+        """Takes a content that was cut by `cut_small`, and names it.
+
+        Raises:
+            CasyncError: What the store raises, now or for content before.
+        """
+        builder = self.builder()
+        self.add(builder, content)
+        return builder.finish()
+
+    def take_large(self, source: Source) -> Content:
+        """Reads a content that need not fit in memory.
+
+        Raises:
+            SourceChangedError: It did not stay the same while it was read.
+            CasyncError: It cannot be read; what the store raises.
+        """
+        intake = Intake(
+            self._writer, level=self._level, threads=self._workers, progress=self._progress
+        )
+        cut(source, intake, self.params, level=self._level, workers=self._workers)
+        content = intake.finish()
+        self.chunks += intake.chunks
+        self.new += intake.new
+        return content
+
+    def flush(self) -> None:
+        """Gives the writer what is gathered.
+
+        Raises:
+            CasyncError: What the store raises.
+        """
+        plain, self._plain, self._held = self._plain, {}, 0
+        if plain:
+            self.new += self._put(Kind.CHUNK, plain)
+
+    def builder(self) -> NodeBuilder:
+        """Lists a content that comes in parts."""
+        return NodeBuilder(self._node)
+
+    def add(self, builder: NodeBuilder, content: Chunks) -> None:
+        """Takes a part of it. Raises as `take`."""
+        builder.extend([(ident, len(chunk)) for ident, chunk in content])
+        self._plain.update(content)
+        self._held += sum(len(chunk) for _, chunk in content)
+        self.chunks += len(content)
+        if self._held >= _HELD_BYTES or len(self._plain) >= _HELD_CHUNKS:
+            self.flush()
+
+    def _node(self, ident: NodeId, data: bytes) -> None:
+        self._put(Kind.NODE, {ident: data})
+
+    def _put(self, kind: Kind, plain: dict[ObjectId, Buffer]) -> int:
+        new = self._writer.claim(kind, plain)
+        self._writer.put(self._packer.pack_batch(kind, [(i, plain[i]) for i in plain if i in new]))
+        return len(new)
+
+
+class FolderStream:
+    """The entries of one folder, cut while they come."""
+
+    def __init__(self, intake: FolderIntake) -> None:
+        self._intake = intake
+        self._buffer = bytearray()
+        self._cutter: Cutter | None = None
+        self._builder = intake.builder()
+
+    def add(self, entry: Entry) -> None:
+        """Takes the next entry.
+
+        Raises:
+            MalformedError: It cannot be said in a tree.
+            CasyncError: What the store raises.
+        """
+        self._buffer += encode_entry(entry)
+        if len(self._buffer) >= _STREAM_BYTES:
+            self._cut()
+
+    def finish(self) -> Content:
+        """Takes the end. Raises as `add`."""
+        if self._cutter is None:
+            return self._intake.take(cut_small(bytes(self._buffer), self._intake.params))
+        self._cut()
+        self._intake.add(self._builder, [*named(self._cutter.finish())])
+        return self._builder.finish()
+
+    def _cut(self) -> None:
+        if self._cutter is None:
+            self._cutter = Cutter(self._intake.params)
+        pieces = self._cutter.feed(bytes(self._buffer))
+        self._buffer.clear()
+        self._intake.add(self._builder, [*named(pieces)])

@@ -1,0 +1,349 @@
+"""Pull: rebuilds what a manifest names from whatever is at hand, and fetches only the rest.
+
+The manifest and its nodes come first, then the chunks (`casync.ops.pull.rebuild`), cheapest source
+first. Nothing is visible at the target before everything is there; what an interrupted pull
+leaves behind is checked and used by the next one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Final, NamedTuple
+
+from casync.access.compare import holds
+from casync.access.content_file import read_range
+from casync.access.keeper import Keeper
+from casync.access.outline import Outline, load_outline
+from casync.access.ports import Ports
+from casync.access.progress import SILENT, Progress
+from casync.access.supply import SeedSupply, StoreSupply, Supply
+from casync.errors import CasyncError, DigestMismatchError, UsageError
+from casync.fs.seed import SeedFile, SeedIndex
+from casync.fs.settle import settle_file
+from casync.fs.target.base import open_sink
+from casync.fs.target.place import TargetPlace, check_space, inspect_place
+from casync.fs.target.stream import StreamSink
+from casync.ids import Buffer, ManifestId
+from casync.limits import MIB
+from casync.names.name import Ref
+from casync.ops.pull.in_place import move_in_place
+from casync.ops.pull.old_nodes import NodesByDelta, likely_versions
+from casync.ops.pull.rebuild import Nowhere, Output, Rebuilder
+from casync.ops.pull.seeds import chunks_of, collect_seeds, known_outline
+from casync.ops.pull.server_supply import DeltaChoice, ServerSupply
+from casync.store.base import (
+    Batch,
+    FileIdentity,
+    ManifestState,
+    RememberedFile,
+    Traffic,
+)
+
+__all__ = ["PullOptions", "Pulled", "fetch_outline", "pull", "resolve", "supplies_for"]
+
+_READ_BYTES: Final = 4 * MIB
+
+
+@dataclass(frozen=True, slots=True)
+class PullOptions:
+    """How to pull.
+
+    Attributes:
+        seeds: Files, folders and devices to look for chunks in, besides those that are known.
+        in_place: Overwrite the target where it differs instead of replacing it.
+        cache: Keep all chunks in the store too.
+        expect_sha256: What the SHA-256 of the whole must be.
+        delta: Whether to ask for deltas against old versions.
+        connections: Windows in work at once.
+    """
+
+    seeds: tuple[Path, ...] = ()
+    in_place: bool = False
+    cache: bool = False
+    expect_sha256: bytes | None = None
+    delta: DeltaChoice = "auto"
+    connections: int = 4
+
+
+class Pulled(NamedTuple):
+    """What a pull did.
+
+    Attributes:
+        manifest: The manifest that was pulled.
+        length: Plain bytes of its content.
+        outcome: `written`, `up to date`, `stored` or `streamed`.
+        sources: Plain bytes by where they came from.
+        traffic: What went over the wire.
+        seconds: How long it took.
+    """
+
+    manifest: ManifestId
+    length: int
+    outcome: str
+    sources: dict[str, int]
+    traffic: Traffic
+    seconds: float
+
+
+def pull(
+    ref: Ref,
+    target: Path | BinaryIO | None,
+    ports: Ports,
+    options: PullOptions = PullOptions(),
+    progress: Progress = SILENT,
+) -> Pulled:
+    """Pulls the content of `ref`.
+
+    Args:
+        ref: A manifest, by hash or name.
+        target: A file or block device, a stream, or None for the store alone.
+        ports: Stores and servers.
+        options: How.
+        progress: Is told what happens.
+
+    Raises:
+        UsageError, WriteError, NoSpaceError, LockedError: The target cannot be written. Nothing
+            was fetched then, unless the disk filled up on the way.
+        TreeError: It is a folder.
+        UnsupportedError: It is newer than this program.
+        NotFoundError: Nobody has the manifest or a chunk.
+        IntegrityError: What is to be had is not what the manifest names.
+        RemoteError, TimedOutError: Servers could not be asked.
+    """
+    started = time.monotonic()
+    place = inspect_place(target, in_place=options.in_place) if isinstance(target, Path) else None
+    if target is None and not ports.lasting:
+        raise UsageError("there is no store to pull into", next_step="Give -o OUT.")
+    if options.cache and not ports.lasting:
+        raise UsageError("there is no store that could keep the chunks")
+    outline = fetch_outline(resolve(ref, ports), place, ports, options)
+    work = _Pull(outline, ports, options, progress)
+    if place is not None:
+        outcome = work.to_file(place)
+    elif target is None or isinstance(target, Path):
+        outcome = work.to_store()
+    else:
+        outcome = work.to_stream(target)
+    return Pulled(
+        manifest=outline.id,
+        length=outline.content.length,
+        outcome=outcome,
+        sources={label: count for label, count in work.given.items() if count},
+        traffic=ports.traffic,
+        seconds=time.monotonic() - started,
+    )
+
+
+def resolve(ref: Ref, ports: Ports) -> ManifestId:
+    """The manifest that a ref stands for: a full hash is itself, a name is the first server's.
+
+    Raises:
+        NoNameError: Nothing answers to it.
+        UsageError: It names something inside a manifest.
+        RemoteError: The first server could not be asked.
+    """
+    if ref.path is not None:
+        raise UsageError(f"{ref} is inside a manifest; only the whole of one can be pulled")
+    if ref.manifest is not None:
+        return ref.manifest
+    if ref.prefix is not None or not ports.servers:
+        return ports.memory.resolve(ref)
+    return ports.servers[0].resolve(ref)
+
+
+def fetch_outline(
+    ident: ManifestId, place: TargetPlace | None, ports: Ports, options: PullOptions
+) -> Outline:
+    """The outline of a manifest, from stores, and from servers as deltas of old versions.
+
+    Raises:
+        CasyncError: As `load_outline`.
+    """
+    target = None if place is None else place.path
+    old = likely_versions(target, options.seeds, ports.memory)
+    seen = [NodesByDelta(server, old, ports.memory, options.delta) for server in ports.servers]
+    return load_outline(ident, ports.store, [*ports.others, *seen])
+
+
+@contextmanager
+def supplies_for(
+    outline: Outline,
+    place: TargetPlace | None,
+    ports: Ports,
+    options: PullOptions,
+    progress: Progress,
+    was: Outline | None = None,
+) -> Iterator[list[Supply]]:
+    """The ladder of supplies for one content, the cheapest first.
+
+    Args:
+        outline: What is wanted.
+        place: The target, when it is a file.
+        ports: Stores and servers.
+        options: The seeds that the user named.
+        progress: Is told when a seed must be read.
+        was: What a target held that is overwritten in place: no seed, but what deltas build on.
+    """
+    supplies: list[Supply] = [StoreSupply(store) for store in ports.local]
+    row = ports.memory.manifest(outline.id)
+    if row is not None and row.state is ManifestState.FULL:
+        index = SeedIndex()  # servers are asked for what is damaged, but no seed is worth a look
+    else:
+        index = collect_seeds(outline, ports, place=place, named=options.seeds, progress=progress)
+    with closing(index), closing(SeedIndex()) as replaced:
+
+        def old_versions() -> SeedIndex:
+            if place is not None and was is not None and was.params == outline.params:
+                with suppress(CasyncError, OSError):  # as far as it is known
+                    replaced.add(SeedFile(place.path), chunks_of(was))
+            return replaced if replaced.seeds else index
+
+        supplies.append(SeedSupply(index))
+        if ports.servers:
+            supplies.append(ServerSupply(ports.servers, old_versions, options.delta))
+        yield supplies
+
+
+class _Pull:
+    """One pull, once its outline is there."""
+
+    def __init__(
+        self, outline: Outline, ports: Ports, options: PullOptions, progress: Progress
+    ) -> None:
+        self.given: Counter[str] = Counter()
+        self._outline = outline
+        self._ports = ports
+        self._options = options
+        self._progress = progress
+
+    def to_file(self, place: TargetPlace) -> str:
+        """Writes a file or a device."""
+        if self._is_up_to_date(place):
+            return self._leave(place)
+        options, length = self._options, self._outline.content.length
+        with open_sink(place, length) as sink:
+            check_space(place, self._outline.solid_bytes() - sink.allocated)
+            if place.in_place:
+                row = self._ports.memory.recall(bytes(place.path))
+                was = known_outline(self._ports.memory, row.manifest) if row else None
+                moved = move_in_place(
+                    self._outline, was, sink, place.path, self._ports, self._progress
+                )
+                self._rebuild(sink, place, kept_label="in place", moved=moved, was=was)
+            else:
+                self._rebuild(sink, place, kept_label="part file")
+            self._check_digest(_pieces(sink.read, length))
+            for note in sink.commit():
+                self._progress.note(note)
+            identity = sink.identity()
+        self._publish(place, identity, full=options.cache)
+        return "written"
+
+    def to_stream(self, stream: BinaryIO) -> str:
+        """Writes to a stream. Its digest is known when everything was sent."""
+        sink = StreamSink(stream, self._outline.content.length)
+        self._rebuild(sink, None, kept_label="")
+        self._expect(sink.sha256())
+        self._publish(None, None, full=self._options.cache)
+        return "streamed"
+
+    def to_store(self) -> str:
+        """Brings everything into the store."""
+        self._rebuild(Nowhere(), None, kept_label="")
+        length = self._outline.content.length
+        self._check_digest(read_range(self._outline, self._ports.store, 0, length))
+        self._publish(None, None, full=True)
+        return "stored"
+
+    def _is_up_to_date(self, place: TargetPlace) -> bool:
+        if place.existing is None:
+            return False
+        row = self._ports.memory.recall(bytes(place.path))
+        if row is not None and row.identity == place.existing and row.manifest != self._outline.id:
+            known = known_outline(self._ports.memory, row.manifest)
+            if known is not None and known.params == self._outline.params:
+                return False
+        return holds(place, self._outline, self._progress)
+
+    def _leave(self, place: TargetPlace) -> str:
+        """Leaves a target alone that is what it shall be."""
+        if self._options.expect_sha256 is not None:
+            with SeedFile(place.path) as file:
+                self._check_digest(_pieces(file.read, self._outline.content.length))
+        if self._options.cache:
+            self._rebuild(Nowhere(), place._replace(in_place=False), kept_label="")
+        else:
+            self.given["in place"] += self._outline.content.length
+        # It may be the work of a run that was killed before it came to this.
+        settle_file(place.path)
+        self._publish(place, place.existing, full=self._options.cache)
+        return "up to date"
+
+    def _rebuild(
+        self,
+        output: Output,
+        place: TargetPlace | None,
+        *,
+        kept_label: str,
+        moved: Sequence[int] = (),
+        was: Outline | None = None,
+    ) -> None:
+        """Gets every chunk to where it belongs."""
+        keeps = self._options.cache or output.discards
+        with supplies_for(
+            self._outline, place, self._ports, self._options, self._progress, was
+        ) as supplies:
+            self._progress.start("pulling", self._outline.content.length)
+            rebuilder = Rebuilder(
+                self._outline,
+                output,
+                supplies,
+                keeper=Keeper(self._ports.store) if keeps else None,
+                workers=self._options.connections,
+                kept_label=kept_label,
+                progress=self._progress,
+                moved=moved,
+            )
+            self.given += rebuilder.run()
+
+    def _check_digest(self, pieces: Iterable[Buffer]) -> None:
+        """Compares the SHA-256 of the whole with the one that is expected, if one is."""
+        if self._options.expect_sha256 is not None:
+            digest = hashlib.sha256()
+            for piece in pieces:
+                digest.update(piece)
+            self._expect(digest.digest())
+
+    def _expect(self, digest: bytes) -> None:
+        expected = self._options.expect_sha256
+        if expected is not None and digest != expected:
+            raise DigestMismatchError(
+                f"{self._outline.id.hex()} has SHA-256 {digest.hex()}, not {expected.hex()}"
+            )
+
+    def _publish(
+        self, place: TargetPlace | None, identity: FileIdentity | None, *, full: bool
+    ) -> None:
+        """Says in the store what is here now. A manifest that was full stays full."""
+        if not self._ports.lasting:
+            return
+        store, outline = self._ports.store, self._outline
+        state = ManifestState.FULL if full else ManifestState.OUTLINE
+        batch = Batch(manifests=[(outline.id, state, outline.content.length)])
+        # The times of a device say nothing of its bytes.
+        if place is not None and identity is not None and not place.is_device:
+            path = bytes(place.path)
+            batch.remember.append(RememberedFile(path, identity, outline.id, settled=False))
+        if full or batch.remember:
+            store.commit(batch)
+
+
+def _pieces(read: Callable[[int, int], bytes], length: int) -> Iterator[bytes]:
+    for offset in range(0, length, _READ_BYTES):
+        yield read(offset, min(_READ_BYTES, length - offset))

@@ -1,0 +1,155 @@
+"""What a pull would do: the same plan, worked out to the end without a byte moved.
+
+Manifest and nodes are fetched, because the plan is made of them; chunks are not. What servers
+would send is asked by size, so the figure is exact: compressed, as it would travel. Deltas are not
+made on trial; where a pull asks for them, it fetches less.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import NamedTuple
+
+from casync.access.compare import holds
+from casync.access.outline import Outline
+from casync.access.ports import Ports
+from casync.access.progress import SILENT, Progress
+from casync.access.supply import Supply
+from casync.fs.seed import SeedFile
+from casync.fs.target.part import part_name
+from casync.fs.target.place import allocated_bytes, check_space, inspect_place
+from casync.ids import ChunkId, ManifestId, chunk_id
+from casync.names.name import Ref
+from casync.ops.pull.file import PullOptions, fetch_outline, resolve, supplies_for
+from casync.ops.pull.in_place import offsets_served
+from casync.planning.windows import Claims, Place, Window
+
+__all__ = ["Forecast", "Tally", "forecast"]
+
+
+class Forecast(NamedTuple):
+    """What a pull would do.
+
+    Attributes:
+        manifest: The manifest.
+        length: Plain bytes of its content.
+        sources: Plain bytes by where they would come from.
+        objects: Chunks to fetch.
+        fetch: Bytes to fetch, as they travel when no chunk comes as a delta.
+        received: Bytes that came from servers for this plan: the manifest and its nodes.
+        missing: Plain bytes that nobody has.
+        seeds: The files that were looked at, and what was seen.
+    """
+
+    manifest: ManifestId
+    length: int
+    sources: dict[str, int]
+    objects: int
+    fetch: int
+    received: int
+    missing: int
+    seeds: list[tuple[Path, str]]
+
+
+def forecast(
+    ref: Ref,
+    target: Path | None,
+    ports: Ports,
+    options: PullOptions,
+    progress: Progress = SILENT,
+) -> Forecast:
+    """Works out what `pull` with the same arguments would fetch.
+
+    Raises:
+        CasyncError: As `pull`.
+    """
+    place = inspect_place(target, in_place=options.in_place) if target is not None else None
+    outline = fetch_outline(resolve(ref, ports), place, ports, options)
+    tally = Tally(ports.traffic.received)
+    writes = place is not None
+    if place is not None:
+        if place.existing and holds(place, outline, progress):
+            if not options.cache:
+                tally.sources["in place"] = outline.content.length
+                return tally.result(outline, [])
+            writes = False
+            place = place._replace(in_place=False)  # a seed for the store
+        else:
+            part = place.path.with_name(part_name(place.path.name))
+            begun = place.path if place.in_place else part
+            check_space(place, outline.solid_bytes() - allocated_bytes(begun))
+            if place.in_place:
+                tally.served = offsets_served(outline, place.path, ports, progress)
+            else:
+                tally.part = SeedFile(part) if part.exists() else None
+    with closing(tally), supplies_for(outline, place, ports, options, progress) as supplies:
+        tally.count(outline.windows(distinct=not writes), outline.length, supplies)
+        looked = [seen for supply in supplies for seen in supply.looked]
+    return tally.result(outline, looked)
+
+
+class Tally:
+    """Sums of a plan.
+
+    Args:
+        received: Bytes that came from servers for it.
+    """
+
+    def __init__(self, received: int) -> None:
+        self.received = received
+        self.sources: Counter[str] = Counter()
+        self.served: Collection[int] = ()
+        self.part: SeedFile | None = None
+        self.objects = self.fetch = self.missing = 0
+
+    def count(self, stretch: Iterable[Window], length: int, supplies: Sequence[Supply]) -> None:
+        """Goes through windows as a pull would, of a content of `length` bytes."""
+        claims = Claims()
+        for window in stretch:
+            self.sources["zero"] += sum(length for _, length in window.zeros)
+            fresh, repeats = claims.claim(window)
+            fresh = [place for place in fresh if not self._is_there(place)]
+            for place, _ in repeats:
+                self._is_there(place)
+            self._supply({place.id: place.length for place in fresh}, supplies)
+        rest = length - self.sources.total() - self.missing
+        self.sources["repeat"] += rest
+
+    def close(self) -> None:
+        """Closes the part file."""
+        if self.part is not None:
+            self.part.close()
+
+    def _is_there(self, place: Place) -> bool:
+        if place.offset in self.served:
+            self.sources["in place"] += place.length
+            return True
+        if self.part and chunk_id(self.part.read(place.offset, place.length)) == place.id:
+            self.sources["part file"] += place.length
+            return True
+        return False
+
+    def _supply(self, wanted: dict[ChunkId, int], supplies: Sequence[Supply]) -> None:
+        for supply in supplies:
+            found = supply.plan(wanted) if wanted else {}
+            for ident, travelling in found.items():
+                self.sources[supply.label] += wanted.pop(ident)
+                self.fetch += travelling
+                self.objects += travelling > 0
+        self.missing += sum(wanted.values())
+
+    def result(self, outline: Outline, looked: list[tuple[Path, str]]) -> Forecast:
+        """The sums."""
+        return Forecast(
+            manifest=outline.id,
+            length=outline.content.length,
+            sources={label: count for label, count in self.sources.items() if count},
+            objects=self.objects,
+            fetch=self.fetch,
+            received=self.received,
+            missing=self.missing,
+            seeds=looked,
+        )

@@ -1,0 +1,261 @@
+"""Nodes as deltas: a server seen through what is known of old versions.
+
+A manifest that changed a little has nodes that changed a little, but under other ids. Which old
+nodes they probably came from is told by the place: those of the same level around the same offset
+that the new version no longer has.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import lru_cache
+from itertools import chain, islice
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from casync.access.outline import Outline
+from casync.access.ports import Server
+from casync.errors import CasyncError, IntegrityError
+from casync.ids import Kind, NodeId, ObjectId
+from casync.limits import KIB, MAX_GROUP_BYTES
+from casync.objects.codec import Packed, Packer, Unpacker
+from casync.objects.delta import Delta, Group, unpack_group
+from casync.objects.manifest import decode_manifest
+from casync.objects.node import decode_node
+from casync.ops.pull.seeds import known_outline
+from casync.ops.pull.server_supply import DeltaChoice, asks_deltas
+from casync.store.base import Absence, ObjectSource, ObjectStat, ObjectStore
+
+__all__ = ["NodesByDelta", "OldNodes", "likely_versions"]
+
+_GROUP_NODES: Final = 128
+"""Nodes that a group wants. More at once find more in common, and leave less room for bases."""
+
+_GUESSED_BYTES: Final = 12 * KIB
+"""What a wanted node is taken to have, so that a group rarely gets larger than it may."""
+
+_MAX_OLD: Final = 1 << 16
+"""Old nodes of a level that are known: enough for 130 GiB at the default chunk size."""
+
+_MAX_NEW: Final = 1 << 18
+"""New nodes whose places are known, some 60 MiB. Those beyond are asked for without bases."""
+
+_MAX_FILES: Final = 64
+"""Remembered files that are looked at, the newest first."""
+
+_CACHED_NODES: Final = 512
+"""Plain nodes kept: those that one group has as bases, some 4 MiB."""
+
+
+def likely_versions(
+    target: Path | None, named: Sequence[Path], store: ObjectStore
+) -> list[Outline]:
+    """What the target held; if nobody knows, what named seeds held; else what any file held.
+
+    Whether these files are as they were does not matter: their nodes are in `store`.
+    """
+    paths = [path for path in (target, *named) if path is not None]
+    found = [store.recall(bytes(path)) for path in paths]
+    rows = [row for row in found if row is not None][:1] or islice(store.remembered(), _MAX_FILES)
+    known = [known_outline(store, row.manifest) for row in rows]
+    return [outline for outline in known if outline is not None]
+
+
+class _Span(NamedTuple):
+    """Where a node first occurs in its content."""
+
+    level: int
+    offset: int
+    length: int
+
+
+class OldNodes:
+    """The nodes of an old version, by level and place.
+
+    Args:
+        outline: The old version.
+        store: Where its nodes are.
+    """
+
+    def __init__(self, outline: Outline, store: ObjectSource) -> None:
+        self._outline = outline
+        self._store = store
+        self._unpacker = Unpacker()
+        self._levels: dict[int, list[tuple[int, NodeId, int]]] = {}
+        self._gone: dict[int, list[tuple[int, NodeId, int]]] = {}
+        self._plain = lru_cache(maxsize=_CACHED_NODES)(self._read)
+
+    def around(
+        self, level: int, start: int, end: int, without: Collection[ObjectId], room: int
+    ) -> Iterator[tuple[NodeId, bytes]]:
+        """Nodes of `level` around a range of the content, the nearest first, in `room` bytes.
+
+        Args:
+            level: Their level.
+            start: The first byte of the range.
+            end: The byte after its last.
+            without: The nodes of the new version, known for all of this level by now.
+            room: Plain bytes of all of them at most.
+        """
+        if level not in self._gone:
+            self._gone[level] = [item for item in self._level(level) if item[1] not in without]
+        there = self._gone[level]
+        after = bisect_left(there, (start,))
+        middle = (start + end) // 2
+        before = after - 1
+        while before >= 0 or after < len(there):
+            goes_back = after >= len(there) or (
+                before >= 0 and middle - there[before][0] < there[after][0] - middle
+            )
+            ident = there[before if goes_back else after][1]
+            before, after = (before - 1, after) if goes_back else (before, after + 1)
+            plain = self._plain(ident)
+            room -= len(plain)
+            if room < 0:
+                return
+            if plain:
+                yield ident, plain
+
+    def _level(self, level: int) -> list[tuple[int, NodeId, int]]:
+        """All distinct nodes of a level as (offset, id, length), in order."""
+        if level not in self._levels:
+            content = self._outline.content
+            if level >= content.level:
+                root = [(0, NodeId(content.id), content.length)] if level == content.level else []
+                self._levels[level] = root
+            else:
+                self._levels[level] = self._below(level)
+        return self._levels[level]
+
+    def _below(self, level: int) -> list[tuple[int, NodeId, int]]:
+        found: dict[NodeId, tuple[int, NodeId, int]] = {}
+        try:
+            for offset, parent, length in self._level(level + 1):
+                for record in self._outline.node(parent, level + 1, length).records:
+                    ident = NodeId(record.id)
+                    found.setdefault(ident, (offset, ident, record.length))
+                    offset += record.length
+                if len(found) > _MAX_OLD:
+                    break
+        except CasyncError:
+            pass  # as far as it can be read; the rest is not missed
+        return sorted(found.values())
+
+    def _read(self, ident: NodeId) -> bytes:
+        """The bytes of a node; none if it cannot be had."""
+        for answer in self._store.get(Kind.NODE, [ident]):
+            if isinstance(answer, Packed):
+                try:
+                    return self._unpacker.unpack(answer)
+                except IntegrityError:
+                    break
+        return b""
+
+
+class NodesByDelta:
+    """An `ObjectSource` over a server that asks for nodes as deltas. Used by one thread.
+
+    It learns from the manifest and the nodes that pass where the nodes below them belong.
+
+    Args:
+        server: Who is asked.
+        old: Old versions, the likeliest first.
+        store: Where their nodes are.
+        delta: Whether to ask for deltas.
+    """
+
+    def __init__(
+        self, server: Server, old: Sequence[Outline], store: ObjectSource, delta: DeltaChoice
+    ) -> None:
+        self._server = server
+        self._candidates = old
+        self._store = store
+        self._delta = delta
+        self._old: OldNodes | None = None
+        self._spans: dict[ObjectId, _Span] = {}
+        self._lied = False
+        self._unpacker = Unpacker()
+        self._packer = Packer()
+
+    def get(self, kind: Kind, ids: Sequence[ObjectId]) -> Iterator[Packed | Absence]:
+        """What the server has; see `ObjectSource.get`."""
+        grouped = kind is Kind.NODE and not self._lied and asks_deltas(self._delta, self._server)
+        answers = self._by_delta(ids) if grouped else self._server.get(kind, ids)
+        for ident, answer in zip(ids, answers, strict=True):
+            if isinstance(answer, Packed):
+                self._learn(kind, ident, answer)
+            yield answer
+
+    def stat(self, kind: Kind, ids: Sequence[ObjectId]) -> list[ObjectStat | None]:
+        """As the server says."""
+        return self._server.stat(kind, ids)
+
+    def _by_delta(self, ids: Sequence[ObjectId]) -> Iterator[Packed | Absence]:
+        parts = [ids[at : at + _GROUP_NODES] for at in range(0, len(ids), _GROUP_NODES)]
+        bases = [list(self._bases(part)) for part in parts]
+        groups = [
+            Group(part, [ident for ident, _ in its]) for part, its in zip(parts, bases, strict=True)
+        ]
+        plains = iter([plain for _, plain in its] for its in bases)
+        answers = chain.from_iterable(self._server.get_groups(Kind.NODE, groups))
+        for part in parts:
+            dictionary = next(plains)
+            left = len(part)
+            while left:
+                answer = next(answers)
+                if isinstance(answer, Delta):
+                    yield from self._undone(answer, dictionary)
+                    left -= len(answer.ids)
+                else:
+                    yield answer
+                    left -= 1
+
+    def _bases(self, part: Sequence[ObjectId]) -> Iterable[tuple[NodeId, bytes]]:
+        spans = [self._spans[ident] for ident in part if ident in self._spans]
+        if self._old is None or not spans:
+            return ()
+        start, end = spans[0].offset, spans[-1].offset + spans[-1].length
+        room = MAX_GROUP_BYTES - len(part) * _GUESSED_BYTES
+        return self._old.around(spans[0].level, start, end, self._spans, room)
+
+    def _undone(self, delta: Delta, bases: Sequence[bytes]) -> Iterator[Packed | Absence]:
+        """The nodes of a delta. Those that it does not hold are asked for as they are."""
+        try:
+            found = dict(unpack_group(delta, bases))
+        except IntegrityError:
+            found = {}
+        lost = [ident for ident in delta.ids if ident not in found]
+        self._lied = self._lied or bool(lost)
+        again = iter(self._server.get(Kind.NODE, lost) if lost else ())
+        for ident in delta.ids:
+            if ident in found:
+                yield self._packer.pack(Kind.NODE, ident, found[ident])
+            else:
+                yield next(again)
+
+    def _learn(self, kind: Kind, ident: ObjectId, packed: Packed) -> None:
+        """Notes what lies below; the caller finds out what is wrong with it."""
+        span = self._spans.get(ident)
+        try:
+            if kind is Kind.MANIFEST:
+                self._begin(packed)
+            elif span is not None and span.level > 1 and len(self._spans) < _MAX_NEW:
+                plain = self._unpacker.unpack(packed)
+                offset = span.offset
+                for record in decode_node(plain, span.level, span.length).records:
+                    below = _Span(span.level - 1, offset, record.length)
+                    self._spans.setdefault(NodeId(record.id), below)
+                    offset += record.length
+        except CasyncError:
+            return
+
+    def _begin(self, packed: Packed) -> None:
+        """Chooses the old version: of those that were cut alike, the nearest in length."""
+        manifest = decode_manifest(self._unpacker.unpack(packed))
+        content = manifest.content
+        self._spans = {NodeId(content.id): _Span(content.level, 0, content.length)}
+        alike = [old for old in self._candidates if old.params == manifest.params]
+        if alike:
+            nearest = min(alike, key=lambda old: abs(old.content.length - content.length))
+            self._old = OldNodes(nearest, self._store)

@@ -1,0 +1,162 @@
+"""Finds seeds without being asked: the target, files that this store knows, and those named.
+
+A remembered file that is as it was is not read: its manifest says what is where. One that changed
+is cut afresh, but only when what it was shares chunks with what is wanted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from casync.access.outline import Outline, open_outline
+from casync.access.ports import Ports
+from casync.access.progress import Progress
+from casync.cutting.list_chunks import list_chunks
+from casync.errors import CasyncError
+from casync.fs.seed import SeedFile, SeedIndex, expand_seed_path
+from casync.fs.target.place import TargetPlace
+from casync.ids import ChunkId, ManifestId
+from casync.objects.node import distinct, runs
+from casync.store.base import Batch, ObjectStore, RememberedFile
+
+__all__ = ["chunks_of", "collect_seeds", "known_outline"]
+
+_MAX_REMEMBERED: Final = 64
+"""Remembered files that are looked at, the newest first."""
+
+_SAMPLE_BELOW: Final = 4096
+"""Contents of more bytes than this many average chunks are compared by a sample of their ids."""
+
+
+def known_outline(store: ObjectStore, manifest: bytes) -> Outline | None:
+    """The outline of a manifest that the store remembers, if it is really there."""
+    try:
+        return open_outline(ManifestId(manifest), store)
+    except CasyncError:
+        return None
+
+
+def chunks_of(outline: Outline) -> Iterator[tuple[int, ChunkId, int]]:
+    """The chunks of a manifest as (offset, chunk, length), its holes and repeats left out."""
+    largest = outline.params.max_size
+    for offset, run in runs(outline.content, outline.node):
+        if run.length != largest or not outline.is_hole(run.id, largest):
+            yield offset, ChunkId(run.id), run.length
+
+
+def collect_seeds(
+    outline: Outline,
+    ports: Ports,
+    *,
+    place: TargetPlace | None,
+    named: Sequence[Path],
+    progress: Progress,
+) -> SeedIndex:
+    """Indexes all files that may hold chunks of `outline`.
+
+    Args:
+        outline: What is wanted.
+        ports: Remember which files held what, and forget those that vanished.
+        place: The target. A file that will be replaced is the likeliest seed, and is cut when
+            nobody knows what it holds; one that is overwritten in place is none.
+        named: Files, folders and devices that the user named.
+        progress: Is told what is read.
+
+    Raises:
+        UsageError: A named seed is not there or not a file.
+    """
+    memory = ports.memory
+    finder = _Finder(outline, memory, progress)
+    try:
+        looked = set() if place is None else {place.path}
+        if place is not None and place.existing is not None and not place.in_place:
+            finder.add(place.path, memory.recall(bytes(place.path)), must_cut=True)
+        # Before what is only remembered: the index has an end.
+        for path in named:
+            for seed in expand_seed_path(path):
+                real = seed.resolve()
+                if real not in looked:
+                    looked.add(real)
+                    finder.add(real, memory.recall(bytes(real)), must_cut=True)
+        vanished: list[bytes] = []
+        for row, _ in zip(memory.remembered(), range(_MAX_REMEMBERED), strict=False):
+            path = Path(row.path.decode(errors="surrogateescape"))
+            if _has_vanished(path):
+                vanished.append(row.path)
+            elif path not in looked:
+                finder.add(path, row, must_cut=False)
+        if vanished and ports.lasting:
+            ports.store.commit(Batch(forget=vanished))
+    except BaseException:
+        finder.index.close()
+        raise
+    return finder.index
+
+
+def _has_vanished(path: Path) -> bool:
+    """Whether nothing is there. A place that cannot be looked at is no such case."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        pass
+    return False
+
+
+class _Finder:
+    def __init__(self, outline: Outline, store: ObjectStore, progress: Progress) -> None:
+        self.index = SeedIndex()
+        self._outline = outline
+        self._store = store
+        self._progress = progress
+        self._sample: frozenset[ChunkId] | None = None
+
+    def add(self, path: Path, row: RememberedFile | None, *, must_cut: bool) -> None:
+        """Adds one file. What cannot be read is passed over, with a note."""
+        known = known_outline(self._store, row.manifest) if row is not None else None
+        try:
+            seed = SeedFile(path)
+            if row is not None and known is not None:
+                if row.identity == seed.identity and known.params == self._outline.params:
+                    self.index.add(seed, self._walk(known))
+                    self.index.looked.append((path, "known"))
+                    return
+                must_cut = must_cut or self._is_related(known)
+            if not must_cut:
+                seed.close()
+                self.index.looked.append((path, "unrelated"))
+                return
+            self._progress.start("reading seed", seed.identity.size if seed.is_regular else None)
+            self.index.add(seed)
+            list_chunks(path, self._outline.params, self.index.note, self._progress)
+            self.index.looked.append((path, "cut afresh"))
+        except (OSError, CasyncError) as error:
+            self.index.looked.append((path, "unreadable"))
+            self._progress.note(f"seed {path} cannot be read: {error}")
+
+    def _walk(self, known: Outline) -> Iterator[tuple[int, ChunkId, int]]:
+        """The chunks of a known seed as far as its nodes can be read; the rest is not missed."""
+        try:
+            yield from chunks_of(known)
+        except CasyncError as error:
+            self._progress.note(f"a seed's manifest cannot be read: {error.message}")
+
+    def _is_related(self, known: Outline) -> bool:
+        """Whether two manifests share chunks, by a sample chosen by the ids themselves."""
+        if known.params != self._outline.params:
+            return False
+        if self._sample is None:
+            self._sample = frozenset(self._sampled(self._outline))
+        return any(ident in self._sample for ident in self._sampled(known))
+
+    def _sampled(self, outline: Outline) -> Iterator[ChunkId]:
+        """The ids of a sample of chunks, as far as the nodes can be read."""
+        small = self._outline.content.length < _SAMPLE_BELOW * outline.params.avg_size
+        with suppress(CasyncError):
+            for run in distinct(outline.content, outline.node):
+                if (small or run.id[0] == 0) and not outline.is_hole(run.id, run.length):
+                    yield ChunkId(run.id)

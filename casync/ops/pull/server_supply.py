@@ -1,0 +1,302 @@
+"""The supply that travels: chunks of servers, as deltas against old versions where that pays.
+
+Each server is asked for what those before it could not give. Whatever comes is proved here; a
+delta that does not hold what it should is the server's fault, and its chunks are asked for again
+as they are.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from itertools import chain
+from pathlib import Path
+from typing import Final, Literal, NamedTuple, Protocol, TypeAlias
+
+from casync.access.ports import Server
+from casync.access.supply import Proved, Unpackers, Wanted, proved
+from casync.errors import (
+    CasyncError,
+    DamagedObjectError,
+    IntegrityError,
+    NoObjectError,
+    StoppedError,
+    UnreachableError,
+)
+from casync.ids import Buffer, ChunkId, Kind, ObjectId
+from casync.limits import MIB
+from casync.objects.codec import Packed, Unpacker
+from casync.objects.delta import Delta, Group, singles, unpack_group
+from casync.planning.chunk_index import Layout
+from casync.planning.delta_groups import ChunkGroup, chunk_groups
+from casync.planning.windows import Place, Window
+from casync.store.base import Absence, ObjectStat
+
+__all__ = ["FRAME_HEADER_BYTES", "DeltaChoice", "OldVersions", "ServerSupply", "asks_deltas"]
+
+FRAME_HEADER_BYTES: Final = 8
+"""What a frame adds to each object on the wire."""
+
+_ASKED_BYTES: Final = 16 * MIB
+"""Plain bytes of one request for deltas, bases included: in memory until it is answered."""
+
+_BUSY_ROUNDS: Final = 5
+_BUSY_SECONDS: Final = 0.5
+
+DeltaChoice: TypeAlias = Literal["auto", "always", "never"]
+"""Whether to ask for deltas; `auto` where the link is so slow that they pay."""
+
+
+def asks_deltas(choice: DeltaChoice, server: Server) -> bool:
+    """Whether `server` shall be asked for deltas just now."""
+    return choice == "always" or (choice == "auto" and server.deltas_pay)
+
+
+class OldVersions(Protocol):
+    """Old bytes at hand.
+
+    Attributes:
+        layout: Which chunk lies where, and next to which.
+    """
+
+    layout: Layout
+
+    def read(self, numbers: Iterable[int]) -> Iterator[Sequence[tuple[Place, Buffer | None]]]:
+        """Chunks of the layout, in order, or None where they are no more; some at a time."""
+        ...
+
+
+class _Come(NamedTuple):
+    """What arrived together: proved chunks, and why others did not come."""
+
+    chunks: list[Proved]
+    absent: list[tuple[ChunkId, Absence]]
+
+
+class _Request:
+    """What is asked for at once, and what the answers are held to.
+
+    Args:
+        singly: Chunks that are wanted as they are, with their lengths.
+
+    Attributes:
+        groups: What to ask for.
+        size: Plain bytes of it and of all bases.
+        lost: What came in deltas that did not hold it.
+        wrong: What came as it is, and is something else.
+    """
+
+    def __init__(self, singly: Wanted | None = None) -> None:
+        self._lengths = dict[ObjectId, int]((singly or {}).items())
+        # By the last chunk of a group: when it is asked for again, its first ones may be here.
+        self._bases: dict[ObjectId, Sequence[Buffer]] = {}
+        self._open = iter(self._lengths)
+        self.groups = singles(self._lengths)
+        self.size = sum(self._lengths.values())
+        self.lost: dict[ChunkId, int] = {}
+        self.wrong: list[ObjectId] = []
+
+    def add(self, lengths: Wanted, bases: Sequence[tuple[ChunkId, Buffer]]) -> None:
+        """Adds chunks that are wanted as a group, with the bases at hand."""
+        group = Group(list(lengths), [ident for ident, _ in bases])
+        self.groups.append(group)
+        self.size += _plain_bytes(lengths, bases)
+        self._lengths.update(lengths.items())
+        self._open = iter(self._lengths)
+        self._bases[group.wanted[-1]] = [plain for _, plain in bases]
+
+    def take(self, answers: Sequence[Packed | Delta | Absence], unpacker: Unpacker) -> _Come:
+        """Proves the next answers."""
+        come = _Come([], [])
+        packed: list[Packed] = []
+        for answer, ident in zip(answers, self._open, strict=False):
+            if isinstance(answer, Packed):
+                packed.append(answer)
+            elif isinstance(answer, Delta):
+                come.chunks.extend(self._undo(answer))
+                for _ in answer.ids[1:]:
+                    next(self._open)
+            else:
+                come.absent.append((ChunkId(ident), answer))
+        fitting = [answer for answer in packed if answer.length == self._lengths[answer.id]]
+        good = proved(fitting, unpacker)
+        come.chunks.extend(good)
+        if len(good) < len(packed):
+            right = {chunk.id for chunk in good}
+            self.wrong += [answer.id for answer in packed if answer.id not in right]
+        return come
+
+    def _undo(self, delta: Delta) -> list[Proved]:
+        """The chunks of a delta that are what they should be."""
+        lengths = [self._lengths[ident] for ident in delta.ids]
+        found: list[tuple[ObjectId, bytes]] = []
+        with suppress(IntegrityError):
+            found = unpack_group(delta, self._bases[delta.ids[-1]], lengths)
+        right = {ident for ident, _ in found}
+        for ident, length in zip(delta.ids, lengths, strict=True):
+            if ident not in right:
+                self.lost[ChunkId(ident)] = length
+        return [Proved(ChunkId(ident), plain) for ident, plain in found]
+
+
+def _bases(group: ChunkGroup, old: OldVersions) -> list[tuple[ChunkId, Buffer]]:
+    """The bases of a group that are still what they were."""
+    found = chain.from_iterable(old.read(group.bases))
+    return [(place.id, plain) for place, plain in found if plain]
+
+
+def _plain_bytes(lengths: Wanted, bases: Sequence[tuple[ChunkId, Buffer]]) -> int:
+    return sum(lengths.values()) + sum(len(plain) for _, plain in bases)
+
+
+class ServerSupply:
+    """Chunks of servers.
+
+    Args:
+        servers: The servers.
+        old: Finds out where bases of deltas come from, when the first are asked for.
+        delta: Whether to ask for deltas.
+    """
+
+    label = "server"
+    is_store = False
+    travels = True
+    looked: Sequence[tuple[Path, str]] = ()
+
+    def __init__(
+        self, servers: Sequence[Server], old: Callable[[], OldVersions], delta: DeltaChoice = "auto"
+    ) -> None:
+        self._servers = servers
+        self._find_old = old
+        self._finding = threading.Lock()
+        self._found: OldVersions | None = None
+        self._delta = delta
+        self._liars: set[str] = set()  # whose deltas were wrong
+        self._stopped = threading.Event()
+        self._local = Unpackers()
+        self._turn = 0
+        self._down: set[str] = set()
+
+    def supply(self, wanted: Wanted, window: Window) -> Iterator[Sequence[Proved]]:
+        """Everything, or an error.
+
+        Raises:
+            NoObjectError: No server has a chunk.
+            IntegrityError: Those that have it send something else.
+            RemoteError: Servers could not be asked.
+        """
+        rest = dict(wanted)
+        failure: CasyncError | None = None
+        for round_number in range(_BUSY_ROUNDS):
+            busy = False
+            for server in self._order():
+                if not rest:
+                    return
+                try:
+                    for come, absent in self._ask(server, rest, window):
+                        for chunk in come:
+                            del rest[chunk.id]
+                        yield come
+                        for ident, absence in absent:
+                            busy = busy or absence is Absence.BUSY
+                            failure = _reason(server, ident, absence) or failure
+                except UnreachableError as error:
+                    self._down.add(server.origin)
+                    failure = error
+                except IntegrityError as error:
+                    failure = type(error)(f"{server.origin} sent bad bytes: {error.message}")
+                except CasyncError as error:
+                    failure = error
+            if not rest or not busy:
+                break
+            self._stopped.wait(_BUSY_SECONDS * 2**round_number)
+        if rest:
+            missing = next(iter(rest))
+            raise failure or NoObjectError(f"chunk {missing.hex()} is on no server")
+
+    def plan(self, wanted: Wanted) -> dict[ChunkId, int]:
+        """What the servers have, with the bytes of their frames.
+
+        Raises:
+            RemoteError: A server could not be asked, and the others do not have everything.
+        """
+        found: dict[ChunkId, int] = {}
+        failure: CasyncError | None = None
+        for server in self._servers:
+            rest = [ident for ident in wanted if ident not in found]
+            stats: list[ObjectStat | None] = []
+            try:
+                stats = server.stat(Kind.CHUNK, rest) if rest else []
+            except CasyncError as error:
+                failure = error
+            for ident, stat in zip(rest, stats, strict=False):
+                if stat is not None:
+                    found[ident] = stat.stored + FRAME_HEADER_BYTES
+        if failure is not None and len(found) < len(wanted):
+            raise failure
+        return found
+
+    def stop(self) -> None:
+        """Ends the waiting for busy servers, and all answers in flight."""
+        self._stopped.set()
+        for server in self._servers:
+            server.close()
+
+    def _order(self) -> list[Server]:
+        """Another server first each time; those that did not answer come last."""
+        self._turn += 1
+        turn = self._turn % max(len(self._servers), 1)
+        turned = [*self._servers[turn:], *self._servers[:turn]]
+        return sorted(turned, key=lambda server: server.origin in self._down)
+
+    def _ask(self, server: Server, rest: Wanted, window: Window) -> Iterator[_Come]:
+        asks = asks_deltas(self._delta, server) and server.origin not in self._liars
+        if not asks:
+            yield from self._receive(server, _Request(rest))
+            return
+        request = _Request()
+        others = dict(rest)
+        old = self._old()
+        for group in chunk_groups(window, rest, old.layout):
+            lengths = {place.id: others.pop(place.id) for place in group.wanted}
+            bases = _bases(group, old)
+            if request.groups and request.size + _plain_bytes(lengths, bases) > _ASKED_BYTES:
+                yield from self._receive(server, request)
+                request = _Request()
+            request.add(lengths, bases)
+        if request.groups:
+            yield from self._receive(server, request)
+        if others:
+            yield from self._receive(server, _Request(others))
+
+    def _old(self) -> OldVersions:
+        with self._finding:
+            if self._found is None:
+                self._found = self._find_old()
+            return self._found
+
+    def _receive(self, server: Server, request: _Request) -> Iterator[_Come]:
+        """Makes a request and proves what comes.
+
+        Raises:
+            IntegrityError: Some of it is not what was asked for. It comes last.
+        """
+        for answers in server.get_groups(Kind.CHUNK, request.groups):
+            if self._stopped.is_set():
+                raise StoppedError("stopped")
+            yield request.take(answers, self._local.get())
+        if request.lost:
+            self._liars.add(server.origin)
+            yield from self._receive(server, _Request(request.lost))
+        for ident in request.wrong:
+            raise DamagedObjectError(f"chunk {ident.hex()} holds other bytes")
+
+
+def _reason(server: Server, ident: ChunkId, absence: Absence) -> CasyncError | None:
+    """Why a chunk may be had later, or from others."""
+    if absence is Absence.BUSY:
+        return UnreachableError(f"{server.origin} is too busy")
+    if absence is Absence.DAMAGED:
+        return DamagedObjectError(f"chunk {ident.hex()} is damaged on {server.origin}")
+    return None

@@ -1,0 +1,1 @@
+"""Pull of a folder: all of its files as one line of content."""

@@ -1,0 +1,135 @@
+"""The second walk of a pull into a folder: further names, what is too much, the folders themselves.
+
+Times of folders change as long as anything in them does, so they come last, the inner ones first.
+What was seen of files is noted on the way, for the next time.
+"""
+
+from __future__ import annotations
+
+import os
+
+from casync.access.tree_load import Tree
+from casync.fs.beneath import open_beneath
+from casync.fs.cursor import Cursor, look
+from casync.fs.entries import attributes_of, meta_of
+from casync.fs.identity import identity_of
+from casync.fs.removal import remove
+from casync.fs.scan_cache import NewSight
+from casync.fs.target.staging import STAGING
+from casync.objects.tree import Entry, File, Folder
+from casync.ops.pull_folder.place import FolderPlace
+from casync.ops.pull_folder.plan import FolderPlan
+from casync.ops.pull_folder.survey import LEFT_OUT, UNDRESSED, mark_of
+
+__all__ = ["FolderFinish"]
+
+
+class FolderFinish:
+    """The second walk of one pull.
+
+    Args:
+        plan: What was to be done.
+        tree: The tree.
+        place: The folder. Its staging folder is removed in the end.
+        delete: Whether to remove what the tree does not have.
+        sight: Takes what is seen of files; None for nobody.
+    """
+
+    def __init__(
+        self,
+        plan: FolderPlan,
+        tree: Tree,
+        place: FolderPlace,
+        *,
+        delete: bool,
+        sight: NewSight | None,
+    ) -> None:
+        self._plan = plan
+        self._tree = tree
+        self._place = place
+        self._root = place.root
+        self._staging = place.staging
+        self._delete = delete
+        self._sight = sight
+        self._number = -1
+        self._open: list[tuple[Folder, list[bytes]]] = []  # with names not come to, last first
+
+    def run(self) -> None:
+        """Does it.
+
+        Raises:
+            WriteError, NoSpaceError: It cannot be done.
+        """
+        with Cursor(self._root) as cursor:
+            for path, entry in self._tree.tour():
+                with self._place.writing(path):
+                    self._step(cursor, path, entry)
+
+    def _step(self, cursor: Cursor, path: bytes, entry: Entry | None) -> None:
+        if entry is None:
+            self._leave(cursor, path)
+            return
+        self._pass(cursor, entry.name)
+        if isinstance(entry, Folder):
+            if path:
+                cursor.enter(entry.name)
+            self._open.append((entry, cursor.names()[::-1] if self._delete else []))
+            return
+        self._number += 1
+        mark = self._plan.marks[self._number]
+        if mark == LEFT_OUT:
+            return
+        if entry.first is not None:
+            self._link(path, entry.first, cursor.look(entry.name))
+        elif self._sight is not None and isinstance(entry, File):
+            self._remember(self._sight, cursor, path, entry, mark)
+
+    def _pass(self, cursor: Cursor, name: bytes) -> None:
+        """Removes what lies before the next name of the tree and is not in it."""
+        names = self._open[-1][1] if self._open else []
+        while names and names[-1] <= name:
+            last = names.pop()
+            if last != name:
+                self._remove(cursor, last)
+
+    def _remove(self, cursor: Cursor, name: bytes) -> None:
+        path = cursor.path + b"/" + name if cursor.path else name
+        if path != STAGING:
+            remove(self._root, path)
+            self._place.placing.touch(cursor.path)
+
+    def _link(self, path: bytes, first: bytes, there: os.stat_result | None) -> None:
+        """Makes a further name of a file that is in its place, unless it is one already."""
+        folder, _, name = first.rpartition(b"/")
+        fd = open_beneath(self._root, folder, os.O_PATH | os.O_DIRECTORY)
+        try:
+            status = look(fd, name)
+            if status is not None and there is not None and os.path.samestat(status, there):
+                return
+            fresh = self._staging.fresh_name(path)
+            os.link(name, fresh, src_dir_fd=fd, dst_dir_fd=self._staging.fd, follow_symlinks=False)
+        finally:
+            os.close(fd)
+        self._place.placing.place(fresh, path)
+
+    def _remember(
+        self, sight: NewSight, cursor: Cursor, path: bytes, entry: File, mark: int
+    ) -> None:
+        """Notes what is seen of a file, as it is here, if nobody has changed it since."""
+        status = cursor.look(entry.name)
+        if status is not None and mark_of(status) == mark & ~UNDRESSED:
+            thing = b"/proc/self/fd/%d/%s" % (cursor.fd, entry.name)
+            meta = meta_of(status, attributes_of(thing))
+            sight.add(path, identity_of(status), File(entry.name, meta, None, entry.content))
+
+    def _leave(self, cursor: Cursor, path: bytes) -> None:
+        folder, names = self._open.pop()
+        for name in reversed(names):
+            self._remove(cursor, name)
+        if not path:
+            self._staging.remove()
+        fd = cursor.fd
+        if self._plan.dressing.differences(folder, os.fstat(fd), fd):
+            self._plan.dressing.dress(folder, fd)
+        if path:
+            cursor.leave()

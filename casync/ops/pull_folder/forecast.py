@@ -1,0 +1,96 @@
+"""What a pull into a folder would do: the same plan, worked out without a byte changed."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import NamedTuple
+
+from casync.access.ports import Ports
+from casync.access.progress import Progress
+from casync.access.tree_load import Tree
+from casync.fs.scan_cache import Sightings
+from casync.fs.seed import SeedIndex
+from casync.ids import ManifestId
+from casync.ops.pull.file import PullOptions
+from casync.ops.pull.forecast import Tally
+from casync.ops.pull_folder.plan import FolderOptions, FolderPlan, open_target
+from casync.ops.pull_folder.pull import supplies_of
+from casync.ops.pull_folder.seeds import add_named
+
+__all__ = ["FolderForecast", "forecast_folder"]
+
+
+class FolderForecast(NamedTuple):
+    """What a pull into a folder would do.
+
+    Attributes:
+        manifest: The manifest, of the whole.
+        files: Files to write.
+        length: Their plain bytes.
+        kept: Files that stay.
+        others: Links, devices, pipes and further names to make.
+        remove: What `delete` would remove.
+        left_out: Devices and pipes that would not be made.
+        sources: Plain bytes by where they would come from.
+        objects: Chunks to fetch.
+        fetch: Bytes to fetch, as they travel when no chunk comes as a delta.
+        received: Bytes that came from servers for this plan: all of the tree but its files.
+        missing: Plain bytes that nobody has.
+    """
+
+    manifest: ManifestId
+    files: int
+    length: int
+    kept: int
+    others: int
+    remove: int
+    left_out: int
+    sources: dict[str, int]
+    objects: int
+    fetch: int
+    received: int
+    missing: int
+
+
+def forecast_folder(
+    tree: Tree,
+    target: Path,
+    ports: Ports,
+    options: PullOptions,
+    folder_options: FolderOptions,
+    *,
+    sightings: Sightings | None,
+    progress: Progress,
+) -> FolderForecast:
+    """Works out what `pull_tree` with the same arguments would do.
+
+    Raises:
+        CasyncError: As `pull_tree`.
+    """
+    tally = Tally(ports.traffic.received)
+    with ExitStack() as stack:
+        root = stack.enter_context(open_target(target, make=False))
+        index = stack.enter_context(closing(SeedIndex()))
+        last = sightings.last(target, tree.params) if sightings is not None else None
+        if last is not None:
+            stack.enter_context(closing(last))
+        plan = FolderPlan(
+            tree, root, target, folder_options, last=last, index=index, progress=progress
+        )
+        add_named(index, options.seeds, tree.params, progress)
+        tally.count(plan.windows(), plan.length, supplies_of(ports, index, options))
+    return FolderForecast(
+        manifest=tree.id,
+        files=plan.files,
+        length=plan.length,
+        kept=plan.kept,
+        others=plan.others,
+        remove=plan.extras if folder_options.delete else 0,
+        left_out=plan.left_out,
+        sources={label: count for label, count in tally.sources.items() if count},
+        objects=tally.objects,
+        fetch=tally.fetch,
+        received=tally.received,
+        missing=tally.missing,
+    )

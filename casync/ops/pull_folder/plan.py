@@ -1,0 +1,323 @@
+"""What a pull into a folder has to do: looked at before a byte of it is changed.
+
+Everything that would make it fail later and can be known now is refused here: hostile trees, trees
+that do not fit, a folder that `--delete` would empty by mistake.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from casync.access.progress import Progress
+from casync.access.tree_load import Tree
+from casync.errors import NoSpaceError, UsageError, WriteError
+from casync.fs.beneath import FOLDER, open_beneath
+from casync.fs.os_errors import no_space, write_error
+from casync.fs.removal import below
+from casync.fs.scan_cache import LastSight
+from casync.fs.seed import SeedIndex
+from casync.fs.target.metadata import Dressing
+from casync.fs.target.staging import STAGING
+from casync.objects.node import Run, runs
+from casync.objects.tree import File, Folder
+from casync.ops.pull_folder.seeds import FolderSeeds
+from casync.ops.pull_folder.survey import LEFT_OUT, Found, Survey, mark_of
+from casync.ops.pull_folder.tree_shape import Firsts, shape_of
+from casync.planning.windows import Window, tile
+
+__all__ = ["FolderOptions", "FolderPlan", "open_target"]
+
+_NOTED: Final = 1 << 16
+"""Files whose size or content is remembered to find copies and renamed ones: some 20 MiB."""
+
+_ENTRY_BYTES: Final = 128
+"""Bytes of a disk that any entry takes at the very least."""
+
+
+@dataclass(frozen=True, slots=True)
+class FolderOptions:
+    """How to pull a folder, besides what holds for files.
+
+    Attributes:
+        exact: With owners, setuid, devices, pipes and all attributes.
+        delete: Remove what the tree does not have.
+        max_delete: Refuse to remove more than this; None is no bound.
+    """
+
+    exact: bool = False
+    delete: bool = False
+    max_delete: int | None = None
+
+
+@contextmanager
+def open_target(path: Path, *, make: bool) -> Iterator[int | None]:
+    """The folder at `path`, open; None if there is none and none shall be made.
+
+    Raises:
+        WriteError: Something else is there, or it cannot be made.
+    """
+    try:
+        if make:
+            with suppress(FileExistsError):
+                os.mkdir(path, 0o700)
+        fd = os.open(path, FOLDER | os.O_CLOEXEC)
+    except FileNotFoundError as error:
+        if make or not path.parent.is_dir():
+            raise WriteError(
+                f"there is no folder {path.parent}", next_step="Make it first."
+            ) from error
+        yield None
+        return
+    except NotADirectoryError as error:
+        raise WriteError(f"{path} is not a folder", next_step="Name another place.") from error
+    except OSError as error:
+        raise write_error(error, path) from error
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+@dataclass
+class _Copies:
+    """What may help to find contents that lie elsewhere already."""
+
+    sizes: set[int] = field(default_factory=set)  # of files that are new
+    contents: set[bytes] = field(default_factory=set)  # of files that are to be written
+    extras: list[tuple[bytes, int]] = field(default_factory=list)  # files that the tree lacks
+
+
+class FolderPlan:
+    """Compares a folder with a tree, counts what is to be done, and finds seeds.
+
+    Args:
+        tree: What it shall become; loaded.
+        root: The open folder, or None.
+        path: Its path.
+        options: How.
+        last: What is known of it.
+        index: Takes its old files as seeds.
+        progress: Is told what happens.
+
+    Attributes:
+        dressing: What counts besides bytes.
+        marks: As `Survey.marks`.
+        entries: Everything in the tree.
+        files: Files to write.
+        length: Their plain bytes.
+        kept: Files that stay.
+        kept_length: Their plain bytes.
+        others: Links, devices, pipes and further names to make.
+        left_out: Devices and pipes that are not made.
+        extras: Things to remove, all in folders counted; without `delete` those to be left alone,
+            a folder counted once.
+
+    Raises:
+        IntegrityError: The tree is hostile, or damaged.
+        NoSpaceError: It will not fit.
+        UsageError: More would be removed than allowed, or all of a folder that has nothing in
+            common with the tree.
+        WriteError: A folder lies where a file belongs; something cannot be looked at.
+    """
+
+    def __init__(
+        self,
+        tree: Tree,
+        root: int | None,
+        path: Path,
+        options: FolderOptions,
+        *,
+        last: LastSight | None,
+        index: SeedIndex,
+        progress: Progress,
+    ) -> None:
+        self.dressing = Dressing(exact=options.exact)
+        self.files = self.length = self.kept = self.kept_length = 0
+        self.others = self.extras = self.left_out = self._replaced = self._new = 0
+        self._tree = tree
+        self._root = root
+        self._path = path
+        self._options = options
+        self._copies = _Copies()
+        shape = shape_of(tree)
+        self.entries = shape.entries
+        self._disk = os.statvfs(path if root is not None else path.parent)
+        self._check_count()
+        firsts = Firsts(tree, shape)
+        self._seeds = (
+            None if root is None else FolderSeeds(index, root, path, tree.params, progress)
+        )
+        progress.start("comparing", shape.length)
+        survey = Survey(
+            tree, root, self.dressing, firsts, last=last, tell=self._take, progress=progress
+        )
+        survey.run()
+        self.marks = survey.marks
+        self.left_out = self.marks.count(LEFT_OUT)
+        self._check_deletion(shares=survey.shares)
+        self._check_space()
+        self._find_copies()
+
+    def note(self, number: int, status: os.stat_result) -> None:
+        """Takes what something of the tree has become: its mark is that from now on."""
+        self.marks[number] = mark_of(status)
+
+    def windows(self) -> Iterator[Window]:
+        """The content of all files to write."""
+        return tile(self._runs(), self._tree.params.max_size)
+
+    def _runs(self) -> Iterator[tuple[int, Run]]:
+        start = 0
+        for _, entry in self._of_marks(stays=False):
+            for offset, run in runs(entry.content, self._tree.node):
+                yield start + offset, run
+            start += entry.content.length
+
+    def _check_count(self) -> None:
+        """Refuses more entries than the disk can ever hold, before they are walked one by one."""
+        disk = self._disk
+        most = disk.f_files or disk.f_blocks * disk.f_frsize // _ENTRY_BYTES
+        if most and self.entries > most:
+            raise NoSpaceError(
+                f"the tree has {self.entries} entries, more than the disk of {self._path} can hold"
+            )
+
+    def _take(self, found: Found) -> None:
+        path, entry, status, _, stays = found
+        if entry is None:
+            self._take_extra(path, status)
+        elif isinstance(entry, Folder):
+            return
+        elif stays:
+            if isinstance(entry, File) and entry.first is None:
+                self.kept += 1
+                self.kept_length += entry.content.length
+        elif self.dressing.makes(entry):
+            if status is not None and stat.S_ISDIR(status.st_mode):
+                self._check_replaceable(path)
+            self._new += status is None
+            if isinstance(entry, File) and entry.first is None:
+                self._take_file(path, entry, status)
+            else:
+                self.others += 1
+
+    def _take_file(self, path: bytes, entry: File, status: os.stat_result | None) -> None:
+        self.files += 1
+        self.length += entry.content.length
+        if len(self._copies.contents) < _NOTED:
+            self._copies.contents.add(entry.content.id)
+        if status is None:
+            if len(self._copies.sizes) < _NOTED:
+                self._copies.sizes.add(entry.content.length)
+        elif stat.S_ISREG(status.st_mode):
+            self._replaced += status.st_blocks * 512
+            self._cut(path)
+
+    def _take_extra(self, path: bytes, status: os.stat_result | None) -> None:
+        if self._root is None or status is None:
+            return
+        self.extras += 1
+        if self._options.delete:
+            for inner, its in below(self._root, path):
+                self.extras += inner != path
+                self._note_extra(inner, its)
+        elif self._has_room:
+            with suppress(OSError):  # what we may not look at is not ours to use
+                for inner, its in below(self._root, path):
+                    self._note_extra(inner, its)
+
+    def _note_extra(self, path: bytes, status: os.stat_result) -> None:
+        if stat.S_ISREG(status.st_mode) and self._has_room:
+            self._copies.extras.append((path, status.st_size))
+
+    @property
+    def _has_room(self) -> bool:
+        return len(self._copies.extras) < _NOTED
+
+    def _check_replaceable(self, path: bytes) -> None:
+        """A folder gives way to something else if it is empty, or may be deleted."""
+        if self._options.delete or self._root is None:
+            return
+        if sum(1 for _ in below(self._root, path)) > 1:
+            raise WriteError(
+                f"{self._path / os.fsdecode(path)} is a folder that is not empty, and none in the "
+                f"tree",
+                next_step="Move it, or give --delete.",
+            )
+
+    def _check_deletion(self, *, shares: bool) -> None:
+        options = self._options
+        if not options.delete or not self.extras:
+            return
+        if not shares:
+            raise UsageError(
+                f"{self._path} has nothing in common with the tree; --delete would empty it",
+                next_step="Name the right folder, or empty it yourself.",
+            )
+        if options.max_delete is not None and self.extras > options.max_delete:
+            raise UsageError(
+                f"--delete would remove {self.extras} things from {self._path}, "
+                f"more than {options.max_delete}",
+                next_step="Look with --dry-run, and give a larger --max-delete.",
+            )
+
+    def _check_space(self) -> None:
+        disk = self._disk
+        have = disk.f_bavail * disk.f_frsize
+        if disk.f_blocks and self.length - self._replaced > have:
+            need = self._solid_bytes() - self._replaced - self._staged_bytes()
+            if need > have:
+                raise no_space(self._path, need, have)
+        if disk.f_files and self._new > disk.f_favail:
+            raise NoSpaceError(
+                f"no room for {self._new} files on {self._path}; its file system takes "
+                f"{disk.f_favail} more"
+            )
+
+    def _solid_bytes(self) -> int:
+        """Bytes of what is to be written that are no holes."""
+        return sum(
+            self._tree.solid_bytes(entry.content) for _, entry in self._of_marks(stays=False)
+        )
+
+    def _staged_bytes(self) -> int:
+        """Bytes that an interrupted run has written already."""
+        there = below(self._root, STAGING) if self._root is not None else ()
+        return sum(status.st_blocks * 512 for _, status in there)
+
+    def _of_marks(self, *, stays: bool) -> Iterator[tuple[bytes, File]]:
+        """The files of the tree that stay, or that do not."""
+        number = -1
+        for path, entry in self._tree.tour():
+            if entry is None or isinstance(entry, Folder):
+                continue
+            number += 1
+            is_there = self.marks[number] > LEFT_OUT
+            if isinstance(entry, File) and entry.first is None and is_there == stays:
+                yield path, entry
+
+    def _find_copies(self) -> None:
+        """Takes as seeds what was renamed or copied, by its size or content."""
+        for path, size in self._copies.extras:
+            if size in self._copies.sizes:
+                self._cut(path)
+        wanted = self._copies.contents
+        if self.kept and wanted:
+            for path, entry in self._of_marks(stays=True):
+                if entry.content.id in wanted:
+                    wanted.remove(entry.content.id)
+                    self._cut(path)
+
+    def _cut(self, path: bytes) -> None:
+        if self._root is None or self._seeds is None or not self._seeds.has_room:
+            return
+        with ExitStack() as stack, suppress(OSError):
+            fd = open_beneath(self._root, path, os.O_RDONLY)
+            stack.callback(os.close, fd)
+            self._seeds.cut(path, fd)

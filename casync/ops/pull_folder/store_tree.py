@@ -1,0 +1,86 @@
+"""Pulls a tree into the store: everything below it, so that it can be served on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import closing
+
+from casync.access.keeper import Keeper
+from casync.access.ports import Ports
+from casync.access.progress import Progress
+from casync.access.tree_load import Tree
+from casync.errors import UsageError
+from casync.fs.seed import SeedIndex
+from casync.objects.chunker import ChunkerParams
+from casync.objects.node import Run, distinct
+from casync.ops.pull.file import Pulled, PullOptions
+from casync.ops.pull.rebuild import Nowhere, Rebuilder
+from casync.ops.pull_folder.pull import supplies_of
+from casync.ops.pull_folder.seeds import add_named
+from casync.ops.pull_folder.tree_shape import shape_of
+from casync.planning.windows import Window, tile
+from casync.store.base import Batch, ManifestState
+
+__all__ = ["store_tree"]
+
+
+class _Contents:
+    """All files of a tree, each distinct content once."""
+
+    def __init__(self, tree: Tree, length: int) -> None:
+        self._tree = tree
+        self.length = length
+
+    @property
+    def params(self) -> ChunkerParams:
+        return self._tree.params
+
+    def windows(self, *, distinct: bool) -> Iterator[Window]:
+        return tile(self._runs(), self.params.max_size)
+
+    def _runs(self) -> Iterator[tuple[int, Run]]:
+        offset = 0
+        for content in self._tree.distinct_contents():
+            for run in distinct(content, self._tree.node):
+                yield offset, run
+                offset += run.length
+
+
+def store_tree(tree: Tree, ports: Ports, options: PullOptions, progress: Progress) -> Pulled:
+    """Brings all chunks of a loaded tree into the store, and makes it full there.
+
+    Raises:
+        UsageError: It is only a part of a tree, or there is no store that could keep it.
+        CasyncError: As `casync.ops.pull.file.pull`.
+    """
+    started = time.monotonic()
+    if not ports.lasting:
+        raise UsageError("there is no store to pull into", next_step="Give -o OUT.")
+    if not tree.is_whole:
+        raise UsageError(
+            "the store keeps whole trees, not folders inside", next_step="Leave out the path."
+        )
+    length = shape_of(tree).length
+    with closing(SeedIndex()) as index:
+        add_named(index, options.seeds, tree.params, progress)
+        progress.start("pulling", length)
+        given = Rebuilder(
+            _Contents(tree, length),
+            Nowhere(),
+            supplies_of(ports, index, options),
+            keeper=Keeper(ports.store),
+            workers=options.connections,
+            kept_label="",
+            progress=progress,
+        ).run()
+    row = (tree.id, ManifestState.FULL, tree.manifest.length)
+    ports.store.commit(Batch(manifests=[row]))
+    return Pulled(
+        manifest=tree.id,
+        length=length,
+        outcome="stored",
+        sources={label: count for label, count in given.items() if count},
+        traffic=ports.traffic,
+        seconds=time.monotonic() - started,
+    )

@@ -1,0 +1,274 @@
+"""Compares a folder on disk with a tree: what is as it should be, what differs, what is too much.
+
+Changes nothing. Files are read by a few threads and compared by the ids of their chunks, unless it
+is certain from an earlier time that they are what they were. Memory: 8 bytes for each file.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from array import array
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import closing
+from typing import Final, NamedTuple
+
+from casync.access.compare import Comparer
+from casync.access.ordered import InTurn
+from casync.access.progress import Progress
+from casync.access.tree_load import Tree
+from casync.errors import WriteError
+from casync.fs.beneath import FOLDER, open_beneath, open_child
+from casync.fs.cursor import Cursor, look
+from casync.fs.identity import identity_of
+from casync.fs.scan_cache import LastSight
+from casync.fs.target.metadata import Dressing, kind_of
+from casync.fs.target.staging import STAGING
+from casync.objects.tree import Device, Entry, File, Folder, Leaf, Link
+from casync.ops.pull_folder.tree_shape import Firsts
+
+__all__ = ["ABSENT", "LEFT_OUT", "UNDRESSED", "Found", "Survey", "mark_of"]
+
+_AHEAD: Final = 64
+"""Files that are open at once."""
+
+_ABOUT_BYTES: Final = frozenset({"missing", "kind", "content"})
+
+ABSENT: Final = 0
+"""Mark of what has to be made."""
+
+LEFT_OUT: Final = 1
+"""Mark of what is not made in any case: a device without `exact`."""
+
+
+UNDRESSED: Final = 1
+"""Added to the mark of what has another mode or time than it should."""
+
+
+def mark_of(status: os.stat_result) -> int:
+    """An even number above 0 that tells one state of a file from another."""
+    return hash(identity_of(status)) & (2**64 - 2) or 2
+
+
+class Found(NamedTuple):
+    """What was found of one thing.
+
+    Attributes:
+        path: Where.
+        entry: What the tree has there; None if nothing.
+        status: What the disk has there; None if nothing.
+        wrong: What differs: `missing`, `extra`, `kind`, `content`, `target`, `link`, `device`,
+            and of what is there `mode`, `owner`, `attributes`, `time`. Empty if nothing does.
+        stays: It need not be made anew, though its mode or time may have to be set.
+    """
+
+    path: bytes
+    entry: Entry | None
+    status: os.stat_result | None
+    wrong: list[str]
+    stays: bool = False
+
+
+class _Waiting(NamedTuple):
+    """Something whose turn comes: its number among leaves, and whether its content is right."""
+
+    number: int
+    found: Found
+    same: Future[bool] | None
+
+
+class Survey:
+    """One comparison.
+
+    Args:
+        tree: What should be there.
+        root: The open folder; None if there is none yet.
+        dressing: What counts besides bytes.
+        firsts: Files of the tree with further names.
+        last: What is known from an earlier time.
+        tell: Is told of everything, in the order of the tree; of folders before what is in them.
+        progress: Is told of bytes that are compared.
+
+    Attributes:
+        marks: For each thing of the tree that is no folder, in order: `ABSENT`, `LEFT_OUT`, or
+            what `mark_of` says of one that is right as far as its content goes.
+        shares: Whether the folder has anything that the tree has as well.
+        compared: Whether any file had to be read.
+    """
+
+    def __init__(
+        self,
+        tree: Tree,
+        root: int | None,
+        dressing: Dressing,
+        firsts: Firsts,
+        *,
+        last: LastSight | None,
+        tell: Callable[[Found], None],
+        progress: Progress,
+    ) -> None:
+        self.marks = array("Q")
+        self.shares = False
+        self.compared = False
+        self._tree = tree
+        self._root = root
+        self._dressing = dressing
+        self._firsts = firsts
+        self._last = last
+        self._tell = tell
+        self._comparer = Comparer(tree.node, tree.params.max_size, progress)
+        self._waiting = InTurn(self._take, _AHEAD)
+        self._names: list[list[bytes]] = []  # of each open folder, those not come to; last first
+
+    def run(self) -> None:
+        """Goes through all of it, once.
+
+        Raises:
+            WriteError: A folder cannot be looked at.
+            NoObjectError, IntegrityError: The tree cannot be read.
+        """
+        with Cursor(self._root) as cursor, closing(self._comparer):
+            try:
+                for path, entry in self._tree.tour():
+                    self._step(cursor, path, entry)
+                self._waiting.finish()
+            except OSError as error:
+                where = os.fsdecode(cursor.path) or "the folder"
+                raise WriteError(f"cannot look at {where}: {error.strerror}") from error
+
+    def _step(self, cursor: Cursor, path: bytes, entry: Entry | None) -> None:
+        if entry is None:
+            for name in reversed(self._names.pop()):
+                self._extra(cursor, name)
+            if path:
+                cursor.leave()
+        elif isinstance(entry, Folder):
+            self._folder(cursor, path, entry)
+        else:
+            self._leaf(cursor, path, entry)
+
+    def _folder(self, cursor: Cursor, path: bytes, entry: Folder) -> None:
+        wrong: list[str] = []
+        if path:
+            status = self._come_to(cursor, entry.name)
+            cursor.enter(entry.name)
+        else:
+            status = os.fstat(cursor.fd) if cursor.is_somewhere else None
+        if status is None:
+            wrong = ["missing"]
+        elif not stat.S_ISDIR(status.st_mode):
+            wrong = ["kind"]
+        else:
+            wrong = self._dressing.differences(entry, status, cursor.fd)
+        self._names.append(cursor.names()[::-1])
+        if not path and STAGING in self._names[0]:
+            self._names[0].remove(STAGING)
+        self._waiting.put(_Waiting(-1, Found(path, entry, status, wrong), None))
+
+    def _leaf(self, cursor: Cursor, path: bytes, entry: Leaf) -> None:
+        status = self._come_to(cursor, entry.name)
+        number = len(self.marks)
+        if not self._dressing.makes(entry):
+            self.marks.append(LEFT_OUT)
+            return
+        self.marks.append(ABSENT)
+        wrong: list[str] = []
+        same: Future[bool] | None = None
+        if status is None:
+            wrong = ["missing"]
+        elif stat.S_IFMT(status.st_mode) != kind_of(entry):
+            wrong = ["kind"]
+        elif entry.first is not None:
+            wrong = [] if self._is_name_of(entry.first, status) else ["link"]
+        else:
+            thing = b"/proc/self/fd/%d/%s" % (cursor.fd, entry.name)
+            wrong = self._contradictions(entry, status, cursor.fd)
+            wrong += self._dressing.differences(entry, status, thing)
+            if isinstance(entry, File) and "content" not in wrong:
+                same = self._compare(cursor, path, entry, status, wrong)
+        self._waiting.put(_Waiting(number, Found(path, entry, status, wrong), same))
+
+    def _come_to(self, cursor: Cursor, name: bytes) -> os.stat_result | None:
+        """What is there under the next name; tells what is there before it and should not."""
+        names = self._names[-1]
+        while names and names[-1] < name:
+            self._extra(cursor, names.pop())
+        if not names or names[-1] != name:
+            return None
+        names.pop()
+        self.shares = True
+        return cursor.look(name)
+
+    def _extra(self, cursor: Cursor, name: bytes) -> None:
+        status = cursor.look(name)
+        if status is not None:
+            path = cursor.path + b"/" + name if cursor.path else name
+            self._waiting.put(_Waiting(-1, Found(path, None, status, ["extra"]), None))
+
+    def _contradictions(self, entry: Leaf, status: os.stat_result, folder: int) -> list[str]:
+        """What is certainly wrong about the content of a thing of the right kind."""
+        if isinstance(entry, File):
+            return [] if status.st_size == entry.content.length else ["content"]
+        if isinstance(entry, Link):
+            target = os.readlink(entry.name, dir_fd=folder)
+            return [] if target == entry.target else ["target"]
+        if isinstance(entry, Device):
+            wanted = os.makedev(entry.major, entry.minor)
+            return [] if status.st_rdev == wanted else ["device"]
+        return []
+
+    def _is_name_of(self, first: bytes, status: os.stat_result) -> bool:
+        """Whether the first name of a file leads to the same as one of its further names."""
+        if self._root is None:
+            return False
+        folder, _, name = first.rpartition(b"/")
+        try:
+            fd = open_beneath(self._root, folder, FOLDER)
+        except OSError:
+            return False
+        try:
+            found = look(fd, name)
+        finally:
+            os.close(fd)
+        return found is not None and os.path.samestat(found, status)
+
+    def _compare(
+        self,
+        cursor: Cursor,
+        path: bytes,
+        entry: File,
+        status: os.stat_result,
+        found: list[str],
+    ) -> Future[bool] | None:
+        """Has a file of the right length compared; None if the answer is known."""
+        known = self._last.find(path, identity_of(status)) if self._last is not None else None
+        content = entry.content
+        if not content.length or (isinstance(known, File) and known.content == content):
+            return None
+        self.compared = True
+        try:
+            fd = open_child(cursor.fd, entry.name, os.O_RDONLY)
+        except OSError:  # one that may not be read may still be replaced
+            found.append("content")
+            return None
+        return self._comparer.compare(fd, content)
+
+    def _take(self, waiting: _Waiting) -> None:
+        """Waits for a comparison, and tells how it ended."""
+        number, found, same = waiting
+        if same is not None and not same.result():
+            found.wrong.insert(0, "content")
+        if number >= 0 and found.status is not None and self._stays(found, found.status):
+            self.marks[number] = mark_of(found.status) | bool(found.wrong)
+            found = found._replace(stays=True)
+        self._tell(found)
+
+    def _stays(self, found: Found, status: os.stat_result) -> bool:
+        """Whether a thing of the tree that is there may stay."""
+        if not isinstance(found.entry, File) or found.entry.first is not None:
+            return not found.wrong
+        if not _ABOUT_BYTES.isdisjoint(found.wrong):
+            return False
+        # Another name of it may lie anywhere: what it has must not change under it.
+        return status.st_nlink == 1 or (not found.wrong and found.path in self._firsts)

@@ -1,0 +1,165 @@
+"""The first walk of a pull into a folder: makes folders and files, but no further names.
+
+While it goes along the tree it tells which chunks come next; what has no bytes is made at once,
+files grow in the staging folder, and all of it moves to its places in batches.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+
+from casync.access.progress import Progress
+from casync.access.supply import Supply
+from casync.access.tree_load import Tree
+from casync.fs.beneath import open_child
+from casync.fs.cursor import Cursor
+from casync.fs.target.folder import FolderSink
+from casync.objects.chunker import ChunkerParams
+from casync.objects.node import Run, runs
+from casync.objects.tree import Device, File, Folder, Leaf, Link, Pipe
+from casync.ops.pull.rebuild import Rebuilder
+from casync.ops.pull_folder.place import FolderPlace
+from casync.ops.pull_folder.plan import FolderPlan
+from casync.ops.pull_folder.survey import ABSENT, LEFT_OUT, UNDRESSED, mark_of
+from casync.planning.windows import Window, tile
+
+__all__ = ["FolderWriting"]
+
+
+class FolderWriting:
+    """The first walk of one pull. It is what the rebuilder sees as wanted content.
+
+    Args:
+        plan: What is to be done. Its marks are kept up to date.
+        tree: The tree.
+        place: The folder.
+    """
+
+    def __init__(self, plan: FolderPlan, tree: Tree, place: FolderPlace) -> None:
+        self._plan = plan
+        self._tree = tree
+        self._place = place
+        self._staging = place.staging
+        self._placing = place.placing
+        self._sink = FolderSink(place.root, place.path, place.staging, place.placing, plan.dressing)
+
+    @property
+    def length(self) -> int:
+        """Plain bytes of all files that are to be written."""
+        return self._plan.length
+
+    @property
+    def params(self) -> ChunkerParams:
+        """How they were cut."""
+        return self._tree.params
+
+    def run(self, supplies: list[Supply], workers: int, progress: Progress) -> Counter[str]:
+        """Makes everything but further names. Returns the plain bytes that each source gave.
+
+        Raises:
+            CasyncError: Something could not be had or written.
+        """
+        given = Rebuilder(
+            self,
+            self._sink,
+            supplies,
+            keeper=None,
+            workers=workers,
+            kept_label="staged",
+            progress=progress,
+        ).run()
+        self._placing.flush()
+        return given
+
+    def windows(self, *, distinct: bool) -> Iterator[Window]:
+        """The content of all files to write, while folders and everything else are made."""
+        return tile(self._runs(), self.params.max_size)
+
+    def _runs(self) -> Iterator[tuple[int, Run]]:
+        number = -1
+        with Cursor(self._place.root) as cursor:
+            for path, entry in self._tree.tour():
+                if entry is None:
+                    if path:
+                        cursor.leave()
+                elif isinstance(entry, Folder):
+                    if path:
+                        self._enter(cursor, path, entry)
+                else:
+                    number += 1
+                    if self._is_settled(cursor, entry, number):
+                        continue
+                    if isinstance(entry, File) and entry.content.length:
+                        start = self._sink.add(path, entry, number)
+                        for offset, run in runs(entry.content, self._tree.node):
+                            yield start + offset, run
+                    else:
+                        self._make(path, entry, number)
+
+    def _enter(self, cursor: Cursor, path: bytes, entry: Folder) -> None:
+        """Goes into a folder, which is made if it is not there, and made writable for us."""
+        with self._place.writing(path):
+            status = cursor.look(entry.name)
+            if status is not None and not stat.S_ISDIR(status.st_mode):
+                os.unlink(entry.name, dir_fd=cursor.fd)
+                status = None
+            if status is None:
+                os.mkdir(entry.name, 0o700, dir_fd=cursor.fd)
+                self._placing.touch(cursor.path)
+            cursor.enter(entry.name)
+            if status is not None and status.st_mode & 0o700 != 0o700:
+                with suppress(PermissionError):
+                    os.fchmod(cursor.fd, stat.S_IMODE(status.st_mode) | 0o700)
+
+    def _is_settled(self, cursor: Cursor, entry: Leaf, number: int) -> bool:
+        """Whether nothing is to be made now. What stays is given its mode and time."""
+        mark = self._plan.marks[number]
+        if mark == LEFT_OUT or entry.first is not None:
+            return True
+        if mark == ABSENT:
+            return False
+        if not mark & UNDRESSED:
+            return True
+        with self._place.writing(cursor.path + b"/" + entry.name):
+            try:
+                fd = open_child(cursor.fd, entry.name, os.O_RDONLY)
+            except PermissionError:  # an empty file that we may not read: made anew
+                return False
+            try:
+                if mark_of(os.fstat(fd)) != mark & ~UNDRESSED:
+                    return False  # somebody has changed it since it was compared
+                self._plan.dressing.dress(entry, fd)
+                self._plan.marks[number] = mark_of(os.fstat(fd))
+            finally:
+                os.close(fd)
+        return True
+
+    def _make(self, path: bytes, entry: Leaf, number: int) -> None:
+        """Makes what has no bytes."""
+        folder, name = self._staging.fd, self._staging.fresh_name(path)
+        with self._place.writing(path):
+            if isinstance(entry, File):
+                os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=folder))
+            elif isinstance(entry, Link):
+                os.symlink(entry.target, name, dir_fd=folder)
+            elif isinstance(entry, Pipe):
+                os.mkfifo(name, 0o600, dir_fd=folder)
+            elif not self._make_device(name, entry):
+                self._plan.marks[number] = LEFT_OUT
+                return
+            self._plan.dressing.dress(entry, self._staging.thing(name))
+        self._placing.add(name, path, number)
+
+    def _make_device(self, name: bytes, entry: Device) -> bool:
+        kind = stat.S_IFBLK if entry.block else stat.S_IFCHR
+        device = os.makedev(entry.major, entry.minor)
+        try:
+            os.mknod(name, kind | 0o600, device, dir_fd=self._staging.fd)
+        except PermissionError:  # a root without all rights, as in containers
+            self._plan.dressing.skipped["devices"] += 1
+            return False
+        return True

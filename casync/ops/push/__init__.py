@@ -1,0 +1,1 @@
+"""Push: gives a server what it lacks."""

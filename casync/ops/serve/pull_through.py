@@ -1,0 +1,197 @@
+"""A store in front of a server: what is not here is fetched there, proved, kept, and handed on.
+
+However many ask for an object at once, one of them fetches it. Names and lists are the server's;
+objects never change, so those that are here are handed out without asking. Must not know how a
+server is talked to.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import AbstractContextManager, suppress
+from typing import Final, Protocol, TypeAlias
+
+from casync.access.supply import Unpackers
+from casync.errors import CasyncError, IntegrityError, NoSpaceError, RemoteError, WriteError
+from casync.ids import Kind, ManifestId, ObjectId
+from casync.names.name import Name, NameRecord, Ref
+from casync.objects.codec import Packed, Verified
+from casync.store.base import (
+    Absence,
+    Batch,
+    ManifestRow,
+    ManifestSource,
+    ManifestState,
+    ObjectStat,
+    ObjectStore,
+)
+
+__all__ = ["PullThrough", "Turns"]
+
+_AT_ONCE: Final = 128
+"""Objects that are looked up, and fetched, together: a few MiB of chunks."""
+
+_Key: TypeAlias = tuple[Kind, ObjectId]
+
+
+class Turns(Protocol):
+    """Who of several processes that fetch for one store fetches an object."""
+
+    def take(self, ids: Sequence[ObjectId]) -> AbstractContextManager[list[ObjectId]]:
+        """Gives those of `ids` that no other process fetches; none does until the block ends."""
+        ...
+
+    def wait(self, ids: Sequence[ObjectId]) -> None:
+        """Returns when no other process fetches one of `ids` any more."""
+        ...
+
+
+class PullThrough:
+    """A `ManifestSource` made of a store and a server. Safe for threads.
+
+    What was fetched is in the store without a manifest that leads to it, so a collection removes
+    it again. When there is no room, objects are handed on without being kept.
+
+    Args:
+        store: Keeps what was fetched.
+        server: Has everything.
+        turns: Which other processes fetch for the store.
+    """
+
+    def __init__(self, store: ObjectStore, server: ManifestSource, turns: Turns) -> None:
+        self._store = store
+        self._server = server
+        self._turns = turns
+        self._lock = threading.Lock()
+        self._fetching: dict[_Key, Future[Packed | Absence]] = {}
+        self._local = Unpackers()
+
+    def get(self, kind: Kind, ids: Sequence[ObjectId]) -> Iterator[Packed | Absence]:
+        """As `ObjectSource.get`.
+
+        Raises:
+            RemoteError: Something is not here, and the server cannot be asked.
+        """
+        for start in range(0, len(ids), _AT_ONCE):
+            group = ids[start : start + _AT_ONCE]
+            found, absent = self._look(kind, group)
+            if absent:
+                found.update(self._fetch(kind, absent))
+            for ident in group:
+                yield found[ident]
+
+    def stat(self, kind: Kind, ids: Sequence[ObjectId]) -> list[ObjectStat | None]:
+        """As `ObjectSource.stat`."""
+        found = dict(zip(ids, self._store.stat(kind, ids), strict=True))
+        absent = [ident for ident, stat in found.items() if stat is None]
+        if absent:
+            found.update(zip(absent, self._server.stat(kind, absent), strict=True))
+        return [found[ident] for ident in ids]
+
+    def manifests(self) -> Iterator[ManifestRow]:
+        """Those of the server."""
+        return self._server.manifests()
+
+    def manifest(self, ident: ManifestId) -> ManifestRow | None:
+        """What is known of one manifest, here or there."""
+        row = self._store.manifest(ident)
+        if row is not None and row.state is ManifestState.FULL:
+            return row
+        return self._server.manifest(ident)
+
+    def names(self, prefix: str = "") -> Iterator[NameRecord]:
+        """Those of the server."""
+        return self._server.names(prefix)
+
+    def history(self, name: Name) -> list[NameRecord]:
+        """That of the server."""
+        return self._server.history(name)
+
+    def resolve(self, ref: Ref) -> ManifestId:
+        """As `ManifestSource.resolve`; a name is the server's, a hash may be here."""
+        if ref.manifest is not None:
+            (stat,) = self._store.stat(Kind.MANIFEST, [ref.manifest])
+            if stat is not None:
+                return ref.manifest
+        return self._server.resolve(ref)
+
+    def _fetch(self, kind: Kind, ids: Sequence[ObjectId]) -> dict[ObjectId, Packed | Absence]:
+        """What the server has of some objects. What others fetch already is waited for."""
+        mine: list[ObjectId] = []
+        awaited: dict[ObjectId, Future[Packed | Absence]] = {}
+        with self._lock:
+            for ident in ids:
+                future = self._fetching.get((kind, ident))
+                if future is None:
+                    mine.append(ident)
+                    future = self._fetching[kind, ident] = Future()
+                awaited[ident] = future
+        try:
+            found = self._bring(kind, mine) if mine else {}
+        except BaseException as error:
+            self._settle(kind, mine, error)
+            raise
+        self._settle(kind, mine, found)
+        return {ident: future.result() for ident, future in awaited.items()}
+
+    def _settle(
+        self,
+        kind: Kind,
+        ids: Sequence[ObjectId],
+        outcome: dict[ObjectId, Packed | Absence] | BaseException,
+    ) -> None:
+        """Tells everybody who waits."""
+        with self._lock:
+            futures = {ident: self._fetching.pop((kind, ident)) for ident in ids}
+        for ident, future in futures.items():
+            if isinstance(outcome, dict):
+                future.set_result(outcome[ident])
+            else:
+                shown = isinstance(outcome, CasyncError)
+                future.set_exception(outcome if shown else RemoteError("the fetch was given up"))
+
+    def _bring(self, kind: Kind, ids: Sequence[ObjectId]) -> dict[ObjectId, Packed | Absence]:
+        """Fetches what no other process does, and looks for the rest when they are done.
+
+        Others may have kept an object since somebody found it missing, or may fail to keep it.
+        """
+        with self._turns.take(ids) as mine:
+            found = self._here_or_there(kind, mine)
+        others = [ident for ident in ids if ident not in found]
+        if others:
+            self._turns.wait(others)
+            found |= self._here_or_there(kind, others)
+        return found
+
+    def _here_or_there(
+        self, kind: Kind, ids: Sequence[ObjectId]
+    ) -> dict[ObjectId, Packed | Absence]:
+        """What the store has of some objects, and else the server."""
+        found, absent = self._look(kind, ids)
+        return found | self._ask(kind, absent) if absent else found
+
+    def _look(
+        self, kind: Kind, ids: Sequence[ObjectId]
+    ) -> tuple[dict[ObjectId, Packed | Absence], list[ObjectId]]:
+        """What the store says of some objects, and those that it does not have."""
+        found = dict(zip(ids, self._store.get(kind, ids), strict=True))
+        absent = [ident for ident, answer in found.items() if not isinstance(answer, Packed)]
+        return found, absent
+
+    def _ask(self, kind: Kind, ids: Sequence[ObjectId]) -> dict[ObjectId, Packed | Absence]:
+        """Fetches, proves and keeps."""
+        unpacker = self._local.get()
+        found: dict[ObjectId, Packed | Absence] = {}
+        proved: list[Verified] = []
+        for ident, answer in zip(ids, self._server.get(kind, ids), strict=True):
+            if isinstance(answer, Packed):
+                try:
+                    proved.append(unpacker.verify(answer)[0])
+                except IntegrityError:
+                    answer = Absence.DAMAGED
+            found[ident] = answer
+        with suppress(NoSpaceError, WriteError):  # it is a cache: they are handed on all the same
+            self._store.commit(Batch(objects=proved))
+        return found

@@ -1,0 +1,89 @@
+"""Payloads of a store, read and proved by several threads."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Final
+
+from casync.access.progress import Progress
+from casync.ids import Kind, ObjectId
+from casync.objects.codec import Unpacker
+from casync.ops.upkeep.structure import Found, ObjectKey, Problem, Structure, prove
+from casync.store.base import ObjectSource
+
+__all__ = ["Payloads"]
+
+_MAX_WORKERS: Final = 8
+
+
+class Payloads:
+    """Reads, decodes and hashes objects in several threads, and notes what is wrong.
+
+    Args:
+        store: Where they are.
+        workers: Threads; 0: as many as CPUs that we may use.
+        structure: Takes the notes.
+        progress: Is told of every byte.
+
+    Attributes:
+        objects: Objects that were read.
+        length: Their plain bytes.
+    """
+
+    def __init__(
+        self, store: ObjectSource, workers: int, structure: Structure, progress: Progress
+    ) -> None:
+        self._store = store
+        self._structure = structure
+        self._progress = progress
+        workers = workers or min(len(os.sched_getaffinity(0)), _MAX_WORKERS)
+        self._executor = ThreadPoolExecutor(workers, thread_name_prefix="verify")
+        self._max_waiting = 2 * workers
+        self._waiting: deque[Future[tuple[int, int, list[tuple[ObjectKey, Found]]]]] = deque()
+        self._local = threading.local()
+        self.objects = 0
+        self.length = 0
+
+    def check(self, kind: Kind, ids: Sequence[ObjectId], *, listed: bool) -> None:
+        """Has objects read. Those that the store `listed` may have been deleted since."""
+        if ids:
+            self._waiting.append(self._executor.submit(self._check, kind, ids, listed))
+        while len(self._waiting) > self._max_waiting:
+            self._collect()
+
+    def finish(self) -> None:
+        """Waits for all objects."""
+        while self._waiting:
+            self._collect()
+
+    def close(self) -> None:
+        """Ends the threads; what did not begin is dropped."""
+        self._executor.shutdown(wait=True, cancel_futures=True)
+
+    def _collect(self) -> None:
+        objects, length, wrong = self._waiting.popleft().result()
+        self.objects += objects
+        self.length += length
+        self._progress.advance(length)
+        for key, found in wrong:
+            self._structure.note(key, found)
+
+    def _check(
+        self, kind: Kind, ids: Sequence[ObjectId], listed: bool
+    ) -> tuple[int, int, list[tuple[ObjectKey, Found]]]:
+        if not hasattr(self._local, "unpacker"):
+            self._local.unpacker = Unpacker()
+        objects = length = 0
+        wrong: list[tuple[ObjectKey, Found]] = []
+        for ident, answer in zip(ids, self._store.get(kind, ids), strict=True):
+            proved = prove(answer, self._local.unpacker)
+            if isinstance(proved, bytes):
+                objects += 1
+                length += len(proved)
+            elif proved.problem is not Problem.MISSING or not listed:
+                wrong.append(((kind, ident), proved))
+        return objects, length, wrong

@@ -1,0 +1,190 @@
+"""The structure of a store: what its manifests say must be there, and what is not.
+
+Manifests and nodes are read and proved, chunks are only looked up. What is wrong is kept by
+object; who needs it is worked out afterwards, and only if something is wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from enum import Enum
+from typing import Final, NamedTuple, TypeAlias
+
+from casync.errors import IntegrityError, MalformedError, NoObjectError, UnsupportedError
+from casync.ids import ChunkId, Kind, ManifestId, NodeId, ObjectId
+from casync.objects.codec import Packed, Unpacker
+from casync.objects.manifest import Manifest, decode_manifest
+from casync.objects.node import Content, decode_node
+from casync.objects.node_walk import Seen, walk
+from casync.objects.tree_walk import contents
+from casync.store.base import Absence, ObjectStore
+
+__all__ = ["Found", "ObjectKey", "Problem", "Structure", "prove"]
+
+_LOOK_UP: Final = 4096
+"""Chunks that are looked up together."""
+
+
+class Problem(Enum):
+    """What is wrong with an object."""
+
+    MISSING = "missing"
+    DAMAGED = "damaged"  # its bytes are not those that were stored
+    MALFORMED = "malformed"  # its bytes are those of its id, but break the format
+
+
+ObjectKey: TypeAlias = tuple[Kind, ObjectId]
+
+
+class Found(NamedTuple):
+    """What was found to be wrong, and how it was noticed."""
+
+    problem: Problem
+    detail: str
+
+
+def prove(answer: Packed | Absence, unpacker: Unpacker) -> bytes | Found:
+    """The plain bytes of an object, or why they cannot be had."""
+    if answer is Absence.MISSING:
+        return Found(Problem.MISSING, "")
+    if isinstance(answer, Absence):
+        return Found(Problem.DAMAGED, "its record is damaged")
+    try:
+        return unpacker.unpack(answer)
+    except IntegrityError as error:
+        return Found(Problem.DAMAGED, error.message)
+
+
+class Structure:
+    """Walks manifests of one store. Used by one thread.
+
+    Attributes:
+        wrong: What was found wrong so far.
+        seen: The nodes that were visited.
+    """
+
+    def __init__(self, store: ObjectStore) -> None:
+        self.wrong: dict[ObjectKey, Found] = {}
+        self.seen: Seen = {}
+        self._store = store
+        self._unpacker = Unpacker()
+
+    def note(self, key: ObjectKey, found: Found) -> None:
+        """Keeps what is wrong with an object; what was found first stays."""
+        self.wrong.setdefault(key, found)
+
+    def walk(self, ident: ManifestId, length: int) -> Iterator[list[ChunkId]]:
+        """Looks at everything below a manifest that was not seen before.
+
+        Args:
+            ident: The manifest.
+            length: What its row says of it.
+
+        Yields:
+            Chunks that are there, in groups. A chunk may come more than once.
+        """
+        manifest = self._manifest(ident)
+        if manifest is None:
+            return
+        if manifest.length != length:
+            detail = f"its row tells {length} bytes, it tells {manifest.length}"
+            self.note((Kind.MANIFEST, ident), Found(Problem.MALFORMED, detail))
+        single: list[tuple[ChunkId, int, ObjectKey]] = []
+        for content in self._contents(ident, manifest):
+            if content.level:
+                yield from self._walk_content(content)
+            elif content.length:
+                single.append((ChunkId(content.id), content.length, (Kind.MANIFEST, ident)))
+            if len(single) >= _LOOK_UP:
+                yield self._look_up(single)
+                single = []
+        if single:
+            yield self._look_up(single)
+
+    def _contents(self, ident: ManifestId, manifest: Manifest) -> Iterator[Content]:
+        """All content below a manifest. What is missing of a folder is noted as it is fetched."""
+        try:
+            yield from contents(manifest, self._plain)
+        except NoObjectError:
+            return
+        except (MalformedError, UnsupportedError) as error:
+            self.note((Kind.MANIFEST, ident), Found(Problem.MALFORMED, error.message))
+
+    def _walk_content(self, content: Content) -> Iterator[list[ChunkId]]:
+        wanted: list[tuple[ChunkId, int, ObjectKey]] = []
+        for reached in walk(content, self._nodes, self.seen):
+            key = (Kind.NODE, reached.id)
+            if reached.fault:
+                self.note(key, Found(Problem.MALFORMED, reached.fault))
+            elif reached.node is not None and reached.node.level == 1:
+                wanted += [(ChunkId(i), size, key) for i, size in set(reached.node.records)]
+            if len(wanted) >= _LOOK_UP:
+                yield self._look_up(wanted)
+                wanted = []
+        yield self._look_up(wanted)
+
+    def needs(self, ident: ManifestId, memo: dict[Content, frozenset[ObjectKey]]) -> set[ObjectKey]:
+        """What of `wrong` a manifest needs. `memo` is shared by the calls for one store."""
+        key: ObjectKey = (Kind.MANIFEST, ident)
+        needed = {key} if key in self.wrong else set()
+        manifest = self._manifest(ident)
+        if manifest is not None:
+            for content in self._contents(ident, manifest):
+                if content.length:
+                    needed |= self._below(content, memo)
+        return needed
+
+    def _below(
+        self, content: Content, memo: dict[Content, frozenset[ObjectKey]]
+    ) -> frozenset[ObjectKey]:
+        key: ObjectKey = (Kind.NODE if content.level else Kind.CHUNK, NodeId(content.id))
+        own = frozenset((key,)) if key in self.wrong else frozenset()
+        if not content.level:
+            return own
+        if content in memo:
+            return memo[content]
+        needed = set(own)
+        for data in self._nodes([NodeId(content.id)]):
+            try:
+                node = decode_node(data or b"", content.level, content.length)
+            except (IntegrityError, UnsupportedError):
+                break
+            for ident, length in set(node.records):
+                needed |= self._below(Content(content.level - 1, ident, length), memo)
+        memo[content] = frozenset(needed) if needed else frozenset()
+        return memo[content]
+
+    def _manifest(self, ident: ManifestId) -> Manifest | None:
+        for data in self._plain(Kind.MANIFEST, [ident]):
+            if data is None:
+                continue
+            try:
+                return decode_manifest(data)
+            except (IntegrityError, UnsupportedError) as error:
+                self.note((Kind.MANIFEST, ident), Found(Problem.MALFORMED, error.message))
+        return None
+
+    def _nodes(self, ids: Sequence[NodeId]) -> Iterable[bytes | None]:
+        return self._plain(Kind.NODE, ids)
+
+    def _plain(self, kind: Kind, ids: Sequence[ObjectId]) -> Iterator[bytes | None]:
+        for ident, answer in zip(ids, self._store.get(kind, ids), strict=True):
+            proved = prove(answer, self._unpacker)
+            if isinstance(proved, Found):
+                self.note((kind, ident), proved)
+                yield None
+            else:
+                yield proved
+
+    def _look_up(self, wanted: Sequence[tuple[ChunkId, int, ObjectKey]]) -> list[ChunkId]:
+        there: list[ChunkId] = []
+        stats = self._store.stat(Kind.CHUNK, [ident for ident, _, _ in wanted])
+        for (ident, length, owner), stat in zip(wanted, stats, strict=True):
+            if stat is None:
+                self.note((Kind.CHUNK, ident), Found(Problem.MISSING, ""))
+                continue
+            there.append(ident)
+            if stat.length != length:
+                detail = f"it tells {length} bytes of chunk {ident.hex()}, which has {stat.length}"
+                self.note(owner, Found(Problem.MALFORMED, detail))
+        return there

@@ -1,0 +1,237 @@
+"""Verify: a store against itself. Names every object that is damaged or missing, and who needs it.
+
+The structure is walked first, then payloads are read, decoded, hashed and compared with their ids.
+Memory holds the ids of the nodes and what is wrong, never a list of chunks.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Final, NamedTuple
+
+from casync.access.progress import SILENT, Progress
+from casync.errors import NoObjectError, UsageError
+from casync.ids import ChunkId, Kind, ManifestId, ObjectId
+from casync.names.name import Name
+from casync.objects.node import Content
+from casync.ops.upkeep.payloads import Payloads
+from casync.ops.upkeep.structure import Found, ObjectKey, Problem, Structure
+from casync.store.base import ManifestRow, ManifestState, ObjectStore
+
+__all__ = ["Fault", "Problem", "VerifyOptions", "VerifyReport", "verify"]
+
+_JOB_OBJECTS: Final = 256
+"""Objects that one worker reads at a time; they are never all in memory."""
+
+_MAX_RECENT: Final = 1 << 20
+"""Chunks of chosen manifests that are not read twice. About 100 MiB at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyOptions:
+    """How to verify.
+
+    Attributes:
+        quick: Structure only; no chunk is read.
+        sample: Percent of the objects whose payloads are read, chosen at random.
+        seed: Makes the choice.
+        workers: Threads that read; 0: as many as CPUs that we may use.
+    """
+
+    quick: bool = False
+    sample: float = 100.0
+    seed: int = 0
+    workers: int = 0
+
+
+class Fault(NamedTuple):
+    """One object that is not as it must be.
+
+    Attributes:
+        kind: What it is.
+        id: Its id.
+        problem: What is wrong.
+        detail: How it was noticed; may be empty.
+        manifests: The full manifests that need it; none for an object that nobody needs.
+        names: The names that point to those, as NAME@N.
+    """
+
+    kind: Kind
+    id: ObjectId
+    problem: Problem
+    detail: str
+    manifests: tuple[ManifestId, ...]
+    names: tuple[str, ...]
+
+
+class VerifyReport(NamedTuple):
+    """What was looked at, and what is wrong.
+
+    Attributes:
+        manifests: Full manifests that were walked.
+        names: Versions of names that were looked at; 0 when manifests were chosen.
+        nodes: Distinct nodes below the manifests.
+        objects: Objects whose payloads were read and hashed.
+        length: Their plain bytes.
+        faults: What is wrong, ordered by kind and id.
+        seconds: How long it took.
+    """
+
+    manifests: int
+    names: int
+    nodes: int
+    objects: int
+    length: int
+    faults: list[Fault]
+    seconds: float
+
+
+def verify(
+    store: ObjectStore,
+    manifests: Sequence[ManifestId] | None = None,
+    options: VerifyOptions = VerifyOptions(),
+    progress: Progress = SILENT,
+) -> VerifyReport:
+    """Looks for damage. Finding some is not an error.
+
+    Args:
+        store: What to verify.
+        manifests: Full manifests to look at, or None for everything that the store holds, what
+            nobody needs included.
+        options: How thoroughly.
+        progress: Is told of every byte that was hashed.
+
+    Raises:
+        UsageError: An impossible option.
+        NoObjectError: A chosen manifest is not here, or only in outline.
+        DamagedStoreError: The store's own tables cannot be read.
+    """
+    if not 0 < options.sample <= 100:
+        raise UsageError(f"a sample is above 0 and at most 100 percent, not {options.sample:g}")
+    if options.workers < 0:
+        raise UsageError(f"not a number of workers: {options.workers}")
+    return _Verifier(store, options, progress).run(manifests)
+
+
+class _Verifier:
+    def __init__(self, store: ObjectStore, options: VerifyOptions, progress: Progress) -> None:
+        self._store = store
+        self._options = options
+        self._progress = progress
+        self._structure = Structure(store)
+        self._random = random.Random(options.seed)  # noqa: S311 - a sample, not a secret
+        self._manifests = 0
+        self._names = 0
+
+    def run(self, manifests: Sequence[ManifestId] | None) -> VerifyReport:
+        """Does it all."""
+        started = time.monotonic()
+        chosen = None if manifests is None else [self._row(ident) for ident in set(manifests)]
+        payloads = Payloads(self._store, self._options.workers, self._structure, self._progress)
+        try:
+            if chosen is None:
+                self._verify_all(payloads)
+            else:
+                self._verify_chosen(chosen, payloads)
+            payloads.finish()
+        finally:
+            payloads.close()
+        return VerifyReport(
+            manifests=self._manifests,
+            names=self._names,
+            nodes=len(self._structure.seen),
+            objects=payloads.objects,
+            length=payloads.length,
+            faults=self._faults(chosen),
+            seconds=time.monotonic() - started,
+        )
+
+    def _row(self, ident: ManifestId) -> ManifestRow:
+        row = self._store.manifest(ident)
+        if row is None or row.state is not ManifestState.FULL:
+            raise NoObjectError(f"manifest {ident.hex()} is not wholly here")
+        return row
+
+    def _verify_all(self, payloads: Payloads) -> None:
+        self._progress.start("checking structure", None)
+        for row in self._store.manifests():
+            self._manifests += 1
+            for _ in self._structure.walk(row.id, row.length):
+                pass
+        self._check_names()
+        if self._options.quick:
+            return
+        self._progress.start("verifying", None)
+        for kind in Kind:
+            ids = self._store.objects(kind)
+            while group := list(islice(ids, _JOB_OBJECTS)):
+                payloads.check(kind, self._sampled(group), listed=True)
+
+    def _verify_chosen(self, rows: Sequence[ManifestRow], payloads: Payloads) -> None:
+        self._progress.start("verifying", None)
+        recent: set[ChunkId] = set()
+        for row in rows:
+            self._manifests += 1
+            for chunks in self._structure.walk(row.id, row.length):
+                if self._options.quick:
+                    continue
+                fresh = [ident for ident in dict.fromkeys(chunks) if ident not in recent]
+                if len(recent) + len(fresh) > _MAX_RECENT:
+                    recent.clear()
+                recent.update(fresh)
+                for start in range(0, len(fresh), _JOB_OBJECTS):
+                    group = self._sampled(fresh[start : start + _JOB_OBJECTS])
+                    payloads.check(Kind.CHUNK, group, listed=False)
+
+    def _sampled(self, ids: Sequence[ObjectId]) -> list[ObjectId]:
+        if self._options.sample == 100:
+            return list(ids)
+        return [ident for ident in ids if self._random.random() * 100 < self._options.sample]
+
+    def _versions(self) -> Iterator[tuple[str, ManifestId]]:
+        """All versions of all names, with what they point to."""
+        for newest in self._store.names():
+            for record in self._store.history(Name(newest.name)) or [newest]:
+                yield f"{record.name}@{record.version}", ManifestId(record.manifest)
+
+    def _check_names(self) -> None:
+        for label, ident in self._versions():
+            self._names += 1
+            row = self._store.manifest(ident)
+            if row is None or row.state is not ManifestState.FULL:
+                found = Found(Problem.MISSING, f"{label} points to it, but it is not wholly here")
+                self._structure.note((Kind.MANIFEST, ident), found)
+
+    def _faults(self, chosen: Sequence[ManifestRow] | None) -> list[Fault]:
+        wrong = self._structure.wrong
+        if not wrong:
+            return []
+        self._progress.start("finding who needs it", None)
+        needed_by: dict[ObjectKey, list[ManifestId]] = {key: [] for key in wrong}
+        memo: dict[Content, frozenset[ObjectKey]] = {}
+        for row in chosen if chosen is not None else self._store.manifests():
+            for key in self._structure.needs(row.id, memo):
+                needed_by.setdefault(key, []).append(row.id)
+        names: dict[ManifestId, list[str]] = {}
+        hit = {ident for idents in needed_by.values() for ident in idents}
+        hit |= {ManifestId(ident) for kind, ident in wrong if kind is Kind.MANIFEST}
+        for label, ident in self._versions():
+            if ident in hit:
+                names.setdefault(ident, []).append(label)
+        return [_fault(key, wrong[key], sorted(needed_by[key]), names) for key in sorted(needed_by)]
+
+
+def _fault(
+    key: ObjectKey,
+    found: Found,
+    manifests: Sequence[ManifestId],
+    names: dict[ManifestId, list[str]],
+) -> Fault:
+    kind, ident = key
+    pointed = dict.fromkeys([*manifests, ManifestId(ident)])
+    labels = sorted({label for manifest in pointed for label in names.get(manifest, ())})
+    return Fault(kind, ident, found.problem, found.detail, tuple(manifests), tuple(labels))

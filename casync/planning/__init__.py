@@ -1,0 +1,1 @@
+"""Which chunk comes from where, and in which order. Pure."""

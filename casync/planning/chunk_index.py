@@ -1,0 +1,62 @@
+"""Layouts: which chunk lies where in old versions that are at hand.
+
+A layout is a hint: files change behind our back, and what a layout says of a chunk is believed
+only when its bytes were hashed. It finds a chunk at its first place, and knows which chunks lie
+before and after it. Must not know what the bytes lie in.
+"""
+
+from __future__ import annotations
+
+from array import array
+from typing import Final
+
+from casync.ids import ID_BYTES, ChunkId
+from casync.planning.windows import Place
+
+__all__ = ["Layout"]
+
+_KEY_BYTES: Final = 8
+"""Bytes of an id that it is looked for by; of two ids that share them the first is found."""
+
+
+class Layout:
+    """Chunks of old versions, numbered from 0 in the order in which they were added.
+
+    One takes about 170 bytes: 44 in arrays, the rest to be found.
+    """
+
+    def __init__(self) -> None:
+        self._offsets = array("Q")
+        self._lengths = array("L")
+        self._ids = bytearray()
+        self._numbers: dict[int, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._offsets)
+
+    def __getitem__(self, number: int) -> Place:
+        """A chunk and its place."""
+        ident = bytes(self._ids[number * ID_BYTES : (number + 1) * ID_BYTES])
+        return Place(self._offsets[number], ChunkId(ident), self._lengths[number])
+
+    def length(self, number: int) -> int:
+        """The length of a chunk."""
+        return self._lengths[number]
+
+    def add(self, offset: int, ident: ChunkId, length: int) -> None:
+        """Appends a chunk."""
+        self._numbers.setdefault(_key(ident), len(self._offsets))
+        self._offsets.append(offset)
+        self._lengths.append(length)
+        self._ids += ident
+
+    def find(self, ident: ChunkId) -> int | None:
+        """The number of the chunk where it was added first."""
+        number = self._numbers.get(_key(ident))
+        if number is None or not self._ids.startswith(ident, number * ID_BYTES):
+            return None
+        return number
+
+
+def _key(ident: ChunkId) -> int:
+    return int.from_bytes(ident[:_KEY_BYTES], "little")

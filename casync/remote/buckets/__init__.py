@@ -1,0 +1,1 @@
+"""Object storages to read from."""

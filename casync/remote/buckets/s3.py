@@ -1,0 +1,222 @@
+"""Buckets that speak S3: AWS, Ceph, MinIO, Swift, through obstore.
+
+The only module that knows the library. Credentials and region are for it to find, as every tool
+for S3 does: AWS_ACCESS_KEY_ID and its like, a web identity, the machine's own role.
+
+Two things about it shape what is above. It shows no listing that has a key in it that is no path
+(an empty part, `.`, `..`, a control character), and it shows the key `a/` as `a`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import obstore
+from obstore.exceptions import (
+    BaseError,
+    InvalidPathError,
+    PermissionDeniedError,
+    PreconditionError,
+    UnauthenticatedError,
+)
+from obstore.store import S3Store
+
+from casync.errors import (
+    CasyncError,
+    DeniedError,
+    MalformedError,
+    NotFoundError,
+    RemoteError,
+    SourceChangedError,
+    UnreachableError,
+    UsageError,
+)
+from casync.remote.buckets.base import Level, Listed
+
+if TYPE_CHECKING:
+    from obstore import GetOptions, ObjectMeta
+    from obstore.store import ClientConfig, RetryConfig, S3Config
+
+__all__ = ["S3Bucket", "S3Options"]
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_SECOND_NS: Final = 1_000_000_000
+_ANSWER_SECONDS: Final = 600
+"""For one answer: a range of it must come over a slow line, too."""
+
+_SILENT_SECONDS: Final = 60
+"""How long nothing may come."""
+
+_CONNECT_SECONDS: Final = 10
+_TRIES: Final = 1000
+"""More than there is time for: `retry_for` ends them."""
+
+_STATUS: Final = re.compile(r"status code: (\d{3})")
+_CODE: Final = re.compile(r"<Code>([^<]*)</Code>")
+_MESSAGE: Final = re.compile(r"<Message>([^<]*)</Message>")
+_CREDENTIALS: Final = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY say who asks."
+_ROLE_ADDRESS: Final = "169.254.169.254"
+"""Where a machine in a cloud is asked for its role, when nothing else says who asks."""
+
+
+@dataclass(frozen=True, slots=True)
+class S3Options:
+    """How to reach a bucket.
+
+    Attributes:
+        endpoint: The URL of a server other than AWS's; http is spoken only where it says so.
+        ca: Certificates to trust, in PEM, besides those of the system.
+        retry_for: Seconds for which a request is tried again.
+    """
+
+    endpoint: str | None = None
+    ca: Path | None = None
+    retry_for: float = 60.0
+
+
+class S3Bucket:
+    """One bucket. See `Bucket`.
+
+    Args:
+        name: Its name.
+        options: How to reach it.
+
+    Raises:
+        UsageError: The endpoint is no URL, or there are no certificates in the file.
+        CasyncError: The certificates cannot be read.
+    """
+
+    def __init__(self, name: str, options: S3Options = S3Options()) -> None:
+        self.label = f"s3://{name}"
+        endpoint = options.endpoint
+        self.place = f"{self.label} at {endpoint or 'AWS'}"
+        if endpoint and not endpoint.startswith(("http://", "https://")):
+            raise UsageError(f"the endpoint {endpoint} does not begin with http:// or https://")
+        client: ClientConfig = {
+            "allow_http": bool(endpoint and endpoint.startswith("http://")),
+            "timeout": timedelta(seconds=_ANSWER_SECONDS),
+            "read_timeout": timedelta(seconds=_SILENT_SECONDS),
+            "connect_timeout": timedelta(seconds=_CONNECT_SECONDS),
+        }
+        if options.ca is not None:
+            client["root_certificate"] = _certificates(options.ca)
+        config: S3Config = {"endpoint": endpoint} if endpoint else {}
+        retries: RetryConfig = {
+            "max_retries": _TRIES,
+            "retry_timeout": timedelta(seconds=options.retry_for),
+        }
+        with self._asking(self.label):
+            self._store = S3Store(name, config=config, client_options=client, retry_config=retries)
+
+    def look(self, key: str) -> Listed | None:
+        """See `Bucket`."""
+        try:
+            with self._asking(f"{self.label}/{key}"):
+                return _listed(obstore.head(self._store, key))
+        except NotFoundError:
+            return None
+
+    def below(self, prefix: str) -> Iterator[Listed]:
+        """See `Bucket`."""
+        with self._asking(f"{self.label}/{prefix}"):
+            pages = iter(obstore.list(self._store, prefix or None))
+        while True:
+            with self._asking(f"{self.label}/{prefix}"):
+                page = next(pages, None)
+            if page is None:
+                return
+            yield from map(_listed, page)
+
+    def level(self, prefix: str) -> Level:
+        """See `Bucket`."""
+        with self._asking(f"{self.label}/{prefix}"):
+            found = obstore.list_with_delimiter(self._store, prefix or None)
+        prefixes = [f"{path.rstrip('/')}/" for path in found["common_prefixes"]]
+        return Level([_listed(meta) for meta in found["objects"]], prefixes)
+
+    def read(self, listed: Listed, start: int, end: int) -> bytes:
+        """See `Bucket`."""
+        label = f"{self.label}/{listed.key}"
+        if not listed.etag:
+            raise RemoteError(f"{label} has no ETag: nothing would tell that it changes")
+        options: GetOptions = {"if_match": f'"{listed.etag}"', "range": (start, end)}
+        with self._asking(label):
+            answer = obstore.get(self._store, listed.key, options=options)
+            # Some servers leave If-Match out of account.
+            if _listed(answer.meta).etag != listed.etag:
+                raise SourceChangedError(f"{label} changed while it was read")
+            data = bytes(answer.bytes())
+        if len(data) != end - start:
+            raise SourceChangedError(f"{label} shrank while it was read")
+        return data
+
+    @contextmanager
+    def _asking(self, label: str) -> Iterator[None]:
+        """Translates what goes wrong while `label` is asked for."""
+        try:
+            yield
+        except PreconditionError as error:
+            raise SourceChangedError(f"{label} changed while it was read") from error
+        except InvalidPathError as error:
+            raise MalformedError(_first_line(error)) from error
+        except FileNotFoundError as error:
+            raise NotFoundError(f"there is no object {label}") from error
+        except ValueError as error:
+            raise UsageError(f"{label} cannot be asked for: {_first_line(error)}") from error
+        except (BaseError, OSError) as error:
+            raise _translated(error, label, self.label) from error
+
+
+def _listed(meta: ObjectMeta) -> Listed:
+    seconds = (meta["last_modified"] - _EPOCH) // timedelta(seconds=1)
+    etag = meta["e_tag"] or ""
+    # A weak one may stand for different bytes. Not all servers put the same one in quotes always.
+    etag = "" if etag.startswith("W/") else etag.strip('"')
+    return Listed(meta["path"], meta["size"], etag, seconds * _SECOND_NS)
+
+
+def _translated(error: Exception, label: str, bucket: str) -> CasyncError:
+    text = str(error)
+    match = _STATUS.search(text)
+    status = int(match[1]) if match else 0
+    if _ROLE_ADDRESS in text:
+        return DeniedError(f"nobody says as whom to ask for {label}", next_step=_CREDENTIALS)
+    if status == 416:  # a range that is not there any more, where If-Match counts for nothing
+        return SourceChangedError(f"{label} shrank while it was read")
+    reason = _reason(text, status)
+    if isinstance(error, PermissionDeniedError | UnauthenticatedError) or status in (401, 403):
+        return DeniedError(f"may not read {label}: {reason}", next_step=_CREDENTIALS)
+    if status == 404:
+        return NotFoundError(f"there is no bucket {bucket}: {reason}")
+    if 300 <= status < 500:
+        step = "AWS_REGION and AWS_ENDPOINT_URL say where it is."
+        return RemoteError(f"cannot read {label}: {reason}", next_step=step)
+    step = "Run the same command again; what is stored already is not stored again."
+    return UnreachableError(f"cannot reach {label}: {reason}", next_step=step)
+
+
+def _reason(text: str, status: int) -> str:
+    """What the server said, or the library where there was none."""
+    found = [match[1] for match in (_CODE.search(text), _MESSAGE.search(text)) if match]
+    if found:
+        return ": ".join(found)
+    if status:
+        return f"it answers {status}"
+    return text.splitlines()[0].rpartition(" - ")[2]
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n\nDebug source")[0]
+
+
+def _certificates(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise CasyncError(f"cannot read the certificates in {path}: {error.strerror}") from error

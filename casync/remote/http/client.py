@@ -1,0 +1,395 @@
+"""A server as a source of objects, manifests and names.
+
+Speaks docs/PROTOCOL.md over `remote.transport`: splits what is asked for into requests, asks again
+when a connection fails, and turns answers into the values of the ports. Nothing here proves that a
+payload holds what its id names; the caller does that with `codec.Unpacker`, as for every source
+that he did not write himself.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from types import TracebackType
+from typing import Final, ParamSpec, Self, TypeVar
+from urllib.parse import quote, urlencode
+
+import msgspec
+
+from casync.errors import (
+    DeniedError,
+    NoNameError,
+    NotFoundError,
+    RemoteError,
+    RemoteProtocolError,
+    StoppedError,
+    UnreachableError,
+    UnsupportedError,
+    UsageError,
+)
+from casync.ids import Kind, ManifestId, ObjectId
+from casync.limits import MAX_BATCH_BYTES, MAX_BATCH_IDS, MIB, PAGE_ITEMS
+from casync.names.name import Name, NameRecord, Ref
+from casync.objects.codec import MAX_PLAIN, Packed
+from casync.objects.delta import Delta, Group, singles
+from casync.remote.http.retry import Retry
+from casync.remote.http.transport import Reply, Request, Transport, TransportOptions
+from casync.store.base import Absence, ManifestRow, ManifestState, ObjectStat, Traffic
+from casync.wire.documents import (
+    JSON_TYPE,
+    HistoryPage,
+    Info,
+    ManifestPage,
+    ManifestView,
+    NamePage,
+    decode_document,
+    name_record,
+    parse_hash,
+)
+from casync.wire.frames import FRAMES_TYPE, Answer, FrameReader, Status
+from casync.wire.requests import (
+    IDS_TYPE,
+    SIZES_TYPE,
+    decode_sizes,
+    encode_groups,
+    encode_ids,
+    first_groups,
+    groups_after,
+)
+
+__all__ = ["RemoteClient"]
+
+_MAX_SMALL_BYTES: Final = 8 * MIB
+"""Bytes of an answer that is read whole: a page of the longest names, with room."""
+
+_ABSENCES: Final = {
+    Status.MISSING: Absence.MISSING,
+    Status.DAMAGED: Absence.DAMAGED,
+    Status.BUSY: Absence.BUSY,
+}
+
+_Document = TypeVar("_Document", bound=msgspec.Struct)
+_Result = TypeVar("_Result")
+_Args = ParamSpec("_Args")
+
+
+class RemoteClient:
+    """A `ManifestSource` over HTTP. Used by several threads at once.
+
+    Args:
+        url: The server's address.
+        options: How to talk to it, if not as usual.
+        pause: Waits for so many seconds between two tries; `close` ends the default's waiting.
+        clock: Seconds, rising, for the budget of tries.
+        jitter: A number from 0 to 1, another one each time.
+
+    Raises:
+        UsageError: The address or an option makes no sense.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        options: TransportOptions | None = None,
+        *,
+        pause: Callable[[float], object] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        options = options or TransportOptions()
+        self._transport = Transport(url, options)
+        self._makes_deltas = True  # until it refuses a request for them
+        self._retry_for = options.retry_for
+        self._closed = threading.Event()
+        self._pause = pause or self._closed.wait
+        self._clock = clock
+        self._jitter = jitter
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes all connections. Threads that wait for the server get StoppedError."""
+        self._closed.set()
+        self._transport.close()
+
+    @property
+    def origin(self) -> str:
+        """What errors call the server: scheme, host and port."""
+        return self._transport.origin
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the user should know about the way it is talked to."""
+        return self._transport.warnings
+
+    @property
+    def traffic(self) -> Traffic:
+        """All traffic so far."""
+        return self._transport.traffic
+
+    def info(self) -> Info:
+        """What the server says of itself.
+
+        Raises:
+            RemoteError, DeniedError, StoppedError: As of every request here.
+        """
+        return self._document("/v1/info", Info)
+
+    @property
+    def deltas_pay(self) -> bool:
+        """Whether asking for deltas saves time: the server makes them, and the link is slow."""
+        return self._makes_deltas and not self._transport.is_fast
+
+    def get(self, kind: Kind, ids: Sequence[ObjectId]) -> Iterator[Packed | Absence]:
+        """One answer per id, in the order asked, as they arrive. See `ObjectSource`.
+
+        Raises:
+            CasyncError: As `get_groups`.
+        """
+        for answers in self.get_groups(kind, singles(ids)):
+            for answer in answers:
+                assert not isinstance(answer, Delta)  # `FrameReader` lets none pass
+                yield answer
+
+    def get_groups(
+        self, kind: Kind, groups: Sequence[Group]
+    ) -> Iterator[Sequence[Packed | Delta | Absence]]:
+        """One answer per id or one per group, in the order asked: lists of them, as they arrive.
+
+        A request that fails on the way is made again for the ids that are still open. `BUSY` is
+        the server's word, unless it only means that a request was full. A server that refuses
+        groups is asked for the ids alone.
+
+        Raises:
+            UnreachableError: The server could not be asked within the budget of tries.
+            RemoteProtocolError: It answers against the protocol.
+            DeniedError, UnsupportedError, RemoteError: It refused.
+            StoppedError: `close` was called.
+        """
+        rest = list(groups)
+        retry = self._retry()
+        while rest:
+            if not self._makes_deltas:
+                rest = singles(ident for group in rest for ident in group.wanted)
+            batch = first_groups(rest)
+            count = sum(len(group.wanted) for group in batch)
+            done = 0
+            try:
+                for answers in self._fetch(kind, batch):
+                    if answers:
+                        done += sum(len(a.ids) if isinstance(a, Delta) else 1 for a in answers)
+                        yield [_ABSENCES[a] if isinstance(a, Status) else a for a in answers]
+                        retry.progress()
+            except UnreachableError as error:
+                if done < count:
+                    self._wait(retry, error)
+            except (RemoteProtocolError, DeniedError):
+                raise
+            except (RemoteError, UnsupportedError):
+                if done or all(group.is_single for group in batch):
+                    raise
+                self._makes_deltas = False
+            rest = groups_after(rest, done)
+
+    def stat(self, kind: Kind, ids: Sequence[ObjectId]) -> list[ObjectStat | None]:
+        """The sizes of each object, or None where it is missing. See `ObjectSource`.
+
+        Raises:
+            RemoteError, DeniedError, UnsupportedError, StoppedError: As `get`.
+        """
+        return self._stat("/v1/objects/stat", kind, ids)
+
+    def _stat(
+        self, target: str, kind: Kind, ids: Sequence[ObjectId], *, writing: bool = False
+    ) -> list[ObjectStat | None]:
+        stats: list[ObjectStat | None] = []
+        for at in range(0, len(ids), MAX_BATCH_IDS):
+            batch = ids[at : at + MAX_BATCH_IDS]
+            body = encode_ids(kind, batch)
+            request = Request(target, [SIZES_TYPE], body, IDS_TYPE, writing=writing)
+            rows = self._told(decode_sizes, kind, len(batch), self._read(request).body)
+            stats.extend(None if row is None else ObjectStat(*row) for row in rows)
+        return stats
+
+    def manifests(self) -> Iterator[ManifestRow]:
+        """All full manifests of the server, ordered by id. See `ManifestSource`."""
+        after = ""
+        while True:
+            query = {"limit": PAGE_ITEMS} | ({"after": after} if after else {})
+            page = self._document(f"/v1/manifests?{urlencode(query)}", ManifestPage)
+            for item in page.manifests:
+                after = self._rising(after, item.hash)
+                yield _manifest_row(item.hash, item.length, item.created)
+            if not self._goes_on(page.more, page.manifests):
+                return
+
+    def manifest(self, ident: ManifestId) -> ManifestRow | None:
+        """What the server says of one manifest. See `ManifestSource`."""
+        view = self._manifest_view(Ref(manifest=ident))
+        return None if view is None else _manifest_row(view.hash, view.length, view.created)
+
+    def names(self, prefix: str = "") -> Iterator[NameRecord]:
+        """The newest version of each name, ordered by name. See `ManifestSource`."""
+        after = ""
+        while True:
+            query = {"prefix": prefix, "after": after, "limit": PAGE_ITEMS}
+            given = urlencode({key: value for key, value in query.items() if value})
+            page = self._document(f"/v1/names?{given}", NamePage)
+            for item in page.names:
+                record = self._told(name_record, item)
+                after = self._rising(after, record.name)
+                if not after.startswith(prefix):
+                    raise RemoteProtocolError(f"{self.origin} lists names that were not asked for")
+                yield record
+            if not self._goes_on(page.more, page.names):
+                return
+
+    def history(self, name: Name) -> list[NameRecord]:
+        """All versions of a name, the oldest first. See `ManifestSource`."""
+        records: list[NameRecord] = []
+        more = True
+        while more:
+            after = records[-1].version if records else 0
+            query = urlencode({"history": 1, "after": after, "limit": PAGE_ITEMS})
+            try:
+                page = self._document(f"/v1/names/{quote(name)}?{query}", HistoryPage)
+            except NotFoundError:
+                return []
+            for item in page.versions:
+                record = self._told(name_record, item)
+                if record.name != name or record.version <= after:
+                    raise RemoteProtocolError(f"{self.origin} answers with another history")
+                after = record.version
+                records.append(record)
+            more = self._goes_on(page.more, page.versions)
+        return records
+
+    def resolve(self, ref: Ref) -> ManifestId:
+        """The full manifest that a ref points to on the server. See `ManifestSource`.
+
+        Raises:
+            NoNameError: It has no such manifest or name.
+            UsageError: A prefix, which says too little to a stranger.
+            RemoteError, DeniedError, UnsupportedError, StoppedError: As `get`.
+        """
+        if ref.prefix is not None:
+            raise UsageError(
+                f"{ref.prefix} is not a full hash", next_step="Servers take full hashes and names."
+            )
+        view = self._manifest_view(ref)
+        if view is None:
+            raise NoNameError(f"{ref} is not on {self.origin}")
+        return parse_hash(view.hash)
+
+    def _fetch(self, kind: Kind, groups: Sequence[Group]) -> Iterator[list[Answer]]:
+        """The answers of one request. What is busy because the request was full is left out."""
+        request = Request("/v1/objects/fetch", [FRAMES_TYPE], encode_groups(kind, groups), IDS_TYPE)
+        reader = FrameReader(kind, groups)
+        last: list[Answer] = []
+        plain, full = 0, False
+        try:
+            with self._transport.stream(request) as pieces:
+                for piece in pieces:
+                    answers = self._told(reader.feed, piece)
+                    if full or not answers:
+                        continue
+                    plain += self._counted(answers)
+                    if MAX_BATCH_BYTES - plain < MAX_PLAIN[kind] and Status.BUSY in answers:
+                        answers = answers[: answers.index(Status.BUSY)]
+                        full = True
+                    if reader.answered < reader.wanted:
+                        yield answers
+                    else:
+                        # Kept until the end was seen: who has all answers asks no further.
+                        last = answers
+            self._told(reader.finish)
+        except (UnreachableError, RemoteProtocolError):
+            yield last
+            raise
+        yield last
+
+    def _counted(self, answers: Sequence[Answer]) -> int:
+        """Plain bytes of `answers`. Adds deltas to the traffic."""
+        plain = 0
+        for answer in answers:
+            if not isinstance(answer, Status):
+                plain += answer.length
+            if isinstance(answer, Delta):
+                self._transport.count(Traffic(0, 0, 0, len(answer.payload), answer.length))
+        return plain
+
+    def _manifest_view(self, ref: Ref) -> ManifestView | None:
+        text = str(msgspec.structs.replace(ref, path=None))
+        try:
+            view = self._document(f"/v1/manifests/{quote(text, safe='/@')}", ManifestView)
+        except NotFoundError:
+            return None
+        if ref.manifest is not None and view.hash != text:
+            raise RemoteProtocolError(f"{self.origin} answers for another manifest")
+        return view
+
+    def _document(self, target: str, kind: type[_Document]) -> _Document:
+        request = Request(target, [JSON_TYPE])
+        return self._told(decode_document, self._read(request).body, kind)
+
+    def _read(self, request: Request) -> Reply:
+        """A small answer, asked for again within the budget."""
+        retry = self._retry()
+        while True:
+            try:
+                return self._read_once(request)
+            except UnreachableError as error:
+                self._wait(retry, error)
+
+    def _read_once(self, request: Request) -> Reply:
+        """A small answer. Whoever does not get it does not know what was done."""
+        return self._transport.read(request, _MAX_SMALL_BYTES)
+
+    def _retry(self) -> Retry:
+        return Retry(self._retry_for, clock=self._clock, jitter=self._jitter)
+
+    def _wait(self, retry: Retry, error: UnreachableError) -> None:
+        """Waits before the next try, or gives up.
+
+        A server that was never there is not waited for: that is a wrong address.
+        """
+        if not self._transport.connected:
+            raise error
+        self._pause(retry.wait_after(error))
+        if self._closed.is_set():
+            raise StoppedError("stopped") from error
+
+    def _told(
+        self, read: Callable[_Args, _Result], *args: _Args.args, **kwargs: _Args.kwargs
+    ) -> _Result:
+        """What `read` makes of an answer; its errors name the server."""
+        try:
+            return read(*args, **kwargs)
+        except (RemoteProtocolError, UnreachableError) as error:
+            raise type(error)(f"{self.origin} sends {error.message}") from error
+
+    def _rising(self, after: str, item: str) -> str:
+        """The next item of a listing, which must be in order, or it would never end."""
+        if item <= after:
+            raise RemoteProtocolError(f"{self.origin} sends a listing that is not in order")
+        return item
+
+    def _goes_on(self, more: bool, items: Sequence[object]) -> bool:
+        if more and not items:
+            raise RemoteProtocolError(f"{self.origin} sends an empty page that is not the last")
+        return more
+
+
+def _manifest_row(text: str, length: int, created: int) -> ManifestRow:
+    return ManifestRow(parse_hash(text), ManifestState.FULL, length, created)

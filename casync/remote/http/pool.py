@@ -1,0 +1,97 @@
+"""The httpx transport of the client: httpx above, connections of ours below.
+
+httpx has no public way to watch the sockets that it reads from, but it takes any transport. This
+one is httpx's own connection pool, httpcore, told to make its connections through
+`remote.connection`. Errors of httpcore pass through as they are; `remote.transport` translates
+them.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator
+
+import httpcore
+import httpx
+
+from casync.remote.http.address import ServerAddress
+from casync.remote.http.connection import Backend, Line
+
+__all__ = ["WatchedPool"]
+
+_KEEP_SECONDS = 15.0
+"""How long an idle connection is kept: less than servers keep theirs."""
+
+
+class WatchedPool(httpx.BaseTransport):
+    """Keeps connections to one server, each of them watched.
+
+    Args:
+        line: Counts, watches and limits what flows, and can wake whoever waits.
+        tls: For https, of the server or the proxy.
+        proxy: An HTTP proxy.
+        connections: Idle connections to keep.
+    """
+
+    def __init__(
+        self,
+        line: Line,
+        *,
+        tls: ssl.SSLContext | None,
+        proxy: ServerAddress | None,
+        connections: int,
+    ) -> None:
+        self._pool = httpcore.ConnectionPool(
+            ssl_context=tls,
+            proxy=_make_proxy(proxy, tls),
+            max_connections=None,  # a limit would let a thread wait for what it holds itself
+            max_keepalive_connections=connections,
+            keepalive_expiry=_KEEP_SECONDS,
+            network_backend=Backend(line),
+        )
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Sends one request; the body of its answer is read as it is taken.
+
+        Raises:
+            Exception: What httpcore raises.
+        """
+        url = request.url
+        response = self._pool.handle_request(
+            httpcore.Request(
+                method=request.method,
+                url=httpcore.URL(
+                    scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path
+                ),
+                headers=request.headers.raw,
+                content=request.stream,
+                extensions=request.extensions,
+            )
+        )
+        return httpx.Response(
+            response.status,
+            headers=response.headers,
+            stream=_Answer(response),
+            extensions=response.extensions,
+        )
+
+    def close(self) -> None:
+        """Closes all connections."""
+        self._pool.close()
+
+
+class _Answer(httpx.SyncByteStream):
+    def __init__(self, response: httpcore.Response) -> None:
+        self._response = response
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._response.iter_stream())
+
+    def close(self) -> None:
+        self._response.close()
+
+
+def _make_proxy(address: ServerAddress | None, tls: ssl.SSLContext | None) -> httpcore.Proxy | None:
+    if address is None:
+        return None
+    return httpcore.Proxy(address.origin, ssl_context=tls if address.scheme == "https" else None)

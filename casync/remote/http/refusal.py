@@ -1,0 +1,120 @@
+"""What a server's refusal means to us: from status and problem document to an error.
+
+The server's code decides only between errors that a server may cause: it can deny, not have, not
+support or be overloaded, but it cannot make us report a full disk or damage of our own. Only where
+we write to it may its disk be full, a name be taken, or something be missing there. Pure, but for
+the clock that a `Retry-After` in the form of a date needs.
+"""
+
+from __future__ import annotations
+
+import time
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+from casync.errors import (
+    CasyncError,
+    DeniedError,
+    IncompleteError,
+    LostRaceError,
+    NoNameError,
+    NoObjectError,
+    NoSpaceError,
+    NotFoundError,
+    QuotaError,
+    RemoteError,
+    RemoteProtocolError,
+    UnreachableError,
+    UnsupportedError,
+)
+from casync.wire.documents import PROBLEM_TYPE, Problem, decode_document, missing_keys
+
+__all__ = ["refusal", "retry_after"]
+
+_CLASSES: Final[dict[str, type[CasyncError]]] = {
+    kind.code: kind
+    for kind in (DeniedError, NotFoundError, NoNameError, NoObjectError, UnsupportedError)
+}
+_WRITING: Final[dict[str, type[CasyncError]]] = {
+    kind.code: kind for kind in (NoSpaceError, QuotaError, LostRaceError)
+}
+"""What a server may say besides of a request that changes it."""
+
+_AGAIN: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
+"""Statuses after which the same request may succeed."""
+
+_FINAL_CODES: Final = frozenset({"integrity", "damaged-object", "damaged-store", "malformed"})
+"""Codes that make an error of status 500 last: asking again does not mend a disk."""
+
+_LONGEST_TEXT: Final = 500
+_MAX_SECONDS: Final = 366 * 86400.0
+
+
+def retry_after(field: str | None) -> float:
+    """Seconds that a Retry-After field asks for, 0 where it says nothing that we understand."""
+    if field is None:
+        return 0.0
+    text = field.strip()
+    if text.isascii() and text.isdigit():
+        return float(text) if len(text) < 10 else _MAX_SECONDS
+    try:
+        wait = parsedate_to_datetime(text).timestamp() - time.time()
+    except (ValueError, OverflowError):
+        return 0.0
+    return min(max(wait, 0.0), _MAX_SECONDS)
+
+
+def refusal(
+    origin: str,
+    status: int,
+    content_type: str,
+    body: bytes,
+    wait: float = 0.0,
+    *,
+    writing: bool = False,
+) -> CasyncError:
+    """The error for an answer that is no success.
+
+    Args:
+        origin: The server.
+        status: Its HTTP status.
+        content_type: Media type of `body`, without parameters.
+        body: The beginning of the answer.
+        wait: Seconds after which the server wants to be asked again.
+        writing: Whether the request was to change the server.
+    """
+    code, text, next_step = "", f"HTTP status {status}", ""
+    missing: list[tuple[int, bytes]] = []
+    if content_type == PROBLEM_TYPE:
+        try:
+            problem = decode_document(body, Problem)
+        except RemoteProtocolError:
+            pass
+        else:
+            code, text = problem.code, (problem.detail or problem.title)[:_LONGEST_TEXT]
+            next_step = problem.next_step[:_LONGEST_TEXT]
+            missing = missing_keys(problem.missing)
+    if status == 401:
+        next_step = next_step or "Give a token with --token-file."
+    message = f"{origin}: {text}"
+    if status in _AGAIN and code not in _FINAL_CODES:
+        return UnreachableError(message, next_step=next_step, retry_after=wait)
+    if code in _CLASSES:
+        return _CLASSES[code](message, next_step=next_step)
+    if writing and code in _WRITING:
+        return _WRITING[code](message, next_step=next_step)
+    if writing and code == IncompleteError.code:
+        return IncompleteError(message, next_step=next_step, missing=missing)
+    if status in (401, 403, 407):
+        return DeniedError(message, next_step=next_step or "Give a token with --token-file.")
+    if 300 <= status < 400:
+        return RemoteProtocolError(
+            f"{origin} redirects (HTTP status {status}), which is not followed",
+            next_step="Give the server's own address.",
+        )
+    if not code:
+        return RemoteError(
+            f"{origin} does not answer like a casync server: {text}",
+            next_step="Check the address of the server.",
+        )
+    return RemoteError(f"{message} ({code[:40]})", next_step=next_step)

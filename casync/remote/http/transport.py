@@ -1,0 +1,388 @@
+"""HTTP to one server: requests out, bounded bytes in, and errors of ours only.
+
+httpx is used with a transport of our own (`remote.pool`) and without what must not happen here:
+redirects, cookies, content decoding, proxies and credentials from the environment. This module,
+`remote.pool` and `remote.connection` are all that know it, so that it can be exchanged. Must not
+know what the bytes mean.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, NamedTuple, cast
+
+import httpcore
+import httpx
+
+from casync.errors import (
+    CasyncError,
+    RemoteError,
+    RemoteProtocolError,
+    StoppedError,
+    UnreachableError,
+    UsageError,
+)
+from casync.limits import KIB
+from casync.remote.http.address import parse_address
+from casync.remote.http.connection import Line, RateLimit, WatchedStream
+from casync.remote.http.pool import WatchedPool
+from casync.remote.http.refusal import refusal, retry_after
+from casync.store.base import Traffic
+
+__all__ = ["Pieces", "Reply", "Request", "Transport", "TransportOptions"]
+
+_MAX_PROBLEM_BYTES: Final = 64 * KIB
+_SUCCESS: Final = frozenset({200, 202})
+_LENGTH_FIELDS: Final = (b"content-length", b"transfer-encoding")
+"""Without one of them an answer that was cut off looks whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class TransportOptions:
+    """How servers are talked to; one object serves all servers of a command.
+
+    Attributes:
+        tokens: Secrets by the origin that they are for (`address.origin_of`); no other server
+            ever sees them.
+        ca: PEM file of the authorities that are trusted in place of the system's.
+        authorities: The same for single servers, by origin.
+        insecure: Certificates are not checked.
+        insecure_http: A token may go over plain http to another machine.
+        proxy: Address of an HTTP proxy. The environment is not asked.
+        limit: The most that may flow; shared by everybody who holds it.
+        connections: Idle connections to keep, one for each thread that asks.
+        retry_for: Seconds without progress after which a server is given up.
+        connect_seconds: For a connection, and for TLS, each.
+        answer_seconds: For a small answer from request to end.
+        min_rate: Bytes a second that a server must send while it is waited for.
+        window: Seconds of waiting over which `min_rate` is measured.
+    """
+
+    tokens: Mapping[str, str] = field(default_factory=dict, repr=False)
+    ca: Path | None = None
+    authorities: Mapping[str, Path] = field(default_factory=dict)
+    insecure: bool = False
+    insecure_http: bool = False
+    proxy: str | None = None
+    limit: RateLimit | None = None
+    connections: int = 4
+    retry_for: float = 60.0
+    connect_seconds: float = 10.0
+    answer_seconds: float = 60.0
+    min_rate: float = 1.0 * KIB
+    window: float = 30.0
+
+
+class Request(NamedTuple):
+    """One request.
+
+    Attributes:
+        target: Path and query below the server's prefix, percent-encoded.
+        accept: The media types of which the answer must be one.
+        body: What is sent, whole or in parts; None is nothing.
+        body_type: Its media type.
+        method: What HTTP calls it; empty is a GET, or a POST with a body.
+        fields: Further fields of its head.
+        writing: Whether it is to change the server.
+    """
+
+    target: str
+    accept: Sequence[str]
+    body: bytes | Sequence[bytes] | None = None
+    body_type: str = ""
+    method: str = ""
+    fields: Sequence[tuple[bytes, bytes]] = ()
+    writing: bool = False
+
+
+class Reply(NamedTuple):
+    """A whole small answer, and its status, which is one of success."""
+
+    content_type: str
+    body: bytes
+    status: int = 200
+
+
+Pieces = Iterator[bytes]
+"""A body as it arrives, cut anywhere."""
+
+
+class Transport:
+    """Requests to one server. Used by several threads at once.
+
+    Args:
+        url: Its address.
+        options: How to talk to it.
+
+    Attributes:
+        origin: What errors call it.
+        warnings: What the user should know about the way it is talked to.
+
+    Raises:
+        UsageError: The address or an option makes no sense, or a token would go in the clear.
+    """
+
+    def __init__(self, url: str, options: TransportOptions) -> None:
+        self._address = parse_address(url)
+        self._options = options
+        self.origin = self._address.origin
+        self.warnings: list[str] = []
+        self._line = Line(
+            self.origin, min_rate=options.min_rate, window=options.window, limit=options.limit
+        )
+        self._fields = self._make_fields()
+        proxy = None if options.proxy is None else parse_address(options.proxy, "proxy")
+        schemes = {self._address.scheme, proxy.scheme if proxy else ""}
+        tls = self._make_tls() if "https" in schemes else None
+        pool = WatchedPool(self._line, tls=tls, proxy=proxy, connections=options.connections)
+        self._client = httpx.Client(transport=pool, trust_env=False, follow_redirects=False)
+
+    @property
+    def traffic(self) -> Traffic:
+        """All traffic so far."""
+        return self._line.traffic
+
+    @property
+    def is_fast(self) -> bool:
+        """Whether the link is so fast that saving bytes costs time."""
+        return self._line.is_fast
+
+    @property
+    def piece_bytes(self) -> int:
+        """Bytes of a body to send at once so that the rate is even."""
+        return self._line.piece_bytes
+
+    def count(self, more: Traffic) -> None:
+        """Adds to the traffic what only the caller can tell."""
+        self._line.count(more)
+
+    @property
+    def connected(self) -> bool:
+        """Whether a connection was ever made."""
+        return self._line.connected
+
+    def close(self) -> None:
+        """Closes all connections. Threads that wait for the server get StoppedError."""
+        self._line.stop()
+        self._client.close()
+
+    def read(self, request: Request, max_bytes: int) -> Reply:
+        """Asks for a small answer and reads it whole.
+
+        Raises:
+            UnreachableError: No usable answer; worth another try.
+            RemoteProtocolError: It has more than `max_bytes`, or is not what HTTP or `request`
+                says.
+            DeniedError, NotFoundError, UnsupportedError, RemoteError: The server refused.
+            StoppedError: `close` was called.
+        """
+        deadline = time.monotonic() + self._options.answer_seconds
+        with self._exchange(request) as (response, pieces):
+            if request.writing:  # a body may take as long to go out as the line needs
+                deadline = time.monotonic() + self._options.answer_seconds
+            if not any(_field(response, name) for name in _LENGTH_FIELDS):
+                raise RemoteProtocolError(f"{self.origin} does not say how long its answer is")
+            body = self._collect(pieces, max_bytes, deadline)
+            return Reply(_content_type(response), body, response.status_code)
+
+    @contextmanager
+    def stream(self, request: Request) -> Iterator[Pieces]:
+        """Asks for an answer of any size, which marks its own end.
+
+        Leaving the context early closes the connection.
+
+        Raises:
+            CasyncError: As `read`, also while the pieces are taken. How many they are is bounded
+                by the caller.
+        """
+        with self._exchange(request) as (_, pieces):
+            yield pieces
+
+    @contextmanager
+    def _exchange(self, request: Request) -> Iterator[tuple[httpx.Response, Pieces]]:
+        deadline = time.monotonic() + self._options.answer_seconds
+        with self._translated():
+            response = self._client.send(self._make_request(request), stream=True)
+        with closing(_Body(self, response)) as body:
+            if response.status_code not in _SUCCESS:
+                raise self._refusal(request, response, iter(body), deadline)
+            encoding = _field(response, b"content-encoding")
+            if encoding not in (None, "identity"):
+                raise RemoteProtocolError(f"{self.origin} answers with Content-Encoding {encoding}")
+            content_type = _content_type(response)
+            if content_type not in request.accept:
+                raise RemoteProtocolError(
+                    f"{self.origin} answers with {content_type or 'no media type'} where "
+                    f"{' or '.join(request.accept)} was expected",
+                    next_step="Check the address of the server.",
+                )
+            yield response, iter(body)
+
+    def _refusal(
+        self, request: Request, response: httpx.Response, pieces: Pieces, deadline: float
+    ) -> CasyncError:
+        try:
+            body = self._collect(pieces, _MAX_PROBLEM_BYTES, deadline)
+        except CasyncError:
+            body = b""
+        wait = retry_after(_field(response, b"retry-after"))
+        return refusal(
+            self.origin,
+            response.status_code,
+            _content_type(response),
+            body,
+            wait,
+            writing=request.writing,
+        )
+
+    def _collect(self, pieces: Pieces, max_bytes: int, deadline: float) -> bytes:
+        parts: list[bytes] = []
+        room = max_bytes
+        for piece in pieces:
+            room -= len(piece)
+            if room < 0:
+                raise RemoteProtocolError(f"{self.origin} answers with more than {max_bytes} bytes")
+            if time.monotonic() > deadline:
+                raise UnreachableError(f"{self.origin} did not finish its answer in time")
+            parts.append(piece)
+        return b"".join(parts)
+
+    def _make_request(self, request: Request) -> httpx.Request:
+        address = self._address
+        fields = [*self._fields, (b"Accept", ", ".join(request.accept).encode()), *request.fields]
+        body = request.body
+        if body is not None:
+            size = len(body) if isinstance(body, bytes) else sum(map(len, body))
+            fields.append((b"Content-Type", request.body_type.encode()))
+            fields.append((b"Content-Length", str(size).encode()))
+        self._line.count(Traffic(1, 0, 0))
+        self._line.use(None)
+        options = self._options
+        # Made by hand, not by the client: that would add its cookies and fields of its own.
+        return httpx.Request(
+            request.method or ("GET" if body is None else "POST"),
+            httpx.URL(
+                scheme=address.scheme,
+                host=address.host,
+                port=address.port,
+                raw_path=(address.prefix + request.target).encode("ascii"),
+            ),
+            headers=fields,
+            content=body,
+            extensions={"timeout": {"connect": options.connect_seconds}},
+        )
+
+    def _make_fields(self) -> list[tuple[bytes, bytes]]:
+        fields = [
+            (b"Host", self._address.authority.encode()),
+            (b"User-Agent", b"casync"),
+            (b"Accept-Encoding", b"identity"),
+        ]
+        token = self._options.tokens.get(self.origin)
+        if token is None:
+            return fields
+        if not (token.isascii() and token.isprintable()) or not token or " " in token:
+            raise UsageError(f"the token for {self.origin} is not one line of ASCII")
+        options = self._options
+        alone = self._address.is_loopback and options.proxy is None
+        if self._address.scheme == "http" and not alone and not options.insecure_http:
+            raise UsageError(
+                f"the token for {self.origin} would cross the network in the clear",
+                next_step="Use https, or allow it with --insecure-http.",
+            )
+        return [*fields, (b"Authorization", f"Bearer {token}".encode())]
+
+    def _make_tls(self) -> ssl.SSLContext:
+        options = self._options
+        ca = options.authorities.get(self.origin, options.ca)
+        try:
+            context = ssl.create_default_context(cafile=ca)
+        except OSError as error:
+            raise UsageError(f"cannot read the authorities in {ca}: {error}") from error
+        if options.insecure:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+            self.warnings.append(
+                f"the certificate of {self.origin} is not checked; anybody can pose as it"
+            )
+        return context
+
+    @contextmanager
+    def _translated(self, stream: WatchedStream | None = None) -> Iterator[None]:
+        """Foreign exceptions become ours, once."""
+        try:
+            yield
+        except (CasyncError, httpcore.TimeoutException, httpcore.NetworkError) as error:
+            if self._line.stopped:
+                raise StoppedError("stopped") from error
+            if isinstance(error, CasyncError):
+                raise
+            raise _network_error(self.origin, error) from error
+        except RuntimeError as error:  # httpx, of a client that is closed
+            if self._line.stopped:
+                raise StoppedError("stopped") from error
+            raise
+        except (httpcore.ProtocolError, httpcore.ProxyError) as error:
+            if self._line.stopped:
+                raise StoppedError("stopped") from error
+            if stream.at_end if stream else self._line.broke_off():
+                raise UnreachableError(f"{self.origin} closed the connection") from error
+            if isinstance(error, httpcore.ProxyError):
+                raise RemoteError(f"the proxy refused {self.origin}: {error}") from error
+            raise RemoteProtocolError(f"{self.origin} does not speak HTTP: {error}") from error
+
+
+class _Body:
+    """The body of one answer."""
+
+    def __init__(self, transport: Transport, response: httpx.Response) -> None:
+        self._transport = transport
+        self._response = response
+        self._stream = cast(WatchedStream, response.extensions["network_stream"])
+        self._stream.body_begins()
+
+    def __iter__(self) -> Iterator[bytes]:
+        with self._transport._translated(self._stream):
+            yield from self._response.iter_raw()
+
+    def close(self) -> None:
+        self._response.close()
+
+
+def _network_error(origin: str, error: Exception) -> CasyncError:
+    cause = error.args[0] if error.args else None  # httpcore wraps what it caught
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return RemoteError(
+            f"the certificate of {origin} cannot be trusted: {cause.verify_message}",
+            next_step="Give its authority with --ca FILE.",
+        )
+    if isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLEOFError):
+        return RemoteError(f"{origin} does not speak TLS as expected: {cause.reason}")
+    if isinstance(error, httpcore.ConnectTimeout):
+        return UnreachableError(f"{origin} does not answer")
+    reason = getattr(cause, "strerror", None) or str(error)
+    if isinstance(error, httpcore.ConnectError):
+        if isinstance(cause, socket.gaierror):
+            reason = f"unknown host: {reason}"
+        return UnreachableError(
+            f"cannot connect to {origin}: {reason}",
+            next_step="Check the address, and that the server runs.",
+        )
+    return UnreachableError(f"the connection to {origin} broke: {reason}")
+
+
+def _field(response: httpx.Response, name: bytes) -> str | None:
+    for key, value in response.headers.raw:
+        if key.lower() == name:
+            return value.decode("latin-1").strip().lower()
+    return None
+
+
+def _content_type(response: httpx.Response) -> str:
+    return (_field(response, b"content-type") or "").partition(";")[0].strip()

@@ -1,0 +1,256 @@
+"""A server as a place to write to: names, the trash, and pushes.
+
+Requests that send or set something may be made again when an answer was lost; those that move
+things into the trash or out of it are made once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple
+from urllib.parse import quote, urlencode
+
+import msgspec
+
+from casync.errors import RemoteProtocolError, UnreachableError, UsageError
+from casync.ids import Kind, ManifestId, ObjectId
+from casync.names.name import Name, NameRecord, Ref
+from casync.objects.codec import Packed
+from casync.remote.http.client import RemoteClient
+from casync.remote.http.transport import Request
+from casync.store.base import ObjectStat, Removed
+from casync.wire.documents import (
+    JSON_TYPE,
+    ManifestItem,
+    NameItem,
+    decode_document,
+    encode_document,
+    name_record,
+    parse_hash,
+)
+from casync.wire.edits import (
+    MAX_REFS,
+    NameChange,
+    NextItem,
+    PushItem,
+    Refs,
+    RemovalItem,
+    TakenItem,
+    TrashPage,
+)
+from casync.wire.uploads import OBJECTS_TYPE, encode_upload, joined
+
+__all__ = ["RemoteRemoval", "WritingClient"]
+
+_MOST_REMOVED: Final = 1_000_000
+"""Entries of a trash that are read."""
+
+_PROVING: Final = 202
+_MOST_PROVING: Final = 10_000
+"""Requests about one manifest, each of which a server may think about for some seconds."""
+
+_TRASH: Final = "/v1/trash"
+_RESTORE: Final = "/v1/trash/restore"
+
+
+class RemoteRemoval(NamedTuple):
+    """What moved into a server's trash, or out of it; `more` says that some is left out."""
+
+    versions: list[NameRecord]
+    manifests: list[ManifestId]
+    more: bool
+
+
+class WritingClient(RemoteClient):
+    """A `RemoteClient` that sends objects, and changes what names point to and what is there."""
+
+    def set_name(
+        self, name: Name, manifest: ManifestId, expected: int | None = None, signed: bytes = b""
+    ) -> NameRecord:
+        """Points a name to a manifest; the version that points there now.
+
+        Args:
+            name: The name.
+            manifest: What it shall point to. All below it must be there.
+            expected: The version that must be the newest, 0 for none; None for whatever it is.
+            signed: The signed claim about the next version.
+
+        Raises:
+            LostRaceError: Another version is the newest.
+            IncompleteError: Not all of the manifest is there.
+            NoSpaceError, DeniedError, RemoteError, StoppedError: The server refused or failed.
+        """
+        return self._set_name("", name, manifest, expected, signed)
+
+    def upcoming(self, name: Name) -> tuple[int, NameRecord | None]:
+        """The number that the next version of a name will have, and its newest version."""
+        item = self._document(f"/v1/next/{quote(name)}", NextItem)
+        newest = None if item.newest is None else self._told(name_record, item.newest)
+        if newest is not None and (newest.name != name or newest.version >= item.version):
+            raise RemoteProtocolError(f"{self.origin} answers for another name")
+        return item.version, newest
+
+    def begin_push(self) -> str:
+        """Opens a push; returns its id.
+
+        Raises:
+            DeniedError, NoSpaceError, RemoteError, StoppedError: The server refused or failed.
+        """
+        request = Request("/v1/pushes", [JSON_TYPE], b"", JSON_TYPE, writing=True)
+        return self._told(decode_document, self._read(request).body, PushItem).push
+
+    def promise(self, push: str, kind: Kind, ids: Sequence[ObjectId]) -> list[ObjectStat | None]:
+        """The sizes of objects, as `stat`; those that are there stay for as long as the push.
+
+        Raises:
+            NotFoundError: The push has ended.
+            NoSpaceError, DeniedError, RemoteError, StoppedError: The server refused or failed.
+        """
+        return self._stat(f"/v1/objects/stat?push={push}", kind, ids, writing=True)
+
+    def send(self, push: str, objects: Sequence[Packed]) -> list[ObjectId]:
+        """Sends objects of one kind, as many as one request takes. They are durable afterwards.
+
+        Returns:
+            Those that the server refused: their bytes are not what their ids say.
+
+        Raises:
+            CasyncError: As `promise`.
+        """
+        retry = self._retry()
+        rest = list(objects)
+        while rest:
+            try:
+                return self._send_once(push, rest)
+            except UnreachableError as error:
+                self._wait(retry, error)
+            # The server keeps what came through before a request broke off.
+            stats = self.promise(push, rest[0].kind, [packed.id for packed in rest])
+            left = [packed for packed, stat in zip(rest, stats, strict=True) if stat is None]
+            if len(left) < len(rest):
+                retry.progress()
+            rest = left
+        return []
+
+    def _send_once(self, push: str, objects: Sequence[Packed]) -> list[ObjectId]:
+        body = list(joined(encode_upload(objects), self._transport.piece_bytes))
+        target = f"/v1/objects?push={push}"
+        request = Request(target, [JSON_TYPE], body, OBJECTS_TYPE, writing=True)
+        taken = self._told(decode_document, self._read_once(request).body, TakenItem)
+        refused = [parse_hash(item.id) for item in taken.refused]
+        if taken.taken + taken.known + len(refused) != len(objects):
+            raise RemoteProtocolError(f"{self.origin} answers for other objects than were sent")
+        return list(refused)
+
+    def publish(
+        self,
+        push: str,
+        manifest: ManifestId,
+        name: Name | None,
+        expected: int | None = None,
+        signed: bytes = b"",
+    ) -> NameRecord | None:
+        """Has a manifest listed and served, and named if there is a name. Ends the push.
+
+        Args:
+            push: Its id.
+            manifest: The manifest.
+            name: The name that it gets.
+            expected: The version of the name that must be the newest; None for whatever it is.
+            signed: The signed claim about the next one.
+
+        Raises:
+            IncompleteError: Not all of the manifest is there.
+            NotFoundError: The push has ended.
+            LostRaceError: Another version is the newest.
+            NoSpaceError, DeniedError, RemoteError, StoppedError: The server refused or failed.
+        """
+        if name is not None:
+            return self._set_name(push, name, manifest, expected, signed)
+        target = f"/v1/manifests/{manifest.hex()}?push={push}"
+        request = Request(target, [JSON_TYPE], method="PUT", writing=True)
+        item = self._told(decode_document, self._proved(request), ManifestItem)
+        if item.hash != manifest.hex():
+            raise RemoteProtocolError(f"{self.origin} answers for another manifest")
+        return None
+
+    def _set_name(
+        self, push: str, name: Name, manifest: ManifestId, expected: int | None, signed: bytes
+    ) -> NameRecord:
+        field = (b"If-Match", b'"%d"' % expected) if expected else (b"If-None-Match", b"*")
+        request = Request(
+            f"/v1/names/{quote(name)}" + (f"?push={push}" if push else ""),
+            [JSON_TYPE],
+            encode_document(NameChange(manifest.hex(), signed)),
+            JSON_TYPE,
+            method="PUT",
+            fields=[] if expected is None else [field],
+            writing=True,
+        )
+        item = self._told(decode_document, self._proved(request), NameItem)
+        record = self._told(name_record, item)
+        if record.name != name or record.manifest != manifest:
+            raise RemoteProtocolError(f"{self.origin} answers for another name or manifest")
+        return record
+
+    def _proved(self, request: Request) -> bytes:
+        """The answer to a request that is asked again while the server looks at a manifest."""
+        for _ in range(_MOST_PROVING):
+            reply = self._read(request)
+            if reply.status != _PROVING:
+                return reply.body
+        raise RemoteProtocolError(f"{self.origin} comes to no end with {request.target}")
+
+    def removal(self, refs: Sequence[Ref]) -> RemoteRemoval:
+        """What `remove` would remove. Raises as that does."""
+        return self._move(_TRASH, refs, dry_run=True)
+
+    def remove(self, refs: Sequence[Ref]) -> RemoteRemoval:
+        """Moves versions of names, and manifests, into the trash, all or nothing.
+
+        Raises:
+            NoNameError: One of them is not there.
+            UsageError: A prefix of a hash, or too many.
+            DeniedError, NoSpaceError, RemoteError, StoppedError: The server refused or failed.
+        """
+        return self._move(_TRASH, refs)
+
+    def restore(self, refs: Sequence[Ref]) -> RemoteRemoval:
+        """Takes versions of names, and manifests, out of the trash, all or nothing.
+
+        Raises:
+            CasyncError: As `remove`.
+        """
+        return self._move(_RESTORE, refs)
+
+    def removed(self) -> Iterator[Removed]:
+        """What lies in the trash, the latest last."""
+        skip = 0
+        while True:
+            page = self._document(f"{_TRASH}?{urlencode({'skip': skip})}", TrashPage)
+            for entry in page.entries:
+                record = None if entry.version is None else self._told(name_record, entry.version)
+                yield Removed(parse_hash(entry.manifest), record, entry.removed)
+            skip += len(page.entries)
+            if skip > _MOST_REMOVED:
+                raise RemoteProtocolError(f"{self.origin} lists a trash without end")
+            if not self._goes_on(page.more, page.entries):
+                return
+
+    def _move(self, target: str, refs: Sequence[Ref], *, dry_run: bool = False) -> RemoteRemoval:
+        if len(refs) > MAX_REFS:
+            raise UsageError(f"a server takes {MAX_REFS} refs at once, not {len(refs)}")
+        for ref in refs:
+            if ref.prefix is not None:
+                raise UsageError(
+                    f"{ref.prefix} is not a full hash",
+                    next_step="Servers take full hashes and names.",
+                )
+        wanted = Refs([str(msgspec.structs.replace(ref, path=None)) for ref in refs], dry_run)
+        request = Request(target, [JSON_TYPE], encode_document(wanted), JSON_TYPE, writing=True)
+        item = self._told(decode_document, self._read_once(request).body, RemovalItem)
+        return RemoteRemoval(
+            [self._told(name_record, version) for version in item.versions],
+            [parse_hash(text) for text in item.manifests],
+            item.more,
+        )

@@ -1,0 +1,195 @@
+"""Copies of a store's data file without its free pages: backups, and the compacted store itself.
+
+A copy is looked at from its first page to its last before anything relies on it. Must not know
+what the databases hold.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import threading
+from collections.abc import Callable, Generator
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import lmdb
+
+from casync.errors import CasyncError, NoStoreError, UsageError
+from casync.fs.durable import sync_folder
+from casync.limits import MAP_BYTES, MIB
+from casync.store.lmdb.creation import publish, store_exists
+from casync.store.lmdb.environment import DATA_FILE, Environment
+from casync.store.lmdb.lmdb_errors import translate
+from casync.store.lmdb.lock_files import locked
+from casync.store.lmdb.meta import read_meta
+from casync.store.lmdb.pages import check_length, check_values, metas
+
+__all__ = ["Compacted", "backup", "compact", "refuse_store", "remove_leftovers"]
+
+_ASIDE: Final = "compacting"
+
+
+class Compacted(NamedTuple):
+    """Bytes of a data file on its disk, before and after."""
+
+    before: int
+    after: int
+
+
+def backup(
+    environment: Environment,
+    folder: Path,
+    *,
+    advance: Callable[[int], None] = lambda _: None,
+) -> None:
+    """Copies a store, others at work in it or not, into a folder of its own.
+
+    The copy is a store with the same id, as the store was at one moment.
+
+    Args:
+        environment: The store's.
+        folder: Is made. It may be there, and must not hold a store then.
+        advance: Is told the bytes that were written.
+
+    Raises:
+        UsageError: The folder holds a store.
+        DamagedStoreError: The store is damaged. There is no copy then.
+        NoSpaceError, WriteError: The folder cannot be written.
+    """
+    environment.check_pages(everything=True)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with locked(folder):
+            refuse_store(folder)
+            publish(folder, lambda aside: _copy(environment, aside, advance))
+    except (lmdb.Error, OSError) as error:
+        raise translate(error, folder, need=_size(environment.path)) from error
+
+
+def refuse_store(folder: Path) -> None:
+    """Looks whether a backup may be made in a folder.
+
+    Raises:
+        UsageError: It holds a store.
+    """
+    if store_exists(folder):
+        raise UsageError(
+            f"{folder} holds a store already",
+            next_step="Name a new folder, or remove that one first.",
+        )
+
+
+def compact(
+    path: Path,
+    *,
+    map_bytes: int = MAP_BYTES,
+    advance: Callable[[int], None] = lambda _: None,
+) -> Compacted:
+    """Replaces the data file of the store in `path` by a copy without free pages.
+
+    Needs room for the copy beside it. Until the copy is complete the store is as it was.
+
+    Args:
+        path: The store's folder.
+        map_bytes: As for `LmdbStore.open`.
+        advance: Is told the bytes that were written.
+
+    Raises:
+        NoStoreError: There is none.
+        LockedError: Somebody has it open.
+        UnsupportedError: It is newer than this program.
+        DamagedStoreError: It is damaged.
+        NoSpaceError, WriteError: There is no room for the copy, or no right to make it.
+    """
+    if not store_exists(path):
+        raise NoStoreError(f"no store at {path}")
+    environment = Environment(path, read_only=False, map_bytes=map_bytes, alone=True)
+    aside = path / _ASIDE
+    try:
+        _refuse_newer(environment)
+        environment.check_pages(everything=True)
+        before = _size(path)
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir(mode=0o700)
+        _copy(environment, aside, advance)
+        _inherit(path / DATA_FILE, aside / DATA_FILE)
+        os.rename(aside / DATA_FILE, path / DATA_FILE)
+        sync_folder(path)
+        return Compacted(before, _size(path))
+    except (lmdb.Error, OSError) as error:
+        raise translate(error, path, need=_size(path)) from error
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+        environment.close()
+
+
+def _refuse_newer(environment: Environment) -> None:
+    """Lets a later program look after its own stores. One without any format is only damaged."""
+    if "meta" not in environment.missing:
+        with environment.reading() as txn:
+            read_meta(txn, environment.databases["meta"], environment.path)
+
+
+def remove_leftovers(path: Path) -> None:
+    """Removes what a compaction that was killed left. To be called with the store open."""
+    if (path / _ASIDE).exists():
+        shutil.rmtree(path / _ASIDE, ignore_errors=True)
+
+
+def _copy(environment: Environment, folder: Path, advance: Callable[[int], None]) -> None:
+    """Writes a copy into `folder`, makes it durable and looks at every page of it."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+    fd = os.open(folder / DATA_FILE, flags, 0o600)
+    try:
+        with closing(_pieces(environment)) as pieces:
+            for piece in pieces:
+                view = memoryview(piece)
+                while view:
+                    view = view[os.write(fd, view) :]
+                advance(len(piece))
+        os.fsync(fd)
+        check_length(fd)
+        check_values(fd, metas(fd)[0].transaction, everything=True, free=True)
+    finally:
+        os.close(fd)
+
+
+def _pieces(environment: Environment) -> Generator[bytes]:
+    """The copy as LMDB makes it, through a pipe: so its end can be waited for, and be given up."""
+    source, sink = os.pipe()
+    failed: list[CasyncError] = []
+
+    def pump() -> None:
+        try:
+            environment.copy_to(sink)
+        except CasyncError as error:
+            failed.append(error)
+        finally:
+            os.close(sink)
+
+    with suppress(OSError):  # an ordinary user may have his share of pipes already
+        fcntl.fcntl(sink, fcntl.F_SETPIPE_SZ, MIB)
+    pumping = threading.Thread(target=pump)
+    pumping.start()
+    try:
+        while piece := os.read(source, MIB):
+            yield piece
+    finally:
+        os.close(source)  # ends the pump when nobody reads on
+        pumping.join()
+    if failed:
+        raise failed[0]
+
+
+def _inherit(old: Path, new: Path) -> None:
+    """Gives a copy the owner of what it replaces: root may compact the store of a service."""
+    was = old.stat()
+    if (was.st_uid, was.st_gid) != (os.geteuid(), os.getegid()):
+        os.chown(new, was.st_uid, was.st_gid)
+
+
+def _size(path: Path) -> int:
+    return (path / DATA_FILE).stat().st_blocks * 512

@@ -1,0 +1,83 @@
+"""Locks on single bytes of a store's lock file: a kernel's word for who is alive.
+
+A byte is locked by an open file description and freed when that is closed, however its process
+ends; nothing is left behind that would have to be judged stale. Bytes need not exist in the file.
+Works beside the `flock` on the same file, with which it has nothing to do.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import struct
+from pathlib import Path
+from typing import Final
+
+from casync.store.lmdb.lock_files import LOCK_FILE
+
+__all__ = ["COLLECTOR_BYTE", "FETCH_BYTES", "OPEN_BYTE", "ByteLocks"]
+
+COLLECTOR_BYTE: Final = 0
+"""The byte that a collection locks. Writers have those from 1 to 2 ** 62."""
+
+OPEN_BYTE: Final = 2**62 + 1
+"""The byte that everybody shares who has the store open, and that a compaction has alone."""
+
+FETCH_BYTES: Final = range(OPEN_BYTE + 1, 2**63 - 1)
+"""Bytes for the ids of objects, each locked by whoever fetches the object for the store."""
+
+_FLOCK: Final = struct.Struct("hhqqi")  # type, whence, start, length, pid
+_HELD: Final = frozenset({errno.EAGAIN, errno.EACCES})
+
+
+class ByteLocks:
+    """The locks that one holder has on the bytes of the lock file of the store in `path`.
+
+    Raises:
+        OSError: The file cannot be opened for writing.
+    """
+
+    def __init__(self, path: Path) -> None:
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        self._fd = os.open(path / LOCK_FILE, flags, 0o600)
+
+    def take(self, number: int) -> bool:
+        """Locks a byte alone; False when another holder has it."""
+        return self._try(fcntl.F_WRLCK, number)
+
+    def share(self, number: int) -> bool:
+        """Locks a byte with others; False when another holder has it alone."""
+        return self._try(fcntl.F_RDLCK, number)
+
+    def _try(self, lock: int, number: int) -> bool:
+        try:
+            self._call(fcntl.F_OFD_SETLK, lock, number)
+        except OSError as error:
+            if error.errno in _HELD:
+                return False
+            raise
+        return True
+
+    def free(self, number: int) -> None:
+        """Frees a byte."""
+        self._call(fcntl.F_OFD_SETLK, fcntl.F_UNLCK, number)
+
+    def wait(self, number: int) -> None:
+        """Returns when no other holder has locked a byte alone. It is free then."""
+        self._call(fcntl.F_OFD_SETLKW, fcntl.F_RDLCK, number)
+        self.free(number)
+
+    def is_taken(self, number: int) -> bool:
+        """Whether another holder has locked a byte."""
+        return self._call(fcntl.F_OFD_GETLK, fcntl.F_WRLCK, number) != fcntl.F_UNLCK
+
+    def close(self) -> None:
+        """Frees all of them. Harmless when closed."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    def _call(self, command: int, lock: int, number: int) -> int:
+        asked = _FLOCK.pack(lock, os.SEEK_SET, number, 1, 0)
+        return int(_FLOCK.unpack(fcntl.fcntl(self._fd, command, asked))[0])

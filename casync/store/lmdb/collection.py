@@ -1,0 +1,260 @@
+"""One collection of the store on disk, step by step.
+
+Its order is what makes it safe beside writers in other processes (docs/adr/0008): first a new
+generation, then the oldest generation that a living writer relies on, then, by the caller, the
+marks, then the sweep, which looks at writers and rows again in each transaction that deletes. Must
+not know how manifests lead to objects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from casync.errors import LockedError, WriteError
+from casync.ids import Kind, ManifestId
+from casync.store.base import ManifestState
+from casync.store.collectable import Dead, IsMarked, Swept
+from casync.store.lmdb.byte_lock import COLLECTOR_BYTE, ByteLocks
+from casync.store.lmdb.commit import forget_file
+from casync.store.lmdb.compaction import MAX_MOVED_BYTES, mostly_dead, move_records
+from casync.store.lmdb.environment import Environment, Txn
+from casync.store.lmdb.gc_totals import CollectionTally, add_collection
+from casync.store.lmdb.lmdb_errors import translate
+from casync.store.lmdb.meta import read_generation
+from casync.store.lmdb.push_rows import decode_push
+from casync.store.lmdb.quota import recount
+from casync.store.lmdb.rows import (
+    META_GENERATION,
+    decode_file,
+    decode_index,
+    decode_manifest_row,
+    decode_meta_number,
+    decode_number,
+    encode_number,
+    index_key,
+    index_prefix,
+)
+from casync.store.lmdb.scan import scan
+from casync.store.lmdb.segment import RECORD_BYTES
+from casync.store.lmdb.sweep import sweep
+from casync.store.lmdb.trash_rows import (
+    REMOVED_MANIFESTS,
+    REMOVED_VERSIONS,
+    decode_removed_manifest,
+    decode_removed_version,
+)
+
+__all__ = ["LmdbCollection"]
+
+_ROUNDS: Final = 2
+"""Collections that what was removed outlives, however far the clock jumped."""
+
+_FIRST_DELETED: Final = 16
+_MOST_DELETED: Final = 4096
+"""Rows that one transaction deletes. The first ones take few: on a full disk there are only the
+pages that earlier transactions freed, and each transaction frees more."""
+
+_NEED: Final = 256 * 1024
+
+
+class LmdbCollection:
+    """A `Collection`. Holds its lock until `close`.
+
+    Args:
+        environment: The store's.
+        store_id: The store's.
+        now: Seconds since 1970.
+        window: Seconds that what was removed is kept.
+        dry_run: Only look. Works where nothing can be written.
+
+    Raises:
+        LockedError: Another collection is running.
+        NoSpaceError, WriteError: The store cannot be written.
+    """
+
+    def __init__(
+        self, environment: Environment, store_id: bytes, *, now: int, window: float, dry_run: bool
+    ) -> None:
+        self._environment = environment
+        self._store_id = store_id
+        self._now = now
+        self._window = window
+        self._dry_run = dry_run
+        self._batch = _FIRST_DELETED
+        self._doomed: set[ManifestId] = set()
+        self.emptied = 0
+        self._locks = _locks(environment, dry_run=dry_run)
+        try:
+            if dry_run:
+                with environment.reading() as txn:
+                    self._safe = self._begin(txn)
+            else:
+                self._safe = environment.write(self._begin, need=_NEED)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Lets the next collection begin. Harmless when closed."""
+        if self._locks is not None:
+            self._locks.close()
+
+    # -- Beginning ----------------------------------------------------------------------------
+
+    def _begin(self, txn: Txn) -> int:
+        """Begins a generation and lets go of roots; returns what nobody relies on is older than."""
+        databases = self._environment.databases
+        today = read_generation(txn, databases["meta"]) + 1
+        trash = self._outdated(txn, today)
+        removed = {ManifestId(key[1:]) for key in trash if key[:1] == REMOVED_MANIFESTS}
+        files = [decode_file(value) for key, value in self._rows(txn, "seeds") if key[:1] == b"s"]
+        outlines = self._outlines(txn) - {ManifestId(file.manifest) for file in files}
+        self._doomed = removed | outlines
+        self.emptied = len(trash)
+        if not self._dry_run:
+            for key in trash:
+                txn.delete(key, db=databases["trash"])
+            for ident in outlines:
+                txn.delete(ident, db=databases["manifests"])
+            for file in files:
+                if file.manifest in removed and not self._is_here(txn, file.manifest):
+                    forget_file(txn, databases["seeds"], file.path)
+            txn.put(META_GENERATION, encode_number(today), db=databases["meta"])
+        return min(today, self._floor(txn, today))
+
+    def _outdated(self, txn: Txn, today: int) -> list[bytes]:
+        """The keys of what was in the trash for long enough."""
+        keys: list[bytes] = []
+        for key, value in self._rows(txn, "trash"):
+            if key[:1] == REMOVED_MANIFESTS:
+                manifest = decode_removed_manifest(value)
+                removed, generation = manifest.removed, manifest.generation
+            elif key[:1] == REMOVED_VERSIONS:
+                version = decode_removed_version(value)
+                removed, generation = version.removed, version.generation
+            else:
+                continue
+            old = self._now - removed >= self._window and today - generation >= _ROUNDS
+            if old or not self._window:
+                keys.append(key)
+        return keys
+
+    def _outlines(self, txn: Txn) -> set[ManifestId]:
+        rows = (decode_manifest_row(key, value) for key, value in self._rows(txn, "manifests"))
+        return {row.id for row in rows if row.state is ManifestState.OUTLINE}
+
+    def _is_here(self, txn: Txn, ident: bytes) -> bool:
+        return txn.get(ident, db=self._environment.databases["manifests"]) is not None
+
+    def _rows(self, txn: Txn, database: str) -> list[tuple[bytes, bytes]]:
+        if database not in self._environment.databases:
+            return []
+        cursor = txn.cursor(self._environment.databases[database])
+        if not cursor.first():
+            return []
+        return [(bytes(key), bytes(value)) for key, value in cursor.iternext()]
+
+    def _floor(self, txn: Txn, today: int) -> int:
+        """The lowest generation that a living writer or push relies on. Rows of dead ones go."""
+        floor = today
+        for key, value in self._rows(txn, "writers"):
+            if self._locks is None or self._locks.is_taken(decode_number(key)):
+                floor = min(floor, decode_meta_number(value))
+            elif not self._dry_run:
+                txn.delete(key, db=self._environment.databases["writers"])
+        for key, value in self._rows(txn, "pushes"):
+            push = decode_push(value)
+            if push.lives(self._now):
+                floor = min(floor, push.floor)
+            elif not self._dry_run:
+                txn.delete(key, db=self._environment.databases["pushes"])
+        return floor
+
+    # -- Marking ------------------------------------------------------------------------------
+
+    def roots(self) -> list[ManifestId]:
+        """As `Collection.roots`. Read at one moment: what is undeleted meanwhile is one of them."""
+        with self._environment.reading() as txn:
+            here = [ManifestId(key) for key, _ in self._rows(txn, "manifests")]
+            trash = [key for key, _ in self._rows(txn, "trash")]
+        here += [ManifestId(key[1:]) for key in trash if key[:1] == REMOVED_MANIFESTS]
+        return [ident for ident in here if not self._dry_run or ident not in self._doomed]
+
+    # -- Sweeping -----------------------------------------------------------------------------
+
+    def dead(self, is_marked: IsMarked) -> Iterator[Dead]:
+        """As `Collection.dead`."""
+        for kind in (Kind.MANIFEST, Kind.NODE, Kind.CHUNK):
+            for key, value in scan(self._environment, "index", prefix=index_prefix(kind)):
+                row, ident = decode_index(value), ManifestId(key[1:])
+                if row.generation < self._safe and not is_marked(kind, ident):
+                    yield Dead(kind, ident, row.length, RECORD_BYTES + row.stored)
+
+    def delete(self, dead: Sequence[Dead]) -> Swept:
+        """As `Collection.delete`."""
+        self._check_wet()
+        swept: list[Swept] = []
+        done = 0
+        while done < len(dead):
+            keys = sorted(index_key(d.kind, d.id) for d in dead[done : done + self._batch])
+            done += self._batch
+            self._batch = min(2 * self._batch, _MOST_DELETED)
+            swept.append(self._delete(keys))
+        return Swept.total(swept)
+
+    def _delete(self, keys: list[bytes]) -> Swept:
+        databases = self._environment.databases
+
+        def write(txn: Txn) -> Swept:
+            return sweep(txn, databases, keys, self._floor(txn, self._safe))
+
+        return self._environment.write(write, need=_NEED)
+
+    def compact(self) -> int:
+        """As `Collection.compact`."""
+        self._check_wet()
+        moved = 0
+        group: list[int] = []
+        size = 0
+        for number, live in mostly_dead(self._environment):
+            if group and size + live > MAX_MOVED_BYTES:
+                moved += self._move(group)
+                group, size = [], 0
+            group.append(number)
+            size += live
+        moved += self._move(group) if group else 0
+        self._environment.write(lambda txn: recount(txn, self._environment.databases), need=_NEED)
+        return moved
+
+    def note(self, swept: Swept, seconds: float) -> None:
+        """As `Collection.note`."""
+        self._check_wet()
+        meta = self._environment.databases["meta"]
+        one = CollectionTally(1, swept.objects, swept.stored, seconds, self._now + round(seconds))
+        self._environment.write(lambda txn: add_collection(txn, meta, one), need=_NEED)
+
+    def _move(self, numbers: list[int]) -> int:
+        databases = self._environment.databases
+        return self._environment.write(
+            lambda txn: move_records(txn, databases, self._store_id, numbers),
+            need=2 * MAX_MOVED_BYTES,
+        )
+
+    def _check_wet(self) -> None:
+        if self._dry_run:
+            raise WriteError("a collection that only looks deletes nothing")
+
+
+def _locks(environment: Environment, *, dry_run: bool) -> ByteLocks | None:
+    """The lock file, locked unless this is only a look; None where it cannot even be asked."""
+    try:
+        locks = ByteLocks(environment.path)
+    except OSError as error:
+        if dry_run:
+            return None
+        raise translate(error, environment.path, need=0) from error
+    if not dry_run and not locks.take(COLLECTOR_BYTE):
+        locks.close()
+        raise LockedError(f"another collection of {environment.path} is running")
+    return locks

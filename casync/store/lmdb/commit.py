@@ -1,0 +1,317 @@
+"""Turning a batch into rows and segments, inside of one write transaction.
+
+What costs time and needs no transaction happens in `Pending`, before it. Must not know how the
+transaction is begun, committed or repeated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import lmdb
+import msgspec
+
+from casync.errors import NoObjectError
+from casync.ids import Kind, ManifestId, chunk_id
+from casync.names.name import NameRecord
+from casync.objects.codec import Codec, Verified, check_bytes
+from casync.store.base import Batch, Committed, ManifestRow, ManifestState, RememberedFile
+from casync.store.lmdb.environment import Txn
+from casync.store.lmdb.meta import read_generation
+from casync.store.lmdb.quota import charge
+from casync.store.lmdb.renew import renew
+from casync.store.lmdb.rows import (
+    IndexRow,
+    NamePayload,
+    SegmentUse,
+    decode_index,
+    decode_manifest_row,
+    decode_name,
+    decode_number,
+    decode_segment_use,
+    encode_file,
+    encode_index,
+    encode_manifest_row,
+    encode_name,
+    encode_segment_use,
+    file_key,
+    index_key,
+    name_key,
+    number_key,
+    path_key,
+    version_key,
+)
+from casync.store.lmdb.segment import NAME_RECORD, RECORD_BYTES, Filler, encode_record
+from casync.store.lmdb.trash_rows import last_removed, removed_key
+from casync.store.names import check_relied, check_whole, moved_before, next_version
+
+__all__ = ["Pending", "Writer", "forget_file"]
+
+
+class Pending(NamedTuple):
+    """An object on its way: its key in the index and its record's header."""
+
+    key: bytes
+    header: bytes
+    item: Verified
+
+    @staticmethod
+    def of(objects: Iterable[Verified]) -> list[Pending]:
+        """Each distinct object once, in order, with its check computed."""
+        pending: dict[bytes, Pending] = {}
+        for item in objects:
+            kind, ident, codec, length, payload = item
+            key = index_key(kind, ident)
+            if key not in pending:
+                check = check_bytes(payload)
+                header = encode_record(kind, codec, length, ident, payload, check)
+                pending[key] = Pending(key, header, item)
+        return list(pending.values())
+
+    @property
+    def size(self) -> int:
+        """Bytes of its record."""
+        return RECORD_BYTES + len(self.item.payload)
+
+
+class Writer:
+    """One write transaction's view of the store.
+
+    Values that were read are gone after the first write, so each step reads before it writes.
+    """
+
+    def __init__(
+        self, txn: Txn, databases: dict[str, lmdb._Database], store_id: bytes, now: int
+    ) -> None:
+        self._txn = txn
+        self._databases = databases
+        self._store_id = store_id
+        self._now = now
+
+    def commit(self, batch: Batch, pending: Sequence[Pending]) -> Committed:
+        """Writes all of `batch`, whose objects are `pending`.
+
+        Raises:
+            NoObjectError: A manifest row or name whose manifest is not here.
+            LostRaceError: A name is not at the version that was expected.
+        """
+        check_relied({ident: self._row(ident, {}) for ident in batch.relies})
+        new = self._new(batch, pending)
+        if batch.mended:
+            new = self._instead(Pending.of(batch.mended), new)
+        rows = self._manifest_rows(batch, {entry.key for entry in new})
+        records, added = self._name_records(batch, rows)
+        self.append(new, added)
+        self.put_manifests(rows.values())
+        self.put_names(added)
+        if batch.forget or batch.remember:
+            self._put_files(batch)
+        stored = sum(len(entry.item.payload) for entry in new)
+        return Committed(len(new), stored, records)
+
+    def adopt(
+        self,
+        manifests: Sequence[tuple[ManifestId, ManifestState, int]],
+        names: Sequence[NameRecord],
+    ) -> list[NameRecord]:
+        """Writes manifest rows, and those of `names` that are not here, with their numbers.
+
+        Raises:
+            NoObjectError: As `commit`.
+        """
+        rows = self._manifest_rows(Batch(manifests=list(manifests)), set())
+        absent = {
+            record.name for record in names if self._get("names", name_key(record.name)) is None
+        }
+        added = [record for record in names if record.name in absent]
+        self.append([], added)
+        self.put_manifests(rows.values())
+        self.put_names(added)
+        return added
+
+    def _new(self, batch: Batch, pending: Sequence[Pending]) -> list[Pending]:
+        """What of `pending` is not here.
+
+        What is here, and the batch relies on, is saved from a running collection.
+        """
+        keys = {entry.key for entry in pending}
+        keys |= {index_key(Kind.MANIFEST, ident) for ident, _, _ in batch.manifests}
+        present = renew(self._txn, self._databases, sorted(keys))
+        return [entry for entry in pending if entry.key not in present]
+
+    def _instead(self, mended: Sequence[Pending], new: Sequence[Pending]) -> list[Pending]:
+        """Lets go of the records that `mended` replaces; returns all that is new then."""
+        keys = {entry.key for entry in mended}
+        dead: dict[int, int] = {}
+        for key in keys:
+            value = self._get("index", key)
+            if value is not None:
+                row = decode_index(value)
+                dead[row.segment] = dead.get(row.segment, 0) + RECORD_BYTES + row.stored
+        for number, size in dead.items():
+            value = self._get("segment_use", number_key(number))
+            if value is not None:
+                use = decode_segment_use(value)
+                self._count(number, use.used, -min(size, use.live))
+        return [*mended, *(entry for entry in new if entry.key not in keys)]
+
+    def _get(self, database: str, key: bytes) -> memoryview | None:
+        return self._txn.get(key, db=self._databases[database])
+
+    def _put(self, database: str, key: bytes, value: bytes) -> None:
+        self._txn.put(key, value, db=self._databases[database])
+
+    def _row(self, ident: ManifestId, fresh: dict[ManifestId, ManifestRow]) -> ManifestRow | None:
+        if ident in fresh:
+            return fresh[ident]
+        value = self._get("manifests", ident)
+        return decode_manifest_row(ident, value) if value is not None else None
+
+    def _manifest_rows(self, batch: Batch, new: set[bytes]) -> dict[ManifestId, ManifestRow]:
+        rows: dict[ManifestId, ManifestRow] = {}
+        for ident, state, length in batch.manifests:
+            key = index_key(Kind.MANIFEST, ident)
+            if key not in new and self._get("index", key) is None:
+                raise NoObjectError(f"manifest {ident.hex()} is not here")
+            present = self._row(ident, rows)
+            if present is None or (
+                present.state is ManifestState.OUTLINE and state is ManifestState.FULL
+            ):
+                rows[ident] = ManifestRow(ident, state, length, self._now)
+        return rows
+
+    def _name_records(
+        self, batch: Batch, rows: dict[ManifestId, ManifestRow]
+    ) -> tuple[list[NameRecord], list[NameRecord]]:
+        """The record for each of the batch's names, and those of them that are new."""
+        newest: dict[str, NameRecord | None] = {}
+        records: list[NameRecord] = []
+        added: list[NameRecord] = []
+        for name, ident in batch.names:
+            check_whole(ident, self._row(ident, rows))
+            signed = batch.signed.get(name, b"")
+            if name not in newest:
+                value = self._get("names", name_key(name))
+                newest[name] = decode_name(value) if value is not None else None
+                expected = batch.expect.get(name)
+                if expected is not None:
+                    following = self._version_after(name, expected)
+                    before = moved_before(
+                        newest[name], following, name, ident, expected, signed=signed
+                    )
+                    if before is not None:
+                        records.append(before)
+                        continue
+            present = newest[name]
+            last = last_removed(self._txn, self._databases["trash"], name)
+            record = next_version(present, name, ident, self._now, last=last, signed=signed)
+            newest[name] = record
+            records.append(record)
+            if record is not present:
+                added.append(record)
+        return records, added
+
+    def _version_after(self, name: str, number: int) -> NameRecord | None:
+        """The oldest version of a name above `number`."""
+        cursor = self._txn.cursor(self._databases["name_log"])
+        if cursor.set_range(version_key(name, number + 1)):
+            record = decode_name(cursor.value())
+            return record if record.name == name else None
+        return None
+
+    def append(self, new: Sequence[Pending], names: Sequence[NameRecord]) -> None:
+        """Lays objects and name records into segments, and points the index to the objects."""
+        if not new and not names:
+            return
+        generation = read_generation(self._txn, self._databases["meta"])
+        cursor = self._txn.cursor(self._databases["segments"])
+        last, tail = -1, None
+        if cursor.last():
+            last, tail = decode_number(cursor.key()), cursor.value()
+        filler = Filler(self._store_id, last, tail)
+        live: dict[int, int] = {}
+        rows: list[tuple[bytes, bytes]] = []
+        for key, header, (_, _, codec, length, payload) in new:
+            number, offset = filler.add(header, payload)
+            stored = len(payload)
+            live[number] = live.get(number, 0) + RECORD_BYTES + stored
+            row = IndexRow(number, offset, stored, length, codec, generation)
+            rows.append((key, encode_index(row)))
+        for record in names:
+            payload = msgspec.msgpack.encode(NamePayload(self._store_id, record))
+            header = encode_record(
+                NAME_RECORD,
+                Codec.RAW,
+                len(payload),
+                chunk_id(payload),
+                payload,
+                check_bytes(payload),
+            )
+            place = filler.add(header, payload)
+            live[place.segment] = live.get(place.segment, 0) + len(header) + len(payload)
+        for number, segment in filler.segments():
+            cursor.put(number_key(number), segment, append=number > last)
+            self._count(number, len(segment), live.get(number, 0))
+        self.put_index(rows)
+        charge(self._txn, self._databases["meta"], sum(live.values()))
+
+    def _count(self, number: int, used: int, live: int) -> None:
+        key = number_key(number)
+        value = self._get("segment_use", key)
+        before = decode_segment_use(value).live if value is not None else 0
+        self._put("segment_use", key, encode_segment_use(SegmentUse(used, before + live)))
+
+    def put_index(self, rows: list[tuple[bytes, bytes]]) -> None:
+        """Writes rows of the index; in order, which keeps the pages that they touch few."""
+        rows.sort()
+        self._txn.cursor(self._databases["index"]).putmulti(rows)
+
+    def put_manifests(self, rows: Iterable[ManifestRow]) -> None:
+        """Writes manifest rows. Whatever is here is not in the trash."""
+        for row in rows:
+            self._put("manifests", row.id, encode_manifest_row(row))
+            self._txn.delete(removed_key(row.id), db=self._databases["trash"])
+
+    def put_names(self, records: Iterable[NameRecord]) -> None:
+        """Writes versions of names, the newest of each last."""
+        for record in records:
+            value = encode_name(record)
+            self._put("name_log", version_key(record.name, record.version), value)
+            self._put("names", name_key(record.name), value)
+
+    def _put_files(self, batch: Batch) -> None:
+        for path in batch.forget:
+            forget_file(self._txn, self._databases["seeds"], path)
+        for file in batch.remember:
+            forget_file(self._txn, self._databases["seeds"], file.path)
+        number = self._next_file_number()
+        for file in _newest_only(batch.remember):
+            self._put("seeds", path_key(file.path), number_key(number))
+            self._put("seeds", file_key(number), encode_file(file))
+            number += 1
+
+    def _next_file_number(self) -> int:
+        cursor = self._txn.cursor(self._databases["seeds"])
+        if not cursor.last():
+            return 0
+        key = bytes(cursor.key())
+        first = file_key(0)
+        return decode_number(key[1:]) + 1 if key[:1] == first[:1] else 0
+
+
+def forget_file(txn: Txn, seeds: lmdb._Database, path: bytes) -> None:
+    """Drops what is remembered of the file at `path`, if anything is."""
+    value = txn.get(path_key(path), db=seeds)
+    if value is not None:
+        number = decode_number(value)
+        txn.delete(path_key(path), db=seeds)
+        txn.delete(file_key(number), db=seeds)
+
+
+def _newest_only(files: Sequence[RememberedFile]) -> list[RememberedFile]:
+    by_path: dict[bytes, RememberedFile] = {}
+    for file in files:
+        by_path.pop(file.path, None)
+        by_path[file.path] = file
+    return list(by_path.values())

@@ -1,0 +1,365 @@
+"""An open LMDB environment: its databases, transactions, map and readers.
+
+The rules that LMDB asks for are kept here, so that nobody else needs to know them: every opener
+reserves the same large map, transactions are short and end before the map changes, one thread of a
+process writes at a time, readers that died are cleared away, and a store that failed to write is
+not written again. Must not know what the databases hold.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final, TypeAlias, TypeVar
+
+import lmdb
+
+from casync.errors import CasyncError, DamagedStoreError, NoSpaceError, UsageError, WriteError
+from casync.store.lmdb.databases import DATABASES, LATER_DATABASES
+from casync.store.lmdb.lmdb_errors import SALVAGE, reading_errors, translate
+from casync.store.lmdb.lock_files import LMDB_LOCK_FILE, locked, make_lock_file
+from casync.store.lmdb.map_lock import Gate
+from casync.store.lmdb.opening import open_lmdb
+from casync.store.lmdb.pages import check_length, check_values
+from casync.store.lmdb.presence import be_present
+from casync.store.lmdb.reserve import hold_space
+
+__all__ = [
+    "DATA_FILE",
+    "Environment",
+    "Txn",
+]
+
+Txn: TypeAlias = "lmdb.Transaction[memoryview]"
+_T = TypeVar("_T")
+
+DATA_FILE: Final = "data.mdb"
+_NO_LOCK: Final = frozenset({errno.EPERM, errno.EACCES, errno.EROFS, errno.ENOSPC, errno.EDQUOT})
+_READER_CHECK_SECONDS: Final = 3600.0
+_MOST_RETRIES: Final = 64
+_META_PAGES: Final = 2
+
+
+class Environment:
+    """An LMDB environment with the databases of a store. Safe for threads, not for forks.
+
+    Databases that are missing are left out of `databases`; the caller judges what that means.
+
+    Args:
+        path: The store's folder, which holds a data file.
+        read_only: Never write.
+        map_bytes: Address space to reserve.
+        alone: Nobody else has it open, nor can open it before this is closed.
+
+    Raises:
+        DamagedStoreError, UnsupportedError, DeniedError, WriteError, LockedError: It cannot be
+            opened.
+    """
+
+    def __init__(self, path: Path, *, read_only: bool, map_bytes: int, alone: bool = False) -> None:
+        self.path = path
+        self.writable = not read_only
+        self.warnings: list[str] = []
+        self._gate = Gate()
+        self._writing = threading.Lock()
+        self._closed = False
+        self._broken = ""
+        self._full = False
+        self._held = 0  # the last page when space was held behind it
+        self._presence = be_present(path, writable=self.writable, alone=alone)
+        try:
+            with self._data_file() as fd:
+                check_length(fd)
+            self._lmdb = self._open(read_only, map_bytes)
+        except BaseException:
+            self._leave()
+            raise
+        try:
+            self.databases = self._open_databases()
+            self.reader_check()
+            self.check_pages(everything=False)
+        except BaseException:
+            self._lmdb.close()
+            self._leave()
+            raise
+        if self.map_bytes < map_bytes:
+            self.warnings.append(
+                f"address space is limited; the store has {self.map_bytes} bytes of it"
+            )
+
+    def _leave(self) -> None:
+        if self._presence is not None:
+            self._presence.close()
+
+    @contextmanager
+    def _data_file(self) -> Iterator[int]:
+        """The data file's descriptor, and what is found wrong with it told with its path."""
+        with reading_errors(self.path):
+            fd = os.open(self.path / DATA_FILE, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                yield fd
+            except DamagedStoreError as error:
+                raise DamagedStoreError(
+                    f"store {self.path}: {error.message}", next_step=SALVAGE
+                ) from error
+            finally:
+                os.close(fd)
+
+    def check_pages(self, *, everything: bool) -> None:
+        """Looks for values that would kill the process when they are touched.
+
+        Args:
+            everything: In all databases; else where values are large, and where writers look.
+
+        Raises:
+            DamagedStoreError: There is one.
+        """
+        free = everything or self.writable
+        with self._data_file() as fd:
+            for attempt in range(_MOST_RETRIES):
+                try:
+                    with self.reading() as txn:  # so that nobody writes to the pages meanwhile
+                        if check_values(fd, txn.id(), everything=everything, free=free):
+                            return
+                except DamagedStoreError:
+                    if attempt == _MOST_RETRIES - 1 or self._locked:
+                        raise
+
+    def _open(self, read_only: bool, map_bytes: int) -> lmdb.Environment:
+        try:
+            make_lock_file(self.path)
+            opened = open_lmdb(self.path, read_only=read_only, map_bytes=map_bytes)
+        except (lmdb.Error, OSError, MemoryError) as error:
+            code = error.code if isinstance(error, lmdb.Error) else getattr(error, "errno", 0)
+            if not read_only or code not in _NO_LOCK:
+                raise translate(error, self.path, need=None if read_only else 0) from error
+            with reading_errors(self.path):
+                opened = open_lmdb(self.path, read_only=True, map_bytes=map_bytes, lock=False)
+        # LMDB does without the lock by itself where the whole file system is read-only.
+        self._locked = not read_only or os.access(self.path / LMDB_LOCK_FILE, os.W_OK)
+        if not self._locked:
+            self.warnings.append(
+                f"store {self.path} is read without a lock; reads fail if somebody writes to it"
+            )
+        return opened
+
+    def _open_databases(self) -> dict[str, lmdb._Database]:
+        databases: dict[str, lmdb._Database] = {}
+        with reading_errors(self.path):
+            for name in (*DATABASES, *LATER_DATABASES):
+                with suppress(lmdb.NotFoundError):
+                    databases[name] = self._open_database(name)
+        return databases
+
+    def _open_database(self, name: str) -> lmdb._Database:
+        for _ in range(_MOST_RETRIES):
+            try:
+                with self._gate.using():
+                    return self._lmdb.open_db(name.encode(), create=False)
+            except lmdb.MapResizedError:
+                self._adopt()
+        raise self._outgrown()
+
+    def _outgrown(self) -> DamagedStoreError:
+        return DamagedStoreError(f"store {self.path} grows faster than it can be mapped")
+
+    @property
+    def missing(self) -> list[str]:
+        """Databases that every store has and this one lacks."""
+        return [name for name in DATABASES if name not in self.databases]
+
+    @property
+    def map_bytes(self) -> int:
+        """Address space that is reserved at the moment."""
+        return int(self._lmdb.info()["map_size"])
+
+    def reader_check(self) -> int:
+        """Clears the slots of readers that died, so that pages they held are used again.
+
+        Returns:
+            How many there were.
+        """
+        self._checked = time.monotonic()
+        with reading_errors(self.path):
+            return self._lmdb.reader_check()
+
+    @contextmanager
+    def reading(self) -> Iterator[Txn]:
+        """A short read transaction. What it hands out must be copied before it ends.
+
+        Raises:
+            DamagedStoreError, LockedError: The store cannot be read.
+        """
+        if self._closed:
+            raise UsageError(f"store {self.path} is closed")
+        if time.monotonic() - self._checked > _READER_CHECK_SECONDS:
+            self.reader_check()
+        with reading_errors(self.path):
+            txn = self._begin_reading()
+            try:
+                yield txn
+            finally:
+                txn.abort()
+                self._gate.leave()
+
+    def _begin_reading(self) -> Txn:
+        """Begins a transaction inside of the gate, which the caller leaves."""
+        for _ in range(_MOST_RETRIES):
+            self._gate.enter()
+            try:
+                return self._lmdb.begin(buffers=True)
+            except lmdb.MapResizedError:
+                self._gate.leave()
+                self._adopt()
+            except BaseException:
+                self._gate.leave()
+                raise
+        raise self._outgrown()
+
+    def write(self, action: Callable[[Txn], _T], *, need: int) -> _T:
+        """Runs `action` in one write transaction on this thread and commits it.
+
+        When the map is too small it is grown and `action` runs again from the start.
+
+        Args:
+            action: Writes. An error of ours that it raises leaves the store as it was.
+            need: About how many bytes it writes, for growth and for what people are told.
+
+        Raises:
+            NoSpaceError: The disk is full; nothing was written.
+            WriteError: The store is read-only, or cannot be written (any more).
+        """
+        if not self.writable:
+            raise WriteError(f"store {self.path} is read-only")
+        with self._writing:
+            if self._closed:
+                raise UsageError(f"store {self.path} is closed")
+            if self._full:
+                self._reopen()
+            if self._broken:
+                raise WriteError(
+                    f"store {self.path} failed to write before: {self._broken}",
+                    next_step="Open it again when the cause is gone.",
+                )
+            try:
+                return self._write(action, need)
+            except CasyncError:
+                raise
+            except (lmdb.Error, OSError, MemoryError) as error:
+                # What was handed to the kernel before a failed sync may be gone although later
+                # syncs succeed, so nothing is built upon it. A full disk is no broken one: there
+                # the next writer begins with what the file has.
+                failure = translate(error, self.path, need=need)
+                self._full = isinstance(failure, NoSpaceError)
+                self._broken = "" if self._full else failure.message
+                raise failure from error
+
+    def _write(self, action: Callable[[Txn], _T], need: int) -> _T:
+        self.reader_check()
+        for _ in range(_MOST_RETRIES):
+            try:
+                with self._gate.using():
+                    txn = self._lmdb.begin(write=True, buffers=True)
+                    try:
+                        result = action(txn)
+                    except BaseException:
+                        txn.abort()
+                        raise
+                    txn.commit()
+                self._hold_space()
+                return result
+            except lmdb.MapFullError:
+                self._grow(need)
+            except lmdb.MapResizedError:
+                self._adopt()
+        raise WriteError(f"store {self.path}: its map cannot be made large enough")
+
+    def copy_to(self, fd: int) -> None:
+        """Writes a data file without free pages, as the store is at one moment, to a descriptor.
+
+        Others read and write meanwhile; the pages that they free are used again after this.
+
+        Raises:
+            DamagedStoreError: A page cannot be read, or the descriptor not be written.
+        """
+        with self.reading() as txn:
+            self._lmdb.copyfd(fd, compact=True, txn=txn)
+
+    @property
+    def free_bytes(self) -> int:
+        """Bytes of pages in the data file that hold nothing at the moment."""
+        with self.reading() as txn:
+            trees = [txn.stat(db) for db in self.databases.values()]
+            main = self._lmdb.stat()
+            last = self._lmdb.info()["last_pgno"]
+        used = sum(
+            tree["branch_pages"] + tree["leaf_pages"] + tree["overflow_pages"]
+            for tree in (main, *trees)
+        )
+        return max(last + 1 - _META_PAGES - used, 0) * int(main["psize"])
+
+    def _reopen(self) -> None:
+        """Lets go of all that LMDB knows of the file, and reads it again."""
+        with self._gate.alone():
+            map_bytes = self.map_bytes
+            self._closed = True  # and stays so if this fails
+            self._lmdb.close()
+            self._lmdb = self._open(False, map_bytes)
+            for name in self.databases:
+                self.databases[name] = self._lmdb.open_db(name.encode(), create=False)
+            self._closed = self._full = False
+
+    def _hold_space(self) -> None:
+        """Keeps some room behind the last page, for those who will have to make some."""
+        last = self._lmdb.info()["last_pgno"]
+        if last != self._held:
+            with suppress(OSError):
+                hold_space(self.path / DATA_FILE, (last + 1) * self._lmdb.stat()["psize"])
+            self._held = last
+
+    def _adopt(self) -> None:
+        """Takes over the map size that another process has grown the store to."""
+        with self._gate.alone():
+            self._resize(0)
+
+    def _grow(self, need: int) -> None:
+        with self._gate.alone(), locked(self.path):
+            before = self.map_bytes
+            self._resize(0)
+            if self.map_bytes <= before:
+                self._resize(2 * max(before, need))
+
+    def _resize(self, size: int) -> None:
+        try:
+            self._lmdb.set_mapsize(size)
+        except BaseException:
+            # The old map is gone already; without any, every access would kill the process.
+            self._closed = True
+            self._lmdb.close()
+            raise
+
+    def add_missing_databases(self) -> None:
+        """Makes those databases that are not there, empty.
+
+        Raises:
+            NoSpaceError, WriteError: As `write`.
+        """
+        absent = [n for n in (*DATABASES, *LATER_DATABASES) if n not in self.databases]
+
+        def add(txn: Txn) -> dict[str, lmdb._Database]:
+            return {name: self._lmdb.open_db(name.encode(), txn=txn) for name in absent}
+
+        if absent:
+            self.databases.update(self.write(add, need=0))
+
+    def close(self) -> None:
+        """Waits for running transactions and closes. Harmless when closed."""
+        with self._writing, self._gate.alone():
+            self._closed = True
+            self._lmdb.close()
+            self._leave()

@@ -1,0 +1,74 @@
+"""What collections have done since the store was made, for those who look after it.
+
+One row, written at the end of a collection. Nothing is decided by it. Must not know how a store is
+collected.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Final, NamedTuple
+
+import lmdb
+
+from casync.ids import Buffer
+from casync.store.lmdb.environment import Txn
+
+__all__ = ["CollectionTally", "add_collection", "decode_tally", "encode_tally", "read_tally"]
+
+_META_TALLY: Final = b"collected"
+_ROW: Final = struct.Struct("<QQQQQ")
+_MILLISECONDS: Final = 1000
+_LAST: Final = 2**64 - 1
+
+
+class CollectionTally(NamedTuple):
+    """Sums over all collections that came to their end.
+
+    Attributes:
+        runs: How many.
+        objects: That they deleted.
+        stored: Bytes of the records of these.
+        seconds: That they took.
+        last: When the last one ended, in seconds since 1970; 0 when there was none.
+    """
+
+    runs: int = 0
+    objects: int = 0
+    stored: int = 0
+    seconds: float = 0.0
+    last: int = 0
+
+
+def encode_tally(tally: CollectionTally) -> bytes:
+    """A value of `meta`."""
+    runs, objects, stored, seconds, last = tally
+    numbers = (runs, objects, stored, int(seconds * _MILLISECONDS), last)
+    return _ROW.pack(*(min(number, _LAST) for number in numbers))
+
+
+def decode_tally(value: Buffer) -> CollectionTally:
+    """Reads what `encode_tally` wrote. A damaged one counts from nought: nothing depends on it."""
+    if len(value) != _ROW.size:
+        return CollectionTally()
+    runs, objects, stored, milliseconds, last = _ROW.unpack(value)
+    return CollectionTally(runs, objects, stored, milliseconds / _MILLISECONDS, last)
+
+
+def read_tally(txn: Txn, meta: lmdb._Database) -> CollectionTally:
+    """What was done so far."""
+    value = txn.get(_META_TALLY, db=meta)
+    return CollectionTally() if value is None else decode_tally(value)
+
+
+def add_collection(txn: Txn, meta: lmdb._Database, one: CollectionTally) -> None:
+    """Adds one collection, with the time of its end."""
+    before = read_tally(txn, meta)
+    total = CollectionTally(
+        before.runs + one.runs,
+        before.objects + one.objects,
+        before.stored + one.stored,
+        before.seconds + one.seconds,
+        one.last,
+    )
+    txn.put(_META_TALLY, encode_tally(total), db=meta)

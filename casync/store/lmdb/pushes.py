@@ -1,0 +1,251 @@
+"""What pushes bring: objects that no manifest leads to yet, and promises about those that are here.
+
+A push has a row in `pushes`, and collections leave alone what is of its generation or a later one.
+What is promised to it and older is given the generation of today in the same transaction, so a
+push never holds more than what it was promised or brought. The row lies in the store and not in a
+process: it outlives the server, and ends when nothing is heard of the push for a day. docs/adr/0008
+has the argument; `tests/unit/store/lmdb/test_collection_model.py` proves it.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Final
+
+from casync.errors import NoSpaceError, NotFoundError, QuotaError, WriteError
+from casync.ids import Kind, ManifestId, ObjectId
+from casync.limits import MIB
+from casync.names.name import Name, NameRecord
+from casync.objects.codec import Verified
+from casync.store.base import Batch, Committed, ManifestState, ObjectStat
+from casync.store.lmdb.commit import Pending, Writer
+from casync.store.lmdb.environment import Environment, Txn
+from casync.store.lmdb.meta import read_generation
+from casync.store.lmdb.objects import Objects
+from casync.store.lmdb.push_rows import GIVEN_UP, PUSH_ID_BYTES, PushRow, decode_push, encode_push
+from casync.store.lmdb.quota import MAKE_ROOM
+from casync.store.lmdb.renew import renew
+from casync.store.lmdb.rows import IndexRow, index_prefix
+
+__all__ = ["Inbox"]
+
+_MOST_PUSHES: Final = 1024
+"""Pushes that may be open. One more ends that which was silent for longest."""
+
+_NOTED_SECONDS: Final = 3600
+"""A push that only asks is noted to be alive this often: each note is a commit."""
+
+_SPARE_PART: Final = 20
+"""A small disk need not keep more than this part of itself free."""
+
+_ROW_BYTES: Final = 64 * 1024  # what a commit of one row writes, generously
+
+
+class Inbox:
+    """The pushes of one open store. Safe for threads.
+
+    Args:
+        environment: The store's.
+        objects: Its objects.
+        store_id: Its id.
+        clock: Seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        environment: Environment,
+        objects: Objects,
+        store_id: bytes,
+        clock: Callable[[], float],
+    ) -> None:
+        self._environment = environment
+        self._objects = objects
+        self._store_id = store_id
+        self._clock = clock
+
+    def begin(self) -> bytes:
+        """Opens a push; returns its id.
+
+        Raises:
+            NoSpaceError, WriteError: The store cannot be written.
+        """
+        push, now = secrets.token_bytes(PUSH_ID_BYTES), int(self._clock())
+
+        def write(txn: Txn) -> None:
+            self._make_room(txn, now)
+            floor = read_generation(txn, self._environment.databases["meta"])
+            self._put(txn, push, PushRow(floor, now))
+
+        self._environment.write(write, need=_ROW_BYTES)
+        return push
+
+    def promise(self, push: bytes, kind: Kind, ids: Sequence[ObjectId]) -> list[ObjectStat | None]:
+        """The sizes of those objects that are here, which stay for as long as the push is open.
+
+        Raises:
+            NotFoundError: The push has ended.
+            NoSpaceError, WriteError: The promise cannot be written down.
+        """
+        now = int(self._clock())
+        with self._environment.reading() as txn:
+            row = self._row(txn, push, now)
+            rows = self._objects.rows(txn, kind, ids)
+        old = [ident for ident, found in rows.items() if found.generation < row.floor]
+        if old or abs(now - row.heard) > _NOTED_SECONDS:
+            keys = sorted(index_prefix(kind) + ident for ident in old)
+
+            def write(txn: Txn) -> dict[bytes, IndexRow]:
+                self._note(txn, push, now)
+                renew(txn, self._environment.databases, keys)
+                return self._objects.rows(txn, kind, ids)
+
+            rows = self._environment.write(write, need=_ROW_BYTES + 512 * len(keys))
+        found_rows = (rows.get(ident) for ident in ids)
+        return [ObjectStat(f.length, f.stored) if f is not None else None for f in found_rows]
+
+    def put(self, push: bytes, objects: Sequence[Verified], *, spare: int) -> Committed:
+        """Keeps objects, for as long as the push is open. Durable when it returns.
+
+        Args:
+            push: The push.
+            objects: What it brought.
+            spare: As of `check_room`.
+
+        Raises:
+            NotFoundError: The push has ended.
+            NoSpaceError: The disk is full, or would be too full.
+            QuotaError: The store may not hold as much. The push is given up: what it brought, and
+                what it was promised, may be collected at once.
+            WriteError: The store cannot be written.
+        """
+        pending, now = Pending.of(objects), int(self._clock())
+        need = sum(entry.size for entry in pending) + 2 * MIB
+        self.check_room(need, spare=spare)
+
+        def write(txn: Txn) -> Committed:
+            self._note(txn, push, now)
+            return self._writer(txn, now).commit(Batch(objects=list(objects)), pending)
+
+        try:
+            return self._environment.write(write, need=need)
+        except QuotaError:
+            with suppress(NoSpaceError, WriteError):  # it ends by itself, then
+                self._give_up(push)
+            raise
+
+    def _give_up(self, push: bytes) -> None:
+        def write(txn: Txn) -> None:
+            if txn.get(push, db=self._environment.databases["pushes"]) is not None:
+                self._put(txn, push, PushRow(GIVEN_UP, int(self._clock())))
+
+        self._environment.write(write, need=_ROW_BYTES)
+
+    def publish(
+        self,
+        push: bytes,
+        manifest: ManifestId,
+        length: int,
+        name: Name | None = None,
+        expected: int | None = None,
+        signed: bytes = b"",
+    ) -> NameRecord | None:
+        """Makes a manifest full, names it, and ends the push, all at once.
+
+        Args:
+            push: The push, to which everything below the manifest was promised.
+            manifest: The manifest.
+            length: Plain bytes that it tells.
+            name: A name for it.
+            expected: As of `WritableStore.set_name`.
+            signed: Likewise.
+
+        Returns:
+            The version that the name got.
+
+        Raises:
+            NotFoundError: The push has ended; what was promised may be gone.
+            LostRaceError, NoSpaceError, WriteError: As of `WritableStore.set_name`.
+        """
+        now = int(self._clock())
+        batch = Batch(manifests=[(manifest, ManifestState.FULL, length)])
+        if name is not None:
+            batch.names.append((name, manifest))
+            if expected is not None:
+                batch.expect[name] = expected
+            if signed:
+                batch.signed[name] = signed
+
+        def write(txn: Txn) -> Committed:
+            self._row(txn, push, now)
+            txn.delete(push, db=self._environment.databases["pushes"])
+            return self._writer(txn, now).commit(batch, [])
+
+        records = self._environment.write(write, need=2 * MIB).names
+        return records[0] if records else None
+
+    def end(self, push: bytes) -> None:
+        """Ends a push. Harmless when it has ended.
+
+        Raises:
+            NoSpaceError, WriteError: The store cannot be written.
+        """
+
+        def write(txn: Txn) -> None:
+            txn.delete(push, db=self._environment.databases["pushes"])
+
+        self._environment.write(write, need=_ROW_BYTES)
+
+    def check_room(self, need: int, *, spare: int) -> None:
+        """Looks whether so many bytes may be written. Pages that are free in the store are room.
+
+        Args:
+            need: Bytes.
+            spare: Bytes of the disk that must be free afterwards; at most a twentieth of it.
+
+        Raises:
+            NoSpaceError: They may not.
+        """
+        status = os.statvfs(self._environment.path)
+        room = status.f_bavail * status.f_frsize
+        need += min(spare, status.f_blocks * status.f_frsize // _SPARE_PART)
+        if room < need:  # the usual answer needs no look into the store
+            room += self._environment.free_bytes
+        if room < need:
+            raise NoSpaceError(
+                f"no space on {self._environment.path} (need about {need} bytes, have {room})",
+                next_step="`casync rm` and `casync gc` make some.",
+            )
+
+    def _writer(self, txn: Txn, now: int) -> Writer:
+        return Writer(txn, self._environment.databases, self._store_id, now)
+
+    def _row(self, txn: Txn, push: bytes, now: int) -> PushRow:
+        value = txn.get(push, db=self._environment.databases["pushes"])
+        row = decode_push(value) if value is not None else None
+        if row is None or not row.lives(now):
+            raise NotFoundError(
+                f"push {push.hex()} has ended", next_step="Begin another one, and ask again."
+            )
+        if row.floor == GIVEN_UP:
+            raise QuotaError("the push met the quota, and was given up", next_step=MAKE_ROOM)
+        return row
+
+    def _note(self, txn: Txn, push: bytes, now: int) -> None:
+        """Writes down that the push is alive, unless it has ended."""
+        self._put(txn, push, self._row(txn, push, now)._replace(heard=now))
+
+    def _put(self, txn: Txn, push: bytes, row: PushRow) -> None:
+        txn.put(push, encode_push(row), db=self._environment.databases["pushes"])
+
+    def _make_room(self, txn: Txn, now: int) -> None:
+        """Ends pushes that were silent for too long, and of too many the most silent one."""
+        pushes = self._environment.databases["pushes"]
+        rows = {bytes(key): decode_push(value) for key, value in txn.cursor(pushes).iternext()}
+        ended = [push for push, row in rows.items() if not row.lives(now)]
+        if len(rows) - len(ended) >= _MOST_PUSHES:
+            ended.append(min(rows, key=lambda push: rows[push].heard))
+        for push in ended:
+            txn.delete(push, db=pushes)

@@ -1,0 +1,256 @@
+"""The keys and values of the store's databases, but for segments (docs/FORMAT.md section 5.3).
+
+Keys sort as what they stand for. Integers are big-endian in keys and little-endian in values. Must
+not know LMDB, only its bound on keys.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Final, NamedTuple
+
+import msgspec
+from blake3 import blake3
+
+from casync.errors import DamagedStoreError
+from casync.ids import ID_BYTES, Buffer, Kind, ManifestId, ObjectId
+from casync.names.name import NameRecord
+from casync.objects.codec import Codec
+from casync.store.base import ManifestRow, ManifestState, RememberedFile
+
+__all__ = [
+    "FORMAT",
+    "META_FORMAT",
+    "META_GENERATION",
+    "META_STORE",
+    "IndexRow",
+    "NamePayload",
+    "SegmentUse",
+    "decode_file",
+    "decode_generation",
+    "decode_index",
+    "decode_manifest_row",
+    "decode_name",
+    "decode_meta_number",
+    "decode_number",
+    "decode_segment_use",
+    "encode_file",
+    "encode_index",
+    "encode_manifest_row",
+    "encode_name",
+    "encode_number",
+    "encode_segment_use",
+    "file_key",
+    "index_key",
+    "index_prefix",
+    "name_key",
+    "name_stem",
+    "number_key",
+    "path_key",
+    "renewed",
+    "version_key",
+]
+
+FORMAT: Final = 1
+"""Version of the store's format, of which this program reads and writes exactly one."""
+
+META_FORMAT: Final = b"format"
+META_STORE: Final = b"store"
+META_GENERATION: Final = b"generation"
+
+_KEY_BYTES: Final = 511  # LMDB's bound
+_STEM_BYTES: Final = _KEY_BYTES - 8 - ID_BYTES  # room for a hash and a version
+
+_U32: Final = struct.Struct("<I")
+_NUMBER_KEY: Final = struct.Struct(">Q")
+_INDEX: Final = struct.Struct("<QIIIBI")
+_MANIFEST: Final = struct.Struct("<BQQ")
+_USE: Final = struct.Struct("<II")
+_CODECS: Final = frozenset(Codec)
+_STATES: Final = {1: ManifestState.FULL, 2: ManifestState.OUTLINE}
+_STATE_BYTES: Final = {state: number for number, state in _STATES.items()}
+
+
+class IndexRow(msgspec.Struct, frozen=True, gc=False):
+    """Where an object lies, and when it was last known to be wanted.
+
+    Attributes:
+        segment: Number of its segment.
+        offset: Where its record begins there.
+        stored: Bytes of payload.
+        length: Plain bytes.
+        codec: How the payload is encoded.
+        generation: The collections before this one must leave it alone.
+    """
+
+    segment: int
+    offset: int
+    stored: int
+    length: int
+    codec: int
+    generation: int
+
+
+class SegmentUse(NamedTuple):
+    """Bytes of a segment: in all, and of records that the index still points to."""
+
+    used: int
+    live: int
+
+
+class NamePayload(msgspec.Struct, frozen=True):
+    """The payload of a name record in a segment: which store said so, and what."""
+
+    store: bytes
+    record: NameRecord
+
+
+def _broken(what: str, error: Exception) -> DamagedStoreError:
+    return DamagedStoreError(f"the store has a damaged {what} row: {error}")
+
+
+def index_prefix(kind: Kind) -> bytes:
+    """What the keys of all objects of a kind begin with."""
+    return bytes((kind,))
+
+
+def index_key(kind: int, ident: ObjectId | bytes) -> bytes:
+    """The key of an object in `index`."""
+    return bytes((kind,)) + ident
+
+
+def encode_index(row: IndexRow) -> bytes:
+    """A value of `index`."""
+    return _INDEX.pack(row.segment, row.offset, row.stored, row.length, row.codec, row.generation)
+
+
+def decode_index(value: Buffer) -> IndexRow:
+    """Reads a value of `index`; DamagedStoreError where it is none."""
+    try:
+        row = IndexRow(*_INDEX.unpack(value))
+    except struct.error as error:
+        raise _broken("index", error) from error
+    if row.codec not in _CODECS:
+        raise _broken("index", ValueError(f"{row.codec} is no codec"))
+    return row
+
+
+def decode_generation(value: Buffer) -> int:
+    """The generation in a value of `index`, for those who want many and nothing else."""
+    return int.from_bytes(value[-4:], "little")
+
+
+def renewed(value: bytes, generation: int) -> bytes:
+    """A value of `index` with another generation."""
+    return value[:-4] + _U32.pack(generation)
+
+
+def number_key(number: int) -> bytes:
+    """The key of a segment in `segments` and `segment_use`."""
+    return _NUMBER_KEY.pack(number)
+
+
+def decode_number(key: Buffer) -> int:
+    """Reads what `number_key` wrote; DamagedStoreError where it is none."""
+    try:
+        return int(_NUMBER_KEY.unpack(key)[0])
+    except struct.error as error:
+        raise _broken("segment", error) from error
+
+
+def encode_number(number: int) -> bytes:
+    """A number as a value of `meta`."""
+    return _U32.pack(number)
+
+
+def decode_meta_number(value: Buffer) -> int:
+    """Reads what `encode_number` wrote; DamagedStoreError where it is none."""
+    try:
+        return int(_U32.unpack(value)[0])
+    except struct.error as error:
+        raise _broken("meta", error) from error
+
+
+def encode_segment_use(use: SegmentUse) -> bytes:
+    """A value of `segment_use`."""
+    return _USE.pack(*use)
+
+
+def decode_segment_use(value: Buffer) -> SegmentUse:
+    """Reads a value of `segment_use`; DamagedStoreError where it is none."""
+    try:
+        return SegmentUse(*_USE.unpack(value))
+    except struct.error as error:
+        raise _broken("segment_use", error) from error
+
+
+def encode_manifest_row(row: ManifestRow) -> bytes:
+    """A value of `manifests`, whose key is the id."""
+    return _MANIFEST.pack(_STATE_BYTES[row.state], row.length, row.created)
+
+
+def decode_manifest_row(key: Buffer, value: Buffer) -> ManifestRow:
+    """Reads a row of `manifests`; DamagedStoreError where it is none."""
+    try:
+        state, length, created = _MANIFEST.unpack(value)
+        return ManifestRow(ManifestId(bytes(key)), _STATES[state], length, created)
+    except (struct.error, KeyError) as error:
+        raise _broken("manifests", error) from error
+
+
+def name_stem(label: str) -> bytes:
+    """What the keys of all names that begin with `label` begin with."""
+    return label.encode()[:_STEM_BYTES]
+
+
+def name_key(name: str) -> bytes:
+    """The key of a name in `names`: itself, or its beginning and a hash when it is too long."""
+    data = name.encode()
+    if len(data) <= _STEM_BYTES:
+        return data
+    return data[:_STEM_BYTES] + blake3(data).digest()
+
+
+def version_key(name: str, version: int) -> bytes:
+    """The key of one version in `name_log`.
+
+    No other name's versions lie between those of one: names hold no zero bytes, with which
+    versions begin, and names with a hash in their key are all of one length.
+    """
+    return name_key(name) + _NUMBER_KEY.pack(version)
+
+
+def encode_name(record: NameRecord) -> bytes:
+    """A value of `names` and `name_log`."""
+    return msgspec.msgpack.encode(record)
+
+
+def decode_name(value: Buffer) -> NameRecord:
+    """Reads a value of `names` or `name_log`; DamagedStoreError where it is none."""
+    try:
+        return msgspec.msgpack.decode(value, type=NameRecord)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise _broken("names", error) from error
+
+
+def path_key(path: bytes) -> bytes:
+    """The key in `seeds` that leads from a path to the file's number."""
+    return b"p" + blake3(path).digest()
+
+
+def file_key(number: int) -> bytes:
+    """The key in `seeds` of the file that was remembered as the `number`-th."""
+    return b"s" + _NUMBER_KEY.pack(number)
+
+
+def encode_file(file: RememberedFile) -> bytes:
+    """A file as a value of `seeds`."""
+    return msgspec.msgpack.encode(file)
+
+
+def decode_file(value: Buffer) -> RememberedFile:
+    """Reads what `encode_file` wrote; DamagedStoreError where it is none."""
+    try:
+        return msgspec.msgpack.decode(value, type=RememberedFile)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise _broken("seeds", error) from error

@@ -1,0 +1,234 @@
+"""The bytes of segments and of the records in them (docs/FORMAT.md section 5).
+
+A segment is a header and then records without gaps. A record says of itself what it is and begins
+with a mark, so that a scan finds its way again after damage, and objects can be found even where
+everything around them is lost. Must not know where segments are kept: buffers in, buffers out.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+import msgspec
+
+from casync.errors import MalformedError, UnsupportedError
+from casync.ids import Buffer, Kind
+from casync.limits import MAX_CHUNK_SIZE, SEGMENT_BYTES
+from casync.objects.codec import Codec, check_bytes
+
+__all__ = [
+    "HEADER_BYTES",
+    "NAME_RECORD",
+    "RECORD_BYTES",
+    "RECORD_MARK",
+    "SEGMENT_MAGIC",
+    "STORE_ID_BYTES",
+    "Filler",
+    "Header",
+    "Place",
+    "Record",
+    "decode_header",
+    "decode_record",
+    "encode_record",
+    "records",
+    "sound_record",
+]
+
+SEGMENT_MAGIC: Final = b"\x8dcasSEG\n"
+RECORD_MARK: Final = b"\xc6\x1dR\x8a"
+NAME_RECORD: Final = 4
+"""The kind of a record that holds a version of a name; the others are `ids.Kind`."""
+
+STORE_ID_BYTES: Final = 16
+_FORMAT: Final = 1
+_HEADER: Final = struct.Struct("<8sHHI16sQ")  # magic, format, flags, used, store, number
+_RECORD: Final = struct.Struct("<4sBBHII32s8s")  # mark, kind, codec, 0, plain, stored, id, check
+HEADER_BYTES: Final = _HEADER.size
+RECORD_BYTES: Final = _RECORD.size
+"""Bytes of a record before its payload."""
+
+_KINDS: Final = frozenset({*Kind, NAME_RECORD})
+_CODECS: Final = {codec.value: codec for codec in Codec}
+_NEARLY_FULL: Final = SEGMENT_BYTES - 64 * 1024  # rewriting 1 MiB to add less does not pay
+
+
+class Header(NamedTuple):
+    """The head of a segment. `used` counts its bytes, the header's included."""
+
+    used: int
+    store_id: bytes
+    number: int
+
+
+class Record(msgspec.Struct, frozen=True, gc=False):
+    """One record as its header tells; nothing of it is proved.
+
+    Attributes:
+        kind: An `ids.Kind`, or `NAME_RECORD`.
+        codec: How the payload is encoded.
+        length: Plain bytes.
+        stored: Bytes of payload.
+        id: The object's id; of a name record, the BLAKE3 of its payload.
+        check: What `codec.check_bytes` must find in the payload.
+        offset: Where the record begins in the buffer.
+    """
+
+    kind: int
+    codec: Codec
+    length: int
+    stored: int
+    id: bytes
+    check: bytes
+    offset: int
+
+    @property
+    def end(self) -> int:
+        """Where the next record begins."""
+        return self.offset + RECORD_BYTES + self.stored
+
+    def payload(self, data: Buffer) -> bytes:
+        """A copy of the payload out of the buffer that the record was read from."""
+        return bytes(data[self.offset + RECORD_BYTES : self.end])
+
+
+class Place(NamedTuple):
+    """Where a record lies."""
+
+    segment: int
+    offset: int
+
+
+def _encode_header(used: int, store_id: bytes, number: int) -> bytes:
+    return _HEADER.pack(SEGMENT_MAGIC, _FORMAT, 0, used, store_id, number)
+
+
+def decode_header(data: Buffer) -> Header:
+    """Reads a segment's header.
+
+    Raises:
+        UnsupportedError: A later format.
+        MalformedError: Not a segment.
+    """
+    if len(data) < HEADER_BYTES:
+        raise MalformedError("segment shorter than its header")
+    magic, version, flags, used, store_id, number = _HEADER.unpack_from(data)
+    if magic != SEGMENT_MAGIC:
+        raise MalformedError("segment with a wrong magic")
+    if version > _FORMAT:
+        raise UnsupportedError(
+            f"segment format {version} is newer than {_FORMAT}, which this program reads"
+        )
+    if version != _FORMAT or flags or used < HEADER_BYTES:
+        raise MalformedError("segment with an impossible header")
+    return Header(used, store_id, number)
+
+
+def encode_record(
+    kind: int, codec: int, length: int, ident: bytes, payload: Buffer, check: bytes
+) -> bytes:
+    """The header that goes before `payload`."""
+    return _RECORD.pack(RECORD_MARK, kind, codec, 0, length, len(payload), ident, check)
+
+
+def decode_record(data: Buffer, offset: int) -> Record:
+    """Reads the record's header at `offset`. Its payload may reach beyond `data`.
+
+    Raises:
+        MalformedError: There is no such header.
+    """
+    if not 0 <= offset <= len(data) - RECORD_BYTES:
+        raise MalformedError("record outside of its segment")
+    mark, kind, codec, zero, length, stored, ident, check = _RECORD.unpack_from(data, offset)
+    if mark != RECORD_MARK:
+        raise MalformedError("record without its mark")
+    if kind not in _KINDS or codec not in _CODECS or zero:
+        raise MalformedError("record of an unknown kind")
+    if length > MAX_CHUNK_SIZE or (stored != length if codec == Codec.RAW else stored >= length):
+        raise MalformedError("record with impossible lengths")
+    return Record(kind, _CODECS[codec], length, stored, ident, check, offset)
+
+
+def records(data: Buffer) -> Iterator[Record | None]:
+    """All sound records of a segment in order, and a None for each stretch that is damaged.
+
+    A record is sound when its header is and its payload passes its check. The segment's own
+    header is not looked at: it may be what is lost.
+    """
+    view = bytes(data)
+    offset = HEADER_BYTES
+    while offset < len(view):
+        record = sound_record(view, offset)
+        if record is not None:
+            yield record
+            offset = record.end
+            continue
+        yield None
+        while record is None:
+            offset = view.find(RECORD_MARK, offset + 1)
+            if offset < 0:
+                return
+            record = sound_record(view, offset)
+
+
+def sound_record(data: Buffer, offset: int) -> Record | None:
+    """The record at `offset` if it lies wholly in `data` and its payload passes its check."""
+    try:
+        record = decode_record(data, offset)
+    except MalformedError:
+        return None
+    payload = memoryview(data)[offset + RECORD_BYTES : record.end]
+    if len(payload) != record.stored or check_bytes(payload) != record.check:
+        return None
+    return record
+
+
+class Filler:
+    """Lays records one after the other into new segments, after what the last one holds.
+
+    Args:
+        store_id: The 16 bytes of the store's UUID, which go into each header.
+        last: Number of the last segment there is, or -1.
+        tail: Its bytes. They are read when `segments` is called for, not before.
+    """
+
+    def __init__(self, store_id: bytes, last: int, tail: Buffer | None) -> None:
+        self._store_id = store_id
+        self._closed: list[tuple[int, int, list[Buffer]]] = []
+        self._parts: list[Buffer] = []
+        self._grown = False
+        if tail is not None and HEADER_BYTES <= len(tail) < _NEARLY_FULL:
+            self._number = last
+            self._used = len(tail)
+            self._parts.append(memoryview(tail)[HEADER_BYTES:])
+        else:
+            self._number = last + 1
+            self._used = HEADER_BYTES
+
+    def add(self, header: bytes, payload: Buffer) -> Place:
+        """Appends a record and says where it will lie."""
+        size = len(header) + len(payload)
+        if self._used + size > SEGMENT_BYTES and self._used > HEADER_BYTES:
+            self._close()
+        place = Place(self._number, self._used)
+        self._parts.append(header)
+        self._parts.append(payload)
+        self._used += size
+        self._grown = True
+        return place
+
+    def _close(self) -> None:
+        self._closed.append((self._number, self._used, self._parts))
+        self._number += 1
+        self._used = HEADER_BYTES
+        self._parts = []
+
+    def segments(self) -> Iterator[tuple[int, bytes]]:
+        """The segments that were begun or added to, by number."""
+        if self._grown:
+            self._close()
+            self._grown = False
+        for number, used, parts in self._closed:
+            yield number, b"".join([_encode_header(used, self._store_id, number), *parts])
+        self._closed.clear()

@@ -1,0 +1,400 @@
+"""The store on disk: objects in segments, segments and everything about them in LMDB.
+
+One process may open a store once; many processes may share one. Reading is safe for threads,
+writing takes turns.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, closing
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from casync.errors import DamagedStoreError, NoStoreError
+from casync.ids import Kind, ManifestId, ObjectId
+from casync.limits import MAP_BYTES, MIB
+from casync.names.name import Name, NameRecord, Ref
+from casync.objects.codec import Packed
+from casync.store.base import (
+    Absence,
+    Batch,
+    Committed,
+    ManifestRow,
+    ManifestState,
+    ObjectStat,
+    RememberedFile,
+    Removed,
+)
+from casync.store.lmdb.backup import backup, remove_leftovers
+from casync.store.lmdb.collection import LmdbCollection
+from casync.store.lmdb.commit import Pending, Writer
+from casync.store.lmdb.creation import create as make_store
+from casync.store.lmdb.creation import finish as finish_store
+from casync.store.lmdb.creation import store_exists
+from casync.store.lmdb.environment import Environment, Txn
+from casync.store.lmdb.lmdb_errors import REBUILD
+from casync.store.lmdb.meta import read_meta
+from casync.store.lmdb.objects import Objects
+from casync.store.lmdb.pushes import Inbox
+from casync.store.lmdb.quota import set_quota
+from casync.store.lmdb.rows import (
+    FORMAT,
+    decode_file,
+    decode_manifest_row,
+    decode_name,
+    file_key,
+    index_prefix,
+    name_key,
+    name_stem,
+    path_key,
+    version_key,
+)
+from casync.store.lmdb.scan import scan, scan_back, scan_keys
+from casync.store.lmdb.tokens import Tokens
+from casync.store.lmdb.trash import Removal, Trash
+from casync.store.lmdb.trash_rows import last_removed
+from casync.store.lmdb.usage import StoreUsage, measure
+from casync.store.lmdb.writer_session import Session
+from casync.store.names import next_number, resolve
+
+__all__ = ["LmdbStore"]
+
+
+class LmdbStore:
+    """An `ObjectStore` in a folder. Use `open`, and `close` or a with block."""
+
+    def __init__(self, environment: Environment, warnings: Sequence[str] = ()) -> None:
+        self._environment = environment
+        self._objects = Objects(environment.databases, environment.reading)
+        self._session = Session(environment, self._objects)
+        self._store_id = self._check_format()
+        if environment.writable:
+            environment.add_missing_databases()
+        self._clock: Callable[[], float] = time.time
+        self.path = environment.path
+        self.warnings = [*warnings, *environment.warnings]
+
+    @classmethod
+    def open(
+        cls,
+        path: Path,
+        *,
+        create: bool = False,
+        read_only: bool = False,
+        allow_network_fs: bool = False,
+        map_bytes: int = MAP_BYTES,
+    ) -> Self:
+        """Opens the store in the folder `path`.
+
+        Args:
+            path: The folder.
+            create: Make an empty store when there is none.
+            read_only: Never write; works on a read-only file system too.
+            allow_network_fs: Make one even where LMDB is not safe between machines.
+            map_bytes: Address space to reserve. All openers should agree.
+
+        Raises:
+            NoStoreError: There is none, and none was to be made.
+            UnsupportedError: It is newer than this program, or its place is unfit.
+            DamagedStoreError: It cannot be opened as it is.
+            LockedError: This process has it open already.
+            WriteError, DeniedError, NoSpaceError: The place cannot be written, or read.
+        """
+        warnings: list[str] = []
+        if not store_exists(path):
+            if read_only or not create:
+                raise NoStoreError(
+                    f"no store at {path}", next_step="`casync prepare` and `casync pull` make one."
+                )
+            warnings = make_store(path, map_bytes=map_bytes, allow_network_fs=allow_network_fs)
+        elif not read_only:
+            finish_store(path)
+        environment = Environment(path, read_only=read_only, map_bytes=map_bytes)
+        try:
+            if not read_only:
+                remove_leftovers(path)
+            return cls(environment, warnings)
+        except BaseException:
+            environment.close()
+            raise
+
+    def _check_format(self) -> bytes:
+        """The store's id, once it is sure that this is a store that we know how to use."""
+        environment = self._environment
+        missing = environment.missing
+        if "meta" not in missing:
+            with environment.reading() as txn:
+                meta = read_meta(txn, environment.databases["meta"], environment.path)
+            if meta.format == FORMAT and meta.store_id and not missing:
+                return meta.store_id
+            missing = missing or ["its format or its id"]
+        raise DamagedStoreError(
+            f"store {environment.path} lacks {', '.join(missing)}", next_step=REBUILD
+        )
+
+    @property
+    def store_id(self) -> str:
+        """The UUID that the store got when it was made."""
+        return str(uuid.UUID(bytes=self._store_id))
+
+    @property
+    def writable(self) -> bool:
+        """Whether it was opened for writing."""
+        return self._environment.writable
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the store; running reads of other threads end first. Harmless when closed."""
+        self._session.close()
+        self._environment.close()
+
+    # -- Objects ------------------------------------------------------------------------------
+
+    def get(self, kind: Kind, ids: Sequence[ObjectId]) -> Iterator[Packed | Absence]:
+        """As `ObjectSource.get`."""
+        return self._objects.get(kind, ids)
+
+    def stat(self, kind: Kind, ids: Sequence[ObjectId]) -> list[ObjectStat | None]:
+        """As `ObjectSource.stat`."""
+        return self._objects.stat(kind, ids)
+
+    def known(self, kind: Kind, ids: Sequence[ObjectId]) -> list[bool]:
+        """As `ObjectStore.known`."""
+        return (self._session if self.writable else self._objects).known(kind, ids)
+
+    def objects(self, kind: Kind) -> Iterator[ObjectId]:
+        """As `ObjectStore.objects`."""
+        for key in scan_keys(self._environment, "index", prefix=index_prefix(kind)):
+            yield ManifestId(key[1:])
+
+    # -- Manifests and names ------------------------------------------------------------------
+
+    def manifests(self) -> Iterator[ManifestRow]:
+        """As `ManifestSource.manifests`."""
+        return self.full_from(ManifestId(b""))
+
+    def full_from(self, first: ManifestId) -> Iterator[ManifestRow]:
+        """The full manifests whose ids are `first` or above, ordered by id."""
+        for row in self._manifest_rows(first):
+            if row.state is ManifestState.FULL:
+                yield row
+
+    def _manifest_rows(self, first: bytes = b"") -> Iterator[ManifestRow]:
+        for key, value in scan(self._environment, "manifests", first=first):
+            yield decode_manifest_row(key, value)
+
+    def manifest(self, ident: ManifestId) -> ManifestRow | None:
+        """As `ManifestSource.manifest`."""
+        value = self._get("manifests", ident)
+        return decode_manifest_row(ident, value) if value is not None else None
+
+    def names(self, prefix: str = "") -> Iterator[NameRecord]:
+        """As `ManifestSource.names`."""
+        group: list[NameRecord] = []  # names too long for their keys to be in order
+        stem = b""
+        for key, value in scan(self._environment, "names", prefix=name_stem(prefix)):
+            record = decode_name(value)
+            if group and name_stem(record.name) != stem:
+                yield from sorted(group, key=lambda record: record.name)
+                group = []
+            if key == record.name.encode():
+                if record.name.startswith(prefix):
+                    yield record
+            elif record.name.startswith(prefix):
+                stem = name_stem(record.name)
+                group.append(record)
+        yield from sorted(group, key=lambda record: record.name)
+
+    def history(self, name: Name) -> list[NameRecord]:
+        """As `ManifestSource.history`."""
+        length = len(version_key(name, 0))
+        rows = scan(self._environment, "name_log", prefix=name_key(name) + b"\0")
+        records = [decode_name(value) for key, value in rows if len(key) == length]
+        return [record for record in records if record.name == name]
+
+    def version(self, name: Name, number: int) -> NameRecord | None:
+        """One version of a name; number 0 is the newest."""
+        if number:
+            value = self._get("name_log", version_key(name, number))
+        else:
+            value = self._get("names", name_key(name))
+        return decode_name(value) if value is not None else None
+
+    def resolve(self, ref: Ref) -> ManifestId:
+        """As `ManifestSource.resolve`."""
+        return resolve(ref, self)
+
+    # -- Remembered files ---------------------------------------------------------------------
+
+    def remembered(self) -> Iterator[RememberedFile]:
+        """As `ObjectStore.remembered`."""
+        for _, value in scan_back(self._environment, "seeds", prefix=file_key(0)[:1]):
+            yield decode_file(value)
+
+    def recall(self, path: bytes) -> RememberedFile | None:
+        """As `ObjectStore.recall`."""
+        environment = self._environment
+        with environment.reading() as txn:
+            seeds = environment.databases["seeds"]
+            number = txn.get(path_key(path), db=seeds)
+            value = None if number is None else txn.get(b"s" + bytes(number), db=seeds)
+            file = None if value is None else decode_file(value)
+        return file if file is not None and file.path == path else None
+
+    # -- Writing ------------------------------------------------------------------------------
+
+    def commit(self, batch: Batch) -> Committed:
+        """As `ObjectStore.commit`: one transaction, synced to disk when this returns."""
+        pending, now = Pending.of(batch.objects), int(self._clock())
+        databases = self._environment.databases
+        return self._session.write(
+            lambda txn: Writer(txn, databases, self._store_id, now).commit(batch, pending),
+            need=sum(entry.size for entry in pending) + 2 * MIB,
+            publishes=bool(batch.manifests) or not batch.objects,
+        )
+
+    def adopt(
+        self,
+        manifests: Sequence[tuple[ManifestId, ManifestState, int]],
+        names: Sequence[NameRecord],
+    ) -> list[NameRecord]:
+        """Takes over manifests and whole histories of names from another store.
+
+        Args:
+            manifests: As in `Batch`; their objects are here.
+            names: Versions with their numbers, each name's in order.
+
+        Returns:
+            The versions that were taken over: those of names that were not here.
+
+        Raises:
+            NoObjectError, NoSpaceError, WriteError: As `commit`.
+        """
+        databases, now = self._environment.databases, int(self._clock())
+        return self._session.write(
+            lambda txn: Writer(txn, databases, self._store_id, now).adopt(manifests, names),
+            need=2 * MIB,
+            publishes=True,
+        )
+
+    def set_name(
+        self, name: Name, manifest: ManifestId, expected: int | None = None, signed: bytes = b""
+    ) -> NameRecord:
+        """As `WritableStore.set_name`."""
+        claims = {name: signed} if signed else {}
+        expect = {} if expected is None else {name: expected}
+        batch = Batch(names=[(name, manifest)], signed=claims, expect=expect)
+        return self.commit(batch).names[0]
+
+    def upcoming(self, name: Name) -> tuple[int, NameRecord | None]:
+        """As `WritableStore.upcoming`."""
+        with self._environment.reading() as txn:
+            last = last_removed(txn, self._environment.databases["trash"], name)
+        newest = self.version(name, 0)
+        return next_number(newest, last), newest
+
+    def set_quota(self, limit: int) -> None:
+        """As `casync.store.lmdb.quota.set_quota`."""
+        set_quota(self._environment, limit)
+
+    @property
+    def tokens(self) -> Tokens:
+        """Who may ask a server for something."""
+        return Tokens(self._environment, self._clock)
+
+    @property
+    def inbox(self) -> Inbox:
+        """What pushes bring."""
+        return Inbox(self._environment, self._objects, self._store_id, self._clock)
+
+    # -- The trash ----------------------------------------------------------------------------
+
+    def removal(self, refs: Sequence[Ref]) -> Removal:
+        """As `WritableStore.removal`."""
+        refs = self._without_prefixes(refs)
+        with self._environment.reading() as txn:
+            return self._trash(txn).plan(refs)
+
+    def remove(self, refs: Sequence[Ref]) -> Removal:
+        """As `WritableStore.remove`."""
+        refs = self._without_prefixes(refs)
+
+        def write(txn: Txn) -> Removal:
+            trash = self._trash(txn)
+            planned = trash.plan(refs)
+            trash.remove(planned)
+            return planned
+
+        return self._environment.write(write, need=MIB)
+
+    def restore(self, refs: Sequence[Ref]) -> Removal:
+        """As `WritableStore.restore`."""
+        return self._environment.write(lambda txn: self._trash(txn).restore(refs), need=MIB)
+
+    def removed(self) -> list[Removed]:
+        """What lies in the trash, the latest last."""
+        with self._environment.reading() as txn:
+            return self._trash(txn).listing()
+
+    def _trash(self, txn: Txn) -> Trash:
+        return Trash(txn, self._environment.databases, int(self._clock()))
+
+    def _without_prefixes(self, refs: Sequence[Ref]) -> list[Ref]:
+        return [ref if ref.prefix is None else Ref(manifest=self.resolve(ref)) for ref in refs]
+
+    def collection(
+        self, *, window: float, dry_run: bool = False
+    ) -> AbstractContextManager[LmdbCollection]:
+        """As `CollectableStore.collection`."""
+        now, store_id = int(self._clock()), self._store_id
+        return closing(
+            LmdbCollection(self._environment, store_id, now=now, window=window, dry_run=dry_run)
+        )
+
+    # -- The store itself ---------------------------------------------------------------------
+
+    def reader_check(self) -> int:
+        """Clears the slots of readers that died; says how many there were."""
+        return self._environment.reader_check()
+
+    def check(self) -> None:
+        """Looks at every page of every tree, without touching any through the map.
+
+        LMDB has no checksums, and a damaged page of the index can kill the process that reads it.
+        Whoever suspects damage asks this first. Takes a second or two for a million objects.
+
+        Raises:
+            DamagedStoreError: A page makes no sense.
+        """
+        self._environment.check_pages(everything=True)
+
+    def usage(self, *, objects: bool = True) -> StoreUsage:
+        """As `casync.store.lmdb.usage.measure`."""
+        return measure(self._environment, now=int(self._clock()), objects=objects)
+
+    def backup(self, folder: Path, *, advance: Callable[[int], None] = lambda _: None) -> None:
+        """Copies the store as it is at this moment into a folder of its own, others at work or not.
+
+        Raises:
+            CasyncError: As `casync.store.lmdb.backup.backup`.
+        """
+        backup(self._environment, folder, advance=advance)
+
+    def _get(self, database: str, key: bytes) -> bytes | None:
+        with self._environment.reading() as txn:
+            value = txn.get(key, db=self._environment.databases[database])
+            return bytes(value) if value is not None else None

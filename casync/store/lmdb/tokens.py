@@ -1,0 +1,159 @@
+"""The tokens of a store, and whether it asks for any.
+
+The first token turns that on, and nothing turns it off again: a store whose last token was revoked
+or ran out lets nobody in, which is what whoever revoked it meant.
+"""
+
+from __future__ import annotations
+
+import secrets
+import string
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
+
+import msgspec
+from msgspec.structs import replace
+
+from casync.errors import DamagedStoreError, NotFoundError
+from casync.ids import Buffer
+from casync.names.token import Level, Token, TokenRow, digest_of, format_token
+from casync.store.lmdb.environment import Environment, Txn
+
+__all__ = ["META_AUTH", "KnownTokens", "Tokens", "decode_token"]
+
+META_AUTH: Final = b"auth"
+"""The row of `meta` whose presence says that tokens are asked for."""
+
+_ID_LETTERS: Final = string.ascii_lowercase + string.digits
+_ID_LENGTH: Final = 8
+_SECRET_BYTES: Final = 32
+_DATABASES: Final = ("tokens", "namespace_tokens")
+"""Tokens of the default namespace, and those of others: a program that knows nothing of namespaces
+must not find these, and take them for tokens of its own."""
+
+_ROW_BYTES: Final = 64 * 1024  # what a commit of one row writes, generously
+
+
+class KnownTokens(NamedTuple):
+    """What a server needs to know at one moment.
+
+    Attributes:
+        required: Whether the store asks for tokens.
+        rows: All of them by id, those that are revoked or ran out as well.
+    """
+
+    required: bool
+    rows: dict[str, TokenRow]
+
+
+class Tokens:
+    """The tokens of one open store. Safe for threads.
+
+    Args:
+        environment: The store's.
+        clock: Seconds since 1970.
+    """
+
+    def __init__(self, environment: Environment, clock: Callable[[], float]) -> None:
+        self._environment = environment
+        self._clock = clock
+
+    def known(self) -> KnownTokens:
+        """All that there are.
+
+        Raises:
+            DamagedStoreError: A row is damaged.
+        """
+        databases = self._environment.databases
+        with self._environment.reading() as txn:
+            required = txn.get(META_AUTH, db=databases["meta"]) is not None
+            rows = [
+                decode_token(value)
+                for name in _DATABASES
+                if name in databases
+                for _, value in txn.cursor(databases[name]).iternext()
+            ]
+        return KnownTokens(required, {row.id: row for row in rows})
+
+    def issue(
+        self,
+        level: Level,
+        names: Sequence[str] = (),
+        *,
+        expires: int = 0,
+        note: str = "",
+        namespace: str = "",
+    ) -> tuple[str, TokenRow]:
+        """Makes a token; from now on the store asks for tokens.
+
+        Args:
+            level: What it is good for.
+            names: Patterns of names; empty for all.
+            expires: Seconds since 1970; 0 for never.
+            note: For people.
+            namespace: The namespace that it selects; empty for the default one.
+
+        Returns:
+            The token, which nobody can be told again, and what is kept of it.
+
+        Raises:
+            NoSpaceError, WriteError: The store cannot be written.
+        """
+        ident = "".join(secrets.choice(_ID_LETTERS) for _ in range(_ID_LENGTH))
+        secret = secrets.token_urlsafe(_SECRET_BYTES)
+        row = TokenRow(
+            ident,
+            digest_of(secret),
+            level,
+            tuple(names),
+            int(self._clock()),
+            expires,
+            0,
+            note,
+            namespace,
+        )
+
+        def write(txn: Txn) -> None:
+            txn.put(META_AUTH, b"\1", db=self._environment.databases["meta"])
+            self._put(txn, row)
+
+        self._environment.write(write, need=_ROW_BYTES)
+        return format_token(Token(ident, secret)), row
+
+    def revoke(self, ident: str) -> TokenRow:
+        """Makes a token good for nothing. Servers notice within seconds.
+
+        Raises:
+            NotFoundError: There is none of this id.
+            NoSpaceError, WriteError: The store cannot be written.
+        """
+        now = int(self._clock())
+
+        def write(txn: Txn) -> TokenRow:
+            databases = self._environment.databases
+            found = (txn.get(ident.encode(), db=databases[name]) for name in _DATABASES)
+            value = next((value for value in found if value is not None), None)
+            if value is None:
+                raise NotFoundError(
+                    f"no token {ident} here", next_step="`casync token ls` lists them."
+                )
+            row = decode_token(value)
+            if not row.revoked:
+                row = replace(row, revoked=now)
+                self._put(txn, row)
+            return row
+
+        return self._environment.write(write, need=_ROW_BYTES)
+
+    def _put(self, txn: Txn, row: TokenRow) -> None:
+        name = _DATABASES[bool(row.namespace)]
+        value = msgspec.msgpack.encode(row)
+        txn.put(row.id.encode(), value, db=self._environment.databases[name])
+
+
+def decode_token(value: Buffer) -> TokenRow:
+    """Reads a value of `tokens`; DamagedStoreError where it is none."""
+    try:
+        return msgspec.msgpack.decode(value, type=TokenRow)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise DamagedStoreError(f"the store has a damaged token: {error}") from error

@@ -1,0 +1,112 @@
+"""The rows of the database `trash` (docs/FORMAT.md section 5.3).
+
+What is removed moves from its own database to this one, so that whoever lists, resolves or serves
+need not know that there is a trash.
+"""
+
+from __future__ import annotations
+
+from typing import Final, TypeVar
+
+import lmdb
+import msgspec
+from blake3 import blake3
+
+from casync.errors import DamagedStoreError
+from casync.ids import Buffer, ManifestId
+from casync.names.name import NameRecord
+from casync.store.lmdb.environment import Txn
+from casync.store.lmdb.rows import decode_number, number_key
+
+__all__ = [
+    "REMOVED_MANIFESTS",
+    "REMOVED_VERSIONS",
+    "RemovedManifest",
+    "RemovedVersion",
+    "decode_removed_manifest",
+    "decode_removed_version",
+    "encode_removed",
+    "last_key",
+    "last_removed",
+    "removed_key",
+    "removed_version_key",
+    "removed_versions_prefix",
+]
+
+REMOVED_MANIFESTS: Final = b"m"
+REMOVED_VERSIONS: Final = b"v"
+_LAST: Final = b"l"
+
+_T = TypeVar("_T", bound="RemovedManifest | RemovedVersion")
+
+
+class RemovedManifest(msgspec.Struct, frozen=True):
+    """A full manifest in the trash.
+
+    Attributes:
+        length: Plain bytes.
+        created: When it came here, in seconds since 1970.
+        removed: When it was removed, likewise.
+        generation: That of the store at the time.
+    """
+
+    length: int
+    created: int
+    removed: int
+    generation: int
+
+
+class RemovedVersion(msgspec.Struct, frozen=True):
+    """A version of a name in the trash; `removed` and `generation` as of a manifest."""
+
+    record: NameRecord
+    removed: int
+    generation: int
+
+
+def removed_key(ident: ManifestId) -> bytes:
+    """The key of a manifest."""
+    return REMOVED_MANIFESTS + ident
+
+
+def removed_versions_prefix(name: str) -> bytes:
+    """What the keys of all versions of a name begin with."""
+    return REMOVED_VERSIONS + blake3(name.encode()).digest()
+
+
+def removed_version_key(name: str, version: int) -> bytes:
+    """The key of a version."""
+    return removed_versions_prefix(name) + number_key(version)
+
+
+def last_key(name: str) -> bytes:
+    """The key of the highest number that a removed version of a name had."""
+    return _LAST + blake3(name.encode()).digest()
+
+
+def last_removed(txn: Txn, trash: lmdb._Database, name: str) -> int:
+    """The highest number that a removed version of a name had, or 0."""
+    value = txn.get(last_key(name), db=trash)
+    return decode_number(value) if value is not None else 0
+
+
+def encode_removed(row: RemovedManifest | RemovedVersion) -> bytes:
+    """A value of `trash`."""
+    return msgspec.msgpack.encode(row)
+
+
+def decode_removed_manifest(value: Buffer) -> RemovedManifest:
+    """Reads a manifest; DamagedStoreError where it is none."""
+    return _decode(value, RemovedManifest)
+
+
+def decode_removed_version(value: Buffer) -> RemovedVersion:
+    """Reads a version; DamagedStoreError where it is none."""
+    return _decode(value, RemovedVersion)
+
+
+def _decode(value: Buffer, kind: type[_T]) -> _T:
+    try:
+        return msgspec.msgpack.decode(value, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise DamagedStoreError(f"the store has a damaged trash row: {error}") from error

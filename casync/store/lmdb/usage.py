@@ -1,0 +1,113 @@
+"""How much a store holds, and the room that it takes. Must not know what objects are for."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from casync.ids import Kind
+from casync.store.base import ManifestState
+from casync.store.lmdb.environment import DATA_FILE, Environment
+from casync.store.lmdb.gc_totals import CollectionTally, read_tally
+from casync.store.lmdb.push_rows import decode_push
+from casync.store.lmdb.quota import read_quota
+from casync.store.lmdb.rows import (
+    decode_index,
+    decode_manifest_row,
+    decode_segment_use,
+    index_prefix,
+)
+from casync.store.lmdb.scan import scan, scan_keys
+
+__all__ = ["KindUse", "StoreUsage", "measure"]
+
+
+class KindUse(NamedTuple):
+    """Objects of one kind: how many, and their bytes, plain and stored."""
+
+    number: int
+    length: int
+    stored: int
+
+
+class StoreUsage(NamedTuple):
+    """What a store holds, sizes in bytes.
+
+    Attributes:
+        manifests: Full ones.
+        logical: Bytes of the content of the full ones.
+        outlines: Manifests of which only the nodes are here.
+        names: Names, each counted once.
+        objects: By kind.
+        segments: How many.
+        used: Bytes of all segments.
+        live: Bytes of the records that are still pointed to.
+        free: Bytes of the data file that hold nothing: later content takes them, and a
+            compaction returns them to the disk.
+        file: Disk space of the data file.
+        map: Address space reserved for it.
+        quota: Bytes of such records that it may hold; 0 for no bound.
+        pushes: That are open. What comes after the oldest of them is not collected.
+        collections: What collections have done so far.
+    """
+
+    manifests: int
+    logical: int
+    outlines: int
+    names: int
+    objects: dict[Kind, KindUse]
+    segments: int
+    used: int
+    live: int
+    free: int
+    file: int
+    map: int
+    quota: int
+    pushes: int
+    collections: CollectionTally
+
+
+def measure(environment: Environment, *, now: int, objects: bool = True) -> StoreUsage:
+    """Counts everything.
+
+    Args:
+        environment: The store's.
+        now: Seconds since 1970.
+        objects: Walk the whole index and count them, too. It takes a second or so a million.
+
+    Raises:
+        DamagedStoreError: A row is damaged.
+    """
+    manifests = [decode_manifest_row(*row) for row in scan(environment, "manifests")]
+    full = [row.length for row in manifests if row.state is ManifestState.FULL]
+    uses = [decode_segment_use(value) for _, value in scan(environment, "segment_use")]
+    with environment.reading() as txn:
+        quota = read_quota(txn, environment.databases["meta"])
+        tally = read_tally(txn, environment.databases["meta"])
+    known = "pushes" in environment.databases
+    pushes = [decode_push(value) for _, value in scan(environment, "pushes")] if known else []
+    return StoreUsage(
+        manifests=len(full),
+        logical=sum(full),
+        outlines=len(manifests) - len(full),
+        names=sum(1 for _ in scan_keys(environment, "names")),
+        objects={kind: _kind_use(environment, kind) for kind in Kind} if objects else {},
+        segments=len(uses),
+        used=sum(use.used for use in uses),
+        live=sum(use.live for use in uses),
+        free=environment.free_bytes,
+        file=(environment.path / DATA_FILE).stat().st_blocks * 512,
+        map=environment.map_bytes,
+        collections=tally,
+        pushes=sum(push.protects(now) for push in pushes),
+        quota=quota.limit if quota is not None else 0,
+    )
+
+
+def _kind_use(environment: Environment, kind: Kind) -> KindUse:
+    number = length = stored = 0
+    for _, value in scan(environment, "index", prefix=index_prefix(kind)):
+        row = decode_index(value)
+        number += 1
+        length += row.length
+        stored += row.stored
+    return KindUse(number, length, stored)

@@ -1,0 +1,156 @@
+"""A writer's promises: what it was told is here stays until it has published, or ended.
+
+A session has a row in `writers` with its floor: collections leave alone what is of that generation
+or a later one. The row counts for as long as its byte of the lock file is locked, so a writer that
+is killed ends its session. Who relies on objects older than the session lowers the floor to 0,
+which costs one commit; the next commit renews those objects' generations and lifts the floor
+again. docs/adr/0008 has the argument; `tests/unit/store/lmdb/test_collection_model.py` proves it.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final, TypeVar
+
+from casync.ids import Kind, ObjectId
+from casync.limits import COMMIT_BYTES, OBJECT_BYTES
+from casync.store.lmdb.byte_lock import ByteLocks
+from casync.store.lmdb.environment import Environment, Txn
+from casync.store.lmdb.lmdb_errors import translate
+from casync.store.lmdb.meta import read_generation
+from casync.store.lmdb.objects import Objects
+from casync.store.lmdb.renew import renew
+from casync.store.lmdb.rows import encode_number, index_prefix, number_key
+
+__all__ = ["Session"]
+
+_LAST_BYTE: Final = 2**62
+_ROW_BYTES: Final = 64 * 1024  # what a commit of one row writes, generously
+_MOST_PROMISES: Final = COMMIT_BYTES // OBJECT_BYTES
+"""Old objects that are relied upon, before their generations are renewed without waiting."""
+
+_T = TypeVar("_T")
+
+
+class Session:
+    """The session of one open store. Nothing happens before the first promise. Safe for threads.
+
+    Args:
+        environment: The store's.
+        objects: Its objects.
+    """
+
+    def __init__(self, environment: Environment, objects: Objects) -> None:
+        self._environment = environment
+        self._objects = objects
+        self._mutex = threading.Lock()
+        self._locks: ByteLocks | None = None
+        self._number = 0
+        self._since = 0  # the generation that the session began in; 0 before
+        self._holding_all = False
+        self._promised: set[bytes] = set()  # keys of objects older than that
+
+    def known(self, kind: Kind, ids: Sequence[ObjectId]) -> list[bool]:
+        """As `ObjectStore.known`.
+
+        Raises:
+            NoSpaceError, WriteError: The promise cannot be written down.
+        """
+        since = self._since  # what is read after this is protected from that generation on
+        found = self._objects.generations(kind, ids)
+        if found and (not since or min(found.values()) < since):
+            found = self._promise(kind, ids)
+        return [ident in found for ident in ids]
+
+    def _promise(self, kind: Kind, ids: Sequence[ObjectId]) -> dict[bytes, int]:
+        """Makes sure of what is found, some of it older than the session."""
+        with self._mutex:
+            if not self._since:
+                self._begin(lambda _: None)
+            found = self._objects.generations(kind, ids)
+            if any(generation < self._since for generation in found.values()):
+                if not self._holding_all:
+                    self._put_floor(0)
+                    self._holding_all = True
+                    found = self._objects.generations(kind, ids)
+                prefix = index_prefix(kind)
+                old = (i for i, generation in found.items() if generation < self._since)
+                self._promised.update(prefix + ident for ident in old)
+        if len(self._promised) > _MOST_PROMISES:
+            self.write(lambda _: None, need=0, publishes=True)
+        return found
+
+    def write(self, action: Callable[[Txn], _T], *, need: int, publishes: bool) -> _T:
+        """Runs `action` in a write transaction that renews what was promised before.
+
+        Args:
+            action: As for `Environment.write`.
+            need: As there.
+            publishes: Whether it leaves nothing that is needed and has no manifest yet; else the
+                session begins here, if it has not.
+
+        Raises:
+            NoSpaceError, WriteError: As there.
+        """
+        with self._mutex:
+            if not self._since and not publishes:
+                return self._begin(action, need)
+            if not self._promised:
+                return self._environment.write(action, need=need)
+            promised = sorted(self._promised)
+
+            def write(txn: Txn) -> _T:
+                renew(txn, self._environment.databases, promised)
+                result = action(txn)
+                self._put_row(txn, self._since)
+                return result
+
+            result = self._environment.write(write, need=need + _ROW_BYTES)
+            self._promised.clear()
+            self._holding_all = False
+            return result
+
+    def _begin(self, action: Callable[[Txn], _T], need: int = 0) -> _T:
+        with self._translated():
+            locks = ByteLocks(self._environment.path)
+            self._number = random.randint(1, _LAST_BYTE)  # noqa: S311 - anything that is free
+            while not locks.take(self._number):
+                self._number = random.randint(1, _LAST_BYTE)  # noqa: S311
+        try:
+            # The byte is locked before the row can be seen.
+            def begin(txn: Txn) -> tuple[int, _T]:
+                generation = read_generation(txn, self._environment.databases["meta"])
+                result = action(txn)
+                self._put_row(txn, generation)
+                return generation, result
+
+            self._since, result = self._environment.write(begin, need=need + _ROW_BYTES)
+        except BaseException:
+            locks.close()
+            raise
+        self._locks = locks
+        return result
+
+    def _put_floor(self, floor: int) -> None:
+        self._environment.write(lambda txn: self._put_row(txn, floor), need=_ROW_BYTES)
+
+    def _put_row(self, txn: Txn, floor: int) -> None:
+        writers = self._environment.databases["writers"]
+        txn.put(number_key(self._number), encode_number(floor), db=writers)
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise translate(error, self._environment.path, need=0) from error
+
+    def close(self) -> None:
+        """Ends the session: what was promised and not published may go. Harmless when closed."""
+        with self._mutex:
+            if self._locks is not None:
+                self._locks.close()
+                self._locks = None

@@ -1,0 +1,216 @@
+"""The lists of the wire: ids that are asked for, alone or in groups, and sizes that are answered.
+
+Both sides use this module (docs/PROTOCOL.md says it in bytes). It turns bytes into values and
+values into bytes; it must not know about HTTP, sockets or stores. What the peer could make large
+is bounded by counts that are checked before anything is taken apart.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
+
+from casync.errors import (
+    MalformedError,
+    RemoteProtocolError,
+    UnsupportedError,
+    UsageError,
+)
+from casync.ids import ID_BYTES, Buffer, ChunkId, Kind, ObjectId
+from casync.limits import MAX_BATCH_BASES, MAX_BATCH_IDS
+from casync.objects.codec import MAX_PLAIN
+from casync.objects.delta import Group, singles
+
+__all__ = [
+    "IDS_TYPE",
+    "MAX_IDS_BYTES",
+    "SIZES_TYPE",
+    "GroupsRequest",
+    "IdsRequest",
+    "decode_groups",
+    "decode_ids",
+    "decode_sizes",
+    "encode_groups",
+    "encode_ids",
+    "encode_sizes",
+    "first_groups",
+    "groups_after",
+]
+
+IDS_TYPE: Final = "application/vnd.casync.ids"
+SIZES_TYPE: Final = "application/vnd.casync.sizes"
+
+_MAGIC: Final = b"CASQ"
+_VERSION: Final = 1
+_IN_GROUPS: Final = 1
+"""The flag of a list whose ids are in groups."""
+
+_IDS: Final = struct.Struct("<4sBBHHH")  # magic, version, kind, flags, count, groups
+_GROUP: Final = struct.Struct("<HH")  # ids that are wanted, and bases
+_SIZES: Final = struct.Struct("<QQ")  # plain, stored
+_NO_SIZE: Final = 2**64 - 1
+
+MAX_IDS_BYTES: Final = (
+    _IDS.size + MAX_BATCH_IDS * (ID_BYTES + _GROUP.size) + MAX_BATCH_BASES * ID_BYTES
+)
+"""Bytes of the longest list of ids."""
+
+
+class IdsRequest(NamedTuple):
+    """A list of ids of one kind."""
+
+    kind: Kind
+    ids: list[ObjectId]
+
+
+class GroupsRequest(NamedTuple):
+    """The body of a fetch request: ids of one kind, in groups."""
+
+    kind: Kind
+    groups: list[Group]
+
+
+def encode_ids(kind: Kind, ids: Sequence[ObjectId]) -> bytes:
+    """The body that asks for `ids`.
+
+    Raises:
+        UsageError: No id, or more than MAX_BATCH_IDS.
+    """
+    return encode_groups(kind, singles(ids))
+
+
+def encode_groups(kind: Kind, groups: Sequence[Group]) -> bytes:
+    """The body that asks for what `groups` want, in order.
+
+    Raises:
+        UsageError: No id or more than MAX_BATCH_IDS, more bases than MAX_BATCH_BASES, or a group
+            that wants nothing.
+    """
+    ids = [ident for group in groups for ident in group.wanted]
+    bases = [ident for group in groups for ident in group.bases]
+    if not 1 <= len(ids) <= MAX_BATCH_IDS:
+        raise UsageError(f"a request asks for 1 to {MAX_BATCH_IDS} ids, not {len(ids)}")
+    if all(group.is_single for group in groups):
+        return _IDS.pack(_MAGIC, _VERSION, kind, 0, len(ids), 0) + b"".join(ids)
+    if len(bases) > MAX_BATCH_BASES or not all(group.wanted for group in groups):
+        raise UsageError(f"a group wants something, and {MAX_BATCH_BASES} bases are the most")
+    header = _IDS.pack(_MAGIC, _VERSION, kind, _IN_GROUPS, len(ids), len(groups))
+    rows = [_GROUP.pack(len(group.wanted), len(group.bases)) for group in groups]
+    return b"".join([header, *rows, *ids, *bases])
+
+
+def first_groups(groups: Sequence[Group]) -> list[Group]:
+    """As many of `groups` from the first on as fit one request."""
+    ids = bases = 0
+    for number, group in enumerate(groups):
+        ids += len(group.wanted)
+        bases += len(group.bases)
+        if number and (ids > MAX_BATCH_IDS or bases > MAX_BATCH_BASES):
+            return list(groups[:number])
+    return list(groups)
+
+
+def groups_after(groups: Sequence[Group], count: int) -> list[Group]:
+    """What `groups` want after the first `count` ids. One that is cut keeps its bases."""
+    rest: list[Group] = []
+    for wanted, bases in groups:
+        if count < len(wanted):
+            rest.append(Group(wanted[count:], bases))
+        count = max(count - len(wanted), 0)
+    return rest
+
+
+def decode_ids(data: Buffer) -> IdsRequest:
+    """Reads a list of ids that are in no groups.
+
+    Raises:
+        UnsupportedError: A later version, or flags.
+        MalformedError: Anything else that `encode_ids` would not write.
+    """
+    kind, flags, count, _ = _header(data)
+    if flags:
+        raise UnsupportedError(f"list of ids with flags {flags:#06x} where none belong")
+    return IdsRequest(kind, _ids(data, _IDS.size, count))
+
+
+def decode_groups(data: Buffer) -> GroupsRequest:
+    """Reads a list of ids, in groups or not: then each is one of its own.
+
+    Raises:
+        UnsupportedError: A later version, or flags of one.
+        MalformedError: Anything else that `encode_groups` would not write.
+    """
+    kind, flags, count, groups = _header(data)
+    if not flags:
+        return GroupsRequest(kind, singles(_ids(data, _IDS.size, count)))
+    start = _IDS.size + groups * _GROUP.size
+    if not 1 <= groups <= count or len(data) < start:
+        raise MalformedError(f"list of {count} ids in {groups} groups")
+    rows = list(_GROUP.iter_unpack(memoryview(data)[_IDS.size : start]))
+    bases = sum(row[1] for row in rows)
+    if sum(row[0] for row in rows) != count or not all(row[0] for row in rows):
+        raise MalformedError(f"list of {count} ids in groups of other counts")
+    if bases > MAX_BATCH_BASES or (groups == count and not bases):
+        raise MalformedError(f"list of {count} ids in {groups} groups with {bases} bases")
+    ids = iter(_ids(data, start, count + bases))
+    wanted = [[next(ids) for _ in range(row[0])] for row in rows]
+    return GroupsRequest(
+        kind,
+        [
+            Group(its, [next(ids) for _ in range(row[1])])
+            for its, row in zip(wanted, rows, strict=True)
+        ],
+    )
+
+
+def _header(data: Buffer) -> tuple[Kind, int, int, int]:
+    """Kind, flags, count of ids, and count of groups."""
+    if len(data) < _IDS.size:
+        raise MalformedError("list of ids shorter than its header")
+    magic, version, kind, flags, count, groups = _IDS.unpack_from(data)
+    if magic != _MAGIC:
+        raise MalformedError("list of ids with a wrong magic")
+    if version != _VERSION:
+        raise UnsupportedError(f"list of ids of version {version}; this program knows {_VERSION}")
+    if flags & ~_IN_GROUPS:
+        raise UnsupportedError(f"list of ids with unknown flags {flags:#06x}")
+    if kind not in MAX_PLAIN or (groups and not flags):
+        raise MalformedError(f"list of ids of unknown kind {kind}")
+    if not 1 <= count <= MAX_BATCH_IDS:
+        raise MalformedError(f"list of {count} ids; 1 to {MAX_BATCH_IDS} are allowed")
+    return Kind(kind), flags, count, groups
+
+
+def _ids(data: Buffer, start: int, count: int) -> list[ObjectId]:
+    """The ids from `start` to the end, which must be `count`."""
+    if len(data) != start + count * ID_BYTES:
+        raise MalformedError(f"list that claims {count} ids in {len(data)} bytes")
+    body = bytes(data)
+    return [ChunkId(body[at : at + ID_BYTES]) for at in range(start, len(body), ID_BYTES)]
+
+
+def encode_sizes(rows: Iterable[tuple[int, int] | None]) -> bytes:
+    """The answer to a stat request: (plain, stored) bytes per id, None where it is missing."""
+    return b"".join([_SIZES.pack(*(row or (_NO_SIZE, _NO_SIZE))) for row in rows])
+
+
+def decode_sizes(kind: Kind, count: int, data: Buffer) -> list[tuple[int, int] | None]:
+    """Reads the answer to a stat request for `count` ids of `kind`.
+
+    Raises:
+        RemoteProtocolError: It is not that long, or no object has such sizes.
+    """
+    if len(data) != count * _SIZES.size:
+        raise RemoteProtocolError(f"sizes of {count} objects in {len(data)} bytes")
+    rows: list[tuple[int, int] | None] = []
+    for plain, stored in _SIZES.iter_unpack(data):
+        if plain == stored == _NO_SIZE:
+            rows.append(None)
+        elif 1 <= stored <= plain <= MAX_PLAIN[kind]:
+            rows.append((plain, stored))
+        else:
+            raise RemoteProtocolError(
+                f"a {kind.name.lower()} of {plain} bytes that is stored in {stored}"
+            )
+    return rows

@@ -1,0 +1,1 @@
+"""The report and the page of `casync bench`."""

@@ -1,0 +1,185 @@
+"""What a bench found, for people and for programs; `bench_page` makes a page of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from casync.limits import KIB, MIB
+from casync.objects.chunker import ChunkerParams
+from casync.ops.bench import BenchInput, Transfer, Trial, recommend
+from casync.planning.origins import Origin
+from casync_cli.bench.map import ORIGINS
+from casync_cli.output import Output
+from casync_cli.parsing.sizes import format_size
+
+__all__ = ["Bench", "Report", "chunk_size", "rate", "reason", "share"]
+
+_HEADS: Final = ("chunks", "plain", "deltas", "manifest", "number", "new", "prepare", "rebuild")
+_WIDTHS: Final = (7, 8, 8, 8, 7, 6, 10, 10)
+
+
+class Bench(NamedTuple):
+    """A whole run.
+
+    Attributes:
+        old: The file that a receiver has.
+        new: The file that it wants.
+        trials: What was measured, by rising chunk size.
+        folder: Where it was done.
+    """
+
+    old: BenchInput
+    new: BenchInput
+    trials: list[Trial]
+    folder: Path
+
+    @property
+    def chosen(self) -> Trial:
+        """What is recommended."""
+        return recommend(self.trials)
+
+    @property
+    def least(self) -> Trial:
+        """What moves the least."""
+        return min(self.trials, key=lambda trial: trial.best.received)
+
+
+class Report:
+    """Tells of trials as they end, and of all of them in the end.
+
+    Args:
+        output: Where to.
+    """
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+
+    def trial(self, bench: Bench) -> None:
+        """One line for the last trial, unless everything shall be one document."""
+        output, trial = self._output, bench.trials[-1]
+        if output.json_mode:
+            return
+        if not output.to_terminal:
+            output.row(*map(str, _flat(_figures(trial))))
+            return
+        if len(bench.trials) == 1:
+            self._aligned(_HEADS)
+        self._aligned(
+            (
+                chunk_size(trial.params),
+                format_size(trial.plain.received),
+                format_size(trial.delta.received),
+                format_size(trial.best.manifest),
+                str(trial.whole.chunks),
+                str(trial.new.new),
+                rate(bench.new.data, trial.new.seconds),
+                rate(bench.new.data, trial.plain.seconds),
+            )
+        )
+
+    def end(self, bench: Bench) -> None:
+        """The recommendation, and where the bytes come from with it."""
+        output, chosen = self._output, bench.chosen
+        if output.json_mode:
+            output.document("casync.bench/1", _document(bench))
+        else:
+            output.row("recommended", str(chosen.params.avg_size), reason(bench))
+        output.flush()
+        moved, length = chosen.best.received, bench.new.length
+        output.say(
+            f"{format_size(moved)} of {format_size(length)} need to travel: {share(moved, length)}"
+        )
+        for origin, label in ORIGINS.items():
+            if count := chosen.origins.total(origin):
+                output.say(f"  {label}: {format_size(count)}")
+
+    def _aligned(self, fields: Sequence[str]) -> None:
+        self._output.row(
+            *(field.rjust(width) for field, width in zip(fields, _WIDTHS, strict=True))
+        )
+
+
+def chunk_size(params: ChunkerParams) -> str:
+    """The average chunk size, as `16 KiB`."""
+    size = params.avg_size
+    if size % MIB == 0:
+        return f"{size // MIB} MiB"
+    return f"{size // KIB} KiB" if size % KIB == 0 else f"{size} B"
+
+
+def rate(count: int, seconds: float) -> str:
+    """Bytes a second."""
+    return f"{format_size(int(count / max(seconds, 1e-3)))}/s"
+
+
+def share(part: int, whole: int) -> str:
+    """A part in percent, as `1.3 %`."""
+    percent = 100 * part / whole if whole else 0.0
+    if 0 < percent < 0.01:
+        return "<0.01 %"
+    digits = 0 if percent == 0 or percent >= 99.95 else 1 if percent >= 0.095 else 2
+    return f"{percent:.{digits}f} %"
+
+
+def reason(bench: Bench) -> str:
+    """What the recommended size does, to be read after its name."""
+    chosen, least = bench.chosen, bench.least
+    if chosen is least:
+        return "moves the least"
+    more = chosen.best.received - least.best.received
+    return (
+        f"moves {format_size(more) if more else 'nothing'} more than {chunk_size(least.params)}, "
+        f"in {chosen.whole.chunks} chunks instead of {least.whole.chunks}"
+    )
+
+
+def _figures(trial: Trial) -> dict[str, object]:
+    """One trial for programs: bytes, counts, seconds."""
+    params, whole = trial.params, trial.whole
+    return {
+        "chunk_size": params.avg_size,
+        "chunks": whole.chunks,
+        "distinct": whole.distinct,
+        "new": trial.new.new,
+        "grown": trial.new.stored,
+        "whole": whole.stored,
+        "origins": {origin.value: trial.origins.total(origin) for origin in Origin},
+        "prepare_old_seconds": round(trial.old.seconds, 3),
+        "prepare_new_seconds": round(trial.new.seconds, 3),
+        "plain": _transfer(trial.plain),
+        "delta": _transfer(trial.delta),
+    }
+
+
+def _transfer(transfer: Transfer) -> dict[str, object]:
+    return {
+        "received": transfer.received,
+        "manifest": transfer.manifest,
+        "sent": transfer.sent,
+        "requests": transfer.requests,
+        "seconds": round(transfer.seconds, 3),
+    }
+
+
+def _flat(figures: Mapping[str, object]) -> Iterator[object]:
+    for value in figures.values():
+        if isinstance(value, Mapping):
+            yield from _flat(value)
+        else:
+            yield value
+
+
+def _document(bench: Bench) -> dict[str, object]:
+    return {
+        "old": _input(bench.old),
+        "new": _input(bench.new),
+        "recommended": bench.chosen.params.avg_size,
+        "reason": reason(bench),
+        "trials": [_figures(trial) for trial in bench.trials],
+    }
+
+
+def _input(given: BenchInput) -> dict[str, object]:
+    return {"path": str(given.path), "length": given.length, "data": given.data}

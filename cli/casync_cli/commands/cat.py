@@ -1,0 +1,60 @@
+"""`casync cat`: content, or a part of it, on stdout."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from casync.errors import UsageError
+from casync_cli.completion import complete_ref
+from casync_cli.invocation import invocation_of
+from casync_cli.parsing.sizes import parse_size
+
+DETAILS = (
+    "Every chunk is checked before a byte of it is written. A part beyond the end is empty. "
+    "PATH is a file in the folder that REF names. "
+    "From a server only the chunks of the part are fetched."
+)
+EXAMPLES = (
+    "casync cat vm/2024-06 | sha256sum",
+    "casync cat HASH --offset 1M --length 512 | xxd",
+    "casync cat www:css/site.css",
+    "casync cat vm/2024-06 --server URL --length 440 > boot.bin",
+)
+
+
+def run(
+    ctx: typer.Context,
+    ref: Annotated[
+        str,
+        typer.Argument(
+            metavar="REF[:PATH]",
+            help="A hash, a local prefix, a name.",
+            autocompletion=complete_ref,
+        ),
+    ],
+    offset: Annotated[
+        str | None, typer.Option("--offset", metavar="N", help="Skip this much.  [default: 0]")
+    ] = None,
+    length: Annotated[
+        str | None,
+        typer.Option("--length", metavar="N", help="At most this much.  [default: all]"),
+    ] = None,
+) -> None:
+    """Runs the command."""
+    invocation = invocation_of(ctx)
+    if invocation.common.json:
+        raise UsageError("content is not JSON", next_step="`casync show --json` describes it.")
+    start = parse_size(offset) if offset else 0
+    count = parse_size(length) if length else None
+    from casync.names.name import parse_ref
+    from casync_cli.reading import open_content
+
+    parsed = parse_ref(ref)
+    stdout = invocation.output.binary
+    with invocation.source() as source:
+        content = open_content(source.resolve(parsed.whole), source, parsed.path)
+        end = content.length if count is None else start + count
+        for piece in content.pieces(start, end):
+            stdout.write(piece)

@@ -1,0 +1,74 @@
+"""`casync check`: compares a copy on disk with what a ref leads to."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from casync_cli.completion import complete_ref
+from casync_cli.exit_codes import DAMAGED
+from casync_cli.invocation import invocation_of
+from casync_cli.parsing.sizes import format_size
+from casync_cli.parsing.times import format_duration
+
+DETAILS = (
+    "Reads all of FILE or DIR and prints a line for each thing that differs: what differs, and "
+    "its path. Of a folder bytes, kinds, links, modes without setuid and setgid, times and user "
+    "attributes count, and what is too much. Exit status 4 when anything differs."
+)
+EXAMPLES = (
+    "casync check vm/2024-06 vm.img",
+    "casync check www /srv/www",
+    "casync check HASH:css /srv/www/css --server URL",
+)
+
+
+def run(
+    ctx: typer.Context,
+    ref: Annotated[
+        str,
+        typer.Argument(
+            metavar="REF[:PATH]",
+            help="A hash, a local prefix, a name.",
+            autocompletion=complete_ref,
+        ),
+    ],
+    place: Annotated[str, typer.Argument(metavar="PLACE", help="The file or folder on disk.")],
+) -> int:
+    """Runs the command."""
+    invocation = invocation_of(ctx)
+    output = invocation.output
+    differences: list[dict[str, object]] = []
+
+    def tell(path: bytes, wrong: list[str]) -> None:
+        if output.json_mode:
+            differences.append({"path": os.fsdecode(path), "wrong": wrong})
+        else:
+            output.row(" ".join(wrong), os.fsdecode(path) or ".")
+
+    from casync import api
+
+    with invocation.source() as source, invocation.progress() as progress:
+        checked = api.check(ref, Path(place), source, tell, progress)
+    if output.json_mode:
+        output.document(
+            "casync.check/1",
+            {
+                "manifest": checked.manifest.hex(),
+                "place": place,
+                "ok": {"files": checked.ok_files, "bytes": checked.ok_bytes},
+                "errors": {"files": checked.wrong_files, "bytes": checked.wrong_bytes},
+                "differences": differences,
+                "seconds": round(checked.seconds, 3),
+            },
+        )
+    output.flush()
+    output.say(
+        f"{place}: {checked.ok_files} files ok ({format_size(checked.ok_bytes)}), "
+        f"{checked.wrong_files} wrong ({format_size(checked.wrong_bytes)}), "
+        f"{checked.differences or 'no'} differences, in {format_duration(checked.seconds)}"
+    )
+    return DAMAGED if checked.differences else 0

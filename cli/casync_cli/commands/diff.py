@@ -1,0 +1,103 @@
+"""`casync diff`: what changed from one manifest to another."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from casync_cli.completion import complete_ref
+from casync_cli.exit_codes import FAILURE
+from casync_cli.invocation import invocation_of
+
+if TYPE_CHECKING:
+    from casync.objects.tree import Entry
+    from casync.ops.inspect.diff import Change
+
+DETAILS = (
+    "Of two folders, prints a line for each path that was added, removed or changed: what "
+    "happened, length before and after, path, and what of it changed. Of two files, the ranges in "
+    "which they differ, as first byte and the one after the last, to the bounds of chunks. "
+    "No file is read for that."
+)
+EXAMPLES = (
+    "casync diff www@1 www@2",
+    "casync diff www@1:css www:css --exit-code",
+    "casync diff vm/2024-05 vm/2024-06 --server URL",
+)
+
+
+def run(
+    ctx: typer.Context,
+    old: Annotated[
+        str,
+        typer.Argument(metavar="OLD", help="REF or REF:PATH.", autocompletion=complete_ref),
+    ],
+    new: Annotated[
+        str,
+        typer.Argument(metavar="NEW", help="REF or REF:PATH.", autocompletion=complete_ref),
+    ],
+    exit_code: Annotated[
+        bool, typer.Option("--exit-code", help="Exit status 1 when anything differs.")
+    ] = False,
+) -> int:
+    """Runs the command."""
+    invocation = invocation_of(ctx)
+    output = invocation.output
+    changes: list[dict[str, object]] = []
+    ranges: list[dict[str, int]] = []
+    found = 0
+    from casync import api
+    from casync.ops.inspect.diff import Change
+
+    with invocation.source() as source:
+        for each in api.diff(old, new, source):
+            found += 1
+            if isinstance(each, Change):
+                fields = _fields(each)
+                if output.json_mode:
+                    changes.append(fields)
+                else:
+                    output.row(*_columns(fields))
+            elif output.json_mode:
+                ranges.append({"start": each[0], "end": each[1]})
+            else:
+                output.row(str(each[0]), str(each[1]))
+    if output.json_mode:
+        output.document(
+            "casync.diff/1", {"old": old, "new": new, "changes": changes, "ranges": ranges}
+        )
+    return FAILURE if found and exit_code else 0
+
+
+def _fields(change: Change) -> dict[str, object]:
+    happened = "changed"
+    if change.old is None or change.new is None:
+        happened = "added" if change.old is None else "removed"
+    return {
+        "change": happened,
+        "path": os.fsdecode(change.path),
+        "old_length": _length(change.old),
+        "new_length": _length(change.new),
+        "what": change.what,
+    }
+
+
+def _columns(fields: dict[str, object]) -> list[str]:
+    old, new, what = fields["old_length"], fields["new_length"], fields["what"]
+    assert isinstance(what, list)
+    return [
+        str(fields["change"]),
+        "" if old is None else str(old),
+        "" if new is None else str(new),
+        str(fields["path"]) or ".",
+        " ".join(what),
+    ]
+
+
+def _length(entry: Entry | None) -> int | None:
+    """Bytes of a file; nothing else has a length."""
+    from casync.objects.tree import File
+
+    return entry.content.length if isinstance(entry, File) else None

@@ -1,0 +1,69 @@
+"""`casync name log`: the versions of a name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from casync.errors import NoNameError, UntrustedError
+from casync_cli.completion import complete_name
+from casync_cli.invocation import invocation_of
+from casync_cli.parsing.times import format_moment
+
+if TYPE_CHECKING:
+    from casync.names.name import NameRecord
+
+DETAILS = (
+    "Columns: hash, time, name with its version, the key that signed it; the oldest first. The "
+    "signatures are checked, but not whether to trust the key: that is for `pull --trust`."
+)
+EXAMPLES = ("casync name log vm/stable", "casync name log vm/stable --server URL")
+
+
+def run(
+    ctx: typer.Context,
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="The name.", autocompletion=complete_name)
+    ],
+) -> None:
+    """Runs the command."""
+    from casync.names.name import parse_name
+
+    invocation = invocation_of(ctx)
+    output = invocation.output
+    label = parse_name(name)
+    with invocation.source() as source:
+        records = source.history(label)
+    if not records:
+        raise NoNameError(f"no name {label} here", next_step="`casync ls` lists the names.")
+    if output.json_mode:
+        versions = [
+            {
+                "version": record.version,
+                "manifest": record.manifest.hex(),
+                "created": format_moment(record.created),
+                "signer": _signer(record),
+            }
+            for record in records
+        ]
+        output.document("casync.name-log/1", {"name": label, "versions": versions})
+        return
+    for record in records:
+        moment = format_moment(record.created)
+        version = f"{record.name}@{record.version}"
+        output.row(record.manifest.hex(), moment, version, _signer(record) or "")
+
+
+def _signer(record: NameRecord) -> str | None:
+    """The key that signed a version, or that its signature is worth nothing."""
+    if not record.signed:
+        return None
+    from casync.names.signing import format_key
+    from casync.ops.trust import signer_of
+
+    try:
+        key = signer_of(record)
+    except UntrustedError:
+        return "invalid"
+    return None if key is None else format_key(key)

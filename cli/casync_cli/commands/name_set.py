@@ -1,0 +1,92 @@
+"""`casync name set`: points a name to a manifest of the store, or of a server."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+import typer
+
+from casync.errors import UsageError
+from casync_cli.completion import complete_name, complete_ref
+from casync_cli.invocation import invocation_of
+from casync_cli.parsing.counts import parse_count
+from casync_cli.parsing.signing_key import read_key
+from casync_cli.parsing.times import parse_duration
+
+DETAILS = (
+    "The next version of NAME points to REF, all of which must be in the store. A name that "
+    "points there already stays as it is. With --expect, somebody who was faster is noticed. "
+    "With --server all of that is on the server. With --sign it carries the word of whoever has "
+    "the key, which `pull --trust` asks for."
+)
+EXAMPLES = (
+    "casync name set vm/stable vm/nightly@12",
+    "casync name set vm/stable vm/nightly --expect 3",
+    "casync name set vm/stable vm/nightly@12 --sign release.pem --expires 30d --server URL",
+)
+
+_MOST_VERSIONS = 10**18 - 1
+
+
+def run(
+    ctx: typer.Context,
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="The name.", autocompletion=complete_name)
+    ],
+    ref: Annotated[
+        str,
+        typer.Argument(metavar="REF", help="What it shall point to.", autocompletion=complete_ref),
+    ],
+    expect: Annotated[
+        str | None,
+        typer.Option(
+            "--expect", metavar="N", help="Refuse unless version N is the newest; 0 for none."
+        ),
+    ] = None,
+    sign: Annotated[
+        str | None, typer.Option("--sign", metavar="KEY", help="Sign it with the key in this file.")
+    ] = None,
+    expires: Annotated[
+        str | None,
+        typer.Option("--expires", metavar="TIME", help="How long the signature holds, like 30d."),
+    ] = None,
+) -> None:
+    """Runs the command."""
+    from casync.names.name import parse_name
+    from casync_cli.parsing.refs import parse_whole_ref
+
+    invocation = invocation_of(ctx)
+    output = invocation.output
+    label, parsed = parse_name(name), parse_whole_ref(ref)
+    if expires is not None and sign is None:
+        raise UsageError("--expires is about a signature", next_step="Give a key with --sign.")
+    expected = None if expect is None else parse_count(expect, "--expect", 0, _MOST_VERSIONS)
+    key = None if sign is None else read_key(sign)
+    seconds = 0.0 if expires is None else parse_duration(expires)
+    if expires is not None and not seconds:
+        raise UsageError("a signature that expires at once says nothing")
+    with invocation.tended() as place:
+        manifest = parsed.manifest or place.resolve(parsed)
+        if key is None:
+            record = place.set_name(label, manifest, expected)
+        else:
+            from casync.ops.trust import sign_next
+
+            now = time.time()
+            end = now + seconds if seconds else 0.0
+            signed, before = sign_next(key, label, manifest, place, now=now, expires=end)
+            record = place.set_name(
+                label, manifest, before if expected is None else expected, signed
+            )
+    if output.json_mode:
+        output.document(
+            "casync.name-set/1",
+            {
+                "name": record.name,
+                "version": record.version,
+                "manifest": record.manifest.hex(),
+            },
+        )
+    else:
+        output.row(record.manifest.hex(), f"{record.name}@{record.version}")

@@ -1,0 +1,192 @@
+"""`casync prepare`: puts a file, a stream or a folder into the store."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, BinaryIO
+
+import typer
+
+from casync.errors import UsageError
+from casync_cli.invocation import Invocation, invocation_of
+from casync_cli.parsing.counts import parse_count, parse_sha256
+from casync_cli.parsing.signing_key import read_signer
+from casync_cli.parsing.sizes import parse_size
+from casync_cli.parsing.times import parse_duration
+from casync_cli.reports.prepare import report_file, report_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from casync.access.progress import Progress
+    from casync.names.name import Name
+    from casync.ops.prepare.file import PrepareOptions
+    from casync.remote.buckets.s3 import S3Options
+    from casync.store.lmdb.store import LmdbStore
+
+DETAILS = (
+    "FILE is a file, a block device, a folder or s3://BUCKET/PREFIX; without it, or with -, stdin "
+    "is read. Content that the store has already is not stored again, and a file that has not "
+    "changed since it was prepared last is not read again. The hash depends on the content and the "
+    "chunk sizes alone; that of a folder on modes, times, owners, links and extended attributes, "
+    "too."
+)
+EXAMPLES = (
+    "casync prepare < vm.img",
+    "casync prepare vm.img --name vm/2024-06",
+    "casync prepare /srv/www --name www --exclude '*.tmp' --exclude /cache/",
+    "zcat vm.img.gz | casync prepare --name vm/2024-06",
+    "casync prepare s3://images/2024/ --name images",
+)
+
+_LEVELS = (1, 19)
+"""zstd levels whose frames every reader of ours can decode within its memory bound."""
+
+
+def run(
+    ctx: typer.Context,
+    file: Annotated[str, typer.Argument(metavar="FILE", help="What to prepare.")] = "-",
+    name: Annotated[
+        str | None, typer.Option("--name", metavar="NAME", help="Give the result this name.")
+    ] = None,
+    sign: Annotated[
+        str | None,
+        typer.Option("--sign", metavar="KEY", help="Sign the name with the key in this file."),
+    ] = None,
+    chunk_size: Annotated[
+        str | None,
+        typer.Option("--chunk-size", metavar="AVG", help="Average chunk size.  [default: 16KiB]"),
+    ] = None,
+    zstd_level: Annotated[
+        str | None,
+        typer.Option("--zstd-level", metavar="N", help="Compression, 1 to 19.  [default: 1]"),
+    ] = None,
+    expect: Annotated[
+        str | None,
+        typer.Option(
+            "--expect", metavar="sha256:HEX", help="Keep nothing unless the input has this digest."
+        ),
+    ] = None,
+    reread: Annotated[
+        bool, typer.Option("--reread", help="Read the file even if it seems unchanged.")
+    ] = False,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option("--exclude", metavar="GLOB", help="Leave out, as in .gitignore; repeatable."),
+    ] = None,
+    exclude_regex: Annotated[
+        list[str] | None,
+        typer.Option("--exclude-regex", metavar="RE", help="Leave out paths that hold this."),
+    ] = None,
+    one_file_system: Annotated[
+        bool, typer.Option("--one-file-system", help="Show folders on other disks as empty.")
+    ] = False,
+    allow_network_fs: Annotated[
+        bool, typer.Option("--allow-network-fs", help="Make the store on a network file system.")
+    ] = False,
+) -> None:
+    """Runs the command."""
+    from casync.names.name import parse_name
+
+    invocation = invocation_of(ctx)
+    source = _source(file)
+    label = None if name is None else parse_name(name)
+    signer = None if sign is None else read_signer(sign)
+    if signer is not None and label is None:
+        raise UsageError("only a name is signed", next_step="Give one with --name.")
+    options = _options(label, chunk_size, zstd_level, expect, reread)
+    invocation.resume = "Run the same command again; what is stored already is not stored again."
+
+    @contextmanager
+    def working() -> Iterator[tuple[LmdbStore, PrepareOptions, Progress]]:
+        """The store, how to prepare into it, and who is told."""
+        with (
+            invocation.open_store(create=True, allow_network_fs=allow_network_fs) as store,
+            invocation.progress() as progress,
+        ):
+            here = None if signer is None else partial(signer, store)
+            yield store, replace(options, signer=here), progress
+
+    patterns = {"exclude": exclude or (), "exclude_regex": exclude_regex or ()}
+    if isinstance(source, str):
+        from casync.buckets import prepare_s3
+        from casync.ops.prepare.file import Prepared
+
+        if one_file_system:
+            raise UsageError("a bucket has no file systems", next_step="Leave it away.")
+        with working() as (store, how, progress):
+            s3 = _s3_options(invocation)
+            found = prepare_s3(source, store, how, **patterns, s3=s3, progress=progress)
+        if isinstance(found, Prepared):
+            report_file(invocation.output, found)
+        else:
+            report_folder(invocation.output, found)
+        return
+    if isinstance(source, Path) and source.is_dir():
+        from casync import api
+
+        with working() as (store, how, progress):
+            folder = api.prepare_tree(
+                source,
+                store,
+                how,
+                **patterns,
+                one_file_system=one_file_system,
+                progress=progress,
+            )
+        report_folder(invocation.output, folder)
+        return
+    if exclude or exclude_regex or one_file_system:
+        raise UsageError("only a folder has something to leave out", next_step="Name a folder.")
+    from casync.cutting.process_memory import keep_freed_memory
+    from casync.fs.source.file import open_source
+    from casync.ops.prepare.file import prepare
+
+    keep_freed_memory()
+    with open_source(source) as opened, working() as (store, how, progress):
+        prepared = prepare(opened, store, how, progress)
+    report_file(invocation.output, prepared)
+
+
+def _source(file: str) -> Path | BinaryIO | str:
+    """A path, a stream, or the address of a bucket as it stands."""
+    if file.startswith("s3://"):
+        return file
+    if file != "-":
+        return Path(file)
+    if sys.stdin is None:
+        raise UsageError("nothing to prepare: stdin is closed", next_step="Name a file.")
+    if sys.stdin.isatty():
+        raise UsageError(
+            "nothing to prepare: stdin is a terminal",
+            next_step="Name a file, or write `casync prepare < FILE`.",
+        )
+    return sys.stdin.buffer
+
+
+def _s3_options(invocation: Invocation) -> S3Options:
+    from casync.remote.buckets.s3 import S3Options
+
+    config = invocation.config
+    retry_for = parse_duration(str(invocation.settings["retry_for"].value))
+    return S3Options(config.s3_endpoint, config.s3_ca, retry_for)
+
+
+def _options(
+    name: Name | None, chunk_size: str | None, level: str | None, expect: str | None, reread: bool
+) -> PrepareOptions:
+    from casync.objects.chunker import DEFAULT_PARAMS, ChunkerParams
+    from casync.objects.codec import DEFAULT_LEVEL
+    from casync.ops.prepare.file import PrepareOptions
+
+    return PrepareOptions(
+        params=ChunkerParams.from_average(parse_size(chunk_size)) if chunk_size else DEFAULT_PARAMS,
+        level=parse_count(level, "--zstd-level", *_LEVELS) if level else DEFAULT_LEVEL,
+        name=name,
+        expect_sha256=None if expect is None else parse_sha256(expect),
+        reread=reread,
+    )

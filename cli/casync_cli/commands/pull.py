@@ -1,0 +1,225 @@
+"""`casync pull`: rebuilds what a ref leads to, fetching only what is missing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, BinaryIO, Literal, TypeAlias
+
+import typer
+
+from casync.errors import CasyncError, NoStoreError, UsageError
+from casync_cli.completion import complete_ref
+from casync_cli.invocation import Invocation, invocation_of
+from casync_cli.parsing.counts import parse_count, parse_sha256
+from casync_cli.reports.folder import report_folder
+from casync_cli.reports.pull import report_plan, report_pull
+from casync_cli.trust import trusted
+
+if TYPE_CHECKING:
+    from casync.ops.pull.file import PullOptions
+    from casync.ops.pull_folder.plan import FolderOptions
+    from casync.store.lmdb.store import LmdbStore
+
+_MAX_DELETE = 2**63 - 1
+
+_Delta: TypeAlias = Literal["auto", "always", "never"]
+
+DETAILS = (
+    "REF is a hash or a name; the first server resolves names. What the target, files that were "
+    "prepared or pulled before, seeds and the store have is not fetched. Every byte is checked, "
+    "so no server needs to be trusted. A file changes at once or not at all, and an "
+    "interrupted pull goes on where it stopped. Without -o everything goes into the store. "
+    "A folder goes to a folder, with modes, times, links and user attributes; only files that "
+    "differ are written."
+)
+EXAMPLES = (
+    "casync pull vm/2024-06 -o vm.img --server http://10.0.0.1:8080",
+    "casync pull HASH -o new.img --seed old.img --server URL --dry-run",
+    "casync pull vm/2024-06 -o /dev/vg0/vm --in-place --server URL",
+    "casync pull www:css -o /srv/www/css --delete --max-delete 10 --server URL",
+)
+
+
+def run(
+    ctx: typer.Context,
+    ref: Annotated[
+        str,
+        typer.Argument(
+            metavar="REF[:PATH]", help="A hash, a name, or NAME@N.", autocompletion=complete_ref
+        ),
+    ],
+    out: Annotated[
+        str | None,
+        typer.Option("-o", metavar="OUT", help="The file or folder to write; - is stdout."),
+    ] = None,
+    seed: Annotated[
+        list[str] | None,
+        typer.Option("--seed", metavar="PATH", help="A file to take chunks from; again for more."),
+    ] = None,
+    in_place: Annotated[
+        bool, typer.Option("--in-place", help="Overwrite OUT where it differs; needs no room.")
+    ] = False,
+    cache: Annotated[
+        bool, typer.Option("--cache", help="Keep all chunks in the store too, to serve them.")
+    ] = False,
+    delta: Annotated[
+        _Delta,
+        typer.Option(
+            "--delta",
+            metavar="WHEN",
+            help="When to ask for deltas: auto (the link is slow), always or never.",
+        ),
+    ] = "auto",
+    expect: Annotated[
+        str | None,
+        typer.Option("--expect", metavar="sha256:HEX", help="Refuse content of another digest."),
+    ] = None,
+    delete: Annotated[
+        bool, typer.Option("--delete", help="Remove what is in folder OUT and not in the tree.")
+    ] = False,
+    max_delete: Annotated[
+        str | None,
+        typer.Option("--max-delete", metavar="N", help="Refuse to remove more than N things."),
+    ] = None,
+    exact: Annotated[
+        bool,
+        typer.Option("--exact", help="With owners, setuid, devices, ACLs and all attributes."),
+    ] = False,
+    trust: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--trust", metavar="KEY", help="Believe names that this key signed; again for more."
+        ),
+    ] = None,
+    allow_rollback: Annotated[
+        bool, typer.Option("--allow-rollback", help="Believe older versions than seen before.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be fetched, and change nothing.")
+    ] = False,
+    allow_network_fs: Annotated[
+        bool, typer.Option("--allow-network-fs", help="Make the store on a network file system.")
+    ] = False,
+) -> None:
+    """Runs the command."""
+    invocation = invocation_of(ctx)
+    target = _target(invocation, out, in_place=in_place, dry_run=dry_run)
+    options = _options(invocation, seed or [], in_place, cache, expect, delta)
+    folder_options = _folder_options(delete, max_delete, exact)
+    servers = invocation.servers
+    transport = invocation.transport(servers)
+    if transport.insecure:
+        invocation.output.say("warning: certificates are not checked; anybody can pose as a server")
+    from casync import api
+    from casync.cutting.process_memory import keep_freed_memory
+    from casync.names.name import parse_ref
+    from casync.ops.pull.file import Pulled
+
+    keep_freed_memory()
+    wanted = parse_ref(ref)
+    wanted = trusted(invocation, wanted, trust or [], allow_rollback, dry_run=dry_run)
+    store = _store(
+        invocation, required=out is None or cache, dry_run=dry_run, network=allow_network_fs
+    )
+    try:
+        with invocation.progress() as progress:
+            if dry_run:
+                path = target if isinstance(target, Path) else None
+                plan = api.forecast(
+                    wanted,
+                    path,
+                    store=store,
+                    servers=servers,
+                    transport=transport,
+                    options=options,
+                    folder_options=folder_options,
+                    progress=progress,
+                )
+            else:
+                invocation.resume = "Run the same command again; only the rest is fetched."
+                pulled = api.pull(
+                    wanted,
+                    target,
+                    store=store,
+                    servers=servers,
+                    transport=transport,
+                    options=options,
+                    folder_options=folder_options,
+                    progress=progress,
+                )
+    finally:
+        if store is not None:
+            store.close()
+    if dry_run:
+        report_plan(invocation.output, plan)
+    elif isinstance(pulled, Pulled):
+        report_pull(invocation.output, pulled, out)
+    else:
+        report_folder(invocation.output, pulled, str(out))
+
+
+def _target(
+    invocation: Invocation, out: str | None, *, in_place: bool, dry_run: bool
+) -> Path | BinaryIO | None:
+    if in_place and out in (None, "-"):
+        raise UsageError("--in-place overwrites a file", next_step="Name it with -o OUT.")
+    if out == "":
+        raise UsageError("-o takes a file")
+    if out != "-":
+        return None if out is None else Path(out)
+    output = invocation.output
+    if not dry_run:
+        if output.to_terminal:
+            raise UsageError(
+                "content does not go to a terminal",
+                next_step="Name a file with -o OUT.",
+            )
+        if output.json_mode:
+            raise UsageError("--json and -o - cannot both have stdout")
+    return output.binary
+
+
+def _options(
+    invocation: Invocation,
+    seeds: list[str],
+    in_place: bool,
+    cache: bool,
+    expect: str | None,
+    delta: _Delta,
+) -> PullOptions:
+    from casync.ops.pull.file import PullOptions
+
+    return PullOptions(
+        seeds=tuple(map(Path, seeds)),
+        in_place=in_place,
+        cache=cache,
+        expect_sha256=None if expect is None else parse_sha256(expect),
+        delta=delta,
+        connections=invocation.connections,
+    )
+
+
+def _folder_options(delete: bool, max_delete: str | None, exact: bool) -> FolderOptions:
+    from casync.ops.pull_folder.plan import FolderOptions
+
+    if max_delete is not None and not delete:
+        raise UsageError("--max-delete is a bound for --delete")
+    most = None if max_delete is None else parse_count(max_delete, "--max-delete", 0, _MAX_DELETE)
+    return FolderOptions(exact=exact, delete=delete, max_delete=most)
+
+
+def _store(
+    invocation: Invocation, *, required: bool, dry_run: bool, network: bool
+) -> LmdbStore | None:
+    """The local store, made when it is not there. A pull to a file works without one, too."""
+    try:
+        if not dry_run:
+            try:
+                return invocation.open_store(create=True, allow_network_fs=network)
+            except CasyncError as error:
+                if required:
+                    raise
+                invocation.output.say(f"warning: nothing is kept: {error.message}")
+        return invocation.open_store(read_only=True)
+    except NoStoreError:
+        return None

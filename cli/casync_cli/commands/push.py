@@ -1,0 +1,123 @@
+"""`casync push`: gives a server what it lacks of a manifest, and a name."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from casync.errors import UsageError
+from casync_cli.completion import complete_ref
+from casync_cli.invocation import Invocation, invocation_of
+from casync_cli.parsing.signing_key import read_signer
+from casync_cli.reports.push import report_push, report_push_plan
+
+if TYPE_CHECKING:
+    from casync.names.name import Name, Ref
+    from casync.ops.push.reachable import Part
+
+DETAILS = (
+    "REF is a hash or a name of the local store. The server is asked what it has, gets the rest, "
+    "and publishes it when all of it is there; NAME gets it under the same name. What was sent "
+    "stays there for a day, so an interrupted push goes on where it stopped. Several hosts may "
+    "each send a part; a push of the whole sends what is left and publishes it."
+)
+EXAMPLES = (
+    "casync push vm/2024-06 --server http://10.0.0.1:8080",
+    "casync push HASH --name vm/stable --server URL",
+    "casync push vm/2024-06 --part 2/4 --server URL",
+)
+
+_PART = re.compile(r"([1-9][0-9]{0,5})/([1-9][0-9]{0,5})", re.ASCII)
+
+
+def run(
+    ctx: typer.Context,
+    ref: Annotated[
+        str,
+        typer.Argument(
+            metavar="REF", help="A hash, a name, or NAME@N.", autocompletion=complete_ref
+        ),
+    ],
+    name: Annotated[
+        str | None, typer.Option("--name", metavar="NAME", help="The name that it gets there.")
+    ] = None,
+    sign: Annotated[
+        str | None,
+        typer.Option("--sign", metavar="KEY", help="Sign the name with the key in this file."),
+    ] = None,
+    part: Annotated[
+        str | None,
+        typer.Option("--part", metavar="K/N", help="Send the K-th of N parts, and no name."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be sent, and change nothing.")
+    ] = False,
+) -> None:
+    """Runs the command."""
+    from casync.ops.push.push import PushOptions
+    from casync.ops.push.reachable import ALL
+    from casync_cli.parsing.refs import parse_whole_ref
+
+    invocation = invocation_of(ctx)
+    server = _server(invocation)
+    parsed = parse_whole_ref(ref)
+    share = ALL if part is None else _part(part)
+    if part is not None and name is not None:
+        raise UsageError(
+            "a part sets no name", next_step="Push the whole with --name when all parts are there."
+        )
+    label = None if part is not None else _name(parsed, name)
+    signer = None if sign is None else read_signer(sign)
+    if signer is not None and label is None:
+        raise UsageError("only a name is signed", next_step="Give one with --name.")
+    options = PushOptions(name=label, signer=signer, part=share, connections=invocation.connections)
+    transport = invocation.transport([server])
+    if transport.insecure:
+        invocation.output.say("warning: certificates are not checked; anybody can pose as a server")
+    from casync import api
+
+    with invocation.open_store(read_only=True) as store:
+        invocation.resume = "Run the same command again; only the rest is sent."
+        with invocation.progress() as progress:
+            pushed = api.push(
+                parsed,
+                server,
+                store=store,
+                transport=transport,
+                options=options,
+                dry_run=dry_run,
+                progress=progress,
+            )
+    report = report_push_plan if dry_run else report_push
+    report(invocation.output, pushed)
+
+
+def _server(invocation: Invocation) -> str:
+    """The server on the command line, or the first one that is configured."""
+    given = invocation.remote.server
+    if len(given) > 1:
+        raise UsageError("a push goes to one server; give --server once")
+    servers = invocation.servers
+    if not servers:
+        raise UsageError("push to which server?", next_step="Name it with --server URL.")
+    return servers[0]
+
+
+def _name(ref: Ref, name: str | None) -> Name | None:
+    """The name that it gets: as given, or the one that it has here."""
+    from casync.names.name import parse_name
+
+    if name is not None:
+        return parse_name(name)
+    return None if ref.version else ref.name
+
+
+def _part(text: str) -> Part:
+    from casync.ops.push.reachable import Part
+
+    match = _PART.fullmatch(text)
+    if match is None or int(match[1]) > int(match[2]):
+        raise UsageError(f"--part takes K/N, K from 1 to N, not {text}")
+    return Part(int(match[1]), int(match[2]))

@@ -1,0 +1,127 @@
+"""`casync serve`: the store over HTTP."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from casync.errors import UsageError
+from casync_cli.invocation import Invocation, invocation_of
+from casync_cli.parsing.counts import parse_count
+from casync_cli.parsing.times import parse_duration
+
+if TYPE_CHECKING:
+    from casync_server.process.worker_order import Upstream
+
+DETAILS = (
+    "Where the store has tokens (`casync token new`), they are asked for. Where it has none, only "
+    "addresses of this machine are taken unless --insecure-no-auth is given. The store is only "
+    "read, unless --writable is given. SIGTERM and Ctrl-C let running answers end. Port 0 takes a "
+    "free port; the address is printed when the server is ready."
+)
+EXAMPLES = (
+    "casync serve",
+    "casync serve --listen 127.0.0.1:9000 --listen unix:/run/casync.sock",
+    "casync serve --listen 0.0.0.0:8080 --insecure-no-auth",
+    "casync serve --upstream https://chunks.example.com --store /var/cache/casync",
+    "casync serve --writable --gc-interval 6h",
+)
+
+_MAX_WORKERS = 256
+
+
+def run(
+    ctx: typer.Context,
+    listen: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--listen",
+            metavar="ADDR",
+            help="ADDR:PORT or unix:PATH; may be given again.  [default: 127.0.0.1:8080]",
+        ),
+    ] = None,
+    workers: Annotated[
+        str | None, typer.Option("--workers", metavar="N", help="Processes.  [default: 1]")
+    ] = None,
+    grace: Annotated[
+        str | None,
+        typer.Option(
+            "--grace", metavar="TIME", help="How long running answers may last.  [default: 30s]"
+        ),
+    ] = None,
+    insecure_no_auth: Annotated[
+        bool,
+        typer.Option("--insecure-no-auth", help="Let anybody in who can reach the address."),
+    ] = False,
+    writable: Annotated[
+        bool, typer.Option("--writable", help="Let clients push, set names and remove.")
+    ] = False,
+    tls_cert: Annotated[
+        str | None, typer.Option("--tls-cert", metavar="F", help="Speak TLS: the certificate, PEM.")
+    ] = None,
+    tls_key: Annotated[
+        str | None, typer.Option("--tls-key", metavar="F", help="The key of the certificate.")
+    ] = None,
+    client_ca: Annotated[
+        str | None,
+        typer.Option("--client-ca", metavar="F", help="Let in clients with certificates of these."),
+    ] = None,
+    upstream: Annotated[
+        str | None,
+        typer.Option(
+            "--upstream", metavar="URL", help="Fetch there what is not here, and keep it."
+        ),
+    ] = None,
+    audit_log: Annotated[
+        str | None,
+        typer.Option("--audit-log", metavar="F", help="Write here what changes something."),
+    ] = None,
+    gc_interval: Annotated[
+        str | None,
+        typer.Option("--gc-interval", metavar="TIME", help="Collect the store this often."),
+    ] = None,
+    log_format: Annotated[
+        str,
+        typer.Option("--log-format", metavar="FORMAT", help="text or json."),
+    ] = "text",
+) -> int:
+    """Runs the command."""
+    invocation = invocation_of(ctx)
+    if log_format not in ("text", "json"):
+        raise UsageError(f"--log-format takes text or json, not {log_format}")
+    from casync_server.options import ServeOptions
+
+    usual = ServeOptions(store=invocation.store_path)
+    options = ServeOptions(
+        store=usual.store,
+        listen=tuple(listen) if listen else usual.listen,
+        workers=parse_count(workers, "--workers", 1, _MAX_WORKERS) if workers else usual.workers,
+        grace=parse_duration(grace) if grace else usual.grace,
+        insecure_no_auth=insecure_no_auth,
+        writable=writable,
+        tls_cert=Path(tls_cert) if tls_cert else None,
+        tls_key=Path(tls_key) if tls_key else None,
+        client_ca=Path(client_ca) if client_ca else None,
+        upstream=_upstream(invocation, upstream) if upstream else None,
+        audit_log=Path(audit_log) if audit_log else None,
+        gc_interval=parse_duration(gc_interval) if gc_interval else None,
+        log_format="json" if log_format == "json" else "text",
+        debug=invocation.common.debug,
+    )
+    from casync_server.main import serve
+
+    return serve(options)
+
+
+def _upstream(invocation: Invocation, url: str) -> Upstream:
+    """The server behind a cache, with what is configured for it."""
+    from casync_server.process.worker_order import Upstream
+
+    from casync.remote.http.address import origin_of
+
+    transport = invocation.transport([url])
+    origin = origin_of(url)
+    ca = transport.authorities.get(origin, transport.ca)
+    return Upstream(url, transport.tokens.get(origin, ""), str(ca.absolute()) if ca else "")

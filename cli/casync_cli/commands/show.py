@@ -1,0 +1,134 @@
+"""`casync show`: what a ref stands for."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from casync.errors import NoObjectError, UsageError
+from casync_cli.completion import complete_ref
+from casync_cli.invocation import invocation_of
+from casync_cli.output import Output
+from casync_cli.parsing.sizes import format_size
+
+if TYPE_CHECKING:
+    from casync.ops.inspect.show import Statistics
+
+DETAILS = (
+    "Counts the chunks of REF: all, different ones, those of zeros, and how many there are of "
+    "each size. `stored` is what the content takes in the store, and what a receiver with "
+    "nothing at hand would fetch; other content may share it."
+)
+EXAMPLES = ("casync show vm/2024-06", "casync show HASH --digest sha256 --json")
+
+_HASH_WIDTH = 24
+
+
+def run(
+    ctx: typer.Context,
+    ref: Annotated[
+        str,
+        typer.Argument(
+            metavar="REF", help="A hash, a local prefix, a name.", autocompletion=complete_ref
+        ),
+    ],
+    digest: Annotated[
+        str | None,
+        typer.Option("--digest", metavar="sha256", help="Read all of it, too, and digest it."),
+    ] = None,
+) -> None:
+    """Runs the command."""
+    invocation = invocation_of(ctx)
+    output = invocation.output
+    if digest not in (None, "sha256"):
+        raise UsageError(f"--digest takes sha256, not {digest}")
+    from casync.names.name import parse_ref
+    from casync.ops.inspect.show import show
+    from casync_cli.reading import open_content
+
+    parsed = parse_ref(ref)
+    if parsed.path is not None:
+        raise UsageError(f"{ref} is inside a manifest; only the whole of one can be shown")
+    with invocation.source() as source, invocation.progress() as progress:
+        found = show(source.resolve(parsed), source, progress)
+        total = None
+        if digest is not None and not found.missing:
+            progress.start("reading", found.length)
+            sha256 = hashlib.sha256()
+            for piece in open_content(found.manifest, source).pieces(0, found.length):
+                sha256.update(piece)
+                progress.advance(len(piece))
+            total = f"sha256:{sha256.hexdigest()}"
+    if output.json_mode:
+        _document(output, found, total)
+    else:
+        _print(output, found, total)
+    if found.missing:
+        raise NoObjectError(
+            f"{found.missing} objects of {found.manifest.hex()} are missing",
+            next_step="`casync verify` names them.",
+        )
+
+
+def _document(output: Output, found: Statistics, digest: str | None) -> None:
+    params = found.params
+    output.document(
+        "casync.show/1",
+        {
+            "manifest": found.manifest.hex(),
+            "kind": found.kind,
+            "length": found.length,
+            "chunks": found.chunks,
+            "distinct": found.distinct,
+            "zero": found.zero,
+            "nodes": found.nodes,
+            "stored": found.stored,
+            "missing": found.missing,
+            "chunker": {
+                "algorithm": params.algorithm,
+                "min": params.min_size,
+                "avg": params.avg_size,
+                "max": params.max_size,
+            },
+            "histogram": [
+                {"length": length, "chunks": count} for length, count in found.histogram.items()
+            ],
+            "digest": digest,
+        },
+    )
+
+
+def _print(output: Output, found: Statistics, digest: str | None) -> None:
+    params = found.params
+    sizes = (params.min_size, params.avg_size, params.max_size)
+    rows = [
+        ("manifest", found.manifest.hex(), found.manifest.hex()),
+        ("kind", found.kind, found.kind),
+        ("length", str(found.length), _size(found.length)),
+        ("chunks", str(found.chunks), str(found.chunks)),
+        ("distinct", str(found.distinct), str(found.distinct)),
+        ("zero", str(found.zero), _size(found.zero)),
+        ("nodes", str(found.nodes), str(found.nodes)),
+        ("stored", str(found.stored), _size(found.stored)),
+        (
+            "chunker",
+            " ".join([params.algorithm, *map(str, sizes)]),
+            f"{params.algorithm}, {', '.join(map(format_size, sizes))}",
+        ),
+    ]
+    if digest is not None:
+        rows.append(("digest", digest, digest))
+    output.table(rows)
+    most = max(found.histogram.values(), default=1)
+    for length, count in found.histogram.items():
+        if output.to_terminal:
+            bar = "#" * max(count * _HASH_WIDTH // most, 1)
+            output.row(f"{'from ' + format_size(length):>15}", f"{count:>12}", bar)
+        else:
+            output.row("histogram", str(length), str(count))
+
+
+def _size(count: int) -> str:
+    return f"{count} bytes ({format_size(count)})" if count >= 1024 else f"{count} bytes"

@@ -1,0 +1,76 @@
+"""`casync store reindex`: a new index from the segments, or a new store from a damaged file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from casync.errors import NoStoreError, UsageError
+from casync_cli.exit_codes import DAMAGED
+from casync_cli.invocation import Invocation, invocation_of
+
+if TYPE_CHECKING:
+    from casync.store.lmdb.reindex import Reindexed
+    from casync.store.lmdb.salvage import Salvaged
+
+DETAILS = (
+    "Without options the index, manifests and names of the store are made anew from what its "
+    "segments hold, at once or not at all. With --salvage a data.mdb that cannot be opened any "
+    "more is read raw, and every undamaged object of it is brought into the store that --store "
+    "names, which is made when it is not there; FILE is only read. Exit status 4 says that "
+    "something was too damaged to keep."
+)
+EXAMPLES = (
+    "casync store reindex",
+    "casync store reindex --salvage /broken/data.mdb --store /new/store",
+)
+
+
+def run(
+    ctx: typer.Context,
+    salvage: Annotated[
+        str | None,
+        typer.Option("--salvage", metavar="FILE", help="Read this damaged data.mdb instead."),
+    ] = None,
+) -> int:
+    """Runs the command."""
+    invocation = invocation_of(ctx)
+    done = _reindex(invocation) if salvage is None else _salvage(invocation, Path(salvage))
+    output = invocation.output
+    if output.json_mode:
+        output.document("casync.store-reindex/1", done._asdict())
+    else:
+        output.table([(label, str(count), str(count)) for label, count in done._asdict().items()])
+    if not done.damaged:
+        return 0
+    output.flush()
+    output.say(f"{done.damaged} damaged pieces were left out; pull their manifests again")
+    return DAMAGED
+
+
+def _reindex(invocation: Invocation) -> Reindexed:
+    from casync.store.lmdb.reindex import reindex
+
+    invocation.resume = "The store is as it was."
+    with invocation.progress() as progress:
+        progress.start("reading segments", None)
+        return reindex(invocation.store_path, advance=progress.advance)
+
+
+def _salvage(invocation: Invocation, file: Path) -> Salvaged:
+    from casync.store.lmdb.salvage import salvage
+
+    own = invocation.store_path
+    if os.path.realpath(file) in (os.path.realpath(own), os.path.realpath(own / "data.mdb")):
+        raise UsageError(
+            f"{file} is the store itself", next_step="Name a new store with --store DIR."
+        )
+    if not file.exists():
+        raise NoStoreError(f"there is no {file}")
+    invocation.resume = "Run the same command again; what was brought over stays."
+    with invocation.open_store(create=True) as store, invocation.progress() as progress:
+        progress.start("reading", None)
+        return salvage(file, store, advance=progress.advance)

@@ -1,0 +1,127 @@
+"""`casync store stats`: what the store holds, and the room that it takes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from casync_cli.completion import complete_ref
+from casync_cli.invocation import Invocation, invocation_of
+from casync_cli.output import Output
+from casync_cli.parsing.sizes import format_size
+
+if TYPE_CHECKING:
+    from casync.names.name import Ref
+    from casync.store.lmdb.store import LmdbStore
+    from casync.store.lmdb.usage import StoreUsage
+
+DETAILS = (
+    "`plain` is what the objects are unpacked, `stored` what they take in the store. With REFs: "
+    "how much of it each needs, needs alone, and shares with each of the others."
+)
+EXAMPLES = (
+    "casync store stats",
+    "casync store stats vm/2024-05 vm/2024-06",
+    "casync store stats --json --store /srv/casync",
+)
+
+
+def run(
+    ctx: typer.Context,
+    refs: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="REF", help="Compare these.", autocompletion=complete_ref),
+    ] = None,
+) -> None:
+    """Runs the command."""
+    from casync_cli.parsing.refs import parse_whole_ref
+
+    invocation = invocation_of(ctx)
+    parsed = [parse_whole_ref(ref) for ref in refs or ()]
+    with invocation.open_store(read_only=True) as store:
+        if parsed:
+            _compare(invocation, store, parsed)
+        else:
+            _show(invocation.output, store, store.usage())
+
+
+def _compare(invocation: Invocation, store: LmdbStore, refs: list[Ref]) -> None:
+    from casync.ops.inspect.sharing import sharing
+
+    output = invocation.output
+    manifests = [store.resolve(ref) for ref in refs]
+    with invocation.progress() as progress:
+        shares = sharing(store, manifests, progress)
+    if output.json_mode:
+        fields = [
+            {"ref": str(ref), **share._asdict(), "manifest": share.manifest.hex()}
+            for ref, share in zip(refs, shares, strict=True)
+        ]
+        output.document("casync.store-sharing/1", {"refs": fields})
+        return
+    for share in shares:
+        sizes = [share.length, share.stored, share.own, *share.shared]
+        shown = [format_size(size).rjust(9) if output.to_terminal else str(size) for size in sizes]
+        output.row(share.manifest.hex(), *shown)
+
+
+def _show(output: Output, store: LmdbStore, usage: StoreUsage) -> None:
+    if output.json_mode:
+        output.document(
+            "casync.store-stats/1",
+            {
+                "path": str(store.path),
+                "store": store.store_id,
+                "manifests": usage.manifests,
+                "logical": usage.logical,
+                "outlines": usage.outlines,
+                "names": usage.names,
+                "objects": {
+                    kind.name.lower(): {
+                        "count": use.number,
+                        "plain": use.length,
+                        "stored": use.stored,
+                    }
+                    for kind, use in usage.objects.items()
+                },
+                "segments": usage.segments,
+                "used": usage.used,
+                "live": usage.live,
+                "free": usage.free,
+                "file": usage.file,
+                "map": usage.map,
+                "quota": usage.quota,
+            },
+        )
+        return
+    counts = [
+        ("manifests", usage.manifests),
+        ("outlines", usage.outlines),
+        ("names", usage.names),
+        ("segments", usage.segments),
+    ]
+    sizes = [
+        ("logical", usage.logical),
+        ("live", usage.live),
+        ("used", usage.used),
+        ("free", usage.free),
+        ("file", usage.file),
+        ("map", usage.map),
+        ("quota", usage.quota),
+    ]
+    for kind, use in usage.objects.items():
+        noun = kind.name.lower()
+        counts.append((f"{noun} objects", use.number))
+        sizes += [(f"{noun}s plain", use.length), (f"{noun}s stored", use.stored)]
+    path, store_id = str(store.path), store.store_id
+    output.table(
+        [("store", path, path), ("id", store_id, store_id)]
+        + [(label, str(count), str(count)) for label, count in counts]
+        + [(label, str(size), format_size(size)) for label, size in sizes]
+    )
+    dead = usage.used - usage.live
+    if dead > usage.used // 8:
+        output.say(f"`casync gc` frees up to {format_size(dead)} of segments")
+    if usage.free > usage.file // 8:
+        output.say(f"`casync store compact` returns about {format_size(usage.free)} to the disk")

@@ -1,0 +1,65 @@
+"""`casync token ls`: who is let in."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import typer
+
+from casync_cli.invocation import invocation_of
+from casync_cli.parsing.times import format_moment
+
+if TYPE_CHECKING:
+    from casync.names.token import TokenRow
+
+DETAILS = (
+    "Columns: id, scope, state (good, expired, revoked), when it was made, when it ends, patterns "
+    "of names, note, namespace. The tokens themselves are not in the store."
+)
+EXAMPLES = ("casync token ls", "casync token ls --json")
+
+
+def run(ctx: typer.Context) -> None:
+    """Runs the command."""
+    from casync.names.token import Level
+    from casync.store.lmdb.namespaces import DEFAULT
+
+    invocation = invocation_of(ctx)
+    output = invocation.output
+    with invocation.open_store(read_only=True) as store:
+        known = store.tokens.known()
+    rows = sorted(known.rows.values(), key=lambda row: (row.created, row.id))
+    if output.json_mode:
+        tokens = [
+            {
+                "id": row.id,
+                "scope": Level(row.level).name.lower(),
+                "state": _state(row),
+                "created": format_moment(row.created),
+                "expires": format_moment(row.expires) if row.expires else None,
+                "names": list(row.names),
+                "note": row.note,
+                "namespace": row.namespace or DEFAULT,
+            }
+            for row in rows
+        ]
+        output.document("casync.token-ls/1", {"required": known.required, "tokens": tokens})
+        return
+    for row in rows:
+        output.row(
+            row.id,
+            Level(row.level).name.lower(),
+            _state(row),
+            format_moment(row.created),
+            format_moment(row.expires) if row.expires else "",
+            " ".join(row.names),
+            row.note,
+            row.namespace or DEFAULT,
+        )
+
+
+def _state(row: TokenRow) -> str:
+    if row.revoked:
+        return "revoked"
+    return "good" if row.lives(time.time()) else "expired"

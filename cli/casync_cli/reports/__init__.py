@@ -1,0 +1,1 @@
+"""What commands say when they are done, for people and as JSON."""

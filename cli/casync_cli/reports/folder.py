@@ -1,0 +1,64 @@
+"""What a pull into a folder did, or would do, for people and for programs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from casync_cli.output import Output
+from casync_cli.parsing.sizes import format_size
+from casync_cli.parsing.times import format_duration
+
+if TYPE_CHECKING:
+    from casync.ops.pull_folder.pull import FolderPulled
+
+__all__ = ["report_folder"]
+
+
+def report_folder(output: Output, pulled: FolderPulled, out: str) -> None:
+    """Says what was done, and what could not be given to files.
+
+    Args:
+        output: Where to say it.
+        pulled: What was done.
+        out: The folder as it was typed.
+    """
+    traffic = pulled.traffic
+    if output.json_mode:
+        output.document(
+            "casync.pull-folder/1",
+            {
+                "manifest": pulled.manifest.hex(),
+                "output": out,
+                "files": pulled.files,
+                "length": pulled.length,
+                "kept": pulled.kept,
+                "others": pulled.others,
+                "removed": pulled.removed,
+                "left_out": pulled.left_out,
+                "skipped": pulled.skipped,
+                "sources": pulled.sources,
+                "requests": traffic.requests,
+                "received": traffic.received,
+                "sent": traffic.sent,
+                "delta_received": traffic.delta_bytes,
+                "delta_plain": traffic.delta_plain,
+                "seconds": round(pulled.seconds, 3),
+            },
+        )
+    output.flush()
+    output.say(
+        f"{out}: {pulled.files} files written, {format_size(pulled.length)}; {pulled.kept} kept, "
+        f"{pulled.others} links and others made, {pulled.removed} removed, in "
+        f"{format_duration(pulled.seconds)}"
+    )
+    for source, count in pulled.sources.items():
+        output.say(f"  from {source}: {format_size(count)}")
+    if traffic.requests:
+        output.say(f"  received {format_size(traffic.received)} in {traffic.requests} requests")
+    if pulled.left_out:
+        output.say(
+            f"warning: {pulled.left_out} devices and pipes left out; root makes them with --exact"
+        )
+    if pulled.skipped:
+        skipped = ", ".join(f"{count} {what}" for what, count in sorted(pulled.skipped.items()))
+        output.say(f"warning: could not be set: {skipped}")

@@ -1,0 +1,104 @@
+"""What a prepare tells when it is done."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from casync.errors import SourceChangedError
+from casync_cli.parsing.sizes import format_size
+
+if TYPE_CHECKING:
+    from casync.names.name import NameRecord
+    from casync.ops.prepare.file import Prepared
+    from casync.ops.prepare.folder import FolderPrepared
+    from casync_cli.output import Output
+
+__all__ = ["report_file", "report_folder"]
+
+
+def report_file(output: Output, prepared: Prepared) -> None:
+    """Prints the hash of a file, and tells how it came about."""
+    record = prepared.name
+    if output.json_mode:
+        output.document(
+            "casync.prepare/1",
+            {
+                "manifest": prepared.manifest.hex(),
+                "name": record.name if record else None,
+                "version": record.version if record else None,
+                "length": prepared.length,
+                "chunks": prepared.chunks,
+                "new": prepared.new,
+                "reused": prepared.reused,
+                "stored": prepared.stored,
+                "unchanged": prepared.unchanged,
+                "seconds": round(prepared.seconds, 3),
+            },
+        )
+    else:
+        output.row(prepared.manifest.hex())
+    # The hash must have left us before anybody is told that all went well.
+    output.flush()
+    if prepared.unchanged:
+        output.say(f"{format_size(prepared.length)}, unchanged since it was prepared last")
+    else:
+        rate = prepared.length / max(prepared.seconds, 1e-3)
+        output.say(
+            f"{format_size(prepared.length)} in {prepared.chunks} chunks: {prepared.new} new, "
+            f"{prepared.reused} reused, {format_size(prepared.stored)} stored, "
+            f"{format_size(int(rate))}/s"
+        )
+    _say_name(output, record)
+
+
+def report_folder(output: Output, prepared: FolderPrepared) -> None:
+    """Prints the hash of a folder, and tells how it came about.
+
+    Raises:
+        SourceChangedError: Something is not in it that should be. All was told then.
+    """
+    record = prepared.name
+    if output.json_mode:
+        output.document(
+            "casync.prepare-folder/1",
+            {
+                "manifest": prepared.manifest.hex(),
+                "name": record.name if record else None,
+                "version": record.version if record else None,
+                "files": prepared.files,
+                "folders": prepared.folders,
+                "others": prepared.others,
+                "length": prepared.length,
+                "unchanged": prepared.unchanged,
+                "chunks": prepared.chunks,
+                "new": prepared.new,
+                "stored": prepared.stored,
+                "left_out": [
+                    {"path": os.fsdecode(path), "reason": reason}
+                    for path, reason in prepared.left_out
+                ],
+                "sockets": prepared.sockets,
+                "seconds": round(prepared.seconds, 3),
+            },
+        )
+    else:
+        output.row(prepared.manifest.hex())
+    output.flush()
+    output.say(
+        f"{format_size(prepared.length)} in {prepared.files} files and {prepared.folders} folders: "
+        f"{prepared.unchanged} files unchanged, {format_size(prepared.stored)} stored"
+    )
+    if prepared.sockets:
+        output.say(f"{prepared.sockets} sockets left out")
+    _say_name(output, record)
+    if prepared.left_out:
+        raise SourceChangedError(
+            f"{len(prepared.left_out)} things are left out, since they changed or cannot be read",
+            next_step="Run the same command again; what is stored already is not stored again.",
+        )
+
+
+def _say_name(output: Output, record: NameRecord | None) -> None:
+    if record is not None:
+        output.say(f"named {record.name}@{record.version}")

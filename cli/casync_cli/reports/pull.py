@@ -1,0 +1,117 @@
+"""What a pull did, or would do, for people and for programs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from casync.errors import NoObjectError
+from casync_cli.output import Output
+from casync_cli.parsing.sizes import format_size
+from casync_cli.parsing.times import format_duration
+
+if TYPE_CHECKING:
+    from casync.ops.pull.file import Pulled
+    from casync.ops.pull.forecast import Forecast
+    from casync.ops.pull_folder.forecast import FolderForecast
+
+__all__ = ["report_plan", "report_pull"]
+
+
+def report_pull(output: Output, pulled: Pulled, out: str | None) -> None:
+    """Says what was pulled, from where. The hash is data only when nothing else names the result.
+
+    Args:
+        output: Where to say it.
+        pulled: What was done.
+        out: The target as it was typed, or None for the store.
+    """
+    if output.json_mode:
+        output.document(
+            "casync.pull/1",
+            {
+                "manifest": pulled.manifest.hex(),
+                "output": out,
+                "outcome": pulled.outcome,
+                "length": pulled.length,
+                "sources": dict(pulled.sources),
+                "requests": pulled.traffic.requests,
+                "received": pulled.traffic.received,
+                "sent": pulled.traffic.sent,
+                "delta_received": pulled.traffic.delta_bytes,
+                "delta_plain": pulled.traffic.delta_plain,
+                "seconds": round(pulled.seconds, 3),
+            },
+        )
+    elif out is None:
+        output.row(pulled.manifest.hex())
+    output.flush()
+    label = "stdout" if out == "-" else out or pulled.manifest.hex()
+    output.say(
+        f"{label}: {pulled.outcome}, {format_size(pulled.length)} in "
+        f"{format_duration(pulled.seconds)}"
+    )
+    for source, count in pulled.sources.items():
+        output.say(f"  from {source}: {format_size(count)}")
+    if pulled.traffic.requests:
+        output.say(
+            f"  received {format_size(pulled.traffic.received)} in {pulled.traffic.requests} "
+            f"requests"
+        )
+    if pulled.traffic.delta_bytes:
+        output.say(
+            f"  of that {format_size(pulled.traffic.delta_bytes)} as deltas, which stood for "
+            f"{format_size(pulled.traffic.delta_plain)}"
+        )
+
+
+def report_plan(output: Output, plan: Forecast | FolderForecast) -> None:
+    """Says what a pull would do.
+
+    Raises:
+        NoObjectError: It would fail, since nobody has some of the content.
+    """
+    from casync.ops.pull.forecast import Forecast
+
+    of_file = plan if isinstance(plan, Forecast) else None
+    seeds = of_file.seeds if of_file is not None else []
+    if output.json_mode:
+        fields = {**plan._asdict(), "manifest": plan.manifest.hex(), "sources": dict(plan.sources)}
+        if of_file is not None:
+            fields["seeds"] = [{"path": str(path), "seen": seen} for path, seen in seeds]
+        output.document("casync.plan/1" if of_file is not None else "casync.plan-folder/1", fields)
+    else:
+        _print(output, plan)
+        for path, seen in seeds:
+            output.row("seed", str(path), seen)
+    output.flush()
+    if plan.received:
+        inner = "manifest and nodes" if of_file is not None else "manifest, nodes and folders"
+        output.say(f"received {format_size(plan.received)} for this plan: {inner}")
+    if plan.fetch:
+        output.say("chunks that come as deltas make it less; see --delta")
+    if plan.missing:
+        raise NoObjectError(
+            f"{format_size(plan.missing)} of {plan.manifest.hex()} are nowhere to be had",
+            next_step="Name a server that has it with --server.",
+        )
+
+
+_COUNTS: Final = ("files", "kept", "others", "remove", "left_out")
+"""What is counted of a folder."""
+
+
+def _print(output: Output, plan: Forecast | FolderForecast) -> None:
+    output.row("manifest", plan.manifest.hex())
+    counts = plan._asdict()
+    for what in _COUNTS:
+        if what in counts:
+            output.row(what.replace("_", " "), str(counts[what]))
+    rows = [
+        ("length", plan.length),
+        ("fetch", plan.fetch),
+        *((f"from {source}", count) for source, count in plan.sources.items()),
+        ("missing", plan.missing),
+    ]
+    for label, count in rows:
+        output.row(label, format_size(count) if output.to_terminal else str(count))
+    output.row("objects", str(plan.objects))

@@ -1,0 +1,38 @@
+"""What `rm`, `undelete` and `forget` say: versions of names, and manifests, that moved."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from casync_cli.output import Output
+
+if TYPE_CHECKING:
+    from casync.remote.http.write_client import RemoteRemoval
+    from casync.store.lmdb.trash import Removal
+
+__all__ = ["report_removal"]
+
+
+def report_removal(output: Output, schema: str, removal: Removal | RemoteRemoval) -> None:
+    """Prints one line for each version and each manifest, or one document.
+
+    A server tells only a page of each.
+    """
+    if getattr(removal, "more", False):
+        output.say("more than that moved; the server does not tell all")
+    if output.json_mode:
+        versions = [
+            {
+                "name": record.name,
+                "version": record.version,
+                "manifest": record.manifest.hex(),
+            }
+            for record in removal.versions
+        ]
+        manifests = [ident.hex() for ident in removal.manifests]
+        output.document(schema, {"versions": versions, "manifests": manifests})
+        return
+    for record in removal.versions:
+        output.row("name", record.manifest.hex(), f"{record.name}@{record.version}")
+    for ident in removal.manifests:
+        output.row("manifest", ident.hex())

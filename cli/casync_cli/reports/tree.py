@@ -1,0 +1,85 @@
+"""What is in a folder, listed."""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING, Final
+
+from casync.access.tree_reading import list_tree
+from casync.names.name import Ref
+from casync.objects.tree import Device, File, Folder, Link, Pipe
+from casync_cli.parsing.sizes import format_size
+from casync_cli.parsing.times import format_moment
+
+if TYPE_CHECKING:
+    from casync.objects.tree import Entry
+    from casync.store.base import ManifestSource
+    from casync_cli.output import Output
+
+__all__ = ["list_inside"]
+
+_KINDS: Final = {File: "file", Folder: "folder", Link: "link", Device: "device", Pipe: "pipe"}
+
+
+def list_inside(
+    ref: Ref, source: ManifestSource, output: Output, *, long: bool, recursive: bool
+) -> None:
+    """Lists the folder, or the one thing, that `ref` leads to.
+
+    Raises:
+        CasyncError: As `casync.access.tree_reading.list_tree`.
+    """
+    ident = source.resolve(ref.whole)
+    found = list_tree(ident, os.fsencode(ref.path or ""), source, recursive=recursive)
+    if output.json_mode:
+        entries = [_fields(path, entry) for path, entry in found]
+        output.document("casync.ls-tree/1", {"manifest": ident.hex(), "entries": entries})
+        return
+    for path, entry in found:
+        shown = os.fsdecode(path)
+        if not long:
+            output.row(shown)
+            continue
+        size, content = "", ""
+        if isinstance(entry, File | Folder):
+            content = entry.content.id.hex()
+        if isinstance(entry, File):
+            length = entry.content.length
+            size = format_size(length).rjust(9) if output.to_terminal else str(length)
+        moment = format_moment(entry.meta.mtime_ns // 1_000_000_000)
+        target = os.fsdecode(entry.target) if isinstance(entry, Link) else ""
+        output.row(stat.filemode(_mode(entry)), size, moment, content, shown, target)
+
+
+def _mode(entry: Entry) -> int:
+    if isinstance(entry, Device):
+        return entry.meta.mode | (stat.S_IFBLK if entry.block else stat.S_IFCHR)
+    kinds = {File: stat.S_IFREG, Folder: stat.S_IFDIR, Link: stat.S_IFLNK, Pipe: stat.S_IFIFO}
+    return entry.meta.mode | kinds[type(entry)]
+
+
+def _fields(path: bytes, entry: Entry) -> dict[str, object]:
+    meta = entry.meta
+    fields: dict[str, object] = {
+        "path": os.fsdecode(path),
+        "kind": _KINDS[type(entry)],
+        "mode": f"{meta.mode:04o}",
+        "mtime_ns": meta.mtime_ns,
+        "uid": meta.uid,
+        "gid": meta.gid,
+        "user": meta.user,
+        "group": meta.group,
+        "attributes": {os.fsdecode(name): value.hex() for name, value in meta.attributes},
+    }
+    if isinstance(entry, File | Folder):
+        fields["content"] = entry.content.id.hex()
+    if isinstance(entry, File):
+        fields["length"] = entry.content.length
+    if isinstance(entry, Link):
+        fields["target"] = os.fsdecode(entry.target)
+    if isinstance(entry, Device):
+        fields |= {"block": entry.block, "major": entry.major, "minor": entry.minor}
+    if not isinstance(entry, Folder) and entry.first is not None:
+        fields["first"] = os.fsdecode(entry.first)
+    return fields

@@ -1,0 +1,48 @@
+"""Names by the word of their publishers: `--trust KEY` of `pull`, and `trust` in files."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from casync.errors import UsageError
+from casync_cli.config import default_state
+from casync_cli.invocation import Invocation
+
+if TYPE_CHECKING:
+    from casync.names.name import Ref
+
+__all__ = ["trusted"]
+
+
+def trusted(
+    invocation: Invocation, ref: Ref, given: list[str], allow_rollback: bool, *, dry_run: bool
+) -> Ref:
+    """The full hash that a name of the first server stands for, where somebody has to sign it.
+
+    A hash stands for itself. Keys on the command line win over those of the configuration; where
+    there are none, the ref stays as it is.
+
+    Raises:
+        UsageError: A key is none, or older versions shall be believed of nobody.
+        CasyncError: As `casync.ops.trust.trusted_ref`.
+    """
+    servers = invocation.servers
+    keys = given
+    if ref.name is not None and servers and not given:
+        keys = list(invocation.settings.trust(servers[0], ref.name))
+    if allow_rollback and not keys:
+        raise UsageError("--allow-rollback is about --trust KEY")
+    if not keys:
+        return ref
+    from casync.fs.seen_versions import SeenVersions
+    from casync.names.signing import parse_key
+    from casync.ops.trust import Trust, trusted_ref
+    from casync.remote.http.client import RemoteClient
+
+    trust = Trust(frozenset(map(parse_key, keys)), allow_rollback, dry_run)
+    if ref.name is None or not servers:
+        return ref  # without a server the pull itself says what is wrong
+    memory = SeenVersions(default_state() / "seen")
+    with RemoteClient(servers[0], invocation.transport(servers)) as client:
+        return trusted_ref(ref, client, trust, memory, time.time())

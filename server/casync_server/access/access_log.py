@@ -1,0 +1,231 @@
+"""One line per request: who asked for what, and what it cost.
+
+The outermost layer of the application, so it also turns an exception that nobody expected into a
+500 that says nothing, and a line that does. Must not know what the routes do.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, Literal, Protocol, TypeAlias
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from casync.escape import escape
+from casync_server.http.parts import PARTS
+
+__all__ = [
+    "AccessLog",
+    "Entry",
+    "LogSink",
+    "Tally",
+    "Watcher",
+    "format_entry",
+    "tally_of",
+    "to_stderr",
+]
+
+LogSink: TypeAlias = Callable[[str], None]
+
+_TALLY: Final = "casync.tally"
+_INTERNAL: Final = (
+    b'{"title":"Internal Server Error","status":500,"code":"error",'
+    b'"detail":"the server made a mistake; its log says which"}'
+)
+
+_SHOWN: Final = 2048
+"""Characters of a target that a log line shows."""
+
+
+@dataclass
+class Tally:
+    """What a route adds to the line of its request.
+
+    Attributes:
+        objects: Objects that were sent.
+        absent: Objects that were asked for and not sent: missing, damaged or busy.
+        deltas: Groups of objects that were sent as deltas.
+        saved: Bytes by which these were shorter than the payloads of their objects.
+        token: Which token it came with; empty for none.
+        note: Why the answer is not what was asked for, for the operator.
+    """
+
+    objects: int = 0
+    absent: int = 0
+    deltas: int = 0
+    saved: int = 0
+    token: str = ""
+    note: str = ""
+
+
+def tally_of(scope: Scope) -> Tally:
+    """The tally of the request under way."""
+    tally = scope.setdefault(_TALLY, Tally())
+    assert isinstance(tally, Tally)
+    return tally
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A finished request. `status` 0 means that nothing was answered."""
+
+    client: str
+    method: str
+    target: str
+    status: int
+    bytes: int
+    seconds: float
+    tally: Tally
+
+
+class Watcher(Protocol):
+    """Somebody who counts requests."""
+
+    def begin(self) -> None:
+        """One came."""
+        ...
+
+    def end(self, entry: Entry, route: str) -> None:
+        """It is over; `route` is the pattern that its path fits."""
+        ...
+
+
+def format_entry(entry: Entry, form: Literal["text", "json"], now: datetime) -> str:
+    """The line of `entry`, without its newline. `now` is aware."""
+    stamp = now.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    tally = entry.tally
+    if form == "json":
+        fields = {
+            "time": stamp,
+            "client": entry.client,
+            "token": tally.token,
+            "method": escape(entry.method),
+            "path": escape(entry.target[:_SHOWN]),
+            "status": entry.status,
+            "objects": tally.objects,
+            "absent": tally.absent,
+            "deltas": tally.deltas,
+            "saved": tally.saved,
+            "bytes": entry.bytes,
+            "seconds": round(entry.seconds, 6),
+            "note": escape(tally.note),
+        }
+        return json.dumps(fields, ensure_ascii=True)
+    target = escape(entry.target[:_SHOWN])
+    line = (
+        f"{stamp} {entry.client or '-'} {escape(entry.method) or '-'} {target or '-'}"
+        f" {entry.status} objects={tally.objects} bytes={entry.bytes} seconds={entry.seconds:.3f}"
+    )
+    if tally.absent:
+        line += f" absent={tally.absent}"
+    if tally.deltas:
+        line += f" deltas={tally.deltas} saved={tally.saved}"
+    if tally.token:
+        line += f" token={tally.token}"
+    return f"{line} ({escape(tally.note)})" if tally.note else line
+
+
+def to_stderr(line: str) -> None:
+    """Writes one line; a log that cannot be written does not stop the service."""
+    try:
+        sys.stderr.write(line + "\n")
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        return
+
+
+class AccessLog:
+    """ASGI middleware that logs each request when its answer is over, however it ended."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        form: Literal["text", "json"],
+        sink: LogSink,
+        debug: bool,
+        watchers: Sequence[Watcher] = (),
+    ) -> None:
+        self._app = app
+        self._watchers = watchers
+        self._form = form
+        self._sink = sink
+        self._debug = debug
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Runs the application and logs."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        tally = tally_of(scope)
+        for watcher in self._watchers:
+            watcher.begin()
+        started = time.monotonic()
+        status, sent, over = 0, 0, False
+
+        async def counted(message: Message) -> None:
+            nonlocal status, sent, over
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            elif message["type"] == "http.response.body":
+                sent += len(message.get("body", b""))
+                over = not message.get("more_body", False)
+            elif message["type"] == PARTS:
+                sent += sum(map(len, message["parts"]))
+            await send(message)
+
+        try:
+            await self._app(scope, receive, counted)
+        except Exception as error:
+            tally.note = f"{type(error).__name__}: {error}"
+            if self._debug:
+                self._sink(traceback.format_exc())
+            if not status:
+                await _send_internal(counted)
+        finally:
+            if not over and not tally.note:
+                tally.note = "aborted"
+            entry = Entry(
+                client=_client(scope),
+                method=scope["method"],
+                target=_target(scope),
+                status=status,
+                bytes=sent,
+                seconds=time.monotonic() - started,
+                tally=tally,
+            )
+            for watcher in self._watchers:
+                watcher.end(entry, _route(scope))
+            self._sink(format_entry(entry, self._form, datetime.now(UTC)))
+
+
+async def _send_internal(send: Send) -> None:
+    headers = [
+        (b"content-type", b"application/problem+json"),
+        (b"content-length", str(len(_INTERNAL)).encode()),
+        (b"cache-control", b"no-store"),
+    ]
+    await send({"type": "http.response.start", "status": 500, "headers": headers})
+    await send({"type": "http.response.body", "body": _INTERNAL})
+
+
+def _route(scope: Scope) -> str:
+    """The pattern of the route that answered; empty when none did."""
+    return str(getattr(scope.get("route"), "path_format", ""))
+
+
+def _client(scope: Scope) -> str:
+    client = scope.get("client")
+    return str(client[0]) if client else ""
+
+
+def _target(scope: Scope) -> str:
+    raw: bytes = scope.get("raw_path") or scope["path"].encode("utf-8", "surrogateescape")
+    query: bytes = scope.get("query_string", b"")
+    return (raw + b"?" + query if query else raw).decode("utf-8", "surrogateescape")

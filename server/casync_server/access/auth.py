@@ -1,0 +1,157 @@
+"""Who may ask for what: the layer that every request passes before a route sees it.
+
+Where the store asks for tokens, nothing is answered without one but whether the server lives. What
+is not known to be harmless takes the highest level, so a route that is added is closed until it is
+opened here. A token that is revoked is noticed within `_FRESH_SECONDS` by every worker.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from casync.names.token import Level, Token, TokenRow, parse_token
+from casync.store.lmdb.tokens import KnownTokens
+from casync_server.access.access_log import tally_of
+from casync_server.problems import problem_response
+
+__all__ = ["OPEN_PATHS", "Gatekeeper", "LoadTokens", "caller_of", "changes", "level_needed"]
+
+OPEN_PATHS: Final = frozenset({"/healthz", "/readyz"})
+"""What needs no token: they say `ok`, or not."""
+
+_FRESH_SECONDS: Final = 1.0
+_NEWS_SECONDS: Final = 0.05
+"""Who shows a token that is not known has all of them read again, but not more often than this. The
+first token of a store would else be taken for none, and its namespace for the default one."""
+
+_CALLER: Final = "casync.caller"
+_LOOKS: Final = frozenset({"GET", "HEAD"})
+_ASKS: Final = frozenset({"/v1/objects/fetch", "/v1/objects/stat"})
+_SENDS: Final = frozenset({"/v1/pushes", "/v1/objects"})
+_PRIVATE: Final = frozenset({"/metrics", "/v1/trash"})
+_NOBODY: Final = TokenRow("", bytes(32), 0, (), 0, 0, 1, "")
+
+LoadTokens = Callable[[], Awaitable[KnownTokens]]
+
+
+def level_needed(method: str, path: str) -> Level:
+    """What a token must be good for. `path` is decoded."""
+    if not changes(method, path):
+        return Level.ADMIN if path in _PRIVATE else Level.READ
+    if (method == "POST" and path in _SENDS) or method == "PUT":
+        return Level.WRITE
+    return Level.ADMIN
+
+
+def changes(method: str, path: str) -> bool:
+    """Whether a request is to change something."""
+    return method not in _LOOKS and not (method == "POST" and path in _ASKS)
+
+
+def caller_of(scope: Scope) -> TokenRow | None:
+    """The token that a request came with; None where none is asked for."""
+    caller = scope.get(_CALLER)
+    assert caller is None or isinstance(caller, TokenRow)
+    return caller
+
+
+class Gatekeeper:
+    """ASGI middleware that asks for tokens.
+
+    Args:
+        app: What lies behind.
+        load: Reads the tokens of the store.
+        clock: Seconds since 1970.
+    """
+
+    def __init__(
+        self, app: ASGIApp, *, load: LoadTokens, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._app = app
+        self._load = load
+        self._clock = clock
+        self._known = KnownTokens(True, {})
+        self._due = 0.0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers 401 or 403, or passes the request on."""
+        if scope["type"] != "http" or scope["path"] in OPEN_PATHS:
+            await self._app(scope, receive, send)
+            return
+        token = _shown(scope)
+        known = await self._tokens(token)
+        if not known.required:
+            await self._app(scope, receive, send)
+            return
+
+        async def private(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                _keep_private(MutableHeaders(scope=message))
+            await send(message)
+
+        refusal = self._refusal(scope, token, known)
+        if refusal is None:
+            await self._app(scope, receive, private)
+        else:
+            await refusal(scope, receive, private)
+
+    async def _tokens(self, token: Token | None) -> KnownTokens:
+        """What is known, read again when that is old, or `token` may have been made since."""
+        now = time.monotonic()
+        due = self._due
+        if token is not None and token.id not in self._known.rows:
+            due -= _FRESH_SECONDS - _NEWS_SECONDS
+        if now >= due:
+            if self._due:  # the others go on with what is known, instead of all reading
+                self._due = now + _FRESH_SECONDS
+            self._known = await self._load()
+            self._due = time.monotonic() + _FRESH_SECONDS
+        return self._known
+
+    def _refusal(self, scope: Scope, token: Token | None, known: KnownTokens) -> ASGIApp | None:
+        caller = self._caller(token, known)
+        if caller is None:
+            headers = {"WWW-Authenticate": "Bearer"}
+            return problem_response(
+                401,
+                "this server asks for a token, and this is none that it knows",
+                code="denied",
+                headers=headers,
+            )
+        tally_of(scope).token = caller.id
+        needed = level_needed(scope["method"], scope["path"])
+        if caller.level < needed:
+            return problem_response(
+                403,
+                f"this token may not do that; it takes one of level {needed.name.lower()}",
+                code="denied",
+            )
+        scope[_CALLER] = caller
+        return None
+
+    def _caller(self, token: Token | None, known: KnownTokens) -> TokenRow | None:
+        """What is kept of a token, if it is good. Each wrong one is as wrong."""
+        if token is None:
+            return None
+        row = known.rows.get(token.id, _NOBODY)
+        return row if row.opens(token.secret) and row.lives(self._clock()) else None
+
+
+def _shown(scope: Scope) -> Token | None:
+    """The token that a request shows; not yet that it is any good."""
+    shown = [value for name, value in scope["headers"] if name == b"authorization"]
+    kind, _, text = shown[0].decode("latin-1").partition(" ") if shown else ("", "", "")
+    return parse_token(text.strip()) if kind.lower() == "bearer" else None
+
+
+def _keep_private(headers: MutableHeaders) -> None:
+    """Keeps what one caller may read out of caches that others share."""
+    policy = headers.get("cache-control")
+    if policy is not None:
+        headers["Cache-Control"] = policy.replace("public", "private")
+    headers.add_vary_header("Authorization")

@@ -1,0 +1,1 @@
+"""HTTP as uvicorn and Starlette leave it to us."""

@@ -1,0 +1,1 @@
+"""How much of a server one client may take."""

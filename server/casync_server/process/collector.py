@@ -1,0 +1,51 @@
+"""A process that collects a store once, with its namespaces.
+
+Started as `python -m casync_server.process.collector STORE`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from casync.errors import CasyncError
+from casync.escape import escape
+from casync.ops.upkeep.gc import collect
+from casync.store.lmdb.namespaces import each_namespace, open_namespace
+from casync.store.lmdb.store import LmdbStore
+from casync_server.access.access_log import to_stderr
+
+__all__ = ["main"]
+
+
+def main(path: Path) -> int:
+    """Collects each namespace once, and says how it went; returns an exit status."""
+    status = _collect(lambda: LmdbStore.open(path), "")
+    try:
+        namespaces = list(each_namespace(path))
+    except CasyncError as error:
+        to_stderr(f"cannot collect namespaces: {escape(error.message)}")
+        return 1
+    for namespace in namespaces:
+        status |= _collect(partial(open_namespace, path, namespace), f" in {namespace}")
+    return status
+
+
+def _collect(open_store: Callable[[], LmdbStore], place: str) -> int:
+    try:
+        with open_store() as store:
+            done = collect(store)
+    except CasyncError as error:
+        to_stderr(f"cannot collect{place}: {escape(error.message)}")
+        return 1
+    to_stderr(
+        f"collected {done.objects} objects of {done.stored} bytes{place} in {done.seconds:.1f} s; "
+        f"{done.roots} manifests stay"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

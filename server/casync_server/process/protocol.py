@@ -1,0 +1,362 @@
+"""uvicorn's HTTP protocol with the bounds that it lacks.
+
+uvicorn times nothing out, buffers any head, queues any number of pipelined requests, and writes
+its 400 into the middle of an answer that is under way. Here a head is bounded in bytes, fields and
+time, bodies and readers have a minimum rate, connections are counted, further requests wait
+unread until the answer before them is out, and once an answer has begun nothing but the answer is
+ever written. Must not know about routes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from functools import partial
+from http import HTTPStatus
+from typing import Any, ClassVar, Final, TypeAlias
+
+import httptools
+from uvicorn._types import ASGISendEvent
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
+
+from casync.wire.documents import PROBLEM_TYPE, encode_document
+from casync_server.access.access_log import Entry, LogSink, Tally, format_entry
+from casync_server.http.parts import EXTENSION, PARTS, PartsMessage
+from casync_server.http.request_head import Head, Refusal, check_head
+from casync_server.limits.connection_count import Census
+from casync_server.limits.pacing import Late, Pace
+from casync_server.problems import make_problem
+from casync_server.settings import ServerSettings
+
+__all__ = ["BoundedProtocol", "Send", "protocol_for"]
+
+Send: TypeAlias = Callable[[ASGISendEvent], Awaitable[None]]
+
+_SLICE: Final = 4096
+"""Bytes parsed at a time, so that a bound is overrun by no more than this."""
+
+_OBJECTS: Final = b"/v1/objects"
+"""The path of the only request with a large body."""
+
+_LINGER_BYTES: Final = 1024 * 1024
+"""Bytes that a refused client may still send before it is cut off."""
+
+
+class _RefusedError(Exception):
+    """Leaves a parser callback; `refusal` says why."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.detail)
+        self.refusal = refusal
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """One connection. `protocol_for` makes the class with its limits."""
+
+    limits: ClassVar[ServerSettings]
+    census: ClassVar[Census]
+    sink: ClassVar[LogSink]
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._pace = Pace(self.limits, self.loop.time())
+        self._in_head = True
+        self._head_bytes = 0
+        self._body_bytes = 0
+        self._most_body = 0
+        self._held = bytearray()  # what came while an answer was under way
+        self._refusal: Refusal | None = None
+        self._discarded = 0
+        self._counted = False
+        self._cycles: deque[RequestResponseCycle] = deque()  # not answered yet, in order
+        self._timer: asyncio.TimerHandle | None = None
+
+    # -- The connection ---------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Counts the connection and starts its clock."""
+        super().connection_made(transport)
+        self._pace = Pace(self.limits, self.loop.time())
+        refusal = self.census.enter(self._address)
+        self._counted = refusal is None
+        if refusal is not None:
+            self._refuse(refusal)
+        self._timer = self.loop.call_later(self.limits.tick_seconds, self._tick)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forgets the connection."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._counted:
+            self.census.leave(self._address)
+            self._counted = False
+        self._held.clear()
+        self.pipeline.clear()
+        # uvicorn tells the last request alone, and the one being answered would go on for nobody.
+        self._forsake()
+        super().connection_lost(exc)
+
+    def _forsake(self) -> None:
+        for cycle in self._cycles:
+            cycle.disconnected = True
+            cycle.message_event.set()
+
+    @property
+    def _address(self) -> str | None:
+        return self.client[0] if self.client else None
+
+    def _tick(self) -> None:
+        now = self.loop.time()
+        self._timer = self.loop.call_later(self.limits.tick_seconds, self._tick)
+        unsent = self.transport.get_write_buffer_size()
+        if self.transport.is_closing():
+            # Closed with bytes to send, to a client that may never take them.
+            self._pace.block(now, unsent)
+        late = self._pace.late(now, unsent)
+        if late is Late.BODY and self.flow.read_paused:
+            return  # it is we who do not read
+        if late is Late.READER:
+            self._abort(late.value)
+        elif late is Late.IDLE and not self.transport.is_closing():
+            self.transport.close()
+        elif late is not None and self._refusal is None:
+            if late is Late.HEAD and not self._head_bytes:
+                self.transport.close()  # said nothing, hears nothing
+            else:
+                self._refuse(Refusal(408, late.value))
+
+    def pause_writing(self) -> None:
+        """The transport holds more than it likes."""
+        self._pace.block(self.loop.time(), self.transport.get_write_buffer_size())
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        """The transport has room again."""
+        self._pace.unblock()
+        super().resume_writing()
+
+    # -- Bytes from the client --------------------------------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
+        """Parses what came, or keeps it until the answer under way is out."""
+        if self._refusal is not None:
+            self._discarded += len(data)
+            if self._discarded > _LINGER_BYTES:
+                self.transport.abort()
+            return
+        self._unset_keepalive_if_required()
+        if self._pace.idle:
+            self._pace.head(self.loop.time())
+        self._parse(data)
+
+    @property
+    def _answering(self) -> bool:
+        """Whether a complete request still lacks its answer."""
+        return bool(self._cycles) and not self._cycles[0].more_body
+
+    def _parse(self, data: bytes) -> None:
+        at = 0
+        while at < len(data) and self._refusal is None and not self.transport.is_closing():
+            if self._answering:
+                self._held += data[at:]
+                self.flow.pause_reading()
+                return
+            part = data[at : at + _SLICE]
+            at += len(part)
+            try:
+                self.parser.feed_data(part)
+            except httptools.HttpParserUpgrade:
+                # Nothing else is spoken here: the request is answered, what follows is not read.
+                self.cycle.keep_alive = False
+                return
+            except httptools.HttpParserError as error:
+                cause = error.__context__
+                if isinstance(cause, _RefusedError):
+                    self._refuse(cause.refusal)
+                else:
+                    self._refuse(Refusal(400, "not a valid HTTP request"))
+                return
+            if self._in_head:
+                self._head_bytes += len(part)
+                if self._head_bytes > self.limits.header_bytes:
+                    self._refuse(Refusal(431, "the head of the request is too large"))
+
+    # -- Callbacks of the parser ------------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        super().on_message_begin()
+        self._in_head = True
+        self._head_bytes = 0
+        self._body_bytes = 0
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A field is complete; after the body it is a trailer, which nobody here expects."""
+        if not self._in_head:
+            raise _RefusedError(Refusal(400, "trailers are refused"))
+        if len(self.headers) >= self.limits.header_fields:
+            raise _RefusedError(Refusal(431, "the request has too many fields"))
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """The head is complete: checks it and starts the application."""
+        head = Head(
+            self.parser.get_method(), self.url, self.parser.get_http_version(), self.headers
+        )
+        self._most_body = _most_body(head, self.limits)
+        refusal = check_head(head, self._most_body)
+        if refusal is None and len(self.pipeline) >= self.limits.pipeline:
+            refusal = Refusal(429, "too many requests at once on one connection")
+        if refusal is not None:
+            raise _RefusedError(refusal)
+        self._in_head = False
+        self._pace.body(self.loop.time())
+        # A copy of every byte is what limits large answers, see parts.py.
+        self.scope["extensions"] = {EXTENSION: {}}
+        super().on_headers_complete()
+        self._cycles.append(self.cycle)
+        self.cycle.send = partial(self._send, self.cycle, self.cycle.send)  # type: ignore[method-assign]
+
+    def on_body(self, body: bytes) -> None:
+        """A part of the body came."""
+        self._pace.received(len(body))
+        self._body_bytes += len(body)
+        if self._body_bytes > self._most_body:
+            detail = f"bodies have at most {self._most_body} bytes here"
+            raise _RefusedError(Refusal(413, detail))
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The request is complete."""
+        self._in_head = True
+        self._head_bytes = 0
+        self._pace.answer()
+        super().on_message_complete()
+
+    # -- Answers ----------------------------------------------------------------------------------
+
+    def on_response_complete(self) -> None:
+        """An answer is out: goes on with what was held, or closes what cannot go on."""
+        # Answered before the body was in: where the next request begins is not known.
+        unread = self._cycles.popleft().more_body
+        super().on_response_complete()
+        if self.transport.is_closing():
+            return
+        if unread:
+            self._linger(Refusal(0, "answered early"))
+        elif not self._answering:
+            self._go_on(bytes(self._held))
+
+    def _go_on(self, held: bytes) -> None:
+        self._held.clear()
+        now = self.loop.time()
+        if self._cycles:
+            self._pace.body(now)  # it waited unread
+        elif held:
+            self._pace.head(now)
+        else:
+            self._pace.rest(now)
+        if held:
+            self._unset_keepalive_if_required()
+            self._parse(held)
+
+    async def _send(
+        self, cycle: RequestResponseCycle, send: Send, message: ASGISendEvent | PartsMessage
+    ) -> None:
+        """Sends what uvicorn knows through uvicorn, and parts without joining them."""
+        if message["type"] != PARTS:
+            await send(message)
+            return
+        if self.flow.write_paused and not cycle.disconnected:
+            await self.flow.drain()
+        if cycle.disconnected:
+            return
+        parts = message["parts"]
+        size = sum(map(len, parts))
+        if cycle.chunked_encoding:
+            self.transport.writelines((b"%x\r\n" % size, *parts, b"\r\n"))
+        else:
+            assert size <= cycle.expected_content_length
+            cycle.expected_content_length -= size
+            self.transport.writelines(parts)
+        if self.flow.write_paused:
+            # It paused at the first part that was too much; the others wait as well.
+            self._pace.block(self.loop.time(), self.transport.get_write_buffer_size())
+
+    def _refuse(self, refusal: Refusal) -> None:
+        """Answers with a problem and closes; breaks off when an answer is under way."""
+        if self._cycles:
+            first = self._cycles[0]
+            self._forsake()
+            self.pipeline.clear()
+            if first.response_started or not first.more_body:
+                self._abort(refusal.detail)
+                return
+        self._log(refusal.status, refusal.detail)
+        self.transport.write(_problem(refusal, self.server_state.default_headers))
+        self._linger(refusal)
+
+    def _linger(self, refusal: Refusal) -> None:
+        """Closes for writing and discards, so that no reset overtakes the answer."""
+        self._refusal = refusal
+        self._unset_keepalive_if_required()
+        self.flow.resume_reading()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.loop.call_later(self.limits.linger_seconds, self.transport.abort)
+
+    def _abort(self, reason: str) -> None:
+        self._refusal = Refusal(0, reason)
+        self._log(0, reason)
+        self.transport.abort()
+
+    def _log(self, status: int, note: str) -> None:
+        entry = Entry(
+            client=self._address or "",
+            method="",
+            target="",
+            status=status,
+            bytes=0,
+            seconds=0.0,
+            tally=Tally(note=note),
+        )
+        type(self).sink(format_entry(entry, self.limits.log_format, datetime.now(UTC)))
+
+
+def _most_body(head: Head, limits: ServerSettings) -> int:
+    """Bytes that the body of a request may have: many for objects, few for all else."""
+    objects = head.method == b"POST" and head.target.partition(b"?")[0] == _OBJECTS
+    return limits.upload_bytes if objects else limits.body_bytes
+
+
+def _problem(refusal: Refusal, extra: list[tuple[bytes, bytes]]) -> bytes:
+    status = HTTPStatus(refusal.status)
+    body = encode_document(make_problem(refusal.status, refusal.detail))
+    fields = [
+        *extra,
+        (b"content-type", PROBLEM_TYPE.encode()),
+        (b"content-length", str(len(body)).encode()),
+        (b"cache-control", b"no-store"),
+        (b"connection", b"close"),
+    ]
+    if refusal.status == 503:
+        fields.append((b"retry-after", b"2"))
+    head = b"".join(b"%b: %b\r\n" % field for field in fields)
+    return b"HTTP/1.1 %d %b\r\n%b\r\n%b" % (refusal.status, status.phrase.encode(), head, body)
+
+
+def protocol_for(settings: ServerSettings, sink: LogSink) -> type[BoundedProtocol]:
+    """The protocol class of one worker; all its connections are counted together."""
+    members = {"limits": settings, "census": Census(settings), "sink": staticmethod(sink)}
+    return type("BoundedProtocol", (BoundedProtocol,), members)

@@ -1,0 +1,281 @@
+"""Keeps workers running: starts them, starts them again when they die, stops them in time.
+
+Workers are processes of our own module with the listening sockets passed on, never forks of the
+caller. One thread, one selector: pipes of the workers, signals, and the next due time. Must not
+touch the store: a broken one kills workers, not this.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import IO, Final
+
+from casync.errors import CasyncError
+from casync_server.process.restarts import RestartPolicy
+from casync_server.process.worker_order import Job, Report, decode_line, encode_line, error_of
+
+__all__ = ["Supervisor"]
+
+_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_HARD_SECONDS: Final = 2.0
+"""Beyond the grace time, for a worker to end by itself."""
+
+
+class _Worker:
+    """A process, and what it has said so far."""
+
+    def __init__(self, job: Job, environment: Mapping[str, str]) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "casync_server.process.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            pass_fds=job.sockets,
+            env={**os.environ, **environment},
+            # A Ctrl-C of the terminal is for the supervisor, who tells the workers.
+            process_group=0,
+        )
+        self.pid = self._process.pid
+        self.ready = False
+        self.renews = False  # was to be told to read its certificate again before it was ready
+        self._line = b""
+        self._reported = False
+        with contextlib.suppress(OSError):  # it died at once; its end of stdout says so
+            self._stdin.write(encode_line(job))
+            self._stdin.flush()
+
+    @property
+    def _stdin(self) -> IO[bytes]:
+        assert self._process.stdin is not None
+        return self._process.stdin
+
+    @property
+    def stdout(self) -> IO[bytes]:
+        assert self._process.stdout is not None
+        return self._process.stdout
+
+    def read(self) -> tuple[Report | None, bool]:
+        """What it reports, if a line is complete, and whether it is gone."""
+        data = os.read(self.stdout.fileno(), 65536)
+        if self._reported:
+            return None, not data
+        self._line += data
+        self._reported = b"\n" in self._line
+        return decode_line(self._line, Report) if self._reported else None, not data
+
+    def send(self, number: int) -> None:
+        """Sends a signal, if it still runs."""
+        self._process.send_signal(number)
+
+    def reap(self) -> int:
+        """Waits for its end, which has begun; returns its status, negative for a signal."""
+        self.stdout.close()
+        with contextlib.suppress(OSError):
+            self._stdin.close()
+        return self._process.wait()
+
+
+def _describe(status: int) -> str:
+    if status >= 0:
+        return f"ended with status {status}"
+    try:
+        return f"was killed by {signal.Signals(-status).name}"
+    except ValueError:
+        return f"was killed by signal {-status}"
+
+
+class Supervisor:
+    """Runs `count` workers over one job until a signal comes.
+
+    Args:
+        job: What each worker does.
+        count: How many.
+        grace: Seconds that workers get to end when a stop is asked for.
+        environment: What workers have in theirs, besides our own.
+        release: Closes the listening sockets here, when no worker will be started any more.
+        say: Takes lines for the operator.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        count: int,
+        grace: float,
+        *,
+        environment: Mapping[str, str],
+        release: Callable[[], None],
+        say: Callable[[str], None],
+    ) -> None:
+        self._job = job
+        self._environment = environment
+        self._release = release
+        self._count = count
+        self._grace = grace
+        self._say = say
+        self._selector = selectors.DefaultSelector()
+        self._workers: set[_Worker] = set()
+        self._policy = RestartPolicy()
+        self._due: list[float] = []  # when to start a worker in place of one that died
+        self._announced = False
+        self._stops = 0  # how often a stop was asked for
+        self._hard_at: float | None = None
+        self._broken_off = False
+        self._failure: CasyncError | None = None
+
+    def run(self, announce: Callable[[], None]) -> bool:
+        """Runs until a signal, or until it makes no sense any more.
+
+        Args:
+            announce: Called once, when the first worker listens.
+
+        Returns:
+            Whether all answers under way at a stop got their end.
+
+        Raises:
+            CasyncError: The first worker could not start, or workers died again and again.
+        """
+        with self._signals(), self._selector:
+            try:
+                self._start()
+                while self._workers or self._due:
+                    self._step(announce)
+            finally:
+                for worker in self._workers:
+                    worker.send(signal.SIGKILL)
+                    worker.reap()
+        if self._failure is not None:
+            raise self._failure
+        return not self._broken_off
+
+    def _start(self) -> None:
+        worker = _Worker(self._job, self._environment)
+        self._workers.add(worker)
+        self._selector.register(worker.stdout, selectors.EVENT_READ, worker)
+
+    def _step(self, announce: Callable[[], None]) -> None:
+        now = time.monotonic()
+        times = [*self._due, *([] if self._hard_at is None else [self._hard_at])]
+        timeout = max(min(times) - now, 0.0) if times else None
+        for key, _ in self._selector.select(timeout):
+            if isinstance(key.data, _Worker):
+                self._hear(key.data, announce)
+            else:
+                self._stop(key.fileobj)
+        self._tick(time.monotonic())
+
+    def _tick(self, now: float) -> None:
+        if self._hard_at is not None and now >= self._hard_at and self._workers:
+            self._say(f"stopping hard after {self._grace:g} s: answers were still under way")
+            self._hard_at = None
+            self._kill()
+        for due in [due for due in self._due if due <= now]:
+            self._due.remove(due)
+            self._start()
+
+    def _hear(self, worker: _Worker, announce: Callable[[], None]) -> None:
+        report, gone = worker.read()
+        if report is not None and not report.code:
+            worker.ready = True
+            if worker.renews:
+                worker.send(signal.SIGHUP)
+            if not self._announced:
+                self._announced = True
+                for warning in report.warnings:
+                    self._say(f"warning: {warning}")
+                announce()
+                for _ in range(self._count - 1):
+                    self._start()
+        elif report is not None and not self._announced:
+            self._failure = error_of(report)
+        elif report is not None:
+            self._say(f"worker {worker.pid} cannot start: {error_of(report).message}")
+        if gone:
+            self._bury(worker)
+
+    def _bury(self, worker: _Worker) -> None:
+        self._selector.unregister(worker.stdout)
+        self._workers.discard(worker)
+        status = worker.reap()
+        if self._stops or self._failure is not None:
+            # One that was still starting knows no signals yet, and had no answers.
+            self._broken_off = self._broken_off or (worker.ready and status != 0)
+            return
+        end = _describe(status)
+        delay = self._policy.died(time.monotonic())
+        if not self._announced:
+            self._failure = CasyncError(f"the first worker {end} before it listened")
+        elif delay is None:
+            self._failure = CasyncError(
+                f"workers die again and again; the last one, {worker.pid}, {end}",
+                next_step="Run `casync verify` and look at the disk.",
+            )
+            self._give_up()
+        else:
+            self._say(f"worker {worker.pid} {end}; starting another in {delay:g} s")
+            self._due.append(time.monotonic() + delay)
+
+    def _give_up(self) -> None:
+        self._due.clear()
+        self._kill()
+
+    def _stop(self, pipe: object) -> None:
+        assert isinstance(pipe, socket.socket)
+        signals = pipe.recv(64)
+        if self._job.heeds_hangup:
+            renewals = signals.count(signal.SIGHUP)
+            for worker in self._workers if renewals else ():
+                if worker.ready:
+                    worker.send(signal.SIGHUP)
+                else:
+                    worker.renews = True  # it would end by the signal now
+            if renewals == len(signals):
+                return
+        self._stops += len(signals)
+        self._due.clear()
+        # A listener that is open here would go on taking connections that nobody accepts.
+        self._release()
+        if self._stops > 1:
+            self._kill()
+            return
+        self._hard_at = time.monotonic() + self._grace + _HARD_SECONDS
+        for worker in self._workers:
+            worker.send(signal.SIGTERM)
+
+    def _kill(self) -> None:
+        for worker in self._workers:
+            worker.send(signal.SIGKILL)
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        """Turns signals into bytes that the selector sees. Ignored ones stay ignored (nohup)."""
+        reading, writing = socket.socketpair()
+        reading.setblocking(False)
+        writing.setblocking(False)
+        self._selector.register(reading, selectors.EVENT_READ, None)
+        before = {
+            number: signal.getsignal(number)
+            for number in _SIGNALS
+            if signal.getsignal(number) is not signal.SIG_IGN
+        }
+        woken = signal.set_wakeup_fd(writing.fileno(), warn_on_full_buffer=False)
+        try:
+            for number in before:
+                signal.signal(number, _noted)
+            yield
+        finally:
+            signal.set_wakeup_fd(woken)
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            reading.close()
+            writing.close()
+
+
+def _noted(_number: int, _frame: object) -> None:
+    """The wake-up socket carries the signal; the handler only has to exist."""

@@ -1,0 +1,79 @@
+"""Collects the store now and then, each time in a process of its own.
+
+The process is what `casync gc` is, too: it may be killed at any moment, and others go on meanwhile.
+Must not know what a collection does.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+__all__ = ["Upkeep"]
+
+_PATIENCE_SECONDS: Final = 10.0
+"""For a collection to end by itself when it is told to."""
+
+
+class Upkeep:
+    """Runs a collection every `interval` seconds while it is entered; never two at once.
+
+    Args:
+        store: The folder of the store.
+        interval: Seconds from the start, or from the end of one collection, to the next.
+        say: Takes lines for the operator.
+    """
+
+    def __init__(self, store: Path, interval: float, say: Callable[[str], None]) -> None:
+        self._store = store
+        self._interval = interval
+        self._say = say
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="upkeep", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stopped.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopped.wait(self._interval):
+            try:
+                process = self._start()
+            except OSError as error:
+                self._say(f"cannot collect: {error.strerror}")
+                continue
+            while process.poll() is None:
+                if self._stopped.wait(0.2):
+                    self._end(process)
+            if process.returncode < 0 and not self._stopped.is_set():
+                self._say(f"collecting was ended by signal {-process.returncode}")
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(  # noqa: S603 - this interpreter, and the operator's own path
+            [sys.executable, "-P", "-m", "casync_server.process.collector", os.fspath(self._store)],
+            stdin=subprocess.DEVNULL,
+            process_group=0,  # a Ctrl-C of the terminal is for the supervisor
+        )
+
+    def _end(self, process: subprocess.Popen[bytes]) -> None:
+        process.terminate()
+        try:
+            process.wait(_PATIENCE_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()

@@ -1,0 +1,275 @@
+"""A worker process: opens the store, answers on sockets that it was given, stops when told.
+
+Started by the supervisor as `python -m casync_server.process.worker`; its orders come over stdin
+(worker_order.py). What it writes to the store is written in transactions, so it may die at any
+moment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import math
+import os
+import resource
+import signal
+import socket
+import ssl
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+import uvicorn
+
+from casync.cutting.process_memory import collect_rarely, keep_freed_memory
+from casync.errors import CasyncError, UsageError
+from casync.escape import escape
+from casync.ops.serve.pull_through import PullThrough
+from casync.remote.http.address import origin_of
+from casync.remote.http.client import RemoteClient
+from casync.remote.http.transport import TransportOptions
+from casync.store.base import ManifestSource
+from casync.store.lmdb.fetch_turns import FetchTurns
+from casync.store.lmdb.store import LmdbStore
+from casync_server.access.access_log import to_stderr
+from casync_server.access.audit import AuditLog
+from casync_server.access.metrics import forget_dead_workers
+from casync_server.app import create_app
+from casync_server.deps import Service
+from casync_server.process.protocol import protocol_for
+from casync_server.process.tls import TlsFiles, make_context, renew
+from casync_server.process.worker_order import (
+    Job,
+    Report,
+    Upstream,
+    decode_line,
+    encode_line,
+    report_error,
+)
+from casync_server.settings import ServerSettings
+
+__all__ = ["main"]
+
+_SPARE_FILES: Final = 1024
+"""Descriptors besides connections: four for each open namespace, sockets, pipes, modules."""
+
+_READER_CHECK_SECONDS: Final = 3600.0
+"""Stale readers of killed processes keep the store from reusing space."""
+
+_PATIENT_THREADS: Final = 16
+_UPSTREAM_SECONDS: Final = 15.0
+"""For an upstream to come back, while a client waits."""
+
+_SWITCH_SECONDS: Final = 0.001
+"""How long a thread that reads may keep the interpreter while the event loop waits for it."""
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server without its signal handling, which ends the process by the signal."""
+
+    broken_off = 0
+    """Answers that were still under way at the end of the grace time."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        grace = self.config.timeout_graceful_shutdown or 0
+        # uvicorn waits a moment before it counts, and then does not say what it cancels.
+        asyncio.get_running_loop().call_later(grace + 0.05, self._count)
+        await super().shutdown(sockets)
+
+    def _count(self) -> None:
+        self.broken_off = len(self.server_state.tasks)
+
+
+def main() -> int:
+    """Runs one worker; returns its exit status."""
+    job = decode_line(sys.stdin.buffer.readline(), Job)
+    threading.Thread(target=_die_with_supervisor, name="supervisor", daemon=True).start()
+    # Lines of uvicorn say less than our own, and with a traceback.
+    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL + 1)
+    settings = ServerSettings.model_validate(job.settings)
+    _raise_file_limit(settings.connections + _SPARE_FILES)
+    keep_freed_memory()
+    forget_dead_workers()
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    keeps = job.writable or job.upstream is not None
+    try:
+        store = LmdbStore.open(
+            Path(os.fsdecode(job.store)),
+            create=keeps,
+            read_only=not keeps,
+            allow_network_fs=job.allow_network_fs,
+        )
+    except CasyncError as error:
+        _report(report_error(error))
+        return 1
+    with store:
+        if job.exposed and not store.tokens.known().required:
+            _report(report_error(_exposure(job.exposed)))
+            return 1
+        try:
+            audit = AuditLog(Path(os.fsdecode(job.audit))) if job.audit else None
+        except CasyncError as error:
+            _report(report_error(error))
+            return 1
+        return _serve(job, settings, store, audit)
+
+
+def _exposure(address: str) -> UsageError:
+    return UsageError(
+        f"refusing to listen on {address} without authentication",
+        next_step="Make a token with `casync token new`, listen on 127.0.0.1, or give "
+        "--insecure-no-auth if anybody may come in.",
+    )
+
+
+def _die_with_supervisor() -> None:
+    # Waits for the end of the pipe. Nobody else could take our sockets, so there is no grace.
+    with contextlib.suppress(OSError):
+        while os.read(0, 4096):
+            pass
+    os._exit(1)
+
+
+def _raise_file_limit(wanted: int) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
+def _report(report: Report) -> None:
+    with contextlib.suppress(OSError):
+        os.write(1, encode_line(report))
+
+
+def _serve(job: Job, settings: ServerSettings, store: LmdbStore, audit: AuditLog | None) -> int:
+    source: ManifestSource = store
+    if job.upstream is not None:
+        # Threads wait for the other server, too.
+        settings = settings.model_copy(update={"threads": max(settings.threads, _PATIENT_THREADS)})
+        turns = FetchTurns(Path(os.fsdecode(job.store)))
+        source = PullThrough(store, _client(job.upstream, settings.threads), turns)
+    app = create_app(
+        source,
+        settings,
+        store_id=store.store_id,
+        writable=store if job.writable else None,
+        audit=audit,
+        local=store,
+    )
+    context = make_context(job.tls) if job.tls is not None else None
+    config = uvicorn.Config(
+        app,
+        ssl_context_factory=None if context is None else lambda *_: context,
+        http=protocol_for(settings, to_stderr),
+        ws="none",
+        loop="uvloop",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        forwarded_allow_ips="",
+        workers=1,
+        # Our own protocol closes idle connections; uvicorn's timer must not be the earlier one.
+        timeout_keep_alive=int(settings.idle_seconds) + 1,
+        timeout_graceful_shutdown=math.ceil(settings.grace),
+    )
+    server = _Server(config)
+    collect_rarely()
+    sockets = [socket.socket(fileno=fd) for fd in job.sockets]
+    try:
+        with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+            runner.run(
+                _run(server, sockets, app.state.service, store, _hangup(job.tls, context, audit))
+            )
+    finally:
+        sys.stderr.flush()
+        # A reading thread may hang on a dying disk; it must not keep the process.
+        os._exit(1 if server.broken_off else 0)
+
+
+def _client(upstream: Upstream, connections: int) -> RemoteClient:
+    tokens = {origin_of(upstream.url): upstream.token} if upstream.token else {}
+    ca = Path(upstream.ca) if upstream.ca else None
+    options = TransportOptions(
+        tokens=tokens, ca=ca, connections=connections, retry_for=_UPSTREAM_SECONDS
+    )
+    return RemoteClient(upstream.url, options)
+
+
+def _hangup(
+    files: TlsFiles | None, context: ssl.SSLContext | None, audit: AuditLog | None
+) -> Callable[[], None]:
+    """Reads and opens again what may have been renewed or moved away, and says how that went."""
+
+    def hangup() -> None:
+        if audit is not None:
+            audit.reopen()
+        if files is None or context is None:
+            return
+        try:
+            renew(context, files)
+        except UsageError as error:
+            to_stderr(f"the old certificate stays: {escape(error.message)}")
+        else:
+            to_stderr("read the certificate again")
+
+    return hangup
+
+
+async def _run(
+    server: _Server,
+    sockets: list[socket.socket],
+    service: Service,
+    store: LmdbStore,
+    hangup: Callable[[], None],
+) -> None:
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGHUP, hangup)
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    helpers = [
+        loop.create_task(_announce(server, store)),
+        loop.create_task(_check_readers(service, store)),
+        loop.create_task(_stop(server, service, stop)),
+    ]
+    try:
+        await server.serve(sockets=sockets)
+    finally:
+        for helper in helpers:
+            helper.cancel()
+
+
+async def _announce(server: _Server, store: LmdbStore) -> None:
+    while not server.started:
+        await asyncio.sleep(0.01)
+    _report(Report(warnings=list(store.warnings)))
+
+
+async def _check_readers(service: Service, store: LmdbStore) -> None:
+    while True:
+        await asyncio.sleep(_READER_CHECK_SECONDS)
+        for each in (store, *service.stores()):
+            with contextlib.suppress(CasyncError):
+                await service.read(each.reader_check)
+
+
+async def _stop(server: _Server, service: Service, stop: asyncio.Event) -> None:
+    await stop.wait()
+    service.draining = True
+    await asyncio.sleep(service.settings.drain)
+    server.should_exit = True
+
+
+if __name__ == "__main__":
+    sys.exit(main())

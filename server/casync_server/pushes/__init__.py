@@ -1,0 +1,1 @@
+"""What clients change in a store."""

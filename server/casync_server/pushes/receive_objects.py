@@ -1,0 +1,130 @@
+"""Objects that clients send: read as they come, proved, and kept in commits of bounded size.
+
+Nothing is kept whose id was not proved from the very bytes that are kept. What was proved before a
+body broke off is kept as well: whoever sends it again on a bad line gets further. Must not know
+about routes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Final
+
+from starlette.requests import ClientDisconnect, Request
+
+from casync.errors import IntegrityError, MalformedError, StoppedError, UnreachableError, UsageError
+from casync.limits import COMMIT_BYTES, OBJECT_BYTES
+from casync.objects.codec import Packed, Unpacker, Verified
+from casync.store.base import Committed
+from casync.wire.edits import RefusedItem, TakenItem
+from casync.wire.uploads import UploadReader
+from casync_server.reading.streaming import PieceBudget, ReadPool
+from casync_server.settings import ServerSettings
+
+__all__ = ["Keep", "Receiving"]
+
+_MOST_SECONDS: Final = 1.0
+"""Between two commits of a body: what a server that is killed loses of it."""
+
+Keep = Callable[[list[Verified]], Committed]
+"""Keeps objects durably; called in a thread."""
+
+
+class Receiving:
+    """Bounds what all bodies under way hold together.
+
+    Args:
+        settings: The bounds.
+        pool: Where objects are proved and kept.
+    """
+
+    def __init__(self, settings: ServerSettings, pool: ReadPool) -> None:
+        self._pool = pool
+        self._budget = PieceBudget(settings.push_bytes, COMMIT_BYTES)
+        self._slots = asyncio.Semaphore(settings.push_bodies)
+        self._patience = settings.push_wait
+
+    async def take(self, request: Request, keep: Keep) -> TakenItem:
+        """Reads a body to its end and keeps what it brings.
+
+        Raises:
+            UsageError: It breaks the format.
+            UnreachableError: There are too many bodies at once.
+            StoppedError: The client went away.
+            CasyncError: What `keep` raises.
+        """
+        async with self._slot():
+            return await _Body(self._pool, self._budget.piece_bytes, keep).take(request)
+
+    @asynccontextmanager
+    async def _slot(self) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(self._patience):
+                await self._slots.acquire()
+        except TimeoutError as error:
+            raise UnreachableError("too many bodies are being received") from error
+        self._budget.active += 1
+        try:
+            yield
+        finally:
+            self._budget.active -= 1
+            self._slots.release()
+
+
+class _Body:
+    """One body."""
+
+    def __init__(self, pool: ReadPool, size: Callable[[], int], keep: Keep) -> None:
+        self._pool = pool
+        self._size = size
+        self._keep = keep
+        self._reader = UploadReader()
+        self._objects: list[Packed] = []
+        self._bytes = 0
+        self._due = time.monotonic() + _MOST_SECONDS
+        self._taken = 0
+        self._known = 0
+        self._refused: list[RefusedItem] = []
+
+    async def take(self, request: Request) -> TakenItem:
+        """As `Receiving.take`."""
+        try:
+            async for part in request.stream():
+                for packed in self._reader.feed(part):
+                    self._objects.append(packed)
+                    self._bytes += len(packed.payload) + OBJECT_BYTES
+                if self._bytes >= self._size() or time.monotonic() >= self._due:
+                    await self._flush()
+            self._reader.finish()
+        except MalformedError as error:
+            await self._flush()
+            raise UsageError(f"the body is no list of objects: {error.message}") from error
+        except ClientDisconnect as error:
+            await self._flush()
+            raise StoppedError("the client went away") from error
+        await self._flush()
+        return TakenItem(self._taken, self._known, self._refused)
+
+    async def _flush(self) -> None:
+        if self._objects:
+            objects, self._objects, self._bytes = self._objects, [], 0
+            await self._pool.run(self._prove_and_keep, objects)
+        self._due = time.monotonic() + _MOST_SECONDS
+
+    def _prove_and_keep(self, objects: list[Packed]) -> None:
+        unpacker = Unpacker()
+        proved: list[Verified] = []
+        for packed in objects:
+            try:
+                verified, _ = unpacker.verify(packed)
+            except IntegrityError:
+                self._refused.append(RefusedItem(packed.kind, packed.id.hex()))
+            else:
+                proved.append(verified)
+        if proved:
+            new = self._keep(proved).objects
+            self._taken += new
+            self._known += len(proved) - new

@@ -1,0 +1,91 @@
+"""Reading a file out of a store that serves it, every byte proved.
+
+A FULL manifest has everything below it, so whatever is not there, or does not hold what its id
+names, is damage of the store and not the client's mistake. Must not know about HTTP.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from msgspec.structs import replace
+
+from casync.access.content_file import read_range
+from casync.access.outline import Outline, open_outline
+from casync.errors import DamagedObjectError, IntegrityError, NoObjectError
+from casync.ids import Buffer, Kind, ManifestId
+from casync.limits import MIB
+from casync.objects.codec import Packed, Unpacker
+from casync.objects.node import Content
+from casync.store.base import ObjectSource
+from casync_server.access.access_log import Tally
+
+__all__ = ["load_manifest", "load_outline", "open_content", "read_content", "tell_damage"]
+
+_AHEAD: Final = MIB
+"""Plain bytes read at a time: there may be hundreds of readers."""
+
+_NODES: Final = 32
+"""Decoded nodes kept for one reader: a path through all levels and some."""
+
+
+def load_manifest(source: ObjectSource, ident: ManifestId) -> bytes:
+    """The proved bytes of a manifest.
+
+    Raises:
+        DamagedObjectError: It is missing or damaged.
+    """
+    with tell_damage(f"manifest {ident.hex()}"):
+        for answer in source.get(Kind.MANIFEST, [ident]):
+            if isinstance(answer, Packed):
+                return Unpacker().unpack(answer)
+            raise DamagedObjectError(f"manifest {ident.hex()} is {answer.value}")
+    raise DamagedObjectError(f"manifest {ident.hex()} was not answered for")
+
+
+def load_outline(source: ObjectSource, ident: ManifestId) -> Outline:
+    """The way into the content of a manifest.
+
+    Raises:
+        DamagedObjectError: The manifest is missing or damaged.
+        UnsupportedError: It is newer than this program.
+    """
+    with tell_damage(f"manifest {ident.hex()}"):
+        return open_outline(ident, source, cached_nodes=_NODES)
+
+
+def open_content(source: ObjectSource, whole: Outline, content: Content) -> Outline:
+    """The way into the content of a file in the tree that `whole` is the outline of."""
+    manifest = replace(whole.manifest, content=content)
+    return Outline(whole.id, manifest, source, cached_nodes=_NODES)
+
+
+def read_content(
+    source: ObjectSource, outline: Outline, start: int, end: int, tally: Tally
+) -> Iterator[Buffer]:
+    """Yields bytes `start` up to `end` of a file.
+
+    Raises:
+        DamagedObjectError: An object below is missing or damaged; the message names it.
+    """
+    with tell_damage(f"below manifest {outline.id.hex()}"):
+        for part in read_range(outline, source, start, end, ahead=_AHEAD):
+            tally.objects += 1
+            yield part
+
+
+@contextmanager
+def tell_damage(where: str) -> Iterator[None]:
+    """Translates what is missing or malformed below a full manifest.
+
+    Raises:
+        DamagedObjectError: Anything of that kind.
+    """
+    try:
+        yield
+    except DamagedObjectError:
+        raise
+    except (IntegrityError, NoObjectError) as error:
+        raise DamagedObjectError(f"{where}: {error.message}") from error

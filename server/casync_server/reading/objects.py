@@ -1,0 +1,119 @@
+"""What a fetch request is answered with: objects of a store as parts of a stream of frames.
+
+Payloads go out as they are stored; the store compared each with its check. Groups go out as deltas
+where everything that they name is here, and while the client has CPU time left. Must not know
+about HTTP.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from itertools import groupby, repeat
+from typing import Final, TypeAlias
+
+from casync.ids import Kind, ObjectId
+from casync.limits import MAX_BATCH_BYTES, MAX_BATCH_IDS
+from casync.objects.codec import Unpacker
+from casync.objects.delta import Group
+from casync.ops.serve.deltas import make_delta
+from casync.store.base import Absence, ObjectSource
+from casync.wire.frames import Answer, Status
+from casync.wire.requests import GroupsRequest
+from casync_server.access.access_log import Tally
+
+__all__ = ["Turn", "answers"]
+
+Turn: TypeAlias = Callable[[], AbstractContextManager[bool]]
+"""Asks for CPU time: whether the block may take some, which is then charged."""
+
+_STATUS: Final = {
+    Absence.MISSING: Status.MISSING,
+    Absence.DAMAGED: Status.DAMAGED,
+    Absence.BUSY: Status.BUSY,
+}
+_FIRST_IDS: Final = 16
+"""Ids of the first read, before anything is known about the size of these objects."""
+
+
+def answers(
+    source: ObjectSource, request: GroupsRequest, size: Callable[[], int], tally: Tally, turn: Turn
+) -> Iterator[Answer]:
+    """Yields one answer per id or one per group, in the order asked.
+
+    Reads about `size()` bytes at a time, or a group, so that what a slow client has not taken yet
+    is bounded by that. Objects that would make the answer larger than MAX_BATCH_BYTES of plain
+    bytes, and all after them, are answered as busy: the client may ask for them in its next
+    request.
+    """
+    answering = _Answering(source, request.kind, size, tally, turn)
+    for alone, groups in groupby(request.groups, lambda group: group.is_single):
+        if alone:
+            yield from answering.one_by_one([group.wanted[0] for group in groups])
+            continue
+        for group in groups:
+            yield from answering.group(group)
+
+
+class _Answering:
+    def __init__(
+        self,
+        source: ObjectSource,
+        kind: Kind,
+        size: Callable[[], int],
+        tally: Tally,
+        turn: Turn,
+    ) -> None:
+        self._source = source
+        self._kind = kind
+        self._size = size
+        self._tally = tally
+        self._turn = turn
+        self._unpacker = Unpacker()
+        self._plain = self._stored = self._objects = 0
+        self._count = _FIRST_IDS
+        self._full = False
+
+    def group(self, group: Group) -> Iterator[Answer]:
+        """The answers to a group."""
+        made = None
+        if not self._full:
+            with self._turn() as allowed:
+                if allowed:
+                    room = MAX_BATCH_BYTES - self._plain
+                    made = make_delta(self._source, self._kind, group, self._unpacker, room)
+        if made is None:
+            yield from self.one_by_one(group.wanted)
+            return
+        delta, saved = made
+        self._plain += delta.length
+        self._tally.objects += len(delta.ids)
+        self._tally.deltas += 1
+        self._tally.saved += saved
+        yield delta
+
+    def one_by_one(self, ids: Sequence[ObjectId]) -> Iterator[Answer]:
+        """The answers to ids as they are stored."""
+        at = 0
+        while at < len(ids) and not self._full:
+            for answer in self._source.get(self._kind, ids[at : at + self._count]):
+                if isinstance(answer, Absence):
+                    self._tally.absent += 1
+                    if answer is Absence.DAMAGED:
+                        kind = self._kind.name.lower()
+                        self._tally.note = f"damaged {kind} {ids[at].hex()}"
+                    yield _STATUS[answer]
+                elif self._plain and self._plain + answer.length > MAX_BATCH_BYTES:
+                    self._full = True
+                    break
+                else:
+                    self._plain += answer.length
+                    self._stored += len(answer.payload)
+                    self._objects += 1
+                    self._tally.objects += 1
+                    yield answer
+                at += 1
+            fits = self._size() * max(self._objects, 1) // max(self._stored, 1)
+            self._count = min(max(fits, 1), MAX_BATCH_IDS)
+        self._tally.absent += len(ids) - at
+        yield from repeat(Status.BUSY, len(ids) - at)

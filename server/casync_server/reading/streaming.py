@@ -1,0 +1,221 @@
+"""Answers that are too large for memory: pieces made in threads, sent as the client takes them.
+
+One piece is made while the one before is sent, never more, so a client that stops reading stops
+the work. Nothing of the store is held while a piece waits for the client: the iterators given here
+copy what they yield. Must not know what the bytes mean.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from typing import Final, ParamSpec, Protocol, TypeAlias, TypeVar
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from casync.errors import CasyncError
+from casync.ids import Buffer
+from casync.limits import KIB
+from casync_server.access.access_log import tally_of
+from casync_server.http.parts import EXTENSION, PARTS
+from casync_server.limits.rate_limit import spender
+
+__all__ = ["Piece", "PieceBudget", "Queue", "ReadPool", "StreamedResponse", "pieces"]
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+Piece: TypeAlias = list[Buffer]
+"""Bytes that are sent together, in order."""
+
+_MIN_PIECE: Final = 64 * KIB
+_PIECES: Final = 3
+"""Pieces of an answer in memory at most: being read, made, and on its way out."""
+
+_MAX_PARTS: Final = 1000
+"""Parts of a piece: the system writes 1024 buffers at a time."""
+
+
+class Queue(Protocol):
+    """Counts what was begun and is not done."""
+
+    def inc(self) -> None:
+        """One more."""
+
+    def dec(self) -> None:
+        """One less."""
+
+
+class ReadPool:
+    """The threads that touch the store, for the event loop must not wait for a disk.
+
+    Args:
+        threads: How many.
+        queue: Is told what waits or is under way.
+    """
+
+    def __init__(self, threads: int, queue: Queue | None = None) -> None:
+        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="read")
+        self._queue = queue
+
+    async def run(self, function: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        """Calls `function` in a thread and waits for it."""
+        return await asyncio.wrap_future(self.submit(partial(function, *args, **kwargs)))
+
+    def submit(self, function: Callable[[], _T]) -> Future[_T]:
+        """Starts `function` in a thread, at the cost of whoever the request under way is of."""
+        spend = spender()
+        work = function if spend is None else partial(_charged, function, spend)
+        future = self._executor.submit(work)
+        if self._queue is not None:
+            queue = self._queue
+            queue.inc()
+            future.add_done_callback(lambda _: queue.dec())
+        return future
+
+    def close(self) -> None:
+        """Takes no more work. Does not wait: a thread may hang on a dying disk."""
+        self._executor.shutdown(wait=False, cancel_futures=True)
+
+
+def _charged(function: Callable[[], _T], spend: Callable[[float], None]) -> _T:
+    started = time.thread_time()
+    try:
+        return function()
+    finally:
+        spend(time.thread_time() - started)
+
+
+class PieceBudget:
+    """Divides the memory for answers under way among them.
+
+    Args:
+        total: Bytes for all answers together.
+        largest: Bytes of a piece when there is room.
+    """
+
+    def __init__(self, total: int, largest: int) -> None:
+        self._total = total
+        self._largest = largest
+        self.active = 0
+
+    def piece_bytes(self) -> int:
+        """How large the next piece should be."""
+        share = self._total // (_PIECES * max(self.active, 1))
+        return min(max(share, _MIN_PIECE), self._largest)
+
+
+def pieces(parts: Iterable[Buffer], size: Callable[[], int]) -> Iterator[Piece]:
+    """Groups `parts` to pieces of at least `size()` bytes; only the last one may be shorter."""
+    piece: Piece = []
+    count, wanted = 0, size()
+    for part in parts:
+        piece.append(part)
+        count += len(part)
+        if count >= wanted or len(piece) == _MAX_PARTS:
+            yield piece
+            piece, count, wanted = [], 0, size()
+    if piece:
+        yield piece
+
+
+class StreamedResponse(Response):
+    """Sends `first` and then what `rest` yields.
+
+    `rest` runs in threads, one step at a time. When it raises, the connection is broken off: a
+    length that was announced is not reached, a stream of frames has no end.
+
+    Args:
+        first: The first piece, made before the headers so that its errors can still be told.
+        rest: The other pieces.
+        pool: Where `rest` runs.
+        budget: Counts this answer while it is under way.
+        headers: Header fields. Without Content-Length the answer is chunked.
+        media_type: Its Content-Type.
+        status: Its status.
+    """
+
+    def __init__(
+        self,
+        first: Piece,
+        rest: Iterator[Piece],
+        *,
+        pool: ReadPool,
+        budget: PieceBudget,
+        media_type: str,
+        headers: Mapping[str, str],
+        status: int = 200,
+    ) -> None:
+        self.background = None
+        self.status_code = status
+        self.media_type = media_type
+        self._first = first
+        self._rest = rest
+        self._pool = pool
+        self._budget = budget
+        self.init_headers(headers)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Sends the answer; returns early, without its end, when that cannot be done."""
+        gone = asyncio.ensure_future(_disconnected(receive))
+        self._budget.active += 1
+        ahead: Future[Piece | None] | None = None
+        try:
+            await send(
+                {
+                    "type": "http.response.start",
+                    "status": self.status_code,
+                    "headers": self.raw_headers,
+                }
+            )
+            piece: Piece | None = self._first
+            self._first = []
+            while piece is not None:
+                ahead = self._pool.submit(self._next)
+                await _send_piece(scope, send, piece)
+                piece = []  # not kept while the next one is waited for
+                made = asyncio.wrap_future(ahead)
+                await asyncio.wait((made, gone), return_when=asyncio.FIRST_COMPLETED)
+                if gone.done():
+                    made.cancel()
+                    tally_of(scope).note = "client went away"
+                    return
+                piece = made.result()
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        except CasyncError as error:
+            tally_of(scope).note = f"broken off: {error.code}: {error.message}"
+        finally:
+            self._budget.active -= 1
+            gone.cancel()
+            self._close(ahead)
+
+    def _next(self) -> Piece | None:
+        return next(self._rest, None)
+
+    def _close(self, ahead: Future[Piece | None] | None) -> None:
+        """Ends `rest`, as soon as the thread that may be inside has come out."""
+        close = getattr(self._rest, "close", None)
+        if close is None:
+            return
+        if ahead is None:
+            close()
+        else:
+            ahead.cancel()
+            ahead.add_done_callback(lambda _: close())
+
+
+async def _send_piece(scope: Scope, send: Send, piece: Piece) -> None:
+    if EXTENSION in scope.get("extensions", ()):
+        await send({"type": PARTS, "parts": piece})
+    else:
+        body = b"".join(piece)
+        await send({"type": "http.response.body", "body": body, "more_body": True})
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,173 @@
+"""The content itself, for curl, browsers and qemu: whole or one range, every byte proved."""
+
+from __future__ import annotations
+
+from typing import Final
+from urllib.parse import quote
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from casync.access.outline import Outline
+from casync.access.tree_reading import fetch_from
+from casync.errors import UsageError
+from casync.ids import ChunkId
+from casync_server.access.access_log import tally_of
+from casync_server.deps import Reads, Service, resolve
+from casync_server.http.byte_range import (
+    Span,
+    UnsatisfiableError,
+    matches_etag,
+    parse_range,
+    range_applies,
+)
+from casync_server.http.caching import etag_of, not_modified, policy_for_ref
+from casync_server.openapi import binary, problems
+from casync_server.problems import problem_response
+from casync_server.reading.content import load_outline, read_content
+from casync_server.reading.streaming import StreamedResponse, pieces
+from casync_server.reading.tree_path import PARAMETERS, open_inside, place_of
+
+__all__ = ["router"]
+
+router: Final = APIRouter(tags=["files"])
+
+_TYPE: Final = "application/octet-stream"
+_RANGE_PARAMETER: Final = {
+    "name": "Range",
+    "in": "header",
+    "required": False,
+    "description": "One range of bytes; several are refused.",
+    "schema": {"type": "string", "example": "bytes=0-1023"},
+}
+
+
+_RESPONSES: Final = {
+    200: binary(_TYPE, "The whole file."),
+    206: binary(_TYPE, "The range that was asked for."),
+    304: {"description": "The client has it."},
+    **problems(404, 416, 500),
+}
+
+
+# First, since the other path fits these as well.
+@router.head("/v1/files/{ref:path}/-/{path:path}", include_in_schema=False)
+@router.get(
+    "/v1/files/{ref:path}/-/{path:path}",
+    summary="The bytes of a file in a folder",
+    operation_id="getFileInside",
+    response_class=Response,
+    responses=_RESPONSES,
+    openapi_extra={"parameters": [*PARAMETERS, _RANGE_PARAMETER]},
+)
+async def get_file_inside(request: Request, service: Reads) -> Response:
+    """The file at a path in the folder that a full hash, NAME or NAME@N points to.
+
+    The path is percent-encoded bytes. Links are not followed.
+    """
+    place = place_of(request, "/v1/files/")
+    store = service.store
+    outline = await service.read(lambda: open_inside(store, place, fetch_from(store)))
+    content = ChunkId(outline.content.id)  # or a node's; the ETag is the same in all folders
+    label = place.names[-1].decode(errors="replace")
+    return await _answer(request, service, outline, etag_of(content), place.ref, label)
+
+
+@router.head("/v1/files/{ref:path}", include_in_schema=False)
+@router.get(
+    "/v1/files/{ref:path}",
+    summary="The bytes of a file",
+    operation_id="getFile",
+    response_class=Response,
+    responses=_RESPONSES,
+    openapi_extra={"parameters": [_RANGE_PARAMETER]},
+)
+async def get_file(request: Request, ref: str, service: Reads) -> Response:
+    """The file that a full hash, NAME or NAME@N points to.
+
+    What is damaged in the store is never sent: the answer is 500, or breaks off.
+    """
+    outline = await service.read(lambda: _open(service, ref))
+    label = ref.rpartition("/")[2]
+    return await _answer(request, service, outline, etag_of(outline.id), ref, label)
+
+
+async def _answer(
+    request: Request, service: Service, outline: Outline, etag: str, ref: str, label: str
+) -> Response:
+    """The content of an outline, whole or the range that was asked for.
+
+    Args:
+        request: What was asked.
+        service: Reads.
+        outline: The way to the content.
+        etag: Its validator.
+        ref: What was resolved to come to it.
+        label: The name under which browsers save it.
+    """
+    headers = {
+        "ETag": etag,
+        "Cache-Control": policy_for_ref(ref),
+        "Accept-Ranges": "bytes",
+        "Content-Disposition": _disposition(label),
+    }
+    if_none_match = request.headers.get("if-none-match")
+    if if_none_match is not None and matches_etag(if_none_match, etag):
+        return not_modified(headers)
+    length = outline.content.length
+    if request.method == "HEAD":
+        headers["Content-Length"] = str(length)
+        return Response(headers=headers, media_type=_TYPE)
+    try:
+        span = _span(request, etag, length)
+    except UnsatisfiableError as error:
+        return problem_response(
+            416, error.message, code=error.code, headers={"Content-Range": f"bytes */{length}"}
+        )
+    return await _send(request, service, outline, span, headers)
+
+
+def _open(service: Service, ref: str) -> Outline:
+    outline = load_outline(service.store, resolve(service.store, ref))
+    if outline.manifest.kind != "file":
+        raise UsageError("this is a folder, not a file")
+    return outline
+
+
+def _span(request: Request, etag: str, length: int) -> Span | None:
+    field = request.headers.get("range")
+    if field is None or not range_applies(request.headers.get("if-range"), etag):
+        return None
+    return parse_range(field, length)
+
+
+async def _send(
+    request: Request,
+    service: Service,
+    outline: Outline,
+    span: Span | None,
+    headers: dict[str, str],
+) -> Response:
+    length = outline.content.length
+    start, end = span or Span(0, length)
+    headers["Content-Length"] = str(end - start)
+    if span is not None:
+        headers["Content-Range"] = f"bytes {start}-{end - 1}/{length}"
+    parts = read_content(service.store, outline, start, end, tally_of(request.scope))
+    stream = pieces(parts, service.budget.piece_bytes)
+    first = await service.read(lambda: next(stream, []))
+    return StreamedResponse(
+        first,
+        stream,
+        pool=service.pool,
+        budget=service.budget,
+        media_type=_TYPE,
+        headers=headers,
+        status=200 if span is None else 206,
+    )
+
+
+def _disposition(label: str) -> str:
+    """Tells browsers to save, under this name (RFC 6266)."""
+    plain = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "_" for c in label)
+    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(label, safe='')}"

@@ -1,0 +1,98 @@
+"""Pushes: opening one, sending objects, and publishing the manifest that leads to them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from casync.errors import NoNameError
+from casync.ids import parse_manifest_id
+from casync.store.lmdb.push_rows import SILENCE
+from casync.wire.documents import JSON_TYPE, ManifestItem, encode_document
+from casync.wire.edits import ProvingItem, PushItem, TakenItem
+from casync.wire.uploads import MAX_UPLOAD_BYTES, OBJECTS_TYPE
+from casync_server.access.access_log import tally_of
+from casync_server.deps import Push, PushIfAny, Reads, Writes, check_type, parse_push
+from casync_server.http.caching import NEVER
+from casync_server.openapi import binary_body, document, problems
+from casync_server.pushes.writing import Goal
+
+__all__ = ["proving_response", "router"]
+
+router: Final = APIRouter(tags=["push"])
+
+
+@router.post(
+    "/v1/pushes",
+    summary="Open a push",
+    operation_id="openPush",
+    response_class=Response,
+    responses={200: document("Its id.", PushItem), **problems(507)},
+)
+async def open_push(writing: Writes) -> Response:
+    """Opens a push: what it sends, or is told to be here, stays while it is heard of."""
+    push = await writing.run(writing.store.inbox.begin)
+    return _answer(encode_document(PushItem(push.hex(), SILENCE)))
+
+
+@router.post(
+    "/v1/objects",
+    summary="Send objects",
+    operation_id="sendObjects",
+    response_class=Response,
+    responses={
+        200: document("What became of them.", TakenItem),
+        **problems(404, 413, 415, 507),
+    },
+    openapi_extra=binary_body(OBJECTS_TYPE, "Objects of any kind.", MAX_UPLOAD_BYTES),
+)
+async def send_objects(request: Request, writing: Writes, push: Push) -> Response:
+    """Keeps those objects whose bytes are what their ids say. They are on the disk when it answers.
+
+    What came before a body that breaks off may be kept, too.
+    """
+    check_type(request, OBJECTS_TYPE)
+    await writing.run(writing.check_room)
+    taken = await writing.receiving.take(request, writing.keep(parse_push(push)))
+    tally = tally_of(request.scope)
+    tally.objects += taken.taken
+    if taken.refused:
+        tally.note = f"{len(taken.refused)} objects refused: other bytes than their ids say"
+    return _answer(encode_document(taken))
+
+
+@router.put(
+    "/v1/manifests/{ref}",
+    summary="Publish a manifest",
+    operation_id="publishManifest",
+    response_class=Response,
+    responses={
+        200: document("It is listed and served now.", ManifestItem),
+        202: document("It is still looked at; ask again.", ProvingItem),
+        **problems(404, 409, 507),
+    },
+)
+async def publish_manifest(
+    ref: str, service: Reads, writing: Writes, push: PushIfAny = ""
+) -> Response:
+    """Makes a manifest full, if everything below it is here. Ends the push."""
+    ident = parse_manifest_id(ref)
+    done = await writing.run(lambda: writing.publish(parse_push(push), Goal(ident)))
+    if isinstance(done, int):
+        return proving_response(done)
+    row = await service.read(lambda: writing.store.manifest(ident))
+    if row is None:
+        raise NoNameError(f"manifest {ref} was removed meanwhile")
+    return _answer(encode_document(ManifestItem(ref, row.length, row.created)))
+
+
+def proving_response(checked: int) -> Response:
+    """The answer to who has to ask again: so many objects were looked at."""
+    return _answer(encode_document(ProvingItem(checked)), status=202)
+
+
+def _answer(data: bytes, *, status: int = 200) -> Response:
+    headers = {"Cache-Control": NEVER}
+    return Response(data, status_code=status, media_type=JSON_TYPE, headers=headers)

@@ -1,0 +1,86 @@
+"""The trash: what lies there, and moving things into it and back."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import Response
+
+from casync.limits import PAGE_ITEMS
+from casync.store.base import Removed
+from casync.store.lmdb.trash import Removal
+from casync.wire.documents import JSON_TYPE, encode_document, name_item
+from casync.wire.edits import Refs, RemovalItem, TrashItem, TrashPage
+from casync_server.deps import Writes, parse_url_ref, read_document
+from casync_server.http.caching import FRESH, NEVER
+from casync_server.openapi import document, document_body, problems
+
+__all__ = ["removal_response", "router"]
+
+router: Final = APIRouter(tags=["trash"])
+
+_MOST_REMOVED: Final = 2**31
+
+
+@router.get(
+    "/v1/trash",
+    summary="What was removed and can be restored",
+    operation_id="listTrash",
+    response_class=Response,
+    responses={200: document("A page, the latest last.", TrashPage), **problems(422)},
+)
+async def list_trash(
+    writing: Writes,
+    skip: Annotated[int, Query(ge=0, le=_MOST_REMOVED, description="Entries before the page.")] = 0,
+) -> Response:
+    """Lists versions of names, and manifests that no name led to."""
+    removed = await writing.run(writing.store.removed)
+    rows = [_trash_item(entry) for entry in removed[skip : skip + PAGE_ITEMS]]
+    page = TrashPage(rows, len(removed) > skip + PAGE_ITEMS)
+    return Response(encode_document(page), media_type=JSON_TYPE, headers={"Cache-Control": FRESH})
+
+
+@router.post(
+    "/v1/trash",
+    summary="Remove names and manifests",
+    operation_id="remove",
+    response_class=Response,
+    responses={200: document("What moved.", RemovalItem), **problems(404, 413, 415, 507)},
+    openapi_extra=document_body("What to remove.", Refs),
+)
+async def remove(request: Request, writing: Writes) -> Response:
+    """Moves names with all versions, versions, and manifests into the trash, all or nothing."""
+    wanted = await read_document(request, Refs)
+    refs = [parse_url_ref(text) for text in wanted.refs]
+    move = writing.store.removal if wanted.dry_run else writing.store.remove
+    return removal_response(await writing.run(lambda: move(refs)))
+
+
+@router.post(
+    "/v1/trash/restore",
+    summary="Take names and manifests out of the trash",
+    operation_id="restore",
+    response_class=Response,
+    responses={200: document("What came back.", RemovalItem), **problems(404, 413, 415, 507)},
+    openapi_extra=document_body("What to restore; `dry_run` is not looked at.", Refs),
+)
+async def restore(request: Request, writing: Writes) -> Response:
+    """Takes names with all versions that lie there, versions, and manifests out, all or nothing."""
+    wanted = await read_document(request, Refs)
+    refs = [parse_url_ref(text) for text in wanted.refs]
+    return removal_response(await writing.run(lambda: writing.store.restore(refs)))
+
+
+def removal_response(removal: Removal) -> Response:
+    """What moved, as an answer."""
+    versions = [name_item(record) for record in removal.versions[:PAGE_ITEMS]]
+    manifests = [ident.hex() for ident in removal.manifests[:PAGE_ITEMS]]
+    more = max(len(removal.versions), len(removal.manifests)) > PAGE_ITEMS
+    body = encode_document(RemovalItem(versions, manifests, more))
+    return Response(body, media_type=JSON_TYPE, headers={"Cache-Control": NEVER})
+
+
+def _trash_item(removed: Removed) -> TrashItem:
+    version = name_item(removed.record) if removed.record is not None else None
+    return TrashItem(removed.manifest.hex(), version, removed.removed)

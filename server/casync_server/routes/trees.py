@@ -1,0 +1,143 @@
+"""Listings of folders: a page as JSON, or for people with a browser."""
+
+from __future__ import annotations
+
+from html import escape
+from itertools import dropwhile, islice
+from typing import Annotated, Final
+from urllib.parse import quote, quote_from_bytes, unquote_to_bytes
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import Response
+
+from casync.access.tree_reading import fetch_from
+from casync.errors import UsageError
+from casync.limits import PAGE_ITEMS
+from casync.objects.tree import Device, Entry, File, Folder, Link, Pipe
+from casync.objects.tree_walk import entries
+from casync.store.base import ManifestSource
+from casync.wire.documents import JSON_TYPE, TreeItem, TreeKind, TreePage, encode_document
+from casync_server.access.access_log import tally_of
+from casync_server.deps import Reads
+from casync_server.http.caching import policy_for_ref
+from casync_server.openapi import document, problems, text
+from casync_server.reading.content import tell_damage
+from casync_server.reading.tree_path import PARAMETERS, Place, find_inside, place_of
+from casync_server.routes.manifests import Limit
+
+__all__ = ["router"]
+
+router: Final = APIRouter(tags=["trees"])
+
+_HTML: Final = "text/html"
+_KINDS: Final[dict[type[Entry], TreeKind]] = {
+    File: "file",
+    Folder: "folder",
+    Link: "link",
+    Device: "device",
+    Pipe: "pipe",
+}
+
+
+@router.get(
+    "/v1/trees/{ref:path}/-/{path:path}",
+    summary="What is in a folder",
+    operation_id="listTree",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "A page, ordered by name; HTML where `Accept` names that first.",
+            "content": {
+                **document("", TreePage)["content"],
+                _HTML: text("")["content"]["text/plain"],
+            },
+        },
+        **problems(404, 422, 500),
+    },
+    openapi_extra={"parameters": PARAMETERS},
+)
+async def list_tree(
+    request: Request,
+    service: Reads,
+    after: Annotated[
+        str, Query(description="The last `name` of the page before, encoded as it is there.")
+    ] = "",
+    limit: Limit = PAGE_ITEMS,
+) -> Response:
+    """What is in a folder of the tree that a full hash, NAME or NAME@N points to.
+
+    The path is percent-encoded bytes, and may be empty: the tree itself.
+    """
+    place = place_of(request, "/v1/trees/")
+    page = await service.read(lambda: _page(service.store, place, unquote_to_bytes(after), limit))
+    tally_of(request.scope).objects += len(page.entries)
+    headers = {"Cache-Control": policy_for_ref(place.ref), "Vary": "Accept"}
+    if _wants_html(request.headers.get("accept", "")):
+        return Response(_html(place, page), media_type=_HTML, headers=headers)
+    return Response(encode_document(page), media_type=JSON_TYPE, headers=headers)
+
+
+def _page(store: ManifestSource, place: Place, after: bytes, limit: int) -> TreePage:
+    fetch = fetch_from(store)
+    found = find_inside(store, place, fetch)
+    if not isinstance(found.entry, Folder):
+        raise UsageError("this is not a folder", next_step="Files are at /v1/files/REF/-/PATH.")
+    with tell_damage(f"below manifest {found.whole.id.hex()}"):
+        inside = entries(found.entry.content, fetch)
+        rest = dropwhile(lambda entry: entry.name <= after, inside)
+        some = list(islice(rest, limit + 1))
+    return TreePage([_item(entry) for entry in some[:limit]], len(some) > limit)
+
+
+def _item(entry: Entry) -> TreeItem:
+    return TreeItem(
+        name=quote_from_bytes(entry.name, safe=""),
+        kind=_KINDS[type(entry)],
+        mode=entry.meta.mode,
+        mtime_ns=entry.meta.mtime_ns,
+        length=entry.content.length if isinstance(entry, File) else None,
+        content=entry.content.id.hex() if isinstance(entry, File | Folder) else None,
+        target=quote_from_bytes(entry.target) if isinstance(entry, Link) else None,
+    )
+
+
+def _wants_html(accept: str) -> bool:
+    """Browsers name HTML first; programs that take anything get JSON."""
+    return accept.partition(",")[0].partition(";")[0].strip().lower() == _HTML
+
+
+def _html(place: Place, page: TreePage) -> str:
+    """A page with links that works without scripts and styles."""
+    path = [quote_from_bytes(name, safe="") for name in place.names]
+    here = "/".join([f"{place.up}trees/{quote(place.ref)}/-", *path])
+    files = "/".join([f"{place.up}files/{quote(place.ref)}/-", *path])
+    title = escape("/".join([place.ref, *map(_shown, path)]))
+    rows = []
+    if path:
+        rows.append(f'<li><a href="{escape(here.rpartition("/")[0])}/">..</a></li>')
+    for item in page.entries:
+        label = escape(_shown(item.name))
+        if item.kind == "folder":
+            rows.append(f'<li><a href="{escape(here)}/{escape(item.name)}/">{label}/</a></li>')
+        elif item.kind == "file":
+            link = f'<a href="{escape(files)}/{escape(item.name)}">{label}</a>'
+            rows.append(f"<li>{link} {item.length}</li>")
+        else:
+            rows.append(f"<li>{label} ({escape(item.kind)})</li>")
+    if page.more:
+        last = quote(page.entries[-1].name, safe="")
+        rows.append(f'<li><a href="{escape(here)}/?after={last}">more</a></li>')
+    listing = "\n".join(rows)
+    return (
+        f'<!doctype html><html><head><meta charset="utf-8"><title>{title}</title></head>'
+        f"<body><h1>{title}</h1><ul>\n{listing}\n</ul></body></html>\n"
+    )
+
+
+def _shown(name: str) -> str:
+    """An encoded name for people; what is no text is shown encoded."""
+    try:
+        shown = unquote_to_bytes(name).decode()
+    except UnicodeDecodeError:
+        return name
+    return shown if shown.isprintable() else name

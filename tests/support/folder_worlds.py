@@ -1,0 +1,84 @@
+"""Folders of tests, and pulling them out of a store or a server in memory."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from casync.access.ports import Ports
+from casync.access.progress import SILENT
+from casync.access.tree_load import Tree
+from casync.fs.scan_cache import Sightings
+from casync.ids import ManifestId
+from casync.names.name import Ref
+from casync.ops.pull.file import PullOptions
+from casync.ops.pull_folder.plan import FolderOptions
+from casync.ops.pull_folder.pull import FolderPulled, pull_tree
+from casync.ops.pull_folder.tree_ref import follow
+from casync.store.memory import MemoryStore
+from tests.support.pulling import MemoryServer
+from tests.support.tree_worlds import later
+
+__all__ = ["pulled", "seen", "sight"]
+
+
+def pulled(
+    ident: ManifestId,
+    target: Path,
+    server: MemoryServer | None,
+    store: MemoryStore,
+    *,
+    path: str | None = None,
+    sightings: Sightings | None = None,
+    options: PullOptions = PullOptions(),
+    exact: bool = False,
+    delete: bool = False,
+    max_delete: int | None = None,
+) -> FolderPulled:
+    """Pulls a tree into a folder."""
+    ports = Ports(store, True, [store], [] if server is None else [server])
+    tree = follow(Ref(manifest=ident, path=path), ports)
+    assert isinstance(tree, Tree)
+    return pull_tree(
+        tree,
+        target,
+        ports,
+        options,
+        FolderOptions(exact=exact, delete=delete, max_delete=max_delete),
+        sightings=sightings,
+        progress=SILENT,
+        clock=later,
+    )
+
+
+def sight(path: Path) -> tuple[object, ...]:
+    """All that is said of one thing, but for what differs between copies."""
+    status = path.lstat()
+    kind = stat.S_IFMT(status.st_mode)
+    content: object = None
+    if kind == stat.S_IFREG:
+        content = path.read_bytes()
+    elif kind == stat.S_IFLNK:
+        content = os.readlink(path)
+    attributes = {
+        name: os.getxattr(path, name, follow_symlinks=False)
+        for name in os.listxattr(path, follow_symlinks=False)
+    }
+    mode = 0 if kind == stat.S_IFLNK else stat.S_IMODE(status.st_mode)
+    return kind, mode, status.st_mtime_ns, attributes, content
+
+
+def seen(root: Path) -> dict[str, tuple[object, ...]]:
+    """Everything in a folder by path, the folder itself as `.`; files with several names together.
+
+    Which names belong together is told by the first of them.
+    """
+    found: dict[str, tuple[object, ...]] = {".": sight(root)}
+    firsts: dict[tuple[int, int], str] = {}
+    for path in sorted(root.rglob("*"), key=lambda path: os.fsencode(path).split(b"/")):
+        status = path.lstat()
+        where = str(path.relative_to(root))
+        first = firsts.setdefault((status.st_dev, status.st_ino), where)
+        found[where] = (*sight(path), first if first != where else None)
+    return found

@@ -1,0 +1,228 @@
+"""Stores with content in them, and servers over them, for the tests of the server."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+
+from casync.ids import Kind, ManifestId, chunk_id
+from casync.names.name import parse_name
+from casync.objects.chunker import ChunkerParams
+from casync.objects.codec import Packer, Verified
+from casync.objects.manifest import Manifest, encode_manifest
+from casync.objects.node import NodeBuilder, Run
+from casync.store.base import Batch, ManifestState, ObjectStore
+
+PARAMS = ChunkerParams(1024, 4096, 16384)
+BASE = "http://127.0.0.1:8080"
+READY_SECONDS = 30.0
+"""How long a server may take to start on a busy machine."""
+
+
+def put_file(
+    store: ObjectStore,
+    data: bytes,
+    *,
+    name: str = "",
+    size: int = 4096,
+    state: ManifestState = ManifestState.FULL,
+) -> ManifestId:
+    """Stores `data` in chunks of `size` bytes; how they are cut does not matter to a server."""
+    packer = Packer()
+    objects: list[Verified] = []
+    builder = NodeBuilder(lambda ident, plain: objects.append(packer.pack(Kind.NODE, ident, plain)))
+    for at in range(0, len(data), size):
+        chunk = data[at : at + size]
+        objects.append(packer.pack(Kind.CHUNK, chunk_id(chunk), chunk))
+        builder.add(Run(chunk_id(chunk), len(chunk), 1))
+    manifest = packer.pack_new(
+        Kind.MANIFEST, encode_manifest(Manifest("file", PARAMS, builder.finish()))
+    )
+    ident = ManifestId(manifest.id)
+    store.commit(
+        Batch(
+            objects=[*objects, manifest],
+            manifests=[(ident, state, len(data))],
+            names=[(parse_name(name), ident)] if name else [],
+        )
+    )
+    return ident
+
+
+def ask(
+    app: FastAPI, method: str, url: str, *, host: str = BASE, **arguments: Any
+) -> httpx.Response:
+    """One request to an application in this process."""
+
+    async def send() -> httpx.Response:
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url=host) as client:
+            return await client.request(method, url, **arguments)
+
+    return asyncio.run(send())
+
+
+class Server:
+    """A real `serve` in a process of its own. Its log is read all the time, so it never blocks."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self.process = process
+        self.lines: list[str] = []
+        self._seen = 0
+        self._ended = False
+        self._news = threading.Condition()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        self.url = self.wait_for("serving ").rpartition(" on ")[2]
+        self.port = int(self.url.rpartition(":")[2]) if self.url.startswith("http") else 0
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        for raw in self.process.stderr:
+            with self._news:
+                self.lines.append(raw.decode().rstrip("\n"))
+                self._news.notify_all()
+        with self._news:
+            self._ended = True
+            self._news.notify_all()
+
+    def mark(self) -> None:
+        """What was logged until now is not waited for any more."""
+        with self._news:
+            self._seen = len(self.lines)
+
+    def wait_for(self, text: str, times: int = 1) -> str:
+        """The first line since the mark that holds `text`, or the second, or the third…"""
+        deadline = time.monotonic() + READY_SECONDS
+        with self._news:
+            while True:
+                lines = [line for line in self.lines[self._seen :] if text in line]
+                if len(lines) >= times:
+                    return lines[times - 1]
+                left = deadline - time.monotonic()
+                assert left > 0, f"{text!r} was not logged: {self.lines}"
+                assert not self._ended, f"ended without {text!r}: {self.lines}"
+                self._news.wait(left)
+
+    def settle(self) -> None:
+        """Waits until every answer so far is in the log. With one worker, that is."""
+        mark = f"/healthz?settle={time.monotonic_ns()}"
+        httpx.get(f"{self.url}{mark}", timeout=READY_SECONDS)
+        self.wait_for(mark)
+
+    def connect(self) -> socket.socket:
+        """A connection to it, that gives up after a while."""
+        sock = socket.create_connection(("127.0.0.1", self.port), timeout=READY_SECONDS)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return sock
+
+    def workers(self) -> list[int]:
+        """The pids of its workers."""
+        path = f"/proc/{self.process.pid}/task/{self.process.pid}/children"
+        return [int(pid) for pid in Path(path).read_text().split()]
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Sends a signal and waits; returns the exit status."""
+        self.process.send_signal(number)
+        return self.wait()
+
+    def wait(self) -> int:
+        """Waits for the end; returns the exit status."""
+        status = self.process.wait(timeout=READY_SECONDS)
+        self._reader.join(timeout=READY_SECONDS)
+        return status
+
+    def close(self) -> None:
+        """Ends it, if nobody has."""
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        self._reader.join(timeout=READY_SECONDS)
+        assert self.process.stderr is not None
+        self.process.stderr.close()
+
+
+_RUN = """
+import sys
+from pathlib import Path
+from casync.errors import CasyncError
+from casync_server.process.worker_order import Upstream
+from casync_server.main import ServeOptions, serve
+options = eval(sys.argv[1])
+try:
+    sys.exit(serve(ServeOptions(**options)))
+except CasyncError as error:
+    print(f"{error.code}: {error.message}", file=sys.stderr)
+    sys.exit(9)
+"""
+
+
+def command(options: Mapping[str, Any]) -> list[str]:
+    """What runs `serve` with `options`."""
+    return [sys.executable, "-c", _RUN, repr(dict(options))]
+
+
+@contextlib.contextmanager
+def serving(
+    store: Path, settings: Mapping[str, Any] | None = None, **options: Any
+) -> Iterator[Server]:
+    """A server over `store`, on a port of its own, stopped hard at the end if it still runs.
+
+    Args:
+        store: The folder of the store.
+        settings: Fields of `ServerSettings`.
+        options: Fields of `ServeOptions`.
+    """
+    options = {"store": str(store), "listen": ("127.0.0.1:0",), "grace": 5.0} | options
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+    environment |= {
+        f"CASYNC_SERVE_{field.upper()}": str(value) for field, value in (settings or {}).items()
+    }
+    process = subprocess.Popen(
+        command(options), stderr=subprocess.PIPE, env=environment, start_new_session=True
+    )
+    server = None
+    try:
+        server = Server(process)
+        yield server
+    finally:
+        if server is None:
+            process.kill()
+            process.communicate()
+        else:
+            server.close()
+
+
+def read_answer(sock: socket.socket) -> tuple[int, dict[str, str], bytes]:
+    """Reads one answer up to the end of the connection, or of its Content-Length."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        part = sock.recv(65536)
+        if not part:
+            break
+        data += part
+    if not data:
+        return 0, {}, b""
+    head, _, body = data.partition(b"\r\n\r\n")
+    status, *lines = head.decode("latin-1").split("\r\n")
+    fields = dict(line.lower().split(": ", 1) for line in lines)
+    length = int(fields.get("content-length", "-1"))
+    while length < 0 or len(body) < length:
+        part = sock.recv(65536)
+        if not part:
+            break
+        body += part
+    return int(status.split(" ")[1]), fields, body

@@ -1,0 +1,74 @@
+"""Signed names are set in the step that publishes what they lead to, or not at all."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from casync.access.naming import Publisher
+from casync.errors import LostRaceError
+from casync.fs.source.stream import StreamSource
+from casync.ids import ManifestId
+from casync.names.name import Name, parse_name
+from casync.names.signing import SigningKey, check_signed
+from casync.ops.prepare.file import Prepared, PrepareOptions, prepare
+from casync.ops.trust import signing
+from casync.store.lmdb.store import LmdbStore
+
+KEY = SigningKey.new()
+NAME = parse_name("vm")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[LmdbStore]:
+    with LmdbStore.open(tmp_path / "store", create=True) as store:
+        yield store
+
+
+def prepared(store: LmdbStore, data: bytes, options: PrepareOptions) -> Prepared:
+    return prepare(StreamSource(io.BytesIO(data)), store, options)
+
+
+def test_each_version_is_signed(store: LmdbStore) -> None:
+    options = PrepareOptions(name=NAME, signer=partial(signing(KEY), store))
+    commits: list[list[Name]] = []
+    for data in (b"1", b"2", b"2"):
+        prepared(store, data, options)
+        commits.append([Name(record.name) for record in store.history(NAME)])
+    assert [len(names) for names in commits] == [1, 2, 2]
+    for record in store.history(NAME):
+        _, claim = check_signed(record.signed, [KEY.public])
+        assert (claim.version, claim.manifest) == (record.version, record.manifest)
+
+
+def test_another_one_was_faster(store: LmdbStore) -> None:
+    other = prepared(store, b"other", PrepareOptions()).manifest
+
+    def slow(place: Publisher, name: Name, manifest: ManifestId) -> tuple[bytes, int]:
+        said = signing(KEY)(place, name, manifest)
+        store.set_name(name, other)
+        return said
+
+    with pytest.raises(LostRaceError):
+        prepared(store, b"1", PrepareOptions(name=NAME, signer=partial(slow, store)))
+    assert [record.manifest for record in store.history(NAME)] == [other]
+
+
+def test_another_takes_away_what_was_said_already(store: LmdbStore) -> None:
+    options = PrepareOptions(name=NAME, signer=partial(signing(KEY), store))
+    prepared(store, b"1", options)
+    other = prepared(store, b"other", PrepareOptions()).manifest
+
+    def slow(place: Publisher, name: Name, manifest: ManifestId) -> tuple[bytes, int]:
+        said = signing(KEY)(place, name, manifest)
+        assert said == (b"", 1)
+        store.set_name(name, other)
+        return said
+
+    with pytest.raises(LostRaceError):
+        prepared(store, b"1", PrepareOptions(name=NAME, signer=partial(slow, store)))
+    assert all(record.signed for record in store.history(NAME) if record.manifest != other)

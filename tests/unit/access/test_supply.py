@@ -1,0 +1,115 @@
+"""Several servers as one supply: whoever fails is passed over, and the end says why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from casync.access.ports import Ports
+from casync.errors import UnreachableError
+from casync.ids import Kind, ObjectId
+from casync.names.name import Ref
+from casync.objects.codec import Packed
+from casync.objects.delta import Delta, Group
+from casync.ops.pull import server_supply
+from casync.ops.pull.file import PullOptions, pull
+from casync.ops.pull.forecast import forecast
+from casync.store.base import Absence, ObjectStat
+from casync.store.memory import MemoryStore
+from tests.support.pulling import MemoryServer, chunk_ids, noise, put, run
+
+DATA = noise(1, 50_000)
+
+
+class Down(MemoryServer):
+    """A server that cannot be reached."""
+
+    origin = "down"
+
+    def get(self, kind: Kind, ids: Sequence[ObjectId]) -> Iterator[Packed | Absence]:
+        raise UnreachableError("down does not answer")
+
+    def stat(self, kind: Kind, ids: Sequence[ObjectId]) -> list[ObjectStat | None]:
+        raise UnreachableError("down does not answer")
+
+
+def test_a_server_that_is_down_is_passed_over_in_plan_and_deed(tmp_path: Path) -> None:
+    server, store = MemoryServer(), MemoryStore()
+    ident = put(server, DATA)
+    for servers in ([Down(), server], [server, Down()]):
+        ports = Ports(store, True, [store], servers)
+        plan = forecast(Ref(manifest=ident), tmp_path / "out", ports, PullOptions())
+        assert plan.missing == 0
+        assert plan.sources == {"server": len(DATA)}
+    pull(Ref(manifest=ident), tmp_path / "out", Ports(store, True, [store], [Down(), server]))
+    assert (tmp_path / "out").read_bytes() == DATA
+
+
+def test_what_only_a_server_that_is_down_may_have_is_not_called_missing(tmp_path: Path) -> None:
+    server, store = MemoryServer(), MemoryStore()
+    ident = put(server, DATA)
+    server._objects.pop((Kind.CHUNK, chunk_ids(server, ident)[7]))
+    ports = Ports(store, True, [store], [server, Down()])
+    with pytest.raises(UnreachableError, match="does not answer"):
+        forecast(Ref(manifest=ident), tmp_path / "out", ports, PullOptions())
+    with pytest.raises(UnreachableError, match="does not answer"):
+        pull(Ref(manifest=ident), tmp_path / "out", ports)
+
+
+def test_a_server_that_stays_busy_is_busy_and_not_without_the_chunk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_supply, "_BUSY_SECONDS", 0.001)
+    server, store = MemoryServer(), MemoryStore()
+    ident = put(server, DATA)
+    server.absent = dict.fromkeys(chunk_ids(server, ident), Absence.BUSY)
+    with pytest.raises(UnreachableError, match="too busy"):
+        run(ident, tmp_path / "out", server, store)
+
+
+class BusyWithNodes(MemoryServer):
+    """A server that has no time for nodes."""
+
+    def get(self, kind: Kind, ids: Sequence[ObjectId]) -> Iterator[Packed | Absence]:
+        for answer in super().get(kind, ids):
+            yield Absence.BUSY if kind is Kind.NODE else answer
+
+
+def test_a_server_too_busy_for_nodes_is_passed_over_and_never_without_them(tmp_path: Path) -> None:
+    busy, server, store = BusyWithNodes(), MemoryServer(), MemoryStore()
+    ident = put(busy, DATA)
+    with pytest.raises(UnreachableError, match="too busy"):
+        run(ident, tmp_path / "out", busy, store)
+    put(server, DATA)
+    pull(Ref(manifest=ident), tmp_path / "out", Ports(store, True, [store], [busy, server]))
+    assert (tmp_path / "out").read_bytes() == DATA
+
+
+class CutsGroups(MemoryServer):
+    """A server that sends the first chunk of each group as it is, and the rest as a delta.
+
+    So it looks when a connection breaks within a group, and the rest is asked for again.
+    """
+
+    def get_groups(
+        self, kind: Kind, groups: Sequence[Group]
+    ) -> Iterator[Sequence[Packed | Delta | Absence]]:
+        for group in groups:
+            yield list(self.get(kind, group.wanted[:1]))
+            if len(group.wanted) > 1:
+                yield from super().get_groups(kind, [Group(group.wanted[1:], group.bases)])
+
+
+def test_the_rest_of_a_group_may_come_as_a_delta(tmp_path: Path) -> None:
+    server, store = CutsGroups(), MemoryStore()
+    (tmp_path / "old").write_bytes(DATA)
+    new = bytearray(DATA)
+    for at in range(10_000, 20_000, 777):
+        new[at] ^= 1
+    put(server, DATA)
+    ident = put(server, bytes(new))
+    run(ident, tmp_path / "out", server, store, seeds=(tmp_path / "old",), delta="always")
+    assert (tmp_path / "out").read_bytes() == new
+    assert any(len(delta.ids) > 1 for delta in server.deltas if delta.kind is Kind.CHUNK)

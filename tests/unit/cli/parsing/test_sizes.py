@@ -1,0 +1,77 @@
+"""Sizes and rates: what people type, and what they get to see."""
+
+from __future__ import annotations
+
+import pytest
+from casync_cli.parsing.sizes import format_size, parse_rate, parse_size
+from hypothesis import given
+from hypothesis import strategies as st
+
+from casync.errors import UsageError
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("0", 0),
+        ("4096", 4096),
+        ("64KiB", 65536),
+        ("64k", 65536),
+        ("64 KB", 65536),
+        ("1.5G", 1610612736),
+        ("1.5GiB", 1610612736),
+        ("2T", 2 << 40),
+        ("1P", 1 << 50),
+        ("7E", 7 << 60),
+        ("10B", 10),
+        ("0.1K", 102),
+        (" 1M ", 1 << 20),
+    ],
+)
+def test_sizes_are_powers_of_1024(text: str, count: int) -> None:
+    assert parse_size(text) == count
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "K", "-1", "1e3", "1.5", "0x10", "1KK", "1..5K", "٣", "1 2", "1,5G", "nan", "9" * 30],
+)
+def test_what_is_no_size_is_refused(text: str) -> None:
+    with pytest.raises(UsageError):
+        parse_size(text)
+
+
+def test_no_byte_is_lost_to_rounding() -> None:
+    assert parse_size(str(2**63 - 1)) == 2**63 - 1
+
+
+@pytest.mark.parametrize(("text", "rate"), [("10M", 10 << 20), ("10M/s", 10 << 20), ("5/s", 5)])
+def test_rates(text: str, rate: int) -> None:
+    assert parse_rate(text) == rate
+
+
+def test_a_rate_of_nothing_is_refused() -> None:
+    with pytest.raises(UsageError, match="above 0"):
+        parse_rate("0")
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (0, "0 B"),
+        (1023, "1023 B"),
+        (1024, "1.00 KiB"),
+        (10 * 1024, "10.0 KiB"),
+        (999 * 1024, "999 KiB"),
+        (1000 * 1024, "0.98 MiB"),
+        (3 << 30, "3.00 GiB"),
+        (2**63 - 1, "8.00 EiB"),
+    ],
+)
+def test_sizes_are_shown_with_three_digits(count: int, text: str) -> None:
+    assert format_size(count) == text
+
+
+@given(st.integers(0, 2**63 - 1))
+def test_what_is_shown_can_be_typed(count: int) -> None:
+    assert abs(parse_size(format_size(count)) - count) <= max(count // 50, 1)

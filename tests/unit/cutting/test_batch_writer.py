@@ -1,0 +1,131 @@
+"""Commits in the background: bounded, in order, each object once, and errors where they belong."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+
+import pytest
+
+from casync.cutting import batch_writer as batches
+from casync.cutting.batch_writer import BatchWriter
+from casync.errors import NoObjectError, NoSpaceError
+from casync.ids import Kind, ManifestId, ObjectId
+from casync.limits import OBJECT_BYTES
+from casync.objects.codec import Packer, Verified
+from casync.store.base import Batch, Committed, ManifestState
+from casync.store.memory import MemoryStore
+from tests.support.preparing import noise
+
+
+def chunk(seed: int) -> Verified:
+    return Packer().pack_new(Kind.CHUNK, noise(1000, seed))
+
+
+class Watched(MemoryStore):
+    """Keeps the sizes of its commits and look-ups; may be held, and may fail."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sizes: list[int] = []
+        self.asked: list[int] = []
+        self.free = threading.Event()
+        self.free.set()
+        self.fails = False
+
+    def known(self, kind: Kind, ids: Sequence[ObjectId]) -> list[bool]:
+        self.asked.append(len(ids))
+        return super().known(kind, ids)
+
+    def commit(self, batch: Batch) -> Committed:
+        self.free.wait()
+        if self.fails:
+            raise NoSpaceError("no space on /store")
+        self.sizes.append(len(batch.objects))
+        return super().commit(batch)
+
+
+@pytest.fixture
+def store() -> Watched:
+    return Watched()
+
+
+@pytest.fixture
+def writer(store: Watched, monkeypatch: pytest.MonkeyPatch) -> Iterator[BatchWriter]:
+    monkeypatch.setattr(batches, "COMMIT_BYTES", 5 * (1000 + OBJECT_BYTES))
+    writer = BatchWriter(store)
+    yield writer
+    store.free.set()
+    writer.close()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("commit")]
+
+
+def claimed(writer: BatchWriter, objects: Sequence[Verified]) -> list[Verified]:
+    new = writer.claim(Kind.CHUNK, [packed.id for packed in objects])
+    return [packed for packed in objects if packed.id in new]
+
+
+def test_commits_have_a_size(writer: BatchWriter, store: Watched) -> None:
+    writer.put([chunk(number) for number in range(12)])
+    writer.finish(Batch())
+    assert store.sizes == [5, 5, 2]
+    assert writer.stored == 12_000
+
+
+def test_an_object_is_claimed_once(writer: BatchWriter, store: Watched) -> None:
+    store.commit(Batch(objects=[chunk(0)]))
+    store.free.clear()
+    chunks = [chunk(number) for number in range(8)]
+    first = claimed(writer, [*chunks, *chunks])
+    assert len(first) == 14
+    assert claimed(writer, chunks) == []  # on their way, but not put
+    writer.put(chunks[1:])
+    assert claimed(writer, chunks) == []  # five in a commit that hangs, two gathered
+    store.free.set()
+    writer.finish(Batch())
+    assert claimed(writer, chunks) == []
+    assert store.sizes == [1, 5, 2]
+
+
+def test_what_was_committed_is_looked_up_in_the_store(writer: BatchWriter, store: Watched) -> None:
+    """Ids are not remembered for ever: memory would grow with the content."""
+    chunks = [chunk(number) for number in range(5)]
+    writer.put(claimed(writer, chunks))
+    writer.finish(Batch())
+    assert claimed(writer, chunks) == []
+    assert store.asked == [5, 5]
+
+
+def test_the_last_batch_goes_with_what_is_left(writer: BatchWriter, store: Watched) -> None:
+    manifest = Packer().pack_new(Kind.MANIFEST, b"a manifest")
+    row = (ManifestId(manifest.id), ManifestState.FULL, 5)
+    writer.put([chunk(1)])
+    committed = writer.finish(Batch(objects=[manifest], manifests=[row]))
+    assert committed.objects == 2
+    assert store.sizes == [2]
+    assert store.manifest(row[0]) is not None
+
+
+def test_what_was_not_finished_is_dropped(writer: BatchWriter, store: Watched) -> None:
+    writer.put([chunk(1)])
+    writer.close()
+    assert store.sizes == []
+
+
+@pytest.mark.parametrize("count", [5, 15])
+def test_a_commit_that_fails_is_told_to_whoever_comes_next(
+    writer: BatchWriter, store: Watched, count: int
+) -> None:
+    def go_on() -> None:
+        for number in range(count):
+            writer.put([chunk(number)])
+        writer.finish(Batch())
+
+    store.fails = True
+    with pytest.raises(NoSpaceError):
+        go_on()
+
+
+def test_an_impossible_last_batch_is_told(writer: BatchWriter) -> None:
+    with pytest.raises(NoObjectError):
+        writer.finish(Batch(manifests=[(ManifestId(bytes(32)), ManifestState.FULL, 5)]))

@@ -1,0 +1,156 @@
+"""Children that cut: what they find, in which order they may be asked, and how they end."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from casync.cutting.child import SLOTS
+from casync.cutting.children import Cutters, fit_for_children
+from casync.errors import CasyncError
+from casync.ids import Kind
+from casync.limits import KIB, MIB
+from casync.objects.chunker import ChunkerParams
+from casync.objects.codec import Codec, Packed, Unpacker
+from tests.support.children import children_of
+from tests.support.preparing import PARAMS, chunks, noise
+
+DATA = noise(MIB)
+
+
+@pytest.fixture
+def content(tmp_path: Path) -> Iterator[int]:
+    path = tmp_path / "content"
+    path.write_bytes(DATA + bytes(MIB))
+    fd = os.open(path, os.O_RDONLY)
+    yield fd
+    os.close(fd)
+
+
+@pytest.fixture
+def cutters(content: int) -> Iterator[Cutters]:
+    with Cutters(2, content, PARAMS, 1) as cutters:
+        yield cutters
+    assert children_of(os.getpid()) == []
+
+
+def test_a_span_is_cut_as_if_it_began_at_a_cut(cutters: Cutters) -> None:
+    cutters.cut(0, 1000, 100_000, last=False)
+    cutters.cut(1, 1000, 100_000, last=True)
+    whole = [len(chunk) for chunk in chunks(DATA[1000:101_000])]
+    found, zeros = cutters.found(0)
+    assert not zeros
+    lengths = [length for _, length in found]
+    assert lengths == whole[: len(lengths)]
+    assert sum(lengths) >= 100_000 - PARAMS.max_size
+    assert [length for _, length in cutters.found(1)[0]] == whole
+
+
+def test_what_is_packed_is_what_was_chosen(cutters: Cutters) -> None:
+    cutters.cut(0, 0, 500_000, last=True)
+    found, _ = cutters.found(0)
+    marks = bytes(number % 3 == 0 for number in range(len(found)))
+    cutters.pack(0, marks)
+    payloads = cutters.packed(0)
+    plain = chunks(DATA[:500_000])
+    assert payloads == [plain[number] for number in range(0, len(plain), 3)]  # noise: not encoded
+
+
+def test_what_can_be_made_smaller_is(cutters: Cutters) -> None:
+    cutters.cut(0, MIB - 1000, 100_000, last=False)
+    found, _ = cutters.found(0)
+    cutters.pack(0, b"\1" * len(found))
+    for (ident, length), payload in zip(found, cutters.packed(0), strict=True):
+        codec = Codec.ZSTD if len(payload) < length else Codec.RAW
+        Unpacker().unpack(Packed(Kind.CHUNK, ident, codec, length, payload))
+    assert len(payload) < length
+
+
+def test_zeros_are_told_and_not_cut(cutters: Cutters) -> None:
+    cutters.cut(0, MIB, MIB, last=True)
+    cutters.cut(1, MIB - 1, MIB, last=True)
+    assert cutters.found(0) == ([], True)
+    assert not cutters.found(1)[1]
+
+
+def test_what_cannot_be_read_has_no_chunks(cutters: Cutters) -> None:
+    cutters.cut(0, MIB, MIB + 1, last=True)
+    assert cutters.found(0) == ([], False)
+
+
+def test_answers_may_be_asked_for_in_another_order(cutters: Cutters) -> None:
+    for turn in range(cutters.room):
+        cutters.cut(turn, turn * 10_000, 10_000, last=True)
+    for turn in reversed(range(cutters.room)):
+        found, _ = cutters.found(turn)
+        assert sum(length for _, length in found) == 10_000
+        cutters.pack(turn, b"\1" * len(found))
+    for turn in range(cutters.room):
+        data = DATA[turn * 10_000 : (turn + 1) * 10_000]
+        assert b"".join(cutters.packed(turn)) == data
+
+
+def test_a_slot_that_is_in_use_is_not_given_away(cutters: Cutters) -> None:
+    cutters.cut(0, 0, 10_000, last=False)
+    with pytest.raises(AssertionError):
+        cutters.cut(2 * SLOTS, 0, 10_000, last=False)
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_child_that_is_killed_is_told(content: int, late: bool) -> None:
+    with Cutters(2, content, PARAMS, 1) as cutters:
+        cutters.cut(0, 0, 10_000, last=False)
+        cutters.cut(1, 0, 10_000, last=False)
+        cutters.found(1)
+        for child in children_of(os.getpid()):
+            os.kill(child, signal.SIGKILL)
+            if late:
+                os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
+
+        def go_on() -> None:
+            for turn in (3, 5):
+                cutters.cut(turn, 0, 10_000, last=False)
+                cutters.found(turn)
+
+        with pytest.raises(CasyncError, match="killed by SIGKILL"):
+            go_on()
+    assert children_of(os.getpid()) == []
+
+
+def test_signals_for_a_group_do_not_reach_children(cutters: Cutters) -> None:
+    for child in children_of(os.getpid()):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            os.kill(child, number)
+    cutters.cut(0, 0, 10_000, last=True)
+    cutters.cut(1, 0, 10_000, last=True)
+    assert cutters.found(0) == cutters.found(1)
+    # And our own mask is as it was.
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
+def test_a_child_that_cannot_be_started_leaves_none(
+    content: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make = os.memfd_create
+    made: list[int] = []
+
+    def once(name: str, flags: int) -> int:
+        if made:
+            raise PermissionError("memfd_create")
+        made.append(make(name, flags))
+        return made[0]
+
+    monkeypatch.setattr(os, "memfd_create", once)
+    with pytest.raises(PermissionError):
+        Cutters(2, content, PARAMS, 1)
+    assert len(made) == 1
+    assert children_of(os.getpid()) == []
+
+
+def test_large_chunks_are_not_for_children() -> None:
+    assert fit_for_children(ChunkerParams.from_average(128 * KIB))
+    assert not fit_for_children(ChunkerParams.from_average(256 * KIB))

@@ -1,0 +1,274 @@
+"""Payloads, and the frames that a hostile peer would send instead."""
+
+from __future__ import annotations
+
+import random
+import resource
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import zstandard
+from blake3 import blake3
+
+from casync.errors import DamagedObjectError, MalformedError, UsageError
+from casync.ids import Buffer, Kind, chunk_id, object_id
+from casync.limits import MAX_CHUNK_SIZE, MAX_MANIFEST_BYTES, MAX_NODE_BYTES, MIB
+from casync.objects.codec import Codec, Packed, Packer, Unpacker, Verified, check_bytes
+
+PLAIN = b"a line of text\n" * 100
+FRAME = zstandard.ZstdCompressor().compress(PLAIN)
+BOMB = zstandard.ZstdCompressor().compress(bytes(64 * MIB))
+ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+LARGEST = {
+    Kind.CHUNK: MAX_CHUNK_SIZE,
+    Kind.NODE: MAX_NODE_BYTES,
+    Kind.MANIFEST: MAX_MANIFEST_BYTES,
+}
+
+
+def zstd(payload: bytes, length: int = len(PLAIN), kind: Kind = Kind.CHUNK) -> Packed:
+    return Packed(kind, object_id(kind, PLAIN), Codec.ZSTD, length, payload)
+
+
+def forged(size: int, *blocks: bytes) -> bytes:
+    """A frame whose header claims `size` plain bytes: one segment, size field of 8 bytes."""
+    return ZSTD_MAGIC + b"\xe0" + struct.pack("<Q", size) + b"".join(blocks)
+
+
+def repeat_block(count: int, *, last: bool) -> bytes:
+    """A block that stands for `count` times the letter a."""
+    return struct.pack("<I", count << 3 | 1 << 1 | last)[:3] + b"a"
+
+
+@pytest.mark.parametrize("level", [1, 9])
+def test_a_batch_is_what_its_objects_are_one_by_one(level: int) -> None:
+    noise = random.Random(7).randbytes(70_000)
+    part = memoryview(noise)[5:900]
+    plains: list[Buffer] = [PLAIN, b"x", noise, noise[:9] * 500, bytes(65536), part] * 40
+    items = [(chunk_id(plain), plain) for plain in plains]
+    batch = Packer(level).pack_batch(Kind.CHUNK, items)
+    packer, unpacker = Packer(level), Unpacker()
+    assert batch == [packer.pack(Kind.CHUNK, *item) for item in items]
+    assert [unpacker.unpack(packed) for packed in batch] == plains
+    assert {type(packed.payload) for packed in batch} == {bytes}
+    assert {packed.codec for packed in batch} == set(Codec)
+
+
+def test_a_batch_without_the_call_for_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    # As in builds of zstandard that are not compiled: the same compressor with fewer methods.
+    packer = Packer()
+    fewer = SimpleNamespace(compress=packer._zstd.compress)
+    monkeypatch.setattr(packer, "_zstd", fewer)
+    items = [(chunk_id(plain), plain) for plain in (PLAIN, b"x")]
+    assert packer.pack_batch(Kind.CHUNK, items) == Packer().pack_batch(Kind.CHUNK, items)
+
+
+def test_a_batch_of_nothing_or_of_one() -> None:
+    assert Packer().pack_batch(Kind.NODE, []) == []
+    item = (object_id(Kind.NODE, PLAIN), PLAIN)
+    assert Packer().pack_batch(Kind.NODE, [item]) == [Packer().pack(Kind.NODE, *item)]
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_what_shrinks_is_a_frame_with_its_size(kind: Kind) -> None:
+    packed = Packer().pack_new(kind, PLAIN)
+    assert packed.codec is Codec.ZSTD
+    assert zstandard.frame_content_size(packed.payload) == packed.length == len(PLAIN)
+    assert len(packed.payload) < len(PLAIN)
+    assert Unpacker().unpack(packed) == PLAIN
+
+
+@pytest.mark.parametrize("plain", [b"x", random.Random(1).randbytes(10_000)])
+def test_what_does_not_shrink_stays_raw(plain: bytes) -> None:
+    packed = Packer().pack_new(Kind.CHUNK, memoryview(plain))
+    assert (packed.codec, packed.payload) == (Codec.RAW, plain)
+    assert type(packed.payload) is bytes
+    assert Unpacker().unpack(packed) == plain
+
+
+@pytest.mark.parametrize("level", [1, 3, 19, 22])
+def test_the_largest_chunk_survives_every_level(level: int) -> None:
+    block = random.Random(level).randbytes(5000)
+    plain = (block + bytes(60_000)) * (MAX_CHUNK_SIZE // 65_000 + 1)
+    packed = Packer(level).pack_new(Kind.CHUNK, plain[:MAX_CHUNK_SIZE])
+    assert Unpacker().unpack(packed) == plain[:MAX_CHUNK_SIZE]
+
+
+@pytest.mark.parametrize("level", [-1, 0, 23])
+def test_other_levels_are_refused(level: int) -> None:
+    with pytest.raises(UsageError):
+        Packer(level)
+
+
+def test_only_a_proved_payload_becomes_verified() -> None:
+    verified = Packer().pack_new(Kind.CHUNK, PLAIN)
+    again, plain = Unpacker().verify(Packed(*verified))
+    assert type(again) is Verified
+    assert (again, plain) == (verified, PLAIN)
+    with pytest.raises(DamagedObjectError, match="holds other bytes"):
+        Unpacker().verify(verified._replace(id=chunk_id(b"another")))
+
+
+def test_an_object_of_another_kind_is_other_bytes() -> None:
+    packed = Packer().pack_new(Kind.NODE, PLAIN)
+    with pytest.raises(DamagedObjectError):
+        Unpacker().unpack(packed._replace(kind=Kind.CHUNK))
+
+
+def test_check_is_the_head_of_blake3() -> None:
+    assert check_bytes(PLAIN) == blake3(PLAIN).digest()[:8]
+
+
+@pytest.mark.parametrize("payload", [b"", PLAIN[:-1], PLAIN + b"x"])
+def test_a_raw_payload_has_the_length_announced(payload: bytes) -> None:
+    packed = Packed(Kind.CHUNK, chunk_id(PLAIN), Codec.RAW, len(PLAIN), payload)
+    with pytest.raises(MalformedError):
+        Unpacker().decode(packed)
+
+
+@pytest.mark.parametrize("codec", Codec)
+@pytest.mark.parametrize("kind", Kind)
+def test_no_object_is_empty_or_above_the_bound_of_its_kind(kind: Kind, codec: Codec) -> None:
+    for length in (-1, 0, LARGEST[kind] + 1, 2**64):
+        packed = Packed(kind, chunk_id(b""), codec, length, b"")
+        with pytest.raises(MalformedError, match=rf"^{kind.name.lower()} of {length} bytes"):
+            Unpacker().decode(packed)
+    largest = Packer().pack_new(kind, bytes(LARGEST[kind]))
+    assert len(Unpacker().unpack(largest)) == LARGEST[kind]
+
+
+def skippable(data: bytes) -> bytes:
+    return struct.pack("<II", 0x184D2A50, len(data)) + data
+
+
+def without_size() -> bytes:
+    return zstandard.ZstdCompressor(write_content_size=False).compress(PLAIN)
+
+
+def with_dictionary() -> bytes:
+    samples: list[Buffer] = [b"hello world " * 5 + str(i).encode() for i in range(2000)]
+    trained = zstandard.train_dictionary(4000, samples)
+    return zstandard.ZstdCompressor(dict_data=trained).compress(PLAIN)
+
+
+def wide_window(exponent: int) -> bytes:
+    """A frame of several segments that asks its decoder for 2 ** `exponent` bytes."""
+    head = ZSTD_MAGIC + b"\xc0" + bytes([exponent - 10 << 3]) + struct.pack("<Q", len(PLAIN))
+    return head + repeat_block(len(PLAIN), last=False)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(PLAIN, id="no frame"),
+        pytest.param(FRAME[:-1], id="cut short"),
+        pytest.param(FRAME + b"x", id="a byte behind it"),
+        pytest.param(FRAME + FRAME, id="two frames"),
+        pytest.param(FRAME + skippable(b"x"), id="skippable behind it"),
+        pytest.param(skippable(b"x") + FRAME, id="skippable before it"),
+        pytest.param(skippable(PLAIN), id="skippable alone"),
+        pytest.param(without_size(), id="size unknown"),
+        pytest.param(with_dictionary(), id="dictionary"),
+        pytest.param(forged(len(PLAIN)), id="a header alone"),
+        pytest.param(forged(len(PLAIN), repeat_block(10, last=True)), id="fewer bytes"),
+        pytest.param(forged(len(PLAIN), repeat_block(131072, last=True)), id="more bytes"),
+        pytest.param(forged(2**40, repeat_block(10, last=True)), id="claims a terabyte"),
+        pytest.param(forged(2**64 - 3), id="claims all there is"),
+        pytest.param(wide_window(30), id="window of a gigabyte"),
+        pytest.param(wide_window(41), id="window of two terabytes"),
+    ],
+)
+def test_a_payload_that_is_not_one_frame_of_the_length_announced(payload: bytes) -> None:
+    with pytest.raises(MalformedError):
+        Unpacker().decode(zstd(payload))
+
+
+@pytest.fixture
+def little_memory() -> Iterator[None]:
+    """Lets this process take 48 MiB of address space more than it has now."""
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + 48 * MIB, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+
+
+@pytest.mark.usefixtures("little_memory")
+@pytest.mark.parametrize("length", [len(PLAIN), 64 * MIB, 2**40, 2**62, 2**63, 2**64 - 3])
+def test_bombs_cost_no_memory(length: int) -> None:
+    unpacker = Unpacker()
+    for payload in (
+        BOMB,
+        forged(length),
+        forged(length, repeat_block(131072, last=False) * 999),
+        wide_window(30),
+        wide_window(27),
+    ):
+        with pytest.raises(MalformedError):
+            unpacker.decode(zstd(payload, length))
+
+
+def test_a_broken_frame_does_not_spoil_the_next() -> None:
+    unpacker = Unpacker()
+    with pytest.raises(MalformedError):
+        unpacker.decode(zstd(FRAME[:-3]))
+    assert unpacker.decode(zstd(FRAME)) == PLAIN
+
+
+def test_many_are_unpacked_as_each_is() -> None:
+    packer = Packer()
+    plains = [PLAIN, b"x", random.Random(2).randbytes(5000), PLAIN * 3]
+    packed = [packer.pack_new(Kind.CHUNK, plain) for plain in plains]
+    assert Unpacker().unpack_chunks(packed) == plains
+    assert Unpacker().unpack_chunks([]) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"id": chunk_id(b"another")},
+        {"length": len(PLAIN) + 1},
+        {"length": 0},
+        {"payload": b""},
+        {"payload": b"\0" * 40},
+        {"payload": Packer().pack_new(Kind.CHUNK, PLAIN).payload[:-1]},
+        {"payload": zstandard.compress(bytes(1 << 30))},
+        {"codec": Codec.RAW},
+    ],
+)
+def test_one_that_is_wrong_does_not_spoil_the_others(change: dict[str, object]) -> None:
+    packer = Packer()
+    good = [packer.pack_new(Kind.CHUNK, plain) for plain in (PLAIN, PLAIN * 2, b"raw")]
+    wrong = Packed(*good[0])._replace(**change)  # type: ignore[arg-type]
+    found = Unpacker().unpack_chunks([good[0], wrong, *good[1:]])
+    assert found == [PLAIN, None, PLAIN * 2, b"raw"]
+
+
+def test_many_without_the_call_for_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    unpacker = Unpacker()
+    fewer = SimpleNamespace(decompress=unpacker._zstd.decompress)
+    monkeypatch.setattr(unpacker, "_zstd", fewer)
+    packed = [Packer().pack_new(Kind.CHUNK, plain) for plain in (PLAIN, b"x")]
+    assert unpacker.unpack_chunks(packed) == [PLAIN, b"x"]
+
+
+@pytest.mark.parametrize("level", [1, 19])
+@pytest.mark.parametrize("checksum", [False, True])
+def test_what_was_received_is_kept_if_nothing_follows_it(level: int, *, checksum: bool) -> None:
+    zstd = zstandard.ZstdCompressor(level=level, write_checksum=checksum)
+    noise = random.Random(3).randbytes(300_000)
+    for plain in (PLAIN, bytes(500_000), noise + bytes(200_000) + PLAIN):  # all kinds of blocks
+        frame = zstd.compress(plain)
+        packed = Packed(Kind.CHUNK, chunk_id(plain), Codec.ZSTD, len(plain), frame)
+        assert Unpacker().unpack_chunks([packed]) == [plain]
+        assert Verified.received(packed) == packed
+        for more in (b"x", frame):
+            longer = packed._replace(payload=frame + more)
+            assert Unpacker().unpack_chunks([longer]) == [plain]
+            assert Verified.received(longer) is None
+    raw = Packer().pack_new(Kind.CHUNK, b"x")
+    assert Verified.received(Packed(*raw)) == raw

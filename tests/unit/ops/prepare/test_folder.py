@@ -1,0 +1,280 @@
+"""Folders become trees: what is in them, in an order that depends on nothing else."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from casync.errors import NotFoundError, UsageError
+from casync.fs.scan import Scan
+from casync.names.name import Name
+from casync.objects.tree import Device, File, Folder, Link, Pipe
+from casync.ops.prepare.file import PrepareOptions, prepare
+from casync.ops.prepare.folder import prepare_tree
+from casync.ops.upkeep.verify import VerifyOptions, verify
+from casync.store.base import ManifestState
+from casync.store.memory import MemoryStore
+from tests.support.preparing import noise, stream
+from tests.support.rights import needs_root
+from tests.support.tree_worlds import LONG_AGO, PARAMS, age, bytes_of, manifest_of, prepared, tree
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    return MemoryStore()
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    root = tmp_path / "root"
+    (root / "sub" / "deep").mkdir(parents=True)
+    (root / "empty").mkdir()
+    (root / "hello").write_text("hello\n")
+    (root / "nothing").touch()
+    (root / "sub" / "large").write_bytes(noise(3 << 20))
+    (root / "sub" / "deep" / "few").write_bytes(noise(9000, 1))
+    (root / "to").symlink_to("../nowhere")
+    (root / "sub.txt").write_text("sorts behind sub/ and before it")
+    return root
+
+
+def test_everything_is_there_with_what_is_said_of_it(root: Path, store: MemoryStore) -> None:
+    os.chmod(root / "hello", 0o4751)
+    age(root)
+    done = prepared(root, store)
+    assert (done.files, done.folders, done.others) == (5, 4, 1)
+    assert done.length == sum(f.stat().st_size for f in root.rglob("*") if f.is_file())
+    assert done.left_out == []
+    found = tree(store, done.manifest)
+    assert list(found) == [
+        b"", b"empty", b"hello", b"nothing", b"sub", b"sub/deep", b"sub/deep/few", b"sub/large",
+        b"sub.txt", b"to",
+    ]  # fmt: skip
+    for path, entry in found.items():
+        status = os.stat(root / os.fsdecode(path), follow_symlinks=False)
+        assert entry.meta.mode == stat.S_IMODE(status.st_mode)
+        assert entry.meta.mtime_ns == status.st_mtime_ns == LONG_AGO
+        assert (entry.meta.uid, entry.meta.gid) == (status.st_uid, status.st_gid)
+    assert found[b"hello"].meta.mode == 0o4751
+    assert isinstance(found[b"empty"], Folder)
+    assert found[b"empty"].content.length == 0
+    link = found[b"to"]
+    assert isinstance(link, Link)
+    assert link.target == b"../nowhere"
+    for file in ("hello", "sub/large", "sub/deep/few"):
+        assert bytes_of(store, done.manifest, file) == (root / file).read_bytes()
+
+
+def test_a_file_has_the_content_that_it_has_alone(root: Path, store: MemoryStore) -> None:
+    found = tree(store, prepared(root, store).manifest)
+    for path in ("hello", "sub/large", "sub/deep/few", "nothing"):
+        entry = found[path.encode()]
+        assert isinstance(entry, File)
+        alone = prepare(
+            stream((root / path).read_bytes()), MemoryStore(), PrepareOptions(params=PARAMS)
+        )
+        own = PrepareOptions(params=PARAMS)
+        assert alone.manifest == prepare(stream((root / path).read_bytes()), store, own).manifest
+        assert manifest_of(store, alone.manifest).content == entry.content
+
+
+def test_the_same_folder_elsewhere_has_the_same_hash(
+    root: Path, store: MemoryStore, tmp_path: Path
+) -> None:
+    age(root)
+    copy = tmp_path / "elsewhere" / "copy"
+    shutil.copytree(root, copy, symlinks=True)
+    os.utime(copy, ns=(LONG_AGO, LONG_AGO))
+    os.utime(root / "to", ns=(LONG_AGO, LONG_AGO), follow_symlinks=False)
+    os.utime(copy / "to", ns=(LONG_AGO, LONG_AGO), follow_symlinks=False)
+    first, second = prepared(root, store), prepared(copy, MemoryStore())
+    assert first.manifest == second.manifest
+    assert prepared(copy, store).stored == 0
+
+
+def test_what_makes_another_hash(root: Path, store: MemoryStore) -> None:
+    hashes = {prepared(root, store).manifest}
+    for change in (
+        lambda: os.utime(root / "hello", ns=(1, 1)),
+        lambda: os.chmod(root / "hello", 0o600),
+        lambda: (root / "hello").rename(root / "hullo"),
+        lambda: (root / "empty").rmdir(),
+        lambda: (root / "nothing").write_text("x"),
+        lambda: (root / "sub" / "deep" / "new").touch(),
+        lambda: os.utime(root, ns=(1, 1)),
+    ):
+        change()
+        manifest = prepared(root, store).manifest
+        assert manifest not in hashes
+        hashes.add(manifest)
+
+
+def test_names_are_bytes(tmp_path: Path, store: MemoryStore) -> None:
+    names = [b"\xff\xfe", b"caf\xc3\xa9", b"caf\xe9", b"a\nb", b"x" * 255, b"-", b"\x01"]
+    root = tmp_path / "root"
+    root.mkdir()
+    for name in names:
+        with open(os.fsencode(root) + b"/" + name, "wb") as file:
+            file.write(name)
+    found = tree(store, prepared(root, store).manifest)
+    assert list(found)[1:] == sorted(names)
+
+
+def test_hard_links_are_one_file(root: Path, store: MemoryStore) -> None:
+    os.link(root / "sub" / "large", root / "again")
+    os.link(root / "sub" / "large", root / "z")
+    os.link(root / "to", root / "to2", follow_symlinks=False)
+    done = prepared(root, store)
+    found = tree(store, done.manifest)
+    first = found[b"again"]
+    assert isinstance(first, File)
+    assert first.first is None
+    for path in (b"sub/large", b"z"):
+        entry = found[path]
+        assert isinstance(entry, File)
+        assert (entry.first, entry.content, entry.meta) == (b"again", first.content, first.meta)
+    again = found[b"to2"]
+    assert isinstance(again, Link)
+    assert again.first == b"to"
+    assert done.length == sum(
+        (root / path).stat().st_size for path in ("again", "hello", "sub/deep/few", "sub.txt")
+    )
+
+
+def test_a_link_out_of_the_folder_is_a_file_of_its_own(root: Path, store: MemoryStore) -> None:
+    os.link(root / "hello", root.parent / "outside")
+    entry = tree(store, prepared(root, store).manifest)[b"hello"]
+    assert isinstance(entry, File)
+    assert entry.first is None
+
+
+def test_pipes_are_not_opened_and_sockets_are_counted(root: Path, store: MemoryStore) -> None:
+    os.mkfifo(root / "pipe", 0o600)
+    with socket.socket(socket.AF_UNIX) as server:
+        here = os.open(root, os.O_RDONLY)
+        server.bind(f"/proc/self/fd/{here}/socket")
+        os.close(here)
+        done = prepared(root, store)
+    assert done.sockets == 1
+    found = tree(store, done.manifest)
+    assert isinstance(found[b"pipe"], Pipe)
+    assert b"socket" not in found
+    assert done.left_out == []
+
+
+@needs_root
+def test_devices_are_told(root: Path, store: MemoryStore) -> None:
+    try:
+        os.mknod(root / "null", stat.S_IFCHR | 0o666, os.makedev(1, 3))
+        os.mknod(root / "disk", stat.S_IFBLK | 0o600, os.makedev(259, 70000))
+    except PermissionError:  # root of a container
+        return
+    found = tree(store, prepared(root, store).manifest)
+    null, disk = found[b"null"], found[b"disk"]
+    assert isinstance(null, Device)
+    assert isinstance(disk, Device)
+    assert (null.block, null.major, null.minor) == (False, 1, 3)
+    assert (disk.block, disk.major, disk.minor) == (True, 259, 70000)
+
+
+def test_attributes_are_kept(root: Path, store: MemoryStore) -> None:
+    try:
+        os.setxattr(root / "hello", "user.b", b"\0\1")
+        os.setxattr(root / "hello", "user.a", b"")
+        os.setxattr(root / "empty", "user.folder", b"yes")
+    except OSError:  # the file system of the tests has none
+        return
+    found = tree(store, prepared(root, store).manifest)
+    assert found[b"hello"].meta.attributes == ((b"user.a", b""), (b"user.b", b"\0\1"))
+    assert found[b"empty"].meta.attributes == ((b"user.folder", b"yes"),)
+
+
+def test_holes_are_zeros(root: Path, store: MemoryStore) -> None:
+    with open(root / "sparse", "wb") as file:
+        file.truncate(1 << 33)
+    done = prepared(root, store)
+    entry = tree(store, done.manifest)[b"sparse"]
+    assert isinstance(entry, File)
+    assert entry.content.length == 1 << 33
+
+
+def test_what_is_left_out_on_purpose(root: Path, store: MemoryStore) -> None:
+    (root / "keep.o").touch()
+    (root / "drop.o").touch()
+    (root / "sub" / "drop.o").touch()
+    done = prepared(root, store, globs=["*.o", "!keep.o", "/empty/", "sub.txt/"], regexes=["^no.h"])
+    assert list(tree(store, done.manifest)) == [
+        b"", b"hello", b"keep.o", b"sub", b"sub/deep", b"sub/deep/few", b"sub/large", b"sub.txt",
+        b"to",
+    ]  # fmt: skip
+    with pytest.raises(UsageError, match="regular expression"):
+        prepared(root, store, regexes=["("])
+
+
+def test_what_cannot_be_read_is_told_and_the_rest_is_there(root: Path, store: MemoryStore) -> None:
+    """/proc/self/mem cannot be read at 0; this holds for root as well."""
+    done = prepared(Path("/proc/self/task"), store, globs=["!*"])
+    reasons = {os.path.basename(os.fsdecode(path)): reason for path, reason in done.left_out}
+    assert "mem" in reasons
+    assert done.folders > 2
+    full = store.manifest(done.manifest)
+    assert full is not None
+    assert full.state is ManifestState.FULL
+
+
+def test_very_deep_folders(tmp_path: Path, store: MemoryStore) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    here = os.open(root, os.O_RDONLY)
+    for _ in range(1000):
+        os.mkdir("d" * 100, dir_fd=here)
+        below = os.open("d" * 100, os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = below
+    with open(os.open("bottom", os.O_WRONLY | os.O_CREAT, dir_fd=here), "w") as file:
+        file.write("reached")
+    os.close(here)
+    try:
+        done = prepared(root, store)
+    finally:
+        subprocess.run(["rm", "-rf", root], check=True)  # shutil and pytest would recurse too far
+    assert (done.files, done.folders, done.left_out) == (1, 1001, [])
+    (bottom,) = (path for path, entry in tree(store, done.manifest).items() if b"bottom" in path)
+    assert bottom.count(b"/") == 1000
+
+
+def test_a_name_and_a_row(root: Path, store: MemoryStore) -> None:
+    options = PrepareOptions(params=PARAMS, name=Name("www"))
+    done = prepare_tree(root, Scan(root, unwanted=lambda path, folder: False), store, options)
+    assert done.name is not None
+    assert (done.name.name, done.name.version) == ("www", 1)
+    row = store.manifest(done.manifest)
+    assert row is not None
+    assert row.length == manifest_of(store, done.manifest).length
+
+
+def test_a_digest_of_a_folder_means_nothing(root: Path, store: MemoryStore) -> None:
+    options = PrepareOptions(params=PARAMS, expect_sha256=bytes(32))
+    with pytest.raises(UsageError, match="SHA-256"):
+        prepare_tree(root, Scan(root, unwanted=lambda path, folder: False), store, options)
+
+
+def test_no_folder(root: Path, store: MemoryStore) -> None:
+    with pytest.raises(NotFoundError):
+        prepared(root / "missing", store)
+    with pytest.raises(UsageError):
+        prepared(root / "hello", store)
+
+
+def test_verify_sees_what_is_below_a_folder(root: Path, store: MemoryStore) -> None:
+    done = prepared(root, store)
+    report = verify(store, None, VerifyOptions())
+    assert report.faults == []
+    assert report.manifests == 1
+    assert done.chunks > 0

@@ -1,0 +1,214 @@
+"""Folders that are prepared again, and files that do not keep still."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from casync.fs.identity import identity_of
+from casync.fs.scan_cache import Sightings
+from casync.ids import manifest_id
+from casync.objects.tree import File
+from casync.ops.prepare.folder import FolderPrepared
+from casync.store.memory import MemoryStore
+from tests.support.preparing import noise
+from tests.support.tree_entries import CONTENT, META
+from tests.support.tree_worlds import PARAMS, bytes_of, prepared, tree
+
+_opened: list[str] | None = None
+
+
+def _watch(event: str, arguments: tuple[object, ...]) -> None:
+    if event == "open" and _opened is not None:
+        path = arguments[0]
+        _opened.append(os.fsdecode(path) if isinstance(path, bytes) else str(path))
+
+
+sys.addaudithook(_watch)
+
+
+@contextmanager
+def opened() -> Iterator[list[str]]:
+    """The paths that this process opens meanwhile."""
+    global _opened
+    _opened = []
+    try:
+        yield _opened
+    finally:
+        _opened = None
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    return MemoryStore()
+
+
+@pytest.fixture
+def sightings(tmp_path: Path) -> Sightings:
+    return Sightings(tmp_path / "folders")
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    root = tmp_path / "root"
+    (root / "a" / "b").mkdir(parents=True)
+    for number in range(30):
+        (root / "a" / f"file{number}").write_bytes(noise(1000 + number, number))
+        (root / "a" / "b" / f"file{number}").write_bytes(noise(100, number))
+    (root / "a-b").write_text("between")
+    (root / "large").write_bytes(noise(3 << 20))
+    (root / "link").symlink_to("a")
+    os.link(root / "large", root / "z")
+    return root
+
+
+@pytest.fixture
+def again(
+    root: Path, store: MemoryStore, sightings: Sightings
+) -> Callable[..., tuple[FolderPrepared, list[str]]]:
+    """Prepares the folder and says which of its files were opened."""
+
+    def run(*, reread: bool = False) -> tuple[FolderPrepared, list[str]]:
+        with opened() as paths:
+            done = prepared(root, store, sightings=sightings, reread=reread)
+        ours = {"large", "a-b", "z"}
+        return done, [path for path in paths if path in ours or path.startswith("file")]
+
+    return run
+
+
+Again = Callable[..., tuple[FolderPrepared, list[str]]]
+
+
+def test_an_unchanged_folder_is_only_looked_at(again: Again) -> None:
+    first, read = again()
+    assert len(read) == 62
+    second, read = again()
+    assert read == []
+    assert second.manifest == first.manifest
+    assert (second.unchanged, second.stored) == (62, 0)
+    assert (second.files, second.length) == (first.files, first.length)
+
+
+def test_only_what_changed_is_read(again: Again, root: Path, store: MemoryStore) -> None:
+    again()
+    (root / "a" / "file7").write_bytes(noise(1007, 99))
+    (root / "a" / "b" / "new").write_text("new")
+    (root / "a" / "file8").unlink()
+    (root / "a-b").rename(root / "a.b")
+    done, read = again()
+    assert read == ["file7"]
+    assert done.unchanged == 59
+    assert bytes_of(store, done.manifest, "a/file7") == noise(1007, 99)
+    assert prepared(root, MemoryStore()).manifest == done.manifest
+
+
+def test_equal_times_and_sizes_do_not_hide_another_file(
+    again: Again, root: Path, store: MemoryStore
+) -> None:
+    again()
+    old = (root / "a" / "file1").stat()
+    (root / "a" / "file1").write_bytes(noise(1001, 77))
+    os.utime(root / "a" / "file1", ns=(old.st_atime_ns, old.st_mtime_ns))
+    done, read = again()
+    assert read == ["file1"]
+    assert bytes_of(store, done.manifest, "a/file1") == noise(1001, 77)
+
+
+def test_rereading_can_be_asked_for(again: Again) -> None:
+    first, _ = again()
+    second, read = again(reread=True)
+    assert len(read) == 62
+    assert second.manifest == first.manifest
+
+
+def test_nothing_is_remembered_of_a_store_that_lost_it(
+    again: Again, root: Path, sightings: Sightings
+) -> None:
+    again()
+    elsewhere = MemoryStore()
+    done = prepared(root, elsewhere, sightings=sightings)
+    assert done.unchanged == 0
+    assert bytes_of(elsewhere, done.manifest, "a-b") == b"between"
+
+
+def test_damaged_sightings_are_no_sightings(
+    again: Again, root: Path, sightings: Sightings, tmp_path: Path
+) -> None:
+    first, _ = again()
+    (path,) = (tmp_path / "folders").iterdir()
+    whole = path.read_bytes()
+    for position in range(0, len(whole), 397):
+        damaged = bytearray(whole)
+        damaged[position] ^= 0x55
+        path.write_bytes(damaged)
+        done, _ = again()
+        assert done.manifest == first.manifest
+    for size in (0, 10, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:size])
+        done, read = again()
+        assert done.manifest == first.manifest
+        assert read != []
+
+
+def test_young_files_are_not_remembered(root: Path, tmp_path: Path) -> None:
+    youngest = max(path.lstat().st_ctime_ns for path in root.rglob("*"))
+    for seen_at, remembered in ((youngest + 10**9, False), (youngest + 3 * 10**9, True)):
+        new = Sightings(tmp_path / "s").new(root, PARAMS, seen_at)
+        status = (root / "large").stat()
+        entry = File(b"x", META, None, CONTENT)
+        new.add(b"x", identity_of(status), entry)
+        new.keep(manifest_id(b"m"))
+        last = Sightings(tmp_path / "s").last(root, PARAMS)
+        assert last is not None
+        assert (last.find(b"x", identity_of(status)) == entry) == remembered
+        last.close()
+
+
+def test_a_walk_that_is_not_kept_leaves_nothing(root: Path, tmp_path: Path) -> None:
+    place = tmp_path / "s"
+    new = Sightings(place).new(root, PARAMS, 0)
+    assert len(list(place.iterdir())) == 1
+    new.drop()
+    assert list(place.iterdir()) == []
+
+
+def test_a_file_that_never_rests_is_left_out_and_the_rest_is_there(
+    root: Path, store: MemoryStore
+) -> None:
+    stop = threading.Event()
+
+    def scribble() -> None:
+        with open(root / "a" / "file3", "r+b") as file:
+            while not stop.is_set():
+                file.seek(0)
+                file.write(os.urandom(500))
+                file.truncate(1000)
+                file.flush()
+                os.utime(file.fileno())
+
+    thread = threading.Thread(target=scribble)
+    thread.start()
+    try:
+        # It may be caught at rest; what must never be is a mixture, or an error for all.
+        for _ in range(20):
+            done = prepared(root, store)
+            if done.left_out:
+                break
+    finally:
+        stop.set()
+        thread.join()
+    assert [path for path, _ in done.left_out] in ([], [b"a/file3"])
+    assert (b"a/file3" in tree(store, done.manifest)) == (done.left_out == [])
+    assert done.files == 63 - len(done.left_out)
+
+
+def test_files_that_say_nothing_of_their_size_are_left_out(store: MemoryStore) -> None:
+    done = prepared(Path("/proc/sys/kernel/random"), store)
+    assert {reason for _, reason in done.left_out} >= {"it changed while it was read"}

@@ -1,0 +1,126 @@
+"""Rebuilding can be stopped at any time, and holds on to little."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from casync.access.outline import Outline
+from casync.access.ports import Ports
+from casync.access.progress import SILENT
+from casync.errors import StoppedError
+from casync.ids import Buffer, Kind, ManifestId, ObjectId, zero_chunk_id
+from casync.limits import GIB, TIB
+from casync.names.name import Ref
+from casync.objects.codec import Packed, Packer, Verified
+from casync.objects.manifest import Manifest
+from casync.objects.node import NodeBuilder, Run
+from casync.ops.pull.file import PullOptions, pull
+from casync.ops.pull.rebuild import Rebuilder
+from casync.store.base import Absence, Batch
+from casync.store.memory import MemoryStore
+from tests.support.pulling import PARAMS, MemoryServer, noise, put
+
+
+class Device:
+    """An output of zeros that is slow to make."""
+
+    resumed = True
+    readable = True
+    discards = False
+
+    def __init__(self) -> None:
+        self.zeroed: list[tuple[int, int]] = []
+        self.rebuilder: Rebuilder | None = None
+
+    def read(self, offset: int, length: int) -> bytes:
+        return bytes(length)
+
+    def write(self, offset: int, buffers: Sequence[Buffer]) -> None:
+        raise AssertionError
+
+    def zero(self, offset: int, length: int) -> None:
+        self.zeroed.append((offset, length))
+        if self.rebuilder is not None:
+            self.rebuilder._stopped.set()
+
+    def settle(self, end: int) -> None:
+        pass
+
+
+def hole(length: int) -> Outline:
+    """The outline of nothing but a hole."""
+    store = MemoryStore()
+    nodes: list[Verified] = []
+    builder = NodeBuilder(lambda _, node: nodes.append(Packer().pack_new(Kind.NODE, node)))
+    size = PARAMS.max_size
+    builder.add(Run(zero_chunk_id(size), size, length // size))
+    content = builder.finish()
+    store.commit(Batch(nodes))
+    return Outline(ManifestId(bytes(32)), Manifest("file", PARAMS, content), store)
+
+
+def rebuilder(outline: Outline, output: Device) -> Rebuilder:
+    return Rebuilder(
+        outline, output, [], keeper=None, workers=1, kept_label="in place", progress=SILENT
+    )
+
+
+def test_a_large_hole_of_a_device_is_made_step_by_step() -> None:
+    device = Device()
+    given = rebuilder(hole(TIB), device).run()
+    assert given == {"zero": TIB}
+    assert sum(length for _, length in device.zeroed) == TIB
+    assert max(length for _, length in device.zeroed) <= GIB
+
+
+def test_a_stop_does_not_wait_for_the_end_of_a_hole() -> None:
+    device = Device()
+    device.rebuilder = rebuilder(hole(TIB), device)
+    with pytest.raises(StoppedError):
+        device.rebuilder.run()
+    assert len(device.zeroed) == 1
+
+
+class Stalling(MemoryServer):
+    """A server that never answers for chunks, until it is hung up on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hung_up = threading.Event()
+        self.waiting = threading.Event()
+
+    def get(self, kind: Kind, ids: Sequence[ObjectId]) -> Iterator[Packed | Absence]:
+        if kind is Kind.CHUNK:
+            self.waiting.set()
+            self.hung_up.wait()
+            raise StoppedError("stopped")
+        yield from super().get(kind, ids)
+
+    def close(self) -> None:
+        self.hung_up.set()
+
+
+@pytest.mark.parametrize("target", ["file", "store"])
+def test_ctrl_c_hangs_up_and_leaves_no_thread(
+    target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, store = Stalling(), MemoryStore()
+    ident = put(server, noise(1, 50_000))
+
+    def interrupt(*_: object) -> None:
+        assert server.waiting.wait(60)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Rebuilder, "_settle", interrupt)
+    ports = Ports(store, True, [store], [server])
+    before = set(threading.enumerate())
+    out = tmp_path / "out" if target == "file" else None
+    with pytest.raises(KeyboardInterrupt):
+        pull(Ref(manifest=ident), out, ports, PullOptions())
+    assert set(threading.enumerate()) <= before
+    assert list(tmp_path.iterdir()) == []
+    assert store.manifest(ident) is None

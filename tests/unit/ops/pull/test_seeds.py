@@ -1,0 +1,65 @@
+"""Which files are seeds, found without being asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from casync.access.ports import Ports
+from casync.ids import ManifestId
+from casync.names.name import Ref
+from casync.ops.pull.file import PullOptions
+from casync.ops.pull.forecast import forecast
+from casync.store.base import Batch, FileIdentity, RememberedFile
+from casync.store.memory import MemoryStore
+from tests.support.pulling import MemoryServer, noise, put, run
+
+NOBODY = FileIdentity(1, 1, 1, 1, 1)
+
+
+def test_rows_of_vanished_files_are_dropped_and_those_nobody_can_look_at_stay(
+    tmp_path: Path,
+) -> None:
+    server, store = MemoryServer(), MemoryStore()
+    ident = put(server, noise(1, 5_000))
+    gone, strange = tmp_path / "gone", tmp_path / ("x" * 300)
+    store.commit(Batch(remember=[_row(gone, ident), _row(strange, ident)]))
+    run(ident, tmp_path / "out", server, store)
+    assert store.recall(bytes(gone)) is None
+    assert store.recall(bytes(strange)) is not None
+
+
+def test_every_file_of_a_large_folder_is_a_seed(tmp_path: Path) -> None:
+    server, store = MemoryServer(), MemoryStore()
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for number in range(150):
+        (folder / str(number)).write_bytes(noise(number, 200))
+    data = b"".join(noise(number, 200) for number in range(150))
+    (folder / "zz").write_bytes(data)
+    pulled = run(put(server, data), tmp_path / "out", server, store, seeds=(folder,))
+    assert pulled.sources == {"seed": len(data)}
+
+
+def test_a_hole_makes_no_file_a_relative(tmp_path: Path) -> None:
+    server, store = MemoryServer(), MemoryStore()
+    run(put(server, noise(1, 5_000) + bytes(50_000)), tmp_path / "old", server, store)
+    (tmp_path / "old").write_bytes(noise(2, 50_000))
+    server.asked.clear()
+    data = noise(2, 50_000) + bytes(50_000)
+    pulled = run(put(server, data), tmp_path / "out", server, store)
+    assert "seed" not in pulled.sources
+
+
+def test_a_file_that_is_named_and_remembered_is_looked_at_once_and_first(tmp_path: Path) -> None:
+    server, store = MemoryServer(), MemoryStore()
+    for name in ("one", "two"):
+        run(put(server, noise(1, 5_000) + name.encode()), tmp_path / name, server, store)
+    ports = Ports(store, True, [store], [server])
+    options = PullOptions(seeds=(tmp_path / "one", tmp_path))
+    ident = put(server, noise(1, 9_000))
+    plan = forecast(Ref(manifest=ident), tmp_path / "out", ports, options)
+    assert plan.seeds == [(tmp_path / "one", "known"), (tmp_path / "two", "known")]
+
+
+def _row(path: Path, ident: ManifestId) -> RememberedFile:
+    return RememberedFile(bytes(path), NOBODY, ident, settled=False)

@@ -1,0 +1,307 @@
+"""F21, F38: no tree and no folder, however it was made, leads a pull out of its place."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from casync.errors import (
+    CasyncError,
+    IntegrityError,
+    MalformedError,
+    NoSpaceError,
+    UnsupportedError,
+    WriteError,
+)
+from casync.fs import beneath
+from casync.fs.target.staging import STAGING, staged_name
+from casync.ids import Kind, ManifestId, chunk_id
+from casync.limits import MAX_TREE_DEPTH
+from casync.objects.codec import Packer, Verified
+from casync.objects.manifest import Manifest, encode_manifest
+from casync.objects.node import EMPTY, Content, NodeBuilder, Run
+from casync.objects.tree import Entry, File, Folder, Link, Meta, encode_entry, encode_root
+from casync.store.base import Batch, ManifestState
+from casync.store.memory import MemoryStore
+from tests.support.folder_worlds import pulled, seen
+from tests.support.pulling import PARAMS, MemoryServer
+from tests.support.tree_worlds import prepared
+
+META = Meta(0o755, 1_700_000_000_000_000_000, os.geteuid(), os.getegid(), "", "", ())
+
+
+class Forger(MemoryServer):
+    """A server whose trees are made by hand."""
+
+    def chunk(self, data: bytes) -> Content:
+        if not data:
+            return EMPTY
+        self.commit(Batch([Packer().pack_new(Kind.CHUNK, data)]))
+        return Content(0, chunk_id(data), len(data))
+
+    def folder(self, entries: Sequence[Entry | bytes]) -> Content:
+        """A folder of entries, or of what passes for some."""
+        return self.chunk(b"".join(e if isinstance(e, bytes) else encode_entry(e) for e in entries))
+
+    def tree(self, entries: Sequence[Entry | bytes]) -> ManifestId:
+        return self.root(self.folder(entries))
+
+    def root(self, content: Content) -> ManifestId:
+        manifest = Manifest("tree", PARAMS, self.chunk(encode_root(Folder(b"", META, content))))
+        packed: Verified = Packer().pack_new(Kind.MANIFEST, encode_manifest(manifest))
+        ident = ManifestId(packed.id)
+        self.commit(Batch([packed], [(ident, ManifestState.FULL, manifest.length)]))
+        return ident
+
+
+def forged(name: bytes, content: Content) -> bytes:
+    """A file's entry that nothing has looked at."""
+    body = msgspec.msgpack.encode(File(name, META, None, content))
+    return len(body).to_bytes(4, "little") + body
+
+
+@pytest.fixture
+def server() -> Forger:
+    return Forger()
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A folder with others around it that must not change."""
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "secret").write_text("secret")
+    (tmp_path / "place").mkdir()
+    return tmp_path / "place"
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [b".."], [b"."], [b""], [b"/etc"], [b"../outside/x"], [b"a/b"], [b"a\0b"], [b"a", b"a"],
+        [b"b", b"a"], [b"x" * 256],
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_names_that_are_no_names(server: Forger, place: Path, names: list[bytes]) -> None:
+    good = File(b"0", META, None, server.chunk(b"good"))
+    ident = server.tree([good, *(forged(name, server.chunk(b"evil")) for name in names)])
+    before = seen(place.parent)
+    with pytest.raises(MalformedError):
+        pulled(ident, place, server, MemoryStore())
+    assert seen(place.parent) == before
+
+
+def _link(server: Forger) -> list[Entry]:
+    return [
+        Link(b"a", META, None, b"../outside"),
+        File(b"b", META, b"a/secret", server.chunk(b"secret")),
+    ]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        _link,
+        lambda s: [File(b"b", META, b"b", s.chunk(b"x"))],
+        lambda s: [File(b"b", META, b"nothing", s.chunk(b"x"))],
+        lambda s: [File(b"a", META, b"b", s.chunk(b"x")), File(b"b", META, None, s.chunk(b"x"))],
+        lambda s: [File(b"a", META, None, s.chunk(b"x")), File(b"b", META, b"a", s.chunk(b"y"))],
+        lambda s: [Link(b"a", META, None, b"x"), File(b"b", META, b"a", s.chunk(b"x"))],
+        lambda s: [Folder(b"a", META, EMPTY), File(b"b", META, b"a", s.chunk(b"x"))],
+        lambda s: [
+            File(b"a", META, None, s.chunk(b"x")),
+            File(b"b", META, b"a", s.chunk(b"x")),
+            File(b"c", META, b"b", s.chunk(b"x")),
+        ],
+    ],
+    ids=["through a link", "itself", "nothing", "a later one", "other bytes", "a link", "a folder",
+         "a further name"],
+)  # fmt: skip
+def test_further_names_of_what_is_no_such_file(
+    server: Forger, place: Path, make: Callable[[Forger], list[Entry]]
+) -> None:
+    before = seen(place.parent)
+    with pytest.raises(MalformedError, match="is a name of a file that is not there"):
+        pulled(server.tree(make(server)), place, server, MemoryStore())
+    assert seen(place.parent) == before
+
+
+def test_a_link_and_a_folder_of_one_name_cannot_be_said(server: Forger, place: Path) -> None:
+    inner = server.folder([File(b"secret", META, None, server.chunk(b"evil"))])
+    ident = server.tree([Link(b"a", META, None, b"../outside"), Folder(b"a", META, inner)])
+    with pytest.raises(MalformedError, match="not sorted"):
+        pulled(ident, place, server, MemoryStore())
+
+
+def test_two_trees_in_a_row(server: Forger, place: Path) -> None:
+    """A link of the first, and a file through it in the second (CVE-2025-45582)."""
+    store = MemoryStore()
+    pulled(server.tree([Link(b"a", META, None, b"../outside")]), place, server, store)
+    inner = server.folder([File(b"secret", META, None, server.chunk(b"evil"))])
+    pulled(server.tree([Folder(b"a", META, inner)]), place, server, store)
+    assert (place.parent / "outside" / "secret").read_text() == "secret"
+    assert not (place / "a").is_symlink()
+    assert (place / "a" / "secret").read_text() == "evil"
+
+
+def test_links_that_lie_there_already(server: Forger, place: Path) -> None:
+    for name in ("folder", "file", "gone", "kept"):
+        (place / name).symlink_to("../outside" + ("/secret" if name == "file" else ""))
+    inner = server.folder([File(b"secret", META, None, server.chunk(b"evil"))])
+    ident = server.tree(
+        [
+            File(b"file", META, None, server.chunk(b"evil")),
+            Folder(b"folder", META, inner),
+            Link(b"kept", META, None, b"../outside"),
+        ]
+    )
+    pulled(ident, place, server, MemoryStore(), delete=True)
+    assert (place.parent / "outside" / "secret").read_text() == "secret"
+    assert os.listdir(place.parent / "outside") == ["secret"]
+    assert (place / "kept").is_symlink()
+    assert not (place / "gone").is_symlink()
+
+
+def test_a_file_with_a_name_outside_is_replaced_not_changed(server: Forger, place: Path) -> None:
+    outside = place.parent / "outside" / "secret"
+    outside.chmod(0o600)
+    os.link(outside, place / "a")
+    os.link(outside, place / "b")
+    ident = server.tree(
+        [
+            File(b"a", META, None, server.chunk(b"evil")),
+            File(b"b", META, None, server.chunk(b"secret")),  # the same bytes, another mode
+        ]
+    )
+    pulled(ident, place, server, MemoryStore())
+    assert outside.read_text() == "secret"
+    assert outside.stat().st_mode & 0o777 == 0o600
+    assert outside.stat().st_nlink == 1
+
+
+def test_the_staging_folder_must_be_ours(server: Forger, place: Path) -> None:
+    ident = server.tree([File(b"a", META, None, server.chunk(b"x"))])
+    staging = place / os.fsdecode(STAGING)
+    staging.symlink_to("../outside")
+    with pytest.raises(WriteError, match="no staging folder of ours"):
+        pulled(ident, place, server, MemoryStore())
+    staging.unlink()
+    staging.mkdir()
+    staging.chmod(0o770)
+    with pytest.raises(WriteError, match="open to others"):
+        pulled(ident, place, server, MemoryStore())
+    assert os.listdir(place.parent / "outside") == ["secret"]
+
+
+def test_links_in_the_staging_folder_are_not_followed(server: Forger, place: Path) -> None:
+    """A run that was killed may have left links there, which lead wherever they lead."""
+    ident = server.tree([File(b"a", META, None, server.chunk(b"x"))])
+    pulled(ident, place, server, MemoryStore())
+    outside = place.parent / "outside" / "secret"
+    outside.chmod(0o644)
+    staging = place / os.fsdecode(STAGING)
+    staging.mkdir(mode=0o700)
+    (staging / "1.new").symlink_to(outside)
+    (staging / os.fsdecode(staged_name(b"b"))).symlink_to(outside)
+    os.link(place / "a", staging / "2.new")
+    other = server.tree([File(name, META, None, server.chunk(b"x")) for name in (b"a", b"b")])
+    pulled(other, place, server, MemoryStore())
+    assert (outside.read_text(), outside.stat().st_mode & 0o777) == ("secret", 0o644)
+    assert (place / "a").stat().st_mode & 0o777 == 0o755
+    assert (place / "b").read_text() == "x"
+
+
+def test_a_tree_that_has_its_name(server: Forger, place: Path) -> None:
+    ident = server.tree([Folder(STAGING, META, EMPTY)])
+    with pytest.raises(UnsupportedError, match="needs for itself"):
+        pulled(ident, place, server, MemoryStore())
+
+
+def test_a_tree_that_explodes(server: Forger, place: Path) -> None:
+    content = server.folder([File(b"x", META, None, EMPTY)])
+    for _ in range(30):
+        content = server.folder([Folder(b"%03d" % n, META, content) for n in range(100)])
+    with pytest.raises(NoSpaceError, match="more than the disk"):
+        pulled(server.root(content), place, server, MemoryStore())
+    assert list(place.iterdir()) == []
+
+
+def test_folders_without_end(server: Forger, place: Path) -> None:
+    content = EMPTY
+    for _ in range(MAX_TREE_DEPTH):
+        content = server.folder([Folder(b"x", META, content)])
+    with pytest.raises(MalformedError, match="inside each other"):
+        pulled(server.root(content), place, server, MemoryStore())
+    assert list(place.iterdir()) == []
+
+
+def test_the_deepest_tree_that_may_be(server: Forger, place: Path) -> None:
+    content = server.folder([File(b"x", META, None, server.chunk(b"x"))])
+    for _ in range(MAX_TREE_DEPTH - 1):
+        content = server.folder([Folder(b"folder", META, content)])
+    ident = server.root(content)
+    pulled(ident, place, server, MemoryStore())
+    assert pulled(ident, place, server, MemoryStore()).kept == 1
+    store = MemoryStore()
+    assert prepared(place, store).files == 1
+    # Paths of this length can be removed only step by step; pytest's own way fails.
+    empty = server.root(
+        server.folder([File(b"y", META, None, EMPTY), Link(b"z", META, None, b"y")])
+    )
+    (place / "y").touch()
+    pulled(empty, place, server, MemoryStore(), delete=True)
+    assert sorted(os.listdir(place)) == ["y", "z"]
+
+
+def test_exabytes(server: Forger, place: Path) -> None:
+    nodes: list[Verified] = []
+    builder = NodeBuilder(lambda _, node: nodes.append(Packer().pack_new(Kind.NODE, node)))
+    chunk = server.chunk(b"x" * 4096)
+    builder.add(Run(chunk.id, 4096, 1 << 50))
+    content = builder.finish()
+    server.commit(Batch(nodes))
+    with pytest.raises((NoSpaceError, IntegrityError)):
+        pulled(server.tree([File(b"a", META, None, content)]), place, server, MemoryStore())
+    assert list(place.iterdir()) == []
+
+
+@pytest.mark.parametrize("has_openat2", [True, False])
+def test_a_folder_that_is_swapped_for_a_link(
+    server: Forger, place: Path, has_openat2: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody swaps a folder and a link that leads out, as fast as he can, while we pull."""
+    if not has_openat2:
+        monkeypatch.setattr(beneath, "_OPENAT2", 100_000)
+    inner = server.folder(
+        [File(b"%03d" % n, META, None, server.chunk(b"evil%d" % n)) for n in range(60)]
+    )
+    ident = server.tree([Folder(b"a", META, inner)])
+    (place / "link").symlink_to("../outside")
+    (place / "a").mkdir()
+    ended = threading.Event()
+
+    def swap() -> None:
+        while not ended.is_set():
+            for one, two in (("a", "spare"), ("link", "a"), ("a", "link"), ("spare", "a")):
+                try:
+                    os.rename(place / one, place / two)
+                except OSError:
+                    break
+
+    thread = threading.Thread(target=swap)
+    thread.start()
+    try:
+        for _ in range(8):
+            with suppress(CasyncError):
+                pulled(ident, place, server, MemoryStore())
+    finally:
+        ended.set()
+        thread.join()
+    assert os.listdir(place.parent / "outside") == ["secret"]
+    assert (place.parent / "outside" / "secret").read_text() == "secret"

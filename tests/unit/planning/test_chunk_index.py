@@ -1,0 +1,29 @@
+"""A layout finds chunks, and their neighbours by number."""
+
+from __future__ import annotations
+
+from casync.ids import ChunkId, chunk_id
+from casync.planning.chunk_index import Layout
+from casync.planning.windows import Place
+
+
+def test_chunks_are_found_at_their_first_place() -> None:
+    layout = Layout()
+    a, b = chunk_id(b"a"), chunk_id(b"b")
+    for offset, ident in ((0, a), (10, b), (2**62, a)):
+        layout.add(offset, ident, 5)
+    assert len(layout) == 3
+    assert [layout.find(ident) for ident in (a, b, chunk_id(b"c"))] == [0, 1, None]
+    assert [layout[number] for number in range(3)] == [
+        Place(0, a, 5),
+        Place(10, b, 5),
+        Place(2**62, a, 5),
+    ]
+
+
+def test_an_id_that_begins_alike_is_another() -> None:
+    layout = Layout()
+    layout.add(3, ChunkId(bytes(range(32))), 1)
+    layout.add(4, ChunkId(bytes(range(8)) + bytes(24)), 1)
+    assert layout.find(ChunkId(bytes(range(32)))) == 0
+    assert layout.find(ChunkId(bytes(range(8)) + bytes(24))) is None  # only the first is found

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import pytest
+
+from casync.errors import UsageError
+from casync.remote.http.address import ServerAddress, origin_of, parse_address
+
+
+@pytest.mark.parametrize(
+    ("text", "address", "origin"),
+    [
+        ("http://host", ("http", "host", 80, ""), "http://host"),
+        ("https://host", ("https", "host", 443, ""), "https://host"),
+        ("HTTP://Host:80/", ("http", "host", 80, ""), "http://host"),
+        ("http://host:8080/a/b/", ("http", "host", 8080, "/a/b"), "http://host:8080"),
+        ("https://host:80", ("https", "host", 80, ""), "https://host:80"),
+        ("http://[::1]:9", ("http", "::1", 9, ""), "http://[::1]:9"),
+        ("http://bücher.example", ("http", "xn--bcher-kva.example", 80, ""), None),
+    ],
+)
+def test_addresses(text: str, address: tuple[str, str, int, str], origin: str | None) -> None:
+    assert parse_address(text) == ServerAddress(*address)
+    if origin is not None:
+        assert origin_of(text) == origin
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "host",
+        "host:8080",
+        "127.0.0.1:80",
+        "ftp://host",
+        "unix:/run/x",
+        "http://",
+        "http://:80",
+        "http:///path",
+        "http://host:0",
+        "http://host:65536",
+        "http://host:-1",
+        "http://host:x",
+        "http://[::1",
+        "http://host/?q=1",
+        "http://host/#f",
+        "http://host/a b",
+        "http://host/\u00e9",
+        "http://host/\x1b[2J",
+        "http://ho st",
+        "http://" + "a" * 64,
+        "http://" + "a." * 200,
+        "http://a..b",
+    ],
+)
+def test_what_is_no_address(text: str) -> None:
+    with pytest.raises(UsageError):
+        parse_address(text)
+
+
+@pytest.mark.parametrize("text", ["http://user@host", "http://:secret@host", "http://u:p@host"])
+def test_secrets_do_not_belong_into_addresses(text: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_address(text)
+    assert "secret" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("text", "loopback"),
+    [
+        ("http://127.0.0.1", True),
+        ("http://127.9.9.9:1", True),
+        ("http://[::1]", True),
+        ("http://localhost:80", True),
+        ("http://10.0.0.1", False),
+        ("http://localhost.example", False),
+        ("http://127.0.0.1.example", False),
+        ("http://0.0.0.0", False),
+    ],
+)
+def test_where_nobody_listens_in(text: str, loopback: bool) -> None:
+    assert parse_address(text).is_loopback is loopback

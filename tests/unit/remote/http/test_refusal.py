@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import json
+import time
+from email.utils import formatdate
+
+import pytest
+
+from casync import errors
+from casync.errors import CasyncError, UnreachableError
+from casync.remote.http.refusal import refusal, retry_after
+
+PROBLEM = "application/problem+json"
+
+
+def body(code: str, detail: str = "what went wrong", **more: object) -> bytes:
+    document = {"title": "T", "status": 400, "code": code, "detail": detail}
+    return json.dumps(document | more).encode()
+
+
+def of(status: int, code: str) -> CasyncError:
+    return refusal("http://h", status, PROBLEM, body(code))
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "kind"),
+    [
+        (404, "no-name", errors.NoNameError),
+        (404, "no-object", errors.NoObjectError),
+        (404, "not-found", errors.NotFoundError),
+        (403, "denied", errors.DeniedError),
+        (401, "denied", errors.DeniedError),
+        (501, "unsupported", errors.UnsupportedError),
+        (400, "usage", errors.RemoteError),
+        (422, "usage", errors.RemoteError),
+        (500, "error", errors.UnreachableError),
+        (503, "no-store", errors.UnreachableError),
+        (503, "stopped", errors.UnreachableError),
+        (504, "timed-out", errors.UnreachableError),
+        (429, "unreachable", errors.UnreachableError),
+        (500, "damaged-object", errors.RemoteError),
+        (500, "damaged-store", errors.RemoteError),
+        (409, "locked", errors.RemoteError),
+        (400, "code of tomorrow", errors.RemoteError),
+    ],
+)
+def test_codes(status: int, code: str, kind: type[CasyncError]) -> None:
+    error = of(status, code)
+    assert type(error) is kind
+    assert "http://h: what went wrong" in error.message
+
+
+@pytest.mark.parametrize("code", ["stopped", "no-space", "damaged-store", "write", "usage"])
+def test_a_server_cannot_speak_for_this_machine(code: str) -> None:
+    error = of(400, code)
+    assert type(error) is errors.RemoteError
+    assert code in error.message
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (301, errors.RemoteProtocolError),
+        (308, errors.RemoteProtocolError),
+        (401, errors.DeniedError),
+        (404, errors.RemoteError),
+        (405, errors.RemoteError),
+        (502, errors.UnreachableError),
+        (204, errors.RemoteError),
+    ],
+)
+def test_servers_that_are_not_ours(status: int, kind: type[CasyncError]) -> None:
+    for content_type, data in [
+        ("text/html", b"<h1>"),
+        (PROBLEM, b"{"),
+        (PROBLEM, b"\xff"),
+        ("", b""),
+    ]:
+        assert type(refusal("http://h", status, content_type, data)) is kind
+
+
+def test_the_next_step_is_kept_and_texts_are_bounded() -> None:
+    data = body("no-name", "x" * 3000, next_step="y" * 3000)
+    error = refusal("http://h", 404, PROBLEM, data)
+    assert len(error.message) < 600
+    assert error.next_step == "y" * 500
+
+
+def test_a_time_to_wait_is_kept() -> None:
+    error = refusal("http://h", 503, "", b"", 7.0)
+    assert isinstance(error, UnreachableError)
+    assert error.retry_after == 7.0
+
+
+@pytest.mark.parametrize(
+    ("field", "seconds"),
+    [
+        (None, 0),
+        ("", 0),
+        ("7", 7),
+        (" 120 ", 120),
+        ("-5", 0),
+        ("1.5", 0),
+        ("soon", 0),
+        ("\u0667", 0),
+        ("9" * 400, 366 * 86400),
+        ("wed, 21 oct 2015 07:28:00 gmt", 0),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", 366 * 86400),
+        ("99 99 99", 0),
+    ],
+)
+def test_fields_that_name_a_time(field: str | None, seconds: float) -> None:
+    assert retry_after(field) == seconds
+
+
+def test_dates_are_relative_to_now() -> None:
+    assert 3000 < retry_after(formatdate(time.time() + 3600, usegmt=True)) <= 3600
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "kind"),
+    [
+        (507, "no-space", errors.NoSpaceError),
+        (412, "lost-race", errors.LostRaceError),
+        (409, "incomplete", errors.IncompleteError),
+    ],
+)
+def test_what_only_a_request_that_writes_is_told(
+    status: int, code: str, kind: type[CasyncError]
+) -> None:
+    missing = [{"kind": 1, "id": "ab" * 32}]
+    data = body(code, missing=missing)
+    error = refusal("http://h", status, PROBLEM, data, writing=True)
+    assert type(error) is kind
+    if isinstance(error, errors.IncompleteError):
+        assert error.missing == [(1, b"\xab" * 32)]
+    assert type(refusal("http://h", status, PROBLEM, data)) is errors.RemoteError

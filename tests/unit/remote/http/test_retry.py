@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import pytest
+
+from casync.errors import UnreachableError
+from casync.remote.http.retry import Retry
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def waits(retry: Retry, clock: Clock, error: UnreachableError, *, took: float = 0.0) -> list[float]:
+    """All waits until the retry gives up, with tries that take some time each."""
+    found: list[float] = []
+    with pytest.raises(UnreachableError) as caught:
+        _wait_on(retry, clock, error, took, found)
+    assert caught.value is error
+    return found
+
+
+def _wait_on(
+    retry: Retry, clock: Clock, error: UnreachableError, took: float, found: list[float]
+) -> None:
+    while True:
+        found.append(retry.wait_after(error))
+        clock.now += found[-1] + took
+
+
+def test_waits_grow_and_are_bounded() -> None:
+    clock = Clock()
+    retry = Retry(60, clock=clock, jitter=lambda: 1.0)
+    found = waits(retry, clock, UnreachableError("down"))
+    assert found[:7] == [0.25, 0.5, 1, 2, 4, 8, 10]
+    assert set(found[6:]) == {10}
+    assert sum(found) < 60
+
+
+def test_jitter_is_full() -> None:
+    retry = Retry(60, clock=Clock(), jitter=lambda: 0.0)
+    assert retry.wait_after(UnreachableError("down")) == 0
+    half = Retry(60, clock=Clock(), jitter=lambda: 0.5)
+    assert half.wait_after(UnreachableError("down")) == 0.125
+
+
+def test_a_server_names_the_time() -> None:
+    clock = Clock()
+    retry = Retry(60, clock=clock, jitter=lambda: 1.0)
+    assert retry.wait_after(UnreachableError("busy", retry_after=25)) == 25
+    assert retry.wait_after(UnreachableError("busy", retry_after=0.1)) == 0.5
+
+
+def test_a_time_beyond_the_budget_is_not_waited_for() -> None:
+    error = UnreachableError("busy", retry_after=1e9)
+    assert waits(Retry(60, clock=Clock(), jitter=lambda: 1.0), Clock(), error) == []
+
+
+def test_the_budget_counts_the_tries_themselves() -> None:
+    clock = Clock()
+    retry = Retry(60, clock=clock, jitter=lambda: 0.0)
+    assert len(waits(retry, clock, UnreachableError("slow"), took=25.0)) == 3
+
+
+def test_no_budget_means_no_second_try() -> None:
+    assert waits(Retry(0, clock=Clock(), jitter=lambda: 0.0), Clock(), UnreachableError("x")) == []
+
+
+def test_progress_renews_the_budget() -> None:
+    clock = Clock()
+    retry = Retry(60, clock=clock, jitter=lambda: 1.0)
+    error = UnreachableError("down")
+    for _ in range(100):
+        assert retry.wait_after(error) == 0.25
+        clock.now += 50
+        retry.progress()
+
+
+def test_many_failures_do_not_overflow() -> None:
+    retry = Retry(60, clock=Clock(), jitter=lambda: 1.0)
+    for _ in range(5000):
+        assert retry.wait_after(UnreachableError("down")) <= 10

@@ -1,0 +1,122 @@
+"""No web page talks to a server that asks for no password."""
+
+import pytest
+from casync_server.access.guard import own_hosts
+from casync_server.app import create_app
+from casync_server.settings import ServerSettings
+
+from casync.store.memory import MemoryStore
+from tests.support.serving import ask
+
+
+def status(
+    *,
+    any_host: bool = False,
+    method: str = "GET",
+    hosts: tuple[str, ...] = (),
+    server: str = "http://127.0.0.1:8080",
+    **fields: str,
+) -> int:
+    settings = ServerSettings(insecure_no_auth=any_host, hosts=hosts)
+    app = create_app(MemoryStore(), settings, sink=lambda _: None)
+    headers = {name.replace("_", "-"): value for name, value in fields.items()}
+    return ask(app, method, "/healthz", headers=headers).status_code
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1:8080", "localhost:8080", "LOCALHOST:8080", "[::1]:8080"]
+)
+def test_own_names(host: str) -> None:
+    assert status(host=host) == 200
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.example:8080",
+        "evil.example",
+        "127.0.0.1",
+        "127.0.0.1:80",
+        "127.0.0.1:8080.evil.example",
+        "localhost.evil.example:8080",
+        "127.0.0.1:8080@evil.example",
+        "",
+        "127.1:8080",
+        "2130706433:8080",
+    ],
+)
+def test_foreign_names(host: str) -> None:
+    assert status(host=host) == 403
+
+
+def test_names_that_the_operator_gave() -> None:
+    assert status(host="tunnel:9000", hosts=("tunnel:9000",)) == 200
+
+
+def test_port_80_may_be_left_out() -> None:
+    assert own_hosts(("127.0.0.1", 80)) >= {"localhost", "localhost:80", "127.0.0.1", "[::1]:80"}
+    assert own_hosts(("192.0.2.7", 8080)) == {"192.0.2.7:8080"}
+    assert own_hosts(("2001:db8::1", 8080)) == {"[2001:db8::1]:8080"}
+    assert own_hosts(("/run/s", None)) == own_hosts(None) == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("origin", "expected"),
+    [
+        ("http://127.0.0.1:8080", 200),
+        ("http://evil.example", 403),
+        ("http://localhost:8080", 403),  # not the Host of this request
+        ("http://127.0.0.1:3000", 403),
+        ("null", 403),
+        ("", 403),
+    ],
+)
+def test_origins(origin: str, expected: int) -> None:
+    assert status(origin=origin) == expected
+    # A public server answers to any Host, and still not to foreign pages.
+    assert status(origin=origin, any_host=True) == expected
+
+
+def test_any_host_when_the_operator_said_so() -> None:
+    assert status(host="evil.example:8080", any_host=True) == 200
+
+
+def test_preflights_get_nothing() -> None:
+    assert (
+        status(method="OPTIONS", origin="http://evil.example", access_control_request_method="GET")
+        == 403
+    )
+
+
+@pytest.mark.parametrize(
+    ("site", "mode", "expected"),
+    [
+        ("cross-site", "no-cors", 403),
+        ("same-site", "no-cors", 403),
+        ("same-origin", "cors", 200),
+        ("none", "navigate", 200),
+        ("cross-site", "navigate", 200),  # somebody followed a link
+    ],
+)
+def test_what_browsers_say_of_themselves(site: str, mode: str, expected: int) -> None:
+    assert status(sec_fetch_site=site, sec_fetch_mode=mode) == expected
+
+
+@pytest.mark.parametrize("name", ["host", "range", "origin", "content-type", "if-range"])
+def test_fields_that_occur_twice(name: str) -> None:
+    app = create_app(MemoryStore(), ServerSettings(), sink=lambda _: None)
+    value = "127.0.0.1:8080" if name == "host" else "http://127.0.0.1:8080"
+    fields = [("host", "127.0.0.1:8080"), (name, value)]
+    if name != "host":
+        fields.append((name, value))
+    assert ask(app, "GET", "/healthz", headers=fields).status_code == 400
+
+
+def test_answers_carry_safety_fields_and_no_cors() -> None:
+    app = create_app(MemoryStore(), ServerSettings(), sink=lambda _: None)
+    for path in ("/healthz", "/nope", "/v1/info"):
+        headers = ask(app, "GET", path, headers={"origin": "http://127.0.0.1:8080"}).headers
+        assert headers["x-content-type-options"] == "nosniff"
+        assert "sandbox" in headers["content-security-policy"]
+        assert headers["cross-origin-resource-policy"] == "same-origin"
+        assert not [name for name in headers if name.startswith("access-control-")]

@@ -1,0 +1,87 @@
+"""One answer per id, in order, within the bound of a batch."""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+
+import casync_server.reading.objects as module
+import pytest
+from casync_server.access.access_log import Tally
+from casync_server.reading.objects import answers
+
+from casync.ids import Kind, ObjectId, chunk_id
+from casync.objects.codec import Packed, Packer
+from casync.objects.delta import singles
+from casync.store.base import Absence, Batch
+from casync.store.memory import MemoryStore
+from casync.wire.frames import Status
+from casync.wire.requests import GroupsRequest
+
+
+def request(kind: Kind, ids: Sequence[ObjectId]) -> GroupsRequest:
+    return GroupsRequest(kind, singles(ids))
+
+
+def freely() -> AbstractContextManager[bool]:
+    return nullcontext(True)
+
+
+class Counting(MemoryStore):
+    """Remembers how many ids were asked for at a time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[int] = []
+        self.damaged: set[ObjectId] = set()
+
+    def get(self, kind: Kind, ids: Sequence[ObjectId]) -> Iterator[Packed | Absence]:
+        self.asked.append(len(ids))
+        for ident, answer in zip(ids, super().get(kind, ids), strict=True):
+            yield Absence.DAMAGED if ident in self.damaged else answer
+
+
+def filled(count: int, size: int) -> tuple[Counting, list[ObjectId]]:
+    store = Counting()
+    packer = Packer()
+    objects = [packer.pack_new(Kind.CHUNK, os.urandom(size)) for _ in range(count)]
+    store.commit(Batch(objects=objects))
+    return store, [item.id for item in objects]
+
+
+def test_answers_keep_the_order_and_are_tallied() -> None:
+    store, ids = filled(100, 1000)
+    absent = chunk_id(b"absent")
+    store.damaged = {ids[50]}
+    tally = Tally()
+    got = list(answers(store, request(Kind.CHUNK, [*ids, absent]), lambda: 10_000, tally, freely))
+    assert got[50] is Status.DAMAGED
+    assert got[100] is Status.MISSING
+    assert [a.id for a in got if isinstance(a, Packed)] == ids[:50] + ids[51:]
+    assert (tally.objects, tally.absent) == (99, 2)
+    assert ids[50].hex() in tally.note
+
+
+def test_reads_follow_the_size_that_is_wanted() -> None:
+    store, ids = filled(200, 1000)
+    list(answers(store, request(Kind.CHUNK, ids), lambda: 5000, Tally(), freely))
+    assert store.asked[0] == 16
+    assert max(store.asked[1:]) <= 5
+
+
+def test_another_kind_is_missing() -> None:
+    store, ids = filled(1, 1000)
+    assert list(answers(store, request(Kind.NODE, ids), lambda: 1, Tally(), freely)) == [
+        Status.MISSING
+    ]
+
+
+def test_more_than_a_batch_may_hold_is_busy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_BATCH_BYTES", 3500)
+    store, ids = filled(10, 1000)
+    got = list(answers(store, request(Kind.CHUNK, ids), lambda: 100, Tally(), freely))
+    assert [isinstance(a, Packed) for a in got] == [True] * 3 + [False] * 7
+    assert set(got[3:]) == {Status.BUSY}
+    monkeypatch.setattr(module, "MAX_BATCH_BYTES", 500)
+    first, *rest = answers(store, request(Kind.CHUNK, ids), lambda: 100, Tally(), freely)
+    assert isinstance(first, Packed)
+    assert set(rest) == {Status.BUSY}

@@ -1,0 +1,121 @@
+"""Pieces, the memory they may take, and what becomes of the work when a client leaves."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+
+import pytest
+from casync_server.access.access_log import tally_of
+from casync_server.http.parts import EXTENSION, PARTS
+from casync_server.reading.streaming import Piece, PieceBudget, ReadPool, StreamedResponse, pieces
+from starlette.types import Message, Scope
+
+from casync.errors import DamagedObjectError
+
+
+def test_pieces_are_grouped() -> None:
+    parts = [b"ab", b"cde", b"f", b"ghij", b"k"]
+    assert list(pieces(parts, lambda: 4)) == [[b"ab", b"cde"], [b"f", b"ghij"], [b"k"]]
+    assert list(pieces([], lambda: 4)) == []
+    many = list(pieces([b"x"] * 2500, lambda: 10**6))
+    assert [len(piece) for piece in many] == [1000, 1000, 500]
+
+
+def test_many_answers_get_smaller_pieces() -> None:
+    budget = PieceBudget(total=30 * 2**20, largest=2**20)
+    assert budget.piece_bytes() == 2**20
+    budget.active = 100
+    assert budget.piece_bytes() == 30 * 2**20 // 300
+    budget.active = 100_000
+    assert budget.piece_bytes() == 64 * 1024
+
+
+class Source:
+    """Pieces, and whether their iterator was closed."""
+
+    def __init__(self, count: int, error: Exception | None = None) -> None:
+        self.made = 0
+        self.closed = threading.Event()
+        self._count = count
+        self._error = error
+
+    def pieces(self) -> Iterator[Piece]:
+        try:
+            while self.made < self._count:
+                self.made += 1
+                yield [b"%d" % self.made, b"."]
+            if self._error:
+                raise self._error
+        finally:
+            self.closed.set()
+
+
+def answer(
+    source: Source, *, leave_after: int | None = None, parts: bool = False
+) -> tuple[list[Message], Scope]:
+    scope: Scope = {"type": "http", "extensions": {EXTENSION: {}} if parts else {}}
+    sent: list[Message] = []
+
+    async def run() -> None:
+        gone = asyncio.Event()
+        pool = ReadPool(2)
+        budget = PieceBudget(2**20, 2**20)
+
+        async def receive() -> Message:
+            await gone.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: Message) -> None:
+            if leave_after is not None and len(sent) > leave_after:
+                gone.set()
+                return
+            sent.append(message)
+
+        response = StreamedResponse(
+            [b"first."],
+            source.pieces(),
+            pool=pool,
+            budget=budget,
+            media_type="application/x",
+            headers={"X-A": "b"},
+        )
+        await response(scope, receive, send)
+        assert budget.active == 0
+        pool.close()
+
+    asyncio.run(run())
+    return sent, scope
+
+
+def test_all_is_sent_in_order() -> None:
+    source = Source(3)
+    sent, _ = answer(source)
+    assert (b"x-a", b"b") in sent[0]["headers"]
+    assert not [name for name, _ in sent[0]["headers"] if name == b"content-length"]
+    assert b"".join(m["body"] for m in sent[1:]) == b"first.1.2.3."
+    assert not sent[-1]["more_body"]
+    assert source.closed.wait(5)
+
+
+def test_parts_are_not_joined_where_the_server_can_write_them() -> None:
+    sent, _ = answer(Source(1), parts=True)
+    assert sent[1] == {"type": PARTS, "parts": [b"first."]}
+    assert sent[2] == {"type": PARTS, "parts": [b"1", b"."]}
+    assert sent[3] == {"type": "http.response.body", "body": b"", "more_body": False}
+
+
+def test_an_error_breaks_the_answer_off() -> None:
+    source = Source(2, DamagedObjectError("chunk 00 is damaged"))
+    sent, scope = answer(source)
+    assert all(m["more_body"] for m in sent[1:])
+    assert "chunk 00" in tally_of(scope).note
+    assert source.closed.wait(5)
+
+
+@pytest.mark.parametrize("leave_after", [0, 1, 3])
+def test_a_client_that_leaves_stops_the_work(leave_after: int) -> None:
+    source = Source(10**9)
+    _, scope = answer(source, leave_after=leave_after)
+    assert source.closed.wait(5)
+    assert source.made <= leave_after + 10
+    assert "went away" in tally_of(scope).note

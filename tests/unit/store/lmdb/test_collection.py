@@ -1,0 +1,345 @@
+"""Collections of the store on disk, and writers that come at the worst moment."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from casync.errors import DamagedStoreError, LockedError, WriteError
+from casync.ids import Kind, ObjectId
+from casync.names.name import parse_name, parse_ref
+from casync.objects.codec import Packed, Verified
+from casync.ops.upkeep.gc import Collected, CollectOptions, collect
+from casync.store.base import Absence, Batch, FileIdentity, ManifestState, RememberedFile
+from casync.store.collectable import Dead
+from casync.store.lmdb import writer_session as session
+from casync.store.lmdb.byte_lock import ByteLocks
+from casync.store.lmdb.reindex import reindex
+from casync.store.lmdb.store import LmdbStore
+from tests.contract.store_contract import noise, pack, put_manifest
+from tests.support.small_store import content
+
+NOW = CollectOptions(window=0)
+FULL = ManifestState.FULL
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "store"
+
+
+@pytest.fixture
+def store(path: Path) -> Iterator[LmdbStore]:
+    with LmdbStore.open(path, create=True) as store:
+        yield store
+
+
+def reopened(path: Path) -> LmdbStore:
+    """The store without the promises of those that had it open before."""
+    return LmdbStore.open(path)
+
+
+def here(store: LmdbStore, packed: Sequence[Verified]) -> list[bool]:
+    answers = [next(store.get(item.kind, [item.id])) for item in packed]
+    assert Absence.DAMAGED not in answers
+    return [isinstance(answer, Packed) for answer in answers]
+
+
+def chunks(count: int, seed: int, size: int = 20_000) -> list[Verified]:
+    return [pack(noise(size, seed * 10_000 + n)) for n in range(count)]
+
+
+def unmarked(kind: Kind, ident: ObjectId) -> bool:
+    return False
+
+
+def check_counts(store: LmdbStore) -> None:
+    """Compares what is counted in `segment_use` with the index."""
+    usage = store.usage()
+    records = sum(use.stored + 56 * use.number for use in usage.objects.values())
+    assert 0 <= usage.live - records < 1000 + usage.live // 100  # names are counted, too
+
+
+def test_deletes_what_nothing_leads_to(path: Path, store: LmdbStore) -> None:
+    kept = put_manifest(store, b"kept", "disk")
+    loose = chunks(200, 1)
+    store.commit(Batch(objects=loose))
+    store.close()
+    with reopened(path) as again:
+        seen: list[Dead] = []
+        planned = collect(again, CollectOptions(0, dry_run=True), tell=seen.append)
+        assert here(again, loose) == [True] * 200
+        told: list[Dead] = []
+        done = collect(again, NOW, tell=told.append)
+        assert sorted(seen) == sorted(told)
+        assert {dead.id for dead in told} == {item.id for item in loose}
+        assert planned[:5] == done[:5]
+        assert done.objects == 200
+        assert here(again, loose) == [False] * 200
+        assert [row.id for row in again.manifests()] == [kept]
+        assert again.resolve(parse_ref("disk")) == kept
+        check_counts(again)
+        assert collect(again, NOW).objects == 0
+
+
+def test_room_is_used_again(path: Path, store: LmdbStore) -> None:
+    put_manifest(store, b"kept")
+    store.close()
+    sizes = []
+    for round_ in range(12):
+        with reopened(path) as again:
+            again.commit(Batch(objects=chunks(400, round_)))
+        with reopened(path) as again:
+            assert collect(again, NOW).objects == 400
+            sizes.append(again.usage().file)
+    assert sizes[-1] == sizes[5] <= sizes[0] * 1.5
+
+
+def test_what_lives_moves_out_of_segments_that_are_mostly_dead(
+    path: Path, store: LmdbStore
+) -> None:
+    plains = [noise(20_000, n) for n in range(300)]
+    ident, packed = content(plains)
+    loose = chunks(1200, 7)
+    mixed = [*packed, *loose]
+    random.Random(3).shuffle(mixed)
+    name = parse_name("disk")
+    store.commit(Batch(objects=mixed[:700]))
+    store.commit(
+        Batch(
+            objects=mixed[700:],
+            manifests=[(ident, FULL, sum(map(len, plains)))],
+            names=[(name, ident)],
+        )
+    )
+    segments = store.usage().segments
+    store.close()
+    with reopened(path) as again:
+        done = collect(again, NOW)
+        assert done.objects == 1200
+        assert done.moved > 3_000_000
+        assert again.usage().segments < segments / 2
+        assert here(again, packed) == [True] * len(packed)
+        check_counts(again)
+        again.check()
+        assert collect(again, NOW).moved == 0
+    assert reindex(path).names == 1
+    with reopened(path) as again:
+        assert here(again, packed) == [True] * len(packed)
+
+
+def test_a_segment_with_damage_stays_where_it_is(path: Path, store: LmdbStore) -> None:
+    living, dead = chunks(3, 1), chunks(45, 2)
+    ident, packed = content([noise(20_000, 10_000 + n) for n in range(3)])
+    store.commit(Batch(objects=[*dead, *packed], manifests=[(ident, FULL, 60_000)]))
+    store.commit(Batch(objects=chunks(60, 3)))
+    store.close()
+    data = (path / "data.mdb").read_bytes()
+    hurt = b"damaged!" + living[1].payload[8:]
+    (path / "data.mdb").write_bytes(data.replace(living[1].payload, hurt))
+    with reopened(path) as again:
+        assert collect(again, NOW).moved == 0
+        assert list(again.get(Kind.CHUNK, [living[1].id])) == [Absence.DAMAGED]
+        assert here(again, [living[0], living[2]]) == [True, True]
+
+
+def test_nothing_is_deleted_when_a_root_cannot_be_read(path: Path, store: LmdbStore) -> None:
+    plains = [noise(3000, n) for n in range(100)]
+    ident, packed = content(plains)
+    loose = chunks(5, 1)
+    length = sum(map(len, plains))
+    store.commit(Batch(objects=[*packed, *loose], manifests=[(ident, FULL, length)]))
+    store.close()
+    node = next(item for item in packed if item.kind is Kind.NODE)
+    data = (path / "data.mdb").read_bytes()
+    at = data.index(node.payload)
+    (path / "data.mdb").write_bytes(data[:at] + b"damaged!" + data[at + 8 :])
+    with reopened(path) as again:
+        with pytest.raises(DamagedStoreError, match="cannot be told"):
+            collect(again, NOW)
+        assert here(again, loose) == [True] * 5
+
+
+# -- Writers --------------------------------------------------------------------------------------
+
+
+def test_what_a_writer_put_stays_while_it_lives(path: Path, store: LmdbStore) -> None:
+    loose = chunks(5, 1)
+    store.commit(Batch(objects=loose))
+    assert collect(store, NOW).objects == 0
+    assert here(store, loose) == [True] * 5
+    store.close()
+    with reopened(path) as again:
+        assert collect(again, NOW).objects == 5
+
+
+def test_a_promise_between_mark_and_sweep_is_kept(path: Path, store: LmdbStore) -> None:
+    ident, packed = content([noise(20_000, n) for n in range(3)])
+    store.commit(Batch(objects=packed))
+    store.close()
+    with reopened(path) as again, again.collection(window=0) as collection:
+        dead = list(collection.dead(unmarked))
+        assert {each.id for each in dead} == {item.id for item in packed}
+        wanted = [item.id for item in packed if item.kind is Kind.CHUNK]
+        assert again.known(Kind.CHUNK, wanted[:2]) == [True, True]
+        assert collection.delete(dead).objects == 0  # whoever relies on old things holds all
+        rest = [item for item in packed if item.id not in wanted[:2]]
+        again.commit(Batch(objects=rest, manifests=[(ident, FULL, 60_000)]))
+        assert collection.delete(dead).objects == 0  # all of them are wanted again
+        again.commit(Batch(objects=[pack(b"another")]))
+    with reopened(path) as again:
+        assert collect(again, NOW).objects == 1
+        assert here(again, packed) == [True] * len(packed)
+
+
+def test_what_is_gone_is_not_promised(path: Path, store: LmdbStore) -> None:
+    loose = chunks(20, 1)
+    store.commit(Batch(objects=loose))
+    store.close()
+    ids = [item.id for item in loose]
+    with reopened(path) as again, again.collection(window=0) as collection:
+        dead = list(collection.dead(unmarked))
+        collection.delete(dead[:10])
+        gone = {each.id for each in dead[:10]}
+        assert again.known(Kind.CHUNK, ids) == [ident not in gone for ident in ids]
+        collection.delete(dead[10:])
+        assert again.known(Kind.CHUNK, ids) == [ident not in gone for ident in ids]
+
+
+def test_a_killed_writer_holds_nothing(path: Path, store: LmdbStore) -> None:
+    loose = chunks(5, 1)
+    store.commit(Batch(objects=loose))
+    assert collect(store, NOW).objects == 0
+    store._session.close()  # what the kernel does for a process that is killed
+    assert collect(store, NOW).objects == 5
+
+
+def test_promises_are_renewed_by_the_commit_that_publishes(path: Path, store: LmdbStore) -> None:
+    ident, packed = content([noise(20_000, n) for n in range(3)])
+    store.commit(Batch(objects=packed))
+    store.close()
+    with reopened(path) as first:
+        collect(first, CollectOptions(0, dry_run=True))
+        with first.collection(window=0):
+            pass  # a generation that sweeps nothing
+    with reopened(path) as writer, writer.collection(window=0) as collection:
+        dead = list(collection.dead(unmarked))
+        for item in packed:
+            assert writer.known(item.kind, [item.id]) == [True]
+        writer.commit(Batch(manifests=[(ident, FULL, 60_000)]))
+        writer._session.close()
+        assert collection.delete(dead).objects == 0
+        assert here(writer, packed) == [True] * len(packed)
+
+
+def test_many_promises_are_renewed_without_a_commit(
+    path: Path, store: LmdbStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the one that publishes would make a page of the index dirty for each of them."""
+    monkeypatch.setattr(session, "_MOST_PROMISES", 3)
+    loose = chunks(5, 1)
+    store.commit(Batch(objects=loose))
+    store.close()
+    with reopened(path) as writer, writer.collection(window=0) as collection:
+        dead = list(collection.dead(unmarked))
+        assert len(dead) == 5
+        writer.known(Kind.CHUNK, [item.id for item in loose[:3]])
+        assert collection.delete(dead).objects == 0  # everything is held
+        writer.known(Kind.CHUNK, [loose[3].id])
+        assert collection.delete(dead).objects == 1  # the others are of today
+        assert here(writer, loose) == [True] * 4 + [False]
+
+
+def test_there_is_one_collection_at_a_time(store: LmdbStore) -> None:
+    with store.collection(window=0):
+        with pytest.raises(LockedError):
+            collect(store, NOW)
+        assert collect(store, CollectOptions(0, dry_run=True)).objects == 0
+    assert collect(store, NOW).objects == 0
+
+
+def test_a_look_changes_nothing(path: Path, store: LmdbStore) -> None:
+    put_manifest(store, b"gone")
+    store.close()
+    before = (path / "data.mdb").read_bytes()
+    with LmdbStore.open(path, read_only=True) as reader:
+        collect(reader, CollectOptions(0, dry_run=True))
+        with reader.collection(window=0, dry_run=True) as collection, pytest.raises(WriteError):
+            collection.delete([])
+    assert (path / "data.mdb").read_bytes() == before
+
+
+# -- The trash ------------------------------------------------------------------------------------
+
+
+def test_the_trash_keeps_for_its_window_and_two_rounds(path: Path, store: LmdbStore) -> None:
+    clock = 1_000_000
+    store._clock = lambda: clock
+    ident = put_manifest(store, b"1", "disk")
+    store.remove([parse_ref("disk")])
+    assert collected(store, CollectOptions()) == (0, 0)
+    clock += 100_000  # more than a day, but it is the first round that counts
+    store.restore([parse_ref("disk")])
+    store.remove([parse_ref("disk")])
+    clock += 100_000
+    assert collected(store, CollectOptions()) == (0, 0)
+    assert collected(store, CollectOptions(window=200_000)) == (0, 0)
+    assert [each.manifest for each in store.removed()] == [ident]
+    assert collected(store, CollectOptions()) == (2, 2)  # chunk and manifest; both rows
+    assert store.removed() == []
+    assert put_manifest(store, b"2", "disk")
+    assert [record.version for record in store.history(parse_name("disk"))] == [2]
+
+
+def collected(store: LmdbStore, options: CollectOptions) -> tuple[int, int]:
+    done: Collected = collect(store, options)
+    return done.objects, done.emptied
+
+
+def test_what_is_undeleted_during_a_collection_stays(path: Path, store: LmdbStore) -> None:
+    ident = put_manifest(store, b"1", "disk")
+    store.remove([parse_ref("disk")])
+    store.close()
+    with reopened(path) as again, again.collection(window=86400) as collection:
+        roots = collection.roots()
+        assert roots == [ident]
+        again.restore([parse_ref("disk")])
+    with reopened(path) as again:
+        assert collect(again, NOW).objects == 0
+        assert again.resolve(parse_ref("disk")) == ident
+
+
+def test_outlines_stay_while_a_file_needs_them(path: Path, store: LmdbStore) -> None:
+    one = put_manifest(store, b"one", state=ManifestState.OUTLINE)
+    put_manifest(store, b"two", state=ManifestState.OUTLINE)
+    file = RememberedFile(b"/file", FileIdentity(1, 2, 3, 4, 5), one, True)
+    store.commit(Batch(remember=[file]))
+    store.close()
+    with reopened(path) as again:
+        assert collect(again, NOW).objects == 1
+        assert again.manifest(one) is not None
+        again.commit(Batch(forget=[b"/file"]))
+        assert collect(again, NOW).objects == 1
+        assert again.manifest(one) is None
+        assert again.usage().outlines == 0
+
+
+# -- Locks ----------------------------------------------------------------------------------------
+
+
+def test_a_byte_is_held_by_one_and_freed_by_closing(tmp_path: Path) -> None:
+    with closing(ByteLocks(tmp_path)) as one, closing(ByteLocks(tmp_path)) as two:
+        assert one.take(7)
+        assert one.take(7)
+        assert two.take(8)
+        assert not two.take(7)
+        assert two.is_taken(7)
+        assert not one.is_taken(7)
+        assert not one.is_taken(9)
+        one.close()
+        assert not two.is_taken(7)
+        assert two.take(7)

@@ -1,0 +1,49 @@
+"""What a store keeps of tokens, and that asking for them is never turned off."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from casync.errors import NotFoundError
+from casync.names.token import Level, parse_token
+from casync.store.lmdb.reindex import reindex
+from casync.store.lmdb.store import LmdbStore
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "store"
+
+
+def test_the_first_token_turns_asking_on_and_nothing_turns_it_off(path: Path) -> None:
+    with LmdbStore.open(path, create=True) as store:
+        assert store.tokens.known() == (False, {})
+        text, row = store.tokens.issue(Level.WRITE, ["a/"], expires=5, note="me")
+        token = parse_token(text)
+        assert token is not None
+        assert (token.id, row.level, list(row.names)) == (row.id, Level.WRITE, ["a/"])
+        assert row.opens(token.secret)
+        assert store.tokens.revoke(row.id).revoked > 0
+        again = store.tokens.revoke(row.id)
+        assert again == store.tokens.known().rows[row.id]
+    for _ in range(2):
+        with LmdbStore.open(path, read_only=True) as store:
+            known = store.tokens.known()
+            assert known.required
+            assert not known.rows[row.id].lives(1)
+        reindex(path)
+
+
+def test_the_secret_is_nowhere_in_the_store(path: Path) -> None:
+    with LmdbStore.open(path, create=True) as store:
+        text, _ = store.tokens.issue(Level.READ)
+    token = parse_token(text)
+    assert token is not None
+    assert token.secret.encode() not in (path / "data.mdb").read_bytes()
+
+
+def test_what_is_not_there_cannot_be_revoked(path: Path) -> None:
+    with LmdbStore.open(path, create=True) as store, pytest.raises(NotFoundError):
+        store.tokens.revoke("nobody00")
