@@ -19,7 +19,7 @@ from casync.access.tree_reading import open_file
 from casync.errors import UsageError
 from casync.fs.exclude import Exclusion
 from casync.fs.scan import Scan
-from casync.fs.scan_cache import Sightings
+from casync.fs.scan_cache import ScanCache
 from casync.fs.source.file import open_source
 from casync.names.name import Ref, parse_ref
 from casync.objects.chunker import ChunkerParams
@@ -114,9 +114,9 @@ def prepare_tree(
         one_file_system=one_file_system,
         avoid=frozenset([(own.st_dev, own.st_ino)]),
     )
-    sightings = Sightings(store.path / "folders")
+    scan_cache = ScanCache(store.path / "folders")
     return _prepare_tree.prepare_tree(
-        root, scan, store, options, sightings=sightings, progress=progress
+        root, scan, store, options, scan_cache=scan_cache, progress=progress
     )
 
 
@@ -165,7 +165,7 @@ def pull(
             ports,
             options,
             folder_options,
-            sightings=_sightings(store, ports),
+            scan_cache=_scan_cache(store, ports),
             progress=progress,
         )
 
@@ -201,13 +201,13 @@ def forecast(
             ports,
             options,
             folder_options,
-            sightings=_sightings(store, ports),
+            scan_cache=_scan_cache(store, ports),
             progress=progress,
         )
 
 
-def _sightings(store: LmdbStore | None, ports: Ports) -> Sightings | None:
-    return Sightings(store.path / "folders") if store is not None and ports.lasting else None
+def _scan_cache(store: LmdbStore | None, ports: Ports) -> ScanCache | None:
+    return ScanCache(store.path / "folders") if store is not None and ports.lasting else None
 
 
 def repair(

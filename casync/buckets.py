@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from casync.access.progress import SILENT, Progress
 from casync.errors import NotFoundError, UsageError
 from casync.fs.exclude import Exclusion
-from casync.fs.scan_cache import Sightings
+from casync.fs.scan_cache import ScanCache
 from casync.ops.prepare.file import Prepared, PrepareOptions
 from casync.ops.prepare.folder import FolderPrepared
 from casync.ops.prepare.object import prepare_object
@@ -53,7 +53,7 @@ def prepare_s3(
         raise UsageError(f"{address} is no bucket", next_step="Write s3://BUCKET/PREFIX.")
     key = match[2] or ""
     bucket = S3Bucket(match[1], s3)
-    sightings = Sightings(store.path / "folders")
+    scan_cache = ScanCache(store.path / "folders")
     if key and not key.endswith("/"):
         listed = bucket.look(key)
         if listed is not None:
@@ -62,7 +62,7 @@ def prepare_s3(
                     "only a folder has something to leave out", next_step=f"Write {address}/."
                 )
             return prepare_object(
-                bucket, listed, store, options, sightings=sightings, progress=progress
+                bucket, listed, store, options, scan_cache=scan_cache, progress=progress
             )
         key += "/"
     try:
@@ -72,7 +72,7 @@ def prepare_s3(
             store,
             options,
             unwanted=Exclusion(exclude, exclude_regex),
-            sightings=sightings,
+            scan_cache=scan_cache,
             progress=progress,
         )
     except NotFoundError as error:

@@ -6,12 +6,12 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
-__all__ = ["InTurn"]
+__all__ = ["OrderedQueue"]
 
 _T = TypeVar("_T")
 
 
-class InTurn(Generic[_T]):
+class OrderedQueue(Generic[_T]):
     """A queue whose owner takes the oldest thing himself once too many wait.
 
     Args:

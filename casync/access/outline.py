@@ -189,7 +189,7 @@ def load_outline(ident: ManifestId, store: ObjectStore, servers: Sequence[Object
                     continue
                 for record in node.records:
                     if below.setdefault(NodeId(record.id), record.length) != record.length:
-                        raise MalformedError(f"node {record.id.hex()} is claimed with two lengths")
+                        raise MalformedError(f"node {record.id.hex()} is listed with two lengths")
         wanted = below
     fetcher.flush()
     return Outline(ident, manifest, store, loaded=loaded)

@@ -114,7 +114,7 @@ class SeedSupply:
 
     def supply(self, wanted: Wanted, window: Window) -> Iterator[Sequence[Proved]]:
         """What the seeds still have where they once had it."""
-        numbers = (self._index.layout.find(ident) for ident in wanted)
+        numbers = (self._index.index.find(ident) for ident in wanted)
         for found in self._index.read(number for number in numbers if number is not None):
             yield [
                 Proved(place.id, plain)
@@ -124,7 +124,7 @@ class SeedSupply:
 
     def plan(self, wanted: Wanted) -> dict[ChunkId, int]:
         """What the index names."""
-        return {ident: 0 for ident in wanted if self._index.layout.find(ident) is not None}
+        return {ident: 0 for ident in wanted if self._index.index.find(ident) is not None}
 
     @property
     def looked(self) -> Sequence[tuple[Path, str]]:

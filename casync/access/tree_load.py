@@ -228,4 +228,4 @@ class _Loader:
 
 def _want(wanted: dict[NodeId, int], ident: NodeId, length: int) -> None:
     if wanted.setdefault(ident, length) != length:
-        raise MalformedError(f"node {ident.hex()} is claimed with two lengths")
+        raise MalformedError(f"node {ident.hex()} is listed with two lengths")

@@ -12,7 +12,7 @@ from casync.errors import DamagedObjectError, IntegrityError, UsageError
 from casync.ids import Kind, ManifestId, ObjectId
 from casync.objects.codec import Packed, Unpacker
 from casync.objects.tree import Entry, File, Folder
-from casync.objects.tree_walk import FetchObjects, entries, find, root_of, walk
+from casync.objects.tree_walk import FetchObjects, entries, find, root_of, walk_tree
 from casync.store.base import Absence, ObjectSource
 
 __all__ = ["fetch_from", "list_tree", "open_file"]
@@ -64,7 +64,7 @@ def list_tree(
     if not isinstance(entry, Folder):
         yield b"/".join(names), entry
     elif recursive:
-        for below, inner in walk(entry, fetch):
+        for below, inner in walk_tree(entry, fetch):
             yield b"/".join((*names, *below)), inner
     else:
         for inner in entries(entry.content, fetch):

@@ -38,7 +38,7 @@ class BatchWriter:
         self._recent: deque[tuple[int, set[ObjectId]]] = deque()
         self.stored = 0
 
-    def claim(self, kind: Kind, ids: Iterable[ObjectId]) -> set[ObjectId]:
+    def reserve(self, kind: Kind, ids: Iterable[ObjectId]) -> set[ObjectId]:
         """Those objects that are neither in the store nor on their way to it.
 
         They are on their way now: the caller must put them.

@@ -15,7 +15,7 @@ from casync.objects.chunker import Zeros
 from casync.objects.codec import Packer, Verified
 from casync.objects.node import Content, NodeBuilder, Run
 
-__all__ = ["Intake", "Taker"]
+__all__ = ["ChunkWriter", "Taker"]
 
 
 class Taker(Protocol):
@@ -29,7 +29,7 @@ class Taker(Protocol):
         """Takes chunks of zeros, and says what they are called."""
         ...
 
-    def claim(self, ids: Iterable[ObjectId]) -> set[ObjectId]:
+    def reserve(self, ids: Iterable[ObjectId]) -> set[ObjectId]:
         """Those of the chunks that the caller must put."""
         ...
 
@@ -42,7 +42,7 @@ class Taker(Protocol):
         ...
 
 
-class Intake:
+class ChunkWriter:
     """Takes the chunks of one content in order. Used by one thread.
 
     Args:
@@ -84,13 +84,13 @@ class Intake:
         self._progress.advance(zeros.length * zeros.times)
         return ident
 
-    def claim(self, ids: Iterable[ObjectId]) -> set[ObjectId]:
+    def reserve(self, ids: Iterable[ObjectId]) -> set[ObjectId]:
         """Those of the chunks that the caller must put, since nobody else does.
 
         Raises:
             CasyncError: What the store raises.
         """
-        new = self._writer.claim(Kind.CHUNK, ids)
+        new = self._writer.reserve(Kind.CHUNK, ids)
         self.new += len(new)
         return new
 
@@ -115,5 +115,5 @@ class Intake:
         return self._builder.finish()
 
     def _node(self, ident: NodeId, data: bytes) -> None:
-        if self._writer.claim(Kind.NODE, [ident]):
+        if self._writer.reserve(Kind.NODE, [ident]):
             self._writer.put([self._packer.pack(Kind.NODE, ident, data)])

@@ -14,7 +14,7 @@ from casync.cutting.chunk_writer import Taker
 from casync.cutting.parallel import cut_in_parallel
 from casync.cutting.serial import SerialCutting
 from casync.fs.source.base import Positioned, Source
-from casync.fs.source.memfd import Tape
+from casync.fs.source.memfd import MemfdBuffer
 from casync.limits import MIB
 from casync.objects.chunker import ChunkerParams
 
@@ -32,12 +32,14 @@ def usable_cpus() -> int:
     return min(len(os.sched_getaffinity(0)), _DEFAULT_WORKERS)
 
 
-def cut(source: Source, intake: Taker, params: ChunkerParams, *, level: int, workers: int) -> None:
+def cut(
+    source: Source, chunk_writer: Taker, params: ChunkerParams, *, level: int, workers: int
+) -> None:
     """Cuts all of `source`; the chunks are the same whoever does it.
 
     Args:
         source: What to cut.
-        intake: Gets the chunks.
+        chunk_writer: Gets the chunks.
         params: Chunk sizes.
         level: zstd level.
         workers: How many children. One would only stand in the way of this process.
@@ -53,14 +55,14 @@ def cut(source: Source, intake: Taker, params: ChunkerParams, *, level: int, wor
         except OSError:  # no memory to share, no processes
             return False
         with cutters:
-            cut_in_parallel(positioned, cutters, intake, params, position)
+            cut_in_parallel(positioned, cutters, chunk_writer, params, position)
         return True
 
     large = source.positioned(_LARGE) if parallel else None
     if large is not None and in_children(large, 0):
         return
     may_grow = parallel and source.length is None
-    here = SerialCutting(intake, params)
+    here = SerialCutting(chunk_writer, params)
     blocks = source.blocks()
     for block in blocks:
         here.feed(block)
@@ -68,10 +70,10 @@ def cut(source: Source, intake: Taker, params: ChunkerParams, *, level: int, wor
             may_grow = False
             rest = here.stop()
             try:
-                tape = Tape(source.label, here.position, rest, blocks, params.max_size)
+                buffer = MemfdBuffer(source.label, here.position, rest, blocks, params.max_size)
             except OSError:  # no memory files
                 continue
-            with tape:
-                if in_children(tape, here.position):
+            with buffer:
+                if in_children(buffer, here.position):
                     return
     here.finish()

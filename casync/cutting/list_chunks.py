@@ -67,7 +67,7 @@ class _Listing:
         self._progress.advance(zeros.length * zeros.times)
         return zero_chunk_id(zeros.length)
 
-    def claim(self, ids: Iterable[ObjectId]) -> set[ObjectId]:
+    def reserve(self, ids: Iterable[ObjectId]) -> set[ObjectId]:
         """Wants none of them."""
         return set()
 

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 from casync.cutting.children import SPAN_BYTES, Cutters
 from casync.cutting.chunk_writer import Taker
-from casync.cutting.seams import join, zero_chunks
+from casync.cutting.seams import join_cuts, zero_chunks
 from casync.cutting.serial import zeros
 from casync.fs.source.base import Hole, Positioned, Span
 from casync.ids import Buffer, ChunkId, Kind, ObjectId, chunk_id
@@ -35,14 +35,18 @@ _MOST_WINDOW: Final = 4 * MIB
 
 
 def cut_in_parallel(
-    source: Positioned, cutters: Cutters, intake: Taker, params: ChunkerParams, position: int = 0
+    source: Positioned,
+    cutters: Cutters,
+    chunk_writer: Taker,
+    params: ChunkerParams,
+    position: int = 0,
 ) -> None:
     """Cuts `source` from `position` on, which must be a cut and the start of its first span.
 
     Raises:
         CasyncError: What source and store raise; a child died.
     """
-    cutting = _ParallelCutting(source, cutters, intake, params, position)
+    cutting = _ParallelCutting(source, cutters, chunk_writer, params, position)
     for span in source.spans(SPAN_BYTES):
         cutting.feed(span)
     cutting.finish()
@@ -65,13 +69,13 @@ class _ParallelCutting:
         self,
         source: Positioned,
         cutters: Cutters,
-        intake: Taker,
+        chunk_writer: Taker,
         params: ChunkerParams,
         position: int,
     ) -> None:
         self._source = source
         self._cutters = cutters
-        self._intake = intake
+        self._chunk_writer = chunk_writer
         self._max_size = params.max_size
         self._seam = _Seam(source, params)
         self._position = position  # the last true cut
@@ -107,7 +111,7 @@ class _ParallelCutting:
         """Takes the end."""
         while self._waiting:
             self._join()
-        self._position, _ = join(self._position, self._fed, (), self._seam.cut)
+        self._position, _ = join_cuts(self._position, self._fed, (), self._seam.cut)
         self._take(None, [], 0)
         while self._packing:
             self._fetch()
@@ -122,10 +126,10 @@ class _ParallelCutting:
             chunks, hole = self._cutters.found(piece.turn)
         if hole or not chunks:
             end = piece.start if hole else piece.end
-            self._position, passed = join(self._position, end, (), self._seam.cut)
+            self._position, passed = join_cuts(self._position, end, (), self._seam.cut)
         else:
             lengths = [length for _, length in chunks]
-            self._position, passed = join(self._position, piece.start, lengths, self._seam.cut)
+            self._position, passed = join_cuts(self._position, piece.start, lengths, self._seam.cut)
             self._position += sum(lengths[passed:])
         self._take(piece.turn, chunks, passed)
         if hole:
@@ -139,19 +143,21 @@ class _ParallelCutting:
         cut += chunks[passed:]
         if not cut:
             return
-        intake = self._intake
-        intake.take(cut)
-        claimed = intake.claim(ident for ident, _ in cut)
-        intake.put(intake.pack({ident: plain[ident] for ident in plain if ident in claimed}))
-        claimed.difference_update(plain)
-        if not claimed:
+        chunk_writer = self._chunk_writer
+        chunk_writer.take(cut)
+        reserved = chunk_writer.reserve(ident for ident, _ in cut)
+        chunk_writer.put(
+            chunk_writer.pack({ident: plain[ident] for ident in plain if ident in reserved})
+        )
+        reserved.difference_update(plain)
+        if not reserved:
             return
         assert turn is not None
         chosen: list[tuple[ChunkId, int]] = []
         marks = bytearray(len(chunks))
         for number in range(passed, len(chunks)):
-            if chunks[number][0] in claimed:
-                claimed.discard(chunks[number][0])
+            if chunks[number][0] in reserved:
+                reserved.discard(chunks[number][0])
                 chosen.append(chunks[number])
                 marks[number] = 1
         self._cutters.pack(turn, marks)
@@ -160,15 +166,15 @@ class _ParallelCutting:
     def _take_zeros(self, end: int) -> None:
         times = zero_chunks(self._position, end, self._max_size)
         if times:
-            ident = self._intake.take_zeros(Zeros(self._max_size, times))
+            ident = self._chunk_writer.take_zeros(Zeros(self._max_size, times))
             self._position += times * self._max_size
-            if self._intake.claim([ident]):
-                self._intake.put(self._intake.pack({ident: zeros(self._max_size)}))
+            if self._chunk_writer.reserve([ident]):
+                self._chunk_writer.put(self._chunk_writer.pack({ident: zeros(self._max_size)}))
 
     def _fetch(self) -> None:
         """Takes the payloads of the oldest span that was packed."""
         turn, chosen = self._packing.popleft()
-        self._intake.put(
+        self._chunk_writer.put(
             [
                 Verified.encoded(Kind.CHUNK, ident, length, payload)
                 for (ident, length), payload in zip(chosen, self._cutters.packed(turn), strict=True)

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-__all__ = ["join", "zero_chunks"]
+__all__ = ["join_cuts", "zero_chunks"]
 
 
-def join(
+def join_cuts(
     position: int, start: int, lengths: Sequence[int], cut: Callable[[int], int]
 ) -> tuple[int, int]:
     """Cuts on from a true cut until the cuts of a span are true, too, or until its end.

@@ -28,15 +28,15 @@ class SerialCutting:
     """Cuts one content from its start. Feed it all blocks in order, then finish.
 
     Args:
-        intake: Gets the chunks.
+        chunk_writer: Gets the chunks.
         params: Chunk sizes.
 
     Attributes:
         position: The last cut so far.
     """
 
-    def __init__(self, intake: Taker, params: ChunkerParams) -> None:
-        self._intake = intake
+    def __init__(self, chunk_writer: Taker, params: ChunkerParams) -> None:
+        self._chunk_writer = chunk_writer
         self._cutter = Cutter(params)
         self._plain: dict[ObjectId, Buffer] = {}
         self._held = 0
@@ -66,7 +66,7 @@ class SerialCutting:
     def _take(self, found: Iterable[Pieces | Zeros]) -> None:
         for pieces in found:
             if isinstance(pieces, Zeros):
-                ident = self._intake.take_zeros(pieces)
+                ident = self._chunk_writer.take_zeros(pieces)
                 self._plain.setdefault(ident, zeros(pieces.length))
                 self.position += pieces.length * pieces.times
             else:
@@ -79,7 +79,7 @@ class SerialCutting:
                     ident = chunk_id(chunk)
                     chunks.append((ident, length))
                     self._plain[ident] = chunk
-                self._intake.take(chunks)
+                self._chunk_writer.take(chunks)
                 self._held += len(view)
                 self.position += start
             if self._held >= _HELD_BYTES or len(self._plain) >= _HELD_CHUNKS:
@@ -87,8 +87,10 @@ class SerialCutting:
 
     def _flush(self) -> None:
         plain, self._plain, self._held = self._plain, {}, 0
-        claimed = self._intake.claim(plain)
-        self._intake.put(self._intake.pack({i: plain[i] for i in plain if i in claimed}))
+        reserved = self._chunk_writer.reserve(plain)
+        self._chunk_writer.put(
+            self._chunk_writer.pack({i: plain[i] for i in plain if i in reserved})
+        )
 
 
 @lru_cache(maxsize=1)

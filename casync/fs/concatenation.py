@@ -10,10 +10,10 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from typing import NamedTuple
 
-__all__ = ["Lineup", "Stretch"]
+__all__ = ["Concatenation", "FilePart"]
 
 
-class Stretch(NamedTuple):
+class FilePart(NamedTuple):
     """A part of one file of a lineup.
 
     Attributes:
@@ -29,7 +29,7 @@ class Stretch(NamedTuple):
     length: int
 
 
-class Lineup:
+class Concatenation:
     """Files in a line. One thread adds, others may ask meanwhile.
 
     Attributes:
@@ -54,7 +54,7 @@ class Lineup:
         self._starts.append(start)  # last: from here on it is found
         return start
 
-    def stretches(self, offset: int, length: int) -> Iterator[Stretch]:
+    def parts(self, offset: int, length: int) -> Iterator[FilePart]:
         """The parts of files that make up a range of the line."""
         number = bisect_right(self._starts, offset) - 1
         end = offset + length
@@ -62,7 +62,7 @@ class Lineup:
             start, finish = self._bounds(number)
             count = min(end, finish) - offset
             path = bytes(self._paths[self._path_ends[number] : self._path_ends[number + 1]])
-            yield Stretch(path, start, offset - start, count)
+            yield FilePart(path, start, offset - start, count)
             offset += count
             number += 1
 

@@ -11,10 +11,10 @@ from enum import Enum
 from pathlib import Path
 from typing import Final, NamedTuple
 
-__all__ = ["FileSystem", "Trust", "classify", "file_system"]
+__all__ = ["FileSystem", "Coherence", "classify", "file_system"]
 
 
-class Trust(Enum):
+class Coherence(Enum):
     """What a shared map and POSIX locks are worth."""
 
     LOCAL = "local"
@@ -26,7 +26,7 @@ class FileSystem(NamedTuple):
     """What a path lies on; `name` is for people."""
 
     name: str
-    trust: Trust
+    coherence: Coherence
 
 
 _LAYERED: Final = {0x794C7630: "overlay"}
@@ -66,7 +66,7 @@ def file_system(path: Path) -> FileSystem:
 def classify(magic: int) -> FileSystem:
     """What the `f_type` of statfs stands for."""
     if magic in _NETWORK:
-        return FileSystem(_NETWORK[magic], Trust.NETWORK)
+        return FileSystem(_NETWORK[magic], Coherence.NETWORK)
     if magic in _LAYERED:
-        return FileSystem(_LAYERED[magic], Trust.LAYERED)
-    return FileSystem(f"0x{magic:x}", Trust.LOCAL)
+        return FileSystem(_LAYERED[magic], Coherence.LAYERED)
+    return FileSystem(f"0x{magic:x}", Coherence.LOCAL)

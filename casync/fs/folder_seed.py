@@ -7,13 +7,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 from casync.fs.beneath import open_beneath
-from casync.fs.concatenation import Lineup, Stretch
+from casync.fs.concatenation import Concatenation, FilePart
 from casync.fs.extents import read_range
 
-__all__ = ["FolderSeed", "read_lineup"]
+__all__ = ["FolderSeed", "read_concatenation"]
 
 
-def read_lineup(files: Lineup, opener: Callable[[Stretch], int], offset: int, length: int) -> bytes:
+def read_concatenation(
+    files: Concatenation, opener: Callable[[FilePart], int], offset: int, length: int
+) -> bytes:
     """A range of a lineup. What cannot be read is zeros: whoever uses it hashes it.
 
     Args:
@@ -23,19 +25,19 @@ def read_lineup(files: Lineup, opener: Callable[[Stretch], int], offset: int, le
         length: Bytes.
     """
     parts = []
-    for stretch in files.stretches(offset, length):
+    for part in files.parts(offset, length):
         try:
-            fd = opener(stretch)
+            fd = opener(part)
         except OSError:
-            parts.append(bytes(stretch.length))
+            parts.append(bytes(part.length))
             continue
         try:
-            data = read_range(fd, stretch.offset, stretch.length)
+            data = read_range(fd, part.offset, part.length)
         except OSError:
             data = b""
         finally:
             os.close(fd)
-        parts.append(data.ljust(stretch.length, b"\0"))
+        parts.append(data.ljust(part.length, b"\0"))
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
@@ -53,12 +55,12 @@ class FolderSeed:
 
     def __init__(self, root: int, path: Path) -> None:
         self.path = path
-        self.files = Lineup()
+        self.files = Concatenation()
         self._root = os.dup(root)
 
     def read(self, offset: int, length: int) -> bytes:
         """Bytes at `offset`; zeros where files are missing or shorter than they were."""
-        return read_lineup(self.files, self._open, offset, length)
+        return read_concatenation(self.files, self._open, offset, length)
 
     def close(self) -> None:
         """Lets go of the folder. May be called again."""
@@ -66,5 +68,5 @@ class FolderSeed:
             os.close(self._root)
             self._root = -1
 
-    def _open(self, stretch: Stretch) -> int:
-        return open_beneath(self._root, stretch.path, os.O_RDONLY)
+    def _open(self, part: FilePart) -> int:
+        return open_beneath(self._root, part.path, os.O_RDONLY)

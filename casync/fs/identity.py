@@ -4,9 +4,19 @@ from __future__ import annotations
 
 import os
 
-from casync.store.base import FileIdentity
+import msgspec
 
-__all__ = ["identity_of"]
+__all__ = ["FileIdentity", "identity_of"]
+
+
+class FileIdentity(msgspec.Struct, frozen=True):
+    """What a file system says of a file; unequal means that it may have changed."""
+
+    device: int
+    inode: int
+    size: int
+    mtime_ns: int
+    ctime_ns: int
 
 
 def identity_of(status: os.stat_result) -> FileIdentity:

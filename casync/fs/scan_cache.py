@@ -19,19 +19,19 @@ from typing import BinaryIO, Final
 import msgspec
 from blake3 import blake3
 
+from casync.fs.identity import FileIdentity
 from casync.ids import ID_BYTES, ManifestId
 from casync.limits import MIB
 from casync.objects.chunker import ChunkerParams
 from casync.objects.tree import Entry
-from casync.store.base import FileIdentity
 
 __all__ = [
-    "LastSight",
-    "NewSight",
-    "Sighting",
-    "Sightings",
+    "CachedScan",
+    "ScanWriter",
+    "CachedEntry",
+    "ScanCache",
     "encode_block",
-    "read_sightings",
+    "read_entries",
     "walk_key",
 ]
 
@@ -48,7 +48,7 @@ _SETTLED_NS: Final = 2_000_000_000
 """Nanoseconds after which equal times prove equal bytes: the coarsest clock of a file system."""
 
 
-class Sighting(msgspec.Struct, frozen=True, array_like=True):
+class CachedEntry(msgspec.Struct, frozen=True, array_like=True):
     """What was seen of one thing that is no folder, and the entry that it had."""
 
     key: bytes
@@ -57,7 +57,7 @@ class Sighting(msgspec.Struct, frozen=True, array_like=True):
 
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
-_DECODER: Final = msgspec.msgpack.Decoder(type=list[Sighting])
+_DECODER: Final = msgspec.msgpack.Decoder(type=list[CachedEntry])
 
 
 def walk_key(path: bytes) -> bytes:
@@ -65,7 +65,7 @@ def walk_key(path: bytes) -> bytes:
     return path.replace(b"/", b"\0")
 
 
-class LastSight:
+class CachedScan:
     """The sightings of one earlier walk. Ask in the order of the walk.
 
     Attributes:
@@ -75,7 +75,7 @@ class LastSight:
     def __init__(self, file: BinaryIO, manifest: ManifestId) -> None:
         self.manifest = manifest
         self._file = file
-        self._rows = read_sightings(file)
+        self._rows = read_entries(file)
         self._next = next(self._rows, None)
 
     def close(self) -> None:
@@ -93,7 +93,7 @@ class LastSight:
         return row.entry
 
 
-class NewSight:
+class ScanWriter:
     """The sightings of a walk that goes on. Visible when it is kept.
 
     What cannot be written is not remembered; the walk is worth more than its memory.
@@ -104,7 +104,7 @@ class NewSight:
         self._path = path
         self._part = path.with_suffix(f".{os.getpid()}")
         self._head = head
-        self._rows: list[Sighting] = []
+        self._rows: list[CachedEntry] = []
         self._size = 0
         self._file = self._open()
         self._write(head)
@@ -119,7 +119,7 @@ class NewSight:
         """
         if max(identity.mtime_ns, identity.ctime_ns) > self._settled:
             return
-        row = Sighting(walk_key(path), identity, entry)
+        row = CachedEntry(walk_key(path), identity, entry)
         self._rows.append(row)
         self._size += _ROW_BYTES + len(row.key)
         if self._size >= _BLOCK_BYTES:
@@ -159,7 +159,7 @@ class NewSight:
             self._file.write(data)
 
 
-class Sightings:
+class ScanCache:
     """All that is remembered of folders, as files in one place.
 
     Args:
@@ -169,7 +169,7 @@ class Sightings:
     def __init__(self, place: Path) -> None:
         self._place = place
 
-    def last(self, root: Path | str, params: ChunkerParams) -> LastSight | None:
+    def last(self, root: Path | str, params: ChunkerParams) -> CachedScan | None:
         """What was seen of `root` when it was last prepared with `params`. See `new`."""
         head = _head(root, params)
         with ExitStack() as stack, suppress(OSError):
@@ -180,10 +180,10 @@ class Sightings:
             manifest = ManifestId(end[:ID_BYTES])
             if file.read(len(head)) == head and end == _foot(head, manifest):
                 stack.pop_all()
-                return LastSight(file, manifest)
+                return CachedScan(file, manifest)
         return None
 
-    def new(self, root: Path | str, params: ChunkerParams, seen_at: int) -> NewSight:
+    def new(self, root: Path | str, params: ChunkerParams, seen_at: int) -> ScanWriter:
         """Takes what is seen of `root` from now on.
 
         Args:
@@ -192,7 +192,7 @@ class Sightings:
             seen_at: What the file system's clock says now, in nanoseconds.
         """
         head = _head(root, params)
-        return NewSight(self._path(head), head, seen_at)
+        return ScanWriter(self._path(head), head, seen_at)
 
     def _path(self, head: bytes) -> Path:
         return self._place / blake3(head).hexdigest()
@@ -219,7 +219,7 @@ def encode_block(data: bytes) -> bytes:
     return _BLOCK.pack(len(data), _check(data)) + data
 
 
-def read_sightings(file: BinaryIO) -> Iterator[Sighting]:
+def read_entries(file: BinaryIO) -> Iterator[CachedEntry]:
     """The rows up to the end, or to the first damage."""
     with suppress(OSError):
         while len(start := file.read(_BLOCK.size)) == _BLOCK.size:

@@ -20,8 +20,8 @@ from casync.errors import UsageError
 from casync.fs.extents import data_ranges, read_range
 from casync.fs.identity import identity_of
 from casync.ids import ChunkId
-from casync.planning.adjacent import Found, read_places
-from casync.planning.chunk_index import Layout
+from casync.planning.adjacent import FoundChunk, read_places
+from casync.planning.chunk_index import ChunkIndex
 
 __all__ = ["Seed", "SeedFile", "SeedIndex", "expand_seed_path"]
 
@@ -130,41 +130,41 @@ class SeedIndex:
     Attributes:
         seeds: The files that are indexed.
         looked: All files that were looked at, with what was seen: for people.
-        layout: Which chunk lies where, and next to which.
+        index: Which chunk lies where, and next to which.
     """
 
     def __init__(self) -> None:
         self.seeds: list[Seed] = []
         self.looked: list[tuple[Path, str]] = []
-        self.layout = Layout()
-        self._firsts: list[int] = []  # of each seed, the number of its first chunk
+        self.index = ChunkIndex()
+        self._hard_links: list[int] = []  # of each seed, the number of its first chunk
 
     def add(self, seed: Seed, chunks: Iterable[tuple[int, ChunkId, int]] = ()) -> None:
         """Takes over `seed`, with its chunks as (offset, chunk, length). `note` may tell more."""
         self.seeds.append(seed)
-        self._firsts.append(len(self.layout))
+        self._hard_links.append(len(self.index))
         if len(self.seeds) > _MAX_OPEN:
             seed.close()
-        for chunk in islice(chunks, _MAX_CHUNKS - len(self.layout)):
-            self.layout.add(*chunk)
+        for chunk in islice(chunks, _MAX_CHUNKS - len(self.index)):
+            self.index.add(*chunk)
 
     def note(self, offset: int, ident: ChunkId, length: int) -> bool:
         """Adds a chunk of the last seed; says whether there is room for more."""
-        if len(self.layout) < _MAX_CHUNKS:
-            self.layout.add(offset, ident, length)
-        return len(self.layout) < _MAX_CHUNKS
+        if len(self.index) < _MAX_CHUNKS:
+            self.index.add(offset, ident, length)
+        return len(self.index) < _MAX_CHUNKS
 
-    def read(self, numbers: Iterable[int]) -> Iterator[list[Found]]:
+    def read(self, numbers: Iterable[int]) -> Iterator[list[FoundChunk]]:
         """Chunks of the layout, in the order given, or None where they are no more.
 
         Neighbours are read at once, and come together.
         """
         for seed, group in groupby(numbers, self._seed):
-            yield from read_places(partial(_read, seed), map(self.layout.__getitem__, group))
+            yield from read_places(partial(_read, seed), map(self.index.__getitem__, group))
 
     def _seed(self, number: int) -> Seed:
         """The seed that a chunk of the layout lies in."""
-        return self.seeds[bisect_right(self._firsts, number) - 1]
+        return self.seeds[bisect_right(self._hard_links, number) - 1]
 
     def close(self) -> None:
         """Closes all seeds."""

@@ -18,13 +18,13 @@ from blake3 import blake3
 
 from casync.names.patterns import matches
 
-__all__ = ["Level", "Token", "TokenRow", "digest_of", "format_token", "parse_token"]
+__all__ = ["TokenScope", "Token", "TokenRow", "digest_of", "format_token", "parse_token"]
 
 _TOKEN: Final = re.compile(r"cas1_([0-9a-z]{8})_([0-9A-Za-z_-]{43})", re.ASCII)
 _CONTEXT: Final = "casync 2026-11 token secret"
 
 
-class Level(IntEnum):
+class TokenScope(IntEnum):
     """What a token is good for; each level includes those below it."""
 
     READ = 1
@@ -45,7 +45,7 @@ class TokenRow(msgspec.Struct, frozen=True, omit_defaults=True):
     Attributes:
         id: 8 lower-case letters and digits.
         digest: The hash of its secret.
-        level: A `Level`.
+        level: A `TokenScope`.
         names: Patterns of the names that it may see and set; empty for all.
         created: Seconds since 1970.
         expires: The same; 0 for never.

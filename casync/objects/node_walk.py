@@ -1,7 +1,7 @@
 """What lies below a content: every distinct node once, level by level, fetched in batches.
 
 Must not know where nodes are kept: the caller fetches and proves them. A node that repeats, in a
-hole or in a graph made to explode, costs one visit; a node that is claimed with two levels or two
+hole or in a graph made to explode, costs one visit; a node that is listed with two levels or two
 lengths is told and not followed again, so the walk is never longer than the nodes that exist.
 """
 
@@ -16,12 +16,12 @@ from casync.ids import NodeId
 from casync.limits import MAX_BATCH_IDS
 from casync.objects.node import Content, Node, decode_node
 
-__all__ = ["Fetch", "Marks", "Reached", "Seen", "walk"]
+__all__ = ["FetchNodes", "Marks", "Reached", "Seen", "walk_nodes"]
 
 _BUCKET_IDS: Final = 4096
 """Marks in one of 256 buckets before repeats are dropped."""
 
-Fetch: TypeAlias = Callable[[Sequence[NodeId]], Iterable[bytes | None]]
+FetchNodes: TypeAlias = Callable[[Sequence[NodeId]], Iterable[bytes | None]]
 """Gives the plain, proved bytes of each node, in order; None for one that cannot be had."""
 
 Seen: TypeAlias = dict[NodeId, tuple[int, int]]
@@ -42,7 +42,7 @@ class Reached(NamedTuple):
     fault: str
 
 
-def walk(content: Content, fetch: Fetch, seen: Seen) -> Iterator[Reached]:
+def walk_nodes(content: Content, fetch: FetchNodes, seen: Seen) -> Iterator[Reached]:
     """Visits the nodes below `content` that are not in `seen`, the upper levels first.
 
     Args:
@@ -87,7 +87,7 @@ def _decoded(ident: NodeId, data: bytes | None, level: int, length: int) -> Reac
 
 
 def _contradicted(ident: NodeId) -> Reached:
-    return Reached(ident, None, "node that is claimed with two levels or two lengths")
+    return Reached(ident, None, "node that is listed with two levels or two lengths")
 
 
 class Marks:

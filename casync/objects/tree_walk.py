@@ -16,7 +16,7 @@ from casync.objects.manifest import Manifest
 from casync.objects.node import Content, Node, decode_node, runs
 from casync.objects.tree import Entry, EntryReader, File, Folder, decode_root
 
-__all__ = ["FetchObjects", "Step", "contents", "entries", "find", "root_of", "tour", "walk"]
+__all__ = ["FetchObjects", "Step", "contents", "entries", "find", "root_of", "tour", "walk_tree"]
 
 FetchObjects: TypeAlias = Callable[[Kind, Sequence[ObjectId]], Iterable[bytes | None]]
 """Gives the plain, proved bytes of each object, in order; None for one that cannot be had."""
@@ -122,7 +122,7 @@ def tour(root: Folder, fetch: FetchObjects) -> Iterator[Step]:
             open_folders.append((below, entries(entry.content, fetch)))
 
 
-def walk(root: Folder, fetch: FetchObjects) -> Iterator[tuple[tuple[bytes, ...], Entry]]:
+def walk_tree(root: Folder, fetch: FetchObjects) -> Iterator[tuple[tuple[bytes, ...], Entry]]:
     """Everything below a folder with its path from there: a folder, then what is in it.
 
     Raises:

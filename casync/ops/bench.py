@@ -205,7 +205,7 @@ def _map(
         for stretch in trace(
             windows(after.content, after.node, after.params.max_size),
             runs(before.content, before.node),
-            lambda ident: index.layout.find(ident) is not None,
+            lambda ident: index.index.find(ident) is not None,
         ):
             found.add(stretch)
             progress.advance(stretch.length)

@@ -13,7 +13,7 @@ from casync.ids import Buffer, chunk_ids
 from casync.limits import MIB
 from casync.planning.windows import Place
 
-__all__ = ["Found", "Joiner", "Read", "read_places"]
+__all__ = ["FoundChunk", "Joiner", "Read", "read_places"]
 
 _STRETCH_BYTES: Final = MIB
 """Bytes read or written at once, unless a single chunk is larger."""
@@ -21,11 +21,11 @@ _STRETCH_BYTES: Final = MIB
 Read: TypeAlias = Callable[[int, int], Buffer]
 """Gives the bytes at an offset, of a length; fewer at the end."""
 
-Found: TypeAlias = tuple[Place, memoryview | None]
+FoundChunk: TypeAlias = tuple[Place, memoryview | None]
 """A place, and its chunk if that is what lies there."""
 
 
-def read_places(read: Read, places: Iterable[Place]) -> Iterator[list[Found]]:
+def read_places(read: Read, places: Iterable[Place]) -> Iterator[list[FoundChunk]]:
     """Each place in order with its chunk, or with None where other bytes lie.
 
     Args:

@@ -13,13 +13,13 @@ from typing import Final
 from casync.ids import ID_BYTES, ChunkId
 from casync.planning.windows import Place
 
-__all__ = ["Layout"]
+__all__ = ["ChunkIndex"]
 
 _KEY_BYTES: Final = 8
 """Bytes of an id that it is looked for by; of two ids that share them the first is found."""
 
 
-class Layout:
+class ChunkIndex:
     """Chunks of old versions, numbered from 0 in the order in which they were added.
 
     One takes about 170 bytes: 44 in arrays, the rest to be found.

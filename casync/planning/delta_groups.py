@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from casync.ids import ChunkId
 from casync.limits import KIB, MIB
-from casync.planning.chunk_index import Layout
+from casync.planning.chunk_index import ChunkIndex
 from casync.planning.windows import Place, Window
 
 __all__ = ["ChunkGroup", "chunk_groups"]
@@ -42,14 +42,14 @@ class ChunkGroup(NamedTuple):
 
 
 def chunk_groups(
-    window: Window, wanted: Container[ChunkId], layout: Layout
+    window: Window, wanted: Container[ChunkId], index: ChunkIndex
 ) -> Iterator[ChunkGroup]:
     """Divides what is wanted of `window` into groups, in order, each chunk once.
 
     Args:
         window: A stretch of the target.
         wanted: The chunks of it that are not to be had otherwise.
-        layout: What lies where in old versions.
+        index: What lies where in old versions.
     """
     seen: set[ChunkId] = set()
     run: list[Place] = []
@@ -60,16 +60,16 @@ def chunk_groups(
                 seen.add(place.id)
                 run.append(place)
             continue
-        number = layout.find(place.id)
+        number = index.find(place.id)
         if number is None:
             continue  # new, and had from elsewhere: the anchors are further out
-        yield from _cut(run, left, number, layout)
+        yield from _cut(run, left, number, index)
         run, left = [], number
-    yield from _cut(run, left, None, layout)
+    yield from _cut(run, left, None, index)
 
 
 def _cut(
-    run: Sequence[Place], left: int | None, right: int | None, layout: Layout
+    run: Sequence[Place], left: int | None, right: int | None, index: ChunkIndex
 ) -> Iterator[ChunkGroup]:
     """Cuts a run between two anchors into groups with the bases at their distances."""
     before, after = 0, sum(place.length for place in run)
@@ -81,23 +81,23 @@ def _cut(
             count += 1
             length += place.length
         after -= length
-        following = _numbers(layout, left, 1, before, length)
-        preceding = _numbers(layout, right, -1, after, length)
+        following = _numbers(index, left, 1, before, length)
+        preceding = _numbers(index, right, -1, after, length)
         yield ChunkGroup(run[:count], sorted({*following, *preceding}))
         run = run[count:]
         before += length
 
 
 def _numbers(
-    layout: Layout, anchor: int | None, step: int, distance: int, length: int
+    index: ChunkIndex, anchor: int | None, step: int, distance: int, length: int
 ) -> Iterator[int]:
     """The chunks that lie `distance` bytes from an anchor, as many as `length` and some slack."""
     if anchor is None:
         return
     first = distance - _SLACK_BYTES if distance else 0
     at, number = 0, anchor + step
-    while 0 <= number < len(layout) and at < distance + length + _SLACK_BYTES:
-        at += layout.length(number)
+    while 0 <= number < len(index) and at < distance + length + _SLACK_BYTES:
+        at += index.length(number)
         if at > first:
             yield number
         number += step

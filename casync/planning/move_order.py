@@ -86,10 +86,10 @@ def order_moves(
         if target < end or length < 1:
             raise UsageError("moves whose targets overlap or do not ascend")
         end = target + length
-    return _Order(sources, targets, lengths, stash_bytes).steps()
+    return _MoveOrder(sources, targets, lengths, stash_bytes).steps()
 
 
-class _Order:
+class _MoveOrder:
     """Moves that read the same range form a group; it is read once.
 
     A group blocks the moves whose targets overlap its range, apart from its own: those are a run

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from casync.ids import ChunkId
 from casync.objects.node import Run
-from casync.planning.windows import Claims, Place, Window
+from casync.planning.windows import FirstPlaces, Place, Window
 
 __all__ = ["OriginMap", "Origin", "Stretch", "trace"]
 
@@ -53,12 +53,12 @@ def trace(
     Raises:
         MalformedError: The new content claims a chunk with two lengths.
     """
-    claims = Claims()
+    first_places = FirstPlaces()
     aligned = _Aligned(old)
     for window in new:
         for hole in window.zeros:
             yield Stretch(*hole, Origin.ZERO)
-        _, repeats = claims.claim(window)
+        _, repeats = first_places.split(window)
         again = {place.offset for place, _ in repeats}
         for place in window.places:
             if aligned.has(place):

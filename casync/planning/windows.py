@@ -21,12 +21,12 @@ from casync.ids import ChunkId, zero_chunk_id
 from casync.limits import MAX_BATCH_IDS, MIB
 from casync.objects.node import Content, Fetch, Run, distinct, runs
 
-__all__ = ["WINDOW_BYTES", "Claims", "Place", "Window", "distinct_windows", "tile", "windows"]
+__all__ = ["WINDOW_BYTES", "FirstPlaces", "Place", "Window", "distinct_windows", "tile", "windows"]
 
 WINDOW_BYTES: Final = 16 * MIB
 """Plain bytes of one window, apart from its zeros and unless a single chunk is larger."""
 
-_MAX_CLAIMS: Final = 1 << 19
+_MAX_FIRST_PLACES: Final = 1 << 19
 """Distinct chunks whose first place is known: about 70 MiB. Beyond, repeats are fetched again."""
 
 _LENGTH_BITS: Final = 25
@@ -110,7 +110,7 @@ def tile(found: Iterable[tuple[int, Run]], max_size: int) -> Iterator[Window]:
         yield Window(start, end, zeros, places)
 
 
-class Claims:
+class FirstPlaces:
     """Remembers where each chunk is first placed, and by which window.
 
     Windows are claimed in order by one thread, so a repeat always points to an earlier place.
@@ -120,11 +120,11 @@ class Claims:
         self._first: dict[ChunkId, int] = {}
         self._starts: list[int] = []
 
-    def claim(self, window: Window) -> tuple[list[Place], list[tuple[Place, int]]]:
+    def split(self, window: Window) -> tuple[list[Place], list[tuple[Place, int]]]:
         """Splits a window's places into those to be had and (place, first offset) repeats.
 
         Raises:
-            MalformedError: A chunk is claimed with two lengths; one of them is a lie.
+            MalformedError: A chunk is listed with two lengths; one of them is a lie.
         """
         self._starts.append(window.start)
         fresh: list[Place] = []
@@ -134,10 +134,10 @@ class Claims:
             known = first.get(place.id)
             if known is not None:
                 if known & ((1 << _LENGTH_BITS) - 1) != place.length:
-                    raise MalformedError(f"chunk {place.id.hex()} is claimed with two lengths")
+                    raise MalformedError(f"chunk {place.id.hex()} is listed with two lengths")
                 repeats.append((place, known >> _LENGTH_BITS))
                 continue
-            if len(first) < _MAX_CLAIMS:
+            if len(first) < _MAX_FIRST_PLACES:
                 first[place.id] = place.offset << _LENGTH_BITS | place.length
             fresh.append(place)
         return fresh, repeats

@@ -18,6 +18,7 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
+from casync.fs.identity import FileIdentity
 from casync.ids import Kind, ManifestId, ObjectId
 from casync.names.name import Name, NameRecord, Ref
 from casync.objects.codec import Packed, Verified
@@ -26,7 +27,6 @@ __all__ = [
     "Absence",
     "Batch",
     "Committed",
-    "FileIdentity",
     "ManifestRow",
     "ManifestSource",
     "ManifestState",
@@ -111,16 +111,6 @@ class ManifestRow(NamedTuple):
     state: ManifestState
     length: int
     created: int
-
-
-class FileIdentity(msgspec.Struct, frozen=True):
-    """What a file system says of a file; unequal means that it may have changed."""
-
-    device: int
-    inode: int
-    size: int
-    mtime_ns: int
-    ctime_ns: int
 
 
 class RememberedFile(msgspec.Struct, frozen=True):

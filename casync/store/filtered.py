@@ -14,10 +14,10 @@ from casync.names.name import Name, NameRecord, Ref
 from casync.objects.codec import Packed
 from casync.store.base import Absence, ManifestRow, ManifestSource, ObjectStat
 
-__all__ = ["NarrowSource"]
+__all__ = ["FilteredSource"]
 
 
-class NarrowSource:
+class FilteredSource:
     """A `ManifestSource` that knows some names of another one.
 
     Args:

@@ -8,7 +8,7 @@ from typing import Protocol
 from casync.ids import ManifestId
 from casync.names.name import Name, NameRecord, Ref
 from casync.store.base import ObjectStore, Removed
-from casync.store.lmdb.pushes import Inbox
+from casync.store.lmdb.pushes import LmdbPushes
 from casync.store.lmdb.trash import Removal
 
 __all__ = ["WritableStore"]
@@ -18,7 +18,7 @@ class WritableStore(ObjectStore, Protocol):
     """A store with a trash, and an inbox for what is pushed."""
 
     @property
-    def inbox(self) -> Inbox:
+    def pushes(self) -> LmdbPushes:
         """What pushes bring."""
         ...
 

@@ -17,12 +17,12 @@ from casync_server.access.auth import Gatekeeper
 from casync_server.access.guard import Guard
 from casync_server.access.metrics import Metrics
 from casync_server.deps import Service
-from casync_server.limits.delta_cpu import Allowance
-from casync_server.limits.rate_limit import Turnstile, address_of, token_of
+from casync_server.limits.delta_cpu import DeltaCpu
+from casync_server.limits.rate_limit import RateLimiter, address_of, token_of
 from casync_server.namespaces import Namespaces
 from casync_server.openapi import describe
 from casync_server.pushes.proving import Proofs
-from casync_server.pushes.receive_objects import Receiving
+from casync_server.pushes.receive_objects import ObjectReceiver
 from casync_server.pushes.writing import Writing
 from casync_server.reading.streaming import PieceBudget, Queue, ReadPool
 from casync_server.routes import files as routes_files
@@ -68,7 +68,7 @@ def create_app(
         settings=settings,
         pool=ReadPool(settings.threads),
         budget=PieceBudget(settings.stream_bytes, settings.piece_bytes),
-        allowance=Allowance(settings),
+        delta_cpu=DeltaCpu(settings),
         metrics=metrics,
         writing=None if writable is None else _writing(writable, settings, metrics.writes),
     )
@@ -118,9 +118,9 @@ def create_app(
         tokens = local.tokens
         # A page that lies about its host has no token.
         any_host = any_host or tokens.known().required
-        app.add_middleware(Turnstile, who=token_of, settings=settings)
+        app.add_middleware(RateLimiter, who=token_of, settings=settings)
         app.add_middleware(Gatekeeper, load=lambda: service.read(tokens.known))
-    app.add_middleware(Turnstile, who=address_of, settings=settings)
+    app.add_middleware(RateLimiter, who=address_of, settings=settings)
     app.add_middleware(Guard, any_host=any_host, hosts=settings.hosts)
     # Added last, so outermost: it sees every answer.
     app.add_middleware(
@@ -138,7 +138,7 @@ def _writing(store: WritableStore, settings: ServerSettings, queue: Queue) -> Wr
     return Writing(
         store=store,
         pool=pool,
-        receiving=Receiving(settings, pool),
+        receiver=ObjectReceiver(settings, pool),
         proofs=Proofs(store, settings.prove_seconds),
         spare=settings.disk_spare,
     )

@@ -25,13 +25,13 @@ from casync.ids import Buffer, ManifestId
 from casync.limits import KIB
 from casync.names.name import Ref, parse_ref
 from casync.store.base import ManifestSource
-from casync.store.filtered import NarrowSource
+from casync.store.filtered import FilteredSource
 from casync.store.lmdb.store import LmdbStore
 from casync.wire.documents import JSON_TYPE, Document, decode_document
 from casync.wire.requests import IDS_TYPE, MAX_IDS_BYTES
 from casync_server.access.auth import caller_of
 from casync_server.access.metrics import Metrics, StoreMetrics
-from casync_server.limits.delta_cpu import Allowance
+from casync_server.limits.delta_cpu import DeltaCpu
 from casync_server.pushes.writing import Writing
 from casync_server.reading.streaming import PieceBudget, ReadPool
 from casync_server.settings import ServerSettings
@@ -75,7 +75,7 @@ class Service:
         settings: Limits and switches.
         pool: Where the store is read.
         budget: Memory for answers under way.
-        allowance: CPU time for deltas.
+        delta_cpu: CPU time for deltas.
         metrics: What is shown of this worker.
         writing: The means to change the store, where clients may.
         of_namespace: Gives the service of another namespace.
@@ -88,7 +88,7 @@ class Service:
     settings: ServerSettings
     pool: ReadPool
     budget: PieceBudget
-    allowance: Allowance
+    delta_cpu: DeltaCpu
     metrics: Metrics | StoreMetrics
     writing: Writing | None = None
     of_namespace: _OfNamespace = _no_namespaces
@@ -112,7 +112,7 @@ async def get_service(request: Request) -> Service:
     writing = service.writing
     return replace(
         service,
-        store=NarrowSource(service.store, caller.allows),
+        store=FilteredSource(service.store, caller.allows),
         writing=None if writing is None else replace(writing, allows=caller.allows),
     )
 

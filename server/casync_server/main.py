@@ -21,7 +21,7 @@ from casync_server.process.notify import notify
 from casync_server.process.supervisor import Supervisor
 from casync_server.process.tls import TlsFiles, make_context
 from casync_server.process.upkeep import Upkeep
-from casync_server.process.worker_order import Job
+from casync_server.process.worker_order import WorkerOrder
 from casync_server.settings import ServerSettings
 
 __all__ = ["ServeOptions", "serve"]
@@ -46,7 +46,7 @@ def serve(options: ServeOptions) -> int:
     settings = _settings(options)
     tls = _tls(options)
     with _bound(addresses) as sockets, _metrics_folder() as metrics:
-        job = Job(
+        order = WorkerOrder(
             store=os.fsencode(abspath(options.store)),
             allow_network_fs=options.allow_network_fs,
             writable=options.writable,
@@ -64,7 +64,7 @@ def serve(options: ServeOptions) -> int:
                 sock.close()
 
         supervisor = Supervisor(
-            job,
+            order,
             options.workers,
             settings.drain + options.grace,
             environment={"PROMETHEUS_MULTIPROC_DIR": metrics} if metrics else {},

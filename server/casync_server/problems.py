@@ -33,7 +33,7 @@ from casync.errors import (
 )
 from casync.escape import escape
 from casync.wire.documents import PROBLEM_TYPE, Problem, encode_document, missing_items
-from casync_server.access.access_log import tally_of
+from casync_server.http.request_stats import request_stats
 
 __all__ = [
     "STATUS_OF",
@@ -149,7 +149,7 @@ async def _on_casync_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, CasyncError)
     problem = problem_of(error)
     if problem.status >= 500:
-        tally_of(request.scope).note = f"{error.code}: {error.message}"
+        request_stats(request.scope).note = f"{error.code}: {error.message}"
     return _response(problem)
 
 

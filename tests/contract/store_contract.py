@@ -13,6 +13,7 @@ import random
 import pytest
 
 from casync.errors import LockedError, NoNameError, NoObjectError, UsageError
+from casync.fs.identity import FileIdentity
 from casync.ids import EMPTY_ID, Kind, ManifestId, ObjectId, chunk_id
 from casync.names.name import Ref, parse_name, parse_ref
 from casync.objects.chunker import DEFAULT_PARAMS
@@ -22,7 +23,6 @@ from casync.objects.node import Content
 from casync.store.base import (
     Absence,
     Batch,
-    FileIdentity,
     ManifestSource,
     ManifestState,
     ObjectStat,

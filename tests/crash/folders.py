@@ -63,9 +63,9 @@ class Versions:
 
     def is_new(self, target: Path) -> bool:
         """Whether a target holds the new version, whatever is said of modes and times."""
-        found = {where: sight for where, sight in seen(target).items() if STAGING not in where}
+        found = {where: stamp for where, stamp in seen(target).items() if STAGING not in where}
         contents = [
-            {where: (sight[0], sight[4]) for where, sight in each.items()}
+            {where: (stamp[0], stamp[4]) for where, stamp in each.items()}
             for each in (found, self.seen[1])
         ]
         return contents[0] == contents[1]

@@ -167,11 +167,11 @@ def test_damaged_segments_give_all_that_is_undamaged(
         for page in original.pages_of("value", database="segments")
         for number in range(page.number, page.number + page.span)
     ]
-    firsts = [
+    hard_links = [
         (page.number * PAGE_BYTES, (page.number + 1) * PAGE_BYTES)
         for page in original.pages_of("value", database="segments")
     ]
-    cases = [[page] for page in firsts] + [firsts]
+    cases = [[page] for page in hard_links] + [hard_links]
     cases += [rng.sample(pages, rng.choice([1, 2, 5, 20, 60])) for _ in range(60)]
     for _ in range(60):
         starts = [rng.randrange(len(original.data)) for _ in range(rng.choice([1, 3, 30]))]

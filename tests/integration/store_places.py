@@ -23,7 +23,7 @@ from pathlib import Path
 import pytest
 
 from casync.errors import CasyncError, DeniedError, NoSpaceError, UnsupportedError, WriteError
-from casync.fs.filesystem import Trust, classify, file_system
+from casync.fs.filesystem import Coherence, classify, file_system
 from casync.ids import Kind
 from casync.objects.codec import Packed, Verified
 from casync.store.base import Batch
@@ -147,7 +147,7 @@ def overlay(folder: Path) -> None:
     layers = f"lowerdir={folder}/lower,upperdir={folder}/upper,workdir={folder}/work"
     mount("-t", "overlay", "none", "-o", layers, folder / "merged")
     path = folder / "merged" / "store"
-    assert file_system(path.parent).trust is Trust.LAYERED
+    assert file_system(path.parent).coherence is Coherence.LAYERED
     with LmdbStore.open(path, create=True) as store:
         assert len(store.warnings) == 1
         assert "overlay" in store.warnings[0]
@@ -162,13 +162,13 @@ def fuse(folder: Path) -> None:
     Where /dev/fuse is root's alone, others can see only that FUSE would be known.
     """
     if not os.access("/dev/fuse", os.R_OK | os.W_OK):
-        assert classify(0x65735546) == ("FUSE", Trust.NETWORK)
+        assert classify(0x65735546) == ("FUSE", Coherence.NETWORK)
         return
     mounted = folder / "mounted"
     mounted.mkdir()
     serve_fuse(mounted)
     found = file_system(mounted)
-    assert (found.name, found.trust) == ("FUSE", Trust.NETWORK)
+    assert (found.name, found.coherence) == ("FUSE", Coherence.NETWORK)
     error = expect(UnsupportedError, lambda: LmdbStore.open(mounted, create=True))
     assert "FUSE" in error.message
     assert "--allow-network-fs" in error.next_step

@@ -73,9 +73,9 @@ def test_all_workers_are_summed(store: Path) -> None:
 
 def test_the_store_is_measured(store: Path) -> None:
     with LmdbStore.open(store) as opened:
-        push = opened.inbox.begin()
+        push = opened.pushes.begin()
         done = collect(opened)
-        assert opened.inbox.promise(push, Kind.CHUNK, []) == []
+        assert opened.pushes.promise(push, Kind.CHUNK, []) == []
         usage = opened.usage()
     assert usage.objects[Kind.CHUNK].number > 0
     with serving(store) as server:

@@ -233,9 +233,9 @@ def test_a_disk_that_is_too_full_takes_nothing_and_lets_go(
 ) -> None:
     app = app_of(store, disk_spare=1 << 20)
     ident, packed, length = whole(20_000)
-    first = store.inbox.begin()
-    store.inbox.put(first, packed, spare=0)
-    store.inbox.publish(first, ident, length, parse_name("disk"))
+    first = store.pushes.begin()
+    store.pushes.put(first, packed, spare=0)
+    store.pushes.publish(first, ident, length, parse_name("disk"))
     push = opened(app)
     real = os.statvfs(store.path)
     room = SimpleNamespace(f_frsize=4096, f_blocks=real.f_blocks, f_bavail=0)
@@ -243,7 +243,7 @@ def test_a_disk_that_is_too_full_takes_nothing_and_lets_go(
     refused = problem(send(app, push, upload(pack(noise(9000)))), 507, "no-space")
     assert str(store.path) not in refused.detail
     assert ask(app, "DELETE", "/v1/names/disk").status_code == 200
-    store.inbox.end(bytes.fromhex(push))
+    store.pushes.end(bytes.fromhex(push))
     assert collect(store, CollectOptions(0)).objects == len(packed)
     push = opened(app)
     assert taken(send(app, push, upload(pack(noise(9000))))).taken == 1  # into pages that are free

@@ -16,14 +16,14 @@ from casync_server.settings import ServerSettings
 from fastapi.routing import APIRoute
 
 from casync.ids import ManifestId
-from casync.names.token import Level
+from casync.names.token import TokenScope
 from casync.store.lmdb.namespaces import establish
 from casync.store.lmdb.store import LmdbStore
 from tests.support.program import Program
 from tests.support.serving import READY_SECONDS, Server, put_file, serving
 
 DATA = bytes(range(256)) * 40
-READ, WRITE, ADMIN = Level.READ, Level.WRITE, Level.ADMIN
+READ, WRITE, ADMIN = TokenScope.READ, TokenScope.WRITE, TokenScope.ADMIN
 
 NEEDED = {
     ("GET", "/v1/info"): READ,
@@ -62,7 +62,7 @@ class World:
         with LmdbStore.open(path, create=True) as store:
             self.manifest: ManifestId = put_file(store, DATA, name="mine/a")
             put_file(store, DATA[::-1], name="other/b")
-            self.tokens = {level: store.tokens.issue(level)[0] for level in Level}
+            self.tokens = {level: store.tokens.issue(level)[0] for level in TokenScope}
             self.mine, self.row = store.tokens.issue(WRITE, ["mine/"])
             self.late, _ = store.tokens.issue(READ, expires=int(time.time()) - 1)
         self.path = path
@@ -130,7 +130,7 @@ def test_a_token_opens_its_level_and_no_more(world: World) -> None:
     for (method, path), needed in NEEDED.items():
         if needed is None or (method, path) not in routes(world.path):
             continue
-        for level in Level:
+        for level in TokenScope:
             answer = world.ask(method, concrete(path), world.tokens[level])
             refused = answer.status_code == 403 and "level" in answer.json()["detail"]
             assert refused == (level < needed), (method, path, level)

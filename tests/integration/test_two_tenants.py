@@ -24,7 +24,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from casync.ids import Kind, ManifestId
-from casync.names.token import Level
+from casync.names.token import TokenScope
 from casync.objects.codec import Verified
 from casync.objects.delta import Group
 from casync.ops.upkeep.gc import CollectOptions, collect
@@ -65,11 +65,11 @@ class Tenant(NamedTuple):
     """One server, and the tenant's tokens for it."""
 
     app: FastAPI
-    tokens: dict[Level, str]
+    tokens: dict[TokenScope, str]
     pushes: list[str]
 
     def ask(
-        self, method: str, url: str, level: Level = Level.ADMIN, **arguments: Any
+        self, method: str, url: str, level: TokenScope = TokenScope.ADMIN, **arguments: Any
     ) -> httpx.Response:
         headers = {"Authorization": f"Bearer {self.tokens[level]}"} | arguments.pop("headers", {})
         return ask(self.app, method, url, headers=headers, **arguments)
@@ -88,7 +88,9 @@ class World:
         first, alone, shared = folder / "first", folder / "alone", folder / "shared"
         with LmdbStore.open(first, create=True) as store:
             open_namespace(first, "tenant", create=True).close()
-            tokens = {level: store.tokens.issue(level, namespace="tenant")[0] for level in Level}
+            tokens = {
+                level: store.tokens.issue(level, namespace="tenant")[0] for level in TokenScope
+            }
         with open_namespace(first, "tenant") as tenant:
             put(tenant, OWN, "own")
         shutil.copytree(first, alone)
@@ -97,11 +99,11 @@ class World:
         others = open_namespace(shared, "others", create=True)
         for store in (self.stores[1], others):
             put(store, SECRET, NAME)
-        self.foreign_push = others.inbox.begin().hex()
+        self.foreign_push = others.pushes.begin().hex()
         others.close()
         self.alone, self.shared = (self._tenant(store, tokens) for store in self.stores)
 
-    def _tenant(self, store: LmdbStore, tokens: dict[Level, str]) -> Tenant:
+    def _tenant(self, store: LmdbStore, tokens: dict[TokenScope, str]) -> Tenant:
         nothing: Any = Nothing()
         settings = ServerSettings(disk_spare=0)
         app = create_app(nothing, settings, writable=nothing, local=store, sink=lambda _: None)
@@ -222,20 +224,23 @@ def test_a_manifest_may_name_only_what_its_namespace_has(world: World) -> None:
         url = f"/v1/objects?push={push}"
         names = f"/v1/names/mine?push={push}"
         got = [
-            tenant.ask("POST", url, Level.WRITE, content=sent, headers=headers),
-            tenant.ask("PUT", names, Level.WRITE, json={"manifest": ident.hex()}),
+            tenant.ask("POST", url, TokenScope.WRITE, content=sent, headers=headers),
+            tenant.ask("PUT", names, TokenScope.WRITE, json={"manifest": ident.hex()}),
             tenant.ask(
                 "POST",
                 url,
-                Level.WRITE,
+                TokenScope.WRITE,
                 content=b"".join(encode_upload([lost])),
                 headers=headers,
             ),
-            tenant.ask("PUT", names, Level.WRITE, json={"manifest": ident.hex()}),
+            tenant.ask("PUT", names, TokenScope.WRITE, json={"manifest": ident.hex()}),
             tenant.ask(
-                "POST", "/v1/objects/stat", Level.READ, **ids_body(encode_ids(lost.kind, [lost.id]))
+                "POST",
+                "/v1/objects/stat",
+                TokenScope.READ,
+                **ids_body(encode_ids(lost.kind, [lost.id])),
             ),
-            tenant.ask("GET", f"/v1/files/{ident.hex()}", Level.READ),
+            tenant.ask("GET", f"/v1/files/{ident.hex()}", TokenScope.READ),
         ]
         answers.append([shown(tenant, answer) for answer in got])
     alone, shared = answers

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from casync.errors import UsageError
-from casync.fs.scan_cache import Sightings
+from casync.fs.scan_cache import ScanCache
 from casync.store.memory import MemoryStore
 from tests.support.folder_worlds import pulled, seen
 from tests.support.pulling import MemoryServer, noise
@@ -66,19 +66,19 @@ def test_pull_makes_it_so(
         make(root, wanted, [])
         make(target, there, [])
         server, store = MemoryServer(), MemoryStore()
-        sightings = Sightings(Path(place, "seen")) if remember else None
+        scan_cache = ScanCache(Path(place, "seen")) if remember else None
         ident = prepared(root, server).manifest
         try:
-            pulled(ident, target, server, store, delete=True, sightings=sightings)
+            pulled(ident, target, server, store, delete=True, scan_cache=scan_cache)
         except UsageError:
             # Nothing in common, and not empty. A further name of no file was not made.
             assert not set(os.listdir(root)) & set(os.listdir(target))
             assert os.listdir(target)
             for path in sorted(target.rglob("*"), reverse=True):
                 path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
-            pulled(ident, target, server, store, delete=True, sightings=sightings)
+            pulled(ident, target, server, store, delete=True, scan_cache=scan_cache)
         assert seen(target) == seen(root)
-        again = pulled(ident, target, server, store, delete=True, sightings=sightings)
+        again = pulled(ident, target, server, store, delete=True, scan_cache=scan_cache)
         assert (again.files, again.others, again.removed) == (0, 0, 0)
         assert seen(target) == seen(root)
         # The same things have the same hash, wherever they lie.

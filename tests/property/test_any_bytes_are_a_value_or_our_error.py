@@ -30,7 +30,8 @@ from hypothesis import strategies as st
 
 from casync.errors import CasyncError
 from casync.fs.exclude import Exclusion
-from casync.fs.scan_cache import Sighting, encode_block, read_sightings
+from casync.fs.identity import FileIdentity
+from casync.fs.scan_cache import CachedEntry, encode_block, read_entries
 from casync.fs.seen_versions import SeenVersion, SeenVersions
 from casync.fs.target.part import part_name
 from casync.ids import Kind, ManifestId, chunk_id, parse_manifest_id
@@ -43,9 +44,9 @@ from casync.objects.delta import Delta, pack_group, unpack_group
 from casync.objects.tree import Pipe
 from casync.remote.http.address import origin_of, parse_address
 from casync.remote.http.refusal import refusal, retry_after
-from casync.store.base import FileIdentity, ManifestRow, ManifestState, RememberedFile
+from casync.store.base import ManifestRow, ManifestState, RememberedFile
 from casync.store.lmdb import rows
-from casync.store.lmdb.gc_totals import CollectionTally, decode_tally, encode_tally
+from casync.store.lmdb.gc_totals import GcTotals, decode_totals, encode_totals
 from casync.store.lmdb.push_rows import PushRow, decode_push, encode_push
 from casync.store.lmdb.tokens import decode_token
 from casync.store.lmdb.trash_rows import (
@@ -73,7 +74,7 @@ DOCUMENTS: Final = [
     for kind in vars(module).values()
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct)
 ]
-SIGHTING: Final = msgspec.msgpack.encode([Sighting(b"a", FILE.identity, Pipe(b"a", META, b""))])
+SIGHTING: Final = msgspec.msgpack.encode([CachedEntry(b"a", FILE.identity, Pipe(b"a", META, b""))])
 CONFIG: Final = b'store = "~/x"\nlimit = "5M"\nconnections = 4\n[server."http://a"]\nca = "b"\n'
 NESTED: Final = (b"[" * 90_000, b'{"x":' * 90_000, b"\x91" * 90_000, b"\x81\xa1x" * 90_000)
 """What has no end for those who follow it by calling themselves: JSON, TOML and MessagePack."""
@@ -91,7 +92,7 @@ def seen(data: bytes) -> object:
 
 def sighting(data: bytes) -> object:
     """The file that says what was seen of a folder, its checks being right."""
-    return list(read_sightings(io.BytesIO(encode_block(data))))
+    return list(read_entries(io.BytesIO(encode_block(data))))
 
 
 def config(data: bytes) -> object:
@@ -143,7 +144,7 @@ BYTES: Final[dict[str, tuple[Callable[[bytes], object], bytes]]] = {
     "push row": (decode_push, encode_push(PushRow(3, 1_790_000_000))),
     "removed manifest": (decode_removed_manifest, encode_removed(RemovedManifest(1, 2, 3, 4))),
     "removed version": (decode_removed_version, encode_removed(RemovedVersion(RECORD, 3, 4))),
-    "tally of collections": (decode_tally, encode_tally(CollectionTally(1, 2, 3, 4.5, 6))),
+    "tally of collections": (decode_totals, encode_totals(GcTotals(1, 2, 3, 4.5, 6))),
     "token row": (
         decode_token,
         msgspec.msgpack.encode(TokenRow("abcdefgh", bytes(32), 1, ["a/"], 1, 0, 0, "note")),

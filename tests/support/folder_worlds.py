@@ -9,7 +9,7 @@ from pathlib import Path
 from casync.access.ports import Ports
 from casync.access.progress import SILENT
 from casync.access.tree_load import Tree
-from casync.fs.scan_cache import Sightings
+from casync.fs.scan_cache import ScanCache
 from casync.ids import ManifestId
 from casync.names.name import Ref
 from casync.ops.pull.file import PullOptions
@@ -20,7 +20,7 @@ from casync.store.memory import MemoryStore
 from tests.support.pulling import MemoryServer
 from tests.support.tree_worlds import later
 
-__all__ = ["pulled", "seen", "sight"]
+__all__ = ["pulled", "seen", "stamp"]
 
 
 def pulled(
@@ -30,7 +30,7 @@ def pulled(
     store: MemoryStore,
     *,
     path: str | None = None,
-    sightings: Sightings | None = None,
+    scan_cache: ScanCache | None = None,
     options: PullOptions = PullOptions(),
     exact: bool = False,
     delete: bool = False,
@@ -46,13 +46,13 @@ def pulled(
         ports,
         options,
         FolderOptions(exact=exact, delete=delete, max_delete=max_delete),
-        sightings=sightings,
+        scan_cache=scan_cache,
         progress=SILENT,
         clock=later,
     )
 
 
-def sight(path: Path) -> tuple[object, ...]:
+def stamp(path: Path) -> tuple[object, ...]:
     """All that is said of one thing, but for what differs between copies."""
     status = path.lstat()
     kind = stat.S_IFMT(status.st_mode)
@@ -74,11 +74,11 @@ def seen(root: Path) -> dict[str, tuple[object, ...]]:
 
     Which names belong together is told by the first of them.
     """
-    found: dict[str, tuple[object, ...]] = {".": sight(root)}
-    firsts: dict[tuple[int, int], str] = {}
+    found: dict[str, tuple[object, ...]] = {".": stamp(root)}
+    hard_links: dict[tuple[int, int], str] = {}
     for path in sorted(root.rglob("*"), key=lambda path: os.fsencode(path).split(b"/")):
         status = path.lstat()
         where = str(path.relative_to(root))
-        first = firsts.setdefault((status.st_dev, status.st_ino), where)
-        found[where] = (*sight(path), first if first != where else None)
+        first = hard_links.setdefault((status.st_dev, status.st_ino), where)
+        found[where] = (*stamp(path), first if first != where else None)
     return found

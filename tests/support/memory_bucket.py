@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 
 from casync.errors import MalformedError, NotFoundError, SourceChangedError
-from casync.remote.buckets.base import Level, Listed
+from casync.remote.buckets.base import Listed, ListedFolder
 
 SECOND_NS = 1_000_000_000
 
@@ -43,14 +43,14 @@ class MemoryBucket:
             keys = sorted(key for key in self._objects if key.startswith(prefix))
             yield from [self._shown(key) for key in keys]
 
-    def level(self, prefix: str) -> Level:
+    def level(self, prefix: str) -> ListedFolder:
         with self._lock:
             inside = [key[len(prefix) :] for key in self._objects if key.startswith(prefix)]
             objects = [self._shown(prefix + rest) for rest in inside if "/" not in rest]
             names = sorted({rest.partition("/")[0] for rest in inside if "/" in rest})
             if "" in names:
                 raise MalformedError(f"{prefix}/ is no path")
-            return Level(objects, [f"{prefix}{name}/" for name in names])
+            return ListedFolder(objects, [f"{prefix}{name}/" for name in names])
 
     def read(self, listed: Listed, start: int, end: int) -> bytes:
         self.before_read(listed.key, start)

@@ -6,13 +6,14 @@ import random
 from pathlib import Path
 from typing import NamedTuple
 
+from casync.fs.identity import FileIdentity
 from casync.ids import Kind, ManifestId, ObjectId
 from casync.names.name import Name, parse_name
 from casync.objects.chunker import DEFAULT_PARAMS
 from casync.objects.codec import Verified
 from casync.objects.manifest import Manifest, encode_manifest
 from casync.objects.node import NodeBuilder, Run
-from casync.store.base import Batch, FileIdentity, ManifestState, RememberedFile
+from casync.store.base import Batch, ManifestState, RememberedFile
 from casync.store.lmdb.store import LmdbStore
 from tests.contract.store_contract import noise, pack
 

@@ -30,18 +30,18 @@ contents = st.just(EMPTY) | st.builds(
     st.binary(min_size=1, max_size=4),
     st.integers(1, MAX_LENGTH),
 )
-firsts = st.none() | st.lists(names, min_size=1, max_size=4).map(b"/".join)
+hard_links = st.none() | st.lists(names, min_size=1, max_size=4).map(b"/".join)
 targets = st.binary(min_size=1, max_size=60).map(lambda target: target.replace(b"\0", b"/"))
 
 
 def entries(name: st.SearchStrategy[bytes] = names) -> st.SearchStrategy[Entry]:
     """Every kind of entry."""
     return (
-        st.builds(File, name, metas, firsts, contents)
+        st.builds(File, name, metas, hard_links, contents)
         | st.builds(Folder, name, metas, contents)
-        | st.builds(Link, name, metas, firsts, targets)
-        | st.builds(Device, name, metas, firsts, st.booleans(), u32, u32)
-        | st.builds(Pipe, name, metas, firsts)
+        | st.builds(Link, name, metas, hard_links, targets)
+        | st.builds(Device, name, metas, hard_links, st.booleans(), u32, u32)
+        | st.builds(Pipe, name, metas, hard_links)
     )
 
 

@@ -13,13 +13,13 @@ from casync.access.progress import SILENT, Progress
 from casync.access.tree_reading import fetch_from
 from casync.fs.exclude import Exclusion
 from casync.fs.scan import Scan
-from casync.fs.scan_cache import Sightings
+from casync.fs.scan_cache import ScanCache
 from casync.ids import Kind, ManifestId
 from casync.objects.chunker import ChunkerParams
 from casync.objects.codec import Packed, Unpacker
 from casync.objects.manifest import Manifest, decode_manifest
 from casync.objects.tree import Entry, File
-from casync.objects.tree_walk import root_of, walk
+from casync.objects.tree_walk import root_of, walk_tree
 from casync.ops.prepare.file import PrepareOptions
 from casync.ops.prepare.folder import FolderPrepared, prepare_tree
 from casync.store.base import ObjectStore
@@ -35,7 +35,7 @@ def prepared(
     globs: Sequence[str] = (),
     regexes: Sequence[str] = (),
     one_file_system: bool = False,
-    sightings: Sightings | None = None,
+    scan_cache: ScanCache | None = None,
     progress: Progress = SILENT,
     reread: bool = False,
 ) -> FolderPrepared:
@@ -43,7 +43,7 @@ def prepared(
     options = PrepareOptions(params=PARAMS, reread=reread)
     scan = Scan(root, unwanted=Exclusion(globs, regexes), one_file_system=one_file_system)
     return prepare_tree(
-        root, scan, store, options, sightings=sightings, progress=progress, clock=later
+        root, scan, store, options, scan_cache=scan_cache, progress=progress, clock=later
     )
 
 
@@ -63,7 +63,7 @@ def tree(store: ObjectStore, ident: ManifestId) -> dict[bytes, Entry]:
     fetch = fetch_from(store)
     root = root_of(manifest_of(store, ident), fetch)
     found: dict[bytes, Entry] = {b"": root}
-    for path, entry in walk(root, fetch):
+    for path, entry in walk_tree(root, fetch):
         found[b"/".join(path)] = entry
     return found
 

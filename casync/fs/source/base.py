@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from typing import Final, NamedTuple, Protocol
 
 from casync.errors import CasyncError, DeniedError, NotFoundError, SourceChangedError, UsageError
+from casync.fs.identity import FileIdentity
 from casync.limits import MIB
-from casync.store.base import FileIdentity
 
-__all__ = ["BLOCK_BYTES", "Hole", "Positioned", "Sight", "Source", "Span", "reading"]
+__all__ = ["BLOCK_BYTES", "Hole", "Positioned", "FileStamp", "Source", "Span", "reading"]
 
 BLOCK_BYTES: Final = 4 * MIB
 """Bytes that are read at once: enough to keep the costs of a step small."""
@@ -41,7 +41,7 @@ class Span(NamedTuple):
     reach: int
 
 
-class Sight(NamedTuple):
+class FileStamp(NamedTuple):
     """A file as it was seen before it was read: what a store may remember of it."""
 
     path: bytes
@@ -116,7 +116,7 @@ class Source(Protocol):
         """Whether `blocks` may be called again after it failed."""
         ...
 
-    def sight(self) -> Sight | None:
+    def stamp(self) -> FileStamp | None:
         """What may be remembered of what `blocks` reads, or None."""
         ...
 

@@ -17,9 +17,9 @@ from typing import BinaryIO, Final, Self
 
 from casync.errors import NotFoundError, SourceChangedError, UsageError
 from casync.fs.extents import data_ranges, read_range
-from casync.fs.filesystem import Trust, file_system
+from casync.fs.filesystem import Coherence, file_system
 from casync.fs.identity import identity_of
-from casync.fs.source.base import BLOCK_BYTES, Hole, Positioned, Sight, Source, Span, reading
+from casync.fs.source.base import BLOCK_BYTES, FileStamp, Hole, Positioned, Source, Span, reading
 from casync.fs.source.stream import StreamSource
 from casync.limits import KIB
 
@@ -27,7 +27,7 @@ __all__ = [
     "BLOCK_BYTES",
     "FileSource",
     "Hole",
-    "Sight",
+    "FileStamp",
     "Source",
     "Span",
     "StreamSource",
@@ -103,17 +103,17 @@ class FileSource:
         """Bytes of the file or device."""
         return self._length
 
-    def sight(self) -> Sight | None:
+    def stamp(self) -> FileStamp | None:
         """What may be remembered: nothing of devices, network files and files without a path."""
         with reading(self.label):
-            if not self._regular or file_system(self._own_path()).trust is Trust.NETWORK:
+            if not self._regular or file_system(self._own_path()).coherence is Coherence.NETWORK:
                 return None
             path = self._real_path()
         if path is None:
             return None
         youngest = max(self._identity.mtime_ns, self._identity.ctime_ns)
         settled = self._synced and youngest <= self._seen_at - _SETTLED_NS
-        return Sight(path, self._identity, settled)
+        return FileStamp(path, self._identity, settled)
 
     @property
     def descriptor(self) -> int:

@@ -13,12 +13,12 @@ from typing import Final, Self
 from casync.fs.extents import punch, read_range, write_range
 from casync.fs.source.base import BLOCK_BYTES, Hole, Span
 
-__all__ = ["Tape"]
+__all__ = ["MemfdBuffer"]
 
 _ZEROS: Final = bytes(BLOCK_BYTES)
 
 
-class Tape:
+class MemfdBuffer:
     """The rest of a stream, as a `Positioned`. Use in a with block.
 
     Args:

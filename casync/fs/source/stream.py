@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import BinaryIO, Self
 
 from casync.errors import UsageError
-from casync.fs.source.base import BLOCK_BYTES, Hole, Positioned, Sight, reading
+from casync.fs.source.base import BLOCK_BYTES, FileStamp, Hole, Positioned, reading
 
 __all__ = ["StreamSource"]
 
@@ -38,7 +38,7 @@ class StreamSource:
     def close(self) -> None:
         """Does nothing."""
 
-    def sight(self) -> Sight | None:
+    def stamp(self) -> FileStamp | None:
         """Nothing of a stream can be seen again."""
         return None
 

@@ -9,19 +9,19 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-__all__ = ["dress_as", "dress_new"]
+__all__ = ["copy_attributes", "set_new_attributes"]
 
 _OF_THE_BYTES: Final = frozenset({"security.capability", "security.ima", "security.evm"})
 """Attributes that vouch for the old bytes, or give them rights."""
 
 
-def dress_new(fd: int) -> None:
+def set_new_attributes(fd: int) -> None:
     """Gives a new file the mode that any program would give it."""
     with suppress(PermissionError):  # file systems without modes
         os.fchmod(fd, 0o666 & ~_umask())
 
 
-def dress_as(fd: int, path: Path, old: os.stat_result) -> list[str]:
+def copy_attributes(fd: int, path: Path, old: os.stat_result) -> list[str]:
     """Gives a file what the one that it replaces has, as far as we may.
 
     Args:

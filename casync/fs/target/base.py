@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol, Self
 
+from casync.fs.identity import FileIdentity
 from casync.fs.target.in_place import InPlaceFile
 from casync.fs.target.part import PartFile
 from casync.fs.target.place import TargetPlace
 from casync.ids import Buffer
-from casync.store.base import FileIdentity
 
 __all__ = ["Sink", "open_sink"]
 

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from casync.fs.beneath import open_beneath
-from casync.fs.concatenation import Lineup, Stretch
+from casync.fs.concatenation import Concatenation, FilePart
 from casync.fs.cursor import look
 from casync.fs.extents import punch, write_range, zero_range
-from casync.fs.folder_seed import read_lineup
+from casync.fs.folder_seed import read_concatenation
 from casync.fs.os_errors import writing_inside
-from casync.fs.target.metadata import Dressing
-from casync.fs.target.publish import Placing
+from casync.fs.target.metadata import MetadataPolicy
+from casync.fs.target.publish import PublishQueue
 from casync.fs.target.staging import Staging, staged_name
 from casync.ids import Buffer
 from casync.objects.tree import File
@@ -46,23 +46,28 @@ class FolderSink:
         root: The open folder.
         path: Its path, for people.
         staging: Where files grow.
-        placing: Takes those that are whole.
-        dressing: Gives them what their entries say.
+        publish_queue: Takes those that are whole.
+        policy: Gives them what their entries say.
     """
 
     readable = True
     discards = False
 
     def __init__(
-        self, root: int, path: Path, staging: Staging, placing: Placing, dressing: Dressing
+        self,
+        root: int,
+        path: Path,
+        staging: Staging,
+        publish_queue: PublishQueue,
+        policy: MetadataPolicy,
     ) -> None:
         self.resumed = staging.resumed
-        self._files = Lineup()
+        self._files = Concatenation()
         self._root = root
         self._path = path
         self._staging = staging
-        self._placing = placing
-        self._dressing = dressing
+        self._publish_queue = publish_queue
+        self._policy = policy
         self._pending: deque[_Pending] = deque()
 
     def add(self, path: bytes, entry: File, number: int) -> int:
@@ -71,7 +76,7 @@ class FolderSink:
         Args:
             path: Where it belongs.
             entry: What it shall be.
-            number: What `placing` calls it.
+            number: What `publish_queue` calls it.
 
         Returns:
             Where its bytes begin.
@@ -82,25 +87,25 @@ class FolderSink:
 
     def read(self, offset: int, length: int) -> bytes:
         """Bytes at `offset`, of files that are in their places already as well."""
-        return read_lineup(self._files, self._open, offset, length)
+        return read_concatenation(self._files, self._open, offset, length)
 
     def write(self, offset: int, buffers: Sequence[Buffer]) -> None:
         """Writes neighbouring buffers from `offset` on."""
         rest = iter(buffers)
         piece = memoryview(b"")
         total = sum(map(len, buffers))
-        for stretch in self._files.stretches(offset, total):
+        for part in self._files.parts(offset, total):
             parts: list[Buffer] = []
-            missing = stretch.length
+            missing = part.length
             while missing:
                 piece = piece if len(piece) else memoryview(next(rest))
                 parts.append(piece[:missing])
                 piece = piece[len(parts[-1]) :]
                 missing -= len(parts[-1])
-            with writing_inside(self._path, stretch.path, total):
-                fd = self._create(staged_name(stretch.path))
+            with writing_inside(self._path, part.path, total):
+                fd = self._create(staged_name(part.path))
                 try:
-                    write_range(fd, stretch.offset, parts)
+                    write_range(fd, part.offset, parts)
                 finally:
                     os.close(fd)
 
@@ -108,12 +113,12 @@ class FolderSink:
         """Makes a range read as zeros; in new files everything is a hole."""
         if not self.resumed:
             return
-        for stretch in self._files.stretches(offset, length):
-            with writing_inside(self._path, stretch.path):
-                fd = self._create(staged_name(stretch.path))
+        for part in self._files.parts(offset, length):
+            with writing_inside(self._path, part.path):
+                fd = self._create(staged_name(part.path))
                 try:
-                    if not punch(fd, stretch.offset, stretch.length):
-                        zero_range(fd, stretch.offset, stretch.length)
+                    if not punch(fd, part.offset, part.length):
+                        zero_range(fd, part.offset, part.length)
                 finally:
                     os.close(fd)
 
@@ -129,8 +134,8 @@ class FolderSink:
             name, length = staged_name(path), entry.content.length
             with writing_inside(self._path, path, length):
                 self._finish(name, length)
-                self._dressing.dress(entry, self._staging.thing(name))
-            self._placing.add(name, path, number, length, pending.end)
+                self._policy.apply(entry, self._staging.thing(name))
+            self._publish_queue.add(name, path, number, length, pending.end)
 
     def _finish(self, name: bytes, length: int) -> None:
         """Gives a file its length: zeros at its end were not written, old bytes may be there."""
@@ -145,11 +150,11 @@ class FolderSink:
     def _create(self, name: bytes) -> int:
         return os.open(name, _OPEN | os.O_CREAT, 0o600, dir_fd=self._staging.fd)
 
-    def _open(self, stretch: Stretch) -> int:
+    def _open(self, part: FilePart) -> int:
         try:
-            return os.open(staged_name(stretch.path), _READ, dir_fd=self._staging.fd)
+            return os.open(staged_name(part.path), _READ, dir_fd=self._staging.fd)
         except FileNotFoundError:
             # What lies in the place of a file that has not moved yet is another file.
-            if stretch.start >= self._placing.end:
+            if part.start >= self._publish_queue.end:
                 raise
-            return open_beneath(self._root, stretch.path, os.O_RDONLY)
+            return open_beneath(self._root, part.path, os.O_RDONLY)

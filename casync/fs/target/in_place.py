@@ -10,12 +10,11 @@ from typing import Self
 
 from casync.errors import LockedError, WriteError
 from casync.fs.extents import read_range, write_range, zero_range
-from casync.fs.identity import identity_of
+from casync.fs.identity import FileIdentity, identity_of
 from casync.fs.lock import claim_device, lock, refuse_foreign_locks
 from casync.fs.os_errors import no_space, reading, writing
 from casync.fs.target.place import TargetPlace
 from casync.ids import Buffer
-from casync.store.base import FileIdentity
 
 __all__ = ["InPlaceFile"]
 

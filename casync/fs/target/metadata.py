@@ -14,9 +14,9 @@ from typing import Final, TypeAlias
 from casync.fs.entries import attributes_of
 from casync.objects.tree import Device, Entry, File, Folder, Link, Meta, Pipe
 
-__all__ = ["Dressing", "Thing", "kind_of"]
+__all__ = ["MetadataPolicy", "FileHandle", "kind_of"]
 
-Thing: TypeAlias = int | bytes
+FileHandle: TypeAlias = int | bytes
 """An open descriptor, or a path through one whose last link is not followed."""
 
 _USER: Final = b"user."
@@ -33,7 +33,7 @@ def kind_of(entry: Entry) -> int:
     return kinds[type(entry)]
 
 
-class Dressing:
+class MetadataPolicy:
     """Gives things what their entries say.
 
     Args:
@@ -55,7 +55,7 @@ class Dressing:
             return self.exact and self._may_own
         return self.exact or not isinstance(entry, Pipe)
 
-    def differences(self, entry: Entry, status: os.stat_result, thing: Thing) -> list[str]:
+    def differences(self, entry: Entry, status: os.stat_result, thing: FileHandle) -> list[str]:
         """What of a thing of the right kind is not as its entry says: `mode`, for instance."""
         meta = entry.meta
         found = []
@@ -71,7 +71,7 @@ class Dressing:
             found.append("time")
         return found
 
-    def dress(self, entry: Entry, thing: Thing) -> None:
+    def apply(self, entry: Entry, thing: FileHandle) -> None:
         """Gives a thing that nobody else can reach, or that is ours, what its entry says.
 
         Raises:
@@ -91,7 +91,7 @@ class Dressing:
         """The mode to give; setuid never to a file of another owner than was meant."""
         return meta.mode if self.exact and is_owned else meta.mode & _RIGHTS
 
-    def _own(self, meta: Meta, thing: Thing) -> bool:
+    def _own(self, meta: Meta, thing: FileHandle) -> bool:
         try:
             os.chown(thing, meta.uid, meta.gid, follow_symlinks=isinstance(thing, int))
         except OSError:
@@ -108,10 +108,10 @@ class Dressing:
     def _wanted(self, entry: Entry) -> dict[bytes, bytes]:
         return {name: value for name, value in entry.meta.attributes if self._counts(name)}
 
-    def _present(self, thing: Thing) -> dict[bytes, bytes]:
+    def _present(self, thing: FileHandle) -> dict[bytes, bytes]:
         return {name: value for name, value in attributes_of(thing) if self._counts(name)}
 
-    def _set_attributes(self, entry: Entry, thing: Thing) -> None:
+    def _set_attributes(self, entry: Entry, thing: FileHandle) -> None:
         wanted, follow = self._wanted(entry), isinstance(thing, int)
         if self.exact:
             self.skipped["attributes"] += len(entry.meta.attributes) - len(wanted)

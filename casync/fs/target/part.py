@@ -16,14 +16,13 @@ from typing import Final, Self
 
 from casync.errors import LockedError, WriteError
 from casync.fs.extents import punch, read_range, write_range, zero_range
-from casync.fs.identity import identity_of
+from casync.fs.identity import FileIdentity, identity_of
 from casync.fs.lock import lock
 from casync.fs.os_errors import reading, write_error, writing
 from casync.fs.settle import sync_folder
-from casync.fs.target.attributes import dress_as, dress_new
+from casync.fs.target.attributes import copy_attributes, set_new_attributes
 from casync.fs.target.place import TargetPlace
 from casync.ids import Buffer
-from casync.store.base import FileIdentity
 
 __all__ = ["PartFile", "part_name"]
 
@@ -115,9 +114,9 @@ class PartFile:
                 raise WriteError(f"{self._path} became something else than a file")
             os.ftruncate(self._fd, self.length)
             self._sync()
-            notes = dress_as(self._fd, self._path, old) if old is not None else []
+            notes = copy_attributes(self._fd, self._path, old) if old is not None else []
             if old is None:
-                dress_new(self._fd)
+                set_new_attributes(self._fd)
             self._sync()
             os.rename(self._name, self._path.name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
             self._committed = True

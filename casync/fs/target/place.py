@@ -16,9 +16,8 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from casync.errors import CasyncError, WriteError
-from casync.fs.identity import identity_of
+from casync.fs.identity import FileIdentity, identity_of
 from casync.fs.os_errors import free_bytes, no_space, write_error
-from casync.store.base import FileIdentity
 
 __all__ = ["TargetPlace", "allocated_bytes", "check_space", "inspect_place"]
 

@@ -25,7 +25,7 @@ from casync.fs.settle import sync_folder
 from casync.fs.target.staging import Staging
 from casync.limits import MIB
 
-__all__ = ["Placing"]
+__all__ = ["PublishQueue"]
 
 _MOST: Final = 4096
 """Files that wait at most: what a run that is killed has to do again."""
@@ -42,7 +42,7 @@ class _Ready(NamedTuple):
     number: int
 
 
-class Placing:
+class PublishQueue:
     """Takes finished files, and moves them in the order of their coming. Used by one thread.
 
     Args:

@@ -18,12 +18,12 @@ from casync.access.outline import Outline
 from casync.access.progress import SILENT, Progress
 from casync.access.tree_load import Tree
 from casync.errors import NotFoundError, UsageError, WriteError
-from casync.fs.target.metadata import Dressing
+from casync.fs.target.metadata import MetadataPolicy
 from casync.ids import ManifestId
 from casync.objects.tree import File
 from casync.ops.pull_folder.plan import open_target
-from casync.ops.pull_folder.survey import Found, Survey
-from casync.ops.pull_folder.tree_shape import Firsts, shape_of
+from casync.ops.pull_folder.survey import Difference, Survey
+from casync.ops.pull_folder.tree_shape import HardLinks, shape_of
 
 __all__ = ["Checked", "check_file", "check_folder"]
 
@@ -61,7 +61,7 @@ def check_folder(
     Args:
         tree: The tree; loaded.
         path: The folder.
-        tell: Is told of each thing that differs, with what `Found.wrong` says of it.
+        tell: Is told of each thing that differs, with what `Difference.wrong` says of it.
         progress: Is told of bytes that are right.
 
     Raises:
@@ -79,8 +79,8 @@ def check_folder(
         Survey(
             tree,
             root,
-            Dressing(exact=False),
-            Firsts(tree, shape),
+            MetadataPolicy(exact=False),
+            HardLinks(tree, shape),
             last=None,
             tell=counts.take,
             progress=progress,
@@ -133,7 +133,7 @@ class _Counts:
         self._bytes = [0, 0]
         self._differences = 0
 
-    def take(self, found: Found) -> None:
+    def take(self, found: Difference) -> None:
         if isinstance(found.entry, File):
             self.count(found.path, found.entry.content.length, found.wrong)
         elif found.wrong:

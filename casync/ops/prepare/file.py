@@ -19,11 +19,11 @@ from typing import Final, NamedTuple
 from casync.access.naming import SignerHere, add_name
 from casync.access.progress import SILENT, Progress
 from casync.cutting.batch_writer import BatchWriter
-from casync.cutting.chunk_writer import Intake
+from casync.cutting.chunk_writer import ChunkWriter
 from casync.cutting.cut import cut, usable_cpus
 from casync.cutting.serial import SerialCutting
 from casync.errors import CasyncError, DigestMismatchError, SourceChangedError, UsageError
-from casync.fs.source.base import Hole, Sight, Source
+from casync.fs.source.base import FileStamp, Hole, Source
 from casync.ids import Kind, ManifestId
 from casync.limits import MIB
 from casync.names.name import Name, NameRecord
@@ -116,7 +116,7 @@ def prepare(
     if not 0 <= options.workers <= _MAX_WORKERS:
         raise UsageError(f"0 to {_MAX_WORKERS} workers, not {options.workers}")
     if not options.reread and options.expect_sha256 is None:
-        known = _remembered(source.sight(), store, options.params)
+        known = _remembered(source.stamp(), store, options.params)
         if known is not None:
             manifest, length = known
             record = _set_name(store, options, manifest)
@@ -134,11 +134,11 @@ def prepare(
 
 
 def _remembered(
-    sight: Sight | None, store: ObjectStore, params: ChunkerParams
+    stamp: FileStamp | None, store: ObjectStore, params: ChunkerParams
 ) -> tuple[ManifestId, int] | None:
     """The full manifest of a file that is certainly as it was, and its length."""
-    row = store.recall(sight.path) if sight is not None else None
-    if sight is None or row is None or not row.settled or row.identity != sight.identity:
+    row = store.recall(stamp.path) if stamp is not None else None
+    if stamp is None or row is None or not row.settled or row.identity != stamp.identity:
         return None
     ident = ManifestId(row.manifest)
     present = store.manifest(ident)
@@ -188,30 +188,30 @@ def _read(
     writer = BatchWriter(store)
     workers = options.workers or usable_cpus()
     try:
-        intake = Intake(writer, level=options.level, threads=workers, progress=progress)
+        chunk_writer = ChunkWriter(writer, level=options.level, threads=workers, progress=progress)
         progress.start("reading", source.length)
         if options.expect_sha256 is None:
-            cut(source, intake, options.params, level=options.level, workers=workers)
+            cut(source, chunk_writer, options.params, level=options.level, workers=workers)
         else:
-            _cut_and_compare(source, intake, options.params, options.expect_sha256)
-        content = intake.finish()
+            _cut_and_compare(source, chunk_writer, options.params, options.expect_sha256)
+        content = chunk_writer.finish()
         manifest = Manifest("file", options.params, content)
         packed = Packer(options.level).pack_new(Kind.MANIFEST, encode_manifest(manifest))
         ident = ManifestId(packed.id)
         batch = Batch(objects=[packed], manifests=[(ident, ManifestState.FULL, content.length)])
-        sight = source.sight()
+        stamp = source.stamp()
         add_name(batch, options.name, ident, options.signer)
-        if sight is not None:
-            batch.remember.append(RememberedFile(sight.path, sight.identity, ident, sight.settled))
+        if stamp is not None:
+            batch.remember.append(RememberedFile(stamp.path, stamp.identity, ident, stamp.settled))
         names = writer.finish(batch).names
     finally:
         writer.close()
     return Prepared(
         manifest=ident,
         length=content.length,
-        chunks=intake.chunks,
-        new=intake.new,
-        reused=intake.chunks - intake.new,
+        chunks=chunk_writer.chunks,
+        new=chunk_writer.new,
+        reused=chunk_writer.chunks - chunk_writer.new,
         stored=writer.stored,
         unchanged=False,
         name=names[0] if names else None,
@@ -220,10 +220,10 @@ def _read(
 
 
 def _cut_and_compare(
-    source: Source, intake: Intake, params: ChunkerParams, expected: bytes
+    source: Source, chunk_writer: ChunkWriter, params: ChunkerParams, expected: bytes
 ) -> None:
     """Cuts here, where all bytes come by in order."""
-    cutting = SerialCutting(intake, params)
+    cutting = SerialCutting(chunk_writer, params)
     digest = _Digest()
     try:
         for block in source.blocks():

@@ -18,17 +18,17 @@ from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
-from casync.access.ordered import InTurn
+from casync.access.ordered import OrderedQueue
 from casync.access.progress import SILENT, Progress
 from casync.cutting.batch_writer import BatchWriter
 from casync.cutting.cut import usable_cpus
 from casync.cutting.small_files import SMALL_BYTES, SmallFile, read_small
 from casync.errors import DeniedError, MalformedError, SourceChangedError, UsageError
 from casync.fs.entries import attributes_of, entry_of, meta_of, with_owners
-from casync.fs.filesystem import Trust, file_system
+from casync.fs.filesystem import Coherence, file_system
 from casync.fs.identity import identity_of
 from casync.fs.scan import Entered, Leaf, Left, Scan, sync_file_system
-from casync.fs.scan_cache import LastSight, NewSight, Sightings
+from casync.fs.scan_cache import CachedScan, ScanCache, ScanWriter
 from casync.fs.source.file import FileSource, coarse_clock
 from casync.ids import ManifestId
 from casync.limits import MAX_TREE_PATH
@@ -36,7 +36,7 @@ from casync.names.name import NameRecord
 from casync.objects.tree import Entry, File, Folder
 from casync.ops.prepare.file import PrepareOptions
 from casync.ops.prepare.publish_tree import publish_tree
-from casync.ops.prepare.tree_intake import FolderIntake, FolderStream
+from casync.ops.prepare.tree_writer import FolderStream, TreeWriter
 from casync.store.base import ManifestState, ObjectStore
 
 __all__ = ["FolderPrepared", "LeftOut", "prepare_tree"]
@@ -113,7 +113,7 @@ class _Open:
         self.parent = parent
 
 
-class _Waiting(NamedTuple):
+class _PendingEntry(NamedTuple):
     """Something on its way into a folder; None ends the folder."""
 
     folder: _Open
@@ -128,7 +128,7 @@ def prepare_tree(
     store: ObjectStore,
     options: PrepareOptions = PrepareOptions(),
     *,
-    sightings: Sightings | None = None,
+    scan_cache: ScanCache | None = None,
     progress: Progress = SILENT,
     clock: Callable[[], int] = coarse_clock,
 ) -> FolderPrepared:
@@ -139,7 +139,7 @@ def prepare_tree(
         scan: The walk through it.
         store: Where to put it.
         options: How.
-        sightings: Remembers the files of folders.
+        scan_cache: Remembers the files of folders.
         progress: Is told of every byte.
         clock: Nanoseconds since 1970 as the file system counts them.
 
@@ -155,8 +155,8 @@ def prepare_tree(
             raise UsageError("a folder has no SHA-256; --expect takes a file")
         work = _Preparation(root, store, options, progress)
         stack.callback(work.close)
-        if sightings is not None and file_system(root).trust is not Trust.NETWORK:
-            work.remember(sightings, clock(), stack)
+        if scan_cache is not None and file_system(root).coherence is not Coherence.NETWORK:
+            work.remember(scan_cache, clock(), stack)
         progress.start("reading", None)
         prepared = work.run(scan)
     return prepared._replace(seconds=time.monotonic() - started)
@@ -173,7 +173,7 @@ class _Preparation:
         self._options = options
         self._progress = progress
         self._writer = BatchWriter(store)
-        self._intake = FolderIntake(
+        self._tree_writer = TreeWriter(
             self._writer,
             params=options.params,
             level=options.level,
@@ -181,28 +181,28 @@ class _Preparation:
             progress=progress,
         )
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="read")
-        self._waiting = InTurn(self._take, _AHEAD)
+        self._waiting = OrderedQueue(self._take, _AHEAD)
         self._folders: list[_Open] = []
         self._links: dict[tuple[int, int], tuple[bytes, Entry | None]] = {}
         self._synced: set[int] = set()
-        self._last: LastSight | None = None
-        self._new: NewSight | None = None
+        self._last: CachedScan | None = None
+        self._new: ScanWriter | None = None
         self._device: int | None = None
         self._root_entry: Folder | None = None
         self._left_out: list[LeftOut] = []
         self._files = self._folder_count = self._others = 0
         self._length = self._unchanged = self._sockets = 0
 
-    def remember(self, sightings: Sightings, now: int, stack: ExitStack) -> None:
+    def remember(self, scan_cache: ScanCache, now: int, stack: ExitStack) -> None:
         """Uses what is known of the folder, and keeps what is seen of it now."""
         params = self._options.params
-        last = None if self._options.reread else sightings.last(self._root, params)
+        last = None if self._options.reread else scan_cache.last(self._root, params)
         if last is not None:
             stack.enter_context(closing(last))
             row = self._store.manifest(last.manifest)
             if row is not None and row.state is ManifestState.FULL:
                 self._last = last
-        self._new = sightings.new(self._root, params, now)
+        self._new = scan_cache.new(self._root, params, now)
         stack.callback(self._new.drop)
 
     def close(self) -> None:
@@ -221,10 +221,10 @@ class _Preparation:
             elif isinstance(event, Entered):
                 self._device = event.status.st_dev if self._device is None else self._device
                 parent = self._folders[-1] if self._folders else None
-                self._folders.append(_Open(event, FolderStream(self._intake), parent))
+                self._folders.append(_Open(event, FolderStream(self._tree_writer), parent))
                 self._folder_count += 1
             elif isinstance(event, Left):
-                self._waiting.put(_Waiting(self._folders.pop(), b"", b"", None))
+                self._waiting.put(_PendingEntry(self._folders.pop(), b"", b"", None))
             else:
                 self._leave_out(event.path, event.reason)
         self._waiting.finish()
@@ -236,7 +236,7 @@ class _Preparation:
         path, name, status, folder = leaf
         key = (status.st_dev, status.st_ino)
         if status.st_nlink > 1 and key in self._links:
-            return self._waiting.put(_Waiting(self._folders[-1], path, name, _Again(key)))
+            return self._waiting.put(_PendingEntry(self._folders[-1], path, name, _Again(key)))
         if status.st_nlink > 1 and len(path) <= MAX_TREE_PATH:
             self._links[key] = path, None
         entry = self._last.find(path, identity_of(status)) if self._last is not None else None
@@ -255,7 +255,9 @@ class _Preparation:
         if entry is None:
             self._sockets += 1
             return None
-        return self._waiting.put(_Waiting(self._folders[-1], path, name, _Known(entry, status)))
+        return self._waiting.put(
+            _PendingEntry(self._folders[-1], path, name, _Known(entry, status))
+        )
 
     def _file(self, leaf: Leaf) -> None:
         """Opens a file, and has it read."""
@@ -263,7 +265,7 @@ class _Preparation:
             self._synced.add(leaf.status.st_dev)
             sync_file_system(leaf.folder)
         fd = os.open(leaf.name, _FILE_FLAGS, dir_fd=leaf.folder)
-        folder, params = self._folders[-1], self._intake.params
+        folder, params = self._folders[-1], self._tree_writer.params
         if leaf.status.st_size > SMALL_BYTES:
             self._waiting.finish()
             try:
@@ -273,7 +275,7 @@ class _Preparation:
             return
         reading = self._readers.submit(read_small, fd, params)
         reading.add_done_callback(lambda _: os.close(fd))
-        self._waiting.put(_Waiting(folder, leaf.path, leaf.name, reading))
+        self._waiting.put(_PendingEntry(folder, leaf.path, leaf.name, reading))
 
     def _large(self, folder: _Open, leaf: Leaf, fd: int) -> None:
         label = self._root / os.fsdecode(leaf.path)
@@ -281,7 +283,7 @@ class _Preparation:
             try:
                 status = os.fstat(fd)
                 with FileSource(label, descriptor=fd) as source:
-                    content = self._intake.take_large(source)
+                    content = self._tree_writer.take_large(source)
                 if identity_of(os.fstat(fd)) != identity_of(status):
                     raise SourceChangedError(f"{label} changed while it was read")
             except SourceChangedError as error:
@@ -293,10 +295,12 @@ class _Preparation:
                 return self._leave_out(leaf.path, error.message)
             else:
                 entry = File(leaf.name, meta_of(status, attributes_of(fd)), None, content)
-                return self._take(_Waiting(folder, leaf.path, leaf.name, _Known(entry, status)))
+                return self._take(
+                    _PendingEntry(folder, leaf.path, leaf.name, _Known(entry, status))
+                )
         return None
 
-    def _take(self, waiting: _Waiting) -> None:
+    def _take(self, waiting: _PendingEntry) -> None:
         """Puts the next thing into its folder."""
         folder, path, name, thing = waiting
         if thing is None:
@@ -309,7 +313,7 @@ class _Preparation:
             except OSError as error:
                 return self._leave_out(path, error.strerror or str(error))
             self._progress.advance(read.status.st_size)
-            content = self._intake.take(read.chunks)
+            content = self._tree_writer.take(read.chunks)
             thing = _Known(File(name, read.meta, None, content), read.status)
         if isinstance(thing, _Again):
             first, entry = self._links[thing.key]
@@ -350,7 +354,7 @@ class _Preparation:
 
     def _publish(self, root: Folder) -> FolderPrepared:
         relied = self._last.manifest if self._last is not None else None
-        ident, record = publish_tree(root, self._intake, self._writer, self._options, relied)
+        ident, record = publish_tree(root, self._tree_writer, self._writer, self._options, relied)
         if self._new is not None:
             self._new.keep(ident)
         return FolderPrepared(
@@ -360,8 +364,8 @@ class _Preparation:
             others=self._others,
             length=self._length,
             unchanged=self._unchanged,
-            chunks=self._intake.chunks,
-            new=self._intake.new,
+            chunks=self._tree_writer.chunks,
+            new=self._tree_writer.new,
             stored=self._writer.stored,
             left_out=self._left_out,
             sockets=self._sockets,

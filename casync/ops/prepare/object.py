@@ -9,7 +9,7 @@ from typing import Final
 from casync.access.naming import add_name
 from casync.access.progress import SILENT, Progress
 from casync.errors import IncompleteError
-from casync.fs.scan_cache import Sightings
+from casync.fs.scan_cache import ScanCache
 from casync.ids import ManifestId
 from casync.objects.node import EMPTY
 from casync.objects.tree import File, Meta
@@ -33,7 +33,7 @@ def prepare_object(
     store: ObjectStore,
     options: PrepareOptions,
     *,
-    sightings: Sightings,
+    scan_cache: ScanCache,
     progress: Progress = SILENT,
 ) -> Prepared:
     """Puts one object into `store`.
@@ -43,7 +43,7 @@ def prepare_object(
         listed: It, as it was seen just now.
         store: Where to put it.
         options: How.
-        sightings: Remembers it.
+        scan_cache: Remembers it.
         progress: Is told of every byte.
 
     Raises:
@@ -53,7 +53,7 @@ def prepare_object(
     source, place = BucketSource(bucket, listed), f"{bucket.place}/{listed.key}"
     if not options.reread and options.expect_sha256 is None:
         with suppress(IncompleteError):  # gone since it was looked for
-            known = _unchanged(listed, place, store, options, sightings)
+            known = _unchanged(listed, place, store, options, scan_cache)
             if known is not None:
                 batch = Batch(relies=[known])
                 add_name(batch, options.name, known, options.signer)
@@ -61,7 +61,7 @@ def prepare_object(
                 record = names[0] if names else None
                 seconds = time.monotonic() - started
                 return Prepared(known, listed.size, 0, 0, 0, 0, True, record, seconds)
-    new = sightings.new(place, options.params, NEVER_TOO_YOUNG)
+    new = scan_cache.new(place, options.params, NEVER_TOO_YOUNG)
     try:
         prepared = prepare(source, store, options, progress)
         new.add(b"", source.listed.identity, _SEEN)
@@ -72,10 +72,10 @@ def prepare_object(
 
 
 def _unchanged(
-    listed: Listed, place: str, store: ObjectStore, options: PrepareOptions, sightings: Sightings
+    listed: Listed, place: str, store: ObjectStore, options: PrepareOptions, scan_cache: ScanCache
 ) -> ManifestId | None:
     """The manifest of an object that is certainly what it was, if all of that is here."""
-    last = sightings.last(place, options.params)
+    last = scan_cache.last(place, options.params)
     if last is None:
         return None
     with closing(last):

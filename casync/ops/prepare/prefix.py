@@ -14,7 +14,7 @@ from contextlib import ExitStack, closing
 from itertools import chain, pairwise
 from typing import Final, NamedTuple, TypeAlias
 
-from casync.access.ordered import InTurn
+from casync.access.ordered import OrderedQueue
 from casync.access.progress import SILENT, Progress
 from casync.cutting.batch_writer import BatchWriter
 from casync.cutting.cut import usable_cpus
@@ -28,7 +28,7 @@ from casync.errors import (
     UsageError,
 )
 from casync.fs.scan import Unwanted
-from casync.fs.scan_cache import LastSight, NewSight, Sightings
+from casync.fs.scan_cache import CachedScan, ScanCache, ScanWriter
 from casync.limits import MAX_TREE_DEPTH
 from casync.objects.node import Content
 from casync.objects.tree import File, Folder, Meta
@@ -37,8 +37,8 @@ from casync.ops.prepare.folder import FolderPrepared, LeftOut
 from casync.ops.prepare.key_listing import KeyListing, list_objects
 from casync.ops.prepare.object import NEVER_TOO_YOUNG
 from casync.ops.prepare.publish_tree import publish_tree
-from casync.ops.prepare.small_objects import Marker, SmallObject, read_object
-from casync.ops.prepare.tree_intake import FolderIntake, FolderStream
+from casync.ops.prepare.small_objects import FolderMarker, SmallObject, read_object
+from casync.ops.prepare.tree_writer import FolderStream, TreeWriter
 from casync.remote.buckets.base import Bucket, Listed
 from casync.remote.buckets.source import BucketSource
 from casync.store.base import ManifestState, ObjectStore
@@ -55,7 +55,7 @@ _FILE_MODE: Final = 0o644
 _FOLDER_MODE: Final = 0o755
 
 
-_Thing: TypeAlias = File | Future[SmallObject | Marker] | None
+_Thing: TypeAlias = File | Future[SmallObject | FolderMarker] | None
 
 
 class _Folder:
@@ -69,7 +69,7 @@ class _Folder:
         self.mtime_ns = 0
 
 
-class _Waiting(NamedTuple):
+class _PendingEntry(NamedTuple):
     """Something on its way into a folder; None ends the folder."""
 
     folder: _Folder
@@ -85,7 +85,7 @@ def prepare_prefix(
     options: PrepareOptions,
     *,
     unwanted: Unwanted,
-    sightings: Sightings,
+    scan_cache: ScanCache,
     progress: Progress = SILENT,
 ) -> FolderPrepared:
     """Puts all objects below a prefix into `store`.
@@ -96,7 +96,7 @@ def prepare_prefix(
         store: Where to put them.
         options: How.
         unwanted: What to leave out.
-        sightings: Remembers them.
+        scan_cache: Remembers them.
         progress: Is told of every byte.
 
     Raises:
@@ -120,7 +120,7 @@ def prepare_prefix(
             raise NotFoundError(f"there is no object below {address}")
         work = _Preparation(bucket, store, options, unwanted, progress)
         stack.callback(work.close)
-        work.remember(f"{bucket.place}/{prefix}", sightings, stack)
+        work.remember(f"{bucket.place}/{prefix}", scan_cache, stack)
         progress.start("reading", None)
         prepared = work.run(listing)
     return prepared._replace(seconds=time.monotonic() - started)
@@ -143,7 +143,7 @@ class _Preparation:
         self._options = options
         self._progress = progress
         self._writer = BatchWriter(store)
-        self._intake = FolderIntake(
+        self._tree_writer = TreeWriter(
             self._writer,
             params=options.params,
             level=options.level,
@@ -151,24 +151,24 @@ class _Preparation:
             progress=progress,
         )
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="read")
-        self._waiting = InTurn(self._take, _AHEAD)
+        self._waiting = OrderedQueue(self._take, _AHEAD)
         self._open: list[_Folder] = []
         self._root: Folder | None = None
-        self._last: LastSight | None = None
-        self._new: NewSight | None = None
+        self._last: CachedScan | None = None
+        self._new: ScanWriter | None = None
         self._left_out: list[LeftOut] = []
         self._files = self._folders = self._length = self._unchanged = 0
 
-    def remember(self, place: str, sightings: Sightings, stack: ExitStack) -> None:
+    def remember(self, place: str, scan_cache: ScanCache, stack: ExitStack) -> None:
         """Uses what is known of the prefix, and keeps what is seen of it now."""
         params = self._options.params
-        last = None if self._options.reread else sightings.last(place, params)
+        last = None if self._options.reread else scan_cache.last(place, params)
         if last is not None:
             stack.enter_context(closing(last))
             row = self._store.manifest(last.manifest)
             if row is not None and row.state is ManifestState.FULL:
                 self._last = last
-        self._new = sightings.new(place, params, NEVER_TOO_YOUNG)
+        self._new = scan_cache.new(place, params, NEVER_TOO_YOUNG)
         stack.callback(self._new.drop)
 
     def close(self) -> None:
@@ -211,12 +211,12 @@ class _Preparation:
 
     def _enter(self, path: bytes) -> None:
         parent = self._open[-1] if self._open else None
-        self._open.append(_Folder(path, FolderStream(self._intake), parent))
+        self._open.append(_Folder(path, FolderStream(self._tree_writer), parent))
         self._folders += 1
 
     def _leave(self) -> None:
         folder = self._open.pop()
-        self._waiting.put(_Waiting(folder, folder.path, None, None))
+        self._waiting.put(_PendingEntry(folder, folder.path, None, None))
 
     def _object(self, path: bytes, listed: Listed, *, is_folder: bool, again: bool) -> None:
         """Finds out what an object is, or has it read."""
@@ -231,18 +231,18 @@ class _Preparation:
         known = self._last.find(path, listed.identity) if self._last is not None else None
         if isinstance(known, File):
             self._unchanged += 1
-            return self._waiting.put(_Waiting(folder, path, listed, known))
+            return self._waiting.put(_PendingEntry(folder, path, listed, known))
         if listed.size > SMALL_BYTES:
             self._waiting.finish()
             return self._large(folder, path, listed)
         reading = self._readers.submit(read_object, self._bucket, listed, self._options.params)
-        return self._waiting.put(_Waiting(folder, path, listed, reading))
+        return self._waiting.put(_PendingEntry(folder, path, listed, reading))
 
     def _large(self, folder: _Folder, path: bytes, listed: Listed) -> None:
         source = BucketSource(self._bucket, listed)
         for last_time in (False, True):
             try:
-                content = self._intake.take_large(source)
+                content = self._tree_writer.take_large(source)
             except SourceChangedError as error:
                 if last_time:
                     self._leave_out(path, error.message)
@@ -252,10 +252,10 @@ class _Preparation:
                 return self._leave_out(path, error.message)
             else:
                 file = _file(path, source.listed, content)
-                return self._take(_Waiting(folder, path, source.listed, file))
+                return self._take(_PendingEntry(folder, path, source.listed, file))
         return None
 
-    def _take(self, waiting: _Waiting) -> None:
+    def _take(self, waiting: _PendingEntry) -> None:
         """Puts the next thing into its folder."""
         folder, path, listed, thing = waiting
         if listed is None:
@@ -267,14 +267,14 @@ class _Preparation:
                 return self._leave_out(path, "it is gone, or its key ends at a slash")
             except (SourceChangedError, DeniedError) as error:
                 return self._leave_out(path, error.message)
-            if isinstance(read, Marker):
+            if isinstance(read, FolderMarker):
                 if self._unwanted(path, True):
                     return None
                 self._folders += 1
-                return self._end(_Folder(path, FolderStream(self._intake), folder))
+                return self._end(_Folder(path, FolderStream(self._tree_writer), folder))
             listed = read.listed
             self._progress.advance(listed.size)
-            thing = _file(path, listed, self._intake.take(read.chunks))
+            thing = _file(path, listed, self._tree_writer.take(read.chunks))
         assert thing is not None
         try:
             folder.stream.add(thing)
@@ -309,7 +309,9 @@ class _Preparation:
     def _publish(self) -> FolderPrepared:
         assert self._root is not None
         relied = self._last.manifest if self._last is not None else None
-        ident, record = publish_tree(self._root, self._intake, self._writer, self._options, relied)
+        ident, record = publish_tree(
+            self._root, self._tree_writer, self._writer, self._options, relied
+        )
         if self._new is not None:
             self._new.keep(ident)
         return FolderPrepared(
@@ -319,8 +321,8 @@ class _Preparation:
             others=0,
             length=self._length,
             unchanged=self._unchanged,
-            chunks=self._intake.chunks,
-            new=self._intake.new,
+            chunks=self._tree_writer.chunks,
+            new=self._tree_writer.new,
             stored=self._writer.stored,
             left_out=self._left_out,
             sockets=0,

@@ -11,7 +11,7 @@ from casync.objects.codec import Packer
 from casync.objects.manifest import Manifest, encode_manifest
 from casync.objects.tree import Folder, encode_root
 from casync.ops.prepare.file import PrepareOptions
-from casync.ops.prepare.tree_intake import FolderIntake
+from casync.ops.prepare.tree_writer import TreeWriter
 from casync.store.base import Batch, ManifestState
 
 __all__ = ["publish_tree"]
@@ -19,7 +19,7 @@ __all__ = ["publish_tree"]
 
 def publish_tree(
     root: Folder,
-    intake: FolderIntake,
+    tree_writer: TreeWriter,
     writer: BatchWriter,
     options: PrepareOptions,
     relied: ManifestId | None,
@@ -28,7 +28,7 @@ def publish_tree(
 
     Args:
         root: The folder itself.
-        intake: Has taken its entries.
+        tree_writer: Has taken its entries.
         writer: Writes the rest, and the manifest with it.
         options: Chunk sizes, and the name that it gets.
         relied: The tree whose content was taken over unseen.
@@ -39,8 +39,8 @@ def publish_tree(
     Raises:
         NoSpaceError, WriteError, NoObjectError, LostRaceError: As `ObjectStore.commit`.
     """
-    content = intake.take(cut_small(encode_root(root), options.params))
-    intake.flush()
+    content = tree_writer.take(cut_small(encode_root(root), options.params))
+    tree_writer.flush()
     manifest = Manifest("tree", options.params, content)
     packed = Packer(options.level).pack_new(Kind.MANIFEST, encode_manifest(manifest))
     ident = ManifestId(packed.id)

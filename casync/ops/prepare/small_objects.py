@@ -9,7 +9,7 @@ from casync.errors import SourceChangedError
 from casync.objects.chunker import ChunkerParams
 from casync.remote.buckets.base import Bucket, Listed
 
-__all__ = ["Marker", "SmallObject", "read_object"]
+__all__ = ["FolderMarker", "SmallObject", "read_object"]
 
 
 class SmallObject(NamedTuple):
@@ -19,11 +19,13 @@ class SmallObject(NamedTuple):
     chunks: Chunks
 
 
-class Marker(NamedTuple):
+class FolderMarker(NamedTuple):
     """An empty object whose key ends at a slash: it stands for a folder."""
 
 
-def read_object(bucket: Bucket, listed: Listed, params: ChunkerParams) -> SmallObject | Marker:
+def read_object(
+    bucket: Bucket, listed: Listed, params: ChunkerParams
+) -> SmallObject | FolderMarker:
     """Reads and cuts a small object, once more if it changes meanwhile.
 
     Raises:
@@ -39,11 +41,11 @@ def read_object(bucket: Bucket, listed: Listed, params: ChunkerParams) -> SmallO
         return _read(bucket, found, params)
 
 
-def _read(bucket: Bucket, listed: Listed, params: ChunkerParams) -> SmallObject | Marker:
+def _read(bucket: Bucket, listed: Listed, params: ChunkerParams) -> SmallObject | FolderMarker:
     if not listed.size:
         found = bucket.look(listed.key)
         if found is None:
-            return Marker()
+            return FolderMarker()
         listed = found
     if listed.size > 2 * SMALL_BYTES:
         raise SourceChangedError(f"{listed.key} grew while it was read")

@@ -24,6 +24,7 @@ from casync.access.ports import Ports
 from casync.access.progress import SILENT, Progress
 from casync.access.supply import SeedSupply, StoreSupply, Supply
 from casync.errors import CasyncError, DigestMismatchError, UsageError
+from casync.fs.identity import FileIdentity
 from casync.fs.seed import SeedFile, SeedIndex
 from casync.fs.settle import settle_file
 from casync.fs.target.base import open_sink
@@ -34,12 +35,11 @@ from casync.limits import MIB
 from casync.names.name import Ref
 from casync.ops.pull.in_place import move_in_place
 from casync.ops.pull.old_nodes import NodesByDelta, likely_versions
-from casync.ops.pull.rebuild import Nowhere, Output, Rebuilder
+from casync.ops.pull.rebuild import Nowhere, Rebuilder, TargetWriter
 from casync.ops.pull.seeds import chunks_of, collect_seeds, known_outline
 from casync.ops.pull.server_supply import DeltaChoice, ServerSupply
 from casync.store.base import (
     Batch,
-    FileIdentity,
     ManifestState,
     RememberedFile,
     Traffic,
@@ -287,7 +287,7 @@ class _Pull:
 
     def _rebuild(
         self,
-        output: Output,
+        output: TargetWriter,
         place: TargetPlace | None,
         *,
         kept_label: str,

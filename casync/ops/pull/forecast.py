@@ -25,9 +25,9 @@ from casync.ids import ChunkId, ManifestId, chunk_id
 from casync.names.name import Ref
 from casync.ops.pull.file import PullOptions, fetch_outline, resolve, supplies_for
 from casync.ops.pull.in_place import offsets_served
-from casync.planning.windows import Claims, Place, Window
+from casync.planning.windows import FirstPlaces, Place, Window
 
-__all__ = ["Forecast", "Tally", "forecast"]
+__all__ = ["Forecast", "PlanTotals", "forecast"]
 
 
 class Forecast(NamedTuple):
@@ -68,13 +68,13 @@ def forecast(
     """
     place = inspect_place(target, in_place=options.in_place) if target is not None else None
     outline = fetch_outline(resolve(ref, ports), place, ports, options)
-    tally = Tally(ports.traffic.received)
+    totals = PlanTotals(ports.traffic.received)
     writes = place is not None
     if place is not None:
         if place.existing and holds(place, outline, progress):
             if not options.cache:
-                tally.sources["in place"] = outline.content.length
-                return tally.result(outline, [])
+                totals.sources["in place"] = outline.content.length
+                return totals.result(outline, [])
             writes = False
             place = place._replace(in_place=False)  # a seed for the store
         else:
@@ -82,16 +82,16 @@ def forecast(
             begun = place.path if place.in_place else part
             check_space(place, outline.solid_bytes() - allocated_bytes(begun))
             if place.in_place:
-                tally.served = offsets_served(outline, place.path, ports, progress)
+                totals.served = offsets_served(outline, place.path, ports, progress)
             else:
-                tally.part = SeedFile(part) if part.exists() else None
-    with closing(tally), supplies_for(outline, place, ports, options, progress) as supplies:
-        tally.count(outline.windows(distinct=not writes), outline.length, supplies)
+                totals.part = SeedFile(part) if part.exists() else None
+    with closing(totals), supplies_for(outline, place, ports, options, progress) as supplies:
+        totals.count(outline.windows(distinct=not writes), outline.length, supplies)
         looked = [seen for supply in supplies for seen in supply.looked]
-    return tally.result(outline, looked)
+    return totals.result(outline, looked)
 
 
-class Tally:
+class PlanTotals:
     """Sums of a plan.
 
     Args:
@@ -107,10 +107,10 @@ class Tally:
 
     def count(self, stretch: Iterable[Window], length: int, supplies: Sequence[Supply]) -> None:
         """Goes through windows as a pull would, of a content of `length` bytes."""
-        claims = Claims()
+        first_places = FirstPlaces()
         for window in stretch:
             self.sources["zero"] += sum(length for _, length in window.zeros)
-            fresh, repeats = claims.claim(window)
+            fresh, repeats = first_places.split(window)
             fresh = [place for place in fresh if not self._is_there(place)]
             for place, _ in repeats:
                 self._is_there(place)

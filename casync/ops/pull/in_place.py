@@ -63,7 +63,7 @@ class _Moves:
         return bytes(self._ids[32 * index : 32 * index + 32])
 
 
-class _Layout:
+class _OldPlaces:
     """What an old file holds where, by the first 8 bytes of ids: a hint, as in every seed."""
 
     def __init__(self) -> None:
@@ -93,7 +93,7 @@ def _find_moves(
     outline: Outline, was: Outline | None, path: Path, ports: Ports, progress: Progress
 ) -> _Moves:
     """What of the file at `path` the content wants, and where."""
-    layout = _Layout()
+    layout = _OldPlaces()
     _note_old_chunks(layout, outline, was, path, ports, progress)
     moves = _Moves()
     for window in windows(outline.content, outline.node, outline.params.max_size):
@@ -107,7 +107,7 @@ def _find_moves(
 
 
 def _note_old_chunks(
-    layout: _Layout,
+    layout: _OldPlaces,
     outline: Outline,
     was: Outline | None,
     path: Path,

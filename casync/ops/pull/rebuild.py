@@ -25,9 +25,9 @@ from casync.ids import Buffer, ChunkId, zero_chunk_id
 from casync.limits import MIB
 from casync.objects.chunker import ChunkerParams
 from casync.planning.adjacent import Joiner, read_places
-from casync.planning.windows import Claims, Place, Window
+from casync.planning.windows import FirstPlaces, Place, Window
 
-__all__ = ["Nowhere", "Output", "Rebuilder", "Whole"]
+__all__ = ["Nowhere", "TargetWriter", "Rebuilder", "Whole"]
 
 _THREADS_HERE: Final = 2
 """Threads that read and hash local files: they keep a memory bus busy, or a disk."""
@@ -57,7 +57,7 @@ class Whole(Protocol):
         ...
 
 
-class Output(Protocol):
+class TargetWriter(Protocol):
     """Where rebuilt bytes go.
 
     Attributes:
@@ -108,7 +108,7 @@ class Nowhere:
         """Nothing waits."""
 
 
-class _Job:
+class _WindowTask:
     """A window on its way through both stages.
 
     Attributes:
@@ -151,7 +151,7 @@ class Rebuilder:
     def __init__(
         self,
         whole: Whole,
-        output: Output,
+        output: TargetWriter,
         supplies: Sequence[Supply],
         *,
         keeper: Keeper | None,
@@ -169,7 +169,7 @@ class Rebuilder:
         self._progress = progress
         self._moved = moved
         self._stopped = threading.Event()
-        self._claims = Claims()
+        self._first_places = FirstPlaces()
         self._done: dict[int, Future[None]] = {}  # of the windows in the second stage
 
     def run(self) -> Counter[str]:
@@ -185,20 +185,20 @@ class Rebuilder:
         travel = ThreadPoolExecutor(self._workers, thread_name_prefix="pull")
         # What cannot be written yet waits in memory.
         ahead = _WINDOWS_AHEAD if self._output.readable else 2 * self._workers
-        first: deque[_Job] = deque()
-        second: deque[_Job] = deque()
+        first: deque[_WindowTask] = deque()
+        second: deque[_WindowTask] = deque()
 
         def go_on() -> None:
-            job = first.popleft()
-            job.found.result()
-            self._done[job.number] = travel.submit(self._complete, job)
-            second.append(job)
+            task = first.popleft()
+            task.found.result()
+            self._done[task.number] = travel.submit(self._complete, task)
+            second.append(task)
 
         try:
             for number, window in enumerate(stretch):
-                job = _Job(number, window, *self._claims.claim(window))
-                job.found = here.submit(self._find_here, job)
-                first.append(job)
+                task = _WindowTask(number, window, *self._first_places.split(window))
+                task.found = here.submit(self._find_here, task)
+                first.append(task)
                 if len(first) > 2 * _THREADS_HERE:
                     go_on()
                 if len(second) > ahead:
@@ -224,35 +224,35 @@ class Rebuilder:
             self._keeper.flush()
         return given
 
-    def _settle(self, job: _Job) -> Counter[str]:
-        self._done.pop(job.number).result()
-        self._output.settle(job.window.end)
-        return job.given
+    def _settle(self, task: _WindowTask) -> Counter[str]:
+        self._done.pop(task.number).result()
+        self._output.settle(task.window.end)
+        return task.given
 
-    def _find_here(self, job: _Job) -> None:
+    def _find_here(self, task: _WindowTask) -> None:
         """The first stage: everything that needs no server and no other window."""
-        for offset, length in job.window.zeros:
+        for offset, length in task.window.zeros:
             step = _ZERO_BYTES if self._output.resumed else length
             for at in range(offset, offset + length, step):
                 size = min(step, offset + length - at)
                 self._output.zero(at, size)
-                self._report(job.given, "zero", size)
+                self._report(task.given, "zero", size)
         if self._output.resumed:
-            rest = self._not_in_place(job)
-            job.fresh = [place for place in job.fresh if place.offset in rest]
-            job.repeats = [repeat for repeat in job.repeats if repeat[0].offset in rest]
+            rest = self._not_in_place(task)
+            task.fresh = [place for place in task.fresh if place.offset in rest]
+            task.repeats = [repeat for repeat in task.repeats if repeat[0].offset in rest]
         elif self._output.discards:
-            job.repeats = []
+            task.repeats = []
         elif not self._output.readable:
-            job.fresh += [place for place, _ in job.repeats]
-            job.repeats = []
+            task.fresh += [place for place, _ in task.repeats]
+            task.repeats = []
         local = [supply for supply in self._supplies if not supply.travels]
-        job.fresh = self._take(job, job.fresh, local)
+        task.fresh = self._take(task, task.fresh, local)
 
-    def _complete(self, job: _Job) -> None:
+    def _complete(self, task: _WindowTask) -> None:
         """The second stage."""
-        self._take_all(job, job.fresh, [supply for supply in self._supplies if supply.travels])
-        self._take_all(job, self._not_repeated(job), self._supplies)
+        self._take_all(task, task.fresh, [supply for supply in self._supplies if supply.travels])
+        self._take_all(task, self._not_repeated(task), self._supplies)
 
     def _report(self, given: Counter[str], label: str, count: int) -> None:
         if self._stopped.is_set():
@@ -260,19 +260,19 @@ class Rebuilder:
         given[label] += count
         self._progress.advance(count)
 
-    def _not_in_place(self, job: _Job) -> set[int]:
+    def _not_in_place(self, task: _WindowTask) -> set[int]:
         """Where in a window other bytes lie than those that are wanted."""
         rest: set[int] = set()
         kept: list[Proved] = []
-        count = sum(place.length for place in job.window.places)
-        found = chain.from_iterable(read_places(self._output.read, self._unproved(job.window)))
+        count = sum(place.length for place in task.window.places)
+        found = chain.from_iterable(read_places(self._output.read, self._unproved(task.window)))
         for place, plain in found:
             if plain is None:
                 rest.add(place.offset)
                 count -= place.length
             elif self._keeper is not None:
                 kept.append(Proved(place.id, plain))
-        self._report(job.given, self._kept_label, count)
+        self._report(task.given, self._kept_label, count)
         if self._keeper is not None and kept:
             self._keeper.keep(kept)
         return rest
@@ -285,22 +285,24 @@ class Rebuilder:
         moved = set(self._moved[low:high])
         return [place for place in window.places if place.offset not in moved]
 
-    def _take(self, job: _Job, places: list[Place], supplies: Sequence[Supply]) -> list[Place]:
+    def _take(
+        self, task: _WindowTask, places: list[Place], supplies: Sequence[Supply]
+    ) -> list[Place]:
         """Places what supplies have; returns the places whose chunks none of them has."""
         where: dict[ChunkId, list[Place]] = {}
         wanted: dict[ChunkId, int] = {}
         for place in places:
             where.setdefault(place.id, []).append(place)
             if wanted.setdefault(place.id, place.length) != place.length:
-                raise MalformedError(f"chunk {place.id.hex()} is claimed with two lengths")
+                raise MalformedError(f"chunk {place.id.hex()} is listed with two lengths")
         for supply in supplies:
             if not wanted:
                 return []
             keeper = None if supply.is_store else self._keeper
             passing: list[Proved] = []
             # What came before a failure is written, too: the next run need not fetch it again.
-            with self._joiner(supply.label, job.given) as writer:
-                for chunks in supply.supply(dict(wanted), job.window):
+            with self._joiner(supply.label, task.given) as writer:
+                for chunks in supply.supply(dict(wanted), task.window):
                     for ident, plain, _ in chunks:
                         del wanted[ident]
                         for place in where[ident]:
@@ -311,25 +313,25 @@ class Rebuilder:
                 keeper.keep(passing)
         return [place for place in places if place.id in wanted]
 
-    def _take_all(self, job: _Job, places: list[Place], supplies: Sequence[Supply]) -> None:
-        for missing in self._take(job, places, supplies):
+    def _take_all(self, task: _WindowTask, places: list[Place], supplies: Sequence[Supply]) -> None:
+        for missing in self._take(task, places, supplies):
             raise NoObjectError(
                 f"chunk {missing.id.hex()} is nowhere to be had",
                 next_step="Name a server that has it with --server.",
             )
 
-    def _not_repeated(self, job: _Job) -> list[Place]:
+    def _not_repeated(self, task: _WindowTask) -> list[Place]:
         """Places repeats of what is written already; returns those that are not what they were."""
-        for _, first in job.repeats:
-            earlier = self._claims.window_of(first)
-            running = self._done.get(earlier) if earlier != job.number else None
+        for _, first in task.repeats:
+            earlier = self._first_places.window_of(first)
+            running = self._done.get(earlier) if earlier != task.number else None
             if running is not None:
                 running.result()
-        sources = [Place(first, place.id, place.length) for place, first in job.repeats]
+        sources = [Place(first, place.id, place.length) for place, first in task.repeats]
         lost: list[Place] = []
         found = chain.from_iterable(read_places(self._output.read, sources))
-        with self._joiner("repeat", job.given) as writer:
-            for (place, _), (_, plain) in zip(job.repeats, found, strict=True):
+        with self._joiner("repeat", task.given) as writer:
+            for (place, _), (_, plain) in zip(task.repeats, found, strict=True):
                 if plain is None:
                     lost.append(place)
                 else:

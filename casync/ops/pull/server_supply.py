@@ -28,7 +28,7 @@ from casync.ids import Buffer, ChunkId, Kind, ObjectId
 from casync.limits import MIB
 from casync.objects.codec import Packed, Unpacker
 from casync.objects.delta import Delta, Group, singles, unpack_group
-from casync.planning.chunk_index import Layout
+from casync.planning.chunk_index import ChunkIndex
 from casync.planning.delta_groups import ChunkGroup, chunk_groups
 from casync.planning.windows import Place, Window
 from casync.store.base import Absence, ObjectStat
@@ -57,10 +57,10 @@ class OldVersions(Protocol):
     """Old bytes at hand.
 
     Attributes:
-        layout: Which chunk lies where, and next to which.
+        index: Which chunk lies where, and next to which.
     """
 
-    layout: Layout
+    index: ChunkIndex
 
     def read(self, numbers: Iterable[int]) -> Iterator[Sequence[tuple[Place, Buffer | None]]]:
         """Chunks of the layout, in order, or None where they are no more; some at a time."""
@@ -258,7 +258,7 @@ class ServerSupply:
         request = _Request()
         others = dict(rest)
         old = self._old()
-        for group in chunk_groups(window, rest, old.layout):
+        for group in chunk_groups(window, rest, old.index):
             lengths = {place.id: others.pop(place.id) for place in group.wanted}
             bases = _bases(group, old)
             if request.groups and request.size + _plain_bytes(lengths, bases) > _ASKED_BYTES:

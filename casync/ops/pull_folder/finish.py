@@ -14,7 +14,7 @@ from casync.fs.cursor import Cursor, look
 from casync.fs.entries import attributes_of, meta_of
 from casync.fs.identity import identity_of
 from casync.fs.removal import remove
-from casync.fs.scan_cache import NewSight
+from casync.fs.scan_cache import ScanWriter
 from casync.fs.target.staging import STAGING
 from casync.objects.tree import Entry, File, Folder
 from casync.ops.pull_folder.place import FolderPlace
@@ -32,7 +32,7 @@ class FolderFinish:
         tree: The tree.
         place: The folder. Its staging folder is removed in the end.
         delete: Whether to remove what the tree does not have.
-        sight: Takes what is seen of files; None for nobody.
+        scan_writer: Takes what is seen of files; None for nobody.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class FolderFinish:
         place: FolderPlace,
         *,
         delete: bool,
-        sight: NewSight | None,
+        scan_writer: ScanWriter | None,
     ) -> None:
         self._plan = plan
         self._tree = tree
@@ -50,7 +50,7 @@ class FolderFinish:
         self._root = place.root
         self._staging = place.staging
         self._delete = delete
-        self._sight = sight
+        self._scan_writer = scan_writer
         self._number = -1
         self._open: list[tuple[Folder, list[bytes]]] = []  # with names not come to, last first
 
@@ -81,8 +81,8 @@ class FolderFinish:
             return
         if entry.first is not None:
             self._link(path, entry.first, cursor.look(entry.name))
-        elif self._sight is not None and isinstance(entry, File):
-            self._remember(self._sight, cursor, path, entry, mark)
+        elif self._scan_writer is not None and isinstance(entry, File):
+            self._remember(self._scan_writer, cursor, path, entry, mark)
 
     def _pass(self, cursor: Cursor, name: bytes) -> None:
         """Removes what lies before the next name of the tree and is not in it."""
@@ -96,7 +96,7 @@ class FolderFinish:
         path = cursor.path + b"/" + name if cursor.path else name
         if path != STAGING:
             remove(self._root, path)
-            self._place.placing.touch(cursor.path)
+            self._place.publish_queue.touch(cursor.path)
 
     def _link(self, path: bytes, first: bytes, there: os.stat_result | None) -> None:
         """Makes a further name of a file that is in its place, unless it is one already."""
@@ -110,17 +110,17 @@ class FolderFinish:
             os.link(name, fresh, src_dir_fd=fd, dst_dir_fd=self._staging.fd, follow_symlinks=False)
         finally:
             os.close(fd)
-        self._place.placing.place(fresh, path)
+        self._place.publish_queue.place(fresh, path)
 
     def _remember(
-        self, sight: NewSight, cursor: Cursor, path: bytes, entry: File, mark: int
+        self, scan_writer: ScanWriter, cursor: Cursor, path: bytes, entry: File, mark: int
     ) -> None:
         """Notes what is seen of a file, as it is here, if nobody has changed it since."""
         status = cursor.look(entry.name)
         if status is not None and mark_of(status) == mark & ~UNDRESSED:
             thing = b"/proc/self/fd/%d/%s" % (cursor.fd, entry.name)
             meta = meta_of(status, attributes_of(thing))
-            sight.add(path, identity_of(status), File(entry.name, meta, None, entry.content))
+            scan_writer.add(path, identity_of(status), File(entry.name, meta, None, entry.content))
 
     def _leave(self, cursor: Cursor, path: bytes) -> None:
         folder, names = self._open.pop()
@@ -129,7 +129,7 @@ class FolderFinish:
         if not path:
             self._staging.remove()
         fd = cursor.fd
-        if self._plan.dressing.differences(folder, os.fstat(fd), fd):
-            self._plan.dressing.dress(folder, fd)
+        if self._plan.policy.differences(folder, os.fstat(fd), fd):
+            self._plan.policy.apply(folder, fd)
         if path:
             cursor.leave()

@@ -9,11 +9,11 @@ from typing import NamedTuple
 from casync.access.ports import Ports
 from casync.access.progress import Progress
 from casync.access.tree_load import Tree
-from casync.fs.scan_cache import Sightings
+from casync.fs.scan_cache import ScanCache
 from casync.fs.seed import SeedIndex
 from casync.ids import ManifestId
 from casync.ops.pull.file import PullOptions
-from casync.ops.pull.forecast import Tally
+from casync.ops.pull.forecast import PlanTotals
 from casync.ops.pull_folder.plan import FolderOptions, FolderPlan, open_target
 from casync.ops.pull_folder.pull import supplies_of
 from casync.ops.pull_folder.seeds import add_named
@@ -60,7 +60,7 @@ def forecast_folder(
     options: PullOptions,
     folder_options: FolderOptions,
     *,
-    sightings: Sightings | None,
+    scan_cache: ScanCache | None,
     progress: Progress,
 ) -> FolderForecast:
     """Works out what `pull_tree` with the same arguments would do.
@@ -68,18 +68,18 @@ def forecast_folder(
     Raises:
         CasyncError: As `pull_tree`.
     """
-    tally = Tally(ports.traffic.received)
+    totals = PlanTotals(ports.traffic.received)
     with ExitStack() as stack:
         root = stack.enter_context(open_target(target, make=False))
         index = stack.enter_context(closing(SeedIndex()))
-        last = sightings.last(target, tree.params) if sightings is not None else None
+        last = scan_cache.last(target, tree.params) if scan_cache is not None else None
         if last is not None:
             stack.enter_context(closing(last))
         plan = FolderPlan(
             tree, root, target, folder_options, last=last, index=index, progress=progress
         )
         add_named(index, options.seeds, tree.params, progress)
-        tally.count(plan.windows(), plan.length, supplies_of(ports, index, options))
+        totals.count(plan.windows(), plan.length, supplies_of(ports, index, options))
     return FolderForecast(
         manifest=tree.id,
         files=plan.files,
@@ -88,9 +88,9 @@ def forecast_folder(
         others=plan.others,
         remove=plan.extras if folder_options.delete else 0,
         left_out=plan.left_out,
-        sources={label: count for label, count in tally.sources.items() if count},
-        objects=tally.objects,
-        fetch=tally.fetch,
-        received=tally.received,
-        missing=tally.missing,
+        sources={label: count for label, count in totals.sources.items() if count},
+        objects=totals.objects,
+        fetch=totals.fetch,
+        received=totals.received,
+        missing=totals.missing,
     )

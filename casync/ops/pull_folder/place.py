@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from casync.fs.os_errors import writing_inside
-from casync.fs.target.publish import Placing
+from casync.fs.target.publish import PublishQueue
 from casync.fs.target.staging import Staging
 from casync.ops.pull_folder.plan import FolderOptions, FolderPlan
 
@@ -26,14 +26,16 @@ class FolderPlace:
         root: The same.
         path: The same.
         staging: Where files grow.
-        placing: Moves them.
+        publish_queue: Moves them.
     """
 
     def __init__(self, root: int, path: Path, plan: FolderPlan, options: FolderOptions) -> None:
         self.root = root
         self.path = path
         self.staging = Staging(root, path)
-        self.placing = Placing(root, path, self.staging, plan.note, replace_folders=options.delete)
+        self.publish_queue = PublishQueue(
+            root, path, self.staging, plan.note, replace_folders=options.delete
+        )
 
     def writing(self, path: bytes) -> AbstractContextManager[None]:
         """Translates what goes wrong while something at `path` in the folder is written.
@@ -45,5 +47,5 @@ class FolderPlace:
 
     def close(self) -> None:
         """Lets go. What is in the staging folder stays for the next run."""
-        self.placing.close()
+        self.publish_queue.close()
         self.staging.close()

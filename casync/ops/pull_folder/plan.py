@@ -20,15 +20,15 @@ from casync.errors import NoSpaceError, UsageError, WriteError
 from casync.fs.beneath import FOLDER, open_beneath
 from casync.fs.os_errors import no_space, write_error
 from casync.fs.removal import below
-from casync.fs.scan_cache import LastSight
+from casync.fs.scan_cache import CachedScan
 from casync.fs.seed import SeedIndex
-from casync.fs.target.metadata import Dressing
+from casync.fs.target.metadata import MetadataPolicy
 from casync.fs.target.staging import STAGING
 from casync.objects.node import Run, runs
 from casync.objects.tree import File, Folder
 from casync.ops.pull_folder.seeds import FolderSeeds
-from casync.ops.pull_folder.survey import LEFT_OUT, Found, Survey, mark_of
-from casync.ops.pull_folder.tree_shape import Firsts, shape_of
+from casync.ops.pull_folder.survey import LEFT_OUT, Difference, Survey, mark_of
+from casync.ops.pull_folder.tree_shape import HardLinks, shape_of
 from casync.planning.windows import Window, tile
 
 __all__ = ["FolderOptions", "FolderPlan", "open_target"]
@@ -106,7 +106,7 @@ class FolderPlan:
         progress: Is told what happens.
 
     Attributes:
-        dressing: What counts besides bytes.
+        policy: What counts besides bytes.
         marks: As `Survey.marks`.
         entries: Everything in the tree.
         files: Files to write.
@@ -133,11 +133,11 @@ class FolderPlan:
         path: Path,
         options: FolderOptions,
         *,
-        last: LastSight | None,
+        last: CachedScan | None,
         index: SeedIndex,
         progress: Progress,
     ) -> None:
-        self.dressing = Dressing(exact=options.exact)
+        self.policy = MetadataPolicy(exact=options.exact)
         self.files = self.length = self.kept = self.kept_length = 0
         self.others = self.extras = self.left_out = self._replaced = self._new = 0
         self._tree = tree
@@ -149,13 +149,13 @@ class FolderPlan:
         self.entries = shape.entries
         self._disk = os.statvfs(path if root is not None else path.parent)
         self._check_count()
-        firsts = Firsts(tree, shape)
+        hard_links = HardLinks(tree, shape)
         self._seeds = (
             None if root is None else FolderSeeds(index, root, path, tree.params, progress)
         )
         progress.start("comparing", shape.length)
         survey = Survey(
-            tree, root, self.dressing, firsts, last=last, tell=self._take, progress=progress
+            tree, root, self.policy, hard_links, last=last, tell=self._take, progress=progress
         )
         survey.run()
         self.marks = survey.marks
@@ -188,7 +188,7 @@ class FolderPlan:
                 f"the tree has {self.entries} entries, more than the disk of {self._path} can hold"
             )
 
-    def _take(self, found: Found) -> None:
+    def _take(self, found: Difference) -> None:
         path, entry, status, _, stays = found
         if entry is None:
             self._take_extra(path, status)
@@ -198,7 +198,7 @@ class FolderPlan:
             if isinstance(entry, File) and entry.first is None:
                 self.kept += 1
                 self.kept_length += entry.content.length
-        elif self.dressing.makes(entry):
+        elif self.policy.makes(entry):
             if status is not None and stat.S_ISDIR(status.st_mode):
                 self._check_replaceable(path)
             self._new += status is None

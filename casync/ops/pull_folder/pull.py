@@ -18,10 +18,10 @@ from casync.access.progress import Progress
 from casync.access.supply import SeedSupply, StoreSupply, Supply
 from casync.access.tree_load import Tree
 from casync.errors import PartialError, RemoteError, StoppedError, TimedOutError
-from casync.fs.filesystem import Trust, file_system
+from casync.fs.filesystem import Coherence, file_system
 from casync.fs.lock import lock
 from casync.fs.scan import sync_file_system
-from casync.fs.scan_cache import Sightings
+from casync.fs.scan_cache import ScanCache
 from casync.fs.seed import SeedIndex
 from casync.fs.settle import settle_name
 from casync.fs.source.file import coarse_clock
@@ -75,7 +75,7 @@ def pull_tree(
     options: PullOptions,
     folder_options: FolderOptions,
     *,
-    sightings: Sightings | None,
+    scan_cache: ScanCache | None,
     progress: Progress,
     clock: Callable[[], int] = coarse_clock,
 ) -> FolderPulled:
@@ -87,7 +87,7 @@ def pull_tree(
         ports: Stores and servers.
         options: How to get chunks.
         folder_options: How to treat the folder.
-        sightings: Remembers the files of folders.
+        scan_cache: Remembers the files of folders.
         progress: Is told what happens.
         clock: Nanoseconds since 1970 as the file system counts them.
 
@@ -105,9 +105,9 @@ def pull_tree(
         last = None
         if root is not None:
             lock(root, target)
-            if sightings is not None:
+            if scan_cache is not None:
                 sync_file_system(root)  # so that equal times will prove equal bytes
-                last = sightings.last(target, tree.params)
+                last = scan_cache.last(target, tree.params)
         if last is not None:
             stack.enter_context(closing(last))
         plan = FolderPlan(
@@ -130,15 +130,15 @@ def pull_tree(
                 next_step="Run the same command again; only the rest is fetched.",
             ) from error
         progress.start("finishing", None)
-        sight = None
-        if sightings is not None and file_system(target).trust is not Trust.NETWORK:
-            sight = sightings.new(target, tree.params, clock())
-            stack.callback(sight.drop)
-        FolderFinish(plan, tree, place, delete=folder_options.delete, sight=sight).run()
-        place.placing.sync_names()
+        scan_writer = None
+        if scan_cache is not None and file_system(target).coherence is not Coherence.NETWORK:
+            scan_writer = scan_cache.new(target, tree.params, clock())
+            stack.callback(scan_writer.drop)
+        FolderFinish(plan, tree, place, delete=folder_options.delete, scan_writer=scan_writer).run()
+        place.publish_queue.sync_names()
         settle_name(target)
-        if sight is not None:
-            sight.keep(tree.id)
+        if scan_writer is not None:
+            scan_writer.keep(tree.id)
     return FolderPulled(
         manifest=tree.id,
         files=plan.files,
@@ -147,7 +147,7 @@ def pull_tree(
         others=plan.others,
         removed=plan.extras if folder_options.delete else 0,
         left_out=plan.left_out,
-        skipped={what: count for what, count in plan.dressing.skipped.items() if count},
+        skipped={what: count for what, count in plan.policy.skipped.items() if count},
         sources={label: count for label, count in given.items() if count},
         traffic=ports.traffic,
         seconds=time.monotonic() - started,

@@ -53,7 +53,7 @@ class FolderSeeds:
     @property
     def has_room(self) -> bool:
         """Whether there is room for more chunks."""
-        return len(self._index.layout) < _MAX_CHUNKS
+        return len(self._index.index) < _MAX_CHUNKS
 
     def cut(self, path: bytes, fd: int) -> None:
         """Cuts and indexes an open file. What cannot be read is no seed."""

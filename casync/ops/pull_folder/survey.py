@@ -15,20 +15,20 @@ from contextlib import closing
 from typing import Final, NamedTuple
 
 from casync.access.compare import Comparer
-from casync.access.ordered import InTurn
+from casync.access.ordered import OrderedQueue
 from casync.access.progress import Progress
 from casync.access.tree_load import Tree
 from casync.errors import WriteError
 from casync.fs.beneath import FOLDER, open_beneath, open_child
 from casync.fs.cursor import Cursor, look
 from casync.fs.identity import identity_of
-from casync.fs.scan_cache import LastSight
-from casync.fs.target.metadata import Dressing, kind_of
+from casync.fs.scan_cache import CachedScan
+from casync.fs.target.metadata import MetadataPolicy, kind_of
 from casync.fs.target.staging import STAGING
 from casync.objects.tree import Device, Entry, File, Folder, Leaf, Link
-from casync.ops.pull_folder.tree_shape import Firsts
+from casync.ops.pull_folder.tree_shape import HardLinks
 
-__all__ = ["ABSENT", "LEFT_OUT", "UNDRESSED", "Found", "Survey", "mark_of"]
+__all__ = ["ABSENT", "LEFT_OUT", "UNDRESSED", "Difference", "Survey", "mark_of"]
 
 _AHEAD: Final = 64
 """Files that are open at once."""
@@ -51,7 +51,7 @@ def mark_of(status: os.stat_result) -> int:
     return hash(identity_of(status)) & (2**64 - 2) or 2
 
 
-class Found(NamedTuple):
+class Difference(NamedTuple):
     """What was found of one thing.
 
     Attributes:
@@ -70,11 +70,11 @@ class Found(NamedTuple):
     stays: bool = False
 
 
-class _Waiting(NamedTuple):
+class _PendingEntry(NamedTuple):
     """Something whose turn comes: its number among leaves, and whether its content is right."""
 
     number: int
-    found: Found
+    found: Difference
     same: Future[bool] | None
 
 
@@ -84,8 +84,8 @@ class Survey:
     Args:
         tree: What should be there.
         root: The open folder; None if there is none yet.
-        dressing: What counts besides bytes.
-        firsts: Files of the tree with further names.
+        policy: What counts besides bytes.
+        hard_links: Files of the tree with further names.
         last: What is known from an earlier time.
         tell: Is told of everything, in the order of the tree; of folders before what is in them.
         progress: Is told of bytes that are compared.
@@ -101,11 +101,11 @@ class Survey:
         self,
         tree: Tree,
         root: int | None,
-        dressing: Dressing,
-        firsts: Firsts,
+        policy: MetadataPolicy,
+        hard_links: HardLinks,
         *,
-        last: LastSight | None,
-        tell: Callable[[Found], None],
+        last: CachedScan | None,
+        tell: Callable[[Difference], None],
         progress: Progress,
     ) -> None:
         self.marks = array("Q")
@@ -113,12 +113,12 @@ class Survey:
         self.compared = False
         self._tree = tree
         self._root = root
-        self._dressing = dressing
-        self._firsts = firsts
+        self._policy = policy
+        self._hard_links = hard_links
         self._last = last
         self._tell = tell
         self._comparer = Comparer(tree.node, tree.params.max_size, progress)
-        self._waiting = InTurn(self._take, _AHEAD)
+        self._waiting = OrderedQueue(self._take, _AHEAD)
         self._names: list[list[bytes]] = []  # of each open folder, those not come to; last first
 
     def run(self) -> None:
@@ -160,16 +160,16 @@ class Survey:
         elif not stat.S_ISDIR(status.st_mode):
             wrong = ["kind"]
         else:
-            wrong = self._dressing.differences(entry, status, cursor.fd)
+            wrong = self._policy.differences(entry, status, cursor.fd)
         self._names.append(cursor.names()[::-1])
         if not path and STAGING in self._names[0]:
             self._names[0].remove(STAGING)
-        self._waiting.put(_Waiting(-1, Found(path, entry, status, wrong), None))
+        self._waiting.put(_PendingEntry(-1, Difference(path, entry, status, wrong), None))
 
     def _leaf(self, cursor: Cursor, path: bytes, entry: Leaf) -> None:
         status = self._come_to(cursor, entry.name)
         number = len(self.marks)
-        if not self._dressing.makes(entry):
+        if not self._policy.makes(entry):
             self.marks.append(LEFT_OUT)
             return
         self.marks.append(ABSENT)
@@ -184,10 +184,10 @@ class Survey:
         else:
             thing = b"/proc/self/fd/%d/%s" % (cursor.fd, entry.name)
             wrong = self._contradictions(entry, status, cursor.fd)
-            wrong += self._dressing.differences(entry, status, thing)
+            wrong += self._policy.differences(entry, status, thing)
             if isinstance(entry, File) and "content" not in wrong:
                 same = self._compare(cursor, path, entry, status, wrong)
-        self._waiting.put(_Waiting(number, Found(path, entry, status, wrong), same))
+        self._waiting.put(_PendingEntry(number, Difference(path, entry, status, wrong), same))
 
     def _come_to(self, cursor: Cursor, name: bytes) -> os.stat_result | None:
         """What is there under the next name; tells what is there before it and should not."""
@@ -204,7 +204,7 @@ class Survey:
         status = cursor.look(name)
         if status is not None:
             path = cursor.path + b"/" + name if cursor.path else name
-            self._waiting.put(_Waiting(-1, Found(path, None, status, ["extra"]), None))
+            self._waiting.put(_PendingEntry(-1, Difference(path, None, status, ["extra"]), None))
 
     def _contradictions(self, entry: Leaf, status: os.stat_result, folder: int) -> list[str]:
         """What is certainly wrong about the content of a thing of the right kind."""
@@ -254,7 +254,7 @@ class Survey:
             return None
         return self._comparer.compare(fd, content)
 
-    def _take(self, waiting: _Waiting) -> None:
+    def _take(self, waiting: _PendingEntry) -> None:
         """Waits for a comparison, and tells how it ended."""
         number, found, same = waiting
         if same is not None and not same.result():
@@ -264,11 +264,11 @@ class Survey:
             found = found._replace(stays=True)
         self._tell(found)
 
-    def _stays(self, found: Found, status: os.stat_result) -> bool:
+    def _stays(self, found: Difference, status: os.stat_result) -> bool:
         """Whether a thing of the tree that is there may stay."""
         if not isinstance(found.entry, File) or found.entry.first is not None:
             return not found.wrong
         if not _ABOUT_BYTES.isdisjoint(found.wrong):
             return False
         # Another name of it may lie anywhere: what it has must not change under it.
-        return status.st_nlink == 1 or (not found.wrong and found.path in self._firsts)
+        return status.st_nlink == 1 or (not found.wrong and found.path in self._hard_links)

@@ -21,7 +21,7 @@ from casync.objects.node import Content
 from casync.objects.tree import Entry, File, Folder, Leaf, encode_entry
 from casync.objects.tree_walk import Step
 
-__all__ = ["Firsts", "Shape", "shape_of"]
+__all__ = ["HardLinks", "Shape", "shape_of"]
 
 _DIGEST_BYTES: Final = 16
 
@@ -111,7 +111,7 @@ def _count(here: _Count, entry: Entry) -> None:
             here.length += entry.content.length
 
 
-class Firsts:
+class HardLinks:
     """The files of a tree that have further names.
 
     Args:

@@ -44,8 +44,10 @@ class FolderWriting:
         self._tree = tree
         self._place = place
         self._staging = place.staging
-        self._placing = place.placing
-        self._sink = FolderSink(place.root, place.path, place.staging, place.placing, plan.dressing)
+        self._publish_queue = place.publish_queue
+        self._sink = FolderSink(
+            place.root, place.path, place.staging, place.publish_queue, plan.policy
+        )
 
     @property
     def length(self) -> int:
@@ -72,7 +74,7 @@ class FolderWriting:
             kept_label="staged",
             progress=progress,
         ).run()
-        self._placing.flush()
+        self._publish_queue.flush()
         return given
 
     def windows(self, *, distinct: bool) -> Iterator[Window]:
@@ -109,7 +111,7 @@ class FolderWriting:
                 status = None
             if status is None:
                 os.mkdir(entry.name, 0o700, dir_fd=cursor.fd)
-                self._placing.touch(cursor.path)
+                self._publish_queue.touch(cursor.path)
             cursor.enter(entry.name)
             if status is not None and status.st_mode & 0o700 != 0o700:
                 with suppress(PermissionError):
@@ -132,7 +134,7 @@ class FolderWriting:
             try:
                 if mark_of(os.fstat(fd)) != mark & ~UNDRESSED:
                     return False  # somebody has changed it since it was compared
-                self._plan.dressing.dress(entry, fd)
+                self._plan.policy.apply(entry, fd)
                 self._plan.marks[number] = mark_of(os.fstat(fd))
             finally:
                 os.close(fd)
@@ -151,8 +153,8 @@ class FolderWriting:
             elif not self._make_device(name, entry):
                 self._plan.marks[number] = LEFT_OUT
                 return
-            self._plan.dressing.dress(entry, self._staging.thing(name))
-        self._placing.add(name, path, number)
+            self._plan.policy.apply(entry, self._staging.thing(name))
+        self._publish_queue.add(name, path, number)
 
     def _make_device(self, name: bytes, entry: Device) -> bool:
         kind = stat.S_IFBLK if entry.block else stat.S_IFCHR
@@ -160,6 +162,6 @@ class FolderWriting:
         try:
             os.mknod(name, kind | 0o600, device, dir_fd=self._staging.fd)
         except PermissionError:  # a root without all rights, as in containers
-            self._plan.dressing.skipped["devices"] += 1
+            self._plan.policy.skipped["devices"] += 1
             return False
         return True

@@ -16,7 +16,7 @@ from casync.limits import MAX_BATCH_IDS
 from casync.objects.codec import Packed, Unpacker
 from casync.objects.manifest import Manifest, decode_manifest
 from casync.objects.node import Content
-from casync.objects.node_walk import Seen, walk
+from casync.objects.node_walk import Seen, walk_nodes
 from casync.objects.tree_walk import contents
 from casync.store.base import ObjectSource, ObjectStat
 
@@ -91,7 +91,7 @@ class Proof:
         self._look_up_single()
 
     def _walk(self, content: Content) -> Iterator[None]:
-        for reached in walk(content, self._nodes, self._seen):
+        for reached in walk_nodes(content, self._nodes, self._seen):
             if reached.fault:
                 raise MalformedError(f"node {reached.id.hex()}: {reached.fault}")
             if reached.node is not None and reached.node.level == 1:

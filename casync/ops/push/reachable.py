@@ -14,7 +14,7 @@ from casync.limits import MAX_BATCH_IDS, MIB
 from casync.objects.codec import Packed, Unpacker
 from casync.objects.manifest import decode_manifest
 from casync.objects.node import Content
-from casync.objects.node_walk import Seen, walk
+from casync.objects.node_walk import Seen, walk_nodes
 from casync.objects.tree_walk import contents
 from casync.store.base import ObjectSource
 
@@ -116,7 +116,7 @@ class _Walk:
         yield from self._manifests.rest()
 
     def _walk(self, content: Content) -> Iterator[ObjectBatch]:
-        for reached in walk(content, self._fetch, self._seen):
+        for reached in walk_nodes(content, self._fetch, self._seen):
             if reached.node is None:
                 raise MalformedError(f"node {reached.id.hex()}: {reached.fault}")
             yield from self._nodes.add(reached.id, _NODE_BYTES)

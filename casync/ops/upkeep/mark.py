@@ -12,7 +12,7 @@ from casync.ids import Kind, ManifestId, NodeId, ObjectId
 from casync.objects.codec import Packed, Unpacker
 from casync.objects.manifest import decode_manifest
 from casync.objects.node import Content
-from casync.objects.node_walk import Marks, Seen, walk
+from casync.objects.node_walk import Marks, Seen, walk_nodes
 from casync.objects.tree_walk import contents
 from casync.store.base import ObjectSource
 
@@ -65,7 +65,7 @@ class Marker:
             if content.length:
                 self._chunks.add(content.id)
             return
-        for reached in walk(content, self._fetch, self._nodes):
+        for reached in walk_nodes(content, self._fetch, self._nodes):
             if reached.node is None:
                 raise DamagedStoreError(f"node {reached.id.hex()}: {reached.fault}")
             if reached.node.level == 1:

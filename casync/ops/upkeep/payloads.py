@@ -12,7 +12,7 @@ from typing import Final
 from casync.access.progress import Progress
 from casync.ids import Kind, ObjectId
 from casync.objects.codec import Unpacker
-from casync.ops.upkeep.structure import Found, ObjectKey, Problem, Structure, prove
+from casync.ops.upkeep.structure import FaultKind, NodeFault, ObjectKey, Structure, prove
 from casync.store.base import ObjectSource
 
 __all__ = ["Payloads"]
@@ -43,7 +43,7 @@ class Payloads:
         workers = workers or min(len(os.sched_getaffinity(0)), _MAX_WORKERS)
         self._executor = ThreadPoolExecutor(workers, thread_name_prefix="verify")
         self._max_waiting = 2 * workers
-        self._waiting: deque[Future[tuple[int, int, list[tuple[ObjectKey, Found]]]]] = deque()
+        self._waiting: deque[Future[tuple[int, int, list[tuple[ObjectKey, NodeFault]]]]] = deque()
         self._local = threading.local()
         self.objects = 0
         self.length = 0
@@ -74,16 +74,16 @@ class Payloads:
 
     def _check(
         self, kind: Kind, ids: Sequence[ObjectId], listed: bool
-    ) -> tuple[int, int, list[tuple[ObjectKey, Found]]]:
+    ) -> tuple[int, int, list[tuple[ObjectKey, NodeFault]]]:
         if not hasattr(self._local, "unpacker"):
             self._local.unpacker = Unpacker()
         objects = length = 0
-        wrong: list[tuple[ObjectKey, Found]] = []
+        wrong: list[tuple[ObjectKey, NodeFault]] = []
         for ident, answer in zip(ids, self._store.get(kind, ids), strict=True):
             proved = prove(answer, self._local.unpacker)
             if isinstance(proved, bytes):
                 objects += 1
                 length += len(proved)
-            elif proved.problem is not Problem.MISSING or not listed:
+            elif proved.problem is not FaultKind.MISSING or not listed:
                 wrong.append(((kind, ident), proved))
         return objects, length, wrong

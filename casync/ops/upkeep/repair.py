@@ -13,7 +13,7 @@ from casync.access.progress import SILENT, Progress
 from casync.errors import IntegrityError, RemoteError
 from casync.ids import Kind, ManifestId, ObjectId
 from casync.objects.codec import Packed, Unpacker, Verified
-from casync.ops.upkeep.structure import ObjectKey, Problem
+from casync.ops.upkeep.structure import FaultKind, ObjectKey
 from casync.ops.upkeep.verify import Fault, VerifyOptions, verify
 from casync.store.base import Batch, ObjectSource, ObjectStore
 
@@ -86,7 +86,7 @@ class _Repair:
             found = {(fault.kind, fault.id): fault for fault in report.faults}
             fresh = [key for key in found if key not in left and key not in self._mended]
             left |= found
-            wanted = [key for key in fresh if left[key].problem is not Problem.MALFORMED]
+            wanted = [key for key in fresh if left[key].problem is not FaultKind.MALFORMED]
             before = len(self._mended)
             for kind in Kind:
                 ids = [ident for of, ident in wanted if of is kind]
@@ -98,7 +98,7 @@ class _Repair:
                 break
             if manifests is None:  # all payloads were read; the rest is structure
                 options = VerifyOptions(quick=True)
-        if self._failures and any(f.problem is not Problem.MALFORMED for f in left.values()):
+        if self._failures and any(f.problem is not FaultKind.MALFORMED for f in left.values()):
             raise self._failures[0]
         faults = [left[key] for key in sorted(left)]
         return Repaired(sorted(self._mended), sum(self._mended.values()), faults)

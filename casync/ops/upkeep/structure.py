@@ -15,17 +15,17 @@ from casync.ids import ChunkId, Kind, ManifestId, NodeId, ObjectId
 from casync.objects.codec import Packed, Unpacker
 from casync.objects.manifest import Manifest, decode_manifest
 from casync.objects.node import Content, decode_node
-from casync.objects.node_walk import Seen, walk
+from casync.objects.node_walk import Seen, walk_nodes
 from casync.objects.tree_walk import contents
 from casync.store.base import Absence, ObjectStore
 
-__all__ = ["Found", "ObjectKey", "Problem", "Structure", "prove"]
+__all__ = ["NodeFault", "ObjectKey", "FaultKind", "Structure", "prove"]
 
 _LOOK_UP: Final = 4096
 """Chunks that are looked up together."""
 
 
-class Problem(Enum):
+class FaultKind(Enum):
     """What is wrong with an object."""
 
     MISSING = "missing"
@@ -36,23 +36,23 @@ class Problem(Enum):
 ObjectKey: TypeAlias = tuple[Kind, ObjectId]
 
 
-class Found(NamedTuple):
+class NodeFault(NamedTuple):
     """What was found to be wrong, and how it was noticed."""
 
-    problem: Problem
+    problem: FaultKind
     detail: str
 
 
-def prove(answer: Packed | Absence, unpacker: Unpacker) -> bytes | Found:
+def prove(answer: Packed | Absence, unpacker: Unpacker) -> bytes | NodeFault:
     """The plain bytes of an object, or why they cannot be had."""
     if answer is Absence.MISSING:
-        return Found(Problem.MISSING, "")
+        return NodeFault(FaultKind.MISSING, "")
     if isinstance(answer, Absence):
-        return Found(Problem.DAMAGED, "its record is damaged")
+        return NodeFault(FaultKind.DAMAGED, "its record is damaged")
     try:
         return unpacker.unpack(answer)
     except IntegrityError as error:
-        return Found(Problem.DAMAGED, error.message)
+        return NodeFault(FaultKind.DAMAGED, error.message)
 
 
 class Structure:
@@ -64,12 +64,12 @@ class Structure:
     """
 
     def __init__(self, store: ObjectStore) -> None:
-        self.wrong: dict[ObjectKey, Found] = {}
+        self.wrong: dict[ObjectKey, NodeFault] = {}
         self.seen: Seen = {}
         self._store = store
         self._unpacker = Unpacker()
 
-    def note(self, key: ObjectKey, found: Found) -> None:
+    def note(self, key: ObjectKey, found: NodeFault) -> None:
         """Keeps what is wrong with an object; what was found first stays."""
         self.wrong.setdefault(key, found)
 
@@ -88,7 +88,7 @@ class Structure:
             return
         if manifest.length != length:
             detail = f"its row tells {length} bytes, it tells {manifest.length}"
-            self.note((Kind.MANIFEST, ident), Found(Problem.MALFORMED, detail))
+            self.note((Kind.MANIFEST, ident), NodeFault(FaultKind.MALFORMED, detail))
         single: list[tuple[ChunkId, int, ObjectKey]] = []
         for content in self._contents(ident, manifest):
             if content.level:
@@ -108,14 +108,14 @@ class Structure:
         except NoObjectError:
             return
         except (MalformedError, UnsupportedError) as error:
-            self.note((Kind.MANIFEST, ident), Found(Problem.MALFORMED, error.message))
+            self.note((Kind.MANIFEST, ident), NodeFault(FaultKind.MALFORMED, error.message))
 
     def _walk_content(self, content: Content) -> Iterator[list[ChunkId]]:
         wanted: list[tuple[ChunkId, int, ObjectKey]] = []
-        for reached in walk(content, self._nodes, self.seen):
+        for reached in walk_nodes(content, self._nodes, self.seen):
             key = (Kind.NODE, reached.id)
             if reached.fault:
-                self.note(key, Found(Problem.MALFORMED, reached.fault))
+                self.note(key, NodeFault(FaultKind.MALFORMED, reached.fault))
             elif reached.node is not None and reached.node.level == 1:
                 wanted += [(ChunkId(i), size, key) for i, size in set(reached.node.records)]
             if len(wanted) >= _LOOK_UP:
@@ -161,7 +161,7 @@ class Structure:
             try:
                 return decode_manifest(data)
             except (IntegrityError, UnsupportedError) as error:
-                self.note((Kind.MANIFEST, ident), Found(Problem.MALFORMED, error.message))
+                self.note((Kind.MANIFEST, ident), NodeFault(FaultKind.MALFORMED, error.message))
         return None
 
     def _nodes(self, ids: Sequence[NodeId]) -> Iterable[bytes | None]:
@@ -170,7 +170,7 @@ class Structure:
     def _plain(self, kind: Kind, ids: Sequence[ObjectId]) -> Iterator[bytes | None]:
         for ident, answer in zip(ids, self._store.get(kind, ids), strict=True):
             proved = prove(answer, self._unpacker)
-            if isinstance(proved, Found):
+            if isinstance(proved, NodeFault):
                 self.note((kind, ident), proved)
                 yield None
             else:
@@ -181,10 +181,10 @@ class Structure:
         stats = self._store.stat(Kind.CHUNK, [ident for ident, _, _ in wanted])
         for (ident, length, owner), stat in zip(wanted, stats, strict=True):
             if stat is None:
-                self.note((Kind.CHUNK, ident), Found(Problem.MISSING, ""))
+                self.note((Kind.CHUNK, ident), NodeFault(FaultKind.MISSING, ""))
                 continue
             there.append(ident)
             if stat.length != length:
                 detail = f"it tells {length} bytes of chunk {ident.hex()}, which has {stat.length}"
-                self.note(owner, Found(Problem.MALFORMED, detail))
+                self.note(owner, NodeFault(FaultKind.MALFORMED, detail))
         return there

@@ -19,10 +19,10 @@ from casync.ids import ChunkId, Kind, ManifestId, ObjectId
 from casync.names.name import Name
 from casync.objects.node import Content
 from casync.ops.upkeep.payloads import Payloads
-from casync.ops.upkeep.structure import Found, ObjectKey, Problem, Structure
+from casync.ops.upkeep.structure import FaultKind, NodeFault, ObjectKey, Structure
 from casync.store.base import ManifestRow, ManifestState, ObjectStore
 
-__all__ = ["Fault", "Problem", "VerifyOptions", "VerifyReport", "verify"]
+__all__ = ["Fault", "FaultKind", "VerifyOptions", "VerifyReport", "verify"]
 
 _JOB_OBJECTS: Final = 256
 """Objects that one worker reads at a time; they are never all in memory."""
@@ -62,7 +62,7 @@ class Fault(NamedTuple):
 
     kind: Kind
     id: ObjectId
-    problem: Problem
+    problem: FaultKind
     detail: str
     manifests: tuple[ManifestId, ...]
     names: tuple[str, ...]
@@ -203,7 +203,9 @@ class _Verifier:
             self._names += 1
             row = self._store.manifest(ident)
             if row is None or row.state is not ManifestState.FULL:
-                found = Found(Problem.MISSING, f"{label} points to it, but it is not wholly here")
+                found = NodeFault(
+                    FaultKind.MISSING, f"{label} points to it, but it is not wholly here"
+                )
                 self._structure.note((Kind.MANIFEST, ident), found)
 
     def _faults(self, chosen: Sequence[ManifestRow] | None) -> list[Fault]:
@@ -227,7 +229,7 @@ class _Verifier:
 
 def _fault(
     key: ObjectKey,
-    found: Found,
+    found: NodeFault,
     manifests: Sequence[ManifestId],
     names: dict[ManifestId, list[str]],
 ) -> Fault:

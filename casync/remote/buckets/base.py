@@ -11,9 +11,9 @@ from typing import NamedTuple, Protocol
 
 from blake3 import blake3
 
-from casync.store.base import FileIdentity
+from casync.fs.identity import FileIdentity
 
-__all__ = ["Bucket", "Level", "Listed"]
+__all__ = ["Bucket", "ListedFolder", "Listed"]
 
 
 class Listed(NamedTuple):
@@ -39,7 +39,7 @@ class Listed(NamedTuple):
         return FileIdentity(*halves, self.size, self.mtime_ns, self.mtime_ns)
 
 
-class Level(NamedTuple):
+class ListedFolder(NamedTuple):
     """What lies directly below a prefix: objects, and prefixes that more lies below."""
 
     objects: list[Listed]
@@ -79,7 +79,7 @@ class Bucket(Protocol):
         """
         ...
 
-    def level(self, prefix: str) -> Level:
+    def level(self, prefix: str) -> ListedFolder:
         """What lies directly below it. Raises as `below`."""
         ...
 

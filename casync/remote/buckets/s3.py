@@ -37,7 +37,7 @@ from casync.errors import (
     UnreachableError,
     UsageError,
 )
-from casync.remote.buckets.base import Level, Listed
+from casync.remote.buckets.base import Listed, ListedFolder
 
 if TYPE_CHECKING:
     from obstore import GetOptions, ObjectMeta
@@ -133,12 +133,12 @@ class S3Bucket:
                 return
             yield from map(_listed, page)
 
-    def level(self, prefix: str) -> Level:
+    def level(self, prefix: str) -> ListedFolder:
         """See `Bucket`."""
         with self._asking(f"{self.label}/{prefix}"):
             found = obstore.list_with_delimiter(self._store, prefix or None)
         prefixes = [f"{path.rstrip('/')}/" for path in found["common_prefixes"]]
-        return Level([_listed(meta) for meta in found["objects"]], prefixes)
+        return ListedFolder([_listed(meta) for meta in found["objects"]], prefixes)
 
     def read(self, listed: Listed, start: int, end: int) -> bytes:
         """See `Bucket`."""

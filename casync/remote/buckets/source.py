@@ -54,7 +54,7 @@ class BucketSource:
         """Bytes of the object."""
         return self.listed.size
 
-    def sight(self) -> None:
+    def stamp(self) -> None:
         """Nothing that stores remember: only files do for seeds."""
         return
 

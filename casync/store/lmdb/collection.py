@@ -19,7 +19,7 @@ from casync.store.lmdb.byte_lock import COLLECTOR_BYTE, ByteLocks
 from casync.store.lmdb.commit import forget_file
 from casync.store.lmdb.compaction import MAX_MOVED_BYTES, mostly_dead, move_records
 from casync.store.lmdb.environment import Environment, Txn
-from casync.store.lmdb.gc_totals import CollectionTally, add_collection
+from casync.store.lmdb.gc_totals import GcTotals, add_collection
 from casync.store.lmdb.lmdb_errors import translate
 from casync.store.lmdb.meta import read_generation
 from casync.store.lmdb.push_rows import decode_push
@@ -231,7 +231,7 @@ class LmdbCollection:
         """As `Collection.note`."""
         self._check_wet()
         meta = self._environment.databases["meta"]
-        one = CollectionTally(1, swept.objects, swept.stored, seconds, self._now + round(seconds))
+        one = GcTotals(1, swept.objects, swept.stored, seconds, self._now + round(seconds))
         self._environment.write(lambda txn: add_collection(txn, meta, one), need=_NEED)
 
     def _move(self, numbers: list[int]) -> int:

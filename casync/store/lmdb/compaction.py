@@ -30,7 +30,7 @@ from casync.store.lmdb.rows import (
     version_key,
 )
 from casync.store.lmdb.scan import scan
-from casync.store.lmdb.segment import NAME_RECORD, RECORD_BYTES, Filler, Record, records
+from casync.store.lmdb.segment import NAME_RECORD, RECORD_BYTES, Filler, SegmentRecord, records
 from casync.store.lmdb.sweep import last_segment
 from casync.store.lmdb.trash_rows import removed_version_key
 
@@ -58,7 +58,9 @@ def move_records(
     """
     segments = txn.cursor(databases["segments"])
     last = last_segment(txn, databases)
-    live: list[tuple[Record, bytes, bytes]] = []  # each with its header's bytes and its payload
+    live: list[
+        tuple[SegmentRecord, bytes, bytes]
+    ] = []  # each with its header's bytes and its payload
     emptied: list[int] = []
     for number in numbers:
         data = txn.get(number_key(number), db=databases["segments"])
@@ -107,9 +109,9 @@ def _live(
     store_id: bytes,
     number: int,
     data: bytes,
-) -> list[tuple[Record, bytes, bytes]] | None:
+) -> list[tuple[SegmentRecord, bytes, bytes]] | None:
     """The records of a segment that are still pointed to; None when any is damaged."""
-    live: list[tuple[Record, bytes, bytes]] = []
+    live: list[tuple[SegmentRecord, bytes, bytes]] = []
     for record in records(data):
         if record is None:
             return None

@@ -19,7 +19,7 @@ import lmdb
 
 from casync.errors import UnsupportedError, WriteError
 from casync.fs.durable import sync_folder, sync_parents
-from casync.fs.filesystem import Trust, file_system
+from casync.fs.filesystem import Coherence, file_system
 from casync.store.lmdb.databases import DATABASES, LATER_DATABASES
 from casync.store.lmdb.environment import DATA_FILE
 from casync.store.lmdb.lmdb_errors import translate
@@ -68,7 +68,7 @@ def create(path: Path, *, map_bytes: int, allow_network_fs: bool) -> list[str]:
 
 def _judge(path: Path, allow_network_fs: bool) -> list[str]:
     found = file_system(path)
-    if found.trust is Trust.NETWORK:
+    if found.coherence is Coherence.NETWORK:
         if not allow_network_fs:
             raise UnsupportedError(
                 f"{path} lies on {found.name}, where a store is not safe",
@@ -76,7 +76,7 @@ def _judge(path: Path, allow_network_fs: bool) -> list[str]:
                 "only one machine ever opens it.",
             )
         return [f"the store {path} lies on {found.name}; only one machine may open it"]
-    if found.trust is Trust.LAYERED:
+    if found.coherence is Coherence.LAYERED:
         return [f"the store {path} lies on {found.name} and may vanish with it"]
     return []
 

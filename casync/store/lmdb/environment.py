@@ -23,7 +23,7 @@ from casync.errors import CasyncError, DamagedStoreError, NoSpaceError, UsageErr
 from casync.store.lmdb.databases import DATABASES, LATER_DATABASES
 from casync.store.lmdb.lmdb_errors import SALVAGE, reading_errors, translate
 from casync.store.lmdb.lock_files import LMDB_LOCK_FILE, locked, make_lock_file
-from casync.store.lmdb.map_lock import Gate
+from casync.store.lmdb.map_lock import RWLock
 from casync.store.lmdb.opening import open_lmdb
 from casync.store.lmdb.pages import check_length, check_values
 from casync.store.lmdb.presence import be_present
@@ -65,7 +65,7 @@ class Environment:
         self.path = path
         self.writable = not read_only
         self.warnings: list[str] = []
-        self._gate = Gate()
+        self._map_lock = RWLock()
         self._writing = threading.Lock()
         self._closed = False
         self._broken = ""
@@ -159,7 +159,7 @@ class Environment:
     def _open_database(self, name: str) -> lmdb._Database:
         for _ in range(_MOST_RETRIES):
             try:
-                with self._gate.using():
+                with self._map_lock.using():
                     return self._lmdb.open_db(name.encode(), create=False)
             except lmdb.MapResizedError:
                 self._adopt()
@@ -205,19 +205,19 @@ class Environment:
                 yield txn
             finally:
                 txn.abort()
-                self._gate.leave()
+                self._map_lock.leave()
 
     def _begin_reading(self) -> Txn:
         """Begins a transaction inside of the gate, which the caller leaves."""
         for _ in range(_MOST_RETRIES):
-            self._gate.enter()
+            self._map_lock.enter()
             try:
                 return self._lmdb.begin(buffers=True)
             except lmdb.MapResizedError:
-                self._gate.leave()
+                self._map_lock.leave()
                 self._adopt()
             except BaseException:
-                self._gate.leave()
+                self._map_lock.leave()
                 raise
         raise self._outgrown()
 
@@ -263,7 +263,7 @@ class Environment:
         self.reader_check()
         for _ in range(_MOST_RETRIES):
             try:
-                with self._gate.using():
+                with self._map_lock.using():
                     txn = self._lmdb.begin(write=True, buffers=True)
                     try:
                         result = action(txn)
@@ -305,7 +305,7 @@ class Environment:
 
     def _reopen(self) -> None:
         """Lets go of all that LMDB knows of the file, and reads it again."""
-        with self._gate.alone():
+        with self._map_lock.alone():
             map_bytes = self.map_bytes
             self._closed = True  # and stays so if this fails
             self._lmdb.close()
@@ -324,11 +324,11 @@ class Environment:
 
     def _adopt(self) -> None:
         """Takes over the map size that another process has grown the store to."""
-        with self._gate.alone():
+        with self._map_lock.alone():
             self._resize(0)
 
     def _grow(self, need: int) -> None:
-        with self._gate.alone(), locked(self.path):
+        with self._map_lock.alone(), locked(self.path):
             before = self.map_bytes
             self._resize(0)
             if self.map_bytes <= before:
@@ -359,7 +359,7 @@ class Environment:
 
     def close(self) -> None:
         """Waits for running transactions and closes. Harmless when closed."""
-        with self._writing, self._gate.alone():
+        with self._writing, self._map_lock.alone():
             self._closed = True
             self._lmdb.close()
             self._leave()

@@ -14,15 +14,15 @@ import lmdb
 from casync.ids import Buffer
 from casync.store.lmdb.environment import Txn
 
-__all__ = ["CollectionTally", "add_collection", "decode_tally", "encode_tally", "read_tally"]
+__all__ = ["GcTotals", "add_collection", "decode_totals", "encode_totals", "read_totals"]
 
-_META_TALLY: Final = b"collected"
+_META_TOTALS: Final = b"collected"
 _ROW: Final = struct.Struct("<QQQQQ")
 _MILLISECONDS: Final = 1000
 _LAST: Final = 2**64 - 1
 
 
-class CollectionTally(NamedTuple):
+class GcTotals(NamedTuple):
     """Sums over all collections that came to their end.
 
     Attributes:
@@ -40,35 +40,35 @@ class CollectionTally(NamedTuple):
     last: int = 0
 
 
-def encode_tally(tally: CollectionTally) -> bytes:
+def encode_totals(totals: GcTotals) -> bytes:
     """A value of `meta`."""
-    runs, objects, stored, seconds, last = tally
+    runs, objects, stored, seconds, last = totals
     numbers = (runs, objects, stored, int(seconds * _MILLISECONDS), last)
     return _ROW.pack(*(min(number, _LAST) for number in numbers))
 
 
-def decode_tally(value: Buffer) -> CollectionTally:
-    """Reads what `encode_tally` wrote. A damaged one counts from nought: nothing depends on it."""
+def decode_totals(value: Buffer) -> GcTotals:
+    """Reads what `encode_totals` wrote. A damaged one counts from nought: nothing depends on it."""
     if len(value) != _ROW.size:
-        return CollectionTally()
+        return GcTotals()
     runs, objects, stored, milliseconds, last = _ROW.unpack(value)
-    return CollectionTally(runs, objects, stored, milliseconds / _MILLISECONDS, last)
+    return GcTotals(runs, objects, stored, milliseconds / _MILLISECONDS, last)
 
 
-def read_tally(txn: Txn, meta: lmdb._Database) -> CollectionTally:
+def read_totals(txn: Txn, meta: lmdb._Database) -> GcTotals:
     """What was done so far."""
-    value = txn.get(_META_TALLY, db=meta)
-    return CollectionTally() if value is None else decode_tally(value)
+    value = txn.get(_META_TOTALS, db=meta)
+    return GcTotals() if value is None else decode_totals(value)
 
 
-def add_collection(txn: Txn, meta: lmdb._Database, one: CollectionTally) -> None:
+def add_collection(txn: Txn, meta: lmdb._Database, one: GcTotals) -> None:
     """Adds one collection, with the time of its end."""
-    before = read_tally(txn, meta)
-    total = CollectionTally(
+    before = read_totals(txn, meta)
+    total = GcTotals(
         before.runs + one.runs,
         before.objects + one.objects,
         before.stored + one.stored,
         before.seconds + one.seconds,
         one.last,
     )
-    txn.put(_META_TALLY, encode_tally(total), db=meta)
+    txn.put(_META_TOTALS, encode_totals(total), db=meta)

@@ -9,10 +9,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["Gate"]
+__all__ = ["RWLock"]
 
 
-class Gate:
+class RWLock:
     """A lock that is shared by `using` and exclusive in `alone`, which goes first when waiting."""
 
     def __init__(self) -> None:

@@ -25,7 +25,7 @@ from casync.store.lmdb.rows import (
     index_prefix,
     number_key,
 )
-from casync.store.lmdb.segment import Record, decode_record
+from casync.store.lmdb.segment import SegmentRecord, decode_record
 
 __all__ = ["Objects"]
 
@@ -101,9 +101,9 @@ class Objects:
 
     def _copy(
         self, kind: Kind, ids: Sequence[ObjectId], lost: set[int]
-    ) -> list[tuple[IndexRow, Record, bytes] | Absence]:
+    ) -> list[tuple[IndexRow, SegmentRecord, bytes] | Absence]:
         """Copies the first few of `ids` out; none only when `lost` has got another segment."""
-        copies: list[tuple[IndexRow, Record, bytes] | Absence] = []
+        copies: list[tuple[IndexRow, SegmentRecord, bytes] | Absence] = []
         segments: dict[int, memoryview | None] = {}
         size = 0
         with self._reading() as txn:
@@ -139,7 +139,7 @@ class Objects:
 
 
 def _judge(
-    kind: Kind, ident: ObjectId, row: IndexRow, record: Record, payload: bytes
+    kind: Kind, ident: ObjectId, row: IndexRow, record: SegmentRecord, payload: bytes
 ) -> Packed | Absence:
     if (
         record.id != ident

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 from casync.errors import DamagedStoreError, UnsupportedError
 
-__all__ = ["Meta", "check_length", "check_values", "metas"]
+__all__ = ["MetaPage", "check_length", "check_values", "metas"]
 
 _MAGIC: Final = 0xBEEFC0DE
 _DATA_VERSION: Final = 1
@@ -32,7 +32,7 @@ _PAGE_SIZES: Final = frozenset(1 << bits for bits in range(9, 16))
 _TRIES: Final = 5  # a writer may move on while we look
 
 
-class Meta(NamedTuple):
+class MetaPage(NamedTuple):
     """A meta page.
 
     Attributes:
@@ -59,7 +59,7 @@ class _Value(NamedTuple):
     flags: int
 
 
-def metas(fd: int) -> list[Meta]:
+def metas(fd: int) -> list[MetaPage]:
     """Both meta pages, the one that LMDB would use first.
 
     Raises:
@@ -71,7 +71,7 @@ def metas(fd: int) -> list[Meta]:
     return sorted((first, second), key=lambda meta: meta.transaction, reverse=True)
 
 
-def _parse_meta(page: bytes) -> Meta:
+def _parse_meta(page: bytes) -> MetaPage:
     if len(page) < _PAGE.size + _META.size + 2 * _DB.size + _TAIL.size:
         raise DamagedStoreError("the data file ends within its meta pages")
     flags = _PAGE.unpack_from(page)[2]
@@ -89,7 +89,7 @@ def _parse_meta(page: bytes) -> Meta:
     last_page, transaction = _TAIL.unpack_from(page, offset + 2 * _DB.size)
     if free[0] not in _PAGE_SIZES:
         raise DamagedStoreError("a meta page of the data file is damaged")
-    return Meta(free[0], last_page, transaction, free[7], main[7])
+    return MetaPage(free[0], last_page, transaction, free[7], main[7])
 
 
 def check_length(fd: int) -> None:
@@ -159,7 +159,7 @@ def check_values(
     return True
 
 
-def _check_large(values: Iterable[_Value], meta: Meta) -> None:
+def _check_large(values: Iterable[_Value], meta: MetaPage) -> None:
     """Walks the values of one tree, for each that lies in pages of its own must end inside."""
     end = (meta.last_page + 1) * meta.page_size
     for value in values:
@@ -169,7 +169,7 @@ def _check_large(values: Iterable[_Value], meta: Meta) -> None:
                 raise DamagedStoreError("a value reaches beyond the data file")
 
 
-def _values(fd: int, meta: Meta, root: int) -> Iterator[_Value]:
+def _values(fd: int, meta: MetaPage, root: int) -> Iterator[_Value]:
     """All nodes in the leaves below `root`; struct.error where a page makes no sense."""
     size = meta.page_size
     todo = [root] if root != _NO_PAGE else []
@@ -199,7 +199,7 @@ def _values(fd: int, meta: Meta, root: int) -> Iterator[_Value]:
                 yield _Value(page, data, low | high << 16, node_flags)
 
 
-def _free_pages(fd: int, meta: Meta) -> Iterator[int]:
+def _free_pages(fd: int, meta: MetaPage) -> Iterator[int]:
     """All pages in the free list; struct.error where it makes no sense."""
     for value in _values(fd, meta, meta.free_root):
         if value.flags & _BIG:

@@ -30,7 +30,7 @@ from casync.store.lmdb.quota import MAKE_ROOM
 from casync.store.lmdb.renew import renew
 from casync.store.lmdb.rows import IndexRow, index_prefix
 
-__all__ = ["Inbox"]
+__all__ = ["LmdbPushes"]
 
 _MOST_PUSHES: Final = 1024
 """Pushes that may be open. One more ends that which was silent for longest."""
@@ -44,7 +44,7 @@ _SPARE_PART: Final = 20
 _ROW_BYTES: Final = 64 * 1024  # what a commit of one row writes, generously
 
 
-class Inbox:
+class LmdbPushes:
     """The pushes of one open store. Safe for threads.
 
     Args:

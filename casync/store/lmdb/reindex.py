@@ -43,7 +43,7 @@ from casync.store.lmdb.rows import (
 from casync.store.lmdb.segment import (
     NAME_RECORD,
     RECORD_BYTES,
-    Record,
+    SegmentRecord,
     decode_header,
     records,
 )
@@ -74,7 +74,7 @@ class Reindexed(NamedTuple):
     damaged: int
 
 
-def prove(record: Record, payload: bytes, unpacker: Unpacker) -> Verified | None:
+def prove(record: SegmentRecord, payload: bytes, unpacker: Unpacker) -> Verified | None:
     """The object in a record, if its bytes are those that its id names."""
     packed = Packed(Kind(record.kind), ManifestId(record.id), record.codec, record.length, payload)
     try:
@@ -83,7 +83,7 @@ def prove(record: Record, payload: bytes, unpacker: Unpacker) -> Verified | None
         return None
 
 
-def prove_name(record: Record, payload: bytes) -> NamePayload | None:
+def prove_name(record: SegmentRecord, payload: bytes) -> NamePayload | None:
     """The version of a name in a record, if it is sound."""
     if chunk_id(payload) != record.id:
         return None

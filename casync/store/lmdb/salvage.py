@@ -29,7 +29,7 @@ from casync.store.lmdb.segment import (
     RECORD_BYTES,
     RECORD_MARK,
     SEGMENT_MAGIC,
-    Record,
+    SegmentRecord,
     decode_header,
     decode_record,
     sound_record,
@@ -174,7 +174,7 @@ class _Finding(NamedTuple):
     """A segment's header, or a record; its payload is None when it fails its check."""
 
     store_id: bytes | None = None
-    record: Record | None = None
+    record: SegmentRecord | None = None
     payload: bytes | None = None
 
 

@@ -27,8 +27,8 @@ __all__ = [
     "STORE_ID_BYTES",
     "Filler",
     "Header",
-    "Place",
-    "Record",
+    "RecordPlace",
+    "SegmentRecord",
     "decode_header",
     "decode_record",
     "encode_record",
@@ -62,7 +62,7 @@ class Header(NamedTuple):
     number: int
 
 
-class Record(msgspec.Struct, frozen=True, gc=False):
+class SegmentRecord(msgspec.Struct, frozen=True, gc=False):
     """One record as its header tells; nothing of it is proved.
 
     Attributes:
@@ -93,7 +93,7 @@ class Record(msgspec.Struct, frozen=True, gc=False):
         return bytes(data[self.offset + RECORD_BYTES : self.end])
 
 
-class Place(NamedTuple):
+class RecordPlace(NamedTuple):
     """Where a record lies."""
 
     segment: int
@@ -132,7 +132,7 @@ def encode_record(
     return _RECORD.pack(RECORD_MARK, kind, codec, 0, length, len(payload), ident, check)
 
 
-def decode_record(data: Buffer, offset: int) -> Record:
+def decode_record(data: Buffer, offset: int) -> SegmentRecord:
     """Reads the record's header at `offset`. Its payload may reach beyond `data`.
 
     Raises:
@@ -147,10 +147,10 @@ def decode_record(data: Buffer, offset: int) -> Record:
         raise MalformedError("record of an unknown kind")
     if length > MAX_CHUNK_SIZE or (stored != length if codec == Codec.RAW else stored >= length):
         raise MalformedError("record with impossible lengths")
-    return Record(kind, _CODECS[codec], length, stored, ident, check, offset)
+    return SegmentRecord(kind, _CODECS[codec], length, stored, ident, check, offset)
 
 
-def records(data: Buffer) -> Iterator[Record | None]:
+def records(data: Buffer) -> Iterator[SegmentRecord | None]:
     """All sound records of a segment in order, and a None for each stretch that is damaged.
 
     A record is sound when its header is and its payload passes its check. The segment's own
@@ -172,7 +172,7 @@ def records(data: Buffer) -> Iterator[Record | None]:
             record = sound_record(view, offset)
 
 
-def sound_record(data: Buffer, offset: int) -> Record | None:
+def sound_record(data: Buffer, offset: int) -> SegmentRecord | None:
     """The record at `offset` if it lies wholly in `data` and its payload passes its check."""
     try:
         record = decode_record(data, offset)
@@ -206,12 +206,12 @@ class Filler:
             self._number = last + 1
             self._used = HEADER_BYTES
 
-    def add(self, header: bytes, payload: Buffer) -> Place:
+    def add(self, header: bytes, payload: Buffer) -> RecordPlace:
         """Appends a record and says where it will lie."""
         size = len(header) + len(payload)
         if self._used + size > SEGMENT_BYTES and self._used > HEADER_BYTES:
             self._close()
-        place = Place(self._number, self._used)
+        place = RecordPlace(self._number, self._used)
         self._parts.append(header)
         self._parts.append(payload)
         self._used += size

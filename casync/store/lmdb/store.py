@@ -39,7 +39,7 @@ from casync.store.lmdb.environment import Environment, Txn
 from casync.store.lmdb.lmdb_errors import REBUILD
 from casync.store.lmdb.meta import read_meta
 from casync.store.lmdb.objects import Objects
-from casync.store.lmdb.pushes import Inbox
+from casync.store.lmdb.pushes import LmdbPushes
 from casync.store.lmdb.quota import set_quota
 from casync.store.lmdb.rows import (
     FORMAT,
@@ -317,9 +317,9 @@ class LmdbStore:
         return Tokens(self._environment, self._clock)
 
     @property
-    def inbox(self) -> Inbox:
+    def pushes(self) -> LmdbPushes:
         """What pushes bring."""
-        return Inbox(self._environment, self._objects, self._store_id, self._clock)
+        return LmdbPushes(self._environment, self._objects, self._store_id, self._clock)
 
     # -- The trash ----------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from casync.errors import DamagedStoreError, NotFoundError
 from casync.ids import Buffer
-from casync.names.token import Level, Token, TokenRow, digest_of, format_token
+from casync.names.token import Token, TokenRow, TokenScope, digest_of, format_token
 from casync.store.lmdb.environment import Environment, Txn
 
 __all__ = ["META_AUTH", "KnownTokens", "Tokens", "decode_token"]
@@ -77,7 +77,7 @@ class Tokens:
 
     def issue(
         self,
-        level: Level,
+        level: TokenScope,
         names: Sequence[str] = (),
         *,
         expires: int = 0,

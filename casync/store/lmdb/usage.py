@@ -7,7 +7,7 @@ from typing import NamedTuple
 from casync.ids import Kind
 from casync.store.base import ManifestState
 from casync.store.lmdb.environment import DATA_FILE, Environment
-from casync.store.lmdb.gc_totals import CollectionTally, read_tally
+from casync.store.lmdb.gc_totals import GcTotals, read_totals
 from casync.store.lmdb.push_rows import decode_push
 from casync.store.lmdb.quota import read_quota
 from casync.store.lmdb.rows import (
@@ -63,7 +63,7 @@ class StoreUsage(NamedTuple):
     map: int
     quota: int
     pushes: int
-    collections: CollectionTally
+    collections: GcTotals
 
 
 def measure(environment: Environment, *, now: int, objects: bool = True) -> StoreUsage:
@@ -82,7 +82,7 @@ def measure(environment: Environment, *, now: int, objects: bool = True) -> Stor
     uses = [decode_segment_use(value) for _, value in scan(environment, "segment_use")]
     with environment.reading() as txn:
         quota = read_quota(txn, environment.databases["meta"])
-        tally = read_tally(txn, environment.databases["meta"])
+        totals = read_totals(txn, environment.databases["meta"])
     known = "pushes" in environment.databases
     pushes = [decode_push(value) for _, value in scan(environment, "pushes")] if known else []
     return StoreUsage(
@@ -97,7 +97,7 @@ def measure(environment: Environment, *, now: int, objects: bool = True) -> Stor
         free=environment.free_bytes,
         file=(environment.path / DATA_FILE).stat().st_blocks * 512,
         map=environment.map_bytes,
-        collections=tally,
+        collections=totals,
         pushes=sum(push.protects(now) for push in pushes),
         quota=quota.limit if quota is not None else 0,
     )

@@ -14,7 +14,7 @@ from casync_cli.bench.map import ORIGINS
 from casync_cli.output import Output
 from casync_cli.parsing.sizes import format_size
 
-__all__ = ["Bench", "Report", "chunk_size", "rate", "reason", "share"]
+__all__ = ["Bench", "BenchReport", "chunk_size", "rate", "reason", "share"]
 
 _HEADS: Final = ("chunks", "plain", "deltas", "manifest", "number", "new", "prepare", "rebuild")
 _WIDTHS: Final = (7, 8, 8, 8, 7, 6, 10, 10)
@@ -46,7 +46,7 @@ class Bench(NamedTuple):
         return min(self.trials, key=lambda trial: trial.best.received)
 
 
-class Report:
+class BenchReport:
     """Tells of trials as they end, and of all of them in the end.
 
     Args:

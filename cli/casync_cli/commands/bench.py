@@ -54,11 +54,11 @@ def run(
     page = None if html is None else _page_place(Path(html), paths)
     from casync import api
     from casync.ops.bench import look
-    from casync_cli.bench.report import Bench, Report, chunk_size
+    from casync_cli.bench.report import Bench, BenchReport, chunk_size
 
     invocation.resume = "Nothing of this run is kept."
     folder = Path(tempfile.gettempdir())
-    report = Report(invocation.output)
+    report = BenchReport(invocation.output)
     with invocation.progress() as progress:
         before, after = [look(path, progress) for path in paths]
         bench = Bench(before, after, [], folder)

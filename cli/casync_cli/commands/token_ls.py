@@ -22,7 +22,7 @@ EXAMPLES = ("casync token ls", "casync token ls --json")
 
 def run(ctx: typer.Context) -> None:
     """Runs the command."""
-    from casync.names.token import Level
+    from casync.names.token import TokenScope
     from casync.store.lmdb.namespaces import DEFAULT
 
     invocation = invocation_of(ctx)
@@ -34,7 +34,7 @@ def run(ctx: typer.Context) -> None:
         tokens = [
             {
                 "id": row.id,
-                "scope": Level(row.level).name.lower(),
+                "scope": TokenScope(row.level).name.lower(),
                 "state": _state(row),
                 "created": format_moment(row.created),
                 "expires": format_moment(row.expires) if row.expires else None,
@@ -49,7 +49,7 @@ def run(ctx: typer.Context) -> None:
     for row in rows:
         output.row(
             row.id,
-            Level(row.level).name.lower(),
+            TokenScope(row.level).name.lower(),
             _state(row),
             format_moment(row.created),
             format_moment(row.expires) if row.expires else "",

@@ -54,15 +54,15 @@ def run(
     ] = None,
 ) -> None:
     """Runs the command."""
-    from casync.names.token import Level
+    from casync.names.token import TokenScope
     from casync.store.lmdb.namespaces import establish, parse_namespace
 
     invocation = invocation_of(ctx)
     output = invocation.output
-    if scope.upper() not in Level.__members__:
+    if scope.upper() not in TokenScope.__members__:
         raise UsageError(f"--scope takes read, write or admin, not {scope}")
-    level = Level[scope.upper()]
-    if level is Level.ADMIN and names:
+    level = TokenScope[scope.upper()]
+    if level is TokenScope.ADMIN and names:
         raise UsageError("an admin sees all names; --names is for read and write")
     if len(note) > _LONGEST_NOTE:
         raise UsageError(f"a note has at most {_LONGEST_NOTE} characters")

@@ -19,21 +19,19 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from casync.escape import escape
 from casync_server.http.parts import PARTS
+from casync_server.http.request_stats import RequestStats, request_stats
 
 __all__ = [
     "AccessLog",
-    "Entry",
+    "LogEntry",
     "LogSink",
-    "Tally",
     "Watcher",
     "format_entry",
-    "tally_of",
     "to_stderr",
 ]
 
 LogSink: TypeAlias = Callable[[str], None]
 
-_TALLY: Final = "casync.tally"
 _INTERNAL: Final = (
     b'{"title":"Internal Server Error","status":500,"code":"error",'
     b'"detail":"the server made a mistake; its log says which"}'
@@ -43,36 +41,8 @@ _SHOWN: Final = 2048
 """Characters of a target that a log line shows."""
 
 
-@dataclass
-class Tally:
-    """What a route adds to the line of its request.
-
-    Attributes:
-        objects: Objects that were sent.
-        absent: Objects that were asked for and not sent: missing, damaged or busy.
-        deltas: Groups of objects that were sent as deltas.
-        saved: Bytes by which these were shorter than the payloads of their objects.
-        token: Which token it came with; empty for none.
-        note: Why the answer is not what was asked for, for the operator.
-    """
-
-    objects: int = 0
-    absent: int = 0
-    deltas: int = 0
-    saved: int = 0
-    token: str = ""
-    note: str = ""
-
-
-def tally_of(scope: Scope) -> Tally:
-    """The tally of the request under way."""
-    tally = scope.setdefault(_TALLY, Tally())
-    assert isinstance(tally, Tally)
-    return tally
-
-
 @dataclass(frozen=True)
-class Entry:
+class LogEntry:
     """A finished request. `status` 0 means that nothing was answered."""
 
     client: str
@@ -81,7 +51,7 @@ class Entry:
     status: int
     bytes: int
     seconds: float
-    tally: Tally
+    stats: RequestStats
 
 
 class Watcher(Protocol):
@@ -91,44 +61,44 @@ class Watcher(Protocol):
         """One came."""
         ...
 
-    def end(self, entry: Entry, route: str) -> None:
+    def end(self, entry: LogEntry, route: str) -> None:
         """It is over; `route` is the pattern that its path fits."""
         ...
 
 
-def format_entry(entry: Entry, form: Literal["text", "json"], now: datetime) -> str:
+def format_entry(entry: LogEntry, form: Literal["text", "json"], now: datetime) -> str:
     """The line of `entry`, without its newline. `now` is aware."""
     stamp = now.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    tally = entry.tally
+    stats = entry.stats
     if form == "json":
         fields = {
             "time": stamp,
             "client": entry.client,
-            "token": tally.token,
+            "token": stats.token,
             "method": escape(entry.method),
             "path": escape(entry.target[:_SHOWN]),
             "status": entry.status,
-            "objects": tally.objects,
-            "absent": tally.absent,
-            "deltas": tally.deltas,
-            "saved": tally.saved,
+            "objects": stats.objects,
+            "absent": stats.absent,
+            "deltas": stats.deltas,
+            "saved": stats.saved,
             "bytes": entry.bytes,
             "seconds": round(entry.seconds, 6),
-            "note": escape(tally.note),
+            "note": escape(stats.note),
         }
         return json.dumps(fields, ensure_ascii=True)
     target = escape(entry.target[:_SHOWN])
     line = (
         f"{stamp} {entry.client or '-'} {escape(entry.method) or '-'} {target or '-'}"
-        f" {entry.status} objects={tally.objects} bytes={entry.bytes} seconds={entry.seconds:.3f}"
+        f" {entry.status} objects={stats.objects} bytes={entry.bytes} seconds={entry.seconds:.3f}"
     )
-    if tally.absent:
-        line += f" absent={tally.absent}"
-    if tally.deltas:
-        line += f" deltas={tally.deltas} saved={tally.saved}"
-    if tally.token:
-        line += f" token={tally.token}"
-    return f"{line} ({escape(tally.note)})" if tally.note else line
+    if stats.absent:
+        line += f" absent={stats.absent}"
+    if stats.deltas:
+        line += f" deltas={stats.deltas} saved={stats.saved}"
+    if stats.token:
+        line += f" token={stats.token}"
+    return f"{line} ({escape(stats.note)})" if stats.note else line
 
 
 def to_stderr(line: str) -> None:
@@ -163,7 +133,7 @@ class AccessLog:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        tally = tally_of(scope)
+        stats = request_stats(scope)
         for watcher in self._watchers:
             watcher.begin()
         started = time.monotonic()
@@ -183,22 +153,22 @@ class AccessLog:
         try:
             await self._app(scope, receive, counted)
         except Exception as error:
-            tally.note = f"{type(error).__name__}: {error}"
+            stats.note = f"{type(error).__name__}: {error}"
             if self._debug:
                 self._sink(traceback.format_exc())
             if not status:
                 await _send_internal(counted)
         finally:
-            if not over and not tally.note:
-                tally.note = "aborted"
-            entry = Entry(
+            if not over and not stats.note:
+                stats.note = "aborted"
+            entry = LogEntry(
                 client=_client(scope),
                 method=scope["method"],
                 target=_target(scope),
                 status=status,
                 bytes=sent,
                 seconds=time.monotonic() - started,
-                tally=tally,
+                stats=stats,
             )
             for watcher in self._watchers:
                 watcher.end(entry, _route(scope))

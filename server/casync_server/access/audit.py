@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from casync.errors import WriteError
-from casync_server.access.access_log import Entry, format_entry, to_stderr
+from casync_server.access.access_log import LogEntry, format_entry, to_stderr
 from casync_server.access.auth import changes
 
 __all__ = ["AuditLog"]
@@ -34,7 +34,7 @@ class AuditLog:
     def begin(self) -> None:
         """A request came; it is written when it is over."""
 
-    def end(self, entry: Entry, route: str) -> None:
+    def end(self, entry: LogEntry, route: str) -> None:
         """Appends a line. When it cannot be, the log of the server says so."""
         if not changes(entry.method, entry.target.partition("?")[0]):
             return

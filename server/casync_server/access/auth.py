@@ -14,9 +14,9 @@ from typing import Final
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from casync.names.token import Level, Token, TokenRow, parse_token
+from casync.names.token import Token, TokenRow, TokenScope, parse_token
 from casync.store.lmdb.tokens import KnownTokens
-from casync_server.access.access_log import tally_of
+from casync_server.http.request_stats import request_stats
 from casync_server.problems import problem_response
 
 __all__ = ["OPEN_PATHS", "Gatekeeper", "LoadTokens", "caller_of", "changes", "level_needed"]
@@ -39,13 +39,13 @@ _NOBODY: Final = TokenRow("", bytes(32), 0, (), 0, 0, 1, "")
 LoadTokens = Callable[[], Awaitable[KnownTokens]]
 
 
-def level_needed(method: str, path: str) -> Level:
+def level_needed(method: str, path: str) -> TokenScope:
     """What a token must be good for. `path` is decoded."""
     if not changes(method, path):
-        return Level.ADMIN if path in _PRIVATE else Level.READ
+        return TokenScope.ADMIN if path in _PRIVATE else TokenScope.READ
     if (method == "POST" and path in _SENDS) or method == "PUT":
-        return Level.WRITE
-    return Level.ADMIN
+        return TokenScope.WRITE
+    return TokenScope.ADMIN
 
 
 def changes(method: str, path: str) -> bool:
@@ -123,7 +123,7 @@ class Gatekeeper:
                 code="denied",
                 headers=headers,
             )
-        tally_of(scope).token = caller.id
+        request_stats(scope).token = caller.id
         needed = level_needed(scope["method"], scope["path"])
         if caller.level < needed:
             return problem_response(

@@ -22,7 +22,7 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from casync_server.access.access_log import Entry
+from casync_server.access.access_log import LogEntry
 
 if TYPE_CHECKING:
     from casync.store.lmdb.usage import StoreUsage
@@ -109,7 +109,7 @@ class Metrics:
         """A request came."""
         self._running.inc()
 
-    def end(self, entry: Entry, route: str) -> None:
+    def end(self, entry: LogEntry, route: str) -> None:
         """It is over.
 
         Args:
@@ -120,12 +120,12 @@ class Metrics:
         self._requests.labels(method, route, str(entry.status)).inc()
         self._seconds.labels(route).observe(entry.seconds)
         self._bytes.labels(route).inc(entry.bytes)
-        if entry.tally.objects:
-            self._objects.labels("sent").inc(entry.tally.objects)
-        if entry.tally.absent:
-            self._objects.labels("absent").inc(entry.tally.absent)
-        if entry.tally.saved > 0:
-            self._saved.inc(entry.tally.saved)
+        if entry.stats.objects:
+            self._objects.labels("sent").inc(entry.stats.objects)
+        if entry.stats.absent:
+            self._objects.labels("absent").inc(entry.stats.absent)
+        if entry.stats.saved > 0:
+            self._saved.inc(entry.stats.saved)
         self._running.dec()  # last: what no longer runs has been counted
 
     def render(self) -> bytes:

@@ -12,14 +12,14 @@ from typing import Final, NamedTuple
 
 from casync.errors import UsageError
 
-__all__ = ["Span", "UnsatisfiableError", "matches_etag", "parse_range", "range_applies"]
+__all__ = ["ByteSpan", "UnsatisfiableError", "matches_etag", "parse_range", "range_applies"]
 
 _UNIT: Final = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+)=(.*)", re.ASCII | re.DOTALL)
 _RANGE: Final = re.compile(r"([0-9]{0,40})-([0-9]{0,40})", re.ASCII)
 _ETAG: Final = re.compile(r'\s*(W/)?"([\x21\x23-\x7e\x80-\xff]*)"\s*(?:,|$)')
 
 
-class Span(NamedTuple):
+class ByteSpan(NamedTuple):
     """Bytes from `start` up to but without `end`."""
 
     start: int
@@ -30,7 +30,7 @@ class UnsatisfiableError(UsageError):
     """A range that no part of the content answers; status 416."""
 
 
-def parse_range(header: str, length: int) -> Span | None:
+def parse_range(header: str, length: int) -> ByteSpan | None:
     """Reads a Range field for content of `length` bytes.
 
     Returns:
@@ -55,13 +55,13 @@ def parse_range(header: str, length: int) -> Span | None:
         wanted = min(int(last), length)
         if wanted == 0:
             raise UnsatisfiableError("the last 0 bytes are none")
-        return Span(length - wanted, length)
+        return ByteSpan(length - wanted, length)
     start = int(first)
     if last and int(last) < start:
         raise UsageError("a range must not end before it begins")
     if start >= length:
         raise UnsatisfiableError(f"the content ends at byte {length}")
-    return Span(start, min(int(last) + 1, length) if last else length)
+    return ByteSpan(start, min(int(last) + 1, length) if last else length)
 
 
 def range_applies(if_range: str | None, etag: str) -> bool:

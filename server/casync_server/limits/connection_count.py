@@ -8,10 +8,10 @@ from collections import Counter
 from casync_server.http.request_head import Refusal
 from casync_server.settings import ServerSettings
 
-__all__ = ["Census", "address_group"]
+__all__ = ["ConnectionCount", "address_group"]
 
 
-class Census:
+class ConnectionCount:
     """Counts the connections of a worker, in all and by address."""
 
     def __init__(self, settings: ServerSettings) -> None:

@@ -16,17 +16,17 @@ from contextlib import contextmanager
 from typing import Final
 
 from casync_server.limits.connection_count import address_group
-from casync_server.limits.token_bucket import Bucket
+from casync_server.limits.token_bucket import TokenBucket
 from casync_server.settings import ServerSettings
 
-__all__ = ["Allowance"]
+__all__ = ["DeltaCpu"]
 
 _MAX_CLIENTS: Final = 4096
 """Clients whose spending is known. Who is forgotten has a full reserve again, but so has nobody
 more than all have together."""
 
 
-class Allowance:
+class DeltaCpu:
     """The CPU time of one worker. Used by several threads.
 
     Args:
@@ -46,8 +46,8 @@ class Allowance:
         self._clock = clock
         self._cpu = cpu
         self._lock = threading.Lock()
-        self._all = Bucket(settings.delta_cpu, settings.delta_reserve, clock())
-        self._clients: OrderedDict[str, Bucket] = OrderedDict()
+        self._all = TokenBucket(settings.delta_cpu, settings.delta_reserve, clock())
+        self._clients: OrderedDict[str, TokenBucket] = OrderedDict()
 
     @contextmanager
     def turn(self, address: str | None) -> Iterator[bool]:
@@ -60,11 +60,11 @@ class Allowance:
             if client is not None:
                 self._leave(client, self._cpu() - started)
 
-    def _enter(self, address: str | None) -> Bucket | None:
+    def _enter(self, address: str | None) -> TokenBucket | None:
         group = "" if address is None else address_group(address)
         with self._lock:
             now = self._clock()
-            client = self._clients.pop(group, None) or Bucket(
+            client = self._clients.pop(group, None) or TokenBucket(
                 self._settings.delta_client_cpu, self._settings.delta_client_reserve, now
             )
             self._clients[group] = client  # the one that asked last is forgotten last
@@ -72,7 +72,7 @@ class Allowance:
                 self._clients.popitem(last=False)
             return client if min(self._all.left(now), client.left(now)) > 0 else None
 
-    def _leave(self, client: Bucket, seconds: float) -> None:
+    def _leave(self, client: TokenBucket, seconds: float) -> None:
         with self._lock:
             self._all.spend(seconds)
             client.spend(seconds)

@@ -10,7 +10,7 @@ from enum import Enum
 
 from casync_server.settings import ServerSettings
 
-__all__ = ["Late", "Pace"]
+__all__ = ["Late", "Pacing"]
 
 
 class Late(Enum):
@@ -29,7 +29,7 @@ class _Phase(Enum):
     IDLE = 4
 
 
-class Pace:
+class Pacing:
     """Follows one connection. All times are seconds of one monotonic clock."""
 
     def __init__(self, settings: ServerSettings, now: float) -> None:

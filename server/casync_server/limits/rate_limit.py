@@ -22,11 +22,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from casync_server.access.auth import OPEN_PATHS, caller_of
 from casync_server.limits.connection_count import address_group
-from casync_server.limits.token_bucket import Bucket
+from casync_server.limits.token_bucket import TokenBucket
 from casync_server.problems import problem_response
 from casync_server.settings import ServerSettings
 
-__all__ = ["Turnstile", "address_of", "spender", "token_of"]
+__all__ = ["RateLimiter", "address_of", "spender", "token_of"]
 
 _MAX_CALLERS: Final = 4096
 """Callers whose spending is known. Who is forgotten may begin anew."""
@@ -62,11 +62,11 @@ class _Caller:
 
     def __init__(self, settings: ServerSettings, now: float) -> None:
         self.running = 0
-        self.requests = Bucket(settings.client_rate, settings.client_burst, now)
-        self.cpu = Bucket(settings.client_cpu, settings.client_reserve, now)
+        self.requests = TokenBucket(settings.client_rate, settings.client_burst, now)
+        self.cpu = TokenBucket(settings.client_cpu, settings.client_reserve, now)
 
 
-class Turnstile:
+class RateLimiter:
     """ASGI middleware that bounds what each caller takes.
 
     Args:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["Bucket"]
+__all__ = ["TokenBucket"]
 
 
-class Bucket:
+class TokenBucket:
     """Seconds, requests, or whatever else somebody may have only so much of.
 
     Args:

@@ -24,11 +24,12 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import ServerState
 
 from casync.wire.documents import PROBLEM_TYPE, encode_document
-from casync_server.access.access_log import Entry, LogSink, Tally, format_entry
+from casync_server.access.access_log import LogEntry, LogSink, format_entry
 from casync_server.http.parts import EXTENSION, PARTS, PartsMessage
 from casync_server.http.request_head import Head, Refusal, check_head
-from casync_server.limits.connection_count import Census
-from casync_server.limits.pacing import Late, Pace
+from casync_server.http.request_stats import RequestStats
+from casync_server.limits.connection_count import ConnectionCount
+from casync_server.limits.pacing import Late, Pacing
 from casync_server.problems import make_problem
 from casync_server.settings import ServerSettings
 
@@ -58,7 +59,7 @@ class BoundedProtocol(HttpToolsProtocol):
     """One connection. `protocol_for` makes the class with its limits."""
 
     limits: ClassVar[ServerSettings]
-    census: ClassVar[Census]
+    connection_count: ClassVar[ConnectionCount]
     sink: ClassVar[LogSink]
 
     def __init__(
@@ -69,7 +70,7 @@ class BoundedProtocol(HttpToolsProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self._pace = Pace(self.limits, self.loop.time())
+        self._pacing = Pacing(self.limits, self.loop.time())
         self._in_head = True
         self._head_bytes = 0
         self._body_bytes = 0
@@ -86,8 +87,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Counts the connection and starts its clock."""
         super().connection_made(transport)
-        self._pace = Pace(self.limits, self.loop.time())
-        refusal = self.census.enter(self._address)
+        self._pacing = Pacing(self.limits, self.loop.time())
+        refusal = self.connection_count.enter(self._address)
         self._counted = refusal is None
         if refusal is not None:
             self._refuse(refusal)
@@ -99,7 +100,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._timer.cancel()
             self._timer = None
         if self._counted:
-            self.census.leave(self._address)
+            self.connection_count.leave(self._address)
             self._counted = False
         self._held.clear()
         self.pipeline.clear()
@@ -122,8 +123,8 @@ class BoundedProtocol(HttpToolsProtocol):
         unsent = self.transport.get_write_buffer_size()
         if self.transport.is_closing():
             # Closed with bytes to send, to a client that may never take them.
-            self._pace.block(now, unsent)
-        late = self._pace.late(now, unsent)
+            self._pacing.block(now, unsent)
+        late = self._pacing.late(now, unsent)
         if late is Late.BODY and self.flow.read_paused:
             return  # it is we who do not read
         if late is Late.READER:
@@ -138,12 +139,12 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def pause_writing(self) -> None:
         """The transport holds more than it likes."""
-        self._pace.block(self.loop.time(), self.transport.get_write_buffer_size())
+        self._pacing.block(self.loop.time(), self.transport.get_write_buffer_size())
         super().pause_writing()
 
     def resume_writing(self) -> None:
         """The transport has room again."""
-        self._pace.unblock()
+        self._pacing.unblock()
         super().resume_writing()
 
     # -- Bytes from the client --------------------------------------------------------------------
@@ -156,8 +157,8 @@ class BoundedProtocol(HttpToolsProtocol):
                 self.transport.abort()
             return
         self._unset_keepalive_if_required()
-        if self._pace.idle:
-            self._pace.head(self.loop.time())
+        if self._pacing.idle:
+            self._pacing.head(self.loop.time())
         self._parse(data)
 
     @property
@@ -221,7 +222,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if refusal is not None:
             raise _RefusedError(refusal)
         self._in_head = False
-        self._pace.body(self.loop.time())
+        self._pacing.body(self.loop.time())
         # A copy of every byte is what limits large answers, see parts.py.
         self.scope["extensions"] = {EXTENSION: {}}
         super().on_headers_complete()
@@ -230,7 +231,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """A part of the body came."""
-        self._pace.received(len(body))
+        self._pacing.received(len(body))
         self._body_bytes += len(body)
         if self._body_bytes > self._most_body:
             detail = f"bodies have at most {self._most_body} bytes here"
@@ -241,7 +242,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """The request is complete."""
         self._in_head = True
         self._head_bytes = 0
-        self._pace.answer()
+        self._pacing.answer()
         super().on_message_complete()
 
     # -- Answers ----------------------------------------------------------------------------------
@@ -262,11 +263,11 @@ class BoundedProtocol(HttpToolsProtocol):
         self._held.clear()
         now = self.loop.time()
         if self._cycles:
-            self._pace.body(now)  # it waited unread
+            self._pacing.body(now)  # it waited unread
         elif held:
-            self._pace.head(now)
+            self._pacing.head(now)
         else:
-            self._pace.rest(now)
+            self._pacing.rest(now)
         if held:
             self._unset_keepalive_if_required()
             self._parse(held)
@@ -292,7 +293,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self.transport.writelines(parts)
         if self.flow.write_paused:
             # It paused at the first part that was too much; the others wait as well.
-            self._pace.block(self.loop.time(), self.transport.get_write_buffer_size())
+            self._pacing.block(self.loop.time(), self.transport.get_write_buffer_size())
 
     def _refuse(self, refusal: Refusal) -> None:
         """Answers with a problem and closes; breaks off when an answer is under way."""
@@ -322,14 +323,14 @@ class BoundedProtocol(HttpToolsProtocol):
         self.transport.abort()
 
     def _log(self, status: int, note: str) -> None:
-        entry = Entry(
+        entry = LogEntry(
             client=self._address or "",
             method="",
             target="",
             status=status,
             bytes=0,
             seconds=0.0,
-            tally=Tally(note=note),
+            stats=RequestStats(note=note),
         )
         type(self).sink(format_entry(entry, self.limits.log_format, datetime.now(UTC)))
 
@@ -358,5 +359,9 @@ def _problem(refusal: Refusal, extra: list[tuple[bytes, bytes]]) -> bytes:
 
 def protocol_for(settings: ServerSettings, sink: LogSink) -> type[BoundedProtocol]:
     """The protocol class of one worker; all its connections are counted together."""
-    members = {"limits": settings, "census": Census(settings), "sink": staticmethod(sink)}
+    members = {
+        "limits": settings,
+        "connection_count": ConnectionCount(settings),
+        "sink": staticmethod(sink),
+    }
     return type("BoundedProtocol", (BoundedProtocol,), members)

@@ -20,7 +20,13 @@ from typing import IO, Final
 
 from casync.errors import CasyncError
 from casync_server.process.restarts import RestartPolicy
-from casync_server.process.worker_order import Job, Report, decode_line, encode_line, error_of
+from casync_server.process.worker_order import (
+    WorkerOrder,
+    WorkerReport,
+    decode_line,
+    encode_line,
+    error_of,
+)
 
 __all__ = ["Supervisor"]
 
@@ -32,12 +38,12 @@ _HARD_SECONDS: Final = 2.0
 class _Worker:
     """A process, and what it has said so far."""
 
-    def __init__(self, job: Job, environment: Mapping[str, str]) -> None:
+    def __init__(self, order: WorkerOrder, environment: Mapping[str, str]) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "casync_server.process.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            pass_fds=job.sockets,
+            pass_fds=order.sockets,
             env={**os.environ, **environment},
             # A Ctrl-C of the terminal is for the supervisor, who tells the workers.
             process_group=0,
@@ -48,7 +54,7 @@ class _Worker:
         self._line = b""
         self._reported = False
         with contextlib.suppress(OSError):  # it died at once; its end of stdout says so
-            self._stdin.write(encode_line(job))
+            self._stdin.write(encode_line(order))
             self._stdin.flush()
 
     @property
@@ -61,14 +67,14 @@ class _Worker:
         assert self._process.stdout is not None
         return self._process.stdout
 
-    def read(self) -> tuple[Report | None, bool]:
+    def read(self) -> tuple[WorkerReport | None, bool]:
         """What it reports, if a line is complete, and whether it is gone."""
         data = os.read(self.stdout.fileno(), 65536)
         if self._reported:
             return None, not data
         self._line += data
         self._reported = b"\n" in self._line
-        return decode_line(self._line, Report) if self._reported else None, not data
+        return decode_line(self._line, WorkerReport) if self._reported else None, not data
 
     def send(self, number: int) -> None:
         """Sends a signal, if it still runs."""
@@ -95,7 +101,7 @@ class Supervisor:
     """Runs `count` workers over one job until a signal comes.
 
     Args:
-        job: What each worker does.
+        order: What each worker does.
         count: How many.
         grace: Seconds that workers get to end when a stop is asked for.
         environment: What workers have in theirs, besides our own.
@@ -105,7 +111,7 @@ class Supervisor:
 
     def __init__(
         self,
-        job: Job,
+        order: WorkerOrder,
         count: int,
         grace: float,
         *,
@@ -113,7 +119,7 @@ class Supervisor:
         release: Callable[[], None],
         say: Callable[[str], None],
     ) -> None:
-        self._job = job
+        self._order = order
         self._environment = environment
         self._release = release
         self._count = count
@@ -155,7 +161,7 @@ class Supervisor:
         return not self._broken_off
 
     def _start(self) -> None:
-        worker = _Worker(self._job, self._environment)
+        worker = _Worker(self._order, self._environment)
         self._workers.add(worker)
         self._selector.register(worker.stdout, selectors.EVENT_READ, worker)
 
@@ -228,7 +234,7 @@ class Supervisor:
     def _stop(self, pipe: object) -> None:
         assert isinstance(pipe, socket.socket)
         signals = pipe.recv(64)
-        if self._job.heeds_hangup:
+        if self._order.heeds_hangup:
             renewals = signals.count(signal.SIGHUP)
             for worker in self._workers if renewals else ():
                 if worker.ready:

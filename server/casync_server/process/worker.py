@@ -42,9 +42,9 @@ from casync_server.deps import Service
 from casync_server.process.protocol import protocol_for
 from casync_server.process.tls import TlsFiles, make_context, renew
 from casync_server.process.worker_order import (
-    Job,
-    Report,
     Upstream,
+    WorkerOrder,
+    WorkerReport,
     decode_line,
     encode_line,
     report_error,
@@ -89,36 +89,36 @@ class _Server(uvicorn.Server):
 
 def main() -> int:
     """Runs one worker; returns its exit status."""
-    job = decode_line(sys.stdin.buffer.readline(), Job)
+    order = decode_line(sys.stdin.buffer.readline(), WorkerOrder)
     threading.Thread(target=_die_with_supervisor, name="supervisor", daemon=True).start()
     # Lines of uvicorn say less than our own, and with a traceback.
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL + 1)
-    settings = ServerSettings.model_validate(job.settings)
+    settings = ServerSettings.model_validate(order.settings)
     _raise_file_limit(settings.connections + _SPARE_FILES)
     keep_freed_memory()
     forget_dead_workers()
     sys.setswitchinterval(_SWITCH_SECONDS)
-    keeps = job.writable or job.upstream is not None
+    keeps = order.writable or order.upstream is not None
     try:
         store = LmdbStore.open(
-            Path(os.fsdecode(job.store)),
+            Path(os.fsdecode(order.store)),
             create=keeps,
             read_only=not keeps,
-            allow_network_fs=job.allow_network_fs,
+            allow_network_fs=order.allow_network_fs,
         )
     except CasyncError as error:
         _report(report_error(error))
         return 1
     with store:
-        if job.exposed and not store.tokens.known().required:
-            _report(report_error(_exposure(job.exposed)))
+        if order.exposed and not store.tokens.known().required:
+            _report(report_error(_exposure(order.exposed)))
             return 1
         try:
-            audit = AuditLog(Path(os.fsdecode(job.audit))) if job.audit else None
+            audit = AuditLog(Path(os.fsdecode(order.audit))) if order.audit else None
         except CasyncError as error:
             _report(report_error(error))
             return 1
-        return _serve(job, settings, store, audit)
+        return _serve(order, settings, store, audit)
 
 
 def _exposure(address: str) -> UsageError:
@@ -145,27 +145,29 @@ def _raise_file_limit(wanted: int) -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
-def _report(report: Report) -> None:
+def _report(report: WorkerReport) -> None:
     with contextlib.suppress(OSError):
         os.write(1, encode_line(report))
 
 
-def _serve(job: Job, settings: ServerSettings, store: LmdbStore, audit: AuditLog | None) -> int:
+def _serve(
+    order: WorkerOrder, settings: ServerSettings, store: LmdbStore, audit: AuditLog | None
+) -> int:
     source: ManifestSource = store
-    if job.upstream is not None:
+    if order.upstream is not None:
         # Threads wait for the other server, too.
         settings = settings.model_copy(update={"threads": max(settings.threads, _PATIENT_THREADS)})
-        turns = FetchTurns(Path(os.fsdecode(job.store)))
-        source = PullThrough(store, _client(job.upstream, settings.threads), turns)
+        turns = FetchTurns(Path(os.fsdecode(order.store)))
+        source = PullThrough(store, _client(order.upstream, settings.threads), turns)
     app = create_app(
         source,
         settings,
         store_id=store.store_id,
-        writable=store if job.writable else None,
+        writable=store if order.writable else None,
         audit=audit,
         local=store,
     )
-    context = make_context(job.tls) if job.tls is not None else None
+    context = make_context(order.tls) if order.tls is not None else None
     config = uvicorn.Config(
         app,
         ssl_context_factory=None if context is None else lambda *_: context,
@@ -185,11 +187,11 @@ def _serve(job: Job, settings: ServerSettings, store: LmdbStore, audit: AuditLog
     )
     server = _Server(config)
     collect_rarely()
-    sockets = [socket.socket(fileno=fd) for fd in job.sockets]
+    sockets = [socket.socket(fileno=fd) for fd in order.sockets]
     try:
         with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
             runner.run(
-                _run(server, sockets, app.state.service, store, _hangup(job.tls, context, audit))
+                _run(server, sockets, app.state.service, store, _hangup(order.tls, context, audit))
             )
     finally:
         sys.stderr.flush()
@@ -253,7 +255,7 @@ async def _run(
 async def _announce(server: _Server, store: LmdbStore) -> None:
     while not server.started:
         await asyncio.sleep(0.01)
-    _report(Report(warnings=list(store.warnings)))
+    _report(WorkerReport(warnings=list(store.warnings)))
 
 
 async def _check_readers(service: Service, store: LmdbStore) -> None:

@@ -1,8 +1,8 @@
 """What the supervisor and a worker say to each other: one JSON line each way.
 
-The supervisor writes a `Job` to the worker's stdin and keeps that pipe open; its end tells the
-worker that the supervisor is gone. The worker writes a `Report` to its stdout when it listens, or
-why it cannot; its end tells the supervisor that the worker is gone.
+The supervisor writes a `WorkerOrder` to the worker's stdin and keeps that pipe open; its end tells
+the worker that the supervisor is gone. The worker writes a `WorkerReport` to its stdout when it
+listens, or why it cannot; its end tells the supervisor that the worker is gone.
 """
 
 from __future__ import annotations
@@ -14,7 +14,15 @@ import msgspec
 from casync.errors import CasyncError
 from casync_server.process.tls import TlsFiles
 
-__all__ = ["Job", "Report", "Upstream", "decode_line", "encode_line", "error_of", "report_error"]
+__all__ = [
+    "WorkerOrder",
+    "WorkerReport",
+    "Upstream",
+    "decode_line",
+    "encode_line",
+    "error_of",
+    "report_error",
+]
 
 _T = TypeVar("_T")
 
@@ -33,7 +41,7 @@ class Upstream(msgspec.Struct, frozen=True):
     ca: str = ""
 
 
-class Job(msgspec.Struct, frozen=True):
+class WorkerOrder(msgspec.Struct, frozen=True):
     """What a worker shall do.
 
     Attributes:
@@ -64,7 +72,7 @@ class Job(msgspec.Struct, frozen=True):
         return self.tls is not None or bool(self.audit)
 
 
-class Report(msgspec.Struct, frozen=True):
+class WorkerReport(msgspec.Struct, frozen=True):
     """What became of a start: no `code` means that the worker listens.
 
     Attributes:
@@ -80,7 +88,7 @@ class Report(msgspec.Struct, frozen=True):
     warnings: list[str] = []
 
 
-def encode_line(value: Job | Report) -> bytes:
+def encode_line(value: WorkerOrder | WorkerReport) -> bytes:
     """One line."""
     return msgspec.json.encode(value) + b"\n"
 
@@ -97,12 +105,12 @@ def decode_line(line: bytes, kind: type[_T]) -> _T:
         raise CasyncError(f"a worker and its supervisor do not fit: {error}") from error
 
 
-def report_error(error: CasyncError) -> Report:
+def report_error(error: CasyncError) -> WorkerReport:
     """`error` as a report."""
-    return Report(code=error.code, message=error.message, next_step=error.next_step)
+    return WorkerReport(code=error.code, message=error.message, next_step=error.next_step)
 
 
-def error_of(report: Report) -> CasyncError:
+def error_of(report: WorkerReport) -> CasyncError:
     """The error behind a report, of its own class again."""
     classes: list[type[CasyncError]] = [CasyncError]
     for cls in classes:

@@ -71,7 +71,7 @@ class Proofs:
                 return proving._replace(done=True)
         except BaseException:
             if not push:  # the push of a proof that failed keeps nothing that anybody wants
-                self._store.inbox.end(proving.push)
+                self._store.pushes.end(proving.push)
             raise
         with self._lock:
             self._waiting[key] = proving
@@ -85,7 +85,7 @@ class Proofs:
         return all(time.monotonic() < deadline for _ in proving.steps)
 
     def _begin(self, push: bytes, manifest: ManifestId) -> Proving:
-        inbox = self._store.inbox
-        push = push or inbox.begin()
-        proof = Proof(manifest, self._store, lambda kind, ids: inbox.promise(push, kind, ids))
+        pushes = self._store.pushes
+        push = push or pushes.begin()
+        proof = Proof(manifest, self._store, lambda kind, ids: pushes.promise(push, kind, ids))
         return Proving(push, proof, proof.steps())

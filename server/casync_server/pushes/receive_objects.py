@@ -24,7 +24,7 @@ from casync.wire.uploads import UploadReader
 from casync_server.reading.streaming import PieceBudget, ReadPool
 from casync_server.settings import ServerSettings
 
-__all__ = ["Keep", "Receiving"]
+__all__ = ["Keep", "ObjectReceiver"]
 
 _MOST_SECONDS: Final = 1.0
 """Between two commits of a body: what a server that is killed loses of it."""
@@ -33,7 +33,7 @@ Keep = Callable[[list[Verified]], Committed]
 """Keeps objects durably; called in a thread."""
 
 
-class Receiving:
+class ObjectReceiver:
     """Bounds what all bodies under way hold together.
 
     Args:
@@ -90,7 +90,7 @@ class _Body:
         self._refused: list[RefusedItem] = []
 
     async def take(self, request: Request) -> TakenItem:
-        """As `Receiving.take`."""
+        """As `ObjectReceiver.take`."""
         try:
             async for part in request.stream():
                 for packed in self._reader.feed(part):

@@ -13,7 +13,7 @@ from casync.objects.codec import Verified
 from casync.store.base import Committed, ManifestState
 from casync.store.writable import WritableStore
 from casync_server.pushes.proving import Proofs
-from casync_server.pushes.receive_objects import Keep, Receiving
+from casync_server.pushes.receive_objects import Keep, ObjectReceiver
 from casync_server.reading.streaming import ReadPool
 
 __all__ = ["Goal", "Writing"]
@@ -45,7 +45,7 @@ class Writing:
     Attributes:
         store: The store.
         pool: Where it is written: readers must not wait behind commits.
-        receiving: Takes bodies.
+        receiver: Takes bodies.
         proofs: Proves manifests.
         spare: Bytes of the disk that pushes leave free.
         allows: Whether the caller may set a name.
@@ -53,7 +53,7 @@ class Writing:
 
     store: WritableStore
     pool: ReadPool
-    receiving: Receiving
+    receiver: ObjectReceiver
     proofs: Proofs
     spare: int
     allows: Callable[[str], bool] = lambda _: True
@@ -77,14 +77,14 @@ class Writing:
         Raises:
             NoSpaceError: The disk is too full.
         """
-        self.store.inbox.check_room(0, spare=self.spare)
+        self.store.pushes.check_room(0, spare=self.spare)
 
     def keep(self, push: bytes) -> Keep:
         """What keeps the objects of a push."""
-        inbox = self.store.inbox
+        pushes = self.store.pushes
 
         def keep(objects: list[Verified]) -> Committed:
-            return inbox.put(push, objects, spare=self.spare)
+            return pushes.put(push, objects, spare=self.spare)
 
         return keep
 
@@ -122,7 +122,7 @@ class Writing:
                     next_step="Push it: casync push.",
                     missing=proving.proof.missing,
                 )
-            return self.store.inbox.publish(
+            return self.store.pushes.publish(
                 proving.push,
                 goal.manifest,
                 proving.proof.length,
@@ -132,4 +132,4 @@ class Writing:
             )
         finally:
             if not push:
-                self.store.inbox.end(proving.push)
+                self.store.pushes.end(proving.push)

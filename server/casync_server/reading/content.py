@@ -20,7 +20,7 @@ from casync.limits import MIB
 from casync.objects.codec import Packed, Unpacker
 from casync.objects.node import Content
 from casync.store.base import ObjectSource
-from casync_server.access.access_log import Tally
+from casync_server.http.request_stats import RequestStats
 
 __all__ = ["load_manifest", "load_outline", "open_content", "read_content", "tell_damage"]
 
@@ -63,7 +63,7 @@ def open_content(source: ObjectSource, whole: Outline, content: Content) -> Outl
 
 
 def read_content(
-    source: ObjectSource, outline: Outline, start: int, end: int, tally: Tally
+    source: ObjectSource, outline: Outline, start: int, end: int, stats: RequestStats
 ) -> Iterator[Buffer]:
     """Yields bytes `start` up to `end` of a file.
 
@@ -72,7 +72,7 @@ def read_content(
     """
     with tell_damage(f"below manifest {outline.id.hex()}"):
         for part in read_range(outline, source, start, end, ahead=_AHEAD):
-            tally.objects += 1
+            stats.objects += 1
             yield part
 
 

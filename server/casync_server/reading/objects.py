@@ -20,7 +20,7 @@ from casync.ops.serve.deltas import make_delta
 from casync.store.base import Absence, ObjectSource
 from casync.wire.frames import Answer, Status
 from casync.wire.requests import GroupsRequest
-from casync_server.access.access_log import Tally
+from casync_server.http.request_stats import RequestStats
 
 __all__ = ["Turn", "answers"]
 
@@ -37,7 +37,11 @@ _FIRST_IDS: Final = 16
 
 
 def answers(
-    source: ObjectSource, request: GroupsRequest, size: Callable[[], int], tally: Tally, turn: Turn
+    source: ObjectSource,
+    request: GroupsRequest,
+    size: Callable[[], int],
+    stats: RequestStats,
+    turn: Turn,
 ) -> Iterator[Answer]:
     """Yields one answer per id or one per group, in the order asked.
 
@@ -46,7 +50,7 @@ def answers(
     bytes, and all after them, are answered as busy: the client may ask for them in its next
     request.
     """
-    answering = _Answering(source, request.kind, size, tally, turn)
+    answering = _Answering(source, request.kind, size, stats, turn)
     for alone, groups in groupby(request.groups, lambda group: group.is_single):
         if alone:
             yield from answering.one_by_one([group.wanted[0] for group in groups])
@@ -61,13 +65,13 @@ class _Answering:
         source: ObjectSource,
         kind: Kind,
         size: Callable[[], int],
-        tally: Tally,
+        stats: RequestStats,
         turn: Turn,
     ) -> None:
         self._source = source
         self._kind = kind
         self._size = size
-        self._tally = tally
+        self._stats = stats
         self._turn = turn
         self._unpacker = Unpacker()
         self._plain = self._stored = self._objects = 0
@@ -87,9 +91,9 @@ class _Answering:
             return
         delta, saved = made
         self._plain += delta.length
-        self._tally.objects += len(delta.ids)
-        self._tally.deltas += 1
-        self._tally.saved += saved
+        self._stats.objects += len(delta.ids)
+        self._stats.deltas += 1
+        self._stats.saved += saved
         yield delta
 
     def one_by_one(self, ids: Sequence[ObjectId]) -> Iterator[Answer]:
@@ -98,10 +102,10 @@ class _Answering:
         while at < len(ids) and not self._full:
             for answer in self._source.get(self._kind, ids[at : at + self._count]):
                 if isinstance(answer, Absence):
-                    self._tally.absent += 1
+                    self._stats.absent += 1
                     if answer is Absence.DAMAGED:
                         kind = self._kind.name.lower()
-                        self._tally.note = f"damaged {kind} {ids[at].hex()}"
+                        self._stats.note = f"damaged {kind} {ids[at].hex()}"
                     yield _STATUS[answer]
                 elif self._plain and self._plain + answer.length > MAX_BATCH_BYTES:
                     self._full = True
@@ -110,10 +114,10 @@ class _Answering:
                     self._plain += answer.length
                     self._stored += len(answer.payload)
                     self._objects += 1
-                    self._tally.objects += 1
+                    self._stats.objects += 1
                     yield answer
                 at += 1
             fits = self._size() * max(self._objects, 1) // max(self._stored, 1)
             self._count = min(max(fits, 1), MAX_BATCH_IDS)
-        self._tally.absent += len(ids) - at
+        self._stats.absent += len(ids) - at
         yield from repeat(Status.BUSY, len(ids) - at)

@@ -20,8 +20,8 @@ from starlette.types import Receive, Scope, Send
 from casync.errors import CasyncError
 from casync.ids import Buffer
 from casync.limits import KIB
-from casync_server.access.access_log import tally_of
 from casync_server.http.parts import EXTENSION, PARTS
+from casync_server.http.request_stats import request_stats
 from casync_server.limits.rate_limit import spender
 
 __all__ = ["Piece", "PieceBudget", "Queue", "ReadPool", "StreamedResponse", "pieces"]
@@ -182,12 +182,12 @@ class StreamedResponse(Response):
                 await asyncio.wait((made, gone), return_when=asyncio.FIRST_COMPLETED)
                 if gone.done():
                     made.cancel()
-                    tally_of(scope).note = "client went away"
+                    request_stats(scope).note = "client went away"
                     return
                 piece = made.result()
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         except CasyncError as error:
-            tally_of(scope).note = f"broken off: {error.code}: {error.message}"
+            request_stats(scope).note = f"broken off: {error.code}: {error.message}"
         finally:
             self._budget.active -= 1
             gone.cancel()

@@ -19,7 +19,7 @@ from casync.store.base import ManifestSource
 from casync_server.deps import resolve
 from casync_server.reading.content import load_outline, open_content, tell_damage
 
-__all__ = ["PARAMETERS", "Inside", "Place", "find_inside", "open_inside", "place_of"]
+__all__ = ["PARAMETERS", "Inside", "TreePath", "find_inside", "open_inside", "place_of"]
 
 _SEPARATOR: Final = b"/-/"
 
@@ -42,7 +42,7 @@ PARAMETERS: Final[list[dict[str, Any]]] = [
 """What the routes below `/-/` read from the raw path, for the description of the API."""
 
 
-class Place(NamedTuple):
+class TreePath(NamedTuple):
     """What a URL leads to.
 
     Attributes:
@@ -68,7 +68,7 @@ class Inside(NamedTuple):
     entry: Entry
 
 
-def place_of(request: Request, prefix: str) -> Place:
+def place_of(request: Request, prefix: str) -> TreePath:
     """Reads the target of a request: `prefix`, as `/v1/files/`, a ref, `/-/`, a path.
 
     Raises:
@@ -82,10 +82,10 @@ def place_of(request: Request, prefix: str) -> Place:
     except UnicodeDecodeError as error:
         raise UsageError("a ref in a URL is UTF-8") from error
     names = tuple(unquote_to_bytes(name) for name in path.split(b"/") if name)
-    return Place(label, names, up="../" * (1 + rest.count(b"/")))
+    return TreePath(label, names, up="../" * (1 + rest.count(b"/")))
 
 
-def find_inside(store: ManifestSource, place: Place, fetch: FetchObjects) -> Inside:
+def find_inside(store: ManifestSource, place: TreePath, fetch: FetchObjects) -> Inside:
     """Finds what lies at a place.
 
     Raises:
@@ -101,7 +101,7 @@ def find_inside(store: ManifestSource, place: Place, fetch: FetchObjects) -> Ins
     return Inside(whole, entry)
 
 
-def open_inside(store: ManifestSource, place: Place, fetch: FetchObjects) -> Outline:
+def open_inside(store: ManifestSource, place: TreePath, fetch: FetchObjects) -> Outline:
     """The way into the content of a file inside of a tree.
 
     Raises:

@@ -12,16 +12,16 @@ from casync.access.outline import Outline
 from casync.access.tree_reading import fetch_from
 from casync.errors import UsageError
 from casync.ids import ChunkId
-from casync_server.access.access_log import tally_of
 from casync_server.deps import Reads, Service, resolve
 from casync_server.http.byte_range import (
-    Span,
+    ByteSpan,
     UnsatisfiableError,
     matches_etag,
     parse_range,
     range_applies,
 )
 from casync_server.http.caching import etag_of, not_modified, policy_for_ref
+from casync_server.http.request_stats import request_stats
 from casync_server.openapi import binary, problems
 from casync_server.problems import problem_response
 from casync_server.reading.content import load_outline, read_content
@@ -134,7 +134,7 @@ def _open(service: Service, ref: str) -> Outline:
     return outline
 
 
-def _span(request: Request, etag: str, length: int) -> Span | None:
+def _span(request: Request, etag: str, length: int) -> ByteSpan | None:
     field = request.headers.get("range")
     if field is None or not range_applies(request.headers.get("if-range"), etag):
         return None
@@ -145,15 +145,15 @@ async def _send(
     request: Request,
     service: Service,
     outline: Outline,
-    span: Span | None,
+    span: ByteSpan | None,
     headers: dict[str, str],
 ) -> Response:
     length = outline.content.length
-    start, end = span or Span(0, length)
+    start, end = span or ByteSpan(0, length)
     headers["Content-Length"] = str(end - start)
     if span is not None:
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{length}"
-    parts = read_content(service.store, outline, start, end, tally_of(request.scope))
+    parts = read_content(service.store, outline, start, end, request_stats(request.scope))
     stream = pieces(parts, service.budget.piece_bytes)
     first = await service.read(lambda: next(stream, []))
     return StreamedResponse(

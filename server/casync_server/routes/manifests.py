@@ -21,10 +21,10 @@ from casync.wire.documents import (
     manifest_view,
 )
 from casync.wire.frames import MANIFEST_TYPE
-from casync_server.access.access_log import tally_of
 from casync_server.deps import Reads, resolve
 from casync_server.http.byte_range import matches_etag
 from casync_server.http.caching import FRESH, etag_of, not_modified, policy_for_ref
+from casync_server.http.request_stats import request_stats
 from casync_server.openapi import binary, document, problems
 from casync_server.reading.content import load_manifest
 
@@ -92,7 +92,7 @@ async def get_manifest(request: Request, ref: str, service: Reads) -> Response:
     if if_none_match is not None and matches_etag(if_none_match, etag):
         return not_modified(headers)
     data = await service.read(lambda: load_manifest(store, ident))
-    tally_of(request.scope).objects += 1
+    request_stats(request.scope).objects += 1
     if not as_json:
         return Response(data, media_type=MANIFEST_TYPE, headers=headers)
     row = await service.read(lambda: store.manifest(ident))

@@ -29,10 +29,10 @@ from casync.wire.requests import (
     decode_ids,
     encode_sizes,
 )
-from casync_server.access.access_log import tally_of
 from casync_server.deps import PushIfAny, Reads, get_writing, parse_push, read_list
 from casync_server.http.byte_range import matches_etag
 from casync_server.http.caching import IMMUTABLE, NEVER, etag_of, not_modified
+from casync_server.http.request_stats import request_stats
 from casync_server.openapi import binary, binary_body, problems
 from casync_server.reading.objects import answers
 from casync_server.reading.streaming import StreamedResponse, pieces
@@ -63,8 +63,8 @@ async def fetch_objects(request: Request, service: Reads) -> Response:
         raise HTTPException(505, "a stream of frames needs HTTP/1.1")
     wanted = await read_list(request, decode_groups)
     size = service.budget.piece_bytes
-    turn = partial(service.allowance.turn, request.client.host if request.client else None)
-    found = answers(service.store, wanted, size, tally_of(request.scope), turn)
+    turn = partial(service.delta_cpu.turn, request.client.host if request.client else None)
+    found = answers(service.store, wanted, size, request_stats(request.scope), turn)
     stream = pieces(encode_frames(found), size)
     first = await service.read(lambda: next(stream))
     return StreamedResponse(
@@ -95,7 +95,7 @@ async def stat_objects(request: Request, service: Reads, push: PushIfAny = "") -
     if writing is None:
         rows = await service.read(lambda: service.store.stat(kind, ids))
     else:
-        promise = writing.store.inbox.promise
+        promise = writing.store.pushes.promise
         rows = await writing.run(lambda: promise(parse_push(push), kind, ids))
     return Response(encode_sizes(rows), media_type=SIZES_TYPE, headers={"Cache-Control": NEVER})
 
@@ -130,7 +130,7 @@ async def get_object(request: Request, kind: str, ident: str, service: Reads) ->
         if answer is Absence.DAMAGED:
             raise DamagedObjectError(f"{label} is damaged in this store")
         raise HTTPException(503, f"{label} cannot be had just now", {"Retry-After": "1"})
-    tally_of(request.scope).objects += 1
+    request_stats(request.scope).objects += 1
     return Response(b"".join(encode_frames(_one(answer))), media_type=FRAMES_TYPE, headers=headers)
 
 

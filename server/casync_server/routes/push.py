@@ -13,9 +13,9 @@ from casync.store.lmdb.push_rows import SILENCE
 from casync.wire.documents import JSON_TYPE, ManifestItem, encode_document
 from casync.wire.edits import ProvingItem, PushItem, TakenItem
 from casync.wire.uploads import MAX_UPLOAD_BYTES, OBJECTS_TYPE
-from casync_server.access.access_log import tally_of
 from casync_server.deps import Push, PushIfAny, Reads, Writes, check_type, parse_push
 from casync_server.http.caching import NEVER
+from casync_server.http.request_stats import request_stats
 from casync_server.openapi import binary_body, document, problems
 from casync_server.pushes.writing import Goal
 
@@ -33,7 +33,7 @@ router: Final = APIRouter(tags=["push"])
 )
 async def open_push(writing: Writes) -> Response:
     """Opens a push: what it sends, or is told to be here, stays while it is heard of."""
-    push = await writing.run(writing.store.inbox.begin)
+    push = await writing.run(writing.store.pushes.begin)
     return _answer(encode_document(PushItem(push.hex(), SILENCE)))
 
 
@@ -55,11 +55,11 @@ async def send_objects(request: Request, writing: Writes, push: Push) -> Respons
     """
     check_type(request, OBJECTS_TYPE)
     await writing.run(writing.check_room)
-    taken = await writing.receiving.take(request, writing.keep(parse_push(push)))
-    tally = tally_of(request.scope)
-    tally.objects += taken.taken
+    taken = await writing.receiver.take(request, writing.keep(parse_push(push)))
+    stats = request_stats(request.scope)
+    stats.objects += taken.taken
     if taken.refused:
-        tally.note = f"{len(taken.refused)} objects refused: other bytes than their ids say"
+        stats.note = f"{len(taken.refused)} objects refused: other bytes than their ids say"
     return _answer(encode_document(taken))
 
 

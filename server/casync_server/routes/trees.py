@@ -17,12 +17,12 @@ from casync.objects.tree import Device, Entry, File, Folder, Link, Pipe
 from casync.objects.tree_walk import entries
 from casync.store.base import ManifestSource
 from casync.wire.documents import JSON_TYPE, TreeItem, TreeKind, TreePage, encode_document
-from casync_server.access.access_log import tally_of
 from casync_server.deps import Reads
 from casync_server.http.caching import policy_for_ref
+from casync_server.http.request_stats import request_stats
 from casync_server.openapi import document, problems, text
 from casync_server.reading.content import tell_damage
-from casync_server.reading.tree_path import PARAMETERS, Place, find_inside, place_of
+from casync_server.reading.tree_path import PARAMETERS, TreePath, find_inside, place_of
 from casync_server.routes.manifests import Limit
 
 __all__ = ["router"]
@@ -70,14 +70,14 @@ async def list_tree(
     """
     place = place_of(request, "/v1/trees/")
     page = await service.read(lambda: _page(service.store, place, unquote_to_bytes(after), limit))
-    tally_of(request.scope).objects += len(page.entries)
+    request_stats(request.scope).objects += len(page.entries)
     headers = {"Cache-Control": policy_for_ref(place.ref), "Vary": "Accept"}
     if _wants_html(request.headers.get("accept", "")):
         return Response(_html(place, page), media_type=_HTML, headers=headers)
     return Response(encode_document(page), media_type=JSON_TYPE, headers=headers)
 
 
-def _page(store: ManifestSource, place: Place, after: bytes, limit: int) -> TreePage:
+def _page(store: ManifestSource, place: TreePath, after: bytes, limit: int) -> TreePage:
     fetch = fetch_from(store)
     found = find_inside(store, place, fetch)
     if not isinstance(found.entry, Folder):
@@ -106,7 +106,7 @@ def _wants_html(accept: str) -> bool:
     return accept.partition(",")[0].partition(";")[0].strip().lower() == _HTML
 
 
-def _html(place: Place, page: TreePage) -> str:
+def _html(place: TreePath, page: TreePage) -> str:
     """A page with links that works without scripts and styles."""
     path = [quote_from_bytes(name, safe="") for name in place.names]
     here = "/".join([f"{place.up}trees/{quote(place.ref)}/-", *path])

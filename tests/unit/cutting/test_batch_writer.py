@@ -61,7 +61,7 @@ def writer(store: Watched, monkeypatch: pytest.MonkeyPatch) -> Iterator[BatchWri
 
 
 def claimed(writer: BatchWriter, objects: Sequence[Verified]) -> list[Verified]:
-    new = writer.claim(Kind.CHUNK, [packed.id for packed in objects])
+    new = writer.reserve(Kind.CHUNK, [packed.id for packed in objects])
     return [packed for packed in objects if packed.id in new]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from casync.cutting.seams import join, zero_chunks
+from casync.cutting.seams import join_cuts, zero_chunks
 
 
 class Ruler:
@@ -21,38 +21,38 @@ class Ruler:
 
 def test_a_span_that_begins_at_a_cut_is_taken_whole() -> None:
     ruler = Ruler(10)
-    assert join(100, 100, [7, 8, 9], ruler) == (100, 0)
+    assert join_cuts(100, 100, [7, 8, 9], ruler) == (100, 0)
     assert ruler.asked == []
 
 
 def test_a_span_is_true_from_the_first_cut_that_coincides() -> None:
     ruler = Ruler(10)
-    assert join(95, 100, [7, 8, 10, 5], ruler) == (115, 2)
+    assert join_cuts(95, 100, [7, 8, 10, 5], ruler) == (115, 2)
     assert ruler.asked == [95, 105]
 
 
 def test_the_last_cut_may_lie_in_the_span_already() -> None:
     ruler = Ruler(10)
-    assert join(107, 100, [7, 8], ruler) == (107, 1)
-    assert join(115, 100, [7, 8], ruler) == (115, 2)
+    assert join_cuts(107, 100, [7, 8], ruler) == (107, 1)
+    assert join_cuts(115, 100, [7, 8], ruler) == (115, 2)
     assert ruler.asked == []
 
 
 def test_a_span_that_is_passed_already_gives_nothing() -> None:
     ruler = Ruler(10)
-    assert join(500, 100, [7, 8], ruler) == (500, 2)
+    assert join_cuts(500, 100, [7, 8], ruler) == (500, 2)
     assert ruler.asked == []
 
 
 def test_cuts_that_never_coincide_are_made_again_up_to_the_end_and_no_farther() -> None:
     ruler = Ruler(10)
-    assert join(95, 100, [10] * 5, ruler) == (155, 5)
+    assert join_cuts(95, 100, [10] * 5, ruler) == (155, 5)
     assert ruler.asked == [95, 105, 115, 125, 135, 145]
 
 
 def test_a_span_without_chunks_is_an_end_to_cut_up_to() -> None:
     ruler = Ruler(10)
-    assert join(95, 120, (), ruler) == (125, 0)
+    assert join_cuts(95, 120, (), ruler) == (125, 0)
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,12 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from casync.fs.concatenation import Lineup
+from casync.fs.concatenation import Concatenation
 
 
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=20), st.data())
 def test_a_range_is_parts_of_files(lengths: list[int], data: st.DataObject) -> None:
-    files = Lineup()
+    files = Concatenation()
     whole: list[tuple[bytes, int]] = []  # of each byte: its file, and where in it
     for number, length in enumerate(lengths):
         path = b"file %d" % number
@@ -21,7 +21,7 @@ def test_a_range_is_parts_of_files(lengths: list[int], data: st.DataObject) -> N
     length = data.draw(st.integers(0, len(whole) - start))
     found = [
         (stretch.path, stretch.offset + at)
-        for stretch in files.stretches(start, length)
+        for stretch in files.parts(start, length)
         for at in range(stretch.length)
     ]
     assert found == whole[start : start + length]

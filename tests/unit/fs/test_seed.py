@@ -24,7 +24,7 @@ def test_a_folder_of_many_seeds_needs_few_descriptors(tmp_path: Path) -> None:
         index.add(SeedFile(path), [(0, chunk_id(data), len(data))])
     assert len(os.listdir("/proc/self/fd")) - before < 100
     for data in contents:
-        place = index.layout.find(chunk_id(data))
+        place = index.index.find(chunk_id(data))
         assert place is not None
         (((_, plain),),) = index.read([place])
         assert plain is not None
@@ -41,7 +41,7 @@ def test_the_index_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
             (tmp_path / name).write_bytes(bytes(range(5)))
         index.add(SeedFile(tmp_path / "first"), [(n, ids[n], 1) for n in range(2)])
         index.add(SeedFile(tmp_path / "second"), [(n, ids[n], 1) for n in range(2, 5)])
-        numbers = [index.layout.find(ident) for ident in ids]
+        numbers = [index.index.find(ident) for ident in ids]
         assert numbers == [0, 1, 2, None, None]
         (tmp_path / "first").write_bytes(b"\x00other")
         stretches = list(index.read([2, 0, 1]))

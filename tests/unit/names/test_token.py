@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from casync.names.token import Level, Token, TokenRow, digest_of, format_token, parse_token
+from casync.names.token import Token, TokenRow, TokenScope, digest_of, format_token, parse_token
 
 ID, SECRET = "k3v9x0ab", "A" * 21 + "_-" + "z" * 20
-ROW = TokenRow(ID, digest_of(SECRET), Level.READ, (), 100, 0, 0, "")
+ROW = TokenRow(ID, digest_of(SECRET), TokenScope.READ, (), 100, 0, 0, "")
 
 
 def test_a_token_is_read_as_it_is_shown() -> None:

@@ -12,7 +12,7 @@ from casync.ids import NodeId, chunk_id, node_id
 from casync.limits import MAX_BATCH_IDS, MAX_LEVEL
 from casync.objects.node import Content, NodeBuilder, Record, Run, decode_node
 from casync.objects.node import _encode as encode
-from casync.objects.node_walk import Reached, Seen, walk
+from casync.objects.node_walk import Reached, Seen, walk_nodes
 
 
 class Nodes:
@@ -42,7 +42,7 @@ class Nodes:
         return [self.data.get(ident) for ident in ids]
 
     def walk(self, content: Content, seen: Seen | None = None) -> list[Reached]:
-        return list(walk(content, self.fetch, {} if seen is None else seen))
+        return list(walk_nodes(content, self.fetch, {} if seen is None else seen))
 
 
 def chunk(number: int, length: int = 1000) -> Run:

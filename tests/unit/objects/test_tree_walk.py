@@ -13,7 +13,7 @@ from casync.objects.chunker import DEFAULT_PARAMS
 from casync.objects.manifest import Manifest
 from casync.objects.node import EMPTY, Content, NodeBuilder, Run
 from casync.objects.tree import Entry, File, Folder, Link, encode_entry, encode_root
-from casync.objects.tree_walk import contents, entries, find, root_of, walk
+from casync.objects.tree_walk import contents, entries, find, root_of, walk_tree
 from tests.support.tree_entries import CONTENT, META
 
 
@@ -59,7 +59,7 @@ def test_a_walk_tells_paths(objects: Objects) -> None:
     inner = objects.folder(file(b"a"), folder(b"b"))
     manifest = objects.tree(file(b"m"), folder(b"n", inner), file(b"o"))
     root = root_of(manifest, objects.fetch)
-    assert [b"/".join(path) for path, _ in walk(root, objects.fetch)] == [
+    assert [b"/".join(path) for path, _ in walk_tree(root, objects.fetch)] == [
         b"m",
         b"n",
         b"n/a",
@@ -105,10 +105,10 @@ def test_a_walk_does_not_go_down_for_ever(objects: Objects) -> None:
     for _ in range(MAX_TREE_DEPTH - 1):
         content = objects.folder(folder(b"d", content))
     root = Folder(b"", META, content)
-    assert sum(1 for _ in walk(root, objects.fetch)) == MAX_TREE_DEPTH - 1
+    assert sum(1 for _ in walk_tree(root, objects.fetch)) == MAX_TREE_DEPTH - 1
     deeper = Folder(b"", META, objects.folder(folder(b"d", objects.folder(folder(b"d", content)))))
     with pytest.raises(MalformedError, match="inside each other"):
-        list(walk(deeper, objects.fetch))
+        list(walk_tree(deeper, objects.fetch))
 
 
 def test_a_file_is_no_folder(objects: Objects) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from casync.ids import Buffer, ChunkId, chunk_id
 from casync.limits import MIB
-from casync.planning.adjacent import Found, Joiner, read_places
+from casync.planning.adjacent import FoundChunk, Joiner, read_places
 from casync.planning.windows import Place
 
 
@@ -33,7 +33,7 @@ class Memory:
         self.data[offset : offset + len(joined)] = joined
 
 
-def read_all(memory: Memory, places: Sequence[Place]) -> list[Found]:
+def read_all(memory: Memory, places: Sequence[Place]) -> list[FoundChunk]:
     return list(chain.from_iterable(read_places(memory.read, places)))
 
 

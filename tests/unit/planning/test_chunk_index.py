@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from casync.ids import ChunkId, chunk_id
-from casync.planning.chunk_index import Layout
+from casync.planning.chunk_index import ChunkIndex
 from casync.planning.windows import Place
 
 
 def test_chunks_are_found_at_their_first_place() -> None:
-    layout = Layout()
+    layout = ChunkIndex()
     a, b = chunk_id(b"a"), chunk_id(b"b")
     for offset, ident in ((0, a), (10, b), (2**62, a)):
         layout.add(offset, ident, 5)
@@ -22,7 +22,7 @@ def test_chunks_are_found_at_their_first_place() -> None:
 
 
 def test_an_id_that_begins_alike_is_another() -> None:
-    layout = Layout()
+    layout = ChunkIndex()
     layout.add(3, ChunkId(bytes(range(32))), 1)
     layout.add(4, ChunkId(bytes(range(8)) + bytes(24)), 1)
     assert layout.find(ChunkId(bytes(range(32)))) == 0

@@ -6,7 +6,7 @@ import pytest
 
 from casync.ids import ChunkId, chunk_id
 from casync.limits import MAX_GROUP_BYTES, MIB
-from casync.planning.chunk_index import Layout
+from casync.planning.chunk_index import ChunkIndex
 from casync.planning.delta_groups import chunk_groups
 from casync.planning.windows import Place, Window
 
@@ -17,8 +17,8 @@ def ident(name: str | int) -> ChunkId:
     return chunk_id(str(name).encode())
 
 
-def layout_of(names: str) -> Layout:
-    layout = Layout()
+def layout_of(names: str) -> ChunkIndex:
+    layout = ChunkIndex()
     for number, name in enumerate(names):
         layout.add(number * SIZE, ident(name), SIZE)
     return layout
@@ -78,7 +78,7 @@ def test_an_old_chunk_that_must_be_fetched_is_no_anchor() -> None:
 @pytest.mark.parametrize("count", [1, 63, 64, 65, 1024])
 @pytest.mark.parametrize("size", [1, SIZE, 65_536])
 def test_groups_stay_below_their_bound(count: int, size: int) -> None:
-    layout = Layout()
+    layout = ChunkIndex()
     for number in range(3000):
         layout.add(number * size, ident(number), size)
     new = [Place(at * size, ident(f"new {at}"), size) for at in range(count)]
@@ -94,7 +94,7 @@ def test_groups_stay_below_their_bound(count: int, size: int) -> None:
 
 
 def test_a_long_run_walks_along_the_old_version() -> None:
-    layout = Layout()
+    layout = ChunkIndex()
     for number in range(1000):
         layout.add(number * SIZE, ident(number), SIZE)
     new = [Place(at * SIZE, ident(f"new {at}"), SIZE) for at in range(200)]
@@ -106,6 +106,6 @@ def test_a_long_run_walks_along_the_old_version() -> None:
 
 def test_a_chunk_larger_than_a_group_is_asked_for_alone() -> None:
     place = Place(0, ident("large"), 16 * MIB)
-    (group,) = chunk_groups(Window(0, 1, [], [place]), {place.id}, Layout())
+    (group,) = chunk_groups(Window(0, 1, [], [place]), {place.id}, ChunkIndex())
     assert group.wanted == [place]
     assert not group.bases

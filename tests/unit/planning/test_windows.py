@@ -11,7 +11,7 @@ from casync.ids import ChunkId, NodeId, chunk_id, zero_chunk_id
 from casync.limits import MAX_BATCH_IDS, MIB
 from casync.objects.chunker import DEFAULT_PARAMS
 from casync.objects.node import Content, Node, NodeBuilder, Record, Run, decode_node
-from casync.planning.windows import WINDOW_BYTES, Claims, Window, distinct_windows, windows
+from casync.planning.windows import WINDOW_BYTES, FirstPlaces, Window, distinct_windows, windows
 
 MAX = DEFAULT_PARAMS.max_size
 
@@ -76,12 +76,12 @@ def test_zeros_of_another_length_are_ordinary_chunks() -> None:
 
 def test_repeats_point_to_the_first_place_in_an_earlier_or_the_same_window() -> None:
     runs = [chunk(n, MIB // 4) for n in range(300)] + [chunk(7, MIB // 4), chunk(299, MIB // 4)]
-    claims = Claims()
+    first_places = FirstPlaces()
     repeats = []
     for number, window in enumerate(windows_of(runs)):
-        fresh, again = claims.claim(window)
+        fresh, again = first_places.split(window)
         assert [p.id for p in fresh] == list(dict.fromkeys(p.id for p in fresh))
-        repeats += [(number, place, first, claims.window_of(first)) for place, first in again]
+        repeats += [(number, place, first, first_places.window_of(first)) for place, first in again]
     (seven, last) = repeats
     assert seven[2] == 7 * (MIB // 4)
     assert seven[3] == 0
@@ -118,4 +118,4 @@ def test_without_a_target_each_distinct_node_is_walked_once() -> None:
 def test_a_chunk_of_two_lengths_is_refused() -> None:
     (window,) = windows_of([chunk(1, 100), chunk(2, 100), chunk(1, 101)])
     with pytest.raises(MalformedError, match="two lengths"):
-        Claims().claim(window)
+        FirstPlaces().split(window)

@@ -19,7 +19,7 @@ from casync.errors import (
     NotFoundError,
     UsageError,
 )
-from casync.fs.filesystem import FileSystem, Trust
+from casync.fs.filesystem import Coherence, FileSystem
 from casync.fs.identity import identity_of
 from casync.fs.source import file as module
 from casync.fs.source.file import (
@@ -63,9 +63,9 @@ def test_a_link_is_read_as_what_it_leads_to(path: Path, tmp_path: Path) -> None:
     link.symlink_to(path)
     assert read(link) == path.read_bytes()
     with FileSource(link) as source:
-        sight = source.sight()
-    assert sight is not None
-    assert sight.path == os.fsencode(os.path.realpath(path))
+        stamp = source.stamp()
+    assert stamp is not None
+    assert stamp.path == os.fsencode(os.path.realpath(path))
 
 
 def test_a_hole_is_told_and_not_read(tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def test_files_and_devices_give_their_bytes(tmp_path: Path, kind: Callable[[Path
         assert source.length == 3 * MIB
         assert plain(source, MIB) == path.read_bytes()
         assert plain(source, MIB) == path.read_bytes()
-        assert (source.sight() is None) == (kind is loop_device)
+        assert (source.stamp() is None) == (kind is loop_device)
 
 
 def bind_socket(path: Path) -> None:
@@ -227,28 +227,28 @@ def test_a_file_is_settled_two_seconds_after_its_last_change(
 ) -> None:
     status = path.stat()
     with FileSource(path, clock=lambda: status.st_ctime_ns + age) as source:
-        sight = source.sight()
-    assert sight is not None
-    assert sight.identity == identity_of(status)
-    assert sight.settled is settled
+        stamp = source.stamp()
+    assert stamp is not None
+    assert stamp.identity == identity_of(status)
+    assert stamp.settled is settled
 
 
 def test_a_file_from_the_future_is_not_settled(path: Path) -> None:
     later = coarse_clock() + 10**6 * SECOND
     os.utime(path, ns=(later, later))
     with FileSource(path, clock=lambda: path.stat().st_ctime_ns + 5 * SECOND) as source:
-        sight = source.sight()
-    assert sight is not None
-    assert not sight.settled
+        stamp = source.stamp()
+    assert stamp is not None
+    assert not stamp.settled
 
 
 def test_a_file_without_a_path_is_not_remembered(path: Path) -> None:
     with FileSource(path) as source:
         path.unlink()
-        assert source.sight() is None
+        assert source.stamp() is None
 
 
 def test_a_file_on_a_network_is_not_remembered(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "file_system", lambda _: FileSystem("NFS", Trust.NETWORK))
+    monkeypatch.setattr(module, "file_system", lambda _: FileSystem("NFS", Coherence.NETWORK))
     with FileSource(path) as source:
-        assert source.sight() is None
+        assert source.stamp() is None

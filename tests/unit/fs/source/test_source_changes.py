@@ -70,9 +70,9 @@ def test_the_next_reading_sees_what_is_there_now(
             list(reading)
         assert plain(source) == path.read_bytes()
         assert source.length == path.stat().st_size
-        sight = source.sight()
-    assert sight is not None
-    assert sight.identity == identity_of(path.stat())
+        stamp = source.stamp()
+    assert stamp is not None
+    assert stamp.identity == identity_of(path.stat())
 
 
 def turn_into_folder(path: Path) -> None:
@@ -135,6 +135,6 @@ def test_a_change_in_the_tick_of_the_last_one_is_waited_out(path: Path) -> None:
 def test_a_clock_that_was_set_back_does_not_stop_us(path: Path) -> None:
     with FileSource(path, clock=lambda: 0) as source:
         assert plain(source) == path.read_bytes()
-        sight = source.sight()
-    assert sight is not None
-    assert not sight.settled
+        stamp = source.stamp()
+    assert stamp is not None
+    assert not stamp.settled

@@ -65,7 +65,7 @@ def test_a_stream_comes_in_full_blocks() -> None:
     blocks = list(source.blocks(4096))
     assert [len(block) for block in blocks if isinstance(block, bytes)] == [4096, 4096, 1808]
     assert b"".join(block for block in blocks if isinstance(block, bytes)) == data
-    assert source.sight() is None
+    assert source.stamp() is None
     assert not source.repeatable
 
 
@@ -126,10 +126,10 @@ def test_a_stream_that_is_a_file_is_read_as_that_file(path: Path, buffering: int
             assert isinstance(source, FileSource)
             assert plain(source) == path.read_bytes()
             assert plain(source) == path.read_bytes()
-            sight = source.sight()
+            stamp = source.stamp()
         assert stream.read() == b""
-    assert sight is not None
-    assert sight.path == os.fsencode(os.path.realpath(path))
+    assert stamp is not None
+    assert stamp.path == os.fsencode(os.path.realpath(path))
 
 
 def test_the_holes_of_standard_input_are_seen(tmp_path: Path) -> None:
@@ -143,7 +143,7 @@ def test_a_stream_in_the_middle_of_a_file_gives_the_rest(path: Path) -> None:
     with path.open("rb") as stream:
         stream.read(10)
         with open_source(stream) as source:
-            assert source.sight() is None
+            assert source.stamp() is None
             assert plain(source) == path.read_bytes()[10:]
 
 
@@ -156,7 +156,7 @@ def test_a_stream_whose_path_leads_elsewhere_is_not_remembered(
         change(path)
         with open_source(stream) as source:
             assert plain(source) == content
-            assert source.sight() is None
+            assert source.stamp() is None
 
 
 @pytest.mark.parametrize("change", [append, shrink, overwrite])

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from casync.fs.identity import identity_of
-from casync.fs.scan_cache import Sightings
+from casync.fs.scan_cache import ScanCache
 from casync.ids import manifest_id
 from casync.objects.tree import File
 from casync.ops.prepare.folder import FolderPrepared
@@ -50,8 +50,8 @@ def store() -> MemoryStore:
 
 
 @pytest.fixture
-def sightings(tmp_path: Path) -> Sightings:
-    return Sightings(tmp_path / "folders")
+def scan_cache(tmp_path: Path) -> ScanCache:
+    return ScanCache(tmp_path / "folders")
 
 
 @pytest.fixture
@@ -70,13 +70,13 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def again(
-    root: Path, store: MemoryStore, sightings: Sightings
+    root: Path, store: MemoryStore, scan_cache: ScanCache
 ) -> Callable[..., tuple[FolderPrepared, list[str]]]:
     """Prepares the folder and says which of its files were opened."""
 
     def run(*, reread: bool = False) -> tuple[FolderPrepared, list[str]]:
         with opened() as paths:
-            done = prepared(root, store, sightings=sightings, reread=reread)
+            done = prepared(root, store, scan_cache=scan_cache, reread=reread)
         ours = {"large", "a-b", "z"}
         return done, [path for path in paths if path in ours or path.startswith("file")]
 
@@ -129,17 +129,17 @@ def test_rereading_can_be_asked_for(again: Again) -> None:
 
 
 def test_nothing_is_remembered_of_a_store_that_lost_it(
-    again: Again, root: Path, sightings: Sightings
+    again: Again, root: Path, scan_cache: ScanCache
 ) -> None:
     again()
     elsewhere = MemoryStore()
-    done = prepared(root, elsewhere, sightings=sightings)
+    done = prepared(root, elsewhere, scan_cache=scan_cache)
     assert done.unchanged == 0
     assert bytes_of(elsewhere, done.manifest, "a-b") == b"between"
 
 
 def test_damaged_sightings_are_no_sightings(
-    again: Again, root: Path, sightings: Sightings, tmp_path: Path
+    again: Again, root: Path, scan_cache: ScanCache, tmp_path: Path
 ) -> None:
     first, _ = again()
     (path,) = (tmp_path / "folders").iterdir()
@@ -160,12 +160,12 @@ def test_damaged_sightings_are_no_sightings(
 def test_young_files_are_not_remembered(root: Path, tmp_path: Path) -> None:
     youngest = max(path.lstat().st_ctime_ns for path in root.rglob("*"))
     for seen_at, remembered in ((youngest + 10**9, False), (youngest + 3 * 10**9, True)):
-        new = Sightings(tmp_path / "s").new(root, PARAMS, seen_at)
+        new = ScanCache(tmp_path / "s").new(root, PARAMS, seen_at)
         status = (root / "large").stat()
         entry = File(b"x", META, None, CONTENT)
         new.add(b"x", identity_of(status), entry)
         new.keep(manifest_id(b"m"))
-        last = Sightings(tmp_path / "s").last(root, PARAMS)
+        last = ScanCache(tmp_path / "s").last(root, PARAMS)
         assert last is not None
         assert (last.find(b"x", identity_of(status)) == entry) == remembered
         last.close()
@@ -173,7 +173,7 @@ def test_young_files_are_not_remembered(root: Path, tmp_path: Path) -> None:
 
 def test_a_walk_that_is_not_kept_leaves_nothing(root: Path, tmp_path: Path) -> None:
     place = tmp_path / "s"
-    new = Sightings(place).new(root, PARAMS, 0)
+    new = ScanCache(place).new(root, PARAMS, 0)
     assert len(list(place.iterdir())) == 1
     new.drop()
     assert list(place.iterdir()) == []

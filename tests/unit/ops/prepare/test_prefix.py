@@ -16,7 +16,7 @@ from casync.errors import (
     WriteError,
 )
 from casync.fs.exclude import Exclusion
-from casync.fs.scan_cache import Sightings
+from casync.fs.scan_cache import ScanCache
 from casync.objects.chunker import ChunkerParams
 from casync.ops.prepare import key_listing
 from casync.ops.prepare.file import PrepareOptions
@@ -40,7 +40,7 @@ class Site:
         self.folder = folder
         self.bucket = MemoryBucket()
         self.store = MemoryStore()
-        self.sightings = Sightings(folder / "seen")
+        self.scan_cache = ScanCache(folder / "seen")
         self._copies = 0
 
     def prepare(self, prefix: str = "p/", *exclude: str, reread: bool = False) -> FolderPrepared:
@@ -50,7 +50,7 @@ class Site:
             self.store,
             PrepareOptions(params=PARAMS, reread=reread, workers=1),
             unwanted=Exclusion(exclude),
-            sightings=self.sightings,
+            scan_cache=self.scan_cache,
         )
 
     def files(self, prepared: FolderPrepared) -> dict[str, bytes]:
@@ -208,7 +208,7 @@ def test_a_bucket_without_anything(site: Site) -> None:
             site.store,
             options,
             unwanted=Exclusion(),
-            sightings=site.sightings,
+            scan_cache=site.scan_cache,
         )
 
 
@@ -245,7 +245,7 @@ def test_one_object_changes_while_it_is_read(site: Site) -> None:
             listed,
             site.store,
             PrepareOptions(params=PARAMS, workers=1),
-            sightings=site.sightings,
+            scan_cache=site.scan_cache,
         ).unchanged
 
     assert not prepare()

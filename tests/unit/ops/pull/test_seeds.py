@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from casync.access.ports import Ports
+from casync.fs.identity import FileIdentity
 from casync.ids import ManifestId
 from casync.names.name import Ref
 from casync.ops.pull.file import PullOptions
 from casync.ops.pull.forecast import forecast
-from casync.store.base import Batch, FileIdentity, RememberedFile
+from casync.store.base import Batch, RememberedFile
 from casync.store.memory import MemoryStore
 from tests.support.pulling import MemoryServer, noise, put, run
 

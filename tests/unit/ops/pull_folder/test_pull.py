@@ -11,7 +11,7 @@ import pytest
 from casync.errors import LockedError, NoObjectError, UsageError, WriteError
 from casync.fs.lock import lock
 from casync.fs.scan import sync_file_system
-from casync.fs.scan_cache import Sightings
+from casync.fs.scan_cache import ScanCache
 from casync.fs.target import publish as placing
 from casync.fs.target.staging import STAGING, staged_name
 from casync.ids import ManifestId
@@ -121,31 +121,31 @@ def test_remembered_files_are_only_looked_at(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    target, sightings = tmp_path / "target", Sightings(tmp_path / "seen")
+    target, scan_cache = tmp_path / "target", ScanCache(tmp_path / "seen")
     opened: list[bytes] = []
 
     def open_child(folder: int, name: bytes, flags: int) -> int:
         opened.append(name)
         return os.open(name, flags, dir_fd=folder)
 
-    pulled(tree, target, server, store, sightings=sightings)
+    pulled(tree, target, server, store, scan_cache=scan_cache)
     monkeypatch.setattr(survey, "open_child", open_child)
-    pulled(tree, target, server, store, sightings=sightings)
+    pulled(tree, target, server, store, scan_cache=scan_cache)
     assert b"large" not in opened
     os.utime(target / "sub" / "large", ns=(LONG_AGO, LONG_AGO))  # a change of ctime alone
-    pulled(tree, target, server, store, sightings=sightings)
+    pulled(tree, target, server, store, scan_cache=scan_cache)
     assert b"large" in opened
 
 
 def test_a_changed_file_of_equal_length_and_time_is_seen(
     root: Path, tree: ManifestId, server: MemoryServer, store: MemoryStore, tmp_path: Path
 ) -> None:
-    target, sightings = tmp_path / "target", Sightings(tmp_path / "seen")
-    pulled(tree, target, server, store, sightings=sightings)
+    target, scan_cache = tmp_path / "target", ScanCache(tmp_path / "seen")
+    pulled(tree, target, server, store, scan_cache=scan_cache)
     wait_for_a_tick(target / "sub.txt")
     (target / "sub.txt").write_text("SORTS behind sub/ and before it")
     os.utime(target / "sub.txt", ns=(LONG_AGO, LONG_AGO))
-    assert pulled(tree, target, server, store, sightings=sightings).files == 1
+    assert pulled(tree, target, server, store, scan_cache=scan_cache).files == 1
     assert seen(target) == seen(root)
 
 

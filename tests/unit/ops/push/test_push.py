@@ -59,10 +59,10 @@ class Target:
 
     def begin_push(self) -> str:
         self.pushes += 1
-        return self.store.inbox.begin().hex()
+        return self.store.pushes.begin().hex()
 
     def promise(self, push: str, kind: Kind, ids: Sequence[ObjectId]) -> list[ObjectStat | None]:
-        return self.store.inbox.promise(bytes.fromhex(push), kind, ids)
+        return self.store.pushes.promise(bytes.fromhex(push), kind, ids)
 
     def send(self, push: str, objects: Sequence[Packed]) -> list[ObjectId]:
         if self.full:
@@ -70,7 +70,7 @@ class Target:
         if self.ends_after is not None:
             self.ends_after -= 1
             if not self.ends_after:
-                self.store.inbox.end(bytes.fromhex(push))
+                self.store.pushes.end(bytes.fromhex(push))
         unpacker, refused, good = Unpacker(), [], []
         for packed in objects:
             try:
@@ -79,7 +79,7 @@ class Target:
                 refused.append(packed.id)
         self.sent += [item.id for item in good]
         kept = [item for item in good if item.id not in self.loses]
-        self.store.inbox.put(bytes.fromhex(push), kept, spare=0)
+        self.store.pushes.put(bytes.fromhex(push), kept, spare=0)
         return refused
 
     def upcoming(self, name: Name) -> tuple[int, NameRecord | None]:
@@ -97,13 +97,13 @@ class Target:
             assert name is not None
             return self.store.set_name(name, manifest, expected, signed)
         session = bytes.fromhex(push)
-        proof = Proof(manifest, self.store, lambda k, i: self.store.inbox.promise(session, k, i))
+        proof = Proof(manifest, self.store, lambda k, i: self.store.pushes.promise(session, k, i))
         for _ in proof.steps():
             pass
         missing = [*proof.missing, *self.asks_for]
         if missing:
             raise IncompleteError("not all of it is here", missing=missing)
-        return self.store.inbox.publish(session, manifest, proof.length, name, expected, signed)
+        return self.store.pushes.publish(session, manifest, proof.length, name, expected, signed)
 
     def close(self) -> None:
         self.closed = True

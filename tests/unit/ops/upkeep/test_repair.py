@@ -12,7 +12,7 @@ from casync.ids import Kind, ManifestId, ObjectId, chunk_id
 from casync.objects.codec import Packed
 from casync.objects.node import Run
 from casync.ops.upkeep.repair import repair
-from casync.ops.upkeep.verify import Problem, verify
+from casync.ops.upkeep.verify import FaultKind, verify
 from casync.store.base import Absence, Batch, ObjectStat, ObjectStore
 from casync.store.lmdb.store import LmdbStore
 from casync.store.memory import MemoryStore
@@ -95,7 +95,7 @@ def test_what_nobody_has_is_left(store: ObjectStore) -> None:
         done = repair(store, servers)
         assert done.mended == []
         assert [(fault.kind, fault.id, fault.problem) for fault in done.faults] == [
-            (*CHUNK, Problem.DAMAGED)
+            (*CHUNK, FaultKind.DAMAGED)
         ]
 
 

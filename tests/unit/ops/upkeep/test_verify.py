@@ -12,7 +12,7 @@ from casync.errors import UsageError
 from casync.ids import ChunkId, Kind, ManifestId, NodeId, ObjectId, chunk_id
 from casync.limits import MIB
 from casync.objects.codec import Packed
-from casync.ops.upkeep.verify import Problem, VerifyOptions, verify
+from casync.ops.upkeep.verify import FaultKind, VerifyOptions, verify
 from casync.store.base import Batch, ManifestState, ObjectStore
 from casync.store.lmdb.store import LmdbStore
 from casync.store.memory import MemoryStore
@@ -93,7 +93,7 @@ def test_a_missing_manifest_is_named() -> None:
     ident = put(store, DATA, "disk")
     store.lose(Kind.MANIFEST, ident)
     (fault,) = verify(store).faults
-    assert (fault.kind, fault.id, fault.problem) == (Kind.MANIFEST, ident, Problem.MISSING)
+    assert (fault.kind, fault.id, fault.problem) == (Kind.MANIFEST, ident, FaultKind.MISSING)
     assert (fault.manifests, fault.names) == ((ident,), ("disk@1",))
 
 
@@ -103,7 +103,7 @@ def test_a_name_that_points_to_nothing_is_told() -> None:
     put(store, DATA[1:], "disk")
     store.lose_row(ident)
     (fault,) = verify(store).faults
-    assert (fault.kind, fault.id, fault.problem) == (Kind.MANIFEST, ident, Problem.MISSING)
+    assert (fault.kind, fault.id, fault.problem) == (Kind.MANIFEST, ident, FaultKind.MISSING)
     assert "disk@1" in fault.detail
     assert (fault.manifests, fault.names) == ((), ("disk@1",))
 
@@ -117,7 +117,7 @@ def test_every_fault_is_named_and_in_order() -> None:
     faults = verify(store).faults
     assert [fault.id for fault in faults] == sorted(lost)
     for fault in faults:
-        assert fault.problem is Problem.MISSING
+        assert fault.problem is FaultKind.MISSING
         needing = [
             i
             for i, start in zip(idents, (0, 100, 200), strict=True)
@@ -158,7 +158,7 @@ def test_rot_is_laid_at_the_right_door(tmp_path: Path, kind: Kind) -> None:
     flip(path, packed.payload)
     with LmdbStore.open(path, read_only=True) as store:
         (fault,) = verify(store).faults
-    assert (fault.kind, fault.id, fault.problem) == (kind, target, Problem.DAMAGED)
+    assert (fault.kind, fault.id, fault.problem) == (kind, target, FaultKind.DAMAGED)
     assert (fault.manifests, fault.names) == ((ident,), ("disk@1",))
 
 

@@ -14,7 +14,7 @@ from casync.objects.codec import Codec, Packer, Verified
 from casync.objects.manifest import Manifest, encode_manifest
 from casync.objects.node import Content, Record, Run, decode_node
 from casync.objects.node import _encode as encode
-from casync.ops.upkeep.verify import Problem, VerifyOptions, verify
+from casync.ops.upkeep.verify import FaultKind, VerifyOptions, verify
 from casync.store.base import Batch, ManifestState, ObjectStore
 from casync.store.lmdb.store import LmdbStore
 from casync.store.memory import MemoryStore
@@ -46,7 +46,7 @@ def test_what_a_compressor_spoilt_is_damaged(store: ObjectStore, spoilt: str) ->
     for chosen in (None, [first, second]):
         (fault,) = verify(store, chosen).faults
         assert (fault.kind, fault.id) == (Kind.CHUNK, chunk_id(PLAIN))
-        assert fault.problem is Problem.DAMAGED
+        assert fault.problem is FaultKind.DAMAGED
         assert fault.detail
         assert fault.manifests == tuple(sorted([first, second]))
         assert fault.names == ("disk@1", "other@1")
@@ -75,7 +75,7 @@ def test_missing_chunks_are_named(store: ObjectStore) -> None:
     single = put_content(store, Content(0, lost, 4))
     for options in (VerifyOptions(), QUICK):
         (fault,) = verify(store, None, options).faults
-        assert (fault.kind, fault.id, fault.problem) == (Kind.CHUNK, lost, Problem.MISSING)
+        assert (fault.kind, fault.id, fault.problem) == (Kind.CHUNK, lost, FaultKind.MISSING)
         assert fault.manifests == tuple(sorted([wanting, single]))
         assert verify(store, [ident], options).faults == []
 
@@ -87,7 +87,7 @@ def test_a_chunk_of_another_length_is_a_lie_of_its_node(store: ObjectStore) -> N
     node = packer.pack_new(Kind.NODE, data)
     ident = put_content(store, Content(1, node.id, 9), chunk, node)
     (fault,) = verify(store, None, QUICK).faults
-    assert (fault.kind, fault.id, fault.problem) == (Kind.NODE, node.id, Problem.MALFORMED)
+    assert (fault.kind, fault.id, fault.problem) == (Kind.NODE, node.id, FaultKind.MALFORMED)
     assert chunk.id.hex() in fault.detail
     assert fault.manifests == (ident,)
 
@@ -103,7 +103,7 @@ def test_a_missing_node_is_named(store: ObjectStore, number: int) -> None:
     runs = [Run(chunk_id(data), len(data), 1) for data in plain]
     ident = put_content(store, put_nodes(store, runs, lambda made: made == number))
     (fault,) = verify(store).faults
-    assert (fault.kind, fault.problem) == (Kind.NODE, Problem.MISSING)
+    assert (fault.kind, fault.problem) == (Kind.NODE, FaultKind.MISSING)
     assert fault.manifests == (ident,)
 
 
@@ -111,7 +111,7 @@ def test_a_node_that_breaks_the_format_is_malformed(store: ObjectStore) -> None:
     node = Packer().pack_new(Kind.NODE, b"CASN, or so")
     ident = put_content(store, Content(1, node.id, 9), node)
     (fault,) = verify(store).faults
-    assert (fault.kind, fault.id, fault.problem) == (Kind.NODE, node.id, Problem.MALFORMED)
+    assert (fault.kind, fault.id, fault.problem) == (Kind.NODE, node.id, FaultKind.MALFORMED)
     assert fault.manifests == (ident,)
 
 
@@ -122,7 +122,7 @@ def test_a_spoilt_node_is_damaged(store: ObjectStore) -> None:
     spoilt = Verified(Kind.NODE, node.id, Codec.RAW, len(data), bytes(len(data)))
     ident = put_content(store, Content(1, node.id, 2), spoilt, packer.pack_new(Kind.CHUNK, b"a"))
     (fault,) = verify(store).faults
-    assert (fault.kind, fault.id, fault.problem) == (Kind.NODE, node.id, Problem.DAMAGED)
+    assert (fault.kind, fault.id, fault.problem) == (Kind.NODE, node.id, FaultKind.DAMAGED)
     assert fault.manifests == (ident,)
 
 
@@ -133,7 +133,7 @@ def test_one_node_with_two_lengths_is_malformed(store: ObjectStore) -> None:
     first = put_content(store, Content(1, node.id, 2), chunk, node)
     second = put_content(store, Content(1, node.id, 3))
     (fault,) = verify(store).faults
-    assert (fault.kind, fault.id, fault.problem) == (Kind.NODE, node.id, Problem.MALFORMED)
+    assert (fault.kind, fault.id, fault.problem) == (Kind.NODE, node.id, FaultKind.MALFORMED)
     assert set(fault.manifests) == {first, second}
 
 
@@ -145,7 +145,7 @@ def test_a_manifest_that_breaks_the_format_is_malformed(store: ObjectStore, data
         Batch(objects=[packed], manifests=[(ident, FULL, 5)], names=[(Name("bad"), ident)])
     )
     (fault,) = verify(store).faults
-    assert (fault.kind, fault.id, fault.problem) == (Kind.MANIFEST, ident, Problem.MALFORMED)
+    assert (fault.kind, fault.id, fault.problem) == (Kind.MANIFEST, ident, FaultKind.MALFORMED)
     assert (fault.manifests, fault.names) == ((ident,), ("bad@1",))
 
 
@@ -153,7 +153,7 @@ def test_a_row_that_tells_another_length_is_told(store: ObjectStore) -> None:
     chunk = Packer().pack_new(Kind.CHUNK, b"four")
     ident = put_content(store, Content(0, chunk.id, 4), chunk, length=5)
     (fault,) = verify(store, None, QUICK).faults
-    assert (fault.kind, fault.id, fault.problem) == (Kind.MANIFEST, ident, Problem.MALFORMED)
+    assert (fault.kind, fault.id, fault.problem) == (Kind.MANIFEST, ident, FaultKind.MALFORMED)
 
 
 def test_outlines_need_no_chunks(store: ObjectStore) -> None:

@@ -12,7 +12,7 @@ from casync.objects.codec import Packed, Packer
 from casync.objects.manifest import Manifest, encode_manifest
 from casync.objects.node import Content
 from casync.objects.tree import File, Folder
-from casync.ops.upkeep.verify import Problem, VerifyOptions, verify
+from casync.ops.upkeep.verify import FaultKind, VerifyOptions, verify
 from casync.store.base import Absence, Batch, ManifestState, ObjectStat
 from casync.store.lmdb.completeness import Completeness
 from casync.store.memory import MemoryStore
@@ -75,7 +75,7 @@ def test_a_lost_object_is_found_and_who_needs_it(root: Path, number: int) -> Non
     assert judge.state(manifest) is ManifestState.FULL
     kind, store.lost = below(store, ident)[number]
     (fault,) = verify(store, None, VerifyOptions(quick=True)).faults
-    assert (fault.kind, fault.id, fault.problem) == (kind, store.lost, Problem.MISSING)
+    assert (fault.kind, fault.id, fault.problem) == (kind, store.lost, FaultKind.MISSING)
     assert fault.manifests == (ident,)
     assert Completeness(store).state(manifest) is None
 
@@ -90,5 +90,5 @@ def test_a_tree_that_is_none_is_told(root: Path) -> None:
     row = (ident, ManifestState.FULL, chunk.length)
     store.commit(Batch(objects=[chunk, packed], manifests=[row]))
     (fault,) = verify(store, None, VerifyOptions()).faults
-    assert (fault.kind, fault.id, fault.problem) == (Kind.MANIFEST, ident, Problem.MALFORMED)
+    assert (fault.kind, fault.id, fault.problem) == (Kind.MANIFEST, ident, FaultKind.MALFORMED)
     assert Completeness(store).state(manifest) is None

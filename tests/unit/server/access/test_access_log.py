@@ -5,12 +5,15 @@ import json
 from datetime import UTC, datetime
 
 import pytest
-from casync_server.access.access_log import AccessLog, Entry, Tally, format_entry, tally_of
+from casync_server.access.access_log import AccessLog, LogEntry, format_entry
 from casync_server.access.metrics import Metrics
+from casync_server.http.request_stats import RequestStats, request_stats
 from starlette.types import Message, Receive, Scope, Send
 
 NOW = datetime(2026, 11, 20, 12, 0, 0, 5000, tzinfo=UTC)
-ENTRY = Entry("127.0.0.1", "GET", "/v1/\x1b[31m", 200, 12, 0.25, Tally(objects=3, absent=1))
+ENTRY = LogEntry(
+    "127.0.0.1", "GET", "/v1/\x1b[31m", 200, 12, 0.25, RequestStats(objects=3, absent=1)
+)
 
 
 def test_the_text_form() -> None:
@@ -18,7 +21,7 @@ def test_the_text_form() -> None:
         "2026-11-20T12:00:00.005Z 127.0.0.1 GET /v1/\\x1b[31m 200 "
         "objects=3 bytes=12 seconds=0.250 absent=1"
     )
-    noted = Entry("", "", "", 408, 0, 0.0, Tally(note="too\nslow"))
+    noted = LogEntry("", "", "", 408, 0, 0.0, RequestStats(note="too\nslow"))
     assert format_entry(noted, "text", NOW).endswith(
         "Z - - - 408 objects=0 bytes=0 seconds=0.000 (too\\x0aslow)"
     )
@@ -70,7 +73,7 @@ def test_an_unexpected_exception_is_a_500_that_says_nothing() -> None:
 
 def test_an_answer_that_breaks_off_is_said_to() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        tally_of(scope).objects += 2
+        request_stats(scope).objects += 2
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"abc", "more_body": True})
 

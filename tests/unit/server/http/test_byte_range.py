@@ -2,7 +2,7 @@
 
 import pytest
 from casync_server.http.byte_range import (
-    Span,
+    ByteSpan,
     UnsatisfiableError,
     matches_etag,
     parse_range,
@@ -17,17 +17,17 @@ from casync.errors import CasyncError, UsageError
 @pytest.mark.parametrize(
     ("header", "span"),
     [
-        ("bytes=0-0", Span(0, 1)),
-        ("bytes=0-", Span(0, 10)),
-        ("bytes=3-5", Span(3, 6)),
-        ("bytes=9-9", Span(9, 10)),
-        ("bytes=9-99999999999999999999999999999999", Span(9, 10)),
-        ("bytes=-1", Span(9, 10)),
-        ("bytes=-99", Span(0, 10)),
-        ("BYTES= 1-2 ", Span(1, 3)),
+        ("bytes=0-0", ByteSpan(0, 1)),
+        ("bytes=0-", ByteSpan(0, 10)),
+        ("bytes=3-5", ByteSpan(3, 6)),
+        ("bytes=9-9", ByteSpan(9, 10)),
+        ("bytes=9-99999999999999999999999999999999", ByteSpan(9, 10)),
+        ("bytes=-1", ByteSpan(9, 10)),
+        ("bytes=-99", ByteSpan(0, 10)),
+        ("BYTES= 1-2 ", ByteSpan(1, 3)),
     ],
 )
-def test_ranges_within(header: str, span: Span) -> None:
+def test_ranges_within(header: str, span: ByteSpan) -> None:
     assert parse_range(header, 10) == span
 
 

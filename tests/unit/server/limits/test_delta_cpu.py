@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 
-from casync_server.limits import delta_cpu as allowance
-from casync_server.limits.delta_cpu import Allowance
+from casync_server.limits import delta_cpu as delta_cpu
+from casync_server.limits.delta_cpu import DeltaCpu
 from casync_server.settings import ServerSettings
 
 
@@ -16,14 +16,14 @@ class World:
         self.now = self.cpu = 0.0
         values = {"delta_cpu": 1.0, "delta_reserve": 10.0, "threads": 8, **settings}
         values = {"delta_client_cpu": 0.5, "delta_client_reserve": 4.0, **values}
-        self.allowance = Allowance(
+        self.delta_cpu = DeltaCpu(
             ServerSettings(**values),  # type: ignore[arg-type]
             clock=lambda: self.now,
             cpu=lambda: self.cpu,
         )
 
     def spend(self, address: str | None, seconds: float = 1.0) -> bool:
-        with self.allowance.turn(address) as allowed:
+        with self.delta_cpu.turn(address) as allowed:
             if allowed:
                 self.cpu += seconds
             return allowed
@@ -73,7 +73,7 @@ def test_what_fails_is_paid_for_too() -> None:
     world = World()
     for _ in range(4):
         try:
-            with world.allowance.turn("10.0.0.1") as allowed:
+            with world.delta_cpu.turn("10.0.0.1") as allowed:
                 assert allowed
                 world.cpu += 1.0
                 raise ValueError
@@ -84,9 +84,9 @@ def test_what_fails_is_paid_for_too() -> None:
 
 def test_many_addresses_take_little_memory() -> None:
     world = World(delta_reserve=1e9)
-    for number in range(2 * allowance._MAX_CLIENTS):
+    for number in range(2 * delta_cpu._MAX_CLIENTS):
         world.spend(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", 0.0)
-    assert len(world.allowance._clients) == allowance._MAX_CLIENTS
+    assert len(world.delta_cpu._clients) == delta_cpu._MAX_CLIENTS
 
 
 def test_no_deltas_at_all() -> None:
@@ -99,7 +99,7 @@ def test_threads_charge_the_same_account() -> None:
 
     def work() -> None:
         for _ in range(500):
-            with world.allowance.turn("10.0.0.1"):
+            with world.delta_cpu.turn("10.0.0.1"):
                 pass
 
     threads = [threading.Thread(target=work) for _ in range(8)]

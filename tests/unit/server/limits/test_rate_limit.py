@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from casync_server.limits.rate_limit import Turnstile, address_of, spender, token_of
+from casync_server.limits.rate_limit import RateLimiter, address_of, spender, token_of
 from casync_server.reading.streaming import ReadPool
 from casync_server.settings import ServerSettings
 
@@ -23,7 +23,7 @@ class World:
         self.paused: list[float] = []
         self.end = asyncio.Event()
         values = {"client_requests": 3, "client_rate": 1.0, "client_burst": 1000.0, **settings}
-        self.turnstile = Turnstile(
+        self.rate_limiter = RateLimiter(
             self._app,
             who=address_of,
             settings=ServerSettings.model_validate(values),
@@ -51,7 +51,7 @@ class World:
 
         client = (address, 1) if address is not None else None
         scope = {"type": "http", "path": path, "client": client, "method": "GET"}
-        await self.turnstile(scope, lambda: None, send)  # type: ignore[arg-type, return-value]
+        await self.rate_limiter(scope, lambda: None, send)  # type: ignore[arg-type, return-value]
         fields = dict(sent[0]["headers"])
         return sent[0]["status"], fields.get(b"retry-after", b"").decode()
 
@@ -130,9 +130,9 @@ def test_threads_charge_whoever_they_work_for() -> None:
             await pool.run(lambda: sum(range(3_000_000)))
             await send({"type": "http.response.start", "status": 200, "headers": []})
 
-        waiting, world.turnstile._app = world.turnstile._app, work
+        waiting, world.rate_limiter._app = world.rate_limiter._app, work
         assert (await world.ask("10.0.0.1"))[0] == 200
-        world.turnstile._app = waiting
+        world.rate_limiter._app = waiting
         other = await world.leave_running("10.0.0.2")
         assert (await world.ask("10.0.0.1"))[0] == 429
         world.end.set()
@@ -158,10 +158,10 @@ def test_who_is_forgotten_is_idle(monkeypatch: pytest.MonkeyPatch) -> None:
         assert (await world.ask("10.0.0.1"))[0] == 503
         world.end.set()
         await asyncio.gather(*running)
-        most = len(world.turnstile._callers)
+        most = len(world.rate_limiter._callers)
         for number in range(10, 30):
             await world.ask(f"10.0.0.{number}")
-        assert len(world.turnstile._callers) == most
+        assert len(world.rate_limiter._callers) == most
 
     asyncio.run(scene())
 

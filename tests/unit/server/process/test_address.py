@@ -62,8 +62,8 @@ def test_a_public_address_needs_a_gate_or_a_word() -> None:
     assert exposed(options, addresses) == "0.0.0.0:0"
     assert exposed(options, addresses[:1]) == ""
     assert exposed(replace(options, insecure_no_auth=True), addresses) == ""
-    gate = {"tls_cert": Path("c"), "tls_key": Path("k")}
-    assert exposed(replace(options, **gate), addresses) == "0.0.0.0:0"  # type: ignore[arg-type]
+    map_lock = {"tls_cert": Path("c"), "tls_key": Path("k")}
+    assert exposed(replace(options, **map_lock), addresses) == "0.0.0.0:0"  # type: ignore[arg-type]
     assert exposed(replace(options, client_ca=Path("ca")), addresses) == ""
 
 

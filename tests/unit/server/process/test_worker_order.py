@@ -2,8 +2,8 @@
 
 import pytest
 from casync_server.process.worker_order import (
-    Job,
-    Report,
+    WorkerOrder,
+    WorkerReport,
     decode_line,
     encode_line,
     error_of,
@@ -15,17 +15,17 @@ from casync.errors import CasyncError, NoStoreError
 
 def test_an_error_keeps_its_class() -> None:
     error = NoStoreError("no store at x", next_step="Make one.")
-    back = error_of(decode_line(encode_line(report_error(error)), Report))
+    back = error_of(decode_line(encode_line(report_error(error)), WorkerReport))
     assert type(back) is NoStoreError
     assert (back.message, back.next_step) == (error.message, error.next_step)
-    assert type(error_of(Report(code="of-a-later-version", message="m"))) is CasyncError
+    assert type(error_of(WorkerReport(code="of-a-later-version", message="m"))) is CasyncError
 
 
 def test_paths_need_not_be_text() -> None:
-    job = Job(b"/srv/\xff", False, True, [3], {"grace": 1.0})
-    assert decode_line(encode_line(job), Job) == job
+    order = WorkerOrder(b"/srv/\xff", False, True, [3], {"grace": 1.0})
+    assert decode_line(encode_line(order), WorkerOrder) == order
 
 
 def test_nonsense_is_an_error_of_ours() -> None:
     with pytest.raises(CasyncError):
-        decode_line(b"", Job)
+        decode_line(b"", WorkerOrder)

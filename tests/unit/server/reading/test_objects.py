@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 import casync_server.reading.objects as module
 import pytest
-from casync_server.access.access_log import Tally
+from casync_server.http.request_stats import RequestStats
 from casync_server.reading.objects import answers
 
 from casync.ids import Kind, ObjectId, chunk_id
@@ -52,25 +52,25 @@ def test_answers_keep_the_order_and_are_tallied() -> None:
     store, ids = filled(100, 1000)
     absent = chunk_id(b"absent")
     store.damaged = {ids[50]}
-    tally = Tally()
-    got = list(answers(store, request(Kind.CHUNK, [*ids, absent]), lambda: 10_000, tally, freely))
+    stats = RequestStats()
+    got = list(answers(store, request(Kind.CHUNK, [*ids, absent]), lambda: 10_000, stats, freely))
     assert got[50] is Status.DAMAGED
     assert got[100] is Status.MISSING
     assert [a.id for a in got if isinstance(a, Packed)] == ids[:50] + ids[51:]
-    assert (tally.objects, tally.absent) == (99, 2)
-    assert ids[50].hex() in tally.note
+    assert (stats.objects, stats.absent) == (99, 2)
+    assert ids[50].hex() in stats.note
 
 
 def test_reads_follow_the_size_that_is_wanted() -> None:
     store, ids = filled(200, 1000)
-    list(answers(store, request(Kind.CHUNK, ids), lambda: 5000, Tally(), freely))
+    list(answers(store, request(Kind.CHUNK, ids), lambda: 5000, RequestStats(), freely))
     assert store.asked[0] == 16
     assert max(store.asked[1:]) <= 5
 
 
 def test_another_kind_is_missing() -> None:
     store, ids = filled(1, 1000)
-    assert list(answers(store, request(Kind.NODE, ids), lambda: 1, Tally(), freely)) == [
+    assert list(answers(store, request(Kind.NODE, ids), lambda: 1, RequestStats(), freely)) == [
         Status.MISSING
     ]
 
@@ -78,10 +78,10 @@ def test_another_kind_is_missing() -> None:
 def test_more_than_a_batch_may_hold_is_busy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_BATCH_BYTES", 3500)
     store, ids = filled(10, 1000)
-    got = list(answers(store, request(Kind.CHUNK, ids), lambda: 100, Tally(), freely))
+    got = list(answers(store, request(Kind.CHUNK, ids), lambda: 100, RequestStats(), freely))
     assert [isinstance(a, Packed) for a in got] == [True] * 3 + [False] * 7
     assert set(got[3:]) == {Status.BUSY}
     monkeypatch.setattr(module, "MAX_BATCH_BYTES", 500)
-    first, *rest = answers(store, request(Kind.CHUNK, ids), lambda: 100, Tally(), freely)
+    first, *rest = answers(store, request(Kind.CHUNK, ids), lambda: 100, RequestStats(), freely)
     assert isinstance(first, Packed)
     assert set(rest) == {Status.BUSY}

@@ -5,8 +5,8 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from casync_server.access.access_log import tally_of
 from casync_server.http.parts import EXTENSION, PARTS
+from casync_server.http.request_stats import request_stats
 from casync_server.reading.streaming import Piece, PieceBudget, ReadPool, StreamedResponse, pieces
 from starlette.types import Message, Scope
 
@@ -108,7 +108,7 @@ def test_an_error_breaks_the_answer_off() -> None:
     source = Source(2, DamagedObjectError("chunk 00 is damaged"))
     sent, scope = answer(source)
     assert all(m["more_body"] for m in sent[1:])
-    assert "chunk 00" in tally_of(scope).note
+    assert "chunk 00" in request_stats(scope).note
     assert source.closed.wait(5)
 
 
@@ -118,4 +118,4 @@ def test_a_client_that_leaves_stops_the_work(leave_after: int) -> None:
     _, scope = answer(source, leave_after=leave_after)
     assert source.closed.wait(5)
     assert source.made <= leave_after + 10
-    assert "went away" in tally_of(scope).note
+    assert "went away" in request_stats(scope).note

@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from casync.errors import DamagedStoreError, LockedError, WriteError
+from casync.fs.identity import FileIdentity
 from casync.ids import Kind, ObjectId
 from casync.names.name import parse_name, parse_ref
 from casync.objects.codec import Packed, Verified
 from casync.ops.upkeep.gc import Collected, CollectOptions, collect
-from casync.store.base import Absence, Batch, FileIdentity, ManifestState, RememberedFile
+from casync.store.base import Absence, Batch, ManifestState, RememberedFile
 from casync.store.collectable import Dead
 from casync.store.lmdb import writer_session as session
 from casync.store.lmdb.byte_lock import ByteLocks

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import threading
 
-from casync.store.lmdb.map_lock import Gate
+from casync.store.lmdb.map_lock import RWLock
 
 
 def test_users_share_and_a_change_is_alone() -> None:
-    gate = Gate()
+    map_lock = RWLock()
     inside = 0
     changed = 0
     errors: list[str] = []
@@ -15,7 +15,7 @@ def test_users_share_and_a_change_is_alone() -> None:
     def use() -> None:
         nonlocal inside
         for _ in range(300):
-            with gate.using():
+            with map_lock.using():
                 with lock:
                     inside += 1
                 before = changed
@@ -27,7 +27,7 @@ def test_users_share_and_a_change_is_alone() -> None:
     def change() -> None:
         nonlocal changed
         for _ in range(100):
-            with gate.alone():
+            with map_lock.alone():
                 if inside:
                     errors.append("not alone")
                 changed += 1
@@ -43,27 +43,27 @@ def test_users_share_and_a_change_is_alone() -> None:
 
 
 def test_a_waiting_change_goes_before_new_users() -> None:
-    gate = Gate()
+    map_lock = RWLock()
     order: list[str] = []
-    gate.enter()
-    changer = threading.Thread(target=lambda: run(gate, order))
+    map_lock.enter()
+    changer = threading.Thread(target=lambda: run(map_lock, order))
     changer.start()
-    while not gate._alone:
+    while not map_lock._alone:
         pass
-    user = threading.Thread(target=lambda: use(gate, order))
+    user = threading.Thread(target=lambda: use(map_lock, order))
     user.start()
-    gate.leave()
+    map_lock.leave()
     changer.join()
     user.join()
     assert order == ["change", "user"]
 
 
-def use(gate: Gate, order: list[str]) -> None:
-    gate.enter()
+def use(map_lock: RWLock, order: list[str]) -> None:
+    map_lock.enter()
     order.append("user")
-    gate.leave()
+    map_lock.leave()
 
 
-def run(gate: Gate, order: list[str]) -> None:
-    with gate.alone():
+def run(map_lock: RWLock, order: list[str]) -> None:
+    with map_lock.alone():
         order.append("change")

@@ -66,12 +66,12 @@ def test_what_was_put_outlives_collections_and_processes(path: Path, clock: Cloc
     packed = chunks(50)
     with LmdbStore.open(path, create=True) as store:
         store._clock = clock
-        push = store.inbox.begin()
-        assert store.inbox.put(push, packed, spare=0)[:2] == (
+        push = store.pushes.begin()
+        assert store.pushes.put(push, packed, spare=0)[:2] == (
             50,
             sum(len(p.payload) for p in packed),
         )
-        assert store.inbox.put(push, packed, spare=0).objects == 0
+        assert store.pushes.put(push, packed, spare=0).objects == 0
     with LmdbStore.open(path) as store:
         store._clock = clock
         for _ in range(3):
@@ -81,7 +81,7 @@ def test_what_was_put_outlives_collections_and_processes(path: Path, clock: Cloc
         assert here(store, packed) == 50
         assert collect(store, NOW).objects == 50
         with pytest.raises(NotFoundError, match="has ended"):
-            store.inbox.put(push, packed, spare=0)
+            store.pushes.put(push, packed, spare=0)
 
 
 def test_what_was_promised_stays_and_what_was_not_goes(path: Path, clock: Clock) -> None:
@@ -90,39 +90,39 @@ def test_what_was_promised_stays_and_what_was_not_goes(path: Path, clock: Clock)
     with LmdbStore.open(path) as store:
         store._clock = clock
         collect(store, CollectOptions(0, dry_run=True))
-        push = store.inbox.begin()
+        push = store.pushes.begin()
         asked = [*ids_of(packed[:10]), chunk_id(b"absent")]
-        stats = store.inbox.promise(push, Kind.CHUNK, asked)
+        stats = store.pushes.promise(push, Kind.CHUNK, asked)
         assert stats == store.stat(Kind.CHUNK, asked)
         collect(store, NOW)
         collect(store, NOW)
         assert here(store, packed[:10]) == 10
         assert here(store, packed[10:]) == 30  # of the generation in which the push began
-        later = store.inbox.begin()
-        store.inbox.promise(later, Kind.CHUNK, asked)
-        store.inbox.end(push)
+        later = store.pushes.begin()
+        store.pushes.promise(later, Kind.CHUNK, asked)
+        store.pushes.end(push)
         assert collect(store, NOW).objects == 30
-        store.inbox.end(later)
-        store.inbox.end(later)
+        store.pushes.end(later)
+        store.pushes.end(later)
         assert collect(store, NOW).objects == 10
 
 
 def test_a_promise_is_written_down_only_when_it_must_be(store: LmdbStore) -> None:
     packed = chunks(5)
-    push = store.inbox.begin()
-    store.inbox.put(push, packed, spare=0)
+    push = store.pushes.begin()
+    store.pushes.put(push, packed, spare=0)
     before = store._environment._lmdb.info()["last_txnid"]
-    store.inbox.promise(push, Kind.CHUNK, ids_of(packed))
+    store.pushes.promise(push, Kind.CHUNK, ids_of(packed))
     assert store._environment._lmdb.info()["last_txnid"] == before
 
 
 def test_a_push_that_only_asks_is_alive(store: LmdbStore, clock: Clock) -> None:
     packed = chunks(5)
-    push = store.inbox.begin()
-    store.inbox.put(push, packed, spare=0)
+    push = store.pushes.begin()
+    store.pushes.put(push, packed, spare=0)
     for _ in range(5):
         clock.now += SILENCE - 1
-        store.inbox.promise(push, Kind.CHUNK, ids_of(packed))
+        store.pushes.promise(push, Kind.CHUNK, ids_of(packed))
         assert collect(store, NOW).objects == 0
 
 
@@ -131,22 +131,22 @@ def test_a_clock_that_jumps_ends_pushes_and_loses_nothing_published(
     store: LmdbStore, clock: Clock, jump: float
 ) -> None:
     kept = put_manifest(store, b"kept", "kept")
-    push = store.inbox.begin()
+    push = store.pushes.begin()
     ident, packed = content([noise(3000, n) for n in range(40)])
-    store.inbox.put(push, packed, spare=0)
+    store.pushes.put(push, packed, spare=0)
     clock.now += jump
     collect(store, NOW)
     with pytest.raises(NotFoundError):
-        store.inbox.publish(push, ident, 120_000)
+        store.pushes.publish(push, ident, 120_000)
     assert store.manifest(kept) is not None
     assert store.manifest(ident) is None
 
 
 def test_publishing_ends_the_push(store: LmdbStore) -> None:
     ident, packed = content([noise(3000, n) for n in range(40)])
-    push = store.inbox.begin()
-    store.inbox.put(push, packed, spare=0)
-    record = store.inbox.publish(push, ident, 120_000, NAME, 0)
+    push = store.pushes.begin()
+    store.pushes.put(push, packed, spare=0)
+    record = store.pushes.publish(push, ident, 120_000, NAME, 0)
     assert record is not None
     assert (record.version, record.manifest) == (1, ident)
     row = store.manifest(ident)
@@ -154,21 +154,21 @@ def test_publishing_ends_the_push(store: LmdbStore) -> None:
     assert (row.state, row.length) == (ManifestState.FULL, 120_000)
     assert collect(store, NOW).objects == 0
     with pytest.raises(NotFoundError):
-        store.inbox.promise(push, Kind.CHUNK, ids_of(packed))
+        store.pushes.promise(push, Kind.CHUNK, ids_of(packed))
 
 
 def test_a_lost_race_leaves_the_push_open(store: LmdbStore) -> None:
     put_manifest(store, b"other", NAME)
     ident, packed = content([b"a", b"b"])
-    push = store.inbox.begin()
-    store.inbox.put(push, packed, spare=0)
+    push = store.pushes.begin()
+    store.pushes.put(push, packed, spare=0)
     with pytest.raises(LostRaceError):
-        store.inbox.publish(push, ident, 2, NAME, 0)
+        store.pushes.publish(push, ident, 2, NAME, 0)
     assert store.manifest(ident) is None
-    assert store.inbox.publish(push, ident, 2) is None
-    nothing = store.inbox.begin()
+    assert store.pushes.publish(push, ident, 2) is None
+    nothing = store.pushes.begin()
     with pytest.raises(NoObjectError):
-        store.inbox.publish(nothing, ManifestId(bytes(32)), 2)
+        store.pushes.publish(nothing, ManifestId(bytes(32)), 2)
 
 
 def test_one_push_too_many_ends_the_most_silent_one(
@@ -178,14 +178,14 @@ def test_one_push_too_many_ends_the_most_silent_one(
     pushes = []
     for _ in range(3):
         clock.now += 10
-        pushes.append(store.inbox.begin())
+        pushes.append(store.pushes.begin())
     clock.now += 10
-    store.inbox.put(pushes[0], chunks(1), spare=0)
-    pushes.append(store.inbox.begin())
+    store.pushes.put(pushes[0], chunks(1), spare=0)
+    pushes.append(store.pushes.begin())
     alive = []
     for push in pushes:
         try:
-            store.inbox.promise(push, Kind.CHUNK, [chunk_id(b"")])
+            store.pushes.promise(push, Kind.CHUNK, [chunk_id(b"")])
             alive.append(push)
         except NotFoundError:
             continue
@@ -200,20 +200,20 @@ def test_pages_that_are_free_count_as_room(
     class Full:
         f_bavail, f_frsize, f_blocks = 0, real.f_frsize, real.f_blocks
 
-    push = store.inbox.begin()
+    push = store.pushes.begin()
     packed = chunks(2000)
-    store.inbox.put(push, packed, spare=0)
-    store.inbox.end(push)
-    push = store.inbox.begin()
+    store.pushes.put(push, packed, spare=0)
+    store.pushes.end(push)
+    push = store.pushes.begin()
     monkeypatch.setattr(os, "statvfs", lambda _: Full)
     with pytest.raises(NoSpaceError, match="no space on"):
-        store.inbox.put(push, [pack(b"more")], spare=0)
+        store.pushes.put(push, [pack(b"more")], spare=0)
     assert here(store, [pack(b"more")]) == 0
     store.remove([])  # whatever the room
     assert collect(store, NOW).objects == 0  # of the generation of the push
-    store.inbox.end(push)
+    store.pushes.end(push)
     assert collect(store, NOW).objects == 2000
-    push = store.inbox.begin()
-    assert store.inbox.put(push, [pack(b"more")], spare=0).objects == 1
+    push = store.pushes.begin()
+    assert store.pushes.put(push, [pack(b"more")], spare=0).objects == 1
     with pytest.raises(NoSpaceError):
-        store.inbox.put(push, [pack(b"and more")], spare=2**40)
+        store.pushes.put(push, [pack(b"and more")], spare=2**40)

@@ -82,12 +82,12 @@ def test_removing_and_collecting_go_on_beyond_it(tmp_path: Path) -> None:
     with LmdbStore.open(path) as store:
         store.set_quota(1)  # less than is here
         item = pack(noise(1000, 1))
-        push = store.inbox.begin()
+        push = store.pushes.begin()
         for _ in range(2):
             with pytest.raises(QuotaError):
-                store.inbox.put(push, [item], spare=0)
+                store.pushes.put(push, [item], spare=0)
         with pytest.raises(QuotaError):  # and so is whatever else was sent at the same time
-            store.inbox.promise(push, item.kind, [item.id])
+            store.pushes.promise(push, item.kind, [item.id])
         (found, *_) = small.manifests
         names = [Ref(name=record.name) for record in store.names()]  # type: ignore[arg-type]
         store.remove(names)

@@ -13,8 +13,8 @@ from casync.store.lmdb.segment import (
     HEADER_BYTES,
     RECORD_BYTES,
     Filler,
-    Place,
-    Record,
+    RecordPlace,
+    SegmentRecord,
     decode_header,
     decode_record,
     encode_record,
@@ -38,7 +38,7 @@ def fill(payloads: list[bytes], last: int = -1, tail: bytes | None = None) -> di
     return dict(filler.segments())
 
 
-def sound(data: bytes) -> list[Record]:
+def sound(data: bytes) -> list[SegmentRecord]:
     return [record for record in records(data) if record is not None]
 
 
@@ -93,7 +93,7 @@ def test_a_large_object_has_a_segment_of_its_own() -> None:
     large = bytes(SEGMENT_BYTES)
     filler = Filler(STORE, -1, None)
     places = [filler.add(*raw_record(p)) for p in (b"a", large, b"b", large)]
-    assert places == [Place(n, HEADER_BYTES) for n in range(4)]
+    assert places == [RecordPlace(n, HEADER_BYTES) for n in range(4)]
     assert [len(data) for _, data in filler.segments()] == [
         HEADER_BYTES + RECORD_BYTES + size for size in (1, len(large), 1, len(large))
     ]

@@ -20,11 +20,12 @@ from casync.errors import (
     UsageError,
     WriteError,
 )
+from casync.fs.identity import FileIdentity
 from casync.ids import EMPTY_ID, Kind
 from casync.limits import MAP_BYTES, SEGMENT_BYTES
 from casync.names.name import parse_name
 from casync.objects.codec import Packed
-from casync.store.base import Absence, Batch, FileIdentity, RememberedFile
+from casync.store.base import Absence, Batch, RememberedFile
 from casync.store.lmdb.lmdb_errors import translate
 from casync.store.lmdb.reserve import RESERVE_BYTES
 from casync.store.lmdb.store import LmdbStore

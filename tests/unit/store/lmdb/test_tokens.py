@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from casync.errors import NotFoundError
-from casync.names.token import Level, parse_token
+from casync.names.token import TokenScope, parse_token
 from casync.store.lmdb.reindex import reindex
 from casync.store.lmdb.store import LmdbStore
 
@@ -20,10 +20,10 @@ def path(tmp_path: Path) -> Path:
 def test_the_first_token_turns_asking_on_and_nothing_turns_it_off(path: Path) -> None:
     with LmdbStore.open(path, create=True) as store:
         assert store.tokens.known() == (False, {})
-        text, row = store.tokens.issue(Level.WRITE, ["a/"], expires=5, note="me")
+        text, row = store.tokens.issue(TokenScope.WRITE, ["a/"], expires=5, note="me")
         token = parse_token(text)
         assert token is not None
-        assert (token.id, row.level, list(row.names)) == (row.id, Level.WRITE, ["a/"])
+        assert (token.id, row.level, list(row.names)) == (row.id, TokenScope.WRITE, ["a/"])
         assert row.opens(token.secret)
         assert store.tokens.revoke(row.id).revoked > 0
         again = store.tokens.revoke(row.id)
@@ -38,7 +38,7 @@ def test_the_first_token_turns_asking_on_and_nothing_turns_it_off(path: Path) ->
 
 def test_the_secret_is_nowhere_in_the_store(path: Path) -> None:
     with LmdbStore.open(path, create=True) as store:
-        text, _ = store.tokens.issue(Level.READ)
+        text, _ = store.tokens.issue(TokenScope.READ)
     token = parse_token(text)
     assert token is not None
     assert token.secret.encode() not in (path / "data.mdb").read_bytes()

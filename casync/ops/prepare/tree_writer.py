@@ -11,7 +11,7 @@ from typing import Final
 
 from casync.access.progress import Progress
 from casync.cutting.batch_writer import BatchWriter
-from casync.cutting.chunk_writer import Intake
+from casync.cutting.chunk_writer import ChunkWriter
 from casync.cutting.cut import cut
 from casync.cutting.small_files import Chunks, cut_small, named
 from casync.fs.source.base import Source
@@ -22,7 +22,7 @@ from casync.objects.codec import Packer
 from casync.objects.node import Content, NodeBuilder
 from casync.objects.tree import Entry, encode_entry
 
-__all__ = ["FolderIntake", "FolderStream"]
+__all__ = ["TreeWriter", "FolderStream"]
 
 _HELD_BYTES: Final = 4 * MIB
 _HELD_CHUNKS: Final = 4096
@@ -32,7 +32,7 @@ _STREAM_BYTES: Final = 256 * 1024
 """Bytes of entries that are cut at once."""
 
 
-class FolderIntake:
+class TreeWriter:
     """Takes the content of files, in any number. Used by one thread.
 
     Args:
@@ -84,13 +84,13 @@ class FolderIntake:
             SourceChangedError: It did not stay the same while it was read.
             CasyncError: It cannot be read; what the store raises.
         """
-        intake = Intake(
+        chunk_writer = ChunkWriter(
             self._writer, level=self._level, threads=self._workers, progress=self._progress
         )
-        cut(source, intake, self.params, level=self._level, workers=self._workers)
-        content = intake.finish()
-        self.chunks += intake.chunks
-        self.new += intake.new
+        cut(source, chunk_writer, self.params, level=self._level, workers=self._workers)
+        content = chunk_writer.finish()
+        self.chunks += chunk_writer.chunks
+        self.new += chunk_writer.new
         return content
 
     def flush(self) -> None:
@@ -120,7 +120,7 @@ class FolderIntake:
         self._put(Kind.NODE, {ident: data})
 
     def _put(self, kind: Kind, plain: dict[ObjectId, Buffer]) -> int:
-        new = self._writer.claim(kind, plain)
+        new = self._writer.reserve(kind, plain)
         self._writer.put(self._packer.pack_batch(kind, [(i, plain[i]) for i in plain if i in new]))
         return len(new)
 
@@ -128,11 +128,11 @@ class FolderIntake:
 class FolderStream:
     """The entries of one folder, cut while they come."""
 
-    def __init__(self, intake: FolderIntake) -> None:
-        self._intake = intake
+    def __init__(self, chunk_writer: TreeWriter) -> None:
+        self._chunk_writer = chunk_writer
         self._buffer = bytearray()
         self._cutter: Cutter | None = None
-        self._builder = intake.builder()
+        self._builder = chunk_writer.builder()
 
     def add(self, entry: Entry) -> None:
         """Takes the next entry.
@@ -148,14 +148,16 @@ class FolderStream:
     def finish(self) -> Content:
         """Takes the end. Raises as `add`."""
         if self._cutter is None:
-            return self._intake.take(cut_small(bytes(self._buffer), self._intake.params))
+            return self._chunk_writer.take(
+                cut_small(bytes(self._buffer), self._chunk_writer.params)
+            )
         self._cut()
-        self._intake.add(self._builder, [*named(self._cutter.finish())])
+        self._chunk_writer.add(self._builder, [*named(self._cutter.finish())])
         return self._builder.finish()
 
     def _cut(self) -> None:
         if self._cutter is None:
-            self._cutter = Cutter(self._intake.params)
+            self._cutter = Cutter(self._chunk_writer.params)
         pieces = self._cutter.feed(bytes(self._buffer))
         self._buffer.clear()
-        self._intake.add(self._builder, [*named(pieces)])
+        self._chunk_writer.add(self._builder, [*named(pieces)])
