@@ -34,7 +34,7 @@ __all__ = [
     "SLOT_BYTES",
     "SPAN_BYTES",
     "STORED",
-    "Answer",
+    "ChildAnswer",
     "Command",
     "CutterWorker",
     "Do",
@@ -80,7 +80,7 @@ class Command(NamedTuple):
     offset: int
 
 
-class Answer(NamedTuple):
+class ChildAnswer(NamedTuple):
     """What a child says: the chunks of which it left lines, and whether the span is all zeros."""
 
     chunks: int
@@ -125,15 +125,15 @@ class CutterWorker:
                 answer = self.pack(command.slot, commands.read(command.size))
             os.write(answers, ANSWER.pack(*answer))
 
-    def cut(self, command: Command) -> Answer:
+    def cut(self, command: Command) -> ChildAnswer:
         """Cuts a span as if it began at a cut. The chunks found are certain to its end."""
         slot = self._slots[command.slot]
         slot.chunks = []
         view = slot.view[: command.size]
         if not self._read(view, command.offset):
-            return Answer(0, False)
+            return ChildAnswer(0, False)
         if slot.buffer.startswith(self._zeros[: command.size]):
-            return Answer(0, True)
+            return ChildAnswer(0, True)
         cutter = Cutter(self._params)
         lengths = cutter.feed(view).lengths
         if command.last:
@@ -145,15 +145,15 @@ class CutterWorker:
             start += length
         lines = b"".join([CHUNK.pack(ident, len(chunk)) for ident, chunk in slot.chunks])
         write_range(self._shared, command.slot * SLOT_BYTES, [lines])
-        return Answer(len(slot.chunks), False)
+        return ChildAnswer(len(slot.chunks), False)
 
-    def pack(self, number: int, chosen: bytes) -> Answer:
+    def pack(self, number: int, chosen: bytes) -> ChildAnswer:
         """Packs those chunks of a slot that are not 0 in `chosen`."""
         slot = self._slots[number]
         payloads = self._packer.encode([chunk for _, chunk in compress(slot.chunks, chosen)])
         lines = b"".join([STORED.pack(len(payload)) for payload in payloads])
         write_range(self._shared, number * SLOT_BYTES, [lines, *payloads])
-        return Answer(len(payloads), False)
+        return ChildAnswer(len(payloads), False)
 
     def _read(self, view: memoryview, offset: int) -> bool:
         try:

@@ -26,7 +26,7 @@ from casync.cutting.child import (
     SLOTS,
     SPAN_BYTES,
     STORED,
-    Answer,
+    ChildAnswer,
     Command,
     Do,
 )
@@ -141,7 +141,7 @@ class _Child:
         finally:
             os.close(fd)
         self._asked: deque[tuple[int, int]] = deque()
-        self._answered: dict[tuple[int, int], Answer] = {}
+        self._answered: dict[tuple[int, int], ChildAnswer] = {}
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._commands = self._process.stdin.fileno()
@@ -159,13 +159,13 @@ class _Child:
     def owes(self, slot: int) -> bool:
         return any((do, slot) in [*self._asked, *self._answered] for do in (Do.CUT, Do.PACK))
 
-    def answer(self, do: int, slot: int) -> Answer:
+    def answer(self, do: int, slot: int) -> ChildAnswer:
         """What the child answers to a command; answers to earlier ones are kept."""
         while (do, slot) not in self._answered:
             data = os.read(self._answers, ANSWER.size)
             if len(data) < ANSWER.size:
                 raise self._death()
-            self._answered[self._asked.popleft()] = Answer(*ANSWER.unpack(data))
+            self._answered[self._asked.popleft()] = ChildAnswer(*ANSWER.unpack(data))
         return self._answered.pop((do, slot))
 
     def shared(self, slot: int, offset: int, size: int) -> bytes:

@@ -16,7 +16,7 @@ from typing import Final, NamedTuple, TypeAlias
 from casync.errors import DeniedError, NotFoundError, SourceChangedError, UsageError, WriteError
 from casync.limits import MAX_TREE_DEPTH
 
-__all__ = ["Entered", "Leaf", "Left", "Scan", "Unreadable", "Unwanted", "sync_file_system"]
+__all__ = ["Entered", "FoundFile", "Left", "Scan", "Unreadable", "Unwanted", "sync_file_system"]
 
 _OPEN_FOLDERS: Final = 64
 """Folders of a path that stay open. Those above are found again through `..`."""
@@ -38,7 +38,7 @@ class Entered(NamedTuple):
     fd: int
 
 
-class Leaf(NamedTuple):
+class FoundFile(NamedTuple):
     """Anything else. `folder` is the descriptor of where it lies, open while it is looked at."""
 
     path: bytes
@@ -104,7 +104,7 @@ class Scan:
             raise DeniedError(f"may not read {root}") from error
         self._status = os.fstat(self._root)
 
-    def __iter__(self) -> Iterator[Entered | Leaf | Left | Unreadable]:
+    def __iter__(self) -> Iterator[Entered | FoundFile | Left | Unreadable]:
         """Everything below the root, the root first. Once.
 
         Raises:
@@ -131,7 +131,9 @@ class Scan:
                 os.close(level.fd)
         self._levels = []
 
-    def _look(self, level: _Level, name: bytes) -> Iterator[Entered | Leaf | Left | Unreadable]:
+    def _look(
+        self, level: _Level, name: bytes
+    ) -> Iterator[Entered | FoundFile | Left | Unreadable]:
         path = level.prefix + name
         try:
             status = os.stat(name, dir_fd=level.fd, follow_symlinks=False)
@@ -139,7 +141,7 @@ class Scan:
             if (status.st_dev, status.st_ino) in self._avoid or self._unwanted(path, is_folder):
                 return
             if not is_folder:
-                yield Leaf(path, name, status, level.fd)
+                yield FoundFile(path, name, status, level.fd)
                 return
             if len(self._levels) >= MAX_TREE_DEPTH:
                 yield Unreadable(path, f"more than {MAX_TREE_DEPTH} folders inside each other")

@@ -20,7 +20,7 @@ import msgspec
 
 from casync.errors import UsageError
 
-__all__ = ["Copy", "Drop", "Stash", "Step", "Unstash", "order_moves"]
+__all__ = ["Copy", "Drop", "Stash", "Move", "Unstash", "order_moves"]
 
 _EFFORT: Final = 32
 """Groups looked at per move in search of circles, before whatever waits is taken for one."""
@@ -59,12 +59,12 @@ class Drop(msgspec.Struct, frozen=True, gc=False):
     index: int
 
 
-Step: TypeAlias = Copy | Stash | Unstash | Drop
+Move: TypeAlias = Copy | Stash | Unstash | Drop
 
 
 def order_moves(
     sources: Sequence[int], targets: Sequence[int], lengths: Sequence[int], stash_bytes: int
-) -> Iterator[Step]:
+) -> Iterator[Move]:
     """Puts moves into an order in which nothing is overwritten before it was read.
 
     Args:
@@ -129,7 +129,7 @@ class _MoveOrder:
         self._blocker_starts = array("Q")
         self._blockers = array("Q")
 
-    def steps(self) -> Iterator[Step]:
+    def steps(self) -> Iterator[Move]:
         """All steps."""
         count = len(self._group_of)
         self._ready = array("Q", (index for index in range(count) if not self._pending[index]))
@@ -166,7 +166,7 @@ class _MoveOrder:
                 pending[index] -= 1  # nobody waits for himself
         starts.append(len(self._members))
 
-    def _drain(self) -> Iterator[Step]:
+    def _drain(self) -> Iterator[Move]:
         """Everything that waits for nothing: first come, first served, so neighbours stay so."""
         ready, done, states = self._ready, self._done, self._states
         sources, targets, homes = self._sources, self._targets, self._homes
@@ -210,7 +210,7 @@ class _MoveOrder:
     def _members_of(self, group: int) -> array[int]:
         return self._members[self._starts[group] : self._starts[group + 1]]
 
-    def _break_circle(self, undone: int) -> Iterator[Step]:
+    def _break_circle(self, undone: int) -> Iterator[Move]:
         """Stashes or drops one group of those that wait for each other.
 
         Follows who waits for whom until somebody is met again. What is left of the way there
@@ -237,7 +237,7 @@ class _MoveOrder:
         self._broken = len(path)
         yield from self._take_away(min(circle, key=self._low.__getitem__))
 
-    def _take_away(self, group: int) -> Iterator[Step]:
+    def _take_away(self, group: int) -> Iterator[Move]:
         length = self._length_of(group)
         if length <= self._room:
             self._room -= length

@@ -1,4 +1,4 @@
-"""F04, F05: each call fails once. Nothing acknowledged is lost, nothing is built upon it."""
+"""Each call fails once. Nothing acknowledged is lost, nothing is built upon it."""
 
 from __future__ import annotations
 

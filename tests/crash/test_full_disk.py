@@ -1,4 +1,4 @@
-"""F03, F29: disks that are full, at every size. What was there stays; nothing is half there."""
+"""Disks that are full, at every size. What was there stays; nothing is half there."""
 
 from __future__ import annotations
 

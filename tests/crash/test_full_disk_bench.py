@@ -1,4 +1,4 @@
-"""F03: benches on disks that are too small. Whatever happens, nothing is left there."""
+"""Benches on disks that are too small. Whatever happens, nothing is left there."""
 
 from __future__ import annotations
 

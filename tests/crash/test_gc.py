@@ -1,4 +1,4 @@
-"""F42: gc killed at every call that writes, and gc on a disk without a free byte."""
+"""Gc killed at every call that writes, and gc on a disk without a free byte."""
 
 from __future__ import annotations
 

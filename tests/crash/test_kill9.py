@@ -1,4 +1,4 @@
-"""F01, F28: kill -9 at every call that writes, of `prepare` and of `pull`.
+"""Kill -9 at every call that writes, of `prepare` and of `pull`.
 
 Two ways to strike. The recorder counts calls over all threads, so its sweeps are complete; strace
 counts each thread by itself, so its sweeps strike where no library of ours was asked.

@@ -1,4 +1,4 @@
-"""F28, F38: kill -9 at every call that writes, of a pull into a folder.
+"""Kill -9 at every call that writes, of a pull into a folder.
 
 Each file in its place is the old one or the new one at any time; the same command completes what
 was interrupted, takes what was staged, and leaves nothing behind.

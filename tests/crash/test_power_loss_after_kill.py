@@ -1,4 +1,4 @@
-"""F01, F02 and F28 together: a command is killed, run again, and then power fails.
+"""A command is killed, run again, and then power fails.
 
 What the second run announced must be on the disk, although the first one did part of the work and
 synced none of it.

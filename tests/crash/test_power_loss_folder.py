@@ -1,4 +1,4 @@
-"""F28: power fails while a folder is pulled. Each file is the old or the new one; a rerun ends it.
+"""Power fails while a folder is pulled. Each file is the old or the new one; a rerun ends it.
 
 Files move to their places when they are synced: each by itself where they are few, by a sync of the
 file system where they are many. Both ways are tried.

@@ -1,4 +1,4 @@
-"""F02: power fails while `prepare` runs. What it printed is there, and the store works."""
+"""Power fails while `prepare` runs. What it printed is there, and the store works."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""F28: power fails while `pull` runs. The target is absent, old or new; a rerun completes it."""
+"""Power fails while `pull` runs. The target is absent, old or new; a rerun completes it."""
 
 from __future__ import annotations
 

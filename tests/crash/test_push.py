@@ -1,4 +1,4 @@
-"""F35: pushes whose server or client is killed, whose answers are lost, whose disk is full.
+"""Pushes whose server or client is killed, whose answers are lost, whose disk is full.
 
 Whatever happens: nothing wrong is kept, what was acknowledged is there, and the same command run
 again finishes the work with what is missing.

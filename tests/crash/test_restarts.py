@@ -1,4 +1,4 @@
-"""F27, F28: servers and clients that are killed at random times while content travels."""
+"""Servers and clients that are killed at random times while content travels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""F06, F34: every page of a store's data file is damaged. No wrong byte ever comes out."""
+"""Every page of a store's data file is damaged. No wrong byte ever comes out."""
 
 from __future__ import annotations
 

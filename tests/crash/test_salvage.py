@@ -1,4 +1,4 @@
-"""F06, F07: `store reindex --salvage` brings back every object that is undamaged in the raw file.
+"""`store reindex --salvage` brings back every object that is undamaged in the raw file.
 
 What is undamaged is found out without our code for segments: an object's bytes are searched for in
 the file as it was, and compared with where it was damaged.

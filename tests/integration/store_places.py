@@ -55,7 +55,7 @@ def check_reads(store: LmdbStore, packed: list[Verified]) -> None:
 
 
 def read_only_file_system(folder: Path) -> None:
-    """F08."""
+    """A read-only store can be read and served, not written."""
     mount("-t", "tmpfs", "none", folder)
     path = folder / "store"
     packed = fill(path)
@@ -69,7 +69,7 @@ def read_only_file_system(folder: Path) -> None:
 
 
 def unwritable_folder(folder: Path) -> None:
-    """F08, as an ordinary user."""
+    """The same as an ordinary user."""
     path = folder / "store"
     packed = fill(path)
     for file in path.iterdir():
@@ -87,7 +87,7 @@ def unwritable_folder(folder: Path) -> None:
 
 
 def full_disk(folder: Path) -> None:
-    """F03: at many places within a commit, and over and over."""
+    """At many places within a commit, and over and over."""
     mount("-t", "tmpfs", "-o", "size=12m", "none", folder)
     path, ballast = folder / "store", folder / "ballast"
     acknowledged = fill(path)
@@ -140,7 +140,7 @@ def fill_up(ballast: Path) -> None:
 
 
 def overlay(folder: Path) -> None:
-    """F10: allowed, with a warning."""
+    """Allowed, with a warning."""
     mount("-t", "tmpfs", "none", folder)
     for name in ("lower", "upper", "work", "merged"):
         (folder / name).mkdir()
@@ -157,7 +157,7 @@ def overlay(folder: Path) -> None:
 
 
 def fuse(folder: Path) -> None:
-    """F10: refused, unless told otherwise.
+    """Refused, unless told otherwise.
 
     Where /dev/fuse is root's alone, others can see only that FUSE would be known.
     """

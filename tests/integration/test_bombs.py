@@ -1,4 +1,4 @@
-"""F39, for what there is by now: trees and files that claim what nobody has room or time for.
+"""Trees and files that claim more than any machine has room or time for.
 
 Each is pulled by a process that may use a gibibyte of addresses and some seconds of CPU.
 """
@@ -27,7 +27,7 @@ ENDS = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_f39_claims_end_at_limits(case: str, tmp_path: Path) -> None:
+def test_claims_end_at_limits(case: str, tmp_path: Path) -> None:
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_CPU, (_CPU_SECONDS, _CPU_SECONDS))
         resource.setrlimit(resource.RLIMIT_AS, (_ADDRESS_BYTES, _ADDRESS_BYTES))

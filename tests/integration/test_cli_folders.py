@@ -319,7 +319,7 @@ def test_diff_of_folders_and_files(program: Program, folder: Path) -> None:
 
 
 @needs_root
-def test_f38_who_may_not_give_owners_is_told_how_many(program: Program, folder: Path) -> None:
+def test_who_may_not_give_owners_is_told_how_many(program: Program, folder: Path) -> None:
     os.chown(folder / "index.html", 1234, 4321)
     (folder / "index.html").chmod(0o4755)
     program.good("prepare", folder, "--name", "www")

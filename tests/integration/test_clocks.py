@@ -1,4 +1,4 @@
-"""F43: clocks that jump by years, writers that sleep through collections, times of any year."""
+"""Clocks that jump by years, writers that sleep through collections, times of any year."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def faketime() -> dict[str, str]:
 
 
 @pytest.mark.parametrize("jump", YEARS)
-def test_f43_a_jump_of_the_clock_loses_nothing(
+def test_a_jump_of_the_clock_loses_nothing(
     program: Program, faketime: dict[str, str], jump: str
 ) -> None:
     there = Program(program.home)
@@ -67,7 +67,7 @@ def test_f43_a_jump_of_the_clock_loses_nothing(
 
 
 @pytest.mark.parametrize("jump", YEARS)
-def test_f43_clients_and_servers_of_different_years(
+def test_clients_and_servers_of_different_years(
     program: Program, faketime: dict[str, str], tmp_path: Path, jump: str
 ) -> None:
     client = Program(tmp_path)
@@ -81,7 +81,7 @@ def test_f43_clients_and_servers_of_different_years(
     assert (tmp_path / "out").read_bytes() == DATA
 
 
-def test_f43_a_file_that_changed_is_seen_in_any_year(
+def test_a_file_that_changed_is_seen_in_any_year(
     program: Program, faketime: dict[str, str]
 ) -> None:
     path = program.home / "file"
@@ -94,7 +94,7 @@ def test_f43_a_file_that_changed_is_seen_in_any_year(
     assert len(set(hashes)) == 4
 
 
-def test_f43_a_writer_that_sleeps_through_collections(program: Program) -> None:
+def test_a_writer_that_sleeps_through_collections(program: Program) -> None:
     other = program.good("prepare", stdin=DATA[:1_000_000]).lines[0]
     read, write = os.pipe()
     with os.fdopen(write, "wb", buffering=0) as pipe:
@@ -123,7 +123,7 @@ MOMENTS = {
 }
 
 
-def test_f43_times_of_files(program: Program) -> None:
+def test_times_of_files(program: Program) -> None:
     folder = program.home / "folder"
     folder.mkdir()
     kept = {}

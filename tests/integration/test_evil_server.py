@@ -1,4 +1,4 @@
-"""A server that lies: F19, F20, F23 and F24 of the failure catalogue.
+"""A server that lies.
 
 The client and `Unpacker` together: whatever a server sends, what comes out is the object that was
 asked for, or an error of ours that says who is to blame.

@@ -1,4 +1,4 @@
-"""A server that dawdles, breaks off and comes back: F25 to F27 of the failure catalogue."""
+"""A server that is slow, breaks off and comes back."""
 
 from __future__ import annotations
 

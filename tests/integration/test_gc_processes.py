@@ -1,4 +1,4 @@
-"""F42: collections beside prepare, push, pull, rm and serve in other processes, and kills.
+"""Collections beside prepare, push, pull, rm and serve in other processes, and kills.
 
 gc killed at every call that writes is in tests/crash/test_gc.py.
 """
@@ -143,7 +143,7 @@ def test_pull_into_a_cache_beside_collections(program: Program, tmp_path: Path) 
                 program.good("rm", hash_, "--store", mirror)
 
 
-def test_f42_two_collections_beside_pushes_and_removals(program: Program, tmp_path: Path) -> None:
+def test_two_collections_beside_pushes_and_removals(program: Program, tmp_path: Path) -> None:
     """Everybody at once on one store; who was told that all went well has all of it."""
     made = versions(5)
     pushers = [Program(tmp_path) for _ in range(2)]
@@ -181,7 +181,7 @@ def test_f42_two_collections_beside_pushes_and_removals(program: Program, tmp_pa
 
 
 @pytest.mark.parametrize("fault", ["unreadable", "missing"])
-def test_f42_nothing_goes_where_a_manifest_cannot_be_read(program: Program, fault: str) -> None:
+def test_nothing_goes_where_a_manifest_cannot_be_read(program: Program, fault: str) -> None:
     one, two = versions(2)
     kept = program.good("prepare", "--name", "kept", stdin=one).lines[0]
     program.good("prepare", "--name", "gone", stdin=two)

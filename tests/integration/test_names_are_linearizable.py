@@ -1,4 +1,4 @@
-"""F37: a name that many move over the wire behaves like one register that each touches at once.
+"""A name that many move over the wire behaves like one register that each touches at once.
 
 Writers read the name, move it on from the version that they saw, or set it whatever it was. Each
 says when its request began and ended, and a search looks for an order of all of them that keeps

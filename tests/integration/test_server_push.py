@@ -337,7 +337,7 @@ def test_too_many_bodies_wait_for_their_turn(tmp_path: Path) -> None:
 
 
 def test_many_pushers_of_the_same(tmp_path: Path) -> None:
-    """F35: the same objects from many clients, in two workers, while they are collected."""
+    """The same objects from many clients, in two workers, while they are collected."""
     ident, packed, _ = whole()
     objects = [Packed(*item) for item in packed if item.kind is Kind.CHUNK]
     rest = [Packed(*item) for item in packed if item.kind is not Kind.CHUNK]

@@ -1,4 +1,4 @@
-"""F06: whatever happens to a page of the data file, no wrong byte comes out and nothing crashes."""
+"""Whatever happens to a page of the data file, no wrong byte comes out and nothing crashes."""
 
 from __future__ import annotations
 

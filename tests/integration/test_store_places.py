@@ -1,4 +1,4 @@
-"""Stores on full, read-only and unfit file systems: F03, F08, F10.
+"""Stores on full, read-only and unfit file systems.
 
 Each case runs in a user and mount namespace of its own, so it needs no privileges and leaves
 nothing behind.

@@ -1,4 +1,4 @@
-"""Several processes at one store: F09, F11, F12."""
+"""Several processes share one store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""F16: pipes, sockets, devices, what cannot be read, links in circles, mount points, /proc."""
+"""Pipes, sockets, devices, what cannot be read, links in circles, mount points, /proc."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def listed(program: Program) -> dict[str, str]:
     return {line[4].partition(" -> ")[0]: line[0][0] for line in lines}
 
 
-def test_f16_pipes_sockets_and_links_in_circles(program: Program, folder: Path) -> None:
+def test_pipes_sockets_and_links_in_circles(program: Program, folder: Path) -> None:
     os.mkfifo(folder / "pipe")
     os.link(folder / "file", folder / "further")
     (folder / "self").symlink_to("self")
@@ -78,7 +78,7 @@ def test_f16_pipes_sockets_and_links_in_circles(program: Program, folder: Path) 
     program.good("check", "tree", "copy")
 
 
-def test_f16_what_is_no_file_is_refused_at_once(program: Program, folder: Path) -> None:
+def test_what_is_no_file_is_refused_at_once(program: Program, folder: Path) -> None:
     os.mkfifo(folder / "pipe")
     (folder / "self").symlink_to("self")
     for name in ("folder/pipe", "/dev/null", "folder/self"):
@@ -90,7 +90,7 @@ def test_f16_what_is_no_file_is_refused_at_once(program: Program, folder: Path) 
 
 
 @needs_root
-def test_f16_devices(program: Program, folder: Path) -> None:
+def test_devices(program: Program, folder: Path) -> None:
     os.mkfifo(folder / "pipe")
     os.mknod(folder / "null", stat.S_IFCHR | 0o600, os.makedev(1, 3))
     os.mknod(folder / "disk", stat.S_IFBLK | 0o600, os.makedev(7, 200))  # opening it would fail
@@ -104,9 +104,7 @@ def test_f16_devices(program: Program, folder: Path) -> None:
     assert (program.home / "exact" / "disk").lstat().st_rdev == os.makedev(7, 200)
 
 
-def test_f16_what_cannot_be_read_is_named_and_the_rest_is_done(
-    program: Program, folder: Path
-) -> None:
+def test_what_cannot_be_read_is_named_and_the_rest_is_done(program: Program, folder: Path) -> None:
     (folder / "locked").mkdir()
     (folder / "locked" / "inside").write_bytes(b"1")
     (folder / "secret").write_bytes(b"2")
@@ -123,7 +121,7 @@ def test_f16_what_cannot_be_read_is_named_and_the_rest_is_done(
     assert set(listed(program)) == {"file"}
 
 
-def test_f16_mount_points(program: Program, folder: Path) -> None:
+def test_mount_points(program: Program, folder: Path) -> None:
     (folder / "mount").mkdir()
     script = """
         mount -t tmpfs none folder/mount && echo 1 > folder/mount/inside || exit 99
@@ -136,7 +134,7 @@ def test_f16_mount_points(program: Program, folder: Path) -> None:
     assert sorted(lines) == ["file", "mount"]
 
 
-def test_f16_files_that_lie_about_their_size(program: Program) -> None:
+def test_files_that_lie_about_their_size(program: Program) -> None:
     ran = program.run("prepare", "/proc/self/status")
     assert ran.status == 2
     assert "more bytes than it says" in ran.err

@@ -8,7 +8,7 @@ from tests.stress.run import SEED, stress
 
 
 def test_nothing_is_lost_under_stress(tmp_path: Path) -> None:
-    """F42: writers, pushers, pullers, removals, collections, servers, kill -9; verify at each."""
+    """Writers, pushers, pullers, removals, collections, servers, kill -9; verify at each."""
     ledger = stress(tmp_path, SEED, 20, verify=True)
     assert ledger.violations == [], ledger.report()
     assert ledger.number("prepare: done"), ledger.report()

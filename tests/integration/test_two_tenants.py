@@ -1,4 +1,4 @@
-"""F36: what one namespace holds shows in no answer to another: not in status, field, body or size.
+"""What one namespace holds shows in no answer to another: not in status, field, body or size.
 
 Two stores are made with one tenant each, the same to the byte; then only one of them gets content
 of others, in the default namespace and in one more. The tenant asks both for everything that a
@@ -300,7 +300,7 @@ def test_tenants_on_the_command_line(tmp_path: Path) -> None:
 
 
 def test_a_quota_holds_and_never_stands_in_the_way_of_removing(tmp_path: Path) -> None:
-    """F35: 507 at the server, exit status 6 at the client; another namespace goes on."""
+    """507 at the server, exit status 6 at the client; another namespace goes on."""
     program = Program(tmp_path)
     program.good("prepare", stdin=b"the store itself")
     tokens = {}

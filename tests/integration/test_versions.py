@@ -1,4 +1,4 @@
-"""F44: what a newer program wrote, or says, is refused with its version, and never changed.
+"""What a newer program wrote, or says, is refused with its version, and never changed.
 
 Stores of earlier releases are opened in tests/unit/store/lmdb/test_earlier_stores.py.
 """
@@ -24,7 +24,7 @@ def program(tmp_path: Path) -> Program:
     return Program(tmp_path)
 
 
-def test_f44_a_store_of_a_later_format(program: Program) -> None:
+def test_a_store_of_a_later_format(program: Program) -> None:
     hash_ = program.good("prepare", "--name", "vm", stdin=b"1").lines[0]
     with lmdb.open(str(program.store), map_size=2**30, max_dbs=32, lib_version=0) as environment:
         meta = environment.open_db(b"meta", create=False)
@@ -68,7 +68,7 @@ SIZES = {"min": 4096, "avg": 16384, "max": 65536}
         ({"chunker": {"algorithm": "fastcdc-v9", **SIZES}}, "fastcdc-v9"),
     ],
 )
-def test_f44_a_server_with_manifests_of_a_later_kind(
+def test_a_server_with_manifests_of_a_later_kind(
     program: Program, changes: dict[str, object], named: str
 ) -> None:
     packed = Packer().pack_new(Kind.MANIFEST, later(**changes))

@@ -12,7 +12,7 @@ import pytest
 from casync.cutting import child as cutter_worker
 from casync.cutting import cut as cutting
 from casync.cutting import parallel
-from casync.cutting.child import SLOT_BYTES, SLOTS, Answer, Command, CutterWorker, Do
+from casync.cutting.child import SLOT_BYTES, SLOTS, ChildAnswer, Command, CutterWorker, Do
 from casync.cutting.children import Cutters
 from casync.objects.chunker import ChunkerParams
 
@@ -25,7 +25,7 @@ class _WorkerHere:
         os.ftruncate(self._fd, SLOTS * SLOT_BYTES)
         self._map = mmap.mmap(self._fd, SLOTS * SLOT_BYTES, prot=mmap.PROT_READ)
         self._worker = CutterWorker(content, self._fd, params, level)
-        self._answers: dict[tuple[int, int], Answer] = {}
+        self._answers: dict[tuple[int, int], ChildAnswer] = {}
 
     def tell(self, command: Command, more: bytes = b"") -> None:
         if command.do == Do.CUT:
@@ -34,7 +34,7 @@ class _WorkerHere:
             answer = self._worker.pack(command.slot, more)
         self._answers[command.do, command.slot] = answer
 
-    def answer(self, do: int, slot: int) -> Answer:
+    def answer(self, do: int, slot: int) -> ChildAnswer:
         return self._answers.pop((do, slot))
 
     def owes(self, slot: int) -> bool:

@@ -123,6 +123,32 @@ def test_all_is_what_is_visible(path: Path) -> None:
         assert visible <= set(listed[0]) <= visible | brought
 
 
+HOMONYMS: dict[str, str] = {
+    "Content": "the reader of the command line goes with its second resolver"
+}
+"""Public names that two modules give to two things, each with the reason."""
+
+
+def types_of(path: Path) -> Iterator[str]:
+    """The public classes and type aliases that a module defines."""
+    for node in tree_of(path).body:
+        if isinstance(node, ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.AnnAssign) and ast.unparse(node.annotation) == "TypeAlias":
+            yield ast.unparse(node.target)
+
+
+def test_no_two_types_of_ours_share_a_name() -> None:
+    homes: dict[str, list[str]] = {}
+    for path in OURS:
+        for name in types_of(path):
+            if not name.startswith("_"):
+                homes.setdefault(name, []).append(shown(path))
+    shared = {name: places for name, places in homes.items() if len(places) > 1}
+    assert {name: places for name, places in shared.items() if name not in HOMONYMS} == {}
+    assert set(HOMONYMS) <= set(shared)
+
+
 def test_floors_are_kept() -> None:
     lint = subprocess.run(
         [Path(sys.executable).parent / "lint-imports", "--no-cache"],

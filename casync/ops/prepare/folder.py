@@ -27,7 +27,7 @@ from casync.errors import DeniedError, MalformedError, SourceChangedError, Usage
 from casync.fs.entries import attributes_of, entry_of, meta_of, with_owners
 from casync.fs.filesystem import Coherence, file_system
 from casync.fs.identity import identity_of
-from casync.fs.scan import Entered, Leaf, Left, Scan, sync_file_system
+from casync.fs.scan import Entered, FoundFile, Left, Scan, sync_file_system
 from casync.fs.scan_cache import CachedScan, ScanCache, ScanWriter
 from casync.fs.source.file import FileSource, coarse_clock
 from casync.ids import ManifestId
@@ -216,7 +216,7 @@ class _Preparation:
     def run(self, scan: Scan) -> FolderPrepared:
         """Walks, and publishes the tree."""
         for event in scan:
-            if isinstance(event, Leaf):
+            if isinstance(event, FoundFile):
                 self._leaf(event)
             elif isinstance(event, Entered):
                 self._device = event.status.st_dev if self._device is None else self._device
@@ -231,7 +231,7 @@ class _Preparation:
         assert self._root_entry is not None
         return self._publish(self._root_entry)
 
-    def _leaf(self, leaf: Leaf) -> None:
+    def _leaf(self, leaf: FoundFile) -> None:
         """Finds out what a thing is, or has it read."""
         path, name, status, folder = leaf
         key = (status.st_dev, status.st_ino)
@@ -259,7 +259,7 @@ class _Preparation:
             _PendingEntry(self._folders[-1], path, name, _Known(entry, status))
         )
 
-    def _file(self, leaf: Leaf) -> None:
+    def _file(self, leaf: FoundFile) -> None:
         """Opens a file, and has it read."""
         if self._new is not None and leaf.status.st_dev not in self._synced:
             self._synced.add(leaf.status.st_dev)
@@ -277,7 +277,7 @@ class _Preparation:
         reading.add_done_callback(lambda _: os.close(fd))
         self._waiting.put(_PendingEntry(folder, leaf.path, leaf.name, reading))
 
-    def _large(self, folder: _Open, leaf: Leaf, fd: int) -> None:
+    def _large(self, folder: _Open, leaf: FoundFile, fd: int) -> None:
         label = self._root / os.fsdecode(leaf.path)
         for last_time in (False, True):
             try:

@@ -23,7 +23,7 @@ from casync.ids import ChunkId, chunk_id
 from casync.limits import MIB
 from casync.ops.pull.seeds import chunks_of, known_outline
 from casync.planning.adjacent import Joiner, read_places
-from casync.planning.move_order import Copy, Drop, Stash, Step, Unstash, order_moves
+from casync.planning.move_order import Copy, Drop, Move, Stash, Unstash, order_moves
 from casync.planning.windows import Place, windows
 from casync.store.base import Batch
 
@@ -173,7 +173,7 @@ class _Mover:
         self._waiting: dict[int, int] = {}  # moves by where they read
         self._waiting_bytes = 0
 
-    def take(self, step: Step) -> None:
+    def take(self, step: Move) -> None:
         """Does one step, or does it with the next ones."""
         moves, index = self._moves, step.index
         length = moves.lengths[index]

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 import pytest
 
 from casync.errors import UsageError
-from casync.planning.move_order import Copy, Drop, Stash, Step, Unstash, order_moves
+from casync.planning.move_order import Copy, Drop, Move, Stash, Unstash, order_moves
 
 
 def ordered(
     sources: Sequence[int], targets: Sequence[int], lengths: Sequence[int], stash: int = 0
-) -> list[Step]:
+) -> list[Move]:
     return list(order_moves(sources, targets, lengths, stash))
 
 
@@ -38,7 +38,7 @@ def sizes_of(count: int) -> list[int]:
     return [rng.randrange(1000, 9000) for _ in range(count)]
 
 
-def peak_of(steps: Sequence[Step], lengths: Sequence[int]) -> int:
+def peak_of(steps: Sequence[Move], lengths: Sequence[int]) -> int:
     held = peak = 0
     for step in steps:
         if isinstance(step, Stash):

@@ -1,4 +1,4 @@
-"""F21, F38: no tree and no folder, however it was made, leads a pull out of its place."""
+"""No tree and no folder, however it was made, leads a pull out of its place."""
 
 from __future__ import annotations
 

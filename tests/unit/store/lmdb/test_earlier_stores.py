@@ -1,4 +1,4 @@
-"""F44: stores that earlier releases wrote must open for ever; small ones are in tests/vectors."""
+"""Stores that earlier releases wrote must open for ever; small ones are in tests/vectors."""
 
 from __future__ import annotations
 

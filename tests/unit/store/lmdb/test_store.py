@@ -193,7 +193,7 @@ def test_a_map_that_the_system_refuses_is_halved(path: Path) -> None:
 
 
 def test_a_failed_write_is_never_built_upon(path: Path) -> None:
-    """F05, with a limit on the size of files as the failing disk."""
+    """With a limit on the size of files as the failing disk."""
     before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     packed = [pack(noise(500_000, seed)) for seed in range(20)]
