@@ -179,7 +179,7 @@ def listed(root: Path) -> dict[str, tuple[int, int, bytes]]:
     }  # fmt: skip
 
 
-def test_t2_a_folder_is_pulled_from_a_server(program: Program, folder: Path) -> None:
+def test_a_folder_is_pulled_from_a_server(program: Program, folder: Path) -> None:
     program.good("prepare", folder, "--name", "www")
     target = program.home / "copy"
     with serving(program.store) as server:
@@ -270,7 +270,7 @@ def test_deleting_all_of_another_folder_is_refused(program: Program, folder: Pat
     assert (program.home / "other" / "mine").is_dir()
 
 
-def test_t8_check_counts_and_tells(program: Program, folder: Path) -> None:
+def test_check_counts_and_tells(program: Program, folder: Path) -> None:
     program.good("prepare", folder, "--name", "www")
     ran = program.good("check", "www", folder)
     assert ran.out == b""
@@ -332,7 +332,7 @@ def test_who_may_not_give_owners_is_told_how_many(program: Program, folder: Path
     assert (target / "index.html").stat().st_mode & 0o7777 == 0o755
 
 
-def test_t2_a_pull_whose_server_goes_away_is_partial(program: Program, folder: Path) -> None:
+def test_a_pull_whose_server_goes_away_is_partial(program: Program, folder: Path) -> None:
     for number in range(40):
         (folder / f"{number}").write_bytes(os.urandom(500_000))
     program.good("prepare", folder, "--name", "www")
@@ -355,7 +355,7 @@ def test_t2_a_pull_whose_server_goes_away_is_partial(program: Program, folder: P
     assert listed(target) == listed(folder)
 
 
-def test_t2_a_pull_that_is_stopped_says_how_to_go_on(program: Program, folder: Path) -> None:
+def test_a_pull_that_is_stopped_says_how_to_go_on(program: Program, folder: Path) -> None:
     for number in range(40):
         (folder / f"{number}").write_bytes(os.urandom(500_000))
     program.good("prepare", folder, "--name", "www")

@@ -28,7 +28,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
         yield server
 
 
-def test_t3_push_in_parallel(program: Program, server: Server, tmp_path: Path) -> None:
+def test_push_in_parallel(program: Program, server: Server, tmp_path: Path) -> None:
     hash_ = program.good("prepare", "--name", "vm/1", stdin=DATA).lines[0]
     there = ("--server", server.url)
     plan = program.good("push", "vm/1", "--dry-run", "--json", *there).document
@@ -47,7 +47,7 @@ def test_t3_push_in_parallel(program: Program, server: Server, tmp_path: Path) -
     assert (tmp_path / "copy").read_bytes() == DATA
 
 
-def test_t4_parts_from_several_hosts_at_once(program: Program, server: Server) -> None:
+def test_parts_from_several_hosts_at_once(program: Program, server: Server) -> None:
     hash_ = program.good("prepare", "--name", "vm/1", stdin=DATA).lines[0]
     there = ("--server", server.url, "--json")
     hosts = [program.start("push", "vm/1", "--part", f"{n}/3", *there) for n in (1, 2, 3)]
@@ -62,7 +62,7 @@ def test_t4_parts_from_several_hosts_at_once(program: Program, server: Server) -
     assert program.good("cat", hash_, "--server", server.url).out == DATA
 
 
-def test_t5_a_push_goes_on_where_it_stopped(program: Program, server: Server) -> None:
+def test_a_push_goes_on_where_it_stopped(program: Program, server: Server) -> None:
     program.good("prepare", "--name", "vm/1", stdin=DATA)
     there = ("--server", server.url, "--json")
     first = program.good("push", "vm/1", "--part", "1/2", *there).document
@@ -76,7 +76,7 @@ def test_t5_a_push_goes_on_where_it_stopped(program: Program, server: Server) ->
     assert first["new"] + second["new"] == second["objects"]
 
 
-def test_t5_a_push_that_is_interrupted(program: Program, server: Server) -> None:
+def test_a_push_that_is_interrupted(program: Program, server: Server) -> None:
     program.good("prepare", "--name", "vm/1", stdin=DATA)
     there = ("--server", server.url)
     slow = program.start("push", "vm/1", "--limit", "500K", *there)
@@ -99,7 +99,7 @@ def test_t5_a_push_that_is_interrupted(program: Program, server: Server) -> None
     assert program.good("cat", "vm/1", *there).out == DATA
 
 
-def test_t7_limits_and_servers(program: Program, server: Server) -> None:
+def test_limits_and_servers(program: Program, server: Server) -> None:
     program.good("prepare", "--name", "vm/1", stdin=DATA[:400_000])
     there = ("--server", server.url)
     limited = program.good("push", "vm/1", "--limit", "400K", "--json", *there).document

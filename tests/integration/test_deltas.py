@@ -41,7 +41,7 @@ OLD = noise(1, 400_000)
 NEW = edited(OLD)
 
 
-class World:
+class Updating:
     """A server with two versions, and a client that pulled the first one."""
 
     def __init__(self, folder: Path) -> None:
@@ -69,17 +69,17 @@ class World:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path)
+def world(tmp_path: Path) -> Updating:
+    return Updating(tmp_path)
 
 
 @pytest.fixture
-def peer(world: World) -> Iterator[Peer]:
+def peer(world: Updating) -> Iterator[Peer]:
     with Peer(world.served, deltas=True) as peer:
         yield peer
 
 
-def test_what_changed_little_travels_little(world: World, peer: Peer) -> None:
+def test_what_changed_little_travels_little(world: Updating, peer: Peer) -> None:
     pulled = world.pull(peer, world.new)
     assert world.result == NEW
     traffic = pulled.traffic
@@ -88,7 +88,7 @@ def test_what_changed_little_travels_little(world: World, peer: Peer) -> None:
     assert traffic.received < 20_000
 
 
-def test_what_is_overwritten_in_place_was_an_old_version(world: World, peer: Peer) -> None:
+def test_what_is_overwritten_in_place_was_an_old_version(world: Updating, peer: Peer) -> None:
     flat = bytearray(OLD)
     for at in range(5_000, len(OLD), 20_000):
         flat[at : at + 3] = b"new"
@@ -99,7 +99,7 @@ def test_what_is_overwritten_in_place_was_an_old_version(world: World, peer: Pee
     assert world.result == NEW
 
 
-def test_a_seed_that_changed_is_no_base(world: World, peer: Peer) -> None:
+def test_a_seed_that_changed_is_no_base(world: Updating, peer: Peer) -> None:
     target = world.folder / "out"
     seed = world.folder / "seed"
     target.rename(seed)
@@ -114,14 +114,14 @@ def test_a_seed_that_changed_is_no_base(world: World, peer: Peer) -> None:
     assert world.result == NEW
 
 
-def test_never_means_never(world: World, peer: Peer) -> None:
+def test_never_means_never(world: Updating, peer: Peer) -> None:
     pulled = world.pull(peer, world.new, delta="never")
     assert world.result == NEW
     assert pulled.traffic.delta_bytes == 0
     assert not any(seen.body[6:7] == b"\1" for seen in peer.seen)
 
 
-def test_a_server_that_knows_no_groups_is_asked_once(world: World) -> None:
+def test_a_server_that_knows_no_groups_is_asked_once(world: Updating) -> None:
     with Peer(world.served) as peer:
         pulled = world.pull(peer, world.new)
         assert [seen.body[6:7] for seen in peer.seen].count(b"\1") == 1
@@ -130,7 +130,7 @@ def test_a_server_that_knows_no_groups_is_asked_once(world: World) -> None:
 
 
 @pytest.mark.parametrize("status", [400, 413, 501])
-def test_however_a_server_refuses_groups(world: World, status: int) -> None:
+def test_however_a_server_refuses_groups(world: Updating, status: int) -> None:
     refusal = p.problem(status, "usage" if status < 500 else "unsupported", "no groups here")
 
     def fault(seen: Seen) -> Fault | None:
@@ -141,7 +141,7 @@ def test_however_a_server_refuses_groups(world: World, status: int) -> None:
     assert world.result == NEW
 
 
-def test_what_is_kept_was_packed_anew(world: World, peer: Peer) -> None:
+def test_what_is_kept_was_packed_anew(world: Updating, peer: Peer) -> None:
     world.pull(peer, world.new, cache=True)
     alone = Ports(world.store, True, [world.store], [])
     pull(Ref(manifest=world.new), world.folder / "again", alone, PullOptions())
@@ -185,7 +185,7 @@ def on_deltas(edit: Edit) -> Callable[[Seen], Fault | None]:
 
 
 @pytest.mark.parametrize("lie", LIES)
-def test_a_wrong_delta_is_asked_for_plainly(world: World, lie: str) -> None:
+def test_a_wrong_delta_is_asked_for_plainly(world: Updating, lie: str) -> None:
     with Peer(world.served, on_deltas(LIES[lie]), deltas=True) as peer:
         world.pull(peer, world.new)
     assert world.result == NEW
@@ -202,7 +202,7 @@ GROSS: dict[str, Edit] = {
 
 
 @pytest.mark.parametrize("lie", GROSS)
-def test_a_delta_against_the_protocol_is_an_error(world: World, lie: str) -> None:
+def test_a_delta_against_the_protocol_is_an_error(world: Updating, lie: str) -> None:
     tracemalloc.start()  # counts what zstd is handed to fill, too
     try:
         with (
@@ -217,7 +217,7 @@ def test_a_delta_against_the_protocol_is_an_error(world: World, lie: str) -> Non
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.6, 0.95])
-def test_an_answer_that_breaks_off_is_asked_for_again(world: World, share: float) -> None:
+def test_an_answer_that_breaks_off_is_asked_for_again(world: Updating, share: float) -> None:
     broken: list[int] = []
 
     def fault(seen: Seen) -> Fault | None:
@@ -234,7 +234,7 @@ def test_an_answer_that_breaks_off_is_asked_for_again(world: World, share: float
     assert world.result == NEW
 
 
-def test_a_liar_is_helped_out_by_another_server(world: World, peer: Peer) -> None:
+def test_a_liar_is_helped_out_by_another_server(world: Updating, peer: Peer) -> None:
     with (
         Peer(world.served, on_deltas(noisy), deltas=True) as liar,
         connect(liar, retry_for=60.0) as first,
@@ -245,7 +245,7 @@ def test_a_liar_is_helped_out_by_another_server(world: World, peer: Peer) -> Non
     assert world.result == NEW
 
 
-def test_a_server_without_the_old_version_sends_chunks(world: World) -> None:
+def test_a_server_without_the_old_version_sends_chunks(world: Updating) -> None:
     served = MemoryStore()
     put(served, NEW)
     with Peer(served, deltas=True) as peer:

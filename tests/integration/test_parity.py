@@ -86,9 +86,7 @@ def test_i5_content_comes_back_from_the_hash_alone(program: Program, tmp_path: P
     assert not (tmp_path / "out3").exists()
 
 
-def test_t1_a_folder_has_an_index_of_paths_sizes_and_hashes(
-    program: Program, tmp_path: Path
-) -> None:
+def test_a_folder_has_an_index_of_paths_sizes_and_hashes(program: Program, tmp_path: Path) -> None:
     folder = tmp_path / "www"
     (folder / "css").mkdir(parents=True)
     (folder / "css" / "a.css").write_bytes(b"body {}")
@@ -106,7 +104,7 @@ def test_t1_a_folder_has_an_index_of_paths_sizes_and_hashes(
     }
 
 
-def test_t2_the_receiving_end_writes_files_where_they_are_wanted(
+def test_the_receiving_end_writes_files_where_they_are_wanted(
     program: Program, tmp_path: Path
 ) -> None:
     (tmp_path / "www" / "sub").mkdir(parents=True)
@@ -119,7 +117,7 @@ def test_t2_the_receiving_end_writes_files_where_they_are_wanted(
     assert (tmp_path / "copy" / "sub" / "file").read_bytes() == OLD
 
 
-def test_t3_push_sends_only_what_the_other_side_lacks(program: Program, tmp_path: Path) -> None:
+def test_push_sends_only_what_the_other_side_lacks(program: Program, tmp_path: Path) -> None:
     program.good("prepare", "vm1.img", "--name", "vm")
     with serving(tmp_path / "there", writable=True) as server:
         push = ["push", "vm", "--server", server.url, "-p", "3", "--json"]
@@ -132,7 +130,7 @@ def test_t3_push_sends_only_what_the_other_side_lacks(program: Program, tmp_path
         assert program.good("cat", "vm", "--server", server.url).out == NEW
 
 
-def test_t4_several_hosts_share_the_work(program: Program, tmp_path: Path) -> None:
+def test_several_hosts_share_the_work(program: Program, tmp_path: Path) -> None:
     program.good("prepare", "vm1.img", "--name", "vm")
     with serving(tmp_path / "there", writable=True) as server:
         push = ["push", "vm", "--server", server.url, "--json"]
@@ -147,7 +145,7 @@ def test_t4_several_hosts_share_the_work(program: Program, tmp_path: Path) -> No
         assert program.good("cat", "vm", "--server", server.url).out == OLD
 
 
-def test_t5_what_is_there_is_not_sent_again(program: Program, tmp_path: Path) -> None:
+def test_what_is_there_is_not_sent_again(program: Program, tmp_path: Path) -> None:
     program.good("prepare", "vm1.img", "--name", "vm")
     with serving(tmp_path / "there", writable=True) as server:
         push = ["push", "vm", "--server", server.url, "--json"]
@@ -157,7 +155,7 @@ def test_t5_what_is_there_is_not_sent_again(program: Program, tmp_path: Path) ->
         assert program.good(*push).document["payload"] == 0
 
 
-def test_t7_authorities_of_ones_own(program: Program, tmp_path: Path) -> None:
+def test_authorities_of_ones_own(program: Program, tmp_path: Path) -> None:
     tls = tmp_path / "tls"
     make_authority(tls)
     cert, key = make_certificate(tls, "server", "127.0.0.1")
@@ -171,7 +169,7 @@ def test_t7_authorities_of_ones_own(program: Program, tmp_path: Path) -> None:
         program.good(*pull, "--ca", str(tls / "ca.pem"))
 
 
-def test_t8_check_counts_what_is_right_and_wrong(program: Program, tmp_path: Path) -> None:
+def test_check_counts_what_is_right_and_wrong(program: Program, tmp_path: Path) -> None:
     folder = tmp_path / "www"
     folder.mkdir()
     (folder / "good").write_bytes(b"12345")
@@ -185,7 +183,7 @@ def test_t8_check_counts_what_is_right_and_wrong(program: Program, tmp_path: Pat
     assert ran.document["errors"] == {"files": 1, "bytes": 3}
 
 
-def test_t10_a_change_travels_as_a_delta(program: Program, tmp_path: Path) -> None:
+def test_a_change_travels_as_a_delta(program: Program, tmp_path: Path) -> None:
     old = b"".join(b"line %d of a log that is long\n" % number for number in range(100_000))
     new = old.replace(b"line 50000 ", b"line FIFTY THOUSAND ")
     program.good("--store", "D", "prepare", "--name", "log", stdin=old)

@@ -1,4 +1,4 @@
-"""T9: the recipes of docs/recipes, as they stand, with the programs that they are for."""
+"""The recipes of docs/recipes, as they stand, with the programs that they are for."""
 
 from __future__ import annotations
 
@@ -126,9 +126,7 @@ def proxy(
             yield f"https://127.0.0.1:{port}", server
 
 
-def test_t9_a_pull_goes_through(
-    proxy: tuple[str, Server], certificate: Path, tmp_path: Path
-) -> None:
+def test_a_pull_goes_through(proxy: tuple[str, Server], certificate: Path, tmp_path: Path) -> None:
     url, _ = proxy
     program = Program(tmp_path)
     ca = ["--server", url, "--ca", str(certificate / "cert.pem")]
@@ -140,7 +138,7 @@ def test_t9_a_pull_goes_through(
     assert "certificate" in refused.err
 
 
-def test_t9_what_the_protocol_needs_arrives(proxy: tuple[str, Server], certificate: Path) -> None:
+def test_what_the_protocol_needs_arrives(proxy: tuple[str, Server], certificate: Path) -> None:
     url, server = proxy
     trust = ssl.create_default_context(cafile=certificate / "cert.pem")
     with httpx.Client(base_url=url, verify=trust, trust_env=False, timeout=READY_SECONDS) as ask:
@@ -157,7 +155,7 @@ def test_t9_what_the_protocol_needs_arrives(proxy: tuple[str, Server], certifica
         assert ask.get("/v1/info").status_code in (502, 503)
 
 
-def test_t9_systemd_takes_the_unit(tmp_path: Path) -> None:
+def test_systemd_takes_the_unit(tmp_path: Path) -> None:
     unit = recipe("casync.service", {"/usr/local/bin/casync": shutil.which("true") or "/bin/true"})
     path = tmp_path / "casync.service"
     path.write_text(unit)
@@ -170,7 +168,7 @@ def test_t9_systemd_takes_the_unit(tmp_path: Path) -> None:
     assert (ran.returncode, ran.stderr) == (0, "")
 
 
-def test_t9_the_line_of_the_unit_tells_systemd_how_things_are(tmp_path: Path) -> None:
+def test_the_line_of_the_unit_tells_systemd_how_things_are(tmp_path: Path) -> None:
     program = Program(tmp_path)
     program.good("prepare", stdin=b"x")
     lines = (RECIPES / "casync.service").read_text().splitlines()

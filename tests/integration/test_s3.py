@@ -1,4 +1,4 @@
-"""T6: content that lies in buckets, on a real S3 server."""
+"""Content that lies in buckets, on a real S3 server."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def said(ran: Ran) -> tuple[int, str]:
     return ran.status, str(ran.problem["code"])
 
 
-def test_t6_files_come_from_s3(program: Client, swift: Swift, bucket: str, tmp_path: Path) -> None:
+def test_files_come_from_s3(program: Client, swift: Swift, bucket: str, tmp_path: Path) -> None:
     swift.put(f"/{bucket}/www/large.img", LARGE)
     swift.put(f"/{bucket}/www/css/a.css", b"body {}")
     swift.put(f"/{bucket}/www/css-old", b"old")
@@ -107,7 +107,7 @@ def test_t6_files_come_from_s3(program: Client, swift: Swift, bucket: str, tmp_p
     assert said(program.run("prepare", f"{address}/empty", "--expect", digest, "--json"))[0] == 4
 
 
-def test_t6_keys_that_are_no_paths(program: Client, swift: Swift, bucket: str) -> None:
+def test_keys_that_are_no_paths(program: Client, swift: Swift, bucket: str) -> None:
     swift.put(f"/{bucket}/t/folder/")  # what consoles make for an empty folder
     swift.put(f"/{bucket}/t/marked/")
     swift.put(f"/{bucket}/t/marked/file", b"1")
@@ -135,7 +135,7 @@ def test_t6_keys_that_are_no_paths(program: Client, swift: Swift, bucket: str) -
     assert said(ran) == (3, "partial")
 
 
-def test_t6_what_goes_wrong_is_said(program: Client, swift: Swift, bucket: str) -> None:
+def test_what_goes_wrong_is_said(program: Client, swift: Swift, bucket: str) -> None:
     swift.put(f"/{bucket}/file", b"1")
     address = f"s3://{bucket}/file"
 
@@ -159,7 +159,7 @@ def test_t6_what_goes_wrong_is_said(program: Client, swift: Swift, bucket: str) 
     assert ran.status == 2
 
 
-def test_t6_authorities_of_ones_own(
+def test_authorities_of_ones_own(
     program: Client, swift: Swift, bucket: str, tmp_path: Path
 ) -> None:
     swift.put(f"/{bucket}/file", b"by TLS")

@@ -55,7 +55,7 @@ NEEDED = {
 """Every route, with the level that it takes; a route that is not here fails the test below."""
 
 
-class World:
+class GuardedServer:
     """A store with names and tokens of each kind, and a server over it."""
 
     def __init__(self, path: Path) -> None:
@@ -74,8 +74,8 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    world = World(tmp_path_factory.mktemp("tokens") / "store")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuardedServer]:
+    world = GuardedServer(tmp_path_factory.mktemp("tokens") / "store")
     with serving(world.path, writable=True, workers=2) as server:
         world.server = server
         yield world
@@ -103,7 +103,7 @@ def concrete(path: str) -> str:
     return path
 
 
-def test_every_route_is_sorted(world: World) -> None:
+def test_every_route_is_sorted(world: GuardedServer) -> None:
     found = routes(world.path)
     assert found <= set(NEEDED)
     for method, path in found:
@@ -113,7 +113,7 @@ def test_every_route_is_sorted(world: World) -> None:
             assert level_needed(method, path) == NEEDED[method, path]
 
 
-def test_nothing_is_answered_without_a_token(world: World) -> None:
+def test_nothing_is_answered_without_a_token(world: GuardedServer) -> None:
     paths = [(method, concrete(path)) for method, path in routes(world.path)]
     for method, path in [*paths, ("GET", "/"), ("GET", "/nope"), ("PATCH", "/v1/names")]:
         for token in ("", "x", f"cas1_{'a' * 8}_{'b' * 43}", world.late, world.mine[:-1] + "!"):
@@ -126,7 +126,7 @@ def test_nothing_is_answered_without_a_token(world: World) -> None:
             assert answer.json()["code"] == "denied"
 
 
-def test_a_token_opens_its_level_and_no_more(world: World) -> None:
+def test_a_token_opens_its_level_and_no_more(world: GuardedServer) -> None:
     for (method, path), needed in NEEDED.items():
         if needed is None or (method, path) not in routes(world.path):
             continue
@@ -137,14 +137,14 @@ def test_a_token_opens_its_level_and_no_more(world: World) -> None:
             assert answer.status_code != 401
 
 
-def test_answers_are_private_where_tokens_are_asked_for(world: World) -> None:
+def test_answers_are_private_where_tokens_are_asked_for(world: GuardedServer) -> None:
     answer = world.ask("GET", f"/v1/manifests/{world.manifest.hex()}", world.tokens[READ])
     assert answer.status_code == 200
     assert answer.headers["cache-control"].startswith("private, ")
     assert "Authorization" in answer.headers["vary"]
 
 
-def test_a_token_that_is_bound_to_names_sees_no_others(world: World) -> None:
+def test_a_token_that_is_bound_to_names_sees_no_others(world: GuardedServer) -> None:
     names = world.ask("GET", "/v1/names", world.mine).json()["names"]
     assert [item["name"] for item in names] == ["mine/a"]
     assert world.ask("GET", "/v1/manifests", world.mine).json()["manifests"] == []
@@ -163,7 +163,7 @@ def test_a_token_that_is_bound_to_names_sees_no_others(world: World) -> None:
         assert answer.status_code == status, answer.text
 
 
-def test_the_log_says_which_token(world: World) -> None:
+def test_the_log_says_which_token(world: GuardedServer) -> None:
     world.server.mark()
     world.ask("GET", "/v1/info", world.mine)
     line = world.server.wait_for("/v1/info")
@@ -171,7 +171,7 @@ def test_the_log_says_which_token(world: World) -> None:
     assert not any(world.mine[14:] in line for line in world.server.lines)
 
 
-def test_what_changes_something_is_audited(world: World, tmp_path: Path) -> None:
+def test_what_changes_something_is_audited(world: GuardedServer, tmp_path: Path) -> None:
     log = tmp_path / "audit.jsonl"
     with serving(world.path, writable=True, audit_log=str(log)) as server:
 
@@ -198,7 +198,7 @@ def test_what_changes_something_is_audited(world: World, tmp_path: Path) -> None
     assert log.stat().st_mode & 0o777 == 0o600
 
 
-def test_revoking_is_noticed_by_all_workers(world: World) -> None:
+def test_revoking_is_noticed_by_all_workers(world: GuardedServer) -> None:
     with LmdbStore.open(world.path) as store:
         text, row = store.tokens.issue(READ)
         deadline = time.monotonic() + READY_SECONDS

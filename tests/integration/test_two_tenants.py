@@ -81,7 +81,7 @@ class Tenant(NamedTuple):
         return push
 
 
-class World:
+class Tenants:
     """The two servers, and the push of somebody else at the one that has others."""
 
     def __init__(self, folder: Path) -> None:
@@ -117,8 +117,8 @@ class World:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    world = World(tmp_path)
+def world(tmp_path: Path) -> Iterator[Tenants]:
+    world = Tenants(tmp_path)
     yield world
     world.close()
 
@@ -191,7 +191,7 @@ def fits(route: APIRoute, method: str, url: str) -> bool:
     return method in (route.methods or set()) and route.path_regex.match(path) is not None
 
 
-def test_what_is_foreign_is_answered_like_what_is_nowhere(world: World) -> None:
+def test_what_is_foreign_is_answered_like_what_is_nowhere(world: Tenants) -> None:
     push, other = world.alone.push(), world.shared.push()
     pairs = zip(
         requests(push, world.foreign_push), requests(other, world.foreign_push), strict=True
@@ -212,7 +212,7 @@ def test_what_is_foreign_is_answered_like_what_is_nowhere(world: World) -> None:
                 assert any(fits(route, method, url) for _, url in asked if _ == method), route.path
 
 
-def test_a_manifest_may_name_only_what_its_namespace_has(world: World) -> None:
+def test_a_manifest_may_name_only_what_its_namespace_has(world: Tenants) -> None:
     """Without one of its chunks it is refused alike, and the missing one must be sent in full."""
     ident, packed = SECRET
     lost = next(item for item in packed if item.kind is Kind.CHUNK)
@@ -252,13 +252,13 @@ def test_a_manifest_may_name_only_what_its_namespace_has(world: World) -> None:
     assert len(shared[5][2]) == PLAIN_LENGTH
 
 
-def test_the_stores_of_others_are_not_opened(world: World) -> None:
+def test_the_stores_of_others_are_not_opened(world: Tenants) -> None:
     world.shared.ask("GET", f"/v1/manifests/{HASH}")
     opened = [store.path.name for store in world.shared.app.state.service.stores()]
     assert opened == ["tenant"]
 
 
-def test_a_namespace_s_metrics_are_its_own(world: World) -> None:
+def test_a_namespace_s_metrics_are_its_own(world: Tenants) -> None:
     text = world.shared.ask("GET", "/metrics").text
     assert "casync_store_manifests 1.0" in text
     assert "casync_requests" not in text

@@ -1,4 +1,4 @@
-"""T8: a copy is compared with its manifest, and counted in files and bytes."""
+"""A copy is compared with its manifest, and counted in files and bytes."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def root(tmp_path: Path) -> Path:
     return root
 
 
-def test_t8_a_good_copy(root: Path, store: MemoryStore, tmp_path: Path) -> None:
+def test_a_good_copy(root: Path, store: MemoryStore, tmp_path: Path) -> None:
     ident = prepared(root, store).manifest
     pulled(ident, tmp_path / "copy", None, store)
     done, told = checked(ident, tmp_path / "copy", store)
@@ -88,7 +88,7 @@ def _unlink(root: Path) -> None:
         (_unlink, "z", ["link"]),
     ],
 )
-def test_t8_a_bad_copy(
+def test_a_bad_copy(
     root: Path,
     store: MemoryStore,
     tmp_path: Path,
@@ -108,7 +108,7 @@ def test_t8_a_bad_copy(
     assert done.ok_files + done.wrong_files == 5
 
 
-def test_t8_a_file(store: MemoryStore, tmp_path: Path) -> None:
+def test_a_file(store: MemoryStore, tmp_path: Path) -> None:
     data = noise(1, 300_000) + bytes(20 * PARAMS.max_size) + noise(2, 100)
     outline = load_outline(put(store, data), store, [])
     path = tmp_path / "file"

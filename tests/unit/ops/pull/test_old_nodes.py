@@ -48,7 +48,7 @@ OLD = list(range(COUNT))
 NEW = [number + COUNT if number % 97 == 0 else number for number in OLD]
 
 
-class World:
+class NodeTransfer:
     def __init__(self) -> None:
         self.server, self.store = MemoryServer(), MemoryStore()
         self.server.deltas_pay = True
@@ -71,19 +71,19 @@ class World:
 
 
 def test_new_ids_are_nearly_all_that_travels() -> None:
-    world = World()
+    world = NodeTransfer()
     world.remember(OLD)
     # One chunk in a hundred: the worst case, for each costs a match of its own on both sides.
     assert world.load() < 2 * 32 * len(set(NEW) - set(OLD))
 
 
 def test_without_an_old_version_they_still_come() -> None:
-    world = World()
+    world = NodeTransfer()
     assert world.load() > 32 * COUNT
 
 
 def test_of_several_old_versions_the_one_of_that_length_is_taken() -> None:
-    world = World()
+    world = NodeTransfer()
     world.remember(range(10**6, 10**6 + 200))
     world.remember(OLD)
     world.remember(range(2 * 10**6, 2 * 10**6 + 40_000))
@@ -91,7 +91,7 @@ def test_of_several_old_versions_the_one_of_that_length_is_taken() -> None:
 
 
 def test_what_was_cut_otherwise_is_no_old_version() -> None:
-    world = World()
+    world = NodeTransfer()
     world.remember([number + 10**6 for number in OLD], ChunkerParams(128, 512, 2048))
     alone = world.load()
     world.known = []
@@ -101,7 +101,7 @@ def test_what_was_cut_otherwise_is_no_old_version() -> None:
 
 @pytest.mark.parametrize("choice", ["never", "auto"])
 def test_nothing_is_asked_for_in_groups_where_that_does_not_pay(choice: DeltaChoice) -> None:
-    world = World()
+    world = NodeTransfer()
     world.remember(OLD)
     world.server.deltas_pay = choice == "never"
     world.load(choice)
@@ -109,7 +109,7 @@ def test_nothing_is_asked_for_in_groups_where_that_does_not_pay(choice: DeltaCho
 
 
 def test_damaged_old_nodes_are_no_bases() -> None:
-    world = World()
+    world = NodeTransfer()
     world.remember(OLD)
     for node in list(world.store.objects(Kind.NODE))[::2]:
         packed = world.store._objects[Kind.NODE, node]
@@ -124,7 +124,7 @@ def test_damaged_old_nodes_are_no_bases() -> None:
 
 
 def test_a_liar_is_asked_for_the_nodes_themselves() -> None:
-    world = World()
+    world = NodeTransfer()
     world.remember(OLD)
 
     def lies(delta: Delta) -> Delta:

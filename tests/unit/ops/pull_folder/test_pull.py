@@ -1,4 +1,4 @@
-"""T2: folders come out of a tree as they went in, and only what differs is written."""
+"""Folders come out of a tree as they went in, and only what differs is written."""
 
 from __future__ import annotations
 

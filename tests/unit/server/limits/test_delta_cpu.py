@@ -9,7 +9,7 @@ from casync_server.limits.delta_cpu import DeltaCpu
 from casync_server.settings import ServerSettings
 
 
-class World:
+class Budget:
     """An allowance whose time stands still unless told otherwise."""
 
     def __init__(self, **settings: object) -> None:
@@ -30,7 +30,7 @@ class World:
 
 
 def test_a_client_has_a_reserve_and_a_rate() -> None:
-    world = World()
+    world = Budget()
     assert [world.spend("10.0.0.1") for _ in range(6)] == [True] * 4 + [False] * 2
     world.now += 2  # half a CPU for two seconds
     assert [world.spend("10.0.0.1") for _ in range(2)] == [True, False]
@@ -39,7 +39,7 @@ def test_a_client_has_a_reserve_and_a_rate() -> None:
 
 
 def test_others_are_served_while_one_has_spent_all() -> None:
-    world = World()
+    world = Budget()
     while world.spend("10.0.0.1"):
         pass
     assert world.spend("10.0.0.2")
@@ -47,7 +47,7 @@ def test_others_are_served_while_one_has_spent_all() -> None:
 
 
 def test_all_together_have_a_bound() -> None:
-    world = World()
+    world = Budget()
     spent = sum(world.spend(f"10.0.{n}.1") for n in range(200))
     assert spent == 10
     world.now += 3
@@ -55,13 +55,13 @@ def test_all_together_have_a_bound() -> None:
 
 
 def test_neighbours_of_ipv6_are_one_client() -> None:
-    world = World()
+    world = Budget()
     assert sum(world.spend(f"2001:db8::{n:x}") for n in range(1, 100)) == 4
     assert world.spend("2001:db8:0:1::1")
 
 
 def test_a_long_turn_is_paid_for_later() -> None:
-    world = World()
+    world = Budget()
     assert world.spend("10.0.0.1", 6.0)
     world.now += 3.9
     assert not world.spend("10.0.0.1")
@@ -70,7 +70,7 @@ def test_a_long_turn_is_paid_for_later() -> None:
 
 
 def test_what_fails_is_paid_for_too() -> None:
-    world = World()
+    world = Budget()
     for _ in range(4):
         try:
             with world.delta_cpu.turn("10.0.0.1") as allowed:
@@ -83,19 +83,19 @@ def test_what_fails_is_paid_for_too() -> None:
 
 
 def test_many_addresses_take_little_memory() -> None:
-    world = World(delta_reserve=1e9)
+    world = Budget(delta_reserve=1e9)
     for number in range(2 * delta_cpu._MAX_CLIENTS):
         world.spend(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", 0.0)
     assert len(world.delta_cpu._clients) == delta_cpu._MAX_CLIENTS
 
 
 def test_no_deltas_at_all() -> None:
-    world = World(delta_cpu=0.0, delta_reserve=0.0)
+    world = Budget(delta_cpu=0.0, delta_reserve=0.0)
     assert not world.spend("10.0.0.1")
 
 
 def test_threads_charge_the_same_account() -> None:
-    world = World(threads=64, delta_client_reserve=1e6, delta_reserve=1e6, delta_client_cpu=0.0)
+    world = Budget(threads=64, delta_client_reserve=1e6, delta_reserve=1e6, delta_client_cpu=0.0)
 
     def work() -> None:
         for _ in range(500):

@@ -13,7 +13,7 @@ from casync_server.settings import ServerSettings
 from casync.names.token import TokenRow
 
 
-class World:
+class Limited:
     """A turnstile whose time stands still, before an application that waits until it may end."""
 
     def __init__(self, **settings: float) -> None:
@@ -64,7 +64,7 @@ class World:
 
 def test_requests_at_once_are_bounded_for_each() -> None:
     async def scene() -> None:
-        world = World()
+        world = Limited()
         running = [await world.leave_running("10.0.0.1") for _ in range(3)]
         assert await world.ask("10.0.0.1") == (503, "1")
         running.append(await world.leave_running("10.0.0.2"))
@@ -77,7 +77,7 @@ def test_requests_at_once_are_bounded_for_each() -> None:
 
 def test_the_rate_of_requests_is_bounded_for_each() -> None:
     async def scene() -> None:
-        world = World(client_rate=0.1, client_burst=2.0)
+        world = Limited(client_rate=0.1, client_burst=2.0)
         world.end.set()
         statuses = [await world.ask("10.0.0.1") for _ in range(3)]
         assert statuses == [(200, ""), (200, ""), (429, "10")]
@@ -93,7 +93,7 @@ def test_the_rate_of_requests_is_bounded_for_each() -> None:
 
 def test_who_wants_a_little_more_is_slowed_down() -> None:
     async def scene() -> None:
-        world = World(client_rate=10.0, client_burst=1.0, client_requests=100, client_wait=0.45)
+        world = Limited(client_rate=10.0, client_burst=1.0, client_requests=100, client_wait=0.45)
         world.end.set()
         assert [(await world.ask("10.0.0.1"))[0] for _ in range(6)] == [200] * 5 + [429]
         assert world.paused == pytest.approx([0.1, 0.2, 0.3, 0.4])
@@ -103,7 +103,7 @@ def test_who_wants_a_little_more_is_slowed_down() -> None:
 
 def test_cpu_time_is_divided_while_others_want_some() -> None:
     async def scene() -> None:
-        world = World(client_cpu=0.5, client_reserve=4.0)
+        world = Limited(client_cpu=0.5, client_reserve=4.0)
         world.end.set()
         world.spent = 10.0
         assert [await world.ask("10.0.0.1") for _ in range(3)] == [(200, "")] * 3  # alone
@@ -123,7 +123,7 @@ def test_cpu_time_is_divided_while_others_want_some() -> None:
 
 def test_threads_charge_whoever_they_work_for() -> None:
     async def scene() -> None:
-        world = World(client_cpu=0.0, client_reserve=0.005)
+        world = Limited(client_cpu=0.0, client_reserve=0.005)
         pool = ReadPool(1)
 
         async def work(scope: Any, receive: Any, send: Any) -> None:
@@ -144,7 +144,7 @@ def test_threads_charge_whoever_they_work_for() -> None:
 
 def test_who_is_forgotten_is_idle(monkeypatch: pytest.MonkeyPatch) -> None:
     async def scene() -> None:
-        world = World()
+        world = Limited()
         monkeypatch.setattr("casync_server.limits.rate_limit._MAX_CALLERS", 2)
         running = [await world.leave_running("10.0.0.1") for _ in range(3)]
         world.end.set()

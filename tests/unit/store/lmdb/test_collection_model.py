@@ -46,7 +46,7 @@ class Gc:
 
 
 @dataclass(frozen=True)
-class World:
+class State:
     """The store, and the processes at work."""
 
     rows: Rows
@@ -80,7 +80,7 @@ def look_on(writer: Writer, **changes: object) -> Writer:
     return replace(writer, at=at, step=step, **changes)  # type: ignore[arg-type]
 
 
-def writer_steps(world: World, writer: Writer) -> Iterator[tuple[World, Writer]]:
+def writer_steps(world: State, writer: Writer) -> Iterator[tuple[State, Writer]]:
     """Where a writer may go from here."""
     generation, broken = world.generation, world.broken
     if writer.step in ("look", "look again", "look once more"):
@@ -123,7 +123,7 @@ def writer_steps(world: World, writer: Writer) -> Iterator[tuple[World, Writer]]
 RECKLESS = {"no push row", "ended pushes publish"}
 
 
-def push_steps(world: World, writer: Writer) -> Iterator[tuple[World, Writer]]:
+def push_steps(world: State, writer: Writer) -> Iterator[tuple[State, Writer]]:
     """Where a push may go from here. One step renews what is here, or puts what is not."""
     generation, broken = world.generation, world.broken
     if writer.step == "look":
@@ -148,14 +148,14 @@ def push_ends(writer: Writer) -> Writer:
     return replace(writer, floor=None)
 
 
-def renewed(world: World, writer: Writer, names: frozenset[str]) -> Rows:
+def renewed(world: State, writer: Writer, names: frozenset[str]) -> Rows:
     promised = frozenset(n for n in writer.promised if world.generation_of(n) is not None)
     if "no renewal" in world.broken:
         promised = frozenset()
     return put(world.rows, names | promised, world.generation)
 
 
-def publish(world: World, writer: Writer, names: frozenset[str]) -> tuple[World, Writer]:
+def publish(world: State, writer: Writer, names: frozenset[str]) -> tuple[State, Writer]:
     manifests = world.manifests | {frozenset(writer.wants)}
     rows = renewed(world, writer, names)
     trash = world.trash - {frozenset(writer.wants)}
@@ -163,7 +163,7 @@ def publish(world: World, writer: Writer, names: frozenset[str]) -> tuple[World,
     return replace(world, rows=rows, manifests=manifests, trash=trash), done
 
 
-def gc_steps(world: World) -> Iterator[World]:
+def gc_steps(world: State) -> Iterator[State]:
     """Where the collection may go from here."""
     gc, broken = world.gc, world.broken
     if gc.step == "begin" and "mark first" in broken:
@@ -202,11 +202,11 @@ def gc_steps(world: World) -> Iterator[World]:
         yield replace(world, gc=Gc(), rounds=world.rounds - 1)
 
 
-def reachable(world: World) -> frozenset[str]:
+def reachable(world: State) -> frozenset[str]:
     return frozenset[str]().union(*world.manifests, *world.trash)
 
 
-def user_steps(world: World) -> Iterator[World]:
+def user_steps(world: State) -> Iterator[State]:
     if world.user:
         step, *rest = world.user
         left = replace(world, user=tuple(rest))
@@ -217,12 +217,12 @@ def user_steps(world: World) -> Iterator[World]:
             yield replace(left, manifests=world.manifests | {OLD}, trash=world.trash - {OLD})
 
 
-def steps(world: World) -> Iterator[World]:
+def steps(world: State) -> Iterator[State]:
     yield from gc_steps(world)
     yield from user_steps(world)
     for index, writer in enumerate(world.writers):
 
-        def with_writer(changed: World, writer: Writer, index: int = index) -> World:
+        def with_writer(changed: State, writer: Writer, index: int = index) -> State:
             writers = (*changed.writers[:index], writer, *changed.writers[index + 1 :])
             return replace(changed, writers=writers)
 
@@ -235,7 +235,7 @@ def steps(world: World) -> Iterator[World]:
             yield with_writer(world, replace(writer, step="ended", floor=None))
 
 
-def explore(start: World) -> tuple[int, World | None]:
+def explore(start: State) -> tuple[int, State | None]:
     """Walks all states; returns how many, and one in which a manifest lacks an object."""
     seen = {start}
     todo = [start]
@@ -257,35 +257,35 @@ DEAD_X = ROWS | {("x", 1)}
 @pytest.mark.parametrize(
     ("name", "start"),
     [
-        ("one writer, two collections", World(DEAD_X, (Writer(("a", "x")),), rounds=2)),
-        ("two writers", World(ROWS, (Writer(("x", "a")), Writer(("b", "x"))))),
-        ("the same again", World(ROWS, (Writer(("a", "b")),), rounds=2)),
-        ("a push", World(DEAD_X, (Writer(("a", "x"), pushes=True),), rounds=2)),
+        ("one writer, two collections", State(DEAD_X, (Writer(("a", "x")),), rounds=2)),
+        ("two writers", State(ROWS, (Writer(("x", "a")), Writer(("b", "x"))))),
+        ("the same again", State(ROWS, (Writer(("a", "b")),), rounds=2)),
+        ("a push", State(DEAD_X, (Writer(("a", "x"), pushes=True),), rounds=2)),
         (
             "a push and a writer",
-            World(ROWS, (Writer(("x", "a"), pushes=True), Writer(("b", "x")))),
+            State(ROWS, (Writer(("x", "a"), pushes=True), Writer(("b", "x")))),
         ),
     ],
 )
-def test_no_order_of_steps_loses_an_object(name: str, start: World) -> None:
+def test_no_order_of_steps_loses_an_object(name: str, start: State) -> None:
     states, bad = explore(start)
     assert bad is None, f"{name}: {bad}"
     assert states > 500
 
 
-SAFEGUARDS: dict[str, Callable[[], World]] = {
-    "no renewal": lambda: World(DEAD_X, (Writer(("a", "x")),)),
-    "no floor": lambda: World(DEAD_X, (Writer(("a", "x")),)),
-    "no second look": lambda: World(DEAD_X, (Writer(("a", "x")),)),
-    "no session": lambda: World(ROWS, (Writer(("a", "x")),)),
-    "no bump": lambda: World(ROWS, (Writer(("x", "x")),), rounds=2),
-    "mark first": lambda: World(ROWS, (Writer(("a", "x")),)),
-    "floors late": lambda: World(ROWS, (Writer(("a", "x")),)),
-    "floors once": lambda: World(DEAD_X, (Writer(("a", "x")),)),
-    "roots in two reads": lambda: World(ROWS, ()),
-    "no renewal by pushes": lambda: World(DEAD_X, (Writer(("a", "x"), pushes=True),)),
-    "no push row": lambda: World(ROWS, (Writer(("a", "x"), pushes=True),)),
-    "ended pushes publish": lambda: World(ROWS, (Writer(("a", "x"), pushes=True),)),
+SAFEGUARDS: dict[str, Callable[[], State]] = {
+    "no renewal": lambda: State(DEAD_X, (Writer(("a", "x")),)),
+    "no floor": lambda: State(DEAD_X, (Writer(("a", "x")),)),
+    "no second look": lambda: State(DEAD_X, (Writer(("a", "x")),)),
+    "no session": lambda: State(ROWS, (Writer(("a", "x")),)),
+    "no bump": lambda: State(ROWS, (Writer(("x", "x")),), rounds=2),
+    "mark first": lambda: State(ROWS, (Writer(("a", "x")),)),
+    "floors late": lambda: State(ROWS, (Writer(("a", "x")),)),
+    "floors once": lambda: State(DEAD_X, (Writer(("a", "x")),)),
+    "roots in two reads": lambda: State(ROWS, ()),
+    "no renewal by pushes": lambda: State(DEAD_X, (Writer(("a", "x"), pushes=True),)),
+    "no push row": lambda: State(ROWS, (Writer(("a", "x"), pushes=True),)),
+    "ended pushes publish": lambda: State(ROWS, (Writer(("a", "x"), pushes=True),)),
 }
 
 
