@@ -1,6 +1,6 @@
-"""The rows I1 to I5 and T1 to T10 of what earlier tools did, each from a user's side.
+"""What earlier tools did for their users, seen from a user's side.
 
-T6 is in test_s3.py, T9 in test_recipes.py.
+Buckets are in test_s3.py, proxies and services in test_recipes.py.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ def sent(server: Server) -> tuple[int, int]:
     return sum(objects for objects, _ in pairs), sum(size for _, size in pairs)
 
 
-def test_i1_prepare_of_stdin_prints_the_hash(program: Program) -> None:
+def test_prepare_of_stdin_prints_the_hash(program: Program) -> None:
     ran = program.good("--store", "D", "prepare", stdin=OLD)
     assert re.fullmatch(r"[0-9a-f]{64}\n", ran.text)
     assert program.good("--store", "E", "prepare", "vm1.img").text == ran.text
 
 
-def test_i2_i3_serve_and_pull(program: Program, tmp_path: Path) -> None:
+def test_i3_serve_and_pull(program: Program, tmp_path: Path) -> None:
     hash_ = program.good("--store", "D", "prepare", stdin=OLD).lines[0]
     with serving(tmp_path / "D") as server:
         assert server.url.startswith("http://127.0.0.1:")
@@ -49,7 +49,7 @@ def test_i2_i3_serve_and_pull(program: Program, tmp_path: Path) -> None:
     assert (tmp_path / "out").read_bytes() == OLD
 
 
-def test_i4_of_a_second_image_only_what_differs_is_downloaded(
+def test_of_a_second_image_only_what_differs_is_downloaded(
     program: Program, tmp_path: Path
 ) -> None:
     first = program.good("--store", "D", "prepare", "vm1.img").lines[0]
@@ -71,7 +71,7 @@ def test_i4_of_a_second_image_only_what_differs_is_downloaded(
     assert (tmp_path / "out").read_bytes() == NEW
 
 
-def test_i5_content_comes_back_from_the_hash_alone(program: Program, tmp_path: Path) -> None:
+def test_content_comes_back_from_the_hash_alone(program: Program, tmp_path: Path) -> None:
     hash_ = program.good("--store", "D", "prepare", "--name", "x", stdin=OLD).lines[0]
     data = tmp_path / "D" / "data.mdb"
     with serving(tmp_path / "D") as server:

@@ -1,4 +1,4 @@
-"""Law: whatever a folder was, after a pull it is what was prepared, and stays so (T2)."""
+"""Law: whatever a folder was, after a pull it is what was prepared, and stays so."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ PACKAGES = {"casync": ROOT, "casync_server": ROOT / "server", "casync_cli": ROOT
 TREES = ["casync", "server", "cli", "tests", "benchmarks"]
 FILES = sorted(path for tree in TREES for path in (ROOT / tree).rglob("*.py"))
 OURS = [path for path in FILES if path.relative_to(ROOT).parts[0] not in ("tests", "benchmarks")]
+TESTS = sorted((ROOT / "tests").rglob("test_*.py"))
 NAMES_THAT_SAY_NOTHING = {"utils", "util", "helpers", "helper", "common", "misc", "manager"}
 
 COMMAND = {"run"}
@@ -49,7 +51,8 @@ def test_there_is_something_to_look_at() -> None:
 @pytest.mark.parametrize("path", FILES, ids=shown)
 def test_a_file_is_short_and_named_by_its_concept(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= 400
-    assert path.stem not in NAMES_THAT_SAY_NOTHING
+    assert path.stem not in TESTS = sorted((ROOT / "tests").rglob("test_*.py"))
+NAMES_THAT_SAY_NOTHING
 
 
 @pytest.mark.parametrize("path", OURS, ids=shown)
@@ -121,6 +124,13 @@ def test_all_is_what_is_visible(path: Path) -> None:
             for alias in node.names
         }
         assert visible <= set(listed[0]) <= visible | brought
+
+
+@pytest.mark.parametrize("path", TESTS, ids=shown)
+def test_a_test_is_named_by_a_sentence(path: Path) -> None:
+    coded = re.compile(r"test_[a-z]\d+_")
+    named = [node.name for node in ast.walk(tree_of(path)) if isinstance(node, ast.FunctionDef)]
+    assert [name for name in named if coded.match(name)] == []
 
 
 HOMONYMS: dict[str, str] = {
