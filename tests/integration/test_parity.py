@@ -41,7 +41,7 @@ def test_prepare_of_stdin_prints_the_hash(program: Program) -> None:
     assert program.good("--store", "E", "prepare", "vm1.img").text == ran.text
 
 
-def test_i3_serve_and_pull(program: Program, tmp_path: Path) -> None:
+def test_serve_and_pull(program: Program, tmp_path: Path) -> None:
     hash_ = program.good("--store", "D", "prepare", stdin=OLD).lines[0]
     with serving(tmp_path / "D") as server:
         assert server.url.startswith("http://127.0.0.1:")
