@@ -15,7 +15,7 @@ from casync.fs.seed import SeedFile
 from casync.fs.target.place import TargetPlace
 from casync.ids import ChunkId
 from casync.limits import MIB
-from casync.objects.node import Content, Fetch, runs
+from casync.objects.node import Content, FindNode, runs
 from casync.planning.adjacent import read_places
 from casync.planning.windows import Place, Window, tile
 
@@ -65,7 +65,7 @@ class Comparer:
         progress: Is told of bytes that are equal.
     """
 
-    def __init__(self, node: Fetch, max_size: int, progress: Progress) -> None:
+    def __init__(self, node: FindNode, max_size: int, progress: Progress) -> None:
         self._node = node
         self._max_size = max_size
         self._progress = progress

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from typing import Final
 
 from casync.access.outline import Outline
-from casync.errors import DamagedObjectError, MalformedError, NoObjectError
+from casync.errors import DamagedObjectError
 from casync.ids import Buffer, ChunkId, Kind
 from casync.limits import MAX_BATCH_IDS, MIB
-from casync.objects.codec import Packed, Unpacker
 from casync.objects.node import Run, runs
 from casync.store.base import ObjectSource
+from casync.store.proved import ProvedReader
 
 __all__ = ["ContentFile", "read_range"]
 
@@ -71,8 +71,7 @@ def _zeros(start: int, end: int) -> Iterator[bytes]:
 class _Reader:
     def __init__(self, outline: Outline, source: ObjectSource) -> None:
         self._outline = outline
-        self._source = source
-        self._unpacker = Unpacker()
+        self._objects = ProvedReader(source)
 
     def pieces(
         self, batch: list[tuple[int, ChunkId, int]], start: int, end: int
@@ -81,15 +80,7 @@ class _Reader:
         if not batch:
             return
         distinct = list(dict.fromkeys(ident for _, ident, _ in batch))
-        plain: dict[ChunkId, bytes] = {}
-        for ident, answer in zip(distinct, self._source.get(Kind.CHUNK, distinct), strict=True):
-            if not isinstance(answer, Packed):
-                error = NoObjectError if answer.value == "missing" else DamagedObjectError
-                raise error(f"chunk {ident.hex()} is {answer.value}")
-            try:
-                plain[ident] = self._unpacker.unpack(answer)
-            except MalformedError as error:
-                raise DamagedObjectError(f"chunk {ident.hex()}: {error.message}") from error
+        plain = dict(zip(distinct, self._objects.plain(Kind.CHUNK, distinct), strict=True))
         for offset, ident, length in batch:
             data = plain[ident]
             if len(data) != length:

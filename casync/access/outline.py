@@ -6,17 +6,15 @@ node is fetched and walked once, so neither a hole nor a hostile graph makes thi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Final
 
 from casync.errors import (
     CasyncError,
     DamagedObjectError,
-    IntegrityError,
     MalformedError,
     NoObjectError,
-    UnreachableError,
     UsageError,
 )
 from casync.ids import Kind, ManifestId, NodeId, ObjectId, zero_chunk_id
@@ -27,8 +25,9 @@ from casync.objects.manifest import Manifest, decode_manifest
 from casync.objects.node import Content, Node, decode_node
 from casync.planning.windows import Window, distinct_windows, windows
 from casync.store.base import Absence, Batch, ObjectSource, ObjectStore
+from casync.store.proved import Lost, ProvedReader, prove
 
-__all__ = ["Fetcher", "Outline", "TreeError", "load_outline", "open_outline"]
+__all__ = ["ObjectLoader", "Outline", "TreeError", "load_outline", "open_outline"]
 
 _CACHED_NODES: Final = 1024
 """Decoded nodes kept: some 20 MiB. What is larger is read anew in each walk."""
@@ -60,8 +59,7 @@ class Outline:
     ) -> None:
         self.id = ident
         self.manifest = manifest
-        self._store = store
-        self._unpacker = Unpacker()
+        self._objects = ProvedReader(store)
         self._loaded = loaded or {}
         self.node = lru_cache(maxsize=cached_nodes)(self._node)
 
@@ -93,18 +91,11 @@ class Outline:
         """
         if (loaded := self._loaded.pop((ident, level, length), None)) is not None:
             return loaded
-        for answer in self._store.get(Kind.NODE, [ident]):
-            if isinstance(answer, Packed):
-                try:
-                    return decode_node(self._unpacker.unpack(answer), level, length)
-                except MalformedError as error:
-                    raise DamagedObjectError(f"node {ident.hex()}: {error.message}") from error
-            if answer is Absence.DAMAGED:
-                raise DamagedObjectError(
-                    f"node {ident.hex()} is damaged",
-                    next_step="Run `casync store reindex` where it lies, which lets go of it.",
-                )
-        raise NoObjectError(f"node {ident.hex()} is missing")
+        data = self._objects.one(Kind.NODE, ident)
+        try:
+            return decode_node(data, level, length)
+        except MalformedError as error:
+            raise DamagedObjectError(f"node {ident.hex()}: {error.message}") from error
 
     def is_hole(self, ident: bytes, length: int) -> bool:
         """Whether a record is the chunk that holes are cut into, and does not lie about it."""
@@ -142,13 +133,8 @@ def open_outline(
         IntegrityError: It is damaged.
         UnsupportedError: It is newer than this program.
     """
-    for answer in source.get(Kind.MANIFEST, [ident]):
-        if isinstance(answer, Packed):
-            manifest = decode_manifest(Unpacker().unpack(answer))
-            return Outline(ident, manifest, source, cached_nodes=cached_nodes)
-        if answer is Absence.DAMAGED:
-            raise DamagedObjectError(f"manifest {ident.hex()} is damaged")
-    raise NoObjectError(f"manifest {ident.hex()} is missing")
+    manifest = decode_manifest(ProvedReader(source).one(Kind.MANIFEST, ident))
+    return Outline(ident, manifest, source, cached_nodes=cached_nodes)
 
 
 def load_outline(ident: ManifestId, store: ObjectStore, servers: Sequence[ObjectSource]) -> Outline:
@@ -166,11 +152,11 @@ def load_outline(ident: ManifestId, store: ObjectStore, servers: Sequence[Object
         TreeError: It is a folder.
         UnsupportedError: It is newer than this program.
     """
-    fetcher = Fetcher(store, servers)
-    data = fetcher.plain(Kind.MANIFEST, [ident])[ident]
+    loader = ObjectLoader(store, servers)
+    (data,) = loader.plain(Kind.MANIFEST, [ident])
     manifest = decode_manifest(data)
     if manifest.kind != "file":
-        fetcher.flush()
+        loader.flush()
         raise TreeError(f"{ident.hex()} is a folder, not a file")
     content = manifest.content
     wanted = {NodeId(content.id): content.length} if content.level and content.length else {}
@@ -180,8 +166,8 @@ def load_outline(ident: ManifestId, store: ObjectStore, servers: Sequence[Object
         queue = list(wanted)
         for start in range(0, len(queue), MAX_BATCH_IDS):
             part = queue[start : start + MAX_BATCH_IDS]
-            for node_id, plain in fetcher.plain(Kind.NODE, part).items():
-                key = NodeId(node_id), level, wanted[NodeId(node_id)]
+            for node_id, plain in zip(part, loader.plain(Kind.NODE, part), strict=True):
+                key = node_id, level, wanted[node_id]
                 node = decode_node(plain, level, key[2])
                 if len(loaded) < _CACHED_NODES:
                     loaded[key] = node
@@ -191,12 +177,12 @@ def load_outline(ident: ManifestId, store: ObjectStore, servers: Sequence[Object
                     if below.setdefault(NodeId(record.id), record.length) != record.length:
                         raise MalformedError(f"node {record.id.hex()} is listed with two lengths")
         wanted = below
-    fetcher.flush()
+    loader.flush()
     return Outline(ident, manifest, store, loaded=loaded)
 
 
-class Fetcher:
-    """Gets proved plain bytes from the store or the servers, and keeps what servers sent.
+class ObjectLoader:
+    """Loads objects from servers into a store, and gives their proved plain bytes.
 
     Attributes:
         store: The store.
@@ -206,18 +192,19 @@ class Fetcher:
         self.store = store
         self._servers = servers
         self._unpacker = Unpacker()
-        self._new: list[Verified] = []
+        self._new: dict[tuple[Kind, ObjectId], Verified] = {}  # not committed yet
         self._new_bytes = 0
 
-    def plain(self, kind: Kind, ids: Iterable[ObjectId]) -> dict[bytes, bytes]:
-        """The plain bytes of each object of one kind.
+    def plain(self, kind: Kind, ids: Sequence[ObjectId]) -> list[bytes]:
+        """The plain bytes of each object of one kind, in the order asked.
 
         Raises:
             NoObjectError: Nobody has one.
             IntegrityError, RemoteError: As `load_outline`.
         """
-        rest = list(ids)
-        found: dict[bytes, bytes] = {}
+        new = [self._new[kind, ident] for ident in ids if (kind, ident) in self._new]
+        found = {packed.id: self._unpacker.decode(packed) for packed in new}
+        rest = [ident for ident in dict.fromkeys(ids) if ident not in found]
         failure: CasyncError | None = None
         for source in (self.store, *self._servers):
             if not rest:
@@ -226,29 +213,24 @@ class Fetcher:
                 if source is self.store:
                     self.store.known(kind, rest)  # so that what is found stays
                 for ident, answer in zip(rest, source.get(kind, rest), strict=False):
-                    if answer is Absence.BUSY:
-                        failure = UnreachableError("a server is too busy to send nodes")
-                    if not isinstance(answer, Packed):
-                        continue
-                    try:
-                        verified, found[ident] = self._unpacker.verify(answer)
-                    except IntegrityError as error:
-                        failure = error
-                        continue
-                    if source is not self.store:
-                        self._keep(verified)
+                    proved = prove(kind, ident, answer, self._unpacker)
+                    if not isinstance(proved, Lost):
+                        found[ident] = proved
+                        if isinstance(answer, Packed) and source is not self.store:
+                            self._keep(Verified(*answer))
+                    elif proved.detail or proved.absence is Absence.BUSY:
+                        failure = proved.error()
             except CasyncError as error:
                 failure = error
             rest = [ident for ident in rest if ident not in found]
         if rest:
-            label = f"{kind.name.lower()} {rest[0].hex()}"
             if failure is not None:
                 raise failure
-            raise NoObjectError(f"{label} is nowhere to be had")
-        return found
+            raise NoObjectError(f"no source has {kind.name.lower()} {rest[0].hex()}")
+        return [found[ident] for ident in ids]
 
     def _keep(self, verified: Verified) -> None:
-        self._new.append(verified)
+        self._new[verified.kind, verified.id] = verified
         self._new_bytes += len(verified.payload) + OBJECT_BYTES
         if self._new_bytes >= COMMIT_BYTES:
             self.flush()
@@ -256,5 +238,5 @@ class Fetcher:
     def flush(self) -> None:
         """Commits what was kept so far."""
         if self._new:
-            self.store.commit(Batch(objects=self._new))
-            self._new, self._new_bytes = [], 0
+            self.store.commit(Batch(objects=list(self._new.values())))
+            self._new, self._new_bytes = {}, 0

@@ -7,24 +7,24 @@ where. Chunks of files are not touched.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Final
 
 from msgspec.structs import replace
 
-from casync.access.outline import Fetcher, Outline
-from casync.access.tree_reading import fetch_from
+from casync.access.outline import ObjectLoader, Outline
 from casync.errors import MalformedError
-from casync.ids import ChunkId, Kind, ManifestId, NodeId, ObjectId
+from casync.ids import ChunkId, Kind, ManifestId, NodeId
 from casync.limits import MAX_BATCH_IDS, MIB
 from casync.objects.chunker import ChunkerParams
 from casync.objects.manifest import Manifest
 from casync.objects.node import Content, Node, decode_node, runs
 from casync.objects.tree import Entry, File, Folder
-from casync.objects.tree_walk import FetchObjects, Step, entries, tour
+from casync.objects.tree_walk import Step, entries, tour
 from casync.store.base import ObjectStore
+from casync.store.proved import ProvedReader
 
-__all__ = ["Tree", "load_tree", "through"]
+__all__ = ["Tree", "load_tree"]
 
 _BATCH_BYTES: Final = 16 * MIB
 """Plain bytes of folders that are fetched with one request, and held."""
@@ -61,7 +61,7 @@ class Tree:
         self.root = root
         self.is_whole = not base
         self._base = base + b"/" if base else b""
-        self._fetch = fetch_from(store)
+        self._fetch = ProvedReader(store).plain
         self._outline = Outline(ident, manifest, store)
         self.node = self._outline.node
 
@@ -125,17 +125,7 @@ class Tree:
                 yield Step(path, replace(entry, first=None if first == path else first))
 
 
-def through(fetcher: Fetcher) -> FetchObjects:
-    """Fetches what is not in the store from servers, for reading a few folders on the way."""
-
-    def fetch(kind: Kind, ids: Sequence[ObjectId]) -> Iterator[bytes]:
-        found = fetcher.plain(kind, ids)
-        return (found[ident] for ident in ids)
-
-    return fetch
-
-
-def load_tree(tree: Tree, fetcher: Fetcher) -> None:
+def load_tree(tree: Tree, loader: ObjectLoader) -> None:
     """Brings all of a tree's structure into the store.
 
     Raises:
@@ -143,13 +133,13 @@ def load_tree(tree: Tree, fetcher: Fetcher) -> None:
         IntegrityError: It is malformed, or everybody who has an object sends something else.
         RemoteError: Servers could not be asked.
     """
-    _Loader(tree, fetcher).run()
+    _Loading(tree, loader).run()
 
 
-class _Loader:
-    def __init__(self, tree: Tree, fetcher: Fetcher) -> None:
+class _Loading:
+    def __init__(self, tree: Tree, loader: ObjectLoader) -> None:
         self._tree = tree
-        self._fetcher = fetcher
+        self._loader = loader
         self._folders = [tree.root.content]  # to be read, the deepest first
         self._files: list[Content] = []  # whose nodes are wanted
         self._seen: set[bytes] = set()  # ids of folders and of large files that were come to
@@ -165,15 +155,15 @@ class _Loader:
             if len(self._files) >= MAX_BATCH_IDS:
                 self._load_nodes_of_files()
         self._load_nodes_of_files()
-        self._fetcher.flush()
+        self._loader.flush()
 
     def _read(self, folders: list[Content]) -> None:
         """Loads some folders, and notes what is in them."""
         self._load_nodes(folders)
-        self._fetcher.flush()
+        self._loader.flush()
         self._load_chunks(folders)
-        self._fetcher.flush()
-        fetch = fetch_from(self._fetcher.store)
+        self._loader.flush()
+        fetch = ProvedReader(self._loader.store).plain
         for folder in folders:
             for entry in entries(folder, fetch):
                 if isinstance(entry, Folder):
@@ -209,8 +199,8 @@ class _Loader:
         queue = list(wanted)
         for start in range(0, len(queue), MAX_BATCH_IDS):
             part = queue[start : start + MAX_BATCH_IDS]
-            for ident, plain in self._fetcher.plain(Kind.NODE, part).items():
-                yield decode_node(plain, level, wanted[NodeId(ident)])
+            for ident, plain in zip(part, self._loader.plain(Kind.NODE, part), strict=True):
+                yield decode_node(plain, level, wanted[ident])
 
     def _load_chunks(self, contents: list[Content]) -> None:
         part: dict[ChunkId, None] = {}
@@ -220,10 +210,10 @@ class _Loader:
                 part[ChunkId(run.id)] = None
                 size += run.length
                 if size >= _BATCH_BYTES or len(part) == MAX_BATCH_IDS:
-                    self._fetcher.plain(Kind.CHUNK, part)
+                    self._loader.plain(Kind.CHUNK, list(part))
                     part, size = {}, 0
         if part:
-            self._fetcher.plain(Kind.CHUNK, part)
+            self._loader.plain(Kind.CHUNK, list(part))
 
 
 def _want(wanted: dict[NodeId, int], ident: NodeId, length: int) -> None:

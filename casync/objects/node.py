@@ -28,7 +28,7 @@ from casync.limits import (
 __all__ = [
     "EMPTY",
     "Content",
-    "Fetch",
+    "FindNode",
     "Node",
     "NodeBuilder",
     "Record",
@@ -275,11 +275,11 @@ class NodeBuilder:
                 self._close_open(level)
 
 
-Fetch = Callable[[NodeId, int, int], Node]
+FindNode = Callable[[NodeId, int, int], Node]
 """Finds a node by its id, level and length."""
 
 
-def runs(content: Content, fetch: Fetch, start: int = 0) -> Iterator[tuple[int, Run]]:
+def runs(content: Content, find: FindNode, start: int = 0) -> Iterator[tuple[int, Run]]:
     """Walks the chunks of `content` in order, as (offset of the run, run of equal chunks).
 
     The first run is the one that covers byte `start`, cut down to the chunks from there on. A node
@@ -287,46 +287,48 @@ def runs(content: Content, fetch: Fetch, start: int = 0) -> Iterator[tuple[int, 
     10 TB hole takes a handful of steps.
 
     Raises:
-        What `fetch` raises.
+        What `find` raises.
     """
     if content.length == 0 or start >= content.length:
         return
     root = Run(content.id, content.length, 1)
-    yield from _walk(content.level, 0, root, fetch, start)
+    yield from _walk(content.level, 0, root, find, start)
 
 
-def distinct(content: Content, fetch: Fetch) -> Iterator[Run]:
+def distinct(content: Content, find: FindNode) -> Iterator[Run]:
     """The chunks of `content`, those of each distinct node once: never more than its nodes list.
 
     Roughly in order; a chunk may come again from another node.
 
     Raises:
-        What `fetch` raises.
+        What `find` raises.
     """
     if content.length:
-        yield from _distinct(content.level, Record(content.id, content.length), fetch, set())
+        yield from _distinct(content.level, Record(content.id, content.length), find, set())
 
 
-def _distinct(level: int, record: Record, fetch: Fetch, seen: set[Record]) -> Iterator[Run]:
+def _distinct(level: int, record: Record, find: FindNode, seen: set[Record]) -> Iterator[Run]:
     if level == 0:
         yield Run(*record, 1)
         return
-    for below in dict.fromkeys(fetch(NodeId(record.id), level, record.length).records):
+    for below in dict.fromkeys(find(NodeId(record.id), level, record.length).records):
         if below not in seen:
             if level > 1:
                 seen.add(below)
-            yield from _distinct(level - 1, below, fetch, seen)
+            yield from _distinct(level - 1, below, find, seen)
 
 
-def _walk(level: int, offset: int, run: Run, fetch: Fetch, start: int) -> Iterator[tuple[int, Run]]:
+def _walk(
+    level: int, offset: int, run: Run, find: FindNode, start: int
+) -> Iterator[tuple[int, Run]]:
     skipped = max(start - offset, 0) // run.length
     offset += skipped * run.length
     run = replace(run, times=run.times - skipped)
     if level == 0:
         yield offset, run
         return
-    records = fetch(NodeId(run.id), level, run.length).records
-    uniform = _uniform(level, run.times, records, fetch)
+    records = find(NodeId(run.id), level, run.length).records
+    uniform = _uniform(level, run.times, records, find)
     if uniform is not None:
         skipped = max(start - offset, 0) // uniform.length
         left = replace(uniform, times=uniform.times - skipped)
@@ -338,11 +340,11 @@ def _walk(level: int, offset: int, run: Run, fetch: Fetch, start: int) -> Iterat
             if level == 1 and offset >= start:
                 yield offset, record_run  # most of them: a generator for each would cost more
             elif end > start:
-                yield from _walk(level - 1, offset, record_run, fetch, start)
+                yield from _walk(level - 1, offset, record_run, find, start)
             offset = end
 
 
-def _uniform(level: int, times: int, records: list[Record], fetch: Fetch) -> Run | None:
+def _uniform(level: int, times: int, records: list[Record], find: FindNode) -> Run | None:
     """The one run of chunks that `times` nodes of `records` stand for, if all are equal."""
     while True:
         ident, length = records[0]
@@ -352,7 +354,7 @@ def _uniform(level: int, times: int, records: list[Record], fetch: Fetch) -> Run
         level -= 1
         if level == 0:
             return Run(ident, length, times)
-        records = fetch(NodeId(ident), level, length).records
+        records = find(NodeId(ident), level, length).records
 
 
 def _group(records: list[Record]) -> Iterator[Run]:

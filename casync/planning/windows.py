@@ -19,7 +19,7 @@ import msgspec
 from casync.errors import MalformedError
 from casync.ids import ChunkId, zero_chunk_id
 from casync.limits import MAX_BATCH_IDS, MIB
-from casync.objects.node import Content, Fetch, Run, distinct, runs
+from casync.objects.node import Content, FindNode, Run, distinct, runs
 
 __all__ = ["WINDOW_BYTES", "FirstPlaces", "Place", "Window", "distinct_windows", "tile", "windows"]
 
@@ -57,20 +57,20 @@ class Window(NamedTuple):
     places: list[Place]
 
 
-def windows(content: Content, fetch: Fetch, max_size: int) -> Iterator[Window]:
+def windows(content: Content, find: FindNode, max_size: int) -> Iterator[Window]:
     """Cuts `content` into windows that tile it, in order.
 
     Args:
         content: What is wanted.
-        fetch: Finds nodes.
+        find: Finds nodes.
         max_size: The chunker's maximum: the length of the chunks that holes are made of.
     """
-    return tile(runs(content, fetch), max_size)
+    return tile(runs(content, find), max_size)
 
 
-def distinct_windows(content: Content, fetch: Fetch, max_size: int) -> Iterator[Window]:
+def distinct_windows(content: Content, find: FindNode, max_size: int) -> Iterator[Window]:
     """As `windows`, with the chunks of each distinct node once, at offsets of no meaning."""
-    return tile(_in_line(distinct(content, fetch)), max_size)
+    return tile(_in_line(distinct(content, find)), max_size)
 
 
 def _in_line(chunks: Iterable[Run]) -> Iterator[tuple[int, Run]]:

@@ -12,14 +12,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from casync.access.progress import SILENT, Progress
-from casync.errors import DamagedObjectError, MalformedError, NoObjectError
+from casync.errors import MalformedError
 from casync.ids import ChunkId, Kind, ManifestId, NodeId, ObjectId, zero_chunk_id
 from casync.limits import MAX_BATCH_IDS
 from casync.objects.chunker import ChunkerParams
-from casync.objects.codec import Packed, Unpacker
 from casync.objects.manifest import decode_manifest
 from casync.objects.node import Content, Node, Record, decode_node
 from casync.store.base import ObjectSource
+from casync.store.proved import ProvedReader
 
 __all__ = ["Statistics", "show"]
 
@@ -91,7 +91,7 @@ class _Counting:
     def __init__(self, source: ObjectSource, progress: Progress) -> None:
         self._source = source
         self._progress = progress
-        self._unpacker = Unpacker()
+        self._objects = ProvedReader(source)
         self._histogram: Counter[int] = Counter()
         self._zero = 0
         self._stored = 0
@@ -226,13 +226,7 @@ class _Counting:
                 self._stored += stat.stored
 
     def _fetch(self, kind: Kind, ids: Sequence[ObjectId]) -> dict[bytes, bytes]:
-        found: dict[bytes, bytes] = {}
-        for ident, answer in zip(ids, self._source.get(kind, ids), strict=True):
-            if not isinstance(answer, Packed):
-                error = NoObjectError if answer.value == "missing" else DamagedObjectError
-                raise error(f"{kind.name.lower()} {ident.hex()} is {answer.value}")
-            found[ident] = self._unpacker.unpack(answer)
-        return found
+        return dict(zip(ids, self._objects.plain(kind, ids), strict=True))
 
 
 def _add_uses(uses: dict[NodeId, _Use], records: Iterable[Record], times: int) -> None:

@@ -28,9 +28,10 @@ from casync.ids import Kind, ManifestId
 from casync.limits import MIB
 from casync.names.name import Name, NameRecord
 from casync.objects.chunker import DEFAULT_PARAMS, ChunkerParams
-from casync.objects.codec import DEFAULT_LEVEL, Packed, Packer, Unpacker
+from casync.objects.codec import DEFAULT_LEVEL, Packer
 from casync.objects.manifest import Manifest, decode_manifest, encode_manifest
 from casync.store.base import Batch, ManifestState, ObjectStore, RememberedFile
+from casync.store.proved import ProvedReader
 
 __all__ = ["PrepareOptions", "Prepared", "prepare"]
 
@@ -152,11 +153,10 @@ def _remembered(
 
 def _readable(store: ObjectStore, ids: Sequence[ManifestId]) -> Iterator[Manifest]:
     """Those of the manifests that can be read."""
-    unpacker = Unpacker()
-    for answer in store.get(Kind.MANIFEST, ids):
-        if isinstance(answer, Packed):
+    for data in ProvedReader(store).found(Kind.MANIFEST, ids):
+        if data is not None:
             with suppress(CasyncError):
-                yield decode_manifest(unpacker.unpack(answer))
+                yield decode_manifest(data)
 
 
 def _note_other_sizes(store: ObjectStore, params: ChunkerParams, progress: Progress) -> None:

@@ -26,6 +26,7 @@ from casync.objects.node import decode_node
 from casync.ops.pull.seeds import known_outline
 from casync.ops.pull.server_supply import DeltaChoice, asks_deltas
 from casync.store.base import Absence, ObjectSource, ObjectStat, ObjectStore
+from casync.store.proved import ProvedReader
 
 __all__ = ["NodesByDelta", "OldNodes", "likely_versions"]
 
@@ -80,8 +81,7 @@ class OldNodes:
 
     def __init__(self, outline: Outline, store: ObjectSource) -> None:
         self._outline = outline
-        self._store = store
-        self._unpacker = Unpacker()
+        self._objects = ProvedReader(store)
         self._levels: dict[int, list[tuple[int, NodeId, int]]] = {}
         self._gone: dict[int, list[tuple[int, NodeId, int]]] = {}
         self._plain = lru_cache(maxsize=_CACHED_NODES)(self._read)
@@ -144,13 +144,8 @@ class OldNodes:
 
     def _read(self, ident: NodeId) -> bytes:
         """The bytes of a node; none if it cannot be had."""
-        for answer in self._store.get(Kind.NODE, [ident]):
-            if isinstance(answer, Packed):
-                try:
-                    return self._unpacker.unpack(answer)
-                except IntegrityError:
-                    break
-        return b""
+        (data,) = self._objects.found(Kind.NODE, [ident])
+        return data or b""
 
 
 class NodesByDelta:

@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
-from casync.access.outline import Fetcher
+from casync.access.outline import ObjectLoader
 from casync.access.ports import Ports
-from casync.access.tree_load import Tree, load_tree, through
+from casync.access.tree_load import Tree, load_tree
 from casync.errors import UsageError
 from casync.ids import Kind, ManifestId
 from casync.names.name import Ref
@@ -39,20 +39,20 @@ def follow(ref: Ref, ports: Ports) -> Target:
         RemoteError: Servers could not be asked.
     """
     ident = resolve(ref.whole, ports)
-    fetcher = Fetcher(ports.store, [*ports.others, *ports.servers])
-    manifest = decode_manifest(fetcher.plain(Kind.MANIFEST, [ident])[ident])
+    loader = ObjectLoader(ports.store, [*ports.others, *ports.servers])
+    (data,) = loader.plain(Kind.MANIFEST, [ident])
+    manifest = decode_manifest(data)
     if manifest.kind == "file":
         if ref.path is not None:
             raise UsageError(f"{ref.whole} is a file; there is nothing inside")
-        fetcher.flush()
+        loader.flush()
         return ident
     path = b"/".join(filter(None, os.fsencode(ref.path or "").split(b"/")))
-    fetch = through(fetcher)
-    entry = find(root_of(manifest, fetch), path, fetch)
-    fetcher.flush()
+    entry = find(root_of(manifest, loader.plain), path, loader.plain)
+    loader.flush()
     if isinstance(entry, Folder):
         tree = Tree(ident, manifest, entry, path, ports.store)
-        load_tree(tree, fetcher)
+        load_tree(tree, loader)
         return tree
     if not isinstance(entry, File):
         raise UsageError(f"{ref} is a link, device or pipe, not a file or folder")

@@ -11,9 +11,9 @@ from typing import Final
 
 from casync.access.progress import Progress
 from casync.ids import Kind, ObjectId
-from casync.objects.codec import Unpacker
-from casync.ops.upkeep.structure import FaultKind, NodeFault, ObjectKey, Structure, prove
-from casync.store.base import ObjectSource
+from casync.ops.upkeep.structure import NodeFault, ObjectKey, Structure, fault_of
+from casync.store.base import Absence, ObjectSource
+from casync.store.proved import Lost, ProvedReader
 
 __all__ = ["Payloads"]
 
@@ -75,15 +75,14 @@ class Payloads:
     def _check(
         self, kind: Kind, ids: Sequence[ObjectId], listed: bool
     ) -> tuple[int, int, list[tuple[ObjectKey, NodeFault]]]:
-        if not hasattr(self._local, "unpacker"):
-            self._local.unpacker = Unpacker()
+        if not hasattr(self._local, "objects"):
+            self._local.objects = ProvedReader(self._store)
         objects = length = 0
         wrong: list[tuple[ObjectKey, NodeFault]] = []
-        for ident, answer in zip(ids, self._store.get(kind, ids), strict=True):
-            proved = prove(answer, self._local.unpacker)
-            if isinstance(proved, bytes):
+        for found in self._local.objects.look(kind, ids):
+            if not isinstance(found, Lost):
                 objects += 1
-                length += len(proved)
-            elif proved.problem is not FaultKind.MISSING or not listed:
-                wrong.append(((kind, ident), proved))
+                length += len(found)
+            elif found.absence is not Absence.MISSING or not listed:
+                wrong.append(((kind, found.id), fault_of(found)))
         return objects, length, wrong

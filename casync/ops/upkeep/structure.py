@@ -12,14 +12,14 @@ from typing import Final, NamedTuple, TypeAlias
 
 from casync.errors import IntegrityError, MalformedError, NoObjectError, UnsupportedError
 from casync.ids import ChunkId, Kind, ManifestId, NodeId, ObjectId
-from casync.objects.codec import Packed, Unpacker
 from casync.objects.manifest import Manifest, decode_manifest
 from casync.objects.node import Content, decode_node
 from casync.objects.node_walk import Seen, walk_nodes
 from casync.objects.tree_walk import contents
 from casync.store.base import Absence, ObjectStore
+from casync.store.proved import Lost, ProvedReader
 
-__all__ = ["NodeFault", "ObjectKey", "FaultKind", "Structure", "prove"]
+__all__ = ["NodeFault", "ObjectKey", "FaultKind", "Structure", "fault_of"]
 
 _LOOK_UP: Final = 4096
 """Chunks that are looked up together."""
@@ -43,16 +43,11 @@ class NodeFault(NamedTuple):
     detail: str
 
 
-def prove(answer: Packed | Absence, unpacker: Unpacker) -> bytes | NodeFault:
-    """The plain bytes of an object, or why they cannot be had."""
-    if answer is Absence.MISSING:
+def fault_of(lost: Lost) -> NodeFault:
+    """What is wrong with an object that cannot be had."""
+    if lost.absence is Absence.MISSING:
         return NodeFault(FaultKind.MISSING, "")
-    if isinstance(answer, Absence):
-        return NodeFault(FaultKind.DAMAGED, "its record is damaged")
-    try:
-        return unpacker.unpack(answer)
-    except IntegrityError as error:
-        return NodeFault(FaultKind.DAMAGED, error.message)
+    return NodeFault(FaultKind.DAMAGED, lost.detail or "its record is damaged")
 
 
 class Structure:
@@ -67,7 +62,7 @@ class Structure:
         self.wrong: dict[ObjectKey, NodeFault] = {}
         self.seen: Seen = {}
         self._store = store
-        self._unpacker = Unpacker()
+        self._objects = ProvedReader(store)
 
     def note(self, key: ObjectKey, found: NodeFault) -> None:
         """Keeps what is wrong with an object; what was found first stays."""
@@ -168,13 +163,12 @@ class Structure:
         return self._plain(Kind.NODE, ids)
 
     def _plain(self, kind: Kind, ids: Sequence[ObjectId]) -> Iterator[bytes | None]:
-        for ident, answer in zip(ids, self._store.get(kind, ids), strict=True):
-            proved = prove(answer, self._unpacker)
-            if isinstance(proved, NodeFault):
-                self.note((kind, ident), proved)
+        for found in self._objects.look(kind, ids):
+            if isinstance(found, Lost):
+                self.note((kind, found.id), fault_of(found))
                 yield None
             else:
-                yield proved
+                yield found
 
     def _look_up(self, wanted: Sequence[tuple[ChunkId, int, ObjectKey]]) -> list[ChunkId]:
         there: list[ChunkId] = []

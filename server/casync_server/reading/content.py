@@ -17,9 +17,9 @@ from casync.access.outline import Outline, open_outline
 from casync.errors import DamagedObjectError, IntegrityError, NoObjectError
 from casync.ids import Buffer, Kind, ManifestId
 from casync.limits import MIB
-from casync.objects.codec import Packed, Unpacker
 from casync.objects.node import Content
 from casync.store.base import ObjectSource
+from casync.store.proved import ProvedReader
 from casync_server.http.request_stats import RequestStats
 
 __all__ = ["load_manifest", "load_outline", "open_content", "read_content", "tell_damage"]
@@ -37,12 +37,7 @@ def load_manifest(source: ObjectSource, ident: ManifestId) -> bytes:
     Raises:
         DamagedObjectError: It is missing or damaged.
     """
-    with tell_damage(f"manifest {ident.hex()}"):
-        for answer in source.get(Kind.MANIFEST, [ident]):
-            if isinstance(answer, Packed):
-                return Unpacker().unpack(answer)
-            raise DamagedObjectError(f"manifest {ident.hex()} is {answer.value}")
-    raise DamagedObjectError(f"manifest {ident.hex()} was not answered for")
+    return ProvedReader(source, missing=DamagedObjectError).one(Kind.MANIFEST, ident)
 
 
 def load_outline(source: ObjectSource, ident: ManifestId) -> Outline:
