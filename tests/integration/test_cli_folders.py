@@ -18,11 +18,6 @@ from tests.support.serving import serving
 
 
 @pytest.fixture
-def program(tmp_path: Path) -> Program:
-    return Program(tmp_path)
-
-
-@pytest.fixture
 def folder(tmp_path: Path) -> Path:
     folder = tmp_path / "www"
     (folder / "cache").mkdir(parents=True)

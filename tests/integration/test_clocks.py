@@ -17,11 +17,6 @@ DATA = random.Random(43).randbytes(2_000_000)
 YEARS = ("+10y", "-10y")
 
 
-@pytest.fixture
-def program(tmp_path: Path) -> Program:
-    return Program(tmp_path)
-
-
 @pytest.fixture(scope="module")
 def faketime() -> dict[str, str]:
     """The environment in which FAKETIME says what time it is."""

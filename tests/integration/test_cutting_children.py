@@ -19,11 +19,6 @@ LONG = 40 * MIB
 """Bytes of a stream that is certainly worth children."""
 
 
-@pytest.fixture
-def program(tmp_path: Path) -> Program:
-    return Program(tmp_path)
-
-
 class Long:
     """A prepare of a stream that has children, and waits for more."""
 

@@ -23,11 +23,6 @@ from tests.support.serving import serving
 _ROUNDS = 6
 
 
-@pytest.fixture
-def program(tmp_path: Path) -> Program:
-    return Program(tmp_path)
-
-
 def versions(count: int) -> list[bytes]:
     """Contents that share most of their chunks."""
     rng = random.Random(5)

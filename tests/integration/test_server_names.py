@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
@@ -26,15 +25,11 @@ from tests.support.server_world import problem
 from tests.support.serving import ask, put_file, serving
 from tests.support.small_store import content
 
+pytestmark = pytest.mark.stores("lmdb")
+
 NAME = parse_name("vm/grün")
 URL = "/v1/names/vm/gr%C3%BCn"
 JSON = {"content-type": "application/json"}
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[LmdbStore]:
-    with LmdbStore.open(tmp_path / "store", create=True) as store:
-        yield store
 
 
 @pytest.fixture

@@ -35,14 +35,10 @@ from tests.support.server_world import problem
 from tests.support.serving import READY_SECONDS, Server, ask, read_answer, serving
 from tests.support.small_store import content
 
+pytestmark = pytest.mark.stores("lmdb")
+
 OBJECTS = {"content-type": OBJECTS_TYPE}
 NOBODY = "0" * 32
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[LmdbStore]:
-    with LmdbStore.open(tmp_path / "store", create=True) as store:
-        yield store
 
 
 def app_of(store: LmdbStore, **settings: float) -> FastAPI:

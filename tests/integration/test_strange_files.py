@@ -19,11 +19,6 @@ AS_USER = ["unshare", "--user", "--map-user=1000"]  # no capabilities, so modes 
 
 
 @pytest.fixture
-def program(tmp_path: Path) -> Program:
-    return Program(tmp_path)
-
-
-@pytest.fixture
 def folder(tmp_path: Path) -> Path:
     folder = tmp_path / "folder"
     folder.mkdir()

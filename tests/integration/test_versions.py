@@ -5,8 +5,6 @@ Stores of earlier releases are opened in tests/unit/store/lmdb/test_earlier_stor
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import lmdb
 import msgspec
 import pytest
@@ -17,11 +15,6 @@ from casync.store.base import Batch, ManifestState
 from casync.store.memory import MemoryStore
 from tests.support.peer import Peer
 from tests.support.program import Program
-
-
-@pytest.fixture
-def program(tmp_path: Path) -> Program:
-    return Program(tmp_path)
 
 
 def test_a_store_of_a_later_format(program: Program) -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 
 import pytest
 
@@ -19,14 +17,10 @@ from casync.ops.prepare.file import Prepared, PrepareOptions, prepare
 from casync.ops.trust import signing
 from casync.store.lmdb.store import LmdbStore
 
+pytestmark = pytest.mark.stores("lmdb")
+
 KEY = SigningKey.new()
 NAME = parse_name("vm")
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[LmdbStore]:
-    with LmdbStore.open(tmp_path / "store", create=True) as store:
-        yield store
 
 
 def prepared(store: LmdbStore, data: bytes, options: PrepareOptions) -> Prepared:

@@ -18,6 +18,8 @@ from casync.store.lmdb.reindex import reindex
 from casync.store.lmdb.store import LmdbStore
 from tests.contract.store_contract import put_manifest
 
+pytestmark = pytest.mark.stores("lmdb")
+
 NOW = 1_800_000_000.0
 KEY = SigningKey.new()
 NAME = parse_name("vm/stable")
@@ -35,12 +37,6 @@ class Liar:
 
     def history(self, name: Name) -> list[NameRecord]:
         return self.records
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[LmdbStore]:
-    with LmdbStore.open(tmp_path / "store", create=True) as store:
-        yield store
 
 
 @pytest.fixture

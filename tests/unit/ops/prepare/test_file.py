@@ -21,9 +21,10 @@ from casync.names.name import Name, parse_ref
 from casync.objects.chunker import DEFAULT_PARAMS, ChunkerParams
 from casync.ops.prepare.file import PrepareOptions, prepare
 from casync.store.base import ManifestState, ObjectStore
-from casync.store.lmdb.store import LmdbStore
 from casync.store.memory import MemoryStore
 from tests.support.preparing import PARAMS, Counter, chunks, content_of, hash_of, noise, stream
+
+pytestmark = pytest.mark.stores("memory", "lmdb")
 
 SMALL = PrepareOptions(params=PARAMS)
 LENGTHS = {
@@ -43,15 +44,6 @@ FILLINGS: dict[str, Callable[[int], bytes]] = {
     "zeros": bytes,
     "text": lambda length: (b"a line of text, and another\n" * (length // 28 + 1))[:length],
 }
-
-
-@pytest.fixture(params=["memory", "lmdb"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ObjectStore]:
-    if request.param == "memory":
-        yield MemoryStore()
-        return
-    with LmdbStore.open(tmp_path / "store", create=True) as lmdb:
-        yield lmdb
 
 
 def as_bytes(_: Path, data: bytes) -> Iterator[Source]:

@@ -26,11 +26,6 @@ from tests.support.tree_worlds import LONG_AGO, PARAMS, age, bytes_of, manifest_
 
 
 @pytest.fixture
-def store() -> MemoryStore:
-    return MemoryStore()
-
-
-@pytest.fixture
 def root(tmp_path: Path) -> Path:
     root = tmp_path / "root"
     (root / "sub" / "deep").mkdir(parents=True)

@@ -45,11 +45,6 @@ def opened() -> Iterator[list[str]]:
 
 
 @pytest.fixture
-def store() -> MemoryStore:
-    return MemoryStore()
-
-
-@pytest.fixture
 def scan_cache(tmp_path: Path) -> ScanCache:
     return ScanCache(tmp_path / "folders")
 

@@ -22,11 +22,6 @@ SMALL = PrepareOptions(params=PARAMS, name=Name("disk"))
 
 
 @pytest.fixture
-def store() -> MemoryStore:
-    return MemoryStore()
-
-
-@pytest.fixture
 def path(tmp_path: Path) -> Path:
     path = tmp_path / "image"
     path.write_bytes(noise(LENGTH))

@@ -28,17 +28,6 @@ from casync.store.base import Absence, ManifestState
 from casync.store.memory import MemoryStore
 from tests.support.pulling import MemoryServer, chunk_ids, noise, put, run
 
-
-@pytest.fixture
-def server() -> MemoryServer:
-    return MemoryServer()
-
-
-@pytest.fixture
-def store() -> MemoryStore:
-    return MemoryStore()
-
-
 SHAPES = {
     "empty": b"",
     "one byte": b"x",

@@ -29,11 +29,6 @@ _ACL = struct.pack("<I", 2) + b"".join(
 
 
 @pytest.fixture
-def server() -> MemoryServer:
-    return MemoryServer()
-
-
-@pytest.fixture
 def root(tmp_path: Path) -> Path:
     root = tmp_path / "root"
     (root / "sub").mkdir(parents=True)

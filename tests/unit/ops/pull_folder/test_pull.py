@@ -26,16 +26,6 @@ from tests.support.tree_worlds import LONG_AGO, age, prepared
 
 
 @pytest.fixture
-def server() -> MemoryServer:
-    return MemoryServer()
-
-
-@pytest.fixture
-def store() -> MemoryStore:
-    return MemoryStore()
-
-
-@pytest.fixture
 def root(tmp_path: Path) -> Path:
     root = tmp_path / "root"
     (root / "sub" / "deep").mkdir(parents=True)

@@ -19,14 +19,7 @@ from casync.store.memory import MemoryStore
 from tests.support.damaging import DATA, PLAIN, SPOILT, put, put_content, put_nodes
 from tests.support.preparing import chunks
 
-
-@pytest.fixture(params=["memory", "lmdb"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ObjectStore]:
-    if request.param == "memory":
-        yield MemoryStore()
-        return
-    with LmdbStore.open(tmp_path / "store", create=True) as lmdb:
-        yield lmdb
+pytestmark = pytest.mark.stores("memory", "lmdb")
 
 
 class Unreachable:

@@ -19,17 +19,10 @@ from casync.store.memory import MemoryStore
 from tests.support.damaging import DATA, PLAIN, SPOILT, put
 from tests.support.preparing import Counter, chunks, noise
 
+pytestmark = pytest.mark.stores("memory", "lmdb")
+
 QUICK = VerifyOptions(quick=True)
 FULL, OUTLINE = ManifestState.FULL, ManifestState.OUTLINE
-
-
-@pytest.fixture(params=["memory", "lmdb"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ObjectStore]:
-    if request.param == "memory":
-        yield MemoryStore()
-        return
-    with LmdbStore.open(tmp_path / "store", create=True) as lmdb:
-        yield lmdb
 
 
 def test_a_sound_store_is_sound(store: ObjectStore) -> None:

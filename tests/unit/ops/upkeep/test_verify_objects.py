@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from casync.errors import NoObjectError
@@ -16,22 +13,13 @@ from casync.objects.node import Content, Record, Run, decode_node
 from casync.objects.node import _encode as encode
 from casync.ops.upkeep.verify import FaultKind, VerifyOptions, verify
 from casync.store.base import Batch, ManifestState, ObjectStore
-from casync.store.lmdb.store import LmdbStore
-from casync.store.memory import MemoryStore
 from tests.support.damaging import DATA, PLAIN, SPOILT, false_chunk, put, put_content, put_nodes
 from tests.support.preparing import PARAMS, chunks, noise
 
+pytestmark = pytest.mark.stores("memory", "lmdb")
+
 QUICK = VerifyOptions(quick=True)
 FULL, OUTLINE = ManifestState.FULL, ManifestState.OUTLINE
-
-
-@pytest.fixture(params=["memory", "lmdb"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ObjectStore]:
-    if request.param == "memory":
-        yield MemoryStore()
-        return
-    with LmdbStore.open(tmp_path / "store", create=True) as lmdb:
-        yield lmdb
 
 
 # -- Chunks ------------------------------------------------------------------------------------

@@ -26,11 +26,6 @@ from tests.contract.store_contract import pack
 from tests.support.small_store import SmallStore, fill
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "store"
-
-
 @contextmanager
 def full_disk(size: int) -> Iterator[None]:
     """No file can grow beyond `size` bytes."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -24,19 +24,10 @@ from casync.store.lmdb.store import LmdbStore
 from tests.contract.store_contract import noise, pack, put_manifest
 from tests.support.small_store import content
 
+pytestmark = pytest.mark.stores("lmdb")
+
 NOW = CollectOptions(window=0)
 FULL = ManifestState.FULL
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "store"
-
-
-@pytest.fixture
-def store(path: Path) -> Iterator[LmdbStore]:
-    with LmdbStore.open(path, create=True) as store:
-        yield store
 
 
 def reopened(path: Path) -> LmdbStore:

@@ -37,11 +37,6 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "store"
-
-
-@pytest.fixture
 def store(path: Path, clock: Clock) -> Iterator[LmdbStore]:
     with LmdbStore.open(path, create=True) as store:
         store._clock = clock

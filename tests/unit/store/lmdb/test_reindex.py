@@ -16,11 +16,6 @@ from tests.support.small_store import SmallStore, fill
 REBUILT = ("index", "segment_use", "manifests", "names", "name_log")
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "store"
-
-
 def drop(path: Path, *names: str, delete: bool) -> None:
     with lmdb.open(str(path), map_size=2**30, max_dbs=32, lib_version=0) as environment:
         for name in names:

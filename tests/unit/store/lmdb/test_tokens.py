@@ -12,11 +12,6 @@ from casync.store.lmdb.reindex import reindex
 from casync.store.lmdb.store import LmdbStore
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "store"
-
-
 def test_the_first_token_turns_asking_on_and_nothing_turns_it_off(path: Path) -> None:
     with LmdbStore.open(path, create=True) as store:
         assert store.tokens.known() == (False, {})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,18 +14,9 @@ from casync.store.lmdb.reindex import reindex
 from casync.store.lmdb.store import LmdbStore
 from tests.contract.store_contract import put_manifest
 
+pytestmark = pytest.mark.stores("lmdb")
+
 LONG = "/".join(["x" * 200] * 4)  # too long to be a key
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "store"
-
-
-@pytest.fixture
-def store(path: Path) -> Iterator[LmdbStore]:
-    with LmdbStore.open(path, create=True) as store:
-        yield store
 
 
 def refs(*texts: str) -> list[Ref]:
