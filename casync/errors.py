@@ -3,32 +3,33 @@
 Grouped by what a handler does about it, not by where it arose::
 
     CasyncError                      error                 exit 1
-    ├── UsageError                   usage                 exit 2    our caller's misuse
-    ├── SourceChangedError           source-changed        exit 3    the input moved under us
-    ├── PartialError                 partial               exit 3    some is done; run it again
+    CasyncError                      error                 exit 1
+    ├── UsageError                   usage                 exit 2    a caller's mistake
+    ├── SourceChangedError           source-changed        exit 3    the input changed
+    ├── PartialError                 partial               exit 3    part is done; run it again
     ├── IntegrityError               integrity             exit 4    wrong bytes
     │   ├── DamagedObjectError       damaged-object                  one object of a store
-    │   ├── DamagedStoreError        damaged-store                   a store that cannot be opened
+    │   ├── DamagedStoreError        damaged-store                   a store that cannot open
     │   ├── MalformedError           malformed                       bytes that break a format
-    │   ├── DigestMismatchError      digest-mismatch                 not what was expected
-    │   └── UntrustedError           untrusted                       not what a trusted key signed
-    ├── RemoteError                  remote                exit 5    a server said no, or nonsense
-    │   ├── UnreachableError         unreachable                     no answer; worth another try
-    │   └── RemoteProtocolError      remote-protocol                 an answer against the protocol
+    │   ├── DigestMismatchError      digest-mismatch                 not the expected content
+    │   └── UntrustedError           untrusted                       not signed by a trusted key
+    ├── RemoteError                  remote                exit 5    a server refused or failed
+    │   ├── UnreachableError         unreachable                     no answer; retry
+    │   └── RemoteProtocolError      remote-protocol                 an answer breaks the protocol
     ├── NoSpaceError                 no-space              exit 6
-    │   └── QuotaError               quota                           more than may be kept
-    ├── LockedError                  locked                exit 7    somebody else holds it
-    │   └── LostRaceError            lost-race                       somebody else was faster
+    │   └── QuotaError               quota                           the store's quota is reached
+    ├── LockedError                  locked                exit 7    another process has it
+    │   └── LostRaceError            lost-race                       another writer was faster
     ├── DeniedError                  denied                exit 8    authentication or authorisation
     ├── NotFoundError                not-found             exit 9
     │   ├── NoStoreError             no-store
     │   ├── NoNameError              no-name
     │   └── NoObjectError            no-object
-    │       └── IncompleteError      incomplete                      a manifest that is not whole
+    │       └── IncompleteError      incomplete                      objects below it are missing
     ├── UnsupportedError             unsupported           exit 10   newer than this program
-    ├── StoppedError                 stopped               exit 11   we were asked to stop
+    ├── StoppedError                 stopped               exit 11   asked to stop
     ├── TimedOutError                timed-out             exit 124
-    └── WriteError                   write                 exit 1    a place that cannot be written
+    └── WriteError                   write                 exit 1    a path cannot be written
 
 `code` is stable and append-only: exit statuses (`casync_cli.exit_codes`) and HTTP statuses
 (`casync_server.problems`) are two tables over it at the edges.
@@ -74,9 +75,9 @@ class CasyncError(Exception):
     """Root of the tree.
 
     Args:
-        message: One line: what, which object or path, why. Untrusted text in it is escaped where
-            it is shown, not here.
-        next_step: One sentence that tells the user what to do, or empty.
+        message: One line: what happened, to which object or path, why. Untrusted text in it is
+            escaped where it is shown, not here.
+        next_step: One sentence that says what to do, or empty.
     """
 
     code: ClassVar[str] = "error"
@@ -88,7 +89,7 @@ class CasyncError(Exception):
 
 
 class UsageError(CasyncError):
-    """The caller asked for something that makes no sense."""
+    """The caller asked for something invalid."""
 
     code = "usage"
 
@@ -100,13 +101,13 @@ class SourceChangedError(CasyncError):
 
 
 class PartialError(CasyncError):
-    """Some of the work is done and stays; the rest is done by running it again."""
+    """Part of the work is done and kept; running it again does the rest."""
 
     code = "partial"
 
 
 class IntegrityError(CasyncError):
-    """Bytes are not what they must be."""
+    """Bytes are not what they should be."""
 
     code = "integrity"
 
@@ -124,19 +125,19 @@ class DamagedStoreError(IntegrityError):
 
 
 class MalformedError(IntegrityError):
-    """Bytes break the format that they claim to have."""
+    """Bytes break their format."""
 
     code = "malformed"
 
 
 class DigestMismatchError(IntegrityError):
-    """The content is sound but not the one that was expected."""
+    """The content is sound but not the expected one."""
 
     code = "digest-mismatch"
 
 
 class UntrustedError(IntegrityError):
-    """What a name points to is not what a trusted key says, or not any more."""
+    """No trusted key signed what a name points to, or the signature has expired."""
 
     code = "untrusted"
 
@@ -148,13 +149,13 @@ class RemoteError(CasyncError):
 
 
 class UnreachableError(RemoteError):
-    """No usable answer: refused, reset, stalled, overloaded. Worth another try."""
+    """No usable answer: refused, reset, stalled, overloaded. A retry may help."""
 
     code = "unreachable"
 
     def __init__(self, message: str, *, next_step: str = "", retry_after: float = 0.0) -> None:
         super().__init__(message, next_step=next_step)
-        self.retry_after = retry_after  # seconds that the server asked us to wait
+        self.retry_after = retry_after  # seconds that the server asked for
 
 
 class RemoteProtocolError(RemoteError):
@@ -170,19 +171,19 @@ class NoSpaceError(CasyncError):
 
 
 class QuotaError(NoSpaceError):
-    """A store holds as much as it may."""
+    """A store has reached its quota."""
 
     code = "quota"
 
 
 class LockedError(CasyncError):
-    """Somebody else holds what we need, or was faster."""
+    """Another process holds what is needed, or was faster."""
 
     code = "locked"
 
 
 class LostRaceError(LockedError):
-    """What we wanted to move on from is not the newest any more."""
+    """The version that an update was based on is no longer the newest."""
 
     code = "lost-race"
 
@@ -206,7 +207,7 @@ class NoStoreError(NotFoundError):
 
 
 class NoNameError(NotFoundError):
-    """No manifest answers to a name, a version of it, or a prefix."""
+    """No manifest matches a name, a version of it, or a prefix."""
 
     code = "no-name"
 
@@ -218,12 +219,12 @@ class NoObjectError(NotFoundError):
 
 
 class IncompleteError(NoObjectError):
-    """A manifest is to be listed or named, and not all below it is here.
+    """A manifest cannot be published or named, because objects below it are missing.
 
     Args:
         message: As of every error.
         next_step: Likewise.
-        missing: Kind and id of objects that are missing, not always all of them.
+        missing: Kind and id of missing objects; not always all of them.
     """
 
     code = "incomplete"
@@ -236,13 +237,13 @@ class IncompleteError(NoObjectError):
 
 
 class UnsupportedError(CasyncError):
-    """A format, version or library that this program does not handle."""
+    """A format, version or library that this program does not support."""
 
     code = "unsupported"
 
 
 class StoppedError(CasyncError):
-    """Somebody asked us to stop."""
+    """The user or the system asked for a stop."""
 
     code = "stopped"
 
@@ -254,6 +255,6 @@ class TimedOutError(CasyncError):
 
 
 class WriteError(CasyncError):
-    """A local place cannot be written: a folder, read-only, a dangling link."""
+    """A local target cannot be written: it is a folder, read-only or a dangling link."""
 
     code = "write"

@@ -1,6 +1,6 @@
-"""Untrusted text made safe to show: names, paths, and what servers and clients say.
+"""Makes untrusted text safe to show: names, paths, and messages of servers and clients.
 
-Called where text is shown, at the edges; errors carry text as it is.
+Text is escaped at the edges, where it is shown; errors carry it unchanged.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
 def escape(text: str) -> str:
-    r"""`text` on one line for people: what does not print becomes \xNN, byte by byte.
+    r"""`text` on one line for people: unprintable characters become \xNN, byte by byte.
 
-    That is control characters, bytes that are not UTF-8, and what makes text look like another:
-    marks that turn the direction, and characters without width.
+    These are control characters, bytes that are not UTF-8, and characters that make text look
+    different: marks of writing direction and characters without width.
     """
     return text if text.isprintable() else "".join(map(_shown, text))
 
@@ -29,7 +29,7 @@ def keep_exact(text: str) -> str:
 
 
 def keep_unicode(text: str) -> str:
-    r"""`text` for JSON, which has its own escapes: only bytes that are not UTF-8 become \xNN."""
+    r"""`text` for JSON, which has escapes of its own: only bytes that are not UTF-8 become \xNN."""
     return _SURROGATE.sub(lambda match: _bytes(match[0]), text)
 
 

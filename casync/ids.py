@@ -1,8 +1,7 @@
-"""Names of objects: 32 bytes of BLAKE3, one type per kind.
+"""Ids of objects: 32 bytes of BLAKE3, one type per kind.
 
-The id of a chunk is the plain BLAKE3 of its bytes, the same that `b3sum` prints. Nodes and
-manifests are hashed under contexts of their own, so that no object can pass for one of another
-kind.
+The id of a chunk is the plain BLAKE3 of its bytes, which `b3sum` prints. Nodes and manifests are
+hashed under contexts of their own, so an object of one kind never passes for one of another.
 """
 
 from __future__ import annotations
@@ -48,7 +47,7 @@ _MANIFEST_CONTEXT: Final = "casync 2026-11-20 manifest v1"
 
 
 class Kind(IntEnum):
-    """What an object is. The value is the byte in records, index rows and URLs' tables."""
+    """What an object is. The value is the byte that records and index rows hold."""
 
     CHUNK = 1
     NODE = 2
@@ -66,17 +65,17 @@ def chunk_ids(chunks: Iterable[Buffer]) -> list[ChunkId]:
 
 
 def node_id(data: Buffer) -> NodeId:
-    """The BLAKE3-256 of an encoded node, under the nodes' context."""
+    """The BLAKE3-256 of an encoded node, under the node context."""
     return NodeId(blake3(data, derive_key_context=_NODE_CONTEXT).digest())
 
 
 def manifest_id(data: Buffer) -> ManifestId:
-    """The BLAKE3-256 of an encoded manifest, under the manifests' context."""
+    """The BLAKE3-256 of an encoded manifest, under the manifest context."""
     return ManifestId(blake3(data, derive_key_context=_MANIFEST_CONTEXT).digest())
 
 
 def object_id(kind: Kind, data: Buffer) -> ObjectId:
-    """The id that `data` has as an object of `kind`."""
+    """The id of `data` as an object of `kind`."""
     if kind is Kind.CHUNK:
         return chunk_id(data)
     if kind is Kind.NODE:
@@ -85,7 +84,7 @@ def object_id(kind: Kind, data: Buffer) -> ObjectId:
 
 
 def parse_manifest_id(text: str) -> ManifestId:
-    """Reads the 64 lower-case hex digits that people see as HASH.
+    """Reads the 64 lower-case hex digits that users know as HASH.
 
     Raises:
         UsageError: `text` is anything else; unicode digits and upper case are refused.
@@ -97,7 +96,7 @@ def parse_manifest_id(text: str) -> ManifestId:
 
 @lru_cache(maxsize=64)
 def zero_chunk_id(length: int) -> ChunkId:
-    """The id of `length` zero bytes: a chunk that no one needs to send."""
+    """The id of `length` zero bytes: a chunk that is never sent."""
     return chunk_id(bytes(length))
 
 

@@ -16,7 +16,7 @@ MIN_CHUNK_SIZE = 64
 """Bytes. Smallest minimum that FastCDC accepts."""
 
 MAX_CHUNK_SIZE = 16 * MIB
-"""Bytes. One chunk is held in memory whole by every party, several at a time."""
+"""Bytes. Each party holds several whole chunks in memory."""
 
 MIN_AVERAGE = 256
 """Bytes. Smallest average that FastCDC accepts."""
@@ -30,7 +30,7 @@ NODE_MAX_RECORDS = 512
 
 MAX_LEVEL = 8
 """Levels of nodes. With 140 records a node, 8 levels of the smallest chunks (64 bytes) reach
-`MAX_LENGTH`; content made on purpose of nodes that all close early reaches 256 GiB."""
+`MAX_LENGTH`; content crafted so that every node closes early reaches 256 GiB."""
 
 MAX_MANIFEST_BYTES = 4 * KIB
 """Bytes of an encoded manifest. A manifest is a root, never a list."""
@@ -39,8 +39,8 @@ MAX_NODE_BYTES = 8 + 40 * NODE_MAX_RECORDS
 """Bytes of an encoded node: its header and its records."""
 
 MAX_ENTRY_BYTES = MIB
-"""Bytes of an encoded entry of a folder: room for all extended attributes that ext4 takes, and
-for several of the largest that others do."""
+"""Bytes of an encoded entry of a folder. Room for all extended attributes that ext4 allows, and
+for several of the largest values that other file systems allow."""
 
 MAX_FILE_NAME = 255
 """Bytes of the name of a file, an attribute or an owner: what Linux allows."""
@@ -52,17 +52,17 @@ MAX_ATTRIBUTE_BYTES = 64 * KIB
 """Bytes of the value of an extended attribute: what Linux allows."""
 
 MAX_TREE_DEPTH = 2048
-"""Folders inside each other. Each costs its reader a name and a place."""
+"""Nested folders. A reader keeps a name and an offset for each."""
 
 MAX_TREE_PATH = 65535
-"""Bytes of a path inside a tree that an entry spells out."""
+"""Bytes of a path inside a tree, as a hard link's entry spells it out."""
 
 MIN_ZSTD_LEVEL = 1
 MAX_ZSTD_LEVEL = 22
-"""Levels of payloads. Level 0 and negative ones mean other things in each release of zstd."""
+"""Levels of payloads. Level 0 and negative levels differ between releases of zstd."""
 
 ZSTD_WINDOW_BYTES = 8 * MIB
-"""Bytes of window that a decoder grants when it cannot decode a frame in one piece."""
+"""Bytes of window that a decoder grants when it cannot decode a frame in one call."""
 
 # -- Names ----------------------------------------------------------------------------------------
 
@@ -73,7 +73,7 @@ MAX_NAME_BYTES = 1024
 """Bytes of a whole name."""
 
 MIN_PREFIX_DIGITS = 8
-"""Hex digits of a hash prefix. 32 bits can be ground out, so prefixes resolve locally only."""
+"""Hex digits of a hash prefix. 32 bits can be brute-forced, so prefixes resolve locally only."""
 
 # -- Store ----------------------------------------------------------------------------------------
 
@@ -81,17 +81,17 @@ SEGMENT_BYTES = 256 * 4096 - 16
 """Bytes of a segment: 256 LMDB pages less the header of an overflow page."""
 
 COMMIT_BYTES = 32 * MIB
-"""Bytes of one commit: payloads, and `OBJECT_BYTES` for each. Fewer commits are speed."""
+"""Bytes of one commit: payloads plus `OBJECT_BYTES` for each object. Fewer commits are faster."""
 
 OBJECT_BYTES = 4096 + 512
-"""Memory that an object takes besides its payload: in a large store each has a page of the index
-for itself, which is dirty until the commit is written."""
+"""Memory that an object needs besides its payload. In a large store each object dirties an index
+page of its own until the commit is written."""
 
 MAP_BYTES = 4 * TIB
-"""Address space reserved for a store; halved until the open succeeds."""
+"""Address space reserved for a store. It is halved until the open succeeds."""
 
 NAMESPACE_MAP_BYTES = 256 * GIB
-"""The same for a namespace: a server may have hundreds open. It grows when that is not enough."""
+"""The same for a namespace: a server may have hundreds open. The map grows on demand."""
 
 # -- Wire (docs/PROTOCOL.md) ----------------------------------------------------------------------
 
@@ -99,11 +99,11 @@ MAX_BATCH_IDS = 1024
 """Ids in one request."""
 
 MAX_BATCH_BASES = 4096
-"""Ids of bases in one request: a few for each id that is wanted."""
+"""Ids of bases in one request: a few for each wanted id."""
 
 MAX_GROUP_BYTES = 4 * MIB
-"""Plain bytes of a group: what is wanted and its bases. Both sides hold one whole, several at a
-time."""
+"""Plain bytes of a group: the wanted objects and their bases. Both sides hold several whole groups
+in memory."""
 
 MAX_BATCH_BYTES = 64 * MIB
 """Plain bytes that one request may ask for."""

@@ -1,7 +1,7 @@
-"""Names and refs: what people type for a manifest, and what is inside it.
+"""Names and refs: what users type to select a manifest, or a path inside it.
 
-A name is a path-like label (`ubuntu/24.04`). A ref is a full hash, a local hash prefix or a name,
-the last with `@N` for its N-th version, and `:PATH` for something inside.
+A name is a path-like label (`ubuntu/24.04`). A ref is a full hash, a local hash prefix or a name.
+`NAME@N` selects the N-th version of a name, and `:PATH` a path inside the manifest.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _RESERVED = frozenset({".", "..", "-"})
 _HEX = re.compile(rf"[0-9a-f]{{{MIN_PREFIX_DIGITS},{2 * ID_BYTES}}}")
 _LIKE_HEX = re.compile(_HEX.pattern, re.IGNORECASE | re.ASCII)
 _VERSION = re.compile(r"[1-9][0-9]{0,17}")
-_PLAIN = " !$&'()*+,;=~[]{}^|<>?#\"`"  # what a name may hold, besides letters, digits, `_.-`
+_PLAIN = " !$&'()*+,;=~[]{}^|<>?#\"`"  # allowed in a name, besides letters, digits and `_.-`
 
 
 class NameRecord(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -34,10 +34,10 @@ class NameRecord(msgspec.Struct, frozen=True, omit_defaults=True):
 
     Attributes:
         name: The label.
-        version: 1 for the first, then one more each time.
+        version: 1 for the first version, one more for each later one.
         manifest: The id that it points to.
-        created: When it was set, seconds since 1970. For people; nothing is decided by it.
-        signed: The signed claim of its publisher (`casync.names.name_claim`), or nothing.
+        created: When it was set, in seconds since 1970. For display only.
+        signed: The signed claim of its publisher (`casync.names.name_claim`), or empty.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Ref(msgspec.Struct, frozen=True):
         manifest: A full hash.
         prefix: 8 to 63 hex digits, for manifests of the local store only.
         name: A label; `version` 0 is its newest.
-        path: What is inside the manifest, or None for the whole.
+        path: A path inside the manifest, or None for all of it.
     """
 
     manifest: ManifestId | None = None
@@ -65,11 +65,11 @@ class Ref(msgspec.Struct, frozen=True):
 
     @property
     def whole(self) -> Ref:
-        """The same without what is inside."""
+        """The same ref without its path."""
         return replace(self, path=None)
 
     def __str__(self) -> str:
-        """As it would be typed."""
+        """The ref as a user types it."""
         base = self.manifest.hex() if self.manifest else self.prefix or self.name or ""
         if self.version:
             base += f"@{self.version}"
@@ -104,19 +104,19 @@ def parse_name(text: str) -> Name:
 
 
 def escape_name(text: str) -> Name:
-    """Percent-encodes a label that came from elsewhere into a valid name.
+    """Percent-encodes an external label into a valid name.
 
-    Percent-decoding gives the label back, so that no two labels fall together; a `%` is encoded as
-    well, so that escaping twice is not escaping once.
+    Percent-decoding gives the label back, so distinct labels have distinct names. A `%` is encoded,
+    too: escaping twice differs from escaping once.
 
     Raises:
-        UsageError: No name can stand for it: a component is empty or too long once encoded.
+        UsageError: A component is empty, or too long once encoded; or the label is not text.
     """
     try:
-        # Bytes of file names that are no UTF-8 arrive as lone surrogates.
+        # Bytes of file names that are not UTF-8 arrive as lone surrogates.
         parts = [quote(part, safe=_PLAIN, errors="surrogateescape") for part in text.split("/")]
     except UnicodeEncodeError as error:
-        raise UsageError(f"a label that is no text: {text!r}") from error
+        raise UsageError(f"the label is not valid text: {text!r}") from error
     reserved = _LIKE_HEX.fullmatch(text) or parts[0] in _FIRST_RESERVED
     for index, part in enumerate(parts):
         if part in _RESERVED or (reserved and index == 0):
@@ -125,10 +125,10 @@ def escape_name(text: str) -> Name:
 
 
 def parse_ref(text: str) -> Ref:
-    """Reads a ref: `HASH`, `PREFIX`, `NAME` or `NAME@N`, each with `:PATH` after it if wanted.
+    """Reads a ref: `HASH`, `PREFIX`, `NAME` or `NAME@N`, each with an optional `:PATH`.
 
     Raises:
-        UsageError: It is none of these.
+        UsageError: `text` is none of these.
     """
     base, colon, inside = text.partition(":")
     path = inside if colon else None

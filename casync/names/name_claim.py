@@ -1,9 +1,8 @@
 """Claims: what a publisher signs about one version of a name (docs/FORMAT.md section 7.1).
 
-The name and its version are inside of what is signed, so that nobody can show an old version, or
-that of another name, as the newest of this one. Here are the bytes; whether the signature over
-them is good is for `signing` to say, and whose it must be for the reader. Servers keep claims and
-need neither.
+A claim holds the name and its version, so an old version, or one of another name, cannot be
+presented as the newest of this one. This module reads and writes the bytes. `signing` verifies the
+signature; the reader decides whose to trust. Servers store claims and verify nothing.
 """
 
 from __future__ import annotations
@@ -31,10 +30,10 @@ __all__ = [
 KEY_BYTES: Final = 32
 SIGNATURE_BYTES: Final = 64
 MAX_SIGNED_BYTES: Final = 1536
-"""Bytes of a signed claim: the longest name, and room."""
+"""Bytes of a signed claim: the longest name, plus slack."""
 
 CONTEXT: Final = b"casync 2026-11-21 name v1\n"
-"""What goes before a claim when it is signed, so that it is never another kind of text."""
+"""Prefix of every signed claim, which tells it from any other signed text."""
 
 _VERSION: Final = 1
 _LAST: Final = 2**63 - 1
@@ -44,16 +43,16 @@ _Number = Annotated[int, msgspec.Meta(ge=0, le=_LAST)]
 
 
 class Claim(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One version of a name, as its publisher has it.
+    """One version of a name, as stated by its publisher.
 
     Attributes:
         format: 1.
         name: The label.
-        version: Its number.
-        manifest: What it points to.
+        version: The version's number.
+        manifest: The id that it points to.
         created: When it was signed, in seconds since 1970.
-        expires: From when on it is not to be believed, likewise; 0 for never.
-        previous: What the version before it pointed to; empty for none.
+        expires: When it becomes invalid, in seconds since 1970; 0 for never.
+        previous: The id that the version before it pointed to; empty for the first.
     """
 
     format: int
@@ -69,9 +68,9 @@ class Signed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A claim with its signature.
 
     Attributes:
-        claim: The bytes that were signed, behind `CONTEXT`.
-        key: The public key of Ed25519 that the signature is said to be of.
-        signature: The signature.
+        claim: The signed bytes, without `CONTEXT`.
+        key: The Ed25519 public key that the signature is attributed to.
+        signature: The signature of `CONTEXT` and `claim`.
     """
 
     claim: bytes
@@ -86,36 +85,36 @@ class _Probe(msgspec.Struct):
 
 
 def encode_claim(claim: Claim) -> bytes:
-    """The one encoding of a claim."""
+    """The one valid encoding of a claim."""
     return msgspec.msgpack.encode(claim)
 
 
 def encode_signed(signed: Signed) -> bytes:
-    """The one encoding of a signed claim."""
+    """The one valid encoding of a signed claim."""
     return msgspec.msgpack.encode(signed)
 
 
 def decode_signed(data: Buffer) -> tuple[Signed, Claim]:
-    """Reads a signed claim. Says nothing about the signature.
+    """Reads a signed claim without verifying its signature.
 
     Raises:
-        UnsupportedError: A later format.
-        MalformedError: Anything else that is not the one encoding of one.
+        UnsupportedError: The format is newer than this program.
+        MalformedError: It is not a signed claim, or not in its one valid encoding.
     """
     if len(data) > MAX_SIGNED_BYTES:
         raise MalformedError(
-            f"a signed claim of {len(data)} bytes; {MAX_SIGNED_BYTES} are the most"
+            f"signed claim of {len(data)} bytes; at most {MAX_SIGNED_BYTES} allowed"
         )
     try:
         signed = msgspec.msgpack.decode(data, type=Signed)
         found = msgspec.msgpack.decode(signed.claim, type=_Probe).format
         if found > _VERSION:
-            raise UnsupportedError(f"a signed claim of format {found}, newer than this program")
+            raise UnsupportedError(f"signed claim of format {found} is newer than this program")
         claim = msgspec.msgpack.decode(signed.claim, type=Claim)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise MalformedError(f"not a signed claim: {error}") from error
     if claim.format != _VERSION or len(claim.previous) not in (0, ID_BYTES):
         raise MalformedError("not a signed claim of this format")
     if encode_signed(signed) != bytes(data) or encode_claim(claim) != signed.claim:
-        raise MalformedError("a signed claim that is not in its one encoding")
+        raise MalformedError("signed claim that is not in its one valid encoding")
     return signed, claim

@@ -1,7 +1,7 @@
-"""Keys of Ed25519: making them, signing claims with them, and checking signatures.
+"""Ed25519 keys: generates them, signs claims and verifies signatures.
 
-The only module that knows the library. Public keys are text (`ed25519:` and 64 hex digits),
-private ones PEM (PKCS #8) without a password; where they are kept is for others to know.
+The one module that uses the `cryptography` library. A public key is text (`ed25519:` and 64 hex
+digits), a private key is PEM (PKCS #8) without a password.
 """
 
 from __future__ import annotations
@@ -43,26 +43,26 @@ class SigningKey:
 
     @classmethod
     def new(cls) -> SigningKey:
-        """A key that nobody has."""
+        """Generates a key."""
         return cls(Ed25519PrivateKey.generate())
 
     @classmethod
     def read(cls, pem: bytes) -> SigningKey:
-        """The key in a PEM text.
+        """Reads a key from PEM text.
 
         Raises:
-            UsageError: There is none of Ed25519, or it needs a password.
+            UsageError: `pem` holds no Ed25519 private key, or one that needs a password.
         """
         try:
             key = load_pem_private_key(pem, None)
         except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-            raise UsageError("this is no private key without a password, as PEM") from error
+            raise UsageError("it is not a PEM private key without a password") from error
         if not isinstance(key, Ed25519PrivateKey):
-            raise UsageError("this is a key of another kind than Ed25519")
+            raise UsageError("the private key is not an Ed25519 key")
         return cls(key)
 
     def pem(self) -> bytes:
-        """The key as a PEM text. Whoever reads it can sign."""
+        """The key as PEM text. This is the secret."""
         return self._key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
     @property
@@ -71,13 +71,13 @@ class SigningKey:
         return self._key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
 
     def sign(self, claim: Claim) -> bytes:
-        """A claim with its signature, encoded."""
+        """Signs a claim; returns the encoded signed claim."""
         data = encode_claim(claim)
         return encode_signed(Signed(data, self.public, self._key.sign(CONTEXT + data)))
 
 
 def format_key(public: bytes) -> str:
-    """A public key as people write it."""
+    """A public key as text: `ed25519:` and 64 hex digits."""
     return f"ed25519:{public.hex()}"
 
 
@@ -85,25 +85,26 @@ def parse_key(text: str) -> bytes:
     """Reads a public key.
 
     Raises:
-        UsageError: It is none.
+        UsageError: `text` is not a public key.
     """
     match = _KEY.fullmatch(text)
     if match is None:
         raise UsageError(
-            f"not a public key: {text}", next_step="It is ed25519: and 64 hex digits; see key show."
+            f"not a public key: {text}",
+            next_step="It is ed25519: and 64 hex digits; casync key show prints it.",
         )
     return bytes.fromhex(match[1])
 
 
 def check_signed(data: bytes, trusted: Collection[bytes]) -> tuple[bytes, Claim]:
-    """The trusted key that signed a claim, and the claim. Nothing of it is used before that.
+    """Verifies a signed claim, and returns the trusted key and the claim.
 
     Args:
-        data: An encoded signed claim, or nothing.
-        trusted: Public keys.
+        data: An encoded signed claim, or empty.
+        trusted: Public keys of 32 bytes each.
 
     Raises:
-        UntrustedError: It is not signed, or not by one of them.
+        UntrustedError: It is not signed, or not by a trusted key.
     """
     if not data:
         raise UntrustedError("it is not signed")
@@ -118,5 +119,5 @@ def check_signed(data: bytes, trusted: Collection[bytes]) -> tuple[bytes, Claim]
             signed.signature, CONTEXT + signed.claim
         )
     except InvalidSignature as error:
-        raise UntrustedError(f"its signature is not of {format_key(signed.key)}") from error
+        raise UntrustedError(f"its signature is not by {format_key(signed.key)}") from error
     return signed.key, claim

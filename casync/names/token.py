@@ -1,8 +1,7 @@
-"""Tokens: what a client shows to a server, and what a store keeps of it.
+"""Tokens: what a client presents to a server, and what a store keeps of them.
 
-A token is `cas1_`, 8 characters that name it, `_`, and a secret of 256 random bits. A store keeps a
-hash of the secret alone; a fast one is enough, since nobody can guess what is random. Must not know
-where tokens are kept.
+A token is `cas1_`, an id of 8 characters, `_`, and a secret of 256 random bits. A store keeps only
+a hash of the secret. A fast hash is enough, because a random secret cannot be guessed.
 """
 
 from __future__ import annotations
@@ -25,15 +24,15 @@ _CONTEXT: Final = "casync 2026-11 token secret"
 
 
 class TokenScope(IntEnum):
-    """What a token is good for; each level includes those below it."""
+    """What a token allows; each level includes those below it."""
 
     READ = 1
-    WRITE = 2  # push and set names; what was there stays
-    ADMIN = 3  # remove and restore, and look at what the server does
+    WRITE = 2  # push and set names; existing versions stay
+    ADMIN = 3  # remove, restore, and inspect the server
 
 
 class Token(NamedTuple):
-    """A token as it was shown: which one it is, and its secret."""
+    """A token as a client presents it: its id and its secret."""
 
     id: str
     secret: str
@@ -48,10 +47,10 @@ class TokenRow(msgspec.Struct, frozen=True, omit_defaults=True):
         level: A `TokenScope`.
         names: Patterns of the names that it may see and set; empty for all.
         created: Seconds since 1970.
-        expires: The same; 0 for never.
-        revoked: The same, when it was revoked; 0 when not.
+        expires: Seconds since 1970; 0 for never.
+        revoked: Seconds since 1970; 0 while it is valid.
         note: For people.
-        namespace: The one that it selects; empty for the default one.
+        namespace: The namespace that it selects; empty for the default one.
     """
 
     id: str
@@ -65,29 +64,29 @@ class TokenRow(msgspec.Struct, frozen=True, omit_defaults=True):
     namespace: str = ""
 
     def lives(self, now: float) -> bool:
-        """Whether it is good at all at `now`, seconds since 1970."""
+        """Whether the token is valid at `now`, in seconds since 1970."""
         return not self.revoked and not 0 < self.expires <= now
 
     def opens(self, secret: str) -> bool:
-        """Whether `secret` is its own. Takes as long either way."""
+        """Whether `secret` is the token's secret. Compares in constant time."""
         return hmac.compare_digest(digest_of(secret), self.digest)
 
     def allows(self, name: str) -> bool:
-        """Whether it may see and set a name."""
+        """Whether the token may see and set `name`."""
         return not self.names or any(matches(name, pattern) for pattern in self.names)
 
 
 def format_token(token: Token) -> str:
-    """As it is shown."""
+    """The token as text."""
     return f"cas1_{token.id}_{token.secret}"
 
 
 def parse_token(text: str) -> Token | None:
-    """Reads what somebody showed; None where it is no token."""
+    """Reads a token's text; None if it is not a token."""
     match = _TOKEN.fullmatch(text)
     return Token(match[1], match[2]) if match else None
 
 
 def digest_of(secret: str) -> bytes:
-    """What is kept of a secret: 32 bytes."""
+    """The hash that a store keeps of a secret: 32 bytes."""
     return blake3(secret.encode(), derive_key_context=_CONTEXT).digest()

@@ -1,7 +1,7 @@
-"""Chunks that lie end to end: read with one read, written with one write.
+"""Adjacent chunks: read with one call, written with one call.
 
-A call for each chunk costs more than its bytes do. Nothing is believed of what is read: each chunk
-is hashed, in the very buffer that the caller gets. Must not know what is read or written.
+A call for each chunk costs more than its bytes do. What is read is untrusted: each chunk is hashed
+in the very buffer that the caller gets.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ _STRETCH_BYTES: Final = MIB
 """Bytes read or written at once, unless a single chunk is larger."""
 
 Read: TypeAlias = Callable[[int, int], Buffer]
-"""Gives the bytes at an offset, of a length; fewer at the end."""
+"""Returns the bytes at (offset, length); fewer at the end."""
 
 FoundChunk: TypeAlias = tuple[Place, memoryview | None]
-"""A place, and its chunk if that is what lies there."""
+"""A place, and its chunk if the bytes there match."""
 
 
 def read_places(read: Read, places: Iterable[Place]) -> Iterator[list[FoundChunk]]:
-    """Each place in order with its chunk, or with None where other bytes lie.
+    """Yields each place in order with its chunk, or with None where the bytes differ.
 
     Args:
         read: Reads a range.
-        places: Where which chunk should be.
+        places: Where chunks are expected.
 
     Yields:
-        What was read at once: a stretch of neighbours.
+        A list for each read: a stretch of adjacent places.
 
     Raises:
         What `read` raises.
@@ -64,11 +64,11 @@ def _stretches(places: Iterable[Place]) -> Iterator[list[Place]]:
 
 
 class Joiner:
-    """Joins writes that lie end to end. Leaving the block writes what is left, after errors too.
+    """Joins adjacent writes. Leaving the block flushes pending writes, after errors too.
 
     Args:
-        write: Writes neighbouring buffers from an offset on.
-        wrote: Is told of the bytes of each write.
+        write: Writes consecutive buffers from an offset on.
+        wrote: Is called with the number of bytes of each write.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Joiner:
         self._buffers: list[Buffer] = []
 
     def write(self, offset: int, plain: Buffer) -> None:
-        """Writes now or with the next ones."""
+        """Writes `plain` at `offset`, now or together with the next write."""
         if offset != self._end or self._end - self._start >= _STRETCH_BYTES:
             self._flush()
             self._start = offset

@@ -1,8 +1,7 @@
-"""Layouts: which chunk lies where in old versions that are at hand.
+"""Chunk index: which chunk lies where in local old versions.
 
-A layout is a hint: files change behind our back, and what a layout says of a chunk is believed
-only when its bytes were hashed. It finds a chunk at its first place, and knows which chunks lie
-before and after it. Must not know what the bytes lie in.
+An index is a hint: files change at any time, so a chunk counts as found only when its bytes have
+been hashed. The index finds the first place of a chunk, and the chunks before and after it.
 """
 
 from __future__ import annotations
@@ -16,13 +15,13 @@ from casync.planning.windows import Place
 __all__ = ["ChunkIndex"]
 
 _KEY_BYTES: Final = 8
-"""Bytes of an id that it is looked for by; of two ids that share them the first is found."""
+"""Bytes of an id that serve as its key; of two ids with the same key the first is found."""
 
 
 class ChunkIndex:
-    """Chunks of old versions, numbered from 0 in the order in which they were added.
+    """Chunks of old versions, numbered from 0 in the order in which they are added.
 
-    One takes about 170 bytes: 44 in arrays, the rest to be found.
+    A chunk takes about 170 bytes: 44 in arrays, the rest for the look-up.
     """
 
     def __init__(self) -> None:
@@ -35,12 +34,12 @@ class ChunkIndex:
         return len(self._offsets)
 
     def __getitem__(self, number: int) -> Place:
-        """A chunk and its place."""
+        """The place of a chunk."""
         ident = bytes(self._ids[number * ID_BYTES : (number + 1) * ID_BYTES])
         return Place(self._offsets[number], ChunkId(ident), self._lengths[number])
 
     def length(self, number: int) -> int:
-        """The length of a chunk."""
+        """The length of a chunk, in bytes."""
         return self._lengths[number]
 
     def add(self, offset: int, ident: ChunkId, length: int) -> None:
@@ -51,7 +50,7 @@ class ChunkIndex:
         self._ids += ident
 
     def find(self, ident: ChunkId) -> int | None:
-        """The number of the chunk where it was added first."""
+        """The number of the first chunk with this id, or None."""
         number = self._numbers.get(_key(ident))
         if number is None or not self._ids.startswith(ident, number * ID_BYTES):
             return None

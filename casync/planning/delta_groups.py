@@ -1,9 +1,9 @@
-"""Groups: which old chunks are likely to resemble those that are missing.
+"""Delta groups: which old chunks are likely to resemble missing ones.
 
-Where a run of chunks is missing between two that are held, the old version around the same two is
-what it was made from: the bytes that followed the left one, and those that preceded the right one.
-These two are the run's anchors. A run without anchors is a group all the same: its chunks are
-alike among themselves. Must not know where bytes are.
+Where a run of chunks is missing between two chunks that are held, it was most likely made from the
+old version's bytes around the same two: those that follow the left one and those that precede the
+right one. These two chunks are the run's anchors. A run without anchors is a group, too: its chunks
+resemble each other.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from casync.planning.windows import Place, Window
 __all__ = ["ChunkGroup", "chunk_groups"]
 
 _MAX_CHUNKS: Final = 64
-"""Missing chunks of one group. More at once have bases that are further from each of them."""
+"""Missing chunks of one group. In a larger group the bases are further away from each chunk."""
 
 _MAX_BYTES: Final = 1 * MIB
-"""Plain bytes that one group wants, unless a single chunk is larger: with bases on both sides it
-stays below `MAX_GROUP_BYTES`."""
+"""Plain bytes wanted by one group, unless a single chunk is larger. With bases on both sides the
+group stays below `MAX_GROUP_BYTES`."""
 
 _SLACK_BYTES: Final = 32 * KIB
-"""Old bytes beyond the length of what is missing, on each side: half of a largest chunk."""
+"""Old bytes beyond the length of the missing ones, on each side: half of a largest chunk."""
 
 
 class ChunkGroup(NamedTuple):
@@ -34,7 +34,7 @@ class ChunkGroup(NamedTuple):
 
     Attributes:
         wanted: The chunks and where they belong.
-        bases: Numbers of old chunks in a layout, in order; none without an anchor.
+        bases: Numbers of old chunks in the index, ascending; empty without an anchor.
     """
 
     wanted: Sequence[Place]
@@ -44,12 +44,12 @@ class ChunkGroup(NamedTuple):
 def chunk_groups(
     window: Window, wanted: Container[ChunkId], index: ChunkIndex
 ) -> Iterator[ChunkGroup]:
-    """Divides what is wanted of `window` into groups, in order, each chunk once.
+    """Divides the wanted chunks of `window` into groups, in order, each chunk once.
 
     Args:
         window: A stretch of the target.
-        wanted: The chunks of it that are not to be had otherwise.
-        index: What lies where in old versions.
+        wanted: Its chunks that only a server can supply.
+        index: Where chunks lie in old versions.
     """
     seen: set[ChunkId] = set()
     run: list[Place] = []
@@ -62,7 +62,7 @@ def chunk_groups(
             continue
         number = index.find(place.id)
         if number is None:
-            continue  # new, and had from elsewhere: the anchors are further out
+            continue  # new, and supplied otherwise: the anchors are further out
         yield from _cut(run, left, number, index)
         run, left = [], number
     yield from _cut(run, left, None, index)
@@ -71,7 +71,7 @@ def chunk_groups(
 def _cut(
     run: Sequence[Place], left: int | None, right: int | None, index: ChunkIndex
 ) -> Iterator[ChunkGroup]:
-    """Cuts a run between two anchors into groups with the bases at their distances."""
+    """Cuts a run between two anchors into groups, with the bases at the same distances."""
     before, after = 0, sum(place.length for place in run)
     while run:
         count = length = 0
@@ -91,7 +91,7 @@ def _cut(
 def _numbers(
     index: ChunkIndex, anchor: int | None, step: int, distance: int, length: int
 ) -> Iterator[int]:
-    """The chunks that lie `distance` bytes from an anchor, as many as `length` and some slack."""
+    """The chunks at `distance` bytes from an anchor, covering `length` bytes and some slack."""
     if anchor is None:
         return
     first = distance - _SLACK_BYTES if distance else 0

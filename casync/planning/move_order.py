@@ -1,12 +1,12 @@
-"""The order in which the old bytes of an in-place target serve other offsets.
+"""The order in which the old bytes of an in-place target move to other offsets.
 
 A move reads a range of the old content and writes it elsewhere in the same file. It may be written
-only when everybody who reads from the range that it overwrites has done so. Where moves wait for
-each other in a circle, one of them is read into memory, the stash, or given up when that is full:
-the in-place reconstruction of Burns, Stockmeyer and Long (IEEE TKDE 15, 2003), with a stash.
+only when every other move that reads from the overwritten range has done so. Where moves wait for
+each other in a circle, one of them is read into memory (the stash), or dropped when the stash is
+full: the in-place reconstruction of Burns, Stockmeyer and Long (IEEE TKDE 15, 2003), with a stash.
 
-Knows offsets only: no bytes, no file. Time is near-linear in the number of moves, given that old
-ranges hardly overlap each other, as chunks do not.
+Works on offsets alone, without bytes or files. Time is near-linear in the number of moves, given
+that old ranges hardly overlap, as is true of chunks.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from casync.errors import UsageError
 __all__ = ["Copy", "Drop", "Stash", "Move", "Unstash", "order_moves"]
 
 _EFFORT: Final = 32
-"""Groups looked at per move in search of circles, before whatever waits is taken for one."""
+"""Groups visited per move in search of circles; beyond that, any waiting group is taken away."""
 
 _UNREAD: Final = 0  # its bytes are at their old place only
 _HELD: Final = 1  # in the stash
-_PLACED: Final = 2  # at the target of one of its moves, which nobody overwrites
-_LOST: Final = 3  # given up
+_PLACED: Final = 2  # at the target of one of its moves, which stays as it is
+_LOST: Final = 3  # dropped
 
 
 class Copy(msgspec.Struct, frozen=True, gc=False):
     """Read at `source`, write to the target of move `index`.
 
-    Moves of the same bytes read what the first of them wrote, not the old place.
+    Later moves of the same bytes read what the first of them wrote, not the old place.
     """
 
     index: int
@@ -48,7 +48,7 @@ class Stash(msgspec.Struct, frozen=True, gc=False):
 
 
 class Unstash(msgspec.Struct, frozen=True, gc=False):
-    """Write what `Stash` has read for move `index` to its target, and let go of it."""
+    """Write the stashed bytes of move `index` to its target, and free them."""
 
     index: int
 
@@ -65,18 +65,18 @@ Move: TypeAlias = Copy | Stash | Unstash | Drop
 def order_moves(
     sources: Sequence[int], targets: Sequence[int], lengths: Sequence[int], stash_bytes: int
 ) -> Iterator[Move]:
-    """Puts moves into an order in which nothing is overwritten before it was read.
+    """Orders moves so that no byte is overwritten before it is read.
 
     Args:
         sources: Where each move reads, in bytes from the start. Equal sources of equal length are
             read once.
-        targets: Where each writes: ascending, and without overlaps.
-        lengths: Bytes of each, at least one.
-        stash_bytes: The most that may be in memory between `Stash` and `Unstash`.
+        targets: Where each move writes, in bytes: ascending, without overlaps.
+        lengths: Bytes of each move, at least one.
+        stash_bytes: Bytes that may be in memory at once between `Stash` and `Unstash`.
 
     Yields:
-        Steps, to be taken in this order; every move is written or dropped once. What is dropped,
-        and everything that is no move, may be written after the last step only.
+        Steps, to be taken in this order; every move is written or dropped once. Dropped moves, and
+        everything that is not a move, may be written only after the last step.
 
     Raises:
         UsageError: Targets overlap or do not ascend.
@@ -92,8 +92,8 @@ def order_moves(
 class _MoveOrder:
     """Moves that read the same range form a group; it is read once.
 
-    A group blocks the moves whose targets overlap its range, apart from its own: those are a run
-    of neighbours, because targets ascend.
+    A group blocks the moves whose targets overlap its range, apart from its own. These moves are
+    consecutive, because targets ascend.
     """
 
     def __init__(
@@ -123,7 +123,7 @@ class _MoveOrder:
         self._homes = array("Q", bytes(8 * self._groups))  # the move that holds or has placed it
         self._path: list[int] = []  # groups, each waiting for the next one
         self._on_path = array("Q", bytes(8 * self._groups))  # place on the path, from 1
-        self._broken = 0  # the path is sound below this place
+        self._broken = 0  # the path is valid below this place
         self._effort = _EFFORT * count
         self._cursor = array("Q")
         self._blocker_starts = array("Q")
@@ -163,11 +163,11 @@ class _MoveOrder:
                     pending[blocked] += 1
             group_of[index] = group
             if lows[group] <= index < highs[group]:
-                pending[index] -= 1  # nobody waits for himself
+                pending[index] -= 1  # a move does not block itself
         starts.append(len(self._members))
 
     def _drain(self) -> Iterator[Move]:
-        """Everything that waits for nothing: first come, first served, so neighbours stay so."""
+        """Takes all unblocked moves, first come, first served: adjacent ones stay adjacent."""
         ready, done, states = self._ready, self._done, self._states
         sources, targets, homes = self._sources, self._targets, self._homes
         head = 0
@@ -196,7 +196,7 @@ class _MoveOrder:
         del ready[:]
 
     def _release(self, group: int) -> None:
-        """The group's range was read, or nobody will read it: it blocks no move any more."""
+        """Unblocks the moves of a group whose range has been read or dropped."""
         pending, group_of = self._pending, self._group_of
         for index in range(self._low[group], self._high[group]):
             if group_of[index] != group:
@@ -211,11 +211,11 @@ class _MoveOrder:
         return self._members[self._starts[group] : self._starts[group + 1]]
 
     def _break_circle(self, undone: int) -> Iterator[Move]:
-        """Stashes or drops one group of those that wait for each other.
+        """Stashes or drops one group of a circle.
 
-        Follows who waits for whom until somebody is met again. What is left of the way there
-        serves the next time. Of a circle the first in the file is taken: what is stashed side by
-        side makes room in which whole runs of moves fit, one run after the other.
+        Follows blockers until one of them repeats. The rest of the path serves the next search.
+        The first group of a circle in file order is taken: stashing adjacent groups makes room for
+        whole runs of moves, one run after the other.
         """
         path, on_path = self._path, self._on_path
         self._cut_path(self._broken)
@@ -261,7 +261,7 @@ class _MoveOrder:
         del self._path[length:]
 
     def _blocker(self, index: int) -> int:
-        """An unread group that blocks a move. There is one, or the move would be done."""
+        """An unread group that blocks a move. There is one, as the move is not done."""
         if not self._cursor:
             self._find_blockers()
         at = self._cursor[index]
@@ -272,7 +272,7 @@ class _MoveOrder:
         return self._blockers[at]
 
     def _find_blockers(self) -> None:
-        """Turns what each group blocks into what each move is blocked by."""
+        """Inverts the relation: lists for each move the groups that block it."""
         counts = array("Q", bytes(8 * (len(self._group_of) + 1)))
         for low, high in zip(self._low, self._high, strict=True):
             for index in range(low, high):

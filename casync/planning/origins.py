@@ -1,8 +1,7 @@
-"""Where the bytes of a new content come from, as seen by somebody who has an old one.
+"""Where the bytes of new content come from, for the owner of an old version.
 
-Pure: contents are walked as runs and windows, and the caller says which chunks the old one has.
-The walk is the one that pull makes, with the same bounded memory, so what must travel here is
-what travels there.
+Pure: content is walked as runs and windows, and the caller says which chunks the old version has.
+The walk is that of pull, with the same bounded memory, so both agree on what must travel.
 """
 
 from __future__ import annotations
@@ -19,17 +18,17 @@ __all__ = ["OriginMap", "Origin", "Stretch", "trace"]
 
 
 class Origin(Enum):
-    """What a stretch of a new content is to the owner of an old one."""
+    """What a stretch of new content is to the owner of old content."""
 
     SAME = "same"  # the old content has these bytes at the same offset
     MOVED = "moved"  # the old content has them elsewhere
     REPEAT = "repeat"  # an earlier place of the new content has them
-    ZERO = "zero"  # a hole: chunks of nothing but zeros
+    ZERO = "zero"  # a hole: chunks of zeros only
     TRAVEL = "travel"  # they must come from a server
 
 
 class Stretch(NamedTuple):
-    """`length` bytes from `offset` on that have one origin."""
+    """`length` bytes from `offset` on, all of one origin."""
 
     offset: int
     length: int
@@ -39,19 +38,19 @@ class Stretch(NamedTuple):
 def trace(
     new: Iterable[Window], old: Iterable[tuple[int, Run]], is_old: Callable[[ChunkId], bool]
 ) -> Iterator[Stretch]:
-    """Finds the origin of every byte of a new content.
+    """Finds the origin of every byte of new content.
 
     Args:
-        new: Its windows, in order.
-        old: The runs of the old content, in order.
+        new: Windows of the new content, in order.
+        old: Runs of the old content as (offset, run), in order.
         is_old: Whether the old content has a chunk.
 
     Yields:
-        Stretches that tile the new content, chunk by chunk and hole by hole. Those of a window
-        come together, its holes first.
+        Stretches that tile the new content, one per chunk or hole. Those of a window come together,
+        its holes first.
 
     Raises:
-        MalformedError: The new content claims a chunk with two lengths.
+        MalformedError: The new content lists a chunk with two lengths.
     """
     first_places = FirstPlaces()
     aligned = _Aligned(old)
@@ -73,7 +72,7 @@ def trace(
 
 
 class _Aligned:
-    """Tells for rising offsets whether a content has a chunk there."""
+    """Answers for ascending offsets whether content has a chunk there."""
 
     def __init__(self, runs: Iterable[tuple[int, Run]]) -> None:
         self._runs = iter(runs)
@@ -92,11 +91,11 @@ class _Aligned:
 
 
 class OriginMap:
-    """How many bytes of each origin lie in each of some equal cells of a content.
+    """Bytes of each origin in equal cells of content.
 
     Args:
         length: Bytes of the content.
-        most: Cells at most.
+        most: Maximum number of cells.
 
     Attributes:
         cell_bytes: Bytes of a cell; the last one may have fewer.
@@ -109,7 +108,7 @@ class OriginMap:
         self.cells = [[0] * len(_ROWS) for _ in range(-(-length // self.cell_bytes))]
 
     def add(self, stretch: Stretch) -> None:
-        """Counts one stretch."""
+        """Adds one stretch."""
         row = _ROWS[stretch.origin]
         offset, left = stretch.offset, stretch.length
         while left:

@@ -1,11 +1,11 @@
-"""Plans: which chunks are wanted where, in windows that fit memory.
+"""Windows: which chunks are wanted where, in portions that fit in memory.
 
 The target is worked through from its start in windows. A window holds few enough chunks for one
-request and few enough bytes for a worker's memory, whatever the length of the whole. Chunks that
-an earlier window placed are not fetched a second time. Must not know where bytes come from.
+request and few enough bytes for a worker's memory, whatever the total length. A chunk that an
+earlier window placed is not fetched again.
 
-A manifest may claim exabytes with a handful of nodes. Only what the target has room for is walked
-from start to end; where there is no target, each distinct node is walked once.
+A manifest may list exabytes with a handful of nodes. It is walked from start to end only as far as
+the target has room; without a target, each distinct node is walked once.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from casync.objects.node import Content, FindNode, Run, distinct, runs
 __all__ = ["WINDOW_BYTES", "FirstPlaces", "Place", "Window", "distinct_windows", "tile", "windows"]
 
 WINDOW_BYTES: Final = 16 * MIB
-"""Plain bytes of one window, apart from its zeros and unless a single chunk is larger."""
+"""Plain bytes of one window, not counting zeros, unless a single chunk is larger."""
 
 _MAX_FIRST_PLACES: Final = 1 << 19
-"""Distinct chunks whose first place is known: about 70 MiB. Beyond, repeats are fetched again."""
+"""Distinct chunks whose first place is kept: about 70 MiB. Repeats of others are fetched again."""
 
 _LENGTH_BITS: Final = 25
 """Bits of a chunk's length: `MAX_CHUNK_SIZE` is 2^24."""
 
 
 class Place(msgspec.Struct, frozen=True, gc=False):
-    """A chunk that is wanted at an offset of the target."""
+    """A chunk that belongs at an offset of the target."""
 
     offset: int
     id: ChunkId
@@ -47,7 +47,7 @@ class Window(NamedTuple):
     Attributes:
         start: Its first byte.
         end: The byte after its last.
-        zeros: Ranges (offset, length) that read as zeros.
+        zeros: Ranges (offset, length) of zeros.
         places: All other chunks, in order.
     """
 
@@ -61,15 +61,15 @@ def windows(content: Content, find: FindNode, max_size: int) -> Iterator[Window]
     """Cuts `content` into windows that tile it, in order.
 
     Args:
-        content: What is wanted.
+        content: The wanted content.
         find: Finds nodes.
-        max_size: The chunker's maximum: the length of the chunks that holes are made of.
+        max_size: The chunker's maximum, in bytes: the length of the chunks of holes.
     """
     return tile(runs(content, find), max_size)
 
 
 def distinct_windows(content: Content, find: FindNode, max_size: int) -> Iterator[Window]:
-    """As `windows`, with the chunks of each distinct node once, at offsets of no meaning."""
+    """As `windows`, with the chunks of each distinct node once. The offsets have no meaning."""
     return tile(_in_line(distinct(content, find)), max_size)
 
 
@@ -111,9 +111,9 @@ def tile(found: Iterable[tuple[int, Run]], max_size: int) -> Iterator[Window]:
 
 
 class FirstPlaces:
-    """Remembers where each chunk is first placed, and by which window.
+    """Remembers where each chunk is first placed, and in which window.
 
-    Windows are claimed in order by one thread, so a repeat always points to an earlier place.
+    One thread splits windows in order, so a repeat always points to an earlier place.
     """
 
     def __init__(self) -> None:
@@ -121,10 +121,10 @@ class FirstPlaces:
         self._starts: list[int] = []
 
     def split(self, window: Window) -> tuple[list[Place], list[tuple[Place, int]]]:
-        """Splits a window's places into those to be had and (place, first offset) repeats.
+        """Splits a window's places into first places and repeats, as (place, first offset).
 
         Raises:
-            MalformedError: A chunk is listed with two lengths; one of them is a lie.
+            MalformedError: A chunk is listed with two lengths.
         """
         self._starts.append(window.start)
         fresh: list[Place] = []
@@ -143,5 +143,5 @@ class FirstPlaces:
         return fresh, repeats
 
     def window_of(self, offset: int) -> int:
-        """The number of the claimed window that covers `offset`."""
+        """The number of the split window that covers `offset`."""
         return bisect_right(self._starts, offset) - 1
