@@ -1,6 +1,6 @@
-"""Objects on their way into a store: gathered into commits, which another thread writes.
+"""Gathers new objects into commits, which another thread writes.
 
-One commit is written while the next one is gathered, and no more than that, so memory is bounded.
+One commit is written while the next one is gathered, so memory is bounded by two commits.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ __all__ = ["BatchWriter"]
 
 
 class BatchWriter:
-    """Takes new objects in order. Used by one thread; close it whatever happens.
+    """Takes new objects in order. Used by one thread; always close it.
 
     Attributes:
-        stored: Bytes that were added to the store.
+        stored: Bytes added to the store.
     """
 
     def __init__(self, store: ObjectStore) -> None:
@@ -32,22 +32,22 @@ class BatchWriter:
         self._batch = Batch()
         self._bytes = 0
         self._written = 0  # commits that are in the store
-        # Ids on their way: those of no commit yet, and those of commits with their numbers.
+        # Reserved ids: those not in a commit yet, and those in commits, with the commit's number.
         self._claimed: set[ObjectId] = set()
         self._begun = 0
         self._recent: deque[tuple[int, set[ObjectId]]] = deque()
         self.stored = 0
 
     def reserve(self, kind: Kind, ids: Iterable[ObjectId]) -> set[ObjectId]:
-        """Those objects that are neither in the store nor on their way to it.
+        """Reserves the objects that are neither in the store nor on their way to it.
 
-        They are on their way now: the caller must put them.
+        The caller must put every reserved object.
 
         Raises:
             CasyncError: What the store raises.
         """
         recent = self._recent
-        # What was committed before the look-up begins is seen by it.
+        # The look-up sees whatever was committed before it begins.
         while recent and recent[0][0] <= self._written:
             recent.popleft()
         new = set(ids) - self._claimed
@@ -60,7 +60,7 @@ class BatchWriter:
         return new
 
     def put(self, objects: Sequence[Verified]) -> None:
-        """Takes objects that were claimed.
+        """Takes reserved objects.
 
         Raises:
             NoSpaceError, WriteError: An earlier commit failed.
@@ -72,7 +72,7 @@ class BatchWriter:
                 self._start()
 
     def finish(self, last: Batch) -> Committed:
-        """Writes what is left, and `last` in the same commit. Durable when it returns.
+        """Writes the rest, and `last` in the same commit. Durable on return.
 
         Raises:
             NoSpaceError, WriteError, NoObjectError: As `ObjectStore.commit`.
@@ -89,7 +89,7 @@ class BatchWriter:
         return self._wait()
 
     def close(self) -> None:
-        """Ends the thread. What was not written yet is dropped; a running commit ends first."""
+        """Ends the thread. Unwritten objects are dropped; a running commit ends first."""
         self._executor.shutdown(wait=True, cancel_futures=True)
 
     def _start(self) -> None:

@@ -1,12 +1,12 @@
 """A child process that cuts, hashes and packs spans: `python -m casync.cutting.child`.
 
-It is told what to do on its standard input and answers on its standard output, in order; what it
-finds lies in memory that it shares with its parent. Bytes are read once: what was hashed is what
-is packed. It ends when its input does, so it never outlives its parent. Each child loads this
-module, so it imports little. Must not know stores.
+It reads commands from its standard input and answers on its standard output, in order. Results go
+to memory that it shares with its parent. Bytes are read once: the hashed bytes are the packed ones.
+It ends when its input ends, so it never outlives its parent. Each child loads this module, so it
+imports little.
 
-A span that cannot be read is answered as one without chunks: the parent reads it again, and finds
-out why.
+A span that cannot be read is answered as one without chunks; the parent reads it again and finds
+the error.
 """
 
 from __future__ import annotations
@@ -42,36 +42,36 @@ __all__ = [
 ]
 
 SPAN_BYTES: Final = 4 * MIB
-"""Bytes of a span, without those that are looked at beyond it. Longer ones have fewer seams."""
+"""Bytes of a span, not counting those read beyond its end. Longer spans have fewer seams."""
 
 MAX_AHEAD: Final = 512 * KIB
-"""Bytes beyond a span that can be looked at: the largest chunks that are worth children."""
+"""Bytes that may be read beyond a span: the largest chunks that children are worth starting for."""
 
 SLOTS: Final = 4
-"""Spans that a child holds: two to be cut and two to be packed, so that it never waits."""
+"""Spans that a child holds: two to cut and two to pack, so it never waits."""
 
 SLOT_BYTES: Final = 2 * SPAN_BYTES
-"""Bytes of shared memory for a span: a line for each chunk, the payloads, and room."""
+"""Bytes of shared memory for a span: a line per chunk, the payloads, and slack."""
 
 COMMAND: Final = struct.Struct("<BB?xIQ")
 ANSWER: Final = struct.Struct("<I?3x")
 CHUNK: Final = struct.Struct("<32sI")  # id, length
-STORED: Final = struct.Struct("<I")  # bytes of payload; as many as of plain: it is not encoded
+STORED: Final = struct.Struct("<I")  # bytes of payload; the plain length if it is not encoded
 
 
 class Do:
-    """What a command is for."""
+    """The kinds of command."""
 
     CUT: Final = 1
-    """Read `size` bytes at `offset` into the slot, cut and hash them; leave a CHUNK for each."""
+    """Read `size` bytes at `offset` into the slot, cut and hash them; write a CHUNK for each."""
 
     PACK: Final = 2
-    """`size` bytes follow, one for each chunk in the slot, 1 for those to be packed; leave a STORED
-    for each of those, and then the payloads."""
+    """`size` bytes follow, one for each chunk in the slot: 1 to pack it, else 0. Write a STORED for
+    each packed chunk, then the payloads."""
 
 
 class Command(NamedTuple):
-    """What a child is told. `last`: the content ends with the bytes to be cut."""
+    """A command for a child. `last`: the content ends with the bytes to be cut."""
 
     do: int
     slot: int
@@ -81,14 +81,14 @@ class Command(NamedTuple):
 
 
 class ChildAnswer(NamedTuple):
-    """What a child says: the chunks of which it left lines, and whether the span is all zeros."""
+    """A child's answer: the number of lines that it wrote, and whether the span is all zeros."""
 
     chunks: int
     zeros: bool
 
 
 class _Slot:
-    """A span's bytes, and the chunks in them."""
+    """A span's bytes and its chunks."""
 
     def __init__(self, size: int) -> None:
         self.buffer = bytearray(size)
@@ -100,8 +100,8 @@ class CutterWorker:
     """Cuts and packs spans of one content.
 
     Args:
-        content: Descriptor of what is to be cut; read by position.
-        shared: Descriptor of the memory for what is found.
+        content: Descriptor of the content; read by position.
+        shared: Descriptor of the memory for results.
         params: Chunk sizes.
         level: zstd level.
     """
@@ -116,7 +116,7 @@ class CutterWorker:
         self._slots = [_Slot(size) for _ in range(SLOTS)]
 
     def serve(self, commands: BinaryIO, answers: int) -> None:
-        """Does what it is told until there is nothing more."""
+        """Runs commands until the input ends."""
         while len(data := commands.read(COMMAND.size)) == COMMAND.size:
             command = Command(*COMMAND.unpack(data))
             if command.do == Do.CUT:
@@ -126,7 +126,7 @@ class CutterWorker:
             os.write(answers, ANSWER.pack(*answer))
 
     def cut(self, command: Command) -> ChildAnswer:
-        """Cuts a span as if it began at a cut. The chunks found are certain to its end."""
+        """Cuts a span as if it began at a cut. The chunks returned are certain, given that."""
         slot = self._slots[command.slot]
         slot.chunks = []
         view = slot.view[: command.size]
@@ -148,7 +148,7 @@ class CutterWorker:
         return ChildAnswer(len(slot.chunks), False)
 
     def pack(self, number: int, chosen: bytes) -> ChildAnswer:
-        """Packs those chunks of a slot that are not 0 in `chosen`."""
+        """Packs the chunks of a slot whose byte in `chosen` is not 0."""
         slot = self._slots[number]
         payloads = self._packer.encode([chunk for _, chunk in compress(slot.chunks, chosen)])
         lines = b"".join([STORED.pack(len(payload)) for payload in payloads])
@@ -168,8 +168,8 @@ class CutterWorker:
 
 
 def main() -> None:
-    """Serves whoever started this process; the arguments are those of `CutterWorker`."""
-    gc.disable()  # nothing here refers to itself; looking for it takes one part in thirty
+    """Serves the process that started this one; the arguments are those of `CutterWorker`."""
+    gc.disable()  # there are no cycles here, and looking for them takes 3 % of the time
     keep_freed_memory()
     content, shared, min_size, avg_size, max_size, level = map(int, sys.argv[1:])
     worker = CutterWorker(content, shared, ChunkerParams(min_size, avg_size, max_size), level)

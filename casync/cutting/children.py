@@ -1,7 +1,7 @@
-"""The children that cut: starts them, gives them spans in turn, hears from them in order.
+"""The child processes that cut: starts them, distributes spans, collects answers in order.
 
-All children get the same share of spans, each in the order in which it got them, so whoever asks
-always knows who answers next. Must not know what becomes of chunks.
+Spans go to children in turn, and each child answers in the order of its commands, so the parent
+always knows which child answers next.
 """
 
 from __future__ import annotations
@@ -37,28 +37,28 @@ from casync.objects.chunker import ChunkerParams
 __all__ = ["SPAN_BYTES", "Cutters", "fit_for_children"]
 
 _OURS: Final = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
-"""Signals that a terminal or a service manager sends to all of a group: the parent decides."""
+"""Signals that a terminal or a service manager sends to the whole group: the parent decides."""
 
 
 def fit_for_children(params: ChunkerParams) -> bool:
-    """Whether chunks are small enough for spans to hold many of them."""
+    """Whether chunks are small enough for a span to hold many of them."""
     return params.max_size <= MAX_AHEAD
 
 
 class Cutters:
-    """Children that cut one content. Use in a with block, by one thread.
+    """Child processes that cut one content. Use in a with block, from one thread.
 
-    A span is known by its turn: the how many-th it is. It may be cut, then found, then packed, then
-    fetched; before one is cut, nothing more may be wanted of that `room` turns earlier.
+    A span is known by its turn, its number in the sequence of spans. It goes through `cut`, `found`,
+    `pack` and `packed`. Before a span is cut, the one `room` turns earlier must be done.
 
     Args:
-        count: How many children.
-        content: Descriptor of what is cut.
+        count: Number of children.
+        content: Descriptor of the content.
         params: Chunk sizes.
         level: zstd level.
 
     Raises:
-        OSError: Children, or memory to share with them, are not to be had here.
+        OSError: The system refuses children, or memory to share with them.
     """
 
     def __init__(self, count: int, content: int, params: ChunkerParams, level: int) -> None:
@@ -78,13 +78,13 @@ class Cutters:
         self.close()
 
     def close(self) -> None:
-        """Ends the children, whatever they do. They hold nothing that anybody needs."""
+        """Ends the children at once. They hold nothing of value."""
         for child in self._children:
             child.close()
         self._children.clear()
 
     def cut(self, turn: int, offset: int, size: int, *, last: bool) -> None:
-        """Gives out the next span: `size` bytes, at the end of the content if they are the `last`.
+        """Hands out the next span: `size` bytes at `offset`; `last` if the content ends with them.
 
         Raises:
             CasyncError: A child died. So do all methods.
@@ -94,9 +94,9 @@ class Cutters:
         child.tell(Command(Do.CUT, slot, last, size, offset))
 
     def found(self, turn: int) -> tuple[list[tuple[ChunkId, int]], bool]:
-        """The chunks in the span as (id, length), end to end, and whether it is all zeros instead.
+        """The chunks of the span as (id, length), end to end, and whether it is all zeros instead.
 
-        A span that could not be read has none. Waits for the child.
+        A span that could not be read has no chunks. Waits for the child.
         """
         child, slot = self._whose(turn)
         answer = child.answer(Do.CUT, slot)
@@ -104,12 +104,12 @@ class Cutters:
         return list(CHUNK.iter_unpack(lines)), answer.zeros
 
     def pack(self, turn: int, chosen: bytes | bytearray) -> None:
-        """Has those chunks of the span packed that are not 0 in `chosen`."""
+        """Starts packing the chunks of the span whose byte in `chosen` is not 0."""
         child, slot = self._whose(turn)
         child.tell(Command(Do.PACK, slot, False, len(chosen), 0), chosen)
 
     def packed(self, turn: int) -> list[bytes]:
-        """The payloads of the chunks that were chosen. Waits for the child."""
+        """The payloads of the chosen chunks. Waits for the child."""
         child, slot = self._whose(turn)
         head = child.answer(Do.PACK, slot).chunks * STORED.size
         sizes = [size for (size,) in STORED.iter_unpack(child.shared(slot, 0, head))]
@@ -122,7 +122,7 @@ class Cutters:
 
 
 class _Child:
-    """One child, and the memory that it shares with us."""
+    """One child, and the memory that it shares with this process."""
 
     def __init__(self, content: int, params: ChunkerParams, level: int) -> None:
         fd = os.memfd_create("casync", os.MFD_CLOEXEC)
@@ -160,7 +160,7 @@ class _Child:
         return any((do, slot) in [*self._asked, *self._answered] for do in (Do.CUT, Do.PACK))
 
     def answer(self, do: int, slot: int) -> ChildAnswer:
-        """What the child answers to a command; answers to earlier ones are kept."""
+        """The answer to a command; answers to earlier commands are kept."""
         while (do, slot) not in self._answered:
             data = os.read(self._answers, ANSWER.size)
             if len(data) < ANSWER.size:
@@ -186,13 +186,13 @@ class _Child:
             else f"ended with {status}"
         )
         return CasyncError(
-            f"a process that cuts {how}", next_step="Memory may be short; nothing was published."
+            f"a cutting process {how}", next_step="Memory may be short; nothing was published."
         )
 
 
 @contextmanager
 def _signals_held_back() -> Iterator[None]:
-    """Lets what is started in here inherit that it does not get the signals meant for us."""
+    """Processes started in the block inherit a mask that blocks signals meant for the parent."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _OURS)
     try:
         yield

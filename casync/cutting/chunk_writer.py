@@ -1,6 +1,7 @@
-"""Chunks on their way into a store: listed in nodes, looked up, packed.
+"""Writes chunks to a store: lists them in nodes, looks them up, packs the new ones.
 
-Chunks come in the order of the content, whoever cut them; the outcome depends on nothing else.
+Chunks come in the order of the content. The outcome depends only on the chunks, not on who cut
+them.
 """
 
 from __future__ import annotations
@@ -19,26 +20,26 @@ __all__ = ["ChunkWriter", "Taker"]
 
 
 class Taker(Protocol):
-    """Takes the chunks of one content in order, and asks for the bytes of those that it lacks."""
+    """Takes the chunks of one content in order, and asks for the bytes of missing ones."""
 
     def take(self, chunks: Sequence[tuple[bytes, int]]) -> None:
         """Takes the next chunks, each as (id, length)."""
         ...
 
     def take_zeros(self, zeros: Zeros) -> ObjectId:
-        """Takes chunks of zeros, and says what they are called."""
+        """Takes chunks of zeros; returns their id."""
         ...
 
     def reserve(self, ids: Iterable[ObjectId]) -> set[ObjectId]:
-        """Those of the chunks that the caller must put."""
+        """Reserves missing chunks and returns them; the caller must put these."""
         ...
 
     def pack(self, plain: Mapping[ObjectId, Buffer]) -> list[Verified]:
-        """Packs chunks that are here."""
+        """Packs chunks whose bytes are in this process."""
         ...
 
     def put(self, objects: Sequence[Verified]) -> None:
-        """Takes chunks that were claimed."""
+        """Takes reserved chunks."""
         ...
 
 
@@ -46,14 +47,14 @@ class ChunkWriter:
     """Takes the chunks of one content in order. Used by one thread.
 
     Args:
-        writer: Knows what the store lacks, and gets it.
+        writer: Looks objects up in the store, and writes them.
         level: zstd level.
-        threads: How many of zstd's threads pack what is packed here.
-        progress: Is told of every byte that went through.
+        threads: Threads of zstd.
+        progress: Advances by every byte taken.
 
     Attributes:
-        chunks: Chunks that went through, repeats included.
-        new: Those that were not in the store, repeats left out.
+        chunks: Chunks taken, repeats included.
+        new: Chunks reserved because the store lacked them, without repeats.
     """
 
     def __init__(
@@ -77,7 +78,7 @@ class ChunkWriter:
         self._progress.advance(sum(length for _, length in chunks))
 
     def take_zeros(self, zeros: Zeros) -> ObjectId:
-        """Takes chunks of zeros, and says what they are called. Raises as `take`."""
+        """Takes chunks of zeros; returns their id. Raises as `take`."""
         ident = zero_chunk_id(zeros.length)
         self._builder.add(Run(ident, *zeros))
         self.chunks += zeros.times
@@ -85,7 +86,7 @@ class ChunkWriter:
         return ident
 
     def reserve(self, ids: Iterable[ObjectId]) -> set[ObjectId]:
-        """Those of the chunks that the caller must put, since nobody else does.
+        """Reserves missing chunks and returns them; the caller must put these.
 
         Raises:
             CasyncError: What the store raises.
@@ -95,19 +96,19 @@ class ChunkWriter:
         return new
 
     def pack(self, plain: Mapping[ObjectId, Buffer]) -> list[Verified]:
-        """Packs chunks that are here."""
+        """Packs chunks whose bytes are in this process."""
         return self._packer.pack_batch(Kind.CHUNK, [*plain.items()])
 
     def put(self, objects: Sequence[Verified]) -> None:
-        """Takes chunks that were claimed.
+        """Takes reserved chunks.
 
         Raises:
-            CasyncError: What the store raises, now or for chunks before.
+            CasyncError: What the store raises, now or for earlier chunks.
         """
         self._writer.put(objects)
 
     def finish(self) -> Content:
-        """Ends the list; the writer has been given everything below the content afterwards.
+        """Ends the content. By then the writer has everything below it.
 
         Raises:
             CasyncError: As `take`.

@@ -1,7 +1,7 @@
-"""Who cuts an input: children where it is large, this process where it is small.
+"""Cuts an input: large ones in child processes, small ones in this process.
 
-Starting children takes as long as cutting some 20 MiB. A stream is cut here until it has shown
-that it is long.
+Starting children takes as long as cutting some 20 MiB. A stream is cut in this process until it
+proves to be long.
 """
 
 from __future__ import annotations
@@ -21,28 +21,28 @@ from casync.objects.chunker import ChunkerParams
 __all__ = ["cut", "usable_cpus"]
 
 _LARGE: Final = 32 * MIB
-"""Bytes from which on children are worth their start."""
+"""Bytes from which on starting children pays."""
 
 _DEFAULT_WORKERS: Final = 4
-"""Three keep the one process busy that joins and writes. Each holds some 45 MiB."""
+"""Three children keep the parent busy, which joins and writes. Each holds some 45 MiB."""
 
 
 def usable_cpus() -> int:
-    """Processors that this process may use, as far as they are worth a child each."""
+    """CPUs that this process may use, at most as many as children pay for."""
     return min(len(os.sched_getaffinity(0)), _DEFAULT_WORKERS)
 
 
 def cut(
     source: Source, chunk_writer: Taker, params: ChunkerParams, *, level: int, workers: int
 ) -> None:
-    """Cuts all of `source`; the chunks are the same whoever does it.
+    """Cuts all of `source`. The chunks are the same whichever process cuts.
 
     Args:
-        source: What to cut.
-        chunk_writer: Gets the chunks.
+        source: The input.
+        chunk_writer: Takes the chunks.
         params: Chunk sizes.
         level: zstd level.
-        workers: How many children. One would only stand in the way of this process.
+        workers: Number of children; with one, this process cuts.
 
     Raises:
         CasyncError: What source and store raise; a child died.
@@ -52,7 +52,7 @@ def cut(
     def in_children(positioned: Positioned, position: int) -> bool:
         try:
             cutters = Cutters(workers, positioned.descriptor, params, level)
-        except OSError:  # no memory to share, no processes
+        except OSError:  # no shared memory, or no processes
             return False
         with cutters:
             cut_in_parallel(positioned, cutters, chunk_writer, params, position)
@@ -71,7 +71,7 @@ def cut(
             rest = here.stop()
             try:
                 buffer = MemfdBuffer(source.label, here.position, rest, blocks, params.max_size)
-            except OSError:  # no memory files
+            except OSError:  # memfd is not available
                 continue
             with buffer:
                 if in_children(buffer, here.position):

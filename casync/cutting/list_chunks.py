@@ -1,6 +1,6 @@
-"""Lists the chunks of a local file that nobody remembers: cuts it as if it were prepared.
+"""Lists the chunks of a local file: cuts it as `prepare` does, but packs and stores nothing.
 
-Large files are cut by children, as everywhere. Nothing is packed and nothing is kept.
+Child processes cut large files.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from casync.objects.codec import DEFAULT_LEVEL, Verified
 __all__ = ["Note", "list_chunks"]
 
 Note: TypeAlias = Callable[[int, ChunkId, int], bool]
-"""Takes a chunk as (offset, chunk, length), and says whether it takes more."""
+"""Takes a chunk as (offset, id, length), and returns whether it takes more."""
 
 
 def list_chunks(path: Path, params: ChunkerParams, note: Note, progress: Progress) -> None:
-    """Tells all chunks of a file or block device in order, but for its holes.
+    """Passes all chunks of a file or block device to `note`, in order, without its holes.
 
     Raises:
-        CasyncError: It cannot be read, or changed meanwhile. Chunks told before are still a hint.
+        CasyncError: It cannot be read, or changed meanwhile. Chunks passed before remain hints.
     """
     with FileSource(path) as source, suppress(_FullError):
         cut(
@@ -40,11 +40,11 @@ def list_chunks(path: Path, params: ChunkerParams, note: Note, progress: Progres
 
 
 class _FullError(Exception):
-    """Nobody wants to hear more."""
+    """`note` takes no more chunks."""
 
 
 class _Listing:
-    """Takes chunks as an intake does, and never asks for their bytes."""
+    """Takes chunks as a chunk writer does, and never asks for their bytes."""
 
     def __init__(self, params: ChunkerParams, note: Note, progress: Progress) -> None:
         self._hole = zero_chunk_id(params.max_size)
@@ -53,7 +53,7 @@ class _Listing:
         self._offset = 0
 
     def take(self, chunks: Sequence[tuple[bytes, int]]) -> None:
-        """Tells the next chunks."""
+        """Passes on the next chunks."""
         start = self._offset
         for ident, length in chunks:
             if ident != self._hole and not self._note(self._offset, ChunkId(ident), length):
@@ -62,18 +62,18 @@ class _Listing:
         self._progress.advance(self._offset - start)
 
     def take_zeros(self, zeros: Zeros) -> ObjectId:
-        """Steps over a hole."""
+        """Skips a hole."""
         self._offset += zeros.length * zeros.times
         self._progress.advance(zeros.length * zeros.times)
         return zero_chunk_id(zeros.length)
 
     def reserve(self, ids: Iterable[ObjectId]) -> set[ObjectId]:
-        """Wants none of them."""
+        """Reserves nothing."""
         return set()
 
     def pack(self, plain: Mapping[ObjectId, Buffer]) -> list[Verified]:
-        """Nothing was claimed."""
+        """Nothing was reserved."""
         return []
 
     def put(self, objects: Sequence[Verified]) -> None:
-        """Nothing was claimed."""
+        """Nothing was reserved."""

@@ -1,8 +1,8 @@
-"""Cutting in children: spans go out in turn, and come back to be joined in order.
+"""Cutting in child processes: spans go out in turn, and their cuts are joined in order.
 
-This process reads seams alone, and touches no other byte of the content. At any time some spans
-are being cut and some packed, so that no child waits for us. The cuts are those of one cutter that
-reads from the start (`casync.cutting.seams`).
+This process reads only the seams. Some spans are being cut and others packed at any time, so
+children never wait. The cuts equal those of one cutter that reads from the start
+(`casync.cutting.seams`).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _LEAST_SPAN: Final = 8
 """Largest chunks that a span must have room for, to be worth its seams."""
 
 _MOST_PIECES: Final = 1024
-"""Parts of the content that wait for their turn: very sparse files have many small ones."""
+"""Parts of the content that wait to be joined: very sparse files have many small ones."""
 
 _MOST_WINDOW: Final = 4 * MIB
 """Bytes that are read at once where no cuts coincide."""
@@ -54,7 +54,7 @@ def cut_in_parallel(
 
 
 class _Piece(NamedTuple):
-    """A part of the content, and the turn in which a child cuts it, if one does."""
+    """A part of the content, and its turn if a child cuts it."""
 
     start: int
     end: int
@@ -63,7 +63,7 @@ class _Piece(NamedTuple):
 
 
 class _ParallelCutting:
-    """The state of one cutting: where it is, and which spans are where."""
+    """The state of cutting one content: the last true cut, and the spans in progress."""
 
     def __init__(
         self,
@@ -108,7 +108,7 @@ class _ParallelCutting:
             self._join()
 
     def finish(self) -> None:
-        """Takes the end."""
+        """Ends the content."""
         while self._waiting:
             self._join()
         self._position, _ = join_cuts(self._position, self._fed, (), self._seam.cut)
@@ -117,7 +117,7 @@ class _ParallelCutting:
             self._fetch()
 
     def _join(self) -> None:
-        """Takes the oldest part that waits, up to the last cut that is certain."""
+        """Takes the oldest waiting part, up to the last certain cut."""
         piece = self._waiting.popleft()
         chunks: list[tuple[ChunkId, int]] = []
         hole = piece.hole
@@ -134,11 +134,11 @@ class _ParallelCutting:
         self._take(piece.turn, chunks, passed)
         if hole:
             self._take_zeros(piece.end)
-        # Children have still to read what comes after the piece, whatever is cut already.
+        # Children still read what comes after the piece, even where it is cut already.
         self._source.forget(min(self._position, piece.end))
 
     def _take(self, turn: int | None, chunks: list[tuple[ChunkId, int]], passed: int) -> None:
-        """Takes what the seam has cut, and then the chunks of a span but those `passed`."""
+        """Takes the chunks that the seam cut, then those of a span after the first `passed`."""
         cut, plain = self._seam.take()
         cut += chunks[passed:]
         if not cut:
@@ -172,7 +172,7 @@ class _ParallelCutting:
                 self._chunk_writer.put(self._chunk_writer.pack({ident: zeros(self._max_size)}))
 
     def _fetch(self) -> None:
-        """Takes the payloads of the oldest span that was packed."""
+        """Takes the payloads of the oldest span in packing."""
         turn, chosen = self._packing.popleft()
         self._chunk_writer.put(
             [
@@ -183,7 +183,7 @@ class _ParallelCutting:
 
 
 class _Seam:
-    """Cuts from wherever it is told, and keeps the chunks until they are taken."""
+    """Cuts chunks at given positions, and keeps them until they are taken."""
 
     def __init__(self, source: Positioned, params: ChunkerParams) -> None:
         self._source = source
@@ -196,7 +196,7 @@ class _Seam:
         self._plain: dict[ObjectId, Buffer] = {}
 
     def cut(self, position: int) -> int:
-        """Cuts the chunk that begins at `position`; says how long it is."""
+        """Cuts the chunk that begins at `position`; returns its length in bytes."""
         length = next(self._lengths, 0) if position == self._at else 0
         if not length:
             self._load(position)
@@ -209,14 +209,14 @@ class _Seam:
         return length
 
     def take(self) -> tuple[list[tuple[ChunkId, int]], dict[ObjectId, Buffer]]:
-        """The chunks since the last time as (id, length), and the bytes of each distinct one."""
+        """The chunks since the last call as (id, length), and the bytes of each distinct one."""
         taken = self._chunks, self._plain
         self._chunks, self._plain = [], {}
         return taken
 
     def _load(self, position: int) -> None:
-        # Two of the largest chunks hold some cuts for certain. Where cuts do not coincide soon,
-        # reading and cutting the overlap again costs more than reading far.
+        # Two of the largest chunks hold at least one certain cut. Where cuts do not coincide soon,
+        # reading far is cheaper than reading and cutting the overlap again.
         most = 2 * self._params.max_size
         self._window = min(2 * self._window, _MOST_WINDOW) if position == self._at else most
         data = self._source.read(position, self._window)

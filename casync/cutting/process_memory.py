@@ -1,8 +1,7 @@
-"""The memory of this process, for programs that free and want the same amounts again and again.
+"""Memory settings for processes that allocate and free the same amounts again and again.
 
-glibc hands freed memory back to the system early; every page of it that is wanted again costs a
-fault and is cleared anew. Must only be called by programs: to the process of somebody who imports
-this library it is not ours to do that.
+glibc returns freed memory to the system early; each page that is used again then costs a fault and
+is cleared anew. Only programs may call this: a library leaves the settings of its process alone.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from casync.limits import MIB
 __all__ = ["collect_rarely", "keep_freed_memory"]
 
 _KEPT_BYTES: Final = 64 * MIB
-"""What may lie free: a commit's payloads. Nothing that is allocated at once is larger."""
+"""Freed memory that is kept: a commit's payloads. No single allocation is larger."""
 
 _OBJECTS_BETWEEN_COLLECTIONS: Final = 50_000
 
@@ -26,7 +25,7 @@ _LARGEST_MMAP_THRESHOLD: Final = 32 * MIB  # more is refused
 
 
 def keep_freed_memory() -> None:
-    """Lets the process keep what it frees, up to a bound. Does nothing where there is no glibc."""
+    """Keeps freed memory, up to a bound. Does nothing without glibc."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(_TRIM_THRESHOLD, _KEPT_BYTES)
@@ -34,9 +33,9 @@ def keep_freed_memory() -> None:
 
 
 def collect_rarely() -> None:
-    """Lets Python look for cycles less often, and never in what is loaded by now.
+    """Makes Python look for cycles less often, and never in the objects that exist now.
 
-    Records of chunks come by the hundred thousand, and nothing in them refers back.
+    Records of chunks come by the hundred thousand and form no cycles.
     """
     gc.freeze()
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)

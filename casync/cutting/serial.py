@@ -1,6 +1,6 @@
-"""Cutting in this process, block after block: small inputs, and where there are no children.
+"""Cutting in this process, block after block: for small inputs, and where children cannot start.
 
-The cuts are those of `casync.cutting.parallel`, which can go on where this one stops.
+The cuts equal those of `casync.cutting.parallel`, which can continue where this one stops.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ _HELD_BYTES: Final = 4 * MIB
 """Bytes of buffers that are cut before their chunks are looked up."""
 
 _HELD_CHUNKS: Final = 16384
-"""The same for chunks, which may be of a few bytes."""
+"""The same for chunks, which may be tiny."""
 
 
 class SerialCutting:
     """Cuts one content from its start. Feed it all blocks in order, then finish.
 
     Args:
-        chunk_writer: Gets the chunks.
+        chunk_writer: Takes the chunks.
         params: Chunk sizes.
 
     Attributes:
@@ -54,12 +54,12 @@ class SerialCutting:
             self._take((self._cutter.feed(block),))
 
     def finish(self) -> None:
-        """Takes the end. Raises as `feed`."""
+        """Ends the content. Raises as `feed`."""
         self._take((self._cutter.finish(),))
         self._flush()
 
     def stop(self) -> bytes:
-        """Leaves the rest to others: the bytes since the last cut. Raises as `feed`."""
+        """Stops early; returns the bytes since the last cut. Raises as `feed`."""
         self._flush()
         return self._cutter.rest
 
@@ -95,5 +95,5 @@ class SerialCutting:
 
 @lru_cache(maxsize=1)
 def zeros(length: int) -> bytes:
-    """That many zero bytes."""
+    """`length` zero bytes."""
     return bytes(length)

@@ -1,4 +1,4 @@
-"""Small files: read whole, cut and named, by any thread."""
+"""Small files: read whole, cut and hashed. Safe in any thread."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Chunks: TypeAlias = list[tuple[ObjectId, Buffer]]
 
 
 def cut_small(data: bytes, params: ChunkerParams) -> Chunks:
-    """Cuts and names content that fits in memory. Any thread may."""
+    """Cuts and hashes content that fits in memory. Safe in any thread."""
     if len(data) <= params.min_size:
         return [(chunk_id(data), data)] if data else []
     cutter = Cutter(params)
@@ -48,7 +48,7 @@ def named(pieces: Pieces) -> Iterator[tuple[ObjectId, Buffer]]:
 
 
 class SmallFile(NamedTuple):
-    """A small file as it was read."""
+    """A small file: its status before it was read, its metadata and its chunks."""
 
     status: os.stat_result
     meta: Meta
@@ -56,7 +56,7 @@ class SmallFile(NamedTuple):
 
 
 def read_small(fd: int, params: ChunkerParams) -> SmallFile:
-    """Reads and cuts a small file, once more if it changes meanwhile.
+    """Reads and cuts a small file; retries once if it changes meanwhile.
 
     Raises:
         SourceChangedError: It changed again.
@@ -66,7 +66,7 @@ def read_small(fd: int, params: ChunkerParams) -> SmallFile:
         now = coarse_clock()
         status = os.fstat(fd)
         if status.st_ctime_ns >= now:
-            # Another change within the same tick of the clock would leave no trace.
+            # A later change within the same clock tick would be invisible.
             time.sleep(_TICK_SECONDS)
             status = os.fstat(fd)
         size = status.st_size

@@ -1,1 +1,1 @@
-"""What a store keeps: chunks, nodes, manifests and trees, as bytes and as values. Pure."""
+"""Stored objects (chunks, nodes, manifests and trees) as bytes and as values. Pure."""

@@ -2,11 +2,11 @@
 
 The algorithm is Xia et al., "FastCDC: a Fast and Efficient Content-Defined Chunking Approach for
 Data Deduplication" (USENIX ATC 2016), as the `fastcdc` package implements it; docs/FORMAT.md
-section 3 gives table and masks. Cuts are part of our format, so the installed library is tried on
-a built-in vector before its first use. Buffers in, lengths out: must not know about files.
+section 3 gives table and masks. Cuts are part of the format, so the installed library is checked
+against a built-in vector before its first use. Takes buffers and returns lengths.
 
-A cut depends on nothing but the next `max_size` bytes. From that follow the two shortcuts here:
-what was not cut can be carried over to the next buffer, and a run of zeros is cut by arithmetic.
+A cut depends only on the next `max_size` bytes. Hence the two shortcuts here: bytes after the last
+certain cut carry over to the next buffer, and a run of zeros is cut by arithmetic.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _VECTOR_DIGEST: Final = "81796d945df6912f1f69362bac90d12f20d4a1fa0fb16a0c9a68b48
 
 
 class ChunkerParams(msgspec.Struct, frozen=True):
-    """Chunk sizes in bytes, and the algorithm that they are for.
+    """Chunk sizes in bytes, and the algorithm that they apply to.
 
     Raises:
         UsageError: The sizes are out of bounds or out of order.
@@ -48,7 +48,7 @@ class ChunkerParams(msgspec.Struct, frozen=True):
     algorithm: str = ALGORITHM
 
     def __post_init__(self) -> None:
-        """Refuses what the library would refuse with an assertion, or cut surprisingly."""
+        """Refuses sizes that trip an assertion of the library, or make it cut surprisingly."""
         if self.algorithm != ALGORITHM:
             raise UnsupportedError(f"unknown chunker {self.algorithm}")
         if not MIN_AVERAGE <= self.avg_size <= MAX_AVERAGE:
@@ -60,23 +60,23 @@ class ChunkerParams(msgspec.Struct, frozen=True):
 
     @classmethod
     def from_average(cls, average: int) -> ChunkerParams:
-        """The usual spread: a quarter of the average to four times it."""
+        """The usual spread: from a quarter of the average to four times the average."""
         return cls(average // 4, average, average * 4)
 
 
 DEFAULT_PARAMS: Final = ChunkerParams.from_average(16 * KIB)
-"""4/16/64 KiB. docs/adr/0003 says why."""
+"""4/16/64 KiB; docs/adr/0003 explains why."""
 
 
 class Pieces(NamedTuple):
-    """Chunks that lie end to end from the start of `buffer`; the rest is not cut yet."""
+    """Chunks that lie end to end from the start of `buffer`; the rest is uncut."""
 
     buffer: Buffer
     lengths: list[int]
 
 
 class Zeros(NamedTuple):
-    """`times` chunks of `length` zero bytes each, never read."""
+    """`times` chunks of `length` zero bytes each, cut without reading them."""
 
     length: int
     times: int
@@ -84,15 +84,15 @@ class Zeros(NamedTuple):
 
 @cache
 def _library() -> Callable[..., Iterator[Any]]:
-    """The compiled library's generator of chunks, proved to cut as our format says.
+    """The compiled library's generator of chunks, checked to cut as the format says.
 
     Raises:
-        UnsupportedError: It is missing, not compiled, or cuts otherwise.
+        UnsupportedError: It is missing, not compiled, or cuts differently.
     """
     package = importlib.util.find_spec("fastcdc")
     if package is None:
         raise UnsupportedError("the fastcdc package is not installed")
-    # Looked for before it is imported: without it, the package prints to stdout and goes on slowly.
+    # Checked before the import: without it, the package prints to stdout and continues slowly.
     places = package.submodule_search_locations
     if importlib.machinery.PathFinder.find_spec("fastcdc_cy", places) is None:
         raise UnsupportedError(
@@ -112,7 +112,7 @@ def _library() -> Callable[..., Iterator[Any]]:
         digest.update(b"".join([chunk.length.to_bytes(4, "little") for chunk in chunks]))
     if digest.hexdigest() != _VECTOR_DIGEST:
         raise UnsupportedError(
-            f"the installed fastcdc package does not cut as {ALGORITHM} does",
+            f"the installed fastcdc package cuts differently from {ALGORITHM}",
             next_step="Install fastcdc 1.7.",
         )
     return cut  # type: ignore[no-any-return]
@@ -125,7 +125,7 @@ class Cutter:
         params: Chunk sizes.
 
     Raises:
-        UnsupportedError: No usable library.
+        UnsupportedError: There is no usable library.
     """
 
     def __init__(self, params: ChunkerParams) -> None:
@@ -135,7 +135,7 @@ class Cutter:
 
     @property
     def rest(self) -> bytes:
-        """What came since the last cut."""
+        """The bytes since the last cut."""
         return bytes(self._rest)
 
     def feed(self, data: Buffer) -> Pieces:
@@ -143,12 +143,12 @@ class Cutter:
         return self._take(self.rest + data if self._rest else data, final=False)
 
     def feed_zeros(self, count: int) -> Iterator[Pieces | Zeros]:
-        """Takes `count` zero bytes that nobody has to read.
+        """Takes `count` zero bytes without reading them.
 
-        Lazy: the zeros are taken when the iterator has come to its end.
+        Lazy: all zeros are taken once the iterator is exhausted.
         """
         size = self._params.max_size
-        # Joins what is open to the hole, until a cut falls inside it.
+        # Extends the open chunk with zeros until a cut falls inside the hole.
         while self._rest and count:
             step = min(count, size)
             count -= step
@@ -157,8 +157,8 @@ class Cutter:
                 count += len(self._rest)
                 self._rest = b""
                 break
-        # Zeros are cut at the maximum whatever the sizes, as docs/FORMAT.md section 3.4 proves; it
-        # also names the bytes of which that is not true.
+        # Zeros are cut at the maximum whatever the sizes; docs/FORMAT.md section 3.4 proves it and
+        # names the bytes that are exceptions.
         if count >= size:
             yield Zeros(size, count // size)
             count %= size
@@ -166,12 +166,12 @@ class Cutter:
             self._rest = bytes(count)
 
     def finish(self) -> Pieces:
-        """The last chunks, which end where the stream ends."""
+        """Ends the stream; returns the last chunks."""
         return self._take(self._rest, final=True)
 
     def _take(self, buffer: Buffer, *, final: bool) -> Pieces:
         sizes = self._params
-        # A cut that the end of the buffer made is a cut only where the stream ends, too.
+        # A cut that the end of the buffer forces is true only at the end of the stream.
         certain = len(buffer) if final else len(buffer) - sizes.max_size
         lengths: list[int] = []
         done = 0

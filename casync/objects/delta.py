@@ -1,12 +1,11 @@
-"""Deltas: objects packed together against others that the receiver has already.
+"""Deltas: objects packed against others that the receiver already has.
 
-A group is what is wanted, in order, and its bases: objects of the same kind that the asker holds
-and takes to be alike, if there are any. The answer is one zstd frame of all wanted bytes, with the
-bytes of the bases as its dictionary. Nothing of it can be kept as it is; what comes out is proved
-object by object. Must not know how groups are found or how they travel.
+A group is the wanted objects, in order, and its bases: objects of the same kind that the client
+holds and expects to be similar, if there are any. The answer is one zstd frame of all wanted bytes,
+with the bytes of the bases as its dictionary. The receiver decodes it and proves each object.
 
-As in `casync.objects.codec`, what the frame claims is compared with what is wanted before a byte is
-decoded.
+As in `casync.objects.codec`, the frame's claims are compared with the expected values before a byte
+is decoded.
 """
 
 from __future__ import annotations
@@ -24,18 +23,18 @@ from casync.objects.node import encoded_size
 __all__ = ["Delta", "Group", "pack_group", "singles", "unpack_group"]
 
 _LEVEL: Final = {Kind.CHUNK: 3, Kind.NODE: 9, Kind.MANIFEST: 9}
-"""zstd levels: many bytes of chunks must be packed fast, few bytes of nodes well."""
+"""zstd levels: chunks are many bytes and need speed, nodes are few bytes and deserve ratio."""
 
 _MIN_HASH_LOG: Final = 17
-"""Entries of the table that finds the bases, as a power of two."""
+"""Entries of the hash table that finds matches in the bases, as a power of two."""
 
 
 class Group(NamedTuple):
     """Ids of one kind.
 
     Attributes:
-        wanted: What is asked for.
-        bases: What the asker holds and would have as a dictionary.
+        wanted: The requested objects.
+        bases: Objects that the client holds, to serve as a dictionary.
     """
 
     wanted: Sequence[ObjectId]
@@ -43,22 +42,22 @@ class Group(NamedTuple):
 
     @property
     def is_single(self) -> bool:
-        """Whether it is one object, to be sent as it is."""
+        """Whether it is one object without bases, to be sent as it is."""
         return len(self.wanted) == 1 and not self.bases
 
 
 def singles(ids: Iterable[ObjectId]) -> list[Group]:
-    """Groups that ask for objects as they are."""
+    """Groups of one object each, without bases."""
     return [Group((ident,)) for ident in ids]
 
 
 class Delta(NamedTuple):
-    """What a group got. Nobody has proved yet that it holds the bytes that the ids name.
+    """The answer to a group. Unproved: the ids are what the sender claims.
 
     Attributes:
-        kind: What the objects are.
-        ids: All that the group wanted.
-        length: Plain bytes of them together, as the frame claims.
+        kind: Kind of the objects.
+        ids: All ids that the group wanted.
+        length: Plain bytes of all objects together, as the frame claims.
         payload: The frame.
     """
 
@@ -71,7 +70,7 @@ class Delta(NamedTuple):
 def pack_group(
     kind: Kind, ids: Sequence[ObjectId], wanted: Sequence[Buffer], bases: Sequence[Buffer]
 ) -> Delta:
-    """Packs the plain bytes of a group, `MAX_GROUP_BYTES` at most with its bases."""
+    """Packs the plain bytes of a group: at most `MAX_GROUP_BYTES`, bases included."""
     plain, words = b"".join(wanted), b"".join(bases)
     parameters = zstandard.ZstdCompressionParameters.from_level(
         _LEVEL[kind], source_size=len(plain), dict_size=len(words), write_content_size=True
@@ -86,24 +85,24 @@ def unpack_group(
     """Decodes a group.
 
     Args:
-        delta: What came.
-        bases: The bytes of the bases, as they were asked with.
-        lengths: Plain bytes of each object; None for nodes, which say how long they are.
+        delta: The answer.
+        bases: The bytes of the group's bases, in the order of the request.
+        lengths: Plain bytes of each object; None for nodes, whose headers give their lengths.
 
     Returns:
-        Those objects that were proved to be what their ids name. The others were sent wrong.
+        The objects whose bytes match their ids. The others were sent wrong.
 
     Raises:
-        MalformedError: It is not one frame of that length, or needs more than it may.
+        MalformedError: The payload is not one frame of that length, or needs too large a window.
     """
     total = delta.length if lengths is None else sum(lengths)
     payload = delta.payload
     try:
         frame = zstandard.get_frame_parameters(payload)
         if frame.content_size != total or total > MAX_GROUP_BYTES:
-            raise MalformedError("delta whose size is not that of its group")
+            raise MalformedError("delta whose size differs from that of its group")
         if frame.window_size > ZSTD_WINDOW_BYTES or frame.dict_id:
-            raise MalformedError("delta with another window or dictionary than was agreed")
+            raise MalformedError("delta with an unexpected window or dictionary")
         zstd = zstandard.ZstdDecompressor(
             dict_data=_dictionary(b"".join(bases)), max_window_size=ZSTD_WINDOW_BYTES
         )

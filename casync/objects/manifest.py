@@ -1,8 +1,8 @@
-"""The manifest: the root object whose id is the HASH that people see.
+"""The manifest: the root object, whose id is the HASH that users see.
 
-It says what kind of thing it names, how it was cut, and its content. It holds no clock, path or
-host: the same bytes cut the same way have the same hash everywhere. The encoding is MessagePack,
-and only the one encoding that this module writes is accepted.
+It says what kind of content it names, how it was cut, and the content itself. It holds no clock,
+path or host name: the same bytes cut the same way have the same hash everywhere. The encoding is
+MessagePack, and only the one encoding that this module writes is accepted.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ class Manifest(msgspec.Struct, frozen=True):
 
     Attributes:
         kind: `file`, or `tree` for a serialised folder.
-        params: How the content was cut; a seed is cut the same way to match.
-        content: The bytes themselves.
+        params: How the content was cut. A seed cut the same way has the same chunks.
+        content: The content that it names.
     """
 
     kind: Literal["file", "tree"]
@@ -62,7 +62,7 @@ class Manifest(msgspec.Struct, frozen=True):
 
 
 def encode_manifest(manifest: Manifest) -> bytes:
-    """The one encoding of `manifest`."""
+    """The one valid encoding of `manifest`."""
     params = manifest.params
     return msgspec.msgpack.encode(
         _Document(
@@ -80,8 +80,8 @@ def decode_manifest(data: Buffer) -> Manifest:
     """Reads a manifest.
 
     Raises:
-        UnsupportedError: A later version, an unknown chunker or feature.
-        MalformedError: Anything else that `encode_manifest` would not write.
+        UnsupportedError: A later version, an unknown chunker or an unknown feature.
+        MalformedError: Anything else that `encode_manifest` does not write.
     """
     if len(data) > MAX_MANIFEST_BYTES:
         raise MalformedError(f"manifest of {len(data)} bytes; at most {MAX_MANIFEST_BYTES} allowed")

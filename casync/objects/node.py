@@ -1,9 +1,8 @@
-"""Nodes: lists of (id, length) records that make content of any size out of chunks.
+"""Nodes: lists of (id, length) records that build content of any size out of chunks.
 
-A node of level 1 lists chunks, one of level n lists nodes of level n - 1. Lists are cut by their
-own content, so that two versions of a file share most of their nodes (docs/FORMAT.md section 4).
-Everything here works on runs, because a sparse disk repeats one record millions of times. Must not
-know where nodes are kept: the reader asks its caller for them.
+A node of level 1 lists chunks, one of level n lists nodes of level n - 1. The records decide where
+a list is cut, so two versions of a file share most of their nodes (docs/FORMAT.md section 4).
+Everything here works on runs, because a sparse disk repeats one record millions of times.
 """
 
 from __future__ import annotations
@@ -48,7 +47,7 @@ _CLOSING_MASK: Final = 0x7F  # one record in 128 closes a node
 
 
 class Content(msgspec.Struct, frozen=True, array_like=True):
-    """Names the bytes of one file: level 0 is one chunk, level n a node of that level."""
+    """Names the bytes of one file: level 0 is a single chunk, level n a node of that level."""
 
     level: int
     id: bytes
@@ -59,11 +58,11 @@ EMPTY: Final = Content(0, EMPTY_ID, 0)
 
 
 def check_content(content: Content, max_chunk: int) -> None:
-    """Refuses a content that cannot be.
+    """Refuses an impossible content.
 
     Args:
-        content: What somebody else named.
-        max_chunk: Bytes of the largest chunk that it may have.
+        content: Untrusted content.
+        max_chunk: Bytes of the largest chunk allowed.
 
     Raises:
         MalformedError: Its id, level or length is impossible.
@@ -78,18 +77,18 @@ def check_content(content: Content, max_chunk: int) -> None:
     if level == 0 and length > max_chunk:
         raise MalformedError("content of a single chunk above the maximum")
     if (length == 0) != (ident == EMPTY_ID) or (length == 0 and level):
-        raise MalformedError("content of nothing must name nothing")
+        raise MalformedError("empty content must have the empty id and level 0")
 
 
 class Record(NamedTuple):
-    """One line of a node: a chunk's or a lower node's id, and the plain bytes that it covers."""
+    """One record of a node: the id of a chunk or a lower node, and the plain bytes it covers."""
 
     id: bytes
     length: int
 
 
 class Run(msgspec.Struct, frozen=True, gc=False):
-    """`times` equal records one after the other. A struct: there is one for nearly every chunk."""
+    """`times` equal records in a row. A struct for speed: nearly every chunk has one."""
 
     id: bytes
     length: int
@@ -118,7 +117,7 @@ def _encode(level: int, records: Sequence[tuple[bytes, int]]) -> bytes:
 
 
 def encoded_size(data: bytes, start: int) -> int:
-    """How long the node that begins at `start` says it is; nothing else of it is looked at."""
+    """Bytes of the node that begins at `start`, as its header claims; the rest is not checked."""
     header = data[start : start + _HEADER.size]
     if len(header) < _HEADER.size:
         return _HEADER.size
@@ -130,7 +129,7 @@ def decode_node(data: Buffer, level: int, length: int) -> Node:
 
     Raises:
         UnsupportedError: A later version.
-        MalformedError: Anything else that is not such a node, byte for byte.
+        MalformedError: The bytes are not such a node in its one valid encoding.
     """
     size = len(data)
     if size < _HEADER.size:
@@ -160,7 +159,7 @@ def decode_node(data: Buffer, level: int, length: int) -> Node:
 
 
 class _Level:
-    """The open node of one level, and whether nodes were closed before it."""
+    """The open node of one level, and whether a node was closed before it."""
 
     __slots__ = ("closed", "records")
 
@@ -173,7 +172,7 @@ class NodeBuilder:
     """Turns a stream of runs of chunks into nodes, the root last.
 
     Args:
-        emit: Takes every finished node as (id, encoded bytes), lower ones first. A node that
+        emit: Takes each finished node as (id, encoded bytes), lower ones first. A node that
             repeats within one run is emitted once.
     """
 
@@ -186,13 +185,13 @@ class NodeBuilder:
         """Appends `run.times` chunks of `run.length` bytes each.
 
         Raises:
-            UsageError: The content gets longer than `MAX_LENGTH`, or needs too many levels.
+            UsageError: The content exceeds `MAX_LENGTH`, or needs too many levels.
         """
         self._grow(run.length * run.times)
         self._add(1, run)
 
     def extend(self, chunks: Sequence[tuple[bytes, int]]) -> None:
-        """Appends chunks, each as (id, length); the same as `add` for each, and much faster.
+        """Appends chunks, each as (id, length). Equals `add` for each, and is much faster.
 
         Raises:
             UsageError: As `add`.
@@ -210,7 +209,7 @@ class NodeBuilder:
                 records = here.records
 
     def finish(self) -> Content:
-        """Closes all open nodes and returns the content that the runs make up.
+        """Closes all open nodes; returns the content that the runs form.
 
         Raises:
             UsageError: It needs too many levels.
@@ -242,7 +241,7 @@ class NodeBuilder:
         return Run(ident, sum(length for _, length in records), 1)
 
     def _close_open(self, level: int) -> None:
-        """Closes the open node of a level, and lists it one level above."""
+        """Closes the open node of a level and lists it one level above."""
         here = self._levels[level - 1]
         closed = self._close(level, here.records)
         here.records = []
@@ -252,10 +251,10 @@ class NodeBuilder:
     def _add(self, level: int, run: Run) -> None:
         if level > len(self._levels):
             if level > MAX_LEVEL:
-                raise UsageError("content with too many chunks; choose larger ones")
+                raise UsageError("content with too many chunks; use a larger chunk size")
             self._levels.append(_Level())
         here = self._levels[level - 1]
-        # How many records make a node when they are all equal to this one.
+        # How many records fill a node when all of them equal this one.
         full = NODE_MIN_RECORDS if _closes(run.id) else NODE_MAX_RECORDS
         record = (run.id, run.length)
         left = run.times
@@ -276,15 +275,15 @@ class NodeBuilder:
 
 
 FindNode = Callable[[NodeId, int, int], Node]
-"""Finds a node by its id, level and length."""
+"""Returns the node with an id, a level and a length."""
 
 
 def runs(content: Content, find: FindNode, start: int = 0) -> Iterator[tuple[int, Run]]:
     """Walks the chunks of `content` in order, as (offset of the run, run of equal chunks).
 
-    The first run is the one that covers byte `start`, cut down to the chunks from there on. A node
-    that holds one repeated record is walked once however often it repeats, so the walk of a
-    10 TB hole takes a handful of steps.
+    The first run covers byte `start`, and is trimmed to the chunks from there on. A node that holds
+    one repeated record is walked once however often it repeats, so the walk of a 10 TB hole takes a
+    handful of steps.
 
     Raises:
         What `find` raises.
@@ -296,9 +295,9 @@ def runs(content: Content, find: FindNode, start: int = 0) -> Iterator[tuple[int
 
 
 def distinct(content: Content, find: FindNode) -> Iterator[Run]:
-    """The chunks of `content`, those of each distinct node once: never more than its nodes list.
+    """The chunks of `content`, those of each distinct node once: no more than its nodes list.
 
-    Roughly in order; a chunk may come again from another node.
+    Roughly in order. A chunk that several nodes list comes several times.
 
     Raises:
         What `find` raises.
@@ -338,14 +337,14 @@ def _walk(
         for record_run in _group(records):
             end = offset + record_run.length * record_run.times
             if level == 1 and offset >= start:
-                yield offset, record_run  # most of them: a generator for each would cost more
+                yield offset, record_run  # the common case: a generator per chunk is slower
             elif end > start:
                 yield from _walk(level - 1, offset, record_run, find, start)
             offset = end
 
 
 def _uniform(level: int, times: int, records: list[Record], find: FindNode) -> Run | None:
-    """The one run of chunks that `times` nodes of `records` stand for, if all are equal."""
+    """The one run of chunks that `times` nodes of `records` form, or None if chunks differ."""
     while True:
         ident, length = records[0]
         if any(record != records[0] for record in records):
@@ -358,7 +357,7 @@ def _uniform(level: int, times: int, records: list[Record], find: FindNode) -> R
 
 
 def _group(records: list[Record]) -> Iterator[Run]:
-    """Equal neighbours as runs."""
+    """Equal adjacent records as runs."""
     current, count = records[0], 0
     for record in records:
         if record == current:

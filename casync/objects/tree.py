@@ -1,9 +1,9 @@
-"""Trees: a folder as a stream of entries, one behind the other, sorted by name.
+"""Trees: a folder as a stream of entries, sorted by name.
 
-The stream is content as a file's bytes are, so that two versions of a folder of a million entries
-share most of their chunks, and nobody needs to hold all of it. A folder inside a folder is an
-entry that names a stream of its own; a path is never spelled out, so no entry can lead out of its
-folder (docs/FORMAT.md section 6.1). Must not know file systems.
+The stream is content like the bytes of a file: two versions of a folder of a million entries share
+most of their chunks, and a reader never holds all of it. A folder inside a folder is an entry that
+names a stream of its own. Entries hold names, never paths, so an entry cannot lead out of its
+folder (docs/FORMAT.md section 6.1).
 """
 
 from __future__ import annotations
@@ -49,16 +49,16 @@ _MAX_I64: Final = 2**63
 
 
 class Meta(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """What every entry has besides its name and its bytes.
+    """What every entry has besides its name and its content.
 
     Attributes:
-        mode: The lower 12 bits: rights, setuid, setgid, sticky.
+        mode: The lower 12 bits: permissions, setuid, setgid, sticky.
         mtime_ns: Nanoseconds since 1970.
         uid: The owner's number.
         gid: The group's number.
-        user: The owner's name where it was prepared, or empty.
-        group: The group's name, or empty.
-        attributes: Extended attributes, ACLs among them, as (name, value), sorted by name.
+        user: The owner's name on the preparing machine, or empty.
+        group: The group's name on the preparing machine, or empty.
+        attributes: Extended attributes, including ACLs, as (name, value), sorted by name.
     """
 
     mode: int
@@ -82,8 +82,8 @@ class Folder(_Entry, frozen=True, tag="folder"):
 
 
 class _Leaf(_Entry, frozen=True):
-    # Path from the root of the tree to the first of all names that this file has in the tree;
-    # None in that first one and where there is only one.
+    # Of a hard link: path from the root of the tree to the first of the file's names in the tree.
+    # None in that first one, and for a file with a single name.
     first: bytes | None
 
 
@@ -100,7 +100,7 @@ class Link(_Leaf, frozen=True, tag="link"):
 
 
 class Device(_Leaf, frozen=True, tag="device"):
-    """A device: a block device, or else a character device."""
+    """A block device or a character device."""
 
     block: bool
     major: int
@@ -112,7 +112,7 @@ class Pipe(_Leaf, frozen=True, tag="pipe"):
 
 
 Leaf: TypeAlias = File | Link | Device | Pipe
-"""Everything that is no folder: what may have several names."""
+"""Every entry but a folder: what may have several hard links."""
 
 Entry: TypeAlias = Leaf | Folder
 
@@ -121,10 +121,10 @@ _ENCODER: Final = msgspec.msgpack.Encoder()
 
 
 def check_file_name(name: bytes) -> None:
-    """Refuses what cannot be the name of one thing in a folder.
+    """Refuses a name that cannot stand in a folder.
 
     Raises:
-        MalformedError: Empty, too long, `.`, `..`, or with a slash or NUL.
+        MalformedError: It is empty, too long, `.` or `..`, or holds a slash or NUL.
     """
     if not 1 <= len(name) <= MAX_FILE_NAME:
         raise MalformedError(f"file name of {len(name)} bytes")
@@ -133,7 +133,7 @@ def check_file_name(name: bytes) -> None:
 
 
 def encode_entry(entry: Entry) -> bytes:
-    """One entry as it stands in the stream of its folder.
+    """Encodes an entry as it stands in the stream of its folder.
 
     Raises:
         MalformedError: A reader would refuse it.
@@ -144,7 +144,7 @@ def encode_entry(entry: Entry) -> bytes:
 
 
 def encode_root(root: Folder) -> bytes:
-    """The content of a tree's manifest: the entry of the folder itself, which has no name.
+    """Encodes the content of a tree's manifest: the entry of the root folder, without a name.
 
     Raises:
         MalformedError: A reader would refuse it.
@@ -156,7 +156,7 @@ def encode_root(root: Folder) -> bytes:
 
 
 def decode_root(data: Buffer) -> Folder:
-    """Reads what `encode_root` wrote.
+    """Reads what `encode_root` writes.
 
     Raises:
         MalformedError: It is anything else.
@@ -165,22 +165,22 @@ def decode_root(data: Buffer) -> Folder:
     entries = [_decoded(body) for body in frames.feed(data)]
     frames.finish()
     if len(entries) != 1 or not isinstance(entries[0], Folder) or entries[0].name:
-        raise MalformedError("tree that does not begin with one folder without a name")
+        raise MalformedError("tree that is not one folder without a name")
     return entries[0]
 
 
 class EntryReader:
-    """Reads the stream of one folder, in whatever pieces it comes."""
+    """Reads the stream of one folder, in pieces of any size."""
 
     def __init__(self) -> None:
         self._frames = _Frames()
         self._last = b""
 
     def feed(self, data: Buffer) -> Iterator[Entry]:
-        """The entries that end in `data`. Read all of them before the next call.
+        """The entries that end in `data`. Consume all of them before the next call.
 
         Raises:
-            MalformedError: Bytes that `encode_entry` would not write, or names out of order.
+            MalformedError: Bytes that `encode_entry` does not write, or names out of order.
         """
         for body in self._frames.feed(data):
             entry = _decoded(body)
@@ -191,16 +191,16 @@ class EntryReader:
             yield entry
 
     def finish(self) -> None:
-        """Takes the end.
+        """Ends the stream.
 
         Raises:
-            MalformedError: It comes inside an entry.
+            MalformedError: The stream ends inside an entry.
         """
         self._frames.finish()
 
 
 class _Frames:
-    """Takes a stream apart into the bytes of its entries."""
+    """Splits a stream into the bytes of its entries."""
 
     def __init__(self) -> None:
         self._rest = b""
@@ -243,7 +243,7 @@ def _decoded(body: bytes) -> Entry:
 
 
 def _check(entry: Entry) -> None:
-    """Everything that is true of each entry but its name."""
+    """Checks everything but the entry's name, which the root lacks."""
     _check_meta(entry.meta)
     if isinstance(entry, File | Folder):
         check_content(entry.content, MAX_CHUNK_SIZE)
@@ -271,7 +271,7 @@ def _check_meta(meta: Meta) -> None:
     last = b""
     for name, value in meta.attributes:
         if not last < name or len(name) > MAX_FILE_NAME or b"\0" in name:
-            raise MalformedError("attributes that are not sorted, or without possible names")
+            raise MalformedError("attributes that are not sorted or have impossible names")
         if len(value) > MAX_ATTRIBUTE_BYTES:
             raise MalformedError(f"attribute of {len(value)} bytes")
         last = name
