@@ -48,8 +48,8 @@ def fit_for_children(params: ChunkerParams) -> bool:
 class Cutters:
     """Child processes that cut one content. Use in a with block, from one thread.
 
-    A span is known by its turn, its number in the sequence of spans. It goes through `cut`, `found`,
-    `pack` and `packed`. Before a span is cut, the one `room` turns earlier must be done.
+    A span is known by its turn, its number in the sequence of spans. It passes through `cut`,
+    `found`, `pack` and `packed`. Before a span is cut, the one `room` turns earlier must be done.
 
     Args:
         count: Number of children.

@@ -1,1 +1,1 @@
-"""Local files: what is read, what is written, and what may hold wanted bytes."""
+"""Local files: sources to read, targets to write, and seeds that may hold wanted chunks."""

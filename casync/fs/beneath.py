@@ -1,7 +1,7 @@
-"""Opening what lies below an open folder, and nothing else.
+"""Opens paths below an open folder, and nothing outside it.
 
-No link is followed and nothing leads out, whatever others do to the folders meanwhile: the kernel
-sees to that where it has openat2(2); elsewhere each component is opened by itself.
+No link is followed and no path leads out, even while other processes change the folders. The kernel
+guarantees that through openat2(2); where it is missing, each component is opened by itself.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from typing import Final
 __all__ = ["FOLDER", "open_beneath", "open_child"]
 
 FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY
-"""Flags for a folder that is to be listed, or whose entries are."""
+"""Flags to open a folder for listing, or for reaching its entries."""
 
 _ALWAYS: Final = os.O_NOFOLLOW | os.O_CLOEXEC
 _HARMLESS: Final = os.O_NONBLOCK | os.O_NOCTTY
-"""Keeps pipes and terminals from doing anything when they are opened; not allowed with O_PATH."""
+"""Prevents side effects of opening pipes and terminals; not allowed with O_PATH."""
 
 _STEP: Final = os.O_PATH | os.O_DIRECTORY | _ALWAYS
 
 _PIECE_BYTES: Final = 4000
-"""Bytes of a path in one call: PATH_MAX, less some."""
+"""Bytes of a path in one call: PATH_MAX, less some slack."""
 
 _OPENAT2: Final = 437  # on every architecture
 _BENEATH: Final = 0x08
 _NO_SYMLINKS: Final = 0x04
 _ABSENT: Final = frozenset({errno.ENOSYS, errno.EPERM})
-"""What says that there is no openat2: an old kernel, or a filter of system calls."""
+"""Errors that mean that openat2 is missing: an old kernel, or a filter of system calls."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -43,24 +43,24 @@ class _How(ctypes.Structure):
 
 
 def open_child(folder: int, name: bytes, flags: int) -> int:
-    """Opens one thing in an open folder; a link as itself, with O_PATH, or not at all.
+    """Opens an entry of an open folder. A link is opened as itself with O_PATH, else refused.
 
     Raises:
-        OSError: It cannot be opened; ELOOP: it is a link.
+        OSError: It cannot be opened. ELOOP: it is a link.
     """
     return os.open(name, flags | _ALWAYS | _HARMLESS, dir_fd=folder)
 
 
 def open_beneath(root: int, path: bytes, flags: int) -> int:
-    """Opens what lies at `path` below the open folder `root`.
+    """Opens `path` below the open folder `root`.
 
     Args:
         root: The folder.
-        path: Names joined by `/`, none of them `..`; no name is the folder itself.
-        flags: Those of open(2) for the last name.
+        path: Names joined by `/`, none of them `..`; empty for the folder itself.
+        flags: Flags of open(2) for the last name.
 
     Raises:
-        OSError: It cannot be opened, or there is a link on the way.
+        OSError: It cannot be opened, or a component is a link.
     """
     pieces = _pieces(path)
     flags |= _ALWAYS if flags & os.O_PATH else _ALWAYS | _HARMLESS
@@ -80,7 +80,7 @@ def open_beneath(root: int, path: bytes, flags: int) -> int:
 
 
 def _pieces(path: bytes) -> list[bytes]:
-    """The path in parts that the kernel takes, each of whole names."""
+    """Splits a path into parts that the kernel accepts, each of whole names."""
     if len(path) <= _PIECE_BYTES:
         return [path or b"."]
     pieces: list[bytes] = []

@@ -1,6 +1,6 @@
-"""Many files one behind the other, as if they were one: the content of a folder has offsets too.
+"""Concatenation: many files end to end, addressed by one offset, as the content of a folder.
 
-A file takes some 20 bytes and its path, so there may be millions. Must not know what lies in them.
+A file takes its path and some 20 bytes, so there may be millions.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ __all__ = ["Concatenation", "FilePart"]
 
 
 class FilePart(NamedTuple):
-    """A part of one file of a lineup.
+    """A part of one file of a concatenation.
 
     Attributes:
         path: The file's path.
-        start: Where the file begins in the lineup.
-        offset: Where the part begins in the file.
-        length: Its bytes.
+        start: Where the file begins in the concatenation, in bytes.
+        offset: Where the part begins in the file, in bytes.
+        length: Bytes of the part.
     """
 
     path: bytes
@@ -30,7 +30,7 @@ class FilePart(NamedTuple):
 
 
 class Concatenation:
-    """Files in a line. One thread adds, others may ask meanwhile.
+    """Files end to end. One thread may add while others read.
 
     Attributes:
         length: Bytes of all files together; at most 2^63.
@@ -46,16 +46,16 @@ class Concatenation:
         return len(self._starts)
 
     def add(self, path: bytes, length: int) -> int:
-        """Appends a file that is not empty; returns where it begins."""
+        """Appends a file that is not empty; returns its offset."""
         start = self.length
         self._paths += path
         self._path_ends.append(len(self._paths))
         self.length += length
-        self._starts.append(start)  # last: from here on it is found
+        self._starts.append(start)  # last: this makes the file visible to other threads
         return start
 
     def parts(self, offset: int, length: int) -> Iterator[FilePart]:
-        """The parts of files that make up a range of the line."""
+        """The parts of files that cover a range."""
         number = bisect_right(self._starts, offset) - 1
         end = offset + length
         while offset < end:

@@ -1,7 +1,7 @@
-"""A place on disk that moves from one folder to the next, as a walk through a tree does.
+"""A cursor: a position on disk that moves from folder to folder, as a tree walk does.
 
-Folders of the way stay open, but for those far above; these are found again from the root, never
-through links. Where a folder is missing the cursor goes on, and is nowhere.
+Folders on the path stay open, except those far above; these are reopened from the root, never
+through links. Where a folder is missing, the cursor moves on without one.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ _NOWHERE: Final = -2
 
 
 def look(folder: int, name: bytes) -> os.stat_result | None:
-    """What an open folder has under a name, links not followed; None if nothing.
+    """The status of an entry of an open folder, without following links; None if it is missing.
 
     Raises:
-        OSError: It cannot be looked at.
+        OSError: It cannot be read.
     """
     try:
         return os.stat(name, dir_fd=folder, follow_symlinks=False)
@@ -32,10 +32,10 @@ def look(folder: int, name: bytes) -> os.stat_result | None:
 
 
 class Cursor:
-    """Begins in the root. A context manager: leaving it closes what is open.
+    """Starts in the root. A context manager: leaving it closes its folders.
 
     Args:
-        root: An open folder, which stays open; None is nowhere.
+        root: An open folder, which stays open; None if there is no folder.
     """
 
     def __init__(self, root: int | None) -> None:
@@ -44,46 +44,46 @@ class Cursor:
 
     @property
     def is_somewhere(self) -> bool:
-        """Whether there is a folder at this place."""
+        """Whether there is a folder at this position."""
         return self._fds[-1] != _NOWHERE
 
     @property
     def path(self) -> bytes:
-        """The place, seen from the root."""
+        """The position as a path from the root."""
         return b"/".join(self._names)
 
     @property
     def fd(self) -> int:
-        """The folder, open until the cursor leaves it.
+        """The folder's descriptor, open until the cursor leaves the folder.
 
         Raises:
-            OSError: It cannot be opened any more.
+            OSError: It can no longer be opened.
         """
         if self._fds[-1] == _SHUT:
             self._fds[-1] = open_beneath(self._fds[0], self.path, FOLDER)
         return self._fds[-1]
 
     def look(self, name: bytes) -> os.stat_result | None:
-        """What is here under a name; None if nothing.
+        """The status of an entry; None if it is missing.
 
         Raises:
-            OSError: It cannot be looked at.
+            OSError: It cannot be read.
         """
         return look(self.fd, name) if self.is_somewhere else None
 
     def names(self) -> list[bytes]:
-        """All names that are here, sorted.
+        """All names in this folder, sorted.
 
         Raises:
-            OSError: They may not be listed.
+            OSError: The folder cannot be listed.
         """
         return sorted(map(os.fsencode, os.listdir(self.fd))) if self.is_somewhere else []
 
     def enter(self, name: bytes) -> None:
-        """Goes into what has this name, or nowhere when that is no folder.
+        """Moves into the folder `name`. If `name` is not a folder, there is no folder here.
 
         Raises:
-            OSError: It is a folder that cannot be opened.
+            OSError: The folder cannot be opened.
         """
         status = self.look(name)
         fd = _NOWHERE
@@ -97,7 +97,7 @@ class Cursor:
             self._fds[far] = _SHUT
 
     def leave(self) -> None:
-        """Goes back to the folder above."""
+        """Moves back to the folder above."""
         self._names.pop()
         fd = self._fds.pop()
         if fd >= 0:

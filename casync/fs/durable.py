@@ -1,4 +1,4 @@
-"""Making names durable: of what lies in a folder, and of the folders on the way to it."""
+"""Makes names durable: the entries of a folder, and all folders above it."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ def sync_folder(path: Path) -> None:
 
 
 def sync_parents(path: Path) -> None:
-    """Makes the names of all folders on the way to `path` durable, as far as its disk goes.
+    """Makes the names of all folders above `path` durable, up to the root of its file system.
 
-    Any of them may be new, made by us or by a maker that was killed before it came to this.
+    Any of them may be new, made by this process or by one that was killed before it synced them.
 
     Raises:
         OSError: The disk refuses.
     """
     device = path.stat().st_dev
     for folder in Path(os.path.realpath(path)).parents:
-        with suppress(PermissionError):  # one that we may enter but not read
+        with suppress(PermissionError):  # a folder that may be entered but not read
             if folder.stat().st_dev != device:
                 return
             sync_folder(folder)

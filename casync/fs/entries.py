@@ -1,4 +1,4 @@
-"""What a file system says of one thing in a folder, as an entry of a tree."""
+"""Turns what a file system says of a file into an entry of a tree."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MODES: Final = 0o7777
 
 
 def meta_of(status: os.stat_result, attributes: tuple[tuple[bytes, bytes], ...]) -> Meta:
-    """What `status` says besides kind and size."""
+    """The metadata in `status`, with extended attributes."""
     user, group = _owners(status)
     return Meta(
         status.st_mode & _MODES,
@@ -33,7 +33,7 @@ def meta_of(status: os.stat_result, attributes: tuple[tuple[bytes, bytes], ...])
 
 
 def with_owners(entry: Entry, status: os.stat_result) -> Entry:
-    """An entry of the last time with the names that owner and group have now."""
+    """A cached entry with the current names of its owner and group."""
     meta = entry.meta
     if (meta.user, meta.group) == _owners(status):
         return entry
@@ -42,20 +42,20 @@ def with_owners(entry: Entry, status: os.stat_result) -> Entry:
 
 
 def entry_of(name: bytes, status: os.stat_result, folder: int) -> Entry | None:
-    """The entry of something without content; None of what has no entry, a socket.
+    """The entry of anything but a regular file or a folder; None for a socket.
 
     Args:
         name: Its name.
-        status: What was seen of it.
-        folder: An open descriptor of where it lies.
+        status: Its status.
+        folder: An open descriptor of its folder.
 
     Raises:
-        OSError: It cannot be looked at.
+        OSError: It cannot be read.
     """
     kind = stat.S_IFMT(status.st_mode)
     if kind == stat.S_IFSOCK:
         return None
-    # A link's attributes can be had by path only; this one leads through the open folder.
+    # A link's attributes can be read by path only; this path leads through the open folder.
     meta = meta_of(status, attributes_of(b"/proc/self/fd/%d/%s" % (folder, name)))
     if kind == stat.S_IFLNK:
         return Link(name, meta, None, os.readlink(name, dir_fd=folder))
@@ -67,28 +67,28 @@ def entry_of(name: bytes, status: os.stat_result, folder: int) -> Entry | None:
 
 
 def attributes_of(place: int | bytes) -> tuple[tuple[bytes, bytes], ...]:
-    """All extended attributes that we may read, sorted by name.
+    """All readable extended attributes, sorted by name.
 
     Args:
-        place: An open descriptor, or a path whose last link is not followed.
+        place: An open descriptor, or a path whose last component is not followed if it is a link.
     """
     follow = isinstance(place, int)
     try:
         names = os.listxattr(place, follow_symlinks=follow)
-    except OSError:  # a file system without them
+    except OSError:  # the file system has no attributes
         return ()
     found = []
     for name in names:
         try:
             value = os.getxattr(place, name, follow_symlinks=follow)
-        except OSError:  # gone, or not ours to see
+        except OSError:  # removed meanwhile, or not readable
             continue
         found.append((os.fsencode(name), value))
     return tuple(sorted(found))
 
 
 def _owners(status: os.stat_result) -> tuple[str, str]:
-    """The names of owner and group; empty where this machine has none."""
+    """The names of owner and group; empty where this machine has no name for the number."""
     return _user(status.st_uid), _group(status.st_gid)
 
 

@@ -1,4 +1,4 @@
-"""What to leave out of a folder: patterns as in a .gitignore, and regular expressions."""
+"""Excludes paths of a folder: .gitignore patterns and regular expressions."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ __all__ = ["Exclusion"]
 
 
 class Exclusion:
-    """Decides by paths below the folder that is prepared.
+    """Decides by paths relative to the prepared folder.
 
     Args:
         globs: Patterns with git's rules: `*.o`, `/build/`, `**/cache`, `!keep.o`; later ones win.
-            What lies in a folder that is left out cannot be brought back.
-        regexes: Python's regular expressions, searched anywhere in the path.
+            What lies in an excluded folder cannot be included again.
+        regexes: Python regular expressions, searched anywhere in the path.
 
     Raises:
-        UsageError: One of them means nothing.
+        UsageError: One of them is not valid.
     """
 
     def __init__(self, globs: Sequence[str] = (), regexes: Sequence[str] = ()) -> None:
         with warnings.catch_warnings():
-            # What `[[` may mean in a later Python is no news for users.
+            # Users need not know what `[[` may mean in a later Python.
             warnings.simplefilter("ignore", FutureWarning)
             self._compile(globs, regexes)
 
@@ -36,16 +36,16 @@ class Exclusion:
         try:
             self._spec = pathspec.GitIgnoreSpec.from_lines(globs) if globs else None
         except (ValueError, re.error, OverflowError, RecursionError) as error:
-            raise UsageError(f"not a pattern as in .gitignore: {error}") from error
+            raise UsageError(f"not a valid .gitignore pattern: {error}") from error
         self._regexes: list[re.Pattern[str]] = []
         for text in regexes:
             try:
                 self._regexes.append(re.compile(text))
             except (re.error, OverflowError, RecursionError) as error:
-                raise UsageError(f"not a regular expression: {text}: {error}") from error
+                raise UsageError(f"not a valid regular expression: {text}: {error}") from error
 
     def __call__(self, path: bytes, is_folder: bool) -> bool:
-        """Whether something is left out, and all that is in it."""
+        """Whether a path is excluded, with everything in it."""
         if self._spec is None and not self._regexes:
             return False
         text = os.fsdecode(path)

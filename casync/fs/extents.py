@@ -1,6 +1,6 @@
-"""Reading, writing and zeroing ranges of an open file or block device.
+"""Reads, writes and zeroes ranges of an open file or block device.
 
-Offsets are explicit, so threads may share a descriptor. Raises `OSError` as it comes.
+Offsets are explicit, so threads may share a descriptor. `OSError` is passed on untranslated.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ __all__ = ["data_ranges", "punch", "read_range", "write_range", "zero_range"]
 
 _MAX_BUFFERS: Final = 1024  # IOV_MAX of Linux
 _STEP: Final = 1 << 20
-"""Bytes looked at, or written as zeros, at once."""
+"""Bytes that are compared with zeros at once."""
 
 _ALIGNMENT: Final = 4096
-"""Bytes. Devices punch whole logical blocks only; none is larger."""
+"""Bytes. Devices punch only whole logical blocks, and none is larger."""
 
 _ZEROS: Final = bytes(_STEP)
 _KEEP_SIZE: Final = 0x01
@@ -48,7 +48,7 @@ def read_range(fd: int, offset: int, length: int) -> bytes:
 
 
 def write_range(fd: int, offset: int, buffers: Sequence[Buffer]) -> None:
-    """Writes neighbouring buffers from `offset` on, all of them."""
+    """Writes consecutive buffers from `offset` on, all of them."""
     rest = [buffer for buffer in buffers if len(buffer)]
     while rest:
         written = os.pwritev(fd, rest[:_MAX_BUFFERS], offset)
@@ -70,9 +70,9 @@ def data_ranges(fd: int, start: int, end: int) -> Iterator[tuple[int, int]]:
             begin = os.lseek(fd, position, os.SEEK_DATA)
             finish = os.lseek(fd, begin, os.SEEK_HOLE)
         except OSError as error:
-            if error.errno == errno.ENXIO:  # nothing but a hole up to the end
+            if error.errno == errno.ENXIO:  # only a hole up to the end
                 return
-            begin, finish = position, end  # cannot say, as devices
+            begin, finish = position, end  # not supported, for example by a device
         if begin >= end:
             return
         yield begin, min(finish, end)
@@ -80,7 +80,7 @@ def data_ranges(fd: int, start: int, end: int) -> Iterator[tuple[int, int]]:
 
 
 def punch(fd: int, offset: int, length: int) -> bool:
-    """Makes a range of a file or device a hole. False when that is not to be had."""
+    """Turns a range of a file or device into a hole. False if that is not supported."""
     while _libc.fallocate(fd, _PUNCH_HOLE | _KEEP_SIZE, offset, length):
         code = ctypes.get_errno()
         if code in _UNSUPPORTED:
@@ -91,7 +91,7 @@ def punch(fd: int, offset: int, length: int) -> bool:
 
 
 def zero_range(fd: int, offset: int, length: int) -> None:
-    """Makes a range read as zeros, a hole where possible. Leaves alone what is zero already."""
+    """Makes a range read as zeros, as a hole where possible. Leaves existing zeros alone."""
     end = offset + length
     for begin, finish in data_ranges(fd, offset, end):
         for at in range(begin, finish, _STEP):

@@ -1,7 +1,4 @@
-"""Whether a folder lies on a file system that LMDB's locks and maps can be trusted on.
-
-Must not know what the answer is used for.
-"""
+"""Classifies file systems: whether LMDB's locks and shared maps work on a folder's."""
 
 from __future__ import annotations
 
@@ -15,15 +12,15 @@ __all__ = ["FileSystem", "Coherence", "classify", "file_system"]
 
 
 class Coherence(Enum):
-    """What a shared map and POSIX locks are worth."""
+    """How reliable shared maps and POSIX locks are."""
 
     LOCAL = "local"
-    LAYERED = "layered"  # fine until the lower layer is written past it
+    LAYERED = "layered"  # reliable until the lower layer is written directly
     NETWORK = "network"  # maps and locks are not coherent between machines
 
 
 class FileSystem(NamedTuple):
-    """What a path lies on; `name` is for people."""
+    """The file system of a path; `name` is for messages."""
 
     name: str
     coherence: Coherence
@@ -50,10 +47,10 @@ _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 
 
 def file_system(path: Path) -> FileSystem:
-    """What `path`, which exists, lies on. Python's statvfs does not tell.
+    """The file system of an existing path. Python's statvfs lacks its type.
 
     Raises:
-        OSError: The path cannot be looked at.
+        OSError: The path cannot be read.
     """
     buffer = ctypes.create_string_buffer(_STATFS_BYTES)
     if _LIBC.statfs(os.fsencode(path), buffer):
@@ -64,7 +61,7 @@ def file_system(path: Path) -> FileSystem:
 
 
 def classify(magic: int) -> FileSystem:
-    """What the `f_type` of statfs stands for."""
+    """The file system for an `f_type` of statfs(2)."""
     if magic in _NETWORK:
         return FileSystem(_NETWORK[magic], Coherence.NETWORK)
     if magic in _LAYERED:

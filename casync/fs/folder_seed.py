@@ -1,4 +1,4 @@
-"""The files of a folder as one seed, and reading many files as if they were one."""
+"""Files of a folder as one seed, and reads across concatenated files."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ __all__ = ["FolderSeed", "read_concatenation"]
 def read_concatenation(
     files: Concatenation, opener: Callable[[FilePart], int], offset: int, length: int
 ) -> bytes:
-    """A range of a lineup. What cannot be read is zeros: whoever uses it hashes it.
+    """Reads a range of a concatenation, with zeros for what cannot be read: callers hash it.
 
     Args:
         files: Which file lies where.
-        opener: Opens the file of a stretch, or raises OSError.
-        offset: Where in the lineup.
+        opener: Opens the file of a part, or raises OSError.
+        offset: Offset in the concatenation, in bytes.
         length: Bytes.
     """
     parts = []
@@ -42,14 +42,14 @@ def read_concatenation(
 
 
 class FolderSeed:
-    """Files below an open folder, one behind the other. Each is opened when it is read.
+    """Files below an open folder, end to end. Each is opened when it is read.
 
     Args:
-        root: The folder; may be closed by whoever opened it.
-        path: Its path, for people.
+        root: The folder; duplicated, so the caller may close it.
+        path: Its path, for messages.
 
     Attributes:
-        path: The same.
+        path: Its path, for messages.
         files: Which file lies at which offset.
     """
 
@@ -59,11 +59,11 @@ class FolderSeed:
         self._root = os.dup(root)
 
     def read(self, offset: int, length: int) -> bytes:
-        """Bytes at `offset`; zeros where files are missing or shorter than they were."""
+        """Bytes at `offset`; zeros where files are missing or have shrunk."""
         return read_concatenation(self.files, self._open, offset, length)
 
     def close(self) -> None:
-        """Lets go of the folder. May be called again."""
+        """Closes the folder. May be called again."""
         if self._root >= 0:
             os.close(self._root)
             self._root = -1

@@ -1,4 +1,4 @@
-"""What tells one state of a file from another without reading it."""
+"""File identity: tells one state of a file from another without reading it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["FileIdentity", "identity_of"]
 
 
 class FileIdentity(msgspec.Struct, frozen=True):
-    """What a file system says of a file; unequal means that it may have changed."""
+    """Status fields of a file; unequal identities mean that it may have changed."""
 
     device: int
     inode: int
@@ -20,7 +20,7 @@ class FileIdentity(msgspec.Struct, frozen=True):
 
 
 def identity_of(status: os.stat_result) -> FileIdentity:
-    """What a file system says of a file."""
+    """The identity in a file's status."""
     return FileIdentity(
         status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
     )

@@ -1,4 +1,4 @@
-"""Keeping a second writer away from a target."""
+"""Locks that keep a second writer away from a target."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _PROBE_SECONDS: Final = 0.1
 
 
 def lock(fd: int, path: Path) -> None:
-    """Takes the whole file for this descriptor, until it is closed.
+    """Locks the whole file for this descriptor, until it is closed.
 
     Raises:
-        LockedError: Another pull has it.
-        OSError: The file system has no locks.
+        LockedError: Another pull has locked it.
+        OSError: The file system does not support locks.
     """
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -35,13 +35,13 @@ def lock(fd: int, path: Path) -> None:
 
 
 def claim_device(fd: int, path: Path) -> int:
-    """Takes a block device. Returns a descriptor that holds it besides the lock.
+    """Locks a block device; returns a second descriptor, which holds it exclusively.
 
-    udev locks a device for the moments in which it looks at it, so a lock in the way may be gone
-    soon. An exclusive open fails when the device, or a part of it, is mounted or otherwise used.
+    udev locks a device briefly while it probes it, so a busy lock is retried. The exclusive open
+    fails while the device, or a part of it, is mounted or otherwise in use.
 
     Raises:
-        LockedError: Another pull has it, or it is in use.
+        LockedError: Another pull has locked it, or it is in use.
         OSError: It cannot be opened.
     """
     for left in reversed(range(_PROBE_TRIES)):
@@ -61,17 +61,17 @@ def claim_device(fd: int, path: Path) -> int:
 
 
 def refuse_foreign_locks(fd: int, path: Path) -> None:
-    """Refuses a file that a program has record locks on, as virtual machines do on their disks.
+    """Refuses a file with record locks, such as the disk of a running virtual machine.
 
     Raises:
-        LockedError: There is one.
+        LockedError: Another process holds a record lock on it.
     """
     probe = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
     try:
         answer = fcntl.fcntl(fd, fcntl.F_OFD_GETLK, probe)
-    except OSError:  # no such locks here, so nobody has one
+    except OSError:  # the kernel or file system has no such locks
         return
     kind, _, _, _, pid = struct.unpack(_FLOCK, answer)
     if kind != fcntl.F_UNLCK:
         holder = f"process {pid}" if pid > 0 else "another process"
-        raise LockedError(f"{path} is locked by {holder}", next_step="Stop what uses it first.")
+        raise LockedError(f"{path} is locked by {holder}", next_step="Stop that process first.")

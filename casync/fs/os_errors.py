@@ -1,4 +1,4 @@
-"""What the system says when a local place cannot be written, told as ours."""
+"""Translates errors of the operating system on local paths into casync's own."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from casync.errors import NoSpaceError, WriteError
+from casync.sizes import format_size
 
 __all__ = ["free_bytes", "no_space", "reading", "write_error", "writing", "writing_inside"]
 
@@ -18,11 +19,11 @@ _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 @contextmanager
 def writing(path: Path, need: int = 0) -> Iterator[None]:
-    """Translates what goes wrong while about `need` bytes are written to `path`.
+    """Translates errors while about `need` bytes are written to `path`.
 
     Raises:
-        NoSpaceError: The disk, a quota or a limit on the size of files is reached.
-        WriteError: Anything else.
+        NoSpaceError: The disk is full, or a quota or a limit on file size is reached.
+        WriteError: Any other error.
     """
     try:
         yield
@@ -32,7 +33,7 @@ def writing(path: Path, need: int = 0) -> Iterator[None]:
 
 @contextmanager
 def writing_inside(folder: Path, path: bytes, need: int = 0) -> Iterator[None]:
-    """As `writing`, of something in a folder. For each of millions: costs little without errors.
+    """As `writing`, for a path in a folder. Cheap without errors: it runs for each of many files.
 
     Raises:
         NoSpaceError, WriteError: As `writing`.
@@ -45,10 +46,10 @@ def writing_inside(folder: Path, path: bytes, need: int = 0) -> Iterator[None]:
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Translates what goes wrong while bytes of a target are read back.
+    """Translates errors while bytes of a target are read back.
 
     Raises:
-        WriteError: Always that: a target that cannot be read cannot be finished.
+        WriteError: Always: a target that cannot be read cannot be finished.
     """
     try:
         yield
@@ -57,7 +58,7 @@ def reading(path: Path) -> Iterator[None]:
 
 
 def write_error(error: OSError, path: Path, need: int = 0) -> NoSpaceError | WriteError:
-    """The error of ours for what went wrong at `path`."""
+    """Translates an error at `path`."""
     if error.errno == errno.EFBIG:
         return NoSpaceError(f"{path}: too large for the file system or a limit (ulimit -f)")
     if error.errno in _FULL:
@@ -66,15 +67,24 @@ def write_error(error: OSError, path: Path, need: int = 0) -> NoSpaceError | Wri
 
 
 def no_space(path: Path, need: int, have: int) -> NoSpaceError:
-    """Says how much is missing; nothing that was written gets lost."""
+    """The error for a full disk.
+
+    Args:
+        path: The target.
+        need: Bytes to be written.
+        have: Bytes that are free.
+    """
+    needed, free = format_size(need), format_size(have)
+    if needed == free:
+        needed, free = f"{need} B", f"{have} B"
     return NoSpaceError(
-        f"no space on {path} (need about {need} bytes, have {have})",
-        next_step="Free some space and run the command again; it goes on where it stopped.",
+        f"no space on {path}: {needed} needed, {free} free",
+        next_step="Free some space and run the command again; it resumes where it stopped.",
     )
 
 
 def free_bytes(path: Path) -> int | None:
-    """Bytes that may still be written at `path` or beside it; None when that cannot be told."""
+    """Bytes that may still be written at `path` or beside it; None if the system does not say."""
     for place in (path, path.parent):
         try:
             status = os.statvfs(place)

@@ -1,4 +1,4 @@
-"""Finding and removing what lies in an open folder, whatever it is, without leaving it."""
+"""Lists and removes everything at a path below an open folder, without leaving the folder."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ __all__ = ["below", "remove"]
 
 
 def remove(root: int, path: bytes) -> None:
-    """Removes what is at `path` below an open folder, with everything in it. It may be gone.
+    """Removes `path` below an open folder with everything in it. Missing files are ignored.
 
     Raises:
-        OSError: Something cannot be removed, a mount point for instance.
+        OSError: Something cannot be removed, for example a mount point.
     """
     todo = [path]
     while todo:
@@ -28,7 +28,7 @@ def remove(root: int, path: bytes) -> None:
 
 
 def below(root: int, path: bytes) -> Iterator[tuple[bytes, os.stat_result]]:
-    """What is at `path` below an open folder, and everything in it, in no order.
+    """Yields `path` below an open folder and everything in it, in no particular order.
 
     Raises:
         OSError: A folder cannot be listed.
@@ -57,7 +57,7 @@ def _list(root: int, path: bytes) -> list[bytes]:
 
 
 def _unlink_or_list(root: int, path: bytes) -> list[bytes]:
-    """Removes one thing; of a folder that is not empty, tells what is in it."""
+    """Removes a file or an empty folder; returns the paths in a folder that is not empty."""
     folder, _, name = path.rpartition(b"/")
     parent = open_beneath(root, folder, FOLDER)
     try:

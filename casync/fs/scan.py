@@ -1,7 +1,7 @@
-"""Walking a folder that is to be prepared, from one open descriptor to the next.
+"""Walks a folder to prepare, from one open descriptor to the next.
 
-No path is ever looked up from the top and no link is followed, so what moves or is replaced while
-the walk goes on cannot lead it elsewhere. Must not know what becomes of what is found.
+No path is looked up from the top and no link is followed, so files that move or are replaced during
+the walk cannot lead it elsewhere.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from casync.limits import MAX_TREE_DEPTH
 __all__ = ["Entered", "FoundFile", "Left", "Scan", "Unreadable", "Unwanted", "sync_file_system"]
 
 _OPEN_FOLDERS: Final = 64
-"""Folders of a path that stay open. Those above are found again through `..`."""
+"""Folders of a path that stay open. Those above are reopened through `..`."""
 
 _FOLDER_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 Unwanted: TypeAlias = Callable[[bytes, bool], bool]
-"""Whether a path below the root is to be left out, and all below it; told if it is a folder."""
+"""Whether a path below the root, and all below it, is left out. Takes (path, is it a folder)."""
 
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 
 
 class Entered(NamedTuple):
-    """A folder; what is in it follows, up to its `Left`. `fd` is open until then."""
+    """A folder; its entries follow, up to its `Left`. `fd` is open until then."""
 
     path: bytes
     name: bytes
@@ -39,7 +39,7 @@ class Entered(NamedTuple):
 
 
 class FoundFile(NamedTuple):
-    """Anything else. `folder` is the descriptor of where it lies, open while it is looked at."""
+    """Any other entry. `folder` is its folder's descriptor, open until the next step."""
 
     path: bytes
     name: bytes
@@ -48,11 +48,11 @@ class FoundFile(NamedTuple):
 
 
 class Left(NamedTuple):
-    """The end of the folder that was entered last."""
+    """The end of the innermost open folder."""
 
 
 class Unreadable(NamedTuple):
-    """Something that could not be looked at, and why."""
+    """An entry that cannot be read, and why."""
 
     path: bytes
     reason: str
@@ -65,21 +65,21 @@ class _Level:
         self.fd = fd
         self.key = (status.st_dev, status.st_ino)
         self.prefix = prefix
-        # Names alone: a folder of a million entries must fit in memory.
+        # Names only: a folder of a million entries must fit in memory.
         self.names = sorted(os.listdir(os.fsencode(f"/proc/self/fd/{fd}")), reverse=True)
 
 
 class Scan:
-    """Walks a folder in the order of its entries' names as bytes.
+    """Walks a folder, in the order of its entries' names as bytes.
 
     Args:
-        root: The folder; a link that leads to one is followed.
-        unwanted: What to leave out.
+        root: The folder; a link to a folder is followed.
+        unwanted: Selects paths to leave out.
         one_file_system: Show folders on other file systems as empty.
         avoid: Folders to leave out, as (device, inode).
 
     Raises:
-        NotFoundError, UsageError, DeniedError: There is no folder that could be read.
+        NotFoundError, UsageError, DeniedError: `root` is missing, not a folder, or unreadable.
     """
 
     def __init__(
@@ -101,14 +101,14 @@ class Scan:
         except NotADirectoryError as error:
             raise UsageError(f"{root} is not a folder") from error
         except PermissionError as error:
-            raise DeniedError(f"may not read {root}") from error
+            raise DeniedError(f"cannot read {root}: permission denied") from error
         self._status = os.fstat(self._root)
 
     def __iter__(self) -> Iterator[Entered | FoundFile | Left | Unreadable]:
-        """Everything below the root, the root first. Once.
+        """Everything below the root, the root first. Iterate once.
 
         Raises:
-            SourceChangedError: A folder was moved away while its inside was walked.
+            SourceChangedError: A folder was moved away while it was walked.
         """
         self._levels = [_Level(self._root, self._status, b"")]
         root, self._root = self._root, -1
@@ -144,10 +144,10 @@ class Scan:
                 yield FoundFile(path, name, status, level.fd)
                 return
             if len(self._levels) >= MAX_TREE_DEPTH:
-                yield Unreadable(path, f"more than {MAX_TREE_DEPTH} folders inside each other")
+                yield Unreadable(path, f"more than {MAX_TREE_DEPTH} nested folders")
                 return
             fd = os.open(name, _FOLDER_FLAGS, dir_fd=level.fd)
-        except FileNotFoundError:  # as if it had gone before we came
+        except FileNotFoundError:  # removed meanwhile, as if before the walk
             return
         except OSError as error:
             yield Unreadable(path, error.strerror or str(error))
@@ -191,10 +191,10 @@ class Scan:
 
 
 def sync_file_system(fd: int) -> None:
-    """Writes what the file system of an open file or folder has in memory.
+    """Writes dirty pages of the file system of an open file or folder to disk.
 
-    Pages that were changed through a mapping are clean then, so that the next change must stamp
-    their file anew: that is what makes equal times prove equal bytes.
+    Pages that were changed through a mapping are clean afterwards, so the next change updates the
+    file's times. Only then do equal times prove equal bytes.
 
     Raises:
         WriteError: The disk refuses.

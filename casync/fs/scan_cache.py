@@ -1,10 +1,9 @@
-"""What was seen of a folder's files when it was prepared last, so that they need not be read again.
+"""Scan cache: the files of a folder as last prepared, so that unchanged ones need not be read.
 
-A file beside the store for each folder, in the order in which the folder is walked: the next walk
-goes through both at once, and neither needs to fit in memory. It is a convenience, and may be
-lost or damaged at any time: whatever is not there as it was written is read again. What a file
-system says of a file (its times above all, which every change of it moves) must be equal to the
-last bit, and old enough when it was seen, for the file to count as unchanged.
+There is one file for each folder, beside the store, in the order of the walk. The next walk reads
+both in step, so neither needs to fit in memory. The cache may be lost or damaged at any time: files
+without a valid row are read again. A file counts as unchanged only if its whole identity is equal
+(above all its times, which every change updates) and its times were old enough when it was seen.
 """
 
 from __future__ import annotations
@@ -39,17 +38,17 @@ _MAGIC: Final = b"casync folder 1\n"
 _BLOCK: Final = struct.Struct("<I8s")
 _BLOCK_BYTES: Final = 256 * 1024
 _ROW_BYTES: Final = 200
-"""About what a row takes besides its path."""
+"""Approximate bytes of a row, not counting its path."""
 
 _MAX_BLOCK: Final = 8 * MIB
 _CHECK_BYTES: Final = 8
 _FOOT_BYTES: Final = ID_BYTES + _CHECK_BYTES
 _SETTLED_NS: Final = 2_000_000_000
-"""Nanoseconds after which equal times prove equal bytes: the coarsest clock of a file system."""
+"""Nanoseconds after which equal times prove equal bytes: the coarsest file system clock."""
 
 
 class CachedEntry(msgspec.Struct, frozen=True, array_like=True):
-    """What was seen of one thing that is no folder, and the entry that it had."""
+    """A file, link, device or pipe as it was seen, and its entry."""
 
     key: bytes
     identity: FileIdentity
@@ -61,15 +60,15 @@ _DECODER: Final = msgspec.msgpack.Decoder(type=list[CachedEntry])
 
 
 def walk_key(path: bytes) -> bytes:
-    """Sorts as the walk goes: a folder, all that is in it, what comes behind it."""
+    """A key that sorts in walk order: a folder, everything in it, then what follows it."""
     return path.replace(b"/", b"\0")
 
 
 class CachedScan:
-    """The sightings of one earlier walk. Ask in the order of the walk.
+    """The rows of an earlier scan. Query them in walk order.
 
     Attributes:
-        manifest: The tree that was made of it; its content is good only while that is full.
+        manifest: The tree made from that scan; entries are valid only while it is complete.
     """
 
     def __init__(self, file: BinaryIO, manifest: ManifestId) -> None:
@@ -83,7 +82,7 @@ class CachedScan:
         self._file.close()
 
     def find(self, path: bytes, identity: FileIdentity) -> Entry | None:
-        """The entry of what is at `path`, if it is certainly what it was."""
+        """The entry of the file at `path`, if it is certainly unchanged."""
         key = walk_key(path)
         while self._next is not None and self._next.key < key:
             self._next = next(self._rows, None)
@@ -94,9 +93,9 @@ class CachedScan:
 
 
 class ScanWriter:
-    """The sightings of a walk that goes on. Visible when it is kept.
+    """Writes the rows of a running scan. They take effect with `keep`.
 
-    What cannot be written is not remembered; the walk is worth more than its memory.
+    Write errors are ignored: a scan must not fail because its cache does.
     """
 
     def __init__(self, path: Path, head: bytes, seen_at: int) -> None:
@@ -110,12 +109,12 @@ class ScanWriter:
         self._write(head)
 
     def add(self, path: bytes, identity: FileIdentity, entry: Entry) -> None:
-        """Takes the next thing that was seen; what is too young is not remembered.
+        """Adds the next file of the walk, unless it changed too recently.
 
         Args:
-            path: Where.
-            identity: What was said of it before it was read.
-            entry: What it is.
+            path: Its path from the root.
+            identity: Its identity before it was read.
+            entry: Its entry.
         """
         if max(identity.mtime_ns, identity.ctime_ns) > self._settled:
             return
@@ -126,7 +125,7 @@ class ScanWriter:
             self._flush()
 
     def keep(self, manifest: ManifestId) -> None:
-        """Ends it: this is what the folder was when it became `manifest`."""
+        """Finishes the cache of the scan that became `manifest`."""
         self._flush()
         self._write(_foot(self._head, manifest))
         with suppress(OSError):
@@ -134,7 +133,7 @@ class ScanWriter:
             self._part.replace(self._path)
 
     def drop(self) -> None:
-        """Leaves nothing behind of a walk that was not kept. May be called after `keep`."""
+        """Discards a scan that was not kept. May be called after `keep`."""
         with suppress(OSError):
             self._file.close()
         with suppress(OSError):
@@ -143,7 +142,7 @@ class ScanWriter:
     def _open(self) -> BinaryIO:
         try:
             self._path.parent.mkdir(mode=0o700, exist_ok=True)
-            for left in self._path.parent.glob(f"{self._path.name}.*"):  # by one that was killed
+            for left in self._path.parent.glob(f"{self._path.name}.*"):  # of killed processes
                 left.unlink(missing_ok=True)
             flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
             return open(os.open(self._part, flags, 0o600), "wb")
@@ -160,7 +159,7 @@ class ScanWriter:
 
 
 class ScanCache:
-    """All that is remembered of folders, as files in one place.
+    """All scan caches, as files in one folder.
 
     Args:
         place: The folder of those files; made when the first is written.
@@ -170,7 +169,7 @@ class ScanCache:
         self._place = place
 
     def last(self, root: Path | str, params: ChunkerParams) -> CachedScan | None:
-        """What was seen of `root` when it was last prepared with `params`. See `new`."""
+        """The cache of the last scan of `root` with `params`, if any; arguments as for `new`."""
         head = _head(root, params)
         with ExitStack() as stack, suppress(OSError):
             file = stack.enter_context(self._path(head).open("rb"))
@@ -184,12 +183,12 @@ class ScanCache:
         return None
 
     def new(self, root: Path | str, params: ChunkerParams, seen_at: int) -> ScanWriter:
-        """Takes what is seen of `root` from now on.
+        """Starts the cache of a new scan of `root`.
 
         Args:
-            root: The folder, or the address of one that is on no disk here: `s3://bucket/`.
+            root: The folder, or the address of a remote one: `s3://bucket/`.
             params: Chunk sizes of the entries' content.
-            seen_at: What the file system's clock says now, in nanoseconds.
+            seen_at: The current time of the file system's clock, in nanoseconds since 1970.
         """
         head = _head(root, params)
         return ScanWriter(self._path(head), head, seen_at)
@@ -199,14 +198,14 @@ class ScanCache:
 
 
 def _head(root: Path | str, params: ChunkerParams) -> bytes:
-    """What must stand at the beginning: whose sightings these are."""
-    # An address is never taken for a path: those begin with a slash here.
+    """The header that identifies the folder and the chunk sizes."""
+    # Paths begin with a slash, so an address never equals one.
     place = root if isinstance(root, str) else os.path.realpath(root)
     return _MAGIC + _ENCODER.encode([os.fsencode(place), params])
 
 
 def _foot(head: bytes, manifest: ManifestId) -> bytes:
-    """What must stand at the end of a file that was finished."""
+    """The footer of a finished file."""
     return manifest + _check(head + manifest)
 
 
@@ -215,7 +214,7 @@ def _check(data: bytes) -> bytes:
 
 
 def encode_block(data: bytes) -> bytes:
-    """Encoded rows as they stand in the file."""
+    """A block of encoded rows as it stands in the file."""
     return _BLOCK.pack(len(data), _check(data)) + data
 
 

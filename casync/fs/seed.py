@@ -1,8 +1,8 @@
 """Seeds: local files that may hold wanted chunks.
 
-An index says at which offset of which seed a chunk was once seen. It is a hint
+An index remembers at which offset of which seed a chunk was seen. It is a hint
 (`casync.planning.chunk_index`): bytes from a seed are hashed before they are used, because files
-change behind our back.
+change at any time.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _MAX_CHUNKS: Final = 1 << 20
 """Chunks in the index: about 170 MiB, or 16 GiB of seeds at the default chunk size."""
 
 _MAX_OPEN: Final = 64
-"""Seeds that stay open. More of them are opened for every chunk: descriptors are few."""
+"""Seeds that stay open. Others are opened for each read, to save descriptors."""
 
 _OPEN: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 
@@ -38,17 +38,17 @@ class Seed(Protocol):
     """Old bytes by offset.
 
     Attributes:
-        path: For people.
+        path: Its path, for messages.
     """
 
     path: Path
 
     def read(self, offset: int, length: int) -> bytes:
-        """Bytes at `offset`; fewer where there are no more."""
+        """Bytes at `offset`; fewer at the end."""
         ...
 
     def close(self) -> None:
-        """Lets go of descriptors. May be called again."""
+        """Closes descriptors. May be called again."""
         ...
 
 
@@ -70,7 +70,7 @@ class SeedFile:
             raise UsageError(f"a seed must be a file, a folder or a block device: {path}")
 
     def read(self, offset: int, length: int) -> bytes:
-        """Bytes at `offset`; fewer at the end. Of a closed one, whatever its path leads to now."""
+        """Bytes at `offset`; fewer at the end. Once closed, reads what its path leads to now."""
         if self._fd >= 0:
             return read_range(self._fd, offset, length)
         fd = os.open(self.path, _OPEN)
@@ -97,10 +97,10 @@ class SeedFile:
 
 
 def expand_seed_path(path: Path) -> Iterator[Path]:
-    """The files that `--seed PATH` stands for: itself, or all regular files below a folder.
+    """The files that `--seed PATH` selects: the file itself, or all regular files below a folder.
 
     Raises:
-        UsageError: There is nothing at `path`, or we may not look.
+        UsageError: There is nothing at `path`, or it cannot be read.
     """
     try:
         mode = path.stat().st_mode
@@ -117,7 +117,7 @@ def expand_seed_path(path: Path) -> Iterator[Path]:
 
 
 def _is_file(path: Path) -> bool:
-    """Whether it is a regular file and no link."""
+    """Whether it is a regular file and not a link."""
     try:
         return stat.S_ISREG(path.lstat().st_mode)
     except OSError:
@@ -125,11 +125,11 @@ def _is_file(path: Path) -> bool:
 
 
 class SeedIndex:
-    """Where in which seed a chunk was seen. Closes the seeds that it holds.
+    """Where each chunk was seen, and in which seed. Owns and closes its seeds.
 
     Attributes:
-        seeds: The files that are indexed.
-        looked: All files that were looked at, with what was seen: for people.
+        seeds: The indexed seeds.
+        looked: All files that were examined, with the outcome of each, for reports.
         index: Which chunk lies where, and next to which.
     """
 
@@ -137,34 +137,34 @@ class SeedIndex:
         self.seeds: list[Seed] = []
         self.looked: list[tuple[Path, str]] = []
         self.index = ChunkIndex()
-        self._hard_links: list[int] = []  # of each seed, the number of its first chunk
+        self._first_numbers: list[int] = []  # of each seed, the number of its first chunk
 
     def add(self, seed: Seed, chunks: Iterable[tuple[int, ChunkId, int]] = ()) -> None:
-        """Takes over `seed`, with its chunks as (offset, chunk, length). `note` may tell more."""
+        """Adds `seed` with its chunks as (offset, id, length). `note` adds more chunks to it."""
         self.seeds.append(seed)
-        self._hard_links.append(len(self.index))
+        self._first_numbers.append(len(self.index))
         if len(self.seeds) > _MAX_OPEN:
             seed.close()
         for chunk in islice(chunks, _MAX_CHUNKS - len(self.index)):
             self.index.add(*chunk)
 
     def note(self, offset: int, ident: ChunkId, length: int) -> bool:
-        """Adds a chunk of the last seed; says whether there is room for more."""
+        """Adds a chunk of the last seed; returns whether there is room for more."""
         if len(self.index) < _MAX_CHUNKS:
             self.index.add(offset, ident, length)
         return len(self.index) < _MAX_CHUNKS
 
     def read(self, numbers: Iterable[int]) -> Iterator[list[FoundChunk]]:
-        """Chunks of the layout, in the order given, or None where they are no more.
+        """Yields chunks of the index in the order given, with None where the bytes differ.
 
-        Neighbours are read at once, and come together.
+        Adjacent chunks are read with one call, and come together in one list.
         """
         for seed, group in groupby(numbers, self._seed):
             yield from read_places(partial(_read, seed), map(self.index.__getitem__, group))
 
     def _seed(self, number: int) -> Seed:
-        """The seed that a chunk of the layout lies in."""
-        return self.seeds[bisect_right(self._hard_links, number) - 1]
+        """The seed that holds a chunk of the index."""
+        return self.seeds[bisect_right(self._first_numbers, number) - 1]
 
     def close(self) -> None:
         """Closes all seeds."""
@@ -173,7 +173,7 @@ class SeedIndex:
 
 
 def _read(seed: Seed, offset: int, length: int) -> bytes:
-    """What can be read; what cannot is nothing that a seed has."""
+    """What can be read; a seed has no bytes where reading fails."""
     try:
         return seed.read(offset, length)
     except OSError:

@@ -1,7 +1,7 @@
-"""Which versions of names were seen last, by the key that signed them: memory against rollback.
+"""The last seen version of each signed name, by key: protects against rollback.
 
-One small file for each key and name, replaced whole and durable before anybody relies on it. Must
-not know what makes a version trusted.
+There is one small file for each key and name. It is replaced atomically, and durable before the
+version is relied on.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ class SeenVersion(msgspec.Struct, frozen=True):
 
 
 class SeenVersions:
-    """The versions that were seen, in a folder that is made when it is first needed.
+    """Seen versions, in a folder that is made on first use.
 
     Args:
-        folder: Where.
+        folder: The folder's path.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -46,7 +46,7 @@ class SeenVersions:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Keeps other processes from reading and writing meanwhile.
+        """Locks the folder against other processes.
 
         Raises:
             WriteError, NoSpaceError: The folder cannot be written.
@@ -62,10 +62,10 @@ class SeenVersions:
             os.close(fd)
 
     def last(self, key: bytes, name: str) -> SeenVersion | None:
-        """What was seen last of a name that `key` signed.
+        """The version of `name` signed by `key` that was seen last, if any.
 
         Raises:
-            IntegrityError: That is damaged, and says nothing.
+            IntegrityError: The record is damaged or cannot be read.
         """
         path = self._path(key, name)
         try:
@@ -74,13 +74,13 @@ class SeenVersions:
             return None
         except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise IntegrityError(
-                f"{path}, which says what was seen of {name}, cannot be read: {error}",
-                next_step="Remove it if you are sure that the server shows you the newest version.",
+                f"{path} records the last seen version of {name} and cannot be read: {error}",
+                next_step="Remove it if you are sure that the server has the newest version.",
             ) from error
         return seen if seen.name == name else None
 
     def note(self, key: bytes, seen: SeenVersion) -> None:
-        """Remembers a version. Durable when it returns.
+        """Records a version. Durable on return.
 
         Raises:
             WriteError, NoSpaceError: It cannot be written.

@@ -1,4 +1,4 @@
-"""Making durable what somebody else wrote or named: an earlier run, which was killed, perhaps."""
+"""Makes durable what an earlier run wrote or renamed, perhaps one that was killed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NO_FOLDER_SYNC: Final = frozenset({errno.EINVAL, errno.ENOTSUP})
 
 
 def settle_file(path: Path) -> None:
-    """Makes the file or device at `path` durable as it is now, and its name.
+    """Makes the current content of the file or device at `path` durable, and its name.
 
     Raises:
         WriteError: The disk refuses.
@@ -31,12 +31,12 @@ def settle_file(path: Path) -> None:
 
 
 def settle_name(path: Path) -> None:
-    """Makes the name of what lies at `path` durable.
+    """Makes the name of the file at `path` durable.
 
     Raises:
         WriteError: The disk refuses.
     """
-    with writing(path), suppress(PermissionError):  # of a folder that we may enter but not read
+    with writing(path), suppress(PermissionError):  # a folder that may be entered but not read
         folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             sync_folder(folder)
@@ -45,7 +45,7 @@ def settle_name(path: Path) -> None:
 
 
 def sync_folder(fd: int) -> None:
-    """Makes the names in an open folder durable, where its file system can.
+    """Makes the names in an open folder durable, where its file system supports that.
 
     Raises:
         OSError: The disk refuses.

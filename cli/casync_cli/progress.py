@@ -12,7 +12,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Final, NamedTuple, Protocol
 
-from casync_cli.parsing.sizes import format_size
+from casync.sizes import format_size
 from casync_cli.parsing.times import format_duration
 
 __all__ = ["Gauge", "Meter", "NotesOnly", "Screen", "bar_text", "line_text"]

@@ -103,7 +103,7 @@ def full_disk(folder: Path) -> None:
                     message = error.message
                     break
                 acknowledged += packed
-            assert re.match(r"no space on .* \(need about \d+ bytes, have \d+\)", message)
+            assert re.match(r"no space on .*: \S+ K?M?i?B needed, \S+ K?M?i?B free", message)
             more = Batch(objects=[pack(noise(500_000, turn))])
             expect(NoSpaceError, partial(store.commit, more))
             everything = list(store.get(Kind.CHUNK, ids_of(acknowledged)))

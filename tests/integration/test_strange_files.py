@@ -132,7 +132,7 @@ def test_mount_points(program: Program, folder: Path) -> None:
 def test_files_that_lie_about_their_size(program: Program) -> None:
     ran = program.run("prepare", "/proc/self/status")
     assert ran.status == 2
-    assert "more bytes than it says" in ran.err
+    assert "more bytes than its size says" in ran.err
     ran = program.run("prepare", "/proc/self/attr", "--name", "tree", "--json")
     assert ran.status == 3
     assert ran.document["left_out"]

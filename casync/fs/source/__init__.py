@@ -1,1 +1,1 @@
-"""What is read once, from its start to its end: files, devices and streams."""
+"""Sources: files, devices and streams that are read once, from start to end."""

@@ -1,7 +1,4 @@
-"""What inputs have in common: the port that prepare reads through, and the words for its parts.
-
-Must not know what becomes of the bytes.
-"""
+"""The port that `prepare` reads inputs through, and its types."""
 
 from __future__ import annotations
 
@@ -17,23 +14,23 @@ from casync.limits import MIB
 __all__ = ["BLOCK_BYTES", "Hole", "Positioned", "FileStamp", "Source", "Span", "reading"]
 
 BLOCK_BYTES: Final = 4 * MIB
-"""Bytes that are read at once: enough to keep the costs of a step small."""
+"""Bytes that are read at once: enough to make the cost of a step negligible."""
 
 
 class Hole(NamedTuple):
-    """`length` zero bytes that nobody needs to read."""
+    """`length` zero bytes that need not be read."""
 
     length: int
 
 
 class Span(NamedTuple):
-    """Bytes from `start` to `end`, to be read by position by whoever cuts them.
+    """Bytes from `start` to `end`, for a cutter to read by position.
 
     Attributes:
-        start: An offset in the content.
-        end: Another.
-        reach: Where the bytes end that can be read by now. At least the largest chunk beyond
-            `end`, unless the content ends before.
+        start: Offset of the first byte.
+        end: Offset after the last byte.
+        reach: Offset up to which bytes can be read by now: at least the largest chunk beyond
+            `end`, unless the content ends earlier.
     """
 
     start: int
@@ -42,7 +39,13 @@ class Span(NamedTuple):
 
 
 class FileStamp(NamedTuple):
-    """A file as it was seen before it was read: what a store may remember of it."""
+    """A file's path and identity before it was read, as a store may remember them.
+
+    Attributes:
+        path: Its path, absolute and without links.
+        identity: Its identity.
+        settled: Whether equal identities prove equal bytes.
+    """
 
     path: bytes
     identity: FileIdentity
@@ -50,25 +53,25 @@ class FileStamp(NamedTuple):
 
 
 class Positioned(Protocol):
-    """Content that can be read by position while it comes."""
+    """Content that can be read by position while it arrives."""
 
     @property
     def label(self) -> str:
-        """What errors call it."""
+        """Its name in messages."""
         ...
 
     @property
     def length(self) -> int | None:
-        """Bytes in all, or None as long as nobody knows."""
+        """Bytes of the content, or None while unknown."""
         ...
 
     @property
     def descriptor(self) -> int:
-        """An open file from which others can read."""
+        """An open file that other processes can read from."""
         ...
 
     def spans(self, size: int) -> Iterator[Span | Hole]:
-        """Everything in order, in spans of at most `size` bytes; each may be read when it comes.
+        """Everything in order, in spans of at most `size` bytes; each is readable once yielded.
 
         Raises:
             CasyncError: It cannot be read.
@@ -79,20 +82,20 @@ class Positioned(Protocol):
         """Bytes at `offset`; fewer only where no more can be read by now.
 
         Raises:
-            SourceChangedError: It does not reach as far as it did.
+            SourceChangedError: The content has shrunk.
             CasyncError: It cannot be read.
         """
         ...
 
     def forget(self, offset: int) -> None:
-        """Takes notice that nobody will read what lies before `offset` again."""
+        """Allows the source to free everything before `offset`."""
         ...
 
     def compare(self) -> None:
-        """Proves that all that was read belongs to one version of the content.
+        """Proves that all bytes read belong to one version of the content.
 
         Raises:
-            SourceChangedError: It does not.
+            SourceChangedError: They do not.
             CasyncError: It cannot be read.
         """
         ...
@@ -103,12 +106,12 @@ class Source(Protocol):
 
     @property
     def label(self) -> str:
-        """What errors call it."""
+        """Its name in messages."""
         ...
 
     @property
     def length(self) -> int | None:
-        """Bytes in all, or None when nobody knows."""
+        """Bytes of the content, or None if unknown."""
         ...
 
     @property
@@ -117,32 +120,32 @@ class Source(Protocol):
         ...
 
     def stamp(self) -> FileStamp | None:
-        """What may be remembered of what `blocks` reads, or None."""
+        """The stamp of what `blocks` reads, for a store to remember, or None."""
         ...
 
     def blocks(self, size: int = BLOCK_BYTES) -> Iterator[bytes | Hole]:
         """Reads everything, in blocks of at most `size` bytes.
 
         Raises:
-            SourceChangedError: It did not stay the same; raised at the end at the latest.
+            SourceChangedError: It changed while it was read; raised at the end at the latest.
             CasyncError: It cannot be read.
         """
         ...
 
     def positioned(self, least: int) -> Positioned | None:
-        """The same bytes, to be read by position instead, if they are known to be `least`."""
+        """The same bytes, to read by position, if the content is known to have `least` bytes."""
         ...
 
 
 @contextmanager
 def reading(label: str) -> Iterator[None]:
-    """Translates what goes wrong while `label` is read."""
+    """Translates errors while `label` is read."""
     try:
         yield
     except (FileNotFoundError, NotADirectoryError) as error:
         raise NotFoundError(f"there is no file {label}") from error
     except PermissionError as error:
-        raise DeniedError(f"may not read {label}") from error
+        raise DeniedError(f"cannot read {label}: permission denied") from error
     except ValueError as error:  # a NUL in a path, a closed stream
         raise UsageError(f"cannot read {label!r}: {error}") from error
     except OSError as error:

@@ -1,8 +1,8 @@
-"""What is prepared: a file or a block device, read once, from its start to its end.
+"""A regular file or a block device as a source: read once, from start to end.
 
-A file is compared with itself before and after: what comes out is one version of it, or an error,
-never a mixture. Holes are told, not read. Files are read by position and never mapped, since a
-mapped file that shrinks kills the process. Must not know what becomes of the bytes.
+A file's identity is compared before and after, so the result is one version of the file or an
+error, never a mixture. Holes are reported, not read. Files are read by position and never mapped,
+since a mapped file that shrinks kills the process.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ __all__ = [
 ]
 
 _MIN_HOLE: Final = 256 * KIB
-"""Bytes. A smaller hole costs less to read than to step around."""
+"""Bytes. Reading a smaller hole is cheaper than skipping it."""
 
 _SETTLED_NS: Final = 2_000_000_000
-"""Nanoseconds after which equal times prove equal bytes: the coarsest clock of a file system."""
+"""Nanoseconds after which equal times prove equal bytes: the coarsest file system clock."""
 
 _CLOCK_REALTIME_COARSE: Final = 5
 _TICK_SECONDS: Final = 0.01
 """The longest tick of a kernel: HZ is 100 or more."""
 
 _TICKS: Final = 5
-"""Ticks to wait for a file to rest; one that never does is caught after the reading."""
+"""Ticks to wait for a file to rest. A file that never rests is detected after it is read."""
 
 
 def coarse_clock() -> int:
@@ -58,14 +58,13 @@ class FileSource:
     """A regular file or a block device. Use in a with block.
 
     Args:
-        path: The file, links followed. Each reading opens it anew.
-        descriptor: An open file to read in place of `path`, which is then only its name. Stays
-            open.
-        clock: Nanoseconds since 1970 as the file system counts them.
+        path: The file; links are followed. Each reading opens it again.
+        descriptor: An open file to read instead; `path` is then only its name. Stays open.
+        clock: Nanoseconds since 1970, as the file system counts them.
 
     Raises:
-        NotFoundError: Nothing is there.
-        UsageError: Something else is there: a folder, a pipe, a socket, a terminal.
+        NotFoundError: There is no file.
+        UsageError: It is a folder, a pipe, a socket or a terminal.
         DeniedError, CasyncError: It cannot be opened.
     """
 
@@ -104,7 +103,7 @@ class FileSource:
         return self._length
 
     def stamp(self) -> FileStamp | None:
-        """What may be remembered: nothing of devices, network files and files without a path."""
+        """The stamp of the file; None for devices, network files and files without a path."""
         with reading(self.label):
             if not self._regular or file_system(self._own_path()).coherence is Coherence.NETWORK:
                 return None
@@ -121,19 +120,19 @@ class FileSource:
         return self._fd
 
     def positioned(self, least: int) -> Positioned | None:
-        """Itself, if it has that many bytes apart from holes. See `Source`."""
+        """This source, if it has `least` bytes of data besides holes. See `Source`."""
         self._renew()
         return self if min(self._length, self._data_bytes) >= least else None
 
     def blocks(self, size: int = BLOCK_BYTES) -> Iterator[bytes | Hole]:
-        """Reads everything, holes by their length. See `Source`."""
+        """Reads everything; holes are reported by their length. See `Source`."""
         self._renew()
         for span in self.spans(size):
             yield span if isinstance(span, Hole) else self.read(span.start, span.end - span.start)
         self.compare()
 
     def spans(self, size: int) -> Iterator[Span | Hole]:
-        """What `blocks` reads, not read yet. See `Positioned`."""
+        """The spans that `blocks` reads. See `Positioned`."""
         self._used = True
         end = 0
         for start, stop in self._stretches(size):
@@ -141,7 +140,7 @@ class FileSource:
                 yield Hole(start - end)
             for begin in range(start, stop, size):
                 end = min(begin + size, stop)
-                # The disk works on the next span while this one is cut.
+                # The kernel reads the next span ahead while this one is cut.
                 os.posix_fadvise(self._fd, end, size, os.POSIX_FADV_WILLNEED)
                 yield Span(begin, end, self._length)
         if end < self._length:
@@ -151,7 +150,7 @@ class FileSource:
         """Bytes at `offset`; fewer at the end.
 
         Raises:
-            SourceChangedError: The end comes earlier than it did.
+            SourceChangedError: The file has shrunk.
             CasyncError: They cannot be read.
         """
         wanted = min(size, self._length - offset)
@@ -162,10 +161,10 @@ class FileSource:
         return data
 
     def forget(self, offset: int) -> None:
-        """Does nothing: a file keeps what was read."""
+        """Does nothing: the bytes of a file stay readable."""
 
     def compare(self) -> None:
-        """Proves that the file is still what it was before it was read. See `Positioned`."""
+        """Proves that the file has not changed since before it was read. See `Positioned`."""
         with reading(self.label):
             self._compare()
 
@@ -173,7 +172,7 @@ class FileSource:
         self.close()
         with reading(self.label):
             if self._descriptor is None:
-                # Looked at first: opening a pipe would be felt at its other end.
+                # Checked before the open: opening a pipe would affect its other end.
                 _refuse_strange(os.stat(self._path).st_mode, self.label)
                 flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
                 self._fd = os.open(self._path, flags)
@@ -186,8 +185,8 @@ class FileSource:
                 raise
 
     def _look(self) -> None:
-        # Writes the pages that a mapping has dirtied, so that the next store through it must
-        # stamp the file anew.
+        # Writes pages that were changed through a mapping, so that the next change through it
+        # updates the file's times.
         try:
             os.fdatasync(self._fd)
             self._synced = True
@@ -201,14 +200,14 @@ class FileSource:
             status = os.fstat(self._fd)
             if status.st_ctime_ns < self._seen_at or not self._regular:
                 break
-            # Another change within the same tick of the clock would leave no trace.
+            # A later change within the same clock tick would be invisible.
             time.sleep(_TICK_SECONDS)
         self._identity = identity_of(status)
         self._length = status.st_size if self._regular else os.lseek(self._fd, 0, os.SEEK_END)
         self._data_bytes = status.st_blocks * 512 if self._regular else self._length
 
     def _renew(self) -> None:
-        """Opens anew what was read before: the path may lead to another file now."""
+        """Opens a file again before a second reading: the path may lead to another file now."""
         if not self._used:
             return
         self._used = False
@@ -218,7 +217,7 @@ class FileSource:
             raise SourceChangedError(f"{self.label} vanished while it was read") from error
 
     def _stretches(self, size: int) -> Iterator[tuple[int, int]]:
-        """The ranges to read, in order: the data, and the holes that are too small to matter."""
+        """The ranges to read, in order: the data, and holes that are too small to skip."""
         begin = end = 0
         for start, stop in data_ranges(self._fd, 0, self._length):
             if start - end >= _MIN_HOLE:
@@ -235,7 +234,7 @@ class FileSource:
             yield begin, end
 
     def _compare(self) -> None:
-        """Raises SourceChangedError unless the file is still what it was before it was read."""
+        """Raises SourceChangedError if the file has changed since before it was read."""
         if not self._regular:
             if os.lseek(self._fd, 0, os.SEEK_END) != self._length:
                 raise SourceChangedError(f"{self.label} changed its size while it was read")
@@ -248,11 +247,11 @@ class FileSource:
             raise SourceChangedError(f"{self.label} changed while it was read")
         if os.pread(self._fd, 1, self._length):
             raise UsageError(
-                f"{self.label} holds more bytes than it says",
-                next_step="Let cat read it, and prepare from the pipe.",
+                f"{self.label} holds more bytes than its size says",
+                next_step="Read it with cat, and prepare from the pipe.",
             )
         if self._descriptor is not None:
-            os.lseek(self._fd, self._length, os.SEEK_SET)  # as if it had been read step by step
+            os.lseek(self._fd, self._length, os.SEEK_SET)  # as after sequential reading
         elif not self._leads_here(self._path):
             raise SourceChangedError(f"{self.label} was replaced while it was read")
 
@@ -260,7 +259,7 @@ class FileSource:
         return Path(f"/proc/self/fd/{self._fd}")
 
     def _real_path(self) -> bytes | None:
-        """The path without links that leads to the open file, if one does."""
+        """A path without links that leads to the open file, if there is one."""
         if self._descriptor is None:
             path = Path(os.path.realpath(self._path))
         else:
@@ -282,15 +281,15 @@ def _refuse_strange(mode: int, label: str) -> None:
         raise UsageError(f"{label} is a folder", next_step="Name a file, or pipe an archive in.")
     raise UsageError(
         f"{label} is neither a file nor a block device",
-        next_step="Let cat read it, and prepare from the pipe.",
+        next_step="Read it with cat, and prepare from the pipe.",
     )
 
 
 def open_source(source: Path | BinaryIO) -> FileSource | StreamSource:
-    """What to read for a path or an open stream.
+    """Opens a path or an open stream as a source.
 
-    A stream that is really a file at its start is read as that file: its holes are seen, and the
-    store may remember it. It is left open, and stands at its end afterwards.
+    A stream that is a regular file or a device at offset 0 is read as such: holes are skipped, and
+    the store may remember it. It stays open, and ends up at its end.
 
     Raises:
         NotFoundError, UsageError, DeniedError, CasyncError: As `FileSource`.
@@ -299,7 +298,7 @@ def open_source(source: Path | BinaryIO) -> FileSource | StreamSource:
         return FileSource(source)
     label = _stream_label(source)
     raw = source.raw if isinstance(source, io.BufferedReader) else source
-    # Other streams have descriptors, too, but give other bytes than those: gzip, for one.
+    # Other streams may have descriptors but deliver other bytes, gzip for example.
     if not isinstance(raw, io.FileIO):
         return StreamSource(source, label)
     with reading(label):

@@ -1,7 +1,7 @@
-"""A stream in memory, to be read by position by several processes while it comes.
+"""A stream buffered in a memfd, so that several processes read it by position as it arrives.
 
-It lies in a memory file at its own offsets; what nobody will read again is given back, so it
-takes no more memory than what is being cut. Must not know what becomes of the bytes.
+Bytes keep their offsets in the stream. Bytes that are no longer needed are freed, so the buffer
+takes no more memory than what is being cut.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ class MemfdBuffer:
     """The rest of a stream, as a `Positioned`. Use in a with block.
 
     Args:
-        label: What errors call it.
-        start: The offset of what comes first.
-        head: What comes first.
-        blocks: What comes then.
-        ahead: Bytes beyond a span that can be read, unless the stream ends before.
+        label: Its name in messages.
+        start: The offset of `head` in the stream.
+        head: Bytes that were read already.
+        blocks: The rest of the stream.
+        ahead: Bytes that are readable beyond a span, unless the stream ends earlier.
 
     Raises:
-        OSError: There are no memory files here.
+        OSError: memfd is not available.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class MemfdBuffer:
         os.close(self.descriptor)
 
     def spans(self, size: int) -> Iterator[Span | Hole]:
-        """The stream in spans, as soon as they can be read. See `Positioned`."""
+        """The stream in spans, each as soon as it is readable. See `Positioned`."""
         start = self._start
         for block in self._blocks:
             end = self._filled
@@ -68,24 +68,24 @@ class MemfdBuffer:
         yield from self._split(start, self._filled, size)
 
     def read(self, offset: int, size: int) -> bytes:
-        """Bytes at `offset`; fewer where the stream has not come farther."""
+        """Bytes at `offset`; fewer where the stream has not arrived yet."""
         return read_range(self.descriptor, offset, min(size, self._filled - offset))
 
     def forget(self, offset: int) -> None:
-        """Gives memory back."""
+        """Frees the memory before `offset`."""
         punch(self.descriptor, self._forgotten, offset - self._forgotten)
         self._forgotten = offset
 
     def compare(self) -> None:
-        """Does nothing: bytes in memory stay as they came."""
+        """Does nothing: buffered bytes do not change."""
 
     def _split(self, start: int, end: int, size: int) -> Iterator[Span]:
         for begin in range(start, end, size):
             yield Span(begin, min(begin + size, end), self._filled)
 
     def _put(self, block: bytes | Hole) -> bool:
-        """Lays a block behind what is there; says whether it is nothing but zeros."""
-        # Zeros take no memory, and need not be cut.
+        """Appends a block; returns whether it is all zeros."""
+        # Zeros take no memory and need not be cut.
         if isinstance(block, Hole) or block == _ZEROS[: len(block)]:
             self._filled += block.length if isinstance(block, Hole) else len(block)
             os.ftruncate(self.descriptor, self._filled)

@@ -1,7 +1,4 @@
-"""A stream of bytes that comes once: a pipe, most often.
-
-Must not know what becomes of the bytes.
-"""
+"""A stream as a source: usually a pipe, readable once."""
 
 from __future__ import annotations
 
@@ -15,11 +12,11 @@ __all__ = ["StreamSource"]
 
 
 class StreamSource:
-    """A pipe, or any other stream of bytes that comes once. The caller keeps and closes it.
+    """A pipe or another byte stream. The caller owns and closes it.
 
     Args:
         stream: Blocking; buffered or not.
-        label: What errors call it.
+        label: Its name in messages.
     """
 
     repeatable = False
@@ -36,14 +33,14 @@ class StreamSource:
         self.close()
 
     def close(self) -> None:
-        """Does nothing."""
+        """Does nothing: the caller closes the stream."""
 
     def stamp(self) -> FileStamp | None:
-        """Nothing of a stream can be seen again."""
+        """None: a stream cannot be recognised later."""
         return None
 
     def positioned(self, least: int) -> Positioned | None:
-        """Nothing of a stream is known before it was read."""
+        """None: the length of a stream is unknown."""
         return None
 
     def blocks(self, size: int = BLOCK_BYTES) -> Iterator[bytes | Hole]:
@@ -58,7 +55,7 @@ class StreamSource:
             while have < size:
                 part = self._stream.read(size - have)
                 if part is None:
-                    raise UsageError(f"{self.label} does not wait for its bytes (O_NONBLOCK)")
+                    raise UsageError(f"{self.label} is non-blocking (O_NONBLOCK)")
                 if not part:
                     break
                 parts.append(part)

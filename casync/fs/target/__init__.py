@@ -1,1 +1,1 @@
-"""What is written: files, devices, folders and streams, each whole or not at all."""
+"""Targets: files, devices, folders and streams, each written whole or not at all."""

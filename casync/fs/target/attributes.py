@@ -1,4 +1,4 @@
-"""What a file has besides its bytes: owner, mode and extended attributes."""
+"""Owner, mode and extended attributes of a target file."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from typing import Final
 __all__ = ["copy_attributes", "set_new_attributes"]
 
 _OF_THE_BYTES: Final = frozenset({"security.capability", "security.ima", "security.evm"})
-"""Attributes that vouch for the old bytes, or give them rights."""
+"""Attributes that vouch for the old bytes or grant them privileges."""
 
 
 def set_new_attributes(fd: int) -> None:
-    """Gives a new file the mode that any program would give it."""
-    with suppress(PermissionError):  # file systems without modes
+    """Gives a new file the usual mode: 0666 without the umask."""
+    with suppress(PermissionError):  # the file system has no modes
         os.fchmod(fd, 0o666 & ~_umask())
 
 
 def copy_attributes(fd: int, path: Path, old: os.stat_result) -> list[str]:
-    """Gives a file what the one that it replaces has, as far as we may.
+    """Copies owner, mode and extended attributes of the replaced file, where permitted.
 
     Args:
         fd: The new file.
-        path: The old one.
-        old: What was seen of it.
+        path: The old file.
+        old: The old file's status.
 
     Returns:
-        Notes about what is lost.
+        Notes about what could not be kept.
     """
     notes = []
     if old.st_nlink > 1:
@@ -64,7 +64,7 @@ def _give_to(fd: int, old: os.stat_result) -> bool:
 def _copy_attributes(fd: int, path: Path) -> bool:
     try:
         names = os.listxattr(path, follow_symlinks=False)
-    except OSError:  # a file system without them
+    except OSError:  # the file system has no attributes
         return True
     kept = True
     for name in names:
@@ -87,7 +87,7 @@ def _has(fd: int, name: str, value: bytes) -> bool:
 
 
 def _umask() -> int:
-    """The process's umask, without changing it under the feet of other threads."""
+    """The process's umask, read without changing it, since other threads depend on it."""
     try:
         found = re.search(rb"^Umask:\s*([0-7]+)$", Path("/proc/self/status").read_bytes(), re.M)
     except OSError:

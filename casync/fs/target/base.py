@@ -1,7 +1,7 @@
-"""Where rebuilt content goes: a new file beside the target, or the target itself.
+"""The port that rebuilt content is written through: to a part file, or in place.
 
-Bytes may arrive in any order and from several threads. Nothing is believed of bytes that are there
-already; whoever resumes hashes them first.
+Bytes may arrive in any order and from several threads. Existing bytes are untrusted: a resumed run
+hashes them first.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ __all__ = ["Sink", "open_sink"]
 
 
 class Sink(Protocol):
-    """A target while it is written. A context manager: leaving it closes.
+    """A target while it is written. A context manager: leaving it closes the target.
 
     Attributes:
         length: Plain bytes of the content.
-        resumed: Bytes that are there already may be right; they are read and hashed first.
-        readable: What was written can be read back.
-        discards: Nobody wants the bytes here.
+        resumed: Existing bytes may be right; they are read and hashed first.
+        readable: Written bytes can be read back.
+        discards: The target discards all bytes.
     """
 
     length: int
@@ -35,7 +35,7 @@ class Sink(Protocol):
 
     @property
     def allocated(self) -> int:
-        """Bytes that the file occupies by now."""
+        """Bytes that the file occupies now."""
         ...
 
     def read(self, offset: int, length: int) -> bytes:
@@ -43,10 +43,10 @@ class Sink(Protocol):
         ...
 
     def write(self, offset: int, buffers: Sequence[Buffer]) -> None:
-        """Writes neighbouring buffers from `offset` on.
+        """Writes consecutive buffers from `offset` on.
 
         Raises:
-            NoSpaceError, WriteError: Not all of them could be written.
+            NoSpaceError, WriteError: They could not all be written.
         """
         ...
 
@@ -55,24 +55,24 @@ class Sink(Protocol):
         ...
 
     def settle(self, end: int) -> None:
-        """Everything before `end` is written."""
+        """Takes note that everything before `end` is written."""
         ...
 
     def commit(self) -> list[str]:
-        """Makes the content durable and visible. Returns notes for people.
+        """Makes the content durable and visible. Returns notes for the user.
 
         Raises:
-            NoSpaceError, WriteError: It may not be durable. A target that would be replaced is
-                the old one, or the new one whose name may not survive a power loss.
+            NoSpaceError, WriteError: The content may not be durable. A replaced target is either
+                the old file, or the new one whose name may not survive a power loss.
         """
         ...
 
     def identity(self) -> FileIdentity:
-        """What the file system says of the target now."""
+        """The identity of the target now."""
         ...
 
     def close(self) -> None:
-        """Lets go. What was not committed stays for the next run. May be called again."""
+        """Closes the target. Uncommitted bytes stay for the next run. May be called again."""
         ...
 
     def __enter__(self) -> Self: ...
@@ -85,12 +85,12 @@ def open_sink(place: TargetPlace, length: int) -> Sink:
 
     Args:
         place: From `inspect_place`.
-        length: Plain bytes that it will have.
+        length: Plain bytes of the new content.
 
     Raises:
-        LockedError: Somebody else writes to it.
-        NoSpaceError: A device is too small, or no file may be that large.
-        WriteError: It cannot be opened, or something strange is in the way.
+        LockedError: Another process writes to it.
+        NoSpaceError: A device is too small, or a file may not be that large.
+        WriteError: It cannot be opened, or another kind of file has its name.
     """
     if place.in_place:
         return InPlaceFile(place, length)

@@ -1,7 +1,7 @@
-"""Where the bytes of a folder's files go: one line of content, cut into files in a staging folder.
+"""The sink of a folder's files: one concatenation, cut into files in a staging folder.
 
 An output for `casync.ops.pull.rebuild`. Files are opened for every write, since any number of them
-grow at the same time; neighbours come with one write, small files whole.
+grow at the same time; adjacent chunks come in one write, and small files whole.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _OPEN: Final = os.O_RDWR | (_READ & ~os.O_ACCMODE)
 
 
 class _Pending(NamedTuple):
-    """A file whose bytes are under way, and where they end in the lineup."""
+    """A file whose bytes are arriving; `end` is where it ends in the concatenation."""
 
     end: int
     path: bytes
@@ -40,14 +40,14 @@ class _Pending(NamedTuple):
 
 
 class FolderSink:
-    """Files on their way into a folder. Writing, zeroing and reading by any thread.
+    """Writes files of a folder. Any thread may write, zero and read.
 
     Args:
         root: The open folder.
-        path: Its path, for people.
+        path: Its path, for messages.
         staging: Where files grow.
-        publish_queue: Takes those that are whole.
-        policy: Gives them what their entries say.
+        publish_queue: Takes whole files.
+        policy: Applies the metadata of their entries.
     """
 
     readable = True
@@ -71,26 +71,26 @@ class FolderSink:
         self._pending: deque[_Pending] = deque()
 
     def add(self, path: bytes, entry: File, number: int) -> int:
-        """Takes a file that is not empty, before its bytes come.
+        """Adds a file that is not empty, before its bytes arrive.
 
         Args:
-            path: Where it belongs.
-            entry: What it shall be.
-            number: What `publish_queue` calls it.
+            path: Its destination.
+            entry: Its entry.
+            number: Its number for `publish_queue`.
 
         Returns:
-            Where its bytes begin.
+            Its offset in the concatenation, in bytes.
         """
         start = self._files.add(path, entry.content.length)
         self._pending.append(_Pending(self._files.length, path, entry, number))
         return start
 
     def read(self, offset: int, length: int) -> bytes:
-        """Bytes at `offset`, of files that are in their places already as well."""
+        """Bytes at `offset`, also of files that have moved to their places."""
         return read_concatenation(self._files, self._open, offset, length)
 
     def write(self, offset: int, buffers: Sequence[Buffer]) -> None:
-        """Writes neighbouring buffers from `offset` on."""
+        """Writes consecutive buffers from `offset` on."""
         rest = iter(buffers)
         piece = memoryview(b"")
         total = sum(map(len, buffers))
@@ -110,7 +110,7 @@ class FolderSink:
                     os.close(fd)
 
     def zero(self, offset: int, length: int) -> None:
-        """Makes a range read as zeros; in new files everything is a hole."""
+        """Makes a range read as zeros. All of a new file is a hole."""
         if not self.resumed:
             return
         for part in self._files.parts(offset, length):
@@ -123,10 +123,10 @@ class FolderSink:
                     os.close(fd)
 
     def settle(self, end: int) -> None:
-        """Finishes all files whose bytes lie before `end`. Called in order by one thread.
+        """Finishes all files whose bytes lie before `end`. Called by one thread, in order.
 
         Raises:
-            WriteError, NoSpaceError: That cannot be done.
+            WriteError, NoSpaceError: A file cannot be finished.
         """
         while self._pending and self._pending[0].end <= end:
             pending = self._pending.popleft()
@@ -138,7 +138,7 @@ class FolderSink:
             self._publish_queue.add(name, path, number, length, pending.end)
 
     def _finish(self, name: bytes, length: int) -> None:
-        """Gives a file its length: zeros at its end were not written, old bytes may be there."""
+        """Sets a file's length: trailing zeros were not written, and old bytes may follow."""
         status = look(self._staging.fd, name)
         if status is None or status.st_size != length:
             fd = self._create(name)
@@ -154,7 +154,7 @@ class FolderSink:
         try:
             return os.open(staged_name(part.path), _READ, dir_fd=self._staging.fd)
         except FileNotFoundError:
-            # What lies in the place of a file that has not moved yet is another file.
+            # Until the file has moved, another file may lie in its place.
             if part.start >= self._publish_queue.end:
                 raise
             return open_beneath(self._root, part.path, os.O_RDONLY)

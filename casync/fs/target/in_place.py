@@ -1,4 +1,4 @@
-"""An existing file or block device that is overwritten only where it differs."""
+"""An existing file or block device as a target, overwritten only where it differs."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ __all__ = ["InPlaceFile"]
 
 
 class InPlaceFile:
-    """A sink (`casync.fs.target.base.Sink`) on what is there.
+    """A sink (`casync.fs.target.base.Sink`) on an existing file or device.
 
-    A file gets its new length at the end, so its old bytes can be read until then. A device keeps
-    what lies behind the content.
+    A file gets its new length at the end, so its old bytes are readable until then. A device keeps
+    the bytes after the content.
 
     Args:
-        place: Where.
-        length: Plain bytes that the content has.
+        place: The target.
+        length: Plain bytes of the new content.
 
     Raises:
-        LockedError: Somebody else writes to it or uses it.
-        NoSpaceError: The device is too small, or no file may be that large.
-        WriteError: It cannot be opened, or is not what was looked at.
+        LockedError: Another process writes to it or uses it.
+        NoSpaceError: The device is too small, or a file may not be that large.
+        WriteError: It cannot be opened, or was replaced since it was inspected.
     """
 
     resumed = True
@@ -56,7 +56,7 @@ class InPlaceFile:
 
     @property
     def allocated(self) -> int:
-        """Bytes that the file occupies by now; all of a device."""
+        """Bytes that the file occupies now; the size of a device."""
         if self._is_device:
             return self._old_length
         return os.fstat(self._fd).st_blocks * 512
@@ -64,7 +64,7 @@ class InPlaceFile:
     def read(self, offset: int, length: int) -> bytes:
         """Bytes at `offset`, old or new; fewer at the end.
 
-        What the file is still too short for reads as the zeros that it will be.
+        Bytes beyond the current end, but within the content's length, read as zeros.
         """
         with reading(self._path):
             data = read_range(self._fd, offset, length)
@@ -73,20 +73,20 @@ class InPlaceFile:
         return data
 
     def write(self, offset: int, buffers: Sequence[Buffer]) -> None:
-        """Writes neighbouring buffers from `offset` on."""
+        """Writes consecutive buffers from `offset` on."""
         with writing(self._path, self.length):
             write_range(self._fd, offset, buffers)
 
     def zero(self, offset: int, length: int) -> None:
-        """Makes a range read as zeros; leaves it alone if it does."""
+        """Makes a range read as zeros; leaves existing zeros alone."""
         with writing(self._path, self.length):
             zero_range(self._fd, offset, length)
 
     def settle(self, end: int) -> None:
-        """Nothing waits."""
+        """Does nothing: every write is immediate."""
 
     def commit(self) -> list[str]:
-        """Makes what was written durable. Returns no notes."""
+        """Makes the content durable. Returns no notes."""
         with writing(self._path, self.length):
             if not self._is_device:
                 os.ftruncate(self._fd, self.length)
@@ -94,11 +94,11 @@ class InPlaceFile:
         return []
 
     def identity(self) -> FileIdentity:
-        """What the file system says of the target now."""
+        """The identity of the target now."""
         return identity_of(os.fstat(self._fd))
 
     def close(self) -> None:
-        """Lets go."""
+        """Closes the target."""
         for fd in (self._claim, self._fd):
             if fd >= 0:
                 os.close(fd)

@@ -1,7 +1,7 @@
-"""What an entry of a tree says of a file besides its bytes, given to it and compared with it.
+"""Applies an entry's metadata to a file, and compares the two.
 
-By default that is what any user may have on his own files: rights without setuid and setgid, the
-time of the last change, and `user.` attributes. `exact` is all of it, as far as we may: root may.
+By default this is what any user may set on own files: permissions without setuid and setgid, the
+modification time, and `user.` attributes. `exact` is all metadata, as far as permitted: to root.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from casync.objects.tree import Device, Entry, File, Folder, Link, Meta, Pipe
 __all__ = ["MetadataPolicy", "FileHandle", "kind_of"]
 
 FileHandle: TypeAlias = int | bytes
-"""An open descriptor, or a path through one whose last link is not followed."""
+"""An open descriptor, or a path through one whose last component is not followed as a link."""
 
 _USER: Final = b"user."
 _ACL: Final = b"system.posix_acl_"
@@ -26,7 +26,7 @@ _RIGHTS: Final = 0o1777
 
 
 def kind_of(entry: Entry) -> int:
-    """The kind of file that an entry stands for, as `stat.S_IFMT` tells it."""
+    """The file type of an entry, as in `stat.S_IFMT`."""
     if isinstance(entry, Device):
         return stat.S_IFBLK if entry.block else stat.S_IFCHR
     kinds = {File: stat.S_IFREG, Folder: stat.S_IFDIR, Link: stat.S_IFLNK, Pipe: stat.S_IFIFO}
@@ -34,14 +34,15 @@ def kind_of(entry: Entry) -> int:
 
 
 class MetadataPolicy:
-    """Gives things what their entries say.
+    """Decides which metadata counts, applies it and compares it.
 
     Args:
         exact: Whether owners, setuid, ACLs and all attributes count.
 
     Attributes:
-        exact: The same.
-        skipped: How much could not be given, by kind: `owners`, `attributes`, `modes`, `devices`.
+        exact: Whether owners, setuid, ACLs and all attributes count.
+        skipped: How often metadata could not be applied, by kind: `owners`, `attributes`,
+            `modes`, `devices`.
     """
 
     def __init__(self, *, exact: bool) -> None:
@@ -50,13 +51,13 @@ class MetadataPolicy:
         self._may_own = os.geteuid() == 0
 
     def makes(self, entry: Entry) -> bool:
-        """Whether a thing of this kind may be made here."""
+        """Whether this process may make a file of the entry's kind."""
         if isinstance(entry, Device):
             return self.exact and self._may_own
         return self.exact or not isinstance(entry, Pipe)
 
     def differences(self, entry: Entry, status: os.stat_result, thing: FileHandle) -> list[str]:
-        """What of a thing of the right kind is not as its entry says: `mode`, for instance."""
+        """Which metadata of a file of the right kind differs from its entry: `mode`, say."""
         meta = entry.meta
         found = []
         is_owned = (status.st_uid, status.st_gid) == (meta.uid, meta.gid)
@@ -72,10 +73,10 @@ class MetadataPolicy:
         return found
 
     def apply(self, entry: Entry, thing: FileHandle) -> None:
-        """Gives a thing that nobody else can reach, or that is ours, what its entry says.
+        """Applies an entry's metadata to a file that no other user can reach, or that is ours.
 
         Raises:
-            OSError: Its time cannot be set: it is not ours.
+            OSError: The modification time cannot be set; the file belongs to another user.
         """
         meta, by_descriptor = entry.meta, isinstance(thing, int)
         mode = self._mode(meta, is_owned=self.exact and self._own(meta, thing))
@@ -83,12 +84,12 @@ class MetadataPolicy:
         if not isinstance(entry, Link):
             try:
                 os.chmod(thing, mode)
-            except PermissionError:  # file systems without modes
+            except PermissionError:  # the file system has no modes
                 self.skipped["modes"] += 1
         os.utime(thing, ns=(meta.mtime_ns, meta.mtime_ns), follow_symlinks=by_descriptor)
 
     def _mode(self, meta: Meta, *, is_owned: bool) -> int:
-        """The mode to give; setuid never to a file of another owner than was meant."""
+        """The mode to set. A file with a wrong owner never gets setuid or setgid."""
         return meta.mode if self.exact and is_owned else meta.mode & _RIGHTS
 
     def _own(self, meta: Meta, thing: FileHandle) -> bool:
@@ -100,7 +101,7 @@ class MetadataPolicy:
         return True
 
     def _counts(self, name: bytes) -> bool:
-        """Whether an attribute is among those that are kept equal."""
+        """Whether an attribute is kept equal."""
         if name.startswith(_USER):
             return True
         return self.exact and (self._may_own or name.startswith(_ACL))

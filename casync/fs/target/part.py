@@ -1,7 +1,7 @@
-"""The part file: a new target grows beside the old one, and replaces it in one step.
+"""Part file: a new target grows beside the old one and replaces it atomically.
 
-An interrupted run leaves it behind, and the next one goes on with it. Since others may be able to
-write into the folder, only a part file that is surely ours is touched.
+An interrupted run leaves the part file behind, and the next run resumes it. Other users may be able
+to write to the folder, so only a part file that is certainly ours is used.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _TRIES: Final = 16
 
 
 def part_name(name: str, limit: int = 255) -> str:
-    """The name of the part file of `name`, in at most `limit` bytes."""
+    """The name of the part file of `name`, at most `limit` bytes."""
     whole = f".{name}{_SUFFIX}"
     raw = os.fsencode(name)
     if len(os.fsencode(whole)) <= limit:
@@ -47,13 +47,13 @@ class PartFile:
     """A sink (`casync.fs.target.base.Sink`) for a new file, or one that replaces another.
 
     Args:
-        place: Where.
-        length: Plain bytes that it will have.
+        place: The target.
+        length: Plain bytes of the new content.
 
     Raises:
         LockedError: Another pull writes to the same target.
-        NoSpaceError: No file may be that large.
-        WriteError: It cannot be made, or something that is not ours has its name.
+        NoSpaceError: A file may not be that large.
+        WriteError: It cannot be made, or a file of another user has its name.
     """
 
     readable = True
@@ -81,7 +81,7 @@ class PartFile:
 
     @property
     def allocated(self) -> int:
-        """Bytes that the file occupies by now."""
+        """Bytes that the file occupies now."""
         return os.fstat(self._fd).st_blocks * 512
 
     def read(self, offset: int, length: int) -> bytes:
@@ -90,13 +90,13 @@ class PartFile:
             return read_range(self._fd, offset, length)
 
     def write(self, offset: int, buffers: Sequence[Buffer]) -> None:
-        """Writes neighbouring buffers from `offset` on."""
+        """Writes consecutive buffers from `offset` on."""
         self._written = True
         with writing(self._path, self.length):
             write_range(self._fd, offset, buffers)
 
     def zero(self, offset: int, length: int) -> None:
-        """Makes a range read as zeros: a hole, as everything in a new file is."""
+        """Makes a range read as zeros, as a hole where possible. All of a new file is a hole."""
         if not self.resumed:
             return
         with writing(self._path, self.length):
@@ -104,14 +104,14 @@ class PartFile:
                 zero_range(self._fd, offset, length)
 
     def settle(self, end: int) -> None:
-        """Nothing waits."""
+        """Does nothing: every write is immediate."""
 
     def commit(self) -> list[str]:
-        """Replaces the target. Returns notes for people."""
+        """Replaces the target. Returns notes for the user."""
         with writing(self._path, self.length):
             old = self._stat(self._path.name)
             if old is not None and not stat.S_ISREG(old.st_mode):
-                raise WriteError(f"{self._path} became something else than a file")
+                raise WriteError(f"{self._path} is no longer a regular file")
             os.ftruncate(self._fd, self.length)
             self._sync()
             notes = copy_attributes(self._fd, self._path, old) if old is not None else []
@@ -124,11 +124,11 @@ class PartFile:
         return notes
 
     def identity(self) -> FileIdentity:
-        """What the file system says of the file now."""
+        """The identity of the file now."""
         return identity_of(os.fstat(self._fd))
 
     def close(self) -> None:
-        """Lets go. A part file that nothing was written to is removed."""
+        """Closes the part file. An unwritten new one is removed."""
         if self._fd >= 0:
             if not (self.resumed or self._written or self._committed):
                 with suppress(OSError):
@@ -146,7 +146,7 @@ class PartFile:
         self.close()
 
     def _open(self) -> tuple[int, bool]:
-        """A locked descriptor of the part file, and whether it was there before."""
+        """A locked descriptor of the part file, and whether the file existed before."""
         for _ in range(_TRIES):
             fd, was_there = self._open_once()
             try:
@@ -159,19 +159,19 @@ class PartFile:
                 os.close(fd)
                 raise
             os.close(fd)
-        raise LockedError(f"{self.path} keeps being replaced by somebody else")
+        raise LockedError(f"another process keeps replacing {self.path}")
 
     def _open_once(self) -> tuple[int, bool]:
         for flags in (os.O_CREAT | os.O_EXCL, 0, os.O_CREAT | os.O_EXCL):
             try:
                 return os.open(self._name, _OPEN | flags, 0o600, dir_fd=self._folder), not flags
             except (FileExistsError, FileNotFoundError):
-                continue  # it came or went meanwhile
+                continue  # it appeared or vanished meanwhile
             except OSError as error:
                 if flags:
                     raise
                 raise self._in_the_way(str(error.strerror)) from error
-        raise LockedError(f"{self.path} keeps being replaced by somebody else")
+        raise LockedError(f"another process keeps replacing {self.path}")
 
     def _check_ours(self, status: os.stat_result) -> None:
         user = os.geteuid()
@@ -181,24 +181,27 @@ class PartFile:
             # An interrupted commit may have given it to the owner of the target already.
             owners.add(target.st_uid)
         if not stat.S_ISREG(status.st_mode):
-            raise self._in_the_way("it is no regular file")
+            raise self._in_the_way("it is not a regular file")
         if status.st_uid not in owners:
-            raise self._in_the_way("it belongs to somebody else")
+            raise self._in_the_way("it belongs to another user")
         if status.st_nlink > 1:
-            raise self._in_the_way("it has more than one link")
+            raise self._in_the_way("it has several hard links")
 
     def _in_the_way(self, reason: str) -> WriteError:
-        return WriteError(f"{self.path} is not a part file of ours: {reason}", next_step="Move it.")
+        return WriteError(
+            f"{self.path} is not a part file of this user: {reason}",
+            next_step="Move it away, and run the command again.",
+        )
 
     def _is_named(self, fd: int) -> bool:
-        """Whether the name still leads to `fd`. Another pull may have finished with it."""
+        """Whether the name still leads to `fd`. Another pull may have finished it."""
         named, opened = self._stat(self._name), os.fstat(fd)
         return named is not None and os.path.samestat(named, opened)
 
     def _is_private(self, fd: int, *, was_there: bool) -> bool:
-        """Makes sure that nobody else writes to it, now that it is locked.
+        """Makes sure that other users cannot write to the locked part file.
 
-        An interrupted commit may have opened it to others, who may have it open still.
+        An interrupted commit may have made it writable to others, who may still have it open.
         """
         status = os.fstat(fd)
         if was_there and status.st_mode & 0o022:
@@ -207,7 +210,7 @@ class PartFile:
         if status.st_uid != os.geteuid() and was_there:
             os.fchown(fd, os.geteuid(), os.getegid())
         if stat.S_IMODE(status.st_mode) != 0o600:
-            with suppress(PermissionError):  # file systems without modes
+            with suppress(PermissionError):  # the file system has no modes
                 os.fchmod(fd, 0o600)
         return True
 
@@ -218,7 +221,7 @@ class PartFile:
             return None
 
     def _sync(self) -> None:
-        """Flushes the file. When that fails, what the next run would read back may be a lie."""
+        """Syncs the file. After a failure its bytes are unreliable, so the part file is removed."""
         try:
             os.fsync(self._fd)
         except OSError as error:

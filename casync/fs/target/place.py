@@ -1,7 +1,6 @@
-"""The place that a target is to have: looked at before a byte is fetched.
+"""Inspects a target's place before a byte is fetched, without changing anything.
 
-Everything that would make a pull fail at its end and can be known at its start is refused here.
-Must not change anything.
+Whatever would make a pull fail at its end, and is known at its start, is refused here.
 """
 
 from __future__ import annotations
@@ -31,11 +30,11 @@ class TargetPlace(NamedTuple):
     """Where a target goes.
 
     Attributes:
-        path: Absolute; every link on the way, the last one too, is resolved.
-        existing: What is there now, if anything.
-        length: Bytes that are there now; the size of a device.
+        path: Absolute, with every link resolved, the last component's included.
+        existing: Identity of the file or device there now, if any.
+        length: Its bytes; the size of a device.
         is_device: It is a block device.
-        in_place: What is there is to be overwritten where it differs, not replaced.
+        in_place: Overwrite it where it differs, rather than replace it.
     """
 
     path: Path
@@ -49,12 +48,12 @@ def inspect_place(path: Path, *, in_place: bool) -> TargetPlace:
     """Finds where a target goes, and refuses what cannot work.
 
     Args:
-        path: As the user gave it.
-        in_place: Whether an existing file shall be overwritten. Devices always are.
+        path: The path that the user gave.
+        in_place: Whether to overwrite an existing file. Devices always are.
 
     Raises:
-        WriteError: A folder, a dangling link, a pipe, a socket or a character device is there;
-            the folder above is missing; or we may not write.
+        WriteError: The path is a folder, a dangling link, a pipe, a socket or a character
+            device; or its folder is missing; or it may not be written.
     """
     try:
         return _inspect(path, in_place=in_place)
@@ -65,14 +64,14 @@ def inspect_place(path: Path, *, in_place: bool) -> TargetPlace:
 
 
 def check_space(place: TargetPlace, need: int) -> None:
-    """Refuses what will not fit.
+    """Refuses a target that does not fit.
 
     Args:
         place: The target.
-        need: Bytes that will really be allocated. A device allocates nothing.
+        need: Bytes that will be allocated. A device allocates nothing.
 
     Raises:
-        NoSpaceError: There is not that much.
+        NoSpaceError: There is less space than that.
     """
     have = None if place.is_device or need <= 0 else free_bytes(place.path)
     if have is not None and have < need + _ROOM:
@@ -80,7 +79,7 @@ def check_space(place: TargetPlace, need: int) -> None:
 
 
 def allocated_bytes(path: Path) -> int:
-    """Bytes that the file at `path` occupies; 0 when there is none."""
+    """Bytes that the file at `path` occupies; 0 if it is missing."""
     try:
         return os.lstat(path).st_blocks * 512
     except OSError:
@@ -126,7 +125,9 @@ def _resolve(path: Path) -> Path:
     try:
         folder = os.path.realpath(path.parent, strict=True)
     except FileNotFoundError as error:
-        raise WriteError(f"there is no folder {path.parent}", next_step="Make it first.") from error
+        raise WriteError(
+            f"there is no folder {path.parent}", next_step="Create it first."
+        ) from error
     return Path(folder, name)
 
 
@@ -137,7 +138,7 @@ def _dangling(path: Path, error: OSError) -> CasyncError:
 
 
 def _check_folder(folder: Path) -> None:
-    """A part file will be made in it, and renamed."""
+    """Checks that a part file can be created in the folder and renamed."""
     if not folder.is_dir():
         raise WriteError(f"{folder} is not a folder")
     if not os.access(folder, os.W_OK | os.X_OK, effective_ids=True):
@@ -155,16 +156,16 @@ def _why_not(path: Path) -> str:
 
 
 def _check_replaceable(path: Path, status: os.stat_result) -> None:
-    """What rename(2) would refuse in the end."""
+    """Refuses early what rename(2) would refuse at the end."""
     folder = os.stat(path.parent)
     user = os.geteuid()
     if folder.st_mode & stat.S_ISVTX and user not in {0, status.st_uid, folder.st_uid}:
-        raise WriteError(f"{path} belongs to somebody else, and its folder is sticky")
+        raise WriteError(f"{path} belongs to another user, and its folder is sticky")
     if _is_unchanging(path):
         raise WriteError(f"{path} is immutable or append-only", next_step="See chattr(1).")
     if _is_mount_point(path):
         raise WriteError(
-            f"{path} is a mount point and cannot be replaced", next_step="Give --in-place."
+            f"{path} is a mount point and cannot be replaced", next_step="Add --in-place."
         )
 
 
@@ -175,7 +176,7 @@ def _is_unchanging(path: Path) -> bool:
         return False
     try:
         (flags,) = struct.unpack_from("I", fcntl.ioctl(fd, _GET_FLAGS, bytes(8)))
-    except OSError:  # a file system without such flags
+    except OSError:  # the file system has no such flags
         return False
     finally:
         os.close(fd)
@@ -193,7 +194,7 @@ def _is_mount_point(path: Path) -> bool:
 
 
 def _unescape(field: bytes) -> bytes:
-    """Mount tables write blanks and backslashes as three octal digits."""
+    """Decodes a field of the mount table: blanks and backslashes are three octal digits."""
     return re.sub(rb"\\([0-7]{3})", lambda match: bytes([int(match[1], 8)]), field)
 
 

@@ -1,9 +1,9 @@
-"""Moving finished files from the staging folder to their places: many at once, none of them torn.
+"""Publishes finished files: moves them in batches from the staging folder to their places.
 
-A name must not lead to a file whose bytes may be lost when the power fails, and syncing each small
-file costs more than writing it. So files gather, the file system is synced once for all of them,
-and then they move; a few are synced by themselves, since others may have much in memory on the same
-file system (docs/adr/0009).
+A name must not lead to a file whose bytes a power loss may destroy, and syncing each small file
+costs more than writing it. So files are queued, the file system is synced once for the batch, and
+then the files move. A small batch is synced file by file, since other processes may have much
+unwritten data on the same file system (docs/adr/0009).
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from casync.limits import MIB
 __all__ = ["PublishQueue"]
 
 _MOST: Final = 4096
-"""Files that wait at most: what a run that is killed has to do again."""
+"""Files in the queue: what a killed run has to redo."""
 
 _MOST_BYTES: Final = 256 * MIB
 
 _FEW: Final = 64
-"""Files or folders that are synced one by one."""
+"""Up to this many files or folders are synced one by one."""
 
 
 class _Ready(NamedTuple):
@@ -43,18 +43,18 @@ class _Ready(NamedTuple):
 
 
 class PublishQueue:
-    """Takes finished files, and moves them in the order of their coming. Used by one thread.
+    """Takes finished files, and moves them in the order of arrival. Used by one thread.
 
     Args:
         root: The open folder.
-        path: Its path, for people.
-        staging: Where files come from.
-        placed: Is told the number of each thing that moved, and what is there now.
-        replace_folders: Whether folders in the way are removed with what is in them; else only
-            empty ones are.
+        path: Its path, for messages.
+        staging: The staging folder that files come from.
+        placed: Is called with the number and the status of each file that has moved.
+        replace_folders: Whether to remove folders in the way with everything in them, rather
+            than only empty ones.
 
     Attributes:
-        end: All files before this offset of the lineup have moved, or are just moving.
+        end: All files before this offset of the concatenation have moved or are moving now.
     """
 
     def __init__(
@@ -79,14 +79,14 @@ class PublishQueue:
         self._touched: set[bytes] = set()  # folders, as long as there are few
 
     def add(self, name: bytes, path: bytes, number: int, length: int = 0, end: int = 0) -> None:
-        """Takes a finished file.
+        """Queues a finished file.
 
         Args:
             name: Its name in the staging folder.
-            path: Where it belongs; the folder is there.
-            number: What `placed` is told.
+            path: Its destination; the folder exists.
+            number: Its number for `placed`.
             length: Its bytes.
-            end: Where it ends in the lineup.
+            end: Where it ends in the concatenation, in bytes.
 
         Raises:
             WriteError, NoSpaceError: As `flush`.
@@ -98,10 +98,10 @@ class PublishQueue:
             self.flush()
 
     def flush(self) -> None:
-        """Moves all that wait.
+        """Moves all queued files.
 
         Raises:
-            WriteError, NoSpaceError: One cannot be moved, or the disk refuses to sync.
+            WriteError, NoSpaceError: A file cannot be moved, or the disk refuses to sync.
         """
         if not self._ready:
             return
@@ -115,7 +115,7 @@ class PublishQueue:
             self._placed(number, self.place(name, path))
 
     def place(self, name: bytes, path: bytes) -> os.stat_result:
-        """Moves one file at once; what was there is replaced.
+        """Moves one file at once, and replaces what was there. Returns its status.
 
         Raises:
             WriteError, NoSpaceError: It cannot be moved.
@@ -136,16 +136,16 @@ class PublishQueue:
         except OSError as error:
             raise self._failure(error, path) from error
         if status is None:
-            raise WriteError(f"{self._path / os.fsdecode(path)} was removed by somebody else")
+            raise WriteError(f"another process removed {self._path / os.fsdecode(path)}")
         return status
 
     def touch(self, folder: bytes) -> None:
-        """Notes that names in a folder, given by its path, have changed."""
+        """Records that names in the folder at a path have changed."""
         if len(self._touched) <= _FEW:
             self._touched.add(folder)
 
     def sync_names(self) -> None:
-        """Makes all names durable that have changed.
+        """Makes all changed names durable.
 
         Raises:
             WriteError: The disk refuses.
@@ -166,10 +166,10 @@ class PublishQueue:
             with writing_inside(self._path, path):
                 status = look(self._staging.fd, name)
                 if status is None or not stat.S_ISREG(status.st_mode):
-                    continue  # a link has no bytes of its own
+                    continue  # a link has no content
                 try:
                     fd = os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._staging.fd)
-                except PermissionError:  # it has a mode by now that keeps us from opening it
+                except PermissionError:  # its mode forbids opening it by now
                     return sync_file_system(self._staging.fd)
                 try:
                     os.fsync(fd)
@@ -198,6 +198,6 @@ class PublishQueue:
             )
         if error.errno == errno.ENOTEMPTY:
             return WriteError(
-                f"{where} is a folder that is not empty", next_step="Give --delete, or move it."
+                f"{where} is a folder that is not empty", next_step="Add --delete, or move it."
             )
         return write_error(error, where)

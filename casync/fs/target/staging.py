@@ -1,7 +1,7 @@
-"""The staging folder: new files of a folder grow in it, and move to their places when whole.
+"""Staging folder: new files of a pulled folder grow in it, and move to their places when whole.
 
-It lies in the folder that is pulled, for its own user alone. What a run that was killed has left
-there is found by the next one, which goes on with it: a file has the same name in each run.
+It lies in the pulled folder, and only its own user may enter it. The next run resumes what a killed
+run has left there: a file has the same staged name in each run.
 """
 
 from __future__ import annotations
@@ -23,30 +23,30 @@ from casync.fs.removal import remove
 __all__ = ["STAGING", "Staging", "staged_name"]
 
 STAGING: Final = b".casync-part"
-"""Its name. No tree that is pulled may have it at its root."""
+"""Its name. A pulled tree may not have this name at its root."""
 
 _NAME_BYTES: Final = 16
 _INHERITED: Final = ("system.posix_acl_default", "system.posix_acl_access")
 
 
 def staged_name(path: bytes) -> bytes:
-    """What the file that shall lie at `path` is called meanwhile."""
+    """The name in the staging folder of the file that belongs at `path`."""
     return blake3(path).hexdigest(length=_NAME_BYTES).encode()
 
 
 class Staging:
-    """The staging folder of one pull, made or found.
+    """The staging folder of one pull, created or reopened.
 
     Args:
-        root: The open folder that is pulled; locked, so that nobody else uses this one.
-        path: Its path, for people.
+        root: The open folder that is pulled; locked, so no other pull uses its staging folder.
+        path: Its path, for messages.
 
     Attributes:
-        fd: The staging folder, open.
-        resumed: Whether an earlier run left something in it.
+        fd: The open staging folder.
+        resumed: Whether an earlier run has left files in it.
 
     Raises:
-        WriteError: It cannot be made, or something that is not ours has its name.
+        WriteError: It cannot be made, or a folder of another user has its name.
     """
 
     def __init__(self, root: int, path: Path) -> None:
@@ -55,19 +55,19 @@ class Staging:
         with writing(path):
             self.fd = self._open()
             self.resumed = self._reopen()
-            for name in _INHERITED:  # else files in it would inherit what nobody asked for
+            for name in _INHERITED:  # files must not inherit ACLs from the folder
                 with suppress(OSError):
                     os.removexattr(self.fd, name)
 
     def thing(self, name: bytes) -> bytes:
-        """A path through the open folder to one of its files."""
+        """A path to one of its files through the open folder."""
         return b"/proc/self/fd/%d/%s" % (self.fd, name)
 
     def fresh_name(self, path: bytes) -> bytes:
-        """A name in it that is free, for what goes to `path` and is not written piece by piece.
+        """A free name in it, for an entry that goes to `path` and is made in one step.
 
         Raises:
-            OSError: It is not free, and cannot be made so.
+            OSError: The name cannot be freed.
         """
         name = staged_name(path) + b".new"
         with suppress(FileNotFoundError):
@@ -84,7 +84,7 @@ class Staging:
             remove(self._root, STAGING)
 
     def close(self) -> None:
-        """Lets go of it. What is in it stays for the next run."""
+        """Closes it. Its files stay for the next run; if it is empty, it is removed."""
         if self.fd >= 0:
             with suppress(OSError):  # it is not empty, or removed already
                 os.rmdir(STAGING, dir_fd=self._root)
@@ -101,14 +101,14 @@ class Staging:
         status = os.fstat(fd)
         if status.st_uid != os.geteuid() or status.st_mode & 0o077:
             os.close(fd)
-            raise self._in_the_way("it is open to others")
+            raise self._in_the_way("other users may enter it")
         return fd
 
     def _reopen(self) -> bool:
-        """Whether an earlier run left files here that this one can go on with.
+        """Prepares files of an earlier run; returns whether there are any to resume.
 
-        They may have their modes already. Links and further names are let go: what is done to them
-        would be done to others.
+        Files may have their final modes already. Symbolic links and hard links are removed, since
+        writing to them would change other files.
         """
         found = False
         for name in map(os.fsencode, os.listdir(self.fd)):
@@ -124,4 +124,7 @@ class Staging:
 
     def _in_the_way(self, reason: str) -> WriteError:
         where = self._path / os.fsdecode(STAGING)
-        return WriteError(f"{where} is no staging folder of ours: {reason}", next_step="Move it.")
+        return WriteError(
+            f"{where} is not a staging folder of this user: {reason}",
+            next_step="Move it away, and run the command again.",
+        )

@@ -1,4 +1,4 @@
-"""A stream as the target: bytes leave in order, however they arrive."""
+"""A stream as a target: bytes leave in order, however they arrive."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _ZEROS: Final = bytes(1 << 20)
 
 
 class StreamSink:
-    """Writes to a pipe, a socket or a file that cannot be sought.
+    """Writes to a pipe, a socket or a file that is not seekable.
 
     Args:
-        stream: Unbuffered or not; it is flushed at the end and never closed.
-        length: Bytes that will be written in all.
+        stream: Buffered or not; it is flushed at the end and never closed.
+        length: Bytes of the content.
     """
 
     resumed = False
@@ -38,7 +38,7 @@ class StreamSink:
         self._lock = threading.Lock()
 
     def read(self, offset: int, length: int) -> bytes:
-        """Nothing that was sent can be read back."""
+        """Nothing: sent bytes cannot be read back."""
         return b""
 
     def write(self, offset: int, buffers: Sequence[Buffer]) -> None:
@@ -49,13 +49,13 @@ class StreamSink:
                 offset += len(buffer)
 
     def zero(self, offset: int, length: int) -> None:
-        """Zeros need no room: what is missing when a range is settled reads as zeros."""
+        """Does nothing: gaps are sent as zeros when their range is settled."""
 
     def settle(self, end: int) -> None:
-        """Sends everything before `end`. Called by one thread, with growing ends.
+        """Sends everything before `end`. Called by one thread, with ascending ends.
 
         Raises:
-            BrokenPipeError: The reader went away.
+            BrokenPipeError: The reader has closed the pipe.
             WriteError: The stream cannot be written.
         """
         with self._lock:
@@ -69,7 +69,7 @@ class StreamSink:
             self._flush()
 
     def sha256(self) -> bytes:
-        """The digest of what was sent."""
+        """The SHA-256 of all bytes sent."""
         return self._sha256.digest()
 
     def _send_zeros(self, end: int) -> None:
@@ -80,10 +80,10 @@ class StreamSink:
         rest = memoryview(buffer)
         while rest:
             with _translated():
-                # A stream without a buffer takes what it can: a socket, a disk that gets full.
+                # An unbuffered stream may write less: a socket, or a disk that fills up.
                 written: int | None = self._stream.write(rest)
             if not written:
-                raise WriteError("cannot write the output: it does not wait for us (O_NONBLOCK)")
+                raise WriteError("cannot write the output: it is non-blocking (O_NONBLOCK)")
             rest = rest[written:]
         self._sha256.update(buffer)
         self._position += len(buffer)

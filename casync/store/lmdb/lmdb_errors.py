@@ -25,6 +25,7 @@ from casync.errors import (
     UsageError,
     WriteError,
 )
+from casync.sizes import format_size
 
 __all__ = ["REBUILD", "SALVAGE", "reading_errors", "translate"]
 
@@ -78,7 +79,7 @@ def translate(
         )
     if code in _FULL or (need is not None and code == errno.EIO and _free(path) < need):
         return NoSpaceError(
-            f"no space on {path} (need about {need or 0} bytes, have {_free(path)})",
+            f"no space on {path}: {format_size(need or 0)} needed, {format_size(_free(path))} free",
             next_step="Free some space and run the command again; nothing acknowledged is lost.",
         )
     if isinstance(error, lmdb.ReadonlyError) or code in _READ_ONLY:

@@ -20,6 +20,7 @@ from casync.ids import Kind, ManifestId, ObjectId
 from casync.limits import MIB
 from casync.names.name import Name, NameRecord
 from casync.objects.codec import Verified
+from casync.sizes import format_size
 from casync.store.base import Batch, Committed, ManifestState, ObjectStat
 from casync.store.lmdb.commit import Pending, Writer
 from casync.store.lmdb.environment import Environment, Txn
@@ -215,7 +216,8 @@ class LmdbPushes:
             room += self._environment.free_bytes
         if room < need:
             raise NoSpaceError(
-                f"no space on {self._environment.path} (need about {need} bytes, have {room})",
+                f"no space on {self._environment.path}: "
+                f"{format_size(need)} needed, {format_size(room)} free",
                 next_step="`casync rm` and `casync gc` make some.",
             )
 

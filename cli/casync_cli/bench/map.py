@@ -11,7 +11,7 @@ from itertools import groupby
 from typing import Final, NamedTuple
 
 from casync.planning.origins import Origin, OriginMap
-from casync_cli.parsing.sizes import format_size
+from casync.sizes import format_size
 
 __all__ = ["ORIGINS", "draw_map"]
 

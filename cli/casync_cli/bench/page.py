@@ -16,11 +16,11 @@ from casync import __version__
 from casync.escape import escape
 from casync.objects.codec import DEFAULT_LEVEL
 from casync.ops.bench import Transfer, Trial
+from casync.sizes import format_size
 from casync_cli.bench.charts import Bar, bars, stack
 from casync_cli.bench.map import ORIGINS, draw_map
 from casync_cli.bench.report import Bench, chunk_size, rate, reason, share
 from casync_cli.bench.style import STYLE
-from casync_cli.parsing.sizes import format_size
 
 __all__ = ["render"]
 

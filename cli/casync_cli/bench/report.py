@@ -10,9 +10,9 @@ from casync.limits import KIB, MIB
 from casync.objects.chunker import ChunkerParams
 from casync.ops.bench import BenchInput, Transfer, Trial, recommend
 from casync.planning.origins import Origin
+from casync.sizes import format_size
 from casync_cli.bench.map import ORIGINS
 from casync_cli.output import Output
-from casync_cli.parsing.sizes import format_size
 
 __all__ = ["Bench", "BenchReport", "chunk_size", "rate", "reason", "share"]
 

@@ -8,10 +8,10 @@ from typing import Annotated
 
 import typer
 
+from casync.sizes import format_size
 from casync_cli.completion import complete_ref
 from casync_cli.exit_codes import DAMAGED
 from casync_cli.invocation import invocation_of
-from casync_cli.parsing.sizes import format_size
 from casync_cli.parsing.times import format_duration
 
 DETAILS = (

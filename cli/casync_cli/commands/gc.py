@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from casync.sizes import format_size
 from casync_cli.invocation import Invocation, invocation_of
-from casync_cli.parsing.sizes import format_size
 from casync_cli.parsing.times import format_duration, parse_duration
 
 if TYPE_CHECKING:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 from casync.errors import UsageError
+from casync.sizes import format_size
 from casync_cli.completion import complete_name
 from casync_cli.invocation import invocation_of
 from casync_cli.output import Output
 from casync_cli.parsing.patterns import check_open, literal_prefix, matches
-from casync_cli.parsing.sizes import format_size
 from casync_cli.parsing.times import format_moment
 
 if TYPE_CHECKING:

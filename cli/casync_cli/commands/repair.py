@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from casync.errors import UsageError
+from casync.sizes import format_size
 from casync_cli.completion import complete_ref
 from casync_cli.exit_codes import DAMAGED
 from casync_cli.invocation import Invocation, invocation_of
-from casync_cli.parsing.sizes import format_size
 from casync_cli.reports.fault import fault_fields, print_fault
 
 if TYPE_CHECKING:

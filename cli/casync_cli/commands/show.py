@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from casync.errors import NoObjectError, UsageError
+from casync.sizes import format_size
 from casync_cli.completion import complete_ref
 from casync_cli.invocation import invocation_of
 from casync_cli.output import Output
-from casync_cli.parsing.sizes import format_size
 
 if TYPE_CHECKING:
     from casync.ops.inspect.show import Statistics

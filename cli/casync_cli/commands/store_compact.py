@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import typer
 
+from casync.sizes import format_size
 from casync_cli.invocation import invocation_of
-from casync_cli.parsing.sizes import format_size
 
 DETAILS = (
     "The data file is written anew beside the old one, and takes its place when it is complete; "

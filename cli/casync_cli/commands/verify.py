@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from casync.errors import UsageError
+from casync.sizes import format_size
 from casync_cli.completion import complete_ref
 from casync_cli.exit_codes import DAMAGED
 from casync_cli.invocation import invocation_of
 from casync_cli.output import Output
 from casync_cli.parsing.counts import parse_percent
-from casync_cli.parsing.sizes import format_size
 from casync_cli.parsing.times import format_duration
 from casync_cli.reports.fault import fault_fields, print_fault
 

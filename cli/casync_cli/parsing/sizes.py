@@ -6,10 +6,10 @@ import re
 from typing import Final
 
 from casync.errors import UsageError
+from casync.sizes import UNITS
 
-__all__ = ["format_size", "parse_rate", "parse_size"]
+__all__ = ["parse_rate", "parse_size"]
 
-_UNITS: Final = "KMGTPE"
 _SIZE: Final = re.compile(r"([0-9]{1,20}(?:\.[0-9]{1,9})?) ?(?:([KMGTPE])?i?B?)", re.ASCII | re.I)
 
 
@@ -23,7 +23,7 @@ def parse_size(text: str) -> int:
     if match is None:
         raise UsageError(f"not a size: {text}", next_step="Write it like 4096, 64KiB or 1.5G.")
     whole, _, fraction = match[1].partition(".")
-    unit = 1 << 10 * (_UNITS.index(match[2].upper()) + 1) if match[2] else 1
+    unit = 1 << 10 * (UNITS.index(match[2].upper()) + 1) if match[2] else 1
     # In integers: a float would lose bytes above 2**53.
     part, rest = divmod(int(fraction or 0) * unit, int("1" + "0" * len(fraction)))
     if rest and unit == 1:
@@ -41,16 +41,3 @@ def parse_rate(text: str) -> int:
     if rate == 0:
         raise UsageError("a rate must be above 0", next_step="Leave it out for no limit.")
     return rate
-
-
-def format_size(count: int) -> str:
-    """`count` bytes in at most three digits and a unit: `412 B`, `1.46 GiB`."""
-    if count < 1024:
-        return f"{count} B"
-    value = float(count)
-    for unit in _UNITS:
-        value /= 1024
-        if value < 999.5 or unit == _UNITS[-1]:
-            break
-    digits = 2 if value < 9.995 else 1 if value < 99.95 else 0
-    return f"{value:.{digits}f} {unit}iB"

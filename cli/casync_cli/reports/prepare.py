@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from casync.errors import SourceChangedError
-from casync_cli.parsing.sizes import format_size
+from casync.sizes import format_size
 
 if TYPE_CHECKING:
     from casync.names.name import NameRecord

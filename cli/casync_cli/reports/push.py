@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from casync.sizes import format_size
 from casync_cli.output import Output
-from casync_cli.parsing.sizes import format_size
 from casync_cli.parsing.times import format_duration
 
 if TYPE_CHECKING:

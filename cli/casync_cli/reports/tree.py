@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from casync.access.tree_reading import list_tree
 from casync.names.name import Ref
 from casync.objects.tree import Device, File, Folder, Link, Pipe
-from casync_cli.parsing.sizes import format_size
+from casync.sizes import format_size
 from casync_cli.parsing.times import format_moment
 
 if TYPE_CHECKING:

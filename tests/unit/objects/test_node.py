@@ -197,7 +197,7 @@ def test_content_that_needs_a_ninth_level_is_refused() -> None:
         if node_id(encode(1, *[(ident, 1)] * NODE_MIN_RECORDS))[-1] & 0x7F == 0:
             break
     builder = NodeBuilder(lambda ident, data: None)
-    with pytest.raises(UsageError, match="choose larger"):
+    with pytest.raises(UsageError, match="use a larger chunk size"):
         builder.add(Run(ident, 1, 2**62))
 
 

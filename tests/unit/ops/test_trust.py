@@ -196,5 +196,5 @@ def test_what_was_seen_is_kept_by_key_and_name(
     assert memory.last(KEY.public, "vm") is None
     assert memory.last(SigningKey.new().public, NAME) is None
     file.write_bytes(b"")
-    with pytest.raises(IntegrityError, match="what was seen"):
+    with pytest.raises(IntegrityError, match="last seen version"):
         believed(store, memory)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from casync_cli.parsing.sizes import format_size, parse_rate, parse_size
+from casync_cli.parsing.sizes import parse_rate, parse_size
 from hypothesis import given
 from hypothesis import strategies as st
 
 from casync.errors import UsageError
+from casync.sizes import format_size
 
 
 @pytest.mark.parametrize(

@@ -216,7 +216,7 @@ def test_a_file_that_may_not_be_read_is_denied(path: Path) -> None:
 def test_a_file_that_hides_its_size_is_refused() -> None:
     with (
         FileSource(Path("/proc/self/status")) as source,
-        pytest.raises(UsageError, match="more bytes than it says"),
+        pytest.raises(UsageError, match="more bytes than its size says"),
     ):
         plain(source)
 

@@ -189,12 +189,12 @@ def test_the_staging_folder_must_be_ours(server: Forger, place: Path) -> None:
     ident = server.tree([File(b"a", META, None, server.chunk(b"x"))])
     staging = place / os.fsdecode(STAGING)
     staging.symlink_to("../outside")
-    with pytest.raises(WriteError, match="no staging folder of ours"):
+    with pytest.raises(WriteError, match="not a staging folder of this user"):
         pulled(ident, place, server, MemoryStore())
     staging.unlink()
     staging.mkdir()
     staging.chmod(0o770)
-    with pytest.raises(WriteError, match="open to others"):
+    with pytest.raises(WriteError, match="other users may enter it"):
         pulled(ident, place, server, MemoryStore())
     assert os.listdir(place.parent / "outside") == ["secret"]
 

@@ -1,0 +1,23 @@
+"""Sizes as text for people: `412 B`, `1.46 GiB`."""
+
+from __future__ import annotations
+
+from typing import Final
+
+__all__ = ["UNITS", "format_size"]
+
+UNITS: Final = "KMGTPE"
+"""The first letters of the units, each 1024 times the one before."""
+
+
+def format_size(count: int) -> str:
+    """`count` bytes in at most three digits and a unit: `412 B`, `1.46 GiB`."""
+    if count < 1024:
+        return f"{count} B"
+    value = float(count)
+    for unit in UNITS:
+        value /= 1024
+        if value < 999.5 or unit == UNITS[-1]:
+            break
+    digits = 2 if value < 9.995 else 1 if value < 99.95 else 0
+    return f"{value:.{digits}f} {unit}iB"
