@@ -22,7 +22,7 @@ from casync.limits import COMMIT_BYTES, MAX_BATCH_IDS, OBJECT_BYTES
 from casync.objects.chunker import ChunkerParams
 from casync.objects.codec import Packed, Unpacker, Verified
 from casync.objects.manifest import Manifest, decode_manifest
-from casync.objects.node import Content, Node, decode_node
+from casync.objects.node import Content, Node, check_root, decode_node
 from casync.planning.windows import Window, distinct_windows, windows
 from casync.store.base import Absence, Batch, ObjectSource, ObjectStore
 from casync.store.proved import Lost, ProvedReader, prove
@@ -169,6 +169,8 @@ def load_outline(ident: ManifestId, store: ObjectStore, servers: Sequence[Object
             for node_id, plain in zip(part, loader.plain(Kind.NODE, part), strict=True):
                 key = node_id, level, wanted[node_id]
                 node = decode_node(plain, level, key[2])
+                if level == content.level:
+                    check_root(node)
                 if len(loaded) < _CACHED_NODES:
                     loaded[key] = node
                 if level == 1:

@@ -18,7 +18,7 @@ from casync.ids import ChunkId, Kind, ManifestId, NodeId
 from casync.limits import MAX_BATCH_IDS, MIB
 from casync.objects.chunker import ChunkerParams
 from casync.objects.manifest import Manifest
-from casync.objects.node import Content, Node, decode_node, runs
+from casync.objects.node import Content, Node, check_root, decode_node, runs
 from casync.objects.tree import Entry, File, Folder
 from casync.objects.tree_walk import Step, entries, tour
 from casync.store.base import ObjectStore
@@ -186,21 +186,24 @@ class _Loading:
         below: dict[NodeId, int] = {}
         for level in range(top, 0, -1):
             wanted = below
+            roots = {content.id for content in contents if content.level == level}
             for content in contents:
                 if content.level == level:
                     _want(wanted, NodeId(content.id), content.length)
             below = {}
-            for node in self._nodes(level, wanted):
+            for ident, node in self._nodes(level, wanted):
+                if ident in roots:
+                    check_root(node)
                 if level > 1:
                     for record in node.records:
                         _want(below, NodeId(record.id), record.length)
 
-    def _nodes(self, level: int, wanted: dict[NodeId, int]) -> Iterator[Node]:
+    def _nodes(self, level: int, wanted: dict[NodeId, int]) -> Iterator[tuple[bytes, Node]]:
         queue = list(wanted)
         for start in range(0, len(queue), MAX_BATCH_IDS):
             part = queue[start : start + MAX_BATCH_IDS]
             for ident, plain in zip(part, self._loader.plain(Kind.NODE, part), strict=True):
-                yield decode_node(plain, level, wanted[ident])
+                yield ident, decode_node(plain, level, wanted[ident])
 
     def _load_chunks(self, contents: list[Content]) -> None:
         part: dict[ChunkId, None] = {}

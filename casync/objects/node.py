@@ -26,6 +26,7 @@ from casync.limits import (
 
 __all__ = [
     "EMPTY",
+    "LONE_ROOT",
     "Content",
     "FindNode",
     "Node",
@@ -33,6 +34,7 @@ __all__ = [
     "Record",
     "Run",
     "check_content",
+    "check_root",
     "decode_node",
     "distinct",
     "encoded_size",
@@ -43,6 +45,8 @@ _MAGIC: Final = b"CASN"
 _VERSION: Final = 1
 _HEADER: Final = struct.Struct("<4sBBH")
 _RECORD: Final = struct.Struct("<32sQ")
+LONE_ROOT: Final = "root with a single record, which must be the content itself"
+
 _CLOSING_MASK: Final = 0x7F  # one record in 128 closes a node
 
 
@@ -156,6 +160,17 @@ def decode_node(data: Buffer, level: int, length: int) -> Node:
     if sum(lengths) != length or length > MAX_LENGTH:
         raise MalformedError(f"node of {sum(lengths)} bytes where {length} were expected")
     return Node(level, records)
+
+
+def check_root(node: Node) -> None:
+    """Refuses a node that cannot be the root of a content.
+
+    Raises:
+        MalformedError: It has a single record, which would be the content itself: the same bytes
+            would have two hashes.
+    """
+    if len(node.records) == 1:
+        raise MalformedError(LONE_ROOT)
 
 
 class _Level:
@@ -286,12 +301,13 @@ def runs(content: Content, find: FindNode, start: int = 0) -> Iterator[tuple[int
     handful of steps.
 
     Raises:
-        What `find` raises.
+        MalformedError: As `check_root`.
+        CasyncError: What `find` raises.
     """
     if content.length == 0 or start >= content.length:
         return
     root = Run(content.id, content.length, 1)
-    yield from _walk(content.level, 0, root, find, start)
+    yield from _walk(content.level, 0, root, find, start, is_root=True)
 
 
 def distinct(content: Content, find: FindNode) -> Iterator[Run]:
@@ -300,17 +316,24 @@ def distinct(content: Content, find: FindNode) -> Iterator[Run]:
     Roughly in order. A chunk that several nodes list comes several times.
 
     Raises:
-        What `find` raises.
+        MalformedError: As `check_root`.
+        CasyncError: What `find` raises.
     """
     if content.length:
-        yield from _distinct(content.level, Record(content.id, content.length), find, set())
+        root = Record(content.id, content.length)
+        yield from _distinct(content.level, root, find, set(), is_root=True)
 
 
-def _distinct(level: int, record: Record, find: FindNode, seen: set[Record]) -> Iterator[Run]:
+def _distinct(
+    level: int, record: Record, find: FindNode, seen: set[Record], *, is_root: bool = False
+) -> Iterator[Run]:
     if level == 0:
         yield Run(*record, 1)
         return
-    for below in dict.fromkeys(find(NodeId(record.id), level, record.length).records):
+    node = find(NodeId(record.id), level, record.length)
+    if is_root:
+        check_root(node)
+    for below in dict.fromkeys(node.records):
         if below not in seen:
             if level > 1:
                 seen.add(below)
@@ -318,7 +341,7 @@ def _distinct(level: int, record: Record, find: FindNode, seen: set[Record]) -> 
 
 
 def _walk(
-    level: int, offset: int, run: Run, find: FindNode, start: int
+    level: int, offset: int, run: Run, find: FindNode, start: int, *, is_root: bool = False
 ) -> Iterator[tuple[int, Run]]:
     skipped = max(start - offset, 0) // run.length
     offset += skipped * run.length
@@ -326,7 +349,10 @@ def _walk(
     if level == 0:
         yield offset, run
         return
-    records = find(NodeId(run.id), level, run.length).records
+    node = find(NodeId(run.id), level, run.length)
+    if is_root:
+        check_root(node)
+    records = node.records
     uniform = _uniform(level, run.times, records, find)
     if uniform is not None:
         skipped = max(start - offset, 0) // uniform.length

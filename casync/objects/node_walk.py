@@ -14,9 +14,9 @@ from typing import Final, NamedTuple, TypeAlias
 from casync.errors import MalformedError, UnsupportedError
 from casync.ids import NodeId
 from casync.limits import MAX_BATCH_IDS
-from casync.objects.node import Content, Node, decode_node
+from casync.objects.node import LONE_ROOT, Content, Node, decode_node
 
-__all__ = ["FetchNodes", "Marks", "Reached", "Seen", "walk_nodes"]
+__all__ = ["FetchNodes", "Marks", "Reached", "Seen", "Visit", "check_visited_root", "walk_nodes"]
 
 _BUCKET_IDS: Final = 4096
 """Marks in one of 256 buckets before repeats are dropped."""
@@ -24,8 +24,17 @@ _BUCKET_IDS: Final = 4096
 FetchNodes: TypeAlias = Callable[[Sequence[NodeId]], Iterable[bytes | None]]
 """Gives the plain, proved bytes of each node, in order; None for one that cannot be had."""
 
-Seen: TypeAlias = dict[NodeId, tuple[int, int]]
-"""Nodes that were visited, each with the level and the length that it was visited for."""
+
+class Visit(NamedTuple):
+    """What a node was visited for, and whether it has a single record."""
+
+    level: int
+    length: int
+    is_lone: bool = False
+
+
+Seen: TypeAlias = dict[NodeId, Visit]
+"""Nodes that were visited."""
 
 
 class Reached(NamedTuple):
@@ -58,15 +67,18 @@ def walk_nodes(content: Content, fetch: FetchNodes, seen: Seen) -> Iterator[Reac
         below: dict[NodeId, int] = {}
         fresh: list[NodeId] = []
         for ident, length in wanted.items():
-            if ident not in seen:
-                seen[ident] = level, length
+            visit = seen.get(ident)
+            if visit is None:
+                seen[ident] = Visit(level, length)
                 fresh.append(ident)
-            elif seen[ident] != (level, length):
+            elif visit[:2] != (level, length):
                 yield _contradicted(ident)
         for start in range(0, len(fresh), MAX_BATCH_IDS):
             part = fresh[start : start + MAX_BATCH_IDS]
             for ident, data in zip(part, fetch(part), strict=True):
                 reached = _decoded(ident, data, level, wanted[ident])
+                if reached.node is not None and len(reached.node.records) == 1:
+                    seen[ident] = Visit(level, wanted[ident], is_lone=True)
                 yield reached
                 if level == 1 or reached.node is None:
                     continue
@@ -84,6 +96,17 @@ def _decoded(ident: NodeId, data: bytes | None, level: int, length: int) -> Reac
         return Reached(ident, decode_node(data, level, length), "")
     except (MalformedError, UnsupportedError) as error:
         return Reached(ident, None, error.message)
+
+
+def check_visited_root(content: Content, seen: Seen) -> None:
+    """Refuses a content whose root, which was visited, has a single record.
+
+    Raises:
+        MalformedError: As `node.check_root`.
+    """
+    visit = seen.get(NodeId(content.id))
+    if visit is not None and visit.is_lone:
+        raise MalformedError(f"node {content.id.hex()}: {LONE_ROOT}")
 
 
 def _contradicted(ident: NodeId) -> Reached:

@@ -16,7 +16,7 @@ from casync.limits import MAX_BATCH_IDS
 from casync.objects.codec import Packed, Unpacker
 from casync.objects.manifest import Manifest, decode_manifest
 from casync.objects.node import Content
-from casync.objects.node_walk import Seen, walk_nodes
+from casync.objects.node_walk import Seen, check_visited_root, walk_nodes
 from casync.objects.tree_walk import contents
 from casync.store.base import ObjectSource, ObjectStat
 
@@ -99,6 +99,7 @@ class Proof:
             yield
             if len(self.missing) >= _MOST_MISSING:
                 return
+        check_visited_root(content, self._seen)
 
     def _look_up_single(self) -> None:
         self._look_up(list(self._single.items()))

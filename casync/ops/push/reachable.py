@@ -14,7 +14,7 @@ from casync.limits import MAX_BATCH_IDS, MIB
 from casync.objects.codec import Packed, Unpacker
 from casync.objects.manifest import decode_manifest
 from casync.objects.node import Content
-from casync.objects.node_walk import Seen, walk_nodes
+from casync.objects.node_walk import Seen, check_visited_root, walk_nodes
 from casync.objects.tree_walk import contents
 from casync.store.base import ObjectSource
 
@@ -123,6 +123,7 @@ class _Walk:
             if reached.node.level == 1:
                 for record in reached.node.records:
                     yield from self._chunks.add(NodeId(record.id), record.length)
+        check_visited_root(content, self._seen)
 
     def _fetch(self, ids: Sequence[NodeId]) -> Iterable[bytes]:
         return self._plain(Kind.NODE, ids)

@@ -14,7 +14,7 @@ from casync.errors import IntegrityError, MalformedError, NoObjectError, Unsuppo
 from casync.ids import ChunkId, Kind, ManifestId, NodeId, ObjectId
 from casync.objects.manifest import Manifest, decode_manifest
 from casync.objects.node import Content, decode_node
-from casync.objects.node_walk import Seen, walk_nodes
+from casync.objects.node_walk import Seen, check_visited_root, walk_nodes
 from casync.objects.tree_walk import contents
 from casync.store.base import Absence, ObjectStore
 from casync.store.proved import Lost, ProvedReader
@@ -116,6 +116,12 @@ class Structure:
             if len(wanted) >= _LOOK_UP:
                 yield self._look_up(wanted)
                 wanted = []
+        try:
+            check_visited_root(content, self.seen)
+        except MalformedError as error:
+            self.note(
+                (Kind.NODE, NodeId(content.id)), NodeFault(FaultKind.MALFORMED, error.message)
+            )
         yield self._look_up(wanted)
 
     def needs(self, ident: ManifestId, memo: dict[Content, frozenset[ObjectKey]]) -> set[ObjectKey]:

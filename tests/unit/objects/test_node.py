@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable, Iterator
 from itertools import islice
 
 import pytest
@@ -17,7 +18,17 @@ from casync.limits import (
     NODE_MIN_RECORDS,
     TIB,
 )
-from casync.objects.node import EMPTY, Content, Node, NodeBuilder, Record, Run, decode_node, runs
+from casync.objects.node import (
+    EMPTY,
+    Content,
+    Node,
+    NodeBuilder,
+    Record,
+    Run,
+    decode_node,
+    distinct,
+    runs,
+)
 
 OPEN = bytes(31) + b"\x01"  # goes on
 CLOSING = b"\xff" * 31 + b"\x80"  # closes a node from the 16th record on
@@ -199,6 +210,25 @@ def test_content_that_needs_a_ninth_level_is_refused() -> None:
     builder = NodeBuilder(lambda ident, data: None)
     with pytest.raises(UsageError, match="use a larger chunk size"):
         builder.add(Run(ident, 1, 2**62))
+
+
+@pytest.mark.parametrize("level", [1, 2])
+@pytest.mark.parametrize("walk", [runs, distinct])
+def test_a_root_with_a_single_record_is_refused(
+    walk: Callable[..., Iterator[object]], level: int
+) -> None:
+    def fetch(ident: NodeId, level: int, length: int) -> Node:
+        return Node(level, [Record(OPEN, length)])
+
+    with pytest.raises(MalformedError, match="single record"):
+        list(walk(Content(level, OPEN, 5), fetch))
+
+
+def test_a_lower_node_may_have_a_single_record() -> None:
+    nodes = Nodes()
+    content = nodes.build(Run(OPEN, 5, NODE_MAX_RECORDS), Run(CLOSING, 7, 1))
+    assert content.level == 2
+    assert sum(run.times for _, run in runs(content, nodes.fetch)) == NODE_MAX_RECORDS + 1
 
 
 def test_a_dag_that_repeats_itself_is_walked_lazily() -> None:

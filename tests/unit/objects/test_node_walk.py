@@ -8,11 +8,12 @@ from collections.abc import Iterable, Sequence
 
 import pytest
 
+from casync.errors import MalformedError
 from casync.ids import NodeId, chunk_id, node_id
 from casync.limits import MAX_BATCH_IDS, MAX_LEVEL
 from casync.objects.node import Content, NodeBuilder, Record, Run, decode_node
 from casync.objects.node import _encode as encode
-from casync.objects.node_walk import Reached, Seen, walk_nodes
+from casync.objects.node_walk import Reached, Seen, check_visited_root, walk_nodes
 
 
 class Nodes:
@@ -116,6 +117,23 @@ def test_a_graph_that_explodes_is_walked_at_its_size(nodes: Nodes) -> None:
     reached = nodes.walk(content)
     assert len(reached) == MAX_LEVEL - 1
     assert all(found.node is not None for found in reached)
+
+
+@pytest.mark.parametrize("share", [False, True])
+def test_a_root_with_a_single_record_is_told_wherever_it_was_seen(
+    nodes: Nodes, *, share: bool
+) -> None:
+    seen: Seen = {}
+    lone = nodes.add(1, [Record(b"\1" * 32, 100)])
+    pair = nodes.add(1, [Record(b"\2" * 32, 100)] * 2)
+    honest = nodes.add(2, [record_of(pair), record_of(lone)])
+    if share:
+        assert all(found.node is not None for found in nodes.walk(honest, seen))
+        check_visited_root(honest, seen)
+    nodes.walk(lone, seen)
+    with pytest.raises(MalformedError, match="single record"):
+        check_visited_root(lone, seen)
+    assert nodes.asked[NodeId(lone.id)] == 1
 
 
 def test_a_missing_node_hides_what_is_below_it(nodes: Nodes) -> None:

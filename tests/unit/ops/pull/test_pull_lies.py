@@ -11,7 +11,7 @@ from typing import Literal
 import pytest
 
 from casync.access.content_file import read_range
-from casync.access.outline import TreeError, load_outline
+from casync.access.outline import TreeError, load_outline, open_outline
 from casync.access.ports import Ports
 from casync.errors import IntegrityError, MalformedError, NoSpaceError
 from casync.ids import ChunkId, Kind, ManifestId, chunk_id, zero_chunk_id
@@ -95,6 +95,18 @@ def test_a_node_of_two_lengths_is_refused_before_a_chunk_is_fetched() -> None:
     with pytest.raises(MalformedError, match="two lengths"):
         load_outline(server.put_manifest(2, top), MemoryStore(), [server])
     assert server.asked == []
+
+
+@pytest.mark.parametrize("target", ["file", "stream", "store"])
+def test_a_root_with_a_single_record_is_refused(target: str, tmp_path: Path) -> None:
+    server, store = Liar(), MemoryStore()
+    ident = server.put_manifest(1, server.node(1, [server.chunk(noise(1, 1000))]))
+    with pytest.raises(MalformedError, match="single record"):
+        run(ident, _target(target, tmp_path), server, store)
+    assert server.asked == []
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(MalformedError, match="single record"):
+        list(read_range(open_outline(ident, server), server, 0, 10))
 
 
 def test_a_hole_of_another_length_is_not_read_as_zeros() -> None:

@@ -232,6 +232,20 @@ def test_a_tree_that_explodes(server: Forger, place: Path) -> None:
     assert list(place.iterdir()) == []
 
 
+@pytest.mark.parametrize("of", ["file", "folder"])
+def test_a_root_node_with_a_single_record(of: str, server: Forger, place: Path) -> None:
+    inner = server.folder([File(b"x", META, None, EMPTY)])
+    node = Packer().pack_new(
+        Kind.NODE, b"CASN\1\1\1\0" + inner.id + inner.length.to_bytes(8, "little")
+    )
+    server.commit(Batch([node]))
+    lone = Content(1, node.id, inner.length)
+    entry = File(b"a", META, None, lone) if of == "file" else Folder(b"a", META, lone)
+    with pytest.raises(MalformedError, match="single record"):
+        pulled(server.tree([entry]), place, server, MemoryStore())
+    assert list(place.iterdir()) == []
+
+
 def test_folders_without_end(server: Forger, place: Path) -> None:
     content = EMPTY
     for _ in range(MAX_TREE_DEPTH):

@@ -6,7 +6,7 @@ from itertools import chain
 
 import pytest
 
-from casync.errors import UnsupportedError, UsageError
+from casync.errors import MalformedError, UnsupportedError, UsageError
 from casync.ids import Kind, ManifestId, ObjectId
 from casync.objects.chunker import DEFAULT_PARAMS
 from casync.objects.codec import Verified
@@ -78,6 +78,17 @@ def test_lengths_that_lie() -> None:
     listed = manifest_of(builder.finish())
     with pytest.raises(UsageError, match="are told of chunk"):
         proved(stored([*objects, listed]), ManifestId(listed.id))
+
+
+def test_a_root_with_a_single_record_is_no_content() -> None:
+    chunk = pack(b"four")
+    node = pack(b"CASN\1\1\1\0" + chunk.id + (4).to_bytes(8, "little"), Kind.NODE)
+    manifest = manifest_of(Content(1, node.id, 4))
+    store = stored([chunk, node, manifest])
+    with pytest.raises(UsageError, match="single record"):
+        proved(store, ManifestId(manifest.id))
+    with pytest.raises(MalformedError, match="single record"):
+        list(reachable(store, ManifestId(manifest.id)))
 
 
 def test_nodes_and_manifests_that_are_none() -> None:

@@ -125,6 +125,16 @@ def test_one_node_with_two_lengths_is_malformed(store: ObjectStore) -> None:
     assert set(fault.manifests) == {first, second}
 
 
+def test_a_root_with_a_single_record_is_malformed(store: ObjectStore) -> None:
+    packer = Packer()
+    chunk = packer.pack_new(Kind.CHUNK, b"a")
+    node = packer.pack_new(Kind.NODE, encode(1, [Record(chunk.id, 1)]))
+    ident = put_content(store, Content(1, node.id, 1), chunk, node)
+    (fault,) = verify(store).faults
+    assert (fault.kind, fault.id, fault.problem) == (Kind.NODE, node.id, FaultKind.MALFORMED)
+    assert fault.manifests == (ident,)
+
+
 @pytest.mark.parametrize("data", [b"garbage", bytes(100)])
 def test_a_manifest_that_breaks_the_format_is_malformed(store: ObjectStore, data: bytes) -> None:
     packed = Packer().pack_new(Kind.MANIFEST, data)
