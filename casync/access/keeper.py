@@ -41,9 +41,10 @@ class Keeper:
                 self._flush()
 
     def _packed(self, chunk: Proved) -> Verified:
-        """A chunk as it came, if that is nothing but the chunk; else packed here."""
-        came = None if chunk.packed is None else Verified.received(chunk.packed)
-        return came or self._packer().pack(Kind.CHUNK, chunk.id, chunk.plain)
+        """A chunk as it came, or packed here if it came in plain."""
+        if chunk.packed is not None:
+            return Verified(*chunk.packed)
+        return self._packer().pack(Kind.CHUNK, chunk.id, chunk.plain)
 
     def _prove(self, ids: Sequence[ChunkId]) -> None:
         for ident, answer in zip(ids, self._store.get(Kind.CHUNK, ids), strict=True):

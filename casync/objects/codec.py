@@ -14,7 +14,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Sequence
 from enum import IntEnum
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import zstandard
 from blake3 import blake3
@@ -57,6 +57,13 @@ _PLAINS_A_THREAD = 32
 """Chunks below which starting one more thread, and waiting for it, takes longer than packing."""
 
 
+_CHECKSUM_FLAG: Final = 4
+"""The bit of a frame's fifth byte that announces a checksum: by chance also its size in bytes."""
+
+_RUN_BLOCK: Final = 2
+"""A block's type, in its place: one byte that stands for many."""
+
+
 class Codec(IntEnum):
     """How a payload is encoded."""
 
@@ -88,28 +95,10 @@ class Verified(Packed):
     __slots__ = ()
 
     @classmethod
-    def received(cls, packed: Packed) -> Verified | None:
-        """`packed`, which holds what the caller has proved, unless it holds anything more."""
-        payload = packed.payload
-        is_whole = packed.codec is Codec.RAW or _frame_bytes(payload) == len(payload)
-        return cls(*packed) if is_whole else None
-
-    @classmethod
     def encoded(cls, kind: Kind, ident: ObjectId, length: int, payload: bytes) -> Verified:
         """What `Packer.encode` made of `length` bytes that the caller has named."""
         codec = Codec.ZSTD if len(payload) < length else Codec.RAW
         return cls(kind, ident, codec, length, payload)
-
-
-def _frame_bytes(payload: bytes) -> int:
-    """The length of the zstd frame that `payload` begins with, by the headers of its blocks."""
-    has_checksum = payload[4] >> 2 & 1
-    at, is_last = zstandard.frame_header_size(payload), False
-    while not is_last and at < len(payload):
-        header = int.from_bytes(payload[at : at + 3], "little")
-        is_last, is_run = bool(header & 1), header >> 1 & 3 == 1  # of a run there is one byte
-        at += 3 + (1 if is_run else header >> 3)
-    return at + 4 * has_checksum
 
 
 def check_bytes(payload: Buffer) -> bytes:
@@ -175,10 +164,24 @@ def _check_length(packed: Packed) -> None:
 
 
 def _check_frame(packed: Packed) -> None:
-    """Before a frame is decoded: it says how long it is, and says what was announced."""
+    """Checks a zstd payload before it is decoded: one frame, of the length announced."""
     _check_length(packed)
-    if zstandard.frame_content_size(packed.payload) != packed.length:
+    payload = packed.payload
+    if zstandard.frame_content_size(payload) != packed.length:
         raise MalformedError("zstd frame whose size is not the one announced")
+    if len(payload) >= packed.length:
+        raise MalformedError("zstd frame that is not shorter than its plain bytes")
+    # The decoder of many frames ignores what follows each, so the headers of the blocks are
+    # walked here: 21 bits of size, 2 of type and 1 that marks the last (RFC 8878 section 3.1.1.2).
+    at = zstandard.frame_header_size(payload)
+    end = len(payload) - (payload[4] & _CHECKSUM_FLAG)
+    is_last = 0
+    while not is_last and at < end:
+        header = int.from_bytes(payload[at : at + 3], "little")
+        is_last = header & 1
+        at += 4 if header & 6 == _RUN_BLOCK else 3 + (header >> 3)
+    if at != end or not is_last:
+        raise MalformedError("zstd payload that is not exactly one frame")
 
 
 class Unpacker:
@@ -213,8 +216,7 @@ class Unpacker:
     def unpack_chunks(self, objects: Sequence[Packed]) -> list[Buffer | None]:
         """The plain bytes of many chunks, each proved as by `unpack`; None where it would raise.
 
-        A call for each object would wait for the interpreter each time. Of a payload that was
-        proved so, `Verified.received` tells whether it can be kept.
+        A call for each object would wait for the interpreter each time.
         """
         try:
             decoded = iter(self._decode_frames([p for p in objects if p.codec is Codec.ZSTD]))
@@ -233,7 +235,7 @@ class Unpacker:
         """The plain bytes of zstd frames, decoded in one call that frees the interpreter.
 
         Raises:
-            MalformedError: As `decode`, for any of them; bytes after a frame are not seen.
+            MalformedError: As `decode`, for any of them.
         """
         if not frames or not hasattr(self._zstd, "multi_decompress_to_buffer"):
             return [self.decode(packed) for packed in frames]

@@ -88,7 +88,7 @@ def test_a_root_with_a_single_record_is_no_content() -> None:
     with pytest.raises(UsageError, match="single record"):
         proved(store, ManifestId(manifest.id))
     with pytest.raises(MalformedError, match="single record"):
-        list(reachable(store, ManifestId(manifest.id)))
+        list(reachable(ManifestId(manifest.id), store))
 
 
 def test_nodes_and_manifests_that_are_none() -> None:
