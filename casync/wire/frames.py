@@ -156,15 +156,23 @@ class FrameReader:
             raise self._error
         return answers
 
+    def check(self) -> None:
+        """Says that the connection broke: what came is good if it kept to the protocol.
+
+        Raises:
+            RemoteProtocolError: It broke it.
+        """
+        if self._error is not None:
+            raise self._error
+
     def finish(self) -> None:
-        """Says that no more bytes come.
+        """Says that no more bytes come, by the word of HTTP.
 
         Raises:
             UnreachableError: The stream broke off while ids were still open: worth asking again.
             RemoteProtocolError: It broke the protocol, or lacks nothing but its end.
         """
-        if self._error is not None:
-            raise self._error
+        self.check()
         if self.ended:
             return
         if self.answered < self.wanted:

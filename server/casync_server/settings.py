@@ -86,7 +86,7 @@ class ServerSettings(BaseSettings):
     push_bodies: int = Field(default=16, ge=1)
     push_bytes: int = Field(default=192 * MIB, ge=KIB)
     push_wait: float = Field(default=10.0, gt=0)
-    prove_seconds: float = Field(default=10.0, ge=0)
+    prove_seconds: float = Field(default=5.0, ge=0)
     disk_spare: int = Field(default=5 * GIB, ge=0)
     delta_cpu: float = Field(default=1.0, ge=0)
     delta_reserve: float = Field(default=60.0, ge=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import ssl
 import threading
 from collections.abc import Iterator
@@ -11,11 +12,12 @@ from typing import Any
 import pytest
 
 from casync.errors import RemoteError, StoppedError, UnreachableError, UsageError
-from casync.ids import Kind
+from casync.ids import Kind, ManifestId
 from casync.limits import KIB
 from casync.remote.http.client import RemoteClient
 from casync.remote.http.connection import RateLimit
 from casync.remote.http.transport import TransportOptions
+from casync.remote.http.write_client import WritingClient
 from casync.store.base import Batch, Traffic
 from casync.store.memory import MemoryStore
 from tests.support import peer as p
@@ -102,6 +104,24 @@ class TestRequests:
                 thread.join()
             assert client.traffic == Traffic(16, peer.received, peer.sent)
         assert found == [WHOLE] * 16
+
+
+def test_a_server_that_is_still_looking_is_asked_once_a_second() -> None:
+    item = {"hash": "0" * 64, "length": 1, "created": 1}
+    waits: list[float] = []
+
+    def fault(seen: p.Seen) -> p.Fault:
+        if seen.number < 3:
+            return sends(Answer(202, p.JSON, b'{"checked": 5}'), "Connection: close")
+        return sends(Answer(200, p.JSON, json.dumps(item).encode()), "Connection: close")
+
+    with (
+        Peer(MemoryStore(), fault) as peer,
+        WritingClient(peer.url, pause=waits.append, clock=lambda: 0.0) as client,
+    ):
+        client.publish("0" * 32, ManifestId(bytes(32)), None)
+        assert len(peer.seen) == 4
+    assert waits == [1.0] * 3
 
 
 class TestSecrets:

@@ -9,13 +9,17 @@ from __future__ import annotations
 import gzip
 import json
 import random
+import socket
 import struct
+import time
 import tracemalloc
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import zstandard
 
+import casync
 from casync.errors import (
     CasyncError,
     DeniedError,
@@ -34,6 +38,7 @@ from tests.support import peer as p
 from tests.support import wire
 from tests.support.peer import Answer, Fault, Peer, edits, sends
 from tests.support.proving_client import IDS, OBJECTS, PLAINS, WHOLE, always, connect, proved
+from tests.support.pulling import noise, put
 from tests.support.wire import frame
 
 
@@ -139,6 +144,59 @@ def test_breaks_of_the_framing(peer: Peer, name: str) -> None:
             list(client.get(Kind.CHUNK, IDS))
         assert peer.url in caught.value.message
     assert len(peer.seen) == 1  # against the protocol: not asked again
+
+
+BEHIND_THE_LAST = [
+    "one too many",
+    "one too many missing",
+    "trailing byte",
+    "trailing frame",
+    "two ends",
+    "no end",
+]
+
+
+@pytest.mark.parametrize("name", BEHIND_THE_LAST)
+def test_a_caller_who_has_all_answers_hears_of_what_is_behind_them(peer: Peer, name: str) -> None:
+    peer.fault = always(edits(BREAKS[name]))
+    with connect(peer) as client, pytest.raises(RemoteProtocolError):
+        for _ in zip(IDS, client.get(Kind.CHUNK, IDS), strict=False):
+            pass
+
+
+def test_garbage_behind_the_end_is_refused_although_the_body_never_ends(peer: Peer) -> None:
+    def fault(connection: socket.socket, seen: p.Seen, honest: Answer) -> None:
+        p.never_ends(connection, seen, honest._replace(body=honest.body + b"\0"))
+
+    peer.fault = always(fault)
+    with connect(peer) as client, pytest.raises(RemoteProtocolError, match="after the end"):
+        proved(client)
+
+
+@pytest.mark.parametrize("name", BEHIND_THE_LAST)
+@pytest.mark.parametrize("kind", Kind)
+def test_a_pull_refuses_what_is_behind_the_last_answer(
+    name: str, kind: Kind, tmp_path: Path
+) -> None:
+    store = MemoryStore()
+    ident = put(store, noise(1, 300_000))
+    with Peer(store) as peer:
+        lie = edits(BREAKS[name])
+        peer.fault = lambda seen: lie if seen.body[5:6] == bytes([kind]) else None
+        with pytest.raises(RemoteProtocolError):
+            casync.pull(ident.hex(), tmp_path / "out", servers=[peer.url])
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_answer_whose_body_never_ends_is_whole(peer: Peer) -> None:
+    peer.fault = always(p.never_ends)
+    started = time.monotonic()
+    with connect(peer, window=600.0, answer_seconds=600.0) as client:
+        assert proved(client) == WHOLE
+        peer.fault = lambda seen: None
+        assert proved(client) == WHOLE
+    assert time.monotonic() - started < 60  # a tenth of what it would wait for bytes that it needs
+    assert len(peer.seen) == peer.connections == 2
 
 
 BODY = Answer(200, p.FRAMES, frame(wire.MISSING, count=len(IDS)) + frame(wire.END))

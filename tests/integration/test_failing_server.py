@@ -6,6 +6,7 @@ import random
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -13,8 +14,11 @@ import pytest
 from casync.errors import CasyncError, RemoteProtocolError, UnreachableError
 from casync.ids import Kind
 from casync.limits import KIB, MIB
+from casync.names.name import Name, Ref
+from casync.objects.codec import Packer
 from casync.remote.http.client import RemoteClient
 from casync.remote.http.transport import TransportOptions
+from casync.remote.http.write_client import WritingClient
 from casync.store.base import Batch
 from casync.store.memory import MemoryStore
 from tests.support import peer as p
@@ -66,6 +70,92 @@ def test_a_small_answer_has_a_deadline(peer: Peer) -> None:
     client = connect(peer, answer_seconds=0.2, min_rate=0.0)
     with client, pytest.raises(UnreachableError, match="in time"):
         client.info()
+
+
+LONG: dict[str, Any] = {"window": 600.0, "answer_seconds": 600.0, "connect_seconds": 600.0}
+"""Bounds that a test would notice."""
+
+STALLS = ["silence", "stall after the head", "stall in the body", "trickle", "trickling head"]
+
+
+def hasty(url: str, **options: Any) -> WritingClient:
+    """A client that gives a server up soon, whatever the other bounds are."""
+    return WritingClient(url, TransportOptions(retry_for=0.5, **{**LONG, **options}))
+
+
+@contextmanager
+def soon() -> Iterator[None]:
+    """What fails in here fails long before any other bound than `retry_for`."""
+    started = time.monotonic()
+    with pytest.raises(UnreachableError):
+        yield
+    assert time.monotonic() - started < 60
+
+
+def test_retry_for_bounds_a_request_that_is_made_once(peer: Peer) -> None:
+    peer.fault = always(p.says_nothing)
+    with hasty(peer.url) as client, soon():
+        client.remove([Ref(name=Name("x"))])
+    assert len(peer.seen) == 1
+
+
+@pytest.mark.parametrize("name", STALLS)
+def test_retry_for_bounds_waiting_for_an_answer(peer: Peer, name: str) -> None:
+    peer.fault = always(SLOW[name][0])
+    with hasty(peer.url) as client:
+        with soon():
+            client.info()
+        with soon():
+            list(client.get(Kind.CHUNK, IDS[:1] * 300))
+        with soon():
+            client.stat(Kind.CHUNK, IDS[:1] * 300)
+
+
+def test_retry_for_bounds_a_stall_after_progress(peer: Peer) -> None:
+    peer.fault = always(p.stalls(0.5))
+    with hasty(peer.url) as client, soon():
+        found = client.get(Kind.CHUNK, IDS)
+        next(found)
+        list(found)
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_retry_for_bounds_connecting(scheme: str) -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
+        address = listener.getsockname()
+        full = [socket.socket() for _ in range(4 if scheme == "http" else 0)]
+        for waiting in full:  # the queue of connections is full: more get no answer
+            waiting.setblocking(False)
+            waiting.connect_ex(address)
+        url = f"{scheme}://127.0.0.1:{address[1]}"
+        with hasty(url, insecure=True) as client, soon():
+            client.info()
+        for waiting in full:
+            waiting.close()
+
+
+def test_retry_for_bounds_sending() -> None:
+    large = Packer().pack_new(Kind.CHUNK, random.Random(1).randbytes(16 * MIB))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        with hasty(url) as client, soon():
+            client.send("0" * 32, [large])
+
+
+def test_a_slow_server_is_not_given_up_while_a_large_object_arrives() -> None:
+    store = MemoryStore()
+    (large,) = [Packer().pack_new(Kind.CHUNK, random.Random(1).randbytes(64 * KIB))]
+    store.commit(Batch(objects=[large]))
+
+    def fault(connection: socket.socket, seen: Seen, honest: Answer) -> None:
+        connection.sendall(p.head(honest))
+        for at in range(0, len(honest.body), 4 * KIB):
+            connection.sendall(honest.body[at : at + 4 * KIB])
+            time.sleep(0.1)
+
+    with Peer(store, always(fault)) as peer, hasty(peer.url) as client:
+        assert list(client.get(Kind.CHUNK, [large.id])) == [large]
+    assert len(peer.seen) == 1
 
 
 def test_a_slow_taker_is_not_a_slow_server(peer: Peer) -> None:

@@ -286,11 +286,7 @@ class Peer:
                 "avg": params.avg_size,
                 "max": params.max_size,
             },
-            "content": {
-                "level": content.level,
-                "id": content.id.hex(),
-                "length": content.length,
-            },
+            "content": {"level": content.level, "id": content.id.hex(), "length": content.length},
         }
 
 
@@ -368,6 +364,13 @@ def stalls(share: float) -> Fault:
     return fault
 
 
+def never_ends(connection: socket.socket, seen: Seen, honest: Answer) -> None:
+    """The whole answer in a body whose end never comes."""
+    start = head(honest, "Transfer-Encoding: chunked", length=-1)
+    connection.sendall(start + b"%x\r\n%b\r\n" % (len(honest.body), honest.body))
+    connection.recv(1)
+
+
 def says_nothing(connection: socket.socket, seen: Seen, honest: Answer) -> None:
     """Keeps the connection without an answer."""
     connection.recv(1)
@@ -377,11 +380,10 @@ def trickles(seconds: float, *, from_head: bool = False) -> Fault:
     """Sends a byte each `seconds`."""
 
     def fault(connection: socket.socket, seen: Seen, honest: Answer) -> None:
-        data = whole(honest)
-        start = 0 if from_head else len(head(honest))
-        connection.sendall(data[:start])
-        for at in range(start, len(data)):
-            connection.sendall(data[at : at + 1])
+        first = b"" if from_head else head(honest)
+        connection.sendall(first)
+        for byte in whole(honest)[len(first) :]:
+            connection.sendall(bytes([byte]))
             time.sleep(seconds)
 
     return fault

@@ -1,9 +1,8 @@
 """A server as a source of objects, manifests and names.
 
-Speaks docs/PROTOCOL.md over `remote.transport`: splits what is asked for into requests, asks again
-when a connection fails, and turns answers into the values of the ports. Nothing here proves that a
-payload holds what its id names; the caller does that with `codec.Unpacker`, as for every source
-that he did not write himself.
+Speaks docs/PROTOCOL.md over `transport`: splits what is asked for into requests, asks again when a
+connection fails, and turns answers into the values of the ports. The caller proves payloads with
+`codec.Unpacker`, as for every source that it did not write itself.
 """
 
 from __future__ import annotations
@@ -80,8 +79,8 @@ class RemoteClient:
 
     Args:
         url: The server's address.
-        options: How to talk to it, if not as usual.
-        pause: Waits for so many seconds between two tries; `close` ends the default's waiting.
+        options: How to talk to it.
+        pause: Waits for so many seconds; `close` ends the default's waiting.
         clock: Seconds, rising, for the budget of tries.
         jitter: A number from 0 to 1, another one each time.
 
@@ -186,7 +185,7 @@ class RemoteClient:
             count = sum(len(group.wanted) for group in batch)
             done = 0
             try:
-                for answers in self._fetch(kind, batch):
+                for answers in self._fetch(kind, batch, retry):
                     if answers:
                         done += sum(len(a.ids) if isinstance(a, Delta) else 1 for a in answers)
                         yield [_ABSENCES[a] if isinstance(a, Status) else a for a in answers]
@@ -292,16 +291,21 @@ class RemoteClient:
             raise NoNameError(f"{ref} is not on {self.origin}")
         return parse_hash(view.hash)
 
-    def _fetch(self, kind: Kind, groups: Sequence[Group]) -> Iterator[list[Answer]]:
-        """The answers of one request. What is busy because the request was full is left out."""
+    def _fetch(self, kind: Kind, groups: Sequence[Group], retry: Retry) -> Iterator[list[Answer]]:
+        """The answers of one request. What is busy because the request was full is left out.
+
+        The last ones come when the stream has ended as it must, or broke off.
+        """
         request = Request("/v1/objects/fetch", [FRAMES_TYPE], encode_groups(kind, groups), IDS_TYPE)
         reader = FrameReader(kind, groups)
         last: list[Answer] = []
         plain, full = 0, False
         try:
-            with self._transport.stream(request) as pieces:
-                for piece in pieces:
+            with self._transport.stream(request, retry) as body:
+                for piece in body:
                     answers = self._told(reader.feed, piece)
+                    if reader.ended:
+                        body.ends()
                     if full or not answers:
                         continue
                     plain += self._counted(answers)
@@ -310,13 +314,14 @@ class RemoteClient:
                         full = True
                     if reader.answered < reader.wanted:
                         yield answers
+                        body.flows(retry)
                     else:
-                        # Kept until the end was seen: who has all answers asks no further.
                         last = answers
-            self._told(reader.finish)
-        except (UnreachableError, RemoteProtocolError):
+        except UnreachableError:
+            self._told(reader.check)
             yield last
             raise
+        self._told(reader.finish)
         yield last
 
     def _counted(self, answers: Sequence[Answer]) -> int:
@@ -348,27 +353,27 @@ class RemoteClient:
         retry = self._retry()
         while True:
             try:
-                return self._read_once(request)
+                return self._read_once(request, retry)
             except UnreachableError as error:
                 self._wait(retry, error)
 
-    def _read_once(self, request: Request) -> Reply:
-        """A small answer. Whoever does not get it does not know what was done."""
-        return self._transport.read(request, _MAX_SMALL_BYTES)
+    def _read_once(self, request: Request, retry: Retry) -> Reply:
+        return self._transport.read(request, _MAX_SMALL_BYTES, retry)
 
     def _retry(self) -> Retry:
         return Retry(self._retry_for, clock=self._clock, jitter=self._jitter)
 
     def _wait(self, retry: Retry, error: UnreachableError) -> None:
-        """Waits before the next try, or gives up.
-
-        A server that was never there is not waited for: that is a wrong address.
-        """
-        if not self._transport.connected:
+        """Waits before the next try, or gives up."""
+        if not self._transport.connected:  # a wrong address, not a server that is away
             raise error
-        self._pause(retry.wait_after(error))
+        self._rest(retry.wait_after(error))
+
+    def _rest(self, seconds: float) -> None:
+        """Waits before the next request, or raises StoppedError after `close`."""
+        self._pause(max(seconds, 0.0))
         if self._closed.is_set():
-            raise StoppedError("stopped") from error
+            raise StoppedError("stopped")
 
     def _told(
         self, read: Callable[_Args, _Result], *args: _Args.args, **kwargs: _Args.kwargs

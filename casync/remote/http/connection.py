@@ -10,6 +10,7 @@ the two are all that know httpcore.
 from __future__ import annotations
 
 import contextlib
+import math
 import socket
 import ssl
 import threading
@@ -38,6 +39,9 @@ _MAX_HEAD_BYTES: Final = 128 * KIB
 _LIMIT_PIECES: Final = 8
 """Reads a second under a rate limit: few large ones would come in bursts."""
 
+
+_LEAST_SECONDS: Final = 0.001
+"""Of a timeout: 0 would mean not to wait at all."""
 
 _FAST_RATE: Final = 150_000_000
 """Bytes a second from which on plain chunks arrive sooner than deltas of them are made."""
@@ -156,6 +160,14 @@ class Line:
                 self._fast_bytes //= 2
                 self._slow_bytes //= 2
 
+    def throttle(self, count: int) -> float:
+        """Waits until so many bytes are paid for; returns the seconds that it took."""
+        if self.limit is None:
+            return 0.0
+        started = time.monotonic()
+        self.limit.take(count)
+        return time.monotonic() - started
+
     def add(self, stream: WatchedStream) -> None:
         """A stream was opened."""
         with self._lock:
@@ -167,9 +179,33 @@ class Line:
         with self._lock:
             self._streams.discard(stream)
 
-    def use(self, stream: WatchedStream | None) -> None:
-        """Notes the stream that this thread's request goes out on."""
+    def begin(self, seconds: float, flow: Callable[[float], object]) -> None:
+        """A request of this thread begins.
+
+        Args:
+            seconds: For connecting, sending and the answer's head together, and for the body of a
+                small answer. Time in which a body goes out at a fair rate is added.
+            flow: Is told how long something large was on its way at such a rate.
+        """
+        self._used.stream = None
+        self._used.deadline = time.monotonic() + seconds
+        self._used.flow = flow
+
+    @property
+    def deadline(self) -> float:
+        """When this thread's request must be answered, by the monotonic clock."""
+        return float(getattr(self._used, "deadline", math.inf))
+
+    @property
+    def left(self) -> float:
+        """Seconds until then; never 0, which sockets take for not at all."""
+        return max(self.deadline - time.monotonic(), _LEAST_SECONDS)
+
+    def sent(self, stream: WatchedStream, seconds: float) -> None:
+        """This thread's request went out on a stream, the last piece within so many seconds."""
         self._used.stream = stream
+        self._used.deadline = self.deadline + seconds
+        self._used.flow(seconds)
 
     def broke_off(self) -> bool:
         """Whether the peer closed the connection that this thread's request went out on."""
@@ -192,6 +228,9 @@ class WatchedStream(httpcore.NetworkStream):
         self._inner = inner
         self._line = line
         self._head: int | None = 0  # bytes of the answer's head so far; None within its body
+        self._window = line.window
+        self._deadline = math.inf  # of the answer, by the monotonic clock
+        self._flow: Callable[[float], object] | None = None
         self._waited = 0.0  # seconds of the window
         self._got = 0  # bytes within the window
         self.at_end = False
@@ -201,11 +240,26 @@ class WatchedStream(httpcore.NetworkStream):
         """The head of an answer has been read."""
         self._head = None
 
+    def flows(self, seconds: float, flow: Callable[[float], object]) -> None:
+        """The body is large: it has no deadline, and goes on while its rate is fair.
+
+        Args:
+            seconds: How long may pass without a fair rate.
+            flow: As in `Line.begin`.
+        """
+        self._deadline = math.inf
+        self._window = max(min(self._line.window, seconds), _LEAST_SECONDS)
+        self._flow = flow
+
+    def ends(self, seconds: float) -> None:
+        """The body must end within so many seconds."""
+        self._deadline = time.monotonic() + seconds
+
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """Some bytes, or none at the end.
 
         Raises:
-            UnreachableError: The peer is slower than the minimum rate.
+            UnreachableError: The peer is slower than the minimum rate, or over its time.
             RemoteProtocolError: The head is endless.
         """
         line = self._line
@@ -216,8 +270,11 @@ class WatchedStream(httpcore.NetworkStream):
         data: bytes | None = None
         while data is None:
             started = time.monotonic()
+            if started >= self._deadline:
+                raise UnreachableError(f"{line.origin} did not answer in time")
+            patience = min(self._window - self._waited, self._deadline - started)
             with line.waiting() as sharers, contextlib.suppress(httpcore.ReadTimeout):
-                data = self._inner.read(line.read_bytes, max(line.window - self._waited, 0.001))
+                data = self._inner.read(line.read_bytes, max(patience, _LEAST_SECONDS))
             waited, count = time.monotonic() - started, len(data or b"")
             self._watch(waited, count)
             line.judge(count, waited, sharers)
@@ -225,8 +282,7 @@ class WatchedStream(httpcore.NetworkStream):
         if self._head is not None:
             self._head += len(data)
         line.count(Traffic(0, 0, len(data)))
-        if line.limit is not None:
-            line.limit.take(len(data))
+        self._deadline += line.throttle(len(data))
         return data
 
     def _watch(self, waited: float, count: int) -> None:
@@ -234,18 +290,20 @@ class WatchedStream(httpcore.NetworkStream):
         line = self._line
         self._waited += waited
         self._got += count
-        if self._waited < line.window:
+        if self._waited < self._window:
             return
         if self._got < line.min_rate * self._waited:
             raise UnreachableError(
                 f"{line.origin} is too slow: {self._got} bytes in {self._waited:.0f} s",
             )
+        if self._flow is not None:
+            self._flow(self._waited)
         self._waited, self._got = 0.0, 0
 
     def _watch_writing(self, waited: float, count: int) -> None:
         """The same for what the peer takes."""
         line = self._line
-        if waited >= line.window and count < line.min_rate * waited:
+        if waited >= self._window and count < line.min_rate * waited:
             raise UnreachableError(
                 f"{line.origin} is too slow: it took {count} bytes in {waited:.0f} s"
             )
@@ -255,14 +313,15 @@ class WatchedStream(httpcore.NetworkStream):
         line = self._line
         if line.stopped:
             raise StoppedError("stopped")
-        line.use(self)
-        self._head, self._waited, self._got = 0, 0.0, 0
+        self._head, self._waited, self._got, self._flow = 0, 0.0, 0, None
+        self._window = min(line.window, line.left)
         started = time.monotonic()
-        self._inner.write(buffer, line.window)
-        self._watch_writing(time.monotonic() - started, len(buffer))
+        self._inner.write(buffer, self._window)
+        took = time.monotonic() - started
+        self._watch_writing(took, len(buffer))
         line.count(Traffic(0, len(buffer), 0))
-        if line.limit is not None:
-            line.limit.take(len(buffer))
+        line.sent(self, took + line.throttle(len(buffer)))
+        self._deadline = line.deadline
 
     def close(self) -> None:
         """Closes the socket."""
@@ -283,7 +342,8 @@ class WatchedStream(httpcore.NetworkStream):
         timeout: float | None = None,
     ) -> httpcore.NetworkStream:
         """The same connection, encrypted."""
-        inner = self._inner.start_tls(ssl_context, server_hostname, timeout)
+        patience = min(timeout or math.inf, self._line.left)
+        inner = self._inner.start_tls(ssl_context, server_hostname, patience)
         self._line.drop(self)
         return WatchedStream(inner, self._line)
 
@@ -307,8 +367,23 @@ class Backend(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
-        """Connects."""
+        """Connects to the first address that answers; all of them share the time."""
         if self._line.stopped:
             raise StoppedError("stopped")
-        inner = self._inner.connect_tcp(host, port, timeout, local_address, socket_options)
-        return WatchedStream(inner, self._line)
+        deadline = time.monotonic() + min(timeout or math.inf, self._line.left)
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except OSError as error:
+            raise httpcore.ConnectError(error) from error
+        addresses = list(dict.fromkeys(str(address[0]) for *_, address in found))
+        for number, address in enumerate(addresses):
+            share = (deadline - time.monotonic()) / (len(addresses) - number)
+            try:
+                inner = self._inner.connect_tcp(
+                    address, port, max(share, _LEAST_SECONDS), local_address, socket_options
+                )
+                return WatchedStream(inner, self._line)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout):
+                if number == len(addresses) - 1:
+                    raise
+        raise httpcore.ConnectError(f"{host} has no address")

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import socket
 import ssl
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -33,11 +32,15 @@ from casync.remote.http.address import parse_address
 from casync.remote.http.connection import Line, RateLimit, WatchedStream
 from casync.remote.http.pool import WatchedPool
 from casync.remote.http.refusal import refusal, retry_after
+from casync.remote.http.retry import Retry
 from casync.store.base import Traffic
 
-__all__ = ["Pieces", "Reply", "Request", "Transport", "TransportOptions"]
+__all__ = ["Body", "Reply", "Request", "Transport", "TransportOptions"]
 
 _MAX_PROBLEM_BYTES: Final = 64 * KIB
+_END_SECONDS: Final = 1.0
+"""For the end of a body whose last byte is here: waiting longer costs more than a connection."""
+
 _SUCCESS: Final = frozenset({200, 202})
 _LENGTH_FIELDS: Final = (b"content-length", b"transfer-encoding")
 """Without one of them an answer that was cut off looks whole."""
@@ -57,7 +60,8 @@ class TransportOptions:
         proxy: Address of an HTTP proxy. The environment is not asked.
         limit: The most that may flow; shared by everybody who holds it.
         connections: Idle connections to keep, one for each thread that asks.
-        retry_for: Seconds without progress after which a server is given up.
+        retry_for: Seconds without progress after which a server is given up. It bounds all of the
+            following; 0: one try, and they alone count.
         connect_seconds: For a connection, and for TLS, each.
         answer_seconds: For a small answer from request to end.
         min_rate: Bytes a second that a server must send while it is waited for.
@@ -107,10 +111,6 @@ class Reply(NamedTuple):
     content_type: str
     body: bytes
     status: int = 200
-
-
-Pieces = Iterator[bytes]
-"""A body as it arrives, cut anywhere."""
 
 
 class Transport:
@@ -172,8 +172,13 @@ class Transport:
         self._line.stop()
         self._client.close()
 
-    def read(self, request: Request, max_bytes: int) -> Reply:
+    def read(self, request: Request, max_bytes: int, retry: Retry) -> Reply:
         """Asks for a small answer and reads it whole.
+
+        Args:
+            request: The request.
+            max_bytes: Bytes of the largest answer.
+            retry: Says how long it may take.
 
         Raises:
             UnreachableError: No usable answer; worth another try.
@@ -182,17 +187,14 @@ class Transport:
             DeniedError, NotFoundError, UnsupportedError, RemoteError: The server refused.
             StoppedError: `close` was called.
         """
-        deadline = time.monotonic() + self._options.answer_seconds
-        with self._exchange(request) as (response, pieces):
-            if request.writing:  # a body may take as long to go out as the line needs
-                deadline = time.monotonic() + self._options.answer_seconds
+        with self._exchange(request, retry) as (response, body):
             if not any(_field(response, name) for name in _LENGTH_FIELDS):
                 raise RemoteProtocolError(f"{self.origin} does not say how long its answer is")
-            body = self._collect(pieces, max_bytes, deadline)
-            return Reply(_content_type(response), body, response.status_code)
+            data = self._collect(body, max_bytes)
+            return Reply(_content_type(response), data, response.status_code)
 
     @contextmanager
-    def stream(self, request: Request) -> Iterator[Pieces]:
+    def stream(self, request: Request, retry: Retry) -> Iterator[Body]:
         """Asks for an answer of any size, which marks its own end.
 
         Leaving the context early closes the connection.
@@ -201,17 +203,18 @@ class Transport:
             CasyncError: As `read`, also while the pieces are taken. How many they are is bounded
                 by the caller.
         """
-        with self._exchange(request) as (_, pieces):
-            yield pieces
+        with self._exchange(request, retry) as (_, body):
+            body.flows(retry)
+            yield body
 
     @contextmanager
-    def _exchange(self, request: Request) -> Iterator[tuple[httpx.Response, Pieces]]:
-        deadline = time.monotonic() + self._options.answer_seconds
+    def _exchange(self, request: Request, retry: Retry) -> Iterator[tuple[httpx.Response, Body]]:
+        self._line.begin(min(self._options.answer_seconds, retry.left), retry.flow)
         with self._translated():
             response = self._client.send(self._make_request(request), stream=True)
-        with closing(_Body(self, response)) as body:
+        with closing(Body(self, response)) as body:
             if response.status_code not in _SUCCESS:
-                raise self._refusal(request, response, iter(body), deadline)
+                raise self._refusal(request, response, body)
             encoding = _field(response, b"content-encoding")
             if encoding not in (None, "identity"):
                 raise RemoteProtocolError(f"{self.origin} answers with Content-Encoding {encoding}")
@@ -222,34 +225,30 @@ class Transport:
                     f"{' or '.join(request.accept)} was expected",
                     next_step="Check the address of the server.",
                 )
-            yield response, iter(body)
+            yield response, body
 
-    def _refusal(
-        self, request: Request, response: httpx.Response, pieces: Pieces, deadline: float
-    ) -> CasyncError:
+    def _refusal(self, request: Request, response: httpx.Response, body: Body) -> CasyncError:
         try:
-            body = self._collect(pieces, _MAX_PROBLEM_BYTES, deadline)
+            text = self._collect(body, _MAX_PROBLEM_BYTES)
         except CasyncError:
-            body = b""
+            text = b""
         wait = retry_after(_field(response, b"retry-after"))
         return refusal(
             self.origin,
             response.status_code,
             _content_type(response),
-            body,
+            text,
             wait,
             writing=request.writing,
         )
 
-    def _collect(self, pieces: Pieces, max_bytes: int, deadline: float) -> bytes:
+    def _collect(self, body: Body, max_bytes: int) -> bytes:
         parts: list[bytes] = []
         room = max_bytes
-        for piece in pieces:
+        for piece in body:
             room -= len(piece)
             if room < 0:
                 raise RemoteProtocolError(f"{self.origin} answers with more than {max_bytes} bytes")
-            if time.monotonic() > deadline:
-                raise UnreachableError(f"{self.origin} did not finish its answer in time")
             parts.append(piece)
         return b"".join(parts)
 
@@ -262,7 +261,6 @@ class Transport:
             fields.append((b"Content-Type", request.body_type.encode()))
             fields.append((b"Content-Length", str(size).encode()))
         self._line.count(Traffic(1, 0, 0))
-        self._line.use(None)
         options = self._options
         # Made by hand, not by the client: that would add its cookies and fields of its own.
         return httpx.Request(
@@ -338,8 +336,8 @@ class Transport:
             raise RemoteProtocolError(f"{self.origin} does not speak HTTP: {error}") from error
 
 
-class _Body:
-    """The body of one answer."""
+class Body:
+    """The body of one answer, as it arrives, cut anywhere."""
 
     def __init__(self, transport: Transport, response: httpx.Response) -> None:
         self._transport = transport
@@ -347,11 +345,24 @@ class _Body:
         self._stream = cast(WatchedStream, response.extensions["network_stream"])
         self._stream.body_begins()
 
+    def flows(self, retry: Retry) -> None:
+        """It goes on while it makes progress, as `retry` sees it from now on."""
+        self._stream.flows(retry.left, retry.flow)
+
+    def ends(self) -> None:
+        """It has said all that it has to say, and must end at once.
+
+        What comes late is worth no waiting: then the pieces end with UnreachableError, and the
+        connection is not used again.
+        """
+        self._stream.ends(_END_SECONDS)
+
     def __iter__(self) -> Iterator[bytes]:
         with self._transport._translated(self._stream):
             yield from self._response.iter_raw()
 
     def close(self) -> None:
+        """Ends the exchange; without the body's end the connection ends with it."""
         self._response.close()
 
 

@@ -17,6 +17,7 @@ from casync.ids import Kind, ManifestId, ObjectId
 from casync.names.name import Name, NameRecord, Ref
 from casync.objects.codec import Packed
 from casync.remote.http.client import RemoteClient
+from casync.remote.http.retry import Retry
 from casync.remote.http.transport import Request
 from casync.store.base import ObjectStat, Removed
 from casync.wire.documents import (
@@ -46,6 +47,9 @@ _MOST_REMOVED: Final = 1_000_000
 """Entries of a trash that are read."""
 
 _PROVING: Final = 202
+_PROVING_SECONDS: Final = 1.0
+"""From one such request to the next: a server that does not hold them is not asked faster."""
+
 _MOST_PROVING: Final = 10_000
 """Requests about one manifest, each of which a server may think about for some seconds."""
 
@@ -121,7 +125,7 @@ class WritingClient(RemoteClient):
         rest = list(objects)
         while rest:
             try:
-                return self._send_once(push, rest)
+                return self._send_once(push, rest, retry)
             except UnreachableError as error:
                 self._wait(retry, error)
             # The server keeps what came through before a request broke off.
@@ -132,11 +136,11 @@ class WritingClient(RemoteClient):
             rest = left
         return []
 
-    def _send_once(self, push: str, objects: Sequence[Packed]) -> list[ObjectId]:
+    def _send_once(self, push: str, objects: Sequence[Packed], retry: Retry) -> list[ObjectId]:
         body = list(joined(encode_upload(objects), self._transport.piece_bytes))
         target = f"/v1/objects?push={push}"
         request = Request(target, [JSON_TYPE], body, OBJECTS_TYPE, writing=True)
-        taken = self._told(decode_document, self._read_once(request).body, TakenItem)
+        taken = self._told(decode_document, self._read_once(request, retry).body, TakenItem)
         refused = [parse_hash(item.id) for item in taken.refused]
         if taken.taken + taken.known + len(refused) != len(objects):
             raise RemoteProtocolError(f"{self.origin} answers for other objects than were sent")
@@ -196,10 +200,12 @@ class WritingClient(RemoteClient):
     def _proved(self, request: Request) -> bytes:
         """The answer to a request that is asked again while the server looks at a manifest."""
         for _ in range(_MOST_PROVING):
+            asked = self._clock()
             reply = self._read(request)
             if reply.status != _PROVING:
                 return reply.body
-        raise RemoteProtocolError(f"{self.origin} comes to no end with {request.target}")
+            self._rest(asked + _PROVING_SECONDS - self._clock())
+        raise RemoteProtocolError(f"{self.origin} never finished {request.target}")
 
     def removal(self, refs: Sequence[Ref]) -> RemoteRemoval:
         """What `remove` would remove. Raises as that does."""
@@ -248,7 +254,8 @@ class WritingClient(RemoteClient):
                 )
         wanted = Refs([str(msgspec.structs.replace(ref, path=None)) for ref in refs], dry_run)
         request = Request(target, [JSON_TYPE], encode_document(wanted), JSON_TYPE, writing=True)
-        item = self._told(decode_document, self._read_once(request).body, RemovalItem)
+        reply = self._read_once(request, self._retry())
+        item = self._told(decode_document, reply.body, RemovalItem)
         return RemoteRemoval(
             [self._told(name_record, version) for version in item.versions],
             [parse_hash(text) for text in item.manifests],

@@ -65,6 +65,38 @@ def test_the_budget_counts_the_tries_themselves() -> None:
     assert len(waits(retry, clock, UnreachableError("slow"), took=25.0)) == 3
 
 
+def test_the_first_try_counts() -> None:
+    clock = Clock()
+    retry = Retry(60, clock=clock, jitter=lambda: 0.0)
+    clock.now += 59
+    assert retry.left == 1
+    assert retry.wait_after(UnreachableError("slow")) == 0
+    clock.now += 1
+    assert retry.left == 0
+    with pytest.raises(UnreachableError):
+        retry.wait_after(UnreachableError("slow"))
+
+
+def test_a_large_answer_on_its_way_does_not_count_in_the_first_try() -> None:
+    clock = Clock()
+    retry = Retry(60, clock=clock, jitter=lambda: 0.0)
+    clock.now += 500
+    retry.flow(490)
+    assert retry.left == 50
+    retry.wait_after(UnreachableError("broke off"))
+    clock.now += 500
+    retry.flow(490)
+    with pytest.raises(UnreachableError):
+        retry.wait_after(UnreachableError("broke off"))
+
+
+def test_without_a_budget_one_try_may_take_any_time() -> None:
+    clock = Clock()
+    retry = Retry(0, clock=clock, jitter=lambda: 0.0)
+    clock.now += 1e6
+    assert retry.left == float("inf")
+
+
 def test_no_budget_means_no_second_try() -> None:
     assert waits(Retry(0, clock=Clock(), jitter=lambda: 0.0), Clock(), UnreachableError("x")) == []
 
