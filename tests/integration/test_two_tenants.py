@@ -317,7 +317,7 @@ def test_a_quota_holds_and_never_stands_in_the_way_of_removing(tmp_path: Path) -
         local.good("push", "vm0", *url, *tokens["small"])
         refused = local.run("push", "vm1", *url, *tokens["small"])
         assert refused.status == 6
-        assert "quota of 307200 bytes" in refused.err
+        assert "quota of 300 KiB" in refused.err
         local.good("push", "vm1", *url, *tokens["large"])
         metrics = httpx.get(
             f"{server.url}/metrics",

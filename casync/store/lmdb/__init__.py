@@ -1,1 +1,1 @@
-"""The store in one LMDB file."""
+"""The store on disk, in one LMDB file."""

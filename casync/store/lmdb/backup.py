@@ -1,7 +1,6 @@
-"""Copies of a store's data file without its free pages: backups, and the compacted store itself.
+"""Copies a store's data file without its free pages: for backups, and to compact a store.
 
-A copy is looked at from its first page to its last before anything relies on it. Must not know
-what the databases hold.
+Every page of a copy is checked before anything relies on it.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ _ASIDE: Final = "compacting"
 
 
 class Compacted(NamedTuple):
-    """Bytes of a data file on its disk, before and after."""
+    """Bytes of a data file on disk, before and after."""
 
     before: int
     after: int
@@ -45,18 +44,18 @@ def backup(
     *,
     advance: Callable[[int], None] = lambda _: None,
 ) -> None:
-    """Copies a store, others at work in it or not, into a folder of its own.
+    """Copies a store into another folder, also while it is in use.
 
     The copy is a store with the same id, as the store was at one moment.
 
     Args:
-        environment: The store's.
-        folder: Is made. It may be there, and must not hold a store then.
-        advance: Is told the bytes that were written.
+        environment: The store's environment.
+        folder: Is created if it is missing; must not hold a store.
+        advance: Is called with the number of bytes of each write.
 
     Raises:
         UsageError: The folder holds a store.
-        DamagedStoreError: The store is damaged. There is no copy then.
+        DamagedStoreError: The store is damaged. No copy is left.
         NoSpaceError, WriteError: The folder cannot be written.
     """
     environment.check_pages(everything=True)
@@ -70,14 +69,14 @@ def backup(
 
 
 def refuse_store(folder: Path) -> None:
-    """Looks whether a backup may be made in a folder.
+    """Refuses a folder that already holds a store.
 
     Raises:
         UsageError: It holds a store.
     """
     if store_exists(folder):
         raise UsageError(
-            f"{folder} holds a store already",
+            f"{folder} already holds a store",
             next_step="Name a new folder, or remove that one first.",
         )
 
@@ -90,19 +89,19 @@ def compact(
 ) -> Compacted:
     """Replaces the data file of the store in `path` by a copy without free pages.
 
-    Needs room for the copy beside it. Until the copy is complete the store is as it was.
+    Needs space for the copy beside it. Until the copy is complete, the store is unchanged.
 
     Args:
         path: The store's folder.
         map_bytes: As for `LmdbStore.open`.
-        advance: Is told the bytes that were written.
+        advance: Is called with the number of bytes of each write.
 
     Raises:
-        NoStoreError: There is none.
-        LockedError: Somebody has it open.
+        NoStoreError: There is no store.
+        LockedError: It is open in another process.
         UnsupportedError: It is newer than this program.
         DamagedStoreError: It is damaged.
-        NoSpaceError, WriteError: There is no room for the copy, or no right to make it.
+        NoSpaceError, WriteError: The copy does not fit, or cannot be written.
     """
     if not store_exists(path):
         raise NoStoreError(f"no store at {path}")
@@ -127,20 +126,20 @@ def compact(
 
 
 def _refuse_newer(environment: Environment) -> None:
-    """Lets a later program look after its own stores. One without any format is only damaged."""
+    """Refuses a store of a newer format. One without a format is merely damaged."""
     if "meta" not in environment.missing:
         with environment.reading() as txn:
             read_meta(txn, environment.databases["meta"], environment.path)
 
 
 def remove_leftovers(path: Path) -> None:
-    """Removes what a compaction that was killed left. To be called with the store open."""
+    """Removes the remains of a killed compaction. Call it with the store open."""
     if (path / _ASIDE).exists():
         shutil.rmtree(path / _ASIDE, ignore_errors=True)
 
 
 def _copy(environment: Environment, folder: Path, advance: Callable[[int], None]) -> None:
-    """Writes a copy into `folder`, makes it durable and looks at every page of it."""
+    """Writes a copy into `folder`, makes it durable and checks every page of it."""
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
     fd = os.open(folder / DATA_FILE, flags, 0o600)
     try:
@@ -158,7 +157,7 @@ def _copy(environment: Environment, folder: Path, advance: Callable[[int], None]
 
 
 def _pieces(environment: Environment) -> Generator[bytes]:
-    """The copy as LMDB makes it, through a pipe: so its end can be waited for, and be given up."""
+    """The copy that LMDB makes, through a pipe, so the caller can stop early."""
     source, sink = os.pipe()
     failed: list[CasyncError] = []
 
@@ -170,7 +169,7 @@ def _pieces(environment: Environment) -> Generator[bytes]:
         finally:
             os.close(sink)
 
-    with suppress(OSError):  # an ordinary user may have his share of pipes already
+    with suppress(OSError):  # a user's pipe memory is limited
         fcntl.fcntl(sink, fcntl.F_SETPIPE_SZ, MIB)
     pumping = threading.Thread(target=pump)
     pumping.start()
@@ -178,14 +177,14 @@ def _pieces(environment: Environment) -> Generator[bytes]:
         while piece := os.read(source, MIB):
             yield piece
     finally:
-        os.close(source)  # ends the pump when nobody reads on
+        os.close(source)  # ends the pump if the caller stops early
         pumping.join()
     if failed:
         raise failed[0]
 
 
 def _inherit(old: Path, new: Path) -> None:
-    """Gives a copy the owner of what it replaces: root may compact the store of a service."""
+    """Gives a copy the owner of the replaced file: root may compact the store of a service."""
     was = old.stat()
     if (was.st_uid, was.st_gid) != (os.geteuid(), os.getegid()):
         os.chown(new, was.st_uid, was.st_gid)

@@ -1,8 +1,8 @@
-"""Locks on single bytes of a store's lock file: a kernel's word for who is alive.
+"""Locks on single bytes of a store's lock file: the kernel knows which holders are alive.
 
 A byte is locked by an open file description and freed when that is closed, however its process
-ends; nothing is left behind that would have to be judged stale. Bytes need not exist in the file.
-Works beside the `flock` on the same file, with which it has nothing to do.
+ends; so no lock is ever stale. The bytes need not exist in the file. Independent of the `flock` on
+the same file.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from casync.store.lmdb.lock_files import LOCK_FILE
 __all__ = ["COLLECTOR_BYTE", "FETCH_BYTES", "OPEN_BYTE", "ByteLocks"]
 
 COLLECTOR_BYTE: Final = 0
-"""The byte that a collection locks. Writers have those from 1 to 2 ** 62."""
+"""The byte that a collection locks. Writers lock bytes from 1 to 2 ** 62."""
 
 OPEN_BYTE: Final = 2**62 + 1
-"""The byte that everybody shares who has the store open, and that a compaction has alone."""
+"""The byte that every opener of the store shares, and that a compaction locks exclusively."""
 
 FETCH_BYTES: Final = range(OPEN_BYTE + 1, 2**63 - 1)
-"""Bytes for the ids of objects, each locked by whoever fetches the object for the store."""
+"""Bytes for the ids of objects, each locked while its holder fetches the object for the store."""
 
 _FLOCK: Final = struct.Struct("hhqqi")  # type, whence, start, length, pid
 _HELD: Final = frozenset({errno.EAGAIN, errno.EACCES})
 
 
 class ByteLocks:
-    """The locks that one holder has on the bytes of the lock file of the store in `path`.
+    """The locks of one holder on bytes of the lock file of the store in `path`.
 
     Raises:
         OSError: The file cannot be opened for writing.
@@ -43,11 +43,11 @@ class ByteLocks:
         self._fd = os.open(path / LOCK_FILE, flags, 0o600)
 
     def take(self, number: int) -> bool:
-        """Locks a byte alone; False when another holder has it."""
+        """Locks a byte exclusively; False if another holder has it."""
         return self._try(fcntl.F_WRLCK, number)
 
     def share(self, number: int) -> bool:
-        """Locks a byte with others; False when another holder has it alone."""
+        """Locks a byte shared; False if another holder has it exclusively."""
         return self._try(fcntl.F_RDLCK, number)
 
     def _try(self, lock: int, number: int) -> bool:
@@ -64,7 +64,7 @@ class ByteLocks:
         self._call(fcntl.F_OFD_SETLK, fcntl.F_UNLCK, number)
 
     def wait(self, number: int) -> None:
-        """Returns when no other holder has locked a byte alone. It is free then."""
+        """Waits until no other holder has a byte exclusively. The byte is free afterwards."""
         self._call(fcntl.F_OFD_SETLKW, fcntl.F_RDLCK, number)
         self.free(number)
 
@@ -73,7 +73,7 @@ class ByteLocks:
         return self._call(fcntl.F_OFD_GETLK, fcntl.F_WRLCK, number) != fcntl.F_UNLCK
 
     def close(self) -> None:
-        """Frees all of them. Harmless when closed."""
+        """Frees all bytes. May be called again."""
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)

@@ -1,9 +1,8 @@
 """One collection of the store on disk, step by step.
 
-Its order is what makes it safe beside writers in other processes (docs/adr/0008): first a new
-generation, then the oldest generation that a living writer relies on, then, by the caller, the
-marks, then the sweep, which looks at writers and rows again in each transaction that deletes. Must
-not know how manifests lead to objects.
+The order of steps makes it safe beside writers in other processes (docs/adr/0008): start a new
+generation; find the oldest generation that a living writer relies on; let the caller mark; then
+sweep, which checks writers and rows again in each deleting transaction.
 """
 
 from __future__ import annotations
@@ -48,12 +47,12 @@ from casync.store.lmdb.trash_rows import (
 __all__ = ["LmdbCollection"]
 
 _ROUNDS: Final = 2
-"""Collections that what was removed outlives, however far the clock jumped."""
+"""Collections that removed manifests and names outlive, however far the clock jumps."""
 
 _FIRST_DELETED: Final = 16
 _MOST_DELETED: Final = 4096
-"""Rows that one transaction deletes. The first ones take few: on a full disk there are only the
-pages that earlier transactions freed, and each transaction frees more."""
+"""Rows that one transaction deletes. The first transactions delete few: on a full disk only pages
+that earlier transactions freed are available, and each transaction frees more."""
 
 _NEED: Final = 256 * 1024
 
@@ -62,11 +61,11 @@ class LmdbCollection:
     """A `Collection`. Holds its lock until `close`.
 
     Args:
-        environment: The store's.
-        store_id: The store's.
+        environment: The store's environment.
+        store_id: The 16 bytes of the store's UUID.
         now: Seconds since 1970.
-        window: Seconds that what was removed is kept.
-        dry_run: Only look. Works where nothing can be written.
+        window: Seconds that removed manifests and names are kept.
+        dry_run: Only read; works on a read-only store.
 
     Raises:
         LockedError: Another collection is running.
@@ -96,14 +95,14 @@ class LmdbCollection:
             raise
 
     def close(self) -> None:
-        """Lets the next collection begin. Harmless when closed."""
+        """Releases the lock. May be called again."""
         if self._locks is not None:
             self._locks.close()
 
     # -- Beginning ----------------------------------------------------------------------------
 
     def _begin(self, txn: Txn) -> int:
-        """Begins a generation and lets go of roots; returns what nobody relies on is older than."""
+        """Starts a generation and drops roots; returns the one below which no object is in use."""
         databases = self._environment.databases
         today = read_generation(txn, databases["meta"]) + 1
         trash = self._outdated(txn, today)
@@ -124,7 +123,7 @@ class LmdbCollection:
         return min(today, self._floor(txn, today))
 
     def _outdated(self, txn: Txn, today: int) -> list[bytes]:
-        """The keys of what was in the trash for long enough."""
+        """The keys of trash rows whose window has passed."""
         keys: list[bytes] = []
         for key, value in self._rows(txn, "trash"):
             if key[:1] == REMOVED_MANIFESTS:
@@ -156,7 +155,7 @@ class LmdbCollection:
         return [(bytes(key), bytes(value)) for key, value in cursor.iternext()]
 
     def _floor(self, txn: Txn, today: int) -> int:
-        """The lowest generation that a living writer or push relies on. Rows of dead ones go."""
+        """The lowest generation that a live writer or push relies on. Deletes rows of dead ones."""
         floor = today
         for key, value in self._rows(txn, "writers"):
             if self._locks is None or self._locks.is_taken(decode_number(key)):
@@ -174,7 +173,7 @@ class LmdbCollection:
     # -- Marking ------------------------------------------------------------------------------
 
     def roots(self) -> list[ManifestId]:
-        """As `Collection.roots`. Read at one moment: what is undeleted meanwhile is one of them."""
+        """As `Collection.roots`. One transaction sees all, so a manifest being restored counts."""
         with self._environment.reading() as txn:
             here = [ManifestId(key) for key, _ in self._rows(txn, "manifests")]
             trash = [key for key, _ in self._rows(txn, "trash")]
@@ -243,11 +242,11 @@ class LmdbCollection:
 
     def _check_wet(self) -> None:
         if self._dry_run:
-            raise WriteError("a collection that only looks deletes nothing")
+            raise WriteError("a dry run of a collection deletes nothing")
 
 
 def _locks(environment: Environment, *, dry_run: bool) -> ByteLocks | None:
-    """The lock file, locked unless this is only a look; None where it cannot even be asked."""
+    """The lock file, locked unless `dry_run`; None if a dry run cannot open it."""
     try:
         locks = ByteLocks(environment.path)
     except OSError as error:

@@ -1,8 +1,7 @@
-"""Moving what lives out of segments that are mostly dead, so that their room can be used again.
+"""Compacts segments: moves live records out of mostly dead segments, and frees these.
 
-A record moves in the same transaction as the row that points to it, so a reader finds it at the
-old place or at the new one. A segment in which anything is damaged stays where it is, for
-`verify` to find and for salvage to read.
+A record moves in the same transaction as the row that points to it, so a reader finds it at the old
+or the new place. A segment with damage stays, for `verify` to find and for salvage to read.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ MAX_MOVED_BYTES: Final = 8 * MIB
 
 
 def mostly_dead(environment: Environment) -> Iterator[tuple[int, int]]:
-    """Segments of which less than half lives, each with its live bytes."""
+    """Segments with less than half of their bytes live, each with its live bytes."""
     for key, value in scan(environment, "segment_use"):
         use = decode_segment_use(value)
         if 2 * use.live < use.used:
@@ -51,10 +50,10 @@ def mostly_dead(environment: Environment) -> Iterator[tuple[int, int]]:
 def move_records(
     txn: Txn, databases: Mapping[str, lmdb._Database], store_id: bytes, numbers: Sequence[int]
 ) -> int:
-    """Moves the live records of some segments behind the last one, and deletes the segments.
+    """Moves the live records of segments behind the last segment, and deletes the segments.
 
     Returns:
-        Bytes of records that moved.
+        Bytes of moved records.
     """
     segments = txn.cursor(databases["segments"])
     last = last_segment(txn, databases)
@@ -70,7 +69,7 @@ def move_records(
         if found is not None:
             live += found
             emptied.append(number)
-    if last in emptied and not live:  # the last one keeps the numbers going up
+    if last in emptied and not live:  # segment numbers must keep ascending
         emptied.remove(last)
     if not emptied:
         return 0
@@ -88,7 +87,7 @@ def move_records(
             row = decode_index(value)
             moved = IndexRow(*place, row.stored, row.length, row.codec, row.generation)
             rows.append((key, encode_index(moved)))
-    filled = list(filler.segments())  # before the first write, which ends what was read
+    filled = list(filler.segments())  # before the first write, which invalidates read buffers
     for number, segment in filled:
         segments.put(number_key(number), segment)
         key = number_key(number)
@@ -110,7 +109,7 @@ def _live(
     number: int,
     data: bytes,
 ) -> list[tuple[SegmentRecord, bytes, bytes]] | None:
-    """The records of a segment that are still pointed to; None when any is damaged."""
+    """The records of a segment that are still in use; None if any is damaged."""
     live: list[tuple[SegmentRecord, bytes, bytes]] = []
     for record in records(data):
         if record is None:
@@ -131,7 +130,7 @@ def _live(
 
 
 def _is_kept(txn: Txn, databases: Mapping[str, lmdb._Database], record: NameRecord) -> bool:
-    """Whether a version of a name is here, or in the trash."""
+    """Whether a version of a name is in the store or in the trash."""
     here = txn.get(version_key(record.name, record.version), db=databases["name_log"])
     if here is not None:
         return decode_name(here) == record

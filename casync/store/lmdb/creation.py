@@ -1,8 +1,8 @@
-"""Making an empty store, and nothing but a whole one.
+"""Creates an empty store atomically.
 
-The data file is made aside and renamed into place when it is complete and on disk, so that whoever
-finds a data file finds a store, whatever killed its maker. The folder aside goes when the names
-are on disk, too, so that whoever finds it knows that they may not be.
+The data file is made aside, and renamed into place when it is complete and on disk. So a data file
+always means a whole store, however its creator ended. The folder aside is removed when the names
+are on disk, too: if it is there, they may not be.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from casync.store.lmdb.opening import open_lmdb
 __all__ = ["create", "finish", "publish", "store_exists"]
 
 _ASIDE: Final = "creating"
-_EMPTY_STORE_BYTES: Final = 1024 * 1024  # generously
+_EMPTY_STORE_BYTES: Final = 1024 * 1024  # an upper bound
 
 
 def store_exists(path: Path) -> bool:
-    """Whether the folder `path` holds a store, of any condition."""
+    """Whether the folder `path` holds a store, damaged or not."""
     try:
         return (path / DATA_FILE).stat().st_size > 0
     except (FileNotFoundError, NotADirectoryError):
@@ -44,14 +44,14 @@ def store_exists(path: Path) -> bool:
 
 
 def create(path: Path, *, map_bytes: int, allow_network_fs: bool) -> list[str]:
-    """Makes an empty store in the folder `path`, unless somebody else just did.
+    """Creates an empty store in the folder `path`, unless another process just did.
 
     Returns:
-        Warnings for people.
+        Warnings for the user.
 
     Raises:
-        UnsupportedError: The file system cannot be trusted with a store.
-        WriteError, NoSpaceError: The place cannot be written.
+        UnsupportedError: The file system is not safe for a store.
+        WriteError, NoSpaceError: The folder cannot be written.
     """
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -60,7 +60,7 @@ def create(path: Path, *, map_bytes: int, allow_network_fs: bool) -> list[str]:
             if not store_exists(path):
                 publish(path, partial(_fill_empty, map_bytes=map_bytes))
     except FileExistsError as error:
-        raise WriteError(f"{path} is not a folder, so there cannot be a store") from error
+        raise WriteError(f"cannot create a store at {path}: it is not a folder") from error
     except (lmdb.Error, OSError, MemoryError) as error:
         raise translate(error, path, need=_EMPTY_STORE_BYTES) from error
     return warnings
@@ -71,29 +71,29 @@ def _judge(path: Path, allow_network_fs: bool) -> list[str]:
     if found.coherence is Coherence.NETWORK:
         if not allow_network_fs:
             raise UnsupportedError(
-                f"{path} lies on {found.name}, where a store is not safe",
-                next_step="Choose a local folder with --store, or use --allow-network-fs when "
-                "only one machine ever opens it.",
+                f"{path} is on {found.name}, where a store is not safe",
+                next_step="Choose a local folder with --store, or add --allow-network-fs if only "
+                "one machine ever opens it.",
             )
-        return [f"the store {path} lies on {found.name}; only one machine may open it"]
+        return [f"the store {path} is on {found.name}; only one machine may open it"]
     if found.coherence is Coherence.LAYERED:
-        return [f"the store {path} lies on {found.name} and may vanish with it"]
+        return [f"the store {path} is on {found.name} and may vanish with it"]
     return []
 
 
 def publish(path: Path, fill: Callable[[Path], None]) -> None:
-    """Makes a store appear in `path`, which is locked: whole, on disk, and at once.
+    """Makes a store appear in the locked folder `path` atomically, whole and on disk.
 
     Args:
         path: A folder without a store.
         fill: Writes the data file into the folder that it is given.
 
     Raises:
-        OSError: The place cannot be written.
+        OSError: The folder cannot be written.
         What `fill` raises.
     """
     aside = path / _ASIDE
-    shutil.rmtree(aside, ignore_errors=True)  # of a maker that was killed
+    shutil.rmtree(aside, ignore_errors=True)  # of a killed creator
     aside.mkdir(mode=0o700)
     fill(aside)
     os.rename(aside / DATA_FILE, path / DATA_FILE)
@@ -113,14 +113,14 @@ def _fill_empty(folder: Path, map_bytes: int) -> None:
 
 
 def finish(path: Path) -> None:
-    """Does what the maker of the store in `path` left undone when it was killed, if it was.
+    """Finishes the creation of the store in `path`, if its creator was killed.
 
     Raises:
-        WriteError, NoSpaceError: The place cannot be written.
+        WriteError, NoSpaceError: The folder cannot be written.
     """
     try:
         if (path / _ASIDE).exists():
-            with locked(path):  # a maker that still runs ends first
+            with locked(path):  # waits for a creator that is still running
                 _finish(path)
     except OSError as error:
         raise translate(error, path, need=0) from error

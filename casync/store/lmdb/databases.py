@@ -16,7 +16,7 @@ DATABASES: Final = (
     "name_log",
     "seeds",
 )
-"""Every store has them; one that lacks any is damaged."""
+"""Every store has these; a store that lacks one is damaged."""
 
 LATER_DATABASES: Final = ("trash", "writers", "pushes", "tokens", "namespace_tokens")
-"""Stores of the first releases lack them until they are opened for writing."""
+"""Stores of the first releases lack these until they are opened for writing."""

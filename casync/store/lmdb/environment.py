@@ -1,9 +1,8 @@
 """An open LMDB environment: its databases, transactions, map and readers.
 
-The rules that LMDB asks for are kept here, so that nobody else needs to know them: every opener
-reserves the same large map, transactions are short and end before the map changes, one thread of a
-process writes at a time, readers that died are cleared away, and a store that failed to write is
-not written again. Must not know what the databases hold.
+It keeps the rules that LMDB requires: every opener reserves the same large map, transactions are
+short and end before the map changes, one thread of a process writes at a time, slots of dead
+readers are cleared, and a store that failed to write is not written again.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ from typing import Final, TypeAlias, TypeVar
 import lmdb
 
 from casync.errors import CasyncError, DamagedStoreError, NoSpaceError, UsageError, WriteError
+from casync.sizes import format_size
 from casync.store.lmdb.databases import DATABASES, LATER_DATABASES
 from casync.store.lmdb.lmdb_errors import SALVAGE, reading_errors, translate
 from casync.store.lmdb.lock_files import LMDB_LOCK_FILE, locked, make_lock_file
@@ -48,13 +48,13 @@ _META_PAGES: Final = 2
 class Environment:
     """An LMDB environment with the databases of a store. Safe for threads, not for forks.
 
-    Databases that are missing are left out of `databases`; the caller judges what that means.
+    Missing databases are absent from `databases`; the caller decides what that means.
 
     Args:
         path: The store's folder, which holds a data file.
         read_only: Never write.
         map_bytes: Address space to reserve.
-        alone: Nobody else has it open, nor can open it before this is closed.
+        alone: Open it exclusively: no other process has it open until it is closed.
 
     Raises:
         DamagedStoreError, UnsupportedError, DeniedError, WriteError, LockedError: It cannot be
@@ -70,7 +70,7 @@ class Environment:
         self._closed = False
         self._broken = ""
         self._full = False
-        self._held = 0  # the last page when space was held behind it
+        self._held = 0  # the last page when space behind it was reserved
         self._presence = be_present(path, writable=self.writable, alone=alone)
         try:
             with self._data_file() as fd:
@@ -89,7 +89,7 @@ class Environment:
             raise
         if self.map_bytes < map_bytes:
             self.warnings.append(
-                f"address space is limited; the store has {self.map_bytes} bytes of it"
+                f"address space is limited: only {format_size(self.map_bytes)} for the store"
             )
 
     def _leave(self) -> None:
@@ -98,7 +98,7 @@ class Environment:
 
     @contextmanager
     def _data_file(self) -> Iterator[int]:
-        """The data file's descriptor, and what is found wrong with it told with its path."""
+        """The data file's descriptor. Adds the store's path to errors about damage."""
         with reading_errors(self.path):
             fd = os.open(self.path / DATA_FILE, os.O_RDONLY | os.O_CLOEXEC)
             try:
@@ -111,19 +111,20 @@ class Environment:
                 os.close(fd)
 
     def check_pages(self, *, everything: bool) -> None:
-        """Looks for values that would kill the process when they are touched.
+        """Looks for values that kill the process when they are touched.
 
         Args:
-            everything: In all databases; else where values are large, and where writers look.
+            everything: Check all databases; otherwise those with large values, and those that
+                writers use.
 
         Raises:
-            DamagedStoreError: There is one.
+            DamagedStoreError: There is such a value.
         """
         free = everything or self.writable
         with self._data_file() as fd:
             for attempt in range(_MOST_RETRIES):
                 try:
-                    with self.reading() as txn:  # so that nobody writes to the pages meanwhile
+                    with self.reading() as txn:  # keeps writers from reusing the pages
                         if check_values(fd, txn.id(), everything=everything, free=free):
                             return
                 except DamagedStoreError:
@@ -140,11 +141,11 @@ class Environment:
                 raise translate(error, self.path, need=None if read_only else 0) from error
             with reading_errors(self.path):
                 opened = open_lmdb(self.path, read_only=True, map_bytes=map_bytes, lock=False)
-        # LMDB does without the lock by itself where the whole file system is read-only.
+        # LMDB itself omits the lock if the whole file system is read-only.
         self._locked = not read_only or os.access(self.path / LMDB_LOCK_FILE, os.W_OK)
         if not self._locked:
             self.warnings.append(
-                f"store {self.path} is read without a lock; reads fail if somebody writes to it"
+                f"store {self.path} is read without a lock; reads fail if another process writes"
             )
         return opened
 
@@ -175,14 +176,14 @@ class Environment:
 
     @property
     def map_bytes(self) -> int:
-        """Address space that is reserved at the moment."""
+        """Address space that is reserved now."""
         return int(self._lmdb.info()["map_size"])
 
     def reader_check(self) -> int:
-        """Clears the slots of readers that died, so that pages they held are used again.
+        """Clears the slots of dead readers, so that pages they held can be reused.
 
         Returns:
-            How many there were.
+            Number of cleared slots.
         """
         self._checked = time.monotonic()
         with reading_errors(self.path):
@@ -190,7 +191,7 @@ class Environment:
 
     @contextmanager
     def reading(self) -> Iterator[Txn]:
-        """A short read transaction. What it hands out must be copied before it ends.
+        """A short read transaction. Copy what it returns before it ends.
 
         Raises:
             DamagedStoreError, LockedError: The store cannot be read.
@@ -208,7 +209,7 @@ class Environment:
                 self._map_lock.leave()
 
     def _begin_reading(self) -> Txn:
-        """Begins a transaction inside of the gate, which the caller leaves."""
+        """Begins a transaction with the map lock held; the caller releases the lock."""
         for _ in range(_MOST_RETRIES):
             self._map_lock.enter()
             try:
@@ -224,11 +225,11 @@ class Environment:
     def write(self, action: Callable[[Txn], _T], *, need: int) -> _T:
         """Runs `action` in one write transaction on this thread and commits it.
 
-        When the map is too small it is grown and `action` runs again from the start.
+        If the map is too small, it grows and `action` runs again from the start.
 
         Args:
-            action: Writes. An error of ours that it raises leaves the store as it was.
-            need: About how many bytes it writes, for growth and for what people are told.
+            action: Writes. If it raises a CasyncError, the store is unchanged.
+            need: About how many bytes it writes, for growth and for messages.
 
         Raises:
             NoSpaceError: The disk is full; nothing was written.
@@ -244,16 +245,16 @@ class Environment:
             if self._broken:
                 raise WriteError(
                     f"store {self.path} failed to write before: {self._broken}",
-                    next_step="Open it again when the cause is gone.",
+                    next_step="Open it again when the cause is resolved.",
                 )
             try:
                 return self._write(action, need)
             except CasyncError:
                 raise
             except (lmdb.Error, OSError, MemoryError) as error:
-                # What was handed to the kernel before a failed sync may be gone although later
-                # syncs succeed, so nothing is built upon it. A full disk is no broken one: there
-                # the next writer begins with what the file has.
+                # After a failed sync, data handed to the kernel may be lost although later syncs
+                # succeed, so nothing is built on it. A full disk is not broken: the next writer
+                # starts from what the file has.
                 failure = translate(error, self.path, need=need)
                 self._full = isinstance(failure, NoSpaceError)
                 self._broken = "" if self._full else failure.message
@@ -282,17 +283,17 @@ class Environment:
     def copy_to(self, fd: int) -> None:
         """Writes a data file without free pages, as the store is at one moment, to a descriptor.
 
-        Others read and write meanwhile; the pages that they free are used again after this.
+        Other processes read and write meanwhile; pages that they free are reused only afterwards.
 
         Raises:
-            DamagedStoreError: A page cannot be read, or the descriptor not be written.
+            DamagedStoreError: A page cannot be read, or the descriptor cannot be written.
         """
         with self.reading() as txn:
             self._lmdb.copyfd(fd, compact=True, txn=txn)
 
     @property
     def free_bytes(self) -> int:
-        """Bytes of pages in the data file that hold nothing at the moment."""
+        """Bytes of free pages in the data file."""
         with self.reading() as txn:
             trees = [txn.stat(db) for db in self.databases.values()]
             main = self._lmdb.stat()
@@ -304,10 +305,10 @@ class Environment:
         return max(last + 1 - _META_PAGES - used, 0) * int(main["psize"])
 
     def _reopen(self) -> None:
-        """Lets go of all that LMDB knows of the file, and reads it again."""
+        """Closes LMDB and opens the file again."""
         with self._map_lock.alone():
             map_bytes = self.map_bytes
-            self._closed = True  # and stays so if this fails
+            self._closed = True  # stays so if this fails
             self._lmdb.close()
             self._lmdb = self._open(False, map_bytes)
             for name in self.databases:
@@ -315,7 +316,7 @@ class Environment:
             self._closed = self._full = False
 
     def _hold_space(self) -> None:
-        """Keeps some room behind the last page, for those who will have to make some."""
+        """Reserves space behind the last page, for commands that free space."""
         last = self._lmdb.info()["last_pgno"]
         if last != self._held:
             with suppress(OSError):
@@ -338,13 +339,13 @@ class Environment:
         try:
             self._lmdb.set_mapsize(size)
         except BaseException:
-            # The old map is gone already; without any, every access would kill the process.
+            # The old map is gone; without any, every access would kill the process.
             self._closed = True
             self._lmdb.close()
             raise
 
     def add_missing_databases(self) -> None:
-        """Makes those databases that are not there, empty.
+        """Creates missing databases, empty.
 
         Raises:
             NoSpaceError, WriteError: As `write`.
@@ -358,7 +359,7 @@ class Environment:
             self.databases.update(self.write(add, need=0))
 
     def close(self) -> None:
-        """Waits for running transactions and closes. Harmless when closed."""
+        """Waits for running transactions, then closes. May be called again."""
         with self._writing, self._map_lock.alone():
             self._closed = True
             self._lmdb.close()

@@ -1,6 +1,6 @@
-"""Who fetches an object for a store: one of all processes that have it open, and the others wait.
+"""Fetch turns: one of the processes that share a store fetches an object, and the others wait.
 
-Nothing but work is saved by it. Two ids that share a byte, or a lock that is lost, cost a fetch.
+They only save work. Two ids that share a byte, or a lost lock, cost a redundant fetch.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ __all__ = ["FetchTurns"]
 
 
 class FetchTurns:
-    """The turns of one process. Safe for threads, which agree among themselves.
+    """The turns of one process. Safe for threads, which coordinate among themselves.
 
     Args:
-        path: The folder of the store.
+        path: The store's folder.
 
     Raises:
-        WriteError: Its lock file cannot be opened.
+        WriteError: The lock file cannot be opened.
     """
 
     def __init__(self, path: Path) -> None:
@@ -34,20 +34,20 @@ class FetchTurns:
 
     @contextmanager
     def take(self, ids: Sequence[ObjectId]) -> Iterator[list[ObjectId]]:
-        """Gives those of `ids` that no other process fetches; none does until the block ends."""
+        """Locks and yields those of `ids` that no other process fetches, until the block ends."""
         try:
             yield [ident for ident in ids if self._locks.take(_byte(ident))]
         finally:
             for ident in ids:
-                self._locks.free(_byte(ident))  # does nothing to those of other processes
+                self._locks.free(_byte(ident))  # leaves locks of other processes alone
 
     def wait(self, ids: Sequence[ObjectId]) -> None:
-        """Returns when every process that fetched one of `ids` has kept it, failed or died."""
+        """Waits until every process that fetches one of `ids` has stored it, failed or died."""
         for ident in ids:
             self._locks.wait(_byte(ident))
 
     def close(self) -> None:
-        """Ends the turns of this process. Harmless when closed."""
+        """Frees the turns of this process. May be called again."""
         self._locks.close()
 
 

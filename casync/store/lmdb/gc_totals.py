@@ -1,7 +1,6 @@
-"""What collections have done since the store was made, for those who look after it.
+"""Totals of all collections since the store was created, for its operators.
 
-One row, written at the end of a collection. Nothing is decided by it. Must not know how a store is
-collected.
+One row, updated at the end of a collection. It is informational.
 """
 
 from __future__ import annotations
@@ -23,14 +22,14 @@ _LAST: Final = 2**64 - 1
 
 
 class GcTotals(NamedTuple):
-    """Sums over all collections that came to their end.
+    """Sums over all finished collections.
 
     Attributes:
-        runs: How many.
-        objects: That they deleted.
-        stored: Bytes of the records of these.
-        seconds: That they took.
-        last: When the last one ended, in seconds since 1970; 0 when there was none.
+        runs: Number of collections.
+        objects: Deleted objects.
+        stored: Bytes of the records of deleted objects.
+        seconds: Total run time.
+        last: When the last one ended, in seconds since 1970; 0 if there was none.
     """
 
     runs: int = 0
@@ -41,14 +40,14 @@ class GcTotals(NamedTuple):
 
 
 def encode_totals(totals: GcTotals) -> bytes:
-    """A value of `meta`."""
+    """Encodes totals as a value of `meta`."""
     runs, objects, stored, seconds, last = totals
     numbers = (runs, objects, stored, int(seconds * _MILLISECONDS), last)
     return _ROW.pack(*(min(number, _LAST) for number in numbers))
 
 
 def decode_totals(value: Buffer) -> GcTotals:
-    """Reads what `encode_totals` wrote. A damaged one counts from nought: nothing depends on it."""
+    """Reads what `encode_totals` writes. A damaged row restarts at zero: nothing depends on it."""
     if len(value) != _ROW.size:
         return GcTotals()
     runs, objects, stored, milliseconds, last = _ROW.unpack(value)
@@ -56,13 +55,13 @@ def decode_totals(value: Buffer) -> GcTotals:
 
 
 def read_totals(txn: Txn, meta: lmdb._Database) -> GcTotals:
-    """What was done so far."""
+    """The totals so far."""
     value = txn.get(_META_TOTALS, db=meta)
     return GcTotals() if value is None else decode_totals(value)
 
 
 def add_collection(txn: Txn, meta: lmdb._Database, one: GcTotals) -> None:
-    """Adds one collection, with the time of its end."""
+    """Adds one collection; `last` is when it ended."""
     before = read_totals(txn, meta)
     total = GcTotals(
         before.runs + one.runs,

@@ -1,7 +1,7 @@
-"""LMDB's and the system's errors, told as ours.
+"""Translates errors of LMDB and the system into casync's own.
 
 LMDB reports a full disk as an input/output error when a write comes back short, so the free space
-is looked at before a disk is called broken.
+is checked before a disk is called broken.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _DAMAGE: Final = (
     lmdb.CorruptedError,
     lmdb.PageNotFoundError,
     lmdb.InvalidError,
-    lmdb.BadTxnError,  # what follows a damaged page in the same transaction
+    lmdb.BadTxnError,  # follows a damaged page in the same transaction
     lmdb.IncompatibleError,
     lmdb.NotFoundError,
     lmdb.CursorFullError,
@@ -49,7 +49,7 @@ _READ_ONLY: Final = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 
 @contextmanager
 def reading_errors(path: Path) -> Iterator[None]:
-    """Translates what goes wrong while the store at `path` is read."""
+    """Translates errors while the store at `path` is read."""
     try:
         yield
     except (lmdb.Error, OSError, MemoryError) as error:
@@ -59,12 +59,12 @@ def reading_errors(path: Path) -> Iterator[None]:
 def translate(
     error: lmdb.Error | OSError | MemoryError, path: Path, *, need: int | None = None
 ) -> CasyncError:
-    """The error of ours for `error`, which the store at `path` met.
+    """Translates an error of the store at `path`.
 
     Args:
-        error: What was caught.
+        error: The caught error.
         path: The store's folder.
-        need: While writing: about how many bytes were to be written. None while reading.
+        need: When writing, about how many bytes were to be written. None when reading.
     """
     code = _code(error)
     if isinstance(error, lmdb.Error) and code == 0:
@@ -72,10 +72,10 @@ def translate(
             return LockedError(f"store {path} is already open in this process")
         return UsageError(f"store {path}: {error}")
     if isinstance(error, lmdb.VersionMismatchError):
-        return UnsupportedError(f"store {path} was written by another LMDB than 0.9")
+        return UnsupportedError(f"store {path} was written by an LMDB other than 0.9")
     if isinstance(error, lmdb.ReadersFullError):
         return LockedError(
-            f"store {path} has as many readers as it can", next_step="Try again in a moment."
+            f"store {path} has reached its limit of readers", next_step="Try again in a moment."
         )
     if code in _FULL or (need is not None and code == errno.EIO and _free(path) < need):
         return NoSpaceError(
@@ -107,11 +107,11 @@ def _reason(error: BaseException) -> str:
 
 
 def _free(path: Path) -> int:
-    """Bytes that we may still write below `path`; none when that cannot be told."""
+    """Bytes that may still be written below `path`; 0 if the system does not say."""
     for place in (path, *path.parents):
         try:
             status = os.statvfs(place)
-        except FileNotFoundError:  # it was to be made
+        except FileNotFoundError:  # it is yet to be created
             continue
         except OSError:
             return 0

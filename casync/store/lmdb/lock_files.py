@@ -1,4 +1,4 @@
-"""The two files that keep processes apart at a store: our own lock, and the one of LMDB."""
+"""The two lock files of a store: casync's own and LMDB's."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from casync.limits import KIB
 __all__ = ["LMDB_LOCK_FILE", "LOCK_FILE", "locked", "make_lock_file"]
 
 LOCK_FILE: Final = "store.lock"
-"""Held (flock) while a store is created or its map grown. LMDB's own lock file is another."""
+"""Held (flock) while a store is created or its map grows. LMDB has a lock file of its own."""
 
 LMDB_LOCK_FILE: Final = "lock.mdb"
 _LMDB_LOCK_BYTES: Final = 128 * KIB  # 64 for each of 1024 readers, and a header
 
 
 def make_lock_file(path: Path) -> None:
-    """Makes LMDB's lock file in the folder `path`, with all of its disk space, if there is none.
+    """Makes LMDB's lock file in the folder `path`, fully allocated, unless there is one.
 
-    LMDB would leave it sparse and write to it through a map; on a full disk that kills the process.
+    LMDB makes a sparse one and writes to it through a map; on a full disk that kills the process.
 
     Raises:
         OSError: The folder cannot be written, or has no space.
     """
     if (path / LMDB_LOCK_FILE).exists():
         return
-    aside = path / f"{LMDB_LOCK_FILE}.new"  # that of a maker who was killed is used again
+    aside = path / f"{LMDB_LOCK_FILE}.new"  # reused if a killed process left it
     with locked(path):
-        if (path / LMDB_LOCK_FILE).exists():  # somebody was faster
+        if (path / LMDB_LOCK_FILE).exists():  # another process was faster
             return
         fd = os.open(aside, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:

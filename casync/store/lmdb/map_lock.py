@@ -1,7 +1,4 @@
-"""Lets many transactions through at once, or one change of the map alone.
-
-Must not know what either of them is.
-"""
+"""A read-write lock: many transactions at once, or one change of the map alone."""
 
 from __future__ import annotations
 
@@ -13,7 +10,7 @@ __all__ = ["RWLock"]
 
 
 class RWLock:
-    """A lock that is shared by `using` and exclusive in `alone`, which goes first when waiting."""
+    """A lock that is shared by `using` and exclusive in `alone`; a waiting `alone` goes first."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -21,14 +18,14 @@ class RWLock:
         self._alone = False
 
     def enter(self) -> None:
-        """Begins to use the map. Not to be nested in one thread."""
+        """Acquires the lock shared. Do not nest it in one thread."""
         with self._changed:
             while self._alone:
                 self._changed.wait()
             self._users += 1
 
     def leave(self) -> None:
-        """Ends what `enter` began."""
+        """Releases what `enter` acquired."""
         with self._changed:
             self._users -= 1
             if not self._users:
@@ -45,7 +42,7 @@ class RWLock:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Waits until nobody uses the map, and keeps everybody out."""
+        """Holds the lock exclusively: waits for running users, and blocks new ones."""
         with self._changed:
             while self._alone:
                 self._changed.wait()

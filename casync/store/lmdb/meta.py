@@ -1,6 +1,6 @@
-"""What a store says of itself: its format, its id, its generation.
+"""The rows of `meta`: the store's format, id and generation.
 
-A store of a newer format is refused here, before anything else of it is looked at.
+A store of a newer format is refused here, before anything else of it is read.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ FIRST_GENERATION = 1
 
 
 class StoreMeta(NamedTuple):
-    """The rows of `meta`; None or empty where a row is lost.
+    """The rows of `meta`; None or empty where a row is missing.
 
     Attributes:
-        format: Version of the store's format, never above ours.
-        store_id: 16 bytes of UUID.
-        generation: Goes up with every collection.
+        format: Version of the store's format, never newer than this program's.
+        store_id: The 16 bytes of a UUID.
+        generation: Increases with every collection.
     """
 
     format: int | None
@@ -42,17 +42,17 @@ class StoreMeta(NamedTuple):
 
 
 def read_meta(txn: Txn, meta: lmdb._Database, path: Path) -> StoreMeta:
-    """Reads what the store in the folder `path` says.
+    """Reads the meta rows of the store in the folder `path`.
 
     Raises:
         UnsupportedError: The store is newer than this program.
-        DamagedStoreError: A row is no number.
+        DamagedStoreError: A row is not a number.
     """
     found = txn.get(META_FORMAT, db=meta)
     version = decode_meta_number(found) if found is not None else None
     if version is not None and version > FORMAT:
         raise UnsupportedError(
-            f"store {path} has format {version}, newer than {FORMAT}, which this program uses",
+            f"store {path} has format {version}; this program supports up to {FORMAT}",
             next_step="Use a newer casync.",
         )
     store_id = bytes(txn.get(META_STORE, default=b"", db=meta))
@@ -62,7 +62,7 @@ def read_meta(txn: Txn, meta: lmdb._Database, path: Path) -> StoreMeta:
 
 
 def read_generation(txn: Txn, meta: lmdb._Database) -> int:
-    """The store's generation; DamagedStoreError where it is lost."""
+    """The store's generation; DamagedStoreError if it is missing."""
     value = txn.get(META_GENERATION, db=meta)
     if value is None:
         raise DamagedStoreError("the store has no generation")
@@ -70,7 +70,7 @@ def read_generation(txn: Txn, meta: lmdb._Database) -> int:
 
 
 def write_meta(txn: Txn, meta: lmdb._Database, store_id: bytes, generation: int) -> None:
-    """Writes all of it, in this program's format."""
+    """Writes all meta rows, in this program's format."""
     txn.put(META_FORMAT, encode_number(FORMAT), db=meta)
     txn.put(META_STORE, store_id, db=meta)
     txn.put(META_GENERATION, encode_number(generation), db=meta)

@@ -1,9 +1,8 @@
-"""Namespaces: stores inside of a store, one for each circle that must not know of the others.
+"""Namespaces: stores inside a store, isolated from each other.
 
 The store itself is the default namespace. Each further one is a whole store in a folder below it,
-and shares nothing with it: what one holds cannot be seen in the answers, sizes, times or damage of
-another, because it is not there (docs/adr/0010). So whatever works on a store works on a namespace,
-given its folder. Must not know tokens, nor who selects a namespace.
+and shares nothing with it: answers, sizes, times and damage of one reveal nothing about another
+(docs/adr/0010). Every operation on a store works on a namespace, given its folder.
 """
 
 from __future__ import annotations
@@ -32,24 +31,25 @@ __all__ = [
 ]
 
 DEFAULT: Final = "default"
-"""What people call the store itself; in rows it is the empty text."""
+"""The user's name for the store itself; rows use the empty text."""
 
 _FOLDER: Final = "namespaces"
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}", re.ASCII)
 
 
 def parse_namespace(text: str) -> str:
-    """Reads what somebody typed; empty for the store itself.
+    """Reads a namespace as a user types it; empty for the store itself.
 
     Raises:
-        UsageError: No namespace may be called so.
+        UsageError: It is not a valid name of a namespace.
     """
     if text == DEFAULT:
         return ""
     if not _NAME.fullmatch(text):
         raise UsageError(
-            f"no namespace can be called {text}",
-            next_step="Use 1 to 64 lower-case letters, digits, `-` and `_`, no sign first.",
+            f"not a valid name of a namespace: {text}",
+            next_step="Use 1 to 64 lower-case letters, digits, `-` and `_`; begin with a letter "
+            "or digit.",
         )
     return text
 
@@ -79,18 +79,18 @@ def open_namespace(
     Args:
         store: The folder of the store that it belongs to.
         namespace: The namespace.
-        create: Make it when it is not there.
+        create: Create it if it is missing.
         read_only: As for `LmdbStore.open`.
 
     Raises:
-        NoStoreError: It is not there.
+        NoStoreError: It is missing, and `create` is false.
         CasyncError: As `LmdbStore.open`.
     """
     folder = namespace_folder(store, namespace)
     if not create and not store_exists(folder):
         raise NoStoreError(
             f"no namespace {namespace} in store {store}",
-            next_step=f"`casync token new --namespace {namespace}` makes it.",
+            next_step=f"`casync token new --namespace {namespace}` creates it.",
         )
     return LmdbStore.open(
         folder,
@@ -102,12 +102,12 @@ def open_namespace(
 
 
 def establish(store: LmdbStore, namespace: str, *, quota: int | None = None) -> None:
-    """Makes a namespace of a store where it is not there yet, and bounds what it may hold.
+    """Creates a namespace of a store if it is missing, and sets its quota.
 
     Args:
         store: The store.
-        namespace: The namespace.
-        quota: Bytes, 0 for no bound; None leaves it as it is.
+        namespace: The namespace; empty for the default one.
+        quota: Bytes, 0 for no limit; None leaves it unchanged.
 
     Raises:
         CasyncError: As `LmdbStore.open`, and `casync.store.lmdb.quota.set_quota`.
@@ -122,14 +122,14 @@ def establish(store: LmdbStore, namespace: str, *, quota: int | None = None) -> 
 
 
 def back_up(store: LmdbStore, folder: Path, *, advance: Callable[[int], None]) -> None:
-    """Copies a store with its namespaces, each as it is at a moment of its own.
+    """Copies a store with its namespaces, each as it is at one moment.
 
-    The store itself comes last: a copy that broke off is no store.
+    The store itself is copied last, so an interrupted backup is not a store.
 
     Args:
         store: The store.
-        folder: As of `LmdbStore.backup`.
-        advance: Is told the bytes that were written.
+        folder: As for `LmdbStore.backup`.
+        advance: Is called with the number of bytes of each write.
 
     Raises:
         CasyncError: As `LmdbStore.backup`.

@@ -1,7 +1,7 @@
-"""Reading objects out of segments.
+"""Reads objects out of segments.
 
-Look-up and copy share one short transaction, so that a record cannot move in between; checks are
-computed after it. Must not know manifests and names.
+Look-up and copy share one short transaction, so a record cannot move in between; checks are
+computed afterwards.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ from casync.store.lmdb.segment import SegmentRecord, decode_record
 __all__ = ["Objects"]
 
 _COPY_BYTES: Final = 4 * MIB
-"""Payload copied in one transaction: a few milliseconds, and what a lazy taker wastes."""
+"""Payload copied in one transaction: a few milliseconds, and at most what an early stop wastes."""
 
 _FIRST_WINDOW: Final = 64
 _MOST_WINDOW: Final = 1024
 
 
 class Objects:
-    """The objects of a store, to be read. As safe for threads as the transactions it gets.
+    """Reads the objects of a store. As safe for threads as its transactions.
 
     Args:
         databases: LMDB's handles by name.
-        reading: Gives a transaction, for a short while.
+        reading: Opens a short read transaction.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Objects:
 
     def get(self, kind: Kind, ids: Sequence[ObjectId]) -> Iterator[Packed | Absence]:
         """As `ObjectSource.get`."""
-        lost: set[int] = set()  # segments that LMDB cannot reach any more
+        lost: set[int] = set()  # segments that LMDB can no longer reach
         position = 0
         window = _FIRST_WINDOW
         while position < len(ids):
@@ -77,19 +77,19 @@ class Objects:
         return stats
 
     def rows(self, txn: Txn, kind: Kind, ids: Sequence[ObjectId]) -> dict[bytes, IndexRow]:
-        """Where those objects lie that are here, as one transaction sees it."""
+        """The index rows of those objects that are in the store, as one transaction sees them."""
         prefix = index_prefix(kind)
         keys = sorted({prefix + ident for ident in ids})
         found = txn.cursor(self._databases["index"]).getmulti(keys)
         return {bytes(key[1:]): decode_index(value) for key, value in found}
 
     def known(self, kind: Kind, ids: Sequence[ObjectId]) -> list[bool]:
-        """Which objects are here at the moment."""
+        """Which objects are in the store now."""
         found = self.generations(kind, ids)
         return [ident in found for ident in ids]
 
     def generations(self, kind: Kind, ids: Sequence[ObjectId]) -> dict[bytes, int]:
-        """The generations of those objects that are here."""
+        """The generations of those objects that are in the store."""
         prefix = index_prefix(kind)
         generations: dict[bytes, int] = {}
         for start in range(0, len(ids), MAX_BATCH_IDS):
@@ -102,7 +102,7 @@ class Objects:
     def _copy(
         self, kind: Kind, ids: Sequence[ObjectId], lost: set[int]
     ) -> list[tuple[IndexRow, SegmentRecord, bytes] | Absence]:
-        """Copies the first few of `ids` out; none only when `lost` has got another segment."""
+        """Copies the first few of `ids`; none only if `lost` has grown by a segment."""
         copies: list[tuple[IndexRow, SegmentRecord, bytes] | Absence] = []
         segments: dict[int, memoryview | None] = {}
         size = 0
@@ -119,7 +119,7 @@ class Objects:
                             number_key(row.segment), db=self._databases["segments"]
                         )
                     except lmdb.Error:
-                        # The transaction is spoilt; a new one serves what lies elsewhere.
+                        # The transaction is unusable; a new one serves the other segments.
                         lost.add(row.segment)
                         break
                 segment = segments.get(row.segment)

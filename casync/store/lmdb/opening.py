@@ -1,4 +1,4 @@
-"""The one way in which LMDB is opened. All openers of a store must agree about it."""
+"""Opens LMDB with the one set of flags that all openers of a store must share."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _SMALLEST_MAP: Final = GIB
 def open_lmdb(
     path: Path, *, read_only: bool, map_bytes: int, lock: bool = True
 ) -> lmdb.Environment:
-    """Opens the folder `path` with the one set of flags that all openers share.
+    """Opens the folder `path` with the flags that all openers share.
 
     The map is halved until the system grants it.
 
     Raises:
-        lmdb.Error, MemoryError: As LMDB does.
+        lmdb.Error, MemoryError: From LMDB.
     """
     while True:
         try:

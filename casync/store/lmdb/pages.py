@@ -1,9 +1,9 @@
-"""As much of LMDB's own file layout as it takes to trust a file before its pages are touched.
+"""Checks LMDB's data file before its pages are touched.
 
 LMDB maps its file and has no checksums. Touching a mapped page beyond the end of the file kills the
-process, so two things are looked at first: that the file is as long as its newest meta page
-promises, and that no value claims to reach beyond it. Must not map anything: reads only, which fail
-with an exception. The layout is that of liblmdb 0.9 on 64-bit machines, in the host's byte order.
+process, so two things are checked first: the file is as long as its newest meta page promises, and
+no value reaches beyond it. The checks read and never map, so they fail with an exception. The
+layout is that of liblmdb 0.9 on 64-bit machines, in the host's byte order.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _BRANCH, _LEAF, _IS_META = 0x01, 0x02, 0x08
 _BIG, _SUB_DATABASE = 0x01, 0x02
 _NO_PAGE: Final = 2**64 - 1
 _PAGE_SIZES: Final = frozenset(1 << bits for bits in range(9, 16))
-_TRIES: Final = 5  # a writer may move on while we look
+_TRIES: Final = 5  # a writer may change pages during the check
 
 
 class MetaPage(NamedTuple):
@@ -51,7 +51,7 @@ class MetaPage(NamedTuple):
 
 
 class _Value(NamedTuple):
-    """A node of a leaf: where its data is, and in which page's bytes."""
+    """A node of a leaf: the bytes of its page, and where its data lies in them."""
 
     page: bytes
     offset: int
@@ -60,11 +60,11 @@ class _Value(NamedTuple):
 
 
 def metas(fd: int) -> list[MetaPage]:
-    """Both meta pages, the one that LMDB would use first.
+    """Both meta pages, the one that LMDB uses first.
 
     Raises:
-        UnsupportedError: A data file of another LMDB.
-        DamagedStoreError: One of them is not a meta page; LMDB would refuse, too.
+        UnsupportedError: The file was written by another version of LMDB.
+        DamagedStoreError: One of them is not a meta page; LMDB refuses such a file, too.
     """
     first = _parse_meta(os.pread(fd, 4096, 0))
     second = _parse_meta(os.pread(fd, 4096, first.page_size))
@@ -93,14 +93,14 @@ def _parse_meta(page: bytes) -> MetaPage:
 
 
 def check_length(fd: int) -> None:
-    """Refuses a data file that lacks pages which its newest meta page says are in use.
+    """Refuses a data file that lacks pages which its newest meta page lists as used.
 
-    LMDB never writes pages that were allocated and freed in one transaction, and they may be the
-    last ones. So a page may be missing if the list of free pages has it.
+    LMDB never writes pages that were allocated and freed in one transaction, and these may be the
+    last ones. So a page may be missing if it is in the list of free pages.
 
     Raises:
-        DamagedStoreError: It does, or a meta page or the free list is damaged.
-        UnsupportedError: A data file of another LMDB.
+        DamagedStoreError: Pages are missing, or a meta page or the free list is damaged.
+        UnsupportedError: The file was written by another version of LMDB.
     """
     for attempt in range(_TRIES):
         try:
@@ -126,20 +126,20 @@ def check_values(
 ) -> bool:
     """Refuses a data file with a value that reaches beyond the pages in use.
 
-    Values lie in leaf pages or, when they are large, in pages of their own. Only databases with
-    such values are walked: a page for every hundred segments or so.
+    Values lie in leaf pages or, when large, in pages of their own. Only databases with large values
+    are walked: about a page for every hundred segments.
 
     Args:
         fd: The data file.
-        transaction: The snapshot to look at. A reader should hold it.
+        transaction: The snapshot to check. The caller should hold a reader of it.
         everything: Walk all databases.
-        free: Walk the list of free pages, too, which a writer takes from.
+        free: Walk the list of free pages, too, which writers take pages from.
 
     Returns:
-        False when the snapshot's meta page is gone already.
+        False if the snapshot's meta page has been overwritten.
 
     Raises:
-        DamagedStoreError: There is such a value, or a page that makes no sense.
+        DamagedStoreError: There is such a value, or a damaged page.
     """
     found = [meta for meta in metas(fd) if meta.transaction == transaction]
     if not found:
@@ -160,7 +160,7 @@ def check_values(
 
 
 def _check_large(values: Iterable[_Value], meta: MetaPage) -> None:
-    """Walks the values of one tree, for each that lies in pages of its own must end inside."""
+    """Walks the values of one tree; those in pages of their own must end inside the file."""
     end = (meta.last_page + 1) * meta.page_size
     for value in values:
         if value.flags & _BIG:
@@ -170,7 +170,7 @@ def _check_large(values: Iterable[_Value], meta: MetaPage) -> None:
 
 
 def _values(fd: int, meta: MetaPage, root: int) -> Iterator[_Value]:
-    """All nodes in the leaves below `root`; struct.error where a page makes no sense."""
+    """All nodes in the leaves below `root`; struct.error for a damaged page."""
     size = meta.page_size
     todo = [root] if root != _NO_PAGE else []
     seen: set[int] = set()
@@ -200,7 +200,7 @@ def _values(fd: int, meta: MetaPage, root: int) -> Iterator[_Value]:
 
 
 def _free_pages(fd: int, meta: MetaPage) -> Iterator[int]:
-    """All pages in the free list; struct.error where it makes no sense."""
+    """All pages in the free list; struct.error if it is damaged."""
     for value in _values(fd, meta, meta.free_root):
         if value.flags & _BIG:
             number = _NUMBER.unpack_from(value.page, value.offset)[0]

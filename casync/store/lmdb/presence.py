@@ -1,6 +1,7 @@
-"""Who has a store open: everybody shares a byte of the lock file, or one has it alone.
+"""Presence: which processes have a store open, shared or exclusively.
 
-The byte is locked before the data file is opened, so nobody opens one that is about to be replaced.
+Each holds a lock on one byte of the lock file, taken before the data file is opened, so no process
+opens a data file that is about to be replaced.
 """
 
 from __future__ import annotations
@@ -15,18 +16,18 @@ __all__ = ["be_present"]
 
 
 def be_present(path: Path, *, writable: bool, alone: bool) -> ByteLocks | None:
-    """Tells other processes that the store in `path` is open, until the locks are closed.
+    """Locks the store in `path` as open, until the returned locks are closed.
 
     Args:
         path: The store's folder.
-        writable: Whether it is to be written.
-        alone: Let nobody else open it, either.
+        writable: Whether it is opened for writing.
+        alone: Lock it exclusively.
 
     Returns:
-        The locks; None where not even these can be written, and reading is all there is.
+        The locks; None if the lock file cannot be written and the store is only read.
 
     Raises:
-        LockedError: Somebody has it open, when alone; or somebody has it alone.
+        LockedError: Another process has it open exclusively, or has it open at all when `alone`.
         WriteError, NoSpaceError: The lock file cannot be written.
     """
     try:
@@ -45,7 +46,7 @@ def be_present(path: Path, *, writable: bool, alone: bool) -> ByteLocks | None:
     locks.close()
     if alone:
         raise LockedError(
-            f"store {path} is open elsewhere",
-            next_step="Try again when nobody prepares, pulls or serves with it.",
+            f"store {path} is in use",
+            next_step="Try again when no command and no server uses it.",
         )
     raise LockedError(f"store {path} is being compacted", next_step="Try again when that is done.")

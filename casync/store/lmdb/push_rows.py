@@ -1,6 +1,6 @@
-"""The rows of the database `pushes` (docs/FORMAT.md section 5.4): one for each push that is open.
+"""The rows of the database `pushes` (docs/FORMAT.md section 5.4): one for each open push.
 
-A push lives as long as it is heard of now and then; its row outlives the process that made it.
+A push stays open as long as requests for it arrive; its row outlives the process that made it.
 """
 
 from __future__ import annotations
@@ -16,33 +16,33 @@ __all__ = ["GIVEN_UP", "PUSH_ID_BYTES", "SILENCE", "PushRow", "decode_push", "en
 PUSH_ID_BYTES: Final = 16
 
 SILENCE: Final = 86400
-"""Seconds without a word after which a push has ended. Only what was sent and never named is at
-stake, so a clock that jumps costs another push at worst."""
+"""Seconds without a request after which a push has ended. Only objects without a name are at stake,
+so a clock that jumps costs a repeated push at worst."""
 
 GIVEN_UP: Final = 2**32 - 1
-"""The floor of a push that met the quota. It protects nothing, so that there can be room again, and
-its other requests learn what the first one did."""
+"""The floor of a push that has reached the quota. It protects nothing, so that there can be space
+again, and the push's other requests fail as the first one did."""
 
 _ROW: Final = struct.Struct("<IQ")
 
 
 class PushRow(NamedTuple):
-    """A push.
+    """An open push.
 
     Attributes:
-        floor: The generation that it began in: what is of that one or later is kept for it.
-        heard: When it was heard of last, in seconds since 1970.
+        floor: The generation that it began in: objects of this and later ones are kept for it.
+        heard: Time of its last request, in seconds since 1970.
     """
 
     floor: int
     heard: int
 
     def lives(self, now: int) -> bool:
-        """Whether it counts. A row from the future does not: it would never end."""
+        """Whether the push is open. A row from the future is not: it would never end."""
         return abs(now - self.heard) <= SILENCE
 
     def protects(self, now: int) -> bool:
-        """Whether a collection leaves anything alone for it."""
+        """Whether collections keep anything for the push."""
         return self.lives(now) and self.floor != GIVEN_UP
 
 
@@ -52,7 +52,7 @@ def encode_push(row: PushRow) -> bytes:
 
 
 def decode_push(value: Buffer) -> PushRow:
-    """Reads a value of `pushes`; DamagedStoreError where it is none."""
+    """Reads a value of `pushes`; DamagedStoreError if it is malformed."""
     try:
         return PushRow(*_ROW.unpack(value))
     except struct.error as error:

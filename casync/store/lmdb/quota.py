@@ -1,9 +1,8 @@
-"""How much a store may hold, when somebody has set a bound: its quota.
+"""Quota: an optional limit on how much a store may hold.
 
-What counts are the records that the index points to, as they lie in segments. A store with a quota
-keeps their sum in a row that each commit adds to, in its own transaction; a collection, which
-alone makes it smaller, counts anew when it is done. A store without one counts nothing. Must not
-know whose store it is.
+The records that the index points to count, as they lie in segments. A store with a quota keeps
+their sum in a row that each commit adds to in its own transaction. Only a collection reduces it,
+and recounts when it is done. A store without a quota counts nothing.
 """
 
 from __future__ import annotations
@@ -16,28 +15,29 @@ import lmdb
 
 from casync.errors import DamagedStoreError, QuotaError
 from casync.ids import Buffer
+from casync.sizes import format_size
 from casync.store.lmdb.environment import Environment, Txn
 from casync.store.lmdb.rows import decode_segment_use
 
 __all__ = ["MAKE_ROOM", "Quota", "charge", "read_quota", "recount", "set_quota"]
 
-MAKE_ROOM: Final = "Remove something (`casync rm`) and have it collected (`casync gc`)."
+MAKE_ROOM: Final = "Remove something (`casync rm`), then collect it (`casync gc`)."
 
 _META_QUOTA: Final = b"quota"
 _ROW: Final = struct.Struct("<QQ")
 _MOST: Final = 2**64 - 1
-_ROW_BYTES: Final = 64 * 1024  # what a commit of one row writes, generously
+_ROW_BYTES: Final = 64 * 1024  # upper bound of what a commit of one row writes
 
 
 class Quota(NamedTuple):
-    """Bytes that a store may hold, and those that it holds."""
+    """Bytes that a store may hold, and bytes that it holds."""
 
     limit: int
     held: int
 
 
 def set_quota(environment: Environment, limit: int) -> None:
-    """Sets the bytes that a store may hold; 0 for no bound. What is there stays there.
+    """Sets the quota in bytes; 0 for no limit. Existing objects stay.
 
     Raises:
         NoSpaceError, WriteError: The store cannot be written.
@@ -54,16 +54,16 @@ def set_quota(environment: Environment, limit: int) -> None:
 
 
 def read_quota(txn: Txn, meta: lmdb._Database) -> Quota | None:
-    """The quota; None where there is none."""
+    """The quota; None if there is no limit."""
     value = txn.get(_META_QUOTA, db=meta)
     return None if value is None else _decode(value)
 
 
 def charge(txn: Txn, meta: lmdb._Database, size: int) -> None:
-    """Counts records of `size` bytes that this write transaction adds.
+    """Adds records of `size` bytes, which this write transaction writes, to the count.
 
     Raises:
-        QuotaError: They do not fit.
+        QuotaError: They exceed the quota.
     """
     quota = read_quota(txn, meta)
     if quota is None:
@@ -74,7 +74,7 @@ def charge(txn: Txn, meta: lmdb._Database, size: int) -> None:
 
 
 def recount(txn: Txn, databases: Mapping[str, lmdb._Database]) -> None:
-    """Counts anew, where there is a quota: a millisecond or so for each GiB."""
+    """Recounts, if there is a quota: about a millisecond per GiB."""
     quota = read_quota(txn, databases["meta"])
     if quota is not None:
         _put(txn, databases["meta"], quota._replace(held=_live(txn, databases)))
@@ -98,6 +98,6 @@ def _decode(value: Buffer) -> Quota:
 
 def _used_up(quota: Quota) -> QuotaError:
     return QuotaError(
-        f"the quota of {quota.limit} bytes is used up",
+        f"the quota of {format_size(quota.limit)} is reached",
         next_step=MAKE_ROOM,
     )

@@ -1,7 +1,7 @@
-"""Making the index, the manifests and the names anew from the segments, through LMDB.
+"""Rebuilds the index, the manifests and the names from the segments, through LMDB.
 
-All of it is one transaction: until it is committed the store is as it was. Objects whose bytes are
-not what their id names are left out. Must not know the raw file; `salvage` does.
+It is one transaction: until it commits, the store is unchanged. Objects whose bytes do not match
+their ids are left out.
 """
 
 from __future__ import annotations
@@ -55,15 +55,15 @@ _GUESSED_BYTES = GIB
 
 
 class Reindexed(NamedTuple):
-    """What a store has after its index was made anew.
+    """What a store holds after it was reindexed.
 
     Attributes:
-        objects: Objects.
-        manifests: Full ones.
+        objects: Number of objects.
+        manifests: Number of full manifests.
         outlines: Manifests of which only the nodes are here.
-        names: Names, each counted once.
-        segments: Segments that were read.
-        damaged: Stretches of segments and objects that could not be read; they are lost.
+        names: Number of names.
+        segments: Number of segments read.
+        damaged: Damaged ranges of segments and damaged objects; they are lost.
     """
 
     objects: int
@@ -75,7 +75,7 @@ class Reindexed(NamedTuple):
 
 
 def prove(record: SegmentRecord, payload: bytes, unpacker: Unpacker) -> Verified | None:
-    """The object in a record, if its bytes are those that its id names."""
+    """The object in a record, if its bytes match its id."""
     packed = Packed(Kind(record.kind), ManifestId(record.id), record.codec, record.length, payload)
     try:
         return unpacker.verify(packed)[0]
@@ -84,7 +84,7 @@ def prove(record: SegmentRecord, payload: bytes, unpacker: Unpacker) -> Verified
 
 
 def prove_name(record: SegmentRecord, payload: bytes) -> NamePayload | None:
-    """The version of a name in a record, if it is sound."""
+    """The version of a name in a record, if it is undamaged."""
     if chunk_id(payload) != record.id:
         return None
     try:
@@ -94,7 +94,7 @@ def prove_name(record: SegmentRecord, payload: bytes) -> NamePayload | None:
 
 
 def latest(found: Iterable[NameRecord]) -> list[NameRecord]:
-    """Each version of each name once, in order."""
+    """Each version of each name once, sorted; of duplicates, the last one found."""
     versions = {(record.name, record.version): record for record in found}
     return [versions[key] for key in sorted(versions)]
 
@@ -106,16 +106,16 @@ def reindex(
     map_bytes: int = MAP_BYTES,
     clock: Callable[[], float] = time.time,
 ) -> Reindexed:
-    """Makes everything but the segments of the store at `path` anew.
+    """Rebuilds everything but the segments of the store at `path`.
 
     Args:
-        path: The store's folder. Nobody else in this process has it open.
-        advance: Is told the bytes of segments that were read.
+        path: The store's folder. It must not be open in this process.
+        advance: Is called with the number of bytes of each segment.
         map_bytes: As for `LmdbStore.open`.
         clock: Seconds since 1970, for manifests whose time is lost.
 
     Raises:
-        NoStoreError: There is none.
+        NoStoreError: There is no store.
         DamagedStoreError: LMDB cannot walk it; `salvage` can.
         UnsupportedError, NoSpaceError, WriteError, LockedError: As `LmdbStore`.
     """
@@ -125,7 +125,7 @@ def reindex(
     try:
         if "meta" not in environment.missing:
             with environment.reading() as txn:
-                read_meta(txn, environment.databases["meta"], path)  # refuses what is newer
+                read_meta(txn, environment.databases["meta"], path)  # refuses newer stores
         environment.add_missing_databases()
         return environment.write(
             lambda txn: _Rebuild(path, txn, environment.databases, int(clock()), advance).run(),
@@ -136,7 +136,7 @@ def reindex(
 
 
 class _Rebuild:
-    """One run, inside of its transaction."""
+    """One run, in its transaction."""
 
     def __init__(
         self,
@@ -207,7 +207,7 @@ class _Rebuild:
         return uuid.uuid4().bytes
 
     def _created(self) -> dict[ManifestId, int]:
-        """When manifests came here, which only their rows know."""
+        """When manifests were added, which only their rows record."""
         cursor = self._txn.cursor(self._databases["manifests"])
         created: dict[ManifestId, int] = {}
         for key, value in cursor.iternext() if cursor.first() else ():

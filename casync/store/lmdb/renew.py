@@ -1,4 +1,4 @@
-"""Giving wanted objects the generation of today, which saves them from a running collection."""
+"""Gives objects the current generation, which protects them from a running collection."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ __all__ = ["renew"]
 
 
 def renew(txn: Txn, databases: Mapping[str, lmdb._Database], keys: Sequence[bytes]) -> set[bytes]:
-    """Renews those objects that are here. Writes nothing where nothing is old.
+    """Renews those objects that are in the store. Writes nothing if none is old.
 
     Args:
         txn: A write transaction.
         databases: LMDB's handles by name.
-        keys: Keys of the index, sorted.
+        keys: Index keys, sorted.
 
     Returns:
-        The keys of those that are here.
+        The keys of those objects that are in the store.
     """
     if not keys:
         return set()

@@ -1,7 +1,6 @@
-"""The keys and values of the store's databases, but for segments (docs/FORMAT.md section 5.3).
+"""The keys and values of the store's databases, except segments (docs/FORMAT.md section 5.3).
 
-Keys sort as what they stand for. Integers are big-endian in keys and little-endian in values. Must
-not know LMDB, only its bound on keys.
+Keys sort as what they stand for. Integers are big-endian in keys and little-endian in values.
 """
 
 from __future__ import annotations
@@ -52,14 +51,14 @@ __all__ = [
 ]
 
 FORMAT: Final = 1
-"""Version of the store's format, of which this program reads and writes exactly one."""
+"""Version of the store's format: the only one that this program reads and writes."""
 
 META_FORMAT: Final = b"format"
 META_STORE: Final = b"store"
 META_GENERATION: Final = b"generation"
 
-_KEY_BYTES: Final = 511  # LMDB's bound
-_STEM_BYTES: Final = _KEY_BYTES - 8 - ID_BYTES  # room for a hash and a version
+_KEY_BYTES: Final = 511  # LMDB's limit
+_STEM_BYTES: Final = _KEY_BYTES - 8 - ID_BYTES  # leaves room for a hash and a version
 
 _U32: Final = struct.Struct("<I")
 _NUMBER_KEY: Final = struct.Struct(">Q")
@@ -72,15 +71,15 @@ _STATE_BYTES: Final = {state: number for number, state in _STATES.items()}
 
 
 class IndexRow(msgspec.Struct, frozen=True, gc=False):
-    """Where an object lies, and when it was last known to be wanted.
+    """Where an object lies, and when it was last known to be in use.
 
     Attributes:
         segment: Number of its segment.
-        offset: Where its record begins there.
-        stored: Bytes of payload.
+        offset: Offset of its record in the segment, in bytes.
+        stored: Bytes of its payload.
         length: Plain bytes.
         codec: How the payload is encoded.
-        generation: The collections before this one must leave it alone.
+        generation: Collections up to this generation keep it.
     """
 
     segment: int
@@ -92,14 +91,14 @@ class IndexRow(msgspec.Struct, frozen=True, gc=False):
 
 
 class SegmentUse(NamedTuple):
-    """Bytes of a segment: in all, and of records that the index still points to."""
+    """Bytes of a segment: in total, and in records that the index points to."""
 
     used: int
     live: int
 
 
 class NamePayload(msgspec.Struct, frozen=True):
-    """The payload of a name record in a segment: which store said so, and what."""
+    """The payload of a name record in a segment: the version, and the store that recorded it."""
 
     store: bytes
     record: NameRecord
@@ -110,7 +109,7 @@ def _broken(what: str, error: Exception) -> DamagedStoreError:
 
 
 def index_prefix(kind: Kind) -> bytes:
-    """What the keys of all objects of a kind begin with."""
+    """The prefix of the keys of all objects of a kind."""
     return bytes((kind,))
 
 
@@ -125,18 +124,18 @@ def encode_index(row: IndexRow) -> bytes:
 
 
 def decode_index(value: Buffer) -> IndexRow:
-    """Reads a value of `index`; DamagedStoreError where it is none."""
+    """Reads a value of `index`; DamagedStoreError if it is malformed."""
     try:
         row = IndexRow(*_INDEX.unpack(value))
     except struct.error as error:
         raise _broken("index", error) from error
     if row.codec not in _CODECS:
-        raise _broken("index", ValueError(f"{row.codec} is no codec"))
+        raise _broken("index", ValueError(f"unknown codec {row.codec}"))
     return row
 
 
 def decode_generation(value: Buffer) -> int:
-    """The generation in a value of `index`, for those who want many and nothing else."""
+    """The generation in a value of `index`, without decoding the rest."""
     return int.from_bytes(value[-4:], "little")
 
 
@@ -151,7 +150,7 @@ def number_key(number: int) -> bytes:
 
 
 def decode_number(key: Buffer) -> int:
-    """Reads what `number_key` wrote; DamagedStoreError where it is none."""
+    """Reads what `number_key` writes; DamagedStoreError if it is malformed."""
     try:
         return int(_NUMBER_KEY.unpack(key)[0])
     except struct.error as error:
@@ -164,7 +163,7 @@ def encode_number(number: int) -> bytes:
 
 
 def decode_meta_number(value: Buffer) -> int:
-    """Reads what `encode_number` wrote; DamagedStoreError where it is none."""
+    """Reads what `encode_number` writes; DamagedStoreError if it is malformed."""
     try:
         return int(_U32.unpack(value)[0])
     except struct.error as error:
@@ -177,7 +176,7 @@ def encode_segment_use(use: SegmentUse) -> bytes:
 
 
 def decode_segment_use(value: Buffer) -> SegmentUse:
-    """Reads a value of `segment_use`; DamagedStoreError where it is none."""
+    """Reads a value of `segment_use`; DamagedStoreError if it is malformed."""
     try:
         return SegmentUse(*_USE.unpack(value))
     except struct.error as error:
@@ -190,7 +189,7 @@ def encode_manifest_row(row: ManifestRow) -> bytes:
 
 
 def decode_manifest_row(key: Buffer, value: Buffer) -> ManifestRow:
-    """Reads a row of `manifests`; DamagedStoreError where it is none."""
+    """Reads a row of `manifests`; DamagedStoreError if it is malformed."""
     try:
         state, length, created = _MANIFEST.unpack(value)
         return ManifestRow(ManifestId(bytes(key)), _STATES[state], length, created)
@@ -199,12 +198,12 @@ def decode_manifest_row(key: Buffer, value: Buffer) -> ManifestRow:
 
 
 def name_stem(label: str) -> bytes:
-    """What the keys of all names that begin with `label` begin with."""
+    """The common prefix of the keys of all names that begin with `label`."""
     return label.encode()[:_STEM_BYTES]
 
 
 def name_key(name: str) -> bytes:
-    """The key of a name in `names`: itself, or its beginning and a hash when it is too long."""
+    """The key of a name in `names`: the name, or its beginning and a hash if it is too long."""
     data = name.encode()
     if len(data) <= _STEM_BYTES:
         return data
@@ -214,8 +213,8 @@ def name_key(name: str) -> bytes:
 def version_key(name: str, version: int) -> bytes:
     """The key of one version in `name_log`.
 
-    No other name's versions lie between those of one: names hold no zero bytes, with which
-    versions begin, and names with a hash in their key are all of one length.
+    Versions of one name are contiguous: names hold no zero bytes, with which version numbers begin,
+    and keys with a hash all have the same length.
     """
     return name_key(name) + _NUMBER_KEY.pack(version)
 
@@ -226,7 +225,7 @@ def encode_name(record: NameRecord) -> bytes:
 
 
 def decode_name(value: Buffer) -> NameRecord:
-    """Reads a value of `names` or `name_log`; DamagedStoreError where it is none."""
+    """Reads a value of `names` or `name_log`; DamagedStoreError if it is malformed."""
     try:
         return msgspec.msgpack.decode(value, type=NameRecord)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -234,12 +233,12 @@ def decode_name(value: Buffer) -> NameRecord:
 
 
 def path_key(path: bytes) -> bytes:
-    """The key in `seeds` that leads from a path to the file's number."""
+    """The key in `seeds` that maps a path to its file's number."""
     return b"p" + blake3(path).digest()
 
 
 def file_key(number: int) -> bytes:
-    """The key in `seeds` of the file that was remembered as the `number`-th."""
+    """The key in `seeds` of the `number`-th remembered file."""
     return b"s" + _NUMBER_KEY.pack(number)
 
 
@@ -249,7 +248,7 @@ def encode_file(file: RememberedFile) -> bytes:
 
 
 def decode_file(value: Buffer) -> RememberedFile:
-    """Reads what `encode_file` wrote; DamagedStoreError where it is none."""
+    """Reads what `encode_file` writes; DamagedStoreError if it is malformed."""
     try:
         return msgspec.msgpack.decode(value, type=RememberedFile)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

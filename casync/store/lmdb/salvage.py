@@ -1,8 +1,7 @@
-"""Taking every undamaged object out of a data file that LMDB cannot open any more.
+"""Recovers every undamaged object from a data file that LMDB cannot open.
 
-The file is read as bytes and nothing in it is believed: records are found by their mark and proved
-by their id. What comes out goes into another store. Pages that LMDB has freed may still hold
-records; they are as good as any.
+The file is read as untrusted bytes: records are found by their mark and proved by their id, and go
+into another store. Pages that LMDB has freed may still hold records; these count as well.
 """
 
 from __future__ import annotations
@@ -39,20 +38,20 @@ from casync.store.lmdb.store import LmdbStore
 __all__ = ["Salvaged", "salvage"]
 
 _WINDOW: Final = 32 * MIB
-_OVERLAP: Final = MAX_CHUNK_SIZE + RECORD_BYTES  # so that a record which begins in it is whole
+_OVERLAP: Final = MAX_CHUNK_SIZE + RECORD_BYTES  # a record that begins in a window is whole
 _PAGE: Final = 4096
 
 
 class Salvaged(NamedTuple):
-    """What was brought into the new store.
+    """What was recovered into the new store.
 
     Attributes:
-        objects: Objects.
+        objects: Number of objects.
         manifests: Manifests with everything below them.
-        outlines: Manifests of which only the nodes came through.
-        names: Names, each counted once.
-        segments: Segment headers that were found, older copies included.
-        damaged: Objects that were seen, but nowhere whole.
+        outlines: Manifests of which only the nodes were recovered.
+        names: Number of names.
+        segments: Segment headers found, older copies included.
+        damaged: Objects of which only damaged copies were found.
     """
 
     objects: int
@@ -66,19 +65,19 @@ class Salvaged(NamedTuple):
 def salvage(
     file: Path, into: LmdbStore, *, advance: Callable[[int], None] = lambda _: None
 ) -> Salvaged:
-    """Brings every undamaged object of the data file `file` into the store `into`.
+    """Recovers every undamaged object of the data file `file` into the store `into`.
 
-    Names that `into` has already stay as they are there.
+    Names that `into` already has are left as they are.
 
     Args:
         file: A `data.mdb`, or a store's folder.
         into: Another store.
-        advance: Is told the bytes of the file that were read.
+        advance: Is called with the number of bytes of each read.
 
     Raises:
         NoStoreError: There is no such file.
         DamagedStoreError: It cannot be read at all.
-        NoSpaceError, WriteError: `into` cannot take it.
+        NoSpaceError, WriteError: `into` cannot be written.
     """
     return _Salvage(into).run(file, advance)
 
@@ -153,7 +152,7 @@ class _Salvage:
         return rows
 
     def _name_records(self) -> list[NameRecord]:
-        """The names that the store itself gave; a store within an image in it does not count."""
+        """The store's own name records. A stored disk image may hold another store's records."""
         if not self._stores:
             self._stores.update(said.store for said in self._names)
         if not self._stores:
@@ -171,7 +170,7 @@ class _Salvage:
 
 
 class _Finding(NamedTuple):
-    """A segment's header, or a record; its payload is None when it fails its check."""
+    """A segment's header, or a record. The payload is None if it fails its check."""
 
     store_id: bytes | None = None
     record: SegmentRecord | None = None
@@ -200,7 +199,7 @@ def _findings(file: Path, advance: Callable[[int], None]) -> Iterator[_Finding]:
 
 
 def _search(data: bytes, start: int, end: int) -> Generator[_Finding, None, int]:
-    """All findings that begin in data[start:end]; returns where the last of them ends."""
+    """All findings that begin in data[start:end]; returns where the last one ends."""
     position = start
     while True:
         at = data.find(RECORD_MARK, position, end + len(RECORD_MARK) - 1)
@@ -213,7 +212,7 @@ def _search(data: bytes, start: int, end: int) -> Generator[_Finding, None, int]
             yield _Finding(record=record, payload=record.payload(data))
             position = record.end
             continue
-        with suppress(IntegrityError):  # bytes that only look like a mark
+        with suppress(IntegrityError):  # bytes that merely look like a mark
             yield _Finding(record=decode_record(data, at))
         position = at + 1
 
@@ -221,13 +220,13 @@ def _search(data: bytes, start: int, end: int) -> Generator[_Finding, None, int]
 def _headers(data: bytes, start: int, end: int) -> Iterator[_Finding]:
     at = data.find(SEGMENT_MAGIC, start, end)
     while at >= 0:
-        with suppress(IntegrityError, UnsupportedError):  # bytes that only look like a magic
+        with suppress(IntegrityError, UnsupportedError):  # bytes that merely look like a magic
             yield _Finding(store_id=decode_header(data[at : at + HEADER_BYTES]).store_id)
         at = data.find(SEGMENT_MAGIC, at + 1, end)
 
 
 def _read(fd: int, offset: int, length: int) -> bytes:
-    """The bytes there, with zeros for what the disk does not give any more."""
+    """Reads a range, with zeros in place of what the disk cannot read."""
     try:
         data = os.pread(fd, length, offset)
         if len(data) == length:

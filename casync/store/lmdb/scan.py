@@ -1,7 +1,6 @@
-"""Walking a database in pages, each in a short transaction of its own.
+"""Walks a database in pages, each in a short transaction of its own.
 
-What is added or removed meanwhile may or may not be seen; what stays is seen exactly once. Must
-not know what rows mean.
+Rows that are added or removed meanwhile may or may not be seen; all others are seen exactly once.
 """
 
 from __future__ import annotations
@@ -15,13 +14,13 @@ from casync.store.lmdb.environment import Environment
 __all__ = ["scan", "scan_back", "scan_keys"]
 
 _PAGE_ROWS: Final = 2000
-"""Rows to a transaction: a millisecond or so."""
+"""Rows per transaction: about a millisecond."""
 
 
 def scan(
     environment: Environment, database: str, *, prefix: bytes = b"", first: bytes = b""
 ) -> Iterator[tuple[bytes, bytes]]:
-    """The rows whose keys begin with `prefix` and are not below `first`, in order, as copies."""
+    """Copies of the rows whose keys begin with `prefix` and are at least `first`, in order."""
     start = max(prefix, first)
     while True:
         with environment.reading() as txn:
@@ -40,7 +39,7 @@ def scan(
 
 
 def scan_keys(environment: Environment, database: str, *, prefix: bytes = b"") -> Iterator[bytes]:
-    """The keys that begin with `prefix`, in order, as copies."""
+    """Copies of the keys that begin with `prefix`, in order."""
     start = prefix
     while True:
         with environment.reading() as txn:
@@ -61,7 +60,7 @@ def scan_keys(environment: Environment, database: str, *, prefix: bytes = b"") -
 def scan_back(
     environment: Environment, database: str, *, prefix: bytes
 ) -> Iterator[tuple[bytes, bytes]]:
-    """The rows whose keys begin with `prefix`, from the last to the first, as copies.
+    """Copies of the rows whose keys begin with `prefix`, from the last to the first.
 
     The prefix must not end in 0xff.
     """

@@ -1,8 +1,8 @@
-"""The bytes of segments and of the records in them (docs/FORMAT.md section 5).
+"""The bytes of segments and their records (docs/FORMAT.md section 5).
 
-A segment is a header and then records without gaps. A record says of itself what it is and begins
-with a mark, so that a scan finds its way again after damage, and objects can be found even where
-everything around them is lost. Must not know where segments are kept: buffers in, buffers out.
+A segment is a header followed by records without gaps. A record describes itself and begins with a
+mark, so a scan resynchronises after damage, and objects are found even where everything around them
+is lost.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ __all__ = [
 SEGMENT_MAGIC: Final = b"\x8dcasSEG\n"
 RECORD_MARK: Final = b"\xc6\x1dR\x8a"
 NAME_RECORD: Final = 4
-"""The kind of a record that holds a version of a name; the others are `ids.Kind`."""
+"""The kind of a record that holds a version of a name; other kinds are `ids.Kind`."""
 
 STORE_ID_BYTES: Final = 16
 _FORMAT: Final = 1
@@ -51,11 +51,11 @@ RECORD_BYTES: Final = _RECORD.size
 
 _KINDS: Final = frozenset({*Kind, NAME_RECORD})
 _CODECS: Final = {codec.value: codec for codec in Codec}
-_NEARLY_FULL: Final = SEGMENT_BYTES - 64 * 1024  # rewriting 1 MiB to add less does not pay
+_NEARLY_FULL: Final = SEGMENT_BYTES - 64 * 1024  # rewriting 1 MiB to add less is wasteful
 
 
 class Header(NamedTuple):
-    """The head of a segment. `used` counts its bytes, the header's included."""
+    """The header of a segment. `used` counts its bytes, including the header."""
 
     used: int
     store_id: bytes
@@ -63,15 +63,15 @@ class Header(NamedTuple):
 
 
 class SegmentRecord(msgspec.Struct, frozen=True, gc=False):
-    """One record as its header tells; nothing of it is proved.
+    """One record as its header describes it, unproved.
 
     Attributes:
         kind: An `ids.Kind`, or `NAME_RECORD`.
         codec: How the payload is encoded.
         length: Plain bytes.
         stored: Bytes of payload.
-        id: The object's id; of a name record, the BLAKE3 of its payload.
-        check: What `codec.check_bytes` must find in the payload.
+        id: The object's id; for a name record, the BLAKE3 of its payload.
+        check: The expected `codec.check_bytes` of the payload.
         offset: Where the record begins in the buffer.
     """
 
@@ -89,12 +89,12 @@ class SegmentRecord(msgspec.Struct, frozen=True, gc=False):
         return self.offset + RECORD_BYTES + self.stored
 
     def payload(self, data: Buffer) -> bytes:
-        """A copy of the payload out of the buffer that the record was read from."""
+        """Copies the payload out of the buffer that the record was read from."""
         return bytes(data[self.offset + RECORD_BYTES : self.end])
 
 
 class RecordPlace(NamedTuple):
-    """Where a record lies."""
+    """Where a record lies: the segment's number, and the offset in it in bytes."""
 
     segment: int
     offset: int
@@ -108,8 +108,8 @@ def decode_header(data: Buffer) -> Header:
     """Reads a segment's header.
 
     Raises:
-        UnsupportedError: A later format.
-        MalformedError: Not a segment.
+        UnsupportedError: The format is newer than this program.
+        MalformedError: It is not a segment.
     """
     if len(data) < HEADER_BYTES:
         raise MalformedError("segment shorter than its header")
@@ -128,15 +128,15 @@ def decode_header(data: Buffer) -> Header:
 def encode_record(
     kind: int, codec: int, length: int, ident: bytes, payload: Buffer, check: bytes
 ) -> bytes:
-    """The header that goes before `payload`."""
+    """The header of a record; `payload` follows it."""
     return _RECORD.pack(RECORD_MARK, kind, codec, 0, length, len(payload), ident, check)
 
 
 def decode_record(data: Buffer, offset: int) -> SegmentRecord:
-    """Reads the record's header at `offset`. Its payload may reach beyond `data`.
+    """Reads the record header at `offset`. The payload may reach beyond `data`.
 
     Raises:
-        MalformedError: There is no such header.
+        MalformedError: There is no valid header.
     """
     if not 0 <= offset <= len(data) - RECORD_BYTES:
         raise MalformedError("record outside of its segment")
@@ -151,10 +151,10 @@ def decode_record(data: Buffer, offset: int) -> SegmentRecord:
 
 
 def records(data: Buffer) -> Iterator[SegmentRecord | None]:
-    """All sound records of a segment in order, and a None for each stretch that is damaged.
+    """All sound records of a segment in order, and None for each damaged stretch.
 
-    A record is sound when its header is and its payload passes its check. The segment's own
-    header is not looked at: it may be what is lost.
+    A record is sound if its header is valid and its payload passes its check. The segment's own
+    header is ignored: it may be the lost part.
     """
     view = bytes(data)
     offset = HEADER_BYTES
@@ -173,7 +173,7 @@ def records(data: Buffer) -> Iterator[SegmentRecord | None]:
 
 
 def sound_record(data: Buffer, offset: int) -> SegmentRecord | None:
-    """The record at `offset` if it lies wholly in `data` and its payload passes its check."""
+    """The record at `offset`, if all of it is in `data` and its payload passes its check."""
     try:
         record = decode_record(data, offset)
     except MalformedError:
@@ -185,12 +185,12 @@ def sound_record(data: Buffer, offset: int) -> SegmentRecord | None:
 
 
 class Filler:
-    """Lays records one after the other into new segments, after what the last one holds.
+    """Appends records to the last segment and to new ones.
 
     Args:
-        store_id: The 16 bytes of the store's UUID, which go into each header.
-        last: Number of the last segment there is, or -1.
-        tail: Its bytes. They are read when `segments` is called for, not before.
+        store_id: The 16 bytes of the store's UUID, for each header.
+        last: Number of the last segment, or -1.
+        tail: Bytes of the last segment; read only when `segments` is called.
     """
 
     def __init__(self, store_id: bytes, last: int, tail: Buffer | None) -> None:
@@ -207,7 +207,7 @@ class Filler:
             self._used = HEADER_BYTES
 
     def add(self, header: bytes, payload: Buffer) -> RecordPlace:
-        """Appends a record and says where it will lie."""
+        """Appends a record; returns its place."""
         size = len(header) + len(payload)
         if self._used + size > SEGMENT_BYTES and self._used > HEADER_BYTES:
             self._close()
@@ -225,7 +225,7 @@ class Filler:
         self._parts = []
 
     def segments(self) -> Iterator[tuple[int, bytes]]:
-        """The segments that were begun or added to, by number."""
+        """The segments that are new or have grown, as (number, bytes)."""
         if self._grown:
             self._close()
             self._grown = False

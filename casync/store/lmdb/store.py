@@ -1,7 +1,7 @@
-"""The store on disk: objects in segments, segments and everything about them in LMDB.
+"""The store on disk: objects in segments, and segments and all rows in LMDB.
 
-One process may open a store once; many processes may share one. Reading is safe for threads,
-writing takes turns.
+A process may open a store once; many processes may share one. Reads are safe for threads, writes
+take turns.
 """
 
 from __future__ import annotations
@@ -92,17 +92,17 @@ class LmdbStore:
 
         Args:
             path: The folder.
-            create: Make an empty store when there is none.
-            read_only: Never write; works on a read-only file system too.
-            allow_network_fs: Make one even where LMDB is not safe between machines.
+            create: Create an empty store if there is none.
+            read_only: Never write; works on a read-only file system, too.
+            allow_network_fs: Create one even where LMDB is not safe between machines.
             map_bytes: Address space to reserve. All openers should agree.
 
         Raises:
-            NoStoreError: There is none, and none was to be made.
-            UnsupportedError: It is newer than this program, or its place is unfit.
-            DamagedStoreError: It cannot be opened as it is.
-            LockedError: This process has it open already.
-            WriteError, DeniedError, NoSpaceError: The place cannot be written, or read.
+            NoStoreError: There is none, and `create` is false.
+            UnsupportedError: It is newer than this program, or its file system is not safe.
+            DamagedStoreError: It is damaged.
+            LockedError: This process already has it open.
+            WriteError, DeniedError, NoSpaceError: The folder cannot be written or read.
         """
         warnings: list[str] = []
         if not store_exists(path):
@@ -123,7 +123,7 @@ class LmdbStore:
             raise
 
     def _check_format(self) -> bytes:
-        """The store's id, once it is sure that this is a store that we know how to use."""
+        """The store's id, after checking that this is a store of the supported format."""
         environment = self._environment
         missing = environment.missing
         if "meta" not in missing:
@@ -138,12 +138,12 @@ class LmdbStore:
 
     @property
     def store_id(self) -> str:
-        """The UUID that the store got when it was made."""
+        """The UUID that the store got at its creation."""
         return str(uuid.UUID(bytes=self._store_id))
 
     @property
     def writable(self) -> bool:
-        """Whether it was opened for writing."""
+        """Whether the store is open for writing."""
         return self._environment.writable
 
     def __enter__(self) -> Self:
@@ -158,7 +158,7 @@ class LmdbStore:
         self.close()
 
     def close(self) -> None:
-        """Closes the store; running reads of other threads end first. Harmless when closed."""
+        """Closes the store after running reads of other threads. May be called again."""
         self._session.close()
         self._environment.close()
 
@@ -188,7 +188,7 @@ class LmdbStore:
         return self.full_from(ManifestId(b""))
 
     def full_from(self, first: ManifestId) -> Iterator[ManifestRow]:
-        """The full manifests whose ids are `first` or above, ordered by id."""
+        """The full manifests with ids from `first` on, ordered by id."""
         for row in self._manifest_rows(first):
             if row.state is ManifestState.FULL:
                 yield row
@@ -258,7 +258,7 @@ class LmdbStore:
     # -- Writing ------------------------------------------------------------------------------
 
     def commit(self, batch: Batch) -> Committed:
-        """As `ObjectStore.commit`: one transaction, synced to disk when this returns."""
+        """As `ObjectStore.commit`: one transaction, on disk when this returns."""
         pending, now = Pending.of(batch.objects), int(self._clock())
         databases = self._environment.databases
         return self._session.write(
@@ -275,11 +275,11 @@ class LmdbStore:
         """Takes over manifests and whole histories of names from another store.
 
         Args:
-            manifests: As in `Batch`; their objects are here.
-            names: Versions with their numbers, each name's in order.
+            manifests: As in `Batch`; their objects are in this store.
+            names: Versions with their numbers, those of each name in order.
 
         Returns:
-            The versions that were taken over: those of names that were not here.
+            The versions that were taken over: those of names that this store lacked.
 
         Raises:
             NoObjectError, NoSpaceError, WriteError: As `commit`.
@@ -313,12 +313,12 @@ class LmdbStore:
 
     @property
     def tokens(self) -> Tokens:
-        """Who may ask a server for something."""
+        """The tokens that admit clients to a server."""
         return Tokens(self._environment, self._clock)
 
     @property
     def pushes(self) -> LmdbPushes:
-        """What pushes bring."""
+        """The objects that open pushes bring."""
         return LmdbPushes(self._environment, self._objects, self._store_id, self._clock)
 
     # -- The trash ----------------------------------------------------------------------------
@@ -346,7 +346,7 @@ class LmdbStore:
         return self._environment.write(lambda txn: self._trash(txn).restore(refs), need=MIB)
 
     def removed(self) -> list[Removed]:
-        """What lies in the trash, the latest last."""
+        """The contents of the trash, the latest last."""
         with self._environment.reading() as txn:
             return self._trash(txn).listing()
 
@@ -368,17 +368,17 @@ class LmdbStore:
     # -- The store itself ---------------------------------------------------------------------
 
     def reader_check(self) -> int:
-        """Clears the slots of readers that died; says how many there were."""
+        """Clears the slots of dead readers; returns their number."""
         return self._environment.reader_check()
 
     def check(self) -> None:
-        """Looks at every page of every tree, without touching any through the map.
+        """Checks every page of every tree without touching it through the map.
 
         LMDB has no checksums, and a damaged page of the index can kill the process that reads it.
-        Whoever suspects damage asks this first. Takes a second or two for a million objects.
+        Call this first if damage is suspected. Takes a second or two per million objects.
 
         Raises:
-            DamagedStoreError: A page makes no sense.
+            DamagedStoreError: A page is damaged.
         """
         self._environment.check_pages(everything=True)
 
@@ -387,7 +387,7 @@ class LmdbStore:
         return measure(self._environment, now=int(self._clock()), objects=objects)
 
     def backup(self, folder: Path, *, advance: Callable[[int], None] = lambda _: None) -> None:
-        """Copies the store as it is at this moment into a folder of its own, others at work or not.
+        """Copies the store as it is now into another folder, also while it is in use.
 
         Raises:
             CasyncError: As `casync.store.lmdb.backup.backup`.

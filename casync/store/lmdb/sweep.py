@@ -1,4 +1,4 @@
-"""Deleting objects, inside of one write transaction: rows, and segments that are left empty."""
+"""Deletes objects in one write transaction: their rows, and segments that become empty."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def sweep(
     Args:
         txn: A write transaction.
         databases: LMDB's handles by name.
-        keys: Their keys in the index, sorted.
-        safe: A generation.
+        keys: Index keys of the objects, sorted.
+        safe: A generation; objects of this and later ones stay.
     """
     found = txn.cursor(databases["index"]).getmulti(keys)
     rows = [(bytes(key), decode_index(value)) for key, value in found]
@@ -46,7 +46,7 @@ def sweep(
         value = txn.get(key, db=databases["segment_use"])
         use = decode_segment_use(value) if value is not None else SegmentUse(0, 0)
         live = max(use.live - size, 0)
-        if live or number == last:  # the last one is written to, and keeps the numbers going up
+        if live or number == last:  # the last segment is written to, and numbers must ascend
             txn.put(
                 key, encode_segment_use(SegmentUse(use.used, live)), db=databases["segment_use"]
             )

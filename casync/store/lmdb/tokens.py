@@ -1,7 +1,7 @@
-"""The tokens of a store, and whether it asks for any.
+"""The tokens of a store, and whether it requires any.
 
-The first token turns that on, and nothing turns it off again: a store whose last token was revoked
-or ran out lets nobody in, which is what whoever revoked it meant.
+The first token turns that on, and nothing turns it off again: a store whose last token is revoked
+or expired admits no client.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ from casync.store.lmdb.environment import Environment, Txn
 __all__ = ["META_AUTH", "KnownTokens", "Tokens", "decode_token"]
 
 META_AUTH: Final = b"auth"
-"""The row of `meta` whose presence says that tokens are asked for."""
+"""The row of `meta` whose presence means that tokens are required."""
 
 _ID_LETTERS: Final = string.ascii_lowercase + string.digits
 _ID_LENGTH: Final = 8
 _SECRET_BYTES: Final = 32
 _DATABASES: Final = ("tokens", "namespace_tokens")
-"""Tokens of the default namespace, and those of others: a program that knows nothing of namespaces
-must not find these, and take them for tokens of its own."""
+"""Tokens of the default namespace, and those of others. A program without namespaces must not find
+the latter and take them for tokens of the default one."""
 
-_ROW_BYTES: Final = 64 * 1024  # what a commit of one row writes, generously
+_ROW_BYTES: Final = 64 * 1024  # upper bound of what a commit of one row writes
 
 
 class KnownTokens(NamedTuple):
-    """What a server needs to know at one moment.
+    """The tokens at one moment.
 
     Attributes:
-        required: Whether the store asks for tokens.
-        rows: All of them by id, those that are revoked or ran out as well.
+        required: Whether the store requires tokens.
+        rows: All tokens by id, revoked and expired ones included.
     """
 
     required: bool
@@ -50,7 +50,7 @@ class Tokens:
     """The tokens of one open store. Safe for threads.
 
     Args:
-        environment: The store's.
+        environment: The store's environment.
         clock: Seconds since 1970.
     """
 
@@ -59,7 +59,7 @@ class Tokens:
         self._clock = clock
 
     def known(self) -> KnownTokens:
-        """All that there are.
+        """All tokens.
 
         Raises:
             DamagedStoreError: A row is damaged.
@@ -84,17 +84,17 @@ class Tokens:
         note: str = "",
         namespace: str = "",
     ) -> tuple[str, TokenRow]:
-        """Makes a token; from now on the store asks for tokens.
+        """Issues a token; from now on the store requires tokens.
 
         Args:
-            level: What it is good for.
+            level: What it allows.
             names: Patterns of names; empty for all.
             expires: Seconds since 1970; 0 for never.
             note: For people.
             namespace: The namespace that it selects; empty for the default one.
 
         Returns:
-            The token, which nobody can be told again, and what is kept of it.
+            The token's text, which cannot be recovered later, and its row.
 
         Raises:
             NoSpaceError, WriteError: The store cannot be written.
@@ -121,10 +121,10 @@ class Tokens:
         return format_token(Token(ident, secret)), row
 
     def revoke(self, ident: str) -> TokenRow:
-        """Makes a token good for nothing. Servers notice within seconds.
+        """Revokes a token. Servers notice within seconds.
 
         Raises:
-            NotFoundError: There is none of this id.
+            NotFoundError: There is no token with this id.
             NoSpaceError, WriteError: The store cannot be written.
         """
         now = int(self._clock())
@@ -135,7 +135,7 @@ class Tokens:
             value = next((value for value in found if value is not None), None)
             if value is None:
                 raise NotFoundError(
-                    f"no token {ident} here", next_step="`casync token ls` lists them."
+                    f"there is no token {ident}", next_step="`casync token ls` lists them."
                 )
             row = decode_token(value)
             if not row.revoked:
@@ -152,7 +152,7 @@ class Tokens:
 
 
 def decode_token(value: Buffer) -> TokenRow:
-    """Reads a value of `tokens`; DamagedStoreError where it is none."""
+    """Reads a value of `tokens`; DamagedStoreError if it is not a token."""
     try:
         return msgspec.msgpack.decode(value, type=TokenRow)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

@@ -1,7 +1,7 @@
 """The rows of the database `trash` (docs/FORMAT.md section 5.3).
 
-What is removed moves from its own database to this one, so that whoever lists, resolves or serves
-need not know that there is a trash.
+Removed rows move from their own database to this one, so listing, resolving and serving need not
+check for a trash.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ class RemovedManifest(msgspec.Struct, frozen=True):
     """A full manifest in the trash.
 
     Attributes:
-        length: Plain bytes.
-        created: When it came here, in seconds since 1970.
-        removed: When it was removed, likewise.
-        generation: That of the store at the time.
+        length: Plain bytes of its content.
+        created: When it was added to the store, in seconds since 1970.
+        removed: When it was removed, in seconds since 1970.
+        generation: The store's generation at its removal.
     """
 
     length: int
@@ -65,27 +65,27 @@ class RemovedVersion(msgspec.Struct, frozen=True):
 
 
 def removed_key(ident: ManifestId) -> bytes:
-    """The key of a manifest."""
+    """The key of a removed manifest."""
     return REMOVED_MANIFESTS + ident
 
 
 def removed_versions_prefix(name: str) -> bytes:
-    """What the keys of all versions of a name begin with."""
+    """The prefix of the keys of all removed versions of a name."""
     return REMOVED_VERSIONS + blake3(name.encode()).digest()
 
 
 def removed_version_key(name: str, version: int) -> bytes:
-    """The key of a version."""
+    """The key of a removed version."""
     return removed_versions_prefix(name) + number_key(version)
 
 
 def last_key(name: str) -> bytes:
-    """The key of the highest number that a removed version of a name had."""
+    """The key of the highest number of a removed version of a name."""
     return _LAST + blake3(name.encode()).digest()
 
 
 def last_removed(txn: Txn, trash: lmdb._Database, name: str) -> int:
-    """The highest number that a removed version of a name had, or 0."""
+    """The highest number of a removed version of a name, or 0."""
     value = txn.get(last_key(name), db=trash)
     return decode_number(value) if value is not None else 0
 
@@ -96,12 +96,12 @@ def encode_removed(row: RemovedManifest | RemovedVersion) -> bytes:
 
 
 def decode_removed_manifest(value: Buffer) -> RemovedManifest:
-    """Reads a manifest; DamagedStoreError where it is none."""
+    """Reads a removed manifest; DamagedStoreError if it is not one."""
     return _decode(value, RemovedManifest)
 
 
 def decode_removed_version(value: Buffer) -> RemovedVersion:
-    """Reads a version; DamagedStoreError where it is none."""
+    """Reads a removed version; DamagedStoreError if it is not one."""
     return _decode(value, RemovedVersion)
 
 

@@ -1,4 +1,4 @@
-"""How much a store holds, and the room that it takes. Must not know what objects are for."""
+"""Measures how much a store holds, and the disk space that it takes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["KindUse", "StoreUsage", "measure"]
 
 
 class KindUse(NamedTuple):
-    """Objects of one kind: how many, and their bytes, plain and stored."""
+    """Objects of one kind: their number, and their bytes, plain and stored."""
 
     number: int
     length: int
@@ -30,24 +30,24 @@ class KindUse(NamedTuple):
 
 
 class StoreUsage(NamedTuple):
-    """What a store holds, sizes in bytes.
+    """What a store holds; sizes in bytes.
 
     Attributes:
-        manifests: Full ones.
-        logical: Bytes of the content of the full ones.
-        outlines: Manifests of which only the nodes are here.
-        names: Names, each counted once.
-        objects: By kind.
-        segments: How many.
+        manifests: Number of full manifests.
+        logical: Bytes of the content of full manifests.
+        outlines: Number of manifests of which only the nodes are here.
+        names: Number of names.
+        objects: Use by kind; empty if not measured.
+        segments: Number of segments.
         used: Bytes of all segments.
-        live: Bytes of the records that are still pointed to.
-        free: Bytes of the data file that hold nothing: later content takes them, and a
-            compaction returns them to the disk.
+        live: Bytes of the records that the index points to.
+        free: Bytes of free pages of the data file: later content reuses them, and a compaction
+            returns them to the disk.
         file: Disk space of the data file.
         map: Address space reserved for it.
-        quota: Bytes of such records that it may hold; 0 for no bound.
-        pushes: That are open. What comes after the oldest of them is not collected.
-        collections: What collections have done so far.
+        quota: Bytes of live records that the store may hold; 0 for no limit.
+        pushes: Number of open pushes. Objects since the oldest of them are not collected.
+        collections: Totals of all collections so far.
     """
 
     manifests: int
@@ -67,12 +67,12 @@ class StoreUsage(NamedTuple):
 
 
 def measure(environment: Environment, *, now: int, objects: bool = True) -> StoreUsage:
-    """Counts everything.
+    """Measures a store.
 
     Args:
-        environment: The store's.
+        environment: The store's environment.
         now: Seconds since 1970.
-        objects: Walk the whole index and count them, too. It takes a second or so a million.
+        objects: Also walk the whole index and count objects: about a second per million.
 
     Raises:
         DamagedStoreError: A row is damaged.

@@ -1,9 +1,9 @@
-"""A writer's promises: what it was told is here stays until it has published, or ended.
+"""Writer session: objects that a writer found in the store stay until it has published or ended.
 
-A session has a row in `writers` with its floor: collections leave alone what is of that generation
-or a later one. The row counts for as long as its byte of the lock file is locked, so a writer that
-is killed ends its session. Who relies on objects older than the session lowers the floor to 0,
-which costs one commit; the next commit renews those objects' generations and lifts the floor
+A session has a row in `writers` with its floor: collections keep objects of that generation and
+later ones. The row counts as long as its byte of the lock file is locked, so the session of a
+killed writer ends. A writer that relies on objects older than its session lowers the floor to 0,
+which costs one commit; the next commit renews those objects' generations and raises the floor
 again. docs/adr/0008 has the argument; `tests/unit/store/lmdb/test_collection_model.py` proves it.
 """
 
@@ -28,19 +28,19 @@ from casync.store.lmdb.rows import encode_number, index_prefix, number_key
 __all__ = ["Session"]
 
 _LAST_BYTE: Final = 2**62
-_ROW_BYTES: Final = 64 * 1024  # what a commit of one row writes, generously
+_ROW_BYTES: Final = 64 * 1024  # upper bound of what a commit of one row writes
 _MOST_PROMISES: Final = COMMIT_BYTES // OBJECT_BYTES
-"""Old objects that are relied upon, before their generations are renewed without waiting."""
+"""Old objects that may be relied on before a commit of their own renews their generations."""
 
 _T = TypeVar("_T")
 
 
 class Session:
-    """The session of one open store. Nothing happens before the first promise. Safe for threads.
+    """The session of one open store. It begins with the first promise. Safe for threads.
 
     Args:
-        environment: The store's.
-        objects: Its objects.
+        environment: The store's environment.
+        objects: The store's objects.
     """
 
     def __init__(self, environment: Environment, objects: Objects) -> None:
@@ -57,16 +57,16 @@ class Session:
         """As `ObjectStore.known`.
 
         Raises:
-            NoSpaceError, WriteError: The promise cannot be written down.
+            NoSpaceError, WriteError: The promise cannot be recorded.
         """
-        since = self._since  # what is read after this is protected from that generation on
+        since = self._since  # objects that are read from here on are safe from this generation on
         found = self._objects.generations(kind, ids)
         if found and (not since or min(found.values()) < since):
             found = self._promise(kind, ids)
         return [ident in found for ident in ids]
 
     def _promise(self, kind: Kind, ids: Sequence[ObjectId]) -> dict[bytes, int]:
-        """Makes sure of what is found, some of it older than the session."""
+        """Protects objects, some of which are older than the session; returns those found."""
         with self._mutex:
             if not self._since:
                 self._begin(lambda _: None)
@@ -84,16 +84,16 @@ class Session:
         return found
 
     def write(self, action: Callable[[Txn], _T], *, need: int, publishes: bool) -> _T:
-        """Runs `action` in a write transaction that renews what was promised before.
+        """Runs `action` in a write transaction that renews all promised objects first.
 
         Args:
             action: As for `Environment.write`.
-            need: As there.
-            publishes: Whether it leaves nothing that is needed and has no manifest yet; else the
-                session begins here, if it has not.
+            need: As for `Environment.write`.
+            publishes: Whether all objects are below a manifest afterwards; otherwise the session
+                begins here, if it has not yet.
 
         Raises:
-            NoSpaceError, WriteError: As there.
+            NoSpaceError, WriteError: As `Environment.write`.
         """
         with self._mutex:
             if not self._since and not publishes:
@@ -116,11 +116,11 @@ class Session:
     def _begin(self, action: Callable[[Txn], _T], need: int = 0) -> _T:
         with self._translated():
             locks = ByteLocks(self._environment.path)
-            self._number = random.randint(1, _LAST_BYTE)  # noqa: S311 - anything that is free
+            self._number = random.randint(1, _LAST_BYTE)  # noqa: S311 - any free number
             while not locks.take(self._number):
                 self._number = random.randint(1, _LAST_BYTE)  # noqa: S311
         try:
-            # The byte is locked before the row can be seen.
+            # The byte is locked before the row is visible.
             def begin(txn: Txn) -> tuple[int, _T]:
                 generation = read_generation(txn, self._environment.databases["meta"])
                 result = action(txn)
@@ -149,7 +149,7 @@ class Session:
             raise translate(error, self._environment.path, need=0) from error
 
     def close(self) -> None:
-        """Ends the session: what was promised and not published may go. Harmless when closed."""
+        """Ends the session: promised, unpublished objects may be collected. May be called again."""
         with self._mutex:
             if self._locks is not None:
                 self._locks.close()
