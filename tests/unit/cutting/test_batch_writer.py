@@ -1,4 +1,4 @@
-"""Commits in the background: bounded, in order, each object once, and errors where they belong."""
+"""Background commits: bounded, in order, each object once, and errors raised to the caller."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def chunk(seed: int) -> Verified:
 
 
 class Watched(MemoryStore):
-    """Keeps the sizes of its commits and look-ups; may be held, and may fail."""
+    """Records the sizes of commits and look-ups; can be blocked, and can fail."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -60,43 +60,43 @@ def writer(store: Watched, monkeypatch: pytest.MonkeyPatch) -> Iterator[BatchWri
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("commit")]
 
 
-def claimed(writer: BatchWriter, objects: Sequence[Verified]) -> list[Verified]:
+def reserved(writer: BatchWriter, objects: Sequence[Verified]) -> list[Verified]:
     new = writer.reserve(Kind.CHUNK, [packed.id for packed in objects])
     return [packed for packed in objects if packed.id in new]
 
 
-def test_commits_have_a_size(writer: BatchWriter, store: Watched) -> None:
+def test_a_commit_starts_when_its_size_is_reached(writer: BatchWriter, store: Watched) -> None:
     writer.put([chunk(number) for number in range(12)])
     writer.finish(Batch())
     assert store.sizes == [5, 5, 2]
     assert writer.stored == 12_000
 
 
-def test_an_object_is_claimed_once(writer: BatchWriter, store: Watched) -> None:
+def test_an_object_is_reserved_once(writer: BatchWriter, store: Watched) -> None:
     store.commit(Batch(objects=[chunk(0)]))
     store.free.clear()
     chunks = [chunk(number) for number in range(8)]
-    first = claimed(writer, [*chunks, *chunks])
+    first = reserved(writer, [*chunks, *chunks])
     assert len(first) == 14
-    assert claimed(writer, chunks) == []  # on their way, but not put
+    assert reserved(writer, chunks) == []  # reserved, but not put
     writer.put(chunks[1:])
-    assert claimed(writer, chunks) == []  # five in a commit that hangs, two gathered
+    assert reserved(writer, chunks) == []  # five in a commit that hangs, two gathered
     store.free.set()
     writer.finish(Batch())
-    assert claimed(writer, chunks) == []
+    assert reserved(writer, chunks) == []
     assert store.sizes == [1, 5, 2]
 
 
-def test_what_was_committed_is_looked_up_in_the_store(writer: BatchWriter, store: Watched) -> None:
-    """Ids are not remembered for ever: memory would grow with the content."""
+def test_committed_objects_are_looked_up_in_the_store(writer: BatchWriter, store: Watched) -> None:
+    """Ids are not remembered for ever: memory must not grow with the content."""
     chunks = [chunk(number) for number in range(5)]
-    writer.put(claimed(writer, chunks))
+    writer.put(reserved(writer, chunks))
     writer.finish(Batch())
-    assert claimed(writer, chunks) == []
+    assert reserved(writer, chunks) == []
     assert store.asked == [5, 5]
 
 
-def test_the_last_batch_goes_with_what_is_left(writer: BatchWriter, store: Watched) -> None:
+def test_the_last_batch_is_committed_with_the_rest(writer: BatchWriter, store: Watched) -> None:
     manifest = Packer().pack_new(Kind.MANIFEST, b"a manifest")
     row = (ManifestId(manifest.id), ManifestState.FULL, 5)
     writer.put([chunk(1)])
@@ -106,14 +106,14 @@ def test_the_last_batch_goes_with_what_is_left(writer: BatchWriter, store: Watch
     assert store.manifest(row[0]) is not None
 
 
-def test_what_was_not_finished_is_dropped(writer: BatchWriter, store: Watched) -> None:
+def test_unfinished_objects_are_dropped(writer: BatchWriter, store: Watched) -> None:
     writer.put([chunk(1)])
     writer.close()
     assert store.sizes == []
 
 
 @pytest.mark.parametrize("count", [5, 15])
-def test_a_commit_that_fails_is_told_to_whoever_comes_next(
+def test_the_next_call_raises_the_error_of_a_failed_commit(
     writer: BatchWriter, store: Watched, count: int
 ) -> None:
     def go_on() -> None:
@@ -126,6 +126,6 @@ def test_a_commit_that_fails_is_told_to_whoever_comes_next(
         go_on()
 
 
-def test_an_impossible_last_batch_is_told(writer: BatchWriter) -> None:
+def test_an_impossible_last_batch_raises(writer: BatchWriter) -> None:
     with pytest.raises(NoObjectError):
         writer.finish(Batch(manifests=[(ManifestId(bytes(32)), ManifestState.FULL, 5)]))

@@ -1,4 +1,4 @@
-"""Children that cut: what they find, in which order they may be asked, and how they end."""
+"""Child processes that cut: their results, the order of answers, and how they end."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_a_span_is_cut_as_if_it_began_at_a_cut(cutters: Cutters) -> None:
     assert [length for _, length in cutters.found(1)[0]] == whole
 
 
-def test_what_is_packed_is_what_was_chosen(cutters: Cutters) -> None:
+def test_only_chosen_chunks_are_packed(cutters: Cutters) -> None:
     cutters.cut(0, 0, 500_000, last=True)
     found, _ = cutters.found(0)
     marks = bytes(number % 3 == 0 for number in range(len(found)))
@@ -60,7 +60,7 @@ def test_what_is_packed_is_what_was_chosen(cutters: Cutters) -> None:
     assert payloads == [plain[number] for number in range(0, len(plain), 3)]  # noise: not encoded
 
 
-def test_what_can_be_made_smaller_is(cutters: Cutters) -> None:
+def test_compressible_chunks_are_compressed(cutters: Cutters) -> None:
     cutters.cut(0, MIB - 1000, 100_000, last=False)
     found, _ = cutters.found(0)
     cutters.pack(0, b"\1" * len(found))
@@ -70,19 +70,19 @@ def test_what_can_be_made_smaller_is(cutters: Cutters) -> None:
     assert len(payload) < length
 
 
-def test_zeros_are_told_and_not_cut(cutters: Cutters) -> None:
+def test_zeros_are_reported_and_not_cut(cutters: Cutters) -> None:
     cutters.cut(0, MIB, MIB, last=True)
     cutters.cut(1, MIB - 1, MIB, last=True)
     assert cutters.found(0) == ([], True)
     assert not cutters.found(1)[1]
 
 
-def test_what_cannot_be_read_has_no_chunks(cutters: Cutters) -> None:
+def test_an_unreadable_span_has_no_chunks(cutters: Cutters) -> None:
     cutters.cut(0, MIB, MIB + 1, last=True)
     assert cutters.found(0) == ([], False)
 
 
-def test_answers_may_be_asked_for_in_another_order(cutters: Cutters) -> None:
+def test_answers_may_be_read_in_any_order(cutters: Cutters) -> None:
     for turn in range(cutters.room):
         cutters.cut(turn, turn * 10_000, 10_000, last=True)
     for turn in reversed(range(cutters.room)):
@@ -94,14 +94,14 @@ def test_answers_may_be_asked_for_in_another_order(cutters: Cutters) -> None:
         assert b"".join(cutters.packed(turn)) == data
 
 
-def test_a_slot_that_is_in_use_is_not_given_away(cutters: Cutters) -> None:
+def test_a_slot_in_use_is_not_reused(cutters: Cutters) -> None:
     cutters.cut(0, 0, 10_000, last=False)
     with pytest.raises(AssertionError):
         cutters.cut(2 * SLOTS, 0, 10_000, last=False)
 
 
 @pytest.mark.parametrize("late", [False, True])
-def test_a_child_that_is_killed_is_told(content: int, late: bool) -> None:
+def test_a_killed_child_is_an_error(content: int, late: bool) -> None:
     with Cutters(2, content, PARAMS, 1) as cutters:
         cutters.cut(0, 0, 10_000, last=False)
         cutters.cut(1, 0, 10_000, last=False)
@@ -128,11 +128,11 @@ def test_signals_for_a_group_do_not_reach_children(cutters: Cutters) -> None:
     cutters.cut(0, 0, 10_000, last=True)
     cutters.cut(1, 0, 10_000, last=True)
     assert cutters.found(0) == cutters.found(1)
-    # And our own mask is as it was.
+    # The signal mask of this process is restored.
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
 
-def test_a_child_that_cannot_be_started_leaves_none(
+def test_a_child_that_cannot_start_leaves_no_others(
     content: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make = os.memfd_create
@@ -151,6 +151,6 @@ def test_a_child_that_cannot_be_started_leaves_none(
     assert children_of(os.getpid()) == []
 
 
-def test_large_chunks_are_not_for_children() -> None:
+def test_large_chunks_are_cut_without_children() -> None:
     assert fit_for_children(ChunkerParams.from_average(128 * KIB))
     assert not fit_for_children(ChunkerParams.from_average(256 * KIB))

@@ -1,4 +1,4 @@
-"""A file that is listed has the chunks that it would be prepared with."""
+"""Listing a file gives the chunks that preparing it stores."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def sparse_file(path: Path, data: bytes, hole: int) -> Path:
 
 
 @pytest.mark.parametrize("size", [0, 100, 3 * MIB, 48 * MIB], ids=str)
-def test_a_listing_is_what_a_manifest_says(size: int, tmp_path: Path) -> None:
+def test_listed_chunks_are_those_of_the_manifest(size: int, tmp_path: Path) -> None:
     path = sparse_file(tmp_path / "old", noise(size, size), 5 * MIB)
     store = MemoryStore()
     with FileSource(path) as source:
@@ -52,13 +52,13 @@ def test_a_listing_is_what_a_manifest_says(size: int, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [3 * MIB, 48 * MIB], ids=str)
-def test_a_listing_ends_when_nobody_wants_more(size: int, tmp_path: Path) -> None:
+def test_a_listing_ends_when_the_caller_stops_it(size: int, tmp_path: Path) -> None:
     path = tmp_path / "old"
     path.write_bytes(noise(7, size))
     everything = listed(path, SMALL)
     assert listed(path, SMALL, 10) == everything[:10]
 
 
-def test_what_is_not_there_cannot_be_listed(tmp_path: Path) -> None:
+def test_a_missing_file_cannot_be_listed(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError):
         listed(tmp_path / "nothing", DEFAULT_PARAMS)

@@ -1,4 +1,4 @@
-"""Memory that our programs keep, seen from outside: a process of its own frees much of it."""
+"""Memory that programs keep, measured from outside: a process of its own frees much of it."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ print(resident() - before)
 
 
 def kept(how: str) -> int:
-    """Bytes that a process still has of 40 MB that it freed."""
+    """Bytes that a process still holds of 40 MB that it freed."""
     argv = [sys.executable, "-c", FREE_MUCH, how]
     return int(subprocess.run(argv, check=True, capture_output=True, text=True).stdout)
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other systems have no mallopt")
-def test_what_is_freed_is_kept() -> None:
+def test_freed_memory_is_kept() -> None:
     assert kept("give back") < 10 * MIB
     assert kept("keep") > 30 * MIB

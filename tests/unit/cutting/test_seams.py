@@ -8,7 +8,7 @@ from casync.cutting.seams import join_cuts, zero_chunks
 
 
 class Ruler:
-    """Cuts every `length` bytes, and says how often it was asked."""
+    """Cuts every `length` bytes, and records where it was asked to."""
 
     def __init__(self, length: int) -> None:
         self.length = length
@@ -38,19 +38,19 @@ def test_the_last_cut_may_lie_in_the_span_already() -> None:
     assert ruler.asked == []
 
 
-def test_a_span_that_is_passed_already_gives_nothing() -> None:
+def test_a_span_before_the_last_cut_gives_nothing() -> None:
     ruler = Ruler(10)
     assert join_cuts(500, 100, [7, 8], ruler) == (500, 2)
     assert ruler.asked == []
 
 
-def test_cuts_that_never_coincide_are_made_again_up_to_the_end_and_no_farther() -> None:
+def test_a_span_whose_cuts_never_coincide_is_cut_again_to_its_end() -> None:
     ruler = Ruler(10)
     assert join_cuts(95, 100, [10] * 5, ruler) == (155, 5)
     assert ruler.asked == [95, 105, 115, 125, 135, 145]
 
 
-def test_a_span_without_chunks_is_an_end_to_cut_up_to() -> None:
+def test_a_span_without_chunks_is_cut_up_to_its_start() -> None:
     ruler = Ruler(10)
     assert join_cuts(95, 120, (), ruler) == (125, 0)
 

@@ -1,4 +1,4 @@
-"""Nothing that is opened or removed below a folder lies anywhere else."""
+"""Nothing outside a folder is opened or removed through it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from casync.fs.removal import below, remove
 def root(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[int]:
-    """An open folder, with and without the help of the kernel."""
+    """An open folder, with and without openat2."""
     if request.param == "by names":
         monkeypatch.setattr(beneath, "_OPENAT2", 100_000)
     (tmp_path / "outside").mkdir()
@@ -41,7 +41,7 @@ def text(fd: int) -> bytes:
         os.close(fd)
 
 
-def test_what_is_there_is_opened(root: int) -> None:
+def test_existing_paths_are_opened(root: int) -> None:
     assert text(open_beneath(root, b"a/b/file", os.O_RDONLY)) == b"file"
     for path in (b"", b"a", b"a/b"):
         os.close(open_beneath(root, path, FOLDER))
@@ -61,7 +61,7 @@ def test_links_are_not_followed(root: int, path: bytes) -> None:
 
 @pytest.fixture
 def deep(root: int) -> Iterator[list[bytes]]:
-    """Names of folders inside each other, too many for one path."""
+    """Names of nested folders, too many for one path."""
     names = [b"%03d-" % number + b"x" * 100 for number in range(200)]
     fd = os.dup(root)
     for name in names:
@@ -97,7 +97,7 @@ def test_paths_may_be_long(root: int, deep: list[bytes]) -> None:
     assert deep[0] not in map(os.fsencode, os.listdir(root))
 
 
-def test_removing_leaves_what_links_lead_to(root: int, tmp_path: Path) -> None:
+def test_removing_leaves_the_targets_of_links(root: int, tmp_path: Path) -> None:
     remove(root, b"out")
     remove(root, b"a")
     remove(root, b"a")  # it may be gone
@@ -105,7 +105,7 @@ def test_removing_leaves_what_links_lead_to(root: int, tmp_path: Path) -> None:
     assert (tmp_path / "outside" / "secret").read_text() == "secret"
 
 
-def test_a_cursor_may_be_nowhere(root: int) -> None:
+def test_a_cursor_moves_on_without_a_folder(root: int) -> None:
     with Cursor(root) as cursor:
         cursor.enter(b"out")  # a link, no folder
         assert not cursor.is_somewhere

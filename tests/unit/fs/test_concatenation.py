@@ -1,4 +1,4 @@
-"""Files in a line are found by offset."""
+"""Concatenated files are found by offset."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from casync.fs.concatenation import Concatenation
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=20), st.data())
 def test_a_range_is_parts_of_files(lengths: list[int], data: st.DataObject) -> None:
     files = Concatenation()
-    whole: list[tuple[bytes, int]] = []  # of each byte: its file, and where in it
+    whole: list[tuple[bytes, int]] = []  # for each byte, its file and its offset in it
     for number, length in enumerate(lengths):
         path = b"file %d" % number
         assert files.add(path, length) == len(whole)

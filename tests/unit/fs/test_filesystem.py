@@ -17,10 +17,12 @@ from casync.fs.filesystem import Coherence, classify, file_system
         (0x65735546, "FUSE", Coherence.NETWORK),
         (0x794C7630, "overlay", Coherence.LAYERED),
         (0xEF53, "0xef53", Coherence.LOCAL),
-        (0x9123683E, "0x9123683e", Coherence.LOCAL),  # btrfs, above what a signed 32-bit holds
+        (0x9123683E, "0x9123683e", Coherence.LOCAL),  # btrfs: exceeds a signed 32-bit integer
     ],
 )
-def test_known_magics(magic: int, name: str, coherence: Coherence) -> None:
+def test_a_file_system_is_classified_by_its_magic(
+    magic: int, name: str, coherence: Coherence
+) -> None:
     assert classify(magic) == (name, coherence)
 
 

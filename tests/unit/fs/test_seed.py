@@ -1,4 +1,4 @@
-"""Seeds are files like any other: many, vanishing, unreadable, huge."""
+"""Seeds may be many, missing, unreadable or huge."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_a_folder_of_many_seeds_needs_few_descriptors(tmp_path: Path) -> None:
     assert len(os.listdir("/proc/self/fd")) == before
 
 
-def test_the_index_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_index_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(seed, "_MAX_CHUNKS", 3)
     ids = [chunk_id(bytes([number])) for number in range(5)]
     with closing(SeedIndex()) as index:
@@ -50,7 +50,7 @@ def test_the_index_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize("name", ["missing", "x" * 300, "nul\0byte", "file/below"])
-def test_what_is_not_there_is_refused(name: str, tmp_path: Path) -> None:
+def test_a_missing_seed_is_refused(name: str, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match="no such seed"):
         list(expand_seed_path(tmp_path / name))

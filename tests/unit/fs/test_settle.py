@@ -1,4 +1,4 @@
-"""Making durable what somebody else wrote. That it does is for tests/crash to see."""
+"""Settling files of an earlier run. tests/crash checks that they are durable."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from casync.errors import WriteError
 from casync.fs.settle import settle_file, sync_folder
 
 
-def test_a_file_that_may_only_be_read(tmp_path: Path) -> None:
+def test_a_read_only_file_is_settled(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"there")
     path.chmod(0o400)
@@ -19,13 +19,13 @@ def test_a_file_that_may_only_be_read(tmp_path: Path) -> None:
     assert path.read_bytes() == b"there"
 
 
-def test_a_file_that_went_away(tmp_path: Path) -> None:
+def test_settling_a_missing_file_fails(tmp_path: Path) -> None:
     with pytest.raises(WriteError, match="cannot write"):
         settle_file(tmp_path / "file")
 
 
-def test_what_cannot_be_synced_is_left_alone() -> None:
-    reading, writing = os.pipe()  # refuses with EINVAL, as folders of some file systems do
+def test_a_folder_that_cannot_be_synced_is_accepted() -> None:
+    reading, writing = os.pipe()  # fails with EINVAL, as folders of some file systems do
     try:
         sync_folder(reading)
     finally:

@@ -94,16 +94,16 @@ def test_the_bound_on_a_whole_name_is_in_bytes() -> None:
         ("deadbeef", "%64%65%61%64%62%65%65%66"),
         ("C:\\dir", "C%3A%5Cdir"),
         ("tab\there", "tab%09here"),
-        ("\udcff", "%FF"),  # a byte of a file name that is no UTF-8
+        ("\udcff", "%FF"),  # a byte of a file name that is not UTF-8
         ("ä b", "%C3%A4 b"),
     ],
 )
-def test_labels_from_elsewhere_are_escaped(label: str, name: str) -> None:
+def test_external_labels_are_escaped(label: str, name: str) -> None:
     assert escape_name(label) == name
 
 
 @pytest.mark.parametrize("label", ["", "a//b", "/-", "/a", "ä" * 100, "\ud800"])
-def test_labels_that_no_name_can_stand_for(label: str) -> None:
+def test_labels_that_cannot_become_names_are_refused(label: str) -> None:
     with pytest.raises(UsageError):
         escape_name(label)
 

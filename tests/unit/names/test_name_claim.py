@@ -1,4 +1,4 @@
-"""Signed claims: one encoding, and signatures that hold for nothing else."""
+"""Signed claims: one valid encoding, and signatures that hold for one claim only."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_every_byte_counts(at: int) -> None:
 
 
 @given(st.binary(max_size=400), st.integers(0, len(SIGNED)))
-def test_garbage_is_no_signed_claim(garbage: bytes, at: int) -> None:
+def test_garbage_is_not_a_signed_claim(garbage: bytes, at: int) -> None:
     for data in (garbage, SIGNED[:at] + garbage):
         if data == SIGNED:
             continue
@@ -68,7 +68,7 @@ def test_garbage_is_no_signed_claim(garbage: bytes, at: int) -> None:
 
 
 def resigned(data: bytes) -> bytes:
-    """Other bytes with a good signature."""
+    """Other bytes with a valid signature."""
     signature = KEY._key.sign(b"casync 2026-11-21 name v1\n" + data)
     return encode_signed(Signed(data, KEY.public, signature))
 

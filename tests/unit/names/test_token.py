@@ -1,4 +1,4 @@
-"""Tokens: their form, and when they are good."""
+"""Tokens: their form, and when they are valid."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_only_its_own_secret_opens_a_token() -> None:
     assert SECRET.encode() not in ROW.digest
 
 
-def test_when_a_token_is_good() -> None:
+def test_when_a_token_is_valid() -> None:
     assert ROW.lives(10**10)
     assert not replace(ROW, revoked=1).lives(100)
     assert replace(ROW, expires=200).lives(199.9)

@@ -1,4 +1,4 @@
-"""The chunker: sizes that are refused, libraries that are refused, and the edges of a stream."""
+"""The chunker: refused sizes and libraries, and the edges of a stream."""
 
 from __future__ import annotations
 
@@ -93,21 +93,21 @@ def test_zeros_are_cut_by_arithmetic(size: int) -> None:
     assert cutter.finish().lengths == ([size % 65536] if size % 65536 else [])
 
 
-def test_no_zeros_are_nothing() -> None:
+def test_no_zeros_give_no_chunks() -> None:
     cutter = Cutter(DEFAULT_PARAMS)
     cutter.feed(b"x")
     assert list(cutter.feed_zeros(0)) == []
     assert cutter.finish() == Pieces(b"x", [1])
 
 
-def test_zeros_join_what_is_open_and_what_comes() -> None:
+def test_zeros_join_the_open_chunk_and_the_next_bytes() -> None:
     for head, hole, tail in [(0, 70_000, 10), (3000, 70_000, 3000), (5000, 1, 500_000), (9, 9, 9)]:
         parts = (RANDOM[:head], hole, RANDOM[-tail:])
         whole = b"".join(part if isinstance(part, bytes) else bytes(part) for part in parts)
         assert lengths(Cutter(DEFAULT_PARAMS), *parts) == lengths(Cutter(DEFAULT_PARAMS), whole)
 
 
-def test_a_finished_cutter_begins_anew() -> None:
+def test_a_finished_cutter_starts_over() -> None:
     cutter = Cutter(DEFAULT_PARAMS)
     first = lengths(cutter, RANDOM)
     assert cutter.finish().lengths == []
@@ -120,7 +120,7 @@ class Install(Protocol):
 
 @pytest.fixture
 def another_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
-    """Puts a package of files in the place of fastcdc; without files, there is none."""
+    """Puts a package of files in place of fastcdc; without files, there is none."""
 
     def install(**files: str) -> None:
         package = tmp_path / "fastcdc"
@@ -138,7 +138,7 @@ def another_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
     chunker._library.cache_clear()
 
 
-def test_no_library(another_library: Install) -> None:
+def test_a_missing_library_is_refused(another_library: Install) -> None:
     another_library()
     with pytest.raises(UnsupportedError, match="not installed"):
         Cutter(DEFAULT_PARAMS)
@@ -154,13 +154,13 @@ def test_a_library_in_pure_python_is_refused_before_it_can_print(
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_library_that_does_not_load(another_library: Install) -> None:
+def test_a_library_that_does_not_load_is_refused(another_library: Install) -> None:
     another_library(__init__="", fastcdc_cy="raise ImportError('undefined symbol')")
     with pytest.raises(UnsupportedError, match="undefined symbol"):
         Cutter(DEFAULT_PARAMS)
 
 
-def test_a_library_that_cuts_otherwise(another_library: Install) -> None:
+def test_a_library_that_cuts_differently_is_refused(another_library: Install) -> None:
     another_library(
         __init__="",
         fastcdc_cy="""

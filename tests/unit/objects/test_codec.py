@@ -1,4 +1,4 @@
-"""Payloads, and the frames that a hostile peer would send instead."""
+"""Payloads, and the frames that a hostile peer may send instead."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def zstd(payload: bytes, length: int = len(PLAIN), kind: Kind = Kind.CHUNK) -> P
 
 
 def forged(size: int, *blocks: bytes) -> bytes:
-    """A frame whose header claims `size` plain bytes: one segment, size field of 8 bytes."""
+    """A frame whose header claims `size` plain bytes: one segment, with a size field of 8 bytes."""
     return ZSTD_MAGIC + b"\xe0" + struct.pack("<Q", size) + b"".join(blocks)
 
 
@@ -45,7 +45,7 @@ def repeat_block(count: int, *, last: bool) -> bytes:
 
 
 @pytest.mark.parametrize("level", [1, 9])
-def test_a_batch_is_what_its_objects_are_one_by_one(level: int) -> None:
+def test_a_batch_packs_like_its_objects_one_by_one(level: int) -> None:
     noise = random.Random(7).randbytes(70_000)
     part = memoryview(noise)[5:900]
     plains: list[Buffer] = [PLAIN, b"x", noise, noise[:9] * 500, bytes(65536), part] * 40
@@ -59,7 +59,7 @@ def test_a_batch_is_what_its_objects_are_one_by_one(level: int) -> None:
 
 
 def test_a_batch_without_the_call_for_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    # As in builds of zstandard that are not compiled: the same compressor with fewer methods.
+    # Like builds of zstandard that are not compiled: the same compressor with fewer methods.
     packer = Packer()
     fewer = SimpleNamespace(compress=packer._zstd.compress)
     monkeypatch.setattr(packer, "_zstd", fewer)
@@ -74,7 +74,7 @@ def test_a_batch_of_nothing_or_of_one() -> None:
 
 
 @pytest.mark.parametrize("kind", Kind)
-def test_what_shrinks_is_a_frame_with_its_size(kind: Kind) -> None:
+def test_compressible_bytes_become_a_frame_with_their_size(kind: Kind) -> None:
     packed = Packer().pack_new(kind, PLAIN)
     assert packed.codec is Codec.ZSTD
     assert zstandard.frame_content_size(packed.payload) == packed.length == len(PLAIN)
@@ -83,7 +83,7 @@ def test_what_shrinks_is_a_frame_with_its_size(kind: Kind) -> None:
 
 
 @pytest.mark.parametrize("plain", [b"x", random.Random(1).randbytes(10_000)])
-def test_what_does_not_shrink_stays_raw(plain: bytes) -> None:
+def test_incompressible_bytes_stay_raw(plain: bytes) -> None:
     packed = Packer().pack_new(Kind.CHUNK, memoryview(plain))
     assert (packed.codec, packed.payload) == (Codec.RAW, plain)
     assert type(packed.payload) is bytes
@@ -216,7 +216,7 @@ def test_an_encoder_may_leave_the_size_out_where_the_payload_is_raw() -> None:
 
 @pytest.fixture
 def little_memory() -> Iterator[None]:
-    """Lets this process take 48 MiB of address space more than it has now."""
+    """Limits this process to 48 MiB of address space more than it has now."""
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + 48 * MIB, hard))
@@ -246,7 +246,7 @@ def test_a_broken_frame_does_not_spoil_the_next() -> None:
     assert unpacker.decode(zstd(FRAME)) == PLAIN
 
 
-def test_many_are_unpacked_as_each_is() -> None:
+def test_a_batch_unpacks_like_its_objects_one_by_one() -> None:
     packer = Packer()
     plains = [PLAIN, b"x", random.Random(2).randbytes(5000), PLAIN * 3]
     packed = [packer.pack_new(Kind.CHUNK, plain) for plain in plains]
@@ -267,7 +267,7 @@ def test_many_are_unpacked_as_each_is() -> None:
         {"codec": Codec.RAW},
     ],
 )
-def test_one_that_is_wrong_does_not_spoil_the_others(change: dict[str, object]) -> None:
+def test_one_wrong_object_leaves_the_others_of_its_batch(change: dict[str, object]) -> None:
     packer = Packer()
     good = [packer.pack_new(Kind.CHUNK, plain) for plain in (PLAIN, PLAIN * 2, b"raw")]
     wrong = Packed(*good[0])._replace(**change)  # type: ignore[arg-type]

@@ -35,7 +35,7 @@ def test_a_group_comes_back(bases: list[Buffer]) -> None:
     assert (len(delta.payload) < 1000) is (len(b"".join(bases)) == len(BASE))
 
 
-def test_bases_that_look_like_a_dictionary_are_bytes_like_any() -> None:
+def test_bases_that_look_like_a_dictionary_are_plain_bytes() -> None:
     trained = zstandard.train_dictionary(
         4096, [BASE[at : at + 500] for at in range(0, 50_000, 100)]
     ).as_bytes()
@@ -55,7 +55,7 @@ def nodes(seed: int) -> list[bytes]:
     return found
 
 
-def test_nodes_say_how_long_they_are() -> None:
+def test_nodes_give_their_own_lengths() -> None:
     new, old = nodes(10_000), nodes(0)
     delta = pack_group(Kind.NODE, [node_id(node) for node in new], new, old)
     assert [plain for _, plain in unpack_group(delta, old)] == new
@@ -72,7 +72,7 @@ def test_one_wrong_object_does_not_spoil_the_others(shift: int) -> None:
 
 
 @pytest.mark.parametrize("claim", [0, 1, 511, 512, 65535])
-def test_nodes_that_lie_about_their_length(claim: int) -> None:
+def test_nodes_that_lie_about_their_length_are_left_out(claim: int) -> None:
     new = nodes(10_000)
     lying = [new[0][:6] + struct.pack("<H", claim) + new[0][8:], *new[1:]]
     delta = pack_group(Kind.NODE, [node_id(node) for node in new], lying, [])
@@ -113,7 +113,7 @@ LIES = {
 
 
 @pytest.mark.parametrize("lie", LIES)
-def test_lies(lie: str) -> None:
+def test_a_lying_frame_is_refused(lie: str) -> None:
     delta = packed()._replace(payload=LIES[lie])
     tracemalloc.start()
     try:
@@ -140,7 +140,7 @@ def test_a_group_above_its_bound_is_refused() -> None:
         unpack_group(delta, [], [len(plain)])
 
 
-def test_what_is_packed_elsewhere_is_as_good() -> None:
+def test_frames_of_another_encoder_are_accepted() -> None:
     words = zstandard.ZstdCompressionDict(BASE, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
     for level in (1, 7, 19):
         payload = zstd(JOINED, level=level, dict_data=words)

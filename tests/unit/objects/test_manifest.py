@@ -1,4 +1,4 @@
-"""Manifests: one encoding, and nothing else is taken."""
+"""Manifests: one valid encoding, and all others are refused."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_round_trip(manifest: Manifest) -> None:
         pytest.param(chunker(algorithm="buzhash"), id="chunker"),
     ],
 )
-def test_what_is_newer_is_named_as_such(data: bytes) -> None:
+def test_a_newer_manifest_is_unsupported(data: bytes) -> None:
     with pytest.raises(UnsupportedError):
         decode_manifest(data)
 

@@ -1,4 +1,4 @@
-"""Nodes: layout, refusals, the shape of what the builder makes."""
+"""Nodes: their layout, refused nodes, and the nodes that the builder makes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from casync.objects.node import (
     runs,
 )
 
-OPEN = bytes(31) + b"\x01"  # goes on
+OPEN = bytes(31) + b"\x01"  # leaves a node open
 CLOSING = b"\xff" * 31 + b"\x80"  # closes a node from the 16th record on
 
 
@@ -42,7 +42,7 @@ def encode(
 
 
 class Nodes(dict[bytes, bytes]):
-    """Nodes by id, counting what is asked for."""
+    """Nodes by id; counts the requests."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -123,11 +123,11 @@ def test_a_later_version_is_unsupported() -> None:
 
 
 @pytest.mark.parametrize("buffer", [bytes, bytearray, memoryview])
-def test_any_buffer_will_do(buffer: type) -> None:
+def test_any_buffer_is_accepted(buffer: type) -> None:
     assert decode_node(buffer(GOOD), 1, 11).records == [Record(OPEN, 5), Record(OPEN, 6)]
 
 
-def test_nothing_needs_no_object() -> None:
+def test_empty_content_needs_no_object() -> None:
     nodes = Nodes()
     assert nodes.build() == nodes.build(Run(OPEN, 5, 0)) == EMPTY
     assert not nodes
@@ -183,7 +183,7 @@ def test_a_walk_reads_each_node_of_plain_content_once() -> None:
     assert nodes.fetched == len(nodes)
 
 
-def test_a_walk_starts_where_it_is_told() -> None:
+def test_a_walk_starts_at_an_offset() -> None:
     nodes = Nodes()
     content = nodes.build(Run(OPEN, 10, 3), Run(CLOSING, 7, 2))
     assert list(runs(content, nodes.fetch, 0)) == [(0, Run(OPEN, 10, 3)), (30, Run(CLOSING, 7, 2))]
@@ -201,8 +201,8 @@ def test_content_longer_than_a_file_may_be_is_refused() -> None:
 
 
 def test_content_that_needs_a_ninth_level_is_refused() -> None:
-    # Equal chunks make 9 bits of count a level, and only 4 where the id happens to close. A chunk
-    # is sought that closes and whose first node closes, so that 2 ** 62 of them fill eight levels.
+    # Equal chunks give 9 bits of count a level, and only 4 where the id happens to close. The test
+    # searches a chunk that closes and whose first node closes: 2 ** 62 of them fill eight levels.
     for number in range(100_000):
         ident = number.to_bytes(31, "big") + b"\x80"
         if node_id(encode(1, *[(ident, 1)] * NODE_MIN_RECORDS))[-1] & 0x7F == 0:
@@ -232,8 +232,8 @@ def test_a_lower_node_may_have_a_single_record() -> None:
 
 
 def test_a_dag_that_repeats_itself_is_walked_lazily() -> None:
-    # Twelve nodes that stand for 2 ** 54 chunks of one byte, no two neighbours alike. Nobody can
-    # walk that to its end; whoever starts in the middle pays for his own steps only.
+    # Twelve nodes that stand for 2 ** 54 chunks of one byte, no two adjacent ones alike. A whole
+    # walk would never finish; one that starts in the middle takes only its own steps.
     nodes = Nodes()
     one, other, length = OPEN, CLOSING[:-1] + b"\x81", 1
     for level in range(1, 7):

@@ -1,4 +1,4 @@
-"""The walk of distinct nodes: every one once, in batches, whatever the graph is made of."""
+"""The walk of distinct nodes: each one once, in batches, whatever the graph."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from casync.objects.node_walk import Reached, Seen, check_visited_root, walk_nod
 
 
 class Nodes:
-    """Nodes by id, and how often each was asked for."""
+    """Nodes by id, and how often each was requested."""
 
     def __init__(self) -> None:
         self.data: dict[NodeId, bytes] = {}
@@ -25,7 +25,7 @@ class Nodes:
         self.batches: list[int] = []
 
     def add(self, level: int, records: Sequence[Record]) -> Content:
-        """Puts one node, however wrong, and names it."""
+        """Stores one node, valid or not, and returns its id."""
         data = encode(level, list(records))
         ident = node_id(data)
         self.data[ident] = data
@@ -161,7 +161,7 @@ def test_a_wrong_level_is_a_fault(nodes: Nodes) -> None:
     assert "level" in found.fault
 
 
-def test_one_node_claimed_with_two_lengths_is_followed_once(nodes: Nodes) -> None:
+def test_a_node_listed_with_two_lengths_is_followed_once(nodes: Nodes) -> None:
     inner = nodes.add(1, [Record(b"\1" * 32, 100)] * 2)
     liar = [record_of(inner, length) for length in (200, *range(1, 500))]
     outer = nodes.add(2, liar)
@@ -170,7 +170,7 @@ def test_one_node_claimed_with_two_lengths_is_followed_once(nodes: Nodes) -> Non
     assert {found.id for found in reached if found.fault} == {inner.id}
 
 
-def test_two_walks_that_claim_different_lengths_are_told(nodes: Nodes) -> None:
+def test_two_walks_with_different_lengths_of_a_node_are_a_fault(nodes: Nodes) -> None:
     seen: Seen = {}
     content = nodes.build(map(chunk, range(1000)))
     nodes.walk(content, seen)
@@ -179,7 +179,7 @@ def test_two_walks_that_claim_different_lengths_are_told(nodes: Nodes) -> None:
     assert "two levels or two lengths" in found.fault
 
 
-def test_a_node_of_two_levels_is_told(nodes: Nodes) -> None:
+def test_a_node_of_two_levels_is_a_fault(nodes: Nodes) -> None:
     low = nodes.add(1, [Record(b"\1" * 32, 100)] * 2)
     middle = nodes.add(2, [record_of(low)] * 2)
     top = nodes.add(3, [record_of(middle), record_of(low)])

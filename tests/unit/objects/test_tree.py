@@ -1,4 +1,4 @@
-"""Trees: one encoding, and nothing that could lead out of a folder."""
+"""Trees: one valid encoding, and nothing that leads out of a folder."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ CONTENT_FIELDS = [0, CONTENT.id, 1]
     "name",
     [b"", b".", b"..", b"/", b"a/b", b"/etc", b"../x", b"a\0", b"\0", b"x" * 256],
 )
-def test_names_that_lead_elsewhere(name: bytes) -> None:
+def test_names_that_lead_elsewhere_are_refused(name: bytes) -> None:
     with pytest.raises(MalformedError):
         check_file_name(name)
     with pytest.raises(MalformedError):
@@ -125,7 +125,7 @@ def test_names_out_of_order(names: tuple[bytes, ...]) -> None:
     ],
     ids=str,
 )
-def test_what_no_entry_can_say(fields: tuple[object, ...]) -> None:
+def test_impossible_entries_are_refused(fields: tuple[object, ...]) -> None:
     with pytest.raises(MalformedError):
         read(framed(*fields))
 
@@ -138,7 +138,7 @@ def test_an_entry_has_one_encoding() -> None:
         read(len(longer).to_bytes(4, "little") + longer)
 
 
-def test_an_entry_that_claims_to_be_large_is_refused_before_it_has_come() -> None:
+def test_an_entry_with_a_huge_length_is_refused_before_it_arrives() -> None:
     with pytest.raises(MalformedError, match="entry of"):
         list(EntryReader().feed((MAX_ENTRY_BYTES + 1).to_bytes(4, "little")))
     many = tuple((b"user.%03d" % number, bytes(65536)) for number in range(17))
@@ -147,7 +147,7 @@ def test_an_entry_that_claims_to_be_large_is_refused_before_it_has_come() -> Non
         encode_entry(Pipe(b"a", large, None))
 
 
-def test_what_is_written_is_checked_as_what_is_read() -> None:
+def test_entries_are_checked_when_written_as_when_read() -> None:
     for entry in (
         Link(b"a", META, None, b""),
         Device(b"a", META, b"..", True, 0, 0),

@@ -1,4 +1,4 @@
-"""Reading trees from objects that somebody else made."""
+"""Reading trees from untrusted objects."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def objects() -> Objects:
     return Objects()
 
 
-def test_a_walk_tells_paths(objects: Objects) -> None:
+def test_a_walk_yields_paths(objects: Objects) -> None:
     inner = objects.folder(file(b"a"), folder(b"b"))
     manifest = objects.tree(file(b"m"), folder(b"n", inner), file(b"o"))
     root = root_of(manifest, objects.fetch)
@@ -68,7 +68,7 @@ def test_a_walk_tells_paths(objects: Objects) -> None:
     ]
 
 
-def test_what_lies_at_a_path(objects: Objects) -> None:
+def test_an_entry_is_found_by_its_path(objects: Objects) -> None:
     inner = objects.folder(file(b"a"), folder(b"b"), Link(b"up", META, None, b".."))
     root = root_of(objects.tree(file(b"m"), folder(b"n", inner)), objects.fetch)
     assert find(root, b"", objects.fetch) == find(root, b"/", objects.fetch) == root
@@ -92,7 +92,7 @@ def test_contents_come_with_folders_once(objects: Objects) -> None:
     assert list(contents(plain, objects.fetch)) == [CONTENT]
 
 
-def test_a_folder_made_to_explode_is_seen_once(objects: Objects) -> None:
+def test_a_folder_that_repeats_exponentially_is_read_once(objects: Objects) -> None:
     content = objects.folder(file(b"a"))
     for _ in range(100):
         content = objects.folder(*(folder(b"%03d" % number, content) for number in range(50)))
@@ -100,7 +100,7 @@ def test_a_folder_made_to_explode_is_seen_once(objects: Objects) -> None:
     assert len(list(contents(manifest, objects.fetch))) == 104
 
 
-def test_a_walk_does_not_go_down_for_ever(objects: Objects) -> None:
+def test_the_depth_of_a_walk_is_bounded(objects: Objects) -> None:
     content = EMPTY
     for _ in range(MAX_TREE_DEPTH - 1):
         content = objects.folder(folder(b"d", content))
@@ -123,7 +123,7 @@ def test_a_file_is_no_folder(objects: Objects) -> None:
         root_of(huge, objects.fetch)
 
 
-def test_missing_and_lying_objects(objects: Objects) -> None:
+def test_missing_and_wrong_objects_are_errors(objects: Objects) -> None:
     first, second = encode_entry(file(b"a")), encode_entry(file(b"b"))
     made: dict[ObjectId, bytes] = {}
     builder = NodeBuilder(made.__setitem__)

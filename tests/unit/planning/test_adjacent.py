@@ -1,4 +1,4 @@
-"""Reading and writing neighbours together changes the number of calls and nothing else."""
+"""Reading and writing adjacent chunks together changes only the number of calls."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from casync.planning.windows import Place
 
 
 class Memory:
-    """Bytes that count how often they are read and written."""
+    """Bytes that record how often they are read and written."""
 
     def __init__(self, data: bytes) -> None:
         self.data = bytearray(data)
@@ -41,7 +41,7 @@ def place(memory: Memory, offset: int, length: int) -> Place:
     return Place(offset, chunk_id(memory.data[offset : offset + length]), length)
 
 
-def test_neighbours_are_read_with_one_read() -> None:
+def test_adjacent_chunks_are_read_with_one_read() -> None:
     memory = Memory(random.Random(1).randbytes(10_000))
     places = [place(memory, at, 1000) for at in (2000, 3000, 4000, 6000, 7000, 1000)]
     found = read_all(memory, places)
@@ -62,11 +62,11 @@ def test_a_read_has_an_end() -> None:
     assert sum(length for _, length in memory.calls) == sum(sizes)
 
 
-def test_other_bytes_and_too_few_of_them_are_not_what_is_wanted() -> None:
+def test_other_bytes_and_short_reads_are_not_found() -> None:
     memory = Memory(b"abcdef")
     good, last = place(memory, 0, 3), place(memory, 3, 3)
     wrong = Place(3, chunk_id(b"xyz"), 3)
-    short = Place(3, last.id, 4)  # the bytes are those of the id, but not as many as are claimed
+    short = Place(3, last.id, 4)  # the bytes match the id, but are fewer than the place says
     assert [plain for _, plain in read_all(memory, [good, wrong])] == [b"abc", None]
     assert [plain for _, plain in read_all(memory, [good, short])] == [b"abc", None]
 
@@ -75,7 +75,9 @@ def test_other_bytes_and_too_few_of_them_are_not_what_is_wanted() -> None:
     st.lists(st.tuples(st.integers(0, 60), st.integers(1, 30), st.booleans()), max_size=20),
     st.binary(max_size=64),
 )
-def test_together_is_one_by_one(wanted: list[tuple[int, int, bool]], data: bytes) -> None:
+def test_joined_writes_equal_single_writes(
+    wanted: list[tuple[int, int, bool]], data: bytes
+) -> None:
     memory = Memory(data)
     places = [
         Place(at, chunk_id(data[at : at + size]) if right else ChunkId(bytes(32)), size)
@@ -85,7 +87,7 @@ def test_together_is_one_by_one(wanted: list[tuple[int, int, bool]], data: bytes
     assert [plain for _, plain in read_all(memory, places)] == alone
 
 
-def test_neighbours_are_written_with_one_write_and_all_are_told() -> None:
+def test_adjacent_chunks_are_written_with_one_write_and_reported() -> None:
     memory = Memory(bytes(20))
     told: list[int] = []
     with Joiner(memory.write, told.append) as joiner:
@@ -103,14 +105,14 @@ def write_all(joiner: Joiner, pieces: Sequence[tuple[int, bytes]], error: Except
         raise error
 
 
-def test_what_came_before_an_error_is_written() -> None:
+def test_chunks_before_an_error_are_written() -> None:
     memory = Memory(bytes(4))
     with pytest.raises(KeyError):
         write_all(Joiner(memory.write, lambda _: None), [(1, b"ab")], KeyError())
     assert memory.data == b"\0ab\0"
 
 
-def test_a_write_that_fails_is_not_tried_again() -> None:
+def test_a_failed_write_is_not_retried() -> None:
     tries: list[int] = []
 
     def fail(offset: int, buffers: Sequence[Buffer]) -> None:

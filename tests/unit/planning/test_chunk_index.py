@@ -1,4 +1,4 @@
-"""A layout finds chunks, and their neighbours by number."""
+"""A chunk index finds chunks by id, and adjacent ones by number."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_chunks_are_found_at_their_first_place() -> None:
     ]
 
 
-def test_an_id_that_begins_alike_is_another() -> None:
+def test_ids_with_the_same_beginning_differ() -> None:
     layout = ChunkIndex()
     layout.add(3, ChunkId(bytes(range(32))), 1)
     layout.add(4, ChunkId(bytes(range(8)) + bytes(24)), 1)

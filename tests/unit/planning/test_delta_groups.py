@@ -43,13 +43,13 @@ def grouped(new: str, old: str, *, had: str = "") -> list[tuple[str, str]]:
     ]
 
 
-def test_what_lay_around_the_anchors_is_the_base() -> None:
-    # As long as what is wanted, and two chunks more on each side: half a largest one.
+def test_old_chunks_around_the_anchors_are_bases() -> None:
+    # As long as the wanted chunks, and two chunks more on each side: half a largest chunk.
     assert grouped("abXYef", "abcdef") == [("XY", "abcdef")]
     assert grouped("aXz", "abcdefghijklmnopqrstuvwxyz") == [("X", "bcdwxy")]
 
 
-def test_one_anchor_is_enough_and_none_is_a_group_too() -> None:
+def test_one_anchor_suffices_and_a_run_without_one_is_a_group() -> None:
     assert grouped("Xa", "qrsa") == [("X", "qrs")]
     assert grouped("aX", "aqrs") == [("X", "qrs")]
     assert grouped("XYZ", "abc") == [("XYZ", "")]
@@ -60,15 +60,15 @@ def test_each_run_is_a_group() -> None:
     assert [wanted for wanted, _ in found] == ["X", "Y", "Z"]
 
 
-def test_a_chunk_that_is_wanted_twice_is_asked_for_once() -> None:
+def test_a_chunk_wanted_twice_is_requested_once() -> None:
     assert [wanted for wanted, _ in grouped("aXYXbX", "ab")] == ["XY"]
 
 
-def test_what_came_from_elsewhere_is_no_anchor() -> None:
+def test_a_chunk_supplied_otherwise_is_not_an_anchor() -> None:
     assert grouped("aXPYb", "acdb", had="P") == [("XY", "acdb")]
 
 
-def test_an_old_chunk_that_must_be_fetched_is_no_anchor() -> None:
+def test_an_old_chunk_that_must_be_fetched_is_not_an_anchor() -> None:
     layout = layout_of("abc")
     wanted = {ident("b"), ident("X")}
     (group,) = chunk_groups(window_of("abXc"), wanted, layout)
@@ -104,7 +104,7 @@ def test_a_long_run_walks_along_the_old_version() -> None:
     assert all(len(group.bases) <= 70 for group in groups)
 
 
-def test_a_chunk_larger_than_a_group_is_asked_for_alone() -> None:
+def test_a_chunk_larger_than_a_group_is_requested_alone() -> None:
     place = Place(0, ident("large"), 16 * MIB)
     (group,) = chunk_groups(Window(0, 1, [], [place]), {place.id}, ChunkIndex())
     assert group.wanted == [place]

@@ -19,7 +19,7 @@ def ordered(
 
 
 def permuted(order: Sequence[int], sizes: Sequence[int]) -> tuple[array[int], ...]:
-    """Moves that lay chunks of `sizes` down in another order."""
+    """Moves that write chunks of `sizes` in another order."""
     offsets, end = [], 0
     for size in sizes:
         offsets.append(end)
@@ -120,8 +120,8 @@ def test_shuffled_chunks_never_exceed_the_stash() -> None:
     assert dropped < 8_000
 
 
-def test_what_only_waits_for_a_circle_is_not_stashed() -> None:
-    # Everything shifts to the right by one, up to two chunks at the end that swap.
+def test_moves_that_only_wait_for_a_circle_are_not_stashed() -> None:
+    # Everything shifts to the right by one, except two chunks at the end that swap.
     count = 300
     sources = [*(10 * i for i in range(count)), 10 * count + 10, 10 * count]
     targets = [*(10 * i + 10 for i in range(count)), 10 * count + 10, 10 * count + 20]
@@ -131,7 +131,7 @@ def test_what_only_waits_for_a_circle_is_not_stashed() -> None:
     assert not any(isinstance(step, Drop) for step in steps)
 
 
-def test_bytes_that_are_wanted_often_are_read_once_from_their_old_place() -> None:
+def test_bytes_wanted_often_are_read_once_from_their_old_place() -> None:
     steps = ordered([0, 0, 0], [50, 200, 300], [100, 100, 100])
     assert len(steps) == 3
     copies = [step for step in steps if isinstance(step, Copy)]

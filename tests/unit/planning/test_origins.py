@@ -1,4 +1,4 @@
-"""Origins against brute force: bytes of the one content looked for in the other."""
+"""Origins against brute force: the bytes of one content are searched in the other."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def places(parts: list[Run]) -> Iterator[tuple[int, ChunkId, int]]:
 
 
 def expected(old: list[Run], new: list[Run]) -> list[tuple[int, Origin]]:
-    """The origin of every chunk, by looking through everything each time."""
+    """The origin of every chunk, by searching everything each time."""
     before = list(places(old))
     seen: set[ChunkId] = set()
     origins = []
@@ -112,12 +112,12 @@ def test_a_huge_hole_is_one_step() -> None:
     assert [sum(cell) for cell in origins.cells] == [100 * TIB] * 10
 
 
-def test_nothing_has_no_cells() -> None:
+def test_empty_content_has_no_cells() -> None:
     assert OriginMap(0, 10).cells == []
     assert traced([chunk(1)], []) == []
 
 
-def test_a_chunk_of_two_lengths_is_a_lie() -> None:
+def test_a_chunk_with_two_lengths_is_refused() -> None:
     lie = [chunk(1), Run(chunk(1).id, 7, 1)]
     with pytest.raises(MalformedError):
         traced([], lie)

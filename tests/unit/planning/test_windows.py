@@ -1,4 +1,4 @@
-"""Windows tile the content, and claims point backwards."""
+"""Windows tile the content, and repeats point backwards."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def windows_of(runs: list[Run]) -> list[Window]:
     return list(windows(content, fetch, MAX))
 
 
-def test_nothing_has_no_window() -> None:
+def test_empty_content_has_no_window() -> None:
     assert windows_of([]) == []
 
 
@@ -115,7 +115,7 @@ def test_without_a_target_each_distinct_node_is_walked_once() -> None:
     assert len(found) < 600 * 20
 
 
-def test_a_chunk_of_two_lengths_is_refused() -> None:
+def test_a_chunk_with_two_lengths_is_refused() -> None:
     (window,) = windows_of([chunk(1, 100), chunk(2, 100), chunk(1, 101)])
     with pytest.raises(MalformedError, match="two lengths"):
         FirstPlaces().split(window)

@@ -1,4 +1,4 @@
-"""Proved reads: bytes come out only if they are what was asked for, and a loss says what it is."""
+"""Proved reads: bytes match their ids, and a loss names its cause."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def failure_of(answer: Packed | Absence, missing: type[CasyncError]) -> CasyncEr
     return caught.value
 
 
-def test_objects_come_in_the_order_asked() -> None:
+def test_objects_come_in_the_requested_order() -> None:
     other = b"other " * 100
     packed = Packer().pack_new(Kind.CHUNK, GOOD), Packer().pack_new(Kind.CHUNK, other)
     ids = [ID, chunk_id(other)]
@@ -62,7 +62,7 @@ def test_a_busy_server_is_worth_another_try() -> None:
     assert type(failure_of(Absence.BUSY, NoObjectError)) is UnreachableError
 
 
-def test_losses_are_told_and_the_rest_is_read() -> None:
+def test_losses_are_reported_and_the_rest_is_read() -> None:
     answers = Absence.MISSING, OTHER_BYTES, Packer().pack_new(Kind.CHUNK, GOOD)
     ids = [ChunkId(bytes(32)), ID, ID]
     lost, damaged, good = ProvedReader(Answers(*answers)).look(Kind.CHUNK, ids)

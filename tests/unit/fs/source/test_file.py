@@ -1,4 +1,4 @@
-"""Sources that are files and devices: what is read, what is refused, what is remembered."""
+"""Sources that are files and devices: what is read, refused and remembered."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_an_empty_file_has_no_blocks(tmp_path: Path) -> None:
         assert source.length == 0
 
 
-def test_a_link_is_read_as_what_it_leads_to(path: Path, tmp_path: Path) -> None:
+def test_a_link_to_a_file_is_followed(path: Path, tmp_path: Path) -> None:
     link = tmp_path / "link"
     link.symlink_to(path)
     assert read(link) == path.read_bytes()
@@ -68,7 +68,7 @@ def test_a_link_is_read_as_what_it_leads_to(path: Path, tmp_path: Path) -> None:
     assert stamp.path == os.fsencode(os.path.realpath(path))
 
 
-def test_a_hole_is_told_and_not_read(tmp_path: Path) -> None:
+def test_a_hole_is_reported_and_not_read(tmp_path: Path) -> None:
     path = tmp_path / "sparse"
     write_sparse(path, 5 << 40, {1 << 40: b"x" * 4096})
     with FileSource(path) as source:
@@ -93,7 +93,7 @@ def test_a_hole_is_told_and_not_read(tmp_path: Path) -> None:
         pytest.param(9 * MIB, [300 * KIB, 700 * KIB, 5 * MIB, 5 * MIB + 8 * KIB], id="mixed"),
     ],
 )
-def test_sparse_files_read_as_they_are(
+def test_sparse_files_are_read_exactly(
     tmp_path: Path, length: int, offsets: list[int], size: int
 ) -> None:
     path = tmp_path / "sparse"
@@ -112,7 +112,7 @@ def test_sparse_files_read_as_they_are(
     tail=st.integers(0, MIB),
     size=st.integers(1, 64).map(lambda number: number * 16 * KIB),
 )
-def test_any_sparse_file_reads_as_it_is(
+def test_any_sparse_file_is_read_exactly(
     tmp_path_factory: pytest.TempPathFactory, parts: dict[int, int], tail: int, size: int
 ) -> None:
     path = tmp_path_factory.mktemp("sparse") / "file"
@@ -155,7 +155,7 @@ def bind_socket(path: Path) -> None:
 
 
 @pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo, bind_socket])
-def test_what_is_not_a_file_is_refused_at_once(
+def test_folders_pipes_and_sockets_are_refused_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[[Path], object]
 ) -> None:
     monkeypatch.chdir(tmp_path)  # a socket's path must be short
@@ -170,7 +170,7 @@ def test_a_character_device_is_refused() -> None:
         FileSource(Path("/dev/zero"))
 
 
-def test_looking_at_a_pipe_is_not_felt_by_its_writer(tmp_path: Path) -> None:
+def test_inspecting_a_pipe_does_not_disturb_its_writer(tmp_path: Path) -> None:
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     ends: list[str] = []
@@ -196,12 +196,12 @@ def test_a_missing_file_is_not_found(path: Path, name: str) -> None:
         FileSource(path.parent / name)
 
 
-def test_an_impossible_path_is_misuse() -> None:
+def test_an_impossible_path_is_a_usage_error() -> None:
     with pytest.raises(UsageError, match="null"):
         FileSource(Path("a\0b"))
 
 
-def test_a_file_that_may_not_be_read_is_denied(path: Path) -> None:
+def test_an_unreadable_file_is_denied(path: Path) -> None:
     path.chmod(0)
     if ROOT:
         os.seteuid(65534)
@@ -213,7 +213,7 @@ def test_a_file_that_may_not_be_read_is_denied(path: Path) -> None:
             os.seteuid(0)
 
 
-def test_a_file_that_hides_its_size_is_refused() -> None:
+def test_a_file_with_more_bytes_than_its_size_is_refused() -> None:
     with (
         FileSource(Path("/proc/self/status")) as source,
         pytest.raises(UsageError, match="more bytes than its size says"),

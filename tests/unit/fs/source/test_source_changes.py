@@ -1,4 +1,4 @@
-"""Sources that do not keep still: one version of them comes out, or an error."""
+"""Sources that change while they are read: the result is one version, or an error."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ CHANGES = [append, shrink, shrink_and_regrow, overwrite, replace, rename, Path.u
 
 @pytest.mark.parametrize("blocks_before", [0, 1, 3])
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_change_during_the_reading_is_told(
+def test_a_change_during_reading_is_an_error(
     path: Path, change: Callable[[Path], object], blocks_before: int
 ) -> None:
     with FileSource(path) as source:
@@ -99,7 +99,7 @@ def test_a_file_written_all_the_time_gives_one_version_or_an_error(tmp_path: Pat
     pause = random.Random(1)
 
     def write() -> None:
-        # The first counter goes before the last one, so at no moment is the last one ahead.
+        # The first counter is written before the last one, so the last one is never ahead.
         fd = os.open(path, os.O_WRONLY)
         number = 0
         while not stop.is_set():
@@ -125,14 +125,14 @@ def test_a_file_written_all_the_time_gives_one_version_or_an_error(tmp_path: Pat
         writer.join()
 
 
-def test_a_change_in_the_tick_of_the_last_one_is_waited_out(path: Path) -> None:
+def test_a_change_within_the_current_clock_tick_is_waited_out(path: Path) -> None:
     changed = path.stat().st_ctime_ns
     ticks = iter([changed, changed, changed + 1, changed + 2])
     with FileSource(path, clock=lambda: next(ticks)):
         assert next(ticks) == changed + 2
 
 
-def test_a_clock_that_was_set_back_does_not_stop_us(path: Path) -> None:
+def test_a_clock_that_was_set_back_does_not_block_reading(path: Path) -> None:
     with FileSource(path, clock=lambda: 0) as source:
         assert plain(source) == path.read_bytes()
         stamp = source.stamp()

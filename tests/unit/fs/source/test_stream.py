@@ -1,4 +1,4 @@
-"""Streams as sources: pipes, files that arrive as standard input, and stranger ones."""
+"""Streams as sources: pipes, files as standard input, and unusual streams."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def path(tmp_path: Path) -> Path:
 
 
 class Dribble(io.RawIOBase):
-    """Gives one to three bytes at a time."""
+    """Returns one to three bytes at a time."""
 
     def __init__(self, data: bytes) -> None:
         self._data = io.BytesIO(data)
@@ -86,7 +86,7 @@ def test_a_pipe_is_read_to_its_end() -> None:
     thread.join()
 
 
-def test_a_stream_that_does_not_wait_is_refused() -> None:
+def test_a_non_blocking_stream_is_refused() -> None:
     reader, writer = os.pipe()
     os.set_blocking(reader, False)
     with (
@@ -97,7 +97,7 @@ def test_a_stream_that_does_not_wait_is_refused() -> None:
         list(StreamSource(stream).blocks())
 
 
-def test_a_stream_that_fails_is_told() -> None:
+def test_a_failing_stream_raises() -> None:
     class Broken(io.RawIOBase):
         def read(self, _: int = -1) -> bytes:
             raise OSError(5, "Input/output error")
@@ -106,7 +106,7 @@ def test_a_stream_that_fails_is_told() -> None:
         list(StreamSource(Broken(), "tape").blocks())  # type: ignore[arg-type]
 
 
-def test_a_closed_stream_is_misuse() -> None:
+def test_a_closed_stream_is_a_usage_error() -> None:
     stream = io.BytesIO(b"x")
     stream.close()
     with pytest.raises(UsageError, match="closed"):
@@ -132,7 +132,7 @@ def test_a_stream_that_is_a_file_is_read_as_that_file(path: Path, buffering: int
     assert stamp.path == os.fsencode(os.path.realpath(path))
 
 
-def test_the_holes_of_standard_input_are_seen(tmp_path: Path) -> None:
+def test_holes_of_standard_input_are_found(tmp_path: Path) -> None:
     path = tmp_path / "sparse"
     write_sparse(path, 1 << 40, {})
     with path.open("rb") as stream, open_source(stream) as source:
@@ -160,7 +160,9 @@ def test_a_stream_whose_path_leads_elsewhere_is_not_remembered(
 
 
 @pytest.mark.parametrize("change", [append, shrink, overwrite])
-def test_a_change_of_standard_input_is_told(path: Path, change: Callable[[Path], object]) -> None:
+def test_a_change_of_standard_input_is_an_error(
+    path: Path, change: Callable[[Path], object]
+) -> None:
     with path.open("rb") as stream, open_source(stream) as source:
         reading = source.blocks(30_000)
         next(reading)
@@ -170,7 +172,7 @@ def test_a_change_of_standard_input_is_told(path: Path, change: Callable[[Path],
         assert plain(source) == path.read_bytes()
 
 
-def test_a_stream_that_changes_what_it_reads_is_left_to_itself(tmp_path: Path) -> None:
+def test_a_decompressing_stream_is_read_as_a_stream(tmp_path: Path) -> None:
     path = tmp_path / "image.gz"
     path.write_bytes(gzip.compress(b"plain bytes"))
     with gzip.open(path) as stream, open_source(stream) as source:  # type: ignore[arg-type]
@@ -178,6 +180,6 @@ def test_a_stream_that_changes_what_it_reads_is_left_to_itself(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("make", [io.BytesIO, lambda data: io.BufferedReader(io.BytesIO(data))])
-def test_streams_in_memory_work(make: Callable[[bytes], BinaryIO]) -> None:
+def test_an_in_memory_stream_is_read(make: Callable[[bytes], BinaryIO]) -> None:
     with open_source(make(b"abc")) as source:
         assert plain(source) == b"abc"

@@ -1,4 +1,4 @@
-"""Targets that are overwritten where they differ: files, and devices."""
+"""Files and devices that are overwritten where they differ."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_only_what_is_written_changes(target: Path) -> None:
     assert target.stat().st_ino == inode
 
 
-def test_a_longer_file_reads_as_it_will_be(target: Path) -> None:
+def test_a_growing_file_reads_as_zeros_beyond_its_end(target: Path) -> None:
     length = 2 * len(OLD)
     with sink_at(target, length) as sink:
         assert target.stat().st_size == len(OLD)
@@ -57,7 +57,7 @@ def test_a_longer_file_reads_as_it_will_be(target: Path) -> None:
     assert target.read_bytes() == OLD + bytes(len(OLD) - 100) + b"!" + bytes(99)
 
 
-def test_a_shorter_file_keeps_its_old_bytes_to_the_last(target: Path) -> None:
+def test_a_shrinking_file_keeps_its_old_bytes_until_commit(target: Path) -> None:
     with sink_at(target, 10) as sink:
         sink.write(0, [sink.read(len(OLD) - 10, 10)])
         assert target.stat().st_size == len(OLD)
@@ -99,7 +99,7 @@ def test_zeros_become_holes_and_holes_stay_holes(tmp_path: Path) -> None:
     assert (data[4 * MIB + 100], data[5 * MIB + 99]) == (ord("x"), ord("x"))
 
 
-def test_zeros_behind_the_end_are_no_matter(target: Path) -> None:
+def test_zeros_may_reach_beyond_the_old_end(target: Path) -> None:
     with sink_at(target, 3 * len(OLD)) as sink:
         sink.zero(10, 3 * len(OLD) - 10)
         sink.commit()
@@ -129,7 +129,7 @@ with open(path, "rb") as file:
     sink_at(target).close()
 
 
-def test_a_file_that_was_replaced_after_the_look_is_refused(target: Path) -> None:
+def test_a_file_that_was_replaced_after_inspection_is_refused(target: Path) -> None:
     place = inspect_place(target, in_place=True)
     target.with_name("other").write_bytes(b"other")
     os.replace(target.with_name("other"), target)
@@ -141,7 +141,7 @@ def test_a_file_that_was_replaced_after_the_look_is_refused(target: Path) -> Non
         open_sink(place, 10)
 
 
-def test_a_limit_on_file_size_is_met_before_the_first_byte(target: Path) -> None:
+def test_a_limit_on_file_size_is_checked_before_the_first_byte(target: Path) -> None:
     code = "told(lambda: open_sink(inspect_place(path, in_place=True), 4 << 20))"
     prefix = ["sh", "-c", 'ulimit -f 2000; exec "$@"', "sh"]
     for size in (len(OLD), 8 << 20):
@@ -150,7 +150,7 @@ def test_a_limit_on_file_size_is_met_before_the_first_byte(target: Path) -> None
         assert target.stat().st_size == size
 
 
-def test_a_disk_that_fills_up_is_told(target: Path) -> None:
+def test_a_disk_that_fills_up_is_an_error(target: Path) -> None:
     code = """
 def work():
     with open(path, "wb") as file:
@@ -167,7 +167,7 @@ told(work)
 
 
 def file_as_device(path: Path) -> Iterator[TargetPlace]:
-    """The rules of devices on a file: what everybody can test."""
+    """Applies the rules of devices to a file, so that they are tested without root."""
     yield inspect_place(path, in_place=True)._replace(is_device=True)
 
 
@@ -193,7 +193,7 @@ def test_a_device_is_always_written_in_place(device: TargetPlace) -> None:
     assert (device.in_place, device.is_device, device.length) == (True, True, MIB)
 
 
-def test_a_device_keeps_what_lies_behind(device: TargetPlace) -> None:
+def test_a_device_keeps_the_bytes_after_the_content(device: TargetPlace) -> None:
     with open_sink(device, 1000) as sink:
         assert sink.allocated == MIB
         assert sink.read(MIB - 1, 10) == b"o"

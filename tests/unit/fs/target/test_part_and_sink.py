@@ -1,4 +1,4 @@
-"""Targets that are new or replaced: the part file, from its first byte to its last name."""
+"""New and replaced targets: the part file, from its first byte to the rename."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_a_new_file_has_the_usual_mode(target: Path, mask: int) -> None:
     assert os.listdir(target.parent) == ["target"]
 
 
-def test_nobody_sees_the_target_before_its_time(target: Path) -> None:
+def test_the_target_is_invisible_until_commit(target: Path) -> None:
     target.write_bytes(b"old")
     with sink_at(target) as sink:
         sink.write(0, [NEW])
@@ -74,7 +74,7 @@ def test_nobody_sees_the_target_before_its_time(target: Path) -> None:
         assert target.read_bytes() == NEW
 
 
-def test_a_replaced_file_keeps_what_it_had(target: Path) -> None:
+def test_a_replaced_file_keeps_its_attributes(target: Path) -> None:
     target.write_bytes(b"old")
     target.chmod(0o2750)
     try:
@@ -92,7 +92,7 @@ def test_a_replaced_file_keeps_what_it_had(target: Path) -> None:
     assert attributes_of(target) == attributes
 
 
-def test_an_owner_that_cannot_be_kept_is_told_and_gets_no_rights(target: Path) -> None:
+def test_an_owner_that_cannot_be_kept_is_noted_and_gets_no_privileges(target: Path) -> None:
     target.write_bytes(b"old")
     target.chmod(0o6755)
     if ROOT:
@@ -128,7 +128,7 @@ def test_a_link_stays_and_what_it_points_to_is_replaced(target: Path) -> None:
     assert os.listdir(folder) == ["real"]
 
 
-def test_an_interrupted_run_is_gone_on_with(target: Path) -> None:
+def test_an_interrupted_run_is_resumed(target: Path) -> None:
     with sink_at(target) as sink:
         assert not sink.resumed
         sink.write(1000, [NEW[1000:5000]])
@@ -217,7 +217,7 @@ with open_sink(inspect_place(path, in_place=False), 3) as sink:
 
 
 def test_two_pulls_take_turns_at_one_name(target: Path) -> None:
-    """Whoever loses the part file to a commit starts a new one, not the visible file."""
+    """A pull that loses its part file to a commit starts a new one, not the visible file."""
     outcomes: list[str] = []
 
     def pull(fill: bytes) -> None:
@@ -265,7 +265,7 @@ PLANTS: list[Callable[[Path], None]] = [plant_link, plant_hard_link, plant_fifo,
 
 
 @pytest.mark.parametrize("plant", [*PLANTS, pytest.param(plant_foreign, marks=needs_root)])
-def test_what_is_not_ours_is_neither_followed_nor_touched(
+def test_a_foreign_part_file_is_neither_followed_nor_touched(
     target: Path, plant: Callable[[Path], None]
 ) -> None:
     victim = target.with_name("victim")
@@ -281,7 +281,7 @@ def test_what_is_not_ours_is_neither_followed_nor_touched(
     assert victim.read_bytes() == b"precious"
 
 
-def test_a_part_file_that_others_may_write_is_not_gone_on_with(target: Path) -> None:
+def test_a_part_file_that_others_may_write_is_not_resumed(target: Path) -> None:
     part = part_of(target)
     part.write_bytes(NEW)
     part.chmod(0o666)
@@ -301,7 +301,7 @@ def test_the_longest_names_have_part_files_of_their_own(tmp_path: Path, name: st
     assert part_name(name) != part_name(name[:-1] + "m")
 
 
-def test_a_target_that_became_something_else_is_left_alone(target: Path) -> None:
+def test_a_target_that_is_no_longer_a_file_is_left_alone(target: Path) -> None:
     makers: list[Callable[[], None]] = [target.mkdir, lambda: target.symlink_to("x")]
     for make in makers:
         with sink_at(target) as sink:
@@ -331,7 +331,7 @@ def test_a_disk_that_fills_up_leaves_the_part_file(target: Path) -> None:
     assert names == "['.target.casync-part']"
 
 
-def test_a_limit_on_file_size_is_met_before_the_first_byte(target: Path) -> None:
+def test_a_limit_on_file_size_is_checked_before_the_first_byte(target: Path) -> None:
     prefix = ["sh", "-c", 'ulimit -f 2000; exec "$@"', "sh"]
     error, names = run_python(FILL, target, prefix=prefix).splitlines()
     assert error.startswith("NoSpaceError")
@@ -341,7 +341,7 @@ def test_a_limit_on_file_size_is_met_before_the_first_byte(target: Path) -> None
         sink_at(target, 2**63 - 1)
 
 
-# Kills itself before the call number argv[2] of those that change something.
+# Kills itself before the call number argv[2] among those that change something.
 KILL = """
 import signal
 left = int(sys.argv[2])
@@ -363,7 +363,7 @@ print("done")
 """
 
 
-def test_a_kill_at_any_step_leaves_the_old_file_and_a_good_way_on(target: Path) -> None:
+def test_a_kill_at_any_step_leaves_the_old_file_and_can_be_resumed(target: Path) -> None:
     for calls in range(100):
         target.write_bytes(b"old")
         target.chmod(0o664)

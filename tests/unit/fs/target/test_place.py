@@ -1,4 +1,4 @@
-"""Places that a target may have, and all that is refused before a byte is fetched."""
+"""Places of targets, and everything that is refused before a byte is fetched."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def make_fifo(path: Path) -> None:
 
 def make_socket(path: Path) -> None:
     here = os.getcwd()
-    os.chdir(path.parent)  # names of sockets are short
+    os.chdir(path.parent)  # names of sockets must be short
     try:
         with socket.socket(socket.AF_UNIX) as server:
             server.bind(path.name)
@@ -74,7 +74,7 @@ def make_link_to_null(path: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("in_place", [False, True])
-def test_what_is_no_place_is_refused(
+def test_an_unusable_target_is_refused(
     tmp_path: Path, make: Callable[[Path], None], in_place: bool
 ) -> None:
     target = tmp_path / "target"
@@ -106,7 +106,7 @@ def test_a_missing_file_will_be_new(tmp_path: Path, in_place: bool) -> None:
 
 
 @pytest.mark.parametrize("in_place", [False, True])
-def test_an_existing_file_is_seen(tmp_path: Path, in_place: bool) -> None:
+def test_an_existing_file_is_identified(tmp_path: Path, in_place: bool) -> None:
     target = tmp_path / "target"
     target.write_bytes(b"old")
     place = inspect_place(target, in_place=in_place)
@@ -130,7 +130,7 @@ def test_links_on_the_way_are_resolved(tmp_path: Path, monkeypatch: pytest.Monke
 INSPECT = "told(lambda: inspect_place(path, in_place=sys.argv[2] == 'in place').path)"
 
 
-def test_a_folder_that_we_may_not_write_is_refused(tmp_path: Path) -> None:
+def test_a_read_only_folder_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
     (folder / "old").write_bytes(b"old")
@@ -144,7 +144,7 @@ def test_a_folder_that_we_may_not_write_is_refused(tmp_path: Path) -> None:
     folder.chmod(0o700)
 
 
-def test_a_file_that_we_may_not_write_can_be_replaced_only(tmp_path: Path) -> None:
+def test_a_read_only_file_can_be_replaced_but_not_overwritten(tmp_path: Path) -> None:
     target = tmp_path / "target"
     target.write_bytes(b"old")
     target.chmod(0o400)
@@ -171,7 +171,7 @@ def test_a_mounted_file_cannot_be_replaced(tmp_path: Path) -> None:
     assert run_python(INSPECT, target, "in place", prefix=prefix) == f"{target}\n"
 
 
-def test_the_file_of_another_in_a_sticky_folder_is_refused() -> None:
+def test_another_users_file_in_a_sticky_folder_is_refused() -> None:
     with tempfile.TemporaryDirectory() as name:
         target = Path(name, "target")
         target.write_bytes(b"old")
@@ -186,13 +186,13 @@ def test_the_file_of_another_in_a_sticky_folder_is_refused() -> None:
                 os.seteuid(0)
 
 
-def test_a_file_that_cannot_change_is_refused(tmp_path: Path) -> None:
+def test_an_immutable_file_is_refused(tmp_path: Path) -> None:
     target = tmp_path / "target"
     target.write_bytes(b"old")
     with target.open("rb") as file:
         try:
             fcntl.ioctl(file, 0x40086602, struct.pack("l", 0x10))
-        except OSError:  # only root may do that, and not everywhere
+        except OSError:  # only root may do that, and not on every file system
             inspect_place(target, in_place=False)
             return
         try:

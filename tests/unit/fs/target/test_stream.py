@@ -1,4 +1,4 @@
-"""Every byte reaches the stream, in order, whatever the stream does."""
+"""Every byte reaches the stream, in order, however the stream behaves."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from casync.fs.target.stream import StreamSink
 
 
 class Unbuffered(io.RawIOBase):
-    """Takes a few bytes at a time, as sockets do, and none at all when it is `full`."""
+    """Takes a few bytes at a time, as sockets do, and none at all while it is `full`."""
 
     def __init__(self) -> None:
         self.taken = bytearray()
@@ -40,7 +40,7 @@ def test_bytes_leave_in_order_and_gaps_are_zeros() -> None:
     assert sink.sha256() == hashlib.sha256(out.getvalue()).digest()
 
 
-def test_a_stream_that_takes_little_at_a_time_gets_all_of_it() -> None:
+def test_short_writes_are_continued() -> None:
     out = Unbuffered()
     sink = StreamSink(cast(BinaryIO, out), 5_000)
     sink.write(0, [bytes(range(250))] * 10)
@@ -48,7 +48,7 @@ def test_a_stream_that_takes_little_at_a_time_gets_all_of_it() -> None:
     assert out.taken == bytes(range(250)) * 10 + bytes(2_500)
 
 
-def test_a_stream_that_does_not_wait_is_an_error() -> None:
+def test_a_non_blocking_stream_is_an_error() -> None:
     out = Unbuffered()
     out.full = 100
     sink = StreamSink(cast(BinaryIO, out), 200)

@@ -1,4 +1,4 @@
-"""What the tests of the LMDB store share."""
+"""Fixtures of the LMDB store's tests."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ import pytest
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Where the fixture `store` lies, or where a store can be made."""
+    """The folder of the fixture `store`, or of a store that the test makes."""
     return tmp_path / "store"

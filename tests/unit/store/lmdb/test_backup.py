@@ -1,4 +1,4 @@
-"""Backups, and compacting: copies that are stores."""
+"""Backups and compaction: copies that are stores."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.support.small_store import SmallStore, fill
 
 @contextmanager
 def full_disk(size: int) -> Iterator[None]:
-    """No file can grow beyond `size` bytes."""
+    """Limits the size of files to `size` bytes."""
     before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
@@ -45,7 +45,7 @@ def store_files(path: Path) -> dict[str, int]:
 
 
 def assert_holds(path: Path, small: SmallStore) -> None:
-    """Everything is there, as it was put."""
+    """Checks that everything is there as it was put."""
     with LmdbStore.open(path, read_only=True) as store:
         assert not verify(store).faults
         assert {row.id for row in store.manifests()} == set(small.manifests)
@@ -79,7 +79,7 @@ def test_a_backup_replaces_no_store(path: Path, tmp_path: Path) -> None:
     assert_holds(tmp_path / "other", small)
 
 
-def test_a_backup_that_breaks_off_is_no_store_and_can_be_made_again(
+def test_an_interrupted_backup_is_not_a_store_and_can_be_repeated(
     path: Path, tmp_path: Path
 ) -> None:
     small = fill(path)
@@ -98,7 +98,7 @@ def test_a_damaged_store_is_not_copied(path: Path, tmp_path: Path) -> None:
     with LmdbStore.open(path, read_only=True) as store:
         with open(path / "data.mdb", "r+b") as file:
             end = file.seek(0, os.SEEK_END) // 4096
-            for page in range(2, end):  # the leaves of small trees
+            for page in range(2, end):  # the leaf pages of small trees
                 file.seek(page * 4096 + 10)
                 if int.from_bytes(file.read(2), "little") == 2:  # a leaf page's flags
                     file.seek(page * 4096 + 12)
@@ -142,7 +142,7 @@ with LmdbStore.open(Path(sys.argv[1]), read_only=sys.argv[2] == "read"):
 
 
 @pytest.mark.parametrize("mode", ["read", "write"])
-def test_nothing_is_compacted_under_anybody(path: Path, mode: str) -> None:
+def test_a_store_in_use_is_not_compacted(path: Path, mode: str) -> None:
     fill(path)
     inode = (path / "data.mdb").stat().st_ino
     other = subprocess.Popen(
@@ -162,7 +162,7 @@ def test_nothing_is_compacted_under_anybody(path: Path, mode: str) -> None:
     assert (path / "data.mdb").stat().st_ino != inode
 
 
-def test_nobody_comes_in_while_a_store_is_compacted(path: Path) -> None:
+def test_a_store_being_compacted_cannot_be_opened(path: Path) -> None:
     fill(path)
     refused: list[str] = []
 
@@ -178,7 +178,7 @@ def test_nobody_comes_in_while_a_store_is_compacted(path: Path) -> None:
     LmdbStore.open(path).close()
 
 
-def test_what_a_killed_compaction_left_is_removed(path: Path) -> None:
+def test_the_remains_of_a_killed_compaction_are_removed(path: Path) -> None:
     small = fill(path)
     (path / "compacting").mkdir()
     (path / "compacting" / "data.mdb").write_bytes(b"half")

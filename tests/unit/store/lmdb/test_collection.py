@@ -1,4 +1,4 @@
-"""Collections of the store on disk, and writers that come at the worst moment."""
+"""Collections of the store on disk, and writers that arrive at the worst moment."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ FULL = ManifestState.FULL
 
 
 def reopened(path: Path) -> LmdbStore:
-    """The store without the promises of those that had it open before."""
+    """The store, without the promises of earlier sessions."""
     return LmdbStore.open(path)
 
 
@@ -50,13 +50,13 @@ def unmarked(kind: Kind, ident: ObjectId) -> bool:
 
 
 def check_counts(store: LmdbStore) -> None:
-    """Compares what is counted in `segment_use` with the index."""
+    """Checks the counts in `segment_use` against the index."""
     usage = store.usage()
     records = sum(use.stored + 56 * use.number for use in usage.objects.values())
     assert 0 <= usage.live - records < 1000 + usage.live // 100  # names are counted, too
 
 
-def test_deletes_what_nothing_leads_to(path: Path, store: LmdbStore) -> None:
+def test_unreachable_objects_are_deleted(path: Path, store: LmdbStore) -> None:
     kept = put_manifest(store, b"kept", "disk")
     loose = chunks(200, 1)
     store.commit(Batch(objects=loose))
@@ -78,7 +78,7 @@ def test_deletes_what_nothing_leads_to(path: Path, store: LmdbStore) -> None:
         assert collect(again, NOW).objects == 0
 
 
-def test_room_is_used_again(path: Path, store: LmdbStore) -> None:
+def test_freed_space_is_reused(path: Path, store: LmdbStore) -> None:
     put_manifest(store, b"kept")
     store.close()
     sizes = []
@@ -91,9 +91,7 @@ def test_room_is_used_again(path: Path, store: LmdbStore) -> None:
     assert sizes[-1] == sizes[5] <= sizes[0] * 1.5
 
 
-def test_what_lives_moves_out_of_segments_that_are_mostly_dead(
-    path: Path, store: LmdbStore
-) -> None:
+def test_live_records_move_out_of_mostly_dead_segments(path: Path, store: LmdbStore) -> None:
     plains = [noise(20_000, n) for n in range(300)]
     ident, packed = content(plains)
     loose = chunks(1200, 7)
@@ -159,7 +157,7 @@ def test_nothing_is_deleted_when_a_root_cannot_be_read(path: Path, store: LmdbSt
 # -- Writers --------------------------------------------------------------------------------------
 
 
-def test_what_a_writer_put_stays_while_it_lives(path: Path, store: LmdbStore) -> None:
+def test_a_living_writers_objects_stay(path: Path, store: LmdbStore) -> None:
     loose = chunks(5, 1)
     store.commit(Batch(objects=loose))
     assert collect(store, NOW).objects == 0
@@ -178,17 +176,17 @@ def test_a_promise_between_mark_and_sweep_is_kept(path: Path, store: LmdbStore) 
         assert {each.id for each in dead} == {item.id for item in packed}
         wanted = [item.id for item in packed if item.kind is Kind.CHUNK]
         assert again.known(Kind.CHUNK, wanted[:2]) == [True, True]
-        assert collection.delete(dead).objects == 0  # whoever relies on old things holds all
+        assert collection.delete(dead).objects == 0  # a writer that relies on old objects holds all
         rest = [item for item in packed if item.id not in wanted[:2]]
         again.commit(Batch(objects=rest, manifests=[(ident, FULL, 60_000)]))
-        assert collection.delete(dead).objects == 0  # all of them are wanted again
+        assert collection.delete(dead).objects == 0  # all of them are in use again
         again.commit(Batch(objects=[pack(b"another")]))
     with reopened(path) as again:
         assert collect(again, NOW).objects == 1
         assert here(again, packed) == [True] * len(packed)
 
 
-def test_what_is_gone_is_not_promised(path: Path, store: LmdbStore) -> None:
+def test_deleted_objects_are_not_promised(path: Path, store: LmdbStore) -> None:
     loose = chunks(20, 1)
     store.commit(Batch(objects=loose))
     store.close()
@@ -206,7 +204,7 @@ def test_a_killed_writer_holds_nothing(path: Path, store: LmdbStore) -> None:
     loose = chunks(5, 1)
     store.commit(Batch(objects=loose))
     assert collect(store, NOW).objects == 0
-    store._session.close()  # what the kernel does for a process that is killed
+    store._session.close()  # as the kernel does for a killed process
     assert collect(store, NOW).objects == 5
 
 
@@ -231,7 +229,7 @@ def test_promises_are_renewed_by_the_commit_that_publishes(path: Path, store: Lm
 def test_many_promises_are_renewed_without_a_commit(
     path: Path, store: LmdbStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else the one that publishes would make a page of the index dirty for each of them."""
+    """Otherwise the publishing commit dirties a page of the index for each of them."""
     monkeypatch.setattr(session, "_MOST_PROMISES", 3)
     loose = chunks(5, 1)
     store.commit(Batch(objects=loose))
@@ -242,7 +240,7 @@ def test_many_promises_are_renewed_without_a_commit(
         writer.known(Kind.CHUNK, [item.id for item in loose[:3]])
         assert collection.delete(dead).objects == 0  # everything is held
         writer.known(Kind.CHUNK, [loose[3].id])
-        assert collection.delete(dead).objects == 1  # the others are of today
+        assert collection.delete(dead).objects == 1  # the others are of the current generation
         assert here(writer, loose) == [True] * 4 + [False]
 
 
@@ -254,7 +252,7 @@ def test_there_is_one_collection_at_a_time(store: LmdbStore) -> None:
     assert collect(store, NOW).objects == 0
 
 
-def test_a_look_changes_nothing(path: Path, store: LmdbStore) -> None:
+def test_a_dry_run_changes_nothing(path: Path, store: LmdbStore) -> None:
     put_manifest(store, b"gone")
     store.close()
     before = (path / "data.mdb").read_bytes()
@@ -274,7 +272,7 @@ def test_the_trash_keeps_for_its_window_and_two_rounds(path: Path, store: LmdbSt
     ident = put_manifest(store, b"1", "disk")
     store.remove([parse_ref("disk")])
     assert collected(store, CollectOptions()) == (0, 0)
-    clock += 100_000  # more than a day, but it is the first round that counts
+    clock += 100_000  # more than a day, but the rounds count as well
     store.restore([parse_ref("disk")])
     store.remove([parse_ref("disk")])
     clock += 100_000
@@ -292,7 +290,7 @@ def collected(store: LmdbStore, options: CollectOptions) -> tuple[int, int]:
     return done.objects, done.emptied
 
 
-def test_what_is_undeleted_during_a_collection_stays(path: Path, store: LmdbStore) -> None:
+def test_a_manifest_restored_during_a_collection_stays(path: Path, store: LmdbStore) -> None:
     ident = put_manifest(store, b"1", "disk")
     store.remove([parse_ref("disk")])
     store.close()

@@ -1,8 +1,8 @@
 """Collections beside writers, as a model: every order of their steps, and every crash.
 
-The model is of docs/adr/0008: a step is one transaction or one read of the real code. What is
-asked in each state is whether a published manifest has all its objects. Each safeguard is also
-taken away once, to show that the search would find out.
+The model is that of docs/adr/0008: a step is one transaction or one read of the real code. The test
+checks in each state that a published manifest has all its objects. It also removes each safeguard
+in turn, and checks that the search then finds a loss.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 OBJECTS = ("a", "b", "x")
-OLD = frozenset({"a", "b"})  # the manifest that is there from the start
+OLD = frozenset({"a", "b"})  # the manifest that exists from the start
 
 Rows = frozenset[tuple[str, int]]
 
 
 @dataclass(frozen=True)
 class Writer:
-    """A process that prepares what has the objects `wants`, or a client that pushes it.
+    """A process that prepares content with the objects `wants`, or a client that pushes it.
 
-    A push's row is in the store and not a lock: it outlives whoever opened it, and ends by itself
-    when it was silent for too long.
+    A push has a row in the store rather than a lock: it outlives the process that opened it, and
+    ends when no request has arrived for too long.
     """
 
     wants: tuple[str, ...]
@@ -47,7 +47,7 @@ class Gc:
 
 @dataclass(frozen=True)
 class State:
-    """The store, and the processes at work."""
+    """The store, and the running processes."""
 
     rows: Rows
     writers: tuple[Writer, ...]
@@ -67,7 +67,7 @@ class State:
 
 
 def put(rows: Rows, names: frozenset[str], generation: int) -> Rows:
-    """Renews those that are there and adds those that are not."""
+    """Renews existing objects and adds missing ones."""
     found = dict(rows)
     found.update(dict.fromkeys(names, generation))
     return frozenset(found.items())
@@ -81,7 +81,7 @@ def look_on(writer: Writer, **changes: object) -> Writer:
 
 
 def writer_steps(world: State, writer: Writer) -> Iterator[tuple[State, Writer]]:
-    """Where a writer may go from here."""
+    """The possible next states of a writer."""
     generation, broken = world.generation, world.broken
     if writer.step in ("look", "look again", "look once more"):
         name = writer.wants[writer.at]
@@ -93,7 +93,7 @@ def writer_steps(world: State, writer: Writer) -> Iterator[tuple[State, Writer]]
         elif not writer.since:
             yield world, replace(writer, step="begin")
         elif writer.floor == 0:
-            # What was seen before the floor was lowered may be gone: it was looked for again.
+            # Objects seen before the floor was lowered may be gone, so they are looked up again.
             yield world, look_on(writer, promised=writer.promised | {name})
         else:
             yield world, replace(writer, step="lower")
@@ -106,7 +106,7 @@ def writer_steps(world: State, writer: Writer) -> Iterator[tuple[State, Writer]]
             name = writer.wants[writer.at]
             lowered = look_on(replace(writer, floor=floor), promised=writer.promised | {name})
         yield world, lowered
-    elif writer.step == "store":  # the objects that were missing, without their manifest
+    elif writer.step == "store":  # the missing objects, without their manifest
         since = writer.since or generation
         stored = replace(world, rows=renewed(world, writer, writer.missing))
         floor = None if "no session" in broken else since
@@ -124,7 +124,7 @@ RECKLESS = {"no push row", "ended pushes publish"}
 
 
 def push_steps(world: State, writer: Writer) -> Iterator[tuple[State, Writer]]:
-    """Where a push may go from here. One step renews what is here, or puts what is not."""
+    """The possible next states of a push. A step renews existing objects, or puts missing ones."""
     generation, broken = world.generation, world.broken
     if writer.step == "look":
         floor = None if "no push row" in broken else generation
@@ -144,7 +144,7 @@ def push_steps(world: State, writer: Writer) -> Iterator[tuple[State, Writer]]:
 
 
 def push_ends(writer: Writer) -> Writer:
-    """Its row was silent for too long. Nobody tells the client."""
+    """The push's row expires. The client does not notice."""
     return replace(writer, floor=None)
 
 
@@ -164,7 +164,7 @@ def publish(world: State, writer: Writer, names: frozenset[str]) -> tuple[State,
 
 
 def gc_steps(world: State) -> Iterator[State]:
-    """Where the collection may go from here."""
+    """The possible next states of the collection."""
     gc, broken = world.gc, world.broken
     if gc.step == "begin" and "mark first" in broken:
         yield replace(world, gc=Gc("begin late", 0, reachable(world)))

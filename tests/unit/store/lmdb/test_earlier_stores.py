@@ -1,4 +1,4 @@
-"""Stores that earlier releases wrote must open for ever; small ones are in tests/vectors."""
+"""Stores of earlier releases open for ever; tests/vectors holds small ones."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ VECTORS = Path(__file__).parents[3] / "vectors"
 
 
 @pytest.mark.parametrize("rebuilt", [False, True])
-def test_format_1(tmp_path: Path, rebuilt: bool) -> None:
+def test_a_store_of_format_1_opens(tmp_path: Path, rebuilt: bool) -> None:
     path = tmp_path / "old"
     path.mkdir()
     packed = (VECTORS / "store-format-1.mdb.zst").read_bytes()
@@ -33,7 +33,7 @@ def test_format_1(tmp_path: Path, rebuilt: bool) -> None:
         for (kind, ident), item in small.objects.items():
             (answer,) = store.get(kind, [ident])
             assert isinstance(answer, Packed)
-            # Another zstd may pack the same bytes otherwise.
+            # Another zstd may pack the same bytes differently.
             assert unpacker.unpack(answer) == unpacker.unpack(item)
         check_rows(store, small, set(small.manifests))
         assert [file.path for file in store.remembered()] == [b"/disk1", b"/disk0"]

@@ -1,4 +1,4 @@
-"""One process at a time fetches an object. Two holders in one process are like two processes."""
+"""One process at a time fetches an object. Two holders in one process act like two processes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_each_object_has_one_fetcher(both: tuple[FetchTurns, FetchTurns]) -> Non
         assert later == IDS
 
 
-def test_who_waits_is_woken_by_the_end_of_a_turn(both: tuple[FetchTurns, FetchTurns]) -> None:
+def test_the_end_of_a_turn_wakes_those_who_wait(both: tuple[FetchTurns, FetchTurns]) -> None:
     one, other = both
     kept = threading.Event()
     seen: list[bool] = []
@@ -52,11 +52,11 @@ def test_who_waits_is_woken_by_the_end_of_a_turn(both: tuple[FetchTurns, FetchTu
         kept.set()
     waiting.join()
     assert seen == [True]
-    with one.take(IDS) as later:  # who waited holds nothing
+    with one.take(IDS) as later:  # a waiting process holds nothing afterwards
         assert later == IDS
 
 
-def test_a_fetcher_that_is_killed_holds_nobody_up(tmp_path: Path) -> None:
+def test_a_killed_fetcher_blocks_no_one(tmp_path: Path) -> None:
     hold = (
         "import sys; from pathlib import Path\n"
         "from casync.store.lmdb.fetch_turns import FetchTurns\n"

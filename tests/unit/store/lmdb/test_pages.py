@@ -63,7 +63,7 @@ def test_every_length_below_what_is_in_use_is_refused(data_file: Path) -> None:
 
 
 def test_free_pages_at_the_end_may_be_missing(tmp_path: Path) -> None:
-    """LMDB leaves files that are shorter than their meta page says; they are whole."""
+    """LMDB may leave a file shorter than its meta page says; such a file is whole."""
     shorter = 0
     with lmdb.open(str(tmp_path), map_size=2**26, lib_version=0) as environment:
         rng = random.Random(3)
@@ -71,7 +71,7 @@ def test_free_pages_at_the_end_may_be_missing(tmp_path: Path) -> None:
             with environment.begin(write=True) as txn:
                 for _ in range(rng.randrange(1, 30)):
                     txn.put(b"%d" % rng.randrange(300), bytes(rng.randrange(2000)))
-                # Pages that come and go within one transaction are never written.
+                # Pages that are allocated and freed within one transaction are never written.
                 for number in range(rng.randrange(60)):
                     txn.put(b"x%d" % number, bytes(1500))
                 for number in range(60):
@@ -89,7 +89,7 @@ def test_a_value_that_reaches_beyond_the_file_is_refused(data_file: Path) -> Non
     found = 0
     with opened(data_file) as fd:
         transaction = metas(fd)[0].transaction
-        # The size of a value of 45000 bytes, wherever it stands in a leaf.
+        # The size of a value of 45000 bytes, wherever it is in a leaf.
         size = (9000 * 5).to_bytes(4, "little")
         at = whole.find(size)
         while at >= 0:
@@ -111,7 +111,7 @@ def test_a_lost_meta_page_is_refused(data_file: Path, page: int) -> None:
             check_length(fd)
 
 
-def test_another_lmdb_is_named(tmp_path: Path) -> None:
+def test_a_file_of_another_lmdb_is_unsupported(tmp_path: Path) -> None:
     lmdb.open(str(tmp_path), map_size=2**20, lib_version=1).close()
     with opened(tmp_path / "data.mdb") as fd, pytest.raises((UnsupportedError, DamagedStoreError)):
         check_length(fd)

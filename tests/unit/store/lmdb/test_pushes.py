@@ -1,4 +1,4 @@
-"""What a push brings, and what it is promised, stays; and only for as long as the push is open."""
+"""Pushed and promised objects stay, and only while the push is open."""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ def here(store: LmdbStore, packed: list[Verified]) -> int:
 
 
 def loose(path: Path, packed: list[Verified]) -> None:
-    """Objects of a writer that ended before it published anything."""
+    """Objects of a writer that ended without publishing."""
     with LmdbStore.open(path, create=True) as store:
         store.commit(Batch(objects=packed))
 
 
-def test_what_was_put_outlives_collections_and_processes(path: Path, clock: Clock) -> None:
+def test_pushed_objects_outlive_collections_and_processes(path: Path, clock: Clock) -> None:
     packed = chunks(50)
     with LmdbStore.open(path, create=True) as store:
         store._clock = clock
@@ -79,7 +79,7 @@ def test_what_was_put_outlives_collections_and_processes(path: Path, clock: Cloc
             store.pushes.put(push, packed, spare=0)
 
 
-def test_what_was_promised_stays_and_what_was_not_goes(path: Path, clock: Clock) -> None:
+def test_promised_objects_stay_and_others_go(path: Path, clock: Clock) -> None:
     packed = chunks(40)
     loose(path, packed)
     with LmdbStore.open(path) as store:
@@ -92,7 +92,7 @@ def test_what_was_promised_stays_and_what_was_not_goes(path: Path, clock: Clock)
         collect(store, NOW)
         collect(store, NOW)
         assert here(store, packed[:10]) == 10
-        assert here(store, packed[10:]) == 30  # of the generation in which the push began
+        assert here(store, packed[10:]) == 30  # of the generation that the push began in
         later = store.pushes.begin()
         store.pushes.promise(later, Kind.CHUNK, asked)
         store.pushes.end(push)
@@ -102,7 +102,7 @@ def test_what_was_promised_stays_and_what_was_not_goes(path: Path, clock: Clock)
         assert collect(store, NOW).objects == 10
 
 
-def test_a_promise_is_written_down_only_when_it_must_be(store: LmdbStore) -> None:
+def test_a_promise_is_written_only_when_needed(store: LmdbStore) -> None:
     packed = chunks(5)
     push = store.pushes.begin()
     store.pushes.put(push, packed, spare=0)
@@ -111,7 +111,7 @@ def test_a_promise_is_written_down_only_when_it_must_be(store: LmdbStore) -> Non
     assert store._environment._lmdb.info()["last_txnid"] == before
 
 
-def test_a_push_that_only_asks_is_alive(store: LmdbStore, clock: Clock) -> None:
+def test_a_push_that_only_queries_stays_open(store: LmdbStore, clock: Clock) -> None:
     packed = chunks(5)
     push = store.pushes.begin()
     store.pushes.put(push, packed, spare=0)
@@ -166,7 +166,7 @@ def test_a_lost_race_leaves_the_push_open(store: LmdbStore) -> None:
         store.pushes.publish(nothing, ManifestId(bytes(32)), 2)
 
 
-def test_one_push_too_many_ends_the_most_silent_one(
+def test_a_push_beyond_the_limit_ends_the_longest_silent_one(
     store: LmdbStore, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("casync.store.lmdb.pushes._MOST_PUSHES", 3)
@@ -187,9 +187,7 @@ def test_one_push_too_many_ends_the_most_silent_one(
     assert alive == [pushes[0], *pushes[2:]]
 
 
-def test_pages_that_are_free_count_as_room(
-    store: LmdbStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_free_pages_count_as_free_space(store: LmdbStore, monkeypatch: pytest.MonkeyPatch) -> None:
     real = os.statvfs(store.path)
 
     class Full:
@@ -204,7 +202,7 @@ def test_pages_that_are_free_count_as_room(
     with pytest.raises(NoSpaceError, match="no space on"):
         store.pushes.put(push, [pack(b"more")], spare=0)
     assert here(store, [pack(b"more")]) == 0
-    store.remove([])  # whatever the room
+    store.remove([])  # works without free space
     assert collect(store, NOW).objects == 0  # of the generation of the push
     store.pushes.end(push)
     assert collect(store, NOW).objects == 2000

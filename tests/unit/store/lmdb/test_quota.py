@@ -1,4 +1,4 @@
-"""What a store with a quota takes, and that it counts what its segments say."""
+"""Quotas: what a store accepts, and that its count matches its segments."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def counts_what_lives(store: LmdbStore) -> bool:
     return quota is not None and quota.held == store.usage(objects=False).live
 
 
-def test_what_does_not_fit_is_refused_whole(tmp_path: Path) -> None:
+def test_a_commit_beyond_the_quota_is_refused_whole(tmp_path: Path) -> None:
     with LmdbStore.open(tmp_path / "store", create=True) as store:
         store.set_quota(100 * KIB)
         kept = [pack(noise(1000, n)) for n in range(80)]
@@ -39,12 +39,12 @@ def test_what_does_not_fit_is_refused_whole(tmp_path: Path) -> None:
             store.commit(Batch(objects=[pack(noise(1000, 1000 + n)) for n in range(30)]))
         assert str(100 * KIB) in caught.value.message
         assert quota_of(store) == before
-        assert store.commit(Batch(objects=kept)).objects == 0  # what is here costs nothing
+        assert store.commit(Batch(objects=kept)).objects == 0  # existing objects cost nothing
         store.commit(Batch(objects=[pack(noise(1000, 2000))]))
         assert counts_what_lives(store)
 
 
-def test_it_may_be_used_to_its_last_byte(tmp_path: Path) -> None:
+def test_a_quota_may_be_used_to_its_last_byte(tmp_path: Path) -> None:
     with LmdbStore.open(tmp_path / "store", create=True) as store:
         item = pack(noise(1000, 1))
         store.set_quota(1056)
@@ -54,7 +54,7 @@ def test_it_may_be_used_to_its_last_byte(tmp_path: Path) -> None:
             store.commit(Batch(objects=[pack(b"x")]))
 
 
-def test_it_counts_through_everything(tmp_path: Path) -> None:
+def test_the_count_of_a_quota_stays_exact(tmp_path: Path) -> None:
     path = tmp_path / "store"
     fill(path)
     with LmdbStore.open(path) as store:
@@ -76,11 +76,11 @@ def test_it_counts_through_everything(tmp_path: Path) -> None:
         assert store.usage(objects=False).quota == 0
 
 
-def test_removing_and_collecting_go_on_beyond_it(tmp_path: Path) -> None:
+def test_removing_and_collecting_work_beyond_the_quota(tmp_path: Path) -> None:
     path = tmp_path / "store"
     small = fill(path)
     with LmdbStore.open(path) as store:
-        store.set_quota(1)  # less than is here
+        store.set_quota(1)  # less than the store holds
         item = pack(noise(1000, 1))
         push = store.pushes.begin()
         for _ in range(2):

@@ -34,7 +34,7 @@ def damage(path: Path, payload: bytes) -> None:
 
 
 def everything(store: LmdbStore) -> dict[str, object]:
-    """All that a store shows of itself, but for times."""
+    """Everything that a store shows, except times."""
     return {
         "objects": {kind: list(store.get(kind, list(store.objects(kind)))) for kind in Kind},
         "manifests": [row[:3] for row in store.manifests()],
@@ -49,7 +49,7 @@ def everything(store: LmdbStore) -> dict[str, object]:
 
 @pytest.mark.parametrize("delete", [True, False], ids=["dropped", "emptied"])
 @pytest.mark.parametrize("lost", [*REBUILT, "all of them", "none"])
-def test_what_was_lost_is_made_again(path: Path, lost: str, delete: bool) -> None:
+def test_lost_rows_are_rebuilt(path: Path, lost: str, delete: bool) -> None:
     small = fill(path)
     with LmdbStore.open(path) as store:
         before = everything(store)
@@ -111,7 +111,7 @@ def test_without_a_node_there_is_not_even_an_outline(path: Path) -> None:
         assert list(store.names()) == []
 
 
-def test_nothing_changes_when_it_cannot_be_done(path: Path) -> None:
+def test_a_failed_reindex_changes_nothing(path: Path) -> None:
     fill(path)
     with LmdbStore.open(path) as store:
         before = everything(store)
@@ -133,7 +133,7 @@ def lost_args(key: tuple[Kind, bytes]) -> tuple[Kind, list[ManifestId]]:
 
 
 def check_rows(store: LmdbStore, small: SmallStore, whole: set[ManifestId]) -> None:
-    """Exactly the `whole` manifests are full, and exactly their versions of names are here."""
+    """Checks that exactly the `whole` manifests are full, with exactly their versions of names."""
     assert {row.id for row in store.manifests()} == whole
     for ident in small.manifests:
         row = store.manifest(ident)

@@ -20,13 +20,13 @@ PAGE = 4096
 
 
 def page_kind(data: Buffer, page: int) -> int:
-    """LMDB's flags: 1 branch, 2 leaf, 4 large value, 8 meta; 0 for the inside of large values."""
+    """LMDB's flags of each page: 1 branch, 2 leaf, 4 large value, 8 meta; 0 inside large values."""
     number, _, flags = struct.unpack_from("=QHH", data, page * PAGE)
     return flags if number == page and flags in (1, 2, 4, 8) else 0
 
 
 def survivors(small: SmallStore, data: bytes) -> set[tuple[Kind, ObjectId]]:
-    """The objects of which a whole record is somewhere in `data`."""
+    """The objects with a whole record anywhere in `data`."""
     found = set()
     for key, item in small.objects.items():
         check = check_bytes(item.payload)
@@ -79,7 +79,7 @@ def test_without_meta_root_and_branch_pages_everything_comes_back(tmp_path: Path
         check_rows(store, small, set(small.manifests))
 
 
-def test_a_file_that_was_cut_off(tmp_path: Path) -> None:
+def test_a_truncated_file_is_salvaged(tmp_path: Path) -> None:
     small = fill(tmp_path / "store", versions=2, chunks=60)
     whole = (tmp_path / "store" / "data.mdb").read_bytes()
     for number, length in enumerate(range(0, len(whole), len(whole) // 9 + 101)):
@@ -100,8 +100,8 @@ def test_damaged_objects_are_counted(tmp_path: Path) -> None:
         assert (report.manifests, report.outlines, report.names) == (0, 1, 0)
 
 
-def test_a_store_within_a_store_gives_no_names(tmp_path: Path) -> None:
-    """An image that holds a store is full of sound records; only what they prove counts."""
+def test_a_store_inside_a_stored_image_gives_no_names(tmp_path: Path) -> None:
+    """An image that holds a store has many sound records; only records that prove an id count."""
     fill(tmp_path / "inner", versions=1, chunks=40)
     image = (tmp_path / "inner" / "data.mdb").read_bytes()
     path = tmp_path / "store"
@@ -109,7 +109,7 @@ def test_a_store_within_a_store_gives_no_names(tmp_path: Path) -> None:
         store.commit(Batch(objects=[pack(noise(900_000, 1)), pack(noise(900_000, 2))]))
         put_manifest(store, noise(20, 3) + image + noise(20, 4), "outer")
     data = bytearray((path / "data.mdb").read_bytes())
-    # The check of the record that holds the inner store: it is lost, and its inside is found.
+    # Breaks the check of the record that holds the inner store, so its records are found.
     data[data.find(image[PAGE * 3 : PAGE * 3 + 500]) - 1] ^= 1
     (path / "data.mdb").write_bytes(data)
     with LmdbStore.open(tmp_path / "into", create=True) as into:
@@ -117,7 +117,7 @@ def test_a_store_within_a_store_gives_no_names(tmp_path: Path) -> None:
         assert list(into.names()) == []
 
 
-def test_names_that_are_there_stay_as_they_are(tmp_path: Path) -> None:
+def test_existing_names_stay(tmp_path: Path) -> None:
     small = fill(tmp_path / "store")
     with LmdbStore.open(tmp_path / "into", create=True) as store:
         ours = put_manifest(store, b"ours", "images/disk")
@@ -130,7 +130,7 @@ def test_names_that_are_there_stay_as_they_are(tmp_path: Path) -> None:
         assert (again.objects, again.names) == (0, 0)
 
 
-def test_larger_than_one_window(tmp_path: Path) -> None:
+def test_a_file_larger_than_one_window_is_salvaged(tmp_path: Path) -> None:
     path = tmp_path / "store"
     large = [pack(noise(15 * 2**20 + n, n)) for n in range(4)]
     ident, packed = content([noise(100_000, 100 + n) for n in range(120)])
@@ -148,7 +148,7 @@ def test_larger_than_one_window(tmp_path: Path) -> None:
     assert len(seen) >= 2
 
 
-def test_nothing_to_salvage(tmp_path: Path) -> None:
+def test_a_file_without_records_gives_nothing(tmp_path: Path) -> None:
     (tmp_path / "garbage").write_bytes(noise(50_000))
     with LmdbStore.open(tmp_path / "into", create=True) as store:
         assert salvage(tmp_path / "garbage", store) == (0, 0, 0, 0, 0, 0)

@@ -42,7 +42,7 @@ def sound(data: bytes) -> list[SegmentRecord]:
     return [record for record in records(data) if record is not None]
 
 
-def test_layout_is_as_documented() -> None:
+def test_the_layout_is_as_documented() -> None:
     ((number, data),) = fill([b"payload"]).items()
     assert number == 0
     assert data[:8] == b"\x8dcasSEG\n"
@@ -71,7 +71,7 @@ def test_segments_are_filled_and_closed() -> None:
     )
 
 
-def test_the_last_segment_goes_on() -> None:
+def test_the_last_segment_is_appended_to() -> None:
     before = fill([b"one", b"two"])[0]
     after = fill([b"three"], last=0, tail=before)
     assert list(after) == [0]
@@ -85,7 +85,7 @@ def test_a_segment_that_is_nearly_full_is_left_alone() -> None:
     assert list(fill([b"next"], last=0, tail=before)) == [1]
 
 
-def test_nothing_added_is_nothing_written() -> None:
+def test_no_records_write_no_segment() -> None:
     assert fill([], last=0, tail=fill([b"one"])[0]) == {}
 
 
@@ -99,7 +99,7 @@ def test_a_large_object_has_a_segment_of_its_own() -> None:
     ]
 
 
-def test_a_scan_finds_its_way_after_damage() -> None:
+def test_a_scan_resynchronises_after_damage() -> None:
     payloads = [random.Random(n).randbytes(300) for n in range(10)]
     data = bytearray(fill(payloads)[0])
     position = data.find(payloads[4])

@@ -44,7 +44,7 @@ def rewrite_meta(path: Path, key: bytes, value: bytes) -> None:
             txn.put(key, value)
 
 
-def test_a_new_store_is_private_and_says_who_it_is(path: Path) -> None:
+def test_a_new_store_is_private_and_has_an_id(path: Path) -> None:
     with LmdbStore.open(path, create=True) as store:
         first = store.store_id
         assert store.writable
@@ -56,7 +56,7 @@ def test_a_new_store_is_private_and_says_who_it_is(path: Path) -> None:
         assert store.store_id == first
 
 
-def test_no_store(tmp_path: Path, path: Path) -> None:
+def test_a_missing_store_is_an_error(tmp_path: Path, path: Path) -> None:
     with pytest.raises(NoStoreError, match="no store at"):
         LmdbStore.open(path)
     with pytest.raises(NoStoreError):
@@ -71,7 +71,7 @@ def test_no_store(tmp_path: Path, path: Path) -> None:
         LmdbStore.open(tmp_path / "file" / "below", create=True)
 
 
-def test_what_a_killed_maker_left_is_in_nobodys_way(path: Path) -> None:
+def test_the_remains_of_a_killed_creator_do_no_harm(path: Path) -> None:
     (path / "creating").mkdir(parents=True)
     (path / "creating" / "data.mdb").write_bytes(b"half")
     (path / "data.mdb").write_bytes(b"")
@@ -82,7 +82,7 @@ def test_what_a_killed_maker_left_is_in_nobodys_way(path: Path) -> None:
     assert not (path / "creating").exists()
 
 
-def test_a_maker_that_was_killed_at_the_very_end(path: Path) -> None:
+def test_a_creator_killed_at_the_very_end_leaves_a_store(path: Path) -> None:
     LmdbStore.open(path, create=True).close()
     (path / "creating").mkdir()
     (path / "lock.mdb").rename(path / "lock.mdb.new")
@@ -101,13 +101,13 @@ def test_one_process_opens_a_store_once(path: Path) -> None:
     LmdbStore.open(path).close()
 
 
-def test_a_broken_disk_below_a_folder_that_is_not_there_yet_is_not_a_full_one(path: Path) -> None:
+def test_a_broken_disk_is_not_reported_as_full(path: Path) -> None:
     error = OSError(errno.EIO, "Input/output error")
     assert isinstance(translate(error, path, need=1), WriteError)
     assert isinstance(translate(error, path, need=2**62), NoSpaceError)
 
 
-def test_a_closed_store_says_so(path: Path) -> None:
+def test_using_a_closed_store_is_an_error(path: Path) -> None:
     store = LmdbStore.open(path, create=True)
     answers = store.get(Kind.CHUNK, [EMPTY_ID])
     store.close()
@@ -134,7 +134,7 @@ def test_a_store_without_format_or_id_is_damaged(path: Path, key: bytes, value: 
     rewrite_meta(path, key, value)
     with pytest.raises(DamagedStoreError):
         LmdbStore.open(path)
-    rewrite_meta(path, key, value)  # possible only because the failed open left nothing open
+    rewrite_meta(path, key, value)  # works only if the failed open left nothing open
 
 
 def test_a_missing_database_is_named(path: Path) -> None:
@@ -193,7 +193,7 @@ def test_a_map_that_the_system_refuses_is_halved(path: Path) -> None:
 
 
 def test_a_failed_write_is_never_built_upon(path: Path) -> None:
-    """With a limit on the size of files as the failing disk."""
+    """A limit on the size of files acts as the failing disk."""
     before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     packed = [pack(noise(500_000, seed)) for seed in range(20)]
@@ -218,7 +218,7 @@ def test_a_failed_write_is_never_built_upon(path: Path) -> None:
 
 
 def test_threads_share_a_store(path: Path) -> None:
-    """Readers and writers at once, while the map grows under all of them."""
+    """Readers and writers at once, while the map grows."""
     LmdbStore.open(path, create=True).close()
     errors: list[BaseException] = []
     with LmdbStore.open(path, map_bytes=2**20) as store:

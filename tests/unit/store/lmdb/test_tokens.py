@@ -1,4 +1,4 @@
-"""What a store keeps of tokens, and that asking for them is never turned off."""
+"""What a store keeps of tokens, and that requiring them is never turned off."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from casync.store.lmdb.reindex import reindex
 from casync.store.lmdb.store import LmdbStore
 
 
-def test_the_first_token_turns_asking_on_and_nothing_turns_it_off(path: Path) -> None:
+def test_the_first_token_makes_tokens_required_for_good(path: Path) -> None:
     with LmdbStore.open(path, create=True) as store:
         assert store.tokens.known() == (False, {})
         text, row = store.tokens.issue(TokenScope.WRITE, ["a/"], expires=5, note="me")
@@ -39,6 +39,6 @@ def test_the_secret_is_nowhere_in_the_store(path: Path) -> None:
     assert token.secret.encode() not in (path / "data.mdb").read_bytes()
 
 
-def test_what_is_not_there_cannot_be_revoked(path: Path) -> None:
+def test_a_missing_token_cannot_be_revoked(path: Path) -> None:
     with LmdbStore.open(path, create=True) as store, pytest.raises(NotFoundError):
         store.tokens.revoke("nobody00")

@@ -1,4 +1,4 @@
-"""Names and manifests into the trash and back."""
+"""Moves names and manifests to the trash and back."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.contract.store_contract import put_manifest
 
 pytestmark = pytest.mark.stores("lmdb")
 
-LONG = "/".join(["x" * 200] * 4)  # too long to be a key
+LONG = "/".join(["x" * 200] * 4)  # too long for a key
 
 
 def refs(*texts: str) -> list[Ref]:
@@ -37,7 +37,7 @@ def labels(store: LmdbStore) -> list[str]:
 
 
 @pytest.mark.parametrize("name", ["disk", LONG])
-def test_a_name_goes_with_what_only_it_leads_to(store: LmdbStore, name: str) -> None:
+def test_a_name_is_removed_with_manifests_only_it_refers_to(store: LmdbStore, name: str) -> None:
     one = put_manifest(store, b"1", name)
     two = put_manifest(store, b"2", name)
     three = put_manifest(store, b"3", name, "other")
@@ -59,21 +59,21 @@ def test_a_name_goes_with_what_only_it_leads_to(store: LmdbStore, name: str) -> 
     assert labels(store) == []
 
 
-def test_one_version_of_many(store: LmdbStore) -> None:
+def test_one_of_many_versions_is_removed(store: LmdbStore) -> None:
     one, two, three = (put_manifest(store, plain, "disk") for plain in (b"1", b"2", b"3"))
     assert store.remove(refs("disk@2")).manifests == [two]
     assert listed(store) == ({one, three}, ["disk@1", "disk@3"])
     store.remove(refs("disk@3"))
     assert store.resolve(parse_ref("disk")) == one
     assert put_manifest(store, b"4", "disk")
-    assert listed(store)[1] == ["disk@1", "disk@4"]  # numbers are not given twice
+    assert listed(store)[1] == ["disk@1", "disk@4"]  # numbers are never reused
     store.restore(refs("disk"))
     assert listed(store)[1] == ["disk@1", "disk@2", "disk@3", "disk@4"]
     assert store.resolve(parse_ref("disk@2")) == two
     assert store.resolve(parse_ref("disk")) != three
 
 
-def test_a_name_that_was_removed_goes_on_counting(store: LmdbStore) -> None:
+def test_a_removed_name_continues_its_numbers(store: LmdbStore) -> None:
     first = put_manifest(store, b"1", "disk")
     put_manifest(store, b"2", "disk")
     store.remove(refs("disk"))
@@ -86,7 +86,7 @@ def test_a_name_that_was_removed_goes_on_counting(store: LmdbStore) -> None:
     assert listed(store)[1] == ["disk@4"]
 
 
-def test_a_hash_goes_when_no_name_leads_to_it(store: LmdbStore) -> None:
+def test_a_hash_is_removed_only_without_names(store: LmdbStore) -> None:
     bare = put_manifest(store, b"bare")
     named = put_manifest(store, b"named", "disk")
     put_manifest(store, b"later", "disk")
@@ -114,7 +114,7 @@ def test_removal_is_all_or_nothing(store: LmdbStore, texts: list[str]) -> None:
     assert listed(store) == (set(), [])
 
 
-def test_what_is_put_again_leaves_the_trash(store: LmdbStore) -> None:
+def test_a_manifest_put_again_leaves_the_trash(store: LmdbStore) -> None:
     ident = put_manifest(store, b"1", "disk")
     store.remove(refs("disk"))
     assert put_manifest(store, b"1") == ident
