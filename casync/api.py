@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -11,11 +10,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 from casync.access.content_file import ContentFile
-from casync.access.outline import Outline, TreeError, load_outline
+from casync.access.locate import fetch, open_file
+from casync.access.outline import Outline
 from casync.access.ports import Ports
 from casync.access.progress import SILENT, Progress
 from casync.access.tree_load import Tree
-from casync.access.tree_reading import open_file
 from casync.errors import UsageError
 from casync.fs.exclude import Exclusion
 from casync.fs.scan import Scan
@@ -33,13 +32,13 @@ from casync.ops.prepare.file import Prepared, PrepareOptions
 from casync.ops.prepare.folder import FolderPrepared
 from casync.ops.pull import file as _pull
 from casync.ops.pull import forecast as _forecast
-from casync.ops.pull.file import Pulled, PullOptions
+from casync.ops.pull.file import Pulled, PullOptions, WantedFile
 from casync.ops.pull.forecast import Forecast
 from casync.ops.pull_folder.forecast import FolderForecast, forecast_folder
+from casync.ops.pull_folder.look_up import look_up
 from casync.ops.pull_folder.plan import FolderOptions
 from casync.ops.pull_folder.pull import FolderPulled, pull_tree
 from casync.ops.pull_folder.store_tree import store_tree
-from casync.ops.pull_folder.tree_ref import file_or_tree, follow, tree_of
 from casync.ops.push import push as _push
 from casync.ops.push.push import Pushed, PushOptions
 from casync.ops.upkeep import repair as _repair
@@ -144,24 +143,20 @@ def pull(
         progress: Is told what happens.
 
     Raises:
-        CasyncError: As `casync.ops.pull.file.pull` and `casync.ops.pull_folder.pull.pull_tree`.
+        CasyncError: As `look_up`, `casync.ops.pull.file.pull`, `store_tree` and `pull_tree`.
     """
-    place = Path(target) if isinstance(target, str) else target
     with _ports(store, servers, transport) as ports:
-        found = file_or_tree(_ref(ref), place, ports, options, folder_options)
-        if isinstance(found, Ref):
-            try:
-                return _pull.pull(found, place, ports, options, progress)
-            except TreeError:
-                found = tree_of(found, place, ports, options)
-        if place is None or options.cache:
-            stored = store_tree(found, ports, options, progress)
-            if place is None:
+        wanted = look_up(_ref(ref), _place(target), ports, options, folder_options)
+        if isinstance(wanted, WantedFile):
+            return _pull.pull(wanted, ports, options, progress)
+        tree, folder = wanted
+        if folder is None or options.cache:
+            stored = store_tree(tree, ports, options, progress)
+            if folder is None:
                 return stored
-        assert isinstance(place, Path)
         return pull_tree(
-            found,
-            place,
+            tree,
+            folder,
             ports,
             options,
             folder_options,
@@ -172,7 +167,7 @@ def pull(
 
 def forecast(
     ref: str | Ref,
-    target: Path | None = None,
+    target: str | Path | BinaryIO | None = None,
     *,
     store: LmdbStore | None = None,
     servers: Sequence[str] = (),
@@ -187,23 +182,25 @@ def forecast(
         CasyncError: As `pull`; UsageError for a folder without a target.
     """
     with _ports(store, servers, transport) as ports:
-        found = file_or_tree(_ref(ref), target, ports, options, folder_options)
-        if isinstance(found, Ref):
-            try:
-                return _forecast.forecast(found, target, ports, options, progress)
-            except TreeError:
-                found = tree_of(found, target, ports, options)
-        if target is None:
+        wanted = look_up(_ref(ref), _place(target), ports, options, folder_options)
+        if isinstance(wanted, WantedFile):
+            return _forecast.forecast(wanted, ports, options, progress)
+        tree, folder = wanted
+        if folder is None:
             raise UsageError("a folder's plan is for a folder", next_step="Name it with -o DIR.")
         return forecast_folder(
-            found,
-            target,
+            tree,
+            folder,
             ports,
             options,
             folder_options,
             scan_cache=_scan_cache(store, ports),
             progress=progress,
         )
+
+
+def _place(target: str | Path | BinaryIO | None) -> Path | BinaryIO | None:
+    return Path(target) if isinstance(target, str) else target
 
 
 def _scan_cache(store: LmdbStore | None, ports: Ports) -> ScanCache | None:
@@ -288,10 +285,7 @@ def _look(ref: Ref, source: ManifestSource) -> Outline | Tree:
     else:
         assert isinstance(source, LmdbStore)
         ports = Ports(memory, False, [source], [])
-    found = follow(ref, ports)
-    if isinstance(found, Tree):
-        return found
-    return load_outline(found, memory, [*ports.others, *ports.servers])
+    return fetch(ref, ports)
 
 
 def bench(
@@ -334,9 +328,7 @@ def open_ref(ref: str | Ref, source: ManifestSource) -> io.BufferedReader:
         UsageError: It is no file.
         IntegrityError: It is damaged. Reads raise this, too.
     """
-    parsed = _ref(ref)
-    path = os.fsencode(parsed.path) if parsed.path else None
-    outline = open_file(source.resolve(parsed.whole), path, source)
+    outline = open_file(_ref(ref), source)
     return io.BufferedReader(ContentFile(outline, source), buffer_size=1 << 20)
 
 

@@ -15,7 +15,6 @@ from casync.errors import (
     DamagedObjectError,
     MalformedError,
     NoObjectError,
-    UsageError,
 )
 from casync.ids import Kind, ManifestId, NodeId, ObjectId, zero_chunk_id
 from casync.limits import COMMIT_BYTES, MAX_BATCH_IDS, OBJECT_BYTES
@@ -27,14 +26,10 @@ from casync.planning.windows import Window, distinct_windows, windows
 from casync.store.base import Absence, Batch, ObjectSource, ObjectStore
 from casync.store.proved import Lost, ProvedReader, prove
 
-__all__ = ["ObjectLoader", "Outline", "TreeError", "load_outline", "open_outline"]
+__all__ = ["CACHED_NODES", "ObjectLoader", "Outline", "load_outline", "open_outline"]
 
-_CACHED_NODES: Final = 1024
+CACHED_NODES: Final = 1024
 """Decoded nodes kept: some 20 MiB. What is larger is read anew in each walk."""
-
-
-class TreeError(UsageError):
-    """A manifest names a folder where one of a file is wanted."""
 
 
 class Outline:
@@ -45,7 +40,9 @@ class Outline:
         manifest: The manifest.
         store: Where its nodes are: a store, or a server.
         cached_nodes: Decoded nodes to keep; fewer where there are many readers.
-        loaded: Nodes that the caller has proved already, to be taken instead of read once.
+
+    Attributes:
+        loaded: Nodes that were proved already: each is taken from here once instead of read.
     """
 
     def __init__(
@@ -54,13 +51,12 @@ class Outline:
         manifest: Manifest,
         store: ObjectSource,
         *,
-        cached_nodes: int = _CACHED_NODES,
-        loaded: dict[tuple[NodeId, int, int], Node] | None = None,
+        cached_nodes: int = CACHED_NODES,
     ) -> None:
         self.id = ident
         self.manifest = manifest
         self._objects = ProvedReader(store)
-        self._loaded = loaded or {}
+        self.loaded: dict[tuple[NodeId, int, int], Node] = {}
         self.node = lru_cache(maxsize=cached_nodes)(self._node)
 
     @property
@@ -89,7 +85,7 @@ class Outline:
         Raises:
             NoObjectError, IntegrityError: It is not here, or damaged.
         """
-        if (loaded := self._loaded.pop((ident, level, length), None)) is not None:
+        if (loaded := self.loaded.pop((ident, level, length), None)) is not None:
             return loaded
         data = self._objects.one(Kind.NODE, ident)
         try:
@@ -124,7 +120,7 @@ class Outline:
 
 
 def open_outline(
-    ident: ManifestId, source: ObjectSource, *, cached_nodes: int = _CACHED_NODES
+    ident: ManifestId, source: ObjectSource, *, cached_nodes: int = CACHED_NODES
 ) -> Outline:
     """The outline of a manifest of `source`. Nodes are read when they are wanted.
 
@@ -137,30 +133,16 @@ def open_outline(
     return Outline(ident, manifest, source, cached_nodes=cached_nodes)
 
 
-def load_outline(ident: ManifestId, store: ObjectStore, servers: Sequence[ObjectSource]) -> Outline:
-    """Makes sure that the manifest and all its nodes are in `store`.
-
-    Args:
-        ident: The manifest.
-        store: Is asked first, and takes what the servers gave.
-        servers: Are asked in order for what is still missing.
+def load_outline(outline: Outline, loader: ObjectLoader) -> None:
+    """Makes sure that all nodes of an outline are in the store of `loader`.
 
     Raises:
         NoObjectError: Nobody has an object.
         IntegrityError: Everybody who has it sends something else.
         RemoteError: Servers could not be asked.
-        TreeError: It is a folder.
-        UnsupportedError: It is newer than this program.
     """
-    loader = ObjectLoader(store, servers)
-    (data,) = loader.plain(Kind.MANIFEST, [ident])
-    manifest = decode_manifest(data)
-    if manifest.kind != "file":
-        loader.flush()
-        raise TreeError(f"{ident.hex()} is a folder, not a file")
-    content = manifest.content
+    content = outline.content
     wanted = {NodeId(content.id): content.length} if content.level and content.length else {}
-    loaded: dict[tuple[NodeId, int, int], Node] = {}
     for level in range(content.level, 0, -1):
         below: dict[NodeId, int] = {}
         queue = list(wanted)
@@ -171,8 +153,8 @@ def load_outline(ident: ManifestId, store: ObjectStore, servers: Sequence[Object
                 node = decode_node(plain, level, key[2])
                 if level == content.level:
                     check_root(node)
-                if len(loaded) < _CACHED_NODES:
-                    loaded[key] = node
+                if len(outline.loaded) < CACHED_NODES:
+                    outline.loaded[key] = node
                 if level == 1:
                     continue
                 for record in node.records:
@@ -180,7 +162,6 @@ def load_outline(ident: ManifestId, store: ObjectStore, servers: Sequence[Object
                         raise MalformedError(f"node {record.id.hex()} is listed with two lengths")
         wanted = below
     loader.flush()
-    return Outline(ident, manifest, store, loaded=loaded)
 
 
 class ObjectLoader:
@@ -219,7 +200,7 @@ class ObjectLoader:
                     if not isinstance(proved, Lost):
                         found[ident] = proved
                         if isinstance(answer, Packed) and source is not self.store:
-                            self._keep(Verified(*answer))
+                            self.keep(Verified(*answer))
                     elif proved.detail or proved.absence is Absence.BUSY:
                         failure = proved.error()
             except CasyncError as error:
@@ -231,7 +212,8 @@ class ObjectLoader:
             raise NoObjectError(f"no source has {kind.name.lower()} {rest[0].hex()}")
         return [found[ident] for ident in ids]
 
-    def _keep(self, verified: Verified) -> None:
+    def keep(self, verified: Verified) -> None:
+        """Has an object committed with what servers sent."""
         self._new[verified.kind, verified.id] = verified
         self._new_bytes += len(verified.payload) + OBJECT_BYTES
         if self._new_bytes >= COMMIT_BYTES:

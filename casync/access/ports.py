@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
-from casync.ids import Kind
+from casync.ids import Kind, ManifestId
+from casync.names.name import Ref
 from casync.objects.codec import Packed
 from casync.objects.delta import Delta, Group
 from casync.store.base import Absence, ManifestSource, ObjectSource, ObjectStore, Traffic
@@ -69,6 +70,19 @@ class Ports(NamedTuple):
     def others(self) -> list[ObjectSource]:
         """Stores of this machine that may have manifests and nodes that are not in `store`."""
         return [local for local in self.local if local is not self.store]
+
+    def resolve(self, ref: Ref) -> ManifestId:
+        """The manifest that a ref stands for: a full hash is itself, a name is the first server's.
+
+        Raises:
+            NoNameError: Nothing answers to it.
+            RemoteError: The first server could not be asked.
+        """
+        if ref.manifest is not None:
+            return ref.manifest
+        if ref.prefix is not None or not self.servers:
+            return self.memory.resolve(ref)
+        return self.servers[0].resolve(ref)
 
     @property
     def traffic(self) -> Traffic:

@@ -21,7 +21,7 @@ from casync.objects.manifest import Manifest
 from casync.objects.node import Content, Node, check_root, decode_node, runs
 from casync.objects.tree import Entry, File, Folder
 from casync.objects.tree_walk import Step, entries, tour
-from casync.store.base import ObjectStore
+from casync.store.base import ObjectSource
 from casync.store.proved import ProvedReader
 
 __all__ = ["Tree", "load_tree"]
@@ -31,7 +31,7 @@ _BATCH_BYTES: Final = 16 * MIB
 
 
 class Tree:
-    """A folder whose structure is in a store: everything but the chunks of files.
+    """A folder, and the way to what is in it. Loaded: all but the chunks of files is in a store.
 
     Args:
         ident: The id of the manifest of the whole.
@@ -54,7 +54,7 @@ class Tree:
         manifest: Manifest,
         root: Folder,
         base: bytes,
-        store: ObjectStore,
+        store: ObjectSource,
     ) -> None:
         self.id = ident
         self.manifest = manifest
@@ -77,6 +77,20 @@ class Tree:
             NoObjectError, IntegrityError: An object is missing or damaged.
         """
         return entries(folder, self._fetch)
+
+    def listing(self, *, recursive: bool) -> Iterator[tuple[bytes, Entry]]:
+        """What is in the folder, or all below it, as the whole tree has it: paths from its root.
+
+        Raises:
+            NoObjectError, IntegrityError: An object is missing or damaged. All before are good.
+        """
+        if recursive:
+            for path, entry in tour(self.root, self._fetch):
+                if path and entry is not None:
+                    yield self._base + path, entry
+        else:
+            for entry in self.entries(self.root.content):
+                yield self._base + entry.name, entry
 
     def distinct_contents(self) -> Iterator[Content]:
         """The contents of its files, each once, each distinct folder read once.

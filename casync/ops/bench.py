@@ -13,7 +13,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from casync.access.outline import Outline, load_outline
+from casync.access.locate import fetch
+from casync.access.outline import open_outline
 from casync.access.ports import Ports
 from casync.access.progress import Progress
 from casync.fs.os_errors import free_bytes, no_space
@@ -27,8 +28,9 @@ from casync.objects.node import runs
 from casync.ops.inspect.show import Statistics, show
 from casync.ops.loopback import Loopback
 from casync.ops.prepare.file import Prepared, PrepareOptions, prepare
-from casync.ops.pull.file import PullOptions, pull
+from casync.ops.pull.file import PullOptions, WantedFile, pull
 from casync.ops.pull.seeds import chunks_of
+from casync.ops.pull_folder.look_up import look_up
 from casync.planning.origins import OriginMap, trace
 from casync.planning.windows import windows
 from casync.store.base import Batch, ManifestState, ObjectStore
@@ -197,7 +199,7 @@ def _map(
     old: ManifestId, new: ManifestId, path: Path, store: ObjectStore, progress: Progress
 ) -> OriginMap:
     """Where the bytes of `new` come from for somebody who has the file `old` at `path`."""
-    before, after = load_outline(old, store, []), load_outline(new, store, [])
+    before, after = open_outline(old, store), open_outline(new, store)
     index = SeedIndex()
     try:
         index.add(SeedFile(path), chunks_of(before))
@@ -227,13 +229,11 @@ class _Receiver:
         """Pulls `new` to `target`, with `own` as the receiver's store."""
         self._remember(own)
         server = Loopback(self._store, deltas=deltas)
-        pulled = pull(
-            Ref(manifest=new),
-            target,
-            Ports(own, True, [own], [server]),
-            PullOptions(seeds=(self._path,), delta="always" if deltas else "never"),
-            self._progress,
-        )
+        ports = Ports(own, True, [own], [server])
+        options = PullOptions(seeds=(self._path,), delta="always" if deltas else "never")
+        wanted = look_up(Ref(manifest=new), target, ports, options)
+        assert isinstance(wanted, WantedFile)
+        pulled = pull(wanted, ports, options, self._progress)
         target.unlink()
         return Transfer(
             chunks=server.received(Kind.CHUNK),
@@ -245,9 +245,9 @@ class _Receiver:
 
     def _remember(self, own: ObjectStore) -> None:
         """What a pull of the old file would have left. Nobody remembers what is on a device."""
-        outline: Outline = load_outline(self._old, own, [self._store])
+        old = fetch(Ref(manifest=self._old), Ports(own, True, [self._store], []))
         batch = Batch(
-            manifests=[(self._old, ManifestState.OUTLINE, outline.content.length)],
+            manifests=[(self._old, ManifestState.OUTLINE, old.manifest.length)],
         )
         row = self._store.recall(bytes(self._path.resolve()))
         if row is not None:

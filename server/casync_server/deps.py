@@ -16,14 +16,12 @@ from starlette.requests import ClientDisconnect
 from casync.errors import (
     CasyncError,
     DeniedError,
-    NoNameError,
     NoStoreError,
     StoppedError,
     UsageError,
 )
-from casync.ids import Buffer, ManifestId
+from casync.ids import Buffer
 from casync.limits import KIB
-from casync.names.name import Ref, parse_ref
 from casync.store.base import ManifestSource
 from casync.store.filtered import FilteredSource
 from casync.store.lmdb.store import LmdbStore
@@ -46,10 +44,8 @@ __all__ = [
     "get_service",
     "get_writing",
     "parse_push",
-    "parse_url_ref",
     "read_document",
     "read_list",
-    "resolve",
 ]
 
 _MAX_DOCUMENT_BYTES: Final = 160 * KIB
@@ -200,31 +196,3 @@ async def _read_body(request: Request, media_type: str, max_bytes: int) -> bytes
     except ClientDisconnect as error:
         raise StoppedError("the client went away") from error
     return bytes(body)
-
-
-def parse_url_ref(text: str) -> Ref:
-    """Reads a ref of a URL or a document: a full hash, NAME or NAME@N.
-
-    Raises:
-        UsageError: It is none of these. Prefixes are for local stores: 32 bits can be ground out.
-    """
-    ref = parse_ref(text)
-    if ref.prefix is not None:
-        raise UsageError("over HTTP a ref is a full hash or a name, not a prefix")
-    if ref.path is not None:
-        raise UsageError("a ref in a URL has no path inside")
-    return ref
-
-
-def resolve(store: ManifestSource, text: str) -> ManifestId:
-    """The full manifest behind a ref of a URL.
-
-    Raises:
-        UsageError: It is no ref of a URL.
-        NoNameError: It points to nothing that may be served.
-    """
-    ref = parse_url_ref(text)
-    try:
-        return store.resolve(ref)
-    except NoNameError as error:
-        raise NoNameError(error.message) from error  # its next step is for local users

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from casync.access.outline import load_outline
+from casync.access.outline import open_outline
 from casync.ids import ManifestId
 from casync.planning.windows import windows
 from casync.store.lmdb.store import LmdbStore
@@ -52,7 +52,7 @@ class Origin(NamedTuple):
 @cache
 def _places(path: Path, hash_: str) -> list[tuple[int, int]]:
     with LmdbStore.open(path, read_only=True) as store:
-        outline = load_outline(ManifestId(bytes.fromhex(hash_)), store, [])
+        outline = open_outline(ManifestId(bytes.fromhex(hash_)), store)
         return [
             (place.offset, place.offset + place.length)
             for window in windows(outline.content, outline.node, outline.params.max_size)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from casync.access.content_file import read_range
-from casync.access.outline import load_outline
+from casync.access.outline import open_outline
 from casync.errors import CasyncError
 from casync.ids import ManifestId
 from casync.store.base import ManifestState
@@ -34,7 +34,7 @@ def content_of(store: LmdbStore, manifest: str) -> bytes:
     Raises:
         CasyncError: They are not all there.
     """
-    outline = load_outline(ManifestId(bytes.fromhex(manifest)), store, [])
+    outline = open_outline(ManifestId(bytes.fromhex(manifest)), store)
     return b"".join(map(bytes, read_range(outline, store, 0, outline.content.length)))
 
 

@@ -19,11 +19,10 @@ from casync.objects.codec import Packer, Verified
 from casync.objects.manifest import Manifest, encode_manifest
 from casync.objects.node import EMPTY, Content, NodeBuilder, Run
 from casync.objects.tree import File, Folder, Meta, encode_entry, encode_root
-from casync.ops.pull.file import pull
 from casync.store.base import Batch, ManifestState
 from casync.store.memory import MemoryStore
 from tests.support.folder_worlds import pulled
-from tests.support.pulling import PARAMS, MemoryServer
+from tests.support.pulling import PARAMS, MemoryServer, pull_file
 
 META = Meta(0o755, 1_700_000_000_000_000_000, os.geteuid(), os.getegid(), "", "", ())
 
@@ -127,7 +126,7 @@ def main() -> None:
             pulled(ident, folder / "tree", server, MemoryStore())
         else:
             ports = Ports(MemoryStore(), False, [], [server])
-            pull(Ref(manifest=ident), folder / "file", ports)
+            pull_file(Ref(manifest=ident), folder / "file", ports)
         ended = "done"
     except CasyncError as error:
         ended = error.code

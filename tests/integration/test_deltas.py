@@ -17,13 +17,13 @@ from casync.errors import IntegrityError, RemoteProtocolError
 from casync.ids import ManifestId
 from casync.limits import MIB
 from casync.names.name import Ref
-from casync.ops.pull.file import Pulled, PullOptions, pull
+from casync.ops.pull.file import Pulled, PullOptions
 from casync.store.memory import MemoryStore
 from tests.support import peer as p
 from tests.support import wire
 from tests.support.peer import Fault, Peer, Seen, breaks_off, edits, sends
 from tests.support.proving_client import connect
-from tests.support.pulling import noise, put
+from tests.support.pulling import noise, pull_file, put
 from tests.support.wire import frame
 
 
@@ -56,7 +56,7 @@ class Updating:
         with connect(peer, retry_for=60.0) as client:
             ports = Ports(self.store, True, [self.store], [client])
             options = {"delta": "always", **options}
-            return pull(
+            return pull_file(
                 Ref(manifest=ident),
                 self.folder / "out",
                 ports,
@@ -144,7 +144,7 @@ def test_however_a_server_refuses_groups(world: Updating, status: int) -> None:
 def test_what_is_kept_was_packed_anew(world: Updating, peer: Peer) -> None:
     world.pull(peer, world.new, cache=True)
     alone = Ports(world.store, True, [world.store], [])
-    pull(Ref(manifest=world.new), world.folder / "again", alone, PullOptions())
+    pull_file(Ref(manifest=world.new), world.folder / "again", alone, PullOptions())
     assert (world.folder / "again").read_bytes() == NEW
 
 
@@ -229,7 +229,7 @@ def test_an_answer_that_breaks_off_is_asked_for_again(world: Updating, share: fl
     with Peer(world.served, fault, deltas=True) as peer, connect(peer, retry_for=60.0) as client:
         ports = Ports(world.store, True, [world.store], [client])
         options = PullOptions(delta="always")
-        pull(Ref(manifest=world.new), world.folder / "out", ports, options)
+        pull_file(Ref(manifest=world.new), world.folder / "out", ports, options)
     assert broken
     assert world.result == NEW
 
@@ -241,7 +241,7 @@ def test_a_liar_is_helped_out_by_another_server(world: Updating, peer: Peer) -> 
         connect(peer, retry_for=60.0) as second,
     ):
         ports = Ports(world.store, True, [world.store], [first, second])
-        pull(Ref(manifest=world.new), world.folder / "out", ports, PullOptions(delta="always"))
+        pull_file(Ref(manifest=world.new), world.folder / "out", ports, PullOptions(delta="always"))
     assert world.result == NEW
 
 

@@ -6,6 +6,7 @@ import os
 import stat
 from pathlib import Path
 
+from casync.access.locate import fetch
 from casync.access.ports import Ports
 from casync.access.progress import SILENT
 from casync.access.tree_load import Tree
@@ -15,7 +16,6 @@ from casync.names.name import Ref
 from casync.ops.pull.file import PullOptions
 from casync.ops.pull_folder.plan import FolderOptions
 from casync.ops.pull_folder.pull import FolderPulled, pull_tree
-from casync.ops.pull_folder.tree_ref import follow
 from casync.store.memory import MemoryStore
 from tests.support.pulling import MemoryServer
 from tests.support.tree_worlds import later
@@ -38,7 +38,7 @@ def pulled(
 ) -> FolderPulled:
     """Pulls a tree into a folder."""
     ports = Ports(store, True, [store], [] if server is None else [server])
-    tree = follow(Ref(manifest=ident, path=path), ports)
+    tree = fetch(Ref(manifest=ident, path=path), ports)
     assert isinstance(tree, Tree)
     return pull_tree(
         tree,

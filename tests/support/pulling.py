@@ -7,10 +7,11 @@ import random
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
-from casync.access.outline import load_outline
+from casync.access.locate import fetch
+from casync.access.outline import Outline
 from casync.access.ports import Ports
-from casync.access.progress import SILENT
 from casync.ids import Kind, ManifestId, ObjectId
 from casync.limits import MAX_BATCH_BYTES
 from casync.names.name import Name, Ref
@@ -19,10 +20,12 @@ from casync.objects.codec import Packed, Packer, Unpacker, Verified
 from casync.objects.delta import Delta, Group
 from casync.objects.manifest import Manifest, encode_manifest
 from casync.objects.node import NodeBuilder, Run
-from casync.ops.pull.file import Pulled, PullOptions, pull
+from casync.ops.pull.file import Pulled, PullOptions, WantedFile, pull
+from casync.ops.pull.forecast import Forecast, forecast
 from casync.ops.pull.seeds import chunks_of
+from casync.ops.pull_folder.look_up import look_up
 from casync.ops.serve.deltas import make_delta
-from casync.store.base import Absence, Batch, ManifestState, Traffic
+from casync.store.base import Absence, Batch, ManifestState, ObjectStore, Traffic
 from casync.store.memory import MemoryStore
 
 PARAMS = ChunkerParams(256, 1024, 4096)
@@ -110,6 +113,27 @@ def put(store: MemoryStore, data: bytes, name: str | None = None) -> ManifestId:
     return ident
 
 
+def wanted(
+    ref: Ref, target: Path | BinaryIO | None, ports: Ports, options: PullOptions
+) -> WantedFile:
+    found = look_up(ref, target, ports, options)
+    assert isinstance(found, WantedFile)
+    return found
+
+
+def pull_file(
+    ref: Ref,
+    target: Path | BinaryIO | None,
+    ports: Ports,
+    options: PullOptions = PullOptions(),
+) -> Pulled:
+    return pull(wanted(ref, target, ports, options), ports, options)
+
+
+def forecast_file(ref: Ref, target: Path | None, ports: Ports, options: PullOptions) -> Forecast:
+    return forecast(wanted(ref, target, ports, options), ports, options)
+
+
 def run(
     ident: ManifestId,
     target: Path | io.BytesIO | None,
@@ -118,9 +142,18 @@ def run(
     **options: object,
 ) -> Pulled:
     ports = Ports(store, True, [store], [server])
-    return pull(Ref(manifest=ident), target, ports, PullOptions(**options), SILENT)  # type: ignore[arg-type]
+    return pull_file(Ref(manifest=ident), target, ports, PullOptions(**options))  # type: ignore[arg-type]
+
+
+def outline_of(
+    ident: ManifestId, store: ObjectStore, servers: Sequence[MemoryServer] = ()
+) -> Outline:
+    """The outline of a file, with all its nodes in `store`."""
+    found = fetch(Ref(manifest=ident), Ports(store, True, [], servers))
+    assert isinstance(found, Outline)
+    return found
 
 
 def chunk_ids(store: MemoryStore, ident: ManifestId) -> list[ObjectId]:
     """The chunks of a manifest of `store`, in order, its holes left out."""
-    return [found[1] for found in chunks_of(load_outline(ident, store, []))]
+    return [found[1] for found in chunks_of(outline_of(ident, store))]

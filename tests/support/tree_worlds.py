@@ -10,7 +10,6 @@ from pathlib import Path
 from casync.access.content_file import read_range
 from casync.access.outline import Outline
 from casync.access.progress import SILENT, Progress
-from casync.access.tree_reading import fetch_from
 from casync.fs.exclude import Exclusion
 from casync.fs.scan import Scan
 from casync.fs.scan_cache import ScanCache
@@ -23,6 +22,7 @@ from casync.objects.tree_walk import root_of, walk_tree
 from casync.ops.prepare.file import PrepareOptions
 from casync.ops.prepare.folder import FolderPrepared, prepare_tree
 from casync.store.base import ObjectStore
+from casync.store.proved import ProvedReader
 
 PARAMS = ChunkerParams(256, 1024, 4096)
 LONG_AGO = 1_600_000_000_123_456_789
@@ -60,7 +60,7 @@ def manifest_of(store: ObjectStore, ident: ManifestId) -> Manifest:
 
 def tree(store: ObjectStore, ident: ManifestId) -> dict[bytes, Entry]:
     """All entries by path; the root has an empty one."""
-    fetch = fetch_from(store)
+    fetch = ProvedReader(store).plain
     root = root_of(manifest_of(store, ident), fetch)
     found: dict[bytes, Entry] = {b"": root}
     for path, entry in walk_tree(root, fetch):

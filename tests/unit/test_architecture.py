@@ -132,9 +132,7 @@ def test_a_test_is_named_by_a_sentence(path: Path) -> None:
     assert [name for name in named if coded.match(name)] == []
 
 
-HOMONYMS: dict[str, str] = {
-    "Content": "the reader of the command line goes with its second resolver"
-}
+HOMONYMS: dict[str, str] = {}
 """Public names that two modules give to two things, each with the reason."""
 
 

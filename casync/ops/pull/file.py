@@ -19,7 +19,7 @@ from typing import BinaryIO, Final, NamedTuple
 from casync.access.compare import holds
 from casync.access.content_file import read_range
 from casync.access.keeper import Keeper
-from casync.access.outline import Outline, load_outline
+from casync.access.outline import Outline
 from casync.access.ports import Ports
 from casync.access.progress import SILENT, Progress
 from casync.access.supply import SeedSupply, StoreSupply, Supply
@@ -28,13 +28,11 @@ from casync.fs.identity import FileIdentity
 from casync.fs.seed import SeedFile, SeedIndex
 from casync.fs.settle import settle_file
 from casync.fs.target.base import open_sink
-from casync.fs.target.place import TargetPlace, check_space, inspect_place
+from casync.fs.target.place import TargetPlace, check_space
 from casync.fs.target.stream import StreamSink
 from casync.ids import Buffer, ManifestId
 from casync.limits import MIB
-from casync.names.name import Ref
 from casync.ops.pull.in_place import move_in_place
-from casync.ops.pull.old_nodes import NodesByDelta, likely_versions
 from casync.ops.pull.rebuild import Nowhere, Rebuilder, TargetWriter
 from casync.ops.pull.seeds import chunks_of, collect_seeds, known_outline
 from casync.ops.pull.server_supply import DeltaChoice, ServerSupply
@@ -45,7 +43,7 @@ from casync.store.base import (
     Traffic,
 )
 
-__all__ = ["PullOptions", "Pulled", "fetch_outline", "pull", "resolve", "supplies_for"]
+__all__ = ["PullOptions", "Pulled", "WantedFile", "pull", "supplies_for"]
 
 _READ_BYTES: Final = 4 * MIB
 
@@ -91,42 +89,51 @@ class Pulled(NamedTuple):
     seconds: float
 
 
+class WantedFile(NamedTuple):
+    """A file to pull.
+
+    Attributes:
+        outline: Its content; loaded.
+        target: A file or block device, a stream, or None for the store alone.
+        since: When it was asked for, as `time.monotonic` says.
+    """
+
+    outline: Outline
+    target: TargetPlace | BinaryIO | None
+    since: float
+
+
 def pull(
-    ref: Ref,
-    target: Path | BinaryIO | None,
+    wanted: WantedFile,
     ports: Ports,
     options: PullOptions = PullOptions(),
     progress: Progress = SILENT,
 ) -> Pulled:
-    """Pulls the content of `ref`.
+    """Pulls a file.
 
     Args:
-        ref: A manifest, by hash or name.
-        target: A file or block device, a stream, or None for the store alone.
+        wanted: Which, and where to.
         ports: Stores and servers.
         options: How.
         progress: Is told what happens.
 
     Raises:
-        UsageError, WriteError, NoSpaceError, LockedError: The target cannot be written. Nothing
-            was fetched then, unless the disk filled up on the way.
-        TreeError: It is a folder.
-        UnsupportedError: It is newer than this program.
-        NotFoundError: Nobody has the manifest or a chunk.
+        UsageError: There is no store that could keep what it shall keep.
+        WriteError, NoSpaceError, LockedError: The target cannot be written. No chunk was fetched
+            then, unless the disk filled up on the way.
+        NotFoundError: Nobody has a chunk.
         IntegrityError: What is to be had is not what the manifest names.
         RemoteError, TimedOutError: Servers could not be asked.
     """
-    started = time.monotonic()
-    place = inspect_place(target, in_place=options.in_place) if isinstance(target, Path) else None
+    outline, target, since = wanted
     if target is None and not ports.lasting:
         raise UsageError("there is no store to pull into", next_step="Give -o OUT.")
     if options.cache and not ports.lasting:
         raise UsageError("there is no store that could keep the chunks")
-    outline = fetch_outline(resolve(ref, ports), place, ports, options)
     work = _Pull(outline, ports, options, progress)
-    if place is not None:
-        outcome = work.to_file(place)
-    elif target is None or isinstance(target, Path):
+    if isinstance(target, TargetPlace):
+        outcome = work.to_file(target)
+    elif target is None:
         outcome = work.to_store()
     else:
         outcome = work.to_stream(target)
@@ -136,39 +143,8 @@ def pull(
         outcome=outcome,
         sources={label: count for label, count in work.given.items() if count},
         traffic=ports.traffic,
-        seconds=time.monotonic() - started,
+        seconds=time.monotonic() - since,
     )
-
-
-def resolve(ref: Ref, ports: Ports) -> ManifestId:
-    """The manifest that a ref stands for: a full hash is itself, a name is the first server's.
-
-    Raises:
-        NoNameError: Nothing answers to it.
-        UsageError: It names something inside a manifest.
-        RemoteError: The first server could not be asked.
-    """
-    if ref.path is not None:
-        raise UsageError(f"{ref} is inside a manifest; only the whole of one can be pulled")
-    if ref.manifest is not None:
-        return ref.manifest
-    if ref.prefix is not None or not ports.servers:
-        return ports.memory.resolve(ref)
-    return ports.servers[0].resolve(ref)
-
-
-def fetch_outline(
-    ident: ManifestId, place: TargetPlace | None, ports: Ports, options: PullOptions
-) -> Outline:
-    """The outline of a manifest, from stores, and from servers as deltas of old versions.
-
-    Raises:
-        CasyncError: As `load_outline`.
-    """
-    target = None if place is None else place.path
-    old = likely_versions(target, options.seeds, ports.memory)
-    seen = [NodesByDelta(server, old, ports.memory, options.delta) for server in ports.servers]
-    return load_outline(ident, ports.store, [*ports.others, *seen])
 
 
 @contextmanager

@@ -20,10 +20,9 @@ from casync.access.progress import SILENT, Progress
 from casync.access.supply import Supply
 from casync.fs.seed import SeedFile
 from casync.fs.target.part import part_name
-from casync.fs.target.place import allocated_bytes, check_space, inspect_place
+from casync.fs.target.place import TargetPlace, allocated_bytes, check_space
 from casync.ids import ChunkId, ManifestId, chunk_id
-from casync.names.name import Ref
-from casync.ops.pull.file import PullOptions, fetch_outline, resolve, supplies_for
+from casync.ops.pull.file import PullOptions, WantedFile, supplies_for
 from casync.ops.pull.in_place import offsets_served
 from casync.planning.windows import FirstPlaces, Place, Window
 
@@ -55,19 +54,15 @@ class Forecast(NamedTuple):
 
 
 def forecast(
-    ref: Ref,
-    target: Path | None,
-    ports: Ports,
-    options: PullOptions,
-    progress: Progress = SILENT,
+    wanted: WantedFile, ports: Ports, options: PullOptions, progress: Progress = SILENT
 ) -> Forecast:
     """Works out what `pull` with the same arguments would fetch.
 
     Raises:
         CasyncError: As `pull`.
     """
-    place = inspect_place(target, in_place=options.in_place) if target is not None else None
-    outline = fetch_outline(resolve(ref, ports), place, ports, options)
+    outline = wanted.outline
+    place = wanted.target if isinstance(wanted.target, TargetPlace) else None
     totals = PlanTotals(ports.traffic.received)
     writes = place is not None
     if place is not None:

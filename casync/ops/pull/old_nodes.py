@@ -8,7 +8,7 @@ that the new version no longer has.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import chain, islice
 from pathlib import Path
@@ -155,16 +155,20 @@ class NodesByDelta:
 
     Args:
         server: Who is asked.
-        old: Old versions, the likeliest first.
+        old: Finds old versions, the likeliest first, once a file is wanted.
         store: Where their nodes are.
         delta: Whether to ask for deltas.
     """
 
     def __init__(
-        self, server: Server, old: Sequence[Outline], store: ObjectSource, delta: DeltaChoice
+        self,
+        server: Server,
+        old: Callable[[], Sequence[Outline]],
+        store: ObjectSource,
+        delta: DeltaChoice,
     ) -> None:
         self._server = server
-        self._candidates = old
+        self._find_old = old
         self._store = store
         self._delta = delta
         self._old: OldNodes | None = None
@@ -175,8 +179,11 @@ class NodesByDelta:
 
     def get(self, kind: Kind, ids: Sequence[ObjectId]) -> Iterator[Packed | Absence]:
         """What the server has; see `ObjectSource.get`."""
-        grouped = kind is Kind.NODE and not self._lied and asks_deltas(self._delta, self._server)
-        answers = self._by_delta(ids) if grouped else self._server.get(kind, ids)
+        grouped = kind is Kind.NODE and bool(self._spans) and not self._lied
+        if grouped and asks_deltas(self._delta, self._server):
+            answers = self._by_delta(ids)
+        else:
+            answers = self._server.get(kind, ids)
         for ident, answer in zip(ids, answers, strict=True):
             if isinstance(answer, Packed):
                 self._learn(kind, ident, answer)
@@ -248,9 +255,11 @@ class NodesByDelta:
     def _begin(self, packed: Packed) -> None:
         """Chooses the old version: of those that were cut alike, the nearest in length."""
         manifest = decode_manifest(self._unpacker.unpack(packed))
+        if manifest.kind != "file":
+            return
         content = manifest.content
         self._spans = {NodeId(content.id): _Span(content.level, 0, content.length)}
-        alike = [old for old in self._candidates if old.params == manifest.params]
+        alike = [old for old in self._find_old() if old.params == manifest.params]
         if alike:
             nearest = min(alike, key=lambda old: abs(old.content.length - content.length))
             self._old = OldNodes(nearest, self._store)

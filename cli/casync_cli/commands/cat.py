@@ -48,13 +48,14 @@ def run(
         raise UsageError("content is not JSON", next_step="`casync show --json` describes it.")
     start = parse_size(offset) if offset else 0
     count = parse_size(length) if length else None
+    from casync.access.content_file import read_range
+    from casync.access.locate import open_file
     from casync.names.name import parse_ref
-    from casync_cli.reading import open_content
 
     parsed = parse_ref(ref)
     stdout = invocation.output.binary
     with invocation.source() as source:
-        content = open_content(source.resolve(parsed.whole), source, parsed.path)
-        end = content.length if count is None else start + count
-        for piece in content.pieces(start, end):
+        outline = open_file(parsed, source)
+        end = outline.length if count is None else min(start + count, outline.length)
+        for piece in read_range(outline, source, start, end):
             stdout.write(piece)

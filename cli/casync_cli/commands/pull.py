@@ -114,6 +114,7 @@ def run(
     from casync.cutting.process_memory import keep_freed_memory
     from casync.names.name import parse_ref
     from casync.ops.pull.file import Pulled
+    from casync.ops.pull_folder.pull import FolderPulled
 
     keep_freed_memory()
     wanted = parse_ref(ref)
@@ -121,41 +122,30 @@ def run(
     store = _store(
         invocation, required=out is None or cache, dry_run=dry_run, network=allow_network_fs
     )
+    if not dry_run:
+        invocation.resume = "Run the same command again; only the rest is fetched."
+    act = api.forecast if dry_run else api.pull
     try:
         with invocation.progress() as progress:
-            if dry_run:
-                path = target if isinstance(target, Path) else None
-                plan = api.forecast(
-                    wanted,
-                    path,
-                    store=store,
-                    servers=servers,
-                    transport=transport,
-                    options=options,
-                    folder_options=folder_options,
-                    progress=progress,
-                )
-            else:
-                invocation.resume = "Run the same command again; only the rest is fetched."
-                pulled = api.pull(
-                    wanted,
-                    target,
-                    store=store,
-                    servers=servers,
-                    transport=transport,
-                    options=options,
-                    folder_options=folder_options,
-                    progress=progress,
-                )
+            done = act(
+                wanted,
+                target,
+                store=store,
+                servers=servers,
+                transport=transport,
+                options=options,
+                folder_options=folder_options,
+                progress=progress,
+            )
     finally:
         if store is not None:
             store.close()
-    if dry_run:
-        report_plan(invocation.output, plan)
-    elif isinstance(pulled, Pulled):
-        report_pull(invocation.output, pulled, out)
+    if isinstance(done, Pulled):
+        report_pull(invocation.output, done, out)
+    elif isinstance(done, FolderPulled):
+        report_folder(invocation.output, done, str(out))
     else:
-        report_folder(invocation.output, pulled, str(out))
+        report_plan(invocation.output, done)
 
 
 def _target(

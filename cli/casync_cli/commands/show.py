@@ -44,9 +44,10 @@ def run(
     output = invocation.output
     if digest not in (None, "sha256"):
         raise UsageError(f"--digest takes sha256, not {digest}")
+    from casync.access.content_file import read_range
+    from casync.access.outline import open_outline
     from casync.names.name import parse_ref
     from casync.ops.inspect.show import show
-    from casync_cli.reading import open_content
 
     parsed = parse_ref(ref)
     if parsed.path is not None:
@@ -55,9 +56,12 @@ def run(
         found = show(source.resolve(parsed), source, progress)
         total = None
         if digest is not None and not found.missing:
+            if found.kind != "file":
+                raise UsageError(f"{ref} is a folder, not a file; it has no digest")
             progress.start("reading", found.length)
             sha256 = hashlib.sha256()
-            for piece in open_content(found.manifest, source).pieces(0, found.length):
+            outline = open_outline(found.manifest, source)
+            for piece in read_range(outline, source, 0, found.length):
                 sha256.update(piece)
                 progress.advance(len(piece))
             total = f"sha256:{sha256.hexdigest()}"

@@ -6,7 +6,8 @@ import os
 import stat
 from typing import TYPE_CHECKING, Final
 
-from casync.access.tree_reading import list_tree
+from casync.access.locate import locate
+from casync.access.tree_load import Tree
 from casync.names.name import Ref
 from casync.objects.tree import Device, File, Folder, Link, Pipe
 from casync.sizes import format_size
@@ -28,15 +29,19 @@ def list_inside(
     """Lists the folder, or the one thing, that `ref` leads to.
 
     Raises:
-        CasyncError: As `casync.access.tree_reading.list_tree`.
+        CasyncError: As `locate` and `Tree.listing`.
     """
-    ident = source.resolve(ref.whole)
-    found = list_tree(ident, os.fsencode(ref.path or ""), source, recursive=recursive)
+    found = locate(ref, source)
+    if isinstance(found.content, Tree):
+        listed = found.content.listing(recursive=recursive)
+    else:
+        assert found.entry is not None  # what is all of a manifest has nothing inside
+        listed = iter([(found.path, found.entry)])
     if output.json_mode:
-        entries = [_fields(path, entry) for path, entry in found]
-        output.document("casync.ls-tree/1", {"manifest": ident.hex(), "entries": entries})
+        entries = [_fields(path, entry) for path, entry in listed]
+        output.document("casync.ls-tree/1", {"manifest": found.manifest.hex(), "entries": entries})
         return
-    for path, entry in found:
+    for path, entry in listed:
         shown = os.fsdecode(path)
         if not long:
             output.row(shown)

@@ -10,25 +10,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from msgspec.structs import replace
-
 from casync.access.content_file import read_range
-from casync.access.outline import Outline, open_outline
+from casync.access.outline import Outline
 from casync.errors import DamagedObjectError, IntegrityError, NoObjectError
 from casync.ids import Buffer, Kind, ManifestId
 from casync.limits import MIB
-from casync.objects.node import Content
 from casync.store.base import ObjectSource
 from casync.store.proved import ProvedReader
 from casync_server.http.request_stats import RequestStats
 
-__all__ = ["load_manifest", "load_outline", "open_content", "read_content", "tell_damage"]
+__all__ = ["load_manifest", "read_content", "tell_damage"]
 
 _AHEAD: Final = MIB
 """Plain bytes read at a time: there may be hundreds of readers."""
-
-_NODES: Final = 32
-"""Decoded nodes kept for one reader: a path through all levels and some."""
 
 
 def load_manifest(source: ObjectSource, ident: ManifestId) -> bytes:
@@ -38,23 +32,6 @@ def load_manifest(source: ObjectSource, ident: ManifestId) -> bytes:
         DamagedObjectError: It is missing or damaged.
     """
     return ProvedReader(source, missing=DamagedObjectError).one(Kind.MANIFEST, ident)
-
-
-def load_outline(source: ObjectSource, ident: ManifestId) -> Outline:
-    """The way into the content of a manifest.
-
-    Raises:
-        DamagedObjectError: The manifest is missing or damaged.
-        UnsupportedError: It is newer than this program.
-    """
-    with tell_damage(f"manifest {ident.hex()}"):
-        return open_outline(ident, source, cached_nodes=_NODES)
-
-
-def open_content(source: ObjectSource, whole: Outline, content: Content) -> Outline:
-    """The way into the content of a file in the tree that `whole` is the outline of."""
-    manifest = replace(whole.manifest, content=content)
-    return Outline(whole.id, manifest, source, cached_nodes=_NODES)
 
 
 def read_content(

@@ -9,10 +9,10 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from casync.access.outline import Outline
-from casync.access.tree_reading import fetch_from
+from casync.access.tree_load import Tree
 from casync.errors import UsageError
 from casync.ids import ChunkId
-from casync_server.deps import Reads, Service, resolve
+from casync_server.deps import Reads, Service
 from casync_server.http.byte_range import (
     ByteSpan,
     UnsatisfiableError,
@@ -24,9 +24,10 @@ from casync_server.http.caching import etag_of, not_modified, policy_for_ref
 from casync_server.http.request_stats import request_stats
 from casync_server.openapi import binary, problems
 from casync_server.problems import problem_response
-from casync_server.reading.content import load_outline, read_content
+from casync_server.reading.content import read_content
 from casync_server.reading.streaming import StreamedResponse, pieces
-from casync_server.reading.tree_path import PARAMETERS, open_inside, place_of
+from casync_server.reading.tree_path import PARAMETERS, place_of
+from casync_server.reading.url_ref import locate_url
 
 __all__ = ["router"]
 
@@ -66,8 +67,7 @@ async def get_file_inside(request: Request, service: Reads) -> Response:
     The path is percent-encoded bytes. Links are not followed.
     """
     place = place_of(request, "/v1/files/")
-    store = service.store
-    outline = await service.read(lambda: open_inside(store, place, fetch_from(store)))
+    outline = await service.read(lambda: _open(service, place.ref, place.path))
     content = ChunkId(outline.content.id)  # or a node's; the ETag is the same in all folders
     label = place.names[-1].decode(errors="replace")
     return await _answer(request, service, outline, etag_of(content), place.ref, label)
@@ -127,11 +127,17 @@ async def _answer(
     return await _send(request, service, outline, span, headers)
 
 
-def _open(service: Service, ref: str) -> Outline:
-    outline = load_outline(service.store, resolve(service.store, ref))
-    if outline.manifest.kind != "file":
-        raise UsageError("this is a folder, not a file")
-    return outline
+def _open(service: Service, ref: str, path: bytes | None = None) -> Outline:
+    match locate_url(service.store, ref, path).content:
+        case Outline() as outline:
+            return outline
+        case Tree():
+            raise UsageError(
+                "this is a folder, not a file",
+                next_step="Folders are listed at /v1/trees/REF/-/PATH.",
+            )
+        case None:
+            raise UsageError("this is a link, device or pipe, not a file")
 
 
 def _span(request: Request, etag: str, length: int) -> ByteSpan | None:

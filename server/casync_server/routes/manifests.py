@@ -21,12 +21,13 @@ from casync.wire.documents import (
     manifest_view,
 )
 from casync.wire.frames import MANIFEST_TYPE
-from casync_server.deps import Reads, resolve
+from casync_server.deps import Reads
 from casync_server.http.byte_range import matches_etag
 from casync_server.http.caching import FRESH, etag_of, not_modified, policy_for_ref
 from casync_server.http.request_stats import request_stats
 from casync_server.openapi import binary, document, problems
 from casync_server.reading.content import load_manifest
+from casync_server.reading.url_ref import resolve
 
 __all__ = ["Limit", "router"]
 

@@ -28,12 +28,12 @@ from casync_server.deps import (
     Reads,
     Writes,
     parse_push,
-    parse_url_ref,
     read_document,
 )
 from casync_server.http.caching import FRESH
 from casync_server.openapi import document, document_body, problems
 from casync_server.pushes.writing import Goal
+from casync_server.reading.url_ref import parse_url_ref
 from casync_server.routes.push import proving_response
 from casync_server.routes.trash import removal_response
 

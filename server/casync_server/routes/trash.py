@@ -12,9 +12,10 @@ from casync.store.base import Removed
 from casync.store.lmdb.trash import Removal
 from casync.wire.documents import JSON_TYPE, encode_document, name_item
 from casync.wire.edits import Refs, RemovalItem, TrashItem, TrashPage
-from casync_server.deps import Writes, parse_url_ref, read_document
+from casync_server.deps import Writes, read_document
 from casync_server.http.caching import FRESH, NEVER
 from casync_server.openapi import document, document_body, problems
+from casync_server.reading.url_ref import parse_url_ref
 
 __all__ = ["removal_response", "router"]
 

@@ -10,11 +10,10 @@ from urllib.parse import quote, quote_from_bytes, unquote_to_bytes
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
-from casync.access.tree_reading import fetch_from
+from casync.access.tree_load import Tree
 from casync.errors import UsageError
 from casync.limits import PAGE_ITEMS
 from casync.objects.tree import Device, Entry, File, Folder, Link, Pipe
-from casync.objects.tree_walk import entries
 from casync.store.base import ManifestSource
 from casync.wire.documents import JSON_TYPE, TreeItem, TreeKind, TreePage, encode_document
 from casync_server.deps import Reads
@@ -22,7 +21,8 @@ from casync_server.http.caching import policy_for_ref
 from casync_server.http.request_stats import request_stats
 from casync_server.openapi import document, problems, text
 from casync_server.reading.content import tell_damage
-from casync_server.reading.tree_path import PARAMETERS, TreePath, find_inside, place_of
+from casync_server.reading.tree_path import PARAMETERS, TreePath, place_of
+from casync_server.reading.url_ref import locate_url
 from casync_server.routes.manifests import Limit
 
 __all__ = ["router"]
@@ -78,12 +78,11 @@ async def list_tree(
 
 
 def _page(store: ManifestSource, place: TreePath, after: bytes, limit: int) -> TreePage:
-    fetch = fetch_from(store)
-    found = find_inside(store, place, fetch)
-    if not isinstance(found.entry, Folder):
+    tree = locate_url(store, place.ref, place.path).content
+    if not isinstance(tree, Tree):
         raise UsageError("this is not a folder", next_step="Files are at /v1/files/REF/-/PATH.")
-    with tell_damage(f"below manifest {found.whole.id.hex()}"):
-        inside = entries(found.entry.content, fetch)
+    with tell_damage(f"below manifest {tree.id.hex()}"):
+        inside = tree.entries(tree.root.content)
         rest = dropwhile(lambda entry: entry.name <= after, inside)
         some = list(islice(rest, limit + 1))
     return TreePage([_item(entry) for entry in some[:limit]], len(some) > limit)

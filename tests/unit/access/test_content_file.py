@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from casync.access.content_file import ContentFile, read_range
-from casync.access.outline import Outline, load_outline
+from casync.access.outline import Outline
 from casync.errors import DamagedObjectError, NoObjectError
 from casync.fs.source.file import StreamSource
 from casync.ids import Kind, ObjectId
@@ -18,6 +18,7 @@ from casync.objects.codec import Packed
 from casync.ops.prepare.file import PrepareOptions, prepare
 from casync.store.base import Absence
 from casync.store.memory import MemoryStore
+from tests.support.pulling import outline_of
 
 PARAMS = ChunkerParams(256, 1024, 4096)
 DATA = (
@@ -43,7 +44,7 @@ def prepared(data: bytes = DATA) -> tuple[Rotten, Outline]:
     store = Rotten()
     options = PrepareOptions(params=PARAMS)
     ident = prepare(StreamSource(io.BytesIO(data)), store, options).manifest
-    return store, load_outline(ident, store, [])
+    return store, outline_of(ident, store)
 
 
 def test_every_range_is_the_range_of_the_content() -> None:

@@ -14,11 +14,10 @@ from casync.names.name import Ref
 from casync.objects.codec import Packed
 from casync.objects.delta import Delta, Group
 from casync.ops.pull import server_supply
-from casync.ops.pull.file import PullOptions, pull
-from casync.ops.pull.forecast import forecast
+from casync.ops.pull.file import PullOptions
 from casync.store.base import Absence, ObjectStat
 from casync.store.memory import MemoryStore
-from tests.support.pulling import MemoryServer, chunk_ids, noise, put, run
+from tests.support.pulling import MemoryServer, chunk_ids, forecast_file, noise, pull_file, put, run
 
 DATA = noise(1, 50_000)
 
@@ -40,10 +39,10 @@ def test_a_server_that_is_down_is_passed_over_in_plan_and_deed(tmp_path: Path) -
     ident = put(server, DATA)
     for servers in ([Down(), server], [server, Down()]):
         ports = Ports(store, True, [store], servers)
-        plan = forecast(Ref(manifest=ident), tmp_path / "out", ports, PullOptions())
+        plan = forecast_file(Ref(manifest=ident), tmp_path / "out", ports, PullOptions())
         assert plan.missing == 0
         assert plan.sources == {"server": len(DATA)}
-    pull(Ref(manifest=ident), tmp_path / "out", Ports(store, True, [store], [Down(), server]))
+    pull_file(Ref(manifest=ident), tmp_path / "out", Ports(store, True, [store], [Down(), server]))
     assert (tmp_path / "out").read_bytes() == DATA
 
 
@@ -53,9 +52,9 @@ def test_what_only_a_server_that_is_down_may_have_is_not_called_missing(tmp_path
     server._objects.pop((Kind.CHUNK, chunk_ids(server, ident)[7]))
     ports = Ports(store, True, [store], [server, Down()])
     with pytest.raises(UnreachableError, match="does not answer"):
-        forecast(Ref(manifest=ident), tmp_path / "out", ports, PullOptions())
+        forecast_file(Ref(manifest=ident), tmp_path / "out", ports, PullOptions())
     with pytest.raises(UnreachableError, match="does not answer"):
-        pull(Ref(manifest=ident), tmp_path / "out", ports)
+        pull_file(Ref(manifest=ident), tmp_path / "out", ports)
 
 
 def test_a_server_that_stays_busy_is_busy_and_not_without_the_chunk(
@@ -83,7 +82,7 @@ def test_a_server_too_busy_for_nodes_is_passed_over_and_never_without_them(tmp_p
     with pytest.raises(UnreachableError, match="too busy"):
         run(ident, tmp_path / "out", busy, store)
     put(server, DATA)
-    pull(Ref(manifest=ident), tmp_path / "out", Ports(store, True, [store], [busy, server]))
+    pull_file(Ref(manifest=ident), tmp_path / "out", Ports(store, True, [store], [busy, server]))
     assert (tmp_path / "out").read_bytes() == DATA
 
 

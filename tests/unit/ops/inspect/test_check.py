@@ -8,24 +8,23 @@ from pathlib import Path
 
 import pytest
 
-from casync.access.outline import load_outline
+from casync.access.locate import fetch
 from casync.access.ports import Ports
 from casync.access.tree_load import Tree
 from casync.errors import NotFoundError, UsageError, WriteError
 from casync.ids import ManifestId
 from casync.names.name import Ref
 from casync.ops.inspect.check import Checked, check_file, check_folder
-from casync.ops.pull_folder.tree_ref import follow
 from casync.store.memory import MemoryStore
 from tests.support.folder_worlds import pulled
-from tests.support.pulling import PARAMS, noise, put
+from tests.support.pulling import PARAMS, noise, outline_of, put
 from tests.support.tree_worlds import age, prepared
 
 
 def checked(
     ident: ManifestId, path: Path, store: MemoryStore
 ) -> tuple[Checked, dict[str, list[str]]]:
-    tree = follow(Ref(manifest=ident), Ports(store, True, [store], []))
+    tree = fetch(Ref(manifest=ident), Ports(store, True, [store], []))
     assert isinstance(tree, Tree)
     told: dict[str, list[str]] = {}
     done = check_folder(tree, path, lambda path, wrong: told.update({os.fsdecode(path): wrong}))
@@ -105,7 +104,7 @@ def test_a_bad_copy(
 
 def test_a_file(store: MemoryStore, tmp_path: Path) -> None:
     data = noise(1, 300_000) + bytes(20 * PARAMS.max_size) + noise(2, 100)
-    outline = load_outline(put(store, data), store, [])
+    outline = outline_of(put(store, data), store)
     path = tmp_path / "file"
     told: list[tuple[bytes, list[str]]] = []
     path.write_bytes(data)
@@ -124,7 +123,7 @@ def test_what_cannot_be_checked(root: Path, store: MemoryStore, tmp_path: Path) 
         checked(ident, tmp_path / "none", store)
     with pytest.raises(WriteError, match="not a folder"):
         checked(ident, root / "a", store)
-    outline = load_outline(put(store, b"data"), store, [])
+    outline = outline_of(put(store, b"data"), store)
     with pytest.raises(NotFoundError, match="no file"):
         check_file(outline, tmp_path / "none", lambda *_: None)
     with pytest.raises(UsageError, match="not a file"):

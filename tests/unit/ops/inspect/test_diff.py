@@ -10,16 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from casync.access.outline import load_outline
+from casync.access.locate import fetch
 from casync.access.ports import Ports
 from casync.access.tree_load import Tree
 from casync.names.name import Ref
 from casync.objects.node import Content
 from casync.objects.tree import Entry
 from casync.ops.inspect.diff import changes, differing_ranges
-from casync.ops.pull_folder.tree_ref import follow
 from casync.store.memory import MemoryStore
-from tests.support.pulling import PARAMS, noise, put
+from tests.support.pulling import PARAMS, noise, outline_of, put
 from tests.support.tree_worlds import age, prepared
 
 
@@ -37,7 +36,7 @@ def root(tmp_path: Path) -> Path:
 
 def tree(root: Path, store: MemoryStore) -> Tree:
     ident = prepared(root, store).manifest
-    found = follow(Ref(manifest=ident), Ports(store, True, [store], []))
+    found = fetch(Ref(manifest=ident), Ports(store, True, [store], []))
     assert isinstance(found, Tree)
     return found
 
@@ -100,7 +99,7 @@ def test_ranges_of_files(seed: int) -> None:
         at = rng.randrange(len(new))
         new[at : at + rng.randrange(3) * 10] = rng.randbytes(rng.choice([0, 20, 5000]))
     store = MemoryStore()
-    one, two = (load_outline(put(store, bytes(data)), store, []) for data in (old, new))
+    one, two = (outline_of(put(store, bytes(data)), store) for data in (old, new))
     found = list(differing_ranges(one, two))
     assert all(start < end for start, end in found)
     assert all(end < start for (_, end), (start, _) in pairwise(found))
@@ -118,7 +117,7 @@ def test_ranges_of_files(seed: int) -> None:
 
 def test_nothing_and_something() -> None:
     store = MemoryStore()
-    empty, some = (load_outline(put(store, data), store, []) for data in (b"", b"some"))
+    empty, some = (outline_of(put(store, data), store) for data in (b"", b"some"))
     assert list(differing_ranges(empty, some)) == [(0, 4)]
     assert list(differing_ranges(some, empty)) == [(0, 4)]
     assert list(differing_ranges(empty, empty)) == []

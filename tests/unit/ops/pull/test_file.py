@@ -22,11 +22,10 @@ from casync.errors import (
 )
 from casync.ids import Kind
 from casync.names.name import Ref, parse_ref
-from casync.ops.pull.file import PullOptions, pull
-from casync.ops.pull.forecast import forecast
+from casync.ops.pull.file import PullOptions
 from casync.store.base import Absence, ManifestState
 from casync.store.memory import MemoryStore
-from tests.support.pulling import MemoryServer, chunk_ids, noise, put, run
+from tests.support.pulling import MemoryServer, chunk_ids, forecast_file, noise, pull_file, put, run
 
 SHAPES = {
     "empty": b"",
@@ -166,7 +165,7 @@ def test_a_server_that_lies_is_passed_over(
     put(honest, data)
     server.corrupt = set(chunk_ids(server, ident))
     ports = Ports(store, True, [store], [server, honest])
-    pull(Ref(manifest=ident), tmp_path / "out", ports, PullOptions())
+    pull_file(Ref(manifest=ident), tmp_path / "out", ports, PullOptions())
     assert (tmp_path / "out").read_bytes() == data
 
 
@@ -186,12 +185,12 @@ def test_names_come_from_the_first_server(
     put(server, b"one", "vm/a")
     put(server, b"two", "vm/a")
     ports = Ports(store, True, [store], [server])
-    pull(parse_ref("vm/a"), tmp_path / "new", ports)
-    pull(parse_ref("vm/a@1"), tmp_path / "old", ports)
+    pull_file(parse_ref("vm/a"), tmp_path / "new", ports)
+    pull_file(parse_ref("vm/a@1"), tmp_path / "old", ports)
     assert (tmp_path / "new").read_bytes() == b"two"
     assert (tmp_path / "old").read_bytes() == b"one"
     with pytest.raises(NoNameError):
-        pull(parse_ref("vm/b"), tmp_path / "none", ports)
+        pull_file(parse_ref("vm/b"), tmp_path / "none", ports)
 
 
 def test_a_wrong_digest_leaves_the_old_file(
@@ -251,7 +250,7 @@ def test_in_place_serves_itself_first(
     server.asked.clear()
     ident = put(server, new)
     ports = Ports(store, True, [store], [server])
-    expected = forecast(Ref(manifest=ident), out, ports, PullOptions(in_place=True))
+    expected = forecast_file(Ref(manifest=ident), out, ports, PullOptions(in_place=True))
     server.asked.clear()
     server.sent = 0
     pulled = run(ident, out, server, store, in_place=True)
@@ -273,7 +272,7 @@ def test_a_forecast_is_exact_and_writes_nothing(
     ident = put(server, new)
     ports = Ports(store, True, [store], [server])
     server.asked.clear()
-    expected = forecast(Ref(manifest=ident), out, ports, PullOptions())
+    expected = forecast_file(Ref(manifest=ident), out, ports, PullOptions())
     assert server.asked == []
     assert out.read_bytes() == old
     server.sent = 0
@@ -283,12 +282,13 @@ def test_a_forecast_is_exact_and_writes_nothing(
     assert pulled.sources == expected.sources
 
 
-def test_the_inside_of_a_manifest_cannot_be_pulled_as_a_whole(
+def test_there_is_nothing_inside_of_a_file(
     tmp_path: Path, server: MemoryServer, store: MemoryStore
 ) -> None:
+    put(server, b"one", "vm")
     ports = Ports(store, True, [store], [server])
-    with pytest.raises(UsageError, match="inside"):
-        pull(parse_ref("vm:etc/passwd"), tmp_path / "out", ports)
+    with pytest.raises(UsageError, match="vm is a file; there is nothing inside"):
+        pull_file(parse_ref("vm:etc/passwd"), tmp_path / "out", ports)
 
 
 def test_a_forecast_knows_the_seeds_of_a_store_that_it_must_not_write(
@@ -298,6 +298,6 @@ def test_a_forecast_knows_the_seeds_of_a_store_that_it_must_not_write(
     out = tmp_path / "out"
     run(put(server, old), out, server, store)
     ports = Ports(MemoryStore(), False, [store], [server])
-    expected = forecast(Ref(manifest=put(server, old + b"more")), out, ports, PullOptions())
+    expected = forecast_file(Ref(manifest=put(server, old + b"more")), out, ports, PullOptions())
     assert expected.seeds == [(out, "known")]
     assert expected.sources["seed"] > 90_000

@@ -7,8 +7,11 @@ from collections.abc import Sequence
 
 import pytest
 
-from casync.access.outline import Outline, load_outline, open_outline
+from casync.access.locate import load, locate_for_pull
+from casync.access.outline import ObjectLoader, Outline, open_outline
+from casync.access.ports import Ports
 from casync.ids import ChunkId, Kind, ManifestId
+from casync.names.name import Ref
 from casync.objects.chunker import ChunkerParams
 from casync.objects.codec import Codec, Packer, Verified
 from casync.objects.delta import Delta
@@ -44,6 +47,15 @@ def put_outline(
     return found
 
 
+def loaded(ident: ManifestId, store: MemoryStore, server: NodesByDelta) -> Outline:
+    """An outline whose nodes came from a server."""
+    loader = ObjectLoader(store, [server])
+    found = locate_for_pull(Ref(manifest=ident), Ports(store, True, [], []), loader)
+    load(found, loader)
+    assert isinstance(found, Outline)
+    return found
+
+
 OLD = list(range(COUNT))
 NEW = [number + COUNT if number % 97 == 0 else number for number in OLD]
 
@@ -62,9 +74,9 @@ class NodeTransfer:
 
     def load(self, delta: DeltaChoice = "auto") -> int:
         """Loads the new version; returns the bytes of its nodes on the wire."""
-        seen = NodesByDelta(self.server, self.known, self.store, delta)
+        seen = NodesByDelta(self.server, lambda: self.known, self.store, delta)
         before = self.server.node_bytes
-        outline = load_outline(self.new, self.store, [seen])
+        outline = loaded(self.new, self.store, seen)
         assert outline.id == self.new
         assert len(list(distinct(outline.content, outline.node))) == COUNT
         return self.server.node_bytes - before
@@ -117,8 +129,8 @@ def test_damaged_old_nodes_are_no_bases() -> None:
         world.store._objects[Kind.NODE, node] = rotten
     assert set(world.server.objects(Kind.NODE)) & set(world.store.objects(Kind.NODE))
     other = MemoryStore()  # has nothing of the new version, unlike the one that rotted
-    seen = NodesByDelta(world.server, world.known, world.store, "auto")
-    outline = load_outline(world.new, other, [seen])
+    seen = NodesByDelta(world.server, lambda: world.known, world.store, "auto")
+    outline = loaded(world.new, other, seen)
     assert len(list(distinct(outline.content, outline.node))) == COUNT
     assert world.server.deltas
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from casync.access.compare import holds
-from casync.access.outline import load_outline
 from casync.access.ports import Ports
 from casync.access.progress import SILENT
 from casync.errors import DamagedObjectError, DigestMismatchError, IntegrityError, UsageError
@@ -20,11 +19,20 @@ from casync.names.name import Ref
 from casync.objects.chunker import ChunkerParams
 from casync.objects.codec import Codec, Packed
 from casync.ops.prepare.file import PrepareOptions, prepare
-from casync.ops.pull.file import PullOptions, pull
-from casync.ops.pull.forecast import forecast
+from casync.ops.pull.file import PullOptions
 from casync.store.base import Absence, ManifestState
 from casync.store.memory import MemoryStore
-from tests.support.pulling import PARAMS, MemoryServer, chunk_ids, noise, put, run
+from tests.support.pulling import (
+    PARAMS,
+    MemoryServer,
+    chunk_ids,
+    forecast_file,
+    noise,
+    outline_of,
+    pull_file,
+    put,
+    run,
+)
 
 DATA = noise(1, 50_000) + bytes(50_000) + noise(2, 3_000)
 
@@ -74,8 +82,8 @@ def test_an_equal_target_is_kept_in_the_store_and_left_alone(
     before = out.stat()
     options = PullOptions(cache=True, in_place=in_place)
     ports = Ports(store, True, [store], [server])
-    expected = forecast(Ref(manifest=ident), out, ports, options)
-    pulled = pull(Ref(manifest=ident), out, ports, options)
+    expected = forecast_file(Ref(manifest=ident), out, ports, options)
+    pulled = pull_file(Ref(manifest=ident), out, ports, options)
     assert pulled.outcome == "up to date"
     assert pulled.sources == expected.sources
     assert out.stat().st_ino == before.st_ino
@@ -100,7 +108,7 @@ def test_a_file_that_was_cut_otherwise_before_is_up_to_date(tmp_path: Path) -> N
 
 def test_a_device_is_up_to_date_when_it_begins_with_the_content(tmp_path: Path) -> None:
     server = MemoryServer()
-    outline = load_outline(put(server, DATA), server, [])
+    outline = outline_of(put(server, DATA), server)
     (tmp_path / "device").write_bytes(DATA + b"what lies behind")
     place = inspect_place(tmp_path / "device", in_place=True)
     assert not holds(place, outline, SILENT)
@@ -114,7 +122,7 @@ def test_chunks_cannot_be_kept_without_a_store(tmp_path: Path) -> None:
     server = MemoryServer()
     ports = Ports(MemoryStore(), False, [], [server])
     with pytest.raises(UsageError, match="no store"):
-        pull(Ref(manifest=put(server, DATA)), tmp_path / "out", ports, PullOptions(cache=True))
+        pull_file(Ref(manifest=put(server, DATA)), tmp_path / "out", ports, PullOptions(cache=True))
 
 
 def test_a_digest_is_expected_of_what_goes_into_the_store() -> None:
@@ -138,7 +146,7 @@ def test_a_server_gives_what_is_damaged_in_a_full_store(tmp_path: Path) -> None:
     ident = put(server, DATA)
     put(local, DATA)
     local.absent[chunk_ids(server, ident)[3]] = Absence.DAMAGED
-    pull(Ref(manifest=ident), tmp_path / "out", Ports(local, True, [local], [server]))
+    pull_file(Ref(manifest=ident), tmp_path / "out", Ports(local, True, [local], [server]))
     assert (tmp_path / "out").read_bytes() == DATA
 
 
@@ -148,5 +156,5 @@ def test_a_store_with_a_damaged_chunk_is_not_called_full() -> None:
     put(local, DATA + b"another one")
     local.absent[chunk_ids(server, ident)[3]] = Absence.DAMAGED
     with pytest.raises(DamagedObjectError, match="damaged in the store"):
-        pull(Ref(manifest=ident), None, Ports(local, True, [local], [server]))
+        pull_file(Ref(manifest=ident), None, Ports(local, True, [local], [server]))
     assert local.manifest(ident) is None

@@ -11,7 +11,7 @@ from typing import Literal
 import pytest
 
 from casync.access.content_file import read_range
-from casync.access.outline import TreeError, load_outline, open_outline
+from casync.access.outline import open_outline
 from casync.access.ports import Ports
 from casync.errors import IntegrityError, MalformedError, NoSpaceError
 from casync.ids import ChunkId, Kind, ManifestId, chunk_id, zero_chunk_id
@@ -20,10 +20,9 @@ from casync.objects.codec import Packer
 from casync.objects.manifest import Manifest, encode_manifest
 from casync.objects.node import Content, Record
 from casync.ops.pull.file import PullOptions
-from casync.ops.pull.forecast import forecast
 from casync.store.base import Batch, ManifestState
 from casync.store.memory import MemoryStore
-from tests.support.pulling import PARAMS, MemoryServer, noise, run
+from tests.support.pulling import PARAMS, MemoryServer, forecast_file, noise, outline_of, run
 
 PACKER = Packer()
 
@@ -93,7 +92,7 @@ def test_a_node_of_two_lengths_is_refused_before_a_chunk_is_fetched() -> None:
     below = server.node(1, [server.chunk(noise(1, 1000))] * 2)
     top = server.node(2, [below, below._replace(length=3000)])
     with pytest.raises(MalformedError, match="two lengths"):
-        load_outline(server.put_manifest(2, top), MemoryStore(), [server])
+        outline_of(server.put_manifest(2, top), MemoryStore(), [server])
     assert server.asked == []
 
 
@@ -113,25 +112,16 @@ def test_a_hole_of_another_length_is_not_read_as_zeros() -> None:
     server = Liar()
     server.chunk(bytes(PARAMS.max_size))
     lie = Record(zero_chunk_id(PARAMS.max_size), 10)
-    outline = load_outline(server.put_manifest(1, server.node(1, [lie, lie])), server, [])
+    outline = outline_of(server.put_manifest(1, server.node(1, [lie, lie])), server)
     with pytest.raises(IntegrityError):
         list(read_range(outline, server, 0, 20))
-
-
-@pytest.mark.parametrize("target", ["file", "stream", "store"])
-def test_a_folder_is_refused(target: str, tmp_path: Path) -> None:
-    server = Liar()
-    ident = server.put_manifest(0, server.chunk(noise(1, 1000)), kind="tree")
-    with pytest.raises(TreeError, match="is a folder"):
-        run(ident, _target(target, tmp_path), server, MemoryStore())
-    assert server.asked == []
 
 
 def test_exabytes_of_a_few_chunks_go_into_the_store_as_what_they_are(tmp_path: Path) -> None:
     server, store = Liar(), MemoryStore()
     ident = exabytes(server)
     ports = Ports(store, True, [store], [server])
-    expected = forecast(Ref(manifest=ident), None, ports, PullOptions())
+    expected = forecast_file(Ref(manifest=ident), None, ports, PullOptions())
     pulled = run(ident, None, server, store)
     assert pulled.length > 1 << 60
     assert pulled.sources == expected.sources
@@ -153,7 +143,7 @@ def test_exabytes_do_not_fit_and_a_dry_run_says_so(tmp_path: Path) -> None:
         run(ident, tmp_path / "out", server, store)
     ports = Ports(store, True, [store], [server])
     with pytest.raises(NoSpaceError):
-        forecast(Ref(manifest=ident), tmp_path / "out", ports, PullOptions())
+        forecast_file(Ref(manifest=ident), tmp_path / "out", ports, PullOptions())
     assert server.asked == []
     assert list(tmp_path.iterdir()) == []
 

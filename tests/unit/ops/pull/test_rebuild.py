@@ -18,11 +18,11 @@ from casync.names.name import Ref
 from casync.objects.codec import Packed, Packer, Verified
 from casync.objects.manifest import Manifest
 from casync.objects.node import NodeBuilder, Run
-from casync.ops.pull.file import PullOptions, pull
+from casync.ops.pull.file import PullOptions
 from casync.ops.pull.rebuild import Rebuilder
 from casync.store.base import Absence, Batch
 from casync.store.memory import MemoryStore
-from tests.support.pulling import PARAMS, MemoryServer, noise, put
+from tests.support.pulling import PARAMS, MemoryServer, noise, pull_file, put
 
 
 class Device:
@@ -120,7 +120,7 @@ def test_ctrl_c_hangs_up_and_leaves_no_thread(
     before = set(threading.enumerate())
     out = tmp_path / "out" if target == "file" else None
     with pytest.raises(KeyboardInterrupt):
-        pull(Ref(manifest=ident), out, ports, PullOptions())
+        pull_file(Ref(manifest=ident), out, ports, PullOptions())
     assert set(threading.enumerate()) <= before
     assert list(tmp_path.iterdir()) == []
     assert store.manifest(ident) is None

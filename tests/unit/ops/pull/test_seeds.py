@@ -9,10 +9,9 @@ from casync.fs.identity import FileIdentity
 from casync.ids import ManifestId
 from casync.names.name import Ref
 from casync.ops.pull.file import PullOptions
-from casync.ops.pull.forecast import forecast
 from casync.store.base import Batch, RememberedFile
 from casync.store.memory import MemoryStore
-from tests.support.pulling import MemoryServer, noise, put, run
+from tests.support.pulling import MemoryServer, forecast_file, noise, put, run
 
 NOBODY = FileIdentity(1, 1, 1, 1, 1)
 
@@ -58,7 +57,7 @@ def test_a_file_that_is_named_and_remembered_is_looked_at_once_and_first(tmp_pat
     ports = Ports(store, True, [store], [server])
     options = PullOptions(seeds=(tmp_path / "one", tmp_path))
     ident = put(server, noise(1, 9_000))
-    plan = forecast(Ref(manifest=ident), tmp_path / "out", ports, options)
+    plan = forecast_file(Ref(manifest=ident), tmp_path / "out", ports, options)
     assert plan.seeds == [(tmp_path / "one", "known"), (tmp_path / "two", "known")]
 
 

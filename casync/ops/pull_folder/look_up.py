@@ -1,0 +1,88 @@
+"""What a pull is of, a file or a folder, and where it goes: known before a chunk is fetched."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from casync.access.locate import load, locate_for_pull
+from casync.access.outline import ObjectLoader, Outline
+from casync.access.ports import Ports
+from casync.access.tree_load import Tree
+from casync.errors import UsageError
+from casync.fs.target.place import TargetPlace, inspect_place
+from casync.names.name import Ref
+from casync.ops.pull.file import PullOptions, WantedFile
+from casync.ops.pull.old_nodes import NodesByDelta, likely_versions
+from casync.ops.pull_folder.plan import FolderOptions
+
+__all__ = ["WantedTree", "look_up"]
+
+
+class WantedTree(NamedTuple):
+    """A folder to pull.
+
+    Attributes:
+        tree: The folder; loaded.
+        target: A folder, or a place for one; None for the store alone.
+    """
+
+    tree: Tree
+    target: Path | None
+
+
+def look_up(
+    ref: Ref,
+    target: Path | BinaryIO | None,
+    ports: Ports,
+    options: PullOptions,
+    folder_options: FolderOptions = FolderOptions(),
+) -> WantedFile | WantedTree:
+    """Finds what `ref` leads to, and loads its nodes and folders.
+
+    Nodes of a file travel as deltas of old versions where that pays.
+
+    Raises:
+        UsageError: The target or the options do not fit what was found.
+        WriteError: The target cannot be written.
+        CasyncError: As `locate_for_pull` and `load`.
+    """
+    since = time.monotonic()
+    place: Path | TargetPlace | BinaryIO | None = target
+    if isinstance(target, Path) and not target.is_dir():
+        place = inspect_place(target, in_place=options.in_place)  # before anything is fetched
+
+    @cache
+    def old_versions() -> Sequence[Outline]:
+        path = place.path if isinstance(place, TargetPlace) else None
+        return likely_versions(path, options.seeds, ports.memory)
+
+    by_delta = [
+        NodesByDelta(server, old_versions, ports.memory, options.delta) for server in ports.servers
+    ]
+    loader = ObjectLoader(ports.store, [*ports.others, *by_delta])
+    found = locate_for_pull(ref, ports, loader)
+    if isinstance(found, Tree):
+        folder = _place_of_folder(target, options)
+        load(found, loader)
+        return WantedTree(found, folder)
+    if folder_options != FolderOptions():
+        raise UsageError(f"{ref} is a file; --delete, --max-delete and --exact are for folders")
+    if isinstance(place, Path):
+        place = inspect_place(place, in_place=options.in_place)  # which refuses a folder
+    load(found, loader)
+    return WantedFile(found, place, since)
+
+
+def _place_of_folder(target: Path | BinaryIO | None, options: PullOptions) -> Path | None:
+    """Where a folder goes. Refuses what cannot be done with one."""
+    if options.in_place:
+        raise UsageError("--in-place is for files; in a folder each file is replaced as a whole")
+    if options.expect_sha256 is not None:
+        raise UsageError("a folder has no SHA-256; --expect is for files")
+    if target is not None and not isinstance(target, Path):
+        raise UsageError("a folder does not fit into a stream", next_step="Name it with -o DIR.")
+    return target
