@@ -61,13 +61,13 @@ def locate(ref: Ref, source: ManifestSource, *, cached_nodes: int = CACHED_NODES
 
 
 def open_file(ref: Ref, source: ManifestSource) -> Outline:
-    """The content of a file in one source.
+    """The content of a file in one source; an empty path in `ref` means all of a file, too.
 
     Raises:
         UsageError: It is something else.
         CasyncError: As `locate`.
     """
-    match locate(ref, source).content:
+    match locate(ref if ref.path else ref.whole, source).content:
         case Outline() as outline:
             return outline
         case found:

@@ -1,0 +1,116 @@
+"""What refs lead to, in one source and in the stores and servers of a pull."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from casync.access.content_file import read_range
+from casync.access.locate import fetch, locate, open_file
+from casync.access.outline import Outline
+from casync.access.ports import Ports
+from casync.access.tree_load import Tree
+from casync.errors import NoNameError, NotFoundError, UsageError
+from casync.ids import Kind, ManifestId
+from casync.names.name import Name, Ref, parse_ref
+from casync.objects.tree import File, Link
+from casync.store.base import Batch, ManifestState
+from casync.store.memory import MemoryStore
+from tests.support.pulling import MemoryServer, noise, put
+from tests.support.tree_worlds import manifest_of, prepared
+
+DATA = noise(1, 20_000)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> MemoryServer:
+    """Has a folder `www` and a file `file`."""
+    root = tmp_path / "www"
+    (root / "sub" / "deep").mkdir(parents=True)
+    (root / "sub" / "data").write_bytes(DATA)
+    (root / "to").symlink_to("sub/data")
+    os.link(root / "sub" / "data", root / "sub" / "deep" / "again")
+    server = MemoryServer()
+    ident = prepared(root, server).manifest
+    length = manifest_of(server, ident).length
+    batch = Batch(manifests=[(ident, ManifestState.FULL, length)])
+    batch.names = [(Name("www"), ident)]
+    server.commit(batch)
+    put(server, DATA, "file")
+    return server
+
+
+def content(outline: Outline, source: MemoryStore) -> bytes:
+    return b"".join(map(bytes, read_range(outline, source, 0, outline.length)))
+
+
+@pytest.mark.parametrize("ref", ["file", "www:sub/data", "www:/sub//data", "www:sub/deep/again"])
+def test_a_file_is_its_content_wherever_it_lies(ref: str, server: MemoryServer) -> None:
+    found = locate(parse_ref(ref), server)
+    assert isinstance(found.content, Outline)
+    assert content(found.content, server) == DATA
+    assert content(open_file(parse_ref(ref), server), server) == DATA
+    assert isinstance(found.entry, File) == ref.startswith("www")
+
+
+@pytest.mark.parametrize("ref", ["www", "www:", "www:sub"])
+def test_a_folder_is_a_tree_with_paths_from_the_root_of_all(ref: str, server: MemoryServer) -> None:
+    found = locate(parse_ref(ref), server)
+    assert isinstance(found.content, Tree)
+    above = found.path + b"/" if found.path else b""
+    below = [path for path, _ in found.content.listing(recursive=True)]
+    assert set(below) > {path for path, _ in found.content.listing(recursive=False)}
+    assert all(path.startswith(above) for path in below)
+    assert b"sub/deep/again" in below
+    with pytest.raises(UsageError, match=f"{ref} is a folder, not a file"):
+        open_file(parse_ref(ref), server)
+
+
+def test_a_link_is_not_followed(server: MemoryServer) -> None:
+    ref = parse_ref("www:to")
+    found = locate(ref, server)
+    assert found.content is None
+    assert isinstance(found.entry, Link)
+    with pytest.raises(UsageError, match="www:to is a link"):
+        open_file(ref, server)
+    with pytest.raises(UsageError, match="www:to is a link"):
+        fetch(ref, Ports(MemoryStore(), True, [], [server]))
+
+
+@pytest.mark.parametrize(
+    ("ref", "error"),
+    [("file:x", UsageError), ("www:sub/none", NotFoundError), ("none", NoNameError)],
+)
+def test_what_is_not_there_is_told_alike_by_reads_and_pulls(
+    ref: str, error: type[Exception], server: MemoryServer
+) -> None:
+    with pytest.raises(error) as read:
+        locate(parse_ref(ref), server)
+    with pytest.raises(error) as pulled:
+        fetch(parse_ref(ref), Ports(MemoryStore(), True, [], [server]))
+    assert str(pulled.value) == str(read.value)
+
+
+def test_a_file_in_a_folder_is_fetched_with_the_manifest_that_it_has_alone(
+    server: MemoryServer,
+) -> None:
+    store = MemoryStore()
+    alone = fetch(parse_ref("file"), Ports(store, True, [], [server])).id
+    other = MemoryStore()
+    found = fetch(parse_ref("www:sub/data"), Ports(other, True, [], [server]))
+    assert found.id == alone
+    assert manifest_of(other, alone) == manifest_of(store, alone)
+
+
+def test_all_but_chunks_of_files_is_fetched(server: MemoryServer) -> None:
+    store = MemoryStore()
+    tree = fetch(parse_ref("www"), Ports(store, True, [], [server]))
+    assert isinstance(tree, Tree)
+    (data,) = (entry for path, entry in tree.listing(recursive=True) if path == b"sub/data")
+    assert isinstance(data, File)
+    outline = fetch(Ref(manifest=ManifestId(tree.id), path="sub/data"), Ports(store, True, [], []))
+    assert isinstance(outline, Outline)
+    chunks = [place.id for window in outline.windows(distinct=True) for place in window.places]
+    assert not any(store.known(Kind.CHUNK, chunks))
