@@ -223,7 +223,7 @@ class IncompleteError(NoObjectError):
 
     Args:
         message: As of every error.
-        next_step: Likewise.
+        next_step: As of every error.
         missing: Kind and id of missing objects; not always all of them.
     """
 

@@ -93,7 +93,7 @@ def decode_manifest(data: Buffer) -> Manifest:
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise MalformedError(f"not a manifest: {error}") from error
     if document.version != _VERSION:
-        raise MalformedError(f"manifest version {document.version}")
+        raise MalformedError(f"manifest with unknown version {document.version}")
     if document.features:
         raise UnsupportedError(f"manifest with unknown features: {', '.join(document.features)}")
     manifest = Manifest(document.kind, _params(document.chunker), document.content)

@@ -75,11 +75,11 @@ def check_content(content: Content, max_chunk: int) -> None:
     if len(ident) != ID_BYTES:
         raise MalformedError("content whose id is not 32 bytes")
     if not 0 <= length <= MAX_LENGTH:
-        raise MalformedError(f"content of {length} bytes")
+        raise MalformedError(f"content with impossible length {length}")
     if not 0 <= level <= MAX_LEVEL:
-        raise MalformedError(f"content of level {level}")
+        raise MalformedError(f"content with impossible level {level}")
     if level == 0 and length > max_chunk:
-        raise MalformedError("content of a single chunk above the maximum")
+        raise MalformedError("content of one chunk that exceeds the maximum size")
     if (length == 0) != (ident == EMPTY_ID) or (length == 0 and level):
         raise MalformedError("empty content must have the empty id and level 0")
 
@@ -144,7 +144,7 @@ def decode_node(data: Buffer, level: int, length: int) -> Node:
     if version > _VERSION:
         raise UnsupportedError(f"node version {version} is newer than this program")
     if version != _VERSION:
-        raise MalformedError(f"node version {version}")
+        raise MalformedError(f"node with unknown version {version}")
     if its_level != level or not 1 <= level <= MAX_LEVEL:
         raise MalformedError(f"node of level {its_level} where level {level} was expected")
     if not 1 <= count <= NODE_MAX_RECORDS or size != _HEADER.size + count * _RECORD.size:
@@ -154,7 +154,7 @@ def decode_node(data: Buffer, level: int, length: int) -> Node:
     if min(lengths) == 0:
         raise MalformedError("node with an empty record")
     if level == 1 and max(lengths) > MAX_CHUNK_SIZE:
-        raise MalformedError("node that lists a chunk above the maximum")
+        raise MalformedError("node that lists a chunk above the maximum size")
     if any(_closes(record.id) for record in records[NODE_MIN_RECORDS - 1 : -1]):
         raise MalformedError("node that goes on after a closing record")
     if sum(lengths) != length or length > MAX_LENGTH:

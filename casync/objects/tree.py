@@ -127,9 +127,9 @@ def check_file_name(name: bytes) -> None:
         MalformedError: It is empty, too long, `.` or `..`, or holds a slash or NUL.
     """
     if not 1 <= len(name) <= MAX_FILE_NAME:
-        raise MalformedError(f"file name of {len(name)} bytes")
+        raise MalformedError(f"file name of {len(name)} bytes; 1 to {MAX_FILE_NAME} allowed")
     if name in (b".", b"..") or b"/" in name or b"\0" in name:
-        raise MalformedError(f"file name {name.decode(errors='surrogateescape')!r}")
+        raise MalformedError(f"impossible file name {name.decode(errors='surrogateescape')!r}")
 
 
 def encode_entry(entry: Entry) -> bytes:
@@ -211,7 +211,7 @@ class _Frames:
         while len(buffer) - start >= _LENGTH.size:
             (length,) = _LENGTH.unpack_from(buffer, start)
             if length > MAX_ENTRY_BYTES:
-                raise MalformedError(f"entry of {length} bytes")
+                raise MalformedError(f"entry of {length} bytes; at most {MAX_ENTRY_BYTES} allowed")
             end = start + _LENGTH.size + length
             if end > len(buffer):
                 break
@@ -227,7 +227,7 @@ class _Frames:
 def _framed(entry: Entry) -> bytes:
     body = _ENCODER.encode(entry)
     if len(body) > MAX_ENTRY_BYTES:
-        raise MalformedError(f"entry of {len(body)} bytes")
+        raise MalformedError(f"entry of {len(body)} bytes; at most {MAX_ENTRY_BYTES} allowed")
     return _LENGTH.pack(len(body)) + body
 
 
@@ -249,29 +249,33 @@ def _check(entry: Entry) -> None:
         check_content(entry.content, MAX_CHUNK_SIZE)
     elif isinstance(entry, Link):
         if not 1 <= len(entry.target) <= MAX_LINK_TARGET or b"\0" in entry.target:
-            raise MalformedError("link without a possible target")
+            raise MalformedError("link with an impossible target")
     elif isinstance(entry, Device) and not 0 <= entry.major | entry.minor <= _MAX_U32:
-        raise MalformedError(f"device {entry.major}:{entry.minor}")
+        raise MalformedError(f"entry with impossible device {entry.major}:{entry.minor}")
     if not isinstance(entry, Folder) and entry.first is not None:
         if len(entry.first) > MAX_TREE_PATH:
-            raise MalformedError(f"path of {len(entry.first)} bytes")
+            raise MalformedError(
+                f"path of {len(entry.first)} bytes; at most {MAX_TREE_PATH} allowed"
+            )
         for name in entry.first.split(b"/"):
             check_file_name(name)
 
 
 def _check_meta(meta: Meta) -> None:
     if not 0 <= meta.mode <= _MODES:
-        raise MalformedError(f"mode {meta.mode:o}")
+        raise MalformedError(f"entry with impossible mode {meta.mode:o}")
     if not -_MAX_I64 <= meta.mtime_ns < _MAX_I64:
-        raise MalformedError(f"time {meta.mtime_ns}")
+        raise MalformedError(f"entry with impossible time {meta.mtime_ns}")
     if not 0 <= meta.uid | meta.gid <= _MAX_U32:
-        raise MalformedError(f"owner {meta.uid}:{meta.gid}")
+        raise MalformedError(f"entry with impossible owner {meta.uid}:{meta.gid}")
     if len(meta.user) > MAX_FILE_NAME or len(meta.group) > MAX_FILE_NAME:
-        raise MalformedError("owner with a name too long")
+        raise MalformedError("entry whose owner or group has a name that is too long")
     last = b""
     for name, value in meta.attributes:
         if not last < name or len(name) > MAX_FILE_NAME or b"\0" in name:
             raise MalformedError("attributes that are not sorted or have impossible names")
         if len(value) > MAX_ATTRIBUTE_BYTES:
-            raise MalformedError(f"attribute of {len(value)} bytes")
+            raise MalformedError(
+                f"attribute of {len(value)} bytes; at most {MAX_ATTRIBUTE_BYTES} allowed"
+            )
         last = name
