@@ -1,4 +1,4 @@
-"""The tour of the README works as it is written."""
+"""The tours of the README and of docs/guide work as they are written, and leave nothing behind."""
 
 from __future__ import annotations
 
@@ -8,84 +8,115 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from benchmarks.servers import free_port
 from tests.support.certificates import tool
 
 ROOT = Path(__file__).parents[2]
-
-
-def blocks(language: str) -> str:
-    """The code of the tour in one language."""
-    text = (ROOT / "README.md").read_text()
-    tour = text.split("## Five minutes", 1)[1].split("\n## ", 1)[0]
-    return "".join(re.findall(rf"^```{language}\n(.*?)^```$", tour, re.MULTILINE | re.DOTALL))
-
-
-def environment(folder: Path) -> dict[str, str]:
-    own = {name: value for name, value in os.environ.items() if not name.startswith("CASYNC_")}
-    path = f"{Path(sys.executable).parent}:{own['PATH']}"
-    return own | {
-        "PATH": path,
-        "PYTHON": sys.executable,
-        "HOME": str(folder),
-        "XDG_DATA_HOME": str(folder),
-    }
-
+GUIDE = sorted((ROOT / "docs" / "guide").glob("*.md"))
+DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "benchmarks" / "README.md"]
 
 SHELL = """
-listening() {  # PORT: waits until somebody listens there
+listening() {  # PORT: waits until a server listens there
   for _ in $(seq 600); do (: > /dev/tcp/127.0.0.1/$1) 2> /dev/null && return; sleep 0.1; done
   return 1
 }
-trap 'kill $(jobs -p) && wait' EXIT
+stop() { for job in $(jobs -p); do kill $job 2> /dev/null; done; wait; }
+trap stop EXIT
 curl() {  # -s -r RANGE URL; the tests must run where there is none
   "$PYTHON" -c 'import sys, urllib.request as u
-print(u.urlopen(u.Request(sys.argv[2], headers={"Range": "bytes=" + sys.argv[1]})).read().decode())
+sys.stdout.buffer.write(
+    u.urlopen(u.Request(sys.argv[2], headers={"Range": "bytes=" + sys.argv[1]})).read())
 ' "$3" "$4"
 }
 """
 
 
-def bash(script: str, folder: Path) -> str:
+def script(text: str) -> str:
+    """The commands of a page, with ports that are free and a wait behind each server's start."""
+    blocks = re.findall(r"^```(sh|python)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    joined = "".join(
+        code if language == "sh" else f"\"$PYTHON\" - <<'END'\n{code}END\n"
+        for language, code in blocks
+    )
+    joined = re.sub(
+        r"( serve)((?: --writable)? 2> .* &)$", r"\1 --listen 127.0.0.1:8080\2", joined, flags=re.M
+    )
+    for port in dict.fromkeys(re.findall(r"127\.0\.0\.1:(\d+)", joined)):
+        joined = joined.replace(f"127.0.0.1:{port}", f"127.0.0.1:{free_port()}")
+    return re.sub(
+        r"^(.* serve .*--listen 127\.0\.0\.1:(\d+).*) &$",
+        r"\1 & listening \2",
+        joined,
+        flags=re.M,
+    )
+
+
+def walk(text: str, folder: Path) -> str:
+    """Runs a page in an empty folder and returns what it prints.
+
+    Asserts that it succeeds, stops its servers, and leaves no file there or in the home folder.
+    """
+    commands = script(text)
+    assert commands.count("& listening ") == len(re.findall(r" serve .*&$", text, re.M)) > 0
+    home, place = folder / "home", folder / "place"
+    home.mkdir()
+    place.mkdir()
+    foreign = ("CASYNC_", "XDG_")
+    own = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+    own |= {
+        "PATH": f"{Path(sys.executable).parent}:{own['PATH']}",
+        "PYTHON": sys.executable,
+        "HOME": str(home),
+    }
     done = subprocess.run(
         ["bash", "-euo", "pipefail"],
-        input=SHELL + script,
-        cwd=folder,
-        env=environment(folder),
+        input=f'{SHELL}{commands}\ntest -z "$(jobs -rp)"\n',
+        cwd=place,
+        env=own,
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
+    assert (list(home.iterdir()), list(place.iterdir())) == ([], [])
     return done.stdout
 
 
-def on_free_ports(script: str) -> str:
-    """The script with ports that nobody has, and servers waited for when they are started."""
-    script = script.replace("serve --writable &", "serve --writable --listen 127.0.0.1:8080 &")
-    for port in dict.fromkeys(re.findall(r"127\.0\.0\.1:(\d+)", script)):
-        script = script.replace(f"127.0.0.1:{port}", f"127.0.0.1:{free_port()}")
-    return re.sub(
-        r"^(.* serve .*--listen 127\.0\.0\.1:(\d+).*) &$",
-        r"\1 &\nlistening \2",
-        script,
-        flags=re.M,
-    )
-
-
-def test_the_tour(tmp_path: Path) -> None:
-    tool("openssl", "openssl")
-    script = on_free_ports(blocks("sh"))
-    assert script.count("\nlistening ") == 3
-    out = bash(script, tmp_path)
+def test_the_tour_of_the_readme_works(tmp_path: Path) -> None:
+    tour = (ROOT / "README.md").read_text().split("## Five minutes", 1)[1].split("\n## ", 1)[0]
+    out = walk(tour, tmp_path)
     assert re.match(r"[0-9a-f]{64}\tdisk\n", out)
-    assert out.count("inserted\n") == 2
-    python = subprocess.run(
-        [sys.executable, "-c", blocks("python")],
-        cwd=tmp_path,
-        env=environment(tmp_path),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert python.stdout == "b'inserted\\n'\n"
+    assert "changed\t6\t8\tindex.html\t" in out
+
+
+@pytest.mark.parametrize("page", GUIDE, ids=lambda page: page.stem)
+def test_a_page_of_the_guide_works(page: Path, tmp_path: Path) -> None:
+    text = page.read_text()
+    if "\nopenssl " in text:
+        tool("openssl", "openssl")
+    out = walk(text, tmp_path)
+    refused = re.findall(r"exit status (\d+)", out)
+    assert len(refused) == text.count('|| echo "exit status $?"')
+    for status in refused:
+        assert f"exit status {status}" in text.split("```", 1)[0] + "".join(text.split("```")[2::2])
+
+
+def test_the_readme_links_to_every_page_of_the_guide() -> None:
+    linked = re.findall(r"\(docs/guide/(.*?)\)", (ROOT / "README.md").read_text())
+    assert sorted(linked) == [page.name for page in GUIDE]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_links_of_a_document_lead_to_files_and_headings(document: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", document.read_text()):
+        if target.startswith(("http://", "https://")):
+            continue
+        path, _, heading = target.partition("#")
+        file = document.parent / path if path else document
+        assert file.exists(), target
+        if heading:
+            titles = re.findall(r"^#+ (.*)$", file.read_text(), re.M)
+            anchors = {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+            assert heading in anchors, target
