@@ -9,7 +9,7 @@ from benchmarks.targets import Target, targets, total_bytes
 
 HEAD = """# Results
 
-Made by `make bench`; how, and why one may believe it, stands in [README.md](README.md). Everything is a ratio within one run on one machine; the seconds are there to show that nothing is too short to be measured. Medians over the rounds, the least and the greatest in brackets.
+Made by `make bench`; [README.md](README.md) says how, and why the figures can be trusted. All comparisons are ratios within one run on one machine; seconds are shown so that one sees that nothing is too short to measure. Medians over the rounds, with the least and the greatest in brackets.
 """  # noqa: E501
 MIB = 1 << 20
 MB = 10**6
