@@ -67,7 +67,7 @@ realtree: $(VENV)/.installed-dev
 manyfiles: $(VENV)/.installed-dev
 	@$(BIN)/python -m tests.large.many_files $(FILES)
 
-# What is missing of the peers is said by the run itself. BENCH='--suite prepare' runs a part.
+# The run itself reports missing peers. BENCH='--suite prepare' runs a part.
 bench: $(VENV)/.installed-bench
 	@$(call need,debootstrap,debootstrap)
 	@$(call need,mkfs.ext4,e2fsprogs)
