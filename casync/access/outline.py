@@ -17,11 +17,12 @@ from casync.errors import (
     NoObjectError,
 )
 from casync.ids import Kind, ManifestId, NodeId, ObjectId, zero_chunk_id
-from casync.limits import COMMIT_BYTES, MAX_BATCH_IDS, OBJECT_BYTES
+from casync.limits import COMMIT_BYTES, OBJECT_BYTES
+from casync.objects.below import Seen, walk_nodes
 from casync.objects.chunker import ChunkerParams
 from casync.objects.codec import Packed, Unpacker, Verified
 from casync.objects.manifest import Manifest, decode_manifest
-from casync.objects.node import Content, Node, check_root, decode_node
+from casync.objects.node import Content, Node, decode_node
 from casync.planning.windows import Window, distinct_windows, windows
 from casync.store.base import Absence, Batch, ObjectSource, ObjectStore
 from casync.store.proved import Lost, ProvedReader, prove
@@ -141,26 +142,12 @@ def load_outline(outline: Outline, loader: ObjectLoader) -> None:
         IntegrityError: Everybody who has it sends something else.
         RemoteError: Servers could not be asked.
     """
-    content = outline.content
-    wanted = {NodeId(content.id): content.length} if content.level and content.length else {}
-    for level in range(content.level, 0, -1):
-        below: dict[NodeId, int] = {}
-        queue = list(wanted)
-        for start in range(0, len(queue), MAX_BATCH_IDS):
-            part = queue[start : start + MAX_BATCH_IDS]
-            for node_id, plain in zip(part, loader.plain(Kind.NODE, part), strict=True):
-                key = node_id, level, wanted[node_id]
-                node = decode_node(plain, level, key[2])
-                if level == content.level:
-                    check_root(node)
-                if len(outline.loaded) < CACHED_NODES:
-                    outline.loaded[key] = node
-                if level == 1:
-                    continue
-                for record in node.records:
-                    if below.setdefault(NodeId(record.id), record.length) != record.length:
-                        raise MalformedError(f"node {record.id.hex()} is listed with two lengths")
-        wanted = below
+    seen: Seen = {}
+    for reached in walk_nodes([outline.content], loader.plain, seen, strict=True):
+        reached.check()
+        has_room = len(outline.loaded) < CACHED_NODES
+        if has_room and reached.id is not None and reached.node is not None:
+            outline.loaded[reached.id, *seen[reached.id][:2]] = reached.node
     loader.flush()
 
 

@@ -1,8 +1,7 @@
 """Trees on their way in: the streams of all folders and the nodes of all files, fetched in batches.
 
 What is not in the store comes from servers, hundreds of folders with one request, each distinct
-object once, and is kept there: whoever has the tree's hash needs nothing else to know what belongs
-where. Chunks of files are not touched.
+object once, and is kept there. Chunks of files are not touched.
 """
 
 from __future__ import annotations
@@ -13,12 +12,12 @@ from typing import Final
 from msgspec.structs import replace
 
 from casync.access.outline import ObjectLoader, Outline
-from casync.errors import MalformedError
-from casync.ids import ChunkId, Kind, ManifestId, NodeId
-from casync.limits import MAX_BATCH_IDS, MIB
+from casync.ids import ManifestId
+from casync.limits import MIB
+from casync.objects.below import Below
 from casync.objects.chunker import ChunkerParams
 from casync.objects.manifest import Manifest
-from casync.objects.node import Content, Node, check_root, decode_node, runs
+from casync.objects.node import Content
 from casync.objects.tree import Entry, File, Folder
 from casync.objects.tree_walk import Step, entries, tour
 from casync.store.base import ObjectSource
@@ -143,96 +142,13 @@ def load_tree(tree: Tree, loader: ObjectLoader) -> None:
     """Brings all of a tree's structure into the store.
 
     Raises:
-        NoObjectError: Nobody has an object.
-        IntegrityError: It is malformed, or everybody who has an object sends something else.
+        NoObjectError: No source has an object.
+        IntegrityError: It is malformed, too deep or has too long a path; or every source that has
+            an object sends something else.
         RemoteError: Servers could not be asked.
     """
-    _Loading(tree, loader).run()
-
-
-class _Loading:
-    def __init__(self, tree: Tree, loader: ObjectLoader) -> None:
-        self._tree = tree
-        self._loader = loader
-        self._folders = [tree.root.content]  # to be read, the deepest first
-        self._files: list[Content] = []  # whose nodes are wanted
-        self._seen: set[bytes] = set()  # ids of folders and of large files that were come to
-
-    def run(self) -> None:
-        while self._folders:
-            batch = [self._folders.pop()]
-            size = batch[0].length
-            while self._folders and len(batch) < MAX_BATCH_IDS and size < _BATCH_BYTES:
-                batch.append(self._folders.pop())
-                size += batch[-1].length
-            self._read(batch)
-            if len(self._files) >= MAX_BATCH_IDS:
-                self._load_nodes_of_files()
-        self._load_nodes_of_files()
-        self._loader.flush()
-
-    def _read(self, folders: list[Content]) -> None:
-        """Loads some folders, and notes what is in them."""
-        self._load_nodes(folders)
-        self._loader.flush()
-        self._load_chunks(folders)
-        self._loader.flush()
-        fetch = ProvedReader(self._loader.store).plain
-        for folder in folders:
-            for entry in entries(folder, fetch):
-                if isinstance(entry, Folder):
-                    self._note(entry.content, self._folders)
-                elif isinstance(entry, File) and entry.content.level:
-                    self._note(entry.content, self._files)
-
-    def _note(self, content: Content, where: list[Content]) -> None:
-        if content.length and content.id not in self._seen:
-            self._seen.add(content.id)
-            where.append(content)
-
-    def _load_nodes_of_files(self) -> None:
-        files, self._files = self._files, []
-        self._load_nodes(files)
-
-    def _load_nodes(self, contents: list[Content]) -> None:
-        """Loads the nodes of all these contents, level by level."""
-        top = max((content.level for content in contents), default=0)
-        below: dict[NodeId, int] = {}
-        for level in range(top, 0, -1):
-            wanted = below
-            roots = {content.id for content in contents if content.level == level}
-            for content in contents:
-                if content.level == level:
-                    _want(wanted, NodeId(content.id), content.length)
-            below = {}
-            for ident, node in self._nodes(level, wanted):
-                if ident in roots:
-                    check_root(node)
-                if level > 1:
-                    for record in node.records:
-                        _want(below, NodeId(record.id), record.length)
-
-    def _nodes(self, level: int, wanted: dict[NodeId, int]) -> Iterator[tuple[bytes, Node]]:
-        queue = list(wanted)
-        for start in range(0, len(queue), MAX_BATCH_IDS):
-            part = queue[start : start + MAX_BATCH_IDS]
-            for ident, plain in zip(part, self._loader.plain(Kind.NODE, part), strict=True):
-                yield ident, decode_node(plain, level, wanted[ident])
-
-    def _load_chunks(self, contents: list[Content]) -> None:
-        part: dict[ChunkId, None] = {}
-        size = 0
-        for content in contents:
-            for _, run in runs(content, self._tree.node):
-                part[ChunkId(run.id)] = None
-                size += run.length
-                if size >= _BATCH_BYTES or len(part) == MAX_BATCH_IDS:
-                    self._loader.plain(Kind.CHUNK, list(part))
-                    part, size = {}, 0
-        if part:
-            self._loader.plain(Kind.CHUNK, list(part))
-
-
-def _want(wanted: dict[NodeId, int], ident: NodeId, length: int) -> None:
-    if wanted.setdefault(ident, length) != length:
-        raise MalformedError(f"node {ident.hex()} is listed with two lengths")
+    try:
+        for reached in Below(loader.plain, strict=True).walk_folder(tree.root.content):
+            reached.check()
+    finally:
+        loader.flush()

@@ -1,28 +1,45 @@
-"""Reading trees: entries of folders, what lies at a path, every content below a manifest.
+"""Reading trees: entries of folders, what lies at a path, everything below a folder in its order.
 
-Must not know where objects are kept: the caller fetches and proves them. Folders are read one
-chunk after the other, and each distinct one once where its place does not matter.
+The caller fetches and proves objects. `below` is the walk for those to whom places do not matter.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import repeat
 from typing import Final, NamedTuple, TypeAlias
 
-from casync.errors import MalformedError, NoObjectError, NotFoundError, UsageError
+from casync.errors import (
+    CasyncError,
+    MalformedError,
+    NoObjectError,
+    NotFoundError,
+    UnsupportedError,
+    UsageError,
+)
 from casync.ids import ChunkId, Kind, NodeId, ObjectId
-from casync.limits import MAX_ENTRY_BYTES, MAX_TREE_DEPTH, MIB
+from casync.limits import MAX_BATCH_IDS, MAX_ENTRY_BYTES, MAX_TREE_DEPTH, MAX_TREE_PATH, MIB
 from casync.objects.manifest import Manifest
-from casync.objects.node import Content, Node, decode_node, runs
-from casync.objects.tree import Entry, EntryReader, File, Folder, decode_root
+from casync.objects.node import Content, Node, Record, decode_node, runs
+from casync.objects.tree import Entry, EntryReader, Folder, decode_root
 
-__all__ = ["FetchObjects", "Step", "contents", "entries", "find", "root_of", "tour", "walk_tree"]
+__all__ = [
+    "FetchObjects",
+    "Step",
+    "entries",
+    "find",
+    "place_fault",
+    "read_folders",
+    "root_of",
+    "tour",
+    "walk_tree",
+]
 
 FetchObjects: TypeAlias = Callable[[Kind, Sequence[ObjectId]], Iterable[bytes | None]]
 """Gives the plain, proved bytes of each object, in order; None for one that cannot be had."""
 
 _AHEAD_BYTES: Final = 4 * MIB
-_AHEAD_CHUNKS: Final = 256
+"""Plain bytes that a reader of one folder fetches with one call."""
 
 
 def root_of(manifest: Manifest, fetch: FetchObjects) -> Folder:
@@ -37,7 +54,12 @@ def root_of(manifest: Manifest, fetch: FetchObjects) -> Folder:
         raise UsageError("this is a file, not a folder")
     if manifest.length > MAX_ENTRY_BYTES + 4:
         raise MalformedError("tree that does not begin with one folder without a name")
-    return decode_root(b"".join(_stream(manifest.content, fetch)))
+    data = b""
+    for _, part in _Streams([manifest.content], fetch, _AHEAD_BYTES).read():
+        if isinstance(part, CasyncError):
+            raise part
+        data += part
+    return decode_root(data)
 
 
 def entries(folder: Content, fetch: FetchObjects) -> Iterator[Entry]:
@@ -47,43 +69,68 @@ def entries(folder: Content, fetch: FetchObjects) -> Iterator[Entry]:
         NoObjectError: A chunk or node cannot be had. All entries before are good.
         MalformedError: It is not the stream of a folder.
     """
-    reader = EntryReader()
-    for data in _stream(folder, fetch):
-        yield from reader.feed(data)
-    reader.finish()
+    for _, entry in read_folders([folder], fetch, _AHEAD_BYTES):
+        if isinstance(entry, CasyncError):
+            raise entry
+        yield entry
 
 
-def contents(
-    manifest: Manifest, fetch: FetchObjects, seen: set[Content] | None = None
-) -> Iterator[Content]:
-    """All content below a manifest, its own first, and a folder's before the folder is read.
-
-    Content of folders comes once, that of files as often as it is found.
+def read_folders(
+    folders: Sequence[Content], fetch: FetchObjects, ahead: int
+) -> Iterator[tuple[int, Entry | CasyncError]]:
+    """The entries of several folders, each with the number of its folder.
 
     Args:
-        manifest: A file's or a folder's.
+        folders: The folders.
         fetch: Gets objects.
-        seen: Folders that need not be read, because they were; those that are read join them.
+        ahead: Plain bytes that are fetched with one call, and held.
+
+    Yields:
+        All entries of the first folder, then those of the next one. Where a folder cannot be read
+        any further, an error takes the place of the rest of it.
 
     Raises:
-        NoObjectError, MalformedError: As `entries`.
+        CasyncError: What `fetch` raises.
     """
-    yield manifest.content
-    if manifest.kind == "file":
-        return
-    seen = set() if seen is None else seen
-    todo = [root_of(manifest, fetch).content]
-    while todo:
-        folder = todo.pop()
-        if folder in seen:
-            continue
-        seen.add(folder)
-        yield folder
-        for entry in entries(folder, fetch):
-            if isinstance(entry, Folder):
-                todo.append(entry.content)
-            elif isinstance(entry, File):
-                yield entry.content
+    streams = _Streams(folders, fetch, ahead)
+    current, reader = 0, EntryReader()
+    for number, data in streams.read():
+        if number != current:
+            yield from _end(current, reader)
+            current, reader = number, EntryReader()
+        try:
+            if isinstance(data, CasyncError):
+                reader = EntryReader()
+                yield number, data
+            else:
+                for entry in reader.feed(data):
+                    yield number, entry
+        except MalformedError as error:
+            streams.end(number)
+            reader = EntryReader()
+            yield number, error
+    yield from _end(current, reader)
+
+
+def _end(number: int, reader: EntryReader) -> Iterator[tuple[int, CasyncError]]:
+    try:
+        reader.finish()
+    except MalformedError as error:
+        yield number, error
+
+
+def place_fault(depth: int, path_bytes: int) -> MalformedError | None:
+    """Why no reader takes what lies so deep, or has so long a path; None if they do.
+
+    Args:
+        depth: Folders inside each other up to here, the root and a folder itself included.
+        path_bytes: Bytes of the path from the root.
+    """
+    if depth > MAX_TREE_DEPTH:
+        return MalformedError(f"more than {MAX_TREE_DEPTH} folders inside each other")
+    if path_bytes > MAX_TREE_PATH:
+        return MalformedError(f"path of more than {MAX_TREE_PATH} bytes")
+    return None
 
 
 class Step(NamedTuple):
@@ -102,8 +149,7 @@ def tour(root: Folder, fetch: FetchObjects) -> Iterator[Step]:
     """A folder and everything in it, each folder with its end.
 
     Raises:
-        NoObjectError, MalformedError: As `entries`; more than `MAX_TREE_DEPTH` folders inside
-            each other.
+        NoObjectError, MalformedError: As `entries`; as `place_fault` says.
     """
     yield Step(b"", root)
     open_folders = [(b"", entries(root.content, fetch))]
@@ -115,10 +161,11 @@ def tour(root: Folder, fetch: FetchObjects) -> Iterator[Step]:
             yield Step(path, None)
             continue
         below = path + b"/" + entry.name if path else entry.name
+        is_folder = isinstance(entry, Folder)
+        if (fault := place_fault(len(open_folders) + is_folder, len(below))) is not None:
+            raise fault
         yield Step(below, entry)
         if isinstance(entry, Folder):
-            if len(open_folders) == MAX_TREE_DEPTH:
-                raise MalformedError(f"more than {MAX_TREE_DEPTH} folders inside each other")
             open_folders.append((below, entries(entry.content, fetch)))
 
 
@@ -159,32 +206,80 @@ def find(root: Folder, path: bytes, fetch: FetchObjects) -> Entry:
     return found
 
 
-def _stream(content: Content, fetch: FetchObjects) -> Iterator[bytes]:
-    """The bytes of a content, chunk by chunk."""
+class _Streams:
+    """The bytes of several contents, one after the other; their chunks are fetched together.
 
-    def node(ident: NodeId, level: int, length: int) -> Node:
-        for data in fetch(Kind.NODE, [ident]):
-            if data is not None:
-                return decode_node(data, level, length)
-        raise NoObjectError(f"node {ident.hex()} cannot be had")
+    Args:
+        contents: The contents.
+        fetch: Gets objects.
+        ahead: Plain bytes that are fetched with one call, and held.
+    """
 
-    wanted: list[tuple[ChunkId, int]] = []
-    pending = 0
-    for _, run in runs(content, node):
-        for _ in range(run.times):
-            wanted.append((ChunkId(run.id), run.length))
-            pending += run.length
-            if pending >= _AHEAD_BYTES or len(wanted) == _AHEAD_CHUNKS:
-                yield from _chunks(wanted, fetch)
+    def __init__(self, contents: Sequence[Content], fetch: FetchObjects, ahead: int) -> None:
+        self._contents = contents
+        self._fetch = fetch
+        self._ahead = ahead
+        self._ended: set[int] = set()
+
+    def end(self, number: int) -> None:
+        """Leaves out the rest of a content."""
+        self._ended.add(number)
+
+    def read(self) -> Iterator[tuple[int, bytes | CasyncError]]:
+        """Each chunk with the number of its content. A fault ends its content alone."""
+        wanted: list[tuple[int, Record]] = []
+        pending = 0
+        for number, content in enumerate(self._contents):
+            try:
+                for chunk in self._chunks_of(content):
+                    if number in self._ended:
+                        break
+                    wanted.append((number, chunk))
+                    pending += chunk.length
+                    if pending >= self._ahead or len(wanted) == MAX_BATCH_IDS:
+                        yield from self._fetched(wanted)
+                        wanted, pending = [], 0
+            except _UnreadableError as unreadable:
+                yield from self._fetched(wanted)
                 wanted, pending = [], 0
-    yield from _chunks(wanted, fetch)
+                yield number, unreadable.fault
+        yield from self._fetched(wanted)
 
+    def _chunks_of(self, content: Content) -> Iterator[Record]:
+        try:
+            for _, run in runs(content, self._node):
+                yield from repeat(Record(run.id, run.length), run.times)
+        except (NoObjectError, MalformedError, UnsupportedError) as error:
+            raise _UnreadableError(error) from error
 
-def _chunks(wanted: list[tuple[ChunkId, int]], fetch: FetchObjects) -> Iterator[bytes]:
-    ids = [ident for ident, _ in wanted]
-    for (ident, length), data in zip(wanted, fetch(Kind.CHUNK, ids) if ids else (), strict=True):
+    def _node(self, ident: NodeId, level: int, length: int) -> Node:
+        (data,) = self._fetch(Kind.NODE, [ident])
         if data is None:
-            raise NoObjectError(f"chunk {ident.hex()} cannot be had")
-        if len(data) != length:
-            raise MalformedError(f"chunk {ident.hex()} has {len(data)} bytes, not {length}")
-        yield data
+            raise NoObjectError(f"node {ident.hex()} cannot be had")
+        return decode_node(data, level, length)
+
+    def _fetched(
+        self, wanted: list[tuple[int, Record]]
+    ) -> Iterator[tuple[int, bytes | CasyncError]]:
+        ids = [ChunkId(chunk.id) for _, chunk in wanted]
+        found = self._fetch(Kind.CHUNK, ids) if ids else ()
+        for (number, chunk), data in zip(wanted, found, strict=True):
+            if number in self._ended:
+                continue
+            if data is not None and len(data) == chunk.length:
+                yield number, data
+                continue
+            self.end(number)
+            label = f"chunk {chunk.id.hex()}"
+            if data is None:
+                yield number, NoObjectError(f"{label} cannot be had")
+            else:
+                yield number, MalformedError(f"{label} has {len(data)} bytes, not {chunk.length}")
+
+
+class _UnreadableError(Exception):
+    """A node of a content cannot be read; the error tells why."""
+
+    def __init__(self, fault: CasyncError) -> None:
+        super().__init__(fault)
+        self.fault = fault

@@ -7,18 +7,15 @@ sent. A proof goes on step by step, for a caller who must answer meanwhile.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, Protocol
 
 from casync.errors import MalformedError, NoObjectError, UsageError
-from casync.ids import ChunkId, Kind, ManifestId, NodeId, ObjectId
-from casync.limits import MAX_BATCH_IDS
-from casync.objects.codec import Packed, Unpacker
+from casync.ids import ChunkId, Kind, ManifestId, ObjectId
+from casync.objects.below import Below
 from casync.objects.manifest import Manifest, decode_manifest
-from casync.objects.node import Content
-from casync.objects.node_walk import Seen, check_visited_root, walk_nodes
-from casync.objects.tree_walk import contents
 from casync.store.base import ObjectSource, ObjectStat
+from casync.store.proved import Lost, ProvedReader
 
 __all__ = ["Promise", "Proof"]
 
@@ -50,11 +47,8 @@ class Proof:
 
     def __init__(self, ident: ManifestId, store: ObjectSource, promise: Promise) -> None:
         self._ident = ident
-        self._store = store
+        self._objects = ProvedReader(store)
         self._promise = promise
-        self._unpacker = Unpacker()
-        self._seen: Seen = {}
-        self._single: dict[ChunkId, int] = {}  # chunks that are a whole content
         self.missing: list[tuple[Kind, ObjectId]] = []
         self.checked = 0
         self.length = 0
@@ -71,39 +65,18 @@ class Proof:
             for data in self._plain(Kind.MANIFEST, [self._ident]):
                 if data is not None:
                     yield from self._below(decode_manifest(data))
-        except NoObjectError:  # a part of a folder, which was noted
-            assert self.missing
         except MalformedError as error:
             raise UsageError(f"{self._ident.hex()} leads to no content: {error.message}") from error
 
     def _below(self, manifest: Manifest) -> Iterator[None]:
         self.length = manifest.length
-        for content in contents(manifest, self._plain):
-            if content.level:
-                yield from self._walk(content)
-            elif content.length:
-                self._single[ChunkId(content.id)] = content.length
-            if len(self._single) == MAX_BATCH_IDS:
-                self._look_up_single()
-                yield
-            if len(self.missing) >= _MOST_MISSING:
-                return
-        self._look_up_single()
-
-    def _walk(self, content: Content) -> Iterator[None]:
-        for reached in walk_nodes(content, self._nodes, self._seen):
-            if reached.fault:
-                raise MalformedError(f"node {reached.id.hex()}: {reached.fault}")
-            if reached.node is not None and reached.node.level == 1:
-                self._look_up([(ChunkId(i), length) for i, length in set(reached.node.records)])
+        for reached in Below(self._plain, strict=True).walk(manifest):
+            if not isinstance(reached.fault, NoObjectError):  # else it was noted
+                reached.check()
+            self._look_up([(ChunkId(ident), length) for ident, length in set(reached.chunks)])
             yield
             if len(self.missing) >= _MOST_MISSING:
                 return
-        check_visited_root(content, self._seen)
-
-    def _look_up_single(self) -> None:
-        self._look_up(list(self._single.items()))
-        self._single.clear()
 
     def _look_up(self, wanted: Sequence[tuple[ChunkId, int]]) -> None:
         stats = self._promised(Kind.CHUNK, [ident for ident, _ in wanted])
@@ -122,16 +95,13 @@ class Proof:
         self.missing += [(kind, ident) for ident in lost]
         return stats
 
-    def _nodes(self, ids: Sequence[NodeId]) -> Iterable[bytes | None]:
-        return self._plain(Kind.NODE, ids)
-
     def _plain(self, kind: Kind, ids: Sequence[ObjectId]) -> Iterator[bytes | None]:
         """Plain bytes, promised before they are read. What is damaged is as good as missing."""
         stats = self._promised(kind, ids)
-        for ident, stat, answer in zip(ids, stats, self._store.get(kind, ids), strict=True):
-            if isinstance(answer, Packed):
-                yield self._unpacker.unpack(answer)
+        for stat, found in zip(stats, self._objects.look(kind, ids), strict=True):
+            if not isinstance(found, Lost):
+                yield found
                 continue
             if stat is not None:
-                self.missing.append((kind, ident))
+                self.missing.append((kind, found.id))
             yield None

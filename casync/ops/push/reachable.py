@@ -5,18 +5,16 @@ Each distinct node and folder is read once. A chunk that several nodes list may 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from casync.errors import DamagedObjectError, MalformedError
-from casync.ids import Kind, ManifestId, NodeId, ObjectId
+from casync.errors import DamagedObjectError
+from casync.ids import ChunkId, Kind, ManifestId, ObjectId
 from casync.limits import MAX_BATCH_IDS, MIB
-from casync.objects.codec import Packed, Unpacker
+from casync.objects.below import Below
 from casync.objects.manifest import decode_manifest
-from casync.objects.node import Content
-from casync.objects.node_walk import Seen, check_visited_root, walk_nodes
-from casync.objects.tree_walk import contents
 from casync.store.base import ObjectSource
+from casync.store.proved import ProvedReader
 
 __all__ = ["ALL", "ObjectBatch", "Part", "reachable"]
 
@@ -94,50 +92,6 @@ class _Gathering:
         return batch
 
 
-class _Walk:
-    def __init__(self, source: ObjectSource, part: Part) -> None:
-        self._source = source
-        self._unpacker = Unpacker()
-        self._seen: Seen = {}
-        self._chunks = _Gathering(Kind.CHUNK, part)
-        self._nodes = _Gathering(Kind.NODE, part)
-        self._manifests = _Gathering(Kind.MANIFEST, part)
-
-    def below(self, ident: ManifestId) -> Iterator[ObjectBatch]:
-        (data,) = self._plain(Kind.MANIFEST, [ident])
-        for content in contents(decode_manifest(data), self._plain):
-            if content.level:
-                yield from self._walk(content)
-            elif content.length:
-                yield from self._chunks.add(NodeId(content.id), content.length)
-        yield from self._chunks.rest()
-        yield from self._nodes.rest()
-        yield from self._manifests.add(ident, 0)
-        yield from self._manifests.rest()
-
-    def _walk(self, content: Content) -> Iterator[ObjectBatch]:
-        for reached in walk_nodes(content, self._fetch, self._seen):
-            if reached.node is None:
-                raise MalformedError(f"node {reached.id.hex()}: {reached.fault}")
-            yield from self._nodes.add(reached.id, _NODE_BYTES)
-            if reached.node.level == 1:
-                for record in reached.node.records:
-                    yield from self._chunks.add(NodeId(record.id), record.length)
-        check_visited_root(content, self._seen)
-
-    def _fetch(self, ids: Sequence[NodeId]) -> Iterable[bytes]:
-        return self._plain(Kind.NODE, ids)
-
-    def _plain(self, kind: Kind, ids: Sequence[ObjectId]) -> Iterator[bytes]:
-        for ident, answer in zip(ids, self._source.get(kind, ids), strict=True):
-            if not isinstance(answer, Packed):
-                raise DamagedObjectError(
-                    f"{kind.name.lower()} {ident.hex()} is {answer.value}",
-                    next_step="`casync verify` finds all of it.",
-                )
-            yield self._unpacker.unpack(answer)
-
-
 def reachable(ident: ManifestId, source: ObjectSource, part: Part = ALL) -> Iterator[ObjectBatch]:
     """Every object below a full manifest, and itself last.
 
@@ -150,4 +104,18 @@ def reachable(ident: ManifestId, source: ObjectSource, part: Part = ALL) -> Iter
         DamagedObjectError, MalformedError: Something cannot be read, or contradicts itself.
         UnsupportedError: It is newer than this program.
     """
-    return _Walk(source, part).below(ident)
+    objects = ProvedReader(source, missing=DamagedObjectError)
+    chunks, nodes, manifests = (
+        _Gathering(kind, part) for kind in (Kind.CHUNK, Kind.NODE, Kind.MANIFEST)
+    )
+    manifest = decode_manifest(objects.one(Kind.MANIFEST, ident))
+    for reached in Below(objects.plain, strict=True).walk(manifest):
+        reached.check()
+        if reached.id is not None:
+            yield from nodes.add(reached.id, _NODE_BYTES)
+        for record in reached.chunks:
+            yield from chunks.add(ChunkId(record.id), record.length)
+    yield from chunks.rest()
+    yield from nodes.rest()
+    yield from manifests.add(ident, 0)
+    yield from manifests.rest()

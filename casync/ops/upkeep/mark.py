@@ -1,24 +1,26 @@
-"""Marking what manifests lead to. Whatever cannot be read stops it: nobody knows what is below.
+"""Marking what manifests lead to. An object that cannot be read stops it: what is below is unknown.
 
 Each distinct node and folder is read once. Chunks are not read, except those that hold folders.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from array import array
+from typing import Final
 
 from casync.errors import DamagedStoreError, IntegrityError, NoObjectError
-from casync.ids import Kind, ManifestId, NodeId, ObjectId
-from casync.objects.codec import Packed, Unpacker
+from casync.ids import Kind, ManifestId, ObjectId
+from casync.objects.below import Below
 from casync.objects.manifest import decode_manifest
-from casync.objects.node import Content
-from casync.objects.node_walk import Marks, Seen, walk_nodes
-from casync.objects.tree_walk import contents
 from casync.store.base import ObjectSource
+from casync.store.proved import ProvedReader
 
-__all__ = ["Marker"]
+__all__ = ["Marker", "Marks"]
 
-_NEXT = "`casync verify` finds all of it, `casync store reindex` lets go of it."
+_NEXT: Final = "`casync verify` finds all damage, `casync store reindex` drops it."
+
+_BUCKET_IDS: Final = 4096
+"""Marks in one of 256 buckets before repeats are dropped."""
 
 
 class Marker:
@@ -29,18 +31,16 @@ class Marker:
     """
 
     def __init__(self, store: ObjectSource) -> None:
-        self._store = store
-        self._unpacker = Unpacker()
+        self._objects = ProvedReader(store)
+        self._below = Below(self._objects.plain)
         self._manifests: set[bytes] = set()
-        self._nodes: Seen = {}
-        self._folders: set[Content] = set()
         self._chunks = Marks()
 
     def is_marked(self, kind: Kind, ident: ObjectId) -> bool:
         """Whether a manifest that was marked leads to an object, or is it."""
         if kind is Kind.CHUNK:
             return ident in self._chunks
-        return ident in (self._nodes if kind is Kind.NODE else self._manifests)
+        return ident in (self._below.nodes if kind is Kind.NODE else self._manifests)
 
     def mark(self, ident: ManifestId) -> None:
         """Marks a manifest and everything below it.
@@ -51,32 +51,47 @@ class Marker:
         """
         self._manifests.add(ident)
         try:
-            (data,) = self._plain(Kind.MANIFEST, [ident])
-            for content in contents(decode_manifest(data), self._plain, self._folders):
-                self._mark_content(content)
+            manifest = decode_manifest(self._objects.one(Kind.MANIFEST, ident))
+            for reached in self._below.walk(manifest):
+                reached.check()
+                for record in reached.chunks:
+                    self._chunks.add(record.id)
         except (IntegrityError, NoObjectError) as error:
             raise DamagedStoreError(
                 f"what manifest {ident.hex()} needs cannot be told: {error.message}",
                 next_step=_NEXT,
             ) from error
 
-    def _mark_content(self, content: Content) -> None:
-        if not content.level:
-            if content.length:
-                self._chunks.add(content.id)
-            return
-        for reached in walk_nodes(content, self._fetch, self._nodes):
-            if reached.node is None:
-                raise DamagedStoreError(f"node {reached.id.hex()}: {reached.fault}")
-            if reached.node.level == 1:
-                for record in reached.node.records:
-                    self._chunks.add(record.id)
 
-    def _fetch(self, ids: Sequence[NodeId]) -> Iterable[bytes]:
-        return self._plain(Kind.NODE, ids)
+class Marks:
+    """A set of ids, for many millions: each takes 8 to 16 bytes.
 
-    def _plain(self, kind: Kind, ids: Sequence[ObjectId]) -> Iterator[bytes]:
-        for ident, answer in zip(ids, self._store.get(kind, ids), strict=True):
-            if not isinstance(answer, Packed):
-                raise DamagedStoreError(f"{kind.name.lower()} {ident.hex()} is {answer.value}")
-            yield self._unpacker.unpack(answer)
+    It goes by 9 bytes of an id, so it may take an id for one that was added, and never the other
+    way round. Asking is fast in the order of ids.
+    """
+
+    def __init__(self) -> None:
+        self._buckets = [array("Q") for _ in range(256)]
+        self._bounds = [_BUCKET_IDS] * 256
+        self._open = -1
+        self._set: frozenset[int] = frozenset()
+
+    def add(self, ident: bytes) -> None:
+        """Adds one."""
+        first = ident[0]
+        bucket = self._buckets[first]
+        bucket.append(_mark(ident))
+        if len(bucket) > self._bounds[first]:
+            self._buckets[first] = bucket = array("Q", set(bucket))
+            self._bounds[first] = max(_BUCKET_IDS, 2 * len(bucket))
+        self._open = -1
+
+    def __contains__(self, ident: bytes) -> bool:
+        if ident[0] != self._open:
+            self._open = ident[0]
+            self._set = frozenset(self._buckets[self._open])
+        return _mark(ident) in self._set
+
+
+def _mark(ident: bytes) -> int:
+    return int.from_bytes(ident[1:9], "little")

@@ -6,16 +6,15 @@ object; who needs it is worked out afterwards, and only if something is wrong.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from enum import Enum
 from typing import Final, NamedTuple, TypeAlias
 
-from casync.errors import IntegrityError, MalformedError, NoObjectError, UnsupportedError
+from casync.errors import CasyncError, IntegrityError, NoObjectError, UnsupportedError
 from casync.ids import ChunkId, Kind, ManifestId, NodeId, ObjectId
+from casync.objects.below import Below, Seen
 from casync.objects.manifest import Manifest, decode_manifest
 from casync.objects.node import Content, decode_node
-from casync.objects.node_walk import Seen, check_visited_root, walk_nodes
-from casync.objects.tree_walk import contents
 from casync.store.base import Absence, ObjectStore
 from casync.store.proved import Lost, ProvedReader
 
@@ -84,45 +83,17 @@ class Structure:
         if manifest.length != length:
             detail = f"its row tells {length} bytes, it tells {manifest.length}"
             self.note((Kind.MANIFEST, ident), NodeFault(FaultKind.MALFORMED, detail))
-        single: list[tuple[ChunkId, int, ObjectKey]] = []
-        for content in self._contents(ident, manifest):
-            if content.level:
-                yield from self._walk_content(content)
-            elif content.length:
-                single.append((ChunkId(content.id), content.length, (Kind.MANIFEST, ident)))
-            if len(single) >= _LOOK_UP:
-                yield self._look_up(single)
-                single = []
-        if single:
-            yield self._look_up(single)
-
-    def _contents(self, ident: ManifestId, manifest: Manifest) -> Iterator[Content]:
-        """All content below a manifest. What is missing of a folder is noted as it is fetched."""
-        try:
-            yield from contents(manifest, self._plain)
-        except NoObjectError:
-            return
-        except (MalformedError, UnsupportedError) as error:
-            self.note((Kind.MANIFEST, ident), NodeFault(FaultKind.MALFORMED, error.message))
-
-    def _walk_content(self, content: Content) -> Iterator[list[ChunkId]]:
         wanted: list[tuple[ChunkId, int, ObjectKey]] = []
-        for reached in walk_nodes(content, self._nodes, self.seen):
-            key = (Kind.NODE, reached.id)
-            if reached.fault:
-                self.note(key, NodeFault(FaultKind.MALFORMED, reached.fault))
-            elif reached.node is not None and reached.node.level == 1:
-                wanted += [(ChunkId(i), size, key) for i, size in set(reached.node.records)]
+        for reached in Below(self._plain, strict=True, nodes=self.seen).walk(manifest):
+            key = (Kind.MANIFEST, ident) if reached.id is None else (Kind.NODE, reached.id)
+            if reached.fault is not None and not isinstance(reached.fault, NoObjectError):
+                self.note(key, NodeFault(FaultKind.MALFORMED, reached.fault.message))
+            wanted += [(ChunkId(chunk), size, key) for chunk, size in set(reached.chunks)]
             if len(wanted) >= _LOOK_UP:
                 yield self._look_up(wanted)
                 wanted = []
-        try:
-            check_visited_root(content, self.seen)
-        except MalformedError as error:
-            self.note(
-                (Kind.NODE, NodeId(content.id)), NodeFault(FaultKind.MALFORMED, error.message)
-            )
-        yield self._look_up(wanted)
+        if wanted:
+            yield self._look_up(wanted)
 
     def needs(self, ident: ManifestId, memo: dict[Content, frozenset[ObjectKey]]) -> set[ObjectKey]:
         """What of `wrong` a manifest needs. `memo` is shared by the calls for one store."""
@@ -130,9 +101,10 @@ class Structure:
         needed = {key} if key in self.wrong else set()
         manifest = self._manifest(ident)
         if manifest is not None:
-            for content in self._contents(ident, manifest):
-                if content.length:
-                    needed |= self._below(content, memo)
+            for batch in Below(self._plain).contents(manifest):
+                if not isinstance(batch, CasyncError):
+                    for content in batch:
+                        needed |= self._below(content, memo)
         return needed
 
     def _below(
@@ -145,7 +117,7 @@ class Structure:
         if content in memo:
             return memo[content]
         needed = set(own)
-        for data in self._nodes([NodeId(content.id)]):
+        for data in self._plain(Kind.NODE, [NodeId(content.id)]):
             try:
                 node = decode_node(data or b"", content.level, content.length)
             except (IntegrityError, UnsupportedError):
@@ -164,9 +136,6 @@ class Structure:
             except (IntegrityError, UnsupportedError) as error:
                 self.note((Kind.MANIFEST, ident), NodeFault(FaultKind.MALFORMED, error.message))
         return None
-
-    def _nodes(self, ids: Sequence[NodeId]) -> Iterable[bytes | None]:
-        return self._plain(Kind.NODE, ids)
 
     def _plain(self, kind: Kind, ids: Sequence[ObjectId]) -> Iterator[bytes | None]:
         for found in self._objects.look(kind, ids):

@@ -2,52 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-
 import pytest
 
 from casync.errors import MalformedError, NoObjectError, NotFoundError, UsageError
-from casync.ids import Kind, ObjectId, chunk_id
-from casync.limits import MAX_TREE_DEPTH
+from casync.ids import ObjectId, chunk_id
+from casync.limits import MAX_TREE_DEPTH, MAX_TREE_PATH
 from casync.objects.chunker import DEFAULT_PARAMS
 from casync.objects.manifest import Manifest
 from casync.objects.node import EMPTY, Content, NodeBuilder, Run
-from casync.objects.tree import Entry, File, Folder, Link, encode_entry, encode_root
-from casync.objects.tree_walk import contents, entries, find, root_of, walk_tree
+from casync.objects.tree import Folder, Link, encode_entry, encode_root
+from casync.objects.tree_walk import entries, find, root_of, tour, walk_tree
 from tests.support.tree_entries import CONTENT, META
-
-
-class Objects:
-    """Objects by id, and how often each was fetched."""
-
-    def __init__(self) -> None:
-        self.plain: dict[ObjectId, bytes] = {}
-        self.fetched: list[ObjectId] = []
-
-    def fetch(self, kind: Kind, ids: Sequence[ObjectId]) -> Iterator[bytes | None]:
-        self.fetched += ids
-        return map(self.plain.get, ids)
-
-    def content(self, data: bytes) -> Content:
-        if not data:
-            return EMPTY
-        self.plain[chunk_id(data)] = data
-        return Content(0, chunk_id(data), len(data))
-
-    def folder(self, *inside: Entry) -> Content:
-        return self.content(b"".join(map(encode_entry, inside)))
-
-    def tree(self, *inside: Entry) -> Manifest:
-        root = Folder(b"", META, self.folder(*inside))
-        return Manifest("tree", DEFAULT_PARAMS, self.content(encode_root(root)))
-
-
-def file(name: bytes, content: Content = CONTENT) -> File:
-    return File(name, META, None, content)
-
-
-def folder(name: bytes, content: Content = EMPTY) -> Folder:
-    return Folder(name, META, content)
+from tests.support.tree_objects import Objects, file, folder
 
 
 @pytest.fixture
@@ -78,28 +44,6 @@ def test_an_entry_is_found_by_its_path(objects: Objects) -> None:
             find(root, missing, objects.fetch)
 
 
-def test_contents_come_with_folders_once(objects: Objects) -> None:
-    inner = objects.folder(file(b"a"))
-    manifest = objects.tree(folder(b"x", inner), folder(b"y", inner), file(b"z", EMPTY))
-    root = root_of(manifest, objects.fetch)
-    objects.fetched = []
-    found = list(contents(manifest, objects.fetch))
-    assert sorted(found, key=repr) == sorted(
-        [manifest.content, root.content, inner, CONTENT, EMPTY], key=repr
-    )
-    assert len(objects.fetched) == len(set(objects.fetched)) == 3
-    plain = Manifest("file", DEFAULT_PARAMS, CONTENT)
-    assert list(contents(plain, objects.fetch)) == [CONTENT]
-
-
-def test_a_folder_that_repeats_exponentially_is_read_once(objects: Objects) -> None:
-    content = objects.folder(file(b"a"))
-    for _ in range(100):
-        content = objects.folder(*(folder(b"%03d" % number, content) for number in range(50)))
-    manifest = objects.tree(folder(b"bomb", content))
-    assert len(list(contents(manifest, objects.fetch))) == 104
-
-
 def test_the_depth_of_a_walk_is_bounded(objects: Objects) -> None:
     content = EMPTY
     for _ in range(MAX_TREE_DEPTH - 1):
@@ -109,6 +53,21 @@ def test_the_depth_of_a_walk_is_bounded(objects: Objects) -> None:
     deeper = Folder(b"", META, objects.folder(folder(b"d", objects.folder(folder(b"d", content)))))
     with pytest.raises(MalformedError, match="inside each other"):
         list(walk_tree(deeper, objects.fetch))
+
+
+def test_a_path_is_not_longer_than_readers_take(objects: Objects) -> None:
+    name = b"n" * 200
+    depth, rest = divmod(MAX_TREE_PATH, len(name) + 1)
+    for last, fits in ((rest, True), (rest + 1, False)):
+        content = objects.folder(file(b"f" * last))
+        for _ in range(depth):
+            content = objects.folder(folder(name, content))
+        steps = tour(Folder(b"", META, content), objects.fetch)
+        if fits:
+            assert max(len(step.path) for step in steps) == MAX_TREE_PATH
+        else:
+            with pytest.raises(MalformedError, match="path of more than"):
+                list(steps)
 
 
 def test_a_file_is_no_folder(objects: Objects) -> None:

@@ -10,9 +10,8 @@ from casync.objects.chunker import DEFAULT_PARAMS
 from casync.objects.codec import Verified
 from casync.objects.manifest import Manifest, encode_manifest
 from casync.objects.node import Content, NodeBuilder, Run
-from casync.objects.node_walk import Marks
 from casync.objects.tree import Entry, File, Folder, Link, Meta, encode_entry, encode_root
-from casync.ops.upkeep.mark import Marker
+from casync.ops.upkeep.mark import Marker, Marks
 from casync.store.base import Batch
 from casync.store.memory import MemoryStore
 from tests.contract.store_contract import noise, pack
