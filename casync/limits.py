@@ -55,7 +55,7 @@ MAX_TREE_DEPTH = 2048
 """Nested folders. A reader keeps a name and an offset for each."""
 
 MAX_TREE_PATH = 65535
-"""Bytes of a path inside a tree, as a hard link's entry spells it out."""
+"""Bytes of a path inside a tree. A hard link spells one out, and a reader holds some at a time."""
 
 MIN_ZSTD_LEVEL = 1
 MAX_ZSTD_LEVEL = 22

@@ -1,6 +1,6 @@
 """Concatenation: many files end to end, addressed by one offset, as the content of a folder.
 
-A file takes its path and some 20 bytes, so there may be millions.
+A file takes its name and some 32 bytes, however deep it lies, so there may be millions.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Iterator
 from typing import NamedTuple
+
+from casync.fs.path_table import PathTable
 
 __all__ = ["Concatenation", "FilePart"]
 
@@ -39,8 +41,8 @@ class Concatenation:
     def __init__(self) -> None:
         self.length = 0
         self._starts = array("Q")
-        self._path_ends = array("Q", [0])
-        self._paths = bytearray()
+        self._numbers = array("Q")
+        self._paths = PathTable()
 
     def __len__(self) -> int:
         return len(self._starts)
@@ -48,11 +50,14 @@ class Concatenation:
     def add(self, path: bytes, length: int) -> int:
         """Appends a file that is not empty; returns its offset."""
         start = self.length
-        self._paths += path
-        self._path_ends.append(len(self._paths))
+        self._numbers.append(self._paths.add(path))
         self.length += length
         self._starts.append(start)  # last: this makes the file visible to other threads
         return start
+
+    def path(self, index: int) -> bytes:
+        """The path of the file that was added at `index`, counted from 0."""
+        return self._paths[self._numbers[index]]
 
     def parts(self, offset: int, length: int) -> Iterator[FilePart]:
         """The parts of files that cover a range."""
@@ -61,8 +66,7 @@ class Concatenation:
         while offset < end:
             start, finish = self._bounds(number)
             count = min(end, finish) - offset
-            path = bytes(self._paths[self._path_ends[number] : self._path_ends[number + 1]])
-            yield FilePart(path, start, offset - start, count)
+            yield FilePart(self.path(number), start, offset - start, count)
             offset += count
             number += 1
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final, NamedTuple, TypeAlias
 
 from casync.errors import DeniedError, NotFoundError, SourceChangedError, UsageError, WriteError
-from casync.limits import MAX_TREE_DEPTH
+from casync.limits import MAX_TREE_DEPTH, MAX_TREE_PATH
 
 __all__ = ["Entered", "FoundFile", "Left", "Scan", "Unreadable", "Unwanted", "sync_file_system"]
 
@@ -139,6 +139,9 @@ class Scan:
             status = os.stat(name, dir_fd=level.fd, follow_symlinks=False)
             is_folder = stat.S_ISDIR(status.st_mode)
             if (status.st_dev, status.st_ino) in self._avoid or self._unwanted(path, is_folder):
+                return
+            if len(path) > MAX_TREE_PATH:
+                yield Unreadable(path, f"path of more than {MAX_TREE_PATH} bytes")
                 return
             if not is_folder:
                 yield FoundFile(path, name, status, level.fd)

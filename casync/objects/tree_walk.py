@@ -162,7 +162,7 @@ def tour(root: Folder, fetch: FetchObjects) -> Iterator[Step]:
             continue
         below = path + b"/" + entry.name if path else entry.name
         is_folder = isinstance(entry, Folder)
-        if (fault := place_fault(len(open_folders) + is_folder, len(below))) is not None:
+        if fault := place_fault(len(open_folders) + is_folder, len(below)):
             raise fault
         yield Step(below, entry)
         if isinstance(entry, Folder):

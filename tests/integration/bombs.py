@@ -13,7 +13,7 @@ from pathlib import Path
 from casync.access.ports import Ports
 from casync.errors import CasyncError
 from casync.ids import Kind, ManifestId, chunk_id
-from casync.limits import MAX_LEVEL
+from casync.limits import MAX_LEVEL, MAX_TREE_DEPTH
 from casync.names.name import Ref
 from casync.objects.codec import Packer, Verified
 from casync.objects.manifest import Manifest, encode_manifest
@@ -88,6 +88,19 @@ def _deep(server: Liar) -> ManifestId:
     return server.tree(content)
 
 
+def _paths(server: Liar) -> ManifestId:
+    """Ten thousand files with paths of half a megabyte."""
+    content = server.chunk(
+        b"".join(
+            encode_entry(File(b"%05d" % n, META, None, server.chunk(b"%d" % n)))
+            for n in range(10_000)
+        )
+    )
+    for _ in range(MAX_TREE_DEPTH - 8):
+        content = server.chunk(encode_entry(Folder(b"d" * 255, META, content)))
+    return server.tree(content)
+
+
 def _exploding(server: Liar) -> ManifestId:
     """10^60 files, in thirty folders."""
     content = server.chunk(encode_entry(File(b"x", META, None, EMPTY)))
@@ -109,6 +122,7 @@ CASES: dict[str, Callable[[Liar], ManifestId]] = {
     "sparse": _sparse,
     "sparse-in-tree": _sparse_in_tree,
     "deep": _deep,
+    "paths": _paths,
     "exploding": _exploding,
     "no-node": _node_of_itself,
 }

@@ -34,7 +34,7 @@ class _Pending(NamedTuple):
     """A file whose bytes are arriving; `end` is where it ends in the concatenation."""
 
     end: int
-    path: bytes
+    file: int
     entry: File
     number: int
 
@@ -82,7 +82,7 @@ class FolderSink:
             Its offset in the concatenation, in bytes.
         """
         start = self._files.add(path, entry.content.length)
-        self._pending.append(_Pending(self._files.length, path, entry, number))
+        self._pending.append(_Pending(self._files.length, len(self._files) - 1, entry, number))
         return start
 
     def read(self, offset: int, length: int) -> bytes:
@@ -130,12 +130,12 @@ class FolderSink:
         """
         while self._pending and self._pending[0].end <= end:
             pending = self._pending.popleft()
-            _, path, entry, number = pending
+            path, entry = self._files.path(pending.file), pending.entry
             name, length = staged_name(path), entry.content.length
             with writing_inside(self._path, path, length):
                 self._finish(name, length)
                 self._policy.apply(entry, self._staging.thing(name))
-            self._publish_queue.add(name, path, number, length, pending.end)
+            self._publish_queue.add(name, path, pending.number, length, pending.end)
 
     def _finish(self, name: bytes, length: int) -> None:
         """Sets a file's length: trailing zeros were not written, and old bytes may follow."""

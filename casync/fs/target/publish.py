@@ -32,6 +32,9 @@ _MOST: Final = 4096
 
 _MOST_BYTES: Final = 256 * MIB
 
+_MOST_PATH_BYTES: Final = 16 * MIB
+"""Of the paths of files that wait."""
+
 _FEW: Final = 64
 """Up to this many files or folders are synced one by one."""
 
@@ -73,7 +76,7 @@ class PublishQueue:
         self._placed = placed
         self._replace_folders = replace_folders
         self._ready: list[_Ready] = []
-        self._bytes = self._next_end = 0
+        self._bytes = self._path_bytes = self._next_end = 0
         self._folder: bytes | None = None
         self._fd = -1
         self._touched: set[bytes] = set()  # folders, as long as there are few
@@ -93,8 +96,10 @@ class PublishQueue:
         """
         self._ready.append(_Ready(name, path, number))
         self._bytes += length
+        self._path_bytes += len(path)
         self._next_end = max(end, self._next_end)
-        if len(self._ready) >= _MOST or self._bytes >= _MOST_BYTES:
+        is_large = self._bytes >= _MOST_BYTES or self._path_bytes >= _MOST_PATH_BYTES
+        if is_large or len(self._ready) >= _MOST:
             self.flush()
 
     def flush(self) -> None:
@@ -110,7 +115,8 @@ class PublishQueue:
         else:
             self._sync_each()
         self.end = self._next_end
-        ready, self._ready, self._bytes = self._ready, [], 0
+        ready, self._ready = self._ready, []
+        self._bytes = self._path_bytes = 0
         for name, path, number in ready:
             self._placed(number, self.place(name, path))
 

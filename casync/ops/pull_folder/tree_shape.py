@@ -16,10 +16,9 @@ from msgspec.structs import replace
 from casync.access.tree_load import Tree
 from casync.errors import MalformedError, UnsupportedError
 from casync.fs.target.staging import STAGING
-from casync.limits import MAX_LENGTH, MAX_TREE_DEPTH
-from casync.objects.node import Content
+from casync.limits import MAX_LENGTH
 from casync.objects.tree import Entry, File, Folder, Leaf, encode_entry
-from casync.objects.tree_walk import Step
+from casync.objects.tree_walk import Step, place_fault
 
 __all__ = ["HardLinks", "Shape", "shape_of"]
 
@@ -33,54 +32,58 @@ class Shape(NamedTuple):
         entries: Everything below the root, each folder with what is in it.
         length: Plain bytes of files, hard links counted once.
         depth: Folders inside each other, the root included.
+        path_bytes: Bytes of the longest path.
         has_links: Whether files have further names.
     """
 
     entries: int
     length: int
     depth: int
+    path_bytes: int
     has_links: bool
 
 
 class _Count:
-    """A folder that is being counted."""
+    """A folder that is being counted; `start` bytes of path come before the names in it."""
 
-    def __init__(self, content: Content, inside: Iterator[Entry]) -> None:
-        self.content = content
+    def __init__(self, folder: Folder, inside: Iterator[Entry], start: int) -> None:
+        self.folder = folder
         self.inside = inside
-        self.entries = self.length = 0
+        self.start = start
+        self.entries = self.length = self.path_bytes = 0
         self.depth = 1
         self.has_links = False
 
-    def add(self, below: Shape) -> None:
+    def add(self, name: bytes, below: Shape) -> None:
         self.entries += below.entries
+        self.path_bytes = max(self.path_bytes, len(name) + 1 + below.path_bytes)
         self.length += below.length
         self.depth = max(self.depth, below.depth + 1)
         self.has_links |= below.has_links
 
     @property
     def shape(self) -> Shape:
-        return Shape(self.entries, self.length, self.depth, self.has_links)
+        return Shape(self.entries, self.length, self.depth, self.path_bytes, self.has_links)
 
 
 def shape_of(tree: Tree) -> Shape:
     """Counts a tree whose structure is loaded, each distinct folder once.
 
     Raises:
-        MalformedError: It is too deep, or its files are longer than numbers are.
+        MalformedError: It is too deep, a path too long, or its files are longer than numbers are.
         UnsupportedError: Something at its root has the name of the staging folder.
     """
     known: dict[bytes, Shape] = {}
-    todo = [_Count(tree.root.content, tree.entries(tree.root.content))]
+    todo = [_Count(tree.root, tree.entries(tree.root.content), 0)]
     while True:
         here = todo[-1]
         entry = next(here.inside, None)
         if entry is None:
             todo.pop()
-            known[here.content.id] = here.shape
+            known[here.folder.content.id] = here.shape
             if not todo:
                 return here.shape
-            todo[-1].add(here.shape)
+            todo[-1].add(here.folder.name, here.shape)
             continue
         if len(todo) == 1 and entry.name == STAGING:
             raise UnsupportedError(
@@ -88,23 +91,25 @@ def shape_of(tree: Tree) -> Shape:
                 next_step="Prepare it again without: --exclude /.casync-part",
             )
         _count(here, entry)
-        depth = len(todo)
+        depth, path_bytes = len(todo), here.start + len(entry.name)
         if isinstance(entry, Folder):
             shape = known.get(entry.content.id)
             if shape is not None:
-                here.add(shape)
+                here.add(entry.name, shape)
                 depth += shape.depth
+                path_bytes += bool(shape.path_bytes) + shape.path_bytes
             else:
-                todo.append(_Count(entry.content, tree.entries(entry.content)))
+                todo.append(_Count(entry, tree.entries(entry.content), path_bytes + 1))
                 depth += 1
-        if depth > MAX_TREE_DEPTH:
-            raise MalformedError(f"more than {MAX_TREE_DEPTH} folders inside each other")
+        if fault := place_fault(depth, path_bytes):
+            raise fault
         if here.length > MAX_LENGTH:
             raise MalformedError("tree whose files are longer than any disk")
 
 
 def _count(here: _Count, entry: Entry) -> None:
     here.entries += 1
+    here.path_bytes = max(here.path_bytes, len(entry.name))
     if not isinstance(entry, Folder):
         here.has_links |= entry.first is not None
         if isinstance(entry, File) and entry.first is None:

@@ -13,10 +13,11 @@ import pytest
 
 from casync.errors import NotFoundError, UsageError
 from casync.fs.scan import Scan
+from casync.limits import MAX_TREE_PATH
 from casync.names.name import Name
 from casync.objects.tree import Device, File, Folder, Link, Pipe
 from casync.ops.prepare.file import PrepareOptions, prepare
-from casync.ops.prepare.folder import prepare_tree
+from casync.ops.prepare.folder import FolderPrepared, prepare_tree
 from casync.ops.upkeep.verify import VerifyOptions, verify
 from casync.store.base import ManifestState
 from casync.store.memory import MemoryStore
@@ -223,25 +224,38 @@ def test_what_cannot_be_read_is_told_and_the_rest_is_there(root: Path, store: Me
     assert full.state is ManifestState.FULL
 
 
-def test_very_deep_folders(tmp_path: Path, store: MemoryStore) -> None:
-    root = tmp_path / "root"
+def prepared_deep(root: Path, name: str, store: MemoryStore) -> FolderPrepared:
+    """Prepares 1000 folders inside each other, all of one name, with a file in the last."""
     root.mkdir()
     here = os.open(root, os.O_RDONLY)
     for _ in range(1000):
-        os.mkdir("d" * 100, dir_fd=here)
-        below = os.open("d" * 100, os.O_RDONLY, dir_fd=here)
+        os.mkdir(name, dir_fd=here)
+        below = os.open(name, os.O_RDONLY, dir_fd=here)
         os.close(here)
         here = below
     with open(os.open("bottom", os.O_WRONLY | os.O_CREAT, dir_fd=here), "w") as file:
         file.write("reached")
     os.close(here)
     try:
-        done = prepared(root, store)
+        return prepared(root, store)
     finally:
         subprocess.run(["rm", "-rf", root], check=True)  # shutil and pytest would recurse too far
+
+
+def test_very_deep_folders(tmp_path: Path, store: MemoryStore) -> None:
+    done = prepared_deep(tmp_path / "root", "d" * 60, store)
     assert (done.files, done.folders, done.left_out) == (1, 1001, [])
     (bottom,) = (path for path, entry in tree(store, done.manifest).items() if b"bottom" in path)
     assert bottom.count(b"/") == 1000
+
+
+def test_paths_that_no_reader_takes_are_left_out(tmp_path: Path, store: MemoryStore) -> None:
+    done = prepared_deep(tmp_path / "root", "d" * 100, store)
+    assert (done.files, done.folders) == (0, 1 + MAX_TREE_PATH // 101)
+    ((path, reason),) = done.left_out
+    assert len(path) == MAX_TREE_PATH // 101 * 101 + 100
+    assert "path of more than" in reason
+    assert max(map(len, tree(store, done.manifest))) <= MAX_TREE_PATH
 
 
 def test_a_name_and_a_row(root: Path, store: MemoryStore) -> None:
