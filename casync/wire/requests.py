@@ -175,8 +175,10 @@ def _header(data: Buffer) -> tuple[Kind, int, int, int]:
         raise UnsupportedError(f"list of ids of version {version}; this program knows {_VERSION}")
     if flags & ~_IN_GROUPS:
         raise UnsupportedError(f"list of ids with unknown flags {flags:#06x}")
-    if kind not in MAX_PLAIN or (groups and not flags):
+    if kind not in MAX_PLAIN:
         raise MalformedError(f"list of ids of unknown kind {kind}")
+    if groups and not flags:
+        raise MalformedError(f"list of ids with {groups} groups, but not the flag for groups")
     if not 1 <= count <= MAX_BATCH_IDS:
         raise MalformedError(f"list of {count} ids; 1 to {MAX_BATCH_IDS} are allowed")
     return Kind(kind), flags, count, groups

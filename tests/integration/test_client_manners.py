@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 
+import casync
 from casync.errors import RemoteError, StoppedError, UnreachableError, UsageError
 from casync.ids import Kind, ManifestId
 from casync.limits import KIB
+from casync.names.name import Name
 from casync.remote.http.client import RemoteClient
 from casync.remote.http.connection import RateLimit
 from casync.remote.http.transport import TransportOptions
@@ -23,6 +25,7 @@ from casync.store.memory import MemoryStore
 from tests.support import peer as p
 from tests.support.peer import Answer, Peer, sends
 from tests.support.proving_client import IDS, OBJECTS, WHOLE, always, connect, proved
+from tests.support.pulling import noise, put
 
 TLS = Path(__file__).parent.parent / "vectors" / "tls"
 SECRET = "cas1_secret"
@@ -122,6 +125,19 @@ def test_a_server_that_is_still_looking_is_asked_once_a_second() -> None:
         client.publish("0" * 32, ManifestId(bytes(32)), None)
         assert len(peer.seen) == 4
     assert waits == [1.0] * 3
+
+
+def test_a_small_server_needs_one_request_for_hashes_and_one_for_names(tmp_path: Path) -> None:
+    store = MemoryStore()
+    ident = put(store, noise(1, 300_000))
+    store.commit(Batch(names=[(Name("vm"), ident)]))
+    needed = {("POST", "/v1/objects/fetch")}
+    with Peer(store) as peer:
+        casync.pull(ident.hex(), tmp_path / "hash", servers=[peer.url])
+        assert {(seen.method, seen.target) for seen in peer.seen} == needed
+        casync.pull("vm", tmp_path / "name", servers=[peer.url])
+        needed.add(("GET", "/v1/manifests/vm"))
+        assert {(seen.method, seen.target) for seen in peer.seen} == needed
 
 
 class TestSecrets:

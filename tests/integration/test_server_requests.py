@@ -344,3 +344,31 @@ def test_manifests_are_full_hashes_only() -> None:
     store.commit(Batch(objects=[chunk]))
     app = create_app(store, ServerSettings(), sink=lambda _: None)
     assert ask(app, "GET", f"/v1/manifests/{ManifestId(chunk.id).hex()}").status_code == 404
+
+
+# -- What the protocol says of odd requests -------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("flags", "groups", "detail"),
+    [(0, 1, "not the flag"), (1, 0, "in 0 groups"), (1, 1, "groups"), (2, 0, "unknown flags")],
+)
+def test_groups_and_their_flag_go_together(
+    world: World, flags: int, groups: int, detail: str
+) -> None:
+    header = b"CASQ\1\1" + bytes([flags, 0, 1, 0, groups, 0])
+    rows = b"\1\0\0\0" * (groups if flags else 0)  # one id without bases: no group at all
+    body = header + rows + chunk_id(b"x")
+    answer = world.ask("POST", "/v1/objects/fetch", content=body, headers=IDS)
+    assert detail in problem(answer, 400, "usage").detail
+
+
+def test_the_root_of_a_tree_has_a_slash(world: World) -> None:
+    problem(world.ask("GET", "/v1/trees/images/vm/-"), 404, "not-found")
+    problem(world.ask("GET", "/v1/trees/images/vm/-/"), 400, "usage")  # a file, not a folder
+
+
+def test_an_encoded_slash_in_a_name_is_a_slash(world: World) -> None:
+    assert world.ask("GET", "/v1/names/images%2Fvm").json()["name"] == "images/vm"
+    for path in ("manifests", "files"):
+        assert world.ask("GET", f"/v1/{path}/images%2Fvm").status_code == 200

@@ -137,11 +137,23 @@ def test_a_token_opens_its_level_and_no_more(world: GuardedServer) -> None:
             assert answer.status_code != 401
 
 
-def test_answers_are_private_where_tokens_are_asked_for(world: GuardedServer) -> None:
-    answer = world.ask("GET", f"/v1/manifests/{world.manifest.hex()}", world.tokens[READ])
-    assert answer.status_code == 200
-    assert answer.headers["cache-control"].startswith("private, ")
-    assert "Authorization" in answer.headers["vary"]
+def test_what_never_changes_is_private_where_tokens_are_asked_for(world: GuardedServer) -> None:
+    policies = {
+        f"/v1/manifests/{world.manifest.hex()}": "private, max-age=31536000, immutable",
+        f"/v1/files/{world.manifest.hex()}": "private, max-age=31536000, immutable",
+        f"/v1/objects/manifest/{world.manifest.hex()}": "private, max-age=31536000, immutable",
+        "/v1/manifests/mine/a": "no-cache",
+        "/v1/files/mine/a": "no-cache",
+        "/v1/names/mine/a": "no-cache",
+        "/v1/names": "no-cache",
+        "/v1/manifests": "no-cache",
+        "/v1/info": "no-cache",
+        "/v1/names/none": "no-store",
+    }
+    for path, policy in policies.items():
+        answer = world.ask("GET", path, world.tokens[READ])
+        assert answer.headers["cache-control"] == policy, path
+        assert "Authorization" in answer.headers["vary"]
 
 
 def test_a_token_that_is_bound_to_names_sees_no_others(world: GuardedServer) -> None:

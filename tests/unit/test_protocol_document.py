@@ -150,5 +150,5 @@ def test_the_codes_of_errors() -> None:
     for status, cell in re.findall(r"^\| ([45][0-9]{2}) \| (.*?) \|", TEXT, re.MULTILINE):
         for code in re.findall(r"`([a-z-]+)`", cell):
             assert code in known
-            if code not in ("usage", "error", "timed-out"):  # codes of several statuses
+            if code not in ("usage", "error", "timed-out", "denied"):  # codes of several statuses
                 assert STATUS_OF[code] == int(status)
