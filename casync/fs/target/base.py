@@ -90,7 +90,7 @@ def open_sink(place: TargetPlace, length: int) -> Sink:
     Raises:
         LockedError: Another process writes to it.
         NoSpaceError: A device is too small, or a file may not be that large.
-        WriteError: It cannot be opened, or another kind of file has its name.
+        WriteError: It cannot be opened, or its name is taken by something else.
     """
     if place.in_place:
         return InPlaceFile(place, length)

@@ -53,7 +53,7 @@ class PartFile:
     Raises:
         LockedError: Another pull writes to the same target.
         NoSpaceError: A file may not be that large.
-        WriteError: It cannot be made, or a file of another user has its name.
+        WriteError: It cannot be made, or its name is taken by something else.
     """
 
     readable = True

@@ -46,7 +46,7 @@ class Staging:
         resumed: Whether an earlier run has left files in it.
 
     Raises:
-        WriteError: It cannot be made, or a folder of another user has its name.
+        WriteError: It cannot be made, or its name is taken by something else.
     """
 
     def __init__(self, root: int, path: Path) -> None:
