@@ -1,9 +1,9 @@
 """Everything below a manifest: nodes, folders and the contents of files, fetched in batches.
 
-This is the one walk for all who need to know what a manifest leads to. Each distinct node and
-folder is visited once, so neither a hole nor a graph made to explode makes the walk longer than the
-objects that exist. The caller fetches and proves objects; what is malformed or cannot be had is
-told, and the walk goes on with the rest.
+The one walk of what a manifest leads to. Each distinct node and folder is visited once, so neither
+a hole nor a graph that repeats exponentially makes the walk longer than the objects that exist. The
+caller fetches and proves objects. Malformed and missing objects are reported as faults, and the
+walk continues with the rest.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _BATCH_BYTES: Final = 16 * MIB
 
 
 class Visit(NamedTuple):
-    """What a node was visited for, and whether it has a single record."""
+    """The level and length that a node was visited with, and whether it has a single record."""
 
     level: int
     length: int
@@ -38,13 +38,13 @@ Seen: TypeAlias = dict[NodeId, Visit]
 
 
 class Reached(NamedTuple):
-    """What a walk has come to: a node, some contents of one chunk each, or a fault.
+    """A step of a walk: a node, contents of one chunk each, or a fault.
 
     Attributes:
-        id: The node; None where it is no node.
-        node: What the node holds.
+        id: The node's id; None if the step is not about a node.
+        node: The decoded node.
         chunks: Chunks that a node of level 1 lists, or that are whole contents. They may repeat.
-        fault: Why a node cannot be followed, or a folder not be read to its end.
+        fault: Why a node cannot be followed, or a folder cannot be read to its end.
     """
 
     id: NodeId | None
@@ -56,7 +56,7 @@ class Reached(NamedTuple):
         """Raises the fault, if there is one.
 
         Raises:
-            NoObjectError: An object cannot be had.
+            NoObjectError: An object is missing.
             MalformedError: An object breaks the format.
             UnsupportedError: An object is newer than this program.
         """
@@ -66,7 +66,7 @@ class Reached(NamedTuple):
 
 
 class _Place(NamedTuple):
-    """Where a folder lies: how many folders deep, and how long its path is."""
+    """A folder's depth in folders, and the length of its path in bytes."""
 
     content: Content
     depth: int
@@ -77,13 +77,13 @@ class Below:
     """Walks below one manifest after the other. Used by one thread.
 
     Args:
-        fetch: Gets objects, at most `MAX_BATCH_IDS` in one call.
-        strict: Whether what no reader takes is a fault: a root with a single record, a tree that is
+        fetch: Fetches objects, at most `MAX_BATCH_IDS` in one call.
+        strict: Whether to report what readers refuse: a root with a single record, a tree that is
             too deep, a path that is too long.
-        nodes: Nodes that need not be visited; those that are visited join them.
+        nodes: Nodes that were visited before; grows by every node visited.
 
     Attributes:
-        nodes: The same.
+        nodes: The visited nodes.
     """
 
     def __init__(
@@ -96,18 +96,18 @@ class Below:
 
     @property
     def size(self) -> tuple[int, int]:
-        """How many nodes and folders were visited."""
+        """Number of visited nodes and folders."""
         return len(self.nodes), len(self._folders)
 
     def forget(self, size: tuple[int, int]) -> None:
-        """Forgets what was visited since `size` was that."""
+        """Forgets the nodes and folders visited since `size` had this value."""
         while len(self.nodes) > size[0]:
             self.nodes.popitem()
         while len(self._folders) > size[1]:
             self._folders.popitem()
 
     def walk(self, manifest: Manifest) -> Iterator[Reached]:
-        """Visits what was not visited before below a manifest, the nodes of a folder before it.
+        """Visits the unvisited objects below a manifest, the nodes of a folder before its entries.
 
         Raises:
             CasyncError: What `fetch` raises.
@@ -123,7 +123,7 @@ class Below:
         return self._reached(self._contents_below(folder))
 
     def contents(self, manifest: Manifest) -> Iterator[Sequence[Content] | CasyncError]:
-        """All contents below a manifest in batches, those of folders once and before they are read.
+        """All contents below a manifest, in batches; those of folders once, before they are read.
 
         Raises:
             CasyncError: What `fetch` raises.
@@ -170,7 +170,7 @@ class Below:
         yield files
 
     def _next_folders(self, todo: list[_Place]) -> list[_Place]:
-        """Takes folders that are read together, the last ones first: so few are waiting."""
+        """Takes the folders to read together, the last ones first, so that few are waiting."""
         batch: list[_Place] = []
         size = 0
         while todo and len(batch) < MAX_BATCH_IDS and size < _BATCH_BYTES:
@@ -192,12 +192,12 @@ def _inside(place: _Place, entry: Entry) -> _Place:
 def walk_nodes(
     contents: Sequence[Content], fetch: FetchObjects, seen: Seen, *, strict: bool
 ) -> Iterator[Reached]:
-    """Visits the nodes below some contents that are not in `seen`, the upper levels first.
+    """Visits the nodes below contents that are not in `seen`, upper levels first.
 
     Args:
         contents: Where to begin. A content of level 0 has no nodes.
-        fetch: Gets nodes, at most `MAX_BATCH_IDS` in one call.
-        seen: Grows by every node visited. Share it between walks to visit a node once in all.
+        fetch: Fetches nodes, at most `MAX_BATCH_IDS` in one call.
+        seen: Grows by every node visited. Walks that share it visit each node once in total.
         strict: Whether a root with a single record is a fault.
 
     Raises:
@@ -240,7 +240,7 @@ def _want(wanted: dict[NodeId, int], what: Content | Record) -> Iterator[Reached
 
 def _decoded(ident: NodeId, data: bytes | None, level: int, length: int) -> Reached:
     if data is None:
-        return Reached(ident, fault=NoObjectError("it cannot be had"))
+        return Reached(ident, fault=NoObjectError("it is not available"))
     try:
         node = decode_node(data, level, length)
     except (MalformedError, UnsupportedError) as error:

@@ -1,6 +1,6 @@
-"""Reading trees: entries of folders, what lies at a path, everything below a folder in its order.
+"""Reads trees: entries of folders, the entry at a path, and everything below a folder in order.
 
-The caller fetches and proves objects. `below` is the walk for those to whom places do not matter.
+The caller fetches and proves objects. For walks in which paths do not matter, use `below`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 FetchObjects: TypeAlias = Callable[[Kind, Sequence[ObjectId]], Iterable[bytes | None]]
-"""Gives the plain, proved bytes of each object, in order; None for one that cannot be had."""
+"""Gives the plain, proved bytes of each object, in order; None for a missing one."""
 
 _AHEAD_BYTES: Final = 4 * MIB
 """Plain bytes that a reader of one folder fetches with one call."""
@@ -47,8 +47,8 @@ def root_of(manifest: Manifest, fetch: FetchObjects) -> Folder:
 
     Raises:
         UsageError: The manifest names a file.
-        NoObjectError: A chunk or node cannot be had.
-        MalformedError: It is no folder.
+        NoObjectError: A chunk or node is missing.
+        MalformedError: The content is not a folder.
     """
     if manifest.kind != "tree":
         raise UsageError("this is a file, not a folder")
@@ -66,7 +66,7 @@ def entries(folder: Content, fetch: FetchObjects) -> Iterator[Entry]:
     """The entries of a folder, in order.
 
     Raises:
-        NoObjectError: A chunk or node cannot be had. All entries before are good.
+        NoObjectError: A chunk or node is missing. All entries before it are valid.
         MalformedError: It is not the stream of a folder.
     """
     for _, entry in read_folders([folder], fetch, _AHEAD_BYTES):
@@ -82,12 +82,12 @@ def read_folders(
 
     Args:
         folders: The folders.
-        fetch: Gets objects.
+        fetch: Fetches objects.
         ahead: Plain bytes that are fetched with one call, and held.
 
     Yields:
-        All entries of the first folder, then those of the next one. Where a folder cannot be read
-        any further, an error takes the place of the rest of it.
+        All entries of the first folder, then those of the next one. If a folder cannot be read
+        further, an error takes the place of its remaining entries.
 
     Raises:
         CasyncError: What `fetch` raises.
@@ -120,14 +120,14 @@ def _end(number: int, reader: EntryReader) -> Iterator[tuple[int, CasyncError]]:
 
 
 def place_fault(depth: int, path_bytes: int) -> MalformedError | None:
-    """Why no reader takes what lies so deep, or has so long a path; None if they do.
+    """Why readers refuse an entry at this depth or with a path this long; None if they accept it.
 
     Args:
-        depth: Folders inside each other up to here, the root and a folder itself included.
+        depth: Nested folders up to here, the root and a folder itself included.
         path_bytes: Bytes of the path from the root.
     """
     if depth > MAX_TREE_DEPTH:
-        return MalformedError(f"more than {MAX_TREE_DEPTH} folders inside each other")
+        return MalformedError(f"more than {MAX_TREE_DEPTH} nested folders")
     if path_bytes > MAX_TREE_PATH:
         return MalformedError(f"path of more than {MAX_TREE_PATH} bytes")
     return None
@@ -137,8 +137,8 @@ class Step(NamedTuple):
     """A step of a tour.
 
     Attributes:
-        path: Where, seen from the root: names joined by `/`; empty in the root.
-        entry: What is there; of a folder what is in it follows. None: the folder ends.
+        path: Path from the root: names joined by `/`; empty for the root.
+        entry: The entry there; a folder's entries follow it. None at the end of a folder.
     """
 
     path: bytes
@@ -146,10 +146,10 @@ class Step(NamedTuple):
 
 
 def tour(root: Folder, fetch: FetchObjects) -> Iterator[Step]:
-    """A folder and everything in it, each folder with its end.
+    """A folder and everything in it, with a step at the end of each folder.
 
     Raises:
-        NoObjectError, MalformedError: As `entries`; as `place_fault` says.
+        NoObjectError, MalformedError: As `entries`; and for the faults of `place_fault`.
     """
     yield Step(b"", root)
     open_folders = [(b"", entries(root.content, fetch))]
@@ -170,7 +170,7 @@ def tour(root: Folder, fetch: FetchObjects) -> Iterator[Step]:
 
 
 def walk_tree(root: Folder, fetch: FetchObjects) -> Iterator[tuple[tuple[bytes, ...], Entry]]:
-    """Everything below a folder with its path from there: a folder, then what is in it.
+    """Everything below a folder, with paths from there: a folder comes before its entries.
 
     Raises:
         NoObjectError, MalformedError: As `tour`.
@@ -181,15 +181,15 @@ def walk_tree(root: Folder, fetch: FetchObjects) -> Iterator[tuple[tuple[bytes, 
 
 
 def find(root: Folder, path: bytes, fetch: FetchObjects) -> Entry:
-    """What lies at a path below a folder. Links are not followed.
+    """The entry at a path below a folder. Links are not followed.
 
     Args:
         root: The folder.
-        path: Names joined by `/`; slashes too many are passed over, and no name is the folder.
-        fetch: Gets objects.
+        path: Names joined by `/`; extra slashes are ignored, and empty is the folder itself.
+        fetch: Fetches objects.
 
     Raises:
-        NotFoundError: Nothing is there.
+        NotFoundError: There is no entry.
         NoObjectError, MalformedError: As `entries`.
     """
     found: Entry = root
@@ -211,7 +211,7 @@ class _Streams:
 
     Args:
         contents: The contents.
-        fetch: Gets objects.
+        fetch: Fetches objects.
         ahead: Plain bytes that are fetched with one call, and held.
     """
 
@@ -222,11 +222,11 @@ class _Streams:
         self._ended: set[int] = set()
 
     def end(self, number: int) -> None:
-        """Leaves out the rest of a content."""
+        """Skips the rest of a content."""
         self._ended.add(number)
 
     def read(self) -> Iterator[tuple[int, bytes | CasyncError]]:
-        """Each chunk with the number of its content. A fault ends its content alone."""
+        """Each chunk with the number of its content. A fault ends only its own content."""
         wanted: list[tuple[int, Record]] = []
         pending = 0
         for number, content in enumerate(self._contents):
@@ -255,7 +255,7 @@ class _Streams:
     def _node(self, ident: NodeId, level: int, length: int) -> Node:
         (data,) = self._fetch(Kind.NODE, [ident])
         if data is None:
-            raise NoObjectError(f"node {ident.hex()} cannot be had")
+            raise NoObjectError(f"node {ident.hex()} is not available")
         return decode_node(data, level, length)
 
     def _fetched(
@@ -272,13 +272,13 @@ class _Streams:
             self.end(number)
             label = f"chunk {chunk.id.hex()}"
             if data is None:
-                yield number, NoObjectError(f"{label} cannot be had")
+                yield number, NoObjectError(f"{label} is not available")
             else:
                 yield number, MalformedError(f"{label} has {len(data)} bytes, not {chunk.length}")
 
 
 class _UnreadableError(Exception):
-    """A node of a content cannot be read; the error tells why."""
+    """A node of a content cannot be read; the error says why."""
 
     def __init__(self, fault: CasyncError) -> None:
         super().__init__(fault)

@@ -1,7 +1,7 @@
-"""How much of a manifest a store holds, found by walking it.
+"""Completeness: walks manifests to find how much of each a store holds.
 
-Used where rows are made anew from what is there; a writer that has just put everything in place
-needs no walk. Must not know how the store keeps objects.
+Used to rebuild rows from the objects in a store; a writer that has just put all objects of a
+manifest needs no walk.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ __all__ = ["Completeness", "ObjectReader"]
 
 
 class ObjectReader(Gets, Protocol):
-    """What a walk needs of a store."""
+    """The part of a store that a walk uses."""
 
     def known(self, kind: Kind, ids: Sequence[ObjectId]) -> list[bool]:
-        """Which objects are here."""
+        """Which objects are in the store."""
         ...
 
 
 class Completeness:
-    """Judges manifests one after the other, walking what they share once."""
+    """Determines the state of manifests one by one; walks what they share once."""
 
     def __init__(self, objects: ObjectReader) -> None:
         self._objects = objects
         self._proved = ProvedReader(objects)
-        self._below = Below(self._proved.found)  # has visited what is here with all below it
+        self._below = Below(self._proved.found)  # visited objects are complete
 
     def manifest(self, ident: ManifestId) -> Manifest | None:
-        """The manifest itself, if it is here and sound."""
+        """The manifest itself, if it is in the store and valid."""
         (data,) = self._proved.found(Kind.MANIFEST, [ident])
         try:
             return None if data is None else decode_manifest(data)
@@ -44,7 +44,7 @@ class Completeness:
             return None
 
     def state(self, manifest: Manifest) -> ManifestState | None:
-        """FULL with everything below it, OUTLINE of a file with all nodes, None with less."""
+        """FULL if everything below it is here, OUTLINE if all nodes of a file are, else None."""
         size = self._below.size
         state = self._walk(manifest)
         if state is not ManifestState.FULL:

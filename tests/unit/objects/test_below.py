@@ -124,7 +124,7 @@ def test_a_graph_that_explodes_is_walked_at_its_size(nodes: Nodes) -> None:
 
 
 @pytest.mark.parametrize("share", [False, True])
-def test_a_root_with_a_single_record_is_told_wherever_it_was_seen(
+def test_a_root_with_a_single_record_is_a_fault_wherever_it_was_seen(
     nodes: Nodes, *, share: bool
 ) -> None:
     seen: Seen = {}

@@ -38,7 +38,7 @@ def check_all(manifest: Manifest, objects: Objects) -> None:
 
 
 def chain(objects: Objects, name: bytes, depth: int) -> Manifest:
-    """A tree of `depth` folders inside each other, the root included, and a file in the last."""
+    """A tree of `depth` nested folders, the root included, and a file in the last."""
     content = objects.folder(file(b"f"))
     for _ in range(depth - 1):
         content = objects.folder(folder(name, content))
@@ -55,7 +55,7 @@ def test_contents_come_with_folders_once(objects: Objects) -> None:
     assert contents_of(Manifest("file", DEFAULT_PARAMS, CONTENT), objects) == [CONTENT]
 
 
-def test_a_folder_made_to_explode_is_seen_once(objects: Objects) -> None:
+def test_a_folder_that_repeats_exponentially_is_read_once(objects: Objects) -> None:
     content = objects.folder(file(b"a"))
     for _ in range(100):
         content = objects.folder(*(folder(b"%03d" % number, content) for number in range(50)))
@@ -111,7 +111,7 @@ def test_a_tree_too_deep_is_refused_at_the_limit(objects: Objects) -> None:
     check_all(chain(objects, b"d", MAX_TREE_DEPTH), objects)
     manifest = chain(objects, b"d", 3 * MAX_TREE_DEPTH)
     objects.calls = 0
-    with pytest.raises(MalformedError, match="inside each other"):
+    with pytest.raises(MalformedError, match="nested folders"):
         check_all(manifest, objects)
     assert objects.calls <= MAX_TREE_DEPTH + 1
     assert not any(found.fault for found in Below(objects.fetch).walk(manifest))

@@ -51,7 +51,7 @@ def test_the_depth_of_a_walk_is_bounded(objects: Objects) -> None:
     root = Folder(b"", META, content)
     assert sum(1 for _ in walk_tree(root, objects.fetch)) == MAX_TREE_DEPTH - 1
     deeper = Folder(b"", META, objects.folder(folder(b"d", objects.folder(folder(b"d", content)))))
-    with pytest.raises(MalformedError, match="inside each other"):
+    with pytest.raises(MalformedError, match="nested folders"):
         list(walk_tree(deeper, objects.fetch))
 
 

@@ -250,7 +250,7 @@ def test_folders_without_end(server: Forger, place: Path) -> None:
     content = EMPTY
     for _ in range(MAX_TREE_DEPTH):
         content = server.folder([Folder(b"x", META, content)])
-    with pytest.raises(MalformedError, match="inside each other"):
+    with pytest.raises(MalformedError, match="nested folders"):
         pulled(server.root(content), place, server, MemoryStore())
     assert list(place.iterdir()) == []
 
