@@ -138,7 +138,7 @@ def load_outline(outline: Outline, loader: ObjectLoader) -> None:
     """Makes sure that all nodes of an outline are in the store of `loader`.
 
     Raises:
-        NoObjectError: Nobody has an object.
+        NoObjectError: No source has an object.
         IntegrityError: Everybody who has it sends something else.
         RemoteError: Servers could not be asked.
     """
@@ -169,7 +169,7 @@ class ObjectLoader:
         """The plain bytes of each object of one kind, in the order asked.
 
         Raises:
-            NoObjectError: Nobody has one.
+            NoObjectError: No source has one.
             IntegrityError, RemoteError: As `load_outline`.
         """
         new = [self._new[kind, ident] for ident in ids if (kind, ident) in self._new]

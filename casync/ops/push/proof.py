@@ -20,7 +20,7 @@ from casync.store.proved import Lost, ProvedReader
 __all__ = ["Promise", "Proof"]
 
 _MOST_MISSING: Final = 256
-"""Missing objects that are told; whoever misses more has more to do than to hear of it."""
+"""Missing objects that are told; a proof that finds so many stops there."""
 
 
 class Promise(Protocol):
