@@ -28,8 +28,8 @@ from casync.ops.inspect.check import Checked, check_file, check_folder
 from casync.ops.inspect.diff import Change, changes, differing_ranges
 from casync.ops.prepare import file as _prepare
 from casync.ops.prepare import folder as _prepare_tree
-from casync.ops.prepare.file import Prepared, PrepareOptions
-from casync.ops.prepare.folder import FolderPrepared
+from casync.ops.prepare.file import PrepareOptions
+from casync.ops.prepare.prepared import FolderPrepared, Prepared
 from casync.ops.pull import file as _pull
 from casync.ops.pull import forecast as _forecast
 from casync.ops.pull.file import Pulled, PullOptions, WantedFile

@@ -9,10 +9,10 @@ from casync.access.progress import SILENT, Progress
 from casync.errors import NotFoundError, UsageError
 from casync.fs.exclude import Exclusion
 from casync.fs.scan_cache import ScanCache
-from casync.ops.prepare.file import Prepared, PrepareOptions
-from casync.ops.prepare.folder import FolderPrepared
+from casync.ops.prepare.file import PrepareOptions
 from casync.ops.prepare.object import prepare_object
 from casync.ops.prepare.prefix import prepare_prefix
+from casync.ops.prepare.prepared import FolderPrepared, Prepared
 from casync.remote.buckets.s3 import S3Bucket, S3Options
 from casync.store.lmdb.store import LmdbStore
 

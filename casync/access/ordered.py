@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 __all__ = ["OrderedQueue"]
@@ -32,9 +32,6 @@ class OrderedQueue(Generic[_T]):
     def finish(self) -> None:
         """Has everything taken."""
         self._drain(0)
-
-    def __iter__(self) -> Iterator[_T]:
-        return iter(self._waiting)
 
     def _drain(self, most: int) -> None:
         while len(self._waiting) > most:

@@ -27,7 +27,8 @@ from casync.objects.chunker import ChunkerParams
 from casync.objects.node import runs
 from casync.ops.inspect.show import Statistics, show
 from casync.ops.loopback import Loopback
-from casync.ops.prepare.file import Prepared, PrepareOptions, prepare
+from casync.ops.prepare.file import PrepareOptions, prepare
+from casync.ops.prepare.prepared import Prepared
 from casync.ops.pull.file import PullOptions, WantedFile, pull
 from casync.ops.pull.seeds import chunks_of
 from casync.ops.pull_folder.look_up import look_up

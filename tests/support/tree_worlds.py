@@ -20,7 +20,8 @@ from casync.objects.manifest import Manifest, decode_manifest
 from casync.objects.tree import Entry, File
 from casync.objects.tree_walk import root_of, walk_tree
 from casync.ops.prepare.file import PrepareOptions
-from casync.ops.prepare.folder import FolderPrepared, prepare_tree
+from casync.ops.prepare.folder import prepare_tree
+from casync.ops.prepare.prepared import FolderPrepared
 from casync.store.base import ObjectStore
 from casync.store.proved import ProvedReader
 

@@ -14,7 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
-from typing import Final, NamedTuple
+from typing import Final
 
 from casync.access.naming import SignerHere, add_name
 from casync.access.progress import SILENT, Progress
@@ -30,10 +30,11 @@ from casync.names.name import Name, NameRecord
 from casync.objects.chunker import DEFAULT_PARAMS, ChunkerParams
 from casync.objects.codec import DEFAULT_LEVEL, Packer
 from casync.objects.manifest import Manifest, decode_manifest, encode_manifest
+from casync.ops.prepare.prepared import Prepared
 from casync.store.base import Batch, ManifestState, ObjectStore, RememberedFile
 from casync.store.proved import ProvedReader
 
-__all__ = ["PrepareOptions", "Prepared", "prepare"]
+__all__ = ["PrepareOptions", "prepare", "publish"]
 
 _MAX_WORKERS: Final = 64
 _SIZES_LOOKED_AT: Final = 8
@@ -63,33 +64,6 @@ class PrepareOptions:
     expect_sha256: bytes | None = None
     reread: bool = False
     workers: int = 0
-
-
-class Prepared(NamedTuple):
-    """What was prepared.
-
-    Attributes:
-        manifest: The hash.
-        length: Bytes of the content.
-        chunks: Chunks that it has, repeats included.
-        new: Chunks that the store did not have.
-        reused: All others.
-        stored: Bytes that were added to the store.
-        unchanged: The file is remembered as it is, and was not read. `chunks` and what follows
-            it are 0 then.
-        name: The version that the name got.
-        seconds: How long it took.
-    """
-
-    manifest: ManifestId
-    length: int
-    chunks: int
-    new: int
-    reused: int
-    stored: int
-    unchanged: bool
-    name: NameRecord | None
-    seconds: float
 
 
 def prepare(
@@ -196,14 +170,7 @@ def _read(
             _cut_and_compare(source, chunk_writer, options.params, options.expect_sha256)
         content = chunk_writer.finish()
         manifest = Manifest("file", options.params, content)
-        packed = Packer(options.level).pack_new(Kind.MANIFEST, encode_manifest(manifest))
-        ident = ManifestId(packed.id)
-        batch = Batch(objects=[packed], manifests=[(ident, ManifestState.FULL, content.length)])
-        stamp = source.stamp()
-        add_name(batch, options.name, ident, options.signer)
-        if stamp is not None:
-            batch.remember.append(RememberedFile(stamp.path, stamp.identity, ident, stamp.settled))
-        names = writer.finish(batch).names
+        ident, record = publish(manifest, writer, options, stamp=source.stamp())
     finally:
         writer.close()
     return Prepared(
@@ -214,9 +181,43 @@ def _read(
         reused=chunk_writer.chunks - chunk_writer.new,
         stored=writer.stored,
         unchanged=False,
-        name=names[0] if names else None,
+        name=record,
         seconds=0.0,
     )
+
+
+def publish(
+    manifest: Manifest,
+    writer: BatchWriter,
+    options: PrepareOptions,
+    *,
+    stamp: FileStamp | None = None,
+    relies: Sequence[ManifestId] = (),
+) -> tuple[ManifestId, NameRecord | None]:
+    """The last step of preparing: lists a manifest in the commit that makes its content whole.
+
+    Args:
+        manifest: Of content that `writer` has taken.
+        writer: Writes the rest, and the manifest with it.
+        options: The name that it gets.
+        stamp: The file that is remembered with it.
+        relies: Manifests whose content was taken over unseen.
+
+    Returns:
+        The hash, and the version that the name got.
+
+    Raises:
+        NoSpaceError, WriteError, NoObjectError, LostRaceError: As `ObjectStore.commit`.
+    """
+    packed = Packer(options.level).pack_new(Kind.MANIFEST, encode_manifest(manifest))
+    ident, length = ManifestId(packed.id), manifest.content.length
+    batch = Batch(objects=[packed], manifests=[(ident, ManifestState.FULL, length)])
+    batch.relies += relies
+    if stamp is not None:
+        batch.remember.append(RememberedFile(stamp.path, stamp.identity, ident, stamp.settled))
+    add_name(batch, options.name, ident, options.signer)
+    names = writer.finish(batch).names
+    return ident, names[0] if names else None
 
 
 def _cut_and_compare(

@@ -13,7 +13,8 @@ from casync.fs.scan_cache import ScanCache
 from casync.ids import ManifestId
 from casync.objects.node import EMPTY
 from casync.objects.tree import File, Meta
-from casync.ops.prepare.file import Prepared, PrepareOptions, prepare
+from casync.ops.prepare.file import PrepareOptions, prepare
+from casync.ops.prepare.prepared import Prepared
 from casync.remote.buckets.base import Bucket, Listed
 from casync.remote.buckets.source import BucketSource
 from casync.store.base import Batch, ManifestState, ObjectStore

@@ -13,7 +13,7 @@ from casync.access.progress import Progress
 from casync.cutting.batch_writer import BatchWriter
 from casync.cutting.chunk_writer import ChunkWriter
 from casync.cutting.cut import cut
-from casync.cutting.small_files import Chunks, cut_small, named
+from casync.cutting.small import Chunks, cut_small, named
 from casync.fs.source.base import Source
 from casync.ids import Buffer, Kind, NodeId, ObjectId
 from casync.limits import MIB
@@ -128,11 +128,11 @@ class TreeWriter:
 class FolderStream:
     """The entries of one folder, cut while they come."""
 
-    def __init__(self, chunk_writer: TreeWriter) -> None:
-        self._chunk_writer = chunk_writer
+    def __init__(self, tree_writer: TreeWriter) -> None:
+        self._tree_writer = tree_writer
         self._buffer = bytearray()
         self._cutter: Cutter | None = None
-        self._builder = chunk_writer.builder()
+        self._builder = tree_writer.builder()
 
     def add(self, entry: Entry) -> None:
         """Takes the next entry.
@@ -148,16 +148,14 @@ class FolderStream:
     def finish(self) -> Content:
         """Takes the end. Raises as `add`."""
         if self._cutter is None:
-            return self._chunk_writer.take(
-                cut_small(bytes(self._buffer), self._chunk_writer.params)
-            )
+            return self._tree_writer.take(cut_small(bytes(self._buffer), self._tree_writer.params))
         self._cut()
-        self._chunk_writer.add(self._builder, [*named(self._cutter.finish())])
+        self._tree_writer.add(self._builder, [*named(self._cutter.finish())])
         return self._builder.finish()
 
     def _cut(self) -> None:
         if self._cutter is None:
-            self._cutter = Cutter(self._chunk_writer.params)
+            self._cutter = Cutter(self._tree_writer.params)
         pieces = self._cutter.feed(bytes(self._buffer))
         self._buffer.clear()
-        self._chunk_writer.add(self._builder, [*named(pieces)])
+        self._tree_writer.add(self._builder, [*named(pieces)])

@@ -14,7 +14,7 @@ from typing import Final
 
 from casync.access.progress import Progress
 from casync.cutting.list_chunks import list_chunks
-from casync.cutting.small_files import SMALL_BYTES, cut_small
+from casync.cutting.small import SMALL_BYTES, cut_small
 from casync.errors import CasyncError, UsageError
 from casync.fs.beneath import FOLDER, open_beneath
 from casync.fs.extents import read_range

@@ -114,7 +114,7 @@ def run(
     patterns = {"exclude": exclude or (), "exclude_regex": exclude_regex or ()}
     if isinstance(source, str):
         from casync.buckets import prepare_s3
-        from casync.ops.prepare.file import Prepared
+        from casync.ops.prepare.prepared import Prepared
 
         if one_file_system:
             raise UsageError("a bucket has no file systems", next_step="Leave it away.")

@@ -10,8 +10,7 @@ from casync.sizes import format_size
 
 if TYPE_CHECKING:
     from casync.names.name import NameRecord
-    from casync.ops.prepare.file import Prepared
-    from casync.ops.prepare.folder import FolderPrepared
+    from casync.ops.prepare.prepared import FolderPrepared, Prepared
     from casync_cli.output import Output
 
 __all__ = ["report_file", "report_folder"]

@@ -13,7 +13,8 @@ from casync.fs.source.stream import StreamSource
 from casync.ids import ManifestId
 from casync.names.name import Name, parse_name
 from casync.names.signing import SigningKey, check_signed
-from casync.ops.prepare.file import Prepared, PrepareOptions, prepare
+from casync.ops.prepare.file import PrepareOptions, prepare
+from casync.ops.prepare.prepared import Prepared
 from casync.ops.trust import signing
 from casync.store.lmdb.store import LmdbStore
 

@@ -17,7 +17,8 @@ from casync.limits import MAX_TREE_PATH
 from casync.names.name import Name
 from casync.objects.tree import Device, File, Folder, Link, Pipe
 from casync.ops.prepare.file import PrepareOptions, prepare
-from casync.ops.prepare.folder import FolderPrepared, prepare_tree
+from casync.ops.prepare.folder import prepare_tree
+from casync.ops.prepare.prepared import FolderPrepared
 from casync.ops.upkeep.verify import VerifyOptions, verify
 from casync.store.base import ManifestState
 from casync.store.memory import MemoryStore
@@ -266,12 +267,6 @@ def test_a_name_and_a_row(root: Path, store: MemoryStore) -> None:
     row = store.manifest(done.manifest)
     assert row is not None
     assert row.length == manifest_of(store, done.manifest).length
-
-
-def test_a_digest_of_a_folder_means_nothing(root: Path, store: MemoryStore) -> None:
-    options = PrepareOptions(params=PARAMS, expect_sha256=bytes(32))
-    with pytest.raises(UsageError, match="SHA-256"):
-        prepare_tree(root, Scan(root, unwanted=lambda path, folder: False), store, options)
 
 
 def test_no_folder(root: Path, store: MemoryStore) -> None:

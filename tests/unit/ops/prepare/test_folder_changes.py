@@ -15,7 +15,7 @@ from casync.fs.identity import identity_of
 from casync.fs.scan_cache import ScanCache
 from casync.ids import manifest_id
 from casync.objects.tree import File
-from casync.ops.prepare.folder import FolderPrepared
+from casync.ops.prepare.prepared import FolderPrepared
 from casync.store.memory import MemoryStore
 from tests.support.preparing import noise
 from tests.support.tree_entries import CONTENT, META

@@ -12,7 +12,6 @@ from casync.errors import (
     NotFoundError,
     PartialError,
     SourceChangedError,
-    UsageError,
     WriteError,
 )
 from casync.fs.exclude import Exclusion
@@ -20,10 +19,10 @@ from casync.fs.scan_cache import ScanCache
 from casync.objects.chunker import ChunkerParams
 from casync.ops.prepare import key_listing
 from casync.ops.prepare.file import PrepareOptions
-from casync.ops.prepare.folder import FolderPrepared
 from casync.ops.prepare.key_listing import KeyListing, list_objects
 from casync.ops.prepare.object import prepare_object
 from casync.ops.prepare.prefix import prepare_prefix
+from casync.ops.prepare.prepared import FolderPrepared
 from casync.store.memory import MemoryStore
 from tests.support.folder_worlds import pulled
 from tests.support.memory_bucket import MemoryBucket
@@ -200,16 +199,6 @@ def test_a_bucket_without_anything(site: Site) -> None:
         site.prepare()
     site.bucket.put("x/y", b"1")
     assert site.files(site.prepare("")) == {"x/y": b"1"}
-    options = PrepareOptions(params=PARAMS, expect_sha256=bytes(32))
-    with pytest.raises(UsageError):
-        prepare_prefix(
-            site.bucket,
-            "",
-            site.store,
-            options,
-            unwanted=Exclusion(),
-            scan_cache=site.scan_cache,
-        )
 
 
 def test_listings_are_merged_in_order(monkeypatch: pytest.MonkeyPatch) -> None:

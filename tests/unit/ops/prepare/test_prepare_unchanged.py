@@ -12,7 +12,8 @@ from casync.fs.source.file import FileSource, Hole
 from casync.ids import Kind, ManifestId, ObjectId
 from casync.names.name import Name
 from casync.objects.chunker import ChunkerParams
-from casync.ops.prepare.file import Prepared, PrepareOptions, prepare
+from casync.ops.prepare.file import PrepareOptions, prepare
+from casync.ops.prepare.prepared import Prepared
 from casync.store.base import Batch, ManifestState, ObjectStore
 from casync.store.memory import MemoryStore
 from tests.support.preparing import PARAMS, content_of, hash_of, noise, wait_for_a_tick

@@ -1,0 +1,363 @@
+"""A tree in the making: all that its sources have in common.
+
+A source goes through files and folders, and tells the builder in the order of a walk: a folder,
+what is in it sorted by name, its end. Files are read by a few threads and taken in that order, so
+the tree does not depend on which of them was faster. What changes while it is read, or cannot be
+read, is left out and told; the rest is prepared. Files that are certainly what they were when the
+folder was prepared last are not read.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Hashable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Final, NamedTuple, Self, TypeAlias
+
+from msgspec.structs import replace
+
+from casync.access.ordered import OrderedQueue
+from casync.access.progress import Progress
+from casync.cutting.batch_writer import BatchWriter
+from casync.cutting.cut import usable_cpus
+from casync.cutting.small import Chunks, cut_small
+from casync.errors import DeniedError, MalformedError, SourceChangedError, UsageError
+from casync.fs.identity import FileIdentity
+from casync.fs.scan_cache import CachedScan, ScanCache, ScanWriter
+from casync.fs.source.base import Source
+from casync.limits import MAX_TREE_PATH
+from casync.objects.manifest import Manifest
+from casync.objects.node import Content
+from casync.objects.tree import Entry, File, Folder, Meta, encode_root
+from casync.ops.prepare.file import PrepareOptions, publish
+from casync.ops.prepare.prepared import FolderPrepared, LeftOut
+from casync.ops.prepare.tree_writer import FolderStream, TreeWriter
+from casync.store.base import ManifestState, ObjectStore
+
+__all__ = [
+    "FOLDER_MODE",
+    "KnownEntry",
+    "Outcome",
+    "ReadFile",
+    "TreeBuilder",
+    "name_of",
+    "plain_meta",
+]
+
+_AHEAD: Final = 64
+"""Small files whose bytes are in memory, or on their way there."""
+
+FOLDER_MODE: Final = 0o755
+"""The mode of a folder of which its source knows nothing."""
+
+
+class KnownEntry(NamedTuple):
+    """Something whose entry is complete.
+
+    Attributes:
+        entry: The entry.
+        identity: What the scan cache knows it by; None keeps it out of the cache.
+        inode: What all hard links of it have in common; None where there can be no others.
+    """
+
+    entry: Entry
+    identity: FileIdentity | None = None
+    inode: Hashable = None
+
+
+class ReadFile(NamedTuple):
+    """A file that was read whole. `identity` and `inode` are as in `KnownEntry`."""
+
+    meta: Meta
+    chunks: Chunks
+    identity: FileIdentity | None = None
+    inode: Hashable = None
+
+
+Outcome: TypeAlias = ReadFile | KnownEntry | None
+"""What a thread finds at a path: a file, something without content, or nothing after all."""
+
+
+class _HardLink(NamedTuple):
+    """One more name of a file that was come to before."""
+
+    inode: Hashable
+
+
+class _OpenFolder:
+    """A folder whose entries are gathered. Without a `meta` it is as old as the newest of them."""
+
+    def __init__(
+        self, path: bytes, meta: Meta | None, stream: FolderStream, parent: _OpenFolder | None
+    ) -> None:
+        self.path = path
+        self.meta = meta
+        self.stream = stream
+        self.parent = parent
+        self.newest_ns = 0
+
+
+class _PendingEntry(NamedTuple):
+    """Something on its way into a folder; None ends the folder."""
+
+    folder: _OpenFolder
+    path: bytes
+    found: Future[Outcome] | KnownEntry | _HardLink | None
+
+
+class TreeBuilder:
+    """Builds one tree in a store. Use in a with block, by one thread.
+
+    Args:
+        label: What the root is called in messages.
+        store: Where to put the tree.
+        options: How.
+        progress: Is told of every byte, and of what is left out.
+        readers: Files that are read at once.
+
+    Raises:
+        UsageError: A digest of a folder was asked for.
+
+    Attributes:
+        readers: Threads for what is put as a future.
+        params: Chunk sizes.
+    """
+
+    def __init__(
+        self,
+        label: str,
+        store: ObjectStore,
+        options: PrepareOptions,
+        progress: Progress,
+        *,
+        readers: int,
+    ) -> None:
+        if options.expect_sha256 is not None:
+            raise UsageError("a folder has no SHA-256; --expect takes a file")
+        self.readers = ThreadPoolExecutor(readers, thread_name_prefix="read")
+        self.params = options.params
+        self._started = time.monotonic()
+        self._label = label
+        self._store = store
+        self._options = options
+        self._progress = progress
+        self._writer = BatchWriter(store)
+        self._tree_writer = TreeWriter(
+            self._writer,
+            params=options.params,
+            level=options.level,
+            workers=options.workers or usable_cpus(),
+            progress=progress,
+        )
+        self._stack = ExitStack()
+        self._stack.callback(self._writer.close)
+        self._stack.callback(self.readers.shutdown, wait=True, cancel_futures=True)
+        self._queue = OrderedQueue(self._take, _AHEAD)
+        self._open: list[_OpenFolder] = []
+        self._links: dict[Hashable, tuple[bytes, Entry | None]] = {}
+        self._last: CachedScan | None = None
+        self._new: ScanWriter | None = None
+        self._root: Folder | None = None
+        self._left_out: list[LeftOut] = []
+        self._files = self._folders = self._others = self._length = self._unchanged = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def remember(self, scan_cache: ScanCache, place: Path | str, now: int) -> None:
+        """Uses what is known of the root, and keeps what is seen of it now.
+
+        Args:
+            scan_cache: Where that stands.
+            place: What it is known by. See `ScanCache.new`.
+            now: When it is seen. See `ScanCache.new`.
+        """
+        last = None if self._options.reread else scan_cache.last(place, self.params)
+        if last is not None:
+            self._stack.enter_context(closing(last))
+            row = self._store.manifest(last.manifest)
+            if row is not None and row.state is ManifestState.FULL:
+                self._last = last
+        self._new = scan_cache.new(place, self.params, now)
+        self._stack.callback(self._new.drop)
+
+    def enter(self, path: bytes, meta: Meta | None = None) -> None:
+        """Opens a folder, the root first. What is put is in it, up to its `leave`.
+
+        Args:
+            path: Where it is; empty for the root.
+            meta: What is said of it; None if its source says nothing.
+        """
+        parent = self._open[-1] if self._open else None
+        self._open.append(_OpenFolder(path, meta, FolderStream(self._tree_writer), parent))
+
+    def leave(self) -> None:
+        """Ends the folder that was entered last."""
+        folder = self._open.pop()
+        self._queue.put(_PendingEntry(folder, folder.path, None))
+
+    def find(self, path: bytes, identity: FileIdentity) -> Entry | None:
+        """The entry that something had the last time, if it is certainly what it was."""
+        entry = self._last.find(path, identity) if self._last is not None else None
+        self._unchanged += isinstance(entry, File)
+        return entry
+
+    def is_hard_link(self, path: bytes, inode: Hashable) -> bool:
+        """Puts one more name of a file; or says that this is the first, which is to be put."""
+        if inode in self._links:
+            self._queue.put(_PendingEntry(self._open[-1], path, _HardLink(inode)))
+            return True
+        if len(path) <= MAX_TREE_PATH:
+            self._links[inode] = path, None
+        return False
+
+    def put(self, path: bytes, found: Future[Outcome] | KnownEntry) -> None:
+        """Takes what is next in the folder.
+
+        Args:
+            path: Where it is.
+            found: It; or a future of it, which may raise SourceChangedError, DeniedError,
+                UsageError and OSError for what shall be left out.
+
+        Raises:
+            CasyncError: What the store raises, now or for something before.
+        """
+        self._queue.put(_PendingEntry(self._open[-1], path, found))
+
+    def put_large(self, path: bytes, read: Callable[[], KnownEntry]) -> None:
+        """Takes a file that need not fit in memory. Raises as `put`.
+
+        Args:
+            path: Where it is.
+            read: Reads it with `take_large`. Is called once more if the file changes meanwhile.
+        """
+        self._queue.finish()
+        for last_time in (False, True):
+            try:
+                known = read()
+            except SourceChangedError as error:
+                if last_time:
+                    self.leave_out(path, error.message)
+                else:
+                    self._progress.note(f"{error.message}; reading it again")
+            except (DeniedError, UsageError) as error:
+                return self.leave_out(path, error.message)
+            else:
+                return self.put(path, known)
+        return None
+
+    def take_large(self, source: Source) -> Content:
+        """Reads a content. See `TreeWriter.take_large`."""
+        return self._tree_writer.take_large(source)
+
+    def leave_out(self, path: bytes, reason: str) -> None:
+        """Tells of something that should be in the tree, and is not."""
+        self._left_out.append(LeftOut(path, reason))
+        self._progress.note(f"left out {os.fsdecode(path) or self._label}: {reason}")
+
+    def finish(self) -> FolderPrepared:
+        """Publishes the tree once its root was left.
+
+        Raises:
+            NoSpaceError, WriteError, NoObjectError, LostRaceError: As `ObjectStore.commit`.
+            MalformedError: What is said of the root cannot be said in a tree.
+        """
+        self._queue.finish()
+        assert self._root is not None
+        content = self._tree_writer.take(cut_small(encode_root(self._root), self.params))
+        self._tree_writer.flush()
+        manifest = Manifest("tree", self.params, content)
+        relied = [] if self._last is None else [self._last.manifest]
+        ident, record = publish(manifest, self._writer, self._options, relies=relied)
+        if self._new is not None:
+            self._new.keep(ident)
+        return FolderPrepared(
+            manifest=ident,
+            files=self._files,
+            folders=self._folders,
+            others=self._others,
+            length=self._length,
+            unchanged=self._unchanged,
+            chunks=self._tree_writer.chunks,
+            new=self._tree_writer.new,
+            stored=self._writer.stored,
+            left_out=self._left_out,
+            sockets=0,
+            name=record,
+            seconds=time.monotonic() - self._started,
+        )
+
+    def _take(self, pending: _PendingEntry) -> None:
+        """Puts the next thing into its folder, or ends that."""
+        folder, path, found = pending
+        if found is None:
+            return self._end(folder)
+        if isinstance(found, Future):
+            try:
+                outcome = found.result()
+            except (SourceChangedError, DeniedError, UsageError) as error:
+                return self.leave_out(path, error.message)
+            except OSError as error:
+                return self.leave_out(path, error.strerror or str(error))
+            if outcome is None:
+                return None
+            if isinstance(outcome, ReadFile):
+                content = self._tree_writer.take(outcome.chunks)
+                self._progress.advance(content.length)
+                file = File(name_of(path), outcome.meta, None, content)
+                outcome = KnownEntry(file, outcome.identity, outcome.inode)
+            found = outcome
+        if isinstance(found, _HardLink):
+            first, entry = self._links[found.inode]
+            if entry is None:
+                return self.leave_out(path, "it is a name of a file that was left out")
+            found = KnownEntry(replace(entry, name=name_of(path), first=first))
+        elif found.inode in self._links:
+            self._links[found.inode] = path, found.entry
+        added = self._add(folder, path, found.entry)
+        if added and self._new is not None and found.identity is not None:
+            self._new.add(path, found.identity, found.entry)
+        return None
+
+    def _end(self, folder: _OpenFolder) -> None:
+        meta = folder.meta or plain_meta(FOLDER_MODE, folder.newest_ns)
+        entry = Folder(name_of(folder.path), meta, folder.stream.finish())
+        if folder.parent is None:
+            self._folders += 1
+            self._root = entry
+            return
+        folder.parent.newest_ns = max(folder.parent.newest_ns, folder.newest_ns)
+        self._add(folder.parent, folder.path, entry)
+
+    def _add(self, folder: _OpenFolder, path: bytes, entry: Entry) -> bool:
+        """Adds an entry to its folder and to the totals, or leaves it out."""
+        try:
+            folder.stream.add(entry)
+        except MalformedError as error:
+            self.leave_out(path, error.message)
+            return False
+        folder.newest_ns = max(folder.newest_ns, entry.meta.mtime_ns)
+        if isinstance(entry, File):
+            self._files += 1
+            self._length += entry.content.length if entry.first is None else 0
+        elif isinstance(entry, Folder):
+            self._folders += 1
+        else:
+            self._others += 1
+        return True
+
+
+def name_of(path: bytes) -> bytes:
+    """The last part of a path."""
+    return path.rpartition(b"/")[2]
+
+
+def plain_meta(mode: int, mtime_ns: int) -> Meta:
+    """What a source says that knows neither owners nor attributes."""
+    return Meta(mode, mtime_ns, 0, 0, "", "", ())
