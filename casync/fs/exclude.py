@@ -44,9 +44,13 @@ class Exclusion:
             except (re.error, OverflowError, RecursionError) as error:
                 raise UsageError(f"not a valid regular expression: {text}: {error}") from error
 
+    def __bool__(self) -> bool:
+        """Whether anything may be excluded at all."""
+        return self._spec is not None or bool(self._regexes)
+
     def __call__(self, path: bytes, is_folder: bool) -> bool:
         """Whether a path is excluded, with everything in it."""
-        if self._spec is None and not self._regexes:
+        if not self:
             return False
         text = os.fsdecode(path)
         if any(regex.search(text) for regex in self._regexes):

@@ -1,19 +1,20 @@
 """What an object store says of its objects: the port that prepare reads buckets through.
 
-Keys are text without any order of folders in it; a slash is what people put between them. Must
-not know whose protocol the store speaks.
+Keys are text without any order of folders in it; a slash is what people put between them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from blake3 import blake3
 
 from casync.fs.identity import FileIdentity
 
-__all__ = ["Bucket", "ListedFolder", "Listed"]
+__all__ = ["Bucket", "BucketOptions", "ListedFolder", "Listed"]
 
 
 class Listed(NamedTuple):
@@ -44,6 +45,21 @@ class ListedFolder(NamedTuple):
 
     objects: list[Listed]
     prefixes: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class BucketOptions:
+    """How to reach buckets. A scheme takes what has its name, and what has none.
+
+    Attributes:
+        s3_endpoint: The URL of a server other than AWS's; http is spoken only where it says so.
+        s3_ca: Certificates to trust, in PEM, besides those of the system.
+        retry_for: Seconds for which a request is tried again.
+    """
+
+    s3_endpoint: str | None = None
+    s3_ca: Path | None = None
+    retry_for: float = 60.0
 
 
 class Bucket(Protocol):

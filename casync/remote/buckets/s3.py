@@ -12,7 +12,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -37,13 +36,13 @@ from casync.errors import (
     UnreachableError,
     UsageError,
 )
-from casync.remote.buckets.base import Listed, ListedFolder
+from casync.remote.buckets.base import BucketOptions, Listed, ListedFolder
 
 if TYPE_CHECKING:
     from obstore import GetOptions, ObjectMeta
     from obstore.store import ClientConfig, RetryConfig, S3Config
 
-__all__ = ["S3Bucket", "S3Options"]
+__all__ = ["S3Bucket"]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND_NS: Final = 1_000_000_000
@@ -65,21 +64,6 @@ _ROLE_ADDRESS: Final = "169.254.169.254"
 """Where a machine in a cloud is asked for its role, when nothing else says who asks."""
 
 
-@dataclass(frozen=True, slots=True)
-class S3Options:
-    """How to reach a bucket.
-
-    Attributes:
-        endpoint: The URL of a server other than AWS's; http is spoken only where it says so.
-        ca: Certificates to trust, in PEM, besides those of the system.
-        retry_for: Seconds for which a request is tried again.
-    """
-
-    endpoint: str | None = None
-    ca: Path | None = None
-    retry_for: float = 60.0
-
-
 class S3Bucket:
     """One bucket. See `Bucket`.
 
@@ -92,9 +76,9 @@ class S3Bucket:
         CasyncError: The certificates cannot be read.
     """
 
-    def __init__(self, name: str, options: S3Options = S3Options()) -> None:
+    def __init__(self, name: str, options: BucketOptions = BucketOptions()) -> None:
         self.label = f"s3://{name}"
-        endpoint = options.endpoint
+        endpoint = options.s3_endpoint
         self.place = f"{self.label} at {endpoint or 'AWS'}"
         if endpoint and not endpoint.startswith(("http://", "https://")):
             raise UsageError(f"the endpoint {endpoint} does not begin with http:// or https://")
@@ -104,8 +88,8 @@ class S3Bucket:
             "read_timeout": timedelta(seconds=_SILENT_SECONDS),
             "connect_timeout": timedelta(seconds=_CONNECT_SECONDS),
         }
-        if options.ca is not None:
-            client["root_certificate"] = _certificates(options.ca)
+        if options.s3_ca is not None:
+            client["root_certificate"] = _certificates(options.s3_ca)
         config: S3Config = {"endpoint": endpoint} if endpoint else {}
         retries: RetryConfig = {
             "max_retries": _TRIES,

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from casync.access.progress import Progress
     from casync.names.name import Name
     from casync.ops.prepare.file import PrepareOptions
-    from casync.remote.buckets.s3 import S3Options
+    from casync.remote.buckets.base import BucketOptions
     from casync.store.lmdb.store import LmdbStore
 
 DETAILS = (
@@ -119,8 +119,8 @@ def run(
         if one_file_system:
             raise UsageError("a bucket has no file systems", next_step="Leave it away.")
         with working() as (store, how, progress):
-            s3 = _s3_options(invocation)
-            found = prepare_s3(source, store, how, **patterns, s3=s3, progress=progress)
+            access = _bucket_options(invocation)
+            found = prepare_s3(source, store, how, **patterns, access=access, progress=progress)
         if isinstance(found, Prepared):
             report_file(invocation.output, found)
         else:
@@ -154,7 +154,9 @@ def run(
 
 def _source(file: str) -> Path | BinaryIO | str:
     """A path, a stream, or the address of a bucket as it stands."""
-    if file.startswith("s3://"):
+    from casync.remote.buckets.open import is_address
+
+    if is_address(file):
         return file
     if file != "-":
         return Path(file)
@@ -168,12 +170,12 @@ def _source(file: str) -> Path | BinaryIO | str:
     return sys.stdin.buffer
 
 
-def _s3_options(invocation: Invocation) -> S3Options:
-    from casync.remote.buckets.s3 import S3Options
+def _bucket_options(invocation: Invocation) -> BucketOptions:
+    from casync.remote.buckets.base import BucketOptions
 
     config = invocation.config
     retry_for = parse_duration(str(invocation.settings["retry_for"].value))
-    return S3Options(config.s3_endpoint, config.s3_ca, retry_for)
+    return BucketOptions(config.s3_endpoint, config.s3_ca, retry_for)
 
 
 def _options(

@@ -12,17 +12,19 @@ from casync.errors import (
     NotFoundError,
     PartialError,
     SourceChangedError,
+    UsageError,
     WriteError,
 )
 from casync.fs.exclude import Exclusion
 from casync.fs.scan_cache import ScanCache
 from casync.objects.chunker import ChunkerParams
 from casync.ops.prepare import key_listing
+from casync.ops.prepare.bucket import prepare_bucket
 from casync.ops.prepare.file import PrepareOptions
 from casync.ops.prepare.key_listing import KeyListing, list_objects
 from casync.ops.prepare.object import prepare_object
 from casync.ops.prepare.prefix import prepare_prefix
-from casync.ops.prepare.prepared import FolderPrepared
+from casync.ops.prepare.prepared import FolderPrepared, Prepared
 from casync.store.memory import MemoryStore
 from tests.support.folder_worlds import pulled
 from tests.support.memory_bucket import MemoryBucket
@@ -254,3 +256,31 @@ def test_one_object_changes_while_it_is_read(site: Site) -> None:
     site.bucket.put("one", LARGE)
     with pytest.raises(SourceChangedError):
         prepare()
+
+
+def test_a_key_is_an_object_or_else_what_lies_below_it(site: Site) -> None:
+    contents = filled(site)
+
+    def prepare(key: str, *exclude: str) -> Prepared | FolderPrepared:
+        return prepare_bucket(
+            site.bucket,
+            key,
+            site.store,
+            PrepareOptions(params=PARAMS, workers=1),
+            unwanted=Exclusion(exclude),
+            scan_cache=site.scan_cache,
+        )
+
+    file = prepare("p/a")
+    assert isinstance(file, Prepared)
+    assert file.length == len(contents["a"])
+    for key in ("p", "p/"):
+        folder = prepare(key)
+        assert isinstance(folder, FolderPrepared)
+        assert site.files(folder) == contents
+    with pytest.raises(UsageError) as raised:
+        prepare("p/a", "*.o")
+    assert raised.value.next_step == "Write s3://memory/p/a/."
+    with pytest.raises(NotFoundError) as missing:
+        prepare("nothing")
+    assert missing.value.next_step == "Look at the bucket and the key."

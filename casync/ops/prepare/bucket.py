@@ -1,0 +1,62 @@
+"""Prepare what an address in a bucket leads to: one object as a file, or a prefix as a tree."""
+
+from __future__ import annotations
+
+from casync.access.progress import SILENT, Progress
+from casync.errors import NotFoundError, UsageError
+from casync.fs.exclude import Exclusion
+from casync.fs.scan_cache import ScanCache
+from casync.ops.prepare.file import PrepareOptions
+from casync.ops.prepare.object import prepare_object
+from casync.ops.prepare.prefix import prepare_prefix
+from casync.ops.prepare.prepared import FolderPrepared, Prepared
+from casync.remote.buckets.base import Bucket
+from casync.store.base import ObjectStore
+
+__all__ = ["prepare_bucket"]
+
+
+def prepare_bucket(
+    bucket: Bucket,
+    key: str,
+    store: ObjectStore,
+    options: PrepareOptions,
+    *,
+    unwanted: Exclusion,
+    scan_cache: ScanCache,
+    progress: Progress = SILENT,
+) -> Prepared | FolderPrepared:
+    """Puts an object into `store`, or all objects below a prefix as a tree.
+
+    Args:
+        bucket: Where they are.
+        key: Of the object, if there is one; else, and with a slash at the end, what lies below it.
+        store: Where to put them.
+        options: How.
+        unwanted: What to leave out.
+        scan_cache: Remembers them.
+        progress: Is told of every byte.
+
+    Raises:
+        UsageError: Something is to be left out of an object.
+        NotFoundError: Nothing is there.
+        CasyncError: As `prepare_object` and `prepare_prefix`.
+    """
+    if key and not key.endswith("/"):
+        listed = bucket.look(key)
+        if listed is not None:
+            if unwanted:
+                raise UsageError(
+                    "only a folder has something to leave out",
+                    next_step=f"Write {bucket.label}/{key}/.",
+                )
+            return prepare_object(
+                bucket, listed, store, options, scan_cache=scan_cache, progress=progress
+            )
+        key += "/"
+    try:
+        return prepare_prefix(
+            bucket, key, store, options, unwanted=unwanted, scan_cache=scan_cache, progress=progress
+        )
+    except NotFoundError as error:
+        raise NotFoundError(error.message, next_step="Look at the bucket and the key.") from error

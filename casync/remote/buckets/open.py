@@ -1,0 +1,63 @@
+"""Which bucket an address leads to: the one table of schemes.
+
+An adapter and its library are loaded when one of its addresses is opened.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+from typing import Final, NamedTuple
+
+from casync.errors import UsageError
+from casync.remote.buckets.base import Bucket, BucketOptions
+
+__all__ = ["is_address", "open_bucket"]
+
+
+class _Scheme(NamedTuple):
+    """How the addresses of a scheme look, what may stand between `://` and a slash, who opens it.
+
+    The last is a class in a module beside this one: it takes that name and `BucketOptions`.
+    """
+
+    form: str
+    name: re.Pattern[str]
+    adapter: tuple[str, str]
+
+
+_S3_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
+_SCHEMES: Final = {
+    "s3": _Scheme("s3://BUCKET/PREFIX", _S3_NAME, ("casync.remote.buckets.s3", "S3Bucket")),
+}
+
+
+def is_address(text: str) -> bool:
+    """Whether a text is meant as the address of a bucket."""
+    scheme, separator, _ = text.partition("://")
+    return bool(separator) and scheme in _SCHEMES
+
+
+def open_bucket(address: str, options: BucketOptions = BucketOptions()) -> tuple[Bucket, str]:
+    """Opens the bucket of an address. No request is made yet.
+
+    Args:
+        address: `SCHEME://BUCKET`, with a slash and a key or prefix if wanted.
+        options: How to reach the bucket.
+
+    Returns:
+        The bucket, and the key or prefix; empty for all of it.
+
+    Raises:
+        UsageError: No scheme of ours has such an address, or the options mean nothing to it.
+        CasyncError: The bucket's adapter cannot be set up.
+    """
+    scheme, _, rest = address.partition("://")
+    row = _SCHEMES.get(scheme)
+    name, _, key = rest.partition("/")
+    if row is None or not row.name.fullmatch(name):
+        forms = [row.form] if row else [scheme.form for scheme in _SCHEMES.values()]
+        raise UsageError(f"{address} is no bucket", next_step=f"Write {' or '.join(forms)}.")
+    module, adapter = row.adapter
+    bucket: Bucket = getattr(importlib.import_module(module), adapter)(name, options)
+    return bucket, key

@@ -1,0 +1,45 @@
+"""Addresses of buckets: which ones are meant as such, and what they lead to."""
+
+from __future__ import annotations
+
+import pytest
+
+from casync.errors import UsageError
+from casync.remote.buckets.base import BucketOptions
+from casync.remote.buckets.open import is_address, open_bucket
+
+
+@pytest.mark.parametrize(
+    ("address", "label", "key"),
+    [
+        ("s3://bucket", "s3://bucket", ""),
+        ("s3://bucket/", "s3://bucket", ""),
+        ("s3://b.u-c_k/a/b", "s3://b.u-c_k", "a/b"),
+        ("s3://bucket/a//b\n://c/", "s3://bucket", "a//b\n://c/"),
+    ],
+)
+def test_an_address_names_a_bucket_and_a_key(address: str, label: str, key: str) -> None:
+    assert is_address(address)
+    bucket, found = open_bucket(address, BucketOptions("http://127.0.0.1:1"))
+    assert (bucket.label, found) == (label, key)
+    assert bucket.place == f"{label} at http://127.0.0.1:1"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "s3", "s3:", "s3:/bucket", "S3://bucket", "://", "gopher://x"]
+)
+def test_what_has_no_scheme_of_ours_is_a_path(text: str) -> None:
+    assert not is_address(text)
+    with pytest.raises(UsageError) as raised:
+        open_bucket(text)
+    assert raised.value.next_step == "Write s3://BUCKET/PREFIX."
+
+
+LONG = "s3://" + "b" * 256
+
+
+@pytest.mark.parametrize("text", ["s3://", "s3:///key", "s3://-x/", "s3://a b", LONG])
+def test_a_bucket_has_a_name_that_its_scheme_allows(text: str) -> None:
+    assert is_address(text)
+    with pytest.raises(UsageError, match="is no bucket"):
+        open_bucket(text)
