@@ -17,7 +17,7 @@ from casync.errors import CasyncError, NoSpaceError, UsageError
 from casync_cli.config import Config
 from casync_cli.exit_codes import exit_status
 from casync_cli.invocation import Invocation
-from casync_cli.signals import Interrupted
+from casync_cli.signals import Interrupted, stop_on_signals
 from casync_cli.streams import ClosedPipeError, guard_streams
 from casync_cli.verbs import program
 
@@ -115,6 +115,7 @@ def _usage_error(error: typer.TyperException) -> UsageError:
 
 def _complete(config: Config) -> NoReturn:
     """Answers the shell. Whatever goes wrong, a half-typed line is no place for an error."""
+    stop_on_signals()
     sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - until the end
     try:
         invocation = Invocation(config, sys.stdout, sys.stderr)

@@ -1,27 +1,35 @@
 """Ctrl-C and SIGTERM: the first asks to stop, the second ends the process at once.
 
-A signal arrives as an exception in the main thread, so that everything on its way is unwound as
-for any error. Nothing that must survive depends on that: stores and targets stand a kill.
+Until the command is known, signals are held back, so that none of them interrupts an import.
+After that, a signal arrives as an exception in the main thread, and everything on its way is
+unwound as for any error. Nothing that must survive depends on that: stores and targets stand a
+kill.
 
-Python runs handlers in the main thread, when that comes by. One that is just about to wait in a
-system call, or whose signal the kernel gave to another thread, would not come by; so a thread
-watches, and nudges it with a signal that means nothing.
+Python runs handlers in the main thread, between two bytecodes. A thread that is just about to wait
+in a system call does not get there; so another thread watches, and nudges it with a signal that
+means nothing. An exception that is raised in a finalizer is lost; it is raised once more.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
-from types import FrameType
-from typing import Final, NoReturn
 
-__all__ = ["Interrupted", "stop_on_signals"]
+# As typing's, which takes longer to load than all of this: the default handlers hold meanwhile.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import FrameType
+    from typing import Final
 
-_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+__all__ = ["Interrupted", "hold_signals", "stop_on_signals"]
+
+_STOPS: Final = (signal.SIGINT, signal.SIGTERM)
+_HELD: Final = (*_STOPS, signal.SIGHUP)
 _NUDGE: Final = signal.SIGURG
-"""Ends a wait of the main thread. Nobody else sends it, and it is ignored unless caught."""
+"""Ends a wait of the main thread. It is ignored unless caught."""
 _NUDGES: Final = 5
 _NUDGE_SECONDS: Final = 0.05
 
@@ -35,7 +43,35 @@ class Interrupted(KeyboardInterrupt):
 
     def __init__(self, number: int) -> None:
         super().__init__("interrupted" if number == signal.SIGINT else "asked to stop")
+        self.number = number
         self.status = 128 + number
+
+
+def hold_signals() -> None:
+    """Keeps signals pending until `stop_on_signals`, or until another handler lets them through."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, _HELD)
+
+
+def stop_on_signals() -> None:
+    """Turns the first signal into `Interrupted`, for the rest of the process.
+
+    A signal that the parent ignores (`nohup`, `&` in scripts) stays ignored.
+
+    Raises:
+        Interrupted: A signal was held back.
+    """
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    stop = _Stop(writer)
+    for number in _STOPS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, stop.ask)
+    signal.signal(_NUDGE, stop.ask_again)
+    sys.unraisablehook = stop.unraisable
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    main = threading.get_ident()
+    threading.Thread(target=_watch, args=(reader, main), name="signals", daemon=True).start()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD)
 
 
 class _Stop:
@@ -43,44 +79,40 @@ class _Stop:
 
     It does not put another handler in its place: that would run the handlers of signals which came
     at the same time, and the second would pass for a first one.
+
+    Args:
+        wakeup: Where the number of a signal makes `_watch` nudge the main thread.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, wakeup: int) -> None:
+        self._wakeup = wakeup
         self._asked = False
+        self._lost: Interrupted | None = None
 
-    def __call__(self, number: int, _: FrameType | None) -> NoReturn:
+    def ask(self, number: int, _: FrameType | None) -> None:
         if self._asked:
-            # No unwinding: whoever asks twice does not want to wait for it.
-            os._exit(128 + number)
+            os._exit(128 + number)  # no unwinding: the second signal is for those who do not wait
         self._asked = True
         raise Interrupted(number)
 
+    def unraisable(self, args: sys.UnraisableHookArgs, /) -> None:
+        """Where exceptions of finalizers and callbacks go, for which Python has no caller."""
+        if isinstance(args.exc_value, Interrupted):
+            self._lost = args.exc_value
+            os.write(self._wakeup, bytes([args.exc_value.number]))
+        else:
+            sys.__unraisablehook__(args)
 
-def stop_on_signals() -> None:
-    """Turns the first signal into `Interrupted`, for the rest of the process.
-
-    What was ignored before us (`nohup`, `&` in scripts) stays ignored.
-    """
-    stop = _Stop()
-    for number in _SIGNALS:
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, stop)
-    signal.signal(_NUDGE, _nudged)
-    reader, writer = os.pipe()
-    os.set_blocking(writer, False)
-    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-    main = threading.get_ident()
-    threading.Thread(target=_watch, args=(reader, main), name="signals", daemon=True).start()
-
-
-def _nudged(_: int, __: FrameType | None) -> None:
-    """That it came at all is what counts: the main thread has looked for other signals."""
+    def ask_again(self, _: int, __: FrameType | None) -> None:
+        if self._lost is not None:
+            lost, self._lost = self._lost, None
+            raise lost
 
 
 def _watch(reader: int, main: int) -> None:
     """Makes the main thread look, a few times after each signal."""
     while number := os.read(reader, 1):
-        if number[0] in _SIGNALS:
+        if number[0] in _STOPS:
             for _ in range(_NUDGES):
                 time.sleep(_NUDGE_SECONDS)
                 signal.pthread_kill(main, _NUDGE)

@@ -18,6 +18,7 @@ from typer.main import get_command
 
 from casync.errors import UsageError
 from casync_cli.options import common, remote
+from casync_cli.signals import stop_on_signals
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,16 +33,18 @@ class Verb(NamedTuple):
         module: Where its function `run`, its `DETAILS` and its `EXAMPLES` are.
         summary: One line of help.
         remote: Whether it takes the options for servers.
+        own_signals: Whether it lets signals through itself.
     """
 
     module: str
     summary: str
     remote: bool = False
+    own_signals: bool = False
 
 
 VERBS: Final[dict[str, Verb]] = {
     "prepare": Verb("prepare", "Put a file or a folder into the store and print its hash."),
-    "serve": Verb("serve", "Serve the store over HTTP."),
+    "serve": Verb("serve", "Serve the store over HTTP.", own_signals=True),
     "pull": Verb("pull", "Rebuild a file or a folder, fetching only what is not here.", True),
     "push": Verb("push", "Give a server what it lacks of a manifest, and a name.", True),
     "ls": Verb("ls", "List names and manifests, or what is in a folder.", True),
@@ -122,10 +125,16 @@ GROUPS: Final[dict[str, tuple[dict[str, Verb], tuple[str, ...]]]] = {
 """Verbs that have verbs of their own, and examples of them."""
 
 
-class _Help(TyperCommand):
-    """Help in sections: the command's own options, those for servers, the common ones."""
+class _Command(TyperCommand):
+    """A verb: its help comes in sections, and signals stop it once it runs."""
 
     examples: tuple[str, ...] = ()
+    own_signals = False
+
+    def invoke(self, ctx: Any) -> Any:
+        if not self.own_signals:
+            stop_on_signals()
+        return super().invoke(ctx)
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         pieces = ["[OPTIONS]"]
@@ -263,14 +272,15 @@ def _see(ctx: Any) -> str:
 _SETTINGS: Final = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
-def _command(name: str, verb: Verb) -> _Help:
+def _command(name: str, verb: Verb) -> _Command:
     module = importlib.import_module(f"casync_cli.commands.{verb.module}")
     app = typer.Typer(add_completion=False, rich_markup_mode=None)
     app.command(
-        name, cls=_Help, help=f"{verb.summary}\n\n{module.DETAILS}", context_settings=_SETTINGS
+        name, cls=_Command, help=f"{verb.summary}\n\n{module.DETAILS}", context_settings=_SETTINGS
     )(module.run)
-    command = cast(_Help, get_command(app))
+    command = cast(_Command, get_command(app))
     command.examples = module.EXAMPLES
+    command.own_signals = verb.own_signals
     command.params = [_light(param) for param in command.params]
     command.params += _parameters(remote) if verb.remote else []
     command.params += _parameters(common)

@@ -18,6 +18,7 @@ from casync_server.access.access_log import to_stderr
 from casync_server.options import ServeOptions, checked_addresses, exposed
 from casync_server.process.address import Listen, bind, url_of
 from casync_server.process.notify import notify
+from casync_server.process.signals import SignalReader
 from casync_server.process.supervisor import Supervisor
 from casync_server.process.tls import TlsFiles, make_context
 from casync_server.process.upkeep import Upkeep
@@ -31,6 +32,8 @@ def serve(options: ServeOptions) -> int:
     """Serves a store until SIGTERM or SIGINT. Call it from the main thread.
 
     SIGHUP has certificates read and the audit log opened again; with neither it is a SIGTERM.
+    A signal stops the start, too. Callers that block these signals until they call this, as the
+    command line does, let none of them end the process before.
 
     Returns:
         0: a stop was asked for, and every answer under way got its end.
@@ -42,6 +45,15 @@ def serve(options: ServeOptions) -> int:
         StoppedError: Answers had to be broken off at the end of the grace time.
         CasyncError: Workers died again and again.
     """
+    renewals = options.tls_cert is not None or options.audit_log is not None
+    with SignalReader(renewals=renewals) as signals:
+        if not _supervise(options, signals):
+            raise StoppedError("stopped before all answers were out")
+    return 0
+
+
+def _supervise(options: ServeOptions, signals: SignalReader) -> bool:
+    """Runs workers until a signal comes; returns whether all answers got their end."""
     addresses = checked_addresses(options)
     settings = _settings(options)
     tls = _tls(options)
@@ -67,6 +79,7 @@ def serve(options: ServeOptions) -> int:
             order,
             options.workers,
             settings.drain + options.grace,
+            signals,
             environment={"PROMETHEUS_MULTIPROC_DIR": metrics} if metrics else {},
             release=release,
             say=to_stderr,
@@ -79,10 +92,7 @@ def serve(options: ServeOptions) -> int:
             notify("READY=1")
 
         with _upkeep(options):
-            complete = supervisor.run(announce)
-        if not complete:
-            raise StoppedError("stopped before all answers were out")
-    return 0
+            return supervisor.run(announce)
 
 
 def _tls(options: ServeOptions) -> TlsFiles | None:

@@ -156,7 +156,8 @@ class Server:
 
 
 _RUN = """
-import sys
+import signal, sys
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whatever the shell that runs the tests does
 from pathlib import Path
 from casync.errors import CasyncError
 from casync_server.process.worker_order import Upstream

@@ -11,15 +11,15 @@ import contextlib
 import os
 import selectors
 import signal
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import IO, Final
 
 from casync.errors import CasyncError
 from casync_server.process.restarts import RestartPolicy
+from casync_server.process.signals import SignalReader
 from casync_server.process.worker_order import (
     WorkerOrder,
     WorkerReport,
@@ -30,7 +30,6 @@ from casync_server.process.worker_order import (
 
 __all__ = ["Supervisor"]
 
-_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _HARD_SECONDS: Final = 2.0
 """Beyond the grace time, for a worker to end by itself."""
 
@@ -98,12 +97,13 @@ def _describe(status: int) -> str:
 
 
 class Supervisor:
-    """Runs `count` workers over one job until a signal comes.
+    """Runs `count` workers with one order until a signal comes.
 
     Args:
         order: What each worker does.
         count: How many.
         grace: Seconds that workers get to end when a stop is asked for.
+        signals: Which are collected already: a stop that was asked for by now is heeded.
         environment: What workers have in theirs, besides our own.
         release: Closes the listening sockets here, when no worker will be started any more.
         say: Takes lines for the operator.
@@ -114,6 +114,7 @@ class Supervisor:
         order: WorkerOrder,
         count: int,
         grace: float,
+        signals: SignalReader,
         *,
         environment: Mapping[str, str],
         release: Callable[[], None],
@@ -125,10 +126,11 @@ class Supervisor:
         self._count = count
         self._grace = grace
         self._say = say
+        self._signals = signals
         self._selector = selectors.DefaultSelector()
         self._workers: set[_Worker] = set()
         self._policy = RestartPolicy()
-        self._due: list[float] = []  # when to start a worker in place of one that died
+        self._due = [time.monotonic()]  # when to start a worker: the first, or one that died
         self._announced = False
         self._stops = 0  # how often a stop was asked for
         self._hard_at: float | None = None
@@ -147,9 +149,9 @@ class Supervisor:
         Raises:
             CasyncError: The first worker could not start, or workers died again and again.
         """
-        with self._signals(), self._selector:
+        with self._selector:
+            self._selector.register(self._signals, selectors.EVENT_READ)
             try:
-                self._start()
                 while self._workers or self._due:
                     self._step(announce)
             finally:
@@ -173,7 +175,7 @@ class Supervisor:
             if isinstance(key.data, _Worker):
                 self._hear(key.data, announce)
             else:
-                self._stop(key.fileobj)
+                self._heed_signals()
         self._tick(time.monotonic())
 
     def _tick(self, now: float) -> None:
@@ -191,7 +193,7 @@ class Supervisor:
             worker.ready = True
             if worker.renews:
                 worker.send(signal.SIGHUP)
-            if not self._announced:
+            if not self._announced and not self._stops:
                 self._announced = True
                 for warning in report.warnings:
                     self._say(f"warning: {warning}")
@@ -231,19 +233,19 @@ class Supervisor:
         self._due.clear()
         self._kill()
 
-    def _stop(self, pipe: object) -> None:
-        assert isinstance(pipe, socket.socket)
-        signals = pipe.recv(64)
-        if self._order.heeds_hangup:
-            renewals = signals.count(signal.SIGHUP)
-            for worker in self._workers if renewals else ():
+    def _heed_signals(self) -> None:
+        stops, renewal = self._signals.read()
+        if renewal:
+            for worker in self._workers:
                 if worker.ready:
                     worker.send(signal.SIGHUP)
                 else:
                     worker.renews = True  # it would end by the signal now
-            if renewals == len(signals):
-                return
-        self._stops += len(signals)
+        if stops:
+            self._stop(stops)
+
+    def _stop(self, times: int) -> None:
+        self._stops += times
         self._due.clear()
         # A listener that is open here would go on taking connections that nobody accepts.
         self._release()
@@ -257,31 +259,3 @@ class Supervisor:
     def _kill(self) -> None:
         for worker in self._workers:
             worker.send(signal.SIGKILL)
-
-    @contextlib.contextmanager
-    def _signals(self) -> Iterator[None]:
-        """Turns signals into bytes that the selector sees. Ignored ones stay ignored (nohup)."""
-        reading, writing = socket.socketpair()
-        reading.setblocking(False)
-        writing.setblocking(False)
-        self._selector.register(reading, selectors.EVENT_READ, None)
-        before = {
-            number: signal.getsignal(number)
-            for number in _SIGNALS
-            if signal.getsignal(number) is not signal.SIG_IGN
-        }
-        woken = signal.set_wakeup_fd(writing.fileno(), warn_on_full_buffer=False)
-        try:
-            for number in before:
-                signal.signal(number, _noted)
-            yield
-        finally:
-            signal.set_wakeup_fd(woken)
-            for number, handler in before.items():
-                signal.signal(number, handler)
-            reading.close()
-            writing.close()
-
-
-def _noted(_number: int, _frame: object) -> None:
-    """The wake-up socket carries the signal; the handler only has to exist."""

@@ -66,11 +66,6 @@ class WorkerOrder(msgspec.Struct, frozen=True):
     upstream: Upstream | None = None
     exposed: str = ""
 
-    @property
-    def heeds_hangup(self) -> bool:
-        """Whether there is something to read or open again at SIGHUP."""
-        return self.tls is not None or bool(self.audit)
-
 
 class WorkerReport(msgspec.Struct, frozen=True):
     """What became of a start: no `code` means that the worker listens.

@@ -1,0 +1,79 @@
+"""Signals are read one after the other, and what comes before and after is not lost."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from signal import SIGHUP, SIGINT, SIGTERM, raise_signal
+
+import pytest
+from casync_server.process.signals import SignalReader
+
+ALL = (SIGTERM, SIGINT, SIGHUP)
+
+
+@pytest.fixture(autouse=True)
+def dispositions() -> Iterator[None]:
+    """Handlers as a shell leaves them, and as they were again afterwards."""
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in ALL}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def test_stops_are_counted_and_sighup_is_one_of_them() -> None:
+    with SignalReader(renewals=False) as reader:
+        assert reader.read() == (0, False)
+        for number in ALL:
+            raise_signal(number)
+        assert reader.read() == (3, False)
+        assert reader.read() == (0, False)
+
+
+def test_sighup_asks_for_a_renewal_where_there_is_something_to_renew() -> None:
+    with SignalReader(renewals=True) as reader:
+        raise_signal(SIGHUP)
+        assert reader.read() == (0, True)
+        raise_signal(SIGTERM)
+        assert reader.read() == (1, False)
+
+
+@pytest.mark.parametrize("number", ALL)
+def test_what_the_parent_ignores_is_not_heeded(number: signal.Signals) -> None:
+    signal.signal(number, signal.SIG_IGN)
+    with SignalReader(renewals=False) as reader:
+        raise_signal(number)
+        assert reader.read() == (0, False)
+    assert signal.getsignal(number) is signal.SIG_IGN
+
+
+def test_a_renewal_is_heeded_although_the_parent_ignores_sighup() -> None:
+    signal.signal(SIGHUP, signal.SIG_IGN)
+    with SignalReader(renewals=True) as reader:
+        raise_signal(SIGHUP)
+        assert reader.read() == (0, True)
+
+
+def test_children_do_not_ignore_what_the_parent_ignores() -> None:
+    signal.signal(SIGTERM, signal.SIG_IGN)
+    with SignalReader(renewals=False):
+        child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+        child.terminate()
+        child.communicate(timeout=60)
+    assert child.returncode == -SIGTERM
+
+
+def test_signals_that_are_held_back_before_and_after_are_kept() -> None:
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, ALL)
+    try:
+        raise_signal(SIGINT)
+        with SignalReader(renewals=False) as reader:
+            assert reader.read() == (1, False)
+        raise_signal(SIGTERM)
+        assert signal.sigpending() >= {SIGTERM}
+        with SignalReader(renewals=False) as reader:
+            assert reader.read() == (1, False)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
