@@ -21,6 +21,7 @@ from casync_server.limits.delta_cpu import DeltaCpu
 from casync_server.limits.rate_limit import RateLimiter, address_of, token_of
 from casync_server.namespaces import Namespaces
 from casync_server.openapi import describe
+from casync_server.options import LogFormat
 from casync_server.pushes.proving import Proofs
 from casync_server.pushes.receive_objects import ObjectReceiver
 from casync_server.pushes.writing import Writing
@@ -47,17 +48,23 @@ def create_app(
     sink: LogSink = to_stderr,
     audit: AuditLog | None = None,
     local: LmdbStore | None = None,
+    any_host: bool = False,
+    log_format: LogFormat = "text",
+    debug: bool = False,
 ) -> FastAPI:
     """The service over `store`.
 
     Args:
         store: Is read from several threads at once. The caller closes it.
-        settings: Limits and switches.
+        settings: Limits.
         store_id: The UUID that clients are told.
         writable: The same store, if clients may change it.
         sink: Takes the lines of the access log.
         audit: Takes the requests that change something.
         local: The store that has tokens and is measured, when it is not `store` itself.
+        any_host: Answer under every Host: the server was put on a public address.
+        log_format: The form of the access log.
+        debug: Tracebacks of our own mistakes go to the log.
     """
     if local is None and isinstance(store, LmdbStore):
         local = store
@@ -113,7 +120,6 @@ def create_app(
         app.include_router(routes.router)
     description = describe(app)
     app.openapi = lambda: description  # type: ignore[method-assign]
-    any_host = settings.insecure_no_auth
     if local is not None:
         tokens = local.tokens
         # A page that lies about its host has no token.
@@ -125,9 +131,9 @@ def create_app(
     # Added last, so outermost: it sees every answer.
     app.add_middleware(
         AccessLog,
-        form=settings.log_format,
+        form=log_format,
         sink=sink,
-        debug=settings.debug,
+        debug=debug,
         watchers=[metrics] if audit is None else [metrics, audit],
     )
     return app

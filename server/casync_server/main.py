@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
 import tempfile
 from collections.abc import Iterator
-from os.path import abspath
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -15,17 +13,17 @@ from pydantic import ValidationError
 from casync.errors import StoppedError, UsageError
 from casync.escape import escape
 from casync_server.access.access_log import to_stderr
-from casync_server.options import ServeOptions, checked_addresses, exposed
-from casync_server.process.address import Listen, bind, url_of
+from casync_server.options import ServeOptions
+from casync_server.process.address import Listen, bind, exposed, parse_listen, url_of
 from casync_server.process.notify import notify
 from casync_server.process.signals import SignalReader
 from casync_server.process.supervisor import Supervisor
-from casync_server.process.tls import TlsFiles, make_context
+from casync_server.process.tls import make_context, tls_files
 from casync_server.process.upkeep import Upkeep
 from casync_server.process.worker_order import WorkerOrder
 from casync_server.settings import ServerSettings
 
-__all__ = ["ServeOptions", "serve"]
+__all__ = ["serve"]
 
 
 def serve(options: ServeOptions) -> int:
@@ -45,8 +43,7 @@ def serve(options: ServeOptions) -> int:
         StoppedError: Answers had to be broken off at the end of the grace time.
         CasyncError: Workers died again and again.
     """
-    renewals = options.tls_cert is not None or options.audit_log is not None
-    with SignalReader(renewals=renewals) as signals:
+    with SignalReader(renewals=options.renewals) as signals:
         if not _supervise(options, signals):
             raise StoppedError("stopped before all answers were out")
     return 0
@@ -54,20 +51,17 @@ def serve(options: ServeOptions) -> int:
 
 def _supervise(options: ServeOptions, signals: SignalReader) -> bool:
     """Runs workers until a signal comes; returns whether all answers got their end."""
-    addresses = checked_addresses(options)
-    settings = _settings(options)
-    tls = _tls(options)
+    options.check()
+    addresses = [parse_listen(text) for text in options.listen]
+    settings = _settings()
+    if (files := tls_files(options)) is not None:
+        make_context(files)  # what is wrong with them is said before anything starts
     with _bound(addresses) as sockets, _metrics_folder() as metrics:
         order = WorkerOrder(
-            store=os.fsencode(abspath(options.store)),
-            allow_network_fs=options.allow_network_fs,
-            writable=options.writable,
-            sockets=[sock.fileno() for sock in sockets],
-            settings=settings.model_dump(mode="json"),
-            tls=tls,
-            upstream=options.upstream,
-            audit=b"" if options.audit_log is None else os.fsencode(abspath(options.audit_log)),
-            exposed=exposed(options, addresses),
+            options,
+            settings.model_dump(mode="json"),
+            [sock.fileno() for sock in sockets],
+            exposed(addresses, options),
         )
 
         def release() -> None:
@@ -87,7 +81,7 @@ def _supervise(options: ServeOptions, signals: SignalReader) -> bool:
 
         def announce() -> None:
             for sock in sockets:
-                url = escape(url_of(sock, tls=tls is not None))
+                url = escape(url_of(sock, tls=files is not None))
                 to_stderr(f"serving {escape(str(options.store))} on {url}")
             notify("READY=1")
 
@@ -95,28 +89,9 @@ def _supervise(options: ServeOptions, signals: SignalReader) -> bool:
             return supervisor.run(announce)
 
 
-def _tls(options: ServeOptions) -> TlsFiles | None:
-    """The files for TLS, which are looked at before anything starts.
-
-    Raises:
-        UsageError: They cannot be used.
-    """
-    if options.tls_cert is None or options.tls_key is None:
-        return None
-    ca = "" if options.client_ca is None else abspath(options.client_ca)
-    files = TlsFiles(abspath(options.tls_cert), abspath(options.tls_key), ca)
-    make_context(files)
-    return files
-
-
-def _settings(options: ServeOptions) -> ServerSettings:
+def _settings() -> ServerSettings:
     try:
-        return ServerSettings(
-            grace=options.grace,
-            insecure_no_auth=options.insecure_no_auth,
-            log_format=options.log_format,
-            debug=options.debug,
-        )
+        return ServerSettings()
     except ValidationError as error:
         causes = "; ".join(
             f"CASYNC_SERVE_{'_'.join(str(part) for part in cause['loc']).upper()}: {cause['msg']}"

@@ -1,19 +1,36 @@
-"""What `serve` is asked to do, checked before anything starts."""
+"""What `serve` is asked to do: the one declaration, which workers get as it is."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from casync.errors import UsageError
-from casync_server.process.address import Listen, parse_listen
-from casync_server.process.worker_order import Upstream
 
-__all__ = ["ServeOptions", "checked_addresses", "exposed"]
+__all__ = ["LogFormat", "MAX_WORKERS", "ServeOptions", "Upstream"]
+
+LogFormat = Literal["text", "json"]
+
+MAX_WORKERS: Final = 256
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
+class Upstream:
+    """A server to fetch from what is not here.
+
+    Attributes:
+        url: Its address.
+        token: For it; empty for none.
+        ca: The authorities to trust in place of the system's.
+    """
+
+    url: str
+    token: str = ""
+    ca: Path | None = None
+
+
+@dataclass(frozen=True)
 class ServeOptions:
     """Arguments of `serve`.
 
@@ -47,36 +64,32 @@ class ServeOptions:
     audit_log: Path | None = None
     upstream: Upstream | None = None
     gc_interval: float | None = None
-    log_format: Literal["text", "json"] = "text"
+    log_format: LogFormat = "text"
     allow_network_fs: bool = False
     debug: bool = False
 
+    @property
+    def renewals(self) -> bool:
+        """Whether there is something to read or open again at SIGHUP."""
+        return self.tls_cert is not None or self.audit_log is not None
 
-def checked_addresses(options: ServeOptions) -> list[Listen]:
-    """The addresses to bind.
+    def check(self) -> None:
+        """Looks at options that go together, and at bounds.
 
-    Raises:
-        UsageError: The options make no sense.
-    """
-    if not options.listen:
-        raise UsageError("nowhere to listen", next_step="Give --listen ADDR:PORT.")
-    if not 1 <= options.workers <= 256:
-        raise UsageError(f"1 to 256 workers can serve, not {options.workers}")
-    if not 0 <= options.grace <= 86400:
-        raise UsageError("the grace time is between 0 and a day")
-    if (options.tls_cert is None) != (options.tls_key is None):
-        raise UsageError("a certificate goes with its key", next_step="Give both of them.")
-    if options.client_ca is not None and options.tls_cert is None:
-        raise UsageError("clients show certificates over TLS only", next_step="Give --tls-cert.")
-    if options.upstream is not None and options.writable:
-        raise UsageError("a cache is not written to", next_step="Push to its upstream.")
-    if options.gc_interval is not None and not 1 <= options.gc_interval <= 366 * 86400:
-        raise UsageError("collections are between a second and a year apart")
-    return [parse_listen(text) for text in options.listen]
-
-
-def exposed(options: ServeOptions, addresses: list[Listen]) -> str:
-    """An address that others can reach and where tokens must be asked for; empty for none."""
-    public = [str(address) for address in addresses if address.public]
-    let_in = options.insecure_no_auth or options.client_ca is not None
-    return public[0] if public and not let_in else ""
+        Raises:
+            UsageError: They make no sense.
+        """
+        if not self.listen:
+            raise UsageError("nowhere to listen", next_step="Give --listen ADDR:PORT.")
+        if not 1 <= self.workers <= MAX_WORKERS:
+            raise UsageError(f"1 to {MAX_WORKERS} workers can serve, not {self.workers}")
+        if not 0 <= self.grace <= 86400:
+            raise UsageError("the grace time is between 0 and a day")
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise UsageError("a certificate goes with its key", next_step="Give both of them.")
+        if self.client_ca is not None and self.tls_cert is None:
+            raise UsageError("client certificates need TLS", next_step="Give --tls-cert.")
+        if self.upstream is not None and self.writable:
+            raise UsageError("a cache is not written to", next_step="Push to its upstream.")
+        if self.gc_interval is not None and not 1 <= self.gc_interval <= 366 * 86400:
+            raise UsageError("collections are between a second and a year apart")

@@ -1,12 +1,10 @@
-"""What the server can be told, and the only place that reads the environment for it.
+"""The limits of the server, and the only place that reads the environment for them.
 
 Every bound that a client can run into is a field here, so that tests can shrink it. Must not know
 where the values are used.
 """
 
 from __future__ import annotations
-
-from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -18,14 +16,10 @@ __all__ = ["ServerSettings"]
 
 
 class ServerSettings(BaseSettings):
-    """Limits and switches of one worker, from arguments or from `CASYNC_SERVE_<FIELD>`.
+    """Limits of one worker, from `CASYNC_SERVE_<FIELD>`.
 
     Attributes:
-        insecure_no_auth: Any Host is answered, since the server was put on a public address.
         hosts: Further Host values to answer, for tunnels and proxies, as `NAME:PORT`.
-        log_format: The form of the access log.
-        debug: Tracebacks of our own mistakes go to the log.
-        grace: Seconds that running answers get after a stop was asked for.
         drain: Seconds during which `/readyz` says no before the listeners close.
         threads: Threads that read the store. More of them wait for the interpreter, not for the
             disk, and the event loop with them.
@@ -67,11 +61,7 @@ class ServerSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="CASYNC_SERVE_", frozen=True)
 
-    insecure_no_auth: bool = False
     hosts: tuple[str, ...] = ()
-    log_format: Literal["text", "json"] = "text"
-    debug: bool = False
-    grace: float = Field(default=30.0, ge=0)
     drain: float = Field(default=0.0, ge=0)
     threads: int = Field(default=4, ge=1, le=512)
     piece_bytes: int = Field(default=2 * MIB, ge=KIB)

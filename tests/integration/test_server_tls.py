@@ -124,7 +124,7 @@ def test_clients_must_show_a_certificate_of_their_authority(tls: Path, tmp_path:
     ("arguments", "said"),
     [
         (["--tls-cert", "server.pem"], "a certificate goes with its key"),
-        (["--client-ca", "ca.pem"], "clients show certificates over TLS only"),
+        (["--client-ca", "ca.pem"], "client certificates need TLS"),
         (["--tls-cert", "server.pem", "--tls-key", "ca.key"], "cannot use"),
         (["--tls-cert", "nothing.pem", "--tls-key", "server.key"], "No such file"),
     ],

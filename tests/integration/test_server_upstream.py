@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from casync_server.process.worker_order import Upstream
+from casync_server.options import Upstream
 
 from casync.ids import Kind
 from casync.ops.upkeep.verify import verify

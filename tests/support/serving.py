@@ -160,9 +160,11 @@ import signal, sys
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whatever the shell that runs the tests does
 from pathlib import Path
 from casync.errors import CasyncError
-from casync_server.process.worker_order import Upstream
-from casync_server.main import ServeOptions, serve
+from casync_server.main import serve
+from casync_server.options import ServeOptions, Upstream
 options = eval(sys.argv[1])
+for name in {"store", "tls_cert", "tls_key", "client_ca", "audit_log"} & {*options}:
+    options[name] = Path(options[name])
 try:
     sys.exit(serve(ServeOptions(**options)))
 except CasyncError as error:

@@ -13,7 +13,7 @@ from casync_cli.parsing.counts import parse_count
 from casync_cli.parsing.times import parse_duration
 
 if TYPE_CHECKING:
-    from casync_server.process.worker_order import Upstream
+    from casync_server.options import Upstream
 
 DETAILS = (
     "Where the store has tokens (`casync token new`), they are asked for. Where it has none, only "
@@ -28,8 +28,6 @@ EXAMPLES = (
     "casync serve --upstream https://chunks.example.com --store /var/cache/casync",
     "casync serve --writable --gc-interval 6h",
 )
-
-_MAX_WORKERS = 256
 
 
 def run(
@@ -91,21 +89,22 @@ def run(
     invocation = invocation_of(ctx)
     if log_format not in ("text", "json"):
         raise UsageError(f"--log-format takes text or json, not {log_format}")
-    from casync_server.options import ServeOptions
+    from casync_server.options import MAX_WORKERS, ServeOptions
 
-    usual = ServeOptions(store=invocation.store_path)
     options = ServeOptions(
-        store=usual.store,
-        listen=tuple(listen) if listen else usual.listen,
-        workers=parse_count(workers, "--workers", 1, _MAX_WORKERS) if workers else usual.workers,
-        grace=parse_duration(grace) if grace else usual.grace,
+        store=invocation.store_path,
+        listen=tuple(listen or ServeOptions.listen),
+        workers=ServeOptions.workers
+        if workers is None
+        else parse_count(workers, "--workers", 1, MAX_WORKERS),
+        grace=ServeOptions.grace if grace is None else parse_duration(grace),
         insecure_no_auth=insecure_no_auth,
         writable=writable,
-        tls_cert=Path(tls_cert) if tls_cert else None,
-        tls_key=Path(tls_key) if tls_key else None,
-        client_ca=Path(client_ca) if client_ca else None,
+        tls_cert=_path(tls_cert),
+        tls_key=_path(tls_key),
+        client_ca=_path(client_ca),
         upstream=_upstream(invocation, upstream) if upstream else None,
-        audit_log=Path(audit_log) if audit_log else None,
+        audit_log=_path(audit_log),
         gc_interval=parse_duration(gc_interval) if gc_interval else None,
         log_format="json" if log_format == "json" else "text",
         debug=invocation.common.debug,
@@ -117,11 +116,15 @@ def run(
 
 def _upstream(invocation: Invocation, url: str) -> Upstream:
     """The server behind a cache, with what is configured for it."""
-    from casync_server.process.worker_order import Upstream
+    from casync_server.options import Upstream
 
     from casync.remote.http.address import origin_of
 
     transport = invocation.transport([url])
     origin = origin_of(url)
     ca = transport.authorities.get(origin, transport.ca)
-    return Upstream(url, transport.tokens.get(origin, ""), str(ca.absolute()) if ca else "")
+    return Upstream(url, transport.tokens.get(origin, ""), ca)
+
+
+def _path(text: str | None) -> Path | None:
+    return Path(text) if text else None

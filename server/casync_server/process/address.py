@@ -13,12 +13,14 @@ import os
 import re
 import socket
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from casync.errors import CasyncError, LockedError, UsageError, WriteError
+from casync_server.options import ServeOptions
 
-__all__ = ["Listen", "bind", "parse_listen", "url_of"]
+__all__ = ["Listen", "bind", "exposed", "parse_listen", "url_of"]
 
 _BACKLOG: Final = 1024
 _MAX_UNIX_PATH: Final = 107  # bytes; sun_path less its final NUL
@@ -144,6 +146,13 @@ def _remove_stale(path: Path) -> None:
                 path.unlink()
         except OSError:
             return
+
+
+def exposed(addresses: Iterable[Listen], options: ServeOptions) -> str:
+    """An address that others can reach and where tokens must be asked for; empty for none."""
+    public = [str(address) for address in addresses if address.public]
+    let_in = options.insecure_no_auth or options.client_ca is not None
+    return public[0] if public and not let_in else ""
 
 
 def url_of(sock: socket.socket, *, tls: bool = False) -> str:

@@ -30,6 +30,7 @@ from casync_server.http.request_head import Head, Refusal, check_head
 from casync_server.http.request_stats import RequestStats
 from casync_server.limits.connection_count import ConnectionCount
 from casync_server.limits.pacing import Late, Pacing
+from casync_server.options import LogFormat
 from casync_server.problems import make_problem
 from casync_server.settings import ServerSettings
 
@@ -61,6 +62,7 @@ class BoundedProtocol(HttpToolsProtocol):
     limits: ClassVar[ServerSettings]
     connection_count: ClassVar[ConnectionCount]
     sink: ClassVar[LogSink]
+    log_format: ClassVar[LogFormat]
 
     def __init__(
         self,
@@ -332,7 +334,7 @@ class BoundedProtocol(HttpToolsProtocol):
             seconds=0.0,
             stats=RequestStats(note=note),
         )
-        type(self).sink(format_entry(entry, self.limits.log_format, datetime.now(UTC)))
+        type(self).sink(format_entry(entry, self.log_format, datetime.now(UTC)))
 
 
 def _most_body(head: Head, limits: ServerSettings) -> int:
@@ -357,11 +359,14 @@ def _problem(refusal: Refusal, extra: list[tuple[bytes, bytes]]) -> bytes:
     return b"HTTP/1.1 %d %b\r\n%b\r\n%b" % (refusal.status, status.phrase.encode(), head, body)
 
 
-def protocol_for(settings: ServerSettings, sink: LogSink) -> type[BoundedProtocol]:
+def protocol_for(
+    settings: ServerSettings, sink: LogSink, log_format: LogFormat
+) -> type[BoundedProtocol]:
     """The protocol class of one worker; all its connections are counted together."""
     members = {
         "limits": settings,
         "connection_count": ConnectionCount(settings),
         "sink": staticmethod(sink),
+        "log_format": log_format,
     }
     return type("BoundedProtocol", (BoundedProtocol,), members)

@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 import ssl
-
-import msgspec
+from pathlib import Path
+from typing import NamedTuple
 
 from casync.errors import UsageError
+from casync_server.options import ServeOptions
 
-__all__ = ["TlsFiles", "make_context", "renew"]
+__all__ = ["TlsFiles", "make_context", "renew", "tls_files"]
 
 
-class TlsFiles(msgspec.Struct, frozen=True):
-    """PEM files, by absolute paths.
+class TlsFiles(NamedTuple):
+    """PEM files.
 
     Attributes:
         cert: The certificate, with those that lead from it to an authority.
         key: Its key, without a password.
-        client_ca: Authorities of the clients that are let in; empty: clients need no certificate.
+        client_ca: Authorities of the clients that are let in; None: clients need no certificate.
     """
 
-    cert: str
-    key: str
-    client_ca: str = ""
+    cert: Path
+    key: Path
+    client_ca: Path | None
+
+
+def tls_files(options: ServeOptions) -> TlsFiles | None:
+    """The files that `options` name; None for plain HTTP."""
+    if options.tls_cert is None or options.tls_key is None:
+        return None
+    return TlsFiles(options.tls_cert, options.tls_key, options.client_ca)
 
 
 def make_context(files: TlsFiles) -> ssl.SSLContext:
@@ -34,7 +42,7 @@ def make_context(files: TlsFiles) -> ssl.SSLContext:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.set_alpn_protocols(["http/1.1"])
     _load(context, files)
-    if files.client_ca:
+    if files.client_ca is not None:
         try:
             context.load_verify_locations(files.client_ca)
         except (OSError, ssl.SSLError) as error:
@@ -61,5 +69,5 @@ def _load(context: ssl.SSLContext, files: TlsFiles) -> None:
         raise _unusable(f"{files.cert} with {files.key}", error) from error
 
 
-def _unusable(what: str, error: OSError) -> UsageError:
+def _unusable(what: object, error: OSError) -> UsageError:
     return UsageError(f"cannot use {what} for TLS: {error.strerror or error}")

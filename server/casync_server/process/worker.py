@@ -19,7 +19,6 @@ import ssl
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Final
 
 import uvicorn
@@ -39,10 +38,10 @@ from casync_server.access.audit import AuditLog
 from casync_server.access.metrics import forget_dead_workers
 from casync_server.app import create_app
 from casync_server.deps import Service
+from casync_server.options import ServeOptions, Upstream
 from casync_server.process.protocol import protocol_for
-from casync_server.process.tls import TlsFiles, make_context, renew
+from casync_server.process.tls import TlsFiles, make_context, renew, tls_files
 from casync_server.process.worker_order import (
-    Upstream,
     WorkerOrder,
     WorkerReport,
     decode_line,
@@ -98,13 +97,14 @@ def main() -> int:
     keep_freed_memory()
     forget_dead_workers()
     sys.setswitchinterval(_SWITCH_SECONDS)
-    keeps = order.writable or order.upstream is not None
+    options = order.options
+    keeps = options.writable or options.upstream is not None
     try:
         store = LmdbStore.open(
-            Path(os.fsdecode(order.store)),
+            options.store,
             create=keeps,
             read_only=not keeps,
-            allow_network_fs=order.allow_network_fs,
+            allow_network_fs=options.allow_network_fs,
         )
     except CasyncError as error:
         _report(report_error(error))
@@ -114,11 +114,11 @@ def main() -> int:
             _report(report_error(_exposure(order.exposed)))
             return 1
         try:
-            audit = AuditLog(Path(os.fsdecode(order.audit))) if order.audit else None
+            audit = None if options.audit_log is None else AuditLog(options.audit_log)
         except CasyncError as error:
             _report(report_error(error))
             return 1
-        return _serve(order, settings, store, audit)
+        return _serve(options, order.sockets, settings, store, audit)
 
 
 def _exposure(address: str) -> UsageError:
@@ -151,27 +151,35 @@ def _report(report: WorkerReport) -> None:
 
 
 def _serve(
-    order: WorkerOrder, settings: ServerSettings, store: LmdbStore, audit: AuditLog | None
+    options: ServeOptions,
+    descriptors: list[int],
+    settings: ServerSettings,
+    store: LmdbStore,
+    audit: AuditLog | None,
 ) -> int:
     source: ManifestSource = store
-    if order.upstream is not None:
+    if options.upstream is not None:
         # Threads wait for the other server, too.
         settings = settings.model_copy(update={"threads": max(settings.threads, _PATIENT_THREADS)})
-        turns = FetchTurns(Path(os.fsdecode(order.store)))
-        source = PullThrough(store, _client(order.upstream, settings.threads), turns)
+        turns = FetchTurns(options.store)
+        source = PullThrough(store, _client(options.upstream, settings.threads), turns)
     app = create_app(
         source,
         settings,
         store_id=store.store_id,
-        writable=store if order.writable else None,
+        writable=store if options.writable else None,
         audit=audit,
         local=store,
+        any_host=options.insecure_no_auth,
+        log_format=options.log_format,
+        debug=options.debug,
     )
-    context = make_context(order.tls) if order.tls is not None else None
+    files = tls_files(options)
+    context = None if files is None else make_context(files)
     config = uvicorn.Config(
         app,
         ssl_context_factory=None if context is None else lambda *_: context,
-        http=protocol_for(settings, to_stderr),
+        http=protocol_for(settings, to_stderr, options.log_format),
         ws="none",
         loop="uvloop",
         lifespan="on",
@@ -183,15 +191,15 @@ def _serve(
         workers=1,
         # Our own protocol closes idle connections; uvicorn's timer must not be the earlier one.
         timeout_keep_alive=int(settings.idle_seconds) + 1,
-        timeout_graceful_shutdown=math.ceil(settings.grace),
+        timeout_graceful_shutdown=math.ceil(options.grace),
     )
     server = _Server(config)
     collect_rarely()
-    sockets = [socket.socket(fileno=fd) for fd in order.sockets]
+    sockets = [socket.socket(fileno=fd) for fd in descriptors]
     try:
         with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
             runner.run(
-                _run(server, sockets, app.state.service, store, _hangup(order.tls, context, audit))
+                _run(server, sockets, app.state.service, store, _hangup(files, context, audit))
             )
     finally:
         sys.stderr.flush()
@@ -201,9 +209,8 @@ def _serve(
 
 def _client(upstream: Upstream, connections: int) -> RemoteClient:
     tokens = {origin_of(upstream.url): upstream.token} if upstream.token else {}
-    ca = Path(upstream.ca) if upstream.ca else None
     options = TransportOptions(
-        tokens=tokens, ca=ca, connections=connections, retry_for=_UPSTREAM_SECONDS
+        tokens=tokens, ca=upstream.ca, connections=connections, retry_for=_UPSTREAM_SECONDS
     )
     return RemoteClient(upstream.url, options)
 

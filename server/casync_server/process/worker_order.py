@@ -7,17 +7,18 @@ listens, or why it cannot; its end tells the supervisor that the worker is gone.
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 
 from casync.errors import CasyncError
-from casync_server.process.tls import TlsFiles
+from casync_server.options import ServeOptions
 
 __all__ = [
     "WorkerOrder",
     "WorkerReport",
-    "Upstream",
     "decode_line",
     "encode_line",
     "error_of",
@@ -27,43 +28,19 @@ __all__ = [
 _T = TypeVar("_T")
 
 
-class Upstream(msgspec.Struct, frozen=True):
-    """A server to fetch from what is not here.
-
-    Attributes:
-        url: Its address.
-        token: For it; empty for none.
-        ca: Path of the authorities to trust in place of the system's; empty for those.
-    """
-
-    url: str
-    token: str = ""
-    ca: str = ""
-
-
 class WorkerOrder(msgspec.Struct, frozen=True):
     """What a worker shall do.
 
     Attributes:
-        store: Path of the store, as the system has it.
-        allow_network_fs: Open it on a network file system.
-        writable: Open it for writing, and make it if it is not there.
-        sockets: File descriptors that listen.
+        options: What `serve` was asked to do. Paths are absolute when they arrive.
         settings: Fields of `ServerSettings`.
-        tls: Files with the certificate; None for plain HTTP.
-        audit: Path of the audit log; empty for none.
-        upstream: Where to fetch what is not in the store.
+        sockets: File descriptors that listen.
         exposed: An address that others can reach, unless anybody is to be let in there.
     """
 
-    store: bytes
-    allow_network_fs: bool
-    writable: bool
-    sockets: list[int]
+    options: ServeOptions
     settings: dict[str, Any]
-    tls: TlsFiles | None = None
-    audit: bytes = b""
-    upstream: Upstream | None = None
+    sockets: list[int]
     exposed: str = ""
 
 
@@ -85,7 +62,7 @@ class WorkerReport(msgspec.Struct, frozen=True):
 
 def encode_line(value: WorkerOrder | WorkerReport) -> bytes:
     """One line."""
-    return msgspec.json.encode(value) + b"\n"
+    return msgspec.json.encode(value, enc_hook=_encode_path) + b"\n"
 
 
 def decode_line(line: bytes, kind: type[_T]) -> _T:
@@ -95,9 +72,20 @@ def decode_line(line: bytes, kind: type[_T]) -> _T:
         CasyncError: The other side is not of this version.
     """
     try:
-        return msgspec.json.decode(line, type=kind)
+        return msgspec.json.decode(line, type=kind, dec_hook=_decode_path)
     except msgspec.DecodeError as error:
         raise CasyncError(f"a worker and its supervisor do not fit: {error}") from error
+
+
+def _encode_path(value: object) -> str:
+    """A path as text, whatever its bytes are."""
+    assert isinstance(value, Path)
+    return os.fsencode(value.absolute()).decode("latin-1")
+
+
+def _decode_path(kind: type, value: object) -> Path:
+    assert kind is Path
+    return Path(os.fsdecode(str(value).encode("latin-1")))
 
 
 def report_error(error: CasyncError) -> WorkerReport:

@@ -17,8 +17,8 @@ def status(
     server: str = "http://127.0.0.1:8080",
     **fields: str,
 ) -> int:
-    settings = ServerSettings(insecure_no_auth=any_host, hosts=hosts)
-    app = create_app(MemoryStore(), settings, sink=lambda _: None)
+    settings = ServerSettings(hosts=hosts)
+    app = create_app(MemoryStore(), settings, sink=lambda _: None, any_host=any_host)
     headers = {name.replace("_", "-"): value for name, value in fields.items()}
     return ask(app, method, "/healthz", headers=headers).status_code
 

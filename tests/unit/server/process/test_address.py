@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from casync_server.options import ServeOptions, checked_addresses, exposed
-from casync_server.process.address import bind, parse_listen, url_of
+from casync_server.options import ServeOptions
+from casync_server.process.address import bind, exposed, parse_listen, url_of
 
 from casync.errors import LockedError, UsageError, WriteError
 
@@ -58,13 +58,13 @@ def test_what_is_no_address(text: str) -> None:
 
 def test_a_public_address_needs_a_gate_or_a_word() -> None:
     options = ServeOptions(store=Path("s"), listen=("127.0.0.1:0", "0.0.0.0:0"))
-    addresses = checked_addresses(options)
-    assert exposed(options, addresses) == "0.0.0.0:0"
-    assert exposed(options, addresses[:1]) == ""
-    assert exposed(replace(options, insecure_no_auth=True), addresses) == ""
-    map_lock = {"tls_cert": Path("c"), "tls_key": Path("k")}
-    assert exposed(replace(options, **map_lock), addresses) == "0.0.0.0:0"  # type: ignore[arg-type]
-    assert exposed(replace(options, client_ca=Path("ca")), addresses) == ""
+    addresses = [parse_listen(text) for text in options.listen]
+    assert exposed(addresses, options) == "0.0.0.0:0"
+    assert exposed(addresses[:1], options) == ""
+    assert exposed(addresses, replace(options, insecure_no_auth=True)) == ""
+    encrypted = replace(options, tls_cert=Path("c"), tls_key=Path("k"))
+    assert exposed(addresses, encrypted) == "0.0.0.0:0"
+    assert exposed(addresses, replace(options, client_ca=Path("ca"))) == ""
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_a_public_address_needs_a_gate_or_a_word() -> None:
 )
 def test_options_that_make_no_sense(wrong: dict[str, object]) -> None:
     with pytest.raises(UsageError):
-        checked_addresses(ServeOptions(store=Path("s"), **wrong))  # type: ignore[arg-type]
+        ServeOptions(store=Path("s"), **wrong).check()  # type: ignore[arg-type]
 
 
 def test_port_0_prints_the_real_one() -> None:

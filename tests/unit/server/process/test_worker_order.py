@@ -1,6 +1,10 @@
 """What a worker reports arrives as the same error."""
 
+import os
+from pathlib import Path
+
 import pytest
+from casync_server.options import ServeOptions, Upstream
 from casync_server.process.worker_order import (
     WorkerOrder,
     WorkerReport,
@@ -22,8 +26,15 @@ def test_an_error_keeps_its_class() -> None:
 
 
 def test_paths_need_not_be_text() -> None:
-    order = WorkerOrder(b"/srv/\xff", False, True, [3], {"grace": 1.0})
+    options = ServeOptions(Path(os.fsdecode(b"/srv/\xff")), upstream=Upstream("http://a:1"))
+    order = WorkerOrder(options, {"drain": 1.0}, [3])
     assert decode_line(encode_line(order), WorkerOrder) == order
+
+
+def test_paths_arrive_absolute() -> None:
+    order = WorkerOrder(ServeOptions(Path("s"), audit_log=Path("log")), {}, [])
+    arrived = decode_line(encode_line(order), WorkerOrder).options
+    assert arrived == ServeOptions(Path("s").absolute(), audit_log=Path("log").absolute())
 
 
 def test_nonsense_is_an_error_of_ours() -> None:
