@@ -1,11 +1,10 @@
-"""Listings of folders: a page as JSON, or for people with a browser."""
+"""Listings of folders, as JSON or as a page for people."""
 
 from __future__ import annotations
 
-from html import escape
 from itertools import dropwhile, islice
 from typing import Annotated, Final
-from urllib.parse import quote, quote_from_bytes, unquote_to_bytes
+from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
@@ -20,6 +19,7 @@ from casync_server.deps import Reads
 from casync_server.http.caching import policy_for_ref
 from casync_server.http.request_stats import request_stats
 from casync_server.openapi import document, problems, text
+from casync_server.pages.tree_listing import tree_listing
 from casync_server.reading.content import tell_damage
 from casync_server.reading.tree_path import PARAMETERS, TreePath, place_of
 from casync_server.reading.url_ref import locate_url
@@ -73,7 +73,7 @@ async def list_tree(
     request_stats(request.scope).objects += len(page.entries)
     headers = {"Cache-Control": policy_for_ref(place.ref), "Vary": "Accept"}
     if _wants_html(request.headers.get("accept", "")):
-        return Response(_html(place, page), media_type=_HTML, headers=headers)
+        return Response(tree_listing(place, page), media_type=_HTML, headers=headers)
     return Response(encode_document(page), media_type=JSON_TYPE, headers=headers)
 
 
@@ -103,40 +103,3 @@ def _item(entry: Entry) -> TreeItem:
 def _wants_html(accept: str) -> bool:
     """Browsers name HTML first; programs that take anything get JSON."""
     return accept.partition(",")[0].partition(";")[0].strip().lower() == _HTML
-
-
-def _html(place: TreePath, page: TreePage) -> str:
-    """A page with links that works without scripts and styles."""
-    path = [quote_from_bytes(name, safe="") for name in place.names]
-    here = "/".join([f"{place.up}trees/{quote(place.ref)}/-", *path])
-    files = "/".join([f"{place.up}files/{quote(place.ref)}/-", *path])
-    title = escape("/".join([place.ref, *map(_shown, path)]))
-    rows = []
-    if path:
-        rows.append(f'<li><a href="{escape(here.rpartition("/")[0])}/">..</a></li>')
-    for item in page.entries:
-        label = escape(_shown(item.name))
-        if item.kind == "folder":
-            rows.append(f'<li><a href="{escape(here)}/{escape(item.name)}/">{label}/</a></li>')
-        elif item.kind == "file":
-            link = f'<a href="{escape(files)}/{escape(item.name)}">{label}</a>'
-            rows.append(f"<li>{link} {item.length}</li>")
-        else:
-            rows.append(f"<li>{label} ({escape(item.kind)})</li>")
-    if page.more:
-        last = quote(page.entries[-1].name, safe="")
-        rows.append(f'<li><a href="{escape(here)}/?after={last}">more</a></li>')
-    listing = "\n".join(rows)
-    return (
-        f'<!doctype html><html><head><meta charset="utf-8"><title>{title}</title></head>'
-        f"<body><h1>{title}</h1><ul>\n{listing}\n</ul></body></html>\n"
-    )
-
-
-def _shown(name: str) -> str:
-    """An encoded name for people; what is no text is shown encoded."""
-    try:
-        shown = unquote_to_bytes(name).decode()
-    except UnicodeDecodeError:
-        return name
-    return shown if shown.isprintable() else name
