@@ -2,6 +2,7 @@
 
 Typer makes parameters out of the functions below, and `verbs` adds them to the commands. What is
 given is kept in the invocation, whichever side of the verb it stands on, the last one winning.
+The types are for commands that take one of these options among their own.
 Every value arrives as text and is read by us: errors have one style, and Typer need not load its
 validation library (0.08 s at each start).
 """
@@ -14,7 +15,20 @@ import typer
 
 from casync import __version__
 
-__all__ = ["common", "remote"]
+__all__ = ["AllowNetworkFs", "DryRun", "ExpectDigest", "common", "remote"]
+
+AllowNetworkFs = Annotated[
+    bool, typer.Option("--allow-network-fs", help="Make the store on a network file system.")
+]
+
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Show what would be done, and change nothing.")
+]
+
+ExpectDigest = Annotated[
+    str | None,
+    typer.Option("--expect", metavar="sha256:HEX", help="Refuse content of another digest."),
+]
 
 
 def _keep_common(ctx: typer.Context, param: typer.CallbackParam, value: object) -> None:

@@ -10,6 +10,7 @@ import typer
 from casync.errors import UsageError
 from casync_cli.completion import complete_name
 from casync_cli.invocation import invocation_of
+from casync_cli.options import DryRun
 from casync_cli.parsing.patterns import check_open, literal_prefix, matches
 from casync_cli.parsing.times import parse_duration
 from casync_cli.reports.removal import report_removal
@@ -48,9 +49,7 @@ def run(
         str | None,
         typer.Option("--keep-within", metavar="TIME", help="Keep what was set since then."),
     ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only show what would be removed.")
-    ] = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Runs the command."""
     rule = _rule(keep_last, keep_within)

@@ -8,6 +8,7 @@ import typer
 
 from casync.sizes import format_size
 from casync_cli.invocation import Invocation, invocation_of
+from casync_cli.options import DryRun
 from casync_cli.parsing.times import format_duration, parse_duration
 
 if TYPE_CHECKING:
@@ -30,9 +31,7 @@ def run(
             "--window", metavar="TIME", help="Keep what was removed for so long.  [default: 1d]"
         ),
     ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only show what would be deleted.")
-    ] = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Runs the command."""
     invocation = invocation_of(ctx)

@@ -13,6 +13,7 @@ import typer
 
 from casync.errors import UsageError
 from casync_cli.invocation import Invocation, invocation_of
+from casync_cli.options import AllowNetworkFs, ExpectDigest
 from casync_cli.parsing.counts import parse_count, parse_sha256
 from casync_cli.parsing.signing_key import read_signer
 from casync_cli.parsing.sizes import parse_size
@@ -65,12 +66,7 @@ def run(
         str | None,
         typer.Option("--zstd-level", metavar="N", help="Compression, 1 to 19.  [default: 1]"),
     ] = None,
-    expect: Annotated[
-        str | None,
-        typer.Option(
-            "--expect", metavar="sha256:HEX", help="Keep nothing unless the input has this digest."
-        ),
-    ] = None,
+    expect: ExpectDigest = None,
     reread: Annotated[
         bool, typer.Option("--reread", help="Read the file even if it seems unchanged.")
     ] = False,
@@ -85,9 +81,7 @@ def run(
     one_file_system: Annotated[
         bool, typer.Option("--one-file-system", help="Show folders on other disks as empty.")
     ] = False,
-    allow_network_fs: Annotated[
-        bool, typer.Option("--allow-network-fs", help="Make the store on a network file system.")
-    ] = False,
+    allow_network_fs: AllowNetworkFs = False,
 ) -> None:
     """Runs the command."""
     from casync.names.name import parse_name

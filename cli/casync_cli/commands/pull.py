@@ -10,6 +10,7 @@ import typer
 from casync.errors import CasyncError, NoStoreError, UsageError
 from casync_cli.completion import complete_ref
 from casync_cli.invocation import Invocation, invocation_of
+from casync_cli.options import AllowNetworkFs, DryRun, ExpectDigest
 from casync_cli.parsing.counts import parse_count, parse_sha256
 from casync_cli.reports.folder import report_folder
 from casync_cli.reports.pull import report_plan, report_pull
@@ -70,10 +71,7 @@ def run(
             help="When to ask for deltas: auto (the link is slow), always or never.",
         ),
     ] = "auto",
-    expect: Annotated[
-        str | None,
-        typer.Option("--expect", metavar="sha256:HEX", help="Refuse content of another digest."),
-    ] = None,
+    expect: ExpectDigest = None,
     delete: Annotated[
         bool, typer.Option("--delete", help="Remove what is in folder OUT and not in the tree.")
     ] = False,
@@ -94,12 +92,8 @@ def run(
     allow_rollback: Annotated[
         bool, typer.Option("--allow-rollback", help="Believe older versions than seen before.")
     ] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be fetched, and change nothing.")
-    ] = False,
-    allow_network_fs: Annotated[
-        bool, typer.Option("--allow-network-fs", help="Make the store on a network file system.")
-    ] = False,
+    dry_run: DryRun = False,
+    allow_network_fs: AllowNetworkFs = False,
 ) -> None:
     """Runs the command."""
     invocation = invocation_of(ctx)

@@ -10,6 +10,7 @@ import typer
 from casync.errors import UsageError
 from casync_cli.completion import complete_ref
 from casync_cli.invocation import Invocation, invocation_of
+from casync_cli.options import DryRun
 from casync_cli.parsing.signing_key import read_signer
 from casync_cli.reports.push import report_push, report_push_plan
 
@@ -51,9 +52,7 @@ def run(
         str | None,
         typer.Option("--part", metavar="K/N", help="Send the K-th of N parts, and no name."),
     ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be sent, and change nothing.")
-    ] = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Runs the command."""
     from casync.ops.push.push import PushOptions

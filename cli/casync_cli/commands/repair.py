@@ -11,6 +11,7 @@ from casync.sizes import format_size
 from casync_cli.completion import complete_ref
 from casync_cli.exit_codes import DAMAGED
 from casync_cli.invocation import Invocation, invocation_of
+from casync_cli.options import DryRun
 from casync_cli.reports.fault import fault_fields, print_fault
 
 if TYPE_CHECKING:
@@ -33,9 +34,7 @@ def run(
         list[str] | None,
         typer.Argument(metavar="REF", help="Only what these need.", autocompletion=complete_ref),
     ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only show what servers could mend.")
-    ] = False,
+    dry_run: DryRun = False,
 ) -> int:
     """Runs the command."""
     from casync_cli.parsing.refs import parse_whole_ref

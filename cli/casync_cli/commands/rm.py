@@ -10,6 +10,7 @@ import typer
 from casync.errors import UsageError
 from casync_cli.completion import complete_ref
 from casync_cli.invocation import Invocation, invocation_of
+from casync_cli.options import DryRun
 from casync_cli.parsing.times import format_moment
 from casync_cli.reports.removal import report_removal
 
@@ -37,9 +38,7 @@ def run(
         typer.Argument(metavar="REF", help="What to remove.", autocompletion=complete_ref),
     ] = None,
     list_: Annotated[bool, typer.Option("--list", help="Show what is in the trash.")] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only show what would be removed.")
-    ] = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Runs the command."""
     from casync_cli.parsing.refs import parse_whole_ref

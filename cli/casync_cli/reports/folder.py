@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from casync.sizes import format_size
 from casync_cli.output import Output
 from casync_cli.parsing.times import format_duration
+from casync_cli.reports.traffic import delta_fields, say_sources, traffic_fields
 
 if TYPE_CHECKING:
     from casync.ops.pull_folder.pull import FolderPulled
@@ -22,7 +23,6 @@ def report_folder(output: Output, pulled: FolderPulled, out: str) -> None:
         pulled: What was done.
         out: The folder as it was typed.
     """
-    traffic = pulled.traffic
     if output.json_mode:
         output.document(
             "casync.pull-folder/1",
@@ -37,11 +37,8 @@ def report_folder(output: Output, pulled: FolderPulled, out: str) -> None:
                 "left_out": pulled.left_out,
                 "skipped": pulled.skipped,
                 "sources": pulled.sources,
-                "requests": traffic.requests,
-                "received": traffic.received,
-                "sent": traffic.sent,
-                "delta_received": traffic.delta_bytes,
-                "delta_plain": traffic.delta_plain,
+                **traffic_fields(pulled.traffic),
+                **delta_fields(pulled.traffic),
                 "seconds": round(pulled.seconds, 3),
             },
         )
@@ -51,10 +48,7 @@ def report_folder(output: Output, pulled: FolderPulled, out: str) -> None:
         f"{pulled.others} links and others made, {pulled.removed} removed, in "
         f"{format_duration(pulled.seconds)}"
     )
-    for source, count in pulled.sources.items():
-        output.say(f"  from {source}: {format_size(count)}")
-    if traffic.requests:
-        output.say(f"  received {format_size(traffic.received)} in {traffic.requests} requests")
+    say_sources(output, pulled.sources, pulled.traffic)
     if pulled.left_out:
         output.say(
             f"warning: {pulled.left_out} devices and pipes left out; root makes them with --exact"

@@ -8,6 +8,7 @@ from casync.errors import NoObjectError
 from casync.sizes import format_size
 from casync_cli.output import Output
 from casync_cli.parsing.times import format_duration
+from casync_cli.reports.traffic import delta_fields, say_sources, traffic_fields
 
 if TYPE_CHECKING:
     from casync.ops.pull.file import Pulled
@@ -34,11 +35,8 @@ def report_pull(output: Output, pulled: Pulled, out: str | None) -> None:
                 "outcome": pulled.outcome,
                 "length": pulled.length,
                 "sources": dict(pulled.sources),
-                "requests": pulled.traffic.requests,
-                "received": pulled.traffic.received,
-                "sent": pulled.traffic.sent,
-                "delta_received": pulled.traffic.delta_bytes,
-                "delta_plain": pulled.traffic.delta_plain,
+                **traffic_fields(pulled.traffic),
+                **delta_fields(pulled.traffic),
                 "seconds": round(pulled.seconds, 3),
             },
         )
@@ -50,18 +48,7 @@ def report_pull(output: Output, pulled: Pulled, out: str | None) -> None:
         f"{label}: {pulled.outcome}, {format_size(pulled.length)} in "
         f"{format_duration(pulled.seconds)}"
     )
-    for source, count in pulled.sources.items():
-        output.say(f"  from {source}: {format_size(count)}")
-    if pulled.traffic.requests:
-        output.say(
-            f"  received {format_size(pulled.traffic.received)} in {pulled.traffic.requests} "
-            f"requests"
-        )
-    if pulled.traffic.delta_bytes:
-        output.say(
-            f"  of that {format_size(pulled.traffic.delta_bytes)} as deltas, which stood for "
-            f"{format_size(pulled.traffic.delta_plain)}"
-        )
+    say_sources(output, pulled.sources, pulled.traffic)
 
 
 def report_plan(output: Output, plan: Forecast | FolderForecast) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from casync.sizes import format_size
 from casync_cli.output import Output
 from casync_cli.parsing.times import format_duration
+from casync_cli.reports.traffic import traffic_fields
 
 if TYPE_CHECKING:
     from casync.ops.push.push import Pushed
@@ -29,9 +30,7 @@ def report_push(output: Output, pushed: Pushed) -> None:
                 "objects": pushed.objects,
                 "new": pushed.new,
                 "payload": pushed.payload,
-                "requests": pushed.traffic.requests,
-                "received": pushed.traffic.received,
-                "sent": pushed.traffic.sent,
+                **traffic_fields(pushed.traffic),
                 "seconds": round(pushed.seconds, 3),
             },
         )
