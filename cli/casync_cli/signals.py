@@ -8,6 +8,8 @@ kill.
 Python runs handlers in the main thread, between two bytecodes. A thread that is just about to wait
 in a system call does not get there; so another thread watches, and nudges it with a signal that
 means nothing. An exception that is raised in a finalizer is lost; it is raised once more.
+
+Imports little, and nothing from `typing`: until this is loaded, signals end the process.
 """
 
 from __future__ import annotations
@@ -18,20 +20,14 @@ import sys
 import threading
 import time
 
-# As typing's, which takes longer to load than all of this: the default handlers hold meanwhile.
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from types import FrameType
-    from typing import Final
-
 __all__ = ["Interrupted", "hold_signals", "stop_on_signals"]
 
-_STOPS: Final = (signal.SIGINT, signal.SIGTERM)
-_HELD: Final = (*_STOPS, signal.SIGHUP)
-_NUDGE: Final = signal.SIGURG
+_STOPS = (signal.SIGINT, signal.SIGTERM)
+_HELD = (*_STOPS, signal.SIGHUP)
+_NUDGE = signal.SIGURG
 """Ends a wait of the main thread. It is ignored unless caught."""
-_NUDGES: Final = 5
-_NUDGE_SECONDS: Final = 0.05
+_NUDGES = 5
+_NUDGE_SECONDS = 0.05
 
 
 class Interrupted(KeyboardInterrupt):
@@ -89,7 +85,7 @@ class _Stop:
         self._asked = False
         self._lost: Interrupted | None = None
 
-    def ask(self, number: int, _: FrameType | None) -> None:
+    def ask(self, number: int, _: object) -> None:
         if self._asked:
             os._exit(128 + number)  # no unwinding: the second signal is for those who do not wait
         self._asked = True
@@ -103,7 +99,7 @@ class _Stop:
         else:
             sys.__unraisablehook__(args)
 
-    def ask_again(self, _: int, __: FrameType | None) -> None:
+    def ask_again(self, _: int, __: object) -> None:
         if self._lost is not None:
             lost, self._lost = self._lost, None
             raise lost
