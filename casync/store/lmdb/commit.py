@@ -1,7 +1,6 @@
-"""Turning a batch into rows and segments, inside of one write transaction.
+"""Writes a batch as rows and segments, in one write transaction.
 
-What costs time and needs no transaction happens in `Pending`, before it. Must not know how the
-transaction is begun, committed or repeated.
+Costly work that needs no transaction is done before it, in `Pending`.
 """
 
 from __future__ import annotations
@@ -50,7 +49,7 @@ __all__ = ["Pending", "Writer", "forget_file"]
 
 
 class Pending(NamedTuple):
-    """An object on its way: its key in the index and its record's header."""
+    """An object to be written: its key in the index, its record's header and the object."""
 
     key: bytes
     header: bytes
@@ -58,7 +57,7 @@ class Pending(NamedTuple):
 
     @staticmethod
     def of(objects: Iterable[Verified]) -> list[Pending]:
-        """Each distinct object once, in order, with its check computed."""
+        """Each distinct object once, in order, with the check of its payload."""
         pending: dict[bytes, Pending] = {}
         for item in objects:
             kind, ident, codec, length, payload = item
@@ -78,7 +77,7 @@ class Pending(NamedTuple):
 class Writer:
     """One write transaction's view of the store.
 
-    Values that were read are gone after the first write, so each step reads before it writes.
+    A write invalidates values that were read before, so each step reads before it writes.
     """
 
     def __init__(
@@ -93,8 +92,8 @@ class Writer:
         """Writes all of `batch`, whose objects are `pending`.
 
         Raises:
-            NoObjectError: A manifest row or name whose manifest is not here.
-            LostRaceError: A name is not at the version that was expected.
+            NoObjectError: The manifest of a manifest row or name is missing.
+            LostRaceError: A name is not at the expected version.
         """
         check_relied({ident: self._row(ident, {}) for ident in batch.relies})
         new = self._new(batch, pending)
@@ -115,7 +114,7 @@ class Writer:
         manifests: Sequence[tuple[ManifestId, ManifestState, int]],
         names: Sequence[NameRecord],
     ) -> list[NameRecord]:
-        """Writes manifest rows, and those of `names` that are not here, with their numbers.
+        """Writes manifest rows, and versions of those `names` that the store lacks.
 
         Raises:
             NoObjectError: As `commit`.
@@ -131,9 +130,9 @@ class Writer:
         return added
 
     def _new(self, batch: Batch, pending: Sequence[Pending]) -> list[Pending]:
-        """What of `pending` is not here.
+        """The objects of `pending` that the store lacks.
 
-        What is here, and the batch relies on, is saved from a running collection.
+        Renews the others, and the batch's manifests, which protects them from a running collection.
         """
         keys = {entry.key for entry in pending}
         keys |= {index_key(Kind.MANIFEST, ident) for ident, _, _ in batch.manifests}
@@ -141,7 +140,7 @@ class Writer:
         return [entry for entry in pending if entry.key not in present]
 
     def _instead(self, mended: Sequence[Pending], new: Sequence[Pending]) -> list[Pending]:
-        """Lets go of the records that `mended` replaces; returns all that is new then."""
+        """Counts the records that `mended` replaces as dead; returns all objects to write."""
         keys = {entry.key for entry in mended}
         dead: dict[int, int] = {}
         for key in keys:
@@ -184,7 +183,7 @@ class Writer:
     def _name_records(
         self, batch: Batch, rows: dict[ManifestId, ManifestRow]
     ) -> tuple[list[NameRecord], list[NameRecord]]:
-        """The record for each of the batch's names, and those of them that are new."""
+        """The record of each of the batch's names, and the new ones among them."""
         newest: dict[str, NameRecord | None] = {}
         records: list[NameRecord] = []
         added: list[NameRecord] = []
@@ -221,7 +220,7 @@ class Writer:
         return None
 
     def append(self, new: Sequence[Pending], names: Sequence[NameRecord]) -> None:
-        """Lays objects and name records into segments, and points the index to the objects."""
+        """Appends objects and name records to segments, and points the index to the objects."""
         if not new and not names:
             return
         generation = read_generation(self._txn, self._databases["meta"])
@@ -263,12 +262,12 @@ class Writer:
         self._put("segment_use", key, encode_segment_use(SegmentUse(used, before + live)))
 
     def put_index(self, rows: list[tuple[bytes, bytes]]) -> None:
-        """Writes rows of the index; in order, which keeps the pages that they touch few."""
+        """Writes rows of the index, sorted, so that they touch few pages."""
         rows.sort()
         self._txn.cursor(self._databases["index"]).putmulti(rows)
 
     def put_manifests(self, rows: Iterable[ManifestRow]) -> None:
-        """Writes manifest rows. Whatever is here is not in the trash."""
+        """Writes manifest rows, and removes these manifests from the trash."""
         for row in rows:
             self._put("manifests", row.id, encode_manifest_row(row))
             self._txn.delete(removed_key(row.id), db=self._databases["trash"])
@@ -301,7 +300,7 @@ class Writer:
 
 
 def forget_file(txn: Txn, seeds: lmdb._Database, path: bytes) -> None:
-    """Drops what is remembered of the file at `path`, if anything is."""
+    """Drops the remembered file at `path`, if there is one."""
     value = txn.get(path_key(path), db=seeds)
     if value is not None:
         number = decode_number(value)
