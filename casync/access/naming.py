@@ -10,6 +10,7 @@ from typing import Protocol, TypeAlias
 
 from casync.ids import ManifestId
 from casync.names.name import Name, NameRecord
+from casync.names.name_update import NameUpdate
 from casync.store.base import Batch
 
 __all__ = ["Publisher", "Signer", "SignerHere", "add_name"]
@@ -23,14 +24,14 @@ class Publisher(Protocol):
         ...
 
 
-SignerHere: TypeAlias = Callable[[Name, ManifestId], tuple[bytes, int]]
+SignerHere: TypeAlias = Callable[[Name, ManifestId], NameUpdate]
 """Signs what a name shall point to. See `Signer`."""
 
-Signer: TypeAlias = Callable[[Publisher, Name, ManifestId], tuple[bytes, int]]
+Signer: TypeAlias = Callable[[Publisher, Name, ManifestId], NameUpdate]
 """Signs what a name shall point to at a place.
 
-Returns the signed claim, and the version that must still be the newest when the name is set. The
-claim is empty where that version says so already, by the word of the same key.
+The update expects the version that was the newest when it was signed. It carries no claim where
+that version says so already, by the word of the same key.
 """
 
 
@@ -42,8 +43,5 @@ def add_name(
     Raises:
         CasyncError: What the signer raises.
     """
-    if name is None:
-        return
-    batch.names.append((name, manifest))
-    if signer is not None:
-        batch.signed[name], batch.expect[name] = signer(name, manifest)
+    if name is not None:
+        batch.names.append((signer or NameUpdate)(name, manifest))

@@ -83,8 +83,6 @@ class BatchWriter:
         self._batch.remember += last.remember
         self._batch.forget += last.forget
         self._batch.relies += last.relies
-        self._batch.signed |= last.signed
-        self._batch.expect |= last.expect
         self._start()
         return self._wait()
 

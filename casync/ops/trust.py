@@ -19,6 +19,7 @@ from casync.fs.seen_versions import SeenVersion
 from casync.ids import ManifestId
 from casync.names.name import Name, NameRecord, Ref
 from casync.names.name_claim import Claim, decode_signed
+from casync.names.name_update import NameUpdate
 from casync.names.signing import SigningKey, check_signed
 from casync.store.base import ManifestSource
 
@@ -162,7 +163,7 @@ def sign_next(
     *,
     now: float,
     expires: float = 0.0,
-) -> tuple[bytes, int]:
+) -> NameUpdate:
     """Signs that a name points to a manifest, as its next version.
 
     Args:
@@ -174,12 +175,13 @@ def sign_next(
         expires: When the signature shall expire, likewise; 0 for never.
 
     Returns:
-        The signed claim, and the version that must still be the newest when it is set.
+        The update with the signed claim. It expects the version that is the newest now.
     """
     version, newest = place.upcoming(name)
     previous = newest.manifest if newest is not None else b""
     claim = Claim(1, name, version, manifest, int(now), int(expires), previous)
-    return key.sign(claim), newest.version if newest is not None else 0
+    before = newest.version if newest is not None else 0
+    return NameUpdate(name, manifest, before, key.sign(claim))
 
 
 def signing(key: SigningKey, clock: Callable[[], float] = time.time) -> Signer:
@@ -190,10 +192,10 @@ def signing(key: SigningKey, clock: Callable[[], float] = time.time) -> Signer:
         clock: Seconds since 1970.
     """
 
-    def sign(place: Publisher, name: Name, manifest: ManifestId) -> tuple[bytes, int]:
+    def sign(place: Publisher, name: Name, manifest: ManifestId) -> NameUpdate:
         _, newest = place.upcoming(name)
         if newest is not None and _says(newest, manifest, key.public):
-            return b"", newest.version
+            return NameUpdate(name, manifest, newest.version)
         return sign_next(key, name, manifest, place, now=clock())
 
     return sign

@@ -21,6 +21,7 @@ import msgspec
 from casync.fs.identity import FileIdentity
 from casync.ids import Kind, ManifestId, ObjectId
 from casync.names.name import Name, NameRecord, Ref
+from casync.names.name_update import NameUpdate
 from casync.objects.codec import Packed, Verified
 
 __all__ = [
@@ -133,22 +134,18 @@ class Batch:
         objects: Objects; those that are there already are not stored again.
         manifests: Manifests whose state is now proved. Their objects are in this batch or an
             earlier one of the same process.
-        names: Names to move on, each with the manifest it shall point to. A full one.
+        names: Names to move on, in this order, each to a manifest that is full.
         remember: Files to remember as seeds, in place of what was known of the same file.
         forget: Files to forget, by path.
-        signed: Of some names the signed claims of their publishers.
-        expect: Of some names the number of the version that they must be moved on from; 0 for none.
         relies: Manifests that must still be full: the batch uses what is below them unseen.
         mended: Objects that are stored in any case: what is here of them is damaged.
     """
 
     objects: list[Verified] = field(default_factory=list)
     manifests: list[tuple[ManifestId, ManifestState, int]] = field(default_factory=list)
-    names: list[tuple[Name, ManifestId]] = field(default_factory=list)
+    names: list[NameUpdate] = field(default_factory=list)
     remember: list[RememberedFile] = field(default_factory=list)
     forget: list[bytes] = field(default_factory=list)
-    signed: dict[Name, bytes] = field(default_factory=dict)
-    expect: dict[Name, int] = field(default_factory=dict)
     relies: list[ManifestId] = field(default_factory=list)
     mended: list[Verified] = field(default_factory=list)
 

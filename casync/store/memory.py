@@ -22,7 +22,7 @@ from casync.store.base import (
     ObjectStat,
     RememberedFile,
 )
-from casync.store.names import check_relied, check_whole, moved_before, next_version, resolve
+from casync.store.names import check_relied, check_whole, resolve, updated
 
 __all__ = ["MemoryStore"]
 
@@ -153,22 +153,17 @@ class MemoryStore:
         return rows
 
     def _records(self, batch: Batch, rows: dict[ManifestId, ManifestRow]) -> list[NameRecord]:
-        newest: dict[Name, NameRecord | None] = {}
+        newest: dict[Name, NameRecord] = {}
         records: list[NameRecord] = []
-        for name, ident in batch.names:
-            check_whole(ident, rows.get(ident) or self._manifests.get(ident))
-            present = newest[name] if name in newest else self.version(name, 0)
-            signed = batch.signed.get(name, b"")
-            if name in batch.expect and name not in newest:
-                expected = batch.expect[name]
-                above = (record for record in self.history(name) if record.version > expected)
-                before = moved_before(
-                    present, next(above, None), name, ident, expected, signed=signed
-                )
-                if before is not None:
-                    records.append(before)
-                    continue
-            now = int(self._clock())
-            newest[name] = record = next_version(present, name, ident, now, signed=signed)
+        for update in batch.names:
+            name = update.name
+            row = rows.get(update.manifest) or self._manifests.get(update.manifest)
+            check_whole(update.manifest, row)
+            present = newest.get(name) or self.version(name, 0)
+            expected = update.expected or 0
+            above = (record for record in self.history(name) if record.version > expected)
+            record = updated(update, present, next(above, None), int(self._clock()))
             records.append(record)
+            if present is None or record.version > present.version:
+                newest[name] = record
         return records

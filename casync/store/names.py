@@ -19,16 +19,16 @@ from casync.errors import (
 from casync.ids import ID_BYTES, Kind, ManifestId
 from casync.names.name import Name, NameRecord, Ref
 from casync.names.name_claim import decode_signed
+from casync.names.name_update import NameUpdate
 from casync.store.base import ManifestRow, ManifestState
 
 __all__ = [
     "RefIndex",
     "check_relied",
     "check_whole",
-    "moved_before",
     "next_number",
-    "next_version",
     "resolve",
+    "updated",
 ]
 
 
@@ -85,40 +85,56 @@ def _by_prefix(prefix: str, index: RefIndex) -> ManifestId:
     return found[0]
 
 
-def next_version(
+def updated(
+    update: NameUpdate,
     newest: NameRecord | None,
-    name: Name,
-    manifest: ManifestId,
+    following: NameRecord | None,
     now: int,
     *,
     last: int = 0,
-    signed: bytes = b"",
 ) -> NameRecord:
-    """The record that moves `name` on to `manifest`, or `newest` when it points there already.
+    """The version of a name that says what `update` wants.
+
+    It is a new one, unless the newest says that already. An update whose answer was lost may be
+    made again, even when others moved on since: it gets the version that it had.
 
     Args:
+        update: What is wanted.
         newest: The newest version there is.
-        name: The name.
-        manifest: What it shall point to.
+        following: The oldest version above `update.expected`, if a version is expected.
         now: Seconds since 1970.
-        last: The highest number that was ever given to a version of `name` that was removed.
+        last: The highest number that was ever given to a version of the name that was removed.
             Numbers are not given twice.
-        signed: A signed claim to keep with it. Signing anew what is there makes a version, too.
 
     Raises:
+        LostRaceError: The newest version is not the expected one, or the claim is about a version
+            that is not the next one.
         UsageError: The claim is about something else.
-        LostRaceError: It is about a version that is not the next one.
     """
-    if newest is not None and newest.manifest == manifest and signed in (b"", newest.signed):
+    version = newest.version if newest is not None else 0
+    if update.expected not in (None, version):
+        if following is not None and version > update.expected and _says(following, update):
+            return following
+        raise LostRaceError(
+            f"name {update.name} is at version {version}, not at {update.expected}",
+            next_step=f"`casync name log {update.name}` shows who it points to now.",
+        )
+    if newest is not None and _says(newest, update):
         return newest
-    record = NameRecord(name, next_number(newest, last), manifest, now, signed)
-    if signed:
+    number = next_number(newest, last)
+    record = NameRecord(update.name, number, update.manifest, now, update.signed)
+    if update.signed:
         _check_claim(record)
     return record
 
 
+def _says(record: NameRecord, update: NameUpdate) -> bool:
+    """Whether a version is what is wanted. To sign what is there makes another version."""
+    return record.manifest == update.manifest and update.signed in (b"", record.signed)
+
+
 def next_number(newest: NameRecord | None, last: int) -> int:
-    """The number of the next version; the arguments are as of `next_version`."""
+    """The number of the next version; the arguments are as of `updated`."""
     return max(newest.version if newest is not None else 0, last) + 1
 
 
@@ -134,48 +150,6 @@ def _check_claim(record: NameRecord) -> None:
             f"version {claim.version} of {record.name} was signed; the next is {record.version}",
             next_step="Sign it again.",
         )
-
-
-def moved_before(
-    newest: NameRecord | None,
-    following: NameRecord | None,
-    name: Name,
-    manifest: ManifestId,
-    expected: int,
-    *,
-    signed: bytes = b"",
-) -> NameRecord | None:
-    """The version that an earlier move of the same kind made, or None when it is still to be made.
-
-    A move whose answer was lost may be made again, even when others moved on since: it gets the
-    answer that it had.
-
-    Args:
-        newest: The newest version there is.
-        following: The oldest version above `expected`.
-        name: The name.
-        manifest: What it shall point to.
-        expected: Number of the version that it is to be moved on from, 0 for none.
-        signed: The signed claim that it shall carry, if it shall carry one.
-
-    Raises:
-        LostRaceError: Somebody else was faster.
-    """
-    version = newest.version if newest is not None else 0
-    if version == expected:
-        return None
-    repeated = (
-        version > expected
-        and following is not None
-        and following.manifest == manifest
-        and signed in (b"", following.signed)
-    )
-    if repeated:
-        return following
-    raise LostRaceError(
-        f"name {name} is at version {version}, not at {expected}",
-        next_step=f"`casync name log {name}` shows who it points to now.",
-    )
 
 
 def check_whole(ident: ManifestId, row: ManifestRow | None) -> None:

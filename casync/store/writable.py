@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from casync.ids import ManifestId
 from casync.names.name import Name, NameRecord, Ref
+from casync.names.name_update import NameUpdate
 from casync.store.base import ObjectStore, Removed
 from casync.store.lmdb.pushes import LmdbPushes
 from casync.store.lmdb.trash import Removal
@@ -22,16 +22,8 @@ class WritableStore(ObjectStore, Protocol):
         """What pushes bring."""
         ...
 
-    def set_name(
-        self, name: Name, manifest: ManifestId, expected: int | None = None, signed: bytes = b""
-    ) -> NameRecord:
+    def set_name(self, update: NameUpdate) -> NameRecord:
         """Points a name to a manifest; the version that points there now.
-
-        Args:
-            name: The name.
-            manifest: What it shall point to.
-            expected: The version that must be the newest, 0 for none; None for whatever it is.
-            signed: The publisher's signed claim about the next version.
 
         Raises:
             LostRaceError: Another version is the newest.

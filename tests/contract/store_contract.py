@@ -16,6 +16,7 @@ from casync.errors import LockedError, NoNameError, NoObjectError, UsageError
 from casync.fs.identity import FileIdentity
 from casync.ids import EMPTY_ID, Kind, ManifestId, ObjectId, chunk_id
 from casync.names.name import Ref, parse_name, parse_ref
+from casync.names.name_update import NameUpdate
 from casync.objects.chunker import DEFAULT_PARAMS
 from casync.objects.codec import Codec, Packed, Packer, Unpacker, Verified
 from casync.objects.manifest import Manifest, encode_manifest
@@ -58,7 +59,7 @@ def put_manifest(
         Batch(
             objects=objects,
             manifests=[(ident, state, len(plain))],
-            names=[(parse_name(name), ident) for name in names],
+            names=[NameUpdate(parse_name(name), ident) for name in names],
         )
     )
     return ident
@@ -246,14 +247,16 @@ class StoreContract(SourceContract):
         with pytest.raises(NoObjectError):
             store.commit(Batch([chunk], [(ident, FULL, 7)], [], [file]))
         with pytest.raises(NoObjectError):
-            store.commit(Batch([chunk, manifest], [], [(name, ident)], [file]))
+            store.commit(Batch([chunk, manifest], [], [NameUpdate(name, ident)], [file]))
         with pytest.raises(NoObjectError):
-            store.commit(Batch([chunk, manifest], [(ident, OUTLINE, 7)], [(name, ident)]))
+            store.commit(Batch([chunk, manifest], [(ident, OUTLINE, 7)], [NameUpdate(name, ident)]))
         assert store.known(Kind.CHUNK, [chunk.id]) == [False]
         assert store.manifest(ident) is None
         assert store.recall(b"/f") is None
         # A refused batch is the caller's mistake; the store goes on.
-        store.commit(Batch([chunk, manifest], [(ident, FULL, 7)], [(name, ident)], [file]))
+        store.commit(
+            Batch([chunk, manifest], [(ident, FULL, 7)], [NameUpdate(name, ident)], [file])
+        )
         assert store.resolve(parse_ref("label")) == ident
 
     def test_an_outline_is_no_content(self, store: ObjectStore) -> None:
@@ -278,14 +281,16 @@ class StoreContract(SourceContract):
     def test_a_name_that_stays_makes_no_version(self, store: ObjectStore) -> None:
         name = parse_name("label")
         ident = put_manifest(store, b"content", "label")
-        (record,) = store.commit(Batch(names=[(name, ident)])).names
+        (record,) = store.commit(Batch(names=[NameUpdate(name, ident)])).names
         assert (record.version, record.manifest) == (1, ident)
         assert store.history(name) == [record]
 
     def test_a_name_moved_twice_in_a_batch(self, store: ObjectStore) -> None:
         name = parse_name("label")
         one, two = put_manifest(store, b"1"), put_manifest(store, b"2")
-        records = store.commit(Batch(names=[(name, one), (name, two), (name, one)])).names
+        records = store.commit(
+            Batch(names=[NameUpdate(name, ident) for ident in (one, two, one)])
+        ).names
         assert [(r.version, r.manifest) for r in records] == [(1, one), (2, two), (3, one)]
         assert store.history(name) == records
 
@@ -294,7 +299,7 @@ class StoreContract(SourceContract):
         name = parse_name("disk")
 
         def move(ident: ManifestId, expected: int) -> int:
-            batch = Batch(names=[(name, ident)], expect={name: expected})
+            batch = Batch(names=[NameUpdate(name, ident, expected)])
             return store.commit(batch).names[0].version
 
         with pytest.raises(LockedError):

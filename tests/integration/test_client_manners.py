@@ -16,6 +16,7 @@ from casync.errors import RemoteError, StoppedError, UnreachableError, UsageErro
 from casync.ids import Kind, ManifestId
 from casync.limits import KIB
 from casync.names.name import Name
+from casync.names.name_update import NameUpdate
 from casync.remote.http.client import RemoteClient
 from casync.remote.http.connection import RateLimit
 from casync.remote.http.transport import TransportOptions
@@ -122,7 +123,7 @@ def test_a_server_that_is_still_looking_is_asked_once_a_second() -> None:
         Peer(MemoryStore(), fault) as peer,
         WritingClient(peer.url, pause=waits.append, clock=lambda: 0.0) as client,
     ):
-        client.publish("0" * 32, ManifestId(bytes(32)), None)
+        client.publish("0" * 32, ManifestId(bytes(32)))
         assert len(peer.seen) == 4
     assert waits == [1.0] * 3
 
@@ -130,7 +131,7 @@ def test_a_server_that_is_still_looking_is_asked_once_a_second() -> None:
 def test_a_small_server_needs_one_request_for_hashes_and_one_for_names(tmp_path: Path) -> None:
     store = MemoryStore()
     ident = put(store, noise(1, 300_000))
-    store.commit(Batch(names=[(Name("vm"), ident)]))
+    store.commit(Batch(names=[NameUpdate(Name("vm"), ident)]))
     needed = {("POST", "/v1/objects/fetch")}
     with Peer(store) as peer:
         casync.pull(ident.hex(), tmp_path / "hash", servers=[peer.url])

@@ -10,6 +10,7 @@ from casync import api
 from casync.errors import WriteError
 from casync.ids import ManifestId
 from casync.names.name import Name
+from casync.names.name_update import NameUpdate
 from casync.ops.pull.file import Pulled
 from casync.ops.pull.forecast import Forecast
 from casync.store.base import Batch, ManifestState
@@ -47,7 +48,7 @@ class Moving:
         ident: ManifestId = self.manifests[self._kind]
         length = manifest_of(self.store, ident).length
         batch = Batch(manifests=[(ident, ManifestState.FULL, length)])
-        batch.names = [(Name("name"), ident)]
+        batch.names = [NameUpdate(Name("name"), ident)]
         self.store.commit(batch)
 
 

@@ -16,6 +16,7 @@ from fastapi import FastAPI
 from casync.errors import DeniedError, IncompleteError, LostRaceError, NoNameError, UsageError
 from casync.ids import Kind, ManifestId, chunk_id
 from casync.names.name import parse_name, parse_ref
+from casync.names.name_update import NameUpdate
 from casync.remote.http.write_client import WritingClient
 from casync.store.base import Batch, ManifestState
 from casync.store.lmdb.store import LmdbStore
@@ -187,12 +188,12 @@ def test_the_client_sets_and_removes(tmp_path: Path) -> None:
     with LmdbStore.open(path, create=True) as store:
         one, two = put_file(store, b"1"), put_file(store, b"2")
     with serving(path, writable=True) as server, WritingClient(server.url) as client:
-        assert client.set_name(NAME, one, 0).version == 1
-        assert client.set_name(NAME, two, 1).version == 2
+        assert client.set_name(NameUpdate(NAME, one, 0)).version == 1
+        assert client.set_name(NameUpdate(NAME, two, 1)).version == 2
         with pytest.raises(LostRaceError, match="is at version 2, not at 1"):
-            client.set_name(NAME, one, 1)
+            client.set_name(NameUpdate(NAME, one, 1))
         with pytest.raises(IncompleteError) as caught:
-            client.set_name(NAME, ManifestId(bytes(32)))
+            client.set_name(NameUpdate(NAME, ManifestId(bytes(32))))
         assert caught.value.missing == [(Kind.MANIFEST, bytes(32))]
         planned = client.removal([parse_ref("vm/grün@1")])
         assert client.remove([parse_ref("vm/grün@1")]) == planned
@@ -208,7 +209,7 @@ def test_the_client_sets_and_removes(tmp_path: Path) -> None:
         WritingClient(server.url) as client,
         pytest.raises(DeniedError, match="only reads"),
     ):
-        client.set_name(NAME, one)
+        client.set_name(NameUpdate(NAME, one))
 
 
 def test_a_name_is_one_register_for_all_writers(tmp_path: Path) -> None:
@@ -224,7 +225,7 @@ def test_a_name_is_one_register_for_all_writers(tmp_path: Path) -> None:
             with WritingClient(server.url) as client:
                 for expected in range(rounds):
                     try:
-                        record = client.set_name(NAME, manifests[writer], expected)
+                        record = client.set_name(NameUpdate(NAME, manifests[writer], expected))
                     except LostRaceError:
                         continue
                     won += record.version == expected + 1

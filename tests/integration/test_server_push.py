@@ -19,6 +19,7 @@ from fastapi import FastAPI
 
 from casync.ids import Kind, ManifestId, chunk_id
 from casync.names.name import parse_name
+from casync.names.name_update import NameUpdate
 from casync.objects.codec import Codec, Packed, Verified
 from casync.ops.upkeep.gc import CollectOptions, collect
 from casync.ops.upkeep.verify import verify
@@ -231,7 +232,7 @@ def test_a_disk_that_is_too_full_takes_nothing_and_lets_go(
     ident, packed, length = whole(20_000)
     first = store.pushes.begin()
     store.pushes.put(first, packed, spare=0)
-    store.pushes.publish(first, ident, length, parse_name("disk"))
+    store.pushes.publish(first, NameUpdate(parse_name("disk"), ident), length)
     push = opened(app)
     real = os.statvfs(store.path)
     room = SimpleNamespace(f_frsize=4096, f_blocks=real.f_blocks, f_bavail=0)
@@ -346,7 +347,7 @@ def test_many_pushers_of_the_same(tmp_path: Path) -> None:
                     assert client.send(session, objects[at : at + 40]) == []
                 for item in rest:
                     assert client.send(session, [item]) == []
-                record = client.publish(session, ident, parse_name(f"by/{number}"))
+                record = client.publish(session, NameUpdate(parse_name(f"by/{number}"), ident))
                 assert record is not None
                 return record.version
 

@@ -15,6 +15,7 @@ from fastapi import FastAPI
 
 from casync.ids import Kind, chunk_id
 from casync.names.name import Name
+from casync.names.name_update import NameUpdate
 from casync.store.base import Batch
 from casync.store.memory import MemoryStore
 from casync.wire.documents import TreePage, decode_document
@@ -43,7 +44,7 @@ def root(tmp_path: Path) -> Path:
 def store(root: Path) -> MemoryStore:
     store = MemoryStore()
     ident = prepared(root, store).manifest
-    store.commit(Batch(names=[(Name("site/www"), ident)]))
+    store.commit(Batch(names=[NameUpdate(Name("site/www"), ident)]))
     put_file(store, b"alone", name="alone")
     return store
 

@@ -24,6 +24,8 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from casync.ids import Kind, ManifestId
+from casync.names.name import parse_name
+from casync.names.name_update import NameUpdate
 from casync.names.token import TokenScope
 from casync.objects.codec import Verified
 from casync.objects.delta import Group
@@ -51,7 +53,7 @@ OWN_IDS = [item.id for item in OWN[1] if item.kind is Kind.CHUNK]
 def put(store: LmdbStore, what: tuple[ManifestId, list[Verified]], name: str) -> None:
     ident, packed = what
     store.commit(Batch(objects=packed, manifests=[(ident, ManifestState.FULL, PLAIN_LENGTH)]))
-    store.set_name(name, ident)  # type: ignore[arg-type]
+    store.set_name(NameUpdate(parse_name(name), ident))
 
 
 class Nothing:

@@ -15,6 +15,7 @@ from casync.access.ports import Ports
 from casync.ids import Kind, ManifestId, ObjectId
 from casync.limits import MAX_BATCH_BYTES
 from casync.names.name import Name, Ref
+from casync.names.name_update import NameUpdate
 from casync.objects.chunker import ChunkerParams, Cutter
 from casync.objects.codec import Packed, Packer, Unpacker, Verified
 from casync.objects.delta import Delta, Group
@@ -108,7 +109,7 @@ def put(store: MemoryStore, data: bytes, name: str | None = None) -> ManifestId:
     )
     ident = ManifestId(root.id)
     batch = Batch([*objects, root], [(ident, ManifestState.FULL, len(data))])
-    batch.names = [(Name(name), ident)] if name else []
+    batch.names = [NameUpdate(Name(name), ident)] if name else []
     store.commit(batch)
     return ident
 

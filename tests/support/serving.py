@@ -20,6 +20,7 @@ from fastapi import FastAPI
 
 from casync.ids import Kind, ManifestId, chunk_id
 from casync.names.name import parse_name
+from casync.names.name_update import NameUpdate
 from casync.objects.chunker import ChunkerParams
 from casync.objects.codec import Packer, Verified
 from casync.objects.manifest import Manifest, encode_manifest
@@ -56,7 +57,7 @@ def put_file(
         Batch(
             objects=[*objects, manifest],
             manifests=[(ident, state, len(data))],
-            names=[(parse_name(name), ident)] if name else [],
+            names=[NameUpdate(parse_name(name), ident)] if name else [],
         )
     )
     return ident

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from casync.fs.identity import FileIdentity
 from casync.ids import Kind, ManifestId, ObjectId
 from casync.names.name import Name, parse_name
+from casync.names.name_update import NameUpdate
 from casync.objects.chunker import DEFAULT_PARAMS
 from casync.objects.codec import Verified
 from casync.objects.manifest import Manifest, encode_manifest
@@ -54,7 +55,7 @@ def fill(path: Path, *, versions: int = 3, chunks: int = 150, size: int = 3000) 
                 Batch(
                     objects=packed,
                     manifests=[(ident, ManifestState.FULL, sum(map(len, plains)))],
-                    names=[(label, ident), (own, ident)],
+                    names=[NameUpdate(label, ident), NameUpdate(own, ident)],
                     remember=[
                         RememberedFile(
                             b"/disk%d" % version, FileIdentity(1, version, 3, 4, 5), ident, True

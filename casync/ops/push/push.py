@@ -24,6 +24,7 @@ from casync.errors import (
 )
 from casync.ids import Kind, ManifestId, ObjectId
 from casync.names.name import Name, NameRecord, Ref
+from casync.names.name_update import NameUpdate
 from casync.objects.codec import Packed
 from casync.ops.push.reachable import ALL, ObjectBatch, Part, reachable
 from casync.store.base import (
@@ -46,7 +47,11 @@ _REMEMBERED: Final = 1 << 20
 
 
 class PushTarget(Protocol):
-    """A server that takes pushes. Used by several threads at once."""
+    """A server that takes pushes. Used by several threads at once.
+
+    Whatever asks it raises DeniedError, RemoteError or StoppedError where the server refused or
+    failed, and whatever sends or sets something NoSpaceError where it has no room.
+    """
 
     @property
     def origin(self) -> str:
@@ -79,7 +84,10 @@ class PushTarget(Protocol):
         ...
 
     def send(self, push: str, objects: Sequence[Packed]) -> list[ObjectId]:
-        """Sends objects of one kind; returns those that were refused.
+        """Sends objects of one kind, as many as one request takes. They are durable afterwards.
+
+        Returns:
+            Those that the server refused: their bytes are not what their ids say.
 
         Raises:
             NotFoundError: The push has ended.
@@ -90,22 +98,17 @@ class PushTarget(Protocol):
         """The number that the next version of a name will have, and its newest version."""
         ...
 
-    def publish(
-        self,
-        push: str,
-        manifest: ManifestId,
-        name: Name | None,
-        expected: int | None = None,
-        signed: bytes = b"",
-    ) -> NameRecord | None:
+    def publish(self, push: str, what: ManifestId | NameUpdate) -> NameRecord | None:
         """Has a manifest listed and served, and named if there is a name, in one step.
 
+        Ends the push.
+
         Args:
-            push: Its id.
-            manifest: The manifest.
-            name: The name that it gets.
-            expected: The version of the name that must be the newest; None for whatever it is.
-            signed: The signed claim about the next one.
+            push: Its id; empty for a manifest that is there without one.
+            what: The manifest, or a name that shall point to it.
+
+        Returns:
+            The version that the name got.
 
         Raises:
             IncompleteError: Not all of the manifest is there.
@@ -275,10 +278,11 @@ def _is_whole(target: PushTarget, ident: ManifestId) -> bool:
 def _publish(
     target: PushTarget, session: str, ident: ManifestId, options: PushOptions
 ) -> NameRecord | None:
-    if options.name is None or options.signer is None:
-        return target.publish(session, ident, options.name)
-    signed, before = options.signer(target, options.name, ident)
-    return target.publish(session, ident, options.name, before, signed)
+    if options.name is None:
+        return target.publish(session, ident)
+    if options.signer is None:
+        return target.publish(session, NameUpdate(options.name, ident))
+    return target.publish(session, options.signer(target, options.name, ident))
 
 
 class _Sending:

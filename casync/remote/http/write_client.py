@@ -15,6 +15,7 @@ import msgspec
 from casync.errors import RemoteProtocolError, UnreachableError, UsageError
 from casync.ids import Kind, ManifestId, ObjectId
 from casync.names.name import Name, NameRecord, Ref
+from casync.names.name_update import NameUpdate
 from casync.objects.codec import Packed
 from casync.remote.http.client import RemoteClient
 from casync.remote.http.retry import Retry
@@ -68,26 +69,16 @@ class RemoteRemoval(NamedTuple):
 class WritingClient(RemoteClient):
     """A `RemoteClient` that sends objects, and changes what names point to and what is there."""
 
-    def set_name(
-        self, name: Name, manifest: ManifestId, expected: int | None = None, signed: bytes = b""
-    ) -> NameRecord:
-        """Points a name to a manifest; the version that points there now.
-
-        Args:
-            name: The name.
-            manifest: What it shall point to. All below it must be there.
-            expected: The version that must be the newest, 0 for none; None for whatever it is.
-            signed: The signed claim about the next version.
+    def set_name(self, update: NameUpdate) -> NameRecord:
+        """As `WritableStore.set_name`.
 
         Raises:
-            LostRaceError: Another version is the newest.
-            IncompleteError: Not all of the manifest is there.
-            NoSpaceError, DeniedError, RemoteError, StoppedError: The server refused or failed.
+            DeniedError, NoSpaceError, RemoteError, StoppedError: The server refused or failed.
         """
-        return self._set_name("", name, manifest, expected, signed)
+        return self._set_name("", update)
 
     def upcoming(self, name: Name) -> tuple[int, NameRecord | None]:
-        """The number that the next version of a name will have, and its newest version."""
+        """As `WritableStore.upcoming`."""
         item = self._document(f"/v1/next/{quote(name)}", NextItem)
         newest = None if item.newest is None else self._told(name_record, item.newest)
         if newest is not None and (newest.name != name or newest.version >= item.version):
@@ -95,32 +86,16 @@ class WritingClient(RemoteClient):
         return item.version, newest
 
     def begin_push(self) -> str:
-        """Opens a push; returns its id.
-
-        Raises:
-            DeniedError, NoSpaceError, RemoteError, StoppedError: The server refused or failed.
-        """
+        """As `PushTarget.begin_push`."""
         request = Request("/v1/pushes", [JSON_TYPE], b"", JSON_TYPE, writing=True)
         return self._told(decode_document, self._read(request).body, PushItem).push
 
     def promise(self, push: str, kind: Kind, ids: Sequence[ObjectId]) -> list[ObjectStat | None]:
-        """The sizes of objects, as `stat`; those that are there stay for as long as the push.
-
-        Raises:
-            NotFoundError: The push has ended.
-            NoSpaceError, DeniedError, RemoteError, StoppedError: The server refused or failed.
-        """
+        """As `PushTarget.promise`."""
         return self._stat(f"/v1/objects/stat?push={push}", kind, ids, writing=True)
 
     def send(self, push: str, objects: Sequence[Packed]) -> list[ObjectId]:
-        """Sends objects of one kind, as many as one request takes. They are durable afterwards.
-
-        Returns:
-            Those that the server refused: their bytes are not what their ids say.
-
-        Raises:
-            CasyncError: As `promise`.
-        """
+        """As `PushTarget.send`."""
         retry = self._retry()
         rest = list(objects)
         while rest:
@@ -146,41 +121,19 @@ class WritingClient(RemoteClient):
             raise RemoteProtocolError(f"{self.origin} answers for other objects than were sent")
         return list(refused)
 
-    def publish(
-        self,
-        push: str,
-        manifest: ManifestId,
-        name: Name | None,
-        expected: int | None = None,
-        signed: bytes = b"",
-    ) -> NameRecord | None:
-        """Has a manifest listed and served, and named if there is a name. Ends the push.
-
-        Args:
-            push: Its id.
-            manifest: The manifest.
-            name: The name that it gets.
-            expected: The version of the name that must be the newest; None for whatever it is.
-            signed: The signed claim about the next one.
-
-        Raises:
-            IncompleteError: Not all of the manifest is there.
-            NotFoundError: The push has ended.
-            LostRaceError: Another version is the newest.
-            NoSpaceError, DeniedError, RemoteError, StoppedError: The server refused or failed.
-        """
-        if name is not None:
-            return self._set_name(push, name, manifest, expected, signed)
-        target = f"/v1/manifests/{manifest.hex()}?push={push}"
+    def publish(self, push: str, what: ManifestId | NameUpdate) -> NameRecord | None:
+        """As `PushTarget.publish`."""
+        if isinstance(what, NameUpdate):
+            return self._set_name(push, what)
+        target = f"/v1/manifests/{what.hex()}?push={push}"
         request = Request(target, [JSON_TYPE], method="PUT", writing=True)
         item = self._told(decode_document, self._proved(request), ManifestItem)
-        if item.hash != manifest.hex():
+        if item.hash != what.hex():
             raise RemoteProtocolError(f"{self.origin} answers for another manifest")
         return None
 
-    def _set_name(
-        self, push: str, name: Name, manifest: ManifestId, expected: int | None, signed: bytes
-    ) -> NameRecord:
+    def _set_name(self, push: str, update: NameUpdate) -> NameRecord:
+        name, manifest, expected, signed = update
         field = (b"If-Match", b'"%d"' % expected) if expected else (b"If-None-Match", b"*")
         request = Request(
             f"/v1/names/{quote(name)}" + (f"?push={push}" if push else ""),

@@ -43,7 +43,7 @@ from casync.store.lmdb.rows import (
 )
 from casync.store.lmdb.segment import NAME_RECORD, RECORD_BYTES, Filler, encode_record
 from casync.store.lmdb.trash_rows import last_removed, removed_key
-from casync.store.names import check_relied, check_whole, moved_before, next_version
+from casync.store.names import check_relied, check_whole, updated
 
 __all__ = ["Pending", "Writer", "forget_file"]
 
@@ -187,27 +187,21 @@ class Writer:
         newest: dict[str, NameRecord | None] = {}
         records: list[NameRecord] = []
         added: list[NameRecord] = []
-        for name, ident in batch.names:
-            check_whole(ident, self._row(ident, rows))
-            signed = batch.signed.get(name, b"")
+        for update in batch.names:
+            name = update.name
+            check_whole(update.manifest, self._row(update.manifest, rows))
             if name not in newest:
                 value = self._get("names", name_key(name))
                 newest[name] = decode_name(value) if value is not None else None
-                expected = batch.expect.get(name)
-                if expected is not None:
-                    following = self._version_after(name, expected)
-                    before = moved_before(
-                        newest[name], following, name, ident, expected, signed=signed
-                    )
-                    if before is not None:
-                        records.append(before)
-                        continue
             present = newest[name]
+            following = None
+            if update.expected is not None:
+                following = self._version_after(name, update.expected)
             last = last_removed(self._txn, self._databases["trash"], name)
-            record = next_version(present, name, ident, self._now, last=last, signed=signed)
-            newest[name] = record
+            record = updated(update, present, following, self._now, last=last)
             records.append(record)
-            if record is not present:
+            if present is None or record.version > present.version:
+                newest[name] = record
                 added.append(record)
         return records, added
 

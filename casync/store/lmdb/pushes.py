@@ -18,7 +18,8 @@ from typing import Final
 from casync.errors import NoSpaceError, NotFoundError, QuotaError, WriteError
 from casync.ids import Kind, ManifestId, ObjectId
 from casync.limits import MIB
-from casync.names.name import Name, NameRecord
+from casync.names.name import NameRecord
+from casync.names.name_update import NameUpdate
 from casync.objects.codec import Verified
 from casync.sizes import format_size
 from casync.store.base import Batch, Committed, ManifestState, ObjectStat
@@ -144,24 +145,13 @@ class LmdbPushes:
 
         self._environment.write(write, need=_ROW_BYTES)
 
-    def publish(
-        self,
-        push: bytes,
-        manifest: ManifestId,
-        length: int,
-        name: Name | None = None,
-        expected: int | None = None,
-        signed: bytes = b"",
-    ) -> NameRecord | None:
+    def publish(self, push: bytes, what: ManifestId | NameUpdate, length: int) -> NameRecord | None:
         """Makes a manifest full, names it, and ends the push, all at once.
 
         Args:
             push: The push, to which everything below the manifest was promised.
-            manifest: The manifest.
+            what: The manifest, or a name that shall point to it.
             length: Plain bytes that it tells.
-            name: A name for it.
-            expected: As of `WritableStore.set_name`.
-            signed: Likewise.
 
         Returns:
             The version that the name got.
@@ -171,13 +161,9 @@ class LmdbPushes:
             LostRaceError, NoSpaceError, WriteError: As of `WritableStore.set_name`.
         """
         now = int(self._clock())
-        batch = Batch(manifests=[(manifest, ManifestState.FULL, length)])
-        if name is not None:
-            batch.names.append((name, manifest))
-            if expected is not None:
-                batch.expect[name] = expected
-            if signed:
-                batch.signed[name] = signed
+        updates = [what] if isinstance(what, NameUpdate) else []
+        manifest = what.manifest if isinstance(what, NameUpdate) else what
+        batch = Batch(manifests=[(manifest, ManifestState.FULL, length)], names=updates)
 
         def write(txn: Txn) -> Committed:
             self._row(txn, push, now)

@@ -18,6 +18,7 @@ from casync.errors import DamagedStoreError, NoStoreError
 from casync.ids import Kind, ManifestId, ObjectId
 from casync.limits import MAP_BYTES, MIB
 from casync.names.name import Name, NameRecord, Ref
+from casync.names.name_update import NameUpdate
 from casync.objects.codec import Packed
 from casync.store.base import (
     Absence,
@@ -291,14 +292,9 @@ class LmdbStore:
             publishes=True,
         )
 
-    def set_name(
-        self, name: Name, manifest: ManifestId, expected: int | None = None, signed: bytes = b""
-    ) -> NameRecord:
+    def set_name(self, update: NameUpdate) -> NameRecord:
         """As `WritableStore.set_name`."""
-        claims = {name: signed} if signed else {}
-        expect = {} if expected is None else {name: expected}
-        batch = Batch(names=[(name, manifest)], signed=claims, expect=expect)
-        return self.commit(batch).names[0]
+        return self.commit(Batch(names=[update])).names[0]
 
     def upcoming(self, name: Name) -> tuple[int, NameRecord | None]:
         """As `WritableStore.upcoming`."""

@@ -54,6 +54,7 @@ def run(
 ) -> None:
     """Runs the command."""
     from casync.names.name import parse_name
+    from casync.names.name_update import NameUpdate
     from casync_cli.parsing.refs import parse_whole_ref
 
     invocation = invocation_of(ctx)
@@ -69,16 +70,16 @@ def run(
     with invocation.tended() as place:
         manifest = parsed.manifest or place.resolve(parsed)
         if key is None:
-            record = place.set_name(label, manifest, expected)
+            update = NameUpdate(label, manifest, expected)
         else:
             from casync.ops.trust import sign_next
 
             now = time.time()
             end = now + seconds if seconds else 0.0
-            signed, before = sign_next(key, label, manifest, place, now=now, expires=end)
-            record = place.set_name(
-                label, manifest, before if expected is None else expected, signed
-            )
+            update = sign_next(key, label, manifest, place, now=now, expires=end)
+            if expected is not None:
+                update = update._replace(expected=expected)
+        record = place.set_name(update)
     if output.json_mode:
         output.document(
             "casync.name-set/1",

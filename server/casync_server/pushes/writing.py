@@ -9,6 +9,7 @@ from typing import TypeVar
 from casync.errors import DeniedError, IncompleteError
 from casync.ids import ManifestId
 from casync.names.name import Name, NameRecord
+from casync.names.name_update import NameUpdate
 from casync.objects.codec import Verified
 from casync.store.base import Committed, ManifestState
 from casync.store.writable import WritableStore
@@ -16,26 +17,9 @@ from casync_server.pushes.proving import Proofs
 from casync_server.pushes.receive_objects import Keep, ObjectReceiver
 from casync_server.reading.streaming import ReadPool
 
-__all__ = ["Goal", "Writing"]
+__all__ = ["Writing"]
 
 _T = TypeVar("_T")
-
-
-@dataclass(frozen=True, slots=True)
-class Goal:
-    """What is to be published: a manifest, and a name for it if there shall be one.
-
-    Attributes:
-        manifest: The manifest.
-        name: The name.
-        expected: As of `WritableStore.set_name`.
-        signed: Likewise.
-    """
-
-    manifest: ManifestId
-    name: Name | None = None
-    expected: int | None = None
-    signed: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +72,12 @@ class Writing:
 
         return keep
 
-    def publish(self, push: bytes, goal: Goal) -> NameRecord | int | None:
+    def publish(self, push: bytes, what: ManifestId | NameUpdate) -> NameRecord | int | None:
         """Makes a manifest full and names it, if everything below it is here.
 
         Args:
             push: The client's push, or empty.
-            goal: What to publish.
+            what: The manifest, or a name that shall point to it.
 
         Returns:
             The version that the name got; None without a name; how many objects were looked at,
@@ -103,33 +87,26 @@ class Writing:
             IncompleteError: Not everything is here.
             DeniedError: The caller may not set that name.
             UsageError: What is here is no content.
-            LostRaceError, NotFoundError, NoSpaceError, WriteError: As `Inbox.publish`.
+            LostRaceError, NotFoundError, NoSpaceError, WriteError: As `Pushes.publish`.
         """
-        if goal.name is not None:
-            self.check_name(goal.name)
-        row = self.store.manifest(goal.manifest)
+        update = what if isinstance(what, NameUpdate) else None
+        manifest = what.manifest if isinstance(what, NameUpdate) else what
+        if update is not None:
+            self.check_name(update.name)
+        row = self.store.manifest(manifest)
         if row is not None and row.state is ManifestState.FULL:
-            if goal.name is None:
-                return None
-            return self.store.set_name(goal.name, goal.manifest, goal.expected, goal.signed)
-        proving = self.proofs.go_on(push, goal.manifest)
+            return None if update is None else self.store.set_name(update)
+        proving = self.proofs.go_on(push, manifest)
         if not proving.done:
             return proving.proof.checked
         try:
             if proving.proof.missing:
                 raise IncompleteError(
-                    f"not all of {goal.manifest.hex()} is here",
+                    f"not all of {manifest.hex()} is here",
                     next_step="Push it: casync push.",
                     missing=proving.proof.missing,
                 )
-            return self.store.pushes.publish(
-                proving.push,
-                goal.manifest,
-                proving.proof.length,
-                goal.name,
-                goal.expected,
-                goal.signed,
-            )
+            return self.store.pushes.publish(proving.push, what, proving.proof.length)
         finally:
             if not push:
                 self.store.pushes.end(proving.push)

@@ -12,6 +12,7 @@ from fastapi.responses import Response
 from casync.errors import NoNameError, UsageError
 from casync.limits import MAX_NAME_BYTES, PAGE_ITEMS
 from casync.names.name import Name, NameRecord, Ref, parse_name
+from casync.names.name_update import NameUpdate
 from casync.store.base import ManifestSource
 from casync.wire.documents import (
     JSON_TYPE,
@@ -32,7 +33,6 @@ from casync_server.deps import (
 )
 from casync_server.http.caching import FRESH
 from casync_server.openapi import document, document_body, problems
-from casync_server.pushes.writing import Goal
 from casync_server.reading.url_ref import parse_url_ref
 from casync_server.routes.push import proving_response
 from casync_server.routes.trash import removal_response
@@ -149,8 +149,8 @@ async def set_name(
     label = parse_name(name)
     expected = _expected(if_match, if_none_match)
     wanted = await read_document(request, NameChange)
-    goal = Goal(parse_hash(wanted.manifest), label, expected, wanted.signed)
-    record = await writing.run(lambda: writing.publish(parse_push(push), goal))
+    update = NameUpdate(label, parse_hash(wanted.manifest), expected, wanted.signed)
+    record = await writing.run(lambda: writing.publish(parse_push(push), update))
     if not isinstance(record, NameRecord):
         return proving_response(record or 0)
     return _answer(encode_document(name_item(record)), version=record.version)

@@ -17,7 +17,6 @@ from casync_server.deps import Push, PushIfAny, Reads, Writes, check_type, parse
 from casync_server.http.caching import NEVER
 from casync_server.http.request_stats import request_stats
 from casync_server.openapi import binary_body, document, problems
-from casync_server.pushes.writing import Goal
 
 __all__ = ["proving_response", "router"]
 
@@ -79,7 +78,7 @@ async def publish_manifest(
 ) -> Response:
     """Makes a manifest full, if everything below it is here. Ends the push."""
     ident = parse_manifest_id(ref)
-    done = await writing.run(lambda: writing.publish(parse_push(push), Goal(ident)))
+    done = await writing.run(lambda: writing.publish(parse_push(push), ident))
     if isinstance(done, int):
         return proving_response(done)
     row = await service.read(lambda: writing.store.manifest(ident))

@@ -15,6 +15,7 @@ from casync.access.tree_load import Tree
 from casync.errors import NoNameError, NotFoundError, UsageError
 from casync.ids import Kind, ManifestId
 from casync.names.name import Name, Ref, parse_ref
+from casync.names.name_update import NameUpdate
 from casync.objects.tree import File, Link
 from casync.store.base import Batch, ManifestState
 from casync.store.memory import MemoryStore
@@ -36,7 +37,7 @@ def server(tmp_path: Path) -> MemoryServer:
     ident = prepared(root, server).manifest
     length = manifest_of(server, ident).length
     batch = Batch(manifests=[(ident, ManifestState.FULL, length)])
-    batch.names = [(Name("www"), ident)]
+    batch.names = [NameUpdate(Name("www"), ident)]
     server.commit(batch)
     put(server, DATA, "file")
     return server

@@ -12,6 +12,7 @@ from casync.errors import LostRaceError
 from casync.fs.source.stream import StreamSource
 from casync.ids import ManifestId
 from casync.names.name import Name, parse_name
+from casync.names.name_update import NameUpdate
 from casync.names.signing import SigningKey, check_signed
 from casync.ops.prepare.file import PrepareOptions, prepare
 from casync.ops.prepare.prepared import Prepared
@@ -43,9 +44,9 @@ def test_each_version_is_signed(store: LmdbStore) -> None:
 def test_another_one_was_faster(store: LmdbStore) -> None:
     other = prepared(store, b"other", PrepareOptions()).manifest
 
-    def slow(place: Publisher, name: Name, manifest: ManifestId) -> tuple[bytes, int]:
+    def slow(place: Publisher, name: Name, manifest: ManifestId) -> NameUpdate:
         said = signing(KEY)(place, name, manifest)
-        store.set_name(name, other)
+        store.set_name(NameUpdate(name, other))
         return said
 
     with pytest.raises(LostRaceError):
@@ -58,10 +59,10 @@ def test_another_takes_away_what_was_said_already(store: LmdbStore) -> None:
     prepared(store, b"1", options)
     other = prepared(store, b"other", PrepareOptions()).manifest
 
-    def slow(place: Publisher, name: Name, manifest: ManifestId) -> tuple[bytes, int]:
+    def slow(place: Publisher, name: Name, manifest: ManifestId) -> NameUpdate:
         said = signing(KEY)(place, name, manifest)
-        assert said == (b"", 1)
-        store.set_name(name, other)
+        assert said == NameUpdate(name, manifest, 1)
+        store.set_name(NameUpdate(name, other))
         return said
 
     with pytest.raises(LostRaceError):

@@ -12,6 +12,7 @@ from casync.errors import IntegrityError, LostRaceError, NoNameError, UntrustedE
 from casync.fs.seen_versions import SeenVersions
 from casync.ids import ManifestId
 from casync.names.name import Name, NameRecord, parse_name, parse_ref
+from casync.names.name_update import NameUpdate
 from casync.names.signing import SigningKey
 from casync.ops.trust import Trust, sign_next, trusted_ref
 from casync.store.lmdb.reindex import reindex
@@ -48,8 +49,7 @@ def publish(
     store: LmdbStore, plain: bytes, expires: float = 0.0, key: SigningKey = KEY
 ) -> NameRecord:
     manifest = put_manifest(store, plain)
-    signed, before = sign_next(key, NAME, manifest, store, now=NOW, expires=expires)
-    return store.set_name(NAME, manifest, before, signed)
+    return store.set_name(sign_next(key, NAME, manifest, store, now=NOW, expires=expires))
 
 
 def believed(
@@ -88,19 +88,19 @@ def test_signed_versions_are_kept_as_they_are(tmp_path: Path, store: LmdbStore) 
 def test_what_is_signed_must_be_the_next_version(store: LmdbStore) -> None:
     one = publish(store, b"1")
     manifest = put_manifest(store, b"2")
-    signed, before = sign_next(KEY, NAME, manifest, store, now=NOW)
+    update = sign_next(KEY, NAME, manifest, store, now=NOW)
     with pytest.raises(UsageError, match="what is signed is not"):
-        store.set_name(parse_name("other"), manifest, 0, signed)
+        store.set_name(update._replace(name=parse_name("other"), expected=0))
     with pytest.raises(UsageError, match="what is signed is not"):
-        store.set_name(NAME, put_manifest(store, b"3"), before, signed)
+        store.set_name(update._replace(manifest=put_manifest(store, b"3")))
     with pytest.raises(UsageError):
-        store.set_name(NAME, manifest, before, b"nonsense")
-    two = store.set_name(NAME, manifest, before, signed)
-    assert store.set_name(NAME, manifest, before, signed) == two  # its answer was lost
+        store.set_name(update._replace(signed=b"nonsense"))
+    two = store.set_name(update)
+    assert store.set_name(update) == two  # its answer was lost
     other = put_manifest(store, b"4")
     with pytest.raises(LostRaceError):
         store.set_name(
-            NAME, other, None, sign_next(KEY, parse_name("vm/stable"), other, _At(2), now=NOW)[0]
+            sign_next(KEY, parse_name("vm/stable"), other, _At(2), now=NOW)._replace(expected=None)
         )
     # Signing anew what is there is a version of its own.
     three = publish(store, b"2", expires=NOW + 9)
@@ -125,7 +125,7 @@ def test_what_nobody_trusted_signed(store: LmdbStore, memory: SeenVersions) -> N
     with pytest.raises(UntrustedError, match=r"vm/stable@1 cannot be trusted: it is signed by"):
         believed(store, memory)
     manifest = put_manifest(store, b"2")
-    store.set_name(NAME, manifest)
+    store.set_name(NameUpdate(NAME, manifest))
     for text in ("vm/stable", "vm/stable@2"):
         with pytest.raises(UntrustedError, match="not signed"):
             believed(store, memory, text)

@@ -19,6 +19,7 @@ from casync.errors import (
 )
 from casync.ids import Kind, ManifestId, ObjectId
 from casync.names.name import Name, NameRecord, parse_name, parse_ref
+from casync.names.name_update import NameUpdate
 from casync.names.signing import SigningKey, check_signed
 from casync.objects.codec import Packed, Unpacker, Verified
 from casync.ops.push.proof import Proof
@@ -85,17 +86,11 @@ class Target:
     def upcoming(self, name: Name) -> tuple[int, NameRecord | None]:
         return self.store.upcoming(name)
 
-    def publish(
-        self,
-        push: str,
-        manifest: ManifestId,
-        name: Name | None,
-        expected: int | None = None,
-        signed: bytes = b"",
-    ) -> NameRecord | None:
+    def publish(self, push: str, what: ManifestId | NameUpdate) -> NameRecord | None:
         if not push:
-            assert name is not None
-            return self.store.set_name(name, manifest, expected, signed)
+            assert isinstance(what, NameUpdate)
+            return self.store.set_name(what)
+        manifest = what.manifest if isinstance(what, NameUpdate) else what
         session = bytes.fromhex(push)
         proof = Proof(manifest, self.store, lambda k, i: self.store.pushes.promise(session, k, i))
         for _ in proof.steps():
@@ -103,7 +98,7 @@ class Target:
         missing = [*proof.missing, *self.asks_for]
         if missing:
             raise IncompleteError("not all of it is here", missing=missing)
-        return self.store.pushes.publish(session, manifest, proof.length, name, expected, signed)
+        return self.store.pushes.publish(session, what, proof.length)
 
     def close(self) -> None:
         self.closed = True
@@ -118,7 +113,9 @@ def target(tmp_path: Path) -> Iterator[Target]:
 def source_of(packed: list[Verified], ident: ManifestId, name: str = "disk") -> MemoryStore:
     store = MemoryStore()
     row = (ident, ManifestState.FULL, sum(map(len, PLAINS)))
-    store.commit(Batch(objects=packed, manifests=[row], names=[(parse_name(name), ident)]))
+    store.commit(
+        Batch(objects=packed, manifests=[row], names=[NameUpdate(parse_name(name), ident)])
+    )
     return store
 
 
@@ -250,9 +247,9 @@ def test_somebody_else_sets_the_name_meanwhile(
     if there:
         push(REF, source, target)
 
-    def slow(place: Publisher, name: Name, manifest: ManifestId) -> tuple[bytes, int]:
+    def slow(place: Publisher, name: Name, manifest: ManifestId) -> NameUpdate:
         said = signing(SigningKey.new())(place, name, manifest)
-        target.store.set_name(name, other)
+        target.store.set_name(NameUpdate(name, other))
         return said
 
     with pytest.raises(LostRaceError):

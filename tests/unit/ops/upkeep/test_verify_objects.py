@@ -7,6 +7,7 @@ import pytest
 from casync.errors import NoObjectError
 from casync.ids import Kind, ManifestId, chunk_id
 from casync.names.name import Name
+from casync.names.name_update import NameUpdate
 from casync.objects.codec import Codec, Packer, Verified
 from casync.objects.manifest import Manifest, encode_manifest
 from casync.objects.node import Content, Record, Run, decode_node
@@ -140,7 +141,9 @@ def test_a_manifest_that_breaks_the_format_is_malformed(store: ObjectStore, data
     packed = Packer().pack_new(Kind.MANIFEST, data)
     ident = ManifestId(packed.id)
     store.commit(
-        Batch(objects=[packed], manifests=[(ident, FULL, 5)], names=[(Name("bad"), ident)])
+        Batch(
+            objects=[packed], manifests=[(ident, FULL, 5)], names=[NameUpdate(Name("bad"), ident)]
+        )
     )
     (fault,) = verify(store).faults
     assert (fault.kind, fault.id, fault.problem) == (Kind.MANIFEST, ident, FaultKind.MALFORMED)

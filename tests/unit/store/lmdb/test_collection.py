@@ -13,6 +13,7 @@ from casync.errors import DamagedStoreError, LockedError, WriteError
 from casync.fs.identity import FileIdentity
 from casync.ids import Kind, ObjectId
 from casync.names.name import parse_name, parse_ref
+from casync.names.name_update import NameUpdate
 from casync.objects.codec import Packed, Verified
 from casync.ops.upkeep.gc import Collected, CollectOptions, collect
 from casync.store.base import Absence, Batch, ManifestState, RememberedFile
@@ -103,7 +104,7 @@ def test_live_records_move_out_of_mostly_dead_segments(path: Path, store: LmdbSt
         Batch(
             objects=mixed[700:],
             manifests=[(ident, FULL, sum(map(len, plains)))],
-            names=[(name, ident)],
+            names=[NameUpdate(name, ident)],
         )
     )
     segments = store.usage().segments

@@ -11,6 +11,7 @@ import pytest
 from casync.errors import LostRaceError, NoObjectError, NoSpaceError, NotFoundError
 from casync.ids import Kind, ManifestId, chunk_id
 from casync.names.name import parse_name
+from casync.names.name_update import NameUpdate
 from casync.objects.codec import Verified
 from casync.ops.upkeep.gc import CollectOptions, collect
 from casync.store.base import Batch, ManifestState
@@ -141,7 +142,7 @@ def test_publishing_ends_the_push(store: LmdbStore) -> None:
     ident, packed = content([noise(3000, n) for n in range(40)])
     push = store.pushes.begin()
     store.pushes.put(push, packed, spare=0)
-    record = store.pushes.publish(push, ident, 120_000, NAME, 0)
+    record = store.pushes.publish(push, NameUpdate(NAME, ident, 0), 120_000)
     assert record is not None
     assert (record.version, record.manifest) == (1, ident)
     row = store.manifest(ident)
@@ -158,7 +159,7 @@ def test_a_lost_race_leaves_the_push_open(store: LmdbStore) -> None:
     push = store.pushes.begin()
     store.pushes.put(push, packed, spare=0)
     with pytest.raises(LostRaceError):
-        store.pushes.publish(push, ident, 2, NAME, 0)
+        store.pushes.publish(push, NameUpdate(NAME, ident, 0), 2)
     assert store.manifest(ident) is None
     assert store.pushes.publish(push, ident, 2) is None
     nothing = store.pushes.begin()

@@ -8,6 +8,7 @@ import pytest
 
 from casync.errors import QuotaError
 from casync.names.name import Ref, parse_name
+from casync.names.name_update import NameUpdate
 from casync.ops.upkeep.gc import CollectOptions, collect
 from casync.store.base import Batch, ManifestState
 from casync.store.lmdb.quota import Quota, read_quota
@@ -62,7 +63,7 @@ def test_the_count_of_a_quota_stays_exact(tmp_path: Path) -> None:
         assert counts_what_lives(store)
         ident, packed = content([noise(3000, n) for n in range(5000, 5100)])
         store.commit(Batch(objects=packed, manifests=[(ident, ManifestState.FULL, 300_000)]))
-        store.set_name(parse_name("more"), ident)
+        store.set_name(NameUpdate(parse_name("more"), ident))
         assert counts_what_lives(store)
         store.commit(Batch(mended=packed[:3]))
         store.remove([Ref(name=parse_name("more"))])

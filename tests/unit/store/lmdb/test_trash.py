@@ -9,6 +9,7 @@ import pytest
 from casync.errors import NoNameError, UsageError
 from casync.ids import ManifestId
 from casync.names.name import Ref, parse_name, parse_ref
+from casync.names.name_update import NameUpdate
 from casync.store.base import Batch
 from casync.store.lmdb.reindex import reindex
 from casync.store.lmdb.store import LmdbStore
@@ -82,7 +83,7 @@ def test_a_removed_name_continues_its_numbers(store: LmdbStore) -> None:
     store.remove(refs("disk"))
     name = parse_name("disk")
     put_manifest(store, b"1")
-    store.commit(Batch(names=[(name, first)], expect={name: 0}))
+    store.commit(Batch(names=[NameUpdate(name, first, 0)]))
     assert listed(store)[1] == ["disk@4"]
 
 
