@@ -35,6 +35,7 @@ __all__ = [
     "ObjectStat",
     "ObjectStore",
     "RememberedFile",
+    "Removal",
     "Removed",
     "Traffic",
 ]
@@ -170,6 +171,20 @@ class Removed(NamedTuple):
     manifest: ManifestId
     record: NameRecord | None
     removed: int
+
+
+class Removal(NamedTuple):
+    """What is to go into the trash, or came back: versions of names, and manifests.
+
+    Attributes:
+        versions: The versions, ordered by name and number.
+        manifests: The manifests, ordered.
+        more: Some are left out: a server tells only a page of each.
+    """
+
+    versions: list[NameRecord]
+    manifests: list[ManifestId]
+    more: bool = False
 
 
 class ManifestSource(ObjectSource, Protocol):

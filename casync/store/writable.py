@@ -1,26 +1,24 @@
-"""The port of a store that others change from afar: the rungs above `ObjectStore` for a server."""
+"""The ports of what others change from afar: the rungs above `ObjectStore` for a server."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from casync.names.name import Name, NameRecord, Ref
 from casync.names.name_update import NameUpdate
-from casync.store.base import ObjectStore, Removed
-from casync.store.lmdb.pushes import LmdbPushes
-from casync.store.lmdb.trash import Removal
+from casync.store.base import ObjectStore, Removal, Removed
+from casync.store.push import Pushes
 
-__all__ = ["WritableStore"]
+__all__ = ["Editable", "WritableStore"]
 
 
-class WritableStore(ObjectStore, Protocol):
-    """A store with a trash, and an inbox for what is pushed."""
+class Editable(Protocol):
+    """A place with names and a trash: a store, or a server.
 
-    @property
-    def pushes(self) -> LmdbPushes:
-        """What pushes bring."""
-        ...
+    A server raises DeniedError, RemoteError and StoppedError as well, and RemoteError in place of
+    UsageError where it finds the mistake itself.
+    """
 
     def set_name(self, update: NameUpdate) -> NameRecord:
         """Points a name to a manifest; the version that points there now.
@@ -28,7 +26,7 @@ class WritableStore(ObjectStore, Protocol):
         Raises:
             LostRaceError: Another version is the newest.
             IncompleteError: Not all of the manifest is here.
-            NoSpaceError, WriteError: As `commit`.
+            NoSpaceError, WriteError: As `ObjectStore.commit`.
         """
         ...
 
@@ -50,7 +48,7 @@ class WritableStore(ObjectStore, Protocol):
         Raises:
             NoNameError: One of them is not here.
             UsageError: A name leads to a manifest that is to go.
-            NoSpaceError, WriteError: As `commit`.
+            NoSpaceError, WriteError: As `ObjectStore.commit`.
         """
         ...
 
@@ -59,10 +57,23 @@ class WritableStore(ObjectStore, Protocol):
 
         Raises:
             NoNameError: One of them does not lie there.
-            NoSpaceError, WriteError: As `commit`.
+            NoSpaceError, WriteError: As `ObjectStore.commit`.
         """
         ...
 
-    def removed(self) -> list[Removed]:
+    def removed(self) -> Iterable[Removed]:
         """What lies in the trash, the latest last."""
+        ...
+
+
+class WritableStore(ObjectStore, Editable, Protocol):
+    """A store that takes pushes, and whose names and trash can be changed."""
+
+    @property
+    def pushes(self) -> Pushes:
+        """What pushes bring."""
+        ...
+
+    def removed(self) -> list[Removed]:
+        """As `Editable.removed`."""
         ...

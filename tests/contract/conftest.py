@@ -1,3 +1,11 @@
 import pytest
 
-pytest.register_assert_rewrite("tests.contract.store_contract")
+from tests.contract.whole_store import Clock
+
+for contract in ("store", "editable", "push", "collection"):
+    pytest.register_assert_rewrite(f"tests.contract.{contract}_contract")
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()

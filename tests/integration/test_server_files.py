@@ -114,13 +114,13 @@ def test_head_has_the_fields_and_no_bytes(world: World) -> None:
 def test_a_damaged_first_chunk_is_500_and_named() -> None:
     world = World()
     first = chunk_id(DATA[:4096])
-    packed = world.store._objects[(Kind.CHUNK, first)]
+    packed = world.store._tables.objects[(Kind.CHUNK, first)]
     wrong = Packer().pack(Kind.CHUNK, first, os.urandom(4096))
     for replacement in (Packed(*wrong), packed._replace(payload=packed.payload[:-1]), None):
         if replacement is None:
-            del world.store._objects[(Kind.CHUNK, first)]
+            del world.store._tables.objects[(Kind.CHUNK, first)]
         else:
-            world.store._objects[(Kind.CHUNK, first)] = replacement
+            world.store._tables.objects[(Kind.CHUNK, first)] = replacement
         document = problem(world.ask("GET", "/v1/files/images/vm"), 500, "damaged-object")
         assert first.hex() in document.detail
         assert first.hex() in world.lines[-1]
@@ -130,7 +130,7 @@ def test_a_damaged_first_chunk_is_500_and_named() -> None:
 
 def test_a_damaged_manifest_is_500_and_named() -> None:
     world = World()
-    del world.store._objects[(Kind.MANIFEST, world.new)]
+    del world.store._tables.objects[(Kind.MANIFEST, world.new)]
     for route in ("manifests", "files"):
         document = problem(world.ask("GET", f"/v1/{route}/images/vm"), 500, "damaged-object")
         assert world.new.hex() in document.detail

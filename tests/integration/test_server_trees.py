@@ -151,8 +151,8 @@ def test_what_is_not_there(app: FastAPI, url: str, status: int, code: str) -> No
 
 
 def test_damage_is_never_sent(app: FastAPI, store: MemoryStore) -> None:
-    (chunk,) = [ident for kind, ident in store._objects if ident == chunk_id(b"odd")]
-    del store._objects[Kind.CHUNK, chunk]
+    (chunk,) = [ident for kind, ident in store._tables.objects if ident == chunk_id(b"odd")]
+    del store._tables.objects[Kind.CHUNK, chunk]
     url = f"/v1/files/site/www/-/{quote_from_bytes(ODD)}"
     problem(ask(app, "GET", url), 500, "damaged-object")
 

@@ -17,8 +17,8 @@ from typing import Final, NamedTuple
 from casync.errors import LockedError
 from casync.ops.upkeep.gc import CollectOptions
 from casync.ops.upkeep.gc import collect as collect_store
-from casync.store.lmdb.push_rows import SILENCE
 from casync.store.lmdb.store import LmdbStore
+from casync.store.push import SILENCE
 from tests.stress.contents import Contents
 from tests.stress.ledger import Ledger, State, Version
 from tests.stress.processes import Ended, Processes

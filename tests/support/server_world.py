@@ -39,7 +39,7 @@ class World:
         return ask(self.app, method, url, **arguments)
 
     def chunks(self) -> list[Packed]:
-        return [o for (kind, _), o in self.store._objects.items() if kind is Kind.CHUNK]
+        return [o for (kind, _), o in self.store._tables.objects.items() if kind is Kind.CHUNK]
 
 
 def problem(response: httpx.Response, status: int, code: str) -> Problem:

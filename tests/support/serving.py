@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import uvicorn
 from fastapi import FastAPI
 
 from casync.ids import Kind, ManifestId, chunk_id
@@ -208,6 +209,24 @@ def serving(
             process.communicate()
         else:
             server.close()
+
+
+@contextlib.contextmanager
+def serving_here(app: FastAPI) -> Iterator[str]:
+    """An application on a port of its own, served by a thread; its URL."""
+    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, access_log=False)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        while not server.started:
+            assert thread.is_alive()
+            time.sleep(0.01)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        thread.join()
 
 
 def read_answer(sock: socket.socket) -> tuple[int, dict[str, str], bytes]:

@@ -7,7 +7,7 @@ things into the trash or out of it are made once.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -20,7 +20,7 @@ from casync.objects.codec import Packed
 from casync.remote.http.client import RemoteClient
 from casync.remote.http.retry import Retry
 from casync.remote.http.transport import Request
-from casync.store.base import ObjectStat, Removed
+from casync.store.base import ObjectStat, Removal, Removed
 from casync.wire.documents import (
     JSON_TYPE,
     ManifestItem,
@@ -42,7 +42,7 @@ from casync.wire.edits import (
 )
 from casync.wire.uploads import OBJECTS_TYPE, encode_upload, joined
 
-__all__ = ["RemoteRemoval", "WritingClient"]
+__all__ = ["WritingClient"]
 
 _MOST_REMOVED: Final = 1_000_000
 """Entries of a trash that are read."""
@@ -58,27 +58,15 @@ _TRASH: Final = "/v1/trash"
 _RESTORE: Final = "/v1/trash/restore"
 
 
-class RemoteRemoval(NamedTuple):
-    """What moved into a server's trash, or out of it; `more` says that some is left out."""
-
-    versions: list[NameRecord]
-    manifests: list[ManifestId]
-    more: bool
-
-
 class WritingClient(RemoteClient):
-    """A `RemoteClient` that sends objects, and changes what names point to and what is there."""
+    """A `RemoteClient` that takes pushes (`PushTarget`), and is `Editable` as a store is."""
 
     def set_name(self, update: NameUpdate) -> NameRecord:
-        """As `WritableStore.set_name`.
-
-        Raises:
-            DeniedError, NoSpaceError, RemoteError, StoppedError: The server refused or failed.
-        """
+        """As `Editable.set_name`."""
         return self._set_name("", update)
 
     def upcoming(self, name: Name) -> tuple[int, NameRecord | None]:
-        """As `WritableStore.upcoming`."""
+        """As `Editable.upcoming`."""
         item = self._document(f"/v1/next/{quote(name)}", NextItem)
         newest = None if item.newest is None else self._told(name_record, item.newest)
         if newest is not None and (newest.name != name or newest.version >= item.version):
@@ -160,30 +148,24 @@ class WritingClient(RemoteClient):
             self._rest(asked + _PROVING_SECONDS - self._clock())
         raise RemoteProtocolError(f"{self.origin} never finished {request.target}")
 
-    def removal(self, refs: Sequence[Ref]) -> RemoteRemoval:
-        """What `remove` would remove. Raises as that does."""
+    def removal(self, refs: Sequence[Ref]) -> Removal:
+        """As `Editable.removal`."""
         return self._move(_TRASH, refs, dry_run=True)
 
-    def remove(self, refs: Sequence[Ref]) -> RemoteRemoval:
-        """Moves versions of names, and manifests, into the trash, all or nothing.
+    def remove(self, refs: Sequence[Ref]) -> Removal:
+        """As `Editable.remove`.
 
         Raises:
-            NoNameError: One of them is not there.
             UsageError: A prefix of a hash, or too many.
-            DeniedError, NoSpaceError, RemoteError, StoppedError: The server refused or failed.
         """
         return self._move(_TRASH, refs)
 
-    def restore(self, refs: Sequence[Ref]) -> RemoteRemoval:
-        """Takes versions of names, and manifests, out of the trash, all or nothing.
-
-        Raises:
-            CasyncError: As `remove`.
-        """
+    def restore(self, refs: Sequence[Ref]) -> Removal:
+        """As `Editable.restore`. Raises as `remove`."""
         return self._move(_RESTORE, refs)
 
     def removed(self) -> Iterator[Removed]:
-        """What lies in the trash, the latest last."""
+        """As `Editable.removed`."""
         skip = 0
         while True:
             page = self._document(f"{_TRASH}?{urlencode({'skip': skip})}", TrashPage)
@@ -196,7 +178,7 @@ class WritingClient(RemoteClient):
             if not self._goes_on(page.more, page.entries):
                 return
 
-    def _move(self, target: str, refs: Sequence[Ref], *, dry_run: bool = False) -> RemoteRemoval:
+    def _move(self, target: str, refs: Sequence[Ref], *, dry_run: bool = False) -> Removal:
         if len(refs) > MAX_REFS:
             raise UsageError(f"a server takes {MAX_REFS} refs at once, not {len(refs)}")
         for ref in refs:
@@ -209,7 +191,7 @@ class WritingClient(RemoteClient):
         request = Request(target, [JSON_TYPE], encode_document(wanted), JSON_TYPE, writing=True)
         reply = self._read_once(request, self._retry())
         item = self._told(decode_document, reply.body, RemovalItem)
-        return RemoteRemoval(
+        return Removal(
             [self._told(name_record, version) for version in item.versions],
             [parse_hash(text) for text in item.manifests],
             item.more,

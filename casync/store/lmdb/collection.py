@@ -43,11 +43,9 @@ from casync.store.lmdb.trash_rows import (
     decode_removed_manifest,
     decode_removed_version,
 )
+from casync.store.trash import is_over
 
 __all__ = ["LmdbCollection"]
-
-_ROUNDS: Final = 2
-"""Collections that removed manifests and names outlive, however far the clock jumps."""
 
 _FIRST_DELETED: Final = 16
 _MOST_DELETED: Final = 4096
@@ -134,8 +132,7 @@ class LmdbCollection:
                 removed, generation = version.removed, version.generation
             else:
                 continue
-            old = self._now - removed >= self._window and today - generation >= _ROUNDS
-            if old or not self._window:
+            if is_over(removed, generation, now=self._now, today=today, window=self._window):
                 keys.append(key)
         return keys
 

@@ -10,14 +10,9 @@ from typing import Final, NamedTuple
 
 from casync.errors import DamagedStoreError
 from casync.ids import Buffer
+from casync.store.push import is_alive
 
-__all__ = ["GIVEN_UP", "PUSH_ID_BYTES", "SILENCE", "PushRow", "decode_push", "encode_push"]
-
-PUSH_ID_BYTES: Final = 16
-
-SILENCE: Final = 86400
-"""Seconds without a request after which a push has ended. Only objects without a name are at stake,
-so a clock that jumps costs a repeated push at worst."""
+__all__ = ["GIVEN_UP", "PushRow", "decode_push", "encode_push"]
 
 GIVEN_UP: Final = 2**32 - 1
 """The floor of a push that has reached the quota. It protects nothing, so that there can be space
@@ -38,8 +33,8 @@ class PushRow(NamedTuple):
     heard: int
 
     def lives(self, now: int) -> bool:
-        """Whether the push is open. A row from the future is not: it would never end."""
-        return abs(now - self.heard) <= SILENCE
+        """Whether the push is open."""
+        return is_alive(self.heard, now)
 
     def protects(self, now: int) -> bool:
         """Whether collections keep anything for the push."""

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final
 
-from casync.errors import NoSpaceError, NotFoundError, QuotaError, WriteError
+from casync.errors import NoSpaceError, QuotaError, WriteError
 from casync.ids import Kind, ManifestId, ObjectId
 from casync.limits import MIB
 from casync.names.name import NameRecord
@@ -27,15 +27,13 @@ from casync.store.lmdb.commit import Pending, Writer
 from casync.store.lmdb.environment import Environment, Txn
 from casync.store.lmdb.meta import read_generation
 from casync.store.lmdb.objects import Objects
-from casync.store.lmdb.push_rows import GIVEN_UP, PUSH_ID_BYTES, PushRow, decode_push, encode_push
+from casync.store.lmdb.push_rows import GIVEN_UP, PushRow, decode_push, encode_push
 from casync.store.lmdb.quota import MAKE_ROOM
 from casync.store.lmdb.renew import renew
 from casync.store.lmdb.rows import IndexRow, index_prefix
+from casync.store.push import PUSH_ID_BYTES, has_ended, outlived
 
 __all__ = ["LmdbPushes"]
-
-_MOST_PUSHES: Final = 1024
-"""Pushes that may be open. One more ends that which was silent for longest."""
 
 _NOTED_SECONDS: Final = 3600
 """A push that only asks is noted to be alive this often: each note is a commit."""
@@ -47,7 +45,7 @@ _ROW_BYTES: Final = 64 * 1024  # what a commit of one row writes, generously
 
 
 class LmdbPushes:
-    """The pushes of one open store. Safe for threads.
+    """The `Pushes` of one open store.
 
     Args:
         environment: The store's.
@@ -69,11 +67,7 @@ class LmdbPushes:
         self._clock = clock
 
     def begin(self) -> bytes:
-        """Opens a push; returns its id.
-
-        Raises:
-            NoSpaceError, WriteError: The store cannot be written.
-        """
+        """As `Pushes.begin`."""
         push, now = secrets.token_bytes(PUSH_ID_BYTES), int(self._clock())
 
         def write(txn: Txn) -> None:
@@ -85,12 +79,7 @@ class LmdbPushes:
         return push
 
     def promise(self, push: bytes, kind: Kind, ids: Sequence[ObjectId]) -> list[ObjectStat | None]:
-        """The sizes of those objects that are here, which stay for as long as the push is open.
-
-        Raises:
-            NotFoundError: The push has ended.
-            NoSpaceError, WriteError: The promise cannot be written down.
-        """
+        """As `Pushes.promise`."""
         now = int(self._clock())
         with self._environment.reading() as txn:
             row = self._row(txn, push, now)
@@ -109,20 +98,7 @@ class LmdbPushes:
         return [ObjectStat(f.length, f.stored) if f is not None else None for f in found_rows]
 
     def put(self, push: bytes, objects: Sequence[Verified], *, spare: int) -> Committed:
-        """Keeps objects, for as long as the push is open. Durable when it returns.
-
-        Args:
-            push: The push.
-            objects: What it brought.
-            spare: As of `check_room`.
-
-        Raises:
-            NotFoundError: The push has ended.
-            NoSpaceError: The disk is full, or would be too full.
-            QuotaError: The store may not hold as much. The push is given up: what it brought, and
-                what it was promised, may be collected at once.
-            WriteError: The store cannot be written.
-        """
+        """As `Pushes.put`."""
         pending, now = Pending.of(objects), int(self._clock())
         need = sum(entry.size for entry in pending) + 2 * MIB
         self.check_room(need, spare=spare)
@@ -146,20 +122,7 @@ class LmdbPushes:
         self._environment.write(write, need=_ROW_BYTES)
 
     def publish(self, push: bytes, what: ManifestId | NameUpdate, length: int) -> NameRecord | None:
-        """Makes a manifest full, names it, and ends the push, all at once.
-
-        Args:
-            push: The push, to which everything below the manifest was promised.
-            what: The manifest, or a name that shall point to it.
-            length: Plain bytes that it tells.
-
-        Returns:
-            The version that the name got.
-
-        Raises:
-            NotFoundError: The push has ended; what was promised may be gone.
-            LostRaceError, NoSpaceError, WriteError: As of `WritableStore.set_name`.
-        """
+        """As `Pushes.publish`."""
         now = int(self._clock())
         updates = [what] if isinstance(what, NameUpdate) else []
         manifest = what.manifest if isinstance(what, NameUpdate) else what
@@ -174,11 +137,7 @@ class LmdbPushes:
         return records[0] if records else None
 
     def end(self, push: bytes) -> None:
-        """Ends a push. Harmless when it has ended.
-
-        Raises:
-            NoSpaceError, WriteError: The store cannot be written.
-        """
+        """As `Pushes.end`."""
 
         def write(txn: Txn) -> None:
             txn.delete(push, db=self._environment.databases["pushes"])
@@ -186,14 +145,9 @@ class LmdbPushes:
         self._environment.write(write, need=_ROW_BYTES)
 
     def check_room(self, need: int, *, spare: int) -> None:
-        """Looks whether so many bytes may be written. Pages that are free in the store are room.
+        """As `Pushes.check_room`. Pages that are free in the store are room.
 
-        Args:
-            need: Bytes.
-            spare: Bytes of the disk that must be free afterwards; at most a twentieth of it.
-
-        Raises:
-            NoSpaceError: They may not.
+        Of `spare` at most a twentieth of the disk is asked for.
         """
         status = os.statvfs(self._environment.path)
         room = status.f_bavail * status.f_frsize
@@ -214,9 +168,7 @@ class LmdbPushes:
         value = txn.get(push, db=self._environment.databases["pushes"])
         row = decode_push(value) if value is not None else None
         if row is None or not row.lives(now):
-            raise NotFoundError(
-                f"push {push.hex()} has ended", next_step="Begin another one, and ask again."
-            )
+            raise has_ended(push)
         if row.floor == GIVEN_UP:
             raise QuotaError("the push met the quota, and was given up", next_step=MAKE_ROOM)
         return row
@@ -232,8 +184,5 @@ class LmdbPushes:
         """Ends pushes that were silent for too long, and of too many the most silent one."""
         pushes = self._environment.databases["pushes"]
         rows = {bytes(key): decode_push(value) for key, value in txn.cursor(pushes).iternext()}
-        ended = [push for push, row in rows.items() if not row.lives(now)]
-        if len(rows) - len(ended) >= _MOST_PUSHES:
-            ended.append(min(rows, key=lambda push: rows[push].heard))
-        for push in ended:
+        for push in outlived({push: row.heard for push, row in rows.items()}, now):
             txn.delete(push, db=pushes)

@@ -28,6 +28,7 @@ from casync.store.base import (
     ManifestState,
     ObjectStat,
     RememberedFile,
+    Removal,
     Removed,
 )
 from casync.store.lmdb.backup import backup, remove_leftovers
@@ -56,7 +57,7 @@ from casync.store.lmdb.rows import (
 )
 from casync.store.lmdb.scan import scan, scan_back, scan_keys
 from casync.store.lmdb.tokens import Tokens
-from casync.store.lmdb.trash import Removal, Trash
+from casync.store.lmdb.trash import Trash
 from casync.store.lmdb.trash_rows import last_removed
 from casync.store.lmdb.usage import StoreUsage, measure
 from casync.store.lmdb.writer_session import Session
@@ -293,11 +294,11 @@ class LmdbStore:
         )
 
     def set_name(self, update: NameUpdate) -> NameRecord:
-        """As `WritableStore.set_name`."""
+        """As `Editable.set_name`."""
         return self.commit(Batch(names=[update])).names[0]
 
     def upcoming(self, name: Name) -> tuple[int, NameRecord | None]:
-        """As `WritableStore.upcoming`."""
+        """As `Editable.upcoming`."""
         with self._environment.reading() as txn:
             last = last_removed(txn, self._environment.databases["trash"], name)
         newest = self.version(name, 0)
@@ -314,19 +315,19 @@ class LmdbStore:
 
     @property
     def pushes(self) -> LmdbPushes:
-        """The objects that open pushes bring."""
+        """As `WritableStore.pushes`."""
         return LmdbPushes(self._environment, self._objects, self._store_id, self._clock)
 
     # -- The trash ----------------------------------------------------------------------------
 
     def removal(self, refs: Sequence[Ref]) -> Removal:
-        """As `WritableStore.removal`."""
+        """As `Editable.removal`."""
         refs = self._without_prefixes(refs)
         with self._environment.reading() as txn:
             return self._trash(txn).plan(refs)
 
     def remove(self, refs: Sequence[Ref]) -> Removal:
-        """As `WritableStore.remove`."""
+        """As `Editable.remove`."""
         refs = self._without_prefixes(refs)
 
         def write(txn: Txn) -> Removal:
@@ -338,11 +339,11 @@ class LmdbStore:
         return self._environment.write(write, need=MIB)
 
     def restore(self, refs: Sequence[Ref]) -> Removal:
-        """As `WritableStore.restore`."""
+        """As `Editable.restore`."""
         return self._environment.write(lambda txn: self._trash(txn).restore(refs), need=MIB)
 
     def removed(self) -> list[Removed]:
-        """The contents of the trash, the latest last."""
+        """As `Editable.removed`."""
         with self._environment.reading() as txn:
             return self._trash(txn).listing()
 

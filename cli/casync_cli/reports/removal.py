@@ -7,18 +7,17 @@ from typing import TYPE_CHECKING
 from casync_cli.output import Output
 
 if TYPE_CHECKING:
-    from casync.remote.http.write_client import RemoteRemoval
-    from casync.store.lmdb.trash import Removal
+    from casync.store.base import Removal
 
 __all__ = ["report_removal"]
 
 
-def report_removal(output: Output, schema: str, removal: Removal | RemoteRemoval) -> None:
+def report_removal(output: Output, schema: str, removal: Removal) -> None:
     """Prints one line for each version and each manifest, or one document.
 
     A server tells only a page of each.
     """
-    if getattr(removal, "more", False):
+    if removal.more:
         output.say("more than that moved; the server does not tell all")
     if output.json_mode:
         versions = [

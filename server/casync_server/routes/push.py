@@ -9,7 +9,7 @@ from fastapi.responses import Response
 
 from casync.errors import NoNameError
 from casync.ids import parse_manifest_id
-from casync.store.lmdb.push_rows import SILENCE
+from casync.store.push import SILENCE
 from casync.wire.documents import JSON_TYPE, ManifestItem, encode_document
 from casync.wire.edits import ProvingItem, PushItem, TakenItem
 from casync.wire.uploads import MAX_UPLOAD_BYTES, OBJECTS_TYPE

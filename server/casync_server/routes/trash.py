@@ -8,8 +8,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
 from casync.limits import PAGE_ITEMS
-from casync.store.base import Removed
-from casync.store.lmdb.trash import Removal
+from casync.store.base import Removal, Removed
 from casync.wire.documents import JSON_TYPE, encode_document, name_item
 from casync.wire.edits import Refs, RemovalItem, TrashItem, TrashPage
 from casync_server.deps import Writes, read_document

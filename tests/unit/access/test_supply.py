@@ -49,7 +49,7 @@ def test_a_server_that_is_down_is_passed_over_in_plan_and_deed(tmp_path: Path) -
 def test_what_only_a_server_that_is_down_may_have_is_not_called_missing(tmp_path: Path) -> None:
     server, store = MemoryServer(), MemoryStore()
     ident = put(server, DATA)
-    server._objects.pop((Kind.CHUNK, chunk_ids(server, ident)[7]))
+    server._tables.objects.pop((Kind.CHUNK, chunk_ids(server, ident)[7]))
     ports = Ports(store, True, [store], [server, Down()])
     with pytest.raises(UnreachableError, match="does not answer"):
         forecast_file(Ref(manifest=ident), tmp_path / "out", ports, PullOptions())

@@ -124,9 +124,9 @@ def test_damaged_old_nodes_are_no_bases() -> None:
     world = NodeTransfer()
     world.remember(OLD)
     for node in list(world.store.objects(Kind.NODE))[::2]:
-        packed = world.store._objects[Kind.NODE, node]
+        packed = world.store._tables.objects[Kind.NODE, node]
         rotten = packed._replace(codec=Codec.RAW, length=3, payload=b"rot")
-        world.store._objects[Kind.NODE, node] = rotten
+        world.store._tables.objects[Kind.NODE, node] = rotten
     assert set(world.server.objects(Kind.NODE)) & set(world.store.objects(Kind.NODE))
     other = MemoryStore()  # has nothing of the new version, unlike the one that rotted
     seen = NodesByDelta(world.server, lambda: world.known, world.store, "auto")

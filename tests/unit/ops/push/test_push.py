@@ -209,10 +209,10 @@ def test_a_server_gets_nothing_but_what_is_pushed(target: Target) -> None:
 def test_what_is_damaged_here_is_said(target: Target) -> None:
     store = source_of(PACKED, IDENT)
     liar = PACKED[3]
-    store._objects[Kind.CHUNK, liar.id] = Packed(*pack(b"other bytes"))._replace(id=liar.id)
+    store._tables.objects[Kind.CHUNK, liar.id] = Packed(*pack(b"other bytes"))._replace(id=liar.id)
     with pytest.raises(DamagedObjectError, match=liar.id.hex()):
         push(REF, store, target)
-    del store._objects[Kind.CHUNK, liar.id]
+    del store._tables.objects[Kind.CHUNK, liar.id]
     with pytest.raises(DamagedObjectError, match=f"{liar.id.hex()} is missing"):
         push(REF, store, target)
     assert target.store.manifest(IDENT) is None

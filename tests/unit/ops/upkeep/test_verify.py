@@ -75,10 +75,10 @@ class Holed(MemoryStore):
     """Loses what it is told to lose."""
 
     def lose(self, kind: Kind, ident: ObjectId) -> None:
-        del self._objects[kind, ident]
+        del self._tables.objects[kind, ident]
 
     def lose_row(self, ident: ManifestId) -> None:
-        del self._manifests[ident]
+        del self._tables.manifests[ident]
 
 
 def test_a_missing_manifest_is_named() -> None:

@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from casync.errors import DamagedStoreError, LockedError, WriteError
-from casync.fs.identity import FileIdentity
-from casync.ids import Kind, ObjectId
-from casync.names.name import parse_name, parse_ref
+from casync.errors import DamagedStoreError, WriteError
+from casync.ids import Kind
+from casync.names.name import parse_name
 from casync.names.name_update import NameUpdate
-from casync.objects.codec import Packed, Verified
-from casync.ops.upkeep.gc import Collected, CollectOptions, collect
-from casync.store.base import Absence, Batch, ManifestState, RememberedFile
-from casync.store.collectable import Dead
+from casync.ops.upkeep.gc import CollectOptions, collect
+from casync.store.base import Absence, Batch, ManifestState
 from casync.store.lmdb import writer_session as session
 from casync.store.lmdb.byte_lock import ByteLocks
 from casync.store.lmdb.reindex import reindex
 from casync.store.lmdb.store import LmdbStore
-from tests.contract.store_contract import noise, pack, put_manifest
+from tests.contract.collection_contract import chunks, here, unmarked
+from tests.contract.store_contract import noise, put_manifest
 from tests.support.small_store import content
 
 pytestmark = pytest.mark.stores("lmdb")
@@ -36,47 +33,11 @@ def reopened(path: Path) -> LmdbStore:
     return LmdbStore.open(path)
 
 
-def here(store: LmdbStore, packed: Sequence[Verified]) -> list[bool]:
-    answers = [next(store.get(item.kind, [item.id])) for item in packed]
-    assert Absence.DAMAGED not in answers
-    return [isinstance(answer, Packed) for answer in answers]
-
-
-def chunks(count: int, seed: int, size: int = 20_000) -> list[Verified]:
-    return [pack(noise(size, seed * 10_000 + n)) for n in range(count)]
-
-
-def unmarked(kind: Kind, ident: ObjectId) -> bool:
-    return False
-
-
 def check_counts(store: LmdbStore) -> None:
     """Checks the counts in `segment_use` against the index."""
     usage = store.usage()
     records = sum(use.stored + 56 * use.number for use in usage.objects.values())
     assert 0 <= usage.live - records < 1000 + usage.live // 100  # names are counted, too
-
-
-def test_unreachable_objects_are_deleted(path: Path, store: LmdbStore) -> None:
-    kept = put_manifest(store, b"kept", "disk")
-    loose = chunks(200, 1)
-    store.commit(Batch(objects=loose))
-    store.close()
-    with reopened(path) as again:
-        seen: list[Dead] = []
-        planned = collect(again, CollectOptions(0, dry_run=True), tell=seen.append)
-        assert here(again, loose) == [True] * 200
-        told: list[Dead] = []
-        done = collect(again, NOW, tell=told.append)
-        assert sorted(seen) == sorted(told)
-        assert {dead.id for dead in told} == {item.id for item in loose}
-        assert planned[:5] == done[:5]
-        assert done.objects == 200
-        assert here(again, loose) == [False] * 200
-        assert [row.id for row in again.manifests()] == [kept]
-        assert again.resolve(parse_ref("disk")) == kept
-        check_counts(again)
-        assert collect(again, NOW).objects == 0
 
 
 def test_freed_space_is_reused(path: Path, store: LmdbStore) -> None:
@@ -158,47 +119,17 @@ def test_nothing_is_deleted_when_a_root_cannot_be_read(path: Path, store: LmdbSt
 # -- Writers --------------------------------------------------------------------------------------
 
 
-def test_a_living_writers_objects_stay(path: Path, store: LmdbStore) -> None:
+def test_a_promise_about_what_is_older_holds_everything(path: Path, store: LmdbStore) -> None:
     loose = chunks(5, 1)
     store.commit(Batch(objects=loose))
-    assert collect(store, NOW).objects == 0
-    assert here(store, loose) == [True] * 5
-    store.close()
-    with reopened(path) as again:
-        assert collect(again, NOW).objects == 5
-
-
-def test_a_promise_between_mark_and_sweep_is_kept(path: Path, store: LmdbStore) -> None:
-    ident, packed = content([noise(20_000, n) for n in range(3)])
-    store.commit(Batch(objects=packed))
     store.close()
     with reopened(path) as again, again.collection(window=0) as collection:
         dead = list(collection.dead(unmarked))
-        assert {each.id for each in dead} == {item.id for item in packed}
-        wanted = [item.id for item in packed if item.kind is Kind.CHUNK]
-        assert again.known(Kind.CHUNK, wanted[:2]) == [True, True]
-        assert collection.delete(dead).objects == 0  # a writer that relies on old objects holds all
-        rest = [item for item in packed if item.id not in wanted[:2]]
-        again.commit(Batch(objects=rest, manifests=[(ident, FULL, 60_000)]))
-        assert collection.delete(dead).objects == 0  # all of them are in use again
-        again.commit(Batch(objects=[pack(b"another")]))
-    with reopened(path) as again:
-        assert collect(again, NOW).objects == 1
-        assert here(again, packed) == [True] * len(packed)
-
-
-def test_deleted_objects_are_not_promised(path: Path, store: LmdbStore) -> None:
-    loose = chunks(20, 1)
-    store.commit(Batch(objects=loose))
-    store.close()
-    ids = [item.id for item in loose]
-    with reopened(path) as again, again.collection(window=0) as collection:
-        dead = list(collection.dead(unmarked))
-        collection.delete(dead[:10])
-        gone = {each.id for each in dead[:10]}
-        assert again.known(Kind.CHUNK, ids) == [ident not in gone for ident in ids]
-        collection.delete(dead[10:])
-        assert again.known(Kind.CHUNK, ids) == [ident not in gone for ident in ids]
+        assert again.known(Kind.CHUNK, [loose[0].id]) == [True]
+        assert collection.delete(dead).objects == 0
+        again.commit(Batch(manifests=[], remember=[]))  # renews what was promised
+        assert collection.delete(dead).objects == 4
+        assert here(again, loose) == [True] + [False] * 4
 
 
 def test_a_killed_writer_holds_nothing(path: Path, store: LmdbStore) -> None:
@@ -245,14 +176,6 @@ def test_many_promises_are_renewed_without_a_commit(
         assert here(writer, loose) == [True] * 4 + [False]
 
 
-def test_there_is_one_collection_at_a_time(store: LmdbStore) -> None:
-    with store.collection(window=0):
-        with pytest.raises(LockedError):
-            collect(store, NOW)
-        assert collect(store, CollectOptions(0, dry_run=True)).objects == 0
-    assert collect(store, NOW).objects == 0
-
-
 def test_a_dry_run_changes_nothing(path: Path, store: LmdbStore) -> None:
     put_manifest(store, b"gone")
     store.close()
@@ -262,61 +185,6 @@ def test_a_dry_run_changes_nothing(path: Path, store: LmdbStore) -> None:
         with reader.collection(window=0, dry_run=True) as collection, pytest.raises(WriteError):
             collection.delete([])
     assert (path / "data.mdb").read_bytes() == before
-
-
-# -- The trash ------------------------------------------------------------------------------------
-
-
-def test_the_trash_keeps_for_its_window_and_two_rounds(path: Path, store: LmdbStore) -> None:
-    clock = 1_000_000
-    store._clock = lambda: clock
-    ident = put_manifest(store, b"1", "disk")
-    store.remove([parse_ref("disk")])
-    assert collected(store, CollectOptions()) == (0, 0)
-    clock += 100_000  # more than a day, but the rounds count as well
-    store.restore([parse_ref("disk")])
-    store.remove([parse_ref("disk")])
-    clock += 100_000
-    assert collected(store, CollectOptions()) == (0, 0)
-    assert collected(store, CollectOptions(window=200_000)) == (0, 0)
-    assert [each.manifest for each in store.removed()] == [ident]
-    assert collected(store, CollectOptions()) == (2, 2)  # chunk and manifest; both rows
-    assert store.removed() == []
-    assert put_manifest(store, b"2", "disk")
-    assert [record.version for record in store.history(parse_name("disk"))] == [2]
-
-
-def collected(store: LmdbStore, options: CollectOptions) -> tuple[int, int]:
-    done: Collected = collect(store, options)
-    return done.objects, done.emptied
-
-
-def test_a_manifest_restored_during_a_collection_stays(path: Path, store: LmdbStore) -> None:
-    ident = put_manifest(store, b"1", "disk")
-    store.remove([parse_ref("disk")])
-    store.close()
-    with reopened(path) as again, again.collection(window=86400) as collection:
-        roots = collection.roots()
-        assert roots == [ident]
-        again.restore([parse_ref("disk")])
-    with reopened(path) as again:
-        assert collect(again, NOW).objects == 0
-        assert again.resolve(parse_ref("disk")) == ident
-
-
-def test_outlines_stay_while_a_file_needs_them(path: Path, store: LmdbStore) -> None:
-    one = put_manifest(store, b"one", state=ManifestState.OUTLINE)
-    put_manifest(store, b"two", state=ManifestState.OUTLINE)
-    file = RememberedFile(b"/file", FileIdentity(1, 2, 3, 4, 5), one, True)
-    store.commit(Batch(remember=[file]))
-    store.close()
-    with reopened(path) as again:
-        assert collect(again, NOW).objects == 1
-        assert again.manifest(one) is not None
-        again.commit(Batch(forget=[b"/file"]))
-        assert collect(again, NOW).objects == 1
-        assert again.manifest(one) is None
-        assert again.usage().outlines == 0
 
 
 # -- Locks ----------------------------------------------------------------------------------------

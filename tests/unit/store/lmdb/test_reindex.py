@@ -11,6 +11,8 @@ from casync.names.name import Name
 from casync.store.base import Absence, ManifestState
 from casync.store.lmdb.reindex import reindex
 from casync.store.lmdb.store import LmdbStore
+from tests.contract.editable_contract import listed, refs
+from tests.contract.store_contract import put_manifest
 from tests.support.small_store import SmallStore, fill
 
 REBUILT = ("index", "segment_use", "manifests", "names", "name_log")
@@ -143,3 +145,19 @@ def check_rows(store: LmdbStore, small: SmallStore, whole: set[ManifestId]) -> N
         assert [(r.version, r.manifest) for r in store.history(name)] == versions
         newest = store.version(name, 0)
         assert (newest and newest.manifest) == (versions[-1][1] if versions else None)
+
+
+def test_reindex_leaves_the_trash_alone(path: Path) -> None:
+    store = LmdbStore.open(path, create=True)
+    kept = put_manifest(store, b"kept", "disk")
+    put_manifest(store, b"gone", "disk")
+    bare = put_manifest(store, b"bare")
+    store.remove(refs("disk@2", bare.hex()))
+    removed = store.removed()
+    store.close()
+    assert reindex(path).manifests == 1
+    with LmdbStore.open(path) as again:
+        assert listed(again) == ({kept}, ["disk@1"])
+        assert again.removed() == removed
+        again.restore(refs("disk", bare.hex()))
+        assert len(listed(again)[0]) == 3

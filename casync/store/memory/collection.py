@@ -1,0 +1,113 @@
+"""One collection of a store in memory, with the steps and the order of that on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from casync.errors import LockedError, WriteError
+from casync.ids import Kind, ManifestId
+from casync.store.base import ManifestState
+from casync.store.collectable import Dead, IsMarked, Swept
+from casync.store.memory.tables import RemovedRow, RemovedVersionRow, Tables
+from casync.store.trash import is_over
+
+__all__ = ["MemoryCollection"]
+
+
+class MemoryCollection:
+    """A `Collection`. Nothing else collects until `close`.
+
+    Args:
+        tables: The store.
+        now: Seconds since 1970.
+        window: Seconds that what was removed is kept.
+        dry_run: Only look.
+
+    Raises:
+        LockedError: Another collection is running.
+    """
+
+    def __init__(self, tables: Tables, *, now: int, window: float, dry_run: bool) -> None:
+        self._tables = tables
+        self._now = now
+        self._window = window
+        self._dry_run = dry_run
+        with tables.lock:
+            if tables.collecting and not dry_run:
+                raise LockedError("another collection of this store is running")
+            tables.collecting = tables.collecting or not dry_run
+            self._begin(tables.generation + 1)
+
+    def close(self) -> None:
+        """Lets the next collection begin. Harmless when closed."""
+        if not self._dry_run:
+            self._tables.collecting = False
+
+    def _begin(self, today: int) -> None:
+        """Begins a generation and drops roots."""
+        tables = self._tables
+        removed = {i for i, row in tables.removed_manifests.items() if self._is_over(row, today)}
+        versions = [k for k, row in tables.removed_versions.items() if self._is_over(row, today)]
+        seeds = {ManifestId(file.manifest) for file in tables.remembered.values()}
+        outlines = {
+            row.id
+            for row in tables.manifests.values()
+            if row.state is ManifestState.OUTLINE and row.id not in seeds
+        }
+        self._doomed = removed | outlines
+        self.emptied = len(removed) + len(versions)
+        self._safe = tables.floor(self._now, today)
+        if self._dry_run:
+            return
+        for ident in removed:
+            del tables.removed_manifests[ident]
+        for key in versions:
+            del tables.removed_versions[key]
+        for ident in outlines:
+            del tables.manifests[ident]
+        for file in list(tables.remembered.values()):
+            if file.manifest in removed and file.manifest not in tables.manifests:
+                del tables.remembered[file.path]
+        tables.generation = today
+
+    def _is_over(self, row: RemovedRow | RemovedVersionRow, today: int) -> bool:
+        return is_over(row.removed, row.generation, now=self._now, today=today, window=self._window)
+
+    def roots(self) -> list[ManifestId]:
+        """As `Collection.roots`."""
+        with self._tables.lock:
+            here = sorted({*self._tables.manifests, *self._tables.removed_manifests})
+        return [ident for ident in here if not self._dry_run or ident not in self._doomed]
+
+    def dead(self, is_marked: IsMarked) -> Iterator[Dead]:
+        """As `Collection.dead`."""
+        order = (Kind.MANIFEST, Kind.NODE, Kind.CHUNK)
+        with self._tables.lock:
+            found = sorted(self._tables.objects.items(), key=lambda f: (order.index(f[0][0]), f[0]))
+        for (kind, ident), packed in found:
+            old = self._tables.generations.get((kind, ident), 0) < self._safe
+            if old and not is_marked(kind, ident):
+                yield Dead(kind, ident, packed.length, len(packed.payload))
+
+    def delete(self, dead: Sequence[Dead]) -> Swept:
+        """As `Collection.delete`."""
+        if self._dry_run:
+            raise WriteError("a collection that only looks deletes nothing")
+        tables = self._tables
+        with tables.lock:
+            floor = tables.floor(self._now, self._safe)
+            keys = {
+                (each.kind, each.id): each.stored
+                for each in dead
+                if tables.generations.get((each.kind, each.id), floor) < floor
+            }
+            for key in keys:
+                del tables.objects[key], tables.generations[key]
+        return Swept(len(keys), sum(keys.values()))
+
+    def compact(self) -> int:
+        """As `Collection.compact`: there are no segments."""
+        return 0
+
+    def note(self, swept: Swept, seconds: float) -> None:
+        """As `Collection.note`: such a store says nothing of its collections."""

@@ -1,0 +1,166 @@
+"""What every store promises that takes pushes.
+
+What a push brings, and what it is promised, stays; and only for as long as the push is open. A
+test module derives from `PushContract` and provides `clock`, `store` and `reopen`; a server
+overrides `pushes_of` with what pushes to that store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import pytest
+
+from casync.errors import LostRaceError, NoObjectError, NotFoundError
+from casync.ids import Kind, ManifestId, chunk_id
+from casync.names.name import parse_name
+from casync.names.name_update import NameUpdate
+from casync.objects.codec import Verified
+from casync.ops.upkeep.gc import CollectOptions, collect
+from casync.store.base import Batch, ManifestState
+from casync.store.push import SILENCE, Pushes
+from tests.contract.store_contract import ids_of, noise, pack, put_manifest
+from tests.contract.whole_store import DAY, Clock, Reopen, WholeStore
+from tests.support.small_store import content
+
+NOW = CollectOptions(window=0)
+NAME = parse_name("disk")
+
+
+def chunks(count: int) -> list[Verified]:
+    return [pack(noise(3000, n)) for n in range(count)]
+
+
+def here(store: WholeStore, packed: list[Verified]) -> int:
+    return sum(stat is not None for stat in store.stat(Kind.CHUNK, ids_of(packed)))
+
+
+PushesOf: TypeAlias = Callable[[WholeStore], Pushes]
+
+
+class PushContract:
+    @pytest.fixture
+    def pushes_of(self) -> PushesOf:
+        return lambda store: store.pushes
+
+    def test_what_was_put_outlives_collections_and_users(
+        self, store: WholeStore, pushes_of: PushesOf, reopen: Reopen, clock: Clock
+    ) -> None:
+        pushes = pushes_of(store)
+        packed = chunks(50)
+        push = pushes.begin()
+        size = sum(len(item.payload) for item in packed)
+        assert pushes.put(push, packed, spare=0)[:2] == (50, size)
+        assert pushes.put(push, packed, spare=0).objects == 0
+        store = reopen()
+        pushes = pushes_of(store)
+        for _ in range(3):
+            assert collect(store, NOW).objects == 0
+        clock.now += DAY + 1
+        assert collect(store, CollectOptions(0, dry_run=True)).objects == 50
+        assert here(store, packed) == 50
+        assert collect(store, NOW).objects == 50
+        with pytest.raises(NotFoundError, match="has ended"):
+            pushes.put(push, packed, spare=0)
+
+    def test_what_was_promised_stays_and_what_was_not_goes(
+        self, store: WholeStore, pushes_of: PushesOf, reopen: Reopen
+    ) -> None:
+        packed = chunks(40)
+        store.commit(Batch(objects=packed))
+        store = reopen()  # their writer ended before it published anything
+        pushes = pushes_of(store)
+        push = pushes.begin()
+        asked = [*ids_of(packed[:10]), chunk_id(b"absent")]
+        stats = pushes.promise(push, Kind.CHUNK, asked)
+        assert stats == store.stat(Kind.CHUNK, asked)
+        collect(store, NOW)
+        collect(store, NOW)
+        assert here(store, packed[:10]) == 10
+        assert here(store, packed[10:]) == 30  # of the generation in which the push began
+        later = pushes.begin()
+        pushes.promise(later, Kind.CHUNK, asked)
+        pushes.end(push)
+        assert collect(store, NOW).objects == 30
+        pushes.end(later)
+        pushes.end(later)
+        assert collect(store, NOW).objects == 10
+
+    def test_a_push_that_only_asks_is_alive(
+        self, store: WholeStore, pushes_of: PushesOf, clock: Clock
+    ) -> None:
+        pushes = pushes_of(store)
+        packed = chunks(5)
+        push = pushes.begin()
+        pushes.put(push, packed, spare=0)
+        for _ in range(5):
+            clock.now += SILENCE - 1
+            pushes.promise(push, Kind.CHUNK, ids_of(packed))
+            assert collect(store, NOW).objects == 0
+
+    @pytest.mark.parametrize("jump", [-10 * 365 * DAY, 10 * 365 * DAY])
+    def test_a_clock_that_jumps_ends_pushes_and_loses_nothing_published(
+        self, store: WholeStore, pushes_of: PushesOf, clock: Clock, jump: float
+    ) -> None:
+        pushes = pushes_of(store)
+        kept = put_manifest(store, b"kept", "kept")
+        push = pushes.begin()
+        ident, packed = content([noise(3000, n) for n in range(40)])
+        pushes.put(push, packed, spare=0)
+        clock.now += jump
+        collect(store, NOW)
+        with pytest.raises(NotFoundError):
+            pushes.publish(push, ident, 120_000)
+        assert store.manifest(kept) is not None
+        assert store.manifest(ident) is None
+
+    def test_publishing_ends_the_push(self, store: WholeStore, pushes_of: PushesOf) -> None:
+        pushes = pushes_of(store)
+        ident, packed = content([noise(3000, n) for n in range(40)])
+        push = pushes.begin()
+        pushes.put(push, packed, spare=0)
+        record = pushes.publish(push, NameUpdate(NAME, ident, 0), 120_000)
+        assert record is not None
+        assert (record.version, record.manifest) == (1, ident)
+        row = store.manifest(ident)
+        assert row is not None
+        assert (row.state, row.length) == (ManifestState.FULL, 120_000)
+        assert collect(store, NOW).objects == 0
+        with pytest.raises(NotFoundError):
+            pushes.promise(push, Kind.CHUNK, ids_of(packed))
+
+    def test_a_lost_race_leaves_the_push_open(self, store: WholeStore, pushes_of: PushesOf) -> None:
+        pushes = pushes_of(store)
+        put_manifest(store, b"other", NAME)
+        ident, packed = content([b"a", b"b"])
+        push = pushes.begin()
+        pushes.put(push, packed, spare=0)
+        with pytest.raises(LostRaceError):
+            pushes.publish(push, NameUpdate(NAME, ident, 0), 2)
+        assert store.manifest(ident) is None
+        assert pushes.publish(push, ident, 2) is None
+        nothing = pushes.begin()
+        with pytest.raises(NoObjectError):
+            pushes.publish(nothing, ManifestId(bytes(32)), 2)
+
+    def test_one_push_too_many_ends_the_most_silent_one(
+        self, store: WholeStore, pushes_of: PushesOf, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        pushes = pushes_of(store)
+        monkeypatch.setattr("casync.store.push._MOST_PUSHES", 3)
+        opened = []
+        for _ in range(3):
+            clock.now += 10
+            opened.append(pushes.begin())
+        clock.now += 10
+        pushes.put(opened[0], chunks(1), spare=0)
+        opened.append(pushes.begin())
+        alive = []
+        for push in opened:
+            try:
+                pushes.promise(push, Kind.CHUNK, [chunk_id(b"")])
+                alive.append(push)
+            except NotFoundError:
+                continue
+        assert alive == [opened[0], *opened[2:]]

@@ -1,0 +1,28 @@
+"""What the contracts above `ObjectStore` need of a test module."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol, TypeAlias
+
+from casync.store.collectable import CollectableStore
+from casync.store.writable import WritableStore
+
+DAY = 86400
+
+
+class WholeStore(WritableStore, CollectableStore, Protocol):
+    """A store with the whole ladder."""
+
+
+class Clock:
+    """Seconds since 1970, as a test moves them."""
+
+    now = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+Reopen: TypeAlias = Callable[[], WholeStore]
+"""Opens the store again: the promises of its user end, pushes stay."""
