@@ -1,10 +1,10 @@
-"""What pushes bring: objects that no manifest leads to yet, and promises about those that are here.
+"""Pushes: protects objects of open pushes, new and promised ones, from collections.
 
-A push has a row in `pushes`, and collections leave alone what is of its generation or a later one.
-What is promised to it and older is given the generation of today in the same transaction, so a
-push never holds more than what it was promised or brought. The row lies in the store and not in a
-process: it outlives the server, and ends when nothing is heard of the push for a day. docs/adr/0008
-has the argument; `tests/unit/store/lmdb/test_collection_model.py` proves it.
+A push has a row in `pushes`, and collections keep objects of its generation and later ones. Older
+objects that are promised to it get the current generation in the same transaction, so a push never
+holds more than it was promised or has brought. The row is in the store rather than in a process: it
+outlives the server, and ends a day after the push's last request. docs/adr/0008 has the argument;
+`tests/unit/store/lmdb/test_collection_model.py` proves it.
 """
 
 from __future__ import annotations
@@ -36,21 +36,21 @@ from casync.store.push import PUSH_ID_BYTES, has_ended, outlived
 __all__ = ["LmdbPushes"]
 
 _NOTED_SECONDS: Final = 3600
-"""A push that only asks is noted to be alive this often: each note is a commit."""
+"""Seconds between updates of the row of a push that only queries: each update is a commit."""
 
 _SPARE_PART: Final = 20
-"""A small disk need not keep more than this part of itself free."""
+"""The spare space is at most one part in so many of the disk."""
 
-_ROW_BYTES: Final = 64 * 1024  # what a commit of one row writes, generously
+_ROW_BYTES: Final = 64 * 1024  # upper bound of what a commit of one row writes
 
 
 class LmdbPushes:
     """The `Pushes` of one open store.
 
     Args:
-        environment: The store's.
-        objects: Its objects.
-        store_id: Its id.
+        environment: The store's environment.
+        objects: The store's objects.
+        store_id: The 16 bytes of the store's UUID.
         clock: Seconds since 1970.
     """
 
@@ -110,7 +110,7 @@ class LmdbPushes:
         try:
             return self._environment.write(write, need=need)
         except QuotaError:
-            with suppress(NoSpaceError, WriteError):  # it ends by itself, then
+            with suppress(NoSpaceError, WriteError):  # it expires by itself
                 self._give_up(push)
             raise
 
@@ -145,20 +145,20 @@ class LmdbPushes:
         self._environment.write(write, need=_ROW_BYTES)
 
     def check_room(self, need: int, *, spare: int) -> None:
-        """As `Pushes.check_room`. Pages that are free in the store are room.
+        """As `Pushes.check_room`. Free pages of the store count as free space.
 
-        Of `spare` at most a twentieth of the disk is asked for.
+        `spare` is limited to a twentieth of the disk.
         """
         status = os.statvfs(self._environment.path)
         room = status.f_bavail * status.f_frsize
         need += min(spare, status.f_blocks * status.f_frsize // _SPARE_PART)
-        if room < need:  # the usual answer needs no look into the store
+        if room < need:  # usually the disk alone has enough
             room += self._environment.free_bytes
         if room < need:
             raise NoSpaceError(
                 f"no space on {self._environment.path}: "
                 f"{format_size(need)} needed, {format_size(room)} free",
-                next_step="`casync rm` and `casync gc` make some.",
+                next_step="Remove something (`casync rm`), then collect it (`casync gc`).",
             )
 
     def _writer(self, txn: Txn, now: int) -> Writer:
@@ -170,18 +170,18 @@ class LmdbPushes:
         if row is None or not row.lives(now):
             raise has_ended(push)
         if row.floor == GIVEN_UP:
-            raise QuotaError("the push met the quota, and was given up", next_step=MAKE_ROOM)
+            raise QuotaError("the push has reached the quota and has ended", next_step=MAKE_ROOM)
         return row
 
     def _note(self, txn: Txn, push: bytes, now: int) -> None:
-        """Writes down that the push is alive, unless it has ended."""
+        """Records a request of the push, unless the push has ended."""
         self._put(txn, push, self._row(txn, push, now)._replace(heard=now))
 
     def _put(self, txn: Txn, push: bytes, row: PushRow) -> None:
         txn.put(push, encode_push(row), db=self._environment.databases["pushes"])
 
     def _make_room(self, txn: Txn, now: int) -> None:
-        """Ends pushes that were silent for too long, and of too many the most silent one."""
+        """Ends expired pushes, and beyond the limit the one with the longest silence."""
         pushes = self._environment.databases["pushes"]
         rows = {bytes(key): decode_push(value) for key, value in txn.cursor(pushes).iternext()}
         for push in outlived({push: row.heard for push, row in rows.items()}, now):

@@ -1,4 +1,4 @@
-"""Moving names and manifests into the trash and back, inside of one transaction."""
+"""Moves names and manifests to the trash and back, in one transaction."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Trash:
 
     Args:
         txn: The transaction.
-        databases: LMDB's handles by name. Without `trash` nothing was ever removed.
+        databases: LMDB's handles by name. Without `trash` the trash is empty.
         now: Seconds since 1970.
     """
 
@@ -59,7 +59,7 @@ class Trash:
         return plan_removal(refs, log, self._row)
 
     def remove(self, removal: Removal) -> None:
-        """Moves what was planned in this very transaction into the trash."""
+        """Moves a removal that was planned in this transaction to the trash."""
         generation = read_generation(self._txn, self._databases["meta"])
         for ident in removal.manifests:
             row = check_full(ident, self._row(ident))
@@ -83,7 +83,7 @@ class Trash:
                 self._put("names", name_key(name), encode_name(newest))
 
     def restore(self, refs: Sequence[Ref]) -> Removal:
-        """Takes out of the trash what `plan_restoration` says; returns it."""
+        """Restores what `plan_restoration` selects; returns it."""
         planned = plan_restoration(
             refs,
             self._removed_versions,
@@ -107,7 +107,7 @@ class Trash:
         return planned
 
     def listing(self) -> list[Removed]:
-        """All that lies in the trash, the latest last: versions, and manifests without any."""
+        """Everything in the trash, the latest last: versions, and manifests without any."""
         versions = [decode_removed_version(v) for _, v in self._rows("trash", REMOVED_VERSIONS)]
         manifests = [
             (ManifestId(key[1:]), decode_removed_manifest(value).removed)
