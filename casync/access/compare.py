@@ -1,4 +1,4 @@
-"""Compares local files with what is wanted, byte for byte, by the ids of their chunks."""
+"""Compares local files with content by hashing their chunks."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _READ_BYTES: Final = MIB
 _READERS: Final = 4
 
 _AT_ONCE: Final = MIB
-"""Bytes of a file up to which its chunks are listed at once, for a thread to compare."""
+"""Bytes of the largest file whose chunks are listed in memory, so that a thread can compare it."""
 
 
 class _Readable(Protocol):
@@ -41,9 +41,9 @@ class _Readable(Protocol):
 
 
 def holds(place: TargetPlace, outline: Outline, progress: Progress) -> bool:
-    """Whether the file at `place` is the content, or the device begins with it.
+    """Whether the file at `place` has the content, or the device begins with it.
 
-    Stops reading at the first difference.
+    Stops at the first difference. A file that cannot be read does not have the content.
     """
     length = outline.content.length
     try:
@@ -60,9 +60,9 @@ class Comparer:
     """Compares many files, small ones in threads. Used by one thread.
 
     Args:
-        node: Finds nodes.
-        max_size: The chunker's maximum: the length of the chunks that holes are made of.
-        progress: Is told of bytes that are equal.
+        node: Reads nodes.
+        max_size: The chunker's maximum: the length of the chunks that holes are cut into.
+        progress: Advances by the bytes that are equal.
     """
 
     def __init__(self, node: FindNode, max_size: int, progress: Progress) -> None:
@@ -72,9 +72,9 @@ class Comparer:
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="compare")
 
     def compare(self, fd: int, content: Content) -> Future[bool]:
-        """Says, some time, whether an open file of the right length is this content.
+        """Whether an open file of the right length has this content, as a future.
 
-        Takes over `fd`. A file that cannot be read is not.
+        Takes over `fd` and closes it. A file that cannot be read does not have the content.
         """
         if content.level == 0:
             whole = Place(0, ChunkId(content.id), content.length)
@@ -91,7 +91,7 @@ class Comparer:
         return same
 
     def close(self) -> None:
-        """Ends the threads, when all that was asked is answered."""
+        """Waits for all comparisons, and ends the threads."""
         self._readers.shutdown(wait=True)
 
     def _compare(self, fd: int, windows: Iterable[Window]) -> bool:

@@ -1,4 +1,4 @@
-"""Reading content as a seekable binary file, every chunk proved before a byte of it is seen."""
+"""Reads content as a seekable binary file. Every chunk is proved before its bytes are returned."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from casync.store.proved import ProvedReader
 __all__ = ["ContentFile", "read_range"]
 
 _AHEAD_BYTES: Final = 4 * MIB
-"""Plain bytes that are asked for together."""
+"""Plain bytes of chunks that one batch requests."""
 
 _ZEROS: Final = bytes(MIB)
 
@@ -25,17 +25,17 @@ _ZEROS: Final = bytes(MIB)
 def read_range(
     outline: Outline, source: ObjectSource, start: int, end: int, *, ahead: int = _AHEAD_BYTES
 ) -> Iterator[Buffer]:
-    """The bytes from `start` up to `end`, in pieces. Memory is bounded whatever the range.
+    """The bytes from `start` up to `end`, in pieces. Memory does not depend on the range.
 
     Args:
-        outline: The way to the chunks.
-        source: Where the chunks are.
-        start: The first byte.
-        end: The byte after the last.
-        ahead: Plain bytes that are asked for together, and held.
+        outline: Lists the chunks.
+        source: Has the chunks.
+        start: Offset of the first byte.
+        end: Offset after the last byte.
+        ahead: Plain bytes of chunks that one batch requests and holds.
 
     Raises:
-        NoObjectError, IntegrityError: A chunk is missing or damaged. All pieces before are good.
+        NoObjectError, IntegrityError: A chunk is missing or damaged. Earlier pieces are good.
     """
     reader = _Reader(outline, source)
     batch: list[tuple[int, ChunkId, int]] = []
@@ -76,7 +76,7 @@ class _Reader:
     def pieces(
         self, batch: list[tuple[int, ChunkId, int]], start: int, end: int
     ) -> Iterator[Buffer]:
-        """The chunks of a batch, cut down to what lies between `start` and `end`."""
+        """The chunks of a batch, trimmed to the range from `start` to `end`."""
         if not batch:
             return
         distinct = list(dict.fromkeys(ident for _, ident, _ in batch))
@@ -92,9 +92,9 @@ class _Reader:
 
 
 class ContentFile(io.RawIOBase):
-    """The content of a manifest as a read-only file.
+    """The content of a manifest as a read-only file. Used by one thread at a time.
 
-    Wrap it in `io.BufferedReader` for many small reads. Used by one thread at a time.
+    Wrap it in `io.BufferedReader` for many small reads.
     """
 
     def __init__(self, outline: Outline, source: ObjectSource) -> None:
@@ -116,7 +116,11 @@ class ContentFile(io.RawIOBase):
         return self._position
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Moves the position; beyond the end is allowed, before the start is not."""
+        """Moves the position, and returns it. Positions beyond the end are allowed.
+
+        Raises:
+            ValueError: The position is before the start, or `whence` is unknown.
+        """
         bases = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._length}
         if whence not in bases:
             raise ValueError(f"whence must be 0, 1 or 2, not {whence}")
@@ -131,7 +135,7 @@ class ContentFile(io.RawIOBase):
         return self._outline.content.length
 
     def readinto(self, buffer: Buffer) -> int:  # type: ignore[override]
-        """Fills `buffer` as far as the content goes.
+        """Fills `buffer` up to the end of the content; returns the bytes read.
 
         Raises:
             NoObjectError, IntegrityError: As `read_range`.

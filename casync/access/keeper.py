@@ -1,4 +1,4 @@
-"""Keeps the chunks that pass by while something is rebuilt."""
+"""Stores the chunks that a pull fetches."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Keeper"]
 
 
 class Keeper:
-    """Puts chunks that pass by into a store. Used by several threads."""
+    """Stores fetched chunks in batches. Used by several threads."""
 
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
@@ -26,10 +26,10 @@ class Keeper:
         self._bytes = 0
 
     def keep(self, chunks: Sequence[Proved]) -> None:
-        """Keeps those that the store lacks, packing what came in plain.
+        """Stores the chunks that the store lacks; packs those that came as plain bytes.
 
         Raises:
-            DamagedObjectError: The store has one already, but damaged.
+            DamagedObjectError: The store's own copy of a chunk is damaged.
         """
         known = self._store.known(Kind.CHUNK, [chunk.id for chunk in chunks])
         self._prove([chunk.id for chunk, there in zip(chunks, known, strict=True) if there])
@@ -41,7 +41,7 @@ class Keeper:
                 self._flush()
 
     def _packed(self, chunk: Proved) -> Verified:
-        """A chunk as it came, or packed here if it came in plain."""
+        """The payload that was received, or the plain bytes, packed."""
         if chunk.packed is not None:
             return Verified(*chunk.packed)
         return self._packer().pack(Kind.CHUNK, chunk.id, chunk.plain)
@@ -51,11 +51,11 @@ class Keeper:
             if answer is Absence.DAMAGED:
                 raise DamagedObjectError(
                     f"chunk {ident.hex()} is damaged in the store",
-                    next_step="Run `casync store reindex`, which lets go of it, and pull again.",
+                    next_step="Run `casync store reindex`, which drops it, and pull again.",
                 )
 
     def flush(self) -> None:
-        """Commits what is left."""
+        """Commits the chunks that are not committed yet."""
         with self._lock:
             self._flush()
 

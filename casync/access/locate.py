@@ -1,7 +1,7 @@
-"""What a ref leads to: the content of a file, or a tree.
+"""Resolves a ref to the content of a file, or to a tree.
 
-A ref is resolved here, once, and what was found stays what it is when a name moves on. `_locate`
-alone decides what lies inside of what, for readers of one source and for pulls alike.
+A ref is resolved once, so the result stays the same when the name moves on. `_locate` walks paths
+into trees, for readers of one source and for pulls alike.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ class Located(NamedTuple):
     """What a ref leads to.
 
     Attributes:
-        manifest: The manifest that the ref was resolved to.
-        path: Where in it, names joined by `/`; empty for all of it.
-        entry: What a folder says of it; None for a file that is all of a manifest.
+        manifest: The manifest that the ref resolves to.
+        path: The path inside it, names joined by `/`; empty for the whole.
+        entry: The entry in its folder; None for a file that is a whole manifest.
         content: The content of a file, or a folder; None for a link, a device or a pipe.
     """
 
@@ -43,16 +43,16 @@ class Located(NamedTuple):
 
 
 def locate(ref: Ref, source: ManifestSource, *, cached_nodes: int = CACHED_NODES) -> Located:
-    """Finds what a ref leads to in one source. What is below is read when it is wanted.
+    """Finds what a ref leads to in one source. Nodes and folders below it are read lazily.
 
     Args:
-        ref: A manifest of `source`, with a path inside if wanted. Links are not followed.
+        ref: A manifest of `source`, optionally with a path inside. Links are not followed.
         source: A store or a server.
-        cached_nodes: Decoded nodes of a file to keep.
+        cached_nodes: Decoded nodes of a file to cache.
 
     Raises:
-        UsageError: It leads into a file.
-        NotFoundError: Nothing has the name, or lies at the path.
+        UsageError: The path leads into a file.
+        NotFoundError: There is no such name, or nothing at the path.
         NoObjectError, IntegrityError: An object on the way is missing or damaged.
         UnsupportedError: The manifest is newer than this program.
     """
@@ -61,10 +61,10 @@ def locate(ref: Ref, source: ManifestSource, *, cached_nodes: int = CACHED_NODES
 
 
 def open_file(ref: Ref, source: ManifestSource) -> Outline:
-    """The content of a file in one source; an empty path in `ref` means all of a file, too.
+    """The content of a file in one source. An empty path in `ref` stands for the whole manifest.
 
     Raises:
-        UsageError: It is something else.
+        UsageError: The ref leads to something other than a file.
         CasyncError: As `locate`.
     """
     match locate(ref if ref.path else ref.whole, source).content:
@@ -73,26 +73,26 @@ def open_file(ref: Ref, source: ManifestSource) -> Outline:
         case found:
             what = "link, device or pipe" if found is None else "folder"
             raise UsageError(
-                f"{ref} is a {what}, not a file", next_step="Name a file in it, as REF:PATH."
+                f"{ref} is a {what}, not a file", next_step="Give a file in a folder as REF:PATH."
             )
 
 
 def locate_for_pull(ref: Ref, ports: Ports, loader: ObjectLoader) -> Outline | Tree:
-    """Finds what a ref leads to in stores and servers. `load` brings in what is below it.
+    """Finds what a ref leads to in stores and servers. `load` fetches what is below it.
 
-    A file in a tree gets the manifest that it has alone.
+    A file in a tree gets the manifest that it would have on its own.
 
     Args:
-        ref: What is wanted.
-        ports: Resolve it.
-        loader: Gets objects, and keeps those that are on the way.
+        ref: A hash or a name, optionally with a path inside.
+        ports: Resolve the ref.
+        loader: Fetches and stores the objects on the path.
 
     Raises:
-        UsageError: It is a link, a device or a pipe, or leads into a file.
-        NotFoundError: Nothing has the name, or lies at the path.
+        UsageError: The ref leads to a link, a device or a pipe, or into a file.
+        NotFoundError: There is no such name, or nothing at the path.
         NoObjectError: No source has an object.
-        IntegrityError: An object is malformed, or all sources that have it send something else.
-        RemoteError: Servers could not be asked.
+        IntegrityError: An object is malformed, or every source that has it sends other bytes.
+        RemoteError: Requests to servers failed.
         UnsupportedError: The manifest is newer than this program.
     """
     ident = ports.resolve(ref.whole)
@@ -108,7 +108,7 @@ def locate_for_pull(ref: Ref, ports: Ports, loader: ObjectLoader) -> Outline | T
 
 
 def load(found: Outline | Tree, loader: ObjectLoader) -> None:
-    """Brings all nodes and folders of what was found into the store of `loader`.
+    """Fetches all nodes and folders of `found` into the store of `loader`.
 
     Raises:
         NoObjectError, IntegrityError, RemoteError: As `locate_for_pull`.
@@ -121,7 +121,7 @@ def load(found: Outline | Tree, loader: ObjectLoader) -> None:
 
 
 def fetch(ref: Ref, ports: Ports) -> Outline | Tree:
-    """Finds what a ref leads to, and brings all its nodes and folders into the store of `ports`.
+    """Finds what a ref leads to, and fetches all its nodes and folders into the store of `ports`.
 
     Raises:
         CasyncError: As `locate_for_pull` and `load`.
@@ -139,14 +139,14 @@ def _locate(
     objects: Callable[[Kind, Sequence[ObjectId]], Iterable[bytes]],
     cached_nodes: int,
 ) -> Located:
-    """Goes from a manifest to what lies at the path of `ref` in it.
+    """Walks from a manifest to the path of `ref` inside it.
 
     Args:
-        ident: The manifest.
-        ref: What was resolved to it.
-        source: Where what is found reads its nodes later on.
-        objects: Gets the proved objects on the way.
-        cached_nodes: As of `locate`.
+        ident: The manifest that `ref` resolves to.
+        ref: The ref.
+        source: Where the result reads its nodes later.
+        objects: Reads and proves the objects on the path.
+        cached_nodes: As in `locate`.
     """
     (data,) = objects(Kind.MANIFEST, [ident])
     manifest = decode_manifest(data)

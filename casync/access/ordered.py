@@ -1,4 +1,4 @@
-"""Things that threads still work on, taken in the order in which they came."""
+"""A queue of items that threads work on, taken in the order of their arrival."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ _T = TypeVar("_T")
 
 
 class OrderedQueue(Generic[_T]):
-    """A queue whose owner takes the oldest thing himself once too many wait.
+    """A queue that takes its oldest item, in the caller's thread, once too many wait.
 
     Args:
-        take: Is given each thing in its turn, and waits for what is still missing of it.
-        ahead: How many may wait.
+        take: Called with each item in order; waits until the item is ready.
+        ahead: Items that may wait.
     """
 
     def __init__(self, take: Callable[[_T], None], ahead: int) -> None:
@@ -25,12 +25,12 @@ class OrderedQueue(Generic[_T]):
         self._waiting: deque[_T] = deque()
 
     def put(self, thing: _T) -> None:
-        """Takes a place at the end."""
+        """Appends an item; takes the oldest ones if too many wait."""
         self._waiting.append(thing)
         self._drain(self._ahead)
 
     def finish(self) -> None:
-        """Has everything taken."""
+        """Takes all waiting items."""
         self._drain(0)
 
     def _drain(self, most: int) -> None:

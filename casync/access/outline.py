@@ -1,7 +1,7 @@
 """The outline of a manifest: the manifest and all its nodes, fetched level by level.
 
-Every node is proved by its id, its level and its length before it is used or kept. Each distinct
-node is fetched and walked once, so neither a hole nor a hostile graph makes this grow.
+Every node is checked against its id, level and length before it is used or stored. Each distinct
+node is fetched and walked once, so neither holes nor a hostile graph of nodes multiply the work.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ from casync.store.proved import Lost, ProvedReader, prove
 __all__ = ["CACHED_NODES", "ObjectLoader", "Outline", "load_outline", "open_outline"]
 
 CACHED_NODES: Final = 1024
-"""Decoded nodes kept: some 20 MiB. What is larger is read anew in each walk."""
+"""Decoded nodes to cache: some 20 MiB. Walks of larger content read their nodes again."""
 
 
 class Outline:
-    """A manifest, and the way to its nodes, which `store` gives one by one.
+    """A manifest, and access to its nodes, which are read from `store` one by one.
 
     Args:
         ident: The manifest's id.
         manifest: The manifest.
-        store: Where its nodes are: a store, or a server.
-        cached_nodes: Decoded nodes to keep; fewer where there are many readers.
+        store: A store or a server that has the nodes.
+        cached_nodes: Decoded nodes to cache; fewer where there are many readers.
 
     Attributes:
-        loaded: Nodes that were proved already: each is taken from here once instead of read.
+        loaded: Nodes that are proved already; the first read of each takes it from here.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Outline:
 
     @property
     def content(self) -> Content:
-        """What the manifest names."""
+        """The content that the manifest names."""
         return self.manifest.content
 
     @property
@@ -72,11 +72,11 @@ class Outline:
 
     @property
     def params(self) -> ChunkerParams:
-        """How the content was cut."""
+        """The chunk sizes that the content was cut with."""
         return self.manifest.params
 
     def windows(self, *, distinct: bool) -> Iterator[Window]:
-        """The content as windows; `distinct`: the chunks of each distinct node once."""
+        """The content as windows; with `distinct`, the chunks of each distinct node only once."""
         plan = distinct_windows if distinct else windows
         return plan(self.content, self.node, self.params.max_size)
 
@@ -84,7 +84,7 @@ class Outline:
         """Reads a node of the outline. Used by one thread.
 
         Raises:
-            NoObjectError, IntegrityError: It is not here, or damaged.
+            NoObjectError, IntegrityError: The node is missing, or damaged.
         """
         if (loaded := self.loaded.pop((ident, level, length), None)) is not None:
             return loaded
@@ -95,15 +95,15 @@ class Outline:
             raise DamagedObjectError(f"node {ident.hex()}: {error.message}") from error
 
     def is_hole(self, ident: bytes, length: int) -> bool:
-        """Whether a record is the chunk that holes are cut into, and does not lie about it."""
+        """Whether a record has the id and the length of the chunk that holes are cut into."""
         largest = self.params.max_size
         return length == largest and ident == zero_chunk_id(largest)
 
     def solid_bytes(self, content: Content | None = None) -> int:
-        """Bytes that are not whole chunks of zeros: what a disk must have.
+        """Bytes that are not whole chunks of zeros: the disk space that the content needs.
 
         Args:
-            content: Of what; None is the content of the manifest.
+            content: The content; None for that of the manifest.
         """
         known: dict[bytes, int] = {}
         largest = self.params.max_size
@@ -123,24 +123,24 @@ class Outline:
 def open_outline(
     ident: ManifestId, source: ObjectSource, *, cached_nodes: int = CACHED_NODES
 ) -> Outline:
-    """The outline of a manifest of `source`. Nodes are read when they are wanted.
+    """The outline of a manifest of `source`. Nodes are read lazily.
 
     Raises:
         NoObjectError: The source has no such manifest.
-        IntegrityError: It is damaged.
-        UnsupportedError: It is newer than this program.
+        IntegrityError: The manifest is damaged.
+        UnsupportedError: The manifest is newer than this program.
     """
     manifest = decode_manifest(ProvedReader(source).one(Kind.MANIFEST, ident))
     return Outline(ident, manifest, source, cached_nodes=cached_nodes)
 
 
 def load_outline(outline: Outline, loader: ObjectLoader) -> None:
-    """Makes sure that all nodes of an outline are in the store of `loader`.
+    """Fetches the nodes of an outline that the store of `loader` lacks.
 
     Raises:
         NoObjectError: No source has an object.
-        IntegrityError: Everybody who has it sends something else.
-        RemoteError: Servers could not be asked.
+        IntegrityError: Every source that has an object sends other bytes.
+        RemoteError: Requests to servers failed.
     """
     seen: Seen = {}
     for reached in walk_nodes([outline.content], loader.plain, seen, strict=True):
@@ -152,7 +152,7 @@ def load_outline(outline: Outline, loader: ObjectLoader) -> None:
 
 
 class ObjectLoader:
-    """Loads objects from servers into a store, and gives their proved plain bytes.
+    """Loads objects from servers into a store, and returns their proved plain bytes.
 
     Attributes:
         store: The store.
@@ -166,10 +166,10 @@ class ObjectLoader:
         self._new_bytes = 0
 
     def plain(self, kind: Kind, ids: Sequence[ObjectId]) -> list[bytes]:
-        """The plain bytes of each object of one kind, in the order asked.
+        """The plain bytes of each object of one kind, in the order of `ids`.
 
         Raises:
-            NoObjectError: No source has one.
+            NoObjectError: No source has an object.
             IntegrityError, RemoteError: As `load_outline`.
         """
         new = [self._new[kind, ident] for ident in ids if (kind, ident) in self._new]
@@ -181,7 +181,7 @@ class ObjectLoader:
                 break
             try:
                 if source is self.store:
-                    self.store.known(kind, rest)  # so that what is found stays
+                    self.store.known(kind, rest)  # keeps a collection from deleting them
                 for ident, answer in zip(rest, source.get(kind, rest), strict=False):
                     proved = prove(kind, ident, answer, self._unpacker)
                     if not isinstance(proved, Lost):
@@ -200,14 +200,14 @@ class ObjectLoader:
         return [found[ident] for ident in ids]
 
     def keep(self, verified: Verified) -> None:
-        """Has an object committed with what servers sent."""
+        """Adds an object to the next commit."""
         self._new[verified.kind, verified.id] = verified
         self._new_bytes += len(verified.payload) + OBJECT_BYTES
         if self._new_bytes >= COMMIT_BYTES:
             self.flush()
 
     def flush(self) -> None:
-        """Commits what was kept so far."""
+        """Commits the objects that are not committed yet."""
         if self._new:
             self.store.commit(Batch(objects=list(self._new.values())))
             self._new, self._new_bytes = {}, 0

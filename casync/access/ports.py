@@ -1,4 +1,4 @@
-"""What the operations that fetch work with: stores of this machine, and servers."""
+"""The sources of operations that fetch: stores on this machine, and servers."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ __all__ = ["Ports", "Server"]
 
 
 class Server(ManifestSource, Protocol):
-    """A remote source that has a name, counts its traffic, and can be hung up on."""
+    """A remote source that has an origin, counts its traffic, and can be closed."""
 
     @property
     def origin(self) -> str:
-        """What errors call it."""
+        """Its address in error messages."""
         ...
 
     @property
@@ -29,24 +29,24 @@ class Server(ManifestSource, Protocol):
 
     @property
     def deltas_pay(self) -> bool:
-        """Whether asking for deltas saves time just now."""
+        """Whether requests for deltas currently save time."""
         ...
 
     def get_groups(
         self, kind: Kind, groups: Sequence[Group]
     ) -> Iterator[Sequence[Packed | Delta | Absence]]:
-        """One answer per id that is wanted or one per group, in the order asked.
+        """One answer per wanted id or one per group, in the order asked. Lazy, as `get`.
 
-        Lists of them, as they arrive: a step for each answer would cost more than its bytes. Lazy,
-        as `get`.
+        Yields lists of answers as they arrive: a Python step per answer would cost more than its
+        bytes.
 
         Raises:
-            RemoteError: The server could not be asked, or refused.
+            RemoteError: The request failed, or the server refused it.
         """
         ...
 
     def close(self) -> None:
-        """Ends all connections; whoever waits for an answer gets StoppedError."""
+        """Closes all connections. Threads that wait for an answer get StoppedError."""
         ...
 
 
@@ -54,11 +54,11 @@ class Ports(NamedTuple):
     """Stores and servers.
 
     Attributes:
-        store: Takes manifests and nodes, and chunks when they are to be kept. In memory when
-            there is no store that can be written.
+        store: Receives manifests and nodes, and chunks if they are cached. In memory if no store
+            is writable.
         lasting: Whether `store` outlives the command.
-        local: Stores of this machine: they give chunks, and know which files may be seeds.
-        servers: The first one resolves names; all give objects.
+        local: Stores on this machine: sources of chunks, and of remembered files for seeds.
+        servers: Sources of objects; the first one resolves names.
     """
 
     store: ObjectStore
@@ -68,15 +68,18 @@ class Ports(NamedTuple):
 
     @property
     def others(self) -> list[ObjectSource]:
-        """Stores of this machine that may have manifests and nodes that are not in `store`."""
+        """Stores on this machine that may have manifests and nodes which `store` lacks."""
         return [local for local in self.local if local is not self.store]
 
     def resolve(self, ref: Ref) -> ManifestId:
-        """The manifest that a ref stands for: a full hash is itself, a name is the first server's.
+        """The manifest that a ref stands for.
+
+        A full hash stands for itself. The first server resolves names; without servers, and for
+        prefixes of hashes, the local store does.
 
         Raises:
-            NoNameError: Nothing answers to it.
-            RemoteError: The first server could not be asked.
+            NoNameError: No manifest has the name or the prefix.
+            RemoteError: The request to the first server failed.
         """
         if ref.manifest is not None:
             return ref.manifest
@@ -86,10 +89,10 @@ class Ports(NamedTuple):
 
     @property
     def traffic(self) -> Traffic:
-        """What went over the wire to and from all servers."""
+        """The traffic of all servers together."""
         return sum((server.traffic for server in self.servers), Traffic(0, 0, 0))
 
     @property
     def memory(self) -> ObjectStore:
-        """Who remembers files and what they held."""
+        """The store that remembers local files and their content."""
         return self.local[0] if self.local else self.store

@@ -1,4 +1,4 @@
-"""How an operation tells the caller how far it is. Must not know about terminals or clocks."""
+"""The port through which operations report their progress."""
 
 from __future__ import annotations
 
@@ -8,38 +8,36 @@ __all__ = ["SILENT", "Progress"]
 
 
 class Progress(Protocol):
-    """Takes what an operation reports. Methods may be called from any thread and must be quick."""
+    """Receives reports of an operation. Methods are called from any thread and must be fast."""
 
     def start(self, what: str, total: int | None) -> None:
-        """A phase begins, and ends the one before it.
+        """Begins a phase, and ends the previous one.
 
         Args:
-            what: What is done, in one or two words: "reading", "fetching".
-            total: Bytes that the phase will go through, or None when nobody knows.
+            what: The phase in one or two words: "reading", "fetching".
+            total: Bytes that the phase will process; None if unknown.
         """
         ...
 
     def advance(self, count: int) -> None:
-        """`count` more bytes of the phase are done."""
+        """Reports `count` more processed bytes of the phase."""
         ...
 
     def note(self, text: str) -> None:
-        """One line that the user should see. Untrusted text in it is not escaped yet."""
+        """Reports one line for the user. Untrusted text in it is not escaped."""
         ...
 
 
 class _Silent:
-    """Drops all reports."""
-
     def start(self, what: str, total: int | None) -> None:
-        """Drops it."""
+        pass
 
     def advance(self, count: int) -> None:
-        """Drops it."""
+        pass
 
     def note(self, text: str) -> None:
-        """Drops it."""
+        pass
 
 
 SILENT: Final[Progress] = _Silent()
-"""For callers that do not want to know."""
+"""Drops all reports."""

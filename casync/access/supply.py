@@ -1,7 +1,7 @@
-"""Supplies: where a pull takes chunks from, cheapest first.
+"""Supplies: the sources that a pull takes chunks from, cheapest first.
 
-A supply hands out proved chunks only: bytes that were hashed in this process, in the very buffer
-that will be written. What it cannot give is left for the next supply.
+A supply yields only proved chunks: bytes that this process hashed, in the same buffer that will be
+written. The next supply provides what one lacks.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from casync.store.base import ObjectSource
 __all__ = ["Proved", "SeedSupply", "StoreSupply", "Supply", "Unpackers", "Wanted", "proved"]
 
 _READ_IDS: Final = 128
-"""Chunks that are read from a store before they are decoded together."""
+"""Chunks that are read from a store and decoded together."""
 
 
 class Proved(NamedTuple):
-    """A chunk whose bytes were compared with its id, and what they were decoded from, if known."""
+    """A chunk whose bytes match its id, and the payload they were decoded from, if there is one."""
 
     id: ChunkId
     plain: Buffer
@@ -32,16 +32,16 @@ class Proved(NamedTuple):
 
 
 Wanted = Mapping[ChunkId, int]
-"""Chunks to be had, with their lengths."""
+"""The chunks to supply, with their lengths in bytes."""
 
 
 class Supply(Protocol):
-    """One place that chunks come from. Used by several threads at once.
+    """One source of chunks. Used by several threads at once.
 
     Attributes:
-        label: What people call it.
-        is_store: It is the local store, which need not be given its own chunks.
-        travels: Its chunks come over a network.
+        label: Its name in messages.
+        is_store: Whether it is the local store, whose chunks need not be stored again.
+        travels: Whether its chunks come over a network.
     """
 
     label: str
@@ -50,23 +50,23 @@ class Supply(Protocol):
 
     @property
     def looked(self) -> Sequence[tuple[Path, str]]:
-        """Files that were looked at, and what was seen there."""
+        """Files that were considered as seeds, and what became of each."""
         ...
 
     def supply(self, wanted: Wanted, window: Window) -> Iterator[Sequence[Proved]]:
-        """Yields those of `wanted` that it has, in any order. All are places of `window`.
+        """Yields the chunks of `wanted` that it has, in any order. All have places in `window`.
 
-        They come together as they were read or received: chunks are small, and a step through
-        all that handles them costs more than their bytes.
+        Chunks come in lists as they were read or received: they are small, and a Python step for
+        each would cost more than its bytes.
         """
         ...
 
     def plan(self, wanted: Wanted) -> dict[ChunkId, int]:
-        """Those of `wanted` that it has, with the bytes that would travel for each."""
+        """The chunks of `wanted` that it has, with the bytes that would travel for each."""
         ...
 
     def stop(self) -> None:
-        """Wakes whoever waits for it; they get StoppedError."""
+        """Wakes threads that wait for it; they get StoppedError."""
         ...
 
 
@@ -83,7 +83,7 @@ class StoreSupply:
         self._local = Unpackers()
 
     def supply(self, wanted: Wanted, window: Window) -> Iterator[Sequence[Proved]]:
-        """What the store has. Damaged chunks are left to others."""
+        """Yields the chunks that the store has, without damaged ones."""
         ids = list(wanted)
         for start in range(0, len(ids), _READ_IDS):
             found = [
@@ -94,12 +94,12 @@ class StoreSupply:
             yield proved(found, self._local.get())
 
     def plan(self, wanted: Wanted) -> dict[ChunkId, int]:
-        """What the store has; nothing travels."""
+        """The chunks that the store has; nothing travels."""
         stats = self._store.stat(Kind.CHUNK, list(wanted))
         return {ident: 0 for ident, stat in zip(wanted, stats, strict=True) if stat is not None}
 
     def stop(self) -> None:
-        """Nobody waits for a disk for long."""
+        """Does nothing: reads from a disk are short."""
 
 
 class SeedSupply:
@@ -113,7 +113,7 @@ class SeedSupply:
         self._index = index
 
     def supply(self, wanted: Wanted, window: Window) -> Iterator[Sequence[Proved]]:
-        """What the seeds still have where they once had it."""
+        """Yields the chunks that seeds still have where the index lists them."""
         numbers = (self._index.index.find(ident) for ident in wanted)
         for found in self._index.read(number for number in numbers if number is not None):
             yield [
@@ -123,20 +123,20 @@ class SeedSupply:
             ]
 
     def plan(self, wanted: Wanted) -> dict[ChunkId, int]:
-        """What the index names."""
+        """The chunks that the index lists."""
         return {ident: 0 for ident in wanted if self._index.index.find(ident) is not None}
 
     @property
     def looked(self) -> Sequence[tuple[Path, str]]:
-        """The files of the index, and those that did not get into it."""
+        """The files in the index, and those that were left out."""
         return self._index.looked
 
     def stop(self) -> None:
-        """Nobody waits for a disk for long."""
+        """Does nothing: reads from a disk are short."""
 
 
 def proved(objects: Sequence[Packed], unpacker: Unpacker) -> list[Proved]:
-    """The chunks of `objects` that are what their ids name."""
+    """The chunks of `objects` whose bytes match their ids."""
     plains = unpacker.unpack_chunks(objects)
     return [
         Proved(ChunkId(packed.id), plain, packed)
@@ -146,11 +146,11 @@ def proved(objects: Sequence[Packed], unpacker: Unpacker) -> list[Proved]:
 
 
 class Unpackers(threading.local):
-    """One `Unpacker` a thread."""
+    """One `Unpacker` per thread."""
 
     def __init__(self) -> None:
         self._unpacker = Unpacker()
 
     def get(self) -> Unpacker:
-        """The one of the calling thread."""
+        """The calling thread's `Unpacker`."""
         return self._unpacker

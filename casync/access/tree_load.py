@@ -1,7 +1,7 @@
-"""Trees on their way in: the streams of all folders and the nodes of all files, fetched in batches.
+"""Loads trees: the streams of all folders and the nodes of all files, fetched in batches.
 
-What is not in the store comes from servers, hundreds of folders with one request, each distinct
-object once, and is kept there. Chunks of files are not touched.
+Objects that the store lacks come from servers, each distinct one once, hundreds of folders per
+request, and are stored. Chunks of files are not loaded.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ _BATCH_BYTES: Final = 16 * MIB
 
 
 class Tree:
-    """A folder, and the way to what is in it. Loaded: all but the chunks of files is in a store.
+    """A folder, and access to everything in it.
 
     Args:
-        ident: The id of the manifest of the whole.
-        manifest: The same.
-        root: The folder: the manifest's own, or one inside.
-        base: The path of `root` in the whole; empty for the whole itself.
-        store: Where its objects are.
+        ident: The manifest's id.
+        manifest: The manifest.
+        root: The folder: that of the manifest, or one inside it.
+        base: The path of `root` in the manifest's tree; empty for its root.
+        store: A store or a server that has the objects.
 
     Attributes:
         id: The manifest's id.
         manifest: The manifest.
         root: The folder.
-        is_whole: Whether that is all of what the manifest names.
-        node: Finds nodes; used by one thread.
+        is_whole: Whether `root` is the root of the manifest's tree.
+        node: Reads nodes; used by one thread.
     """
 
     def __init__(
@@ -66,11 +66,11 @@ class Tree:
 
     @property
     def params(self) -> ChunkerParams:
-        """How everything in it was cut."""
+        """The chunk sizes that everything in it was cut with."""
         return self.manifest.params
 
     def entries(self, folder: Content) -> Iterator[Entry]:
-        """What is in one of its folders, in order; links as the whole tree has them.
+        """The entries of one of its folders, in order. Hard links have paths in the whole tree.
 
         Raises:
             NoObjectError, IntegrityError: An object is missing or damaged.
@@ -78,10 +78,11 @@ class Tree:
         return entries(folder, self._fetch)
 
     def listing(self, *, recursive: bool) -> Iterator[tuple[bytes, Entry]]:
-        """What is in the folder, or all below it, as the whole tree has it: paths from its root.
+        """The entries of the folder, or of everything below it, with paths from the tree's root.
 
         Raises:
-            NoObjectError, IntegrityError: An object is missing or damaged. All before are good.
+            NoObjectError, IntegrityError: An object is missing or damaged. Earlier entries are
+                good.
         """
         if recursive:
             for path, entry in tour(self.root, self._fetch):
@@ -92,7 +93,7 @@ class Tree:
                 yield self._base + entry.name, entry
 
     def distinct_contents(self) -> Iterator[Content]:
-        """The contents of its files, each once, each distinct folder read once.
+        """The distinct contents of its files. Reads each distinct folder once.
 
         Raises:
             NoObjectError, IntegrityError: An object is missing or damaged.
@@ -114,10 +115,10 @@ class Tree:
         return self._outline.solid_bytes(content)
 
     def tour(self) -> Iterator[Step]:
-        """The folder and everything in it, with paths from there, those of hard links as well.
+        """The folder and everything in it, with paths from the folder, also in hard links.
 
-        A file whose first name lies outside is a file of its own; its further names in here are
-        links to that.
+        If the first name of a hard-linked file lies outside the folder, its first name inside
+        takes that role.
 
         Raises:
             NoObjectError, IntegrityError: An object is missing or damaged.
@@ -139,13 +140,13 @@ class Tree:
 
 
 def load_tree(tree: Tree, loader: ObjectLoader) -> None:
-    """Brings all of a tree's structure into the store.
+    """Fetches the folders of a tree and the nodes of its files into the store of `loader`.
 
     Raises:
         NoObjectError: No source has an object.
-        IntegrityError: It is malformed, too deep or has too long a path; or every source that has
-            an object sends something else.
-        RemoteError: Servers could not be asked.
+        IntegrityError: An object is malformed, the tree too deep or a path too long; or every
+            source that has an object sends other bytes.
+        RemoteError: Requests to servers failed.
     """
     try:
         for reached in Below(loader.plain, strict=True).walk_folder(tree.root.content):
