@@ -1,8 +1,7 @@
 """The JSON documents of the wire, one type each (docs/PROTOCOL.md shows them).
 
 Both sides use this module: the server encodes, the client decodes. Unknown fields are ignored, so
-that a later server may say more; what a field may hold is checked here, since all of it is
-untrusted. Must not know about HTTP or stores.
+later servers can add some. All documents are untrusted, so the types here check every field.
 """
 
 from __future__ import annotations
@@ -66,7 +65,7 @@ _LAST_SECOND: Final = 253_402_300_799  # the end of the year 9999, where calenda
 _MAX_TEXT: Final = 4096
 
 MAX_MISSING: Final = 256
-"""Missing objects that one answer tells: 24 KiB."""
+"""Missing objects that one answer lists: 24 KiB."""
 
 Hash = Annotated[
     str, msgspec.Meta(pattern="^[0-9a-f]{64}$", min_length=2 * ID_BYTES, max_length=2 * ID_BYTES)
@@ -79,7 +78,7 @@ Text = Annotated[str, msgspec.Meta(max_length=_MAX_TEXT)]
 
 
 class ChunkerItem(msgspec.Struct, frozen=True):
-    """Chunk sizes in bytes, and what cuts them."""
+    """Chunk sizes in bytes, and the algorithm that cuts."""
 
     algorithm: Text
     min: Positive
@@ -88,7 +87,7 @@ class ChunkerItem(msgspec.Struct, frozen=True):
 
 
 class LimitsItem(msgspec.Struct, frozen=True):
-    """What one request may ask for. A server without deltas allows no bases."""
+    """Limits of one request. A server without deltas allows no bases."""
 
     batch_ids: Positive
     batch_bytes: Positive
@@ -98,14 +97,14 @@ class LimitsItem(msgspec.Struct, frozen=True):
 
 
 class Info(msgspec.Struct, frozen=True):
-    """What a server says of itself.
+    """A server's description of itself.
 
     Attributes:
         api: Version of the protocol.
-        program: Its name and version, for people.
-        store: Id of the store, a UUID: two servers over one store say the same.
-        limits: What one request may ask for.
-        chunker: How it would cut by default.
+        program: Name and version of the program, for people.
+        store: Id of the store, a UUID: the same for all servers of one store.
+        limits: Limits of one request.
+        chunker: Default chunk sizes.
     """
 
     api: Positive
@@ -124,7 +123,7 @@ class ManifestItem(msgspec.Struct, frozen=True):
 
 
 class ManifestPage(msgspec.Struct, frozen=True):
-    """Manifests in the order of their hashes; `more` says that further ones follow."""
+    """Manifests ordered by hash; `more`: further ones follow."""
 
     manifests: list[ManifestItem]
     more: bool
@@ -139,7 +138,7 @@ class ContentItem(msgspec.Struct, frozen=True):
 
 
 class ManifestView(msgspec.Struct, frozen=True):
-    """One manifest for readers that do not speak its binary form."""
+    """One manifest, for clients that do not read its binary form."""
 
     hash: Hash
     kind: Literal["file", "tree"]
@@ -150,20 +149,20 @@ class ManifestView(msgspec.Struct, frozen=True):
 
 
 TreeKind: TypeAlias = Literal["file", "folder", "link", "device", "pipe"]
-"""What a thing in a folder is."""
+"""The kind of an entry of a folder."""
 
 
 class TreeItem(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One thing in a folder.
+    """One entry of a folder.
 
     Attributes:
-        name: Its name, percent-encoded: it may be no text, and goes into a URL as it is.
-        kind: What it is.
-        mode: The lower 12 bits.
-        mtime_ns: Time of the last change, nanoseconds since 1970.
+        name: Its name, percent-encoded: it need not be text, and fits into a URL as it is.
+        kind: Its kind.
+        mode: The lower 12 bits of its mode.
+        mtime_ns: Time of the last change, in nanoseconds since 1970.
         length: Bytes of a file.
-        content: The id of what a file or folder holds; of a file of one chunk its BLAKE3.
-        target: Where a link leads, percent-encoded but for slashes.
+        content: Id of the content of a file or folder; for a file of one chunk, its BLAKE3.
+        target: Target of a symbolic link, percent-encoded except for slashes.
     """
 
     name: Text
@@ -176,14 +175,14 @@ class TreeItem(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class TreePage(msgspec.Struct, frozen=True):
-    """What is in a folder, in the order of the names' bytes; `more` says that further follow."""
+    """The entries of a folder, ordered by the bytes of their names; `more`: further ones follow."""
 
     entries: list[TreeItem]
     more: bool
 
 
 class NameItem(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One version of a name, the manifest that it points to, and who signed that, if anybody."""
+    """One version of a name: the manifest that it points to, and its signed claim if it has one."""
 
     name: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_NAME_BYTES)]
     version: Positive
@@ -193,7 +192,7 @@ class NameItem(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class NamePage(msgspec.Struct, frozen=True):
-    """The newest version of each name, in the order of the names' bytes."""
+    """The newest version of each name, ordered by the bytes of the names."""
 
     names: list[NameItem]
     more: bool
@@ -207,7 +206,7 @@ class HistoryPage(msgspec.Struct, frozen=True):
 
 
 class MissingItem(msgspec.Struct, frozen=True):
-    """An object that is not there; `kind` is 1 chunk, 2 node, 3 manifest."""
+    """A missing object; `kind` is 1 for a chunk, 2 for a node, 3 for a manifest."""
 
     kind: Annotated[int, msgspec.Meta(ge=1, le=3)]
     id: Hash
@@ -217,12 +216,12 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
     """An error (RFC 9457).
 
     Attributes:
-        title: What HTTP calls the status.
-        status: The status itself.
-        code: What went wrong; stable, one of errors.py.
-        detail: One line: what, which object or path, why.
+        title: The reason phrase of the status.
+        status: The HTTP status.
+        code: The kind of error; stable, one of errors.py.
+        detail: One line: what happened, to which object or path, and why.
         next_step: What to do about it, for people.
-        missing: Of the code `incomplete`: what has to be sent first, the first of them.
+        missing: With the code `incomplete`: the first objects that must be sent before.
     """
 
     title: Text
@@ -245,40 +244,42 @@ def decode_document(data: bytes, kind: type[Document]) -> Document:
     """Reads a document.
 
     Raises:
-        RemoteProtocolError: It is not one of that kind.
+        RemoteProtocolError: `data` is not a valid document of that kind.
     """
     try:
         return msgspec.json.decode(data, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise RemoteProtocolError(f"an answer that is no {kind.__name__}: {error}") from error
+        raise RemoteProtocolError(
+            f"an answer that is not a valid {kind.__name__}: {error}"
+        ) from error
 
 
 def parse_hash(text: str) -> ManifestId:
-    """The id behind a checked `Hash` field."""
+    """The id in a checked `Hash` field."""
     return ManifestId(bytes.fromhex(text))
 
 
 def name_item(record: NameRecord) -> NameItem:
-    """A version of a name as it is sent."""
+    """The document of a version of a name."""
     manifest = record.manifest.hex()
     return NameItem(record.name, record.version, manifest, record.created, record.signed)
 
 
 def missing_items(missing: Sequence[tuple[int, bytes]]) -> list[MissingItem]:
-    """Kinds and ids of objects as they are sent, as many as one answer tells."""
+    """The documents of the first MAX_MISSING objects, given by kind and id."""
     return [MissingItem(kind, ident.hex()) for kind, ident in missing[:MAX_MISSING]]
 
 
 def missing_keys(items: Sequence[MissingItem]) -> list[tuple[int, bytes]]:
-    """Kinds and ids of objects as they were received."""
+    """Kinds and ids of received objects."""
     return [(item.kind, bytes.fromhex(item.id)) for item in items]
 
 
 def name_record(item: NameItem) -> NameRecord:
-    """A version of a name as it was received.
+    """The version of a name in a document.
 
     Raises:
-        RemoteProtocolError: The label breaks the rules of names.
+        RemoteProtocolError: The name breaks the rules of names.
     """
     try:
         name = parse_name(item.name)
@@ -289,7 +290,7 @@ def name_record(item: NameItem) -> NameRecord:
 
 
 def chunker_item(params: ChunkerParams) -> ChunkerItem:
-    """Chunk sizes as they are sent."""
+    """The document of chunk sizes."""
     return ChunkerItem(params.algorithm, params.min_size, params.avg_size, params.max_size)
 
 

@@ -1,7 +1,7 @@
 """The JSON documents of requests that change a server's store (docs/PROTOCOL.md shows them).
 
-Both sides use this module, as `documents`. What a client sends is checked here as what a server
-answers is: all of it is untrusted. Must not know about HTTP or stores.
+Both sides use this module, as `documents`. Requests and answers are untrusted, so the types here
+check every field.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ __all__ = [
 ]
 
 MAX_REFS: Final = 100
-"""Refs of one request: they are removed or restored together, and listed in the answer."""
+"""Refs of one request, which are removed or restored together, and listed in the answer."""
 
 PushHash = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$", min_length=32, max_length=32)]
 _Ref = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_NAME_BYTES + 32)]
 
 
 class NextItem(msgspec.Struct, frozen=True):
-    """What the next version of a name will be, for those who sign it beforehand.
+    """The next version of a name, for clients that sign it in advance.
 
     Attributes:
         version: Its number.
-        newest: The version before it, or null.
+        newest: The newest version, or null.
     """
 
     version: Positive
@@ -48,14 +48,14 @@ class NextItem(msgspec.Struct, frozen=True):
 
 
 class NameChange(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a name shall point to, and the signed claim that says so, if there is one."""
+    """The new target of a name, and the signed claim about it if there is one."""
 
     manifest: Hash
     signed: SignedBytes = b""
 
 
 class PushItem(msgspec.Struct, frozen=True):
-    """A push that was opened.
+    """An opened push.
 
     Attributes:
         push: Its id.
@@ -67,19 +67,19 @@ class PushItem(msgspec.Struct, frozen=True):
 
 
 class RefusedItem(msgspec.Struct, frozen=True):
-    """An object that was not kept: its bytes are not what its id says."""
+    """A refused object: its bytes do not match its id."""
 
     kind: Annotated[int, msgspec.Meta(ge=1, le=3)]
     id: Hash
 
 
 class TakenItem(msgspec.Struct, frozen=True):
-    """What became of objects that were sent.
+    """The result of sending objects.
 
     Attributes:
-        taken: How many were kept.
-        known: How many were there already.
-        refused: The others.
+        taken: Number of objects stored.
+        known: Number of objects that the store had already.
+        refused: The other objects.
     """
 
     taken: Length
@@ -88,17 +88,17 @@ class TakenItem(msgspec.Struct, frozen=True):
 
 
 class ProvingItem(msgspec.Struct, frozen=True):
-    """A manifest whose content is still looked through; `checked` counts objects."""
+    """A manifest that the server is still checking; `checked` counts objects."""
 
     checked: Length
 
 
 class Refs(msgspec.Struct, frozen=True):
-    """What to remove or to restore: full hashes, NAME or NAME@N.
+    """Refs to remove or to restore.
 
     Attributes:
-        refs: Which.
-        dry_run: Only tell what would move.
+        refs: Full hashes, NAME or NAME@N.
+        dry_run: Move nothing, and answer as if it were done.
     """
 
     refs: Annotated[list[_Ref], msgspec.Meta(min_length=1, max_length=MAX_REFS)]
@@ -106,12 +106,12 @@ class Refs(msgspec.Struct, frozen=True):
 
 
 class RemovalItem(msgspec.Struct, frozen=True):
-    """What moved into the trash, or out of it.
+    """Versions and manifests that moved into the trash, or out of it.
 
     Attributes:
         versions: Versions of names, at most a page of them.
-        manifests: Manifests, likewise.
-        more: Some are left out.
+        manifests: Manifests, at most a page of them.
+        more: Whether the lists are incomplete.
     """
 
     versions: Annotated[list[NameItem], msgspec.Meta(max_length=PAGE_ITEMS)]
@@ -120,12 +120,12 @@ class RemovalItem(msgspec.Struct, frozen=True):
 
 
 class TrashItem(msgspec.Struct, frozen=True):
-    """A version of a name in the trash, or a manifest that no name led to.
+    """A version of a name in the trash, or a manifest that had no name.
 
     Attributes:
-        manifest: Its hash.
+        manifest: Hash of the manifest.
         version: The version, or null.
-        removed: When, in seconds since 1970.
+        removed: Time of the removal, in seconds since 1970.
     """
 
     manifest: Hash
@@ -134,7 +134,7 @@ class TrashItem(msgspec.Struct, frozen=True):
 
 
 class TrashPage(msgspec.Struct, frozen=True):
-    """What lies in the trash, the latest last."""
+    """The content of the trash, the latest removal last."""
 
     entries: Annotated[list[TrashItem], msgspec.Meta(max_length=PAGE_ITEMS)]
     more: bool

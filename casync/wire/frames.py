@@ -1,11 +1,10 @@
 """The frames of the wire: the stream that answers a fetch request.
 
-Both sides use this module (docs/PROTOCOL.md says it in bytes). It turns bytes into values and
-values into bytes; it must not know about HTTP, sockets or stores, and it never decodes a payload:
-whether one holds what its id names is for `codec.Unpacker` and `delta.unpack_group` to prove.
+Both sides use this module; docs/PROTOCOL.md defines the bytes. Payloads are not decoded here:
+`codec.Unpacker` and `delta.unpack_group` prove that they match their ids.
 
-Everything that the peer could make large is bounded before memory is spent: frames by the ids
-asked for, payloads by the maximum of the kind or of a group.
+Sizes that the peer announces are bounded before memory is spent: frames by the requested ids,
+payloads by the maximum of the kind or of a group.
 """
 
 from __future__ import annotations
@@ -41,11 +40,11 @@ MANIFEST_TYPE: Final = "application/vnd.casync.manifest"
 _FRAME: Final = struct.Struct("<BBHI")  # status, codec, count, length of the payload
 
 _SMALL_PART: Final = 4096
-"""Bytes. Below this, copying a part costs less than keeping the piece that it lies in."""
+"""Bytes below which copying a part costs less than keeping the received piece that holds it."""
 
 
 class Status(IntEnum):
-    """What a frame says."""
+    """The status of a frame."""
 
     OBJECT = 1
     DELTA = 2
@@ -60,32 +59,36 @@ _CODECS: Final = {codec.value: codec for codec in Codec}
 _ABSENT: Final = frozenset({Status.MISSING, Status.DAMAGED, Status.BUSY})
 
 Answer: TypeAlias = Packed | Delta | Status
-"""What one id got: its object, or why there is none (missing, damaged, busy). Or what all ids of a
-group got."""
+"""The answer for one id: its object, or why there is none (missing, damaged, busy). A `Delta`
+answers all ids of a group."""
 
 
 def answer_header(answer: Packed | Delta) -> bytes:
-    """The header of the frame of an object or a group; its payload goes after it, untouched."""
+    """The header of the frame of an object or a group; the payload follows it as it is."""
     if isinstance(answer, Delta):
         return _FRAME.pack(Status.DELTA, Codec.ZSTD, len(answer.ids), len(answer.payload))
     return _FRAME.pack(Status.OBJECT, answer.codec, 1, len(answer.payload))
 
 
 def absence_frame(status: Status, count: int) -> bytes:
-    """A whole frame which says that the next `count` ids are missing, damaged or busy."""
+    """A whole frame that answers the next `count` ids with missing, damaged or busy.
+
+    Raises:
+        UsageError: Another status, or `count` is not from 1 to MAX_BATCH_IDS.
+    """
     if status not in _ABSENT or not 1 <= count <= MAX_BATCH_IDS:
-        raise UsageError(f"no frame says {status.name} for {count} ids")
+        raise UsageError(f"there is no frame with status {status.name} for {count} ids")
     return _FRAME.pack(status, 0, count, 0)
 
 
 END_FRAME: Final = _FRAME.pack(Status.END, 0, 0, 0)
-"""The frame without which a stream is truncated."""
+"""The last frame. A stream without it is truncated."""
 
 
 def encode_frames(answers: Iterable[Answer]) -> Iterator[bytes]:
-    """The parts of a whole stream in order: headers, payloads as they are, and the end.
+    """The parts of a whole stream in order: headers, payloads as they are, and the end frame.
 
-    Equal absences in a row become one frame. A caller that sends large pieces joins parts.
+    Consecutive equal absences share a frame. Callers join parts to send larger pieces.
     """
     absent, count = Status.MISSING, 0
     for answer in answers:
@@ -109,25 +112,25 @@ class FrameReader:
     """Reads the stream of frames that answers one fetch request.
 
     Args:
-        kind: The kind that was asked for.
-        groups: What was asked for, in order.
+        kind: The requested kind.
+        groups: The requested groups, in order.
 
     Attributes:
-        wanted: How many ids were asked for.
-        answered: How many of them were answered.
-        ended: Whether the end was seen.
+        wanted: Number of requested ids.
+        answered: Number of ids answered so far.
+        ended: Whether the end frame was read.
     """
 
     def __init__(self, kind: Kind, groups: Sequence[Group]) -> None:
         self._kind = kind
         self._ids = [ident for group in groups for ident in group.wanted]
-        self._groups: dict[int, int] = {}  # where one begins that may be a delta, and its count
+        self._groups: dict[int, int] = {}  # first index of a group that may be a delta, its size
         start = 0
         for group in groups:
             if not group.is_single:
                 self._groups[start] = len(group.wanted)
             start += len(group.wanted)
-        self._header = b""  # of the frame that the last piece broke off in
+        self._header = b""  # the first bytes of a header that the last piece ended in
         self._status = Status.OBJECT  # of the open payload
         self._codec = Codec.RAW
         self._wanted = 0  # bytes of the open payload that are still to come
@@ -138,13 +141,12 @@ class FrameReader:
         self.ended = False
 
     def feed(self, data: bytes) -> list[Answer]:
-        """Takes the next bytes of the stream, cut anywhere; returns what they complete.
+        """Takes the next bytes of the stream, cut anywhere; returns the answers they complete.
 
-        A payload is copied once. Answers that came before an error are returned; the next call
-        raises it.
+        A payload is copied once. Answers before an error are returned; the next call raises it.
 
         Raises:
-            RemoteProtocolError: The stream breaks the protocol. The reader is of no more use.
+            RemoteProtocolError: The stream breaks the protocol. All later calls raise this, too.
         """
         answers: list[Answer] = []
         if self._error is None:
@@ -157,20 +159,20 @@ class FrameReader:
         return answers
 
     def check(self) -> None:
-        """Says that the connection broke: what came is good if it kept to the protocol.
+        """Checks what was read before the connection broke.
 
         Raises:
-            RemoteProtocolError: It broke it.
+            RemoteProtocolError: It breaks the protocol.
         """
         if self._error is not None:
             raise self._error
 
     def finish(self) -> None:
-        """Says that no more bytes come, by the word of HTTP.
+        """Ends the stream where the HTTP body ended.
 
         Raises:
-            UnreachableError: The stream broke off while ids were still open: worth asking again.
-            RemoteProtocolError: It broke the protocol, or lacks nothing but its end.
+            UnreachableError: The stream ended before all ids were answered; a retry may succeed.
+            RemoteProtocolError: It breaks the protocol, or only its end frame is missing.
         """
         self.check()
         if self.ended:
@@ -215,7 +217,7 @@ class FrameReader:
                 self._wanted = length
 
     def _keep(self, part: memoryview) -> None:
-        """Keeps a part of a payload, small ones joined: a payload may come byte by byte."""
+        """Keeps a part of a payload. Joins small ones: a payload may come byte by byte."""
         if len(part) >= _SMALL_PART:
             self._parts.append(part)
         elif self._parts and isinstance(self._parts[-1], bytearray):
@@ -224,7 +226,7 @@ class FrameReader:
             self._parts.append(bytearray(part))
 
     def _open(self, data: bytes, at: int, answers: list[Answer]) -> int:
-        """Reads a header; returns the length of the payload that must follow."""
+        """Reads a header; returns the bytes of the payload that must follow."""
         status, codec, count, length = _FRAME.unpack_from(data, at)
         left = self.wanted - self.answered
         if status not in _STATUSES:
@@ -235,7 +237,7 @@ class FrameReader:
             self._status, self._codec = status, _CODECS[codec]
             return int(length)
         if codec or length:
-            raise RemoteProtocolError("a payload where none belongs")
+            raise RemoteProtocolError(f"a {status.name} frame with a codec or a payload")
         if status is Status.END:
             if count:
                 raise RemoteProtocolError("an end frame that answers ids")
@@ -250,29 +252,30 @@ class FrameReader:
         return 0
 
     def _check_opened(self, status: Status, codec: int, count: int, length: int) -> None:
-        """Holds the header of a frame with a payload to what was asked for."""
+        """Checks the header of a frame with a payload against the request."""
         if codec not in _CODECS or (status is Status.OBJECT and count != 1):
             raise RemoteProtocolError(f"an object's frame with codec {codec} for {count} ids")
         if self.answered == self.wanted:
-            raise RemoteProtocolError("more objects than were asked for")
+            raise RemoteProtocolError("more objects than were requested")
         if status is Status.DELTA and (
             codec != Codec.ZSTD or count != self._groups.get(self.answered)
         ):
-            raise RemoteProtocolError(f"a delta for {count} ids that are no group")
+            raise RemoteProtocolError(f"a delta for {count} ids that are not a group")
         if not 1 <= length <= self._max_bytes(status):
             raise RemoteProtocolError(f"a payload of {length} bytes; {self._bounds(status)}")
 
     def _payload(self, payload: bytes) -> Packed | Delta:
-        """The answer that a payload makes."""
+        """The answer that a payload completes."""
         length = len(payload)
         if self._codec is Codec.ZSTD:
             try:
                 length = zstandard.frame_content_size(payload)
             except zstandard.ZstdError as error:
-                raise RemoteProtocolError("a payload that is no zstd frame") from error
+                raise RemoteProtocolError("a payload that is not a zstd frame") from error
             if not 1 <= length <= self._max_bytes(self._status):
                 raise RemoteProtocolError(
-                    f"a zstd frame of {length} bytes; {self._bounds(self._status)}, and says so"
+                    f"a zstd frame that announces {length} plain bytes; "
+                    f"{self._bounds(self._status)}"
                 )
         start = self.answered
         if self._status is Status.DELTA:

@@ -1,8 +1,7 @@
-"""The lists of the wire: ids that are asked for, alone or in groups, and sizes that are answered.
+"""The lists of the wire: requested ids, alone or in groups, and the sizes that answer them.
 
-Both sides use this module (docs/PROTOCOL.md says it in bytes). It turns bytes into values and
-values into bytes; it must not know about HTTP, sockets or stores. What the peer could make large
-is bounded by counts that are checked before anything is taken apart.
+Both sides use this module; docs/PROTOCOL.md defines the bytes. Counts that the peer announces are
+checked against their bounds before anything else is parsed.
 """
 
 from __future__ import annotations
@@ -44,10 +43,10 @@ SIZES_TYPE: Final = "application/vnd.casync.sizes"
 _MAGIC: Final = b"CASQ"
 _VERSION: Final = 1
 _IN_GROUPS: Final = 1
-"""The flag of a list whose ids are in groups."""
+"""The flag of a list with groups of ids."""
 
 _IDS: Final = struct.Struct("<4sBBHHH")  # magic, version, kind, flags, count, groups
-_GROUP: Final = struct.Struct("<HH")  # ids that are wanted, and bases
+_GROUP: Final = struct.Struct("<HH")  # number of wanted ids, and of bases
 _SIZES: Final = struct.Struct("<QQ")  # plain, stored
 _NO_SIZE: Final = 2**64 - 1
 
@@ -72,7 +71,7 @@ class GroupsRequest(NamedTuple):
 
 
 def encode_ids(kind: Kind, ids: Sequence[ObjectId]) -> bytes:
-    """The body that asks for `ids`.
+    """The body of a request for `ids`.
 
     Raises:
         UsageError: No id, or more than MAX_BATCH_IDS.
@@ -81,27 +80,27 @@ def encode_ids(kind: Kind, ids: Sequence[ObjectId]) -> bytes:
 
 
 def encode_groups(kind: Kind, groups: Sequence[Group]) -> bytes:
-    """The body that asks for what `groups` want, in order.
+    """The body of a request for the wanted ids of `groups`, in order.
 
     Raises:
         UsageError: No id or more than MAX_BATCH_IDS, more bases than MAX_BATCH_BASES, or a group
-            that wants nothing.
+            without a wanted id.
     """
     ids = [ident for group in groups for ident in group.wanted]
     bases = [ident for group in groups for ident in group.bases]
     if not 1 <= len(ids) <= MAX_BATCH_IDS:
-        raise UsageError(f"a request asks for 1 to {MAX_BATCH_IDS} ids, not {len(ids)}")
+        raise UsageError(f"a request has 1 to {MAX_BATCH_IDS} ids, not {len(ids)}")
     if all(group.is_single for group in groups):
         return _IDS.pack(_MAGIC, _VERSION, kind, 0, len(ids), 0) + b"".join(ids)
     if len(bases) > MAX_BATCH_BASES or not all(group.wanted for group in groups):
-        raise UsageError(f"a group wants something, and {MAX_BATCH_BASES} bases are the most")
+        raise UsageError(f"a group has a wanted id, and a request at most {MAX_BATCH_BASES} bases")
     header = _IDS.pack(_MAGIC, _VERSION, kind, _IN_GROUPS, len(ids), len(groups))
     rows = [_GROUP.pack(len(group.wanted), len(group.bases)) for group in groups]
     return b"".join([header, *rows, *ids, *bases])
 
 
 def first_groups(groups: Sequence[Group]) -> list[Group]:
-    """As many of `groups` from the first on as fit one request."""
+    """The first of `groups`, as many as fit into one request."""
     ids = bases = 0
     for number, group in enumerate(groups):
         ids += len(group.wanted)
@@ -112,7 +111,7 @@ def first_groups(groups: Sequence[Group]) -> list[Group]:
 
 
 def groups_after(groups: Sequence[Group], count: int) -> list[Group]:
-    """What `groups` want after the first `count` ids. One that is cut keeps its bases."""
+    """The rest of `groups` after the first `count` wanted ids. A split group keeps its bases."""
     rest: list[Group] = []
     for wanted, bases in groups:
         if count < len(wanted):
@@ -122,7 +121,7 @@ def groups_after(groups: Sequence[Group], count: int) -> list[Group]:
 
 
 def decode_ids(data: Buffer) -> IdsRequest:
-    """Reads a list of ids that are in no groups.
+    """Reads a list of ids without groups.
 
     Raises:
         UnsupportedError: A later version, or flags.
@@ -130,15 +129,15 @@ def decode_ids(data: Buffer) -> IdsRequest:
     """
     kind, flags, count, _ = _header(data)
     if flags:
-        raise UnsupportedError(f"list of ids with flags {flags:#06x} where none belong")
+        raise UnsupportedError(f"list of ids with flags {flags:#06x}; this request takes none")
     return IdsRequest(kind, _ids(data, _IDS.size, count))
 
 
 def decode_groups(data: Buffer) -> GroupsRequest:
-    """Reads a list of ids, in groups or not: then each is one of its own.
+    """Reads a list of ids. Without groups in it, each id becomes a group of its own.
 
     Raises:
-        UnsupportedError: A later version, or flags of one.
+        UnsupportedError: A later version, or unknown flags.
         MalformedError: Anything else that `encode_groups` would not write.
     """
     kind, flags, count, groups = _header(data)
@@ -165,7 +164,7 @@ def decode_groups(data: Buffer) -> GroupsRequest:
 
 
 def _header(data: Buffer) -> tuple[Kind, int, int, int]:
-    """Kind, flags, count of ids, and count of groups."""
+    """Reads kind, flags, number of ids and number of groups."""
     if len(data) < _IDS.size:
         raise MalformedError("list of ids shorter than its header")
     magic, version, kind, flags, count, groups = _IDS.unpack_from(data)
@@ -185,7 +184,7 @@ def _header(data: Buffer) -> tuple[Kind, int, int, int]:
 
 
 def _ids(data: Buffer, start: int, count: int) -> list[ObjectId]:
-    """The ids from `start` to the end, which must be `count`."""
+    """Reads the ids from `start` to the end of `data`, which must be `count`."""
     if len(data) != start + count * ID_BYTES:
         raise MalformedError(f"list that claims {count} ids in {len(data)} bytes")
     body = bytes(data)
@@ -193,7 +192,7 @@ def _ids(data: Buffer, start: int, count: int) -> list[ObjectId]:
 
 
 def encode_sizes(rows: Iterable[tuple[int, int] | None]) -> bytes:
-    """The answer to a stat request: (plain, stored) bytes per id, None where it is missing."""
+    """The answer to a stat request: (plain, stored) bytes per id, None for a missing object."""
     return b"".join([_SIZES.pack(*(row or (_NO_SIZE, _NO_SIZE))) for row in rows])
 
 
@@ -201,7 +200,7 @@ def decode_sizes(kind: Kind, count: int, data: Buffer) -> list[tuple[int, int] |
     """Reads the answer to a stat request for `count` ids of `kind`.
 
     Raises:
-        RemoteProtocolError: It is not that long, or no object has such sizes.
+        RemoteProtocolError: `data` has another length, or no object can have such a size.
     """
     if len(data) != count * _SIZES.size:
         raise RemoteProtocolError(f"sizes of {count} objects in {len(data)} bytes")
@@ -213,6 +212,6 @@ def decode_sizes(kind: Kind, count: int, data: Buffer) -> list[tuple[int, int] |
             rows.append((plain, stored))
         else:
             raise RemoteProtocolError(
-                f"a {kind.name.lower()} of {plain} bytes that is stored in {stored}"
+                f"impossible sizes of a {kind.name.lower()}: {plain} plain, {stored} stored bytes"
             )
     return rows

@@ -1,9 +1,8 @@
-"""Objects on their way to a server: the body of a request that puts some there.
+"""The body of a request that sends objects to a server.
 
-Both sides use this module (docs/PROTOCOL.md says it in bytes). It turns bytes into values and
-values into bytes; it must not know about HTTP, sockets or stores, and it never decodes a payload:
-whether one holds what its id names is for `codec.Unpacker` to prove. Everything that a client
-could make large is bounded before memory is spent.
+Both sides use this module; docs/PROTOCOL.md defines the bytes. Payloads are not decoded here:
+`codec.Unpacker` proves that they match their ids. Sizes that the client announces are bounded
+before memory is spent.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ _END: Final = bytes(_HEADER.size)
 _CODECS: Final = {codec.value: codec for codec in Codec}
 
 MAX_UPLOAD_BYTES: Final = MAX_BATCH_BYTES + (MAX_BATCH_IDS + 1) * _HEADER.size
-"""Bytes of the longest body: payloads are not longer than plain bytes."""
+"""Bytes of the longest body: a payload is never longer than its plain bytes."""
 
 
 def encode_upload(objects: Iterable[Packed]) -> Iterator[bytes]:
@@ -40,7 +39,7 @@ def encode_upload(objects: Iterable[Packed]) -> Iterator[bytes]:
 
 
 def joined(parts: Iterable[bytes], size: int) -> Iterator[bytes]:
-    """The same bytes in pieces of at most `size`, all but the last one that long."""
+    """The same bytes in pieces of `size` bytes; the last one may be shorter."""
     piece: list[bytes] = []
     room = size
     for part in parts:
@@ -61,13 +60,13 @@ class UploadReader:
     """Reads a body.
 
     Attributes:
-        ended: Whether the end was seen.
+        ended: Whether the end was read.
     """
 
     def __init__(self) -> None:
-        self._buffer = bytearray()  # a header, or a payload, as far as it came
+        self._buffer = bytearray()  # the received part of a header or a payload
         self._wanted = _HEADER.size
-        self._open: tuple[Kind, Codec, bytes] | None = None  # whose payload comes
+        self._open: tuple[Kind, Codec, bytes] | None = None  # the object whose payload follows
         self._objects = 0
         self._plain = 0
         self._error: MalformedError | None = None
@@ -76,11 +75,11 @@ class UploadReader:
     def feed(self, data: bytes) -> list[Packed]:
         """Takes the next bytes, cut anywhere; returns the objects that they complete.
 
-        Objects that came before an error are returned; the next call raises it.
+        Objects before an error are returned; the next call raises it.
 
         Raises:
-            MalformedError: The body breaks the format, or is too much. The reader is of no more
-                use.
+            MalformedError: The body breaks the format, or is too large. All later calls raise
+                this, too.
         """
         objects: list[Packed] = []
         if self._error is None:
@@ -96,7 +95,7 @@ class UploadReader:
         rest = memoryview(data)
         while rest:
             if self.ended:
-                raise MalformedError("bytes after the end of the objects")
+                raise MalformedError("bytes after the end of an upload")
             part = rest[: self._wanted - len(self._buffer)]
             rest = rest[len(part) :]
             self._buffer += part
@@ -110,15 +109,15 @@ class UploadReader:
                 self._open, self._wanted = None, _HEADER.size
 
     def finish(self) -> None:
-        """Says that no more bytes come.
+        """Ends the body.
 
         Raises:
-            MalformedError: The end is missing, or something was wrong before it.
+            MalformedError: The end is missing, or the body breaks the format before it.
         """
         if self._error is not None:
             raise self._error
         if not self.ended:
-            raise MalformedError("objects without their end")
+            raise MalformedError("an upload without its end")
 
     def _begin(self, header: bytes) -> None:
         if header == _END:
@@ -142,9 +141,11 @@ class UploadReader:
             try:
                 length = zstandard.frame_content_size(payload)
             except zstandard.ZstdError as error:
-                raise MalformedError("a payload that is no zstd frame") from error
+                raise MalformedError("a payload that is not a zstd frame") from error
             if not len(payload) < length <= MAX_PLAIN[kind]:
-                raise MalformedError(f"a zstd frame of {len(payload)} bytes for {length}")
+                raise MalformedError(
+                    f"a zstd frame of {len(payload)} bytes that announces {length} plain bytes"
+                )
         self._plain += length
         if self._plain > MAX_BATCH_BYTES:
             raise _too_much()
