@@ -317,7 +317,7 @@ def test_the_option_wins_over_the_environment(program: Program) -> None:
         ("pull x --in-place", ["--in-place overwrites a file", "-o OUT"]),
         ("pull x -o - --json", ["cannot both have stdout"]),
         ("pull x -o out --server ftp://x", ["not an address of a server"]),
-        ("pull x -o out --server http://u:p@x", ["must not hold a user or a password"]),
+        ("pull x -o out --server http://u:p@x", ["must not contain a user or a password"]),
         ("pull x -o out -p 0", ["--connections takes 1 to 256"]),
         ("pull x -o out --limit 0", ["a rate must be above 0"]),
         ("ls --server http://a --server http://b", ["asks one server"]),

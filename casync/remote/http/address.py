@@ -1,4 +1,4 @@
-"""Addresses of servers: what `--server` may say. Pure; must not connect to anything."""
+"""Parses the addresses of servers, as `--server` takes them."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _HOST: Final = re.compile(r"[0-9a-z._-]{1,253}|[0-9a-f:.]{2,45}", re.ASCII)
 
 
 class ServerAddress(NamedTuple):
-    """Where a server is.
+    """The address of a server.
 
     Attributes:
         scheme: `http` or `https`.
         host: In ASCII, without brackets.
-        port: Its number.
-        prefix: The path below which its `/v1` lies, without a slash at the end.
+        port: TCP port.
+        prefix: The path that contains `/v1`, without a slash at the end.
     """
 
     scheme: str
@@ -32,18 +32,18 @@ class ServerAddress(NamedTuple):
 
     @property
     def authority(self) -> str:
-        """Host and port as a Host field has them."""
+        """Host and port in the form of a Host field."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
 
     @property
     def origin(self) -> str:
-        """Scheme, host and port: what a token belongs to, and what errors call the server."""
+        """Scheme, host and port: the scope of a token, and the server's name in messages."""
         return f"{self.scheme}://{self.authority}"
 
     @property
     def is_loopback(self) -> bool:
-        """Whether nobody else can listen in."""
+        """Whether connections stay on this machine."""
         if self.host == "localhost":
             return True
         try:
@@ -56,11 +56,11 @@ def parse_address(text: str, what: str = "server") -> ServerAddress:
     """Reads `http[s]://HOST[:PORT][/PREFIX]`.
 
     Args:
-        text: What the user typed.
-        what: What it is the address of, for the error.
+        text: The address as the user typed it.
+        what: The noun for errors: "server" or "proxy".
 
     Raises:
-        UsageError: It is anything else; credentials are refused, since they would be on argv.
+        UsageError: `text` has another form, or holds credentials, which argv would expose.
     """
     step = "Write it as http://HOST:PORT or https://HOST."
     try:
@@ -73,19 +73,21 @@ def parse_address(text: str, what: str = "server") -> ServerAddress:
         raise UsageError(f"not an address of a {what}: {text}", next_step=step)
     if parts.username is not None or parts.password is not None:
         raise UsageError(
-            f"the address of a {what} must not hold a user or a password",
-            next_step="A token for a server is given with --token-file.",
+            f"the address of a {what} must not contain a user or a password",
+            next_step="Give the token of a server with --token-file.",
         )
     plain = text.isascii() and text.isprintable() and " " not in text
     if parts.query or parts.fragment or (parts.path and not plain):
-        raise UsageError(f"the address of a {what} ends with its path: {text}", next_step=step)
+        raise UsageError(
+            f"the address of a {what} ends with a path of printable ASCII: {text}", next_step=step
+        )
     return ServerAddress(parts.scheme, host, port or _PORTS[parts.scheme], parts.path.rstrip("/"))
 
 
 def origin_of(text: str) -> str:
-    """The origin of a server's address, under which its token is kept.
+    """The origin of a server's address, which is the key of its token.
 
     Raises:
-        UsageError: It is no address.
+        UsageError: `text` is not an address.
     """
     return parse_address(text).origin

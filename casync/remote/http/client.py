@@ -1,7 +1,7 @@
 """A server as a source of objects, manifests and names.
 
-Speaks docs/PROTOCOL.md over `transport`: splits what is asked for into requests, asks again when a
-connection fails, and turns answers into the values of the ports. The caller proves payloads with
+Speaks docs/PROTOCOL.md over `transport`: splits batches into requests, retries when a connection
+fails, and turns answers into the values of the ports. The caller proves payloads with
 `codec.Unpacker`, as for every source that it did not write itself.
 """
 
@@ -61,7 +61,7 @@ from casync.wire.requests import (
 __all__ = ["RemoteClient"]
 
 _MAX_SMALL_BYTES: Final = 8 * MIB
-"""Bytes of an answer that is read whole: a page of the longest names, with room."""
+"""Bytes of the largest answer that is read whole: a page of the longest names, with slack."""
 
 _ABSENCES: Final = {
     Status.MISSING: Absence.MISSING,
@@ -79,13 +79,13 @@ class RemoteClient:
 
     Args:
         url: The server's address.
-        options: How to talk to it.
-        pause: Waits for so many seconds; `close` ends the default's waiting.
-        clock: Seconds, rising, for the budget of tries.
-        jitter: A number from 0 to 1, another one each time.
+        options: Options of the transport.
+        pause: Waits for the given seconds; `close` interrupts the default.
+        clock: Monotonic clock in seconds, for the retry budget.
+        jitter: Returns a random number from 0 to 1.
 
     Raises:
-        UsageError: The address or an option makes no sense.
+        UsageError: The address or an option is invalid.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class RemoteClient:
     ) -> None:
         options = options or TransportOptions()
         self._transport = Transport(url, options)
-        self._makes_deltas = True  # until it refuses a request for them
+        self._makes_deltas = True  # until the server refuses a request for deltas
         self._retry_for = options.retry_for
         self._closed = threading.Event()
         self._pause = pause or self._closed.wait
@@ -124,12 +124,12 @@ class RemoteClient:
 
     @property
     def origin(self) -> str:
-        """What errors call the server: scheme, host and port."""
+        """The server's name in messages: scheme, host and port."""
         return self._transport.origin
 
     @property
     def warnings(self) -> list[str]:
-        """What the user should know about the way it is talked to."""
+        """Warnings for the user about the connection to the server."""
         return self._transport.warnings
 
     @property
@@ -138,16 +138,16 @@ class RemoteClient:
         return self._transport.traffic
 
     def info(self) -> Info:
-        """What the server says of itself.
+        """The server's description of itself.
 
         Raises:
-            RemoteError, DeniedError, StoppedError: As of every request here.
+            RemoteError, DeniedError, StoppedError: The request failed, as any request can.
         """
         return self._document("/v1/info", Info)
 
     @property
     def deltas_pay(self) -> bool:
-        """Whether asking for deltas saves time: the server makes them, and the link is slow."""
+        """Whether deltas save time: the server makes them, and the link is slow."""
         return self._makes_deltas and not self._transport.is_fast
 
     def get(self, kind: Kind, ids: Sequence[ObjectId]) -> Iterator[Packed | Absence]:
@@ -164,16 +164,16 @@ class RemoteClient:
     def get_groups(
         self, kind: Kind, groups: Sequence[Group]
     ) -> Iterator[Sequence[Packed | Delta | Absence]]:
-        """One answer per id or one per group, in the order asked: lists of them, as they arrive.
+        """One answer per id or one per group, in the order asked, in lists as they arrive.
 
-        A request that fails on the way is made again for the ids that are still open. `BUSY` is
-        the server's word, unless it only means that a request was full. A server that refuses
-        groups is asked for the ids alone.
+        Retries a failed request for the ids that are not answered yet, and requests again the ids
+        that are `BUSY` only because a request was full. Requests single ids from a server that
+        refuses groups.
 
         Raises:
-            UnreachableError: The server could not be asked within the budget of tries.
-            RemoteProtocolError: It answers against the protocol.
-            DeniedError, UnsupportedError, RemoteError: It refused.
+            UnreachableError: The server cannot be reached within the retry budget.
+            RemoteProtocolError: An answer breaks the protocol.
+            DeniedError, UnsupportedError, RemoteError: The server refused.
             StoppedError: `close` was called.
         """
         rest = list(groups)
@@ -202,7 +202,7 @@ class RemoteClient:
             rest = groups_after(rest, done)
 
     def stat(self, kind: Kind, ids: Sequence[ObjectId]) -> list[ObjectStat | None]:
-        """The sizes of each object, or None where it is missing. See `ObjectSource`.
+        """The sizes of each object, None for a missing one. See `ObjectSource`.
 
         Raises:
             RemoteError, DeniedError, UnsupportedError, StoppedError: As `get`.
@@ -234,7 +234,7 @@ class RemoteClient:
                 return
 
     def manifest(self, ident: ManifestId) -> ManifestRow | None:
-        """What the server says of one manifest. See `ManifestSource`."""
+        """The server's row of one manifest. See `ManifestSource`."""
         view = self._manifest_view(Ref(manifest=ident))
         return None if view is None else _manifest_row(view.hash, view.length, view.created)
 
@@ -249,7 +249,7 @@ class RemoteClient:
                 record = self._told(name_record, item)
                 after = self._rising(after, record.name)
                 if not after.startswith(prefix):
-                    raise RemoteProtocolError(f"{self.origin} lists names that were not asked for")
+                    raise RemoteProtocolError(f"{self.origin} lists names without the prefix asked")
                 yield record
             if not self._goes_on(page.more, page.names):
                 return
@@ -268,7 +268,7 @@ class RemoteClient:
             for item in page.versions:
                 record = self._told(name_record, item)
                 if record.name != name or record.version <= after:
-                    raise RemoteProtocolError(f"{self.origin} answers with another history")
+                    raise RemoteProtocolError(f"{self.origin} sends a wrong history of {name}")
                 after = record.version
                 records.append(record)
             more = self._goes_on(page.more, page.versions)
@@ -278,8 +278,8 @@ class RemoteClient:
         """The full manifest that a ref points to on the server. See `ManifestSource`.
 
         Raises:
-            NoNameError: It has no such manifest or name.
-            UsageError: A prefix, which says too little to a stranger.
+            NoNameError: The server has no such manifest or name.
+            UsageError: The ref is a prefix of a hash; servers take full hashes.
             RemoteError, DeniedError, UnsupportedError, StoppedError: As `get`.
         """
         if ref.prefix is not None:
@@ -292,9 +292,9 @@ class RemoteClient:
         return parse_hash(view.hash)
 
     def _fetch(self, kind: Kind, groups: Sequence[Group], retry: Retry) -> Iterator[list[Answer]]:
-        """The answers of one request. What is busy because the request was full is left out.
+        """The answers of one request, without those that are busy because the request was full.
 
-        The last ones come when the stream has ended as it must, or broke off.
+        The last answers are yielded once the stream has ended well, or broken off.
         """
         request = Request("/v1/objects/fetch", [FRAMES_TYPE], encode_groups(kind, groups), IDS_TYPE)
         reader = FrameReader(kind, groups)
@@ -325,7 +325,7 @@ class RemoteClient:
         yield last
 
     def _counted(self, answers: Sequence[Answer]) -> int:
-        """Plain bytes of `answers`. Adds deltas to the traffic."""
+        """Plain bytes of `answers`. Counts deltas in the traffic."""
         plain = 0
         for answer in answers:
             if not isinstance(answer, Status):
@@ -341,7 +341,7 @@ class RemoteClient:
         except NotFoundError:
             return None
         if ref.manifest is not None and view.hash != text:
-            raise RemoteProtocolError(f"{self.origin} answers for another manifest")
+            raise RemoteProtocolError(f"{self.origin} answers for another manifest than {text}")
         return view
 
     def _document(self, target: str, kind: type[_Document]) -> _Document:
@@ -349,7 +349,7 @@ class RemoteClient:
         return self._told(decode_document, self._read(request).body, kind)
 
     def _read(self, request: Request) -> Reply:
-        """A small answer, asked for again within the budget."""
+        """Requests a small answer, with retries within the budget."""
         retry = self._retry()
         while True:
             try:
@@ -364,8 +364,8 @@ class RemoteClient:
         return Retry(self._retry_for, clock=self._clock, jitter=self._jitter)
 
     def _wait(self, retry: Retry, error: UnreachableError) -> None:
-        """Waits before the next try, or gives up."""
-        if not self._transport.connected:  # a wrong address, not a server that is away
+        """Waits before the next try, or raises `error`."""
+        if not self._transport.connected:  # probably a wrong address: a retry does not help
             raise error
         self._rest(retry.wait_after(error))
 
@@ -378,16 +378,16 @@ class RemoteClient:
     def _told(
         self, read: Callable[_Args, _Result], *args: _Args.args, **kwargs: _Args.kwargs
     ) -> _Result:
-        """What `read` makes of an answer; its errors name the server."""
+        """Reads an answer with `read`, and names the server in its errors."""
         try:
             return read(*args, **kwargs)
         except (RemoteProtocolError, UnreachableError) as error:
             raise type(error)(f"{self.origin} sends {error.message}") from error
 
     def _rising(self, after: str, item: str) -> str:
-        """The next item of a listing, which must be in order, or it would never end."""
+        """Checks that a listing is in order, so that it ends; returns `item`."""
         if item <= after:
-            raise RemoteProtocolError(f"{self.origin} sends a listing that is not in order")
+            raise RemoteProtocolError(f"{self.origin} sends a listing that is out of order")
         return item
 
     def _goes_on(self, more: bool, items: Sequence[object]) -> bool:

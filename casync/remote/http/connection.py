@@ -1,10 +1,9 @@
-"""Connections that can be trusted to end: counted, watched and limited at the socket.
+"""Connections that always end: counted, watched and rate-limited at the socket.
 
-httpcore reads a head or a body for as long as single bytes arrive; its timeouts see one `recv` at
-a time. What bounds a peer therefore sits below it, in the streams that it reads from: a minimum
-rate over a window of waiting, a cap on the bytes of a head (so that `100 Continue` for ever ends),
-a cap on the rate, and a switch that wakes whoever waits. Only `remote.transport` uses this module;
-the two are all that know httpcore.
+httpcore reads a head or a body for as long as single bytes arrive; its timeouts cover one `recv`
+at a time. The bounds on a peer are therefore in the streams that it reads from: a minimum rate
+over a window of waiting, a maximum size of heads (against endless `100 Continue`), a rate limit,
+and a way to wake waiting threads.
 """
 
 from __future__ import annotations
@@ -27,39 +26,39 @@ from casync.store.base import Traffic
 __all__ = ["Backend", "Line", "RateLimit", "WatchedStream"]
 
 _READ_BYTES: Final = 512 * KIB
-"""Bytes asked from the socket at once. What comes together is decoded together, and each read
-takes the interpreter from other threads."""
+"""Bytes of one read from the socket. Bytes of one read are decoded together, and each read takes
+the interpreter from other threads."""
 
 _WRITE_BYTES: Final = 256 * KIB
-"""Bytes of a body handed to the socket at once, and looked at as one step of its rate."""
+"""Bytes of one write to the socket, which is also one measurement of the sending rate."""
 
 _MAX_HEAD_BYTES: Final = 128 * KIB
-"""Bytes that may come before an answer's body. h11 allows 100 KiB for one block of fields."""
+"""Bytes before an answer's body. h11 allows 100 KiB for one block of fields."""
 
 _LIMIT_PIECES: Final = 8
-"""Reads a second under a rate limit: few large ones would come in bursts."""
+"""Reads per second under a rate limit: fewer, larger ones would come in bursts."""
 
 
 _LEAST_SECONDS: Final = 0.001
-"""Of a timeout: 0 would mean not to wait at all."""
+"""The shortest timeout: sockets take 0 for not waiting at all."""
 
 _FAST_RATE: Final = 150_000_000
-"""Bytes a second from which on plain chunks arrive sooner than deltas of them are made."""
+"""Bytes per second from which on chunks arrive sooner than deltas of them are made."""
 
 _DOUBTED_BYTES: Final = 256 * KIB
-"""So much must come fast before a link is called so."""
+"""Bytes that must arrive fast before a link counts as fast."""
 
 _JUDGED_BYTES: Final = 16 * MIB
-"""Bytes after which what came before counts half."""
+"""Bytes after which the weight of earlier bytes is halved."""
 
 
 class RateLimit:
-    """Bytes a second for everybody who shares it: a bucket without a reserve.
+    """A rate limit that connections share: a token bucket without a reserve.
 
     Args:
-        rate: Bytes a second, both ways together.
-        clock: Seconds, rising.
-        sleep: Waits for so many seconds.
+        rate: Bytes per second, both ways together.
+        clock: Monotonic clock in seconds.
+        sleep: Waits for the given seconds.
     """
 
     def __init__(
@@ -77,11 +76,11 @@ class RateLimit:
 
     @property
     def piece_bytes(self) -> int:
-        """Bytes to move at once so that the rate is even."""
+        """Bytes to move at once for an even rate."""
         return max(self.rate // _LIMIT_PIECES, KIB)
 
     def take(self, count: int) -> None:
-        """Waits until `count` bytes, which were moved already, are paid for."""
+        """Waits for as long as the `count` bytes that were just moved may take."""
         with self._lock:
             now = self._clock()
             self._free_at = max(self._free_at, now) + count / self.rate
@@ -90,13 +89,13 @@ class RateLimit:
 
 
 class Line:
-    """What all connections to one server share: counts, bounds and the switch.
+    """The state that all connections to one server share: counts, bounds, and whether to stop.
 
     Args:
-        origin: What errors call the server.
-        min_rate: Bytes a second that it must send while we wait for it.
-        window: Seconds of waiting over which that is measured.
-        limit: The most that may flow, if there is a most.
+        origin: The server's name in messages.
+        min_rate: Bytes per second that it must send while a thread waits for it.
+        window: Seconds of waiting over which `min_rate` is measured.
+        limit: The rate limit; None for none.
     """
 
     def __init__(
@@ -120,7 +119,7 @@ class Line:
 
     @property
     def traffic(self) -> Traffic:
-        """All traffic so far, heads included; of TLS the bytes inside."""
+        """All traffic so far, including heads; with TLS, the bytes inside it."""
         return self._traffic
 
     def count(self, more: Traffic) -> None:
@@ -130,12 +129,12 @@ class Line:
 
     @property
     def is_fast(self) -> bool:
-        """Whether most of what came lately came at `_FAST_RATE`, or faster than we took it."""
+        """Whether most of the recent bytes came at `_FAST_RATE` or faster, without a rate limit."""
         return self._fast_bytes > self._slow_bytes and self.limit is None
 
     @contextlib.contextmanager
     def waiting(self) -> Iterator[int]:
-        """A stream waits for bytes in here. Gives how many do now, itself included."""
+        """Counts a stream as waiting for bytes; gives the number of waiting streams, with it."""
         with self._lock:
             self._waiting += 1
             sharers = self._waiting
@@ -146,10 +145,10 @@ class Line:
                 self._waiting -= 1
 
     def judge(self, count: int, waited: float, sharers: int) -> None:
-        """Takes note of how long we waited for some bytes, while so many streams did.
+        """Measures the speed of the link: `count` bytes after `waited` seconds.
 
-        Most bytes decide and not the mean: a server that thinks between bursts is no slow link.
-        Nor is one that gives each of several streams its share.
+        The speed of most bytes decides, not the mean: pauses of the server between bursts do not
+        make a link slow. Nor does sharing it among `sharers` streams.
         """
         with self._lock:
             if waited * _FAST_RATE <= count * sharers:
@@ -161,7 +160,7 @@ class Line:
                 self._slow_bytes //= 2
 
     def throttle(self, count: int) -> float:
-        """Waits until so many bytes are paid for; returns the seconds that it took."""
+        """Waits for as long as the rate limit demands for `count` bytes; returns the seconds."""
         if self.limit is None:
             return 0.0
         started = time.monotonic()
@@ -169,23 +168,23 @@ class Line:
         return time.monotonic() - started
 
     def add(self, stream: WatchedStream) -> None:
-        """A stream was opened."""
+        """Registers an open stream."""
         with self._lock:
             self.connected = True
             self._streams.add(stream)
 
     def drop(self, stream: WatchedStream) -> None:
-        """A stream was closed."""
+        """Unregisters a closed stream."""
         with self._lock:
             self._streams.discard(stream)
 
     def begin(self, seconds: float, flow: Callable[[float], object]) -> None:
-        """A request of this thread begins.
+        """Begins a request of this thread.
 
         Args:
-            seconds: For connecting, sending and the answer's head together, and for the body of a
-                small answer. Time in which a body goes out at a fair rate is added.
-            flow: Is told how long something large was on its way at such a rate.
+            seconds: Time for connecting, sending and the answer's head together, and for the body
+                of a small answer. Time that a request's body takes at a fair rate is added.
+            flow: Called with the seconds that a large body took at a fair rate.
         """
         self._used.stream = None
         self._used.deadline = time.monotonic() + seconds
@@ -193,27 +192,27 @@ class Line:
 
     @property
     def deadline(self) -> float:
-        """When this thread's request must be answered, by the monotonic clock."""
+        """Time by which this thread's request must be answered, on the monotonic clock."""
         return float(getattr(self._used, "deadline", math.inf))
 
     @property
     def left(self) -> float:
-        """Seconds until then; never 0, which sockets take for not at all."""
+        """Seconds until the deadline, always above 0."""
         return max(self.deadline - time.monotonic(), _LEAST_SECONDS)
 
     def sent(self, stream: WatchedStream, seconds: float) -> None:
-        """This thread's request went out on a stream, the last piece within so many seconds."""
+        """Records that a piece of this thread's request went out on `stream` within `seconds`."""
         self._used.stream = stream
         self._used.deadline = self.deadline + seconds
         self._used.flow(seconds)
 
     def broke_off(self) -> bool:
-        """Whether the peer closed the connection that this thread's request went out on."""
+        """Whether the peer closed the connection of this thread's request."""
         stream: WatchedStream | None = getattr(self._used, "stream", None)
         return stream is not None and stream.at_end
 
     def stop(self) -> None:
-        """Wakes every thread that waits for the peer; they get StoppedError. For good."""
+        """Wakes every thread that waits for the peer; these and later ones get StoppedError."""
         with self._lock:
             self.stopped = True
             streams = list(self._streams)
@@ -227,24 +226,24 @@ class WatchedStream(httpcore.NetworkStream):
     def __init__(self, inner: httpcore.NetworkStream, line: Line) -> None:
         self._inner = inner
         self._line = line
-        self._head: int | None = 0  # bytes of the answer's head so far; None within its body
+        self._head: int | None = 0  # bytes of the answer's head so far; None in its body
         self._window = line.window
-        self._deadline = math.inf  # of the answer, by the monotonic clock
+        self._deadline = math.inf  # of the answer, on the monotonic clock
         self._flow: Callable[[float], object] | None = None
-        self._waited = 0.0  # seconds of the window
-        self._got = 0  # bytes within the window
+        self._waited = 0.0  # seconds of waiting in the current window
+        self._got = 0  # bytes received in the current window
         self.at_end = False
         line.add(self)
 
     def body_begins(self) -> None:
-        """The head of an answer has been read."""
+        """Marks the end of an answer's head."""
         self._head = None
 
     def flows(self, seconds: float, flow: Callable[[float], object]) -> None:
-        """The body is large: it has no deadline, and goes on while its rate is fair.
+        """Declares the body large: it has no deadline, but a minimum rate.
 
         Args:
-            seconds: How long may pass without a fair rate.
+            seconds: Longest window over which the rate is measured.
             flow: As in `Line.begin`.
         """
         self._deadline = math.inf
@@ -252,15 +251,15 @@ class WatchedStream(httpcore.NetworkStream):
         self._flow = flow
 
     def ends(self, seconds: float) -> None:
-        """The body must end within so many seconds."""
+        """Sets a deadline for the end of the body, in seconds from now."""
         self._deadline = time.monotonic() + seconds
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """Some bytes, or none at the end.
+        """Reads some bytes; none at the end.
 
         Raises:
-            UnreachableError: The peer is slower than the minimum rate, or over its time.
-            RemoteProtocolError: The head is endless.
+            UnreachableError: The peer is slower than the minimum rate, or missed the deadline.
+            RemoteProtocolError: The head is too large.
         """
         line = self._line
         if self._head is not None and self._head >= _MAX_HEAD_BYTES:
@@ -286,7 +285,7 @@ class WatchedStream(httpcore.NetworkStream):
         return data
 
     def _watch(self, waited: float, count: int) -> None:
-        """Judges by the time that we waited: a slow disk of ours is not the peer's fault."""
+        """Checks the peer's rate. Only waiting counts: a slow disk here is not the peer's fault."""
         line = self._line
         self._waited += waited
         self._got += count
@@ -301,7 +300,7 @@ class WatchedStream(httpcore.NetworkStream):
         self._waited, self._got = 0.0, 0
 
     def _watch_writing(self, waited: float, count: int) -> None:
-        """The same for what the peer takes."""
+        """Checks the rate at which the peer takes bytes."""
         line = self._line
         if waited >= self._window and count < line.min_rate * waited:
             raise UnreachableError(
@@ -329,10 +328,10 @@ class WatchedStream(httpcore.NetworkStream):
         self._inner.close()
 
     def shut(self) -> None:
-        """Ends the connection from another thread, which `close` could not do."""
+        """Ends the connection from another thread; `close` would not wake a reader."""
         sock = self._inner.get_extra_info("socket")
         with contextlib.suppress(OSError):
-            # The base class's: the one of an SSLSocket would take its state from the reader.
+            # The method of the base class: that of SSLSocket would drop the TLS state in use.
             socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
     def start_tls(
@@ -348,7 +347,7 @@ class WatchedStream(httpcore.NetworkStream):
         return WatchedStream(inner, self._line)
 
     def get_extra_info(self, info: str) -> Any:
-        """What httpcore wants to know of the socket."""
+        """Properties of the socket, for httpcore."""
         return self._inner.get_extra_info(info)
 
 
@@ -367,7 +366,7 @@ class Backend(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
-        """Connects to the first address that answers; all of them share the time."""
+        """Connects to the first address that answers. The addresses share the time limit."""
         if self._line.stopped:
             raise StoppedError("stopped")
         deadline = time.monotonic() + min(timeout or math.inf, self._line.left)

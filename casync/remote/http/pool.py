@@ -1,9 +1,8 @@
-"""The httpx transport of the client: httpx above, connections of ours below.
+"""The httpx transport of the client, on top of watched connections.
 
-httpx has no public way to watch the sockets that it reads from, but it takes any transport. This
-one is httpx's own connection pool, httpcore, told to make its connections through
-`remote.connection`. Errors of httpcore pass through as they are; `remote.transport` translates
-them.
+httpx has no public way to watch its sockets, but it takes any transport. This one is httpx's own
+connection pool, httpcore, with connections from `remote.http.connection`. Errors of httpcore pass
+through; `remote.http.transport` translates them.
 """
 
 from __future__ import annotations
@@ -20,17 +19,17 @@ from casync.remote.http.connection import Backend, Line
 __all__ = ["WatchedPool"]
 
 _KEEP_SECONDS = 15.0
-"""How long an idle connection is kept: less than servers keep theirs."""
+"""Lifetime of an idle connection: shorter than that of servers."""
 
 
 class WatchedPool(httpx.BaseTransport):
     """Keeps connections to one server, each of them watched.
 
     Args:
-        line: Counts, watches and limits what flows, and can wake whoever waits.
-        tls: For https, of the server or the proxy.
+        line: Counts, watches and limits traffic, and wakes waiting threads.
+        tls: TLS settings if the server or the proxy uses https.
         proxy: An HTTP proxy.
-        connections: Idle connections to keep.
+        connections: Number of idle connections to keep.
     """
 
     def __init__(
@@ -44,14 +43,14 @@ class WatchedPool(httpx.BaseTransport):
         self._pool = httpcore.ConnectionPool(
             ssl_context=tls,
             proxy=_make_proxy(proxy, tls),
-            max_connections=None,  # a limit would let a thread wait for what it holds itself
+            max_connections=None,  # with a limit, a thread could wait for its own connection
             max_keepalive_connections=connections,
             keepalive_expiry=_KEEP_SECONDS,
             network_backend=Backend(line),
         )
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Sends one request; the body of its answer is read as it is taken.
+        """Sends one request. The body of the answer is read lazily.
 
         Raises:
             Exception: What httpcore raises.

@@ -1,9 +1,9 @@
-"""What a server's refusal means to us: from status and problem document to an error.
+"""Translates a server's refusal, its status and problem document, to an error.
 
-The server's code decides only between errors that a server may cause: it can deny, not have, not
-support or be overloaded, but it cannot make us report a full disk or damage of our own. Only where
-we write to it may its disk be full, a name be taken, or something be missing there. Pure, but for
-the clock that a `Retry-After` in the form of a date needs.
+The server's code selects only among errors that a server may cause: denied, not found, unsupported
+or overloaded. It cannot make the client report a full disk or damage of its own. Only answers to
+requests that change the server may report its full disk or quota, a lost race for a name, or
+missing objects.
 """
 
 from __future__ import annotations
@@ -38,20 +38,20 @@ _CLASSES: Final[dict[str, type[CasyncError]]] = {
 _WRITING: Final[dict[str, type[CasyncError]]] = {
     kind.code: kind for kind in (NoSpaceError, QuotaError, LostRaceError)
 }
-"""What a server may say besides of a request that changes it."""
+"""Further codes in answers to requests that change the server."""
 
 _AGAIN: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
-"""Statuses after which the same request may succeed."""
+"""Statuses after which a retry may succeed."""
 
 _FINAL_CODES: Final = frozenset({"integrity", "damaged-object", "damaged-store", "malformed"})
-"""Codes that make an error of status 500 last: asking again does not mend a disk."""
+"""Codes that make an error of status 500 permanent: a retry does not repair a disk."""
 
 _LONGEST_TEXT: Final = 500
 _MAX_SECONDS: Final = 366 * 86400.0
 
 
 def retry_after(field: str | None) -> float:
-    """Seconds that a Retry-After field asks for, 0 where it says nothing that we understand."""
+    """Seconds that a Retry-After field asks for; 0 if it is missing or cannot be parsed."""
     if field is None:
         return 0.0
     text = field.strip()
@@ -73,15 +73,15 @@ def refusal(
     *,
     writing: bool = False,
 ) -> CasyncError:
-    """The error for an answer that is no success.
+    """The error for an answer whose status is not a success.
 
     Args:
         origin: The server.
-        status: Its HTTP status.
+        status: The HTTP status.
         content_type: Media type of `body`, without parameters.
-        body: The beginning of the answer.
-        wait: Seconds after which the server wants to be asked again.
-        writing: Whether the request was to change the server.
+        body: The body of the answer, or empty if it is too long.
+        wait: Seconds of its Retry-After field.
+        writing: Whether the request changes the server.
     """
     code, text, next_step = "", f"HTTP status {status}", ""
     missing: list[tuple[int, bytes]] = []
@@ -109,8 +109,8 @@ def refusal(
         return DeniedError(message, next_step=next_step or "Give a token with --token-file.")
     if 300 <= status < 400:
         return RemoteProtocolError(
-            f"{origin} redirects (HTTP status {status}), which is not followed",
-            next_step="Give the server's own address.",
+            f"{origin} redirects (HTTP status {status}); redirects are not followed",
+            next_step="Give the final address of the server.",
         )
     if not code:
         return RemoteError(

@@ -1,13 +1,12 @@
-"""When to ask a server again, and when to give up.
+"""The retry policy: when to retry a request, and when to give up.
 
-A policy without clock, sleep or randomness of its own: they are handed in. Only `UnreachableError`
-is worth another try. Waiting grows exponentially with full jitter (Brooker, "Exponential Backoff
-And Jitter", 2015), so that many clients of a server that comes back do not arrive together. A
-server that names a time is not asked before it.
+The clock and the randomness are arguments. Only `UnreachableError` is retried. Waits grow
+exponentially with full jitter (Brooker, "Exponential Backoff And Jitter", 2015), so that the
+clients of a server do not all return at once after an outage. A server's Retry-After is respected.
 
 The budget bounds each stretch without progress: connecting, waiting for the server, reading and
-the pauses between tries count alike. A long transfer over a bad line goes on for as long as it
-gets anywhere.
+the waits between tries all count. A long transfer over a bad line continues as long as it makes
+progress.
 """
 
 from __future__ import annotations
@@ -31,10 +30,10 @@ class Retry:
     """The tries of one request.
 
     Args:
-        budget: Seconds that a stretch without progress may take; 0: one try, for as long as the
-            transport allows.
-        clock: Seconds, rising.
-        jitter: A number from 0 to 1, another one each time.
+        budget: Seconds that a stretch without progress may take; with 0 there is one try, which
+            only the transport bounds.
+        clock: Monotonic clock in seconds.
+        jitter: Returns a random number from 0 to 1.
     """
 
     def __init__(
@@ -52,14 +51,14 @@ class Retry:
         return self._since + self._budget - self._clock() if self._budget else math.inf
 
     def progress(self) -> None:
-        """Something was achieved: a new stretch begins, and the next failure is a first one."""
+        """Records progress: begins a new stretch, and resets the wait."""
         self._failures = 0
         self._since = self._clock()
 
     def flow(self, seconds: float) -> None:
-        """Something large was on its way for so long at a fair rate, which does not count.
+        """Extends the stretch by the seconds that a large body took at a fair rate.
 
-        Only in the first try: a server that breaks off each time would be asked for ever.
+        Only in the first try: otherwise a server that always breaks off would be retried forever.
         """
         if not self._failures:
             self._since += seconds
@@ -68,7 +67,7 @@ class Retry:
         """Seconds to wait before the next try.
 
         Raises:
-            UnreachableError: `error`, when the next try would be after the budget.
+            UnreachableError: `error`, if the next try would exceed the budget.
         """
         longest = min(_FIRST_SECONDS * 2.0 ** min(self._failures, 16), _LONGEST_SECONDS)
         self._failures += 1

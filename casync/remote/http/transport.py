@@ -1,9 +1,8 @@
-"""HTTP to one server: requests out, bounded bytes in, and errors of ours only.
+"""HTTP to one server: sends requests, reads bounded answers, and raises only casync's errors.
 
-httpx is used with a transport of our own (`remote.pool`) and without what must not happen here:
-redirects, cookies, content decoding, proxies and credentials from the environment. This module,
-`remote.pool` and `remote.connection` are all that know it, so that it can be exchanged. Must not
-know what the bytes mean.
+httpx runs on a transport of casync's own (`remote.http.pool`), without redirects, cookies, content
+decoding, and proxies or credentials from the environment. Only this module, `pool` and
+`connection` import httpx or httpcore, so these can be replaced.
 """
 
 from __future__ import annotations
@@ -39,32 +38,31 @@ __all__ = ["Body", "Reply", "Request", "Transport", "TransportOptions"]
 
 _MAX_PROBLEM_BYTES: Final = 64 * KIB
 _END_SECONDS: Final = 1.0
-"""For the end of a body whose last byte is here: waiting longer costs more than a connection."""
+"""Time for the end of a body after its last frame: a new connection costs less than waiting on."""
 
 _SUCCESS: Final = frozenset({200, 202})
 _LENGTH_FIELDS: Final = (b"content-length", b"transfer-encoding")
-"""Without one of them an answer that was cut off looks whole."""
+"""Without one of these fields a truncated answer looks complete."""
 
 
 @dataclass(frozen=True, slots=True)
 class TransportOptions:
-    """How servers are talked to; one object serves all servers of a command.
+    """Options of the connections to all servers of a command.
 
     Attributes:
-        tokens: Secrets by the origin that they are for (`address.origin_of`); no other server
-            ever sees them.
-        ca: PEM file of the authorities that are trusted in place of the system's.
-        authorities: The same for single servers, by origin.
-        insecure: Certificates are not checked.
-        insecure_http: A token may go over plain http to another machine.
-        proxy: Address of an HTTP proxy. The environment is not asked.
-        limit: The most that may flow; shared by everybody who holds it.
-        connections: Idle connections to keep, one for each thread that asks.
-        retry_for: Seconds without progress after which a server is given up. It bounds all of the
-            following; 0: one try, and they alone count.
-        connect_seconds: For a connection, and for TLS, each.
-        answer_seconds: For a small answer from request to end.
-        min_rate: Bytes a second that a server must send while it is waited for.
+        tokens: Secrets by origin (`address.origin_of`); each is sent only to its own origin.
+        ca: PEM file of trusted authorities, which replace those of the system.
+        authorities: PEM files for single servers, by origin.
+        insecure: Do not check certificates.
+        insecure_http: Allow sending a token over plain http to another machine.
+        proxy: Address of an HTTP proxy. The environment is not read.
+        limit: A rate limit, which all its holders share.
+        connections: Number of idle connections to keep, one per requesting thread.
+        retry_for: Seconds without progress after which to give up a server. It also bounds the
+            times below; with 0 there is one try, which only these bound.
+        connect_seconds: Time limit for a connection, and again for TLS.
+        answer_seconds: Time limit for a small answer, from the request to its end.
+        min_rate: Bytes per second that a server must send while a thread waits for it.
         window: Seconds of waiting over which `min_rate` is measured.
     """
 
@@ -88,12 +86,12 @@ class Request(NamedTuple):
 
     Attributes:
         target: Path and query below the server's prefix, percent-encoded.
-        accept: The media types of which the answer must be one.
-        body: What is sent, whole or in parts; None is nothing.
-        body_type: Its media type.
-        method: What HTTP calls it; empty is a GET, or a POST with a body.
-        fields: Further fields of its head.
-        writing: Whether it is to change the server.
+        accept: Media types; the answer must have one of them.
+        body: The body, whole or in parts; None for no body.
+        body_type: Media type of the body.
+        method: The HTTP method; if empty, GET, or POST with a body.
+        fields: Further header fields.
+        writing: Whether the request changes the server.
     """
 
     target: str
@@ -106,7 +104,7 @@ class Request(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """A whole small answer, and its status, which is one of success."""
+    """A whole small answer, and its status, which is a success."""
 
     content_type: str
     body: bytes
@@ -117,15 +115,15 @@ class Transport:
     """Requests to one server. Used by several threads at once.
 
     Args:
-        url: Its address.
-        options: How to talk to it.
+        url: The server's address.
+        options: Options of the connections.
 
     Attributes:
-        origin: What errors call it.
-        warnings: What the user should know about the way it is talked to.
+        origin: The server's name in messages.
+        warnings: Warnings for the user about the connection.
 
     Raises:
-        UsageError: The address or an option makes no sense, or a token would go in the clear.
+        UsageError: The address or an option is invalid, or a token would be sent in the clear.
     """
 
     def __init__(self, url: str, options: TransportOptions) -> None:
@@ -150,16 +148,16 @@ class Transport:
 
     @property
     def is_fast(self) -> bool:
-        """Whether the link is so fast that saving bytes costs time."""
+        """Whether the link is so fast that deltas cost more time than they save."""
         return self._line.is_fast
 
     @property
     def piece_bytes(self) -> int:
-        """Bytes of a body to send at once so that the rate is even."""
+        """Bytes of a body to send at once for an even rate."""
         return self._line.piece_bytes
 
     def count(self, more: Traffic) -> None:
-        """Adds to the traffic what only the caller can tell."""
+        """Adds to the traffic what only the caller knows."""
         self._line.count(more)
 
     @property
@@ -173,35 +171,33 @@ class Transport:
         self._client.close()
 
     def read(self, request: Request, max_bytes: int, retry: Retry) -> Reply:
-        """Asks for a small answer and reads it whole.
+        """Requests a small answer and reads it whole.
 
         Args:
             request: The request.
-            max_bytes: Bytes of the largest answer.
-            retry: Says how long it may take.
+            max_bytes: Bytes of the largest acceptable answer.
+            retry: Bounds the time.
 
         Raises:
-            UnreachableError: No usable answer; worth another try.
-            RemoteProtocolError: It has more than `max_bytes`, or is not what HTTP or `request`
-                says.
+            UnreachableError: There is no usable answer; a retry may succeed.
+            RemoteProtocolError: The answer exceeds `max_bytes`, or breaks HTTP or the `request`.
             DeniedError, NotFoundError, UnsupportedError, RemoteError: The server refused.
             StoppedError: `close` was called.
         """
         with self._exchange(request, retry) as (response, body):
             if not any(_field(response, name) for name in _LENGTH_FIELDS):
-                raise RemoteProtocolError(f"{self.origin} does not say how long its answer is")
+                raise RemoteProtocolError(f"{self.origin} does not announce its answer's length")
             data = self._collect(body, max_bytes)
             return Reply(_content_type(response), data, response.status_code)
 
     @contextmanager
     def stream(self, request: Request, retry: Retry) -> Iterator[Body]:
-        """Asks for an answer of any size, which marks its own end.
+        """Requests an answer of any size, which marks its own end. The caller bounds its size.
 
         Leaving the context early closes the connection.
 
         Raises:
-            CasyncError: As `read`, also while the pieces are taken. How many they are is bounded
-                by the caller.
+            CasyncError: As `read`, also while the body is read.
         """
         with self._exchange(request, retry) as (_, body):
             body.flows(retry)
@@ -262,7 +258,7 @@ class Transport:
             fields.append((b"Content-Length", str(size).encode()))
         self._line.count(Traffic(1, 0, 0))
         options = self._options
-        # Made by hand, not by the client: that would add its cookies and fields of its own.
+        # The client's own requests would carry cookies and further fields.
         return httpx.Request(
             request.method or ("GET" if body is None else "POST"),
             httpx.URL(
@@ -307,13 +303,13 @@ class Transport:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
             self.warnings.append(
-                f"the certificate of {self.origin} is not checked; anybody can pose as it"
+                f"the certificate of {self.origin} is not checked; any machine can pose as it"
             )
         return context
 
     @contextmanager
     def _translated(self, stream: WatchedStream | None = None) -> Iterator[None]:
-        """Foreign exceptions become ours, once."""
+        """Translates exceptions of httpx and httpcore."""
         try:
             yield
         except (CasyncError, httpcore.TimeoutException, httpcore.NetworkError) as error:
@@ -322,7 +318,7 @@ class Transport:
             if isinstance(error, CasyncError):
                 raise
             raise _network_error(self.origin, error) from error
-        except RuntimeError as error:  # httpx, of a client that is closed
+        except RuntimeError as error:  # httpx raises it after the client was closed
             if self._line.stopped:
                 raise StoppedError("stopped") from error
             raise
@@ -346,14 +342,13 @@ class Body:
         self._stream.body_begins()
 
     def flows(self, retry: Retry) -> None:
-        """It goes on while it makes progress, as `retry` sees it from now on."""
+        """Declares the body large: it may take as long as it makes progress, by `retry`."""
         self._stream.flows(retry.left, retry.flow)
 
     def ends(self) -> None:
-        """It has said all that it has to say, and must end at once.
+        """Declares the content complete: the body must end within a second.
 
-        What comes late is worth no waiting: then the pieces end with UnreachableError, and the
-        connection is not used again.
+        Otherwise reading raises UnreachableError, and the connection is not used again.
         """
         self._stream.ends(_END_SECONDS)
 
@@ -362,7 +357,7 @@ class Body:
             yield from self._response.iter_raw()
 
     def close(self) -> None:
-        """Ends the exchange; without the body's end the connection ends with it."""
+        """Ends the exchange. Closes the connection unless the body was read to its end."""
         self._response.close()
 
 
@@ -383,7 +378,7 @@ def _network_error(origin: str, error: Exception) -> CasyncError:
             reason = f"unknown host: {reason}"
         return UnreachableError(
             f"cannot connect to {origin}: {reason}",
-            next_step="Check the address, and that the server runs.",
+            next_step="Check the address, and that the server is running.",
         )
     return UnreachableError(f"the connection to {origin} broke: {reason}")
 

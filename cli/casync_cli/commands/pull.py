@@ -103,7 +103,9 @@ def run(
     servers = invocation.servers
     transport = invocation.transport(servers)
     if transport.insecure:
-        invocation.output.say("warning: certificates are not checked; anybody can pose as a server")
+        invocation.output.say(
+            "warning: certificates are not checked; any machine can pose as a server"
+        )
     from casync import api
     from casync.cutting.process_memory import keep_freed_memory
     from casync.names.name import parse_ref

@@ -74,7 +74,9 @@ def run(
     options = PushOptions(name=label, signer=signer, part=share, connections=invocation.connections)
     transport = invocation.transport([server])
     if transport.insecure:
-        invocation.output.say("warning: certificates are not checked; anybody can pose as a server")
+        invocation.output.say(
+            "warning: certificates are not checked; any machine can pose as a server"
+        )
     from casync import api
 
     with invocation.open_store(read_only=True) as store:
