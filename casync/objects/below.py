@@ -38,7 +38,7 @@ Seen: TypeAlias = dict[NodeId, Visit]
 
 
 class Reached(NamedTuple):
-    """A step of a walk: a node, contents of one chunk each, or a fault.
+    """A step of a walk: a node, contents of one chunk each, a fault, or some work without either.
 
     Attributes:
         id: The node's id; None if the step is not about a node.
@@ -125,6 +125,8 @@ class Below:
     def contents(self, manifest: Manifest) -> Iterator[Sequence[Content] | CasyncError]:
         """All contents below a manifest, in batches; those of folders once, before they are read.
 
+        A batch may be empty: a piece of a folder was read.
+
         Raises:
             CasyncError: What `fetch` raises.
         """
@@ -142,6 +144,9 @@ class Below:
             if isinstance(batch, CasyncError):
                 yield Reached(None, fault=batch)
                 continue
+            if not batch:
+                yield Reached(None)
+                continue
             single = [Record(one.id, one.length) for one in batch if one.length and not one.level]
             if single:
                 yield Reached(None, chunks=single)
@@ -154,8 +159,8 @@ class Below:
             yield [place.content for place in batch]
             found = read_folders([place.content for place in batch], self._fetch, _BATCH_BYTES)
             for number, entry in found:
-                if isinstance(entry, CasyncError):
-                    yield entry
+                if entry is None or isinstance(entry, CasyncError):
+                    yield entry or []
                     continue
                 inner = _inside(batch[number], entry)
                 if self._strict and (fault := place_fault(inner.depth, inner.path_bytes)):

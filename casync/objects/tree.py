@@ -200,13 +200,14 @@ class EntryReader:
 
 
 class _Frames:
-    """Splits a stream into the bytes of its entries."""
+    """Splits a stream into the bytes of its entries, in time linear in the stream."""
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._buffer = bytearray()  # the open entry, as far as it came
 
     def feed(self, data: Buffer) -> Iterator[bytes]:
-        buffer = self._rest + bytes(data)
+        buffer = self._buffer
+        buffer += data
         start = 0
         while len(buffer) - start >= _LENGTH.size:
             (length,) = _LENGTH.unpack_from(buffer, start)
@@ -215,12 +216,12 @@ class _Frames:
             end = start + _LENGTH.size + length
             if end > len(buffer):
                 break
-            yield buffer[start + _LENGTH.size : end]
+            yield bytes(memoryview(buffer)[start + _LENGTH.size : end])
             start = end
-        self._rest = buffer[start:]
+        del buffer[:start]
 
     def finish(self) -> None:
-        if self._rest:
+        if self._buffer:
             raise MalformedError("folder that ends inside an entry")
 
 

@@ -6,7 +6,8 @@ The caller fetches and proves objects. For walks in which paths do not matter, u
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import repeat
+from itertools import groupby, repeat
+from operator import itemgetter
 from typing import Final, NamedTuple, TypeAlias
 
 from casync.errors import (
@@ -41,6 +42,9 @@ FetchObjects: TypeAlias = Callable[[Kind, Sequence[ObjectId]], Iterable[bytes | 
 _AHEAD_BYTES: Final = 4 * MIB
 """Plain bytes that a reader of one folder fetches with one call."""
 
+_BATCH_RECORDS: Final = 16 * MAX_BATCH_IDS
+"""Chunks joined at a time. Content may consist of chunks of a byte, which repeat."""
+
 
 def root_of(manifest: Manifest, fetch: FetchObjects) -> Folder:
     """The folder that a manifest of kind `tree` names.
@@ -54,12 +58,12 @@ def root_of(manifest: Manifest, fetch: FetchObjects) -> Folder:
         raise UsageError("this is a file, not a folder")
     if manifest.length > MAX_ENTRY_BYTES + 4:
         raise MalformedError("tree that does not begin with one folder without a name")
-    data = b""
+    parts: list[bytes] = []
     for _, part in _Streams([manifest.content], fetch, _AHEAD_BYTES).read():
         if isinstance(part, CasyncError):
             raise part
-        data += part
-    return decode_root(data)
+        parts.append(part)
+    return decode_root(b"".join(parts))
 
 
 def entries(folder: Content, fetch: FetchObjects) -> Iterator[Entry]:
@@ -72,12 +76,13 @@ def entries(folder: Content, fetch: FetchObjects) -> Iterator[Entry]:
     for _, entry in read_folders([folder], fetch, _AHEAD_BYTES):
         if isinstance(entry, CasyncError):
             raise entry
-        yield entry
+        if entry is not None:
+            yield entry
 
 
 def read_folders(
     folders: Sequence[Content], fetch: FetchObjects, ahead: int
-) -> Iterator[tuple[int, Entry | CasyncError]]:
+) -> Iterator[tuple[int, Entry | CasyncError | None]]:
     """The entries of several folders, each with the number of its folder.
 
     Args:
@@ -87,7 +92,8 @@ def read_folders(
 
     Yields:
         All entries of the first folder, then those of the next one. If a folder cannot be read
-        further, an error takes the place of its remaining entries.
+        further, an error takes the place of its remaining entries. None after each piece of a
+        folder, however few entries end in it: the work between two yields is bounded.
 
     Raises:
         CasyncError: What `fetch` raises.
@@ -105,6 +111,7 @@ def read_folders(
             else:
                 for entry in reader.feed(data):
                     yield number, entry
+                yield number, None
         except MalformedError as error:
             streams.end(number)
             reader = EntryReader()
@@ -226,8 +233,12 @@ class _Streams:
         self._ended.add(number)
 
     def read(self) -> Iterator[tuple[int, bytes | CasyncError]]:
-        """Each chunk with the number of its content. A fault ends only its own content."""
+        """Chunks, joined to pieces, with the numbers of their contents.
+
+        A fault ends only its own content.
+        """
         wanted: list[tuple[int, Record]] = []
+        ids: dict[ChunkId, None] = {}
         pending = 0
         for number, content in enumerate(self._contents):
             try:
@@ -235,15 +246,20 @@ class _Streams:
                     if number in self._ended:
                         break
                     wanted.append((number, chunk))
+                    ids[ChunkId(chunk.id)] = None
                     pending += chunk.length
-                    if pending >= self._ahead or len(wanted) == MAX_BATCH_IDS:
-                        yield from self._fetched(wanted)
-                        wanted, pending = [], 0
+                    if (
+                        pending >= self._ahead
+                        or len(ids) == MAX_BATCH_IDS
+                        or len(wanted) == _BATCH_RECORDS
+                    ):
+                        yield from self._fetched(wanted, ids)
+                        wanted, ids, pending = [], {}, 0
             except _UnreadableError as unreadable:
-                yield from self._fetched(wanted)
-                wanted, pending = [], 0
+                yield from self._fetched(wanted, ids)
+                wanted, ids, pending = [], {}, 0
                 yield number, unreadable.fault
-        yield from self._fetched(wanted)
+        yield from self._fetched(wanted, ids)
 
     def _chunks_of(self, content: Content) -> Iterator[Record]:
         try:
@@ -259,22 +275,30 @@ class _Streams:
         return decode_node(data, level, length)
 
     def _fetched(
-        self, wanted: list[tuple[int, Record]]
+        self, wanted: list[tuple[int, Record]], ids: dict[ChunkId, None]
     ) -> Iterator[tuple[int, bytes | CasyncError]]:
-        ids = [ChunkId(chunk.id) for _, chunk in wanted]
-        found = self._fetch(Kind.CHUNK, ids) if ids else ()
-        for (number, chunk), data in zip(wanted, found, strict=True):
-            if number in self._ended:
-                continue
-            if data is not None and len(data) == chunk.length:
-                yield number, data
-                continue
-            self.end(number)
-            label = f"chunk {chunk.id.hex()}"
-            if data is None:
-                yield number, NoObjectError(f"{label} is not available")
-            else:
-                yield number, MalformedError(f"{label} has {len(data)} bytes, not {chunk.length}")
+        found = dict(zip(ids, self._fetch(Kind.CHUNK, list(ids)), strict=True)) if ids else {}
+        for number, chunks in groupby(wanted, key=itemgetter(0)):
+            parts: list[bytes] = []
+            fault: CasyncError | None = None
+            for _, chunk in chunks:
+                data = found[ChunkId(chunk.id)]
+                if data is None or len(data) != chunk.length:
+                    fault = _chunk_fault(chunk, data)
+                    break
+                parts.append(data)
+            if parts and number not in self._ended:
+                yield number, b"".join(parts)
+            if fault is not None and number not in self._ended:
+                self.end(number)
+                yield number, fault
+
+
+def _chunk_fault(chunk: Record, data: bytes | None) -> CasyncError:
+    label = f"chunk {chunk.id.hex()}"
+    if data is None:
+        return NoObjectError(f"{label} is not available")
+    return MalformedError(f"{label} has {len(data)} bytes, not {chunk.length}")
 
 
 class _UnreadableError(Exception):

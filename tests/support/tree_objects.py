@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from casync.ids import Kind, ObjectId, chunk_id
+from casync.ids import Kind, NodeId, ObjectId, chunk_id
 from casync.objects.chunker import DEFAULT_PARAMS
 from casync.objects.manifest import Manifest
-from casync.objects.node import EMPTY, Content
+from casync.objects.node import EMPTY, Content, NodeBuilder
 from casync.objects.tree import Entry, File, Folder, encode_entry, encode_root
 from tests.support.tree_entries import CONTENT, META
 
@@ -31,6 +31,17 @@ class Objects:
         self.plain[chunk_id(data)] = data
         return Content(0, chunk_id(data), len(data))
 
+    def crumbs(self, data: bytes) -> Content:
+        """The same content as chunks of one byte each, as a hostile writer would cut it."""
+        self.plain |= {chunk_id(byte): byte for byte in map(_byte, set(data))}
+        ids = {value: chunk_id(_byte(value)) for value in set(data)}
+        builder = NodeBuilder(self._put)
+        builder.extend([(ids[value], 1) for value in data])
+        return builder.finish()
+
+    def _put(self, ident: NodeId, data: bytes) -> None:
+        self.plain[ident] = data
+
     def folder(self, *inside: Entry) -> Content:
         return self.content(b"".join(map(encode_entry, inside)))
 
@@ -48,3 +59,7 @@ def file(name: bytes, content: Content = CONTENT) -> File:
 
 def folder(name: bytes, content: Content = EMPTY) -> Folder:
     return Folder(name, META, content)
+
+
+def _byte(value: int) -> bytes:
+    return bytes((value,))

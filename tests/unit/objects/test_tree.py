@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
+
 import msgspec
 import pytest
 
 from casync.errors import MalformedError
 from casync.ids import EMPTY_ID
-from casync.limits import MAX_ENTRY_BYTES, MAX_LINK_TARGET, MAX_TREE_PATH
+from casync.limits import KIB, MAX_ENTRY_BYTES, MAX_LINK_TARGET, MAX_TREE_PATH
 from casync.objects.node import EMPTY, Content
 from casync.objects.tree import (
     Device,
@@ -35,6 +37,20 @@ def read(stream: bytes) -> list[Entry]:
     found = list(reader.feed(stream))
     reader.finish()
     return found
+
+
+def test_an_entry_in_small_pieces_is_joined_in_linear_time() -> None:
+    def seconds(size: int) -> float:
+        stream = b"%b" % (size + 4096).to_bytes(4, "little") + bytes(size)
+        started = time.process_time()
+        reader = EntryReader()
+        for at in range(0, size, 2):
+            assert not list(reader.feed(stream[at : at + 2]))
+        return time.process_time() - started
+
+    few = min(seconds(128 * KIB) for _ in range(3))
+    many = min(seconds(8 * 128 * KIB - 4096) for _ in range(2))
+    assert many < 24 * few  # a quadratic join takes 64 times as long
 
 
 def meta(**changes: object) -> list[object]:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import pytest
+from msgspec.structs import replace
 
 from casync.errors import MalformedError, NoObjectError, NotFoundError, UsageError
-from casync.ids import ObjectId, chunk_id
-from casync.limits import MAX_TREE_DEPTH, MAX_TREE_PATH
+from casync.ids import Kind, ObjectId, chunk_id
+from casync.limits import KIB, MAX_BATCH_IDS, MAX_TREE_DEPTH, MAX_TREE_PATH, MIB
 from casync.objects.chunker import DEFAULT_PARAMS
 from casync.objects.manifest import Manifest
 from casync.objects.node import EMPTY, Content, NodeBuilder, Run
-from casync.objects.tree import Folder, Link, encode_entry, encode_root
-from casync.objects.tree_walk import entries, find, root_of, tour, walk_tree
+from casync.objects.tree import Folder, Link, Meta, encode_entry, encode_root
+from casync.objects.tree_walk import entries, find, read_folders, root_of, tour, walk_tree
 from tests.support.tree_entries import CONTENT, META
 from tests.support.tree_objects import Objects, file, folder
 
@@ -102,3 +105,41 @@ def test_missing_and_wrong_objects_are_errors(objects: Objects) -> None:
         list(entries(content, objects.fetch))
     objects.plain[chunk_id(second)] = second
     assert list(entries(content, objects.fetch)) == [file(b"a"), file(b"b")]
+
+
+def test_a_folder_of_one_byte_chunks_is_read_in_large_pieces(objects: Objects) -> None:
+    inside = [
+        Link(b"%03d" % number, _with_attributes(16 * KIB), None, b"target") for number in range(8)
+    ]
+    stream = b"".join(map(encode_entry, inside))
+    content = objects.crumbs(stream)
+    calls: list[Sequence[ObjectId]] = []
+
+    def fetch(kind: Kind, ids: Sequence[ObjectId]) -> Iterator[bytes | None]:
+        if kind is Kind.CHUNK:
+            calls.append(ids)
+        return objects.fetch(kind, ids)
+
+    assert list(entries(content, fetch)) == inside
+    assert len(calls) <= len(stream) // (16 * MAX_BATCH_IDS) + 1
+    assert all(len(ids) == len(set(ids)) for ids in calls)
+
+
+def test_the_root_of_a_tree_may_be_one_byte_chunks(objects: Objects) -> None:
+    root = Folder(b"", _with_attributes(64 * KIB), EMPTY)
+    manifest = Manifest("tree", DEFAULT_PARAMS, objects.crumbs(encode_root(root)))
+    assert root_of(manifest, objects.fetch) == root
+
+
+def test_reading_a_folder_stops_between_pieces_however_long_its_entries_are(
+    objects: Objects,
+) -> None:
+    long = Link(b"name", _with_attributes(3 * 16 * MAX_BATCH_IDS), None, b"target")
+    content = objects.crumbs(encode_entry(long))
+    steps = [entry for _, entry in read_folders([content], objects.fetch, 4 * MIB)]
+    assert [entry for entry in steps if entry is not None] == [long]
+    assert steps.count(None) == 4
+
+
+def _with_attributes(size: int) -> Meta:
+    return replace(META, attributes=((b"user.large", bytes(range(256)) * (size // 256)),))
