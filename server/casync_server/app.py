@@ -1,4 +1,4 @@
-"""The application: routes, errors and the two layers around them, wired to a store."""
+"""The application: routes, error handlers and middleware, wired to a store."""
 
 from __future__ import annotations
 
@@ -52,19 +52,19 @@ def create_app(
     log_format: LogFormat = "text",
     debug: bool = False,
 ) -> FastAPI:
-    """The service over `store`.
+    """Builds the application that serves `store`.
 
     Args:
-        store: Is read from several threads at once. The caller closes it.
+        store: Read from several threads at once. The caller closes it.
         settings: Limits.
-        store_id: The UUID that clients are told.
-        writable: The same store, if clients may change it.
-        sink: Takes the lines of the access log.
-        audit: Takes the requests that change something.
-        local: The store that has tokens and is measured, when it is not `store` itself.
-        any_host: Answer under every Host: the server was put on a public address.
-        log_format: The form of the access log.
-        debug: Tracebacks of our own mistakes go to the log.
+        store_id: The store's UUID, as `/v1/info` shows it.
+        writable: The same store; None if the server only reads.
+        sink: Writes lines of the access log.
+        audit: Logs the requests that change something.
+        local: The store with tokens and usage, if it is not `store` itself.
+        any_host: Accept every Host: the server was put on a public address.
+        log_format: Format of the access log.
+        debug: Log tracebacks of unexpected errors.
     """
     if local is None and isinstance(store, LmdbStore):
         local = store
@@ -122,7 +122,7 @@ def create_app(
     app.openapi = lambda: description  # type: ignore[method-assign]
     if local is not None:
         tokens = local.tokens
-        # A page that lies about its host has no token.
+        # DNS rebinding gains nothing: the page has no token.
         any_host = any_host or tokens.known().required
         app.add_middleware(RateLimiter, who=token_of, settings=settings)
         app.add_middleware(Gatekeeper, load=lambda: service.read(tokens.known))

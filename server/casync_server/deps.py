@@ -1,7 +1,4 @@
-"""What the routes work with: the store, the threads that read it, and how requests are read.
-
-Must not know about single routes.
-"""
+"""Dependencies of the routes: the store, the threads that read it, and readers of bodies."""
 
 from __future__ import annotations
 
@@ -49,7 +46,7 @@ __all__ = [
 ]
 
 _MAX_DOCUMENT_BYTES: Final = 160 * KIB
-"""Bytes of a JSON document that a client sends: a list of the longest refs, with room."""
+"""Largest JSON document of a client: a list of the longest refs, with slack."""
 
 _T = TypeVar("_T")
 
@@ -63,20 +60,20 @@ async def _no_namespaces(namespace: str) -> Service:
 
 @dataclass
 class Service:
-    """One worker's means.
+    """What one worker serves a store with.
 
     Attributes:
-        store: What is served.
+        store: The served store.
         store_id: Its UUID.
-        settings: Limits and switches.
-        pool: Where the store is read.
-        budget: Memory for answers under way.
+        settings: Limits and options.
+        pool: Threads that read the store.
+        budget: Memory for answers in progress.
         delta_cpu: CPU time for deltas.
-        metrics: What is shown of this worker.
-        writing: The means to change the store, where clients may.
-        of_namespace: Gives the service of another namespace.
-        stores: The stores of other namespaces that are open.
-        draining: A stop was asked for; no new work, please.
+        metrics: What `/metrics` shows.
+        writing: Access for changes; None if the server only reads.
+        of_namespace: Returns the service of another namespace.
+        stores: The open stores of other namespaces.
+        draining: The worker is stopping and takes no new work.
     """
 
     store: ManifestSource
@@ -97,7 +94,7 @@ class Service:
 
 
 async def get_service(request: Request) -> Service:
-    """The service of the application that the request came to, as its token may use it."""
+    """The service for a request, limited to its token's namespace and names."""
     service = request.app.state.service
     assert isinstance(service, Service)
     caller = caller_of(request.scope)
@@ -118,14 +115,14 @@ Reads: TypeAlias = Annotated[Service, Depends(get_service)]
 
 
 async def get_writing(service: Reads) -> Writing:
-    """What a route that changes the store works with.
+    """Access for a route that changes the store.
 
     Raises:
-        DeniedError: This server only reads.
+        DeniedError: This server is read-only.
     """
     if service.writing is None:
         raise DeniedError(
-            "this server only reads", next_step="Who runs it can start it with --writable."
+            "this server is read-only", next_step="Its operator can start it with --writable."
         )
     return service.writing
 
@@ -137,22 +134,22 @@ _PUSH: Final = "[0-9a-f]{32}"
 
 Push: TypeAlias = Annotated[str, Query(pattern=f"^{_PUSH}$", description="The push.")]
 PushIfAny: TypeAlias = Annotated[
-    str, Query(pattern=f"^({_PUSH})?$", description="The push that it belongs to.")
+    str, Query(pattern=f"^({_PUSH})?$", description="The push that the request belongs to.")
 ]
 
 
 def parse_push(text: str) -> bytes:
-    """The id of a push, checked by `Push`; empty for none."""
+    """The id of a push from a parameter that `Push` has validated; empty for none."""
     return bytes.fromhex(text)
 
 
 async def read_list(request: Request, decode: Callable[[Buffer], _T]) -> _T:
-    """Reads a body that lists ids, with one of the decoders of `casync.wire.requests`.
+    """Reads a body that lists ids, with a decoder of `casync.wire.requests`.
 
     Raises:
-        UsageError: It is no such list.
-        HTTPException: 415 for another type, 413 for a longer body than any list has.
-        StoppedError: The client went away.
+        UsageError: The body is malformed.
+        HTTPException: 415 for another media type, 413 for a body longer than any list.
+        StoppedError: The client disconnected.
     """
     body = await _read_body(request, IDS_TYPE, MAX_IDS_BYTES)
     try:
@@ -165,14 +162,14 @@ async def read_document(request: Request, kind: type[Document]) -> Document:
     """Reads a body that is a JSON document.
 
     Raises:
-        UsageError: It is none of that kind.
+        UsageError: The body is not a valid document of this kind.
         HTTPException, StoppedError: As `read_list`.
     """
     body = await _read_body(request, JSON_TYPE, _MAX_DOCUMENT_BYTES)
     try:
         return decode_document(body, kind)
     except CasyncError as error:
-        raise UsageError(f"the body is no {kind.__name__}") from error
+        raise UsageError(f"the body is not a valid {kind.__name__}") from error
 
 
 def check_type(request: Request, media_type: str) -> None:
@@ -192,7 +189,7 @@ async def _read_body(request: Request, media_type: str, max_bytes: int) -> bytes
         async for part in request.stream():
             body += part
             if len(body) > max_bytes:
-                raise HTTPException(413, f"the body has at most {max_bytes} bytes here")
+                raise HTTPException(413, f"the body is larger than {max_bytes} bytes")
     except ClientDisconnect as error:
-        raise StoppedError("the client went away") from error
+        raise StoppedError("the client disconnected") from error
     return bytes(body)

@@ -1,8 +1,7 @@
-"""The namespaces of a worker: which store a request works with, by the token that it came with.
+"""The namespaces of a worker: the token of a request selects the store.
 
-A request of another namespace gets a service over that namespace's store and nothing else, so no
-route can answer from what is foreign, however it is written. Stores are opened when the first
-request for them comes, and stay open. Must not know about routes.
+A request gets a service over the store of its namespace only, so no route can answer from another
+namespace. The first request for a store opens it, and it stays open.
 """
 
 from __future__ import annotations
@@ -22,11 +21,11 @@ __all__ = ["Namespaces"]
 
 
 class Namespaces:
-    """The services of one worker, for each namespace besides the default one.
+    """The services of one worker, one for each namespace other than the default.
 
     Args:
         path: The store's folder.
-        service: That of the default namespace, from which the others take their bounds.
+        service: The service of the default namespace; the others take its limits.
     """
 
     def __init__(self, path: Path, service: Service) -> None:
@@ -36,10 +35,10 @@ class Namespaces:
         self._opening = asyncio.Lock()
 
     async def service(self, namespace: str) -> Service:
-        """What a request of a namespace works with.
+        """The service of a namespace; opens its store if needed.
 
         Raises:
-            CasyncError: Its store cannot be opened.
+            CasyncError: The store cannot be opened.
         """
         if namespace not in self._open:
             async with self._opening:
@@ -63,11 +62,11 @@ class Namespaces:
         return store, service
 
     def stores(self) -> Iterator[LmdbStore]:
-        """Those that are open."""
+        """The open stores."""
         return (store for store, _ in list(self._open.values()))
 
     def close(self) -> None:
-        """Closes them all."""
+        """Closes all stores."""
         for store in self.stores():
             store.close()
         self._open.clear()

@@ -1,6 +1,6 @@
-"""The pieces of the OpenAPI description that FastAPI cannot derive: bytes, documents, problems.
+"""Parts of the OpenAPI description that FastAPI cannot derive: bytes, documents, problems.
 
-The documents are msgspec types that server and client share, so their schemas come from msgspec.
+The documents are msgspec types that server and client share; msgspec makes their schemas.
 """
 
 from __future__ import annotations
@@ -66,10 +66,10 @@ _DOCUMENTS: Final = (
 )
 _REF: Final = "#/components/schemas/{name}"
 _ANYWHERE: Final = (400, 403, 503)
-"""Statuses that any route may answer: a bad request, a foreign page, too many connections."""
+"""Statuses of any route: a bad request, a foreign page, too many connections."""
 
 _ELSEWHERE: Final = (404, 405)
-"""What a parameter may lead to that holds a slash or an end of line: another route, or none."""
+"""Statuses of a path parameter with a slash or a newline: it leads to another route, or none."""
 
 
 def binary(media_type: str, description: str) -> dict[str, Any]:
@@ -86,14 +86,14 @@ def binary_body(media_type: str, description: str, max_bytes: int) -> dict[str, 
 
 
 def document(description: str, *kinds: type[msgspec.Struct]) -> dict[str, Any]:
-    """A response of one of some JSON documents of the wire."""
+    """A response that is one of the given JSON documents."""
     schemas, _ = msgspec.json.schema_components(kinds, ref_template=_REF)
     schema = schemas[0] if len(schemas) == 1 else {"oneOf": list(schemas)}
     return {"description": description, "content": {JSON_TYPE: {"schema": schema}}}
 
 
 def document_body(description: str, kind: type[msgspec.Struct]) -> dict[str, Any]:
-    """A request body that is a JSON document of the wire."""
+    """A request body that is a JSON document."""
     content = document("", kind)["content"]
     return {"requestBody": {"description": description, "required": True, "content": content}}
 
@@ -104,7 +104,7 @@ def text(description: str) -> dict[str, Any]:
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The problems that a route answers, with those that any route does."""
+    """The problems of a route, together with those of any route."""
     schema = {"$ref": _REF.format(name=Problem.__name__)}
     return {
         status: {
@@ -116,7 +116,7 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def describe(app: FastAPI) -> dict[str, Any]:
-    """The whole description of `app`."""
+    """The OpenAPI description of `app`."""
     description = get_openapi(
         title=app.title,
         version=app.version,

@@ -1,7 +1,7 @@
-"""Errors as HTTP answers: `application/problem+json` (RFC 9457) with the code of errors.py.
+"""Errors as HTTP answers: `application/problem+json` (RFC 9457) with the codes of errors.py.
 
-The one table from code to status. What a client cannot act on stays in the log: paths of this
-machine, the texts of foreign errors, tracebacks.
+Holds the only table from code to status. Details of the server stay in its log: local paths, texts
+of foreign errors, tracebacks.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ STATUS_OF: Final[Mapping[str, int]] = {
     "integrity": 500,
     "damaged-object": 500,
     "damaged-store": 500,
-    "malformed": 500,  # what the store holds; a malformed request is `usage`
+    "malformed": 500,  # in the store; a malformed request is `usage`
     "digest-mismatch": 409,
     "untrusted": 409,
     "remote": 502,
@@ -76,7 +76,7 @@ STATUS_OF: Final[Mapping[str, int]] = {
 """HTTP status of every code in errors.py."""
 
 _CODE_OF: Final = {403: "denied", 404: "not-found", 408: "timed-out", 503: "unreachable"}
-"""Code of a status that the framework or the protocol chose."""
+"""Codes for statuses of the framework or the protocol."""
 
 _SAYABLE: Final = (
     UsageError,
@@ -89,16 +89,16 @@ _SAYABLE: Final = (
     TimedOutError,
     UnsupportedError,
 )
-"""Errors whose message is about what the client asked, not about this machine."""
+"""Errors whose message is about the request, so clients may see it."""
 
 
 def code_of_status(status: int) -> str:
-    """The code for a status that was not made from an error of ours."""
+    """The code for a status without a `CasyncError`."""
     return _CODE_OF.get(status, "usage" if status < 500 else "error")
 
 
 def make_problem(status: int, detail: str, *, code: str = "", next_step: str = "") -> Problem:
-    """A document that is safe to print."""
+    """A problem document with escaped texts, safe to print."""
     return Problem(
         title=HTTPStatus(status).phrase,
         status=status,
@@ -109,7 +109,7 @@ def make_problem(status: int, detail: str, *, code: str = "", next_step: str = "
 
 
 def problem_of(error: CasyncError) -> Problem:
-    """What a client learns of `error`."""
+    """The problem document that a client gets for `error`."""
     status = STATUS_OF[error.code]
     if isinstance(error, _SAYABLE) and not isinstance(error, NoStoreError):
         problem = make_problem(status, error.message, code=error.code, next_step=error.next_step)
@@ -117,15 +117,15 @@ def problem_of(error: CasyncError) -> Problem:
             return replace(problem, missing=missing_items(error.missing))
         return problem
     if isinstance(error, NoSpaceError):
-        step = "Make room there: remove something and run `casync gc`, or give it a larger disk."
-        return make_problem(status, "the server has no room left", code=error.code, next_step=step)
-    return make_problem(status, "the server could not answer; its log says why", code=error.code)
+        step = "Free space on the server: remove data and run `casync gc`, or enlarge its disk."
+        return make_problem(status, "the server's disk is full", code=error.code, next_step=step)
+    return make_problem(status, "the server failed to answer; see its log", code=error.code)
 
 
 def problem_response(
     status: int, detail: str, *, code: str = "", headers: Mapping[str, str] | None = None
 ) -> Response:
-    """An answer for a status that is not made from an error of ours."""
+    """An answer for a status without a `CasyncError`."""
     return _response(make_problem(status, detail, code=code), headers)
 
 
@@ -139,7 +139,7 @@ def _response(problem: Problem, headers: Mapping[str, str] | None = None) -> Res
 
 
 def install(app: FastAPI) -> None:
-    """Makes every error that leaves a route of `app` a problem document."""
+    """Turns every error of a route of `app` into a problem document."""
     app.add_exception_handler(CasyncError, _on_casync_error)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http_exception)
@@ -155,7 +155,7 @@ async def _on_casync_error(request: Request, error: Exception) -> Response:
 
 async def _on_invalid(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    # Where and why, not what was sent.
+    # Only where and why: the value may be secret.
     causes = [
         f"{'.'.join(str(part) for part in cause['loc'])}: {cause['msg']}"
         for cause in error.errors()

@@ -1,1 +1,1 @@
-"""From what people type to values."""
+"""Parses values that users type."""

@@ -1,1 +1,1 @@
-"""What commands say when they are done, for people and as JSON."""
+"""Results of commands, for people and as JSON."""

@@ -1,1 +1,1 @@
-"""Who may ask for what, and the record of who did."""
+"""Authentication, access log, audit log and metrics."""

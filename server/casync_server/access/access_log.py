@@ -1,7 +1,7 @@
-"""One line per request: who asked for what, and what it cost.
+"""The access log: one line per request, with its caller, target, status and cost.
 
-The outermost layer of the application, so it also turns an exception that nobody expected into a
-500 that says nothing, and a line that does. Must not know what the routes do.
+The outermost layer of the application. It also turns an unexpected exception into a 500 without
+details, and logs the details.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ LogSink: TypeAlias = Callable[[str], None]
 
 _INTERNAL: Final = (
     b'{"title":"Internal Server Error","status":500,"code":"error",'
-    b'"detail":"the server made a mistake; its log says which"}'
+    b'"detail":"internal error; the server log has the details"}'
 )
 
 _SHOWN: Final = 2048
@@ -43,7 +43,7 @@ _SHOWN: Final = 2048
 
 @dataclass(frozen=True)
 class LogEntry:
-    """A finished request. `status` 0 means that nothing was answered."""
+    """A finished request. `status` is 0 if there was no answer."""
 
     client: str
     method: str
@@ -55,14 +55,14 @@ class LogEntry:
 
 
 class Watcher(Protocol):
-    """Somebody who counts requests."""
+    """Is called at the start and the end of each request."""
 
     def begin(self) -> None:
-        """One came."""
+        """A request started."""
         ...
 
     def end(self, entry: LogEntry, route: str) -> None:
-        """It is over; `route` is the pattern that its path fits."""
+        """The request ended; `route` is the path pattern that it matched."""
         ...
 
 
@@ -102,7 +102,7 @@ def format_entry(entry: LogEntry, form: Literal["text", "json"], now: datetime) 
 
 
 def to_stderr(line: str) -> None:
-    """Writes one line; a log that cannot be written does not stop the service."""
+    """Writes one line. Write errors are ignored: logging must not stop the service."""
     try:
         sys.stderr.write(line + "\n")
         sys.stderr.flush()
@@ -111,7 +111,7 @@ def to_stderr(line: str) -> None:
 
 
 class AccessLog:
-    """ASGI middleware that logs each request when its answer is over, however it ended."""
+    """ASGI middleware that logs each request when its answer ends, successful or not."""
 
     def __init__(
         self,
@@ -129,7 +129,7 @@ class AccessLog:
         self._debug = debug
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Runs the application and logs."""
+        """Runs the application and logs the request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -186,7 +186,7 @@ async def _send_internal(send: Send) -> None:
 
 
 def _route(scope: Scope) -> str:
-    """The pattern of the route that answered; empty when none did."""
+    """The path pattern of the route that answered; empty without one."""
     return str(getattr(scope.get("route"), "path_format", ""))
 
 

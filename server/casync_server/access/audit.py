@@ -1,7 +1,7 @@
-"""The audit log: one JSON line for each request that changes something, or tries to.
+"""The audit log: one JSON line per request that changes something, or tries to.
 
-Unlike the access log it may be kept for long, and is worth keeping from others. Lines of several
-workers do not mix: each is appended in one write.
+It is meant to be kept longer than the access log, and its file is private to the owner. Several
+workers can append to one file: each line is one write.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class AuditLog:
     """The audit log of one worker.
 
     Args:
-        path: The file; it is made, for its owner alone, when it is not there.
+        path: The file. It is created with mode 0600 if missing.
 
     Raises:
         WriteError: It cannot be opened.
@@ -32,24 +32,24 @@ class AuditLog:
         self._fd = self._open()
 
     def begin(self) -> None:
-        """A request came; it is written when it is over."""
+        """Does nothing: a request is logged when it ends."""
 
     def end(self, entry: LogEntry, route: str) -> None:
-        """Appends a line. When it cannot be, the log of the server says so."""
+        """Appends a line. If that fails, writes the line to standard error."""
         if not changes(entry.method, entry.target.partition("?")[0]):
             return
         line = format_entry(entry, "json", datetime.now(UTC)) + "\n"
         try:
             os.write(self._fd, line.encode())
         except OSError as error:
-            to_stderr(f"the audit log {self._path} cannot be written: {error.strerror}; {line}")
+            to_stderr(f"cannot write to the audit log {self._path}: {error.strerror}; {line}")
 
     def reopen(self) -> None:
-        """Goes on in a new file, when somebody has moved the old one away."""
+        """Opens the file again, after log rotation has moved it away."""
         try:
             fresh = self._open()
         except WriteError as error:
-            to_stderr(f"the old audit log stays: {error.message}")
+            to_stderr(f"keeping the old audit log open: {error.message}")
             return
         os.close(self._fd)
         self._fd = fresh

@@ -1,8 +1,8 @@
-"""Who may ask for what: the layer that every request passes before a route sees it.
+"""Authentication: checks the token of every request before a route sees it.
 
-Where the store asks for tokens, nothing is answered without one but whether the server lives. What
-is not known to be harmless takes the highest level, so a route that is added is closed until it is
-opened here. A token that is revoked is noticed within `_FRESH_SECONDS` by every worker.
+If the store requires tokens, only health checks are answered without one. Requests need the
+highest level unless a lower one is listed here, so a new route is closed by default. Every worker
+rejects a revoked token within `_FRESH_SECONDS`.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from casync_server.problems import problem_response
 __all__ = ["OPEN_PATHS", "Gatekeeper", "LoadTokens", "caller_of", "changes", "level_needed"]
 
 OPEN_PATHS: Final = frozenset({"/healthz", "/readyz"})
-"""What needs no token: they say `ok`, or not."""
+"""Paths that need no token; their answer reveals only whether the server works."""
 
 _FRESH_SECONDS: Final = 1.0
 _NEWS_SECONDS: Final = 0.05
-"""Who shows a token that is not known has all of them read again, but not more often than this. The
-first token of a store would else be taken for none, and its namespace for the default one."""
+"""An unknown token makes the worker read all tokens again, at most this often. Otherwise the first
+token of a store would be taken for none at all, and its namespace for the default one."""
 
 _CALLER: Final = "casync.caller"
 _LOOKS: Final = frozenset({"GET", "HEAD"})
@@ -40,7 +40,7 @@ LoadTokens = Callable[[], Awaitable[KnownTokens]]
 
 
 def level_needed(method: str, path: str) -> TokenScope:
-    """What a token must be good for. `path` is decoded."""
+    """The level that a request needs. `path` is decoded."""
     if not changes(method, path):
         return TokenScope.ADMIN if path in _PRIVATE else TokenScope.READ
     if (method == "POST" and path in _SENDS) or method == "PUT":
@@ -49,22 +49,22 @@ def level_needed(method: str, path: str) -> TokenScope:
 
 
 def changes(method: str, path: str) -> bool:
-    """Whether a request is to change something."""
+    """Whether a request changes something if it succeeds."""
     return method not in _LOOKS and not (method == "POST" and path in _ASKS)
 
 
 def caller_of(scope: Scope) -> TokenRow | None:
-    """The token that a request came with; None where none is asked for."""
+    """The token of a request; None if the store requires no tokens."""
     caller = scope.get(_CALLER)
     assert caller is None or isinstance(caller, TokenRow)
     return caller
 
 
 class Gatekeeper:
-    """ASGI middleware that asks for tokens.
+    """ASGI middleware that requires a token.
 
     Args:
-        app: What lies behind.
+        app: The application behind it.
         load: Reads the tokens of the store.
         clock: Seconds since 1970.
     """
@@ -101,13 +101,13 @@ class Gatekeeper:
             await refusal(scope, receive, private)
 
     async def _tokens(self, token: Token | None) -> KnownTokens:
-        """What is known, read again when that is old, or `token` may have been made since."""
+        """The tokens, read again if they are old or if `token` is unknown and may be new."""
         now = time.monotonic()
         due = self._due
         if token is not None and token.id not in self._known.rows:
             due -= _FRESH_SECONDS - _NEWS_SECONDS
         if now >= due:
-            if self._due:  # the others go on with what is known, instead of all reading
+            if self._due:  # other requests use the known tokens meanwhile
                 self._due = now + _FRESH_SECONDS
             self._known = await self._load()
             self._due = time.monotonic() + _FRESH_SECONDS
@@ -119,7 +119,7 @@ class Gatekeeper:
             headers = {"WWW-Authenticate": "Bearer"}
             return problem_response(
                 401,
-                "this server asks for a token, and this is none that it knows",
+                "this server requires a token; none was sent, or it is not valid",
                 code="denied",
                 headers=headers,
             )
@@ -128,14 +128,14 @@ class Gatekeeper:
         if caller.level < needed:
             return problem_response(
                 403,
-                f"this token may not do that; it takes one of level {needed.name.lower()}",
+                f"this request needs a token of level {needed.name.lower()}",
                 code="denied",
             )
         scope[_CALLER] = caller
         return None
 
     def _caller(self, token: Token | None, known: KnownTokens) -> TokenRow | None:
-        """What is kept of a token, if it is good. Each wrong one is as wrong."""
+        """The row of a valid token. None does not say why a token is invalid."""
         if token is None:
             return None
         row = known.rows.get(token.id, _NOBODY)
@@ -143,14 +143,14 @@ class Gatekeeper:
 
 
 def _shown(scope: Scope) -> Token | None:
-    """The token that a request shows; not yet that it is any good."""
+    """The token in a request's Authorization field, not verified yet."""
     shown = [value for name, value in scope["headers"] if name == b"authorization"]
     kind, _, text = shown[0].decode("latin-1").partition(" ") if shown else ("", "", "")
     return parse_token(text.strip()) if kind.lower() == "bearer" else None
 
 
 def _keep_private(headers: MutableHeaders) -> None:
-    """Keeps what one caller may read out of caches that others share."""
+    """Keeps answers for one caller out of shared caches."""
     policy = headers.get("cache-control")
     if policy is not None:
         headers["Cache-Control"] = policy.replace("public", "private")

@@ -1,11 +1,10 @@
-"""Keeps web pages away from a server that asks for no password.
+"""Protects a server without authentication from web pages in a local browser.
 
-A page can make a browser send requests to 127.0.0.1, under a name of its own that resolves there
-(DNS rebinding) or across origins. Without authentication the Host must therefore be the address
-that the request came in on, and a foreign Origin is refused; there is no CORS. The same layer
-refuses fields that may occur once and occur twice, and puts the safety headers on every answer.
-
-Must not look at paths: what is allowed here is allowed for all routes.
+A page can make a browser send requests to 127.0.0.1, either under its own name that resolves to
+that address (DNS rebinding) or across origins. Without authentication, Host must therefore be the
+address that the connection came in on, and a foreign Origin is refused; there is no CORS. This
+layer also refuses repeated fields that may occur only once, and adds security headers to every
+answer. Its rules apply to all routes.
 """
 
 from __future__ import annotations
@@ -45,10 +44,10 @@ _CROSS: Final = frozenset({"cross-site", "same-site"})
 
 
 def own_hosts(server: tuple[str, int | None] | None) -> frozenset[str]:
-    """Host values under which the local end of a connection may be addressed.
+    """Host values that address the local end of a connection.
 
     Args:
-        server: Address and port that the connection came in on, as ASGI gives it.
+        server: Address and port that the connection came in on, as in the ASGI scope.
     """
     if server is None or server[1] is None:
         return frozenset()
@@ -62,18 +61,18 @@ def own_hosts(server: tuple[str, int | None] | None) -> frozenset[str]:
         if address.is_loopback:
             names.extend(_LOCAL_NAMES)
     hosts = {f"{name}:{port}" for name in names}
-    if port in (80, 443):  # what a URL leaves out
+    if port in (80, 443):  # default ports, which URLs omit
         hosts.update(names)
     return frozenset(hosts)
 
 
 class Guard:
-    """ASGI middleware that refuses what a browser would send on behalf of a foreign page.
+    """ASGI middleware that refuses requests that a browser sends for a foreign page.
 
     Args:
-        app: What lies behind.
-        any_host: Answer to every Host: the operator chose a public address without authentication.
-        hosts: Further Host values to answer.
+        app: The application behind it.
+        any_host: Accept every Host: tokens are required, or the operator chose to go without.
+        hosts: Further Host values to accept.
     """
 
     def __init__(self, app: ASGIApp, *, any_host: bool, hosts: Collection[str] = ()) -> None:
@@ -104,22 +103,22 @@ class Guard:
         fields: dict[bytes, str] = {}
         for name, value in scope["headers"]:
             if name in fields and name in _ONCE:
-                return 400, f"the field {name.decode('latin-1')} occurs twice"
+                return 400, f"the header field {name.decode('latin-1')} occurs twice"
             fields[name] = value.decode("latin-1")
         host = fields.get(b"host")
         if host is None:
-            return 400, "a request needs a Host field"
+            return 400, "the request has no Host field"
         return self._foreign(scope, host.lower(), fields)
 
     def _foreign(self, scope: Scope, host: str, fields: dict[bytes, str]) -> tuple[int, str] | None:
         server = scope.get("server")
         over_unix = server is not None and server[1] is None
         if not (self._any_host or over_unix or host in own_hosts(server) | self._hosts):
-            return 403, "this server does not answer to that Host; use the address it listens on"
+            return 403, "unknown Host; use the address that the server listens on"
         origin = fields.get(b"origin")
         if origin is not None and origin.lower() not in (f"http://{host}", f"https://{host}"):
-            return 403, "requests from other origins are refused"
+            return 403, "cross-origin requests are refused"
         navigates = fields.get(b"sec-fetch-mode") == "navigate" and scope["method"] == "GET"
         if fields.get(b"sec-fetch-site") in _CROSS and not navigates:
-            return 403, "requests from other sites are refused"
+            return 403, "cross-site requests are refused"
         return None

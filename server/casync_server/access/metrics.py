@@ -1,7 +1,7 @@
-"""What a server did, counted for Prometheus, over all of its workers.
+"""Metrics of a server for Prometheus, summed over its workers.
 
-Each worker counts in files of a folder that they share; whoever is asked adds them up. What died
-workers counted stays counted. Must not know what routes do.
+Each worker counts in files of a shared folder; the worker that is scraped adds them up. Counts of
+dead workers are kept.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ __all__ = ["METRICS_TYPE", "Measured", "Metrics", "StoreMetrics", "forget_dead_w
 METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 _FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
-"""Where the workers count together. The supervisor sets it, since the library reads it early."""
+"""The shared folder. The supervisor sets it, because the library reads it when it is imported."""
 
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE"})
 _SECONDS: Final = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 
 
 def forget_dead_workers() -> None:
-    """Lets go of what workers that are gone were just doing."""
+    """Removes the gauges of workers that are gone."""
     folder = os.environ.get(_FOLDER)
     for path in Path(folder).glob("gauge_live*.db") if folder else ():
         pid = int(path.stem.rpartition("_")[2])
@@ -48,10 +48,10 @@ def forget_dead_workers() -> None:
 
 
 class Measured(Protocol):
-    """A store that can say how much it holds without looking at every object."""
+    """A store that knows its usage without a scan of all objects."""
 
     def usage(self, *, objects: bool = True) -> StoreUsage:
-        """Counts."""
+        """The usage."""
         ...
 
 
@@ -59,7 +59,7 @@ class Metrics:
     """The metrics of one worker.
 
     Args:
-        store: What is served, if it can be measured.
+        store: The served store; None if it cannot be measured.
     """
 
     def __init__(self, store: Measured | None) -> None:
@@ -68,13 +68,13 @@ class Metrics:
         self._registry = registry
         self._requests = Counter(
             "casync_requests",
-            "Requests that were answered.",
+            "Requests answered.",
             ["method", "route", "status"],
             registry=registry,
         )
         self._seconds = Histogram(
             "casync_request_seconds",
-            "From a request's head to the end of its answer.",
+            "Seconds from a request's head to the end of its answer.",
             ["route"],
             buckets=_SECONDS,
             registry=registry,
@@ -84,39 +84,39 @@ class Metrics:
         )
         self._objects = Counter(
             "casync_objects",
-            "Objects that were asked for, by whether they were sent.",
+            "Objects requested, by outcome: sent or absent.",
             ["outcome"],
             registry=registry,
         )
         self._saved = Counter(
-            "casync_delta_saved_bytes", "Bytes by which deltas were shorter.", registry=registry
+            "casync_delta_saved_bytes", "Bytes saved by deltas.", registry=registry
         )
         self._running = Gauge(
             "casync_requests_running",
-            "Requests that are being answered.",
+            "Requests in progress.",
             registry=registry,
             multiprocess_mode="livesum",
         )
 
         self.writes = Gauge(
             "casync_writes_queued",
-            "Writes to the store that clients wait for: one at a time is under way.",
+            "Writes to the store, waiting or in progress.",
             registry=registry,
             multiprocess_mode="livesum",
         )
 
     def begin(self) -> None:
-        """A request came."""
+        """Counts a request that started."""
         self._running.inc()
 
     def end(self, entry: LogEntry, route: str) -> None:
-        """It is over.
+        """Counts a request that ended.
 
         Args:
-            entry: How it went.
-            route: The pattern that its path fits, or empty: names are not for metrics.
+            entry: The request.
+            route: The path pattern that it matched, or empty. Paths would be too many labels.
         """
-        method = entry.method if entry.method in _METHODS else "other"  # anybody can make some up
+        method = entry.method if entry.method in _METHODS else "other"  # clients may invent methods
         self._requests.labels(method, route, str(entry.status)).inc()
         self._seconds.labels(route).observe(entry.seconds)
         self._bytes.labels(route).inc(entry.bytes)
@@ -126,10 +126,10 @@ class Metrics:
             self._objects.labels("absent").inc(entry.stats.absent)
         if entry.stats.saved > 0:
             self._saved.inc(entry.stats.saved)
-        self._running.dec()  # last: what no longer runs has been counted
+        self._running.dec()  # last: a request that is not running is counted
 
     def render(self) -> bytes:
-        """All metrics as Prometheus reads them, of all workers and of the store.
+        """The metrics of all workers and of the store, in Prometheus' text format.
 
         Raises:
             DamagedStoreError: The store cannot be measured.
@@ -145,7 +145,7 @@ class Metrics:
 
 
 class StoreMetrics:
-    """What one store holds, and nothing of what anybody asked: all that a namespace is shown.
+    """The metrics of one store, without requests: all that the admin of a namespace may see.
 
     Args:
         store: The store.
@@ -155,7 +155,7 @@ class StoreMetrics:
         self._store = store
 
     def render(self) -> bytes:
-        """Its figures as Prometheus reads them.
+        """The store's metrics in Prometheus' text format.
 
         Raises:
             DamagedStoreError: The store cannot be measured.
@@ -167,36 +167,36 @@ class StoreMetrics:
 
 
 class _StoreFigures(Collector):
-    """What a store holds, and what collections did there."""
+    """Usage of a store, and totals of its garbage collections."""
 
     def __init__(self, usage: StoreUsage) -> None:
         self._usage = usage
 
     def collect(self) -> Iterator[Metric]:
-        """Yields them."""
+        """Yields the metrics."""
         usage = self._usage
         for name, text, value in (
-            ("manifests", "Manifests that may be pulled.", usage.manifests),
+            ("manifests", "Manifests that can be pulled.", usage.manifests),
             ("names", "Names.", usage.names),
-            ("logical_bytes", "Content of all manifests, each by itself.", usage.logical),
-            ("live_bytes", "Records of objects, each once.", usage.live),
-            ("dedup_ratio", "Logical bytes for each live one.", _ratio(usage)),
-            ("segment_bytes", "Segments, dead records included.", usage.used),
-            ("free_bytes", "Pages of the data file that hold nothing.", usage.free),
-            ("file_bytes", "The data file on its disk.", usage.file),
-            ("quota_bytes", "Live bytes that it may have; 0 for no bound.", usage.quota),
-            ("pushes", "Open pushes. What came after the oldest stays.", usage.pushes),
+            ("logical_bytes", "Bytes of content, not deduplicated.", usage.logical),
+            ("live_bytes", "Bytes of live object records.", usage.live),
+            ("dedup_ratio", "Logical bytes per live byte.", _ratio(usage)),
+            ("segment_bytes", "Bytes of segments, dead records included.", usage.used),
+            ("free_bytes", "Bytes of free pages in the data file.", usage.free),
+            ("file_bytes", "Bytes that the data file takes on its disk.", usage.file),
+            ("quota_bytes", "Limit of live bytes; 0 means no limit.", usage.quota),
+            ("pushes", "Open pushes.", usage.pushes),
         ):
             yield GaugeMetricFamily(f"casync_store_{name}", text, value)
         done = usage.collections
         for name, text, value in (
-            ("runs", "Collections that came to their end.", done.runs),
-            ("seconds", "Seconds that they took.", done.seconds),
-            ("objects", "Objects that they deleted.", done.objects),
-            ("bytes", "Bytes of the records of these.", done.stored),
+            ("runs", "Garbage collections that finished.", done.runs),
+            ("seconds", "Seconds of garbage collection.", done.seconds),
+            ("objects", "Objects deleted by garbage collection.", done.objects),
+            ("bytes", "Bytes of object records deleted by garbage collection.", done.stored),
         ):
             yield CounterMetricFamily(f"casync_gc_{name}", text, value)
-        last = "When the last one ended, in seconds since 1970; 0 for never."
+        last = "Unix time of the last finished collection; 0 for never."
         yield GaugeMetricFamily("casync_gc_last_success_timestamp_seconds", last, done.last)
 
 

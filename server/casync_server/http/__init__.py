@@ -1,1 +1,1 @@
-"""HTTP as uvicorn and Starlette leave it to us."""
+"""Parts of HTTP that uvicorn and Starlette do not cover."""

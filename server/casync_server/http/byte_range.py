@@ -1,8 +1,8 @@
-"""One byte range of an HTTP request, and the validators that go with it (RFC 9110, 8 and 14).
+"""Byte ranges and validators of HTTP requests (RFC 9110, sections 8 and 14).
 
-Pure. Strict where the standard lets a server choose: several ranges are refused instead of
-assembled, because each of them costs a walk, and what breaks the grammar is refused instead of
-ignored, because the client would take the whole file for its part.
+Pure, and strict where the RFC leaves a choice. Several ranges are refused, because each costs a
+walk of the tree. A malformed field is refused instead of ignored, because the client would take the
+whole file for its part.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ _ETAG: Final = re.compile(r'\s*(W/)?"([\x21\x23-\x7e\x80-\xff]*)"\s*(?:,|$)')
 
 
 class ByteSpan(NamedTuple):
-    """Bytes from `start` up to but without `end`."""
+    """Bytes from `start` to `end`, exclusive."""
 
     start: int
     end: int
 
 
 class UnsatisfiableError(UsageError):
-    """A range that no part of the content answers; status 416."""
+    """The range cannot be served; status 416."""
 
 
 def parse_range(header: str, length: int) -> ByteSpan | None:
     """Reads a Range field for content of `length` bytes.
 
     Returns:
-        The span, never empty; or None when its unit is not `bytes`, which must be ignored.
+        The span, never empty; None if the unit is not `bytes`: such a field is ignored.
 
     Raises:
-        UnsatisfiableError: It lies outside of the content, or asks for several parts.
-        UsageError: It breaks the grammar.
+        UnsatisfiableError: It lies outside the content, or lists several ranges.
+        UsageError: It is malformed.
     """
     unit = _UNIT.fullmatch(header.strip(" \t"))
     if unit is None:
@@ -46,7 +46,7 @@ def parse_range(header: str, length: int) -> ByteSpan | None:
     if unit[1].lower() != "bytes":
         return None
     if "," in unit[2]:
-        raise UnsatisfiableError("only one range can be asked for at a time")
+        raise UnsatisfiableError("only one range per request is supported")
     match = _RANGE.fullmatch(unit[2].strip(" \t"))
     if match is None or match[0] == "-":
         raise UsageError("a Range field reads bytes=FIRST-LAST")
@@ -54,26 +54,26 @@ def parse_range(header: str, length: int) -> ByteSpan | None:
     if not first:
         wanted = min(int(last), length)
         if wanted == 0:
-            raise UnsatisfiableError("the last 0 bytes are none")
+            raise UnsatisfiableError("the range is empty")
         return ByteSpan(length - wanted, length)
     start = int(first)
     if last and int(last) < start:
-        raise UsageError("a range must not end before it begins")
+        raise UsageError("the range ends before it begins")
     if start >= length:
-        raise UnsatisfiableError(f"the content ends at byte {length}")
+        raise UnsatisfiableError(f"the range begins beyond the content, which has {length} bytes")
     return ByteSpan(start, min(int(last) + 1, length) if last else length)
 
 
 def range_applies(if_range: str | None, etag: str) -> bool:
-    """Whether a Range field counts: without If-Range, or when that is exactly our strong tag.
+    """Whether a Range field applies: there is no If-Range, or it is exactly our strong ETag.
 
-    Dates never match, for the content has none.
+    Dates never match: the content has no date.
     """
     return if_range is None or if_range.strip(" \t") == etag
 
 
 def matches_etag(if_none_match: str, etag: str) -> bool:
-    """Whether an If-None-Match field names `etag`, by the weak comparison."""
+    """Whether an If-None-Match field matches `etag` by weak comparison."""
     text = if_none_match.strip(" \t")
     if text == "*":
         return True

@@ -1,7 +1,7 @@
-"""What caches between us and the client may keep.
+"""Cache-Control and ETags of answers.
 
-What a hash names never changes; what a name points to may change any moment. Reading is anonymous
-here, so shared caches may keep objects. Must not know what is answered.
+Content named by a hash never changes; a name may point elsewhere at any moment. Shared caches may
+keep objects; if tokens are required, `access.auth` makes the policies private.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ NEVER: Final = "no-store"
 
 
 def etag_of(ident: ObjectId) -> str:
-    """The strong validator of bytes that are named by their hash."""
+    """The strong ETag of bytes that are named by their hash."""
     return f'"{ident.hex()}"'
 
 
 def policy_for_ref(ref: str) -> str:
-    """Cache-Control of an answer for `ref`, which was resolved: a hash, or a name."""
+    """Cache-Control of an answer for a resolved `ref`, a hash or a name."""
     return IMMUTABLE if len(ref) == 2 * ID_BYTES and "/" not in ref and _is_hex(ref) else FRESH
 
 
@@ -35,6 +35,6 @@ def _is_hex(text: str) -> bool:
 
 
 def not_modified(headers: Mapping[str, str]) -> Response:
-    """304, with the fields that a cache refreshes from it."""
+    """A 304 with the fields that a cache updates."""
     kept = {name: headers[name] for name in ("ETag", "Cache-Control", "Vary") if name in headers}
     return Response(status_code=304, headers=kept)

@@ -1,9 +1,9 @@
-"""An ASGI extension: a body sent as a list of buffers that nobody joins.
+"""An ASGI extension: a body sent as a list of buffers, without joining them.
 
-Joining the parts of a piece, and once more with the lengths of HTTP's chunks around it, costs four
-times the processor that the socket does (measured with pieces of 1 MiB). A server that can write
-several buffers at once says so in the extensions of the scope; the application then may send
-`PARTS` messages between the start of an answer and its last body message.
+Joining the parts of a piece, and joining them again with HTTP's chunk framing, takes four times the
+CPU time of the socket write (measured with pieces of 1 MiB). A server that supports the extension
+lists it in the scope; the application may then send `PARTS` messages between the start of an answer
+and its last body message.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ PARTS: Final = "casync.response.parts"
 
 
 class PartsMessage(TypedDict):
-    """More bytes of a body, in order. There is always a body message after it."""
+    """More bytes of a body, in order. A body message always follows."""
 
     type: Literal["casync.response.parts"]
     parts: list[Buffer]

@@ -1,7 +1,7 @@
-"""What a request's head must look like before the application may see it.
+"""Checks the head of a request before the application sees it.
 
-Pure. Refuses what parsers disagree about (two lengths, a length and a coding, absolute targets),
-since a proxy in front may have read it the other way.
+Pure. Refuses heads that parsers read differently (two lengths, a length and a coding, absolute
+targets): a proxy in front may have read them the other way.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ __all__ = ["Head", "Refusal", "check_head"]
 
 
 class Head(NamedTuple):
-    """A parsed head: names of fields are in lower case."""
+    """A parsed head. Field names are in lower case."""
 
     method: bytes
     target: bytes
@@ -22,36 +22,36 @@ class Head(NamedTuple):
 
 
 class Refusal(NamedTuple):
-    """Why a request is not taken: HTTP status and a line for people."""
+    """Why a request is refused: HTTP status, and a line for people."""
 
     status: int
     detail: str
 
 
 def check_head(head: Head, body_bytes: int) -> Refusal | None:
-    """Says what is wrong with `head`, if anything.
+    """Returns why `head` is refused; None if it is accepted.
 
     Args:
-        head: What the parser found.
-        body_bytes: Bytes of the largest body.
+        head: The parsed head.
+        body_bytes: Largest allowed body, in bytes.
     """
     if head.version not in ("1.0", "1.1"):
-        return Refusal(505, "only HTTP/1.0 and HTTP/1.1 are spoken here")
+        return Refusal(505, "only HTTP/1.0 and HTTP/1.1 are supported")
     return _check_target(head) or _check_framing(head, body_bytes)
 
 
 def _check_target(head: Head) -> Refusal | None:
     if not head.target.startswith(b"/"):
-        return Refusal(400, "the target of a request is a path here")
+        return Refusal(400, "the request target must be a path")
     if not head.target.isascii() or b"#" in head.target:
-        return Refusal(400, "the target of a request has other characters than a URL's")
-    # Behind `/-/` are names of files, which are bytes.
+        return Refusal(400, "the request target has characters that a URL cannot have")
+    # File names follow `/-/`; they are bytes.
     path = head.target.partition(b"?")[0].partition(b"/-/")[0]
     if b"%" in path:
         try:
             unquote_to_bytes(path).decode()
         except UnicodeDecodeError:
-            return Refusal(400, "the target of a request is not UTF-8")
+            return Refusal(400, "the request target is not UTF-8")
     return None
 
 
@@ -59,15 +59,15 @@ def _check_framing(head: Head, body_bytes: int) -> Refusal | None:
     lengths = [value.strip() for name, value in head.fields if name == b"content-length"]
     codings = [value.strip().lower() for name, value in head.fields if name == b"transfer-encoding"]
     if len(lengths) + len(codings) > 1:
-        return Refusal(400, "a body has one Content-Length or one Transfer-Encoding")
+        return Refusal(400, "more than one Content-Length or Transfer-Encoding")
     if codings:
         if codings != [b"chunked"]:
-            return Refusal(501, "the only transfer coding here is chunked")
+            return Refusal(501, "the only supported transfer coding is chunked")
         if head.version == "1.0":
             return Refusal(400, "HTTP/1.0 has no transfer codings")
     if lengths:
         if not lengths[0].isdigit() or len(lengths[0]) > 19:
-            return Refusal(400, "a Content-Length is a number")
+            return Refusal(400, "Content-Length is not a number")
         if int(lengths[0]) > body_bytes:
-            return Refusal(413, f"bodies have at most {body_bytes} bytes here")
+            return Refusal(413, f"the body is larger than {body_bytes} bytes")
     return None

@@ -1,4 +1,4 @@
-"""What a request cost: gathered by its route, read by the access log and the metrics."""
+"""Statistics of a request: filled by its route, read by the access log and the metrics."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ _STATS: Final = "casync.request_stats"
 
 @dataclass
 class RequestStats:
-    """What a route adds to the line of its request.
+    """What a route reports about a request.
 
     Attributes:
-        objects: Objects that were sent.
-        absent: Objects that were asked for and not sent: missing, damaged or busy.
-        deltas: Groups of objects that were sent as deltas.
-        saved: Bytes by which these were shorter than the payloads of their objects.
-        token: Which token it came with; empty for none.
-        note: Why the answer is not what was asked for, for the operator.
+        objects: Objects sent, or received in a push.
+        absent: Objects requested but not sent: missing, damaged or busy.
+        deltas: Groups of objects sent as deltas.
+        saved: Bytes that the deltas saved over the payloads of their objects.
+        token: Id of the request's token; empty for none.
+        note: Why the request failed, for the operator.
     """
 
     objects: int = 0
@@ -34,7 +34,7 @@ class RequestStats:
 
 
 def request_stats(scope: Scope) -> RequestStats:
-    """The tally of the request under way."""
+    """The statistics of the current request."""
     stats = scope.setdefault(_STATS, RequestStats())
     assert isinstance(stats, RequestStats)
     return stats

@@ -1,1 +1,1 @@
-"""How much of a server one client may take."""
+"""Limits on what one client may use of a server."""

@@ -1,4 +1,4 @@
-"""How many connections a worker has, in all and from each address."""
+"""Limits the connections of a worker, in total and per address."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["ConnectionCount", "address_group"]
 
 
 class ConnectionCount:
-    """Counts the connections of a worker, in all and by address."""
+    """Counts the connections of a worker, in total and per address."""
 
     def __init__(self, settings: ServerSettings) -> None:
         self._settings = settings
@@ -20,7 +20,7 @@ class ConnectionCount:
         self.total = 0
 
     def enter(self, address: str | None) -> Refusal | None:
-        """Counts a connection from `address` (None: a Unix socket), or says why not."""
+        """Counts a connection from `address` (None: a Unix socket), or returns a refusal."""
         if self.total >= self._settings.connections:
             return Refusal(503, "the server has too many connections")
         if address is not None:
@@ -32,7 +32,7 @@ class ConnectionCount:
         return None
 
     def leave(self, address: str | None) -> None:
-        """Forgets a connection that was counted."""
+        """Removes a counted connection."""
         self.total -= 1
         if address is not None:
             group = address_group(address)
@@ -42,7 +42,7 @@ class ConnectionCount:
 
 
 def address_group(address: str) -> str:
-    """What one subscriber holds: an IPv4 address, or a /64 of IPv6."""
+    """The addresses of one subscriber: an IPv4 address, or an IPv6 /64."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:

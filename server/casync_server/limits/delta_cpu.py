@@ -1,9 +1,8 @@
-"""How much CPU time clients may take for deltas.
+"""Limits the CPU time that clients use for deltas.
 
-A stored payload costs nothing to send; a delta is packed anew for each who asks. So each client
-has an allowance, and all together have one: seconds of CPU time that come back at a steady rate up
-to a reserve. Who has spent it is served all the same, with plain frames. Must not know what is
-packed.
+A stored payload costs almost no CPU time to send; a delta is packed for each request. So CPU time
+for deltas is limited per client and for all clients together, each by a token bucket. A client that
+has used up its share is served plain frames.
 """
 
 from __future__ import annotations
@@ -22,8 +21,8 @@ from casync_server.settings import ServerSettings
 __all__ = ["DeltaCpu"]
 
 _MAX_CLIENTS: Final = 4096
-"""Clients whose spending is known. Who is forgotten has a full reserve again, but so has nobody
-more than all have together."""
+"""Clients whose bucket is kept. A forgotten client gets a full bucket again, but the bucket of all
+clients still limits it."""
 
 
 class DeltaCpu:
@@ -31,7 +30,7 @@ class DeltaCpu:
 
     Args:
         settings: Rates and reserves.
-        clock: Seconds, rising.
+        clock: Monotonic seconds.
         cpu: Seconds of CPU time of the calling thread.
     """
 
@@ -51,7 +50,7 @@ class DeltaCpu:
 
     @contextmanager
     def turn(self, address: str | None) -> Iterator[bool]:
-        """Charges `address` (None: a Unix socket) for the block, if it yields True."""
+        """Yields whether a delta may be made; if so, charges `address` for the block."""
         client = self._enter(address)
         started = self._cpu()
         try:
@@ -67,7 +66,7 @@ class DeltaCpu:
             client = self._clients.pop(group, None) or TokenBucket(
                 self._settings.delta_client_cpu, self._settings.delta_client_reserve, now
             )
-            self._clients[group] = client  # the one that asked last is forgotten last
+            self._clients[group] = client  # last: the least recent client is forgotten first
             if len(self._clients) > _MAX_CLIENTS:
                 self._clients.popitem(last=False)
             return client if min(self._all.left(now), client.left(now)) > 0 else None

@@ -1,7 +1,7 @@
-"""When a connection has been too slow, as a pure function of times and counts.
+"""Decides when a connection is too slow. Pure: a function of times and byte counts.
 
-A request's head has a deadline, its body and the answer a minimum rate, an idle connection an end.
-Must not know about sockets or clocks: the protocol tells it what happened when.
+The head of a request has a deadline, its body and the answer have a minimum rate, and an idle
+connection has a timeout. The protocol reports events with their times.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ __all__ = ["Late", "Pacing"]
 
 
 class Late(Enum):
-    """What a connection was too slow with."""
+    """What was too slow."""
 
     HEAD = "the head of the request took too long"
     BODY = "the body of the request came too slowly"
@@ -30,7 +30,7 @@ class _Phase(Enum):
 
 
 class Pacing:
-    """Follows one connection. All times are seconds of one monotonic clock."""
+    """Tracks one connection. All times are seconds of one monotonic clock."""
 
     def __init__(self, settings: ServerSettings, now: float) -> None:
         self._settings = settings
@@ -46,7 +46,7 @@ class Pacing:
         return self._phase is _Phase.IDLE
 
     def head(self, now: float) -> None:
-        """The first byte of a request came."""
+        """The first byte of a request arrived."""
         self._phase, self._since = _Phase.HEAD, now
 
     def body(self, now: float) -> None:
@@ -54,7 +54,7 @@ class Pacing:
         self._phase, self._since, self._received = _Phase.BODY, now, 0
 
     def received(self, count: int) -> None:
-        """`count` bytes of the body came."""
+        """`count` bytes of the body arrived."""
         self._received += count
 
     def answer(self) -> None:
@@ -62,21 +62,21 @@ class Pacing:
         self._phase = _Phase.ANSWER
 
     def rest(self, now: float) -> None:
-        """The answer is complete and nothing more was asked."""
+        """The answer is complete, and no further request has begun."""
         self._phase, self._since = _Phase.IDLE, now
 
     def block(self, now: float, unsent: int) -> None:
-        """The client does not take bytes, with `unsent` of them waiting here by now."""
+        """The client does not read; `unsent` bytes wait to be sent."""
         if self._blocked_since is None:
             self._blocked_since, self._blocked_with = now, unsent
         self._blocked_with = max(self._blocked_with, unsent)
 
     def unblock(self) -> None:
-        """The client took enough."""
+        """The client has read enough."""
         self._blocked_since = None
 
     def late(self, now: float, unsent: int) -> Late | None:
-        """What the client is too slow with at `now`, with `unsent` bytes waiting for it."""
+        """What is too slow at `now`, with `unsent` bytes waiting to be sent; None if nothing."""
         limits = self._settings
         if self._blocked_since is not None:
             allowed = limits.stall_seconds + (self._blocked_with - unsent) / limits.rate

@@ -1,10 +1,9 @@
-"""How much of a worker one address, or one token, may take.
+"""Limits what one address, or one token, may use of a worker.
 
-Requests at once and requests in a second are bounded for each. CPU time is divided only while it
-is wanted by others as well: who has spent what is his may go on as long as nobody else is there.
-Who wants more is held back for as long as that takes, which slows him down to what he may have;
-only where it would take too long he is refused, and told when to come again. Must not know what
-requests are about.
+Concurrent requests and requests per second are limited for each caller. CPU time is limited only
+while other callers have requests running. A request over the limit is delayed until the caller's
+bucket has refilled, which slows the caller down to its rate; if that would take too long, it is
+refused with a Retry-After.
 """
 
 from __future__ import annotations
@@ -29,10 +28,10 @@ from casync_server.settings import ServerSettings
 __all__ = ["RateLimiter", "address_of", "spender", "token_of"]
 
 _MAX_CALLERS: Final = 4096
-"""Callers whose spending is known. Who is forgotten may begin anew."""
+"""Callers whose buckets are kept. A forgotten caller starts with full buckets."""
 
 _REQUEST_SECONDS: Final = 0.001
-"""CPU time of any request outside of the threads that read and write: about that of a small one."""
+"""CPU time of a request outside the threads that read and write: about that of a small request."""
 
 _LONGEST_WAIT: Final = 30
 
@@ -41,24 +40,24 @@ _SPEND: ContextVar[_Spend | None] = ContextVar("spend", default=None)
 
 
 def spender() -> _Spend | None:
-    """What takes seconds of CPU time from whoever the request under way is of; any thread may."""
+    """A function that charges CPU seconds to the caller of the current request. Thread-safe."""
     return _SPEND.get()
 
 
 def address_of(scope: Scope) -> str | None:
-    """The address that a request came from; None for a Unix socket, whose clients are unknown."""
+    """The address group of a request; None for a Unix socket, whose clients have no address."""
     client = scope.get("client")
     return address_group(str(client[0])) if client else None
 
 
 def token_of(scope: Scope) -> str | None:
-    """The id of the token that it came with, if it came with one."""
+    """The id of a request's token; None without one."""
     caller = caller_of(scope)
     return caller.id if caller is not None else None
 
 
 class _Caller:
-    """What one of them has left."""
+    """The buckets of one caller."""
 
     def __init__(self, settings: ServerSettings, now: float) -> None:
         self.running = 0
@@ -67,14 +66,14 @@ class _Caller:
 
 
 class RateLimiter:
-    """ASGI middleware that bounds what each caller takes.
+    """ASGI middleware that limits each caller.
 
     Args:
-        app: What lies behind.
-        who: Tells callers apart; None for those that are not bounded here.
-        settings: The bounds.
-        clock: Seconds, rising.
-        pause: Waits for so many seconds.
+        app: The application behind it.
+        who: Returns the caller's key; None for a caller without limits.
+        settings: The limits.
+        clock: Monotonic seconds.
+        pause: Waits for a number of seconds.
     """
 
     def __init__(
@@ -96,7 +95,7 @@ class RateLimiter:
         self._callers: OrderedDict[str, _Caller] = OrderedDict()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes the request on, now or in a while, or answers 429 or 503."""
+        """Passes the request on, at once or after a delay, or answers 429 or 503."""
         key = None
         if scope["type"] == "http" and scope["path"] not in OPEN_PATHS:
             key = self._who(scope)
@@ -127,19 +126,19 @@ class RateLimiter:
                 self._running -= 1
 
     def _enter(self, key: str) -> tuple[_Caller, float, ASGIApp | None]:
-        """Counts a request; says how long it is to be held back, or why it is refused."""
+        """Counts a request. Returns its caller, its delay in seconds, and its refusal if any."""
         with self._lock:
             now = self._clock()
             caller = self._callers.pop(key, None) or _Caller(self._settings, now)
             self._forget()
-            self._callers[key] = caller  # the one that asked last is forgotten last
+            self._callers[key] = caller  # last: the least recent caller is forgotten first
             if caller.running >= self._settings.client_requests:
-                return caller, 0.0, _refuse(503, "too many of your requests are under way", 1)
+                return caller, 0.0, _refuse(503, "too many concurrent requests", 1)
             wait = caller.requests.wait(1, now)
             if self._running > caller.running:
                 wait = max(wait, caller.cpu.wait(0, now))
             if wait > self._settings.client_wait:
-                return caller, 0.0, _refuse(429, "you have had what one may have for now", wait)
+                return caller, 0.0, _refuse(429, "rate limit reached", wait)
             caller.running += 1
             self._running += 1
             caller.requests.spend(1)
@@ -156,4 +155,6 @@ class RateLimiter:
 
 def _refuse(status: int, detail: str, wait: float) -> ASGIApp:
     seconds = min(max(math.ceil(wait) if math.isfinite(wait) else _LONGEST_WAIT, 1), _LONGEST_WAIT)
-    return problem_response(status, detail, headers={"Retry-After": str(seconds)})
+    return problem_response(
+        status, f"{detail}; retry in {seconds} s", headers={"Retry-After": str(seconds)}
+    )

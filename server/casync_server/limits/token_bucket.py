@@ -1,4 +1,4 @@
-"""A reserve that is spent, and comes back at a steady rate. Not safe for threads by itself."""
+"""A token bucket: a reserve that refills at a steady rate. Not thread-safe."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ __all__ = ["TokenBucket"]
 
 
 class TokenBucket:
-    """Seconds, requests, or whatever else somebody may have only so much of.
+    """A limited amount of seconds, requests, or any other unit.
 
     Args:
-        rate: How much comes back in a second.
-        reserve: How much there is at most, and in the beginning.
-        now: Seconds, rising.
+        rate: Amount that is refilled per second.
+        reserve: Largest amount, and the amount at the start.
+        now: Monotonic seconds.
     """
 
     def __init__(self, rate: float, reserve: float, now: float) -> None:
@@ -21,17 +21,17 @@ class TokenBucket:
         self._at = now
 
     def left(self, now: float) -> float:
-        """How much there is; below 0 when more was spent."""
+        """The amount left; negative if more was spent."""
         self._left = min(self._left + (now - self._at) * self._rate, self._reserve)
         self._at = now
         return self._left
 
     def spend(self, amount: float) -> None:
-        """Takes some out, whether it is there or not."""
+        """Takes `amount`, even if less is left."""
         self._left -= amount
 
     def wait(self, amount: float, now: float) -> float:
-        """Seconds until there will be `amount`; infinite when nothing comes back."""
+        """Seconds until `amount` is left; infinite if nothing is refilled."""
         lacking = amount - self.left(now)
         if lacking <= 0:
             return 0.0

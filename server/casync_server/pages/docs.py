@@ -1,8 +1,8 @@
-"""`/docs`: the OpenAPI description as one page that works without a network.
+"""`/docs`: the OpenAPI description as one page that works offline.
 
-Written here instead of bundling Swagger UI: the packages that carry it hold a version of 2022
-(swagger-ui-bundle) or are wrappers of one person around 1.5 MB of minified script, and a script
-that runs in the origin of the store is more than a list of requests is worth. This page has none.
+It replaces Swagger UI, whose packages hold a version from 2022 (swagger-ui-bundle) or 1.5 MB of
+minified script behind a wrapper with one maintainer. A list of requests does not justify a script
+in the origin of the store: this page has none.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ DOCS_POLICY: Final = (
     f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; frame-ancestors 'none'; "
     "base-uri 'none'; form-action 'none'"
 )
-"""Content-Security-Policy of the page: its own style and nothing else."""
+"""Content-Security-Policy of the page: allows only its own style."""
 
 
 def render(description: Mapping[str, Any]) -> str:

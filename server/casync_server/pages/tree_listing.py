@@ -1,4 +1,4 @@
-"""What is in a folder, for people with a browser."""
+"""The listing of a folder as HTML, for browsers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["tree_listing"]
 
 
 def tree_listing(place: TreePath, page: TreePage) -> str:
-    """A page with links that works without scripts and styles."""
+    """A page of links, without scripts and styles."""
     path = [quote_from_bytes(name, safe="") for name in place.names]
     here = "/".join([f"{place.up}trees/{quote(place.ref)}/-", *path])
     files = "/".join([f"{place.up}files/{quote(place.ref)}/-", *path])
@@ -40,7 +40,7 @@ def tree_listing(place: TreePath, page: TreePage) -> str:
 
 
 def _shown(name: str) -> str:
-    """An encoded name for people; what is no text is shown encoded."""
+    """An encoded name for people; it stays encoded if it is not printable text."""
     try:
         shown = unquote_to_bytes(name).decode()
     except UnicodeDecodeError:

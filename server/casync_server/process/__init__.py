@@ -1,1 +1,1 @@
-"""The processes of a server: the supervisor, its workers, collections."""
+"""The processes of a server: supervisor, workers, garbage collection."""

@@ -1,7 +1,7 @@
-"""Where a server listens: reading `ADDR:PORT` and `unix:PATH`, and binding them.
+"""Listening addresses: parses `ADDR:PORT` and `unix:PATH`, and binds them.
 
-Must not know about HTTP. Only numbers and `localhost` are addresses here: what a name resolves to
-can change between the check for a public address and the bind.
+Only IP addresses and `localhost` are accepted: a name could resolve differently between the check
+for a public address and the bind.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ class Listen(NamedTuple):
 
     @property
     def public(self) -> bool:
-        """Whether others than this machine's own users may reach it."""
+        """Whether other machines can reach it."""
         return self.path is None and not ipaddress.ip_address(self.host).is_loopback
 
     def __str__(self) -> str:
-        """As it is typed."""
+        """The address as a user types it."""
         if self.path is not None:
             return f"unix:{self.path}"
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
@@ -55,7 +55,7 @@ def parse_listen(text: str) -> Listen:
     if text.startswith("unix:"):
         path = text.removeprefix("unix:")
         if not path or "\0" in path or len(os.fsencode(path)) > _MAX_UNIX_PATH:
-            raise UsageError(f"a Unix socket's path has 1 to {_MAX_UNIX_PATH} bytes: {text}")
+            raise UsageError(f"the path of a Unix socket needs 1 to {_MAX_UNIX_PATH} bytes: {text}")
         return Listen("", 0, Path(path))
     match = _TCP.fullmatch(text)
     host = "" if match is None else match[1] or match[2]
@@ -79,13 +79,13 @@ def _not_an_address(text: str) -> UsageError:
 
 
 def bind(listen: Listen) -> socket.socket:
-    """Binds and listens. A Unix socket is for its owner alone.
+    """Binds and listens. A Unix socket is private to its owner.
 
     Raises:
-        LockedError: Somebody else listens there.
-        UsageError: The address is not one of this machine's.
-        WriteError: The Unix socket cannot be made.
-        CasyncError: Anything else that the system refuses.
+        LockedError: Another process listens there.
+        UsageError: The machine does not have this address.
+        WriteError: The Unix socket cannot be created.
+        CasyncError: The system refuses for another reason.
     """
     if listen.path is not None:
         return _bind_unix(listen.path)
@@ -104,12 +104,12 @@ def bind(listen: Listen) -> socket.socket:
         sock.close()
         if error.errno == errno.EADDRINUSE:
             raise LockedError(
-                f"cannot listen on {listen}: another process does",
+                f"cannot listen on {listen}: another process listens there",
                 next_step="Stop it, or choose another port with --listen.",
             ) from error
         if error.errno == errno.EADDRNOTAVAIL:
             raise UsageError(
-                f"cannot listen on {listen}: not an address of this machine"
+                f"cannot listen on {listen}: this machine does not have that address"
             ) from error
         raise CasyncError(f"cannot listen on {listen}: {error.strerror}") from error
     return sock
@@ -120,19 +120,21 @@ def _bind_unix(path: Path) -> socket.socket:
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         sock.bind(os.fspath(path))
-        # Nobody can connect before listen(), so there is no moment with wider permissions.
+        # Connections are possible only after listen(), so wider permissions are never usable.
         os.chmod(path, 0o600)
         sock.listen(_BACKLOG)
     except OSError as error:
         sock.close()
         if error.errno == errno.EADDRINUSE:
-            raise LockedError(f"cannot listen on unix:{path}: something is there") from error
+            raise LockedError(
+                f"cannot listen on unix:{path}: the path exists and is not an unused socket"
+            ) from error
         raise WriteError(f"cannot listen on unix:{path}: {error.strerror}") from error
     return sock
 
 
 def _remove_stale(path: Path) -> None:
-    """Removes the socket of a server that is gone; leaves everything else alone."""
+    """Removes the socket of a server that is gone; leaves anything else."""
     try:
         if not stat.S_ISSOCK(path.lstat().st_mode):
             return
@@ -156,7 +158,7 @@ def exposed(addresses: Iterable[Listen], options: ServeOptions) -> str:
 
 
 def url_of(sock: socket.socket, *, tls: bool = False) -> str:
-    """The URL under which a bound socket answers, with its real port."""
+    """The URL of a bound socket, with its actual port."""
     name = sock.getsockname()
     if sock.family == socket.AF_UNIX:
         return f"unix:{name}"

@@ -1,6 +1,6 @@
-"""Tells systemd, or whoever started us, how things are: the protocol of sd_notify(3).
+"""Reports the state of the server to systemd, by the protocol of sd_notify(3).
 
-Without `NOTIFY_SOCKET` in the environment nobody wants to know.
+Does nothing without `NOTIFY_SOCKET` in the environment.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ __all__ = ["notify"]
 
 
 def notify(state: str) -> None:
-    """Sends `state`, such as `READY=1`. Nobody waits for it, so its loss is no error."""
+    """Sends `state`, such as `READY=1`. Errors are ignored."""
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address.startswith(("/", "@")):
         return
-    if address.startswith("@"):  # a name without a file
+    if address.startswith("@"):  # an abstract socket
         address = "\0" + address[1:]
     flags = socket.SOCK_DGRAM | socket.SOCK_CLOEXEC
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, flags) as sock:

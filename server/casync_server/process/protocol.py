@@ -1,10 +1,9 @@
-"""uvicorn's HTTP protocol with the bounds that it lacks.
+"""uvicorn's HTTP protocol with limits.
 
-uvicorn times nothing out, buffers any head, queues any number of pipelined requests, and writes
-its 400 into the middle of an answer that is under way. Here a head is bounded in bytes, fields and
-time, bodies and readers have a minimum rate, connections are counted, further requests wait
-unread until the answer before them is out, and once an answer has begun nothing but the answer is
-ever written. Must not know about routes.
+uvicorn has no timeouts, buffers heads of any size, queues any number of pipelined requests, and
+writes its 400 into the middle of a running answer. Here a head is limited in bytes, fields and
+time, bodies and readers have a minimum rate, connections are counted, and further requests wait
+unread until the answer before them is sent. Once an answer has begun, only that answer is written.
 """
 
 from __future__ import annotations
@@ -39,17 +38,17 @@ __all__ = ["BoundedProtocol", "Send", "protocol_for"]
 Send: TypeAlias = Callable[[ASGISendEvent], Awaitable[None]]
 
 _SLICE: Final = 4096
-"""Bytes parsed at a time, so that a bound is overrun by no more than this."""
+"""Bytes parsed at a time: a limit is exceeded by at most this much."""
 
 _OBJECTS: Final = b"/v1/objects"
-"""The path of the only request with a large body."""
+"""Path of the only request with a large body."""
 
 _LINGER_BYTES: Final = 1024 * 1024
-"""Bytes that a refused client may still send before it is cut off."""
+"""Bytes that a refused client may still send before its connection is reset."""
 
 
 class _RefusedError(Exception):
-    """Leaves a parser callback; `refusal` says why."""
+    """Ends a parser callback; `refusal` says why."""
 
     def __init__(self, refusal: Refusal) -> None:
         super().__init__(refusal.detail)
@@ -57,7 +56,7 @@ class _RefusedError(Exception):
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """One connection. `protocol_for` makes the class with its limits."""
+    """One connection. `protocol_for` makes a subclass with its limits."""
 
     limits: ClassVar[ServerSettings]
     connection_count: ClassVar[ConnectionCount]
@@ -77,17 +76,17 @@ class BoundedProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._body_bytes = 0
         self._most_body = 0
-        self._held = bytearray()  # what came while an answer was under way
+        self._held = bytearray()  # bytes that arrived during an answer
         self._refusal: Refusal | None = None
         self._discarded = 0
         self._counted = False
-        self._cycles: deque[RequestResponseCycle] = deque()  # not answered yet, in order
+        self._cycles: deque[RequestResponseCycle] = deque()  # unanswered, in order
         self._timer: asyncio.TimerHandle | None = None
 
     # -- The connection ---------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Counts the connection and starts its clock."""
+        """Counts the connection and starts its timer."""
         super().connection_made(transport)
         self._pacing = Pacing(self.limits, self.loop.time())
         refusal = self.connection_count.enter(self._address)
@@ -97,7 +96,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._timer = self.loop.call_later(self.limits.tick_seconds, self._tick)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forgets the connection."""
+        """Removes the connection from the count."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -106,7 +105,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._counted = False
         self._held.clear()
         self.pipeline.clear()
-        # uvicorn tells the last request alone, and the one being answered would go on for nobody.
+        # uvicorn informs only the last request; the one being answered would run on.
         self._forsake()
         super().connection_lost(exc)
 
@@ -124,35 +123,35 @@ class BoundedProtocol(HttpToolsProtocol):
         self._timer = self.loop.call_later(self.limits.tick_seconds, self._tick)
         unsent = self.transport.get_write_buffer_size()
         if self.transport.is_closing():
-            # Closed with bytes to send, to a client that may never take them.
+            # Closing with unsent bytes, which the client may never read.
             self._pacing.block(now, unsent)
         late = self._pacing.late(now, unsent)
         if late is Late.BODY and self.flow.read_paused:
-            return  # it is we who do not read
+            return  # the server has paused reading
         if late is Late.READER:
             self._abort(late.value)
         elif late is Late.IDLE and not self.transport.is_closing():
             self.transport.close()
         elif late is not None and self._refusal is None:
             if late is Late.HEAD and not self._head_bytes:
-                self.transport.close()  # said nothing, hears nothing
+                self.transport.close()  # no request, no answer
             else:
                 self._refuse(Refusal(408, late.value))
 
     def pause_writing(self) -> None:
-        """The transport holds more than it likes."""
+        """The transport's buffer is over its high-water mark."""
         self._pacing.block(self.loop.time(), self.transport.get_write_buffer_size())
         super().pause_writing()
 
     def resume_writing(self) -> None:
-        """The transport has room again."""
+        """The transport's buffer has drained."""
         self._pacing.unblock()
         super().resume_writing()
 
     # -- Bytes from the client --------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
-        """Parses what came, or keeps it until the answer under way is out."""
+        """Parses the bytes, or holds them until the current answer is sent."""
         if self._refusal is not None:
             self._discarded += len(data)
             if self._discarded > _LINGER_BYTES:
@@ -165,7 +164,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     @property
     def _answering(self) -> bool:
-        """Whether a complete request still lacks its answer."""
+        """Whether a complete request waits for its answer."""
         return bool(self._cycles) and not self._cycles[0].more_body
 
     def _parse(self, data: bytes) -> None:
@@ -180,7 +179,7 @@ class BoundedProtocol(HttpToolsProtocol):
             try:
                 self.parser.feed_data(part)
             except httptools.HttpParserUpgrade:
-                # Nothing else is spoken here: the request is answered, what follows is not read.
+                # No upgrade is supported: the request is answered, later bytes are not read.
                 self.cycle.keep_alive = False
                 return
             except httptools.HttpParserError as error:
@@ -205,38 +204,38 @@ class BoundedProtocol(HttpToolsProtocol):
         self._body_bytes = 0
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A field is complete; after the body it is a trailer, which nobody here expects."""
+        """A field is complete. After the body it is a trailer, which is refused."""
         if not self._in_head:
-            raise _RefusedError(Refusal(400, "trailers are refused"))
+            raise _RefusedError(Refusal(400, "trailers are not supported"))
         if len(self.headers) >= self.limits.header_fields:
-            raise _RefusedError(Refusal(431, "the request has too many fields"))
+            raise _RefusedError(Refusal(431, "the request has too many header fields"))
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """The head is complete: checks it and starts the application."""
+        """Checks the complete head and starts the application."""
         head = Head(
             self.parser.get_method(), self.url, self.parser.get_http_version(), self.headers
         )
         self._most_body = _most_body(head, self.limits)
         refusal = check_head(head, self._most_body)
         if refusal is None and len(self.pipeline) >= self.limits.pipeline:
-            refusal = Refusal(429, "too many requests at once on one connection")
+            refusal = Refusal(429, "too many pipelined requests on one connection")
         if refusal is not None:
             raise _RefusedError(refusal)
         self._in_head = False
         self._pacing.body(self.loop.time())
-        # A copy of every byte is what limits large answers, see parts.py.
+        # Copying every byte would limit large answers, see parts.py.
         self.scope["extensions"] = {EXTENSION: {}}
         super().on_headers_complete()
         self._cycles.append(self.cycle)
         self.cycle.send = partial(self._send, self.cycle, self.cycle.send)  # type: ignore[method-assign]
 
     def on_body(self, body: bytes) -> None:
-        """A part of the body came."""
+        """A part of the body arrived."""
         self._pacing.received(len(body))
         self._body_bytes += len(body)
         if self._body_bytes > self._most_body:
-            detail = f"bodies have at most {self._most_body} bytes here"
+            detail = f"the body is larger than {self._most_body} bytes"
             raise _RefusedError(Refusal(413, detail))
         super().on_body(body)
 
@@ -250,8 +249,8 @@ class BoundedProtocol(HttpToolsProtocol):
     # -- Answers ----------------------------------------------------------------------------------
 
     def on_response_complete(self) -> None:
-        """An answer is out: goes on with what was held, or closes what cannot go on."""
-        # Answered before the body was in: where the next request begins is not known.
+        """An answer is sent: continues with held bytes, or closes the connection."""
+        # Answered before the body was read: the start of the next request is unknown.
         unread = self._cycles.popleft().more_body
         super().on_response_complete()
         if self.transport.is_closing():
@@ -277,7 +276,7 @@ class BoundedProtocol(HttpToolsProtocol):
     async def _send(
         self, cycle: RequestResponseCycle, send: Send, message: ASGISendEvent | PartsMessage
     ) -> None:
-        """Sends what uvicorn knows through uvicorn, and parts without joining them."""
+        """Sends parts without joining them, and other messages through uvicorn."""
         if message["type"] != PARTS:
             await send(message)
             return
@@ -294,11 +293,11 @@ class BoundedProtocol(HttpToolsProtocol):
             cycle.expected_content_length -= size
             self.transport.writelines(parts)
         if self.flow.write_paused:
-            # It paused at the first part that was too much; the others wait as well.
+            # The transport paused at the first part over its limit; later parts wait, too.
             self._pacing.block(self.loop.time(), self.transport.get_write_buffer_size())
 
     def _refuse(self, refusal: Refusal) -> None:
-        """Answers with a problem and closes; breaks off when an answer is under way."""
+        """Answers with a problem and closes; resets the connection if an answer has begun."""
         if self._cycles:
             first = self._cycles[0]
             self._forsake()
@@ -311,7 +310,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._linger(refusal)
 
     def _linger(self, refusal: Refusal) -> None:
-        """Closes for writing and discards, so that no reset overtakes the answer."""
+        """Closes for writing and discards input: a reset could overtake the answer."""
         self._refusal = refusal
         self._unset_keepalive_if_required()
         self.flow.resume_reading()
@@ -338,7 +337,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
 
 def _most_body(head: Head, limits: ServerSettings) -> int:
-    """Bytes that the body of a request may have: many for objects, few for all else."""
+    """Largest body of a request, in bytes: objects may be large."""
     objects = head.method == b"POST" and head.target.partition(b"?")[0] == _OBJECTS
     return limits.upload_bytes if objects else limits.body_bytes
 
@@ -362,7 +361,7 @@ def _problem(refusal: Refusal, extra: list[tuple[bytes, bytes]]) -> bytes:
 def protocol_for(
     settings: ServerSettings, sink: LogSink, log_format: LogFormat
 ) -> type[BoundedProtocol]:
-    """The protocol class of one worker; all its connections are counted together."""
+    """The protocol class of one worker; its connections share one count."""
     members = {
         "limits": settings,
         "connection_count": ConnectionCount(settings),

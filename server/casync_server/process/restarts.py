@@ -1,4 +1,4 @@
-"""How often and how soon a worker that died is started again. Pure: the caller has the clock."""
+"""Decides whether and when a dead worker is restarted. Pure: the caller has the clock."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _WINDOW: Final = 60.0
 """Seconds over which deaths are counted."""
 
 _MOST: Final = 6
-"""Deaths in a window after which the server gives up: it is not the request, it is the place."""
+"""Deaths in a window after which the server gives up: the cause is not a single request."""
 
 _FIRST_DELAY: Final = 0.1
 _LONGEST_DELAY: Final = 1.0

@@ -1,4 +1,4 @@
-"""TLS of a server: certificates from files, and from files again when somebody has renewed them."""
+"""TLS of a server: loads certificates from files, and reloads renewed ones."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class TlsFiles(NamedTuple):
     """PEM files.
 
     Attributes:
-        cert: The certificate, with those that lead from it to an authority.
-        key: Its key, without a password.
-        client_ca: Authorities of the clients that are let in; None: clients need no certificate.
+        cert: The certificate, followed by its chain.
+        key: The private key, unencrypted.
+        client_ca: CA certificates for clients; None if clients need no certificate.
     """
 
     cert: Path
@@ -27,17 +27,17 @@ class TlsFiles(NamedTuple):
 
 
 def tls_files(options: ServeOptions) -> TlsFiles | None:
-    """The files that `options` name; None for plain HTTP."""
+    """The files in `options`; None for plain HTTP."""
     if options.tls_cert is None or options.tls_key is None:
         return None
     return TlsFiles(options.tls_cert, options.tls_key, options.client_ca)
 
 
 def make_context(files: TlsFiles) -> ssl.SSLContext:
-    """What connections are encrypted with, TLS 1.2 or later.
+    """Makes a context for TLS 1.2 or later.
 
     Raises:
-        UsageError: A file cannot be read, or they do not belong together.
+        UsageError: A file cannot be read, or key and certificate do not match.
     """
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.set_alpn_protocols(["http/1.1"])
@@ -52,18 +52,18 @@ def make_context(files: TlsFiles) -> ssl.SSLContext:
 
 
 def renew(context: ssl.SSLContext, files: TlsFiles) -> None:
-    """Has new connections see the certificate that the files hold now.
+    """Loads the files again; new connections get the new certificate.
 
     Raises:
-        UsageError: They cannot be used. Connections go on seeing what they saw.
+        UsageError: The files cannot be used. The old certificate stays in use.
     """
-    make_context(files)  # a pair that does not fit would leave half of it in the real one
+    make_context(files)  # tested first: a pair that does not match would be loaded by half
     _load(context, files)
 
 
 def _load(context: ssl.SSLContext, files: TlsFiles) -> None:
     try:
-        # Without a function OpenSSL would ask for a password on the terminal.
+        # Without the function, OpenSSL would prompt for a password on the terminal.
         context.load_cert_chain(files.cert, files.key, password=lambda: "")
     except (OSError, ssl.SSLError) as error:
         raise _unusable(f"{files.cert} with {files.key}", error) from error

@@ -1,1 +1,1 @@
-"""What clients change in a store."""
+"""Changes that clients make to a store."""

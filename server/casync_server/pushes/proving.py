@@ -1,8 +1,8 @@
-"""Proofs that are under way: a large one takes longer than a client waits for an answer.
+"""Proofs of pushed manifests that span several requests.
 
-A request goes on with its proof for a while and is then told to come again; the proof waits for it
-in memory. One that is forgotten is begun anew. Must not know what becomes of a manifest that is
-proved.
+A large proof takes longer than a client waits for an answer. A request advances its proof for a
+while, then the client is asked to repeat it; meanwhile the proof stays in memory. A dropped proof
+starts again.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from casync.store.writable import WritableStore
 __all__ = ["Proofs", "Proving"]
 
 _KEPT: Final = 16
-"""Proofs that wait. One remembers its nodes: about 1.5 MiB for each GiB of content."""
+"""Unfinished proofs that are kept. Each takes about 1.5 MiB per GiB of content, for its nodes."""
 
 
 class Proving(NamedTuple):
-    """A proof under way, and the push that keeps what it has seen.
+    """A proof in progress, and the push that protects the objects that it has seen.
 
     Attributes:
         push: The push.
         proof: The proof.
-        steps: The rest of it.
-        done: Whether there is no rest.
+        steps: The remaining steps.
+        done: Whether the proof has ended.
     """
 
     push: bytes
@@ -39,11 +39,11 @@ class Proving(NamedTuple):
 
 
 class Proofs:
-    """The proofs of one worker. Safe for threads.
+    """The proofs of one worker. Thread-safe.
 
     Args:
-        store: Where everything must be.
-        seconds: How long a request may go on with one.
+        store: The store that must hold everything.
+        seconds: Seconds that one request may spend on a proof.
     """
 
     def __init__(self, store: WritableStore, seconds: float) -> None:
@@ -53,14 +53,14 @@ class Proofs:
         self._waiting: dict[tuple[bytes, ManifestId], Proving] = {}
 
     def go_on(self, push: bytes, manifest: ManifestId) -> Proving:
-        """Goes on with a proof, or begins it.
+        """Continues a proof, or begins it.
 
         Args:
-            push: The client's push; empty: one is opened for the proof.
-            manifest: What to prove.
+            push: The client's push; if empty, one is opened for the proof.
+            manifest: The manifest to prove.
 
         Raises:
-            CasyncError: As `Proof.steps`; the push has ended.
+            CasyncError: As `Proof.steps`, or the push has ended.
         """
         key = push, manifest
         with self._lock:
@@ -70,7 +70,7 @@ class Proofs:
             if self._step(proving):
                 return proving._replace(done=True)
         except BaseException:
-            if not push:  # the push of a proof that failed keeps nothing that anybody wants
+            if not push:  # this push protects nothing but a failed proof
                 self._store.pushes.end(proving.push)
             raise
         with self._lock:
@@ -80,7 +80,7 @@ class Proofs:
         return proving
 
     def _step(self, proving: Proving) -> bool:
-        """Goes on for as long as a request may; whether the proof came to its end."""
+        """Advances a proof within the time of one request. Returns whether it has ended."""
         deadline = time.monotonic() + self._seconds
         return all(time.monotonic() < deadline for _ in proving.steps)
 

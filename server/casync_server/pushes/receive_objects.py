@@ -1,8 +1,7 @@
-"""Objects that clients send: read as they come, proved, and kept in commits of bounded size.
+"""Receives objects from clients: reads a body in parts, verifies each object, and commits.
 
-Nothing is kept whose id was not proved from the very bytes that are kept. What was proved before a
-body broke off is kept as well: whoever sends it again on a bad line gets further. Must not know
-about routes.
+An object is stored only if its bytes hash to its id. Objects verified before a body breaks off are
+kept, so a client on a bad line makes progress with each retry.
 """
 
 from __future__ import annotations
@@ -27,18 +26,18 @@ from casync_server.settings import ServerSettings
 __all__ = ["Keep", "ObjectReceiver"]
 
 _MOST_SECONDS: Final = 1.0
-"""Between two commits of a body: what a server that is killed loses of it."""
+"""Seconds between commits of a body; a killed server loses at most this much of it."""
 
 Keep = Callable[[list[Verified]], Committed]
-"""Keeps objects durably; called in a thread."""
+"""Stores objects durably; called in a thread."""
 
 
 class ObjectReceiver:
-    """Bounds what all bodies under way hold together.
+    """Receives bodies, and limits their number and memory.
 
     Args:
-        settings: The bounds.
-        pool: Where objects are proved and kept.
+        settings: The limits.
+        pool: Threads that verify and store objects.
     """
 
     def __init__(self, settings: ServerSettings, pool: ReadPool) -> None:
@@ -48,12 +47,12 @@ class ObjectReceiver:
         self._patience = settings.push_wait
 
     async def take(self, request: Request, keep: Keep) -> TakenItem:
-        """Reads a body to its end and keeps what it brings.
+        """Reads a body to its end and stores its objects.
 
         Raises:
-            UsageError: It breaks the format.
-            UnreachableError: There are too many bodies at once.
-            StoppedError: The client went away.
+            UsageError: The body is malformed.
+            UnreachableError: Too many bodies are being received.
+            StoppedError: The client disconnected.
             CasyncError: What `keep` raises.
         """
         async with self._slot():
@@ -65,7 +64,7 @@ class ObjectReceiver:
             async with asyncio.timeout(self._patience):
                 await self._slots.acquire()
         except TimeoutError as error:
-            raise UnreachableError("too many bodies are being received") from error
+            raise UnreachableError("too many uploads in progress") from error
         self._budget.active += 1
         try:
             yield
@@ -75,7 +74,7 @@ class ObjectReceiver:
 
 
 class _Body:
-    """One body."""
+    """Receives one body."""
 
     def __init__(self, pool: ReadPool, size: Callable[[], int], keep: Keep) -> None:
         self._pool = pool
@@ -101,10 +100,10 @@ class _Body:
             self._reader.finish()
         except MalformedError as error:
             await self._flush()
-            raise UsageError(f"the body is no list of objects: {error.message}") from error
+            raise UsageError(f"the body is not a valid list of objects: {error.message}") from error
         except ClientDisconnect as error:
             await self._flush()
-            raise StoppedError("the client went away") from error
+            raise StoppedError("the client disconnected") from error
         await self._flush()
         return TakenItem(self._taken, self._known, self._refused)
 

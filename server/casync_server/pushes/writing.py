@@ -1,4 +1,4 @@
-"""What a worker works with when clients may change its store. Must not know about routes."""
+"""What a worker changes its store with, on behalf of clients."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class Writing:
-    """The store and what leads into it.
+    """A writable store, and everything that writes to it.
 
     Attributes:
         store: The store.
-        pool: Where it is written: readers must not wait behind commits.
-        receiver: Takes bodies.
+        pool: Threads for writes, apart from those of readers, which must not wait for commits.
+        receiver: Receives objects.
         proofs: Proves manifests.
-        spare: Bytes of the disk that pushes leave free.
-        allows: Whether the caller may set a name.
+        spare: Bytes that pushes leave free on the disk.
+        allows: Returns whether the caller may set a name.
     """
 
     store: WritableStore
@@ -47,24 +47,24 @@ class Writing:
         return await self.pool.run(function)
 
     def check_name(self, name: Name) -> None:
-        """Looks whether the caller may set a name, and know of it.
+        """Checks that the caller may set a name, and learn about it.
 
         Raises:
-            DeniedError: He may not.
+            DeniedError: The caller may not.
         """
         if not self.allows(name):
-            raise DeniedError("this token may not set that name")
+            raise DeniedError(f"this token may not set the name {name}")
 
     def check_room(self) -> None:
-        """Looks whether anything may be sent here at all.
+        """Checks that the disk has room for objects.
 
         Raises:
-            NoSpaceError: The disk is too full.
+            NoSpaceError: It has not.
         """
         self.store.pushes.check_room(0, spare=self.spare)
 
     def keep(self, push: bytes) -> Keep:
-        """What keeps the objects of a push."""
+        """Returns a function that stores objects of a push."""
         pushes = self.store.pushes
 
         def keep(objects: list[Verified]) -> Committed:
@@ -73,20 +73,20 @@ class Writing:
         return keep
 
     def publish(self, push: bytes, what: ManifestId | NameUpdate) -> NameRecord | int | None:
-        """Makes a manifest full and names it, if everything below it is here.
+        """Proves that everything below a manifest is in the store, makes it full and names it.
 
         Args:
             push: The client's push, or empty.
             what: The manifest, or a name that shall point to it.
 
         Returns:
-            The version that the name got; None without a name; how many objects were looked at,
-            when it takes longer and must be asked for again.
+            The new version of the name, or None without a name. If the proof is not finished, the
+            number of objects checked; the client must repeat its request.
 
         Raises:
-            IncompleteError: Not everything is here.
+            IncompleteError: Objects are missing.
             DeniedError: The caller may not set that name.
-            UsageError: What is here is no content.
+            UsageError: The objects are not valid content.
             LostRaceError, NotFoundError, NoSpaceError, WriteError: As `Pushes.publish`.
         """
         update = what if isinstance(what, NameUpdate) else None

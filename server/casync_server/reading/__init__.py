@@ -1,1 +1,1 @@
-"""What a server reads from its store for an answer."""
+"""Reads a store for answers."""

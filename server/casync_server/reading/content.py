@@ -1,7 +1,7 @@
-"""Reading a file out of a store that serves it, every byte proved.
+"""Reads a file from a served store; every byte is verified.
 
-A FULL manifest has everything below it, so whatever is not there, or does not hold what its id
-names, is damage of the store and not the client's mistake. Must not know about HTTP.
+A FULL manifest has everything below it. A missing or wrong object is therefore damage of the store,
+not an error of the client.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from casync_server.http.request_stats import RequestStats
 __all__ = ["load_manifest", "read_content", "tell_damage"]
 
 _AHEAD: Final = MIB
-"""Plain bytes read at a time: there may be hundreds of readers."""
+"""Plain bytes read at a time; small, because there may be hundreds of readers."""
 
 
 def load_manifest(source: ObjectSource, ident: ManifestId) -> bytes:
-    """The proved bytes of a manifest.
+    """The verified bytes of a manifest.
 
     Raises:
-        DamagedObjectError: It is missing or damaged.
+        DamagedObjectError: The manifest is missing or damaged.
     """
     return ProvedReader(source, missing=DamagedObjectError).one(Kind.MANIFEST, ident)
 
@@ -37,7 +37,7 @@ def load_manifest(source: ObjectSource, ident: ManifestId) -> bytes:
 def read_content(
     source: ObjectSource, outline: Outline, start: int, end: int, stats: RequestStats
 ) -> Iterator[Buffer]:
-    """Yields bytes `start` up to `end` of a file.
+    """Yields bytes `start` to `end` (exclusive) of a file.
 
     Raises:
         DamagedObjectError: An object below is missing or damaged; the message names it.
@@ -50,10 +50,10 @@ def read_content(
 
 @contextmanager
 def tell_damage(where: str) -> Iterator[None]:
-    """Translates what is missing or malformed below a full manifest.
+    """Turns errors below a full manifest into `DamagedObjectError`.
 
     Raises:
-        DamagedObjectError: Anything of that kind.
+        DamagedObjectError: An object is missing, damaged or malformed.
     """
     try:
         yield

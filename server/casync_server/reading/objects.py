@@ -1,8 +1,7 @@
-"""What a fetch request is answered with: objects of a store as parts of a stream of frames.
+"""Answers fetch requests: objects of a store, as answers for a stream of frames.
 
-Payloads go out as they are stored; the store compared each with its check. Groups go out as deltas
-where everything that they name is here, and while the client has CPU time left. Must not know
-about HTTP.
+Payloads are sent as stored, after the store has compared each with its checksum. A group is sent as
+a delta if the store has all its objects and the client has CPU time left.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from casync_server.http.request_stats import RequestStats
 __all__ = ["Turn", "answers"]
 
 Turn: TypeAlias = Callable[[], AbstractContextManager[bool]]
-"""Asks for CPU time: whether the block may take some, which is then charged."""
+"""Yields whether the block may make a delta; its CPU time is charged then."""
 
 _STATUS: Final = {
     Absence.MISSING: Status.MISSING,
@@ -33,7 +32,7 @@ _STATUS: Final = {
     Absence.BUSY: Status.BUSY,
 }
 _FIRST_IDS: Final = 16
-"""Ids of the first read, before anything is known about the size of these objects."""
+"""Ids in the first read, before the size of the objects is known."""
 
 
 def answers(
@@ -43,12 +42,11 @@ def answers(
     stats: RequestStats,
     turn: Turn,
 ) -> Iterator[Answer]:
-    """Yields one answer per id or one per group, in the order asked.
+    """Yields one answer per id or per group, in the order of the request.
 
-    Reads about `size()` bytes at a time, or a group, so that what a slow client has not taken yet
-    is bounded by that. Objects that would make the answer larger than MAX_BATCH_BYTES of plain
-    bytes, and all after them, are answered as busy: the client may ask for them in its next
-    request.
+    Reads about `size()` bytes at a time, or one group; this bounds the memory for a slow client. An
+    object that would make the answer larger than MAX_BATCH_BYTES of plain bytes, and all objects
+    after it, are answered as busy: the client asks for them in its next request.
     """
     answering = _Answering(source, request.kind, size, stats, turn)
     for alone, groups in groupby(request.groups, lambda group: group.is_single):
@@ -97,7 +95,7 @@ class _Answering:
         yield delta
 
     def one_by_one(self, ids: Sequence[ObjectId]) -> Iterator[Answer]:
-        """The answers to ids as they are stored."""
+        """The answers to ids, with stored payloads."""
         at = 0
         while at < len(ids) and not self._full:
             for answer in self._source.get(self._kind, ids[at : at + self._count]):

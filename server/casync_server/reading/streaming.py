@@ -1,8 +1,8 @@
-"""Answers that are too large for memory: pieces made in threads, sent as the client takes them.
+"""Streams answers that are too large for memory: threads make pieces as the client reads.
 
-One piece is made while the one before is sent, never more, so a client that stops reading stops
-the work. Nothing of the store is held while a piece waits for the client: the iterators given here
-copy what they yield. Must not know what the bytes mean.
+One piece is made while the previous one is sent, so a client that stops reading stops the work. No
+resource of the store is held while a piece waits for the client: iterators passed here copy what
+they yield.
 """
 
 from __future__ import annotations
@@ -30,32 +30,32 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 Piece: TypeAlias = list[Buffer]
-"""Bytes that are sent together, in order."""
+"""Buffers that are sent together, in order."""
 
 _MIN_PIECE: Final = 64 * KIB
 _PIECES: Final = 3
-"""Pieces of an answer in memory at most: being read, made, and on its way out."""
+"""Pieces of an answer in memory: one being read, one made, one being sent."""
 
 _MAX_PARTS: Final = 1000
-"""Parts of a piece: the system writes 1024 buffers at a time."""
+"""Parts of a piece; the system writes at most 1024 buffers at a time."""
 
 
 class Queue(Protocol):
-    """Counts what was begun and is not done."""
+    """Counts work that is waiting or in progress."""
 
     def inc(self) -> None:
-        """One more."""
+        """Adds one."""
 
     def dec(self) -> None:
-        """One less."""
+        """Removes one."""
 
 
 class ReadPool:
-    """The threads that touch the store, for the event loop must not wait for a disk.
+    """Threads that access the store: the event loop must not wait for a disk.
 
     Args:
-        threads: How many.
-        queue: Is told what waits or is under way.
+        threads: Number of threads.
+        queue: Counts the work that is waiting or in progress.
     """
 
     def __init__(self, threads: int, queue: Queue | None = None) -> None:
@@ -67,7 +67,7 @@ class ReadPool:
         return await asyncio.wrap_future(self.submit(partial(function, *args, **kwargs)))
 
     def submit(self, function: Callable[[], _T]) -> Future[_T]:
-        """Starts `function` in a thread, at the cost of whoever the request under way is of."""
+        """Starts `function` in a thread; charges its CPU time to the current request's caller."""
         spend = spender()
         work = function if spend is None else partial(_charged, function, spend)
         future = self._executor.submit(work)
@@ -91,11 +91,11 @@ def _charged(function: Callable[[], _T], spend: Callable[[float], None]) -> _T:
 
 
 class PieceBudget:
-    """Divides the memory for answers under way among them.
+    """Divides memory among the answers in progress.
 
     Args:
         total: Bytes for all answers together.
-        largest: Bytes of a piece when there is room.
+        largest: Largest size of a piece, in bytes.
     """
 
     def __init__(self, total: int, largest: int) -> None:
@@ -104,13 +104,13 @@ class PieceBudget:
         self.active = 0
 
     def piece_bytes(self) -> int:
-        """How large the next piece should be."""
+        """Size of the next piece, in bytes."""
         share = self._total // (_PIECES * max(self.active, 1))
         return min(max(share, _MIN_PIECE), self._largest)
 
 
 def pieces(parts: Iterable[Buffer], size: Callable[[], int]) -> Iterator[Piece]:
-    """Groups `parts` to pieces of at least `size()` bytes; only the last one may be shorter."""
+    """Groups `parts` into pieces of at least `size()` bytes or the largest number of parts."""
     piece: Piece = []
     count, wanted = 0, size()
     for part in parts:
@@ -124,19 +124,19 @@ def pieces(parts: Iterable[Buffer], size: Callable[[], int]) -> Iterator[Piece]:
 
 
 class StreamedResponse(Response):
-    """Sends `first` and then what `rest` yields.
+    """Sends `first`, then the pieces of `rest`.
 
-    `rest` runs in threads, one step at a time. When it raises, the connection is broken off: a
-    length that was announced is not reached, a stream of frames has no end.
+    `rest` runs in threads, one step at a time. If it raises, the connection breaks off, and the
+    client notices: the announced length is not reached, or a stream of frames has no end.
 
     Args:
-        first: The first piece, made before the headers so that its errors can still be told.
+        first: The first piece, made before the headers, so that its errors become a status.
         rest: The other pieces.
-        pool: Where `rest` runs.
-        budget: Counts this answer while it is under way.
+        pool: Threads that run `rest`.
+        budget: Counts this answer while it is in progress.
         headers: Header fields. Without Content-Length the answer is chunked.
-        media_type: Its Content-Type.
-        status: Its status.
+        media_type: The Content-Type.
+        status: The HTTP status.
     """
 
     def __init__(
@@ -160,7 +160,7 @@ class StreamedResponse(Response):
         self.init_headers(headers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Sends the answer; returns early, without its end, when that cannot be done."""
+        """Sends the answer. Returns without its end if `rest` fails or the client disconnects."""
         gone = asyncio.ensure_future(_disconnected(receive))
         self._budget.active += 1
         ahead: Future[Piece | None] | None = None
@@ -177,7 +177,7 @@ class StreamedResponse(Response):
             while piece is not None:
                 ahead = self._pool.submit(self._next)
                 await _send_piece(scope, send, piece)
-                piece = []  # not kept while the next one is waited for
+                piece = []  # freed while waiting for the next one
                 made = asyncio.wrap_future(ahead)
                 await asyncio.wait((made, gone), return_when=asyncio.FIRST_COMPLETED)
                 if gone.done():
@@ -197,7 +197,7 @@ class StreamedResponse(Response):
         return next(self._rest, None)
 
     def _close(self, ahead: Future[Piece | None] | None) -> None:
-        """Ends `rest`, as soon as the thread that may be inside has come out."""
+        """Closes `rest`, after a thread that still runs it has finished."""
         close = getattr(self._rest, "close", None)
         if close is None:
             return

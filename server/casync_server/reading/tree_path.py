@@ -1,7 +1,7 @@
-"""What lies inside of a tree, by the path that a URL spells out after `/-/`.
+"""Paths in a tree, as a URL has them after `/-/`.
 
-File names are bytes, and a URL can say any of them, but a decoded path cannot: the raw one is read
-here. Each component is decoded by itself, so `%2F` is no separator, and no name either.
+File names are bytes, which a URL can encode but a decoded path cannot hold, so this reads the raw
+path. Each component is decoded by itself: `%2F` is not a separator, and a name cannot contain it.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ PARAMETERS: Final[list[dict[str, Any]]] = [
         "name": "path",
         "in": "path",
         "required": True,
-        "description": "Names joined by slashes, each of them percent-encoded bytes.",
+        "description": "Names joined by slashes, each percent-encoded bytes.",
         "schema": {"type": "string"},
     },
 ]
-"""What the routes below `/-/` read from the raw path, for the description of the API."""
+"""Parameters that the routes below `/-/` read from the raw path, for OpenAPI."""
 
 
 class TreePath(NamedTuple):
-    """What a URL leads to.
+    """A ref and a path below it.
 
     Attributes:
         ref: A ref, not parsed yet.
-        names: Names in the tree that it stands for.
-        up: What leads from the URL to `/v1/`, wherever that is for the client.
+        names: The names in the path.
+        up: Relative URL that leads to `/v1/`; works behind a proxy with a path prefix.
     """
 
     ref: str
@@ -56,11 +56,11 @@ class TreePath(NamedTuple):
 
 
 def place_of(request: Request, prefix: str) -> TreePath:
-    """Reads the target of a request: `prefix`, as `/v1/files/`, a ref, `/-/`, a path.
+    """Parses the target of a request: `prefix` such as `/v1/files/`, a ref, `/-/`, a path.
 
     Raises:
         UsageError: The ref is not UTF-8.
-        NotFoundError: A name has a slash, which no file's has.
+        NotFoundError: A name contains a slash, which file names cannot.
     """
     raw: bytes = request.scope["raw_path"]
     rest = raw.partition(prefix.encode())[2]
@@ -68,8 +68,8 @@ def place_of(request: Request, prefix: str) -> TreePath:
     try:
         label = unquote_to_bytes(ref).decode()
     except UnicodeDecodeError as error:
-        raise UsageError("a ref in a URL is UTF-8") from error
+        raise UsageError("the ref in the URL is not UTF-8") from error
     names = tuple(unquote_to_bytes(name) for name in path.split(b"/") if name)
     if any(b"/" in name for name in names):
-        raise NotFoundError("no file has a slash in its name")
+        raise NotFoundError("a file name cannot contain a slash")
     return TreePath(label, names, up="../" * (1 + rest.count(b"/")))

@@ -1,4 +1,4 @@
-"""Refs in URLs: read, resolved, and followed to what they lead to."""
+"""Refs in URLs: parses, resolves and locates them."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from casync_server.reading.content import tell_damage
 __all__ = ["locate_url", "parse_url_ref", "resolve"]
 
 _NODES: Final = 32
-"""Decoded nodes kept for one reader: a path through all levels and some."""
+"""Decoded nodes kept per reader: more than a path through all levels."""
 
 
 def parse_url_ref(text: str) -> Ref:
-    """Reads a ref of a URL or a document: a full hash, NAME or NAME@N.
+    """Parses a ref of a URL or a document: a full hash, NAME or NAME@N.
 
     Raises:
-        UsageError: It is none of these. Prefixes are for local stores: 32 bits can be ground out.
+        UsageError: It is none of these. Prefixes are only local: 32 bits can be brute-forced.
     """
     ref = parse_ref(text)
     if ref.prefix is not None:
-        raise UsageError("over HTTP a ref is a full hash or a name, not a prefix")
+        raise UsageError("hash prefixes work only in local stores; use the full hash or a name")
     if ref.path is not None:
-        raise UsageError("a ref in a URL has no path inside")
+        raise UsageError("a ref in a URL cannot contain a path")
     return ref
 
 
@@ -40,26 +40,26 @@ def resolve(store: ManifestSource, text: str) -> ManifestId:
     """The full manifest behind a ref of a URL.
 
     Raises:
-        UsageError: It is no ref of a URL.
-        NoNameError: It points to nothing that may be served.
+        UsageError: It is not a valid ref of a URL.
+        NoNameError: There is no such name or manifest.
     """
     with _for_clients():
         return store.resolve(parse_url_ref(text))
 
 
 def locate_url(store: ManifestSource, text: str, path: bytes | None = None) -> Located:
-    """What a ref of a URL leads to.
+    """Locates a ref of a URL.
 
     Args:
-        store: What is served. Its full manifests have everything below them.
+        store: The served store. Its full manifests have everything below them.
         text: The ref.
-        path: What comes after it, names joined by `/`; None for the whole.
+        path: The path in its tree, names joined by `/`; None for the whole.
 
     Raises:
-        UsageError: It is no ref of a URL, or leads into a file.
-        NoNameError, NotFoundError: It points to nothing; nothing lies at the path.
+        UsageError: It is not a valid ref of a URL, or the path leads into a file.
+        NoNameError, NotFoundError: There is no such name or manifest, or no such path in it.
         DamagedObjectError: An object on the way is missing or damaged.
-        UnsupportedError: The manifest is newer than this program.
+        UnsupportedError: The manifest has a newer format version.
     """
     ref = parse_url_ref(text)
     if path is not None:
@@ -70,7 +70,7 @@ def locate_url(store: ManifestSource, text: str, path: bytes | None = None) -> L
 
 @contextmanager
 def _for_clients() -> Iterator[None]:
-    """Leaves out what the next step is for local users."""
+    """Drops the next step, which is for users of a local store."""
     try:
         yield
     except NoNameError as error:

@@ -1,4 +1,4 @@
-"""The content itself, for curl, browsers and qemu: whole or one range, every byte proved."""
+"""Content of files for curl, browsers and qemu: whole or one range, every byte verified."""
 
 from __future__ import annotations
 
@@ -38,20 +38,20 @@ _RANGE_PARAMETER: Final = {
     "name": "Range",
     "in": "header",
     "required": False,
-    "description": "One range of bytes; several are refused.",
+    "description": "One byte range; several are refused.",
     "schema": {"type": "string", "example": "bytes=0-1023"},
 }
 
 
 _RESPONSES: Final = {
     200: binary(_TYPE, "The whole file."),
-    206: binary(_TYPE, "The range that was asked for."),
-    304: {"description": "The client has it."},
+    206: binary(_TYPE, "The requested range."),
+    304: {"description": "The client's copy is current."},
     **problems(404, 416, 500),
 }
 
 
-# First, since the other path fits these as well.
+# First: the other path pattern matches these as well.
 @router.head("/v1/files/{ref:path}/-/{path:path}", include_in_schema=False)
 @router.get(
     "/v1/files/{ref:path}/-/{path:path}",
@@ -68,7 +68,7 @@ async def get_file_inside(request: Request, service: Reads) -> Response:
     """
     place = place_of(request, "/v1/files/")
     outline = await service.read(lambda: _open(service, place.ref, place.path))
-    content = ChunkId(outline.content.id)  # or a node's; the ETag is the same in all folders
+    content = ChunkId(outline.content.id)  # or a node's id; a file has one ETag in all folders
     label = place.names[-1].decode(errors="replace")
     return await _answer(request, service, outline, etag_of(content), place.ref, label)
 
@@ -85,7 +85,7 @@ async def get_file_inside(request: Request, service: Reads) -> Response:
 async def get_file(request: Request, ref: str, service: Reads) -> Response:
     """The file that a full hash, NAME or NAME@N points to.
 
-    What is damaged in the store is never sent: the answer is 500, or breaks off.
+    Damaged data is never sent: the answer is 500, or breaks off.
     """
     outline = await service.read(lambda: _open(service, ref))
     label = ref.rpartition("/")[2]
@@ -95,15 +95,15 @@ async def get_file(request: Request, ref: str, service: Reads) -> Response:
 async def _answer(
     request: Request, service: Service, outline: Outline, etag: str, ref: str, label: str
 ) -> Response:
-    """The content of an outline, whole or the range that was asked for.
+    """The content of an outline, whole or the requested range.
 
     Args:
-        request: What was asked.
-        service: Reads.
-        outline: The way to the content.
-        etag: Its validator.
-        ref: What was resolved to come to it.
-        label: The name under which browsers save it.
+        request: The request.
+        service: The service.
+        outline: The outline of the content.
+        etag: Its ETag.
+        ref: The ref in the URL.
+        label: The file name for browsers.
     """
     headers = {
         "ETag": etag,
@@ -133,11 +133,11 @@ def _open(service: Service, ref: str, path: bytes | None = None) -> Outline:
             return outline
         case Tree():
             raise UsageError(
-                "this is a folder, not a file",
+                "the path leads to a folder, not a file",
                 next_step="Folders are listed at /v1/trees/REF/-/PATH.",
             )
         case None:
-            raise UsageError("this is a link, device or pipe, not a file")
+            raise UsageError("the path leads to a link, device or pipe, not a file")
 
 
 def _span(request: Request, etag: str, length: int) -> ByteSpan | None:
@@ -174,6 +174,6 @@ async def _send(
 
 
 def _disposition(label: str) -> str:
-    """Tells browsers to save, under this name (RFC 6266)."""
+    """A Content-Disposition that makes browsers save under this name (RFC 6266)."""
     plain = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "_" for c in label)
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(label, safe='')}"

@@ -1,4 +1,4 @@
-"""Manifests: the list of those that are wholly here, and one of them as bytes or as JSON."""
+"""Manifests: a list of the complete ones, and one as bytes or as JSON."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ Limit = Annotated[int, Query(ge=1, le=PAGE_ITEMS, description="Items in the page
 
 @router.get(
     "/v1/manifests",
-    summary="Manifests that are wholly here",
+    summary="Complete manifests",
     operation_id="listManifests",
     response_class=Response,
     responses={200: document("A page, ordered by hash.", ManifestPage), **problems(422)},
 )
 async def list_manifests(
     service: Reads,
-    after: Annotated[str, Query(description="The last hash of the page before.")] = "",
+    after: Annotated[str, Query(description="The last hash of the previous page.")] = "",
     limit: Limit = PAGE_ITEMS,
 ) -> Response:
-    """Lists full manifests; pass the last hash as `after` for the next page."""
+    """Lists manifests whose objects are all here. The last hash is `after` of the next page."""
     start = parse_manifest_id(after) if after else ManifestId(b"")
     page = await service.read(lambda: _page(service.store, start, limit))
     return Response(encode_document(page), media_type=JSON_TYPE, headers={"Cache-Control": FRESH})
@@ -69,20 +69,20 @@ def _page(store: ManifestSource, after: ManifestId, limit: int) -> ManifestPage:
     response_class=Response,
     responses={
         200: {
-            "description": "The manifest's bytes, whose hash is its id; or a view of it.",
+            "description": "The manifest's bytes, whose hash is its id, or a JSON view.",
             "content": {
                 **binary(MANIFEST_TYPE, "")["content"],
                 **document("", ManifestView)["content"],
             },
         },
-        304: {"description": "The client has it."},
+        304: {"description": "The client's copy is current."},
         **problems(404, 500),
     },
 )
 async def get_manifest(request: Request, ref: str, service: Reads) -> Response:
     """The manifest that a full hash, NAME or NAME@N points to.
 
-    Its bytes by default, JSON when `Accept` prefers that.
+    Its bytes by default; JSON if `Accept` prefers it.
     """
     store = service.store
     as_json = _prefers_json(request.headers.get("accept", ""))
@@ -102,7 +102,7 @@ async def get_manifest(request: Request, ref: str, service: Reads) -> Response:
 
 
 def _prefers_json(accept: str) -> bool:
-    """Whether JSON is named, with more weight than the manifest's own type."""
+    """Whether `accept` names JSON with more weight than the manifest's own type."""
     weights: dict[str, float] = {}
     for item in accept.split(","):
         name, _, parameters = item.partition(";")

@@ -1,4 +1,4 @@
-"""Names: the newest version of each, of one, the history of one; setting and removing one."""
+"""Names: lists them, shows one or its history, sets and removes one."""
 
 from __future__ import annotations
 
@@ -55,13 +55,15 @@ Limit = Annotated[int, Query(ge=1, le=PAGE_ITEMS, description="Items in the page
 )
 async def list_names(
     service: Reads,
-    prefix: Annotated[str, Query(max_length=MAX_NAME_BYTES, description="How they begin.")] = "",
+    prefix: Annotated[
+        str, Query(max_length=MAX_NAME_BYTES, description="Prefix of the names.")
+    ] = "",
     after: Annotated[
-        str, Query(max_length=MAX_NAME_BYTES, description="The last name of the page before.")
+        str, Query(max_length=MAX_NAME_BYTES, description="The last name of the previous page.")
     ] = "",
     limit: Limit = PAGE_ITEMS,
 ) -> Response:
-    """Lists the newest version of each name; pass the last one as `after` for the next page."""
+    """Lists the newest version of each name. The last name is `after` of the next page."""
     page = await service.read(lambda: _page(service.store, prefix, after, limit))
     return _answer(encode_document(page))
 
@@ -79,24 +81,26 @@ def _page(store: ManifestSource, prefix: str, after: str, limit: int) -> NamePag
     operation_id="getName",
     response_class=Response,
     responses={
-        200: document("The newest version; with `history` a page.", NameItem, HistoryPage),
+        200: document("The newest version; a page with `history`.", NameItem, HistoryPage),
         **problems(404, 422),
     },
 )
 async def get_name(
     name: str,
     service: Reads,
-    history: Annotated[str | None, Query(description="Ask for all versions.")] = None,
-    after: Annotated[int, Query(ge=0, le=2**62, description="Version before the page.")] = 0,
+    history: Annotated[str | None, Query(description="Return all versions.")] = None,
+    after: Annotated[
+        int, Query(ge=0, le=2**62, description="The last version of the previous page.")
+    ] = 0,
     limit: Limit = PAGE_ITEMS,
 ) -> Response:
-    """The newest version of a name, or that of NAME@N; with `?history` all, the oldest first."""
+    """The newest version of a name, or version N of NAME@N; all with `?history`, oldest first."""
     ref = _parse(name)
     label = Name(ref.name or "")
     records = await service.read(lambda: service.store.history(label))
     found = [record for record in records if ref.version in (0, record.version)]
     if not found:
-        raise NoNameError(f"no name {ref} here")
+        raise NoNameError(f"there is no name {ref}")
     if history is None:
         return _answer(encode_document(name_item(found[-1])), version=found[-1].version)
     found = [record for record in found if record.version > after]
@@ -106,13 +110,16 @@ async def get_name(
 
 @router.get(
     "/v1/next/{name:path}",
-    summary="What the next version of a name will be",
+    summary="The next version of a name",
     operation_id="getNextVersion",
     response_class=Response,
-    responses={200: document("Its number, and the newest one.", NextItem), **problems(422)},
+    responses={
+        200: document("The number of the next version, and the newest version.", NextItem),
+        **problems(422),
+    },
 )
 async def get_next(name: str, writing: Writes) -> Response:
-    """For publishers, who sign a version before they set it. Also of a name that is not there."""
+    """For publishers, which sign a version before they set it. The name need not exist."""
     label = parse_name(name)
     writing.check_name(label)
     number, newest = await writing.run(lambda: writing.store.upcoming(label))
@@ -126,25 +133,25 @@ async def get_next(name: str, writing: Writes) -> Response:
     operation_id="setName",
     response_class=Response,
     responses={
-        200: document("The version that points there now.", NameItem),
-        202: document("The manifest is still looked at; ask again.", ProvingItem),
+        200: document("The new version.", NameItem),
+        202: document("The manifest is still being checked; repeat the request.", ProvingItem),
         **problems(409, 412, 413, 415, 507),
     },
-    openapi_extra=document_body("What it shall point to.", NameChange),
+    openapi_extra=document_body("What the name shall point to.", NameChange),
 )
 async def set_name(
     request: Request,
     name: str,
     writing: Writes,
     if_match: Annotated[
-        str | None, Header(description='Only on from this version, as in "3".')
+        str | None, Header(description='Only if this is the newest version, as "3".')
     ] = None,
-    if_none_match: Annotated[str | None, Header(description="*: only if it is new.")] = None,
+    if_none_match: Annotated[str | None, Header(description="*: only if the name is new.")] = None,
     push: PushIfAny = "",
 ) -> Response:
-    """Points a name to a manifest, as its next version. The same request again changes nothing.
+    """Points a name to a manifest, as its next version. Repeating the request changes nothing.
 
-    Everything below the manifest must be here; it is listed and served from then on.
+    All objects below the manifest must be in the store. The manifest is then listed and served.
     """
     label = parse_name(name)
     expected = _expected(if_match, if_none_match)
@@ -161,31 +168,31 @@ async def set_name(
     summary="Remove a name",
     operation_id="removeName",
     response_class=Response,
-    responses={200: document("What moved into the trash.", RemovalItem), **problems(404, 507)},
+    responses={200: document("What was moved to the trash.", RemovalItem), **problems(404, 507)},
 )
 async def remove_name(name: str, writing: Writes) -> Response:
-    """Moves a name with all its versions into the trash, or the version NAME@N alone."""
+    """Moves a name with all its versions to the trash, or only version N of NAME@N."""
     ref = _parse(name)
     return removal_response(await writing.run(lambda: writing.store.remove([ref])))
 
 
 def _parse(text: str) -> Ref:
-    """NAME or NAME@N.
+    """Parses NAME or NAME@N.
 
     Raises:
         UsageError: It is neither.
     """
     ref = parse_url_ref(text)
     if ref.name is None:
-        raise UsageError("this is a hash, not a name")
+        raise UsageError("a name is needed here, not a hash")
     return ref
 
 
 def _expected(if_match: str | None, if_none_match: str | None) -> int | None:
-    """The number of the version that must be the newest; 0 for none, None for whatever it is.
+    """The version that must be the newest; 0 for a new name, None for any.
 
     Raises:
-        UsageError: A field says something else.
+        UsageError: A field has another value.
     """
     if if_match is None and if_none_match is None:
         return None
@@ -193,7 +200,7 @@ def _expected(if_match: str | None, if_none_match: str | None) -> int | None:
         return 0
     version = _VERSION.fullmatch(if_match or "")
     if version is None or if_none_match is not None:
-        raise UsageError('a name is set with If-Match: "N", with If-None-Match: *, or without both')
+        raise UsageError('setting a name takes If-Match: "N", or If-None-Match: *, or neither')
     return int(version[1])
 
 

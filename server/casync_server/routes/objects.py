@@ -1,7 +1,7 @@
-"""Objects by id: many in one stream of frames, their sizes, or one at a time for CDNs.
+"""Objects by id: many in one stream of frames, their sizes, or a single one for CDNs.
 
-Objects are served whatever the state of the manifest that lists them: who knows an id has had it
-from somebody. Must not know about names or files.
+An object is served to any caller that knows its id, whatever the state of the manifests that list
+it.
 """
 
 from __future__ import annotations
@@ -51,13 +51,13 @@ _KINDS: Final = {kind.name.lower(): kind for kind in Kind}
     operation_id="fetchObjects",
     response_class=Response,
     responses={200: binary(FRAMES_TYPE, "One frame per answer, and an end."), **problems(413, 415)},
-    openapi_extra=binary_body(IDS_TYPE, "The ids that are wanted.", MAX_IDS_BYTES),
+    openapi_extra=binary_body(IDS_TYPE, "The ids to fetch.", MAX_IDS_BYTES),
 )
 async def fetch_objects(request: Request, service: Reads) -> Response:
-    """Answers each id, in the order asked, with its stored payload or with why there is none.
+    """Answers each id, in order, with its stored payload or with the reason why there is none.
 
-    A group of ids whose bases are here, too, may be answered with one delta.
-    A stream without its end frame was broken off.
+    A group of ids may be answered with one delta, if the store has its bases, too.
+    A stream without its end frame is incomplete.
     """
     if request.scope["http_version"] == "1.0":
         raise HTTPException(505, "a stream of frames needs HTTP/1.1")
@@ -83,12 +83,12 @@ async def fetch_objects(request: Request, service: Reads) -> Response:
     operation_id="statObjects",
     response_class=Response,
     responses={200: binary(SIZES_TYPE, "A row of sizes per id."), **problems(404, 413, 415)},
-    openapi_extra=binary_body(IDS_TYPE, "The ids that are asked about.", MAX_IDS_BYTES),
+    openapi_extra=binary_body(IDS_TYPE, "The ids to look up.", MAX_IDS_BYTES),
 )
 async def stat_objects(request: Request, service: Reads, push: PushIfAny = "") -> Response:
-    """Answers each id with its plain and stored bytes, or with all ones where it is missing.
+    """Answers each id with its plain and stored sizes; all bits are ones if it is missing.
 
-    To a push it is a promise as well: what is here stays here for as long as the push is open.
+    With a push, objects found are kept for as long as the push is open.
     """
     writing = await get_writing(service) if push else None
     kind, ids = await read_list(request, decode_ids)
@@ -108,12 +108,12 @@ async def stat_objects(request: Request, service: Reads, push: PushIfAny = "") -
     response_class=Response,
     responses={
         200: binary(FRAMES_TYPE, "One object's frame and an end."),
-        304: {"description": "The client has it."},
+        304: {"description": "The client's copy is current."},
         **problems(404, 500),
     },
 )
 async def get_object(request: Request, kind: str, ident: str, service: Reads) -> Response:
-    """The stored payload of one object, framed as in a stream of one."""
+    """The stored payload of one object, as a stream of one frame."""
     wanted = _parse(kind, ident)
     headers = {"ETag": etag_of(wanted.ids[0]), "Cache-Control": IMMUTABLE}
     if request.method == "HEAD":
@@ -126,10 +126,10 @@ async def get_object(request: Request, kind: str, ident: str, service: Reads) ->
     label = f"{kind} {ident}"
     if not isinstance(answer, Packed):
         if answer is Absence.MISSING:
-            raise NoObjectError(f"{label} is not here")
+            raise NoObjectError(f"{label} is not in this store")
         if answer is Absence.DAMAGED:
             raise DamagedObjectError(f"{label} is damaged in this store")
-        raise HTTPException(503, f"{label} cannot be had just now", {"Retry-After": "1"})
+        raise HTTPException(503, f"{label} is busy", {"Retry-After": "1"})
     request_stats(request.scope).objects += 1
     return Response(b"".join(encode_frames(_one(answer))), media_type=FRAMES_TYPE, headers=headers)
 
@@ -141,7 +141,7 @@ def _one(answer: Packed) -> Iterator[Packed]:
 async def _head(service: Reads, wanted: IdsRequest, headers: dict[str, str]) -> Response:
     (stat,) = await service.read(lambda: service.store.stat(*wanted))
     if stat is None:
-        raise NoObjectError("the object is not here")
+        raise NoObjectError("the object is not in this store")
     overhead = len(b"".join(encode_frames(()))) * 2  # the frame's header and the end
     length = str(stat.stored + overhead)
     return Response(headers={**headers, "Content-Length": length}, media_type=FRAMES_TYPE)
@@ -149,8 +149,8 @@ async def _head(service: Reads, wanted: IdsRequest, headers: dict[str, str]) -> 
 
 def _parse(kind: str, ident: str) -> IdsRequest:
     if kind not in _KINDS:
-        raise UsageError(f"an object is one of {', '.join(_KINDS)}, not {kind}")
+        raise UsageError(f"the kind of an object is one of {', '.join(_KINDS)}, not {kind}")
     if not _ID.fullmatch(ident):
-        raise UsageError("an id has 64 lower-case hex digits")
+        raise UsageError("an id needs 64 lower-case hex digits")
     ids: list[ObjectId] = [ChunkId(bytes.fromhex(ident))]
     return IdsRequest(_KINDS[kind], ids)

@@ -1,4 +1,4 @@
-"""For people who run the server: what it is, whether it lives, whether it takes work."""
+"""Operation of the server: info, health, readiness, metrics and API description."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ router: Final = APIRouter(tags=["operations"])
 
 
 def program() -> str:
-    """Name and version of what runs here."""
+    """Name and version of the program."""
     try:
         return f"casync {version('casync')}"
     except PackageNotFoundError:
@@ -46,13 +46,13 @@ def program() -> str:
 
 @router.get(
     "/v1/info",
-    summary="What this server is",
+    summary="The server and its limits",
     operation_id="getInfo",
     response_class=Response,
     responses={200: document("Version, store, limits, defaults.", Info)},
 )
 async def get_info(service: Reads) -> Response:
-    """The version of the protocol, the id of the store, what one request may ask for."""
+    """The protocol version, the id of the store, and the limits of a request."""
     info = Info(
         api=API_VERSION,
         program=program(),
@@ -68,26 +68,26 @@ async def get_info(service: Reads) -> Response:
 @router.head("/healthz", include_in_schema=False)
 @router.get(
     "/healthz",
-    summary="Whether the process lives",
+    summary="Whether the process is alive",
     operation_id="getHealth",
     response_class=PlainTextResponse,
-    responses={200: text("It does.")},
+    responses={200: text("It is alive.")},
 )
 async def get_health() -> Response:
-    """Touches nothing: a slow disk is no reason to be killed."""
+    """Does not touch the store: a slow disk is no reason to kill the process."""
     return PlainTextResponse("ok\n", headers={"Cache-Control": NEVER})
 
 
 @router.head("/readyz", include_in_schema=False)
 @router.get(
     "/readyz",
-    summary="Whether the server takes work",
+    summary="Whether the server accepts requests",
     operation_id="getReadiness",
     response_class=PlainTextResponse,
-    responses={200: text("It does."), **problems(503)},
+    responses={200: text("It accepts requests."), **problems(503)},
 )
 async def get_readiness(service: Reads) -> Response:
-    """Reads one row of the store; says no while the server stops."""
+    """Reads one row of the store. Answers 503 while the server stops."""
     if service.draining:
         return problem_response(503, "the server is stopping", code="stopped")
     await service.read(lambda: next(service.store.manifests(), None))
@@ -96,19 +96,19 @@ async def get_readiness(service: Reads) -> Response:
 
 @router.get(
     "/metrics",
-    summary="What the server did, and what the store holds",
+    summary="Metrics of the server and its store",
     operation_id="getMetrics",
     response_class=PlainTextResponse,
     responses={200: text("Metrics in the text format of Prometheus.")},
 )
 async def get_metrics(service: Reads) -> Response:
-    """Of all workers together. Has no names and no ids."""
+    """Sums over all workers, without names or ids."""
     body = await service.read(service.metrics.render)
     return Response(body, media_type=METRICS_TYPE, headers={"Cache-Control": NEVER})
 
 
 @router.get("/docs", include_in_schema=False)
 async def get_docs(request: Request) -> Response:
-    """The description of this interface, as a page that loads nothing from anywhere."""
+    """The API description as a page that loads no other resources."""
     page = render(request.app.openapi())
     return HTMLResponse(page, headers={"Content-Security-Policy": DOCS_POLICY})

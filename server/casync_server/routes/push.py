@@ -1,4 +1,4 @@
-"""Pushes: opening one, sending objects, and publishing the manifest that leads to them."""
+"""Pushes: opens one, receives objects, and publishes the manifest above them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ router: Final = APIRouter(tags=["push"])
     responses={200: document("Its id.", PushItem), **problems(507)},
 )
 async def open_push(writing: Writes) -> Response:
-    """Opens a push: what it sends, or is told to be here, stays while it is heard of."""
+    """Opens a push. Objects that it sends or finds in the store are kept while it is active."""
     push = await writing.run(writing.store.pushes.begin)
     return _answer(encode_document(PushItem(push.hex(), SILENCE)))
 
@@ -42,15 +42,15 @@ async def open_push(writing: Writes) -> Response:
     operation_id="sendObjects",
     response_class=Response,
     responses={
-        200: document("What became of them.", TakenItem),
+        200: document("How many were stored, known, or refused.", TakenItem),
         **problems(404, 413, 415, 507),
     },
     openapi_extra=binary_body(OBJECTS_TYPE, "Objects of any kind.", MAX_UPLOAD_BYTES),
 )
 async def send_objects(request: Request, writing: Writes, push: Push) -> Response:
-    """Keeps those objects whose bytes are what their ids say. They are on the disk when it answers.
+    """Stores objects whose bytes hash to their ids. They are durable when the answer is sent.
 
-    What came before a body that breaks off may be kept, too.
+    If the body breaks off, objects before that point may be stored.
     """
     check_type(request, OBJECTS_TYPE)
     await writing.run(writing.check_room)
@@ -58,7 +58,9 @@ async def send_objects(request: Request, writing: Writes, push: Push) -> Respons
     stats = request_stats(request.scope)
     stats.objects += taken.taken
     if taken.refused:
-        stats.note = f"{len(taken.refused)} objects refused: other bytes than their ids say"
+        stats.note = (
+            f"objects refused because their bytes do not match their ids: {len(taken.refused)}"
+        )
     return _answer(encode_document(taken))
 
 
@@ -68,15 +70,15 @@ async def send_objects(request: Request, writing: Writes, push: Push) -> Respons
     operation_id="publishManifest",
     response_class=Response,
     responses={
-        200: document("It is listed and served now.", ManifestItem),
-        202: document("It is still looked at; ask again.", ProvingItem),
+        200: document("The manifest is listed and served now.", ManifestItem),
+        202: document("The manifest is still being checked; repeat the request.", ProvingItem),
         **problems(404, 409, 507),
     },
 )
 async def publish_manifest(
     ref: str, service: Reads, writing: Writes, push: PushIfAny = ""
 ) -> Response:
-    """Makes a manifest full, if everything below it is here. Ends the push."""
+    """Makes a manifest full, if all objects below it are in the store. Ends the push."""
     ident = parse_manifest_id(ref)
     done = await writing.run(lambda: writing.publish(parse_push(push), ident))
     if isinstance(done, int):
@@ -88,7 +90,7 @@ async def publish_manifest(
 
 
 def proving_response(checked: int) -> Response:
-    """The answer to who has to ask again: so many objects were looked at."""
+    """Asks the client to repeat its request; `checked` objects were checked so far."""
     return _answer(encode_document(ProvingItem(checked)), status=202)
 
 

@@ -1,4 +1,4 @@
-"""The trash: what lies there, and moving things into it and back."""
+"""The trash: lists it, moves names and manifests there, and restores them."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ _MOST_REMOVED: Final = 2**31
 
 @router.get(
     "/v1/trash",
-    summary="What was removed and can be restored",
+    summary="Removed names and manifests",
     operation_id="listTrash",
     response_class=Response,
-    responses={200: document("A page, the latest last.", TrashPage), **problems(422)},
+    responses={200: document("A page, latest last.", TrashPage), **problems(422)},
 )
 async def list_trash(
     writing: Writes,
     skip: Annotated[int, Query(ge=0, le=_MOST_REMOVED, description="Entries before the page.")] = 0,
 ) -> Response:
-    """Lists versions of names, and manifests that no name led to."""
+    """Lists removed versions of names, and removed manifests without a name."""
     removed = await writing.run(writing.store.removed)
     rows = [_trash_item(entry) for entry in removed[skip : skip + PAGE_ITEMS]]
     page = TrashPage(rows, len(removed) > skip + PAGE_ITEMS)
@@ -46,11 +46,11 @@ async def list_trash(
     summary="Remove names and manifests",
     operation_id="remove",
     response_class=Response,
-    responses={200: document("What moved.", RemovalItem), **problems(404, 413, 415, 507)},
+    responses={200: document("What was moved.", RemovalItem), **problems(404, 413, 415, 507)},
     openapi_extra=document_body("What to remove.", Refs),
 )
 async def remove(request: Request, writing: Writes) -> Response:
-    """Moves names with all versions, versions, and manifests into the trash, all or nothing."""
+    """Moves names with all versions, single versions, and manifests to the trash. Atomic."""
     wanted = await read_document(request, Refs)
     refs = [parse_url_ref(text) for text in wanted.refs]
     move = writing.store.removal if wanted.dry_run else writing.store.remove
@@ -59,21 +59,21 @@ async def remove(request: Request, writing: Writes) -> Response:
 
 @router.post(
     "/v1/trash/restore",
-    summary="Take names and manifests out of the trash",
+    summary="Restore names and manifests",
     operation_id="restore",
     response_class=Response,
-    responses={200: document("What came back.", RemovalItem), **problems(404, 413, 415, 507)},
-    openapi_extra=document_body("What to restore; `dry_run` is not looked at.", Refs),
+    responses={200: document("What was restored.", RemovalItem), **problems(404, 413, 415, 507)},
+    openapi_extra=document_body("What to restore; `dry_run` is ignored.", Refs),
 )
 async def restore(request: Request, writing: Writes) -> Response:
-    """Takes names with all versions that lie there, versions, and manifests out, all or nothing."""
+    """Restores names with all their removed versions, single versions, and manifests. Atomic."""
     wanted = await read_document(request, Refs)
     refs = [parse_url_ref(text) for text in wanted.refs]
     return removal_response(await writing.run(lambda: writing.store.restore(refs)))
 
 
 def removal_response(removal: Removal) -> Response:
-    """What moved, as an answer."""
+    """The answer that lists what was moved."""
     versions = [name_item(record) for record in removal.versions[:PAGE_ITEMS]]
     manifests = [ident.hex() for ident in removal.manifests[:PAGE_ITEMS]]
     more = max(len(removal.versions), len(removal.manifests)) > PAGE_ITEMS

@@ -41,12 +41,12 @@ _KINDS: Final[dict[type[Entry], TreeKind]] = {
 
 @router.get(
     "/v1/trees/{ref:path}/-/{path:path}",
-    summary="What is in a folder",
+    summary="The entries of a folder",
     operation_id="listTree",
     response_class=Response,
     responses={
         200: {
-            "description": "A page, ordered by name; HTML where `Accept` names that first.",
+            "description": "A page, ordered by name; HTML if `Accept` names it first.",
             "content": {
                 **document("", TreePage)["content"],
                 _HTML: text("")["content"]["text/plain"],
@@ -60,13 +60,13 @@ async def list_tree(
     request: Request,
     service: Reads,
     after: Annotated[
-        str, Query(description="The last `name` of the page before, encoded as it is there.")
+        str, Query(description="The last `name` of the previous page, in the same encoding.")
     ] = "",
     limit: Limit = PAGE_ITEMS,
 ) -> Response:
-    """What is in a folder of the tree that a full hash, NAME or NAME@N points to.
+    """The entries of a folder in the tree that a full hash, NAME or NAME@N points to.
 
-    The path is percent-encoded bytes, and may be empty: the tree itself.
+    The path is percent-encoded bytes. If it is empty, the root is listed.
     """
     place = place_of(request, "/v1/trees/")
     page = await service.read(lambda: _page(service.store, place, unquote_to_bytes(after), limit))
@@ -80,7 +80,9 @@ async def list_tree(
 def _page(store: ManifestSource, place: TreePath, after: bytes, limit: int) -> TreePage:
     tree = locate_url(store, place.ref, place.path).content
     if not isinstance(tree, Tree):
-        raise UsageError("this is not a folder", next_step="Files are at /v1/files/REF/-/PATH.")
+        raise UsageError(
+            "the path does not lead to a folder", next_step="Files are at /v1/files/REF/-/PATH."
+        )
     with tell_damage(f"below manifest {tree.id.hex()}"):
         inside = tree.entries(tree.root.content)
         rest = dropwhile(lambda entry: entry.name <= after, inside)
@@ -101,5 +103,5 @@ def _item(entry: Entry) -> TreeItem:
 
 
 def _wants_html(accept: str) -> bool:
-    """Browsers name HTML first; programs that take anything get JSON."""
+    """Whether HTML is named first, as browsers do. Programs that accept anything get JSON."""
     return accept.partition(",")[0].partition(";")[0].strip().lower() == _HTML
