@@ -1,4 +1,4 @@
-"""`serve`: binds, starts the workers, says where it listens, and waits for the end."""
+"""`serve`: binds the addresses, starts the workers, and runs until a signal."""
 
 from __future__ import annotations
 
@@ -29,33 +29,33 @@ __all__ = ["serve"]
 def serve(options: ServeOptions) -> int:
     """Serves a store until SIGTERM or SIGINT. Call it from the main thread.
 
-    SIGHUP has certificates read and the audit log opened again; with neither it is a SIGTERM.
-    A signal stops the start, too. Callers that block these signals until they call this, as the
-    command line does, let none of them end the process before.
+    SIGHUP reloads certificates and the audit log; without either, it acts as SIGTERM. A signal
+    during the start stops the server, too. Callers should block these signals until the call, as
+    the command line does, so that an early signal does not kill the process.
 
     Returns:
-        0: a stop was asked for, and every answer under way got its end.
+        0, after a stop in which every running answer was completed.
 
     Raises:
-        UsageError: The options or settings make no sense, or would show the store to strangers.
-        LockedError: Somebody else listens on the address.
+        UsageError: Options or settings are invalid, or would expose the store.
+        LockedError: Another process listens on the address.
         NoStoreError, DamagedStoreError, UnsupportedError: The store cannot be opened.
-        StoppedError: Answers had to be broken off at the end of the grace time.
-        CasyncError: Workers died again and again.
+        StoppedError: Answers were cut off at the end of the grace time.
+        CasyncError: Workers died repeatedly.
     """
     with SignalReader(renewals=options.renewals) as signals:
         if not _supervise(options, signals):
-            raise StoppedError("stopped before all answers were out")
+            raise StoppedError("stopped before all answers were complete")
     return 0
 
 
 def _supervise(options: ServeOptions, signals: SignalReader) -> bool:
-    """Runs workers until a signal comes; returns whether all answers got their end."""
+    """Runs workers until a signal; returns whether all answers were completed."""
     options.check()
     addresses = [parse_listen(text) for text in options.listen]
     settings = _settings()
     if (files := tls_files(options)) is not None:
-        make_context(files)  # what is wrong with them is said before anything starts
+        make_context(files)  # reports bad files before workers start
     with _bound(addresses) as sockets, _metrics_folder() as metrics:
         order = WorkerOrder(
             options,
@@ -97,7 +97,7 @@ def _settings() -> ServerSettings:
             f"CASYNC_SERVE_{'_'.join(str(part) for part in cause['loc']).upper()}: {cause['msg']}"
             for cause in error.errors()
         )
-        raise UsageError(f"bad settings: {causes}") from error
+        raise UsageError(f"invalid settings: {causes}") from error
 
 
 def _upkeep(options: ServeOptions) -> contextlib.AbstractContextManager[object]:
@@ -108,11 +108,11 @@ def _upkeep(options: ServeOptions) -> contextlib.AbstractContextManager[object]:
 
 @contextlib.contextmanager
 def _metrics_folder() -> Iterator[str]:
-    """Where workers count together; empty where nothing can be written."""
+    """A folder for the metrics of all workers; empty if none can be created."""
     try:
         folder = tempfile.TemporaryDirectory(prefix="casync-metrics-", ignore_cleanup_errors=True)
     except OSError as error:
-        to_stderr(f"warning: /metrics shows one worker only: {error.strerror}")
+        to_stderr(f"warning: /metrics covers only one worker: {error.strerror}")
         yield ""
         return
     with folder as path:

@@ -1,4 +1,4 @@
-"""What `serve` is asked to do: the one declaration, which workers get as it is."""
+"""Options of `serve`, declared once; workers get them unchanged."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ MAX_WORKERS: Final = 256
 
 @dataclass(frozen=True)
 class Upstream:
-    """A server to fetch from what is not here.
+    """A server from which missing objects are fetched.
 
     Attributes:
-        url: Its address.
-        token: For it; empty for none.
-        ca: The authorities to trust in place of the system's.
+        url: Its URL.
+        token: The token for it; empty for none.
+        ca: CA certificates to trust instead of the system's.
     """
 
     url: str
@@ -35,21 +35,21 @@ class ServeOptions:
     """Arguments of `serve`.
 
     Attributes:
-        store: The folder of the store. It must exist, unless the server is `writable`.
+        store: Folder of the store. It must exist, unless the server is `writable` or a cache.
         listen: Addresses, each `ADDR:PORT`, `[V6]:PORT` or `unix:PATH`. Port 0 picks a free one.
-        workers: Processes that answer.
-        grace: Seconds that running answers get when a stop is asked for.
-        insecure_no_auth: Listen on public addresses although anybody may read, and write.
-        writable: Let clients change the store, which is made if it is not there.
-        tls_cert: A certificate: connections are encrypted. Goes with `tls_key`.
-        tls_key: Its key.
-        client_ca: Authorities; clients need a certificate of one of them. Goes with `tls_cert`.
-        audit_log: A file for requests that change something.
-        upstream: A server to fetch from what the store lacks; the store is its cache then.
-        gc_interval: Seconds between collections of the store; None for no collections.
-        log_format: The form of the access log on stderr.
+        workers: Number of worker processes.
+        grace: Seconds that running answers get after a stop signal.
+        insecure_no_auth: Listen on public addresses without tokens: anyone may read, or write.
+        writable: Let clients change the store. It is created if missing.
+        tls_cert: Certificate for TLS. Requires `tls_key`.
+        tls_key: Key of the certificate.
+        client_ca: CA certificates; clients need a certificate from one. Requires `tls_cert`.
+        audit_log: File for the requests that change something.
+        upstream: Server to fetch missing objects from; the store is its cache.
+        gc_interval: Seconds between garbage collections; None for no collections.
+        log_format: Format of the access log on stderr.
         allow_network_fs: Open a store on a network file system.
-        debug: Tracebacks of our own mistakes go to the log.
+        debug: Log tracebacks of unexpected errors.
     """
 
     store: Path
@@ -70,26 +70,29 @@ class ServeOptions:
 
     @property
     def renewals(self) -> bool:
-        """Whether there is something to read or open again at SIGHUP."""
+        """Whether SIGHUP reloads something: certificates or the audit log."""
         return self.tls_cert is not None or self.audit_log is not None
 
     def check(self) -> None:
-        """Looks at options that go together, and at bounds.
+        """Checks limits, and options that depend on each other.
 
         Raises:
-            UsageError: They make no sense.
+            UsageError: An option is out of range, or lacks another one.
         """
         if not self.listen:
-            raise UsageError("nowhere to listen", next_step="Give --listen ADDR:PORT.")
+            raise UsageError("no address to listen on", next_step="Give --listen ADDR:PORT.")
         if not 1 <= self.workers <= MAX_WORKERS:
-            raise UsageError(f"1 to {MAX_WORKERS} workers can serve, not {self.workers}")
+            raise UsageError(f"workers must be 1 to {MAX_WORKERS}, not {self.workers}")
         if not 0 <= self.grace <= 86400:
-            raise UsageError("the grace time is between 0 and a day")
+            raise UsageError("the grace time must be between 0 and a day")
         if (self.tls_cert is None) != (self.tls_key is None):
-            raise UsageError("a certificate goes with its key", next_step="Give both of them.")
+            raise UsageError(
+                "a certificate and its key belong together",
+                next_step="Give --tls-cert and --tls-key.",
+            )
         if self.client_ca is not None and self.tls_cert is None:
             raise UsageError("client certificates need TLS", next_step="Give --tls-cert.")
         if self.upstream is not None and self.writable:
-            raise UsageError("a cache is not written to", next_step="Push to its upstream.")
+            raise UsageError("a cache cannot be writable", next_step="Push to its upstream server.")
         if self.gc_interval is not None and not 1 <= self.gc_interval <= 366 * 86400:
-            raise UsageError("collections are between a second and a year apart")
+            raise UsageError("the interval of collections must be between a second and a year")

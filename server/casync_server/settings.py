@@ -1,7 +1,6 @@
-"""The limits of the server, and the only place that reads the environment for them.
+"""Limits of the server, read from the environment only here.
 
-Every bound that a client can run into is a field here, so that tests can shrink it. Must not know
-where the values are used.
+Every limit that a client can reach is a field, so tests can lower it.
 """
 
 from __future__ import annotations
@@ -19,44 +18,44 @@ class ServerSettings(BaseSettings):
     """Limits of one worker, from `CASYNC_SERVE_<FIELD>`.
 
     Attributes:
-        hosts: Further Host values to answer, for tunnels and proxies, as `NAME:PORT`.
-        drain: Seconds during which `/readyz` says no before the listeners close.
-        threads: Threads that read the store. More of them wait for the interpreter, not for the
-            disk, and the event loop with them.
-        piece_bytes: Bytes handed to the socket at a time while memory allows it.
-        stream_bytes: Bytes that all answers under way may hold together; more of them at once
-            get smaller pieces.
-        header_bytes: Bytes of a request's line and fields.
-        header_fields: Fields of a request.
-        header_seconds: From the first byte of a request, or from the connection, to its body.
-        idle_seconds: Between two requests on a connection.
-        body_bytes: Bytes of the largest body that a route takes: a list of ids and some room.
-        write_threads: Threads that prove what is sent, and write it to the store.
-        upload_bytes: Bytes of the largest body of objects, which one route takes.
-        push_bodies: Bodies of objects that are received at once, in a worker.
-        push_bytes: Bytes that these may hold together, besides an object each.
-        push_wait: Seconds that one more of them may wait for its turn.
-        prove_seconds: How long a request looks through a manifest before it answers.
-        disk_spare: Bytes of the disk that pushes leave free; at most a twentieth of it.
-        delta_cpu: CPUs that packing deltas may keep busy for good, in a worker. More is answered
-            with plain frames.
-        delta_reserve: CPU seconds that may be saved up for deltas.
-        delta_client_cpu: The same as `delta_cpu`, of one address (of IPv6, of one /64).
-        delta_client_reserve: The same as `delta_reserve`, of one address.
-        stall_seconds: Seconds that a client may be slow before its rate counts, both ways.
-        rate: Bytes per second that a client must send or take.
-        pipeline: Requests that may wait behind the one that is answered.
+        hosts: Further Host values to accept, for tunnels and proxies, as `NAME:PORT`.
+        drain: Seconds for which `/readyz` answers 503 before the listeners close.
+        threads: Threads that read the store. With more, they and the event loop wait for the
+            interpreter instead of the disk.
+        piece_bytes: Bytes written to the socket at a time, if `stream_bytes` allows it.
+        stream_bytes: Bytes of memory for all answers in progress; with more answers, pieces get
+            smaller.
+        header_bytes: Bytes of a request line with its header fields.
+        header_fields: Header fields of a request.
+        header_seconds: Seconds from a connection, or from the first byte of a request, to its body.
+        idle_seconds: Seconds between two requests on a connection.
+        body_bytes: Largest body of a request in bytes: a list of ids with slack.
+        write_threads: Threads that verify received objects and write to the store.
+        upload_bytes: Largest body of objects in bytes.
+        push_bodies: Bodies of objects that a worker receives at once.
+        push_bytes: Bytes of memory for these bodies, besides one object each.
+        push_wait: Seconds that a further body may wait for a slot.
+        prove_seconds: Seconds that a request spends on the proof of a manifest before it answers.
+        disk_spare: Bytes that pushes leave free on the disk; at most a twentieth of it.
+        delta_cpu: CPUs that a worker uses for deltas in the long run. Beyond that, it sends plain
+            frames.
+        delta_reserve: CPU seconds that can accumulate for deltas.
+        delta_client_cpu: As `delta_cpu`, for one address (for IPv6, one /64).
+        delta_client_reserve: As `delta_reserve`, for one address.
+        stall_seconds: Seconds that a client may stall, in both directions, before `rate` applies.
+        rate: Bytes per second that a client must send or read.
+        pipeline: Requests that may wait behind the one being answered.
         connections: Connections of a worker.
-        address_connections: Connections of a worker from one address (of IPv6, from one /64).
-        client_requests: Requests of one address, and of one token, that a worker answers at once.
-        client_rate: Requests per second that each of these may send for good, to a worker.
-        client_burst: Requests that each may send at once after a rest.
-        client_cpu: CPUs that each may keep busy for good, in a worker, while others want some.
-        client_reserve: CPU seconds that each may save up.
-        client_wait: Seconds that a request is held back to keep to these, at most; beyond, it is
-            refused.
-        linger_seconds: How long a refused client may still send, so that it can read the answer.
-        tick_seconds: How often each connection is looked at.
+        address_connections: Connections of a worker from one address (for IPv6, one /64).
+        client_requests: Concurrent requests of a client (one address, or one token) in a worker.
+        client_rate: Requests per second of a client in the long run.
+        client_burst: Requests that a client may send at once after a pause.
+        client_cpu: CPUs that a client uses of a worker in the long run, while others have requests.
+        client_reserve: CPU seconds that a client can accumulate.
+        client_wait: Seconds that a request is delayed at most to keep these limits; beyond that, it
+            is refused.
+        linger_seconds: Seconds that a refused client may still send, so it can read the answer.
+        tick_seconds: Seconds between checks of each connection.
     """
 
     model_config = SettingsConfigDict(env_prefix="CASYNC_SERVE_", frozen=True)

@@ -146,7 +146,7 @@ def test_bad_settings_are_named(store: Path) -> None:
         timeout=60,
         check=False,
     )
-    assert done.stderr.startswith(b"usage: bad settings: CASYNC_SERVE_THREADS")
+    assert done.stderr.startswith(b"usage: invalid settings: CASYNC_SERVE_THREADS")
 
 
 def test_a_store_that_cannot_be_written_is_served(tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ def test_a_renewed_certificate_is_shown_without_a_stop(server: Server, tls: Path
         make_certificate(tls, "server", HERE)
         server.mark()
         server.process.send_signal(signal.SIGHUP)
-        server.wait_for("read the certificate again", times=2)
+        server.wait_for("reloaded the certificate", times=2)
         assert client.get(f"{server.url}/healthz").status_code == 200, "the connection stays"
     after = {shown(server, context) for _ in range(10)}
     assert before not in after
@@ -93,7 +93,7 @@ def test_a_renewed_certificate_is_shown_without_a_stop(server: Server, tls: Path
 
 def test_a_worker_that_is_starting_reads_a_renewed_certificate_too(server: Server) -> None:
     server.process.send_signal(signal.SIGHUP)  # the second worker has only just been started
-    server.wait_for("read the certificate again", times=2)
+    server.wait_for("reloaded the certificate", times=2)
     assert server.stop() == 0
 
 
@@ -123,7 +123,7 @@ def test_clients_must_show_a_certificate_of_their_authority(tls: Path, tmp_path:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--tls-cert", "server.pem"], "a certificate goes with its key"),
+        (["--tls-cert", "server.pem"], "a certificate and its key belong together"),
         (["--client-ca", "ca.pem"], "client certificates need TLS"),
         (["--tls-cert", "server.pem", "--tls-key", "ca.key"], "cannot use"),
         (["--tls-cert", "nothing.pem", "--tls-key", "server.key"], "No such file"),

@@ -151,7 +151,7 @@ def _remove_stale(path: Path) -> None:
 
 
 def exposed(addresses: Iterable[Listen], options: ServeOptions) -> str:
-    """An address that others can reach and where tokens must be asked for; empty for none."""
+    """The first public address, if it requires tokens; else empty."""
     public = [str(address) for address in addresses if address.public]
     let_in = options.insecure_no_auth or options.client_ca is not None
     return public[0] if public and not let_in else ""

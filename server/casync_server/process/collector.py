@@ -1,4 +1,4 @@
-"""A process that collects a store once, with its namespaces.
+"""A process that runs one garbage collection of a store and its namespaces.
 
 Started as `python -m casync_server.process.collector STORE`.
 """
@@ -21,7 +21,7 @@ __all__ = ["main"]
 
 
 def main(path: Path) -> int:
-    """Collects each namespace once, and says how it went; returns an exit status."""
+    """Collects the store and each namespace, and logs the results; returns an exit status."""
     status = _collect(lambda: LmdbStore.open(path), "")
     try:
         namespaces = list(each_namespace(path))

@@ -1,8 +1,8 @@
-"""Keeps workers running: starts them, starts them again when they die, stops them in time.
+"""Supervises the workers: starts them, restarts dead ones, and stops them in time.
 
-Workers are processes of our own module with the listening sockets passed on, never forks of the
-caller. One thread, one selector: pipes of the workers, signals, and the next due time. Must not
-touch the store: a broken one kills workers, not this.
+Workers are new processes that inherit the listening sockets, never forks of the caller. One thread
+with one selector handles the pipes of the workers, signals, and timers. The supervisor does not
+open the store: a broken store kills workers only.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from casync_server.process.worker_order import (
 __all__ = ["Supervisor"]
 
 _HARD_SECONDS: Final = 2.0
-"""Beyond the grace time, for a worker to end by itself."""
+"""Seconds after the grace time for a worker to exit by itself."""
 
 
 class _Worker:
-    """A process, and what it has said so far."""
+    """A worker process and its report."""
 
     def __init__(self, order: WorkerOrder, environment: Mapping[str, str]) -> None:
         self._process = subprocess.Popen(
@@ -44,15 +44,15 @@ class _Worker:
             stdout=subprocess.PIPE,
             pass_fds=order.sockets,
             env={**os.environ, **environment},
-            # A Ctrl-C of the terminal is for the supervisor, who tells the workers.
+            # Ctrl-C in the terminal reaches only the supervisor, which stops the workers.
             process_group=0,
         )
         self.pid = self._process.pid
         self.ready = False
-        self.renews = False  # was to be told to read its certificate again before it was ready
+        self.renews = False  # SIGHUP came before it was ready
         self._line = b""
         self._reported = False
-        with contextlib.suppress(OSError):  # it died at once; its end of stdout says so
+        with contextlib.suppress(OSError):  # it died at once; the end of its stdout shows that
             self._stdin.write(encode_line(order))
             self._stdin.flush()
 
@@ -67,7 +67,7 @@ class _Worker:
         return self._process.stdout
 
     def read(self) -> tuple[WorkerReport | None, bool]:
-        """What it reports, if a line is complete, and whether it is gone."""
+        """Its report, if complete, and whether it has exited."""
         data = os.read(self.stdout.fileno(), 65536)
         if self._reported:
             return None, not data
@@ -76,11 +76,11 @@ class _Worker:
         return decode_line(self._line, WorkerReport) if self._reported else None, not data
 
     def send(self, number: int) -> None:
-        """Sends a signal, if it still runs."""
+        """Sends a signal if the process still runs."""
         self._process.send_signal(number)
 
     def reap(self) -> int:
-        """Waits for its end, which has begun; returns its status, negative for a signal."""
+        """Waits for its exit; returns its status, negative for a signal."""
         self.stdout.close()
         with contextlib.suppress(OSError):
             self._stdin.close()
@@ -97,16 +97,16 @@ def _describe(status: int) -> str:
 
 
 class Supervisor:
-    """Runs `count` workers with one order until a signal comes.
+    """Runs `count` workers with the same order until a signal.
 
     Args:
-        order: What each worker does.
-        count: How many.
-        grace: Seconds that workers get to end when a stop is asked for.
-        signals: Which are collected already: a stop that was asked for by now is heeded.
-        environment: What workers have in theirs, besides our own.
-        release: Closes the listening sockets here, when no worker will be started any more.
-        say: Takes lines for the operator.
+        order: The order of each worker.
+        count: Number of workers.
+        grace: Seconds that workers get to stop.
+        signals: Signals received so far are handled, too.
+        environment: Variables for workers, besides our own.
+        release: Closes the listening sockets, after the last start of a worker.
+        say: Prints a line for the operator.
     """
 
     def __init__(
@@ -130,24 +130,24 @@ class Supervisor:
         self._selector = selectors.DefaultSelector()
         self._workers: set[_Worker] = set()
         self._policy = RestartPolicy()
-        self._due = [time.monotonic()]  # when to start a worker: the first, or one that died
+        self._due = [time.monotonic()]  # times at which a worker is started or restarted
         self._announced = False
-        self._stops = 0  # how often a stop was asked for
+        self._stops = 0  # number of stop signals
         self._hard_at: float | None = None
         self._broken_off = False
         self._failure: CasyncError | None = None
 
     def run(self, announce: Callable[[], None]) -> bool:
-        """Runs until a signal, or until it makes no sense any more.
+        """Runs until a signal, or until workers fail for good.
 
         Args:
             announce: Called once, when the first worker listens.
 
         Returns:
-            Whether all answers under way at a stop got their end.
+            Whether all answers in progress at the stop were completed.
 
         Raises:
-            CasyncError: The first worker could not start, or workers died again and again.
+            CasyncError: The first worker cannot start, or workers died repeatedly.
         """
         with self._selector:
             self._selector.register(self._signals, selectors.EVENT_READ)
@@ -180,7 +180,7 @@ class Supervisor:
 
     def _tick(self, now: float) -> None:
         if self._hard_at is not None and now >= self._hard_at and self._workers:
-            self._say(f"stopping hard after {self._grace:g} s: answers were still under way")
+            self._say(f"killing workers after {self._grace:g} s: answers were still in progress")
             self._hard_at = None
             self._kill()
         for due in [due for due in self._due if due <= now]:
@@ -212,7 +212,7 @@ class Supervisor:
         self._workers.discard(worker)
         status = worker.reap()
         if self._stops or self._failure is not None:
-            # One that was still starting knows no signals yet, and had no answers.
+            # A worker that was still starting had no signal handlers and no answers.
             self._broken_off = self._broken_off or (worker.ready and status != 0)
             return
         end = _describe(status)
@@ -221,8 +221,8 @@ class Supervisor:
             self._failure = CasyncError(f"the first worker {end} before it listened")
         elif delay is None:
             self._failure = CasyncError(
-                f"workers die again and again; the last one, {worker.pid}, {end}",
-                next_step="Run `casync verify` and look at the disk.",
+                f"workers die repeatedly; the last one, {worker.pid}, {end}",
+                next_step="Run `casync verify` and check the disk.",
             )
             self._give_up()
         else:
@@ -240,14 +240,14 @@ class Supervisor:
                 if worker.ready:
                     worker.send(signal.SIGHUP)
                 else:
-                    worker.renews = True  # it would end by the signal now
+                    worker.renews = True  # without a handler, the signal would kill it
         if stops:
             self._stop(stops)
 
     def _stop(self, times: int) -> None:
         self._stops += times
         self._due.clear()
-        # A listener that is open here would go on taking connections that nobody accepts.
+        # An open listener would queue connections that no worker accepts.
         self._release()
         if self._stops > 1:
             self._kill()

@@ -1,7 +1,6 @@
-"""Collects the store now and then, each time in a process of its own.
+"""Runs garbage collections at intervals, each in its own process.
 
-The process is what `casync gc` is, too: it may be killed at any moment, and others go on meanwhile.
-Must not know what a collection does.
+As with `casync gc`, the process may be killed at any moment, and the store stays in use meanwhile.
 """
 
 from __future__ import annotations
@@ -18,16 +17,16 @@ from typing import Final, Self
 __all__ = ["Upkeep"]
 
 _PATIENCE_SECONDS: Final = 10.0
-"""For a collection to end by itself when it is told to."""
+"""Seconds for a collection to exit after SIGTERM."""
 
 
 class Upkeep:
-    """Runs a collection every `interval` seconds while it is entered; never two at once.
+    """Runs a collection every `interval` seconds while entered, one at a time.
 
     Args:
         store: The folder of the store.
-        interval: Seconds from the start, or from the end of one collection, to the next.
-        say: Takes lines for the operator.
+        interval: Seconds from the start, or from the end of the last collection, to the next.
+        say: Prints a line for the operator.
     """
 
     def __init__(self, store: Path, interval: float, say: Callable[[str], None]) -> None:
@@ -61,13 +60,13 @@ class Upkeep:
                 if self._stopped.wait(0.2):
                     self._end(process)
             if process.returncode < 0 and not self._stopped.is_set():
-                self._say(f"collecting was ended by signal {-process.returncode}")
+                self._say(f"the collection was killed by signal {-process.returncode}")
 
     def _start(self) -> subprocess.Popen[bytes]:
         return subprocess.Popen(  # noqa: S603 - this interpreter, and the operator's own path
             [sys.executable, "-P", "-m", "casync_server.process.collector", os.fspath(self._store)],
             stdin=subprocess.DEVNULL,
-            process_group=0,  # a Ctrl-C of the terminal is for the supervisor
+            process_group=0,  # Ctrl-C in the terminal reaches only the supervisor
         )
 
     def _end(self, process: subprocess.Popen[bytes]) -> None:

@@ -1,8 +1,7 @@
-"""A worker process: opens the store, answers on sockets that it was given, stops when told.
+"""A worker process: opens the store and serves on inherited sockets until it is stopped.
 
-Started by the supervisor as `python -m casync_server.process.worker`; its orders come over stdin
-(worker_order.py). What it writes to the store is written in transactions, so it may die at any
-moment.
+The supervisor starts it as `python -m casync_server.process.worker` and sends a `WorkerOrder` to
+its stdin. It writes to the store in transactions, so it may die at any moment.
 """
 
 from __future__ import annotations
@@ -53,24 +52,24 @@ from casync_server.settings import ServerSettings
 __all__ = ["main"]
 
 _SPARE_FILES: Final = 1024
-"""Descriptors besides connections: four for each open namespace, sockets, pipes, modules."""
+"""Descriptors besides connections: four per open namespace, sockets, pipes, modules."""
 
 _READER_CHECK_SECONDS: Final = 3600.0
-"""Stale readers of killed processes keep the store from reusing space."""
+"""Interval for removing stale readers: those of killed processes block the reuse of space."""
 
 _PATIENT_THREADS: Final = 16
 _UPSTREAM_SECONDS: Final = 15.0
-"""For an upstream to come back, while a client waits."""
+"""Retry time for the upstream server, while a client waits."""
 
 _SWITCH_SECONDS: Final = 0.001
-"""How long a thread that reads may keep the interpreter while the event loop waits for it."""
+"""How long a reading thread may keep the interpreter while the event loop waits."""
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server without its signal handling, which ends the process by the signal."""
+    """uvicorn's server without its signal handlers, which re-raise the signal at the end."""
 
     broken_off = 0
-    """Answers that were still under way at the end of the grace time."""
+    """Answers still in progress at the end of the grace time."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -78,7 +77,7 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         grace = self.config.timeout_graceful_shutdown or 0
-        # uvicorn waits a moment before it counts, and then does not say what it cancels.
+        # uvicorn does not report how many answers it cancels.
         asyncio.get_running_loop().call_later(grace + 0.05, self._count)
         await super().shutdown(sockets)
 
@@ -90,7 +89,7 @@ def main() -> int:
     """Runs one worker; returns its exit status."""
     order = decode_line(sys.stdin.buffer.readline(), WorkerOrder)
     threading.Thread(target=_die_with_supervisor, name="supervisor", daemon=True).start()
-    # Lines of uvicorn say less than our own, and with a traceback.
+    # Our own log lines say more than uvicorn's, and without a traceback.
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL + 1)
     settings = ServerSettings.model_validate(order.settings)
     _raise_file_limit(settings.connections + _SPARE_FILES)
@@ -125,12 +124,12 @@ def _exposure(address: str) -> UsageError:
     return UsageError(
         f"refusing to listen on {address} without authentication",
         next_step="Make a token with `casync token new`, listen on 127.0.0.1, or give "
-        "--insecure-no-auth if anybody may come in.",
+        "--insecure-no-auth to let anyone in.",
     )
 
 
 def _die_with_supervisor() -> None:
-    # Waits for the end of the pipe. Nobody else could take our sockets, so there is no grace.
+    # Waits for the end of the pipe. Exits at once, to free the address for a new server.
     with contextlib.suppress(OSError):
         while os.read(0, 4096):
             pass
@@ -159,7 +158,7 @@ def _serve(
 ) -> int:
     source: ManifestSource = store
     if options.upstream is not None:
-        # Threads wait for the other server, too.
+        # Threads also wait for the upstream server.
         settings = settings.model_copy(update={"threads": max(settings.threads, _PATIENT_THREADS)})
         turns = FetchTurns(options.store)
         source = PullThrough(store, _client(options.upstream, settings.threads), turns)
@@ -189,7 +188,7 @@ def _serve(
         proxy_headers=False,
         forwarded_allow_ips="",
         workers=1,
-        # Our own protocol closes idle connections; uvicorn's timer must not be the earlier one.
+        # Our protocol closes idle connections; uvicorn's timer must not fire first.
         timeout_keep_alive=int(settings.idle_seconds) + 1,
         timeout_graceful_shutdown=math.ceil(options.grace),
     )
@@ -203,7 +202,7 @@ def _serve(
             )
     finally:
         sys.stderr.flush()
-        # A reading thread may hang on a dying disk; it must not keep the process.
+        # A thread that hangs on a dying disk must not keep the process alive.
         os._exit(1 if server.broken_off else 0)
 
 
@@ -218,7 +217,7 @@ def _client(upstream: Upstream, connections: int) -> RemoteClient:
 def _hangup(
     files: TlsFiles | None, context: ssl.SSLContext | None, audit: AuditLog | None
 ) -> Callable[[], None]:
-    """Reads and opens again what may have been renewed or moved away, and says how that went."""
+    """Returns a function that reloads the certificate and the audit log, and logs the result."""
 
     def hangup() -> None:
         if audit is not None:
@@ -228,9 +227,9 @@ def _hangup(
         try:
             renew(context, files)
         except UsageError as error:
-            to_stderr(f"the old certificate stays: {escape(error.message)}")
+            to_stderr(f"keeping the old certificate: {escape(error.message)}")
         else:
-            to_stderr("read the certificate again")
+            to_stderr("reloaded the certificate")
 
     return hangup
 

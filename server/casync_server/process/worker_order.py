@@ -1,8 +1,8 @@
-"""What the supervisor and a worker say to each other: one JSON line each way.
+"""Messages between the supervisor and a worker: one JSON line in each direction.
 
-The supervisor writes a `WorkerOrder` to the worker's stdin and keeps that pipe open; its end tells
-the worker that the supervisor is gone. The worker writes a `WorkerReport` to its stdout when it
-listens, or why it cannot; its end tells the supervisor that the worker is gone.
+The supervisor writes a `WorkerOrder` to the worker's stdin and keeps the pipe open; if it closes,
+the supervisor is gone. The worker writes a `WorkerReport` to its stdout when it listens, or when it
+fails; if that pipe closes, the worker is gone.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ _T = TypeVar("_T")
 
 
 class WorkerOrder(msgspec.Struct, frozen=True):
-    """What a worker shall do.
+    """The order for a worker.
 
     Attributes:
-        options: What `serve` was asked to do. Paths are absolute when they arrive.
+        options: Options of `serve`. Decoded paths are absolute.
         settings: Fields of `ServerSettings`.
-        sockets: File descriptors that listen.
-        exposed: An address that others can reach, unless anybody is to be let in there.
+        sockets: File descriptors of the listening sockets.
+        exposed: A public address that requires tokens; empty if there is none.
     """
 
     options: ServeOptions
@@ -45,13 +45,13 @@ class WorkerOrder(msgspec.Struct, frozen=True):
 
 
 class WorkerReport(msgspec.Struct, frozen=True):
-    """What became of a start: no `code` means that the worker listens.
+    """The result of a start. Without a `code`, the worker listens.
 
     Attributes:
-        code: The code of the error that kept it from starting.
+        code: The code of the error that prevented the start.
         message: Its message.
         next_step: Its next step.
-        warnings: What the operator should know of the store.
+        warnings: Warnings about the store.
     """
 
     code: str = ""
@@ -61,24 +61,24 @@ class WorkerReport(msgspec.Struct, frozen=True):
 
 
 def encode_line(value: WorkerOrder | WorkerReport) -> bytes:
-    """One line."""
+    """Encodes a message as one line."""
     return msgspec.json.encode(value, enc_hook=_encode_path) + b"\n"
 
 
 def decode_line(line: bytes, kind: type[_T]) -> _T:
-    """Reads one line.
+    """Decodes one line.
 
     Raises:
-        CasyncError: The other side is not of this version.
+        CasyncError: The line is malformed: the other side has another version.
     """
     try:
         return msgspec.json.decode(line, type=kind, dec_hook=_decode_path)
     except msgspec.DecodeError as error:
-        raise CasyncError(f"a worker and its supervisor do not fit: {error}") from error
+        raise CasyncError(f"worker and supervisor versions differ: {error}") from error
 
 
 def _encode_path(value: object) -> str:
-    """A path as text, whatever its bytes are."""
+    """A path as text that can hold any bytes."""
     assert isinstance(value, Path)
     return os.fsencode(value.absolute()).decode("latin-1")
 
@@ -94,7 +94,7 @@ def report_error(error: CasyncError) -> WorkerReport:
 
 
 def error_of(report: WorkerReport) -> CasyncError:
-    """The error behind a report, of its own class again."""
+    """The error of a report, with its original class."""
     classes: list[type[CasyncError]] = [CasyncError]
     for cls in classes:
         if cls.code == report.code:

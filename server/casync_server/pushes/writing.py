@@ -102,7 +102,7 @@ class Writing:
         try:
             if proving.proof.missing:
                 raise IncompleteError(
-                    f"not all of {manifest.hex()} is here",
+                    f"objects of {manifest.hex()} are missing",
                     next_step="Push it: casync push.",
                     missing=proving.proof.missing,
                 )

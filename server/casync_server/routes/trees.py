@@ -1,4 +1,4 @@
-"""Listings of folders, as JSON or as a page for people."""
+"""Listings of folders, as JSON or as HTML for browsers."""
 
 from __future__ import annotations
 
