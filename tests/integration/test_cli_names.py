@@ -104,7 +104,7 @@ def test_names_of_a_server(program: Program) -> None:
     with serving(program.store) as server:
         refused = program.run("rm", "disk", "--server", server.url)
         assert refused.status == 8
-        assert "only reads" in refused.err
+        assert "read-only" in refused.err
     assert program.run("rm", "disk", "--proxy", "http://127.0.0.1:1").status == 2
 
 

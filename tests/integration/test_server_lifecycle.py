@@ -208,7 +208,7 @@ def test_workers_that_die_again_and_again_end_the_server(store: Path) -> None:
         thread = threading.Thread(target=killer)
         thread.start()
         try:
-            server.wait_for("die again and again")
+            server.wait_for("die repeatedly")
         finally:
             stop.set()
             thread.join()

@@ -207,7 +207,7 @@ def test_the_client_sets_and_removes(tmp_path: Path) -> None:
     with (
         serving(path) as server,
         WritingClient(server.url) as client,
-        pytest.raises(DeniedError, match="only reads"),
+        pytest.raises(DeniedError, match="read-only"),
     ):
         client.set_name(NameUpdate(NAME, one))
 

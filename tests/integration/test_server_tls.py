@@ -86,7 +86,7 @@ def test_a_renewed_certificate_is_shown_without_a_stop(server: Server, tls: Path
     (tls / "server.key").write_text("nothing")
     server.mark()
     server.process.send_signal(signal.SIGHUP)
-    server.wait_for("the old certificate stays")
+    server.wait_for("keeping the old certificate")
     assert {shown(server, context) for _ in range(5)} == after
     assert server.stop() == 0
 
