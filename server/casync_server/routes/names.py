@@ -100,7 +100,7 @@ async def get_name(
     records = await service.read(lambda: service.store.history(label))
     found = [record for record in records if ref.version in (0, record.version)]
     if not found:
-        raise NoNameError(f"there is no name {ref}")
+        raise NoNameError(f"no name {ref} here")
     if history is None:
         return _answer(encode_document(name_item(found[-1])), version=found[-1].version)
     found = [record for record in found if record.version > after]
