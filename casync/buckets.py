@@ -1,4 +1,4 @@
-"""Opens buckets and prepares what is in them: the part of `api` that is about buckets."""
+"""Prepares objects of buckets: the part of `api` for buckets."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def prepare_s3(
     """Puts an object of a bucket into `store`, or all objects below a prefix as a tree.
 
     Args:
-        address: `s3://BUCKET/KEY` for the object with this key, if there is one; else, and with
-            a slash at the end, for what lies below it.
-        store: Where to put it.
-        options: How.
-        exclude: What to leave out, in the syntax of .gitignore.
-        exclude_regex: The same as regular expressions on paths below the prefix.
+        address: `s3://BUCKET/KEY` for the object with this key, if there is one; otherwise, and
+            with a slash at the end, for everything below it.
+        store: The store.
+        options: How to prepare.
+        exclude: Patterns of what to leave out, in the syntax of .gitignore.
+        exclude_regex: Regular expressions on paths below the prefix, with the same effect.
         access: How to reach the bucket.
-        progress: Is told of every byte.
+        progress: Advances by every byte.
 
     Raises:
         CasyncError: As `open_bucket` and `prepare_bucket`.

@@ -1,6 +1,6 @@
-"""Names that are set in the same step as what they lead to, signed or not.
+"""Sets a name in the same commit as the manifest that it points to, signed or not.
 
-Who signs is handed in, since most runs have no key and need not load what signs.
+The signer is an argument, because most runs have no key and need not load the signing library.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["Publisher", "Signer", "SignerHere", "add_name"]
 
 
 class Publisher(Protocol):
-    """Where names are set: a store, or a server."""
+    """A place that has names: a store, or a server."""
 
     def upcoming(self, name: Name) -> tuple[int, NameRecord | None]:
         """The number that the next version of a name will have, and its newest version."""
@@ -25,20 +25,20 @@ class Publisher(Protocol):
 
 
 SignerHere: TypeAlias = Callable[[Name, ManifestId], NameUpdate]
-"""Signs what a name shall point to. See `Signer`."""
+"""Signs the new target of a name, for one fixed place. See `Signer`."""
 
 Signer: TypeAlias = Callable[[Publisher, Name, ManifestId], NameUpdate]
-"""Signs what a name shall point to at a place.
+"""Signs the new target of a name at a place.
 
-The update expects the version that was the newest when it was signed. It carries no claim where
-that version says so already, by the word of the same key.
+The update expects the version that was the newest when it was signed. It carries no claim if that
+version already has the same target, signed with the same key.
 """
 
 
 def add_name(
     batch: Batch, name: Name | None, manifest: ManifestId, signer: SignerHere | None
 ) -> None:
-    """Has a batch point a name to a manifest: in one step with the signature, if there is one.
+    """Adds the update of a name to a batch, signed if there is a signer. Without a name, nothing.
 
     Raises:
         CasyncError: What the signer raises.

@@ -1,12 +1,11 @@
-"""The ports of a store, as a ladder: whoever can write can also read.
+"""The ports of a store, as a ladder: a writable store is also a source.
 
-Operations take these, never an adapter. One contract-test class runs on every implementation
-(`tests/contract/`).
+Operations take these ports, never an adapter. The contract tests (`tests/contract/`) run on every
+implementation.
 
-Objects are named by (kind, id). An object that lies under another kind is missing. What `get`
-yields was compared with its stored check, so it is what was put, or it is `DAMAGED`: no source
-ever hands out rot as good. Whether a payload holds what its id names is proved by
-`codec.Unpacker`, by everybody who did not pack it himself.
+Objects are named by (kind, id); an object under another kind is missing. `get` compares payloads
+with their stored checks, so bit rot is returned as `DAMAGED`. `codec.Unpacker` proves that a
+payload matches its id; every reader of foreign payloads must use it.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ __all__ = [
 
 
 class Absence(Enum):
-    """Why an object could not be had."""
+    """Why a source does not return an object."""
 
     MISSING = "missing"
     DAMAGED = "damaged"
@@ -57,14 +56,14 @@ class ObjectStat(NamedTuple):
 
 
 class Traffic(NamedTuple):
-    """What went over the wire.
+    """Network traffic.
 
     Attributes:
-        requests: Requests.
+        requests: Number of requests.
         sent: Bytes to servers.
         received: Bytes from servers.
-        delta_bytes: Of these, payloads of deltas.
-        delta_plain: Plain bytes that these deltas stood for.
+        delta_bytes: Bytes of delta payloads among `received`.
+        delta_plain: Plain bytes that these deltas encode.
     """
 
     requests: int
@@ -74,40 +73,39 @@ class Traffic(NamedTuple):
     delta_plain: int = 0
 
     def __add__(self, other: object) -> Traffic:
-        """The traffic of both."""
+        """Adds two traffics."""
         if not isinstance(other, Traffic):
             return NotImplemented
         return Traffic(*(one + two for one, two in zip(self, other, strict=True)))
 
 
 class ObjectSource(Protocol):
-    """Somewhere that objects can be had from: a store, or a server."""
+    """A source of objects: a store, or a server."""
 
     def get(self, kind: Kind, ids: Sequence[ObjectId]) -> Iterator[Packed | Absence]:
         """Yields one answer per id, in the order asked. Lazy: the caller may stop early.
 
-        The payloads are the caller's own bytes; nothing is locked while the caller works.
+        The payloads are copies that the caller owns; nothing stays locked between answers.
 
         Raises:
-            RemoteError, DamagedStoreError: The source as a whole failed. Answers that came before
-                are good.
+            RemoteError, DamagedStoreError: The source as a whole failed. Earlier answers are good.
         """
         ...
 
     def stat(self, kind: Kind, ids: Sequence[ObjectId]) -> list[ObjectStat | None]:
-        """The sizes of each object, or None where it is missing. Does not read payloads."""
+        """The sizes of each object, None for a missing one. Does not read payloads."""
         ...
 
 
 class ManifestState(Enum):
-    """What of a manifest is in a store."""
+    """How much of a manifest is in a store."""
 
-    FULL = "full"  # everything below it: it may be listed, served, named, collected from
+    FULL = "full"  # everything below it: it may be listed, served and named
     OUTLINE = "outline"  # the manifest and its nodes: enough to use a local file as a seed
 
 
 class ManifestRow(NamedTuple):
-    """A manifest that a store knows. `created` is in seconds since 1970, for people only."""
+    """A manifest in a store. `created` is in seconds since 1970, for people only."""
 
     id: ManifestId
     state: ManifestState
@@ -116,9 +114,9 @@ class ManifestRow(NamedTuple):
 
 
 class RememberedFile(msgspec.Struct, frozen=True):
-    """A local file that had the bytes of `manifest` when it was last seen: a seed.
+    """A local file that had the content of `manifest` when it was last seen: a possible seed.
 
-    `settled` says that its times were old enough then for equal times to prove equal bytes.
+    `settled`: its times were old enough then for equal times to prove equal bytes.
     """
 
     path: bytes
@@ -129,17 +127,17 @@ class RememberedFile(msgspec.Struct, frozen=True):
 
 @dataclass
 class Batch:
-    """What one commit writes: all of it or nothing.
+    """The content of one commit, which is written atomically.
 
     Attributes:
-        objects: Objects; those that are there already are not stored again.
-        manifests: Manifests whose state is now proved. Their objects are in this batch or an
-            earlier one of the same process.
-        names: Names to move on, in this order, each to a manifest that is full.
-        remember: Files to remember as seeds, in place of what was known of the same file.
-        forget: Files to forget, by path.
-        relies: Manifests that must still be full: the batch uses what is below them unseen.
-        mended: Objects that are stored in any case: what is here of them is damaged.
+        objects: Objects; those that the store has already are not stored again.
+        manifests: Manifests with their proved state and length. Their objects are in this batch or
+            an earlier one of the same process.
+        names: Updates of names, applied in order; each manifest must be full.
+        remember: Files to remember as seeds; each replaces an earlier row of the same path.
+        forget: Paths of files to forget.
+        relies: Manifests that must still be full, because the batch relies on objects below them.
+        mended: Objects to store even if the store has them, because its copy is damaged.
     """
 
     objects: list[Verified] = field(default_factory=list)
@@ -152,7 +150,7 @@ class Batch:
 
 
 class Committed(NamedTuple):
-    """What a commit added: new objects, their stored bytes, and the versions that names got."""
+    """The result of a commit: new objects, their stored bytes, and the versions of its names."""
 
     objects: int
     stored: int
@@ -160,12 +158,12 @@ class Committed(NamedTuple):
 
 
 class Removed(NamedTuple):
-    """What lies in the trash: a version of a name, or a manifest that no name led to.
+    """An entry of the trash: a version of a name, or a manifest that had no name.
 
     Attributes:
         manifest: The manifest.
         record: The version, or None.
-        removed: When, in seconds since 1970.
+        removed: Time of the removal, in seconds since 1970.
     """
 
     manifest: ManifestId
@@ -174,12 +172,12 @@ class Removed(NamedTuple):
 
 
 class Removal(NamedTuple):
-    """What is to go into the trash, or came back: versions of names, and manifests.
+    """Versions and manifests that move into the trash, or out of it.
 
     Attributes:
-        versions: The versions, ordered by name and number.
-        manifests: The manifests, ordered.
-        more: Some are left out: a server tells only a page of each.
+        versions: Versions of names, ordered by name and number.
+        manifests: Manifests, ordered by id.
+        more: Whether the lists are incomplete: a server lists only a page of each.
     """
 
     versions: list[NameRecord]
@@ -188,14 +186,14 @@ class Removal(NamedTuple):
 
 
 class ManifestSource(ObjectSource, Protocol):
-    """A source that also knows which manifests it has, and their names."""
+    """A source that can also list its manifests and names."""
 
     def manifests(self) -> Iterator[ManifestRow]:
         """All full manifests, ordered by id."""
         ...
 
     def manifest(self, ident: ManifestId) -> ManifestRow | None:
-        """What is known of one manifest, full or outline."""
+        """The row of one manifest, full or outline."""
         ...
 
     def names(self, prefix: str = "") -> Iterator[NameRecord]:
@@ -203,15 +201,15 @@ class ManifestSource(ObjectSource, Protocol):
         ...
 
     def history(self, name: Name) -> list[NameRecord]:
-        """All versions of a name, the oldest first; empty when there is none."""
+        """All versions of a name, the oldest first; empty if there is none."""
         ...
 
     def resolve(self, ref: Ref) -> ManifestId:
         """The full manifest that a ref points to.
 
         Raises:
-            NoNameError: None.
-            UsageError: A prefix that fits several.
+            NoNameError: There is none.
+            UsageError: Several manifests have the prefix.
         """
         ...
 
@@ -220,26 +218,27 @@ class ObjectStore(ManifestSource, Protocol):
     """A store that can be written."""
 
     def known(self, kind: Kind, ids: Sequence[ObjectId]) -> list[bool]:
-        """Which objects are here and stay here for as long as this store is open.
+        """Which objects are here, and stay here for as long as this store is open.
 
-        The answer is what lets a writer skip an object, so nothing may remove one that was
-        answered for: the index rows carry generations for that.
+        Writers skip known objects, so no collection may delete them: their index rows carry the
+        generation of this call.
         """
         ...
 
     def commit(self, batch: Batch) -> Committed:
-        """Writes a batch. Durable when it returns.
+        """Writes a batch. Durable on return.
 
         Raises:
             NoSpaceError: The disk is full; nothing of the batch is visible.
             WriteError: The store cannot be written; it refuses every later commit.
-            NoObjectError: A manifest row or name whose manifest is not here.
-            LostRaceError: A name is not at the version that was expected.
+            NoObjectError: A manifest of the batch is missing, or one that it relies on.
+            IncompleteError: The manifest of a name is not full.
+            LostRaceError: A name is not at its expected version.
         """
         ...
 
     def objects(self, kind: Kind) -> Iterator[ObjectId]:
-        """The ids of all objects of `kind`, in order: what a store verifies itself by."""
+        """The ids of all objects of `kind`, in order; `verify` walks them."""
         ...
 
     def remembered(self) -> Iterator[RememberedFile]:
@@ -247,5 +246,5 @@ class ObjectStore(ManifestSource, Protocol):
         ...
 
     def recall(self, path: bytes) -> RememberedFile | None:
-        """What is remembered of the file at `path`."""
+        """The remembered file at `path`, if there is one."""
         ...

@@ -1,6 +1,7 @@
-"""The port of a store whose objects can be collected: the rung above `ObjectStore`.
+"""The port of a store with garbage collection, a rung above `ObjectStore`.
 
-A collection asks for its roots, is told by the caller what they lead to, and deletes the rest.
+A collection lists its roots, the caller marks all objects below them, and the collection deletes
+the rest.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ from casync.store.base import ObjectStore
 __all__ = ["CollectableStore", "Collection", "Dead", "IsMarked", "Swept"]
 
 IsMarked: TypeAlias = Callable[[Kind, ObjectId], bool]
-"""Whether a root leads to an object. Asked in the order of ids, one kind after the other."""
+"""Whether an object is marked. Called in the order of ids, one kind after the other."""
 
 
 class Dead(NamedTuple):
-    """An object that no root leads to: its plain bytes, and those of its record."""
+    """An unmarked object: its plain bytes, and the bytes of its record."""
 
     kind: Kind
     id: ObjectId
@@ -28,7 +29,7 @@ class Dead(NamedTuple):
 
 
 class Swept(NamedTuple):
-    """What was deleted: objects, the bytes of their records, segments that were left empty."""
+    """Deleted objects, the bytes of their records, and deleted empty segments."""
 
     objects: int = 0
     stored: int = 0
@@ -42,45 +43,45 @@ class Swept(NamedTuple):
 
 
 class Collection(Protocol):
-    """One collection, from the new generation that it begins with.
+    """One collection. It begins a new generation.
 
     Attributes:
-        emptied: Manifests and versions of names whose time in the trash was over.
+        emptied: Number of manifests and versions of names that left the trash for good.
     """
 
     emptied: int
 
     def roots(self) -> list[ManifestId]:
-        """The manifests that everything below must be kept of. Mark all of them."""
+        """The manifests to keep. The caller must mark them, and everything below them."""
         ...
 
     def dead(self, is_marked: IsMarked) -> Iterator[Dead]:
-        """What is not marked, and older than any living writer relies on."""
+        """Unmarked objects that are older than the generation any living writer relies on."""
         ...
 
     def delete(self, dead: Sequence[Dead]) -> Swept:
-        """Deletes those that no writer has come to rely on since, durably."""
+        """Deletes those of `dead` that no writer has relied on since. Durable on return."""
         ...
 
     def compact(self) -> int:
-        """Moves what lives out of segments that are mostly dead; says how many bytes moved.
+        """Moves live objects out of segments that are mostly dead; returns the bytes moved.
 
         Raises:
-            NoSpaceError: There is no room to move anything. What was moved stays moved.
+            NoSpaceError: There is no room for more. What was moved stays moved.
         """
         ...
 
     def note(self, swept: Swept, seconds: float) -> None:
-        """Adds what was done, and how long it took, to what the store says of collections.
+        """Adds the result and the duration to the store's statistics of collections.
 
         Raises:
-            NoSpaceError: There is no room for that.
+            NoSpaceError: There is no room for the row.
         """
         ...
 
 
 class CollectableStore(ObjectStore, Protocol):
-    """A store that deletes."""
+    """A store whose objects can be collected."""
 
     def collection(
         self, *, window: float, dry_run: bool = False
@@ -88,11 +89,11 @@ class CollectableStore(ObjectStore, Protocol):
         """Begins a collection; there is only one at a time.
 
         Args:
-            window: Seconds for which removed things are kept, and at least until the second
+            window: Seconds for which the trash keeps its entries, and at least until the second
                 collection; 0 keeps none.
-            dry_run: Only to look: nothing may be deleted then.
+            dry_run: Only look; `delete` is not allowed.
 
         Raises:
-            LockedError: Another one is running.
+            LockedError: Another collection is running.
         """
         ...

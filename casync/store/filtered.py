@@ -1,7 +1,7 @@
-"""A store as somebody sees it who may know some names only.
+"""A view of a source for a client that may know only some of its names.
 
-Names that are not his are not there, and neither is the list of manifests, which could not be told
-apart. An object is had by who knows its id, which nobody can guess. Must not know who it is.
+Other names do not exist in the view. The list of manifests is empty, because manifests do not say
+which names they belong to. Objects are not filtered: their ids cannot be guessed.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ __all__ = ["FilteredSource"]
 
 
 class FilteredSource:
-    """A `ManifestSource` that knows some names of another one.
+    """A `ManifestSource` with some of the names of another one.
 
     Args:
-        source: The other one.
-        allows: Whether a name may be known.
+        source: The other source.
+        allows: Whether the client may know a name.
     """
 
     def __init__(self, source: ManifestSource, allows: Callable[[str], bool]) -> None:
@@ -38,7 +38,7 @@ class FilteredSource:
         return self._source.stat(kind, ids)
 
     def manifests(self) -> Iterator[ManifestRow]:
-        """None: nobody could tell whose they are."""
+        """None, as the view cannot tell which ones the client may know."""
         return iter(())
 
     def manifest(self, ident: ManifestId) -> ManifestRow | None:
@@ -46,15 +46,15 @@ class FilteredSource:
         return self._source.manifest(ident)
 
     def names(self, prefix: str = "") -> Iterator[NameRecord]:
-        """Those that may be known."""
+        """As `ManifestSource.names`, without other names."""
         return (record for record in self._source.names(prefix) if self._allows(record.name))
 
     def history(self, name: Name) -> list[NameRecord]:
-        """As `ManifestSource.history`, of a name that may be known."""
+        """As `ManifestSource.history`; empty for other names."""
         return self._source.history(name) if self._allows(name) else []
 
     def resolve(self, ref: Ref) -> ManifestId:
-        """As `ManifestSource.resolve`; a name that may not be known is not here."""
+        """As `ManifestSource.resolve`; other names do not exist."""
         if ref.name is not None and not self._allows(ref.name):
             raise NoNameError(f"no name {ref} here", next_step="`casync ls` lists the names.")
         return self._source.resolve(ref)

@@ -1,7 +1,4 @@
-"""What names and refs mean in a store, for every store that keeps them.
-
-Must not know how rows are kept: a store shows itself as a `RefIndex`.
-"""
+"""The rules of names and refs, for every store: how refs resolve, and how names are updated."""
 
 from __future__ import annotations
 
@@ -33,10 +30,10 @@ __all__ = [
 
 
 class RefIndex(Protocol):
-    """The look-ups that a ref needs."""
+    """The look-ups that resolve a ref."""
 
     def manifest(self, ident: ManifestId) -> ManifestRow | None:
-        """What is known of one manifest, full or outline."""
+        """The row of one manifest, full or outline."""
         ...
 
     def full_from(self, first: ManifestId) -> Iterator[ManifestRow]:
@@ -49,11 +46,11 @@ class RefIndex(Protocol):
 
 
 def resolve(ref: Ref, index: RefIndex) -> ManifestId:
-    """The full manifest that `ref` points to; what is inside it (`ref.path`) does not matter.
+    """The full manifest that `ref` points to. Ignores the path inside it.
 
     Raises:
-        NoNameError: None.
-        UsageError: A prefix that fits several.
+        NoNameError: There is none.
+        UsageError: Several manifests have the prefix, or `ref` is empty.
     """
     if ref.manifest is not None:
         row = index.manifest(ref.manifest)
@@ -93,23 +90,22 @@ def updated(
     *,
     last: int = 0,
 ) -> NameRecord:
-    """The version of a name that says what `update` wants.
+    """The version of a name after an update.
 
-    It is a new one, unless the newest says that already. An update whose answer was lost may be
-    made again, even when others moved on since: it gets the version that it had.
+    It is a new one, unless the newest equals the update already. A client may repeat an update
+    whose answer was lost, even after others updated the name: it gets the version that it created.
 
     Args:
-        update: What is wanted.
-        newest: The newest version there is.
+        update: The update.
+        newest: The newest version.
         following: The oldest version above `update.expected`, if a version is expected.
         now: Seconds since 1970.
-        last: The highest number that was ever given to a version of the name that was removed.
-            Numbers are not given twice.
+        last: The highest number of a removed version of the name. Numbers are never reused.
 
     Raises:
         LostRaceError: The newest version is not the expected one, or the claim is about a version
             that is not the next one.
-        UsageError: The claim is about something else.
+        UsageError: The claim is about another name or manifest, or is malformed.
     """
     version = newest.version if newest is not None else 0
     if update.expected not in (None, version):
@@ -117,7 +113,7 @@ def updated(
             return following
         raise LostRaceError(
             f"name {update.name} is at version {version}, not at {update.expected}",
-            next_step=f"`casync name log {update.name}` shows who it points to now.",
+            next_step=f"`casync name log {update.name}` shows what it points to now.",
         )
     if newest is not None and _says(newest, update):
         return newest
@@ -129,12 +125,12 @@ def updated(
 
 
 def _says(record: NameRecord, update: NameUpdate) -> bool:
-    """Whether a version is what is wanted. To sign what is there makes another version."""
+    """Whether a version equals an update. Signing the same manifest makes a new version."""
     return record.manifest == update.manifest and update.signed in (b"", record.signed)
 
 
 def next_number(newest: NameRecord | None, last: int) -> int:
-    """The number of the next version; the arguments are as of `updated`."""
+    """The number of the next version; the arguments are those of `updated`."""
     return max(newest.version if newest is not None else 0, last) + 1
 
 
@@ -144,7 +140,9 @@ def _check_claim(record: NameRecord) -> None:
     except IntegrityError as error:
         raise UsageError(error.message) from error
     if claim.name != record.name or claim.manifest != record.manifest:
-        raise UsageError(f"what is signed is not that {record.name} is {record.manifest.hex()}")
+        raise UsageError(
+            f"the signed claim is not about {record.name} and manifest {record.manifest.hex()}"
+        )
     if claim.version != record.version:
         raise LostRaceError(
             f"version {claim.version} of {record.name} was signed; the next is {record.version}",
@@ -153,18 +151,18 @@ def _check_claim(record: NameRecord) -> None:
 
 
 def check_whole(ident: ManifestId, row: ManifestRow | None) -> None:
-    """Refuses to name a manifest that is not full.
+    """Checks that a manifest is full, so that it may be named.
 
     Raises:
-        IncompleteError: It is not.
+        IncompleteError: It is not full.
     """
     if row is None or row.state is not ManifestState.FULL:
         missing = [(Kind.MANIFEST, ident)] if row is None else []
-        raise IncompleteError(f"manifest {ident.hex()} is not wholly here", missing=missing)
+        raise IncompleteError(f"manifest {ident.hex()} is incomplete here", missing=missing)
 
 
 def check_relied(rows: Mapping[ManifestId, ManifestRow | None]) -> None:
-    """Refuses a batch that uses what is below manifests which were removed meanwhile.
+    """Checks that the manifests which a batch relies on were not removed meanwhile.
 
     Raises:
         NoObjectError: One of them is not full.

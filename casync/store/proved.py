@@ -1,9 +1,8 @@
-"""Proved reads: plain bytes of objects, each compared with the id that names it.
+"""Proved reads: plain bytes of objects, each compared with its id.
 
-This is the one place where an answer of `ObjectSource.get` becomes bytes that may be used. What a
-source lacks, and what is not what its id names, is a `Lost`; the caller chooses whether that is an
-error, a gap, or something to take down. Chunks that a pull decodes by the hundred go through
-`Unpacker.unpack_chunks` instead.
+Answers of `ObjectSource.get` become usable bytes only here. Objects that are missing, or do not
+match their ids, become a `Lost`; the caller decides whether that is an error, a gap, or a row of a
+report. The hundreds of chunks in a window of a pull go through `Unpacker.unpack_chunks` instead.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ _NEXT: Final = "`casync verify` finds all damage, `casync store reindex` drops i
 
 
 class Gets(Protocol):
-    """What a proved read needs of an `ObjectSource`."""
+    """The part of `ObjectSource` that proved reads use."""
 
     def get(self, kind: Kind, ids: Sequence[ObjectId]) -> Iterator[Packed | Absence]:
         """As `ObjectSource.get`."""
@@ -37,13 +36,13 @@ class Gets(Protocol):
 
 
 class Lost(NamedTuple):
-    """An object that cannot be had.
+    """An object that a source did not return, or that does not match its id.
 
     Attributes:
         kind: Its kind.
         id: Its id.
-        absence: Why; `DAMAGED` also when its bytes are not those that the id names.
-        detail: How that showed; empty when the source said so itself.
+        absence: The reason; `DAMAGED` also if the bytes do not match the id.
+        detail: The error found here; empty if the source reported the absence.
     """
 
     kind: Kind
@@ -52,7 +51,7 @@ class Lost(NamedTuple):
     detail: str = ""
 
     def error(self, missing: type[CasyncError] = NoObjectError) -> CasyncError:
-        """The same as an error; `missing` is its class for an object that is not there."""
+        """The error for it; `missing` is the class of errors for missing objects."""
         label = f"{self.kind.name.lower()} {self.id.hex()}"
         if self.absence is Absence.BUSY:
             return UnreachableError(f"no answer for {label}: the server is too busy")
@@ -68,9 +67,9 @@ class ProvedReader:
     """Proved reads of one source. Used by one thread.
 
     Args:
-        source: Where objects are.
-        missing: The class of error for one that is not there. Where a manifest is full, its
-            objects are damaged if they are missing.
+        source: Has the objects.
+        missing: The class of errors for missing objects. Below a full manifest a missing object
+            means damage.
     """
 
     def __init__(self, source: Gets, missing: type[CasyncError] = NoObjectError) -> None:
@@ -79,7 +78,7 @@ class ProvedReader:
         self._unpacker = Unpacker()
 
     def look(self, kind: Kind, ids: Sequence[ObjectId]) -> Iterator[bytes | Lost]:
-        """The plain bytes of each object, in the order asked, or why it cannot be had.
+        """The plain bytes of each object, or a `Lost`, in the order asked.
 
         Raises:
             CasyncError: What `source` raises.
@@ -91,8 +90,8 @@ class ProvedReader:
         """The plain bytes of each object, in the order asked.
 
         Raises:
-            NoObjectError: One is missing; or what else `missing` says.
-            DamagedObjectError: The bytes of one are not those that its id names.
+            NoObjectError: An object is missing; or another class, as `missing` says.
+            DamagedObjectError: An object is damaged, or does not match its id.
             CasyncError: What `source` raises.
         """
         for found in self.look(kind, ids):
@@ -110,7 +109,7 @@ class ProvedReader:
         return data
 
     def found(self, kind: Kind, ids: Sequence[ObjectId]) -> Iterator[bytes | None]:
-        """The plain bytes of each object, in the order asked; None for what cannot be had.
+        """The plain bytes of each object, in the order asked; None for a lost one.
 
         Raises:
             CasyncError: What `source` raises.
@@ -122,7 +121,7 @@ class ProvedReader:
 def prove(
     kind: Kind, ident: ObjectId, answer: Packed | Absence, unpacker: Unpacker
 ) -> bytes | Lost:
-    """The plain bytes in the answer for one object, or why they cannot be had."""
+    """The plain bytes in the answer for one object, or a `Lost`."""
     if isinstance(answer, Absence):
         return Lost(kind, ident, answer)
     try:

@@ -1,7 +1,7 @@
-"""The port of pushes: objects that no manifest leads to yet, and promises about what is here.
+"""The port of pushes: objects that no manifest leads to yet, and promises to keep objects.
 
-Collections leave alone what a push brought or was promised, for as long as it is open. It ends
-when it is published or ended, or when it is silent for too long.
+Collections keep the objects that an open push sent or was promised. A push ends when it is
+published or ended, or after a long silence.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ __all__ = ["PUSH_ID_BYTES", "SILENCE", "Pushes", "has_ended", "is_alive", "outli
 PUSH_ID_BYTES: Final = 16
 
 SILENCE: Final = 86400
-"""Seconds without a request after which a push has ended. Only objects without a name are at stake,
-so a clock that jumps costs a repeated push at worst."""
+"""Seconds without a request after which a push has ended. Only objects without a name are at risk,
+so a jump of the clock costs a repeated push at worst."""
 
 _MOST_PUSHES: Final = 1024
-"""Pushes that may be open. One more ends that which was silent for longest."""
+"""Pushes that may be open. One more ends the one that was silent for longest."""
 
 
 class Pushes(Protocol):
@@ -40,51 +40,53 @@ class Pushes(Protocol):
         ...
 
     def promise(self, push: bytes, kind: Kind, ids: Sequence[ObjectId]) -> list[ObjectStat | None]:
-        """The sizes of those objects that are here, which stay for as long as the push is open.
+        """The sizes of the objects that are here, None for the others.
+
+        Collections keep them for as long as the push is open.
 
         Raises:
             NotFoundError: The push has ended.
-            NoSpaceError, WriteError: The promise cannot be written down.
+            NoSpaceError, WriteError: The promise cannot be written.
         """
         ...
 
     def put(self, push: bytes, objects: Sequence[Verified], *, spare: int) -> Committed:
-        """Keeps objects, for as long as the push is open. Durable when it returns.
+        """Stores objects and keeps them for as long as the push is open. Durable on return.
 
         Args:
             push: The push.
-            objects: What it brought.
-            spare: As of `check_room`.
+            objects: Its objects.
+            spare: As in `check_room`.
 
         Raises:
             NotFoundError: The push has ended.
             NoSpaceError: The disk is full, or would be too full.
-            QuotaError: The store may not hold as much. The push is given up: what it brought, and
-                what it was promised, may be collected at once.
+            QuotaError: The store's quota is exceeded. The push ends, and its objects may be
+                collected at once.
             WriteError: The store cannot be written.
         """
         ...
 
     def publish(self, push: bytes, what: ManifestId | NameUpdate, length: int) -> NameRecord | None:
-        """Makes a manifest full, names it, and ends the push, all at once.
+        """Makes a manifest full, names it, and ends the push, atomically.
 
         Args:
             push: The push, to which everything below the manifest was promised.
-            what: The manifest, or a name that shall point to it.
-            length: Plain bytes that it tells.
+            what: The manifest, or the update of a name that points to it.
+            length: Plain bytes of the manifest's content.
 
         Returns:
-            The version that the name got.
+            The version of the name, or None without a name.
 
         Raises:
-            NotFoundError: The push has ended; what was promised may be gone.
+            NotFoundError: The push has ended; its objects may be gone.
             NoObjectError: The manifest is not here.
-            LostRaceError, NoSpaceError, WriteError: As of `Editable.set_name`.
+            LostRaceError, NoSpaceError, WriteError: As `Editable.set_name`.
         """
         ...
 
     def end(self, push: bytes) -> None:
-        """Ends a push. Harmless when it has ended.
+        """Ends a push. Does nothing if it has ended already.
 
         Raises:
             NoSpaceError, WriteError: The store cannot be written.
@@ -92,32 +94,32 @@ class Pushes(Protocol):
         ...
 
     def check_room(self, need: int, *, spare: int) -> None:
-        """Looks whether so many bytes may be written.
+        """Checks that there is room for more objects.
 
         Args:
-            need: Bytes.
-            spare: Bytes that must be free afterwards; a small store need not keep as many.
+            need: Bytes to write.
+            spare: Bytes that must remain free; fewer for a small store.
 
         Raises:
-            NoSpaceError: They may not.
+            NoSpaceError: There is no room.
         """
         ...
 
 
 def is_alive(heard: int, now: int) -> bool:
-    """Whether a push counts that was heard of last at `heard`, both in seconds since 1970.
+    """Whether a push is open whose last request was at `heard`; both in seconds since 1970.
 
-    One from the future does not: it would never end.
+    A push from the future is not open, as it would never end.
     """
     return abs(now - heard) <= SILENCE
 
 
 def outlived(heard: Mapping[bytes, int], now: int) -> list[bytes]:
-    """The pushes that end when another one begins: silent ones, and of too many the most silent.
+    """The pushes that end when another one begins: silent ones, and with too many the most silent.
 
     Args:
-        heard: When each push was heard of last, in seconds since 1970.
-        now: Likewise.
+        heard: Time of the last request of each push, in seconds since 1970.
+        now: The time, in seconds since 1970.
     """
     ended = [push for push, then in heard.items() if not is_alive(then, now)]
     if len(heard) - len(ended) >= _MOST_PUSHES:
@@ -126,7 +128,5 @@ def outlived(heard: Mapping[bytes, int], now: int) -> list[bytes]:
 
 
 def has_ended(push: bytes) -> NotFoundError:
-    """What is raised for a push that is not open."""
-    return NotFoundError(
-        f"push {push.hex()} has ended", next_step="Begin another one, and ask again."
-    )
+    """The error for a push that is not open."""
+    return NotFoundError(f"push {push.hex()} has ended", next_step="Begin another push.")

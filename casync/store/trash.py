@@ -1,8 +1,8 @@
-"""What removing and restoring mean in a store, for every store that has a trash.
+"""The rules of removing and restoring, for every store with a trash.
 
-A version of a name takes the manifest along that nothing else leads to; a manifest that a name
-leads to is not removed under it. What lies in the trash keeps its content until a collection
-finds that its time is over.
+Removing the last version that points to a manifest removes the manifest, too. A manifest that has a
+name cannot be removed. Entries of the trash keep their content until a collection after their
+retention time.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from casync.store.base import ManifestRow, ManifestState, Removal, Removed
 __all__ = ["check_full", "is_over", "latest_last", "plan_removal", "plan_restoration"]
 
 _ROUNDS: Final = 2
-"""Collections that removed manifests and names outlive, however far the clock jumps."""
+"""Collections that entries of the trash outlive, however far the clock jumps."""
 
 
 def plan_removal(
@@ -26,16 +26,16 @@ def plan_removal(
     log: Iterable[NameRecord],
     row: Callable[[ManifestId], ManifestRow | None],
 ) -> Removal:
-    """What removing `refs` means: names with or without versions, and full hashes.
+    """Plans the removal of `refs`.
 
     Args:
-        refs: What is to go.
+        refs: Names with or without a version, and full hashes.
         log: All versions of all names.
         row: Looks up a manifest.
 
     Raises:
-        NoNameError: One of them is not here.
-        UsageError: A name still leads to a manifest that is to go.
+        NoNameError: One of `refs` is not here.
+        UsageError: A manifest among `refs` still has a name.
     """
     records = list(log)
     versions: dict[str, list[NameRecord]] = {}
@@ -69,16 +69,16 @@ def plan_restoration(
     is_here: Callable[[ManifestId], bool],
     is_removed: Callable[[ManifestId], bool],
 ) -> Removal:
-    """What comes back with `refs`: of a name without a version all that lie in the trash.
+    """Plans the restoration of `refs`.
 
     Args:
-        refs: What is to come back.
-        removed: Looks up the versions of a name that lie in the trash.
-        is_here: Whether a manifest is not gone.
-        is_removed: Whether a manifest lies in the trash.
+        refs: Versions of names, names for all their versions in the trash, and full hashes.
+        removed: Looks up the versions of a name in the trash.
+        is_here: Whether a manifest is in the store.
+        is_removed: Whether a manifest is in the trash.
 
     Raises:
-        NoNameError: One of them does not lie there.
+        NoNameError: One of `refs` is not in the trash.
     """
     chosen: dict[tuple[str, int], NameRecord] = {}
     manifests: set[ManifestId] = set()
@@ -125,14 +125,14 @@ def latest_last(
 
 
 def is_over(removed: int, generation: int, *, now: int, today: int, window: float) -> bool:
-    """Whether the time of something in the trash is over.
+    """Whether the retention time of an entry of the trash is over.
 
     Args:
-        removed: When it was removed, in seconds since 1970.
-        generation: The generation of the store at that time.
-        now: As `removed`.
-        today: As `generation`.
-        window: Seconds for which it is kept, and at least for some collections; 0 keeps nothing.
+        removed: Time of the removal, in seconds since 1970.
+        generation: Generation of the store at that time.
+        now: The time, in seconds since 1970.
+        today: The generation of the store.
+        window: Seconds of retention, which also lasts for _ROUNDS collections; 0 keeps nothing.
     """
     return not window or (now - removed >= window and today - generation >= _ROUNDS)
 
@@ -147,5 +147,5 @@ def _by_version(record: NameRecord) -> tuple[str, int]:
 
 def _not_in_trash(label: str) -> NoNameError:
     return NoNameError(
-        f"{label} is not in the trash", next_step="`casync rm --list` shows what is."
+        f"{label} is not in the trash", next_step="`casync rm --list` lists the trash."
     )

@@ -1,4 +1,4 @@
-"""The ports of what others change from afar: the rungs above `ObjectStore` for a server."""
+"""The ports of a store that clients change through a server: rungs above `ObjectStore`."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ __all__ = ["Editable", "WritableStore"]
 
 
 class Editable(Protocol):
-    """A place with names and a trash: a store, or a server.
+    """Names and a trash: those of a store, or of a server.
 
-    A server raises DeniedError, RemoteError and StoppedError as well, and RemoteError in place of
-    UsageError where it finds the mistake itself.
+    A server also raises DeniedError, RemoteError and StoppedError, and RemoteError in place of
+    UsageError for mistakes that only the server finds.
     """
 
     def set_name(self, update: NameUpdate) -> NameRecord:
-        """Points a name to a manifest; the version that points there now.
+        """Points a name to a manifest; returns the version that points there.
 
         Raises:
-            LostRaceError: Another version is the newest.
-            IncompleteError: Not all of the manifest is here.
+            LostRaceError: The newest version is not the expected one.
+            IncompleteError: The manifest is not full.
             NoSpaceError, WriteError: As `ObjectStore.commit`.
         """
         ...
@@ -35,34 +35,34 @@ class Editable(Protocol):
         ...
 
     def removal(self, refs: Sequence[Ref]) -> Removal:
-        """What `remove` would remove. Raises as that does."""
+        """What `remove` would remove. Raises as `remove`."""
         ...
 
     def remove(self, refs: Sequence[Ref]) -> Removal:
-        """Moves versions of names, and manifests, into the trash, all or nothing.
+        """Moves versions of names, and manifests, into the trash, atomically.
 
         Args:
-            refs: A name without a version stands for all of them. The manifests that nothing
-                leads to any more go along.
+            refs: A name without a version stands for all its versions. Manifests that have no
+                other name go with them.
 
         Raises:
-            NoNameError: One of them is not here.
-            UsageError: A name leads to a manifest that is to go.
+            NoNameError: One of `refs` is not here.
+            UsageError: A manifest among `refs` still has a name.
             NoSpaceError, WriteError: As `ObjectStore.commit`.
         """
         ...
 
     def restore(self, refs: Sequence[Ref]) -> Removal:
-        """Takes versions of names, and manifests, out of the trash, all or nothing.
+        """Takes versions of names, and manifests, out of the trash, atomically.
 
         Raises:
-            NoNameError: One of them does not lie there.
+            NoNameError: One of `refs` is not in the trash.
             NoSpaceError, WriteError: As `ObjectStore.commit`.
         """
         ...
 
     def removed(self) -> Iterable[Removed]:
-        """What lies in the trash, the latest last."""
+        """The entries of the trash, the latest removal last."""
         ...
 
 
@@ -71,7 +71,7 @@ class WritableStore(ObjectStore, Editable, Protocol):
 
     @property
     def pushes(self) -> Pushes:
-        """What pushes bring."""
+        """The pushes of the store."""
         ...
 
     def removed(self) -> list[Removed]:

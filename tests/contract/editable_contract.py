@@ -83,7 +83,7 @@ class EditableContract:
         one, two = put_manifest(store, b"1"), put_manifest(store, b"2")
         assert place.upcoming(NAME) == (1, None)
         update = sign_next(key, NAME, one, place, now=1)
-        with pytest.raises(WRONG, match="what is signed is not"):
+        with pytest.raises(WRONG, match="the signed claim is not"):
             place.set_name(update._replace(manifest=two))
         record = place.set_name(update)
         assert place.set_name(update) == record  # its answer was lost

@@ -51,7 +51,7 @@ def sharing(
     for ident in manifests:
         row = store.manifest(ident)
         if row is None or row.state is not ManifestState.FULL:
-            raise NoObjectError(f"manifest {ident.hex()} is not wholly here")
+            raise NoObjectError(f"manifest {ident.hex()} is incomplete here")
         lengths.append(row.length)
         marker = Marker(store)
         marker.mark(ident)

@@ -153,7 +153,7 @@ class _Verifier:
     def _row(self, ident: ManifestId) -> ManifestRow:
         row = self._store.manifest(ident)
         if row is None or row.state is not ManifestState.FULL:
-            raise NoObjectError(f"manifest {ident.hex()} is not wholly here")
+            raise NoObjectError(f"manifest {ident.hex()} is incomplete here")
         return row
 
     def _verify_all(self, payloads: Payloads) -> None:

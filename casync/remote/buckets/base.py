@@ -1,6 +1,6 @@
-"""What an object store says of its objects: the port that prepare reads buckets through.
+"""The port through which `prepare` reads buckets.
 
-Keys are text without any order of folders in it; a slash is what people put between them.
+Keys are plain text. Buckets have no folders; by convention, slashes in keys stand for them.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ __all__ = ["Bucket", "BucketOptions", "ListedFolder", "Listed"]
 
 
 class Listed(NamedTuple):
-    """One object, as a listing shows it.
+    """One object in a listing.
 
     Attributes:
         key: Its key.
-        size: Bytes.
-        etag: What another content has another of, without quotes; empty where there is none.
-        mtime_ns: When it was written, in nanoseconds since 1970, to the second.
+        size: Its size in bytes.
+        etag: Its ETag without quotes, which changes with the content; empty if it has none.
+        mtime_ns: Time of its last change, in nanoseconds since 1970, to the second.
     """
 
     key: str
@@ -34,14 +34,14 @@ class Listed(NamedTuple):
 
     @property
     def identity(self) -> FileIdentity:
-        """What tells it from every other content that the key may have."""
+        """An identity that changes with the object's content."""
         digest = blake3(self.etag.encode()).digest(length=14)
         halves = int.from_bytes(digest[:7], "big"), int.from_bytes(digest[7:], "big")
         return FileIdentity(*halves, self.size, self.mtime_ns, self.mtime_ns)
 
 
 class ListedFolder(NamedTuple):
-    """What lies directly below a prefix: objects, and prefixes that more lies below."""
+    """The objects and the prefixes directly below a prefix."""
 
     objects: list[Listed]
     prefixes: list[str]
@@ -49,12 +49,12 @@ class ListedFolder(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class BucketOptions:
-    """How to reach buckets. A scheme takes what has its name, and what has none.
+    """How to reach buckets. A scheme uses the options with its own prefix, and those without one.
 
     Attributes:
-        s3_endpoint: The URL of a server other than AWS's; http is spoken only where it says so.
-        s3_ca: Certificates to trust, in PEM, besides those of the system.
-        retry_for: Seconds for which a request is tried again.
+        s3_endpoint: URL of a server other than AWS. Only an `http://` URL allows plain http.
+        s3_ca: PEM file of certificates to trust besides those of the system.
+        retry_for: Seconds for which a request is retried.
     """
 
     s3_endpoint: str | None = None
@@ -63,47 +63,47 @@ class BucketOptions:
 
 
 class Bucket(Protocol):
-    """Where objects are. Any thread may ask.
+    """A bucket of objects. Safe for threads.
 
-    Besides what is said, all of it raises DeniedError, NotFoundError (there is no such bucket),
-    UnreachableError and RemoteError.
+    Besides the errors below, all methods raise DeniedError, NotFoundError (there is no such
+    bucket), UnreachableError and RemoteError.
     """
 
     @property
     def label(self) -> str:
-        """What errors call it: its address, without a slash at the end."""
+        """Its address for messages, without a slash at the end."""
         ...
 
     @property
     def place(self) -> str:
-        """The same with the server's address: what tells it from every other bucket."""
+        """Its address with that of the server, which is unique among all buckets."""
         ...
 
     def look(self, key: str) -> Listed | None:
-        """One object, if there is one.
+        """The object with a key, or None.
 
         Raises:
-            UsageError: The key is not one that can be asked for.
+            UsageError: The key is invalid.
         """
         ...
 
     def below(self, prefix: str) -> Iterator[Listed]:
-        """All objects below a prefix, which ends at a slash; all there are for an empty one.
+        """All objects below a prefix, which ends with a slash; an empty one lists the bucket.
 
         Raises:
-            MalformedError: A key is no path. Nothing says what else is there.
+            MalformedError: A key below it is not a path, so the rest cannot be listed.
         """
         ...
 
     def level(self, prefix: str) -> ListedFolder:
-        """What lies directly below it. Raises as `below`."""
+        """The objects and prefixes directly below a prefix. Raises as `below`."""
         ...
 
     def read(self, listed: Listed, start: int, end: int) -> bytes:
-        """Bytes of an object, from one offset to another within it.
+        """The bytes of an object from `start` up to `end`.
 
         Raises:
-            SourceChangedError: It is not the one that was listed any more.
-            NotFoundError: It is gone.
+            SourceChangedError: The object changed since it was listed.
+            NotFoundError: The object is gone.
         """
         ...

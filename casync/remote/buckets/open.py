@@ -1,4 +1,4 @@
-"""Which bucket an address leads to: the one table of schemes.
+"""Opens buckets by address, with the one table of schemes.
 
 An adapter and its library are loaded when one of its addresses is opened.
 """
@@ -16,9 +16,12 @@ __all__ = ["is_address", "open_bucket"]
 
 
 class _Scheme(NamedTuple):
-    """How the addresses of a scheme look, what may stand between `://` and a slash, who opens it.
+    """One scheme.
 
-    The last is a class in a module beside this one: it takes that name and `BucketOptions`.
+    Attributes:
+        form: The form of its addresses, for messages.
+        name: What may stand between `://` and the next slash.
+        adapter: Module and class of its `Bucket`, which takes that name and `BucketOptions`.
     """
 
     form: str
@@ -33,7 +36,7 @@ _SCHEMES: Final = {
 
 
 def is_address(text: str) -> bool:
-    """Whether a text is meant as the address of a bucket."""
+    """Whether a text has the scheme of a bucket's address."""
     scheme, separator, _ = text.partition("://")
     return bool(separator) and scheme in _SCHEMES
 
@@ -42,14 +45,14 @@ def open_bucket(address: str, options: BucketOptions = BucketOptions()) -> tuple
     """Opens the bucket of an address. No request is made yet.
 
     Args:
-        address: `SCHEME://BUCKET`, with a slash and a key or prefix if wanted.
+        address: `SCHEME://BUCKET`, optionally with a slash and a key or prefix.
         options: How to reach the bucket.
 
     Returns:
-        The bucket, and the key or prefix; empty for all of it.
+        The bucket, and the key or prefix; empty for the whole bucket.
 
     Raises:
-        UsageError: No scheme of ours has such an address, or the options mean nothing to it.
+        UsageError: The address is invalid or its scheme unknown, or the options do not fit.
         CasyncError: The bucket's adapter cannot be set up.
     """
     scheme, _, rest = address.partition("://")
@@ -57,7 +60,9 @@ def open_bucket(address: str, options: BucketOptions = BucketOptions()) -> tuple
     name, _, key = rest.partition("/")
     if row is None or not row.name.fullmatch(name):
         forms = [row.form] if row else [scheme.form for scheme in _SCHEMES.values()]
-        raise UsageError(f"{address} is no bucket", next_step=f"Write {' or '.join(forms)}.")
+        raise UsageError(
+            f"{address} is not the address of a bucket", next_step=f"Write {' or '.join(forms)}."
+        )
     module, adapter = row.adapter
     bucket: Bucket = getattr(importlib.import_module(module), adapter)(name, options)
     return bucket, key

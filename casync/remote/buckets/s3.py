@@ -1,10 +1,10 @@
 """Buckets that speak S3: AWS, Ceph, MinIO, Swift, through obstore.
 
-The only module that knows the library. Credentials and region are for it to find, as every tool
-for S3 does: AWS_ACCESS_KEY_ID and its like, a web identity, the machine's own role.
+Only this module imports the library, which finds credentials and region as every tool for S3 does:
+from AWS_ACCESS_KEY_ID and related variables, a web identity, or the role of the machine.
 
-Two things about it shape what is above. It shows no listing that has a key in it that is no path
-(an empty part, `.`, `..`, a control character), and it shows the key `a/` as `a`.
+The library has two limits: it fails to list keys that are not paths (with an empty part, `.`, `..`
+or a control character), and it lists the key `a/` as `a`.
 """
 
 from __future__ import annotations
@@ -47,21 +47,21 @@ __all__ = ["S3Bucket"]
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND_NS: Final = 1_000_000_000
 _ANSWER_SECONDS: Final = 600
-"""For one answer: a range of it must come over a slow line, too."""
+"""Time limit of one answer: long enough for a range over a slow line."""
 
 _SILENT_SECONDS: Final = 60
-"""How long nothing may come."""
+"""Time limit without any bytes."""
 
 _CONNECT_SECONDS: Final = 10
 _TRIES: Final = 1000
-"""More than there is time for: `retry_for` ends them."""
+"""More than fit into the time: `retry_for` bounds the retries."""
 
 _STATUS: Final = re.compile(r"status code: (\d{3})")
 _CODE: Final = re.compile(r"<Code>([^<]*)</Code>")
 _MESSAGE: Final = re.compile(r"<Message>([^<]*)</Message>")
-_CREDENTIALS: Final = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY say who asks."
+_CREDENTIALS: Final = "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
 _ROLE_ADDRESS: Final = "169.254.169.254"
-"""Where a machine in a cloud is asked for its role, when nothing else says who asks."""
+"""The address that the library asks for the machine's role if it finds no other credentials."""
 
 
 class S3Bucket:
@@ -72,7 +72,7 @@ class S3Bucket:
         options: How to reach it.
 
     Raises:
-        UsageError: The endpoint is no URL, or there are no certificates in the file.
+        UsageError: The endpoint is not a URL, or the file has no certificates.
         CasyncError: The certificates cannot be read.
     """
 
@@ -128,11 +128,11 @@ class S3Bucket:
         """See `Bucket`."""
         label = f"{self.label}/{listed.key}"
         if not listed.etag:
-            raise RemoteError(f"{label} has no ETag: nothing would tell that it changes")
+            raise RemoteError(f"{label} has no ETag, so changes to it cannot be detected")
         options: GetOptions = {"if_match": f'"{listed.etag}"', "range": (start, end)}
         with self._asking(label):
             answer = obstore.get(self._store, listed.key, options=options)
-            # Some servers leave If-Match out of account.
+            # Some servers ignore If-Match.
             if _listed(answer.meta).etag != listed.etag:
                 raise SourceChangedError(f"{label} changed while it was read")
             data = bytes(answer.bytes())
@@ -142,7 +142,7 @@ class S3Bucket:
 
     @contextmanager
     def _asking(self, label: str) -> Iterator[None]:
-        """Translates what goes wrong while `label` is asked for."""
+        """Translates errors of requests for `label`."""
         try:
             yield
         except PreconditionError as error:
@@ -152,7 +152,7 @@ class S3Bucket:
         except FileNotFoundError as error:
             raise NotFoundError(f"there is no object {label}") from error
         except ValueError as error:
-            raise UsageError(f"{label} cannot be asked for: {_first_line(error)}") from error
+            raise UsageError(f"cannot request {label}: {_first_line(error)}") from error
         except (BaseError, OSError) as error:
             raise _translated(error, label, self.label) from error
 
@@ -160,7 +160,7 @@ class S3Bucket:
 def _listed(meta: ObjectMeta) -> Listed:
     seconds = (meta["last_modified"] - _EPOCH) // timedelta(seconds=1)
     etag = meta["e_tag"] or ""
-    # A weak one may stand for different bytes. Not all servers put the same one in quotes always.
+    # A weak ETag may stand for different bytes. Some servers are not consistent with the quotes.
     etag = "" if etag.startswith("W/") else etag.strip('"')
     return Listed(meta["path"], meta["size"], etag, seconds * _SECOND_NS)
 
@@ -170,8 +170,8 @@ def _translated(error: Exception, label: str, bucket: str) -> CasyncError:
     match = _STATUS.search(text)
     status = int(match[1]) if match else 0
     if _ROLE_ADDRESS in text:
-        return DeniedError(f"nobody says as whom to ask for {label}", next_step=_CREDENTIALS)
-    if status == 416:  # a range that is not there any more, where If-Match counts for nothing
+        return DeniedError(f"there are no credentials for {label}", next_step=_CREDENTIALS)
+    if status == 416:  # the range is gone, and the server ignores If-Match
         return SourceChangedError(f"{label} shrank while it was read")
     reason = _reason(text, status)
     if isinstance(error, PermissionDeniedError | UnauthenticatedError) or status in (401, 403):
@@ -179,14 +179,14 @@ def _translated(error: Exception, label: str, bucket: str) -> CasyncError:
     if status == 404:
         return NotFoundError(f"there is no bucket {bucket}: {reason}")
     if 300 <= status < 500:
-        step = "AWS_REGION and AWS_ENDPOINT_URL say where it is."
+        step = "Check AWS_REGION and AWS_ENDPOINT_URL."
         return RemoteError(f"cannot read {label}: {reason}", next_step=step)
     step = "Run the same command again; what is stored already is not stored again."
     return UnreachableError(f"cannot reach {label}: {reason}", next_step=step)
 
 
 def _reason(text: str, status: int) -> str:
-    """What the server said, or the library where there was none."""
+    """The reason that the server gives, or else the library."""
     found = [match[1] for match in (_CODE.search(text), _MESSAGE.search(text)) if match]
     if found:
         return ": ".join(found)

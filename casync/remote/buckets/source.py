@@ -1,7 +1,6 @@
-"""An object of a bucket as something to prepare: read in ranges, several at once.
+"""An object of a bucket as a source: reads ranges, several at once.
 
-All ranges are of the object that was looked at first, or an error. Must not know what becomes of
-the bytes.
+All ranges are of the version that was looked up first; a change is an error.
 """
 
 from __future__ import annotations
@@ -18,21 +17,21 @@ from casync.remote.buckets.base import Bucket, Listed
 __all__ = ["BucketSource"]
 
 _RANGE_BYTES: Final = 4 * MIB
-"""Bytes of one request: large enough that its way there and back does not count."""
+"""Bytes of one request: large enough that the round trip does not matter."""
 
 _AT_ONCE: Final = 8
-"""Requests at once. Their answers are in memory."""
+"""Concurrent requests. Their answers are held in memory."""
 
 
 class BucketSource:
-    """An object. Keeps to the port `casync.fs.source.base.Source`.
+    """An object of a bucket. Implements `casync.fs.source.base.Source`.
 
     Args:
-        bucket: Where it is.
-        listed: It, as it was seen.
+        bucket: The bucket.
+        listed: The object, as it was listed.
 
     Attributes:
-        listed: It, as it was seen before it was read last.
+        listed: The object, as it was looked up before the last read.
     """
 
     repeatable = True
@@ -55,11 +54,11 @@ class BucketSource:
         return self.listed.size
 
     def stamp(self) -> None:
-        """Nothing that stores remember: only files do for seeds."""
+        """None: stores remember only local files as seeds."""
         return
 
     def positioned(self, least: int) -> None:
-        """Nothing: there is no file that others could read from."""
+        """None: there is no file that child processes could read."""
         return
 
     def blocks(self, size: int = _RANGE_BYTES) -> Iterator[bytes]:
@@ -81,10 +80,10 @@ class BucketSource:
             pool.shutdown(wait=True, cancel_futures=True)
 
     def renew(self) -> None:
-        """Looks at it anew.
+        """Looks the object up again.
 
         Raises:
-            SourceChangedError: It is gone.
+            SourceChangedError: The object is gone.
             CasyncError: As `Bucket.look`.
         """
         found = self._bucket.look(self.listed.key)

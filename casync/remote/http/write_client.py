@@ -1,7 +1,7 @@
-"""A server as a place to write to: names, the trash, and pushes.
+"""Writes to a server: names, the trash, and pushes.
 
-Requests that send or set something may be made again when an answer was lost; those that move
-things into the trash or out of it are made once.
+Requests that send objects or set names are retried when an answer is lost. Requests that move
+entries into the trash or out of it are made once.
 """
 
 from __future__ import annotations
@@ -45,21 +45,21 @@ from casync.wire.uploads import OBJECTS_TYPE, encode_upload, joined
 __all__ = ["WritingClient"]
 
 _MOST_REMOVED: Final = 1_000_000
-"""Entries of a trash that are read."""
+"""Entries of the longest trash that is read."""
 
 _PROVING: Final = 202
 _PROVING_SECONDS: Final = 1.0
-"""From one such request to the next: a server that does not hold them is not asked faster."""
+"""Time from one such request to the next, even if the server answers at once."""
 
 _MOST_PROVING: Final = 10_000
-"""Requests about one manifest, each of which a server may think about for some seconds."""
+"""Requests about one manifest; a server may take some seconds for each."""
 
 _TRASH: Final = "/v1/trash"
 _RESTORE: Final = "/v1/trash/restore"
 
 
 class WritingClient(RemoteClient):
-    """A `RemoteClient` that takes pushes (`PushTarget`), and is `Editable` as a store is."""
+    """A `RemoteClient` that is also a `PushTarget` and, like a store, `Editable`."""
 
     def set_name(self, update: NameUpdate) -> NameRecord:
         """As `Editable.set_name`."""
@@ -91,7 +91,7 @@ class WritingClient(RemoteClient):
                 return self._send_once(push, rest, retry)
             except UnreachableError as error:
                 self._wait(retry, error)
-            # The server keeps what came through before a request broke off.
+            # The server keeps the objects that arrived before a request broke off.
             stats = self.promise(push, rest[0].kind, [packed.id for packed in rest])
             left = [packed for packed, stat in zip(rest, stats, strict=True) if stat is None]
             if len(left) < len(rest):
@@ -139,7 +139,7 @@ class WritingClient(RemoteClient):
         return record
 
     def _proved(self, request: Request) -> bytes:
-        """The answer to a request that is asked again while the server looks at a manifest."""
+        """The answer to a request, which is repeated while the server checks a manifest."""
         for _ in range(_MOST_PROVING):
             asked = self._clock()
             reply = self._read(request)
@@ -156,7 +156,7 @@ class WritingClient(RemoteClient):
         """As `Editable.remove`.
 
         Raises:
-            UsageError: A prefix of a hash, or too many.
+            UsageError: A ref is a prefix of a hash, or there are too many refs.
         """
         return self._move(_TRASH, refs)
 
@@ -174,7 +174,9 @@ class WritingClient(RemoteClient):
                 yield Removed(parse_hash(entry.manifest), record, entry.removed)
             skip += len(page.entries)
             if skip > _MOST_REMOVED:
-                raise RemoteProtocolError(f"{self.origin} lists a trash without end")
+                raise RemoteProtocolError(
+                    f"{self.origin} lists a trash of more than {_MOST_REMOVED} entries"
+                )
             if not self._goes_on(page.more, page.entries):
                 return
 

@@ -1,4 +1,4 @@
-"""One collection of a store in memory, with the steps and the order of that on disk."""
+"""One collection of a store in memory. Its steps follow those of the store on disk."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ __all__ = ["MemoryCollection"]
 
 
 class MemoryCollection:
-    """A `Collection`. Nothing else collects until `close`.
+    """A `Collection`. No other one can begin until `close`.
 
     Args:
         tables: The store.
         now: Seconds since 1970.
-        window: Seconds that what was removed is kept.
+        window: Seconds for which the trash keeps its entries.
         dry_run: Only look.
 
     Raises:
@@ -39,12 +39,12 @@ class MemoryCollection:
             self._begin(tables.generation + 1)
 
     def close(self) -> None:
-        """Lets the next collection begin. Harmless when closed."""
+        """Ends the collection. May be called twice."""
         if not self._dry_run:
             self._tables.collecting = False
 
     def _begin(self, today: int) -> None:
-        """Begins a generation and drops roots."""
+        """Begins a generation, and drops the roots whose retention time is over."""
         tables = self._tables
         removed = {i for i, row in tables.removed_manifests.items() if self._is_over(row, today)}
         versions = [k for k, row in tables.removed_versions.items() if self._is_over(row, today)]
@@ -92,7 +92,7 @@ class MemoryCollection:
     def delete(self, dead: Sequence[Dead]) -> Swept:
         """As `Collection.delete`."""
         if self._dry_run:
-            raise WriteError("a collection that only looks deletes nothing")
+            raise WriteError("a dry run of a collection deletes nothing")
         tables = self._tables
         with tables.lock:
             floor = tables.floor(self._now, self._safe)
@@ -110,4 +110,4 @@ class MemoryCollection:
         return 0
 
     def note(self, swept: Swept, seconds: float) -> None:
-        """As `Collection.note`: such a store says nothing of its collections."""
+        """As `Collection.note`; a store in memory has no statistics."""

@@ -39,7 +39,7 @@ def commit(tables: Tables, batch: Batch, now: int) -> Committed:
     tables.renew((Kind.MANIFEST, ident) for ident, _, _ in batch.manifests)
     tables.manifests.update(rows)
     for ident in rows:
-        tables.removed_manifests.pop(ident, None)  # what is here is not in the trash
+        tables.removed_manifests.pop(ident, None)  # a manifest is here or in the trash, never both
     for record in added:
         tables.names.setdefault(Name(record.name), []).append(record)
     for path in batch.forget:
@@ -69,7 +69,7 @@ def _rows(
 def _records(
     tables: Tables, batch: Batch, rows: dict[ManifestId, ManifestRow], now: int
 ) -> tuple[list[NameRecord], list[NameRecord]]:
-    """The version for each of the batch's names, and those of them that are new."""
+    """The version for each name of the batch, and the new versions among them."""
     newest: dict[Name, NameRecord] = {}
     records: list[NameRecord] = []
     added: list[NameRecord] = []

@@ -72,10 +72,14 @@ class MemoryPushes:
             self._tables.pushes.pop(push, None)
 
     def check_room(self, need: int, *, spare: int) -> None:
-        """As `Pushes.check_room`: there is room."""
+        """As `Pushes.check_room`; there is always room."""
 
     def _note(self, push: bytes, now: int) -> None:
-        """Writes down that the push is alive, unless it has ended."""
+        """Notes a request of an open push.
+
+        Raises:
+            NotFoundError: The push has ended.
+        """
         row = self._tables.pushes.get(push)
         if row is None or not is_alive(row.heard, now):
             raise has_ended(push)

@@ -1,4 +1,4 @@
-"""The store in memory: every promise of `WritableStore` and `CollectableStore` but durability."""
+"""A store in memory: `WritableStore` and `CollectableStore` without durability."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ __all__ = ["MemoryStore"]
 
 
 class MemoryStore:
-    """A store that lives and dies with the process. Safe for threads.
+    """A store that ends with the process. Safe for threads.
 
     Args:
-        clock: Seconds since 1970, for the times that people see, and how long pushes are silent.
+        clock: Seconds since 1970, for the times of rows and the silence of pushes.
     """
 
     def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
@@ -43,9 +43,9 @@ class MemoryStore:
         self._tables = Tables()
 
     def close(self) -> None:
-        """Ends what `known` and `commit` promised: what no manifest leads to may be collected.
+        """Ends the promises of `known` and `commit`: objects without a manifest may be collected.
 
-        The store can be used again, as one on disk that is opened again.
+        The store stays usable, as a store on disk that is opened again.
         """
         self._tables.writer = None
 

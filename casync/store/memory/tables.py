@@ -1,4 +1,4 @@
-"""What a store in memory holds."""
+"""The tables of a store in memory."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ Key: TypeAlias = tuple[Kind, ObjectId]
 
 
 class OpenPush(NamedTuple):
-    """A push: the generation that it began in, and when it was heard of last."""
+    """A push: the generation that it began in, and the time of its last request."""
 
     floor: int
     heard: int
 
 
 class RemovedRow(NamedTuple):
-    """A manifest in the trash: when it was removed, and in which generation."""
+    """A manifest in the trash, with the time and the generation of its removal."""
 
     row: ManifestRow
     removed: int
@@ -47,18 +47,18 @@ class Tables:
 
     Attributes:
         objects: Objects.
-        generations: Of each object the generation in which it was relied upon last.
+        generations: For each object, the generation in which a writer last relied on it.
         manifests: Manifests, full and outline.
-        names: Versions of names, the newest of each last.
-        remembered: Files that are remembered by path, the newest last.
+        names: Versions of names, the newest last.
+        remembered: Remembered files by path, the newest last.
         removed_manifests: Manifests in the trash.
         removed_versions: Versions of names in the trash.
-        highest_removed: Of names the highest number that a removed version had.
+        highest_removed: For each name, the highest number of a removed version.
         pushes: Pushes that may be open.
-        writer: The generation since which what the store's user relies on stays, or None.
-        generation: The generation of today: each collection begins one.
+        writer: The generation since which objects stay for the store's user, or None.
+        generation: The current generation; each collection begins one.
         collecting: Whether a collection is running.
-        lock: A thread that changes the tables holds it.
+        lock: Held by threads that change the tables.
     """
 
     objects: dict[Key, Packed] = field(default_factory=dict)
@@ -76,13 +76,13 @@ class Tables:
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     def renew(self, keys: Iterable[Key]) -> None:
-        """Saves those objects that are here from a running collection."""
+        """Protects objects from a running collection."""
         for key in keys:
             if key in self.objects:
                 self.generations[key] = self.generation
 
     def floor(self, now: int, today: int) -> int:
-        """The lowest generation that the store's user or a push relies on, `today` at most."""
+        """The lowest generation that the store's user or a push relies on; at most `today`."""
         floors = [push.floor for push in self.pushes.values() if is_alive(push.heard, now)]
         floors += [] if self.writer is None else [self.writer]
         return min([today, *floors])

@@ -1,4 +1,4 @@
-"""Moving names and manifests of a store in memory into its trash and back."""
+"""Moves names and manifests of a store in memory into its trash and back."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def removal(tables: Tables, refs: Sequence[Ref]) -> Removal:
 
 
 def remove(tables: Tables, refs: Sequence[Ref], now: int) -> Removal:
-    """Moves into the trash what `removal` says; returns it."""
+    """Moves the versions and manifests of `removal` into the trash; returns them."""
     planned = removal(tables, refs)
     for ident in planned.manifests:
         row = tables.manifests.pop(ident)
@@ -35,7 +35,7 @@ def remove(tables: Tables, refs: Sequence[Ref], now: int) -> Removal:
 
 
 def restore(tables: Tables, refs: Sequence[Ref]) -> Removal:
-    """Takes out of the trash what `plan_restoration` says; returns it."""
+    """Takes the versions and manifests of `plan_restoration` out of the trash; returns them."""
     planned = plan_restoration(
         refs,
         lambda name: [g.record for g in tables.removed_versions.values() if g.record.name == name],
@@ -53,7 +53,7 @@ def restore(tables: Tables, refs: Sequence[Ref]) -> Removal:
 
 
 def list_trash(tables: Tables) -> list[Removed]:
-    """What lies in the trash, the latest last."""
+    """The entries of the trash, the latest removal last."""
     return latest_last(
         [(gone.record, gone.removed) for gone in tables.removed_versions.values()],
         [(ident, gone.removed) for ident, gone in tables.removed_manifests.items()],

@@ -89,9 +89,9 @@ def test_what_is_signed_must_be_the_next_version(store: LmdbStore) -> None:
     one = publish(store, b"1")
     manifest = put_manifest(store, b"2")
     update = sign_next(KEY, NAME, manifest, store, now=NOW)
-    with pytest.raises(UsageError, match="what is signed is not"):
+    with pytest.raises(UsageError, match="the signed claim is not"):
         store.set_name(update._replace(name=parse_name("other"), expected=0))
-    with pytest.raises(UsageError, match="what is signed is not"):
+    with pytest.raises(UsageError, match="the signed claim is not"):
         store.set_name(update._replace(manifest=put_manifest(store, b"3")))
     with pytest.raises(UsageError):
         store.set_name(update._replace(signed=b"nonsense"))

@@ -41,5 +41,5 @@ LONG = "s3://" + "b" * 256
 @pytest.mark.parametrize("text", ["s3://", "s3:///key", "s3://-x/", "s3://a b", LONG])
 def test_a_bucket_has_a_name_that_its_scheme_allows(text: str) -> None:
     assert is_address(text)
-    with pytest.raises(UsageError, match="is no bucket"):
+    with pytest.raises(UsageError, match="is not the address of a bucket"):
         open_bucket(text)
