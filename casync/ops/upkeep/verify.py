@@ -204,7 +204,7 @@ class _Verifier:
             row = self._store.manifest(ident)
             if row is None or row.state is not ManifestState.FULL:
                 found = NodeFault(
-                    FaultKind.MISSING, f"{label} points to it, but it is not wholly here"
+                    FaultKind.MISSING, f"{label} points to it, but it is incomplete here"
                 )
                 self._structure.note((Kind.MANIFEST, ident), found)
 
