@@ -27,7 +27,8 @@ class ServerSettings(BaseSettings):
             smaller.
         header_bytes: Bytes of a request line with its header fields.
         header_fields: Header fields of a request.
-        header_seconds: Seconds from a connection, or from the first byte of a request, to its body.
+        header_seconds: Seconds from a connection, or from the first byte of a request, to its body;
+            also for the TLS handshake before that.
         idle_seconds: Seconds between two requests on a connection.
         body_bytes: Largest body of a request in bytes: a list of ids with slack.
         write_threads: Threads that verify received objects and write to the store.
@@ -45,7 +46,7 @@ class ServerSettings(BaseSettings):
         stall_seconds: Seconds that a client may stall, in both directions, before `rate` applies.
         rate: Bytes per second that a client must send or read.
         pipeline: Requests that may wait behind the one being answered.
-        connections: Connections of a worker.
+        connections: Connections of a worker, including those in a TLS handshake.
         address_connections: Connections of a worker from one address (for IPv6, one /64).
         client_requests: Concurrent requests of a client (one address, or one token) in a worker.
         client_rate: Requests per second of a client in the long run.

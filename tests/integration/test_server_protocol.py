@@ -197,6 +197,14 @@ def test_connections_of_one_address_are_bounded(store: Path) -> None:
             assert time.monotonic() < deadline
 
 
+def test_few_of_the_refused_are_told_why_at_once(store: Path) -> None:
+    settings = {"address_connections": 1, "linger_seconds": 1000.0, "header_seconds": 1000.0}
+    with serving(store, settings) as server, contextlib.ExitStack() as stack:
+        stack.enter_context(server.connect())
+        statuses = [read_answer(stack.enter_context(server.connect()))[0] for _ in range(70)]
+        assert statuses == [503] * 64 + [0] * 6
+
+
 # -- Messages that parsers read differently -------------------------------------------------------
 
 

@@ -137,3 +137,44 @@ def test_files_that_cannot_be_used_are_told_at_once(
     assert ran.status == 2
     assert said in ran.err
     assert ran.err.count("\n") == 1
+
+
+def test_connections_without_a_handshake_are_counted_and_end(tls: Path, tmp_path: Path) -> None:
+    settings = {"address_connections": 5, "header_seconds": 2.0}
+    cert, key = str(tls / "server.pem"), str(tls / "server.key")
+    with serving(tmp_path / "store", settings, tls_cert=cert, tls_key=key) as server:
+        silent = [server.connect() for _ in range(5)]
+        with server.connect() as refused:
+            assert _ends(refused)
+        server.wait_for("too many connections from your address")
+        assert all(_ends(sock) for sock in silent)
+        server.wait_for("TLS handshake took longer than 2 s", times=5)
+        with httpx.Client(verify=trusting(tls), trust_env=False) as client:
+            assert client.get(f"{server.url}/healthz").text == "ok\n"
+        with server.connect() as sock:
+            sock.sendall(b"GET /healthz HTTP/1.1\r\n\r\n")
+            server.wait_for("TLS handshake failed")
+        for sock in silent:
+            sock.close()
+        assert server.stop() == 0
+
+
+def test_a_stop_breaks_off_handshakes(tls: Path, tmp_path: Path) -> None:
+    cert, key = str(tls / "server.pem"), str(tls / "server.key")
+    settings = {"header_seconds": 1000.0}
+    with (
+        serving(tmp_path / "store", settings, tls_cert=cert, tls_key=key, grace=500.0) as server,
+        server.connect() as sock,
+    ):
+        with httpx.Client(verify=trusting(tls), trust_env=False) as client:
+            client.get(f"{server.url}/healthz")  # the silent one was accepted before it
+        assert server.stop() == 0
+        assert _ends(sock)
+
+
+def _ends(sock: socket.socket) -> bool:
+    """Whether the server ends a connection without a byte."""
+    try:
+        return sock.recv(1) == b""
+    except ConnectionResetError:
+        return True

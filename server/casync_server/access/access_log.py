@@ -23,6 +23,7 @@ from casync_server.http.request_stats import RequestStats, request_stats
 
 __all__ = [
     "AccessLog",
+    "ConnectionLog",
     "LogEntry",
     "LogSink",
     "Watcher",
@@ -108,6 +109,25 @@ def to_stderr(line: str) -> None:
         sys.stderr.flush()
     except (OSError, ValueError):
         return
+
+
+class ConnectionLog:
+    """Logs what happens to connections without a request.
+
+    Args:
+        sink: Takes the lines.
+        form: Their form.
+    """
+
+    def __init__(self, sink: LogSink, form: Literal["text", "json"]) -> None:
+        self._sink = sink
+        self._form = form
+
+    def write(self, client: str | None, status: int, note: str) -> None:
+        """Writes one line; `status` 0 means that nothing was answered."""
+        stats = RequestStats(note=note)
+        entry = LogEntry(client or "", "", "", status, bytes=0, seconds=0.0, stats=stats)
+        self._sink(format_entry(entry, self._form, datetime.now(UTC)))
 
 
 class AccessLog:

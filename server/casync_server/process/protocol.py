@@ -2,8 +2,8 @@
 
 uvicorn has no timeouts, buffers heads of any size, queues any number of pipelined requests, and
 writes its 400 into the middle of a running answer. Here a head is limited in bytes, fields and
-time, bodies and readers have a minimum rate, connections are counted, and further requests wait
-unread until the answer before them is sent. Once an answer has begun, only that answer is written.
+time, bodies and readers have a minimum rate, and further requests wait unread until the answer
+before them is sent. Once an answer has begun, only that answer is written.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from functools import partial
 from http import HTTPStatus
 from typing import Any, ClassVar, Final, TypeAlias
@@ -23,13 +22,10 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import ServerState
 
 from casync.wire.documents import PROBLEM_TYPE, encode_document
-from casync_server.access.access_log import LogEntry, LogSink, format_entry
+from casync_server.access.access_log import ConnectionLog
 from casync_server.http.parts import EXTENSION, PARTS, PartsMessage
 from casync_server.http.request_head import Head, Refusal, check_head
-from casync_server.http.request_stats import RequestStats
-from casync_server.limits.connection_count import ConnectionCount
 from casync_server.limits.pacing import Late, Pacing
-from casync_server.options import LogFormat
 from casync_server.problems import make_problem
 from casync_server.settings import ServerSettings
 
@@ -59,9 +55,7 @@ class BoundedProtocol(HttpToolsProtocol):
     """One connection. `protocol_for` makes a subclass with its limits."""
 
     limits: ClassVar[ServerSettings]
-    connection_count: ClassVar[ConnectionCount]
-    sink: ClassVar[LogSink]
-    log_format: ClassVar[LogFormat]
+    log: ClassVar[ConnectionLog]
 
     def __init__(
         self,
@@ -79,20 +73,34 @@ class BoundedProtocol(HttpToolsProtocol):
         self._held = bytearray()  # bytes that arrived during an answer
         self._refusal: Refusal | None = None
         self._discarded = 0
-        self._counted = False
+        self._leave: Callable[[], None] | None = None
         self._cycles: deque[RequestResponseCycle] = deque()  # unanswered, in order
         self._timer: asyncio.TimerHandle | None = None
+
+    def admit(self, refusal: Refusal | None, leave: Callable[[], None]) -> None:
+        """Says what becomes of the connection, before it is made.
+
+        Args:
+            refusal: What the client is told instead of an answer.
+            leave: Is called once, when the connection is over.
+        """
+        self._refusal = refusal
+        self._leave = leave
+
+    def give_up(self) -> None:
+        """Says that the connection is over, perhaps before it was made."""
+        if self._leave is not None:
+            self._leave()
+            self._leave = None
 
     # -- The connection ---------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Counts the connection and starts its timer."""
+        """Starts the timer of the connection."""
         super().connection_made(transport)
         self._pacing = Pacing(self.limits, self.loop.time())
-        refusal = self.connection_count.enter(self._address)
-        self._counted = refusal is None
-        if refusal is not None:
-            self._refuse(refusal)
+        if self._refusal is not None:
+            self._refuse(self._refusal)
         self._timer = self.loop.call_later(self.limits.tick_seconds, self._tick)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -100,9 +108,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._counted:
-            self.connection_count.leave(self._address)
-            self._counted = False
+        self.give_up()
         self._held.clear()
         self.pipeline.clear()
         # uvicorn informs only the last request; the one being answered would run on.
@@ -305,7 +311,7 @@ class BoundedProtocol(HttpToolsProtocol):
             if first.response_started or not first.more_body:
                 self._abort(refusal.detail)
                 return
-        self._log(refusal.status, refusal.detail)
+        self.log.write(self._address, refusal.status, refusal.detail)
         self.transport.write(_problem(refusal, self.server_state.default_headers))
         self._linger(refusal)
 
@@ -320,20 +326,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _abort(self, reason: str) -> None:
         self._refusal = Refusal(0, reason)
-        self._log(0, reason)
+        self.log.write(self._address, 0, reason)
         self.transport.abort()
-
-    def _log(self, status: int, note: str) -> None:
-        entry = LogEntry(
-            client=self._address or "",
-            method="",
-            target="",
-            status=status,
-            bytes=0,
-            seconds=0.0,
-            stats=RequestStats(note=note),
-        )
-        type(self).sink(format_entry(entry, self.log_format, datetime.now(UTC)))
 
 
 def _most_body(head: Head, limits: ServerSettings) -> int:
@@ -358,14 +352,6 @@ def _problem(refusal: Refusal, extra: list[tuple[bytes, bytes]]) -> bytes:
     return b"HTTP/1.1 %d %b\r\n%b\r\n%b" % (refusal.status, status.phrase.encode(), head, body)
 
 
-def protocol_for(
-    settings: ServerSettings, sink: LogSink, log_format: LogFormat
-) -> type[BoundedProtocol]:
-    """The protocol class of one worker; its connections share one count."""
-    members = {
-        "limits": settings,
-        "connection_count": ConnectionCount(settings),
-        "sink": staticmethod(sink),
-        "log_format": log_format,
-    }
-    return type("BoundedProtocol", (BoundedProtocol,), members)
+def protocol_for(settings: ServerSettings, log: ConnectionLog) -> type[BoundedProtocol]:
+    """The protocol class of one worker."""
+    return type("BoundedProtocol", (BoundedProtocol,), {"limits": settings, "log": log})

@@ -17,7 +17,7 @@ import socket
 import ssl
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Final
 
 import uvicorn
@@ -32,12 +32,13 @@ from casync.remote.http.transport import TransportOptions
 from casync.store.base import ManifestSource
 from casync.store.lmdb.fetch_turns import FetchTurns
 from casync.store.lmdb.store import LmdbStore
-from casync_server.access.access_log import to_stderr
+from casync_server.access.access_log import ConnectionLog, to_stderr
 from casync_server.access.audit import AuditLog
 from casync_server.access.metrics import forget_dead_workers
 from casync_server.app import create_app
 from casync_server.deps import Service
 from casync_server.options import ServeOptions, Upstream
+from casync_server.process.http_server import HttpServer
 from casync_server.process.protocol import protocol_for
 from casync_server.process.tls import TlsFiles, make_context, renew, tls_files
 from casync_server.process.worker_order import (
@@ -63,26 +64,6 @@ _UPSTREAM_SECONDS: Final = 15.0
 
 _SWITCH_SECONDS: Final = 0.001
 """How long a reading thread may keep the interpreter while the event loop waits."""
-
-
-class _Server(uvicorn.Server):
-    """uvicorn's server without its signal handlers, which re-raise the signal at the end."""
-
-    broken_off = 0
-    """Answers still in progress at the end of the grace time."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        grace = self.config.timeout_graceful_shutdown or 0
-        # uvicorn does not report how many answers it cancels.
-        asyncio.get_running_loop().call_later(grace + 0.05, self._count)
-        await super().shutdown(sockets)
-
-    def _count(self) -> None:
-        self.broken_off = len(self.server_state.tasks)
 
 
 def main() -> int:
@@ -175,10 +156,10 @@ def _serve(
     )
     files = tls_files(options)
     context = None if files is None else make_context(files)
+    protocol = protocol_for(settings, ConnectionLog(to_stderr, options.log_format))
     config = uvicorn.Config(
         app,
-        ssl_context_factory=None if context is None else lambda *_: context,
-        http=protocol_for(settings, to_stderr, options.log_format),
+        http=protocol,
         ws="none",
         loop="uvloop",
         lifespan="on",
@@ -192,14 +173,12 @@ def _serve(
         timeout_keep_alive=int(settings.idle_seconds) + 1,
         timeout_graceful_shutdown=math.ceil(options.grace),
     )
-    server = _Server(config)
-    collect_rarely()
     sockets = [socket.socket(fileno=fd) for fd in descriptors]
+    server = HttpServer(config, protocol, sockets, context)
+    collect_rarely()
     try:
         with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-            runner.run(
-                _run(server, sockets, app.state.service, store, _hangup(files, context, audit))
-            )
+            runner.run(_run(server, app.state.service, store, _hangup(files, context, audit)))
     finally:
         sys.stderr.flush()
         # A thread that hangs on a dying disk must not keep the process alive.
@@ -235,8 +214,7 @@ def _hangup(
 
 
 async def _run(
-    server: _Server,
-    sockets: list[socket.socket],
+    server: HttpServer,
     service: Service,
     store: LmdbStore,
     hangup: Callable[[], None],
@@ -252,13 +230,13 @@ async def _run(
         loop.create_task(_stop(server, service, stop)),
     ]
     try:
-        await server.serve(sockets=sockets)
+        await server.serve()
     finally:
         for helper in helpers:
             helper.cancel()
 
 
-async def _announce(server: _Server, store: LmdbStore) -> None:
+async def _announce(server: HttpServer, store: LmdbStore) -> None:
     while not server.started:
         await asyncio.sleep(0.01)
     _report(WorkerReport(warnings=list(store.warnings)))
@@ -272,7 +250,7 @@ async def _check_readers(service: Service, store: LmdbStore) -> None:
                 await service.read(each.reader_check)
 
 
-async def _stop(server: _Server, service: Service, stop: asyncio.Event) -> None:
+async def _stop(server: HttpServer, service: Service, stop: asyncio.Event) -> None:
     await stop.wait()
     service.draining = True
     await asyncio.sleep(service.settings.drain)
