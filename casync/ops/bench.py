@@ -1,9 +1,8 @@
-"""Bench: what a delta transfer from one file to the next costs, really done, and counted.
+"""Measures the cost of a delta transfer from one file to the next, by doing it.
 
-For given chunk sizes both files are prepared into a store of their own; then the new file is
-pulled by a receiver that has the old one, as it pulled it some time before. The code is that of
-prepare and pull; only the network is missing (`casync.ops.loopback`). Everything lies in a folder
-that the caller gives and removes.
+For given chunk sizes both files are prepared into a new store; then a receiver that pulled the old
+file before pulls the new one. The code is that of prepare and pull, without the network
+(`casync.ops.loopback`). All files go to a folder that the caller provides and removes.
 """
 
 from __future__ import annotations
@@ -39,28 +38,28 @@ from casync.store.base import Batch, ManifestState, ObjectStore
 __all__ = ["BenchInput", "StoreMaker", "Transfer", "Trial", "look", "measure", "recommend"]
 
 _CELLS: Final = 2048
-"""Cells of the map of origins: as many as one can see on a page."""
+"""Cells of the map of origins: as many as are visible on a page."""
 
 _ROOM: Final = 16 * MIB
-"""Bytes that stores take whatever they hold; segments and indexes take a sixteenth of chunks."""
+"""Bytes of empty stores. Segments and indexes take another sixteenth of the chunks."""
 
 _TOLERANCE: Final = 10
-"""A size is as good as the best one if it needs at most a tenth more bytes; see `recommend`."""
+"""A size is as good as the best one if it moves at most a tenth more bytes; see `recommend`."""
 
 _TRIFLE: Final = 1000
-"""A thousandth of the new file more is not worth smaller chunks, either."""
+"""Nor does a thousandth of the new file justify smaller chunks."""
 
 StoreMaker = Callable[[Path], AbstractContextManager[ObjectStore]]
-"""Makes an empty store in a folder that is not there yet."""
+"""Creates an empty store in a folder that does not exist yet."""
 
 
 class BenchInput(NamedTuple):
     """One of the two files.
 
     Attributes:
-        path: Where it is.
-        length: Its bytes.
-        data: Those that are not in holes, and were read.
+        path: Its path.
+        length: Its size in bytes.
+        data: Bytes outside of holes.
     """
 
     path: Path
@@ -69,14 +68,14 @@ class BenchInput(NamedTuple):
 
 
 class Transfer(NamedTuple):
-    """What one pull moved.
+    """The traffic of one pull.
 
     Attributes:
-        chunks: Bytes that were received as chunks, in frames.
-        manifest: Bytes that were received as manifest and nodes, in frames.
+        chunks: Bytes of received chunks, with their frames.
+        manifest: Bytes of the received manifest and nodes, with their frames.
         sent: Bytes of the requests.
-        requests: How many there were.
-        seconds: How long the pull took, with everything durable and no network between.
+        requests: Number of requests.
+        seconds: Duration of the pull, including syncs, without a network.
     """
 
     chunks: int
@@ -87,19 +86,19 @@ class Transfer(NamedTuple):
 
     @property
     def received(self) -> int:
-        """All bytes that travelled to the receiver."""
+        """All received bytes."""
         return self.chunks + self.manifest
 
 
 class Trial(NamedTuple):
-    """What was measured with one choice of chunk sizes.
+    """The measurement of one choice of chunk sizes.
 
     Attributes:
         params: The chunk sizes.
-        old: How the old file was prepared, into an empty store.
-        new: How the new file was prepared, into the store that had the old one.
-        whole: What the new file's manifest is made of.
-        origins: Where the bytes of the new file come from.
+        old: The result of preparing the old file, into an empty store.
+        new: The result of preparing the new file, into the same store.
+        whole: Statistics of the new file's manifest.
+        origins: The sources of the new file's bytes.
         plain: The pull without deltas.
         delta: The pull with deltas, which the same CPUs made at the same time.
     """
@@ -119,7 +118,7 @@ class Trial(NamedTuple):
 
 
 def look(path: Path, progress: Progress) -> BenchInput:
-    """Reads a file once, so that every later reading finds it equally warm in memory.
+    """Reads a file once, so that all later reads find it in the page cache alike.
 
     Raises:
         NotFoundError, UsageError, DeniedError, SourceChangedError: It cannot be measured.
@@ -150,13 +149,13 @@ def measure(
         old: The file that the receiver has.
         new: The file that it wants.
         params: Chunk sizes.
-        folder: Empty; everything is written here, and left for the caller to remove.
-        make_store: Makes the stores.
-        progress: Is told what happens.
+        folder: An empty folder for all files; the caller removes it.
+        make_store: Creates the stores.
+        progress: Receives phases and bytes.
 
     Raises:
-        NoSpaceError: The folder's disk has no room for a store of the old file beside the
-            rebuilt one; or the new one needed more than was left.
+        NoSpaceError: The folder's disk has no room for a store of the old file and the rebuilt
+            file, or filled up later.
         CasyncError: As `prepare` and `pull`.
     """
     _check_room(folder, old.data + old.data // 16 + new.data + _ROOM)
@@ -180,9 +179,9 @@ def measure(
 def recommend(trials: Sequence[Trial]) -> Trial:
     """The trial whose chunk sizes suit the two files.
 
-    Large chunks are fewer: less to list, to look up and to remember. So it is the largest size
-    that moves at most a tenth more than the one that moves the least, or at most a thousandth of
-    the new file.
+    Fewer, larger chunks cost less to list, to look up and to remember. So the choice is the largest
+    size that moves at most a tenth more bytes than the best one, or at most a thousandth of the
+    new file more.
     """
     least = min(trial.best.received for trial in trials)
     bound = least + max(least // _TOLERANCE, trials[0].new.length // _TRIFLE)
@@ -199,7 +198,7 @@ def _check_room(folder: Path, need: int) -> None:
 def _map(
     old: ManifestId, new: ManifestId, path: Path, store: ObjectStore, progress: Progress
 ) -> OriginMap:
-    """Where the bytes of `new` come from for somebody who has the file `old` at `path`."""
+    """The sources of the bytes of `new`, for a receiver that has the file `old` at `path`."""
     before, after = open_outline(old, store), open_outline(new, store)
     index = SeedIndex()
     try:
@@ -218,7 +217,7 @@ def _map(
 
 
 class _Receiver:
-    """Somebody who pulled the old file some time before, and remembers it."""
+    """A receiver that pulled the old file before, and remembers it."""
 
     def __init__(self, old: ManifestId, path: Path, store: ObjectStore, progress: Progress) -> None:
         self._old = old
@@ -245,7 +244,7 @@ class _Receiver:
         )
 
     def _remember(self, own: ObjectStore) -> None:
-        """What a pull of the old file would have left. Nobody remembers what is on a device."""
+        """Commits what a pull of the old file leaves in a store; no row for a device."""
         old = fetch(Ref(manifest=self._old), Ports(own, True, [self._store], []))
         batch = Batch(
             manifests=[(self._old, ManifestState.OUTLINE, old.manifest.length)],

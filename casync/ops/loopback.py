@@ -1,7 +1,7 @@
-"""A store as if a server stood before it: what it gives is counted as it would travel.
+"""A store that acts as a server, and counts the bytes that would travel.
 
-Measures transfers without a network. Counted are the bodies of requests and answers, exactly as
-`casync.wire.frames` makes them; the heads of HTTP, some 200 bytes a request each way, are not.
+Measures transfers without a network. It counts the bodies of requests and answers exactly as
+`casync.wire.frames` makes them, without the heads of HTTP, some 200 bytes per request each way.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ class Loopback:
     """A `casync.access.ports.Server` over a store of this process. Used by several threads at once.
 
     Args:
-        store: What it serves.
-        deltas: Whether it makes deltas for all who ask, whatever that costs.
+        store: The store to serve.
+        deltas: Whether it makes deltas for all requests, whatever that costs.
     """
 
     origin = "loopback"
@@ -48,21 +48,21 @@ class Loopback:
             return Traffic(self._requests, self._sent, self._received.total())
 
     def received(self, *kinds: Kind) -> int:
-        """The bytes of all answers that were about objects of `kinds`."""
+        """The bytes of all answers to requests for objects of `kinds`."""
         with self._lock:
             return sum(self._received[kind] for kind in kinds)
 
     def get(self, kind: Kind, ids: Sequence[ObjectId]) -> Iterator[Packed | Absence]:
-        """What the store has; see `ObjectSource.get`."""
+        """The objects of the store; see `ObjectSource.get`."""
         for answers in self.get_groups(kind, singles(ids)):
             for answer in answers:
-                assert not isinstance(answer, Delta)  # made for groups alone
+                assert not isinstance(answer, Delta)  # only groups get deltas
                 yield answer
 
     def get_groups(
         self, kind: Kind, groups: Sequence[Group]
     ) -> Iterator[Sequence[Packed | Delta | Absence]]:
-        """What the store has, as deltas where they are shorter; see `Server.get_groups`."""
+        """The objects of the store, as deltas where these are shorter; see `Server.get_groups`."""
         unpacker = Unpacker()
         rest = list(groups)
         while rest:
@@ -114,4 +114,4 @@ class Loopback:
         return self._store.resolve(ref)
 
     def close(self) -> None:
-        """Nobody waits for an answer."""
+        """Does nothing: answers are immediate."""

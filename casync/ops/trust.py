@@ -1,8 +1,8 @@
-"""Trust: which manifest a name stands for, by the word of its publisher and not of the server.
+"""Resolves names by the signature of their publisher, without trusting the server.
 
-The rules are those of TUF, shortened: the signature first and nothing before it; the name, the
-version and the manifest are those that were signed; it has not expired; and it is not older than
-what was seen before (docs/FORMAT.md section 7.1).
+The rules are a subset of TUF, in this order: the signature is valid; the name, the version and the
+manifest are the signed ones; the claim has not expired; and it is not older than the last one seen
+(docs/FORMAT.md section 7.1).
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ __all__ = ["Memory", "Trust", "sign_next", "signer_of", "signing", "trusted_ref"
 
 
 class Memory(Protocol):
-    """What was seen before, by the key that signed it."""
+    """The versions that were seen before, by the key that signed them."""
 
     def held(self) -> AbstractContextManager[None]:
-        """Keeps others out meanwhile."""
+        """Locks the memory against other processes within the block."""
         ...
 
     def last(self, key: bytes, name: str) -> SeenVersion | None:
-        """What was seen last."""
+        """The last version of a name that was seen with a key."""
         ...
 
     def note(self, key: bytes, seen: SeenVersion) -> None:
@@ -44,11 +44,11 @@ class Memory(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """Whom to trust.
+    """The keys to trust.
 
     Attributes:
-        keys: Public keys; each is enough.
-        allow_rollback: Believe an older version than was seen before.
+        keys: Public keys; a signature by any of them is enough.
+        allow_rollback: Accept an older version than the last one seen.
         dry_run: Remember nothing.
     """
 
@@ -58,13 +58,13 @@ class Trust:
 
 
 def trusted_ref(ref: Ref, source: ManifestSource, trust: Trust, memory: Memory, now: float) -> Ref:
-    """The full hash that a ref stands for, with its path. A hash needs nobody's word.
+    """The full hash that a ref stands for, with its path. A hash needs no signature.
 
     Args:
-        ref: A hash, NAME, or NAME@N: somebody who asks for one version wants it however old.
+        ref: A hash, NAME, or NAME@N. NAME@N is accepted however old the version is.
         source: The server.
-        trust: Whom to trust.
-        memory: What was seen before; it takes note of what is believed now.
+        trust: The keys to trust.
+        memory: The versions seen before; it notes the accepted one.
         now: Seconds since 1970.
 
     Raises:
@@ -96,7 +96,7 @@ def _record(name: Name, version: int, source: ManifestSource) -> NameRecord:
     if version:
         found = [record for record in source.history(name) if record.version == version]
     else:
-        newest = next(source.names(name), None)  # names that begin so come after it
+        newest = next(source.names(name), None)  # longer names with this prefix come after it
         found = [newest] if newest is not None and newest.name == name else []
     if not found:
         label = name if not version else f"{name}@{version}"
@@ -105,10 +105,10 @@ def _record(name: Name, version: int, source: ManifestSource) -> NameRecord:
 
 
 def signer_of(record: NameRecord) -> bytes | None:
-    """The key that signed a version; None if nobody did. Says nothing about whom to trust.
+    """The key that signed a version, whether trusted or not; None if it is not signed.
 
     Raises:
-        UntrustedError: It carries a signature that is not good, or of something else.
+        UntrustedError: The signature is invalid, or is about something else.
     """
     if not record.signed:
         return None
@@ -130,24 +130,25 @@ def _check_claim(claim: Claim, record: NameRecord) -> None:
 def _check_age(claim: Claim, now: float) -> None:
     if claim.expires and now >= claim.expires:
         raise UntrustedError(
-            "its signature has expired", next_step="Its publisher has to sign it again."
+            "its signature has expired", next_step="Ask its publisher to sign it again."
         )
 
 
 def _check_rollback(claim: Claim, last: SeenVersion | None, trust: Trust) -> None:
     if last is None or trust.allow_rollback:
         return
-    step = "Ask its publisher; --allow-rollback believes it all the same."
+    step = "Ask its publisher, or accept it with --allow-rollback."
     if claim.version < last.version:
         raise UntrustedError(f"version {last.version} was seen before", next_step=step)
     if claim.version == last.version and claim.manifest.hex() != last.manifest:
         raise UntrustedError(
-            f"as version {last.version} another manifest was seen, {last.manifest}", next_step=step
+            f"version {last.version} was seen before with another manifest, {last.manifest}",
+            next_step=step,
         )
 
 
 def _says(record: NameRecord, manifest: ManifestId, key: bytes) -> bool:
-    """Whether a version points to a manifest by the word of a key, and for ever."""
+    """Whether a version points to a manifest, signed with a key and without expiry."""
     try:
         signer, claim = check_signed(record.signed, [key])
     except UntrustedError:
@@ -167,12 +168,12 @@ def sign_next(
     """Signs that a name points to a manifest, as its next version.
 
     Args:
-        key: Whose word it is.
+        key: The publisher's key.
         name: The name.
-        manifest: What it shall point to.
-        place: Where the name will be set.
+        manifest: The new target of the name.
+        place: The store or server that has the name.
         now: Seconds since 1970.
-        expires: When the signature shall expire, likewise; 0 for never.
+        expires: Expiry of the signature, in seconds since 1970; 0 for never.
 
     Returns:
         The update with the signed claim. It expects the version that is the newest now.
@@ -185,10 +186,10 @@ def sign_next(
 
 
 def signing(key: SigningKey, clock: Callable[[], float] = time.time) -> Signer:
-    """What signs names with a key in the step that sets them.
+    """A signer that signs names with a key when they are set.
 
     Args:
-        key: Whose word it is.
+        key: The publisher's key.
         clock: Seconds since 1970.
     """
 

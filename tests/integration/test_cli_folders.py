@@ -342,7 +342,7 @@ def test_a_pull_whose_server_goes_away_is_partial(program: Program, folder: Path
             server.process.kill()
             _, err = process.communicate(timeout=60)
     assert process.returncode == 3, err
-    assert b"is pulled in part" in err
+    assert b"is incomplete" in err
     assert b"Run the same command again" in err
     with serving(program.store) as server:
         again = ("--server", server.url, "--store", program.home / "mine")

@@ -1,7 +1,7 @@
-"""Check: compares a copy on disk, a file or a folder, with what a manifest says. Changes nothing.
+"""Checks a copy on disk, a file or a folder, against a manifest. Changes nothing.
 
-Every file is read, whatever is known of it. Of a folder that counts which a pull gives to files
-without being asked for more: bytes, kinds, links, modes without setuid, times, `user.` attributes.
+Every file is read, whatever the scan cache knows. In folders the check covers what a pull sets
+without `--exact`: bytes, kinds, links, modes without setuid, times, `user.` attributes.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ __all__ = ["Checked", "check_file", "check_folder"]
 
 
 class Checked(NamedTuple):
-    """What came out.
+    """The result of a check.
 
     Attributes:
-        manifest: The manifest, of the whole.
-        ok_files: Files that are as they should be.
+        manifest: The manifest that contains the file or folder.
+        ok_files: Files that are right.
         ok_bytes: Their plain bytes.
-        wrong_files: Files of the manifest that are not: missing, or different.
-        wrong_bytes: The plain bytes that they should have.
-        differences: Things that differ, folders, links and what is too much included.
-        seconds: How long it took.
+        wrong_files: Files of the manifest that are missing or differ.
+        wrong_bytes: Their plain bytes according to the manifest.
+        differences: Paths that differ, including folders, links and extra entries.
+        seconds: Duration.
     """
 
     manifest: ManifestId
@@ -59,15 +59,15 @@ def check_folder(
     """Compares a folder with a tree.
 
     Args:
-        tree: The tree; loaded.
+        tree: The tree, loaded.
         path: The folder.
-        tell: Is told of each thing that differs, with what `Difference.wrong` says of it.
-        progress: Is told of bytes that are right.
+        tell: Called with each path that differs, and its `Difference.wrong`.
+        progress: Advances by bytes that are right.
 
     Raises:
-        NotFoundError: There is no folder.
-        WriteError: It is none, or something in it cannot be looked at.
-        NoObjectError, IntegrityError: The tree cannot be read, or makes no sense.
+        NotFoundError: There is nothing at `path`.
+        WriteError: `path` is not a folder, or something in it cannot be read.
+        NoObjectError, IntegrityError: The tree cannot be read, or is malformed.
     """
     started = time.monotonic()
     counts = _Counts(tell)
@@ -94,11 +94,11 @@ def check_file(
     tell: Callable[[bytes, list[str]], None],
     progress: Progress = SILENT,
 ) -> Checked:
-    """Compares a file, or the beginning of a block device, with a content.
+    """Compares a file, or the beginning of a block device, with the content of a manifest.
 
     Raises:
-        NotFoundError: There is no such file.
-        UsageError: It is no file.
+        NotFoundError: There is nothing at `path`.
+        UsageError: It is neither a file nor a block device.
         WriteError: It cannot be opened.
         NoObjectError, IntegrityError: A node cannot be read.
     """
@@ -114,7 +114,7 @@ def check_file(
     status = os.fstat(fd)
     if not stat.S_ISREG(status.st_mode) and not stat.S_ISBLK(status.st_mode):
         os.close(fd)
-        raise UsageError(f"{path} is not a file, and the manifest is one of a file")
+        raise UsageError(f"{path} is not a file, but the manifest is one of a file")
     comparer = Comparer(outline.node, outline.params.max_size, progress)
     is_longer = stat.S_ISREG(status.st_mode) and status.st_size != length
     try:

@@ -1,7 +1,6 @@
-"""Diff: what changed from one folder to another, or between two files, without reading any file.
+"""Diffs two folders or two files by their manifests, without reading chunks of files.
 
-Folders with the same content are not walked, so two versions of a large tree are compared in the
-time that their differences take.
+Folders with equal content are not walked, so the cost depends on the differences only.
 """
 
 from __future__ import annotations
@@ -18,14 +17,14 @@ __all__ = ["Change", "changes", "differing_ranges"]
 
 
 class Change(NamedTuple):
-    """One thing that is not the same in both folders.
+    """One path that differs between two folders.
 
     Attributes:
-        path: Where.
-        old: What was there; None if it was added.
-        new: What is there; None if it was removed.
-        what: Of something that is in both: `kind`, `content`, `target`, `device`, `link`, `mode`,
-            `owner`, `attributes`, `time`.
+        path: The path.
+        old: The old entry; None if it was added.
+        new: The new entry; None if it was removed.
+        what: If it is in both, what changed: `kind`, `content`, `target`, `device`, `link`,
+            `mode`, `owner`, `attributes`, `time`.
     """
 
     path: bytes
@@ -43,7 +42,7 @@ class _Pair:
         self._first, self._second = next(old, None), next(new, None)
 
     def take(self) -> tuple[Entry | None, Entry | None] | None:
-        """The next name with what each folder has there; None at the end."""
+        """The entries of the next name in each folder; None at the end."""
         old, new = self._first, self._second
         if old is None and new is None:
             return None
@@ -59,10 +58,10 @@ class _Pair:
 
 
 def changes(old: Tree, new: Tree) -> Iterator[Change]:
-    """Everything that differs, in the order of paths; a folder before what is in it.
+    """All changes in the order of paths, folders before their entries.
 
     Raises:
-        NoObjectError, IntegrityError: A tree cannot be read. All before is right.
+        NoObjectError, IntegrityError: A tree cannot be read. Earlier changes are right.
     """
     what = _differences(old.root, new.root)
     if what:
@@ -84,7 +83,7 @@ def changes(old: Tree, new: Tree) -> Iterator[Change]:
 
 
 def _pair(path: bytes, old: Tree, one: Entry | None, new: Tree, two: Entry | None) -> _Pair:
-    """What is in two folders; nothing where there is none, or where both have the same."""
+    """The entries of two folders; none where there is no folder, or if both are equal."""
     was = one.content if isinstance(one, Folder) else None
     becomes = two.content if isinstance(two, Folder) else None
     if was == becomes:
@@ -97,7 +96,7 @@ def _pair(path: bytes, old: Tree, one: Entry | None, new: Tree, two: Entry | Non
 
 
 def _differences(old: Entry, new: Entry) -> list[str]:
-    """What two things of one name do not have in common; not what is in folders."""
+    """What differs between two entries of one name, apart from the entries of folders."""
     if type(old) is not type(new):
         return ["kind"]
     found = [
@@ -121,12 +120,12 @@ def _differences(old: Entry, new: Entry) -> list[str]:
 
 
 def differing_ranges(old: Outline, new: Outline) -> Iterator[tuple[int, int]]:
-    """Where two files differ, byte for byte, as (start, end) to the next chunk's bounds.
+    """The ranges in which two files differ, as (start, end), rounded to bounds of chunks.
 
-    What one of them is longer differs as well.
+    The end of the longer file counts as different.
 
     Raises:
-        NoObjectError, IntegrityError: A node cannot be read. All before is right.
+        NoObjectError, IntegrityError: A node cannot be read. Earlier ranges are right.
     """
     begun: int | None = None
     for start, _, is_same in _stretches(old, new):
@@ -143,7 +142,7 @@ def differing_ranges(old: Outline, new: Outline) -> Iterator[tuple[int, int]]:
 
 
 def _stretches(old: Outline, new: Outline) -> Iterator[tuple[int, int, bool]]:
-    """The part that both have, in stretches within one run of chunks on each side."""
+    """The common length, in stretches that lie within one run of chunks on each side."""
     ones, twos = runs(old.content, old.node), runs(new.content, new.node)
     one, two = next(ones, None), next(twos, None)
     at = 0
@@ -163,7 +162,7 @@ def _end(found: tuple[int, Run]) -> int:
 
 
 def _is_same(old: Outline, one: tuple[int, Run], new: Outline, two: tuple[int, Run]) -> bool:
-    """Whether two runs that overlap have the same bytes there, as far as their ids can tell."""
+    """Whether the ids of two overlapping runs prove that they have the same bytes there."""
     (first, was), (second, becomes) = one, two
     if old.is_hole(was.id, was.length) and new.is_hole(becomes.id, becomes.length):
         return True

@@ -1,4 +1,4 @@
-"""How much of a store some manifests need, and how much of that they share."""
+"""Computes how much of a store some manifests need, and how much of that they share."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ _AT_ONCE: Final = 1024
 
 
 class Share(NamedTuple):
-    """What one of several manifests needs; sizes in bytes.
+    """The bytes that one of several manifests needs.
 
     Attributes:
         manifest: Its id.
-        length: Its content.
-        stored: All objects that it needs, as they are stored.
-        own: Those of them that none of the others needs.
-        shared: Those that each of the manifests needs as well, in order, itself included.
+        length: Plain bytes of its content.
+        stored: Stored bytes of all objects that it needs.
+        own: Stored bytes of objects that none of the others needs.
+        shared: For each of the manifests in order, itself included: stored bytes of the objects
+            that both need.
     """
 
     manifest: ManifestId
@@ -39,10 +40,12 @@ class Share(NamedTuple):
 def sharing(
     store: ObjectStore, manifests: Sequence[ManifestId], progress: Progress = SILENT
 ) -> list[Share]:
-    """Compares what full manifests of `store` need. Memory: 8 to 16 bytes for each chunk of each.
+    """Compares the objects that full manifests of `store` need.
+
+    Memory: 8 to 16 bytes per chunk and manifest.
 
     Raises:
-        NoObjectError: One of them is not here, or only in outline.
+        NoObjectError: A manifest is not full here.
         DamagedStoreError: A manifest or node cannot be read.
     """
     lengths: list[int] = []
@@ -57,7 +60,7 @@ def sharing(
         marker.mark(ident)
         markers.append(marker)
     progress.start("comparing", None)
-    sizes: Counter[tuple[int, ...]] = Counter()  # bytes of what exactly these need
+    sizes: Counter[tuple[int, ...]] = Counter()  # bytes by the exact set of manifests
     for kind in Kind:
         ids = store.objects(kind)
         while group := list(islice(ids, _AT_ONCE)):

@@ -1,8 +1,8 @@
-"""What one manifest is made of, counted: chunks, repeats, zeros, sizes, stored bytes.
+"""Counts what one manifest consists of: chunks, repeats, zeros, sizes, stored bytes.
 
-Each distinct node above the lowest level is visited once, with the number of times that it
-occurs, so neither a hole of 10 TB nor a hostile graph makes this slow. Distinct chunks are
-counted exactly, in as many passes over the nodes as keep memory bounded.
+Each distinct node above the lowest level is visited once, together with its number of occurrences,
+so neither a hole of 10 TB nor a hostile graph of nodes is slow. Distinct chunks are counted
+exactly, with several passes over the nodes to bound memory.
 """
 
 from __future__ import annotations
@@ -27,25 +27,25 @@ _SEEN_IDS: Final = 1 << 21
 """Ids remembered in one pass: some 150 MiB."""
 
 _RECORDS_OF_A_NODE: Final = 128
-"""On average; only to choose the number of passes."""
+"""Average records of a node, to choose the number of passes."""
 
 
 class Statistics(NamedTuple):
-    """What a manifest is made of.
+    """The statistics of a manifest.
 
     Attributes:
         manifest: Its id.
         kind: `file` or `tree`.
-        params: How the content was cut.
-        length: Plain bytes.
-        chunks: How many chunks the content has, repeats counted.
-        distinct: How many different ones.
+        params: Chunk sizes of the content.
+        length: Plain bytes of the content.
+        chunks: Number of chunks, with repeats.
+        distinct: Number of distinct chunks.
         zero: Plain bytes in chunks of zeros, which never travel.
-        nodes: Different nodes.
-        stored: Bytes of manifest, nodes and distinct chunks as they are stored and sent; other
-            manifests may share them.
-        missing: Distinct objects that the source does not have.
-        histogram: Number of chunks by length, repeats counted: key 2**n is for those of at least
+        nodes: Number of distinct nodes.
+        stored: Stored bytes of the manifest, the nodes and the distinct chunks; other manifests
+            may share them.
+        missing: Number of distinct objects that the source lacks.
+        histogram: Number of chunks by length, with repeats: key 2**n counts those of at least
             2**n and less than 2**(n + 1) bytes.
     """
 
@@ -63,11 +63,11 @@ class Statistics(NamedTuple):
 
 
 def show(ident: ManifestId, source: ObjectSource, progress: Progress = SILENT) -> Statistics:
-    """Counts what the manifest `ident` of `source` is made of.
+    """Computes the statistics of the manifest `ident` of `source`.
 
     Raises:
         NoObjectError, IntegrityError: The manifest or a node is missing or damaged.
-        RemoteError: The source could not be asked.
+        RemoteError: Requests to the source failed.
     """
     return _Counting(source, progress).run(ident)
 
@@ -110,7 +110,7 @@ class _Counting:
             self._count_records([Record(content.id, content.length)], 1, params)
             self._weigh(Kind.CHUNK, [ChunkId(content.id)])
             self._distinct = 1
-        # The last chunk is the only one below the maximum that our cutter makes of zeros alone.
+        # Of the chunks that are all zeros, only the last one may be shorter than the maximum.
         last = self._last_chunk(content)
         if last.length < params.max_size and last.id == zero_chunk_id(last.length):
             self._zero += last.length
@@ -143,7 +143,7 @@ class _Counting:
                 self._progress.advance(leaf.node.length * leaf.times)
 
     def _upper_nodes(self, content: Content) -> tuple[dict[NodeId, _Use], int]:
-        """The nodes of level 2, and how many of level 1 they list; those above are counted."""
+        """The nodes of level 2, and the number of nodes that they list. Counts those above."""
         uses = {NodeId(content.id): _Use(content.length, 1)}
         if content.level == 1:
             return {}, 1
@@ -163,7 +163,7 @@ class _Counting:
         return uses, leaves
 
     def _leaves(self, content: Content, upper: dict[NodeId, _Use]) -> Iterator[_Leaf]:
-        """The nodes of level 1; one that several nodes of level 2 list comes several times."""
+        """The nodes of level 1. A node that several nodes of level 2 list comes several times."""
         if content.level == 1:
             uses = {NodeId(content.id): _Use(content.length, 1)}
             yield from self._leaves_of(uses)
@@ -207,10 +207,10 @@ class _Counting:
         number: int,
         passes: int,
     ) -> int:
-        """Weighs those of `ids` that belong to this pass and were not seen; returns how many."""
+        """Weighs the new ids that belong to this pass; returns their number."""
         new: list[ObjectId] = []
         for ident in ids:
-            # Eight bytes tell chunks apart as well as it matters for a count.
+            # Eight bytes of an id are enough for a count: collisions are negligible.
             short = int.from_bytes(ident[:8], "big")
             if short % passes == number and short not in seen:
                 seen.add(short)

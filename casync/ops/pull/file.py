@@ -1,8 +1,8 @@
-"""Pull: rebuilds what a manifest names from whatever is at hand, and fetches only the rest.
+"""Pulls a file: rebuilds its content from local sources, and fetches only the rest.
 
 The manifest and its nodes come first, then the chunks (`casync.ops.pull.rebuild`), cheapest source
-first. Nothing is visible at the target before everything is there; what an interrupted pull
-leaves behind is checked and used by the next one.
+first. The target changes only once its content is complete. The next pull checks and uses what an
+interrupted one left in the part file.
 """
 
 from __future__ import annotations
@@ -53,12 +53,12 @@ class PullOptions:
     """How to pull.
 
     Attributes:
-        seeds: Files, folders and devices to look for chunks in, besides those that are known.
-        in_place: Overwrite the target where it differs instead of replacing it.
-        cache: Keep all chunks in the store too.
-        expect_sha256: What the SHA-256 of the whole must be.
-        delta: Whether to ask for deltas against old versions.
-        connections: Windows in work at once.
+        seeds: Further files, folders and devices to use as seeds.
+        in_place: Overwrite the target where it differs, instead of replacing it.
+        cache: Also store all chunks.
+        expect_sha256: The expected SHA-256 of the content.
+        delta: Whether to request deltas against old versions.
+        connections: Windows that are fetched at once.
     """
 
     seeds: tuple[Path, ...] = ()
@@ -70,15 +70,15 @@ class PullOptions:
 
 
 class Pulled(NamedTuple):
-    """What a pull did.
+    """The result of a pull.
 
     Attributes:
-        manifest: The manifest that was pulled.
+        manifest: The pulled manifest.
         length: Plain bytes of its content.
         outcome: `written`, `up to date`, `stored` or `streamed`.
-        sources: Plain bytes by where they came from.
-        traffic: What went over the wire.
-        seconds: How long it took.
+        sources: Plain bytes by source.
+        traffic: Network traffic.
+        seconds: Duration.
     """
 
     manifest: ManifestId
@@ -93,9 +93,9 @@ class WantedFile(NamedTuple):
     """A file to pull.
 
     Attributes:
-        outline: Its content; loaded.
-        target: A file or block device, a stream, or None for the store alone.
-        since: When it was asked for, as `time.monotonic` says.
+        outline: Its outline, loaded.
+        target: A file or block device, a stream, or None to pull only into the store.
+        since: Start of the command, on `time.monotonic`.
     """
 
     outline: Outline
@@ -112,24 +112,24 @@ def pull(
     """Pulls a file.
 
     Args:
-        wanted: Which, and where to.
+        wanted: The file and the target.
         ports: Stores and servers.
-        options: How.
-        progress: Is told what happens.
+        options: How to pull.
+        progress: Receives phases, bytes and notes.
 
     Raises:
-        UsageError: There is no store that could keep what it shall keep.
-        WriteError, NoSpaceError, LockedError: The target cannot be written. No chunk was fetched
-            then, unless the disk filled up on the way.
-        NotFoundError: Nobody has a chunk.
-        IntegrityError: What is to be had is not what the manifest names.
-        RemoteError, TimedOutError: Servers could not be asked.
+        UsageError: There is no writable store to pull into, or to cache chunks in.
+        WriteError, NoSpaceError, LockedError: The target cannot be written. No chunk was fetched,
+            unless the disk filled up during the pull.
+        NotFoundError: No source has a chunk.
+        IntegrityError: A source sent bytes that do not match the manifest, and no other has them.
+        RemoteError, TimedOutError: Requests to servers failed.
     """
     outline, target, since = wanted
     if target is None and not ports.lasting:
-        raise UsageError("there is no store to pull into", next_step="Give -o OUT.")
+        raise UsageError("there is no writable store to pull into", next_step="Give -o OUT.")
     if options.cache and not ports.lasting:
-        raise UsageError("there is no store that could keep the chunks")
+        raise UsageError("there is no writable store to cache the chunks in")
     work = _Pull(outline, ports, options, progress)
     if isinstance(target, TargetPlace):
         outcome = work.to_file(target)
@@ -156,27 +156,28 @@ def supplies_for(
     progress: Progress,
     was: Outline | None = None,
 ) -> Iterator[list[Supply]]:
-    """The ladder of supplies for one content, the cheapest first.
+    """The supplies for one content, the cheapest first.
 
     Args:
-        outline: What is wanted.
-        place: The target, when it is a file.
+        outline: The content.
+        place: The target, if it is a file.
         ports: Stores and servers.
-        options: The seeds that the user named.
-        progress: Is told when a seed must be read.
-        was: What a target held that is overwritten in place: no seed, but what deltas build on.
+        options: Seeds, and the choice of deltas.
+        progress: Receives a phase for each seed that must be read.
+        was: The old content of a target that is overwritten in place: a base for deltas, which
+            cannot serve as a seed.
     """
     supplies: list[Supply] = [StoreSupply(store) for store in ports.local]
     row = ports.memory.manifest(outline.id)
     if row is not None and row.state is ManifestState.FULL:
-        index = SeedIndex()  # servers are asked for what is damaged, but no seed is worth a look
+        index = SeedIndex()  # the store has all chunks; servers replace damaged ones
     else:
         index = collect_seeds(outline, ports, place=place, named=options.seeds, progress=progress)
     with closing(index), closing(SeedIndex()) as replaced:
 
         def old_versions() -> SeedIndex:
             if place is not None and was is not None and was.params == outline.params:
-                with suppress(CasyncError, OSError):  # as far as it is known
+                with suppress(CasyncError, OSError):  # an incomplete index still helps
                     replaced.add(SeedFile(place.path), chunks_of(was))
             return replaced if replaced.seeds else index
 
@@ -187,7 +188,7 @@ def supplies_for(
 
 
 class _Pull:
-    """One pull, once its outline is there."""
+    """One pull, whose outline is loaded."""
 
     def __init__(
         self, outline: Outline, ports: Ports, options: PullOptions, progress: Progress
@@ -222,7 +223,7 @@ class _Pull:
         return "written"
 
     def to_stream(self, stream: BinaryIO) -> str:
-        """Writes to a stream. Its digest is known when everything was sent."""
+        """Writes to a stream. Its digest can be checked only after all was written."""
         sink = StreamSink(stream, self._outline.content.length)
         self._rebuild(sink, None, kept_label="")
         self._expect(sink.sha256())
@@ -230,7 +231,7 @@ class _Pull:
         return "streamed"
 
     def to_store(self) -> str:
-        """Brings everything into the store."""
+        """Fetches everything into the store."""
         self._rebuild(Nowhere(), None, kept_label="")
         length = self._outline.content.length
         self._check_digest(read_range(self._outline, self._ports.store, 0, length))
@@ -248,7 +249,7 @@ class _Pull:
         return holds(place, self._outline, self._progress)
 
     def _leave(self, place: TargetPlace) -> str:
-        """Leaves a target alone that is what it shall be."""
+        """Checks and remembers a target that has the right content already."""
         if self._options.expect_sha256 is not None:
             with SeedFile(place.path) as file:
                 self._check_digest(_pieces(file.read, self._outline.content.length))
@@ -256,7 +257,7 @@ class _Pull:
             self._rebuild(Nowhere(), place._replace(in_place=False), kept_label="")
         else:
             self.given["in place"] += self._outline.content.length
-        # It may be the work of a run that was killed before it came to this.
+        # A killed run may have written the target without making it durable.
         settle_file(place.path)
         self._publish(place, place.existing, full=self._options.cache)
         return "up to date"
@@ -270,7 +271,7 @@ class _Pull:
         moved: Sequence[int] = (),
         was: Outline | None = None,
     ) -> None:
-        """Gets every chunk to where it belongs."""
+        """Writes every chunk to its places in `output`."""
         keeps = self._options.cache or output.discards
         with supplies_for(
             self._outline, place, self._ports, self._options, self._progress, was
@@ -289,7 +290,7 @@ class _Pull:
             self.given += rebuilder.run()
 
     def _check_digest(self, pieces: Iterable[Buffer]) -> None:
-        """Compares the SHA-256 of the whole with the one that is expected, if one is."""
+        """Checks the SHA-256 of the content, if one is expected."""
         if self._options.expect_sha256 is not None:
             digest = hashlib.sha256()
             for piece in pieces:
@@ -306,13 +307,13 @@ class _Pull:
     def _publish(
         self, place: TargetPlace | None, identity: FileIdentity | None, *, full: bool
     ) -> None:
-        """Says in the store what is here now. A manifest that was full stays full."""
+        """Records the pulled manifest and file in the store. A full manifest stays full."""
         if not self._ports.lasting:
             return
         store, outline = self._ports.store, self._outline
         state = ManifestState.FULL if full else ManifestState.OUTLINE
         batch = Batch(manifests=[(outline.id, state, outline.content.length)])
-        # The times of a device say nothing of its bytes.
+        # The times of a device do not change with its bytes.
         if place is not None and identity is not None and not place.is_device:
             path = bytes(place.path)
             batch.remember.append(RememberedFile(path, identity, outline.id, settled=False))

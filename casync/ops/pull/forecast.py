@@ -1,8 +1,8 @@
-"""What a pull would do: the same plan, worked out to the end without a byte moved.
+"""Forecasts a pull: computes what it would fetch, without fetching chunks.
 
-Manifest and nodes are fetched, because the plan is made of them; chunks are not. What servers
-would send is asked by size, so the figure is exact: compressed, as it would travel. Deltas are not
-made on trial; where a pull asks for them, it fetches less.
+Manifest and nodes are fetched, because the plan depends on them. Servers report the sizes of chunks
+as they would travel, compressed, so the figure is exact. No deltas are made, so a pull that
+requests deltas fetches less.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ __all__ = ["Forecast", "PlanTotals", "forecast"]
 
 
 class Forecast(NamedTuple):
-    """What a pull would do.
+    """The forecast of a pull.
 
     Attributes:
         manifest: The manifest.
         length: Plain bytes of its content.
-        sources: Plain bytes by where they would come from.
+        sources: Plain bytes by source.
         objects: Chunks to fetch.
-        fetch: Bytes to fetch, as they travel when no chunk comes as a delta.
-        received: Bytes that came from servers for this plan: the manifest and its nodes.
-        missing: Plain bytes that nobody has.
-        seeds: The files that were looked at, and what was seen.
+        fetch: Bytes to fetch, as they travel, without deltas.
+        received: Bytes received for this forecast: the manifest and its nodes.
+        missing: Plain bytes that no source has.
+        seeds: The files considered as seeds, and what became of each.
     """
 
     manifest: ManifestId
@@ -56,7 +56,7 @@ class Forecast(NamedTuple):
 def forecast(
     wanted: WantedFile, ports: Ports, options: PullOptions, progress: Progress = SILENT
 ) -> Forecast:
-    """Works out what `pull` with the same arguments would fetch.
+    """Computes what `pull` with the same arguments would fetch.
 
     Raises:
         CasyncError: As `pull`.
@@ -87,10 +87,10 @@ def forecast(
 
 
 class PlanTotals:
-    """Sums of a plan.
+    """The totals of a forecast.
 
     Args:
-        received: Bytes that came from servers for it.
+        received: Bytes that servers sent for it.
     """
 
     def __init__(self, received: int) -> None:
@@ -101,7 +101,7 @@ class PlanTotals:
         self.objects = self.fetch = self.missing = 0
 
     def count(self, stretch: Iterable[Window], length: int, supplies: Sequence[Supply]) -> None:
-        """Goes through windows as a pull would, of a content of `length` bytes."""
+        """Adds the windows of a content of `length` bytes, in the order of a pull."""
         first_places = FirstPlaces()
         for window in stretch:
             self.sources["zero"] += sum(length for _, length in window.zeros)
@@ -137,7 +137,7 @@ class PlanTotals:
         self.missing += sum(wanted.values())
 
     def result(self, outline: Outline, looked: list[tuple[Path, str]]) -> Forecast:
-        """The sums."""
+        """The forecast with these totals."""
         return Forecast(
             manifest=outline.id,
             length=outline.content.length,

@@ -1,8 +1,8 @@
-"""Lets an in-place target serve itself: old bytes move to where the new content wants them.
+"""Moves old chunks of an in-place target to their new offsets.
 
-Only the bytes that are wanted elsewhere and not already there move. `casync.planning.move_order`
-finds an order in which nothing is overwritten before it was read. Every chunk is hashed before it
-is written; one that is not what it was is left for the other sources.
+Only chunks that the new content has at other offsets move. `casync.planning.move_order` finds an
+order that reads each chunk before its bytes are overwritten. Every chunk is hashed before it is
+written; other sources supply those that changed.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ from casync.store.base import Batch
 __all__ = ["STASH_BYTES", "move_in_place", "offsets_served"]
 
 STASH_BYTES: Final = 64 * MIB
-"""Old bytes held in memory while their place is overwritten."""
+"""Old bytes that are held in memory while their places are overwritten."""
 
 
 _TOGETHER_BYTES: Final = 4 * MIB
-"""Bytes of moves that are read before they are written."""
+"""Bytes of moves that are read together before they are written."""
 
 _MAX_CHUNKS: Final = 1 << 21
-"""Old chunks whose places are known: about 400 MiB, or 32 GiB at the default chunk size. What lies
-behind them serves only where it is."""
+"""Old chunks in the index: about 400 MiB of memory, 32 GiB of content at the default chunk size.
+Chunks beyond them do not move."""
 
 
 class _Moves:
-    """Chunks of an old file that a new one wants: elsewhere, or (`kept`) right where they are."""
+    """Old chunks with other offsets in the new content; `kept` has the offsets of the others."""
 
     def __init__(self) -> None:
         self.kept = array("Q")
@@ -52,7 +52,7 @@ class _Moves:
         self._ids = bytearray()
 
     def add(self, source: int, target: int, length: int, ident: ChunkId) -> None:
-        """Adds one."""
+        """Adds a move."""
         self.sources.append(source)
         self.targets.append(target)
         self.lengths.append(length)
@@ -64,7 +64,10 @@ class _Moves:
 
 
 class _OldPlaces:
-    """What an old file holds where, by the first 8 bytes of ids: a hint, as in every seed."""
+    """The offsets of the chunks of an old file, by the first 8 bytes of their ids.
+
+    They are hints, as in every seed: a chunk is proved when it is read.
+    """
 
     def __init__(self) -> None:
         self._offsets = array("Q")
@@ -72,7 +75,7 @@ class _OldPlaces:
         self._first: dict[int, int] = {}
 
     def note(self, offset: int, ident: ChunkId, length: int) -> bool:
-        """Adds a chunk; says whether there is room for more."""
+        """Adds a chunk; returns whether there is room for more."""
         if len(self._offsets) < _MAX_CHUNKS:
             key = int.from_bytes(ident[:8], "little")
             self._offsets.append(offset)
@@ -81,7 +84,7 @@ class _OldPlaces:
         return len(self._offsets) < _MAX_CHUNKS
 
     def find(self, ident: ChunkId, offset: int) -> int | None:
-        """Where the chunk is: at `offset` if it is there, too, else at its first place."""
+        """An offset of the chunk: `offset` if it is there, else its first one, None if unknown."""
         key = int.from_bytes(ident[:8], "little")
         at = bisect_left(self._offsets, offset)
         if at < len(self._offsets) and self._offsets[at] == offset and self._keys[at] == key:
@@ -92,7 +95,7 @@ class _OldPlaces:
 def _find_moves(
     outline: Outline, was: Outline | None, path: Path, ports: Ports, progress: Progress
 ) -> _Moves:
-    """What of the file at `path` the content wants, and where."""
+    """The chunks of the file at `path` that the content has, and where they must move."""
     layout = _OldPlaces()
     _note_old_chunks(layout, outline, was, path, ports, progress)
     moves = _Moves()
@@ -135,22 +138,22 @@ def move_in_place(
     ports: Ports,
     progress: Progress,
 ) -> array[int]:
-    """Moves old bytes of an in-place target to where `outline` wants them.
+    """Moves old chunks of an in-place target to their offsets in `outline`.
 
     Args:
-        outline: What is wanted.
-        was: What the target held when it was last seen, if that is known.
+        outline: The new content.
+        was: The content of the target when it was last seen, if known.
         sink: The target.
-        path: Where it is.
-        ports: Remember what it held, until it is written to.
-        progress: Is told of every byte that moves.
+        path: Its path.
+        ports: The store whose row of the old file is removed before the first write.
+        progress: Advances by every moved byte.
 
     Returns:
-        The offsets, ascending, at which chunks were written. Each was proved on its way.
+        The offsets at which chunks were written, ascending. Each chunk was proved before.
     """
     moves = _find_moves(outline, was, path, ports, progress)
     if ports.lasting:
-        # What the store remembers of the file is wrong from the first write on.
+        # The remembered content is wrong from the first write on.
         ports.store.commit(Batch(forget=[bytes(path)]))
     progress.start("moving", sum(moves.lengths))
     mover = _Mover(moves, sink)
@@ -163,22 +166,22 @@ def move_in_place(
 
 
 class _Mover:
-    """Takes the steps of moving, many copies at once: all are read before one is written."""
+    """Applies the steps of moving. Batches copies: all are read before the first is written."""
 
     def __init__(self, moves: _Moves, sink: Sink) -> None:
         self.written = bytearray(len(moves.targets))
         self._moves = moves
         self._sink = sink
         self._stashed: dict[int, bytes] = {}
-        self._waiting: dict[int, int] = {}  # moves by where they read
+        self._waiting: dict[int, int] = {}  # moves by the offset that they read
         self._waiting_bytes = 0
 
     def take(self, step: Move) -> None:
-        """Does one step, or does it with the next ones."""
+        """Applies one step, at once or together with later ones."""
         moves, index = self._moves, step.index
         length = moves.lengths[index]
         if isinstance(step, Copy):
-            # Equal sources are what an earlier copy has written, which may still wait.
+            # Another source is the target of an earlier copy, which may still wait.
             if step.source != moves.sources[index] or self._waiting_bytes >= _TOGETHER_BYTES:
                 self.flush()
             self._waiting[step.source] = index
@@ -186,14 +189,14 @@ class _Mover:
         elif isinstance(step, Stash):
             self._stashed[index] = self._sink.read(moves.sources[index], length)
         elif isinstance(step, Unstash):
-            self.flush()  # some that wait may read what this overwrites
+            self.flush()  # a waiting copy may read the bytes that this overwrites
             plain = self._stashed.pop(index)
             if chunk_id(plain) == moves.id(index):
                 self._sink.write(moves.targets[index], [plain])
                 self.written[index] = 1
 
     def flush(self) -> None:
-        """Does what waits."""
+        """Applies the waiting copies."""
         moves, waiting = self._moves, self._waiting
         self._waiting, self._waiting_bytes = {}, 0
         sources = [
@@ -209,7 +212,7 @@ class _Mover:
 
 
 def offsets_served(outline: Outline, path: Path, ports: Ports, progress: Progress) -> set[int]:
-    """Where the old bytes of an in-place target would serve the new content, moved or not."""
+    """The offsets that old chunks of an in-place target would serve, moved or not."""
     row = ports.memory.recall(bytes(path))
     was = known_outline(ports.memory, row.manifest) if row else None
     moves = _find_moves(outline, was, path, ports, progress)

@@ -1,8 +1,7 @@
-"""Nodes as deltas: a server seen through what is known of old versions.
+"""Fetches nodes as deltas against nodes of old versions.
 
-A manifest that changed a little has nodes that changed a little, but under other ids. Which old
-nodes they probably came from is told by the place: those of the same level around the same offset
-that the new version no longer has.
+The nodes of a slightly changed manifest changed only slightly, too, but have new ids. Good bases
+are old nodes of the same level around the same offset, which the new version no longer has.
 """
 
 from __future__ import annotations
@@ -31,30 +30,30 @@ from casync.store.proved import ProvedReader
 __all__ = ["NodesByDelta", "OldNodes", "likely_versions"]
 
 _GROUP_NODES: Final = 128
-"""Nodes that a group wants. More at once find more in common, and leave less room for bases."""
+"""Wanted nodes of a group. More of them compress better, and leave less room for bases."""
 
 _GUESSED_BYTES: Final = 12 * KIB
-"""What a wanted node is taken to have, so that a group rarely gets larger than it may."""
+"""Assumed plain bytes of a wanted node, so that a group rarely exceeds its limit."""
 
 _MAX_OLD: Final = 1 << 16
-"""Old nodes of a level that are known: enough for 130 GiB at the default chunk size."""
+"""Old nodes per level to keep track of: enough for 130 GiB at the default chunk size."""
 
 _MAX_NEW: Final = 1 << 18
-"""New nodes whose places are known, some 60 MiB. Those beyond are asked for without bases."""
+"""New nodes with known offsets, some 60 MiB. Further ones are requested without bases."""
 
 _MAX_FILES: Final = 64
-"""Remembered files that are looked at, the newest first."""
+"""Remembered files to consider, the newest first."""
 
 _CACHED_NODES: Final = 512
-"""Plain nodes kept: those that one group has as bases, some 4 MiB."""
+"""Plain nodes to cache: the bases of one group, some 4 MiB."""
 
 
 def likely_versions(
     target: Path | None, named: Sequence[Path], store: ObjectStore
 ) -> list[Outline]:
-    """What the target held; if nobody knows, what named seeds held; else what any file held.
+    """Outlines of old versions: of the target, else of a named seed, else of any remembered file.
 
-    Whether these files are as they were does not matter: their nodes are in `store`.
+    The files may have changed since: only their nodes are used, which are in `store`.
     """
     paths = [path for path in (target, *named) if path is not None]
     found = [store.recall(bytes(path)) for path in paths]
@@ -64,7 +63,7 @@ def likely_versions(
 
 
 class _Span(NamedTuple):
-    """Where a node first occurs in its content."""
+    """The first place of a node in its content."""
 
     level: int
     offset: int
@@ -72,11 +71,11 @@ class _Span(NamedTuple):
 
 
 class OldNodes:
-    """The nodes of an old version, by level and place.
+    """The nodes of an old version, by level and offset.
 
     Args:
         outline: The old version.
-        store: Where its nodes are.
+        store: Has its nodes.
     """
 
     def __init__(self, outline: Outline, store: ObjectSource) -> None:
@@ -89,14 +88,14 @@ class OldNodes:
     def around(
         self, level: int, start: int, end: int, without: Collection[ObjectId], room: int
     ) -> Iterator[tuple[NodeId, bytes]]:
-        """Nodes of `level` around a range of the content, the nearest first, in `room` bytes.
+        """Nodes of `level` around a range of the content, the nearest first.
 
         Args:
-            level: Their level.
-            start: The first byte of the range.
-            end: The byte after its last.
-            without: The nodes of the new version, known for all of this level by now.
-            room: Plain bytes of all of them at most.
+            level: Level of the nodes.
+            start: Offset of the first byte of the range.
+            end: Offset after the last byte.
+            without: The new version's nodes, complete for this level.
+            room: Maximum plain bytes of all nodes together.
         """
         if level not in self._gone:
             self._gone[level] = [item for item in self._level(level) if item[1] not in without]
@@ -139,25 +138,25 @@ class OldNodes:
                 if len(found) > _MAX_OLD:
                     break
         except CasyncError:
-            pass  # as far as it can be read; the rest is not missed
+            pass  # bases are optional: those that can be read are enough
         return sorted(found.values())
 
     def _read(self, ident: NodeId) -> bytes:
-        """The bytes of a node; none if it cannot be had."""
+        """The bytes of a node; empty if it cannot be read."""
         (data,) = self._objects.found(Kind.NODE, [ident])
         return data or b""
 
 
 class NodesByDelta:
-    """An `ObjectSource` over a server that asks for nodes as deltas. Used by one thread.
+    """An `ObjectSource` that fetches nodes from a server as deltas. Used by one thread.
 
-    It learns from the manifest and the nodes that pass where the nodes below them belong.
+    It learns the offsets of nodes from the manifest and the nodes that it fetched before.
 
     Args:
-        server: Who is asked.
-        old: Finds old versions, the likeliest first, once a file is wanted.
-        store: Where their nodes are.
-        delta: Whether to ask for deltas.
+        server: The server.
+        old: Returns old versions, the likeliest first; called for the manifest of a file.
+        store: Has the nodes of old versions.
+        delta: Whether to request deltas.
     """
 
     def __init__(
@@ -178,7 +177,7 @@ class NodesByDelta:
         self._packer = Packer()
 
     def get(self, kind: Kind, ids: Sequence[ObjectId]) -> Iterator[Packed | Absence]:
-        """What the server has; see `ObjectSource.get`."""
+        """The server's objects; see `ObjectSource.get`."""
         grouped = kind is Kind.NODE and bool(self._spans) and not self._lied
         if grouped and asks_deltas(self._delta, self._server):
             answers = self._by_delta(ids)
@@ -190,7 +189,7 @@ class NodesByDelta:
             yield answer
 
     def stat(self, kind: Kind, ids: Sequence[ObjectId]) -> list[ObjectStat | None]:
-        """As the server says."""
+        """The server's sizes; see `ObjectSource.stat`."""
         return self._server.stat(kind, ids)
 
     def _by_delta(self, ids: Sequence[ObjectId]) -> Iterator[Packed | Absence]:
@@ -222,7 +221,7 @@ class NodesByDelta:
         return self._old.around(spans[0].level, start, end, self._spans, room)
 
     def _undone(self, delta: Delta, bases: Sequence[bytes]) -> Iterator[Packed | Absence]:
-        """The nodes of a delta. Those that it does not hold are asked for as they are."""
+        """The nodes of a delta. Requests nodes whole that the delta does not decode to."""
         try:
             found = dict(unpack_group(delta, bases))
         except IntegrityError:
@@ -237,7 +236,7 @@ class NodesByDelta:
                 yield next(again)
 
     def _learn(self, kind: Kind, ident: ObjectId, packed: Packed) -> None:
-        """Notes what lies below; the caller finds out what is wrong with it."""
+        """Notes the offsets of the nodes below. Ignores damage, which the caller detects."""
         span = self._spans.get(ident)
         try:
             if kind is Kind.MANIFEST:
@@ -253,7 +252,7 @@ class NodesByDelta:
             return
 
     def _begin(self, packed: Packed) -> None:
-        """Chooses the old version: of those that were cut alike, the nearest in length."""
+        """Chooses the old version: with the same chunk sizes, and the nearest in length."""
         manifest = decode_manifest(self._unpacker.unpack(packed))
         if manifest.kind != "file":
             return

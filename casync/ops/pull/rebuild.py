@@ -1,9 +1,9 @@
 """Rebuilds content window by window, in several threads.
 
-A window goes through two stages: what is already in place and what this machine has; then what
-must travel, and what an earlier window has placed. Each stage has threads of its own, so a slow
-link is kept busy while files are read, and neither waits for the other. Windows enter the second
-stage in order, so waiting there for an earlier one cannot deadlock.
+A window goes through two stages: first chunks in place and from local sources; then chunks from
+servers, and repeats of chunks that an earlier window wrote. Each stage has its own threads, so
+reading files and a slow link do not wait for each other. Windows enter the second stage in order,
+so waiting there for an earlier window cannot deadlock.
 """
 
 from __future__ import annotations
@@ -30,17 +30,18 @@ from casync.planning.windows import FirstPlaces, Place, Window
 __all__ = ["Nowhere", "TargetWriter", "Rebuilder", "Whole"]
 
 _THREADS_HERE: Final = 2
-"""Threads that read and hash local files: they keep a memory bus busy, or a disk."""
+"""Threads that read and hash local files: two saturate the memory bus, or a disk."""
 
 _WINDOWS_AHEAD: Final = 64
-"""Windows that wait for servers while later ones are served from local files: lists of places."""
+"""Windows that wait for servers while later ones are served from local files. A waiting window is
+a list of places."""
 
 _ZERO_BYTES: Final = 1024 * MIB
-"""Bytes of a hole that are made at once where something may lie: that takes a second or so."""
+"""Bytes of a hole that are zeroed at once in a target with old bytes: about a second of work."""
 
 
 class Whole(Protocol):
-    """What is wanted, from its first byte to its last."""
+    """The content to rebuild."""
 
     @property
     def length(self) -> int:
@@ -49,21 +50,21 @@ class Whole(Protocol):
 
     @property
     def params(self) -> ChunkerParams:
-        """How it was cut."""
+        """The chunk sizes that it was cut with."""
         ...
 
     def windows(self, *, distinct: bool) -> Iterator[Window]:
-        """All of it in order; `distinct`: each chunk at least once, at offsets of no meaning."""
+        """All of it in order; with `distinct`, each chunk at least once, at meaningless offsets."""
         ...
 
 
 class TargetWriter(Protocol):
-    """Where rebuilt bytes go.
+    """The output of a rebuild.
 
     Attributes:
-        resumed: Bytes that are there already may be right; they are read and hashed first.
-        readable: What was written can be read back.
-        discards: Nobody wants the bytes here; only a keeper takes them.
+        resumed: Bytes in it may be right already; they are read and hashed first.
+        readable: Written bytes can be read back.
+        discards: It drops the bytes; only the keeper takes them.
     """
 
     resumed: bool
@@ -75,7 +76,7 @@ class TargetWriter(Protocol):
         ...
 
     def write(self, offset: int, buffers: Sequence[Buffer]) -> None:
-        """Writes neighbouring buffers from `offset` on. Called by several threads."""
+        """Writes consecutive buffers from `offset` on. Called by several threads."""
         ...
 
     def zero(self, offset: int, length: int) -> None:
@@ -83,39 +84,39 @@ class TargetWriter(Protocol):
         ...
 
     def settle(self, end: int) -> None:
-        """Everything before `end` is written. Called in order by one thread."""
+        """Marks everything before `end` as written. Called in order by one thread."""
         ...
 
 
 class Nowhere:
-    """The output of a pull into the store alone."""
+    """The output of a pull into the store only: it drops the bytes."""
 
     resumed = False
     readable = False
     discards = True
 
     def read(self, offset: int, length: int) -> bytes:
-        """Nothing is here."""
+        """Returns nothing."""
         return b""
 
     def write(self, offset: int, buffers: Sequence[Buffer]) -> None:
-        """Lets the bytes go."""
+        """Drops the bytes."""
 
     def zero(self, offset: int, length: int) -> None:
-        """Lets the zeros go."""
+        """Drops the zeros."""
 
     def settle(self, end: int) -> None:
-        """Nothing waits."""
+        """Does nothing."""
 
 
 class _WindowTask:
-    """A window on its way through both stages.
+    """A window in one of the two stages.
 
     Attributes:
-        found: The end of the first stage.
-        fresh: What is still to be had.
-        repeats: What an earlier place has, with its offset.
-        given: Plain bytes that each source gave.
+        found: Completes with the first stage.
+        fresh: Places whose chunks are not written yet.
+        repeats: Places of chunks that occur earlier, each with the offset of the first place.
+        given: Plain bytes from each source.
     """
 
     found: Future[None]
@@ -138,14 +139,14 @@ class Rebuilder:
     """Rebuilds one content.
 
     Args:
-        whole: What is wanted.
-        output: Where it goes.
-        supplies: Where chunks come from, the cheapest first.
-        keeper: Takes every chunk that passes, if given.
-        workers: Windows that servers are asked for at once.
-        kept_label: What to call bytes that were in place already.
-        progress: Is told of every byte of the target.
-        moved: Offsets of chunks that were proved on their way to where they are, ascending.
+        whole: The content.
+        output: Where to write it.
+        supplies: The sources of chunks, the cheapest first.
+        keeper: Stores every chunk, if given.
+        workers: Windows that are requested from servers at once.
+        kept_label: The source's label for bytes that are in place already.
+        progress: Advances by every byte of the content.
+        moved: Offsets of chunks that `move_in_place` wrote and proved, ascending.
     """
 
     def __init__(
@@ -173,17 +174,17 @@ class Rebuilder:
         self._done: dict[int, Future[None]] = {}  # of the windows in the second stage
 
     def run(self) -> Counter[str]:
-        """Does it all; returns the plain bytes that each source gave.
+        """Rebuilds the content; returns the plain bytes from each source.
 
         Raises:
-            CasyncError: Something could not be had or written. The output is then incomplete.
+            CasyncError: A chunk is missing, or cannot be written. The output is incomplete then.
         """
         given: Counter[str] = Counter()
         whole = self._whole
         stretch = whole.windows(distinct=self._output.discards)
         here = ThreadPoolExecutor(_THREADS_HERE, thread_name_prefix="local")
         travel = ThreadPoolExecutor(self._workers, thread_name_prefix="pull")
-        # What cannot be written yet waits in memory.
+        # An output that cannot be read back holds chunks in memory until it is their turn.
         ahead = _WINDOWS_AHEAD if self._output.readable else 2 * self._workers
         first: deque[_WindowTask] = deque()
         second: deque[_WindowTask] = deque()
@@ -230,7 +231,7 @@ class Rebuilder:
         return task.given
 
     def _find_here(self, task: _WindowTask) -> None:
-        """The first stage: everything that needs no server and no other window."""
+        """The first stage: everything that needs neither servers nor other windows."""
         for offset, length in task.window.zeros:
             step = _ZERO_BYTES if self._output.resumed else length
             for at in range(offset, offset + length, step):
@@ -261,7 +262,7 @@ class Rebuilder:
         self._progress.advance(count)
 
     def _not_in_place(self, task: _WindowTask) -> set[int]:
-        """Where in a window other bytes lie than those that are wanted."""
+        """The offsets of the places in a window whose bytes are not right already."""
         rest: set[int] = set()
         kept: list[Proved] = []
         count = sum(place.length for place in task.window.places)
@@ -278,7 +279,7 @@ class Rebuilder:
         return rest
 
     def _unproved(self, window: Window) -> list[Place]:
-        """Places whose bytes nobody has seen yet; a keeper must see all."""
+        """The places that must be read and hashed: all of them if there is a keeper."""
         low, high = (bisect_left(self._moved, end) for end in (window.start, window.end))
         if low == high or self._keeper is not None:
             return window.places
@@ -288,7 +289,7 @@ class Rebuilder:
     def _take(
         self, task: _WindowTask, places: list[Place], supplies: Sequence[Supply]
     ) -> list[Place]:
-        """Places what supplies have; returns the places whose chunks none of them has."""
+        """Writes the chunks that supplies have; returns the places of the others."""
         where: dict[ChunkId, list[Place]] = {}
         wanted: dict[ChunkId, int] = {}
         for place in places:
@@ -300,7 +301,7 @@ class Rebuilder:
                 return []
             keeper = None if supply.is_store else self._keeper
             passing: list[Proved] = []
-            # What came before a failure is written, too: the next run need not fetch it again.
+            # Chunks before a failure are written, too, so the next run need not fetch them again.
             with self._joiner(supply.label, task.given) as writer:
                 for chunks in supply.supply(dict(wanted), task.window):
                     for ident, plain, _ in chunks:
@@ -316,12 +317,12 @@ class Rebuilder:
     def _take_all(self, task: _WindowTask, places: list[Place], supplies: Sequence[Supply]) -> None:
         for missing in self._take(task, places, supplies):
             raise NoObjectError(
-                f"chunk {missing.id.hex()} is nowhere to be had",
+                f"no source has chunk {missing.id.hex()}",
                 next_step="Name a server that has it with --server.",
             )
 
     def _not_repeated(self, task: _WindowTask) -> list[Place]:
-        """Places repeats of what is written already; returns those that are not what they were."""
+        """Copies repeats from their first places; returns those whose first place has changed."""
         for _, first in task.repeats:
             earlier = self._first_places.window_of(first)
             running = self._done.get(earlier) if earlier != task.number else None
@@ -339,5 +340,5 @@ class Rebuilder:
         return lost
 
     def _joiner(self, label: str, given: Counter[str]) -> Joiner:
-        """Writes to the output, and reports what was written."""
+        """A joiner that writes to the output and reports the bytes."""
         return Joiner(self._output.write, partial(self._report, given, label))

@@ -1,7 +1,7 @@
-"""Finds seeds without being asked: the target, files that this store knows, and those named.
+"""Finds seeds: the target, files that the store remembers, and files that the user names.
 
-A remembered file that is as it was is not read: its manifest says what is where. One that changed
-is cut afresh, but only when what it was shares chunks with what is wanted.
+An unchanged remembered file is not read: its manifest lists its chunks. A changed one is cut again
+only if its old content shares chunks with the wanted one.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from casync.store.base import Batch, ObjectStore, RememberedFile
 __all__ = ["chunks_of", "collect_seeds", "known_outline"]
 
 _MAX_REMEMBERED: Final = 64
-"""Remembered files that are looked at, the newest first."""
+"""Remembered files to consider, the newest first."""
 
 _SAMPLE_BELOW: Final = 4096
-"""Contents of more bytes than this many average chunks are compared by a sample of their ids."""
+"""Content longer than this many average chunks is compared by a sample of its ids."""
 
 
 def known_outline(store: ObjectStore, manifest: bytes) -> Outline | None:
-    """The outline of a manifest that the store remembers, if it is really there."""
+    """The outline of a remembered file's manifest, or None if the manifest cannot be read."""
     try:
         return open_outline(ManifestId(manifest), store)
     except CasyncError:
@@ -40,7 +40,7 @@ def known_outline(store: ObjectStore, manifest: bytes) -> Outline | None:
 
 
 def chunks_of(outline: Outline) -> Iterator[tuple[int, ChunkId, int]]:
-    """The chunks of a manifest as (offset, chunk, length), its holes and repeats left out."""
+    """The chunks of a manifest as (offset, id, length), without holes and immediate repeats."""
     largest = outline.params.max_size
     for offset, run in runs(outline.content, outline.node):
         if run.length != largest or not outline.is_hole(run.id, largest):
@@ -58,15 +58,15 @@ def collect_seeds(
     """Indexes all files that may hold chunks of `outline`.
 
     Args:
-        outline: What is wanted.
-        ports: Remember which files held what, and forget those that vanished.
-        place: The target. A file that will be replaced is the likeliest seed, and is cut when
-            nobody knows what it holds; one that is overwritten in place is none.
+        outline: The wanted content.
+        ports: The store that remembers files; rows of files that vanished are removed.
+        place: The target. A file that will be replaced is the likeliest seed, and is cut if its
+            chunks are not known. A target that is overwritten in place is not a seed.
         named: Files, folders and devices that the user named.
-        progress: Is told what is read.
+        progress: Receives a phase for each file that is read.
 
     Raises:
-        UsageError: A named seed is not there or not a file.
+        UsageError: A named seed does not exist, or is not a file.
     """
     memory = ports.memory
     finder = _Finder(outline, memory, progress)
@@ -74,7 +74,7 @@ def collect_seeds(
         looked = set() if place is None else {place.path}
         if place is not None and place.existing is not None and not place.in_place:
             finder.add(place.path, memory.recall(bytes(place.path)), must_cut=True)
-        # Before what is only remembered: the index has an end.
+        # Named seeds come before remembered ones, because the index is bounded.
         for path in named:
             for seed in expand_seed_path(path):
                 real = seed.resolve()
@@ -97,7 +97,7 @@ def collect_seeds(
 
 
 def _has_vanished(path: Path) -> bool:
-    """Whether nothing is there. A place that cannot be looked at is no such case."""
+    """Whether there is certainly no file at `path`."""
     try:
         path.stat()
     except (FileNotFoundError, NotADirectoryError):
@@ -116,7 +116,7 @@ class _Finder:
         self._sample: frozenset[ChunkId] | None = None
 
     def add(self, path: Path, row: RememberedFile | None, *, must_cut: bool) -> None:
-        """Adds one file. What cannot be read is passed over, with a note."""
+        """Adds one file. Skips a file that cannot be read, with a note."""
         known = known_outline(self._store, row.manifest) if row is not None else None
         try:
             seed = SeedFile(path)
@@ -139,14 +139,14 @@ class _Finder:
             self._progress.note(f"seed {path} cannot be read: {error}")
 
     def _walk(self, known: Outline) -> Iterator[tuple[int, ChunkId, int]]:
-        """The chunks of a known seed as far as its nodes can be read; the rest is not missed."""
+        """The chunks of a known seed, as far as its nodes can be read."""
         try:
             yield from chunks_of(known)
         except CasyncError as error:
-            self._progress.note(f"a seed's manifest cannot be read: {error.message}")
+            self._progress.note(f"the manifest of a seed cannot be read: {error.message}")
 
     def _is_related(self, known: Outline) -> bool:
-        """Whether two manifests share chunks, by a sample chosen by the ids themselves."""
+        """Whether `known` shares chunks with the wanted content, by a sample of their ids."""
         if known.params != self._outline.params:
             return False
         if self._sample is None:

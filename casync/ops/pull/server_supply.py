@@ -1,8 +1,8 @@
-"""The supply that travels: chunks of servers, as deltas against old versions where that pays.
+"""The supply of chunks from servers, as deltas against old versions where that pays.
 
-Each server is asked for what those before it could not give. Whatever comes is proved here; a
-delta that does not hold what it should is the server's fault, and its chunks are asked for again
-as they are.
+Each server is asked for the chunks that the previous ones lack. All answers are proved here. If a
+delta decodes to wrong chunks, that is the server's fault, and these are requested again without
+deltas.
 """
 
 from __future__ import annotations
@@ -36,60 +36,60 @@ from casync.store.base import Absence, ObjectStat
 __all__ = ["FRAME_HEADER_BYTES", "DeltaChoice", "OldVersions", "ServerSupply", "asks_deltas"]
 
 FRAME_HEADER_BYTES: Final = 8
-"""What a frame adds to each object on the wire."""
+"""Bytes that a frame adds to each object on the wire."""
 
 _ASKED_BYTES: Final = 16 * MIB
-"""Plain bytes of one request for deltas, bases included: in memory until it is answered."""
+"""Plain bytes of one request for deltas, including bases, which are held until it is answered."""
 
 _BUSY_ROUNDS: Final = 5
 _BUSY_SECONDS: Final = 0.5
 
 DeltaChoice: TypeAlias = Literal["auto", "always", "never"]
-"""Whether to ask for deltas; `auto` where the link is so slow that they pay."""
+"""Whether to request deltas; `auto` does if the link is so slow that they pay."""
 
 
 def asks_deltas(choice: DeltaChoice, server: Server) -> bool:
-    """Whether `server` shall be asked for deltas just now."""
+    """Whether to request deltas from `server` now."""
     return choice == "always" or (choice == "auto" and server.deltas_pay)
 
 
 class OldVersions(Protocol):
-    """Old bytes at hand.
+    """Local chunks of old versions.
 
     Attributes:
-        index: Which chunk lies where, and next to which.
+        index: The offsets and neighbours of the chunks.
     """
 
     index: ChunkIndex
 
     def read(self, numbers: Iterable[int]) -> Iterator[Sequence[tuple[Place, Buffer | None]]]:
-        """Chunks of the layout, in order, or None where they are no more; some at a time."""
+        """Reads chunks of the index in order, in batches; None for those that changed."""
         ...
 
 
 class _Come(NamedTuple):
-    """What arrived together: proved chunks, and why others did not come."""
+    """Answers that arrived together: proved chunks, and the ids of others with the reason."""
 
     chunks: list[Proved]
     absent: list[tuple[ChunkId, Absence]]
 
 
 class _Request:
-    """What is asked for at once, and what the answers are held to.
+    """One request, and the checks of its answers.
 
     Args:
-        singly: Chunks that are wanted as they are, with their lengths.
+        singly: Chunks to request without deltas, with their lengths.
 
     Attributes:
-        groups: What to ask for.
-        size: Plain bytes of it and of all bases.
-        lost: What came in deltas that did not hold it.
-        wrong: What came as it is, and is something else.
+        groups: The groups to request.
+        size: Plain bytes of all wanted chunks and bases.
+        lost: Chunks whose delta decoded to other bytes, with their lengths.
+        wrong: Ids of chunks that were sent whole, with other bytes.
     """
 
     def __init__(self, singly: Wanted | None = None) -> None:
         self._lengths = dict[ObjectId, int]((singly or {}).items())
-        # By the last chunk of a group: when it is asked for again, its first ones may be here.
+        # By the last chunk of a group: a retry of a group may start after its first chunks.
         self._bases: dict[ObjectId, Sequence[Buffer]] = {}
         self._open = iter(self._lengths)
         self.groups = singles(self._lengths)
@@ -98,7 +98,7 @@ class _Request:
         self.wrong: list[ObjectId] = []
 
     def add(self, lengths: Wanted, bases: Sequence[tuple[ChunkId, Buffer]]) -> None:
-        """Adds chunks that are wanted as a group, with the bases at hand."""
+        """Adds a group of chunks with its bases."""
         group = Group(list(lengths), [ident for ident, _ in bases])
         self.groups.append(group)
         self.size += _plain_bytes(lengths, bases)
@@ -128,7 +128,7 @@ class _Request:
         return come
 
     def _undo(self, delta: Delta) -> list[Proved]:
-        """The chunks of a delta that are what they should be."""
+        """The chunks of a delta that match their ids."""
         lengths = [self._lengths[ident] for ident in delta.ids]
         found: list[tuple[ObjectId, bytes]] = []
         with suppress(IntegrityError):
@@ -141,7 +141,7 @@ class _Request:
 
 
 def _bases(group: ChunkGroup, old: OldVersions) -> list[tuple[ChunkId, Buffer]]:
-    """The bases of a group that are still what they were."""
+    """The bases of a group that are unchanged on disk."""
     found = chain.from_iterable(old.read(group.bases))
     return [(place.id, plain) for place, plain in found if plain]
 
@@ -155,8 +155,8 @@ class ServerSupply:
 
     Args:
         servers: The servers.
-        old: Finds out where bases of deltas come from, when the first are asked for.
-        delta: Whether to ask for deltas.
+        old: Returns the bases of deltas; called before the first request for deltas.
+        delta: Whether to request deltas.
     """
 
     label = "server"
@@ -172,19 +172,19 @@ class ServerSupply:
         self._finding = threading.Lock()
         self._found: OldVersions | None = None
         self._delta = delta
-        self._liars: set[str] = set()  # whose deltas were wrong
+        self._liars: set[str] = set()  # origins that sent wrong deltas
         self._stopped = threading.Event()
         self._local = Unpackers()
         self._turn = 0
         self._down: set[str] = set()
 
     def supply(self, wanted: Wanted, window: Window) -> Iterator[Sequence[Proved]]:
-        """Everything, or an error.
+        """Yields all of `wanted`, or raises.
 
         Raises:
             NoObjectError: No server has a chunk.
-            IntegrityError: Those that have it send something else.
-            RemoteError: Servers could not be asked.
+            IntegrityError: The servers that have a chunk send other bytes.
+            RemoteError: Requests to servers failed.
         """
         rest = dict(wanted)
         failure: CasyncError | None = None
@@ -216,10 +216,10 @@ class ServerSupply:
             raise failure or NoObjectError(f"chunk {missing.hex()} is on no server")
 
     def plan(self, wanted: Wanted) -> dict[ChunkId, int]:
-        """What the servers have, with the bytes of their frames.
+        """The chunks that the servers have, with the bytes of their frames.
 
         Raises:
-            RemoteError: A server could not be asked, and the others do not have everything.
+            RemoteError: A server failed, and the others do not have everything.
         """
         found: dict[ChunkId, int] = {}
         failure: CasyncError | None = None
@@ -238,13 +238,13 @@ class ServerSupply:
         return found
 
     def stop(self) -> None:
-        """Ends the waiting for busy servers, and all answers in flight."""
+        """Stops waiting for busy servers, and closes all connections."""
         self._stopped.set()
         for server in self._servers:
             server.close()
 
     def _order(self) -> list[Server]:
-        """Another server first each time; those that did not answer come last."""
+        """The servers, rotated with each call; those that were unreachable come last."""
         self._turn += 1
         turn = self._turn % max(len(self._servers), 1)
         turned = [*self._servers[turn:], *self._servers[:turn]]
@@ -277,10 +277,10 @@ class ServerSupply:
             return self._found
 
     def _receive(self, server: Server, request: _Request) -> Iterator[_Come]:
-        """Makes a request and proves what comes.
+        """Makes a request and proves the answers.
 
         Raises:
-            IntegrityError: Some of it is not what was asked for. It comes last.
+            IntegrityError: A chunk does not match its id. Raised after all answers.
         """
         for answers in server.get_groups(Kind.CHUNK, request.groups):
             if self._stopped.is_set():
@@ -294,7 +294,7 @@ class ServerSupply:
 
 
 def _reason(server: Server, ident: ChunkId, absence: Absence) -> CasyncError | None:
-    """Why a chunk may be had later, or from others."""
+    """The error for a chunk that may be available later, or from another server."""
     if absence is Absence.BUSY:
         return UnreachableError(f"{server.origin} is too busy")
     if absence is Absence.DAMAGED:

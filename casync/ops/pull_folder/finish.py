@@ -1,7 +1,7 @@
-"""The second walk of a pull into a folder: further names, what is too much, the folders themselves.
+"""The second walk of a pull into a folder: hard links, deletions, and the metadata of folders.
 
-Times of folders change as long as anything in them does, so they come last, the inner ones first.
-What was seen of files is noted on the way, for the next time.
+Every change in a folder changes its time, so the metadata of folders comes last, that of inner
+folders first. The walk also writes the scan cache for the next run.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ class FolderFinish:
     """The second walk of one pull.
 
     Args:
-        plan: What was to be done.
+        plan: The plan.
         tree: The tree.
-        place: The folder. Its staging folder is removed in the end.
-        delete: Whether to remove what the tree does not have.
-        scan_writer: Takes what is seen of files; None for nobody.
+        place: The folder. Its staging folder is removed at the end.
+        delete: Whether to remove entries that the tree does not have.
+        scan_writer: Writes the scan cache; None for no cache.
     """
 
     def __init__(
@@ -52,13 +52,13 @@ class FolderFinish:
         self._delete = delete
         self._scan_writer = scan_writer
         self._number = -1
-        self._open: list[tuple[Folder, list[bytes]]] = []  # with names not come to, last first
+        self._open: list[tuple[Folder, list[bytes]]] = []  # with the names ahead, last first
 
     def run(self) -> None:
-        """Does it.
+        """Runs the walk.
 
         Raises:
-            WriteError, NoSpaceError: It cannot be done.
+            WriteError, NoSpaceError: A change failed.
         """
         with Cursor(self._root) as cursor:
             for path, entry in self._tree.tour():
@@ -85,7 +85,7 @@ class FolderFinish:
             self._remember(self._scan_writer, cursor, path, entry, mark)
 
     def _pass(self, cursor: Cursor, name: bytes) -> None:
-        """Removes what lies before the next name of the tree and is not in it."""
+        """Removes entries that precede the tree's next name and are not in the tree."""
         names = self._open[-1][1] if self._open else []
         while names and names[-1] <= name:
             last = names.pop()
@@ -99,7 +99,7 @@ class FolderFinish:
             self._place.publish_queue.touch(cursor.path)
 
     def _link(self, path: bytes, first: bytes, there: os.stat_result | None) -> None:
-        """Makes a further name of a file that is in its place, unless it is one already."""
+        """Makes a hard link to a file that is in place, unless it exists already."""
         folder, _, name = first.rpartition(b"/")
         fd = open_beneath(self._root, folder, os.O_PATH | os.O_DIRECTORY)
         try:
@@ -115,7 +115,7 @@ class FolderFinish:
     def _remember(
         self, scan_writer: ScanWriter, cursor: Cursor, path: bytes, entry: File, mark: int
     ) -> None:
-        """Notes what is seen of a file, as it is here, if nobody has changed it since."""
+        """Adds a file to the scan cache, unless it changed after it was written or compared."""
         status = cursor.look(entry.name)
         if status is not None and mark_of(status) == mark & ~UNDRESSED:
             thing = b"/proc/self/fd/%d/%s" % (cursor.fd, entry.name)

@@ -1,4 +1,4 @@
-"""What a pull into a folder would do: the same plan, worked out without a byte changed."""
+"""Forecasts a pull into a folder, with the same plan and without a change."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ __all__ = ["FolderForecast", "forecast_folder"]
 
 
 class FolderForecast(NamedTuple):
-    """What a pull into a folder would do.
+    """The forecast of a pull into a folder.
 
     Attributes:
-        manifest: The manifest, of the whole.
+        manifest: The manifest that contains the folder.
         files: Files to write.
         length: Their plain bytes.
         kept: Files that stay.
-        others: Links, devices, pipes and further names to make.
-        remove: What `delete` would remove.
+        others: Symbolic links, devices, pipes and hard links to make.
+        remove: Entries that `delete` would remove.
         left_out: Devices and pipes that would not be made.
-        sources: Plain bytes by where they would come from.
+        sources: Plain bytes by source.
         objects: Chunks to fetch.
-        fetch: Bytes to fetch, as they travel when no chunk comes as a delta.
-        received: Bytes that came from servers for this plan: all of the tree but its files.
-        missing: Plain bytes that nobody has.
+        fetch: Bytes to fetch, as they travel, without deltas.
+        received: Bytes received for this forecast: everything of the tree but the chunks of files.
+        missing: Plain bytes that no source has.
     """
 
     manifest: ManifestId
@@ -63,7 +63,7 @@ def forecast_folder(
     scan_cache: ScanCache | None,
     progress: Progress,
 ) -> FolderForecast:
-    """Works out what `pull_tree` with the same arguments would do.
+    """Computes what `pull_tree` with the same arguments would do.
 
     Raises:
         CasyncError: As `pull_tree`.

@@ -1,4 +1,4 @@
-"""What a pull is of, a file or a folder, and where it goes: known before a chunk is fetched."""
+"""Looks up what to pull, a file or a folder, and checks the target before chunks are fetched."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class WantedTree(NamedTuple):
     """A folder to pull.
 
     Attributes:
-        tree: The folder; loaded.
-        target: A folder, or a place for one; None for the store alone.
+        tree: The folder, loaded.
+        target: Path of the folder, which need not exist; None to pull only into the store.
     """
 
     tree: Tree
@@ -43,10 +43,10 @@ def look_up(
 ) -> WantedFile | WantedTree:
     """Finds what `ref` leads to, and loads its nodes and folders.
 
-    Nodes of a file travel as deltas of old versions where that pays.
+    Nodes of a file travel as deltas against old versions where that pays.
 
     Raises:
-        UsageError: The target or the options do not fit what was found.
+        UsageError: The target or the options do not fit a file, or a folder.
         WriteError: The target cannot be written.
         CasyncError: As `locate_for_pull` and `load`.
     """
@@ -78,11 +78,17 @@ def look_up(
 
 
 def _place_of_folder(target: Path | BinaryIO | None, options: PullOptions) -> Path | None:
-    """Where a folder goes. Refuses what cannot be done with one."""
+    """The target of a folder.
+
+    Raises:
+        UsageError: The target or an option does not fit a folder.
+    """
     if options.in_place:
         raise UsageError("--in-place is for files; in a folder each file is replaced as a whole")
     if options.expect_sha256 is not None:
         raise UsageError("a folder has no SHA-256; --expect is for files")
     if target is not None and not isinstance(target, Path):
-        raise UsageError("a folder does not fit into a stream", next_step="Name it with -o DIR.")
+        raise UsageError(
+            "a folder cannot be written to a stream", next_step="Give a folder with -o DIR."
+        )
     return target

@@ -1,4 +1,4 @@
-"""A folder while it is pulled: where files grow, and how they come to their places."""
+"""The target folder of a pull, with its staging folder and its publish queue."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ __all__ = ["FolderPlace"]
 
 
 class FolderPlace:
-    """What both walks of a pull work with.
+    """The target folder, as both walks of a pull use it.
 
     Args:
-        root: The open, locked folder.
-        path: Its path, for people.
-        plan: Is told what has moved to its place.
-        options: Whether folders in the way may be removed.
+        root: Descriptor of the open, locked folder.
+        path: Its path, for messages.
+        plan: Notes what moved to its place.
+        options: With `delete`, folders in the way are removed.
 
     Attributes:
-        root: The same.
-        path: The same.
-        staging: Where files grow.
-        publish_queue: Moves them.
+        root: Descriptor of the folder.
+        path: Its path.
+        staging: The staging folder, where files are written.
+        publish_queue: Moves finished files to their places.
     """
 
     def __init__(self, root: int, path: Path, plan: FolderPlan, options: FolderOptions) -> None:
@@ -38,7 +38,7 @@ class FolderPlace:
         )
 
     def writing(self, path: bytes) -> AbstractContextManager[None]:
-        """Translates what goes wrong while something at `path` in the folder is written.
+        """Translates errors of writing to `path` in the folder.
 
         Raises:
             WriteError, NoSpaceError: As `casync.fs.os_errors.writing`.
@@ -46,6 +46,6 @@ class FolderPlace:
         return writing_inside(self.path, path)
 
     def close(self) -> None:
-        """Lets go. What is in the staging folder stays for the next run."""
+        """Closes the folder. The content of the staging folder stays for the next run."""
         self.publish_queue.close()
         self.staging.close()

@@ -1,8 +1,8 @@
-"""Pulls a folder: every file of it as one line of content, rebuilt like the content of one file.
+"""Pulls a folder: rebuilds the concatenation of its files like the content of one file.
 
-First nothing is changed: the tree is checked, and the folder compared with it. Then one walk makes
-files, a second one what needs them. Each file is the old one or the new one at any time, the folder
-is not: the same command completes what was interrupted.
+First the tree is checked and compared with the folder, without a change. Then one walk makes files,
+and a second one everything that depends on them. At any time each file is either old or new, but
+the folder as a whole may be mixed; the same command resumes an interrupted pull.
 """
 
 from __future__ import annotations
@@ -39,20 +39,20 @@ __all__ = ["FolderPulled", "pull_tree", "supplies_of"]
 
 
 class FolderPulled(NamedTuple):
-    """What a pull into a folder did.
+    """The result of a pull into a folder.
 
     Attributes:
-        manifest: The manifest, of the whole.
-        files: Files that were written.
+        manifest: The manifest that contains the folder.
+        files: Written files.
         length: Their plain bytes.
         kept: Files that stayed.
-        others: Links, devices, pipes and further names that were made.
-        removed: What `delete` removed.
+        others: Symbolic links, devices, pipes and hard links that were made.
+        removed: Entries that `delete` removed.
         left_out: Devices and pipes that were not made.
-        skipped: What could not be had: `owners`, `attributes`, `modes`, `devices`.
-        sources: Plain bytes by where they came from.
-        traffic: What went over the wire.
-        seconds: How long it took.
+        skipped: Number of failures to set `owners`, `attributes` or `modes`, or to make `devices`.
+        sources: Plain bytes by source.
+        traffic: Network traffic.
+        seconds: Duration.
     """
 
     manifest: ManifestId
@@ -79,24 +79,24 @@ def pull_tree(
     progress: Progress,
     clock: Callable[[], int] = coarse_clock,
 ) -> FolderPulled:
-    """Makes the folder at `target` what a tree is.
+    """Makes the folder at `target` equal to a tree.
 
     Args:
-        tree: The tree; loaded.
-        target: A folder, or a place for one.
+        tree: The tree, loaded.
+        target: Path of the folder, which need not exist.
         ports: Stores and servers.
-        options: How to get chunks.
-        folder_options: How to treat the folder.
+        options: How to fetch chunks.
+        folder_options: How to change the folder.
         scan_cache: Remembers the files of folders.
-        progress: Is told what happens.
-        clock: Nanoseconds since 1970 as the file system counts them.
+        progress: Receives phases, bytes and notes.
+        clock: The file system's clock, in nanoseconds since 1970.
 
     Raises:
         IntegrityError, UsageError, NoSpaceError, WriteError: As `FolderPlan`; nothing was changed.
         LockedError: Another pull writes to the folder.
-        PartialError: Servers could not be asked any more. What was pulled stays.
-        NoObjectError: Nobody has a chunk.
-        WriteError, NoSpaceError: On the way.
+        PartialError: Servers failed during the pull. What was pulled stays.
+        NoObjectError: No source has a chunk.
+        WriteError, NoSpaceError: Writing failed during the pull.
     """
     started = time.monotonic()
     with ExitStack() as stack:
@@ -106,7 +106,7 @@ def pull_tree(
         if root is not None:
             lock(root, target)
             if scan_cache is not None:
-                sync_file_system(root)  # so that equal times will prove equal bytes
+                sync_file_system(root)  # afterwards equal times prove equal bytes
                 last = scan_cache.last(target, tree.params)
         if last is not None:
             stack.enter_context(closing(last))
@@ -119,14 +119,15 @@ def pull_tree(
             assert root is not None
             lock(root, target)
         place = stack.enter_context(closing(FolderPlace(root, target, plan, folder_options)))
-        progress.start(f"pulling {plan.files} files", plan.length)
+        files = "1 file" if plan.files == 1 else f"{plan.files} files"
+        progress.start(f"pulling {files}", plan.length)
         try:
             given = FolderWriting(plan, tree, place).run(
                 supplies_of(ports, index, options), options.connections, progress
             )
         except (RemoteError, TimedOutError, StoppedError) as error:
             raise PartialError(
-                f"{target} is pulled in part: {error.message}",
+                f"{target} is incomplete: {error.message}",
                 next_step="Run the same command again; only the rest is fetched.",
             ) from error
         progress.start("finishing", None)
@@ -155,7 +156,7 @@ def pull_tree(
 
 
 def supplies_of(ports: Ports, index: SeedIndex, options: PullOptions) -> list[Supply]:
-    """Where the chunks of a tree come from, the cheapest first."""
+    """The supplies for the chunks of a tree, the cheapest first."""
     supplies: list[Supply] = [StoreSupply(store) for store in ports.local]
     supplies.append(SeedSupply(index))
     if ports.servers:

@@ -1,7 +1,4 @@
-"""Old files of a folder as seeds: cut as they would be prepared, and indexed.
-
-Most of them are small: these are read whole. Must not know which of them are worth it.
-"""
+"""Cuts and indexes old files of a folder as seeds. Small files, which are most, are read whole."""
 
 from __future__ import annotations
 
@@ -27,18 +24,18 @@ from casync.objects.chunker import ChunkerParams
 __all__ = ["FolderSeeds", "add_named"]
 
 _MAX_CHUNKS: Final = 1 << 19
-"""Chunks that are indexed, some 85 MiB: a pull into a folder remembers its files as well."""
+"""Chunks in the index, some 85 MiB of memory; a pull into a folder also holds its list of files."""
 
 
 class FolderSeeds:
-    """What is known of the files below one folder. Used by one thread.
+    """Indexes files below one folder. Used by one thread.
 
     Args:
-        index: Takes it, and closes the seed in the end.
-        root: The open folder; may be closed before the index is.
+        index: The index, which also closes the seed.
+        root: Descriptor of the folder; may be closed before the index.
         path: Its path.
-        params: How what is wanted was cut.
-        progress: Is told what is read.
+        params: Chunk sizes of the wanted content.
+        progress: Receives phases and notes.
     """
 
     def __init__(
@@ -56,7 +53,7 @@ class FolderSeeds:
         return len(self._index.index) < _MAX_CHUNKS
 
     def cut(self, path: bytes, fd: int) -> None:
-        """Cuts and indexes an open file. What cannot be read is no seed."""
+        """Cuts and indexes an open file. Skips it with a note if it cannot be read."""
         size = os.fstat(fd).st_size
         if not size or not self.has_room:
             return
@@ -85,7 +82,7 @@ def add_named(
     """Indexes files, folders and devices that the user named.
 
     Raises:
-        UsageError: One of them is not there, or may not be read.
+        UsageError: One of them does not exist, or its folder cannot be opened.
     """
     for path in named:
         if path.is_dir():

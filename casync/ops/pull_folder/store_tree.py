@@ -1,4 +1,4 @@
-"""Pulls a tree into the store: everything below it, so that it can be served on."""
+"""Pulls a whole tree into the store, from where it can be served."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["store_tree"]
 
 
 class _Contents:
-    """All files of a tree, each distinct content once."""
+    """The distinct contents of the files of a tree, concatenated."""
 
     def __init__(self, tree: Tree, length: int) -> None:
         self._tree = tree
@@ -48,18 +48,19 @@ class _Contents:
 
 
 def store_tree(tree: Tree, ports: Ports, options: PullOptions, progress: Progress) -> Pulled:
-    """Brings all chunks of a loaded tree into the store, and makes it full there.
+    """Fetches all chunks of a loaded tree into the store, and makes its manifest full.
 
     Raises:
-        UsageError: It is only a part of a tree, or there is no store that could keep it.
+        UsageError: It is only a part of a tree, or there is no writable store.
         CasyncError: As `casync.ops.pull.file.pull`.
     """
     started = time.monotonic()
     if not ports.lasting:
-        raise UsageError("there is no store to pull into", next_step="Give -o OUT.")
+        raise UsageError("there is no writable store to pull into", next_step="Give -o OUT.")
     if not tree.is_whole:
         raise UsageError(
-            "the store keeps whole trees, not folders inside", next_step="Leave out the path."
+            "only a whole tree can be pulled into the store, not a folder inside it",
+            next_step="Leave out the path, or give -o DIR.",
         )
     length = shape_of(tree).length
     with closing(SeedIndex()) as index:

@@ -1,7 +1,7 @@
-"""Compares a folder on disk with a tree: what is as it should be, what differs, what is too much.
+"""Compares a folder on disk with a tree: finds what is equal, what differs, and what is extra.
 
-Changes nothing. Files are read by a few threads and compared by the ids of their chunks, unless it
-is certain from an earlier time that they are what they were. Memory: 8 bytes for each file.
+Changes nothing. A few threads read files and compare them by the ids of their chunks, except for
+files that the scan cache proves to be unchanged. Memory: 8 bytes per file.
 """
 
 from __future__ import annotations
@@ -36,31 +36,31 @@ _AHEAD: Final = 64
 _ABOUT_BYTES: Final = frozenset({"missing", "kind", "content"})
 
 ABSENT: Final = 0
-"""Mark of what has to be made."""
+"""The mark of an entry that must be made."""
 
 LEFT_OUT: Final = 1
-"""Mark of what is not made in any case: a device without `exact`."""
+"""The mark of an entry that is not made, such as a device without `exact`."""
 
 
 UNDRESSED: Final = 1
-"""Added to the mark of what has another mode or time than it should."""
+"""Added to the mark of an entry whose metadata is wrong, while its content is right."""
 
 
 def mark_of(status: os.stat_result) -> int:
-    """An even number above 0 that tells one state of a file from another."""
+    """An even number above 0 that identifies one state of a file."""
     return hash(identity_of(status)) & (2**64 - 2) or 2
 
 
 class Difference(NamedTuple):
-    """What was found of one thing.
+    """The comparison of one path.
 
     Attributes:
-        path: Where.
-        entry: What the tree has there; None if nothing.
-        status: What the disk has there; None if nothing.
+        path: The path in the folder.
+        entry: The tree's entry; None if it has none.
+        status: The status on disk; None if nothing is there.
         wrong: What differs: `missing`, `extra`, `kind`, `content`, `target`, `link`, `device`,
-            and of what is there `mode`, `owner`, `attributes`, `time`. Empty if nothing does.
-        stays: It need not be made anew, though its mode or time may have to be set.
+            `mode`, `owner`, `attributes`, `time`. Empty if nothing does.
+        stays: It need not be made again, though its metadata may have to be set.
     """
 
     path: bytes
@@ -71,7 +71,7 @@ class Difference(NamedTuple):
 
 
 class _PendingEntry(NamedTuple):
-    """Something whose turn comes: its number among leaves, and whether its content is right."""
+    """An entry that waits for its turn: its number among leaves, and the comparison in progress."""
 
     number: int
     found: Difference
@@ -82,18 +82,18 @@ class Survey:
     """One comparison.
 
     Args:
-        tree: What should be there.
-        root: The open folder; None if there is none yet.
-        policy: What counts besides bytes.
-        hard_links: Files of the tree with further names.
-        last: What is known from an earlier time.
-        tell: Is told of everything, in the order of the tree; of folders before what is in them.
-        progress: Is told of bytes that are compared.
+        tree: The tree.
+        root: Descriptor of the folder; None if it does not exist yet.
+        policy: The metadata to compare.
+        hard_links: The files of the tree that have hard links.
+        last: The scan cache of an earlier run.
+        tell: Called for every path, in the order of the tree, for folders before their entries.
+        progress: Advances by compared bytes.
 
     Attributes:
-        marks: For each thing of the tree that is no folder, in order: `ABSENT`, `LEFT_OUT`, or
-            what `mark_of` says of one that is right as far as its content goes.
-        shares: Whether the folder has anything that the tree has as well.
+        marks: For each entry of the tree that is not a folder, in order: `ABSENT`, `LEFT_OUT`, or
+            `mark_of` the file on disk if its content is right.
+        shares: Whether the folder has anything in common with the tree.
         compared: Whether any file had to be read.
     """
 
@@ -119,13 +119,13 @@ class Survey:
         self._tell = tell
         self._comparer = Comparer(tree.node, tree.params.max_size, progress)
         self._waiting = OrderedQueue(self._take, _AHEAD)
-        self._names: list[list[bytes]] = []  # of each open folder, those not come to; last first
+        self._names: list[list[bytes]] = []  # of each open folder, the names ahead, last first
 
     def run(self) -> None:
-        """Goes through all of it, once.
+        """Runs the comparison, once.
 
         Raises:
-            WriteError: A folder cannot be looked at.
+            WriteError: A folder cannot be read.
             NoObjectError, IntegrityError: The tree cannot be read.
         """
         with Cursor(self._root) as cursor, closing(self._comparer):
@@ -135,7 +135,7 @@ class Survey:
                 self._waiting.finish()
             except OSError as error:
                 where = os.fsdecode(cursor.path) or "the folder"
-                raise WriteError(f"cannot look at {where}: {error.strerror}") from error
+                raise WriteError(f"cannot read {where}: {error.strerror}") from error
 
     def _step(self, cursor: Cursor, path: bytes, entry: Entry | None) -> None:
         if entry is None:
@@ -190,7 +190,7 @@ class Survey:
         self._waiting.put(_PendingEntry(number, Difference(path, entry, status, wrong), same))
 
     def _come_to(self, cursor: Cursor, name: bytes) -> os.stat_result | None:
-        """What is there under the next name; tells what is there before it and should not."""
+        """The status of the tree's next name; reports the extra entries before it."""
         names = self._names[-1]
         while names and names[-1] < name:
             self._extra(cursor, names.pop())
@@ -219,7 +219,7 @@ class Survey:
         return []
 
     def _is_name_of(self, first: bytes, status: os.stat_result) -> bool:
-        """Whether the first name of a file leads to the same as one of its further names."""
+        """Whether the first name of a file leads to the same file as a hard link to it."""
         if self._root is None:
             return False
         folder, _, name = first.rpartition(b"/")
@@ -241,7 +241,7 @@ class Survey:
         status: os.stat_result,
         found: list[str],
     ) -> Future[bool] | None:
-        """Has a file of the right length compared; None if the answer is known."""
+        """Starts comparing a file of the right length; None if the result is known already."""
         known = self._last.find(path, identity_of(status)) if self._last is not None else None
         content = entry.content
         if not content.length or (isinstance(known, File) and known.content == content):
@@ -249,13 +249,13 @@ class Survey:
         self.compared = True
         try:
             fd = open_child(cursor.fd, entry.name, os.O_RDONLY)
-        except OSError:  # one that may not be read may still be replaced
+        except OSError:  # an unreadable file can still be replaced
             found.append("content")
             return None
         return self._comparer.compare(fd, content)
 
     def _take(self, waiting: _PendingEntry) -> None:
-        """Waits for a comparison, and tells how it ended."""
+        """Waits for a comparison, and reports its result."""
         number, found, same = waiting
         if same is not None and not same.result():
             found.wrong.insert(0, "content")
@@ -265,10 +265,10 @@ class Survey:
         self._tell(found)
 
     def _stays(self, found: Difference, status: os.stat_result) -> bool:
-        """Whether a thing of the tree that is there may stay."""
+        """Whether the file on disk may stay."""
         if not isinstance(found.entry, File) or found.entry.first is not None:
             return not found.wrong
         if not _ABOUT_BYTES.isdisjoint(found.wrong):
             return False
-        # Another name of it may lie anywhere: what it has must not change under it.
+        # Other hard links to it may be anywhere, and must not change.
         return status.st_nlink == 1 or (not found.wrong and found.path in self._hard_links)

@@ -1,8 +1,8 @@
-"""What a tree would become on disk, worked out before anything is written; hostile ones end here.
+"""Computes the size of a tree on disk, and refuses hostile trees before anything is written.
 
-A tree of a few kilobytes may claim more files than there are atoms, by folders that hold the same
-folder many times: each distinct one is counted once and multiplied. What a file system cannot say,
-links to names that are not there for instance, is refused.
+A tree of a few kilobytes may claim an astronomical number of files, by folders that contain the
+same folder many times, so each distinct folder is counted once and multiplied. Trees that no file
+system can represent, such as hard links to missing files, are refused.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ _DIGEST_BYTES: Final = 16
 
 
 class Shape(NamedTuple):
-    """How large a tree is.
+    """The size of a tree.
 
     Attributes:
-        entries: Everything below the root, each folder with what is in it.
-        length: Plain bytes of files, hard links counted once.
-        depth: Folders inside each other, the root included.
+        entries: Entries below the root, at all levels.
+        length: Plain bytes of files, without further hard links.
+        depth: Levels of nested folders, including the root.
         path_bytes: Bytes of the longest path.
-        has_links: Whether files have further names.
+        has_links: Whether there are hard links.
     """
 
     entries: int
@@ -70,8 +70,8 @@ def shape_of(tree: Tree) -> Shape:
     """Counts a tree whose structure is loaded, each distinct folder once.
 
     Raises:
-        MalformedError: It is too deep, a path too long, or its files are longer than numbers are.
-        UnsupportedError: Something at its root has the name of the staging folder.
+        MalformedError: It is too deep, a path is too long, or its files exceed MAX_LENGTH.
+        UnsupportedError: An entry at its root has the name of the staging folder.
     """
     known: dict[bytes, Shape] = {}
     todo = [_Count(tree.root, tree.entries(tree.root.content), 0)]
@@ -87,8 +87,8 @@ def shape_of(tree: Tree) -> Shape:
             continue
         if len(todo) == 1 and entry.name == STAGING:
             raise UnsupportedError(
-                "the tree holds .casync-part, which pull needs for itself",
-                next_step="Prepare it again without: --exclude /.casync-part",
+                "the tree has .casync-part at its root, the name of pull's staging folder",
+                next_step="Prepare it again with --exclude /.casync-part.",
             )
         _count(here, entry)
         depth, path_bytes = len(todo), here.start + len(entry.name)
@@ -104,7 +104,7 @@ def shape_of(tree: Tree) -> Shape:
         if fault := place_fault(depth, path_bytes):
             raise fault
         if here.length > MAX_LENGTH:
-            raise MalformedError("tree whose files are longer than any disk")
+            raise MalformedError(f"tree whose files have more than {MAX_LENGTH} bytes together")
 
 
 def _count(here: _Count, entry: Entry) -> None:
@@ -117,15 +117,15 @@ def _count(here: _Count, entry: Entry) -> None:
 
 
 class HardLinks:
-    """The files of a tree that have further names.
+    """The files of a tree that have hard links.
 
     Args:
         tree: A tree whose shape is known, so that walking it ends.
         shape: Its shape.
 
     Raises:
-        MalformedError: A further name leads to nothing, to something that comes later, or to
-            something else than it says itself.
+        MalformedError: A hard link leads to nothing, to a later entry, or to an entry that
+            differs from it.
     """
 
     def __init__(self, tree: Tree, shape: Shape) -> None:
@@ -149,7 +149,7 @@ class HardLinks:
                     found[_digest(path)] = _facts(entry)
             elif found.get(_digest(entry.first)) != _facts(entry):
                 raise MalformedError(
-                    f"{path.decode(errors='surrogateescape')} is a name of a file that is not there"
+                    f"{path.decode(errors='surrogateescape')} is a hard link to a missing file"
                 )
 
 
@@ -158,5 +158,5 @@ def _digest(data: bytes) -> bytes:
 
 
 def _facts(entry: Leaf) -> bytes:
-    """What all names of one file have in common."""
+    """A digest of everything that all hard links of one file have in common."""
     return _digest(encode_entry(replace(entry, name=b"-", first=None)))

@@ -1,7 +1,7 @@
-"""The first walk of a pull into a folder: makes folders and files, but no further names.
+"""The first walk of a pull into a folder: makes folders and files, but no hard links.
 
-While it goes along the tree it tells which chunks come next; what has no bytes is made at once,
-files grow in the staging folder, and all of it moves to its places in batches.
+The walk yields the chunks of the files in order. Files are written in the staging folder; entries
+without bytes are made there at once. All of them move to their places in batches.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ __all__ = ["FolderWriting"]
 
 
 class FolderWriting:
-    """The first walk of one pull. It is what the rebuilder sees as wanted content.
+    """The first walk of one pull. To the rebuilder it is the content of all files to write.
 
     Args:
-        plan: What is to be done. Its marks are kept up to date.
+        plan: The plan, whose marks are kept up to date.
         tree: The tree.
         place: The folder.
     """
@@ -51,19 +51,19 @@ class FolderWriting:
 
     @property
     def length(self) -> int:
-        """Plain bytes of all files that are to be written."""
+        """Plain bytes of all files to write."""
         return self._plan.length
 
     @property
     def params(self) -> ChunkerParams:
-        """How they were cut."""
+        """The chunk sizes that they were cut with."""
         return self._tree.params
 
     def run(self, supplies: list[Supply], workers: int, progress: Progress) -> Counter[str]:
-        """Makes everything but further names. Returns the plain bytes that each source gave.
+        """Makes everything but hard links. Returns the plain bytes from each source.
 
         Raises:
-            CasyncError: Something could not be had or written.
+            CasyncError: A chunk is missing, or writing failed.
         """
         given = Rebuilder(
             self,
@@ -78,7 +78,7 @@ class FolderWriting:
         return given
 
     def windows(self, *, distinct: bool) -> Iterator[Window]:
-        """The content of all files to write, while folders and everything else are made."""
+        """The content of all files to write. Iterating it also makes everything else."""
         return tile(self._runs(), self.params.max_size)
 
     def _runs(self) -> Iterator[tuple[int, Run]]:
@@ -103,7 +103,7 @@ class FolderWriting:
                         self._make(path, entry, number)
 
     def _enter(self, cursor: Cursor, path: bytes, entry: Folder) -> None:
-        """Goes into a folder, which is made if it is not there, and made writable for us."""
+        """Enters a folder. Creates it if it is missing, and makes it writable for this user."""
         with self._place.writing(path):
             status = cursor.look(entry.name)
             if status is not None and not stat.S_ISDIR(status.st_mode):
@@ -118,7 +118,7 @@ class FolderWriting:
                     os.fchmod(cursor.fd, stat.S_IMODE(status.st_mode) | 0o700)
 
     def _is_settled(self, cursor: Cursor, entry: Leaf, number: int) -> bool:
-        """Whether nothing is to be made now. What stays is given its mode and time."""
+        """Whether nothing must be made now. Sets the metadata of an entry that stays."""
         mark = self._plan.marks[number]
         if mark == LEFT_OUT or entry.first is not None:
             return True
@@ -129,11 +129,11 @@ class FolderWriting:
         with self._place.writing(cursor.path + b"/" + entry.name):
             try:
                 fd = open_child(cursor.fd, entry.name, os.O_RDONLY)
-            except PermissionError:  # an empty file that we may not read: made anew
+            except PermissionError:  # an empty file that cannot be read is made again
                 return False
             try:
                 if mark_of(os.fstat(fd)) != mark & ~UNDRESSED:
-                    return False  # somebody has changed it since it was compared
+                    return False  # it changed after the comparison
                 self._plan.policy.apply(entry, fd)
                 self._plan.marks[number] = mark_of(os.fstat(fd))
             finally:
@@ -141,7 +141,7 @@ class FolderWriting:
         return True
 
     def _make(self, path: bytes, entry: Leaf, number: int) -> None:
-        """Makes what has no bytes."""
+        """Makes an entry without bytes."""
         folder, name = self._staging.fd, self._staging.fresh_name(path)
         with self._place.writing(path):
             if isinstance(entry, File):
@@ -161,7 +161,7 @@ class FolderWriting:
         device = os.makedev(entry.major, entry.minor)
         try:
             os.mknod(name, kind | 0o600, device, dir_fd=self._staging.fd)
-        except PermissionError:  # a root without all rights, as in containers
+        except PermissionError:  # root without CAP_MKNOD, as in containers
             self._plan.policy.skipped["devices"] += 1
             return False
         return True

@@ -1,7 +1,4 @@
-"""Makes deltas: what a server answers a group with, out of the objects of a store.
-
-Must not know who asks, or how much that may cost.
-"""
+"""Makes the deltas that a server sends for groups, from the objects of a store."""
 
 from __future__ import annotations
 
@@ -27,16 +24,16 @@ class MadeDelta(NamedTuple):
 def make_delta(
     source: ObjectSource, kind: Kind, group: Group, unpacker: Unpacker, max_wanted: int
 ) -> MadeDelta | None:
-    """Packs `group` as one frame, if all of it is in `source` and that is worth it.
+    """Packs `group` as one delta, if `source` has all its objects and the delta is shorter.
 
-    What is not here, damaged or too large makes no difference that the asker could see.
+    Otherwise returns None, also for damaged or too many bytes; the caller sends the objects.
 
     Args:
-        source: Has the objects, which are believed.
-        kind: Their kind.
-        group: What is wanted and the bases.
+        source: Has the objects, which are not proved again.
+        kind: Kind of the objects.
+        group: The wanted ids and the bases.
         unpacker: The calling thread's.
-        max_wanted: Plain bytes that the answer may have at most.
+        max_wanted: Maximum plain bytes of the wanted objects.
     """
     count = len(group.wanted)
     ids = [*group.wanted, *group.bases]

@@ -1,8 +1,7 @@
-"""A store in front of a server: what is not here is fetched there, proved, kept, and handed on.
+"""A cache in front of a server: fetches missing objects, proves, stores and returns them.
 
-However many ask for an object at once, one of them fetches it. Names and lists are the server's;
-objects never change, so those that are here are handed out without asking. Must not know how a
-server is talked to.
+Concurrent requests for one object share one fetch. Names and lists always come from the server;
+objects never change, so those in the store are returned without asking it.
 """
 
 from __future__ import annotations
@@ -31,33 +30,33 @@ from casync.store.base import (
 __all__ = ["PullThrough", "Turns"]
 
 _AT_ONCE: Final = 128
-"""Objects that are looked up, and fetched, together: a few MiB of chunks."""
+"""Objects that are looked up and fetched together: a few MiB of chunks."""
 
 _Key: TypeAlias = tuple[Kind, ObjectId]
 
 
 class Turns(Protocol):
-    """Who of several processes that fetch for one store fetches an object."""
+    """Decides which of several processes with one store fetches an object."""
 
     def take(self, ids: Sequence[ObjectId]) -> AbstractContextManager[list[ObjectId]]:
-        """Gives those of `ids` that no other process fetches; none does until the block ends."""
+        """Gives the ids that no other process is fetching, and reserves them within the block."""
         ...
 
     def wait(self, ids: Sequence[ObjectId]) -> None:
-        """Returns when no other process fetches one of `ids` any more."""
+        """Waits until no other process is fetching any of `ids`."""
         ...
 
 
 class PullThrough:
     """A `ManifestSource` made of a store and a server. Safe for threads.
 
-    What was fetched is in the store without a manifest that leads to it, so a collection removes
-    it again. When there is no room, objects are handed on without being kept.
+    No manifest of the store leads to fetched objects, so a collection removes them again. When
+    there is no room, objects are returned without being stored.
 
     Args:
-        store: Keeps what was fetched.
+        store: Stores fetched objects.
         server: Has everything.
-        turns: Which other processes fetch for the store.
+        turns: Coordinates with other processes that use the store.
     """
 
     def __init__(self, store: ObjectStore, server: ManifestSource, turns: Turns) -> None:
@@ -72,7 +71,7 @@ class PullThrough:
         """As `ObjectSource.get`.
 
         Raises:
-            RemoteError: Something is not here, and the server cannot be asked.
+            RemoteError: The store lacks an object, and the server failed.
         """
         for start in range(0, len(ids), _AT_ONCE):
             group = ids[start : start + _AT_ONCE]
@@ -91,26 +90,26 @@ class PullThrough:
         return [found[ident] for ident in ids]
 
     def manifests(self) -> Iterator[ManifestRow]:
-        """Those of the server."""
+        """The manifests of the server."""
         return self._server.manifests()
 
     def manifest(self, ident: ManifestId) -> ManifestRow | None:
-        """What is known of one manifest, here or there."""
+        """The row of one manifest: that of the store if it is full there, else the server's."""
         row = self._store.manifest(ident)
         if row is not None and row.state is ManifestState.FULL:
             return row
         return self._server.manifest(ident)
 
     def names(self, prefix: str = "") -> Iterator[NameRecord]:
-        """Those of the server."""
+        """The names of the server."""
         return self._server.names(prefix)
 
     def history(self, name: Name) -> list[NameRecord]:
-        """That of the server."""
+        """The history of a name on the server."""
         return self._server.history(name)
 
     def resolve(self, ref: Ref) -> ManifestId:
-        """As `ManifestSource.resolve`; a name is the server's, a hash may be here."""
+        """As `ManifestSource.resolve`. The server resolves names; a hash may be in the store."""
         if ref.manifest is not None:
             (stat,) = self._store.stat(Kind.MANIFEST, [ref.manifest])
             if stat is not None:
@@ -118,7 +117,7 @@ class PullThrough:
         return self._server.resolve(ref)
 
     def _fetch(self, kind: Kind, ids: Sequence[ObjectId]) -> dict[ObjectId, Packed | Absence]:
-        """What the server has of some objects. What others fetch already is waited for."""
+        """Fetches objects. Waits for those that other threads are fetching already."""
         mine: list[ObjectId] = []
         awaited: dict[ObjectId, Future[Packed | Absence]] = {}
         with self._lock:
@@ -142,7 +141,7 @@ class PullThrough:
         ids: Sequence[ObjectId],
         outcome: dict[ObjectId, Packed | Absence] | BaseException,
     ) -> None:
-        """Tells everybody who waits."""
+        """Completes the futures of the threads that wait."""
         with self._lock:
             futures = {ident: self._fetching.pop((kind, ident)) for ident in ids}
         for ident, future in futures.items():
@@ -150,12 +149,13 @@ class PullThrough:
                 future.set_result(outcome[ident])
             else:
                 shown = isinstance(outcome, CasyncError)
-                future.set_exception(outcome if shown else RemoteError("the fetch was given up"))
+                future.set_exception(outcome if shown else RemoteError("the fetch was cancelled"))
 
     def _bring(self, kind: Kind, ids: Sequence[ObjectId]) -> dict[ObjectId, Packed | Absence]:
-        """Fetches what no other process does, and looks for the rest when they are done.
+        """Fetches what no other process is fetching, then waits for those and reads the rest.
 
-        Others may have kept an object since somebody found it missing, or may fail to keep it.
+        Both parts look into the store first: another process may have stored an object meanwhile.
+        Both may fetch: another process may have failed to store it.
         """
         with self._turns.take(ids) as mine:
             found = self._here_or_there(kind, mine)
@@ -168,20 +168,20 @@ class PullThrough:
     def _here_or_there(
         self, kind: Kind, ids: Sequence[ObjectId]
     ) -> dict[ObjectId, Packed | Absence]:
-        """What the store has of some objects, and else the server."""
+        """Some objects from the store, or else from the server."""
         found, absent = self._look(kind, ids)
         return found | self._ask(kind, absent) if absent else found
 
     def _look(
         self, kind: Kind, ids: Sequence[ObjectId]
     ) -> tuple[dict[ObjectId, Packed | Absence], list[ObjectId]]:
-        """What the store says of some objects, and those that it does not have."""
+        """The store's answers for some objects, and the ids that it lacks."""
         found = dict(zip(ids, self._store.get(kind, ids), strict=True))
         absent = [ident for ident, answer in found.items() if not isinstance(answer, Packed)]
         return found, absent
 
     def _ask(self, kind: Kind, ids: Sequence[ObjectId]) -> dict[ObjectId, Packed | Absence]:
-        """Fetches, proves and keeps."""
+        """Fetches, proves and stores objects."""
         unpacker = self._local.get()
         found: dict[ObjectId, Packed | Absence] = {}
         proved: list[Verified] = []
@@ -192,6 +192,6 @@ class PullThrough:
                 except IntegrityError:
                     answer = Absence.DAMAGED
             found[ident] = answer
-        with suppress(NoSpaceError, WriteError):  # it is a cache: they are handed on all the same
+        with suppress(NoSpaceError, WriteError):  # a cache that cannot write still returns objects
             self._store.commit(Batch(objects=proved))
         return found

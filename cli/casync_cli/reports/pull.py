@@ -78,7 +78,7 @@ def report_plan(output: Output, plan: Forecast | FolderForecast) -> None:
         output.say("chunks that come as deltas make it less; see --delta")
     if plan.missing:
         raise NoObjectError(
-            f"{format_size(plan.missing)} of {plan.manifest.hex()} are nowhere to be had",
+            f"no source has {format_size(plan.missing)} of {plan.manifest.hex()}",
             next_step="Name a server that has it with --server.",
         )
 

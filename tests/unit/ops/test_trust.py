@@ -169,7 +169,7 @@ def test_one_version_is_one_manifest(
     assert believed(store, memory) == believed_one.manifest
     with LmdbStore.open(tmp_path / "fork", create=True) as fork:
         publish(fork, b"another first version")
-        with pytest.raises(UntrustedError, match="another manifest was seen"):
+        with pytest.raises(UntrustedError, match="was seen before with another manifest"):
             believed(fork, memory)
 
 

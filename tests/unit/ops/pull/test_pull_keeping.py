@@ -121,7 +121,7 @@ def test_a_device_is_up_to_date_when_it_begins_with_the_content(tmp_path: Path) 
 def test_chunks_cannot_be_kept_without_a_store(tmp_path: Path) -> None:
     server = MemoryServer()
     ports = Ports(MemoryStore(), False, [], [server])
-    with pytest.raises(UsageError, match="no store"):
+    with pytest.raises(UsageError, match="no writable store"):
         pull_file(Ref(manifest=put(server, DATA)), tmp_path / "out", ports, PullOptions(cache=True))
 
 
