@@ -19,13 +19,16 @@ from casync_server.access.metrics import Metrics
 from casync_server.deps import Service
 from casync_server.limits.delta_cpu import DeltaCpu
 from casync_server.limits.rate_limit import RateLimiter, address_of, token_of
+from casync_server.limits.request_work import WorkOfRequest
 from casync_server.namespaces import Namespaces
 from casync_server.openapi import describe
 from casync_server.options import LogFormat
 from casync_server.pushes.proving import Proofs
 from casync_server.pushes.receive_objects import ObjectReceiver
 from casync_server.pushes.writing import Writing
-from casync_server.reading.streaming import PieceBudget, Queue, ReadPool
+from casync_server.reading.checked_source import CheckedSource
+from casync_server.reading.read_pool import Queue, ReadPool
+from casync_server.reading.streaming import PieceBudget
 from casync_server.routes import files as routes_files
 from casync_server.routes import manifests as routes_manifests
 from casync_server.routes import names as routes_names
@@ -70,7 +73,7 @@ def create_app(
         local = store
     metrics = Metrics(local)
     service = Service(
-        store=store,
+        store=CheckedSource(store),
         store_id=store_id,
         settings=settings,
         pool=ReadPool(settings.threads),
@@ -120,6 +123,8 @@ def create_app(
         app.include_router(routes.router)
     description = describe(app)
     app.openapi = lambda: description  # type: ignore[method-assign]
+    # Added first, so innermost: it knows the token.
+    app.add_middleware(WorkOfRequest, seconds=settings.walk_cpu)
     if local is not None:
         tokens = local.tokens
         # DNS rebinding gains nothing: the page has no token.

@@ -28,7 +28,8 @@ from casync_server.access.auth import caller_of
 from casync_server.access.metrics import Metrics, StoreMetrics
 from casync_server.limits.delta_cpu import DeltaCpu
 from casync_server.pushes.writing import Writing
-from casync_server.reading.streaming import PieceBudget, ReadPool
+from casync_server.reading.read_pool import ReadPool
+from casync_server.reading.streaming import PieceBudget
 from casync_server.settings import ServerSettings
 
 __all__ = [

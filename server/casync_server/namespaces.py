@@ -16,6 +16,7 @@ from casync.store.lmdb.store import LmdbStore
 from casync_server.access.metrics import StoreMetrics
 from casync_server.deps import Service
 from casync_server.pushes.proving import Proofs
+from casync_server.reading.checked_source import CheckedSource
 
 __all__ = ["Namespaces"]
 
@@ -54,7 +55,7 @@ class Namespaces:
             writing = replace(writing, store=store, proofs=proofs)
         service = replace(
             self._service,
-            store=store,
+            store=CheckedSource(store),
             store_id=store.store_id,
             metrics=StoreMetrics(store),
             writing=writing,

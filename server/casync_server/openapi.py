@@ -65,8 +65,8 @@ _DOCUMENTS: Final = (
     Problem,
 )
 _REF: Final = "#/components/schemas/{name}"
-_ANYWHERE: Final = (400, 403, 503)
-"""Statuses of any route: a bad request, a foreign page, too many connections."""
+_ANYWHERE: Final = (400, 403, 503, 504)
+"""Statuses of any route: a bad request, a foreign page, too many connections, too much work."""
 
 _ELSEWHERE: Final = (404, 405)
 """Statuses of a path parameter with a slash or a newline: it leads to another route, or none."""

@@ -44,6 +44,8 @@ class ServerSettings(BaseSettings):
         delta_client_cpu: As `delta_cpu`, for one address (for IPv6, one /64).
         delta_client_reserve: As `delta_reserve`, for one address.
         stall_seconds: Seconds that a client may stall, in both directions, before `rate` applies.
+        walk_cpu: CPU seconds that a request may spend on one read of a folder or a listing, or on
+            one piece of an answer.
         rate: Bytes per second that a client must send or read.
         pipeline: Requests that may wait behind the one being answered.
         connections: Connections of a worker, including those in a TLS handshake.
@@ -84,6 +86,7 @@ class ServerSettings(BaseSettings):
     delta_client_reserve: float = Field(default=20.0, ge=0)
     stall_seconds: float = Field(default=10.0, gt=0)
     rate: int = Field(default=8 * KIB, ge=1)
+    walk_cpu: float = Field(default=30.0, gt=0)
     pipeline: int = Field(default=16, ge=0)
     connections: int = Field(default=1000, ge=1)
     address_connections: int = Field(default=256, ge=1)

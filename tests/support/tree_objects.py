@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 
 from casync.ids import Kind, NodeId, ObjectId, chunk_id
 from casync.objects.chunker import DEFAULT_PARAMS
 from casync.objects.manifest import Manifest
-from casync.objects.node import EMPTY, Content, NodeBuilder
+from casync.objects.node import EMPTY, Content, NodeBuilder, Run
 from casync.objects.tree import Entry, File, Folder, encode_entry, encode_root
 from tests.support.tree_entries import CONTENT, META
 
@@ -33,10 +34,11 @@ class Objects:
 
     def crumbs(self, data: bytes) -> Content:
         """The same content as chunks of one byte each, as a hostile writer would cut it."""
-        self.plain |= {chunk_id(byte): byte for byte in map(_byte, set(data))}
-        ids = {value: chunk_id(_byte(value)) for value in set(data)}
         builder = NodeBuilder(self._put)
-        builder.extend([(ids[value], 1) for value in data])
+        for value, run in groupby(data):
+            byte = bytes((value,))
+            self.plain[chunk_id(byte)] = byte
+            builder.add(Run(chunk_id(byte), 1, sum(1 for _ in run)))
         return builder.finish()
 
     def _put(self, ident: NodeId, data: bytes) -> None:
@@ -59,7 +61,3 @@ def file(name: bytes, content: Content = CONTENT) -> File:
 
 def folder(name: bytes, content: Content = EMPTY) -> Folder:
     return Folder(name, META, content)
-
-
-def _byte(value: int) -> bytes:
-    return bytes((value,))

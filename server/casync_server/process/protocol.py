@@ -26,6 +26,7 @@ from casync_server.access.access_log import ConnectionLog
 from casync_server.http.parts import EXTENSION, PARTS, PartsMessage
 from casync_server.http.request_head import Head, Refusal, check_head
 from casync_server.limits.pacing import Late, Pacing
+from casync_server.limits.request_work import IS_GONE
 from casync_server.problems import make_problem
 from casync_server.settings import ServerSettings
 
@@ -231,9 +232,12 @@ class BoundedProtocol(HttpToolsProtocol):
         self._in_head = False
         self._pacing.body(self.loop.time())
         # Copying every byte would limit large answers, see parts.py.
-        self.scope["extensions"] = {EXTENSION: {}}
+        extensions: dict[str, Any] = {EXTENSION: {}}
+        self.scope["extensions"] = extensions
         super().on_headers_complete()
         self._cycles.append(self.cycle)
+        cycle = self.cycle
+        extensions[IS_GONE] = lambda: cycle.disconnected
         self.cycle.send = partial(self._send, self.cycle, self.cycle.send)  # type: ignore[method-assign]
 
     def on_body(self, body: bytes) -> None:

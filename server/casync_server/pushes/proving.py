@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 from casync.ids import ManifestId
 from casync.ops.push.proof import Proof
 from casync.store.writable import WritableStore
+from casync_server.limits.request_work import is_wanted
 
 __all__ = ["Proofs", "Proving"]
 
@@ -82,7 +83,7 @@ class Proofs:
     def _step(self, proving: Proving) -> bool:
         """Advances a proof within the time of one request. Returns whether it has ended."""
         deadline = time.monotonic() + self._seconds
-        return all(time.monotonic() < deadline for _ in proving.steps)
+        return all(time.monotonic() < deadline and is_wanted() for _ in proving.steps)
 
     def _begin(self, push: bytes, manifest: ManifestId) -> Proving:
         pushes = self._store.pushes

@@ -20,7 +20,8 @@ from casync.objects.codec import Packed, Unpacker, Verified
 from casync.store.base import Committed
 from casync.wire.edits import RefusedItem, TakenItem
 from casync.wire.uploads import UploadReader
-from casync_server.reading.streaming import PieceBudget, ReadPool
+from casync_server.reading.read_pool import ReadPool
+from casync_server.reading.streaming import PieceBudget
 from casync_server.settings import ServerSettings
 
 __all__ = ["Keep", "ObjectReceiver"]

@@ -15,7 +15,7 @@ from casync.store.base import Committed, ManifestState
 from casync.store.writable import WritableStore
 from casync_server.pushes.proving import Proofs
 from casync_server.pushes.receive_objects import Keep, ObjectReceiver
-from casync_server.reading.streaming import ReadPool
+from casync_server.reading.read_pool import ReadPool
 
 __all__ = ["Writing"]
 

@@ -8,11 +8,9 @@ they yield.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
-from typing import Final, ParamSpec, Protocol, TypeAlias, TypeVar
+from concurrent.futures import Future
+from typing import Final, TypeAlias
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -22,12 +20,9 @@ from casync.ids import Buffer
 from casync.limits import KIB
 from casync_server.http.parts import EXTENSION, PARTS
 from casync_server.http.request_stats import request_stats
-from casync_server.limits.rate_limit import spender
+from casync_server.reading.read_pool import ReadPool
 
-__all__ = ["Piece", "PieceBudget", "Queue", "ReadPool", "StreamedResponse", "pieces"]
-
-_P = ParamSpec("_P")
-_T = TypeVar("_T")
+__all__ = ["Piece", "PieceBudget", "StreamedResponse", "pieces"]
 
 Piece: TypeAlias = list[Buffer]
 """Buffers that are sent together, in order."""
@@ -38,56 +33,6 @@ _PIECES: Final = 3
 
 _MAX_PARTS: Final = 1000
 """Parts of a piece; the system writes at most 1024 buffers at a time."""
-
-
-class Queue(Protocol):
-    """Counts work that is waiting or in progress."""
-
-    def inc(self) -> None:
-        """Adds one."""
-
-    def dec(self) -> None:
-        """Removes one."""
-
-
-class ReadPool:
-    """Threads that access the store: the event loop must not wait for a disk.
-
-    Args:
-        threads: Number of threads.
-        queue: Counts the work that is waiting or in progress.
-    """
-
-    def __init__(self, threads: int, queue: Queue | None = None) -> None:
-        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="read")
-        self._queue = queue
-
-    async def run(self, function: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
-        """Calls `function` in a thread and waits for it."""
-        return await asyncio.wrap_future(self.submit(partial(function, *args, **kwargs)))
-
-    def submit(self, function: Callable[[], _T]) -> Future[_T]:
-        """Starts `function` in a thread; charges its CPU time to the current request's caller."""
-        spend = spender()
-        work = function if spend is None else partial(_charged, function, spend)
-        future = self._executor.submit(work)
-        if self._queue is not None:
-            queue = self._queue
-            queue.inc()
-            future.add_done_callback(lambda _: queue.dec())
-        return future
-
-    def close(self) -> None:
-        """Takes no more work. Does not wait: a thread may hang on a dying disk."""
-        self._executor.shutdown(wait=False, cancel_futures=True)
-
-
-def _charged(function: Callable[[], _T], spend: Callable[[float], None]) -> _T:
-    started = time.thread_time()
-    try:
-        return function()
-    finally:
-        spend(time.thread_time() - started)
 
 
 class PieceBudget:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from casync_server.limits.rate_limit import RateLimiter, address_of, spender, token_of
-from casync_server.reading.streaming import ReadPool
+from casync_server.reading.read_pool import ReadPool
 from casync_server.settings import ServerSettings
 
 from casync.names.token import TokenRow

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 from casync_server.http.parts import EXTENSION, PARTS
 from casync_server.http.request_stats import request_stats
-from casync_server.reading.streaming import Piece, PieceBudget, ReadPool, StreamedResponse, pieces
+from casync_server.reading.read_pool import ReadPool
+from casync_server.reading.streaming import Piece, PieceBudget, StreamedResponse, pieces
 from starlette.types import Message, Scope
 
 from casync.errors import DamagedObjectError
