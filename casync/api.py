@@ -1,4 +1,4 @@
-"""Wires stores, files and servers to the operations: what a script, and the command line, call."""
+"""The API for scripts and the command line: connects stores, files and servers to operations."""
 
 from __future__ import annotations
 
@@ -92,16 +92,16 @@ def prepare_tree(
     one_file_system: bool = False,
     progress: Progress = SILENT,
 ) -> FolderPrepared:
-    """Puts a folder into `store`: its files, links and folders with what is said of them.
+    """Puts a folder into `store`: its files, links and folders with their metadata.
 
     Args:
         root: The folder.
-        store: Where to put it. Is left out when it lies in the folder.
-        options: How.
-        exclude: What to leave out, in the syntax of .gitignore.
-        exclude_regex: The same as regular expressions on paths below the folder.
-        one_file_system: Show folders on other file systems as empty.
-        progress: Is told of every byte.
+        store: The store. It is left out if it lies in the folder.
+        options: How to prepare.
+        exclude: Patterns of what to leave out, in the syntax of .gitignore.
+        exclude_regex: Regular expressions on paths below the folder, with the same effect.
+        one_file_system: Treat folders on other file systems as empty.
+        progress: Advances by every byte.
 
     Raises:
         CasyncError: As `casync.ops.prepare.folder.prepare_tree`.
@@ -130,17 +130,18 @@ def pull(
     folder_options: FolderOptions = FolderOptions(),
     progress: Progress = SILENT,
 ) -> Pulled | FolderPulled:
-    """Rebuilds the content of `ref` at `target`, or in `store` when there is no target.
+    """Rebuilds the content of `ref` at `target`, or in `store` without a target.
 
     Args:
-        ref: A hash or a name, with a path inside if wanted; a name is resolved by the first server.
-        target: A path (a text is one, too), a stream, or None. A folder goes to a folder.
-        store: Gives chunks, remembers the result as a seed, and keeps chunks on request.
-        servers: URLs.
-        transport: How to talk to them.
+        ref: A hash or a name, optionally with a path inside; the first server resolves names.
+        target: A path, a stream, or None. The target of a folder is a folder.
+        store: A source of chunks, which remembers the result as a seed, and caches chunks if
+            `options.cache` is set.
+        servers: URLs of servers.
+        transport: Options of the connections.
         options: How to pull.
-        folder_options: How to treat a folder at `target`.
-        progress: Is told what happens.
+        folder_options: How to change a folder at `target`.
+        progress: Receives phases, bytes and notes.
 
     Raises:
         CasyncError: As `look_up`, `casync.ops.pull.file.pull`, `store_tree` and `pull_tree`.
@@ -176,7 +177,7 @@ def forecast(
     folder_options: FolderOptions = FolderOptions(),
     progress: Progress = SILENT,
 ) -> Forecast | FolderForecast:
-    """What `pull` with the same arguments would fetch, to the byte.
+    """Computes what `pull` with the same arguments would fetch, to the byte without deltas.
 
     Raises:
         CasyncError: As `pull`; UsageError for a folder without a target.
@@ -187,7 +188,9 @@ def forecast(
             return _forecast.forecast(wanted, ports, options, progress)
         tree, folder = wanted
         if folder is None:
-            raise UsageError("a folder's plan is for a folder", next_step="Name it with -o DIR.")
+            raise UsageError(
+                "a plan for a folder needs a target folder", next_step="Give it with -o DIR."
+            )
         return forecast_folder(
             tree,
             folder,
@@ -216,15 +219,15 @@ def repair(
     dry_run: bool = False,
     progress: Progress = SILENT,
 ) -> Repaired:
-    """Fetches what is damaged or missing in `store` from servers, and stores it again.
+    """Fetches damaged and missing objects of `store` from servers, and stores them again.
 
     Args:
-        store: What to repair.
-        refs: Of the store: only what these need; everything when there are none.
-        servers: URLs.
-        transport: How to talk to them.
-        dry_run: Only ask who has what.
-        progress: Is told what happens.
+        store: The store to repair.
+        refs: Refs of the store, to repair only what these need; without any, everything.
+        servers: URLs of servers.
+        transport: Options of the connections.
+        dry_run: Only ask which server has what.
+        progress: Receives phases and bytes.
 
     Raises:
         CasyncError: As `casync.ops.upkeep.repair.repair`.
@@ -242,14 +245,14 @@ def check(
     tell: Callable[[bytes, list[str]], None],
     progress: Progress = SILENT,
 ) -> Checked:
-    """Compares a file or folder on disk with what `ref` leads to.
+    """Compares a file or folder on disk with the content of `ref`.
 
     Args:
-        ref: A manifest of `source`, or something inside of one.
-        place: The copy.
+        ref: A manifest of `source`, optionally with a path inside.
+        place: Path of the file or folder.
         source: A store, or a `RemoteClient`.
-        tell: Is told of each difference: where, and what differs.
-        progress: Is told of bytes that are right.
+        tell: Called with each path that differs, and what differs.
+        progress: Advances by bytes that are right.
 
     Raises:
         CasyncError: As `casync.ops.inspect.check.check_file` and `check_folder`.
@@ -263,10 +266,10 @@ def check(
 def diff(
     old: str | Ref, new: str | Ref, source: ManifestSource
 ) -> Iterator[Change] | Iterator[tuple[int, int]]:
-    """What changed from one ref of `source` to another: changes of folders, or ranges of files.
+    """The differences of two refs of `source`: changes of folders, or ranges of files.
 
     Raises:
-        UsageError: One is a file and one a folder.
+        UsageError: One is a file, the other a folder.
         CasyncError: As `casync.ops.inspect.diff.changes` and `differing_ranges`.
     """
     one, two = _look(_ref(old), source), _look(_ref(new), source)
@@ -298,11 +301,11 @@ def bench(
     """Measures what a transfer from `old` to `new` costs with one choice of chunk sizes.
 
     Args:
-        old: The file that a receiver has; `casync.ops.bench.look` gives it.
+        old: The file that the receiver has, from `casync.ops.bench.look`.
         new: The file that it wants.
         params: Chunk sizes.
-        folder: Everything is written into a new folder in here, which is removed in the end.
-        progress: Is told what happens.
+        folder: A temporary folder is created in here for all files, and removed at the end.
+        progress: Receives phases and bytes.
 
     Raises:
         CasyncError: As `casync.ops.bench.measure`.
@@ -312,21 +315,21 @@ def bench(
 
 
 def _bench_store(path: Path) -> LmdbStore:
-    # Nobody else will open it, so locks that work between machines are not needed.
+    # No other process opens it, so it needs no locks that work between machines.
     return LmdbStore.open(path, create=True, allow_network_fs=True)
 
 
 def open_ref(ref: str | Ref, source: ManifestSource) -> io.BufferedReader:
-    """The content of `ref` as a seekable binary file; every chunk is proved before it is seen.
+    """The content of `ref` as a seekable binary file. Every chunk is proved before it is returned.
 
     Args:
-        ref: A manifest of `source`, or a file in the folder that one names.
+        ref: A manifest of `source`, or a file in its tree.
         source: A store, or a `RemoteClient`.
 
     Raises:
-        NotFoundError: It is not there.
-        UsageError: It is no file.
-        IntegrityError: It is damaged. Reads raise this, too.
+        NotFoundError: There is no such name, or nothing at the path.
+        UsageError: It is not a file.
+        IntegrityError: An object is damaged. Reads raise this, too.
     """
     outline = open_file(_ref(ref), source)
     return io.BufferedReader(ContentFile(outline, source), buffer_size=1 << 20)
@@ -346,16 +349,16 @@ def push(
     dry_run: bool = False,
     progress: Progress = SILENT,
 ) -> Pushed:
-    """Gives a server what it lacks of `ref`, and has it published there.
+    """Sends a server the objects of `ref` that it lacks, and publishes the manifest there.
 
     Args:
         ref: A hash or a name of `store`.
-        server: A URL.
-        store: Where everything is.
-        transport: How to talk to the server.
+        server: URL of the server.
+        store: The store that has everything.
+        transport: Options of the connection.
         options: How to push.
-        dry_run: Only look what would be sent.
-        progress: Is told what happens.
+        dry_run: Only compute what would be sent.
+        progress: Receives phases and bytes.
 
     Raises:
         CasyncError: As `casync.ops.push.push.push`.
@@ -369,7 +372,7 @@ def push(
 def _ports(
     store: LmdbStore | None, servers: Sequence[str], transport: TransportOptions
 ) -> Iterator[Ports]:
-    """The ports of one pull. A store that cannot be written still gives what it has."""
+    """The ports of one pull. A read-only store is still a source of objects."""
     lasting = store is not None and store.writable
     with ExitStack() as stack:
         clients = [stack.enter_context(RemoteClient(url, transport)) for url in servers]

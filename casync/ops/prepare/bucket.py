@@ -1,4 +1,4 @@
-"""Prepare what an address in a bucket leads to: one object as a file, or a prefix as a tree."""
+"""Prepares from a bucket: one object as a file, or all objects below a prefix as a tree."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ def prepare_bucket(
     """Puts an object into `store`, or all objects below a prefix as a tree.
 
     Args:
-        bucket: Where they are.
-        key: Of the object, if there is one; else, and with a slash at the end, what lies below it.
-        store: Where to put them.
-        options: How.
-        unwanted: What to leave out.
-        scan_cache: Remembers them.
-        progress: Is told of every byte.
+        bucket: The bucket.
+        key: The key of an object; without such an object, or with a slash at the end, a prefix.
+        store: The store.
+        options: How to prepare.
+        unwanted: Selects paths to leave out.
+        scan_cache: Remembers objects.
+        progress: Advances by every byte.
 
     Raises:
-        UsageError: Something is to be left out of an object.
-        NotFoundError: Nothing is there.
+        UsageError: There are paths to leave out, but `key` is one object.
+        NotFoundError: There is nothing at the key.
         CasyncError: As `prepare_object` and `prepare_prefix`.
     """
     if key and not key.endswith("/"):
@@ -47,8 +47,8 @@ def prepare_bucket(
         if listed is not None:
             if unwanted:
                 raise UsageError(
-                    "only a folder has something to leave out",
-                    next_step=f"Write {bucket.label}/{key}/.",
+                    f"{bucket.label}/{key} is one object; only a prefix can leave out paths",
+                    next_step=f"For the objects below it write {bucket.label}/{key}/.",
                 )
             return prepare_object(
                 bucket, listed, store, options, scan_cache=scan_cache, progress=progress
@@ -59,4 +59,4 @@ def prepare_bucket(
             bucket, key, store, options, unwanted=unwanted, scan_cache=scan_cache, progress=progress
         )
     except NotFoundError as error:
-        raise NotFoundError(error.message, next_step="Look at the bucket and the key.") from error
+        raise NotFoundError(error.message, next_step="Check the bucket and the key.") from error

@@ -1,8 +1,8 @@
-"""Prepare: puts content into a store and gives back the hash that names it.
+"""Prepares a file: puts its content into a store and returns the hash that names it.
 
-The hash depends on the bytes and the chunk sizes alone. The manifest is published in the last
-commit, after the source has proved that it did not change, so an unfinished prepare leaves nothing
-but chunks that the next one finds there.
+The hash depends only on the bytes and the chunk sizes. The manifest is published in the last
+commit, after a check that the source did not change, so an unfinished prepare leaves only chunks,
+which the next one reuses.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ __all__ = ["PrepareOptions", "prepare", "publish"]
 
 _MAX_WORKERS: Final = 64
 _SIZES_LOOKED_AT: Final = 8
-"""Manifests whose chunk sizes are compared with those asked for; most stores hold one kind."""
+"""Manifests whose chunk sizes are compared with the requested ones; most stores use one choice."""
 
 _ZEROS: Final = bytes(MIB)
 
@@ -50,11 +50,11 @@ class PrepareOptions:
     Attributes:
         params: Chunk sizes.
         level: zstd level of new payloads.
-        name: A name to move on to the result.
-        signer: Signs that, in the same step.
-        expect_sha256: What the SHA-256 of the content must be.
-        reread: Read a file even if it is remembered as it is.
-        workers: Processes that cut and pack large inputs; 0: as many as CPUs that we may use.
+        name: A name to point to the result.
+        signer: Signs the update of the name.
+        expect_sha256: The expected SHA-256 of the content.
+        reread: Read a file even if it is remembered and unchanged.
+        workers: Processes that cut and pack large inputs; 0 for the number of usable CPUs.
     """
 
     params: ChunkerParams = DEFAULT_PARAMS
@@ -75,16 +75,16 @@ def prepare(
     """Puts the bytes of `source` into `store`.
 
     Args:
-        source: What to read. If it can be read again, a change while it is read is forgiven once.
-        store: Where to put it.
-        options: How.
-        progress: Is told of every byte.
+        source: The source. If it changes while it is read, it is read once more if possible.
+        store: The store.
+        options: How to prepare.
+        progress: Advances by every byte.
 
     Raises:
-        SourceChangedError: The source did not stay the same while it was read.
+        SourceChangedError: The source changed while it was read.
         DigestMismatchError: Its SHA-256 is not the expected one. Nothing is published.
-        UsageError: Impossible options, or content beyond the format's limits.
-        NoSpaceError, WriteError: The store cannot take it.
+        UsageError: An option is out of range, or the content exceeds the limits of the format.
+        NoSpaceError, WriteError: The store cannot be written.
         CasyncError: The source cannot be read.
     """
     started = time.monotonic()
@@ -111,7 +111,7 @@ def prepare(
 def _remembered(
     stamp: FileStamp | None, store: ObjectStore, params: ChunkerParams
 ) -> tuple[ManifestId, int] | None:
-    """The full manifest of a file that is certainly as it was, and its length."""
+    """The full manifest of a file that is certainly unchanged, and its length."""
     row = store.recall(stamp.path) if stamp is not None else None
     if stamp is None or row is None or not row.settled or row.identity != stamp.identity:
         return None
@@ -119,14 +119,14 @@ def _remembered(
     present = store.manifest(ident)
     if present is None or present.state is not ManifestState.FULL:
         return None
-    for manifest in _readable(store, [ident]):  # what is damaged is made again
+    for manifest in _readable(store, [ident]):  # a damaged manifest is made again
         if manifest.kind == "file" and manifest.params == params:
             return ident, manifest.length
     return None
 
 
 def _readable(store: ObjectStore, ids: Sequence[ManifestId]) -> Iterator[Manifest]:
-    """Those of the manifests that can be read."""
+    """The manifests that can be read."""
     for data in ProvedReader(store).found(Kind.MANIFEST, ids):
         if data is not None:
             with suppress(CasyncError):
@@ -134,7 +134,7 @@ def _readable(store: ObjectStore, ids: Sequence[ManifestId]) -> Iterator[Manifes
 
 
 def _note_other_sizes(store: ObjectStore, params: ChunkerParams, progress: Progress) -> None:
-    """Tells when what is here was cut otherwise: the same bytes will then be stored twice."""
+    """Notes if the store's content has other chunk sizes, as equal bytes are then stored twice."""
     ids = [row.id for row in islice(store.manifests(), _SIZES_LOOKED_AT)]
     found = {manifest.params for manifest in _readable(store, ids)}
     if found and params not in found:
@@ -158,7 +158,7 @@ def _set_name(
 def _read(
     source: Source, store: ObjectStore, options: PrepareOptions, progress: Progress
 ) -> Prepared:
-    """One reading of the source, from its first byte to the commit that publishes it."""
+    """Reads the source once, and publishes it."""
     writer = BatchWriter(store)
     workers = options.workers or usable_cpus()
     try:
@@ -194,17 +194,17 @@ def publish(
     stamp: FileStamp | None = None,
     relies: Sequence[ManifestId] = (),
 ) -> tuple[ManifestId, NameRecord | None]:
-    """The last step of preparing: lists a manifest in the commit that makes its content whole.
+    """Publishes a manifest in the same commit as the rest of its content.
 
     Args:
-        manifest: Of content that `writer` has taken.
-        writer: Writes the rest, and the manifest with it.
-        options: The name that it gets.
-        stamp: The file that is remembered with it.
-        relies: Manifests whose content was taken over unseen.
+        manifest: The manifest, whose content `writer` has taken.
+        writer: Writes the rest, and the manifest.
+        options: The name, and its signer.
+        stamp: The file to remember as a seed.
+        relies: Full manifests whose objects are reused without a look-up.
 
     Returns:
-        The hash, and the version that the name got.
+        The hash, and the version of the name.
 
     Raises:
         NoSpaceError, WriteError, NoObjectError, LostRaceError: As `ObjectStore.commit`.
@@ -223,7 +223,7 @@ def publish(
 def _cut_and_compare(
     source: Source, chunk_writer: ChunkWriter, params: ChunkerParams, expected: bytes
 ) -> None:
-    """Cuts here, where all bytes come by in order."""
+    """Cuts in this process, and checks the SHA-256 of all bytes."""
     cutting = SerialCutting(chunk_writer, params)
     digest = _Digest()
     try:
@@ -240,7 +240,7 @@ def _cut_and_compare(
 
 
 class _Digest:
-    """The SHA-256 of a stream, computed beside the caller, one block behind."""
+    """The SHA-256 of a stream, computed in a thread, one block behind the caller."""
 
     def __init__(self) -> None:
         self._sha256 = hashlib.sha256()

@@ -1,4 +1,4 @@
-"""Prepare a folder on disk: the tree's events come from a walk through it."""
+"""Prepares a folder on disk: walks it, and passes what it finds to a tree builder."""
 
 from __future__ import annotations
 
@@ -48,18 +48,18 @@ def prepare_tree(
     """Puts a folder into `store`.
 
     Args:
-        root: Its path, by which it is remembered.
-        scan: The walk through it.
-        store: Where to put it.
-        options: How.
+        root: Path of the folder, the key of its scan cache.
+        scan: The walk through the folder.
+        store: The store.
+        options: How to prepare.
         scan_cache: Remembers the files of folders.
-        progress: Is told of every byte.
-        clock: Nanoseconds since 1970 as the file system counts them.
+        progress: Advances by every byte.
+        clock: The file system's clock, in nanoseconds since 1970.
 
     Raises:
-        UsageError: A digest of a folder was asked for.
-        SourceChangedError: A folder was moved while its inside was walked.
-        NoSpaceError, WriteError: The store cannot take it.
+        UsageError: The options expect a SHA-256, which a folder does not have.
+        SourceChangedError: A folder was moved while it was walked.
+        NoSpaceError, WriteError: The store cannot be written.
     """
     with (
         closing(scan),
@@ -85,10 +85,10 @@ def prepare_tree(
 
 
 class _FolderWalk:
-    """Tells a builder what a walk comes to.
+    """Passes the events of a walk to a builder.
 
     Attributes:
-        sockets: How many there were.
+        sockets: Number of sockets found.
     """
 
     def __init__(self, root: Path, builder: TreeBuilder, *, sync: bool) -> None:
@@ -106,7 +106,7 @@ class _FolderWalk:
         self._builder.enter(entered.path, meta_of(entered.status, attributes_of(entered.fd)))
 
     def leaf(self, leaf: FoundFile) -> None:
-        """Finds out what a thing is, or has it read."""
+        """Makes the entry of a file, or starts reading it."""
         path, name, status, folder = leaf
         inode = _inode(status) if status.st_nlink > 1 else None
         if inode is not None and self._builder.is_hard_link(path, inode):
@@ -131,7 +131,7 @@ class _FolderWalk:
         return self._builder.put(path, KnownEntry(entry, kept, inode))
 
     def _file(self, leaf: FoundFile) -> None:
-        """Opens a file, and has it read."""
+        """Opens a file, and starts reading it."""
         path, name, status, folder = leaf
         if self._sync and status.st_dev not in self._synced:
             self._synced.add(status.st_dev)
@@ -158,11 +158,11 @@ class _FolderWalk:
         return KnownEntry(file, self._identity(status), _inode(status))
 
     def _small(self, fd: int) -> Outcome:
-        """Reads and cuts a small file; retries once if it changes meanwhile. Safe in any thread.
+        """Reads and cuts a small file. Retries once if it changes meanwhile. Safe in any thread.
 
         Raises:
-            SourceChangedError: It changed again.
-            OSError: It cannot be read.
+            SourceChangedError: The file changed again.
+            OSError: The file cannot be read.
         """
         for _ in range(2):
             now = coarse_clock()
@@ -182,7 +182,7 @@ class _FolderWalk:
         raise SourceChangedError("it changed while it was read")
 
     def _identity(self, status: os.stat_result) -> FileIdentity | None:
-        """What a file is remembered by; files of other file systems than the root's are not."""
+        """The identity for the scan cache; None for files on other file systems than the root."""
         return identity_of(status) if status.st_dev == self._device else None
 
 

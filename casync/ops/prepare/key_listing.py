@@ -1,7 +1,7 @@
-"""The objects below a prefix in the order in which a folder is walked, however many there are.
+"""Lists the objects below a prefix in the order of a walk, with bounded memory.
 
 Buckets list keys by their bytes, where `a-b` comes before `a/b`; a tree needs `a` before `a-b`. So
-they are sorted anew, in parts that lie in files without names and are merged when they are read.
+an external merge sort reorders them, with its parts in unnamed files.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from casync.remote.buckets.base import Bucket, Listed
 __all__ = ["KeyListing", "Refused", "list_objects"]
 
 _PART_ROWS: Final = 100_000
-"""Objects that are in memory: some 50 MiB."""
+"""Objects in memory: some 50 MiB."""
 
 _BLOCK_ROWS: Final = 512
 
 
 class Refused(NamedTuple):
-    """A folder that cannot be listed, and why."""
+    """A folder that cannot be listed, and the reason."""
 
     path: bytes
     reason: str
 
 
 class _Row(msgspec.Struct, frozen=True, array_like=True, order=True):
-    """An object, with its path below the prefix in the form that sorts as a walk goes."""
+    """An object, with its path below the prefix as a key that sorts in the order of a walk."""
 
     order: bytes
     key: str
@@ -48,14 +48,14 @@ _DECODER: Final = msgspec.msgpack.Decoder(type=list[_Row])
 
 
 class KeyListing:
-    """Objects below one prefix. Use in a with block; fill it, then go through it once.
+    """Objects below one prefix. Use in a with block: fill it, then iterate it once.
 
     Args:
-        prefix: What all keys begin with.
+        prefix: The prefix of all keys.
 
     Attributes:
-        prefix: Likewise.
-        refused: Folders of which nothing is listed.
+        prefix: The prefix of all keys.
+        refused: Folders that cannot be listed.
     """
 
     def __init__(self, prefix: str) -> None:
@@ -75,28 +75,28 @@ class KeyListing:
         return bool(self._rows or self._parts)
 
     def clear(self) -> None:
-        """Forgets all objects."""
+        """Drops all objects."""
         self._rows, self._parts = [], []
         self._stack.close()
 
     def add(self, listed: Listed) -> None:
-        """Takes one more.
+        """Adds an object.
 
         Raises:
-            NoSpaceError, WriteError: There is no room for it.
+            NoSpaceError, WriteError: The list cannot be written.
         """
         path = listed.key.removeprefix(self.prefix).encode()
         if listed.key + "/" == self.prefix:
-            path = b""  # what stands for the folder itself
+            path = b""  # the marker of the folder itself
         self._rows.append(_Row(walk_key(path), *listed))
         if len(self._rows) >= _PART_ROWS:
             self._put_away()
 
     def __iter__(self) -> Iterator[tuple[bytes, Listed]]:
-        """All of them with their paths below the prefix, sorted as a walk goes.
+        """All objects with their paths below the prefix, in the order of a walk.
 
         Raises:
-            WriteError: They cannot be read back.
+            WriteError: The list cannot be read back.
         """
         self._rows.sort()
         parts = [_read(part) for part in self._parts]
@@ -130,19 +130,19 @@ def _file_errors() -> Iterator[None]:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         raise (NoSpaceError if full else WriteError)(
             f"cannot keep the list of keys in {tempfile.gettempdir()}: {error.strerror}",
-            next_step="TMPDIR names another place.",
+            next_step="Set TMPDIR to another folder.",
         ) from error
 
 
 def list_objects(bucket: Bucket, listing: KeyListing) -> None:
-    """Lists everything below a prefix, but for folders in which a key is no path.
+    """Lists everything below a prefix, except for folders with a key that is not a path.
 
     Args:
-        bucket: Where.
-        listing: Gets it.
+        bucket: The bucket.
+        listing: Receives the objects.
 
     Raises:
-        NoSpaceError, WriteError: There is no room for the list.
+        NoSpaceError, WriteError: The list cannot be written.
         CasyncError: As `Bucket.below`.
     """
     try:
@@ -154,7 +154,7 @@ def list_objects(bucket: Bucket, listing: KeyListing) -> None:
 
 
 def _list_by_folders(bucket: Bucket, listing: KeyListing) -> None:
-    """The same with a request for each folder, so that one bad key spoils only its own."""
+    """As `list_objects`, with a request per folder: a bad key hides only its own folder."""
     waiting = [listing.prefix]
     while waiting:
         folder = waiting.pop()

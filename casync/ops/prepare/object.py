@@ -1,4 +1,4 @@
-"""Prepare one object of a bucket, as a file."""
+"""Prepares one object of a bucket as a file."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from casync.store.base import Batch, ManifestState, ObjectStore
 __all__ = ["NEVER_TOO_YOUNG", "prepare_object"]
 
 NEVER_TOO_YOUNG: Final = 2**63 - 1
-"""When an object counts as seen, in nanoseconds: its ETag tells apart what times cannot."""
+"""The time of a scan of objects, in nanoseconds: with an ETag, recent changes are not invisible."""
 
 _SEEN: Final = File(b"", Meta(0, 0, 0, 0, "", "", ()), None, EMPTY)
-"""The entry of a sighting of which only the manifest counts."""
+"""The entry in the scan cache of a single object, of which only the manifest matters."""
 
 
 def prepare_object(
@@ -40,12 +40,12 @@ def prepare_object(
     """Puts one object into `store`.
 
     Args:
-        bucket: Where it is.
-        listed: It, as it was seen just now.
-        store: Where to put it.
-        options: How.
-        scan_cache: Remembers it.
-        progress: Is told of every byte.
+        bucket: The bucket.
+        listed: The object, as it was just listed.
+        store: The store.
+        options: How to prepare.
+        scan_cache: Remembers the object.
+        progress: Advances by every byte.
 
     Raises:
         CasyncError: As `prepare`, and as `Bucket.read`.
@@ -53,7 +53,7 @@ def prepare_object(
     started = time.monotonic()
     source, place = BucketSource(bucket, listed), f"{bucket.place}/{listed.key}"
     if not options.reread and options.expect_sha256 is None:
-        with suppress(IncompleteError):  # gone since it was looked for
+        with suppress(IncompleteError):  # the manifest was removed since the look-up
             known = _unchanged(listed, place, store, options, scan_cache)
             if known is not None:
                 batch = Batch(relies=[known])
@@ -75,7 +75,7 @@ def prepare_object(
 def _unchanged(
     listed: Listed, place: str, store: ObjectStore, options: PrepareOptions, scan_cache: ScanCache
 ) -> ManifestId | None:
-    """The manifest of an object that is certainly what it was, if all of that is here."""
+    """The full manifest of an object that is certainly unchanged, or None."""
     last = scan_cache.last(place, options.params)
     if last is None:
         return None

@@ -1,8 +1,8 @@
-"""Prepare all objects of a bucket below a prefix, as a tree.
+"""Prepares all objects of a bucket below a prefix as a tree.
 
-Keys become paths. What cannot be one is left out and named: a key that ends at a slash and has
-bytes, one that others have as a folder, a name that is too long. An object that has the ETag, the
-size and the time that it had when the prefix was prepared last is not read again.
+Keys become paths. Keys that cannot be paths are left out and reported: a key with bytes that ends
+with a slash, one that is also a folder of others, a name that is too long. An object with the same
+ETag, size and time as in the last run is not read again.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from casync.store.base import ObjectStore
 __all__ = ["prepare_prefix"]
 
 _READERS: Final = 16
-"""Small objects that are asked for at once."""
+"""Small objects that are requested concurrently."""
 
 _FILE_MODE: Final = 0o644
 
@@ -57,19 +57,19 @@ def prepare_prefix(
     """Puts all objects below a prefix into `store`.
 
     Args:
-        bucket: Where they are.
-        prefix: Ends at a slash; empty for the whole bucket.
-        store: Where to put them.
-        options: How.
-        unwanted: What to leave out.
-        scan_cache: Remembers them.
-        progress: Is told of every byte.
+        bucket: The bucket.
+        prefix: The prefix, which ends with a slash; empty for the whole bucket.
+        store: The store.
+        options: How to prepare.
+        unwanted: Selects paths to leave out.
+        scan_cache: Remembers objects.
+        progress: Advances by every byte.
 
     Raises:
-        UsageError: A digest of a folder was asked for.
+        UsageError: The options expect a SHA-256, which a folder does not have.
         NotFoundError: There is nothing below the prefix.
-        PartialError: It cannot be listed at all, since a key is no path.
-        NoSpaceError, WriteError: The store cannot take it.
+        PartialError: Nothing can be listed, because a key is not a path.
+        NoSpaceError, WriteError: The store cannot be written.
         DeniedError, UnreachableError, RemoteError: As `Bucket`.
     """
     address = f"{bucket.label}/{prefix}"

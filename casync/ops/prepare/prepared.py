@@ -1,4 +1,4 @@
-"""What a prepare did."""
+"""The results of preparing."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ __all__ = ["FolderPrepared", "LeftOut", "Prepared"]
 
 
 class Prepared(NamedTuple):
-    """What was prepared.
+    """The result of preparing a file.
 
     Attributes:
         manifest: The hash.
         length: Bytes of the content.
-        chunks: Chunks that it has, repeats included.
-        new: Chunks that the store did not have.
-        reused: All others.
-        stored: Bytes that were added to the store.
-        unchanged: The file is remembered as it is, and was not read. `chunks` and what follows
-            it are 0 then.
-        name: The version that the name got.
-        seconds: How long it took.
+        chunks: Chunks of the content, with repeats.
+        new: Chunks that the store lacked.
+        reused: The other chunks.
+        stored: Bytes added to the store.
+        unchanged: Whether the file is remembered and unchanged, so that it was not read. `chunks`,
+            `new`, `reused` and `stored` are 0 then.
+        name: The version of the name.
+        seconds: Duration.
     """
 
     manifest: ManifestId
@@ -38,29 +38,29 @@ class Prepared(NamedTuple):
 
 
 class LeftOut(NamedTuple):
-    """Something that is not in the tree although it should be, and why."""
+    """A path that could not be read and is not in the tree, and the reason."""
 
     path: bytes
     reason: str
 
 
 class FolderPrepared(NamedTuple):
-    """What was prepared.
+    """The result of preparing a folder.
 
     Attributes:
         manifest: The hash.
-        files: Regular files, each name counted.
-        folders: Folders, the one itself included.
-        others: Links, devices and pipes.
-        length: Bytes of the files, hard links counted once.
-        unchanged: Files that were as they had been the last time, and not read.
-        chunks: Chunks of what was read, those of folders and repeats included.
-        new: Those that the store did not have.
-        stored: Bytes that were added to the store.
-        left_out: What could not be read.
-        sockets: Sockets, which have no place in a tree.
-        name: The version that the name got.
-        seconds: How long it took.
+        files: Regular files, with all hard links.
+        folders: Folders, including the root.
+        others: Symbolic links, devices and pipes.
+        length: Bytes of the files, without further hard links.
+        unchanged: Files that are unchanged since the last time, and were not read.
+        chunks: Chunks of everything that was read, including folders and repeats.
+        new: Chunks that the store lacked.
+        stored: Bytes added to the store.
+        left_out: Paths that could not be read.
+        sockets: Sockets, which trees do not contain.
+        name: The version of the name.
+        seconds: Duration.
     """
 
     manifest: ManifestId

@@ -1,10 +1,9 @@
-"""A tree in the making: all that its sources have in common.
+"""Builds a tree in a store, from the events of any source.
 
-A source goes through files and folders, and tells the builder in the order of a walk: a folder,
-what is in it sorted by name, its end. Files are read by a few threads and taken in that order, so
-the tree does not depend on which of them was faster. What changes while it is read, or cannot be
-read, is left out and told; the rest is prepared. Files that are certainly what they were when the
-folder was prepared last are not read.
+A source passes events to the builder in the order of a walk: a folder, its entries sorted by name,
+its end. A few threads read files, and the builder takes them in order, so the tree does not depend
+on their speed. Files that change while they are read, or cannot be read, are left out and reported;
+the rest is prepared. Files that are certainly unchanged since the last run are not read.
 """
 
 from __future__ import annotations
@@ -48,19 +47,19 @@ __all__ = [
 ]
 
 _AHEAD: Final = 64
-"""Small files whose bytes are in memory, or on their way there."""
+"""Small files that are in memory, or being read."""
 
 FOLDER_MODE: Final = 0o755
-"""The mode of a folder of which its source knows nothing."""
+"""The mode of a folder whose source has no metadata."""
 
 
 class KnownEntry(NamedTuple):
-    """Something whose entry is complete.
+    """A complete entry.
 
     Attributes:
         entry: The entry.
-        identity: What the scan cache knows it by; None keeps it out of the cache.
-        inode: What all hard links of it have in common; None where there can be no others.
+        identity: Its identity in the scan cache; None keeps it out of the cache.
+        inode: The key that all its hard links share; None if it cannot have any.
     """
 
     entry: Entry
@@ -78,17 +77,17 @@ class ReadFile(NamedTuple):
 
 
 Outcome: TypeAlias = ReadFile | KnownEntry | None
-"""What a thread finds at a path: a file, something without content, or nothing after all."""
+"""The result of reading a path: a file, an entry without content, or nothing if it is gone."""
 
 
 class _HardLink(NamedTuple):
-    """One more name of a file that was come to before."""
+    """A further hard link to an earlier file."""
 
     inode: Hashable
 
 
 class _OpenFolder:
-    """A folder whose entries are gathered. Without a `meta` it is as old as the newest of them."""
+    """A folder that receives entries. Without `meta` it gets the time of its newest entry."""
 
     def __init__(
         self, path: bytes, meta: Meta | None, stream: FolderStream, parent: _OpenFolder | None
@@ -101,7 +100,7 @@ class _OpenFolder:
 
 
 class _PendingEntry(NamedTuple):
-    """Something on its way into a folder; None ends the folder."""
+    """An entry that waits to be added to a folder; None ends the folder."""
 
     folder: _OpenFolder
     path: bytes
@@ -112,17 +111,17 @@ class TreeBuilder:
     """Builds one tree in a store. Use in a with block, by one thread.
 
     Args:
-        label: What the root is called in messages.
-        store: Where to put the tree.
-        options: How.
-        progress: Is told of every byte, and of what is left out.
-        readers: Files that are read at once.
+        label: The root's name in messages.
+        store: The store.
+        options: How to prepare.
+        progress: Advances by every byte, and receives a note for every path that is left out.
+        readers: Number of files that are read concurrently.
 
     Raises:
-        UsageError: A digest of a folder was asked for.
+        UsageError: The options expect a SHA-256, which a folder does not have.
 
     Attributes:
-        readers: Threads for what is put as a future.
+        readers: Threads that read files for `put`.
         params: Chunk sizes.
     """
 
@@ -171,12 +170,12 @@ class TreeBuilder:
         self._stack.close()
 
     def remember(self, scan_cache: ScanCache, place: Path | str, now: int) -> None:
-        """Uses what is known of the root, and keeps what is seen of it now.
+        """Uses the scan cache of the last run, and writes one for the next.
 
         Args:
-            scan_cache: Where that stands.
-            place: What it is known by. See `ScanCache.new`.
-            now: When it is seen. See `ScanCache.new`.
+            scan_cache: The scan caches.
+            place: The key of the root's cache. See `ScanCache.new`.
+            now: The time of this scan. See `ScanCache.new`.
         """
         last = None if self._options.reread else scan_cache.last(place, self.params)
         if last is not None:
@@ -188,28 +187,28 @@ class TreeBuilder:
         self._stack.callback(self._new.drop)
 
     def enter(self, path: bytes, meta: Meta | None = None) -> None:
-        """Opens a folder, the root first. What is put is in it, up to its `leave`.
+        """Opens a folder, the root first. Entries go into it until its `leave`.
 
         Args:
-            path: Where it is; empty for the root.
-            meta: What is said of it; None if its source says nothing.
+            path: Its path; empty for the root.
+            meta: Its metadata; None if the source has none.
         """
         parent = self._open[-1] if self._open else None
         self._open.append(_OpenFolder(path, meta, FolderStream(self._tree_writer), parent))
 
     def leave(self) -> None:
-        """Ends the folder that was entered last."""
+        """Ends the innermost open folder."""
         folder = self._open.pop()
         self._queue.put(_PendingEntry(folder, folder.path, None))
 
     def find(self, path: bytes, identity: FileIdentity) -> Entry | None:
-        """The entry that something had the last time, if it is certainly what it was."""
+        """The entry from the last run, if the file at `path` is certainly unchanged."""
         entry = self._last.find(path, identity) if self._last is not None else None
         self._unchanged += isinstance(entry, File)
         return entry
 
     def is_hard_link(self, path: bytes, inode: Hashable) -> bool:
-        """Puts one more name of a file; or says that this is the first, which is to be put."""
+        """Puts a hard link to an earlier file. Returns False for a first name, which is not put."""
         if inode in self._links:
             self._queue.put(_PendingEntry(self._open[-1], path, _HardLink(inode)))
             return True
@@ -218,15 +217,15 @@ class TreeBuilder:
         return False
 
     def put(self, path: bytes, found: Future[Outcome] | KnownEntry) -> None:
-        """Takes what is next in the folder.
+        """Takes the next entry of the folder.
 
         Args:
-            path: Where it is.
-            found: It; or a future of it, which may raise SourceChangedError, DeniedError,
-                UsageError and OSError for what shall be left out.
+            path: Its path.
+            found: The entry, or a future of it. If the future raises SourceChangedError,
+                DeniedError, UsageError or OSError, the path is left out.
 
         Raises:
-            CasyncError: What the store raises, now or for something before.
+            CasyncError: What the store raises, now or for earlier entries.
         """
         self._queue.put(_PendingEntry(self._open[-1], path, found))
 
@@ -234,8 +233,8 @@ class TreeBuilder:
         """Takes a file that need not fit in memory. Raises as `put`.
 
         Args:
-            path: Where it is.
-            read: Reads it with `take_large`. Is called once more if the file changes meanwhile.
+            path: Its path.
+            read: Reads it with `take_large`. Called once more if the file changes meanwhile.
         """
         self._queue.finish()
         for last_time in (False, True):
@@ -253,20 +252,20 @@ class TreeBuilder:
         return None
 
     def take_large(self, source: Source) -> Content:
-        """Reads a content. See `TreeWriter.take_large`."""
+        """Reads large content. See `TreeWriter.take_large`."""
         return self._tree_writer.take_large(source)
 
     def leave_out(self, path: bytes, reason: str) -> None:
-        """Tells of something that should be in the tree, and is not."""
+        """Reports a path that is left out of the tree."""
         self._left_out.append(LeftOut(path, reason))
         self._progress.note(f"left out {os.fsdecode(path) or self._label}: {reason}")
 
     def finish(self) -> FolderPrepared:
-        """Publishes the tree once its root was left.
+        """Publishes the tree after its root was left.
 
         Raises:
             NoSpaceError, WriteError, NoObjectError, LostRaceError: As `ObjectStore.commit`.
-            MalformedError: What is said of the root cannot be said in a tree.
+            MalformedError: The format of trees does not allow the metadata of the root.
         """
         self._queue.finish()
         assert self._root is not None
@@ -294,7 +293,7 @@ class TreeBuilder:
         )
 
     def _take(self, pending: _PendingEntry) -> None:
-        """Puts the next thing into its folder, or ends that."""
+        """Adds the next entry to its folder, or ends the folder."""
         folder, path, found = pending
         if found is None:
             return self._end(folder)
@@ -316,7 +315,7 @@ class TreeBuilder:
         if isinstance(found, _HardLink):
             first, entry = self._links[found.inode]
             if entry is None:
-                return self.leave_out(path, "it is a name of a file that was left out")
+                return self.leave_out(path, "it is a hard link to a file that was left out")
             found = KnownEntry(replace(entry, name=name_of(path), first=first))
         elif found.inode in self._links:
             self._links[found.inode] = path, found.entry
@@ -359,5 +358,5 @@ def name_of(path: bytes) -> bytes:
 
 
 def plain_meta(mode: int, mtime_ns: int) -> Meta:
-    """What a source says that knows neither owners nor attributes."""
+    """The metadata from a source without owners and attributes."""
     return Meta(mode, mtime_ns, 0, 0, "", "", ())

@@ -1,8 +1,8 @@
-"""Files and folders of a tree on their way into a store.
+"""Writes files and folders of a tree into a store.
 
-Most files of a tree are small. Their chunks are gathered until it is worth asking the store about
-them, so that a hundred files cost one look-up. A folder's entries are content as well: they are cut
-while they come, and no folder needs to fit in memory.
+Most files of a tree are small. Their chunks are gathered, so that a hundred files cost one look-up
+in the store. A folder's entries are content, too: they are cut as they come, so a folder need not
+fit in memory.
 """
 
 from __future__ import annotations
@@ -26,25 +26,25 @@ __all__ = ["TreeWriter", "FolderStream"]
 
 _HELD_BYTES: Final = 4 * MIB
 _HELD_CHUNKS: Final = 4096
-"""What is gathered before the store is asked."""
+"""Chunks that are gathered before a look-up in the store."""
 
 _STREAM_BYTES: Final = 256 * 1024
-"""Bytes of entries that are cut at once."""
+"""Bytes of entries that are cut together."""
 
 
 class TreeWriter:
-    """Takes the content of files, in any number. Used by one thread.
+    """Takes the content of any number of files. Used by one thread.
 
     Args:
-        writer: Knows what the store lacks, and gets it.
+        writer: Looks objects up in the store, and writes them.
         params: Chunk sizes.
         level: zstd level.
-        workers: How many cut a large file.
-        progress: Is told of every byte.
+        workers: Processes that cut a large file.
+        progress: Advances by every byte.
 
     Attributes:
-        chunks: Chunks that went through, those of folders and repeats included.
-        new: Those that were not in the store.
+        chunks: Chunks taken, including those of folders and repeats.
+        new: Chunks that the store lacked.
     """
 
     def __init__(
@@ -68,21 +68,21 @@ class TreeWriter:
         self._held = 0
 
     def take(self, content: Chunks) -> Content:
-        """Takes a content that was cut by `cut_small`, and names it.
+        """Takes content that `cut_small` cut; returns its root.
 
         Raises:
-            CasyncError: What the store raises, now or for content before.
+            CasyncError: What the store raises, now or for earlier content.
         """
         builder = self.builder()
         self.add(builder, content)
         return builder.finish()
 
     def take_large(self, source: Source) -> Content:
-        """Reads a content that need not fit in memory.
+        """Reads content that need not fit in memory.
 
         Raises:
-            SourceChangedError: It did not stay the same while it was read.
-            CasyncError: It cannot be read; what the store raises.
+            SourceChangedError: The source changed while it was read.
+            CasyncError: The source cannot be read; what the store raises.
         """
         chunk_writer = ChunkWriter(
             self._writer, level=self._level, threads=self._workers, progress=self._progress
@@ -94,7 +94,7 @@ class TreeWriter:
         return content
 
     def flush(self) -> None:
-        """Gives the writer what is gathered.
+        """Passes the gathered chunks to the writer.
 
         Raises:
             CasyncError: What the store raises.
@@ -104,11 +104,11 @@ class TreeWriter:
             self.new += self._put(Kind.CHUNK, plain)
 
     def builder(self) -> NodeBuilder:
-        """Lists a content that comes in parts."""
+        """A builder for content that comes in parts."""
         return NodeBuilder(self._node)
 
     def add(self, builder: NodeBuilder, content: Chunks) -> None:
-        """Takes a part of it. Raises as `take`."""
+        """Takes a part of the content of `builder`. Raises as `take`."""
         builder.extend([(ident, len(chunk)) for ident, chunk in content])
         self._plain.update(content)
         self._held += sum(len(chunk) for _, chunk in content)
@@ -126,7 +126,7 @@ class TreeWriter:
 
 
 class FolderStream:
-    """The entries of one folder, cut while they come."""
+    """The entries of one folder, cut as they come."""
 
     def __init__(self, tree_writer: TreeWriter) -> None:
         self._tree_writer = tree_writer
@@ -138,7 +138,7 @@ class FolderStream:
         """Takes the next entry.
 
         Raises:
-            MalformedError: It cannot be said in a tree.
+            MalformedError: The format of trees does not allow the entry.
             CasyncError: What the store raises.
         """
         self._buffer += encode_entry(entry)
@@ -146,7 +146,7 @@ class FolderStream:
             self._cut()
 
     def finish(self) -> Content:
-        """Takes the end. Raises as `add`."""
+        """Ends the folder; returns its content. Raises as `add`."""
         if self._cutter is None:
             return self._tree_writer.take(cut_small(bytes(self._buffer), self._tree_writer.params))
         self._cut()

@@ -1,7 +1,7 @@
-"""What a pull into a folder has to do: looked at before a byte of it is changed.
+"""Plans a pull into a folder before anything in it is changed.
 
-Everything that would make it fail later and can be known now is refused here: hostile trees, trees
-that do not fit, a folder that `--delete` would empty by mistake.
+The plan refuses everything that is known to fail later: hostile trees, trees that do not fit on the
+disk, a folder that `--delete` would empty by mistake.
 """
 
 from __future__ import annotations
@@ -34,20 +34,20 @@ from casync.planning.windows import Window, tile
 __all__ = ["FolderOptions", "FolderPlan", "open_target"]
 
 _NOTED: Final = 1 << 16
-"""Files whose size or content is remembered to find copies and renamed ones: some 20 MiB."""
+"""Files whose size or content is remembered to find copies and renamed files: some 20 MiB."""
 
 _ENTRY_BYTES: Final = 128
-"""Bytes of a disk that any entry takes at the very least."""
+"""Minimum bytes of any entry on a disk."""
 
 
 @dataclass(frozen=True, slots=True)
 class FolderOptions:
-    """How to pull a folder, besides what holds for files.
+    """Further options for pulling a folder.
 
     Attributes:
-        exact: With owners, setuid, devices, pipes and all attributes.
-        delete: Remove what the tree does not have.
-        max_delete: Refuse to remove more than this; None is no bound.
+        exact: Restore owners, setuid, devices, pipes and all attributes.
+        delete: Remove entries that the tree does not have.
+        max_delete: Most entries to remove; None for no limit.
     """
 
     exact: bool = False
@@ -86,7 +86,7 @@ def open_target(path: Path, *, make: bool) -> Iterator[int | None]:
 
 @dataclass
 class _Copies:
-    """What may help to find contents that lie elsewhere already."""
+    """Facts that find content which is in the folder already, under other paths."""
 
     sizes: set[int] = field(default_factory=set)  # of files that are new
     contents: set[bytes] = field(default_factory=set)  # of files that are to be written
@@ -94,36 +94,36 @@ class _Copies:
 
 
 class FolderPlan:
-    """Compares a folder with a tree, counts what is to be done, and finds seeds.
+    """Compares a folder with a tree, counts the changes to make, and finds seeds.
 
     Args:
-        tree: What it shall become; loaded.
-        root: The open folder, or None.
+        tree: The tree, loaded.
+        root: Descriptor of the folder; None if it does not exist yet.
         path: Its path.
-        options: How.
-        last: What is known of it.
-        index: Takes its old files as seeds.
-        progress: Is told what happens.
+        options: How to pull the folder.
+        last: The scan cache of an earlier run.
+        index: Receives the old files of the folder as seeds.
+        progress: Receives phases and bytes.
 
     Attributes:
-        policy: What counts besides bytes.
+        policy: The metadata to compare and set.
         marks: As `Survey.marks`.
-        entries: Everything in the tree.
+        entries: Number of entries in the tree.
         files: Files to write.
         length: Their plain bytes.
         kept: Files that stay.
         kept_length: Their plain bytes.
-        others: Links, devices, pipes and further names to make.
+        others: Symbolic links, devices, pipes and hard links to make.
         left_out: Devices and pipes that are not made.
-        extras: Things to remove, all in folders counted; without `delete` those to be left alone,
-            a folder counted once.
+        extras: Entries to remove, with everything in folders; without `delete`, extra entries that
+            stay, where a folder counts as one.
 
     Raises:
         IntegrityError: The tree is hostile, or damaged.
-        NoSpaceError: It will not fit.
+        NoSpaceError: The tree does not fit on the disk.
         UsageError: More would be removed than allowed, or all of a folder that has nothing in
             common with the tree.
-        WriteError: A folder lies where a file belongs; something cannot be looked at.
+        WriteError: A non-empty folder is in the place of a file, or something cannot be read.
     """
 
     def __init__(
@@ -165,7 +165,7 @@ class FolderPlan:
         self._find_copies()
 
     def note(self, number: int, status: os.stat_result) -> None:
-        """Takes what something of the tree has become: its mark is that from now on."""
+        """Updates the mark of an entry that was written, from its new status."""
         self.marks[number] = mark_of(status)
 
     def windows(self) -> Iterator[Window]:
@@ -228,7 +228,7 @@ class FolderPlan:
                 self.extras += inner != path
                 self._note_extra(inner, its)
         elif self._has_room:
-            with suppress(OSError):  # what we may not look at is not ours to use
+            with suppress(OSError):  # unreadable entries cannot be seeds
                 for inner, its in below(self._root, path):
                     self._note_extra(inner, its)
 
@@ -241,13 +241,13 @@ class FolderPlan:
         return len(self._copies.extras) < _NOTED
 
     def _check_replaceable(self, path: bytes) -> None:
-        """A folder gives way to something else if it is empty, or may be deleted."""
+        """Checks that a folder in the place of another entry is empty, or may be deleted."""
         if self._options.delete or self._root is None:
             return
         if sum(1 for _ in below(self._root, path)) > 1:
             raise WriteError(
-                f"{self._path / os.fsdecode(path)} is a folder that is not empty, and none in the "
-                f"tree",
+                f"{self._path / os.fsdecode(path)} is a folder that is not empty, but not a folder "
+                f"in the tree",
                 next_step="Move it, or give --delete.",
             )
 
@@ -281,13 +281,13 @@ class FolderPlan:
             )
 
     def _solid_bytes(self) -> int:
-        """Bytes of what is to be written that are no holes."""
+        """Bytes to write, without holes."""
         return sum(
             self._tree.solid_bytes(entry.content) for _, entry in self._of_marks(stays=False)
         )
 
     def _staged_bytes(self) -> int:
-        """Bytes that an interrupted run has written already."""
+        """Bytes that an interrupted run left in the staging folder."""
         there = below(self._root, STAGING) if self._root is not None else ()
         return sum(status.st_blocks * 512 for _, status in there)
 
@@ -303,7 +303,7 @@ class FolderPlan:
                 yield path, entry
 
     def _find_copies(self) -> None:
-        """Takes as seeds what was renamed or copied, by its size or content."""
+        """Uses renamed and copied files as seeds, which it finds by size or content."""
         for path, size in self._copies.extras:
             if size in self._copies.sizes:
                 self._cut(path)

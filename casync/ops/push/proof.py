@@ -1,8 +1,8 @@
 """Proves that everything below a manifest is in a store, and stays there while a push is open.
 
-Manifests and nodes are read and taken apart, chunks are looked up with the lengths that are told
-of them. Each distinct node is visited once, so what a client made up costs no more than what it
-sent. A proof goes on step by step, for a caller who must answer meanwhile.
+Manifests and nodes are read and decoded, chunks are looked up and their lengths compared. Each
+distinct node is visited once, so a hostile manifest costs no more than what the client sent. A
+proof runs in steps, so that its caller can answer requests meanwhile.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from casync.store.proved import Lost, ProvedReader
 __all__ = ["Promise", "Proof"]
 
 _MOST_MISSING: Final = 256
-"""Missing objects that are told; a proof that finds so many stops there."""
+"""Missing objects after which a proof stops."""
 
 
 class Promise(Protocol):
-    """Tells the sizes of objects that are here, and makes sure that they stay."""
+    """Returns the sizes of objects that are here, and makes sure that they stay."""
 
     def __call__(self, kind: Kind, ids: Sequence[ObjectId]) -> list[ObjectStat | None]:
-        """As `Inbox.promise`."""
+        """As `Pushes.promise`, for one push."""
         ...
 
 
@@ -36,13 +36,13 @@ class Proof:
 
     Args:
         ident: The manifest.
-        store: Where everything must be.
-        promise: Is asked for every object.
+        store: The store that must have everything.
+        promise: Called for every object.
 
     Attributes:
-        missing: What was found to be missing so far.
-        checked: How many objects were asked for.
-        length: Plain bytes that the manifest tells, once it was read.
+        missing: Missing objects found so far.
+        checked: Number of objects looked up so far.
+        length: Plain bytes of the manifest's content, once it was read.
     """
 
     def __init__(self, ident: ManifestId, store: ObjectSource, promise: Promise) -> None:
@@ -54,11 +54,11 @@ class Proof:
         self.length = 0
 
     def steps(self) -> Iterator[None]:
-        """Goes on by one batch a step. It is proved when this ends and nothing is missing.
+        """Runs the proof, one batch per step. It holds if this ends and nothing is missing.
 
         Raises:
-            UsageError: What is here contradicts itself: it is no content.
-            UnsupportedError: It is newer than this program.
+            UsageError: An object is malformed, or contradicts another one.
+            UnsupportedError: An object is newer than this program.
             CasyncError: What `store` and `promise` raise.
         """
         try:
@@ -66,7 +66,9 @@ class Proof:
                 if data is not None:
                     yield from self._below(decode_manifest(data))
         except MalformedError as error:
-            raise UsageError(f"{self._ident.hex()} leads to no content: {error.message}") from error
+            raise UsageError(
+                f"the content of {self._ident.hex()} is malformed: {error.message}"
+            ) from error
 
     def _below(self, manifest: Manifest) -> Iterator[None]:
         self.length = manifest.length
@@ -83,7 +85,7 @@ class Proof:
         for (ident, length), stat in zip(wanted, stats, strict=True):
             if stat is not None and stat.length != length:
                 raise MalformedError(
-                    f"{length} bytes are told of chunk {ident.hex()}, which has {stat.length}"
+                    f"chunk {ident.hex()} is listed with {length} bytes and has {stat.length}"
                 )
 
     def _promised(self, kind: Kind, ids: Sequence[ObjectId]) -> list[ObjectStat | None]:
@@ -96,7 +98,7 @@ class Proof:
         return stats
 
     def _plain(self, kind: Kind, ids: Sequence[ObjectId]) -> Iterator[bytes | None]:
-        """Plain bytes, promised before they are read. What is damaged is as good as missing."""
+        """Plain bytes, promised before they are read. Damaged objects count as missing."""
         stats = self._promised(kind, ids)
         for stat, found in zip(stats, self._objects.look(kind, ids), strict=True):
             if not isinstance(found, Lost):

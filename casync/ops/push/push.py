@@ -1,8 +1,8 @@
-"""Push: gives a server what it lacks of a manifest, and has it published there.
+"""Pushes a manifest: sends the objects that a server lacks, and publishes the manifest there.
 
-The server is asked for everything that the manifest leads to, and gets what it does not have. So a
-push that was interrupted goes on where it stopped when it is run again, and several hosts may push
-parts of the same. What a push was told to be there stays there until it has ended.
+A push asks the server about every object below the manifest, and sends the missing ones. So
+running it again resumes an interrupted push, and several hosts can push parts of one manifest. The
+server keeps the objects that it reported as present until the push ends.
 """
 
 from __future__ import annotations
@@ -39,23 +39,23 @@ from casync.store.base import (
 __all__ = ["PushOptions", "PushTarget", "Pushed", "plan_push", "push"]
 
 _ROUNDS: Final = 3
-"""Times that everything is gone through: a push may end, and a server lose something, meanwhile."""
+"""Rounds over all objects: a push may end early, and a server may lose objects, meanwhile."""
 
 
 _REMEMBERED: Final = 1 << 20
-"""Missing objects that a plan remembers: 100 MiB. One that repeats after so many counts again."""
+"""Missing objects that a plan remembers: 100 MiB. Later repeats are counted again."""
 
 
 class PushTarget(Protocol):
     """A server that takes pushes. Used by several threads at once.
 
-    Whatever asks it raises DeniedError, RemoteError or StoppedError where the server refused or
-    failed, and whatever sends or sets something NoSpaceError where it has no room.
+    All methods raise DeniedError, RemoteError or StoppedError if the server refuses or fails.
+    Methods that send or set something also raise NoSpaceError if it has no room.
     """
 
     @property
     def origin(self) -> str:
-        """What errors call it."""
+        """Its address in error messages."""
         ...
 
     @property
@@ -64,11 +64,11 @@ class PushTarget(Protocol):
         ...
 
     def manifest(self, ident: ManifestId) -> ManifestRow | None:
-        """What it says of one manifest."""
+        """The server's row of one manifest."""
         ...
 
     def stat(self, kind: Kind, ids: Sequence[ObjectId]) -> list[ObjectStat | None]:
-        """The sizes of each object, or None where it is missing."""
+        """The sizes of each object, None for a missing one."""
         ...
 
     def begin_push(self) -> str:
@@ -76,7 +76,7 @@ class PushTarget(Protocol):
         ...
 
     def promise(self, push: str, kind: Kind, ids: Sequence[ObjectId]) -> list[ObjectStat | None]:
-        """As `stat`; what is there stays for as long as the push is open.
+        """As `stat`; the server keeps these objects for as long as the push is open.
 
         Raises:
             NotFoundError: The push has ended.
@@ -84,10 +84,10 @@ class PushTarget(Protocol):
         ...
 
     def send(self, push: str, objects: Sequence[Packed]) -> list[ObjectId]:
-        """Sends objects of one kind, as many as one request takes. They are durable afterwards.
+        """Sends objects of one kind that fit into one request. Durable on return.
 
         Returns:
-            Those that the server refused: their bytes are not what their ids say.
+            The refused ids, whose bytes do not match them.
 
         Raises:
             NotFoundError: The push has ended.
@@ -99,26 +99,24 @@ class PushTarget(Protocol):
         ...
 
     def publish(self, push: str, what: ManifestId | NameUpdate) -> NameRecord | None:
-        """Has a manifest listed and served, and named if there is a name, in one step.
-
-        Ends the push.
+        """Publishes a manifest, and updates a name in the same commit. Ends the push.
 
         Args:
-            push: Its id; empty for a manifest that is there without one.
-            what: The manifest, or a name that shall point to it.
+            push: Id of the push; empty if the server has the manifest already.
+            what: The manifest, or the update of a name that points to it.
 
         Returns:
-            The version that the name got.
+            The version of the name, or None without a name.
 
         Raises:
-            IncompleteError: Not all of the manifest is there.
+            IncompleteError: The server lacks objects of the manifest.
             NotFoundError: The push has ended.
-            LostRaceError: Another version is the newest.
+            LostRaceError: The newest version of the name is not the expected one.
         """
         ...
 
     def close(self) -> None:
-        """Ends all connections; whoever waits for an answer gets StoppedError."""
+        """Closes all connections. Threads that wait for an answer get StoppedError."""
         ...
 
 
@@ -127,10 +125,10 @@ class PushOptions:
     """How to push.
 
     Attributes:
-        name: A name to move on to the manifest.
-        signer: Signs that, in the same step.
-        part: The share of the objects to send; a real share is not published.
-        connections: Requests at once.
+        name: A name to point to the manifest.
+        signer: Signs the update of the name.
+        part: The share of the objects to send; only a push of all objects publishes.
+        connections: Concurrent requests.
     """
 
     name: Name | None = None
@@ -140,18 +138,18 @@ class PushOptions:
 
 
 class Pushed(NamedTuple):
-    """What was pushed, or in a plan would be; sizes in bytes.
+    """The result of a push, or its forecast; sizes in bytes.
 
     Attributes:
         manifest: The manifest.
-        length: Plain bytes of its content; of a folder those of its own entry.
-        objects: Objects that the server was asked for.
-        new: Objects that it got.
-        payload: Their bytes as they travelled.
-        published: Whether the manifest is listed there now.
-        name: The version that the name got.
-        traffic: Everything that went over the wire.
-        seconds: How long it took.
+        length: Plain bytes of its content; for a tree, those of its root entry.
+        objects: Objects that the server was asked about.
+        new: Objects that were sent.
+        payload: Bytes of their payloads.
+        published: Whether the manifest was published.
+        name: The version of the name.
+        traffic: Network traffic.
+        seconds: Duration.
     """
 
     manifest: ManifestId
@@ -166,7 +164,7 @@ class Pushed(NamedTuple):
 
 
 class _Count:
-    """What was looked at and sent so far; kept by the thread that starts the others."""
+    """Objects looked up and sent so far; only the main thread uses it."""
 
     def __init__(self) -> None:
         self.objects = 0
@@ -181,27 +179,27 @@ def push(
     options: PushOptions = PushOptions(),
     progress: Progress = SILENT,
 ) -> Pushed:
-    """Pushes what `ref` names.
+    """Pushes the manifest of `ref`.
 
     Args:
-        ref: A manifest that is wholly in `source`.
-        source: A store of this machine.
+        ref: A full manifest of `source`.
+        source: A store on this machine.
         target: The server.
-        options: How.
-        progress: Is told what happens.
+        options: How to push.
+        progress: Receives phases and bytes.
 
     Raises:
-        UsageError: A part was to get a name.
-        NoNameError: Nothing is so called here.
-        DamagedObjectError: Something cannot be read here, or is not what its id says.
-        IncompleteError: The server loses what it gets.
+        UsageError: A name was given for a part.
+        NoNameError: `source` has no such manifest or name.
+        DamagedObjectError: An object cannot be read here, or does not match its id.
+        IncompleteError: The server repeatedly reports missing objects after they were sent.
         NoSpaceError: The server has no room.
-        DeniedError, RemoteError, StoppedError: It refused or failed.
+        DeniedError, RemoteError, StoppedError: The server refused or failed.
     """
     started = time.monotonic()
     if options.part.shares > 1 and options.name is not None:
         raise UsageError(
-            "a part of a push sets no name", next_step="Push the whole with the name afterwards."
+            "a part of a push sets no name", next_step="Push everything with the name afterwards."
         )
     ident = source.resolve(ref)
     row = source.manifest(ident)
@@ -240,7 +238,7 @@ def plan_push(
     options: PushOptions = PushOptions(),
     progress: Progress = SILENT,
 ) -> Pushed:
-    """What `push` with the same arguments would send. Asks the server, and changes nothing.
+    """Computes what `push` with the same arguments would send. Changes nothing on the server.
 
     Raises:
         CasyncError: As `push`.
@@ -252,7 +250,7 @@ def plan_push(
     count = _Count()
     if not _is_whole(target, ident):
         progress.start("comparing", length)
-        lacking: set[ObjectId] = set()  # each is sent once, however often it is listed
+        lacking: set[ObjectId] = set()  # an object is sent once, however often it is listed
         for batch in reachable(ident, source, options.part):
             there = target.stat(batch.kind, batch.ids)
             absent = [i for i, stat in zip(batch.ids, there, strict=True) if stat is None]
@@ -298,13 +296,13 @@ class _Sending:
         self._executor = ThreadPoolExecutor(options.connections, thread_name_prefix="push")
 
     def close(self) -> None:
-        """Ends the threads; what did not begin is dropped."""
+        """Ends the threads. Drops batches that have not begun."""
         self._executor.shutdown(wait=True, cancel_futures=True)
 
     def run(
         self, ident: ManifestId, length: int, count: _Count, *, publishes: bool
     ) -> NameRecord | None:
-        """Sends what is missing, until the server has all of it."""
+        """Sends missing objects until the server has all of them."""
         failure: NotFoundError | None = None
         for _ in range(_ROUNDS):
             self._progress.start("sending", length if publishes else None)
@@ -317,7 +315,7 @@ class _Sending:
                 return _publish(self._target, session, ident, self._options)
             except IncompleteError as error:
                 if failure is not None and new == count.new:
-                    raise  # it says that it has what it says is missing
+                    raise  # the server reports objects as both present and missing
                 failure = error
             except NotFoundError as error:  # the push was silent for too long
                 failure = error
@@ -341,7 +339,7 @@ class _Sending:
         self._progress.advance(batch.length)
 
     def _settle(self, session: str, batch: ObjectBatch) -> tuple[ObjectBatch, int, int]:
-        """Has the server have a batch; how many objects it got, and their bytes."""
+        """Sends the missing objects of a batch; returns it, with their number and bytes."""
         stats = self._target.promise(session, batch.kind, batch.ids)
         lacking = [ident for ident, stat in zip(batch.ids, stats, strict=True) if stat is None]
         if not lacking:
@@ -353,11 +351,11 @@ class _Sending:
             objects.append(answer)
         refused = self._target.send(session, objects)
         if refused:
-            raise _unreadable(batch.kind, refused[0], "not what its id says")
+            raise _unreadable(batch.kind, refused[0], "damaged: its bytes do not match its id")
         return batch, len(objects), sum(len(packed.payload) for packed in objects)
 
 
 def _unreadable(kind: Kind, ident: ObjectId, why: str) -> DamagedObjectError:
     return DamagedObjectError(
-        f"{kind.name.lower()} {ident.hex()} is {why}", next_step="`casync verify` finds all of it."
+        f"{kind.name.lower()} {ident.hex()} is {why}", next_step="`casync verify` finds all damage."
     )

@@ -1,4 +1,4 @@
-"""Every object that a manifest leads to, in batches that a request takes. Nothing is kept of them.
+"""Lists every object below a manifest, in batches that fit into requests, with bounded memory.
 
 Each distinct node and folder is read once. A chunk that several nodes list may come several times.
 """
@@ -19,23 +19,23 @@ from casync.store.proved import ProvedReader
 __all__ = ["ALL", "ObjectBatch", "Part", "reachable"]
 
 _BATCH_BYTES: Final = 16 * MIB
-"""Plain bytes of a batch: what breaks off with a connection, at worst."""
+"""Plain bytes of a batch: at most this must be sent again when a connection breaks."""
 
 _NODE_BYTES: Final = 8 * 1024
-"""Plain bytes of a node, about; it tells what is below it, and not its own length."""
+"""Typical plain bytes of a node: records of nodes have the length of content instead."""
 
 _SEEN_CHUNKS: Final = 1 << 16
-"""Chunks of the last batches that are not told again."""
+"""Recent objects that are not listed again."""
 
 
 class Part(NamedTuple):
-    """A share of the ids: those that are `number` modulo `shares`."""
+    """A share of the ids: those that equal `number` modulo `shares`."""
 
     number: int
     shares: int
 
     def has(self, ident: bytes) -> bool:
-        """Whether an id belongs to it."""
+        """Whether an id belongs to the share."""
         return int.from_bytes(ident[:8], "big") % self.shares == self.number % self.shares
 
 
@@ -47,8 +47,8 @@ class ObjectBatch(NamedTuple):
 
     Attributes:
         kind: Their kind.
-        ids: Their ids, each once.
-        length: Plain bytes of content in them: of chunks, and nothing else.
+        ids: Their ids, without repeats.
+        length: Plain bytes of chunks; 0 for other kinds.
     """
 
     kind: Kind
@@ -57,7 +57,7 @@ class ObjectBatch(NamedTuple):
 
 
 class _Gathering:
-    """Objects of one kind until they make a batch."""
+    """Gathers objects of one kind into batches."""
 
     def __init__(self, kind: Kind, part: Part) -> None:
         self._kind = kind
@@ -67,7 +67,7 @@ class _Gathering:
         self._told: set[ObjectId] = set()
 
     def add(self, ident: ObjectId, length: int) -> Iterator[ObjectBatch]:
-        """Takes one more; yields a batch when that is full."""
+        """Adds an object; yields a batch when one is full."""
         if not self._part.has(ident) or ident in self._ids or ident in self._told:
             return
         if self._ids and self._length + length > _BATCH_BYTES:
@@ -78,7 +78,7 @@ class _Gathering:
             yield self.batch()
 
     def rest(self) -> Iterator[ObjectBatch]:
-        """What is left."""
+        """The last batch, if it is not empty."""
         if self._ids:
             yield self.batch()
 
@@ -93,16 +93,16 @@ class _Gathering:
 
 
 def reachable(ident: ManifestId, source: ObjectSource, part: Part = ALL) -> Iterator[ObjectBatch]:
-    """Every object below a full manifest, and itself last.
+    """Every object below a full manifest, and the manifest itself last.
 
     Args:
         ident: The manifest.
-        source: Where all of it is.
-        part: Which of them.
+        source: Has all objects.
+        part: The share of the objects to list.
 
     Raises:
-        DamagedObjectError, MalformedError: Something cannot be read, or contradicts itself.
-        UnsupportedError: It is newer than this program.
+        DamagedObjectError, MalformedError: An object cannot be read, or is malformed.
+        UnsupportedError: An object is newer than this program.
     """
     objects = ProvedReader(source, missing=DamagedObjectError)
     chunks, nodes, manifests = (

@@ -1,4 +1,4 @@
-"""Forget: which old versions a name can do without. Must not know what removes them."""
+"""Selects the old versions of a name to remove, by rules of retention."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ __all__ = ["KeepRule", "forgettable"]
 
 @dataclass(frozen=True, slots=True)
 class KeepRule:
-    """What to keep of a history. What either part keeps stays.
+    """The versions of a history to keep: those that either rule keeps.
 
     Attributes:
-        last: How many of the newest versions.
-        within: Seconds before now in which versions were set that stay.
+        last: Number of newest versions to keep.
+        within: Keep the versions of this many last seconds.
     """
 
     last: int = 0
@@ -24,11 +24,11 @@ class KeepRule:
 
 
 def forgettable(history: Sequence[NameRecord], rule: KeepRule, now: float) -> list[NameRecord]:
-    """The versions that `rule` does not keep. The newest always stays: a name is not forgotten.
+    """The versions that `rule` does not keep. The newest version always stays.
 
     Args:
         history: All versions of one name, the oldest first.
-        rule: What stays.
+        rule: The rule of retention.
         now: Seconds since 1970.
     """
     older = history[: len(history) - max(rule.last, 1)] if rule.last < len(history) else []

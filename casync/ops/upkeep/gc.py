@@ -1,7 +1,7 @@
-"""Gc: deletes the objects that no manifest leads to, and makes their room usable again.
+"""Garbage collection: deletes the objects that no manifest leads to, and frees their space.
 
-Writers in other processes go on meanwhile; what they rely on stays. Nothing is deleted unless all
-roots could be read.
+Writers in other processes continue meanwhile, and the objects that they rely on stay. Nothing is
+deleted unless all roots could be read.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class CollectOptions:
     """How to collect.
 
     Attributes:
-        window: Seconds for which what was removed is kept; 0 keeps nothing.
+        window: Seconds for which the trash keeps its entries; 0 keeps nothing.
         dry_run: Change nothing.
     """
 
@@ -40,17 +40,17 @@ class CollectOptions:
 
 
 class Collected(NamedTuple):
-    """What was collected, or in a dry run would be; sizes in bytes.
+    """The result of a collection, or in a dry run its forecast; sizes in bytes.
 
     Attributes:
-        roots: Manifests that were kept, those in the trash included.
+        roots: Manifests that were kept, including those in the trash.
         emptied: Manifests and versions of names that left the trash for good.
-        objects: Objects that were deleted.
+        objects: Deleted objects.
         stored: Bytes of their records.
-        kept: Objects that were not deleted because writers have come to rely on them.
-        segments: Segments that were freed whole, at once.
-        moved: Bytes that were moved to free more.
-        seconds: How long it took.
+        kept: Unmarked objects that stayed, because writers rely on them meanwhile.
+        segments: Segments that became empty and were deleted.
+        moved: Bytes that were moved to free more segments.
+        seconds: Duration.
     """
 
     roots: int
@@ -69,13 +69,13 @@ def collect(
     progress: Progress = SILENT,
     tell: Callable[[Dead], None] = lambda _: None,
 ) -> Collected:
-    """Collects.
+    """Runs one collection.
 
     Args:
-        store: What to collect.
-        options: How.
-        progress: Is told what happens.
-        tell: Is told of each object that is to be deleted.
+        store: The store.
+        options: How to collect.
+        progress: Receives phases and notes.
+        tell: Called with each object before it is deleted.
 
     Raises:
         LockedError: Another collection is running.
@@ -91,7 +91,7 @@ def collect(
         for ident in collection.roots():
             marker.mark(ident)
             roots += 1
-        progress.start("looking for what is dead", None)
+        progress.start("finding dead objects", None)
         found = 0
         swept: list[Swept] = []
         dead = collection.dead(marker.is_marked)
@@ -104,7 +104,7 @@ def collect(
         moved = 0 if options.dry_run else _compact(collection, progress)
         seconds = time.monotonic() - started
         if not options.dry_run:
-            with suppress(NoSpaceError):  # a figure is not worth a failure
+            with suppress(NoSpaceError):  # statistics are optional
                 collection.note(total, seconds)
     return Collected(
         roots=roots,
@@ -123,9 +123,9 @@ def _count(group: list[Dead]) -> Swept:
 
 
 def _compact(collection: Collection, progress: Progress) -> int:
-    progress.start("moving what lives", None)
+    progress.start("compacting", None)
     try:
         return collection.compact()
     except NoSpaceError:
-        progress.note("there is no room to move what lives; collect again when there is some")
+        progress.note("there is no room to move live objects; free some space and collect again")
         return 0

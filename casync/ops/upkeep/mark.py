@@ -1,6 +1,6 @@
-"""Marking what manifests lead to. An object that cannot be read stops it: what is below is unknown.
+"""Marks everything below manifests. An unreadable object is an error: its descendants are unknown.
 
-Each distinct node and folder is read once. Chunks are not read, except those that hold folders.
+Each distinct node and folder is read once. Of the chunks, only those of folders are read.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ __all__ = ["Marker", "Marks"]
 _NEXT: Final = "`casync verify` finds all damage, `casync store reindex` drops it."
 
 _BUCKET_IDS: Final = 4096
-"""Marks in one of 256 buckets before repeats are dropped."""
+"""Marks in one of the 256 buckets before repeats are dropped."""
 
 
 class Marker:
-    """Marks below one manifest after the other. Used by one thread.
+    """Marks the objects of manifests. Used by one thread.
 
     Args:
-        store: Where they are.
+        store: The store that has the manifests.
     """
 
     def __init__(self, store: ObjectSource) -> None:
@@ -37,7 +37,7 @@ class Marker:
         self._chunks = Marks()
 
     def is_marked(self, kind: Kind, ident: ObjectId) -> bool:
-        """Whether a manifest that was marked leads to an object, or is it."""
+        """Whether an object is a marked manifest, or is below one."""
         if kind is Kind.CHUNK:
             return ident in self._chunks
         return ident in (self._below.nodes if kind is Kind.NODE else self._manifests)
@@ -46,8 +46,8 @@ class Marker:
         """Marks a manifest and everything below it.
 
         Raises:
-            DamagedStoreError: Something cannot be read, or contradicts itself.
-            UnsupportedError: It is newer than this program.
+            DamagedStoreError: An object cannot be read, or is malformed.
+            UnsupportedError: An object is newer than this program.
         """
         self._manifests.add(ident)
         try:
@@ -58,16 +58,16 @@ class Marker:
                     self._chunks.add(record.id)
         except (IntegrityError, NoObjectError) as error:
             raise DamagedStoreError(
-                f"what manifest {ident.hex()} needs cannot be told: {error.message}",
+                f"cannot read everything below manifest {ident.hex()}: {error.message}",
                 next_step=_NEXT,
             ) from error
 
 
 class Marks:
-    """A set of ids, for many millions: each takes 8 to 16 bytes.
+    """A set of many millions of ids: each takes 8 to 16 bytes.
 
-    It goes by 9 bytes of an id, so it may take an id for one that was added, and never the other
-    way round. Asking is fast in the order of ids.
+    It compares 9 bytes of ids, so it may have false positives, but no false negatives. Look-ups are
+    fast in the order of ids.
     """
 
     def __init__(self) -> None:
@@ -77,7 +77,7 @@ class Marks:
         self._set: frozenset[int] = frozenset()
 
     def add(self, ident: bytes) -> None:
-        """Adds one."""
+        """Adds an id."""
         first = ident[0]
         bucket = self._buckets[first]
         bucket.append(_mark(ident))

@@ -1,4 +1,4 @@
-"""Payloads of a store, read and proved by several threads."""
+"""Reads and proves the payloads of a store in several threads."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ _MAX_WORKERS: Final = 8
 
 
 class Payloads:
-    """Reads, decodes and hashes objects in several threads, and notes what is wrong.
+    """Reads, decodes and hashes objects in several threads, and notes faults.
 
     Args:
-        store: Where they are.
-        workers: Threads; 0: as many as CPUs that we may use.
-        structure: Takes the notes.
-        progress: Is told of every byte.
+        store: The store.
+        workers: Number of threads; 0 for the number of usable CPUs, at most 8.
+        structure: Collects the faults.
+        progress: Advances by every plain byte.
 
     Attributes:
-        objects: Objects that were read.
+        objects: Number of objects read.
         length: Their plain bytes.
     """
 
@@ -49,7 +49,7 @@ class Payloads:
         self.length = 0
 
     def check(self, kind: Kind, ids: Sequence[ObjectId], *, listed: bool) -> None:
-        """Has objects read. Those that the store `listed` may have been deleted since."""
+        """Starts reading objects. If the store `listed` them, they may have been deleted since."""
         if ids:
             self._waiting.append(self._executor.submit(self._check, kind, ids, listed))
         while len(self._waiting) > self._max_waiting:
@@ -61,7 +61,7 @@ class Payloads:
             self._collect()
 
     def close(self) -> None:
-        """Ends the threads; what did not begin is dropped."""
+        """Ends the threads. Drops reads that have not begun."""
         self._executor.shutdown(wait=True, cancel_futures=True)
 
     def _collect(self) -> None:

@@ -1,7 +1,7 @@
-"""Repair: what is damaged or missing in a store is fetched from servers and stored again.
+"""Repairs a store: fetches damaged and missing objects from servers, and stores them again.
 
-What a server sends is proved before it is stored, as in a pull. Must not know what else damage
-could mean: an object that breaks the format was stored like that, and stays.
+Received objects are proved before they are stored, as in a pull. Malformed objects stay: they were
+stored like that, so servers cannot have better ones.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from casync.store.base import Batch, ObjectSource, ObjectStore
 __all__ = ["Repaired", "repair"]
 
 _AT_ONCE: Final = 256
-"""Objects that one request asks for, and one commit writes."""
+"""Objects of one request and one commit."""
 
 
 class Repaired(NamedTuple):
-    """What a repair did.
+    """The result of a repair.
 
     Attributes:
-        mended: Objects that were damaged or missing and are stored again; in a dry run those
+        mended: Objects that were damaged or missing and are stored again; in a dry run, those
             that servers have.
-        stored: Their bytes as they were sent; in a dry run as they would be.
-        faults: What is still wrong.
+        stored: Bytes of their payloads.
+        faults: Faults that remain.
     """
 
     mended: list[ObjectKey]
@@ -46,19 +46,19 @@ def repair(
     dry_run: bool = False,
     progress: Progress = SILENT,
 ) -> Repaired:
-    """Verifies a store and mends what servers have.
+    """Verifies a store and repairs it with objects from servers.
 
     Args:
-        store: What to repair.
-        servers: Are asked one after the other for what those before did not have.
-        manifests: Full manifests whose content to repair, or None for everything.
-        dry_run: Only ask who has what.
-        progress: Is told of every byte that was hashed.
+        store: The store.
+        servers: Each is asked for the objects that the previous ones lack.
+        manifests: Full manifests to repair, or None for the whole store.
+        dry_run: Only ask which server has what.
+        progress: Advances by every hashed byte.
 
     Raises:
-        RemoteError: No server could be asked, and something is left that one might have.
+        RemoteError: A server failed, and faults remain that it might repair.
         NoObjectError, DamagedStoreError: As `verify`.
-        NoSpaceError, WriteError: The store cannot be written. What was mended stays mended.
+        NoSpaceError, WriteError: The store cannot be written. Earlier repairs stay.
     """
     return _Repair(store, servers, progress).run(manifests, dry_run=dry_run)
 
@@ -75,9 +75,9 @@ class _Repair:
         self._mended: dict[ObjectKey, int] = {}
 
     def run(self, manifests: Sequence[ManifestId] | None, *, dry_run: bool) -> Repaired:
-        """Mends until a look at the store finds nothing new that could be mended.
+        """Repairs until verification finds nothing new that could be repaired.
 
-        What lies below a damaged node is seen only when that is mended.
+        Faults below a damaged node are found only after the node is repaired.
         """
         left: dict[ObjectKey, Fault] = {}
         options = VerifyOptions()
@@ -104,7 +104,7 @@ class _Repair:
         return Repaired(sorted(self._mended), sum(self._mended.values()), faults)
 
     def _mend(self, kind: Kind, ids: list[ObjectId], *, dry_run: bool) -> None:
-        """Has the servers give some objects, one server after the other."""
+        """Fetches objects from one server after the other."""
         ask = self._ask if dry_run else self._fetch
         for server in self._servers:
             try:
@@ -120,14 +120,14 @@ class _Repair:
     def _ask(
         self, server: ObjectSource, kind: Kind, ids: Sequence[ObjectId]
     ) -> dict[ObjectId, int]:
-        """What a server has of some objects, with the bytes that it would send."""
+        """The objects that a server has, with the bytes that it would send."""
         stats = zip(ids, server.stat(kind, ids), strict=True)
         return {ident: stat.stored for ident, stat in stats if stat is not None}
 
     def _fetch(
         self, server: ObjectSource, kind: Kind, ids: Sequence[ObjectId]
     ) -> dict[ObjectId, int]:
-        """The same, and stores it: as far as it is what it should be."""
+        """As `_ask`, but fetches, proves and stores the objects."""
         proved: list[Verified] = []
         for answer in server.get(kind, ids):
             if isinstance(answer, Packed):

@@ -1,7 +1,7 @@
-"""The structure of a store: what its manifests say must be there, and what is not.
+"""Verifies the structure of a store: that all objects below its manifests are there.
 
-Manifests and nodes are read and proved, chunks are only looked up. What is wrong is kept by
-object; who needs it is worked out afterwards, and only if something is wrong.
+Manifests and nodes are read and proved, chunks are only looked up. Faults are collected by object;
+the manifests that need a faulty object are found afterwards, if there is any fault.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _LOOK_UP: Final = 4096
 
 
 class FaultKind(Enum):
-    """What is wrong with an object."""
+    """The kind of a fault."""
 
     MISSING = "missing"
     DAMAGED = "damaged"  # its bytes are not those that were stored
@@ -36,14 +36,14 @@ ObjectKey: TypeAlias = tuple[Kind, ObjectId]
 
 
 class NodeFault(NamedTuple):
-    """What was found to be wrong, and how it was noticed."""
+    """A fault, and how it was noticed."""
 
     problem: FaultKind
     detail: str
 
 
 def fault_of(lost: Lost) -> NodeFault:
-    """What is wrong with an object that cannot be had."""
+    """The fault of an object that cannot be read."""
     if lost.absence is Absence.MISSING:
         return NodeFault(FaultKind.MISSING, "")
     return NodeFault(FaultKind.DAMAGED, lost.detail or "its record is damaged")
@@ -53,8 +53,8 @@ class Structure:
     """Walks manifests of one store. Used by one thread.
 
     Attributes:
-        wrong: What was found wrong so far.
-        seen: The nodes that were visited.
+        wrong: The faults found so far.
+        seen: The visited nodes.
     """
 
     def __init__(self, store: ObjectStore) -> None:
@@ -64,15 +64,15 @@ class Structure:
         self._objects = ProvedReader(store)
 
     def note(self, key: ObjectKey, found: NodeFault) -> None:
-        """Keeps what is wrong with an object; what was found first stays."""
+        """Records a fault of an object; its first fault stays."""
         self.wrong.setdefault(key, found)
 
     def walk(self, ident: ManifestId, length: int) -> Iterator[list[ChunkId]]:
-        """Looks at everything below a manifest that was not seen before.
+        """Verifies everything below a manifest, apart from nodes that were visited before.
 
         Args:
             ident: The manifest.
-            length: What its row says of it.
+            length: Plain bytes of its content according to its row.
 
         Yields:
             Chunks that are there, in groups. A chunk may come more than once.
@@ -81,7 +81,7 @@ class Structure:
         if manifest is None:
             return
         if manifest.length != length:
-            detail = f"its row tells {length} bytes, it tells {manifest.length}"
+            detail = f"its row says {length} bytes, the manifest says {manifest.length}"
             self.note((Kind.MANIFEST, ident), NodeFault(FaultKind.MALFORMED, detail))
         wanted: list[tuple[ChunkId, int, ObjectKey]] = []
         for reached in Below(self._plain, strict=True, nodes=self.seen).walk(manifest):
@@ -96,7 +96,7 @@ class Structure:
             yield self._look_up(wanted)
 
     def needs(self, ident: ManifestId, memo: dict[Content, frozenset[ObjectKey]]) -> set[ObjectKey]:
-        """What of `wrong` a manifest needs. `memo` is shared by the calls for one store."""
+        """The faulty objects that a manifest needs. Calls for one store share `memo`."""
         key: ObjectKey = (Kind.MANIFEST, ident)
         needed = {key} if key in self.wrong else set()
         manifest = self._manifest(ident)
@@ -154,6 +154,6 @@ class Structure:
                 continue
             there.append(ident)
             if stat.length != length:
-                detail = f"it tells {length} bytes of chunk {ident.hex()}, which has {stat.length}"
+                detail = f"it lists chunk {ident.hex()} with {length} bytes; it has {stat.length}"
                 self.note(owner, NodeFault(FaultKind.MALFORMED, detail))
         return there

@@ -1,7 +1,7 @@
-"""Verify: a store against itself. Names every object that is damaged or missing, and who needs it.
+"""Verifies a store: lists every damaged or missing object, and the manifests that need it.
 
 The structure is walked first, then payloads are read, decoded, hashed and compared with their ids.
-Memory holds the ids of the nodes and what is wrong, never a list of chunks.
+Memory holds the ids of nodes and the faults, but no list of all chunks.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from casync.store.base import ManifestRow, ManifestState, ObjectStore
 __all__ = ["Fault", "FaultKind", "VerifyOptions", "VerifyReport", "verify"]
 
 _JOB_OBJECTS: Final = 256
-"""Objects that one worker reads at a time; they are never all in memory."""
+"""Objects that one worker reads per job."""
 
 _MAX_RECENT: Final = 1 << 20
-"""Chunks of chosen manifests that are not read twice. About 100 MiB at most."""
+"""Recent chunks of chosen manifests that are not read again: at most about 100 MiB of memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +36,10 @@ class VerifyOptions:
     """How to verify.
 
     Attributes:
-        quick: Structure only; no chunk is read.
-        sample: Percent of the objects whose payloads are read, chosen at random.
-        seed: Makes the choice.
-        workers: Threads that read; 0: as many as CPUs that we may use.
+        quick: Verify only the structure; read no chunk.
+        sample: Percentage of objects whose payloads are read, chosen at random.
+        seed: Seed of the random choice.
+        workers: Number of reading threads; 0 for the number of usable CPUs.
     """
 
     quick: bool = False
@@ -49,15 +49,15 @@ class VerifyOptions:
 
 
 class Fault(NamedTuple):
-    """One object that is not as it must be.
+    """A faulty object.
 
     Attributes:
-        kind: What it is.
+        kind: Its kind.
         id: Its id.
-        problem: What is wrong.
+        problem: The kind of the fault.
         detail: How it was noticed; may be empty.
-        manifests: The full manifests that need it; none for an object that nobody needs.
-        names: The names that point to those, as NAME@N.
+        manifests: The full manifests that need it; empty if there are none.
+        names: The names of those manifests, as NAME@N.
     """
 
     kind: Kind
@@ -69,16 +69,16 @@ class Fault(NamedTuple):
 
 
 class VerifyReport(NamedTuple):
-    """What was looked at, and what is wrong.
+    """The result of a verification.
 
     Attributes:
-        manifests: Full manifests that were walked.
-        names: Versions of names that were looked at; 0 when manifests were chosen.
-        nodes: Distinct nodes below the manifests.
-        objects: Objects whose payloads were read and hashed.
+        manifests: Number of full manifests walked.
+        names: Number of versions of names checked; 0 if manifests were chosen.
+        nodes: Number of distinct nodes below the manifests.
+        objects: Number of objects whose payloads were read and hashed.
         length: Their plain bytes.
-        faults: What is wrong, ordered by kind and id.
-        seconds: How long it took.
+        faults: The faults, ordered by kind and id.
+        seconds: Duration.
     """
 
     manifests: int
@@ -96,18 +96,18 @@ def verify(
     options: VerifyOptions = VerifyOptions(),
     progress: Progress = SILENT,
 ) -> VerifyReport:
-    """Looks for damage. Finding some is not an error.
+    """Verifies a store. Faults are results, not errors.
 
     Args:
-        store: What to verify.
-        manifests: Full manifests to look at, or None for everything that the store holds, what
-            nobody needs included.
-        options: How thoroughly.
-        progress: Is told of every byte that was hashed.
+        store: The store.
+        manifests: Full manifests to verify, or None for all objects of the store, including those
+            that no manifest needs.
+        options: How to verify.
+        progress: Advances by every hashed byte.
 
     Raises:
-        UsageError: An impossible option.
-        NoObjectError: A chosen manifest is not here, or only in outline.
+        UsageError: An option is out of range.
+        NoObjectError: A chosen manifest is not full here.
         DamagedStoreError: The store's own tables cannot be read.
     """
     if not 0 < options.sample <= 100:
@@ -128,7 +128,7 @@ class _Verifier:
         self._names = 0
 
     def run(self, manifests: Sequence[ManifestId] | None) -> VerifyReport:
-        """Does it all."""
+        """Runs the verification."""
         started = time.monotonic()
         chosen = None if manifests is None else [self._row(ident) for ident in set(manifests)]
         payloads = Payloads(self._store, self._options.workers, self._structure, self._progress)
@@ -212,7 +212,7 @@ class _Verifier:
         wrong = self._structure.wrong
         if not wrong:
             return []
-        self._progress.start("finding who needs it", None)
+        self._progress.start("finding affected manifests", None)
         needed_by: dict[ObjectKey, list[ManifestId]] = {key: [] for key in wrong}
         memo: dict[Content, frozenset[ObjectKey]] = {}
         for row in chosen if chosen is not None else self._store.manifests():

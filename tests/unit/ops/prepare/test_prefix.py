@@ -283,4 +283,4 @@ def test_a_key_is_an_object_or_else_what_lies_below_it(site: Site) -> None:
     assert raised.value.next_step == "Write s3://memory/p/a/."
     with pytest.raises(NotFoundError) as missing:
         prepare("nothing")
-    assert missing.value.next_step == "Look at the bucket and the key."
+    assert missing.value.next_step == "Check the bucket and the key."

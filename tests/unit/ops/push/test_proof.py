@@ -69,7 +69,7 @@ def manifest_of(root: Content) -> Verified:
 def test_lengths_that_lie() -> None:
     chunk = pack(b"four")
     alone = manifest_of(Content(0, chunk.id, 5))
-    with pytest.raises(UsageError, match="leads to no content"):
+    with pytest.raises(UsageError, match="is malformed"):
         proved(stored([chunk, alone]), ManifestId(alone.id))
     objects = [chunk]
     builder = NodeBuilder(lambda _, data: objects.append(pack(data, Kind.NODE)))
@@ -94,7 +94,7 @@ def test_a_root_with_a_single_record_is_no_content() -> None:
 def test_nodes_and_manifests_that_are_none() -> None:
     node = pack(b"no node", Kind.NODE)
     manifest = manifest_of(Content(1, node.id, 100_000))
-    with pytest.raises(UsageError, match="leads to no content"):
+    with pytest.raises(UsageError, match="is malformed"):
         proved(stored([node, manifest]), ManifestId(manifest.id))
     nonsense = pack(b"nonsense", Kind.MANIFEST)
     with pytest.raises(UsageError):

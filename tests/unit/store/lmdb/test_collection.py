@@ -111,7 +111,7 @@ def test_nothing_is_deleted_when_a_root_cannot_be_read(path: Path, store: LmdbSt
     at = data.index(node.payload)
     (path / "data.mdb").write_bytes(data[:at] + b"damaged!" + data[at + 8 :])
     with reopened(path) as again:
-        with pytest.raises(DamagedStoreError, match="cannot be told"):
+        with pytest.raises(DamagedStoreError, match="cannot read everything below"):
             collect(again, NOW)
         assert here(again, loose) == [True] * 5
 
