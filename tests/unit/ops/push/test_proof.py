@@ -76,7 +76,7 @@ def test_lengths_that_lie() -> None:
     builder.add(Run(chunk.id, 4, 1))
     builder.add(Run(chunk.id, 3, 1))
     listed = manifest_of(builder.finish())
-    with pytest.raises(UsageError, match="are told of chunk"):
+    with pytest.raises(UsageError, match="is listed with"):
         proved(stored([*objects, listed]), ManifestId(listed.id))
 
 
