@@ -48,7 +48,7 @@ def prepare_bucket(
             if unwanted:
                 raise UsageError(
                     f"{bucket.label}/{key} is one object; only a prefix can leave out paths",
-                    next_step=f"For the objects below it write {bucket.label}/{key}/.",
+                    next_step=f"Write {bucket.label}/{key}/.",
                 )
             return prepare_object(
                 bucket, listed, store, options, scan_cache=scan_cache, progress=progress
