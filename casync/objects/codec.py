@@ -1,12 +1,11 @@
 """Payloads: how an object's plain bytes are packed for the store and the wire.
 
-`Packed` is what lies in a segment or travels in a frame: nobody has proved yet that its payload
-holds the bytes that its id names. `Verified` is a `Packed` for which that has been proved; only
-that may be stored. Must not know where payloads come from or go to.
+`Packed` is an object as read from a segment or a frame: its payload is not proved yet to match its
+id. `Verified` is a `Packed` whose payload is proved; only that may be stored.
 
-Lengths come from strangers: each is compared with the bound of its kind, and with the frame's own
-size field, before a byte is decoded, because python-zstandard ignores `max_output_size` whenever
-the frame carries a size and allocates what the frame claims.
+Lengths are untrusted: each is compared with the bound of its kind, and with the frame's own size
+field, before a byte is decoded, because python-zstandard ignores `max_output_size` if the frame
+carries a size, and allocates what the frame claims.
 """
 
 from __future__ import annotations
@@ -96,7 +95,7 @@ class Verified(Packed):
 
     @classmethod
     def encoded(cls, kind: Kind, ident: ObjectId, length: int, payload: bytes) -> Verified:
-        """What `Packer.encode` made of `length` bytes that the caller has named."""
+        """The object whose payload `Packer.encode` made of `length` bytes with the id `ident`."""
         codec = Codec.ZSTD if len(payload) < length else Codec.RAW
         return cls(kind, ident, codec, length, payload)
 
@@ -111,10 +110,10 @@ class Packer:
 
     Args:
         level: zstd level, 1 to 22.
-        threads: How many of the library's own threads pack a large batch.
+        threads: Threads of the library for large batches.
 
     Raises:
-        UsageError: Another level.
+        UsageError: `level` is out of range.
     """
 
     def __init__(self, level: int = DEFAULT_LEVEL, threads: int = 1) -> None:
@@ -124,7 +123,7 @@ class Packer:
         self._threads = threads
 
     def pack(self, kind: Kind, ident: ObjectId, plain: Buffer) -> Verified:
-        """Packs `plain`, whose id the caller has just computed from these very bytes."""
+        """Packs `plain`; the caller must have computed `ident` from these bytes."""
         frame = self._zstd.compress(plain)
         payload = frame if len(frame) < len(plain) else bytes(plain)
         return Verified.encoded(kind, ident, len(plain), payload)
