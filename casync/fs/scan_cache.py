@@ -144,7 +144,7 @@ class ScanWriter:
             self._path.parent.mkdir(mode=0o700, exist_ok=True)
             for left in self._path.parent.glob(f"{self._path.name}.*"):  # of killed processes
                 left.unlink(missing_ok=True)
-            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
             return open(os.open(self._part, flags, 0o600), "wb")
         except OSError:
             return open(os.devnull, "wb")

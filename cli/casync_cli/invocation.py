@@ -58,6 +58,7 @@ class Invocation:
         self.remote = RemoteOptions()
         self.output = Output(stdout, stderr, self.common, colour=config.colour)
         self.resume = ""
+        self._exposed: set[Path] = set()  # files that were warned of
 
     @property
     def store_path(self) -> Path:
@@ -176,7 +177,7 @@ class Invocation:
         authorities = {}
         for url, said in settings.of_servers():
             if "token_file" in said:
-                tokens[origin_of(url)] = _read_token(Path(str(said["token_file"])))
+                tokens[origin_of(url)] = self._read_token(Path(str(said["token_file"])))
             if "ca" in said and not (given.ca or self.config.ca):
                 authorities[origin_of(url)] = Path(str(said["ca"]))
         token = self._token()
@@ -203,7 +204,16 @@ class Invocation:
     def _token(self) -> str | None:
         """The token that stands on the command line or in the environment."""
         path = Path(self.remote.token_file) if self.remote.token_file else self.config.token_file
-        return self.config.token if path is None else _read_token(path)
+        return self.config.token if path is None else self._read_token(path)
+
+    def _read_token(self, path: Path) -> str:
+        from casync.fs.secret import exposure
+
+        warning = exposure(path)
+        if warning and path not in self._exposed:
+            self._exposed.add(path)
+            self.warn_of([warning])
+        return _read_token(path)
 
     def progress(self) -> AbstractContextManager[Progress]:
         """Shows how far the command is, as the options and the terminal have it."""

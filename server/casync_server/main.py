@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from casync.errors import StoppedError, UsageError
 from casync.escape import escape
+from casync.fs.secret import exposure
 from casync_server.access.access_log import to_stderr
 from casync_server.options import ServeOptions
 from casync_server.process.address import Listen, bind, exposed, parse_listen, url_of
@@ -56,6 +57,8 @@ def _supervise(options: ServeOptions, signals: SignalReader) -> bool:
     settings = _settings()
     if (files := tls_files(options)) is not None:
         make_context(files)  # reports bad files before workers start
+        if warning := exposure(files.key):
+            to_stderr(f"warning: {warning}")
     with _bound(addresses) as sockets, _metrics_folder() as metrics:
         order = WorkerOrder(
             options,

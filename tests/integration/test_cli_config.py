@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from pathlib import Path
 
 import pytest
@@ -111,3 +112,23 @@ def test_servers_tokens_and_stores_of_the_file_are_used(program: Program) -> Non
         assert "secret" not in program.good("config", "show").text
         (program.home / ".config" / "casync" / "token").unlink()
         assert "cannot read the token" in program.run("pull", "x", "-o", "out").err
+
+
+def test_a_token_goes_to_a_file_of_its_owner_and_an_open_one_is_warned_of_once(
+    tmp_path: Path,
+) -> None:
+    program = Program(tmp_path)
+    program.good("prepare", "-", stdin=b"x")
+    made = program.good("token", "new", "token", "--note", "laptop")
+    token = tmp_path / "token"
+    assert stat.S_IMODE(token.stat().st_mode) == 0o600
+    assert token.read_text() not in made.text + made.err
+    assert made.text.strip() in program.good("token", "ls").text
+    again = program.run("token", "new", "token")
+    assert (again.status, len(program.good("token", "ls").lines)) == (2, 1)
+    document = program.good("token", "new", "other", "--json").document
+    assert (document["token"], document["file"]) == (None, "other")
+    nowhere = ("--server", "http://127.0.0.1:9", "--retry-for", "0s", "--token-file", "token")
+    assert "warning" not in program.run("ls", *nowhere).err
+    token.chmod(0o644)
+    assert program.run("ls", *nowhere).err.count("any user of this machine may read") == 1

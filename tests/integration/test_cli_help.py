@@ -43,7 +43,7 @@ CONTRACT = {
     "store reindex": "[--salvage FILE]",
     "store compact": "",
     "store backup": "DIR",
-    "token new": "[--scope SCOPE] [--names PATTERN]... [--expires TIME] [--note TEXT] "
+    "token new": "[FILE] [--scope SCOPE] [--names PATTERN]... [--expires TIME] [--note TEXT] "
     "[--namespace NAME] [--quota SIZE]",
     "token ls": "",
     "token revoke": "ID...",

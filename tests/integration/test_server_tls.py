@@ -178,3 +178,11 @@ def _ends(sock: socket.socket) -> bool:
         return sock.recv(1) == b""
     except ConnectionResetError:
         return True
+
+
+def test_a_key_that_any_user_may_read_is_warned_of_once(tls: Path, tmp_path: Path) -> None:
+    cert, key = tls / "server.pem", tls / "server.key"
+    for mode, warnings in ((0o600, 0), (0o644, 1)):
+        key.chmod(mode)
+        with serving(tmp_path / "store", tls_cert=str(cert), tls_key=str(key), workers=2) as server:
+            assert sum("any user of this machine may read" in x for x in server.lines) == warnings

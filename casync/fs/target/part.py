@@ -29,6 +29,7 @@ __all__ = ["PartFile", "part_name"]
 _SUFFIX: Final = ".casync-part"
 _HASH_DIGITS: Final = 16
 _OPEN: Final = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _TRIES: Final = 16
 
 
@@ -65,7 +66,7 @@ class PartFile:
         self._fd = self._folder = -1
         self._written = self._committed = False
         with writing(place.path, length):
-            self._folder = os.open(place.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            self._folder = os.open(place.path.parent, _FOLDER)
             try:
                 self._name = part_name(place.path.name, os.fpathconf(self._folder, "PC_NAME_MAX"))
                 self._fd, self.resumed = self._open()
@@ -150,10 +151,7 @@ class PartFile:
         for _ in range(_TRIES):
             fd, was_there = self._open_once()
             try:
-                if was_there:
-                    self._check_ours(os.fstat(fd))
-                lock(fd, self._path)
-                if self._is_named(fd) and self._is_private(fd, was_there=was_there):
+                if self._take(fd, was_there=was_there):
                     return fd, was_there
             except BaseException:
                 os.close(fd)
@@ -170,22 +168,35 @@ class PartFile:
             except OSError as error:
                 if flags:
                     raise
-                raise self._in_the_way(str(error.strerror)) from error
+                status = self._stat(self._name)
+                if status is not None and status.st_uid == os.geteuid():
+                    raise self._in_the_way(str(error.strerror)) from error
+                self._remove()
         raise LockedError(f"another process keeps replacing {self.path}")
 
-    def _check_ours(self, status: os.stat_result) -> None:
-        user = os.geteuid()
-        owners = {user}
-        target = self._stat(self._path.name)
-        if user == 0 and target is not None:
-            # An interrupted commit may have given it to the owner of the target already.
-            owners.add(target.st_uid)
+    def _take(self, fd: int, *, was_there: bool) -> bool:
+        """Locks an open part file; False if another has to be opened."""
+        status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode):
             raise self._in_the_way("it is not a regular file")
-        if status.st_uid not in owners:
-            raise self._in_the_way("it belongs to another user")
         if status.st_nlink > 1:
             raise self._in_the_way("it has several hard links")
+        if was_there and status.st_uid != os.geteuid():
+            # Its owner may change it at any time, or an interrupted commit gave it to the owner
+            # of the target.
+            self._remove()
+            return False
+        lock(fd, self._path)
+        return self._is_named(fd) and self._is_private(fd, was_there=was_there)
+
+    def _remove(self) -> None:
+        """Removes the part file of another user."""
+        try:
+            os.unlink(self._name, dir_fd=self._folder)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise self._in_the_way("it belongs to another user") from error
 
     def _in_the_way(self, reason: str) -> WriteError:
         return WriteError(
@@ -207,8 +218,6 @@ class PartFile:
         if was_there and status.st_mode & 0o022:
             os.unlink(self._name, dir_fd=self._folder)
             return False
-        if status.st_uid != os.geteuid() and was_there:
-            os.fchown(fd, os.geteuid(), os.getegid())
         if stat.S_IMODE(status.st_mode) != 0o600:
             with suppress(PermissionError):  # the file system has no modes
                 os.fchmod(fd, 0o600)

@@ -14,14 +14,16 @@ import struct
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from casync.errors import CasyncError, WriteError
+from casync.errors import DeniedError, WriteError
 from casync.fs.identity import FileIdentity, identity_of
+from casync.fs.links import resolve
 from casync.fs.os_errors import free_bytes, no_space, write_error
 
 __all__ = ["TargetPlace", "allocated_bytes", "check_space", "inspect_place"]
 
 _GET_FLAGS: Final = 0x80086601  # FS_IOC_GETFLAGS
 _UNCHANGING: Final = 0x10 | 0x20  # FS_IMMUTABLE_FL, FS_APPEND_FL
+_NOWHERE: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 _ROOM: Final = 64 * 1024
 """Bytes that metadata may need besides the content."""
 
@@ -54,6 +56,8 @@ def inspect_place(path: Path, *, in_place: bool) -> TargetPlace:
     Raises:
         WriteError: The path is a folder, a dangling link, a pipe, a socket or a character
             device; or its folder is missing; or it may not be written.
+        DeniedError: The path leads through a link of another user, or the file belongs to
+            another user, in a folder that everybody may write to.
     """
     try:
         return _inspect(path, in_place=in_place)
@@ -104,6 +108,7 @@ def _inspect(path: Path, *, in_place: bool) -> TargetPlace:
     if stat.S_ISBLK(mode):
         _check_access(final)
         return TargetPlace(final, existing, _device_length(final), is_device=True, in_place=True)
+    _check_owner(final, status)
     if in_place:
         _check_access(final)
     else:
@@ -114,27 +119,24 @@ def _inspect(path: Path, *, in_place: bool) -> TargetPlace:
 
 def _resolve(path: Path) -> Path:
     """The absolute path without links. Only its last component may be missing."""
-    if path.is_symlink():
-        try:
-            return Path(os.path.realpath(path, strict=True))
-        except OSError as error:
-            raise _dangling(path, error) from error
-    name = os.path.basename(path)
-    if name in {"", ".", ".."}:
-        return Path(os.path.realpath(path))
+    is_link = path.is_symlink()
     try:
-        folder = os.path.realpath(path.parent, strict=True)
-    except FileNotFoundError as error:
-        raise WriteError(
-            f"there is no folder {path.parent}", next_step="Create it first."
-        ) from error
-    return Path(folder, name)
+        final = resolve(path)
+    except OSError as error:
+        if is_link and error.errno in _NOWHERE:
+            raise _dangling(path) from error
+        if error.errno == errno.ENOENT:
+            raise WriteError(
+                f"there is no folder {path.parent}", next_step="Create it first."
+            ) from error
+        raise
+    if is_link and not os.path.lexists(final):
+        raise _dangling(path)
+    return final
 
 
-def _dangling(path: Path, error: OSError) -> CasyncError:
-    if error.errno in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}:
-        return WriteError(f"{path} is a dangling link to {os.readlink(path)}")
-    return write_error(error, path)
+def _dangling(path: Path) -> WriteError:
+    return WriteError(f"{path} is a dangling link to {os.readlink(path)}")
 
 
 def _check_folder(folder: Path) -> None:
@@ -155,11 +157,30 @@ def _why_not(path: Path) -> str:
     return os.strerror(errno.EROFS if read_only else errno.EACCES).lower()
 
 
+def _check_owner(path: Path, status: os.stat_result) -> None:
+    """Refuses a file that another user has put where everybody may write, also as root.
+
+    The new content would belong to that user. A further name may lead to any file.
+    """
+    folder = os.stat(path.parent)
+    if not folder.st_mode & (stat.S_IWOTH | stat.S_ISVTX):
+        return
+    if status.st_uid not in {os.geteuid(), folder.st_uid}:
+        raise DeniedError(
+            f"{path} belongs to another user, in a folder that others may write to",
+            next_step="Choose another name, or remove that file.",
+        )
+    if status.st_nlink > 1 and folder.st_uid != os.geteuid():
+        raise DeniedError(
+            f"{path} has several hard links, in a folder that others may write to",
+            next_step="Choose another name, or remove that file.",
+        )
+
+
 def _check_replaceable(path: Path, status: os.stat_result) -> None:
     """Refuses early what rename(2) would refuse at the end."""
     folder = os.stat(path.parent)
-    user = os.geteuid()
-    if folder.st_mode & stat.S_ISVTX and user not in {0, status.st_uid, folder.st_uid}:
+    if folder.st_mode & stat.S_ISVTX and os.geteuid() not in {0, status.st_uid, folder.st_uid}:
         raise WriteError(f"{path} belongs to another user, and its folder is sticky")
     if _is_unchanging(path):
         raise WriteError(f"{path} is immutable or append-only", next_step="See chattr(1).")

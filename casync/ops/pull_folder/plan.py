@@ -18,6 +18,7 @@ from casync.access.progress import Progress
 from casync.access.tree_load import Tree
 from casync.errors import NoSpaceError, UsageError, WriteError
 from casync.fs.beneath import FOLDER, open_beneath
+from casync.fs.links import resolve
 from casync.fs.os_errors import no_space, write_error
 from casync.fs.removal import below
 from casync.fs.scan_cache import CachedScan
@@ -61,12 +62,15 @@ def open_target(path: Path, *, make: bool) -> Iterator[int | None]:
 
     Raises:
         WriteError: Something else is there, or it cannot be made.
+        DeniedError: The path leads through a link of another user, in a folder that everybody may
+            write to.
     """
     try:
+        place = resolve(path)
         if make:
             with suppress(FileExistsError):
-                os.mkdir(path, 0o700)
-        fd = os.open(path, FOLDER | os.O_CLOEXEC)
+                os.mkdir(place, 0o700)
+        fd = os.open(place, FOLDER | os.O_CLOEXEC | os.O_NOFOLLOW)
     except FileNotFoundError as error:
         if make or not path.parent.is_dir():
             raise WriteError(

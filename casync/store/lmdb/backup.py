@@ -20,10 +20,11 @@ from casync.errors import CasyncError, NoStoreError, UsageError
 from casync.fs.durable import sync_folder
 from casync.limits import MAP_BYTES, MIB
 from casync.store.lmdb.creation import publish, store_exists
-from casync.store.lmdb.environment import DATA_FILE, Environment
+from casync.store.lmdb.environment import Environment
 from casync.store.lmdb.lmdb_errors import translate
 from casync.store.lmdb.lock_files import locked
 from casync.store.lmdb.meta import read_meta
+from casync.store.lmdb.ownership import DATA_FILE, check_owner
 from casync.store.lmdb.pages import check_length, check_values, metas
 
 __all__ = ["Compacted", "backup", "compact", "refuse_store", "remove_leftovers"]
@@ -55,12 +56,14 @@ def backup(
 
     Raises:
         UsageError: The folder holds a store.
+        DeniedError: The folder belongs to another user.
         DamagedStoreError: The store is damaged. No copy is left.
         NoSpaceError, WriteError: The folder cannot be written.
     """
     environment.check_pages(everything=True)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        check_owner(folder, writable=True)
         with locked(folder):
             refuse_store(folder)
             publish(folder, lambda aside: _copy(environment, aside, advance))
@@ -114,7 +117,6 @@ def compact(
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(mode=0o700)
         _copy(environment, aside, advance)
-        _inherit(path / DATA_FILE, aside / DATA_FILE)
         os.rename(aside / DATA_FILE, path / DATA_FILE)
         sync_folder(path)
         return Compacted(before, _size(path))
@@ -181,13 +183,6 @@ def _pieces(environment: Environment) -> Generator[bytes]:
         pumping.join()
     if failed:
         raise failed[0]
-
-
-def _inherit(old: Path, new: Path) -> None:
-    """Gives a copy the owner of the replaced file: root may compact the store of a service."""
-    was = old.stat()
-    if (was.st_uid, was.st_gid) != (os.geteuid(), os.getegid()):
-        os.chown(new, was.st_uid, was.st_gid)
 
 
 def _size(path: Path) -> int:

@@ -21,11 +21,11 @@ from casync.errors import UnsupportedError, WriteError
 from casync.fs.durable import sync_folder, sync_parents
 from casync.fs.filesystem import Coherence, file_system
 from casync.store.lmdb.databases import DATABASES, LATER_DATABASES
-from casync.store.lmdb.environment import DATA_FILE
 from casync.store.lmdb.lmdb_errors import translate
 from casync.store.lmdb.lock_files import locked, make_lock_file
 from casync.store.lmdb.meta import FIRST_GENERATION, write_meta
 from casync.store.lmdb.opening import open_lmdb
+from casync.store.lmdb.ownership import DATA_FILE, check_owner
 
 __all__ = ["create", "finish", "publish", "store_exists"]
 
@@ -36,7 +36,7 @@ _EMPTY_STORE_BYTES: Final = 1024 * 1024  # an upper bound
 def store_exists(path: Path) -> bool:
     """Whether the folder `path` holds a store, damaged or not."""
     try:
-        return (path / DATA_FILE).stat().st_size > 0
+        return (path / DATA_FILE).lstat().st_size > 0
     except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError as error:
@@ -51,10 +51,12 @@ def create(path: Path, *, map_bytes: int, allow_network_fs: bool) -> list[str]:
 
     Raises:
         UnsupportedError: The file system is not safe for a store.
+        DeniedError: The folder belongs to another user.
         WriteError, NoSpaceError: The folder cannot be written.
     """
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        check_owner(path, writable=True)
         warnings = _judge(path, allow_network_fs)
         with locked(path):
             if not store_exists(path):
@@ -116,9 +118,11 @@ def finish(path: Path) -> None:
     """Finishes the creation of the store in `path`, if its creator was killed.
 
     Raises:
+        DeniedError: The folder belongs to another user.
         WriteError, NoSpaceError: The folder cannot be written.
     """
     try:
+        check_owner(path, writable=True)
         if (path / _ASIDE).exists():
             with locked(path):  # waits for a creator that is still running
                 _finish(path)

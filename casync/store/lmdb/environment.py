@@ -25,20 +25,16 @@ from casync.store.lmdb.lmdb_errors import SALVAGE, reading_errors, translate
 from casync.store.lmdb.lock_files import LMDB_LOCK_FILE, locked, make_lock_file
 from casync.store.lmdb.map_lock import RWLock
 from casync.store.lmdb.opening import open_lmdb
+from casync.store.lmdb.ownership import DATA_FILE, check_owner
 from casync.store.lmdb.pages import check_length, check_values
 from casync.store.lmdb.presence import be_present
 from casync.store.lmdb.reserve import hold_space
 
-__all__ = [
-    "DATA_FILE",
-    "Environment",
-    "Txn",
-]
+__all__ = ["Environment", "Txn"]
 
 Txn: TypeAlias = "lmdb.Transaction[memoryview]"
 _T = TypeVar("_T")
 
-DATA_FILE: Final = "data.mdb"
 _NO_LOCK: Final = frozenset({errno.EPERM, errno.EACCES, errno.EROFS, errno.ENOSPC, errno.EDQUOT})
 _READER_CHECK_SECONDS: Final = 3600.0
 _MOST_RETRIES: Final = 64
@@ -64,18 +60,19 @@ class Environment:
     def __init__(self, path: Path, *, read_only: bool, map_bytes: int, alone: bool = False) -> None:
         self.path = path
         self.writable = not read_only
-        self.warnings: list[str] = []
         self._map_lock = RWLock()
         self._writing = threading.Lock()
         self._closed = False
         self._broken = ""
         self._full = False
         self._held = 0  # the last page when space behind it was reserved
-        self._presence = be_present(path, writable=self.writable, alone=alone)
+        with reading_errors(path):
+            is_ours, self.warnings = check_owner(path, writable=self.writable)
+        self._presence = be_present(path, writable=self.writable, alone=alone) if is_ours else None
         try:
             with self._data_file() as fd:
                 check_length(fd)
-            self._lmdb = self._open(read_only, map_bytes)
+            self._lmdb = self._open(read_only, map_bytes, lock=is_ours)
         except BaseException:
             self._leave()
             raise
@@ -100,7 +97,7 @@ class Environment:
     def _data_file(self) -> Iterator[int]:
         """The data file's descriptor. Adds the store's path to errors about damage."""
         with reading_errors(self.path):
-            fd = os.open(self.path / DATA_FILE, os.O_RDONLY | os.O_CLOEXEC)
+            fd = os.open(self.path / DATA_FILE, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
             try:
                 yield fd
             except DamagedStoreError as error:
@@ -131,23 +128,30 @@ class Environment:
                     if attempt == _MOST_RETRIES - 1 or self._locked:
                         raise
 
-    def _open(self, read_only: bool, map_bytes: int) -> lmdb.Environment:
-        try:
-            make_lock_file(self.path)
-            opened = open_lmdb(self.path, read_only=read_only, map_bytes=map_bytes)
-        except (lmdb.Error, OSError, MemoryError) as error:
-            code = error.code if isinstance(error, lmdb.Error) else getattr(error, "errno", 0)
-            if not read_only or code not in _NO_LOCK:
-                raise translate(error, self.path, need=None if read_only else 0) from error
+    def _open(self, read_only: bool, map_bytes: int, *, lock: bool) -> lmdb.Environment:
+        opened = self._open_locked(read_only, map_bytes) if lock else None
+        if opened is None:
             with reading_errors(self.path):
                 opened = open_lmdb(self.path, read_only=True, map_bytes=map_bytes, lock=False)
         # LMDB itself omits the lock if the whole file system is read-only.
-        self._locked = not read_only or os.access(self.path / LMDB_LOCK_FILE, os.W_OK)
+        is_writable = lock and os.access(self.path / LMDB_LOCK_FILE, os.W_OK)
+        self._locked = not read_only or is_writable
         if not self._locked:
             self.warnings.append(
                 f"store {self.path} is read without a lock; reads fail if another process writes"
             )
         return opened
+
+    def _open_locked(self, read_only: bool, map_bytes: int) -> lmdb.Environment | None:
+        """Opens it with a lock file; None if that cannot be written, and need not be."""
+        try:
+            make_lock_file(self.path)
+            return open_lmdb(self.path, read_only=read_only, map_bytes=map_bytes)
+        except (lmdb.Error, OSError, MemoryError) as error:
+            code = error.code if isinstance(error, lmdb.Error) else getattr(error, "errno", 0)
+            if not read_only or code not in _NO_LOCK:
+                raise translate(error, self.path, need=None if read_only else 0) from error
+            return None
 
     def _open_databases(self) -> dict[str, lmdb._Database]:
         databases: dict[str, lmdb._Database] = {}
@@ -310,7 +314,7 @@ class Environment:
             map_bytes = self.map_bytes
             self._closed = True  # stays so if this fails
             self._lmdb.close()
-            self._lmdb = self._open(False, map_bytes)
+            self._lmdb = self._open(False, map_bytes, lock=True)
             for name in self.databases:
                 self.databases[name] = self._lmdb.open_db(name.encode(), create=False)
             self._closed = self._full = False

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from casync.errors import NoStoreError, UsageError
+from casync.fs.os_errors import writing
 from casync.limits import NAMESPACE_MAP_BYTES
 from casync.store.lmdb.backup import refuse_store
 from casync.store.lmdb.creation import store_exists
@@ -87,6 +88,9 @@ def open_namespace(
         CasyncError: As `LmdbStore.open`.
     """
     folder = namespace_folder(store, namespace)
+    if create:
+        with writing(store):
+            _make_private(folder.parent)
     if not create and not store_exists(folder):
         raise NoStoreError(
             f"no namespace {namespace} in store {store}",
@@ -121,6 +125,13 @@ def establish(store: LmdbStore, namespace: str, *, quota: int | None = None) -> 
             opened.set_quota(quota)
 
 
+def _make_private(folder: Path) -> None:
+    """Makes a folder that only its user may list: the names in it are those of tenants."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if folder.stat().st_mode & 0o077:
+        folder.chmod(0o700)
+
+
 def back_up(store: LmdbStore, folder: Path, *, advance: Callable[[int], None]) -> None:
     """Copies a store with its namespaces, each as it is at one moment.
 
@@ -136,6 +147,9 @@ def back_up(store: LmdbStore, folder: Path, *, advance: Callable[[int], None]) -
     """
     refuse_store(folder)
     for namespace in each_namespace(store.path):
+        with writing(folder):
+            _make_private(folder)
+            _make_private(folder / _FOLDER)
         with open_namespace(store.path, namespace, read_only=True) as each:
             each.backup(namespace_folder(folder, namespace), advance=advance)
     store.backup(folder, advance=advance)

@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 from casync.ids import Kind
 from casync.store.base import ManifestState
-from casync.store.lmdb.environment import DATA_FILE, Environment
+from casync.store.lmdb.environment import Environment
 from casync.store.lmdb.gc_totals import GcTotals, read_totals
+from casync.store.lmdb.ownership import DATA_FILE
 from casync.store.lmdb.push_rows import decode_push
 from casync.store.lmdb.quota import read_quota
 from casync.store.lmdb.rows import (

@@ -20,4 +20,5 @@ def run(
     """Runs the command."""
     from casync_cli.reports.key import report_key
 
-    report_key(invocation_of(ctx).output, read_key(file).public)
+    invocation = invocation_of(ctx)
+    report_key(invocation.output, read_key(file, invocation.warn_of).public)

@@ -63,7 +63,7 @@ def run(
     if expires is not None and sign is None:
         raise UsageError("--expires is about a signature", next_step="Give a key with --sign.")
     expected = None if expect is None else parse_count(expect, "--expect", 0, _MOST_VERSIONS)
-    key = None if sign is None else read_key(sign)
+    key = None if sign is None else read_key(sign, invocation.warn_of)
     seconds = 0.0 if expires is None else parse_duration(expires)
     if expires is not None and not seconds:
         raise UsageError("a signature that expires at once says nothing")

@@ -89,7 +89,7 @@ def run(
     invocation = invocation_of(ctx)
     source = _source(file)
     label = None if name is None else parse_name(name)
-    signer = None if sign is None else read_signer(sign)
+    signer = None if sign is None else read_signer(sign, invocation.warn_of)
     if signer is not None and label is None:
         raise UsageError("only a name is signed", next_step="Give one with --name.")
     options = _options(label, chunk_size, zstd_level, expect, reread)

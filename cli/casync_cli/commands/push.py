@@ -68,7 +68,7 @@ def run(
             "a part sets no name", next_step="Push the whole with --name when all parts are there."
         )
     label = None if part is not None else _name(parsed, name)
-    signer = None if sign is None else read_signer(sign)
+    signer = None if sign is None else read_signer(sign, invocation.warn_of)
     if signer is not None and label is None:
         raise UsageError("only a name is signed", next_step="Give one with --name.")
     options = PushOptions(name=label, signer=signer, part=share, connections=invocation.connections)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Annotated, Final
 
 import typer
@@ -13,15 +15,16 @@ from casync_cli.parsing.sizes import parse_size
 from casync_cli.parsing.times import parse_duration
 
 DETAILS = (
-    "The token is printed once, and never shown again; the store keeps a hash of it. The first one "
-    "makes every server of the store ask for tokens, for good. Scopes: read; write, which also "
-    "pushes and sets names; admin, which also removes and restores. A token sees one namespace: "
-    "the store itself, or with --namespace a store of its own that shares nothing with others, in "
-    "namespaces/NAME below this one; use that with --store to tend it. --quota "
-    "bounds what the namespace may hold, for everybody and until it is given again; 0 for no bound."
+    "The token is printed once, or written to FILE, which must not exist and which only you can "
+    "read; it is never shown again, and the store keeps a hash of it. The first one makes every "
+    "server of the store ask for tokens, for good. Scopes: read; write, which also pushes and sets "
+    "names; admin, which also removes and restores. A token sees one namespace: the store itself, "
+    "or with --namespace a store of its own that shares nothing with others, in namespaces/NAME "
+    "below this one; use that with --store to tend it. --quota bounds what the namespace may hold, "
+    "for everybody and until it is given again; 0 for no bound."
 )
 EXAMPLES = (
-    "casync token new > ~/.config/casync/token",
+    "casync token new ~/.config/casync/token",
     "casync token new --scope write --names 'builds/' --expires 90d --note ci",
     "casync token new --scope write --namespace acme --quota 50G",
 )
@@ -31,6 +34,9 @@ _LONGEST_NOTE: Final = 500
 
 def run(
     ctx: typer.Context,
+    file: Annotated[
+        str | None, typer.Argument(metavar="FILE", help="Write the token there.")
+    ] = None,
     scope: Annotated[
         str, typer.Option("--scope", metavar="SCOPE", help="read, write or admin.")
     ] = "read",
@@ -54,6 +60,7 @@ def run(
     ] = None,
 ) -> None:
     """Runs the command."""
+    from casync.fs.secret import new_secret
     from casync.names.token import TokenScope
     from casync.store.lmdb.namespaces import establish, parse_namespace
 
@@ -69,18 +76,28 @@ def run(
     ends = 0 if expires is None else int(time.time() + parse_duration(expires))
     place = parse_namespace(namespace)
     limit = None if quota is None else parse_size(quota)
-    with invocation.open_store() as store:
+    with ExitStack() as stack:
+        store = stack.enter_context(invocation.open_store())
+        secret = None if file is None else stack.enter_context(new_secret(Path(file)))
         establish(store, place, quota=limit)
         first = not store.tokens.known().required
         token, row = store.tokens.issue(
             level, names or (), expires=ends, note=note, namespace=place
         )
+        if secret is not None:
+            secret.write(f"{token}\n".encode())
     if output.json_mode:
         output.document(
-            "casync.token-new/1", {"token": token, "id": row.id, "expires": row.expires}
+            "casync.token-new/1",
+            {
+                "token": token if file is None else None,
+                "file": file,
+                "id": row.id,
+                "expires": row.expires,
+            },
         )
     else:
-        output.row(token)
+        output.row(token if file is None else row.id)
     output.flush()
     if first:
         output.say("servers of this store ask for a token from now on")

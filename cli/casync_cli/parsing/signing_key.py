@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,15 +17,22 @@ __all__ = ["read_key", "read_signer"]
 _MAX_BYTES = 64 * 1024
 
 
-def read_key(file: str) -> SigningKey:
+def read_key(file: str, warn: Callable[[list[str]], None]) -> SigningKey:
     """The private key in a file.
+
+    Args:
+        file: The file.
+        warn: Is told if other users may read it.
 
     Raises:
         CasyncError: The file cannot be read.
         UsageError: It holds no key that can sign.
     """
+    from casync.fs.secret import exposure
     from casync.names.signing import SigningKey
 
+    if warning := exposure(Path(file)):
+        warn([warning])
     try:
         with Path(file).open("rb") as stream:
             pem = stream.read(_MAX_BYTES)
@@ -38,8 +46,8 @@ def read_key(file: str) -> SigningKey:
         ) from error
 
 
-def read_signer(file: str) -> Signer:
+def read_signer(file: str, warn: Callable[[list[str]], None]) -> Signer:
     """What signs names with the private key in a file. Raises as `read_key`."""
     from casync.ops.trust import signing
 
-    return signing(read_key(file))
+    return signing(read_key(file, warn))

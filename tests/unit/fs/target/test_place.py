@@ -7,17 +7,18 @@ import os
 import socket
 import struct
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from casync.errors import NoSpaceError, WriteError
+from casync.errors import DeniedError, NoSpaceError, WriteError
 from casync.fs.identity import identity_of
 from casync.fs.os_errors import free_bytes
 from casync.fs.target.place import TargetPlace, check_space, inspect_place
 from tests.support.forked import in_namespace, run_python, without_rights
-from tests.support.rights import ROOT
+from tests.support.rights import needs_root
 
 NOBODY = 65534
 
@@ -171,19 +172,65 @@ def test_a_mounted_file_cannot_be_replaced(tmp_path: Path) -> None:
     assert run_python(INSPECT, target, "in place", prefix=prefix) == f"{target}\n"
 
 
-def test_another_users_file_in_a_sticky_folder_is_refused() -> None:
+@pytest.fixture
+def shared() -> Iterator[Path]:
+    """A folder that every user may write to, as /tmp is."""
     with tempfile.TemporaryDirectory() as name:
-        target = Path(name, "target")
-        target.write_bytes(b"old")
         os.chmod(name, 0o1777)
-        inspect_place(target, in_place=False)
-        if ROOT:
-            os.seteuid(NOBODY)
-            try:
-                with pytest.raises(WriteError, match="sticky"):
-                    inspect_place(target, in_place=False)
-            finally:
-                os.seteuid(0)
+        yield Path(name)
+
+
+@contextmanager
+def nobody() -> Iterator[None]:
+    os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@needs_root
+@pytest.mark.parametrize("in_place", [False, True])
+def test_another_users_file_where_all_may_write_is_refused(shared: Path, in_place: bool) -> None:
+    target = shared / "target"
+    target.write_bytes(b"old")
+    inspect_place(target, in_place=in_place)
+    with nobody(), pytest.raises(WriteError, match="permission denied" if in_place else "sticky"):
+        inspect_place(target, in_place=in_place)
+    os.chown(target, NOBODY, NOBODY)
+    os.chown(shared, NOBODY + 1, 0)
+    with pytest.raises(DeniedError, match="another user"):  # root, too: it would be his
+        inspect_place(target, in_place=in_place)
+
+
+@needs_root
+def test_a_further_name_of_a_file_where_all_may_write_is_not_overwritten(shared: Path) -> None:
+    (shared / "own").write_bytes(b"precious")
+    os.link(shared / "own", shared / "target")
+    inspect_place(shared / "target", in_place=True)
+    os.chown(shared, NOBODY, NOBODY)
+    with pytest.raises(DeniedError, match="several hard links"):
+        inspect_place(shared / "target", in_place=True)
+
+
+@needs_root
+@pytest.mark.parametrize("name", ["file", "folder/file", "chain/file", "folder/new"])
+def test_a_link_that_another_user_has_put_where_all_may_write_is_not_followed(
+    shared: Path, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "file").write_bytes(b"precious")
+    (tmp_path / "chain").symlink_to(shared / "folder")
+    (shared / "chain").symlink_to(tmp_path / "chain")
+    with nobody():
+        (shared / "file").symlink_to(tmp_path / "file")
+        (shared / "folder").symlink_to(tmp_path)
+    for in_place in (False, True):
+        with pytest.raises(DeniedError, match="link of another user"):
+            inspect_place(shared / name, in_place=in_place)
+    for link in ("file", "folder"):  # our own links are followed
+        os.chown(shared / link, 0, 0, follow_symlinks=False)
+    place = inspect_place(shared / name, in_place=False)
+    assert place.path.parent == tmp_path.resolve()
 
 
 def test_an_immutable_file_is_refused(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from casync.errors import (
     CasyncError,
+    DeniedError,
     IntegrityError,
     MalformedError,
     NoSpaceError,
@@ -31,6 +32,7 @@ from casync.store.base import Batch, ManifestState
 from casync.store.memory import MemoryStore
 from tests.support.folder_worlds import pulled, seen
 from tests.support.pulling import PARAMS, MemoryServer
+from tests.support.rights import needs_root
 from tests.support.tree_worlds import prepared
 
 META = Meta(0o755, 1_700_000_000_000_000_000, os.geteuid(), os.getegid(), "", "", ())
@@ -319,3 +321,20 @@ def test_a_folder_that_is_swapped_for_a_link(
         thread.join()
     assert os.listdir(place.parent / "outside") == ["secret"]
     assert (place.parent / "outside" / "secret").read_text() == "secret"
+
+
+@needs_root
+def test_a_folder_is_not_pulled_through_a_link_of_another_user(tmp_path: Path) -> None:
+    store = MemoryStore()
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "a").write_bytes(b"1")
+    ident = prepared(tmp_path / "source", store).manifest
+    victim, shared = tmp_path / "victim", tmp_path / "shared"
+    victim.mkdir()
+    shared.mkdir()
+    shared.chmod(0o1777)
+    (shared / "out").symlink_to(victim)
+    os.chown(shared / "out", 65534, 65534, follow_symlinks=False)
+    with pytest.raises(DeniedError, match="link of another user"):
+        pulled(ident, shared / "out", None, store)
+    assert os.listdir(victim) == []
