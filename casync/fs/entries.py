@@ -11,7 +11,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from casync.objects.tree import Device, Entry, Link, Meta, Pipe
+from casync.objects.tree import Device, Entry, Link, Meta, Pipe, bounded_time
 
 __all__ = ["attributes_of", "entry_of", "meta_of", "with_owners"]
 
@@ -19,11 +19,11 @@ _MODES: Final = 0o7777
 
 
 def meta_of(status: os.stat_result, attributes: tuple[tuple[bytes, bytes], ...]) -> Meta:
-    """The metadata in `status`, with extended attributes."""
+    """The metadata in `status`, with extended attributes. A time too far away is bounded."""
     user, group = _owners(status)
     return Meta(
         status.st_mode & _MODES,
-        status.st_mtime_ns,
+        bounded_time(status.st_mtime_ns),
         status.st_uid,
         status.st_gid,
         user,

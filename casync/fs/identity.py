@@ -6,6 +6,8 @@ import os
 
 import msgspec
 
+from casync.objects.tree import bounded_time
+
 __all__ = ["FileIdentity", "identity_of"]
 
 
@@ -22,5 +24,9 @@ class FileIdentity(msgspec.Struct, frozen=True):
 def identity_of(status: os.stat_result) -> FileIdentity:
     """The identity in a file's status."""
     return FileIdentity(
-        status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+        status.st_dev,
+        status.st_ino,
+        status.st_size,
+        bounded_time(status.st_mtime_ns),
+        bounded_time(status.st_ctime_ns),
     )

@@ -27,6 +27,8 @@ from casync.limits import (
 from casync.objects.node import Content, check_content
 
 __all__ = [
+    "EARLIEST_NS",
+    "LATEST_NS",
     "Device",
     "Entry",
     "EntryReader",
@@ -36,6 +38,7 @@ __all__ = [
     "Link",
     "Meta",
     "Pipe",
+    "bounded_time",
     "check_file_name",
     "decode_root",
     "encode_entry",
@@ -45,7 +48,9 @@ __all__ = [
 _LENGTH: Final = struct.Struct("<I")
 _MODES: Final = 0o7777
 _MAX_U32: Final = 2**32 - 1
-_MAX_I64: Final = 2**63
+EARLIEST_NS: Final = -(2**63)
+LATEST_NS: Final = 2**63 - 1
+"""Nanoseconds since 1970 that an entry can hold: 1677 to 2262. File systems go further."""
 
 
 class Meta(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -118,6 +123,11 @@ Entry: TypeAlias = Leaf | Folder
 
 _DECODER: Final = msgspec.msgpack.Decoder(type=Entry)
 _ENCODER: Final = msgspec.msgpack.Encoder()
+
+
+def bounded_time(mtime_ns: int) -> int:
+    """The nearest time that an entry can hold, in nanoseconds since 1970."""
+    return min(max(mtime_ns, EARLIEST_NS), LATEST_NS)
 
 
 def check_file_name(name: bytes) -> None:
@@ -265,7 +275,7 @@ def _check(entry: Entry) -> None:
 def _check_meta(meta: Meta) -> None:
     if not 0 <= meta.mode <= _MODES:
         raise MalformedError(f"entry with impossible mode {meta.mode:o}")
-    if not -_MAX_I64 <= meta.mtime_ns < _MAX_I64:
+    if not EARLIEST_NS <= meta.mtime_ns <= LATEST_NS:
         raise MalformedError(f"entry with impossible time {meta.mtime_ns}")
     if not 0 <= meta.uid | meta.gid <= _MAX_U32:
         raise MalformedError(f"entry with impossible owner {meta.uid}:{meta.gid}")

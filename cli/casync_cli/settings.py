@@ -74,14 +74,19 @@ class Settings:
                 said |= file.servers.get(url, {})
             yield url, said
 
-    def trust(self, server: str, name: str) -> Sequence[str]:
-        """The keys of which one must have signed a name of a server, by the files; or none."""
+    def trust(self, server: str | None, name: str) -> Sequence[str]:
+        """The keys of which one must have signed a name, by the files; or none.
+
+        Args:
+            server: The server that resolves the name; None if the local store does.
+            name: The name.
+        """
         for file in self.files:
             for pattern, table in file.names.items():
                 if "trust" in table and matches(name, pattern):
                     return _texts(table["trust"])
         for url, said in self.of_servers():
-            if "trust" in said and origin_of(url) == origin_of(server):
+            if server is not None and "trust" in said and origin_of(url) == origin_of(server):
                 return _texts(said["trust"])
         return ()
 

@@ -18,19 +18,20 @@ __all__ = ["trusted"]
 def trusted(
     invocation: Invocation, ref: Ref, given: list[str], allow_rollback: bool, *, dry_run: bool
 ) -> Ref:
-    """The full hash that a name of the first server stands for, where somebody has to sign it.
+    """The full hash that a name must stand for by the signature of a trusted key.
 
-    A hash stands for itself. Keys on the command line win over those of the configuration; where
-    there are none, the ref stays as it is.
+    The first server resolves the name; without a server the local store does, and what it holds
+    is checked alike. A hash stands for itself. Keys on the command line win over those of the
+    configuration; where there are none, the ref stays as it is.
 
     Raises:
-        UsageError: A key is none, or older versions shall be believed of nobody.
-        CasyncError: As `casync.ops.trust.trusted_ref`.
+        UsageError: A key is not valid, or `--allow-rollback` is given without a key.
+        CasyncError: As `casync.ops.trust.trusted_ref`, and as the source of names is opened.
     """
     servers = invocation.servers
     keys = given
-    if ref.name is not None and servers and not given:
-        keys = list(invocation.settings.trust(servers[0], ref.name))
+    if ref.name is not None and not given:
+        keys = list(invocation.settings.trust(servers[0] if servers else None, ref.name))
     if allow_rollback and not keys:
         raise UsageError("--allow-rollback is about --trust KEY")
     if not keys:
@@ -41,8 +42,12 @@ def trusted(
     from casync.remote.http.client import RemoteClient
 
     trust = Trust(frozenset(map(parse_key, keys)), allow_rollback, dry_run)
-    if ref.name is None or not servers:
-        return ref  # without a server the pull itself says what is wrong
+    if ref.name is None:
+        return ref
     memory = SeenVersions(default_state() / "seen")
-    with RemoteClient(servers[0], invocation.transport(servers)) as client:
-        return trusted_ref(ref, client, trust, memory, time.time())
+    with (
+        RemoteClient(servers[0], invocation.transport(servers))
+        if servers
+        else invocation.open_store(read_only=True)
+    ) as source:
+        return trusted_ref(ref, source, trust, memory, time.time())

@@ -171,3 +171,29 @@ def test_the_log_shows_who_signed(publisher: Program) -> None:
         assert publisher.good("name", "log", "vm", *there).text == local.text
         versions = publisher.good("name", "log", "vm", "--json", *there).document["versions"]
     assert [version["signer"] for version in versions] == [None, key]
+
+
+def test_a_name_of_the_local_store_is_believed_if_a_trusted_key_signed_it(
+    publisher: Program,
+) -> None:
+    key = publisher.good("key", "new", "release.pem").lines[0]
+    foreign = publisher.good("key", "new", "foreign.pem").lines[0]
+    publisher.good("prepare", "--name", "vm", stdin=b"1")
+    pull = ("pull", "vm", "-o", "out", "--trust")
+    for ref in ("vm", "vm@1"):
+        refused = publisher.run("pull", ref, "-o", "out", "--trust", key, "--json")
+        assert (refused.status, refused.problem["code"]) == (4, "untrusted")
+    assert not (publisher.home / "out").exists()
+
+    publisher.good("name", "set", "vm", "vm", "--sign", "release.pem")
+    assert publisher.run(*pull, foreign).status == 4
+    publisher.good(*pull, key)
+    assert (publisher.home / "out").read_bytes() == b"1"
+
+    publisher.good("rm", "vm@2")  # an older, unsigned version is the newest again
+    assert publisher.run(*pull, key).status == 4
+
+    config = publisher.home / ".config" / "casync" / "config.toml"
+    config.parent.mkdir(parents=True)
+    config.write_text(f'[name."vm"]\ntrust = ["{key}"]\n')
+    assert publisher.run("pull", "vm", "-o", "other").status == 4

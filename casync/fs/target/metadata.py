@@ -12,7 +12,7 @@ from collections import Counter
 from typing import Final, TypeAlias
 
 from casync.fs.entries import attributes_of
-from casync.objects.tree import Device, Entry, File, Folder, Link, Meta, Pipe
+from casync.objects.tree import Device, Entry, File, Folder, Link, Meta, Pipe, bounded_time
 
 __all__ = ["MetadataPolicy", "FileHandle", "kind_of"]
 
@@ -68,7 +68,7 @@ class MetadataPolicy:
             found.append("owner")
         if self._wanted(entry) != self._present(thing):
             found.append("attributes")
-        if status.st_mtime_ns != meta.mtime_ns:
+        if bounded_time(status.st_mtime_ns) != meta.mtime_ns:
             found.append("time")
         return found
 

@@ -59,6 +59,7 @@ class FolderPrepared(NamedTuple):
         stored: Bytes added to the store.
         left_out: Paths that could not be read.
         sockets: Sockets, which trees do not contain.
+        bounded_times: Entries whose time is outside 1677 to 2262, and kept as the nearest one.
         name: The version of the name.
         seconds: Duration.
     """
@@ -74,5 +75,6 @@ class FolderPrepared(NamedTuple):
     stored: int
     left_out: list[LeftOut]
     sockets: int
+    bounded_times: int
     name: NameRecord | None
     seconds: float

@@ -30,7 +30,16 @@ from casync.fs.source.base import Source
 from casync.limits import MAX_TREE_PATH
 from casync.objects.manifest import Manifest
 from casync.objects.node import Content
-from casync.objects.tree import Entry, File, Folder, Meta, encode_root
+from casync.objects.tree import (
+    EARLIEST_NS,
+    LATEST_NS,
+    Entry,
+    File,
+    Folder,
+    Meta,
+    bounded_time,
+    encode_root,
+)
 from casync.ops.prepare.file import PrepareOptions, publish
 from casync.ops.prepare.prepared import FolderPrepared, LeftOut
 from casync.ops.prepare.tree_writer import FolderStream, TreeWriter
@@ -162,6 +171,7 @@ class TreeBuilder:
         self._root: Folder | None = None
         self._left_out: list[LeftOut] = []
         self._files = self._folders = self._others = self._length = self._unchanged = 0
+        self._bounded = 0  # entries whose time is the nearest that an entry can hold
 
     def __enter__(self) -> Self:
         return self
@@ -288,6 +298,7 @@ class TreeBuilder:
             stored=self._writer.stored,
             left_out=self._left_out,
             sockets=0,
+            bounded_times=self._bounded,
             name=record,
             seconds=time.monotonic() - self._started,
         )
@@ -330,6 +341,7 @@ class TreeBuilder:
         if folder.parent is None:
             self._folders += 1
             self._root = entry
+            self._bounded += _is_bounded(entry)
             return
         folder.parent.newest_ns = max(folder.parent.newest_ns, folder.newest_ns)
         self._add(folder.parent, folder.path, entry)
@@ -342,6 +354,7 @@ class TreeBuilder:
             self.leave_out(path, error.message)
             return False
         folder.newest_ns = max(folder.newest_ns, entry.meta.mtime_ns)
+        self._bounded += _is_bounded(entry)
         if isinstance(entry, File):
             self._files += 1
             self._length += entry.content.length if entry.first is None else 0
@@ -352,6 +365,11 @@ class TreeBuilder:
         return True
 
 
+def _is_bounded(entry: Entry) -> bool:
+    """Whether the time of an entry was too far away to be kept as it is."""
+    return entry.meta.mtime_ns in (EARLIEST_NS, LATEST_NS)
+
+
 def name_of(path: bytes) -> bytes:
     """The last part of a path."""
     return path.rpartition(b"/")[2]
@@ -359,4 +377,4 @@ def name_of(path: bytes) -> bytes:
 
 def plain_meta(mode: int, mtime_ns: int) -> Meta:
     """The metadata from a source without owners and attributes."""
-    return Meta(mode, mtime_ns, 0, 0, "", "", ())
+    return Meta(mode, bounded_time(mtime_ns), 0, 0, "", "", ())

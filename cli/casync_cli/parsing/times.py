@@ -14,6 +14,9 @@ _SECONDS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604
 _PART: Final = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?(ms|s|m|h|d|w)", re.ASCII)
 _WHOLE: Final = re.compile(rf"(?:{_PART.pattern} ?)+", re.ASCII)
 
+_FIRST_SECOND: Final = -62135596800  # 0001-01-01T00:00:00Z
+_LAST_SECOND: Final = 253402300799  # 9999-12-31T23:59:59Z
+
 
 def parse_duration(text: str) -> float:
     """Reads a duration in seconds: numbers with units, one after the other, or a bare 0.
@@ -40,5 +43,5 @@ def format_duration(seconds: float) -> str:
 
 def format_moment(seconds: int) -> str:
     """Seconds since 1970 as RFC 3339 in UTC. What no calendar holds becomes its nearest end."""
-    bounded = min(max(seconds, 0), 253402300799)  # 9999-12-31T23:59:59Z
-    return datetime.fromtimestamp(bounded, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    bounded = min(max(seconds, _FIRST_SECOND), _LAST_SECOND)
+    return f"{datetime.fromtimestamp(bounded, UTC).replace(tzinfo=None).isoformat()}Z"

@@ -78,6 +78,7 @@ def report_folder(output: Output, prepared: FolderPrepared) -> None:
                     for path, reason in prepared.left_out
                 ],
                 "sockets": prepared.sockets,
+                "bounded_times": prepared.bounded_times,
                 "seconds": round(prepared.seconds, 3),
             },
         )
@@ -90,6 +91,12 @@ def report_folder(output: Output, prepared: FolderPrepared) -> None:
     )
     if prepared.sockets:
         output.say(f"{prepared.sockets} sockets left out")
+    if prepared.bounded_times:
+        output.say(
+            f"warning: {prepared.bounded_times} "
+            f"{'time lies' if prepared.bounded_times == 1 else 'times lie'} outside of 1677 to "
+            "2262 and became the nearest one"
+        )
     _say_name(output, record)
     if prepared.left_out:
         raise SourceChangedError(

@@ -6,6 +6,7 @@ import time
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from casync.errors import MalformedError
 from casync.ids import EMPTY_ID
@@ -19,6 +20,7 @@ from casync.objects.tree import (
     Folder,
     Link,
     Pipe,
+    bounded_time,
     check_file_name,
     decode_root,
     encode_entry,
@@ -189,3 +191,11 @@ def test_the_root_is_one_folder_without_a_name() -> None:
         encode_root(Folder(b"a", META, EMPTY))
     with pytest.raises(MalformedError):
         read(encode_root(root))
+
+
+@pytest.mark.parametrize("mtime_ns", [-(2**80), -(2**63) - 1, -(2**63), 0, 2**63 - 1, 2**63, 2**80])
+def test_any_time_has_a_nearest_one_that_an_entry_can_hold(mtime_ns: int) -> None:
+    meta = replace(META, mtime_ns=bounded_time(mtime_ns))
+    encode_entry(Link(b"x", meta, None, b"y"))
+    if -(2**63) <= mtime_ns < 2**63:
+        assert meta.mtime_ns == mtime_ns

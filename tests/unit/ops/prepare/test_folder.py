@@ -15,7 +15,7 @@ from casync.errors import NotFoundError, UsageError
 from casync.fs.scan import Scan
 from casync.limits import MAX_TREE_PATH
 from casync.names.name import Name
-from casync.objects.tree import Device, File, Folder, Link, Pipe
+from casync.objects.tree import LATEST_NS, Device, File, Folder, Link, Pipe
 from casync.ops.prepare.file import PrepareOptions, prepare
 from casync.ops.prepare.folder import prepare_tree
 from casync.ops.prepare.prepared import FolderPrepared
@@ -282,3 +282,21 @@ def test_verify_sees_what_is_below_a_folder(root: Path, store: MemoryStore) -> N
     assert report.faults == []
     assert report.manifests == 1
     assert done.chunks > 0
+
+
+def test_a_time_that_no_entry_can_hold_costs_nothing_but_its_distance(tmp_path: Path) -> None:
+    """File systems have times up to 2446 and beyond; entries end in 2262."""
+    root, far = tmp_path / "root", 10_413_792_000 * 10**9  # in 2300
+    (root / "sub").mkdir(parents=True)
+    for path in (root / "sub" / "file", root / "near"):
+        path.write_bytes(b"x")
+    (root / "link").symlink_to("near")
+    for path in (root / "sub" / "file", root / "link", root / "sub", root):
+        os.utime(path, ns=(far, far), follow_symlinks=False)
+    store = MemoryStore()
+    done = prepared(root, store)
+    assert (done.left_out, done.files, done.folders, done.others) == ([], 2, 2, 1)
+    if root.stat().st_mtime_ns == far:  # a file system may hold less than an entry
+        assert done.bounded_times == 4
+        assert tree(store, done.manifest)[b"sub/file"].meta.mtime_ns == LATEST_NS
+    assert prepared(root, store).manifest == done.manifest
