@@ -17,7 +17,7 @@ from casync.fs.target.part import part_name
 from casync.fs.target.place import inspect_place
 from casync.limits import MIB
 from tests.support.forked import in_namespace, run_python, start_python, without_rights
-from tests.support.rights import ROOT, needs_root
+from tests.support.rights import ROOT
 
 NEW = bytes(range(256)) * 40
 OTHER_USER = 12345
@@ -274,42 +274,6 @@ def test_a_foreign_part_file_is_neither_followed_nor_touched(
     assert identity_of(after) == identity_of(before)
     assert after.st_mode == before.st_mode
     assert victim.read_bytes() == b"precious"
-
-
-@needs_root
-@pytest.mark.parametrize("has_target", [False, True])
-def test_a_part_file_of_another_user_is_begun_anew(target: Path, has_target: bool) -> None:
-    part = part_of(target)
-    part.write_bytes(NEW)
-    part.chmod(0o600)
-    os.chown(part, OTHER_USER, OTHER_USER)
-    if has_target:
-        target.write_bytes(b"old")
-        os.chown(target, OTHER_USER, OTHER_USER)
-    with part.open("r+b") as theirs, sink_at(target) as sink:
-        assert not sink.resumed
-        theirs.write(b"evil")
-        theirs.flush()
-        assert sink.read(0, 4) == bytes(4)
-        assert part.stat().st_uid == 0
-
-
-@needs_root
-def test_a_part_file_that_cannot_be_removed_is_in_the_way(target: Path) -> None:
-    part = part_of(target)
-    part.write_bytes(b"theirs")
-    part.chmod(0o600)
-    for path in (target.parent, *target.parent.parents):
-        if path.stat().st_mode & 0o077 == 0:
-            path.chmod(0o711)
-    target.parent.chmod(0o1777)
-    os.seteuid(OTHER_USER)
-    try:
-        with pytest.raises(WriteError, match="belongs to another user"):
-            sink_at(target)
-    finally:
-        os.seteuid(0)
-    assert part.read_bytes() == b"theirs"
 
 
 def test_a_part_file_that_others_may_write_is_not_resumed(target: Path) -> None:
