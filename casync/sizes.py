@@ -1,10 +1,10 @@
-"""Sizes as text for people: `412 B`, `1.46 GiB`."""
+"""Sizes and counts as text for people: `412 B`, `1.46 GiB`, `1 file`."""
 
 from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["UNITS", "format_size"]
+__all__ = ["UNITS", "format_count", "format_size"]
 
 UNITS: Final = "KMGTPE"
 """The first letters of the units, each 1024 times the one before."""
@@ -21,3 +21,8 @@ def format_size(count: int) -> str:
             break
     digits = 2 if value < 9.995 else 1 if value < 99.95 else 0
     return f"{value:.{digits}f} {unit}iB"
+
+
+def format_count(count: int, noun: str) -> str:
+    """`count` things with their noun, a regular plural if need be: `1 file`, `2 files`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -1,6 +1,6 @@
-"""What the shell offers for names and refs: from the local store alone, and never an error.
+"""Shell completion of names and refs, from the local store only. It never fails.
 
-Runs at a key press, so it stops after a screenful.
+It runs at a key press, so it stops after a screenful.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["complete_name", "complete_ref"]
 
 _MOST: Final = 200
 _DIGITS: Final = re.compile(r"[0-9a-f]{2,64}", re.ASCII)
-"""A hash is offered from the second digit on; before, all hashes would be."""
+"""Hashes are offered from the second digit on; before that, too many would match."""
 
 
 def complete_name(ctx: typer.Context, incomplete: str) -> list[str]:
@@ -37,7 +37,7 @@ def _quietly(ctx: typer.Context, incomplete: str, *, hashes: bool) -> list[str]:
         invocation.common.quiet = True
         return list(islice(_fitting(invocation, incomplete, hashes=hashes), _MOST))
     except Exception:
-        # A half-typed line is no place for an error.
+        # An error would corrupt the half-typed line.
         return []
 
 

@@ -1,7 +1,7 @@
-"""What the environment says, and what holds where nobody says anything.
+"""Settings from the environment, and default folders.
 
-The only module of the program that reads the environment. Flags win over it: see `invocation`.
-Who asks for objects of S3 is not here: their library finds that out, as all tools for S3 do.
+The only module of the program that interprets the environment. Options override it: see `settings`.
+Credentials for S3 are not here: the S3 library finds them, as in all tools for S3.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ __all__ = ["Config", "default_state", "default_store"]
 
 
 class Config(NamedTuple):
-    """The environment's part of the configuration. An empty variable counts as unset.
+    """Settings from the environment. An empty variable counts as unset.
 
     Attributes:
         store: CASYNC_STORE.
         servers: CASYNC_SERVER, separated by spaces.
-        token_file: CASYNC_TOKEN_FILE; wins over `token`.
+        token_file: CASYNC_TOKEN_FILE; overrides `token`.
         token: CASYNC_TOKEN.
-        ca: CASYNC_CA, a file of certificates in PEM.
-        config: CASYNC_CONFIG, a file to read instead of the user's own.
-        user_config: The user's own, where it would be.
-        s3_endpoint: AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL, a server to ask instead of AWS's.
-        s3_ca: AWS_CA_BUNDLE, a file of certificates in PEM.
-        colour: Whether NO_COLOR is unset and the terminal is not a dumb one.
-        completing: Whether a shell asks how a line could go on.
+        ca: CASYNC_CA, a PEM file of CA certificates.
+        config: CASYNC_CONFIG, a file to read instead of `user_config`.
+        user_config: Path of the user's configuration file, which may be missing.
+        s3_endpoint: AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL, a server to use instead of AWS.
+        s3_ca: AWS_CA_BUNDLE, a PEM file of CA certificates.
+        colour: Whether NO_COLOR is unset and TERM is not `dumb`.
+        completing: Whether the shell requests completions.
     """
 
     store: Path | None = None
@@ -44,7 +44,7 @@ class Config(NamedTuple):
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> Config:
-        """Reads `environment`, which is `os.environ` but in tests."""
+        """Reads `environment`, normally `os.environ`."""
         get = environment.get
         return cls(
             store=_path(get("CASYNC_STORE")),
@@ -66,7 +66,7 @@ def _path(text: str | None) -> Path | None:
 
 
 def _user_config(environment: Mapping[str, str]) -> Path | None:
-    """As XDG has it. Asking platformdirs would cost time at each start."""
+    """The XDG path. Importing platformdirs would cost time at each start."""
     folder = environment.get("XDG_CONFIG_HOME", "")
     if not folder.startswith("/"):
         home = environment.get("HOME")
@@ -77,14 +77,14 @@ def _user_config(environment: Mapping[str, str]) -> Path | None:
 
 
 def default_store() -> Path:
-    """Where the store of this user lies when nobody says otherwise."""
+    """The default store of this user."""
     from platformdirs import user_data_path  # only needed here, and start-up counts
 
     return user_data_path("casync") / "store"
 
 
 def default_state() -> Path:
-    """Where this user's programs keep what they must remember."""
+    """The folder for this user's state files."""
     from platformdirs import user_state_path
 
     return user_state_path("casync")

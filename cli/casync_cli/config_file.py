@@ -1,7 +1,7 @@
-"""Configuration files in TOML: what may stand in them, and where they lie.
+"""Reads configuration files in TOML.
 
-Paths in a file are relative to its folder. A key that nobody knows is an error: a typing error in
-a file that is silently left out would turn a safeguard off. Must not know what the values do.
+Paths in a file are relative to its folder. An unknown key is an error: a typo that is silently
+ignored could disable a safeguard.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["SITE_FILE", "ConfigFile", "Value", "read_config_file"]
 Value: TypeAlias = "str | list[str]"
 
 SITE_FILE: Final = Path("/etc/casync/config.toml")
-"""What holds for everybody on this machine."""
+"""The file for all users of the machine."""
 
 _MAX_BYTES: Final = 1024 * 1024
 
@@ -40,13 +40,13 @@ _SHAPES: Final = {str: "text", list: "a list of text", int: "a whole number", di
 
 
 class ConfigFile(NamedTuple):
-    """What one file says.
+    """The contents of one file.
 
     Attributes:
         path: The file.
-        values: Its settings by key, but for tables; numbers as they would be typed.
-        servers: The settings of single servers by their URLs.
-        names: The settings of names by the patterns that they fit, in the order of the file.
+        values: Settings by key, without tables; numbers as text.
+        servers: Settings of single servers, by URL.
+        names: Settings of names, by pattern, in the order of the file.
     """
 
     path: Path
@@ -56,10 +56,10 @@ class ConfigFile(NamedTuple):
 
 
 def read_config_file(path: Path, *, required: bool) -> ConfigFile | None:
-    """Reads a file; None where there is none, unless it is `required`.
+    """Reads a file; returns None if it is missing and not `required`.
 
     Raises:
-        UsageError: It is required and not there, no TOML, or says what nobody understands.
+        UsageError: It is required but missing, not valid TOML, or has invalid settings.
         CasyncError: It cannot be read.
     """
     try:
@@ -68,15 +68,15 @@ def read_config_file(path: Path, *, required: bool) -> ConfigFile | None:
     except (FileNotFoundError, NotADirectoryError) as error:
         if not required:
             return None
-        raise UsageError(f"there is no configuration {path}") from error
+        raise UsageError(f"the configuration {path} does not exist") from error
     except OSError as error:
         raise CasyncError(f"cannot read the configuration {path}: {error.strerror}") from error
     try:
         if len(data) > _MAX_BYTES:
             raise UsageError(f"the configuration {path} is too large")
         document = tomllib.loads(data.decode())
-    except (ValueError, RecursionError) as error:  # of UTF-8, TOML, numbers without end
-        raise UsageError(f"the configuration {path} is no TOML: {error}") from error
+    except (ValueError, RecursionError) as error:  # invalid UTF-8 or TOML, oversized numbers
+        raise UsageError(f"the configuration {path} is not valid TOML: {error}") from error
     values = _checked(document, _KEYS, path, "")
     servers = _tables(values.pop("server", {}), "server", _SERVER_KEYS, path)
     names = _tables(values.pop("name", {}), "name", _NAME_KEYS, path)
@@ -86,7 +86,7 @@ def read_config_file(path: Path, *, required: bool) -> ConfigFile | None:
 def _tables(
     tables: dict[str, Any], kind: str, keys: dict[str, type], path: Path
 ) -> dict[str, dict[str, Value]]:
-    """The tables below one key, each with settings of its own."""
+    """The tables below one key, with checked settings."""
     for key, table in tables.items():
         if not isinstance(table, dict):
             raise UsageError(
@@ -106,8 +106,10 @@ def _checked(
         if key not in keys:
             near = get_close_matches(key, keys, n=1)
             raise UsageError(
-                f"{path}: nobody knows the key {key}{where}",
-                next_step=f"Did you mean {near[0]}?" if near else f"Known are {', '.join(keys)}.",
+                f"{path}: unknown key {key}{where}",
+                next_step=f"Did you mean {near[0]}?"
+                if near
+                else f"Known keys are {', '.join(keys)}.",
             )
         wanted = keys[key]
         texts = value if wanted is list and isinstance(value, list) else ()
@@ -118,6 +120,6 @@ def _checked(
             try:
                 text = str(path.parent / Path(text).expanduser())
             except RuntimeError as error:
-                raise UsageError(f"{path}: {key}{where}: nobody has the home of {text}") from error
+                raise UsageError(f"{path}: {key}{where}: no such home folder: {text}") from error
         checked[key] = text if wanted in (str, int) else value
     return checked

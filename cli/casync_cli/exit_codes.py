@@ -1,6 +1,6 @@
-"""Error codes to exit statuses: one table, complete over the tree in `casync.errors`.
+"""Exit statuses of error codes: one table for all errors in `casync.errors`.
 
-Scripts depend on these numbers; docs/CLI.md lists them. Must not know how errors are shown.
+Scripts depend on these numbers; docs/CLI.md lists them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from casync.errors import CasyncError
 __all__ = ["DAMAGED", "FAILURE", "INTERRUPTED", "STATUS", "TERMINATED", "USAGE", "exit_status"]
 
 FAILURE: Final = 1
-"""Anything that has no number of its own."""
+"""Any error without its own status."""
 
 USAGE: Final = 2
 DAMAGED: Final = 4

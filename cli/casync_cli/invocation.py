@@ -1,7 +1,7 @@
-"""One run of the program: what was given, and the things that commands make of it.
+"""One run of the program: its options, and the objects that commands build from them.
 
-What was given, the environment and files are put together in `settings`. The library is imported
-where it is used, so that a command loads no more of it than it needs.
+`settings` merges options, environment and files. The library is imported inside functions, so a
+command loads only the parts that it needs.
 """
 
 from __future__ import annotations
@@ -39,17 +39,17 @@ _MAX_TOKEN_BYTES = 64 * 1024
 
 
 class Invocation:
-    """What a command works with.
+    """The context of a command.
 
     Args:
-        config: The environment's part.
-        stdout: Takes data.
-        stderr: Takes talk.
+        config: Settings from the environment.
+        stdout: Stream for data.
+        stderr: Stream for messages.
 
     Attributes:
-        common: What was given before or after the verb.
-        remote: What was given for servers.
-        resume: What to tell a user who stops us now.
+        common: Options of every command.
+        remote: Options for servers.
+        resume: Next step for a user who interrupts the command now.
     """
 
     def __init__(self, config: Config, stdout: TextIO, stderr: TextIO) -> None:
@@ -62,28 +62,28 @@ class Invocation:
 
     @property
     def store_path(self) -> Path:
-        """Where the store is."""
+        """The folder of the store."""
         store = self.settings["store"].value
         if not store:
-            raise UsageError("--store takes a folder")
+            raise UsageError("--store needs a folder")
         return Path(str(store))
 
     @cached_property
     def settings(self) -> Settings:
-        """What holds for this run."""
+        """The settings in effect."""
         from casync_cli.settings import Settings
 
         return Settings(self.common, self.remote, self.config)
 
     @property
     def servers(self) -> list[str]:
-        """The servers of a command that works with any number of them."""
+        """The servers, for commands that accept several."""
         return list(self.settings["servers"].value or ())
 
     def open_store(
         self, *, create: bool = False, read_only: bool = False, allow_network_fs: bool = False
     ) -> LmdbStore:
-        """Opens the local store, and says what is unusual about it.
+        """Opens the local store, and prints its warnings.
 
         Raises:
             CasyncError: As `LmdbStore.open`.
@@ -102,10 +102,10 @@ class Invocation:
 
     @contextmanager
     def source(self) -> Iterator[ManifestSource]:
-        """The server that stands on the command line, or else the local store.
+        """Opens the server on the command line, or else the local store.
 
         Raises:
-            UsageError: More than one server, or options for servers without any.
+            UsageError: More than one server, or options for servers without a server.
             CasyncError: The source cannot be opened.
         """
         if self._asks_server():
@@ -121,10 +121,10 @@ class Invocation:
 
     @contextmanager
     def tended(self, *, read_only: bool = False) -> Iterator[LmdbStore | WritingClient]:
-        """The same, but to change names and the trash.
+        """As `source`, but to change names and the trash.
 
         Args:
-            read_only: Nothing is to be changed this time.
+            read_only: Nothing will be changed.
 
         Raises:
             UsageError, CasyncError: As `source`.
@@ -141,14 +141,14 @@ class Invocation:
             yield store
 
     def _asks_server(self) -> bool:
-        """Whether a server stands on the command line.
+        """Whether a server is on the command line.
 
         Raises:
-            UsageError: More than one, or options for servers without any.
+            UsageError: More than one server, or options for servers without one.
         """
         servers = self.remote.server
         if len(servers) > 1:
-            raise UsageError("this command asks one server; give --server once")
+            raise UsageError("this command takes one server; give --server once")
         if not servers and self.remote != RemoteOptions():
             raise UsageError(
                 "options for servers need a server", next_step="Give one with --server URL."
@@ -156,15 +156,15 @@ class Invocation:
         return bool(servers)
 
     def warn_of(self, warnings: list[str]) -> None:
-        """Says what is unusual."""
+        """Prints warnings."""
         for warning in warnings:
             self.output.say(f"warning: {warning}")
 
     def transport(self, servers: list[str]) -> TransportOptions:
-        """How to talk to `servers`. A token that is given is for the first one alone.
+        """Options for connections to `servers`. A given token is only for the first one.
 
         Raises:
-            UsageError: A value makes no sense.
+            UsageError: A value is invalid.
             CasyncError: A token's file cannot be read.
         """
         from casync.remote.http.address import origin_of
@@ -197,12 +197,12 @@ class Invocation:
 
     @property
     def connections(self) -> int:
-        """Requests at once."""
+        """Number of concurrent requests."""
         text = str(self.settings["connections"].value)
         return parse_count(text, "--connections", 1, _MAX_CONNECTIONS)
 
     def _token(self) -> str | None:
-        """The token that stands on the command line or in the environment."""
+        """The token from the command line or the environment."""
         path = Path(self.remote.token_file) if self.remote.token_file else self.config.token_file
         return self.config.token if path is None else self._read_token(path)
 
@@ -216,7 +216,7 @@ class Invocation:
         return _read_token(path)
 
     def progress(self) -> AbstractContextManager[Progress]:
-        """Shows how far the command is, as the options and the terminal have it."""
+        """Shows progress, as the options and the terminal require."""
         wanted = self.common.progress
         if wanted is False or (self.common.quiet and not wanted):
             return nullcontext(NotesOnly(self.output))
@@ -235,10 +235,10 @@ def _read_token(path: Path) -> str:
     except OSError as error:
         raise CasyncError(f"cannot read the token in {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise UsageError(f"{path} does not hold a token") from error
+        raise UsageError(f"{path} does not contain a token") from error
 
 
 def invocation_of(ctx: typer.Context) -> Invocation:
-    """The invocation that a command runs in."""
+    """The invocation of a command's context."""
     assert isinstance(ctx.obj, Invocation)
     return ctx.obj

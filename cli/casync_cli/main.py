@@ -1,6 +1,6 @@
-"""The program `casync`: runs a command and turns whatever comes out of it into an exit status.
+"""The program `casync`: runs a command and turns its result or error into an exit status.
 
-Errors are shown here and nowhere else. Must not know what the commands do.
+All errors are reported here.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ def main(arguments: Sequence[str], invocation: Invocation) -> int:
     """Runs one command line.
 
     Args:
-        arguments: Without the name of the program.
-        invocation: Where it runs.
+        arguments: The arguments, without the program name.
+        invocation: The context of the command.
 
     Returns:
         The exit status.
@@ -65,18 +65,18 @@ def _dispatch(arguments: list[str], invocation: Invocation) -> int:
             return command.invoke(ctx) or 0
     except typer.Exit as stop:
         return stop.exit_code
-    except SystemExit as stop:  # what Typer's own options for completion end with
+    except SystemExit as stop:  # raised by Typer's completion options
         return stop.code if isinstance(stop.code, int) else 0
 
 
 def _report(error: Exception, arguments: Sequence[str], invocation: Invocation) -> int:
-    """Shows one line, and the traceback if it was asked for."""
+    """Writes the error, and its traceback with --debug."""
     known = _known(error)
     if isinstance(known, UsageError) and "--json" in arguments:
-        invocation.common.json = True  # it may stand behind what could not be read
+        invocation.common.json = True  # it may follow the part that could not be parsed
     output = invocation.output
     if invocation.common.debug or "--debug" in arguments:
-        import traceback  # rarely needed, and start-up counts
+        import traceback  # rarely needed, and slow to import
 
         output.trace("".join(traceback.format_exception(error)))
     status = exit_status(known)
@@ -85,7 +85,7 @@ def _report(error: Exception, arguments: Sequence[str], invocation: Invocation) 
 
 
 def _known(error: Exception) -> CasyncError:
-    """`error` as one of ours: Typer's usage errors, what the system says, and our mistakes."""
+    """Converts `error`: usage errors of Typer, errors of the system, and bugs."""
     if isinstance(error, CasyncError):
         return error
     if isinstance(error, typer.TyperException):
@@ -97,13 +97,13 @@ def _known(error: Exception) -> CasyncError:
     if isinstance(error, MemoryError):
         return CasyncError("not enough memory")
     return CasyncError(
-        f"a mistake of casync itself: {type(error).__name__}: {error}",
-        next_step="Run it again with --debug and report what it prints.",
+        f"a bug in casync: {type(error).__name__}: {error}",
+        next_step="Run it again with --debug and report the output.",
     )
 
 
 def _usage_error(error: typer.TyperException) -> UsageError:
-    """Typer's refusal in our words."""
+    """Converts a usage error of Typer."""
     near = getattr(error, "possibilities", None)
     ctx = getattr(error, "ctx", None)
     step = f"See {ctx.command_path} --help." if ctx is not None else ""
@@ -114,7 +114,7 @@ def _usage_error(error: typer.TyperException) -> UsageError:
 
 
 def _complete(config: Config) -> NoReturn:
-    """Answers the shell. Whatever goes wrong, a half-typed line is no place for an error."""
+    """Prints completions for the shell. Errors are dropped: they would corrupt the line."""
     stop_on_signals()
     sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - until the end
     try:

@@ -1,10 +1,10 @@
 """The options that several commands share, declared once.
 
-Typer makes parameters out of the functions below, and `verbs` adds them to the commands. What is
-given is kept in the invocation, whichever side of the verb it stands on, the last one winning.
-The types are for commands that take one of these options among their own.
-Every value arrives as text and is read by us: errors have one style, and Typer need not load its
-validation library (0.08 s at each start).
+Typer turns the functions below into parameters, and `verbs` adds them to the commands. Values are
+kept in the invocation; options may come before or after the verb, and the last one wins. The types
+are for commands that declare one of these options themselves. Every value arrives as text, and
+commands parse it: errors have one style, and Typer does not load its validation library (0.08 s at
+each start).
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from casync import __version__
 __all__ = ["AllowNetworkFs", "DryRun", "ExpectDigest", "common", "remote"]
 
 AllowNetworkFs = Annotated[
-    bool, typer.Option("--allow-network-fs", help="Make the store on a network file system.")
+    bool, typer.Option("--allow-network-fs", help="Create the store even on a network file system.")
 ]
 
 DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Show what would be done, and change nothing.")
+    bool, typer.Option("--dry-run", help="Show what would be done, but change nothing.")
 ]
 
 ExpectDigest = Annotated[
     str | None,
-    typer.Option("--expect", metavar="sha256:HEX", help="Refuse content of another digest."),
+    typer.Option("--expect", metavar="sha256:HEX", help="Fail unless the content has this digest."),
 ]
 
 
@@ -61,23 +61,30 @@ def _remote(metavar: str = "", *names: str, help: str) -> object:  # noqa: A002 
 
 def common(
     store: Annotated[
-        str | None, _common("DIR", "--store", help="The store. Else CASYNC_STORE, or your own one.")
+        str | None,
+        _common("DIR", "--store", help="The store.  [default: CASYNC_STORE, or your own]"),
     ] = None,
     json: Annotated[
         bool | None, _common("", "--json", help="Print one JSON document, and errors as JSON.")
     ] = None,
     quiet: Annotated[
-        bool | None, _common("", "-q", "--quiet", help="No talk and no progress, only errors.")
+        bool | None, _common("", "-q", "--quiet", help="Print only data and errors, no progress.")
     ] = None,
-    verbose: Annotated[bool | None, _common("", "-v", "--verbose", help="More details.")] = None,
+    verbose: Annotated[
+        bool | None, _common("", "-v", "--verbose", help="Print more details.")
+    ] = None,
     progress: Annotated[
         bool | None,
-        _common("", "--progress/--no-progress", help="A bar even without a terminal, or nothing."),
+        _common(
+            "", "--progress/--no-progress", help="Show a bar even without a terminal, or nothing."
+        ),
     ] = None,
     config: Annotated[
-        str | None, _common("FILE", "--config", help="Read this in place of your own settings.")
+        str | None, _common("FILE", "--config", help="Read this file instead of your own settings.")
     ] = None,
-    debug: Annotated[bool | None, _common("", "--debug", help="Tracebacks of errors.")] = None,
+    debug: Annotated[
+        bool | None, _common("", "--debug", help="Print tracebacks of errors.")
+    ] = None,
     version: Annotated[
         bool | None,
         typer.Option(
@@ -89,46 +96,45 @@ def common(
         ),
     ] = None,
 ) -> None:
-    """The parameters of every command."""
+    """Parameters of every command."""
 
 
 def remote(
     server: Annotated[
         list[str] | None,
-        _remote(
-            "URL", "--server", help="A server. May be given again; the first one resolves names."
-        ),
+        _remote("URL", "--server", help="A server; repeatable. The first one resolves names."),
     ] = None,
     token_file: Annotated[
         str | None,
-        _remote("F", "--token-file", help="The token for the first server is in this file."),
+        _remote("F", "--token-file", help="A file with the token for the first server."),
     ] = None,
     ca: Annotated[
-        str | None, _remote("F", "--ca", help="Authorities to trust in place of the system's, PEM.")
+        str | None, _remote("F", "--ca", help="CA certificates in PEM, instead of the system's.")
     ] = None,
     insecure: Annotated[
-        bool | None, _remote("", "--insecure", help="Do not check certificates.")
+        bool | None, _remote("", "--insecure", help="Do not verify certificates.")
     ] = None,
     insecure_http: Annotated[
         bool | None,
-        _remote("", "--insecure-http", help="Let a token go over http to another machine."),
+        _remote("", "--insecure-http", help="Allow sending a token over plain HTTP."),
     ] = None,
     proxy: Annotated[
-        str | None, _remote("URL", "--proxy", help="An HTTP proxy. The environment is not asked.")
+        str | None,
+        _remote("URL", "--proxy", help="An HTTP proxy. Environment variables are ignored."),
     ] = None,
     limit: Annotated[
-        str | None, _remote("RATE", "--limit", help="Bytes a second at most, like 10M.")
+        str | None, _remote("RATE", "--limit", help="Limit of bytes per second, such as 10M.")
     ] = None,
     connections: Annotated[
-        str | None, _remote("N", "-p", "--connections", help="Requests at once.  [default: 4]")
+        str | None, _remote("N", "-p", "--connections", help="Concurrent requests.  [default: 4]")
     ] = None,
     retry_for: Annotated[
         str | None,
         _remote(
             "TIME",
             "--retry-for",
-            help="Give a server up after this time without progress.  [default: 60s]",
+            help="Give up on a server after this time without progress.  [default: 60s]",
         ),
     ] = None,
 ) -> None:
-    """The parameters of commands that talk to servers."""
+    """Parameters of commands that use servers."""

@@ -1,6 +1,6 @@
-"""What the program says: data on stdout, talk on stderr, one JSON document when asked.
+"""Output of the program: data on stdout, messages on stderr, optionally JSON.
 
-Everything untrusted is escaped here, at the moment it is shown. Must not know what commands do.
+All untrusted text is escaped here, when it is shown.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ _ERASE: Final = "\r\x1b[K"
 
 
 class Output:
-    """The two streams of one command.
+    """The output streams of one command.
 
     Args:
-        stdout: Takes data. A failure to write it is the command's failure.
-        stderr: Takes talk. A failure to write it is nobody's business.
-        common: Says whether one JSON document is wanted instead of lines, and how much talk. It
-            is read anew each time, since errors may come before all options are known.
-        colour: Whether a terminal may be sent colours.
+        stdout: Stream for data. The command fails if data cannot be written.
+        stderr: Stream for messages. Failures to write them are ignored.
+        common: Options for JSON, quiet and verbose output. They are read at each use, because
+            errors may occur before all options are parsed.
+        colour: Whether a terminal supports colours.
     """
 
     def __init__(
@@ -48,33 +48,33 @@ class Output:
 
     @property
     def json_mode(self) -> bool:
-        """Whether data is one JSON document."""
+        """Whether data is written as one JSON document."""
         return self._common.json
 
     @property
     def to_terminal(self) -> bool:
-        """Whether people read stdout as it comes."""
+        """Whether stdout is a terminal."""
         return self._stdout.isatty()
 
     @property
     def talks_to_terminal(self) -> bool:
-        """Whether people read stderr as it comes."""
+        """Whether stderr is a terminal."""
         return self._stderr.isatty()
 
     @property
     def binary(self) -> BinaryIO:
-        """Stdout for content."""
+        """Stdout as a binary stream, for content."""
         return self._stdout.buffer
 
     def row(self, *fields: str) -> None:
-        """One line of data: separated by tabs for programs, by two spaces for people."""
+        """Writes a line of data, separated by tabs; by two spaces on a terminal."""
         if self.to_terminal:
             self._write("  ".join(map(escape, fields)).rstrip() + "\n")
         else:
             self._write("\t".join(map(keep_exact, fields)) + "\n")
 
     def table(self, rows: Sequence[tuple[str, str, str]]) -> None:
-        """Lines of (label, exact value, value for people); the labels of people are aligned."""
+        """Writes lines from (label, exact value, value for people); aligned on a terminal."""
         width = max(len(label) for label, _, _ in rows)
         for label, exact, pleasant in rows:
             if self.to_terminal:
@@ -83,30 +83,30 @@ class Output:
                 self.row(label, exact)
 
     def document(self, schema: str, fields: Mapping[str, object]) -> None:
-        """The one JSON document of a command. Bytes are integers, moments RFC 3339 in UTC."""
+        """Writes the JSON document of a command. Sizes are integers, times RFC 3339 in UTC."""
         self._write(_encode(schema, fields))
 
     def flush(self) -> None:
-        """Makes sure that the data has left us.
+        """Flushes the data.
 
         Raises:
             WriteError: It cannot be written.
-            ClosedPipeError: Nobody reads it any more.
+            ClosedPipeError: The reader has closed the pipe.
         """
         self._stdout.flush()
 
     def say(self, text: str) -> None:
-        """One line of talk, unless -q."""
+        """Writes a message, unless -q is given."""
         if not self._common.quiet:
             self._talk(escape(text) + "\n")
 
     def detail(self, text: str) -> None:
-        """One line of talk for -v."""
+        """Writes a message if -v is given."""
         if self._common.verbose:
             self.say(text)
 
     def error(self, code: str, message: str, next_step: str, status: int) -> None:
-        """One line that says what went wrong, and what to do about it."""
+        """Writes an error and its next step as one line."""
         if self.json_mode:
             fields = {
                 "code": code,
@@ -123,11 +123,11 @@ class Output:
         self._talk(f"{label} {sentence}\n")
 
     def trace(self, text: str) -> None:
-        """A traceback for --debug: many lines, each escaped."""
+        """Writes a traceback for --debug, escaped line by line."""
         self._talk("".join(escape(line) + "\n" for line in text.splitlines()))
 
     def bar(self, text: str) -> None:
-        """Replaces the last line of the terminal; an empty text removes it."""
+        """Replaces the progress bar; an empty text removes it."""
         with self._lock:
             if text or self._bar:
                 self._bar = text
@@ -142,7 +142,7 @@ class Output:
             self._stderr.write(text)
             self._stderr.flush()
         except (OSError, ValueError):
-            # Nobody can be told that nobody can be told.
+            # There is no other stream to report this on.
             return
 
     def _write(self, text: str) -> None:
@@ -152,7 +152,7 @@ class Output:
 
 
 def _encode(schema: str, fields: Mapping[str, object]) -> str:
-    # json.dumps keeps to ASCII, so no control character reaches a terminal.
+    # json.dumps writes ASCII only, so no control character reaches a terminal.
     return json.dumps({"schema": schema, **_valid(fields)}) + "\n"
 
 

@@ -1,7 +1,7 @@
-"""How far a command is: a bar on a terminal, a line every ten seconds elsewhere.
+"""Progress of a command: a bar on a terminal, else a line every ten seconds.
 
-The operations call from their own threads and must not be held up, so they only count; a thread
-of this module draws. Short commands end before the first drawing and show nothing.
+Operations report from their own threads and must not be delayed, so they only count; a thread of
+this module draws. Short commands end before the first drawing and show nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["Gauge", "Meter", "NotesOnly", "Screen", "bar_text", "line_text"]
 
 _BAR_SECONDS: Final = 0.2
 _BAR_AFTER: Final = 0.5
-"""Seconds before the first bar: what is done sooner needs none."""
+"""Seconds before the first bar; shorter commands show none."""
 _LINE_SECONDS: Final = 10.0
 _BAR_CELLS: Final = 20
 
@@ -37,7 +37,7 @@ class Screen(Protocol):
 
 
 class Gauge(NamedTuple):
-    """What is known at one moment: the phase, bytes done and in all, seconds since its start."""
+    """The state of a phase: name, bytes done, total bytes if known, seconds since its start."""
 
     what: str
     done: int
@@ -46,6 +46,8 @@ class Gauge(NamedTuple):
 
     @property
     def _figures(self) -> list[str]:
+        if self.total is None and not self.done:
+            return []
         done = format_size(self.done)
         figures = [done if self.total is None else f"{done} of {format_size(self.total)}"]
         if self.seconds >= 1 and self.done:
@@ -61,7 +63,7 @@ class Gauge(NamedTuple):
 
 
 def bar_text(gauge: Gauge, columns: int) -> str:
-    """One line of at most `columns` characters."""
+    """The bar: one line of fewer than `columns` characters."""
     parts = [gauge.what]
     if gauge.total:
         filled = int(gauge._share * _BAR_CELLS)
@@ -70,14 +72,16 @@ def bar_text(gauge: Gauge, columns: int) -> str:
 
 
 def line_text(gauge: Gauge) -> str:
-    """One line for a log."""
+    """The line for a log."""
     share = f" ({int(gauge._share * 100)}%)" if gauge.total else ""
-    first, *rest = gauge._figures
-    return f"{gauge.what}: {', '.join([first + share, *rest])}"
+    match gauge._figures:
+        case [first, *rest]:
+            return f"{gauge.what}: {', '.join([first + share, *rest])}"
+    return gauge.what
 
 
 class NotesOnly:
-    """A `casync.access.progress.Progress` for those who do not want to see any."""
+    """A `casync.access.progress.Progress` that shows only notes."""
 
     def __init__(self, screen: Screen) -> None:
         self._screen = screen
@@ -94,13 +98,13 @@ class NotesOnly:
 
 
 class Meter:
-    """A `casync.access.progress.Progress` that shows what it is told.
+    """A `casync.access.progress.Progress` that shows a bar or lines.
 
     Args:
         screen: Where to show it.
-        as_bar: A bar; else lines.
-        columns: How wide the terminal is, asked at every drawing since it may change.
-        clock: Seconds, monotonic.
+        as_bar: Show a bar instead of lines.
+        columns: Returns the width of the terminal; called for each drawing.
+        clock: Monotonic seconds.
     """
 
     def __init__(
@@ -124,7 +128,7 @@ class Meter:
         self._thread = threading.Thread(target=self._draw, name="progress", daemon=True)
 
     def __enter__(self) -> Meter:
-        """Starts to draw."""
+        """Starts drawing."""
         self._thread.start()
         return self
 

@@ -1,4 +1,4 @@
-"""What holds for one run, and who says so: flag, environment, the user's file, the machine's."""
+"""Settings of one run and their sources: option, environment, the user's file, the site file."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ __all__ = ["Setting", "Settings"]
 
 
 class Setting(NamedTuple):
-    """A value, as it would be typed, and where it comes from. No value: nobody said anything."""
+    """A value as text, and its source. The value is None if the setting is unset."""
 
     value: str | Sequence[str] | None
     source: str
 
 
 class Settings:
-    """Flags win over the environment, that over the user's file, that over the machine's.
+    """Options override the environment, which overrides the user's file, then the site file.
 
     Args:
-        common: What was given.
-        remote: What was given for servers.
-        config: The environment's part.
-        site: The machine's file.
+        common: Options of every command.
+        remote: Options for servers.
+        config: Settings from the environment.
+        site: The file for all users.
 
     Raises:
-        UsageError, CasyncError: A file cannot be read or understood.
+        UsageError, CasyncError: A file cannot be read, or is invalid.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Settings:
         self.files: list[ConfigFile] = [file for file in read if file is not None]
 
     def __iter__(self) -> Iterator[tuple[str, Setting]]:
-        """All settings by name, in the order of the documentation."""
+        """All settings by key, in the order of the documentation."""
         for key in _FLAGS:
             yield key, self[key]
         for url, said in self.of_servers():
@@ -67,7 +67,7 @@ class Settings:
                     yield f'name."{pattern}".{key}', Setting(value, str(file.path))
 
     def of_servers(self) -> Iterator[tuple[str, dict[str, Value]]]:
-        """What the files say of single servers."""
+        """The settings of single servers in the files, by URL."""
         for url in dict.fromkeys(url for file in self.files for url in file.servers):
             said: dict[str, Value] = {}
             for file in reversed(self.files):
@@ -91,7 +91,7 @@ class Settings:
         return ()
 
     def __getitem__(self, key: str) -> Setting:
-        """One setting; its default where nobody said anything."""
+        """One setting, or its default."""
         given = self._common.store if key == "store" else getattr(self._remote, _FLAGS[key], None)
         if given is not None and given != []:
             return Setting(given, f"--{_FLAGS[key].replace('_', '-')}")
@@ -105,7 +105,7 @@ class Settings:
         return Setting(default, "default")
 
     def _said(self, key: str) -> str | Sequence[str] | None:
-        """What the environment says."""
+        """The value in the environment."""
         match key:
             case "store":
                 return None if self._config.store is None else str(self._config.store)

@@ -1,15 +1,14 @@
-"""Ctrl-C and SIGTERM: the first asks to stop, the second ends the process at once.
+"""Ctrl-C and SIGTERM: the first stops the command, the second exits at once.
 
-Until the command is known, signals are held back, so that none of them interrupts an import.
-After that, a signal arrives as an exception in the main thread, and everything on its way is
-unwound as for any error. Nothing that must survive depends on that: stores and targets stand a
-kill.
+Until the command is known, signals are blocked, so none interrupts an import. After that, a signal
+raises an exception in the main thread, which unwinds like any error. Durability does not depend on
+this: stores and targets survive a kill.
 
-Python runs handlers in the main thread, between two bytecodes. A thread that is just about to wait
-in a system call does not get there; so another thread watches, and nudges it with a signal that
-means nothing. An exception that is raised in a finalizer is lost; it is raised once more.
+Python runs handlers in the main thread, between two bytecodes. A main thread that is about to block
+in a system call would not run them, so another thread interrupts it with an otherwise unused
+signal. An exception raised in a finalizer is lost, so it is raised again.
 
-Imports little, and nothing from `typing`: until this is loaded, signals end the process.
+Imports little, and nothing from `typing`: until this is loaded, signals kill the process.
 """
 
 from __future__ import annotations
@@ -25,13 +24,13 @@ __all__ = ["Interrupted", "hold_signals", "stop_on_signals"]
 _STOPS = (signal.SIGINT, signal.SIGTERM)
 _HELD = (*_STOPS, signal.SIGHUP)
 _NUDGE = signal.SIGURG
-"""Ends a wait of the main thread. It is ignored unless caught."""
+"""Interrupts a system call of the main thread. Its default action is to be ignored."""
 _NUDGES = 5
 _NUDGE_SECONDS = 0.05
 
 
 class Interrupted(KeyboardInterrupt):
-    """We were asked to stop.
+    """A signal stopped the command.
 
     Args:
         number: The signal.
@@ -44,7 +43,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 def hold_signals() -> None:
-    """Keeps signals pending until `stop_on_signals`, or until another handler lets them through."""
+    """Blocks signals until `stop_on_signals`, or until another handler unblocks them."""
     signal.pthread_sigmask(signal.SIG_BLOCK, _HELD)
 
 
@@ -54,7 +53,7 @@ def stop_on_signals() -> None:
     A signal that the parent ignores (`nohup`, `&` in scripts) stays ignored.
 
     Raises:
-        Interrupted: A signal was held back.
+        Interrupted: A blocked signal was pending.
     """
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
@@ -73,11 +72,11 @@ def stop_on_signals() -> None:
 class _Stop:
     """The handler of all signals.
 
-    It does not put another handler in its place: that would run the handlers of signals which came
-    at the same time, and the second would pass for a first one.
+    It does not install another handler: that would first run the handlers of signals that arrived
+    at the same time, and a second signal would count as the first.
 
     Args:
-        wakeup: Where the number of a signal makes `_watch` nudge the main thread.
+        wakeup: Descriptor to which a signal number is written, to wake `_watch`.
     """
 
     def __init__(self, wakeup: int) -> None:
@@ -87,12 +86,12 @@ class _Stop:
 
     def ask(self, number: int, _: object) -> None:
         if self._asked:
-            os._exit(128 + number)  # no unwinding: the second signal is for those who do not wait
+            os._exit(128 + number)  # no unwinding: the user does not want to wait
         self._asked = True
         raise Interrupted(number)
 
     def unraisable(self, args: sys.UnraisableHookArgs, /) -> None:
-        """Where exceptions of finalizers and callbacks go, for which Python has no caller."""
+        """Gets exceptions of finalizers and callbacks, which have no caller."""
         if isinstance(args.exc_value, Interrupted):
             self._lost = args.exc_value
             os.write(self._wakeup, bytes([args.exc_value.number]))
@@ -106,7 +105,7 @@ class _Stop:
 
 
 def _watch(reader: int, main: int) -> None:
-    """Makes the main thread look, a few times after each signal."""
+    """Interrupts the main thread a few times after each signal."""
     while number := os.read(reader, 1):
         if number[0] in _STOPS:
             for _ in range(_NUDGES):

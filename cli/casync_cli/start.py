@@ -1,6 +1,6 @@
-"""Where the program begins: signals are held back before the rest of it is loaded.
+"""The entry point of the program: blocks signals before the rest is loaded.
 
-Small on purpose. A signal that comes earlier, while Python itself starts, ends the process.
+It is small, because a signal that arrives before this point kills the process.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ def run() -> None:
     from casync.cutting.process_memory import collect_rarely
 
     collect_rarely()
-    # httpx takes its own command line along if it can, and rich and pygments with that.
+    # httpx would import its own command line, with rich and pygments.
     sys.modules["httpx._main"] = None  # type: ignore[assignment]
     from casync_cli.main import run_program
 
     try:
         status = run_program()
-    except Interrupted as interrupted:  # it came while we were reporting
+    except Interrupted as interrupted:  # during the report of an error
         status = interrupted.status
     sys.exit(status)

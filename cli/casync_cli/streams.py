@@ -1,7 +1,7 @@
-"""The process's own standard streams, made safe to write to.
+"""Makes the standard streams of the process safe to write to.
 
-A reader that went away and a disk that is full are told apart here, once, for everything that is
-written to stdout: text, binary content and help. Must not know what is written.
+This is the only place that distinguishes a closed pipe from a full disk, for everything written to
+stdout: text, binary content and help.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ _STDERR: Final = 2
 
 
 class ClosedPipeError(BrokenPipeError):
-    """Whoever read our stdout has gone. Not a fault: `| head` does it."""
+    """The reader of stdout has closed the pipe. Not an error: `| head` does this."""
 
 
 class _Stdout(io.FileIO):
-    """Descriptor 1. After the first failure it swallows what still lies in buffers."""
+    """Descriptor 1. After the first failure it discards buffered data."""
 
     def __init__(self) -> None:
         super().__init__(_STDOUT, "w", closefd=False)
@@ -47,7 +47,7 @@ class _Stdout(io.FileIO):
 
 
 class _Stderr(io.FileIO):
-    """Descriptor 2. What cannot be written is dropped: talk is not worth an error."""
+    """Descriptor 2. Discards messages that cannot be written."""
 
     def __init__(self) -> None:
         super().__init__(_STDERR, "w", closefd=False)
@@ -60,7 +60,7 @@ class _Stderr(io.FileIO):
 
 
 class _NoStdout(io.RawIOBase):
-    """Stands for a stdout that was closed before we started."""
+    """Replaces a stdout that was closed before the start."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -77,17 +77,17 @@ class _NoStdout(io.RawIOBase):
 
 
 def guard_streams() -> None:
-    """Replaces `sys.stdout`, and makes sure that talk never fails.
+    """Replaces `sys.stdout`, and makes messages on stderr never fail.
 
-    Closed descriptors are opened on /dev/null first, so that no file of ours gets number 1 and
-    takes what is meant for stdout.
+    Closed descriptors are opened on /dev/null first; otherwise a file could get number 1 and
+    receive data for stdout.
     """
     had_stdout = sys.stdout is not None
     for number in (0, 1, 2):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # the lowest free number is this one
+            os.open(os.devnull, os.O_RDWR)  # open() takes the lowest free number, which is this one
     encoding = sys.stdout.encoding if had_stdout else "utf-8"
     if had_stdout:
         raw: io.RawIOBase = _Stdout()

@@ -1,4 +1,4 @@
-"""Names by the word of their publishers: `--trust KEY` of `pull`, and `trust` in files."""
+"""Signed names: `--trust KEY` of `pull`, and `trust` in configuration files."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def trusted(
     if ref.name is not None and not given:
         keys = list(invocation.settings.trust(servers[0] if servers else None, ref.name))
     if allow_rollback and not keys:
-        raise UsageError("--allow-rollback is about --trust KEY")
+        raise UsageError("--allow-rollback needs --trust KEY")
     if not keys:
         return ref
     from casync.fs.seen_versions import SeenVersions

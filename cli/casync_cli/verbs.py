@@ -1,8 +1,7 @@
-"""The verbs, and how Typer comes to know only the one that is asked for.
+"""The verbs, loaded into Typer one at a time.
 
-A verb is a line in a table. Its module is imported when it is run or its own help is wanted, and
-imports the library only when it works: that keeps `casync --help`, completion and usage errors
-fast. Must not know what the verbs do.
+A verb is a row in a table. Its module is imported when the verb runs or shows its help, and imports
+the library only when it runs. This keeps `casync --help`, completion and usage errors fast.
 """
 
 from __future__ import annotations
@@ -30,9 +29,9 @@ class Verb(NamedTuple):
     """One command.
 
     Attributes:
-        module: Where its function `run`, its `DETAILS` and its `EXAMPLES` are.
-        summary: One line of help.
-        remote: Whether it takes the options for servers.
+        module: Module with its function `run`, its `DETAILS` and its `EXAMPLES`.
+        summary: Help in one line.
+        remote: Whether it has the options for servers.
         own_signals: Whether it lets signals through itself.
     """
 
@@ -43,27 +42,27 @@ class Verb(NamedTuple):
 
 
 VERBS: Final[dict[str, Verb]] = {
-    "prepare": Verb("prepare", "Put a file or a folder into the store and print its hash."),
+    "prepare": Verb("prepare", "Store a file or a folder and print its hash."),
     "serve": Verb("serve", "Serve the store over HTTP.", own_signals=True),
-    "pull": Verb("pull", "Rebuild a file or a folder, fetching only what is not here.", True),
-    "push": Verb("push", "Give a server what it lacks of a manifest, and a name.", True),
-    "ls": Verb("ls", "List names and manifests, or what is in a folder.", True),
-    "show": Verb("show", "Show what a hash or name stands for.", True),
+    "pull": Verb("pull", "Rebuild a file or a folder; fetch only missing chunks.", True),
+    "push": Verb("push", "Send a manifest and a name to a server.", True),
+    "ls": Verb("ls", "List names and manifests, or the entries of a folder.", True),
+    "show": Verb("show", "Describe a manifest: length, chunks, sizes.", True),
     "cat": Verb("cat", "Write content, or a part of it, to stdout.", True),
     "check": Verb("check", "Compare a file or folder on disk with a manifest.", True),
-    "diff": Verb("diff", "List what changed from one manifest to another.", True),
-    "name": Verb("", "Set names, and show what they pointed to."),
-    "key": Verb("", "Make keys to sign names with."),
-    "rm": Verb("rm", "Move names and manifests into the trash.", True),
-    "undelete": Verb("undelete", "Take names and manifests out of the trash.", True),
-    "forget": Verb("forget", "Move old versions of names into the trash."),
-    "gc": Verb("gc", "Delete what no manifest needs, and free its room."),
-    "verify": Verb("verify", "Check what is stored against its hashes."),
-    "repair": Verb("repair", "Fetch again what is damaged or missing in the store.", True),
-    "bench": Verb("bench", "Measure what a transfer from one file to the next would cost."),
-    "store": Verb("", "Look after the store itself."),
-    "token": Verb("", "Say who may use servers of the store."),
-    "config": Verb("", "Show the settings, and where they come from."),
+    "diff": Verb("diff", "List the differences between two manifests.", True),
+    "name": Verb("", "Set names, and show their history."),
+    "key": Verb("", "Make keys for signing names."),
+    "rm": Verb("rm", "Move names and manifests to the trash.", True),
+    "undelete": Verb("undelete", "Restore names and manifests from the trash.", True),
+    "forget": Verb("forget", "Move old versions of names to the trash."),
+    "gc": Verb("gc", "Delete objects that no manifest needs."),
+    "verify": Verb("verify", "Check the store against its hashes."),
+    "repair": Verb("repair", "Fetch damaged or missing objects from servers.", True),
+    "bench": Verb("bench", "Measure the cost of an update from one file to another."),
+    "store": Verb("", "Maintain the store."),
+    "token": Verb("", "Manage tokens for servers of the store."),
+    "config": Verb("", "Show the settings and their sources."),
 }
 
 _NAME_VERBS: Final[dict[str, Verb]] = {
@@ -72,30 +71,30 @@ _NAME_VERBS: Final[dict[str, Verb]] = {
 }
 
 _KEY_VERBS: Final[dict[str, Verb]] = {
-    "new": Verb("key_new", "Make a private key, and print the public one."),
-    "show": Verb("key_show", "Print the public key of a private one."),
+    "new": Verb("key_new", "Make a private key and print its public key."),
+    "show": Verb("key_show", "Print the public key of a private key."),
 }
 
 _STORE_VERBS: Final[dict[str, Verb]] = {
-    "stats": Verb("store_stats", "Show what the store holds and how much room it takes."),
+    "stats": Verb("store_stats", "Show contents and sizes of the store."),
     "reindex": Verb("store_reindex", "Rebuild the index, or salvage a damaged store file."),
-    "compact": Verb("store_compact", "Return unused room of the store to the disk."),
+    "compact": Verb("store_compact", "Return unused space of the store to the disk."),
     "backup": Verb("store_backup", "Copy the store while it is in use."),
 }
 
 _TOKEN_VERBS: Final[dict[str, Verb]] = {
     "new": Verb("token_new", "Make a token and print it."),
     "ls": Verb("token_ls", "List the tokens."),
-    "revoke": Verb("token_revoke", "Make tokens good for nothing."),
+    "revoke": Verb("token_revoke", "Make tokens invalid."),
 }
 
 _CONFIG_VERBS: Final[dict[str, Verb]] = {
-    "show": Verb("config_show", "Show what holds, and who says so.", True),
+    "show": Verb("config_show", "Show the settings and their sources.", True),
 }
 
 _EXAMPLES: Final = (
-    "casync prepare --name vm/1 < vm.img       keep a version, print its hash",
-    "casync serve                              let others pull it",
+    "casync prepare --name vm/1 < vm.img       store a version, print its hash",
+    "casync serve                              serve it to others",
     "casync pull vm/1 -o vm.img --server URL   fetch only what is missing",
 )
 
@@ -122,7 +121,7 @@ GROUPS: Final[dict[str, tuple[dict[str, Verb], tuple[str, ...]]]] = {
     "token": (_TOKEN_VERBS, ("casync token new --scope write --names 'builds/'",)),
     "config": (_CONFIG_VERBS, ("casync config show",)),
 }
-"""Verbs that have verbs of their own, and examples of them."""
+"""Groups of verbs, with examples."""
 
 
 class _Command(TyperCommand):
@@ -158,7 +157,7 @@ class _Command(TyperCommand):
 
 
 class _Group(TyperGroup):
-    """A group that knows its commands by a table."""
+    """A group that finds its commands in a table."""
 
     table: dict[str, Verb]
     examples: tuple[str, ...] = ()
@@ -238,7 +237,7 @@ def _write_examples(examples: tuple[str, ...], formatter: Any) -> None:
 
 @cache
 def _parameters(declaration: Callable[..., None]) -> list[Any]:
-    """The parameters that Typer makes of a function's signature."""
+    """The parameters that Typer derives from a function's signature."""
     app = typer.Typer(add_completion=False)
     app.command()(declaration)
     return [_light(param) for param in get_command(app).params]
@@ -249,9 +248,9 @@ def _names(declaration: Callable[..., None]) -> set[str]:
 
 
 def _light(param: Any) -> Any:
-    """Makes a parameter hand on its text or flag as it is.
+    """Makes a parameter pass on its text or flag unchanged.
 
-    All our parameters are text, flags and lists of text; Typer would load pydantic to find out.
+    All parameters are text, flags or lists of text; Typer would load pydantic to convert them.
     """
 
     def process(ctx: Any, value: Any) -> Any:
@@ -304,10 +303,10 @@ def _group(
 
 
 def _nothing() -> None:
-    """A group does nothing itself."""
+    """The callback of a group, which does nothing."""
 
 
 def program() -> _Group:
-    """The whole command."""
-    summary = "Replicate large, changing data and move only the chunks that the receiver lacks."
+    """The command `casync`."""
+    summary = "Replicate large, changing data; move only the chunks that the receiver lacks."
     return _group(VERBS, _EXAMPLES, summary, completion=True)

@@ -27,7 +27,7 @@ def test_a_bench_in_whatever_space_there_is(tmp_path: Path, summary: Callable[[s
             exits[done.returncode] += 1
             if done.returncode:
                 assert done.returncode == _NO_SPACE, done.stderr.decode()
-                assert done.stderr.endswith(b"Set TMPDIR to a folder that has more room.\n")
+                assert done.stderr.endswith(b"Set TMPDIR to a folder with more free space.\n")
             assert disk.sh("ls -A") in (b"", b"ballast\n"), f"{space} MiB left"
             disk.empty()
     assert exits[_NO_SPACE] >= 3

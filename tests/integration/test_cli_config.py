@@ -66,23 +66,23 @@ def test_another_file_takes_the_place_of_the_own_one(program: Program) -> None:
         assert found["retry_for"] == ("5s", str(other))
     missing = program.run("config", "show", "--config", "nowhere.toml")
     assert missing.status == 2
-    assert "there is no configuration nowhere.toml" in missing.err
+    assert "the configuration nowhere.toml does not exist" in missing.err
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("conections = 3", "nobody knows the key conections. Did you mean connections?"),
+        ("conections = 3", "unknown key conections. Did you mean connections?"),
         ("x = 1", "Known are store, servers,"),
         ("connections = '3'", "connections must be a whole number"),
         ("connections = true", "connections must be a whole number"),
         ("servers = 'http://a'", "servers must be a list of text"),
         ("servers = [1]", "servers must be a list of text"),
         ("store = 7", "store must be text"),
-        ("store", "is no TOML"),
-        ('[server."http://a"]\ntoken = "x"', 'nobody knows the key token of server "http://a"'),
+        ("store", "is not valid TOML"),
+        ('[server."http://a"]\ntoken = "x"', 'unknown key token of server "http://a"'),
         ('[server]\nca = "x"', 'write [server."ca"]'),
-        ("\udcff", "is no TOML"),
+        ("\udcff", "is not valid TOML"),
     ],
 )
 def test_what_nobody_understands_is_refused(program: Program, text: str, said: str) -> None:

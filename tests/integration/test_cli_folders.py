@@ -191,7 +191,7 @@ def test_a_folder_is_pulled_from_a_server(program: Program, folder: Path) -> Non
         (target / "mine").touch()
         program.good("prepare", folder, "--name", "www")
         ran = program.good("pull", "www", "-o", target, *given, "--delete")
-        assert "1 files written" in ran.err
+        assert "1 file written" in ran.err
         assert "1 removed" in ran.err
         assert ran.out == b""
         assert listed(target) == listed(folder)
@@ -269,7 +269,7 @@ def test_check_counts_and_tells(program: Program, folder: Path) -> None:
     program.good("prepare", folder, "--name", "www")
     ran = program.good("check", "www", folder)
     assert ran.out == b""
-    assert "2 files ok (97.7 KiB), 0 wrong (0 B), no differences" in ran.err
+    assert "2 files ok (97.7 KiB), 0 wrong (0 B), 0 differences" in ran.err
     (folder / "cache" / "page").write_bytes(b"short")
     (folder / "extra").touch()
     ran = program.run("check", "www", folder)
@@ -323,7 +323,7 @@ def test_who_may_not_give_owners_is_told_how_many(program: Program, folder: Path
     done = subprocess.run(
         command, env=program.environment, cwd=program.home, capture_output=True, check=True
     )
-    assert b"warning: could not be set: 1 owners" in done.stderr
+    assert b"warning: metadata not set: 1 owners" in done.stderr
     assert (target / "index.html").stat().st_mode & 0o7777 == 0o755
 
 

@@ -315,25 +315,25 @@ def test_the_option_wins_over_the_environment(program: Program) -> None:
         ("prepare x --name a@b", ["a name must not hold"]),
         ("prepare x --expect md5:00", ["not a digest: md5:00"]),
         ("pull x --in-place", ["--in-place overwrites a file", "-o OUT"]),
-        ("pull x -o - --json", ["cannot both have stdout"]),
+        ("pull x -o - --json", ["cannot share stdout"]),
         ("pull x -o out --server ftp://x", ["not an address of a server"]),
         ("pull x -o out --server http://u:p@x", ["must not contain a user or a password"]),
         ("pull x -o out -p 0", ["--connections takes 1 to 256"]),
         ("pull x -o out --limit 0", ["a rate must be above 0"]),
-        ("ls --server http://a --server http://b", ["asks one server"]),
+        ("ls --server http://a --server http://b", ["takes one server"]),
         ("ls --insecure", ["options for servers need a server"]),
-        ("show x:y", ["inside a manifest"]),
+        ("show x:y", ["takes a whole manifest"]),
         ("show x --digest md5", ["--digest takes sha256"]),
-        ("cat x --json", ["content is not JSON"]),
+        ("cat x --json", ["cat cannot write JSON"]),
         ("cat x --offset -1", ["not a size: -1"]),
         ("name set x y --expect -1", ["--expect takes a whole number"]),
-        ("rm", ["rm takes REFs, or --list alone"]),
-        ("rm x:y", ["inside a manifest"]),
-        ("undelete 12345678", ["not a whole hash"]),
-        ("forget x", ["must be told what to keep", "--keep-last"]),
+        ("rm", ["rm takes either REFs or --list"]),
+        ("rm x:y", ["takes whole manifests"]),
+        ("undelete 12345678", ["not a full hash"]),
+        ("forget x", ["forget needs a rule", "--keep-last"]),
         ("forget x --keep-last 0", ["--keep-last takes 1 to"]),
         ("repair", ["repair needs a server", "--server URL"]),
-        ("verify --quick --sample 5%", ["nothing to --sample"]),
+        ("verify --quick --sample 5%", ["drop --sample"]),
         ("verify --sample 0", ["not a percentage: 0"]),
     ],
 )
@@ -355,4 +355,4 @@ def test_prepare_from_a_terminal_is_a_mistake(program: Program) -> None:
 def test_pull_to_a_terminal_is_refused(program: Program) -> None:
     status, screen = program.on_terminal("pull", "x", "-o", "-")
     assert status == 2
-    assert "does not go to a terminal" in screen
+    assert "refusing to write content to a terminal" in screen

@@ -204,7 +204,7 @@ def test_progress_on_a_terminal_is_a_bar_that_goes_away(program: Program) -> Non
         _, rest = process.communicate(timeout=120)
     assert process.returncode == 0
     assert b"\r\x1b[K" in seen + rest
-    assert (seen + rest).rpartition(b"\r\x1b[K")[2].startswith(b"10 B in 1 chunks")
+    assert (seen + rest).rpartition(b"\r\x1b[K")[2].startswith(b"10 B in 1 chunk")
 
 
 def test_no_progress_means_none(program: Program) -> None:

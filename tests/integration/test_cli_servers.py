@@ -149,7 +149,7 @@ def test_an_interrupted_pull_goes_on_where_it_stopped(program: Program, url: str
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert err.endswith(b"Run the same command again; only the rest is fetched.\n")
+    assert err.endswith(b"Run the same command again; it fetches only the rest.\n")
     assert not (program.home / "vm").exists()
     document = program.good(*arguments, "--json").document
     assert (program.home / "vm").read_bytes() == OLD

@@ -246,7 +246,7 @@ def test_the_command_line(tmp_path: Path) -> None:
     assert "casync token new" in refused.err
     made = program.good("token", "new", "--note", "laptop")
     (token,) = made.lines
-    assert "ask for a token from now on" in made.err
+    assert "require a token from now on" in made.err
     (tmp_path / "token").write_text(token + "\n")
     (listed,) = [line.split("\t") for line in program.good("token", "ls").lines]
     assert listed[1:3] == ["read", "good"]

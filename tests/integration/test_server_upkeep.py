@@ -28,7 +28,7 @@ def test_what_was_removed_goes_and_what_is_served_stays(tmp_path: Path) -> None:
         assert server.wait_for("collected ").startswith("collected 0 objects")
         line = server.wait_for("collected ", times=2)
         assert not line.startswith("collected 0 ")
-        assert line.endswith("1 manifests stay")
+        assert line.endswith("1 manifest kept")
         assert httpx.get(f"{server.url}/v1/files/stays").content == DATA
         assert httpx.get(f"{server.url}/v1/files/goes").status_code == 404
         assert server.stop() == 0

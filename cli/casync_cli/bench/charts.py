@@ -1,6 +1,6 @@
-"""The bars of a bench's page: small charts side by side, every bar labelled with its value.
+"""Bar charts of the bench page: small charts side by side, each bar labelled with its value.
 
-Widths are in percent of what is there, so that the page needs no script to fit a screen.
+Widths are percentages, so the page fits any screen without a script.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ class Bar(NamedTuple):
     """One bar.
 
     Attributes:
-        name: What stands before it.
-        parts: Values and the style that each has, from the left.
-        label: What stands behind it.
-        chosen: Whether it stands out.
+        name: Label before the bar.
+        parts: Values with their styles, from the left.
+        label: Label after the bar.
+        chosen: Whether the bar is highlighted.
     """
 
     name: str
@@ -30,7 +30,7 @@ class Bar(NamedTuple):
 
 
 def stack(parts: Sequence[tuple[float, str]], whole: float, style: str = "") -> str:
-    """Values side by side, as parts of `whole`."""
+    """Draws values side by side, as parts of `whole`."""
     drawn, at = [], 0.0
     for value, kind in parts:
         width = _FULL * value / whole if whole else 0.0
@@ -42,12 +42,12 @@ def stack(parts: Sequence[tuple[float, str]], whole: float, style: str = "") -> 
 
 
 def bars(title: str, rows: Sequence[Bar], most: float) -> str:
-    """One chart.
+    """Draws one chart.
 
     Args:
-        title: What is shown, and in which unit. HTML.
+        title: Title with the unit, as HTML.
         rows: The bars.
-        most: The value of a bar of full width.
+        most: The value of a full-width bar.
     """
     lines = [
         f'<div class="bar{" chosen" if row.chosen else ""}"><span>{row.name}</span>'

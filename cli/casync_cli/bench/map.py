@@ -1,7 +1,7 @@
-"""The map of a bench: where each part of the new file comes from, drawn as lines of cells.
+"""The map of the bench page: shows where each part of the new file comes from.
 
-The new file is read like a text, line by line. Each cell is a small pile: as much of its height
-has the colour of an origin as bytes of the cell have that origin.
+The file is laid out as lines of cells, read like text. Each cell is a stacked bar: the height of
+each colour is the share of bytes with that origin.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ ORIGINS: Final = {
     Origin.ZERO: "zeros",
     Origin.TRAVEL: "new: must travel",
 }
-"""What people call an origin."""
+"""Labels of the origins."""
 
 _COLUMNS: Final = 128
 _HIGH: Final = 100
 _LOWEST: Final = 7
-"""Of `_HIGH`: however few bytes travel, one can see them."""
+"""Lowest height of a layer, out of `_HIGH`: even a few bytes stay visible."""
 
 _PILE: Final = (Origin.TRAVEL, Origin.REPEAT, Origin.MOVED, Origin.SAME, Origin.ZERO)
-"""From the bottom of a pile to its top."""
+"""Order of the layers, from bottom to top."""
 
 
 class _Layer(NamedTuple):
-    """One origin's part of a pile: from `top` downwards."""
+    """The layer of one origin in a cell, from `top` downwards."""
 
     origin: Origin
     top: int
@@ -42,7 +42,7 @@ class _Layer(NamedTuple):
 
 
 def draw_map(origins: OriginMap) -> str:
-    """The map as HTML, to stand in a grid of two columns: offsets, and lines."""
+    """The map as HTML: a grid of two columns, offsets and lines."""
     cells = origins.cells
     columns = min(len(cells), _COLUMNS)
     lines = []
@@ -76,7 +76,7 @@ def _pile(cell: Sequence[int]) -> list[_Layer]:
 
 
 def _paths(line: Sequence[Sequence[int]]) -> Iterator[str]:
-    """One path for each origin of a line; equal neighbours are drawn together."""
+    """Yields one path per origin of a line; equal neighbours share one rectangle."""
     drawn: dict[Origin, list[str]] = {}
     at = 0
     for pile, group in groupby(map(_pile, line)):
@@ -89,7 +89,7 @@ def _paths(line: Sequence[Sequence[int]]) -> Iterator[str]:
 
 
 def _tips(origins: OriginMap, start: int, line: Sequence[Sequence[int]]) -> Iterator[str]:
-    """What a pointer reads; neighbours of one and the same origin say it together."""
+    """Yields the tooltips of a line; neighbours with equal shares have one tooltip."""
     at = 0
     for shares, group in groupby(map(_shares, line)):
         width = len(list(group))

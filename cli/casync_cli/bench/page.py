@@ -1,7 +1,7 @@
-"""The page of a bench: one HTML file that needs nothing else, now or in ten years.
+"""The bench page: one self-contained HTML file.
 
-No script, no font, no address of anything. Names of files are untrusted, and escaped twice: for
-eyes (`casync.escape`) and for HTML.
+It has no scripts, no fonts and no links. File names are untrusted, and escaped twice: for display
+(`casync.escape`) and for HTML.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _HEADS: Final = (
 
 
 def render(bench: Bench) -> str:
-    """The whole page."""
+    """Renders the page."""
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
@@ -73,7 +73,7 @@ def _header(bench: Bench) -> str:
         f"<em>{html.escape(share(moved, length))}</em></h1>"
         f'<p>From <span class="path">{_name(bench.old.path)}</span> to '
         f'<span class="path">{_name(bench.new.path)}</span>, in chunks of {size}, {other}. '
-        f"Who has nothing at hand fetches {format_size(chosen.whole.stored)}.</p>"
+        f"A receiver without the old file fetches {format_size(chosen.whole.stored)}.</p>"
         f"<p>Recommended: <strong>{size}</strong>, which {reason(bench)}.</p></header>"
     )
 
@@ -93,13 +93,13 @@ def _origins(bench: Bench) -> str:
     parts = [(float(count), origin.value) for origin, _, count in totals]
     return (
         "<section><h2>Where the new bytes come from</h2>"
-        f"<p>All {format_size(length)} of the new file, before compression. What must travel is "
-        f"{format_size(bench.chosen.best.chunks)} as it is sent.</p>"
+        f"<p>All {format_size(length)} of the new file, before compression. The part that must "
+        f"travel is {format_size(bench.chosen.best.chunks)} when it is sent.</p>"
         f'{stack(parts, length, "whole")}<ul class="key">{key}</ul></section>'
         "<section><h2>Map of the new file</h2>"
-        "<p>From its first byte to its last, line by line. Each column stands for "
-        f"{format_size(origins.cell_bytes)}, and its colours for what part of that comes from "
-        "where; what must travel is at the bottom, and drawn a little larger where it is tiny.</p>"
+        "<p>Read it line by line, from the first byte to the last. Each column is "
+        f"{format_size(origins.cell_bytes)}; its colours show where the bytes come from. Bytes "
+        "that must travel are at the bottom, drawn larger if there are very few.</p>"
         f"{draw_map(origins)}</section>"
     )
 
@@ -111,7 +111,7 @@ def _transfers(bench: Bench) -> str:
     ]
     most = max(transfer.received for _, transfers in charts for transfer in transfers)
     return (
-        "<section><h2>Bytes to transfer</h2><p>As they travel, compressed, by average chunk size: "
+        "<section><h2>Bytes to transfer</h2><p>Compressed, by average chunk size: "
         f'<span class="inline">{stack([(1, "travel")], 1)} chunks</span>'
         f'<span class="inline">{stack([(1, "manifest")], 1)} manifest</span></p>'
         f'<div class="charts">{"".join(_transfer(bench, *chart, most) for chart in charts)}</div>'
@@ -142,9 +142,8 @@ def _speeds(bench: Bench) -> str:
     ]
     most = max(_rate(count, second) for _, count, seconds in charts for second in seconds)
     return (
-        "<section><h2>Speed</h2><p>Bytes of data a second on this machine, holes not counted, "
-        "everything synced to its disk, no network between, each measured once. Deltas are made by "
-        "the same CPUs meanwhile.</p>"
+        "<section><h2>Speed</h2><p>Bytes of data per second on this machine, without holes, synced "
+        "to disk, without a network, measured once. The same CPUs make the deltas.</p>"
         f'<div class="charts">{"".join(_speed(bench, *chart, most) for chart in charts)}</div>'
         "</section>"
     )
@@ -202,22 +201,22 @@ def _method(bench: Bench) -> str:
         ("New file", _input(bench.new.path, bench.new.length, bench.new.data)),
         (
             "Chunks",
-            "cut by FastCDC to a quarter of the average at least and four times it at most; "
-            f"compressed by zstd at level {DEFAULT_LEVEL}",
+            "cut by FastCDC, from a quarter of the average to four times the average; "
+            f"compressed with zstd at level {DEFAULT_LEVEL}",
         ),
         (
             "Receiver",
-            "pulled the old file before, has its manifest and nothing else; chunks that it lacks "
-            "come in frames, whose heads are counted; HTTP's own, about 200 bytes a request each "
-            "way, are not",
+            "has the old file and its manifest from an earlier pull, and nothing else; the frame "
+            "headers of fetched chunks are counted, HTTP headers are not (about 200 bytes per "
+            "request in each direction)",
         ),
         (
             "Recommendation",
-            "the largest size that moves at most a tenth more than the one that moves the least, "
-            "or a thousandth of the new file; larger chunks are fewer to list and to look up",
+            "the largest size that moves at most 10 % more than the best one, or at most 0.1 % of "
+            "the new file more; fewer chunks are faster to list and to look up",
         ),
-        ("Done in", html.escape(escape(str(bench.folder)))),
-        ("With", f"casync {__version__} on {len(os.sched_getaffinity(0))} CPUs"),
+        ("Folder", html.escape(escape(str(bench.folder)))),
+        ("Program", f"casync {__version__} on {len(os.sched_getaffinity(0))} CPUs"),
     ]
     rows = "".join(f"<dt>{label}</dt><dd>{text}</dd>" for label, text in facts)
     return f"<section><h2>How it was measured</h2><dl>{rows}</dl></section>"

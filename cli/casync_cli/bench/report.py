@@ -1,4 +1,4 @@
-"""What a bench found, for people and for programs; `bench_page` makes a page of it."""
+"""Results of a bench, for people and for programs."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _WIDTHS: Final = (7, 8, 8, 8, 7, 6, 10, 10)
 
 
 class Bench(NamedTuple):
-    """A whole run.
+    """The results of a run.
 
     Attributes:
-        old: The file that a receiver has.
-        new: The file that it wants.
-        trials: What was measured, by rising chunk size.
-        folder: Where it was done.
+        old: The file that the receiver has.
+        new: The file that the receiver wants.
+        trials: Measurements, by rising chunk size.
+        folder: Folder for temporary files.
     """
 
     old: BenchInput
@@ -37,27 +37,27 @@ class Bench(NamedTuple):
 
     @property
     def chosen(self) -> Trial:
-        """What is recommended."""
+        """The recommended trial."""
         return recommend(self.trials)
 
     @property
     def least(self) -> Trial:
-        """What moves the least."""
+        """The trial that moves the fewest bytes."""
         return min(self.trials, key=lambda trial: trial.best.received)
 
 
 class BenchReport:
-    """Tells of trials as they end, and of all of them in the end.
+    """Prints each trial as it ends, and a summary at the end.
 
     Args:
-        output: Where to.
+        output: Prints the report.
     """
 
     def __init__(self, output: Output) -> None:
         self._output = output
 
     def trial(self, bench: Bench) -> None:
-        """One line for the last trial, unless everything shall be one document."""
+        """Prints a line for the last trial, unless the output is JSON."""
         output, trial = self._output, bench.trials[-1]
         if output.json_mode:
             return
@@ -80,7 +80,7 @@ class BenchReport:
         )
 
     def end(self, bench: Bench) -> None:
-        """The recommendation, and where the bytes come from with it."""
+        """Prints the recommendation, and the origins of the bytes with it."""
         output, chosen = self._output, bench.chosen
         if output.json_mode:
             output.document("casync.bench/1", _document(bench))
@@ -102,7 +102,7 @@ class BenchReport:
 
 
 def chunk_size(params: ChunkerParams) -> str:
-    """The average chunk size, as `16 KiB`."""
+    """The average chunk size, such as `16 KiB`."""
     size = params.avg_size
     if size % MIB == 0:
         return f"{size // MIB} MiB"
@@ -110,12 +110,12 @@ def chunk_size(params: ChunkerParams) -> str:
 
 
 def rate(count: int, seconds: float) -> str:
-    """Bytes a second."""
+    """Bytes per second, such as `1.2 GiB/s`."""
     return f"{format_size(int(count / max(seconds, 1e-3)))}/s"
 
 
 def share(part: int, whole: int) -> str:
-    """A part in percent, as `1.3 %`."""
+    """A part in percent, such as `1.3 %`."""
     percent = 100 * part / whole if whole else 0.0
     if 0 < percent < 0.01:
         return "<0.01 %"
@@ -124,7 +124,7 @@ def share(part: int, whole: int) -> str:
 
 
 def reason(bench: Bench) -> str:
-    """What the recommended size does, to be read after its name."""
+    """Why the size is recommended; follows the size in a sentence."""
     chosen, least = bench.chosen, bench.least
     if chosen is least:
         return "moves the least"
@@ -136,7 +136,7 @@ def reason(bench: Bench) -> str:
 
 
 def _figures(trial: Trial) -> dict[str, object]:
-    """One trial for programs: bytes, counts, seconds."""
+    """The figures of one trial for programs: bytes, counts, seconds."""
     params, whole = trial.params, trial.whole
     return {
         "chunk_size": params.avg_size,

@@ -1,7 +1,7 @@
-"""How the page of a bench looks: light, dark, on a phone, on paper.
+"""The style sheet of the bench page: light, dark, phone and print.
 
-Colours are taken from Okabe and Ito ("Color Universal Design", 2008), whose palette people with any
-colour vision can tell apart; what costs nothing is pale.
+Colours are from the palette of Okabe and Ito ("Color Universal Design", 2008), which is safe for
+colour blindness. Bytes that cost nothing are pale.
 """
 
 from __future__ import annotations

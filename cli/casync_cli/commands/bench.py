@@ -1,4 +1,4 @@
-"""`casync bench`: what a delta transfer from one file to the next would cost."""
+"""`casync bench`: measures the cost of an update from one file to another."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from casync.objects.chunker import ChunkerParams
 
 DETAILS = (
-    "Prepares OLD and NEW with several chunk sizes, pulls NEW as somebody who has OLD, and prints "
-    "for each size what travelled, in how many chunks, and how fast it went. All of it is really "
-    "done, in a temporary folder (TMPDIR, else /tmp) that is removed afterwards; only the network "
-    "is missing, and your store is left alone."
+    "Prepares OLD and NEW with several chunk sizes and pulls NEW as a receiver that has OLD. "
+    "Prints bytes transferred, number of chunks and speed for each size. The run is real except "
+    "for the network. It uses a temporary folder (TMPDIR, else /tmp), which is removed at the "
+    "end, and does not touch your store."
 )
 EXAMPLES = (
     "casync bench vm-2024-05.img vm-2024-06.img",
@@ -36,15 +36,15 @@ _SIZES = "8KiB,16KiB,32KiB,64KiB,128KiB"
 
 def run(
     ctx: typer.Context,
-    old: Annotated[str, typer.Argument(metavar="OLD", help="What a receiver has.")],
-    new: Annotated[str, typer.Argument(metavar="NEW", help="What it wants.")],
+    old: Annotated[str, typer.Argument(metavar="OLD", help="The file that a receiver has.")],
+    new: Annotated[str, typer.Argument(metavar="NEW", help="The file that it wants.")],
     chunk_sizes: Annotated[
         str,
         typer.Option("--chunk-sizes", metavar="LIST", help="Average chunk sizes to try."),
     ] = _SIZES,
     html: Annotated[
         str | None,
-        typer.Option("--html", metavar="FILE", help="Write a page with plots and a map, too."),
+        typer.Option("--html", metavar="FILE", help="Also write a page with charts and a map."),
     ] = None,
 ) -> None:
     """Runs the command."""
@@ -67,7 +67,7 @@ def run(
             try:
                 bench.trials.append(api.bench(before, after, params, folder, within))
             except NoSpaceError as error:
-                step = "Set TMPDIR to a folder that has more room."
+                step = "Set TMPDIR to a folder with more free space."
                 raise NoSpaceError(error.message, next_step=step) from error
             report.trial(bench)
     report.end(bench)
@@ -82,7 +82,7 @@ def run(
 
 
 class _Within:
-    """A `casync.access.progress.Progress` that says for which chunk size something is done."""
+    """A `casync.access.progress.Progress` that puts the chunk size before each phase."""
 
     def __init__(self, progress: Progress, label: str) -> None:
         self._progress = progress
@@ -91,21 +91,21 @@ class _Within:
         self.note = progress.note
 
     def start(self, what: str, total: int | None) -> None:
-        """A phase begins."""
+        """Starts a phase."""
         self._progress.start(f"{self._label}: {what}", total)
 
 
 def _input(text: str) -> Path:
-    """A file that can be read several times."""
+    """The path of an input. It must be readable several times."""
     if text == "-":
-        raise UsageError("bench reads its files several times; stdin can be read once")
+        raise UsageError("bench reads its inputs several times, which stdin does not allow")
     path = Path(text)
     try:
         mode = path.stat().st_mode
     except (OSError, ValueError):
-        return path  # whoever opens it says what is wrong
+        return path  # opening it reports the error
     if stat.S_ISDIR(mode):
-        raise UsageError(f"{path} is a folder", next_step="Compare tar archives of two folders.")
+        raise UsageError(f"{path} is a folder", next_step="Use tar archives of two folders.")
     if not stat.S_ISREG(mode) and not stat.S_ISBLK(mode):
         raise UsageError(f"{path} is neither a file nor a block device")
     return path
@@ -120,7 +120,7 @@ def _choices(text: str) -> list[ChunkerParams]:
 
 
 def _page_place(path: Path, inputs: list[Path]) -> TargetPlace:
-    """Where the page goes: looked at before the long work, and never one of the inputs."""
+    """The target of the page. It is checked before the long work, and must not be an input."""
     from casync.fs.target.place import inspect_place
 
     place = inspect_place(path, in_place=False)

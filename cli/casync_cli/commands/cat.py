@@ -1,4 +1,4 @@
-"""`casync cat`: content, or a part of it, on stdout."""
+"""`casync cat`: writes content, or a part of it, to stdout."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from casync_cli.invocation import invocation_of
 from casync_cli.parsing.sizes import parse_size
 
 DETAILS = (
-    "Every chunk is checked before a byte of it is written. A part beyond the end is empty. "
-    "PATH is a file in the folder that REF names. "
-    "From a server only the chunks of the part are fetched."
+    "Each chunk is verified before it is written. A part beyond the end is empty. PATH is a file "
+    "in the folder REF. From a server, only the chunks of the part are fetched."
 )
 EXAMPLES = (
     "casync cat vm/2024-06 | sha256sum",
@@ -30,22 +29,27 @@ def run(
         str,
         typer.Argument(
             metavar="REF[:PATH]",
-            help="A hash, a local prefix, a name.",
+            help="A hash, its prefix in a local store, or a name.",
             autocompletion=complete_ref,
         ),
     ],
     offset: Annotated[
-        str | None, typer.Option("--offset", metavar="N", help="Skip this much.  [default: 0]")
+        str | None,
+        typer.Option("--offset", metavar="N", help="Skip this many bytes.  [default: 0]"),
     ] = None,
     length: Annotated[
         str | None,
-        typer.Option("--length", metavar="N", help="At most this much.  [default: all]"),
+        typer.Option(
+            "--length", metavar="N", help="Write at most this many bytes.  [default: all]"
+        ),
     ] = None,
 ) -> None:
     """Runs the command."""
     invocation = invocation_of(ctx)
     if invocation.common.json:
-        raise UsageError("content is not JSON", next_step="`casync show --json` describes it.")
+        raise UsageError(
+            "cat cannot write JSON", next_step="`casync show --json` describes content."
+        )
     start = parse_size(offset) if offset else 0
     count = parse_size(length) if length else None
     from casync.access.content_file import read_range

@@ -1,4 +1,4 @@
-"""`casync check`: compares a copy on disk with what a ref leads to."""
+"""`casync check`: compares a file or folder on disk with a manifest."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Annotated
 
 import typer
 
-from casync.sizes import format_size
+from casync.sizes import format_count, format_size
 from casync_cli.completion import complete_ref
 from casync_cli.exit_codes import DAMAGED
 from casync_cli.invocation import invocation_of
 from casync_cli.parsing.times import format_duration
 
 DETAILS = (
-    "Reads all of FILE or DIR and prints a line for each thing that differs: what differs, and "
-    "its path. Of a folder bytes, kinds, links, modes without setuid and setgid, times and user "
-    "attributes count, and what is too much. Exit status 4 when anything differs."
+    "Reads all of PLACE and prints a line per difference: what differs, and its path. In a "
+    "folder, content, types, links, modes without setuid and setgid, times and user attributes "
+    "are compared, and extra entries are reported. Exit status 4 if anything differs."
 )
 EXAMPLES = (
     "casync check vm/2024-06 vm.img",
@@ -32,7 +32,7 @@ def run(
         str,
         typer.Argument(
             metavar="REF[:PATH]",
-            help="A hash, a local prefix, a name.",
+            help="A hash, its prefix in a local store, or a name.",
             autocompletion=complete_ref,
         ),
     ],
@@ -67,8 +67,8 @@ def run(
         )
     output.flush()
     output.say(
-        f"{place}: {checked.ok_files} files ok ({format_size(checked.ok_bytes)}), "
+        f"{place}: {format_count(checked.ok_files, 'file')} ok ({format_size(checked.ok_bytes)}), "
         f"{checked.wrong_files} wrong ({format_size(checked.wrong_bytes)}), "
-        f"{checked.differences or 'no'} differences, in {format_duration(checked.seconds)}"
+        f"{format_count(checked.differences, 'difference')}, in {format_duration(checked.seconds)}"
     )
     return DAMAGED if checked.differences else 0

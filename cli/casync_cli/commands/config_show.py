@@ -1,4 +1,4 @@
-"""`casync config show`: what holds, and who says so."""
+"""`casync config show`: the settings in effect, and their sources."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import typer
 from casync_cli.invocation import invocation_of
 
 DETAILS = (
-    "Columns: setting, value, where it comes from: an option, a variable, a file, or default. "
-    "Options that are given along with it count. Tokens are never shown, only their files."
+    "Columns: setting, value, source: an option, a variable, a file, or `default`. Options on the"
+    " same command line count. Tokens are not shown, only their files."
 )
 EXAMPLES = ("casync config show", "casync config show --config /srv/casync.toml --json")
 

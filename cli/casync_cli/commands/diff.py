@@ -1,4 +1,4 @@
-"""`casync diff`: what changed from one manifest to another."""
+"""`casync diff`: the differences between two manifests."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ if TYPE_CHECKING:
     from casync.ops.inspect.diff import Change
 
 DETAILS = (
-    "Of two folders, prints a line for each path that was added, removed or changed: what "
-    "happened, length before and after, path, and what of it changed. Of two files, the ranges in "
-    "which they differ, as first byte and the one after the last, to the bounds of chunks. "
-    "No file is read for that."
+    "For folders, prints a line per path that was added, removed or changed: change, old and new "
+    "length, path, and what changed. For files, prints the ranges that differ: first byte and end"
+    " (exclusive), rounded to chunks. No chunks are read."
 )
 EXAMPLES = (
     "casync diff www@1 www@2",
@@ -39,7 +38,7 @@ def run(
         typer.Argument(metavar="NEW", help="REF or REF:PATH.", autocompletion=complete_ref),
     ],
     exit_code: Annotated[
-        bool, typer.Option("--exit-code", help="Exit status 1 when anything differs.")
+        bool, typer.Option("--exit-code", help="Exit with status 1 if anything differs.")
     ] = False,
 ) -> int:
     """Runs the command."""
@@ -97,7 +96,7 @@ def _columns(fields: dict[str, object]) -> list[str]:
 
 
 def _length(entry: Entry | None) -> int | None:
-    """Bytes of a file; nothing else has a length."""
+    """Bytes of a file; None for anything else."""
     from casync.objects.tree import File
 
     return entry.content.length if isinstance(entry, File) else None

@@ -1,4 +1,4 @@
-"""`casync forget`: moves old versions of names into the trash."""
+"""`casync forget`: moves old versions of names to the trash."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from casync.store.lmdb.store import LmdbStore
 
 DETAILS = (
-    "A version stays that one of the options keeps, and the newest stays always. The others go "
-    "into the trash, with the manifests that nothing else points to, as with `rm`: `undelete` "
-    "brings them back, `gc` frees their room."
+    "Keeps the newest version, and versions that match one of the options. Moves the others to "
+    "the trash, with manifests that no other name points to, as `rm` does. `undelete` restores "
+    "them; `gc` frees their space."
 )
 EXAMPLES = (
     "casync forget vm/nightly --keep-last 7",
@@ -43,11 +43,11 @@ def run(
     ],
     keep_last: Annotated[
         str | None,
-        typer.Option("--keep-last", metavar="N", help="Keep the N newest versions of each."),
+        typer.Option("--keep-last", metavar="N", help="Keep the N newest versions of each name."),
     ] = None,
     keep_within: Annotated[
         str | None,
-        typer.Option("--keep-within", metavar="TIME", help="Keep what was set since then."),
+        typer.Option("--keep-within", metavar="TIME", help="Keep versions set within this time."),
     ] = None,
     dry_run: DryRun = False,
 ) -> None:
@@ -66,7 +66,7 @@ def _rule(keep_last: str | None, keep_within: str | None) -> KeepRule:
 
     if keep_last is None and keep_within is None:
         raise UsageError(
-            "forget must be told what to keep", next_step="Give --keep-last, --keep-within or both."
+            "forget needs a rule", next_step="Give --keep-last, --keep-within or both."
         )
     return KeepRule(
         last=0 if keep_last is None else parse_count(keep_last, "--keep-last", 1, _MOST_VERSIONS),
@@ -75,7 +75,7 @@ def _rule(keep_last: str | None, keep_within: str | None) -> KeepRule:
 
 
 def _refs(store: LmdbStore, pattern: str, rule: KeepRule) -> list[Ref]:
-    """The versions that are to go."""
+    """The versions to remove."""
     from casync.names.name import Ref, parse_name
     from casync.ops.upkeep.forget import forgettable
 

@@ -1,4 +1,4 @@
-"""`casync gc`: deletes what nothing leads to any more."""
+"""`casync gc`: deletes objects that no manifest needs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from casync.sizes import format_size
+from casync.sizes import format_count, format_size
 from casync_cli.invocation import Invocation, invocation_of
 from casync_cli.options import DryRun
 from casync_cli.parsing.times import format_duration, parse_duration
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from casync.store.collectable import Dead
 
 DETAILS = (
-    "Kept is what listed manifests need, and what is in the trash for less than the window or has "
-    "not seen two collections. Others may go on preparing, pulling and serving meanwhile; what "
-    "they rely on stays. The room is used again; the file does not shrink."
+    "Keeps objects of listed manifests, and of manifests in the trash until the window has passed"
+    " and a second collection runs. The store stays usable meanwhile; objects that running "
+    "commands need are kept. Free space is reused, but the file does not shrink."
 )
 EXAMPLES = ("casync gc --dry-run", "casync gc", "casync gc --window 0")
 
@@ -28,7 +28,7 @@ def run(
     window: Annotated[
         str | None,
         typer.Option(
-            "--window", metavar="TIME", help="Keep what was removed for so long.  [default: 1d]"
+            "--window", metavar="TIME", help="Keep removed manifests this long.  [default: 1d]"
         ),
     ] = None,
     dry_run: DryRun = False,
@@ -41,7 +41,7 @@ def run(
         window=DAY if window is None else parse_duration(window), dry_run=dry_run
     )
     dead: list[dict[str, object]] = []
-    invocation.resume = "Run the same command again; what was deleted so far stays deleted."
+    invocation.resume = "Run the same command again; it continues with the rest."
     with invocation.open_store(read_only=dry_run) as store, invocation.progress() as progress:
         done = collect(
             store, options, progress, lambda each: _tell(invocation, options, each, dead)
@@ -86,8 +86,11 @@ def _report(
     output.flush()
     verb = "would be deleted" if options.dry_run else "deleted"
     output.say(
-        f"{done.objects} objects, {format_size(done.stored)} {verb}; {done.roots} manifests kept, "
-        f"{done.emptied} left the trash; {format_duration(done.seconds)}"
+        f"{format_count(done.objects, 'object')}, {format_size(done.stored)} {verb}; "
+        f"{format_count(done.roots, 'manifest')} kept, "
+        f"{done.emptied} removed from the trash; {format_duration(done.seconds)}"
     )
     if done.kept:
-        output.say(f"{done.kept} more are relied upon by writers at work; collect again later")
+        output.say(
+            f"kept for running commands: {format_count(done.kept, 'object')}; run gc again later"
+        )

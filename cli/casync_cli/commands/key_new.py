@@ -1,4 +1,4 @@
-"""`casync key new`: makes a key to sign names with."""
+"""`casync key new`: makes a key for signing names."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import typer
 from casync_cli.invocation import invocation_of
 
 DETAILS = (
-    "Writes a new private key of Ed25519 to FILE, which must not exist, and prints the public one. "
-    "Whoever can read FILE can sign; it has no password, and nobody else may read it."
+    "Writes a new Ed25519 private key to FILE, which must not exist, and prints the public key. "
+    "The key has no password, and FILE has mode 0600: anyone who can read it can sign."
 )
 EXAMPLES = ("casync key new ~/.config/casync/release.pem",)
 
 
 def run(
     ctx: typer.Context,
-    file: Annotated[str, typer.Argument(metavar="FILE", help="Where to write it.")],
+    file: Annotated[str, typer.Argument(metavar="FILE", help="The file to write.")],
 ) -> None:
     """Runs the command."""
     from casync.fs.secret import new_secret

@@ -1,4 +1,4 @@
-"""`casync key show`: the public key of a private one."""
+"""`casync key show`: prints the public key of a private key."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import typer
 from casync_cli.invocation import invocation_of
 from casync_cli.parsing.signing_key import read_key
 
-DETAILS = "Prints the public key that belongs to the private one in FILE: what --trust takes."
+DETAILS = "Prints the public key of the private key in FILE, in the form that --trust takes."
 EXAMPLES = ("casync key show ~/.config/casync/release.pem",)
 
 
 def run(
     ctx: typer.Context,
-    file: Annotated[str, typer.Argument(metavar="FILE", help="A private key as PEM.")],
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A private key in PEM.")],
 ) -> None:
     """Runs the command."""
     from casync_cli.reports.key import report_key

@@ -1,4 +1,4 @@
-"""`casync ls`: names and manifests of the store or a server, and what is in a folder."""
+"""`casync ls`: lists names and manifests of the store or a server, or the entries of a folder."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from casync.store.base import ManifestRow, ManifestSource
 
 DETAILS = (
-    "Without PATTERN: all names with their newest versions, then the manifests without a name. "
+    "Without PATTERN, lists all names with their newest versions, then manifests without a name. "
     "PATTERN is a name, PREFIX/ for all names below it, or a glob with * ? [ ]. Columns: hash, "
-    "then with -l length and time, then the name, with -l and its version. REF:PATH lists what "
-    "is in a folder, REF: in the whole of it, with -l mode, length, time, content id, path, target."
+    "name; with -l hash, length, time, name with version. REF:PATH lists a folder in REF, and "
+    "REF: its top folder. Columns: path; with -l mode, length, time, content id, path, link "
+    "target."
 )
 EXAMPLES = (
     "casync ls",
@@ -50,9 +51,9 @@ def run(
             autocompletion=complete_name,
         ),
     ] = None,
-    long: Annotated[bool, typer.Option("-l", help="With lengths, times and versions.")] = False,
+    long: Annotated[bool, typer.Option("-l", help="Show lengths, times and versions.")] = False,
     recursive: Annotated[
-        bool, typer.Option("-R", help="With everything below, of REF:PATH.")
+        bool, typer.Option("-R", help="List subfolders of REF:PATH, too.")
     ] = False,
 ) -> None:
     """Runs the command."""
@@ -63,7 +64,7 @@ def run(
 
     inside = parse_ref(pattern) if pattern is not None and ":" in pattern else None
     if recursive and inside is None:
-        raise UsageError("-R lists what is in a folder", next_step="Name it as REF: or REF:PATH.")
+        raise UsageError("-R works only in a folder", next_step="Name one as REF: or REF:PATH.")
     with invocation.source() as source:
         if inside is not None:
             list_inside(inside, source, output, long=long, recursive=recursive)

@@ -1,4 +1,4 @@
-"""`casync name log`: the versions of a name."""
+"""`casync name log`: lists the versions of a name."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from casync.names.name import NameRecord
 
 DETAILS = (
-    "Columns: hash, time, name with its version, the key that signed it; the oldest first. The "
-    "signatures are checked, but not whether to trust the key: that is for `pull --trust`."
+    "Columns: hash, time, name with version, signing key; oldest first. Signatures are verified, "
+    "but any key is accepted: `pull --trust` checks whose key it is."
 )
 EXAMPLES = ("casync name log vm/stable", "casync name log vm/stable --server URL")
 
@@ -56,7 +56,7 @@ def run(
 
 
 def _signer(record: NameRecord) -> str | None:
-    """The key that signed a version, or that its signature is worth nothing."""
+    """The key that signed a version, or `invalid`; None without a signature."""
     if not record.signed:
         return None
     from casync.names.signing import format_key

@@ -1,4 +1,4 @@
-"""`casync name set`: points a name to a manifest of the store, or of a server."""
+"""`casync name set`: points a name to a manifest, in the store or on a server."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ from casync_cli.parsing.signing_key import read_key
 from casync_cli.parsing.times import parse_duration
 
 DETAILS = (
-    "The next version of NAME points to REF, all of which must be in the store. A name that "
-    "points there already stays as it is. With --expect, somebody who was faster is noticed. "
-    "With --server all of that is on the server. With --sign it carries the word of whoever has "
-    "the key, which `pull --trust` asks for."
+    "Makes REF the next version of NAME; all of REF must be in the store. If NAME points to REF "
+    "already, nothing changes. --expect detects concurrent changes. With --server, NAME and REF "
+    "are on the server. --sign adds a signature, which `pull --trust` verifies."
 )
 EXAMPLES = (
     "casync name set vm/stable vm/nightly@12",
@@ -36,20 +35,23 @@ def run(
     ],
     ref: Annotated[
         str,
-        typer.Argument(metavar="REF", help="What it shall point to.", autocompletion=complete_ref),
+        typer.Argument(
+            metavar="REF", help="The manifest to point to.", autocompletion=complete_ref
+        ),
     ],
     expect: Annotated[
         str | None,
         typer.Option(
-            "--expect", metavar="N", help="Refuse unless version N is the newest; 0 for none."
+            "--expect", metavar="N", help="Fail unless version N is the newest; 0 for a new name."
         ),
     ] = None,
     sign: Annotated[
-        str | None, typer.Option("--sign", metavar="KEY", help="Sign it with the key in this file.")
+        str | None,
+        typer.Option("--sign", metavar="KEY", help="Sign with the private key in this file."),
     ] = None,
     expires: Annotated[
         str | None,
-        typer.Option("--expires", metavar="TIME", help="How long the signature holds, like 30d."),
+        typer.Option("--expires", metavar="TIME", help="Lifetime of the signature, such as 30d."),
     ] = None,
 ) -> None:
     """Runs the command."""
@@ -61,12 +63,12 @@ def run(
     output = invocation.output
     label, parsed = parse_name(name), parse_whole_ref(ref)
     if expires is not None and sign is None:
-        raise UsageError("--expires is about a signature", next_step="Give a key with --sign.")
+        raise UsageError("--expires needs a signature", next_step="Give a key with --sign.")
     expected = None if expect is None else parse_count(expect, "--expect", 0, _MOST_VERSIONS)
     key = None if sign is None else read_key(sign, invocation.warn_of)
     seconds = 0.0 if expires is None else parse_duration(expires)
     if expires is not None and not seconds:
-        raise UsageError("a signature that expires at once says nothing")
+        raise UsageError("--expires must be above 0")
     with invocation.tended() as place:
         manifest = parsed.manifest or place.resolve(parsed)
         if key is None:

@@ -1,4 +1,4 @@
-"""`casync prepare`: puts a file, a stream or a folder into the store."""
+"""`casync prepare`: stores a file, a stream, a folder or a bucket."""
 
 from __future__ import annotations
 
@@ -30,11 +30,10 @@ if TYPE_CHECKING:
     from casync.store.lmdb.store import LmdbStore
 
 DETAILS = (
-    "FILE is a file, a block device, a folder or s3://BUCKET/PREFIX; without it, or with -, stdin "
-    "is read. Content that the store has already is not stored again, and a file that has not "
-    "changed since it was prepared last is not read again. The hash depends on the content and the "
-    "chunk sizes alone; that of a folder on modes, times, owners, links and extended attributes, "
-    "too."
+    "FILE is a file, a block device, a folder or s3://BUCKET/PREFIX; without it, or with -, stdin"
+    " is read. Content already in the store is not stored again, and a file unchanged since its "
+    "last prepare is not read again. The hash depends only on the content and the chunk sizes; "
+    "for a folder also on modes, times, owners, links and extended attributes."
 )
 EXAMPLES = (
     "casync prepare < vm.img",
@@ -45,18 +44,20 @@ EXAMPLES = (
 )
 
 _LEVELS = (1, 19)
-"""zstd levels whose frames every reader of ours can decode within its memory bound."""
+"""zstd levels whose frames every reader can decode within its memory limit."""
 
 
 def run(
     ctx: typer.Context,
-    file: Annotated[str, typer.Argument(metavar="FILE", help="What to prepare.")] = "-",
+    file: Annotated[str, typer.Argument(metavar="FILE", help="The file, folder or bucket.")] = "-",
     name: Annotated[
-        str | None, typer.Option("--name", metavar="NAME", help="Give the result this name.")
+        str | None, typer.Option("--name", metavar="NAME", help="Set this name to the result.")
     ] = None,
     sign: Annotated[
         str | None,
-        typer.Option("--sign", metavar="KEY", help="Sign the name with the key in this file."),
+        typer.Option(
+            "--sign", metavar="KEY", help="Sign the name with the private key in this file."
+        ),
     ] = None,
     chunk_size: Annotated[
         str | None,
@@ -64,22 +65,24 @@ def run(
     ] = None,
     zstd_level: Annotated[
         str | None,
-        typer.Option("--zstd-level", metavar="N", help="Compression, 1 to 19.  [default: 1]"),
+        typer.Option("--zstd-level", metavar="N", help="Compression level, 1 to 19.  [default: 1]"),
     ] = None,
     expect: ExpectDigest = None,
     reread: Annotated[
-        bool, typer.Option("--reread", help="Read the file even if it seems unchanged.")
+        bool, typer.Option("--reread", help="Read files even if they seem unchanged.")
     ] = False,
     exclude: Annotated[
         list[str] | None,
-        typer.Option("--exclude", metavar="GLOB", help="Leave out, as in .gitignore; repeatable."),
+        typer.Option("--exclude", metavar="GLOB", help="Exclude, as in .gitignore; repeatable."),
     ] = None,
     exclude_regex: Annotated[
         list[str] | None,
-        typer.Option("--exclude-regex", metavar="RE", help="Leave out paths that hold this."),
+        typer.Option(
+            "--exclude-regex", metavar="RE", help="Exclude paths that match this; repeatable."
+        ),
     ] = None,
     one_file_system: Annotated[
-        bool, typer.Option("--one-file-system", help="Show folders on other disks as empty.")
+        bool, typer.Option("--one-file-system", help="Store mount points as empty folders.")
     ] = False,
     allow_network_fs: AllowNetworkFs = False,
 ) -> None:
@@ -91,9 +94,9 @@ def run(
     label = None if name is None else parse_name(name)
     signer = None if sign is None else read_signer(sign, invocation.warn_of)
     if signer is not None and label is None:
-        raise UsageError("only a name is signed", next_step="Give one with --name.")
+        raise UsageError("--sign signs a name", next_step="Give one with --name.")
     options = _options(label, chunk_size, zstd_level, expect, reread)
-    invocation.resume = "Run the same command again; what is stored already is not stored again."
+    invocation.resume = "Run the same command again; stored content is not stored again."
 
     @contextmanager
     def working() -> Iterator[tuple[LmdbStore, PrepareOptions, Progress]]:
@@ -111,7 +114,7 @@ def run(
         from casync.ops.prepare.prepared import Prepared
 
         if one_file_system:
-            raise UsageError("a bucket has no file systems", next_step="Leave it away.")
+            raise UsageError("a bucket has no file systems", next_step="Drop --one-file-system.")
         with working() as (store, how, progress):
             access = _bucket_options(invocation)
             found = prepare_s3(source, store, how, **patterns, access=access, progress=progress)
@@ -135,7 +138,7 @@ def run(
         report_folder(invocation.output, folder)
         return
     if exclude or exclude_regex or one_file_system:
-        raise UsageError("only a folder has something to leave out", next_step="Name a folder.")
+        raise UsageError("--exclude, --exclude-regex and --one-file-system need a folder")
     from casync.cutting.process_memory import keep_freed_memory
     from casync.fs.source.file import open_source
     from casync.ops.prepare.file import prepare
@@ -147,7 +150,7 @@ def run(
 
 
 def _source(file: str) -> Path | BinaryIO | str:
-    """A path, a stream, or the address of a bucket as it stands."""
+    """The input: a path, a stream, or the URL of a bucket."""
     from casync.remote.buckets.open import is_address
 
     if is_address(file):
@@ -159,7 +162,7 @@ def _source(file: str) -> Path | BinaryIO | str:
     if sys.stdin.isatty():
         raise UsageError(
             "nothing to prepare: stdin is a terminal",
-            next_step="Name a file, or write `casync prepare < FILE`.",
+            next_step="Name a file, or run `casync prepare < FILE`.",
         )
     return sys.stdin.buffer
 

@@ -1,4 +1,4 @@
-"""`casync pull`: rebuilds what a ref leads to, fetching only what is missing."""
+"""`casync pull`: rebuilds a file or folder, and fetches only what is missing."""
 
 from __future__ import annotations
 
@@ -26,12 +26,11 @@ _MAX_DELETE = 2**63 - 1
 _Delta: TypeAlias = Literal["auto", "always", "never"]
 
 DETAILS = (
-    "REF is a hash or a name; the first server resolves names. What the target, files that were "
-    "prepared or pulled before, seeds and the store have is not fetched. Every byte is checked, "
-    "so no server needs to be trusted. A file changes at once or not at all, and an "
-    "interrupted pull goes on where it stopped. Without -o everything goes into the store. "
-    "A folder goes to a folder, with modes, times, links and user attributes; only files that "
-    "differ are written."
+    "REF is a hash or a name; the first server resolves names. Chunks in the target, in files "
+    "that were prepared or pulled before, in seeds or in the store are not fetched. Every byte is"
+    " verified, so servers need not be trusted. A file is replaced atomically, and an interrupted"
+    " pull resumes. Without -o, everything goes to the store. A folder is written with modes, "
+    "times, links and user attributes; only files that differ are written."
 )
 EXAMPLES = (
     "casync pull vm/2024-06 -o vm.img --server http://10.0.0.1:8080",
@@ -51,46 +50,48 @@ def run(
     ],
     out: Annotated[
         str | None,
-        typer.Option("-o", metavar="OUT", help="The file or folder to write; - is stdout."),
+        typer.Option("-o", metavar="OUT", help="The file or folder to write; - for stdout."),
     ] = None,
     seed: Annotated[
         list[str] | None,
-        typer.Option("--seed", metavar="PATH", help="A file to take chunks from; again for more."),
+        typer.Option("--seed", metavar="PATH", help="A file to take chunks from; repeatable."),
     ] = None,
     in_place: Annotated[
-        bool, typer.Option("--in-place", help="Overwrite OUT where it differs; needs no room.")
+        bool, typer.Option("--in-place", help="Overwrite OUT where it differs; needs no space.")
     ] = False,
     cache: Annotated[
-        bool, typer.Option("--cache", help="Keep all chunks in the store too, to serve them.")
+        bool, typer.Option("--cache", help="Also keep all chunks in the store, to serve them.")
     ] = False,
     delta: Annotated[
         _Delta,
         typer.Option(
             "--delta",
             metavar="WHEN",
-            help="When to ask for deltas: auto (the link is slow), always or never.",
+            help="When to request deltas: auto (on slow links), always or never.",
         ),
     ] = "auto",
     expect: ExpectDigest = None,
     delete: Annotated[
-        bool, typer.Option("--delete", help="Remove what is in folder OUT and not in the tree.")
+        bool, typer.Option("--delete", help="Remove entries of folder OUT that are not in REF.")
     ] = False,
     max_delete: Annotated[
         str | None,
-        typer.Option("--max-delete", metavar="N", help="Refuse to remove more than N things."),
+        typer.Option(
+            "--max-delete", metavar="N", help="Fail if more than N entries would be removed."
+        ),
     ] = None,
     exact: Annotated[
         bool,
-        typer.Option("--exact", help="With owners, setuid, devices, ACLs and all attributes."),
+        typer.Option("--exact", help="Restore owners, setuid, devices, ACLs and all attributes."),
     ] = False,
     trust: Annotated[
         list[str] | None,
         typer.Option(
-            "--trust", metavar="KEY", help="Believe names that this key signed; again for more."
+            "--trust", metavar="KEY", help="Accept only names signed by this key; repeatable."
         ),
     ] = None,
     allow_rollback: Annotated[
-        bool, typer.Option("--allow-rollback", help="Believe older versions than seen before.")
+        bool, typer.Option("--allow-rollback", help="Accept older versions than seen before.")
     ] = False,
     dry_run: DryRun = False,
     allow_network_fs: AllowNetworkFs = False,
@@ -119,7 +120,7 @@ def run(
         invocation, required=out is None or cache, dry_run=dry_run, network=allow_network_fs
     )
     if not dry_run:
-        invocation.resume = "Run the same command again; only the rest is fetched."
+        invocation.resume = "Run the same command again; it fetches only the rest."
     act = api.forecast if dry_run else api.pull
     try:
         with invocation.progress() as progress:
@@ -150,18 +151,18 @@ def _target(
     if in_place and out in (None, "-"):
         raise UsageError("--in-place overwrites a file", next_step="Name it with -o OUT.")
     if out == "":
-        raise UsageError("-o takes a file")
+        raise UsageError("-o needs a path")
     if out != "-":
         return None if out is None else Path(out)
     output = invocation.output
     if not dry_run:
         if output.to_terminal:
             raise UsageError(
-                "content does not go to a terminal",
+                "refusing to write content to a terminal",
                 next_step="Name a file with -o OUT.",
             )
         if output.json_mode:
-            raise UsageError("--json and -o - cannot both have stdout")
+            raise UsageError("--json and -o - cannot share stdout")
     return output.binary
 
 
@@ -189,7 +190,7 @@ def _folder_options(delete: bool, max_delete: str | None, exact: bool) -> Folder
     from casync.ops.pull_folder.plan import FolderOptions
 
     if max_delete is not None and not delete:
-        raise UsageError("--max-delete is a bound for --delete")
+        raise UsageError("--max-delete needs --delete")
     most = None if max_delete is None else parse_count(max_delete, "--max-delete", 0, _MAX_DELETE)
     return FolderOptions(exact=exact, delete=delete, max_delete=most)
 
@@ -197,7 +198,7 @@ def _folder_options(delete: bool, max_delete: str | None, exact: bool) -> Folder
 def _store(
     invocation: Invocation, *, required: bool, dry_run: bool, network: bool
 ) -> LmdbStore | None:
-    """The local store, made when it is not there. A pull to a file works without one, too."""
+    """The local store, created if missing. A pull to a file works without one."""
     try:
         if not dry_run:
             try:
@@ -205,7 +206,7 @@ def _store(
             except CasyncError as error:
                 if required:
                     raise
-                invocation.output.say(f"warning: nothing is kept: {error.message}")
+                invocation.output.say(f"warning: nothing is kept in the store: {error.message}")
         return invocation.open_store(read_only=True)
     except NoStoreError:
         return None

@@ -1,4 +1,4 @@
-"""`casync push`: gives a server what it lacks of a manifest, and a name."""
+"""`casync push`: sends a server the missing objects of a manifest, and a name."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from casync.ops.push.reachable import Part
 
 DETAILS = (
-    "REF is a hash or a name of the local store. The server is asked what it has, gets the rest, "
-    "and publishes it when all of it is there; NAME gets it under the same name. What was sent "
-    "stays there for a day, so an interrupted push goes on where it stopped. Several hosts may "
-    "each send a part; a push of the whole sends what is left and publishes it."
+    "REF is a hash or a name in the local store. Sends the objects that the server lacks, and "
+    "publishes REF when it is complete; a name is set to the same name there. The server keeps "
+    "sent objects for a day, so an interrupted push resumes. Several hosts can each send a part; "
+    "a push without --part then sends the rest and publishes it."
 )
 EXAMPLES = (
     "casync push vm/2024-06 --server http://10.0.0.1:8080",
@@ -42,15 +42,17 @@ def run(
         ),
     ],
     name: Annotated[
-        str | None, typer.Option("--name", metavar="NAME", help="The name that it gets there.")
+        str | None, typer.Option("--name", metavar="NAME", help="The name to set on the server.")
     ] = None,
     sign: Annotated[
         str | None,
-        typer.Option("--sign", metavar="KEY", help="Sign the name with the key in this file."),
+        typer.Option(
+            "--sign", metavar="KEY", help="Sign the name with the private key in this file."
+        ),
     ] = None,
     part: Annotated[
         str | None,
-        typer.Option("--part", metavar="K/N", help="Send the K-th of N parts, and no name."),
+        typer.Option("--part", metavar="K/N", help="Send only part K of N, and no name."),
     ] = None,
     dry_run: DryRun = False,
 ) -> None:
@@ -65,12 +67,12 @@ def run(
     share = ALL if part is None else _part(part)
     if part is not None and name is not None:
         raise UsageError(
-            "a part sets no name", next_step="Push the whole with --name when all parts are there."
+            "--part sets no name", next_step="Push with --name, without --part, after all parts."
         )
     label = None if part is not None else _name(parsed, name)
     signer = None if sign is None else read_signer(sign, invocation.warn_of)
     if signer is not None and label is None:
-        raise UsageError("only a name is signed", next_step="Give one with --name.")
+        raise UsageError("--sign signs a name", next_step="Give one with --name.")
     options = PushOptions(name=label, signer=signer, part=share, connections=invocation.connections)
     transport = invocation.transport([server])
     if transport.insecure:
@@ -80,7 +82,7 @@ def run(
     from casync import api
 
     with invocation.open_store(read_only=True) as store:
-        invocation.resume = "Run the same command again; only the rest is sent."
+        invocation.resume = "Run the same command again; it sends only the rest."
         with invocation.progress() as progress:
             pushed = api.push(
                 parsed,
@@ -96,18 +98,18 @@ def run(
 
 
 def _server(invocation: Invocation) -> str:
-    """The server on the command line, or the first one that is configured."""
+    """The server on the command line, or the first configured one."""
     given = invocation.remote.server
     if len(given) > 1:
-        raise UsageError("a push goes to one server; give --server once")
+        raise UsageError("push takes one server; give --server once")
     servers = invocation.servers
     if not servers:
-        raise UsageError("push to which server?", next_step="Name it with --server URL.")
+        raise UsageError("push needs a server", next_step="Name it with --server URL.")
     return servers[0]
 
 
 def _name(ref: Ref, name: str | None) -> Name | None:
-    """The name that it gets: as given, or the one that it has here."""
+    """The name to set: `name`, or the name in `ref` if it has no version."""
     from casync.names.name import parse_name
 
     if name is not None:

@@ -1,4 +1,4 @@
-"""`casync repair`: what is damaged here, fetched from where it is not."""
+"""`casync repair`: fetches damaged and missing objects of the store from servers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from casync.errors import UsageError
-from casync.sizes import format_size
+from casync.sizes import format_count, format_size
 from casync_cli.completion import complete_ref
 from casync_cli.exit_codes import DAMAGED
 from casync_cli.invocation import Invocation, invocation_of
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from casync.ops.upkeep.repair import Repaired
 
 DETAILS = (
-    "Verifies the store, or what the REFs need, fetches what is damaged or missing from the "
-    "servers and stores it again. Prints `mended`, kind and id of each object; then, as `verify` "
-    "does, what is still wrong: exit status 4."
+    "Verifies the store, or only the objects of REFs, and fetches damaged or missing objects from"
+    " the servers. Prints `mended`, kind and id of each repaired object, then the remaining "
+    "faults as `verify` does. Exit status 4 if faults remain."
 )
 EXAMPLES = (
     "casync repair --server http://10.0.0.1:8080",
@@ -32,7 +32,9 @@ def run(
     ctx: typer.Context,
     refs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="REF", help="Only what these need.", autocompletion=complete_ref),
+        typer.Argument(
+            metavar="REF", help="Only the objects of these.", autocompletion=complete_ref
+        ),
     ] = None,
     dry_run: DryRun = False,
 ) -> int:
@@ -47,7 +49,7 @@ def run(
     transport = invocation.transport(servers)
     from casync import api
 
-    invocation.resume = "Run the same command again; what was mended stays mended."
+    invocation.resume = "Run the same command again; repaired objects stay repaired."
     with invocation.open_store(read_only=dry_run) as store, invocation.progress() as progress:
         done = api.repair(
             store, parsed, servers=servers, transport=transport, dry_run=dry_run, progress=progress
@@ -73,8 +75,8 @@ def _report(invocation: Invocation, done: Repaired, *, dry_run: bool) -> None:
         for fault in done.faults:
             print_fault(output, fault)
     output.flush()
-    verb = "can be mended" if dry_run else "mended"
+    verb = "can be repaired" if dry_run else "repaired"
     output.say(
-        f"{len(done.mended)} objects {verb}, {format_size(done.stored)}; "
-        f"{len(done.faults) or 'no'} faults left"
+        f"{format_count(len(done.mended), 'object')} {verb}, {format_size(done.stored)}; "
+        f"{format_count(len(done.faults), 'fault')} left"
     )

@@ -1,4 +1,4 @@
-"""`casync rm`: moves names and manifests into the trash, or lists what lies there."""
+"""`casync rm`: moves names and manifests to the trash, or lists the trash."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from casync.store.base import Removed
 
 DETAILS = (
-    "A name goes with all its versions, NAME@N is one of them. What no other name points to goes "
-    "along. A hash is refused while a name points to it. Nothing is lost at once: `undelete` "
-    "brings it back. With --server that happens there. Columns: name or manifest, hash, name with "
-    "its version."
+    "NAME removes all versions of a name, NAME@N only version N; manifests that no other name "
+    "points to are removed with them. HASH fails while a name points to it. `undelete` restores "
+    "from the trash. With --server, names and trash are those of the server. Columns: `name` or "
+    "`manifest`, hash, name with version."
 )
 EXAMPLES = (
     "casync rm vm/2023-01 --dry-run",
@@ -35,9 +35,11 @@ def run(
     ctx: typer.Context,
     refs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="REF", help="What to remove.", autocompletion=complete_ref),
+        typer.Argument(
+            metavar="REF", help="The name, version or hash to remove.", autocompletion=complete_ref
+        ),
     ] = None,
-    list_: Annotated[bool, typer.Option("--list", help="Show what is in the trash.")] = False,
+    list_: Annotated[bool, typer.Option("--list", help="List the trash.")] = False,
     dry_run: DryRun = False,
 ) -> None:
     """Runs the command."""
@@ -45,7 +47,7 @@ def run(
 
     invocation = invocation_of(ctx)
     if bool(refs) == list_:
-        raise UsageError("rm takes REFs, or --list alone", next_step="See casync rm --help.")
+        raise UsageError("rm takes either REFs or --list", next_step="See casync rm --help.")
     if list_:
         with invocation.tended(read_only=True) as place:
             _print(invocation, place.removed())

@@ -1,4 +1,4 @@
-"""`casync serve`: the store over HTTP."""
+"""`casync serve`: serves the store over HTTP."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from casync_server.options import Upstream
 
 DETAILS = (
-    "Where the store has tokens (`casync token new`), they are asked for. Where it has none, only "
-    "addresses of this machine are taken unless --insecure-no-auth is given. The store is only "
-    "read, unless --writable is given. SIGTERM and Ctrl-C let running answers end. Port 0 takes a "
-    "free port; the address is printed when the server is ready."
+    "If the store has tokens (`casync token new`), requests need one. If it has none, the server "
+    "listens only on addresses of this machine unless --insecure-no-auth is given. Clients can "
+    "change the store only with --writable. SIGTERM and Ctrl-C let running answers finish. Port 0"
+    " picks a free port; the address is printed when the server is ready."
 )
 EXAMPLES = (
     "casync serve",
@@ -37,48 +37,51 @@ def run(
         typer.Option(
             "--listen",
             metavar="ADDR",
-            help="ADDR:PORT or unix:PATH; may be given again.  [default: 127.0.0.1:8080]",
+            help="ADDR:PORT or unix:PATH; repeatable.  [default: 127.0.0.1:8080]",
         ),
     ] = None,
     workers: Annotated[
-        str | None, typer.Option("--workers", metavar="N", help="Processes.  [default: 1]")
+        str | None,
+        typer.Option("--workers", metavar="N", help="Number of processes.  [default: 1]"),
     ] = None,
     grace: Annotated[
         str | None,
         typer.Option(
-            "--grace", metavar="TIME", help="How long running answers may last.  [default: 30s]"
+            "--grace", metavar="TIME", help="Time for running answers at a stop.  [default: 30s]"
         ),
     ] = None,
     insecure_no_auth: Annotated[
         bool,
-        typer.Option("--insecure-no-auth", help="Let anybody in who can reach the address."),
+        typer.Option("--insecure-no-auth", help="Serve anyone who can reach the address."),
     ] = False,
     writable: Annotated[
-        bool, typer.Option("--writable", help="Let clients push, set names and remove.")
+        bool, typer.Option("--writable", help="Let clients push, set and remove names.")
     ] = False,
     tls_cert: Annotated[
-        str | None, typer.Option("--tls-cert", metavar="F", help="Speak TLS: the certificate, PEM.")
+        str | None, typer.Option("--tls-cert", metavar="F", help="Certificate for TLS, in PEM.")
     ] = None,
     tls_key: Annotated[
-        str | None, typer.Option("--tls-key", metavar="F", help="The key of the certificate.")
+        str | None, typer.Option("--tls-key", metavar="F", help="Key of the certificate, in PEM.")
     ] = None,
     client_ca: Annotated[
         str | None,
-        typer.Option("--client-ca", metavar="F", help="Let in clients with certificates of these."),
+        typer.Option(
+            "--client-ca", metavar="F", help="Require client certificates from these CAs."
+        ),
     ] = None,
     upstream: Annotated[
         str | None,
         typer.Option(
-            "--upstream", metavar="URL", help="Fetch there what is not here, and keep it."
+            "--upstream", metavar="URL", help="Fetch missing objects from there, and keep them."
         ),
     ] = None,
     audit_log: Annotated[
         str | None,
-        typer.Option("--audit-log", metavar="F", help="Write here what changes something."),
+        typer.Option("--audit-log", metavar="F", help="Log requests that change something here."),
     ] = None,
     gc_interval: Annotated[
         str | None,
-        typer.Option("--gc-interval", metavar="TIME", help="Collect the store this often."),
+        typer.Option("--gc-interval", metavar="TIME", help="Run garbage collection this often."),
     ] = None,
     log_format: Annotated[
         str,
@@ -115,7 +118,7 @@ def run(
 
 
 def _upstream(invocation: Invocation, url: str) -> Upstream:
-    """The server behind a cache, with what is configured for it."""
+    """The upstream server, with its configured token and CA."""
     from casync_server.options import Upstream
 
     from casync.remote.http.address import origin_of

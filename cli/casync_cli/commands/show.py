@@ -1,4 +1,4 @@
-"""`casync show`: what a ref stands for."""
+"""`casync show`: describes a manifest."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from casync.errors import NoObjectError, UsageError
-from casync.sizes import format_size
+from casync.sizes import format_count, format_size
 from casync_cli.completion import complete_ref
 from casync_cli.invocation import invocation_of
 from casync_cli.output import Output
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from casync.ops.inspect.show import Statistics
 
 DETAILS = (
-    "Counts the chunks of REF: all, different ones, those of zeros, and how many there are of "
-    "each size. `stored` is what the content takes in the store, and what a receiver with "
-    "nothing at hand would fetch; other content may share it."
+    "Counts the chunks of REF: all, distinct ones, bytes of zeros, and a histogram of sizes. "
+    "`stored` is the size in the store, and what a receiver without any data would fetch; it may "
+    "be shared with other content."
 )
 EXAMPLES = ("casync show vm/2024-06", "casync show HASH --digest sha256 --json")
 
@@ -31,12 +31,16 @@ def run(
     ref: Annotated[
         str,
         typer.Argument(
-            metavar="REF", help="A hash, a local prefix, a name.", autocompletion=complete_ref
+            metavar="REF",
+            help="A hash, its prefix in a local store, or a name.",
+            autocompletion=complete_ref,
         ),
     ],
     digest: Annotated[
         str | None,
-        typer.Option("--digest", metavar="sha256", help="Read all of it, too, and digest it."),
+        typer.Option(
+            "--digest", metavar="sha256", help="Also read the content and print its digest."
+        ),
     ] = None,
 ) -> None:
     """Runs the command."""
@@ -51,7 +55,7 @@ def run(
 
     parsed = parse_ref(ref)
     if parsed.path is not None:
-        raise UsageError(f"{ref} is inside a manifest; only the whole of one can be shown")
+        raise UsageError(f"{ref} has a path; show takes a whole manifest")
     with invocation.source() as source, invocation.progress() as progress:
         found = show(source.resolve(parsed), source, progress)
         total = None
@@ -71,7 +75,7 @@ def run(
         _print(output, found, total)
     if found.missing:
         raise NoObjectError(
-            f"{found.missing} objects of {found.manifest.hex()} are missing",
+            f"{found.manifest.hex()} lacks {format_count(found.missing, 'object')}",
             next_step="`casync verify` names them.",
         )
 

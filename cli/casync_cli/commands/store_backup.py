@@ -1,4 +1,4 @@
-"""`casync store backup`: a copy of a store that others may be using."""
+"""`casync store backup`: copies a store while it is in use."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import typer
 from casync_cli.invocation import invocation_of
 
 DETAILS = (
-    "DIR is a store itself then, as this one was at one moment: use it with --store DIR, or copy "
-    "its data.mdb back. Namespaces are copied along, each as it was at a moment of its own. "
-    "Others may prepare, pull and serve meanwhile. A backup that is interrupted is no store yet."
+    "DIR becomes a store with the state of this one at a single moment: use it with --store DIR, "
+    "or copy its data.mdb back. Namespaces are copied too, each at its own moment. The store "
+    "stays usable meanwhile. An interrupted backup is not a store."
 )
 EXAMPLES = (
     "casync store backup /mnt/backup/2024-06",
@@ -29,7 +29,7 @@ def run(
 
     invocation = invocation_of(ctx)
     path = Path(folder)
-    invocation.resume = "Run the command again, for a new folder."
+    invocation.resume = "Run the command again with a new folder."
     written = 0
 
     def advance(count: int) -> None:

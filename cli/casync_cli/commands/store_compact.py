@@ -1,4 +1,4 @@
-"""`casync store compact`: a data file without unused pages."""
+"""`casync store compact`: rewrites the data file without unused pages."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from casync.sizes import format_size
 from casync_cli.invocation import invocation_of
 
 DETAILS = (
-    "The data file is written anew beside the old one, and takes its place when it is complete; "
-    "there must be room for both. Nobody may have the store open meanwhile: exit status 7. "
-    "`casync gc` goes first, when something was removed; `casync store stats` shows as `free` "
-    "about what there is to gain."
+    "Writes a new data file beside the old one and replaces it when complete, so there must be "
+    "space for both. No other process may have the store open (exit status 7). Run `casync gc` "
+    "first if something was removed; `free` in `casync store stats` is about what is gained."
 )
 EXAMPLES = ("casync gc && casync store compact",)
 
@@ -22,7 +21,7 @@ def run(ctx: typer.Context) -> None:
 
     invocation = invocation_of(ctx)
     output = invocation.output
-    invocation.resume = "The store is as it was."
+    invocation.resume = "The store is unchanged."
     with invocation.progress() as progress:
         progress.start("compacting", None)
         done = compact(invocation.store_path, advance=progress.advance)

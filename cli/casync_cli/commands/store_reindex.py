@@ -1,4 +1,4 @@
-"""`casync store reindex`: a new index from the segments, or a new store from a damaged file."""
+"""`casync store reindex`: rebuilds the index, or salvages a damaged data file."""
 
 from __future__ import annotations
 
@@ -17,11 +17,10 @@ if TYPE_CHECKING:
     from casync.store.lmdb.salvage import Salvaged
 
 DETAILS = (
-    "Without options the index, manifests and names of the store are made anew from what its "
-    "segments hold, at once or not at all. With --salvage a data.mdb that cannot be opened any "
-    "more is read raw, and every undamaged object of it is brought into the store that --store "
-    "names, which is made when it is not there; FILE is only read. Exit status 4 says that "
-    "something was too damaged to keep."
+    "Without options, rebuilds the index, manifests and names of the store from its segments, "
+    "atomically. With --salvage, reads a data.mdb that cannot be opened any more, and copies "
+    "every undamaged object to the store of --store, which is created if missing; FILE is only "
+    "read. Exit status 4 if damaged data was left out."
 )
 EXAMPLES = (
     "casync store reindex",
@@ -47,14 +46,14 @@ def run(
     if not done.damaged:
         return 0
     output.flush()
-    output.say(f"{done.damaged} damaged pieces were left out; pull their manifests again")
+    output.say(f"left out damaged records: {done.damaged}; pull their manifests again")
     return DAMAGED
 
 
 def _reindex(invocation: Invocation) -> Reindexed:
     from casync.store.lmdb.reindex import reindex
 
-    invocation.resume = "The store is as it was."
+    invocation.resume = "The store is unchanged."
     with invocation.progress() as progress:
         progress.start("reading segments", None)
         return reindex(invocation.store_path, advance=progress.advance)
@@ -66,11 +65,11 @@ def _salvage(invocation: Invocation, file: Path) -> Salvaged:
     own = invocation.store_path
     if os.path.realpath(file) in (os.path.realpath(own), os.path.realpath(own / "data.mdb")):
         raise UsageError(
-            f"{file} is the store itself", next_step="Name a new store with --store DIR."
+            f"{file} belongs to the store itself", next_step="Name a new store with --store DIR."
         )
     if not file.exists():
-        raise NoStoreError(f"there is no {file}")
-    invocation.resume = "Run the same command again; what was brought over stays."
+        raise NoStoreError(f"{file} does not exist")
+    invocation.resume = "Run the same command again; objects copied so far are kept."
     with invocation.open_store(create=True) as store, invocation.progress() as progress:
         progress.start("reading", None)
         return salvage(file, store, advance=progress.advance)

@@ -1,4 +1,4 @@
-"""`casync store stats`: what the store holds, and the room that it takes."""
+"""`casync store stats`: shows contents and sizes of the store."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from casync.store.lmdb.usage import StoreUsage
 
 DETAILS = (
-    "`plain` is what the objects are unpacked, `stored` what they take in the store. With REFs: "
-    "how much of it each needs, needs alone, and shares with each of the others."
+    "`plain` is the unpacked size of the objects, `stored` their size in the store. With REFs, "
+    "prints for each: hash, length, stored size, size that it does not share, size shared with "
+    "each REF."
 )
 EXAMPLES = (
     "casync store stats",
@@ -31,7 +32,7 @@ def run(
     ctx: typer.Context,
     refs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="REF", help="Compare these.", autocompletion=complete_ref),
+        typer.Argument(metavar="REF", help="Manifests to compare.", autocompletion=complete_ref),
     ] = None,
 ) -> None:
     """Runs the command."""

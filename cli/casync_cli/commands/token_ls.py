@@ -1,4 +1,4 @@
-"""`casync token ls`: who is let in."""
+"""`casync token ls`: lists the tokens."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from casync.names.token import TokenRow
 
 DETAILS = (
-    "Columns: id, scope, state (good, expired, revoked), when it was made, when it ends, patterns "
-    "of names, note, namespace. The tokens themselves are not in the store."
+    "Columns: id, scope, state (good, expired, revoked), creation, expiry, patterns of names, "
+    "note, namespace. The store does not hold the tokens themselves."
 )
 EXAMPLES = ("casync token ls", "casync token ls --json")
 

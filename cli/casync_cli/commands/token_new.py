@@ -1,4 +1,4 @@
-"""`casync token new`: lets somebody in."""
+"""`casync token new`: creates a token for servers of the store."""
 
 from __future__ import annotations
 
@@ -15,13 +15,12 @@ from casync_cli.parsing.sizes import parse_size
 from casync_cli.parsing.times import parse_duration
 
 DETAILS = (
-    "The token is printed once, or written to FILE, which must not exist and which only you can "
-    "read; it is never shown again, and the store keeps a hash of it. The first one makes every "
-    "server of the store ask for tokens, for good. Scopes: read; write, which also pushes and sets "
-    "names; admin, which also removes and restores. A token sees one namespace: the store itself, "
-    "or with --namespace a store of its own that shares nothing with others, in namespaces/NAME "
-    "below this one; use that with --store to tend it. --quota bounds what the namespace may hold, "
-    "for everybody and until it is given again; 0 for no bound."
+    "Prints the token once, or writes it to FILE, which must not exist and gets mode 0600; the "
+    "store keeps only a hash. From the first token on, all servers of the store require tokens. "
+    "Scopes: read; write, to push and set names; admin, to remove and restore. A token works in "
+    "one namespace: the store itself, or with --namespace a separate store in namespaces/NAME "
+    "below it, which shares nothing; manage that with --store. --quota limits the size of the "
+    "namespace until it is set again; 0 means no limit."
 )
 EXAMPLES = (
     "casync token new ~/.config/casync/token",
@@ -34,29 +33,28 @@ _LONGEST_NOTE: Final = 500
 
 def run(
     ctx: typer.Context,
-    file: Annotated[
-        str | None, typer.Argument(metavar="FILE", help="Write the token there.")
-    ] = None,
+    file: Annotated[str | None, typer.Argument(metavar="FILE", help="The file to write.")] = None,
     scope: Annotated[
         str, typer.Option("--scope", metavar="SCOPE", help="read, write or admin.")
     ] = "read",
     names: Annotated[
         list[str] | None,
-        typer.Option(
-            "--names", metavar="PATTERN", help="Only names like this; may be given again."
-        ),
+        typer.Option("--names", metavar="PATTERN", help="Only names that match; repeatable."),
     ] = None,
     expires: Annotated[
-        str | None, typer.Option("--expires", metavar="TIME", help="Good for so long.")
+        str | None,
+        typer.Option("--expires", metavar="TIME", help="Lifetime, such as 90d.  [default: no end]"),
     ] = None,
-    note: Annotated[str, typer.Option("--note", metavar="TEXT", help="What it is for.")] = "",
+    note: Annotated[
+        str, typer.Option("--note", metavar="TEXT", help="A note for `token ls`.")
+    ] = "",
     namespace: Annotated[
         str,
-        typer.Option("--namespace", metavar="NAME", help="Sees this one."),
+        typer.Option("--namespace", metavar="NAME", help="The namespace of the token."),
     ] = "default",
     quota: Annotated[
         str | None,
-        typer.Option("--quota", metavar="SIZE", help="The namespace may hold so much."),
+        typer.Option("--quota", metavar="SIZE", help="Limit the size of the namespace."),
     ] = None,
 ) -> None:
     """Runs the command."""
@@ -70,9 +68,9 @@ def run(
         raise UsageError(f"--scope takes read, write or admin, not {scope}")
     level = TokenScope[scope.upper()]
     if level is TokenScope.ADMIN and names:
-        raise UsageError("an admin sees all names; --names is for read and write")
+        raise UsageError("--names works only with the scopes read and write")
     if len(note) > _LONGEST_NOTE:
-        raise UsageError(f"a note has at most {_LONGEST_NOTE} characters")
+        raise UsageError(f"the note is longer than {_LONGEST_NOTE} characters")
     ends = 0 if expires is None else int(time.time() + parse_duration(expires))
     place = parse_namespace(namespace)
     limit = None if quota is None else parse_size(quota)
@@ -100,4 +98,4 @@ def run(
         output.row(token if file is None else row.id)
     output.flush()
     if first:
-        output.say("servers of this store ask for a token from now on")
+        output.say("servers of this store require a token from now on")

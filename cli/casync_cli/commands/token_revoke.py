@@ -1,4 +1,4 @@
-"""`casync token revoke`: lets somebody in no more."""
+"""`casync token revoke`: makes tokens invalid."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import typer
 from casync_cli.invocation import invocation_of
 
 DETAILS = (
-    "Servers notice within seconds. When the last token is gone, servers still ask for one, and "
-    "nobody comes in until there is a new one. Prints the ids."
+    "Takes effect on servers within seconds. Servers still require a token after the last one is "
+    "revoked. Prints the ids."
 )
 EXAMPLES = ("casync token revoke k3v9x0ab",)
 
 
 def run(
     ctx: typer.Context,
-    ids: Annotated[list[str], typer.Argument(metavar="ID", help="From `casync token ls`.")],
+    ids: Annotated[list[str], typer.Argument(metavar="ID", help="The id in `casync token ls`.")],
 ) -> None:
     """Runs the command."""
     invocation = invocation_of(ctx)

@@ -1,4 +1,4 @@
-"""`casync undelete`: takes names and manifests out of the trash."""
+"""`casync undelete`: restores names and manifests from the trash."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from casync_cli.invocation import invocation_of
 from casync_cli.reports.removal import report_removal
 
 DETAILS = (
-    "A name comes back with all versions of it that lie in the trash, each with its manifest. "
-    "Versions that were set meanwhile stay. With --server it is the server's trash. Columns as of "
-    "`rm`."
+    "NAME restores all versions in the trash, each with its manifest. Versions set meanwhile "
+    "stay. With --server, the trash is that of the server. Columns as in `rm`."
 )
 EXAMPLES = ("casync undelete vm/2023-01", "casync undelete vm/nightly@3")
 
 
 def run(
     ctx: typer.Context,
-    refs: Annotated[list[str], typer.Argument(metavar="REF", help="What to bring back.")],
+    refs: Annotated[
+        list[str], typer.Argument(metavar="REF", help="The name, version or hash to restore.")
+    ],
 ) -> None:
     """Runs the command."""
     from casync_cli.parsing.refs import parse_whole_ref
@@ -30,7 +31,7 @@ def run(
     for ref in parsed:
         if ref.prefix is not None:
             raise UsageError(
-                f"{ref} is not a whole hash", next_step="`casync rm --list` shows whole ones."
+                f"{ref} is not a full hash", next_step="`casync rm --list` shows full hashes."
             )
     with invocation.tended() as place:
         restored = place.restore(parsed)

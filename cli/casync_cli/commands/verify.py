@@ -1,4 +1,4 @@
-"""`casync verify`: the store against its hashes."""
+"""`casync verify`: checks the store against its hashes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from casync.errors import UsageError
-from casync.sizes import format_size
+from casync.sizes import format_count, format_size
 from casync_cli.completion import complete_ref
 from casync_cli.exit_codes import DAMAGED
 from casync_cli.invocation import invocation_of
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from casync.ops.upkeep.verify import VerifyReport
 
 DETAILS = (
-    "Without REF all that the store holds is read and hashed. Every object that is damaged or "
-    "missing is printed, one line for each manifest that needs it: what is wrong, kind, id, "
-    "manifest, names. Exit status 4 says that there are some."
+    "Without REF, reads and hashes everything in the store. Prints a line per damaged or missing "
+    "object and manifest that needs it: fault, kind, id, manifest, names. Exit status 4 if there "
+    "are faults."
 )
 EXAMPLES = ("casync verify", "casync verify vm/2024-06", "casync verify --quick --json")
 
@@ -32,30 +32,32 @@ def run(
     ctx: typer.Context,
     refs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="REF", help="Only what these need.", autocompletion=complete_ref),
+        typer.Argument(
+            metavar="REF", help="Only the objects of these.", autocompletion=complete_ref
+        ),
     ] = None,
     quick: Annotated[
-        bool, typer.Option("--quick", help="Only the structure: is everything there?")
+        bool, typer.Option("--quick", help="Only check that no object is missing.")
     ] = False,
     sample: Annotated[
         str | None,
-        typer.Option("--sample", metavar="P%", help="Read only so many of the chunks, at random."),
+        typer.Option("--sample", metavar="P%", help="Read only this share of chunks, at random."),
     ] = None,
 ) -> int:
     """Runs the command."""
     invocation = invocation_of(ctx)
     if quick and sample is not None:
-        raise UsageError("--quick reads no chunk, so there is nothing to --sample")
+        raise UsageError("--quick reads no chunks; drop --sample")
     percent = 100.0 if sample is None else parse_percent(sample)
     from casync.names.name import parse_ref
     from casync.ops.upkeep.verify import VerifyOptions, verify
 
     parsed = [parse_ref(ref) for ref in refs or ()]
     if any(ref.path is not None for ref in parsed):
-        raise UsageError("only whole manifests can be verified")
+        raise UsageError("verify takes whole manifests, without a path")
     options = VerifyOptions(quick=quick, sample=percent, seed=secrets.randbits(63))
     with invocation.open_store(read_only=True) as store, invocation.progress() as progress:
-        # A damaged tree must be found by plain reads, before it is walked through the map.
+        # Find damaged B-tree pages by plain reads, before walking them through the memory map.
         store.check()
         chosen = [store.resolve(ref) for ref in parsed] if parsed else None
         report = verify(store, chosen, options, progress)
@@ -67,14 +69,15 @@ def run(
             print_fault(output, fault)
     output.flush()
     output.say(
-        f"{report.manifests} manifests, {report.nodes} nodes, {report.objects} objects read, "
+        f"{format_count(report.manifests, 'manifest')}, {format_count(report.nodes, 'node')}, "
+        f"{format_count(report.objects, 'object')} read, "
         f"{format_size(report.length)} in {format_duration(report.seconds)}: "
-        f"{len(report.faults) or 'no'} faults"
+        f"{format_count(len(report.faults), 'fault')}"
     )
     if report.faults:
         output.say(
-            "Run `casync repair` with a --server that has it. If there is none, `casync store "
-            "reindex` lets go of what is damaged, and content can be prepared again."
+            "Run `casync repair` with a --server that has the objects. If there is none, `casync "
+            "store reindex` drops damaged objects; then prepare the content again."
         )
         return DAMAGED
     return 0

@@ -1,4 +1,4 @@
-"""Whole numbers, percentages and digests as people type them."""
+"""Parses whole numbers, percentages and digests."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _SHA256: Final = re.compile(r"sha256:([0-9a-f]{64})", re.ASCII)
 
 
 def parse_count(text: str, option: str, low: int, high: int) -> int:
-    """Reads the whole number that was given for `option`.
+    """Parses the whole number of `option`.
 
     Raises:
-        UsageError: It is none, or not from `low` to `high`.
+        UsageError: It is not a whole number from `low` to `high`.
     """
     digits = text.removeprefix("-") if low < 0 else text
     if not (digits.isascii() and digits.isdigit() and len(digits) < 20):
@@ -29,20 +29,20 @@ def parse_count(text: str, option: str, low: int, high: int) -> int:
 
 
 def parse_percent(text: str) -> float:
-    """Reads a percentage above 0 and up to 100; the sign may be left out.
+    """Parses a percentage above 0 and up to 100; the percent sign is optional.
 
     Raises:
-        UsageError: It is none.
+        UsageError: It is not a percentage in that range.
     """
     match = _PERCENT.fullmatch(text)
     percent = float(match[1]) if match else 0.0
     if not 0 < percent <= 100:
-        raise UsageError(f"not a percentage: {text}", next_step="Write it like 5%.")
+        raise UsageError(f"not a percentage: {text}", next_step="Write it as in 5%.")
     return percent
 
 
 def parse_sha256(text: str) -> bytes:
-    """Reads `sha256:` and 64 hex digits.
+    """Parses `sha256:` and 64 hex digits.
 
     Raises:
         UsageError: It is anything else.

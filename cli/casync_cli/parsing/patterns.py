@@ -1,4 +1,4 @@
-"""Patterns of names on the command line; `casync.names.patterns` says what they mean."""
+"""Patterns of names on the command line; `casync.names.patterns` defines them."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ __all__ = ["check_open", "literal_prefix", "matches"]
 
 
 def literal_prefix(pattern: str) -> str:
-    """What every name that fits begins with.
+    """The longest prefix that all matching names have.
 
     Raises:
-        UsageError: No name can fit.
+        UsageError: No name can match.
     """
     try:
         pattern.encode()
     except UnicodeEncodeError as error:
-        raise UsageError(f"names are UTF-8; nothing fits {pattern}") from error
+        raise UsageError(f"names are UTF-8, so none can match {pattern}") from error
     return patterns.literal_prefix(pattern)
 
 
 def check_open(pattern: str) -> None:
-    """Lets a pattern pass that may as well fit nothing: one that is more than a single name.
+    """Checks a pattern without matches: a glob or prefix may match nothing.
 
     Raises:
-        NoNameError: It is a single name, which is not here then.
+        NoNameError: The pattern is a single name, which does not exist.
     """
     if not patterns.is_open(pattern):
         raise NoNameError(f"no name {pattern} here", next_step="`casync ls` lists the names.")

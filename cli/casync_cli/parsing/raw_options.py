@@ -1,4 +1,4 @@
-"""What was given on the command line, as text, before anything is made of it."""
+"""Options of the command line, as unparsed text."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["CommonOptions", "RemoteOptions"]
 
 @dataclass
 class CommonOptions:
-    """The options that stand before or after every verb. None: not given."""
+    """Options of every command. None means not given."""
 
     store: str | None = None
     json: bool = False
@@ -22,7 +22,7 @@ class CommonOptions:
 
 @dataclass
 class RemoteOptions:
-    """The options of commands that talk to servers. None: not given."""
+    """Options of commands that use servers. None means not given."""
 
     server: list[str] = field(default_factory=list)
     token_file: str | None = None

@@ -1,4 +1,4 @@
-"""Refs to whole manifests, for commands that do not look inside."""
+"""Refs to whole manifests."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ __all__ = ["parse_whole_ref"]
 
 
 def parse_whole_ref(text: str) -> Ref:
-    """Reads a ref without a path.
+    """Parses a ref without a path.
 
     Raises:
-        UsageError: It is none.
+        UsageError: It is not a ref, or has a path.
     """
     ref = parse_ref(text)
     if ref.path is not None:
-        raise UsageError(f"{ref} is inside a manifest; only the whole of one has names")
+        raise UsageError(f"{ref} has a path; this command takes whole manifests")
     return ref

@@ -1,4 +1,4 @@
-"""Private keys that stand on the command line as files."""
+"""Reads private keys from files on the command line."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def read_key(file: str, warn: Callable[[list[str]], None]) -> SigningKey:
 
     Raises:
         CasyncError: The file cannot be read.
-        UsageError: It holds no key that can sign.
+        UsageError: It is not a private key for signing.
     """
     from casync.fs.secret import exposure
     from casync.names.signing import SigningKey
@@ -47,7 +47,7 @@ def read_key(file: str, warn: Callable[[list[str]], None]) -> SigningKey:
 
 
 def read_signer(file: str, warn: Callable[[list[str]], None]) -> Signer:
-    """What signs names with the private key in a file. Raises as `read_key`."""
+    """A signer of names with the private key in a file. Raises as `read_key`."""
     from casync.ops.trust import signing
 
     return signing(read_key(file, warn))

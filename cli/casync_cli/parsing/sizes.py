@@ -1,4 +1,4 @@
-"""Sizes and rates as people type and read them: `64KiB`, `1.5G`, `100M/s`; powers of 1024."""
+"""Parses sizes and rates: `64KiB`, `1.5G`, `100M/s`. Units are powers of 1024."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ _SIZE: Final = re.compile(r"([0-9]{1,20}(?:\.[0-9]{1,9})?) ?(?:([KMGTPE])?i?B?)"
 
 
 def parse_size(text: str) -> int:
-    """Reads a size in bytes.
+    """Parses a size in bytes.
 
     Raises:
-        UsageError: It is not one, or not a whole number of bytes.
+        UsageError: It is not a size, or not a whole number of bytes.
     """
     match = _SIZE.fullmatch(text.strip())
     if match is None:
-        raise UsageError(f"not a size: {text}", next_step="Write it like 4096, 64KiB or 1.5G.")
+        raise UsageError(f"not a size: {text}", next_step="Write it as in 4096, 64KiB or 1.5G.")
     whole, _, fraction = match[1].partition(".")
     unit = 1 << 10 * (UNITS.index(match[2].upper()) + 1) if match[2] else 1
-    # In integers: a float would lose bytes above 2**53.
+    # Integers, because a float loses bytes above 2**53.
     part, rest = divmod(int(fraction or 0) * unit, int("1" + "0" * len(fraction)))
     if rest and unit == 1:
         raise UsageError(f"not a whole number of bytes: {text}")
@@ -32,12 +32,12 @@ def parse_size(text: str) -> int:
 
 
 def parse_rate(text: str) -> int:
-    """Reads bytes per second; `/s` may follow.
+    """Parses bytes per second; `/s` is optional.
 
     Raises:
         UsageError: It is not a rate, or zero.
     """
     rate = parse_size(text.strip().removesuffix("/s"))
     if rate == 0:
-        raise UsageError("a rate must be above 0", next_step="Leave it out for no limit.")
+        raise UsageError("a rate must be above 0", next_step="Omit it for no limit.")
     return rate

@@ -1,4 +1,4 @@
-"""Durations and moments as people type and read them: `30s`, `2h`, `1h30m`; RFC 3339."""
+"""Parses and formats durations (`30s`, `2h`, `1h30m`), and formats times (RFC 3339)."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ _LAST_SECOND: Final = 253402300799  # 9999-12-31T23:59:59Z
 
 
 def parse_duration(text: str) -> float:
-    """Reads a duration in seconds: numbers with units, one after the other, or a bare 0.
+    """Parses a duration in seconds: a sequence of numbers with units, or 0.
 
     Raises:
-        UsageError: It is not one. A number without a unit is refused, since nobody knows which.
+        UsageError: It is not a duration. A number without a unit is ambiguous.
     """
     text = text.strip()
     if text == "0":
         return 0.0
     if not _WHOLE.fullmatch(text):
-        raise UsageError(f"not a duration: {text}", next_step="Write it like 30s, 2h or 7d.")
+        raise UsageError(f"not a duration: {text}", next_step="Write it as in 30s, 2h or 7d.")
     return float(sum(float(count) * _SECONDS[unit] for count, unit in _PART.findall(text)))
 
 
@@ -42,6 +42,6 @@ def format_duration(seconds: float) -> str:
 
 
 def format_moment(seconds: int) -> str:
-    """Seconds since 1970 as RFC 3339 in UTC. What no calendar holds becomes its nearest end."""
+    """Seconds since 1970 as RFC 3339 in UTC, clamped to the years 1970 to 9999."""
     bounded = min(max(seconds, _FIRST_SECOND), _LAST_SECOND)
     return f"{datetime.fromtimestamp(bounded, UTC).replace(tzinfo=None).isoformat()}Z"

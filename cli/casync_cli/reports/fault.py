@@ -1,4 +1,4 @@
-"""What `verify` and `repair` say of objects that are not as they must be."""
+"""Reports of damaged and missing objects, for `verify` and `repair`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["fault_fields", "print_fault"]
 
 
 def print_fault(output: Output, fault: Fault) -> None:
-    """Prints a line for each manifest that is hit."""
+    """Prints a line per affected manifest."""
     what = [fault.problem.value, fault.kind.name.lower(), fault.id.hex()]
     names = " ".join(fault.names)
     for manifest in fault.manifests or (None,):

@@ -1,10 +1,10 @@
-"""What a pull into a folder did, or would do, for people and for programs."""
+"""Results of a pull to a folder, for people and as JSON."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from casync.sizes import format_size
+from casync.sizes import format_count, format_size
 from casync_cli.output import Output
 from casync_cli.parsing.times import format_duration
 from casync_cli.reports.traffic import delta_fields, say_sources, traffic_fields
@@ -16,12 +16,12 @@ __all__ = ["report_folder"]
 
 
 def report_folder(output: Output, pulled: FolderPulled, out: str) -> None:
-    """Says what was done, and what could not be given to files.
+    """Reports a pull to a folder, and metadata that could not be set.
 
     Args:
-        output: Where to say it.
-        pulled: What was done.
-        out: The folder as it was typed.
+        output: Prints the report.
+        pulled: The result.
+        out: The folder as typed.
     """
     if output.json_mode:
         output.document(
@@ -44,15 +44,16 @@ def report_folder(output: Output, pulled: FolderPulled, out: str) -> None:
         )
     output.flush()
     output.say(
-        f"{out}: {pulled.files} files written, {format_size(pulled.length)}; {pulled.kept} kept, "
-        f"{pulled.others} links and others made, {pulled.removed} removed, in "
+        f"{out}: {format_count(pulled.files, 'file')} written, {format_size(pulled.length)}; "
+        f"{pulled.kept} kept, "
+        f"{pulled.removed} removed, links and others made: {pulled.others}, in "
         f"{format_duration(pulled.seconds)}"
     )
     say_sources(output, pulled.sources, pulled.traffic)
     if pulled.left_out:
         output.say(
-            f"warning: {pulled.left_out} devices and pipes left out; root makes them with --exact"
+            f"warning: devices and pipes left out: {pulled.left_out}; root makes them with --exact"
         )
     if pulled.skipped:
         skipped = ", ".join(f"{count} {what}" for what, count in sorted(pulled.skipped.items()))
-        output.say(f"warning: could not be set: {skipped}")
+        output.say(f"warning: metadata not set: {skipped}")

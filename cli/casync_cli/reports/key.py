@@ -1,4 +1,4 @@
-"""What `key new` and `key show` say."""
+"""Results of `key new` and `key show`."""
 
 from __future__ import annotations
 

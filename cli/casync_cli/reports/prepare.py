@@ -1,4 +1,4 @@
-"""What a prepare tells when it is done."""
+"""Results of a prepare, for people and as JSON."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from casync.errors import SourceChangedError
-from casync.sizes import format_size
+from casync.sizes import format_count, format_size
 
 if TYPE_CHECKING:
     from casync.names.name import NameRecord
@@ -17,7 +17,7 @@ __all__ = ["report_file", "report_folder"]
 
 
 def report_file(output: Output, prepared: Prepared) -> None:
-    """Prints the hash of a file, and tells how it came about."""
+    """Prints the hash of a file, with statistics."""
     record = prepared.name
     if output.json_mode:
         output.document(
@@ -37,14 +37,15 @@ def report_file(output: Output, prepared: Prepared) -> None:
         )
     else:
         output.row(prepared.manifest.hex())
-    # The hash must have left us before anybody is told that all went well.
+    # The hash must be written before success is reported.
     output.flush()
     if prepared.unchanged:
-        output.say(f"{format_size(prepared.length)}, unchanged since it was prepared last")
+        output.say(f"{format_size(prepared.length)}, unchanged since its last prepare")
     else:
         rate = prepared.length / max(prepared.seconds, 1e-3)
         output.say(
-            f"{format_size(prepared.length)} in {prepared.chunks} chunks: {prepared.new} new, "
+            f"{format_size(prepared.length)} in {format_count(prepared.chunks, 'chunk')}: "
+            f"{prepared.new} new, "
             f"{prepared.reused} reused, {format_size(prepared.stored)} stored, "
             f"{format_size(int(rate))}/s"
         )
@@ -52,10 +53,10 @@ def report_file(output: Output, prepared: Prepared) -> None:
 
 
 def report_folder(output: Output, prepared: FolderPrepared) -> None:
-    """Prints the hash of a folder, and tells how it came about.
+    """Prints the hash of a folder, with statistics.
 
     Raises:
-        SourceChangedError: Something is not in it that should be. All was told then.
+        SourceChangedError: Entries were left out. The report has been printed by then.
     """
     record = prepared.name
     if output.json_mode:
@@ -86,11 +87,13 @@ def report_folder(output: Output, prepared: FolderPrepared) -> None:
         output.row(prepared.manifest.hex())
     output.flush()
     output.say(
-        f"{format_size(prepared.length)} in {prepared.files} files and {prepared.folders} folders: "
-        f"{prepared.unchanged} files unchanged, {format_size(prepared.stored)} stored"
+        f"{format_size(prepared.length)} in {format_count(prepared.files, 'file')} and "
+        f"{format_count(prepared.folders, 'folder')}: "
+        f"{format_count(prepared.unchanged, 'file')} unchanged, "
+        f"{format_size(prepared.stored)} stored"
     )
     if prepared.sockets:
-        output.say(f"{prepared.sockets} sockets left out")
+        output.say(f"{format_count(prepared.sockets, 'socket')} left out")
     if prepared.bounded_times:
         output.say(
             f"warning: {prepared.bounded_times} "
@@ -100,8 +103,8 @@ def report_folder(output: Output, prepared: FolderPrepared) -> None:
     _say_name(output, record)
     if prepared.left_out:
         raise SourceChangedError(
-            f"{len(prepared.left_out)} things are left out, since they changed or cannot be read",
-            next_step="Run the same command again; what is stored already is not stored again.",
+            f"left out {len(prepared.left_out)} of the files and folders: changed or unreadable",
+            next_step="Run the same command again; stored content is not stored again.",
         )
 
 

@@ -1,4 +1,4 @@
-"""What a pull did, or would do, for people and for programs."""
+"""Results and plans of a pull, for people and as JSON."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ __all__ = ["report_plan", "report_pull"]
 
 
 def report_pull(output: Output, pulled: Pulled, out: str | None) -> None:
-    """Says what was pulled, from where. The hash is data only when nothing else names the result.
+    """Reports a pull. The hash is printed as data only if there is no target.
 
     Args:
-        output: Where to say it.
-        pulled: What was done.
-        out: The target as it was typed, or None for the store.
+        output: Prints the report.
+        pulled: The result.
+        out: The target as typed; None for the store.
     """
     if output.json_mode:
         output.document(
@@ -52,10 +52,10 @@ def report_pull(output: Output, pulled: Pulled, out: str | None) -> None:
 
 
 def report_plan(output: Output, plan: Forecast | FolderForecast) -> None:
-    """Says what a pull would do.
+    """Reports the plan of a pull.
 
     Raises:
-        NoObjectError: It would fail, since nobody has some of the content.
+        NoObjectError: The pull would fail: no source has some of the content.
     """
     from casync.ops.pull.forecast import Forecast
 
@@ -73,9 +73,9 @@ def report_plan(output: Output, plan: Forecast | FolderForecast) -> None:
     output.flush()
     if plan.received:
         inner = "manifest and nodes" if of_file is not None else "manifest, nodes and folders"
-        output.say(f"received {format_size(plan.received)} for this plan: {inner}")
+        output.say(f"received {format_size(plan.received)} to plan this: {inner}")
     if plan.fetch:
-        output.say("chunks that come as deltas make it less; see --delta")
+        output.say("deltas can reduce the bytes to fetch; see --delta")
     if plan.missing:
         raise NoObjectError(
             f"no source has {format_size(plan.missing)} of {plan.manifest.hex()}",
@@ -84,7 +84,7 @@ def report_plan(output: Output, plan: Forecast | FolderForecast) -> None:
 
 
 _COUNTS: Final = ("files", "kept", "others", "remove", "left_out")
-"""What is counted of a folder."""
+"""Counts that only plans of folders have."""
 
 
 def _print(output: Output, plan: Forecast | FolderForecast) -> None:

@@ -1,10 +1,10 @@
-"""What `push` says in the end, for people and as JSON."""
+"""Results and plans of a push, for people and as JSON."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from casync.sizes import format_size
+from casync.sizes import format_count, format_size
 from casync_cli.output import Output
 from casync_cli.parsing.times import format_duration
 from casync_cli.reports.traffic import traffic_fields
@@ -16,7 +16,7 @@ __all__ = ["report_push", "report_push_plan"]
 
 
 def report_push(output: Output, pushed: Pushed) -> None:
-    """Says what was pushed: the hash, and the name with its version if it got one."""
+    """Reports a push: the hash, and the name with its version if one was set."""
     record = pushed.name
     if output.json_mode:
         output.document(
@@ -39,16 +39,17 @@ def report_push(output: Output, pushed: Pushed) -> None:
     else:
         output.row(pushed.manifest.hex())
     output.flush()
-    what = "is there" if pushed.published else "this part is there"
+    what = "published" if pushed.published else "part complete"
     output.say(
-        f"{pushed.manifest.hex()}: {what}; sent {pushed.new} objects of "
+        f"{pushed.manifest.hex()}: {what}; sent {format_count(pushed.new, 'object')} of "
         f"{format_size(pushed.payload)} in {format_duration(pushed.seconds)}"
     )
-    output.say(f"  sent {format_size(pushed.traffic.sent)} in {pushed.traffic.requests} requests")
+    requests = format_count(pushed.traffic.requests, "request")
+    output.say(f"  sent {format_size(pushed.traffic.sent)} in {requests}")
 
 
 def report_push_plan(output: Output, plan: Pushed) -> None:
-    """Says what a push would send."""
+    """Reports the plan of a push."""
     if output.json_mode:
         output.document(
             "casync.push-plan/1",

@@ -1,4 +1,4 @@
-"""What `rm`, `undelete` and `forget` say: versions of names, and manifests, that moved."""
+"""Results of `rm`, `undelete` and `forget`: the versions of names and manifests moved."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ __all__ = ["report_removal"]
 
 
 def report_removal(output: Output, schema: str, removal: Removal) -> None:
-    """Prints one line for each version and each manifest, or one document.
+    """Prints a line per version and per manifest, or one document.
 
-    A server tells only a page of each.
+    A server lists at most a page of each.
     """
     if removal.more:
-        output.say("more than that moved; the server does not tell all")
+        output.say("the list is incomplete: the server returns only its first part")
     if output.json_mode:
         versions = [
             {

@@ -1,11 +1,11 @@
-"""What went over the network, for all commands that talk about it."""
+"""Network traffic, for the reports of several commands."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from casync.sizes import format_size
+from casync.sizes import format_count, format_size
 from casync_cli.output import Output
 
 if TYPE_CHECKING:
@@ -15,23 +15,24 @@ __all__ = ["delta_fields", "say_sources", "traffic_fields"]
 
 
 def traffic_fields(traffic: Traffic) -> dict[str, object]:
-    """Its part of a JSON document."""
+    """Requests and bytes, as fields of a JSON document."""
     return {"requests": traffic.requests, "received": traffic.received, "sent": traffic.sent}
 
 
 def delta_fields(traffic: Traffic) -> dict[str, object]:
-    """How much of what was received were deltas, and what they stood for."""
+    """Bytes received as deltas and their plain bytes, as fields of a JSON document."""
     return {"delta_received": traffic.delta_bytes, "delta_plain": traffic.delta_plain}
 
 
 def say_sources(output: Output, sources: Mapping[str, int], traffic: Traffic) -> None:
-    """Says where the bytes of a result come from, and what was received for it."""
+    """Prints the sources of the bytes of a result, and the traffic."""
     for source, count in sources.items():
         output.say(f"  from {source}: {format_size(count)}")
     if traffic.requests:
-        output.say(f"  received {format_size(traffic.received)} in {traffic.requests} requests")
+        requests = format_count(traffic.requests, "request")
+        output.say(f"  received {format_size(traffic.received)} in {requests}")
     if traffic.delta_bytes:
         output.say(
-            f"  of that {format_size(traffic.delta_bytes)} as deltas, which stood for "
-            f"{format_size(traffic.delta_plain)}"
+            f"  of that, {format_size(traffic.delta_bytes)} in deltas for "
+            f"{format_size(traffic.delta_plain)} of content"
         )

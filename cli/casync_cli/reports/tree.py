@@ -1,4 +1,4 @@
-"""What is in a folder, listed."""
+"""Lists the entries of a folder, for people and as JSON."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _KINDS: Final = {File: "file", Folder: "folder", Link: "link", Device: "device",
 def list_inside(
     ref: Ref, source: ManifestSource, output: Output, *, long: bool, recursive: bool
 ) -> None:
-    """Lists the folder, or the one thing, that `ref` leads to.
+    """Lists the folder, or the single entry, that `ref` leads to.
 
     Raises:
         CasyncError: As `locate` and `Tree.listing`.
@@ -35,7 +35,7 @@ def list_inside(
     if isinstance(found.content, Tree):
         listed = found.content.listing(recursive=recursive)
     else:
-        assert found.entry is not None  # what is all of a manifest has nothing inside
+        assert found.entry is not None  # a whole file has no entries
         listed = iter([(found.path, found.entry)])
     if output.json_mode:
         entries = [_fields(path, entry) for path, entry in listed]

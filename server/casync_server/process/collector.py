@@ -13,6 +13,7 @@ from pathlib import Path
 from casync.errors import CasyncError
 from casync.escape import escape
 from casync.ops.upkeep.gc import collect
+from casync.sizes import format_count, format_size
 from casync.store.lmdb.namespaces import each_namespace, open_namespace
 from casync.store.lmdb.store import LmdbStore
 from casync_server.access.access_log import to_stderr
@@ -41,8 +42,9 @@ def _collect(open_store: Callable[[], LmdbStore], place: str) -> int:
         to_stderr(f"cannot collect{place}: {escape(error.message)}")
         return 1
     to_stderr(
-        f"collected {done.objects} objects of {done.stored} bytes{place} in {done.seconds:.1f} s; "
-        f"{done.roots} manifests stay"
+        f"collected {format_count(done.objects, 'object')}, {format_size(done.stored)}{place}, in "
+        f"{done.seconds:.1f} s; "
+        f"{format_count(done.roots, 'manifest')} kept"
     )
     return 0
 

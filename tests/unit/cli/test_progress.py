@@ -40,7 +40,7 @@ def meter(screen: Screen, clock: Clock, *, as_bar: bool) -> Meter:
 @pytest.mark.parametrize(
     ("gauge", "text"),
     [
-        (Gauge("reading", 0, None, 0), "reading: 0 B"),
+        (Gauge("finishing", 0, None, 0), "finishing"),
         (Gauge("reading", 0, 0, 9), "reading: 0 B of 0 B"),
         (Gauge("reading", 30 * MIB, None, 3), "reading: 30.0 MiB, 10.0 MiB/s"),
         (

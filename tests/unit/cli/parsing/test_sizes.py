@@ -1,4 +1,4 @@
-"""Sizes and rates: what people type, and what they get to see."""
+"""Sizes, rates and counts: as users type them, and as they are shown."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from casync.errors import UsageError
-from casync.sizes import format_size
+from casync.sizes import format_count, format_size
 
 
 @pytest.mark.parametrize(
@@ -76,3 +76,7 @@ def test_sizes_are_shown_with_three_digits(count: int, text: str) -> None:
 @given(st.integers(0, 2**63 - 1))
 def test_what_is_shown_can_be_typed(count: int) -> None:
     assert abs(parse_size(format_size(count)) - count) <= max(count // 50, 1)
+
+
+def test_a_count_has_the_plural_but_for_one() -> None:
+    assert [format_count(n, "file") for n in (0, 1, 2)] == ["0 files", "1 file", "2 files"]
