@@ -1,4 +1,4 @@
-"""One run of a suite: the contenders that are there, where figures go, and how one is taken."""
+"""One run of a suite: its contenders, its sheet, and the measurement of a command."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from benchmarks.sheet import Sheet, turns
 
 @dataclass(frozen=True)
 class Choices:
-    """What the command line decides.
+    """Choices of the command line.
 
     Attributes:
         scale: The size of corpora; 1.0 is full.
-        rounds: How often what is quick is repeated; slow contenders have one round.
+        rounds: Repetitions of quick contenders; slow ones have one round.
         memory: A folder on tmpfs.
         disk: A folder on a disk.
-        corpora: Whose files `prepare` and `transfer` take.
+        corpora: Corpora for `prepare` and `transfer`.
     """
 
     scale: float
@@ -39,9 +39,9 @@ class Bench:
     """A suite's run.
 
     Attributes:
-        choices: What the command line decides.
-        peers: Everybody who is there, ourselves first.
-        sheet: Where the figures go.
+        choices: Choices of the command line.
+        peers: The installed contenders, this project first.
+        sheet: The figures.
     """
 
     choices: Choices
@@ -50,16 +50,16 @@ class Bench:
 
     @property
     def ours(self) -> Ours:
-        """Ourselves."""
+        """The contender of this project."""
         (found,) = (peer for peer in self.peers if isinstance(peer, Ours))
         return found
 
     def some(self, *kinds: type[Contender]) -> list[Contender]:
-        """The peers of these kinds that are there."""
+        """The installed peers of these kinds."""
         return [peer for peer in self.peers if isinstance(peer, kinds)]
 
     def rounds(self, peers: Iterable[Contender], count: int = 0) -> Iterator[tuple[int, Contender]]:
-        """Everybody once a round, each time beginning with another one; slow ones once."""
+        """Each contender once per round, in rotated order; slow ones only once."""
         by_name = {peer.name: peer for peer in peers}
         for number in range(count or self.choices.rounds):
             for name in turns(by_name, number):
@@ -73,7 +73,7 @@ class Bench:
             yield made
 
     def quietly(self, commands: Iterable[Command]) -> None:
-        """Runs what has to be done and is not measured."""
+        """Runs a setup command without measuring it."""
         for command in commands:
             run(command)
 

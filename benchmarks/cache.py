@@ -1,4 +1,4 @@
-"""Where corpora and peers of their own environment are kept between runs: outside the tree."""
+"""The cache of corpora and installed peers, outside the source tree."""
 
 from __future__ import annotations
 

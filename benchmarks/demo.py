@@ -1,4 +1,4 @@
-"""The main job on real data: two versions prepared, served, pulled, compared. `make demo` runs it.
+"""Real data from end to end: two versions prepared, served, pulled, compared. See `make demo`.
 
 Version 1 is a tar of files of this machine, version 2 the same with files edited, inserted and
 removed. Everything lies in a temporary folder of the project, which is removed at the end. Uses
@@ -27,10 +27,10 @@ from typing import Any, NamedTuple, NoReturn
 
 MB = 10**6
 WANTED = 300 * MB
-"""Bytes of files in version 1, if the machine has as many."""
+"""Bytes of files in version 1, if the machine has that many."""
 ENOUGH = 200 * MB
 LARGEST_FILE = 4 * MB
-"""Bytes. Larger files are left out, so that the tar holds many."""
+"""Bytes. Larger files are left out, so the tar holds many files."""
 
 ROOT = Path(__file__).parents[1]
 CASYNC = Path(sys.executable).parent / "casync"
@@ -73,7 +73,7 @@ def main() -> int:
 
 
 def stop(number: int, _frame: object) -> NoReturn:
-    """Ends by a signal as by an error: the server is ended, the folder removed."""
+    """Handles a signal like an error: stops the server, removes the folder."""
     raise SystemExit(128 + number)
 
 
@@ -126,7 +126,7 @@ class Run:
 
 
 def shown(argument: str | Path) -> str:
-    """A path by its last component, anything else as it is."""
+    """The last component of a path; other arguments unchanged."""
     return argument.name if isinstance(argument, Path) else argument
 
 
@@ -184,7 +184,7 @@ def make_versions(folder: Path) -> list[Path]:
 
 
 def real_files() -> Iterator[tuple[Path, bytes]]:
-    """Files of this machine and their bytes, always in the same order."""
+    """Yields files of this machine with their bytes, in a fixed order."""
     for place in PLACES:
         for folder, below, names in os.walk(place):
             below.sort()
@@ -195,7 +195,7 @@ def real_files() -> Iterator[tuple[Path, bytes]]:
                         continue
                     yield path, path.read_bytes()
                 except OSError:
-                    continue  # not ours to read
+                    continue  # not readable
 
 
 def add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
@@ -206,12 +206,12 @@ def add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
 
 
 def fresh_bytes(label: str, size: int) -> bytes:
-    """Bytes that are in no other file and do not compress: the dearest kind to transfer."""
+    """Unique incompressible bytes: the most expensive kind to transfer."""
     return hashlib.shake_128(label.encode()).digest(min(size, 200_000))
 
 
 def print_table(lines: list[Line]) -> None:
-    """Prints what was measured."""
+    """Prints the measurements."""
     print()
     print("             size MB    chunks   prepare s   transferred MB   of the size   pull s")
     for line in lines:

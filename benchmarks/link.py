@@ -1,4 +1,4 @@
-"""A slow link between two programs of one machine: a relay with a bandwidth and a delay.
+"""Simulates a slow link on one machine: a relay with a bandwidth and a delay.
 
 What is sent on one connection or on many shares one bandwidth each way, and arrives half a round
 trip after it has left. A connection costs a round trip before its first byte, as TCP's handshake
@@ -24,22 +24,22 @@ from typing import Final
 
 MBIT: Final = 1_000_000 / 8
 PIECE_BYTES: Final = 16 * 1024
-"""Bytes that leave together: the grain in which connections share the link."""
+"""Bytes sent together: the unit in which connections share the link."""
 
 IN_FLIGHT: Final = 256
-"""Pieces that have left and are not delivered, of one connection: a window of 4 MiB."""
+"""Pieces of a connection that are sent but not delivered: a window of 4 MiB."""
 
 QUEUE_SECONDS: Final = 0.02
-"""How far the link may be behind before it reads no more: a router's buffer."""
+"""Seconds of queued data before the link stops reading: a router's buffer."""
 
 
 class Lane:
-    """One way of the link.
+    """One direction of the link.
 
     Args:
-        rate: Bytes a second; None is as fast as it goes.
-        delay: Seconds from the leaving of a byte to its arrival.
-        clock: Seconds, rising.
+        rate: Bytes per second; None for no limit.
+        delay: Seconds from sending a byte to its arrival.
+        clock: Monotonic seconds.
     """
 
     def __init__(self, rate: float | None, delay: float, clock: Callable[[], float]) -> None:
@@ -50,7 +50,7 @@ class Lane:
         self._free_at = 0.0
 
     def send(self, count: int) -> float:
-        """Takes `count` bytes; says when they will have arrived."""
+        """Queues `count` bytes; returns their arrival time."""
         self.bytes += count
         self._free_at = max(self._free_at, self._clock())
         if self._rate is not None:
@@ -59,7 +59,7 @@ class Lane:
 
     @property
     def behind(self) -> float:
-        """Seconds until everything that was taken has left."""
+        """Seconds until everything queued is sent."""
         return max(self._free_at - self._clock(), 0.0)
 
 
@@ -67,10 +67,10 @@ class Link:
     """Relays connections to one address. Start it in a running loop.
 
     Args:
-        host: Where to.
-        port: Where to.
-        rate: Bytes a second each way; None is as fast as it goes.
-        round_trip: Seconds.
+        host: Target host.
+        port: Target port.
+        rate: Bytes per second in each direction; None for no limit.
+        round_trip: Seconds of a round trip.
     """
 
     def __init__(self, host: str, port: int, rate: float | None, round_trip: float) -> None:
@@ -89,7 +89,7 @@ class Link:
         return int(self._server.sockets[0].getsockname()[1])
 
     async def stop(self) -> None:
-        """Breaks off all connections."""
+        """Aborts all connections."""
         assert self._server is not None
         self._server.close()
         for task in self._running:
@@ -114,7 +114,7 @@ class Link:
                 self._relay(there, writer, self.down, 0.0),
             )
         except* OSError:
-            pass  # one side hung up; the other hears of it below
+            pass  # one side disconnected; the other is closed below
         finally:
             back.close()
             writer.close()
@@ -126,7 +126,7 @@ class Link:
         lane: Lane,
         handshake: float,
     ) -> None:
-        """One way of one connection: whoever reads takes the link, whoever writes waits."""
+        """Relays one direction of a connection: reads queue on the link, writes wait."""
         await asyncio.sleep(handshake)
         due: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(IN_FLIGHT)
         async with asyncio.TaskGroup() as group:

@@ -1,4 +1,4 @@
-"""What a result has to say of the machine and the programs it was made on."""
+"""Facts about the machine and the programs, for the results."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def about(command: Path | None = None) -> dict[str, str]:
     """The machine, the system and this project's version.
 
     Args:
-        command: The command of this project that is measured, when it is not this tree's.
+        command: The measured command of this project, if it is not of this tree.
     """
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -31,7 +31,7 @@ def about(command: Path | None = None) -> dict[str, str]:
 
 
 def commit(folder: Path) -> str:
-    """The commit of the tree around a folder, and whether it was changed since."""
+    """The commit of the tree around a folder, and whether the tree has changes."""
     done = subprocess.run(
         ["git", "-C", folder, "describe", "--always", "--dirty", "--abbrev=10"],
         capture_output=True,

@@ -1,4 +1,4 @@
-"""Runs one command and measures it: seconds, CPU seconds, peak memory. Knows no program by name."""
+"""Runs any command and measures it: seconds, CPU seconds, peak memory."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from typing import IO
 from benchmarks.memory import Sampler
 
 LIMIT_SECONDS = 900.0
-"""No command of a benchmark may take longer, unless it says so."""
+"""Default limit of a command, in seconds."""
 
 
 class CommandError(Exception):
-    """A measured command ended with an error; its last words are in the message."""
+    """A measured command failed; the message has its last output."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,9 @@ class Command:
     """A command line with its surroundings.
 
     Attributes:
-        argv: What to run; the first word is an absolute path.
+        argv: Arguments; the first one is an absolute path.
         cwd: The folder to run it in.
-        env: Variables to set beside those of the environment.
+        env: Variables to set in addition to the environment.
         stdin: A file to read from; none is /dev/null.
         stdout: A file to write to; none keeps the output in memory.
         limit: Seconds after which it is ended and counts as unfinished.
@@ -47,7 +47,7 @@ class Command:
     wanted: tuple[int, ...] = (0,)
 
     def on_one_cpu(self) -> Command:
-        """The same on one CPU, with all its children."""
+        """The command on one CPU, with all its children."""
         return replace(self, argv=("/usr/bin/taskset", "-c", "0", *self.argv))
 
     def shown(self, places: Mapping[Path, str]) -> str:
@@ -64,12 +64,12 @@ class Command:
 
 @dataclass(frozen=True)
 class Run:
-    """What one command did.
+    """The measurements of one command.
 
     Attributes:
         seconds: From before its start until after its end.
         cpu: Seconds of CPU time, user and system, with all children that it waited for.
-        finished: False when the limit ended it.
+        finished: False if the limit ended it.
         out: Its stdout, unless that went to a file.
         memory: Peak of anonymous and shared memory over all its processes, in bytes, if sampled.
         processes: Peak number of its processes, if sampled.
@@ -94,7 +94,7 @@ def run(
     Args:
         command: What to run.
         sample: Sample its memory; costs it some time.
-        kill_after: Kill it after so many seconds, which is then no failure.
+        kill_after: Kill it after this many seconds, which does not count as a failure.
 
     Raises:
         CommandError: It ended with an error.
@@ -147,7 +147,7 @@ def _read(file: IO[bytes]) -> str:
 
 
 class _Watch(threading.Thread):
-    """Kills a session when its time is over."""
+    """Kills a session when its time is up."""
 
     def __init__(self, session: int, limit: float) -> None:
         super().__init__(daemon=True)
@@ -163,7 +163,7 @@ class _Watch(threading.Thread):
             os.killpg(self._session, signal.SIGKILL)
 
     def stop(self) -> bool:
-        """Ends the watch; says whether it had to kill."""
+        """Stops watching; returns whether the session was killed."""
         self._stopped.set()
         self.join()
         return self._killed

@@ -1,4 +1,4 @@
-"""The plots of RESULTS.md, as SVG with a background of their own, so that they read anywhere."""
+"""The plots of RESULTS.md, as SVG with their own background, readable on any page."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MIB = 1 << 20
 
 
 def draw(results: Results, folder: Path) -> None:
-    """Draws whatever there are figures for."""
+    """Draws the plots that have figures."""
     folder.mkdir(exist_ok=True)
     plots: dict[str, tuple[str, Callable[[Sheet], Figure]]] = {
         "prepare.svg": ("prepare", _prepare),
@@ -49,7 +49,7 @@ def draw(results: Results, folder: Path) -> None:
 def bars(
     axes: Axes, title: str, unit: str, values: dict[str, float | None], relative_to: str = OURS
 ) -> None:
-    """Horizontal bars, the best on top, each with its figure and how many times ours it is."""
+    """Horizontal bars, best on top, each with its figure and its ratio to ours."""
     known = {name: value for name, value in values.items() if value is not None}
     order = sorted(known, key=lambda name: known[name], reverse=True)
     colours = [_colour(name) for name in order]
@@ -82,7 +82,7 @@ def _colour(name: str) -> str:
 def _panels(
     cases: dict[str, dict[str, float | None]], unit: str, relative_to: str = OURS
 ) -> Figure:
-    """One panel of bars for each case, below each other; none when a suite broke off early."""
+    """One panel of bars per case, stacked; none if a suite ended early."""
     if not cases:
         return Figure()
     heights = [

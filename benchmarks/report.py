@@ -57,7 +57,7 @@ def render(results: Results, before: Results, remarks: str) -> str:
     Args:
         results: All suites.
         before: Suites of an earlier state of this project, on the same machine.
-        remarks: What a person has to say of targets that were missed.
+        remarks: Remarks on missed targets, written by hand.
     """
     said = iter([remarks] if remarks else [])
     parts = (
@@ -174,7 +174,7 @@ def _case(sheet: Sheet, case: str) -> Iterator[str]:
 
 
 def _byte_ratio(sheet: Sheet, case: str, contender: str) -> float | None:
-    """Bytes both ways, of ours: of our plain transfer, where there are several."""
+    """Bytes in both directions of this project's transfer; the plain one if there are several."""
     for ours in (f"{OURS}, plain", OURS):
         mine = total_bytes(sheet, case, ours)
         if mine:

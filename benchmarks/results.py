@@ -1,4 +1,4 @@
-"""Where results are stored, and reading them back."""
+"""Reads stored results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Everybody who can take part, and how to get those who are not there."""
+"""All contenders, and how to install missing ones."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ REQUIRED: tuple[Callable[[], Contender], ...] = (
 """Packages of Debian."""
 
 WELCOME: tuple[Callable[[], Contender], ...] = (Desync, Bita, HfXet)
-"""Not in Debian 12; they take part when they are there."""
+"""Not in Debian 12; optional."""
 
 
 def gather(ours: Ours) -> tuple[list[Contender], list[str], list[str]]:
-    """Finds everybody.
+    """Finds the contenders.
 
     Returns:
         Those who are there, ourselves first; what is missing that has to be there; what is

@@ -1,4 +1,4 @@
-"""Runs suites and writes what they found. `make bench` runs all of them.
+"""Runs suites and writes their results. `make bench` runs all suites.
 
 `python -m benchmarks.run --suite prepare` runs one again; RESULTS.md is made from the stored
 figures of all.
@@ -57,10 +57,10 @@ SUITES: dict[str, Callable[[Bench], None]] = {
 
 
 def main() -> int:
-    """Runs what the command line asks for; returns the exit status."""
+    """Runs the chosen suites; returns the exit status."""
     signal.signal(signal.SIGTERM, stop)
-    # Python then compiles the sources of an editable installation at each start, which users of an
-    # installed program never wait for.
+    # Otherwise Python compiles the sources of an editable installation at each start, which users
+    # of an installed program do not experience.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     options = parse()
     if options.render:
@@ -99,12 +99,12 @@ def main() -> int:
         sheet.about["took"] = f"{time.monotonic() - begin:.0f} s"
         options.results.mkdir(parents=True, exist_ok=True)
         (options.results / f"{name}.json").write_text(sheet.to_json())
-        publish(options.results)  # so that a run that is ended loses no more than a suite
+        publish(options.results)  # an interrupted run loses at most one suite
     return failed
 
 
 def publish(folder: Path) -> None:
-    """Draws the plots and writes RESULTS.md, from all that is stored, beside its folder."""
+    """Draws the plots and writes RESULTS.md from all stored results, beside their folder."""
     results = stored(folder)
     draw(results, folder.parent / "plots")
     out = folder.parent / "RESULTS.md"
@@ -115,19 +115,21 @@ def publish(folder: Path) -> None:
 
 
 def stop(number: int, _frame: object) -> NoReturn:
-    """Ends by a signal as by an error: servers are ended, folders removed."""
+    """Handles a signal like an error: stops servers, removes folders."""
     raise SystemExit(128 + number)
 
 
 def parse() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description="casync against its peers")
-    parser.add_argument("--suite", action="append", choices=SUITES, help="again for more; or all")
+    parser.add_argument("--suite", action="append", choices=SUITES, help="repeatable; default: all")
     parser.add_argument("--render", action="store_true", help="write RESULTS.md, run nothing")
-    parser.add_argument("--corpora", action="append", choices=CORPORA, help="the same; or all")
+    parser.add_argument(
+        "--corpora", action="append", choices=CORPORA, help="repeatable; default: all"
+    )
     parser.add_argument("--scale", type=float, default=1.0, help="size of corpora; 1 is full")
     parser.add_argument("--rounds", type=int, default=3, help="repetitions; medians are shown")
-    parser.add_argument("--only", action="append", metavar="NAME", help="a peer; again for more")
+    parser.add_argument("--only", action="append", metavar="NAME", help="a peer; repeatable")
     parser.add_argument("--without-missing", dest="without", action="store_true")
     parser.add_argument("--delta", default="auto", choices=["auto", "always", "never", "none"])
     parser.add_argument("--casync", type=Path, help="measure another command of this project")

@@ -1,4 +1,4 @@
-"""Where a suite runs: a folder on tmpfs or on a disk, with a place for each contender."""
+"""The folder of a suite, on tmpfs or on a disk, with a place for each contender."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Scene:
     """One folder, removed at the end.
 
     Attributes:
-        folder: All of it.
+        folder: The folder.
         files: The corpus' files; served below /files.
     """
 
@@ -65,14 +65,14 @@ class Scene:
         return self.out / f"result{suffix}"
 
     def names(self) -> dict[Path, str]:
-        """How the folders of the run are called in command lines."""
+        """Placeholders for the folders of the run in command lines."""
         here, home = Path(__file__).parents[1], Path.home()
         return {self.folder: "$RUN", cache_folder(): "$CACHE", here: "$HERE", home: "~"}
 
 
 @contextmanager
 def scene(base: Path = MEMORY, warm_bytes: int = 0) -> Iterator[Scene]:
-    """A scene; before it, memory that will be used is used once."""
+    """Opens a scene, after touching the memory that it will use."""
     with tempfile.TemporaryDirectory(dir=base, prefix="casync-bench-") as folder:
         if warm_bytes:
             warm(Path(folder) / "warm", warm_bytes)
@@ -80,7 +80,7 @@ def scene(base: Path = MEMORY, warm_bytes: int = 0) -> Iterator[Scene]:
 
 
 def warm(path: Path, count: int) -> None:
-    """Writes and removes bytes: memory used for the first time costs a virtual machine much."""
+    """Writes and removes bytes: in a virtual machine, first use of memory is slow."""
     with path.open("wb") as file:
         for _ in range(count // len(BLOCK)):
             file.write(BLOCK)
@@ -118,13 +118,13 @@ def data_ranges(path: Path) -> Iterator[tuple[int, int]]:
             try:
                 begin = os.lseek(file.fileno(), at, os.SEEK_DATA)
             except OSError:
-                return  # only a hole is left
+                return  # the rest is a hole
             at = os.lseek(file.fileno(), begin, os.SEEK_HOLE)
             yield begin, at
 
 
 def write_data(source: Path, target: Path) -> Path:
-    """Writes only what is not a hole, one range after the other."""
+    """Writes the ranges that are not holes, in order."""
     with source.open("rb") as reader, target.open("wb") as writer:
         for begin, end in data_ranges(source):
             reader.seek(begin)

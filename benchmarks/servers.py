@@ -1,4 +1,4 @@
-"""Servers on loopback for the time of a measurement, and a relay that counts what flows."""
+"""Servers on loopback during a measurement, and a relay that counts bytes."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Server:
     Attributes:
         url: Its address, without a slash at the end.
         process: Its process id.
-        log: A file with a line for each request, among others.
+        log: A log file with a line per request.
     """
 
     url: str
@@ -71,7 +71,7 @@ class Server:
     log: Path
 
     def cpu(self) -> float:
-        """CPU seconds that it has used so far, with its workers."""
+        """CPU seconds used so far, workers included."""
         return tree_cpu(self.process)
 
     def requests(self) -> int:
@@ -80,13 +80,13 @@ class Server:
 
 
 def fetched_bytes(log: str) -> int:
-    """Bytes of objects that our server's log says it sent, without heads of answers."""
+    """Bytes of objects sent according to our server's log, without headers."""
     return sum(map(int, re.findall(r"POST /v1/objects/fetch \d+ .*\bbytes=(\d+)", log)))
 
 
 @dataclass
 class Counts:
-    """What flowed through a relay; filled when it has ended.
+    """Bytes through a relay; filled when it has ended.
 
     Attributes:
         sent: Bytes from the client.
@@ -99,11 +99,11 @@ class Counts:
 
 @dataclass(frozen=True)
 class Origin:
-    """Everything that serves what the contenders published.
+    """The servers of what the contenders published.
 
     Attributes:
-        root: The folder that nginx and rsync serve.
-        scratch: Where configurations and logs go.
+        root: Folder that nginx and rsync serve.
+        scratch: Folder for configurations and logs.
     """
 
     root: Path
@@ -112,7 +112,7 @@ class Origin:
 
     @contextmanager
     def serving(self, contender: Contender, place: Place) -> Iterator[Server]:
-        """The server that a contender pulls from."""
+        """Starts the server that a contender pulls from."""
         scratch = self.scratch / f"server-{next(self._numbers)}"
         scratch.mkdir(parents=True)
         port = free_port()
@@ -120,7 +120,7 @@ class Origin:
             log = scratch / "serve.log"
             store = contender.stored(place)
             argv: list[str | Path] = [contender.binary, "--store", store, "serve"]
-            # A relay's address is not the server's own, and would be refused as a Host.
+            # The address of a relay must be allowed as a Host.
             argv += ["--listen", f"127.0.0.1:{port}", "--insecure-no-auth"]
         elif contender.server == "rsync":
             log = scratch / "serve.log"
@@ -142,7 +142,7 @@ class Origin:
 
 @contextmanager
 def running(argv: list[str | Path], port: int, log: Path) -> Iterator[int]:
-    """Runs a server until the block ends; begins when it listens."""
+    """Runs a server during the block, which begins when it listens."""
     with log.open("wb") as output:
         process = subprocess.Popen(
             argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
@@ -164,7 +164,7 @@ def running(argv: list[str | Path], port: int, log: Path) -> Iterator[int]:
 
 @contextmanager
 def relayed(url: str, mbit: float = 0.0, rtt_ms: float = 0.0) -> Iterator[tuple[str, Counts]]:
-    """A relay in front of a server: counts, and may be slow."""
+    """Runs a relay in front of a server: it counts bytes, and can be slow."""
     scheme, _, address = url.partition("://")
     counts = Counts()
     process = subprocess.Popen(
@@ -185,7 +185,7 @@ def relayed(url: str, mbit: float = 0.0, rtt_ms: float = 0.0) -> Iterator[tuple[
 
 
 def free_port() -> int:
-    """A port that nobody has, and that nobody is given who asks the kernel for any."""
+    """A free port outside the range of ephemeral ports."""
     given = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     while True:
         port = random.choice(range(10_000, max(given, 20_000)))
@@ -194,6 +194,6 @@ def free_port() -> int:
 
 
 def listens(port: int) -> bool:
-    """Whether somebody accepts connections there."""
+    """Whether a server accepts connections there."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -1,4 +1,4 @@
-"""What a suite found: figures by case, contender and measure. Stored as JSON; pure."""
+"""The results of a suite: figures by case, contender and measure. Stored as JSON; pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 OURS = "casync (this)"
-"""How this project's own command is called among the contenders."""
+"""The name of this project among the contenders."""
 
 SCHEMA = "casync.benchmark/1"
 
@@ -19,9 +19,9 @@ class Sheet:
 
     Attributes:
         suite: Its name.
-        about: The machine, versions, date: text by what it says.
-        figures: By case, contender and measure: one value for each round.
-        commands: By case and contender: the command line.
+        about: Machine, versions and date, as texts by key.
+        figures: Values by case, contender and measure, one per round.
+        commands: Command lines by case and contender.
         notes: Sentences for the reader of the tables.
     """
 
@@ -32,7 +32,7 @@ class Sheet:
     notes: list[str] = field(default_factory=list)
 
     def add(self, case: str, contender: str, **values: float | None) -> None:
-        """Adds one round's values; those that are None were not measured."""
+        """Adds the values of a round; None was not measured."""
         measures = self.figures.setdefault(case, {}).setdefault(contender, {})
         for measure, value in values.items():
             if value is not None:
@@ -44,7 +44,7 @@ class Sheet:
             self.notes.append(sentence)
 
     def get(self, case: str, contender: str, measure: str) -> float | None:
-        """The median over the rounds; None when it was not measured."""
+        """The median over the rounds; None if it was not measured."""
         values = self.figures.get(case, {}).get(contender, {}).get(measure)
         return statistics.median(values) if values else None
 
@@ -54,22 +54,22 @@ class Sheet:
         return (min(values), max(values)) if values else None
 
     def contenders(self, case: str) -> list[str]:
-        """Who took part in a case; this project first."""
+        """The contenders of a case, this project first."""
         return sorted(self.figures.get(case, {}), key=lambda name: not name.startswith(OURS))
 
     def ratio(self, case: str, other: str, measure: str, ours: str = OURS) -> float | None:
-        """The other's median divided by ours: how many times ours fits into it."""
+        """The other's median divided by ours."""
         mine, theirs = self.get(case, ours, measure), self.get(case, other, measure)
         return theirs / mine if mine and theirs is not None else None
 
     def to_json(self) -> str:
-        """The sheet as JSON that a person can read."""
+        """The sheet as readable JSON."""
         document = {"schema": SCHEMA, **vars(self)}
         return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> Sheet:
-        """The sheet that was stored.
+        """Reads a stored sheet.
 
         Raises:
             ValueError: It is not one.
@@ -81,7 +81,7 @@ class Sheet:
 
 
 def turns(names: Iterable[str], round_number: int) -> list[str]:
-    """The order of one round: rotated, so that nobody is always first."""
+    """The order of one round, rotated so that no contender is always first."""
     order = list(names)
     start = round_number % len(order) if order else 0
     return order[start:] + order[:start]

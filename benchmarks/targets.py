@@ -1,4 +1,4 @@
-"""The targets, as ratios within one run, and what a run found for each. Pure."""
+"""The targets, as ratios within one run, and their results. Pure."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ MIB = 1 << 20
 
 @dataclass(frozen=True)
 class Target:
-    """One thing to reach.
+    """A target.
 
     Attributes:
         what: What is measured.
         bound: The ratio or figure to reach.
         at_least: Whether more is better.
-        value: Finds it in the sheets; None when it was not measured.
-        unit: What follows the figure.
+        value: Computes it from the sheets; None if it was not measured.
+        unit: Unit of the figure.
     """
 
     what: str
@@ -36,7 +36,7 @@ class Target:
     unit: str = "x"
 
     def met(self, results: Results) -> bool | None:
-        """Whether it is reached; None when it was not measured."""
+        """Whether it is reached; None if it was not measured."""
         value = self.value(results)
         if value is None:
             return None
@@ -44,7 +44,7 @@ class Target:
 
 
 def targets() -> Iterator[Target]:
-    """All of them, in the order of the table."""
+    """All targets, in the order of the table."""
     for case, peer, bound in (
         ("vm: new", CASYNC, 5.0),
         ("vm: new", "borg", 1.7),
@@ -125,7 +125,7 @@ def _bytes() -> Iterator[Target]:
 
 
 def total_bytes(sheet: Sheet, case: str, contender: str) -> float | None:
-    """Bytes on the wire, both ways."""
+    """Bytes on the wire, in both directions."""
     received = sheet.get(case, contender, "received")
     if received is None:
         return None

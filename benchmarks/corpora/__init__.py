@@ -1,1 +1,1 @@
-"""Files to measure on, each built by a script from package registries or a seed."""
+"""Input files, built from package registries or from a seed."""

@@ -1,4 +1,4 @@
-"""What a corpus is: versions of one file, and the pairs of them that are worth a transfer."""
+"""A corpus: versions of one file, and the pairs that are transferred."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Builder = Callable[[Path, float], None]
 
 @dataclass(frozen=True)
 class Pair:
-    """An old and a new version; what changed is in the label."""
+    """An old and a new version; the label names the change."""
 
     label: str
     old: Path
@@ -29,10 +29,10 @@ class Corpus:
     """Versions of one file.
 
     Attributes:
-        name: How it is called on the command line.
+        name: The name on the command line.
         files: The names of the versions, oldest first.
         pairs: Label, old and new file name of each update.
-        build: Makes them.
+        build: Builds the versions.
     """
 
     name: str
@@ -41,11 +41,11 @@ class Corpus:
     build: Builder
 
     def folder(self, scale: float) -> Path:
-        """Where this corpus is kept at this scale."""
+        """The folder of this corpus at this scale."""
         return cache_folder() / f"{self.name}-{scale:g}"
 
     def ready(self, scale: float) -> Path:
-        """Builds the corpus unless it is there; returns its folder."""
+        """Builds the corpus if it is missing; returns its folder."""
         folder = self.folder(scale)
         if not all((folder / name).exists() for name in self.files):
             print(f"building corpus {self.name}, scale {scale:g}, in {folder}", flush=True)

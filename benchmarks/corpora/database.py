@@ -14,7 +14,7 @@ FULL_BYTES = 1024 * MIB
 ROW_BYTES = 480
 """About, with its share of the index."""
 CHANGED = 0.01
-"""Of the rows, in each of: updated, deleted, inserted."""
+"""Share of the rows that is updated, deleted and inserted, each."""
 
 
 def build(folder: Path, scale: float) -> None:
@@ -50,7 +50,7 @@ def build(folder: Path, scale: float) -> None:
 def messages(
     maker: random.Random, words: list[str], first: int, count: int
 ) -> Iterator[tuple[int, str, int, str]]:
-    """Rows of text, as people write it: some words often."""
+    """Rows of text with the word frequencies of natural language."""
     for number in range(first, first + count):
         text = " ".join(words[int(maker.random() ** 3 * len(words))] for _ in range(60))
         yield number, words[maker.randrange(500)], 1_700_000_000 + number * 7, text

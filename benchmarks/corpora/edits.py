@@ -1,4 +1,4 @@
-"""Random bytes with random inserts, deletes and moves: synthetic, and so the last to look at."""
+"""Random bytes with random inserts, deletes and moves: synthetic, so the least relevant."""
 
 from __future__ import annotations
 

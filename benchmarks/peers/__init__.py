@@ -1,1 +1,1 @@
-"""The contenders, a file each: how it is found, and its command lines. Nothing else."""
+"""The contenders, one per file: how each is found, and its command lines."""

@@ -1,4 +1,4 @@
-"""cp, curl and b3sum: bounds of time, no peers."""
+"""cp, curl and b3sum: lower bounds of time, not peers."""
 
 from __future__ import annotations
 

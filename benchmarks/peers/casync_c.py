@@ -1,4 +1,4 @@
-"""casync of the systemd project, in C: the command has our name."""
+"""casync of the systemd project, in C. Its command has the same name as ours."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class CasyncC(Contender):
         return Command(argv, env={"TMPDIR": str(place.local)}, limit=self.limit)
 
     def resume(self, task: Task, place: Place) -> Command | None:
-        """It has no other way than to begin again."""
+        """It can only start again."""
         return self.pull(task, place)
 
     def pull(self, task: Task, place: Place) -> Command | None:

@@ -1,4 +1,4 @@
-"""What every contender offers to the suites: command lines for the same few tasks."""
+"""The interface of contenders: command lines for the same few tasks."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from benchmarks.peers.tool import Found, Tool, find, refuse_ourselves
 
 
 class Mode(Enum):
-    """How the receiver stands when a pull begins."""
+    """The state of the receiver before a pull."""
 
     COLD = "cold"
     """It has nothing."""
     SEED = "seed"
-    """It has the old file, and names it; the result goes into a new file."""
+    """It has the old file as a seed; the result is a new file."""
     IN_PLACE = "in place"
     """It has the old file, which becomes the new one."""
 

@@ -1,4 +1,4 @@
-"""rsync, from its own daemon: reads both files on each transfer, and needs no preparation."""
+"""rsync with its daemon: reads both files on each transfer, and needs no preparation."""
 
 from __future__ import annotations
 
@@ -27,5 +27,5 @@ class Rsync(Contender):
         return Command((self.binary, *words, source, task.out), limit=self.limit)
 
     def resume(self, task: Task, place: Place) -> Command | None:
-        """`--inplace` leaves what there is, and looks at it next time."""
+        """`--inplace` keeps partial data, and uses it next time."""
         return self.pull(replace(task, mode=Mode.IN_PLACE), place)

@@ -1,4 +1,4 @@
-"""Finds programs by absolute path and by what they say of themselves. Runs nothing else."""
+"""Finds programs and their versions by their version texts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 OURS_SAYS = re.compile(r"^casync \d+\.\d+\.\d+")
-"""The version text of this project's command, which has the name of another one."""
+"""The version text of this project's command, which shares its name with a peer."""
 
 
 class MissingError(Exception):
@@ -17,7 +17,7 @@ class MissingError(Exception):
 
 
 class OurselvesError(Exception):
-    """What was found as a peer is this project's own command."""
+    """The program found as a peer is this project's own command."""
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,9 @@ class Tool:
 
     Attributes:
         command: Its file name.
-        says: What its version text has to match; the first group is the version.
-        package: How one gets it.
-        asked: The arguments that make it say its version.
+        says: Pattern of its version text; the first group is the version.
+        package: How to install it.
+        asked: Arguments that print its version.
     """
 
     command: str
@@ -46,11 +46,11 @@ class Found:
 
 
 def find(tool: Tool, folders: list[Path] | None = None) -> Found:
-    """The first program of that name on the PATH that says what it should.
+    """The first program of that name on the PATH with a matching version text.
 
     Args:
-        tool: What to look for.
-        folders: Where to look, instead of the PATH and the folders of the administrator.
+        tool: The program to find.
+        folders: Folders to search, instead of the PATH and the folders of the administrator.
 
     Raises:
         MissingError: There is none.
@@ -76,17 +76,17 @@ def recognise(tool: Tool, text: str) -> str | None:
 
 
 def refuse_ourselves(found: Found, asked: tuple[str, ...] = ("--version",)) -> None:
-    """Looks again, just before measuring.
+    """Checks the program again, just before measuring.
 
     Raises:
-        OurselvesError: It is this project's own command after all.
+        OurselvesError: It is this project's own command.
     """
     if OURS_SAYS.match(_version_text(found.path, asked)):
         raise OurselvesError(f"{found.path} is this project's own command, not a peer")
 
 
 def search_path() -> list[Path]:
-    """The folders to look in."""
+    """The folders to search."""
     named = [Path(name) for name in os.environ.get("PATH", "").split(os.pathsep) if name]
     return [*named, Path("/usr/sbin"), Path("/sbin"), Path.home() / ".cargo/bin"]
 

@@ -1,4 +1,4 @@
-"""xdelta3: reads both versions in one place, so it is the bound of bytes and no peer."""
+"""xdelta3: reads both versions locally, so it is a lower bound of bytes, not a peer."""
 
 from __future__ import annotations
 

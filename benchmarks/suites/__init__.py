@@ -1,1 +1,1 @@
-"""What is measured: one file for each suite, each with a function that fills a sheet."""
+"""The suites, one per file, each with a function that fills a sheet."""

@@ -1,4 +1,4 @@
-"""What syncing to a disk costs: the same commands with everything on a disk and on tmpfs."""
+"""The cost of syncing to disk: the same commands on a disk and on tmpfs."""
 
 from __future__ import annotations
 

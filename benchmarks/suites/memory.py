@@ -1,4 +1,4 @@
-"""Peak memory of everybody: prepare, and pull with the old file as seed, with files on a disk."""
+"""Peak memory of all contenders: prepare, and pull with the old file as seed, on a disk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prepare: new, known and updated data, against everybody who stores chunks."""
+"""Prepare: new, known and updated data, against all contenders that store chunks."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from benchmarks.scene import Scene, used_bytes
 
 GIB = 1 << 30
 QUICK = (Ours, CasyncC, Borg, Desync)
-"""Who takes part on all corpora; the others on the first only."""
+"""Contenders for all corpora; the others take only the first."""
 
 SETTLED_SECONDS = 2.3
-"""A file that was changed less than two seconds ago is not remembered."""
+"""A file that changed less than two seconds ago is not cached."""
 
 
 def measure(bench: Bench) -> None:
@@ -39,7 +39,7 @@ def measure(bench: Bench) -> None:
             files = where.bring(*(folder / name for name in corpus.files[:2]))
             peers = everybody if full else bench.some(*QUICK)
             for number, peer in bench.rounds(peers, 0 if full else 1):
-                # The updated version is the target of nothing; for others, once tells enough.
+                # No target uses the updated version; for others one round is enough.
                 updates = not isinstance(peer, HfXet) and not peer.slow
                 updates = updates and (number == 0 or isinstance(peer, Ours))
                 one_round(bench, where, corpus, files, peer, updates=updates)
@@ -54,7 +54,7 @@ def one_round(
     *,
     updates: bool,
 ) -> None:
-    """One contender takes the old version, twice, and then perhaps the new one."""
+    """One contender prepares the old version twice, and then perhaps the new one."""
     old, new = files
     place = where.place(peer)
     bench.quietly(peer.setup(place))
@@ -73,7 +73,7 @@ def one_round(
 def take(
     bench: Bench, where: Scene, case: str, peer: Contender, source: Path, place: Place
 ) -> None:
-    """One prepare, with the size of what is stored afterwards."""
+    """One prepare, with the stored size afterwards."""
     bench.measure(
         case,
         peer,

@@ -1,4 +1,4 @@
-"""Many cold pulls at once, while somebody asks for /healthz."""
+"""Many concurrent cold pulls, while /healthz is polled."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from benchmarks.scene import Scene, write_data
 GIB = 1 << 30
 PULLERS = (1, 2, 4, 8, 16, 32, 64)
 COMPARED = (1, 32)
-"""What the target compares; the others show the curve, for which one round is enough."""
+"""Counts for the target; the others show the curve, with one round."""
 
 PULLED_BYTES = 128 * MIB
 POLL_SECONDS = 0.1
@@ -43,7 +43,7 @@ def measure(bench: Bench) -> None:
 
 
 def middle(dense: Path, part: Path) -> Path:
-    """Keeps so much from the middle of a file without holes, and removes the rest."""
+    """Copies `PULLED_BYTES` from the middle of `dense` to `part`, and removes `dense`."""
     with dense.open("rb") as source:
         source.seek(max(dense.stat().st_size - PULLED_BYTES, 0) // 2)
         part.write_bytes(source.read(PULLED_BYTES))
@@ -94,7 +94,7 @@ def together(bench: Bench, where: Scene, place: Place, count: int) -> None:
 
 
 class _Poller(threading.Thread):
-    """Asks for a URL ten times a second, and keeps how long it took."""
+    """Requests a URL ten times per second, and records how long each takes."""
 
     def __init__(self, url: str) -> None:
         super().__init__(daemon=True)

@@ -1,4 +1,4 @@
-"""Pull that was killed on its way, and is given again."""
+"""A pull that is killed halfway, and run again."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def pull(
     *,
     keep: bool = False,
 ) -> tuple[float, Counts] | None:
-    """One pull through the relay, from nothing or from what the last one left."""
+    """One pull through the relay, from nothing or from what the last one left behind."""
     place = where.place_of(peer)
     out = where.out / "result.img"
     if not keep:

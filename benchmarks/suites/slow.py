@@ -45,7 +45,7 @@ def measure(bench: Bench) -> None:
 
 
 def variants(peer: Contender) -> dict[str, Contender]:
-    """How a contender pulls, by name: ours in each kind of delta."""
+    """The pull commands of a contender, by name: ours with each kind of delta."""
     if not isinstance(peer, Ours) or peer.delta == "none":
         return {peer.name: peer}
     return {

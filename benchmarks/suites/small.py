@@ -1,4 +1,4 @@
-"""What should cost next to nothing: small inputs, files that did not change, holes."""
+"""Cases that should be almost free: small inputs, unchanged files, holes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def measure(bench: Bench) -> None:
 
 
 def small_inputs(bench: Bench, where: Scene) -> None:
-    """1 KiB and 1 MiB, against a command that only starts and looks at the store."""
+    """1 KiB and 1 MiB, against a command that only starts and opens the store."""
     ours = bench.ours
     place = where.place(ours)
     store = ours.stored(place)
@@ -52,7 +52,7 @@ def small_inputs(bench: Bench, where: Scene) -> None:
 
 
 def unchanged(bench: Bench, where: Scene) -> None:
-    """A file that is remembered, by its name and as stdin, and what --reread costs."""
+    """A known file, by name and as stdin, and the cost of --reread."""
     ours = bench.ours
     place = where.place(ours)
     corpus = CORPORA["vm"]
@@ -73,7 +73,7 @@ def unchanged(bench: Bench, where: Scene) -> None:
 
 
 def sparse(bench: Bench, where: Scene) -> None:
-    """The same data without holes and with as many as make 70 % of the length."""
+    """The same data without holes, and with holes of 70 % of the length."""
     ours = bench.ours
     corpus = CORPORA["vm"]
     image = corpus.ready(bench.choices.scale) / corpus.files[0]

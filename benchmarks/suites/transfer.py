@@ -1,4 +1,4 @@
-"""Pull: cold, with the old file, and in place; time by itself, bytes through a counting relay."""
+"""Pull: cold, with the old file, and in place; time without a relay, bytes through a relay."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ REMEMBERED = f"{OURS}, seed remembered"
 PLAIN = f"{OURS}, plain"
 DELTAS = f"{OURS}, deltas"
 QUICK = (Ours, CasyncC, Desync, Rsync, Curl)
-"""Who takes part on all corpora."""
+"""Contenders for all corpora."""
 
 PULLERS = (*QUICK, Zchunk, Bita, Zsync)
-"""Who takes part on the first pair."""
+"""Contenders for the first pair."""
 
 
 def measure(bench: Bench) -> None:
@@ -51,7 +51,7 @@ def measure(bench: Bench) -> None:
 
 
 def one_pair(bench: Bench, where: Scene, pair: Pair, *, first: bool) -> None:
-    """Everything about one update; all of it and all peers when it is the first."""
+    """Measures one update; the first one with all cases and all peers."""
     old, new = where.bring(pair.old, pair.new)
     bounds(bench, where, pair, old, new)
     peers = bench.some(*(PULLERS if first else QUICK))
@@ -74,12 +74,12 @@ def one_pair(bench: Bench, where: Scene, pair: Pair, *, first: bool) -> None:
 
 
 def taking_part(peers: list[Contender], mode: Mode) -> list[Contender]:
-    """Slow ones take minutes, and are there for what they save when the old file is known."""
+    """Slow contenders take minutes; they show their savings with a known old file."""
     return [peer for peer in peers if mode is Mode.SEED or not peer.slow]
 
 
 def publish(bench: Bench, where: Scene, peer: Contender, old: Path, new: Path) -> Place:
-    """Prepares what a contender serves, and what a receiver with the old file has to have."""
+    """Prepares what a contender serves, and what a receiver with the old file needs."""
     place = where.place(peer)
     bench.quietly(peer.setup(place))
     for source in (old, new) if isinstance(peer, Ours) else (new,):
@@ -90,7 +90,7 @@ def publish(bench: Bench, where: Scene, peer: Contender, old: Path, new: Path) -
 
 
 def bounds(bench: Bench, where: Scene, pair: Pair, old: Path, new: Path) -> None:
-    """What the machine and the data allow at best."""
+    """The lower bounds of the machine and the data."""
     patch = where.target(".xdelta")
     for tool in bench.some(Xdelta3):
         assert isinstance(tool, Xdelta3)
@@ -122,7 +122,7 @@ def bounds(bench: Bench, where: Scene, pair: Pair, old: Path, new: Path) -> None
 
 
 class _Transfer:
-    """The pulls of one pair, by whoever has published."""
+    """The pulls of one pair, by all contenders that have published."""
 
     def __init__(
         self,
@@ -141,7 +141,7 @@ class _Transfer:
         self._places = places
 
     def timed(self, peer: Contender, mode: Mode, *, check: bool) -> None:
-        """One pull, measured; ours with a seed that is named, and one that is remembered."""
+        """One measured pull; ours with a named seed, and with a known one."""
         place = self._places[peer.name]
         case = f"{self._label}: {mode.value}"
         for remembered in (False, True) if self._twice(peer, mode) else (False,):
@@ -183,7 +183,7 @@ class _Transfer:
         print(f"  {case}: {name}: {counts}, {requests} requests", flush=True)
 
     def ours_counted(self, ours: Ours) -> None:
-        """Ours with a seed, with deltas and without; and what of it is the manifest."""
+        """Our pull with a seed, with and without deltas, and the manifest's share."""
         case = f"{self._label}: {Mode.SEED.value}"
         place = self._places[ours.name]
         for delta, name in (("never", PLAIN), ("always", DELTAS)):
@@ -201,7 +201,7 @@ class _Transfer:
         return isinstance(peer, Ours) and mode is Mode.SEED
 
     def _stage(self, peer: Contender, place: Place, mode: Mode, *, remembered: bool) -> Task:
-        """Puts the receiver into the state where a pull begins; the server is yet to be named."""
+        """Sets the receiver up for a pull; returns the task without a server."""
         out = self._where.target(self._new.suffix)
         task = Task(self._new.stem, "", out, self._old, mode)
         if not isinstance(peer, Ours):

@@ -1,4 +1,4 @@
-"""Runs the program `casync` as people do: as processes, by its command line alone."""
+"""Runs the program `casync` as users do: as processes, through its command line."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _URL = re.compile(r" on (http://127\.0\.0\.1:\d+)")
 
 
 def environment() -> dict[str, str]:
-    """The variables that a command sees: ours, without any that say where stores or servers are."""
+    """The environment of a command: ours, without variables that name stores or servers."""
     variables = {k: v for k, v in os.environ.items() if not k.startswith("CASYNC_")}
-    # A killed process must not leave half of a cache behind, and writes of caches are no writes.
+    # A killed process must not leave a partial cache, and cache writes must not be counted.
     return variables | {"PYTHONDONTWRITEBYTECODE": "1"}
 
 
@@ -46,7 +46,7 @@ def execute(command: Sequence[str]) -> subprocess.CompletedProcess[bytes]:
 
 
 def run(*arguments: str | Path, before: Sequence[str] = ()) -> subprocess.CompletedProcess[bytes]:
-    """Runs `casync` with arguments, `before` being what goes before it."""
+    """Runs `casync` with arguments, `before` precedes the program."""
     return execute([*before, *casync(*arguments)])
 
 
@@ -54,9 +54,9 @@ class Server:
     """`casync serve` over a store, on a free port of the loopback, while the block runs.
 
     Attributes:
-        url: Where it listens.
-        lines: What it wrote to stderr.
-        pid: Its supervisor.
+        url: Its URL.
+        lines: Lines that it wrote to stderr.
+        pid: Process id of its supervisor.
     """
 
     def __init__(self, store: Path, *options: str, before: Sequence[str] = ()) -> None:
@@ -96,17 +96,17 @@ class Server:
         return self._process.poll() is None
 
     def workers(self) -> list[int]:
-        """The processes that answer."""
+        """The process ids of its workers."""
         children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
         return [int(pid) for pid in children.split()]
 
     def kill(self) -> None:
-        """Ends it at once."""
+        """Kills it."""
         self._process.kill()
         self._end()
 
     def stop(self) -> int:
-        """Ends it gracefully; returns its exit status."""
+        """Stops it gracefully; returns its exit status."""
         self._process.send_signal(signal.SIGTERM)
         return self._end()
 

@@ -1,4 +1,4 @@
-"""What all fault sweeps share: their marker, the recorder, and the lines that sum them up."""
+"""Shared parts of the fault sweeps: marker, recorder, and summary lines."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture
 def summary(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
-    """Notes a line that is printed when all tests have run."""
+    """Records a line that is printed after all tests."""
     return lambda line: record_property(_SUMMARY, line)
 
 
@@ -34,7 +34,7 @@ def recorder(tmp_path_factory: pytest.TempPathFactory) -> Recorder:
 
 @pytest.fixture
 def quick_path() -> Iterator[Path]:
-    """A folder in memory where there is one: what is tested here is order, not a disk."""
+    """A folder in memory if there is one: these tests check order, not a disk."""
     memory = Path("/dev/shm")
     path = Path(tempfile.mkdtemp(prefix="casync-", dir=memory if memory.is_dir() else None))
     yield path

@@ -1,4 +1,4 @@
-"""Two versions of a folder with everything in it that folders have, and a server that has both."""
+"""Two versions of a folder with every kind of entry, and a server that has both."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LONG_AGO: Final = 1_600_000_000_123_456_789
 
 
 def grow(root: Path, version: int, small: int = 6) -> None:
-    """Makes one of two versions, with so many small files."""
+    """Creates one of two versions, with a number of small files."""
     (root / "sub" / "deep").mkdir(parents=True)
     (root / f"only {version}").mkdir()
     for number in range(small):
@@ -43,8 +43,8 @@ class Versions:
     """Both versions, on a server as `www@1` and `www@2`.
 
     Attributes:
-        url: The server.
-        seen: All that is said of each version, by path.
+        url: URL of the server.
+        seen: The entries of each version, by path.
     """
 
     def __init__(self, roots: list[Path], url: str) -> None:
@@ -52,7 +52,7 @@ class Versions:
         self.seen = [seen(root) for root in roots]
 
     def torn(self, target: Path) -> Iterator[str]:
-        """Files in a target that have neither the old nor the new bytes."""
+        """Files of a target with neither the old nor the new bytes."""
         for path in target.rglob("*"):
             where = str(path.relative_to(target))
             if where.startswith(STAGING) or not path.is_file() or path.is_symlink():
@@ -62,7 +62,7 @@ class Versions:
                 yield f"{where} is neither the old nor the new one"
 
     def is_new(self, target: Path) -> bool:
-        """Whether a target holds the new version, whatever is said of modes and times."""
+        """Whether a target has the new version, apart from modes and times."""
         found = {where: stamp for where, stamp in seen(target).items() if STAGING not in where}
         contents = [
             {where: (stamp[0], stamp[4]) for where, stamp in each.items()}
@@ -73,7 +73,7 @@ class Versions:
 
 @contextmanager
 def serving_folders(place: Path, small: int = 6) -> Iterator[Versions]:
-    """Makes both versions below `place`, and serves them."""
+    """Creates both versions below `place`, and serves them."""
     roots = [place / "old", place / "new"]
     for version, root in enumerate(roots):
         grow(root, version, small)

@@ -1,4 +1,4 @@
-"""What each page of an LMDB data file is, found by walking its trees.
+"""Finds the role of each page of an LMDB data file, by walking its trees.
 
 For tests that damage pages of one sort. Knows nothing of our code, only of liblmdb 0.9's layout on
 64-bit machines; sound files only.

@@ -1,4 +1,4 @@
-"""Inputs of a few MiB with everything in them that images have, the same in every run."""
+"""Inputs of a few MiB that resemble disk images, the same in every run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _WORDS: Final = b"the store holds chunks in segments and an index says where the
 
 
 def noise(seed: int, size: int) -> bytes:
-    """Bytes that do not shrink."""
+    """Incompressible bytes."""
     return random.Random(seed).randbytes(size)
 
 

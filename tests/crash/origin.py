@@ -19,11 +19,11 @@ __all__ = ["Origin", "prepared", "serving"]
 
 
 class Origin(NamedTuple):
-    """What is served.
+    """A served store.
 
     Attributes:
-        url: Where.
-        store: Its store.
+        url: URL of the server.
+        store: Folder of the store.
         known: Contents by hash, the old version first.
         server: The process.
     """
@@ -39,7 +39,7 @@ class Origin(NamedTuple):
         return list(self.known)
 
     def missing(self, hash_: str, part: Path | None) -> int:
-        """Bytes of a version, its holes left out, that a part file lacks where they belong."""
+        """Bytes of a version, without holes, that a part file lacks at their place."""
         data = part.read_bytes() if part is not None else b""
         whole = self.known[hash_]
         return sum(

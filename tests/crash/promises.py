@@ -1,4 +1,4 @@
-"""What a store and a target promise whatever happened, looked at through the library."""
+"""Checks the promises of a store and a target after any fault, through the library."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ __all__ = ["Acknowledged", "broken_promises", "content_of", "store_violations"]
 
 
 class Acknowledged(NamedTuple):
-    """What a store's commands had said before they were stopped.
+    """What commands had acknowledged before they were stopped.
 
     Attributes:
         manifests: Hashes that were printed.
-        names: The newest version of each name that was set by a command that had ended.
+        names: The newest version of each name that a finished command set.
     """
 
     manifests: Collection[str]
@@ -29,10 +29,10 @@ class Acknowledged(NamedTuple):
 
 
 def content_of(store: LmdbStore, manifest: str) -> bytes:
-    """The bytes that a manifest names, each chunk proved.
+    """The content of a manifest, every chunk verified.
 
     Raises:
-        CasyncError: They are not all there.
+        CasyncError: Objects are missing or damaged.
     """
     outline = open_outline(ManifestId(bytes.fromhex(manifest)), store)
     return b"".join(map(bytes, read_range(outline, store, 0, outline.content.length)))
@@ -41,11 +41,11 @@ def content_of(store: LmdbStore, manifest: str) -> bytes:
 def broken_promises(
     store: LmdbStore, known: Mapping[str, bytes], acknowledged: Acknowledged
 ) -> list[str]:
-    """What is wrong with a store.
+    """The promises that a store breaks.
 
     Args:
         store: It.
-        known: The contents that may be in it, by manifest hash.
+        known: Contents that may be in it, by manifest hash.
         acknowledged: What must be in it.
     """
     wrong: list[str] = []
@@ -84,7 +84,7 @@ def broken_promises(
 def store_violations(
     path: Path, known: Mapping[str, bytes], acknowledged: Acknowledged
 ) -> list[str]:
-    """As `broken_promises`, for the store in a folder; it may lack where nothing was promised."""
+    """As `broken_promises`, for the store in a folder; it may be missing if nothing is promised."""
     if not (path / "data.mdb").exists() and not acknowledged.manifests:
         return []
     try:

@@ -45,12 +45,12 @@ class Op(NamedTuple):
 
 
 class Fault(NamedTuple):
-    """What goes wrong, and when.
+    """A fault to inject.
 
     Attributes:
         how: `before` and `during` kill, `error` fails.
-        at: The how-manieth call, from 1.
-        errno: What `error` fails with.
+        at: Number of the call, from 1.
+        errno: The error of `error`.
         only: Classes of calls that count: some of `wsna`, or empty for all.
     """
 

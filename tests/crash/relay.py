@@ -1,7 +1,7 @@
-"""An address that stays while the servers behind it come and go.
+"""A fixed address in front of servers that are restarted.
 
-It looks like a server that is restarted at its own address: requests get the Host that they would
-have had there, since servers without authentication refuse any other.
+It behaves like a server that restarts at one address. It rewrites Host, because servers without
+authentication refuse other hosts.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a disk may hold after a power failure, from a log of what was done to it.
+"""Computes what a disk may hold after a power failure, from a log of calls.
 
 The model: what was synced is there. Of what was not, each block of data may be there or not, by
 itself; a file may have grown without its data; names of one folder change in order, each folder
@@ -44,11 +44,11 @@ Tree = dict[str, bytes | Link | None]
 """Paths relative to the root, with the bytes of files, links, and None for folders."""
 
 _MAPPED: Final = "lock.mdb"
-"""LMDB's lock file is written through a mapping and means nothing after a power failure."""
+"""LMDB's lock file is written through a mapping, and is meaningless after a power failure."""
 
 
 class UnmodelledError(Exception):
-    """The log holds something that the model does not know."""
+    """The log has a call that the model does not support."""
 
 
 class _Change(NamedTuple):
@@ -245,7 +245,7 @@ class Disk:
             elif other is folder:
                 folder.change({name: None, new_name: node})
             else:
-                # Harsher than a journal: the old name may go before the new one comes.
+                # Harsher than a journal: the old name may vanish before the new one appears.
                 other.change({new_name: node})
                 folder.change({name: None})
 
@@ -268,11 +268,11 @@ class Disk:
         return folder, name
 
     def now(self) -> Tree:
-        """What programs see."""
+        """The files as programs see them."""
         return self.after("all", "all", random.Random(0))
 
     def after(self, data: str, names: str, rng: random.Random) -> Tree:
-        """What is there after a power failure now.
+        """The files after a power failure now.
 
         Args:
             data: Which blocks that were not synced are there: `none`, `all`, or at random `blocks`
@@ -302,7 +302,7 @@ class Disk:
 
 
 class State(NamedTuple):
-    """One thing that a failure may leave behind.
+    """One possible state after a failure.
 
     Attributes:
         label: How to find it again.
@@ -346,7 +346,7 @@ def crash_states(disk: Disk, ops: Sequence[Op], seed: int, rounds: int) -> Itera
 
 
 def harshest_state(disk: Disk, ops: Sequence[Op]) -> Tree:
-    """What a failure leaves after all of `ops`: nothing but what was synced."""
+    """The state after all of `ops` with only what was synced."""
     for op in ops:
         disk.do(op)
     return disk.after("none", "none", random.Random(0))
@@ -364,7 +364,7 @@ def _digest(tree: Tree, answered: bytes) -> bytes:
 
 
 def write_tree(tree: Tree, root: Path) -> None:
-    """Makes a tree real below `root`, which exists."""
+    """Writes a tree below `root`, which exists."""
     for path, data in tree.items():
         if data is None:
             (root / path).mkdir()
@@ -375,7 +375,7 @@ def write_tree(tree: Tree, root: Path) -> None:
 
 
 def read_tree(root: Path) -> Tree:
-    """What really lies below `root`, as `Disk.now` tells it."""
+    """The files below `root`, in the form of `Disk.now`."""
     tree: Tree = {}
     for path in sorted(root.rglob("*")):
         if path.is_symlink():

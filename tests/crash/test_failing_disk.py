@@ -1,4 +1,4 @@
-"""Each call fails once. Nothing acknowledged is lost, nothing is built upon it."""
+"""Each call fails once. Nothing acknowledged is lost, and nothing relies on a failed write."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def _built_upon(ops: Sequence[Op]) -> list[str]:
 def test_prepare_on_a_failing_disk(
     recorder: Recorder, quick_path: Path, code: int, only: str, summary: Callable[[str], None]
 ) -> None:
-    """Three commits, of which each may fail."""
+    """Three commits, any of which may fail."""
     old = image(50, 1 << 20)
     template = quick_path / "template"
     known = prepared(template, old, folder=quick_path)
@@ -195,7 +195,7 @@ def test_pull_to_a_failing_disk(
         target.write_bytes(old)
 
     def needed(path: str) -> bool:
-        # Without a store it goes on, and the old target is only a seed.
+        # Without a store the pull continues, and the old target is only a seed.
         return "/there" in path and path != str(target)
 
     def check(done: subprocess.CompletedProcess[bytes]) -> list[str]:
@@ -223,7 +223,7 @@ def test_pull_to_a_failing_disk(
 def test_prepare_with_failing_system_calls(
     quick_path: Path, code: int, calls: str, summary: Callable[[str], None]
 ) -> None:
-    """The same by strace, which sees calls that no library of ours is asked for."""
+    """As above with strace, which also sees calls that bypass the recorder."""
     old = image(55, 1 << 20)
     template = quick_path / "template"
     known = prepared(template, old, folder=quick_path)

@@ -1,4 +1,4 @@
-"""Disks that are full, at every size. What was there stays; nothing is half there."""
+"""Disks that fill up at any point. Existing data stays; nothing is written by half."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NO_SPACE = 6
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_prepare_into_whatever_space_there_is(
+def test_prepare_on_any_amount_of_free_space(
     tmp_path: Path, kind: str, summary: Callable[[str], None]
 ) -> None:
     old = image(20, 2 << 20)
@@ -70,7 +70,7 @@ def _check_readable(disk: TinyDisk, store: Path, hash_: str, data: bytes, where:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_new_store_in_whatever_space_there_is(
+def test_a_new_store_on_any_amount_of_free_space(
     tmp_path: Path, kind: str, summary: Callable[[str], None]
 ) -> None:
     data = image(23, 1 << 20)
@@ -112,7 +112,7 @@ def _pull(disk: TinyDisk, origin: Origin, hash_: str, store: Path, *flags: str) 
 
 @pytest.mark.parametrize("flags", [(), ("--cache",)], ids=["plain", "cache"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_pull_onto_whatever_space_there_is(
+def test_pull_on_any_amount_of_free_space(
     tmp_path: Path,
     origin: Origin,
     kind: str,

@@ -1,4 +1,4 @@
-"""Benches on disks that are too small. Whatever happens, nothing is left there."""
+"""Benches on disks that are too small. Nothing is left behind."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ _MIB = 1 << 20
 _NO_SPACE = 6
 
 
-def test_a_bench_in_whatever_space_there_is(tmp_path: Path, summary: Callable[[str], None]) -> None:
+def test_a_bench_on_any_amount_of_free_space(
+    tmp_path: Path, summary: Callable[[str], None]
+) -> None:
     old, new = tmp_path / "old", tmp_path / "new"
     old.write_bytes(noise(31, 4 * _MIB))
-    new.write_bytes(noise(32, 12 * _MIB))  # all of it new, which nobody can know before
+    new.write_bytes(noise(32, 12 * _MIB))  # all of it new, which cannot be known in advance
     exits: Counter[int] = Counter()
     with TinyDisk(tmp_path, 48 * _MIB) as disk:
         before = [*disk.inside, "env", f"TMPDIR={disk.path}"]

@@ -25,7 +25,7 @@ _STORE_FILES = {"data.mdb", "lock.mdb", "store.lock"}
 def test_gc_killed_at_every_call(
     recorder: Recorder, quick_path: Path, summary: Callable[[str], None]
 ) -> None:
-    """What is listed is whole whenever it is killed, and the next run does the rest."""
+    """Listed content stays complete after a kill at any call, and the next run does the rest."""
     old = image(40, 3 << 20)
     new = updated(old, 41)
     template, root = quick_path / "template", quick_path / "root"
@@ -48,7 +48,7 @@ def test_gc_killed_at_every_call(
         done = recorder.run(command, root, log, fault=Fault("before", at), env=environment())
         acknowledged = Acknowledged([kept], {})
         seen = store_violations(store, known, acknowledged)
-        # What was removed is remembered until it is collected: it may be undeleted.
+        # Removed content stays known until it is collected: it may be undeleted.
         wrong += [f"call {at}: {line}" for line in seen if "remembered file" not in line]
         if done.returncode != -signal.SIGKILL:
             break
@@ -69,8 +69,10 @@ def test_gc_killed_at_every_call(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_gc_without_a_free_byte(tmp_path: Path, kind: str, summary: Callable[[str], None]) -> None:
-    """rm and gc work, and what they free is enough for the next version, still on a full disk."""
+def test_gc_on_a_completely_full_disk(
+    tmp_path: Path, kind: str, summary: Callable[[str], None]
+) -> None:
+    """rm and gc work on a full disk, and free enough space for the next version."""
     versions = [image(60, 4 << 20) + noise(61 + n, 3 << 20) for n in range(4)]
     for number, data in enumerate(versions):
         (tmp_path / f"v{number}").write_bytes(data)

@@ -1,7 +1,7 @@
 """Kill -9 at every call that writes, of a pull into a folder.
 
-Each file in its place is the old one or the new one at any time; the same command completes what
-was interrupted, takes what was staged, and leaves nothing behind.
+Each file is the old or the new one at any time. The same command completes an interrupted pull,
+uses staged files, and leaves nothing behind.
 """
 
 from __future__ import annotations

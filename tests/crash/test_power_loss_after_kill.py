@@ -1,7 +1,7 @@
 """A command is killed, run again, and then power fails.
 
-What the second run announced must be on the disk, although the first one did part of the work and
-synced none of it.
+What the second run acknowledged must be durable, although the first run did part of the work
+without a sync.
 """
 
 from __future__ import annotations

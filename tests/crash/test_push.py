@@ -1,7 +1,7 @@
-"""Pushes whose server or client is killed, whose answers are lost, whose disk is full.
+"""Pushes with killed servers and clients, lost answers, and full disks.
 
-Whatever happens: nothing wrong is kept, what was acknowledged is there, and the same command run
-again finishes the work with what is missing.
+In all cases nothing wrong is kept, acknowledged content is there, and the same command, run again,
+completes the push with the missing objects.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def _start(command: list[str]) -> subprocess.Popen[bytes]:
 
 
 def _violations(there: Path, here: Here, acknowledged: set[str]) -> list[str]:
-    """What is wrong at the other end, every object included."""
+    """The faults of the server's store, with every object checked."""
     wrong = store_violations(there, here.known, Acknowledged(acknowledged))
     verified = run("verify", "--store", there)
     if verified.returncode:
@@ -74,10 +74,10 @@ def _violations(there: Path, here: Here, acknowledged: set[str]) -> list[str]:
     return wrong
 
 
-def test_servers_that_are_killed_in_mid_push(
+def test_servers_that_are_killed_during_a_push(
     tmp_path: Path, here: Here, summary: Callable[[str], None]
 ) -> None:
-    """Supervisors or workers, and the disk is all that the next one has."""
+    """Supervisors or workers; the next one starts from the disk only."""
     rng = random.Random(_SEED)
     servers = 0
     with Relay() as relay:
@@ -98,7 +98,7 @@ def test_servers_that_are_killed_in_mid_push(
                         server.kill()
                     relay.upstream = None
             _, said = client.communicate()
-            if client.returncode == 5:  # the first server was gone before it had ever answered
+            if client.returncode == 5:  # the first server was killed before its first answer
                 with Server(there, "--writable") as server:
                     assert execute(_command(here, hash_, server.url)).returncode == 0
             else:
@@ -120,10 +120,10 @@ def _kill_a_worker(server: Server, rng: random.Random) -> None:
         subprocess.run(["kill", "-9", str(rng.choice(workers))], check=False, capture_output=True)
 
 
-def test_clients_that_are_killed_in_mid_push(
+def test_clients_that_are_killed_during_a_push(
     tmp_path: Path, here: Here, summary: Callable[[str], None]
 ) -> None:
-    """Beside a collection at every turn. What came through once is not sent again."""
+    """A collection runs at every turn. Objects that arrived are not sent again."""
     rng = random.Random(_SEED + 1)
     kills = 0
     for number in range(_ROUNDS):
@@ -154,10 +154,10 @@ def _left(here: Here, hash_: str, url: str) -> int:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_push_to_whatever_space_there_is(
+def test_push_on_any_amount_of_free_space(
     tmp_path: Path, here: Here, kind: str, summary: Callable[[str], None]
 ) -> None:
-    """The server goes on when there is room again, and lets names be removed all the while."""
+    """Names can be removed on a full disk, and the server continues when there is space."""
     old, new = here.hashes
     exits: Counter[int] = Counter()
     spaces = [0, 64, 512, 1536, 2560, 3584, 4608, 6144, 12288]
@@ -227,8 +227,8 @@ with LmdbStore.open(path, create=True) as store:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_store_that_was_full_is_written_again(tmp_path: Path, kind: str) -> None:
-    """In one process, as a server has it: each commit is whole or not there at all."""
+def test_a_full_store_can_be_written_again_after_space_is_freed(tmp_path: Path, kind: str) -> None:
+    """In one process, as in a server: each commit is atomic."""
     with TinyDisk(tmp_path, 44 << 20, kind) as disk:
         interpreter = casync()[0].replace("/casync", "/python")
         done = execute([*disk.inside, interpreter, "-c", _FILL, str(disk.path / "store")])

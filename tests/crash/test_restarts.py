@@ -60,7 +60,7 @@ class _Client(threading.Thread):
 def _restart_at_random(client: _Client, relay: Relay, store: Path, rng: random.Random) -> int:
     """Runs servers behind `relay`, one after the other, until `client` ends. Returns how many.
 
-    The first one stays until it has answered: nobody waits for a server that was never there.
+    The first one stays until it has answered: clients do not wait for an unknown server.
     """
     count = 0
     relay.answered.clear()

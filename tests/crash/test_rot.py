@@ -1,4 +1,4 @@
-"""Every page of a store's data file is damaged. No wrong byte ever comes out."""
+"""Damages every page of a store's data file. No wrong byte comes out."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _Damage = list[str | int]
 
 
 class Rotting(NamedTuple):
-    """A store that is going to be damaged."""
+    """A store to be damaged."""
 
     path: Path
     data: bytes
@@ -61,7 +61,7 @@ def _damages(mode: str, data: bytes) -> Iterator[_Damage]:
 
 
 @pytest.mark.parametrize("mode", ["bit", "zero", "cut"])
-def test_verify_and_cat_and_pull_of_a_damaged_store(
+def test_verify_cat_and_pull_of_a_damaged_store_give_no_wrong_bytes(
     good: Rotting, tmp_path: Path, mode: str, summary: Callable[[str], None]
 ) -> None:
     hash_, content = list(good.known.items())[1]
@@ -101,7 +101,7 @@ def test_verify_and_cat_and_pull_of_a_damaged_store(
 
 
 def _wrong(results: list[tuple[int, str, str]], pulled: bytes | None, content: bytes) -> list[str]:
-    """What should not have been: wrong bytes, a dead process, an error without a name."""
+    """Forbidden results: wrong bytes, a dead process, an unnamed error."""
     wrong: list[str] = []
     for status, out, said in results:
         named = "casync: " in said or out  # what verify finds is its output
@@ -117,14 +117,14 @@ def _wrong(results: list[tuple[int, str, str]], pulled: bytes | None, content: b
         wrong.append(f"cat fails with {status}, but verify found nothing: {said}")
     if pulled is not None and pulled != content:
         wrong.append("pull gave wrong bytes")
-    # A pull that fails may have written the target: what it cannot do is remember it.
+    # A failed pull may have written the target, but must not remember it.
     if pulled is None and pull_status == 0:
         wrong.append("pull ended well without a target")
     return wrong
 
 
 @pytest.mark.parametrize("mode", ["bit", "zero"])
-def test_pulling_from_a_store_that_rots_while_it_is_served(
+def test_pulling_from_a_store_that_is_damaged_while_it_is_served(
     good: Rotting, tmp_path: Path, mode: str, summary: Callable[[str], None]
 ) -> None:
     hash_, content = list(good.known.items())[1]
@@ -174,10 +174,10 @@ def _pull_outcome(
     return "right"
 
 
-def test_workers_on_a_file_that_is_cut_short_die_and_come_back(
+def test_workers_die_on_a_truncated_file_and_are_restarted(
     good: Rotting, tmp_path: Path, summary: Callable[[str], None]
 ) -> None:
-    """What a bad sector does to a mapped file: SIGBUS. The next worker finds the store whole."""
+    """A bad sector of a mapped file causes SIGBUS. The next worker finds a sound store."""
     hash_, content = list(good.known.items())[1]
     file = tmp_path / "store" / "data.mdb"
     file.parent.mkdir()

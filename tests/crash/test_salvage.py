@@ -158,7 +158,7 @@ def test_meta_root_branch_and_leaf_pages_are_not_needed(
     )
 
 
-def test_damaged_segments_give_all_that_is_undamaged(
+def test_all_undamaged_objects_of_damaged_segments_are_salvaged(
     original: Original, quick_path: Path, summary: Callable[[str], None]
 ) -> None:
     rng = random.Random(_SEED)
@@ -185,7 +185,7 @@ def test_damaged_segments_give_all_that_is_undamaged(
     )
 
 
-def test_truncated_files_give_all_that_is_left(
+def test_everything_left_in_a_truncated_file_is_salvaged(
     original: Original, quick_path: Path, summary: Callable[[str], None]
 ) -> None:
     rng = random.Random(_SEED + 1)

@@ -1,4 +1,4 @@
-"""A small file system of its own, in a mount namespace that ends with the test."""
+"""A small file system in a mount namespace that ends with the test."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SETUP: Final = {
 }
 
 KINDS: Final = ["tmpfs", pytest.param("ext4", marks=needs_root)]
-"""Everybody may mount tmpfs in a namespace of his own; the other needs a loop device."""
+"""Any user may mount tmpfs in a namespace; the other kind needs a loop device."""
 
 
 class TinyDisk:
@@ -41,7 +41,7 @@ class TinyDisk:
         tool("mount")
         if kind == "ext4":
             tool("mkfs.ext4")
-        # It ends when our end of its stdin closes, whatever happens to us.
+        # It ends when our end of its stdin closes, even if we are killed.
         self._holder = subprocess.Popen(
             [tool("unshare"), *rights, "sh", "-c", script, "sh", str(self.path), str(size)],
             stdin=subprocess.PIPE,
@@ -63,10 +63,10 @@ class TinyDisk:
         ).stdout
 
     def fill(self, leave: int) -> None:
-        """Writes a file `ballast` that leaves about so many bytes."""
+        """Writes a file `ballast` that leaves about the given number of bytes free."""
         free = int(self.sh("df -B1 --output=avail . | tail -1"))
         if free > leave:
-            # The last blocks may not be had: file systems need some for themselves.
+            # The last blocks may be unavailable: file systems reserve some.
             script = 'head -c "$1" /dev/zero > ballast 2> /dev/null || true; sync ballast'
             self.sh(script, str(free - leave))
 

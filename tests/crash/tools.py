@@ -1,4 +1,4 @@
-"""The programs that fault tests need besides our own. One that is missing fails the test."""
+"""Programs that fault tests need. A missing one fails the test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trees and files that claim more than there can be, pulled by whoever runs this module.
+"""Trees and files with impossible claims, pulled by a process that runs this module.
 
 `python -m tests.integration.bombs CASE FOLDER` prints how the pull ended, and what it left.
 """
@@ -28,14 +28,14 @@ META = Meta(0o755, 1_700_000_000_000_000_000, os.geteuid(), os.getegid(), "", ""
 
 
 class Liar(MemoryServer):
-    """A server of contents that are made by hand."""
+    """A server of hand-made content."""
 
     def chunk(self, data: bytes) -> Content:
         self.commit(Batch([Packer().pack_new(Kind.CHUNK, data)]))
         return Content(0, chunk_id(data), len(data))
 
     def repeated(self, data: bytes, count: int) -> Content:
-        """Bytes that come again and again: their nodes are repeated, too."""
+        """Repeated bytes, whose nodes repeat, too."""
         chunk = self.chunk(data)
         nodes: list[Verified] = []
         builder = NodeBuilder(lambda _, node: nodes.append(Packer().pack_new(Kind.NODE, node)))
@@ -61,7 +61,7 @@ def _entries(server: Liar) -> ManifestId:
 
 
 def _one_entry(server: Liar) -> ManifestId:
-    """A folder of petabytes that never comes to the end of its first entry."""
+    """A folder of petabytes that never ends its first entry."""
     return server.tree(server.repeated(b"\xff\xff\x00\x00" + bytes(60_000), 1 << 34))
 
 
@@ -81,7 +81,7 @@ def _sparse_in_tree(server: Liar) -> ManifestId:
 
 
 def _deep(server: Liar) -> ManifestId:
-    """Folders inside each other, more than there may be."""
+    """Folders nested deeper than allowed."""
     content = EMPTY
     for _ in range(5000):
         content = server.chunk(encode_entry(Folder(b"x", META, content)))
@@ -111,7 +111,7 @@ def _exploding(server: Liar) -> ManifestId:
 
 
 def _node_of_itself(server: Liar) -> ManifestId:
-    """A content of the highest level whose node is nowhere."""
+    """Content of the highest level whose node is missing."""
     return server.publish("file", Content(MAX_LEVEL, chunk_id(b"nothing"), 1 << 60))
 
 

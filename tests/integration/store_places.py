@@ -1,4 +1,4 @@
-"""Run by test_store_places.py inside of namespaces of its own: a store in an awkward place.
+"""Run by test_store_places.py in its own namespaces: a store on an unusual file system.
 
 usage: store_places.py CASE FOLDER
 

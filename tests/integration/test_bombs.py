@@ -1,4 +1,4 @@
-"""Trees and files that claim more than any machine has room or time for.
+"""Trees and files with claims beyond the memory, disk and time of any machine.
 
 Each is pulled by a process that may use a gibibyte of addresses and some seconds of CPU.
 """

@@ -35,14 +35,14 @@ def program(tmp_path: Path) -> Program:
 
 
 def left(program: Program) -> list[str]:
-    """What a run has left behind."""
+    """Files that a run has left behind."""
     known = {"old", "new", "temporary"}
     inside = [path.name for path in (program.home / "temporary").iterdir()]
     return inside + sorted({path.name for path in program.home.iterdir()} - known)
 
 
 @pytest.mark.parametrize(("choice", "field"), [("never", "plain"), ("always", "delta")])
-def test_it_moves_what_a_real_pull_moves(
+def test_a_bench_moves_the_same_bytes_as_a_real_pull(
     program: Program, choice: Literal["never", "always"], field: str
 ) -> None:
     document = program.good("bench", "old", "new", "--chunk-sizes", "16K", "--json").document
@@ -61,12 +61,12 @@ def test_it_moves_what_a_real_pull_moves(
         ]
     traffic = pulled[-1].traffic
     assert traffic.requests == wanted["requests"]
-    # The rest is the heads of HTTP.
+    # The rest is HTTP headers.
     assert 0 < traffic.received - wanted["received"] < 400 * traffic.requests
     assert 0 < traffic.sent - wanted["sent"] < 400 * traffic.requests
 
 
-def test_it_prints_a_line_for_each_size_and_a_recommendation(program: Program) -> None:
+def test_a_bench_prints_a_line_per_size_and_a_recommendation(program: Program) -> None:
     ran = program.good("bench", "old", "new", *SIZES)
     *rows, last = [line.split("\t") for line in ran.lines]
     assert [row[0] for row in rows] == ["4096", "16384"]
@@ -99,7 +99,7 @@ def test_json_is_one_document(program: Program) -> None:
     assert document["recommended"] in (4096, 16384)
 
 
-def test_equal_files_need_nothing(program: Program) -> None:
+def test_equal_files_transfer_nothing(program: Program) -> None:
     document = program.good("bench", "old", "old", "--json").document
     assert [trial["plain"]["received"] for trial in document["trials"]] == [0] * 5
     assert document["recommended"] == 131072
@@ -114,7 +114,7 @@ def test_empty_files_and_single_bytes(program: Program) -> None:
         assert "</html>" in (program.home / "page").read_text()
 
 
-def test_it_wants_two_files_that_it_can_read_again(program: Program) -> None:
+def test_inputs_must_be_files_that_can_be_read_twice(program: Program) -> None:
     (program.home / "folder").mkdir()
     os.mkfifo(program.home / "pipe")
     with socket.socket(socket.AF_UNIX) as sock:
@@ -128,12 +128,12 @@ def test_it_wants_two_files_that_it_can_read_again(program: Program) -> None:
 
 
 @pytest.mark.parametrize("sizes", ["", "4K,", "1", "16M", "many", "4K 16K", "-4K", "4K,4.5"])
-def test_chunk_sizes_must_make_sense(program: Program, sizes: str) -> None:
+def test_bad_chunk_sizes_are_refused(program: Program, sizes: str) -> None:
     ran = program.run("bench", "old", "new", f"--chunk-sizes={sizes}")
     assert (ran.status, ran.out) == (2, b"")
 
 
-def test_the_page_is_written_beside_and_at_once(program: Program) -> None:
+def test_the_page_is_written_atomically(program: Program) -> None:
     (program.home / "page.html").write_text("before")
     ran = program.good("bench", "old", "new", *SIZES, "--html", "page.html", "-q")
     assert ran.err == ""
@@ -173,7 +173,7 @@ def test_a_full_stdout_is_a_failure_and_leaves_nothing(program: Program) -> None
 def test_an_interrupted_run_leaves_nothing(
     program: Program, number: signal.Signals, status: int
 ) -> None:
-    # Hundreds of thousands of chunks: nobody is done with them when the signal comes.
+    # Hundreds of thousands of chunks: the run is not finished when the signal arrives.
     with (program.home / "new").open("wb") as file:
         file.write(random.Random(3).randbytes(100_000_000))
     process = program.start("bench", "new", "new", "--chunk-sizes", "256", "--progress")

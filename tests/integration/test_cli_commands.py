@@ -97,7 +97,7 @@ def test_only_writers_make_a_store(program: Program, command: str) -> None:
     assert not program.store.exists()
 
 
-def test_the_default_store_is_in_the_users_data(program: Program) -> None:
+def test_the_default_store_is_in_the_data_folder_of_the_user(program: Program) -> None:
     program.good("prepare", stdin=b"x", CASYNC_STORE="")
     assert (program.home / ".local/share/casync/store/data.mdb").exists()
 
@@ -105,7 +105,7 @@ def test_the_default_store_is_in_the_users_data(program: Program) -> None:
 # -- ls -------------------------------------------------------------------------------------------
 
 
-def test_ls_lists_names_then_what_has_none(program: Program) -> None:
+def test_ls_lists_names_and_then_manifests_without_a_name(program: Program) -> None:
     first = prepared(program, "vm/2", b"two")
     second = prepared(program, "db", b"db")
     nameless = program.good("prepare", stdin=b"none").text.strip()
@@ -131,7 +131,7 @@ def test_ls_takes_names_folders_and_globs(program: Program, pattern: str, found:
     assert [line.split("\t")[1] for line in program.good("ls", pattern).lines] == found
 
 
-def test_ls_of_a_name_that_is_not_there(program: Program) -> None:
+def test_ls_of_an_unknown_name_fails(program: Program) -> None:
     prepared(program)
     assert program.run("ls", "vm").status == 9
 
@@ -160,7 +160,7 @@ def test_show_for_people_has_bars(program: Program) -> None:
     assert "####" in screen
 
 
-def test_prefixes_are_short_for_local_hashes(program: Program) -> None:
+def test_prefixes_of_hashes_resolve_in_a_local_store(program: Program) -> None:
     ident = prepared(program)
     assert program.good("cat", ident[:8]).out == DATA
     assert program.run("cat", "00000000").status == 9
@@ -200,7 +200,7 @@ def test_content_of_nothing(program: Program) -> None:
 # -- pull from the local store --------------------------------------------------------------------
 
 
-def test_pull_says_where_everything_came_from(program: Program) -> None:
+def test_pull_reports_its_sources(program: Program) -> None:
     ident = prepared(program)
     ran = program.good("pull", ident, "-o", "out")
     assert (program.home / "out").read_bytes() == DATA
@@ -214,7 +214,7 @@ def test_pull_to_stdout(program: Program) -> None:
     assert program.good("pull", prepared(program), "-o", "-").out == DATA
 
 
-def test_a_dry_run_knows_the_names_of_a_store_that_it_only_reads(program: Program) -> None:
+def test_a_dry_run_resolves_names_in_a_read_only_store(program: Program) -> None:
     ident = prepared(program)
     before = (program.store / "data.mdb").read_bytes()
     for ref in ("vm/1", ident[:8], ident):
@@ -257,7 +257,7 @@ def test_verify_of_a_sound_store(program: Program) -> None:
         assert ": 0 faults" in ran.err
 
 
-def test_verify_names_the_object_and_what_it_hits(program: Program) -> None:
+def test_verify_names_damaged_objects_and_the_manifests_that_need_them(program: Program) -> None:
     ident = prepared(program)
     damage(program)
     ran = program.run("verify")

@@ -1,4 +1,4 @@
-"""Completion: what the shells are told, and that nothing goes wrong at a key press."""
+"""Completion: the words that shells get, without errors."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_hashes_are_completed_from_two_digits_on(program: Program) -> None:
     assert complete(program, f"casync ls {ident[:20]}").text.split() == []
 
 
-def test_the_store_on_the_line_is_asked(program: Program, tmp_path: Path) -> None:
+def test_completion_uses_the_store_on_the_command_line(program: Program, tmp_path: Path) -> None:
     other = tmp_path / "other"
     program.good("prepare", "--store", other, "--name", "elsewhere", stdin=b"x")
     assert complete(program, f"casync --store {other} show e").text.split() == ["elsewhere"]
@@ -87,13 +87,15 @@ def test_errors_are_never_shown(program: Program, line: str, store: str) -> None
     assert "rror" not in ran.text
 
 
-def test_no_server_is_asked(program: Program) -> None:
+def test_completion_asks_no_server(program: Program) -> None:
     # Port 1 of this machine would refuse, and a name that does not resolve would take long.
     ran = complete(program, "casync show --server http://127.0.0.1:1 v")
     assert ran.text.split() == ["vm/1", "vm/2"]
 
 
-def test_a_damaged_store_is_no_error_either(program: Program, tmp_path: Path) -> None:
+def test_a_damaged_store_gives_no_completions_and_no_error(
+    program: Program, tmp_path: Path
+) -> None:
     (tmp_path / "data.mdb").write_bytes(b"\xff" * 20000)
     ran = complete(program, "casync show v", CASYNC_STORE=str(tmp_path))
     assert (ran.text.strip(), ran.err) == ("", "")
@@ -131,7 +133,7 @@ def test_the_option_prints_the_script_for_the_shell_around_us(program: Program) 
     assert b"complete" in process.stdout
 
 
-def test_bash_completes_for_real(program: Program, tmp_path: Path) -> None:
+def test_bash_completes_a_real_command_line(program: Program, tmp_path: Path) -> None:
     bash = shutil.which("bash")
     assert bash is not None, "Debian has bash"
     runner = tmp_path / "casync"

@@ -1,4 +1,4 @@
-"""Settings in files: who wins, and what is refused."""
+"""Settings in files: precedence, and what is refused."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_without_a_file_everything_is_a_default(program: Program) -> None:
     assert found["store"][0].startswith(str(program.home))
 
 
-def test_a_flag_wins_over_the_environment_and_that_over_the_file(program: Program) -> None:
+def test_an_option_overrides_the_environment_and_that_the_file(program: Program) -> None:
     path = own_file(
         program, 'store = "mine"\nservers = ["http://a", "http://b"]\nconnections = 8\n'
     )
@@ -54,7 +54,7 @@ def test_a_flag_wins_over_the_environment_and_that_over_the_file(program: Progra
     assert found["connections"] == ("2", "--connections")
 
 
-def test_another_file_takes_the_place_of_the_own_one(program: Program) -> None:
+def test_config_replaces_the_file_of_the_user(program: Program) -> None:
     own_file(program, 'limit = "1M"\n')
     other = program.home / "other.toml"
     other.write_text('retry_for = "5s"\n')
@@ -85,7 +85,7 @@ def test_another_file_takes_the_place_of_the_own_one(program: Program) -> None:
         ("\udcff", "is not valid TOML"),
     ],
 )
-def test_what_nobody_understands_is_refused(program: Program, text: str, said: str) -> None:
+def test_unknown_keys_and_bad_values_are_refused(program: Program, text: str, said: str) -> None:
     path = own_file(program, "")
     path.write_bytes(text.encode("utf-8", "surrogateescape"))
     ran = program.run("ls")

@@ -39,7 +39,7 @@ def test_a_folder_becomes_a_tree(program: Program, folder: Path) -> None:
     assert program.good("prepare", folder).lines == ran.lines
 
 
-def test_what_is_left_out(program: Program, folder: Path) -> None:
+def test_excluded_entries_are_left_out(program: Program, folder: Path) -> None:
     document = program.good(
         "prepare", folder, "--exclude", "/cache/", "--exclude-regex", "l.test$", "--json"
     ).document
@@ -60,7 +60,7 @@ def test_the_store_in_the_folder_is_left_out(program: Program, folder: Path) -> 
     assert not any("store" in line for line in program.good("ls").lines)
 
 
-def test_what_cannot_be_read_is_named_and_the_rest_is_kept(program: Program) -> None:
+def test_unreadable_entries_are_reported_and_the_rest_is_stored(program: Program) -> None:
     ran = program.run("prepare", "/proc/sys/kernel/random", "--name", "random")
     assert ran.status == 3
     assert ran.lines == [program.good("show", "random", "--json").document["manifest"]]
@@ -113,7 +113,7 @@ def test_a_file_in_a_folder_is_read_by_its_path(program: Program, folder: Path) 
     assert program.run("cat", "page:x").status == 2
 
 
-def test_what_is_in_a_folder(program: Program, folder: Path) -> None:
+def test_a_folder_is_listed(program: Program, folder: Path) -> None:
     program.good("prepare", folder, "--name", "www")
     assert program.good("ls", "www:").lines == ["cache", "index.html", "latest"]
     assert program.good("ls", "-R", "www:").lines == ["cache", "cache/page", "index.html", "latest"]
@@ -223,7 +223,9 @@ def test_a_folder_in_a_folder_is_pulled_by_its_path(program: Program, folder: Pa
     assert listed(program.home / "cache") == listed(folder / "cache")
 
 
-def test_a_tree_goes_into_the_store_and_is_served_on(program: Program, folder: Path) -> None:
+def test_a_tree_is_pulled_into_the_store_and_served_from_there(
+    program: Program, folder: Path
+) -> None:
     ident = program.good("prepare", folder, "--name", "www").lines[0]
     mine = program.home / "mine"
     with serving(program.store) as server:
@@ -238,7 +240,7 @@ def test_a_tree_goes_into_the_store_and_is_served_on(program: Program, folder: P
     assert listed(program.home / "again") == listed(folder)
 
 
-def test_what_a_folder_cannot_be_pulled_with(program: Program, folder: Path) -> None:
+def test_options_that_folders_do_not_support_are_refused(program: Program, folder: Path) -> None:
     program.good("prepare", folder, "--name", "www")
     (program.home / "there").mkdir()
     for options in (
@@ -265,7 +267,7 @@ def test_deleting_all_of_another_folder_is_refused(program: Program, folder: Pat
     assert (program.home / "other" / "mine").is_dir()
 
 
-def test_check_counts_and_tells(program: Program, folder: Path) -> None:
+def test_check_counts_and_lists_differences(program: Program, folder: Path) -> None:
     program.good("prepare", folder, "--name", "www")
     ran = program.good("check", "www", folder)
     assert ran.out == b""
@@ -314,7 +316,7 @@ def test_diff_of_folders_and_files(program: Program, folder: Path) -> None:
 
 
 @needs_root
-def test_who_may_not_give_owners_is_told_how_many(program: Program, folder: Path) -> None:
+def test_owners_that_cannot_be_set_are_counted_in_a_warning(program: Program, folder: Path) -> None:
     os.chown(folder / "index.html", 1234, 4321)
     (folder / "index.html").chmod(0o4755)
     program.good("prepare", folder, "--name", "www")
@@ -350,7 +352,7 @@ def test_a_pull_whose_server_goes_away_is_partial(program: Program, folder: Path
     assert listed(target) == listed(folder)
 
 
-def test_a_pull_that_is_stopped_says_how_to_go_on(program: Program, folder: Path) -> None:
+def test_a_stopped_pull_says_how_to_resume(program: Program, folder: Path) -> None:
     for number in range(40):
         (folder / f"{number}").write_bytes(os.urandom(500_000))
     program.good("prepare", folder, "--name", "www")

@@ -100,7 +100,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Program:
 
 
 def sections(text: str) -> dict[str, list[str]]:
-    """Help by section: the lines of each, with what wraps joined."""
+    """Help by section: the lines of each, with wrapped lines joined."""
     found: dict[str, list[str]] = {"": []}
     title = ""
     for line in text.splitlines():
@@ -266,7 +266,7 @@ def test_help_fits_a_narrow_terminal(program: Program) -> None:
 
 @pytest.mark.parametrize("place", ["before", "after", "between"])
 @pytest.mark.parametrize("command", ["ls", "store stats"])
-def test_common_options_stand_on_both_sides_of_the_verb(
+def test_common_options_work_on_both_sides_of_the_verb(
     program: Program, command: str, place: str
 ) -> None:
     words, extra = command.split(), ["--store", "/nowhere/at/all", "--json"]
@@ -280,7 +280,7 @@ def test_common_options_stand_on_both_sides_of_the_verb(
     assert "/nowhere/at/all" in ran.problem["message"]
 
 
-def test_the_last_of_two_counts(program: Program) -> None:
+def test_the_last_of_two_options_wins(program: Program) -> None:
     ran = program.run("--store", "/first", "ls", "--store", "/second")
     assert "/second" in ran.err
     assert "/first" not in ran.err
@@ -346,7 +346,7 @@ def test_usage_errors_say_what_to_do(program: Program, command: str, words: list
         assert word in ran.err
 
 
-def test_prepare_from_a_terminal_is_a_mistake(program: Program) -> None:
+def test_prepare_refuses_to_read_a_terminal(program: Program) -> None:
     status, screen = program.on_terminal("prepare")
     assert status == 2
     assert "stdin is a terminal" in screen

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first stops cleanly and says how to go on, the second ends at once."""
+"""Ctrl-C and SIGTERM: the first stops cleanly and says how to resume, the second exits at once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.program import COMMAND, Program, read_until
 
 
 class Waiting:
-    """A prepare that waits for more input: it has read all that there is."""
+    """A prepare that waits for more input, after reading all there is."""
 
     def __init__(self, program: Program, *arguments: str) -> None:
         self.reader, self.writer = os.pipe()
@@ -33,7 +33,7 @@ class Waiting:
     ("number", "status", "word"),
     [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "asked to stop")],
 )
-def test_the_first_signal_stops_and_says_how_to_go_on(
+def test_the_first_signal_stops_and_says_how_to_resume(
     program: Program, number: signal.Signals, status: int, word: str
 ) -> None:
     waiting = Waiting(program)
@@ -41,13 +41,12 @@ def test_the_first_signal_stops_and_says_how_to_go_on(
     assert waiting.end() == (
         status,
         "",
-        f"casync: {word}. Run the same command again; what is stored already is not "
-        "stored again.\n",
+        f"casync: {word}. Run the same command again; stored content is not stored again.\n",
     )
     program.good("verify")
 
 
-def test_the_stop_is_json_when_json_was_asked_for(program: Program) -> None:
+def test_a_stop_is_reported_as_json_with_json(program: Program) -> None:
     waiting = Waiting(program, "--json")
     waiting.process.send_signal(signal.SIGINT)
     status, _, err = waiting.end()
@@ -55,7 +54,7 @@ def test_the_stop_is_json_when_json_was_asked_for(program: Program) -> None:
     assert (status, problem["code"], problem["exit_status"]) == (130, "interrupted", 130)
 
 
-def test_two_signals_end_it_whatever_it_does(program: Program) -> None:
+def test_a_second_signal_ends_it_at_once(program: Program) -> None:
     waiting = Waiting(program)
     waiting.process.send_signal(signal.SIGINT)
     waiting.process.send_signal(signal.SIGTERM)
@@ -65,7 +64,7 @@ def test_two_signals_end_it_whatever_it_does(program: Program) -> None:
     program.good("verify")
 
 
-def test_what_was_ignored_before_us_stays_ignored(program: Program) -> None:
+def test_signals_that_the_parent_ignores_stay_ignored(program: Program) -> None:
     reader, writer = os.pipe()
     process = subprocess.Popen(
         ["sh", "-c", 'trap "" INT; exec "$@"', "sh", *COMMAND, "prepare", "--progress"],

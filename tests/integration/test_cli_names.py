@@ -1,4 +1,4 @@
-"""`name`, `rm` and `undelete` as a user meets them, beside a server that is running."""
+"""`name`, `rm` and `undelete` as a user runs them, with a running server."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_rm_and_undelete(program: Program) -> None:
     assert program.run("undelete", "vm/a").status == 9
 
 
-def test_a_running_server_honours_the_trash(program: Program) -> None:
+def test_a_running_server_stops_serving_what_is_in_the_trash(program: Program) -> None:
     program.good("prepare", "--name", "disk", stdin=b"1")
     with serving(program.store) as server:
         url = server.url
@@ -108,7 +108,7 @@ def test_names_of_a_server(program: Program) -> None:
     assert program.run("rm", "disk", "--proxy", "http://127.0.0.1:1").status == 2
 
 
-def test_a_writable_server_makes_its_store(program: Program) -> None:
+def test_a_writable_server_creates_its_store(program: Program) -> None:
     with serving(program.store, writable=True) as server:
         assert program.good("ls", "--server", server.url).lines == []
     assert program.good("ls").lines == []

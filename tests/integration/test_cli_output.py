@@ -60,7 +60,7 @@ def test_a_hash_that_cannot_be_printed_is_a_failure(program: Program) -> None:
 
 
 @pytest.mark.parametrize("command", ["cat x", "ls", "--help"])
-def test_a_reader_that_leaves_ends_us_quietly(program: Program, command: str) -> None:
+def test_a_closed_pipe_ends_the_command_quietly(program: Program, command: str) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     with program.start(*command.split(), stdout=writer) as process:
@@ -79,7 +79,7 @@ def test_all_streams_closed(program: Program) -> None:
     assert status == 1
 
 
-def test_no_file_of_ours_takes_the_place_of_stdout(program: Program) -> None:
+def test_no_opened_file_takes_the_descriptor_of_a_closed_stdout(program: Program) -> None:
     before = program.good("store", "stats", "--json").document
     into(program, ">&-", "cat", "x")
     assert program.good("store", "stats", "--json").document == before
@@ -99,7 +99,7 @@ def test_data_is_tab_separated_and_hashes_are_full(program: Program) -> None:
     assert created.endswith("Z")
 
 
-def test_a_terminal_gets_it_for_people(program: Program) -> None:
+def test_a_terminal_gets_readable_output(program: Program) -> None:
     status, screen = program.on_terminal("ls", "-l")
     assert status == 0
     assert "2.86 MiB" in screen
@@ -131,7 +131,7 @@ def test_every_json_document_names_its_schema(program: Program) -> None:
             assert program.good(*arguments).document["schema"] == schema
 
 
-def test_errors_are_json_when_json_was_asked_for(program: Program) -> None:
+def test_errors_are_json_with_json(program: Program) -> None:
     ran = program.run("show", "nothing", "--json")
     assert (ran.status, ran.out) == (9, b"")
     assert ran.problem["schema"] == "casync.error/1"
@@ -144,7 +144,7 @@ def test_usage_errors_are_json_too(program: Program, command: str) -> None:
     assert (ran.status, ran.out, ran.problem["code"]) == (2, b"", "usage")
 
 
-def test_quiet_leaves_data_alone(program: Program) -> None:
+def test_quiet_still_prints_data(program: Program) -> None:
     ran = program.good("prepare", "-q", stdin=b"quiet")
     assert (len(ran.text), ran.err) == (65, "")
 
@@ -153,7 +153,7 @@ def test_verbose_says_where_the_store_is(program: Program) -> None:
     assert str(program.store) in program.good("-v", "ls").err
 
 
-def test_a_traceback_is_for_debug(program: Program) -> None:
+def test_debug_prints_a_traceback(program: Program) -> None:
     assert "Traceback" not in program.run("show", "nothing").err
     assert "Traceback" in program.run("show", "nothing", "--debug").err
 
@@ -167,7 +167,7 @@ def test_file_names_are_shown_as_bytes(program: Program) -> None:
     assert ran.err.count("\n") == 1
 
 
-def test_bad_bytes_on_the_command_line_are_no_traceback(program: Program) -> None:
+def test_bad_bytes_on_the_command_line_give_no_traceback(program: Program) -> None:
     for arguments in (
         ["show", "a\udcff"],
         ["\udcff\x1b[0m"],
@@ -187,7 +187,7 @@ def test_json_holds_any_path(program: Program) -> None:
     assert json.loads(ran.text)["path"].endswith("/st\\xff")
 
 
-def test_another_encoding_is_no_failure(program: Program) -> None:
+def test_another_locale_encoding_is_supported(program: Program) -> None:
     program.good("prepare", "--name", "täst", stdin=b"x")
     ran = program.good("ls", "t*", PYTHONIOENCODING="ascii")
     assert ran.text.endswith("t\\xe4st\n")
@@ -207,6 +207,6 @@ def test_progress_on_a_terminal_is_a_bar_that_goes_away(program: Program) -> Non
     assert (seen + rest).rpartition(b"\r\x1b[K")[2].startswith(b"10 B in 1 chunk")
 
 
-def test_no_progress_means_none(program: Program) -> None:
+def test_no_progress_shows_no_bar(program: Program) -> None:
     _, screen = program.on_terminal("--no-progress", "show", "x", "--digest", "sha256")
     assert "\x1b[K" not in screen

@@ -1,4 +1,4 @@
-"""`push` as a user meets it: between programs, with parts, folders and refusals."""
+"""`push` as a user runs it: to real servers, with parts, folders and refusals."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_parts_from_several_hosts_at_once(program: Program, server: Server) -> N
     assert program.good("cat", hash_, "--server", server.url).out == DATA
 
 
-def test_a_push_goes_on_where_it_stopped(program: Program, server: Server) -> None:
+def test_an_interrupted_push_resumes(program: Program, server: Server) -> None:
     program.good("prepare", "--name", "vm/1", stdin=DATA)
     there = ("--server", server.url, "--json")
     first = program.good("push", "vm/1", "--part", "1/2", *there).document
@@ -86,7 +86,7 @@ def test_a_push_that_is_interrupted(program: Program, server: Server) -> None:
     assert slow.returncode == 130
     assert b"Run the same command again" in err
     total = program.good("push", "vm/1", "--dry-run", "--json", *there).document["objects"]
-    for _ in range(30):  # until something has come through, on however busy a machine
+    for _ in range(30):  # until something has arrived, however busy the machine is
         killed = program.start("push", "vm/1", "--limit", "500K", *there)
         time.sleep(1)
         killed.kill()
@@ -121,7 +121,7 @@ def test_limits_and_servers(program: Program, server: Server) -> None:
     program.good("push", "vm/1", CASYNC_SERVER=server.url)
 
 
-def test_names_that_a_push_sets(program: Program, server: Server) -> None:
+def test_a_push_sets_names(program: Program, server: Server) -> None:
     one = program.good("prepare", "--name", "vm", stdin=b"1").lines[0]
     two = program.good("prepare", "--name", "vm", stdin=b"2").lines[0]
     there = ("--server", server.url)

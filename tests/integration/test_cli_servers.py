@@ -1,4 +1,4 @@
-"""Commands that ask servers: ours, and one that answers with poison."""
+"""Commands with servers: ours, and a hostile one."""
 
 from __future__ import annotations
 
@@ -54,20 +54,22 @@ def url(origin: Program) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_serve_says_where_and_stops_cleanly(origin: Program, number: signal.Signals) -> None:
+def test_serve_prints_its_address_and_stops_cleanly(
+    origin: Program, number: signal.Signals
+) -> None:
     serving = Serving(origin)
     assert str(origin.store) in serving.first
     status, out, _ = serving.stop(number)
     assert (status, out) == (0, b"")
 
 
-def test_two_servers_cannot_have_one_port(origin: Program, url: str) -> None:
+def test_two_servers_cannot_listen_on_one_port(origin: Program, url: str) -> None:
     ran = origin.run("serve", "--listen", url.removeprefix("http://"))
     assert ran.status == 7
     assert "another process" in ran.err
 
 
-def test_the_main_job(program: Program, url: str) -> None:
+def test_a_version_is_prepared_served_pulled_and_updated(program: Program, url: str) -> None:
     first = program.good("pull", "vm/1", "-o", "vm", "--server", url, "--json").document
     second = program.good("pull", "vm/2", "-o", "vm", "--server", url, "--json").document
     assert (program.home / "vm").read_bytes() == NEW
@@ -113,34 +115,34 @@ def test_ls_show_and_cat_ask_a_server(program: Program, origin: Program, url: st
     assert not program.store.exists()
 
 
-def test_prefixes_are_not_for_servers(program: Program, origin: Program, url: str) -> None:
+def test_servers_resolve_no_prefixes(program: Program, origin: Program, url: str) -> None:
     ident = origin.good("ls", "vm/1").text.split("\t")[0]
     ran = program.run("cat", ident[:8], "--server", url)
     assert ran.status == 2
     assert "full hash" in ran.err
 
 
-def test_what_a_server_does_not_have(program: Program, url: str) -> None:
+def test_a_missing_manifest_of_a_server_is_an_error(program: Program, url: str) -> None:
     for arguments in (["pull", "vm/9", "-o", "x"], ["show", "vm/9"], ["ls", "vm/9"]):
         ran = program.run(*arguments, "--server", url)
         assert (ran.status, ran.out) == (9, b""), ran
 
 
-def test_a_server_that_is_not_there(program: Program) -> None:
+def test_an_unreachable_server_is_an_error(program: Program) -> None:
     ran = program.run("pull", "x", "-o", "x", "--server", "http://127.0.0.1:1", "--retry-for", "0")
     assert ran.status == 5
     assert "http://127.0.0.1:1" in ran.err
     assert "Check the address" in ran.err
 
 
-def test_a_limit_slows_down(program: Program, url: str) -> None:
+def test_a_limit_slows_a_pull_down(program: Program, url: str) -> None:
     document = program.good(
         "pull", "vm/1", "-o", "vm", "--server", url, "--limit", "2M", "--json"
     ).document
     assert document["seconds"] >= 0.8
 
 
-def test_an_interrupted_pull_goes_on_where_it_stopped(program: Program, url: str) -> None:
+def test_an_interrupted_pull_resumes(program: Program, url: str) -> None:
     arguments = ["pull", "vm/1", "-o", "vm", "--server", url]
     process = program.start(*arguments, "--progress", "--limit", "200K")
     with process:
@@ -157,7 +159,7 @@ def test_an_interrupted_pull_goes_on_where_it_stopped(program: Program, url: str
     assert document["sources"]["part file"] > 0
 
 
-def test_a_reader_that_leaves_ends_a_pull_quietly(program: Program, url: str) -> None:
+def test_a_closed_pipe_ends_a_pull_quietly(program: Program, url: str) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     process = program.start("pull", "vm/1", "-o", "-", "--server", url, "-q", stdout=writer)
@@ -174,7 +176,7 @@ def test_a_stdout_that_is_full_fails_a_pull(program: Program, url: str) -> None:
     assert err == b"casync: cannot write to stdout: No space left on device\n"
 
 
-def test_certificates_that_are_not_checked_are_told(program: Program, url: str) -> None:
+def test_unverified_certificates_give_a_warning(program: Program, url: str) -> None:
     for arguments in (["ls"], ["pull", "vm/1", "-o", "vm"]):
         ran = program.run(
             *arguments, "--server", "https://127.0.0.1:1", "--insecure", "--retry-for", "0"
@@ -195,14 +197,14 @@ def test_a_token_comes_from_a_file_and_goes_to_the_first_server(program: Program
         assert peer.tokens == ["Bearer secret"]
 
 
-def test_a_token_file_that_is_not_there(program: Program) -> None:
+def test_a_missing_token_file_is_an_error(program: Program) -> None:
     ran = program.run("ls", "--server", "http://127.0.0.1:1", "--token-file", "absent")
     assert ran.status == 1
     assert "cannot read the token in absent" in ran.err
 
 
 class Listening:
-    """A server that refuses everything with one body, and keeps the tokens it is shown."""
+    """A server that refuses every request with the same body, and records tokens."""
 
     def __init__(self, body: bytes, content_type: str = "application/problem+json") -> None:
         self.tokens: list[str | None] = []
@@ -243,7 +245,9 @@ def problem(detail: str) -> bytes:
 
 
 @pytest.mark.parametrize("json_mode", [False, True])
-def test_a_servers_error_is_no_command_for_the_terminal(program: Program, json_mode: bool) -> None:
+def test_an_error_text_of_a_server_cannot_control_the_terminal(
+    program: Program, json_mode: bool
+) -> None:
     with Listening(problem(EVIL)) as peer:
         process = program.start(
             "ls",
@@ -262,7 +266,7 @@ def test_a_servers_error_is_no_command_for_the_terminal(program: Program, json_m
     assert err.count(b"\n") == 1
 
 
-def test_a_servers_error_is_no_command_for_a_real_terminal(program: Program) -> None:
+def test_an_error_text_of_a_server_cannot_control_a_real_terminal(program: Program) -> None:
     with Listening(problem(EVIL)) as peer:
         _, screen = program.on_terminal("ls", "--server", peer.url, NO_COLOR="1")
     assert "\x1b" not in screen

@@ -1,4 +1,4 @@
-"""Signed names as people use them: a publisher, a server that need not be trusted, a client."""
+"""Signed names in use: a publisher, an untrusted server, a client."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_a_server_that_need_not_be_trusted(publisher: Program, client: Program) 
         client.good(*pull)
         assert out.read_bytes() == b"2"
 
-        # An older one comes back.
+        # An older version is published again.
         publisher.good("rm", "vm@3", *there)
         older = client.run(*pull)
         assert older.status == 4
@@ -75,12 +75,12 @@ def test_a_server_that_need_not_be_trusted(publisher: Program, client: Program) 
         client.good(*pull, "--allow-rollback")
         client.good(*pull)
 
-        # The next number is not given twice.
+        # A version number is not used twice.
         assert publisher.good("name", "set", "vm", "two", *sign, *there).lines[0].endswith("vm@4")
-        client.good("pull", one, "-o", "out", "--trust", key, *there)  # a hash needs nobody
+        client.good("pull", one, "-o", "out", "--trust", key, *there)  # a hash needs no signature
 
 
-def test_what_makes_no_sense(publisher: Program) -> None:
+def test_invalid_combinations_of_signing_options_are_refused(publisher: Program) -> None:
     publisher.good("prepare", "--name", "vm", stdin=b"1")
     publisher.good("key", "new", "release.pem")
     there = ("--server", "http://127.0.0.1:1")
@@ -116,7 +116,7 @@ def test_names_are_signed_where_they_are_made(publisher: Program, client: Progra
         assert (pushed["name"], pushed["version"]) == ("file", 1)
         again = publisher.good("push", "file", *sign, "--dry-run", *there)
         assert again.lines[-1] == "objects\t0"
-        publisher.good("push", "file", *sign, *there)  # says nothing new
+        publisher.good("push", "file", *sign, *there)  # changes nothing
         assert len(publisher.good("name", "log", "file", *there).lines) == 1
         client.good(*pull)
         assert (client.home / "out").read_bytes() == b"1"
@@ -128,7 +128,7 @@ def test_names_are_signed_where_they_are_made(publisher: Program, client: Progra
         assert unsigned.status == 4
 
 
-def test_whom_to_trust_stands_in_a_file(publisher: Program, client: Program) -> None:
+def test_trusted_keys_are_read_from_the_configuration(publisher: Program, client: Program) -> None:
     key = publisher.good("key", "new", "release.pem").lines[0]
     other = publisher.good("key", "new", "other.pem").lines[0]
     publisher.good("prepare", "--name", "vm/one", "--sign", "release.pem", stdin=b"1")

@@ -1,4 +1,4 @@
-"""What each command imports. Nobody waits for a library that his command does not use."""
+"""What each command imports: only libraries that it uses."""
 
 from __future__ import annotations
 
@@ -97,8 +97,8 @@ def test_commands_import_what_they_use(program: Program, command: str, allowed: 
     assert imports(program, *command.split()) <= allowed
 
 
-def test_serve_is_what_needs_the_web_framework(program: Program) -> None:
-    # It ends at once, since the address is not ours.
+def test_only_serve_imports_the_web_framework(program: Program) -> None:
+    # It ends at once: the machine does not have this address.
     found = imports(program, "serve", "--listen", "192.0.2.1:1", "--insecure-no-auth")
     assert "casync_server" in found
 
@@ -113,7 +113,9 @@ def test_serve_is_what_needs_the_web_framework(program: Program) -> None:
     ],
 )
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_completion_is_as_light(program: Program, shell: str, line: str, allowed: set[str]) -> None:
+def test_completion_imports_as_little(
+    program: Program, shell: str, line: str, allowed: set[str]
+) -> None:
     found = imports(
         program,
         _CASYNC_COMPLETE=f"complete_{shell}",
@@ -125,5 +127,5 @@ def test_completion_is_as_light(program: Program, shell: str, line: str, allowed
     assert found <= allowed
 
 
-def test_the_default_place_needs_the_library_for_places(program: Program, tmp_path: Path) -> None:
+def test_only_the_default_store_needs_platformdirs(program: Program, tmp_path: Path) -> None:
     assert "platformdirs" in imports(program, "ls", CASYNC_STORE="", HOME=str(tmp_path))

@@ -1,4 +1,4 @@
-"""How the client behaves towards honest servers: secrets, TLS, proxies, rates, counts, endings."""
+"""The client with honest servers: secrets, TLS, proxies, rate limits, counts, closing."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def secure_peer() -> Iterator[Peer]:
 
 
 class TestRequests:
-    def test_says_who_it_is_and_takes_bytes_as_they_are(self, peer: Peer) -> None:
+    def test_requests_have_a_user_agent_and_refuse_content_codings(self, peer: Peer) -> None:
         with connect(peer) as client:
             proved(client)
         (seen,) = peer.seen
@@ -80,7 +80,7 @@ class TestRequests:
                 client.info()
         assert peer.connections == 1
 
-    def test_leaving_early_costs_the_connection_and_nothing_else(self, peer: Peer) -> None:
+    def test_leaving_early_costs_only_the_connection(self, peer: Peer) -> None:
         with connect(peer) as client:
             answers = client.get(Kind.CHUNK, IDS[1:2] * 1000)
             next(answers)
@@ -110,7 +110,7 @@ class TestRequests:
         assert found == [WHOLE] * 16
 
 
-def test_a_server_that_is_still_looking_is_asked_once_a_second() -> None:
+def test_an_unfinished_proof_is_polled_once_a_second() -> None:
     item = {"hash": "0" * 64, "length": 1, "created": 1}
     waits: list[float] = []
 
@@ -142,7 +142,7 @@ def test_a_small_server_needs_one_request_for_hashes_and_one_for_names(tmp_path:
 
 
 class TestSecrets:
-    def test_a_token_goes_to_its_origin_alone(self, peer: Peer) -> None:
+    def test_a_token_is_sent_only_to_its_origin(self, peer: Peer) -> None:
         with Peer(stocked()) as other:
             options = TransportOptions(tokens={peer.url: SECRET})
             for url in (peer.url, other.url):
@@ -152,7 +152,7 @@ class TestSecrets:
             assert SECRET not in str(other.seen)
         assert SECRET not in repr(options)
 
-    def test_a_redirect_does_not_carry_it_away(self, peer: Peer) -> None:
+    def test_a_redirect_does_not_forward_the_token(self, peer: Peer) -> None:
         with Peer(stocked()) as thief:
             peer.fault = always(sends(Answer(302, "", b""), f"Location: {thief.url}/v1/info"))
             options = TransportOptions(tokens={peer.url: SECRET})
@@ -161,7 +161,7 @@ class TestSecrets:
             assert thief.seen == []
 
     @pytest.mark.parametrize("insecure_http", [False, True])
-    def test_it_does_not_cross_the_network_in_the_clear(self, insecure_http: bool) -> None:
+    def test_a_token_is_not_sent_over_plain_http(self, insecure_http: bool) -> None:
         url = "http://server.example"
         options = TransportOptions(tokens={url: SECRET}, insecure_http=insecure_http)
         if insecure_http:
@@ -179,12 +179,12 @@ class TestSecrets:
             RemoteClient("http://127.0.0.1", options)
 
     @pytest.mark.parametrize("token", ["", "two words", "a\r\nX: y", "a\n", "\u00e9", "\x00"])
-    def test_what_is_no_token(self, token: str) -> None:
+    def test_malformed_tokens_are_refused(self, token: str) -> None:
         with pytest.raises(UsageError) as caught:
             RemoteClient("https://h", TransportOptions(tokens={"https://h": token}))
         assert not token or token not in caught.value.message
 
-    def test_the_environment_is_not_asked(
+    def test_proxies_in_the_environment_are_ignored(
         self, peer: Peer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
         (tmp_path / ".netrc").write_text("machine 127.0.0.1 login me password secret\n")
@@ -197,31 +197,31 @@ class TestSecrets:
 
 
 class TestTls:
-    def test_a_named_authority(self, secure_peer: Peer) -> None:
+    def test_a_given_authority_is_trusted(self, secure_peer: Peer) -> None:
         with connect(secure_peer, ca=TLS / "ca.pem") as client:
             assert proved(client) == WHOLE
             assert client.warnings == []
             assert client.traffic == Traffic(1, secure_peer.received, secure_peer.sent)
 
-    def test_a_stranger_is_refused_at_once(self, secure_peer: Peer) -> None:
+    def test_an_unknown_authority_is_refused_at_once(self, secure_peer: Peer) -> None:
         client = connect(secure_peer, retry_for=60)
         with client, pytest.raises(RemoteError, match="cannot be trusted") as caught:
             client.info()
         assert not isinstance(caught.value, UnreachableError)
         assert "--ca" in caught.value.next_step
 
-    def test_another_name_is_refused(self, secure_peer: Peer) -> None:
+    def test_a_certificate_for_another_host_is_refused(self, secure_peer: Peer) -> None:
         options = TransportOptions(ca=TLS / "ca.pem")
         url = f"https://localhost:{secure_peer.port}"
         with RemoteClient(url, options) as client, pytest.raises(RemoteError, match="trusted"):
             client.info()
 
-    def test_unchecked_only_with_a_warning(self, secure_peer: Peer) -> None:
+    def test_insecure_verifies_nothing_and_warns(self, secure_peer: Peer) -> None:
         with connect(secure_peer, insecure=True) as client:
             assert proved(client) == WHOLE
             assert secure_peer.url in client.warnings[0]
 
-    def test_no_tls_where_it_is_expected(self, peer: Peer) -> None:
+    def test_plain_http_at_an_https_address_is_an_error(self, peer: Peer) -> None:
         options = TransportOptions(insecure=True, connect_seconds=0.3, retry_for=0)
         client = RemoteClient(f"https://127.0.0.1:{peer.port}", options)
         with client, pytest.raises(RemoteError):
@@ -237,14 +237,14 @@ class TestTls:
 
 
 class TestProxy:
-    def test_requests_go_through_it(self, peer: Peer) -> None:
+    def test_requests_go_through_the_proxy(self, peer: Peer) -> None:
         options = TransportOptions(proxy=peer.url)
         with RemoteClient("http://elsewhere.example:81", options) as client:
             assert proved(client) == WHOLE
         assert peer.seen[0].target == "http://elsewhere.example:81/v1/objects/fetch"
         assert peer.seen[0].fields["host"] == "elsewhere.example:81"
 
-    def test_one_that_refuses_tunnels(self, peer: Peer) -> None:
+    def test_a_proxy_that_refuses_tunnels_is_an_error(self, peer: Peer) -> None:
         peer.fault = always(sends(Answer(403, "", b"")))
         client = RemoteClient("https://elsewhere.example", TransportOptions(proxy=peer.url))
         with client, pytest.raises(RemoteError, match="proxy"):
@@ -252,14 +252,14 @@ class TestProxy:
         assert peer.seen[0].method == "CONNECT"
 
     @pytest.mark.parametrize("proxy", ["socks5://h:1", "h:1", "http://user:secret@h:1", ""])
-    def test_what_is_no_proxy(self, proxy: str) -> None:
+    def test_malformed_proxies_are_refused(self, proxy: str) -> None:
         with pytest.raises(UsageError, match="proxy") as caught:
             RemoteClient("http://h", TransportOptions(proxy=proxy))
         assert "secret" not in caught.value.message
 
 
 class TestRateLimit:
-    def test_time_is_paid_for_bytes(self) -> None:
+    def test_bytes_are_limited_to_a_rate(self) -> None:
         now, slept = [100.0], []
 
         def sleep(seconds: float) -> None:
@@ -274,7 +274,7 @@ class TestRateLimit:
         limit.take(1000)
         assert slept[-1] == pytest.approx(1.0)
 
-    def test_it_holds_for_all_clients_together(self, peer: Peer) -> None:
+    def test_the_limit_applies_to_all_clients_together(self, peer: Peer) -> None:
         now, lock = [0.0], threading.Lock()
 
         def sleep(seconds: float) -> None:
@@ -293,7 +293,9 @@ class TestRateLimit:
 
 class TestClosing:
     @pytest.mark.parametrize("fault", [p.says_nothing, p.stalls(0), p.stalls(0.5)])
-    def test_wakes_who_waits_for_the_server(self, peer: Peer, fault: p.Fault) -> None:
+    def test_closing_wakes_a_request_that_waits_for_the_server(
+        self, peer: Peer, fault: p.Fault
+    ) -> None:
         asked = threading.Event()
 
         def notice(seen: p.Seen) -> p.Fault:
@@ -311,7 +313,7 @@ class TestClosing:
         assert not thread.is_alive()
         assert [type(error) for error in errors] == [StoppedError]
 
-    def test_wakes_who_waits_to_try_again(self, peer: Peer) -> None:
+    def test_closing_wakes_a_request_that_waits_for_a_retry(self, peer: Peer) -> None:
         asked = threading.Event()
 
         def refuse(seen: p.Seen) -> p.Fault:
@@ -329,7 +331,7 @@ class TestClosing:
         assert not thread.is_alive()
         assert [type(error) for error in errors] == [StoppedError]
 
-    def test_nothing_can_be_asked_afterwards(self, peer: Peer) -> None:
+    def test_a_closed_client_refuses_requests(self, peer: Peer) -> None:
         client = RemoteClient(peer.url)
         client.info()
         client.close()

@@ -1,4 +1,4 @@
-"""Clocks that jump by years, writers that sleep through collections, times of any year."""
+"""Clocks that jump by years, writers that sleep during collections, times of any year."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ YEARS = ("+10y", "-10y")
 
 @pytest.fixture(scope="module")
 def faketime() -> dict[str, str]:
-    """The environment in which FAKETIME says what time it is."""
+    """An environment in which FAKETIME sets the time."""
     try:
         root = unpacked("faketime", FAKETIME)
     except UnavailableError as error:
@@ -32,9 +32,7 @@ def faketime() -> dict[str, str]:
 
 
 @pytest.mark.parametrize("jump", YEARS)
-def test_a_jump_of_the_clock_loses_nothing(
-    program: Program, faketime: dict[str, str], jump: str
-) -> None:
+def test_clock_jumps_lose_nothing(program: Program, faketime: dict[str, str], jump: str) -> None:
     there = Program(program.home)
     there.environment |= faketime | {"FAKETIME": jump}
     first = program.good("prepare", "--name", "vm", stdin=DATA).lines[0]
@@ -62,7 +60,7 @@ def test_a_jump_of_the_clock_loses_nothing(
 
 
 @pytest.mark.parametrize("jump", YEARS)
-def test_clients_and_servers_of_different_years(
+def test_clients_and_servers_with_clocks_years_apart_work_together(
     program: Program, faketime: dict[str, str], tmp_path: Path, jump: str
 ) -> None:
     client = Program(tmp_path)
@@ -76,9 +74,7 @@ def test_clients_and_servers_of_different_years(
     assert (tmp_path / "out").read_bytes() == DATA
 
 
-def test_a_file_that_changed_is_seen_in_any_year(
-    program: Program, faketime: dict[str, str]
-) -> None:
+def test_changed_files_are_noticed_in_any_year(program: Program, faketime: dict[str, str]) -> None:
     path = program.home / "file"
     path.write_bytes(DATA)
     hashes = [program.good("prepare", "file").lines[0]]
@@ -89,7 +85,7 @@ def test_a_file_that_changed_is_seen_in_any_year(
     assert len(set(hashes)) == 4
 
 
-def test_a_writer_that_sleeps_through_collections(program: Program) -> None:
+def test_a_writer_that_sleeps_during_collections_loses_nothing(program: Program) -> None:
     other = program.good("prepare", stdin=DATA[:1_000_000]).lines[0]
     read, write = os.pipe()
     with os.fdopen(write, "wb", buffering=0) as pipe:

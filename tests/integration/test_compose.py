@@ -1,4 +1,4 @@
-"""The compose file, against the schema of such files: nothing here can run it."""
+"""The compose file against the Compose schema, because these tests cannot run it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.debian import UnavailableError, compose_schema
 from tests.support.program import ROOT
 
 
-def test_the_compose_file_keeps_to_the_schema() -> None:
+def test_the_compose_file_matches_the_schema() -> None:
     try:
         schema = jsonschema.Draft201909Validator(json.loads(compose_schema().read_text()))
     except UnavailableError as error:

@@ -1,4 +1,4 @@
-"""The children of a real prepare, when somebody stops or kills what they work for."""
+"""The child processes of a real prepare, when it is stopped or killed."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from tests.support.preparing import noise
 from tests.support.program import TIMEOUT, Program
 
 LONG = 40 * MIB
-"""Bytes of a stream that is certainly worth children."""
+"""Size of a stream that is large enough for children."""
 
 
 class Long:
-    """A prepare of a stream that has children, and waits for more."""
+    """A prepare of a stream that has started children, and waits for input."""
 
     def __init__(self, program: Program) -> None:
         reader, self.writer = os.pipe()
@@ -49,7 +49,7 @@ def long(program: Program, monkeypatch: pytest.MonkeyPatch) -> Iterator[Long]:
     long = Long(program)
     yield long
     os.close(long.writer)
-    # They end by themselves when they find nobody to work for.
+    # They exit when their input ends.
     for child in long.children:
         while Path(f"/proc/{child}").exists():
             threading.Event().wait(0.01)
@@ -59,7 +59,7 @@ def long(program: Program, monkeypatch: pytest.MonkeyPatch) -> Iterator[Long]:
 @pytest.mark.parametrize(
     ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["INT", "TERM"]
 )
-def test_a_signal_for_the_group_is_for_the_parent(
+def test_a_signal_for_the_process_group_is_handled_by_the_parent(
     long: Long, number: signal.Signals, status: int
 ) -> None:
     os.killpg(long.process.pid, number)
@@ -69,12 +69,12 @@ def test_a_signal_for_the_group_is_for_the_parent(
     assert err.startswith("casync: ")
 
 
-def test_children_do_not_outlive_a_parent_that_is_killed(long: Long) -> None:
+def test_children_do_not_outlive_a_killed_parent(long: Long) -> None:
     long.process.kill()
     assert long.end() == (-signal.SIGKILL, "")
 
 
-def test_a_child_that_is_killed_is_one_clear_line(long: Long) -> None:
+def test_a_killed_child_is_reported_in_one_line(long: Long) -> None:
     for child in long.children:
         os.kill(child, signal.SIGKILL)
     try:

@@ -28,7 +28,7 @@ from tests.support.wire import frame
 
 
 def edited(data: bytes) -> bytes:
-    """Small changes all over, and some insertions."""
+    """Small changes throughout, and some insertions."""
     chance = random.Random(7)
     out = bytearray(data)
     for _ in range(30):
@@ -79,7 +79,7 @@ def peer(world: Updating) -> Iterator[Peer]:
         yield peer
 
 
-def test_what_changed_little_travels_little(world: Updating, peer: Peer) -> None:
+def test_small_changes_transfer_few_bytes(world: Updating, peer: Peer) -> None:
     pulled = world.pull(peer, world.new)
     assert world.result == NEW
     traffic = pulled.traffic
@@ -88,7 +88,7 @@ def test_what_changed_little_travels_little(world: Updating, peer: Peer) -> None
     assert traffic.received < 20_000
 
 
-def test_what_is_overwritten_in_place_was_an_old_version(world: Updating, peer: Peer) -> None:
+def test_a_target_overwritten_in_place_is_a_base_for_deltas(world: Updating, peer: Peer) -> None:
     flat = bytearray(OLD)
     for at in range(5_000, len(OLD), 20_000):
         flat[at : at + 3] = b"new"
@@ -99,7 +99,7 @@ def test_what_is_overwritten_in_place_was_an_old_version(world: Updating, peer: 
     assert world.result == NEW
 
 
-def test_a_seed_that_changed_is_no_base(world: Updating, peer: Peer) -> None:
+def test_a_changed_seed_is_not_used_as_a_base(world: Updating, peer: Peer) -> None:
     target = world.folder / "out"
     seed = world.folder / "seed"
     target.rename(seed)
@@ -114,14 +114,14 @@ def test_a_seed_that_changed_is_no_base(world: Updating, peer: Peer) -> None:
     assert world.result == NEW
 
 
-def test_never_means_never(world: Updating, peer: Peer) -> None:
+def test_never_requests_no_deltas(world: Updating, peer: Peer) -> None:
     pulled = world.pull(peer, world.new, delta="never")
     assert world.result == NEW
     assert pulled.traffic.delta_bytes == 0
     assert not any(seen.body[6:7] == b"\1" for seen in peer.seen)
 
 
-def test_a_server_that_knows_no_groups_is_asked_once(world: Updating) -> None:
+def test_a_server_without_groups_is_asked_for_them_once(world: Updating) -> None:
     with Peer(world.served) as peer:
         pulled = world.pull(peer, world.new)
         assert [seen.body[6:7] for seen in peer.seen].count(b"\1") == 1
@@ -130,7 +130,7 @@ def test_a_server_that_knows_no_groups_is_asked_once(world: Updating) -> None:
 
 
 @pytest.mark.parametrize("status", [400, 413, 501])
-def test_however_a_server_refuses_groups(world: Updating, status: int) -> None:
+def test_any_refusal_of_groups_falls_back_to_plain_chunks(world: Updating, status: int) -> None:
     refusal = p.problem(status, "usage" if status < 500 else "unsupported", "no groups here")
 
     def fault(seen: Seen) -> Fault | None:
@@ -141,7 +141,7 @@ def test_however_a_server_refuses_groups(world: Updating, status: int) -> None:
     assert world.result == NEW
 
 
-def test_what_is_kept_was_packed_anew(world: Updating, peer: Peer) -> None:
+def test_chunks_from_deltas_are_packed_again_for_the_store(world: Updating, peer: Peer) -> None:
     world.pull(peer, world.new, cache=True)
     alone = Ports(world.store, True, [world.store], [])
     pull_file(Ref(manifest=world.new), world.folder / "again", alone, PullOptions())
@@ -185,7 +185,7 @@ def on_deltas(edit: Edit) -> Callable[[Seen], Fault | None]:
 
 
 @pytest.mark.parametrize("lie", LIES)
-def test_a_wrong_delta_is_asked_for_plainly(world: Updating, lie: str) -> None:
+def test_a_wrong_delta_is_fetched_again_as_plain_chunks(world: Updating, lie: str) -> None:
     with Peer(world.served, on_deltas(LIES[lie]), deltas=True) as peer:
         world.pull(peer, world.new)
     assert world.result == NEW
@@ -203,7 +203,7 @@ GROSS: dict[str, Edit] = {
 
 @pytest.mark.parametrize("lie", GROSS)
 def test_a_delta_against_the_protocol_is_an_error(world: Updating, lie: str) -> None:
-    tracemalloc.start()  # counts what zstd is handed to fill, too
+    tracemalloc.start()  # also counts output buffers of zstd
     try:
         with (
             Peer(world.served, on_deltas(GROSS[lie]), deltas=True) as peer,
@@ -217,7 +217,7 @@ def test_a_delta_against_the_protocol_is_an_error(world: Updating, lie: str) -> 
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.6, 0.95])
-def test_an_answer_that_breaks_off_is_asked_for_again(world: Updating, share: float) -> None:
+def test_a_truncated_answer_is_requested_again(world: Updating, share: float) -> None:
     broken: list[int] = []
 
     def fault(seen: Seen) -> Fault | None:
@@ -234,7 +234,7 @@ def test_an_answer_that_breaks_off_is_asked_for_again(world: Updating, share: fl
     assert world.result == NEW
 
 
-def test_a_liar_is_helped_out_by_another_server(world: Updating, peer: Peer) -> None:
+def test_another_server_replaces_one_that_lies(world: Updating, peer: Peer) -> None:
     with (
         Peer(world.served, on_deltas(noisy), deltas=True) as liar,
         connect(liar, retry_for=60.0) as first,

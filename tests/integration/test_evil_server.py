@@ -1,7 +1,7 @@
 """A server that lies.
 
-The client and `Unpacker` together: whatever a server sends, what comes out is the object that was
-asked for, or an error of ours that says who is to blame.
+The client and `Unpacker` together: whatever a server sends, the result is the requested object, or
+an error of ours that names the server.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ LIES = {
 
 
 @pytest.mark.parametrize("lie", LIES)
-def test_lies_about_an_object(peer: Peer, lie: str) -> None:
+def test_false_objects_are_refused(peer: Peer, lie: str) -> None:
     peer.fault = always(edits(LIES[lie]))
     tracemalloc.start()
     try:
@@ -137,13 +137,13 @@ BREAKS = {
 
 
 @pytest.mark.parametrize("name", BREAKS)
-def test_breaks_of_the_framing(peer: Peer, name: str) -> None:
+def test_malformed_frames_are_refused(peer: Peer, name: str) -> None:
     peer.fault = always(edits(BREAKS[name]))
     with connect(peer, retry_for=60) as client:
         with pytest.raises(RemoteProtocolError) as caught:
             list(client.get(Kind.CHUNK, IDS))
         assert peer.url in caught.value.message
-    assert len(peer.seen) == 1  # against the protocol: not asked again
+    assert len(peer.seen) == 1  # a protocol error: not retried
 
 
 BEHIND_THE_LAST = [
@@ -157,14 +157,14 @@ BEHIND_THE_LAST = [
 
 
 @pytest.mark.parametrize("name", BEHIND_THE_LAST)
-def test_a_caller_who_has_all_answers_hears_of_what_is_behind_them(peer: Peer, name: str) -> None:
+def test_bytes_after_the_last_answer_are_an_error(peer: Peer, name: str) -> None:
     peer.fault = always(edits(BREAKS[name]))
     with connect(peer) as client, pytest.raises(RemoteProtocolError):
         for _ in zip(IDS, client.get(Kind.CHUNK, IDS), strict=False):
             pass
 
 
-def test_garbage_behind_the_end_is_refused_although_the_body_never_ends(peer: Peer) -> None:
+def test_garbage_after_the_end_is_refused_in_an_endless_body(peer: Peer) -> None:
     def fault(connection: socket.socket, seen: p.Seen, honest: Answer) -> None:
         p.never_ends(connection, seen, honest._replace(body=honest.body + b"\0"))
 
@@ -175,9 +175,7 @@ def test_garbage_behind_the_end_is_refused_although_the_body_never_ends(peer: Pe
 
 @pytest.mark.parametrize("name", BEHIND_THE_LAST)
 @pytest.mark.parametrize("kind", Kind)
-def test_a_pull_refuses_what_is_behind_the_last_answer(
-    name: str, kind: Kind, tmp_path: Path
-) -> None:
+def test_a_pull_refuses_bytes_after_the_last_answer(name: str, kind: Kind, tmp_path: Path) -> None:
     store = MemoryStore()
     ident = put(store, noise(1, 300_000))
     with Peer(store) as peer:
@@ -188,14 +186,14 @@ def test_a_pull_refuses_what_is_behind_the_last_answer(
     assert not (tmp_path / "out").exists()
 
 
-def test_an_answer_whose_body_never_ends_is_whole(peer: Peer) -> None:
+def test_a_complete_answer_in_an_endless_body_is_accepted(peer: Peer) -> None:
     peer.fault = always(p.never_ends)
     started = time.monotonic()
     with connect(peer, window=600.0, answer_seconds=600.0) as client:
         assert proved(client) == WHOLE
         peer.fault = lambda seen: None
         assert proved(client) == WHOLE
-    assert time.monotonic() - started < 60  # a tenth of what it would wait for bytes that it needs
+    assert time.monotonic() - started < 60  # a tenth of the wait for needed bytes
     assert len(peer.seen) == peer.connections == 2
 
 
@@ -234,7 +232,7 @@ OFF_TRACK: dict[str, tuple[Fault, type[CasyncError]]] = {
 
 
 @pytest.mark.parametrize("name", OFF_TRACK)
-def test_http_that_is_not_ours(peer: Peer, name: str) -> None:
+def test_unexpected_http_answers_are_errors(peer: Peer, name: str) -> None:
     fault, kind = OFF_TRACK[name]
     peer.fault = always(fault)
     with connect(peer) as client:
@@ -244,7 +242,7 @@ def test_http_that_is_not_ours(peer: Peer, name: str) -> None:
     assert len(peer.seen) == 1
 
 
-def test_escapes_in_an_errors_text(peer: Peer) -> None:
+def test_escape_sequences_in_error_texts_stay_harmless(peer: Peer) -> None:
     detail = "\x1b[2J\x1b]0;title\x07\u202e[red]" + "x" * 3000
     peer.fault = always(sends(p.problem(403, "denied", detail, detail)))
     with connect(peer) as client, pytest.raises(DeniedError) as caught:
@@ -274,13 +272,13 @@ PAGES: dict[str, str] = {
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_listings_that_lie(peer: Peer, name: str) -> None:
+def test_false_listings_are_refused(peer: Peer, name: str) -> None:
     peer.fault = always(sends(Answer(200, p.JSON, PAGES[name].encode())))
     with connect(peer) as client, pytest.raises(RemoteProtocolError):
         list(client.manifests())
 
 
-def test_answers_for_something_else(peer: Peer) -> None:
+def test_answers_for_another_object_are_refused(peer: Peer) -> None:
     name = {"name": "other", "version": 1, "manifest": "ab" * 32, "created": 0}
     view = {
         "hash": "ab" * 32,
@@ -305,14 +303,14 @@ def test_answers_for_something_else(peer: Peer) -> None:
             client.resolve(parse_ref("images"))
 
 
-def test_a_small_answer_must_say_its_length(peer: Peer) -> None:
+def test_a_small_answer_needs_a_length(peer: Peer) -> None:
     peer.fault = always(p.breaks_off(0.5, closed=True))
     with connect(peer, retry_for=60) as client, pytest.raises(RemoteProtocolError):
         client.stat(Kind.CHUNK, IDS)
 
 
 @pytest.mark.parametrize("row", [(0, 0), (5, 6), (2**60, 2**60), (2**64 - 1, 0)])
-def test_sizes_that_lie(peer: Peer, row: tuple[int, int]) -> None:
+def test_false_sizes_are_refused(peer: Peer, row: tuple[int, int]) -> None:
     peer.fault = always(sends(Answer(200, p.SIZES, struct.pack("<QQ", *row))))
     with connect(peer) as client, pytest.raises(RemoteProtocolError):
         client.stat(Kind.CHUNK, IDS[:1])

@@ -1,4 +1,4 @@
-"""A server that is slow, breaks off and comes back."""
+"""A server that is slow, disconnects and comes back."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ SLOW: dict[str, tuple[Fault, type[CasyncError]]] = {
 
 
 @pytest.mark.parametrize("name", SLOW)
-def test_servers_that_never_finish(peer: Peer, name: str) -> None:
+def test_servers_that_never_finish_are_given_up(peer: Peer, name: str) -> None:
     fault, kind = SLOW[name]
     peer.fault = always(fault)
     with connect(peer, **(FAST if kind is UnreachableError else {})) as client:
@@ -73,19 +73,19 @@ def test_a_small_answer_has_a_deadline(peer: Peer) -> None:
 
 
 LONG: dict[str, Any] = {"window": 600.0, "answer_seconds": 600.0, "connect_seconds": 600.0}
-"""Bounds that a test would notice."""
+"""Limits that a test would notice."""
 
 STALLS = ["silence", "stall after the head", "stall in the body", "trickle", "trickling head"]
 
 
 def hasty(url: str, **options: Any) -> WritingClient:
-    """A client that gives a server up soon, whatever the other bounds are."""
+    """A client with a short `retry_for`, whatever the other limits are."""
     return WritingClient(url, TransportOptions(retry_for=0.5, **{**LONG, **options}))
 
 
 @contextmanager
 def soon() -> Iterator[None]:
-    """What fails in here fails long before any other bound than `retry_for`."""
+    """Requests in the block must fail by `retry_for`, long before any other limit."""
     started = time.monotonic()
     with pytest.raises(UnreachableError):
         yield
@@ -158,12 +158,12 @@ def test_a_slow_server_is_not_given_up_while_a_large_object_arrives() -> None:
     assert len(peer.seen) == 1
 
 
-def test_a_slow_taker_is_not_a_slow_server(peer: Peer) -> None:
+def test_a_slow_consumer_does_not_make_the_server_time_out(peer: Peer) -> None:
     ids = IDS[1:2] * 1000
     with connect(peer, window=1.0, min_rate=1.0) as client:
         answers = client.get(Kind.CHUNK, ids)
         next(answers)
-        time.sleep(1.2)  # the window passes while nobody reads
+        time.sleep(1.2)  # the window passes while the client does not read
         assert sum(1 for _ in answers) == 999
 
 
@@ -183,7 +183,7 @@ AGAIN: dict[str, Fault] = {
 
 
 @pytest.mark.parametrize("name", AGAIN)
-def test_a_failure_is_tried_again(peer: Peer, name: str) -> None:
+def test_failures_are_retried(peer: Peer, name: str) -> None:
     peer.fault = lambda seen: AGAIN[name] if seen.number == 0 else None
     waits: list[float] = []
     options = TransportOptions(retry_for=60)
@@ -237,7 +237,7 @@ def test_a_wait_beyond_the_budget_ends_at_once(peer: Peer) -> None:
     assert len(peer.seen) == 1
 
 
-def test_a_server_that_is_started_again() -> None:
+def test_a_restarted_server_is_used_again() -> None:
     store = MemoryStore()
     store.commit(Batch(objects=OBJECTS))
     first = Peer(store, always(p.breaks_off(0.4)))
@@ -259,7 +259,7 @@ def test_a_server_that_is_started_again() -> None:
     assert len(waits) == 4
 
 
-def test_a_wrong_address_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_address_is_an_error_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     waits: list[float] = []
@@ -270,7 +270,7 @@ def test_a_wrong_address_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> Non
     def unknown(*_: object, **__: object) -> None:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
-    monkeypatch.setattr(socket, "getaddrinfo", unknown)  # a real one would ask the network
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)  # a real one would query the network
     client = RemoteClient("http://nowhere.invalid", pause=waits.append)
     with client, pytest.raises(UnreachableError, match="unknown host"):
         client.info()

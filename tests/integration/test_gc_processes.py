@@ -1,4 +1,4 @@
-"""Collections beside prepare, push, pull, rm and serve in other processes, and kills.
+"""Collections during prepare, push, pull, rm and serve in other processes, with kills.
 
 gc killed at every call that writes is in tests/crash/test_gc.py.
 """
@@ -60,13 +60,13 @@ def test_gc_frees_what_was_removed(program: Program) -> None:
     program.good("verify")
 
 
-def test_gc_without_a_store(program: Program) -> None:
+def test_gc_needs_a_store(program: Program) -> None:
     assert program.run("gc").status == 9
     assert program.run("gc", "--window", "soon").status == 2
 
 
 def test_writers_lose_nothing_to_collections(program: Program, tmp_path: Path) -> None:
-    """Four writers of shared content and a remover, collections all the time, and kills."""
+    """Four writers of shared content and a remover, with constant collections and kills."""
     rng = random.Random(6)
     made = versions(_ROUNDS)
     paths = []
@@ -87,7 +87,7 @@ def test_writers_lose_nothing_to_collections(program: Program, tmp_path: Path) -
             victim = rng.choice(writers[1:])
             kill = threading.Timer(rng.random() * 0.4, victim.kill)
             kill.start()
-            collect = True  # the first begins when they do, however quick they are
+            collect = True  # the first starts with them, however quick they are
             while collect:
                 program.good("gc", "--window", "0", "-q")
                 collections += 1
@@ -139,7 +139,7 @@ def test_pull_into_a_cache_beside_collections(program: Program, tmp_path: Path) 
 
 
 def test_two_collections_beside_pushes_and_removals(program: Program, tmp_path: Path) -> None:
-    """Everybody at once on one store; who was told that all went well has all of it."""
+    """All at once on one store; all acknowledged content is complete."""
     made = versions(5)
     pushers = [Program(tmp_path) for _ in range(2)]
     for number, pusher in enumerate(pushers):
@@ -176,7 +176,7 @@ def test_two_collections_beside_pushes_and_removals(program: Program, tmp_path: 
 
 
 @pytest.mark.parametrize("fault", ["unreadable", "missing"])
-def test_nothing_goes_where_a_manifest_cannot_be_read(program: Program, fault: str) -> None:
+def test_gc_deletes_nothing_if_a_manifest_cannot_be_read(program: Program, fault: str) -> None:
     one, two = versions(2)
     kept = program.good("prepare", "--name", "kept", stdin=one).lines[0]
     program.good("prepare", "--name", "gone", stdin=two)
@@ -198,7 +198,7 @@ def test_nothing_goes_where_a_manifest_cannot_be_read(program: Program, fault: s
 
 
 def unreadable(path: Path, ident: bytes) -> Callable[[], None]:
-    """Spoils the bytes of a manifest; what is returned makes them good again."""
+    """Damages the bytes of a manifest; returns a function that restores them."""
     with LmdbStore.open(path, read_only=True) as store:
         (packed,) = store.get(Kind.MANIFEST, [ManifestId(ident)])
     assert isinstance(packed, Packed)
@@ -213,7 +213,7 @@ def unreadable(path: Path, ident: bytes) -> Callable[[], None]:
 
 
 def missing(path: Path, ident: bytes) -> Callable[[], None]:
-    """Takes a manifest out of the index; what is returned puts it back."""
+    """Removes a manifest from the index; returns a function that restores it."""
     key = index_key(Kind.MANIFEST, ident)
 
     def change(value: bytes | None) -> bytes:

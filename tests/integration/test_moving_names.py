@@ -24,7 +24,7 @@ KINDS = ("file", "folder")
 
 
 class Moving:
-    """A store whose name leads to the other kind of thing after each time that it is resolved."""
+    """A store whose name switches between file and folder each time it is resolved."""
 
     def __init__(self, folder: Path, first: str) -> None:
         folder.mkdir()
@@ -37,7 +37,7 @@ class Moving:
         self._point()
 
     def after(self, seen: Seen) -> Fault | None:
-        """Moves the name when it was asked for."""
+        """Resolves the name, then moves it."""
         if seen.target.startswith("/v1/manifests/"):
             self.resolved += 1
             self._kind = "file" if self._kind == "folder" else "folder"

@@ -1,4 +1,4 @@
-"""A name that many move over the wire behaves like one register that each touches at once.
+"""A name that many clients set over HTTP behaves like one linearizable register.
 
 Writers read the name, move it on from the version that they saw, or set it whatever it was. Each
 says when its request began and ended, and a search looks for an order of all of them that keeps
@@ -26,7 +26,7 @@ WRITERS, TURNS = 6, 15
 
 
 class State(NamedTuple):
-    """What the name points to; version 0 and nothing before it was set."""
+    """The manifest of the name; version 0 and none before it is set."""
 
     version: int
     manifest: str
@@ -40,7 +40,7 @@ class Act(NamedTuple):
         ended: The same, after the answer.
         manifest: What the name was to point to; empty for a reader.
         expected: The version that it was to be moved on from; None for whatever it was.
-        answer: What the server said that holds; None for a lost race.
+        answer: The version in the server's answer; None for a lost race.
     """
 
     began: float
@@ -73,7 +73,7 @@ def linearizable(acts: list[Act]) -> bool:
         seen.add((left, state))
         first_end = min(acts[number].ended for number in left)
         for number in left:
-            if acts[number].began <= first_end:  # nobody else was done before it began
+            if acts[number].began <= first_end:  # no other act ended before it began
                 after = acts[number].on(state)
                 if after is not None:
                     todo.append((left - {number}, after))
@@ -113,7 +113,7 @@ def write(url: str, number: int, manifests: list[str], start: threading.Barrier)
     return acts
 
 
-def test_a_name_is_one_register(tmp_path: Path) -> None:
+def test_a_name_is_a_linearizable_register(tmp_path: Path) -> None:
     path = tmp_path / "store"
     with LmdbStore.open(path, create=True) as store:
         made = [put_file(store, b"%d" % n).hex() for n in range(WRITERS * TURNS)]
@@ -154,11 +154,11 @@ ONE, TWO = State(1, "a"), State(2, "b")
         ],
     ],
 )
-def test_the_search_finds_what_is_wrong(acts: list[Act]) -> None:
+def test_the_search_rejects_histories_without_an_order(acts: list[Act]) -> None:
     assert not linearizable(acts)
 
 
-def test_the_search_finds_what_is_right() -> None:
+def test_the_search_accepts_histories_with_an_order() -> None:
     assert linearizable(
         [
             Act(0, 9, "a", 0, ONE),

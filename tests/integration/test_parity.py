@@ -1,4 +1,4 @@
-"""What earlier tools did for their users, seen from a user's side.
+"""Features of earlier tools, tested as a user sees them.
 
 Buckets are in test_s3.py, proxies and services in test_recipes.py.
 """
@@ -28,7 +28,7 @@ def program(tmp_path: Path) -> Program:
 
 
 def sent(server: Server) -> tuple[int, int]:
-    """Objects and bytes that the access log of a server tells of."""
+    """Objects and bytes in the access log of a server."""
     server.settle()
     found = [re.search(r"objects=(\d+) bytes=(\d+)", line) for line in server.lines]
     pairs = [(int(match[1]), int(match[2])) for match in found if match]
@@ -49,7 +49,7 @@ def test_serve_and_pull(program: Program, tmp_path: Path) -> None:
     assert (tmp_path / "out").read_bytes() == OLD
 
 
-def test_of_a_second_image_only_what_differs_is_downloaded(
+def test_only_differences_of_a_second_image_are_downloaded(
     program: Program, tmp_path: Path
 ) -> None:
     first = program.good("--store", "D", "prepare", "vm1.img").lines[0]
@@ -71,7 +71,7 @@ def test_of_a_second_image_only_what_differs_is_downloaded(
     assert (tmp_path / "out").read_bytes() == NEW
 
 
-def test_content_comes_back_from_the_hash_alone(program: Program, tmp_path: Path) -> None:
+def test_content_is_rebuilt_from_its_hash_alone(program: Program, tmp_path: Path) -> None:
     hash_ = program.good("--store", "D", "prepare", "--name", "x", stdin=OLD).lines[0]
     data = tmp_path / "D" / "data.mdb"
     with serving(tmp_path / "D") as server:
@@ -117,7 +117,7 @@ def test_the_receiving_end_writes_files_where_they_are_wanted(
     assert (tmp_path / "copy" / "sub" / "file").read_bytes() == OLD
 
 
-def test_push_sends_only_what_the_other_side_lacks(program: Program, tmp_path: Path) -> None:
+def test_push_sends_only_missing_objects(program: Program, tmp_path: Path) -> None:
     program.good("prepare", "vm1.img", "--name", "vm")
     with serving(tmp_path / "there", writable=True) as server:
         push = ["push", "vm", "--server", server.url, "-p", "3", "--json"]
@@ -145,7 +145,7 @@ def test_several_hosts_share_the_work(program: Program, tmp_path: Path) -> None:
         assert program.good("cat", "vm", "--server", server.url).out == OLD
 
 
-def test_what_is_there_is_not_sent_again(program: Program, tmp_path: Path) -> None:
+def test_objects_on_the_server_are_not_sent_again(program: Program, tmp_path: Path) -> None:
     program.good("prepare", "vm1.img", "--name", "vm")
     with serving(tmp_path / "there", writable=True) as server:
         push = ["push", "vm", "--server", server.url, "--json"]
@@ -155,7 +155,7 @@ def test_what_is_there_is_not_sent_again(program: Program, tmp_path: Path) -> No
         assert program.good(*push).document["payload"] == 0
 
 
-def test_authorities_of_ones_own(program: Program, tmp_path: Path) -> None:
+def test_private_authorities_are_supported(program: Program, tmp_path: Path) -> None:
     tls = tmp_path / "tls"
     make_authority(tls)
     cert, key = make_certificate(tls, "server", "127.0.0.1")

@@ -1,4 +1,4 @@
-"""The tours of the README and of docs/guide work as they are written, and leave nothing behind."""
+"""The tours in the README and docs/guide work as written, and leave nothing behind."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ sys.stdout.buffer.write(
 
 
 def script(text: str) -> str:
-    """The commands of a page, with ports that are free and a wait behind each server's start."""
+    """The commands of a page, with free ports and a wait after each start of a server."""
     blocks = re.findall(r"^```(sh|python)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     joined = "".join(
         code if language == "sh" else f"\"$PYTHON\" - <<'END'\n{code}END\n"

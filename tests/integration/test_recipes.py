@@ -1,4 +1,4 @@
-"""The recipes of docs/recipes, as they stand, with the programs that they are for."""
+"""The recipes in docs/recipes, as written, with their programs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ DATA = random.Random(9).randbytes(3_000_000)
 
 
 def recipe(name: str, changes: dict[str, str]) -> str:
-    """A recipe with the places of this test; whatever is changed is in it."""
+    """A recipe with the paths of this test; each replaced text must be in it."""
     text = (RECIPES / name).read_text()
     for old, new in changes.items():
         assert old in text, old
@@ -84,7 +84,7 @@ def running(*command: str | Path, port: int, **environment: str) -> Iterator[Non
 def proxy(
     request: pytest.FixtureRequest, tmp_path: Path, certificate: Path
 ) -> Iterator[tuple[str, Server]]:
-    """The port of a proxy as the recipe says, and the server behind it."""
+    """The port of a proxy set up by the recipe, and the server behind it."""
     with LmdbStore.open(tmp_path / "origin", create=True) as store:
         put_file(store, DATA, name="vm/1")
     port = free_port()
@@ -138,7 +138,9 @@ def test_a_pull_goes_through(proxy: tuple[str, Server], certificate: Path, tmp_p
     assert "certificate" in refused.err
 
 
-def test_what_the_protocol_needs_arrives(proxy: tuple[str, Server], certificate: Path) -> None:
+def test_proxies_pass_on_what_the_protocol_needs(
+    proxy: tuple[str, Server], certificate: Path
+) -> None:
     url, server = proxy
     trust = ssl.create_default_context(cafile=certificate / "cert.pem")
     with httpx.Client(base_url=url, verify=trust, trust_env=False, timeout=READY_SECONDS) as ask:
@@ -155,7 +157,7 @@ def test_what_the_protocol_needs_arrives(proxy: tuple[str, Server], certificate:
         assert ask.get("/v1/info").status_code in (502, 503)
 
 
-def test_systemd_takes_the_unit(tmp_path: Path) -> None:
+def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
     unit = recipe("casync.service", {"/usr/local/bin/casync": shutil.which("true") or "/bin/true"})
     path = tmp_path / "casync.service"
     path.write_text(unit)
@@ -168,7 +170,7 @@ def test_systemd_takes_the_unit(tmp_path: Path) -> None:
     assert (ran.returncode, ran.stderr) == (0, "")
 
 
-def test_the_line_of_the_unit_tells_systemd_how_things_are(tmp_path: Path) -> None:
+def test_the_unit_reports_its_state_to_systemd(tmp_path: Path) -> None:
     program = Program(tmp_path)
     program.good("prepare", stdin=b"x")
     lines = (RECIPES / "casync.service").read_text().splitlines()

@@ -1,4 +1,4 @@
-"""Content that lies in buckets, on a real S3 server."""
+"""Content in buckets of a real S3 server."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def program(tmp_path: Path, swift: Swift) -> Client:
 
 
 def paths(program: Program, ref: str) -> dict[str, tuple[str, str]]:
-    """Mode and size of all that is in a tree, by path."""
+    """Mode and size of all entries of a tree, by path."""
     lines = [line.split("\t") for line in program.good("ls", "-lR", ref).lines]
     return {line[4]: (line[0], line[1]) for line in lines}
 
@@ -95,7 +95,7 @@ def test_files_come_from_s3(program: Client, swift: Swift, bucket: str, tmp_path
     assert (changed["files"], changed["unchanged"], changed["new"]) == (4, 3, 4)
     program.good("verify")
 
-    # One object is a file as any other.
+    # A single object is a file.
     (tmp_path / "large.img").write_bytes(LARGE)
     one = program.good("prepare", f"{address}/large.img", "--name", "one", "--json").document
     assert one["manifest"] == program.good("prepare", "large.img").lines[0]
@@ -107,8 +107,8 @@ def test_files_come_from_s3(program: Client, swift: Swift, bucket: str, tmp_path
     assert said(program.run("prepare", f"{address}/empty", "--expect", digest, "--json"))[0] == 4
 
 
-def test_keys_that_are_no_paths(program: Client, swift: Swift, bucket: str) -> None:
-    swift.put(f"/{bucket}/t/folder/")  # what consoles make for an empty folder
+def test_keys_that_are_not_paths_are_left_out(program: Client, swift: Swift, bucket: str) -> None:
+    swift.put(f"/{bucket}/t/folder/")  # what S3 consoles create for an empty folder
     swift.put(f"/{bucket}/t/marked/")
     swift.put(f"/{bucket}/t/marked/file", b"1")
     swift.put(f"/{bucket}/t/both", b"a file")
@@ -135,7 +135,7 @@ def test_keys_that_are_no_paths(program: Client, swift: Swift, bucket: str) -> N
     assert said(ran) == (3, "partial")
 
 
-def test_what_goes_wrong_is_said(program: Client, swift: Swift, bucket: str) -> None:
+def test_errors_of_buckets_are_reported(program: Client, swift: Swift, bucket: str) -> None:
     swift.put(f"/{bucket}/file", b"1")
     address = f"s3://{bucket}/file"
 
@@ -159,7 +159,7 @@ def test_what_goes_wrong_is_said(program: Client, swift: Swift, bucket: str) -> 
     assert ran.status == 2
 
 
-def test_authorities_of_ones_own(
+def test_private_authorities_are_supported(
     program: Client, swift: Swift, bucket: str, tmp_path: Path
 ) -> None:
     swift.put(f"/{bucket}/file", b"by TLS")
@@ -178,7 +178,7 @@ def test_authorities_of_ones_own(
 
 @contextlib.contextmanager
 def tls_before(port: int, certificate: Path, key: Path) -> Iterator[str]:
-    """Takes TLS off what goes to a port of this machine."""
+    """Terminates TLS in front of a local port."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     listener = socket.create_server(("127.0.0.1", 0))

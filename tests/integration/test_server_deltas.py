@@ -1,4 +1,4 @@
-"""A real server asked for deltas by people who mean no good."""
+"""A real server with hostile requests for deltas."""
 
 from __future__ import annotations
 
@@ -87,27 +87,29 @@ PLAIN_ANSWERS = {
 
 
 @pytest.mark.parametrize("case", PLAIN_ANSWERS)
-def test_what_cannot_be_a_delta_comes_plainly(server: Server, case: str) -> None:
+def test_groups_that_cannot_be_deltas_are_sent_plain(server: Server, case: str) -> None:
     group = PLAIN_ANSWERS[case]
     answers = fetch(server, [group, Group(ids(NEW)[5:6])])
     assert not any(isinstance(answer, Delta | Status) for answer in answers)
     assert len(answers) == len(group.wanted) + 1
 
 
-def test_what_is_wanted_may_be_its_own_base(server: Server) -> None:
+def test_a_wanted_chunk_may_be_its_own_base(server: Server) -> None:
     wanted = ids(NEW)[:4]
     (delta,) = fetch(server, [Group(wanted, wanted)])
     assert isinstance(delta, Delta)
     assert len(unpack_group(delta, plain(NEW, 0, 4), [SIZE] * 4)) == 4
 
 
-def test_what_is_missing_is_missing_in_a_group_too(server: Server) -> None:
+def test_missing_chunks_of_a_group_are_reported_missing(server: Server) -> None:
     answers = fetch(server, [Group([NOBODY[0], *ids(NEW)[:1]], ids(OLD)[:1])])
     assert answers[0] is Status.MISSING
     assert not isinstance(answers[1], Delta)
 
 
-def test_who_has_spent_his_share_gets_chunks_and_others_are_served(store: Path) -> None:
+def test_a_client_without_cpu_time_left_gets_plain_chunks_and_others_get_deltas(
+    store: Path,
+) -> None:
     wanted, bases = ids(NEW)[:120], ids(OLD)[:120]
     with serving(store, settings=TINY) as server:
         stop = threading.Event()
@@ -134,7 +136,7 @@ def test_who_has_spent_his_share_gets_chunks_and_others_are_served(store: Path) 
             for thread in threads:
                 thread.join()
         assert not failures
-        # The budget is spent: what comes now is plain, and still whole.
+        # The CPU time is used up: further answers are plain, and still complete.
         assert not any(isinstance(answer, Delta) for answer in fetch(server, groups[:1]))
         assert sum(is_delta for is_delta, _ in kinds) < len(kinds) / 2
         with httpx.Client(timeout=60) as client:

@@ -1,4 +1,4 @@
-"""The content itself: whole, in ranges, unchanged, and never when it is damaged."""
+"""Content of files: whole, in ranges, not modified, and never damaged."""
 
 import os
 

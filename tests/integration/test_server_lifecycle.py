@@ -41,7 +41,7 @@ def get(server: Server, path: str, fields: str = "") -> tuple[int, dict[str, str
 
 
 def begin(server: Server, buffer: int = 4096) -> socket.socket:
-    """A connection with an answer under way that nobody reads."""
+    """A connection with a running answer that the client does not read."""
     sock = socket.socket()
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
     sock.settimeout(READY_SECONDS)
@@ -69,7 +69,7 @@ def alive(pid: int) -> bool:
 # -- Starting -------------------------------------------------------------------------------------
 
 
-def test_each_address_is_told_once_it_listens(store: Path, tmp_path: Path) -> None:
+def test_each_address_is_printed_once_it_listens(store: Path, tmp_path: Path) -> None:
     unix = tmp_path / "s"
     listen = ("127.0.0.1:0", f"unix:{unix}", "127.0.0.1:0")
     with serving(store, listen=listen) as server:
@@ -80,7 +80,7 @@ def test_each_address_is_told_once_it_listens(store: Path, tmp_path: Path) -> No
         with socket.socket(socket.AF_UNIX) as sock:
             sock.settimeout(READY_SECONDS)
             sock.connect(str(unix))
-            # Browsers do not reach Unix sockets; their Host says nothing.
+            # Browsers cannot reach Unix sockets, so Host is not checked.
             sock.sendall(b"GET /v1/info HTTP/1.1\r\nHost: x\r\n\r\n")
             assert read_answer(sock)[0] == 200
         assert server.stop() == 0
@@ -137,7 +137,7 @@ def test_an_address_in_use(store: Path) -> None:
         assert done.stderr.startswith(b"locked: ")
 
 
-def test_bad_settings_are_named(store: Path) -> None:
+def test_invalid_settings_are_named(store: Path) -> None:
     environment = {**os.environ, "CASYNC_SERVE_THREADS": "many"}
     done = subprocess.run(
         command({"store": str(store), "listen": ("127.0.0.1:0",)}),
@@ -164,7 +164,7 @@ def test_a_store_that_cannot_be_written_is_served(tmp_path: Path) -> None:
         path.chmod(0o700)
 
 
-def test_what_is_prepared_meanwhile_is_served(tmp_path: Path) -> None:
+def test_what_is_prepared_while_the_server_runs_is_served(tmp_path: Path) -> None:
     path = tmp_path / "store"
     with LmdbStore.open(path, create=True, map_bytes=2**30) as writer, serving(path) as server:
         assert get(server, "/v1/names/late")[0] == 404
@@ -195,7 +195,7 @@ def test_several_workers_share_the_sockets(store: Path) -> None:
         assert server.stop() == 0
 
 
-def test_workers_that_die_again_and_again_end_the_server(store: Path) -> None:
+def test_workers_that_die_repeatedly_end_the_server(store: Path) -> None:
     with serving(store) as server:
         stop = threading.Event()
 
@@ -236,7 +236,7 @@ def test_a_stop_without_work_is_quick(store: Path, number: signal.Signals) -> No
         assert time.monotonic() - started < 10
 
 
-def test_an_answer_under_way_gets_its_end(store: Path) -> None:
+def test_a_running_answer_is_completed_at_a_stop(store: Path) -> None:
     with serving(store, grace=30.0) as server, begin(server, 262_144) as sock:
         server.process.send_signal(signal.SIGTERM)
         until(lambda: _refuses(server.port), "closed listeners")
@@ -255,7 +255,7 @@ def _refuses(port: int) -> bool:
     return False
 
 
-def test_the_grace_time_ends(store: Path) -> None:
+def test_answers_are_cut_off_at_the_end_of_the_grace_time(store: Path) -> None:
     with serving(store, grace=1.0) as server:
         clients = [begin(server) for _ in range(8)]
         try:
@@ -278,7 +278,7 @@ def test_a_second_signal_stops_at_once(store: Path) -> None:
         assert server.lines[-1].startswith("stopped: ")
 
 
-def test_readiness_goes_before_the_listeners(store: Path) -> None:
+def test_readiness_fails_before_the_listeners_close(store: Path) -> None:
     with serving(store, {"drain": 3600.0}) as server:
         assert get(server, "/readyz")[0] == 200
         server.process.send_signal(signal.SIGTERM)
@@ -295,7 +295,7 @@ def test_the_grace_begins_when_the_listeners_close(store: Path) -> None:
 # -- Leaks ----------------------------------------------------------------------------------------
 
 
-def test_clients_that_leave_in_the_middle_leave_nothing_behind(store: Path) -> None:
+def test_clients_that_disconnect_leave_no_transactions_behind(store: Path) -> None:
     with serving(store) as server, LmdbStore.open(store, read_only=True) as mine:
         (worker,) = server.workers()
         get(server, "/v1/files/large")
@@ -336,7 +336,7 @@ def flip(path: Path, needle: bytes) -> None:
         file.write(bytes([data[at] ^ 1]))
 
 
-def test_a_flipped_byte_is_never_sent_as_good(tmp_path: Path) -> None:
+def test_a_flipped_byte_is_never_sent(tmp_path: Path) -> None:
     path = tmp_path / "store"
     data = os.urandom(8 * 1024 * 1024)
     pieces = [data[at : at + CHUNK] for at in range(0, len(data), CHUNK)]
@@ -354,7 +354,7 @@ def test_a_flipped_byte_is_never_sent_as_good(tmp_path: Path) -> None:
         assert status == 500
         assert bad.encode() in body
 
-        # In the middle of a body: good so far, and then broken off.
+        # In the middle of a body: correct so far, then truncated.
         status, fields, body = get(server, "/v1/files/file")
         assert status == 200
         assert len(body) < int(fields["content-length"])

@@ -1,4 +1,4 @@
-"""What /metrics says of several workers, one of them dead."""
+"""/metrics with several workers, one of them dead."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def value(text: str, name: str, **labels: str) -> float:
 
 
 def settled(server: Server) -> str:
-    """The metrics once all other requests were counted: that is after their answers' last byte."""
+    """The metrics after all other requests are counted, which is after an answer's last byte."""
     deadline = time.monotonic() + READY_SECONDS
     while time.monotonic() < deadline:
         text = httpx.get(f"{server.url}/metrics", timeout=READY_SECONDS).text
         if value(text, "casync_requests_running") == 1:  # the one for the metrics
             return text
-        time.sleep(0.01)  # or this request still runs in the next one's eyes
+        time.sleep(0.01)  # otherwise the next request sees this one as running
     raise AssertionError(text)
 
 

@@ -49,7 +49,7 @@ def item(response: httpx.Response) -> NameItem:
     return decode_document(response.content, NameItem)
 
 
-def test_a_name_is_set_and_moved_on(app: FastAPI, store: LmdbStore) -> None:
+def test_a_name_is_set_and_updated(app: FastAPI, store: LmdbStore) -> None:
     one, two = put_file(store, b"1"), put_file(store, b"2")
     first = put(app, one, if_none_match="*")
     assert (item(first).version, item(first).manifest) == (1, one.hex())
@@ -57,7 +57,7 @@ def test_a_name_is_set_and_moved_on(app: FastAPI, store: LmdbStore) -> None:
     assert put(app, one, if_none_match="*").content == first.content  # its answer was lost
     problem(put(app, two, if_none_match="*"), 412, "lost-race")
     assert item(put(app, two, if_match='"1"')).version == 2
-    assert put(app, one, if_none_match="*").content == first.content  # lost, and moved on since
+    assert put(app, one, if_none_match="*").content == first.content  # lost, and updated since
     problem(put(app, one, if_match='"1"'), 412, "lost-race")
     assert item(put(app, two)).version == 2
     assert item(put(app, one)).version == 3
@@ -69,7 +69,7 @@ def test_a_name_is_set_and_moved_on(app: FastAPI, store: LmdbStore) -> None:
 
 
 @pytest.mark.parametrize("field", ["1", '"0"', '"01"', '"1", "2"', "*", 'W/"1"', '"-1"', ""])
-def test_conditions_that_say_something_else(app: FastAPI, store: LmdbStore, field: str) -> None:
+def test_unsupported_conditions_are_refused(app: FastAPI, store: LmdbStore, field: str) -> None:
     one = put_file(store, b"1")
     problem(put(app, one, if_match=field), 400, "usage")
     problem(put(app, one, if_match='"1"', if_none_match="*"), 400, "usage")
@@ -104,12 +104,12 @@ def test_only_full_manifests_are_named(app: FastAPI, store: LmdbStore) -> None:
         (b"[" * 200_000, 413),
     ],
 )
-def test_bodies_that_set_nothing(app: FastAPI, body: bytes, status: int) -> None:
+def test_bodies_without_a_valid_change_are_refused(app: FastAPI, body: bytes, status: int) -> None:
     problem(ask(app, "PUT", URL, content=body, headers=JSON), status, "usage")
     problem(ask(app, "PUT", URL, content=body), 415, "usage")
 
 
-def test_names_that_are_none(app: FastAPI, store: LmdbStore) -> None:
+def test_invalid_names_are_refused(app: FastAPI, store: LmdbStore) -> None:
     body = {"manifest": put_file(store, b"1").hex()}
     for bad in ("job/1", "a//b", "a@1", "a:b", "0" * 64, "-"):
         problem(ask(app, "PUT", f"/v1/names/{bad}", json=body), 400, "usage")
@@ -137,7 +137,7 @@ def test_removing_and_restoring(app: FastAPI, store: LmdbStore) -> None:
             problem(ask(app, "POST", path, json=refs), 400, "usage")
 
 
-def test_nothing_is_removed_unless_all_of_it_is(app: FastAPI, store: LmdbStore) -> None:
+def test_removal_is_all_or_nothing(app: FastAPI, store: LmdbStore) -> None:
     put_file(store, b"1", name=NAME)
     problem(ask(app, "POST", "/v1/trash", json={"refs": [NAME, "nobody"]}), 404, "no-name")
     problem(ask(app, "POST", "/v1/trash/restore", json={"refs": [NAME]}), 404, "no-name")
@@ -159,7 +159,7 @@ WRITES = [
 
 
 @pytest.mark.parametrize(("method", "url"), WRITES)
-def test_a_server_that_only_reads_changes_nothing(store: LmdbStore, method: str, url: str) -> None:
+def test_a_read_only_server_changes_nothing(store: LmdbStore, method: str, url: str) -> None:
     ident = put_file(store, b"1", name=NAME)
     app = create_app(store, ServerSettings(), sink=lambda _: None)
     body = {"manifest": ident.hex(), "refs": [NAME]}
@@ -169,7 +169,7 @@ def test_a_server_that_only_reads_changes_nothing(store: LmdbStore, method: str,
     assert len(store.history(NAME)) == 1
 
 
-def test_every_route_that_writes_is_refused_by_a_server_that_only_reads(store: LmdbStore) -> None:
+def test_a_read_only_server_refuses_every_route_that_writes(store: LmdbStore) -> None:
     app = create_app(store, ServerSettings(), sink=lambda _: None)
     reading = {("POST", "/v1/objects/fetch"), ("POST", "/v1/objects/stat")}
     for path, methods in ask(app, "GET", "/openapi.json").json()["paths"].items():
@@ -213,7 +213,7 @@ def test_the_client_sets_and_removes(tmp_path: Path) -> None:
 
 
 def test_a_name_is_one_register_for_all_writers(tmp_path: Path) -> None:
-    """Of those who move it on from the same version one wins, in two workers at once."""
+    """Of concurrent updates from one version, exactly one wins, across two workers."""
     path = tmp_path / "store"
     rounds, writers = 8, 4
     with LmdbStore.open(path, create=True) as store:

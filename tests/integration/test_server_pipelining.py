@@ -1,4 +1,4 @@
-"""Requests that do not wait for the answer before them, and what follows a request."""
+"""Pipelined requests, and bytes after a request."""
 
 import contextlib
 from collections.abc import Iterator
@@ -77,7 +77,7 @@ def anonymous_memory(pid: int) -> int:
     raise AssertionError("no RssAnon")
 
 
-def test_garbage_behind_a_request_never_lands_in_its_answer(server: Server) -> None:
+def test_garbage_after_a_request_does_not_end_up_in_its_answer(server: Server) -> None:
     for garbage in (b"\x00\x01\x02garbage\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n"):
         with server.connect() as sock:
             text = "GET /v1/files/large HTTP/1.1\r\nHost: HOST\r\n\r\n"
@@ -95,7 +95,7 @@ def test_garbage_behind_a_request_never_lands_in_its_answer(server: Server) -> N
     healthy(server)
 
 
-def test_a_refused_second_request_never_lands_in_the_first_answer(server: Server) -> None:
+def test_a_refused_second_request_does_not_end_up_in_the_first_answer(server: Server) -> None:
     large = request(server, "GET /v1/files/large HTTP/1.1\r\nHost: HOST\r\n\r\n")
     for second in (fetch(server)[:-20], fetch(server, fields="Transfer-Encoding: chunked")[:-20]):
         with server.connect() as sock:
@@ -105,7 +105,7 @@ def test_a_refused_second_request_never_lands_in_the_first_answer(server: Server
         assert b"HTTP/1.1 4" not in body[:SIZE]
 
 
-def test_a_client_that_leaves_two_requests_behind_stops_the_first(server: Server) -> None:
+def test_a_disconnect_stops_the_first_of_two_requests(server: Server) -> None:
     server.mark()
     large = "GET /v1/files/large HTTP/1.1\r\nHost: HOST\r\n\r\n"
     with server.connect() as sock:

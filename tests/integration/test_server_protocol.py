@@ -38,7 +38,7 @@ def server(store: Path) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def patient(store: Path) -> Iterator[Server]:
-    """A server with the limits that people get."""
+    """A server with the default limits."""
     with serving(store) as server:
         yield server
 
@@ -46,7 +46,7 @@ def patient(store: Path) -> Iterator[Server]:
 # -- Slow clients ---------------------------------------------------------------------------------
 
 
-def test_a_connection_that_says_nothing_is_closed(server: Server) -> None:
+def test_a_silent_connection_is_closed(server: Server) -> None:
     with server.connect() as sock:
         assert closes_within(sock, 60) == b""
 
@@ -197,7 +197,7 @@ def test_connections_of_one_address_are_bounded(store: Path) -> None:
             assert time.monotonic() < deadline
 
 
-def test_few_of_the_refused_are_told_why_at_once(store: Path) -> None:
+def test_only_a_few_refused_connections_linger_at_a_time(store: Path) -> None:
     settings = {"address_connections": 1, "linger_seconds": 1000.0, "header_seconds": 1000.0}
     with serving(store, settings) as server, contextlib.ExitStack() as stack:
         stack.enter_context(server.connect())

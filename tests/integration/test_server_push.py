@@ -1,4 +1,4 @@
-"""Pushing over HTTP: what is kept, what is refused, and clients that mean no good."""
+"""Pushing over HTTP: what is kept, what is refused, and hostile clients."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_a_push_from_beginning_to_end(app: FastAPI, store: LmdbStore) -> None:
     problem(send(app, push, upload(*packed)), 404, "not-found")
 
 
-def test_missing_objects_are_told(app: FastAPI) -> None:
+def test_missing_objects_are_listed(app: FastAPI) -> None:
     ident, packed, _ = whole()
     push = opened(app)
     lost = [item for item in packed if item.kind is Kind.CHUNK][::50]
@@ -110,7 +110,9 @@ def test_missing_objects_are_told(app: FastAPI) -> None:
     assert decode_document(named.content, NameItem).version == 1
 
 
-def test_stat_is_a_promise_to_a_push(app: FastAPI, store: LmdbStore, tmp_path: Path) -> None:
+def test_objects_found_by_stat_are_kept_for_the_push(
+    app: FastAPI, store: LmdbStore, tmp_path: Path
+) -> None:
     loose = [pack(noise(1000, n)) for n in range(20)]
     with LmdbStore.open(tmp_path / "store2", create=True) as other:
         other.commit(Batch(objects=loose))
@@ -132,7 +134,7 @@ def test_stat_is_a_promise_to_a_push(app: FastAPI, store: LmdbStore, tmp_path: P
     problem(ask(app, "POST", url, content=body, headers=headers), 404, "not-found")
 
 
-def test_a_large_proof_is_asked_for_again(store: LmdbStore) -> None:
+def test_a_large_proof_takes_several_requests(store: LmdbStore) -> None:
     ident, packed, _ = whole()
     patient, hasty = app_of(store), app_of(store, prove_seconds=0)
     push = opened(patient)
@@ -175,7 +177,7 @@ def test_wrong_bytes_are_refused_and_the_others_kept(app: FastAPI, store: LmdbSt
 
 def test_a_frame_that_decodes_to_more_is_refused(app: FastAPI) -> None:
     payload = bytearray(pack(bytes(5000)).payload)
-    assert payload[4] & 0xE0 == 0x60  # two bytes of content size, which is 256 more than they say
+    assert payload[4] & 0xE0 == 0x60  # a two-byte content size, which is stored minus 256
     payload[5:7] = struct.pack("<H", 1000 - 256)
     liar = Packed(Kind.CHUNK, chunk_id(bytes(1000)), Codec.ZSTD, 1000, bytes(payload))
     assert len(taken(send(app, opened(app), upload(liar))).refused) == 1
@@ -184,20 +186,20 @@ def test_a_frame_that_decodes_to_more_is_refused(app: FastAPI) -> None:
 @pytest.mark.parametrize(
     "body", [b"", b"x", bytes(40) + b"x", upload(pack(b"1"))[:-1], b"\x09" * 40, bytes(39)]
 )
-def test_bodies_that_are_no_objects(app: FastAPI, body: bytes) -> None:
+def test_malformed_bodies_are_refused(app: FastAPI, body: bytes) -> None:
     push = opened(app)
     problem(send(app, push, body), 400, "usage")
     problem(ask(app, "POST", f"/v1/objects?push={push}", content=body), 415, "usage")
 
 
-def test_what_came_before_the_fault_is_kept(app: FastAPI, store: LmdbStore) -> None:
+def test_objects_before_a_fault_are_kept(app: FastAPI, store: LmdbStore) -> None:
     packed = pack(b"before")
     problem(send(app, opened(app), upload(packed)[:-40] + b"\xff" * 40), 400, "usage")
     assert None not in store.stat(Kind.CHUNK, [packed.id])
 
 
 @pytest.mark.parametrize("push", ["", "x", "0" * 31, "0" * 33, "A" * 32, "%00" * 32])
-def test_pushes_that_are_none(app: FastAPI, push: str) -> None:
+def test_invalid_pushes_are_refused(app: FastAPI, push: str) -> None:
     problem(send(app, push, upload()), 422, "usage")
 
 
@@ -209,7 +211,7 @@ def test_a_push_that_was_never_opened(app: FastAPI, store: LmdbStore) -> None:
     problem(ask(app, "PUT", f"/v1/manifests/{ident.hex()}?push={NOBODY}"), 404, "not-found")
 
 
-def test_content_that_contradicts_itself_is_not_published(app: FastAPI, store: LmdbStore) -> None:
+def test_inconsistent_content_is_not_published(app: FastAPI, store: LmdbStore) -> None:
     node = pack(b"no node at all", Kind.NODE)
     ident, packed, _ = whole()
     manifest = next(item for item in packed if item.kind is Kind.MANIFEST)
@@ -225,7 +227,7 @@ def test_content_that_contradicts_itself_is_not_published(app: FastAPI, store: L
     assert list(store.manifests()) == []
 
 
-def test_a_disk_that_is_too_full_takes_nothing_and_lets_go(
+def test_a_full_disk_refuses_objects_and_allows_removal(
     store: LmdbStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = app_of(store, disk_spare=1 << 20)
@@ -274,7 +276,7 @@ def posted(server: Server, push: str, length: int | str, body: bytes = b"") -> b
     )
 
 
-def test_a_body_that_trickles_is_given_up(server: Server) -> None:
+def test_a_body_that_trickles_is_refused(server: Server) -> None:
     push = begun(server)
     with server.connect() as sock:
         sock.sendall(posted(server, push, 50_000_000, upload(pack(noise(9000)))[:5000]))
@@ -296,8 +298,8 @@ def test_a_body_that_is_too_long_is_not_read(server: Server) -> None:
     healthy(server)
 
 
-def test_a_client_that_goes_away_leaves_what_it_had_sent(server: Server, tmp_path: Path) -> None:
-    """At every kind of place: what is whole and right is kept, and nothing else is."""
+def test_objects_sent_before_a_disconnect_are_kept(server: Server, tmp_path: Path) -> None:
+    """A disconnect at every kind of place: exactly the complete and valid objects are kept."""
     packed = [pack(noise(3000, n)) for n in range(10)]
     body = upload(*packed)
     ids = [item.id for item in packed]
@@ -315,7 +317,7 @@ def test_a_client_that_goes_away_leaves_what_it_had_sent(server: Server, tmp_pat
         assert len(list(store.objects(Kind.CHUNK))) == 10
 
 
-def test_too_many_bodies_wait_for_their_turn(tmp_path: Path) -> None:
+def test_excess_bodies_wait_for_a_slot(tmp_path: Path) -> None:
     limits = {"push_bodies": 1, "push_wait": 5.0, "stall_seconds": 60.0}
     with serving(tmp_path / "served", limits, writable=True) as server:
         push = begun(server)
@@ -324,7 +326,7 @@ def test_too_many_bodies_wait_for_their_turn(tmp_path: Path) -> None:
             first.sendall(posted(server, push, len(body), body[:-1]))
             status = 200
             deadline = time.monotonic() + READY_SECONDS
-            while status == 200:  # until the first one has begun to be received
+            while status == 200:  # until the first one is being received
                 second.sendall(posted(server, push, len(body), body))
                 status, _, answer = read_answer(second)
                 assert time.monotonic() < deadline
@@ -334,7 +336,7 @@ def test_too_many_bodies_wait_for_their_turn(tmp_path: Path) -> None:
 
 
 def test_many_pushers_of_the_same(tmp_path: Path) -> None:
-    """The same objects from many clients, in two workers, while they are collected."""
+    """The same objects from many clients, to two workers, during collections."""
     ident, packed, _ = whole()
     objects = [Packed(*item) for item in packed if item.kind is Kind.CHUNK]
     rest = [Packed(*item) for item in packed if item.kind is not Kind.CHUNK]

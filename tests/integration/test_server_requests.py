@@ -79,7 +79,7 @@ def test_stat(world: World) -> None:
 
 
 @pytest.mark.parametrize("path", ["/v1/objects/fetch", "/v1/objects/stat"])
-def test_bodies_that_list_no_ids(world: World, path: str) -> None:
+def test_bodies_without_ids_are_refused(world: World, path: str) -> None:
     good = encode_ids(Kind.CHUNK, [chunk_id(b"")])
     for body in (b"", b"{}", good[:-1], good + b"x", b"\0" * 44, good[:6] + b"\1" + good[7:]):
         problem(world.ask("POST", path, content=body, headers=IDS), 400, "usage")
@@ -111,7 +111,7 @@ def test_one_object(world: World) -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_an_object_that_is_not_here(world: World, method: str) -> None:
+def test_a_missing_object_is_404(world: World, method: str) -> None:
     for kind in ("chunk", "node", "manifest"):
         url = f"/v1/objects/{kind}/{chunk_id(b'absent').hex()}"
         response = world.ask(method, url, headers={"if-none-match": "*"})
@@ -192,7 +192,7 @@ def test_a_manifest_is_bytes_or_json(world: World) -> None:
     assert response.headers["content-type"] == MANIFEST_TYPE
 
 
-def test_a_manifest_that_the_client_has(world: World) -> None:
+def test_an_unchanged_manifest_is_304(world: World) -> None:
     first = world.ask("GET", "/v1/manifests/images/vm")
     tag = {"if-none-match": first.headers["etag"]}
     assert world.ask("GET", "/v1/manifests/images/vm", headers=tag).status_code == 304
@@ -203,11 +203,11 @@ def test_a_manifest_that_the_client_has(world: World) -> None:
 
 
 @pytest.mark.parametrize("route", ["manifests", "files"])
-def test_refs_that_lead_nowhere(world: World, route: str) -> None:
+def test_unknown_refs_are_404(world: World, route: str) -> None:
     for ref in ("nothing", "images/vm@3", "0" * 64, world.outline.hex()):
         document = problem(world.ask("GET", f"/v1/{route}/{ref}"), 404, "no-name")
         assert "casync ls" not in document.next_step
-    # A prefix could be ground out, whether it fits or not.
+    # Prefixes are refused even if they match: they can be brute-forced.
     for ref in (
         world.new.hex()[:8],
         world.new.hex()[:63],
@@ -322,7 +322,7 @@ def test_openapi_is_complete(world: World) -> None:
     assert references == set(description["components"]["schemas"])
 
 
-def test_docs_load_nothing_from_anywhere(world: World) -> None:
+def test_docs_load_no_other_resources(world: World) -> None:
     response = world.ask("GET", "/docs")
     assert response.status_code == 200
     assert "default-src 'none'" in response.headers["content-security-policy"]

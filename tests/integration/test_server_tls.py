@@ -1,4 +1,4 @@
-"""TLS in `serve`: certificates, new ones without a stop, and clients that must show theirs."""
+"""TLS in `serve`: certificates, renewal without a restart, and client certificates."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HERE = "127.0.0.1"
 
 @pytest.fixture
 def tls(tmp_path: Path) -> Path:
-    """A folder with an authority and a certificate; a store is beside it."""
+    """A folder with a CA and a certificate, beside a store."""
     make_authority(tmp_path / "tls")
     make_certificate(tmp_path / "tls", "server", HERE)
     with LmdbStore.open(tmp_path / "store", create=True) as store:
@@ -42,7 +42,7 @@ def trusting(tls: Path) -> ssl.SSLContext:
 
 
 def shown(server: Server, context: ssl.SSLContext) -> bytes | None:
-    """The certificate that a new connection sees."""
+    """The certificate on a new connection."""
     with (
         socket.create_connection((HERE, server.port), timeout=READY_SECONDS) as sock,
         context.wrap_socket(sock, server_hostname=HERE) as secure,
@@ -129,7 +129,7 @@ def test_clients_must_show_a_certificate_of_their_authority(tls: Path, tmp_path:
         (["--tls-cert", "nothing.pem", "--tls-key", "server.key"], "No such file"),
     ],
 )
-def test_files_that_cannot_be_used_are_told_at_once(
+def test_unusable_files_are_reported_at_the_start(
     tls: Path, tmp_path: Path, arguments: list[str], said: str
 ) -> None:
     paths = [word if word.startswith("--") else str(tls / word) for word in arguments]
@@ -159,7 +159,7 @@ def test_connections_without_a_handshake_are_counted_and_end(tls: Path, tmp_path
         assert server.stop() == 0
 
 
-def test_a_stop_breaks_off_handshakes(tls: Path, tmp_path: Path) -> None:
+def test_a_stop_ends_handshakes(tls: Path, tmp_path: Path) -> None:
     cert, key = str(tls / "server.pem"), str(tls / "server.key")
     settings = {"header_seconds": 1000.0}
     with (

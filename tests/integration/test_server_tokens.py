@@ -1,4 +1,4 @@
-"""Tokens at a real server: nothing is answered without one, and each opens what it should."""
+"""Tokens on a real server: nothing is answered without one, and each allows what it should."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ NEEDED = {
     ("GET", "/healthz"): None,
     ("GET", "/readyz"): None,
 }
-"""Every route, with the level that it takes; a route that is not here fails the test below."""
+"""Every route with its level; a route that is missing here fails the test below."""
 
 
 class GuardedServer:
@@ -103,7 +103,7 @@ def concrete(path: str) -> str:
     return path
 
 
-def test_every_route_is_sorted(world: GuardedServer) -> None:
+def test_every_route_has_a_level(world: GuardedServer) -> None:
     found = routes(world.path)
     assert found <= set(NEEDED)
     for method, path in found:
@@ -137,7 +137,7 @@ def test_a_token_opens_its_level_and_no_more(world: GuardedServer) -> None:
             assert answer.status_code != 401
 
 
-def test_what_never_changes_is_private_where_tokens_are_asked_for(world: GuardedServer) -> None:
+def test_immutable_answers_are_private_if_tokens_are_required(world: GuardedServer) -> None:
     policies = {
         f"/v1/manifests/{world.manifest.hex()}": "private, max-age=31536000, immutable",
         f"/v1/files/{world.manifest.hex()}": "private, max-age=31536000, immutable",
@@ -183,7 +183,7 @@ def test_the_log_says_which_token(world: GuardedServer) -> None:
     assert not any(world.mine[14:] in line for line in world.server.lines)
 
 
-def test_what_changes_something_is_audited(world: GuardedServer, tmp_path: Path) -> None:
+def test_changes_are_audited(world: GuardedServer, tmp_path: Path) -> None:
     log = tmp_path / "audit.jsonl"
     with serving(world.path, writable=True, audit_log=str(log)) as server:
 
@@ -210,7 +210,7 @@ def test_what_changes_something_is_audited(world: GuardedServer, tmp_path: Path)
     assert log.stat().st_mode & 0o777 == 0o600
 
 
-def test_revoking_is_noticed_by_all_workers(world: GuardedServer) -> None:
+def test_all_workers_notice_a_revoked_token(world: GuardedServer) -> None:
     with LmdbStore.open(world.path) as store:
         text, row = store.tokens.issue(READ)
         deadline = time.monotonic() + READY_SECONDS
@@ -224,12 +224,12 @@ def test_revoking_is_noticed_by_all_workers(world: GuardedServer) -> None:
 
 
 def test_a_new_token_is_known_at_once(tmp_path: Path) -> None:
-    """The first one too: taken for none, it would lead into the default namespace."""
+    """The first one, too: if it were ignored, the request would use the default namespace."""
     with LmdbStore.open(tmp_path / "store", create=True) as store:
         put_file(store, DATA, name="default")
     with serving(tmp_path / "store", writable=True) as server:
         assert httpx.get(f"{server.url}/v1/names").json()["names"]
-        time.sleep(0.2)  # longer than it takes to read tokens again, shorter than they are fresh
+        time.sleep(0.2)  # more than the interval for unknown tokens, less than for known ones
         with LmdbStore.open(tmp_path / "store") as store:
             establish(store, "acme")
             token, _ = store.tokens.issue(READ, namespace="acme")
@@ -267,7 +267,7 @@ def test_the_command_line(tmp_path: Path) -> None:
     assert program.run("token", "new", "--scope", "admin", "--names", "x").status == 2
 
 
-def test_a_token_that_asks_too_much_is_told_when_to_come_again(tmp_path: Path) -> None:
+def test_a_token_over_its_rate_limit_gets_a_time_to_retry_after(tmp_path: Path) -> None:
     with LmdbStore.open(tmp_path / "store", create=True) as store:
         greedy, modest = (store.tokens.issue(READ)[0] for _ in range(2))
     settings = {"client_rate": 0.02, "client_burst": 3, "client_wait": 0}
@@ -282,5 +282,5 @@ def test_a_token_that_asks_too_much_is_told_when_to_come_again(tmp_path: Path) -
         assert refused.status_code == 429
         assert "rate limit reached" in refused.json()["detail"]
         assert 1 <= int(refused.headers["retry-after"]) <= 50
-        assert ask(modest).status_code == 429  # the address has had enough, too
+        assert ask(modest).status_code == 429  # the address is over its limit, too
         assert httpx.get(f"{server.url}/healthz").status_code == 200

@@ -61,7 +61,7 @@ def listing(app: FastAPI, path: str, **arguments: str) -> TreePage:
     return decode_document(response.content, TreePage)
 
 
-def test_what_is_in_a_folder(app: FastAPI) -> None:
+def test_a_folder_is_listed(app: FastAPI) -> None:
     page = listing(app, "")
     assert [item.kind for item in page.entries] == ["folder", "file", "link", "file"]
     assert [item.name for item in page.entries] == [
@@ -89,7 +89,7 @@ def test_pages(app: FastAPI) -> None:
     assert ask(app, "GET", "/v1/trees/site/www/-/?limit=0").status_code == 422
 
 
-def test_for_people(app: FastAPI) -> None:
+def test_a_browser_gets_html(app: FastAPI) -> None:
     url = f"{BASE}/v1/trees/site/www@1/-/"
     response = ask(app, "GET", url, headers={"accept": "text/html,*/*;q=0.8"})
     assert response.headers["content-type"] == "text/html; charset=utf-8"
@@ -146,7 +146,7 @@ def test_files_inside(app: FastAPI) -> None:
         ("/v1/trees/alone/-/", 400, "usage"),
     ],
 )
-def test_what_is_not_there(app: FastAPI, url: str, status: int, code: str) -> None:
+def test_missing_paths_are_404(app: FastAPI, url: str, status: int, code: str) -> None:
     problem(ask(app, "GET", url), status, code)
 
 
@@ -157,7 +157,7 @@ def test_damage_is_never_sent(app: FastAPI, store: MemoryStore) -> None:
     problem(ask(app, "GET", url), 500, "damaged-object")
 
 
-def test_any_name_goes_over_the_wire(root: Path, tmp_path: Path) -> None:
+def test_any_file_name_can_be_requested(root: Path, tmp_path: Path) -> None:
     program = Program(tmp_path)
     program.good("prepare", root, "--name", "www")
     with serving(program.store) as server:

@@ -16,7 +16,7 @@ from tests.support.serving import put_file, serving
 DATA = bytes(range(256)) * 400
 
 
-def test_what_was_removed_goes_and_what_is_served_stays(tmp_path: Path) -> None:
+def test_removed_content_is_collected_and_served_content_stays(tmp_path: Path) -> None:
     with LmdbStore.open(tmp_path / "store", create=True) as store:
         put_file(store, DATA, name="stays")
         put_file(store, DATA[::-1], name="goes")
@@ -36,7 +36,7 @@ def test_what_was_removed_goes_and_what_is_served_stays(tmp_path: Path) -> None:
         assert store.usage().objects[Kind.CHUNK].number < before
 
 
-def test_a_collection_that_cannot_be_is_told_and_the_server_goes_on(tmp_path: Path) -> None:
+def test_a_failed_collection_is_reported_and_the_server_goes_on(tmp_path: Path) -> None:
     with LmdbStore.open(tmp_path / "store", create=True) as store:
         ident = put_file(store, DATA)
         with store.collection(window=0), serving(tmp_path / "store", gc_interval=1.0) as server:

@@ -1,4 +1,4 @@
-"""A server in front of another one."""
+"""A server that caches another one."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def fetched(server: Server) -> int:
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_each_object_is_fetched_once_however_many_ask(tmp_path: Path, workers: int) -> None:
+def test_concurrent_requests_fetch_each_object_once(tmp_path: Path, workers: int) -> None:
     with LmdbStore.open(tmp_path / "origin", create=True) as store:
         put_file(store, DATA, name="x")
         objects = sum(use.number for use in store.usage().objects.values())
@@ -58,7 +58,7 @@ def test_each_object_is_fetched_once_however_many_ask(tmp_path: Path, workers: i
         assert store.usage().objects[Kind.CHUNK].number > 0
 
 
-def test_what_was_fetched_is_there_while_upstream_is_away(tmp_path: Path) -> None:
+def test_fetched_objects_are_served_while_upstream_is_down(tmp_path: Path) -> None:
     with LmdbStore.open(tmp_path / "origin", create=True) as store:
         ident = put_file(store, DATA, name="x")
     program = Program(tmp_path)
@@ -75,7 +75,7 @@ def test_what_was_fetched_is_there_while_upstream_is_away(tmp_path: Path) -> Non
         assert away.status == 5
 
 
-def test_what_is_spoilt_upstream_is_neither_kept_nor_handed_on(tmp_path: Path) -> None:
+def test_damaged_objects_of_upstream_are_neither_kept_nor_served(tmp_path: Path) -> None:
     with LmdbStore.open(tmp_path / "origin", create=True) as store:
         spoilt = SPOILT["other bytes"]
         store.commit(Batch([spoilt]))

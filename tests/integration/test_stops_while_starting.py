@@ -77,17 +77,17 @@ LOADING = ("casync_cli.main", "typer", "casync_cli.invocation")
     "moment",
     [*LOADING, "casync_server.options", "pydantic", "socket.bind", "subprocess.Popen"],
 )
-def test_serve_ends_well_while_it_starts(program: Program, moment: str) -> None:
+def test_serve_stops_cleanly_while_it_starts(program: Program, moment: str) -> None:
     assert signalled(program, f"casync_cli {SIGTERM} {moment}", *SERVE) == (0, "")
 
 
 @pytest.mark.parametrize("moment", ["runpy", "casync_server.process.worker_order", "uvloop"])
-def test_serve_ends_well_while_its_first_worker_starts(program: Program, moment: str) -> None:
+def test_serve_stops_cleanly_while_its_first_worker_starts(program: Program, moment: str) -> None:
     at = f"casync_server.process.worker {SIGTERM} {moment}"
     assert signalled(program, at, *SERVE) == (0, "")
 
 
-def test_serve_ends_well_while_a_collection_starts(program: Program) -> None:
+def test_serve_stops_cleanly_while_a_collection_starts(program: Program) -> None:
     at = f"casync_server.process.collector {SIGTERM} casync.ops.upkeep.gc"
     status, err = signalled(program, at, *SERVE, "--gc-interval", "1s")
     assert (status, "Traceback" in err, "ended by signal" in err) == (0, False, False)
@@ -110,20 +110,20 @@ def test_further_signals_do_not_change_how_serve_ends(program: Program) -> None:
 @pytest.mark.parametrize(
     ("number", "status", "word"), [(SIGINT, 130, "interrupted"), (SIGTERM, 143, "asked to stop")]
 )
-def test_commands_say_that_they_were_stopped_while_they_started(
+def test_commands_report_a_stop_during_their_start(
     program: Program, number: int, status: int, word: str, moment: str
 ) -> None:
     ended = signalled(program, f"casync_cli {number} {moment}", "ls")
     assert ended == (status, f"casync: {word}\n")
 
 
-def test_commands_do_not_heed_what_their_parent_ignores(program: Program) -> None:
+def test_commands_ignore_signals_that_their_parent_ignores(program: Program) -> None:
     for number in (SIGINT, SIGTERM, SIGHUP):
         at = f"casync_cli {number} typer lmdb"
         assert signalled(program, at, "ls", ignored=str(number)) == (0, "")
 
 
-def test_little_is_loaded_before_signals_are_held_back(program: Program) -> None:
+def test_little_is_loaded_before_signals_are_blocked(program: Program) -> None:
     code = "import sys, casync_cli.start; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-S", "-c", code],
@@ -134,7 +134,7 @@ def test_little_is_loaded_before_signals_are_held_back(program: Program) -> None
     assert {"casync", "re", "typing"}.isdisjoint(done.stdout.decode().split())
 
 
-def test_a_stop_that_a_finalizer_swallows_is_not_lost(program: Program) -> None:
+def test_a_stop_raised_in_a_finalizer_is_not_lost(program: Program) -> None:
     code = """
 import os, signal, time
 from casync_cli.signals import Interrupted, stop_on_signals

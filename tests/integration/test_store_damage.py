@@ -1,4 +1,4 @@
-"""Whatever happens to a page of the data file, no wrong byte comes out and nothing crashes."""
+"""Damage to any page of the data file gives no wrong bytes and no crash."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def verdicts(good: Path, scratch: Path, modes: list[str]) -> Counter[str]:
 
 
 @pytest.mark.parametrize("mode", ["zero", "ones", "swap", "cut"])
-def test_pages_that_are_not_what_was_written(good: Path, tmp_path: Path, mode: str) -> None:
+def test_damaged_pages_give_no_wrong_bytes(good: Path, tmp_path: Path, mode: str) -> None:
     found = verdicts(good, tmp_path, [mode])
     assert found["damaged-store"]
     assert mode == "cut" or found["right"]

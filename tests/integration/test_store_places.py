@@ -1,7 +1,7 @@
 """Stores on full, read-only and unfit file systems.
 
-Each case runs in a user and mount namespace of its own, so it needs no privileges and leaves
-nothing behind.
+Each case runs in its own user and mount namespace, so it needs no privileges and leaves nothing
+behind.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ def allocated(path: Path) -> int:
     return (path / "data.mdb").stat().st_blocks * 512
 
 
-def test_many_make_one_store(tmp_path: Path) -> None:
+def test_many_processes_create_one_store(tmp_path: Path) -> None:
     path = tmp_path / "store"
     workers = [start("create", path) for _ in range(6)]
     assert len({finish(worker) for worker in workers}) == 1
@@ -45,7 +45,7 @@ def test_many_make_one_store(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("map_bytes", [2**20, 2**42], ids=["tiny map", "usual map"])
 def test_writers_grow_one_store_together(tmp_path: Path, map_bytes: int) -> None:
-    """Each one's map becomes too small, by its own writing or by the others'."""
+    """The map of each becomes too small, by its own writes or by others."""
     path = tmp_path / "store"
     workers = [start("write", path, str(seed), str(map_bytes)) for seed in range(3)]
     assert [finish(worker) for worker in workers] == ["done"] * 3
@@ -77,7 +77,7 @@ def churn(store: LmdbStore, turns: int, seed: int) -> None:
         store.commit(Batch(objects=[pack(noise(500, seed * 1000 + turn))]))
 
 
-def test_a_reader_that_was_killed_holds_nothing_back(tmp_path: Path) -> None:
+def test_a_killed_reader_does_not_block_reuse_of_space(tmp_path: Path) -> None:
     path = tmp_path / "store"
     with LmdbStore.open(path, create=True) as store:
         store.commit(Batch(objects=[pack(noise(900_000))]))

@@ -1,4 +1,4 @@
-"""Pipes, sockets, devices, what cannot be read, links in circles, mount points, /proc."""
+"""Pipes, sockets, devices, unreadable files, link cycles, mount points, /proc."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def within(program: Program, before: list[str], script: str, *arguments: str) -> tuple[int, str]:
-    """Runs a script of the shell in which `casync` is the program; status and all output."""
+    """Runs a shell script in which `casync` is the program; returns status and output."""
     environment = program.environment | {"PYTHONPATH": f"{ROOT}:{ROOT}/server:{ROOT}/cli"}
     shell = f'casync() {{ {" ".join(COMMAND)} "$@"; }}; {script}'
     done = subprocess.run(
@@ -73,7 +73,7 @@ def test_pipes_sockets_and_links_in_circles(program: Program, folder: Path) -> N
     program.good("check", "tree", "copy")
 
 
-def test_what_is_no_file_is_refused_at_once(program: Program, folder: Path) -> None:
+def test_special_files_are_refused_at_once(program: Program, folder: Path) -> None:
     os.mkfifo(folder / "pipe")
     (folder / "self").symlink_to("self")
     for name in ("folder/pipe", "/dev/null", "folder/self"):
@@ -99,7 +99,9 @@ def test_devices(program: Program, folder: Path) -> None:
     assert (program.home / "exact" / "disk").lstat().st_rdev == os.makedev(7, 200)
 
 
-def test_what_cannot_be_read_is_named_and_the_rest_is_done(program: Program, folder: Path) -> None:
+def test_unreadable_files_are_reported_and_the_rest_is_stored(
+    program: Program, folder: Path
+) -> None:
     (folder / "locked").mkdir()
     (folder / "locked" / "inside").write_bytes(b"1")
     (folder / "secret").write_bytes(b"2")

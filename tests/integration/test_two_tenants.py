@@ -1,4 +1,4 @@
-"""What one namespace holds shows in no answer to another: not in status, field, body or size.
+"""The content of one namespace does not affect answers to another: status, fields, body, size.
 
 Two stores are made with one tenant each, the same to the byte; then only one of them gets content
 of others, in the default namespace and in one more. The tenant asks both for everything that a
@@ -41,7 +41,7 @@ from tests.support.serving import ask, serving
 from tests.support.small_store import content
 
 SECRET: tuple[ManifestId, list[Verified]] = content([noise(3000, n) for n in range(40)])
-"""What others have: content whose ids the tenant knows, and wants to know more of."""
+"""Content of others, whose ids the tenant knows."""
 
 OWN: tuple[ManifestId, list[Verified]] = content([noise(3000, n) for n in range(100, 140)])
 NAME = "secret/plans"
@@ -57,7 +57,7 @@ def put(store: LmdbStore, what: tuple[ManifestId, list[Verified]], name: str) ->
 
 
 class Nothing:
-    """In place of the default namespace's store: whoever touches it has failed."""
+    """Replaces the store of the default namespace; any access fails the test."""
 
     def __getattr__(self, name: str) -> NoReturn:
         raise AssertionError(f"the store of others was asked for {name}")
@@ -77,14 +77,14 @@ class Tenant(NamedTuple):
         return ask(self.app, method, url, headers=headers, **arguments)
 
     def push(self) -> str:
-        """Opens a push, whose id is hidden in what is compared."""
+        """Opens a push, whose id is masked in comparisons."""
         push = str(self.ask("POST", "/v1/pushes").json()["push"])
         self.pushes.append(push)
         return push
 
 
 class Tenants:
-    """The two servers, and the push of somebody else at the one that has others."""
+    """The two servers, and another tenant's push on one of them."""
 
     def __init__(self, folder: Path) -> None:
         first, alone, shared = folder / "first", folder / "alone", folder / "shared"
@@ -126,7 +126,7 @@ def world(tmp_path: Path) -> Iterator[Tenants]:
 
 
 def shown(tenant: Tenant, answer: httpx.Response) -> tuple[int, list[tuple[str, str]], bytes]:
-    """All of an answer, but for what differs between any two servers: push ids, and seconds."""
+    """An answer without what differs between any two servers: push ids and seconds."""
     body = answer.content
     for push in tenant.pushes:
         body = body.replace(push.encode(), b"PUSH")
@@ -142,7 +142,7 @@ def ids_body(body: bytes) -> dict[str, Any]:
 
 
 def requests(push: str, foreign_push: str) -> Iterator[Request]:
-    """What the tenant asks, about everything that is not his. PUSH stands in the routes' place."""
+    """Requests of the tenant for everything of others. PUSH is replaced by a push id."""
     etag = {"headers": {"if-none-match": f'"{HASH}"'}}
     ranged = {"headers": {"range": "bytes=5-9"}}
     for path in ("/v1/info", "/docs", "/openapi.json", "/metrics", "/v1/trash"):
@@ -193,7 +193,7 @@ def fits(route: APIRoute, method: str, url: str) -> bool:
     return method in (route.methods or set()) and route.path_regex.match(path) is not None
 
 
-def test_what_is_foreign_is_answered_like_what_is_nowhere(world: Tenants) -> None:
+def test_foreign_content_is_answered_like_missing_content(world: Tenants) -> None:
     push, other = world.alone.push(), world.shared.push()
     pairs = zip(
         requests(push, world.foreign_push), requests(other, world.foreign_push), strict=True
@@ -208,7 +208,7 @@ def test_what_is_foreign_is_answered_like_what_is_nowhere(world: Tenants) -> Non
             assert left == right, (method, url)
             assert left[0] != 500, (method, url, left)
         asked.append((method, url))
-    for route in world.shared.app.routes:  # a route that is added must be asked here, too
+    for route in world.shared.app.routes:  # a new route must be added here, too
         if isinstance(route, APIRoute) and route.path not in OPEN_PATHS:
             for method in route.methods or ():
                 assert any(fits(route, method, url) for _, url in asked if _ == method), route.path
@@ -260,14 +260,14 @@ def test_the_stores_of_others_are_not_opened(world: Tenants) -> None:
     assert opened == ["tenant"]
 
 
-def test_a_namespace_s_metrics_are_its_own(world: Tenants) -> None:
+def test_metrics_of_a_namespace_cover_only_that_namespace(world: Tenants) -> None:
     text = world.shared.ask("GET", "/metrics").text
     assert "casync_store_manifests 1.0" in text
     assert "casync_requests" not in text
 
 
 def test_tenants_on_the_command_line(tmp_path: Path) -> None:
-    """Two tenants push and pull by one server; each sees his own, and the store sees neither."""
+    """Two tenants push and pull on one server; each sees only its own, the store sees neither."""
     program = Program(tmp_path)
     program.good("prepare", "--name", "base", stdin=b"for all who have the store")
     for tenant in ("acme", "zeta"):
@@ -301,7 +301,7 @@ def test_tenants_on_the_command_line(tmp_path: Path) -> None:
     assert program.run("token", "new", "--namespace", "../up").status == 2
 
 
-def test_a_quota_holds_and_never_stands_in_the_way_of_removing(tmp_path: Path) -> None:
+def test_a_quota_limits_writes_and_never_blocks_removal(tmp_path: Path) -> None:
     """507 at the server, exit status 6 at the client; another namespace goes on."""
     program = Program(tmp_path)
     program.good("prepare", stdin=b"the store itself")

@@ -1,4 +1,4 @@
-"""What a newer program wrote, or says, is refused with its version, and never changed.
+"""Data and answers of a newer program are refused with their version, and never changed.
 
 Stores of earlier releases are opened in tests/unit/store/lmdb/test_earlier_stores.py.
 """

@@ -1,4 +1,4 @@
-"""Law: whatever a folder was, after a pull it is what was prepared, and stays so."""
+"""Law: a pull makes any folder equal to the prepared one, and a second pull changes nothing."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ modes = st.sampled_from([0o644, 0o600, 0o755])
 times = st.sampled_from([0, 1_600_000_000_123_456_789, 1_600_000_000_123_456_790])
 files = st.tuples(st.just("file"), st.integers(0, len(_BYTES) - 1), modes, times)
 links = st.tuples(st.just("link"), st.sampled_from([b"a", b"../..", b"nowhere"]), times)
-# A further name of the n-th file before it, if there are any.
+# A hard link to the n-th file before it, if there is one.
 further = st.tuples(st.just("further"), st.integers(0, 5))
 folders = st.recursive(
     st.dictionaries(names, files | links | further, max_size=4),
@@ -34,7 +34,7 @@ folders = st.recursive(
 
 
 def make(root: Path, folder: dict[bytes, object], made: list[Path]) -> None:
-    """Makes what a strategy drew."""
+    """Creates the entries that a strategy drew."""
     root.mkdir()
     for name, thing in folder.items():
         path = root / os.fsdecode(name)
@@ -58,7 +58,7 @@ def make(root: Path, folder: dict[bytes, object], made: list[Path]) -> None:
 
 @settings(deadline=None, max_examples=60)
 @given(folders, folders, st.booleans())
-def test_pull_makes_it_so(
+def test_a_pull_makes_the_folder_equal(
     wanted: dict[bytes, object], there: dict[bytes, object], remember: bool
 ) -> None:
     with tempfile.TemporaryDirectory() as place:
@@ -71,7 +71,7 @@ def test_pull_makes_it_so(
         try:
             pulled(ident, target, server, store, delete=True, scan_cache=scan_cache)
         except UsageError:
-            # Nothing in common, and not empty. A further name of no file was not made.
+            # Nothing in common, and not empty. Hard links without a file were not created.
             assert not set(os.listdir(root)) & set(os.listdir(target))
             assert os.listdir(target)
             for path in sorted(target.rglob("*"), reverse=True):
@@ -81,5 +81,5 @@ def test_pull_makes_it_so(
         again = pulled(ident, target, server, store, delete=True, scan_cache=scan_cache)
         assert (again.files, again.others, again.removed) == (0, 0, 0)
         assert seen(target) == seen(root)
-        # The same things have the same hash, wherever they lie.
+        # Equal entries have the same hash, wherever they are.
         assert prepared(target, MemoryStore()).manifest == ident

@@ -1,4 +1,4 @@
-"""Law: however a stream is handed over, its chunks are those of the whole."""
+"""Law: the chunks of a stream do not depend on how it is split."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def whole(data: bytes, sizes: ChunkerParams) -> list[int]:
 
 
 def chunks_of(piece: Pieces | Zeros) -> list[bytes]:
-    """The chunks that a piece stands for, as bytes."""
+    """The chunks of a piece, as bytes."""
     if isinstance(piece, Zeros):
         return [bytes(piece.length)] * piece.times
     found, position = [], 0

@@ -1,8 +1,8 @@
-"""Law: any bytes, or any text, are a value to whoever reads them, or an error of ours.
+"""Law: every parser turns any bytes, or any text, into a value or an error of ours.
 
-Every decoder that reads what others wrote stands in one of the two tables: what comes over the
-wire, what lies on a disk, what people type. Frames, nodes, manifests, payloads, entries, uploads
-and segments have files of their own beside this one, with stricter laws. `make fuzz` runs it long.
+Every decoder of foreign data is in one of the two tables: data from the network, from disk, and
+from users. Frames, nodes, manifests, payloads, entries, uploads and segments have their own files
+beside this one, with stricter laws. `make fuzz` runs it for long.
 """
 
 from __future__ import annotations
@@ -77,11 +77,11 @@ DOCUMENTS: Final = [
 SIGHTING: Final = msgspec.msgpack.encode([CachedEntry(b"a", FILE.identity, Pipe(b"a", META, b""))])
 CONFIG: Final = b'store = "~/x"\nlimit = "5M"\nconnections = 4\n[server."http://a"]\nca = "b"\n'
 NESTED: Final = (b"[" * 90_000, b'{"x":' * 90_000, b"\x91" * 90_000, b"\x81\xa1x" * 90_000)
-"""What has no end for those who follow it by calling themselves: JSON, TOML and MessagePack."""
+"""Deep nesting, which breaks recursive parsers: JSON, TOML and MessagePack."""
 
 
 def seen(data: bytes) -> object:
-    """The file that says which version of a name was seen last."""
+    """The file with the last seen version of a name."""
     with tempfile.TemporaryDirectory() as folder:
         versions = SeenVersions(Path(folder))
         versions.note(b"key", SeenVersion("vm/1", 1, IDENT.hex()))
@@ -91,7 +91,7 @@ def seen(data: bytes) -> object:
 
 
 def sighting(data: bytes) -> object:
-    """The file that says what was seen of a folder, its checks being right."""
+    """The scan cache of a folder, with valid checksums."""
     return list(read_entries(io.BytesIO(encode_block(data))))
 
 
@@ -163,7 +163,7 @@ REFUSED: Final = {
     "delta of nodes",
     *(what for what in BYTES if what.startswith("document ")),
 }
-"""Whose sample is of another key or kind, or of one document among many."""
+"""Parsers whose sample has another key or kind, or is one document among many."""
 
 TEXTS: Final[dict[str, tuple[Callable[[str], object], list[str]]]] = {
     "hash": (parse_manifest_id, [IDENT.hex()]),
@@ -206,7 +206,7 @@ def test_bytes(what: str, data: st.DataObject) -> None:
 
 @pytest.mark.parametrize("what", BYTES)
 @pytest.mark.parametrize("nested", NESTED, ids=["[", "{", "list", "map"])
-def test_what_is_nested_without_end(what: str, nested: bytes) -> None:
+def test_endless_nesting_is_an_error_of_ours(what: str, nested: bytes) -> None:
     read, valid = BYTES[what]
     for data in (nested, valid[:-1] + b"," + nested, b'x = "' + nested[:9] + b'"\ny = ' + nested):
         with suppress(CasyncError):
@@ -214,8 +214,8 @@ def test_what_is_nested_without_end(what: str, nested: bytes) -> None:
 
 
 @pytest.mark.parametrize("what", [what for what in BYTES if what not in REFUSED])
-def test_what_is_valid_is_read(what: str) -> None:
-    """Or the table would test nothing."""
+def test_valid_samples_are_read(what: str) -> None:
+    """Otherwise the table would test nothing."""
     read, valid = BYTES[what]
     read(valid)
 

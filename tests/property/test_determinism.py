@@ -41,7 +41,7 @@ def bytes_of(parts: list[tuple[str, int, int]]) -> list[tuple[str, bytes]]:
 
 
 class Split(StreamSource):
-    """Gives the parts cut at random, and zeros as holes or as bytes."""
+    """Yields the parts split at random, and zeros as holes or as bytes."""
 
     def __init__(self, parts: list[tuple[str, bytes]], chance: random.Random) -> None:
         super().__init__(io.BytesIO())

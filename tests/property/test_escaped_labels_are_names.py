@@ -28,7 +28,7 @@ def test_escape(label: str) -> None:
         name = escape_name(label)
     except UsageError:
         parts = label.split("/")
-        # Only what has no name at all may be refused: each byte takes three characters at most.
+        # Only labels without a valid name may be refused: each byte takes at most three characters.
         assert "" in parts or any(
             3 * len(part.encode("utf-8", "surrogatepass")) > 255 for part in parts
         )

@@ -1,4 +1,4 @@
-"""Law: a folder read in any pieces is the folder that was written, and nothing but that."""
+"""Law: a folder read in any pieces equals the folder that was written."""
 
 from __future__ import annotations
 
@@ -54,18 +54,18 @@ STREAM = b"".join(encode_entry(File(name, META, None, CONTENT)) for name in (b"a
 
 
 @given(lies(STREAM))
-def test_what_is_read_is_what_would_be_written(data: bytes) -> None:
+def test_what_is_read_encodes_to_the_same_bytes(data: bytes) -> None:
     with suppress(MalformedError):
         assert b"".join(map(encode_entry, read(data))) == data
 
 
 @given(metas, contents)
-def test_roots_come_back(meta: Meta, content: Content) -> None:
+def test_roots_round_trip(meta: Meta, content: Content) -> None:
     root = Folder(b"", meta, content)
     assert decode_root(encode_root(root)) == root
 
 
 @given(lies(encode_root(Folder(b"", META, CONTENT))))
-def test_garbage_is_no_root(data: bytes) -> None:
+def test_garbage_is_not_a_root(data: bytes) -> None:
     with suppress(MalformedError):
         assert encode_root(decode_root(data)) == data

@@ -61,7 +61,7 @@ cuts_lists = st.lists(st.integers(0, 2**20), max_size=8)
 
 
 @given(answer_lists, cuts_lists)
-def test_however_it_is_cut(answers: list[Answer], cuts: list[int]) -> None:
+def test_any_split_gives_the_same_answers(answers: list[Answer], cuts: list[int]) -> None:
     groups = groups_for(answers)
     data = b"".join(encode_frames(answers))
     assert read([data], groups) == (answers, "")
@@ -118,14 +118,14 @@ heads = st.one_of(st.binary(max_size=100), counts).map(lambda tail: b"CASQ\x01\x
 
 
 @given(st.one_of(garbage, heads))
-def test_garbage_is_no_list_of_ids(data: bytes) -> None:
+def test_garbage_is_not_a_list_of_ids(data: bytes) -> None:
     with suppress(MalformedError, UnsupportedError):
         kind, groups = decode_groups(data)
         assert encode_groups(kind, groups) == data
 
 
 @given(st.lists(st.tuples(st.integers(1, 5), st.integers(0, 5)), min_size=1, max_size=20))
-def test_groups_come_back(rows: list[tuple[int, int]]) -> None:
+def test_groups_round_trip(rows: list[tuple[int, int]]) -> None:
     groups = [Group([NOBODY] * wanted, [NOBODY] * bases) for wanted, bases in rows]
     if all(group.is_single for group in groups):
         groups = [Group((NOBODY,)) for _ in rows]

@@ -1,4 +1,4 @@
-"""Law: whatever bytes a parser is given, it returns what they stand for or raises our error."""
+"""Law: a parser given any bytes returns their value or raises an error of ours."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ NODE, NODE_LENGTH = node()
 
 
 def mutated(valid: bytes) -> st.SearchStrategy[bytes]:
-    """`valid` with bytes replaced, cut out or put in."""
+    """`valid` with bytes replaced, removed or inserted."""
 
     @st.composite
     def change(draw: st.DrawFn) -> bytes:
@@ -44,7 +44,7 @@ def mutated(valid: bytes) -> st.SearchStrategy[bytes]:
 
 
 def lies(valid: bytes) -> st.SearchStrategy[bytes]:
-    """Garbage, garbage behind a valid beginning, and valid bytes that were changed."""
+    """Garbage, garbage after a valid start, and modified valid bytes."""
     behind = st.builds(lambda size, more: valid[:size] + more, st.integers(0, 60), st.binary())
     return st.binary(max_size=300) | behind | mutated(valid)
 

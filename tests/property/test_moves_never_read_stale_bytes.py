@@ -1,4 +1,4 @@
-"""Moves in their order, on real bytes: what is written is what was wanted."""
+"""Law: moves in order, applied to real bytes, give the wanted bytes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Case(NamedTuple):
 
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
-    """Chunks of an old file, moved, repeated or left out; some ranges overlap others."""
+    """Chunks of an old file, moved, repeated or omitted; some ranges overlap."""
     sizes = draw(st.lists(st.integers(1, 9), min_size=1, max_size=24))
     starts = [sum(sizes[:i]) for i in range(len(sizes))]
     ranges = list(zip(starts, sizes, strict=True))

@@ -1,4 +1,4 @@
-"""Law: nodes stand for the runs that they were built of, from any byte on, however these came."""
+"""Law: nodes represent the runs they were built from, read from any byte, added in any way."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from casync.ids import NodeId, chunk_id
 from casync.objects.node import Content, Node, NodeBuilder, Record, Run, decode_node, distinct, runs
 
-# Few ids, so that records repeat; some of them close nodes.
+# Few ids, so records repeat; some of them end nodes.
 IDENTS = [chunk_id(b"%d" % number) for number in range(6)] + [bytes(31) + b"\x80", bytes(32)]
 
 some_runs = st.lists(

@@ -1,4 +1,4 @@
-"""Whatever happens to a segment's bytes, a scan gives records that are sound, or says so."""
+"""Law: a scan of a damaged segment yields only sound records, and reports the damage."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def segment(payloads: list[bytes]) -> bytes:
 
 
 def scan(data: bytes) -> list[bytes]:
-    """All sound payloads; each is what its check says."""
+    """All sound payloads, which match their checksums."""
     found = []
     for record in records(data):
         if record is not None:
@@ -66,7 +66,7 @@ def test_one_byte_changed(payloads: list[bytes], data: st.DataObject) -> None:
     at = data.draw(st.integers(HEADER_BYTES, len(whole) - 1))
     whole[at] ^= data.draw(st.integers(1, 255))
     found = scan(bytes(whole))
-    # The changed record is lost, unless only its id changed, which its reader compares.
+    # The changed record is lost, unless only its id changed, which readers compare.
     assert len(found) >= len(payloads) - 1
     assert all(payload in payloads for payload in found)
 

@@ -1,4 +1,4 @@
-"""A sink holds what was written to it last, whatever was there before and whatever was a hole."""
+"""Law: a sink holds the bytes written last, whatever was there before, holes included."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_a_sink_is_an_array_of_bytes(
         if in_place:
             model[: min(old_length, LENGTH)] = b"o" * min(old_length, LENGTH)
         sink = open_sink(inspect_place(target, in_place=in_place), LENGTH)
-        # In a new file only what is not zero yet is written: zeros there need no work.
+        # In a new file zeros need no write.
         for number, (offset, wanted, writes, reopens) in enumerate(steps):
             size = min(wanted, LENGTH - offset)
             plain = bytes([number + 1]) * size if writes else bytes(size)

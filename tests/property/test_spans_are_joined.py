@@ -1,4 +1,4 @@
-"""Law: content cut in many places at once has the chunks of content cut from its start."""
+"""Law: content cut from many places at once has the same chunks as content cut from its start."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PERIOD = noise(3000, 5)
 
 @st.composite
 def contents(draw: st.DrawFn) -> list[tuple[bytes, bool]]:
-    """Parts of a content, and which of them shall be holes."""
+    """Parts of content, and which of them are holes."""
     parts = []
     for kind, length, seed in draw(
         st.lists(
@@ -65,7 +65,7 @@ def as_file(parts: list[tuple[bytes, bool]]) -> Iterator[Source]:
 
 
 class Dripping(StreamSource):
-    """Gives blocks of a few thousand bytes."""
+    """Yields blocks of a few thousand bytes."""
 
     def __init__(self, data: bytes) -> None:
         super().__init__(io.BytesIO(data))

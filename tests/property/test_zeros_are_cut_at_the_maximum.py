@@ -1,4 +1,4 @@
-"""Law: zeros are cut at the maximum, whatever the sizes. Holes are not read because of it."""
+"""Law: zeros are cut at the maximum, for any chunk sizes. So holes need not be read."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_no_pattern_of_zeros_meets_the_smallest_mask() -> None:
 
 @st.composite
 def sizes(draw: st.DrawFn) -> ChunkerParams:
-    """Sizes in any order that is allowed, the small ones more often."""
+    """Sizes in any allowed order, small ones more often."""
     average = draw(st.integers(MIN_AVERAGE, 2 ** draw(st.integers(8, 22))) | st.just(MAX_AVERAGE))
     minimum = draw(st.integers(MIN_CHUNK_SIZE, average))
     most = min(MAX_CHUNK_SIZE, max(4 * average, 1024))

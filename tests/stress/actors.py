@@ -1,7 +1,7 @@
-"""Who does something to the store in a stress run. Each turn of each of them is one function.
+"""Actors of a stress run. Each turn of an actor is one function.
 
-Whatever ends with an exit status that nothing explains is a broken promise: only a kill, and a
-server that was killed, excuse a command.
+An unexplained exit status is a broken promise: only a kill of the command or of its server excuses
+it.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from tests.stress.processes import Ended, Processes
 __all__ = ["Scene", "collect", "pull", "push", "remove_or_restore", "write"]
 
 _MOST_THERE: Final = 120
-"""Above so many versions more is removed than comes."""
+"""Above this number of versions, removals outweigh additions."""
 
 _AT_ONCE: Final = 100
-"""Versions that one request may remove."""
+"""Versions that one request may remove at most."""
 
 _SERVER_SECONDS: Final = 10.0
-"""For a server to come back."""
+"""Seconds for a server to come back."""
 
 _SERVER_GONE: Final = 5
 _LOCKED: Final = 7
@@ -40,14 +40,14 @@ _NOT_FOUND: Final = 9
 
 
 class Scene(NamedTuple):
-    """What all share.
+    """State that all actors share.
 
     Attributes:
-        folder: Where everything lies.
-        url: Where the server is, when it is there.
-        contents: What is prepared.
-        ledger: What was acknowledged.
-        processes: What runs.
+        folder: Folder of the run.
+        url: URL of the server, if it runs.
+        contents: Inputs.
+        ledger: Acknowledged versions.
+        processes: Running processes.
         verify: Verify after each collection.
         serving: Set while a server listens.
     """
@@ -62,11 +62,11 @@ class Scene(NamedTuple):
 
     @property
     def store(self) -> Path:
-        """The store that everybody works on."""
+        """The store that all actors use."""
         return self.folder / "store"
 
     def excused(self, what: str, ended: Ended, *allowed: int) -> None:
-        """Counts a command that did not succeed, and says if nothing explains that."""
+        """Counts a failed command, and records an unexplained failure."""
         if ended.killed:
             self.ledger.count(f"{what}: killed")
         elif ended.status in allowed:
@@ -76,13 +76,13 @@ class Scene(NamedTuple):
 
 
 def write(scene: Scene, who: str, rng: random.Random) -> None:
-    """Prepares a new input, or one again that this writer, or everybody, has prepared."""
+    """Prepares a new input, or an input that this writer, or all, prepared before."""
     choice = rng.random()
     place = rng.randrange(4)
     path = scene.folder / f"{who}-{place}"
     number_file = path.with_suffix(".number")
     if choice < 0.25 and number_file.exists():
-        number = int(number_file.read_text())  # the same file, remembered perhaps
+        number = int(number_file.read_text())  # the same file, perhaps in the scan cache
     else:
         number = rng.randrange(40) if choice < 0.5 else rng.randrange(1 << 30)
         path.write_bytes(scene.contents.make(number))
@@ -101,7 +101,7 @@ def write(scene: Scene, who: str, rng: random.Random) -> None:
 
 
 def push(scene: Scene, who: str, rng: random.Random) -> None:
-    """Prepares into a store of its own, and pushes from there, perhaps in two parts first."""
+    """Prepares into its own store, and pushes from there, perhaps in two parts first."""
     own, path = scene.folder / f"{who}-store", scene.folder / who
     number = rng.randrange(40) if rng.random() < 0.3 else rng.randrange(1 << 30)
     path.write_bytes(scene.contents.make(number))
@@ -133,7 +133,7 @@ def push(scene: Scene, who: str, rng: random.Random) -> None:
 
 
 def pull(scene: Scene, who: str, rng: random.Random) -> None:
-    """Pulls something that was acknowledged, over what was pulled before, and compares it."""
+    """Pulls an acknowledged version over an earlier pull, and compares it."""
     version = scene.ledger.choose(rng, State.THERE)
     if version is None:
         return
@@ -162,7 +162,7 @@ def pull(scene: Scene, who: str, rng: random.Random) -> None:
 
 
 def remove_or_restore(scene: Scene, who: str, rng: random.Random) -> None:
-    """Moves versions into the trash, or brings some back; here or through the server."""
+    """Moves versions to the trash, or restores some; locally or through the server."""
     there = len(scene.ledger.those(State.THERE))
     place = ("--store", scene.store) if rng.random() < 0.7 else ("--server", scene.url)
     scene.serving.wait(_SERVER_SECONDS)
@@ -194,7 +194,7 @@ def _restore(scene: Scene, place: tuple[str | Path, ...], rng: random.Random) ->
         if other.name == chosen.name:
             scene.ledger.set(other, State.UNKNOWN)
     ended = scene.processes.run("undelete", chosen.name, *place, "--json")
-    if ended.status:  # a collection may have been there first
+    if ended.status:  # a collection may have deleted it first
         scene.excused("undelete", ended, _SERVER_GONE, _NOT_FOUND)
         return
     for each in ended.document["versions"]:
@@ -207,7 +207,7 @@ def _restore(scene: Scene, place: tuple[str | Path, ...], rng: random.Random) ->
 
 
 def collect(scene: Scene, who: str, rng: random.Random) -> None:
-    """Collects; mostly with no window at all."""
+    """Collects, mostly without a window."""
     if rng.random() < 0.25:
         _collect_a_day_later(scene)
         return
@@ -227,10 +227,10 @@ def collect(scene: Scene, who: str, rng: random.Random) -> None:
 
 
 def _collect_a_day_later(scene: Scene) -> None:
-    """Lets go of what pushes brought that broke off, as it is done after a day of silence.
+    """Ends interrupted pushes, as the store does after a day of silence.
 
-    Without that, the first of them would keep all that comes after it. Pushes that live lose their
-    promises, too, and have to begin anew.
+    Otherwise the first of them would protect all later objects. Running pushes lose their
+    promises, too, and start again.
     """
     with LmdbStore.open(scene.store) as store:
         store._clock = lambda: time.time() + SILENCE + 60

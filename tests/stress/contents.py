@@ -1,4 +1,4 @@
-"""The inputs of a stress run: any number of them, each made anew from its own number."""
+"""The inputs of a stress run, each generated from its number."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SHARED: Final = 48
 
 
 class Contents:
-    """Inputs by number, from some bytes to 2 MiB; half of the blocks of each are everybody's.
+    """Inputs by number, from some bytes to 2 MiB; half of the blocks of each are shared.
 
     Args:
         seed: Of the run.

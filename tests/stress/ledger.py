@@ -1,7 +1,7 @@
-"""What the store has acknowledged, and so must have; and all that went wrong.
+"""What the store has acknowledged and must hold, and all broken promises.
 
-A version of a name is *there* once a command said so. While it is being removed, or brought back,
-nobody can know; a command that was killed leaves it unknown for good, unless a later one says more.
+A version of a name is *there* after a command acknowledged it. During a removal or a restore its
+state is unknown; after a killed command it stays unknown, unless a later command settles it.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class _Known(NamedTuple):
 
 
 class Ledger:
-    """Kept by many threads."""
+    """The ledger, used by many threads."""
 
     def __init__(self) -> None:
         self.failed: Final = threading.Event()
@@ -61,18 +61,18 @@ class Ledger:
         self._lock = threading.Lock()
 
     def count(self, what: str, number: int = 1) -> None:
-        """Something was done so many times."""
+        """Counts actions."""
         with self._lock:
             self._counts[what] += number
 
     def wrong(self, what: str) -> None:
-        """A promise was broken."""
+        """Records a broken promise."""
         with self._lock:
             self.violations.append(what)
         self.failed.set()
 
     def set(self, version: Version, state: State) -> None:
-        """What is known of a version from now on."""
+        """Sets the state of a version."""
         with self._lock:
             self._stamp += 1
             self._known[version] = _Known(state, self._stamp)
@@ -86,10 +86,10 @@ class Ledger:
             return self._stamp
 
     def acknowledge(self, version: Version, since: int) -> None:
-        """A command that was started at `since` said that the version is there.
+        """A command started at `since` acknowledged the version.
 
-        It need not be new: who prepares, or pushes, what a name points to already is told that
-        version again, and somebody may have removed it before we heard of it.
+        It need not be new: preparing or pushing what a name points to already returns the current
+        version, which another actor may have removed before the answer arrived.
         """
         with self._lock:
             known = self._known.get(version)
@@ -101,31 +101,31 @@ class Ledger:
             self.set(version, State.UNKNOWN)
 
     def stamp(self, version: Version) -> int:
-        """A number that changes whenever something becomes known of the version."""
+        """A number that changes with every change of the version's state."""
         with self._lock:
             return self._known[version].stamp
 
     def those(self, state: State) -> list[Version]:
-        """All of which this is known, oldest first."""
+        """All versions in this state, oldest first."""
         with self._lock:
             return [version for version, known in self._known.items() if known.state is state]
 
     def of(self, ref: str) -> Version | None:
-        """The version that is written so, if it was ever acknowledged."""
+        """The version with this label, if it was ever acknowledged."""
         with self._lock:
             return self._holders.get(ref)
 
     def choose(self, rng: random.Random, state: State) -> Version | None:
-        """One of them, if there is any; rather a late one."""
+        """A random one of them, preferring late ones; None without any."""
         found = self.those(state)
         return found[int(len(found) * rng.random() ** 0.5)] if found else None
 
     def number(self, what: str) -> int:
-        """How often something was done."""
+        """The count of an action."""
         with self._lock:
             return self._counts[what]
 
     def report(self) -> list[str]:
-        """The figures, a line each."""
+        """The counts, one per line."""
         with self._lock:
             return [f"{what}: {number}" for what, number in sorted(self._counts.items())]

@@ -19,13 +19,13 @@ from tests.support.children import children_of
 __all__ = ["Ended", "Processes", "start"]
 
 _PATIENCE_SECONDS: Final = 300.0
-"""Nothing may take longer; it would hang."""
+"""Seconds after which a command counts as hanging."""
 
 _SPARED: Final = 0.6
 
 
 class Ended(NamedTuple):
-    """How a command ended.
+    """The result of a command.
 
     Attributes:
         status: Its exit status, negative when a signal ended it.
@@ -47,7 +47,7 @@ class Ended(NamedTuple):
 
 
 class Processes:
-    """Runs commands for many threads, and knows all that run."""
+    """Runs commands for many threads, and tracks them."""
 
     def __init__(self) -> None:
         self._running: list[tuple[str, subprocess.Popen[bytes]]] = []
@@ -58,7 +58,7 @@ class Processes:
 
         Args:
             arguments: Its command line.
-            safe: Nobody kills this one.
+            safe: Do not kill this one.
 
         Raises:
             subprocess.TimeoutExpired: It hangs.
@@ -86,10 +86,10 @@ class Processes:
                 self._running.remove(entry)
 
     def kill_one(self, rng: random.Random) -> str | None:
-        """Kills one of those that run, or a child of one; returns its verb.
+        """Kills a running process, or a child of one; returns its verb.
 
-        Half of the time the verb is drawn first: there are many writers, and seldom collections.
-        Servers are spared more often than not, or nothing would come through.
+        Half of the time the verb is drawn first, since there are many writers and few collections.
+        Servers are usually spared, so that requests succeed.
         """
         with self._lock:
             running = list(self._running)
@@ -102,12 +102,12 @@ class Processes:
         process = rng.choice([process for each, process in running if each == verb])
         if rng.random() < 0.5 and _kill_a_child(process.pid, rng):
             return f"{verb}, a child"
-        process.kill()  # does nothing to one that was waited for
+        process.kill()  # does nothing to a reaped process
         return verb
 
 
 def start(*arguments: str | Path, stderr: int | IO[bytes]) -> subprocess.Popen[bytes]:
-    """Starts `casync`, without any variable that says where stores or servers are."""
+    """Starts `casync`, without variables that name stores or servers."""
     dropped = ("CASYNC_", "PYTHONDONTWRITEBYTECODE")  # compiling everything takes a second
     variables = {k: v for k, v in os.environ.items() if not k.startswith(dropped)}
     return subprocess.Popen(
@@ -129,7 +129,7 @@ def _kill_a_child(parent: int, rng: random.Random) -> bool:
     except ProcessLookupError:
         return False
     try:
-        if chosen not in children_of(parent):  # the number may be somebody else's by now
+        if chosen not in children_of(parent):  # the process id may be reused by now
             return False
         signal.pidfd_send_signal(handle, signal.SIGKILL)
     except ProcessLookupError:

@@ -1,9 +1,9 @@
 """A store under stress: writers, pushers, pullers, removals, collections, servers, and kill -9.
 
-`python -m tests.stress.run` works for ten minutes and prints its seed and what was done. A seed
-repeats what is prepared and drawn, not how the processes take turns. In the end everything that
-was acknowledged, and not removed, is pulled and compared. Exit status 1, and the folder stays, when
-a promise was broken: `make stress`.
+`python -m tests.stress.run` works for ten minutes and prints its seed and the counts of actions. A
+seed repeats inputs and random choices, not the order of processes. At the end, everything that was
+acknowledged and not removed is pulled and compared. If a promise was broken, the exit status is 1
+and the folder is kept. `make stress` runs it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from tests.stress.processes import Ended, Processes, start
 __all__ = ["SEED", "stress"]
 
 SEED: Final = 20261121
-"""What is drawn unless somebody says otherwise."""
+"""The default seed."""
 
 _STOP_SECONDS: Final = 60.0
 _MOST_UNKNOWN: Final = 40
@@ -49,7 +49,7 @@ _ACTORS: Final[dict[str, Turn]] = {
 
 
 def main() -> int:
-    """Runs; returns an exit status."""
+    """Runs a stress test; returns an exit status."""
     parser = argparse.ArgumentParser(prog="stress", description=__doc__)
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--seed", type=int, default=SEED)
@@ -70,7 +70,7 @@ def main() -> int:
 
 
 def stress(folder: Path, seed: int, seconds: float, *, verify: bool) -> Ledger:
-    """Works in `folder` for so many seconds, looks at what is left, and returns what it saw."""
+    """Works in `folder` for `seconds`, checks the result, and returns the ledger."""
     ledger, processes = Ledger(), Processes()
     url = f"http://127.0.0.1:{free_port()}"
     scene = Scene(folder, url, Contents(seed), ledger, processes, verify, threading.Event())
@@ -95,20 +95,20 @@ def _act(scene: Scene, who: str, turn: Turn, seed: int, stop: threading.Event) -
     while not stop.is_set():
         try:
             turn(scene, who, rng)
-        except Exception as error:  # a thread that dies quietly would test nothing
+        except Exception as error:  # a thread that died silently would test nothing
             scene.ledger.wrong(f"{who}: {error!r}")
         stop.wait(rng.random() * 0.2)
 
 
 def _kill(scene: Scene, who: str, rng: random.Random) -> None:
-    """Kills something every second or so."""
+    """Kills a process about every second."""
     time.sleep(rng.uniform(0.2, 1.8))
     if (verb := scene.processes.kill_one(rng)) is not None:
         scene.ledger.count(f"killed: {verb}")
 
 
 def _serve(scene: Scene, who: str, rng: random.Random) -> None:
-    """Serves for some seconds, if nobody kills it; collects meanwhile."""
+    """Serves for some seconds unless killed, with collections."""
     port = scene.url.rpartition(":")[2]
     log = scene.folder / f"serve-{time.monotonic_ns()}.log"
     options = ["--writable", "--gc-interval", "5s", "--workers", rng.choice(["1", "2"])]
@@ -135,12 +135,12 @@ def _serve(scene: Scene, who: str, rng: random.Random) -> None:
     for line in ended.err.splitlines():
         if "Traceback" in line or " 500 objects=" in line:
             scene.ledger.wrong(f"the server says: {line}")
-    while listens(int(port)):  # what a killed supervisor leaves goes, too
+    while listens(int(port)):  # also ends what a killed supervisor leaves
         time.sleep(0.02)
 
 
 def _judge(scene: Scene) -> None:
-    """Collects once more, and looks at everything, when nobody works any more."""
+    """Collects once more and checks everything, after all actors have ended."""
     collected = scene.processes.run("gc", "--window", "0", "--store", scene.store, safe=True)
     if collected.status:
         scene.ledger.wrong(f"the last gc: {collected.err[-500:]}")
@@ -156,7 +156,7 @@ def _judge(scene: Scene) -> None:
 
 
 def _compare(scene: Scene, url: str, version: Version) -> None:
-    """Pulls one version to its end, into nothing that could help it."""
+    """Pulls one version completely, without local data."""
     with tempfile.TemporaryDirectory(dir=scene.folder) as folder:
         out = Path(folder) / "out"
         ended = scene.processes.run(

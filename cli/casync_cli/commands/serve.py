@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 DETAILS = (
     "If the store has tokens (`casync token new`), requests need one. If it has none, the server "
-    "listens only on addresses of this machine unless --insecure-no-auth is given. Clients can "
-    "change the store only with --writable. SIGTERM and Ctrl-C let running answers finish. Port 0"
-    " picks a free port; the address is printed when the server is ready."
+    "listens only on addresses of this machine unless --insecure-no-auth or --client-ca is given."
+    " Clients can change the store only with --writable. SIGTERM and Ctrl-C let running answers "
+    "finish. Port 0 picks a free port; the address is printed when the server is ready."
 )
 EXAMPLES = (
     "casync serve",

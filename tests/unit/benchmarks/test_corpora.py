@@ -12,7 +12,7 @@ from benchmarks.scene import data_bytes, write_data
 from benchmarks.suites.small import spread
 
 
-def test_edits_are_the_same_each_time_and_keep_most_of_the_bytes() -> None:
+def test_edits_are_deterministic_and_keep_most_bytes() -> None:
     old = random.Random(1).randbytes(1 << 20)
     new = edit(old, random.Random(2), 30)
     assert new == edit(old, random.Random(2), 30)
@@ -39,7 +39,7 @@ def test_weights_have_one_tensor_more_and_some_others(tmp_path: Path) -> None:
     assert all(len(tensor) == 2048 for tensor in after.values())
 
 
-def test_databases_are_the_same_each_time(tmp_path: Path) -> None:
+def test_databases_are_deterministic(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         build_database(tmp_path / name, 1 / 1024)

@@ -5,7 +5,7 @@ import asyncio
 from benchmarks.link import MBIT, Lane, Link
 
 
-def test_a_lane_sends_one_thing_after_the_other_at_its_rate() -> None:
+def test_a_lane_sends_in_order_at_its_rate() -> None:
     now = [100.0]
     lane = Lane(1000.0, 0.5, lambda: now[0])
     assert lane.send(1000) == 101.5
@@ -39,7 +39,7 @@ async def _through(link: Link, port: int, data: bytes) -> bytes:
 
 
 async def _exchange(rate: float | None, round_trip: float, sizes: list[int]) -> tuple[Link, float]:
-    """Sends something of each size through connections of their own, all at once."""
+    """Sends data of each size, all at once, each over its own connection."""
     loop = asyncio.get_running_loop()
     server = await asyncio.start_server(_echo, "127.0.0.1", 0)
     host, there = server.sockets[0].getsockname()
@@ -67,7 +67,7 @@ def test_connections_share_the_rate_and_nothing_is_faster_than_the_link() -> Non
     assert seconds >= 1_000_000 / (100 * MBIT) + 0.02
 
 
-def test_a_target_that_is_not_there_closes_the_connection() -> None:
+def test_an_unreachable_target_closes_the_connection() -> None:
     async def run() -> bytes:
         server = await asyncio.start_server(_echo, "127.0.0.1", 0)
         host, port = server.sockets[0].getsockname()

@@ -13,7 +13,7 @@ def _python(code: str, limit: float = 60.0) -> Command:
     return Command((sys.executable, "-c", code), limit=limit)
 
 
-def test_memory_is_what_is_anonymous_and_shared() -> None:
+def test_memory_counts_anonymous_and_shared_pages() -> None:
     text = "Name:\tcat\nVmRSS:\t 900 kB\nRssAnon:\t 100 kB\nRssFile:\t 795 kB\nRssShmem:\t 5 kB\n"
     assert parse_status(text) == 105 * 1024
 
@@ -34,7 +34,7 @@ def test_memory_and_processes_of_children_count() -> None:
     assert done.processes == 2
 
 
-def test_a_failure_says_what_the_command_said_last() -> None:
+def test_a_failure_shows_the_last_output_of_the_command() -> None:
     with pytest.raises(CommandError, match="status 3: no such luck"):
         run(_python("import sys; print('no such luck', file=sys.stderr); sys.exit(3)"))
 

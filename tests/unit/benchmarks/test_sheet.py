@@ -21,7 +21,7 @@ def test_a_ratio_is_how_often_ours_fits_into_the_others() -> None:
     assert _sheet().ratio("new", "borg", "seconds") == 2.5
 
 
-def test_what_was_not_measured_is_none_and_not_zero() -> None:
+def test_missing_measurements_are_none_and_not_zero() -> None:
     sheet = _sheet()
     assert sheet.get("new", OURS, "stored") is None
     assert sheet.ratio("new", "restic", "seconds") is None
@@ -49,7 +49,7 @@ def test_a_file_of_another_kind_is_refused() -> None:
         Sheet.from_json('{"schema": "casync.pull/1"}')
 
 
-def test_nobody_is_always_first() -> None:
+def test_each_contender_is_first_in_some_round() -> None:
     rounds = [turns("abc", number) for number in range(4)]
     assert rounds == [list("abc"), list("bca"), list("cab"), list("abc")]
     assert turns([], 3) == []

@@ -26,7 +26,7 @@ def _transfer() -> Results:
 
 
 @pytest.mark.parametrize("target", list(targets()), ids=lambda target: target.what)
-def test_what_was_not_measured_is_neither_met_nor_missed(target: Target) -> None:
+def test_a_target_without_a_measurement_is_neither_met_nor_missed(target: Target) -> None:
     assert target.value({}) is None
     assert target.met({}) is None
     assert target.met({name: Sheet(name) for name in ("prepare", "transfer", "small")}) is None
@@ -58,7 +58,7 @@ def test_memory_is_compared_with_a_bound_and_with_itself() -> None:
     assert _target("memory of pull, 8").met({"sizes": sheet}) is None
 
 
-def test_start_up_is_taken_off_small_inputs() -> None:
+def test_the_start_up_time_is_subtracted_for_small_inputs() -> None:
     sheet = Sheet("small")
     sheet.add("small: start-up", OURS, seconds=0.25)
     sheet.add("small: 1 KiB", OURS, seconds=0.375)
@@ -75,7 +75,7 @@ def test_the_document_says_what_was_met_missed_and_not_measured() -> None:
     assert "What was tried." in text
 
 
-def test_an_earlier_state_is_set_beside_this_one() -> None:
+def test_an_earlier_state_is_shown_for_comparison() -> None:
     was = Sheet("transfer", {"commit": "abc"})
     was.add("vm, updated in place: cold", OURS, seconds=7.5)
     was.add("no longer measured", OURS, seconds=7.5)

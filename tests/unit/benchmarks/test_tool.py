@@ -25,7 +25,7 @@ from benchmarks.peers.zsync import Zsync
         (Desync, "no such thing\n", None),
     ],
 )
-def test_a_program_is_known_by_what_it_says(
+def test_a_program_is_recognised_by_its_version_text(
     peer: type[CasyncC], text: str, version: str | None
 ) -> None:
     assert recognise(peer.tool, text) == version
@@ -47,7 +47,7 @@ def test_a_tool_that_turned_into_our_own_command_ends_the_run(tmp_path: Path) ->
         peer.prove()
 
 
-def test_our_own_command_says_what_is_looked_for() -> None:
+def test_our_own_command_prints_the_expected_version_text() -> None:
     ours = Ours()
     with pytest.raises(MissingError):
         find(CasyncC.tool, [ours.binary.parent])

@@ -1,4 +1,4 @@
-"""The environment, and what holds without it."""
+"""Settings from the environment, and defaults."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from casync_cli.config import Config, default_store
 
 
-def test_an_empty_environment_says_nothing() -> None:
+def test_an_empty_environment_sets_nothing() -> None:
     assert Config.read({}) == Config(colour=True)
 
 
@@ -35,7 +35,7 @@ def test_every_variable_is_read() -> None:
     )
 
 
-def test_an_empty_variable_is_not_there() -> None:
+def test_an_empty_variable_counts_as_unset() -> None:
     names = ["STORE", "SERVER", "TOKEN_FILE", "TOKEN", "CA"]
     empty = {f"CASYNC_{name}": "" for name in names}
     assert Config.read({**empty, "NO_COLOR": ""}) == Config(colour=True)
@@ -45,6 +45,8 @@ def test_a_dumb_terminal_gets_no_colour() -> None:
     assert not Config.read({"TERM": "dumb"}).colour
 
 
-def test_the_default_store_is_below_the_users_data(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_default_store_is_in_the_data_folder_of_the_user(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", "/home/someone/data")
     assert default_store() == Path("/home/someone/data/casync/store")

@@ -1,4 +1,4 @@
-"""Every error has an exit status, and the tree that errors.py draws is the one that it has."""
+"""Every error has an exit status, and the tree in the docstring of errors.py is correct."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ def test_all_errors_are_public() -> None:
     assert {kind.__name__ for kind in tree()} == set(errors.__all__)
 
 
-def test_the_drawing_shows_the_classes_and_their_parents() -> None:
+def test_the_tree_in_the_docstring_has_the_classes_and_their_parents() -> None:
     classes = {(k.__name__, k.__base__.__name__ if k.__base__ else "", k.code) for k in tree()}
     assert {(name, parent, code) for name, parent, code, _ in drawn()} == classes
 
 
 @pytest.mark.parametrize(("name", "status"), [(name, status) for name, _, _, status in drawn()])
-def test_the_drawing_shows_the_exit_status(name: str, status: int) -> None:
+def test_the_tree_in_the_docstring_has_the_exit_statuses(name: str, status: int) -> None:
     assert STATUS[getattr(errors, name).code] == status
 
 

@@ -1,4 +1,4 @@
-"""Data and talk: who gets what, in which form."""
+"""Data and messages: where they go, in which form."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_data_is_escaped(terminal: bool) -> None:
     assert out.getvalue() == SHOWN + "\n"
 
 
-def test_talk_and_errors_are_escaped() -> None:
+def test_messages_and_errors_are_escaped() -> None:
     output, _, err = make()
     output.say(EVIL)
     output.error("remote", EVIL, EVIL, 5)
@@ -101,7 +101,7 @@ def test_an_error_is_one_sentence_and_its_next_step() -> None:
     assert err.getvalue() == "casync: it failed\ncasync: it failed. Try again.\n"
 
 
-def test_quiet_drops_talk_and_verbose_adds_details() -> None:
+def test_quiet_drops_messages_and_verbose_adds_details() -> None:
     for common, expected in [
         ({}, "talk\n"),
         ({"verbose": True}, "talk\ndetail\n"),
@@ -114,7 +114,7 @@ def test_quiet_drops_talk_and_verbose_adds_details() -> None:
         assert err.getvalue() == expected
 
 
-def test_colour_is_for_terminals_that_want_it() -> None:
+def test_colour_is_used_only_on_terminals_that_support_it() -> None:
     output, _, err = make(terminal=True, colour=True)
     output.error("x", "bad", "", 1)
     assert err.getvalue() == "\x1b[31mcasync:\x1b[0m bad\n"
@@ -124,7 +124,7 @@ def test_colour_is_for_terminals_that_want_it() -> None:
         assert err.getvalue() == "casync: bad\n"
 
 
-def test_a_bar_makes_room_for_talk_and_for_data() -> None:
+def test_a_bar_is_removed_for_messages_and_data() -> None:
     output, out, err = make(terminal=True)
     output.bar("50%")
     output.say("note")
@@ -139,7 +139,7 @@ def test_removing_no_bar_writes_nothing() -> None:
     assert err.getvalue() == ""
 
 
-def test_talk_that_cannot_be_written_is_no_failure() -> None:
+def test_messages_that_cannot_be_written_are_dropped() -> None:
     output = Output(io.StringIO(), Broken(), CommonOptions())
     output.say("x")
     output.error("x", "x", "", 1)

@@ -1,4 +1,4 @@
-"""Progress: what a bar and a line say, and when they are drawn."""
+"""Progress: texts of bars and lines, and when they are drawn."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_a_note_is_a_line_at_once() -> None:
     assert screen.lines == ["hard link broken"]
 
 
-def test_notes_are_seen_by_those_who_want_no_progress() -> None:
+def test_notes_are_shown_without_progress() -> None:
     screen = Screen()
     progress = NotesOnly(screen)
     progress.start("reading", 10)

@@ -1,4 +1,4 @@
-"""Every error of ours has a status, and strangers learn nothing of this machine."""
+"""Every error of ours has a status, and problems reveal nothing of this machine."""
 
 import inspect
 
@@ -23,7 +23,7 @@ def test_statuses_of_the_framework_have_codes_of_ours() -> None:
     assert {code_of_status(status) for status in range(400, 600)} <= codes()
 
 
-def test_messages_about_the_request_are_told() -> None:
+def test_messages_about_the_request_are_shown() -> None:
     problem = problem_of(NoNameError("no name a\x1b[31m here", next_step="Look."))
     assert problem.status == 404
     assert problem.title == "Not Found"
@@ -33,7 +33,7 @@ def test_messages_about_the_request_are_told() -> None:
 
 
 @pytest.mark.parametrize("error", [DamagedStoreError, NoStoreError, CasyncError])
-def test_messages_about_the_machine_are_not(error: type[CasyncError]) -> None:
+def test_messages_about_the_machine_are_hidden(error: type[CasyncError]) -> None:
     assert "/srv" not in problem_of(error("cannot open /srv/store/data.mdb")).detail
 
 

@@ -1,4 +1,4 @@
-"""The page of a bench: whole, self-contained, and safe whatever the files are called."""
+"""The bench page: complete, self-contained, and safe for any file name."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ VOID = {"meta", "rect", "path", "br"}
 
 
 class Reader(HTMLParser):
-    """Reads a page as a browser would, and fails where one would have to guess."""
+    """Parses a page as a browser would, and fails on malformed HTML."""
 
     def __init__(self, page: str) -> None:
         super().__init__(convert_charrefs=True)
@@ -91,7 +91,7 @@ def test_the_page_says_what_was_measured(usual: Bench) -> None:
         assert wanted in text
 
 
-def test_the_page_needs_nothing_from_anywhere(usual: Bench) -> None:
+def test_the_page_loads_nothing(usual: Bench) -> None:
     page = render(usual)
     read = Reader(page)
     tags = {tag for tag, _ in read.tags}
@@ -145,7 +145,7 @@ def test_the_map_shows_each_origin_by_its_share() -> None:
     assert len(Reader(drawn).tags) == 1 + 16 * 2 + len(re.findall("<(?:path|rect|title)", drawn))
 
 
-def test_a_byte_that_travels_can_be_seen() -> None:
+def test_a_single_new_byte_is_visible() -> None:
     origins = OriginMap(1 << 40, 2048)
     origins.add(Stretch(0, (1 << 40) - 1, Origin.SAME))
     origins.add(Stretch((1 << 40) - 1, 1, Origin.TRAVEL))
@@ -153,7 +153,7 @@ def test_a_byte_that_travels_can_be_seen() -> None:
     assert "0.1 % new: must travel" in draw_map(origins)
 
 
-def test_tips_cover_every_line_once() -> None:
+def test_tooltips_cover_every_line_once() -> None:
     origins = OriginMap(1_000_000, 300)
     origins.add(Stretch(0, 300_000, Origin.SAME))
     origins.add(Stretch(300_000, 700_000, Origin.REPEAT))

@@ -37,7 +37,7 @@ def test_sizes_are_powers_of_1024(text: str, count: int) -> None:
     "text",
     ["", "K", "-1", "1e3", "1.5", "0x10", "1KK", "1..5K", "٣", "1 2", "1,5G", "nan", "9" * 30],
 )
-def test_what_is_no_size_is_refused(text: str) -> None:
+def test_text_that_is_not_a_size_is_refused(text: str) -> None:
     with pytest.raises(UsageError):
         parse_size(text)
 
@@ -74,9 +74,9 @@ def test_sizes_are_shown_with_three_digits(count: int, text: str) -> None:
 
 
 @given(st.integers(0, 2**63 - 1))
-def test_what_is_shown_can_be_typed(count: int) -> None:
+def test_shown_sizes_can_be_parsed(count: int) -> None:
     assert abs(parse_size(format_size(count)) - count) <= max(count // 50, 1)
 
 
-def test_a_count_has_the_plural_but_for_one() -> None:
+def test_a_count_of_one_has_the_singular() -> None:
     assert [format_count(n, "file") for n in (0, 1, 2)] == ["0 files", "1 file", "2 files"]

@@ -1,4 +1,4 @@
-"""Durations and moments."""
+"""Durations and times."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_durations(text: str, seconds: float) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "5", "-5s", "s", "1y", "5s!", "1 h x", "٣s", "1e3s"])
-def test_what_is_no_duration_is_refused(text: str) -> None:
+def test_text_that_is_not_a_duration_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="not a duration"):
         parse_duration(text)
 

@@ -57,7 +57,7 @@ def run(app: object, *, debug: bool = False) -> tuple[list[str], list[Message]]:
     return lines, sent
 
 
-def test_an_unexpected_exception_is_a_500_that_says_nothing() -> None:
+def test_an_unexpected_exception_is_a_500_without_details() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         raise KeyError("/srv/secret")
 
@@ -71,7 +71,7 @@ def test_an_unexpected_exception_is_a_500_that_says_nothing() -> None:
     assert "Traceback" in run(app, debug=True)[0][0]
 
 
-def test_an_answer_that_breaks_off_is_said_to() -> None:
+def test_a_truncated_answer_is_logged_as_aborted() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         request_stats(scope).objects += 2
         await send({"type": "http.response.start", "status": 200, "headers": []})

@@ -1,4 +1,4 @@
-"""No web page talks to a server that asks for no password."""
+"""Web pages cannot use a server without authentication."""
 
 import pytest
 from casync_server.access.guard import own_hosts
@@ -49,7 +49,7 @@ def test_foreign_names(host: str) -> None:
     assert status(host=host) == 403
 
 
-def test_names_that_the_operator_gave() -> None:
+def test_hosts_that_the_operator_gave_are_accepted() -> None:
     assert status(host="tunnel:9000", hosts=("tunnel:9000",)) == 200
 
 
@@ -73,11 +73,11 @@ def test_port_80_may_be_left_out() -> None:
 )
 def test_origins(origin: str, expected: int) -> None:
     assert status(origin=origin) == expected
-    # A public server answers to any Host, and still not to foreign pages.
+    # A public server accepts any Host, but no foreign pages.
     assert status(origin=origin, any_host=True) == expected
 
 
-def test_any_host_when_the_operator_said_so() -> None:
+def test_any_host_is_accepted_if_the_operator_allows_it() -> None:
     assert status(host="evil.example:8080", any_host=True) == 200
 
 
@@ -95,10 +95,12 @@ def test_preflights_get_nothing() -> None:
         ("same-site", "no-cors", 403),
         ("same-origin", "cors", 200),
         ("none", "navigate", 200),
-        ("cross-site", "navigate", 200),  # somebody followed a link
+        ("cross-site", "navigate", 200),  # a user followed a link
     ],
 )
-def test_what_browsers_say_of_themselves(site: str, mode: str, expected: int) -> None:
+def test_requests_that_browsers_mark_as_cross_site_are_refused(
+    site: str, mode: str, expected: int
+) -> None:
     assert status(sec_fetch_site=site, sec_fetch_mode=mode) == expected
 
 

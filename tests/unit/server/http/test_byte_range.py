@@ -1,4 +1,4 @@
-"""One range, read strictly."""
+"""Byte ranges, parsed strictly."""
 
 import pytest
 from casync_server.http.byte_range import (
@@ -35,7 +35,7 @@ def test_ranges_within(header: str, span: ByteSpan) -> None:
     "header",
     ["bytes=10-", "bytes=10-20", "bytes=-0", "bytes=0-1,3-4", "bytes=99999999999999999999-"],
 )
-def test_ranges_that_nothing_answers(header: str) -> None:
+def test_unsatisfiable_ranges_are_416(header: str) -> None:
     with pytest.raises(UnsatisfiableError):
         parse_range(header, 10)
 
@@ -65,7 +65,7 @@ def test_hundred_thousand_ranges_cost_nothing() -> None:
         "bytes=" + "1" * 41 + "-",
     ],
 )
-def test_what_breaks_the_grammar(header: str) -> None:
+def test_malformed_ranges_are_refused(header: str) -> None:
     with pytest.raises(UsageError) as caught:
         parse_range(header, 10)
     assert not isinstance(caught.value, UnsatisfiableError)
@@ -75,7 +75,7 @@ def test_other_units_are_ignored() -> None:
     assert parse_range("items=0-1", 10) is None
 
 
-def test_nothing_has_no_range() -> None:
+def test_empty_content_has_no_range() -> None:
     for header in ("bytes=0-", "bytes=0-0", "bytes=-1"):
         with pytest.raises(UnsatisfiableError):
             parse_range(header, 0)
@@ -91,7 +91,7 @@ def test_garbage_is_an_error_of_ours_or_a_span_inside(text: str, length: int) ->
     assert 0 <= span.start < span.end <= length
 
 
-def test_if_range_wants_our_tag() -> None:
+def test_if_range_must_be_the_etag() -> None:
     assert range_applies(None, '"a"')
     assert range_applies('"a"', '"a"')
     assert not range_applies('W/"a"', '"a"')

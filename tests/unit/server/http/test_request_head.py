@@ -1,4 +1,4 @@
-"""Heads that parsers disagree about never reach the application."""
+"""Heads that parsers read differently do not reach the application."""
 
 import pytest
 from casync_server.http.request_head import Head, check_head

@@ -1,10 +1,10 @@
-"""Connections are counted in all and by address."""
+"""Connections are limited in total and per address."""
 
 from casync_server.limits.connection_count import ConnectionCount
 from casync_server.settings import ServerSettings
 
 
-def test_one_address_is_bounded_and_leaves_room_again() -> None:
+def test_connections_of_one_address_are_limited_until_some_close() -> None:
     connection_count = ConnectionCount(ServerSettings(connections=10, address_connections=2))
     assert connection_count.enter("192.0.2.1") is None
     assert connection_count.enter("192.0.2.1") is None
@@ -21,7 +21,7 @@ def test_a_64_of_ipv6_is_one_address() -> None:
     assert connection_count.enter("2001:db8:0:1::1") is None
 
 
-def test_all_are_bounded() -> None:
+def test_all_connections_together_are_limited() -> None:
     connection_count = ConnectionCount(ServerSettings(connections=3))
     for address in ("192.0.2.1", None, "odd"):
         assert connection_count.enter(address) is None

@@ -1,4 +1,4 @@
-"""CPU time for deltas: each client has a share, and all together have one."""
+"""CPU time for deltas is limited per client and for all clients together."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from casync_server.settings import ServerSettings
 
 
 class Budget:
-    """An allowance whose time stands still unless told otherwise."""
+    """A `DeltaCpu` with clocks that the test sets."""
 
     def __init__(self, **settings: object) -> None:
         self.now = self.cpu = 0.0
@@ -34,11 +34,11 @@ def test_a_client_has_a_reserve_and_a_rate() -> None:
     assert [world.spend("10.0.0.1") for _ in range(6)] == [True] * 4 + [False] * 2
     world.now += 2  # half a CPU for two seconds
     assert [world.spend("10.0.0.1") for _ in range(2)] == [True, False]
-    world.now += 10_000  # saves up no more than the reserve
+    world.now += 10_000  # accumulates at most the reserve
     assert [world.spend("10.0.0.1") for _ in range(6)] == [True] * 4 + [False] * 2
 
 
-def test_others_are_served_while_one_has_spent_all() -> None:
+def test_other_clients_get_deltas_while_one_has_used_its_share() -> None:
     world = Budget()
     while world.spend("10.0.0.1"):
         pass
@@ -46,7 +46,7 @@ def test_others_are_served_while_one_has_spent_all() -> None:
     assert world.spend(None)
 
 
-def test_all_together_have_a_bound() -> None:
+def test_all_clients_together_are_limited() -> None:
     world = Budget()
     spent = sum(world.spend(f"10.0.{n}.1") for n in range(200))
     assert spent == 10
@@ -69,7 +69,7 @@ def test_a_long_turn_is_paid_for_later() -> None:
     assert world.spend("10.0.0.1")
 
 
-def test_what_fails_is_paid_for_too() -> None:
+def test_failed_turns_are_charged_too() -> None:
     world = Budget()
     for _ in range(4):
         try:
@@ -89,12 +89,12 @@ def test_many_addresses_take_little_memory() -> None:
     assert len(world.delta_cpu._clients) == delta_cpu._MAX_CLIENTS
 
 
-def test_no_deltas_at_all() -> None:
+def test_a_rate_of_zero_allows_no_deltas() -> None:
     world = Budget(delta_cpu=0.0, delta_reserve=0.0)
     assert not world.spend("10.0.0.1")
 
 
-def test_threads_charge_the_same_account() -> None:
+def test_threads_charge_the_same_bucket() -> None:
     world = Budget(threads=64, delta_client_reserve=1e6, delta_reserve=1e6, delta_client_cpu=0.0)
 
     def work() -> None:

@@ -1,4 +1,4 @@
-"""When a connection is too slow, without waiting for it."""
+"""Slow connections are detected, with simulated time."""
 
 import pytest
 from casync_server.limits.pacing import Late, Pacing
@@ -21,14 +21,14 @@ def test_a_body_has_a_rate() -> None:
     assert pacing.late(15.1, 0) is Late.BODY
 
 
-def test_an_answer_may_take_its_time() -> None:
+def test_an_answer_has_no_deadline() -> None:
     pacing = Pacing(LIMITS, 0.0)
     pacing.body(0.0)
     pacing.answer()
     assert pacing.late(1e6, 0) is None
 
 
-def test_idleness_ends() -> None:
+def test_idle_connections_time_out() -> None:
     pacing = Pacing(LIMITS, 0.0)
     pacing.rest(50.0)
     resting = pacing.idle

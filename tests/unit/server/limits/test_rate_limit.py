@@ -1,4 +1,4 @@
-"""What one caller may take of a worker, and that others go on."""
+"""Callers are limited, and others continue."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from casync.names.token import TokenRow
 
 
 class Limited:
-    """A turnstile whose time stands still, before an application that waits until it may end."""
+    """A rate limiter with a clock that the test sets, before an application that can block."""
 
     def __init__(self, **settings: float) -> None:
         self.now = 0.0
@@ -43,7 +43,7 @@ class Limited:
         await send({"type": "http.response.start", "status": 200, "headers": []})
 
     async def ask(self, address: str | None, path: str = "/v1/info") -> tuple[int, str]:
-        """Status, and seconds after which to come again."""
+        """Status, and seconds of Retry-After."""
         sent: list[Any] = []
 
         async def send(message: Any) -> None:
@@ -62,7 +62,7 @@ class Limited:
         return task
 
 
-def test_requests_at_once_are_bounded_for_each() -> None:
+def test_concurrent_requests_are_limited_per_caller() -> None:
     async def scene() -> None:
         world = Limited()
         running = [await world.leave_running("10.0.0.1") for _ in range(3)]
@@ -75,7 +75,7 @@ def test_requests_at_once_are_bounded_for_each() -> None:
     asyncio.run(scene())
 
 
-def test_the_rate_of_requests_is_bounded_for_each() -> None:
+def test_the_request_rate_is_limited_per_caller() -> None:
     async def scene() -> None:
         world = Limited(client_rate=0.1, client_burst=2.0)
         world.end.set()
@@ -91,7 +91,7 @@ def test_the_rate_of_requests_is_bounded_for_each() -> None:
     asyncio.run(scene())
 
 
-def test_who_wants_a_little_more_is_slowed_down() -> None:
+def test_a_caller_slightly_over_its_rate_is_delayed() -> None:
     async def scene() -> None:
         world = Limited(client_rate=10.0, client_burst=1.0, client_requests=100, client_wait=0.45)
         world.end.set()
@@ -101,7 +101,7 @@ def test_who_wants_a_little_more_is_slowed_down() -> None:
     asyncio.run(scene())
 
 
-def test_cpu_time_is_divided_while_others_want_some() -> None:
+def test_cpu_time_is_limited_while_others_have_requests() -> None:
     async def scene() -> None:
         world = Limited(client_cpu=0.5, client_reserve=4.0)
         world.end.set()
@@ -112,7 +112,7 @@ def test_cpu_time_is_divided_while_others_want_some() -> None:
         other = await world.leave_running("10.0.0.2")
         status, wait = await world.ask("10.0.0.1")
         assert (status, int(wait)) == (429, 30)
-        world.now += 50  # of the 26 seconds too much, all but one have come back
+        world.now += 50  # all but one of the 26 seconds of overuse have been refilled
         late = await world.leave_running("10.0.0.1")
         assert world.paused == pytest.approx([2.0], abs=0.1)
         world.end.set()
@@ -121,7 +121,7 @@ def test_cpu_time_is_divided_while_others_want_some() -> None:
     asyncio.run(scene())
 
 
-def test_threads_charge_whoever_they_work_for() -> None:
+def test_threads_charge_the_caller_of_their_request() -> None:
     async def scene() -> None:
         world = Limited(client_cpu=0.0, client_reserve=0.005)
         pool = ReadPool(1)
@@ -142,7 +142,7 @@ def test_threads_charge_whoever_they_work_for() -> None:
     asyncio.run(scene())
 
 
-def test_who_is_forgotten_is_idle(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_idle_callers_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     async def scene() -> None:
         world = Limited()
         monkeypatch.setattr("casync_server.limits.rate_limit._MAX_CALLERS", 2)

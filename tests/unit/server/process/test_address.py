@@ -1,4 +1,4 @@
-"""Where a server may listen."""
+"""Addresses that a server may listen on."""
 
 import os
 import socket
@@ -51,12 +51,12 @@ def test_addresses(text: str, host: str, port: int, public: bool) -> None:
         "unix:a\0b",
     ],
 )
-def test_what_is_no_address(text: str) -> None:
+def test_text_that_is_not_an_address_is_refused(text: str) -> None:
     with pytest.raises(UsageError):
         parse_listen(text)
 
 
-def test_a_public_address_needs_a_gate_or_a_word() -> None:
+def test_a_public_address_needs_tokens_or_a_flag() -> None:
     options = ServeOptions(store=Path("s"), listen=("127.0.0.1:0", "0.0.0.0:0"))
     addresses = [parse_listen(text) for text in options.listen]
     assert exposed(addresses, options) == "0.0.0.0:0"
@@ -70,7 +70,7 @@ def test_a_public_address_needs_a_gate_or_a_word() -> None:
 @pytest.mark.parametrize(
     "wrong", [{"listen": ()}, {"workers": 0}, {"workers": 1000}, {"grace": -1.0}]
 )
-def test_options_that_make_no_sense(wrong: dict[str, object]) -> None:
+def test_invalid_options_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(UsageError):
         ServeOptions(store=Path("s"), **wrong).check()  # type: ignore[arg-type]
 
@@ -82,12 +82,12 @@ def test_port_0_prints_the_real_one() -> None:
         assert url_of(sock) == f"http://127.0.0.1:{port}"
 
 
-def test_an_address_in_use_is_told_as_such() -> None:
+def test_an_address_in_use_is_reported() -> None:
     with bind(parse_listen("127.0.0.1:0")) as sock, pytest.raises(LockedError):
         bind(parse_listen(f"127.0.0.1:{sock.getsockname()[1]}"))
 
 
-def test_an_address_of_somebody_else() -> None:
+def test_an_address_of_another_machine_is_refused() -> None:
     with pytest.raises(UsageError):
         bind(parse_listen("192.0.2.1:0"))
 
@@ -105,7 +105,7 @@ def test_a_unix_socket_is_private_and_replaces_a_dead_one(tmp_path: Path) -> Non
             client.connect(f"{tmp_path}/s")
 
 
-def test_a_file_in_the_place_of_a_unix_socket_stays(tmp_path: Path) -> None:
+def test_a_file_at_the_path_of_a_unix_socket_stays(tmp_path: Path) -> None:
     (tmp_path / "s").write_text("mine")
     with pytest.raises(LockedError):
         bind(parse_listen(f"unix:{tmp_path}/s"))

@@ -1,9 +1,9 @@
-"""Workers are started again, but not for ever."""
+"""Workers are restarted, but not forever."""
 
 from casync_server.process.restarts import RestartPolicy
 
 
-def test_delays_grow_and_a_storm_ends() -> None:
+def test_delays_grow_until_the_server_gives_up() -> None:
     policy = RestartPolicy()
     delays = [policy.died(float(second)) for second in range(7)]
     assert delays[:4] == [0.1, 0.2, 0.4, 0.8]

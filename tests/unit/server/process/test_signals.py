@@ -1,4 +1,4 @@
-"""Signals are read one after the other, and what comes before and after is not lost."""
+"""Signals are read in order, and those before and after are not lost."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def dispositions() -> Iterator[None]:
         signal.signal(number, handler)
 
 
-def test_stops_are_counted_and_sighup_is_one_of_them() -> None:
+def test_stop_signals_are_counted_and_sighup_is_one() -> None:
     with SignalReader(renewals=False) as reader:
         assert reader.read() == (0, False)
         for number in ALL:
@@ -32,7 +32,7 @@ def test_stops_are_counted_and_sighup_is_one_of_them() -> None:
         assert reader.read() == (0, False)
 
 
-def test_sighup_asks_for_a_renewal_where_there_is_something_to_renew() -> None:
+def test_sighup_requests_a_renewal_if_there_is_something_to_renew() -> None:
     with SignalReader(renewals=True) as reader:
         raise_signal(SIGHUP)
         assert reader.read() == (0, True)
@@ -41,7 +41,7 @@ def test_sighup_asks_for_a_renewal_where_there_is_something_to_renew() -> None:
 
 
 @pytest.mark.parametrize("number", ALL)
-def test_what_the_parent_ignores_is_not_heeded(number: signal.Signals) -> None:
+def test_signals_that_the_parent_ignores_stay_ignored(number: signal.Signals) -> None:
     signal.signal(number, signal.SIG_IGN)
     with SignalReader(renewals=False) as reader:
         raise_signal(number)
@@ -49,14 +49,14 @@ def test_what_the_parent_ignores_is_not_heeded(number: signal.Signals) -> None:
     assert signal.getsignal(number) is signal.SIG_IGN
 
 
-def test_a_renewal_is_heeded_although_the_parent_ignores_sighup() -> None:
+def test_sighup_renews_although_the_parent_ignores_it() -> None:
     signal.signal(SIGHUP, signal.SIG_IGN)
     with SignalReader(renewals=True) as reader:
         raise_signal(SIGHUP)
         assert reader.read() == (0, True)
 
 
-def test_children_do_not_ignore_what_the_parent_ignores() -> None:
+def test_children_do_not_inherit_ignored_signals() -> None:
     signal.signal(SIGTERM, signal.SIG_IGN)
     with SignalReader(renewals=False):
         child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
@@ -65,7 +65,7 @@ def test_children_do_not_ignore_what_the_parent_ignores() -> None:
     assert child.returncode == -SIGTERM
 
 
-def test_signals_that_are_held_back_before_and_after_are_kept() -> None:
+def test_signals_that_are_blocked_before_and_after_are_kept() -> None:
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, ALL)
     try:
         raise_signal(SIGINT)

@@ -1,4 +1,4 @@
-"""What a worker reports arrives as the same error."""
+"""Errors and paths survive the messages between supervisor and worker."""
 
 import os
 from pathlib import Path

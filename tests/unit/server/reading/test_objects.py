@@ -1,4 +1,4 @@
-"""One answer per id, in order, within the bound of a batch."""
+"""One answer per id, in order, within the limit of a batch."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -27,7 +27,7 @@ def freely() -> AbstractContextManager[bool]:
 
 
 class Counting(MemoryStore):
-    """Remembers how many ids were asked for at a time."""
+    """Records how many ids were requested at a time."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ def filled(count: int, size: int) -> tuple[Counting, list[ObjectId]]:
     return store, [item.id for item in objects]
 
 
-def test_answers_keep_the_order_and_are_tallied() -> None:
+def test_answers_keep_the_order_and_are_counted() -> None:
     store, ids = filled(100, 1000)
     absent = chunk_id(b"absent")
     store.damaged = {ids[50]}
@@ -61,7 +61,7 @@ def test_answers_keep_the_order_and_are_tallied() -> None:
     assert ids[50].hex() in stats.note
 
 
-def test_reads_follow_the_size_that_is_wanted() -> None:
+def test_reads_follow_the_wanted_size() -> None:
     store, ids = filled(200, 1000)
     list(answers(store, request(Kind.CHUNK, ids), lambda: 5000, RequestStats(), freely))
     assert store.asked[0] == 16

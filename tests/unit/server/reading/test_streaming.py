@@ -1,4 +1,4 @@
-"""Pieces, the memory they may take, and what becomes of the work when a client leaves."""
+"""Pieces, their memory, and how work ends when a client disconnects."""
 
 import asyncio
 import threading
@@ -32,7 +32,7 @@ def test_many_answers_get_smaller_pieces() -> None:
 
 
 class Source:
-    """Pieces, and whether their iterator was closed."""
+    """Pieces, and a record of whether their iterator was closed."""
 
     def __init__(self, count: int, error: Exception | None = None) -> None:
         self.made = 0
@@ -88,7 +88,7 @@ def answer(
     return sent, scope
 
 
-def test_all_is_sent_in_order() -> None:
+def test_pieces_are_sent_in_order() -> None:
     source = Source(3)
     sent, _ = answer(source)
     assert (b"x-a", b"b") in sent[0]["headers"]
@@ -98,14 +98,14 @@ def test_all_is_sent_in_order() -> None:
     assert source.closed.wait(5)
 
 
-def test_parts_are_not_joined_where_the_server_can_write_them() -> None:
+def test_parts_are_not_joined_if_the_server_supports_them() -> None:
     sent, _ = answer(Source(1), parts=True)
     assert sent[1] == {"type": PARTS, "parts": [b"first."]}
     assert sent[2] == {"type": PARTS, "parts": [b"1", b"."]}
     assert sent[3] == {"type": "http.response.body", "body": b"", "more_body": False}
 
 
-def test_an_error_breaks_the_answer_off() -> None:
+def test_an_error_truncates_the_answer() -> None:
     source = Source(2, DamagedObjectError("chunk 00 is damaged"))
     sent, scope = answer(source)
     assert all(m["more_body"] for m in sent[1:])
