@@ -73,7 +73,7 @@ def test_config_replaces_the_file_of_the_user(program: Program) -> None:
     ("text", "said"),
     [
         ("conections = 3", "unknown key conections. Did you mean connections?"),
-        ("x = 1", "Known are store, servers,"),
+        ("x = 1", "Known keys are store, servers,"),
         ("connections = '3'", "connections must be a whole number"),
         ("connections = true", "connections must be a whole number"),
         ("servers = 'http://a'", "servers must be a list of text"),

@@ -366,6 +366,6 @@ def test_a_stopped_pull_says_how_to_resume(program: Program, folder: Path) -> No
             process.send_signal(signal.SIGINT)
             _, err = process.communicate(timeout=60)
         assert process.returncode == 130
-        assert b"Run the same command again; only the rest is fetched." in err
+        assert b"Run the same command again; it fetches only the rest." in err
         program.good("pull", "www", "-o", target, *given)
     assert listed(target) == listed(folder)
