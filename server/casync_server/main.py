@@ -30,9 +30,9 @@ __all__ = ["serve"]
 def serve(options: ServeOptions) -> int:
     """Serves a store until SIGTERM or SIGINT. Call it from the main thread.
 
-    SIGHUP reloads certificates and the audit log; without either, it acts as SIGTERM. A signal
-    during the start stops the server, too. Callers should block these signals until the call, as
-    the command line does, so that an early signal does not kill the process.
+    SIGHUP reloads certificates and the audit log. A stop during the start is heeded, too. Callers
+    should block these signals until the call, as the command line does, so that an early signal
+    does not kill the process.
 
     Returns:
         0, after a stop in which every running answer was completed.
@@ -44,7 +44,7 @@ def serve(options: ServeOptions) -> int:
         StoppedError: Answers were cut off at the end of the grace time.
         CasyncError: Workers died repeatedly.
     """
-    with SignalReader(renewals=options.renewals) as signals:
+    with SignalReader() as signals:
         if not _supervise(options, signals):
             raise StoppedError("stopped before all answers were complete")
     return 0

@@ -68,11 +68,6 @@ class ServeOptions:
     allow_network_fs: bool = False
     debug: bool = False
 
-    @property
-    def renewals(self) -> bool:
-        """Whether SIGHUP reloads something: certificates or the audit log."""
-        return self.tls_cert is not None or self.audit_log is not None
-
     def check(self) -> None:
         """Checks limits, and options that depend on each other.
 

@@ -85,6 +85,6 @@ def test_a_killed_child_is_reported_in_one_line(long: Long) -> None:
     status, err = long.end()
     assert status == 1
     assert err == (
-        "casync: a process that cuts was killed by SIGKILL. "
+        "casync: a cutting process was killed by SIGKILL. "
         "Memory may be short; nothing was published.\n"
     )

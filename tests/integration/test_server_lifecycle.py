@@ -226,7 +226,7 @@ def test_workers_do_not_outlive_their_supervisor(store: Path) -> None:
 # -- Stopping -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_stop_without_work_is_quick(store: Path, number: signal.Signals) -> None:
     with serving(store, grace=30.0) as server, server.connect(), server.connect() as half:
         half.sendall(b"GET / HTTP/1.1\r\nHost:")
@@ -234,6 +234,14 @@ def test_a_stop_without_work_is_quick(store: Path, number: signal.Signals) -> No
         started = time.monotonic()
         assert server.stop(number) == 0
         assert time.monotonic() - started < 10
+
+
+def test_a_hangup_without_anything_to_reload_is_harmless(store: Path) -> None:
+    with serving(store, workers=2) as server:
+        for _ in range(3):
+            server.process.send_signal(signal.SIGHUP)
+        assert get(server, "/healthz")[0] == 200
+        assert server.stop(signal.SIGTERM) == 0
 
 
 def test_a_running_answer_is_completed_at_a_stop(store: Path) -> None:

@@ -21,16 +21,12 @@ class SignalReader:
     Callers that block these signals before and after lose none and are ended by none: those that
     are pending at the beginning are read here, and those that come after the end stay pending.
 
-    A signal that the parent ignores (`nohup`) is not heeded here, either, but processes that are
-    started meanwhile do not ignore it.
-
-    Args:
-        renewals: Whether SIGHUP asks for something else than a stop. Then it is heeded in any case.
+    A stop that the parent ignores is ignored here, too, but processes that are started meanwhile
+    do not ignore it. SIGHUP asks for a renewal, also under `nohup`.
     """
 
-    def __init__(self, *, renewals: bool) -> None:
-        self._renewals = renewals
-        self._heeded: set[int] = set()
+    def __init__(self) -> None:
+        self._heeded: set[int] = {signal.SIGHUP}
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as stack:
@@ -44,8 +40,6 @@ class SignalReader:
                 stack.callback(signal.signal, number, before)
                 if before is not signal.SIG_IGN:
                     self._heeded.add(number)
-            if self._renewals:
-                self._heeded.add(signal.SIGHUP)
             mask = signal.pthread_sigmask(signal.SIG_UNBLOCK, (*_STOPS, signal.SIGHUP))
             stack.callback(signal.pthread_sigmask, signal.SIG_SETMASK, mask)
             self._undo = stack.pop_all()
@@ -69,7 +63,7 @@ class SignalReader:
             numbers = [number for number in self._reader.recv(_MOST) if number in self._heeded]
         except BlockingIOError:
             numbers = []
-        renewals = numbers.count(signal.SIGHUP) if self._renewals else 0
+        renewals = numbers.count(signal.SIGHUP)
         return len(numbers) - renewals, renewals > 0
 
 

@@ -23,27 +23,19 @@ def dispositions() -> Iterator[None]:
         signal.signal(number, handler)
 
 
-def test_stop_signals_are_counted_and_sighup_is_one() -> None:
-    with SignalReader(renewals=False) as reader:
+def test_stops_and_renewals_are_told_apart() -> None:
+    with SignalReader() as reader:
         assert reader.read() == (0, False)
         for number in ALL:
             raise_signal(number)
-        assert reader.read() == (3, False)
+        assert reader.read() == (2, True)
         assert reader.read() == (0, False)
 
 
-def test_sighup_requests_a_renewal_if_there_is_something_to_renew() -> None:
-    with SignalReader(renewals=True) as reader:
-        raise_signal(SIGHUP)
-        assert reader.read() == (0, True)
-        raise_signal(SIGTERM)
-        assert reader.read() == (1, False)
-
-
-@pytest.mark.parametrize("number", ALL)
-def test_signals_that_the_parent_ignores_stay_ignored(number: signal.Signals) -> None:
+@pytest.mark.parametrize("number", [SIGTERM, SIGINT])
+def test_stops_that_the_parent_ignores_stay_ignored(number: signal.Signals) -> None:
     signal.signal(number, signal.SIG_IGN)
-    with SignalReader(renewals=False) as reader:
+    with SignalReader() as reader:
         raise_signal(number)
         assert reader.read() == (0, False)
     assert signal.getsignal(number) is signal.SIG_IGN
@@ -51,14 +43,14 @@ def test_signals_that_the_parent_ignores_stay_ignored(number: signal.Signals) ->
 
 def test_sighup_renews_although_the_parent_ignores_it() -> None:
     signal.signal(SIGHUP, signal.SIG_IGN)
-    with SignalReader(renewals=True) as reader:
+    with SignalReader() as reader:
         raise_signal(SIGHUP)
         assert reader.read() == (0, True)
 
 
 def test_children_do_not_inherit_ignored_signals() -> None:
     signal.signal(SIGTERM, signal.SIG_IGN)
-    with SignalReader(renewals=False):
+    with SignalReader():
         child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
         child.terminate()
         child.communicate(timeout=60)
@@ -69,11 +61,11 @@ def test_signals_that_are_blocked_before_and_after_are_kept() -> None:
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, ALL)
     try:
         raise_signal(SIGINT)
-        with SignalReader(renewals=False) as reader:
+        with SignalReader() as reader:
             assert reader.read() == (1, False)
         raise_signal(SIGTERM)
         assert signal.sigpending() >= {SIGTERM}
-        with SignalReader(renewals=False) as reader:
+        with SignalReader() as reader:
             assert reader.read() == (1, False)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
