@@ -6,17 +6,16 @@ the walk cannot lead it elsewhere.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple, TypeAlias
 
-from casync.errors import DeniedError, NotFoundError, SourceChangedError, UsageError, WriteError
+from casync.errors import DeniedError, NotFoundError, SourceChangedError, UsageError
 from casync.limits import MAX_TREE_DEPTH, MAX_TREE_PATH
 
-__all__ = ["Entered", "FoundFile", "Left", "Scan", "Unreadable", "Unwanted", "sync_file_system"]
+__all__ = ["Entered", "FoundFile", "Left", "Scan", "Unreadable", "Unwanted"]
 
 _OPEN_FOLDERS: Final = 64
 """Folders of a path that stay open. Those above are reopened through `..`."""
@@ -25,8 +24,6 @@ _FOLDER_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEX
 
 Unwanted: TypeAlias = Callable[[bytes, bool], bool]
 """Whether a path below the root, and all below it, is left out. Takes (path, is it a folder)."""
-
-_LIBC: Final = ctypes.CDLL(None, use_errno=True)
 
 
 class Entered(NamedTuple):
@@ -191,17 +188,3 @@ class Scan:
             where = child.prefix.decode(errors="surrogateescape")
             raise SourceChangedError(f"{where} was moved away while it was read")
         return fd
-
-
-def sync_file_system(fd: int) -> None:
-    """Writes dirty pages of the file system of an open file or folder to disk.
-
-    Pages that were changed through a mapping are clean afterwards, so the next change updates the
-    file's times. Only then do equal times prove equal bytes.
-
-    Raises:
-        WriteError: The disk refuses.
-    """
-    if _LIBC.syncfs(fd):
-        code = ctypes.get_errno()
-        raise WriteError(f"cannot sync the file system: {os.strerror(code)}")

@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from casync.errors import UsageError
 from casync.fs.os_errors import writing
-from casync.fs.settle import settle_file
+from casync.fs.sync import settle_file
 
 __all__ = ["exposure", "new_secret"]
 

@@ -17,9 +17,8 @@ import msgspec
 from blake3 import blake3
 
 from casync.errors import IntegrityError
-from casync.fs.durable import sync_parents
 from casync.fs.os_errors import writing
-from casync.fs.settle import sync_folder
+from casync.fs.sync import sync_folder, sync_parents
 
 __all__ = ["SeenVersion", "SeenVersions"]
 

@@ -126,7 +126,6 @@ class _MoveOrder:
         self._broken = 0  # the path is valid below this place
         self._effort = _EFFORT * count
         self._cursor = array("Q")
-        self._blocker_starts = array("Q")
         self._blockers = array("Q")
 
     def steps(self) -> Iterator[Move]:

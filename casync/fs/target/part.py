@@ -19,7 +19,7 @@ from casync.fs.extents import punch, read_range, write_range, zero_range
 from casync.fs.identity import FileIdentity, identity_of
 from casync.fs.lock import lock
 from casync.fs.os_errors import reading, write_error, writing
-from casync.fs.settle import sync_folder
+from casync.fs.sync import sync_folder
 from casync.fs.target.attributes import copy_attributes, set_new_attributes
 from casync.fs.target.place import TargetPlace
 from casync.ids import Buffer

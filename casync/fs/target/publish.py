@@ -20,8 +20,7 @@ from casync.fs.beneath import FOLDER, open_beneath
 from casync.fs.cursor import look
 from casync.fs.os_errors import write_error, writing_inside
 from casync.fs.removal import remove
-from casync.fs.scan import sync_file_system
-from casync.fs.settle import sync_folder
+from casync.fs.sync import sync_file_system, sync_folder
 from casync.fs.target.staging import Staging
 from casync.limits import MIB
 

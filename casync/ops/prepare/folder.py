@@ -18,9 +18,10 @@ from casync.fs.entries import attributes_of, entry_of, meta_of, with_owners
 from casync.fs.extents import read_range
 from casync.fs.filesystem import Coherence, file_system
 from casync.fs.identity import FileIdentity, identity_of
-from casync.fs.scan import Entered, FoundFile, Left, Scan, sync_file_system
+from casync.fs.scan import Entered, FoundFile, Left, Scan
 from casync.fs.scan_cache import ScanCache
 from casync.fs.source.file import FileSource, coarse_clock
+from casync.fs.sync import sync_file_system
 from casync.objects.tree import File
 from casync.ops.prepare.file import PrepareOptions
 from casync.ops.prepare.prepared import FolderPrepared

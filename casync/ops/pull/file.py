@@ -26,7 +26,7 @@ from casync.access.supply import SeedSupply, StoreSupply, Supply
 from casync.errors import CasyncError, DigestMismatchError, UsageError
 from casync.fs.identity import FileIdentity
 from casync.fs.seed import SeedFile, SeedIndex
-from casync.fs.settle import settle_file
+from casync.fs.sync import settle_file
 from casync.fs.target.base import open_sink
 from casync.fs.target.place import TargetPlace, check_space
 from casync.fs.target.stream import StreamSink

@@ -116,7 +116,6 @@ class FolderPlan:
         files: Files to write.
         length: Their plain bytes.
         kept: Files that stay.
-        kept_length: Their plain bytes.
         others: Symbolic links, devices, pipes and hard links to make.
         left_out: Devices and pipes that are not made.
         extras: Entries to remove, with everything in folders; without `delete`, extra entries that
@@ -142,7 +141,7 @@ class FolderPlan:
         progress: Progress,
     ) -> None:
         self.policy = MetadataPolicy(exact=options.exact)
-        self.files = self.length = self.kept = self.kept_length = 0
+        self.files = self.length = self.kept = 0
         self.others = self.extras = self.left_out = self._replaced = self._new = 0
         self._tree = tree
         self._root = root
@@ -201,7 +200,6 @@ class FolderPlan:
         elif stays:
             if isinstance(entry, File) and entry.first is None:
                 self.kept += 1
-                self.kept_length += entry.content.length
         elif self.policy.makes(entry):
             if status is not None and stat.S_ISDIR(status.st_mode):
                 self._check_replaceable(path)

@@ -20,11 +20,10 @@ from casync.access.tree_load import Tree
 from casync.errors import PartialError, RemoteError, StoppedError, TimedOutError
 from casync.fs.filesystem import Coherence, file_system
 from casync.fs.lock import lock
-from casync.fs.scan import sync_file_system
 from casync.fs.scan_cache import ScanCache
 from casync.fs.seed import SeedIndex
-from casync.fs.settle import settle_name
 from casync.fs.source.file import coarse_clock
+from casync.fs.sync import settle_name, sync_file_system
 from casync.ids import ManifestId
 from casync.ops.pull.file import PullOptions
 from casync.ops.pull.server_supply import ServerSupply

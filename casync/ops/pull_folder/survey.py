@@ -94,7 +94,6 @@ class Survey:
         marks: For each entry of the tree that is not a folder, in order: `ABSENT`, `LEFT_OUT`, or
             `mark_of` the file on disk if its content is right.
         shares: Whether the folder has anything in common with the tree.
-        compared: Whether any file had to be read.
     """
 
     def __init__(
@@ -110,7 +109,6 @@ class Survey:
     ) -> None:
         self.marks = array("Q")
         self.shares = False
-        self.compared = False
         self._tree = tree
         self._root = root
         self._policy = policy
@@ -246,7 +244,6 @@ class Survey:
         content = entry.content
         if not content.length or (isinstance(known, File) and known.content == content):
             return None
-        self.compared = True
         try:
             fd = open_child(cursor.fd, entry.name, os.O_RDONLY)
         except OSError:  # an unreadable file can still be replaced

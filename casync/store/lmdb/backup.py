@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 import lmdb
 
 from casync.errors import CasyncError, NoStoreError, UsageError
-from casync.fs.durable import sync_folder
+from casync.fs.sync import sync_names
 from casync.limits import MAP_BYTES, MIB
 from casync.store.lmdb.creation import publish, store_exists
 from casync.store.lmdb.environment import Environment
@@ -118,7 +118,7 @@ def compact(
         aside.mkdir(mode=0o700)
         _copy(environment, aside, advance)
         os.rename(aside / DATA_FILE, path / DATA_FILE)
-        sync_folder(path)
+        sync_names(path)
         return Compacted(before, _size(path))
     except (lmdb.Error, OSError) as error:
         raise translate(error, path, need=_size(path)) from error

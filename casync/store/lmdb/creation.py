@@ -18,8 +18,8 @@ from typing import Final
 import lmdb
 
 from casync.errors import UnsupportedError, WriteError
-from casync.fs.durable import sync_folder, sync_parents
 from casync.fs.filesystem import Coherence, file_system
+from casync.fs.sync import sync_names, sync_parents
 from casync.store.lmdb.databases import DATABASES, LATER_DATABASES
 from casync.store.lmdb.lmdb_errors import translate
 from casync.store.lmdb.lock_files import locked, make_lock_file
@@ -131,6 +131,6 @@ def finish(path: Path) -> None:
 
 
 def _finish(path: Path) -> None:
-    sync_folder(path)
+    sync_names(path)
     sync_parents(path)
     shutil.rmtree(path / _ASIDE, ignore_errors=True)

@@ -10,8 +10,8 @@ import pytest
 
 from casync.errors import LockedError, NoObjectError, UsageError, WriteError
 from casync.fs.lock import lock
-from casync.fs.scan import sync_file_system
 from casync.fs.scan_cache import ScanCache
+from casync.fs.sync import sync_file_system
 from casync.fs.target import publish as placing
 from casync.fs.target.staging import STAGING, staged_name
 from casync.ids import ManifestId

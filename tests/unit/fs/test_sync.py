@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from casync.errors import WriteError
-from casync.fs.settle import settle_file, sync_folder
+from casync.fs.sync import settle_file, sync_folder
 
 
 def test_a_read_only_file_is_settled(tmp_path: Path) -> None:
