@@ -16,16 +16,18 @@ from typing import Final, NamedTuple
 
 import lmdb
 
-from casync.errors import CasyncError, NoStoreError, UsageError
+from casync.errors import CasyncError, DamagedStoreError, NoStoreError, UsageError
 from casync.fs.sync import sync_names
 from casync.limits import MAP_BYTES, MIB
 from casync.store.lmdb.creation import publish, store_exists
 from casync.store.lmdb.environment import Environment
-from casync.store.lmdb.lmdb_errors import translate
+from casync.store.lmdb.lmdb_errors import REBUILD, translate
 from casync.store.lmdb.lock_files import locked
 from casync.store.lmdb.meta import read_meta
 from casync.store.lmdb.ownership import DATA_FILE, check_owner
-from casync.store.lmdb.pages import check_length, check_values, metas
+from casync.store.lmdb.pages import metas
+from casync.store.lmdb.roots import check_roots
+from casync.store.lmdb.trees import check_length, check_trees
 
 __all__ = ["Compacted", "backup", "compact", "refuse_store", "remove_leftovers"]
 
@@ -113,6 +115,12 @@ def compact(
     try:
         _refuse_newer(environment)
         environment.check_pages(everything=True)
+        if environment.missing:
+            raise DamagedStoreError(
+                f"store {path} lacks {', '.join(environment.missing)}", next_step=REBUILD
+            )
+        with environment.reading() as txn:
+            check_roots(txn, environment.databases)
         before = _size(path)
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(mode=0o700)
@@ -153,7 +161,7 @@ def _copy(environment: Environment, folder: Path, advance: Callable[[int], None]
                 advance(len(piece))
         os.fsync(fd)
         check_length(fd)
-        check_values(fd, metas(fd)[0].transaction, everything=True, free=True)
+        check_trees(fd, metas(fd)[0].transaction, everything=True)
     finally:
         os.close(fd)
 

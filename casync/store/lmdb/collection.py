@@ -23,6 +23,7 @@ from casync.store.lmdb.lmdb_errors import translate
 from casync.store.lmdb.meta import read_generation
 from casync.store.lmdb.push_rows import decode_push
 from casync.store.lmdb.quota import recount
+from casync.store.lmdb.roots import all_rows, check_roots
 from casync.store.lmdb.rows import (
     META_GENERATION,
     decode_file,
@@ -66,6 +67,7 @@ class LmdbCollection:
         dry_run: Only read; works on a read-only store.
 
     Raises:
+        DamagedStoreError: The store is not sound. Nothing was changed.
         LockedError: Another collection is running.
         NoSpaceError, WriteError: The store cannot be written.
     """
@@ -83,6 +85,7 @@ class LmdbCollection:
         self.emptied = 0
         self._locks = _locks(environment, dry_run=dry_run)
         try:
+            environment.check_pages(everything=True)
             if dry_run:
                 with environment.reading() as txn:
                     self._safe = self._begin(txn)
@@ -102,6 +105,7 @@ class LmdbCollection:
     def _begin(self, txn: Txn) -> int:
         """Starts a generation and drops roots; returns the one below which no object is in use."""
         databases = self._environment.databases
+        check_roots(txn, databases)
         today = read_generation(txn, databases["meta"]) + 1
         trash = self._outdated(txn, today)
         removed = {ManifestId(key[1:]) for key in trash if key[:1] == REMOVED_MANIFESTS}
@@ -123,7 +127,8 @@ class LmdbCollection:
     def _outdated(self, txn: Txn, today: int) -> list[bytes]:
         """The keys of trash rows whose window has passed."""
         keys: list[bytes] = []
-        for key, value in self._rows(txn, "trash"):
+        wanted: set[bytes] = set()  # by versions that stay, if the clock was set back
+        for key, value in reversed(self._rows(txn, "trash")):  # versions before manifests
             if key[:1] == REMOVED_MANIFESTS:
                 manifest = decode_removed_manifest(value)
                 removed, generation = manifest.removed, manifest.generation
@@ -132,8 +137,12 @@ class LmdbCollection:
                 removed, generation = version.removed, version.generation
             else:
                 continue
+            if key[1:] in wanted:
+                continue
             if is_over(removed, generation, now=self._now, today=today, window=self._window):
                 keys.append(key)
+            elif key[:1] == REMOVED_VERSIONS:
+                wanted.add(version.record.manifest)
         return keys
 
     def _outlines(self, txn: Txn) -> set[ManifestId]:
@@ -144,12 +153,7 @@ class LmdbCollection:
         return txn.get(ident, db=self._environment.databases["manifests"]) is not None
 
     def _rows(self, txn: Txn, database: str) -> list[tuple[bytes, bytes]]:
-        if database not in self._environment.databases:
-            return []
-        cursor = txn.cursor(self._environment.databases[database])
-        if not cursor.first():
-            return []
-        return [(bytes(key), bytes(value)) for key, value in cursor.iternext()]
+        return all_rows(txn, self._environment.databases, database)
 
     def _floor(self, txn: Txn, today: int) -> int:
         """The lowest generation that a live writer or push relies on. Deletes rows of dead ones."""

@@ -11,7 +11,7 @@ import errno
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, TypeAlias, TypeVar
@@ -26,9 +26,9 @@ from casync.store.lmdb.lock_files import LMDB_LOCK_FILE, locked, make_lock_file
 from casync.store.lmdb.map_lock import RWLock
 from casync.store.lmdb.opening import open_lmdb
 from casync.store.lmdb.ownership import DATA_FILE, check_owner
-from casync.store.lmdb.pages import check_length, check_values
 from casync.store.lmdb.presence import be_present
 from casync.store.lmdb.reserve import hold_space
+from casync.store.lmdb.trees import check_length, check_trees
 
 __all__ = ["Environment", "Txn"]
 
@@ -77,9 +77,9 @@ class Environment:
             self._leave()
             raise
         try:
-            self.databases = self._open_databases()
             self.reader_check()
-            self.check_pages(everything=False)
+            self.check_pages()  # before LMDB follows any of them
+            self.databases = self._open_databases()
         except BaseException:
             self._lmdb.close()
             self._leave()
@@ -107,26 +107,48 @@ class Environment:
             finally:
                 os.close(fd)
 
-    def check_pages(self, *, everything: bool) -> None:
-        """Looks for values that kill the process when they are touched.
+    def check_pages(self, whole: Collection[str] = (), *, everything: bool = False) -> None:
+        """Looks for pages on which LMDB would abort, miss rows or overwrite what is in use.
 
         Args:
-            everything: Check all databases; otherwise those with large values, and those that
-                writers use.
+            whole: Databases to check row by row, besides small ones.
+            everything: Check all of them so: about a second per million objects.
 
         Raises:
-            DamagedStoreError: There is such a value.
+            DamagedStoreError: There is such a page.
         """
-        free = everything or self.writable
+        free = self.writable
+
+        def check(fd: int, transaction: int) -> bool | None:
+            return (
+                check_trees(fd, transaction, whole=whole, everything=everything, free=free) or None
+            )
+
+        self.snapshot(check)
+
+    def snapshot(self, action: Callable[[int, int], _T | None]) -> _T:
+        """Runs `action` with the data file's descriptor and the number of the newest transaction.
+
+        No writer reuses pages of that transaction meanwhile.
+
+        Args:
+            action: Only reads. Returns None if the transaction's meta page has been overwritten,
+                and is called again with a newer one.
+
+        Raises:
+            DamagedStoreError: The store cannot be read, or `action` raised it.
+        """
         with self._data_file() as fd:
             for attempt in range(_MOST_RETRIES):
                 try:
-                    with self.reading() as txn:  # keeps writers from reusing the pages
-                        if check_values(fd, txn.id(), everything=everything, free=free):
-                            return
+                    with self.reading() as txn:
+                        found = action(fd, txn.id())
+                    if found is not None:
+                        return found
                 except DamagedStoreError:
                     if attempt == _MOST_RETRIES - 1 or self._locked:
                         raise
+        raise self._outgrown()
 
     def _open(self, read_only: bool, map_bytes: int, *, lock: bool) -> lmdb.Environment:
         opened = self._open_locked(read_only, map_bytes) if lock else None
@@ -352,12 +374,22 @@ class Environment:
         """Creates missing databases, empty.
 
         Raises:
+            DamagedStoreError: The file has a database of an unknown name instead.
             NoSpaceError, WriteError: As `write`.
         """
         absent = [n for n in (*DATABASES, *LATER_DATABASES) if n not in self.databases]
 
         def add(txn: Txn) -> dict[str, lmdb._Database]:
-            return {name: self._lmdb.open_db(name.encode(), txn=txn) for name in absent}
+            found: dict[str, lmdb._Database] = {}
+            for name in absent:  # another process may have added it
+                with suppress(lmdb.NotFoundError):
+                    found[name] = self._lmdb.open_db(name.encode(), txn=txn, create=False)
+            lacking = [name for name in absent if name not in found]
+            if lacking and self._lmdb.stat()["entries"] > len(self.databases) + len(found):
+                raise DamagedStoreError(  # one has a damaged name, so it is not missing
+                    f"store {self.path} lacks {', '.join(lacking)}", next_step=SALVAGE
+                )
+            return found | {name: self._lmdb.open_db(name.encode(), txn=txn) for name in lacking}
 
         if absent:
             self.databases.update(self.write(add, need=0))

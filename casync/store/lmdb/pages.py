@@ -1,35 +1,95 @@
-"""Checks LMDB's data file before its pages are touched.
+"""Reads the pages of LMDB's data file by plain reads, and checks each before it is used.
 
-LMDB maps its file and has no checksums. Touching a mapped page beyond the end of the file kills the
-process, so two things are checked first: the file is as long as its newest meta page promises, and
-no value reaches beyond it. The checks read and never map, so they fail with an exception. The
-layout is that of liblmdb 0.9 on 64-bit machines, in the host's byte order.
+LMDB maps its file and has no checksums: it aborts the process on a page that is not what it should
+be, and a flipped bit hides rows without a word. What is read here is either what LMDB wrote, or an
+exception. The layout is that of liblmdb 0.9 on 64-bit machines, in the host's byte order; `trees`
+follows the pages from one to the next.
 """
 
 from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterable, Iterator
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from casync.errors import DamagedStoreError, UnsupportedError
 
-__all__ = ["MetaPage", "check_length", "check_values", "metas"]
+__all__ = [
+    "BIG",
+    "DATABASE_BYTES",
+    "FIRST_PAGE",
+    "HEADER_BYTES",
+    "NO_PAGE",
+    "SUB_DATABASE",
+    "MetaPage",
+    "Node",
+    "Tree",
+    "big_value",
+    "branch_children",
+    "leaf_nodes",
+    "metas",
+    "parse_tree",
+    "read_page",
+    "snapshot",
+    "value_of",
+]
 
 _MAGIC: Final = 0xBEEFC0DE
 _DATA_VERSION: Final = 1
 _PAGE: Final = struct.Struct("=QHHHH")  # number, pad, flags, lower, upper
+_OVERFLOW_PAGE: Final = struct.Struct("=QHHI")  # number, pad, flags, pages
 _META: Final = struct.Struct("=IIQQ")  # magic, version, address, map size
 _DB: Final = struct.Struct("=IHHQQQQQ")  # pad, flags, depth, branch, leaf, overflow, entries, root
 _TAIL: Final = struct.Struct("=QQ")  # last page, transaction
 _NODE: Final = struct.Struct("=HHHH")  # low, high, flags, key size
 _NUMBER: Final = struct.Struct("=Q")
-_BRANCH, _LEAF, _IS_META = 0x01, 0x02, 0x08
-_BIG, _SUB_DATABASE = 0x01, 0x02
-_NO_PAGE: Final = 2**64 - 1
+_BRANCH, _LEAF, _OVERFLOW, _IS_META = 0x01, 0x02, 0x04, 0x08
+_INTEGER_KEYS: Final = 0x08
 _PAGE_SIZES: Final = frozenset(1 << bits for bits in range(9, 16))
-_TRIES: Final = 5  # a writer may change pages during the check
+_MAX_DEPTH: Final = 32
+_MAX_PAGES: Final = 2**48  # offsets of their bytes fit into 63 bits
+_TRIES: Final = 5  # a writer may replace a meta page between two reads
+
+BIG: Final = 0x01
+"""Flag of a node whose data lies in pages of its own; the node holds the number of the first."""
+
+SUB_DATABASE: Final = 0x02
+"""Flag of a node whose data is the record of a named database."""
+
+NO_PAGE: Final = 2**64 - 1
+"""The root of an empty tree."""
+
+FIRST_PAGE: Final = 2
+"""The first page behind the meta pages."""
+
+HEADER_BYTES: Final = _PAGE.size
+DATABASE_BYTES: Final = _DB.size
+
+Node: TypeAlias = tuple[bytes, int, int, int]
+"""A node of a leaf: its key, where its data begins in the page, bytes of data, flags. A plain
+tuple, because a large store has a million."""
+
+
+class Tree(NamedTuple):
+    """What LMDB records of a database.
+
+    Attributes:
+        flags: How keys compare.
+        depth: Levels of pages.
+        branch_pages: Number of branch pages.
+        leaf_pages: Number of leaf pages.
+        overflow_pages: Pages of large values.
+        entries: Number of rows.
+        root: Number of the first page.
+    """
+
+    flags: int
+    depth: int
+    branch_pages: int
+    leaf_pages: int
+    overflow_pages: int
+    entries: int
+    root: int
 
 
 class MetaPage(NamedTuple):
@@ -39,24 +99,15 @@ class MetaPage(NamedTuple):
         page_size: Bytes of a page.
         last_page: Number of the last page in use.
         transaction: The transaction that wrote it.
-        free_root: Root of the list of free pages.
-        main_root: Root of the database that holds the others.
+        free: The list of free pages.
+        main: The database that holds the others.
     """
 
     page_size: int
     last_page: int
     transaction: int
-    free_root: int
-    main_root: int
-
-
-class _Value(NamedTuple):
-    """A node of a leaf: the bytes of its page, and where its data lies in them."""
-
-    page: bytes
-    offset: int
-    size: int
-    flags: int
+    free: Tree
+    main: Tree
 
 
 def metas(fd: int) -> list[MetaPage]:
@@ -64,11 +115,27 @@ def metas(fd: int) -> list[MetaPage]:
 
     Raises:
         UnsupportedError: The file was written by another version of LMDB.
-        DamagedStoreError: One of them is not a meta page; LMDB refuses such a file, too.
+        DamagedStoreError: One of them is not a meta page, or they are not of successive
+            transactions.
     """
-    first = _parse_meta(os.pread(fd, 4096, 0))
-    second = _parse_meta(os.pread(fd, 4096, first.page_size))
-    return sorted((first, second), key=lambda meta: meta.transaction, reverse=True)
+    for _ in range(_TRIES):
+        first = _parse_meta(os.pread(fd, 4096, 0))
+        second = _parse_meta(os.pread(fd, 4096, first.page_size))
+        apart = abs(first.transaction - second.transaction)
+        # Transaction N writes meta page N % 2.
+        placed = first.transaction % 2 == 0 and second.transaction % 2 == 1
+        if (apart == 1 and placed) or not first.transaction | second.transaction:
+            return sorted((first, second), key=lambda meta: meta.transaction, reverse=True)
+    raise DamagedStoreError("the meta pages of the data file contradict each other")
+
+
+def snapshot(fd: int, transaction: int) -> MetaPage | None:
+    """The meta page of a transaction; None if later ones have replaced it.
+
+    Raises:
+        DamagedStoreError, UnsupportedError: As `metas`.
+    """
+    return next((meta for meta in metas(fd) if meta.transaction == transaction), None)
 
 
 def _parse_meta(page: bytes) -> MetaPage:
@@ -84,133 +151,145 @@ def _parse_meta(page: bytes) -> MetaPage:
             f"LMDB data version {version}; this program reads version {_DATA_VERSION}"
         )
     offset += _META.size
-    free = _DB.unpack_from(page, offset)
-    main = _DB.unpack_from(page, offset + _DB.size)
+    page_size = _DB.unpack_from(page, offset)[0]
+    free = parse_tree(page, offset, _INTEGER_KEYS)
+    main = parse_tree(page, offset + _DB.size)
     last_page, transaction = _TAIL.unpack_from(page, offset + 2 * _DB.size)
-    if free[0] not in _PAGE_SIZES:
+    if page_size not in _PAGE_SIZES or last_page > _MAX_PAGES:
         raise DamagedStoreError("a meta page of the data file is damaged")
-    return MetaPage(free[0], last_page, transaction, free[7], main[7])
+    return MetaPage(page_size, last_page, transaction, free, main)
 
 
-def check_length(fd: int) -> None:
-    """Refuses a data file that lacks pages which its newest meta page lists as used.
-
-    LMDB never writes pages that were allocated and freed in one transaction, and these may be the
-    last ones. So a page may be missing if it is in the list of free pages.
+def parse_tree(page: bytes, offset: int, flags: int = 0) -> Tree:
+    """The record of a database at `offset`.
 
     Raises:
-        DamagedStoreError: Pages are missing, or a meta page or the free list is damaged.
-        UnsupportedError: The file was written by another version of LMDB.
+        DamagedStoreError: It is impossible, or has other flags.
     """
-    for attempt in range(_TRIES):
-        try:
-            meta = metas(fd)[0]
-            present = os.fstat(fd).st_size // meta.page_size
-            if present > meta.last_page:
-                return
-            missing = meta.last_page + 1 - present
-            free = {page for page in _free_pages(fd, meta) if present <= page <= meta.last_page}
-            if len(free) == missing:
-                return
-            message = f"the data file lacks its last {missing * meta.page_size} bytes"
-        except DamagedStoreError as error:
-            message = str(error)
-        except (struct.error, OverflowError):
-            message = "the data file's list of free pages is damaged or cut off"
-        if attempt == _TRIES - 1:
-            raise DamagedStoreError(message)
+    _, *fields = _DB.unpack_from(page, offset)
+    tree = Tree(*fields)
+    empty = tree.root == NO_PAGE
+    if tree.flags != flags or tree.depth > _MAX_DEPTH or empty != (not tree.depth):
+        raise DamagedStoreError("the record of a database in the data file is damaged")
+    if empty and (tree.branch_pages or tree.leaf_pages or tree.overflow_pages or tree.entries):
+        raise DamagedStoreError("a database of the data file has rows and no pages")
+    return tree
 
 
-def check_values(
-    fd: int, transaction: int, *, everything: bool = False, free: bool = False
-) -> bool:
-    """Refuses a data file with a value that reaches beyond the pages in use.
+def read_page(fd: int, meta: MetaPage, number: int) -> bytes:
+    """A page; DamagedStoreError if it is not in the file."""
+    if not FIRST_PAGE <= number <= meta.last_page:
+        raise DamagedStoreError("a tree of the data file leads out of the file")
+    page = os.pread(fd, meta.page_size, number * meta.page_size)
+    if len(page) != meta.page_size:
+        raise DamagedStoreError("a page of the data file is missing")
+    return page
 
-    Values lie in leaf pages or, when large, in pages of their own. Only databases with large values
-    are walked: about a page for every hundred segments.
+
+def leaf_nodes(page: bytes, number: int) -> list[Node]:
+    """The nodes of a leaf, in the order of its pointers.
+
+    Raises:
+        DamagedStoreError: It is not the leaf `number`, or its nodes do not fill it exactly.
+    """
+    nodes: list[Node] = []
+    ends: dict[int, int] = {}
+    size = len(page)
+    lower, upper = _bounds(page, number, _LEAF)
+    try:
+        for at in memoryview(page)[HEADER_BYTES:lower].cast("H"):
+            low, high, flags, key_size = _NODE.unpack_from(page, at)
+            data = at + 8 + key_size
+            length = low | high << 16
+            if flags > SUB_DATABASE:
+                raise _damaged(number, "has a node of an unknown kind")
+            ends[at] = data + (8 if flags & BIG else length) + 1 & ~1
+            nodes.append((page[at + 8 : data], data, length, flags))
+    except struct.error as error:
+        raise _damaged(number, "has a node outside of it") from error
+    _check_filled(number, ends, len(nodes), upper, size)
+    return nodes
+
+
+def branch_children(page: bytes, number: int) -> list[tuple[bytes, int]]:
+    """The children of a branch page, each with the key from which it holds rows.
+
+    The first key has no meaning.
+
+    Raises:
+        DamagedStoreError: It is not the branch page `number`, or its nodes do not fill it exactly.
+    """
+    children: list[tuple[bytes, int]] = []
+    ends: dict[int, int] = {}
+    lower, upper = _bounds(page, number, _BRANCH)
+    try:
+        for at in memoryview(page)[HEADER_BYTES:lower].cast("H"):
+            low, high, top, key_size = _NODE.unpack_from(page, at)
+            end = at + 8 + key_size
+            ends[at] = end + 1 & ~1
+            children.append((page[at + 8 : end], low | high << 16 | top << 32))
+    except struct.error as error:
+        raise _damaged(number, "has a node outside of it") from error
+    _check_filled(number, ends, len(children), upper, len(page))
+    return children
+
+
+def _bounds(page: bytes, number: int, kind: int) -> tuple[int, int]:
+    its_number, _, flags, lower, upper = _PAGE.unpack_from(page)
+    if its_number != number or flags != kind:
+        raise _damaged(number, "is not what it should be")
+    if not HEADER_BYTES < lower <= upper <= len(page) or lower % 2:
+        raise _damaged(number, "has impossible bounds")
+    return lower, upper
+
+
+def _check_filled(number: int, ends: dict[int, int], count: int, at: int, size: int) -> None:
+    """LMDB leaves no gap between nodes, so one that is hidden, moved or resized shows."""
+    for _ in range(count):
+        at = ends.get(at, 0)
+    if at != size or len(ends) != count:
+        raise _damaged(number, "has nodes that do not fill it")
+
+
+def big_value(fd: int, meta: MetaPage, page: bytes, node: Node, *, header: bool) -> tuple[int, int]:
+    """Where the large value of a node lies: the number of its first page, and how many there are.
 
     Args:
         fd: The data file.
-        transaction: The snapshot to check. The caller should hold a reader of it.
-        everything: Walk all databases.
-        free: Walk the list of free pages, too, which writers take pages from.
-
-    Returns:
-        False if the snapshot's meta page has been overwritten.
+        meta: The snapshot.
+        page: The page of the node.
+        node: The node.
+        header: Check the value's own header too, which costs a read.
 
     Raises:
-        DamagedStoreError: There is such a value, or a damaged page.
+        DamagedStoreError: It lies outside of the file, or its header is damaged.
     """
-    found = [meta for meta in metas(fd) if meta.transaction == transaction]
-    if not found:
-        return False
-    meta = found[0]
-    try:
-        for database in _values(fd, meta, meta.main_root):
-            if not database.flags & _SUB_DATABASE:
-                continue
-            _, _, _, _, _, large, _, root = _DB.unpack_from(database.page, database.offset)
-            if large or everything:
-                _check_large(_values(fd, meta, root), meta)
-        if free:
-            _check_large(_values(fd, meta, meta.free_root), meta)
-    except (struct.error, OverflowError) as error:
-        raise DamagedStoreError(f"a page of the data file is damaged: {error}") from error
-    return True
+    (number,) = _NUMBER.unpack_from(page, node[1])
+    pages = (HEADER_BYTES - 1 + node[2]) // meta.page_size + 1
+    if header and FIRST_PAGE <= number <= meta.last_page:
+        head = os.pread(fd, HEADER_BYTES, number * meta.page_size)
+        if len(head) != HEADER_BYTES:
+            raise DamagedStoreError("a page of the data file is missing")
+        its_number, _, flags, its_pages = _OVERFLOW_PAGE.unpack(head)
+        if its_number != number or flags != _OVERFLOW or its_pages < pages:
+            raise _damaged(number, "is not the large value that it should be")
+        pages = its_pages
+    if number < FIRST_PAGE or number + pages > meta.last_page + 1:
+        raise DamagedStoreError("a value reaches beyond the data file")
+    return number, pages
 
 
-def _check_large(values: Iterable[_Value], meta: MetaPage) -> None:
-    """Walks the values of one tree; those in pages of their own must end inside the file."""
-    end = (meta.last_page + 1) * meta.page_size
-    for value in values:
-        if value.flags & _BIG:
-            (number,) = _NUMBER.unpack_from(value.page, value.offset)
-            if number * meta.page_size + _PAGE.size + value.size > end:
-                raise DamagedStoreError("a value reaches beyond the data file")
+def value_of(fd: int, meta: MetaPage, page: bytes, node: Node) -> bytes:
+    """The data of a node; DamagedStoreError if it is large and damaged or missing."""
+    _, data, length, flags = node
+    if not flags & BIG:
+        return page[data : data + length]
+    number, _ = big_value(fd, meta, page, node, header=True)
+    value = os.pread(fd, length, number * meta.page_size + HEADER_BYTES)
+    if len(value) != length:
+        raise DamagedStoreError("a page of the data file is missing")
+    return value
 
 
-def _values(fd: int, meta: MetaPage, root: int) -> Iterator[_Value]:
-    """All nodes in the leaves below `root`; struct.error for a damaged page."""
-    size = meta.page_size
-    todo = [root] if root != _NO_PAGE else []
-    seen: set[int] = set()
-    while todo:
-        number = todo.pop()
-        if number in seen or number > meta.last_page:
-            raise DamagedStoreError("a tree of the data file is damaged")
-        seen.add(number)
-        page = os.pread(fd, size, number * size)
-        its_number, _, flags, lower, _ = _PAGE.unpack_from(page)
-        if its_number != number or flags not in (_BRANCH, _LEAF):
-            raise DamagedStoreError("a tree of the data file is damaged")
-        if not _PAGE.size <= lower <= len(page) or lower % 2:
-            raise DamagedStoreError("a tree of the data file is damaged")
-        for (offset,) in struct.iter_unpack("=H", page[_PAGE.size : lower]):
-            low, high, node_flags, key_size = _NODE.unpack_from(page, offset)
-            data = offset + _NODE.size + key_size
-            inside = 0 if flags == _BRANCH else low | high << 16
-            if inside and node_flags & _BIG:
-                inside = _NUMBER.size
-            if offset < lower or data + inside > size:
-                raise DamagedStoreError("a node of the data file reaches out of its page")
-            if flags == _BRANCH:
-                todo.append(low | high << 16 | node_flags << 32)
-            else:
-                yield _Value(page, data, low | high << 16, node_flags)
-
-
-def _free_pages(fd: int, meta: MetaPage) -> Iterator[int]:
-    """All pages in the free list; struct.error if it is damaged."""
-    for value in _values(fd, meta, meta.free_root):
-        if value.flags & _BIG:
-            number = _NUMBER.unpack_from(value.page, value.offset)[0]
-            start = number * meta.page_size + _PAGE.size
-            size = min(value.size, os.fstat(fd).st_size)
-            data = os.pread(fd, size, start)
-        else:
-            data = value.page[value.offset : value.offset + value.size]
-        (count,) = _NUMBER.unpack_from(data)  # then as many page numbers
-        if len(data) < (count + 1) * _NUMBER.size:
-            raise DamagedStoreError("the data file's list of free pages is damaged")
-        for (page,) in _NUMBER.iter_unpack(data[_NUMBER.size : (count + 1) * _NUMBER.size]):
-            yield page
+def _damaged(number: int, what: str) -> DamagedStoreError:
+    return DamagedStoreError(f"page {number} of the data file {what}")

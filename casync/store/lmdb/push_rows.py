@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 
 from casync.errors import DamagedStoreError
 from casync.ids import Buffer
+from casync.store.lmdb.lmdb_errors import REBUILD
 from casync.store.push import is_alive
 
 __all__ = ["GIVEN_UP", "PushRow", "decode_push", "encode_push"]
@@ -51,4 +52,6 @@ def decode_push(value: Buffer) -> PushRow:
     try:
         return PushRow(*_ROW.unpack(value))
     except struct.error as error:
-        raise DamagedStoreError(f"the store has a damaged push row: {error}") from error
+        raise DamagedStoreError(
+            f"the store has a damaged push row: {error}", next_step=REBUILD
+        ) from error

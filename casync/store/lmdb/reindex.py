@@ -29,6 +29,7 @@ from casync.store.lmdb.environment import Environment, Txn
 from casync.store.lmdb.meta import FIRST_GENERATION, read_meta, write_meta
 from casync.store.lmdb.objects import Objects
 from casync.store.lmdb.quota import recount
+from casync.store.lmdb.roots import drop_bad_rows
 from casync.store.lmdb.rows import (
     IndexRow,
     NamePayload,
@@ -106,7 +107,7 @@ def reindex(
     map_bytes: int = MAP_BYTES,
     clock: Callable[[], float] = time.time,
 ) -> Reindexed:
-    """Rebuilds everything but the segments of the store at `path`.
+    """Rebuilds everything but the segments of the store at `path`, and drops other bad rows.
 
     Args:
         path: The store's folder. It must not be open in this process.
@@ -126,6 +127,7 @@ def reindex(
         if "meta" not in environment.missing:
             with environment.reading() as txn:
                 read_meta(txn, environment.databases["meta"], path)  # refuses newer stores
+        environment.check_pages(everything=True)
         environment.add_missing_databases()
         return environment.write(
             lambda txn: _Rebuild(path, txn, environment.databases, int(clock()), advance).run(),
@@ -167,7 +169,14 @@ class _Rebuild:
             self._segments += 1
             self._add_segment(number, segment, store_id, generation)
             self._advance(len(segment))
-        rows = [row for row in self._rows(created) if not self._is_removed(removed_key(row.id))]
+        rows = list(self._rows(created))
+        drop_bad_rows(
+            self._txn,
+            self._databases,
+            {row.id for row in rows if row.state is ManifestState.FULL},
+            generation,
+        )
+        rows = [row for row in rows if not self._is_removed(removed_key(row.id))]
         full = {row.id for row in rows if row.state is ManifestState.FULL}
         names = [
             record

@@ -16,6 +16,7 @@ from casync.ids import ID_BYTES, Buffer, Kind, ManifestId, ObjectId
 from casync.names.name import NameRecord
 from casync.objects.codec import Codec
 from casync.store.base import ManifestRow, ManifestState, RememberedFile
+from casync.store.lmdb.lmdb_errors import REBUILD
 
 __all__ = [
     "FORMAT",
@@ -105,7 +106,7 @@ class NamePayload(msgspec.Struct, frozen=True):
 
 
 def _broken(what: str, error: Exception) -> DamagedStoreError:
-    return DamagedStoreError(f"the store has a damaged {what} row: {error}")
+    return DamagedStoreError(f"the store has a damaged {what} row: {error}", next_step=REBUILD)
 
 
 def index_prefix(kind: Kind) -> bytes:

@@ -43,6 +43,7 @@ from casync.store.lmdb.meta import read_meta
 from casync.store.lmdb.objects import Objects
 from casync.store.lmdb.pushes import LmdbPushes
 from casync.store.lmdb.quota import set_quota
+from casync.store.lmdb.roots import NAME_TABLES
 from casync.store.lmdb.rows import (
     FORMAT,
     decode_file,
@@ -323,12 +324,14 @@ class LmdbStore:
     def removal(self, refs: Sequence[Ref]) -> Removal:
         """As `Editable.removal`."""
         refs = self._without_prefixes(refs)
+        self._environment.check_pages(NAME_TABLES)
         with self._environment.reading() as txn:
             return self._trash(txn).plan(refs)
 
     def remove(self, refs: Sequence[Ref]) -> Removal:
         """As `Editable.remove`."""
         refs = self._without_prefixes(refs)
+        self._environment.check_pages(NAME_TABLES)
 
         def write(txn: Txn) -> Removal:
             trash = self._trash(txn)
@@ -340,10 +343,12 @@ class LmdbStore:
 
     def restore(self, refs: Sequence[Ref]) -> Removal:
         """As `Editable.restore`."""
+        self._environment.check_pages(NAME_TABLES)
         return self._environment.write(lambda txn: self._trash(txn).restore(refs), need=MIB)
 
     def removed(self) -> list[Removed]:
         """As `Editable.removed`."""
+        self._environment.check_pages(NAME_TABLES)
         with self._environment.reading() as txn:
             return self._trash(txn).listing()
 
@@ -372,7 +377,7 @@ class LmdbStore:
         """Checks every page of every tree without touching it through the map.
 
         LMDB has no checksums, and a damaged page of the index can kill the process that reads it.
-        Call this first if damage is suspected. Takes a second or two per million objects.
+        Call this first if damage is suspected. Takes a second per million objects.
 
         Raises:
             DamagedStoreError: A page is damaged.

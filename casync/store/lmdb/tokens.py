@@ -18,6 +18,7 @@ from casync.errors import DamagedStoreError, NotFoundError
 from casync.ids import Buffer
 from casync.names.token import Token, TokenRow, TokenScope, digest_of, format_token
 from casync.store.lmdb.environment import Environment, Txn
+from casync.store.lmdb.scan import scan
 
 __all__ = ["META_AUTH", "KnownTokens", "Tokens", "decode_token"]
 
@@ -65,14 +66,14 @@ class Tokens:
             DamagedStoreError: A row is damaged.
         """
         databases = self._environment.databases
-        with self._environment.reading() as txn:
+        rows = [
+            decode_token(value)
+            for name in _DATABASES
+            if name in databases
+            for _, value in scan(self._environment, name)
+        ]
+        with self._environment.reading() as txn:  # a later token may be required unseen
             required = txn.get(META_AUTH, db=databases["meta"]) is not None
-            rows = [
-                decode_token(value)
-                for name in _DATABASES
-                if name in databases
-                for _, value in txn.cursor(databases[name]).iternext()
-            ]
         return KnownTokens(required, {row.id: row for row in rows})
 
     def issue(

@@ -11,6 +11,7 @@ from casync.names.name import NameRecord, Ref
 from casync.store.base import ManifestRow, ManifestState, Removal, Removed
 from casync.store.lmdb.environment import Txn
 from casync.store.lmdb.meta import read_generation
+from casync.store.lmdb.roots import check_names
 from casync.store.lmdb.rows import (
     decode_manifest_row,
     decode_name,
@@ -54,7 +55,12 @@ class Trash:
         self._now = now
 
     def plan(self, refs: Sequence[Ref]) -> Removal:
-        """As `plan_removal`."""
+        """As `plan_removal`; what the names say is checked first.
+
+        Raises:
+            DamagedStoreError: They contradict the manifests or the trash.
+        """
+        check_names(self._txn, self._databases)
         log = (decode_name(value) for _, value in self._rows("name_log"))
         return plan_removal(refs, log, self._row)
 

@@ -16,9 +16,11 @@ from casync.errors import DamagedStoreError
 from casync.ids import Buffer, ManifestId
 from casync.names.name import NameRecord
 from casync.store.lmdb.environment import Txn
+from casync.store.lmdb.lmdb_errors import REBUILD
 from casync.store.lmdb.rows import decode_number, number_key
 
 __all__ = [
+    "LAST_REMOVED",
     "REMOVED_MANIFESTS",
     "REMOVED_VERSIONS",
     "RemovedManifest",
@@ -35,7 +37,7 @@ __all__ = [
 
 REMOVED_MANIFESTS: Final = b"m"
 REMOVED_VERSIONS: Final = b"v"
-_LAST: Final = b"l"
+LAST_REMOVED: Final = b"l"
 
 _T = TypeVar("_T", bound="RemovedManifest | RemovedVersion")
 
@@ -81,7 +83,7 @@ def removed_version_key(name: str, version: int) -> bytes:
 
 def last_key(name: str) -> bytes:
     """The key of the highest number of a removed version of a name."""
-    return _LAST + blake3(name.encode()).digest()
+    return LAST_REMOVED + blake3(name.encode()).digest()
 
 
 def last_removed(txn: Txn, trash: lmdb._Database, name: str) -> int:
@@ -109,4 +111,6 @@ def _decode(value: Buffer, kind: type[_T]) -> _T:
     try:
         return msgspec.msgpack.decode(value, type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise DamagedStoreError(f"the store has a damaged trash row: {error}") from error
+        raise DamagedStoreError(
+            f"the store has a damaged trash row: {error}", next_step=REBUILD
+        ) from error

@@ -10,7 +10,8 @@ import lmdb
 import pytest
 
 from casync.errors import DamagedStoreError, UnsupportedError
-from casync.store.lmdb.pages import check_length, check_values, metas
+from casync.store.lmdb.pages import metas
+from casync.store.lmdb.trees import check_length, check_trees
 
 PAGE = 4096
 
@@ -43,8 +44,8 @@ def test_the_newest_meta_page_comes_first(data_file: Path) -> None:
         newer, older = metas(fd)
         assert newer.transaction == older.transaction + 1
         assert newer.page_size == PAGE
-        assert check_values(fd, newer.transaction)
-        assert not check_values(fd, newer.transaction + 1)
+        assert check_trees(fd, newer.transaction)
+        assert not check_trees(fd, newer.transaction + 1)
         check_length(fd)
 
 
@@ -65,10 +66,11 @@ def test_every_length_below_what_is_in_use_is_refused(data_file: Path) -> None:
 def test_free_pages_at_the_end_may_be_missing(tmp_path: Path) -> None:
     """LMDB may leave a file shorter than its meta page says; such a file is whole."""
     shorter = 0
-    with lmdb.open(str(tmp_path), map_size=2**26, lib_version=0) as environment:
+    with lmdb.open(str(tmp_path), map_size=2**26, max_dbs=1, lib_version=0) as environment:
+        database = environment.open_db(b"rows")
         rng = random.Random(3)
         for turn in range(200):
-            with environment.begin(write=True) as txn:
+            with environment.begin(write=True, db=database) as txn:
                 for _ in range(rng.randrange(1, 30)):
                     txn.put(b"%d" % rng.randrange(300), bytes(rng.randrange(2000)))
                 # Pages that are allocated and freed within one transaction are never written.
@@ -80,7 +82,7 @@ def test_free_pages_at_the_end_may_be_missing(tmp_path: Path) -> None:
                 size = os.fstat(fd).st_size
                 shorter += size < (metas(fd)[0].last_page + 1) * PAGE
                 check_length(fd)
-                assert check_values(fd, metas(fd)[0].transaction), turn
+                assert check_trees(fd, metas(fd)[0].transaction), turn
     assert shorter, "the case that this test is about did not come up"
 
 
@@ -95,7 +97,7 @@ def test_a_value_that_reaches_beyond_the_file_is_refused(data_file: Path) -> Non
         while at >= 0:
             os.pwrite(fd, b"\xff\xff\xff\x7f", at)
             try:
-                check_values(fd, transaction)
+                check_trees(fd, transaction)
             except DamagedStoreError:
                 found += 1
             os.pwrite(fd, size, at)
