@@ -16,9 +16,9 @@ from casync.store.lmdb.pages import (
     DATABASE_BYTES,
     NO_PAGE,
     SUB_DATABASE,
+    LeafNode,
     MetaPage,
-    Node,
-    Tree,
+    PageTree,
     branch_children,
     leaf_nodes,
     parse_tree,
@@ -63,7 +63,7 @@ def rows_until(fd: int, transaction: int, database: str, end: bytes) -> Iterator
     return None if meta is None else _descending(fd, meta, _tree(fd, meta, database), end)
 
 
-def _tree(fd: int, meta: MetaPage, database: str) -> Tree:
+def _tree(fd: int, meta: MetaPage, database: str) -> PageTree:
     wanted = database.encode()
     for page, nodes in _leaves_from(fd, meta, meta.main, wanted):
         key, data, length, flags = nodes[0]
@@ -73,7 +73,7 @@ def _tree(fd: int, meta: MetaPage, database: str) -> Tree:
     raise DamagedStoreError(f"the data file lacks {database}")
 
 
-def _ascending(fd: int, meta: MetaPage, tree: Tree, first: bytes) -> Iterator[Row]:
+def _ascending(fd: int, meta: MetaPage, tree: PageTree, first: bytes) -> Iterator[Row]:
     last = b""
     for page, nodes in _leaves_from(fd, meta, tree, first):
         for node in nodes:
@@ -88,8 +88,8 @@ def _ascending(fd: int, meta: MetaPage, tree: Tree, first: bytes) -> Iterator[Ro
 
 
 def _leaves_from(
-    fd: int, meta: MetaPage, tree: Tree, first: bytes
-) -> Iterator[tuple[bytes, list[Node]]]:
+    fd: int, meta: MetaPage, tree: PageTree, first: bytes
+) -> Iterator[tuple[bytes, list[LeafNode]]]:
     """Leaves in order, each with its nodes from `first` on; none without any."""
     todo = [(tree.root, 1)] if tree.root != NO_PAGE else []
     while todo:
@@ -106,7 +106,7 @@ def _leaves_from(
             yield page, nodes[start:]
 
 
-def _descending(fd: int, meta: MetaPage, tree: Tree, end: bytes) -> Iterator[Row]:
+def _descending(fd: int, meta: MetaPage, tree: PageTree, end: bytes) -> Iterator[Row]:
     todo = [(tree.root, 1)] if tree.root != NO_PAGE else []
     last = end
     while todo:

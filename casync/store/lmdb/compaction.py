@@ -13,8 +13,9 @@ import lmdb
 
 from casync.limits import MIB
 from casync.names.name import NameRecord
+from casync.objects.codec import Unpacker
 from casync.store.lmdb.environment import Environment, Txn
-from casync.store.lmdb.reindex import prove_name
+from casync.store.lmdb.reindex import prove, prove_name
 from casync.store.lmdb.rows import (
     IndexRow,
     SegmentUse,
@@ -111,6 +112,7 @@ def _live(
 ) -> list[tuple[SegmentRecord, bytes, bytes]] | None:
     """The records of a segment that are still in use; None if any is damaged."""
     live: list[tuple[SegmentRecord, bytes, bytes]] = []
+    unpacker = Unpacker()
     for record in records(data):
         if record is None:
             return None
@@ -123,6 +125,8 @@ def _live(
             value = txn.get(index_key(record.kind, record.id), db=databases["index"])
             row = decode_index(value) if value is not None else None
             wanted = row is not None and (row.segment, row.offset) == (number, record.offset)
+            if not wanted and prove(record, payload, unpacker) is None:
+                return None  # it may be another object than it says, one that lives
         if wanted:
             header = data[record.offset : record.offset + RECORD_BYTES]
             live.append((record, header, payload))

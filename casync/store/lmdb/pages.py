@@ -22,8 +22,8 @@ __all__ = [
     "NO_PAGE",
     "SUB_DATABASE",
     "MetaPage",
-    "Node",
-    "Tree",
+    "LeafNode",
+    "PageTree",
     "big_value",
     "branch_children",
     "leaf_nodes",
@@ -65,12 +65,12 @@ FIRST_PAGE: Final = 2
 HEADER_BYTES: Final = _PAGE.size
 DATABASE_BYTES: Final = _DB.size
 
-Node: TypeAlias = tuple[bytes, int, int, int]
+LeafNode: TypeAlias = tuple[bytes, int, int, int]
 """A node of a leaf: its key, where its data begins in the page, bytes of data, flags. A plain
 tuple, because a large store has a million."""
 
 
-class Tree(NamedTuple):
+class PageTree(NamedTuple):
     """What LMDB records of a database.
 
     Attributes:
@@ -106,8 +106,8 @@ class MetaPage(NamedTuple):
     page_size: int
     last_page: int
     transaction: int
-    free: Tree
-    main: Tree
+    free: PageTree
+    main: PageTree
 
 
 def metas(fd: int) -> list[MetaPage]:
@@ -160,14 +160,14 @@ def _parse_meta(page: bytes) -> MetaPage:
     return MetaPage(page_size, last_page, transaction, free, main)
 
 
-def parse_tree(page: bytes, offset: int, flags: int = 0) -> Tree:
+def parse_tree(page: bytes, offset: int, flags: int = 0) -> PageTree:
     """The record of a database at `offset`.
 
     Raises:
         DamagedStoreError: It is impossible, or has other flags.
     """
     _, *fields = _DB.unpack_from(page, offset)
-    tree = Tree(*fields)
+    tree = PageTree(*fields)
     empty = tree.root == NO_PAGE
     if tree.flags != flags or tree.depth > _MAX_DEPTH or empty != (not tree.depth):
         raise DamagedStoreError("the record of a database in the data file is damaged")
@@ -186,13 +186,13 @@ def read_page(fd: int, meta: MetaPage, number: int) -> bytes:
     return page
 
 
-def leaf_nodes(page: bytes, number: int) -> list[Node]:
+def leaf_nodes(page: bytes, number: int) -> list[LeafNode]:
     """The nodes of a leaf, in the order of its pointers.
 
     Raises:
         DamagedStoreError: It is not the leaf `number`, or its nodes do not fill it exactly.
     """
-    nodes: list[Node] = []
+    nodes: list[LeafNode] = []
     ends: dict[int, int] = {}
     size = len(page)
     lower, upper = _bounds(page, number, _LEAF)
@@ -251,7 +251,9 @@ def _check_filled(number: int, ends: dict[int, int], count: int, at: int, size: 
         raise _damaged(number, "has nodes that do not fill it")
 
 
-def big_value(fd: int, meta: MetaPage, page: bytes, node: Node, *, header: bool) -> tuple[int, int]:
+def big_value(
+    fd: int, meta: MetaPage, page: bytes, node: LeafNode, *, header: bool
+) -> tuple[int, int]:
     """Where the large value of a node lies: the number of its first page, and how many there are.
 
     Args:
@@ -279,7 +281,7 @@ def big_value(fd: int, meta: MetaPage, page: bytes, node: Node, *, header: bool)
     return number, pages
 
 
-def value_of(fd: int, meta: MetaPage, page: bytes, node: Node) -> bytes:
+def value_of(fd: int, meta: MetaPage, page: bytes, node: LeafNode) -> bytes:
     """The data of a node; DamagedStoreError if it is large and damaged or missing."""
     _, data, length, flags = node
     if not flags & BIG:

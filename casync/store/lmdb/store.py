@@ -334,9 +334,8 @@ class LmdbStore:
         self._environment.check_pages(NAME_TABLES)
 
         def write(txn: Txn) -> Removal:
-            trash = self._trash(txn)
-            planned = trash.plan(refs)
-            trash.remove(planned)
+            planned = self._trash(txn).plan(refs)
+            self._trash(txn).remove(planned)
             return planned
 
         return self._environment.write(write, need=MIB)
@@ -376,8 +375,7 @@ class LmdbStore:
     def check(self) -> None:
         """Checks every page of every tree without touching it through the map.
 
-        LMDB has no checksums, and a damaged page of the index can kill the process that reads it.
-        Call this first if damage is suspected. Takes a second per million objects.
+        Takes a second per million objects.
 
         Raises:
             DamagedStoreError: A page is damaged.

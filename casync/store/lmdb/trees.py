@@ -23,9 +23,9 @@ from casync.store.lmdb.pages import (
     HEADER_BYTES,
     NO_PAGE,
     SUB_DATABASE,
+    LeafNode,
     MetaPage,
-    Node,
-    Tree,
+    PageTree,
     big_value,
     branch_children,
     leaf_nodes,
@@ -151,9 +151,9 @@ class _Trees:
         self._used = bytearray(max(pages, FIRST_PAGE))
         self._used[:FIRST_PAGE] = b"\1" * FIRST_PAGE
 
-    def databases(self) -> dict[str, Tree]:
+    def databases(self) -> dict[str, PageTree]:
         """The named databases, after a walk of the one that holds them."""
-        found: dict[str, Tree] = {}
+        found: dict[str, PageTree] = {}
         for page, nodes in self.walk(self._meta.main, whole=True, main=True):
             for key, data, length, flags in nodes:
                 if flags != SUB_DATABASE or length != DATABASE_BYTES:
@@ -162,8 +162,8 @@ class _Trees:
         return found
 
     def walk(
-        self, tree: Tree, *, whole: bool, numbers: bool = False, main: bool = False
-    ) -> Iterator[tuple[bytes, list[Node]]]:
+        self, tree: PageTree, *, whole: bool, numbers: bool = False, main: bool = False
+    ) -> Iterator[tuple[bytes, list[LeafNode]]]:
         """Checks a tree and yields its leaves, if they are to be read.
 
         Args:
@@ -176,7 +176,7 @@ class _Trees:
             DamagedStoreError: It is damaged.
         """
         branches = leaves = entries = large = 0
-        last: tuple[bytes, Node] | None = None
+        last: tuple[bytes, LeafNode] | None = None
         todo: list[tuple[int, int, bytes, bytes | None]] = []
         if tree.root != NO_PAGE:
             todo.append((tree.root, 1, b"", None))
