@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeAlias, TypeVar
 
@@ -118,13 +119,7 @@ class Environment:
             DamagedStoreError: There is such a page.
         """
         free = self.writable
-
-        def check(fd: int, transaction: int) -> bool | None:
-            return (
-                check_trees(fd, transaction, whole=whole, everything=everything, free=free) or None
-            )
-
-        self.snapshot(check)
+        self.snapshot(partial(check_trees, whole=whole, everything=everything, free=free))
 
     def snapshot(self, action: Callable[[int, int], _T | None]) -> _T:
         """Runs `action` with the data file's descriptor and the number of the newest transaction.

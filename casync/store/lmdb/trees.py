@@ -99,7 +99,7 @@ def check_trees(
     whole: Collection[str] = (),
     everything: bool = False,
     free: bool = False,
-) -> bool:
+) -> MetaPage | None:
     """Refuses a data file on which LMDB would abort, miss rows or overwrite what is in use.
 
     Small databases, and those with large values, are checked row by row; of large ones the branch
@@ -113,14 +113,14 @@ def check_trees(
         free: Check the list of free pages, too, which writers take pages from.
 
     Returns:
-        False if the snapshot's meta page has been overwritten.
+        The snapshot's meta page; None if it has been overwritten.
 
     Raises:
         DamagedStoreError: A page is damaged.
     """
     meta = snapshot(fd, transaction)
     if meta is None:
-        return False
+        return None
     trees = _Trees(fd, meta, headers=everything)
     databases = trees.databases()
     for name, tree in databases.items():
@@ -130,7 +130,7 @@ def check_trees(
             pass
     if free or everything:
         trees.check_free(everything=everything)
-    return True
+    return meta
 
 
 class _Trees:
