@@ -12,7 +12,7 @@ from typing import Final
 
 from casync.errors import LockedError
 
-__all__ = ["claim_device", "lock", "refuse_foreign_locks"]
+__all__ = ["lock", "lock_device", "refuse_foreign_locks"]
 
 _FLOCK: Final = "hhqqi4x"  # struct flock of 64-bit Linux
 _PROBE_TRIES: Final = 20
@@ -34,7 +34,7 @@ def lock(fd: int, path: Path) -> None:
         ) from error
 
 
-def claim_device(fd: int, path: Path) -> int:
+def lock_device(fd: int, path: Path) -> int:
     """Locks a block device; returns a second descriptor, which holds it exclusively.
 
     udev locks a device briefly while it probes it, so a busy lock is retried. The exclusive open

@@ -1,4 +1,4 @@
-"""What every store promises whose objects can be collected, and writers that come meanwhile.
+"""The contract of stores whose objects can be collected, with writers at the same time.
 
 A test module derives from `CollectionContract` and provides `clock`, `store` and `reopen`.
 """
@@ -22,7 +22,7 @@ from tests.contract.whole_store import DAY, Clock, Reopen, WholeStore
 from tests.support.small_store import content
 
 NOW = CollectOptions(window=0)
-LOOK = CollectOptions(window=0, dry_run=True)
+DRY_RUN = CollectOptions(window=0, dry_run=True)
 
 
 def here(store: CollectableStore, packed: Sequence[Verified]) -> list[bool]:
@@ -40,13 +40,13 @@ def unmarked(kind: Kind, ident: ObjectId) -> bool:
 
 
 class CollectionContract:
-    def test_deletes_what_nothing_leads_to(self, store: WholeStore, reopen: Reopen) -> None:
+    def test_deletes_unreachable_objects(self, store: WholeStore, reopen: Reopen) -> None:
         kept = put_manifest(store, b"kept", "disk")
         loose = chunks(200, 1)
         store.commit(Batch(objects=loose))
         store = reopen()
         seen: list[Dead] = []
-        planned = collect(store, LOOK, tell=seen.append)
+        planned = collect(store, DRY_RUN, tell=seen.append)
         assert here(store, loose) == [True] * 200
         told: list[Dead] = []
         done = collect(store, NOW, tell=told.append)
@@ -59,7 +59,7 @@ class CollectionContract:
         assert store.resolve(parse_ref("disk")) == kept
         assert collect(store, NOW).objects == 0
 
-    def test_the_dead_are_told_in_the_order_of_kinds_and_ids(
+    def test_dead_objects_come_in_the_order_of_kinds_and_ids(
         self, store: WholeStore, reopen: Reopen
     ) -> None:
         _, packed = content([noise(3000, n) for n in range(300)])
@@ -71,11 +71,11 @@ class CollectionContract:
             {(item.kind, item.id) for item in packed}, key=lambda key: (order.index(key[0]), key[1])
         )
 
-    def test_a_look_changes_nothing(self, store: WholeStore) -> None:
+    def test_a_dry_run_changes_nothing(self, store: WholeStore) -> None:
         put_manifest(store, b"gone", "disk")
         store.remove([parse_ref("disk")])
         removed = store.removed()
-        assert collect(store, LOOK)[:3] == (0, 2, 2)
+        assert collect(store, DRY_RUN)[:3] == (0, 2, 2)
         with store.collection(window=0, dry_run=True) as collection, pytest.raises(WriteError):
             collection.delete([])
         assert store.removed() == removed
@@ -84,10 +84,10 @@ class CollectionContract:
         with store.collection(window=0):
             with pytest.raises(LockedError):
                 collect(store, NOW)
-            assert collect(store, LOOK).objects == 0
+            assert collect(store, DRY_RUN).objects == 0
         assert collect(store, NOW).objects == 0
 
-    def test_what_a_writer_put_stays_while_it_lives(
+    def test_objects_of_a_writer_stay_while_it_lives(
         self, store: WholeStore, reopen: Reopen
     ) -> None:
         loose = chunks(5, 1)
@@ -116,7 +116,7 @@ class CollectionContract:
         assert collect(store, NOW).objects == 0
         assert here(store, packed) == [True] * len(packed)
 
-    def test_what_is_gone_is_not_promised(self, store: WholeStore, reopen: Reopen) -> None:
+    def test_deleted_objects_are_not_promised(self, store: WholeStore, reopen: Reopen) -> None:
         loose = chunks(20, 1)
         store.commit(Batch(objects=loose))
         ids = [item.id for item in loose]
@@ -151,7 +151,7 @@ class CollectionContract:
         assert put_manifest(store, b"2", "disk")
         assert [record.version for record in store.history(parse_name("disk"))] == [2]
 
-    def test_what_is_restored_during_a_collection_stays(
+    def test_content_restored_during_a_collection_stays(
         self, store: WholeStore, reopen: Reopen
     ) -> None:
         ident = put_manifest(store, b"1", "disk")

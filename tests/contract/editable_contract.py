@@ -1,4 +1,4 @@
-"""What every place promises whose names and trash can be changed, a store or a server.
+"""The contract of stores and servers whose names and trash can be changed.
 
 A test module derives from `EditableContract` and provides `store`, with the content; a server
 overrides `place` with what changes that store.
@@ -20,7 +20,7 @@ from tests.contract.store_contract import put_manifest
 
 LONG = "/".join(["x" * 200] * 4)  # too long to be a key of a row
 NAME = parse_name("disk")
-WRONG = (UsageError, RemoteError)  # the latter of a server that finds the mistake
+WRONG = (UsageError, RemoteError)  # the latter from a server
 
 
 def refs(*texts: str) -> list[Ref]:
@@ -45,7 +45,7 @@ class EditableContract:
     def place(self, store: WritableStore) -> Editable:
         return store
 
-    def test_a_name_is_moved_on_from_the_expected_version_only(
+    def test_a_name_moves_only_from_the_expected_version(
         self, store: WritableStore, place: Editable
     ) -> None:
         one, two, three = (put_manifest(store, plain) for plain in (b"1", b"2", b"3"))
@@ -57,12 +57,12 @@ class EditableContract:
             move(one, 1)
         assert list(store.names()) == []
         assert move(one, 0) == 1
-        assert move(one, 0) == 1  # its answer was lost
+        assert move(one, 0) == 1  # a retry after a lost answer
         assert move(one, 1) == 1  # it points there already
         with pytest.raises(LostRaceError):
             move(two, 0)
         assert [move(two, 1), move(two, 1), move(three, 2)] == [2, 2, 3]
-        assert move(two, 1) == 2  # its answer was lost as well, and somebody moved on since
+        assert move(two, 1) == 2  # another retry, after a later move
         with pytest.raises(LostRaceError):
             move(three, 1)
         assert [record.manifest for record in store.history(NAME)] == [one, two, three]
@@ -76,7 +76,7 @@ class EditableContract:
                 place.set_name(NameUpdate(NAME, ident))
         assert list(store.names()) == []
 
-    def test_what_is_signed_is_kept_and_must_be_about_the_next_version(
+    def test_a_signed_claim_is_kept_and_must_be_about_the_next_version(
         self, store: WritableStore, place: Editable
     ) -> None:
         key = SigningKey.new()
@@ -86,7 +86,7 @@ class EditableContract:
         with pytest.raises(WRONG, match="the signed claim is not"):
             place.set_name(update._replace(manifest=two))
         record = place.set_name(update)
-        assert place.set_name(update) == record  # its answer was lost
+        assert place.set_name(update) == record  # a retry after a lost answer
         assert check_signed(record.signed, [key.public])[1].manifest == one
         assert place.upcoming(NAME) == (2, record)
         late = sign_next(key, NAME, two, place, now=1)
@@ -97,7 +97,7 @@ class EditableContract:
             place.set_name(late._replace(expected=None))
 
     @pytest.mark.parametrize("name", ["disk", LONG])
-    def test_a_name_goes_with_what_only_it_leads_to(
+    def test_removing_a_name_removes_the_manifests_that_only_it_leads_to(
         self, store: WritableStore, place: Editable, name: str
     ) -> None:
         one = put_manifest(store, b"1", name)
@@ -121,7 +121,9 @@ class EditableContract:
         assert listed(store) == before
         assert labels(place) == []
 
-    def test_one_version_of_many(self, store: WritableStore, place: Editable) -> None:
+    def test_one_version_of_many_can_be_removed_and_restored(
+        self, store: WritableStore, place: Editable
+    ) -> None:
         one, two, three = (put_manifest(store, plain, "disk") for plain in (b"1", b"2", b"3"))
         assert place.remove(refs("disk@2")).manifests == [two]
         assert listed(store) == ({one, three}, ["disk@1", "disk@3"])
@@ -129,13 +131,13 @@ class EditableContract:
         assert store.resolve(parse_ref("disk")) == one
         assert place.upcoming(NAME)[0] == 4
         assert put_manifest(store, b"4", "disk")
-        assert listed(store)[1] == ["disk@1", "disk@4"]  # numbers are not given twice
+        assert listed(store)[1] == ["disk@1", "disk@4"]  # numbers are not used twice
         place.restore(refs("disk"))
         assert listed(store)[1] == ["disk@1", "disk@2", "disk@3", "disk@4"]
         assert store.resolve(parse_ref("disk@2")) == two
         assert store.resolve(parse_ref("disk")) != three
 
-    def test_a_name_that_was_removed_goes_on_counting(
+    def test_a_removed_name_keeps_its_count_of_versions(
         self, store: WritableStore, place: Editable
     ) -> None:
         first = put_manifest(store, b"1", "disk")
@@ -149,7 +151,7 @@ class EditableContract:
         place.set_name(NameUpdate(NAME, first, 0))
         assert listed(store)[1] == ["disk@4"]
 
-    def test_a_hash_goes_when_no_name_leads_to_it(
+    def test_a_manifest_can_be_removed_when_no_name_leads_to_it(
         self, store: WritableStore, place: Editable
     ) -> None:
         bare = put_manifest(store, b"bare")
@@ -181,7 +183,7 @@ class EditableContract:
             place.restore(refs(*texts))
         assert listed(store) == (set(), [])
 
-    def test_what_is_put_again_leaves_the_trash(
+    def test_content_that_is_put_again_leaves_the_trash(
         self, store: WritableStore, place: Editable
     ) -> None:
         ident = put_manifest(store, b"1", "disk")

@@ -1,8 +1,8 @@
-"""What every store promises that takes pushes.
+"""The contract of stores that take pushes.
 
-What a push brings, and what it is promised, stays; and only for as long as the push is open. A
-test module derives from `PushContract` and provides `clock`, `store` and `reopen`; a server
-overrides `pushes_of` with what pushes to that store.
+Objects that a push brings or is promised stay while the push is open, and no longer. A test module
+derives from `PushContract` and provides `clock`, `store` and `reopen`; a server overrides
+`pushes_of` with its own pushes to that store.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class PushContract:
     def pushes_of(self) -> PushesOf:
         return lambda store: store.pushes
 
-    def test_what_was_put_outlives_collections_and_users(
+    def test_pushed_objects_survive_collections_and_reopening(
         self, store: WholeStore, pushes_of: PushesOf, reopen: Reopen, clock: Clock
     ) -> None:
         pushes = pushes_of(store)
@@ -64,7 +64,7 @@ class PushContract:
         with pytest.raises(NotFoundError, match="has ended"):
             pushes.put(push, packed, spare=0)
 
-    def test_what_was_promised_stays_and_what_was_not_goes(
+    def test_promised_objects_stay_and_others_are_collected(
         self, store: WholeStore, pushes_of: PushesOf, reopen: Reopen
     ) -> None:
         packed = chunks(40)
@@ -78,7 +78,7 @@ class PushContract:
         collect(store, NOW)
         collect(store, NOW)
         assert here(store, packed[:10]) == 10
-        assert here(store, packed[10:]) == 30  # of the generation in which the push began
+        assert here(store, packed[10:]) == 30  # written in the generation in which the push began
         later = pushes.begin()
         pushes.promise(later, Kind.CHUNK, asked)
         pushes.end(push)
@@ -144,7 +144,7 @@ class PushContract:
         with pytest.raises(NoObjectError):
             pushes.publish(nothing, ManifestId(bytes(32)), 2)
 
-    def test_one_push_too_many_ends_the_most_silent_one(
+    def test_one_push_too_many_ends_the_longest_silent_one(
         self, store: WholeStore, pushes_of: PushesOf, clock: Clock, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         pushes = pushes_of(store)

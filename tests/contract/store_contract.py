@@ -1,8 +1,8 @@
-"""What every store promises, whatever holds its bytes.
+"""The contract of every store, whatever holds its bytes.
 
 A test module derives from `StoreContract` and provides `store`. A source that cannot be written,
 like the HTTP client, derives from `SourceContract`, provides `store` as well, and overrides
-`source` with something that shows what that store holds.
+`source` with a view of that store.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class SourceContract:
     def test_answers_in_the_order_asked(self, store: ObjectStore, source: ManifestSource) -> None:
         packed = [pack(noise(5000, seed)) for seed in range(300)]
         store.commit(Batch(objects=packed))
-        missing = chunk_id(b"nowhere")
+        missing = chunk_id(b"absent")
         asked = [*ids_of(packed), missing]
         random.Random(1).shuffle(asked)
         asked += asked[:5]  # asking twice is allowed
@@ -105,7 +105,7 @@ class SourceContract:
         del answers
         assert len(list(source.get(Kind.CHUNK, ids_of(packed)))) == 50
 
-    def test_a_slow_taker_stands_in_nobodys_way(
+    def test_a_slow_reader_blocks_no_writer(
         self, store: ObjectStore, source: ManifestSource
     ) -> None:
         packed = [pack(noise(50_000, seed)) for seed in range(200)]
@@ -129,7 +129,9 @@ class SourceContract:
             assert list(source.get(kind, [packed.id])) == [Absence.MISSING]
             assert source.stat(kind, [packed.id]) == [None]
 
-    def test_nothing_asked(self, store: ObjectStore, source: ManifestSource) -> None:
+    def test_asking_for_nothing_gives_nothing(
+        self, store: ObjectStore, source: ManifestSource
+    ) -> None:
         assert list(source.get(Kind.CHUNK, [])) == []
         assert source.stat(Kind.CHUNK, []) == []
 
@@ -197,7 +199,7 @@ class SourceContract:
 
 
 class StoreContract(SourceContract):
-    """Writing, and what only the store itself is asked."""
+    """Writing, and reads that only a store offers."""
 
     def test_resolves_prefixes(self, store: ObjectStore) -> None:
         ident = put_manifest(store, b"some content")
@@ -253,13 +255,13 @@ class StoreContract(SourceContract):
         assert store.known(Kind.CHUNK, [chunk.id]) == [False]
         assert store.manifest(ident) is None
         assert store.recall(b"/f") is None
-        # A refused batch is the caller's mistake; the store goes on.
+        # A refused batch is the caller's mistake; the store still works.
         store.commit(
             Batch([chunk, manifest], [(ident, FULL, 7)], [NameUpdate(name, ident)], [file])
         )
         assert store.resolve(parse_ref("label")) == ident
 
-    def test_an_outline_is_no_content(self, store: ObjectStore) -> None:
+    def test_an_outline_is_not_listed_or_resolved(self, store: ObjectStore) -> None:
         ident = put_manifest(store, b"content", state=OUTLINE)
         row = store.manifest(ident)
         assert row is not None
@@ -294,7 +296,7 @@ class StoreContract(SourceContract):
         assert [(r.version, r.manifest) for r in records] == [(1, one), (2, two), (3, one)]
         assert store.history(name) == records
 
-    def test_each_move_of_a_batch_is_held_to_its_own_expectation(self, store: ObjectStore) -> None:
+    def test_each_move_of_a_batch_has_its_own_expected_version(self, store: ObjectStore) -> None:
         name = parse_name("label")
         one, two = put_manifest(store, b"1"), put_manifest(store, b"2")
         with pytest.raises(LostRaceError):
@@ -303,19 +305,19 @@ class StoreContract(SourceContract):
         updates = [NameUpdate(name, one, 0), NameUpdate(name, two, 1)]
         assert [record.version for record in store.commit(Batch(names=updates)).names] == [1, 2]
 
-    def test_what_a_batch_relies_on_must_be_full(self, store: ObjectStore) -> None:
+    def test_the_manifests_that_a_batch_relies_on_must_be_full(self, store: ObjectStore) -> None:
         full = put_manifest(store, b"full")
         outline = put_manifest(store, b"outline", state=OUTLINE)
-        nowhere = ManifestId(bytes(32))
+        absent = ManifestId(bytes(32))
         loose = pack(b"loose")
-        for relied in (outline, nowhere):
+        for relied in (outline, absent):
             with pytest.raises(NoObjectError):
                 store.commit(Batch(objects=[loose], relies=[full, relied]))
         assert store.known(Kind.CHUNK, [loose.id]) == [False]
         assert store.commit(Batch(objects=[loose], relies=[full])).objects == 1
 
-    def test_a_prefix_that_fits_several(self, store: ObjectStore) -> None:
-        # Ids that share 8 digits cannot be made at will, so this ref has fewer than one may type.
+    def test_a_prefix_of_several_hashes_is_ambiguous(self, store: ObjectStore) -> None:
+        # Ids that share 8 digits cannot be made at will, so this prefix is shorter than a ref allows.
         idents = sorted(put_manifest(store, b"%d" % number) for number in range(600))
         common, shared = max(
             (

@@ -40,6 +40,6 @@ class TestLmdbStore(StoreContract, EditableContract, PushContract, CollectionCon
 
 
 class TestLmdbStoreWithASmallMap(TestLmdbStore):
-    """The same again while the map must grow all the time."""
+    """The same contracts while the map keeps growing."""
 
     map_bytes = 128 * 1024

@@ -18,7 +18,7 @@ from tests.support.serving import Server, serving
 
 
 class TestRemoteClient(SourceContract):
-    """The client against the peer of our tests."""
+    """The client against the independent peer of the tests."""
 
     @pytest.fixture
     def store(self) -> ObjectStore:
@@ -31,7 +31,7 @@ class TestRemoteClient(SourceContract):
 
 
 class TestRemoteClientAndServer(SourceContract):
-    """The client against our server, which is another process."""
+    """The client against our server in another process."""
 
     @pytest.fixture
     def store(self, tmp_path: Path) -> Iterator[ObjectStore]:
@@ -48,12 +48,14 @@ class TestRemoteClientAndServer(SourceContract):
         with RemoteClient(server.url) as client:
             yield client
 
-    def test_more_than_one_answer_carries(self, store: ObjectStore, source: ManifestSource) -> None:
+    def test_more_objects_than_fit_one_answer(
+        self, store: ObjectStore, source: ManifestSource
+    ) -> None:
         packed = [pack(bytes([number]) * (14 * MIB)) for number in range(12)]
         store.commit(Batch(objects=packed))
         assert list(source.get(Kind.CHUNK, ids_of(packed))) == [Packed(*item) for item in packed]
 
-    def test_what_it_says_of_itself(self, store: ObjectStore, server: Server) -> None:
+    def test_a_server_tells_its_store_and_version(self, store: ObjectStore, server: Server) -> None:
         assert isinstance(store, LmdbStore)
         with RemoteClient(server.url) as client:
             info = client.info()

@@ -25,7 +25,7 @@ from tests.support.serving import serving_here
 
 
 class RemotePushes:
-    """The pushes of a server, as those of its store. A client does not end one; it falls silent."""
+    """The pushes of a server as a store has them. A client cannot end a push, so the store does."""
 
     def __init__(self, target: PushTarget, store: WholeStore) -> None:
         self._target = target

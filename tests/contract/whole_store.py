@@ -1,4 +1,4 @@
-"""What the contracts above `ObjectStore` need of a test module."""
+"""Types that the contracts above `ObjectStore` share."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ DAY = 86400
 
 
 class WholeStore(WritableStore, CollectableStore, Protocol):
-    """A store with the whole ladder."""
+    """A store that implements every port."""
 
 
 class Clock:
-    """Seconds since 1970, as a test moves them."""
+    """Seconds since 1970, moved by a test."""
 
     now = 1_800_000_000.0
 

@@ -1,4 +1,4 @@
-"""Children that are none: the same workers over the same memory, in this process."""
+"""Cutting without child processes: the same workers over the same memory, in this process."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from casync.objects.chunker import ChunkerParams
 
 
 class _WorkerHere:
-    """What `Cutters` asks of a child. Obeys at once; answers in order, as a pipe does."""
+    """The part of a child that `Cutters` uses. Obeys at once; answers in order, as a pipe does."""
 
     def __init__(self, content: int, params: ChunkerParams, level: int) -> None:
         self._fd = os.memfd_create("test", os.MFD_CLOEXEC)

@@ -1,4 +1,4 @@
-"""Stores with all kinds of damage, as no sane program leaves them."""
+"""Stores with every kind of damage."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def false_chunk(plain: bytes, payload: bytes, codec: Codec = Codec.RAW) -> Verif
 def put_content(
     store: ObjectStore, content: Content, *objects: Verified, length: int | None = None
 ) -> ManifestId:
-    """A manifest of `content`, whatever of it is there."""
+    """Stores a full manifest of `content`, whether or not its objects are there."""
     packed = Packer().pack_new(Kind.MANIFEST, encode_manifest(Manifest("file", PARAMS, content)))
     ident = ManifestId(packed.id)
     row = (ident, ManifestState.FULL, content.length if length is None else length)
@@ -38,7 +38,7 @@ def put_content(
 
 
 def put_nodes(store: ObjectStore, runs: list[Run], lose: Callable[[int], bool]) -> Content:
-    """The nodes of `runs` but for those that are lost, counted from the first made."""
+    """Stores the nodes of `runs` except those to lose, numbered in the order they are made."""
     made: list[Verified] = []
     packer = Packer()
     builder = NodeBuilder(lambda _, data: made.append(packer.pack_new(Kind.NODE, data)))

@@ -1,7 +1,7 @@
-"""Programs for tests out of Debian's packages, which are unpacked and not installed.
+"""Programs for tests from Debian packages that are unpacked, not installed.
 
-They lie in a folder of the user's cache, and are fetched once. Where apt cannot get them, the tests
-that want them are skipped and counted. `python3 -m tests.support.debian` fetches all of them.
+They are fetched once, to a folder of the user's cache. Where apt cannot get them, the tests that
+need them are skipped and counted. `python3 -m tests.support.debian` fetches all of them.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ COMPOSE = ("docker-compose",)
 
 
 class UnavailableError(Exception):
-    """Packages cannot be had; the text says why."""
+    """Packages are not available; the text says why."""
 
 
 def unpacked(name: str, packages: Sequence[str]) -> Path:
-    """The folder into which packages, and all that they need besides what is here, are unpacked.
+    """The folder into which packages, and their dependencies that are not installed, are unpacked.
 
     Args:
         name: What the folder is called.
         packages: Their names.
 
     Raises:
-        UnavailableError: They cannot be had.
+        UnavailableError: They are not available.
     """
     home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     root = Path(home, "casync-tests", name)
@@ -54,7 +54,7 @@ def compose_schema() -> Path:
     """The JSON schema of compose files, as Debian 12 has it.
 
     Raises:
-        UnavailableError: It cannot be had; later releases have none.
+        UnavailableError: It is not available; later releases have none.
     """
     root = unpacked("compose", COMPOSE)
     path = root / "usr/lib/python3/dist-packages/compose/config/compose_spec.json"

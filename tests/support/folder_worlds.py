@@ -1,4 +1,4 @@
-"""Folders of tests, and pulling them out of a store or a server in memory."""
+"""Folders of tests, and pulling them from a store or a server in memory."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def pulled(
 
 
 def stamp(path: Path) -> tuple[object, ...]:
-    """All that is said of one thing, but for what differs between copies."""
+    """Metadata and content of one entry, without what differs between copies."""
     status = path.lstat()
     kind = stat.S_IFMT(status.st_mode)
     content: object = None
@@ -70,9 +70,9 @@ def stamp(path: Path) -> tuple[object, ...]:
 
 
 def seen(root: Path) -> dict[str, tuple[object, ...]]:
-    """Everything in a folder by path, the folder itself as `.`; files with several names together.
+    """Everything in a folder by path, the folder itself as `.`.
 
-    Which names belong together is told by the first of them.
+    A hard link to an earlier file has the path of the first one.
     """
     found: dict[str, tuple[object, ...]] = {".": stamp(root)}
     hard_links: dict[tuple[int, int], str] = {}

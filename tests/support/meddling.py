@@ -1,4 +1,4 @@
-"""Files that somebody changes while they are prepared, and what must be left of a prepare then."""
+"""Files that change during a prepare, and what a failed prepare may leave."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def assert_nothing_published(store: ObjectStore) -> None:
 
 
 class Meddled(FileSource):
-    """A file to which something happens in the middle of the first few readings."""
+    """A file that changes in the middle of each of its first `times` reads."""
 
     def __init__(self, path: Path, times: int) -> None:
         super().__init__(path)

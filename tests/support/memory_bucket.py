@@ -1,4 +1,4 @@
-"""A bucket in memory, with the manners and the faults of real ones."""
+"""A bucket in memory that behaves and fails like real ones."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SECOND_NS = 1_000_000_000
 
 
 class MemoryBucket:
-    """Objects by key. Behaves as the one behind obstore: see `casync.remote.buckets.s3`."""
+    """Objects by key. Behaves like a bucket behind obstore: see `casync.remote.buckets.s3`."""
 
     label = "s3://memory"
     place = "s3://memory in memory"
@@ -32,7 +32,7 @@ class MemoryBucket:
 
     def remove(self, key: str) -> None:
         with self._lock:
-            self._objects.pop(key, None)  # threads that read may both see it go
+            self._objects.pop(key, None)  # two readers may remove the same key
 
     def look(self, key: str) -> Listed | None:
         with self._lock:
@@ -67,7 +67,7 @@ class MemoryBucket:
         return Listed(key, len(data), hashlib.md5(data).hexdigest(), seconds * SECOND_NS)
 
     def _shown(self, key: str) -> Listed:
-        """As listings show it, or not."""
+        """The object as listings show it. Raises if they cannot."""
         if "//" in key:
             raise MalformedError(f"{key} is no path")
         return self._listed(key)._replace(key=key.removesuffix("/"))

@@ -2,7 +2,7 @@
 
 It serves a store (usually in memory) over HTTP/1.1, one thread a connection, and shares no code
 with our server, so the client is tested against the protocol and not against a twin. A fault is
-chosen for each request and writes to the socket whatever it likes.
+chosen for each request and writes any bytes to the socket.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class Peer:
         source: What to serve.
         fault: Chooses the fault of each request, None for an honest answer.
         piece: Bytes written at a time, 0 for all at once.
-        port: Where to listen, 0 for anywhere.
+        port: Port to listen on, 0 for any free one.
         tls: Encrypts connections.
         deltas: Answers groups with deltas; else it knows no groups.
     """

@@ -1,4 +1,4 @@
-"""What prepare must come to, worked out in one thread and one piece."""
+"""The expected results of prepare, computed in one thread and one piece."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ class Program:
     def __init__(self, home: Path) -> None:
         self.home = home
         self.store = home / "store"
-        # Without what the developer's own shell says to casync, and with our sources first.
+        # Without the developer's own settings of casync, and with our sources first.
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("CASYNC_", "XDG_"))}
         paths = [str(ROOT), str(ROOT / "server"), str(ROOT / "cli")]
         self.environment = {
@@ -79,7 +79,7 @@ class Program:
             try:
                 out, err = process.communicate(stdin, timeout=TIMEOUT)
             except subprocess.TimeoutExpired:
-                process.kill()  # or its end would be waited for, for ever
+                process.kill()  # or leaving the `with` block would never end
                 raise
         return Ran(process.returncode, out, err.decode())
 

@@ -24,7 +24,7 @@ def always(fault: Fault) -> Callable[[Seen], Fault | None]:
 
 
 def connect(peer: Peer, **options: Any) -> RemoteClient:
-    """A client that does not try twice, unless told to, and then does not wait."""
+    """A client that does not retry, unless told to, and then retries without a wait."""
     options = {"retry_for": 0.0, **options}
     return RemoteClient(
         peer.url, TransportOptions(**options), pause=lambda seconds: None, clock=lambda: 0.0
@@ -32,7 +32,7 @@ def connect(peer: Peer, **options: Any) -> RemoteClient:
 
 
 def proved(client: RemoteClient, ids: list[ObjectId] = IDS) -> dict[ObjectId, bytes]:
-    """What a caller ends up with."""
+    """The plain bytes of the objects that arrive, proved."""
     unpacker, found = Unpacker(), {}
     for ident, answer in zip(ids, client.get(Kind.CHUNK, ids), strict=True):
         if isinstance(answer, Packed):

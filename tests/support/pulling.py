@@ -93,7 +93,7 @@ def noise(seed: int, count: int) -> bytes:
 
 
 def put(store: MemoryStore, data: bytes, name: str | None = None) -> ManifestId:
-    """Prepares by hand, so that these tests know pull alone."""
+    """Stores a file without `prepare`, so that these tests depend on pull alone."""
     packer = Packer()
     objects: list[Verified] = []
     builder = NodeBuilder(lambda _, node: objects.append(packer.pack_new(Kind.NODE, node)))

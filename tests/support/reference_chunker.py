@@ -1,6 +1,6 @@
 """FastCDC written from docs/FORMAT.md section 3 alone, with the table read out of that document.
 
-Slow and plain: what the installed library is compared with, and what the document is held to.
+Slow and plain. Tests compare the installed library and the document with it.
 """
 
 from __future__ import annotations

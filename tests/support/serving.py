@@ -102,7 +102,7 @@ class Server:
             self._news.notify_all()
 
     def mark(self) -> None:
-        """What was logged until now is not waited for any more."""
+        """Makes `wait_for` ignore the lines logged so far."""
         with self._news:
             self._seen = len(self.lines)
 
@@ -120,13 +120,13 @@ class Server:
                 self._news.wait(left)
 
     def settle(self) -> None:
-        """Waits until every answer so far is in the log. With one worker, that is."""
+        """Waits until every answer so far is in the log. Works with one worker only."""
         mark = f"/healthz?settle={time.monotonic_ns()}"
         httpx.get(f"{self.url}{mark}", timeout=READY_SECONDS)
         self.wait_for(mark)
 
     def connect(self) -> socket.socket:
-        """A connection to it, that gives up after a while."""
+        """A connection to it, with a timeout."""
         sock = socket.create_connection(("127.0.0.1", self.port), timeout=READY_SECONDS)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return sock
@@ -148,7 +148,7 @@ class Server:
         return status
 
     def close(self) -> None:
-        """Ends it, if nobody has."""
+        """Kills it, if it still runs."""
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()

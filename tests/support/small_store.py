@@ -1,4 +1,4 @@
-"""A small store of every kind of thing, for tests that break it."""
+"""A small store with every kind of object, for tests that break it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A real S3 server for tests: OpenStack Swift with its S3 face, out of Debian's packages.
+"""A real S3 server for tests: OpenStack Swift with its S3 API, from Debian's packages.
 
 Nothing is installed: see `tests.support.debian`.
 """
@@ -203,7 +203,7 @@ class Swift:
     def _wait(self) -> None:
         deadline = time.monotonic() + READY_SECONDS
         while time.monotonic() < deadline:
-            # It begins to answer before those behind it do, and remembers their failures.
+            # The proxy answers before the servers behind it, and remembers their failures.
             with contextlib.suppress(OSError):
                 for port in self._ports:
                     socket.create_connection(("127.0.0.1", port), timeout=2).close()
@@ -231,7 +231,7 @@ def running(home: Path) -> Iterator[Swift]:
     """A server that runs for a while.
 
     Raises:
-        UnavailableError: There is none to be had.
+        UnavailableError: The packages are not available.
     """
     swift = Swift(unpacked("swift", SWIFT), home)
     try:

@@ -1,4 +1,4 @@
-"""Folders on the disk, and what a store says of them."""
+"""Folders on the disk, and their trees in a store."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def prepared(
 
 
 def later() -> int:
-    """A time at which everything that is there has been at rest for long."""
+    """A time ten seconds from now, when everything that is there is old enough to be remembered."""
     return time.time_ns() + 10**10
 
 
@@ -80,7 +80,7 @@ def bytes_of(store: ObjectStore, ident: ManifestId, path: str) -> bytes:
 
 
 def age(root: Path) -> None:
-    """Gives everything in a folder a time that is long gone; its ctime stays."""
+    """Gives everything in a folder an old mtime; the ctime becomes the present."""
     for folder, _, files in os.walk(root, topdown=False):
         for name in files:
             os.utime(os.path.join(folder, name), ns=(LONG_AGO, LONG_AGO), follow_symlinks=False)

@@ -1,4 +1,4 @@
-"""The shape of the code: sizes, imports, and what modules show."""
+"""The shape of the code: sizes, imports and public names."""
 
 from __future__ import annotations
 
@@ -22,8 +22,7 @@ NAMES_THAT_SAY_NOTHING = {"utils", "util", "helpers", "helper", "common", "misc"
 COMMAND = {"run"}
 """The function of a command's module."""
 
-# Whose purpose is to import late: each command imports what it needs, and a script that imports
-# casync pays for what it uses.
+# These import late on purpose: a command or a script loads only what it uses.
 LATE = ("cli/casync_cli/", "casync/__init__.py")
 
 
@@ -43,7 +42,7 @@ def imported(node: ast.AST) -> Iterator[str]:
         yield (node.module or "").partition(".")[0]
 
 
-def test_there_is_something_to_look_at() -> None:
+def test_the_files_are_found() -> None:
     assert len(OURS) > 40
     assert {path.relative_to(ROOT).parts[0] for path in FILES} >= {"casync", "server", "cli"}
 
@@ -76,13 +75,13 @@ def test_our_packages_are_imported_at_the_top(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", FILES, ids=shown)
-def test_nothing_is_imported_by_the_name_of_its_folder(path: Path) -> None:
+def test_packages_are_imported_by_their_own_names(path: Path) -> None:
     names = {name for node in ast.walk(tree_of(path)) for name in imported(node)}
     assert not names & {"server", "cli"}
 
 
 def registered(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> bool:
-    """Whether a router calls it, and nobody by its name."""
+    """Whether a router calls it, and no other code."""
     return any(ast.unparse(decorator).startswith("router.") for decorator in node.decorator_list)
 
 
@@ -110,7 +109,7 @@ def test_all_is_what_is_visible(path: Path) -> None:
     ]
     visible = {name for name in defined(tree.body) if not name.startswith("_")}
     if not listed:
-        # Constants alone, or nothing: all of them are meant. Commands show what verbs.py reads.
+        # A module of constants is public as a whole. Commands show what verbs.py reads.
         constants = {name for name in visible if name.isupper()}
         assert path.name == "__init__.py" or visible - constants <= COMMAND
         return

@@ -15,7 +15,7 @@ FILES = sorted(set(re.findall(r"`((?:[\w.-]+/)*[\w-]+\.py)`", TEXT)))
 FOLDERS = sorted(set(re.findall(r"`((?:[\w.-]+/)+)`", TEXT)))
 HOMES = [ROOT, ROOT / "casync", ROOT / "server/casync_server", ROOT / "cli/casync_cli"]
 HOMES += [ROOT / "casync/ops/prepare", ROOT / "benchmarks", ROOT / "casync/store/lmdb"]
-"""Where paths of the document begin: it calls `fs/extents.py` what is `casync/fs/extents.py`."""
+"""Where paths of the document begin: its `fs/extents.py` is `casync/fs/extents.py`."""
 
 
 def test_the_drawing_is_what_the_imports_are() -> None:
@@ -30,7 +30,7 @@ def test_arrows_that_others_imply_are_left_out() -> None:
 
 
 @pytest.mark.parametrize("name", [*FILES, *FOLDERS])
-def test_what_it_names_is_there(name: str) -> None:
+def test_the_paths_that_it_names_exist(name: str) -> None:
     assert any((home / name).exists() for home in HOMES)
 
 

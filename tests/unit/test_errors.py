@@ -77,6 +77,6 @@ def test_a_message_and_its_next_step_survive_a_process_boundary(cls: type[Casync
     )
 
 
-def test_a_server_may_say_when_to_come_back() -> None:
+def test_a_server_may_say_when_to_retry() -> None:
     assert UnreachableError("busy").retry_after == 0.0
     assert UnreachableError("busy", retry_after=2.5).retry_after == 2.5

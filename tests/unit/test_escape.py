@@ -1,4 +1,4 @@
-"""Nothing that a terminal obeys, or that fools a reader, gets through."""
+"""Text that controls a terminal or misleads a reader is escaped."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from casync.escape import escape, keep_exact, keep_unicode
         ("in\u200bvisible", "in\\xe2\\x80\\x8bvisible"),
     ],
 )
-def test_what_does_not_print_becomes_bytes(text: str, shown: str) -> None:
+def test_unprintable_characters_become_bytes(text: str, shown: str) -> None:
     assert escape(text) == shown
 
 
@@ -42,7 +42,7 @@ def test_exact_text_has_no_control_characters_and_is_unicode(text: str) -> None:
     assert not any(c < " " or "\x7f" <= c < "\xa0" for c in kept)
 
 
-def test_exact_text_keeps_what_belongs_to_a_name() -> None:
+def test_exact_text_keeps_the_joiners_of_a_name() -> None:
     assert keep_exact("a\u200db") == "a\u200db"
 
 

@@ -21,7 +21,7 @@ UNITS = {"KIB", "MIB", "GIB", "TIB"}
 
 
 def constants_of_the_format() -> dict[str, int]:
-    """The constants of limits.py that stand above its sections on store and wire."""
+    """The constants of limits.py that precede its sections on store and wire."""
     source = Path(limits.__file__).read_text().split("# -- Store", 1)[0]
     names = set(re.findall(r"^([A-Z][A-Z_]+) = ", source, re.MULTILINE)) - UNITS
     return {name: getattr(limits, name) for name in names | {"SEGMENT_BYTES"}}
@@ -33,7 +33,7 @@ def test_limits() -> None:
     assert len(rows) == len(dict(rows))
 
 
-def test_the_gear_table_is_the_library_s() -> None:
+def test_the_gear_table_is_that_of_the_library() -> None:
     assert reference_chunker.gear() == const.TABLE
 
 

@@ -49,7 +49,7 @@ def test_object_id_follows_the_kind() -> None:
 
 
 @pytest.mark.parametrize("make", [chunk_id, node_id, manifest_id])
-def test_any_buffer_will_do(make: Callable[[Buffer], ObjectId]) -> None:
+def test_any_buffer_is_accepted(make: Callable[[Buffer], ObjectId]) -> None:
     assert make(b"abc") == make(bytearray(b"abc")) == make(memoryview(b"xabcx")[1:4])
 
 
@@ -71,7 +71,7 @@ def test_a_hash_is_read_back() -> None:
         "AB" * 32,
         "ab" * 31 + "a ",
         " " + "ab" * 31 + "a",
-        "\u0660" * 64,  # digits, but not ours
+        "\u0660" * 64,  # digits, but not ASCII
         "g" * 64,
         "ab" * 32 + "\n",
     ],

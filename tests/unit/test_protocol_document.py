@@ -106,7 +106,7 @@ def test_the_documents(name: str) -> None:
     text = block(f"json {name}").encode()
     kind = getattr(documents, name, None) or getattr(changes, name)
     document = documents.decode_document(text, kind)
-    # Every field is shown, and none that is not there.
+    # Every field is shown, and no other.
     assert msgspec.json.decode(documents.encode_document(document)) == msgspec.json.decode(text)
 
 

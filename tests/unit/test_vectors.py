@@ -29,7 +29,7 @@ def read(name: str) -> list[dict[str, Any]]:
 
 
 def make_input(parts: list[list[Any]]) -> bytes:
-    """`random`: BLAKE3 of a label, drawn out to a length. `byte`: one byte, repeated."""
+    """`random`: BLAKE3 of a label, extended to a length. `byte`: one byte, repeated."""
     return b"".join(
         blake3(what.encode()).digest(length=size) if how == "random" else bytes([what]) * size
         for how, what, size in parts

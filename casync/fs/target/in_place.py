@@ -11,7 +11,7 @@ from typing import Self
 from casync.errors import LockedError, WriteError
 from casync.fs.extents import read_range, write_range, zero_range
 from casync.fs.identity import FileIdentity, identity_of
-from casync.fs.lock import claim_device, lock, refuse_foreign_locks
+from casync.fs.lock import lock, lock_device, refuse_foreign_locks
 from casync.fs.os_errors import no_space, reading, writing
 from casync.fs.target.place import TargetPlace
 from casync.ids import Buffer
@@ -43,7 +43,7 @@ class InPlaceFile:
         self.length = length
         self._path = place.path
         self._is_device = place.is_device
-        self._claim = -1
+        self._exclusive_fd = -1
         with writing(place.path, length):
             self._fd = self._open()
             try:
@@ -99,10 +99,10 @@ class InPlaceFile:
 
     def close(self) -> None:
         """Closes the target."""
-        for fd in (self._claim, self._fd):
+        for fd in (self._exclusive_fd, self._fd):
             if fd >= 0:
                 os.close(fd)
-        self._claim = self._fd = -1
+        self._exclusive_fd = self._fd = -1
 
     def __enter__(self) -> Self:
         return self
@@ -124,7 +124,7 @@ class InPlaceFile:
         if seen is None or (status.st_dev, status.st_ino) != (seen.device, seen.inode):
             raise WriteError(f"{self._path} was replaced by another file meanwhile")
         if self._is_device:
-            self._claim = claim_device(self._fd, self._path)
+            self._exclusive_fd = lock_device(self._fd, self._path)
         else:
             refuse_foreign_locks(self._fd, self._path)
             lock(self._fd, self._path)

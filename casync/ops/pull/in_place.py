@@ -96,12 +96,12 @@ def _find_moves(
     outline: Outline, was: Outline | None, path: Path, ports: Ports, progress: Progress
 ) -> _Moves:
     """The chunks of the file at `path` that the content has, and where they must move."""
-    layout = _OldPlaces()
-    _note_old_chunks(layout, outline, was, path, ports, progress)
+    old_places = _OldPlaces()
+    _note_old_chunks(old_places, outline, was, path, ports, progress)
     moves = _Moves()
     for window in windows(outline.content, outline.node, outline.params.max_size):
         for place in window.places:
-            source = layout.find(place.id, place.offset)
+            source = old_places.find(place.id, place.offset)
             if source == place.offset:
                 moves.kept.append(source)
             elif source is not None:
@@ -110,7 +110,7 @@ def _find_moves(
 
 
 def _note_old_chunks(
-    layout: _OldPlaces,
+    old_places: _OldPlaces,
     outline: Outline,
     was: Outline | None,
     path: Path,
@@ -123,11 +123,11 @@ def _note_old_chunks(
             same = file.identity == row.identity
         if same and was is not None and was.id == row.manifest and was.params == outline.params:
             for chunk in chunks_of(was):
-                if not layout.note(*chunk):
+                if not old_places.note(*chunk):
                     break
             return
     progress.start("reading target", None)
-    list_chunks(path, outline.params, layout.note, progress)
+    list_chunks(path, outline.params, old_places.note, progress)
 
 
 def move_in_place(

@@ -172,7 +172,7 @@ class ServerSupply:
         self._finding = threading.Lock()
         self._found: OldVersions | None = None
         self._delta = delta
-        self._liars: set[str] = set()  # origins that sent wrong deltas
+        self._bad_origins: set[str] = set()  # origins that sent wrong deltas
         self._stopped = threading.Event()
         self._local = Unpackers()
         self._turn = 0
@@ -251,7 +251,7 @@ class ServerSupply:
         return sorted(turned, key=lambda server: server.origin in self._down)
 
     def _ask(self, server: Server, rest: Wanted, window: Window) -> Iterator[_Come]:
-        asks = asks_deltas(self._delta, server) and server.origin not in self._liars
+        asks = asks_deltas(self._delta, server) and server.origin not in self._bad_origins
         if not asks:
             yield from self._receive(server, _Request(rest))
             return
@@ -287,7 +287,7 @@ class ServerSupply:
                 raise StoppedError("stopped")
             yield request.take(answers, self._local.get())
         if request.lost:
-            self._liars.add(server.origin)
+            self._bad_origins.add(server.origin)
             yield from self._receive(server, _Request(request.lost))
         for ident in request.wrong:
             raise DamagedObjectError(f"chunk {ident.hex()} holds other bytes")

@@ -1,4 +1,4 @@
-"""Content as a file: any range, any seek, and never a byte that was not proved."""
+"""Content as a file: any range, any seek, and only proved bytes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ DATA = (
 
 
 class Rotten(MemoryStore):
-    """A store whose chunks are spoilt from a moment on."""
+    """A store that answers for chunks with `answer` once it is set."""
 
     answer: Absence | None = None
 
@@ -58,14 +58,14 @@ def test_every_range_is_the_range_of_the_content() -> None:
         assert b"".join(read_range(outline, store, start, end)) == DATA[start:end]
 
 
-def test_little_is_held_at_a_time() -> None:
+def test_pieces_are_no_longer_than_a_chunk() -> None:
     store, outline = prepared()
     pieces = list(read_range(outline, store, 0, len(DATA), ahead=1))
     assert b"".join(pieces) == DATA
     assert max(len(piece) for piece in pieces if any(piece)) <= PARAMS.max_size
 
 
-def test_a_file_is_read_and_sought_like_any_other() -> None:
+def test_reads_and_seeks_agree_with_a_file_in_memory() -> None:
     store, outline = prepared()
     model = io.BytesIO(DATA)
     rng = random.Random(5)
@@ -81,7 +81,7 @@ def test_a_file_is_read_and_sought_like_any_other() -> None:
             assert file.tell() == model.tell()
 
 
-def test_beyond_the_end_there_is_nothing_and_before_the_start_no_way() -> None:
+def test_reads_past_the_end_are_empty_and_seeks_before_the_start_fail() -> None:
     store, outline = prepared()
     file = ContentFile(outline, store)
     file.seek(len(DATA) + 10)
@@ -99,7 +99,7 @@ def test_empty_content_is_an_empty_file() -> None:
 @pytest.mark.parametrize(
     ("answer", "error"), [(Absence.MISSING, NoObjectError), (Absence.DAMAGED, DamagedObjectError)]
 )
-def test_what_is_spoilt_is_an_error_not_bytes(answer: Absence, error: type[Exception]) -> None:
+def test_a_missing_or_damaged_chunk_is_an_error(answer: Absence, error: type[Exception]) -> None:
     store, outline = prepared()
     store.answer = answer
     with pytest.raises(error, match=answer.value):

@@ -48,7 +48,7 @@ def content(outline: Outline, source: MemoryStore) -> bytes:
 
 
 @pytest.mark.parametrize("ref", ["file", "www:sub/data", "www:/sub//data", "www:sub/deep/again"])
-def test_a_file_is_its_content_wherever_it_lies(ref: str, server: MemoryServer) -> None:
+def test_a_file_is_found_at_the_top_and_in_folders(ref: str, server: MemoryServer) -> None:
     found = locate(parse_ref(ref), server)
     assert isinstance(found.content, Outline)
     assert content(found.content, server) == DATA
@@ -57,7 +57,9 @@ def test_a_file_is_its_content_wherever_it_lies(ref: str, server: MemoryServer) 
 
 
 @pytest.mark.parametrize("ref", ["www", "www:", "www:sub"])
-def test_a_folder_is_a_tree_with_paths_from_the_root_of_all(ref: str, server: MemoryServer) -> None:
+def test_a_folder_is_a_tree_with_paths_from_the_root_of_the_whole_tree(
+    ref: str, server: MemoryServer
+) -> None:
     found = locate(parse_ref(ref), server)
     assert isinstance(found.content, Tree)
     above = found.path + b"/" if found.path else b""
@@ -84,7 +86,7 @@ def test_a_link_is_not_followed(server: MemoryServer) -> None:
     ("ref", "error"),
     [("file:x", UsageError), ("www:sub/none", NotFoundError), ("none", NoNameError)],
 )
-def test_what_is_not_there_is_told_alike_by_reads_and_pulls(
+def test_reads_and_pulls_report_a_missing_ref_alike(
     ref: str, error: type[Exception], server: MemoryServer
 ) -> None:
     with pytest.raises(error) as read:
@@ -94,7 +96,7 @@ def test_what_is_not_there_is_told_alike_by_reads_and_pulls(
     assert str(pulled.value) == str(read.value)
 
 
-def test_a_file_in_a_folder_is_fetched_with_the_manifest_that_it_has_alone(
+def test_a_file_in_a_folder_has_the_same_manifest_as_on_its_own(
     server: MemoryServer,
 ) -> None:
     store = MemoryStore()
@@ -105,7 +107,7 @@ def test_a_file_in_a_folder_is_fetched_with_the_manifest_that_it_has_alone(
     assert manifest_of(other, alone) == manifest_of(store, alone)
 
 
-def test_all_but_chunks_of_files_is_fetched(server: MemoryServer) -> None:
+def test_everything_but_the_chunks_of_files_is_fetched(server: MemoryServer) -> None:
     store = MemoryStore()
     tree = fetch(parse_ref("www"), Ports(store, True, [], [server]))
     assert isinstance(tree, Tree)

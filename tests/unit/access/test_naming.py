@@ -1,4 +1,4 @@
-"""Signed names are set in the step that publishes what they lead to, or not at all."""
+"""A signed name is set in the step that publishes its manifest, or not at all."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_each_version_is_signed(store: LmdbStore) -> None:
         assert (claim.version, claim.manifest) == (record.version, record.manifest)
 
 
-def test_another_one_was_faster(store: LmdbStore) -> None:
+def test_a_signed_name_loses_to_a_faster_writer(store: LmdbStore) -> None:
     other = prepared(store, b"other", PrepareOptions()).manifest
 
     def slow(place: Publisher, name: Name, manifest: ManifestId) -> NameUpdate:
@@ -54,7 +54,7 @@ def test_another_one_was_faster(store: LmdbStore) -> None:
     assert [record.manifest for record in store.history(NAME)] == [other]
 
 
-def test_another_takes_away_what_was_said_already(store: LmdbStore) -> None:
+def test_an_unchanged_name_loses_to_a_faster_writer(store: LmdbStore) -> None:
     options = PrepareOptions(name=NAME, signer=partial(signing(KEY), store))
     prepared(store, b"1", options)
     other = prepared(store, b"other", PrepareOptions()).manifest

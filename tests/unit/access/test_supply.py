@@ -1,4 +1,4 @@
-"""Several servers as one supply: whoever fails is passed over, and the end says why."""
+"""Several servers as one supply: failing servers are skipped, and the final error says why."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Down(MemoryServer):
         raise UnreachableError("down does not answer")
 
 
-def test_a_server_that_is_down_is_passed_over_in_plan_and_deed(tmp_path: Path) -> None:
+def test_plans_and_pulls_skip_a_server_that_is_down(tmp_path: Path) -> None:
     server, store = MemoryServer(), MemoryStore()
     ident = put(server, DATA)
     for servers in ([Down(), server], [server, Down()]):
@@ -46,7 +46,7 @@ def test_a_server_that_is_down_is_passed_over_in_plan_and_deed(tmp_path: Path) -
     assert (tmp_path / "out").read_bytes() == DATA
 
 
-def test_what_only_a_server_that_is_down_may_have_is_not_called_missing(tmp_path: Path) -> None:
+def test_a_chunk_is_not_missing_while_a_server_is_down(tmp_path: Path) -> None:
     server, store = MemoryServer(), MemoryStore()
     ident = put(server, DATA)
     server._tables.objects.pop((Kind.CHUNK, chunk_ids(server, ident)[7]))
@@ -57,7 +57,7 @@ def test_what_only_a_server_that_is_down_may_have_is_not_called_missing(tmp_path
         pull_file(Ref(manifest=ident), tmp_path / "out", ports)
 
 
-def test_a_server_that_stays_busy_is_busy_and_not_without_the_chunk(
+def test_a_chunk_is_not_missing_while_a_server_is_busy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(server_supply, "_BUSY_SECONDS", 0.001)
@@ -76,7 +76,7 @@ class BusyWithNodes(MemoryServer):
             yield Absence.BUSY if kind is Kind.NODE else answer
 
 
-def test_a_server_too_busy_for_nodes_is_passed_over_and_never_without_them(tmp_path: Path) -> None:
+def test_a_server_too_busy_for_nodes_is_skipped_and_nodes_are_not_missing(tmp_path: Path) -> None:
     busy, server, store = BusyWithNodes(), MemoryServer(), MemoryStore()
     ident = put(busy, DATA)
     with pytest.raises(UnreachableError, match="too busy"):
@@ -89,7 +89,7 @@ def test_a_server_too_busy_for_nodes_is_passed_over_and_never_without_them(tmp_p
 class CutsGroups(MemoryServer):
     """A server that sends the first chunk of each group as it is, and the rest as a delta.
 
-    So it looks when a connection breaks within a group, and the rest is asked for again.
+    A client sees this when a connection breaks within a group and it asks for the rest.
     """
 
     def get_groups(

@@ -1,4 +1,4 @@
-"""Bench: its figures are those of counting by hand."""
+"""The figures of bench equal those counted by hand."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NEW = OLD[:100_000] + noise(3, 777) + OLD[100_000:] + REPEATED + REPEATED + byte
 
 
 class Stores:
-    """Makes stores in memory, and keeps them for a look afterwards."""
+    """Makes stores in memory, and keeps them for the test to inspect."""
 
     def __init__(self) -> None:
         self.made: dict[str, MemoryStore] = {}
@@ -54,7 +54,7 @@ def total(trial: Trial) -> dict[str, int]:
     return {origin.value: trial.origins.total(origin) for origin in Origin}
 
 
-def test_what_travels_is_every_chunk_that_old_lacks_once(tmp_path: Path) -> None:
+def test_each_chunk_that_old_lacks_travels_once(tmp_path: Path) -> None:
     stores = Stores()
     trial = measured(tmp_path, OLD, NEW, stores)
     origin = stores.made["origin"]
@@ -90,7 +90,7 @@ def test_origins_add_up_to_the_new_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new"), [(OLD, OLD), (b"", b""), (OLD, b""), (b"x", b"x"), (OLD, bytes(99_999))]
 )
-def test_what_is_all_there_needs_no_chunk(tmp_path: Path, old: bytes, new: bytes) -> None:
+def test_content_that_is_there_needs_no_chunk(tmp_path: Path, old: bytes, new: bytes) -> None:
     trial = measured(tmp_path, old, new)
     assert total(trial)["travel"] == 0 or new == bytes(99_999)
     assert sum(total(trial).values()) == len(new)
@@ -122,14 +122,14 @@ def test_holes_are_not_data(tmp_path: Path) -> None:
     assert look(path, SILENT) == BenchInput(path, 1 << 30, 1 << 20)
 
 
-def test_what_cannot_be_read_is_refused(tmp_path: Path) -> None:
+def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError):
         look(tmp_path / "absent", SILENT)
     with pytest.raises(UsageError):
         look(tmp_path, SILENT)
 
 
-def test_too_little_room_is_told_before_anything_is_written(tmp_path: Path) -> None:
+def test_too_little_space_is_an_error_before_anything_is_written(tmp_path: Path) -> None:
     huge = BenchInput(tmp_path / "huge", 1 << 60, 1024 * TIB)
     with pytest.raises(NoSpaceError, match=f"no space on {tmp_path}"):
         api.bench(huge, huge, PARAMS, tmp_path)

@@ -1,4 +1,4 @@
-"""Which names are believed: the rules one by one, with a source that lies."""
+"""Which names are believed: the rules one by one, with a server that lies."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def believed(
     return trusted_ref(parse_ref(text), source, trust, memory, now).manifest  # type: ignore[arg-type]
 
 
-def test_what_is_signed_is_believed(store: LmdbStore, memory: SeenVersions) -> None:
+def test_a_name_signed_by_a_trusted_key_is_believed(store: LmdbStore, memory: SeenVersions) -> None:
     for plain in (b"1", b"2"):
         record = publish(store, plain)
         assert believed(store, memory) == record.manifest
@@ -67,14 +67,14 @@ def test_what_is_signed_is_believed(store: LmdbStore, memory: SeenVersions) -> N
     ref = trusted_ref(REF, store, Trust(frozenset([KEY.public])), memory, NOW)
     assert (ref.manifest, ref.path, ref.name) == (record.manifest, "etc/passwd", None)
     hash_ = "ab" * 32
-    assert believed(store, memory, hash_) == bytes.fromhex(hash_)  # nobody's word is needed
+    assert believed(store, memory, hash_) == bytes.fromhex(hash_)  # a hash needs no trust
     with pytest.raises(NoNameError):
         believed(store, memory, "vm/stabl")
     with pytest.raises(NoNameError):
         believed(store, memory, "vm/stable@9")
 
 
-def test_signed_versions_are_kept_as_they_are(tmp_path: Path, store: LmdbStore) -> None:
+def test_signed_versions_survive_the_trash_and_a_reindex(tmp_path: Path, store: LmdbStore) -> None:
     one, two = publish(store, b"1"), publish(store, b"2")
     store.remove([parse_ref("vm/stable@1")])
     store.restore([parse_ref("vm/stable@1")])
@@ -85,7 +85,7 @@ def test_signed_versions_are_kept_as_they_are(tmp_path: Path, store: LmdbStore) 
         assert again.history(NAME) == [one, two]
 
 
-def test_what_is_signed_must_be_the_next_version(store: LmdbStore) -> None:
+def test_a_signed_claim_must_be_about_the_next_version(store: LmdbStore) -> None:
     one = publish(store, b"1")
     manifest = put_manifest(store, b"2")
     update = sign_next(KEY, NAME, manifest, store, now=NOW)
@@ -96,13 +96,13 @@ def test_what_is_signed_must_be_the_next_version(store: LmdbStore) -> None:
     with pytest.raises(UsageError):
         store.set_name(update._replace(signed=b"nonsense"))
     two = store.set_name(update)
-    assert store.set_name(update) == two  # its answer was lost
+    assert store.set_name(update) == two  # a retry after a lost answer
     other = put_manifest(store, b"4")
     with pytest.raises(LostRaceError):
         store.set_name(
             sign_next(KEY, parse_name("vm/stable"), other, _At(2), now=NOW)._replace(expected=None)
         )
-    # Signing anew what is there is a version of its own.
+    # Signing the same manifest again makes a new version.
     three = publish(store, b"2", expires=NOW + 9)
     assert (three.version, three.manifest) == (3, two.manifest)
     store.remove([parse_ref("vm/stable")])
@@ -111,7 +111,7 @@ def test_what_is_signed_must_be_the_next_version(store: LmdbStore) -> None:
 
 
 class _At:
-    """A place that believes the next version to be `number`."""
+    """A publisher whose next version is `number`."""
 
     def __init__(self, number: int) -> None:
         self._number = number
@@ -120,7 +120,9 @@ class _At:
         return self._number, None
 
 
-def test_what_nobody_trusted_signed(store: LmdbStore, memory: SeenVersions) -> None:
+def test_a_name_without_a_trusted_signature_is_not_believed(
+    store: LmdbStore, memory: SeenVersions
+) -> None:
     publish(store, b"1", key=SigningKey.new())
     with pytest.raises(UntrustedError, match=r"vm/stable@1 cannot be trusted: it is signed by"):
         believed(store, memory)
@@ -131,7 +133,9 @@ def test_what_nobody_trusted_signed(store: LmdbStore, memory: SeenVersions) -> N
             believed(store, memory, text)
 
 
-def test_records_that_are_not_what_was_signed(store: LmdbStore, memory: SeenVersions) -> None:
+def test_a_record_that_differs_from_its_claim_is_not_believed(
+    store: LmdbStore, memory: SeenVersions
+) -> None:
     record = publish(store, b"1")
     for change in (
         {"manifest": b"\0" * 32},
@@ -148,7 +152,7 @@ def test_records_that_are_not_what_was_signed(store: LmdbStore, memory: SeenVers
 def test_an_older_version_is_not_believed(store: LmdbStore, memory: SeenVersions) -> None:
     one, two = publish(store, b"1"), publish(store, b"2")
     old = Liar(one)
-    assert believed(old, memory) == one.manifest  # the first time, nobody knows better
+    assert believed(old, memory) == one.manifest  # no later version was seen before
     assert believed(store, memory) == two.manifest
     with pytest.raises(UntrustedError, match="version 2 was seen before"):
         believed(old, memory)
@@ -173,7 +177,7 @@ def test_one_version_is_one_manifest(
             believed(fork, memory)
 
 
-def test_what_has_expired_is_not_believed(store: LmdbStore, memory: SeenVersions) -> None:
+def test_an_expired_claim_is_not_believed(store: LmdbStore, memory: SeenVersions) -> None:
     record = publish(store, b"1", expires=NOW + 100)
     assert believed(store, memory, now=NOW + 99) == record.manifest
     for rollback in (False, True):
@@ -182,7 +186,7 @@ def test_what_has_expired_is_not_believed(store: LmdbStore, memory: SeenVersions
     assert believed(store, memory, "vm/stable@1", now=NOW + 100) == record.manifest
 
 
-def test_what_was_seen_is_kept_by_key_and_name(
+def test_seen_versions_are_kept_by_key_and_name(
     tmp_path: Path, memory: SeenVersions, store: LmdbStore
 ) -> None:
     record = publish(store, b"1")

@@ -58,7 +58,7 @@ def test_names_round_trip() -> None:
     assert parse_hash(item.manifest) == record.manifest
 
 
-def test_later_servers_may_say_more() -> None:
+def test_later_servers_may_add_fields() -> None:
     page = read({"names": [{**NAME, "later": [1]}], "more": False, "new": {}}, NamePage)
     assert isinstance(page, NamePage)
 
@@ -83,7 +83,7 @@ def test_later_servers_may_say_more() -> None:
         {"created": None},
     ],
 )
-def test_fields_that_lie(change: dict[str, Any]) -> None:
+def test_invalid_fields_are_refused(change: dict[str, Any]) -> None:
     with pytest.raises(RemoteProtocolError):
         read(NAME | change, NameItem)
     with pytest.raises(RemoteProtocolError):
@@ -91,7 +91,7 @@ def test_fields_that_lie(change: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("label", ["../x", "a//b", "-", "\x1b[2J", "job/x", HASH, "a@1", "/a"])
-def test_labels_that_are_no_names(label: str) -> None:
+def test_invalid_names_are_refused(label: str) -> None:
     item = NameItem(label, 1, HASH, 0)
     with pytest.raises(RemoteProtocolError):
         name_record(item)

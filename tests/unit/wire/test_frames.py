@@ -131,7 +131,7 @@ class TestRefusals:
             GOOD * 3 + END_FRAME + END_FRAME,
         ],
     )
-    def test_breaks_of_the_protocol(self, data: bytes) -> None:
+    def test_protocol_violations_are_refused(self, data: bytes) -> None:
         with pytest.raises(RemoteProtocolError):
             read(data, IDS[:3])
 
@@ -152,7 +152,7 @@ class TestRefusals:
         assert isinstance(answer, Packed)
         assert answer.length == most
 
-    def test_zstd_frames_that_say_no_size_or_a_wrong_one(self) -> None:
+    def test_zstd_frames_without_a_size_or_with_a_wrong_one(self) -> None:
         unsized = zstandard.ZstdCompressor(write_content_size=False).compress(bytes(1000))
         bomb = zstandard.ZstdCompressor().compress(bytes(MAX_PLAIN[Kind.CHUNK] + 1))
         forged = b"\x28\xb5\x2f\xfd\xe0" + struct.pack("<Q", 2**40) + b"\x01\0\0"
@@ -162,14 +162,14 @@ class TestRefusals:
             with pytest.raises(RemoteProtocolError):
                 read(raw_frame(Status.OBJECT, payload, codec=1) + END_FRAME, IDS[:1])
 
-    def test_answers_before_a_break_are_given(self) -> None:
+    def test_answers_before_a_violation_are_returned(self) -> None:
         reader = FrameReader(Kind.CHUNK, singles(IDS[:3]))
         assert len(reader.feed(GOOD * 2 + raw_frame(9))) == 2
         for call in (lambda: reader.feed(b""), reader.finish, lambda: reader.feed(GOOD)):
             with pytest.raises(RemoteProtocolError):
                 call()
 
-    def test_a_stream_that_breaks_off_is_worth_another_try(self) -> None:
+    def test_a_stream_that_breaks_off_may_be_retried(self) -> None:
         data = GOOD * 3 + END_FRAME
         for size in range(len(GOOD) * 3):
             reader = FrameReader(Kind.CHUNK, singles(IDS[:3]))

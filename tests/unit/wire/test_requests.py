@@ -91,7 +91,7 @@ class TestGroups:
         groups = [*singles(IDS[1:]), Group(IDS[:1], bases)]
         assert len(encode_groups(Kind.CHUNK, groups)) == MAX_IDS_BYTES
 
-    def test_a_stat_takes_none(self) -> None:
+    def test_a_stat_takes_no_groups(self) -> None:
         with pytest.raises(UnsupportedError):
             decode_ids(encode_groups(Kind.CHUNK, GROUPS))
 
@@ -138,7 +138,7 @@ class TestGroups:
             with pytest.raises(MalformedError):
                 decode_groups(wrong)
 
-    def test_refuses_groups_that_are_none(self) -> None:
+    def test_refuses_a_flag_of_groups_without_bases(self) -> None:
         header = struct.pack("<4sBBHHH", b"CASQ", 1, 1, 1, 1, 1)
         with pytest.raises(MalformedError):
             decode_groups(header + struct.pack("<HH", 1, 0) + IDS[0])
@@ -151,7 +151,7 @@ class TestGroups:
         assert first_groups(GROUPS) == GROUPS
 
     @pytest.mark.parametrize("count", range(5))
-    def test_what_is_left_keeps_its_bases(self, count: int) -> None:
+    def test_the_rest_of_the_groups_keeps_its_bases(self, count: int) -> None:
         rest = groups_after(GROUPS, count)
         assert [ident for group in rest for ident in group.wanted] == IDS[count:4]
         assert (IDS[5:8] in [group.bases for group in rest]) is (count < 3)

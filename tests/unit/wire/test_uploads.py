@@ -1,4 +1,4 @@
-"""Objects on their way to a server: as they were, however the body is cut; nothing else passes."""
+"""Uploads: objects arrive unchanged however the body is split, and anything else is refused."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_what_is_sent_arrives() -> None:
 
 
 @given(st.lists(st.integers(0, len(BODY)), max_size=9))
-def test_it_may_be_cut_anywhere(cuts: list[int]) -> None:
+def test_a_body_may_be_split_anywhere(cuts: list[int]) -> None:
     assert read(BODY, *cuts) == read(BODY)
 
 
@@ -77,7 +77,7 @@ def test_a_body_that_breaks_off_has_no_end(end: int) -> None:
         header(codec=1) + b"hello" + END,
     ],
 )
-def test_what_is_no_object(body: bytes) -> None:
+def test_malformed_bodies_are_refused(body: bytes) -> None:
     with pytest.raises(MalformedError):
         read(body)
 
@@ -89,18 +89,18 @@ def frame(plain: bytes, **options: bool) -> bytes:
 @pytest.mark.parametrize(
     "payload",
     [
-        frame(noise(100, 1)),  # longer than what it stands for
+        frame(noise(100, 1)),  # longer than its plain bytes
         frame(bytes(MAX_CHUNK_SIZE + 1)),
         frame(bytes(1000), write_content_size=False),
-        b"\x50\x2a\x4d\x18\x04\x00\x00\x00abcd",  # a frame that is skipped
+        b"\x50\x2a\x4d\x18\x04\x00\x00\x00abcd",  # a skippable frame
     ],
 )
-def test_frames_that_lie_or_grow(payload: bytes) -> None:
+def test_frames_that_grow_too_large_or_have_no_size_are_refused(payload: bytes) -> None:
     with pytest.raises(MalformedError):
         read(header(codec=1, length=len(payload)) + payload + END)
 
 
-def test_there_are_not_too_many() -> None:
+def test_the_number_of_objects_is_bounded() -> None:
     many = [pack(b"%d" % number) for number in range(MAX_BATCH_IDS)]
     body = b"".join(encode_upload(many))
     assert len(read(body)) == MAX_BATCH_IDS
@@ -109,7 +109,7 @@ def test_there_are_not_too_many() -> None:
         read(b"".join(encode_upload([*many, pack(b"one more")])))
 
 
-def test_a_bomb_is_not_taken() -> None:
+def test_a_decompression_bomb_is_refused() -> None:
     bomb = header(codec=1, length=len(frame(bytes(MAX_CHUNK_SIZE)))) + frame(bytes(MAX_CHUNK_SIZE))
     fits = MAX_BATCH_BYTES // MAX_CHUNK_SIZE
     assert len(read(bomb * fits + END)) == fits

@@ -96,7 +96,7 @@ def test_a_bad_copy(
     change(copy)
     done, told = checked(ident, copy, store)
     assert told[where][: len(what)] == what
-    # Besides, the folder around it may have another time now.
+    # The folder around it may have another time now, too.
     assert all(wrong == ["time"] for path, wrong in told.items() if path != where)
     assert done.differences == len(told)
     assert done.ok_files + done.wrong_files == 5

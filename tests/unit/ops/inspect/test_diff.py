@@ -115,7 +115,7 @@ def test_ranges_of_files(seed: int) -> None:
         assert around <= last - first + 4 * PARAMS.max_size
 
 
-def test_nothing_and_something() -> None:
+def test_an_empty_file_differs_everywhere() -> None:
     store = MemoryStore()
     empty, some = (outline_of(put(store, data), store) for data in (b"", b"some"))
     assert list(differing_ranges(empty, some)) == [(0, 4)]

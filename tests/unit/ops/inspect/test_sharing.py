@@ -12,7 +12,7 @@ from tests.support.damaging import put
 from tests.support.preparing import noise
 
 
-def test_what_is_shared_and_what_is_not() -> None:
+def test_shared_and_own_bytes_add_up() -> None:
     store = MemoryStore()
     common, more = noise(200_000, 1), noise(100_000, 2)
     manifests = [put(store, data) for data in (common, common + more, noise(50_000, 3))]
@@ -38,6 +38,6 @@ def test_what_is_shared_and_what_is_not() -> None:
     assert union == sum(everything)
 
 
-def test_what_is_not_here_is_not_compared() -> None:
+def test_an_unknown_manifest_is_an_error() -> None:
     with pytest.raises(NoObjectError):
         sharing(MemoryStore(), [ManifestId(bytes(32))])

@@ -55,7 +55,7 @@ def put_manifest(store: MemoryStore, content: Content, batch: Batch | None = Non
 
 
 class CountingStore(MemoryStore):
-    """Counts what is asked for."""
+    """Counts how often each object is asked for."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -144,7 +144,7 @@ def test_a_hole_of_ten_terabytes_is_a_handful_of_nodes() -> None:
     assert store.asked.total() < 200
 
 
-def test_a_graph_that_unfolds_without_end_is_counted_in_a_moment() -> None:
+def test_a_graph_that_unfolds_exponentially_is_counted_by_its_nodes() -> None:
     store = CountingStore()
     packer, batch = Packer(), Batch()
     left, right = chunk(1), chunk(2)
@@ -213,7 +213,7 @@ class WrongNodes(MemoryStore):
                 yield answer
 
 
-def test_damage_is_told() -> None:
+def test_damage_is_an_error() -> None:
     for store, error in [(DamagedNodes(), DamagedObjectError), (WrongNodes(), IntegrityError)]:
         ident = build(store, [chunk(1), chunk(2)])
         with pytest.raises(error):

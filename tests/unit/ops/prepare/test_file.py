@@ -1,4 +1,4 @@
-"""Prepare into both stores: the same hash however the bytes arrive, and nothing but what is new."""
+"""Prepare into both stores: the same hash however bytes arrive, and only new objects stored."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ def small_blocks(data: bytes) -> Source:
 
 
 @pytest.mark.usefixtures("small_steps")
-def test_any_number_of_workers_comes_to_the_same() -> None:
+def test_any_number_of_workers_gives_the_same_result() -> None:
     data = noise(300_000) + bytes(200_000) + noise(500_000, 1) + noise(300_000)
     expected = hash_of(data)
     counts = set()
@@ -187,7 +187,7 @@ def test_a_chunk_that_repeats_is_stored_once(store: ObjectStore) -> None:
     assert done.reused == done.chunks - done.new
 
 
-def test_what_is_there_is_not_stored_again(store: ObjectStore) -> None:
+def test_known_chunks_are_not_stored_again(store: ObjectStore) -> None:
     data = noise(MIB)
     first = prepare(stream(data), store, SMALL)
     again = prepare(stream(data), store, SMALL)
@@ -197,7 +197,7 @@ def test_what_is_there_is_not_stored_again(store: ObjectStore) -> None:
     assert changed.stored < 60_000 < first.stored
 
 
-def test_what_is_stored_is_counted() -> None:
+def test_stored_bytes_are_counted() -> None:
     store = MemoryStore()
     done = prepare(stream(noise(MIB)), store, SMALL)
     sizes = [
@@ -210,7 +210,7 @@ def test_what_is_stored_is_counted() -> None:
 
 
 @pytest.mark.parametrize("arrive", [as_bytes, as_sparse_file])
-def test_progress_goes_to_the_end(
+def test_progress_reaches_the_total(
     tmp_path: Path, arrive: Callable[[Path, bytes], Iterator[Source]]
 ) -> None:
     data = noise(MIB) + bytes(5 * MIB) + noise(100)
@@ -246,7 +246,7 @@ def test_the_level_is_not_part_of_the_hash() -> None:
 
 
 @pytest.mark.parametrize("options", [{"workers": -1}, {"workers": 65}, {"level": 0}])
-def test_impossible_options_are_misuse(options: dict[str, int]) -> None:
+def test_impossible_options_are_usage_errors(options: dict[str, int]) -> None:
     store = MemoryStore()
     with pytest.raises(UsageError):
         prepare(stream(b"x"), store, PrepareOptions(**options))  # type: ignore[arg-type]
@@ -274,7 +274,9 @@ def test_the_expected_digest_is_compared(store: ObjectStore, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("length", [0, 1, MIB])
-def test_nothing_unexpected_is_published(store: ObjectStore, tmp_path: Path, length: int) -> None:
+def test_content_with_another_digest_is_not_published(
+    store: ObjectStore, tmp_path: Path, length: int
+) -> None:
     options = PrepareOptions(params=PARAMS, name=Name("disk"), expect_sha256=bytes(32))
     for source in as_file(tmp_path, noise(length)):
         with pytest.raises(DigestMismatchError, match=hashlib.sha256(noise(length)).hexdigest()):
@@ -285,7 +287,7 @@ def test_nothing_unexpected_is_published(store: ObjectStore, tmp_path: Path, len
     assert store.manifest(hash_of(noise(length))) is None
 
 
-def test_other_chunk_sizes_than_those_of_the_store_are_told() -> None:
+def test_other_chunk_sizes_than_those_of_the_store_are_noted() -> None:
     notes: list[str] = []
 
     class Notes:

@@ -1,4 +1,4 @@
-"""Folders become trees: what is in them, in an order that depends on nothing else."""
+"""A folder becomes a tree that depends only on what is in the folder."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def root(tmp_path: Path) -> Path:
     return root
 
 
-def test_everything_is_there_with_what_is_said_of_it(root: Path, store: MemoryStore) -> None:
+def test_every_entry_is_there_with_its_metadata(root: Path, store: MemoryStore) -> None:
     os.chmod(root / "hello", 0o4751)
     age(root)
     done = prepared(root, store)
@@ -68,7 +68,7 @@ def test_everything_is_there_with_what_is_said_of_it(root: Path, store: MemorySt
         assert bytes_of(store, done.manifest, file) == (root / file).read_bytes()
 
 
-def test_a_file_has_the_content_that_it_has_alone(root: Path, store: MemoryStore) -> None:
+def test_a_file_has_the_same_content_as_on_its_own(root: Path, store: MemoryStore) -> None:
     found = tree(store, prepared(root, store).manifest)
     for path in ("hello", "sub/large", "sub/deep/few", "nothing"):
         entry = found[path.encode()]
@@ -95,7 +95,7 @@ def test_the_same_folder_elsewhere_has_the_same_hash(
     assert prepared(copy, store).stored == 0
 
 
-def test_what_makes_another_hash(root: Path, store: MemoryStore) -> None:
+def test_each_change_makes_another_hash(root: Path, store: MemoryStore) -> None:
     hashes = {prepared(root, store).manifest}
     for change in (
         lambda: os.utime(root / "hello", ns=(1, 1)),
@@ -166,7 +166,7 @@ def test_pipes_are_not_opened_and_sockets_are_counted(root: Path, store: MemoryS
 
 
 @needs_root
-def test_devices_are_told(root: Path, store: MemoryStore) -> None:
+def test_devices_keep_their_numbers(root: Path, store: MemoryStore) -> None:
     try:
         os.mknod(root / "null", stat.S_IFCHR | 0o666, os.makedev(1, 3))
         os.mknod(root / "disk", stat.S_IFBLK | 0o600, os.makedev(259, 70000))
@@ -201,7 +201,7 @@ def test_holes_are_zeros(root: Path, store: MemoryStore) -> None:
     assert entry.content.length == 1 << 33
 
 
-def test_what_is_left_out_on_purpose(root: Path, store: MemoryStore) -> None:
+def test_exclusions_leave_entries_out(root: Path, store: MemoryStore) -> None:
     (root / "keep.o").touch()
     (root / "drop.o").touch()
     (root / "sub" / "drop.o").touch()
@@ -214,8 +214,10 @@ def test_what_is_left_out_on_purpose(root: Path, store: MemoryStore) -> None:
         prepared(root, store, regexes=["("])
 
 
-def test_what_cannot_be_read_is_told_and_the_rest_is_there(root: Path, store: MemoryStore) -> None:
-    """/proc/self/mem cannot be read at 0; this holds for root as well."""
+def test_an_unreadable_file_is_reported_and_the_rest_is_there(
+    root: Path, store: MemoryStore
+) -> None:
+    """Reading /proc/self/mem at 0 fails, even for root."""
     done = prepared(Path("/proc/self/task"), store, globs=["!*"])
     reasons = {os.path.basename(os.fsdecode(path)): reason for path, reason in done.left_out}
     assert "mem" in reasons
@@ -250,7 +252,7 @@ def test_very_deep_folders(tmp_path: Path, store: MemoryStore) -> None:
     assert bottom.count(b"/") == 1000
 
 
-def test_paths_that_no_reader_takes_are_left_out(tmp_path: Path, store: MemoryStore) -> None:
+def test_paths_that_readers_refuse_are_left_out(tmp_path: Path, store: MemoryStore) -> None:
     done = prepared_deep(tmp_path / "root", "d" * 100, store)
     assert (done.files, done.folders) == (0, 1 + MAX_TREE_PATH // 101)
     ((path, reason),) = done.left_out
@@ -269,7 +271,7 @@ def test_a_name_and_a_row(root: Path, store: MemoryStore) -> None:
     assert row.length == manifest_of(store, done.manifest).length
 
 
-def test_no_folder(root: Path, store: MemoryStore) -> None:
+def test_a_missing_folder_and_a_file_are_refused(root: Path, store: MemoryStore) -> None:
     with pytest.raises(NotFoundError):
         prepared(root / "missing", store)
     with pytest.raises(UsageError):

@@ -1,4 +1,4 @@
-"""Folders that are prepared again, and files that do not keep still."""
+"""Folders that are prepared again, and files that keep changing."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def again(
 Again = Callable[..., tuple[FolderPrepared, list[str]]]
 
 
-def test_an_unchanged_folder_is_only_looked_at(again: Again) -> None:
+def test_an_unchanged_folder_is_prepared_without_reading_files(again: Again) -> None:
     first, read = again()
     assert len(read) == 62
     second, read = again()
@@ -116,14 +116,14 @@ def test_equal_times_and_sizes_do_not_hide_another_file(
     assert bytes_of(store, done.manifest, "a/file1") == noise(1001, 77)
 
 
-def test_rereading_can_be_asked_for(again: Again) -> None:
+def test_reread_reads_every_file(again: Again) -> None:
     first, _ = again()
     second, read = again(reread=True)
     assert len(read) == 62
     assert second.manifest == first.manifest
 
 
-def test_nothing_is_remembered_of_a_store_that_lost_it(
+def test_the_scan_cache_is_not_used_for_a_store_without_the_content(
     again: Again, root: Path, scan_cache: ScanCache
 ) -> None:
     again()
@@ -133,7 +133,7 @@ def test_nothing_is_remembered_of_a_store_that_lost_it(
     assert bytes_of(elsewhere, done.manifest, "a-b") == b"between"
 
 
-def test_damaged_sightings_are_no_sightings(
+def test_a_damaged_scan_cache_is_not_used(
     again: Again, root: Path, scan_cache: ScanCache, tmp_path: Path
 ) -> None:
     first, _ = again()
@@ -166,7 +166,7 @@ def test_young_files_are_not_remembered(root: Path, tmp_path: Path) -> None:
         last.close()
 
 
-def test_a_walk_that_is_not_kept_leaves_nothing(root: Path, tmp_path: Path) -> None:
+def test_a_dropped_scan_leaves_no_file(root: Path, tmp_path: Path) -> None:
     place = tmp_path / "s"
     new = ScanCache(place).new(root, PARAMS, 0)
     assert len(list(place.iterdir())) == 1
@@ -174,7 +174,7 @@ def test_a_walk_that_is_not_kept_leaves_nothing(root: Path, tmp_path: Path) -> N
     assert list(place.iterdir()) == []
 
 
-def test_a_file_that_never_rests_is_left_out_and_the_rest_is_there(
+def test_a_file_that_keeps_changing_is_left_out_and_the_rest_is_there(
     root: Path, store: MemoryStore
 ) -> None:
     stop = threading.Event()
@@ -191,7 +191,7 @@ def test_a_file_that_never_rests_is_left_out_and_the_rest_is_there(
     thread = threading.Thread(target=scribble)
     thread.start()
     try:
-        # It may be caught at rest; what must never be is a mixture, or an error for all.
+        # It may be read between two writes; a mixture or a failed prepare must never happen.
         for _ in range(20):
             done = prepared(root, store)
             if done.left_out:
@@ -204,6 +204,6 @@ def test_a_file_that_never_rests_is_left_out_and_the_rest_is_there(
     assert done.files == 63 - len(done.left_out)
 
 
-def test_files_that_say_nothing_of_their_size_are_left_out(store: MemoryStore) -> None:
+def test_files_without_a_true_size_are_left_out(store: MemoryStore) -> None:
     done = prepared(Path("/proc/sys/kernel/random"), store)
     assert {reason for _, reason in done.left_out} >= {"it changed while it was read"}

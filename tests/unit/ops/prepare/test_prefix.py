@@ -1,4 +1,4 @@
-"""Trees out of buckets: which key becomes what, what changes meanwhile, and how much is read."""
+"""Trees from buckets: which path a key gets, changes during a read, and how much is read."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ KEYS = ("p/a", "p/a-b", "p/a.d/x", "p/a0", "p/d-e", "p/d/e/f", "p/d/g", "p/d.h/i
 
 
 class Site:
-    """A bucket, a store, and what is remembered."""
+    """A bucket, a store and a scan cache."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -55,7 +55,7 @@ class Site:
         )
 
     def files(self, prepared: FolderPrepared) -> dict[str, bytes]:
-        """What a pull makes of a tree."""
+        """The files of a pulled tree, by path."""
         self._copies += 1
         target = self.folder / f"copy{self._copies}"
         pulled(prepared.manifest, target, None, self.store)
@@ -88,7 +88,7 @@ def test_keys_become_paths(site: Site, rows: int, monkeypatch: pytest.MonkeyPatc
     assert prepared.length == sum(map(len, contents.values()))
 
 
-def test_what_has_not_changed_is_not_read(site: Site) -> None:
+def test_unchanged_objects_are_not_read(site: Site) -> None:
     contents = filled(site)
     first = site.prepare()
     site.bucket.reads.clear()
@@ -114,7 +114,7 @@ def test_large_objects_are_read_in_ranges(site: Site) -> None:
 
 
 @pytest.mark.parametrize(("key", "new"), [("p/a", b"new"), ("p/large", LARGE[1:])])
-def test_a_change_while_it_is_read_is_forgiven_once(site: Site, key: str, new: bytes) -> None:
+def test_an_object_that_changes_once_is_read_again(site: Site, key: str, new: bytes) -> None:
     contents = filled(site)
     left = [new]
 
@@ -129,7 +129,7 @@ def test_a_change_while_it_is_read_is_forgiven_once(site: Site, key: str, new: b
 
 
 @pytest.mark.parametrize("key", ["p/a", "p/large"])
-def test_what_goes_on_changing_is_left_out(site: Site, key: str) -> None:
+def test_an_object_that_keeps_changing_is_left_out(site: Site, key: str) -> None:
     contents = filled(site)
     numbers = iter(range(1000))
 
@@ -145,7 +145,7 @@ def test_what_goes_on_changing_is_left_out(site: Site, key: str) -> None:
 
 
 @pytest.mark.parametrize("key", ["p/a", "p/large"])
-def test_what_vanishes_is_left_out(site: Site, key: str) -> None:
+def test_an_object_that_vanishes_is_left_out(site: Site, key: str) -> None:
     filled(site)
 
     def vanish(read: str, start: int) -> None:
@@ -156,7 +156,7 @@ def test_what_vanishes_is_left_out(site: Site, key: str) -> None:
     assert [path for path, _ in site.prepare().left_out] == [key[2:].encode()]
 
 
-def test_keys_that_are_no_paths(site: Site) -> None:
+def test_keys_that_are_not_paths_are_left_out(site: Site) -> None:
     contents = filled(site)
     site.bucket.put("p/marked/", b"")
     site.bucket.put("p/", b"")
@@ -178,7 +178,7 @@ def test_keys_that_are_no_paths(site: Site) -> None:
         site.prepare("p/d/")
 
 
-def test_what_is_unwanted(site: Site) -> None:
+def test_exclusions_leave_keys_out(site: Site) -> None:
     contents = filled(site)
     prepared = site.prepare("p/", "/d/", "large", "x")
     assert set(site.files(prepared)) == set(contents) - {"d/e/f", "d/g", "large", "a.d/x"}
@@ -196,7 +196,7 @@ def test_an_empty_object_that_grows_beyond_memory_is_left_out(site: Site) -> Non
     assert site.bucket.reads == []
 
 
-def test_a_bucket_without_anything(site: Site) -> None:
+def test_a_prefix_without_keys_is_an_error(site: Site) -> None:
     with pytest.raises(NotFoundError):
         site.prepare()
     site.bucket.put("x/y", b"1")
@@ -217,7 +217,9 @@ def test_listings_are_merged_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     assert paths == sorted((key.encode() for key in keys), key=lambda path: path.split(b"/"))
 
 
-def test_no_room_for_the_list(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_list_of_keys_that_cannot_be_written_is_an_error(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(key_listing, "_PART_ROWS", 2)
     monkeypatch.setattr(tempfile, "tempdir", str(site.folder / "nowhere"))
     filled(site)
@@ -225,7 +227,7 @@ def test_no_room_for_the_list(site: Site, monkeypatch: pytest.MonkeyPatch) -> No
         site.prepare()
 
 
-def test_one_object_changes_while_it_is_read(site: Site) -> None:
+def test_one_object_that_changes_once_is_read_again(site: Site) -> None:
     site.bucket.put("one", LARGE)
 
     def prepare() -> bool:
@@ -258,7 +260,7 @@ def test_one_object_changes_while_it_is_read(site: Site) -> None:
         prepare()
 
 
-def test_a_key_is_an_object_or_else_what_lies_below_it(site: Site) -> None:
+def test_a_key_is_an_object_or_else_a_prefix(site: Site) -> None:
     contents = filled(site)
 
     def prepare(key: str, *exclude: str) -> Prepared | FolderPrepared:

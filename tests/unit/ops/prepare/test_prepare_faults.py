@@ -1,4 +1,4 @@
-"""Prepare when the source moves, the store fails, or somebody stops it."""
+"""Prepare when the source changes, the store fails, or the user stops it."""
 
 from __future__ import annotations
 
@@ -48,14 +48,16 @@ def no_thread_is_left() -> Iterator[None]:
     assert set(threading.enumerate()) <= before
 
 
-# -- Sources that move ---------------------------------------------------------------------------
+# -- Sources that change -------------------------------------------------------------------------
 
 
 MEDDLERS = [Meddled, Replaced, Shrunk]
 
 
 @pytest.mark.parametrize("kind", MEDDLERS)
-def test_one_change_is_forgiven(store: MemoryStore, path: Path, kind: type[Meddled]) -> None:
+def test_a_file_that_changes_once_is_read_again(
+    store: MemoryStore, path: Path, kind: type[Meddled]
+) -> None:
     progress = Counter()
     with kind(path, 1) as source:
         done = prepare(source, store, SMALL, progress)
@@ -68,7 +70,9 @@ def test_one_change_is_forgiven(store: MemoryStore, path: Path, kind: type[Meddl
 
 
 @pytest.mark.parametrize("kind", MEDDLERS)
-def test_two_changes_are_not(store: MemoryStore, path: Path, kind: type[Meddled]) -> None:
+def test_a_file_that_changes_twice_is_an_error(
+    store: MemoryStore, path: Path, kind: type[Meddled]
+) -> None:
     with kind(path, 2) as source, pytest.raises(SourceChangedError, match="image"):
         prepare(source, store, SMALL)
     assert_nothing_published(store)
@@ -161,7 +165,7 @@ class Failing(MemoryStore):
 
 
 @pytest.mark.parametrize("commits", [1, 2, 3, 4])
-def test_a_commit_that_fails_is_told(commits: int) -> None:
+def test_a_commit_that_fails_is_reported(commits: int) -> None:
     store = Failing(commits=commits)
     with pytest.raises(NoSpaceError):
         prepare(stream(noise(LENGTH)), store, SMALL)
@@ -170,7 +174,7 @@ def test_a_commit_that_fails_is_told(commits: int) -> None:
 
 
 @pytest.mark.parametrize("look_ups", [1, 2, 3])
-def test_a_look_up_that_fails_is_told(look_ups: int) -> None:
+def test_a_look_up_that_fails_is_reported(look_ups: int) -> None:
     store = Failing(look_ups=look_ups)
     with pytest.raises(NoSpaceError):
         prepare(stream(noise(LENGTH)), store, SMALL)
@@ -178,7 +182,7 @@ def test_a_look_up_that_fails_is_told(look_ups: int) -> None:
 
 
 class Stopping(StreamSource):
-    """Somebody presses Ctrl-C after so many blocks."""
+    """A stream that is interrupted by Ctrl-C after so many blocks."""
 
     def __init__(self, blocks: int) -> None:
         super().__init__(stream(noise(LENGTH))._stream)

@@ -1,4 +1,4 @@
-"""Prepare with real children: the same outcome, and every fault told, with nobody left behind."""
+"""Prepare with real child processes: the same result, every fault reported, no child left."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ MIXED = noise(400_000) + bytes(600_000) + noise(500_000, 1) + noise(400_000) + b
 
 
 @pytest.mark.parametrize("arrive", ["file", "standard input", "stream"])
-def test_whatever_arrives_comes_to_the_same(tmp_path: Path, arrive: str) -> None:
+def test_the_hash_is_the_same_however_bytes_arrive(tmp_path: Path, arrive: str) -> None:
     path = tmp_path / "sparse"
     with path.open("wb") as file:
         for start in range(0, len(MIXED), 4096):
@@ -84,14 +84,14 @@ def test_whatever_arrives_comes_to_the_same(tmp_path: Path, arrive: str) -> None
     assert progress.done == len(MIXED)
 
 
-def test_what_is_there_is_not_packed_again(path: Path) -> None:
+def test_stored_chunks_are_not_packed_again(path: Path) -> None:
     store = MemoryStore()
     first = prepare(FileSource(path), store, OPTIONS)
     again = prepare(FileSource(path), store, PrepareOptions(params=PARAMS, workers=3, reread=True))
     assert (again.manifest, again.new, again.stored) == (first.manifest, 0, 0)
 
 
-# -- Who needs no children -----------------------------------------------------------------------
+# -- Without children ------------------------------------------------------------------------------
 
 
 class NoCutters:
@@ -111,7 +111,9 @@ class NoCutters:
         ),
     ],
 )
-def test_some_start_no_children(path: Path, length: int, options: PrepareOptions) -> None:
+def test_small_or_serial_prepares_start_no_children(
+    path: Path, length: int, options: PrepareOptions
+) -> None:
     path.write_bytes(noise(length))
     with small_spans(64 * KIB, NoCutters):  # type: ignore[arg-type]
         for source in (FileSource(path), Dripping(io.BytesIO(noise(length)))):
@@ -142,7 +144,7 @@ def refuse_processes(*_: object, **__: Any) -> None:
         pytest.param(subprocess, "Popen", refuse_processes, id="no processes"),
     ],
 )
-def test_where_there_are_no_children_this_process_does_it(
+def test_without_children_this_process_cuts(
     path: Path, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, refuse: Any
 ) -> None:
     monkeypatch.setattr(owner, name, refuse)
@@ -163,7 +165,7 @@ MEDDLERS = [Meddled, ShrunkFar, Replaced]
 
 
 @pytest.mark.parametrize("kind", MEDDLERS)
-def test_one_change_is_forgiven(path: Path, kind: type[Meddled]) -> None:
+def test_a_file_that_changes_once_is_read_again(path: Path, kind: type[Meddled]) -> None:
     store, progress = MemoryStore(), Counter()
     with kind(path, 1) as source:
         done = prepare(source, store, OPTIONS, progress)
@@ -175,7 +177,7 @@ def test_one_change_is_forgiven(path: Path, kind: type[Meddled]) -> None:
 
 
 @pytest.mark.parametrize("kind", MEDDLERS)
-def test_two_changes_are_not(path: Path, kind: type[Meddled]) -> None:
+def test_a_file_that_changes_twice_is_an_error(path: Path, kind: type[Meddled]) -> None:
     store = MemoryStore()
     with kind(path, 2) as source, pytest.raises(SourceChangedError, match="image"):
         prepare(source, store, OPTIONS)

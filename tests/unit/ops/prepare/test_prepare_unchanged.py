@@ -1,4 +1,4 @@
-"""Files that prepare need not read, because the store remembers them as they are."""
+"""Prepare does not read files that the store remembers unchanged."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def path(tmp_path: Path) -> Path:
 
 
 class Unread(FileSource):
-    """A file that was last changed long ago, and must not be read."""
+    """A file that last changed long ago, and must not be read."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, clock=lambda: path.stat().st_ctime_ns + 10**10)
@@ -40,14 +40,14 @@ class Unread(FileSource):
 
 
 class Settled(FileSource):
-    """A file that was last changed long ago."""
+    """A file that last changed long ago."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, clock=lambda: path.stat().st_ctime_ns + 10**10)
 
 
 class Fresh(FileSource):
-    """A file that was changed just now."""
+    """A file that changed just now."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, clock=lambda: path.stat().st_ctime_ns + 10**9)
@@ -87,7 +87,7 @@ def test_an_unchanged_file_still_gets_its_name(store: MemoryStore, path: Path) -
         pytest.param(PrepareOptions(params=ChunkerParams(64, 256, 1024)), id="other sizes"),
     ],
 )
-def test_a_file_is_read_when_that_was_asked_for(
+def test_reread_and_other_chunk_sizes_read_the_file(
     store: MemoryStore, path: Path, options: PrepareOptions
 ) -> None:
     take(Settled, path, store)
@@ -102,7 +102,7 @@ def test_a_digest_is_computed_even_of_an_unchanged_file(store: MemoryStore, path
         take(Unread, path, store, PrepareOptions(params=PARAMS, expect_sha256=bytes(32)))
 
 
-def test_a_file_that_had_just_changed_is_read_again(store: MemoryStore, path: Path) -> None:
+def test_a_recently_changed_file_is_read_again(store: MemoryStore, path: Path) -> None:
     take(Fresh, path, store)
     (row,) = store.remembered()
     assert not row.settled
@@ -122,7 +122,7 @@ def test_a_file_that_changed_since_is_read(store: MemoryStore, path: Path) -> No
     assert [row.manifest for row in store.remembered()] == [done.manifest]
 
 
-def test_what_is_only_in_outline_is_read(store: MemoryStore, path: Path) -> None:
+def test_a_file_known_only_in_outline_is_read(store: MemoryStore, path: Path) -> None:
     take(Settled, path, store)
     (row,) = store.remembered()
     (chunk,) = store.get(Kind.MANIFEST, [ManifestId(row.manifest)])

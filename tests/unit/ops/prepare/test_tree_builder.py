@@ -1,4 +1,4 @@
-"""A tree is built of events, wherever these come from."""
+"""A tree is built from events, whatever their source."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def builder(store: MemoryStore) -> TreeBuilder:
 
 
 def prepared(store: MemoryStore) -> FolderPrepared:
-    """What a source that knows little makes of some members of an archive."""
+    """The tree of some members of an archive, from a source with little metadata."""
     with builder(store) as building:
 
         def read(path: bytes, data: bytes, mtime_ns: int) -> None:
@@ -67,7 +67,7 @@ def test_any_source_of_events_makes_a_tree() -> None:
     assert link.first == b"a"
 
 
-def test_a_folder_of_which_nothing_is_known_is_as_old_as_the_newest_in_it() -> None:
+def test_a_folder_without_metadata_has_the_time_of_its_newest_entry() -> None:
     store = MemoryStore()
     found = tree(store, prepared(store).manifest)
     times = {path: found[path].meta.mtime_ns for path in (b"", b"d", b"e")}
@@ -79,7 +79,7 @@ def test_a_folder_of_which_nothing_is_known_is_as_old_as_the_newest_in_it() -> N
     ("error", "reason"),
     [(SourceChangedError("it changed"), "it changed"), (OSError(5, "cannot be read"), "cannot be")],
 )
-def test_what_cannot_be_read_is_left_out_with_all_its_names(error: Exception, reason: str) -> None:
+def test_an_unreadable_file_is_left_out_with_its_hard_links(error: Exception, reason: str) -> None:
     store = MemoryStore()
     with builder(store) as building:
         building.enter(b"")
@@ -101,7 +101,7 @@ def test_what_cannot_be_read_is_left_out_with_all_its_names(error: Exception, re
     assert reason in done.left_out[0].reason
 
 
-def test_a_tree_has_no_digest_whatever_it_is_made_of() -> None:
+def test_a_tree_has_no_digest() -> None:
     options = PrepareOptions(params=PARAMS, expect_sha256=bytes(32))
     with pytest.raises(UsageError, match="SHA-256"):
         TreeBuilder("archive", MemoryStore(), options, SILENT, readers=1)

@@ -75,10 +75,10 @@ def test_without_a_target_everything_lands_in_the_store(
     assert row.state is ManifestState.FULL
     assert len(set(server.asked)) == len(server.asked)
     # From now on no server is needed.
-    nobody = MemoryServer()
-    run(ident, tmp_path / "again", nobody, store)
+    empty = MemoryServer()
+    run(ident, tmp_path / "again", empty, store)
     assert (tmp_path / "again").read_bytes() == data
-    assert nobody.asked == []
+    assert empty.asked == []
 
 
 def test_the_next_version_fetches_only_what_differs(
@@ -106,7 +106,7 @@ def test_a_named_seed_is_cut_and_used(
     assert (tmp_path / "out").read_bytes() == data
 
 
-def test_a_seed_that_changed_behind_our_back_is_never_believed(
+def test_a_seed_that_changed_unnoticed_is_never_trusted(
     tmp_path: Path, server: MemoryServer, store: MemoryStore
 ) -> None:
     data = noise(10, 200_000)
@@ -236,7 +236,7 @@ IN_PLACE: dict[str, Callable[[bytes], bytes]] = {
 
 @pytest.mark.parametrize("change", IN_PLACE)
 @pytest.mark.parametrize("remembered", [True, False])
-def test_in_place_serves_itself_first(
+def test_an_in_place_pull_uses_the_old_file_first(
     change: str, remembered: bool, tmp_path: Path, server: MemoryServer, store: MemoryStore
 ) -> None:
     old = noise(17, 400_000)
@@ -282,7 +282,7 @@ def test_a_forecast_is_exact_and_writes_nothing(
     assert pulled.sources == expected.sources
 
 
-def test_there_is_nothing_inside_of_a_file(
+def test_there_is_nothing_inside_a_file(
     tmp_path: Path, server: MemoryServer, store: MemoryStore
 ) -> None:
     put(server, b"one", "vm")
@@ -291,7 +291,7 @@ def test_there_is_nothing_inside_of_a_file(
         pull_file(parse_ref("vm:etc/passwd"), tmp_path / "out", ports)
 
 
-def test_a_forecast_knows_the_seeds_of_a_store_that_it_must_not_write(
+def test_a_forecast_uses_the_seeds_of_a_read_only_store(
     tmp_path: Path, server: MemoryServer, store: MemoryStore
 ) -> None:
     old = noise(20, 100_000)

@@ -33,7 +33,7 @@ def ident(number: int) -> ChunkId:
 def put_outline(
     store: MemoryStore, numbers: Sequence[int], params: ChunkerParams = PARAMS
 ) -> ManifestId:
-    """A manifest of chunks that nobody has."""
+    """A manifest whose chunks are not stored."""
     objects: list[Verified] = []
     packer = Packer()
     builder = NodeBuilder(lambda _, node: objects.append(packer.pack_new(Kind.NODE, node)))
@@ -85,16 +85,16 @@ class NodeTransfer:
 def test_new_ids_are_nearly_all_that_travels() -> None:
     world = NodeTransfer()
     world.remember(OLD)
-    # One chunk in a hundred: the worst case, for each costs a match of its own on both sides.
+    # One chunk in a hundred is the worst case: each costs a match of its own on both sides.
     assert world.load() < 2 * 32 * len(set(NEW) - set(OLD))
 
 
-def test_without_an_old_version_they_still_come() -> None:
+def test_without_an_old_version_plain_nodes_are_fetched() -> None:
     world = NodeTransfer()
     assert world.load() > 32 * COUNT
 
 
-def test_of_several_old_versions_the_one_of_that_length_is_taken() -> None:
+def test_the_old_version_of_the_same_length_is_the_base() -> None:
     world = NodeTransfer()
     world.remember(range(10**6, 10**6 + 200))
     world.remember(OLD)
@@ -102,7 +102,7 @@ def test_of_several_old_versions_the_one_of_that_length_is_taken() -> None:
     assert world.load() < 32 * COUNT / 10
 
 
-def test_what_was_cut_otherwise_is_no_old_version() -> None:
+def test_a_version_with_other_chunk_sizes_is_no_base() -> None:
     world = NodeTransfer()
     world.remember([number + 10**6 for number in OLD], ChunkerParams(128, 512, 2048))
     alone = world.load()
@@ -112,7 +112,7 @@ def test_what_was_cut_otherwise_is_no_old_version() -> None:
 
 
 @pytest.mark.parametrize("choice", ["never", "auto"])
-def test_nothing_is_asked_for_in_groups_where_that_does_not_pay(choice: DeltaChoice) -> None:
+def test_no_deltas_are_requested_if_disabled_or_not_worth_it(choice: DeltaChoice) -> None:
     world = NodeTransfer()
     world.remember(OLD)
     world.server.deltas_pay = choice == "never"
@@ -128,14 +128,14 @@ def test_damaged_old_nodes_are_no_bases() -> None:
         rotten = packed._replace(codec=Codec.RAW, length=3, payload=b"rot")
         world.store._tables.objects[Kind.NODE, node] = rotten
     assert set(world.server.objects(Kind.NODE)) & set(world.store.objects(Kind.NODE))
-    other = MemoryStore()  # has nothing of the new version, unlike the one that rotted
+    other = MemoryStore()  # has nothing of the new version, unlike the damaged store
     seen = NodesByDelta(world.server, lambda: world.known, world.store, "auto")
     outline = loaded(world.new, other, seen)
     assert len(list(distinct(outline.content, outline.node))) == COUNT
     assert world.server.deltas
 
 
-def test_a_liar_is_asked_for_the_nodes_themselves() -> None:
+def test_after_a_bad_delta_plain_nodes_are_requested() -> None:
     world = NodeTransfer()
     world.remember(OLD)
 

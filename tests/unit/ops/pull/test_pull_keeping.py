@@ -1,4 +1,4 @@
-"""What a pull keeps in the store, what it leaves alone, and what it may call done."""
+"""What a pull keeps in the store, what it leaves alone, and when a target is up to date."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from tests.support.pulling import (
 DATA = noise(1, 50_000) + bytes(50_000) + noise(2, 3_000)
 
 
-def test_everything_is_kept_wherever_it_came_from(tmp_path: Path) -> None:
+def test_all_chunks_are_kept_whatever_their_origin(tmp_path: Path) -> None:
     server, store = MemoryServer(), MemoryStore()
     seed = tmp_path / "seed"
     seed.write_bytes(DATA[:20_000])
@@ -52,7 +52,7 @@ def test_everything_is_kept_wherever_it_came_from(tmp_path: Path) -> None:
 
 
 class Padding(MemoryServer):
-    """A server whose frames are good, with something behind them."""
+    """A server that appends bytes to good frames."""
 
     def get(self, kind: Kind, ids: Sequence[ObjectId]) -> Iterator[Packed | Absence]:
         for answer in super().get(kind, ids):
@@ -62,7 +62,7 @@ class Padding(MemoryServer):
                 yield answer
 
 
-def test_what_follows_a_chunk_is_refused_with_it(tmp_path: Path) -> None:
+def test_a_chunk_with_trailing_bytes_is_refused(tmp_path: Path) -> None:
     server, store = Padding(), MemoryStore()
     text = b"".join(b"line %d of a text\n" % number for number in range(5000))
     ident = put(server, text + DATA)
@@ -95,7 +95,7 @@ def test_an_equal_target_is_kept_in_the_store_and_left_alone(
     assert all(store.known(Kind.CHUNK, [*chunk_ids(store, ident), zero_chunk_id(PARAMS.max_size)]))
 
 
-def test_a_file_that_was_cut_otherwise_before_is_up_to_date(tmp_path: Path) -> None:
+def test_a_file_that_was_pulled_with_other_chunk_sizes_is_up_to_date(tmp_path: Path) -> None:
     server, store = MemoryServer(), MemoryStore()
     out = tmp_path / "out"
     run(put(server, DATA), out, server, store)
@@ -125,7 +125,7 @@ def test_chunks_cannot_be_kept_without_a_store(tmp_path: Path) -> None:
         pull_file(Ref(manifest=put(server, DATA)), tmp_path / "out", ports, PullOptions(cache=True))
 
 
-def test_a_digest_is_expected_of_what_goes_into_the_store() -> None:
+def test_the_digest_of_a_pull_into_the_store_is_checked() -> None:
     server, store = MemoryServer(), MemoryStore()
     ident = put(server, DATA)
     with pytest.raises(DigestMismatchError):
@@ -133,7 +133,7 @@ def test_a_digest_is_expected_of_what_goes_into_the_store() -> None:
     assert store.manifest(ident) is None
 
 
-def test_a_digest_is_expected_of_what_is_up_to_date(tmp_path: Path) -> None:
+def test_the_digest_of_a_file_that_is_up_to_date_is_checked(tmp_path: Path) -> None:
     server, store = MemoryServer(), MemoryStore()
     ident = put(server, DATA)
     (tmp_path / "out").write_bytes(DATA)
@@ -141,7 +141,7 @@ def test_a_digest_is_expected_of_what_is_up_to_date(tmp_path: Path) -> None:
         run(ident, tmp_path / "out", server, store, expect_sha256=bytes(32))
 
 
-def test_a_server_gives_what_is_damaged_in_a_full_store(tmp_path: Path) -> None:
+def test_a_server_supplies_chunks_that_are_damaged_in_a_full_store(tmp_path: Path) -> None:
     server, local = MemoryServer(), MemoryServer()
     ident = put(server, DATA)
     put(local, DATA)

@@ -1,4 +1,4 @@
-"""Manifests and nodes that lie: about lengths, about what they are, and about how much there is."""
+"""Manifests and nodes with false lengths, false types or absurd sizes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PACKER = Packer()
 
 
 class Liar(MemoryServer):
-    """A server whose nodes and manifests say whatever it likes."""
+    """A server with forged nodes and manifests."""
 
     def node(self, level: int, records: Sequence[Record]) -> Record:
         """Keeps a node of these records, and returns the record that lists it."""
@@ -65,7 +65,7 @@ def _is_open(data: bytes) -> bool:
 
 
 def exabytes(server: Liar) -> ManifestId:
-    """A sound manifest of a few nodes, no two of its neighbouring records alike."""
+    """A sound manifest of a few nodes, no two adjacent records alike."""
     records = [server.chunk(data) for data in open_chunks(2)] * 256
     for level in count(1):
         whole = server.node(level, records)
@@ -117,7 +117,7 @@ def test_a_hole_of_another_length_is_not_read_as_zeros() -> None:
         list(read_range(outline, server, 0, 20))
 
 
-def test_exabytes_of_a_few_chunks_go_into_the_store_as_what_they_are(tmp_path: Path) -> None:
+def test_exabytes_of_a_few_chunks_are_stored_as_a_few_chunks(tmp_path: Path) -> None:
     server, store = Liar(), MemoryStore()
     ident = exabytes(server)
     ports = Ports(store, True, [store], [server])

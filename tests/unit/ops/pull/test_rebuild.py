@@ -1,4 +1,4 @@
-"""Rebuilding can be stopped at any time, and holds on to little."""
+"""A rebuild stops promptly and leaves no thread."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.support.pulling import PARAMS, MemoryServer, noise, pull_file, put
 
 
 class Device:
-    """An output of zeros that is slow to make."""
+    """An output on which zeros are written slowly."""
 
     resumed = True
     readable = True
@@ -52,7 +52,7 @@ class Device:
 
 
 def hole(length: int) -> Outline:
-    """The outline of nothing but a hole."""
+    """The outline of a file that is one hole."""
     store = MemoryStore()
     nodes: list[Verified] = []
     builder = NodeBuilder(lambda _, node: nodes.append(Packer().pack_new(Kind.NODE, node)))
@@ -69,7 +69,7 @@ def rebuilder(outline: Outline, output: Device) -> Rebuilder:
     )
 
 
-def test_a_large_hole_of_a_device_is_made_step_by_step() -> None:
+def test_a_large_hole_of_a_device_is_zeroed_step_by_step() -> None:
     device = Device()
     given = rebuilder(hole(TIB), device).run()
     assert given == {"zero": TIB}
@@ -86,7 +86,7 @@ def test_a_stop_does_not_wait_for_the_end_of_a_hole() -> None:
 
 
 class Stalling(MemoryServer):
-    """A server that never answers for chunks, until it is hung up on."""
+    """A server that does not answer for chunks until its connections are closed."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Which files are seeds, found without being asked for."""
+"""How a pull finds its seeds."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from casync.store.base import Batch, RememberedFile
 from casync.store.memory import MemoryStore
 from tests.support.pulling import MemoryServer, forecast_file, noise, put, run
 
-NOBODY = FileIdentity(1, 1, 1, 1, 1)
+SOME_FILE = FileIdentity(1, 1, 1, 1, 1)
 
 
-def test_rows_of_vanished_files_are_dropped_and_those_nobody_can_look_at_stay(
+def test_rows_of_vanished_files_are_dropped_and_rows_of_unreadable_ones_stay(
     tmp_path: Path,
 ) -> None:
     server, store = MemoryServer(), MemoryStore()
@@ -40,7 +40,7 @@ def test_every_file_of_a_large_folder_is_a_seed(tmp_path: Path) -> None:
     assert pulled.sources == {"seed": len(data)}
 
 
-def test_a_hole_makes_no_file_a_relative(tmp_path: Path) -> None:
+def test_a_file_with_only_a_hole_in_common_is_no_seed(tmp_path: Path) -> None:
     server, store = MemoryServer(), MemoryStore()
     run(put(server, noise(1, 5_000) + bytes(50_000)), tmp_path / "old", server, store)
     (tmp_path / "old").write_bytes(noise(2, 50_000))
@@ -50,7 +50,7 @@ def test_a_hole_makes_no_file_a_relative(tmp_path: Path) -> None:
     assert "seed" not in pulled.sources
 
 
-def test_a_file_that_is_named_and_remembered_is_looked_at_once_and_first(tmp_path: Path) -> None:
+def test_a_seed_that_is_named_and_remembered_is_listed_once_and_first(tmp_path: Path) -> None:
     server, store = MemoryServer(), MemoryStore()
     for name in ("one", "two"):
         run(put(server, noise(1, 5_000) + name.encode()), tmp_path / name, server, store)
@@ -62,4 +62,4 @@ def test_a_file_that_is_named_and_remembered_is_looked_at_once_and_first(tmp_pat
 
 
 def _row(path: Path, ident: ManifestId) -> RememberedFile:
-    return RememberedFile(bytes(path), NOBODY, ident, settled=False)
+    return RememberedFile(bytes(path), SOME_FILE, ident, settled=False)

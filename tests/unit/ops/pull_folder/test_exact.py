@@ -1,4 +1,4 @@
-"""What else files have: by default what is any user's to give, with `exact` all of it."""
+"""Other metadata: by default what any user may set, with `exact` all of it."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_with_exact(root: Path, server: MemoryServer, tmp_path: Path) -> None:
     assert stat.S_ISFIFO((target / "pipe").stat().st_mode)
     again = pulled(ident, target, server, MemoryStore(), exact=True)
     assert (again.files, again.others, again.kept) == (0, 0, 1)
-    # Without it later, what was given is taken back.
+    # A later pull without it takes the extra rights back.
     pulled(ident, target, server, MemoryStore())
     assert (target / "program").stat().st_mode & 0o7777 == 0o755
 
@@ -78,7 +78,7 @@ def test_attributes_of_acls(root: Path, server: MemoryServer, tmp_path: Path) ->
     assert os.listxattr(two / "program") == []
 
 
-def test_what_a_folder_bequeaths_does_not_stick(
+def test_default_acls_of_the_target_are_not_inherited(
     root: Path, server: MemoryServer, tmp_path: Path
 ) -> None:
     target = tmp_path / "target"
@@ -114,7 +114,7 @@ def test_owners_and_devices(root: Path, server: MemoryServer, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("exact", [False, True])
-def test_a_folder_that_may_not_be_written(
+def test_a_read_only_folder_is_updated(
     root: Path, server: MemoryServer, tmp_path: Path, exact: bool
 ) -> None:
     (root / "sub" / "file").write_bytes(b"1")

@@ -1,4 +1,4 @@
-"""No tree and no folder, however it was made, leads a pull out of its place."""
+"""No hostile tree or folder leads a pull out of its target."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Forger(MemoryServer):
         return Content(0, chunk_id(data), len(data))
 
     def folder(self, entries: Sequence[Entry | bytes]) -> Content:
-        """A folder of entries, or of what passes for some."""
+        """A folder of entries, or of bytes in their place."""
         return self.chunk(b"".join(e if isinstance(e, bytes) else encode_entry(e) for e in entries))
 
     def tree(self, entries: Sequence[Entry | bytes]) -> ManifestId:
@@ -63,7 +63,7 @@ class Forger(MemoryServer):
 
 
 def forged(name: bytes, content: Content) -> bytes:
-    """A file's entry that nothing has looked at."""
+    """A file's entry, made without any check."""
     body = msgspec.msgpack.encode(File(name, META, None, content))
     return len(body).to_bytes(4, "little") + body
 
@@ -90,7 +90,7 @@ def place(tmp_path: Path) -> Path:
     ],
     ids=repr,
 )  # fmt: skip
-def test_names_that_are_no_names(server: Forger, place: Path, names: list[bytes]) -> None:
+def test_invalid_names_are_refused(server: Forger, place: Path, names: list[bytes]) -> None:
     good = File(b"0", META, None, server.chunk(b"good"))
     ident = server.tree([good, *(forged(name, server.chunk(b"evil")) for name in names)])
     before = seen(place.parent)
@@ -123,9 +123,9 @@ def _link(server: Forger) -> list[Entry]:
         ],
     ],
     ids=["through a link", "itself", "nothing", "a later one", "other bytes", "a link", "a folder",
-         "a further name"],
+         "a hard link"],
 )  # fmt: skip
-def test_further_names_of_what_is_no_such_file(
+def test_hard_links_to_anything_but_an_earlier_equal_file_are_refused(
     server: Forger, place: Path, make: Callable[[Forger], list[Entry]]
 ) -> None:
     before = seen(place.parent)
@@ -134,7 +134,7 @@ def test_further_names_of_what_is_no_such_file(
     assert seen(place.parent) == before
 
 
-def test_a_link_and_a_folder_of_one_name_cannot_be_said(server: Forger, place: Path) -> None:
+def test_a_link_and_a_folder_of_one_name_are_refused(server: Forger, place: Path) -> None:
     inner = server.folder([File(b"secret", META, None, server.chunk(b"evil"))])
     ident = server.tree([Link(b"a", META, None, b"../outside"), Folder(b"a", META, inner)])
     with pytest.raises(MalformedError, match="not sorted"):
@@ -152,7 +152,7 @@ def test_two_trees_in_a_row(server: Forger, place: Path) -> None:
     assert (place / "a" / "secret").read_text() == "evil"
 
 
-def test_links_that_lie_there_already(server: Forger, place: Path) -> None:
+def test_links_in_the_target_are_not_followed(server: Forger, place: Path) -> None:
     for name in ("folder", "file", "gone", "kept"):
         (place / name).symlink_to("../outside" + ("/secret" if name == "file" else ""))
     inner = server.folder([File(b"secret", META, None, server.chunk(b"evil"))])
@@ -170,7 +170,9 @@ def test_links_that_lie_there_already(server: Forger, place: Path) -> None:
     assert not (place / "gone").is_symlink()
 
 
-def test_a_file_with_a_name_outside_is_replaced_not_changed(server: Forger, place: Path) -> None:
+def test_a_file_with_a_hard_link_outside_is_replaced_not_changed(
+    server: Forger, place: Path
+) -> None:
     outside = place.parent / "outside" / "secret"
     outside.chmod(0o600)
     os.link(outside, place / "a")
@@ -202,7 +204,7 @@ def test_the_staging_folder_must_be_ours(server: Forger, place: Path) -> None:
 
 
 def test_links_in_the_staging_folder_are_not_followed(server: Forger, place: Path) -> None:
-    """A run that was killed may have left links there, which lead wherever they lead."""
+    """A killed run may have left links there that lead anywhere."""
     ident = server.tree([File(b"a", META, None, server.chunk(b"x"))])
     pulled(ident, place, server, MemoryStore())
     outside = place.parent / "outside" / "secret"
@@ -219,13 +221,13 @@ def test_links_in_the_staging_folder_are_not_followed(server: Forger, place: Pat
     assert (place / "b").read_text() == "x"
 
 
-def test_a_tree_that_has_its_name(server: Forger, place: Path) -> None:
+def test_a_tree_with_the_name_of_the_staging_folder_is_refused(server: Forger, place: Path) -> None:
     ident = server.tree([Folder(STAGING, META, EMPTY)])
     with pytest.raises(UnsupportedError, match="the name of pull's staging folder"):
         pulled(ident, place, server, MemoryStore())
 
 
-def test_a_tree_that_explodes(server: Forger, place: Path) -> None:
+def test_a_tree_that_unfolds_exponentially_is_refused(server: Forger, place: Path) -> None:
     content = server.folder([File(b"x", META, None, EMPTY)])
     for _ in range(30):
         content = server.folder([Folder(b"%03d" % n, META, content) for n in range(100)])
@@ -235,7 +237,7 @@ def test_a_tree_that_explodes(server: Forger, place: Path) -> None:
 
 
 @pytest.mark.parametrize("of", ["file", "folder"])
-def test_a_root_node_with_a_single_record(of: str, server: Forger, place: Path) -> None:
+def test_a_root_node_with_a_single_record_is_refused(of: str, server: Forger, place: Path) -> None:
     inner = server.folder([File(b"x", META, None, EMPTY)])
     node = Packer().pack_new(
         Kind.NODE, b"CASN\1\1\1\0" + inner.id + inner.length.to_bytes(8, "little")
@@ -248,7 +250,7 @@ def test_a_root_node_with_a_single_record(of: str, server: Forger, place: Path) 
     assert list(place.iterdir()) == []
 
 
-def test_folders_without_end(server: Forger, place: Path) -> None:
+def test_folders_deeper_than_the_limit_are_refused(server: Forger, place: Path) -> None:
     content = EMPTY
     for _ in range(MAX_TREE_DEPTH):
         content = server.folder([Folder(b"x", META, content)])
@@ -257,7 +259,7 @@ def test_folders_without_end(server: Forger, place: Path) -> None:
     assert list(place.iterdir()) == []
 
 
-def test_the_deepest_tree_that_may_be(server: Forger, place: Path) -> None:
+def test_the_deepest_allowed_tree_is_pulled(server: Forger, place: Path) -> None:
     content = server.folder([File(b"x", META, None, server.chunk(b"x"))])
     for _ in range(MAX_TREE_DEPTH - 1):
         content = server.folder([Folder(b"folder", META, content)])
@@ -275,7 +277,7 @@ def test_the_deepest_tree_that_may_be(server: Forger, place: Path) -> None:
     assert sorted(os.listdir(place)) == ["y", "z"]
 
 
-def test_exabytes(server: Forger, place: Path) -> None:
+def test_exabytes_are_refused(server: Forger, place: Path) -> None:
     nodes: list[Verified] = []
     builder = NodeBuilder(lambda _, node: nodes.append(Packer().pack_new(Kind.NODE, node)))
     chunk = server.chunk(b"x" * 4096)
@@ -291,7 +293,7 @@ def test_exabytes(server: Forger, place: Path) -> None:
 def test_a_folder_that_is_swapped_for_a_link(
     server: Forger, place: Path, has_openat2: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Somebody swaps a folder and a link that leads out, as fast as he can, while we pull."""
+    """A thread swaps a folder and a link that leads out, as fast as it can, during pulls."""
     if not has_openat2:
         monkeypatch.setattr(beneath, "_OPENAT2", 100_000)
     inner = server.folder(

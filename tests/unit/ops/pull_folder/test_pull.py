@@ -12,7 +12,7 @@ from casync.errors import LockedError, NoObjectError, UsageError, WriteError
 from casync.fs.lock import lock
 from casync.fs.scan_cache import ScanCache
 from casync.fs.sync import sync_file_system
-from casync.fs.target import publish as placing
+from casync.fs.target import publish
 from casync.fs.target.staging import STAGING, staged_name
 from casync.ids import ManifestId
 from casync.ops.pull.file import PullOptions
@@ -65,7 +65,7 @@ def test_a_folder_comes_out_as_it_went_in(
     assert not (target / os.fsdecode(STAGING)).exists()
 
 
-def test_what_is_right_is_not_touched(
+def test_a_folder_that_is_up_to_date_is_not_touched(
     root: Path, tree: ManifestId, server: MemoryServer, store: MemoryStore, tmp_path: Path
 ) -> None:
     target = tmp_path / "target"
@@ -96,14 +96,14 @@ def test_only_what_differs_is_fetched_and_written(
     again = prepared(root, server).manifest
     done = pulled(again, target, server, store)
     assert seen(target) == seen(root)
-    # `hello` has a second name, which may lie anywhere: it is made anew, of its own old bytes.
+    # `hello` has another hard link, which may be anywhere: it is made anew from its old bytes.
     assert (done.files, done.kept) == (2, 5)
     assert done.sources["seed"] > (3 << 20) - 3 * 4096
     assert done.sources["server"] < 3 * 4096
     assert (target / "sub" / "deep" / "few").stat().st_ino == keeps
 
 
-def test_remembered_files_are_only_looked_at(
+def test_remembered_files_are_not_opened(
     root: Path,
     tree: ManifestId,
     server: MemoryServer,
@@ -155,7 +155,7 @@ def test_renamed_and_copied_files_are_not_fetched(
     assert seen(target) == seen(root)
 
 
-def test_what_is_in_the_way_is_replaced(
+def test_entries_of_another_type_are_replaced(
     root: Path, tree: ManifestId, server: MemoryServer, store: MemoryStore, tmp_path: Path
 ) -> None:
     target = tmp_path / "target"
@@ -169,7 +169,7 @@ def test_what_is_in_the_way_is_replaced(
     assert not (tmp_path / "outside").exists()
 
 
-def test_a_full_folder_gives_way_only_when_deleting(
+def test_a_folder_that_is_not_empty_is_replaced_only_with_delete(
     root: Path, tree: ManifestId, server: MemoryServer, store: MemoryStore, tmp_path: Path
 ) -> None:
     target = tmp_path / "target"
@@ -209,7 +209,7 @@ def test_a_folder_inside_a_tree(
     assert len(server.asked) < len(set(server.asked)) + 8
 
 
-def test_an_interrupted_pull_goes_on(
+def test_an_interrupted_pull_resumes(
     root: Path, tree: ManifestId, server: MemoryServer, store: MemoryStore, tmp_path: Path
 ) -> None:
     target = tmp_path / "target"
@@ -227,7 +227,7 @@ def test_an_interrupted_pull_goes_on(
     assert not (target / os.fsdecode(STAGING)).exists()
 
 
-def test_leftovers_of_another_tree_are_of_no_harm(
+def test_leftovers_of_another_tree_do_no_harm(
     root: Path, tree: ManifestId, server: MemoryServer, store: MemoryStore, tmp_path: Path
 ) -> None:
     target = tmp_path / "target"
@@ -242,10 +242,10 @@ def test_leftovers_of_another_tree_are_of_no_harm(
     assert seen(target) == seen(root)
 
 
-def test_old_bytes_in_the_place_of_a_file_are_not_taken_for_its_own(
+def test_old_bytes_at_the_target_are_not_taken_for_staged_ones(
     root: Path, tree: ManifestId, server: MemoryServer, store: MemoryStore, tmp_path: Path
 ) -> None:
-    """A resumed pull reads what it staged, never what lies where the file will go."""
+    """A resumed pull reads its staged bytes, never those at the target path."""
     target = tmp_path / "target"
     pulled(tree, target, server, store)
     with (target / "sub" / "large").open("ab") as file:
@@ -292,7 +292,7 @@ def test_the_folder_above_must_be_there(
         pulled(tree, tmp_path / "file", server, store)
 
 
-def test_a_small_pull_does_not_wait_for_what_others_write(
+def test_a_small_pull_does_not_wait_for_writes_of_others(
     root: Path,
     tree: ManifestId,
     server: MemoryServer,
@@ -306,7 +306,7 @@ def test_a_small_pull_does_not_wait_for_what_others_write(
         synced.append(fd)
         sync_file_system(fd)
 
-    monkeypatch.setattr(placing, "sync_file_system", note)
+    monkeypatch.setattr(publish, "sync_file_system", note)
     pulled(tree, tmp_path / "target", server, store)
     assert synced == []
     for number in range(100):

@@ -1,4 +1,4 @@
-"""A proof finds all that is missing and all that contradicts itself, a step at a time."""
+"""A proof finds missing objects and contradictions, a step at a time."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def stored(objects: list[Verified]) -> MemoryStore:
     return store
 
 
-def test_what_is_whole() -> None:
+def test_whole_content_has_nothing_missing() -> None:
     ident, packed = content(PLAINS)
     proof = proved(stored(packed), ident)
     assert proof.missing == []
@@ -45,7 +45,7 @@ def test_what_is_whole() -> None:
 
 
 @pytest.mark.parametrize("kind", list(Kind))
-def test_everything_is_missed(kind: Kind) -> None:
+def test_each_missing_object_is_found(kind: Kind) -> None:
     ident, packed = content(PLAINS[:700])
     of_kind = [item for item in packed if item.kind is kind]
     for item in of_kind[:: max(len(of_kind) // 10, 1)]:
@@ -53,7 +53,7 @@ def test_everything_is_missed(kind: Kind) -> None:
         assert proved(stored(rest), ident).missing == [(kind, item.id)]
 
 
-def test_it_goes_on_step_by_step() -> None:
+def test_a_proof_advances_in_steps() -> None:
     ident, packed = content(PLAINS)
     store = stored(packed)
     proof = Proof(ident, store, store.stat)
@@ -66,7 +66,7 @@ def manifest_of(root: Content) -> Verified:
     return pack(encode_manifest(Manifest("file", DEFAULT_PARAMS, root)), Kind.MANIFEST)
 
 
-def test_lengths_that_lie() -> None:
+def test_false_lengths_are_refused() -> None:
     chunk = pack(b"four")
     alone = manifest_of(Content(0, chunk.id, 5))
     with pytest.raises(UsageError, match="is malformed"):
@@ -91,7 +91,7 @@ def test_a_root_with_a_single_record_is_no_content() -> None:
         list(reachable(ManifestId(manifest.id), store))
 
 
-def test_nodes_and_manifests_that_are_none() -> None:
+def test_malformed_nodes_and_manifests_are_refused() -> None:
     node = pack(b"no node", Kind.NODE)
     manifest = manifest_of(Content(1, node.id, 100_000))
     with pytest.raises(UsageError, match="is malformed"):
@@ -115,7 +115,7 @@ def test_nodes_and_manifests_that_are_none() -> None:
         proved(stored([tree, pack(b"x")]), ManifestId(tree.id))
 
 
-def test_more_is_missing_than_is_told() -> None:
+def test_the_list_of_missing_objects_is_bounded() -> None:
     ident, packed = content(PLAINS)
     nodes = [item for item in packed if item.kind is not Kind.CHUNK]
     missing = proved(stored(nodes), ident).missing

@@ -1,4 +1,4 @@
-"""Pushing to a target that forgets, loses things, and asks for what is none of its business."""
+"""Pushing to a target that forgets, loses objects, and asks for objects outside the push."""
 
 from __future__ import annotations
 
@@ -164,12 +164,12 @@ def test_parts_and_then_the_rest(source: MemoryStore, target: Target, shares: in
     assert target.store.manifest(IDENT) is not None
 
 
-def test_a_push_that_ends_meanwhile_is_begun_again(source: MemoryStore, target: Target) -> None:
+def test_a_push_that_the_server_ended_is_begun_again(source: MemoryStore, target: Target) -> None:
     target.ends_after = 2
     assert push(REF, source, target, PushOptions(connections=1)).published
     assert target.pushes == 2
     assert target.store.manifest(IDENT) is not None
-    assert len(target.sent) < len(PACKED) + 1100  # no more than the batch that failed comes twice
+    assert len(target.sent) < len(PACKED) + 1100  # at most the failed batch is sent twice
 
 
 def test_a_push_that_always_ends_fails(source: MemoryStore, target: Target) -> None:
@@ -185,7 +185,7 @@ def test_a_push_that_always_ends_fails(source: MemoryStore, target: Target) -> N
     assert forgetful.closed
 
 
-def test_a_server_that_loses_what_it_gets(source: MemoryStore, target: Target) -> None:
+def test_a_server_that_loses_objects_ends_the_push(source: MemoryStore, target: Target) -> None:
     target.loses = {PACKED[7].id}
     with pytest.raises(IncompleteError):
         push(REF, source, target)
@@ -196,7 +196,7 @@ def test_a_server_that_loses_what_it_gets(source: MemoryStore, target: Target) -
 
 
 def test_a_server_gets_nothing_but_what_is_pushed(target: Target) -> None:
-    """It may say that anything is missing; other content of this store is none of its business."""
+    """A server may ask for any object; only objects of the push are sent."""
     store = source_of(PACKED, IDENT)
     secret = pack(b"a secret")
     store.commit(Batch(objects=[secret]))
@@ -206,21 +206,23 @@ def test_a_server_gets_nothing_but_what_is_pushed(target: Target) -> None:
     assert secret.id not in target.sent
 
 
-def test_what_is_damaged_here_is_said(target: Target) -> None:
+def test_local_damage_is_an_error(target: Target) -> None:
     store = source_of(PACKED, IDENT)
-    liar = PACKED[3]
-    store._tables.objects[Kind.CHUNK, liar.id] = Packed(*pack(b"other bytes"))._replace(id=liar.id)
-    with pytest.raises(DamagedObjectError, match=liar.id.hex()):
+    damaged = PACKED[3]
+    store._tables.objects[Kind.CHUNK, damaged.id] = Packed(*pack(b"other bytes"))._replace(
+        id=damaged.id
+    )
+    with pytest.raises(DamagedObjectError, match=damaged.id.hex()):
         push(REF, store, target)
-    del store._tables.objects[Kind.CHUNK, liar.id]
-    with pytest.raises(DamagedObjectError, match=f"{liar.id.hex()} is missing"):
+    del store._tables.objects[Kind.CHUNK, damaged.id]
+    with pytest.raises(DamagedObjectError, match=f"{damaged.id.hex()} is missing"):
         push(REF, store, target)
     assert target.store.manifest(IDENT) is None
 
 
 def test_refusals_pass_through(source: MemoryStore, target: Target) -> None:
     with pytest.raises(NoNameError):
-        push(parse_ref("nobody"), source, target)
+        push(parse_ref("unknown"), source, target)
     with pytest.raises(UsageError, match="sets no name"):
         push(REF, source, target, PushOptions(part=Part(1, 2), name=NAME))
     target.full = True
@@ -239,7 +241,7 @@ def test_the_name_is_signed_in_the_step_that_sets_it(source: MemoryStore, target
 
 
 @pytest.mark.parametrize("there", [False, True])
-def test_somebody_else_sets_the_name_meanwhile(
+def test_a_push_loses_to_a_faster_writer_of_the_name(
     source: MemoryStore, target: Target, there: bool
 ) -> None:
     other, packed = content(PLAINS[:3])

@@ -1,4 +1,4 @@
-"""Which versions of a name can go."""
+"""Which versions of a name a rule removes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def gone(ages: list[int], rule: KeepRule) -> list[int]:
     return [record.version for record in forgettable(history(ages), rule, NOW)]
 
 
-def test_what_either_part_of_a_rule_keeps_stays() -> None:
+def test_a_version_that_either_part_of_a_rule_keeps_stays() -> None:
     ages = [50, 40, 30, 20, 10]
     assert gone(ages, KeepRule(last=2)) == [1, 2, 3]
     assert gone(ages, KeepRule(within=30)) == [1, 2]

@@ -83,7 +83,7 @@ def test_marks_all_that_is_in_a_folder() -> None:
 
 
 @pytest.mark.parametrize("kind", [Kind.MANIFEST, Kind.NODE])
-def test_what_is_missing_stops_it(kind: Kind) -> None:
+def test_a_missing_object_stops_the_mark(kind: Kind) -> None:
     store = MemoryStore()
     ident, packed = content([noise(1000, n) for n in range(500)])
     lost = next(item for item in packed if item.kind is kind)

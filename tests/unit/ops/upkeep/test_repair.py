@@ -1,4 +1,4 @@
-"""Repair: what other stores have takes the place of what is damaged here."""
+"""Repair replaces damaged objects with those of other stores."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ pytestmark = pytest.mark.stores("memory", "lmdb")
 
 
 class Unreachable:
-    """A server that cannot be asked."""
+    """A server that cannot be reached."""
 
     def get(self, kind: Kind, ids: Sequence[ObjectId]) -> Iterator[Packed | Absence]:
-        raise UnreachableError("nobody answers")
+        raise UnreachableError("no answer")
 
     def stat(self, kind: Kind, ids: Sequence[ObjectId]) -> list[ObjectStat | None]:
-        raise UnreachableError("nobody answers")
+        raise UnreachableError("no answer")
 
 
 def healthy() -> tuple[MemoryStore, ManifestId]:
@@ -58,8 +58,8 @@ def test_a_damaged_chunk_is_replaced(store: ObjectStore, spoilt: str) -> None:
     assert verify(store).faults == []
 
 
-def test_what_comes_to_light_below_a_lost_node_is_mended_too(store: ObjectStore) -> None:
-    """Nodes on two levels and a chunk are lost; each shows only what is next."""
+def test_objects_below_a_lost_node_are_mended_too(store: ObjectStore) -> None:
+    """Nodes on two levels and a chunk are lost; each reveals only the next."""
     runs = [Run(chunk_id(plain), len(plain), 1) for plain in chunks(DATA)] * 200
     other = MemoryStore()
     whole = put_nodes(other, runs, lambda _: False)
@@ -79,7 +79,7 @@ def test_what_comes_to_light_below_a_lost_node_is_mended_too(store: ObjectStore)
     assert verify(store).faults == []
 
 
-def test_what_nobody_has_is_left(store: ObjectStore) -> None:
+def test_damage_that_no_server_can_repair_stays(store: ObjectStore) -> None:
     store.commit(Batch([SPOILT["other bytes"]]))
     put(store, DATA)
     lying = MemoryStore()
@@ -92,7 +92,7 @@ def test_what_nobody_has_is_left(store: ObjectStore) -> None:
         ]
 
 
-def test_servers_that_fail_are_passed_over(store: ObjectStore) -> None:
+def test_servers_that_fail_are_skipped(store: ObjectStore) -> None:
     store.commit(Batch([SPOILT["too short"]]))
     put(store, DATA)
     other, _ = healthy()
@@ -102,7 +102,7 @@ def test_servers_that_fail_are_passed_over(store: ObjectStore) -> None:
     assert repair(store, [Unreachable()]).faults == []
 
 
-def test_room_of_replaced_records_is_counted_as_dead(tmp_path: Path) -> None:
+def test_space_of_replaced_records_is_counted_as_dead(tmp_path: Path) -> None:
     with LmdbStore.open(tmp_path / "store", create=True) as store:
         store.commit(Batch([SPOILT["other bytes"]]))
         put(store, DATA)

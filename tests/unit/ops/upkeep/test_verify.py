@@ -1,4 +1,4 @@
-"""Verify: sound stores are sound, damage is laid at the right door, options do what they say."""
+"""Verify: sound stores pass, a fault names what it affects, options do what they say."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_any_number_of_workers_reads_everything(store: ObjectStore, workers: int
 
 
 class Holed(MemoryStore):
-    """Loses what it is told to lose."""
+    """A store that loses objects on request."""
 
     def lose(self, kind: Kind, ident: ObjectId) -> None:
         del self._tables.objects[kind, ident]
@@ -90,7 +90,7 @@ def test_a_missing_manifest_is_named() -> None:
     assert (fault.manifests, fault.names) == ((ident,), ("disk@1",))
 
 
-def test_a_name_that_points_to_nothing_is_told() -> None:
+def test_a_name_that_points_to_nothing_is_reported() -> None:
     store = Holed()
     ident = put(store, DATA, "disk")
     put(store, DATA[1:], "disk")
@@ -135,7 +135,9 @@ def flip(path: Path, payload: bytes) -> None:
 
 
 @pytest.mark.parametrize("kind", list(Kind))
-def test_rot_is_laid_at_the_right_door(tmp_path: Path, kind: Kind) -> None:
+def test_rot_is_reported_with_the_manifests_and_names_that_it_affects(
+    tmp_path: Path, kind: Kind
+) -> None:
     path = tmp_path / "store"
     with LmdbStore.open(path, create=True) as store:
         ident = put(store, DATA, "disk")
@@ -180,7 +182,7 @@ def test_a_sample_is_chosen_by_its_seed(store: ObjectStore) -> None:
     assert 0.3 * everything < sum(counted) / 30 < 0.5 * everything
 
 
-def test_a_sample_finds_what_it_happens_upon(store: ObjectStore) -> None:
+def test_a_sample_finds_a_fault_only_if_it_reads_it(store: ObjectStore) -> None:
     store.commit(Batch([SPOILT["other bytes"]]))
     ident = put(store, DATA)
     for chosen in (None, [ident]):
@@ -201,7 +203,7 @@ def test_a_sample_finds_what_it_happens_upon(store: ObjectStore) -> None:
         {"workers": -1},
     ],
 )
-def test_impossible_options_are_misuse(options: dict[str, float]) -> None:
+def test_impossible_options_are_usage_errors(options: dict[str, float]) -> None:
     with pytest.raises(UsageError):
         verify(MemoryStore(), None, VerifyOptions(**options))  # type: ignore[arg-type]
 

@@ -27,7 +27,7 @@ FULL, OUTLINE = ManifestState.FULL, ManifestState.OUTLINE
 
 
 @pytest.mark.parametrize("spoilt", SPOILT)
-def test_what_a_compressor_spoilt_is_damaged(store: ObjectStore, spoilt: str) -> None:
+def test_a_chunk_that_a_compressor_spoilt_is_damaged(store: ObjectStore, spoilt: str) -> None:
     store.commit(Batch([SPOILT[spoilt]]))
     first = put(store, DATA, "disk")
     second = put(store, DATA[:200_000], "other")
@@ -47,7 +47,7 @@ def test_quick_does_not_see_inside_chunks(store: ObjectStore) -> None:
     assert verify(store, None, QUICK).faults == []
 
 
-def test_damage_that_nobody_needs_is_still_damage(store: ObjectStore) -> None:
+def test_a_damaged_chunk_that_is_not_needed_is_reported(store: ObjectStore) -> None:
     store.commit(Batch([SPOILT["other bytes"]]))
     ident = put(store, noise(1000, 3))
     (fault,) = verify(store).faults
@@ -69,7 +69,7 @@ def test_missing_chunks_are_named(store: ObjectStore) -> None:
         assert verify(store, [ident], options).faults == []
 
 
-def test_a_chunk_of_another_length_is_a_lie_of_its_node(store: ObjectStore) -> None:
+def test_a_chunk_of_another_length_is_a_fault_of_its_node(store: ObjectStore) -> None:
     packer = Packer()
     chunk = packer.pack_new(Kind.CHUNK, b"four")
     data = encode(1, [Record(chunk.id, 4), Record(chunk.id, 5)])
@@ -150,7 +150,7 @@ def test_a_manifest_that_breaks_the_format_is_malformed(store: ObjectStore, data
     assert (fault.manifests, fault.names) == ((ident,), ("bad@1",))
 
 
-def test_a_row_that_tells_another_length_is_told(store: ObjectStore) -> None:
+def test_a_row_with_another_length_is_malformed(store: ObjectStore) -> None:
     chunk = Packer().pack_new(Kind.CHUNK, b"four")
     ident = put_content(store, Content(0, chunk.id, 4), chunk, length=5)
     (fault,) = verify(store, None, QUICK).faults
@@ -173,7 +173,7 @@ def test_an_unknown_manifest_is_not_found(store: ObjectStore) -> None:
         verify(store, [ManifestId(bytes(32))])
 
 
-def test_a_graph_that_explodes_is_walked_at_its_size(store: ObjectStore) -> None:
+def test_a_graph_that_unfolds_exponentially_is_walked_by_its_nodes(store: ObjectStore) -> None:
     packer = Packer()
     chunk = packer.pack_new(Kind.CHUNK, b"x")
     spoilt = false_chunk(b"y", b"z")

@@ -1,4 +1,4 @@
-"""What is below a folder counts as below its manifest, wherever a store looks after itself."""
+"""Upkeep treats everything below a folder as below its manifest."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def below(store: Holed, ident: ManifestId) -> list[tuple[Kind, ObjectId]]:
 
 
 @pytest.mark.parametrize("number", range(5))
-def test_a_lost_object_is_found_and_who_needs_it(root: Path, number: int) -> None:
+def test_a_lost_object_is_found_with_the_manifest_that_needs_it(root: Path, number: int) -> None:
     store = Holed()
     ident = prepared(root, store).manifest
     judge = Completeness(store)
@@ -80,7 +80,7 @@ def test_a_lost_object_is_found_and_who_needs_it(root: Path, number: int) -> Non
     assert Completeness(store).state(manifest) is None
 
 
-def test_a_tree_that_is_none_is_told(root: Path) -> None:
+def test_a_malformed_tree_is_reported(root: Path) -> None:
     store = Holed()
     packer = Packer()
     chunk = packer.pack_new(Kind.CHUNK, b"no entry at all")

@@ -1,4 +1,4 @@
-"""Addresses of buckets: which ones are meant as such, and what they lead to."""
+"""Addresses of buckets: which texts are addresses, and what they name."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_an_address_names_a_bucket_and_a_key(address: str, label: str, key: str)
 @pytest.mark.parametrize(
     "text", ["", "s3", "s3:", "s3:/bucket", "S3://bucket", "://", "gopher://x"]
 )
-def test_what_has_no_scheme_of_ours_is_a_path(text: str) -> None:
+def test_a_text_without_a_known_scheme_is_a_path(text: str) -> None:
     assert not is_address(text)
     with pytest.raises(UsageError) as raised:
         open_bucket(text)

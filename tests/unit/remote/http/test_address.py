@@ -52,13 +52,13 @@ def test_addresses(text: str, address: tuple[str, str, int, str], origin: str | 
         "http://a..b",
     ],
 )
-def test_what_is_no_address(text: str) -> None:
+def test_other_texts_are_refused(text: str) -> None:
     with pytest.raises(UsageError):
         parse_address(text)
 
 
 @pytest.mark.parametrize("text", ["http://user@host", "http://:secret@host", "http://u:p@host"])
-def test_secrets_do_not_belong_into_addresses(text: str) -> None:
+def test_credentials_in_an_address_are_refused_and_not_repeated(text: str) -> None:
     with pytest.raises(UsageError) as caught:
         parse_address(text)
     assert "secret" not in caught.value.message
@@ -77,5 +77,5 @@ def test_secrets_do_not_belong_into_addresses(text: str) -> None:
         ("http://0.0.0.0", False),
     ],
 )
-def test_where_nobody_listens_in(text: str, loopback: bool) -> None:
+def test_loopback_addresses_are_recognized(text: str, loopback: bool) -> None:
     assert parse_address(text).is_loopback is loopback

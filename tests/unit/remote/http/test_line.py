@@ -1,4 +1,4 @@
-"""Whether a link is fast is told by how long its bytes were waited for."""
+"""A link is fast or slow by the time that its reader waits for bytes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def take(line: Line, count: int, rate: float, *, streams: int = 1) -> None:
         line.judge(piece, piece / rate, streams)
 
 
-def test_a_link_is_slow_until_it_was_seen_to_be_fast() -> None:
+def test_a_link_is_slow_until_it_has_been_fast() -> None:
     fast = line()
     assert not fast.is_fast
     take(fast, 128 * KIB, 1e9)
@@ -44,7 +44,7 @@ def test_streams_that_wait_together_share_the_rate(rate: float, fast: bool) -> N
     assert link.is_fast is fast
 
 
-def test_a_stream_knows_with_how_many_it_waits() -> None:
+def test_a_stream_knows_how_many_streams_wait() -> None:
     link = line()
     with link.waiting() as one, link.waiting() as two:
         assert (one, two) == (1, 2)
@@ -54,7 +54,7 @@ def test_a_stream_knows_with_how_many_it_waits() -> None:
         assert again == 1
 
 
-def test_a_server_that_thinks_between_bursts_is_no_slow_link() -> None:
+def test_a_server_that_pauses_between_bursts_leaves_the_link_fast() -> None:
     link = line()
     for _ in range(20):
         link.judge(64 * KIB, 0.5, 1)  # two thirds of a second for each MiB: 1.5 MB/s on average
@@ -71,7 +71,7 @@ def test_a_link_that_changes_is_judged_anew() -> None:
     assert link.is_fast
 
 
-def test_what_is_limited_is_slow() -> None:
+def test_a_link_with_a_rate_limit_is_slow() -> None:
     link = line(RateLimit(10**9))
     take(link, 8 * MIB, 1e10)
     assert not link.is_fast

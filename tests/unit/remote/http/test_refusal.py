@@ -125,7 +125,7 @@ def test_dates_are_relative_to_now() -> None:
         (409, "incomplete", errors.IncompleteError),
     ],
 )
-def test_what_only_a_request_that_writes_is_told(
+def test_some_codes_are_for_writing_requests_only(
     status: int, code: str, kind: type[CasyncError]
 ) -> None:
     missing = [{"kind": 1, "id": "ab" * 32}]

@@ -47,7 +47,7 @@ def test_jitter_is_full() -> None:
     assert half.wait_after(UnreachableError("down")) == 0.125
 
 
-def test_a_server_names_the_time() -> None:
+def test_a_server_may_name_the_time_to_wait() -> None:
     clock = Clock()
     retry = Retry(60, clock=clock, jitter=lambda: 1.0)
     assert retry.wait_after(UnreachableError("busy", retry_after=25)) == 25
@@ -59,7 +59,7 @@ def test_a_time_beyond_the_budget_is_not_waited_for() -> None:
     assert waits(Retry(60, clock=Clock(), jitter=lambda: 1.0), Clock(), error) == []
 
 
-def test_the_budget_counts_the_tries_themselves() -> None:
+def test_the_budget_includes_the_tries_themselves() -> None:
     clock = Clock()
     retry = Retry(60, clock=clock, jitter=lambda: 0.0)
     assert len(waits(retry, clock, UnreachableError("slow"), took=25.0)) == 3
