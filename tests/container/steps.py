@@ -1,4 +1,4 @@
-"""Follows the Containerfile without a container engine: its steps in a Debian made by debootstrap.
+"""Follows the Containerfile without a container engine, in a Debian made by debootstrap.
 
 Understands the few instructions that the Containerfile has, and stops at any other. In the end the
 image's user prepares and pulls through the image's command. Needs root, debootstrap and a mirror:
@@ -35,7 +35,7 @@ cmp /tmp/in /tmp/out
 
 
 class Image:
-    """A folder that becomes what the Containerfile says."""
+    """A folder that becomes the root of the image."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -45,7 +45,7 @@ class Image:
         self.command: list[str] = []
 
     def follow(self, instruction: str, rest: str) -> None:
-        """Does what one line says."""
+        """Carries out one instruction."""
         match instruction:
             case "FROM":
                 release = rest.rpartition(":")[2].partition("-")[0]
@@ -68,7 +68,7 @@ class Image:
             case "VOLUME" | "EXPOSE" | "STOPSIGNAL":
                 pass
             case _:
-                sys.exit(f"nobody told me what {instruction} means")
+                sys.exit(f"{instruction} is not supported")
 
     def run(self, script: str) -> None:
         """Runs a shell script inside, with processes and a /proc of its own."""
@@ -79,7 +79,7 @@ class Image:
         run("unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-ec", command)
 
     def _trust_as_here(self) -> None:
-        """Lets pip trust whom this machine trusts: its network may have a proxy of its own."""
+        """Lets pip trust the authorities of this machine: its network may have a proxy."""
         if _AUTHORITIES.exists():
             shutil.copy(_AUTHORITIES, self.root / "trusted.crt")
             self.environment["PIP_CERT"] = "/trusted.crt"
@@ -101,14 +101,14 @@ def run(*command: str) -> None:
 
 
 def instructions(text: str) -> list[tuple[str, str]]:
-    """The lines of a Containerfile, joined where they go on."""
+    """The lines of a Containerfile, with continued lines joined."""
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
     joined = "\n".join(lines).replace("\\\n", " ").splitlines()
     return [(line.split(" ", 1)[0], line.split(" ", 1)[1].strip()) for line in joined]
 
 
 def main() -> None:
-    """Builds, and uses what was built."""
+    """Builds the image and uses it."""
     os.umask(0o022)
     with tempfile.TemporaryDirectory(prefix="casync-container-", dir="/var/tmp") as folder:
         Path(folder).chmod(0o755)  # it becomes the root of the image's user, too

@@ -317,7 +317,7 @@ class StoreContract(SourceContract):
         assert store.commit(Batch(objects=[loose], relies=[full])).objects == 1
 
     def test_a_prefix_of_several_hashes_is_ambiguous(self, store: ObjectStore) -> None:
-        # Ids that share 8 digits cannot be made at will, so this prefix is shorter than a ref allows.
+        # Ids that share 8 digits cannot be made at will, so this prefix is too short for a ref.
         idents = sorted(put_manifest(store, b"%d" % number) for number in range(600))
         common, shared = max(
             (

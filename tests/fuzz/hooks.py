@@ -1,7 +1,7 @@
-"""What Schemathesis must be told of our interface: bodies that are no JSON, and what there is.
+"""Hooks that tell Schemathesis of bodies that are not JSON, and of the content of the store.
 
-Loaded by it through SCHEMATHESIS_HOOKS; `requests.py` starts it, and gives what is in the store in
-CASYNC_FUZZ_REFS and CASYNC_FUZZ_IDS.
+Schemathesis loads them through SCHEMATHESIS_HOOKS. `requests.py` starts it, and passes the refs and
+ids of the store in CASYNC_FUZZ_REFS and CASYNC_FUZZ_IDS.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ uploads = st.lists(
 
 @st.composite
 def spoiled(draw: st.DrawFn, whole: st.SearchStrategy[bytes]) -> bytes:
-    """Now and then something that was changed, cut, or is nothing at all."""
+    """Whole bodies, with some that are changed, cut short or random."""
     data = draw(whole)
     at = draw(st.integers(0, len(data)))
     return draw(
@@ -56,7 +56,7 @@ schemathesis.openapi.media_type(OBJECTS_TYPE, spoiled(uploads))
 
 
 def map_path_parameters(context: Any, path_parameters: dict[str, Any] | None) -> Any:
-    """Half of what is asked for is there."""
+    """Replaces half of the parameters by values that exist."""
     found = {
         "ref": _REFS,
         "name": _REFS[:2],

@@ -1,9 +1,9 @@
-"""Schemathesis against a real server: what its OpenAPI document says, and a client that breaks it.
+"""Schemathesis against a real server: requests that its OpenAPI document allows, and broken ones.
 
 `python -m tests.fuzz.requests` starts `serve --writable` over a store with a file, a folder and
-tokens, and lets Schemathesis ask with the rights of a reader, a writer, an administrator and of
-nobody. No answer may be a 5xx that a broken request can cause, of a status or a type that is not
-documented, or a document that its schema does not fit; and no log may hold a traceback.
+tokens, and lets Schemathesis send requests with the rights of a reader, a writer, an administrator
+and without a token. A request must not cause a 5xx, a status or type that is not documented, or a
+document that does not fit its schema; and no log may hold a traceback.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _SCOPES: Final = ("read", "write", "admin")
 
 
 def main() -> int:
-    """Asks; returns an exit status."""
+    """Runs Schemathesis for each scope; returns an exit status."""
     parser = argparse.ArgumentParser(prog="fuzz", description=__doc__)
     parser.add_argument("--examples", type=int, default=200, help="of each operation")
     parser.add_argument("--seed", type=int, default=20261121)
@@ -44,7 +44,7 @@ def main() -> int:
         with Server(store, "--writable") as server:
             described = httpx.get(f"{server.url}/openapi.json", headers=_rights(tokens[0]))
             (Path(name) / "openapi.json").write_bytes(described.content)
-            for who, token in zip([*_SCOPES, "nobody"], [*tokens, ""], strict=True):
+            for who, token in zip([*_SCOPES, "no token"], [*tokens, ""], strict=True):
                 print(f"== {who}", flush=True)
                 wrong += _ask(Path(name), server.url, token, known, options)
             lines = list(server.lines)
@@ -62,7 +62,7 @@ def _rights(token: str) -> dict[str, str]:
 def _ask(
     folder: Path, url: str, token: str, known: dict[str, str], options: argparse.Namespace
 ) -> bool:
-    """Whether Schemathesis found something; prints what it says. `folder` has the document."""
+    """Whether Schemathesis found a fault; prints its report. `folder` has the document."""
     command = [str(Path(sys.executable).with_name("schemathesis")), "run", "openapi.json"]
     command += [
         "--url",
@@ -91,7 +91,7 @@ def _ask(
 
 
 def _filled(folder: Path, store: Path) -> dict[str, str]:
-    """Fills a store; what is in it, for the hooks."""
+    """Fills a store; returns its refs and ids as variables for the hooks."""
     tree = folder / "tree"
     (tree / "d").mkdir(parents=True)
     (tree / "x").write_bytes(b"a file")

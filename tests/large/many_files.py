@@ -1,8 +1,8 @@
-"""A million small files: prepared and pulled to the end, both again, and all of it in bounds.
+"""A million small files, prepared and pulled twice within bounds of memory.
 
 `python -m tests.large.many_files [NUMBER]` makes them from a seed, a thousand in a folder. Memory
-is checked at each step (`steps.py`); `diff -r` compares what came. Needs room for two copies, four
-KiB a file, and inodes: `make manyfiles`.
+is checked at each step (`steps.py`); `diff -r` compares the copies. Needs space for two copies,
+four KiB a file, and inodes: `make manyfiles`.
 """
 
 from __future__ import annotations
@@ -22,17 +22,19 @@ _CHANGED: Final = 1000
 
 
 def main() -> None:
-    """Runs it all; an AssertionError says what is wrong."""
+    """Runs all steps; an AssertionError says what is wrong."""
     parser = argparse.ArgumentParser(prog="manyfiles", description=__doc__)
     parser.add_argument("number", nargs="?", type=int, default=1_000_000)
-    parser.add_argument("--work", type=Path, default=Path("/var/tmp"), help="where there is room")
+    parser.add_argument(
+        "--work", type=Path, default=Path("/var/tmp"), help="a folder with enough space"
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="casync-manyfiles-", dir=options.work) as folder:
         there_and_back(options.number, Path(folder))
 
 
 def there_and_back(number: int, work: Path) -> None:
-    """Makes the files in `work`, and does everything there."""
+    """Makes the files in `work`, and runs all steps there."""
     tree, copy, store = work / "tree", work / "copy", work / "store"
     rng = random.Random(_SEED)
     for index in range(number):

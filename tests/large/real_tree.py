@@ -1,8 +1,8 @@
 """A real tree, there and back: prepared, pulled as root, and compared by rsync.
 
-`python -m tests.large.real_tree` works on a copy of /usr, to which a few things are added that it
-may not have. rsync is the judge, and is shown to see a byte, a mode, an attribute and a time before
-it is believed. Needs root, rsync, attr, acl, and room for three copies: `make realtree`.
+`python -m tests.large.real_tree` works on a copy of /usr, with rare kinds of entries added. rsync
+compares the copies; the run first proves that rsync sees a changed byte, mode, attribute and time.
+Needs root, rsync, attr, acl, and space for three copies: `make realtree`.
 """
 
 from __future__ import annotations
@@ -25,10 +25,12 @@ _CHANGED: Final = 300
 
 
 def main() -> None:
-    """Runs it all; an AssertionError says what is wrong."""
+    """Runs all steps; an AssertionError says what is wrong."""
     parser = argparse.ArgumentParser(prog="realtree", description=__doc__)
     parser.add_argument("source", nargs="?", type=Path, default=Path("/usr"))
-    parser.add_argument("--work", type=Path, default=Path("/var/tmp"), help="where there is room")
+    parser.add_argument(
+        "--work", type=Path, default=Path("/var/tmp"), help="a folder with enough space"
+    )
     options = parser.parse_args()
     assert os.geteuid() == 0, "owners and devices are for root"
     with tempfile.TemporaryDirectory(prefix="casync-realtree-", dir=options.work) as folder:
@@ -36,7 +38,7 @@ def main() -> None:
 
 
 def there_and_back(source: Path, work: Path) -> None:
-    """Copies `source` into `work`, and does everything there."""
+    """Copies `source` into `work`, and runs all steps there."""
     tree, copy, store = work / "tree", work / "copy", work / "store"
     output("cp", "-a", "--reflink=auto", source, tree)
     _add_rarities(tree / "rarities")
@@ -93,7 +95,7 @@ def _add_rarities(folder: Path) -> None:
 
 
 def _change(tree: Path, rng: random.Random) -> None:
-    """Changes some files in each of the ways in which files change."""
+    """Changes some files in each way that files change."""
     files = sorted(p for p in tree.rglob("*") if p.is_file() and not p.is_symlink())
     ways: list[Callable[[Path], object]] = [
         lambda path: path.write_bytes(path.read_bytes() + b"\nappended\n"),

@@ -17,11 +17,11 @@ from tests.crash.commands import Server, casync
 __all__ = ["YOUNG_SECONDS", "count", "output", "serving", "step"]
 
 YOUNG_SECONDS: Final = 3.0
-"""So long after it was written a file can be told from its next version by its times."""
+"""This long after a write, the times of a file tell it from its next version."""
 
 _LIMIT_SECONDS: Final = 3600.0
 _MEMORY_BYTES: Final = 400 << 20
-"""What a command, or a server, may use at most; of the page cache nothing is counted."""
+"""Peak memory allowed for a command or a server, without the page cache."""
 
 
 def step(title: str, *arguments: str | Path) -> dict[str, Any]:
@@ -70,12 +70,12 @@ def serving(store: Path) -> Iterator[str]:
 
 
 def output(*command: str | Path) -> str:
-    """What a command of the system prints; it must succeed."""
+    """The output of a system command, which must succeed."""
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{command[0]}: {done.stderr[-1000:]}"
     return done.stdout
 
 
 def count(folder: Path) -> int:
-    """Everything in a folder."""
+    """The number of entries in a folder and below it."""
     return sum(len(folders) + len(files) for _, folders, files in os.walk(folder))

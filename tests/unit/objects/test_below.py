@@ -113,7 +113,7 @@ def test_a_second_walk_sees_only_what_is_new(nodes: Nodes) -> None:
     assert set(nodes.asked.values()) == {1}
 
 
-def test_a_graph_that_explodes_is_walked_at_its_size(nodes: Nodes) -> None:
+def test_a_graph_that_unfolds_exponentially_is_walked_by_its_nodes(nodes: Nodes) -> None:
     # 512 paths at each of 8 levels: 4.7e21 ways down, 8 nodes.
     content = nodes.add(1, [Record(b"\1" * 32, 1)] * 512)
     for level in range(2, MAX_LEVEL):

@@ -8,13 +8,13 @@ from casync.planning.windows import Place
 
 
 def test_chunks_are_found_at_their_first_place() -> None:
-    layout = ChunkIndex()
+    index = ChunkIndex()
     a, b = chunk_id(b"a"), chunk_id(b"b")
     for offset, ident in ((0, a), (10, b), (2**62, a)):
-        layout.add(offset, ident, 5)
-    assert len(layout) == 3
-    assert [layout.find(ident) for ident in (a, b, chunk_id(b"c"))] == [0, 1, None]
-    assert [layout[number] for number in range(3)] == [
+        index.add(offset, ident, 5)
+    assert len(index) == 3
+    assert [index.find(ident) for ident in (a, b, chunk_id(b"c"))] == [0, 1, None]
+    assert [index[number] for number in range(3)] == [
         Place(0, a, 5),
         Place(10, b, 5),
         Place(2**62, a, 5),
@@ -22,8 +22,8 @@ def test_chunks_are_found_at_their_first_place() -> None:
 
 
 def test_ids_with_the_same_beginning_differ() -> None:
-    layout = ChunkIndex()
-    layout.add(3, ChunkId(bytes(range(32))), 1)
-    layout.add(4, ChunkId(bytes(range(8)) + bytes(24)), 1)
-    assert layout.find(ChunkId(bytes(range(32)))) == 0
-    assert layout.find(ChunkId(bytes(range(8)) + bytes(24))) is None  # only the first is found
+    index = ChunkIndex()
+    index.add(3, ChunkId(bytes(range(32))), 1)
+    index.add(4, ChunkId(bytes(range(8)) + bytes(24)), 1)
+    assert index.find(ChunkId(bytes(range(32)))) == 0
+    assert index.find(ChunkId(bytes(range(8)) + bytes(24))) is None  # only the first is found

@@ -17,11 +17,11 @@ def ident(name: str | int) -> ChunkId:
     return chunk_id(str(name).encode())
 
 
-def layout_of(names: str) -> ChunkIndex:
-    layout = ChunkIndex()
+def index_of(names: str) -> ChunkIndex:
+    index = ChunkIndex()
     for number, name in enumerate(names):
-        layout.add(number * SIZE, ident(name), SIZE)
-    return layout
+        index.add(number * SIZE, ident(name), SIZE)
+    return index
 
 
 def window_of(names: str) -> Window:
@@ -32,14 +32,14 @@ def window_of(names: str) -> Window:
 def grouped(new: str, old: str, *, had: str = "") -> list[tuple[str, str]]:
     """Groups as (wanted, bases), in letters; `had` is new and not wanted."""
     names = {ident(name): name for name in new + old}
-    layout = layout_of(old)
+    index = index_of(old)
     wanted = {ident(name) for name in new if name not in old + had}
     return [
         (
             "".join(names[place.id] for place in group.wanted),
-            "".join(names[layout[number].id] for number in group.bases),
+            "".join(names[index[number].id] for number in group.bases),
         )
-        for group in chunk_groups(window_of(new), wanted, layout)
+        for group in chunk_groups(window_of(new), wanted, index)
     ]
 
 
@@ -69,37 +69,37 @@ def test_a_chunk_supplied_otherwise_is_not_an_anchor() -> None:
 
 
 def test_an_old_chunk_that_must_be_fetched_is_not_an_anchor() -> None:
-    layout = layout_of("abc")
+    index = index_of("abc")
     wanted = {ident("b"), ident("X")}
-    (group,) = chunk_groups(window_of("abXc"), wanted, layout)
+    (group,) = chunk_groups(window_of("abXc"), wanted, index)
     assert [place.id for place in group.wanted] == [ident("b"), ident("X")]
 
 
 @pytest.mark.parametrize("count", [1, 63, 64, 65, 1024])
 @pytest.mark.parametrize("size", [1, SIZE, 65_536])
 def test_groups_stay_below_their_bound(count: int, size: int) -> None:
-    layout = ChunkIndex()
+    index = ChunkIndex()
     for number in range(3000):
-        layout.add(number * size, ident(number), size)
+        index.add(number * size, ident(number), size)
     new = [Place(at * size, ident(f"new {at}"), size) for at in range(count)]
     places = [Place(0, ident(0), size), *new, Place(0, ident(2999), size)]
     wanted = {place.id for place in new}
-    groups = list(chunk_groups(Window(0, 1, [], places), wanted, layout))
+    groups = list(chunk_groups(Window(0, 1, [], places), wanted, index))
     assert [place for group in groups for place in group.wanted] == new
     for group in groups:
         assert len(group.wanted) <= 64
         plain = sum(place.length for place in group.wanted)
-        assert plain + sum(layout.length(number) for number in group.bases) <= MAX_GROUP_BYTES
+        assert plain + sum(index.length(number) for number in group.bases) <= MAX_GROUP_BYTES
         assert list(group.bases) == sorted(set(group.bases))
 
 
 def test_a_long_run_walks_along_the_old_version() -> None:
-    layout = ChunkIndex()
+    index = ChunkIndex()
     for number in range(1000):
-        layout.add(number * SIZE, ident(number), SIZE)
+        index.add(number * SIZE, ident(number), SIZE)
     new = [Place(at * SIZE, ident(f"new {at}"), SIZE) for at in range(200)]
     places = [Place(0, ident(0), SIZE), *new]
-    groups = list(chunk_groups(Window(0, 1, [], places), {p.id for p in new}, layout))
+    groups = list(chunk_groups(Window(0, 1, [], places), {p.id for p in new}, index))
     assert [group.bases[0] for group in groups] == [1, 63, 127, 191]
     assert all(len(group.bases) <= 70 for group in groups)
 
