@@ -30,7 +30,7 @@ def told(work):
 
 
 def without_rights() -> list[str]:
-    """A prefix that takes away what root may do, so that permission bits bind."""
+    """A prefix that drops the capabilities of root, so that permission bits apply."""
     return ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if ROOT else []
 
 

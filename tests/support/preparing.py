@@ -70,7 +70,7 @@ def content_of(store: ObjectSource, ident: ManifestId) -> bytes:
 
 
 class Counter:
-    """A progress that keeps what it is told."""
+    """A progress that records its calls."""
 
     def __init__(self) -> None:
         self.phases: list[tuple[str, int | None]] = []

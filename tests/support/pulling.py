@@ -1,4 +1,4 @@
-"""A server in memory that lies on request, and what tests of pull do with it."""
+"""A server in memory that lies on request, and helpers of the tests of pull."""
 
 from __future__ import annotations
 

@@ -100,7 +100,7 @@ def defined(body: list[ast.stmt]) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("path", OURS, ids=shown)
-def test_all_is_what_is_visible(path: Path) -> None:
+def test_all_lists_the_public_names(path: Path) -> None:
     tree = tree_of(path)
     listed = [
         ast.literal_eval(node.value)

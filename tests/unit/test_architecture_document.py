@@ -18,7 +18,7 @@ HOMES += [ROOT / "casync/ops/prepare", ROOT / "benchmarks", ROOT / "casync/store
 """Where paths of the document begin: its `fs/extents.py` is `casync/fs/extents.py`."""
 
 
-def test_the_drawing_is_what_the_imports_are() -> None:
+def test_the_drawing_shows_the_imports() -> None:
     """`python -m tests.support.package_graph` prints it."""
     (shown,) = re.findall(r"```mermaid\n(.*?)\n```", TEXT, re.DOTALL)
     assert shown.splitlines() == list(drawing())

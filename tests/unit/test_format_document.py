@@ -55,7 +55,7 @@ def test_the_example_of_masks_and_turn() -> None:
     assert f"bits 14, strict `{strict:#x}`, loose `{loose:#x}`, turn {turn}." in TEXT
 
 
-def test_contexts_and_the_id_of_nothing() -> None:
+def test_contexts_and_the_id_of_empty_content() -> None:
     assert f"`{ids._NODE_CONTEXT}`" in TEXT
     assert f"`{ids._MANIFEST_CONTEXT}`" in TEXT
     assert f"`{ids.EMPTY_ID.hex()}`" in TEXT

@@ -119,7 +119,7 @@ def test_garbage_is_an_error_of_ours(data: bytes) -> None:
         decode_document(data, ManifestPage)
 
 
-def test_problems_leave_out_what_is_empty() -> None:
+def test_problems_omit_empty_fields() -> None:
     problem = Problem("Not Found", 404, "no-name", "no name x")
     assert b"next_step" not in encode_document(problem)
     assert decode_document(encode_document(problem), Problem) == problem

@@ -53,7 +53,7 @@ class TestIds:
             decode_ids(data)
 
     @pytest.mark.parametrize(("at", "value"), [(4, 2), (4, 0), (6, 1), (7, 128)])
-    def test_names_what_is_newer(self, at: int, value: int) -> None:
+    def test_names_a_newer_version(self, at: int, value: int) -> None:
         data = bytearray(encode_ids(Kind.CHUNK, IDS[:2]))
         data[at] = value
         with pytest.raises(UnsupportedError):
@@ -143,7 +143,7 @@ class TestGroups:
         with pytest.raises(MalformedError):
             decode_groups(header + struct.pack("<HH", 1, 0) + IDS[0])
 
-    def test_a_request_takes_what_fits(self) -> None:
+    def test_a_request_takes_the_groups_that_fit(self) -> None:
         small = [Group(IDS[:300], IDS[:100])] * 4
         assert first_groups(small) == small[:3]
         many = [Group(IDS[:1], (IDS * 2)[:1500])] * 4

@@ -35,7 +35,7 @@ def read(body: bytes, *cuts: int) -> list[Packed]:
     return found
 
 
-def test_what_is_sent_arrives() -> None:
+def test_uploads_arrive_unchanged() -> None:
     assert read(BODY) == [Packed(*item) for item in OBJECTS]
     assert {packed.codec for packed in OBJECTS} == {Codec.RAW, Codec.ZSTD}
     assert read(BODY, *range(1, len(BODY))) == read(BODY)

@@ -117,7 +117,9 @@ def test_a_file(store: MemoryStore, tmp_path: Path) -> None:
         assert told.pop() == (os.fsencode(path), ["content"])
 
 
-def test_what_cannot_be_checked(root: Path, store: MemoryStore, tmp_path: Path) -> None:
+def test_a_missing_copy_or_one_of_another_type_is_an_error(
+    root: Path, store: MemoryStore, tmp_path: Path
+) -> None:
     ident = prepared(root, store).manifest
     with pytest.raises(NotFoundError, match="no folder"):
         checked(ident, tmp_path / "none", store)

@@ -127,7 +127,7 @@ def test_content_that_is_one_short_chunk_of_zeros() -> None:
     assert (found.zero, found.missing) == (100, 1)
 
 
-def test_content_of_nothing() -> None:
+def test_empty_content() -> None:
     store = MemoryStore()
     found = show(put_manifest(store, EMPTY), store)
     assert (found.length, found.chunks, found.distinct, found.histogram) == (0, 0, 0, {})

@@ -138,7 +138,7 @@ def test_five_gib_of_almost_nothing(store: ObjectStore, tmp_path: Path) -> None:
     assert done.length == 5 * GIB
     assert done.chunks >= 5 * GIB // DEFAULT_PARAMS.max_size
     assert done.new <= 10
-    # Every chunk of zeros is the largest one, so the place of what is not zero does not matter.
+    # Every chunk of zeros is the largest one, so the position of other bytes does not matter.
     assert prepare(stream(bytes(64 * MIB)), store).new == 0
 
 

@@ -278,7 +278,7 @@ def test_a_missing_folder_and_a_file_are_refused(root: Path, store: MemoryStore)
         prepared(root / "hello", store)
 
 
-def test_verify_sees_what_is_below_a_folder(root: Path, store: MemoryStore) -> None:
+def test_verify_accepts_a_prepared_folder(root: Path, store: MemoryStore) -> None:
     done = prepared(root, store)
     report = verify(store, None, VerifyOptions())
     assert report.faults == []

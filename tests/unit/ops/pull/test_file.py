@@ -40,7 +40,7 @@ SHAPES = {
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_a_new_file_equals_what_was_prepared(
+def test_a_new_file_equals_the_prepared_one(
     shape: str, tmp_path: Path, server: MemoryServer, store: MemoryStore
 ) -> None:
     data = SHAPES[shape]
@@ -156,7 +156,7 @@ def test_an_interrupted_pull_fetches_only_the_rest(
     assert pulled.sources["part file"] > 500_000
 
 
-def test_a_server_that_lies_is_passed_over(
+def test_a_server_that_lies_is_skipped(
     tmp_path: Path, server: MemoryServer, store: MemoryStore
 ) -> None:
     data = noise(13, 100_000)

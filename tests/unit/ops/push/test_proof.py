@@ -80,7 +80,7 @@ def test_false_lengths_are_refused() -> None:
         proved(stored([*objects, listed]), ManifestId(listed.id))
 
 
-def test_a_root_with_a_single_record_is_no_content() -> None:
+def test_a_root_with_a_single_record_is_refused() -> None:
     chunk = pack(b"four")
     node = pack(b"CASN\1\1\1\0" + chunk.id + (4).to_bytes(8, "little"), Kind.NODE)
     manifest = manifest_of(Content(1, node.id, 4))

@@ -195,7 +195,7 @@ def test_a_server_that_loses_objects_ends_the_push(source: MemoryStore, target: 
     assert push(REF, source, target).new == 1
 
 
-def test_a_server_gets_nothing_but_what_is_pushed(target: Target) -> None:
+def test_a_server_gets_only_objects_of_the_push(target: Target) -> None:
     """A server may ask for any object; only objects of the push are sent."""
     store = source_of(PACKED, IDENT)
     secret = pack(b"a secret")
@@ -233,7 +233,7 @@ def test_refusals_pass_through(source: MemoryStore, target: Target) -> None:
 
 def test_the_name_is_signed_in_the_step_that_sets_it(source: MemoryStore, target: Target) -> None:
     key = SigningKey.new()
-    for _ in range(2):  # the whole, and then what is there already
+    for _ in range(2):  # new content, then content that is there
         pushed = push(REF, source, target, PushOptions(name=NAME, signer=signing(key)))
         assert pushed.name is not None
         assert check_signed(pushed.name.signed, [key.public])[1].manifest == IDENT

@@ -1,4 +1,4 @@
-"""What manifests lead to: files, folders, and what is damaged."""
+"""Marks of everything that manifests need: files, folders, and damage."""
 
 from __future__ import annotations
 

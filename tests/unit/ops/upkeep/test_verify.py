@@ -123,7 +123,7 @@ def test_every_fault_is_named_and_in_order() -> None:
 
 
 def flip(path: Path, payload: bytes) -> None:
-    """Flips a bit of a payload where it lies in the store's file."""
+    """Flips a bit of a payload in the file of the store."""
     file = path / "data.mdb"
     data = bytearray(file.read_bytes())
     place = data.find(payload)

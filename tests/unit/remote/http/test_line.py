@@ -62,7 +62,7 @@ def test_a_server_that_pauses_between_bursts_leaves_the_link_fast() -> None:
     assert link.is_fast
 
 
-def test_a_link_that_changes_is_judged_anew() -> None:
+def test_a_link_that_changes_is_judged_again() -> None:
     link = line()
     take(link, 64 * MIB, 1e9)
     take(link, 32 * MIB, 1e6)

@@ -77,7 +77,7 @@ def test_the_first_try_counts() -> None:
         retry.wait_after(UnreachableError("slow"))
 
 
-def test_a_large_answer_on_its_way_does_not_count_in_the_first_try() -> None:
+def test_time_in_which_data_arrives_does_not_count_in_the_first_try() -> None:
     clock = Clock()
     retry = Retry(60, clock=clock, jitter=lambda: 0.0)
     clock.now += 500
