@@ -25,10 +25,10 @@ times = st.sampled_from([0, 1_600_000_000_123_456_789, 1_600_000_000_123_456_790
 files = st.tuples(st.just("file"), st.integers(0, len(_BYTES) - 1), modes, times)
 links = st.tuples(st.just("link"), st.sampled_from([b"a", b"../..", b"nowhere"]), times)
 # A hard link to the n-th file before it, if there is one.
-further = st.tuples(st.just("further"), st.integers(0, 5))
+hard_links = st.tuples(st.just("hard link"), st.integers(0, 5))
 folders = st.recursive(
-    st.dictionaries(names, files | links | further, max_size=4),
-    lambda inner: st.dictionaries(names, files | links | further | inner, max_size=4),
+    st.dictionaries(names, files | links | hard_links, max_size=4),
+    lambda inner: st.dictionaries(names, files | links | hard_links | inner, max_size=4),
     max_leaves=14,
 )
 

@@ -56,8 +56,7 @@ from casync.store.lmdb.trash_rows import (
     decode_removed_version,
     encode_removed,
 )
-from casync.wire import documents
-from casync.wire import edits as changes
+from casync.wire import documents, edits
 from casync.wire.documents import decode_document
 from casync.wire.requests import decode_groups, decode_ids, decode_sizes, encode_ids, encode_sizes
 from tests.property.test_garbage_is_refused import lies
@@ -70,11 +69,11 @@ DELTA: Final = pack_group(Kind.CHUNK, [chunk_id(b"new"), IDENT], [b"new", b"x"],
 FILE: Final = RememberedFile(b"/a", FileIdentity(1, 2, 3, 4, 5), IDENT, True)
 DOCUMENTS: Final = [
     kind
-    for module in (documents, changes)
+    for module in (documents, edits)
     for kind in vars(module).values()
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct)
 ]
-SIGHTING: Final = msgspec.msgpack.encode([CachedEntry(b"a", FILE.identity, Pipe(b"a", META, b""))])
+SCAN: Final = msgspec.msgpack.encode([CachedEntry(b"a", FILE.identity, Pipe(b"a", META, b""))])
 CONFIG: Final = b'store = "~/x"\nlimit = "5M"\nconnections = 4\n[server."http://a"]\nca = "b"\n'
 NESTED: Final = (b"[" * 90_000, b'{"x":' * 90_000, b"\x91" * 90_000, b"\x81\xa1x" * 90_000)
 """Deep nesting, which breaks recursive parsers: JSON, TOML and MessagePack."""
@@ -90,7 +89,7 @@ def seen(data: bytes) -> object:
         return versions.last(b"key", "vm/1")
 
 
-def sighting(data: bytes) -> object:
+def cached_scan(data: bytes) -> object:
     """The scan cache of a folder, with valid checksums."""
     return list(read_entries(io.BytesIO(encode_block(data))))
 
@@ -144,13 +143,13 @@ BYTES: Final[dict[str, tuple[Callable[[bytes], object], bytes]]] = {
     "push row": (decode_push, encode_push(PushRow(3, 1_790_000_000))),
     "removed manifest": (decode_removed_manifest, encode_removed(RemovedManifest(1, 2, 3, 4))),
     "removed version": (decode_removed_version, encode_removed(RemovedVersion(RECORD, 3, 4))),
-    "tally of collections": (decode_totals, encode_totals(GcTotals(1, 2, 3, 4.5, 6))),
+    "totals of collections": (decode_totals, encode_totals(GcTotals(1, 2, 3, 4.5, 6))),
     "token row": (
         decode_token,
         msgspec.msgpack.encode(TokenRow("abcdefgh", bytes(32), 1, ["a/"], 1, 0, 0, "note")),
     ),
-    "version that was seen": (seen, b'{"name":"vm/1","version":1,"manifest":"00"}'),
-    "sightings of a folder": (sighting, SIGHTING),
+    "seen version": (seen, b'{"name":"vm/1","version":1,"manifest":"00"}'),
+    "cached scan of a folder": (cached_scan, SCAN),
     "configuration": (config, CONFIG),
     **{
         f"document {kind.__name__}": (partial(decode_document, kind=kind), b'{"name":"a"}')

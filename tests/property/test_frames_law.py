@@ -17,7 +17,7 @@ from casync.wire.frames import Answer, FrameReader, Status, encode_frames
 from casync.wire.requests import decode_groups, decode_sizes, encode_groups
 
 PACKER = Packer()
-NOBODY = ChunkId(bytes(32))
+ABSENT = ChunkId(bytes(32))
 
 plains = st.one_of(
     st.binary(min_size=1, max_size=200),
@@ -33,7 +33,7 @@ answer_lists = st.lists(st.one_of(objects, absences, deltas), min_size=1, max_si
 
 def groups_for(answers: list[Answer]) -> list[Group]:
     return [
-        Group(a.ids if isinstance(a, Delta) else [a.id if isinstance(a, Packed) else NOBODY], [])
+        Group(a.ids if isinstance(a, Delta) else [a.id if isinstance(a, Packed) else ABSENT], [])
         for a in answers
     ]
 
@@ -96,7 +96,7 @@ garbage = st.lists(st.one_of(headers, st.binary(max_size=30)), max_size=8).map(b
 
 @given(garbage, cuts_lists, st.sampled_from(Kind))
 def test_garbage_is_an_error_of_ours(data: bytes, cuts: list[int], kind: Kind) -> None:
-    reader = FrameReader(kind, [Group([NOBODY], []), Group([NOBODY] * 2, [])])
+    reader = FrameReader(kind, [Group([ABSENT], []), Group([ABSENT] * 2, [])])
     with suppress(CasyncError):
         for piece in split(data, cuts):
             reader.feed(piece)
@@ -126,7 +126,7 @@ def test_garbage_is_not_a_list_of_ids(data: bytes) -> None:
 
 @given(st.lists(st.tuples(st.integers(1, 5), st.integers(0, 5)), min_size=1, max_size=20))
 def test_groups_round_trip(rows: list[tuple[int, int]]) -> None:
-    groups = [Group([NOBODY] * wanted, [NOBODY] * bases) for wanted, bases in rows]
+    groups = [Group([ABSENT] * wanted, [ABSENT] * bases) for wanted, bases in rows]
     if all(group.is_single for group in groups):
-        groups = [Group((NOBODY,)) for _ in rows]
+        groups = [Group((ABSENT,)) for _ in rows]
     assert decode_groups(encode_groups(Kind.CHUNK, groups)) == (Kind.CHUNK, groups)
