@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from casync.access.outline import Outline
@@ -14,7 +14,7 @@ from casync.objects.node import Run, runs
 from casync.store.base import ObjectSource
 from casync.store.proved import ProvedReader
 
-__all__ = ["ContentFile", "read_range"]
+__all__ = ["ContentFile", "read_batches", "read_range"]
 
 _AHEAD_BYTES: Final = 4 * MIB
 """Plain bytes of chunks that one batch requests."""
@@ -37,58 +37,80 @@ def read_range(
     Raises:
         NoObjectError, IntegrityError: A chunk is missing or damaged. Earlier pieces are good.
     """
-    reader = _Reader(outline, source)
-    batch: list[tuple[int, ChunkId, int]] = []
-    pending = 0
+    for batch in read_batches(outline, source, start, end, lambda: ahead):
+        yield from batch
+
+
+def read_batches(
+    outline: Outline, source: ObjectSource, start: int, end: int, ahead: Callable[[], int]
+) -> Iterator[list[Buffer]]:
+    """The same in the batches that are read together. Between two batches nothing is held.
+
+    Args:
+        outline: Lists the chunks.
+        source: Has the chunks.
+        start: Offset of the first byte.
+        end: Offset after the last byte.
+        ahead: Plain bytes of chunks that the next batch requests.
+
+    Raises:
+        NoObjectError, IntegrityError: As `read_range`.
+    """
+    reader = _Reader(outline, source, start, end)
+    wanted: list[tuple[int, ChunkId, int]] = []
+    pending, limit = 0, ahead()
     for offset, run in runs(outline.content, outline.node, start):
         if offset >= end:
             break
         if outline.is_hole(run.id, run.length):
-            yield from reader.pieces(batch, start, end)
-            batch, pending = [], 0
+            if wanted:
+                yield reader.batch(wanted)
+                pending, limit = 0, ahead()
             yield from _zeros(max(offset, start), min(offset + run.length * run.times, end))
             continue
         for at in _offsets(offset, run, end):
-            batch.append((at, ChunkId(run.id), run.length))
+            wanted.append((at, ChunkId(run.id), run.length))
             pending += run.length
-            if pending >= ahead or len(batch) == MAX_BATCH_IDS:
-                yield from reader.pieces(batch, start, end)
-                batch, pending = [], 0
-    yield from reader.pieces(batch, start, end)
+            if pending >= limit or len(wanted) == MAX_BATCH_IDS:
+                yield reader.batch(wanted)
+                pending, limit = 0, ahead()
+    if wanted:
+        yield reader.batch(wanted)
 
 
 def _offsets(offset: int, run: Run, end: int) -> range:
     return range(offset, min(offset + run.length * run.times, end), run.length)
 
 
-def _zeros(start: int, end: int) -> Iterator[bytes]:
+def _zeros(start: int, end: int) -> Iterator[list[Buffer]]:
     while start < end:
-        piece = _ZEROS[: end - start]
-        yield piece
-        start += len(piece)
+        length = min(end - start, len(_ZEROS))
+        yield [_ZEROS[:length]]
+        start += length
 
 
 class _Reader:
-    def __init__(self, outline: Outline, source: ObjectSource) -> None:
+    """Reads chunks in a range of content."""
+
+    def __init__(self, outline: Outline, source: ObjectSource, start: int, end: int) -> None:
         self._outline = outline
         self._objects = ProvedReader(source)
+        self._start = start
+        self._end = end
 
-    def pieces(
-        self, batch: list[tuple[int, ChunkId, int]], start: int, end: int
-    ) -> Iterator[Buffer]:
-        """The chunks of a batch, trimmed to the range from `start` to `end`."""
-        if not batch:
-            return
-        distinct = list(dict.fromkeys(ident for _, ident, _ in batch))
+    def batch(self, wanted: list[tuple[int, ChunkId, int]]) -> list[Buffer]:
+        """The wanted chunks, trimmed to the range. Empties `wanted`."""
+        distinct = list(dict.fromkeys(ident for _, ident, _ in wanted))
         plain = dict(zip(distinct, self._objects.plain(Kind.CHUNK, distinct), strict=True))
-        for offset, ident, length in batch:
+        parts: list[Buffer] = []
+        for offset, ident, length in wanted:
             data = plain[ident]
             if len(data) != length:
                 raise DamagedObjectError(f"chunk {ident.hex()} has {len(data)} bytes, not {length}")
-            if offset >= start and offset + length <= end:
-                yield data
-            else:
-                yield memoryview(data)[max(start - offset, 0) : end - offset]
+            inside = data[max(self._start - offset, 0) : self._end - offset]
+            parts.append(inside)  # a copy, if it is a part: a view would hold the whole chunk
+        wanted.clear()
+        return parts
 
 
 class ContentFile(io.RawIOBase):

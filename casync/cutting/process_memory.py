@@ -12,7 +12,7 @@ from typing import Final
 
 from casync.limits import MIB
 
-__all__ = ["collect_rarely", "keep_freed_memory"]
+__all__ = ["collect_rarely", "keep_freed_memory", "return_freed_memory"]
 
 _KEPT_BYTES: Final = 64 * MIB
 """Freed memory that is kept: a commit's payloads. No single allocation is larger."""
@@ -30,6 +30,16 @@ def keep_freed_memory() -> None:
     if mallopt is not None:
         mallopt(_TRIM_THRESHOLD, _KEPT_BYTES)
         mallopt(_MMAP_THRESHOLD, _LARGEST_MMAP_THRESHOLD)
+
+
+def return_freed_memory() -> None:
+    """Returns freed memory to the system, wherever it lies. Does nothing without glibc.
+
+    Takes some milliseconds. What is freed between other allocations is never returned otherwise.
+    """
+    malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if malloc_trim is not None:
+        malloc_trim(0)
 
 
 def collect_rarely() -> None:

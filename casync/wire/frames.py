@@ -30,6 +30,7 @@ __all__ = [
     "FrameReader",
     "Status",
     "absence_frame",
+    "encode_answers",
     "encode_frames",
     "answer_header",
 ]
@@ -86,7 +87,13 @@ END_FRAME: Final = _FRAME.pack(Status.END, 0, 0, 0)
 
 
 def encode_frames(answers: Iterable[Answer]) -> Iterator[bytes]:
-    """The parts of a whole stream in order: headers, payloads as they are, and the end frame.
+    """The parts of a whole stream in order: those of `encode_answers`, and the end frame."""
+    yield from encode_answers(answers)
+    yield END_FRAME
+
+
+def encode_answers(answers: Iterable[Answer]) -> Iterator[bytes]:
+    """The parts of a stream without its end, in order: headers, and payloads as they are.
 
     Consecutive equal absences share a frame. Callers join parts to send larger pieces.
     """
@@ -105,7 +112,6 @@ def encode_frames(answers: Iterable[Answer]) -> Iterator[bytes]:
             yield answer.payload
     if count:
         yield absence_frame(absent, count)
-    yield END_FRAME
 
 
 class FrameReader:

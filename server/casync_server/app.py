@@ -17,6 +17,7 @@ from casync_server.access.auth import Gatekeeper
 from casync_server.access.guard import Guard
 from casync_server.access.metrics import Metrics
 from casync_server.deps import Service
+from casync_server.limits.answer_memory import AnswerMemory, CountedAnswers
 from casync_server.limits.delta_cpu import DeltaCpu
 from casync_server.limits.rate_limit import RateLimiter, address_of, token_of
 from casync_server.limits.request_work import WorkOfRequest
@@ -28,7 +29,6 @@ from casync_server.pushes.receive_objects import ObjectReceiver
 from casync_server.pushes.writing import Writing
 from casync_server.reading.checked_source import CheckedSource
 from casync_server.reading.read_pool import Queue, ReadPool
-from casync_server.reading.streaming import PieceBudget
 from casync_server.routes import files as routes_files
 from casync_server.routes import manifests as routes_manifests
 from casync_server.routes import names as routes_names
@@ -77,7 +77,7 @@ def create_app(
         store_id=store_id,
         settings=settings,
         pool=ReadPool(settings.threads),
-        budget=PieceBudget(settings.stream_bytes, settings.piece_bytes),
+        answer_memory=AnswerMemory(settings.stream_bytes, settings.piece_bytes),
         delta_cpu=DeltaCpu(settings),
         metrics=metrics,
         writing=None if writable is None else _writing(writable, settings, metrics.writes),
@@ -124,6 +124,7 @@ def create_app(
     description = describe(app)
     app.openapi = lambda: description  # type: ignore[method-assign]
     # Added first, so innermost: it knows the token.
+    app.add_middleware(CountedAnswers, memory=service.answer_memory)
     app.add_middleware(WorkOfRequest, seconds=settings.walk_cpu)
     if local is not None:
         tokens = local.tokens

@@ -26,10 +26,10 @@ from casync.wire.documents import JSON_TYPE, Document, decode_document
 from casync.wire.requests import IDS_TYPE, MAX_IDS_BYTES
 from casync_server.access.auth import caller_of
 from casync_server.access.metrics import Metrics, StoreMetrics
+from casync_server.limits.answer_memory import AnswerMemory
 from casync_server.limits.delta_cpu import DeltaCpu
 from casync_server.pushes.writing import Writing
 from casync_server.reading.read_pool import ReadPool
-from casync_server.reading.streaming import PieceBudget
 from casync_server.settings import ServerSettings
 
 __all__ = [
@@ -68,7 +68,7 @@ class Service:
         store_id: Its UUID.
         settings: Limits and options.
         pool: Threads that read the store.
-        budget: Memory for answers in progress.
+        answer_memory: Memory for answers in progress.
         delta_cpu: CPU time for deltas.
         metrics: What `/metrics` shows.
         writing: Access for changes; None if the server only reads.
@@ -81,7 +81,7 @@ class Service:
     store_id: str
     settings: ServerSettings
     pool: ReadPool
-    budget: PieceBudget
+    answer_memory: AnswerMemory
     delta_cpu: DeltaCpu
     metrics: Metrics | StoreMetrics
     writing: Writing | None = None

@@ -23,8 +23,8 @@ class ServerSettings(BaseSettings):
         threads: Threads that read the store. With more, they and the event loop wait for the
             interpreter instead of the disk.
         piece_bytes: Bytes written to the socket at a time, if `stream_bytes` allows it.
-        stream_bytes: Bytes of memory for all answers in progress; with more answers, pieces get
-            smaller.
+        stream_bytes: Bytes of memory for all answers in progress, until the kernel has taken them.
+            One address holds at most a quarter; with more answers, pieces get smaller.
         header_bytes: Bytes of a request line with its header fields.
         header_fields: Header fields of a request.
         header_seconds: Seconds from a connection, or from the first byte of a request, to its body;
@@ -67,7 +67,7 @@ class ServerSettings(BaseSettings):
     drain: float = Field(default=0.0, ge=0)
     threads: int = Field(default=4, ge=1, le=512)
     piece_bytes: int = Field(default=2 * MIB, ge=KIB)
-    stream_bytes: int = Field(default=128 * MIB, ge=KIB)
+    stream_bytes: int = Field(default=128 * MIB, ge=MIB)
     header_bytes: int = Field(default=32 * KIB, ge=KIB)
     header_fields: int = Field(default=100, ge=1)
     header_seconds: float = Field(default=10.0, gt=0)

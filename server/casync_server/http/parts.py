@@ -8,11 +8,12 @@ and its last body message.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Final, Literal, TypedDict
 
 from casync.ids import Buffer
 
-__all__ = ["EXTENSION", "PARTS", "PartsMessage"]
+__all__ = ["EXTENSION", "PARTS", "PartsMessage", "slices"]
 
 EXTENSION: Final = "casync.response.parts"
 
@@ -25,3 +26,20 @@ class PartsMessage(TypedDict):
 
     type: Literal["casync.response.parts"]
     parts: list[Buffer]
+
+
+def slices(parts: Iterable[Buffer], size: int) -> Iterator[list[Buffer]]:
+    """The same bytes in lists of `size` bytes each, without copies; the last one may be shorter."""
+    piece: list[Buffer] = []
+    room = size
+    for part in parts:
+        rest = memoryview(part)
+        while len(rest) >= room:
+            yield [*piece, rest[:room]]
+            rest = rest[room:]
+            piece, room = [], size
+        if rest:
+            piece.append(rest)
+            room -= len(rest)
+    if piece:
+        yield piece

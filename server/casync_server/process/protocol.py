@@ -21,9 +21,10 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from casync.ids import Buffer
 from casync.wire.documents import PROBLEM_TYPE, encode_document
 from casync_server.access.access_log import ConnectionLog
-from casync_server.http.parts import EXTENSION, PARTS, PartsMessage
+from casync_server.http.parts import EXTENSION, PARTS, PartsMessage, slices
 from casync_server.http.request_head import Head, Refusal, check_head
 from casync_server.limits.pacing import Late, Pacing
 from casync_server.limits.request_work import IS_GONE
@@ -39,6 +40,9 @@ _SLICE: Final = 4096
 
 _OBJECTS: Final = b"/v1/objects"
 """Path of the only request with a large body."""
+
+_TLS_SLICE: Final = 64 * 1024
+"""Bytes encrypted at a time. The transport below holds up to three times as many, uncounted."""
 
 _LINGER_BYTES: Final = 1024 * 1024
 """Bytes that a refused client may still send before its connection is reset."""
@@ -99,6 +103,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Starts the timer of the connection."""
         super().connection_made(transport)
+        # Paused as soon as the kernel does not take a byte: what is sent no longer counts.
+        transport.set_write_buffer_limits(high=1, low=0)
         self._pacing = Pacing(self.limits, self.loop.time())
         if self._refusal is not None:
             self._refuse(self._refusal)
@@ -286,25 +292,38 @@ class BoundedProtocol(HttpToolsProtocol):
     async def _send(
         self, cycle: RequestResponseCycle, send: Send, message: ASGISendEvent | PartsMessage
     ) -> None:
-        """Sends parts without joining them, and other messages through uvicorn."""
-        if message["type"] != PARTS:
+        """Sends a message of the application. Returns when the kernel has taken its bytes."""
+        if message["type"] == PARTS:
+            await self._drain(cycle)
+            await self._send_parts(cycle, message["parts"])
+        else:
             await send(message)
-            return
-        if self.flow.write_paused and not cycle.disconnected:
-            await self.flow.drain()
+        await self._drain(cycle)
+
+    async def _send_parts(self, cycle: RequestResponseCycle, parts: list[Buffer]) -> None:
+        """Sends a part of a body without joining its buffers."""
         if cycle.disconnected:
             return
-        parts = message["parts"]
         size = sum(map(len, parts))
         if cycle.chunked_encoding:
-            self.transport.writelines((b"%x\r\n" % size, *parts, b"\r\n"))
+            parts = [b"%x\r\n" % size, *parts, b"\r\n"]
         else:
             assert size <= cycle.expected_content_length
             cycle.expected_content_length -= size
+        if self.scheme != "https":
             self.transport.writelines(parts)
-        if self.flow.write_paused:
-            # The transport paused at the first part over its limit; later parts wait, too.
+            return
+        # The transport below TLS buffers what it is given, whatever its size, and hides it.
+        for some in slices(parts, _TLS_SLICE):
+            self.transport.writelines(some)
+            await self._drain(cycle)
+
+    async def _drain(self, cycle: RequestResponseCycle) -> None:
+        """Waits until the transport holds nothing, or the client has disconnected."""
+        while self.flow.write_paused and not cycle.disconnected:
+            # It paused at the first part that was too much; the others wait as well.
             self._pacing.block(self.loop.time(), self.transport.get_write_buffer_size())
+            await self.flow.drain()
 
     def _refuse(self, refusal: Refusal) -> None:
         """Answers with a problem and closes; resets the connection if an answer has begun."""

@@ -22,9 +22,14 @@ from typing import Final
 
 import uvicorn
 
-from casync.cutting.process_memory import collect_rarely, keep_freed_memory
+from casync.cutting.process_memory import (
+    collect_rarely,
+    keep_freed_memory,
+    return_freed_memory,
+)
 from casync.errors import CasyncError, UsageError
 from casync.escape import escape
+from casync.limits import MIB
 from casync.ops.serve.pull_through import PullThrough
 from casync.remote.http.address import origin_of
 from casync.remote.http.client import RemoteClient
@@ -57,6 +62,10 @@ _SPARE_FILES: Final = 1024
 
 _READER_CHECK_SECONDS: Final = 3600.0
 """Interval for removing stale readers: those of killed processes block the reuse of space."""
+
+_MEMORY_CHECK_SECONDS: Final = 5.0
+_KEPT_BYTES: Final = 16 * MIB
+"""Memory of answers that is kept for the next ones."""
 
 _PATIENT_THREADS: Final = 16
 _UPSTREAM_SECONDS: Final = 15.0
@@ -227,6 +236,7 @@ async def _run(
     helpers = [
         loop.create_task(_announce(server, store)),
         loop.create_task(_check_readers(service, store)),
+        loop.create_task(_return_memory(service)),
         loop.create_task(_stop(server, service, stop)),
     ]
     try:
@@ -248,6 +258,16 @@ async def _check_readers(service: Service, store: LmdbStore) -> None:
         for each in (store, *service.stores()):
             with contextlib.suppress(CasyncError):
                 await service.read(each.reader_check)
+
+
+async def _return_memory(service: Service) -> None:
+    """Returns the memory of many answers, once most of them are over."""
+    memory = service.answer_memory
+    while True:
+        await asyncio.sleep(_MEMORY_CHECK_SECONDS)
+        if memory.peak > _KEPT_BYTES and memory.used < memory.peak // 4:
+            memory.peak = memory.used
+            await service.read(return_freed_memory)
 
 
 async def _stop(server: HttpServer, service: Service, stop: asyncio.Event) -> None:

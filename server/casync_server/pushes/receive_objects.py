@@ -15,13 +15,12 @@ from typing import Final
 from starlette.requests import ClientDisconnect, Request
 
 from casync.errors import IntegrityError, MalformedError, StoppedError, UnreachableError, UsageError
-from casync.limits import COMMIT_BYTES, OBJECT_BYTES
+from casync.limits import COMMIT_BYTES, KIB, OBJECT_BYTES
 from casync.objects.codec import Packed, Unpacker, Verified
 from casync.store.base import Committed
 from casync.wire.edits import RefusedItem, TakenItem
 from casync.wire.uploads import UploadReader
 from casync_server.reading.read_pool import ReadPool
-from casync_server.reading.streaming import PieceBudget
 from casync_server.settings import ServerSettings
 
 __all__ = ["Keep", "ObjectReceiver"]
@@ -31,6 +30,11 @@ _MOST_SECONDS: Final = 1.0
 
 Keep = Callable[[list[Verified]], Committed]
 """Stores objects durably; called in a thread."""
+
+
+_MIN_PIECE: Final = 64 * KIB
+_PIECES: Final = 3
+"""Pieces of a body in memory: one arriving, one verified, one written."""
 
 
 class ObjectReceiver:
@@ -43,7 +47,8 @@ class ObjectReceiver:
 
     def __init__(self, settings: ServerSettings, pool: ReadPool) -> None:
         self._pool = pool
-        self._budget = PieceBudget(settings.push_bytes, COMMIT_BYTES)
+        self._bytes = settings.push_bytes
+        self._active = 0
         self._slots = asyncio.Semaphore(settings.push_bodies)
         self._patience = settings.push_wait
 
@@ -57,7 +62,11 @@ class ObjectReceiver:
             CasyncError: What `keep` raises.
         """
         async with self._slot():
-            return await _Body(self._pool, self._budget.piece_bytes, keep).take(request)
+            return await _Body(self._pool, self._piece_bytes, keep).take(request)
+
+    def _piece_bytes(self) -> int:
+        share = self._bytes // (_PIECES * max(self._active, 1))
+        return min(max(share, _MIN_PIECE), COMMIT_BYTES)
 
     @asynccontextmanager
     async def _slot(self) -> AsyncIterator[None]:
@@ -66,11 +75,11 @@ class ObjectReceiver:
                 await self._slots.acquire()
         except TimeoutError as error:
             raise UnreachableError("too many uploads in progress") from error
-        self._budget.active += 1
+        self._active += 1
         try:
             yield
         finally:
-            self._budget.active -= 1
+            self._active -= 1
             self._slots.release()
 
 

@@ -6,11 +6,11 @@ not an error of the client.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from casync.access.content_file import read_range
+from casync.access.content_file import read_batches
 from casync.access.outline import Outline
 from casync.errors import DamagedObjectError, IntegrityError, NoObjectError
 from casync.ids import Buffer, Kind, ManifestId
@@ -35,17 +35,23 @@ def load_manifest(source: ObjectSource, ident: ManifestId) -> bytes:
 
 
 def read_content(
-    source: ObjectSource, outline: Outline, start: int, end: int, stats: RequestStats
-) -> Iterator[Buffer]:
-    """Yields bytes `start` to `end` (exclusive) of a file.
+    source: ObjectSource,
+    outline: Outline,
+    start: int,
+    end: int,
+    size: Callable[[], int],
+    stats: RequestStats,
+) -> Iterator[list[Buffer]]:
+    """Yields bytes `start` to `end` (exclusive) of a file, in batches of about `size()` bytes.
 
     Raises:
         DamagedObjectError: An object below is missing or damaged; the message names it.
     """
     with tell_damage(f"below manifest {outline.id.hex()}"):
-        for part in read_range(outline, source, start, end, ahead=_AHEAD):
-            stats.objects += 1
-            yield part
+        for batch in read_batches(outline, source, start, end, lambda: min(size(), _AHEAD)):
+            stats.objects += len(batch)
+            yield batch
+            del batch
 
 
 @contextmanager

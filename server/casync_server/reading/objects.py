@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from itertools import groupby, repeat
+from itertools import groupby
 from typing import Final, TypeAlias
 
 from casync.ids import Kind, ObjectId
-from casync.limits import MAX_BATCH_BYTES, MAX_BATCH_IDS
+from casync.limits import MAX_BATCH_BYTES
 from casync.objects.codec import Unpacker
-from casync.objects.delta import Group
+from casync.objects.delta import Delta, Group
 from casync.ops.serve.deltas import make_delta
 from casync.store.base import Absence, ObjectSource
 from casync.wire.frames import Answer, Status
@@ -34,6 +34,9 @@ _STATUS: Final = {
 _FIRST_IDS: Final = 16
 """Ids in the first read, before the size of the objects is known."""
 
+_MOST_IDS: Final = 512
+"""Ids in a read: two parts of a piece for each."""
+
 
 def answers(
     source: ObjectSource,
@@ -41,12 +44,13 @@ def answers(
     size: Callable[[], int],
     stats: RequestStats,
     turn: Turn,
-) -> Iterator[Answer]:
-    """Yields one answer per id or per group, in the order of the request.
+) -> Iterator[list[Answer]]:
+    """Yields one answer per id or per group, in the order of the request, in batches.
 
-    Reads about `size()` bytes at a time, or one group; this bounds the memory for a slow client. An
-    object that would make the answer larger than MAX_BATCH_BYTES of plain bytes, and all objects
-    after it, are answered as busy: the client asks for them in its next request.
+    Reads about `size()` bytes at a time, or one group, and holds nothing between two batches; this
+    bounds the memory for a slow client. An object that would make the answer larger than
+    MAX_BATCH_BYTES of plain bytes, and all objects after it, are answered as busy: the client asks
+    for them in its next request.
     """
     answering = _Answering(source, request.kind, size, stats, turn)
     for alone, groups in groupby(request.groups, lambda group: group.is_single):
@@ -76,7 +80,7 @@ class _Answering:
         self._count = _FIRST_IDS
         self._full = False
 
-    def group(self, group: Group) -> Iterator[Answer]:
+    def group(self, group: Group) -> Iterator[list[Answer]]:
         """The answers to a group."""
         made = None
         if not self._full:
@@ -86,36 +90,50 @@ class _Answering:
                     made = make_delta(self._source, self._kind, group, self._unpacker, room)
         if made is None:
             yield from self.one_by_one(group.wanted)
-            return
-        delta, saved = made
+        else:
+            yield [self._counted(*made)]
+
+    def _counted(self, delta: Delta, saved: int) -> Delta:
         self._plain += delta.length
         self._stats.objects += len(delta.ids)
         self._stats.deltas += 1
         self._stats.saved += saved
-        yield delta
+        return delta
 
-    def one_by_one(self, ids: Sequence[ObjectId]) -> Iterator[Answer]:
+    def one_by_one(self, ids: Sequence[ObjectId]) -> Iterator[list[Answer]]:
         """The answers to ids, with stored payloads."""
-        at = 0
-        while at < len(ids) and not self._full:
-            for answer in self._source.get(self._kind, ids[at : at + self._count]):
-                if isinstance(answer, Absence):
-                    self._stats.absent += 1
-                    if answer is Absence.DAMAGED:
-                        kind = self._kind.name.lower()
-                        self._stats.note = f"damaged {kind} {ids[at].hex()}"
-                    yield _STATUS[answer]
-                elif self._plain and self._plain + answer.length > MAX_BATCH_BYTES:
-                    self._full = True
-                    break
-                else:
-                    self._plain += answer.length
-                    self._stored += len(answer.payload)
-                    self._objects += 1
-                    self._stats.objects += 1
-                    yield answer
-                at += 1
-            fits = self._size() * max(self._objects, 1) // max(self._stored, 1)
-            self._count = min(max(fits, 1), MAX_BATCH_IDS)
-        self._stats.absent += len(ids) - at
-        yield from repeat(Status.BUSY, len(ids) - at)
+        rest = list(ids)
+        while rest and not self._full:
+            yield self._batch(rest)
+        self._stats.absent += len(rest)
+        if rest:
+            yield [Status.BUSY] * len(rest)
+
+    def _batch(self, rest: list[ObjectId]) -> list[Answer]:
+        """The answers to the first few of `rest`, which are removed from it."""
+        answers: list[Answer] = []
+        held, limit = 0, self._size()
+        found = self._source.get(self._kind, rest[: self._count])
+        for answer in found:
+            if isinstance(answer, Absence):
+                self._stats.absent += 1
+                if answer is Absence.DAMAGED:
+                    kind = self._kind.name.lower()
+                    self._stats.note = f"damaged {kind} {rest[len(answers)].hex()}"
+                answers.append(_STATUS[answer])
+                continue
+            if self._plain and self._plain + answer.length > MAX_BATCH_BYTES:
+                self._full = True
+                break
+            self._plain += answer.length
+            held += len(answer.payload)
+            self._objects += 1
+            answers.append(answer)
+            if held >= limit:
+                break
+        del rest[: len(answers)]
+        self._stored += held
+        self._stats.objects += sum(not isinstance(answer, Status) for answer in answers)
+        fits = limit * max(self._objects, 1) // max(self._stored, 1)
+        self._count = min(max(fits, 1), _MOST_IDS)
+        return answers

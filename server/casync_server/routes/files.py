@@ -22,10 +22,11 @@ from casync_server.http.byte_range import (
 )
 from casync_server.http.caching import etag_of, not_modified, policy_for_ref
 from casync_server.http.request_stats import request_stats
+from casync_server.limits.rate_limit import address_of
 from casync_server.openapi import binary, problems
 from casync_server.problems import problem_response
 from casync_server.reading.content import read_content
-from casync_server.reading.streaming import StreamedResponse, pieces
+from casync_server.reading.streaming import StreamedResponse
 from casync_server.reading.tree_path import PARAMETERS, place_of
 from casync_server.reading.url_ref import locate_url
 
@@ -159,14 +160,12 @@ async def _send(
     headers["Content-Length"] = str(end - start)
     if span is not None:
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{length}"
-    parts = read_content(service.store, outline, start, end, request_stats(request.scope))
-    stream = pieces(parts, service.budget.piece_bytes)
-    first = await service.read(lambda: next(stream, []))
-    return StreamedResponse(
-        first,
-        stream,
+    account = service.answer_memory.open(address_of(request.scope))
+    size, stats = account.piece_bytes, request_stats(request.scope)
+    return await StreamedResponse.begin(
+        read_content(service.store, outline, start, end, size, stats),
         pool=service.pool,
-        budget=service.budget,
+        account=account,
         media_type=_TYPE,
         headers=headers,
         status=200 if span is None else 206,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from itertools import dropwhile, islice
+from itertools import dropwhile
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Header, Query, Request
@@ -32,6 +32,7 @@ from casync_server.deps import (
     read_document,
 )
 from casync_server.http.caching import FRESH
+from casync_server.http.page import page_of
 from casync_server.openapi import document, document_body, problems
 from casync_server.reading.url_ref import parse_url_ref
 from casync_server.routes.push import proving_response
@@ -70,8 +71,11 @@ async def list_names(
 
 def _page(store: ManifestSource, prefix: str, after: str, limit: int) -> NamePage:
     records = dropwhile(lambda record: record.name <= after, store.names(prefix))
-    found = list(islice(records, limit + 1))
-    return NamePage([name_item(record) for record in found[:limit]], len(found) > limit)
+    return NamePage(*page_of(map(name_item, records), limit, _text_bytes))
+
+
+def _text_bytes(item: NameItem) -> int:
+    return len(item.name) + len(item.signed)
 
 
 @router.head("/v1/names/{name:path}", include_in_schema=False)
@@ -104,8 +108,9 @@ async def get_name(
     if history is None:
         return _answer(encode_document(name_item(found[-1])), version=found[-1].version)
     found = [record for record in found if record.version > after]
-    items = [name_item(record) for record in found[:limit]]
-    return _answer(encode_document(HistoryPage(items, len(found) > limit)))
+    return _answer(
+        encode_document(HistoryPage(*page_of(map(name_item, found), limit, _text_bytes)))
+    )
 
 
 @router.get(

@@ -7,8 +7,9 @@ it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable
 from functools import partial
+from itertools import chain
 from typing import Final
 
 from fastapi import APIRouter, Request
@@ -16,10 +17,10 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
 from casync.errors import DamagedObjectError, NoObjectError, UsageError
-from casync.ids import ChunkId, Kind, ObjectId
+from casync.ids import Buffer, ChunkId, Kind, ObjectId
 from casync.objects.codec import Packed
 from casync.store.base import Absence
-from casync.wire.frames import FRAMES_TYPE, encode_frames
+from casync.wire.frames import END_FRAME, FRAMES_TYPE, Answer, encode_answers, encode_frames
 from casync.wire.requests import (
     IDS_TYPE,
     MAX_IDS_BYTES,
@@ -33,9 +34,10 @@ from casync_server.deps import PushIfAny, Reads, get_writing, parse_push, read_l
 from casync_server.http.byte_range import matches_etag
 from casync_server.http.caching import IMMUTABLE, NEVER, etag_of, not_modified
 from casync_server.http.request_stats import request_stats
+from casync_server.limits.rate_limit import address_of
 from casync_server.openapi import binary, binary_body, problems
 from casync_server.reading.objects import answers
-from casync_server.reading.streaming import StreamedResponse, pieces
+from casync_server.reading.streaming import StreamedResponse
 
 __all__ = ["router"]
 
@@ -62,16 +64,14 @@ async def fetch_objects(request: Request, service: Reads) -> Response:
     if request.scope["http_version"] == "1.0":
         raise HTTPException(505, "a stream of frames needs HTTP/1.1")
     wanted = await read_list(request, decode_groups)
-    size = service.budget.piece_bytes
+    account = service.answer_memory.open(address_of(request.scope))
     turn = partial(service.delta_cpu.turn, request.client.host if request.client else None)
-    found = answers(service.store, wanted, size, request_stats(request.scope), turn)
-    stream = pieces(encode_frames(found), size)
-    first = await service.read(lambda: next(stream))
-    return StreamedResponse(
-        first,
-        stream,
+    stats = request_stats(request.scope)
+    found = answers(service.store, wanted, account.piece_bytes, stats, turn)
+    return await StreamedResponse.begin(
+        chain(map(_frames, found), [[END_FRAME]]),
         pool=service.pool,
-        budget=service.budget,
+        account=account,
         media_type=FRAMES_TYPE,
         headers={"Cache-Control": NEVER},
     )
@@ -122,20 +122,35 @@ async def get_object(request: Request, kind: str, ident: str, service: Reads) ->
     if if_none_match is not None and matches_etag(if_none_match, headers["ETag"]):
         await _head(service, wanted, headers)
         return not_modified(headers)
-    answer = await service.read(lambda: next(service.store.get(*wanted), Absence.MISSING))
-    label = f"{kind} {ident}"
-    if not isinstance(answer, Packed):
-        if answer is Absence.MISSING:
-            raise NoObjectError(f"{label} is not in this store")
-        if answer is Absence.DAMAGED:
-            raise DamagedObjectError(f"{label} is damaged in this store")
-        raise HTTPException(503, f"{label} is busy", {"Retry-After": "1"})
+    answer = await StreamedResponse.begin(
+        map(partial(_one, f"{kind} {ident}"), service.store.get(*wanted)),
+        pool=service.pool,
+        account=service.answer_memory.open(address_of(request.scope)),
+        media_type=FRAMES_TYPE,
+        headers=headers,
+        is_one_piece=True,
+    )
     request_stats(request.scope).objects += 1
-    return Response(b"".join(encode_frames(_one(answer))), media_type=FRAMES_TYPE, headers=headers)
+    return answer
 
 
-def _one(answer: Packed) -> Iterator[Packed]:
-    yield answer
+def _frames(found: Iterable[Answer]) -> list[Buffer]:
+    return [*encode_answers(found)]
+
+
+def _one(label: str, found: Packed | Absence) -> list[Buffer]:
+    """The stream of one object.
+
+    Raises:
+        NoObjectError, DamagedObjectError, HTTPException: It is missing, damaged or busy.
+    """
+    if isinstance(found, Packed):
+        return [*encode_frames([found])]
+    if found is Absence.MISSING:
+        raise NoObjectError(f"{label} is not in this store")
+    if found is Absence.DAMAGED:
+        raise DamagedObjectError(f"{label} is damaged in this store")
+    raise HTTPException(503, f"{label} is busy", {"Retry-After": "1"})
 
 
 async def _head(service: Reads, wanted: IdsRequest, headers: dict[str, str]) -> Response:

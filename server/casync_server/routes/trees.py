@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import dropwhile, islice
+from itertools import dropwhile
 from typing import Annotated, Final
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
@@ -17,6 +17,7 @@ from casync.store.base import ManifestSource
 from casync.wire.documents import JSON_TYPE, TreeItem, TreeKind, TreePage, encode_document
 from casync_server.deps import Reads
 from casync_server.http.caching import policy_for_ref
+from casync_server.http.page import page_of
 from casync_server.http.request_stats import request_stats
 from casync_server.openapi import document, problems, text
 from casync_server.pages.tree_listing import tree_listing
@@ -86,8 +87,12 @@ def _page(store: ManifestSource, place: TreePath, after: bytes, limit: int) -> T
     with tell_damage(f"below manifest {tree.id.hex()}"):
         inside = tree.entries(tree.root.content)
         rest = dropwhile(lambda entry: entry.name <= after, inside)
-        some = list(islice(rest, limit + 1))
-    return TreePage([_item(entry) for entry in some[:limit]], len(some) > limit)
+        items, more = page_of(map(_item, rest), limit, _text_bytes)
+    return TreePage(items, more)
+
+
+def _text_bytes(item: TreeItem) -> int:
+    return len(item.name) + len(item.target or "")
 
 
 def _item(entry: Entry) -> TreeItem:

@@ -1,7 +1,7 @@
 """One answer per id, in order, within the limit of a batch."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 import casync_server.reading.objects as module
@@ -14,7 +14,7 @@ from casync.objects.codec import Packed, Packer
 from casync.objects.delta import singles
 from casync.store.base import Absence, Batch
 from casync.store.memory import MemoryStore
-from casync.wire.frames import Status
+from casync.wire.frames import Answer, Status
 from casync.wire.requests import GroupsRequest
 
 
@@ -24,6 +24,10 @@ def request(kind: Kind, ids: Sequence[ObjectId]) -> GroupsRequest:
 
 def freely() -> AbstractContextManager[bool]:
     return nullcontext(True)
+
+
+def flat(batches: Iterable[list[Answer]]) -> list[Answer]:
+    return [answer for batch in batches for answer in batch]
 
 
 class Counting(MemoryStore):
@@ -53,7 +57,7 @@ def test_answers_keep_the_order_and_are_counted() -> None:
     absent = chunk_id(b"absent")
     store.damaged = {ids[50]}
     stats = RequestStats()
-    got = list(answers(store, request(Kind.CHUNK, [*ids, absent]), lambda: 10_000, stats, freely))
+    got = flat(answers(store, request(Kind.CHUNK, [*ids, absent]), lambda: 10_000, stats, freely))
     assert got[50] is Status.DAMAGED
     assert got[100] is Status.MISSING
     assert [a.id for a in got if isinstance(a, Packed)] == ids[:50] + ids[51:]
@@ -63,14 +67,14 @@ def test_answers_keep_the_order_and_are_counted() -> None:
 
 def test_reads_follow_the_wanted_size() -> None:
     store, ids = filled(200, 1000)
-    list(answers(store, request(Kind.CHUNK, ids), lambda: 5000, RequestStats(), freely))
+    flat(answers(store, request(Kind.CHUNK, ids), lambda: 5000, RequestStats(), freely))
     assert store.asked[0] == 16
     assert max(store.asked[1:]) <= 5
 
 
 def test_another_kind_is_missing() -> None:
     store, ids = filled(1, 1000)
-    assert list(answers(store, request(Kind.NODE, ids), lambda: 1, RequestStats(), freely)) == [
+    assert flat(answers(store, request(Kind.NODE, ids), lambda: 1, RequestStats(), freely)) == [
         Status.MISSING
     ]
 
@@ -78,10 +82,18 @@ def test_another_kind_is_missing() -> None:
 def test_more_than_a_batch_may_hold_is_busy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_BATCH_BYTES", 3500)
     store, ids = filled(10, 1000)
-    got = list(answers(store, request(Kind.CHUNK, ids), lambda: 100, RequestStats(), freely))
+    got = flat(answers(store, request(Kind.CHUNK, ids), lambda: 100, RequestStats(), freely))
     assert [isinstance(a, Packed) for a in got] == [True] * 3 + [False] * 7
     assert set(got[3:]) == {Status.BUSY}
     monkeypatch.setattr(module, "MAX_BATCH_BYTES", 500)
-    first, *rest = answers(store, request(Kind.CHUNK, ids), lambda: 100, RequestStats(), freely)
+    first, *rest = flat(
+        answers(store, request(Kind.CHUNK, ids), lambda: 100, RequestStats(), freely)
+    )
     assert isinstance(first, Packed)
     assert set(rest) == {Status.BUSY}
+
+
+def test_a_batch_ends_when_it_is_large_enough() -> None:
+    store, ids = filled(40, 1000)
+    batches = answers(store, request(Kind.CHUNK, ids), lambda: 5000, RequestStats(), freely)
+    assert [len(batch) for batch in batches] == [5] * 8

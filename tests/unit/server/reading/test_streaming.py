@@ -2,33 +2,52 @@
 
 import asyncio
 import threading
+import weakref
 from collections.abc import Iterator
 
 import pytest
 from casync_server.http.parts import EXTENSION, PARTS
 from casync_server.http.request_stats import request_stats
+from casync_server.limits.answer_memory import AnswerMemory
 from casync_server.reading.read_pool import ReadPool
-from casync_server.reading.streaming import Piece, PieceBudget, StreamedResponse, pieces
+from casync_server.reading.streaming import Piece, StreamedResponse, _Maker, pieces
 from starlette.types import Message, Scope
 
 from casync.errors import DamagedObjectError
+from casync.ids import Buffer
 
 
 def test_pieces_are_grouped() -> None:
-    parts = [b"ab", b"cde", b"f", b"ghij", b"k"]
-    assert list(pieces(parts, lambda: 4)) == [[b"ab", b"cde"], [b"f", b"ghij"], [b"k"]]
+    batches = [[b"ab", b"cde"], [b"f"], [b"ghij"], [b"k"]]
+    assert list(pieces(batches, lambda: 4)) == [[b"ab", b"cde"], [b"f", b"ghij"], [b"k"]]
     assert list(pieces([], lambda: 4)) == []
-    many = list(pieces([b"x"] * 2500, lambda: 10**6))
+    many = list(pieces([[b"x"] * 500] * 5, lambda: 10**6))
     assert [len(piece) for piece in many] == [1000, 1000, 500]
 
 
-def test_many_answers_get_smaller_pieces() -> None:
-    budget = PieceBudget(total=30 * 2**20, largest=2**20)
-    assert budget.piece_bytes() == 2**20
-    budget.active = 100
-    assert budget.piece_bytes() == 30 * 2**20 // 300
-    budget.active = 100_000
-    assert budget.piece_bytes() == 64 * 1024
+class Held(bytearray):
+    """Bytes that can be watched."""
+
+
+def test_a_piece_that_was_handed_over_is_not_held() -> None:
+    made: list[weakref.ref[Held]] = []
+
+    def batches() -> Iterator[list[Buffer]]:
+        for _ in range(6):
+            yield [_new(made)]
+
+    stream = pieces(batches(), lambda: 200)
+    for number in range(3):
+        piece = next(stream)
+        assert [len(part) for part in piece] == [100, 100]
+        del piece
+        assert [ref() for ref in made] == [None] * (2 * number + 2)
+
+
+def _new(made: list[weakref.ref[Held]]) -> Held:
+    held = Held(100)
+    made.append(weakref.ref(held))
+    return held
 
 
 class Source:
@@ -60,7 +79,7 @@ def answer(
     async def run() -> None:
         gone = asyncio.Event()
         pool = ReadPool(2)
-        budget = PieceBudget(2**20, 2**20)
+        memory = AnswerMemory(2**20, 2**20)
 
         async def receive() -> Message:
             await gone.wait()
@@ -72,16 +91,16 @@ def answer(
                 return
             sent.append(message)
 
+        account = memory.open("192.0.2.1")
         response = StreamedResponse(
             [b"first."],
-            source.pieces(),
-            pool=pool,
-            budget=budget,
+            _Maker(source.pieces(), pool, account),
+            account=account,
             media_type="application/x",
             headers={"X-A": "b"},
         )
         await response(scope, receive, send)
-        assert budget.active == 0
+        assert memory.used == 0
         pool.close()
 
     asyncio.run(run())
