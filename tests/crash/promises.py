@@ -57,7 +57,7 @@ def broken_promises(
     ]
     for hash_ in listed:
         if hash_ not in known:
-            wrong.append(f"{hash_} is listed, but nobody prepared it")
+            wrong.append(f"{hash_} is listed, but was never prepared")
             continue
         try:
             if content_of(store, hash_) != known[hash_]:

@@ -1,6 +1,6 @@
 """Runs commands under `recorder.c` and reads what it logged.
 
-Must not know what the commands do or what a disk is.
+It knows nothing of the commands or of disks.
 """
 
 from __future__ import annotations

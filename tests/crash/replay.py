@@ -6,7 +6,7 @@ by itself, and independently of data. A write through O_DSYNC is there when the 
 rename may be there before the data of the file, and a new file's name may be missing although the
 file was synced: POSIX asks for an fsync of the folder, and so do we.
 
-Must not know what the files mean.
+It works on bytes alone, whatever the files mean.
 """
 
 from __future__ import annotations

@@ -129,7 +129,7 @@ def test_a_name_is_a_linearizable_register(tmp_path: Path) -> None:
     won = [act for act in acts if act.manifest and act.answer is not None]
     lost = [act for act in acts if act.answer is None]
     assert won
-    assert lost, "nobody was in anybody's way"
+    assert lost, "no move lost a race"
     assert linearizable(acts)
     assert [(item["version"], item["manifest"]) for item in history] == sorted(
         act.answer for act in won if act.answer is not None
@@ -144,7 +144,7 @@ ONE, TWO = State(1, "a"), State(2, "b")
     [
         [Act(0, 1, "a", 0, ONE), Act(2, 3, "", None, State(0, ""))],  # an old value
         [Act(0, 1, "a", 0, ONE), Act(0, 1, "b", 0, State(1, "b"))],  # both won
-        [Act(0, 1, "a", 0, ONE), Act(2, 3, "b", 1, None)],  # lost to nobody
+        [Act(0, 1, "a", 0, ONE), Act(2, 3, "b", 1, None)],  # lost without a winner
         [Act(0, 1, "", None, ONE), Act(2, 3, "a", 0, ONE)],  # read before it was written
         [  # back in time
             Act(0, 9, "a", 0, ONE),

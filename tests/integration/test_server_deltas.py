@@ -76,10 +76,10 @@ def test_a_group_comes_as_a_delta_and_is_logged(server: Server) -> None:
     assert "deltas=1 saved=" in line
 
 
-NOBODY = [chunk_id(b"%d" % number) for number in range(4096)]
+ABSENT = [chunk_id(b"%d" % number) for number in range(4096)]
 PLAIN_ANSWERS = {
-    "a base that is missing": Group(ids(NEW)[:4], [*ids(OLD)[:3], NOBODY[0]]),
-    "only bases that are missing": Group(ids(NEW)[:4], NOBODY),
+    "a base that is missing": Group(ids(NEW)[:4], [*ids(OLD)[:3], ABSENT[0]]),
+    "only bases that are missing": Group(ids(NEW)[:4], ABSENT),
     "more than a group may have": Group(ids(NEW)[:200], ids(OLD)[:200]),
     "the same base for ever": Group(ids(NEW)[:4], ids(OLD)[:1] * 4096),
     "nothing to win": Group(ids(NEW)[:2], ids(OLD)[100:102]),
@@ -102,7 +102,7 @@ def test_a_wanted_chunk_may_be_its_own_base(server: Server) -> None:
 
 
 def test_missing_chunks_of_a_group_are_reported_missing(server: Server) -> None:
-    answers = fetch(server, [Group([NOBODY[0], *ids(NEW)[:1]], ids(OLD)[:1])])
+    answers = fetch(server, [Group([ABSENT[0], *ids(NEW)[:1]], ids(OLD)[:1])])
     assert answers[0] is Status.MISSING
     assert not isinstance(answers[1], Delta)
 
@@ -124,7 +124,7 @@ def test_a_client_without_cpu_time_left_gets_plain_chunks_and_others_get_deltas(
             except BaseException as error:
                 failures.append(error)
 
-        groups = [Group(wanted, bases), Group(wanted, NOBODY), Group(wanted, ids(OLD)[:1] * 4096)]
+        groups = [Group(wanted, bases), Group(wanted, ABSENT), Group(wanted, ids(OLD)[:1] * 4096)]
         threads = [threading.Thread(target=attack, args=(groups[n % 3],)) for n in range(6)]
         for thread in threads:
             thread.start()

@@ -39,7 +39,7 @@ from tests.support.small_store import content
 pytestmark = pytest.mark.stores("lmdb")
 
 OBJECTS = {"content-type": OBJECTS_TYPE}
-NOBODY = "0" * 32
+NO_PUSH = "0" * 32
 
 
 def app_of(store: LmdbStore, **settings: float) -> FastAPI:
@@ -128,9 +128,9 @@ def test_objects_found_by_stat_are_kept_for_the_push(
         assert rows == [*((item.length, len(item.payload)) for item in loose), None]
         collect(other, CollectOptions(0))
         assert collect(other, CollectOptions(0)).objects == 0
-    problem(ask(app, "POST", f"/v1/objects/stat?push={NOBODY}", content=body), 415, "usage")
+    problem(ask(app, "POST", f"/v1/objects/stat?push={NO_PUSH}", content=body), 415, "usage")
     headers = {"content-type": IDS_TYPE}
-    url = f"/v1/objects/stat?push={NOBODY}"
+    url = f"/v1/objects/stat?push={NO_PUSH}"
     problem(ask(app, "POST", url, content=body, headers=headers), 404, "not-found")
 
 
@@ -205,10 +205,10 @@ def test_invalid_pushes_are_refused(app: FastAPI, push: str) -> None:
 
 def test_a_push_that_was_never_opened(app: FastAPI, store: LmdbStore) -> None:
     packed = pack(b"for nobody")
-    problem(send(app, NOBODY, upload(packed)), 404, "not-found")
+    problem(send(app, NO_PUSH, upload(packed)), 404, "not-found")
     assert store.stat(Kind.CHUNK, [packed.id]) == [None]
     ident, _, _ = whole()
-    problem(ask(app, "PUT", f"/v1/manifests/{ident.hex()}?push={NOBODY}"), 404, "not-found")
+    problem(ask(app, "PUT", f"/v1/manifests/{ident.hex()}?push={NO_PUSH}"), 404, "not-found")
 
 
 def test_inconsistent_content_is_not_published(app: FastAPI, store: LmdbStore) -> None:
