@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final, NamedTuple, TypeAlias
 
 from casync.errors import DeniedError, NotFoundError, SourceChangedError, UsageError
+from casync.fs.target.staging import STAGING
 from casync.limits import MAX_TREE_DEPTH, MAX_TREE_PATH
 
 __all__ = ["Entered", "FoundFile", "Left", "Scan", "Unreadable", "Unwanted"]
@@ -63,7 +64,7 @@ class _Level:
         self.key = (status.st_dev, status.st_ino)
         self.prefix = prefix
         # Names only: a folder of a million entries must fit in memory.
-        self.names = sorted(os.listdir(os.fsencode(f"/proc/self/fd/{fd}")), reverse=True)
+        self.names = sorted(map(os.fsencode, os.listdir(fd)), reverse=True)
 
 
 class Scan:
@@ -74,6 +75,9 @@ class Scan:
         unwanted: Selects paths to leave out.
         one_file_system: Show folders on other file systems as empty.
         avoid: Folders to leave out, as (device, inode).
+
+    Attributes:
+        leftovers: Staging folders of interrupted pulls so far, which are left out.
 
     Raises:
         NotFoundError, UsageError, DeniedError: `root` is missing, not a folder, or unreadable.
@@ -91,6 +95,7 @@ class Scan:
         self._one_file_system = one_file_system
         self._avoid = avoid
         self._levels: list[_Level] = []
+        self.leftovers = 0
         try:
             self._root = os.open(root, _FOLDER_FLAGS & ~os.O_NOFOLLOW)
         except FileNotFoundError as error:
@@ -132,6 +137,9 @@ class Scan:
         self, level: _Level, name: bytes
     ) -> Iterator[Entered | FoundFile | Left | Unreadable]:
         path = level.prefix + name
+        if name == STAGING:
+            self.leftovers += 1
+            return
         try:
             status = os.stat(name, dir_fd=level.fd, follow_symlinks=False)
             is_folder = stat.S_ISDIR(status.st_mode)

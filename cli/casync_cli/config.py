@@ -6,9 +6,12 @@ Credentials for S3 are not here: the S3 library finds them, as in all tools for 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
+
+from casync.errors import UsageError
 
 __all__ = ["Config", "default_state", "default_store"]
 
@@ -76,15 +79,42 @@ def _user_config(environment: Mapping[str, str]) -> Path | None:
     return Path(folder, "casync", "config.toml")
 
 
-def default_store() -> Path:
-    """The default store of this user."""
-    from platformdirs import user_data_path  # only needed here, and start-up counts
-
-    return user_data_path("casync") / "store"
+def default_store() -> Path | None:
+    """Where this user's store lies by default; None if the user has no home."""
+    folder = _user_folder("XDG_DATA_HOME", ".local/share")
+    return None if folder is None else folder / "store"
 
 
 def default_state() -> Path:
-    """The folder for this user's state files."""
-    from platformdirs import user_state_path
+    """Where this user's programs keep what they must remember.
 
-    return user_state_path("casync")
+    Raises:
+        UsageError: The user has no home.
+    """
+    folder = _user_folder("XDG_STATE_HOME", ".local/state")
+    if folder is None:
+        raise UsageError(
+            "there is no home to remember signed names in",
+            next_step="Set HOME or XDG_STATE_HOME to an absolute path.",
+        )
+    return folder
+
+
+def _user_folder(variable: str, below: str) -> Path | None:
+    """A folder of ours by the rules of XDG, which ignore relative paths."""
+    folder = os.environ.get(variable, "")
+    if not folder.startswith("/"):
+        home = os.environ.get("HOME") or _home_of_account()
+        if not home.startswith("/"):
+            return None
+        folder = f"{home}/{below}"
+    return Path(folder, "casync")
+
+
+def _home_of_account() -> str:
+    import pwd  # rarely needed, and start-up counts
+
+    try:
+        return pwd.getpwuid(os.getuid()).pw_dir
+    except KeyError:  # as in containers that run as any number
+        return ""

@@ -64,6 +64,11 @@ class Invocation:
     def store_path(self) -> Path:
         """The folder of the store."""
         store = self.settings["store"].value
+        if store is None:
+            raise UsageError(
+                "there is no home for the default store",
+                next_step="Give --store DIR, or set HOME.",
+            )
         if not store:
             raise UsageError("--store needs a folder")
         return Path(str(store))

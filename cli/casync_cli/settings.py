@@ -101,7 +101,9 @@ class Settings:
         for file in self.files:
             if key in file.values:
                 return Setting(file.values[key], str(file.path))
-        default = str(default_store()) if key == "store" else _DEFAULTS.get(key)
+        default = _DEFAULTS.get(key)
+        if key == "store" and (store := default_store()) is not None:
+            default = str(store)
         return Setting(default, "default")
 
     def _said(self, key: str) -> str | Sequence[str] | None:

@@ -5,6 +5,7 @@ It is small, because a signal that arrives before this point kills the process.
 
 from __future__ import annotations
 
+import os
 import sys
 
 from casync_cli.signals import Interrupted, hold_signals
@@ -12,9 +13,29 @@ from casync_cli.signals import Interrupted, hold_signals
 __all__ = ["run"]
 
 
+def _use_utf8() -> None:
+    """Starts Python again in UTF-8 mode, where the locale has another encoding.
+
+    Paths are bytes, and shown as UTF-8 whatever the locale says. Some encodings, such as EUC-JP,
+    do not even give back the bytes that they were decoded from. Held signals stay pending.
+    """
+    if sys.flags.utf8_mode or sys.getfilesystemencoding() == "utf-8":
+        return
+    import ctypes
+
+    encode = ctypes.pythonapi.Py_EncodeLocale  # the inverse of how Python read its arguments
+    encode.argtypes, encode.restype = [ctypes.c_wchar_p, ctypes.c_void_p], ctypes.c_char_p
+    words = [encode(word, None) for word in sys.orig_argv[1:]]
+    program = os.fsencode(sys.executable)
+    environment = {**os.environb, b"PYTHONUTF8": b"1"}  # for processes that we start
+    if None not in words:
+        os.execve(program, [program, b"-X", b"utf8", *words], environment)  # noqa: S606 - ourselves
+
+
 def run() -> None:
     """The entry point of the script."""
     hold_signals()
+    _use_utf8()
     from casync.cutting.process_memory import collect_rarely
 
     collect_rarely()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.support.program import Program
+from tests.support.program import COMMAND, Program, Ran
 
 HEAVY = {
     "asyncio",
@@ -24,7 +25,6 @@ HEAVY = {
     "msgspec",
     "multiprocessing",
     "obstore",
-    "platformdirs",
     "pydantic",
     "rich",
     "ssl",
@@ -127,5 +127,47 @@ def test_completion_imports_as_little(
     assert found <= allowed
 
 
-def test_only_the_default_store_needs_platformdirs(program: Program, tmp_path: Path) -> None:
-    assert "platformdirs" in imports(program, "ls", CASYNC_STORE="", HOME=str(tmp_path))
+def without_home(program: Program, *arguments: str, home: str | None) -> Ran:
+    """Runs the program as a user that no account is known of."""
+    environment = {k: v for k, v in program.environment.items() if k != "CASYNC_STORE"}
+    environment.pop("HOME")
+    if home is not None:
+        environment["HOME"] = home
+    done = subprocess.run(
+        ["unshare", "--user", "--map-user=12345", *COMMAND, *arguments],
+        cwd=program.home,
+        env=environment,
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
+    return Ran(done.returncode, done.stdout, done.stderr.decode())
+
+
+@pytest.mark.parametrize("home", [None, "", "relative"])
+def test_without_a_home_the_store_has_to_be_named(program: Program, home: str | None) -> None:
+    (program.home / "file").write_bytes(b"x")
+    refused = without_home(program, "prepare", "file", home=home)
+    assert (refused.status, "--store DIR" in refused.err) == (2, True), refused
+    stored = without_home(program, "--store", "here", "prepare", "file", "--name", "f", home=home)
+    assert stored.status == 0, stored
+    pull = ("--store", "here", "pull", "f", "-o", "out", "--trust", f"ed25519:{'0' * 64}")
+    refused = without_home(program, *pull, home=home)
+    assert (refused.status, "XDG_STATE_HOME" in refused.err) == (2, True), refused
+    assert without_home(program, "config", "show", home=home).status == 0
+
+
+def test_paths_are_the_same_bytes_whatever_the_locale_says(program: Program) -> None:
+    names = [b"\xc3\xbc", b"\xc4\x9f", b"\xff"]
+    (program.home / "d").mkdir()
+    for name in names:
+        Path(os.fsdecode(bytes(program.home / "d") + b"/" + name)).write_bytes(b"x")
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    program.good("prepare", "d", "--name", "utf8")
+    program.good("prepare", "d", "--name", "ascii", stdin=b"", **ascii_only)
+    listed = program.good("ls", "utf8:", "--json").out
+    assert program.good("ls", "ascii:", "--json", stdin=b"", **ascii_only).out == listed
+    assert program.good("ls", "utf8:").out == program.good("ls", "utf8:", stdin=b"", **ascii_only).out
+    for name in names:
+        path = os.fsdecode(b"ascii:" + name)
+        assert program.good("cat", path, stdin=b"", **ascii_only).out == b"x"

@@ -6,11 +6,14 @@ behind.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.support.program import COMMAND, Program
 
 ROOT = Path(__file__).parents[2]
 AS_ROOT = ["unshare", "--user", "--map-root-user", "--mount"]
@@ -31,3 +34,19 @@ def test_mounted(tmp_path: Path, case: str) -> None:
 
 def test_unwritable_folder(tmp_path: Path) -> None:
     run("unwritable_folder", tmp_path, AS_USER)
+
+
+def test_a_limit_on_file_size_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(os.urandom(4 << 20))
+    program = Program(tmp_path)
+    words = ["sh", "-c", 'ulimit -f 2000; exec "$@"', "sh", *COMMAND, "prepare"]
+    for arguments, stdin in ((["file"], b""), (["-"], os.urandom(4 << 20))):
+        done = subprocess.run(
+            [*words, *arguments],
+            input=stdin,
+            cwd=tmp_path,
+            env=program.environment,
+            capture_output=True,
+            check=False,
+        )
+        assert (done.returncode, b"ulimit -f" in done.stderr) == (6, True), done.stderr

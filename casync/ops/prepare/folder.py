@@ -20,6 +20,7 @@ from casync.fs.filesystem import Coherence, file_system
 from casync.fs.identity import FileIdentity, identity_of
 from casync.fs.scan import Entered, FoundFile, Left, Scan
 from casync.fs.scan_cache import ScanCache
+from casync.fs.sync import sync_file_system
 from casync.fs.source.file import FileSource, coarse_clock
 from casync.fs.sync import sync_file_system
 from casync.objects.tree import File
@@ -82,7 +83,7 @@ def prepare_tree(
                 builder.leave()
             else:
                 builder.leave_out(event.path, event.reason)
-        return builder.finish()._replace(sockets=walk.sockets)
+        return builder.finish()._replace(sockets=walk.sockets, leftovers=scan.leftovers)
 
 
 class _FolderWalk:

@@ -16,6 +16,7 @@ from casync.cutting.small import SMALL_BYTES, cut_small
 from casync.errors import NotFoundError, PartialError, SourceChangedError
 from casync.fs.scan import Unwanted
 from casync.fs.scan_cache import ScanCache
+from casync.fs.target.staging import STAGING
 from casync.limits import MAX_TREE_DEPTH
 from casync.objects.node import EMPTY
 from casync.objects.tree import File, Folder
@@ -42,6 +43,7 @@ _READERS: Final = 16
 """Small objects that are requested concurrently."""
 
 _FILE_MODE: Final = 0o644
+_STAGING_REASON: Final = "pulls use this name for what is not complete"
 
 
 def prepare_prefix(
@@ -125,6 +127,9 @@ class _KeyWalk:
             inside = folder + b"/"
             if self._unwanted(folder, True):
                 return inside
+            if name_of(folder) == STAGING:
+                self._builder.leave_out(folder, _STAGING_REASON)
+                return inside
             if len(self._open) >= MAX_TREE_DEPTH:
                 reason = f"more than {MAX_TREE_DEPTH} folders inside each other"
                 self._builder.leave_out(folder, reason)
@@ -143,6 +148,8 @@ class _KeyWalk:
     def _object(self, path: bytes, listed: Listed, *, is_folder: bool, again: bool) -> None:
         """Finds out what an object is, or has it read."""
         builder = self._builder
+        if name_of(path) == STAGING:
+            return builder.leave_out(path, _STAGING_REASON)
         if again:
             reason = "another key differs from it in a slash at the end only"
             return builder.leave_out(path, reason)

@@ -298,6 +298,7 @@ class TreeBuilder:
             stored=self._writer.stored,
             left_out=self._left_out,
             sockets=0,
+            leftovers=0,
             bounded_times=self._bounded,
             name=record,
             seconds=time.monotonic() - self._started,

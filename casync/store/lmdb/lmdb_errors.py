@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,6 +45,7 @@ _DAMAGE: Final = (
     lmdb.BadValsizeError,
 )
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_LIMITED: Final = frozenset({errno.EFBIG, errno.EIO})
 _READ_ONLY: Final = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 
 
@@ -77,6 +79,11 @@ def translate(
         return LockedError(
             f"store {path} has reached its limit of readers", next_step="Try again in a moment."
         )
+    if need is not None and code in _LIMITED and (limit := _exceeded_limit(path, need)):
+        return NoSpaceError(
+            f"the files of the store {path} may not grow beyond {format_size(limit)} (ulimit -f)",
+            next_step="Raise that limit and run the command again; nothing acknowledged is lost.",
+        )
     if code in _FULL or (need is not None and code == errno.EIO and _free(path) < need):
         return NoSpaceError(
             f"no space on {path}: {format_size(need or 0)} needed, {format_size(_free(path))} free",
@@ -104,6 +111,16 @@ def _code(error: BaseException) -> int | None:
 def _reason(error: BaseException) -> str:
     code = _code(error)
     return os.strerror(code) if code is not None and code > 0 else str(error)
+
+
+def _exceeded_limit(path: Path, need: int) -> int:
+    """The limit on file size in bytes, if a write of `need` bytes exceeds it; otherwise 0."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        size = (path / "data.mdb").stat().st_size
+    except OSError:
+        size = 0
+    return 0 if limit == resource.RLIM_INFINITY or size + need <= limit else limit
 
 
 def _free(path: Path) -> int:

@@ -79,6 +79,7 @@ def report_folder(output: Output, prepared: FolderPrepared) -> None:
                     for path, reason in prepared.left_out
                 ],
                 "sockets": prepared.sockets,
+                "leftovers": prepared.leftovers,
                 "bounded_times": prepared.bounded_times,
                 "seconds": round(prepared.seconds, 3),
             },
@@ -94,6 +95,9 @@ def report_folder(output: Output, prepared: FolderPrepared) -> None:
     )
     if prepared.sockets:
         output.say(f"{format_count(prepared.sockets, 'socket')} left out")
+    if prepared.leftovers:
+        left = format_count(prepared.leftovers, "folder")
+        output.say(f"warning: {left} .casync-part of interrupted pulls left out")
     if prepared.bounded_times:
         output.say(
             f"warning: {prepared.bounded_times} "

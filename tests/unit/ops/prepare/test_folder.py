@@ -302,3 +302,16 @@ def test_a_time_that_no_entry_can_hold_costs_nothing_but_its_distance(tmp_path: 
         assert done.bounded_times == 4
         assert tree(store, done.manifest)[b"sub/file"].meta.mtime_ns == LATEST_NS
     assert prepared(root, store).manifest == done.manifest
+
+
+def test_what_an_interrupted_pull_has_left_is_not_prepared(root: Path) -> None:
+    store = MemoryStore()
+    clean = prepared(root, store)
+    assert clean.leftovers == 0
+    for place in (root, root / "sub"):
+        before = place.stat()
+        (place / ".casync-part").mkdir(mode=0o700)
+        (place / ".casync-part" / "0123").write_bytes(b"half")
+        os.utime(place, ns=(before.st_atime_ns, before.st_mtime_ns))
+    done = prepared(root, store)
+    assert (done.manifest, done.leftovers, done.left_out) == (clean.manifest, 2, [])

@@ -286,3 +286,12 @@ def test_a_key_is_an_object_or_else_a_prefix(site: Site) -> None:
     with pytest.raises(NotFoundError) as missing:
         prepare("nothing")
     assert missing.value.next_step == "Check the bucket and the key."
+
+
+def test_a_key_that_no_pull_could_make_is_left_out(site: Site) -> None:
+    for key in ("p/.casync-part", "p/a", "p/d/.casync-part/b"):
+        site.bucket.put(key, b"x")
+    done = site.prepare()
+    left_out = {path for path, _ in done.left_out}
+    assert left_out == {b".casync-part", b"d/.casync-part"}
+    assert site.files(done) == {"a": b"x"}
