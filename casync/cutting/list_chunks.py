@@ -23,13 +23,27 @@ Note: TypeAlias = Callable[[int, ChunkId, int], bool]
 """Takes a chunk as (offset, id, length), and returns whether it takes more."""
 
 
-def list_chunks(path: Path, params: ChunkerParams, note: Note, progress: Progress) -> None:
+def list_chunks(
+    path: Path,
+    params: ChunkerParams,
+    note: Note,
+    progress: Progress,
+    *,
+    descriptor: int | None = None,
+) -> None:
     """Passes all chunks of a file or block device to `note`, in order, without its holes.
+
+    Args:
+        path: The file, or only its name if it is open.
+        params: How to cut it.
+        note: Takes the chunks.
+        progress: Is told of bytes that are read.
+        descriptor: The open file to read.
 
     Raises:
         CasyncError: It cannot be read, or changed meanwhile. Chunks passed before remain hints.
     """
-    with FileSource(path) as source, suppress(_FullError):
+    with FileSource(path, descriptor=descriptor) as source, suppress(_FullError):
         cut(
             source,
             _Listing(params, note, progress),

@@ -11,6 +11,7 @@ import stat
 from typing import Final, Self
 
 from casync.fs.beneath import FOLDER, open_beneath, open_child
+from casync.fs.rights import open_up
 
 __all__ = ["Cursor", "look"]
 
@@ -36,9 +37,15 @@ class Cursor:
 
     Args:
         root: An open folder, which stays open; None if there is no folder.
+        opens_up: Give ourselves all rights on folders of ours that are entered.
+
+    Attributes:
+        opened: Path and former mode of each folder whose mode was changed for that.
     """
 
-    def __init__(self, root: int | None) -> None:
+    def __init__(self, root: int | None, *, opens_up: bool = False) -> None:
+        self.opened: list[tuple[bytes, int]] = []
+        self._opens_up = opens_up
         self._names: list[bytes] = []
         self._fds = [_NOWHERE if root is None else root]
 
@@ -88,6 +95,8 @@ class Cursor:
         status = self.look(name)
         fd = _NOWHERE
         if status is not None and stat.S_ISDIR(status.st_mode):
+            if self._opens_up and (mode := open_up(self.fd, name)) is not None:
+                self.opened.append((b"/".join([*self._names, name]), mode))
             fd = open_child(self.fd, name, FOLDER)
         self._names.append(name)
         self._fds.append(fd)

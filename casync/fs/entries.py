@@ -6,16 +6,25 @@ import grp
 import os
 import pwd
 import stat
-from functools import lru_cache
-from typing import Final
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache, lru_cache
+from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
 from casync.objects.tree import Device, Entry, Link, Meta, Pipe, bounded_time
 
-__all__ = ["attributes_of", "entry_of", "meta_of", "with_owners"]
+__all__ = ["Inside", "attribute_handle", "attributes_of", "entry_of", "meta_of", "with_owners"]
 
 _MODES: Final = 0o7777
+
+
+class Inside(NamedTuple):
+    """An entry of an open folder."""
+
+    folder: int
+    name: bytes
 
 
 def meta_of(status: os.stat_result, attributes: tuple[tuple[bytes, bytes], ...]) -> Meta:
@@ -55,8 +64,7 @@ def entry_of(name: bytes, status: os.stat_result, folder: int) -> Entry | None:
     kind = stat.S_IFMT(status.st_mode)
     if kind == stat.S_IFSOCK:
         return None
-    # A link's attributes can be read by path only; this path leads through the open folder.
-    meta = meta_of(status, attributes_of(b"/proc/self/fd/%d/%s" % (folder, name)))
+    meta = meta_of(status, attributes_of(Inside(folder, name)))
     if kind == stat.S_IFLNK:
         return Link(name, meta, None, os.readlink(name, dir_fd=folder))
     if kind == stat.S_IFIFO:
@@ -66,25 +74,64 @@ def entry_of(name: bytes, status: os.stat_result, folder: int) -> Entry | None:
     return Device(name, meta, None, block, os.major(device), os.minor(device))
 
 
-def attributes_of(place: int | bytes) -> tuple[tuple[bytes, bytes], ...]:
+def attributes_of(place: int | Inside) -> tuple[tuple[bytes, bytes], ...]:
     """All readable extended attributes, sorted by name.
 
     Args:
-        place: An open descriptor, or a path whose last component is not followed if it is a link.
+        place: An open descriptor, or an entry, which is not followed if it is a link.
     """
-    follow = isinstance(place, int)
-    try:
-        names = os.listxattr(place, follow_symlinks=follow)
-    except OSError:  # the file system has no attributes
-        return ()
-    found = []
-    for name in names:
+    with attribute_handle(place) as handle:
+        if handle is None:
+            return ()
+        follow = isinstance(handle, int)
         try:
-            value = os.getxattr(place, name, follow_symlinks=follow)
-        except OSError:  # removed meanwhile, or not readable
-            continue
-        found.append((os.fsencode(name), value))
-    return tuple(sorted(found))
+            names = os.listxattr(handle, follow_symlinks=follow)
+        except OSError:  # the file system has no attributes
+            return ()
+        found = []
+        for name in names:
+            try:
+                value = os.getxattr(handle, name, follow_symlinks=follow)
+            except OSError:  # removed meanwhile, or not readable
+                continue
+            found.append((os.fsencode(name), value))
+        return tuple(sorted(found))
+
+
+@contextmanager
+def attribute_handle(place: int | Inside) -> Iterator[int | bytes | None]:
+    """What the calls for extended attributes take for a file; None if there is nothing.
+
+    The attributes of an entry can be reached by a path only. It leads through the open folder in
+    /proc; without /proc, files that may be read are opened.
+    """
+    if isinstance(place, int):
+        yield place
+    elif _has_proc():
+        yield b"/proc/self/fd/%d/%s" % place
+    else:
+        fd = _opened(place)
+        try:
+            yield fd
+        finally:
+            if fd is not None:
+                os.close(fd)
+
+
+def _opened(place: Inside) -> int | None:
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+    try:
+        mode = os.stat(place.name, dir_fd=place.folder, follow_symlinks=False).st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            return None
+        return os.open(place.name, flags, dir_fd=place.folder)
+    except OSError:
+        return None
+
+
+@cache
+def _has_proc() -> bool:
+    return os.path.exists("/proc/self/fd")
 
 
 def _owners(status: os.stat_result) -> tuple[str, str]:

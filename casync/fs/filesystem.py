@@ -46,14 +46,18 @@ _STATFS_BYTES: Final = 256  # more than any architecture's struct statfs
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 
 
-def file_system(path: Path) -> FileSystem:
-    """The file system of an existing path. Python's statvfs lacks its type.
+def file_system(path: Path | int) -> FileSystem:
+    """The file system of an existing path or an open file. Python's statvfs lacks its type.
 
     Raises:
         OSError: The path cannot be read.
     """
     buffer = ctypes.create_string_buffer(_STATFS_BYTES)
-    if _LIBC.statfs(os.fsencode(path), buffer):
+    if isinstance(path, int):
+        failed = _LIBC.fstatfs(path, buffer)
+    else:
+        failed = _LIBC.statfs(os.fsencode(path), buffer)
+    if failed:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code), str(path))
     # The first member is a long on every 64-bit Linux; the magic is its low half.

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from casync.errors import NoSpaceError, WriteError
+from casync.errors import CasyncError, DeniedError, NoSpaceError, WriteError
 from casync.sizes import format_size
 
 __all__ = ["free_bytes", "no_space", "reading", "write_error", "writing", "writing_inside"]
@@ -23,6 +23,7 @@ def writing(path: Path, need: int = 0) -> Iterator[None]:
 
     Raises:
         NoSpaceError: The disk is full, or a quota or a limit on file size is reached.
+        DeniedError: A right is missing.
         WriteError: Any other error.
     """
     try:
@@ -36,7 +37,7 @@ def writing_inside(folder: Path, path: bytes, need: int = 0) -> Iterator[None]:
     """As `writing`, for a path in a folder. Cheap without errors: it runs for each of many files.
 
     Raises:
-        NoSpaceError, WriteError: As `writing`.
+        NoSpaceError, DeniedError, WriteError: As `writing`.
     """
     try:
         yield
@@ -57,12 +58,14 @@ def reading(path: Path) -> Iterator[None]:
         raise WriteError(f"cannot read {path}: {error.strerror or error}") from error
 
 
-def write_error(error: OSError, path: Path, need: int = 0) -> NoSpaceError | WriteError:
-    """Translates an error at `path`."""
+def write_error(error: OSError, path: Path, need: int = 0) -> CasyncError:
+    """Translates an error at `path`: NoSpaceError, DeniedError or WriteError."""
     if error.errno == errno.EFBIG:
         return NoSpaceError(f"{path}: too large for the file system or a limit (ulimit -f)")
     if error.errno in _FULL:
         return no_space(path, need, free_bytes(path) or 0)
+    if error.errno == errno.EACCES:
+        return DeniedError(f"cannot write {path}: permission denied")
     return WriteError(f"cannot write {path}: {error.strerror or error}")
 
 

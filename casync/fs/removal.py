@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from casync.fs.beneath import FOLDER, open_beneath
 from casync.fs.cursor import look
+from casync.fs.rights import open_up
 
 __all__ = ["below", "remove"]
 
@@ -27,8 +28,15 @@ def remove(root: int, path: bytes) -> None:
             todo.pop()
 
 
-def below(root: int, path: bytes) -> Iterator[tuple[bytes, os.stat_result]]:
+def below(
+    root: int, path: bytes, *, opens_up: bool = False
+) -> Iterator[tuple[bytes, os.stat_result]]:
     """Yields `path` below an open folder and everything in it, in no particular order.
+
+    Args:
+        root: The open folder.
+        path: A path below it.
+        opens_up: Give ourselves all rights on folders of ours on the way, for good.
 
     Raises:
         OSError: A folder cannot be listed.
@@ -40,11 +48,14 @@ def below(root: int, path: bytes) -> Iterator[tuple[bytes, os.stat_result]]:
         parent = open_beneath(root, folder, FOLDER)
         try:
             status = look(parent, name)
+            is_folder = status is not None and stat.S_ISDIR(status.st_mode)
+            if is_folder and opens_up:
+                open_up(parent, name)
         finally:
             os.close(parent)
         if status is not None:
             yield here, status
-            if stat.S_ISDIR(status.st_mode):
+            if is_folder:
                 todo += _list(root, here)
 
 
@@ -67,6 +78,7 @@ def _unlink_or_list(root: int, path: bytes) -> list[bytes]:
         if not stat.S_ISDIR(status.st_mode):
             os.unlink(name, dir_fd=parent)
             return []
+        open_up(parent, name)
         inside = _list(root, path)
         if not inside:
             os.rmdir(name, dir_fd=parent)

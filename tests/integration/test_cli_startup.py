@@ -167,7 +167,9 @@ def test_paths_are_the_same_bytes_whatever_the_locale_says(program: Program) -> 
     program.good("prepare", "d", "--name", "ascii", stdin=b"", **ascii_only)
     listed = program.good("ls", "utf8:", "--json").out
     assert program.good("ls", "ascii:", "--json", stdin=b"", **ascii_only).out == listed
-    assert program.good("ls", "utf8:").out == program.good("ls", "utf8:", stdin=b"", **ascii_only).out
+    assert (
+        program.good("ls", "utf8:").out == program.good("ls", "utf8:", stdin=b"", **ascii_only).out
+    )
     for name in names:
         path = os.fsdecode(b"ascii:" + name)
         assert program.good("cat", path, stdin=b"", **ascii_only).out == b"x"

@@ -17,6 +17,7 @@ from pathlib import Path
 SWIFT = ("swift-proxy", "swift-account", "swift-container", "swift-object", "memcached")
 FAKETIME = ("libfaketime",)
 COMPOSE = ("docker-compose",)
+NTFS = ("ntfs-3g",)
 
 
 class UnavailableError(Exception):
@@ -78,7 +79,8 @@ def _unpack(folder: Path, packages: Sequence[str]) -> None:
 
 if __name__ == "__main__":
     try:
-        for name, packages in (("swift", SWIFT), ("faketime", FAKETIME), ("compose", COMPOSE)):
+        wanted = {"swift": SWIFT, "faketime": FAKETIME, "compose": COMPOSE, "ntfs": NTFS}
+        for name, packages in wanted.items():
             print(unpacked(name, packages))
     except UnavailableError as error:
         sys.exit(str(error))

@@ -105,7 +105,7 @@ class FileSource:
     def stamp(self) -> FileStamp | None:
         """The stamp of the file; None for devices, network files and files without a path."""
         with reading(self.label):
-            if not self._regular or file_system(self._own_path()).coherence is Coherence.NETWORK:
+            if not self._regular or file_system(self._fd).coherence is Coherence.NETWORK:
                 return None
             path = self._real_path()
         if path is None:
@@ -255,15 +255,15 @@ class FileSource:
         elif not self._leads_here(self._path):
             raise SourceChangedError(f"{self.label} was replaced while it was read")
 
-    def _own_path(self) -> Path:
-        return Path(f"/proc/self/fd/{self._fd}")
-
     def _real_path(self) -> bytes | None:
         """A path without links that leads to the open file, if there is one."""
         if self._descriptor is None:
             path = Path(os.path.realpath(self._path))
         else:
-            path = self._own_path().readlink()
+            try:
+                path = Path(f"/proc/self/fd/{self._fd}").readlink()
+            except OSError:  # there is no /proc
+                return None
         return bytes(path) if path.is_absolute() and self._leads_here(path) else None
 
     def _leads_here(self, path: Path) -> bool:

@@ -17,7 +17,7 @@ _OF_THE_BYTES: Final = frozenset({"security.capability", "security.ima", "securi
 
 def set_new_attributes(fd: int) -> None:
     """Gives a new file the usual mode: 0666 without the umask."""
-    with suppress(PermissionError):  # the file system has no modes
+    with suppress(OSError):  # the file system has no modes
         os.fchmod(fd, 0o666 & ~_umask())
 
 
@@ -43,7 +43,7 @@ def copy_attributes(fd: int, path: Path, old: os.stat_result) -> list[str]:
         notes.append(f"some extended attributes of {path} could not be kept")
     try:
         os.fchmod(fd, mode)
-    except PermissionError:
+    except OSError:
         notes.append(f"the mode of {path} could not be kept")
     return notes
 

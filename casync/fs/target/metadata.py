@@ -6,21 +6,27 @@ modification time, and `user.` attributes. `exact` is all metadata, as far as pe
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections import Counter
-from typing import Final, TypeAlias
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final, TypeAlias, TypedDict
 
-from casync.fs.entries import attributes_of
+from casync.fs.entries import Inside, attribute_handle, attributes_of
 from casync.objects.tree import Device, Entry, File, Folder, Link, Meta, Pipe, bounded_time
 
 __all__ = ["MetadataPolicy", "FileHandle", "kind_of"]
 
-FileHandle: TypeAlias = int | bytes
-"""An open descriptor, or a path through one whose last component is not followed as a link."""
+FileHandle: TypeAlias = int | Inside
+"""An open descriptor, or an entry of an open folder, which is not followed as a link."""
 
 _USER: Final = b"user."
 _ACL: Final = b"system.posix_acl_"
+_REFUSED: Final = frozenset({errno.EPERM, errno.EACCES, errno.EOPNOTSUPP, errno.ENOSYS})
+"""Errors of a file system without modes, or whose files all belong to one user."""
+
 _RIGHTS: Final = 0o1777
 """A mode without setuid and setgid."""
 
@@ -42,7 +48,7 @@ class MetadataPolicy:
     Attributes:
         exact: Whether owners, setuid, ACLs and all attributes count.
         skipped: How often metadata could not be applied, by kind: `owners`, `attributes`,
-            `modes`, `devices`.
+            `modes`, `times`, `devices`.
     """
 
     def __init__(self, *, exact: bool) -> None:
@@ -76,17 +82,26 @@ class MetadataPolicy:
         """Applies an entry's metadata to a file that no other user can reach, or that is ours.
 
         Raises:
-            OSError: The modification time cannot be set; the file belongs to another user.
+            OSError: It cannot be written, for a reason other than a missing right.
         """
-        meta, by_descriptor = entry.meta, isinstance(thing, int)
+        meta = entry.meta
+        place, options = _arguments(thing)
         mode = self._mode(meta, is_owned=self.exact and self._own(meta, thing))
         self._set_attributes(entry, thing)
         if not isinstance(entry, Link):
-            try:
-                os.chmod(thing, mode)
-            except PermissionError:  # the file system has no modes
-                self.skipped["modes"] += 1
-        os.utime(thing, ns=(meta.mtime_ns, meta.mtime_ns), follow_symlinks=by_descriptor)
+            with self._counting("modes"):
+                os.chmod(place, mode, dir_fd=options.get("dir_fd"))
+        with self._counting("times"):
+            os.utime(place, ns=(meta.mtime_ns, meta.mtime_ns), **options)
+
+    @contextmanager
+    def _counting(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if error.errno not in _REFUSED:
+                raise
+            self.skipped[what] += 1
 
     def _mode(self, meta: Meta, *, is_owned: bool) -> int:
         """The mode to set. A file with a wrong owner never gets setuid or setgid."""
@@ -94,7 +109,8 @@ class MetadataPolicy:
 
     def _own(self, meta: Meta, thing: FileHandle) -> bool:
         try:
-            os.chown(thing, meta.uid, meta.gid, follow_symlinks=isinstance(thing, int))
+            place, options = _arguments(thing)
+            os.chown(place, meta.uid, meta.gid, **options)
         except OSError:
             self.skipped["owners"] += 1
             return False
@@ -113,18 +129,36 @@ class MetadataPolicy:
         return {name: value for name, value in attributes_of(thing) if self._counts(name)}
 
     def _set_attributes(self, entry: Entry, thing: FileHandle) -> None:
-        wanted, follow = self._wanted(entry), isinstance(thing, int)
+        wanted, present = self._wanted(entry), self._present(thing)
         if self.exact:
             self.skipped["attributes"] += len(entry.meta.attributes) - len(wanted)
-        present = self._present(thing)
-        for name in present.keys() - wanted.keys():
-            try:
-                os.removexattr(thing, name, follow_symlinks=follow)
-            except OSError:
-                self.skipped["attributes"] += 1
-        for name, value in wanted.items():
-            if present.get(name) != value:
+        if wanted == present:
+            return
+        with attribute_handle(thing) as handle:
+            if handle is None:
+                self.skipped["attributes"] += len(wanted)
+                return
+            follow = isinstance(handle, int)
+            for name in present.keys() - wanted.keys():
                 try:
-                    os.setxattr(thing, name, value, follow_symlinks=follow)
+                    os.removexattr(handle, name, follow_symlinks=follow)
                 except OSError:
                     self.skipped["attributes"] += 1
+            for name, value in wanted.items():
+                if present.get(name) != value:
+                    try:
+                        os.setxattr(handle, name, value, follow_symlinks=follow)
+                    except OSError:
+                        self.skipped["attributes"] += 1
+
+
+class _Options(TypedDict, total=False):
+    dir_fd: int
+    follow_symlinks: bool
+
+
+def _arguments(thing: FileHandle) -> tuple[int | bytes, _Options]:
+    """How calls of `os` name a file."""
+    if isinstance(thing, int):
+        return thing, {}
+    return thing.name, {"dir_fd": thing.folder, "follow_symlinks": False}

@@ -219,7 +219,7 @@ class PartFile:
             os.unlink(self._name, dir_fd=self._folder)
             return False
         if stat.S_IMODE(status.st_mode) != 0o600:
-            with suppress(PermissionError):  # the file system has no modes
+            with suppress(OSError):  # the file system has no modes
                 os.fchmod(fd, 0o600)
         return True
 

@@ -156,15 +156,18 @@ class PublishQueue:
             WriteError: The disk refuses.
         """
         if len(self._touched) > _FEW:
-            sync_file_system(self._root)
-            return
+            return sync_file_system(self._root)
         for folder in self._touched:
             with writing_inside(self._path, folder):
-                fd = open_beneath(self._root, folder, FOLDER)
+                try:
+                    fd = open_beneath(self._root, folder, FOLDER)
+                except PermissionError:  # its mode forbids opening it by now
+                    return sync_file_system(self._root)
                 try:
                     sync_folder(fd)
                 finally:
                     os.close(fd)
+        return None
 
     def _sync_each(self) -> None:
         for name, path, _ in self._ready:

@@ -17,6 +17,7 @@ from blake3 import blake3
 from casync.errors import WriteError
 from casync.fs.beneath import FOLDER, open_child
 from casync.fs.cursor import look
+from casync.fs.entries import Inside
 from casync.fs.os_errors import writing
 from casync.fs.removal import remove
 
@@ -27,6 +28,10 @@ STAGING: Final = b".casync-part"
 
 _NAME_BYTES: Final = 16
 _INHERITED: Final = ("system.posix_acl_default", "system.posix_acl_access")
+
+
+def _is_private(status: os.stat_result) -> bool:
+    return status.st_uid == os.geteuid() and not status.st_mode & 0o077
 
 
 def staged_name(path: bytes) -> bytes:
@@ -59,9 +64,9 @@ class Staging:
                 with suppress(OSError):
                     os.removexattr(self.fd, name)
 
-    def thing(self, name: bytes) -> bytes:
-        """A path to one of its files through the open folder."""
-        return b"/proc/self/fd/%d/%s" % (self.fd, name)
+    def thing(self, name: bytes) -> Inside:
+        """One of its files."""
+        return Inside(self.fd, name)
 
     def fresh_name(self, path: bytes) -> bytes:
         """A free name in it, for an entry that goes to `path` and is made in one step.
@@ -98,11 +103,23 @@ class Staging:
             fd = open_child(self._root, STAGING, FOLDER)
         except OSError as error:
             raise self._in_the_way(error.strerror or str(error)) from error
-        status = os.fstat(fd)
-        if status.st_uid != os.geteuid() or status.st_mode & 0o077:
+        if not _is_private(os.fstat(fd)) and self._keeps_modes():
             os.close(fd)
             raise self._in_the_way("other users may enter it")
         return fd
+
+    def _keeps_modes(self) -> bool:
+        """Whether a new folder belongs to us and has the mode that it was made with.
+
+        On vfat, exfat, NTFS and CIFS all files have the owner and the mode of the mount.
+        """
+        name = STAGING + b"." + os.urandom(8).hex().encode()
+        os.mkdir(name, 0o700, dir_fd=self._root)
+        try:
+            status = look(self._root, name)
+        finally:
+            os.rmdir(name, dir_fd=self._root)
+        return status is None or _is_private(status)
 
     def _reopen(self) -> bool:
         """Prepares files of an earlier run; returns whether there are any to resume.
@@ -116,7 +133,8 @@ class Staging:
             if status is None or stat.S_ISDIR(status.st_mode):
                 continue
             if stat.S_ISREG(status.st_mode) and status.st_nlink == 1:
-                os.chmod(name, 0o600, dir_fd=self.fd)
+                with suppress(OSError):  # the file system has no modes
+                    os.chmod(name, 0o600, dir_fd=self.fd)
                 found = True
             else:
                 os.unlink(name, dir_fd=self.fd)

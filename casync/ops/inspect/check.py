@@ -19,9 +19,9 @@ from casync.access.progress import SILENT, Progress
 from casync.access.tree_load import Tree
 from casync.errors import NotFoundError, UsageError, WriteError
 from casync.fs.target.metadata import MetadataPolicy
+from casync.fs.target.root import open_target
 from casync.ids import ManifestId
 from casync.objects.tree import File
-from casync.ops.pull_folder.plan import open_target
 from casync.ops.pull_folder.survey import Difference, Survey
 from casync.ops.pull_folder.tree_shape import HardLinks, shape_of
 

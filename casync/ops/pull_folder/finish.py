@@ -11,7 +11,7 @@ import os
 from casync.access.tree_load import Tree
 from casync.fs.beneath import open_beneath
 from casync.fs.cursor import Cursor, look
-from casync.fs.entries import attributes_of, meta_of
+from casync.fs.entries import Inside, attributes_of, meta_of
 from casync.fs.identity import identity_of
 from casync.fs.removal import remove
 from casync.fs.scan_cache import ScanWriter
@@ -60,10 +60,26 @@ class FolderFinish:
         Raises:
             WriteError, NoSpaceError: A change failed.
         """
+        if self._plan.has_hard_links:
+            self._link_all()
         with Cursor(self._root) as cursor:
             for path, entry in self._tree.tour():
                 with self._place.writing(path):
                     self._step(cursor, path, entry)
+
+    def _link_all(self) -> None:
+        """Makes hard links, before folders get modes that may forbid entering them."""
+        number = -1
+        with Cursor(self._root) as cursor:
+            for path, entry in self._tree.tour():
+                if entry is None or isinstance(entry, Folder):
+                    if path:
+                        cursor.leave() if entry is None else cursor.enter(entry.name)
+                    continue
+                number += 1
+                if entry.first is not None and self._plan.marks[number] != LEFT_OUT:
+                    with self._place.writing(path):
+                        self._link(path, entry.first, cursor.look(entry.name))
 
     def _step(self, cursor: Cursor, path: bytes, entry: Entry | None) -> None:
         if entry is None:
@@ -77,11 +93,9 @@ class FolderFinish:
             return
         self._number += 1
         mark = self._plan.marks[self._number]
-        if mark == LEFT_OUT:
+        if mark == LEFT_OUT or entry.first is not None:
             return
-        if entry.first is not None:
-            self._link(path, entry.first, cursor.look(entry.name))
-        elif self._scan_writer is not None and isinstance(entry, File):
+        if self._scan_writer is not None and isinstance(entry, File):
             self._remember(self._scan_writer, cursor, path, entry, mark)
 
     def _pass(self, cursor: Cursor, name: bytes) -> None:
@@ -118,8 +132,7 @@ class FolderFinish:
         """Adds a file to the scan cache, unless it changed after it was written or compared."""
         status = cursor.look(entry.name)
         if status is not None and mark_of(status) == mark & ~UNDRESSED:
-            thing = b"/proc/self/fd/%d/%s" % (cursor.fd, entry.name)
-            meta = meta_of(status, attributes_of(thing))
+            meta = meta_of(status, attributes_of(Inside(cursor.fd, entry.name)))
             scan_writer.add(path, identity_of(status), File(entry.name, meta, None, entry.content))
 
     def _leave(self, cursor: Cursor, path: bytes) -> None:

@@ -11,10 +11,11 @@ from casync.access.progress import Progress
 from casync.access.tree_load import Tree
 from casync.fs.scan_cache import ScanCache
 from casync.fs.seed import SeedIndex
+from casync.fs.target.root import open_target
 from casync.ids import ManifestId
 from casync.ops.pull.file import PullOptions
 from casync.ops.pull.forecast import PlanTotals
-from casync.ops.pull_folder.plan import FolderOptions, FolderPlan, open_target
+from casync.ops.pull_folder.plan import FolderOptions, FolderPlan
 from casync.ops.pull_folder.pull import supplies_of
 from casync.ops.pull_folder.seeds import add_named
 
@@ -76,7 +77,14 @@ def forecast_folder(
         if last is not None:
             stack.enter_context(closing(last))
         plan = FolderPlan(
-            tree, root, target, folder_options, last=last, index=index, progress=progress
+            tree,
+            root,
+            target,
+            folder_options,
+            last=last,
+            index=index,
+            progress=progress,
+            opens_up=False,
         )
         add_named(index, options.seeds, tree.params, progress)
         totals.count(plan.windows(), plan.length, supplies_of(ports, index, options))

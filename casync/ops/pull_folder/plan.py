@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -17,10 +17,10 @@ from typing import Final
 from casync.access.progress import Progress
 from casync.access.tree_load import Tree
 from casync.errors import NoSpaceError, UsageError, WriteError
-from casync.fs.beneath import FOLDER, open_beneath
-from casync.fs.links import resolve
-from casync.fs.os_errors import no_space, write_error
+from casync.fs.beneath import open_beneath
+from casync.fs.os_errors import no_space
 from casync.fs.removal import below
+from casync.fs.rights import close_again
 from casync.fs.scan_cache import CachedScan
 from casync.fs.seed import SeedIndex
 from casync.fs.target.metadata import MetadataPolicy
@@ -32,7 +32,7 @@ from casync.ops.pull_folder.survey import LEFT_OUT, Difference, Survey, mark_of
 from casync.ops.pull_folder.tree_shape import HardLinks, shape_of
 from casync.planning.windows import Window, tile
 
-__all__ = ["FolderOptions", "FolderPlan", "open_target"]
+__all__ = ["FolderOptions", "FolderPlan"]
 
 _NOTED: Final = 1 << 16
 """Files whose size or content is remembered to find copies and renamed files: some 20 MiB."""
@@ -56,38 +56,6 @@ class FolderOptions:
     max_delete: int | None = None
 
 
-@contextmanager
-def open_target(path: Path, *, make: bool) -> Iterator[int | None]:
-    """The folder at `path`, open; None if there is none and none shall be made.
-
-    Raises:
-        WriteError: Something else is there, or it cannot be made.
-        DeniedError: The path leads through a link of another user, in a folder that everybody may
-            write to.
-    """
-    try:
-        place = resolve(path)
-        if make:
-            with suppress(FileExistsError):
-                os.mkdir(place, 0o700)
-        fd = os.open(place, FOLDER | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except FileNotFoundError as error:
-        if make or not path.parent.is_dir():
-            raise WriteError(
-                f"there is no folder {path.parent}", next_step="Make it first."
-            ) from error
-        yield None
-        return
-    except NotADirectoryError as error:
-        raise WriteError(f"{path} is not a folder", next_step="Name another place.") from error
-    except OSError as error:
-        raise write_error(error, path) from error
-    try:
-        yield fd
-    finally:
-        os.close(fd)
-
-
 @dataclass
 class _Copies:
     """Facts that find content which is in the folder already, under other paths."""
@@ -108,6 +76,7 @@ class FolderPlan:
         last: The scan cache of an earlier run.
         index: Receives the old files of the folder as seeds.
         progress: Receives phases and bytes.
+        opens_up: Give ourselves all rights on folders of ours, and take them back if it fails.
 
     Attributes:
         policy: The metadata to compare and set.
@@ -139,6 +108,7 @@ class FolderPlan:
         last: CachedScan | None,
         index: SeedIndex,
         progress: Progress,
+        opens_up: bool,
     ) -> None:
         self.policy = MetadataPolicy(exact=options.exact)
         self.files = self.length = self.kept = 0
@@ -150,6 +120,8 @@ class FolderPlan:
         self._copies = _Copies()
         shape = shape_of(tree)
         self.entries = shape.entries
+        self.has_hard_links = shape.has_links
+        self._opens_up = opens_up
         self._disk = os.statvfs(path if root is not None else path.parent)
         self._check_count()
         hard_links = HardLinks(tree, shape)
@@ -158,14 +130,26 @@ class FolderPlan:
         )
         progress.start("comparing", shape.length)
         survey = Survey(
-            tree, root, self.policy, hard_links, last=last, tell=self._take, progress=progress
+            tree,
+            root,
+            self.policy,
+            hard_links,
+            last=last,
+            tell=self._take,
+            progress=progress,
+            opens_up=opens_up,
         )
-        survey.run()
-        self.marks = survey.marks
-        self.left_out = self.marks.count(LEFT_OUT)
-        self._check_deletion(shares=survey.shares)
-        self._check_space()
-        self._find_copies()
+        try:
+            survey.run()
+            self.marks = survey.marks
+            self.left_out = self.marks.count(LEFT_OUT)
+            self._check_deletion(shares=survey.shares)
+            self._check_space()
+            self._find_copies()
+        except BaseException:
+            if root is not None:
+                close_again(root, survey.opened)
+            raise
 
     def note(self, number: int, status: os.stat_result) -> None:
         """Updates the mark of an entry that was written, from its new status."""
@@ -226,7 +210,7 @@ class FolderPlan:
             return
         self.extras += 1
         if self._options.delete:
-            for inner, its in below(self._root, path):
+            for inner, its in below(self._root, path, opens_up=self._opens_up):
                 self.extras += inner != path
                 self._note_extra(inner, its)
         elif self._has_room:

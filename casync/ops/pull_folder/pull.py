@@ -24,12 +24,13 @@ from casync.fs.scan_cache import ScanCache
 from casync.fs.seed import SeedIndex
 from casync.fs.source.file import coarse_clock
 from casync.fs.sync import settle_name, sync_file_system
+from casync.fs.target.root import open_target
 from casync.ids import ManifestId
 from casync.ops.pull.file import PullOptions
 from casync.ops.pull.server_supply import ServerSupply
 from casync.ops.pull_folder.finish import FolderFinish
 from casync.ops.pull_folder.place import FolderPlace
-from casync.ops.pull_folder.plan import FolderOptions, FolderPlan, open_target
+from casync.ops.pull_folder.plan import FolderOptions, FolderPlan
 from casync.ops.pull_folder.seeds import add_named
 from casync.ops.pull_folder.write import FolderWriting
 from casync.store.base import Traffic
@@ -100,7 +101,7 @@ def pull_tree(
     started = time.monotonic()
     with ExitStack() as stack:
         index = stack.enter_context(closing(SeedIndex()))
-        root = stack.enter_context(open_target(target, make=False))
+        root = stack.enter_context(open_target(target, make=False, opens_up=True))
         last = None
         if root is not None:
             lock(root, target)
@@ -110,7 +111,14 @@ def pull_tree(
         if last is not None:
             stack.enter_context(closing(last))
         plan = FolderPlan(
-            tree, root, target, folder_options, last=last, index=index, progress=progress
+            tree,
+            root,
+            target,
+            folder_options,
+            last=last,
+            index=index,
+            progress=progress,
+            opens_up=True,
         )
         add_named(index, options.seeds, tree.params, progress)
         if root is None:

@@ -73,7 +73,7 @@ class FolderSeeds:
         def note(offset: int, ident: ChunkId, length: int) -> bool:
             return self._index.note(start + offset, ident, length) and self.has_room
 
-        list_chunks(Path(f"/proc/self/fd/{fd}"), self._params, note, self._progress)
+        list_chunks(self._seed.path, self._params, note, self._progress, descriptor=fd)
 
 
 def add_named(

@@ -18,9 +18,10 @@ from casync.access.compare import Comparer
 from casync.access.ordered import OrderedQueue
 from casync.access.progress import Progress
 from casync.access.tree_load import Tree
-from casync.errors import WriteError
+from casync.errors import DeniedError, WriteError
 from casync.fs.beneath import FOLDER, open_beneath, open_child
 from casync.fs.cursor import Cursor, look
+from casync.fs.entries import Inside
 from casync.fs.identity import identity_of
 from casync.fs.scan_cache import CachedScan
 from casync.fs.target.metadata import MetadataPolicy, kind_of
@@ -89,8 +90,10 @@ class Survey:
         last: The scan cache of an earlier run.
         tell: Called for every path, in the order of the tree, for folders before their entries.
         progress: Advances by compared bytes.
+        opens_up: Give ourselves all rights on folders of ours.
 
     Attributes:
+        opened: Path and former mode of each folder that we gave ourselves rights on.
         marks: For each entry of the tree that is not a folder, in order: `ABSENT`, `LEFT_OUT`, or
             `mark_of` the file on disk if its content is right.
         shares: Whether the folder has anything in common with the tree.
@@ -106,8 +109,11 @@ class Survey:
         last: CachedScan | None,
         tell: Callable[[Difference], None],
         progress: Progress,
+        opens_up: bool = False,
     ) -> None:
         self.marks = array("Q")
+        self.opened: list[tuple[bytes, int]] = []
+        self._opens_up = opens_up
         self.shares = False
         self._tree = tree
         self._root = root
@@ -123,17 +129,24 @@ class Survey:
         """Runs the comparison, once.
 
         Raises:
-            WriteError: A folder cannot be read.
+            WriteError, DeniedError: A folder cannot be read.
             NoObjectError, IntegrityError: The tree cannot be read.
         """
-        with Cursor(self._root) as cursor, closing(self._comparer):
+        path = b""
+        with (
+            Cursor(self._root, opens_up=self._opens_up) as cursor,
+            closing(self._comparer),
+        ):
+            self.opened = cursor.opened
             try:
                 for path, entry in self._tree.tour():
                     self._step(cursor, path, entry)
                 self._waiting.finish()
             except OSError as error:
-                where = os.fsdecode(cursor.path) or "the folder"
-                raise WriteError(f"cannot read {where}: {error.strerror}") from error
+                message = f"cannot read {os.fsdecode(path) or 'the folder'}: {error.strerror}"
+                if isinstance(error, PermissionError):
+                    raise DeniedError(message) from error
+                raise WriteError(message) from error
 
     def _step(self, cursor: Cursor, path: bytes, entry: Entry | None) -> None:
         if entry is None:
@@ -180,7 +193,7 @@ class Survey:
         elif entry.first is not None:
             wrong = [] if self._is_name_of(entry.first, status) else ["link"]
         else:
-            thing = b"/proc/self/fd/%d/%s" % (cursor.fd, entry.name)
+            thing = Inside(cursor.fd, entry.name)
             wrong = self._contradictions(entry, status, cursor.fd)
             wrong += self._policy.differences(entry, status, thing)
             if isinstance(entry, File) and "content" not in wrong:

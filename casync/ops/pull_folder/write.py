@@ -10,7 +10,6 @@ import os
 import stat
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
 
 from casync.access.progress import Progress
 from casync.access.supply import Supply
@@ -83,7 +82,7 @@ class FolderWriting:
 
     def _runs(self) -> Iterator[tuple[int, Run]]:
         number = -1
-        with Cursor(self._place.root) as cursor:
+        with Cursor(self._place.root, opens_up=True) as cursor:
             for path, entry in self._tree.tour():
                 if entry is None:
                     if path:
@@ -113,9 +112,6 @@ class FolderWriting:
                 os.mkdir(entry.name, 0o700, dir_fd=cursor.fd)
                 self._publish_queue.touch(cursor.path)
             cursor.enter(entry.name)
-            if status is not None and status.st_mode & 0o700 != 0o700:
-                with suppress(PermissionError):
-                    os.fchmod(cursor.fd, stat.S_IMODE(status.st_mode) | 0o700)
 
     def _is_settled(self, cursor: Cursor, entry: Leaf, number: int) -> bool:
         """Whether nothing must be made now. Sets the metadata of an entry that stays."""

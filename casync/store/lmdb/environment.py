@@ -22,7 +22,7 @@ import lmdb
 from casync.errors import CasyncError, DamagedStoreError, NoSpaceError, UsageError, WriteError
 from casync.sizes import format_size
 from casync.store.lmdb.databases import DATABASES, LATER_DATABASES
-from casync.store.lmdb.lmdb_errors import SALVAGE, reading_errors, translate
+from casync.store.lmdb.lmdb_errors import SALVAGE, exceeded_limit, reading_errors, translate
 from casync.store.lmdb.lock_files import LMDB_LOCK_FILE, locked, make_lock_file
 from casync.store.lmdb.map_lock import RWLock
 from casync.store.lmdb.opening import open_lmdb
@@ -277,7 +277,8 @@ class Environment:
                 # succeed, so nothing is built on it. A full disk is not broken: the next writer
                 # starts from what the file has.
                 failure = translate(error, self.path, need=need)
-                self._full = isinstance(failure, NoSpaceError)
+                is_limited = exceeded_limit(self.path, need)  # may hide that the disk failed
+                self._full = isinstance(failure, NoSpaceError) and not is_limited
                 self._broken = "" if self._full else failure.message
                 raise failure from error
 

@@ -28,7 +28,7 @@ from casync.errors import (
 )
 from casync.sizes import format_size
 
-__all__ = ["REBUILD", "SALVAGE", "reading_errors", "translate"]
+__all__ = ["REBUILD", "SALVAGE", "exceeded_limit", "reading_errors", "translate"]
 
 REBUILD: Final = "`casync store reindex` rebuilds the index from the segments."
 SALVAGE: Final = "`casync store reindex --salvage FILE` makes a new store of all undamaged objects."
@@ -79,7 +79,7 @@ def translate(
         return LockedError(
             f"store {path} has reached its limit of readers", next_step="Try again in a moment."
         )
-    if need is not None and code in _LIMITED and (limit := _exceeded_limit(path, need)):
+    if need is not None and code in _LIMITED and (limit := exceeded_limit(path, need)):
         return NoSpaceError(
             f"the files of the store {path} may not grow beyond {format_size(limit)} (ulimit -f)",
             next_step="Raise that limit and run the command again; nothing acknowledged is lost.",
@@ -113,7 +113,7 @@ def _reason(error: BaseException) -> str:
     return os.strerror(code) if code is not None and code > 0 else str(error)
 
 
-def _exceeded_limit(path: Path, need: int) -> int:
+def exceeded_limit(path: Path, need: int) -> int:
     """The limit on file size in bytes, if a write of `need` bytes exceeds it; otherwise 0."""
     limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
     try:

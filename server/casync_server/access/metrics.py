@@ -43,8 +43,12 @@ def forget_dead_workers() -> None:
     folder = os.environ.get(_FOLDER)
     for path in Path(folder).glob("gauge_live*.db") if folder else ():
         pid = int(path.stem.rpartition("_")[2])
-        if not Path(f"/proc/{pid}").exists():
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
             path.unlink(missing_ok=True)
+        except PermissionError:  # another user's: the number is in use again
+            continue
 
 
 class Measured(Protocol):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,44 +22,17 @@ from casync.errors import (
 )
 from casync.fs import beneath
 from casync.fs.target.staging import STAGING, staged_name
-from casync.ids import Kind, ManifestId, chunk_id
+from casync.ids import Kind
 from casync.limits import MAX_TREE_DEPTH
 from casync.objects.codec import Packer, Verified
-from casync.objects.manifest import Manifest, encode_manifest
 from casync.objects.node import EMPTY, Content, NodeBuilder, Run
-from casync.objects.tree import Entry, File, Folder, Link, Meta, encode_entry, encode_root
-from casync.store.base import Batch, ManifestState
+from casync.objects.tree import Entry, File, Folder, Link
+from casync.store.base import Batch
 from casync.store.memory import MemoryStore
 from tests.support.folder_worlds import pulled, seen
-from tests.support.pulling import PARAMS, MemoryServer
+from tests.support.forged_trees import META, Forger
 from tests.support.rights import needs_root
 from tests.support.tree_worlds import prepared
-
-META = Meta(0o755, 1_700_000_000_000_000_000, os.geteuid(), os.getegid(), "", "", ())
-
-
-class Forger(MemoryServer):
-    """A server whose trees are made by hand."""
-
-    def chunk(self, data: bytes) -> Content:
-        if not data:
-            return EMPTY
-        self.commit(Batch([Packer().pack_new(Kind.CHUNK, data)]))
-        return Content(0, chunk_id(data), len(data))
-
-    def folder(self, entries: Sequence[Entry | bytes]) -> Content:
-        """A folder of entries, or of bytes in their place."""
-        return self.chunk(b"".join(e if isinstance(e, bytes) else encode_entry(e) for e in entries))
-
-    def tree(self, entries: Sequence[Entry | bytes]) -> ManifestId:
-        return self.root(self.folder(entries))
-
-    def root(self, content: Content) -> ManifestId:
-        manifest = Manifest("tree", PARAMS, self.chunk(encode_root(Folder(b"", META, content))))
-        packed: Verified = Packer().pack_new(Kind.MANIFEST, encode_manifest(manifest))
-        ident = ManifestId(packed.id)
-        self.commit(Batch([packed], [(ident, ManifestState.FULL, manifest.length)]))
-        return ident
 
 
 def forged(name: bytes, content: Content) -> bytes:
