@@ -20,7 +20,6 @@ from casync.fs.filesystem import Coherence, file_system
 from casync.fs.identity import FileIdentity, identity_of
 from casync.fs.scan import Entered, FoundFile, Left, Scan
 from casync.fs.scan_cache import ScanCache
-from casync.fs.sync import sync_file_system
 from casync.fs.source.file import FileSource, coarse_clock
 from casync.fs.sync import sync_file_system
 from casync.objects.tree import File
