@@ -195,7 +195,7 @@ class DeniedError(CasyncError):
 
 
 class NotFoundError(CasyncError):
-    """What was asked for is not here."""
+    """The requested thing is not here."""
 
     code = "not-found"
 

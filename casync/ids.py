@@ -47,7 +47,7 @@ _MANIFEST_CONTEXT: Final = "casync 2026-11-20 manifest v1"
 
 
 class Kind(IntEnum):
-    """What an object is. The value is the byte that records and index rows hold."""
+    """The kind of an object. The value is the byte that records and index rows hold."""
 
     CHUNK = 1
     NODE = 2

@@ -33,7 +33,7 @@ MAX_SIGNED_BYTES: Final = 1536
 """Bytes of a signed claim: the longest name, plus slack."""
 
 CONTEXT: Final = b"casync 2026-11-21 name v1\n"
-"""Prefix of every signed claim, which tells it from any other signed text."""
+"""Prefix of every signed claim, which distinguishes it from any other signed text."""
 
 _VERSION: Final = 1
 _LAST: Final = 2**63 - 1

@@ -1,6 +1,6 @@
 """Settings from the environment, and default folders.
 
-The only module of the program that interprets the environment. Options override it: see `settings`.
+The only module of the command line that reads the environment. Options override it: see `settings`.
 Credentials for S3 are not here: the S3 library finds them, as in all tools for S3.
 """
 

@@ -32,7 +32,7 @@ class Verb(NamedTuple):
         module: Module with its function `run`, its `DETAILS` and its `EXAMPLES`.
         summary: Help in one line.
         remote: Whether it has the options for servers.
-        own_signals: Whether it lets signals through itself.
+        own_signals: Whether it unblocks signals itself.
     """
 
     module: str

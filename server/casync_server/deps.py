@@ -61,7 +61,7 @@ async def _no_namespaces(namespace: str) -> Service:
 
 @dataclass
 class Service:
-    """What one worker serves a store with.
+    """Everything that one worker needs to serve a store.
 
     Attributes:
         store: The served store.

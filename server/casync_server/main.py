@@ -30,9 +30,9 @@ __all__ = ["serve"]
 def serve(options: ServeOptions) -> int:
     """Serves a store until SIGTERM or SIGINT. Call it from the main thread.
 
-    SIGHUP reloads certificates and the audit log. A stop during the start is heeded, too. Callers
-    should block these signals until the call, as the command line does, so that an early signal
-    does not kill the process.
+    SIGHUP reloads certificates and the audit log. A stop signal during startup is honoured, too.
+    Callers should block these signals until the call, as the command line does, so that an early
+    signal does not kill the process.
 
     Returns:
         0, after a stop in which every running answer was completed.

@@ -31,7 +31,7 @@ def test_gc_killed_at_every_call(
     template, root = quick_path / "template", quick_path / "root"
     known = prepared(template, old, new, folder=quick_path)
     gone, kept = known
-    # Much that dies in segments where something lives, so that records move, too.
+    # Most of each segment dies and something survives, so compaction moves records.
     loose = quick_path / "loose"
     loose.write_bytes(b"".join(noise(50 + n, 100_000) for n in range(40)))
     other = execute(casync("prepare", "--store", template, loose)).stdout.decode().strip()

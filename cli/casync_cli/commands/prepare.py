@@ -51,7 +51,7 @@ def run(
     ctx: typer.Context,
     file: Annotated[str, typer.Argument(metavar="FILE", help="The file, folder or bucket.")] = "-",
     name: Annotated[
-        str | None, typer.Option("--name", metavar="NAME", help="Set this name to the result.")
+        str | None, typer.Option("--name", metavar="NAME", help="Name the result.")
     ] = None,
     sign: Annotated[
         str | None,
@@ -100,7 +100,7 @@ def run(
 
     @contextmanager
     def working() -> Iterator[tuple[LmdbStore, PrepareOptions, Progress]]:
-        """The store, how to prepare into it, and who is told."""
+        """The store, the options, and the progress to report to."""
         with (
             invocation.open_store(create=True, allow_network_fs=allow_network_fs) as store,
             invocation.progress() as progress,

@@ -42,14 +42,14 @@ def parse_range(header: str, length: int) -> ByteSpan | None:
     """
     unit = _UNIT.fullmatch(header.strip(" \t"))
     if unit is None:
-        raise UsageError("a Range field reads bytes=FIRST-LAST")
+        raise UsageError("a Range header must be bytes=FIRST-LAST")
     if unit[1].lower() != "bytes":
         return None
     if "," in unit[2]:
         raise UnsatisfiableError("only one range per request is supported")
     match = _RANGE.fullmatch(unit[2].strip(" \t"))
     if match is None or match[0] == "-":
-        raise UsageError("a Range field reads bytes=FIRST-LAST")
+        raise UsageError("a Range header must be bytes=FIRST-LAST")
     first, last = match[1], match[2]
     if not first:
         wanted = min(int(last), length)

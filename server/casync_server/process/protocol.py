@@ -83,7 +83,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._timer: asyncio.TimerHandle | None = None
 
     def admit(self, refusal: Refusal | None, leave: Callable[[], None]) -> None:
-        """Says what becomes of the connection, before it is made.
+        """Decides on a connection before it is made.
 
         Args:
             refusal: What the client is told instead of an answer.

@@ -1,4 +1,4 @@
-"""What a worker changes its store with, on behalf of clients."""
+"""Changes of a store on behalf of clients, by one worker."""
 
 from __future__ import annotations
 
