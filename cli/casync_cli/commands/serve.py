@@ -47,7 +47,7 @@ def run(
     grace: Annotated[
         str | None,
         typer.Option(
-            "--grace", metavar="TIME", help="Time that shutdown leaves to responses.  [default: 30s]"
+            "--grace", metavar="TIME", help="Time for open responses on shutdown.  [default: 30s]"
         ),
     ] = None,
     insecure_no_auth: Annotated[
