@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from itertools import chain
+from operator import attrgetter
 from typing import Final, Protocol
 
 from casync.access.keeper import Keeper
@@ -24,7 +25,7 @@ from casync.errors import MalformedError, NoObjectError, StoppedError
 from casync.ids import Buffer, ChunkId, zero_chunk_id
 from casync.limits import MIB
 from casync.objects.chunker import ChunkerParams
-from casync.planning.adjacent import Joiner, read_places
+from casync.planning.adjacent import FoundChunk, Joiner, read_places
 from casync.planning.windows import FirstPlaces, Place, Window
 
 __all__ = ["Nowhere", "TargetWriter", "Rebuilder", "Whole"]
@@ -35,6 +36,9 @@ _THREADS_HERE: Final = 2
 _WINDOWS_AHEAD: Final = 64
 """Windows that wait for servers while later ones are served from local files. A waiting window is
 a list of places."""
+
+_HELD_REPEATS: Final = MIB
+"""Bytes of distinct repeats of a window that are read before any is written."""
 
 _ZERO_BYTES: Final = 1024 * MIB
 """Bytes of a hole that are zeroed at once in a target with old bytes: about a second of work."""
@@ -328,16 +332,33 @@ class Rebuilder:
             running = self._done.get(earlier) if earlier != task.number else None
             if running is not None:
                 running.result()
-        sources = [Place(first, place.id, place.length) for place, first in task.repeats]
         lost: list[Place] = []
-        found = chain.from_iterable(read_places(self._output.read, sources))
         with self._joiner("repeat", task.given) as writer:
-            for (place, _), (_, plain) in zip(task.repeats, found, strict=True):
+            for place, plain in self._read_repeats(task.repeats):
                 if plain is None:
                     lost.append(place)
                 else:
                     writer.write(place.offset, plain)
         return lost
+
+    def _read_repeats(self, repeats: list[tuple[Place, int]]) -> Iterator[FoundChunk]:
+        """The chunk of each repeat, or None where its first place has changed."""
+        distinct = {place.id: (first, place.length) for place, first in repeats}
+        if sum(length for _, length in distinct.values()) > _HELD_REPEATS:
+            sources = [Place(first, place.id, place.length) for place, first in repeats]
+            found = chain.from_iterable(read_places(self._output.read, sources))
+            for (place, _), (_, plain) in zip(repeats, found, strict=True):
+                yield place, plain
+            return
+        # Tiny chunks repeat hundreds of times in a window; each is read once.
+        sources = sorted(
+            (Place(first, ident, length) for ident, (first, length) in distinct.items()),
+            key=attrgetter("offset"),
+        )
+        known = chain.from_iterable(read_places(self._output.read, sources))
+        plains = {place.id: plain for place, plain in known}
+        for place, _ in repeats:
+            yield place, plains[place.id]
 
     def _joiner(self, label: str, given: Counter[str]) -> Joiner:
         """A joiner that writes to the output and reports the bytes."""

@@ -11,6 +11,7 @@ import pytest
 from casync.access.outline import Outline
 from casync.access.ports import Ports
 from casync.access.progress import SILENT
+from casync.access.supply import StoreSupply
 from casync.errors import StoppedError
 from casync.ids import Buffer, Kind, ManifestId, ObjectId, zero_chunk_id
 from casync.limits import GIB, TIB
@@ -23,6 +24,7 @@ from casync.ops.pull.rebuild import Rebuilder
 from casync.store.base import Absence, Batch
 from casync.store.memory import MemoryStore
 from tests.support.pulling import PARAMS, MemoryServer, noise, pull_file, put
+from tests.support.tree_objects import Objects
 
 
 class Device:
@@ -124,3 +126,46 @@ def test_ctrl_c_hangs_up_and_leaves_no_thread(
     assert set(threading.enumerate()) <= before
     assert list(tmp_path.iterdir()) == []
     assert store.manifest(ident) is None
+
+
+class Memory(Device):
+    """An output in memory that counts reads."""
+
+    resumed = False
+
+    def __init__(self, length: int) -> None:
+        super().__init__()
+        self.data = bytearray(length)
+        self.reads = 0
+
+    def read(self, offset: int, length: int) -> bytes:
+        self.reads += 1
+        return bytes(self.data[offset : offset + length])
+
+    def write(self, offset: int, buffers: Sequence[Buffer]) -> None:
+        data = b"".join(buffers)
+        self.data[offset : offset + len(data)] = data
+
+
+def test_a_chunk_that_repeats_often_in_a_window_is_read_once() -> None:
+    data = bytes(range(128)) * 64  # eight windows; the first places are adjacent
+    objects = Objects()
+    content = objects.crumbs(data)
+    store = MemoryStore()
+    for ident, plain in objects.plain.items():
+        kind = Kind.NODE if plain.startswith(b"CASN") else Kind.CHUNK
+        store.commit(Batch([Packer().pack(kind, ident, plain)]))
+    outline = Outline(ManifestId(bytes(32)), Manifest("file", PARAMS, content), store)
+    output = Memory(len(data))
+    given = Rebuilder(
+        outline,
+        output,
+        [StoreSupply(store)],
+        keeper=None,
+        workers=1,
+        kept_label="",
+        progress=SILENT,
+    ).run()
+    assert output.data == data
+    assert given == {"local store": 128, "repeat": len(data) - 128}
+    assert output.reads == 8
