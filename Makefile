@@ -5,7 +5,7 @@ PYTHON ?=
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test check container crash stress fuzz realtree manyfiles bench clean
+.PHONY: help demo test check container crash stress damage fuzz realtree manyfiles bench clean
 .DELETE_ON_ERROR:
 
 help:
@@ -15,6 +15,7 @@ help:
 	@echo 'make container   follow the Containerfile in a Debian made by debootstrap, as root'
 	@echo 'make crash   slow fault sweeps: kills, power loss, full disks (needs strace and gcc)'
 	@echo 'make stress  ten minutes of writers, pushers, pullers, collections and kill -9 on one store'
+	@echo 'make damage  400 mutants of a store through every command that reads or deletes'
 	@echo 'make fuzz    Schemathesis against a server, and every decoder, for hours'
 	@echo 'make realtree, make manyfiles   /usr, and a million files, there and back (realtree as root)'
 	@echo 'make bench   casync against its peers, about an hour: benchmarks/RESULTS.md (see benchmarks/README.md)'
@@ -48,6 +49,10 @@ crash: $(VENV)/.installed-dev
 # STRESS='--minutes 30 --verify' verifies after each collection; `make test` has twenty seconds.
 stress: $(VENV)/.installed-dev
 	@$(BIN)/python -m tests.stress.run $(STRESS)
+
+# DAMAGE='--mutants 40 --seed 7'; `make test` has a dozen.
+damage: $(VENV)/.installed-dev
+	@$(BIN)/python -m tests.damage.run $(DAMAGE)
 
 # FUZZ='--hypothesis-profile=house' is quick; so is EXAMPLES=10, of requests of each kind.
 FUZZ ?= --hypothesis-profile=long

@@ -18,6 +18,7 @@ import json
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from casync_cli.start import run
@@ -40,20 +41,31 @@ def damage(file: Path, good: bytes, what: list[str | int]) -> None:
 
 def outcome(arguments: list[str], scratch: Path) -> tuple[int, str, str]:
     """Runs one command in a child."""
+
+    def command() -> None:
+        sys.argv = ["casync", *arguments]
+        run()
+
+    return in_child(command, scratch)
+
+
+def in_child(action: Callable[[], None], scratch: Path) -> tuple[int, str, str]:
+    """Runs `action` in a forked child; returns its status, stdout in hex, and stderr."""
     paths = [scratch / "stdout", scratch / "stderr"]
     pid = os.fork()
     if not pid:
         for fd, path in enumerate(paths, 1):
             os.dup2(os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC), fd)
-        sys.argv = ["casync", *arguments]
+        status = 70
         try:
-            run()
+            action()
+            status = 0
         except SystemExit as end:
+            status = end.code if isinstance(end.code, int) else 1
+        finally:
             sys.stdout.flush()
             sys.stderr.flush()
-            os._exit(end.code if isinstance(end.code, int) else 1)
-        finally:
-            os._exit(70)
+            os._exit(status)
     _, status = os.waitpid(pid, 0)
     out, err = (path.read_bytes() for path in paths)
     return os.waitstatus_to_exitcode(status), out.hex(), err.decode(errors="replace")
