@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
+from operator import lt
 from typing import TypeAlias
 
 from casync.errors import DamagedStoreError
 from casync.store.lmdb.pages import (
-    BIG,
     DATABASE_BYTES,
     NO_PAGE,
     SUB_DATABASE,
@@ -76,15 +76,15 @@ def _tree(fd: int, meta: MetaPage, database: str) -> PageTree:
 def _ascending(fd: int, meta: MetaPage, tree: PageTree, first: bytes) -> Iterator[Row]:
     last = b""
     for page, nodes in _leaves_from(fd, meta, tree, first):
-        for node in nodes:
-            key, data, length, flags = node
-            if key <= last:
-                raise DamagedStoreError(_OUT_OF_ORDER)
-            last = key
-            if flags & BIG:
-                yield key, value_of(fd, meta, page, node)
-            else:
-                yield key, page[data : data + length]
+        keys = [node[0] for node in nodes]
+        if keys[0] <= last or not all(map(lt, keys, keys[1:])):
+            raise DamagedStoreError(_OUT_OF_ORDER)
+        last = keys[-1]
+        if any(node[3] for node in nodes):
+            for node in nodes:
+                yield node[0], value_of(fd, meta, page, node)
+        else:
+            yield from [(key, page[data : data + length]) for key, data, length, _ in nodes]
 
 
 def _leaves_from(

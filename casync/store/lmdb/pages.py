@@ -192,22 +192,42 @@ def leaf_nodes(page: bytes, number: int) -> list[LeafNode]:
     Raises:
         DamagedStoreError: It is not the leaf `number`, or its nodes do not fill it exactly.
     """
-    nodes: list[LeafNode] = []
-    ends: dict[int, int] = {}
-    size = len(page)
     lower, upper = _bounds(page, number, _LEAF)
+    pointers = memoryview(page)[HEADER_BYTES:lower].cast("H")
     try:
-        for at in memoryview(page)[HEADER_BYTES:lower].cast("H"):
-            low, high, flags, key_size = _NODE.unpack_from(page, at)
-            data = at + 8 + key_size
-            length = low | high << 16
-            if flags > SUB_DATABASE:
-                raise _damaged(number, "has a node of an unknown kind")
-            ends[at] = data + (8 if flags & BIG else length) + 1 & ~1
-            nodes.append((page[at + 8 : data], data, length, flags))
+        return _equal_nodes(page, pointers, upper) or _nodes(page, number, pointers, upper)
     except struct.error as error:
         raise _damaged(number, "has a node outside of it") from error
-    _check_filled(number, ends, len(nodes), upper, size)
+
+
+def _equal_nodes(page: bytes, pointers: memoryview[int], upper: int) -> list[LeafNode]:
+    """The nodes of a leaf whose headers are all equal, as in `index`; otherwise none."""
+    size, count = len(page), len(pointers)
+    low, high, flags, key_size = _NODE.unpack_from(page, upper)
+    length = low | high << 16
+    step = 8 + key_size + length + 1 & ~1
+    if flags or step * count != size - upper:
+        return []
+    if any(page[upper + at :: step][:count] != page[upper + at :][:1] * count for at in range(8)):
+        return []
+    if sorted(pointers) != list(range(upper, size, step)):
+        return []
+    before = 8 + key_size
+    return [(page[at + 8 : at + before], at + before, length, 0) for at in pointers]
+
+
+def _nodes(page: bytes, number: int, pointers: memoryview[int], upper: int) -> list[LeafNode]:
+    nodes: list[LeafNode] = []
+    ends: dict[int, int] = {}
+    for at in pointers:
+        low, high, flags, key_size = _NODE.unpack_from(page, at)
+        data = at + 8 + key_size
+        length = low | high << 16
+        if flags > SUB_DATABASE:
+            raise _damaged(number, "has a node of an unknown kind")
+        ends[at] = data + (8 if flags & BIG else length) + 1 & ~1
+        nodes.append((page[at + 8 : data], data, length, flags))
+    _check_filled(number, ends, len(nodes), upper, len(page))
     return nodes
 
 
