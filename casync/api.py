@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -255,9 +256,14 @@ def check(
         progress: Advances by bytes that are right.
 
     Raises:
+        UsageError: One is a file, the other a folder.
         CasyncError: As `casync.ops.inspect.check.check_file` and `check_folder`.
     """
     found = _look(_ref(ref), source)
+    is_folder = os.path.isdir(place)
+    if isinstance(found, Tree) != is_folder and os.path.exists(place):
+        here, there = ("folder", "file") if is_folder else ("file", "folder")
+        raise UsageError(f"{ref} is a {there}, but {place} is a {here}")
     if isinstance(found, Tree):
         return check_folder(found, place, tell, progress)
     return check_file(found, place, tell, progress)

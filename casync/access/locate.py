@@ -13,7 +13,7 @@ from typing import NamedTuple
 from casync.access.outline import CACHED_NODES, ObjectLoader, Outline, load_outline
 from casync.access.ports import Ports
 from casync.access.tree_load import Tree, load_tree
-from casync.errors import UsageError
+from casync.errors import NotFoundError, UsageError
 from casync.ids import Kind, ManifestId, ObjectId
 from casync.names.name import Ref
 from casync.objects.codec import Packer
@@ -157,6 +157,11 @@ def _locate(
         return Located(ident, b"", None, outline)
     path = b"/".join(filter(None, os.fsencode(ref.path or "").split(b"/")))
     entry = find(root_of(manifest, objects), path, objects)
+    if entry is None:
+        raise NotFoundError(
+            f"{ref.whole} has no {os.fsdecode(path)}",
+            next_step=f"`casync ls {ref.whole}:` lists what it has.",
+        )
     content: Outline | Tree | None = None
     match entry:
         case Folder():

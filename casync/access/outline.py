@@ -196,7 +196,10 @@ class ObjectLoader:
         if rest:
             if failure is not None:
                 raise failure
-            raise NoObjectError(f"no source has {kind.name.lower()} {rest[0].hex()}")
+            raise NoObjectError(
+                f"no source has {kind.name.lower()} {rest[0].hex()}",
+                next_step="Name a server that has it with --server URL.",
+            )
         return [found[ident] for ident in ids]
 
     def keep(self, verified: Verified) -> None:

@@ -82,6 +82,8 @@ def parse_name(text: str) -> Name:
     Raises:
         UsageError: `text` breaks a rule; the message says which.
     """
+    if not text:
+        raise UsageError("the name is empty")
     components = text.split("/")
     if _LIKE_HEX.fullmatch(text):
         raise UsageError(f"a name must not look like a hash: {text}")
@@ -138,5 +140,5 @@ def parse_ref(text: str) -> Ref:
         return Ref(prefix=base, path=path)
     label, at, number = base.partition("@")
     if at and not _VERSION.fullmatch(number):
-        raise UsageError(f"a version is a number from 1 on: {text}")
+        raise UsageError(f"versions start at 1: {text}")
     return Ref(name=parse_name(label), version=int(number or 0), path=path)

@@ -56,9 +56,9 @@ class SigningKey:
         try:
             key = load_pem_private_key(pem, None)
         except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-            raise UsageError("it is not a PEM private key without a password") from error
+            raise UsageError("is not an unencrypted PEM private key") from error
         if not isinstance(key, Ed25519PrivateKey):
-            raise UsageError("the private key is not an Ed25519 key")
+            raise UsageError("is not an Ed25519 key")
         return cls(key)
 
     def pem(self) -> bytes:

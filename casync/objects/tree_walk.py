@@ -14,7 +14,6 @@ from casync.errors import (
     CasyncError,
     MalformedError,
     NoObjectError,
-    NotFoundError,
     UnsupportedError,
     UsageError,
 )
@@ -187,8 +186,8 @@ def walk_tree(root: Folder, fetch: FetchObjects) -> Iterator[tuple[tuple[bytes, 
             yield tuple(path.split(b"/")), entry
 
 
-def find(root: Folder, path: bytes, fetch: FetchObjects) -> Entry:
-    """The entry at a path below a folder. Links are not followed.
+def find(root: Folder, path: bytes, fetch: FetchObjects) -> Entry | None:
+    """The entry at a path below a folder; None if there is none. Links are not followed.
 
     Args:
         root: The folder.
@@ -196,7 +195,6 @@ def find(root: Folder, path: bytes, fetch: FetchObjects) -> Entry:
         fetch: Fetches objects.
 
     Raises:
-        NotFoundError: There is no entry.
         NoObjectError, MalformedError: As `entries`.
     """
     found: Entry = root
@@ -208,7 +206,7 @@ def find(root: Folder, path: bytes, fetch: FetchObjects) -> Entry:
         else:
             entry = None
         if entry is None or entry.name != name:
-            raise NotFoundError(f"there is no {path.decode(errors='surrogateescape')} inside")
+            return None
         found = entry
     return found
 

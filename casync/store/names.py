@@ -76,7 +76,9 @@ def _by_prefix(prefix: str, index: RefIndex) -> ManifestId:
             break
         found.append(row.id)
     if not found:
-        raise NoNameError(f"no manifest here begins with {prefix}")
+        raise NoNameError(
+            f"no manifest here begins with {prefix}", next_step="`casync ls` lists the manifests."
+        )
     if len(found) > 1:
         raise UsageError(f"several manifests begin with {prefix}", next_step="Type more digits.")
     return found[0]

@@ -49,6 +49,7 @@ class Config(NamedTuple):
     def read(cls, environment: Mapping[str, str]) -> Config:
         """Reads `environment`, normally `os.environ`."""
         get = environment.get
+        own = _user_folder("XDG_CONFIG_HOME", ".config", environment)
         return cls(
             store=_path(get("CASYNC_STORE")),
             servers=tuple(get("CASYNC_SERVER", "").split()),
@@ -56,7 +57,7 @@ class Config(NamedTuple):
             token=get("CASYNC_TOKEN") or None,
             ca=_path(get("CASYNC_CA")),
             config=_path(get("CASYNC_CONFIG")),
-            user_config=_user_config(environment),
+            user_config=None if own is None else own / "config.toml",
             s3_endpoint=get("AWS_ENDPOINT_URL_S3") or get("AWS_ENDPOINT_URL") or None,
             s3_ca=_path(get("AWS_CA_BUNDLE")),
             colour=not get("NO_COLOR") and get("TERM") != "dumb",
@@ -66,17 +67,6 @@ class Config(NamedTuple):
 
 def _path(text: str | None) -> Path | None:
     return Path(text) if text else None
-
-
-def _user_config(environment: Mapping[str, str]) -> Path | None:
-    """The XDG path. Importing platformdirs would cost time at each start."""
-    folder = environment.get("XDG_CONFIG_HOME", "")
-    if not folder.startswith("/"):
-        home = environment.get("HOME")
-        if not home:
-            return None
-        folder = f"{home}/.config"
-    return Path(folder, "casync", "config.toml")
 
 
 def default_store() -> Path | None:
@@ -100,11 +90,13 @@ def default_state() -> Path:
     return folder
 
 
-def _user_folder(variable: str, below: str) -> Path | None:
+def _user_folder(
+    variable: str, below: str, environment: Mapping[str, str] = os.environ
+) -> Path | None:
     """A folder of ours by the rules of XDG, which ignore relative paths."""
-    folder = os.environ.get(variable, "")
+    folder = environment.get(variable, "")
     if not folder.startswith("/"):
-        home = os.environ.get("HOME") or _home_of_account()
+        home = environment.get("HOME") or _home_of_account()
         if not home.startswith("/"):
             return None
         folder = f"{home}/{below}"

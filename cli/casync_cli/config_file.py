@@ -117,6 +117,8 @@ def _checked(
             raise UsageError(f"{path}: {key}{where} must be {_SHAPES[wanted]}")
         text = str(value)
         if key in _PATHS:
+            if not text:
+                raise UsageError(f"{path}: {key}{where} needs a path")
             try:
                 text = str(path.parent / Path(text).expanduser())
             except RuntimeError as error:

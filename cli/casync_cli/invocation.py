@@ -13,10 +13,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from casync.errors import CasyncError, UsageError
+from casync.errors import CasyncError, NoNameError, UsageError
 from casync_cli.config import Config
 from casync_cli.output import Output
 from casync_cli.parsing.counts import parse_count
+from casync_cli.parsing.paths import parse_path
 from casync_cli.parsing.raw_options import CommonOptions, RemoteOptions
 from casync_cli.parsing.sizes import parse_rate
 from casync_cli.parsing.times import parse_duration
@@ -69,9 +70,7 @@ class Invocation:
                 "there is no home for the default store",
                 next_step="Give --store DIR, or set HOME.",
             )
-        if not store:
-            raise UsageError("--store needs a folder")
-        return Path(str(store))
+        return parse_path(str(store), "--store")
 
     @cached_property
     def settings(self) -> Settings:
@@ -121,7 +120,7 @@ class Invocation:
                 self.warn_of(client.warnings)
                 yield client
             return
-        with self.open_store(read_only=True) as store:
+        with self.pointing_to_servers(), self.open_store(read_only=True) as store:
             yield store
 
     @contextmanager
@@ -142,8 +141,17 @@ class Invocation:
                 self.warn_of(client.warnings)
                 yield client
             return
-        with self.open_store(read_only=read_only) as store:
+        with self.pointing_to_servers(), self.open_store(read_only=read_only) as store:
             yield store
+
+    @contextmanager
+    def pointing_to_servers(self) -> Iterator[None]:
+        """Adds to errors about names that are not in the store that a server may have them."""
+        try:
+            yield
+        except NoNameError as error:
+            step = f"{error.next_step} Name a server with --server URL."
+            raise NoNameError(error.message, next_step=step.lstrip()) from error
 
     def _asks_server(self) -> bool:
         """Whether a server is on the command line.
@@ -183,14 +191,14 @@ class Invocation:
         for url, said in settings.of_servers():
             if "token_file" in said:
                 tokens[origin_of(url)] = self._read_token(Path(str(said["token_file"])))
-            if "ca" in said and not (given.ca or self.config.ca):
+            if "ca" in said and given.ca is None and not self.config.ca:
                 authorities[origin_of(url)] = Path(str(said["ca"]))
         token = self._token()
         if token and servers:
             tokens[origin_of(servers[0])] = token
         return TransportOptions(
             tokens=tokens,
-            ca=Path(str(ca)) if ca else None,
+            ca=None if ca is None else parse_path(str(ca), "--ca"),
             authorities=authorities,
             insecure=given.insecure,
             insecure_http=given.insecure_http,
@@ -208,7 +216,8 @@ class Invocation:
 
     def _token(self) -> str | None:
         """The token from the command line or the environment."""
-        path = Path(self.remote.token_file) if self.remote.token_file else self.config.token_file
+        given = self.remote.token_file
+        path = self.config.token_file if given is None else parse_path(given, "--token-file")
         return self.config.token if path is None else self._read_token(path)
 
     def _read_token(self, path: Path) -> str:

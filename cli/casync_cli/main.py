@@ -9,7 +9,8 @@ import errno
 import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from difflib import get_close_matches
+from typing import Final, NoReturn
 
 import typer
 
@@ -22,6 +23,9 @@ from casync_cli.streams import ClosedPipeError, guard_streams
 from casync_cli.verbs import program
 
 __all__ = ["main", "run_program"]
+
+_CLOSE: Final = 0.8
+"""Share of letters in common from which an option is offered for one that does not exist."""
 
 
 def run_program() -> int:
@@ -104,12 +108,13 @@ def _known(error: Exception) -> CasyncError:
 
 def _usage_error(error: typer.TyperException) -> UsageError:
     """Converts a usage error of Typer."""
-    near = getattr(error, "possibilities", None)
+    offered = getattr(error, "possibilities", None) or ()
+    near = get_close_matches(getattr(error, "option_name", ""), offered, n=2, cutoff=_CLOSE)
     ctx = getattr(error, "ctx", None)
     step = f"See {ctx.command_path} --help." if ctx is not None else ""
     if near:
-        step = f"Did you mean {' or '.join(near[:2])}?"
-    message = (error.message if near else error.format_message()).rstrip(".")
+        step = f"Did you mean {' or '.join(near)}?"
+    message = (error.message if offered else error.format_message()).rstrip(".")
     return UsageError(message[:1].lower() + message[1:], next_step=step)
 
 

@@ -63,12 +63,17 @@ class Gauge(NamedTuple):
 
 
 def bar_text(gauge: Gauge, columns: int) -> str:
-    """The bar: one line of fewer than `columns` characters."""
+    """The bar: one line of fewer than `columns` characters. Fields that do not fit are left out."""
     parts = [gauge.what]
     if gauge.total:
         filled = int(gauge._share * _BAR_CELLS)
         parts.append(f"[{'#' * filled}{'-' * (_BAR_CELLS - filled)}] {int(gauge._share * 100):3}%")
-    return "  ".join(parts + gauge._figures)[: max(columns - 1, 1)]
+    room = max(columns - 1, 1)
+    text = parts[0][:room]
+    for part in parts[1:] + gauge._figures:
+        if len(text) + 2 + len(part) <= room:
+            text += f"  {part}"
+    return text
 
 
 def line_text(gauge: Gauge) -> str:

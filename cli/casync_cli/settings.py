@@ -10,6 +10,7 @@ from casync.names.patterns import matches
 from casync.remote.http.address import origin_of
 from casync_cli.config import Config, default_store
 from casync_cli.config_file import SITE_FILE, ConfigFile, Value, read_config_file
+from casync_cli.parsing.paths import parse_path
 from casync_cli.parsing.raw_options import CommonOptions, RemoteOptions
 
 __all__ = ["Setting", "Settings"]
@@ -45,7 +46,7 @@ class Settings:
         self._common = common
         self._remote = remote
         self._config = config
-        chosen = Path(common.config) if common.config else config.config
+        chosen = config.config if common.config is None else parse_path(common.config, "--config")
         own = chosen or config.user_config
         read = [
             read_config_file(own, required=chosen is not None) if own is not None else None,

@@ -61,7 +61,7 @@ class ServerSettings(BaseSettings):
         tick_seconds: Seconds between checks of each connection.
     """
 
-    model_config = SettingsConfigDict(env_prefix="CASYNC_SERVE_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="CASYNC_SERVE_", frozen=True, allow_inf_nan=False)
 
     hosts: tuple[str, ...] = ()
     drain: float = Field(default=0.0, ge=0)

@@ -17,7 +17,7 @@ CONTRACT = {
     "[--one-file-system] [--allow-network-fs]",
     "serve": "[--listen ADDR]... [--workers N] [--grace TIME] [--insecure-no-auth] [--writable] "
     "[--tls-cert F] [--tls-key F] [--client-ca F] [--upstream URL] [--audit-log F] "
-    "[--gc-interval TIME] [--log-format FORMAT]",
+    "[--gc-interval TIME] [--log-format FORMAT] [--allow-network-fs]",
     "pull": "REF[:PATH] [-o OUT] [--seed PATH]... [--in-place] [--cache] [--delta WHEN] "
     "[--expect sha256:HEX] [--delete] [--max-delete N] [--exact] [--trust KEY]... "
     "[--allow-rollback] [--dry-run] "
@@ -168,7 +168,8 @@ def test_the_document_lists_the_shared_options() -> None:
 def test_the_document_lists_the_environment() -> None:
     spans = {span for row in in_table("Environment") for span in row}
     assert spans == {f"CASYNC_{name}" for name in VARIABLES} | {"NO_COLOR"}
-    known = Config.read({f"CASYNC_{name}": "x" for name in VARIABLES} | {"NO_COLOR": "x"})
+    said = {f"CASYNC_{name}": "x" for name in VARIABLES} | {"NO_COLOR": "x", "HOME": "/h"}
+    known = Config.read(said)._replace(user_config=None)
     assert known == Config(Path("x"), ("x",), Path("x"), "x", Path("x"), Path("x"))
 
 
@@ -298,7 +299,9 @@ def test_the_option_wins_over_the_environment(program: Program) -> None:
         ("xyzzy", ["no command xyzzy", "casync --help"]),
         ("store stat", ["no command stat", "Did you mean stats?"]),
         ("store", ["missing command", "casync store --help"]),
-        ("pull x --sever y", ["no such option: --sever", "Did you mean --server or --seed?"]),
+        ("pull x --sever y", ["no such option: --sever", "Did you mean --server?"]),
+        ("ls --stoer y", ["no such option: --stoer", "Did you mean --store?"]),
+        ("ls --xyzzy", ["no such option: --xyzzy"]),
         ("--jsn ls", ["no such option: --jsn", "Did you mean --json?"]),
         ("pull", ["REF[:PATH] is missing", "casync pull --help"]),
         ("ls a b", ["unexpected extra argument", "(b)"]),

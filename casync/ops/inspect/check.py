@@ -114,7 +114,7 @@ def check_file(
     status = os.fstat(fd)
     if not stat.S_ISREG(status.st_mode) and not stat.S_ISBLK(status.st_mode):
         os.close(fd)
-        raise UsageError(f"{path} is not a file, but the manifest is one of a file")
+        raise UsageError(f"{path} is neither a file nor a block device")
     comparer = Comparer(outline.node, outline.params.max_size, progress)
     is_longer = stat.S_ISREG(status.st_mode) and status.st_size != length
     try:

@@ -322,7 +322,7 @@ class Rebuilder:
         for missing in self._take(task, places, supplies):
             raise NoObjectError(
                 f"no source has chunk {missing.id.hex()}",
-                next_step="Name a server that has it with --server.",
+                next_step="Name a server that has it with --server URL.",
             )
 
     def _not_repeated(self, task: _WindowTask) -> list[Place]:

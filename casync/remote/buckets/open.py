@@ -29,6 +29,7 @@ class _Scheme(NamedTuple):
     adapter: tuple[str, str]
 
 
+_ADDRESS: Final = re.compile(r"([a-z][a-z0-9+.-]*)://")
 _S3_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
 _SCHEMES: Final = {
     "s3": _Scheme("s3://BUCKET/PREFIX", _S3_NAME, ("casync.remote.buckets.s3", "S3Bucket")),
@@ -36,9 +37,17 @@ _SCHEMES: Final = {
 
 
 def is_address(text: str) -> bool:
-    """Whether a text has the scheme of a bucket's address."""
-    scheme, separator, _ = text.partition("://")
-    return bool(separator) and scheme in _SCHEMES
+    """Whether a text is an address, and not a path.
+
+    Raises:
+        UsageError: It is one whose scheme is not supported.
+    """
+    if not (found := _ADDRESS.match(text)):
+        return False
+    if found[1] not in _SCHEMES:
+        known = ", ".join(f"{scheme}://" for scheme in _SCHEMES)
+        raise UsageError(f"{found[1]}:// is not supported; {known} is")
+    return True
 
 
 def open_bucket(address: str, options: BucketOptions = BucketOptions()) -> tuple[Bucket, str]:
@@ -56,7 +65,7 @@ def open_bucket(address: str, options: BucketOptions = BucketOptions()) -> tuple
         CasyncError: The bucket's adapter cannot be set up.
     """
     scheme, _, rest = address.partition("://")
-    row = _SCHEMES.get(scheme)
+    row = _SCHEMES[scheme] if is_address(address) else None
     name, _, key = rest.partition("/")
     if row is None or not row.name.fullmatch(name):
         forms = [row.form] if row else [scheme.form for scheme in _SCHEMES.values()]

@@ -288,7 +288,8 @@ class RemoteClient:
             )
         view = self._manifest_view(ref)
         if view is None:
-            raise NoNameError(f"{ref} is not on {self.origin}")
+            step = f"`casync ls --server {self.origin}` lists its names."
+            raise NoNameError(f"{ref} is not on {self.origin}", next_step=step)
         return parse_hash(view.hash)
 
     def _fetch(self, kind: Kind, groups: Sequence[Group], retry: Retry) -> Iterator[list[Answer]]:

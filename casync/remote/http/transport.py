@@ -369,7 +369,12 @@ def _network_error(origin: str, error: Exception) -> CasyncError:
             next_step="Give its authority with --ca FILE.",
         )
     if isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLEOFError):
-        return RemoteError(f"{origin} does not speak TLS as expected: {cause.reason}")
+        step = ""
+        if cause.reason == "WRONG_VERSION_NUMBER":  # how OpenSSL calls bytes that are not TLS
+            step = f"Try http://{origin.partition('://')[2]}."
+        return RemoteError(
+            f"{origin} does not speak TLS as expected: {cause.reason}", next_step=step
+        )
     if isinstance(error, httpcore.ConnectTimeout):
         return UnreachableError(f"{origin} does not answer")
     reason = getattr(cause, "strerror", None) or str(error)

@@ -16,10 +16,10 @@ from typing import Final, NamedTuple
 
 import lmdb
 
-from casync.errors import CasyncError, DamagedStoreError, NoStoreError, UsageError
+from casync.errors import CasyncError, DamagedStoreError, UsageError
 from casync.fs.sync import sync_names
 from casync.limits import MAP_BYTES, MIB
-from casync.store.lmdb.creation import publish, store_exists
+from casync.store.lmdb.creation import no_store, publish, store_exists
 from casync.store.lmdb.environment import Environment
 from casync.store.lmdb.lmdb_errors import REBUILD, translate
 from casync.store.lmdb.lock_files import locked
@@ -109,7 +109,7 @@ def compact(
         NoSpaceError, WriteError: The copy does not fit, or cannot be written.
     """
     if not store_exists(path):
-        raise NoStoreError(f"no store at {path}")
+        raise no_store(path)
     environment = Environment(path, read_only=False, map_bytes=map_bytes, alone=True)
     aside = path / _ASIDE
     try:

@@ -17,7 +17,7 @@ from typing import Final
 
 import lmdb
 
-from casync.errors import UnsupportedError, WriteError
+from casync.errors import NoStoreError, UnsupportedError, WriteError
 from casync.fs.filesystem import Coherence, file_system
 from casync.fs.sync import sync_names, sync_parents
 from casync.store.lmdb.databases import DATABASES, LATER_DATABASES
@@ -27,10 +27,19 @@ from casync.store.lmdb.meta import FIRST_GENERATION, write_meta
 from casync.store.lmdb.opening import open_lmdb
 from casync.store.lmdb.ownership import DATA_FILE, check_owner
 
-__all__ = ["create", "finish", "publish", "store_exists"]
+__all__ = ["create", "finish", "no_store", "publish", "store_exists"]
 
 _ASIDE: Final = "creating"
 _EMPTY_STORE_BYTES: Final = 1024 * 1024  # an upper bound
+
+
+def no_store(path: Path) -> NoStoreError:
+    """The error for a path without a store, where none is made."""
+    if os.path.isfile(path):
+        return NoStoreError(f"{path} is not a store, which is a folder")
+    return NoStoreError(
+        f"no store at {path}", next_step="`casync prepare` and `casync pull` make one."
+    )
 
 
 def store_exists(path: Path) -> bool:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import lmdb
 import msgspec
 
-from casync.errors import IntegrityError, NoStoreError
+from casync.errors import IntegrityError
 from casync.ids import Kind, ManifestId, chunk_id
 from casync.limits import GIB, MAP_BYTES
 from casync.names.name import NameRecord
@@ -24,7 +24,7 @@ from casync.objects.codec import Packed, Unpacker, Verified
 from casync.store.base import ManifestRow, ManifestState
 from casync.store.lmdb.commit import Writer
 from casync.store.lmdb.completeness import Completeness
-from casync.store.lmdb.creation import store_exists
+from casync.store.lmdb.creation import no_store, store_exists
 from casync.store.lmdb.environment import Environment, Txn
 from casync.store.lmdb.meta import FIRST_GENERATION, read_meta, write_meta
 from casync.store.lmdb.objects import Objects
@@ -121,7 +121,7 @@ def reindex(
         UnsupportedError, NoSpaceError, WriteError, LockedError: As `LmdbStore`.
     """
     if not store_exists(path):
-        raise NoStoreError(f"no store at {path}")
+        raise no_store(path)
     environment = Environment(path, read_only=False, map_bytes=map_bytes)
     try:
         if "meta" not in environment.missing:

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from casync.errors import DamagedStoreError, NoStoreError
+from casync.errors import DamagedStoreError
 from casync.ids import Kind, ManifestId, ObjectId
 from casync.limits import MAP_BYTES, MIB
 from casync.names.name import Name, NameRecord, Ref
@@ -36,7 +36,7 @@ from casync.store.lmdb.collection import LmdbCollection
 from casync.store.lmdb.commit import Pending, Writer
 from casync.store.lmdb.creation import create as make_store
 from casync.store.lmdb.creation import finish as finish_store
-from casync.store.lmdb.creation import store_exists
+from casync.store.lmdb.creation import no_store, store_exists
 from casync.store.lmdb.environment import Environment, Txn
 from casync.store.lmdb.lmdb_errors import REBUILD
 from casync.store.lmdb.meta import read_meta
@@ -110,9 +110,7 @@ class LmdbStore:
         warnings: list[str] = []
         if not store_exists(path):
             if read_only or not create:
-                raise NoStoreError(
-                    f"no store at {path}", next_step="`casync prepare` and `casync pull` make one."
-                )
+                raise no_store(path)
             warnings = make_store(path, map_bytes=map_bytes, allow_network_fs=allow_network_fs)
         elif not read_only:
             finish_store(path)

@@ -84,6 +84,7 @@ class Tokens:
         expires: int = 0,
         note: str = "",
         namespace: str = "",
+        show: Callable[[str, TokenRow], None] = lambda _text, _row: None,
     ) -> tuple[str, TokenRow]:
         """Issues a token; from now on the store requires tokens.
 
@@ -93,6 +94,7 @@ class Tokens:
             expires: Seconds since 1970; 0 for never.
             note: For people.
             namespace: The namespace that it selects; empty for the default one.
+            show: Hands out the token before it is stored. If that fails, the store is unchanged.
 
         Returns:
             The token's text, which cannot be recovered later, and its row.
@@ -114,12 +116,15 @@ class Tokens:
             namespace,
         )
 
+        text = format_token(Token(ident, secret))
+        show(text, row)
+
         def write(txn: Txn) -> None:
             txn.put(META_AUTH, b"\1", db=self._environment.databases["meta"])
             self._put(txn, row)
 
         self._environment.write(write, need=_ROW_BYTES)
-        return format_token(Token(ident, secret)), row
+        return text, row
 
     def revoke(self, ident: str) -> TokenRow:
         """Revokes a token. Servers notice within seconds.

@@ -10,7 +10,7 @@ from casync.limits import KIB, MIB
 from casync.objects.chunker import ChunkerParams
 from casync.ops.bench import BenchInput, Transfer, Trial, recommend
 from casync.planning.origins import Origin
-from casync.sizes import format_size
+from casync.sizes import format_count, format_size
 from casync_cli.bench.map import ORIGINS
 from casync_cli.output import Output
 
@@ -85,7 +85,8 @@ class BenchReport:
         if output.json_mode:
             output.document("casync.bench/1", _document(bench))
         else:
-            output.row("recommended", str(chosen.params.avg_size), reason(bench))
+            size = chunk_size(chosen.params) if output.to_terminal else str(chosen.params.avg_size)
+            output.row("recommended", size, reason(bench))
         output.flush()
         moved, length = chosen.best.received, bench.new.length
         output.say(
@@ -129,9 +130,10 @@ def reason(bench: Bench) -> str:
     if chosen is least:
         return "moves the least"
     more = chosen.best.received - least.best.received
+    much = f"{format_size(more)} more than" if more else "as few bytes as"
     return (
-        f"moves {format_size(more) if more else 'nothing'} more than {chunk_size(least.params)}, "
-        f"in {chosen.whole.chunks} chunks instead of {least.whole.chunks}"
+        f"moves {much} {chunk_size(least.params)}, "
+        f"in {format_count(chosen.whole.chunks, 'chunk')} instead of {least.whole.chunks}"
     )
 
 

@@ -12,6 +12,7 @@ import typer
 
 from casync.errors import NoSpaceError, UsageError
 from casync_cli.invocation import invocation_of
+from casync_cli.parsing.paths import parse_path
 from casync_cli.parsing.sizes import parse_size
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def run(
     invocation = invocation_of(ctx)
     paths = [_input(text) for text in (old, new)]
     choices = _choices(chunk_sizes)
-    page = None if html is None else _page_place(Path(html), paths)
+    page = None if html is None else _page_place(parse_path(html, "--html"), paths)
     from casync import api
     from casync.ops.bench import look
     from casync_cli.bench.report import Bench, BenchReport, chunk_size

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from casync.errors import WriteError
 from casync_cli.invocation import invocation_of
 
 DETAILS = (
@@ -29,4 +31,11 @@ def run(
     key = SigningKey.new()
     with new_secret(Path(file)) as stream:
         stream.write(key.pem())
-    report_key(invocation.output, key.public)
+    try:
+        report_key(invocation.output, key.public)
+        invocation.output.flush()
+    except WriteError as error:
+        raise WriteError(
+            f"{error.message}; the key is in {file}",
+            next_step=f"`casync key show {shlex.quote(file)}` prints its public key.",
+        ) from error

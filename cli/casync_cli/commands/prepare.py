@@ -15,6 +15,7 @@ from casync.errors import UsageError
 from casync_cli.invocation import Invocation, invocation_of
 from casync_cli.options import AllowNetworkFs, ExpectDigest
 from casync_cli.parsing.counts import parse_count, parse_sha256
+from casync_cli.parsing.paths import parse_path
 from casync_cli.parsing.signing_key import read_signer
 from casync_cli.parsing.sizes import parse_size
 from casync_cli.parsing.times import parse_duration
@@ -156,7 +157,7 @@ def _source(file: str) -> Path | BinaryIO | str:
     if is_address(file):
         return file
     if file != "-":
-        return Path(file)
+        return parse_path(file, "prepare")
     if sys.stdin is None:
         raise UsageError("nothing to prepare: stdin is closed", next_step="Name a file.")
     if sys.stdin.isatty():

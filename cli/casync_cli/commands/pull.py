@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO, Literal, TypeAlias
 
@@ -12,6 +13,7 @@ from casync_cli.completion import complete_ref
 from casync_cli.invocation import Invocation, invocation_of
 from casync_cli.options import AllowNetworkFs, DryRun, ExpectDigest
 from casync_cli.parsing.counts import parse_count, parse_sha256
+from casync_cli.parsing.paths import parse_path
 from casync_cli.reports.folder import report_folder
 from casync_cli.reports.pull import report_plan, report_pull
 from casync_cli.trust import trusted
@@ -123,7 +125,8 @@ def run(
         invocation.resume = "Run the same command again; it fetches only the rest."
     act = api.forecast if dry_run else api.pull
     try:
-        with invocation.progress() as progress:
+        pointing = nullcontext() if servers else invocation.pointing_to_servers()
+        with invocation.progress() as progress, pointing:
             done = act(
                 wanted,
                 target,
@@ -150,10 +153,8 @@ def _target(
 ) -> Path | BinaryIO | None:
     if in_place and out in (None, "-"):
         raise UsageError("--in-place overwrites a file", next_step="Name it with -o OUT.")
-    if out == "":
-        raise UsageError("-o needs a path")
     if out != "-":
-        return None if out is None else Path(out)
+        return None if out is None else parse_path(out, "-o")
     output = invocation.output
     if not dry_run:
         if output.to_terminal:
@@ -177,7 +178,7 @@ def _options(
     from casync.ops.pull.file import PullOptions
 
     return PullOptions(
-        seeds=tuple(map(Path, seeds)),
+        seeds=tuple(parse_path(seed, "--seed") for seed in seeds),
         in_place=in_place,
         cache=cache,
         expect_sha256=None if expect is None else parse_sha256(expect),

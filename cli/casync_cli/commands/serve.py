@@ -9,7 +9,9 @@ import typer
 
 from casync.errors import UsageError
 from casync_cli.invocation import Invocation, invocation_of
+from casync_cli.options import AllowNetworkFs
 from casync_cli.parsing.counts import parse_count
+from casync_cli.parsing.paths import parse_path
 from casync_cli.parsing.times import parse_duration
 
 if TYPE_CHECKING:
@@ -87,6 +89,7 @@ def run(
         str,
         typer.Option("--log-format", metavar="FORMAT", help="text or json."),
     ] = "text",
+    allow_network_fs: AllowNetworkFs = False,
 ) -> int:
     """Runs the command."""
     invocation = invocation_of(ctx)
@@ -103,13 +106,14 @@ def run(
         grace=ServeOptions.grace if grace is None else parse_duration(grace),
         insecure_no_auth=insecure_no_auth,
         writable=writable,
-        tls_cert=_path(tls_cert),
-        tls_key=_path(tls_key),
-        client_ca=_path(client_ca),
+        tls_cert=_path(tls_cert, "--tls-cert"),
+        tls_key=_path(tls_key, "--tls-key"),
+        client_ca=_path(client_ca, "--client-ca"),
         upstream=_upstream(invocation, upstream) if upstream else None,
-        audit_log=_path(audit_log),
+        audit_log=_path(audit_log, "--audit-log"),
         gc_interval=parse_duration(gc_interval) if gc_interval else None,
         log_format="json" if log_format == "json" else "text",
+        allow_network_fs=allow_network_fs,
         debug=invocation.common.debug,
     )
     from casync_server.main import serve
@@ -129,5 +133,5 @@ def _upstream(invocation: Invocation, url: str) -> Upstream:
     return Upstream(url, transport.tokens.get(origin, ""), ca)
 
 
-def _path(text: str | None) -> Path | None:
-    return Path(text) if text else None
+def _path(text: str | None, option: str) -> Path | None:
+    return None if text is None else parse_path(text, option)

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from casync.errors import NoStoreError, UsageError
+from casync.errors import DamagedStoreError, NoStoreError, UsageError
 from casync_cli.exit_codes import DAMAGED
 from casync_cli.invocation import Invocation, invocation_of
+from casync_cli.parsing.paths import parse_path
 
 if TYPE_CHECKING:
     from casync.store.lmdb.reindex import Reindexed
@@ -37,7 +38,11 @@ def run(
 ) -> int:
     """Runs the command."""
     invocation = invocation_of(ctx)
-    done = _reindex(invocation) if salvage is None else _salvage(invocation, Path(salvage))
+    done = (
+        _reindex(invocation)
+        if salvage is None
+        else _salvage(invocation, parse_path(salvage, "--salvage"))
+    )
     output = invocation.output
     if output.json_mode:
         output.document("casync.store-reindex/1", done._asdict())
@@ -72,4 +77,7 @@ def _salvage(invocation: Invocation, file: Path) -> Salvaged:
     invocation.resume = "Run the same command again; objects copied so far are kept."
     with invocation.open_store(create=True) as store, invocation.progress() as progress:
         progress.start("reading", None)
-        return salvage(file, store, advance=progress.advance)
+        done = salvage(file, store, advance=progress.advance)
+    if not any(done):
+        raise DamagedStoreError(f"{file} holds no object of a casync store")
+    return done

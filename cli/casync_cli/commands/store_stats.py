@@ -61,6 +61,9 @@ def _compare(invocation: Invocation, store: LmdbStore, refs: list[Ref]) -> None:
         ]
         output.document("casync.store-sharing/1", {"refs": fields})
         return
+    if output.to_terminal:
+        heads = ["length", "stored", "own", *(f"with {n}" for n in range(1, len(refs) + 1))]
+        output.row("manifest".ljust(64), *(head.rjust(9) for head in heads))
     for share in shares:
         sizes = [share.length, share.stored, share.own, *share.shared]
         shown = [format_size(size).rjust(9) if output.to_terminal else str(size) for size in sizes]

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack
-from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from casync.errors import UsageError
+from casync.errors import UsageError, WriteError
 from casync_cli.invocation import invocation_of
+from casync_cli.parsing.paths import parse_path
 from casync_cli.parsing.sizes import parse_size
 from casync_cli.parsing.times import parse_duration
+from casync_cli.streams import ClosedPipeError
+
+if TYPE_CHECKING:
+    from casync.names.token import TokenRow
+    from casync_cli.output import Output
 
 DETAILS = (
     "Prints the token once, or writes it to FILE, which must not exist and gets mode 0600; the "
@@ -76,26 +81,42 @@ def run(
     limit = None if quota is None else parse_size(quota)
     with ExitStack() as stack:
         store = stack.enter_context(invocation.open_store())
-        secret = None if file is None else stack.enter_context(new_secret(Path(file)))
+        secret = None if file is None else stack.enter_context(new_secret(parse_path(file, "FILE")))
         establish(store, place, quota=limit)
         first = not store.tokens.known().required
-        token, row = store.tokens.issue(
-            level, names or (), expires=ends, note=note, namespace=place
-        )
-        if secret is not None:
-            secret.write(f"{token}\n".encode())
-    if output.json_mode:
-        output.document(
-            "casync.token-new/1",
-            {
-                "token": token if file is None else None,
-                "file": file,
-                "id": row.id,
-                "expires": row.expires,
-            },
-        )
-    else:
-        output.row(token if file is None else row.id)
-    output.flush()
+
+        def show(token: str, row: TokenRow) -> None:
+            if secret is not None:
+                secret.write(f"{token}\n".encode())
+                secret.flush()
+            _print(output, token, file, row)
+
+        store.tokens.issue(level, names or (), expires=ends, note=note, namespace=place, show=show)
     if first:
         output.say("servers of this store require a token from now on")
+
+
+def _print(output: Output, token: str, file: str | None, row: TokenRow) -> None:
+    """Prints a token, or its id if the token is in `file`.
+
+    Raises:
+        WriteError: It cannot be written, or the reader is gone.
+    """
+    try:
+        if output.json_mode:
+            output.document(
+                "casync.token-new/1",
+                {
+                    "token": token if file is None else None,
+                    "file": file,
+                    "id": row.id,
+                    "expires": row.expires,
+                },
+            )
+        else:
+            output.row(token if file is None else row.id)
+        output.flush()
+    except WriteError as error:
+        raise WriteError(f"{error.message}; no token was made") from error
+    except ClosedPipeError as error:
+        raise WriteError("stdout was closed; no token was made") from error

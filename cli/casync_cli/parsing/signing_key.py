@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from casync.errors import CasyncError, UsageError
+from casync_cli.parsing.paths import parse_path
 
 if TYPE_CHECKING:
     from casync.access.naming import Signer
@@ -26,15 +26,16 @@ def read_key(file: str, warn: Callable[[list[str]], None]) -> SigningKey:
 
     Raises:
         CasyncError: The file cannot be read.
-        UsageError: It is not a private key for signing.
+        UsageError: The path is empty, or it is not a private key for signing.
     """
     from casync.fs.secret import exposure
     from casync.names.signing import SigningKey
 
-    if warning := exposure(Path(file)):
+    path = parse_path(file, "--sign")
+    if warning := exposure(path):
         warn([warning])
     try:
-        with Path(file).open("rb") as stream:
+        with path.open("rb") as stream:
             pem = stream.read(_MAX_BYTES)
     except OSError as error:
         raise CasyncError(f"cannot read the key in {file}: {error.strerror}") from error
@@ -42,7 +43,7 @@ def read_key(file: str, warn: Callable[[list[str]], None]) -> SigningKey:
         return SigningKey.read(pem)
     except UsageError as error:
         raise UsageError(
-            f"{file}: {error.message}", next_step="`casync key new` makes one."
+            f"{file} {error.message}", next_step="`casync key new` makes one."
         ) from error
 
 

@@ -43,11 +43,15 @@ def report_folder(output: Output, pulled: FolderPulled, out: str) -> None:
             },
         )
     output.flush()
+    counts = [
+        ("kept", pulled.kept),
+        ("removed", pulled.removed),
+        ("links and special files made", pulled.others),
+    ]
     output.say(
-        f"{out}: {format_count(pulled.files, 'file')} written, {format_size(pulled.length)}; "
-        f"{pulled.kept} kept, "
-        f"{pulled.removed} removed, links and others made: {pulled.others}, in "
-        f"{format_duration(pulled.seconds)}"
+        f"{out}: {format_count(pulled.files, 'file')} written, {format_size(pulled.length)}"
+        f"{''.join(f', {count} {what}' for what, count in counts if count)}, "
+        f"in {format_duration(pulled.seconds)}"
     )
     say_sources(output, pulled.sources, pulled.traffic)
     if pulled.left_out:

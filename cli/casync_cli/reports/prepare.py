@@ -87,10 +87,11 @@ def report_folder(output: Output, prepared: FolderPrepared) -> None:
     else:
         output.row(prepared.manifest.hex())
     output.flush()
+    count = prepared.unchanged
+    unchanged = f"{format_count(count, 'file')} unchanged, " if count else ""
     output.say(
         f"{format_size(prepared.length)} in {format_count(prepared.files, 'file')} and "
-        f"{format_count(prepared.folders, 'folder')}: "
-        f"{format_count(prepared.unchanged, 'file')} unchanged, "
+        f"{format_count(prepared.folders, 'folder')}: {unchanged}"
         f"{format_size(prepared.stored)} stored"
     )
     if prepared.sockets:

@@ -79,7 +79,7 @@ def report_plan(output: Output, plan: Forecast | FolderForecast) -> None:
     if plan.missing:
         raise NoObjectError(
             f"no source has {format_size(plan.missing)} of {plan.manifest.hex()}",
-            next_step="Name a server that has it with --server.",
+            next_step="Name a server that has it with --server URL.",
         )
 
 

@@ -34,5 +34,5 @@ def say_sources(output: Output, sources: Mapping[str, int], traffic: Traffic) ->
     if traffic.delta_bytes:
         output.say(
             f"  of that, {format_size(traffic.delta_bytes)} in deltas for "
-            f"{format_size(traffic.delta_plain)} of content"
+            f"{format_size(traffic.delta_plain)} of chunks and nodes"
         )

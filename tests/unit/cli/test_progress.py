@@ -64,6 +64,25 @@ def test_a_bar_without_a_total_has_no_share() -> None:
     assert bar_text(Gauge("reading", 5, None, 0), 80) == "reading  5 B"
 
 
+@pytest.mark.parametrize(
+    ("columns", "shown"),
+    [
+        (90, "{bar}  25.0 MiB of 100 MiB  5.00 MiB/s  15.0 s left"),
+        (80, "{bar}  25.0 MiB of 100 MiB  5.00 MiB/s"),
+        (60, "{bar}  25.0 MiB of 100 MiB"),
+        (50, "{bar}  5.00 MiB/s"),
+        (40, "{bar}"),
+        (30, "pulling  25.0 MiB of 100 MiB"),
+        (25, "pulling  5.00 MiB/s"),
+        (5, "pull"),
+    ],
+)
+def test_a_bar_leaves_out_whole_fields_that_do_not_fit(columns: int, shown: str) -> None:
+    bar = "pulling  [#####---------------]  25%"
+    text = bar_text(Gauge("pulling", 25 * MIB, 100 * MIB, 5), columns)
+    assert text == shown.format(bar=bar)
+
+
 @pytest.mark.parametrize("columns", [1, 2, 10, 40])
 def test_a_bar_never_wraps(columns: int) -> None:
     gauge = Gauge("pulling", 25 * MIB, 100 * MIB, 5)

@@ -128,5 +128,5 @@ def test_a_missing_copy_or_one_of_another_type_is_an_error(
     outline = outline_of(put(store, b"data"), store)
     with pytest.raises(NotFoundError, match="no file"):
         check_file(outline, tmp_path / "none", lambda *_: None)
-    with pytest.raises(UsageError, match="not a file"):
+    with pytest.raises(UsageError, match="neither a file"):
         check_file(outline, root, lambda *_: None)

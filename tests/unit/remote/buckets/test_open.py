@@ -25,14 +25,19 @@ def test_an_address_names_a_bucket_and_a_key(address: str, label: str, key: str)
     assert bucket.place == f"{label} at http://127.0.0.1:1"
 
 
-@pytest.mark.parametrize(
-    "text", ["", "s3", "s3:", "s3:/bucket", "S3://bucket", "://", "gopher://x"]
-)
-def test_a_text_without_a_known_scheme_is_a_path(text: str) -> None:
+@pytest.mark.parametrize("text", ["", "s3", "s3:", "s3:/bucket", "S3://bucket", "://", "a/gs://x"])
+def test_a_text_without_a_scheme_is_a_path(text: str) -> None:
     assert not is_address(text)
     with pytest.raises(UsageError) as raised:
         open_bucket(text)
     assert raised.value.next_step == "Write s3://BUCKET/PREFIX."
+
+
+@pytest.mark.parametrize("text", ["gs://x/y", "http://host/file", "git+ssh://x"])
+def test_an_address_of_another_scheme_is_refused(text: str) -> None:
+    for judge in (is_address, open_bucket):
+        with pytest.raises(UsageError, match=r"^[a-z+]+:// is not supported; s3:// is$"):
+            judge(text)
 
 
 LONG = "s3://" + "b" * 256
