@@ -7,12 +7,8 @@ import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
 
-from pydantic import ValidationError
-from pydantic_settings import SettingsError
-
-from casync.errors import StoppedError, UsageError
+from casync.errors import StoppedError
 from casync.escape import escape
 from casync.fs.secret import exposure
 from casync_server.access.access_log import to_stderr
@@ -24,15 +20,9 @@ from casync_server.process.supervisor import Supervisor
 from casync_server.process.tls import make_context, tls_files
 from casync_server.process.upkeep import Upkeep
 from casync_server.process.worker_order import WorkerOrder
-from casync_server.settings import ServerSettings
-
-if TYPE_CHECKING:
-    from pydantic_core import ErrorDetails
+from casync_server.settings import read_settings
 
 __all__ = ["serve"]
-
-_BOUNDS: Final = {"ge": "at least", "gt": "more than", "le": "at most"}
-_KINDS: Final = {"int": "a whole number", "float": "a number", "finite": "a number"}
 
 
 def serve(options: ServeOptions) -> int:
@@ -62,7 +52,7 @@ def _supervise(options: ServeOptions, signals: SignalReader) -> bool:
     """Runs workers until a signal; returns whether all answers were completed."""
     options.check()
     addresses = [parse_listen(text) for text in options.listen]
-    settings = _settings()
+    settings = read_settings()
     if (files := tls_files(options)) is not None:
         make_context(files)  # reports bad files before workers start
         if warning := exposure(files.key):
@@ -98,28 +88,6 @@ def _supervise(options: ServeOptions, signals: SignalReader) -> bool:
 
         with _upkeep(options):
             return supervisor.run(announce)
-
-
-def _settings() -> ServerSettings:
-    try:
-        return ServerSettings()
-    except SettingsError as error:  # the one that is a list
-        raise UsageError(
-            "CASYNC_SERVE_HOSTS must be a list in JSON", next_step='Such as ["NAME:PORT"].'
-        ) from error
-    except ValidationError as error:
-        raise UsageError("; ".join(map(_cause, error.errors()))) from error
-
-
-def _cause(details: ErrorDetails) -> str:
-    """What is wrong with one setting: its variable, and the bound or type that it breaks."""
-    variable = f"CASYNC_SERVE_{'_'.join(map(str, details['loc'])).upper()}"
-    bounds = details.get("ctx", {})
-    for key, words in _BOUNDS.items():
-        if key in bounds:
-            return f"{variable} must be {words} {bounds[key]}, not {details['input']}"
-    kind = _KINDS.get(details["type"].partition("_")[0], "valid")
-    return f"{variable} must be {kind}, not {details['input']}"
 
 
 def _upkeep(options: ServeOptions) -> contextlib.AbstractContextManager[object]:

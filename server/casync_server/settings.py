@@ -5,13 +5,28 @@ Every limit that a client can reach is a field, so tests can lower it.
 
 from __future__ import annotations
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from typing import TYPE_CHECKING, Final
 
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+
+from casync.errors import UsageError
 from casync.limits import GIB, KIB, MIB
 from casync.wire.uploads import MAX_UPLOAD_BYTES
 
-__all__ = ["ServerSettings"]
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+__all__ = ["ServerSettings", "read_settings"]
+
+_BOUNDS: Final = {"ge": "at least", "gt": "more than", "le": "at most"}
+_KINDS: Final = {
+    "int": "a whole number",
+    "float": "a number",
+    "finite": "a number",
+    "tuple": "a list in JSON",
+    "string": "a text",
+}
 
 
 class ServerSettings(BaseSettings):
@@ -98,3 +113,30 @@ class ServerSettings(BaseSettings):
     client_wait: float = Field(default=5.0, ge=0)
     linger_seconds: float = Field(default=1.0, ge=0)
     tick_seconds: float = Field(default=0.5, gt=0)
+
+
+def read_settings() -> ServerSettings:
+    """The settings in the environment.
+
+    Raises:
+        UsageError: One is invalid.
+    """
+    try:
+        return ServerSettings()
+    except SettingsError as error:  # the one that is a list
+        raise UsageError(
+            "CASYNC_SERVE_HOSTS must be a list in JSON", next_step='Such as ["NAME:PORT"].'
+        ) from error
+    except ValidationError as error:
+        raise UsageError("; ".join(map(_cause, error.errors()))) from error
+
+
+def _cause(details: ErrorDetails) -> str:
+    """What is wrong with one setting: its variable, and the bound or type that it breaks."""
+    variable = f"CASYNC_SERVE_{'_'.join(map(str, details['loc'])).upper()}"
+    bounds = details.get("ctx", {})
+    for key, words in _BOUNDS.items():
+        if key in bounds:
+            return f"{variable} must be {words} {bounds[key]}, not {details['input']}"
+    kind = _KINDS.get(details["type"].partition("_")[0], "valid")
+    return f"{variable} must be {kind}, not {details['input']}"

@@ -137,30 +137,6 @@ def test_an_address_in_use(store: Path) -> None:
         assert done.stderr.startswith(b"locked: ")
 
 
-@pytest.mark.parametrize(
-    ("variable", "value", "said"),
-    [
-        ("THREADS", "many", "must be a whole number, not many"),
-        ("THREADS", "0", "must be at least 1, not 0"),
-        ("WALK_CPU", "0", "must be more than 0.0, not 0"),
-        ("WALK_CPU", "inf", "must be a number, not inf"),
-        ("HOSTS", "proxy:80", "must be a list in JSON"),
-    ],
-)
-def test_an_invalid_setting_is_named_with_its_bound(
-    store: Path, variable: str, value: str, said: str
-) -> None:
-    environment = {**os.environ, f"CASYNC_SERVE_{variable}": value}
-    done = subprocess.run(
-        command({"store": str(store), "listen": ("127.0.0.1:0",)}),
-        stderr=subprocess.PIPE,
-        env=environment,
-        timeout=60,
-        check=False,
-    )
-    assert done.stderr.decode().startswith(f"usage: CASYNC_SERVE_{variable} {said}")
-
-
 def test_a_store_that_cannot_be_written_is_served(tmp_path: Path) -> None:
     path = tmp_path / "store"
     with LmdbStore.open(path, create=True, map_bytes=2**30) as writable:

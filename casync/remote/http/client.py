@@ -283,9 +283,8 @@ class RemoteClient:
             RemoteError, DeniedError, UnsupportedError, StoppedError: As `get`.
         """
         if ref.prefix is not None:
-            raise UsageError(
-                f"{ref.prefix} is not a full hash", next_step="Servers take full hashes and names."
-            )
+            step = "Servers take full hashes and names."
+            raise UsageError(f"{ref.prefix} is not a full hash", next_step=step)
         view = self._manifest_view(ref)
         if view is None:
             step = f"`casync ls --server {self.origin}` lists its names."
