@@ -57,6 +57,10 @@ MAX_TREE_DEPTH = 2048
 MAX_TREE_PATH = 65535
 """Bytes of a path inside a tree. A hard link spells one out, and a reader holds some at a time."""
 
+MAX_FRAME_BLOCKS = 256
+"""Blocks of a zstd frame per started 128 KiB of plain bytes. Encoders make one, or up to 196 where
+they split it; a reader walks their headers before it decodes."""
+
 MIN_ZSTD_LEVEL = 1
 MAX_ZSTD_LEVEL = 22
 """Levels of payloads. Level 0 and negative levels differ between releases of zstd."""

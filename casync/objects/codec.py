@@ -21,7 +21,9 @@ from blake3 import blake3
 from casync.errors import DamagedObjectError, IntegrityError, MalformedError, UsageError
 from casync.ids import Buffer, Kind, ObjectId, chunk_ids, object_id
 from casync.limits import (
+    KIB,
     MAX_CHUNK_SIZE,
+    MAX_FRAME_BLOCKS,
     MAX_MANIFEST_BYTES,
     MAX_NODE_BYTES,
     MAX_ZSTD_LEVEL,
@@ -60,6 +62,8 @@ _CHECKSUM_FLAG: Final = 4
 """The bit of a frame's fifth byte that announces a checksum: by chance also its size in bytes."""
 
 _RUN_BLOCK: Final = 2
+_BLOCK_BYTES: Final = 128 * KIB
+"""Plain bytes of the largest block (RFC 8878 section 3.1.1.2.4)."""
 """A block's type, in its place: one byte that stands for many."""
 
 
@@ -174,11 +178,15 @@ def _check_frame(packed: Packed) -> None:
     # walked here: 21 bits of size, 2 of type and 1 that marks the last (RFC 8878 section 3.1.1.2).
     at = zstandard.frame_header_size(payload)
     end = len(payload) - (payload[4] & _CHECKSUM_FLAG)
+    blocks = MAX_FRAME_BLOCKS * (1 + (packed.length - 1) // _BLOCK_BYTES)
     is_last = 0
-    while not is_last and at < end:
+    while not is_last and at < end and blocks:
+        blocks -= 1
         header = int.from_bytes(payload[at : at + 3], "little")
         is_last = header & 1
         at += 4 if header & 6 == _RUN_BLOCK else 3 + (header >> 3)
+    if not is_last and not blocks:
+        raise MalformedError("zstd frame of too many blocks")
     if at != end or not is_last:
         raise MalformedError("zstd payload that is not exactly one frame")
 

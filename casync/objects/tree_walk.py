@@ -125,6 +125,9 @@ def _end(number: int, reader: EntryReader) -> Iterator[tuple[int, CasyncError]]:
         yield number, error
 
 
+_A_PART: Final = "A folder inside of it may fit: pull REF:FOLDER."
+
+
 def place_fault(depth: int, path_bytes: int) -> MalformedError | None:
     """Why readers refuse an entry at this depth or with a path this long; None if they accept it.
 
@@ -133,9 +136,9 @@ def place_fault(depth: int, path_bytes: int) -> MalformedError | None:
         path_bytes: Bytes of the path from the root.
     """
     if depth > MAX_TREE_DEPTH:
-        return MalformedError(f"more than {MAX_TREE_DEPTH} nested folders")
+        return MalformedError(f"more than {MAX_TREE_DEPTH} nested folders", next_step=_A_PART)
     if path_bytes > MAX_TREE_PATH:
-        return MalformedError(f"path of more than {MAX_TREE_PATH} bytes")
+        return MalformedError(f"path of more than {MAX_TREE_PATH} bytes", next_step=_A_PART)
     return None
 
 

@@ -1,6 +1,7 @@
 """Ctrl-C and SIGTERM: the first stops the command, the second exits at once.
 
-Until the command is known, signals are blocked, so none interrupts an import. After that, a signal
+Until the command is known, signals are blocked (`casync_cli.start`), so none interrupts an import.
+After that, a signal
 raises an exception in the main thread, which unwinds like any error. Durability does not depend on
 this: stores and targets survive a kill.
 
@@ -19,7 +20,7 @@ import sys
 import threading
 import time
 
-__all__ = ["Interrupted", "hold_signals", "stop_on_signals"]
+__all__ = ["Interrupted", "stop_on_signals"]
 
 _STOPS = (signal.SIGINT, signal.SIGTERM)
 _HELD = (*_STOPS, signal.SIGHUP)
@@ -40,11 +41,6 @@ class Interrupted(KeyboardInterrupt):
         super().__init__("interrupted" if number == signal.SIGINT else "asked to stop")
         self.number = number
         self.status = 128 + number
-
-
-def hold_signals() -> None:
-    """Blocks signals until `stop_on_signals`, or until another handler unblocks them."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, _HELD)
 
 
 def stop_on_signals() -> None:

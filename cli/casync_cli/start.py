@@ -6,9 +6,8 @@ It is small, because a signal that arrives before this point kills the process.
 from __future__ import annotations
 
 import os
+import signal
 import sys
-
-from casync_cli.signals import Interrupted, hold_signals
 
 __all__ = ["run"]
 
@@ -34,9 +33,10 @@ def _use_utf8() -> None:
 
 def run() -> None:
     """The entry point of the script."""
-    hold_signals()
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
     _use_utf8()
     from casync.cutting.process_memory import collect_rarely
+    from casync_cli.signals import Interrupted
 
     collect_rarely()
     # httpx would import its own command line, with rich and pygments.

@@ -197,6 +197,18 @@ def test_a_payload_that_is_not_one_frame_of_the_length_announced(payload: bytes)
     assert Unpacker().unpack_chunks([good, zstd(payload), good]) == [PLAIN, None, PLAIN]
 
 
+@pytest.mark.parametrize(("empty", "accepted"), [(0, True), (255, True), (256, False)])
+def test_the_blocks_of_a_frame_are_bounded(empty: int, accepted: bool) -> None:
+    length = 128 << 10
+    zeros = (length << 3 | 1 << 1 | 1).to_bytes(3, "little") + b"\0"
+    frame = forged(length, bytes(3) * empty, zeros)
+    packed = Packed(Kind.CHUNK, chunk_id(bytes(length)), Codec.ZSTD, length, frame)
+    assert Unpacker().unpack_chunks([packed]) == [bytes(length) if accepted else None]
+    if not accepted:
+        with pytest.raises(MalformedError, match="too many blocks"):
+            Unpacker().decode(packed)
+
+
 def test_a_frame_that_is_not_shorter_than_its_plain_bytes() -> None:
     plain = random.Random(4).randbytes(1000)
     packed = Packed(Kind.CHUNK, chunk_id(plain), Codec.ZSTD, 1000, zstandard.compress(plain))
