@@ -84,6 +84,7 @@ def test_a_terminal_gets_a_table(program: Program) -> None:
     assert [row.split()[:2] for row in rows] == [["4", "KiB"], ["16", "KiB"]]
     assert {len(line) for line in (head, *rows)} == {len(head)}
     assert len(head) <= 80
+    assert re.search(r"^recommended  (4|16) KiB  moves ", screen, re.M)
 
 
 def test_json_is_one_document(program: Program) -> None:
@@ -103,6 +104,8 @@ def test_equal_files_transfer_nothing(program: Program) -> None:
     document = program.good("bench", "old", "old", "--json").document
     assert [trial["plain"]["received"] for trial in document["trials"]] == [0] * 5
     assert document["recommended"] == 131072
+    reason = r"moves as few bytes as 8 KiB, in \d+ chunks? instead of \d+"
+    assert re.fullmatch(reason, document["reason"])
 
 
 def test_empty_files_and_single_bytes(program: Program) -> None:
