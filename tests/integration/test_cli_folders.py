@@ -103,7 +103,7 @@ def test_a_file_in_a_folder_is_read_by_its_path(program: Program, folder: Path) 
         ("cache/none", 9, "there is no cache/none"),
         ("cache", 2, "is a folder"),
         ("latest", 2, "is a link"),
-        ("../www/index.html", 9, "there is no"),
+        ("../www/index.html", 9, "www has no"),
     ):
         ran = program.run("cat", f"www:{path}")
         assert (ran.status, ran.out) == (status, b"")
