@@ -100,7 +100,7 @@ def test_a_file_in_a_folder_is_read_by_its_path(program: Program, folder: Path) 
     assert program.good("cat", "www:cache/page").out == page
     assert program.good("cat", "www@1:/cache//page", "--offset", "99990").out == page[99990:]
     for path, status, said in (
-        ("cache/none", 9, "there is no cache/none"),
+        ("cache/none", 9, "www has no cache/none"),
         ("cache", 2, "is a folder"),
         ("latest", 2, "is a link"),
         ("../www/index.html", 9, "www has no"),
