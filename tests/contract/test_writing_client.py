@@ -54,7 +54,7 @@ class RemotePushes:
         self._store.pushes.end(push)
 
     def check_room(self, need: int, *, spare: int) -> None:
-        raise NotImplementedError
+        self._store.pushes.check_room(need, spare=spare)
 
 
 class TestWritingClient(EditableContract, PushContract):
