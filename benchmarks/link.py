@@ -5,9 +5,6 @@ trip after it has left. A connection costs a round trip before its first byte, a
 does. Slow start and loss are not modelled. Both ways are counted at the socket, payload bytes
 only.
 
-A server of ours behind it must be told that it is also called by the link's port:
-CASYNC_SERVE_HOSTS='["127.0.0.1:PORT"]'.
-
 `python benchmarks/link.py 127.0.0.1:8080` listens on a free port of 127.0.0.1 and says so in a
 line of JSON on stdout; at SIGTERM it says in another one what flowed.
 """

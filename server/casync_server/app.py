@@ -13,7 +13,7 @@ from casync.store.writable import WritableStore
 from casync_server import problems
 from casync_server.access.access_log import AccessLog, LogSink, to_stderr
 from casync_server.access.audit import AuditLog
-from casync_server.access.auth import Gatekeeper
+from casync_server.access.auth import CurrentTokens, Gatekeeper
 from casync_server.access.guard import Guard
 from casync_server.access.metrics import Metrics
 from casync_server.deps import Service
@@ -126,14 +126,14 @@ def create_app(
     # Added first, so innermost: it knows the token.
     app.add_middleware(CountedAnswers, memory=service.answer_memory)
     app.add_middleware(WorkOfRequest, seconds=settings.walk_cpu)
+    tokens = None
     if local is not None:
-        tokens = local.tokens
-        # DNS rebinding gains nothing: the page has no token.
-        any_host = any_host or tokens.known().required
+        known = local.tokens.known
+        tokens = CurrentTokens(lambda: service.read(known))
         app.add_middleware(RateLimiter, who=token_of, settings=settings)
-        app.add_middleware(Gatekeeper, load=lambda: service.read(tokens.known))
+        app.add_middleware(Gatekeeper, tokens=tokens)
     app.add_middleware(RateLimiter, who=address_of, settings=settings)
-    app.add_middleware(Guard, any_host=any_host, hosts=settings.hosts)
+    app.add_middleware(Guard, any_host=any_host, tokens=tokens, hosts=settings.hosts, say=sink)
     # Added last, so outermost: it sees every answer.
     app.add_middleware(
         AccessLog,

@@ -123,10 +123,15 @@ def problem_of(error: CasyncError) -> Problem:
 
 
 def problem_response(
-    status: int, detail: str, *, code: str = "", headers: Mapping[str, str] | None = None
+    status: int,
+    detail: str,
+    *,
+    code: str = "",
+    next_step: str = "",
+    headers: Mapping[str, str] | None = None,
 ) -> Response:
     """An answer for a status without a `CasyncError`."""
-    return _response(make_problem(status, detail, code=code), headers)
+    return _response(make_problem(status, detail, code=code, next_step=next_step), headers)
 
 
 def _response(problem: Problem, headers: Mapping[str, str] | None = None) -> Response:

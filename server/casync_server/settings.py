@@ -1,14 +1,19 @@
 """Limits of the server, read from the environment only here.
 
-Every limit that a client can reach is a field, so tests can lower it.
+Every limit that a client can reach is a field, so tests can lower it. docs/OPERATION.md lists all
+variables; a test compares.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+import os
+import re
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Annotated, Final
 
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+from pydantic import BeforeValidator, Field, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from casync.errors import UsageError
 from casync.limits import GIB, KIB, MIB
@@ -17,23 +22,36 @@ from casync.wire.uploads import MAX_UPLOAD_BYTES
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-__all__ = ["ServerSettings", "read_settings"]
+__all__ = ["PREFIX", "ServerSettings", "read_settings"]
 
+PREFIX: Final = "CASYNC_SERVE_"
+
+_LIST: Final = "docs/OPERATION.md lists all settings."
 _BOUNDS: Final = {"ge": "at least", "gt": "more than", "le": "at most"}
 _KINDS: Final = {
     "int": "a whole number",
     "float": "a number",
     "finite": "a number",
-    "tuple": "a list in JSON",
-    "string": "a text",
+    "value": "a list of NAME or NAME:PORT, separated by commas or spaces",
 }
+_HOST: Final = re.compile(r"(?:[a-z0-9._-]{1,253}|\[[0-9a-f:.]{2,45}\])(?::[0-9]{1,5})?", re.ASCII)
+
+
+def _hosts(value: str | Iterable[str]) -> tuple[str, ...]:
+    """Hosts as a Host field has them, in lower case; a text is split at commas and spaces."""
+    words = value.replace(",", " ").split() if isinstance(value, str) else value
+    hosts = tuple(word.lower() for word in words)
+    if not all(map(_HOST.fullmatch, hosts)):
+        raise ValueError
+    return hosts
 
 
 class ServerSettings(BaseSettings):
     """Limits of one worker, from `CASYNC_SERVE_<FIELD>`.
 
     Attributes:
-        hosts: Further Host values to accept, for tunnels and proxies, as `NAME:PORT`.
+        hosts: Further Host values to accept, for tunnels and proxies: `NAME` or `NAME:PORT`,
+            separated by commas or spaces.
         drain: Seconds for which `/readyz` answers 503 before the listeners close.
         threads: Threads that read the store. With more, they and the event loop wait for the
             interpreter instead of the disk.
@@ -76,9 +94,11 @@ class ServerSettings(BaseSettings):
         tick_seconds: Seconds between checks of each connection.
     """
 
-    model_config = SettingsConfigDict(env_prefix="CASYNC_SERVE_", frozen=True, allow_inf_nan=False)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_ignore_empty=True, frozen=True, allow_inf_nan=False
+    )
 
-    hosts: tuple[str, ...] = ()
+    hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_hosts)] = ()
     drain: float = Field(default=0.0, ge=0)
     threads: int = Field(default=4, ge=1, le=512)
     piece_bytes: int = Field(default=2 * MIB, ge=KIB)
@@ -119,24 +139,27 @@ def read_settings() -> ServerSettings:
     """The settings in the environment.
 
     Raises:
-        UsageError: One is invalid.
+        UsageError: One is invalid, or a variable has the prefix but is not a setting.
     """
+    for variable in sorted(os.environ):
+        field = variable.removeprefix(PREFIX).lower()
+        if variable.startswith(PREFIX) and field not in ServerSettings.model_fields:
+            near = get_close_matches(field, ServerSettings.model_fields, n=1)
+            raise UsageError(
+                f"{variable} is not a setting of the server",
+                next_step=f"Did you mean {PREFIX}{near[0].upper()}?" if near else _LIST,
+            )
     try:
         return ServerSettings()
-    except SettingsError as error:  # the one that is a list
-        raise UsageError(
-            "CASYNC_SERVE_HOSTS must be a list in JSON", next_step='Such as ["NAME:PORT"].'
-        ) from error
     except ValidationError as error:
-        raise UsageError("; ".join(map(_cause, error.errors()))) from error
+        raise UsageError("; ".join(map(_cause, error.errors())), next_step=_LIST) from error
 
 
 def _cause(details: ErrorDetails) -> str:
     """What is wrong with one setting: its variable, and the bound or type that it breaks."""
-    variable = f"CASYNC_SERVE_{'_'.join(map(str, details['loc'])).upper()}"
+    variable = PREFIX + str(details["loc"][0]).upper()
     bounds = details.get("ctx", {})
     for key, words in _BOUNDS.items():
         if key in bounds:
             return f"{variable} must be {words} {bounds[key]}, not {details['input']}"
-    kind = _KINDS.get(details["type"].partition("_")[0], "valid")
-    return f"{variable} must be {kind}, not {details['input']}"
+    return f"{variable} must be {_KINDS[details['type'].partition('_')[0]]}, not {details['input']}"

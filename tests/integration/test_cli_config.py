@@ -6,6 +6,7 @@ import stat
 from pathlib import Path
 
 import pytest
+from casync_server.settings import PREFIX, ServerSettings
 
 from tests.support.program import Program
 from tests.support.serving import serving
@@ -93,6 +94,27 @@ def test_unknown_keys_and_bad_values_are_refused(program: Program, text: str, sa
     assert said in ran.err
     assert str(path) in ran.err
     assert ran.err.count("\n") == 1
+
+
+def test_the_limits_of_serve_are_shown_with_their_variables(program: Program) -> None:
+    found = shown(program, CASYNC_SERVE_HOSTS="a.example.com,b:80", CASYNC_SERVE_RATE="9000")
+    assert found["CASYNC_SERVE_HOSTS"] == ("a.example.com b:80", "CASYNC_SERVE_HOSTS")
+    assert found["CASYNC_SERVE_RATE"] == ("9000", "CASYNC_SERVE_RATE")
+    assert found["CASYNC_SERVE_STALL_SECONDS"] == ("10", "default")
+    assert {f"{PREFIX}{field.upper()}" for field in ServerSettings.model_fields} <= found.keys()
+
+
+@pytest.mark.parametrize("command", [("serve",), ("config", "show")])
+def test_an_unknown_or_invalid_limit_of_serve_is_named(
+    program: Program, command: tuple[str, ...]
+) -> None:
+    unknown = program.run(*command, CASYNC_SERVE_TREADS="8")
+    assert (unknown.status, unknown.out) == (2, b"")
+    assert "CASYNC_SERVE_TREADS is not a setting of the server" in unknown.err
+    assert "Did you mean CASYNC_SERVE_THREADS?" in unknown.err
+    invalid = program.run(*command, CASYNC_SERVE_THREADS="eight")
+    assert (invalid.status, invalid.out) == (2, b"")
+    assert "CASYNC_SERVE_THREADS must be a whole number, not eight." in invalid.err
 
 
 def test_servers_tokens_and_stores_of_the_file_are_used(program: Program) -> None:

@@ -88,7 +88,7 @@ def proxy(
     with LmdbStore.open(tmp_path / "origin", create=True) as store:
         put_file(store, DATA, name="vm/1")
     port = free_port()
-    with serving(tmp_path / "origin", {"hosts": f'["{NAME}", "127.0.0.1:{port}"]'}) as server:
+    with serving(tmp_path / "origin", {"hosts": NAME}) as server:
         behind = f"127.0.0.1:{server.port}"
         if request.param == "nginx":
             nginx = tool("nginx", "nginx-light")

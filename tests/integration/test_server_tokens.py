@@ -284,3 +284,16 @@ def test_a_token_over_its_rate_limit_gets_a_time_to_retry_after(tmp_path: Path) 
         assert 1 <= int(refused.headers["retry-after"]) <= 50
         assert ask(modest).status_code == 429  # the address is over its limit, too
         assert httpx.get(f"{server.url}/healthz").status_code == 200
+
+
+def test_the_first_token_opens_the_server_to_every_host_without_a_restart(tmp_path: Path) -> None:
+    with LmdbStore.open(tmp_path / "store", create=True) as store, serving(store.path) as server:
+        ask = httpx.Client(base_url=server.url, headers={"Host": "chunks.example.com"})
+        assert ask.get("/v1/info").status_code == 403
+        token, _ = store.tokens.issue(READ)
+        deadline = time.monotonic() + READY_SECONDS
+        while (refused := ask.get("/v1/info").status_code) == 403 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert refused == 401
+        assert ask.get("/v1/info", headers={"Authorization": f"Bearer {token}"}).is_success
+        ask.close()

@@ -18,6 +18,7 @@ from typing import Any
 import httpx
 import uvicorn
 from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from casync.ids import Kind, ManifestId, chunk_id
 from casync.names.name import parse_name
@@ -65,7 +66,7 @@ def put_file(
 
 
 def ask(
-    app: FastAPI, method: str, url: str, *, host: str = BASE, **arguments: Any
+    app: ASGIApp, method: str, url: str, *, host: str = BASE, **arguments: Any
 ) -> httpx.Response:
     """One request to an application in this process."""
 

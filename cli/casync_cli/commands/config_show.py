@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import typer
 
 from casync_cli.invocation import invocation_of
+from casync_cli.settings import Setting
 
 DETAILS = (
     "Columns: setting, value, source: an option, a variable, a file, or `default`. Options on the"
-    " same command line count. Tokens are not shown, only their files."
+    " same command line count. The limits of `serve` follow, by their variables. Tokens are not "
+    "shown, only their files."
 )
 EXAMPLES = ("casync config show", "casync config show --config /srv/casync.toml --json")
 
@@ -17,15 +21,27 @@ def run(ctx: typer.Context) -> None:
     """Runs the command."""
     invocation = invocation_of(ctx)
     output = invocation.output
-    settings = invocation.settings
+    files = [str(file.path) for file in invocation.settings.files]
+    settings = [*invocation.settings, *_of_servers()]
     if output.json_mode:
         fields = [
             {"key": key, "value": setting.value, "source": setting.source}
             for key, setting in settings
         ]
-        files = [str(file.path) for file in settings.files]
         output.document("casync.config/1", {"files": files, "settings": fields})
         return
     for key, (value, source) in settings:
         shown = value if isinstance(value, str) else " ".join(value or ())
         output.row(key, shown, source)
+
+
+def _of_servers() -> Iterator[tuple[str, Setting]]:
+    """The limits of `serve` in this environment."""
+    from casync_server.settings import PREFIX, read_settings
+
+    settings = read_settings()
+    for field, value in settings:
+        variable = PREFIX + field.upper()
+        source = variable if field in settings.model_fields_set else "default"
+        shown = f"{value:g}" if isinstance(value, float) else value
+        yield variable, Setting(shown if isinstance(shown, tuple) else str(shown), source)

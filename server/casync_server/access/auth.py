@@ -19,7 +19,7 @@ from casync.store.lmdb.tokens import KnownTokens
 from casync_server.http.request_stats import request_stats
 from casync_server.problems import problem_response
 
-__all__ = ["OPEN_PATHS", "Gatekeeper", "LoadTokens", "caller_of", "changes", "level_needed"]
+__all__ = ["OPEN_PATHS", "CurrentTokens", "Gatekeeper", "caller_of", "changes", "level_needed"]
 
 OPEN_PATHS: Final = frozenset({"/healthz", "/readyz"})
 """Paths that need no token; their answer reveals only whether the server works."""
@@ -35,8 +35,6 @@ _ASKS: Final = frozenset({"/v1/objects/fetch", "/v1/objects/stat"})
 _SENDS: Final = frozenset({"/v1/pushes", "/v1/objects"})
 _PRIVATE: Final = frozenset({"/metrics", "/v1/trash"})
 _NOBODY: Final = TokenRow("", bytes(32), 0, (), 0, 0, 1, "")
-
-LoadTokens = Callable[[], Awaitable[KnownTokens]]
 
 
 def level_needed(method: str, path: str) -> TokenScope:
@@ -60,23 +58,47 @@ def caller_of(scope: Scope) -> TokenRow | None:
     return caller
 
 
+class CurrentTokens:
+    """The tokens of a store, as it had them a moment ago.
+
+    Args:
+        load: Reads the tokens of the store.
+    """
+
+    def __init__(self, load: Callable[[], Awaitable[KnownTokens]]) -> None:
+        self._load = load
+        self._known = KnownTokens(True, {})
+        self._due = 0.0
+
+    async def known(self, token: Token | None = None) -> KnownTokens:
+        """The tokens, read again if they are old or if `token` is unknown and may be new."""
+        now = time.monotonic()
+        due = self._due
+        if token is not None and token.id not in self._known.rows:
+            due -= _FRESH_SECONDS - _NEWS_SECONDS
+        if now >= due:
+            if self._due:  # other requests use the known tokens meanwhile
+                self._due = now + _FRESH_SECONDS
+            self._known = await self._load()
+            self._due = time.monotonic() + _FRESH_SECONDS
+        return self._known
+
+
 class Gatekeeper:
     """ASGI middleware that requires a token.
 
     Args:
         app: The application behind it.
-        load: Reads the tokens of the store.
+        tokens: The tokens of the store.
         clock: Seconds since 1970.
     """
 
     def __init__(
-        self, app: ASGIApp, *, load: LoadTokens, clock: Callable[[], float] = time.time
+        self, app: ASGIApp, *, tokens: CurrentTokens, clock: Callable[[], float] = time.time
     ) -> None:
         self._app = app
-        self._load = load
+        self._tokens = tokens
         self._clock = clock
-        self._known = KnownTokens(True, {})
-        self._due = 0.0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers 401 or 403, or passes the request on."""
@@ -84,7 +106,7 @@ class Gatekeeper:
             await self._app(scope, receive, send)
             return
         token = _shown(scope)
-        known = await self._tokens(token)
+        known = await self._tokens.known(token)
         if not known.required:
             await self._app(scope, receive, send)
             return
@@ -99,19 +121,6 @@ class Gatekeeper:
             await self._app(scope, receive, private)
         else:
             await refusal(scope, receive, private)
-
-    async def _tokens(self, token: Token | None) -> KnownTokens:
-        """The tokens, read again if they are old or if `token` is unknown and may be new."""
-        now = time.monotonic()
-        due = self._due
-        if token is not None and token.id not in self._known.rows:
-            due -= _FRESH_SECONDS - _NEWS_SECONDS
-        if now >= due:
-            if self._due:  # other requests use the known tokens meanwhile
-                self._due = now + _FRESH_SECONDS
-            self._known = await self._load()
-            self._due = time.monotonic() + _FRESH_SECONDS
-        return self._known
 
     def _refusal(self, scope: Scope, token: Token | None, known: KnownTokens) -> ASGIApp | None:
         caller = self._caller(token, known)

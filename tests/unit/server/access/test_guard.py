@@ -1,7 +1,7 @@
 """Web pages cannot use a server without authentication."""
 
 import pytest
-from casync_server.access.guard import own_hosts
+from casync_server.access.guard import Guard, is_own_host
 from casync_server.app import create_app
 from casync_server.settings import ServerSettings
 
@@ -24,7 +24,17 @@ def status(
 
 
 @pytest.mark.parametrize(
-    "host", ["127.0.0.1:8080", "localhost:8080", "LOCALHOST:8080", "[::1]:8080"]
+    "host",
+    [
+        "127.0.0.1:8080",
+        "localhost:8080",
+        "LOCALHOST:8080",
+        "[::1]:8080",
+        "127.0.0.1",
+        "127.0.0.1:9000",  # as through a tunnel or a published port
+        "localhost:9000",
+        "[::1]:65535",
+    ],
 )
 def test_own_names(host: str) -> None:
     assert status(host=host) == 200
@@ -35,9 +45,12 @@ def test_own_names(host: str) -> None:
     [
         "evil.example:8080",
         "evil.example",
-        "127.0.0.1",
-        "127.0.0.1:80",
         "127.0.0.1:8080.evil.example",
+        "127.0.0.1:",
+        "127.0.0.1:x",
+        "localhost:8080\n",
+        "localhost.:8080",
+        "[::1",
         "localhost.evil.example:8080",
         "127.0.0.1:8080@evil.example",
         "",
@@ -53,11 +66,43 @@ def test_hosts_that_the_operator_gave_are_accepted() -> None:
     assert status(host="tunnel:9000", hosts=("tunnel:9000",)) == 200
 
 
-def test_port_80_may_be_left_out() -> None:
-    assert own_hosts(("127.0.0.1", 80)) >= {"localhost", "localhost:80", "127.0.0.1", "[::1]:80"}
-    assert own_hosts(("192.0.2.7", 8080)) == {"192.0.2.7:8080"}
-    assert own_hosts(("2001:db8::1", 8080)) == {"[2001:db8::1]:8080"}
-    assert own_hosts(("/run/s", None)) == own_hosts(None) == frozenset()
+def test_a_refused_host_is_logged_once_with_the_setting_that_accepts_it() -> None:
+    lines: list[str] = []
+    app = create_app(MemoryStore(), ServerSettings(), sink=lines.append)
+    for _ in range(3):
+        assert ask(app, "GET", "/healthz", headers={"Host": "Evil\x1b[1m"}).status_code == 403
+    notes = [line for line in lines if "CASYNC_SERVE_HOSTS" in line]
+    said = r"refused the unknown Host evil\x1b[1m; to accept it, add it to CASYNC_SERVE_HOSTS"
+    assert notes == [said]
+    refused = ask(app, "GET", "/healthz", headers={"Host": "evil"}).json()
+    assert refused["next_step"] == "Its operator can accept this one with CASYNC_SERVE_HOSTS."
+
+
+def test_many_hosts_do_not_fill_the_log() -> None:
+    lines: list[str] = []
+    moments = [0.0]
+    app = create_app(MemoryStore(), ServerSettings())
+    guard = Guard(app, any_host=False, say=lines.append, clock=lambda: moments[-1])
+    for moment in (0.0, 6.0):
+        moments.append(moment)
+        for number in range(50):
+            headers = {"Host": f"evil{number}"}
+            assert ask(guard, "GET", "/healthz", headers=headers).status_code == 403
+    assert [line.split(";")[0].split()[-1] for line in lines] == ["evil0", "evil1"]
+
+
+def test_a_port_that_urls_omit_may_be_left_out() -> None:
+    for host in ("localhost", "localhost:80", "127.0.0.1", "[::1]:80", "127.0.0.1:9"):
+        assert is_own_host(host, ("127.0.0.1", 80))
+        assert is_own_host(host, ("::1", 8080))
+        assert not is_own_host(host, ("192.0.2.7", 8080))
+        assert not is_own_host(host, ("/run/s", None))
+        assert not is_own_host(host, None)
+    assert is_own_host("192.0.2.7", ("192.0.2.7", 443))
+    assert not is_own_host("192.0.2.7", ("192.0.2.7", 8080))
+    assert is_own_host("192.0.2.7:8080", ("192.0.2.7", 8080))
+    assert is_own_host("[2001:db8::1]:8080", ("2001:db8::1", 8080))
+    assert not is_own_host("[2001:db8::1]:9000", ("2001:db8::1", 8080))
 
 
 @pytest.mark.parametrize(
