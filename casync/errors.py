@@ -113,9 +113,19 @@ class IntegrityError(CasyncError):
 
 
 class DamagedObjectError(IntegrityError):
-    """One object is present but its bytes are damaged."""
+    """One object is present but its bytes are damaged.
+
+    Args:
+        message: As of every error.
+        next_step: As of every error.
+        where: The store or server that the message names; empty if it names none.
+    """
 
     code = "damaged-object"
+
+    def __init__(self, message: str, *, next_step: str = "", where: str = "") -> None:
+        super().__init__(message, next_step=next_step)
+        self.where = where
 
 
 class DamagedStoreError(IntegrityError):

@@ -12,7 +12,7 @@ from casync.ids import Buffer, ChunkId, Kind
 from casync.limits import MAX_BATCH_IDS, MIB
 from casync.objects.node import Run, runs
 from casync.store.base import ObjectSource
-from casync.store.proved import ProvedReader
+from casync.store.proved import Lost, ProvedReader
 
 __all__ = ["ContentFile", "read_batches", "read_range"]
 
@@ -101,7 +101,12 @@ class _Reader:
     def batch(self, wanted: list[tuple[int, ChunkId, int]]) -> list[Buffer]:
         """The wanted chunks, trimmed to the range. Empties `wanted`."""
         distinct = list(dict.fromkeys(ident for _, ident, _ in wanted))
-        plain = dict(zip(distinct, self._objects.plain(Kind.CHUNK, distinct), strict=True))
+        plain: dict[ChunkId, bytes] = {}
+        for ident, found in zip(distinct, self._objects.look(Kind.CHUNK, distinct), strict=True):
+            if isinstance(found, Lost):
+                offset, _, length = next(one for one in wanted if one[1] == ident)
+                raise found.error(part=self._outline.part(offset, length))
+            plain[ident] = found
         parts: list[Buffer] = []
         for offset, ident, length in wanted:
             data = plain[ident]

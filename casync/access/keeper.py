@@ -6,7 +6,6 @@ import threading
 from collections.abc import Sequence
 
 from casync.access.supply import Proved
-from casync.errors import DamagedObjectError
 from casync.ids import ChunkId, Kind
 from casync.limits import COMMIT_BYTES, OBJECT_BYTES
 from casync.objects.codec import Packer, Verified
@@ -23,20 +22,30 @@ class Keeper:
         self._lock = threading.Lock()
         self._local = threading.local()
         self._objects: list[Verified] = []
+        self._mended: dict[ChunkId, Verified] = {}  # each is written once
         self._bytes = 0
 
     def keep(self, chunks: Sequence[Proved]) -> None:
-        """Stores the chunks that the store lacks; packs those that came as plain bytes.
-
-        Raises:
-            DamagedObjectError: The store's own copy of a chunk is damaged.
-        """
+        """Stores the chunks that the store lacks or has damaged; packs what came as plain bytes."""
         known = self._store.known(Kind.CHUNK, [chunk.id for chunk in chunks])
-        self._prove([chunk.id for chunk, there in zip(chunks, known, strict=True) if there])
-        new = [self._packed(chunk) for chunk, there in zip(chunks, known, strict=True) if not there]
+        there = [chunk for chunk, is_there in zip(chunks, known, strict=True) if is_there]
+        new = [
+            self._packed(chunk)
+            for chunk, is_there in zip(chunks, known, strict=True)
+            if not is_there
+        ]
+        stored = self._store.get(Kind.CHUNK, [chunk.id for chunk in there])
+        mended = {
+            chunk.id: self._packed(chunk)
+            for chunk, answer in zip(there, stored, strict=True)
+            if answer is Absence.DAMAGED
+        }
         with self._lock:
             self._objects += new
-            self._bytes += sum(len(packed.payload) + OBJECT_BYTES for packed in new)
+            self._mended.update(mended)
+            self._bytes += sum(
+                len(packed.payload) + OBJECT_BYTES for packed in (*new, *mended.values())
+            )
             if self._bytes >= COMMIT_BYTES:
                 self._flush()
 
@@ -46,23 +55,15 @@ class Keeper:
             return Verified(*chunk.packed)
         return self._packer().pack(Kind.CHUNK, chunk.id, chunk.plain)
 
-    def _prove(self, ids: Sequence[ChunkId]) -> None:
-        for ident, answer in zip(ids, self._store.get(Kind.CHUNK, ids), strict=True):
-            if answer is Absence.DAMAGED:
-                raise DamagedObjectError(
-                    f"chunk {ident.hex()} is damaged in the store",
-                    next_step="Run `casync store reindex`, which drops it, and pull again.",
-                )
-
     def flush(self) -> None:
         """Commits the chunks that are not committed yet."""
         with self._lock:
             self._flush()
 
     def _flush(self) -> None:
-        if self._objects:
-            self._store.commit(Batch(objects=self._objects))
-            self._objects, self._bytes = [], 0
+        if self._objects or self._mended:
+            self._store.commit(Batch(objects=self._objects, mended=list(self._mended.values())))
+            self._objects, self._mended, self._bytes = [], {}, 0
 
     def _packer(self) -> Packer:
         if not hasattr(self._local, "packer"):

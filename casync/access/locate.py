@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from casync.access.outline import CACHED_NODES, ObjectLoader, Outline, load_outline
-from casync.access.ports import Ports
+from casync.access.ports import Ports, place_of
 from casync.access.tree_load import Tree, load_tree
 from casync.errors import NotFoundError, UsageError
 from casync.ids import Kind, ManifestId, ObjectId
@@ -126,7 +126,9 @@ def fetch(ref: Ref, ports: Ports) -> Outline | Tree:
     Raises:
         CasyncError: As `locate_for_pull` and `load`.
     """
-    loader = ObjectLoader(ports.store, [*ports.others, *ports.servers])
+    loader = ObjectLoader(
+        ports.store, [*ports.others, *((place_of(server), server) for server in ports.servers)]
+    )
     found = locate_for_pull(ref, ports, loader)
     load(found, loader)
     return found

@@ -25,7 +25,7 @@ from casync.objects.manifest import Manifest, decode_manifest
 from casync.objects.node import Content, Node, decode_node
 from casync.planning.windows import Window, distinct_windows, windows
 from casync.store.base import Absence, Batch, ObjectSource, ObjectStore
-from casync.store.proved import Lost, ProvedReader, prove
+from casync.store.proved import HERE, NO_SOURCE_STEP, Lost, ProvedReader, damaged_at, prove
 
 __all__ = ["CACHED_NODES", "ObjectLoader", "Outline", "load_outline", "open_outline"]
 
@@ -74,6 +74,10 @@ class Outline:
     def params(self) -> ChunkerParams:
         """The chunk sizes that the content was cut with."""
         return self.manifest.params
+
+    def part(self, offset: int, length: int) -> str:
+        """A part of the content, for messages."""
+        return f"bytes {offset} to {offset + length}"
 
     def windows(self, *, distinct: bool) -> Iterator[Window]:
         """The content as windows; with `distinct`, the chunks of each distinct node only once."""
@@ -152,16 +156,23 @@ def load_outline(outline: Outline, loader: ObjectLoader) -> None:
 
 
 class ObjectLoader:
-    """Loads objects from servers into a store, and returns their proved plain bytes.
+    """Loads objects from other sources into a store, and returns their proved plain bytes.
+
+    Objects that are damaged in the store are replaced.
+
+    Args:
+        store: The store.
+        others: The other sources, each with its place for messages.
 
     Attributes:
         store: The store.
     """
 
-    def __init__(self, store: ObjectStore, servers: Sequence[ObjectSource]) -> None:
+    def __init__(self, store: ObjectStore, others: Sequence[tuple[str, ObjectSource]]) -> None:
         self.store = store
-        self._servers = servers
+        self._others = others
         self._unpacker = Unpacker()
+        self._damaged: set[tuple[Kind, ObjectId]] = set()  # in the store
         self._new: dict[tuple[Kind, ObjectId], Verified] = {}  # not committed yet
         self._new_bytes = 0
 
@@ -176,7 +187,8 @@ class ObjectLoader:
         found = {packed.id: self._unpacker.decode(packed) for packed in new}
         rest = [ident for ident in dict.fromkeys(ids) if ident not in found]
         failure: CasyncError | None = None
-        for source in (self.store, *self._servers):
+        damaged: dict[ObjectId, list[str]] = {}
+        for place, source in ((HERE, self.store), *self._others):
             if not rest:
                 break
             try:
@@ -188,18 +200,23 @@ class ObjectLoader:
                         found[ident] = proved
                         if isinstance(answer, Packed) and source is not self.store:
                             self.keep(Verified(*answer))
-                    elif proved.detail or proved.absence is Absence.BUSY:
+                    elif proved.absence is Absence.BUSY:
                         failure = proved.error()
+                    elif proved.absence is Absence.DAMAGED:
+                        damaged.setdefault(ident, []).append(place)
+                        if source is self.store:
+                            self._damaged.add((kind, ident))
             except CasyncError as error:
                 failure = error
             rest = [ident for ident in rest if ident not in found]
         if rest:
             if failure is not None:
                 raise failure
-            raise NoObjectError(
-                f"no source has {kind.name.lower()} {rest[0].hex()}",
-                next_step="Name a server that has it with --server URL.",
-            )
+            ident = next((ident for ident in rest if ident in damaged), rest[0])
+            label = f"{kind.name.lower()} {ident.hex()}"
+            if ident in damaged:
+                raise damaged_at(label, damaged[ident])
+            raise NoObjectError(f"no source has {label}", next_step=NO_SOURCE_STEP)
         return [found[ident] for ident in ids]
 
     def keep(self, verified: Verified) -> None:
@@ -212,5 +229,8 @@ class ObjectLoader:
     def flush(self) -> None:
         """Commits the objects that are not committed yet."""
         if self._new:
-            self.store.commit(Batch(objects=list(self._new.values())))
+            mended = [self._new[key] for key in self._damaged & self._new.keys()]
+            new = [self._new[key] for key in self._new.keys() - self._damaged]
+            self.store.commit(Batch(objects=new, mended=mended))
+            self._damaged.clear()
             self._new, self._new_bytes = {}, 0

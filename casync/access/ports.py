@@ -10,8 +10,9 @@ from casync.names.name import Ref
 from casync.objects.codec import Packed
 from casync.objects.delta import Delta, Group
 from casync.store.base import Absence, ManifestSource, ObjectSource, ObjectStore, Traffic
+from casync.store.proved import HERE
 
-__all__ = ["Ports", "Server"]
+__all__ = ["Ports", "Server", "place_of"]
 
 
 class Server(ManifestSource, Protocol):
@@ -50,6 +51,11 @@ class Server(ManifestSource, Protocol):
         ...
 
 
+def place_of(server: Server) -> str:
+    """Where an object is, in messages about a server."""
+    return f"on {server.origin}"
+
+
 class Ports(NamedTuple):
     """Stores and servers.
 
@@ -67,9 +73,9 @@ class Ports(NamedTuple):
     servers: Sequence[Server]
 
     @property
-    def others(self) -> list[ObjectSource]:
-        """Stores on this machine that may have manifests and nodes which `store` lacks."""
-        return [local for local in self.local if local is not self.store]
+    def others(self) -> list[tuple[str, ObjectSource]]:
+        """Stores on this machine that may have objects which `store` lacks, with their place."""
+        return [(HERE, local) for local in self.local if local is not self.store]
 
     def resolve(self, ref: Ref) -> ManifestId:
         """The manifest that a ref stands for.

@@ -11,13 +11,24 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
+from casync.errors import CasyncError, NoObjectError
 from casync.fs.seed import SeedIndex
 from casync.ids import Buffer, ChunkId, Kind
 from casync.objects.codec import Packed, Unpacker
 from casync.planning.windows import Window
-from casync.store.base import ObjectSource
+from casync.store.base import Absence, ObjectSource
+from casync.store.proved import HERE, NO_SOURCE_STEP, damaged_at
 
-__all__ = ["Proved", "SeedSupply", "StoreSupply", "Supply", "Unpackers", "Wanted", "proved"]
+__all__ = [
+    "Proved",
+    "SeedSupply",
+    "StoreSupply",
+    "Supply",
+    "Unpackers",
+    "Wanted",
+    "chunk_fault",
+    "proved",
+]
 
 _READ_IDS: Final = 128
 """Chunks that are read from a store and decoded together."""
@@ -65,6 +76,10 @@ class Supply(Protocol):
         """The chunks of `wanted` that it has, with the bytes that would travel for each."""
         ...
 
+    def damaged(self, ident: ChunkId) -> Sequence[str]:
+        """Where this supply found a chunk damaged, as in `Ports`; empty if it did not."""
+        ...
+
     def stop(self) -> None:
         """Wakes threads that wait for it; they get StoppedError."""
         ...
@@ -97,6 +112,12 @@ class StoreSupply:
         """The chunks that the store has; nothing travels."""
         stats = self._store.stat(Kind.CHUNK, list(wanted))
         return {ident: 0 for ident, stat in zip(wanted, stats, strict=True) if stat is not None}
+
+    def damaged(self, ident: ChunkId) -> Sequence[str]:
+        """The store, if its copy of a chunk is damaged."""
+        (answer,) = self._store.get(Kind.CHUNK, [ident])
+        is_good = isinstance(answer, Packed) and proved([answer], self._local.get())
+        return () if is_good or answer is Absence.MISSING else (HERE,)
 
     def stop(self) -> None:
         """Does nothing: reads from a disk are short."""
@@ -131,8 +152,27 @@ class SeedSupply:
         """The files in the index, and those that were left out."""
         return self._index.looked
 
+    def damaged(self, ident: ChunkId) -> Sequence[str]:
+        """Nowhere: a seed that changed is no damage."""
+        return ()
+
     def stop(self) -> None:
         """Does nothing: reads from a disk are short."""
+
+
+def chunk_fault(ident: ChunkId, part: str, supplies: Sequence[Supply]) -> CasyncError:
+    """The error for a chunk that no supply has, or that is damaged wherever it is.
+
+    Args:
+        ident: The chunk.
+        part: The part of the content that it is, for people; may be empty.
+        supplies: All supplies, which were asked for it.
+    """
+    label = f"chunk {ident.hex()}" + (f" ({part})" if part else "")
+    places = [place for supply in supplies for place in supply.damaged(ident)]
+    if places:
+        return damaged_at(label, places)
+    return NoObjectError(f"no source has {label}", next_step=NO_SOURCE_STEP)
 
 
 def proved(objects: Sequence[Packed], unpacker: Unpacker) -> list[Proved]:

@@ -21,10 +21,29 @@ from casync.ids import Kind, ObjectId
 from casync.objects.codec import Packed, Unpacker
 from casync.store.base import Absence
 
-__all__ = ["Gets", "Lost", "ProvedReader", "prove"]
+__all__ = [
+    "HERE",
+    "NO_SOURCE_STEP",
+    "OTHER_SERVER_STEP",
+    "Gets",
+    "Lost",
+    "ProvedReader",
+    "damaged_at",
+    "prove",
+]
 
+HERE: Final = "in the local store"
+"""Where an object is, in messages about a store of this machine."""
 
-_NEXT: Final = "`casync verify` finds all damage, `casync store reindex` drops it."
+NO_SOURCE_STEP: Final = "Name a server that has it with --server URL."
+
+_REPAIR_STEP: Final = (
+    "`casync verify` lists all damage; `casync repair --server URL` replaces it, or, without a "
+    "server that has it, `casync store reindex` drops it."
+)
+OTHER_SERVER_STEP: Final = (
+    "Name a server that has it with --server URL; `casync repair` mends the store of a server."
+)
 
 
 class Gets(Protocol):
@@ -50,17 +69,36 @@ class Lost(NamedTuple):
     absence: Absence
     detail: str = ""
 
-    def error(self, missing: type[CasyncError] = NoObjectError) -> CasyncError:
-        """The error for it; `missing` is the class of errors for missing objects."""
+    def error(self, missing: type[CasyncError] = NoObjectError, part: str = "") -> CasyncError:
+        """The error for it.
+
+        Args:
+            missing: The class of errors for missing objects.
+            part: The part of the content that it is, for people; may be empty.
+        """
         label = f"{self.kind.name.lower()} {self.id.hex()}"
+        if part:
+            label += f" ({part})"
         if self.absence is Absence.BUSY:
             return UnreachableError(f"no answer for {label}: the server is too busy")
         if self.absence is Absence.MISSING and missing is not DamagedObjectError:
             return missing(f"{label} is missing")
-        message = self.detail or f"{label} is {self.absence.value}"
-        return DamagedObjectError(
-            message if label in message else f"{label}: {message}", next_step=_NEXT
-        )
+        if self.absence is Absence.MISSING:
+            return DamagedObjectError(f"{label} is missing", next_step=_REPAIR_STEP)
+        detail = f": {self.detail}" if self.detail and self.id.hex() not in self.detail else ""
+        return DamagedObjectError(f"{label} is damaged{detail}", next_step=_REPAIR_STEP)
+
+
+def damaged_at(label: str, places: Sequence[str]) -> DamagedObjectError:
+    """The error for an object that is damaged wherever it is.
+
+    Args:
+        label: The object.
+        places: Where it is damaged: `HERE`, or `on` and the origin of a server.
+    """
+    where = " and ".join(dict.fromkeys(places))
+    step = _REPAIR_STEP if where == HERE else OTHER_SERVER_STEP
+    return DamagedObjectError(f"{label} is damaged {where}", where=where, next_step=step)
 
 
 class ProvedReader:

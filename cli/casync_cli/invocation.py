@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from casync.errors import CasyncError, NoNameError, UsageError
+from casync.errors import CasyncError, DamagedObjectError, NoNameError, UsageError
 from casync_cli.config import Config
 from casync_cli.output import Output
 from casync_cli.parsing.counts import parse_count
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from casync.store.lmdb.store import LmdbStore
     from casync_cli.settings import Settings
 
-__all__ = ["Invocation", "invocation_of"]
+__all__ = ["Invocation", "invocation_of", "placing_damage"]
 
 _MAX_CONNECTIONS = 256
 _MAX_TOKEN_BYTES = 64 * 1024
@@ -114,13 +114,19 @@ class Invocation:
         """
         if self._asks_server():
             from casync.remote.http.client import RemoteClient
+            from casync.store.proved import OTHER_SERVER_STEP
 
             servers = self.remote.server
             with RemoteClient(servers[0], self.transport(servers)) as client:
                 self.warn_of(client.warnings)
-                yield client
+                with placing_damage(client.origin, OTHER_SERVER_STEP):
+                    yield client
             return
-        with self.pointing_to_servers(), self.open_store(read_only=True) as store:
+        with (
+            self.pointing_to_servers(),
+            self.open_store(read_only=True) as store,
+            placing_damage(f"store {store.path}"),
+        ):
             yield store
 
     @contextmanager
@@ -239,6 +245,24 @@ class Invocation:
             as_bar=wanted is True or self.output.talks_to_terminal,
             columns=lambda: shutil.get_terminal_size().columns,
         )
+
+
+@contextmanager
+def placing_damage(place: str, next_step: str = "") -> Iterator[None]:
+    """Adds to errors about damaged objects where these are, if they do not say it.
+
+    Args:
+        place: The store, or the server.
+        next_step: What to do, if it differs from what the error says.
+    """
+    try:
+        yield
+    except DamagedObjectError as error:
+        if error.where:
+            raise
+        raise DamagedObjectError(
+            f"{place}: {error.message}", next_step=next_step or error.next_step, where=place
+        ) from error
 
 
 def _read_token(path: Path) -> str:

@@ -108,10 +108,17 @@ def make_problem(status: int, detail: str, *, code: str = "", next_step: str = "
     )
 
 
+def _is_sayable(error: CasyncError) -> bool:
+    """Whether clients may see the message: it names neither paths nor an upstream."""
+    if isinstance(error, NoStoreError) or (isinstance(error, DamagedObjectError) and error.where):
+        return False
+    return isinstance(error, _SAYABLE)
+
+
 def problem_of(error: CasyncError) -> Problem:
     """The problem document that a client gets for `error`."""
     status = STATUS_OF[error.code]
-    if isinstance(error, _SAYABLE) and not isinstance(error, NoStoreError):
+    if _is_sayable(error):
         problem = make_problem(status, error.message, code=error.code, next_step=error.next_step)
         if isinstance(error, IncompleteError):
             return replace(problem, missing=missing_items(error.missing))

@@ -85,6 +85,11 @@ class FolderSink:
         self._pending.append(_Pending(self._files.length, len(self._files) - 1, entry, number))
         return start
 
+    def part(self, offset: int, length: int) -> str:
+        """The first part of a file in a range, for messages."""
+        part = next(self._files.parts(offset, length))
+        return f"bytes {part.offset} to {part.offset + part.length} of {os.fsdecode(part.path)}"
+
     def read(self, offset: int, length: int) -> bytes:
         """Bytes at `offset`, also of files that have moved to their places."""
         return read_concatenation(self._files, self._open, offset, length)

@@ -20,8 +20,8 @@ from typing import Final, Protocol
 
 from casync.access.keeper import Keeper
 from casync.access.progress import Progress
-from casync.access.supply import Proved, Supply
-from casync.errors import MalformedError, NoObjectError, StoppedError
+from casync.access.supply import Proved, Supply, chunk_fault
+from casync.errors import MalformedError, StoppedError
 from casync.ids import Buffer, ChunkId, zero_chunk_id
 from casync.limits import MIB
 from casync.objects.chunker import ChunkerParams
@@ -55,6 +55,10 @@ class Whole(Protocol):
     @property
     def params(self) -> ChunkerParams:
         """The chunk sizes that it was cut with."""
+        ...
+
+    def part(self, offset: int, length: int) -> str:
+        """The part of the content at an offset, for messages."""
         ...
 
     def windows(self, *, distinct: bool) -> Iterator[Window]:
@@ -319,11 +323,9 @@ class Rebuilder:
         return [place for place in places if place.id in wanted]
 
     def _take_all(self, task: _WindowTask, places: list[Place], supplies: Sequence[Supply]) -> None:
-        for missing in self._take(task, places, supplies):
-            raise NoObjectError(
-                f"no source has chunk {missing.id.hex()}",
-                next_step="Name a server that has it with --server URL.",
-            )
+        for lost in self._take(task, places, supplies):
+            part = "" if self._output.discards else self._whole.part(lost.offset, lost.length)
+            raise chunk_fault(lost.id, part, self._supplies)
 
     def _not_repeated(self, task: _WindowTask) -> list[Place]:
         """Copies repeats from their first places; returns those whose first place has changed."""

@@ -14,13 +14,11 @@ from itertools import chain
 from pathlib import Path
 from typing import Final, Literal, NamedTuple, Protocol, TypeAlias
 
-from casync.access.ports import Server
+from casync.access.ports import Server, place_of
 from casync.access.supply import Proved, Unpackers, Wanted, proved
 from casync.errors import (
     CasyncError,
-    DamagedObjectError,
     IntegrityError,
-    NoObjectError,
     StoppedError,
     UnreachableError,
 )
@@ -176,15 +174,15 @@ class ServerSupply:
         self._stopped = threading.Event()
         self._local = Unpackers()
         self._turn = 0
+        self._damaged: dict[ChunkId, list[str]] = {}
         self._down: set[str] = set()
 
     def supply(self, wanted: Wanted, window: Window) -> Iterator[Sequence[Proved]]:
-        """Yields all of `wanted`, or raises.
+        """Yields the chunks that servers have whole.
 
         Raises:
-            NoObjectError: No server has a chunk.
-            IntegrityError: The servers that have a chunk send other bytes.
-            RemoteError: Requests to servers failed.
+            RemoteError: Requests to servers failed, and the others do not have everything.
+            IntegrityError: An answer is malformed, and the others do not have everything.
         """
         rest = dict(wanted)
         failure: CasyncError | None = None
@@ -199,8 +197,11 @@ class ServerSupply:
                             del rest[chunk.id]
                         yield come
                         for ident, absence in absent:
-                            busy = busy or absence is Absence.BUSY
-                            failure = _reason(server, ident, absence) or failure
+                            if absence is Absence.BUSY:
+                                busy = True
+                                failure = UnreachableError(f"{server.origin} is too busy")
+                            elif absence is Absence.DAMAGED:
+                                self._damaged.setdefault(ident, []).append(place_of(server))
                 except UnreachableError as error:
                     self._down.add(server.origin)
                     failure = error
@@ -211,9 +212,8 @@ class ServerSupply:
             if not rest or not busy:
                 break
             self._stopped.wait(_BUSY_SECONDS * 2**round_number)
-        if rest:
-            missing = next(iter(rest))
-            raise failure or NoObjectError(f"chunk {missing.hex()} is on no server")
+        if rest and failure is not None:
+            raise failure
 
     def plan(self, wanted: Wanted) -> dict[ChunkId, int]:
         """The chunks that the servers have, with the bytes of their frames.
@@ -236,6 +236,10 @@ class ServerSupply:
         if failure is not None and len(found) < len(wanted):
             raise failure
         return found
+
+    def damaged(self, ident: ChunkId) -> Sequence[str]:
+        """The servers that reported a chunk damaged, or sent other bytes."""
+        return self._damaged.get(ident, ())
 
     def stop(self) -> None:
         """Stops waiting for busy servers, and closes all connections."""
@@ -277,11 +281,7 @@ class ServerSupply:
             return self._found
 
     def _receive(self, server: Server, request: _Request) -> Iterator[_Come]:
-        """Makes a request and proves the answers.
-
-        Raises:
-            IntegrityError: A chunk does not match its id. Raised after all answers.
-        """
+        """Makes a request and proves the answers. Chunks with other bytes are damaged there."""
         for answers in server.get_groups(Kind.CHUNK, request.groups):
             if self._stopped.is_set():
                 raise StoppedError("stopped")
@@ -289,14 +289,5 @@ class ServerSupply:
         if request.lost:
             self._bad_origins.add(server.origin)
             yield from self._receive(server, _Request(request.lost))
-        for ident in request.wrong:
-            raise DamagedObjectError(f"chunk {ident.hex()} holds other bytes")
-
-
-def _reason(server: Server, ident: ChunkId, absence: Absence) -> CasyncError | None:
-    """The error for a chunk that may be available later, or from another server."""
-    if absence is Absence.BUSY:
-        return UnreachableError(f"{server.origin} is too busy")
-    if absence is Absence.DAMAGED:
-        return DamagedObjectError(f"chunk {ident.hex()} is damaged on {server.origin}")
-    return None
+        if request.wrong:
+            yield _Come([], [(ChunkId(ident), Absence.DAMAGED) for ident in request.wrong])

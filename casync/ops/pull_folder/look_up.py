@@ -10,7 +10,7 @@ from typing import BinaryIO, NamedTuple
 
 from casync.access.locate import load, locate_for_pull
 from casync.access.outline import ObjectLoader, Outline
-from casync.access.ports import Ports
+from casync.access.ports import Ports, place_of
 from casync.access.tree_load import Tree
 from casync.errors import UsageError
 from casync.fs.target.place import TargetPlace, inspect_place
@@ -61,7 +61,8 @@ def look_up(
         return likely_versions(path, options.seeds, ports.memory)
 
     by_delta = [
-        NodesByDelta(server, old_versions, ports.memory, options.delta) for server in ports.servers
+        (place_of(server), NodesByDelta(server, old_versions, ports.memory, options.delta))
+        for server in ports.servers
     ]
     loader = ObjectLoader(ports.store, [*ports.others, *by_delta])
     found = locate_for_pull(ref, ports, loader)

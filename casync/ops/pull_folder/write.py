@@ -58,6 +58,10 @@ class FolderWriting:
         """The chunk sizes that they were cut with."""
         return self._tree.params
 
+    def part(self, offset: int, length: int) -> str:
+        """A part of a file, for messages. A chunk belongs to one file."""
+        return self._sink.part(offset, length)
+
     def run(self, supplies: list[Supply], workers: int, progress: Progress) -> Counter[str]:
         """Makes everything but hard links. Returns the plain bytes from each source.
 

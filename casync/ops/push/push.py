@@ -35,6 +35,7 @@ from casync.store.base import (
     ObjectStat,
     Traffic,
 )
+from casync.store.proved import Lost
 
 __all__ = ["PushOptions", "PushTarget", "Pushed", "plan_push", "push"]
 
@@ -347,15 +348,10 @@ class _Sending:
         objects: list[Packed] = []
         for ident, answer in zip(lacking, self._source.get(batch.kind, lacking), strict=True):
             if isinstance(answer, Absence):
-                raise _unreadable(batch.kind, ident, answer.value)
+                raise Lost(batch.kind, ident, answer).error(DamagedObjectError)
             objects.append(answer)
         refused = self._target.send(session, objects)
         if refused:
-            raise _unreadable(batch.kind, refused[0], "damaged: its bytes do not match its id")
+            detail = "its bytes do not match its id"
+            raise Lost(batch.kind, refused[0], Absence.DAMAGED, detail).error()
         return batch, len(objects), sum(len(packed.payload) for packed in objects)
-
-
-def _unreadable(kind: Kind, ident: ObjectId, why: str) -> DamagedObjectError:
-    return DamagedObjectError(
-        f"{kind.name.lower()} {ident.hex()} is {why}", next_step="`casync verify` finds all damage."
-    )

@@ -1,7 +1,8 @@
 """Translates a server's refusal, its status and problem document, to an error.
 
-The server's code selects only among errors that a server may cause: denied, not found, unsupported
-or overloaded. It cannot make the client report a full disk or damage of its own. Only answers to
+The server's code selects only among errors that a server may cause: denied, not found, unsupported,
+overloaded, or damage of its own, which names the server. It cannot make the client report a full
+disk or damage here. Only answers to
 requests that change the server may report its full disk or quota, a lost race for a name, or
 missing objects.
 """
@@ -14,6 +15,7 @@ from typing import Final
 
 from casync.errors import (
     CasyncError,
+    DamagedObjectError,
     DeniedError,
     IncompleteError,
     LostRaceError,
@@ -27,6 +29,7 @@ from casync.errors import (
     UnreachableError,
     UnsupportedError,
 )
+from casync.store.proved import OTHER_SERVER_STEP
 from casync.wire.documents import PROBLEM_TYPE, Problem, decode_document, missing_keys
 
 __all__ = ["refusal", "retry_after"]
@@ -43,7 +46,7 @@ _WRITING: Final[dict[str, type[CasyncError]]] = {
 _AGAIN: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Statuses after which a retry may succeed."""
 
-_FINAL_CODES: Final = frozenset({"integrity", "damaged-object", "damaged-store", "malformed"})
+_FINAL_CODES: Final = frozenset({"integrity", "damaged-store", "malformed"})
 """Codes that make an error of status 500 permanent: a retry does not repair a disk."""
 
 _LONGEST_TEXT: Final = 500
@@ -97,6 +100,8 @@ def refusal(
     if status == 401:
         next_step = next_step or "Give a token with --token-file."
     message = f"{origin}: {text}"
+    if code == DamagedObjectError.code:
+        return DamagedObjectError(message, next_step=OTHER_SERVER_STEP, where=f"on {origin}")
     if status in _AGAIN and code not in _FINAL_CODES:
         return UnreachableError(message, next_step=next_step, retry_after=wait)
     if code in _CLASSES:

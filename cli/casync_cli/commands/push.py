@@ -9,7 +9,7 @@ import typer
 
 from casync.errors import UsageError
 from casync_cli.completion import complete_ref
-from casync_cli.invocation import Invocation, invocation_of
+from casync_cli.invocation import Invocation, invocation_of, placing_damage
 from casync_cli.options import DryRun
 from casync_cli.parsing.signing_key import read_signer
 from casync_cli.reports.push import report_push, report_push_plan
@@ -83,7 +83,7 @@ def run(
 
     with invocation.open_store(read_only=True) as store:
         invocation.resume = "Run the same command again; it sends only the rest."
-        with invocation.progress() as progress:
+        with invocation.progress() as progress, placing_damage(f"store {store.path}"):
             pushed = api.push(
                 parsed,
                 server,

@@ -6,7 +6,14 @@ import pytest
 from casync_server.problems import STATUS_OF, code_of_status, problem_of
 
 from casync import errors
-from casync.errors import CasyncError, DamagedStoreError, NoNameError, NoStoreError, UsageError
+from casync.errors import (
+    CasyncError,
+    DamagedObjectError,
+    DamagedStoreError,
+    NoNameError,
+    NoStoreError,
+    UsageError,
+)
 
 
 def codes() -> set[str]:
@@ -35,6 +42,14 @@ def test_messages_about_the_request_are_shown() -> None:
 @pytest.mark.parametrize("error", [DamagedStoreError, NoStoreError, CasyncError])
 def test_messages_about_the_machine_are_hidden(error: type[CasyncError]) -> None:
     assert "/srv" not in problem_of(error("cannot open /srv/store/data.mdb")).detail
+
+
+def test_the_address_of_an_upstream_is_hidden() -> None:
+    damaged = DamagedObjectError("http://inner: chunk 00 is damaged", where="on http://inner")
+    problem = problem_of(damaged)
+    assert (problem.status, problem.code) == (500, "damaged-object")
+    assert "inner" not in problem.detail + problem.next_step
+    assert problem_of(DamagedObjectError("chunk 00 is damaged")).detail == "chunk 00 is damaged"
 
 
 def test_usage_is_400() -> None:

@@ -174,7 +174,7 @@ def test_when_every_server_lies_nothing_is_written(
 ) -> None:
     ident = put(server, noise(14, 100_000))
     server.corrupt = set(chunk_ids(server, ident))
-    with pytest.raises(DamagedObjectError, match="memory sent bad bytes"):
+    with pytest.raises(DamagedObjectError, match="is damaged on memory"):
         run(ident, tmp_path / "out", server, store)
     assert not (tmp_path / "out").exists()
 

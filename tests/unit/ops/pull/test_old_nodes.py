@@ -49,7 +49,7 @@ def put_outline(
 
 def loaded(ident: ManifestId, store: MemoryStore, server: NodesByDelta) -> Outline:
     """An outline whose nodes came from a server."""
-    loader = ObjectLoader(store, [server])
+    loader = ObjectLoader(store, [("on a server", server)])
     found = locate_for_pull(Ref(manifest=ident), Ports(store, True, [], []), loader)
     load(found, loader)
     assert isinstance(found, Outline)

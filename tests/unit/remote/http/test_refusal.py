@@ -38,7 +38,7 @@ def of(status: int, code: str) -> CasyncError:
         (503, "stopped", errors.UnreachableError),
         (504, "timed-out", errors.UnreachableError),
         (429, "unreachable", errors.UnreachableError),
-        (500, "damaged-object", errors.RemoteError),
+        (500, "damaged-object", errors.DamagedObjectError),
         (500, "damaged-store", errors.RemoteError),
         (409, "locked", errors.RemoteError),
         (400, "code of tomorrow", errors.RemoteError),
