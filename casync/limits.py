@@ -114,3 +114,6 @@ MAX_BATCH_BYTES = 64 * MIB
 
 PAGE_ITEMS = 1000
 """Items in one page of a listing."""
+
+MAX_PUSHES = 1024
+"""Pushes that may be open. One more ends the one that was silent for longest."""

@@ -24,5 +24,6 @@ def format_size(count: int) -> str:
 
 
 def format_count(count: int, noun: str) -> str:
-    """`count` things with their noun, a regular plural if need be: `1 file`, `2 files`."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+    """`count` things with their noun, a regular plural if need be: `1 file`, `2 pushes`."""
+    ending = "" if count == 1 else "es" if noun.endswith("sh") else "s"
+    return f"{count} {noun}{ending}"

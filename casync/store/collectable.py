@@ -12,6 +12,7 @@ from typing import NamedTuple, Protocol, TypeAlias
 
 from casync.ids import Kind, ManifestId, ObjectId
 from casync.store.base import ObjectStore
+from casync.store.push import OpenPush
 
 __all__ = ["CollectableStore", "Collection", "Dead", "IsMarked", "Swept"]
 
@@ -47,9 +48,13 @@ class Collection(Protocol):
 
     Attributes:
         emptied: Number of manifests and versions of names that left the trash for good.
+        pushes: The pushes that were open when it began, the one silent for longest first.
+        held: Unmarked objects that `dead` has left out so far because these pushes keep them.
     """
 
     emptied: int
+    pushes: list[OpenPush]
+    held: Swept
 
     def roots(self) -> list[ManifestId]:
         """The manifests to keep. The caller must mark them, and everything below them."""
@@ -84,7 +89,7 @@ class CollectableStore(ObjectStore, Protocol):
     """A store whose objects can be collected."""
 
     def collection(
-        self, *, window: float, dry_run: bool = False
+        self, *, window: float, dry_run: bool = False, drop_pushes: bool = False
     ) -> AbstractContextManager[Collection]:
         """Begins a collection; there is only one at a time.
 
@@ -92,6 +97,8 @@ class CollectableStore(ObjectStore, Protocol):
             window: Seconds for which the trash keeps its entries, and at least until the second
                 collection; 0 keeps none.
             dry_run: Only look; `delete` is not allowed.
+            drop_pushes: End all open pushes, in the transaction that begins the collection. What
+                one of them has published before is a root; none can publish afterwards.
 
         Raises:
             LockedError: Another collection is running.

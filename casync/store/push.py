@@ -7,16 +7,17 @@ published or ended, or after a long silence.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from casync.errors import NotFoundError
 from casync.ids import Kind, ManifestId, ObjectId
+from casync.limits import MAX_PUSHES
 from casync.names.name import NameRecord
 from casync.names.name_update import NameUpdate
 from casync.objects.codec import Verified
 from casync.store.base import Committed, ObjectStat
 
-__all__ = ["PUSH_ID_BYTES", "SILENCE", "Pushes", "has_ended", "is_alive", "outlived"]
+__all__ = ["PUSH_ID_BYTES", "SILENCE", "OpenPush", "Pushes", "has_ended", "is_alive", "outlived"]
 
 PUSH_ID_BYTES: Final = 16
 
@@ -24,8 +25,12 @@ SILENCE: Final = 86400
 """Seconds without a request after which a push has ended. Only objects without a name are at risk,
 so a jump of the clock costs a repeated push at worst."""
 
-_MOST_PUSHES: Final = 1024
-"""Pushes that may be open. One more ends the one that was silent for longest."""
+
+class OpenPush(NamedTuple):
+    """A push that keeps objects: its id, and its last request in seconds since 1970."""
+
+    id: bytes
+    heard: int
 
 
 class Pushes(Protocol):
@@ -46,7 +51,8 @@ class Pushes(Protocol):
 
         Raises:
             NotFoundError: The push has ended.
-            NoSpaceError, WriteError: The promise cannot be written.
+            NoSpaceError: The promise cannot be written for want of room. The push is given up.
+            WriteError: The store cannot be written.
         """
         ...
 
@@ -60,9 +66,9 @@ class Pushes(Protocol):
 
         Raises:
             NotFoundError: The push has ended.
-            NoSpaceError: The disk is full, or would be too full.
-            QuotaError: The store's quota is exceeded. The push ends, and its objects may be
-                collected at once.
+            NoSpaceError: The disk is full, or would be too full, or the store's quota is exceeded
+                (QuotaError). The push is given up: its other requests fail in the same way, and
+                its objects may be collected at once.
             WriteError: The store cannot be written.
         """
         ...
@@ -81,8 +87,13 @@ class Pushes(Protocol):
         Raises:
             NotFoundError: The push has ended; its objects may be gone.
             NoObjectError: The manifest is not here.
-            LostRaceError, NoSpaceError, WriteError: As `Editable.set_name`.
+            NoSpaceError: There is no room for the rows. The push is given up.
+            LostRaceError, WriteError: As `Editable.set_name`.
         """
+        ...
+
+    def open(self) -> list[OpenPush]:
+        """The pushes for which objects are kept, the one that was silent for longest first."""
         ...
 
     def end(self, push: bytes) -> None:
@@ -93,15 +104,16 @@ class Pushes(Protocol):
         """
         ...
 
-    def check_room(self, need: int, *, spare: int) -> None:
-        """Checks that there is room for more objects.
+    def check_room(self, push: bytes, need: int, *, spare: int) -> None:
+        """Checks that there is room for more objects of a push.
 
         Args:
+            push: The push.
             need: Bytes to write.
             spare: Bytes that must remain free; fewer for a small store.
 
         Raises:
-            NoSpaceError: There is no room.
+            NoSpaceError: There is no room. The push is given up.
         """
         ...
 
@@ -122,7 +134,7 @@ def outlived(heard: Mapping[bytes, int], now: int) -> list[bytes]:
         now: The time, in seconds since 1970.
     """
     ended = [push for push, then in heard.items() if not is_alive(then, now)]
-    if len(heard) - len(ended) >= _MOST_PUSHES:
+    if len(heard) - len(ended) >= MAX_PUSHES:
         ended.append(min(heard, key=lambda push: heard[push]))
     return ended
 

@@ -10,16 +10,18 @@ from typing import Annotated, Final
 
 import msgspec
 
-from casync.limits import MAX_BATCH_IDS, MAX_NAME_BYTES, PAGE_ITEMS
+from casync.limits import MAX_BATCH_IDS, MAX_NAME_BYTES, MAX_PUSHES, PAGE_ITEMS
 from casync.wire.documents import Hash, Length, NameItem, Positive, Seconds, SignedBytes
 
 __all__ = [
     "MAX_REFS",
+    "HeardItem",
     "NameChange",
     "NextItem",
     "ProvingItem",
     "PushHash",
     "PushItem",
+    "PushList",
     "RefusedItem",
     "Refs",
     "RemovalItem",
@@ -59,11 +61,24 @@ class PushItem(msgspec.Struct, frozen=True):
 
     Attributes:
         push: Its id.
-        silence: Seconds without a request after which it ends.
+        silence: Seconds without a request after which it ends; 0 once it has ended.
     """
 
     push: PushHash
     silence: Seconds
+
+
+class HeardItem(msgspec.Struct, frozen=True):
+    """An open push, and the time of its last request, in seconds since 1970."""
+
+    push: PushHash
+    heard: Seconds
+
+
+class PushList(msgspec.Struct, frozen=True):
+    """The open pushes, the one that was silent for longest first."""
+
+    pushes: Annotated[list[HeardItem], msgspec.Meta(max_length=MAX_PUSHES)]
 
 
 class RefusedItem(msgspec.Struct, frozen=True):

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Annotated, Final, TypeAlias, TypeVar
 
-from fastapi import Depends, Query, Request
+from fastapi import Depends, Path, Query, Request
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
@@ -35,6 +35,7 @@ from casync_server.settings import ServerSettings
 __all__ = [
     "Push",
     "PushIfAny",
+    "PushPath",
     "Reads",
     "Service",
     "Writes",
@@ -134,6 +135,7 @@ Writes: TypeAlias = Annotated[Writing, Depends(get_writing)]
 _PUSH: Final = "[0-9a-f]{32}"
 
 Push: TypeAlias = Annotated[str, Query(pattern=f"^{_PUSH}$", description="The push.")]
+PushPath: TypeAlias = Annotated[str, Path(pattern=f"^{_PUSH}$", description="The push.")]
 PushIfAny: TypeAlias = Annotated[
     str, Query(pattern=f"^({_PUSH})?$", description="The push that the request belongs to.")
 ]

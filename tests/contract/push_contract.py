@@ -19,7 +19,7 @@ from casync.names.name_update import NameUpdate
 from casync.objects.codec import Verified
 from casync.ops.upkeep.gc import CollectOptions, collect
 from casync.store.base import Batch, ManifestState
-from casync.store.push import SILENCE, Pushes
+from casync.store.push import SILENCE, OpenPush, Pushes
 from tests.contract.store_contract import ids_of, noise, pack, put_manifest
 from tests.contract.whole_store import DAY, Clock, Reopen, WholeStore
 from tests.support.small_store import content
@@ -87,6 +87,65 @@ class PushContract:
         pushes.end(later)
         assert collect(store, NOW).objects == 10
 
+    def test_a_collection_says_what_open_pushes_hold(
+        self, store: WholeStore, pushes_of: PushesOf, clock: Clock
+    ) -> None:
+        pushes = pushes_of(store)
+        packed = chunks(30)
+        silent, busy = pushes.begin(), pushes.begin()
+        pushes.put(silent, packed[:20], spare=0)
+        clock.now += 100
+        pushes.put(busy, packed[20:], spare=0)
+        since = int(clock.now)
+        assert pushes.open() == [OpenPush(silent, since - 100), OpenPush(busy, since)]
+        done = collect(store, NOW)
+        assert (done.objects, done.held, done.pushes) == (0, 30, pushes.open())
+        assert done.held_stored >= sum(len(each.payload) for each in packed)
+        pushes.end(silent)
+        pushes.end(busy)
+        done = collect(store, NOW)
+        assert (done.objects, done.held, done.pushes) == (30, 0, [])
+
+    def test_a_collection_that_drops_pushes_loses_nothing_that_one_has_published(
+        self, store: WholeStore, pushes_of: PushesOf
+    ) -> None:
+        pushes = pushes_of(store)
+        ident, packed = content([noise(3000, n) for n in range(40)])
+        published, dropped = pushes.begin(), pushes.begin()
+        for push in (published, dropped):
+            pushes.put(push, [*packed, *(pack(noise(500, n)) for n in range(5))], spare=0)
+        pushes.publish(published, ident, 120_000)
+        rule = CollectOptions(0, drop_pushes=True)
+        plan = collect(store, CollectOptions(0, dry_run=True, drop_pushes=True))
+        assert (plan.objects, len(pushes.open())) == (5, 1)
+        assert collect(store, rule).objects == 5
+        assert pushes.open() == []
+        assert store.manifest(ident) is not None
+        assert here(store, [each for each in packed if each.kind is Kind.CHUNK]) == 40
+        with pytest.raises(NotFoundError, match="has ended"):
+            pushes.put(dropped, packed, spare=0)
+
+    def test_a_push_dropped_by_a_collection_in_progress_publishes_nothing(
+        self, store: WholeStore, pushes_of: PushesOf
+    ) -> None:
+        pushes = pushes_of(store)
+        ident, packed = content([noise(3000, n) for n in range(40)])
+        late, again = pushes.begin(), pushes.begin()
+        pushes.put(late, packed, spare=0)
+        pushes.publish(again, put_manifest(store, b"other", "other"), 5)
+        with store.collection(window=0, drop_pushes=True) as collection:
+            roots = set(collection.roots())
+            with pytest.raises(NotFoundError):
+                pushes.publish(late, ident, 120_000)
+            again = pushes.begin()
+            pushes.promise(again, Kind.CHUNK, ids_of(packed))
+            pushes.put(again, packed, spare=0)
+            assert ident not in roots
+            dead = list(collection.dead(lambda kind, each: False))
+            collection.delete([each for each in dead if each.id in ids_of(packed)])
+        pushes.publish(again, ident, 120_000)
+        assert here(store, packed) == 40
+
     def test_a_push_that_only_asks_is_alive(
         self, store: WholeStore, pushes_of: PushesOf, clock: Clock
     ) -> None:
@@ -148,7 +207,7 @@ class PushContract:
         self, store: WholeStore, pushes_of: PushesOf, clock: Clock, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         pushes = pushes_of(store)
-        monkeypatch.setattr("casync.store.push._MOST_PUSHES", 3)
+        monkeypatch.setattr("casync.store.push.MAX_PUSHES", 3)
         opened = []
         for _ in range(3):
             clock.now += 10

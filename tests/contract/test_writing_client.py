@@ -12,11 +12,10 @@ from casync.ids import Kind, ManifestId, ObjectId
 from casync.names.name import NameRecord
 from casync.names.name_update import NameUpdate
 from casync.objects.codec import Packed, Verified
-from casync.ops.push.push import PushTarget
 from casync.remote.http.write_client import WritingClient
 from casync.store.base import Committed, ObjectStat
 from casync.store.memory import MemoryStore
-from casync.store.push import Pushes
+from casync.store.push import OpenPush, Pushes
 from casync.store.writable import Editable
 from tests.contract.editable_contract import EditableContract
 from tests.contract.push_contract import PushContract, PushesOf
@@ -25,9 +24,9 @@ from tests.support.serving import serving_here
 
 
 class RemotePushes:
-    """The pushes of a server as a store has them. A client cannot end a push, so the store does."""
+    """The pushes of a server as a store has them."""
 
-    def __init__(self, target: PushTarget, store: WholeStore) -> None:
+    def __init__(self, target: WritingClient, store: WholeStore) -> None:
         self._target = target
         self._store = store
 
@@ -51,10 +50,13 @@ class RemotePushes:
         return self._target.publish(push.hex(), what)
 
     def end(self, push: bytes) -> None:
-        self._store.pushes.end(push)
+        self._target.end_push(push.hex())
 
-    def check_room(self, need: int, *, spare: int) -> None:
-        self._store.pushes.check_room(need, spare=spare)
+    def open(self) -> list[OpenPush]:
+        return self._target.open_pushes()
+
+    def check_room(self, push: bytes, need: int, *, spare: int) -> None:
+        self._store.pushes.check_room(push, need, spare=spare)
 
 
 class TestWritingClient(EditableContract, PushContract):

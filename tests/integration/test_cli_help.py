@@ -22,7 +22,7 @@ CONTRACT = {
     "[--expect sha256:HEX] [--delete] [--max-delete N] [--exact] [--trust KEY]... "
     "[--allow-rollback] [--dry-run] "
     "[--allow-network-fs]",
-    "push": "REF [--name NAME] [--sign KEY] [--part K/N] [--dry-run]",
+    "push": "[REF] [--name NAME] [--sign KEY] [--part K/N] [--abort] [--dry-run]",
     "ls": "[PATTERN] [-l] [-R]",
     "show": "REF [--digest sha256]",
     "cat": "REF[:PATH] [--offset N] [--length N]",
@@ -35,7 +35,7 @@ CONTRACT = {
     "rm": "[REF]... [--list] [--dry-run]",
     "undelete": "REF...",
     "forget": "PATTERN [--keep-last N] [--keep-within TIME] [--dry-run]",
-    "gc": "[--window TIME] [--dry-run]",
+    "gc": "[--window TIME] [--drop-pushes] [--dry-run]",
     "verify": "[REF]... [--quick] [--sample P%]",
     "repair": "[REF]... [--dry-run]",
     "bench": "OLD NEW [--chunk-sizes LIST] [--html FILE]",

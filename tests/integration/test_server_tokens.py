@@ -41,6 +41,8 @@ NEEDED = {
     ("POST", "/v1/objects/stat"): READ,
     ("GET", "/v1/objects/{kind}/{ident}"): READ,
     ("POST", "/v1/pushes"): WRITE,
+    ("GET", "/v1/pushes"): ADMIN,
+    ("DELETE", "/v1/pushes/{push}"): WRITE,
     ("POST", "/v1/objects"): WRITE,
     ("GET", "/v1/next/{name}"): READ,
     ("GET", "/v1/files/{ref}"): READ,
@@ -94,6 +96,7 @@ def routes(path: Path) -> set[tuple[str, str]]:
 def concrete(path: str) -> str:
     for field, value in (
         ("{ref}", "0" * 64),
+        ("{push}", "0" * 32),
         ("{name}", "mine%2Fa"),
         ("{kind}", "chunk"),
         ("{ident}", "0" * 64),

@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
 from casync.access.naming import Signer
 from casync.access.progress import SILENT, Progress
 from casync.errors import (
+    CasyncError,
     DamagedObjectError,
     IncompleteError,
+    NoSpaceError,
     NotFoundError,
     UsageError,
 )
@@ -76,6 +79,10 @@ class PushTarget(Protocol):
         """Opens a push; returns its id."""
         ...
 
+    def end_push(self, push: str) -> None:
+        """Ends a push without publishing. Does nothing if it has ended already."""
+        ...
+
     def promise(self, push: str, kind: Kind, ids: Sequence[ObjectId]) -> list[ObjectStat | None]:
         """As `stat`; the server keeps these objects for as long as the push is open.
 
@@ -130,12 +137,14 @@ class PushOptions:
         signer: Signs the update of the name.
         part: The share of the objects to send; only a push of all objects publishes.
         connections: Concurrent requests.
+        begun: Called with the id of each push that was opened, by which it can be ended.
     """
 
     name: Name | None = None
     signer: Signer | None = None
     part: Part = ALL
     connections: int = 4
+    begun: Callable[[str], object] = str
 
 
 class Pushed(NamedTuple):
@@ -194,7 +203,7 @@ def push(
         NoNameError: `source` has no such manifest or name.
         DamagedObjectError: An object cannot be read here, or does not match its id.
         IncompleteError: The server repeatedly reports missing objects after they were sent.
-        NoSpaceError: The server has no room.
+        NoSpaceError: The server has no room. The push is given up.
         DeniedError, RemoteError, StoppedError: The server refused or failed.
     """
     started = time.monotonic()
@@ -307,9 +316,10 @@ class _Sending:
         failure: NotFoundError | None = None
         for _ in range(_ROUNDS):
             self._progress.start("sending", length if publishes else None)
+            session = self._target.begin_push()
+            self._options.begun(session)
+            new = count.new
             try:
-                session = self._target.begin_push()
-                new = count.new
                 self._send_all(session, ident, count)
                 if not publishes:
                     return None
@@ -318,8 +328,12 @@ class _Sending:
                 if failure is not None and new == count.new:
                     raise  # the server reports objects as both present and missing
                 failure = error
-            except NotFoundError as error:  # the push was silent for too long
+            except NotFoundError as error:  # the push was silent for too long, or was ended
                 failure = error
+            except NoSpaceError:
+                with suppress(CasyncError):  # the server ends a push that has no room by itself
+                    self._target.end_push(session)
+                raise
         assert failure is not None
         raise failure
 

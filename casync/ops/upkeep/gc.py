@@ -17,6 +17,7 @@ from casync.access.progress import SILENT, Progress
 from casync.errors import NoSpaceError
 from casync.ops.upkeep.mark import Marker
 from casync.store.collectable import CollectableStore, Collection, Dead, Swept
+from casync.store.push import OpenPush
 
 __all__ = ["DAY", "CollectOptions", "Collected", "collect"]
 
@@ -33,10 +34,12 @@ class CollectOptions:
     Attributes:
         window: Seconds for which the trash keeps its entries; 0 keeps nothing.
         dry_run: Change nothing.
+        drop_pushes: End all open pushes, and collect what only they keep.
     """
 
     window: float = DAY
     dry_run: bool = False
+    drop_pushes: bool = False
 
 
 class Collected(NamedTuple):
@@ -50,6 +53,9 @@ class Collected(NamedTuple):
         kept: Unmarked objects that stayed, because writers rely on them meanwhile.
         segments: Segments that became empty and were deleted.
         moved: Bytes that were moved to free more segments.
+        pushes: The pushes that were open at the start, the one silent for longest first.
+        held: Objects that only these pushes keep.
+        held_stored: Bytes of their records.
         seconds: Duration.
     """
 
@@ -60,6 +66,9 @@ class Collected(NamedTuple):
     kept: int
     segments: int
     moved: int
+    pushes: list[OpenPush]
+    held: int
+    held_stored: int
     seconds: float
 
 
@@ -84,7 +93,9 @@ def collect(
         NoSpaceError, WriteError: The store cannot be written.
     """
     started = time.monotonic()
-    with store.collection(window=options.window, dry_run=options.dry_run) as collection:
+    with store.collection(
+        window=options.window, dry_run=options.dry_run, drop_pushes=options.drop_pushes
+    ) as collection:
         marker = Marker(store)
         progress.start("marking", None)
         roots = 0
@@ -114,6 +125,9 @@ def collect(
         kept=found - total.objects,
         segments=total.segments,
         moved=moved,
+        pushes=collection.pushes,
+        held=collection.held.objects,
+        held_stored=collection.held.stored,
         seconds=seconds,
     )
 

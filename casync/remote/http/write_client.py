@@ -21,6 +21,7 @@ from casync.remote.http.client import RemoteClient
 from casync.remote.http.retry import Retry
 from casync.remote.http.transport import Request
 from casync.store.base import ObjectStat, Removal, Removed
+from casync.store.push import OpenPush
 from casync.wire.documents import (
     JSON_TYPE,
     ManifestItem,
@@ -35,6 +36,7 @@ from casync.wire.edits import (
     NameChange,
     NextItem,
     PushItem,
+    PushList,
     Refs,
     RemovalItem,
     TakenItem,
@@ -77,6 +79,17 @@ class WritingClient(RemoteClient):
         """As `PushTarget.begin_push`."""
         request = Request("/v1/pushes", [JSON_TYPE], b"", JSON_TYPE, writing=True)
         return self._told(decode_document, self._read(request).body, PushItem).push
+
+    def open_pushes(self) -> list[OpenPush]:
+        """The open pushes of the server, the one that was silent for longest first."""
+        listed = self._document("/v1/pushes", PushList)
+        return [OpenPush(bytes.fromhex(item.push), item.heard) for item in listed.pushes]
+
+    def end_push(self, push: str) -> None:
+        """As `PushTarget.end_push`."""
+        target = f"/v1/pushes/{push}"
+        request = Request(target, [JSON_TYPE], method="DELETE", writing=True)
+        self._told(decode_document, self._read(request).body, PushItem)
 
     def promise(self, push: str, kind: Kind, ids: Sequence[ObjectId]) -> list[ObjectStat | None]:
         """As `PushTarget.promise`."""

@@ -21,7 +21,7 @@ from casync.store.lmdb.environment import Environment, Txn
 from casync.store.lmdb.gc_totals import GcTotals, add_collection
 from casync.store.lmdb.lmdb_errors import translate
 from casync.store.lmdb.meta import read_generation
-from casync.store.lmdb.push_rows import decode_push
+from casync.store.lmdb.push_rows import decode_push, open_pushes
 from casync.store.lmdb.quota import recount
 from casync.store.lmdb.roots import all_rows, check_roots
 from casync.store.lmdb.rows import (
@@ -65,6 +65,7 @@ class LmdbCollection:
         now: Seconds since 1970.
         window: Seconds that removed manifests and names are kept.
         dry_run: Only read; works on a read-only store.
+        drop_pushes: End all pushes.
 
     Raises:
         DamagedStoreError: The store is not sound. Nothing was changed.
@@ -73,16 +74,25 @@ class LmdbCollection:
     """
 
     def __init__(
-        self, environment: Environment, store_id: bytes, *, now: int, window: float, dry_run: bool
+        self,
+        environment: Environment,
+        store_id: bytes,
+        *,
+        now: int,
+        window: float,
+        dry_run: bool,
+        drop_pushes: bool,
     ) -> None:
         self._environment = environment
         self._store_id = store_id
         self._now = now
         self._window = window
         self._dry_run = dry_run
+        self._drop_pushes = drop_pushes
         self._batch = _FIRST_DELETED
         self._doomed: set[ManifestId] = set()
         self.emptied = 0
+        self.held = Swept()
         self._locks = _locks(environment, dry_run=dry_run)
         try:
             environment.check_pages(everything=True)
@@ -122,7 +132,13 @@ class LmdbCollection:
                 if file.manifest in removed and not self._is_here(txn, file.manifest):
                     forget_file(txn, databases["seeds"], file.path)
             txn.put(META_GENERATION, encode_number(today), db=databases["meta"])
-        return min(today, self._floor(txn, today))
+        self.pushes = open_pushes(self._rows(txn, "pushes"), self._now)
+        if self._drop_pushes and not self._dry_run:
+            for push in self.pushes:
+                txn.delete(push.id, db=databases["pushes"])
+        self._today = today
+        self._pushed = today if self._drop_pushes else self._push_floor(txn, today)
+        return min(self._pushed, self._writer_floor(txn, today))
 
     def _outdated(self, txn: Txn, today: int) -> list[bytes]:
         """The keys of trash rows whose window has passed."""
@@ -157,12 +173,19 @@ class LmdbCollection:
 
     def _floor(self, txn: Txn, today: int) -> int:
         """The lowest generation that a live writer or push relies on. Deletes rows of dead ones."""
+        return min(self._writer_floor(txn, today), self._push_floor(txn, today))
+
+    def _writer_floor(self, txn: Txn, today: int) -> int:
         floor = today
         for key, value in self._rows(txn, "writers"):
             if self._locks is None or self._locks.is_taken(decode_number(key)):
                 floor = min(floor, decode_meta_number(value))
             elif not self._dry_run:
                 txn.delete(key, db=self._environment.databases["writers"])
+        return floor
+
+    def _push_floor(self, txn: Txn, today: int) -> int:
+        floor = today
         for key, value in self._rows(txn, "pushes"):
             push = decode_push(value)
             if push.lives(self._now):
@@ -188,8 +211,14 @@ class LmdbCollection:
         for kind in (Kind.MANIFEST, Kind.NODE, Kind.CHUNK):
             for key, value in scan(self._environment, "index", prefix=index_prefix(kind)):
                 row, ident = decode_index(value), ManifestId(key[1:])
-                if row.generation < self._safe and not is_marked(kind, ident):
-                    yield Dead(kind, ident, row.length, RECORD_BYTES + row.stored)
+                held = self._pushed <= row.generation < self._today
+                if not (held or row.generation < self._safe) or is_marked(kind, ident):
+                    continue
+                size = RECORD_BYTES + row.stored
+                if held:
+                    self.held = Swept(self.held.objects + 1, self.held.stored + size)
+                else:
+                    yield Dead(kind, ident, row.length, size)
 
     def delete(self, dead: Sequence[Dead]) -> Swept:
         """As `Collection.delete`."""

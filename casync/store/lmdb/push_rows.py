@@ -6,18 +6,19 @@ A push stays open as long as requests for it arrive; its row outlives the proces
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from casync.errors import DamagedStoreError
 from casync.ids import Buffer
 from casync.store.lmdb.lmdb_errors import REBUILD
-from casync.store.push import is_alive
+from casync.store.push import OpenPush, is_alive
 
-__all__ = ["GIVEN_UP", "PushRow", "decode_push", "encode_push"]
+__all__ = ["GIVEN_UP", "PushRow", "decode_push", "encode_push", "open_pushes"]
 
 GIVEN_UP: Final = 2**32 - 1
-"""The floor of a push that has reached the quota. It protects nothing, so that there can be space
-again, and the push's other requests fail as the first one did."""
+"""The floor of a push that found no room, or has reached the quota. It protects nothing, so that
+there can be space again, and the push's other requests fail as the first one did."""
 
 _ROW: Final = struct.Struct("<IQ")
 
@@ -55,3 +56,15 @@ def decode_push(value: Buffer) -> PushRow:
         raise DamagedStoreError(
             f"the store has a damaged push row: {error}", next_step=REBUILD
         ) from error
+
+
+def open_pushes(rows: Iterable[tuple[bytes, bytes]], now: float) -> list[OpenPush]:
+    """The pushes for which collections keep objects, the one that was silent for longest first.
+
+    Args:
+        rows: The rows of `pushes`.
+        now: Seconds since 1970.
+    """
+    decoded = ((key, decode_push(value)) for key, value in rows)
+    found = [OpenPush(key, row.heard) for key, row in decoded if row.protects(int(now))]
+    return sorted(found, key=lambda push: push.heard)

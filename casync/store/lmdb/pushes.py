@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Final
 
 from casync.errors import NoSpaceError, QuotaError, WriteError
@@ -27,11 +27,18 @@ from casync.store.lmdb.commit import Pending, Writer
 from casync.store.lmdb.environment import Environment, Txn
 from casync.store.lmdb.meta import read_generation
 from casync.store.lmdb.objects import Objects
-from casync.store.lmdb.push_rows import GIVEN_UP, PushRow, decode_push, encode_push
-from casync.store.lmdb.quota import MAKE_ROOM
+from casync.store.lmdb.push_rows import (
+    GIVEN_UP,
+    PushRow,
+    decode_push,
+    encode_push,
+    open_pushes,
+)
+from casync.store.lmdb.quota import MAKE_ROOM, read_quota
 from casync.store.lmdb.renew import renew
+from casync.store.lmdb.roots import all_rows
 from casync.store.lmdb.rows import IndexRow, index_prefix
-from casync.store.push import PUSH_ID_BYTES, has_ended, outlived
+from casync.store.push import PUSH_ID_BYTES, OpenPush, has_ended, outlived
 
 __all__ = ["LmdbPushes"]
 
@@ -93,7 +100,8 @@ class LmdbPushes:
                 renew(txn, self._environment.databases, keys)
                 return self._objects.rows(txn, kind, ids)
 
-            rows = self._environment.write(write, need=_ROW_BYTES + 512 * len(keys))
+            with self._giving_up(push):
+                rows = self._environment.write(write, need=_ROW_BYTES + 512 * len(keys))
         found_rows = (rows.get(ident) for ident in ids)
         return [ObjectStat(f.length, f.stored) if f is not None else None for f in found_rows]
 
@@ -101,22 +109,29 @@ class LmdbPushes:
         """As `Pushes.put`."""
         pending, now = Pending.of(objects), int(self._clock())
         need = sum(entry.size for entry in pending) + 2 * MIB
-        self.check_room(need, spare=spare)
+        self.check_room(push, need, spare=spare)
 
         def write(txn: Txn) -> Committed:
             self._note(txn, push, now)
             return self._writer(txn, now).commit(Batch(objects=list(objects)), pending)
 
-        try:
+        with self._giving_up(push):
             return self._environment.write(write, need=need)
-        except QuotaError:
+
+    @contextmanager
+    def _giving_up(self, push: bytes) -> Iterator[None]:
+        """Gives the push up if there is no room: what it brought would keep the disk full."""
+        try:
+            yield
+        except NoSpaceError:
             with suppress(NoSpaceError, WriteError):  # it expires by itself
                 self._give_up(push)
             raise
 
     def _give_up(self, push: bytes) -> None:
         def write(txn: Txn) -> None:
-            if txn.get(push, db=self._environment.databases["pushes"]) is not None:
+            value = txn.get(push, db=self._environment.databases["pushes"])
+            if value is not None and decode_push(value).floor != GIVEN_UP:
                 self._put(txn, push, PushRow(GIVEN_UP, int(self._clock())))
 
         self._environment.write(write, need=_ROW_BYTES)
@@ -133,8 +148,14 @@ class LmdbPushes:
             txn.delete(push, db=self._environment.databases["pushes"])
             return self._writer(txn, now).commit(batch, [])
 
-        records = self._environment.write(write, need=2 * MIB).names
+        with self._giving_up(push):
+            records = self._environment.write(write, need=2 * MIB).names
         return records[0] if records else None
+
+    def open(self) -> list[OpenPush]:
+        """As `Pushes.open`."""
+        with self._environment.reading() as txn:
+            return open_pushes(all_rows(txn, self._environment.databases, "pushes"), self._clock())
 
     def end(self, push: bytes) -> None:
         """As `Pushes.end`."""
@@ -144,7 +165,7 @@ class LmdbPushes:
 
         self._environment.write(write, need=_ROW_BYTES)
 
-    def check_room(self, need: int, *, spare: int) -> None:
+    def check_room(self, push: bytes, need: int, *, spare: int) -> None:
         """As `Pushes.check_room`. Free pages of the store count as free space.
 
         `spare` is limited to a twentieth of the disk.
@@ -155,11 +176,12 @@ class LmdbPushes:
         if room < need:  # usually the disk alone has enough
             room += self._environment.free_bytes
         if room < need:
-            raise NoSpaceError(
-                f"no space on {self._environment.path}: "
-                f"{format_size(need)} needed, {format_size(room)} free",
-                next_step="Remove something (`casync rm`), then collect it (`casync gc`).",
-            )
+            with self._giving_up(push):
+                raise NoSpaceError(
+                    f"no space on {self._environment.path}: "
+                    f"{format_size(need)} needed, {format_size(room)} free",
+                    next_step=MAKE_ROOM,
+                )
 
     def _writer(self, txn: Txn, now: int) -> Writer:
         return Writer(txn, self._environment.databases, self._store_id, now)
@@ -170,7 +192,9 @@ class LmdbPushes:
         if row is None or not row.lives(now):
             raise has_ended(push)
         if row.floor == GIVEN_UP:
-            raise QuotaError("the push has reached the quota and has ended", next_step=MAKE_ROOM)
+            limited = read_quota(txn, self._environment.databases["meta"]) is not None
+            kind = QuotaError if limited else NoSpaceError
+            raise kind("the push found no room and was given up", next_step=MAKE_ROOM)
         return row
 
     def _note(self, txn: Txn, push: bytes, now: int) -> None:

@@ -10,6 +10,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -356,13 +357,12 @@ class LmdbStore:
         return [ref if ref.prefix is None else Ref(manifest=self.resolve(ref)) for ref in refs]
 
     def collection(
-        self, *, window: float, dry_run: bool = False
+        self, *, window: float, dry_run: bool = False, drop_pushes: bool = False
     ) -> AbstractContextManager[LmdbCollection]:
         """As `CollectableStore.collection`."""
-        now, store_id = int(self._clock()), self._store_id
-        return closing(
-            LmdbCollection(self._environment, store_id, now=now, window=window, dry_run=dry_run)
-        )
+        now = int(self._clock())
+        begin = partial(LmdbCollection, self._environment, self._store_id, now=now)
+        return closing(begin(window=window, dry_run=dry_run, drop_pushes=drop_pushes))
 
     # -- The store itself ---------------------------------------------------------------------
 

@@ -22,16 +22,21 @@ class MemoryCollection:
         now: Seconds since 1970.
         window: Seconds for which the trash keeps its entries.
         dry_run: Only look.
+        drop_pushes: End all pushes.
 
     Raises:
         LockedError: Another collection is running.
     """
 
-    def __init__(self, tables: Tables, *, now: int, window: float, dry_run: bool) -> None:
+    def __init__(
+        self, tables: Tables, *, now: int, window: float, dry_run: bool, drop_pushes: bool
+    ) -> None:
         self._tables = tables
         self._now = now
         self._window = window
         self._dry_run = dry_run
+        self._drop_pushes = drop_pushes
+        self.held = Swept()
         with tables.lock:
             if tables.collecting and not dry_run:
                 raise LockedError("another collection of this store is running")
@@ -56,7 +61,12 @@ class MemoryCollection:
         }
         self._doomed = removed | outlines
         self.emptied = len(removed) + len(versions)
-        self._safe = tables.floor(self._now, today)
+        self.pushes = tables.open_pushes(self._now)
+        if self._drop_pushes and not self._dry_run:
+            tables.pushes.clear()
+        self._today = today
+        self._pushed = today if self._drop_pushes else tables.push_floor(self._now, today)
+        self._safe = min(self._pushed, today if tables.writer is None else tables.writer)
         if self._dry_run:
             return
         for ident in removed:
@@ -85,8 +95,13 @@ class MemoryCollection:
         with self._tables.lock:
             found = sorted(self._tables.objects.items(), key=lambda f: (order.index(f[0][0]), f[0]))
         for (kind, ident), packed in found:
-            old = self._tables.generations.get((kind, ident), 0) < self._safe
-            if old and not is_marked(kind, ident):
+            generation = self._tables.generations.get((kind, ident), 0)
+            held = self._pushed <= generation < self._today
+            if not (held or generation < self._safe) or is_marked(kind, ident):
+                continue
+            if held:
+                self.held = Swept(self.held.objects + 1, self.held.stored + len(packed.payload))
+            else:
                 yield Dead(kind, ident, packed.length, len(packed.payload))
 
     def delete(self, dead: Sequence[Dead]) -> Swept:

@@ -11,8 +11,8 @@ from casync.names.name_update import NameUpdate
 from casync.objects.codec import Verified
 from casync.store.base import Batch, Committed, ManifestState, ObjectStat
 from casync.store.memory.commit import commit
-from casync.store.memory.tables import OpenPush, Tables
-from casync.store.push import PUSH_ID_BYTES, has_ended, is_alive, outlived
+from casync.store.memory.tables import PushState, Tables
+from casync.store.push import PUSH_ID_BYTES, OpenPush, has_ended, is_alive, outlived
 
 __all__ = ["MemoryPushes"]
 
@@ -36,7 +36,7 @@ class MemoryPushes:
             pushes = self._tables.pushes
             for ended in outlived({each: row.heard for each, row in pushes.items()}, now):
                 del pushes[ended]
-            pushes[push] = OpenPush(self._tables.generation, now)
+            pushes[push] = PushState(self._tables.generation, now)
         return push
 
     def promise(self, push: bytes, kind: Kind, ids: Sequence[ObjectId]) -> list[ObjectStat | None]:
@@ -66,12 +66,17 @@ class MemoryPushes:
             del self._tables.pushes[push]
         return records[0] if records else None
 
+    def open(self) -> list[OpenPush]:
+        """As `Pushes.open`."""
+        with self._tables.lock:
+            return self._tables.open_pushes(int(self._clock()))
+
     def end(self, push: bytes) -> None:
         """As `Pushes.end`."""
         with self._tables.lock:
             self._tables.pushes.pop(push, None)
 
-    def check_room(self, need: int, *, spare: int) -> None:
+    def check_room(self, push: bytes, need: int, *, spare: int) -> None:
         """As `Pushes.check_room`; there is always room."""
 
     def _note(self, push: bytes, now: int) -> None:

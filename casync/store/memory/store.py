@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing
+from functools import partial
 
 from casync.ids import Kind, ManifestId, ObjectId
 from casync.names.name import Name, NameRecord, Ref
@@ -179,8 +180,8 @@ class MemoryStore:
         return [ref if ref.prefix is None else Ref(manifest=self.resolve(ref)) for ref in refs]
 
     def collection(
-        self, *, window: float, dry_run: bool = False
+        self, *, window: float, dry_run: bool = False, drop_pushes: bool = False
     ) -> AbstractContextManager[MemoryCollection]:
         """As `CollectableStore.collection`."""
-        now = int(self._clock())
-        return closing(MemoryCollection(self._tables, now=now, window=window, dry_run=dry_run))
+        begin = partial(MemoryCollection, self._tables, now=int(self._clock()))
+        return closing(begin(window=window, dry_run=dry_run, drop_pushes=drop_pushes))

@@ -11,14 +11,14 @@ from casync.ids import Kind, ManifestId, ObjectId
 from casync.names.name import Name, NameRecord
 from casync.objects.codec import Packed
 from casync.store.base import ManifestRow, RememberedFile
-from casync.store.push import is_alive
+from casync.store.push import OpenPush, is_alive
 
-__all__ = ["Key", "OpenPush", "RemovedRow", "RemovedVersionRow", "Tables"]
+__all__ = ["Key", "PushState", "RemovedRow", "RemovedVersionRow", "Tables"]
 
 Key: TypeAlias = tuple[Kind, ObjectId]
 
 
-class OpenPush(NamedTuple):
+class PushState(NamedTuple):
     """A push: the generation that it began in, and the time of its last request."""
 
     floor: int
@@ -69,7 +69,7 @@ class Tables:
     removed_manifests: dict[ManifestId, RemovedRow] = field(default_factory=dict)
     removed_versions: dict[tuple[str, int], RemovedVersionRow] = field(default_factory=dict)
     highest_removed: dict[str, int] = field(default_factory=dict)
-    pushes: dict[bytes, OpenPush] = field(default_factory=dict)
+    pushes: dict[bytes, PushState] = field(default_factory=dict)
     writer: int | None = None
     generation: int = 1
     collecting: bool = False
@@ -83,9 +83,18 @@ class Tables:
 
     def floor(self, now: int, today: int) -> int:
         """The lowest generation that the store's user or a push relies on; at most `today`."""
+        mine = today if self.writer is None else self.writer
+        return min(self.push_floor(now, today), mine)
+
+    def push_floor(self, now: int, today: int) -> int:
+        """The lowest generation that a push relies on; at most `today`."""
         floors = [push.floor for push in self.pushes.values() if is_alive(push.heard, now)]
-        floors += [] if self.writer is None else [self.writer]
         return min([today, *floors])
+
+    def open_pushes(self, now: int) -> list[OpenPush]:
+        """As `Pushes.open`."""
+        alive = [(p, row.heard) for p, row in self.pushes.items() if is_alive(row.heard, now)]
+        return [OpenPush(*each) for each in sorted(alive, key=lambda each: each[1])]
 
     def log(self) -> Iterator[NameRecord]:
         """All versions of all names."""

@@ -9,7 +9,8 @@ import typer
 from casync.sizes import format_count, format_size
 from casync_cli.invocation import Invocation, invocation_of
 from casync_cli.options import DryRun
-from casync_cli.parsing.times import format_duration, parse_duration
+from casync_cli.parsing.times import format_duration, format_moment, parse_duration
+from casync_cli.reports.push import push_fields
 
 if TYPE_CHECKING:
     from casync.ops.upkeep.gc import Collected, CollectOptions
@@ -20,7 +21,12 @@ DETAILS = (
     " and a second collection runs. The store stays usable meanwhile; objects that running "
     "commands need are kept. Free space is reused, but the file does not shrink."
 )
-EXAMPLES = ("casync gc --dry-run", "casync gc", "casync gc --window 0")
+EXAMPLES = (
+    "casync gc --dry-run",
+    "casync gc",
+    "casync gc --window 0",
+    "casync gc --window 0 --drop-pushes",
+)
 
 
 def run(
@@ -31,6 +37,9 @@ def run(
             "--window", metavar="TIME", help="Keep removed manifests this long.  [default: 1d]"
         ),
     ] = None,
+    drop_pushes: Annotated[
+        bool, typer.Option("--drop-pushes", help="End all open pushes, and collect their objects.")
+    ] = False,
     dry_run: DryRun = False,
 ) -> None:
     """Runs the command."""
@@ -38,7 +47,9 @@ def run(
     from casync.ops.upkeep.gc import DAY, CollectOptions, collect
 
     options = CollectOptions(
-        window=DAY if window is None else parse_duration(window), dry_run=dry_run
+        window=DAY if window is None else parse_duration(window),
+        dry_run=dry_run,
+        drop_pushes=drop_pushes,
     )
     dead: list[dict[str, object]] = []
     invocation.resume = "Run the same command again; it continues with the rest."
@@ -77,6 +88,9 @@ def _report(
             "kept": done.kept,
             "segments": done.segments,
             "moved": done.moved,
+            "pushes": push_fields(done.pushes),
+            "held": done.held,
+            "held_stored": done.held_stored,
             "seconds": round(done.seconds, 3),
         }
         if options.dry_run:
@@ -90,7 +104,23 @@ def _report(
         f"{format_count(done.roots, 'manifest')} kept, "
         f"{done.emptied} removed from the trash; {format_duration(done.seconds)}"
     )
+    if done.pushes:
+        output.say(_about_pushes(options, done))
     if done.kept:
         output.say(
             f"kept for running commands: {format_count(done.kept, 'object')}; run gc again later"
         )
+
+
+def _about_pushes(options: CollectOptions, done: Collected) -> str:
+    """What open pushes keep, since when they are silent, and how to end them."""
+    pushes = format_count(len(done.pushes), "open push")
+    if options.drop_pushes:
+        return f"{pushes} {'would be ' if options.dry_run else ''}ended"
+    silent = f"last heard of {format_moment(done.pushes[0].heard)}"
+    if len(done.pushes) > 1:
+        silent = f"the most silent one {silent}"
+    return (
+        f"kept for {pushes}: {format_count(done.held, 'object')}, {format_size(done.held_stored)}; "
+        f"{silent}. `casync gc --drop-pushes` ends all pushes"
+    )

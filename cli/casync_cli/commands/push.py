@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,35 +13,39 @@ from casync_cli.completion import complete_ref
 from casync_cli.invocation import Invocation, invocation_of, placing_damage
 from casync_cli.options import DryRun
 from casync_cli.parsing.signing_key import read_signer
-from casync_cli.reports.push import report_push, report_push_plan
+from casync_cli.reports.push import report_aborted, report_push, report_push_plan
 
 if TYPE_CHECKING:
     from casync.names.name import Name, Ref
     from casync.ops.push.reachable import Part
+    from casync.remote.http.transport import TransportOptions
 
 DETAILS = (
     "REF is a hash or a name in the local store. Sends the objects that the server lacks, and "
     "publishes REF when it is complete; a name is set to the same name there. The server keeps "
     "sent objects for a day, so an interrupted push resumes. Several hosts can each send a part; "
-    "a push without --part then sends the rest and publishes it."
+    "a push without --part then sends the rest and publishes it. --abort ends a push that is not "
+    "wanted any more, REF, or without REF all open ones; nothing that was published is lost."
 )
 EXAMPLES = (
     "casync push vm/2024-06 --server http://10.0.0.1:8080",
     "casync push HASH --name vm/stable --server URL",
     "casync push vm/2024-06 --part 2/4 --server URL",
+    "casync push --abort --dry-run --server URL",
 )
 
+_PUSH = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _PART = re.compile(r"([1-9][0-9]{0,5})/([1-9][0-9]{0,5})", re.ASCII)
 
 
 def run(
     ctx: typer.Context,
     ref: Annotated[
-        str,
+        str | None,
         typer.Argument(
             metavar="REF", help="A hash, a name, or NAME@N.", autocompletion=complete_ref
         ),
-    ],
+    ] = None,
     name: Annotated[
         str | None, typer.Option("--name", metavar="NAME", help="The name to set on the server.")
     ] = None,
@@ -54,9 +59,19 @@ def run(
         str | None,
         typer.Option("--part", metavar="K/N", help="Send only part K of N, and no name."),
     ] = None,
+    abort: Annotated[
+        bool, typer.Option("--abort", help="End the push REF, or all of the server.")
+    ] = False,
     dry_run: DryRun = False,
 ) -> None:
     """Runs the command."""
+    if abort:
+        if name or sign or part:
+            raise UsageError("--abort takes no --name, --sign or --part")
+        _abort(invocation_of(ctx), ref, dry_run=dry_run)
+        return
+    if ref is None:
+        raise UsageError("push needs a REF", next_step="See casync push --help.")
     from casync.ops.push.push import PushOptions
     from casync.ops.push.reachable import ALL
     from casync_cli.parsing.refs import parse_whole_ref
@@ -74,15 +89,17 @@ def run(
     if signer is not None and label is None:
         raise UsageError("--sign signs a name", next_step="Give one with --name.")
     options = PushOptions(name=label, signer=signer, part=share, connections=invocation.connections)
-    transport = invocation.transport([server])
-    if transport.insecure:
-        invocation.output.say(
-            "warning: certificates are not checked; any machine can pose as a server"
-        )
+    transport = _transport(invocation, server)
     from casync import api
 
     with invocation.open_store(read_only=True) as store:
-        invocation.resume = "Run the same command again; it sends only the rest."
+        again = "Run the same command again; it sends only the rest."
+        invocation.resume = again
+
+        def begun(push: str) -> None:
+            invocation.resume = f"{again} Or give it up: casync push --abort {push} --server URL."
+
+        options = replace(options, begun=begun)
         with invocation.progress() as progress, placing_damage(f"store {store.path}"):
             pushed = api.push(
                 parsed,
@@ -95,6 +112,36 @@ def run(
             )
     report = report_push_plan if dry_run else report_push
     report(invocation.output, pushed)
+
+
+def _abort(invocation: Invocation, push: str | None, *, dry_run: bool) -> None:
+    """Ends one push, whose id is a secret of its owner, or all: only administrators see them."""
+    from casync.ops.push.abort import abort_all
+    from casync.remote.http.write_client import WritingClient
+
+    if push is not None and (not _PUSH.fullmatch(push) or dry_run):
+        raise UsageError(
+            "--abort takes the id of a push, without --dry-run",
+            next_step="Without an id, it ends all open pushes of the server.",
+        )
+    server = _server(invocation)
+    with WritingClient(server, _transport(invocation, server)) as client:
+        if push is None:
+            ended = [(each.id.hex(), each.heard) for each in abort_all(client, dry_run=dry_run)]
+            report_aborted(invocation.output, ended, dry_run=dry_run)
+            return
+        client.end_push(push)
+    report_aborted(invocation.output, [(push, None)], dry_run=False)
+
+
+def _transport(invocation: Invocation, server: str) -> TransportOptions:
+    """Options of the connection; warns if it is not authenticated."""
+    transport = invocation.transport([server])
+    if transport.insecure:
+        invocation.output.say(
+            "warning: certificates are not checked; any machine can pose as a server"
+        )
+    return transport
 
 
 def _server(invocation: Invocation) -> str:

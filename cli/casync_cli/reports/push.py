@@ -6,13 +6,37 @@ from typing import TYPE_CHECKING
 
 from casync.sizes import format_count, format_size
 from casync_cli.output import Output
-from casync_cli.parsing.times import format_duration
+from casync_cli.parsing.times import format_duration, format_moment
 from casync_cli.reports.traffic import traffic_fields
 
 if TYPE_CHECKING:
-    from casync.ops.push.push import Pushed
+    from collections.abc import Sequence
 
-__all__ = ["report_push", "report_push_plan"]
+    from casync.ops.push.push import Pushed
+    from casync.store.push import OpenPush
+
+__all__ = ["push_fields", "report_aborted", "report_push", "report_push_plan"]
+
+
+def push_fields(pushes: Sequence[OpenPush]) -> list[dict[str, object]]:
+    """Open pushes as JSON."""
+    return [{"push": push.id.hex(), "heard": format_moment(push.heard)} for push in pushes]
+
+
+def report_aborted(
+    output: Output, pushes: Sequence[tuple[str, int | None]], *, dry_run: bool
+) -> None:
+    """Reports pushes that were ended, or would be: the id, and the time of the last request."""
+    rows = [(push, None if heard is None else format_moment(heard)) for push, heard in pushes]
+    if output.json_mode:
+        fields = [{"push": push, "heard": heard} for push, heard in rows]
+        output.document("casync.push-abort/1", {"pushes": fields})
+    else:
+        for push, heard in rows:
+            output.row(push, heard or "")
+    output.flush()
+    verb = "would be ended" if dry_run else "ended; `casync gc` there makes room"
+    output.say(f"{format_count(len(pushes), 'push')} {verb}")
 
 
 def report_push(output: Output, pushed: Pushed) -> None:

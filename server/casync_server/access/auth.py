@@ -33,7 +33,10 @@ _CALLER: Final = "casync.caller"
 _LOOKS: Final = frozenset({"GET", "HEAD"})
 _ASKS: Final = frozenset({"/v1/objects/fetch", "/v1/objects/stat"})
 _SENDS: Final = frozenset({"/v1/pushes", "/v1/objects"})
-_PRIVATE: Final = frozenset({"/metrics", "/v1/trash"})
+_PRIVATE: Final = frozenset({"/metrics", "/v1/pushes", "/v1/trash"})
+_ENDS: Final = "/v1/pushes/"
+"""Below it, `DELETE` ends a push; the id is a secret of its owner and of administrators."""
+
 _NOBODY: Final = TokenRow("", bytes(32), 0, (), 0, 0, 1, "")
 
 
@@ -41,7 +44,8 @@ def level_needed(method: str, path: str) -> TokenScope:
     """The level that a request needs. `path` is decoded."""
     if not changes(method, path):
         return TokenScope.ADMIN if path in _PRIVATE else TokenScope.READ
-    if (method == "POST" and path in _SENDS) or method == "PUT":
+    ends = method == "DELETE" and path.startswith(_ENDS)
+    if (method == "POST" and path in _SENDS) or method == "PUT" or ends:
         return TokenScope.WRITE
     return TokenScope.ADMIN
 

@@ -46,6 +46,11 @@ def _collect(open_store: Callable[[], LmdbStore], place: str) -> int:
         f"{done.seconds:.1f} s; "
         f"{format_count(done.roots, 'manifest')} kept"
     )
+    if done.held:
+        to_stderr(
+            f"kept {format_count(done.held, 'object')}, {format_size(done.held_stored)}{place}, "
+            f"for {format_count(len(done.pushes), 'open push')}"
+        )
     return 0
 
 

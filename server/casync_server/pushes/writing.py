@@ -6,7 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from casync.errors import DeniedError, IncompleteError
+from casync.errors import (
+    DeniedError,
+    IncompleteError,
+    NoObjectError,
+    NotFoundError,
+    UnreachableError,
+)
 from casync.ids import ManifestId
 from casync.names.name import Name, NameRecord
 from casync.names.name_update import NameUpdate
@@ -55,13 +61,13 @@ class Writing:
         if not self.allows(name):
             raise DeniedError(f"this token may not set the name {name}")
 
-    def check_room(self) -> None:
-        """Checks that the disk has room for objects.
+    def check_room(self, push: bytes) -> None:
+        """Checks that the disk has room for objects of a push.
 
         Raises:
-            NoSpaceError: It has not.
+            NoSpaceError: It has not. The push is given up.
         """
-        self.store.pushes.check_room(0, spare=self.spare)
+        self.store.pushes.check_room(push, 0, spare=self.spare)
 
     def keep(self, push: bytes) -> Keep:
         """Returns a function that stores objects of a push."""
@@ -87,6 +93,7 @@ class Writing:
             IncompleteError: Objects are missing.
             DeniedError: The caller may not set that name.
             UsageError: The objects are not valid content.
+            UnreachableError: Without `push`, the push that protects the check was ended.
             LostRaceError, NotFoundError, NoSpaceError, WriteError: As `Pushes.publish`.
         """
         update = what if isinstance(what, NameUpdate) else None
@@ -96,6 +103,18 @@ class Writing:
         row = self.store.manifest(manifest)
         if row is not None and row.state is ManifestState.FULL:
             return None if update is None else self.store.set_name(update)
+        try:
+            return self._prove(push, what, manifest)
+        except NotFoundError as error:
+            if push or isinstance(error, NoObjectError):
+                raise
+            raise UnreachableError(
+                f"the push that protected the check of {manifest.hex()} was ended"
+            ) from error
+
+    def _prove(
+        self, push: bytes, what: ManifestId | NameUpdate, manifest: ManifestId
+    ) -> NameRecord | int | None:
         proving = self.proofs.go_on(push, manifest)
         if not proving.done:
             return proving.proof.checked

@@ -11,9 +11,9 @@ from casync.errors import NoNameError
 from casync.ids import parse_manifest_id
 from casync.store.push import SILENCE
 from casync.wire.documents import JSON_TYPE, ManifestItem, encode_document
-from casync.wire.edits import ProvingItem, PushItem, TakenItem
+from casync.wire.edits import HeardItem, ProvingItem, PushItem, PushList, TakenItem
 from casync.wire.uploads import MAX_UPLOAD_BYTES, OBJECTS_TYPE
-from casync_server.deps import Push, PushIfAny, Reads, Writes, check_type, parse_push
+from casync_server.deps import Push, PushIfAny, PushPath, Reads, Writes, check_type, parse_push
 from casync_server.http.caching import NEVER
 from casync_server.http.request_stats import request_stats
 from casync_server.openapi import binary_body, document, problems
@@ -36,6 +36,32 @@ async def open_push(writing: Writes) -> Response:
     return _answer(encode_document(PushItem(push.hex(), SILENCE)))
 
 
+@router.get(
+    "/v1/pushes",
+    summary="Open pushes",
+    operation_id="listPushes",
+    response_class=Response,
+    responses={200: document("The one silent for longest first.", PushList)},
+)
+async def list_pushes(writing: Writes) -> Response:
+    """Lists the pushes for which objects are kept."""
+    pushes = await writing.run(writing.store.pushes.open)
+    return _answer(encode_document(PushList([HeardItem(p.id.hex(), p.heard) for p in pushes])))
+
+
+@router.delete(
+    "/v1/pushes/{push}",
+    summary="End a push",
+    operation_id="endPush",
+    response_class=Response,
+    responses={200: document("It has ended.", PushItem), **problems(422, 507)},
+)
+async def end_push(writing: Writes, push: PushPath) -> Response:
+    """Ends a push without publishing, whether it is open or not. Its objects are collected."""
+    await writing.run(lambda: writing.store.pushes.end(parse_push(push)))
+    return _answer(encode_document(PushItem(push, 0)))
+
+
 @router.post(
     "/v1/objects",
     summary="Send objects",
@@ -53,8 +79,9 @@ async def send_objects(request: Request, writing: Writes, push: Push) -> Respons
     If the body breaks off, objects before that point may be stored.
     """
     check_type(request, OBJECTS_TYPE)
-    await writing.run(writing.check_room)
-    taken = await writing.receiver.take(request, writing.keep(parse_push(push)))
+    ident = parse_push(push)
+    await writing.run(lambda: writing.check_room(ident))
+    taken = await writing.receiver.take(request, writing.keep(ident))
     stats = request_stats(request.scope)
     stats.objects += taken.taken
     if taken.refused:

@@ -62,6 +62,9 @@ class Target:
         self.pushes += 1
         return self.store.pushes.begin().hex()
 
+    def end_push(self, push: str) -> None:
+        self.store.pushes.end(bytes.fromhex(push))
+
     def promise(self, push: str, kind: Kind, ids: Sequence[ObjectId]) -> list[ObjectStat | None]:
         return self.store.pushes.promise(bytes.fromhex(push), kind, ids)
 
