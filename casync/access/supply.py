@@ -7,6 +7,7 @@ written. The next supply provides what one lacks.
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
@@ -28,6 +29,7 @@ __all__ = [
     "Wanted",
     "chunk_fault",
     "proved",
+    "sources_of",
 ]
 
 _READ_IDS: Final = 128
@@ -64,6 +66,11 @@ class Supply(Protocol):
         """Files that were considered as seeds, and what became of each."""
         ...
 
+    @property
+    def used(self) -> Sequence[tuple[Path, int]]:
+        """Seeds whose chunks it supplied, each with the plain bytes."""
+        ...
+
     def supply(self, wanted: Wanted, window: Window) -> Iterator[Sequence[Proved]]:
         """Yields the chunks of `wanted` that it has, in any order. All have places in `window`.
 
@@ -92,6 +99,7 @@ class StoreSupply:
     is_store = True
     travels = False
     looked: Sequence[tuple[Path, str]] = ()
+    used: Sequence[tuple[Path, int]] = ()
 
     def __init__(self, store: ObjectSource) -> None:
         self._store = store
@@ -132,16 +140,22 @@ class SeedSupply:
 
     def __init__(self, index: SeedIndex) -> None:
         self._index = index
+        self._used: Counter[Path] = Counter()
+        self._counting = threading.Lock()
 
     def supply(self, wanted: Wanted, window: Window) -> Iterator[Sequence[Proved]]:
         """Yields the chunks that seeds still have where the index lists them."""
         numbers = (self._index.index.find(ident) for ident in wanted)
-        for found in self._index.read(number for number in numbers if number is not None):
-            yield [
+        indexed = (number for number in numbers if number is not None)
+        for seed, found in self._index.read_seeds(indexed):
+            chunks = [
                 Proved(place.id, plain)
                 for place, plain in found
                 if plain is not None and place.length == wanted[place.id]
             ]
+            with self._counting:
+                self._used[seed.path] += sum(len(chunk.plain) for chunk in chunks)
+            yield chunks
 
     def plan(self, wanted: Wanted) -> dict[ChunkId, int]:
         """The chunks that the index lists."""
@@ -151,6 +165,11 @@ class SeedSupply:
     def looked(self) -> Sequence[tuple[Path, str]]:
         """The files in the index, and those that were left out."""
         return self._index.looked
+
+    @property
+    def used(self) -> Sequence[tuple[Path, int]]:
+        """The seeds that supplied chunks, those of most bytes first."""
+        return [(path, count) for path, count in self._used.most_common() if count]
 
     def damaged(self, ident: ChunkId) -> Sequence[str]:
         """Nowhere: a seed that changed is no damage."""
@@ -173,6 +192,22 @@ def chunk_fault(ident: ChunkId, part: str, supplies: Sequence[Supply]) -> Casync
     if places:
         return damaged_at(label, places)
     return NoObjectError(f"no source has {label}", next_step=NO_SOURCE_STEP)
+
+
+def sources_of(
+    given: Counter[str], supplies: Sequence[Supply]
+) -> tuple[dict[str, int], dict[Path, int]]:
+    """The plain bytes of a result by source, and those of its seeds by file.
+
+    Args:
+        given: Plain bytes by label of a supply. A chunk that is supplied once and written several
+            times counts as a repeat.
+        supplies: The supplies.
+    """
+    seeds = {path: count for supply in supplies for path, count in supply.used}
+    again = given[SeedSupply.label] - sum(seeds.values())
+    counts = given + Counter({"repeat": again}) - Counter({SeedSupply.label: again})
+    return {label: count for label, count in counts.items() if count}, seeds
 
 
 def proved(objects: Sequence[Packed], unpacker: Unpacker) -> list[Proved]:

@@ -159,8 +159,13 @@ class SeedIndex:
 
         Adjacent chunks are read with one call, and come together in one list.
         """
+        return (found for _, found in self.read_seeds(numbers))
+
+    def read_seeds(self, numbers: Iterable[int]) -> Iterator[tuple[Seed, list[FoundChunk]]]:
+        """As `read`, with the seed of each list."""
         for seed, group in groupby(numbers, self._seed):
-            yield from read_places(partial(_read, seed), map(self.index.__getitem__, group))
+            for found in read_places(partial(_read, seed), map(self.index.__getitem__, group)):
+                yield seed, found
 
     def _seed(self, number: int) -> Seed:
         """The seed that holds a chunk of the index."""

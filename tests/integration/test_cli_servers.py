@@ -76,6 +76,46 @@ def test_a_version_is_prepared_served_pulled_and_updated(program: Program, url: 
     assert first["received"] > len(OLD) * 0.9
     assert second["received"] < len(OLD) * 0.15
     assert second["sources"]["seed"] > len(OLD) * 0.9
+    count = second["sources"]["seed"]
+    assert second["seeds"] == [{"path": str(program.home / "vm"), "bytes": count}]
+
+
+def test_a_summary_names_the_files_that_chunks_came_from(program: Program, url: str) -> None:
+    """What the target was before is not called a seed, which is a file that the user names."""
+    server = "--server", url
+    program.good("pull", "vm/1", "-o", "vm", *server)
+    ran = program.good("pull", "vm/2", "-o", "vm", *server)
+    assert re.search(r"^  from the old vm: 1\.\d+ MiB$", ran.err, re.M), ran.err
+    (program.home / "vm").rename(program.home / "given")
+    ran = program.good("pull", "vm/1", "-o", "new", "--seed", "given", *server)
+    assert re.search(r"^  from given: 1\.\d+ MiB$", ran.err, re.M), ran.err
+    assert "from seed" not in ran.err
+
+
+def test_a_pull_to_a_folder_reports_its_seeds_and_deltas(
+    program: Program, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    origin = Program(tmp_path_factory.mktemp("folder"))
+    (origin.home / "dir").mkdir()
+    for name, data in (("old", OLD), ("new", NEW)):
+        (origin.home / "dir" / "file").write_bytes(data)
+        origin.good("prepare", "dir", "--name", name)
+    serving = Serving(origin)
+    try:
+        server = "--server", serving.url, "--delta", "always"
+        program.good("pull", "old", "-o", "to", *server)
+        ran = program.good("pull", "new", "-o", "to", *server)
+        assert re.search(r"^  from the old to: 1\.\d+ MiB$", ran.err, re.M), ran.err
+        assert re.search(r"^  of that, .* in deltas for .* of chunks and nodes$", ran.err, re.M)
+        (program.home / "to" / "file").write_bytes(OLD)
+        document = program.good("pull", "new", "-o", "to", *server, "--json").document
+    finally:
+        serving.stop()
+    assert document["schema"] == "casync.pull-folder/1"
+    assert 0 < document["delta_received"] <= document["received"]
+    assert document["delta_plain"] > 0
+    (seed,) = document["seeds"]
+    assert seed == {"path": str(program.home / "to"), "bytes": document["sources"]["seed"]}
 
 
 def test_a_dry_run_is_exact_and_changes_nothing(program: Program, url: str) -> None:

@@ -22,7 +22,7 @@ from casync.access.keeper import Keeper
 from casync.access.outline import Outline
 from casync.access.ports import Ports
 from casync.access.progress import SILENT, Progress
-from casync.access.supply import SeedSupply, StoreSupply, Supply
+from casync.access.supply import SeedSupply, StoreSupply, Supply, sources_of
 from casync.errors import CasyncError, DigestMismatchError, UsageError
 from casync.fs.identity import FileIdentity
 from casync.fs.seed import SeedFile, SeedIndex
@@ -77,6 +77,7 @@ class Pulled(NamedTuple):
         length: Plain bytes of its content.
         outcome: `written`, `up to date`, `stored` or `streamed`.
         sources: Plain bytes by source.
+        seeds: Of those from seeds, the plain bytes by file.
         traffic: Network traffic.
         seconds: Duration.
     """
@@ -85,6 +86,7 @@ class Pulled(NamedTuple):
     length: int
     outcome: str
     sources: dict[str, int]
+    seeds: dict[Path, int]
     traffic: Traffic
     seconds: float
 
@@ -142,6 +144,7 @@ def pull(
         length=outline.content.length,
         outcome=outcome,
         sources={label: count for label, count in work.given.items() if count},
+        seeds=work.seeds,
         traffic=ports.traffic,
         seconds=time.monotonic() - since,
     )
@@ -194,6 +197,7 @@ class _Pull:
         self, outline: Outline, ports: Ports, options: PullOptions, progress: Progress
     ) -> None:
         self.given: Counter[str] = Counter()
+        self.seeds: dict[Path, int] = {}
         self._outline = outline
         self._ports = ports
         self._options = options
@@ -287,7 +291,8 @@ class _Pull:
                 progress=self._progress,
                 moved=moved,
             )
-            self.given += rebuilder.run()
+            sources, self.seeds = sources_of(rebuilder.run(), supplies)
+            self.given.update(sources)
 
     def _check_digest(self, pieces: Iterable[Buffer]) -> None:
         """Checks the SHA-256 of the content, if one is expected."""

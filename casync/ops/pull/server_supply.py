@@ -161,6 +161,7 @@ class ServerSupply:
     is_store = False
     travels = True
     looked: Sequence[tuple[Path, str]] = ()
+    used: Sequence[tuple[Path, int]] = ()
 
     def __init__(
         self, servers: Sequence[Server], old: Callable[[], OldVersions], delta: DeltaChoice = "auto"

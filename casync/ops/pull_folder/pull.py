@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from casync.access.ports import Ports
 from casync.access.progress import Progress
-from casync.access.supply import SeedSupply, StoreSupply, Supply
+from casync.access.supply import SeedSupply, StoreSupply, Supply, sources_of
 from casync.access.tree_load import Tree
 from casync.errors import PartialError, RemoteError, StoppedError, TimedOutError
 from casync.fs.filesystem import Coherence, file_system
@@ -51,6 +51,7 @@ class FolderPulled(NamedTuple):
         left_out: Devices and pipes that were not made.
         skipped: Number of failures to set `owners`, `attributes` or `modes`, or to make `devices`.
         sources: Plain bytes by source.
+        seeds: Of those from seeds, the plain bytes by file, or by folder of which files are seeds.
         traffic: Network traffic.
         seconds: Duration.
     """
@@ -64,6 +65,7 @@ class FolderPulled(NamedTuple):
     left_out: int
     skipped: dict[str, int]
     sources: dict[str, int]
+    seeds: dict[Path, int]
     traffic: Traffic
     seconds: float
 
@@ -129,9 +131,8 @@ def pull_tree(
         files = "1 file" if plan.files == 1 else f"{plan.files} files"
         progress.start(f"pulling {files}", plan.length)
         try:
-            given = FolderWriting(plan, tree, place).run(
-                supplies_of(ports, index, options), options.connections, progress
-            )
+            supplies = supplies_of(ports, index, options)
+            given = FolderWriting(plan, tree, place).run(supplies, options.connections, progress)
         except (RemoteError, TimedOutError, StoppedError) as error:
             raise PartialError(
                 f"{target} is incomplete: {error.message}",
@@ -147,6 +148,7 @@ def pull_tree(
         settle_name(target)
         if scan_writer is not None:
             scan_writer.keep(tree.id)
+    sources, seeds = sources_of(given, supplies)
     return FolderPulled(
         manifest=tree.id,
         files=plan.files,
@@ -156,7 +158,8 @@ def pull_tree(
         removed=plan.extras if folder_options.delete else 0,
         left_out=plan.left_out,
         skipped={what: count for what, count in plan.policy.skipped.items() if count},
-        sources={label: count for label, count in given.items() if count},
+        sources=sources,
+        seeds=seeds,
         traffic=ports.traffic,
         seconds=time.monotonic() - started,
     )

@@ -9,6 +9,7 @@ from contextlib import closing
 from casync.access.keeper import Keeper
 from casync.access.ports import Ports
 from casync.access.progress import Progress
+from casync.access.supply import sources_of
 from casync.access.tree_load import Tree
 from casync.errors import UsageError
 from casync.fs.seed import SeedIndex
@@ -69,10 +70,11 @@ def store_tree(tree: Tree, ports: Ports, options: PullOptions, progress: Progres
     with closing(SeedIndex()) as index:
         add_named(index, options.seeds, tree.params, progress)
         progress.start("pulling", length)
+        supplies = supplies_of(ports, index, options)
         given = Rebuilder(
             _Contents(tree, length),
             Nowhere(),
-            supplies_of(ports, index, options),
+            supplies,
             keeper=Keeper(ports.store),
             workers=options.connections,
             kept_label="",
@@ -80,11 +82,13 @@ def store_tree(tree: Tree, ports: Ports, options: PullOptions, progress: Progres
         ).run()
     row = (tree.id, ManifestState.FULL, tree.manifest.length)
     ports.store.commit(Batch(manifests=[row]))
+    sources, seeds = sources_of(given, supplies)
     return Pulled(
         manifest=tree.id,
         length=length,
         outcome="stored",
-        sources={label: count for label, count in given.items() if count},
+        sources=sources,
+        seeds=seeds,
         traffic=ports.traffic,
         seconds=time.monotonic() - started,
     )

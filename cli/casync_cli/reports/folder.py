@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from casync.sizes import format_count, format_size
 from casync_cli.output import Output
 from casync_cli.parsing.times import format_duration
-from casync_cli.reports.traffic import delta_fields, say_sources, traffic_fields
+from casync_cli.reports.traffic import delta_fields, say_sources, seed_fields, traffic_fields
 
 if TYPE_CHECKING:
     from casync.ops.pull_folder.pull import FolderPulled
@@ -37,6 +37,7 @@ def report_folder(output: Output, pulled: FolderPulled, out: str) -> None:
                 "left_out": pulled.left_out,
                 "skipped": pulled.skipped,
                 "sources": pulled.sources,
+                "seeds": seed_fields(pulled.seeds),
                 **traffic_fields(pulled.traffic),
                 **delta_fields(pulled.traffic),
                 "seconds": round(pulled.seconds, 3),
@@ -53,7 +54,7 @@ def report_folder(output: Output, pulled: FolderPulled, out: str) -> None:
         f"{''.join(f', {count} {what}' for what, count in counts if count)}, "
         f"in {format_duration(pulled.seconds)}"
     )
-    say_sources(output, pulled.sources, pulled.traffic)
+    say_sources(output, pulled, out)
     if pulled.left_out:
         output.say(
             f"warning: devices and pipes left out: {pulled.left_out}; root makes them with --exact"

@@ -8,7 +8,7 @@ from casync.errors import NoObjectError
 from casync.sizes import format_size
 from casync_cli.output import Output
 from casync_cli.parsing.times import format_duration
-from casync_cli.reports.traffic import delta_fields, say_sources, traffic_fields
+from casync_cli.reports.traffic import delta_fields, say_sources, seed_fields, traffic_fields
 
 if TYPE_CHECKING:
     from casync.ops.pull.file import Pulled
@@ -35,6 +35,7 @@ def report_pull(output: Output, pulled: Pulled, out: str | None) -> None:
                 "outcome": pulled.outcome,
                 "length": pulled.length,
                 "sources": dict(pulled.sources),
+                "seeds": seed_fields(pulled.seeds),
                 **traffic_fields(pulled.traffic),
                 **delta_fields(pulled.traffic),
                 "seconds": round(pulled.seconds, 3),
@@ -48,7 +49,7 @@ def report_pull(output: Output, pulled: Pulled, out: str | None) -> None:
         f"{label}: {pulled.outcome}, {format_size(pulled.length)} in "
         f"{format_duration(pulled.seconds)}"
     )
-    say_sources(output, pulled.sources, pulled.traffic)
+    say_sources(output, pulled, out)
 
 
 def report_plan(output: Output, plan: Forecast | FolderForecast) -> None:

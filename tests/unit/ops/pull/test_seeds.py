@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 from casync.access.ports import Ports
@@ -38,6 +39,19 @@ def test_every_file_of_a_large_folder_is_a_seed(tmp_path: Path) -> None:
     (folder / "zz").write_bytes(data)
     pulled = run(put(server, data), tmp_path / "out", server, store, seeds=(folder,))
     assert pulled.sources == {"seed": len(data)}
+    assert pulled.seeds == {folder / "zz": len(data)}
+
+
+def test_a_chunk_of_a_seed_that_is_written_twice_is_a_repeat(tmp_path: Path) -> None:
+    server, store = MemoryServer(), MemoryStore()
+    (tmp_path / "old").write_bytes(noise(1, 30_000))
+    data = noise(1, 30_000) * 2
+    pulled = run(put(server, data), io.BytesIO(), server, store, seeds=(tmp_path / "old",))
+    (seed,) = pulled.seeds
+    assert seed == tmp_path / "old"
+    assert pulled.sources["seed"] == pulled.seeds[seed] <= 30_000
+    assert pulled.sources["repeat"] > 20_000
+    assert sum(pulled.sources.values()) == len(data)
 
 
 def test_a_file_with_only_a_hole_in_common_is_no_seed(tmp_path: Path) -> None:
