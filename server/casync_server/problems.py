@@ -15,6 +15,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from msgspec.structs import replace
 from starlette.exceptions import HTTPException
+from starlette.types import Scope
 
 from casync.errors import (
     CasyncError,
@@ -38,6 +39,7 @@ from casync_server.http.request_stats import request_stats
 __all__ = [
     "STATUS_OF",
     "code_of_status",
+    "failure",
     "install",
     "make_problem",
     "problem_of",
@@ -141,6 +143,14 @@ def problem_response(
     return _response(make_problem(status, detail, code=code, next_step=next_step), headers)
 
 
+def failure(scope: Scope, error: CasyncError) -> Response:
+    """The answer to a request that failed; its log line says why if it is our fault."""
+    problem = problem_of(error)
+    if problem.status >= 500:
+        request_stats(scope).note = f"{error.code}: {error.message}"
+    return _response(problem)
+
+
 def _response(problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
     return Response(
         encode_document(problem),
@@ -159,10 +169,7 @@ def install(app: FastAPI) -> None:
 
 async def _on_casync_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, CasyncError)
-    problem = problem_of(error)
-    if problem.status >= 500:
-        request_stats(request.scope).note = f"{error.code}: {error.message}"
-    return _response(problem)
+    return failure(request.scope, error)
 
 
 async def _on_invalid(_: Request, error: Exception) -> Response:

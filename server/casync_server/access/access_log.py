@@ -1,7 +1,7 @@
 """The access log: one line per request, with its caller, target, status and cost.
 
-The outermost layer of the application. It also turns an unexpected exception into a 500 without
-details, and logs the details.
+The outermost layer of the application. It also turns an error outside of a route into a problem, an
+unexpected exception into a 500 without details, and logs the details.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ from typing import Final, Literal, Protocol, TypeAlias
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from casync.errors import CasyncError
 from casync.escape import escape
 from casync_server.http.parts import PARTS
 from casync_server.http.request_stats import RequestStats, request_stats
+from casync_server.problems import failure
 
 __all__ = [
     "AccessLog",
@@ -172,6 +174,10 @@ class AccessLog:
 
         try:
             await self._app(scope, receive, counted)
+        except CasyncError as error:  # outside of a route
+            answer = failure(scope, error)
+            if not status:
+                await answer(scope, receive, counted)
         except Exception as error:
             stats.note = f"{type(error).__name__}: {error}"
             if self._debug:

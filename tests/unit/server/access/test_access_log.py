@@ -10,6 +10,8 @@ from casync_server.access.metrics import Metrics
 from casync_server.http.request_stats import RequestStats, request_stats
 from starlette.types import Message, Receive, Scope, Send
 
+from casync.errors import DamagedStoreError
+
 NOW = datetime(2026, 11, 20, 12, 0, 0, 5000, tzinfo=UTC)
 ENTRY = LogEntry(
     "127.0.0.1", "GET", "/v1/\x1b[31m", 200, 12, 0.25, RequestStats(objects=3, absent=1)
@@ -69,6 +71,17 @@ def test_an_unexpected_exception_is_a_500_without_details() -> None:
     assert b"secret" not in sent[1]["body"]
     assert json.loads(sent[1]["body"])["code"] == "error"
     assert "Traceback" in run(app, debug=True)[0][0]
+
+
+def test_an_error_outside_of_a_route_is_a_problem_without_details() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        raise DamagedStoreError("store /srv/secret is damaged")
+
+    (line,), sent = run(app)
+    assert "damaged-store: store /srv/secret is damaged" in line
+    assert sent[0]["status"] == 500
+    assert b"secret" not in sent[1]["body"]
+    assert json.loads(sent[1]["body"])["code"] == "damaged-store"
 
 
 def test_a_truncated_answer_is_logged_as_aborted() -> None:
