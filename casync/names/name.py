@@ -17,7 +17,7 @@ from casync.errors import UsageError
 from casync.ids import ID_BYTES, ManifestId
 from casync.limits import MAX_NAME_BYTES, MAX_NAME_COMPONENT, MIN_PREFIX_DIGITS
 
-__all__ = ["Name", "NameRecord", "Ref", "escape_name", "parse_name", "parse_ref"]
+__all__ = ["Name", "NameRecord", "Ref", "escape_name", "is_hash", "parse_name", "parse_ref"]
 
 Name = NewType("Name", str)
 
@@ -126,6 +126,11 @@ def escape_name(text: str) -> Name:
     return parse_name("/".join(parts))
 
 
+def is_hash(text: str) -> bool:
+    """Whether `text` is a hash, or a prefix of one that is long enough to be a ref."""
+    return _HEX.fullmatch(text) is not None
+
+
 def parse_ref(text: str) -> Ref:
     """Reads a ref: `HASH`, `PREFIX`, `NAME` or `NAME@N`, each with an optional `:PATH`.
 
@@ -134,10 +139,10 @@ def parse_ref(text: str) -> Ref:
     """
     base, colon, inside = text.partition(":")
     path = inside if colon else None
-    if len(base) == 2 * ID_BYTES and _HEX.fullmatch(base):
+    if is_hash(base):
+        if len(base) < 2 * ID_BYTES:
+            return Ref(prefix=base, path=path)
         return Ref(manifest=ManifestId(bytes.fromhex(base)), path=path)
-    if _HEX.fullmatch(base):
-        return Ref(prefix=base, path=path)
     label, at, number = base.partition("@")
     if at and not _VERSION.fullmatch(number):
         raise UsageError(f"versions start at 1: {text}")

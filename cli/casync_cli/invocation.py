@@ -6,7 +6,6 @@ command loads only the parts that it needs.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cached_property
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from casync.store.base import ManifestSource
     from casync.store.lmdb.store import LmdbStore
     from casync_cli.settings import Settings
+    from casync_cli.short_ids import ShowId
 
 __all__ = ["Invocation", "invocation_of", "placing_damage"]
 
@@ -150,6 +150,18 @@ class Invocation:
         with self.pointing_to_servers(), self.open_store(read_only=read_only) as store:
             yield store
 
+    def shown_ids(self, source: ManifestSource, *, is_local: bool | None = None) -> ShowId:
+        """How listings show the hashes of `source`: short for people, if it is the local store.
+
+        Args:
+            source: A store or a server.
+            is_local: Whether it is the local store; by default, unless a server is given.
+        """
+        from casync_cli.short_ids import full_id, short_in
+
+        local = not self.remote.server if is_local is None else is_local
+        return short_in(source) if local and self.output.to_terminal else full_id
+
     @contextmanager
     def pointing_to_servers(self) -> Iterator[None]:
         """Adds to errors about names that are not in the store that a server may have them."""
@@ -243,7 +255,7 @@ class Invocation:
         return Meter(
             self.output,
             as_bar=wanted is True or self.output.talks_to_terminal,
-            columns=lambda: shutil.get_terminal_size().columns,
+            columns=lambda: self.output.bar_columns,
         )
 
 

@@ -6,11 +6,16 @@ All untrusted text is escaped here, when it is shown.
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import BinaryIO, Final, TextIO
 
+from casync.errors import CasyncError
 from casync.escape import escape, keep_exact, keep_unicode
+from casync_cli.columns import Column, Listing, fold
 from casync_cli.parsing.raw_options import CommonOptions
 
 __all__ = ["Output"]
@@ -62,6 +67,11 @@ class Output:
         return self._stderr.isatty()
 
     @property
+    def bar_columns(self) -> int:
+        """Characters of a line on the terminal of stderr."""
+        return _columns_of(self._stderr)
+
+    @property
     def binary(self) -> BinaryIO:
         """Stdout as a binary stream, for content."""
         return self._stdout.buffer
@@ -69,9 +79,15 @@ class Output:
     def row(self, *fields: str) -> None:
         """Writes a line of data, separated by tabs; by two spaces on a terminal."""
         if self.to_terminal:
-            self._write("  ".join(map(escape, fields)).rstrip() + "\n")
+            self._write(fold([escape(field) for field in fields], _columns_of(self._stdout)))
         else:
             self._write("\t".join(map(keep_exact, fields)) + "\n")
+
+    def listing(self, *columns: Column) -> Listing:
+        """A listing with these columns."""
+        return Listing(
+            columns, self._write, _columns_of(self._stdout) if self.to_terminal else None
+        )
 
     def table(self, rows: Sequence[tuple[str, str, str]]) -> None:
         """Writes lines from (label, exact value, value for people); aligned on a terminal."""
@@ -99,6 +115,14 @@ class Output:
         """Writes a message, unless -q is given."""
         if not self._common.quiet:
             self._talk(escape(text) + "\n")
+
+    @contextmanager
+    def warning_of(self, *kinds: type[CasyncError]) -> Iterator[None]:
+        """Prints errors of these kinds as warnings, so that the rest is shown."""
+        try:
+            yield
+        except kinds as error:
+            self.say(f"warning: {error.message}")
 
     def detail(self, text: str) -> None:
         """Writes a message if -v is given."""
@@ -149,6 +173,14 @@ class Output:
         if self._bar:
             self.bar("")
         self._stdout.write(text)
+
+
+def _columns_of(terminal: TextIO) -> int:
+    with suppress(OSError, ValueError):
+        # A terminal that does not know its size says 0.
+        if columns := os.get_terminal_size(terminal.fileno()).columns:
+            return columns
+    return shutil.get_terminal_size().columns
 
 
 def _encode(schema: str, fields: Mapping[str, object]) -> str:

@@ -23,7 +23,7 @@ CONTRACT = {
     "[--allow-rollback] [--dry-run] "
     "[--allow-network-fs]",
     "push": "[REF] [--name NAME] [--sign KEY] [--part K/N] [--abort] [--dry-run]",
-    "ls": "[PATTERN] [-l] [-R]",
+    "ls": "[PATTERN] [-l] [-R] [--full]",
     "show": "REF [--digest sha256]",
     "cat": "REF[:PATH] [--offset N] [--length N]",
     "check": "REF[:PATH] PLACE",

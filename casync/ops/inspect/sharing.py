@@ -10,8 +10,11 @@ from typing import Final, NamedTuple
 from casync.access.progress import SILENT, Progress
 from casync.errors import NoObjectError
 from casync.ids import Kind, ManifestId
+from casync.objects.folder_sizes import FolderSizes
+from casync.objects.manifest import decode_manifest
 from casync.ops.upkeep.mark import Marker
 from casync.store.base import ManifestState, ObjectStore
+from casync.store.proved import ProvedReader
 
 __all__ = ["Share", "sharing"]
 
@@ -24,6 +27,7 @@ class Share(NamedTuple):
     Attributes:
         manifest: Its id.
         length: Plain bytes of its content.
+        total: Bytes of the file, or of all files in the tree.
         stored: Stored bytes of all objects that it needs.
         own: Stored bytes of objects that none of the others needs.
         shared: For each of the manifests in order, itself included: stored bytes of the objects
@@ -32,6 +36,7 @@ class Share(NamedTuple):
 
     manifest: ManifestId
     length: int
+    total: int
     stored: int
     own: int
     shared: list[int]
@@ -48,17 +53,20 @@ def sharing(
         NoObjectError: A manifest is not full here.
         DamagedStoreError: A manifest or node cannot be read.
     """
-    lengths: list[int] = []
+    lengths: list[tuple[int, int]] = []
+    reader = ProvedReader(store)
+    folders = FolderSizes(reader.plain)
     markers: list[Marker] = []
     progress.start("marking", None)
     for ident in manifests:
         row = store.manifest(ident)
         if row is None or row.state is not ManifestState.FULL:
             raise NoObjectError(f"manifest {ident.hex()} is incomplete here")
-        lengths.append(row.length)
         marker = Marker(store)
         marker.mark(ident)
         markers.append(marker)
+        manifest = decode_manifest(reader.one(Kind.MANIFEST, ident))
+        lengths.append((row.length, folders.of_manifest(manifest)))
     progress.start("comparing", None)
     sizes: Counter[tuple[int, ...]] = Counter()  # bytes by the exact set of manifests
     for kind in Kind:
@@ -71,14 +79,18 @@ def sharing(
                 if needed_by and stat is not None:
                     sizes[needed_by] += stat.stored
     return [
-        _share(number, ident, length, sizes, len(manifests))
-        for number, (ident, length) in enumerate(zip(manifests, lengths, strict=True))
+        _share(number, ident, both, sizes, len(manifests))
+        for number, (ident, both) in enumerate(zip(manifests, lengths, strict=True))
     ]
 
 
 def _share(
-    number: int, ident: ManifestId, length: int, sizes: Counter[tuple[int, ...]], count: int
+    number: int,
+    ident: ManifestId,
+    lengths: tuple[int, int],
+    sizes: Counter[tuple[int, ...]],
+    count: int,
 ) -> Share:
     mine = {numbers: size for numbers, size in sizes.items() if number in numbers}
     shared = [sum(size for numbers, size in mine.items() if n in numbers) for n in range(count)]
-    return Share(ident, length, shared[number], mine.get((number,), 0), shared)
+    return Share(ident, *lengths, shared[number], mine.get((number,), 0), shared)

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from casync.sizes import format_count, format_size
+from casync_cli.columns import Column
 from casync_cli.completion import complete_ref
 from casync_cli.exit_codes import DAMAGED
 from casync_cli.invocation import invocation_of
@@ -43,11 +44,13 @@ def run(
     output = invocation.output
     differences: list[dict[str, object]] = []
 
+    listing = output.listing(Column("differs", 10), Column("path"))
+
     def tell(path: bytes, wrong: list[str]) -> None:
         if output.json_mode:
             differences.append({"path": os.fsdecode(path), "wrong": wrong})
         else:
-            output.row(" ".join(wrong), os.fsdecode(path) or ".")
+            listing.row(" ".join(wrong), os.fsdecode(path) or ".")
 
     from casync import api
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import typer
 
+from casync_cli.columns import Column
 from casync_cli.invocation import invocation_of
 from casync_cli.settings import Setting
 
@@ -30,9 +31,14 @@ def run(ctx: typer.Context) -> None:
         ]
         output.document("casync.config/1", {"files": files, "settings": fields})
         return
-    for key, (value, source) in settings:
-        shown = value if isinstance(value, str) else " ".join(value or ())
-        output.row(key, shown, source)
+    rows = [
+        (key, value if isinstance(value, str) else " ".join(value or ()), source)
+        for key, (value, source) in settings
+    ]
+    keys, values = (max(len(row[place]) for row in rows) for place in (0, 1))
+    listing = output.listing(Column("setting", keys), Column("value", values), Column("source"))
+    for row in rows:
+        listing.row(*row)
 
 
 def _of_servers() -> Iterator[tuple[str, Setting]]:

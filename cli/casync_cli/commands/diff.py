@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from casync_cli.columns import Cell, Column, sizes
 from casync_cli.completion import complete_ref
 from casync_cli.exit_codes import FAILURE
 from casync_cli.invocation import invocation_of
@@ -50,6 +51,10 @@ def run(
     from casync import api
     from casync.ops.inspect.diff import Change
 
+    listing = output.listing(
+        Column("change", 7), sizes("old"), sizes("new"), Column("path", 16), Column("differs")
+    )
+    of_bytes = output.listing(Column("from", 12, right=True), Column("to", 12, right=True))
     with invocation.source() as source:
         for each in api.diff(old, new, source):
             found += 1
@@ -58,11 +63,11 @@ def run(
                 if output.json_mode:
                     changes.append(fields)
                 else:
-                    output.row(*_columns(fields))
+                    listing.row(*_columns(fields))
             elif output.json_mode:
                 ranges.append({"start": each[0], "end": each[1]})
             else:
-                output.row(str(each[0]), str(each[1]))
+                of_bytes.row(*each)
     if output.json_mode:
         output.document(
             "casync.diff/1", {"old": old, "new": new, "changes": changes, "ranges": ranges}
@@ -83,16 +88,11 @@ def _fields(change: Change) -> dict[str, object]:
     }
 
 
-def _columns(fields: dict[str, object]) -> list[str]:
-    old, new, what = fields["old_length"], fields["new_length"], fields["what"]
+def _columns(fields: dict[str, object]) -> list[Cell]:
+    what = fields["what"]
     assert isinstance(what, list)
-    return [
-        str(fields["change"]),
-        "" if old is None else str(old),
-        "" if new is None else str(new),
-        str(fields["path"]) or ".",
-        " ".join(what),
-    ]
+    lengths = cast("list[int | None]", [fields["old_length"], fields["new_length"]])
+    return [str(fields["change"]), *lengths, str(fields["path"]) or ".", " ".join(what)]
 
 
 def _length(entry: Entry | None) -> int | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from casync.sizes import format_count, format_size
+from casync_cli.columns import Column, Listing
 from casync_cli.invocation import Invocation, invocation_of
 from casync_cli.options import DryRun
 from casync_cli.parsing.times import format_duration, format_moment, parse_duration
@@ -52,24 +53,25 @@ def run(
         drop_pushes=drop_pushes,
     )
     dead: list[dict[str, object]] = []
+    listing = invocation.output.listing(Column("kind", 8), Column("id")) if dry_run else None
     invocation.resume = "Run the same command again; it continues with the rest."
     with invocation.open_store(read_only=dry_run) as store, invocation.progress() as progress:
         done = collect(
-            store, options, progress, lambda each: _tell(invocation, options, each, dead)
+            store, options, progress, lambda each: _tell(invocation, listing, each, dead)
         )
     _report(invocation, options, done, dead)
 
 
 def _tell(
-    invocation: Invocation, options: CollectOptions, each: Dead, dead: list[dict[str, object]]
+    invocation: Invocation, listing: Listing | None, each: Dead, dead: list[dict[str, object]]
 ) -> None:
-    if not options.dry_run:
+    if listing is None:
         return
     kind, ident = each.kind.name.lower(), each.id.hex()
     if invocation.output.json_mode:
         dead.append({"kind": kind, "id": ident, "plain": each.length, "stored": each.stored})
     else:
-        invocation.output.row(kind, ident)
+        listing.row(kind, ident)
 
 
 def _report(

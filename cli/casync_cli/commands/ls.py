@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from casync.errors import UsageError
-from casync.sizes import format_size
-from casync_cli.completion import complete_name
+from casync.errors import IntegrityError, NoNameError, NoObjectError, UsageError
+from casync.ids import Kind, ManifestId
+from casync.limits import MAX_BATCH_IDS
+from casync_cli.columns import Column, hashes, moments, sizes
+from casync_cli.completion import complete_ref
 from casync_cli.invocation import invocation_of
 from casync_cli.output import Output
 from casync_cli.parsing.patterns import check_open, literal_prefix, matches
 from casync_cli.parsing.times import format_moment
+from casync_cli.short_ids import full_id
 
 if TYPE_CHECKING:
     from casync.store.base import ManifestRow, ManifestSource
+    from casync_cli.short_ids import ShowId
 
 DETAILS = (
     "Without PATTERN, lists all names with their newest versions, then manifests without a name. "
-    "PATTERN is a name, PREFIX/ for all names below it, or a glob with * ? [ ]. Columns: hash, "
-    "name; with -l hash, length, time, name with version. REF:PATH lists a folder in REF, and "
-    "REF: its top folder. Columns: path; with -l mode, length, time, content id, path, link "
-    "target."
+    "PATTERN is a name, PREFIX/ for all names below it, a glob with * ? [ ], or a hash or the "
+    "first digits of one. Columns: hash, name; with -l hash, length, time, name with version. "
+    "REF:PATH lists a folder in REF, and REF: its top folder. Columns: path; with -l mode, "
+    "length, time, content id, path, link target. The length of a folder is that of all files in "
+    "it; with --server it is not shown. A terminal gets hashes of the local store as short as "
+    "other commands take them, and no content ids; --full shows all digits."
 )
 EXAMPLES = (
     "casync ls",
@@ -34,11 +41,12 @@ EXAMPLES = (
 
 
 class _Entry(NamedTuple):
-    hash: str
+    id: ManifestId
     name: str | None
     version: int | None
     length: int | None
     created: int
+    total: int | None = None
 
 
 def run(
@@ -47,80 +55,121 @@ def run(
         str | None,
         typer.Argument(
             metavar="PATTERN",
-            help="A name, PREFIX/, GLOB or REF:PATH.",
-            autocompletion=complete_name,
+            help="A name, PREFIX/, GLOB, HASH or REF:PATH.",
+            autocompletion=complete_ref,
         ),
     ] = None,
     long: Annotated[bool, typer.Option("-l", help="Show lengths, times and versions.")] = False,
     recursive: Annotated[
         bool, typer.Option("-R", help="List subfolders of REF:PATH, too.")
     ] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="Show all digits of hashes and contents.")
+    ] = False,
 ) -> None:
     """Runs the command."""
     invocation = invocation_of(ctx)
     output = invocation.output
     from casync.names.name import parse_ref
-    from casync_cli.reports.tree import list_inside
 
     inside = parse_ref(pattern) if pattern is not None and ":" in pattern else None
     if recursive and inside is None:
         raise UsageError("-R works only in a folder", next_step="Name one as REF: or REF:PATH.")
     with invocation.source() as source:
+        is_remote = bool(invocation.remote.server)
         if inside is not None:
-            list_inside(inside, source, output, long=long, recursive=recursive)
+            from casync_cli.reports.tree import list_inside
+
+            list_inside(
+                inside,
+                source,
+                output,
+                long=long,
+                recursive=recursive,
+                full=full,
+                is_remote=is_remote,
+            )
             return
         entries = _entries(source, pattern, lengths=long or output.json_mode)
+        if long:
+            entries = _with_totals(entries, source, output, is_remote=is_remote)
         if output.json_mode:
             output.document("casync.ls/1", {"entries": [_fields(entry) for entry in entries]})
-            return
-        for entry in entries:
-            _print(output, entry, long=long)
+        else:
+            show = full_id if full else invocation.shown_ids(source)
+            _print(output, entries, show, long=long)
 
 
 def _entries(source: ManifestSource, pattern: str | None, *, lengths: bool) -> Iterator[_Entry]:
-    prefix = literal_prefix(pattern or "")
+    """The names and manifests that a pattern selects; all if there is none."""
+    from casync.names.name import is_hash
+
+    digits, pattern = (pattern, None) if pattern and is_hash(pattern) else ("", pattern)
     rows: dict[bytes, ManifestRow] = {}
     if lengths or pattern is None:
-        rows = {row.id: row for row in source.manifests()}
-    named: set[bytes] = set()
-    found = False
-    for record in source.names(prefix):
-        if pattern is not None and not matches(record.name, pattern):
-            continue
-        found = True
-        named.add(record.manifest)
-        row = rows.get(record.manifest)
-        yield _Entry(
-            record.manifest.hex(),
-            record.name,
-            record.version,
-            row.length if row is not None else None,
-            record.created,
+        rows = {row.id: row for row in source.manifests() if row.id.hex().startswith(digits)}
+    if digits and not rows:
+        raise NoNameError(
+            f"no manifest here begins with {digits}", next_step="`casync ls` lists the manifests."
         )
+    named: set[bytes] = set()
+    for record in source.names(literal_prefix(pattern or "")):
+        ident = ManifestId(record.manifest)
+        row = rows.get(ident)
+        if matches(record.name, pattern) if pattern is not None else not digits or row is not None:
+            named.add(ident)
+            length = None if row is None else row.length
+            yield _Entry(ident, record.name, record.version, length, record.created)
     if pattern is None:
-        for ident, row in rows.items():
-            if ident not in named:
-                yield _Entry(ident.hex(), None, None, row.length, row.created)
-    elif not found:
+        for row in rows.values():
+            if row.id not in named:
+                yield _Entry(row.id, None, None, row.length, row.created)
+    elif not named:
         check_open(pattern)
 
 
-def _print(output: Output, entry: _Entry, *, long: bool) -> None:
+def _with_totals(
+    entries: Iterable[_Entry], source: ManifestSource, output: Output, *, is_remote: bool
+) -> Iterator[_Entry]:
+    """Adds the bytes of all files. Those of a folder of a server are not known."""
+    from casync.objects.folder_sizes import FolderSizes
+    from casync.objects.manifest import decode_manifest
+    from casync.store.proved import Lost, ProvedReader
+
+    reader = ProvedReader(source)
+    folders = FolderSizes(reader.plain)
+    rest = iter(entries)
+    while batch := list(islice(rest, MAX_BATCH_IDS)):
+        read = reader.look(Kind.MANIFEST, [entry.id for entry in batch])
+        for entry, found in zip(batch, read, strict=True):
+            total = None
+            with output.warning_of(NoObjectError, IntegrityError):
+                if isinstance(found, Lost):
+                    raise found.error()
+                manifest = decode_manifest(found)
+                if manifest.kind == "file" or not is_remote:
+                    total = folders.of_manifest(manifest)
+            yield entry._replace(total=total)
+
+
+def _print(output: Output, entries: Iterable[_Entry], show: ShowId, *, long: bool) -> None:
     if not long:
-        output.row(entry.hash, entry.name or "")
+        listing = output.listing(hashes("hash"), Column("name"))
+        for entry in entries:
+            listing.row(show(entry.id), entry.name)
         return
-    length = "" if entry.length is None else str(entry.length)
-    if output.to_terminal and entry.length is not None:
-        length = format_size(entry.length).rjust(9)
-    name = f"{entry.name}@{entry.version}" if entry.name is not None else ""
-    output.row(entry.hash, length, format_moment(entry.created), name)
+    listing = output.listing(hashes("hash"), sizes("length"), moments("time"), Column("name"))
+    for entry in entries:
+        name = None if entry.name is None else f"{entry.name}@{entry.version}"
+        listing.row(show(entry.id), entry.total, format_moment(entry.created), name)
 
 
 def _fields(entry: _Entry) -> dict[str, object]:
     return {
-        "manifest": entry.hash,
+        "manifest": entry.id.hex(),
         "name": entry.name,
         "version": entry.version,
         "length": entry.length,
+        "total": entry.total,
         "created": format_moment(entry.created),
     }

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from casync.errors import NoNameError, UntrustedError
+from casync_cli.columns import Column, hashes, moments
 from casync_cli.completion import complete_name
 from casync_cli.invocation import invocation_of
 from casync_cli.parsing.times import format_moment
@@ -35,6 +36,8 @@ def run(
     label = parse_name(name)
     with invocation.source() as source:
         records = source.history(label)
+        show = invocation.shown_ids(source)
+        shown = [show(record.manifest) for record in records]
     if not records:
         raise NoNameError(f"no name {label} here", next_step="`casync ls` lists the names.")
     if output.json_mode:
@@ -49,10 +52,10 @@ def run(
         ]
         output.document("casync.name-log/1", {"name": label, "versions": versions})
         return
-    for record in records:
-        moment = format_moment(record.created)
+    listing = output.listing(hashes("hash"), moments("time"), Column("name"), Column("key"))
+    for record, ident in zip(records, shown, strict=True):
         version = f"{record.name}@{record.version}"
-        output.row(record.manifest.hex(), moment, version, _signer(record) or "")
+        listing.row(ident, format_moment(record.created), version, _signer(record))
 
 
 def _signer(record: NameRecord) -> str | None:

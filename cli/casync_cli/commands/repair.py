@@ -12,10 +12,11 @@ from casync_cli.completion import complete_ref
 from casync_cli.exit_codes import DAMAGED
 from casync_cli.invocation import Invocation, invocation_of
 from casync_cli.options import DryRun
-from casync_cli.reports.fault import fault_fields, print_fault
+from casync_cli.reports.fault import fault_fields, print_faults
 
 if TYPE_CHECKING:
     from casync.ops.upkeep.repair import Repaired
+    from casync.store.lmdb.store import LmdbStore
 
 DETAILS = (
     "Verifies the store, or only the objects of REFs, and fetches damaged or missing objects from"
@@ -50,15 +51,21 @@ def run(
     from casync import api
 
     invocation.resume = "Run the same command again; repaired objects stay repaired."
-    with invocation.open_store(read_only=dry_run) as store, invocation.progress() as progress:
-        done = api.repair(
-            store, parsed, servers=servers, transport=transport, dry_run=dry_run, progress=progress
-        )
-    _report(invocation, done, dry_run=dry_run)
+    with invocation.open_store(read_only=dry_run) as store:
+        with invocation.progress() as progress:
+            done = api.repair(
+                store,
+                parsed,
+                servers=servers,
+                transport=transport,
+                dry_run=dry_run,
+                progress=progress,
+            )
+        _report(invocation, done, store, dry_run=dry_run)
     return DAMAGED if done.faults else 0
 
 
-def _report(invocation: Invocation, done: Repaired, *, dry_run: bool) -> None:
+def _report(invocation: Invocation, done: Repaired, store: LmdbStore, *, dry_run: bool) -> None:
     output = invocation.output
     if output.json_mode:
         output.document(
@@ -70,10 +77,7 @@ def _report(invocation: Invocation, done: Repaired, *, dry_run: bool) -> None:
             },
         )
     else:
-        for kind, ident in done.mended:
-            output.row("mended", kind.name.lower(), ident.hex())
-        for fault in done.faults:
-            print_fault(output, fault)
+        print_faults(output, done.faults, invocation.shown_ids(store, is_local=True), done.mended)
     output.flush()
     verb = "can be repaired" if dry_run else "repaired"
     output.say(

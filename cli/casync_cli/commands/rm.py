@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from casync.errors import UsageError
+from casync_cli.columns import Column, hashes, moments
 from casync_cli.completion import complete_ref
 from casync_cli.invocation import Invocation, invocation_of
 from casync_cli.options import DryRun
 from casync_cli.parsing.times import format_moment
 from casync_cli.reports.removal import report_removal
+from casync_cli.short_ids import full_id, short_among
 
 if TYPE_CHECKING:
     from casync.store.base import Removed
+    from casync_cli.short_ids import ShowId
 
 DETAILS = (
     "NAME removes all versions of a name, NAME@N only version N; manifests that no other name "
@@ -61,7 +64,7 @@ def run(
 def _print(invocation: Invocation, removed: Iterable[Removed]) -> None:
     output = invocation.output
     if output.json_mode:
-        entries = [
+        fields = [
             {
                 "manifest": entry.manifest.hex(),
                 "name": entry.record.name if entry.record else None,
@@ -70,8 +73,13 @@ def _print(invocation: Invocation, removed: Iterable[Removed]) -> None:
             }
             for entry in removed
         ]
-        output.document("casync.trash/1", {"entries": entries})
+        output.document("casync.trash/1", {"entries": fields})
         return
-    for entry in removed:
-        label = f"{entry.record.name}@{entry.record.version}" if entry.record else ""
-        output.row(entry.manifest.hex(), format_moment(entry.removed), label)
+    entries = list(removed)
+    show: ShowId = full_id
+    if output.to_terminal and not invocation.remote.server:
+        show = short_among(entry.manifest for entry in entries)
+    listing = output.listing(hashes("hash"), moments("removed"), Column("name"))
+    for entry in entries:
+        label = f"{entry.record.name}@{entry.record.version}" if entry.record else None
+        listing.row(show(entry.manifest), format_moment(entry.removed), label)

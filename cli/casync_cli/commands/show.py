@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from casync.errors import NoObjectError, UsageError
+from casync.ids import Kind, ManifestId
 from casync.sizes import format_count, format_size
+from casync_cli.columns import Column, counts, sizes
 from casync_cli.completion import complete_ref
 from casync_cli.invocation import invocation_of
 from casync_cli.output import Output
 
 if TYPE_CHECKING:
     from casync.ops.inspect.show import Statistics
+    from casync.store.base import ObjectSource
 
 DETAILS = (
     "Counts the chunks of REF: all, distinct ones, bytes of zeros, and a histogram of sizes. "
@@ -23,7 +26,7 @@ DETAILS = (
 )
 EXAMPLES = ("casync show vm/2024-06", "casync show HASH --digest sha256 --json")
 
-_HASH_WIDTH = 24
+_BAR_WIDTH = 24
 
 
 def run(
@@ -58,21 +61,23 @@ def run(
         raise UsageError(f"{ref} has a path; show takes a whole manifest")
     with invocation.source() as source, invocation.progress() as progress:
         found = show(source.resolve(parsed), source, progress)
-        total = None
+        sha256 = total = None
+        if found.kind == "file" or not invocation.remote.server:
+            total = _total(found.manifest, source)
         if digest is not None and not found.missing:
             if found.kind != "file":
                 raise UsageError(f"{ref} is a folder, not a file; it has no digest")
             progress.start("reading", found.length)
-            sha256 = hashlib.sha256()
+            hasher = hashlib.sha256()
             outline = open_outline(found.manifest, source)
             for piece in read_range(outline, source, 0, found.length):
-                sha256.update(piece)
+                hasher.update(piece)
                 progress.advance(len(piece))
-            total = f"sha256:{sha256.hexdigest()}"
+            sha256 = f"sha256:{hasher.hexdigest()}"
     if output.json_mode:
-        _document(output, found, total)
+        _document(output, found, total, sha256)
     else:
-        _print(output, found, total)
+        _print(output, found, total, sha256)
     if found.missing:
         raise NoObjectError(
             f"{found.manifest.hex()} lacks {format_count(found.missing, 'object')}",
@@ -80,7 +85,21 @@ def run(
         )
 
 
-def _document(output: Output, found: Statistics, digest: str | None) -> None:
+def _total(ident: ManifestId, source: ObjectSource) -> int | None:
+    """Bytes of the file or of all files in the folder; None if not all of it is here."""
+    from casync.objects.folder_sizes import FolderSizes
+    from casync.objects.manifest import decode_manifest
+    from casync.store.proved import ProvedReader
+
+    reader = ProvedReader(source)
+    manifest = decode_manifest(reader.one(Kind.MANIFEST, ident))
+    try:
+        return FolderSizes(reader.plain).of_manifest(manifest)
+    except NoObjectError:
+        return None
+
+
+def _document(output: Output, found: Statistics, total: int | None, digest: str | None) -> None:
     params = found.params
     output.document(
         "casync.show/1",
@@ -88,6 +107,7 @@ def _document(output: Output, found: Statistics, digest: str | None) -> None:
             "manifest": found.manifest.hex(),
             "kind": found.kind,
             "length": found.length,
+            "total": total,
             "chunks": found.chunks,
             "distinct": found.distinct,
             "zero": found.zero,
@@ -108,13 +128,14 @@ def _document(output: Output, found: Statistics, digest: str | None) -> None:
     )
 
 
-def _print(output: Output, found: Statistics, digest: str | None) -> None:
+def _print(output: Output, found: Statistics, total: int | None, digest: str | None) -> None:
     params = found.params
-    sizes = (params.min_size, params.avg_size, params.max_size)
+    bounds = (params.min_size, params.avg_size, params.max_size)
     rows = [
         ("manifest", found.manifest.hex(), found.manifest.hex()),
         ("kind", found.kind, found.kind),
         ("length", str(found.length), _size(found.length)),
+        *([] if total in (None, found.length) else [("total", str(total), _size(total))]),
         ("chunks", str(found.chunks), str(found.chunks)),
         ("distinct", str(found.distinct), str(found.distinct)),
         ("zero", str(found.zero), _size(found.zero)),
@@ -122,18 +143,18 @@ def _print(output: Output, found: Statistics, digest: str | None) -> None:
         ("stored", str(found.stored), _size(found.stored)),
         (
             "chunker",
-            " ".join([params.algorithm, *map(str, sizes)]),
-            f"{params.algorithm}, {', '.join(map(format_size, sizes))}",
+            " ".join([params.algorithm, *map(str, bounds)]),
+            f"{params.algorithm}, {', '.join(map(format_size, bounds))}",
         ),
     ]
     if digest is not None:
         rows.append(("digest", digest, digest))
     output.table(rows)
     most = max(found.histogram.values(), default=1)
+    listing = output.listing(sizes("from"), counts("chunks"), Column(""))
     for length, count in found.histogram.items():
         if output.to_terminal:
-            bar = "#" * max(count * _HASH_WIDTH // most, 1)
-            output.row(f"{'from ' + format_size(length):>15}", f"{count:>12}", bar)
+            listing.row(length, count, "#" * max(count * _BAR_WIDTH // most, 1))
         else:
             output.row("histogram", str(length), str(count))
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from casync.sizes import format_size
+from casync_cli.columns import Column, counts, hashes, sizes
 from casync_cli.completion import complete_ref
 from casync_cli.invocation import Invocation, invocation_of
 from casync_cli.output import Output
@@ -61,13 +62,11 @@ def _compare(invocation: Invocation, store: LmdbStore, refs: list[Ref]) -> None:
         ]
         output.document("casync.store-sharing/1", {"refs": fields})
         return
-    if output.to_terminal:
-        heads = ["length", "stored", "own", *(f"with {n}" for n in range(1, len(refs) + 1))]
-        output.row("manifest".ljust(64), *(head.rjust(9) for head in heads))
+    show = invocation.shown_ids(store)
+    heads = ["length", "stored", "own", *(f"with {n}" for n in range(1, len(refs) + 1))]
+    listing = output.listing(hashes("hash"), *map(sizes, heads))
     for share in shares:
-        sizes = [share.length, share.stored, share.own, *share.shared]
-        shown = [format_size(size).rjust(9) if output.to_terminal else str(size) for size in sizes]
-        output.row(share.manifest.hex(), *shown)
+        listing.row(show(share.manifest), share.total, share.stored, share.own, *share.shared)
 
 
 def _show(output: Output, store: LmdbStore, usage: StoreUsage) -> None:
@@ -99,33 +98,42 @@ def _show(output: Output, store: LmdbStore, usage: StoreUsage) -> None:
             },
         )
         return
-    counts = [
+    numbers = [
         ("manifests", usage.manifests),
         ("outlines", usage.outlines),
         ("names", usage.names),
         ("segments", usage.segments),
     ]
-    sizes = [
+    lengths = [
         ("logical", usage.logical),
         ("live", usage.live),
         ("used", usage.used),
         ("free", usage.free),
         ("file", usage.file),
         ("map", usage.map),
-        ("quota", usage.quota),
     ]
-    for kind, use in usage.objects.items():
-        noun = kind.name.lower()
-        counts.append((f"{noun} objects", use.number))
-        sizes += [(f"{noun}s plain", use.length), (f"{noun}s stored", use.stored)]
     path, store_id = str(store.path), store.store_id
     output.table(
         [("store", path, path), ("id", store_id, store_id)]
-        + [(label, str(count), str(count)) for label, count in counts]
-        + [(label, str(size), format_size(size)) for label, size in sizes]
+        + [(label, str(count), str(count)) for label, count in numbers]
+        + [(label, str(size), format_size(size)) for label, size in lengths]
+        + [("quota", str(usage.quota), format_size(usage.quota) if usage.quota else "none")]
     )
+    _show_objects(output, usage)
     dead = usage.used - usage.live
     if dead > usage.used // 8:
         output.say(f"`casync gc` frees up to {format_size(dead)} of segments")
     if usage.free > usage.file // 8:
         output.say(f"`casync store compact` returns about {format_size(usage.free)} to the disk")
+
+
+def _show_objects(output: Output, usage: StoreUsage) -> None:
+    listing = output.listing(Column("objects", 8), counts("count"), sizes("plain"), sizes("stored"))
+    for kind, use in usage.objects.items():
+        noun = kind.name.lower()
+        if output.to_terminal:
+            listing.row(noun, use.number, use.length, use.stored)
+            continue
+        output.row(f"{noun} objects", str(use.number))
+        output.row(f"{noun}s plain", str(use.length))
+        output.row(f"{noun}s stored", str(use.stored))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from casync_cli.columns import Column, moments
 from casync_cli.invocation import invocation_of
 from casync_cli.parsing.times import format_moment
 
@@ -46,13 +47,23 @@ def run(ctx: typer.Context) -> None:
         ]
         output.document("casync.token-ls/1", {"required": known.required, "tokens": tokens})
         return
+    listing = output.listing(
+        Column("id", 8),
+        Column("scope", 5),
+        Column("state", 7),
+        moments("created"),
+        moments("expires"),
+        Column("names", 5),
+        Column("note", 4),
+        Column("namespace"),
+    )
     for row in rows:
-        output.row(
+        listing.row(
             row.id,
             TokenScope(row.level).name.lower(),
             _state(row),
             format_moment(row.created),
-            format_moment(row.expires) if row.expires else "",
+            format_moment(row.expires) if row.expires else None,
             " ".join(row.names),
             row.note,
             row.namespace or DEFAULT,

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from casync.errors import UsageError
+from casync.errors import NoNameError, UsageError
 from casync_cli.invocation import invocation_of
 from casync_cli.reports.removal import report_removal
+
+if TYPE_CHECKING:
+    from casync.names.name import Ref
+    from casync.store.base import Removed
 
 DETAILS = (
     "NAME restores all versions in the trash, each with its manifest. Versions set meanwhile "
@@ -28,11 +33,33 @@ def run(
 
     invocation = invocation_of(ctx)
     parsed = [parse_whole_ref(ref) for ref in refs]
-    for ref in parsed:
-        if ref.prefix is not None:
-            raise UsageError(
-                f"{ref} is not a full hash", next_step="`casync rm --list` shows full hashes."
-            )
     with invocation.tended() as place:
+        if not invocation.remote.server:
+            parsed = [_whole(ref, place.removed()) for ref in parsed]
         restored = place.restore(parsed)
     report_removal(invocation.output, "casync.undelete/1", restored)
+
+
+def _whole(ref: Ref, trash: Iterable[Removed]) -> Ref:
+    """`ref`, with all digits if it is a prefix of a hash in the trash.
+
+    Raises:
+        NoNameError: No hash in the trash has the prefix.
+        UsageError: Several have it.
+    """
+    from casync.names.name import Ref
+
+    if ref.prefix is None:
+        return ref
+    found = {entry.manifest for entry in trash if entry.manifest.hex().startswith(ref.prefix)}
+    if not found:
+        raise NoNameError(
+            f"no manifest in the trash begins with {ref.prefix}",
+            next_step="`casync rm --list` lists the trash.",
+        )
+    if len(found) > 1:
+        raise UsageError(
+            f"several manifests in the trash begin with {ref.prefix}",
+            next_step="Type more digits.",
+        )
+    return Ref(manifest=found.pop())

@@ -15,7 +15,7 @@ from casync_cli.invocation import invocation_of
 from casync_cli.output import Output
 from casync_cli.parsing.counts import parse_percent
 from casync_cli.parsing.times import format_duration
-from casync_cli.reports.fault import fault_fields, print_fault
+from casync_cli.reports.fault import fault_fields, print_faults
 
 if TYPE_CHECKING:
     from casync.ops.upkeep.verify import VerifyReport
@@ -56,17 +56,17 @@ def run(
     if any(ref.path is not None for ref in parsed):
         raise UsageError("verify takes whole manifests, without a path")
     options = VerifyOptions(quick=quick, sample=percent, seed=secrets.randbits(63))
-    with invocation.open_store(read_only=True) as store, invocation.progress() as progress:
-        # Find damaged B-tree pages by plain reads, before walking them through the memory map.
-        store.check()
-        chosen = [store.resolve(ref) for ref in parsed] if parsed else None
-        report = verify(store, chosen, options, progress)
     output = invocation.output
-    if output.json_mode:
-        _document(output, report)
-    else:
-        for fault in report.faults:
-            print_fault(output, fault)
+    with invocation.open_store(read_only=True) as store:
+        with invocation.progress() as progress:
+            # Find damaged B-tree pages by plain reads, before walking them through the memory map.
+            store.check()
+            chosen = [store.resolve(ref) for ref in parsed] if parsed else None
+            report = verify(store, chosen, options, progress)
+        if output.json_mode:
+            _document(output, report)
+        else:
+            print_faults(output, report.faults, invocation.shown_ids(store))
     output.flush()
     output.say(
         f"{format_count(report.manifests, 'manifest')}, {format_count(report.nodes, 'node')}, "

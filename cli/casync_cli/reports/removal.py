@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from casync_cli.columns import Column
 from casync_cli.output import Output
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ def report_removal(output: Output, schema: str, removal: Removal) -> None:
         manifests = [ident.hex() for ident in removal.manifests]
         output.document(schema, {"versions": versions, "manifests": manifests})
         return
+    listing = output.listing(Column("kind", 8), Column("hash"), Column("name"))
     for record in removal.versions:
-        output.row("name", record.manifest.hex(), f"{record.name}@{record.version}")
+        listing.row("name", record.manifest.hex(), f"{record.name}@{record.version}")
     for ident in removal.manifests:
-        output.row("manifest", ident.hex())
+        listing.row("manifest", ident.hex())

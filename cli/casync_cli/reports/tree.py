@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Final
 
 from casync.access.locate import locate
 from casync.access.tree_load import Tree
+from casync.errors import IntegrityError, NoObjectError
 from casync.names.name import Ref
+from casync.objects.folder_sizes import FolderSizes
 from casync.objects.tree import Device, File, Folder, Link, Pipe
-from casync.sizes import format_size
+from casync.store.proved import ProvedReader
+from casync_cli.columns import Column, moments, sizes
 from casync_cli.parsing.times import format_moment
 
 if TYPE_CHECKING:
@@ -24,9 +27,25 @@ _KINDS: Final = {File: "file", Folder: "folder", Link: "link", Device: "device",
 
 
 def list_inside(
-    ref: Ref, source: ManifestSource, output: Output, *, long: bool, recursive: bool
+    ref: Ref,
+    source: ManifestSource,
+    output: Output,
+    *,
+    long: bool,
+    recursive: bool,
+    full: bool,
+    is_remote: bool,
 ) -> None:
     """Lists the folder, or the single entry, that `ref` leads to.
+
+    Args:
+        ref: The folder or entry.
+        source: A store or a server.
+        output: Prints the list.
+        long: Show more than paths.
+        recursive: List everything below, too.
+        full: Show ids of contents on a terminal, too.
+        is_remote: Show no sizes of folders: all entries below them would travel.
 
     Raises:
         CasyncError: As `locate` and `Tree.listing`.
@@ -37,24 +56,41 @@ def list_inside(
     else:
         assert found.entry is not None  # a whole file has no entries
         listed = iter([(found.path, found.entry)])
+    folder_sizes = FolderSizes(ProvedReader(source).plain) if long and not is_remote else None
+
+    def length(entry: Entry) -> int | None:
+        if isinstance(entry, File):
+            return entry.content.length
+        if isinstance(entry, Folder) and folder_sizes is not None:
+            with output.warning_of(NoObjectError, IntegrityError):
+                return folder_sizes.of(entry.content)
+        return None
+
     if output.json_mode:
-        entries = [_fields(path, entry) for path, entry in listed]
+        entries = [_fields(path, entry, length(entry)) for path, entry in listed]
         output.document("casync.ls-tree/1", {"manifest": found.manifest.hex(), "entries": entries})
         return
+    if not long:
+        for path, _ in listed:
+            output.row(os.fsdecode(path))
+        return
+    listing = output.listing(
+        Column("mode", 10),
+        sizes("length"),
+        moments("time"),
+        Column("content", 64, exact_only=not full),
+        Column("path"),
+        Column("target"),
+    )
     for path, entry in listed:
-        shown = os.fsdecode(path)
-        if not long:
-            output.row(shown)
-            continue
-        size, content = "", ""
-        if isinstance(entry, File | Folder):
-            content = entry.content.id.hex()
-        if isinstance(entry, File):
-            length = entry.content.length
-            size = format_size(length).rjust(9) if output.to_terminal else str(length)
-        moment = format_moment(entry.meta.mtime_ns // 1_000_000_000)
-        target = os.fsdecode(entry.target) if isinstance(entry, Link) else ""
-        output.row(stat.filemode(_mode(entry)), size, moment, content, shown, target)
+        listing.row(
+            stat.filemode(_mode(entry)),
+            length(entry),
+            format_moment(entry.meta.mtime_ns // 1_000_000_000),
+            entry.content.id.hex() if isinstance(entry, File | Folder) else None,
+            os.fsdecode(path),
+            os.fsdecode(entry.target) if isinstance(entry, Link) else None,
+        )
 
 
 def _mode(entry: Entry) -> int:
@@ -64,7 +100,7 @@ def _mode(entry: Entry) -> int:
     return entry.meta.mode | kinds[type(entry)]
 
 
-def _fields(path: bytes, entry: Entry) -> dict[str, object]:
+def _fields(path: bytes, entry: Entry, length: int | None) -> dict[str, object]:
     meta = entry.meta
     fields: dict[str, object] = {
         "path": os.fsdecode(path),
@@ -79,8 +115,8 @@ def _fields(path: bytes, entry: Entry) -> dict[str, object]:
     }
     if isinstance(entry, File | Folder):
         fields["content"] = entry.content.id.hex()
-    if isinstance(entry, File):
-        fields["length"] = entry.content.length
+    if length is not None:
+        fields["length"] = length
     if isinstance(entry, Link):
         fields["target"] = os.fsdecode(entry.target)
     if isinstance(entry, Device):
