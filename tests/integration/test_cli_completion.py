@@ -58,7 +58,8 @@ def test_hashes_are_completed_from_two_digits_on(program: Program) -> None:
     same = sorted(each for each in idents if each.startswith(ident[:2]))
     assert complete(program, f"casync show {ident[:2]}").text.split() == same
     assert complete(program, f"casync show {ident[:20]}").text.split() == [ident]
-    assert complete(program, f"casync ls {ident[:20]}").text.split() == []
+    assert complete(program, f"casync ls {ident[:20]}").text.split() == [ident]
+    assert complete(program, f"casync name log {ident[:20]}").text.split() == []
 
 
 def test_completion_uses_the_store_on_the_command_line(program: Program, tmp_path: Path) -> None:

@@ -121,7 +121,7 @@ def test_a_folder_is_listed(program: Program, folder: Path) -> None:
     assert program.good("ls", "www:index.html").lines == ["index.html"]
     rows = [line.split("\t") for line in program.good("ls", "-lR", "www:").lines]
     assert [row[0][0] for row in rows] == ["d", "-", "-", "l"]
-    assert [row[1] for row in rows] == ["", "100000", "12", ""]
+    assert [row[1] for row in rows] == ["100000", "100000", "12", ""]
     assert rows[2][3] == blake3(b"<p>hello</p>").hexdigest()
     assert [row[4:] for row in rows][2:] == [["index.html", ""], ["latest", "index.html"]]
     assert program.run("ls", "www:none").status == 9

@@ -332,7 +332,7 @@ def test_the_option_wins_over_the_environment(program: Program) -> None:
         ("name set x y --expect -1", ["--expect takes a whole number"]),
         ("rm", ["rm takes either REFs or --list"]),
         ("rm x:y", ["takes whole manifests"]),
-        ("undelete 12345678", ["not a full hash"]),
+        ("undelete 12345678 --server http://a", ["not a full hash"]),
         ("forget x", ["forget needs a rule", "--keep-last"]),
         ("forget x --keep-last 0", ["--keep-last takes 1 to"]),
         ("repair", ["repair needs a server", "--server URL"]),

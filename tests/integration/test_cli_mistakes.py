@@ -131,12 +131,3 @@ def test_reports_leave_out_what_did_not_happen(program: Program, tmp_path: Path)
     (tmp_path / "d" / "link").symlink_to("inner")
     stored = program.good("prepare", tmp_path / "d").err
     assert "unchanged" not in stored
-
-
-def test_shares_have_heads_on_a_terminal(program: Program) -> None:
-    status, screen = program.on_terminal("store", "stats", "f", "d", "--no-progress")
-    head, *rows = screen.splitlines()
-    assert (status, len(rows)) == (0, 2)
-    assert head.split() == ["manifest", "length", "stored", "own", "with", "1", "with", "2"]
-    assert len(head) == len(rows[0])
-    assert len(program.good("store", "stats", "f", "d").lines) == 2
