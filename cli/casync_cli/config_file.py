@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from casync.errors import CasyncError, UsageError
+from casync.errors import CasyncError, DeniedError, UsageError
 
 __all__ = ["SITE_FILE", "ConfigFile", "Value", "read_config_file"]
 
@@ -60,7 +60,7 @@ def read_config_file(path: Path, *, required: bool) -> ConfigFile | None:
 
     Raises:
         UsageError: It is required but missing, not valid TOML, or has invalid settings.
-        CasyncError: It cannot be read.
+        DeniedError, CasyncError: It cannot be read.
     """
     try:
         with path.open("rb") as file:
@@ -69,6 +69,11 @@ def read_config_file(path: Path, *, required: bool) -> ConfigFile | None:
         if not required:
             return None
         raise UsageError(f"the configuration {path} does not exist") from error
+    except PermissionError as error:
+        raise DeniedError(
+            f"cannot read the configuration {path}: permission denied",
+            next_step="Set HOME to a folder of yours, or name another file with --config.",
+        ) from error
     except OSError as error:
         raise CasyncError(f"cannot read the configuration {path}: {error.strerror}") from error
     try:

@@ -280,12 +280,14 @@ def placing_damage(place: str, next_step: str = "") -> Iterator[None]:
 def _read_token(path: Path) -> str:
     try:
         with path.open("rb") as file:
-            data = file.read(_MAX_TOKEN_BYTES)
-        return data.decode("ascii").strip()
+            token = file.read(_MAX_TOKEN_BYTES).decode("ascii").strip()
     except OSError as error:
         raise CasyncError(f"cannot read the token in {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path} does not contain a token") from error
+    except UnicodeDecodeError:
+        token = ""
+    if not token:
+        raise UsageError(f"{path} does not contain a token")
+    return token
 
 
 def invocation_of(ctx: typer.Context) -> Invocation:

@@ -24,6 +24,15 @@ from casync_cli.verbs import program
 
 __all__ = ["main", "run_program"]
 
+_MEANT: Final = {
+    **dict.fromkeys(("--port", "--host", "--bind", "--address", "-p", "-l"), "--listen"),
+    **dict.fromkeys(("--output", "--out", "--target", "--dest"), "-o"),
+    **dict.fromkeys(("--url", "--remote", "--from", "--to"), "--server"),
+    **dict.fromkeys(("--dir", "--path", "--repo"), "--store"),
+    "--token": "--token-file",
+}
+"""Options of similar programs, and what they are called here."""
+
 _CLOSE: Final = 0.8
 """Share of letters in common from which an option is offered for one that does not exist."""
 
@@ -109,9 +118,13 @@ def _known(error: Exception) -> CasyncError:
 def _usage_error(error: typer.TyperException) -> UsageError:
     """Converts a usage error of Typer."""
     offered = getattr(error, "possibilities", None) or ()
-    near = get_close_matches(getattr(error, "option_name", ""), offered, n=2, cutoff=_CLOSE)
+    option = getattr(error, "option_name", "")
+    near = get_close_matches(option, offered, n=2, cutoff=_CLOSE)
     ctx = getattr(error, "ctx", None)
     step = f"See {ctx.command_path} --help." if ctx is not None else ""
+    known = [name for param in ctx.command.params for name in param.opts] if ctx is not None else []
+    if not near and _MEANT.get(option) in known:
+        near = [_MEANT[option]]
     if near:
         step = f"Did you mean {' or '.join(near)}?"
     message = (error.message if offered else error.format_message()).rstrip(".")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from casync.store.lmdb.store import LmdbStore
-from tests.support.program import Program
+from tests.support.forked import without_rights
+from tests.support.program import COMMAND, Program
 from tests.support.serving import serving
 
 ABSENT = "0123456789abcdef"
@@ -20,6 +22,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Program:
     """A program whose home and store have a file `f` and a folder `d`."""
     program = Program(tmp_path_factory.mktemp("home"))
     (program.home / "f").write_bytes(b"content of a file")
+    (program.home / "empty").write_bytes(b"")
     (program.home / "d").mkdir()
     (program.home / "d" / "inner").write_bytes(b"content of an inner file")
     for name in ("f", "d"):
@@ -54,6 +57,14 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Program:
         (["show", ABSENT], 9, f"no manifest here begins with {ABSENT}. `casync ls` lists"),
         (["show", ABSENT], 9, "Name a server with --server URL."),
         (["show", ABSENT * 4], 9, f"no manifest {ABSENT * 4} here. Name a server with --server"),
+        (["serve", "--port", "80"], 2, "no such option: --port. Did you mean --listen?"),
+        (["serve", "-p", "80"], 2, "no such option: -p. Did you mean --listen?"),
+        (["pull", "f", "--output", "x"], 2, "no such option: --output. Did you mean -o?"),
+        (["ls", "--token", "x"], 2, "no such option: --token. Did you mean --token-file?"),
+        (["rm", "f", "--port", "80"], 2, "no such option: --port. See casync rm --help."),
+        (["serve", "--listen", "8080"], 2, "Give an IP address and a port, for example 127.0.0.1"),
+        (["ls", "--server", "http://a/v1"], 2, "ends before /v1: http://a/v1. Give http://a."),
+        (["ls", "--server", "http://a", "--token-file", "empty"], 2, "empty does not contain a"),
         (
             ["store", "reindex", "--salvage", "f", "--store", "salvaged"],
             4,
@@ -77,6 +88,71 @@ def test_an_error_about_a_server_says_what_to_do(program: Program) -> None:
         plain = program.run("ls", "--server", url, "--retry-for", "0")
     assert f"`casync ls --server {server.url}` lists its names." in absent.err
     assert f"Try {server.url}." in plain.err, plain.err
+
+
+def test_a_path_in_the_address_of_a_server_is_doubted(program: Program) -> None:
+    with serving(program.store, writable=True) as server:
+        for command in ("ls", "pull f -o x", "push f", "name log f", "show f"):
+            ran = program.run(*command.split(), "--server", f"{server.url}/x")
+            assert ran.status == 9, ran
+            assert f"Unless a proxy puts the server at /x, its address is {server.url}." in ran.err
+
+
+def test_a_wrong_token_and_too_low_a_scope_say_what_to_do(program: Program, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    program.good("prepare", "f", "--name", "f", "--store", store)
+    program.good("token", "new", tmp_path / "token", "--store", store)
+    with serving(store, writable=True) as server:
+        at = ("--server", server.url)
+        none = program.run("ls", *at)
+        assert (none.status, "Give one with --token-file." in none.err) == (8, True)
+        wrong = program.run("ls", *at, CASYNC_TOKEN="wrong")
+        assert (wrong.status, "The one that was sent is unknown" in wrong.err) == (8, True)
+        low = program.run("rm", "f", *at, "--token-file", tmp_path / "token")
+        assert low.status == 8
+        assert "needs a token of the scope admin. Its operator makes one with" in low.err
+
+
+def test_a_missing_right_says_where_and_what_to_do(program: Program, tmp_path: Path) -> None:
+    def denied(*arguments: str | Path, **environment: str) -> str:
+        ran = subprocess.run(
+            [*without_rights(), *COMMAND, *arguments],
+            cwd=program.home,
+            env=program.environment | environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert ran.returncode == 8, ran
+        return ran.stderr
+
+    home = tmp_path / "home"
+    (home / ".config" / "casync").mkdir(parents=True)
+    (home / ".config" / "casync").chmod(0)
+    home.chmod(0o500)
+    try:
+        said = denied("ls", HOME=str(home))
+        assert "config.toml: permission denied. Set HOME to a folder of yours, or name" in said
+        for command in (["prepare", "f"], ["serve", "--create"], ["token", "new", "--create"]):
+            said = denied(*command, CASYNC_STORE=str(home / "store"))
+            assert f"cannot write the store {home}/store: permission denied. Run the com" in said
+        said = denied("pull", "f", "-o", home / "f")
+        assert f"cannot write into the folder {home}: permission denied" in said
+        said = denied("serve", "--listen", f"unix:{home}/socket")
+        assert f"cannot listen on unix:{home}/socket: permission denied" in said
+    finally:
+        home.chmod(0o700)
+        (home / ".config" / "casync").chmod(0o700)
+
+
+def test_what_may_not_be_read_is_left_out_with_what_to_do(program: Program, tmp_path: Path) -> None:
+    (tmp_path / "secret").mkdir(0)
+    (tmp_path / "open").write_bytes(b"x")
+    command = [*without_rights(), *COMMAND, "prepare", str(tmp_path)]
+    ran = subprocess.run(command, env=program.environment, capture_output=True, text=True)
+    assert ran.returncode == 3
+    assert "left out secret: Permission denied" in ran.stderr
+    assert "Run the command as a user who may read them, or leave them out with" in ran.stderr
 
 
 def test_an_empty_path_in_the_configuration_is_refused(program: Program, tmp_path: Path) -> None:

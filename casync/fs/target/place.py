@@ -14,7 +14,7 @@ import struct
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from casync.errors import DeniedError, WriteError
+from casync.errors import CasyncError, DeniedError, WriteError
 from casync.fs.identity import FileIdentity, identity_of
 from casync.fs.links import resolve
 from casync.fs.os_errors import free_bytes, no_space, write_error
@@ -144,17 +144,18 @@ def _check_folder(folder: Path) -> None:
     if not folder.is_dir():
         raise WriteError(f"{folder} is not a folder")
     if not os.access(folder, os.W_OK | os.X_OK, effective_ids=True):
-        raise WriteError(f"cannot write into the folder {folder}: {_why_not(folder)}")
+        raise _not_writable(f"cannot write into the folder {folder}", folder)
 
 
 def _check_access(path: Path) -> None:
     if not os.access(path, os.R_OK | os.W_OK, effective_ids=True):
-        raise WriteError(f"cannot write {path} in place: {_why_not(path)}")
+        raise _not_writable(f"cannot write {path} in place", path)
 
 
-def _why_not(path: Path) -> str:
-    read_only = os.statvfs(path).f_flag & os.ST_RDONLY
-    return os.strerror(errno.EROFS if read_only else errno.EACCES).lower()
+def _not_writable(said: str, path: Path) -> CasyncError:
+    if os.statvfs(path).f_flag & os.ST_RDONLY:
+        return WriteError(f"{said}: read-only file system")
+    return DeniedError(f"{said}: permission denied")
 
 
 def _check_owner(path: Path, status: os.stat_result) -> None:

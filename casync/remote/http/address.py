@@ -81,7 +81,15 @@ def parse_address(text: str, what: str = "server") -> ServerAddress:
         raise UsageError(
             f"the address of a {what} ends with a path of printable ASCII: {text}", next_step=step
         )
-    return ServerAddress(parts.scheme, host, port or _PORTS[parts.scheme], parts.path.rstrip("/"))
+    path = parts.path.rstrip("/")
+    address = ServerAddress(parts.scheme, host, port or _PORTS[parts.scheme], path)
+    prefix, request, _ = f"{path}/".partition("/v1/")
+    if request:
+        raise UsageError(
+            f"the address of a {what} ends before /v1: {text}",
+            next_step=f"Give {address.origin}{prefix}.",
+        )
+    return address
 
 
 def origin_of(text: str) -> str:

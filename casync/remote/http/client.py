@@ -20,7 +20,6 @@ import msgspec
 from casync.errors import (
     DeniedError,
     NoNameError,
-    NotFoundError,
     RemoteError,
     RemoteProtocolError,
     StoppedError,
@@ -263,7 +262,7 @@ class RemoteClient:
             query = urlencode({"history": 1, "after": after, "limit": PAGE_ITEMS})
             try:
                 page = self._document(f"/v1/names/{quote(name)}?{query}", HistoryPage)
-            except NotFoundError:
+            except NoNameError:
                 return []
             for item in page.versions:
                 record = self._told(name_record, item)
@@ -338,7 +337,7 @@ class RemoteClient:
         text = str(msgspec.structs.replace(ref, path=None))
         try:
             view = self._document(f"/v1/manifests/{quote(text, safe='/@')}", ManifestView)
-        except NotFoundError:
+        except NoNameError:
             return None
         if ref.manifest is not None and view.hash != text:
             raise RemoteProtocolError(f"{self.origin} answers for another manifest than {text}")

@@ -75,6 +75,8 @@ def refusal(
     wait: float = 0.0,
     *,
     writing: bool = False,
+    prefix: str = "",
+    token: bool = False,
 ) -> CasyncError:
     """The error for an answer whose status is not a success.
 
@@ -85,6 +87,8 @@ def refusal(
         body: The body of the answer, or empty if it is too long.
         wait: Seconds of its Retry-After field.
         writing: Whether the request changes the server.
+        prefix: The path of the server's address.
+        token: Whether a token was sent.
     """
     code, text, next_step = "", f"HTTP status {status}", ""
     missing: list[tuple[int, bytes]] = []
@@ -97,8 +101,12 @@ def refusal(
             code, text = problem.code, (problem.detail or problem.title)[:_LONGEST_TEXT]
             next_step = problem.next_step[:_LONGEST_TEXT]
             missing = missing_keys(problem.missing)
-    if status == 401:
-        next_step = next_step or "Give a token with --token-file."
+    if status == 401 and token:
+        next_step = "The one that was sent is unknown, expired or revoked there; get another."
+    elif status == 401:
+        next_step = "Give one with --token-file."
+    elif prefix and status == 404 and code == NotFoundError.code and not next_step:
+        next_step = f"Unless a proxy puts the server at {prefix}, its address is {origin}."
     message = f"{origin}: {text}"
     if code == DamagedObjectError.code:
         return DamagedObjectError(message, next_step=OTHER_SERVER_STEP, where=f"on {origin}")

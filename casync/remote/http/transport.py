@@ -228,14 +228,15 @@ class Transport:
             text = self._collect(body, _MAX_PROBLEM_BYTES)
         except CasyncError:
             text = b""
-        wait = retry_after(_field(response, b"retry-after"))
         return refusal(
             self.origin,
             response.status_code,
             _content_type(response),
             text,
-            wait,
+            retry_after(_field(response, b"retry-after")),
             writing=request.writing,
+            prefix=self._address.prefix,
+            token=self.origin in self._options.tokens,
         )
 
     def _collect(self, body: Body, max_bytes: int) -> bytes:

@@ -46,7 +46,7 @@ _DAMAGE: Final = (
 )
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _LIMITED: Final = frozenset({errno.EFBIG, errno.EIO})
-_READ_ONLY: Final = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
+_DENIED: Final = frozenset({errno.EACCES, errno.EPERM})
 
 
 @contextmanager
@@ -89,9 +89,13 @@ def translate(
             f"no space on {path}: {format_size(need or 0)} needed, {format_size(_free(path))} free",
             next_step="Free some space and run the command again; nothing acknowledged is lost.",
         )
-    if isinstance(error, lmdb.ReadonlyError) or code in _READ_ONLY:
-        if need is None:
-            return DeniedError(f"store {path} cannot be read: {_reason(error)}")
+    if code in _DENIED:
+        verb = "read" if need is None else "write"
+        return DeniedError(
+            f"cannot {verb} the store {path}: {_reason(error).lower()}",
+            next_step="Run the command as the user who owns it, or choose another with --store.",
+        )
+    if isinstance(error, lmdb.ReadonlyError) or code == errno.EROFS:
         return WriteError(f"store {path} is read-only: {_reason(error)}")
     if isinstance(error, (MemoryError, lmdb.MemoryError)):
         return CasyncError(f"store {path}: not enough memory or address space")

@@ -107,9 +107,15 @@ def report_folder(output: Output, prepared: FolderPrepared) -> None:
         )
     _say_name(output, record)
     if prepared.left_out:
+        step = "Run the same command again; stored content is not stored again."
+        if any("permission denied" in one.reason.lower() for one in prepared.left_out):
+            step = (
+                "Run the command as a user who may read them, or leave them out with --exclude; "
+                "stored content is not stored again."
+            )
         raise SourceChangedError(
             f"left out {len(prepared.left_out)} of the files and folders: changed or unreadable",
-            next_step="Run the same command again; stored content is not stored again.",
+            next_step=step,
         )
 
 

@@ -139,10 +139,12 @@ class Gatekeeper:
         request_stats(scope).token = caller.id
         needed = level_needed(scope["method"], scope["path"])
         if caller.level < needed:
+            needs = needed.name.lower()
             return problem_response(
                 403,
-                f"this request needs a token of level {needed.name.lower()}",
+                f"this request needs a token of the scope {needs}",
                 code="denied",
+                next_step=f"Its operator makes one with `casync token new --scope {needs}`.",
             )
         scope[_CALLER] = caller
         return None

@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from casync.errors import CasyncError, LockedError, UsageError, WriteError
+from casync.errors import CasyncError, DeniedError, LockedError, UsageError, WriteError
 from casync_server.options import ServeOptions
 
 __all__ = ["Listen", "bind", "exposed", "parse_listen", "url_of"]
@@ -84,6 +84,7 @@ def bind(listen: Listen) -> socket.socket:
     Raises:
         LockedError: Another process listens there.
         UsageError: The machine does not have this address.
+        DeniedError: A right is missing.
         WriteError: The Unix socket cannot be created.
         CasyncError: The system refuses for another reason.
     """
@@ -111,6 +112,11 @@ def bind(listen: Listen) -> socket.socket:
             raise UsageError(
                 f"cannot listen on {listen}: this machine does not have that address"
             ) from error
+        if error.errno == errno.EACCES:
+            raise DeniedError(
+                f"cannot listen on {listen}: permission denied",
+                next_step="Ports below 1024 are for root: choose another with --listen.",
+            ) from error
         raise CasyncError(f"cannot listen on {listen}: {error.strerror}") from error
     return sock
 
@@ -129,6 +135,8 @@ def _bind_unix(path: Path) -> socket.socket:
             raise LockedError(
                 f"cannot listen on unix:{path}: the path exists and is not an unused socket"
             ) from error
+        if error.errno == errno.EACCES:
+            raise DeniedError(f"cannot listen on unix:{path}: permission denied") from error
         raise WriteError(f"cannot listen on unix:{path}: {error.strerror}") from error
     return sock
 

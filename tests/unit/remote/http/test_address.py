@@ -57,6 +57,20 @@ def test_other_texts_are_refused(text: str) -> None:
         parse_address(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "right"),
+    [
+        ("http://host:8080/v1", "http://host:8080"),
+        ("https://host/a/v1/names/x", "https://host/a"),
+    ],
+)
+def test_an_address_ends_before_the_version(text: str, right: str) -> None:
+    with pytest.raises(UsageError, match="ends before /v1") as caught:
+        parse_address(text)
+    assert caught.value.next_step == f"Give {right}."
+    assert parse_address("http://host/v1.2").prefix == "/v1.2"
+
+
 @pytest.mark.parametrize("text", ["http://user@host", "http://:secret@host", "http://u:p@host"])
 def test_credentials_in_an_address_are_refused_and_not_repeated(text: str) -> None:
     with pytest.raises(UsageError) as caught:

@@ -86,6 +86,21 @@ def test_the_next_step_is_kept_and_texts_are_bounded() -> None:
     assert error.next_step == "y" * 500
 
 
+def test_a_path_in_the_address_is_doubted_where_there_is_nothing() -> None:
+    said = "Unless a proxy puts the server at /x, its address is http://h."
+    data = body("not-found")
+    assert refusal("http://h", 404, PROBLEM, data, prefix="/x").next_step == said
+    assert refusal("http://h", 404, PROBLEM, data).next_step == ""
+    assert refusal("http://h", 404, PROBLEM, body("no-name"), prefix="/x").next_step == ""
+
+
+def test_a_wrong_token_is_told_from_none() -> None:
+    without = refusal("http://h", 401, PROBLEM, body("denied"))
+    assert without.next_step == "Give one with --token-file."
+    wrong = refusal("http://h", 401, PROBLEM, body("denied"), token=True)
+    assert wrong.next_step.startswith("The one that was sent is unknown, expired or revoked there")
+
+
 def test_a_time_to_wait_is_kept() -> None:
     error = refusal("http://h", 503, "", b"", 7.0)
     assert isinstance(error, UnreachableError)
