@@ -12,7 +12,7 @@ help:
 	@echo 'make demo    prepare, serve and pull real data of this machine, and show what travelled'
 	@echo 'make test    all fast tests'
 	@echo 'make check   formatting, lint, types, floors'
-	@echo 'make container   follow the Containerfile in a Debian made by debootstrap, as root'
+	@echo 'make container   follow the Containerfile, and boot the systemd unit, in a Debian made by debootstrap, as root'
 	@echo 'make crash   slow fault sweeps: kills, power loss, full disks (needs strace and gcc)'
 	@echo 'make stress  ten minutes of writers, pushers, pullers, collections and kill -9 on one store'
 	@echo 'make damage  400 mutants of a store through every command that reads or deletes'
@@ -37,7 +37,9 @@ check: $(VENV)/.installed-dev
 container:
 	@$(call need,debootstrap,debootstrap)
 	@$(call need,unshare,util-linux)
-	@python3 tests/container/steps.py
+	@$(call need,systemd-nspawn,systemd-container)
+	@python3 -m tests.container.steps
+	@python3 -m tests.container.unit
 
 crash: $(VENV)/.installed-dev
 	@$(call need,strace,strace)

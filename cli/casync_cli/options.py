@@ -15,11 +15,13 @@ import typer
 
 from casync import __version__
 
-__all__ = ["AllowNetworkFs", "DryRun", "ExpectDigest", "common", "remote"]
+__all__ = ["AllowNetworkFs", "Create", "DryRun", "ExpectDigest", "common", "remote"]
 
 AllowNetworkFs = Annotated[
     bool, typer.Option("--allow-network-fs", help="Create the store even on a network file system.")
 ]
+
+Create = Annotated[bool, typer.Option("--create", help="Create the store if there is none.")]
 
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Show what would be done, but change nothing.")

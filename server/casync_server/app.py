@@ -11,7 +11,7 @@ from casync.store.base import ManifestSource
 from casync.store.lmdb.store import LmdbStore
 from casync.store.writable import WritableStore
 from casync_server import problems
-from casync_server.access.access_log import AccessLog, LogSink, to_stderr
+from casync_server.access.access_log import AccessLog, LogSink, notes, to_stderr
 from casync_server.access.audit import AuditLog
 from casync_server.access.auth import CurrentTokens, Gatekeeper
 from casync_server.access.guard import Guard
@@ -53,6 +53,7 @@ def create_app(
     local: LmdbStore | None = None,
     any_host: bool = False,
     log_format: LogFormat = "text",
+    quiet: bool = False,
     debug: bool = False,
 ) -> FastAPI:
     """Builds the application that serves `store`.
@@ -67,6 +68,7 @@ def create_app(
         local: The store with tokens and usage, if it is not `store` itself.
         any_host: Accept every Host: the server was put on a public address.
         log_format: Format of the access log.
+        quiet: Log only failures.
         debug: Log tracebacks of unexpected errors.
     """
     if local is None and isinstance(store, LmdbStore):
@@ -133,12 +135,15 @@ def create_app(
         app.add_middleware(RateLimiter, who=token_of, settings=settings)
         app.add_middleware(Gatekeeper, tokens=tokens)
     app.add_middleware(RateLimiter, who=address_of, settings=settings)
-    app.add_middleware(Guard, any_host=any_host, tokens=tokens, hosts=settings.hosts, say=sink)
+    app.add_middleware(
+        Guard, any_host=any_host, tokens=tokens, hosts=settings.hosts, say=notes(sink, quiet=quiet)
+    )
     # Added last, so outermost: it sees every answer.
     app.add_middleware(
         AccessLog,
         form=log_format,
         sink=sink,
+        quiet=quiet,
         debug=debug,
         watchers=[metrics] if audit is None else [metrics, audit],
     )

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from casync.errors import StoppedError
 from casync.escape import escape
 from casync.fs.secret import exposure
-from casync_server.access.access_log import to_stderr
+from casync_server.access.access_log import LogSink, notes, to_stderr
 from casync_server.options import ServeOptions
 from casync_server.process.address import Listen, bind, exposed, parse_listen, url_of
 from casync_server.process.notify import notify
@@ -51,13 +51,14 @@ def serve(options: ServeOptions) -> int:
 def _supervise(options: ServeOptions, signals: SignalReader) -> bool:
     """Runs workers until a signal; returns whether all answers were completed."""
     options.check()
+    note = notes(quiet=options.quiet)
     addresses = [parse_listen(text) for text in options.listen]
     settings = read_settings()
     if (files := tls_files(options)) is not None:
         make_context(files)  # reports bad files before workers start
         if warning := exposure(files.key):
-            to_stderr(f"warning: {warning}")
-    with _bound(addresses) as sockets, _metrics_folder() as metrics:
+            note(f"warning: {warning}")
+    with _bound(addresses) as sockets, _metrics_folder(note) as metrics:
         order = WorkerOrder(
             options,
             settings.model_dump(mode="json"),
@@ -80,10 +81,12 @@ def _supervise(options: ServeOptions, signals: SignalReader) -> bool:
             say=to_stderr,
         )
 
-        def announce() -> None:
+        def announce(warnings: Sequence[str]) -> None:
+            for warning in warnings:
+                note(f"warning: {warning}")
             for sock in sockets:
                 url = escape(url_of(sock, tls=files is not None))
-                to_stderr(f"serving {escape(str(options.store))} on {url}")
+                note(f"serving {escape(str(options.store))} on {url}")
             notify("READY=1")
 
         with _upkeep(options):
@@ -93,16 +96,16 @@ def _supervise(options: ServeOptions, signals: SignalReader) -> bool:
 def _upkeep(options: ServeOptions) -> contextlib.AbstractContextManager[object]:
     if options.gc_interval is None:
         return contextlib.nullcontext()
-    return Upkeep(options.store, options.gc_interval, to_stderr)
+    return Upkeep(options.store, options.gc_interval, to_stderr, quiet=options.quiet)
 
 
 @contextlib.contextmanager
-def _metrics_folder() -> Iterator[str]:
+def _metrics_folder(note: LogSink) -> Iterator[str]:
     """A folder for the metrics of all workers; empty if none can be created."""
     try:
         folder = tempfile.TemporaryDirectory(prefix="casync-metrics-", ignore_cleanup_errors=True)
     except OSError as error:
-        to_stderr(f"warning: /metrics covers only one worker: {error.strerror}")
+        note(f"warning: /metrics covers only one worker: {error.strerror}")
         yield ""
         return
     with folder as path:

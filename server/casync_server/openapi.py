@@ -34,7 +34,7 @@ from casync.wire.edits import (
     TakenItem,
     TrashPage,
 )
-from casync_server.access.auth import OPEN_PATHS
+from casync_server.access.auth import OPEN_PATHS, level_needed
 
 __all__ = [
     "binary",
@@ -131,7 +131,11 @@ def describe(app: FastAPI) -> dict[str, Any]:
         anywhere = problems(
             *(_ELSEWHERE if "{" in path else ()), *(() if path in OPEN_PATHS else (401,))
         )
-        for operation in operations.values():
+        for method, operation in operations.items():
+            if path not in OPEN_PATHS:
+                level = level_needed(method.upper(), path).name.lower()
+                needs = f"Where tokens are required, it needs one of the scope `{level}`."
+                operation["description"] = f"{operation['description']} {needs}"
             # FastAPI's own error model is never sent; ours is.
             for status, answer in anywhere.items():
                 operation["responses"].setdefault(str(status), answer)

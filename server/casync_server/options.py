@@ -35,12 +35,14 @@ class ServeOptions:
     """Arguments of `serve`.
 
     Attributes:
-        store: Folder of the store. It must exist, unless the server is `writable` or a cache.
+        store: Folder of the store. It must exist, unless `create` is set, or the server is
+            `writable` or a cache.
         listen: Addresses, each `ADDR:PORT`, `[V6]:PORT` or `unix:PATH`. Port 0 picks a free one.
         workers: Number of worker processes.
         grace: Seconds that running answers get after a stop signal.
         insecure_no_auth: Listen on public addresses without tokens: anyone may read, or write.
-        writable: Let clients change the store. It is created if missing.
+        create: Create the store if it is missing.
+        writable: Let clients change the store.
         tls_cert: Certificate for TLS. Requires `tls_key`.
         tls_key: Key of the certificate.
         client_ca: CA certificates; clients need a certificate from one. Requires `tls_cert`.
@@ -48,6 +50,7 @@ class ServeOptions:
         upstream: Server to fetch missing objects from; the store is its cache.
         gc_interval: Seconds between garbage collections; None for no collections.
         log_format: Format of the access log on stderr.
+        quiet: Log only errors.
         allow_network_fs: Open a store on a network file system.
         debug: Log tracebacks of unexpected errors.
     """
@@ -57,6 +60,7 @@ class ServeOptions:
     workers: int = 1
     grace: float = 30.0
     insecure_no_auth: bool = False
+    create: bool = False
     writable: bool = False
     tls_cert: Path | None = None
     tls_key: Path | None = None
@@ -65,6 +69,7 @@ class ServeOptions:
     upstream: Upstream | None = None
     gc_interval: float | None = None
     log_format: LogFormat = "text"
+    quiet: bool = False
     allow_network_fs: bool = False
     debug: bool = False
 

@@ -1,14 +1,15 @@
 """Follows the Containerfile without a container engine, in a Debian made by debootstrap.
 
-Understands the few instructions that the Containerfile has, and stops at any other. In the end the
-image's user prepares and pulls through the image's command. Needs root, debootstrap and a mirror:
-`make container`.
+Understands the few instructions that the Containerfile has, and stops at any other. In the end,
+with an empty volume, the image's user serves with the image's command and those of the manual,
+prepares and pulls, and makes a token. Needs root, debootstrap and a mirror: `make container`.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -21,24 +22,38 @@ ROOT: Final = Path(__file__).parents[2]
 _MIRROR: Final = "http://deb.debian.org/debian"
 _AUTHORITIES: Final = Path("/etc/ssl/certs/ca-certificates.crt")
 _CHECK: Final = """
+test -z "$(ls -A /var/lib/casync/store 2> /dev/null)"
+$SERVE & server=$!
 head -c 20000000 /dev/urandom > /tmp/in
+for _ in $(seq 100); do casync ls --server http://127.0.0.1:8080 && break; sleep 0.2; done
 casync prepare --name check < /tmp/in
-$COMMAND --insecure-no-auth & server=$!
+casync --store /tmp/other pull check -o /tmp/out --server http://127.0.0.1:8080
+cmp /tmp/in /tmp/out
+kill $server
+wait $server
+rm -r /var/lib/casync/store
+$TOKEN > /tmp/token
+$COMMAND & server=$!
 for _ in $(seq 100); do
-  casync --store /tmp/other pull check -o /tmp/out --server http://127.0.0.1:8080 && break
+  casync ls --server http://127.0.0.1:8080 --token-file /tmp/token && break
   sleep 0.2
 done
 kill $server
 wait $server
-cmp /tmp/in /tmp/out
 """
 
 
 class Image:
-    """A folder that becomes the root of the image."""
+    """A folder that becomes the root of the image.
 
-    def __init__(self, root: Path) -> None:
+    Args:
+        root: The folder.
+        packages: Packages that it has from the start, with commas.
+    """
+
+    def __init__(self, root: Path, packages: str = "") -> None:
         self.root = root
+        self.packages = [f"--include={packages}"] if packages else []
         self.folder = "/"
         self.user = "root"
         self.environment = {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"}
@@ -49,7 +64,8 @@ class Image:
         match instruction:
             case "FROM":
                 release = rest.rpartition(":")[2].partition("-")[0]
-                run("debootstrap", "--variant=minbase", release, str(self.root), _MIRROR)
+                options = ["--variant=minbase", *self.packages]
+                run("debootstrap", *options, release, str(self.root), _MIRROR)
                 self._trust_as_here()
             case "RUN":
                 self.run(rest)
@@ -82,7 +98,7 @@ class Image:
         """Lets pip trust the authorities of this machine: its network may have a proxy."""
         if _AUTHORITIES.exists():
             shutil.copy(_AUTHORITIES, self.root / "trusted.crt")
-            self.environment["PIP_CERT"] = "/trusted.crt"
+            (self.root / "etc" / "pip.conf").write_text("[global]\ncert = /trusted.crt\n")
 
     def _copy(self, *words: str) -> None:
         *sources, target = words
@@ -107,6 +123,11 @@ def instructions(text: str) -> list[tuple[str, str]]:
     return [(line.split(" ", 1)[0], line.split(" ", 1)[1].strip()) for line in joined]
 
 
+def commands(manual: str) -> list[str]:
+    """What the manual runs in containers of the image: to serve, and to make a token."""
+    return [f"casync {line}" for line in re.findall(r"^podman run .* casync (.*)$", manual, re.M)]
+
+
 def main() -> None:
     """Builds the image and uses it."""
     os.umask(0o022)
@@ -116,7 +137,13 @@ def main() -> None:
         for instruction, rest in instructions((ROOT / "Containerfile").read_text()):
             print(f"== {instruction} {rest}", flush=True)
             image.follow(instruction, rest)
-        image.environment |= {"COMMAND": shlex.join(image.command), "HOME": "/var/lib/casync"}
+        serve, token = commands((ROOT / "docs" / "OPERATION.md").read_text())
+        image.environment |= {
+            "COMMAND": shlex.join(image.command),
+            "SERVE": serve,
+            "TOKEN": token,
+            "HOME": "/var/lib/casync",
+        }
         image.run(_CHECK)
     print("the steps of the Containerfile work")
 

@@ -15,8 +15,8 @@ CONTRACT = {
     "prepare": "[FILE] [--name NAME] [--sign KEY] [--chunk-size AVG] [--zstd-level N] "
     "[--expect sha256:HEX] [--reread] [--exclude GLOB]... [--exclude-regex RE]... "
     "[--one-file-system] [--allow-network-fs]",
-    "serve": "[--listen ADDR]... [--workers N] [--grace TIME] [--insecure-no-auth] [--writable] "
-    "[--tls-cert F] [--tls-key F] [--client-ca F] [--upstream URL] [--audit-log F] "
+    "serve": "[--listen ADDR]... [--workers N] [--grace TIME] [--insecure-no-auth] [--create] "
+    "[--writable] [--tls-cert F] [--tls-key F] [--client-ca F] [--upstream URL] [--audit-log F] "
     "[--gc-interval TIME] [--log-format FORMAT] [--allow-network-fs]",
     "pull": "REF[:PATH] [-o OUT] [--seed PATH]... [--in-place] [--cache] [--delta WHEN] "
     "[--expect sha256:HEX] [--delete] [--max-delete N] [--exact] [--trust KEY]... "
@@ -44,7 +44,7 @@ CONTRACT = {
     "store compact": "",
     "store backup": "DIR",
     "token new": "[FILE] [--scope SCOPE] [--names PATTERN]... [--expires TIME] [--note TEXT] "
-    "[--namespace NAME] [--quota SIZE]",
+    "[--namespace NAME] [--quota SIZE] [--create] [--allow-network-fs]",
     "token ls": "",
     "token revoke": "ID...",
     "config show": "",

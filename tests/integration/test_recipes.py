@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import re
+import shlex
 import shutil
 import signal
 import socket
@@ -157,8 +159,22 @@ def test_proxies_pass_on_what_the_protocol_needs(
         assert ask.get("/v1/info").status_code in (502, 503)
 
 
+def test_the_environment_of_the_unit_is_accepted(tmp_path: Path) -> None:
+    """With the lines that are commented out, and quotes as systemd reads them."""
+    unit = (RECIPES / "casync.service").read_text()
+    lines = re.findall(r"^#?Environment=(.*)$", unit, re.M)
+    variables = dict(word.split("=", 1) for line in lines for word in shlex.split(line))
+    program = Program(tmp_path)
+    program.environment |= variables
+    shown = program.good("config", "show").lines
+    hosts = "chunks.example.com chunks.example.net"
+    assert f"CASYNC_SERVE_HOSTS\t{hosts}\tCASYNC_SERVE_HOSTS" in shown
+    assert "store\t/var/lib/casync/store\tCASYNC_STORE" in shown
+
+
 def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
-    unit = recipe("casync.service", {"/usr/local/bin/casync": shutil.which("true") or "/bin/true"})
+    changes = {"/usr/local/bin/casync": shutil.which("true") or "/bin/true", "#Env": "Env"}
+    unit = recipe("casync.service", changes)
     path = tmp_path / "casync.service"
     path.write_text(unit)
     ran = subprocess.run(
@@ -171,8 +187,8 @@ def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
 
 
 def test_the_unit_reports_its_state_to_systemd(tmp_path: Path) -> None:
+    """Where nothing has made its store yet."""
     program = Program(tmp_path)
-    program.good("prepare", stdin=b"x")
     lines = (RECIPES / "casync.service").read_text().splitlines()
     (line,) = [line.removeprefix("ExecStart=") for line in lines if line.startswith("ExecStart=")]
     words = line.split()
@@ -188,6 +204,7 @@ def test_the_unit_reports_its_state_to_systemd(tmp_path: Path) -> None:
             process.send_signal(signal.SIGTERM)
             assert told.recv(100) == b"STOPPING=1"
             assert process.wait(READY_SECONDS) == 0
+            assert (program.store / "data.mdb").exists()
         finally:
             process.kill()
             process.communicate()

@@ -116,6 +116,20 @@ def test_every_route_has_a_level(world: GuardedServer) -> None:
             assert level_needed(method, path) == NEEDED[method, path]
 
 
+def test_the_description_of_each_route_says_its_level(world: GuardedServer) -> None:
+    paths = world.ask("GET", "/openapi.json", world.tokens[READ]).json()["paths"]
+    for path, operations in paths.items():
+        for method, operation in operations.items():
+            level = NEEDED[method.upper(), path]
+            said = (
+                f"Where tokens are required, it needs one of the scope `{level.name.lower()}`."
+                if level
+                else ""
+            )
+            assert operation["description"].endswith(said)
+            assert ("Where tokens are required" in operation["description"]) == bool(said)
+
+
 def test_nothing_is_answered_without_a_token(world: GuardedServer) -> None:
     paths = [(method, concrete(path)) for method, path in routes(world.path)]
     for method, path in [*paths, ("GET", "/"), ("GET", "/nope"), ("PATCH", "/v1/names")]:

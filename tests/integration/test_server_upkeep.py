@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import httpx
+import pytest
 
 from casync.ids import Kind
 from casync.names.name import Ref, parse_name
@@ -45,6 +48,20 @@ def test_a_failed_collection_is_reported_and_the_server_goes_on(tmp_path: Path) 
             server.process.send_signal(signal.SIGTERM)
             assert server.wait() == 0
     assert not _children_of(server.process.pid)
+
+
+@pytest.mark.parametrize("quiet", [True, False])
+def test_a_quiet_collector_reports_failures_only(tmp_path: Path, quiet: bool) -> None:
+    with LmdbStore.open(tmp_path / "store", create=True):
+        pass
+
+    def collect(name: str) -> str:
+        command = [sys.executable, "-m", "casync_server.process.collector", str(tmp_path / name)]
+        command += ["--quiet"] if quiet else []
+        return subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False).stderr
+
+    assert bool(collect("store")) is not quiet
+    assert collect("missing").startswith("cannot collect: no store at ")
 
 
 def _children_of(pid: int) -> list[str]:

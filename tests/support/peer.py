@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import NamedTuple, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from casync.errors import CasyncError, NotFoundError
+from casync.errors import CasyncError, NoNameError, NotFoundError
 from casync.ids import Kind, ManifestId
 from casync.names.name import NameRecord, parse_name, parse_ref
 from casync.objects.codec import Packed
@@ -265,7 +265,7 @@ class Peer:
         name = parse_name(path.removeprefix("/v1/names/"))
         versions = [r for r in self.source.history(name) if r.version > int(after or 0)]
         if not versions:
-            raise NotFoundError(f"no name {name}")
+            raise NoNameError(f"no name {name}")
         return {"versions": [_name(r) for r in versions[:limit]], "more": len(versions) > limit}
 
     def _view(self, text: str) -> object:

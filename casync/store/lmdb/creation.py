@@ -38,7 +38,9 @@ def no_store(path: Path) -> NoStoreError:
     if os.path.isfile(path):
         return NoStoreError(f"{path} is not a store, which is a folder")
     return NoStoreError(
-        f"no store at {path}", next_step="`casync prepare` and `casync pull` make one."
+        f"no store at {path}",
+        next_step="`casync prepare` and `casync pull` make one; so do `serve` and `token new` with "
+        "--create.",
     )
 
 

@@ -9,7 +9,7 @@ import typer
 
 from casync.errors import UsageError
 from casync_cli.invocation import Invocation, invocation_of
-from casync_cli.options import AllowNetworkFs
+from casync_cli.options import AllowNetworkFs, Create
 from casync_cli.parsing.counts import parse_count
 from casync_cli.parsing.paths import parse_path
 from casync_cli.parsing.times import parse_duration
@@ -20,13 +20,14 @@ if TYPE_CHECKING:
 DETAILS = (
     "If the store has tokens (`casync token new`), requests need one. If it has none, the server "
     "listens only on addresses of this machine unless --insecure-no-auth or --client-ca is given."
-    " Clients can change the store only with --writable. SIGTERM and Ctrl-C let running answers "
+    " Clients can change the store only with --writable, which also creates it, as --create and "
+    "--upstream do. SIGTERM and Ctrl-C let running answers "
     "finish. Port 0 picks a free port; the address is printed when the server is ready."
 )
 EXAMPLES = (
     "casync serve",
     "casync serve --listen 127.0.0.1:9000 --listen unix:/run/casync.sock",
-    "casync serve --listen 0.0.0.0:8080 --insecure-no-auth",
+    "casync serve --create --listen 0.0.0.0:8080 --insecure-no-auth",
     "casync serve --upstream https://chunks.example.com --store /var/cache/casync",
     "casync serve --writable --gc-interval 6h",
 )
@@ -56,6 +57,7 @@ def run(
         bool,
         typer.Option("--insecure-no-auth", help="Serve anyone who can reach the address."),
     ] = False,
+    create: Create = False,
     writable: Annotated[
         bool, typer.Option("--writable", help="Let clients push, set and remove names.")
     ] = False,
@@ -105,6 +107,7 @@ def run(
         else parse_count(workers, "--workers", 1, MAX_WORKERS),
         grace=ServeOptions.grace if grace is None else parse_duration(grace),
         insecure_no_auth=insecure_no_auth,
+        create=create,
         writable=writable,
         tls_cert=_path(tls_cert, "--tls-cert"),
         tls_key=_path(tls_key, "--tls-key"),
@@ -113,6 +116,7 @@ def run(
         audit_log=_path(audit_log, "--audit-log"),
         gc_interval=parse_duration(gc_interval) if gc_interval else None,
         log_format="json" if log_format == "json" else "text",
+        quiet=invocation.common.quiet,
         allow_network_fs=allow_network_fs,
         debug=invocation.common.debug,
     )

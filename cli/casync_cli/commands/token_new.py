@@ -10,6 +10,7 @@ import typer
 
 from casync.errors import UsageError, WriteError
 from casync_cli.invocation import invocation_of
+from casync_cli.options import AllowNetworkFs, Create
 from casync_cli.parsing.paths import parse_path
 from casync_cli.parsing.sizes import parse_size
 from casync_cli.parsing.times import parse_duration
@@ -61,6 +62,8 @@ def run(
         str | None,
         typer.Option("--quota", metavar="SIZE", help="Limit the size of the namespace."),
     ] = None,
+    create: Create = False,
+    allow_network_fs: AllowNetworkFs = False,
 ) -> None:
     """Runs the command."""
     from casync.fs.secret import new_secret
@@ -80,7 +83,9 @@ def run(
     place = parse_namespace(namespace)
     limit = None if quota is None else parse_size(quota)
     with ExitStack() as stack:
-        store = stack.enter_context(invocation.open_store())
+        store = stack.enter_context(
+            invocation.open_store(create=create, allow_network_fs=allow_network_fs)
+        )
         secret = None if file is None else stack.enter_context(new_secret(parse_path(file, "FILE")))
         establish(store, place, quota=limit)
         first = not store.tokens.known().required

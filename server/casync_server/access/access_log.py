@@ -30,6 +30,7 @@ __all__ = [
     "LogSink",
     "Watcher",
     "format_entry",
+    "notes",
     "to_stderr",
 ]
 
@@ -113,27 +114,58 @@ def to_stderr(line: str) -> None:
         return
 
 
+def notes(sink: LogSink = to_stderr, *, quiet: bool) -> LogSink:
+    """Where lines go that report no error: `sink`, or nowhere with `quiet`."""
+    return _drop if quiet else sink
+
+
+def _drop(line: str) -> None:
+    del line
+
+
 class ConnectionLog:
     """Logs what happens to connections without a request.
 
     Args:
         sink: Takes the lines.
         form: Their form.
+        quiet: Log only failures of the server.
     """
 
-    def __init__(self, sink: LogSink, form: Literal["text", "json"]) -> None:
+    def __init__(
+        self, sink: LogSink, form: Literal["text", "json"], *, quiet: bool = False
+    ) -> None:
         self._sink = sink
         self._form = form
+        self._quiet = quiet
 
-    def write(self, client: str | None, status: int, note: str) -> None:
-        """Writes one line; `status` 0 means that nothing was answered."""
+    def write(self, client: str | None, status: int, note: str, *, failed: bool = False) -> None:
+        """Writes one line.
+
+        Args:
+            client: Address of the client.
+            status: What was answered; 0 for nothing.
+            note: What happened.
+            failed: Whether the server failed, and not the client.
+        """
+        if self._quiet and status < 500 and not failed:
+            return
         stats = RequestStats(note=note)
         entry = LogEntry(client or "", "", "", status, bytes=0, seconds=0.0, stats=stats)
         self._sink(format_entry(entry, self._form, datetime.now(UTC)))
 
 
 class AccessLog:
-    """ASGI middleware that logs each request when its answer ends, successful or not."""
+    """ASGI middleware that logs each request when its answer ends, successful or not.
+
+    Args:
+        app: The application behind it.
+        form: Form of the lines.
+        sink: Takes the lines.
+        debug: Log tracebacks, too.
+        quiet: Log only failures of the server.
+        watchers: Are called for each request.
+    """
 
     def __init__(
         self,
@@ -142,6 +174,7 @@ class AccessLog:
         form: Literal["text", "json"],
         sink: LogSink,
         debug: bool,
+        quiet: bool = False,
         watchers: Sequence[Watcher] = (),
     ) -> None:
         self._app = app
@@ -149,6 +182,7 @@ class AccessLog:
         self._form = form
         self._sink = sink
         self._debug = debug
+        self._quiet = quiet
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Runs the application and logs the request."""
@@ -179,7 +213,7 @@ class AccessLog:
             if not status:
                 await answer(scope, receive, counted)
         except Exception as error:
-            stats.note = f"{type(error).__name__}: {error}"
+            stats.fail(f"{type(error).__name__}: {error}")
             if self._debug:
                 self._sink(traceback.format_exc())
             if not status:
@@ -198,7 +232,8 @@ class AccessLog:
             )
             for watcher in self._watchers:
                 watcher.end(entry, _route(scope))
-            self._sink(format_entry(entry, self._form, datetime.now(UTC)))
+            if status >= 500 or stats.failed or not self._quiet:
+                self._sink(format_entry(entry, self._form, datetime.now(UTC)))
 
 
 async def _send_internal(send: Send) -> None:

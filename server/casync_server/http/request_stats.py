@@ -22,7 +22,8 @@ class RequestStats:
         deltas: Groups of objects sent as deltas.
         saved: Bytes that the deltas saved over the payloads of their objects.
         token: Id of the request's token; empty for none.
-        note: Why the request failed, for the operator.
+        note: What the operator should know, such as why the request failed.
+        failed: Whether the server failed, though the status may not say so.
     """
 
     objects: int = 0
@@ -31,6 +32,11 @@ class RequestStats:
     saved: int = 0
     token: str = ""
     note: str = ""
+    failed: bool = False
+
+    def fail(self, note: str) -> None:
+        """Notes that the server failed, and why."""
+        self.note, self.failed = note, True
 
 
 def request_stats(scope: Scope) -> RequestStats:

@@ -104,7 +104,7 @@ class Listener:
         self._told -= 1
 
     def _pause(self, error: OSError) -> None:
-        self._log.write(None, 0, f"cannot accept connections: {error.strerror}")
+        self._log.write(None, 0, f"cannot accept connections: {error.strerror}", failed=True)
         self._loop.remove_reader(self._sock)
         self._resume = self._loop.call_later(
             _PAUSE_SECONDS, self._loop.add_reader, self._sock, self._accept

@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import IO, Final
 
 from casync.errors import CasyncError
@@ -106,7 +106,7 @@ class Supervisor:
         signals: Signals received so far are handled, too.
         environment: Variables for workers, besides our own.
         release: Closes the listening sockets, after the last start of a worker.
-        say: Prints a line for the operator.
+        say: Reports an error to the operator.
     """
 
     def __init__(
@@ -137,11 +137,11 @@ class Supervisor:
         self._broken_off = False
         self._failure: CasyncError | None = None
 
-    def run(self, announce: Callable[[], None]) -> bool:
+    def run(self, announce: Callable[[Sequence[str]], None]) -> bool:
         """Runs until a signal, or until workers fail for good.
 
         Args:
-            announce: Called once, when the first worker listens.
+            announce: Called once, when the first worker listens, with its warnings.
 
         Returns:
             Whether all answers in progress at the stop were completed.
@@ -167,7 +167,7 @@ class Supervisor:
         self._workers.add(worker)
         self._selector.register(worker.stdout, selectors.EVENT_READ, worker)
 
-    def _step(self, announce: Callable[[], None]) -> None:
+    def _step(self, announce: Callable[[Sequence[str]], None]) -> None:
         now = time.monotonic()
         times = [*self._due, *([] if self._hard_at is None else [self._hard_at])]
         timeout = max(min(times) - now, 0.0) if times else None
@@ -187,7 +187,7 @@ class Supervisor:
             self._due.remove(due)
             self._start()
 
-    def _hear(self, worker: _Worker, announce: Callable[[], None]) -> None:
+    def _hear(self, worker: _Worker, announce: Callable[[Sequence[str]], None]) -> None:
         report, gone = worker.read()
         if report is not None and not report.code:
             worker.ready = True
@@ -195,9 +195,7 @@ class Supervisor:
                 worker.send(signal.SIGHUP)
             if not self._announced and not self._stops:
                 self._announced = True
-                for warning in report.warnings:
-                    self._say(f"warning: {warning}")
-                announce()
+                announce(report.warnings)
                 for _ in range(self._count - 1):
                     self._start()
         elif report is not None and not self._announced:

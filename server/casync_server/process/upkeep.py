@@ -26,13 +26,17 @@ class Upkeep:
     Args:
         store: The folder of the store.
         interval: Seconds from the start, or from the end of the last collection, to the next.
-        say: Prints a line for the operator.
+        say: Reports an error to the operator.
+        quiet: Do not log collections that succeed.
     """
 
-    def __init__(self, store: Path, interval: float, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, store: Path, interval: float, say: Callable[[str], None], *, quiet: bool = False
+    ) -> None:
         self._store = store
         self._interval = interval
         self._say = say
+        self._options = ["--quiet"] if quiet else []
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="upkeep", daemon=True)
 
@@ -64,7 +68,10 @@ class Upkeep:
 
     def _start(self) -> subprocess.Popen[bytes]:
         return subprocess.Popen(  # noqa: S603 - this interpreter, and the operator's own path
-            [sys.executable, "-P", "-m", "casync_server.process.collector", os.fspath(self._store)],
+            [
+                *(sys.executable, "-P", "-m", "casync_server.process.collector"),
+                *(os.fspath(self._store), *self._options),
+            ],
             stdin=subprocess.DEVNULL,
             process_group=0,  # Ctrl-C in the terminal reaches only the supervisor
         )

@@ -35,9 +35,10 @@ from casync.remote.http.address import origin_of
 from casync.remote.http.client import RemoteClient
 from casync.remote.http.transport import TransportOptions
 from casync.store.base import ManifestSource
+from casync.store.lmdb.creation import store_exists
 from casync.store.lmdb.fetch_turns import FetchTurns
 from casync.store.lmdb.store import LmdbStore
-from casync_server.access.access_log import ConnectionLog, to_stderr
+from casync_server.access.access_log import ConnectionLog, notes, to_stderr
 from casync_server.access.audit import AuditLog
 from casync_server.access.metrics import forget_dead_workers
 from casync_server.app import create_app
@@ -45,7 +46,7 @@ from casync_server.deps import Service
 from casync_server.options import ServeOptions, Upstream
 from casync_server.process.http_server import HttpServer
 from casync_server.process.protocol import protocol_for
-from casync_server.process.tls import TlsFiles, make_context, renew, tls_files
+from casync_server.process.tls import make_context, renew, tls_files
 from casync_server.process.worker_order import (
     WorkerOrder,
     WorkerReport,
@@ -87,14 +88,8 @@ def main() -> int:
     forget_dead_workers()
     sys.setswitchinterval(_SWITCH_SECONDS)
     options = order.options
-    keeps = options.writable or options.upstream is not None
     try:
-        store = LmdbStore.open(
-            options.store,
-            create=keeps,
-            read_only=not keeps,
-            allow_network_fs=options.allow_network_fs,
-        )
+        store = _open(options)
     except CasyncError as error:
         _report(report_error(error))
         return 1
@@ -108,6 +103,23 @@ def main() -> int:
             _report(report_error(error))
             return 1
         return _serve(options, order.sockets, settings, store, audit)
+
+
+def _open(options: ServeOptions) -> LmdbStore:
+    """Opens the store, and creates it if the options say so.
+
+    Raises:
+        CasyncError: As `LmdbStore.open`.
+    """
+    path = options.store
+    keeps = options.writable or options.upstream is not None
+    warnings: list[str] = []
+    if (keeps or options.create) and not store_exists(path):
+        with LmdbStore.open(path, create=True, allow_network_fs=options.allow_network_fs) as made:
+            warnings = [*made.warnings, f"the store {escape(str(path))} is new and empty"]
+    store = LmdbStore.open(path, read_only=not keeps)
+    store.warnings += warnings
+    return store
 
 
 def _exposure(address: str) -> UsageError:
@@ -161,11 +173,14 @@ def _serve(
         local=store,
         any_host=options.insecure_no_auth,
         log_format=options.log_format,
+        quiet=options.quiet,
         debug=options.debug,
     )
     files = tls_files(options)
     context = None if files is None else make_context(files)
-    protocol = protocol_for(settings, ConnectionLog(to_stderr, options.log_format))
+    protocol = protocol_for(
+        settings, ConnectionLog(to_stderr, options.log_format, quiet=options.quiet)
+    )
     config = uvicorn.Config(
         app,
         http=protocol,
@@ -187,7 +202,7 @@ def _serve(
     collect_rarely()
     try:
         with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-            runner.run(_run(server, app.state.service, store, _hangup(files, context, audit)))
+            runner.run(_run(server, app.state.service, store, _hangup(options, context, audit)))
     finally:
         sys.stderr.flush()
         # A thread that hangs on a dying disk must not keep the process alive.
@@ -203,13 +218,15 @@ def _client(upstream: Upstream, connections: int) -> RemoteClient:
 
 
 def _hangup(
-    files: TlsFiles | None, context: ssl.SSLContext | None, audit: AuditLog | None
+    options: ServeOptions, context: ssl.SSLContext | None, audit: AuditLog | None
 ) -> Callable[[], None]:
     """Returns a function that reloads the certificate and the audit log, and logs the result."""
+    note = notes(quiet=options.quiet)
 
     def hangup() -> None:
         if audit is not None:
             audit.reopen()
+        files = tls_files(options)
         if files is None or context is None:
             return
         try:
@@ -217,7 +234,7 @@ def _hangup(
         except UsageError as error:
             to_stderr(f"keeping the old certificate: {escape(error.message)}")
         else:
-            to_stderr("reloaded the certificate")
+            note("reloaded the certificate")
 
     return hangup
 

@@ -119,7 +119,7 @@ class _Answering:
                 self._stats.absent += 1
                 if answer is Absence.DAMAGED:
                     kind = self._kind.name.lower()
-                    self._stats.note = f"damaged {kind} {rest[len(answers)].hex()}"
+                    self._stats.fail(f"damaged {kind} {rest[len(answers)].hex()}")
                 answers.append(_STATUS[answer])
                 continue
             if self._plain and self._plain + answer.length > MAX_BATCH_BYTES:

@@ -218,7 +218,7 @@ class StreamedResponse(Response):
                 piece = ahead.result()
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         except CasyncError as error:
-            request_stats(scope).note = f"broken off: {error.code}: {error.message}"
+            request_stats(scope).fail(f"broken off: {error.code}: {error.message}")
         finally:
             gone.cancel()
             if ahead is not None:
