@@ -103,6 +103,23 @@ class Outline:
         largest = self.params.max_size
         return length == largest and ident == zero_chunk_id(largest)
 
+    def chunk_count(self) -> int:
+        """The number of chunks, with repeats. Reads each distinct node."""
+        known: dict[bytes, int] = {}
+
+        def count(level: int, ident: bytes, length: int) -> int:
+            if level == 0:
+                return 1
+            if ident not in known:
+                records = self.node(NodeId(ident), level, length).records
+                known[ident] = (
+                    len(records) if level == 1 else sum(count(level - 1, *one) for one in records)
+                )
+            return known[ident]
+
+        content = self.content
+        return count(content.level, content.id, content.length) if content.length else 0
+
     def solid_bytes(self, content: Content | None = None) -> int:
         """Bytes that are not whole chunks of zeros: the disk space that the content needs.
 

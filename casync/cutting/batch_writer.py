@@ -23,6 +23,7 @@ class BatchWriter:
 
     Attributes:
         stored: Bytes added to the store.
+        new_length: Plain bytes of the chunks taken.
     """
 
     def __init__(self, store: ObjectStore) -> None:
@@ -37,6 +38,7 @@ class BatchWriter:
         self._begun = 0
         self._recent: deque[tuple[int, set[ObjectId]]] = deque()
         self.stored = 0
+        self.new_length = 0
 
     def reserve(self, kind: Kind, ids: Iterable[ObjectId]) -> set[ObjectId]:
         """Reserves the objects that are neither in the store nor on their way to it.
@@ -67,6 +69,7 @@ class BatchWriter:
         """
         for packed in objects:
             self._batch.objects.append(packed)
+            self.new_length += packed.length if packed.kind is Kind.CHUNK else 0
             self._bytes += len(packed.payload) + OBJECT_BYTES
             if self._bytes >= COMMIT_BYTES:
                 self._start()

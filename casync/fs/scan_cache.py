@@ -17,6 +17,7 @@ from typing import BinaryIO, Final
 
 import msgspec
 from blake3 import blake3
+from msgspec.structs import replace
 
 from casync.fs.identity import FileIdentity
 from casync.ids import ID_BYTES, ManifestId
@@ -45,6 +46,10 @@ _CHECK_BYTES: Final = 8
 _FOOT_BYTES: Final = ID_BYTES + _CHECK_BYTES
 _SETTLED_NS: Final = 2_000_000_000
 """Nanoseconds after which equal times prove equal bytes: the coarsest file system clock."""
+
+
+_NEVER_NS: Final = -(2**63)
+"""A time that no file has."""
 
 
 class CachedEntry(msgspec.Struct, frozen=True, array_like=True):
@@ -91,6 +96,11 @@ class CachedScan:
             return None
         return row.entry
 
+    def last_entry(self, path: bytes) -> Entry | None:
+        """The entry of the file that was at `path`, which `find` was just asked for."""
+        row = self._next
+        return row.entry if row is not None and row.key == walk_key(path) else None
+
 
 class ScanWriter:
     """Writes the rows of a running scan. They take effect with `keep`.
@@ -108,16 +118,21 @@ class ScanWriter:
         self._file = self._open()
         self._write(head)
 
-    def add(self, path: bytes, identity: FileIdentity, entry: Entry) -> None:
+    def add(
+        self, path: bytes, identity: FileIdentity, entry: Entry, *, with_recent: bool = False
+    ) -> None:
         """Adds the next file of the walk, unless it changed too recently.
 
         Args:
             path: Its path from the root.
             identity: Its identity before it was read.
             entry: Its entry.
+            with_recent: Add a file that changed too recently, too; `find` never finds it.
         """
         if max(identity.mtime_ns, identity.ctime_ns) > self._settled:
-            return
+            if not with_recent:
+                return
+            identity = replace(identity, ctime_ns=_NEVER_NS)
         row = CachedEntry(walk_key(path), identity, entry)
         self._rows.append(row)
         self._size += _ROW_BYTES + len(row.key)

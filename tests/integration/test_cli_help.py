@@ -12,7 +12,7 @@ from casync_cli.exit_codes import STATUS
 from tests.support.program import ROOT, Program
 
 CONTRACT = {
-    "prepare": "[FILE] [--name NAME] [--sign KEY] [--chunk-size AVG] [--zstd-level N] "
+    "prepare": "[FILE]... [--name NAME] [--sign KEY] [--chunk-size AVG] [--zstd-level N] "
     "[--expect sha256:HEX] [--reread] [--exclude GLOB]... [--exclude-regex RE]... "
     "[--one-file-system] [--allow-network-fs]",
     "serve": "[--listen ADDR]... [--workers N] [--grace TIME] [--insecure-no-auth] [--create] "

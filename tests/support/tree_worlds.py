@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from casync.access.content_file import read_range
@@ -39,12 +39,13 @@ def prepared(
     scan_cache: ScanCache | None = None,
     progress: Progress = SILENT,
     reread: bool = False,
+    clock: Callable[[], int] | None = None,
 ) -> FolderPrepared:
     """Prepares a folder."""
     options = PrepareOptions(params=PARAMS, reread=reread)
     scan = Scan(root, unwanted=Exclusion(globs, regexes), one_file_system=one_file_system)
     return prepare_tree(
-        root, scan, store, options, scan_cache=scan_cache, progress=progress, clock=later
+        root, scan, store, options, scan_cache=scan_cache, progress=progress, clock=clock or later
     )
 
 

@@ -53,9 +53,13 @@ class FolderPrepared(NamedTuple):
         folders: Folders, including the root.
         others: Symbolic links, devices and pipes.
         length: Bytes of the files, without further hard links.
-        unchanged: Files that are unchanged since the last time, and were not read.
+        added: Files that the folder did not have when it was last prepared or pulled.
+        changed: Files whose content or metadata changed since then.
+        unchanged: Files that did not, most of which were not read. These three count a file with
+            hard links once.
         chunks: Chunks of everything that was read, including folders and repeats.
         new: Chunks that the store lacked.
+        new_length: Their plain bytes.
         stored: Bytes added to the store.
         left_out: Paths that could not be read.
         sockets: Sockets, which trees do not contain.
@@ -70,9 +74,12 @@ class FolderPrepared(NamedTuple):
     folders: int
     others: int
     length: int
+    added: int
+    changed: int
     unchanged: int
     chunks: int
     new: int
+    new_length: int
     stored: int
     left_out: list[LeftOut]
     sockets: int

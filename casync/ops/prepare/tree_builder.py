@@ -114,6 +114,7 @@ class _PendingEntry(NamedTuple):
     folder: _OpenFolder
     path: bytes
     found: Future[Outcome] | KnownEntry | _HardLink | None
+    last: Entry | None = None  # at the same path, in the last run
 
 
 class TreeBuilder:
@@ -167,10 +168,13 @@ class TreeBuilder:
         self._open: list[_OpenFolder] = []
         self._links: dict[Hashable, tuple[bytes, Entry | None]] = {}
         self._last: CachedScan | None = None
+        self._reuses = False  # entries of the last run
         self._new: ScanWriter | None = None
         self._root: Folder | None = None
         self._left_out: list[LeftOut] = []
-        self._files = self._folders = self._others = self._length = self._unchanged = 0
+        self._files = self._folders = self._others = self._length = 0
+        self._added = self._changed = self._unchanged = 0
+        self._last_entry: Entry | None = None  # of the path that was looked for last
         self._bounded = 0  # entries whose time is the nearest that an entry can hold
 
     def __enter__(self) -> Self:
@@ -187,12 +191,12 @@ class TreeBuilder:
             place: The key of the root's cache. See `ScanCache.new`.
             now: The time of this scan. See `ScanCache.new`.
         """
-        last = None if self._options.reread else scan_cache.last(place, self.params)
-        if last is not None:
-            self._stack.enter_context(closing(last))
-            row = self._store.manifest(last.manifest)
-            if row is not None and row.state is ManifestState.FULL:
-                self._last = last
+        self._last = scan_cache.last(place, self.params)
+        if self._last is not None:
+            self._stack.enter_context(closing(self._last))
+            row = self._store.manifest(self._last.manifest)
+            is_full = row is not None and row.state is ManifestState.FULL
+            self._reuses = is_full and not self._options.reread
         self._new = scan_cache.new(place, self.params, now)
         self._stack.callback(self._new.drop)
 
@@ -213,9 +217,11 @@ class TreeBuilder:
 
     def find(self, path: bytes, identity: FileIdentity) -> Entry | None:
         """The entry from the last run, if the file at `path` is certainly unchanged."""
-        entry = self._last.find(path, identity) if self._last is not None else None
-        self._unchanged += isinstance(entry, File)
-        return entry
+        if self._last is None:
+            return None
+        entry = self._last.find(path, identity)
+        self._last_entry = self._last.last_entry(path)
+        return entry if self._reuses else None
 
     def is_hard_link(self, path: bytes, inode: Hashable) -> bool:
         """Puts a hard link to an earlier file. Returns False for a first name, which is not put."""
@@ -237,7 +243,7 @@ class TreeBuilder:
         Raises:
             CasyncError: What the store raises, now or for earlier entries.
         """
-        self._queue.put(_PendingEntry(self._open[-1], path, found))
+        self._queue.put(_PendingEntry(self._open[-1], path, found, self._last_entry))
 
     def put_large(self, path: bytes, read: Callable[[], KnownEntry]) -> None:
         """Takes a file that need not fit in memory. Raises as `put`.
@@ -282,7 +288,7 @@ class TreeBuilder:
         content = self._tree_writer.take(cut_small(encode_root(self._root), self.params))
         self._tree_writer.flush()
         manifest = Manifest("tree", self.params, content)
-        relied = [] if self._last is None else [self._last.manifest]
+        relied = [self._last.manifest] if self._last is not None and self._reuses else []
         ident, record = publish(manifest, self._writer, self._options, relies=relied)
         if self._new is not None:
             self._new.keep(ident)
@@ -292,9 +298,12 @@ class TreeBuilder:
             folders=self._folders,
             others=self._others,
             length=self._length,
+            added=self._added,
+            changed=self._changed,
             unchanged=self._unchanged,
             chunks=self._tree_writer.chunks,
             new=self._tree_writer.new,
+            new_length=self._writer.new_length,
             stored=self._writer.stored,
             left_out=self._left_out,
             sockets=0,
@@ -306,7 +315,7 @@ class TreeBuilder:
 
     def _take(self, pending: _PendingEntry) -> None:
         """Adds the next entry to its folder, or ends the folder."""
-        folder, path, found = pending
+        folder, path, found, last = pending
         if found is None:
             return self._end(folder)
         if isinstance(found, Future):
@@ -331,9 +340,14 @@ class TreeBuilder:
             found = KnownEntry(replace(entry, name=name_of(path), first=first))
         elif found.inode in self._links:
             self._links[found.inode] = path, found.entry
-        added = self._add(folder, path, found.entry)
-        if added and self._new is not None and found.identity is not None:
-            self._new.add(path, found.identity, found.entry)
+        if not self._add(folder, path, found.entry):
+            return None
+        if isinstance(found.entry, File) and found.entry.first is None:
+            self._added += last is None
+            self._unchanged += last == found.entry
+            self._changed += last is not None and last != found.entry
+        if self._new is not None and found.identity is not None:
+            self._new.add(path, found.identity, found.entry, with_recent=True)
         return None
 
     def _end(self, folder: _OpenFolder) -> None:

@@ -1,17 +1,26 @@
-"""`casync prepare`: stores a file, a stream, a folder or a bucket."""
+"""`casync prepare`: stores files, a stream, folders or buckets."""
 
 from __future__ import annotations
 
 import sys
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO
+from typing import TYPE_CHECKING, Annotated, BinaryIO, Self, TypeAlias
 
 import typer
 
-from casync.errors import UsageError
+from casync.errors import (
+    CasyncError,
+    DamagedStoreError,
+    LockedError,
+    NoSpaceError,
+    StoppedError,
+    UsageError,
+    WriteError,
+)
 from casync_cli.invocation import Invocation, invocation_of
 from casync_cli.options import AllowNetworkFs, ExpectDigest
 from casync_cli.parsing.counts import parse_count, parse_sha256
@@ -19,14 +28,13 @@ from casync_cli.parsing.paths import parse_path
 from casync_cli.parsing.signing_key import read_signer
 from casync_cli.parsing.sizes import parse_size
 from casync_cli.parsing.times import parse_duration
-from casync_cli.reports.prepare import report_file, report_folder
+from casync_cli.reports.prepare import Report
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from casync.access.progress import Progress
+    from casync.access.naming import Signer
     from casync.names.name import Name
     from casync.ops.prepare.file import PrepareOptions
+    from casync.ops.prepare.prepared import FolderPrepared, Prepared
     from casync.remote.buckets.base import BucketOptions
     from casync.store.lmdb.store import LmdbStore
 
@@ -39,10 +47,14 @@ DETAILS = (
 EXAMPLES = (
     "casync prepare < vm.img",
     "casync prepare vm.img --name vm/2024-06",
+    "casync prepare *.img",
     "casync prepare /srv/www --name www --exclude '*.tmp' --exclude /cache/",
     "zcat vm.img.gz | casync prepare --name vm/2024-06",
     "casync prepare s3://images/2024/ --name images",
 )
+
+_Input: TypeAlias = Path | BinaryIO | str
+"""What to prepare: a path, a stream, or the URL of a bucket."""
 
 _LEVELS = (1, 19)
 """zstd levels whose frames every reader can decode within its memory limit."""
@@ -50,7 +62,9 @@ _LEVELS = (1, 19)
 
 def run(
     ctx: typer.Context,
-    file: Annotated[str, typer.Argument(metavar="FILE", help="The file, folder or bucket.")] = "-",
+    files: Annotated[
+        list[str] | None, typer.Argument(metavar="FILE", help="The files, folders or buckets.")
+    ] = None,
     name: Annotated[
         str | None, typer.Option("--name", metavar="NAME", help="Name the result.")
     ] = None,
@@ -91,66 +105,165 @@ def run(
     from casync.names.name import parse_name
 
     invocation = invocation_of(ctx)
-    source = _source(file)
+    texts = files or ["-"]
+    _check_several(texts, {"--name": name, "--sign": sign, "--expect": expect})
+    sources = [_source(text) for text in texts]
     label = None if name is None else parse_name(name)
     signer = None if sign is None else read_signer(sign, invocation.warn_of)
     if signer is not None and label is None:
         raise UsageError("--sign signs a name", next_step="Give one with --name.")
     options = _options(label, chunk_size, zstd_level, expect, reread)
     invocation.resume = "Run the same command again; stored content is not stored again."
+    work = _Work(
+        invocation,
+        partial(invocation.open_store, create=True, allow_network_fs=allow_network_fs),
+        options,
+        signer,
+        {"exclude": exclude or (), "exclude_regex": exclude_regex or ()},
+        one_file_system=one_file_system,
+    )
+    work.check(sources)
+    with work:
+        report = Report(invocation.output, texts)
+        for text, source in zip(texts, sources, strict=True):
+            try:
+                report.take(text, work.prepare(source))
+            except CasyncError as error:
+                if work.is_stuck or isinstance(error, _OF_THE_STORE):
+                    raise
+                report.fail(text, error)
+        report.finish()
 
-    @contextmanager
-    def working() -> Iterator[tuple[LmdbStore, PrepareOptions, Progress]]:
-        """The store, the options, and the progress to report to."""
-        with (
-            invocation.open_store(create=True, allow_network_fs=allow_network_fs) as store,
-            invocation.progress() as progress,
-        ):
-            here = None if signer is None else partial(signer, store)
-            yield store, replace(options, signer=here), progress
 
-    patterns = {"exclude": exclude or (), "exclude_regex": exclude_regex or ()}
-    if isinstance(source, str):
+_OF_THE_STORE = (DamagedStoreError, LockedError, NoSpaceError, StoppedError, WriteError)
+"""Errors that end the command. Others are about one input, and the next ones are prepared."""
+
+
+def _check_several(texts: list[str], named: dict[str, str | None]) -> None:
+    """Refuses options for one input with several.
+
+    Raises:
+        UsageError: Such an option is given, or stdin is named twice.
+    """
+    if texts.count("-") > 1:
+        raise UsageError("- is stdin, which can be prepared once")
+    for option, value in named.items():
+        if value is not None and len(texts) > 1:
+            raise UsageError(
+                f"{option} takes one FILE, not {len(texts)}",
+                next_step="Prepare them one by one, or the folder that holds them.",
+            )
+
+
+class _Work:
+    """Prepares one input after the other into one store, which the first one opens.
+
+    Attributes:
+        is_stuck: The store cannot be opened.
+    """
+
+    def __init__(
+        self,
+        invocation: Invocation,
+        open_store: Callable[[], LmdbStore],
+        options: PrepareOptions,
+        signer: Signer | None,
+        patterns: dict[str, Sequence[str]],
+        *,
+        one_file_system: bool,
+    ) -> None:
+        self._invocation = invocation
+        self._open_store = open_store
+        self._options = options
+        self._signer = signer
+        self._patterns = patterns
+        self._one_file_system = one_file_system
+        self._stack = ExitStack()
+        self.is_stuck = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def check(self, sources: Sequence[_Input]) -> None:
+        """Compares the options with the inputs, before any is read.
+
+        Raises:
+            UsageError: An input does not take an option.
+        """
+        for source in sources:
+            if isinstance(source, str) and self._one_file_system:
+                raise UsageError(
+                    "a bucket has no file systems", next_step="Drop --one-file-system."
+                )
+            is_folder = isinstance(source, str) or (isinstance(source, Path) and source.is_dir())
+            if not is_folder and (any(self._patterns.values()) or self._one_file_system):
+                raise UsageError("--exclude, --exclude-regex and --one-file-system need a folder")
+
+    def prepare(self, source: _Input) -> Prepared | FolderPrepared:
+        """Prepares one input.
+
+        Raises:
+            CasyncError: As `casync.api.prepare`, `prepare_tree` and `prepare_s3`.
+        """
+        if isinstance(source, str):
+            return self._bucket(source)
+        if isinstance(source, Path) and source.is_dir():
+            return self._folder(source)
+        return self._file(source)
+
+    def _bucket(self, address: str) -> Prepared | FolderPrepared:
         from casync.buckets import prepare_s3
-        from casync.ops.prepare.prepared import Prepared
 
-        if one_file_system:
-            raise UsageError("a bucket has no file systems", next_step="Drop --one-file-system.")
-        with working() as (store, how, progress):
-            access = _bucket_options(invocation)
-            found = prepare_s3(source, store, how, **patterns, access=access, progress=progress)
-        if isinstance(found, Prepared):
-            report_file(invocation.output, found)
-        else:
-            report_folder(invocation.output, found)
-        return
-    if isinstance(source, Path) and source.is_dir():
+        access = _bucket_options(self._invocation)
+        with self._invocation.progress() as progress:
+            return prepare_s3(
+                address, self._store, self._how, **self._patterns, access=access, progress=progress
+            )
+
+    def _folder(self, path: Path) -> FolderPrepared:
         from casync import api
 
-        with working() as (store, how, progress):
-            folder = api.prepare_tree(
-                source,
-                store,
-                how,
-                **patterns,
-                one_file_system=one_file_system,
+        with self._invocation.progress() as progress:
+            return api.prepare_tree(
+                path,
+                self._store,
+                self._how,
+                **self._patterns,
+                one_file_system=self._one_file_system,
                 progress=progress,
             )
-        report_folder(invocation.output, folder)
-        return
-    if exclude or exclude_regex or one_file_system:
-        raise UsageError("--exclude, --exclude-regex and --one-file-system need a folder")
-    from casync.cutting.process_memory import keep_freed_memory
-    from casync.fs.source.file import open_source
-    from casync.ops.prepare.file import prepare
 
-    keep_freed_memory()
-    with open_source(source) as opened, working() as (store, how, progress):
-        prepared = prepare(opened, store, how, progress)
-    report_file(invocation.output, prepared)
+    def _file(self, source: Path | BinaryIO) -> Prepared:
+        from casync.access.outline import open_outline
+        from casync.cutting.process_memory import keep_freed_memory
+        from casync.fs.source.file import open_source
+        from casync.ops.prepare.file import prepare
+
+        keep_freed_memory()
+        with open_source(source) as opened, self._invocation.progress() as progress:
+            prepared = prepare(opened, self._store, self._how, progress)
+        if prepared.unchanged and self._invocation.output.json_mode:
+            chunks = open_outline(prepared.manifest, self._store).chunk_count()
+            return prepared._replace(chunks=chunks, reused=chunks)
+        return prepared
+
+    @cached_property
+    def _store(self) -> LmdbStore:
+        self.is_stuck = True
+        store = self._stack.enter_context(self._open_store())
+        self.is_stuck = False
+        return store
+
+    @property
+    def _how(self) -> PrepareOptions:
+        signer = None if self._signer is None else partial(self._signer, self._store)
+        return replace(self._options, signer=signer)
 
 
-def _source(file: str) -> Path | BinaryIO | str:
+def _source(file: str) -> _Input:
     """The input: a path, a stream, or the URL of a bucket."""
     from casync.remote.buckets.open import is_address
 

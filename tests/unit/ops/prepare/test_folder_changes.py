@@ -87,7 +87,10 @@ def test_an_unchanged_folder_is_prepared_without_reading_files(again: Again) -> 
     second, read = again()
     assert read == []
     assert second.manifest == first.manifest
-    assert (second.unchanged, second.stored) == (62, 0)
+    assert (first.added, first.changed, first.unchanged) == (62, 0, 0)
+    assert (second.added, second.changed, second.unchanged) == (0, 0, 62)
+    assert first.new_length > first.length > 3 << 20
+    assert (second.new_length, second.stored) == (0, 0)
     assert (second.files, second.length) == (first.files, first.length)
 
 
@@ -99,7 +102,8 @@ def test_only_what_changed_is_read(again: Again, root: Path, store: MemoryStore)
     (root / "a-b").rename(root / "a.b")
     done, read = again()
     assert read == ["file7"]
-    assert done.unchanged == 59
+    assert (done.added, done.changed, done.unchanged) == (2, 1, 59)
+    assert done.new_length < 20_000
     assert bytes_of(store, done.manifest, "a/file7") == noise(1007, 99)
     assert prepared(root, MemoryStore()).manifest == done.manifest
 
@@ -121,6 +125,18 @@ def test_reread_reads_every_file(again: Again) -> None:
     second, read = again(reread=True)
     assert len(read) == 62
     assert second.manifest == first.manifest
+    assert (second.added, second.changed, second.unchanged) == (0, 0, 62)
+
+
+def test_a_file_that_changed_a_moment_ago_is_read_and_counts_as_what_it_is(
+    root: Path, store: MemoryStore, scan_cache: ScanCache
+) -> None:
+    first = prepared(root, store, scan_cache=scan_cache, clock=lambda: 0)
+    (root / "a-b").write_bytes(b"changed")
+    with opened() as paths:
+        second = prepared(root, store, scan_cache=scan_cache)
+    assert "file7" in paths
+    assert (second.added, second.changed, second.unchanged) == (0, 1, first.added - 1)
 
 
 def test_the_scan_cache_is_not_used_for_a_store_without_the_content(
@@ -129,7 +145,7 @@ def test_the_scan_cache_is_not_used_for_a_store_without_the_content(
     again()
     elsewhere = MemoryStore()
     done = prepared(root, elsewhere, scan_cache=scan_cache)
-    assert done.unchanged == 0
+    assert done.new_length >= done.length
     assert bytes_of(elsewhere, done.manifest, "a-b") == b"between"
 
 
