@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from fastapi import FastAPI
 
 from casync.store.base import ManifestSource
 from casync.store.lmdb.store import LmdbStore
+from casync.store.lmdb.tokens import known_tokens
 from casync.store.writable import WritableStore
 from casync_server import problems
 from casync_server.access.access_log import AccessLog, LogSink, notes, to_stderr
@@ -16,7 +18,9 @@ from casync_server.access.audit import AuditLog
 from casync_server.access.auth import CurrentTokens, Gatekeeper
 from casync_server.access.guard import Guard
 from casync_server.access.metrics import Metrics
+from casync_server.damaged_store import DamagedStore
 from casync_server.deps import Service
+from casync_server.faults import Faults
 from casync_server.limits.answer_memory import AnswerMemory, CountedAnswers
 from casync_server.limits.delta_cpu import DeltaCpu
 from casync_server.limits.rate_limit import RateLimiter, address_of, token_of
@@ -50,7 +54,8 @@ def create_app(
     writable: WritableStore | None = None,
     sink: LogSink = to_stderr,
     audit: AuditLog | None = None,
-    local: LmdbStore | None = None,
+    local: LmdbStore | DamagedStore | None = None,
+    faults: Faults | None = None,
     any_host: bool = False,
     log_format: LogFormat = "text",
     quiet: bool = False,
@@ -66,6 +71,7 @@ def create_app(
         sink: Writes lines of the access log.
         audit: Logs the requests that change something.
         local: The store with tokens and usage, if it is not `store` itself.
+        faults: Refuses namespaces on which workers died.
         any_host: Accept every Host: the server was put on a public address.
         log_format: Format of the access log.
         quiet: Log only failures.
@@ -85,8 +91,9 @@ def create_app(
         writing=None if writable is None else _writing(writable, settings, metrics.writes),
     )
 
-    namespaces = None if local is None else Namespaces(local.path, service)
-    if namespaces is not None:
+    namespaces = None
+    if local is not None:
+        namespaces = Namespaces(local.path, service, faults or Faults(local.path))
         service.of_namespace = namespaces.service
         service.stores = namespaces.stores
 
@@ -130,7 +137,7 @@ def create_app(
     app.add_middleware(WorkOfRequest, seconds=settings.walk_cpu)
     tokens = None
     if local is not None:
-        known = local.tokens.known
+        known = partial(known_tokens, local.path)
         tokens = CurrentTokens(lambda: service.read(known))
         app.add_middleware(RateLimiter, who=token_of, settings=settings)
         app.add_middleware(Gatekeeper, tokens=tokens)

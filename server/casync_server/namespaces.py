@@ -15,6 +15,7 @@ from casync.store.lmdb.namespaces import open_namespace
 from casync.store.lmdb.store import LmdbStore
 from casync_server.access.metrics import StoreMetrics
 from casync_server.deps import Service
+from casync_server.faults import Faults
 from casync_server.pushes.proving import Proofs
 from casync_server.reading.checked_source import CheckedSource
 
@@ -27,11 +28,13 @@ class Namespaces:
     Args:
         path: The store's folder.
         service: The service of the default namespace; the others take its limits.
+        faults: Refuses stores on which workers died.
     """
 
-    def __init__(self, path: Path, service: Service) -> None:
+    def __init__(self, path: Path, service: Service, faults: Faults) -> None:
         self._path = path
         self._service = service
+        self._faults = faults
         self._open: dict[str, tuple[LmdbStore, Service]] = {}
         self._opening = asyncio.Lock()
 
@@ -39,8 +42,9 @@ class Namespaces:
         """The service of a namespace; opens its store if needed.
 
         Raises:
-            CasyncError: The store cannot be opened.
+            CasyncError: The store cannot be opened, or workers died on it.
         """
+        self._faults.check(namespace)
         if namespace not in self._open:
             async with self._opening:
                 if namespace not in self._open:
@@ -50,6 +54,7 @@ class Namespaces:
     def _begin(self, namespace: str) -> tuple[LmdbStore, Service]:
         writing = self._service.writing
         store = open_namespace(self._path, namespace, read_only=writing is None)
+        store.watch(self._faults.watcher(namespace))
         if writing is not None:
             proofs = Proofs(store, self._service.settings.prove_seconds)
             writing = replace(writing, store=store, proofs=proofs)

@@ -8,7 +8,6 @@ import stat
 import subprocess
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,7 +18,15 @@ from casync.objects.delta import singles
 from casync.store.lmdb.store import LmdbStore
 from casync.wire.frames import Answer, FrameReader, Status
 from casync.wire.requests import IDS_TYPE, encode_ids
-from tests.support.serving import READY_SECONDS, Server, command, put_file, read_answer, serving
+from tests.support.serving import (
+    READY_SECONDS,
+    Server,
+    command,
+    put_file,
+    read_answer,
+    serving,
+    until,
+)
 
 DATA = os.urandom(16 * 1024 * 1024)
 CHUNK = 65536
@@ -50,13 +57,6 @@ def begin(server: Server, buffer: int = 4096) -> socket.socket:
     sock.sendall(f"GET /v1/files/large HTTP/1.1\r\n{host}\r\n".encode())
     assert sock.recv(10) == b"HTTP/1.1 2"
     return sock
-
-
-def until(condition: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + READY_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.05)
 
 
 def alive(pid: int) -> bool:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +76,14 @@ def ask(
             return await client.request(method, url, **arguments)
 
     return asyncio.run(send())
+
+
+def until(condition: Callable[[], object], what: str) -> None:
+    """Waits until a condition holds; `what` it is, for the failure."""
+    deadline = time.monotonic() + READY_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.05)
 
 
 class Server:

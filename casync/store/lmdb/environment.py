@@ -21,6 +21,7 @@ import lmdb
 
 from casync.errors import CasyncError, DamagedStoreError, NoSpaceError, UsageError, WriteError
 from casync.sizes import format_size
+from casync.store.lmdb.data_file import data_file
 from casync.store.lmdb.databases import DATABASES, LATER_DATABASES
 from casync.store.lmdb.lmdb_errors import SALVAGE, exceeded_limit, reading_errors, translate
 from casync.store.lmdb.lock_files import LMDB_LOCK_FILE, locked, make_lock_file
@@ -71,7 +72,7 @@ class Environment:
             is_ours, self.warnings = check_owner(path, writable=self.writable)
         self._presence = be_present(path, writable=self.writable, alone=alone) if is_ours else None
         try:
-            with self._data_file() as fd:
+            with data_file(path) as fd:
                 check_length(fd)
             self._lmdb = self._open(read_only, map_bytes, lock=is_ours)
         except BaseException:
@@ -94,19 +95,9 @@ class Environment:
         if self._presence is not None:
             self._presence.close()
 
-    @contextmanager
-    def _data_file(self) -> Iterator[int]:
-        """The data file's descriptor. Adds the store's path to errors about damage."""
-        with reading_errors(self.path):
-            fd = os.open(self.path / DATA_FILE, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-            try:
-                yield fd
-            except DamagedStoreError as error:
-                raise DamagedStoreError(
-                    f"store {self.path}: {error.message}", next_step=SALVAGE
-                ) from error
-            finally:
-                os.close(fd)
+    def watch(self, watcher: Callable[[bool], None]) -> None:
+        """Calls `watcher` with true when a thread begins to use the map, with false at the end."""
+        self._map_lock.watch = watcher
 
     def check_pages(self, whole: Collection[str] = (), *, everything: bool = False) -> None:
         """Looks for pages on which LMDB would abort, miss rows or overwrite what is in use.
@@ -133,7 +124,7 @@ class Environment:
         Raises:
             DamagedStoreError: The store cannot be read, or `action` raised it.
         """
-        with self._data_file() as fd:
+        with data_file(self.path) as fd:
             for attempt in range(_MOST_RETRIES):
                 try:
                     with self.reading() as txn:

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 __all__ = ["RWLock"]
 
 
 class RWLock:
-    """A lock that is shared by `using` and exclusive in `alone`; a waiting `alone` goes first."""
+    """A lock that is shared by `using` and exclusive in `alone`; a waiting `alone` goes first.
+
+    Attributes:
+        watch: Is called with true when a thread has acquired it shared, with false before it
+            releases it.
+    """
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._users = 0
         self._alone = False
+        self.watch: Callable[[bool], None] | None = None
 
     def enter(self) -> None:
         """Acquires the lock shared. Do not nest it in one thread."""
@@ -23,9 +29,13 @@ class RWLock:
             while self._alone:
                 self._changed.wait()
             self._users += 1
+        if self.watch is not None:
+            self.watch(True)
 
     def leave(self) -> None:
         """Releases what `enter` acquired."""
+        if self.watch is not None:
+            self.watch(False)
         with self._changed:
             self._users -= 1
             if not self._users:

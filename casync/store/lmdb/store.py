@@ -191,13 +191,10 @@ class LmdbStore:
 
     def full_from(self, first: ManifestId) -> Iterator[ManifestRow]:
         """The full manifests with ids from `first` on, ordered by id."""
-        for row in self._manifest_rows(first):
+        for key, value in scan(self._environment, "manifests", first=first):
+            row = decode_manifest_row(key, value)
             if row.state is ManifestState.FULL:
                 yield row
-
-    def _manifest_rows(self, first: bytes = b"") -> Iterator[ManifestRow]:
-        for key, value in scan(self._environment, "manifests", first=first):
-            yield decode_manifest_row(key, value)
 
     def manifest(self, ident: ManifestId) -> ManifestRow | None:
         """As `ManifestSource.manifest`."""
@@ -365,6 +362,10 @@ class LmdbStore:
         return closing(begin(window=window, dry_run=dry_run, drop_pushes=drop_pushes))
 
     # -- The store itself ---------------------------------------------------------------------
+
+    def watch(self, watcher: Callable[[bool], None]) -> None:
+        """As `Environment.watch`."""
+        self._environment.watch(watcher)
 
     def reader_check(self) -> int:
         """Clears the slots of dead readers; returns their number."""

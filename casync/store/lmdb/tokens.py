@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 import string
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Final, NamedTuple
 
 import msgspec
@@ -17,10 +18,11 @@ from msgspec.structs import replace
 from casync.errors import DamagedStoreError, NotFoundError
 from casync.ids import Buffer
 from casync.names.token import Token, TokenRow, TokenScope, digest_of, format_token
+from casync.store.lmdb.data_file import data_file
 from casync.store.lmdb.environment import Environment, Txn
-from casync.store.lmdb.scan import scan
+from casync.store.lmdb.trees import whole_rows
 
-__all__ = ["META_AUTH", "KnownTokens", "Tokens", "decode_token"]
+__all__ = ["META_AUTH", "KnownTokens", "Tokens", "decode_token", "known_tokens"]
 
 META_AUTH: Final = b"auth"
 """The row of `meta` whose presence means that tokens are required."""
@@ -47,6 +49,21 @@ class KnownTokens(NamedTuple):
     rows: dict[str, TokenRow]
 
 
+def known_tokens(path: Path) -> KnownTokens:
+    """All tokens of the store in `path`, also of one that is otherwise damaged.
+
+    Raises:
+        DamagedStoreError: They cannot be read.
+        DeniedError: The data file cannot be read.
+    """
+    with data_file(path) as fd:
+        found = whole_rows(fd, ("meta", *_DATABASES))
+        if "meta" not in found:
+            raise DamagedStoreError("it lacks meta")
+        rows = [decode_token(row) for name in _DATABASES for row in found.get(name, {}).values()]
+    return KnownTokens(META_AUTH in found["meta"], {row.id: row for row in rows})
+
+
 class Tokens:
     """The tokens of one open store. Safe for threads.
 
@@ -65,16 +82,7 @@ class Tokens:
         Raises:
             DamagedStoreError: A row is damaged.
         """
-        databases = self._environment.databases
-        rows = [
-            decode_token(value)
-            for name in _DATABASES
-            if name in databases
-            for _, value in scan(self._environment, name)
-        ]
-        with self._environment.reading() as txn:  # a later token may be required unseen
-            required = txn.get(META_AUTH, db=databases["meta"]) is not None
-        return KnownTokens(required, {row.id: row for row in rows})
+        return known_tokens(self._environment.path)
 
     def issue(
         self,

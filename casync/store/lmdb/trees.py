@@ -36,7 +36,7 @@ from casync.store.lmdb.pages import (
     value_of,
 )
 
-__all__ = ["check_length", "check_trees"]
+__all__ = ["check_length", "check_trees", "whole_rows"]
 
 _NUMBER_BYTES: Final = 8
 _SMALL_PAGES: Final = 256
@@ -131,6 +131,39 @@ def check_trees(
     if free or everything:
         trees.check_free(everything=everything)
     return meta
+
+
+def whole_rows(fd: int, databases: Collection[str]) -> dict[str, dict[bytes, bytes]]:
+    """All rows of small databases as they are now, without LMDB and whatever else is damaged.
+
+    Args:
+        fd: The data file.
+        databases: Their names; those that do not exist are left out.
+
+    Raises:
+        DamagedStoreError: A page on the way is damaged.
+        UnsupportedError: The file was written by another version of LMDB.
+    """
+    for attempt in range(_TRIES):
+        meta = metas(fd)[0]
+        trees = _Trees(fd, meta)
+        try:
+            found = {
+                name: {
+                    node[0]: value_of(fd, meta, page, node)
+                    for page, nodes in trees.walk(tree, whole=True)
+                    for node in nodes
+                }
+                for name, tree in trees.databases().items()
+                if name in databases
+            }
+        except DamagedStoreError:
+            if attempt == _TRIES - 1:
+                raise
+            continue
+        if snapshot(fd, meta.transaction) is not None:  # no page was replaced meanwhile
+            return found
+    raise DamagedStoreError("the data file changes faster than it can be read")
 
 
 class _Trees:

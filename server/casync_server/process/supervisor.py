@@ -17,8 +17,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import IO, Final
 
+from msgspec.structs import replace
+
 from casync.errors import CasyncError
-from casync_server.process.restarts import RestartPolicy
+from casync.store.lmdb.namespaces import namespace_folder
+from casync_server.faults import culprit, data_file_identity, marks_file
+from casync_server.process.restarts import RestartPolicy, StoreDeaths
 from casync_server.process.signals import SignalReader
 from casync_server.process.worker_order import (
     WorkerOrder,
@@ -35,14 +39,21 @@ _HARD_SECONDS: Final = 2.0
 
 
 class _Worker:
-    """A worker process and its report."""
+    """A worker process and its report.
+
+    Attributes:
+        culprit: The namespace on whose store it died, known after `reap`.
+    """
+
+    culprit: str | None = None
 
     def __init__(self, order: WorkerOrder, environment: Mapping[str, str]) -> None:
+        self._marks = marks_file()
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "casync_server.process.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            pass_fds=order.sockets,
+            pass_fds=[*order.sockets, self._marks],
             env={**os.environ, **environment},
             # Ctrl-C in the terminal reaches only the supervisor, which stops the workers.
             process_group=0,
@@ -50,10 +61,11 @@ class _Worker:
         self.pid = self._process.pid
         self.ready = False
         self.renews = False  # SIGHUP came before it was ready
+        self.outdated = False  # another is to be started with a new order
         self._line = b""
         self._reported = False
         with contextlib.suppress(OSError):  # it died at once; the end of its stdout shows that
-            self._stdin.write(encode_line(order))
+            self._stdin.write(encode_line(replace(order, marks=self._marks)))
             self._stdin.flush()
 
     @property
@@ -84,7 +96,10 @@ class _Worker:
         self.stdout.close()
         with contextlib.suppress(OSError):
             self._stdin.close()
-        return self._process.wait()
+        status = self._process.wait()
+        self.culprit = culprit(self._marks) if status < 0 else None
+        os.close(self._marks)
+        return status
 
 
 def _describe(status: int) -> str:
@@ -130,6 +145,7 @@ class Supervisor:
         self._selector = selectors.DefaultSelector()
         self._workers: set[_Worker] = set()
         self._policy = RestartPolicy()
+        self._store_deaths = StoreDeaths()
         self._due = [time.monotonic()]  # times at which a worker is started or restarted
         self._announced = False
         self._stops = 0  # number of stop signals
@@ -163,7 +179,8 @@ class Supervisor:
         return not self._broken_off
 
     def _start(self) -> None:
-        worker = _Worker(self._order, self._environment)
+        order = replace(self._order, announced=self._announced)
+        worker = _Worker(order, self._environment)
         self._workers.add(worker)
         self._selector.register(worker.stdout, selectors.EVENT_READ, worker)
 
@@ -193,6 +210,8 @@ class Supervisor:
             worker.ready = True
             if worker.renews:
                 worker.send(signal.SIGHUP)
+            if worker.outdated:
+                worker.send(signal.SIGTERM)
             if not self._announced and not self._stops:
                 self._announced = True
                 announce(report.warnings)
@@ -213,7 +232,13 @@ class Supervisor:
             # A worker that was still starting had no signal handlers and no answers.
             self._broken_off = self._broken_off or (worker.ready and status != 0)
             return
+        if self._announced and (status == 0 or worker.outdated):  # it was to be replaced
+            self._due.append(time.monotonic())
+            return
         end = _describe(status)
+        if self._announced and worker.culprit is not None:
+            self._died_on(worker.culprit, f"worker {worker.pid} {end}")
+            return
         delay = self._policy.died(time.monotonic())
         if not self._announced:
             self._failure = CasyncError(f"the first worker {end} before it listened")
@@ -226,6 +251,25 @@ class Supervisor:
         else:
             self._say(f"worker {worker.pid} {end}; starting another in {delay:g} s")
             self._due.append(time.monotonic() + delay)
+
+    def _died_on(self, namespace: str, end: str) -> None:
+        """Starts another worker, which does not use the store if too many have died on it."""
+        folder = namespace_folder(self._order.options.store, namespace)
+        now = time.monotonic()
+        self._due.append(now)
+        if not self._store_deaths.died(namespace, now):
+            self._say(f"{end} while it used the store {folder}; starting another")
+            return
+        self._say(
+            f"{end} while it used the store {folder}, as others before: requests for it get 500 "
+            f"damaged-store until its file changes; run `casync verify --store {folder}`"
+        )
+        identity = data_file_identity(self._order.options.store, namespace)
+        self._order = replace(self._order, refused=self._order.refused | {namespace: identity})
+        for worker in self._workers:
+            worker.outdated = True
+            if worker.ready:
+                worker.send(signal.SIGTERM)
 
     def _give_up(self) -> None:
         self._due.clear()

@@ -18,6 +18,7 @@ import ssl
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from typing import Final
 
 import uvicorn
@@ -27,7 +28,7 @@ from casync.cutting.process_memory import (
     keep_freed_memory,
     return_freed_memory,
 )
-from casync.errors import CasyncError, UsageError
+from casync.errors import CasyncError, DamagedStoreError, UsageError
 from casync.escape import escape
 from casync.limits import MIB
 from casync.ops.serve.pull_through import PullThrough
@@ -37,12 +38,15 @@ from casync.remote.http.transport import TransportOptions
 from casync.store.base import ManifestSource
 from casync.store.lmdb.creation import store_exists
 from casync.store.lmdb.fetch_turns import FetchTurns
+from casync.store.lmdb.namespaces import each_namespace
 from casync.store.lmdb.store import LmdbStore
 from casync_server.access.access_log import ConnectionLog, notes, to_stderr
 from casync_server.access.audit import AuditLog
 from casync_server.access.metrics import forget_dead_workers
 from casync_server.app import create_app
+from casync_server.damaged_store import DamagedStore
 from casync_server.deps import Service
+from casync_server.faults import Faults, StoreMarks, data_file_identity
 from casync_server.options import ServeOptions, Upstream
 from casync_server.process.http_server import HttpServer
 from casync_server.process.protocol import protocol_for
@@ -88,33 +92,57 @@ def main() -> int:
     forget_dead_workers()
     sys.setswitchinterval(_SWITCH_SECONDS)
     options = order.options
+    faults = Faults(options.store, order.refused, StoreMarks(order.marks))
     try:
-        store = _open(options)
+        store = _open(order, faults)
+        with closing(store):
+            if order.exposed and isinstance(store, LmdbStore):
+                _check_exposure(order.exposed, store)
+            audit = None if options.audit_log is None else AuditLog(options.audit_log)
+            return _serve(options, order.sockets, settings, store, audit, faults)
     except CasyncError as error:
         _report(report_error(error))
         return 1
-    with store:
-        if order.exposed and not store.tokens.known().required:
-            _report(report_error(_exposure(order.exposed)))
-            return 1
-        try:
-            audit = None if options.audit_log is None else AuditLog(options.audit_log)
-        except CasyncError as error:
-            _report(report_error(error))
-            return 1
-        return _serve(options, order.sockets, settings, store, audit)
 
 
-def _open(options: ServeOptions) -> LmdbStore:
-    """Opens the store, and creates it if the options say so.
+def _open(order: WorkerOrder, faults: Faults) -> LmdbStore | DamagedStore:
+    """Opens the default store, or replaces it if it is damaged and there may be others.
 
     Raises:
         CasyncError: As `LmdbStore.open`.
     """
+    options = order.options
+
+    def opened(*, create: bool) -> LmdbStore:
+        faults.check("")
+        return _open_whole(options, create=create)
+
+    identity = data_file_identity(options.store, "")
+    try:
+        # Later, a missing store is one that is being restored.
+        store = opened(create=not order.announced)
+    except DamagedStoreError as error:
+        if not order.announced and not any(each_namespace(options.store)):
+            raise
+        if order.announced:  # otherwise the supervisor prints the warning
+            to_stderr(f"warning: {escape(error.message)}")
+        return DamagedStore(
+            options.store,
+            identity,
+            error,
+            reopen=lambda: opened(create=False).close(),
+            renew=lambda: os.kill(os.getpid(), signal.SIGTERM),
+        )
+    store.watch(faults.watcher(""))
+    return store
+
+
+def _open_whole(options: ServeOptions, *, create: bool) -> LmdbStore:
+    """Opens the store; creates a missing one if the options say so, too."""
     path = options.store
     keeps = options.writable or options.upstream is not None
     warnings: list[str] = []
-    if (keeps or options.create) and not store_exists(path):
+    if create and (keeps or options.create) and not store_exists(path):
         with LmdbStore.open(path, create=True, allow_network_fs=options.allow_network_fs) as made:
             warnings = [*made.warnings, f"the store {escape(str(path))} is new and empty"]
     store = LmdbStore.open(path, read_only=not keeps)
@@ -122,8 +150,10 @@ def _open(options: ServeOptions) -> LmdbStore:
     return store
 
 
-def _exposure(address: str) -> UsageError:
-    return UsageError(
+def _check_exposure(address: str, store: LmdbStore) -> None:
+    if store.tokens.known().required:
+        return
+    raise UsageError(
         f"refusing to listen on {address} without authentication",
         next_step="Make a token with `casync token new`, listen on 127.0.0.1, or give "
         "--insecure-no-auth to let anyone in.",
@@ -155,8 +185,9 @@ def _serve(
     options: ServeOptions,
     descriptors: list[int],
     settings: ServerSettings,
-    store: LmdbStore,
+    store: LmdbStore | DamagedStore,
     audit: AuditLog | None,
+    faults: Faults,
 ) -> int:
     source: ManifestSource = store
     if options.upstream is not None:
@@ -171,6 +202,7 @@ def _serve(
         writable=store if options.writable else None,
         audit=audit,
         local=store,
+        faults=faults,
         any_host=options.insecure_no_auth,
         log_format=options.log_format,
         quiet=options.quiet,
@@ -242,7 +274,7 @@ def _hangup(
 async def _run(
     server: HttpServer,
     service: Service,
-    store: LmdbStore,
+    store: LmdbStore | DamagedStore,
     hangup: Callable[[], None],
 ) -> None:
     loop = asyncio.get_running_loop()
@@ -263,13 +295,13 @@ async def _run(
             helper.cancel()
 
 
-async def _announce(server: HttpServer, store: LmdbStore) -> None:
+async def _announce(server: HttpServer, store: LmdbStore | DamagedStore) -> None:
     while not server.started:
         await asyncio.sleep(0.01)
     _report(WorkerReport(warnings=list(store.warnings)))
 
 
-async def _check_readers(service: Service, store: LmdbStore) -> None:
+async def _check_readers(service: Service, store: LmdbStore | DamagedStore) -> None:
     while True:
         await asyncio.sleep(_READER_CHECK_SECONDS)
         for each in (store, *service.stores()):

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from casync.errors import CasyncError
+from casync.fs.identity import FileIdentity
 from casync_server.options import ServeOptions
 
 __all__ = [
@@ -36,12 +37,18 @@ class WorkerOrder(msgspec.Struct, frozen=True):
         settings: Fields of `ServerSettings`.
         sockets: File descriptors of the listening sockets.
         exposed: A public address that requires tokens; empty if there is none.
+        marks: File descriptor of `casync_server.faults.marks_file`.
+        refused: Namespaces on which workers died, with the states of their data files.
+        announced: The server has been announced as listening.
     """
 
     options: ServeOptions
     settings: dict[str, Any]
     sockets: list[int]
     exposed: str = ""
+    marks: int = -1
+    refused: dict[str, FileIdentity | None] = {}
+    announced: bool = False
 
 
 class WorkerReport(msgspec.Struct, frozen=True):
