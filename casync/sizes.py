@@ -25,5 +25,8 @@ def format_size(count: int) -> str:
 
 def format_count(count: int, noun: str) -> str:
     """`count` things with their noun, a regular plural if need be: `1 file`, `2 pushes`."""
-    ending = "" if count == 1 else "es" if noun.endswith("sh") else "s"
-    return f"{count} {noun}{ending}"
+    if count == 1:
+        return f"{count} {noun}"
+    if noun.endswith("y") and noun[-2] not in "aeiou":
+        return f"{count} {noun[:-1]}ies"
+    return f"{count} {noun}{'es' if noun.endswith('sh') else 's'}"

@@ -11,6 +11,7 @@ from casync.errors import DamagedObjectError
 from casync.ids import Buffer, ChunkId, Kind
 from casync.limits import MAX_BATCH_IDS, MIB
 from casync.objects.node import Run, runs
+from casync.sizes import format_count
 from casync.store.base import ObjectSource
 from casync.store.proved import Lost, ProvedReader
 
@@ -111,7 +112,8 @@ class _Reader:
         for offset, ident, length in wanted:
             data = plain[ident]
             if len(data) != length:
-                raise DamagedObjectError(f"chunk {ident.hex()} has {len(data)} bytes, not {length}")
+                has = format_count(len(data), "byte")
+                raise DamagedObjectError(f"chunk {ident.hex()} has {has}, not {length}")
             inside = data[max(self._start - offset, 0) : self._end - offset]
             parts.append(inside)  # a copy, if it is a part: a view would hold the whole chunk
         wanted.clear()

@@ -30,6 +30,7 @@ from casync.limits import (
     MIN_ZSTD_LEVEL,
     ZSTD_WINDOW_BYTES,
 )
+from casync.sizes import format_count
 
 __all__ = [
     "CHECK_BYTES",
@@ -163,7 +164,7 @@ class Packer:
 
 def _check_length(packed: Packed) -> None:
     if not 1 <= packed.length <= MAX_PLAIN[packed.kind]:
-        raise MalformedError(f"{packed.kind.name.lower()} of {packed.length} bytes")
+        raise MalformedError(f"{packed.kind.name.lower()} of {format_count(packed.length, 'byte')}")
 
 
 def _check_frame(packed: Packed) -> None:
@@ -208,9 +209,8 @@ class Unpacker:
         if packed.codec is Codec.RAW:
             _check_length(packed)
             if len(payload) != packed.length:
-                raise MalformedError(
-                    f"raw payload of {len(payload)} bytes where {packed.length} were announced"
-                )
+                size = format_count(len(payload), "byte")
+                raise MalformedError(f"raw payload of {size}; announced: {packed.length}")
             return payload
         try:
             _check_frame(packed)

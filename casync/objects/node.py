@@ -23,6 +23,7 @@ from casync.limits import (
     NODE_MAX_RECORDS,
     NODE_MIN_RECORDS,
 )
+from casync.sizes import format_count
 
 __all__ = [
     "EMPTY",
@@ -148,7 +149,9 @@ def decode_node(data: Buffer, level: int, length: int) -> Node:
     if its_level != level or not 1 <= level <= MAX_LEVEL:
         raise MalformedError(f"node of level {its_level} where level {level} was expected")
     if not 1 <= count <= NODE_MAX_RECORDS or size != _HEADER.size + count * _RECORD.size:
-        raise MalformedError(f"node that claims {count} records in {size} bytes")
+        raise MalformedError(
+            f"node that claims {format_count(count, 'record')} in {format_count(size, 'byte')}"
+        )
     records = list(map(Record._make, _RECORD.iter_unpack(memoryview(data)[_HEADER.size :])))
     lengths = [length for _, length in records]
     if min(lengths) == 0:
@@ -158,7 +161,7 @@ def decode_node(data: Buffer, level: int, length: int) -> Node:
     if any(_closes(record.id) for record in records[NODE_MIN_RECORDS - 1 : -1]):
         raise MalformedError("node that goes on after a closing record")
     if sum(lengths) != length or length > MAX_LENGTH:
-        raise MalformedError(f"node of {sum(lengths)} bytes where {length} were expected")
+        raise MalformedError(f"node of {format_count(sum(lengths), 'byte')}; expected: {length}")
     return Node(level, records)
 
 

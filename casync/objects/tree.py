@@ -25,6 +25,7 @@ from casync.limits import (
     MAX_TREE_PATH,
 )
 from casync.objects.node import Content, check_content
+from casync.sizes import format_count
 
 __all__ = [
     "EARLIEST_NS",
@@ -137,7 +138,9 @@ def check_file_name(name: bytes) -> None:
         MalformedError: It is empty, too long, `.` or `..`, or holds a slash or NUL.
     """
     if not 1 <= len(name) <= MAX_FILE_NAME:
-        raise MalformedError(f"file name of {len(name)} bytes; 1 to {MAX_FILE_NAME} allowed")
+        raise MalformedError(
+            f"file name of {format_count(len(name), 'byte')}; 1 to {MAX_FILE_NAME} allowed"
+        )
     if name in (b".", b"..") or b"/" in name or b"\0" in name:
         raise MalformedError(f"impossible file name {name.decode(errors='surrogateescape')!r}")
 

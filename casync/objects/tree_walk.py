@@ -22,6 +22,7 @@ from casync.limits import MAX_BATCH_IDS, MAX_ENTRY_BYTES, MAX_TREE_DEPTH, MAX_TR
 from casync.objects.manifest import Manifest
 from casync.objects.node import Content, Node, Record, decode_node, runs
 from casync.objects.tree import Entry, EntryReader, Folder, decode_root
+from casync.sizes import format_count
 
 __all__ = [
     "FetchObjects",
@@ -299,7 +300,7 @@ def _chunk_fault(chunk: Record, data: bytes | None) -> CasyncError:
     label = f"chunk {chunk.id.hex()}"
     if data is None:
         return NoObjectError(f"{label} is not available")
-    return MalformedError(f"{label} has {len(data)} bytes, not {chunk.length}")
+    return MalformedError(f"{label} has {format_count(len(data), 'byte')}, not {chunk.length}")
 
 
 class _UnreadableError(Exception):

@@ -21,6 +21,7 @@ from casync.ids import Kind
 from casync.limits import MAX_BATCH_IDS, MAX_GROUP_BYTES
 from casync.objects.codec import MAX_PLAIN, Codec, Packed
 from casync.objects.delta import Delta, Group
+from casync.sizes import format_count
 
 __all__ = [
     "END_FRAME",
@@ -185,7 +186,8 @@ class FrameReader:
             return
         if self.answered < self.wanted:
             raise UnreachableError(
-                f"an answer that breaks off after {self.answered} of {self.wanted} objects"
+                f"an answer that breaks off after {self.answered} of "
+                f"{format_count(self.wanted, 'object')}"
             )
         raise RemoteProtocolError("an answer without its end frame")
 
@@ -248,10 +250,12 @@ class FrameReader:
             if count:
                 raise RemoteProtocolError("an end frame that answers ids")
             if left:
-                raise RemoteProtocolError(f"an answer that ends {left} objects early")
+                raise RemoteProtocolError(
+                    f"an answer that ends {format_count(left, 'object')} early"
+                )
             self.ended = True
         elif not 1 <= count <= left:
-            raise RemoteProtocolError(f"a frame for {count} ids where {left} are open")
+            raise RemoteProtocolError(f"a frame for {format_count(count, 'id')}; open: {left}")
         else:
             answers.extend([status] * count)
             self.answered += count
@@ -260,15 +264,19 @@ class FrameReader:
     def _check_opened(self, status: Status, codec: int, count: int, length: int) -> None:
         """Checks the header of a frame with a payload against the request."""
         if codec not in _CODECS or (status is Status.OBJECT and count != 1):
-            raise RemoteProtocolError(f"an object's frame with codec {codec} for {count} ids")
+            raise RemoteProtocolError(
+                f"an object's frame with codec {codec} for {format_count(count, 'id')}"
+            )
         if self.answered == self.wanted:
             raise RemoteProtocolError("more objects than were requested")
         if status is Status.DELTA and (
             codec != Codec.ZSTD or count != self._groups.get(self.answered)
         ):
-            raise RemoteProtocolError(f"a delta for {count} ids that are not a group")
+            raise RemoteProtocolError(f"a delta for {format_count(count, 'id')}, not a group")
         if not 1 <= length <= self._max_bytes(status):
-            raise RemoteProtocolError(f"a payload of {length} bytes; {self._bounds(status)}")
+            raise RemoteProtocolError(
+                f"a payload of {format_count(length, 'byte')}; {self._bounds(status)}"
+            )
 
     def _payload(self, payload: bytes) -> Packed | Delta:
         """The answer that a payload completes."""

@@ -20,6 +20,7 @@ from casync.ids import ID_BYTES, Buffer, ChunkId, Kind, ObjectId
 from casync.limits import MAX_BATCH_BASES, MAX_BATCH_IDS
 from casync.objects.codec import MAX_PLAIN
 from casync.objects.delta import Group, singles
+from casync.sizes import format_count
 
 __all__ = [
     "IDS_TYPE",
@@ -186,7 +187,9 @@ def _header(data: Buffer) -> tuple[Kind, int, int, int]:
 def _ids(data: Buffer, start: int, count: int) -> list[ObjectId]:
     """Reads the ids from `start` to the end of `data`, which must be `count`."""
     if len(data) != start + count * ID_BYTES:
-        raise MalformedError(f"list that claims {count} ids in {len(data)} bytes")
+        raise MalformedError(
+            f"list that claims {format_count(count, 'id')} in {format_count(len(data), 'byte')}"
+        )
     body = bytes(data)
     return [ChunkId(body[at : at + ID_BYTES]) for at in range(start, len(body), ID_BYTES)]
 
@@ -203,7 +206,9 @@ def decode_sizes(kind: Kind, count: int, data: Buffer) -> list[tuple[int, int] |
         RemoteProtocolError: `data` has another length, or no object can have such a size.
     """
     if len(data) != count * _SIZES.size:
-        raise RemoteProtocolError(f"sizes of {count} objects in {len(data)} bytes")
+        raise RemoteProtocolError(
+            f"sizes of {format_count(count, 'object')} in {format_count(len(data), 'byte')}"
+        )
     rows: list[tuple[int, int] | None] = []
     for plain, stored in _SIZES.iter_unpack(data):
         if plain == stored == _NO_SIZE:

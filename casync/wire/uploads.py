@@ -17,6 +17,7 @@ from casync.errors import MalformedError
 from casync.ids import ID_BYTES, ChunkId, Kind
 from casync.limits import MAX_BATCH_BYTES, MAX_BATCH_IDS
 from casync.objects.codec import MAX_PLAIN, Codec, Packed
+from casync.sizes import format_count
 
 __all__ = ["MAX_UPLOAD_BYTES", "OBJECTS_TYPE", "UploadReader", "encode_upload", "joined"]
 
@@ -130,7 +131,9 @@ class UploadReader:
         if self._objects > MAX_BATCH_IDS:
             raise MalformedError(f"more than {MAX_BATCH_IDS} objects at once")
         if not 1 <= length <= MAX_PLAIN[kind]:
-            raise MalformedError(f"a payload of {length} bytes; 1 to {MAX_PLAIN[kind]} are allowed")
+            raise MalformedError(
+                f"a payload of {format_count(length, 'byte')}; 1 to {MAX_PLAIN[kind]} are allowed"
+            )
         if self._plain + length > MAX_BATCH_BYTES:
             raise _too_much()
         self._open, self._wanted = (Kind(kind), _CODECS[codec], ident), length
@@ -144,7 +147,8 @@ class UploadReader:
                 raise MalformedError("a payload that is not a zstd frame") from error
             if not len(payload) < length <= MAX_PLAIN[kind]:
                 raise MalformedError(
-                    f"a zstd frame of {len(payload)} bytes that announces {length} plain bytes"
+                    f"a zstd frame of {format_count(len(payload), 'byte')} "
+                    f"that announces {format_count(length, 'plain byte')}"
                 )
         self._plain += length
         if self._plain > MAX_BATCH_BYTES:

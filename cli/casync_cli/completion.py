@@ -11,10 +11,11 @@ from itertools import islice
 from typing import Final
 
 import typer
+from typer.core import TyperGroup
 
 from casync_cli.invocation import Invocation, invocation_of
 
-__all__ = ["complete_name", "complete_ref"]
+__all__ = ["complete_command", "complete_name", "complete_ref"]
 
 _MOST: Final = 200
 _DIGITS: Final = re.compile(r"[0-9a-f]{2,64}", re.ASCII)
@@ -29,6 +30,13 @@ def complete_name(ctx: typer.Context, incomplete: str) -> list[str]:
 def complete_ref(ctx: typer.Context, incomplete: str) -> list[str]:
     """Names and hashes that begin with `incomplete`."""
     return _quietly(ctx, incomplete, hashes=True)
+
+
+def complete_command(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Commands that begin with `incomplete`."""
+    program = ctx.find_root().command
+    assert isinstance(program, TyperGroup)
+    return [name for name in program.list_commands(ctx) if name.startswith(incomplete)]
 
 
 def _quietly(ctx: typer.Context, incomplete: str, *, hashes: bool) -> list[str]:

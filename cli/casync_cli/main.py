@@ -57,7 +57,7 @@ def main(arguments: Sequence[str], invocation: Invocation) -> int:
         The exit status.
     """
     try:
-        status = _dispatch(list(arguments) or ["--help"], invocation)
+        status = _dispatch(list(arguments), invocation)
         invocation.output.flush()
     except ClosedPipeError:
         return 0

@@ -63,6 +63,8 @@ VERBS: Final[dict[str, Verb]] = {
     "store": Verb("", "Maintain the store."),
     "token": Verb("", "Manage tokens for servers of the store."),
     "config": Verb("", "Show the settings and their sources."),
+    "help": Verb("help", "Show the help of a command."),
+    "version": Verb("version", "Print the version."),
 }
 
 _NAME_VERBS: Final[dict[str, Verb]] = {
@@ -294,7 +296,9 @@ def _group(
     completion: bool = False,
 ) -> _Group:
     app = typer.Typer(add_completion=completion, rich_markup_mode=None)
-    app.callback(cls=_Group, help=summary, context_settings=_SETTINGS)(_nothing)
+    app.callback(cls=_Group, help=summary, invoke_without_command=True, context_settings=_SETTINGS)(
+        _help_if_bare
+    )
     group = cast(_Group, get_command(app))
     group.table = table
     group.examples = examples
@@ -302,8 +306,10 @@ def _group(
     return group
 
 
-def _nothing() -> None:
-    """The callback of a group, which does nothing."""
+def _help_if_bare(ctx: typer.Context) -> None:
+    """The callback of a group, which lists its commands if none is given."""
+    if ctx.invoked_subcommand is None:
+        typer.echo(ctx.get_help())
 
 
 def program() -> _Group:

@@ -171,6 +171,33 @@ def test_prefixes_of_hashes_resolve_in_a_local_store(program: Program) -> None:
 
 
 @pytest.mark.parametrize(
+    "data", [b"\x00", b"\x1b[31m", b"caf\xe9 au lait", b"\x7f", "\x9b31m".encode()]
+)
+def test_cat_refuses_binary_data_on_a_terminal(program: Program, data: bytes) -> None:
+    ident = program.good("prepare", stdin=b"text " + data).text.strip()
+    status, screen = program.on_terminal("cat", ident, NO_COLOR="1")
+    assert status == 2
+    assert screen.startswith(f"casync: {ident} is binary data, and stdout is a terminal. ")
+    assert f"`casync pull {ident} -o FILE`, pipe it into a program, or give -f." in screen
+    assert program.on_terminal("cat", ident, "--length", "5") == (0, "text ")
+    assert program.on_terminal("cat", ident, "--offset", "5")[0] == 2
+    assert program.good("cat", ident).out == b"text " + data
+
+
+def test_cat_writes_binary_data_to_a_terminal_with_force(program: Program) -> None:
+    ident = program.good("prepare", stdin=b"a\x01b").text.strip()
+    assert program.on_terminal("cat", "-f", ident) == (0, "a\x01b")
+
+
+def test_cat_shows_text_on_a_terminal(program: Program) -> None:
+    text = "Grüße\tfür alle\f\n" * 40_000  # characters that lie across chunks
+    ident = program.good("prepare", "--chunk-size", "4K", stdin=text.encode()).text.strip()
+    status, screen = program.on_terminal("cat", ident)
+    assert (status, screen) == (0, text)
+    assert program.on_terminal("cat", ident, "--length", "3") == (0, "Gr\ufffd")
+
+
+@pytest.mark.parametrize(
     ("options", "start", "end"),
     [
         ("", 0, len(DATA)),

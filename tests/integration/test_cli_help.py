@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from casync_cli.config import Config
 from casync_cli.exit_codes import STATUS
+from casync_cli.verbs import GROUPS
 
 from tests.support.program import ROOT, Program
 
@@ -25,7 +26,7 @@ CONTRACT = {
     "push": "[REF] [--name NAME] [--sign KEY] [--part K/N] [--abort] [--dry-run]",
     "ls": "[PATTERN] [-l] [-R] [--full]",
     "show": "REF [--digest sha256]",
-    "cat": "REF[:PATH] [--offset N] [--length N]",
+    "cat": "REF[:PATH] [--offset N] [--length N] [-f/--force]",
     "check": "REF[:PATH] PLACE",
     "diff": "OLD NEW [--exit-code]",
     "name set": "NAME REF [--expect N] [--sign KEY] [--expires TIME]",
@@ -48,6 +49,8 @@ CONTRACT = {
     "token ls": "",
     "token revoke": "ID...",
     "config show": "",
+    "help": "[COMMAND]...",
+    "version": "",
 }
 COMMON = {
     "--store DIR",
@@ -254,9 +257,32 @@ def test_help_lists_the_commands_and_no_others(program: Program) -> None:
         "store",
         "token",
         "config",
+        "help",
+        "version",
     ]
     found = sections(program.good("store", "--help").text)["Commands"]
     assert [line.split()[0] for line in found] == ["stats", "reindex", "compact", "backup"]
+
+
+@pytest.mark.parametrize("words", ["", "pull", "store", "store stats", "help"])
+def test_help_of_a_command_may_be_asked_for_in_two_ways(program: Program, words: str) -> None:
+    asked = program.good("help", *words.split())
+    assert asked.text == program.good(*words.split(), "--help").text
+    assert asked.err == ""
+
+
+@pytest.mark.parametrize("group", sorted(GROUPS))
+def test_a_group_alone_lists_its_commands(program: Program, group: str) -> None:
+    alone = program.good(group)
+    assert alone.text == program.good(group, "--help").text
+    listed = [line.split()[0] for line in sections(alone.text)["Commands"]]
+    assert listed == list(GROUPS[group][0])
+
+
+def test_the_version_may_be_asked_for_in_two_ways(program: Program) -> None:
+    version = program.good("version").text
+    assert version == program.good("--version").text
+    assert program.good("version", "--json").document["version"] == version.split()[1]
 
 
 def test_help_fits_a_narrow_terminal(program: Program) -> None:
@@ -298,7 +324,8 @@ def test_the_option_wins_over_the_environment(program: Program) -> None:
         ("prepar", ["no command prepar", "Did you mean prepare or repair?"]),
         ("xyzzy", ["no command xyzzy", "casync --help"]),
         ("store stat", ["no command stat", "Did you mean stats?"]),
-        ("store", ["missing command", "casync store --help"]),
+        ("help stor", ["no command stor", "Did you mean store?"]),
+        ("help store nonsense", ["no command nonsense", "casync store --help"]),
         ("pull x --sever y", ["no such option: --sever", "Did you mean --server?"]),
         ("ls --stoer y", ["no such option: --stoer", "Did you mean --store?"]),
         ("ls --xyzzy", ["no such option: --xyzzy"]),

@@ -115,6 +115,7 @@ def test_unreadable_files_are_reported_and_the_rest_is_stored(
     assert status == 3, said
     assert re.search(r"left out locked: .*ermission", said)
     assert re.search(r"left out secret: .*", said)
+    assert "2 paths left out; 2 for want of permission. Run the command as a user who" in said
     assert set(listed(program)) == {"file"}
 
 

@@ -105,7 +105,7 @@ class Program:
                 status = process.wait(TIMEOUT)
         finally:
             os.close(ours)
-        return status, screen.decode().replace("\r\n", "\n")
+        return status, screen.decode(errors="replace").replace("\r\n", "\n")
 
 
 def read_until(descriptor: int, wanted: bytes) -> bytes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import os
+import shlex
 import stat
 import time
 from collections.abc import Callable, Iterator
@@ -279,10 +280,10 @@ def _refuse_strange(mode: int, label: str) -> None:
         return
     if stat.S_ISDIR(mode):
         raise UsageError(f"{label} is a folder", next_step="Name a file, or pipe an archive in.")
-    raise UsageError(
-        f"{label} is neither a file nor a block device",
-        next_step="Read it with cat, and prepare from the pipe.",
-    )
+    message = f"{label} is neither a file nor a block device"
+    if stat.S_ISSOCK(mode):
+        raise UsageError(message, next_step="A socket has no content.")
+    raise UsageError(message, next_step=f"Pipe it: cat {shlex.quote(label)} | casync prepare.")
 
 
 def open_source(source: Path | BinaryIO) -> FileSource | StreamSource:

@@ -31,6 +31,7 @@ from casync.ops.pull_folder.seeds import FolderSeeds
 from casync.ops.pull_folder.survey import LEFT_OUT, Difference, Survey, mark_of
 from casync.ops.pull_folder.tree_shape import HardLinks, shape_of
 from casync.planning.windows import Window, tile
+from casync.sizes import format_count
 
 __all__ = ["FolderOptions", "FolderPlan"]
 
@@ -172,7 +173,8 @@ class FolderPlan:
         most = disk.f_files or disk.f_blocks * disk.f_frsize // _ENTRY_BYTES
         if most and self.entries > most:
             raise NoSpaceError(
-                f"the tree has {self.entries} entries, more than the disk of {self._path} can hold"
+                f"the tree has {format_count(self.entries, 'entry')}, more than the disk of "
+                f"{self._path} can hold"
             )
 
     def _take(self, found: Difference) -> None:
@@ -248,7 +250,7 @@ class FolderPlan:
             )
         if options.max_delete is not None and self.extras > options.max_delete:
             raise UsageError(
-                f"--delete would remove {self.extras} things from {self._path}, "
+                f"--delete would remove {format_count(self.extras, 'entry')} from {self._path}, "
                 f"more than {options.max_delete}",
                 next_step="Look with --dry-run, and give a larger --max-delete.",
             )
@@ -262,8 +264,8 @@ class FolderPlan:
                 raise no_space(self._path, need, have)
         if disk.f_files and self._new > disk.f_favail:
             raise NoSpaceError(
-                f"no room for {self._new} files on {self._path}; its file system takes "
-                f"{disk.f_favail} more"
+                f"no room for {format_count(self._new, 'file')} on {self._path}; its file system "
+                f"takes {disk.f_favail} more"
             )
 
     def _solid_bytes(self) -> int:

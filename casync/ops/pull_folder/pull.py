@@ -33,6 +33,7 @@ from casync.ops.pull_folder.place import FolderPlace
 from casync.ops.pull_folder.plan import FolderOptions, FolderPlan
 from casync.ops.pull_folder.seeds import add_named
 from casync.ops.pull_folder.write import FolderWriting
+from casync.sizes import format_count
 from casync.store.base import Traffic
 
 __all__ = ["FolderPulled", "pull_tree", "supplies_of"]
@@ -128,8 +129,7 @@ def pull_tree(
             assert root is not None
             lock(root, target)
         place = stack.enter_context(closing(FolderPlace(root, target, plan, folder_options)))
-        files = "1 file" if plan.files == 1 else f"{plan.files} files"
-        progress.start(f"pulling {files}", plan.length)
+        progress.start(f"pulling {format_count(plan.files, 'file')}", plan.length)
         try:
             supplies = supplies_of(ports, index, options)
             given = FolderWriting(plan, tree, place).run(supplies, options.connections, progress)

@@ -14,6 +14,7 @@ from casync.errors import MalformedError, NoObjectError, UsageError
 from casync.ids import ChunkId, Kind, ManifestId, ObjectId
 from casync.objects.below import Below
 from casync.objects.manifest import Manifest, decode_manifest
+from casync.sizes import format_count
 from casync.store.base import ObjectSource, ObjectStat
 from casync.store.proved import Lost, ProvedReader
 
@@ -84,8 +85,9 @@ class Proof:
         stats = self._promised(Kind.CHUNK, [ident for ident, _ in wanted])
         for (ident, length), stat in zip(wanted, stats, strict=True):
             if stat is not None and stat.length != length:
+                listed = format_count(length, "byte")
                 raise MalformedError(
-                    f"chunk {ident.hex()} is listed with {length} bytes and has {stat.length}"
+                    f"chunk {ident.hex()} is listed with {listed} and has {stat.length}"
                 )
 
     def _promised(self, kind: Kind, ids: Sequence[ObjectId]) -> list[ObjectStat | None]:

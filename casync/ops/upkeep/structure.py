@@ -15,6 +15,7 @@ from casync.ids import ChunkId, Kind, ManifestId, NodeId, ObjectId
 from casync.objects.below import Below, Seen
 from casync.objects.manifest import Manifest, decode_manifest
 from casync.objects.node import Content, decode_node
+from casync.sizes import format_count
 from casync.store.base import Absence, ObjectStore
 from casync.store.proved import Lost, ProvedReader
 
@@ -81,7 +82,9 @@ class Structure:
         if manifest is None:
             return
         if manifest.length != length:
-            detail = f"its row says {length} bytes, the manifest says {manifest.length}"
+            detail = (
+                f"its row says {format_count(length, 'byte')}, the manifest says {manifest.length}"
+            )
             self.note((Kind.MANIFEST, ident), NodeFault(FaultKind.MALFORMED, detail))
         wanted: list[tuple[ChunkId, int, ObjectKey]] = []
         for reached in Below(self._plain, strict=True, nodes=self.seen).walk(manifest):
@@ -154,6 +157,7 @@ class Structure:
                 continue
             there.append(ident)
             if stat.length != length:
-                detail = f"it lists chunk {ident.hex()} with {length} bytes; it has {stat.length}"
+                listed = format_count(length, "byte")
+                detail = f"it lists chunk {ident.hex()} with {listed}; it has {stat.length}"
                 self.note(owner, NodeFault(FaultKind.MALFORMED, detail))
         return there

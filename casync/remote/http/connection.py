@@ -21,6 +21,7 @@ import httpcore
 
 from casync.errors import RemoteProtocolError, StoppedError, UnreachableError
 from casync.limits import KIB, MIB
+from casync.sizes import format_size
 from casync.store.base import Traffic
 
 __all__ = ["Backend", "Line", "RateLimit", "WatchedStream"]
@@ -293,7 +294,7 @@ class WatchedStream(httpcore.NetworkStream):
             return
         if self._got < line.min_rate * self._waited:
             raise UnreachableError(
-                f"{line.origin} is too slow: {self._got} bytes in {self._waited:.0f} s",
+                f"{line.origin} is too slow: {format_size(self._got)} in {self._waited:.0f} s",
             )
         if self._flow is not None:
             self._flow(self._waited)
@@ -304,7 +305,7 @@ class WatchedStream(httpcore.NetworkStream):
         line = self._line
         if waited >= self._window and count < line.min_rate * waited:
             raise UnreachableError(
-                f"{line.origin} is too slow: it took {count} bytes in {waited:.0f} s"
+                f"{line.origin} is too slow: it took {format_size(count)} in {waited:.0f} s"
             )
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:

@@ -16,6 +16,7 @@ from operator import itemgetter, lt
 from typing import Final
 
 from casync.errors import DamagedStoreError
+from casync.sizes import format_size
 from casync.store.lmdb.pages import (
     BIG,
     DATABASE_BYTES,
@@ -70,7 +71,7 @@ def check_length(fd: int) -> None:
             free = {page for page in _free_pages(fd, meta) if present <= page <= meta.last_page}
             if len(free) == missing:
                 return
-            message = f"the data file lacks its last {missing * meta.page_size} bytes"
+            message = f"the data file lacks its last {format_size(missing * meta.page_size)}"
         except DamagedStoreError as error:
             message = str(error)
         if attempt == _TRIES - 1:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import codecs
+import re
+import shlex
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -11,9 +14,13 @@ from casync_cli.completion import complete_ref
 from casync_cli.invocation import invocation_of
 from casync_cli.parsing.sizes import parse_size
 
+if TYPE_CHECKING:
+    from casync.ids import Buffer
+
 DETAILS = (
     "Each chunk is verified before it is written. A part beyond the end is empty. PATH is a file "
-    "in the folder REF. From a server, only the chunks of the part are fetched."
+    "in the folder REF. From a server, only the chunks of the part are fetched. A terminal gets "
+    "text only."
 )
 EXAMPLES = (
     "casync cat vm/2024-06 | sha256sum",
@@ -21,6 +28,9 @@ EXAMPLES = (
     "casync cat www:css/site.css",
     "casync cat vm/2024-06 --server URL --length 440 > boot.bin",
 )
+
+_CONTROL: Final = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f]")
+"""Control characters, except those that only move on: tab, line feed, form feed, return."""
 
 
 def run(
@@ -43,6 +53,9 @@ def run(
             "--length", metavar="N", help="Write at most this many bytes.  [default: all]"
         ),
     ] = None,
+    force: Annotated[
+        bool, typer.Option("-f", "--force", help="Write binary data even to a terminal.")
+    ] = False,
 ) -> None:
     """Runs the command."""
     invocation = invocation_of(ctx)
@@ -61,5 +74,26 @@ def run(
     with invocation.source() as source:
         outline = open_file(parsed, source)
         end = outline.length if count is None else min(start + count, outline.length)
-        for piece in read_range(outline, source, start, end):
+        pieces = read_range(outline, source, start, end)
+        first = next(pieces, b"")
+        if invocation.output.to_terminal and not force and not _is_text(first):
+            raise UsageError(
+                f"{ref} is binary data, and stdout is a terminal",
+                next_step=f"Write it to a file with `casync pull {shlex.quote(ref)} -o FILE`, pipe "
+                "it into a program, or give -f.",
+            )
+        stdout.write(first)
+        for piece in pieces:
             stdout.write(piece)
+
+
+def _is_text(data: Buffer) -> bool:
+    """Whether a terminal shows `data`, the beginning of some content, as it is.
+
+    It is UTF-8 without control characters, but may end inside a character.
+    """
+    try:
+        text = codecs.getincrementaldecoder("utf-8")().decode(bytes(data))
+    except UnicodeDecodeError:
+        return False
+    return _CONTROL.search(text) is None

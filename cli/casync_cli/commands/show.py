@@ -160,4 +160,5 @@ def _print(output: Output, found: Statistics, total: int | None, digest: str | N
 
 
 def _size(count: int) -> str:
-    return f"{count} bytes ({format_size(count)})" if count >= 1024 else f"{count} bytes"
+    exact = format_count(count, "byte")
+    return f"{exact} ({format_size(count)})" if count >= 1024 else exact

@@ -98,15 +98,18 @@ class Report:
 
 
 def _incomplete(left_out: Sequence[LeftOut]) -> SourceChangedError:
-    """The error for a folder of which something was left out."""
-    step = "Run the same command again; stored content is not stored again."
-    if any("permission denied" in one.reason.lower() for one in left_out):
-        step = (
-            "Run the command as a user who may read them, or leave them out with --exclude; "
-            "stored content is not stored again."
+    """The error for a folder of which something was left out: what helps depends on why."""
+    denied = sum("permission denied" in one.reason.lower() for one in left_out)
+    steps = []
+    if denied:
+        steps.append(
+            "Run the command as a user who may read them, or leave them out with --exclude."
         )
+    if denied < len(left_out):
+        steps.append("Run the same command again; stored content is not stored again.")
+    why = f"; {denied} for want of permission" if denied else ""
     return SourceChangedError(
-        f"left out {len(left_out)} of the files and folders: changed or unreadable", next_step=step
+        f"{format_count(len(left_out), 'path')} left out{why}", next_step=" ".join(steps)
     )
 
 
@@ -198,7 +201,6 @@ def _say_folder(output: Output, label: str, prepared: FolderPrepared) -> None:
         output.say(f"warning: {left} .casync-part of interrupted pulls left out")
     if prepared.bounded_times:
         output.say(
-            f"warning: {prepared.bounded_times} "
-            f"{'time lies' if prepared.bounded_times == 1 else 'times lie'} outside of 1677 to "
-            "2262 and became the nearest one"
+            f"warning: {format_count(prepared.bounded_times, 'time')} outside of 1677 to 2262 "
+            "became the nearest one"
         )

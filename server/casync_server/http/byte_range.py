@@ -11,6 +11,7 @@ import re
 from typing import Final, NamedTuple
 
 from casync.errors import UsageError
+from casync.sizes import format_count
 
 __all__ = ["ByteSpan", "UnsatisfiableError", "matches_etag", "parse_range", "range_applies"]
 
@@ -60,7 +61,9 @@ def parse_range(header: str, length: int) -> ByteSpan | None:
     if last and int(last) < start:
         raise UsageError("the range ends before it begins")
     if start >= length:
-        raise UnsatisfiableError(f"the range begins beyond the content, which has {length} bytes")
+        raise UnsatisfiableError(
+            f"the range begins beyond the content, which has {format_count(length, 'byte')}"
+        )
     return ByteSpan(start, min(int(last) + 1, length) if last else length)
 
 

@@ -156,7 +156,7 @@ def test_a_wrong_length_is_a_fault(nodes: Nodes, length: int) -> None:
     content = nodes.build(map(chunk, range(1000)))
     (found,) = nodes.walk(Content(content.level, content.id, length))
     assert found.node is None
-    assert "bytes where" in str(found.fault)
+    assert "node of 1000000 bytes; expected: " in str(found.fault)
 
 
 def test_a_wrong_level_is_a_fault(nodes: Nodes) -> None:

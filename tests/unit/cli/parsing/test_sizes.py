@@ -80,3 +80,8 @@ def test_shown_sizes_can_be_parsed(count: int) -> None:
 
 def test_a_count_of_one_has_the_singular() -> None:
     assert [format_count(n, "file") for n in (0, 1, 2)] == ["0 files", "1 file", "2 files"]
+    assert [format_count(2, noun) for noun in ("entry", "key", "open push")] == [
+        "2 entries",
+        "2 keys",
+        "2 open pushes",
+    ]
