@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Final, NamedTuple, TypeAlias
 
 from casync.errors import DeniedError, NotFoundError, SourceChangedError, UsageError
-from casync.fs.target.staging import STAGING
+from casync.fs.target.part import is_part
+from casync.fs.target.staging import STAGING, is_staging
 from casync.limits import MAX_TREE_DEPTH, MAX_TREE_PATH
 
-__all__ = ["Entered", "FoundFile", "Left", "Scan", "Unreadable", "Unwanted"]
+__all__ = ["Entered", "Event", "FoundFile", "Left", "Leftover", "Scan", "Unreadable", "Unwanted"]
 
 _OPEN_FOLDERS: Final = 64
 """Folders of a path that stay open. Those above are reopened through `..`."""
@@ -56,6 +57,16 @@ class Unreadable(NamedTuple):
     reason: str
 
 
+class Leftover(NamedTuple):
+    """What an interrupted pull has left behind, which is left out."""
+
+    path: bytes
+
+
+Event: TypeAlias = Entered | FoundFile | Left | Leftover | Unreadable
+"""A step of a walk."""
+
+
 class _Level:
     __slots__ = ("fd", "key", "names", "prefix")
 
@@ -77,7 +88,7 @@ class Scan:
         avoid: Folders to leave out, as (device, inode).
 
     Attributes:
-        leftovers: Staging folders of interrupted pulls so far, which are left out.
+        leftovers: What interrupted pulls have left behind so far.
 
     Raises:
         NotFoundError, UsageError, DeniedError: `root` is missing, not a folder, or unreadable.
@@ -106,7 +117,7 @@ class Scan:
             raise DeniedError(f"cannot read {root}: permission denied") from error
         self._status = os.fstat(self._root)
 
-    def __iter__(self) -> Iterator[Entered | FoundFile | Left | Unreadable]:
+    def __iter__(self) -> Iterator[Event]:
         """Everything below the root, the root first. Iterate once.
 
         Raises:
@@ -133,17 +144,19 @@ class Scan:
                 os.close(level.fd)
         self._levels = []
 
-    def _look(
-        self, level: _Level, name: bytes
-    ) -> Iterator[Entered | FoundFile | Left | Unreadable]:
+    def _look(self, level: _Level, name: bytes) -> Iterator[Event]:
         path = level.prefix + name
-        if name == STAGING:
-            self.leftovers += 1
-            return
         try:
             status = os.stat(name, dir_fd=level.fd, follow_symlinks=False)
+            if is_part(name, status) or is_staging(level.fd, name, status):
+                self.leftovers += 1
+                yield Leftover(path)
+                return
             is_folder = stat.S_ISDIR(status.st_mode)
             if (status.st_dev, status.st_ino) in self._avoid or self._unwanted(path, is_folder):
+                return
+            if path == STAGING:
+                yield Unreadable(path, "pull keeps this name for its own folder")
                 return
             if len(path) > MAX_TREE_PATH:
                 yield Unreadable(path, f"path of more than {MAX_TREE_PATH} bytes")

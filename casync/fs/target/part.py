@@ -24,13 +24,14 @@ from casync.fs.target.attributes import copy_attributes, set_new_attributes
 from casync.fs.target.place import TargetPlace
 from casync.ids import Buffer
 
-__all__ = ["PartFile", "part_name"]
+__all__ = ["PartFile", "is_part", "part_name"]
 
 _SUFFIX: Final = ".casync-part"
 _HASH_DIGITS: Final = 16
 _OPEN: Final = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _TRIES: Final = 16
+_MODE: Final = 0o600
 
 
 def part_name(name: str, limit: int = 255) -> str:
@@ -42,6 +43,21 @@ def part_name(name: str, limit: int = 255) -> str:
     digest = hashlib.blake2b(raw, digest_size=_HASH_DIGITS // 2).hexdigest()
     room = limit - len(f"..{digest}{_SUFFIX}")
     return f".{raw[:room].decode('utf-8', 'ignore')}.{digest}{_SUFFIX}"
+
+
+def is_part(name: bytes, status: os.stat_result) -> bool:
+    """Whether a file looks like one that an interrupted pull has left behind.
+
+    A file of another mode is not taken for one: it may be content.
+    """
+    return (
+        name.startswith(b".")
+        and name.endswith(_SUFFIX.encode())
+        and len(name) > len(_SUFFIX) + 1
+        and stat.S_ISREG(status.st_mode)
+        and stat.S_IMODE(status.st_mode) == _MODE
+        and status.st_nlink == 1
+    )
 
 
 class PartFile:
@@ -162,7 +178,7 @@ class PartFile:
     def _open_once(self) -> tuple[int, bool]:
         for flags in (os.O_CREAT | os.O_EXCL, 0, os.O_CREAT | os.O_EXCL):
             try:
-                return os.open(self._name, _OPEN | flags, 0o600, dir_fd=self._folder), not flags
+                return os.open(self._name, _OPEN | flags, _MODE, dir_fd=self._folder), not flags
             except (FileExistsError, FileNotFoundError):
                 continue  # it appeared or vanished meanwhile
             except OSError as error:
@@ -218,9 +234,9 @@ class PartFile:
         if was_there and status.st_mode & 0o022:
             os.unlink(self._name, dir_fd=self._folder)
             return False
-        if stat.S_IMODE(status.st_mode) != 0o600:
+        if stat.S_IMODE(status.st_mode) != _MODE:
             with suppress(OSError):  # the file system has no modes
-                os.fchmod(fd, 0o600)
+                os.fchmod(fd, _MODE)
         return True
 
     def _stat(self, name: str) -> os.stat_result | None:

@@ -7,6 +7,7 @@ run has left there: a file has the same staged name in each run.
 from __future__ import annotations
 
 import os
+import re
 import stat
 from contextlib import suppress
 from pathlib import Path
@@ -21,12 +22,14 @@ from casync.fs.entries import Inside
 from casync.fs.os_errors import writing
 from casync.fs.removal import remove
 
-__all__ = ["STAGING", "Staging", "staged_name"]
+__all__ = ["STAGING", "Staging", "is_staging", "staged_name"]
 
 STAGING: Final = b".casync-part"
 """Its name. A pulled tree may not have this name at its root."""
 
 _NAME_BYTES: Final = 16
+_NEW: Final = b".new"
+_STAGED: Final = re.compile(rb"[0-9a-f]{%d}(\.new)?" % (2 * _NAME_BYTES))
 _INHERITED: Final = ("system.posix_acl_default", "system.posix_acl_access")
 
 
@@ -37,6 +40,26 @@ def _is_private(status: os.stat_result) -> bool:
 def staged_name(path: bytes) -> bytes:
     """The name in the staging folder of the file that belongs at `path`."""
     return blake3(path).hexdigest(length=_NAME_BYTES).encode()
+
+
+def is_staging(folder: int, name: bytes, status: os.stat_result) -> bool:
+    """Whether an entry is a staging folder that an interrupted pull has left behind.
+
+    Args:
+        folder: Descriptor of the folder that has the entry.
+        name: The entry's name.
+        status: The entry's status.
+    """
+    if name != STAGING or not stat.S_ISDIR(status.st_mode):
+        return False
+    try:
+        fd = open_child(folder, name, FOLDER)
+    except OSError:
+        return True  # another user's: only its owner may enter a staging folder
+    try:
+        return all(_STAGED.fullmatch(inner) for inner in map(os.fsencode, os.listdir(fd)))
+    finally:
+        os.close(fd)
 
 
 class Staging:
@@ -74,7 +97,7 @@ class Staging:
         Raises:
             OSError: The name cannot be freed.
         """
-        name = staged_name(path) + b".new"
+        name = staged_name(path) + _NEW
         with suppress(FileNotFoundError):
             os.unlink(name, dir_fd=self.fd)
         return name

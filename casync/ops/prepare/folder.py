@@ -18,7 +18,7 @@ from casync.fs.entries import attributes_of, entry_of, meta_of, with_owners
 from casync.fs.extents import read_range
 from casync.fs.filesystem import Coherence, file_system
 from casync.fs.identity import FileIdentity, identity_of
-from casync.fs.scan import Entered, FoundFile, Left, Scan
+from casync.fs.scan import Entered, FoundFile, Left, Leftover, Scan
 from casync.fs.scan_cache import ScanCache
 from casync.fs.source.file import FileSource, coarse_clock
 from casync.fs.sync import sync_file_system
@@ -80,6 +80,9 @@ def prepare_tree(
                 walk.enter(event)
             elif isinstance(event, Left):
                 builder.leave()
+            elif isinstance(event, Leftover):
+                path = os.fsdecode(event.path)
+                progress.note(f"left out {path}: an interrupted pull has left it behind")
             else:
                 builder.leave_out(event.path, event.reason)
         return builder.finish()._replace(sockets=walk.sockets, leftovers=scan.leftovers)

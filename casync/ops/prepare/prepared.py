@@ -63,7 +63,7 @@ class FolderPrepared(NamedTuple):
         stored: Bytes added to the store.
         left_out: Paths that could not be read.
         sockets: Sockets, which trees do not contain.
-        leftovers: Staging folders of interrupted pulls, which are left out.
+        leftovers: Files and folders that interrupted pulls have left behind, which are left out.
         bounded_times: Entries whose time is outside 1677 to 2262, and kept as the nearest one.
         name: The version of the name.
         seconds: Duration.

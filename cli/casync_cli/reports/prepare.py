@@ -197,8 +197,8 @@ def _say_folder(output: Output, label: str, prepared: FolderPrepared) -> None:
     if prepared.sockets:
         output.say(f"{format_count(prepared.sockets, 'socket')} left out")
     if prepared.leftovers:
-        left = format_count(prepared.leftovers, "folder")
-        output.say(f"warning: {left} .casync-part of interrupted pulls left out")
+        left = format_count(prepared.leftovers, "leftover")
+        output.say(f"warning: {left} of interrupted pulls left out")
     if prepared.bounded_times:
         output.say(
             f"warning: {format_count(prepared.bounded_times, 'time')} outside of 1677 to 2262 "

@@ -13,6 +13,9 @@ import pytest
 
 from casync.errors import NotFoundError, UsageError
 from casync.fs.scan import Scan
+from casync.fs.target.part import PartFile, part_name
+from casync.fs.target.place import inspect_place
+from casync.fs.target.staging import staged_name
 from casync.limits import MAX_TREE_PATH
 from casync.names.name import Name
 from casync.objects.tree import LATEST_NS, Device, File, Folder, Link, Pipe
@@ -22,7 +25,7 @@ from casync.ops.prepare.prepared import FolderPrepared
 from casync.ops.upkeep.verify import VerifyOptions, verify
 from casync.store.base import ManifestState
 from casync.store.memory import MemoryStore
-from tests.support.preparing import noise, stream
+from tests.support.preparing import Counter, noise, stream
 from tests.support.rights import needs_root
 from tests.support.tree_worlds import LONG_AGO, PARAMS, age, bytes_of, manifest_of, prepared, tree
 
@@ -311,7 +314,40 @@ def test_what_an_interrupted_pull_has_left_is_not_prepared(root: Path) -> None:
     for place in (root, root / "sub"):
         before = place.stat()
         (place / ".casync-part").mkdir(mode=0o700)
-        (place / ".casync-part" / "0123").write_bytes(b"half")
+        (place / ".casync-part" / os.fsdecode(staged_name(b"a"))).write_bytes(b"half")
+        (place / part_name("image")).write_bytes(b"half")
+        (place / part_name("image")).chmod(0o600)
         os.utime(place, ns=(before.st_atime_ns, before.st_mtime_ns))
-    done = prepared(root, store)
-    assert (done.manifest, done.leftovers, done.left_out) == (clean.manifest, 2, [])
+    counter = Counter()
+    done = prepared(root, store, progress=counter)
+    assert (done.manifest, done.leftovers, done.left_out) == (clean.manifest, 4, [])
+    assert "left out sub/.image.casync-part: an interrupted pull has left it behind" in counter.notes
+
+
+def test_a_killed_pull_leaves_what_a_prepare_leaves_out(tmp_path: Path) -> None:
+    place = inspect_place(tmp_path / "image", in_place=False)
+    with PartFile(place, 1000) as part:
+        part.write(0, [b"half"])
+    assert prepared(tmp_path, MemoryStore()).leftovers == 1
+
+
+def test_content_with_the_name_of_a_leftover_is_prepared(tmp_path: Path) -> None:
+    store, names = MemoryStore(), (".mine.casync-part", "mine.casync-part", ".casync-part.txt")
+    (tmp_path / "sub").mkdir()
+    for place in (tmp_path, tmp_path / "sub"):
+        for name in names:
+            (place / name).write_bytes(b"content")
+            (place / name).chmod(0o600 if name == "mine.casync-part" else 0o644)
+    (tmp_path / "sub" / ".casync-part").mkdir(mode=0o700)
+    (tmp_path / "sub" / ".casync-part" / "mine").write_bytes(b"content")
+    done = prepared(tmp_path, store)
+    assert (done.files, done.leftovers, done.left_out) == (7, 0, [])
+    assert bytes_of(store, done.manifest, "sub/.casync-part/mine") == b"content"
+
+
+def test_content_where_pulls_keep_their_own_is_reported_as_left_out(tmp_path: Path) -> None:
+    (tmp_path / ".casync-part").write_bytes(b"content")
+    done = prepared(tmp_path, MemoryStore())
+    assert (done.files, done.leftovers) == (0, 0)
+    assert [path for path, _ in done.left_out] == [b".casync-part"]
+    assert prepared(tmp_path, MemoryStore(), globs=[".casync-part"]).left_out == []
