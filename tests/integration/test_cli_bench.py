@@ -15,6 +15,7 @@ import pytest
 
 from casync import api
 from casync.ops.pull.file import PullOptions
+from casync.sizes import format_size
 from casync.store.lmdb.store import LmdbStore
 from tests.support.program import COMMAND, Program, read_until
 from tests.support.serving import serving
@@ -73,16 +74,18 @@ def test_a_bench_prints_a_line_per_size_and_a_recommendation(program: Program) -
     assert all(all(re.fullmatch(r"[0-9.]+", field) for field in row) for row in rows)
     assert last[0] == "recommended"
     assert last[1] in ("4096", "16384")
-    assert "need to travel" in ran.err
+    assert " travel with" in ran.err
     assert left(program) == []
 
 
 def test_a_terminal_gets_a_table(program: Program) -> None:
     status, screen = program.on_terminal("bench", "old", "new", *SIZES, "--no-progress")
     assert status == 0
-    head, *rows = screen.splitlines()[:3]
+    head, second, *rows = screen.splitlines()[:4]
+    assert head.split()[:3] == ["size", "plain", "deltas"]
+    assert second.split() == ["received", "received", "speed", "speed", "speed"]
     assert [row.split()[:2] for row in rows] == [["4", "KiB"], ["16", "KiB"]]
-    assert {len(line) for line in (head, *rows)} == {len(head)}
+    assert {len(line) for line in (head, second, *rows)} == {len(head)}
     assert len(head) <= 80
     assert re.search(r"^recommended  (4|16) KiB  moves ", screen, re.M)
 
@@ -98,6 +101,26 @@ def test_json_is_one_document(program: Program) -> None:
         for transfer in (trial["plain"], trial["delta"]):
             assert 30_000 < transfer["received"] < trial["whole"]
     assert document["recommended"] in (4096, 16384)
+
+
+def test_text_page_and_json_name_the_same_figures(program: Program) -> None:
+    """What a bench says is said of bytes with deltas, or without them, or before both."""
+    one = ("bench", "old", "new", "--chunk-sizes", "16K")
+    ran = program.good(*one, "--html", "page.html")
+    (row, _) = [line.split("\t") for line in ran.lines]
+    page = (program.home / "page.html").read_text()
+    document = program.good(*one, "--json").document
+    (trial,) = document["trials"]
+    plain, delta = trial["plain"]["received"], trial["delta"]["received"]
+    lacking = format_size(trial["origins"]["travel"])
+    for counted in (plain, delta, trial["origins"]["travel"]):
+        assert str(counted) in row
+    for text in (ran.err, page):
+        assert f"{format_size(min(plain, delta))} of {format_size(len(NEW))} travel with" in text
+        assert format_size(plain) in text
+    assert f"  not in the old file: {lacking}" in ran.err
+    assert f"Of these, {lacking} are not in the old file: " in page
+    assert "must travel" not in ran.err + page
 
 
 def test_equal_files_transfer_nothing(program: Program) -> None:

@@ -20,7 +20,7 @@ ORIGINS: Final = {
     Origin.MOVED: "in the old file, elsewhere",
     Origin.REPEAT: "repeats within the new file",
     Origin.ZERO: "zeros",
-    Origin.TRAVEL: "new: must travel",
+    Origin.TRAVEL: "not in the old file",
 }
 """Labels of the origins."""
 

@@ -16,19 +16,20 @@ from casync import __version__
 from casync.escape import escape
 from casync.objects.codec import DEFAULT_LEVEL
 from casync.ops.bench import Transfer, Trial
+from casync.planning.origins import Origin
 from casync.sizes import format_size
 from casync_cli.bench.charts import Bar, bars, stack
 from casync_cli.bench.map import ORIGINS, draw_map
-from casync_cli.bench.report import Bench, chunk_size, rate, reason, share
+from casync_cli.bench.report import Bench, chunk_size, headline, rate, reason, share
 from casync_cli.bench.style import STYLE
 
 __all__ = ["render"]
 
 _HEADS: Final = (
     "chunk size",
-    "plain",
+    "without deltas",
     "of it manifest",
-    "deltas",
+    "with deltas",
     "of it manifest",
     "chunks",
     "different",
@@ -36,8 +37,8 @@ _HEADS: Final = (
     "store grows by",
     "prepare old",
     "prepare new",
-    "rebuild, plain",
-    "rebuild, deltas",
+    "pull, without deltas",
+    "pull, with deltas",
 )
 
 
@@ -62,17 +63,10 @@ def _name(path: Path) -> str:
 def _header(bench: Bench) -> str:
     chosen = bench.chosen
     size = chunk_size(chosen.params)
-    moved, length = chosen.best.received, bench.new.length
-    other = (
-        f"as deltas; {format_size(chosen.plain.received)} as plain chunks"
-        if moved < chosen.plain.received
-        else "as plain chunks; deltas are not shorter"
-    )
     return (
-        f"<header><h1>{format_size(moved)} of {format_size(length)} need to travel: "
-        f"<em>{html.escape(share(moved, length))}</em></h1>"
+        f"<header><h1>{html.escape(headline(bench))}</h1>"
         f'<p>From <span class="path">{_name(bench.old.path)}</span> to '
-        f'<span class="path">{_name(bench.new.path)}</span>, in chunks of {size}, {other}. '
+        f'<span class="path">{_name(bench.new.path)}</span>, in chunks of {size}. '
         f"A receiver without the old file fetches {format_size(chosen.whole.stored)}.</p>"
         f"<p>Recommended: <strong>{size}</strong>, which {reason(bench)}.</p></header>"
     )
@@ -93,21 +87,31 @@ def _origins(bench: Bench) -> str:
     parts = [(float(count), origin.value) for origin, _, count in totals]
     return (
         "<section><h2>Where the new bytes come from</h2>"
-        f"<p>All {format_size(length)} of the new file, before compression. The part that must "
-        f"travel is {format_size(bench.chosen.best.chunks)} when it is sent.</p>"
+        f"<p>All {format_size(length)} of the new file, before compression and deltas. "
+        f"{_sent(bench.chosen)}</p>"
         f'{stack(parts, length, "whole")}<ul class="key">{key}</ul></section>'
         "<section><h2>Map of the new file</h2>"
         "<p>Read it line by line, from the first byte to the last. Each column is "
         f"{format_size(origins.cell_bytes)}; its colours show where the bytes come from. Bytes "
-        "that must travel are at the bottom, drawn larger if there are very few.</p>"
+        "that the old file lacks are at the bottom, drawn larger if there are very few.</p>"
         f"{draw_map(origins)}</section>"
+    )
+
+
+def _sent(trial: Trial) -> str:
+    """How the part that the old file lacks is sent."""
+    lacking = format_size(trial.origins.total(Origin.TRAVEL))
+    plain, delta = format_size(trial.plain.chunks), format_size(trial.delta.chunks)
+    return (
+        f"Of these, {lacking} are not in the old file: {plain} as compressed chunks, {delta} "
+        "with deltas, to which the manifest is added."
     )
 
 
 def _transfers(bench: Bench) -> str:
     charts = [
-        ("As plain chunks", [trial.plain for trial in bench.trials]),
-        ("As deltas", [trial.delta for trial in bench.trials]),
+        ("Without deltas", [trial.plain for trial in bench.trials]),
+        ("With deltas", [trial.delta for trial in bench.trials]),
     ]
     most = max(transfer.received for _, transfers in charts for transfer in transfers)
     return (
@@ -137,8 +141,8 @@ def _speeds(bench: Bench) -> str:
     charts = [
         ("Prepare old (all is new)", old, [t.old.seconds for t in bench.trials]),
         ("Prepare new (old is known)", new, [t.new.seconds for t in bench.trials]),
-        ("Rebuild new, plain chunks", new, [t.plain.seconds for t in bench.trials]),
-        ("Rebuild new, deltas", new, [t.delta.seconds for t in bench.trials]),
+        ("Pull new, without deltas", new, [t.plain.seconds for t in bench.trials]),
+        ("Pull new, with deltas", new, [t.delta.seconds for t in bench.trials]),
     ]
     most = max(_rate(count, second) for _, count, seconds in charts for second in seconds)
     return (

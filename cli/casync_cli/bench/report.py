@@ -14,10 +14,13 @@ from casync.sizes import format_count, format_size
 from casync_cli.bench.map import ORIGINS
 from casync_cli.output import Output
 
-__all__ = ["Bench", "BenchReport", "chunk_size", "rate", "reason", "share"]
+__all__ = ["Bench", "BenchReport", "chunk_size", "headline", "rate", "reason", "share"]
 
-_HEADS: Final = ("chunks", "plain", "deltas", "manifest", "number", "new", "prepare", "rebuild")
-_WIDTHS: Final = (7, 8, 8, 8, 7, 6, 10, 10)
+_HEADS: Final = (
+    ("size", "plain", "deltas", "chunks", "new", "prepare", "pull plain", "pull deltas"),
+    ("", "received", "received", "", "", "speed", "speed", "speed"),
+)
+_WIDTHS: Final = (7, 8, 8, 6, 6, 10, 10, 11)
 
 
 class Bench(NamedTuple):
@@ -65,17 +68,18 @@ class BenchReport:
             output.row(*map(str, _flat(_figures(trial))))
             return
         if len(bench.trials) == 1:
-            self._aligned(_HEADS)
+            for heads in _HEADS:
+                self._aligned(heads)
         self._aligned(
             (
                 chunk_size(trial.params),
                 format_size(trial.plain.received),
                 format_size(trial.delta.received),
-                format_size(trial.best.manifest),
                 str(trial.whole.chunks),
                 str(trial.new.new),
                 rate(bench.new.data, trial.new.seconds),
                 rate(bench.new.data, trial.plain.seconds),
+                rate(bench.new.data, trial.delta.seconds),
             )
         )
 
@@ -88,10 +92,8 @@ class BenchReport:
             size = chunk_size(chosen.params) if output.to_terminal else str(chosen.params.avg_size)
             output.row("recommended", size, reason(bench))
         output.flush()
-        moved, length = chosen.best.received, bench.new.length
-        output.say(
-            f"{format_size(moved)} of {format_size(length)} need to travel: {share(moved, length)}"
-        )
+        output.say(headline(bench))
+        output.say("before compression and deltas, the bytes of the new file are:")
         for origin, label in ORIGINS.items():
             if count := chosen.origins.total(origin):
                 output.say(f"  {label}: {format_size(count)}")
@@ -122,6 +124,22 @@ def share(part: int, whole: int) -> str:
         return "<0.01 %"
     digits = 0 if percent == 0 or percent >= 99.95 else 1 if percent >= 0.095 else 2
     return f"{percent:.{digits}f} %"
+
+
+def headline(bench: Bench) -> str:
+    """What travels with the recommended size, with and without deltas."""
+    chosen, length = bench.chosen, bench.new.length
+    plain, delta = chosen.plain.received, chosen.delta.received
+    whole = format_size(length)
+    if plain <= delta:
+        return (
+            f"{format_size(plain)} of {whole} travel without deltas ({share(plain, length)}); "
+            "deltas are not shorter"
+        )
+    return (
+        f"{format_size(delta)} of {whole} travel with deltas ({share(delta, length)}), "
+        f"{format_size(plain)} without them ({share(plain, length)})"
+    )
 
 
 def reason(bench: Bench) -> str:

@@ -34,7 +34,6 @@ main { max-width: 64rem; margin: 0 auto; padding: 2rem 1.25rem 3rem; }
 p { text-wrap: pretty; }
 header p { margin: .4rem 0 0; }
 h1 { font-size: clamp(1.5rem, 5vw, 2.4rem); line-height: 1.2; margin: 0; font-weight: 650; }
-h1 em { font-style: normal; color: var(--travel); white-space: nowrap; }
 h2 { font-size: 1.15rem; margin: 2.6rem 0 .3rem; font-weight: 650; }
 h3 { font-size: .9rem; margin: 0 0 .4rem; font-weight: 600; }
 section > p { margin: 0 0 .9rem; color: var(--soft); max-width: 52rem; }

@@ -321,7 +321,9 @@ def test_what_an_interrupted_pull_has_left_is_not_prepared(root: Path) -> None:
     counter = Counter()
     done = prepared(root, store, progress=counter)
     assert (done.manifest, done.leftovers, done.left_out) == (clean.manifest, 4, [])
-    assert "left out sub/.image.casync-part: an interrupted pull has left it behind" in counter.notes
+    assert (
+        "left out sub/.image.casync-part: an interrupted pull has left it behind" in counter.notes
+    )
 
 
 def test_a_killed_pull_leaves_what_a_prepare_leaves_out(tmp_path: Path) -> None:
