@@ -163,9 +163,12 @@ class UnreachableError(RemoteError):
 
     code = "unreachable"
 
-    def __init__(self, message: str, *, next_step: str = "", retry_after: float = 0.0) -> None:
+    def __init__(
+        self, message: str, *, next_step: str = "", retry_after: float = 0.0, refused: bool = False
+    ) -> None:
         super().__init__(message, next_step=next_step)
         self.retry_after = retry_after  # seconds that the server asked for
+        self.refused = refused  # nothing listens there, so a try costs next to nothing
 
 
 class RemoteProtocolError(RemoteError):

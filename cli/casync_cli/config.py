@@ -24,6 +24,8 @@ class Config(NamedTuple):
         servers: CASYNC_SERVER, separated by spaces.
         token_file: CASYNC_TOKEN_FILE; overrides `token`.
         token: CASYNC_TOKEN.
+        proxy_auth_file: CASYNC_PROXY_AUTH_FILE; overrides `proxy_auth`.
+        proxy_auth: CASYNC_PROXY_AUTH, `USER:PASSWORD` for the proxy.
         ca: CASYNC_CA, a PEM file of CA certificates.
         config: CASYNC_CONFIG, a file to read instead of `user_config`.
         user_config: Path of the user's configuration file, which may be missing.
@@ -37,6 +39,8 @@ class Config(NamedTuple):
     servers: tuple[str, ...] = ()
     token_file: Path | None = None
     token: str | None = None
+    proxy_auth_file: Path | None = None
+    proxy_auth: str | None = None
     ca: Path | None = None
     config: Path | None = None
     user_config: Path | None = None
@@ -55,6 +59,8 @@ class Config(NamedTuple):
             servers=tuple(get("CASYNC_SERVER", "").split()),
             token_file=_path(get("CASYNC_TOKEN_FILE")),
             token=get("CASYNC_TOKEN") or None,
+            proxy_auth_file=_path(get("CASYNC_PROXY_AUTH_FILE")),
+            proxy_auth=get("CASYNC_PROXY_AUTH") or None,
             ca=_path(get("CASYNC_CA")),
             config=_path(get("CASYNC_CONFIG")),
             user_config=None if own is None else own / "config.toml",

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from casync.errors import CasyncError, DamagedObjectError, NoNameError, UsageError
 from casync_cli.config import Config
+from casync_cli.outages import Outages
 from casync_cli.output import Output
 from casync_cli.parsing.counts import parse_count
 from casync_cli.parsing.paths import parse_path
@@ -50,7 +51,8 @@ class Invocation:
     Attributes:
         common: Options of every command.
         remote: Options for servers.
-        resume: Next step for a user who interrupts the command now.
+        resume: Next step for a user who interrupts the command now, or whose server is lost.
+        outages: Tells the user of lost servers.
     """
 
     def __init__(self, config: Config, stdout: TextIO, stderr: TextIO) -> None:
@@ -59,6 +61,7 @@ class Invocation:
         self.remote = RemoteOptions()
         self.output = Output(stdout, stderr, self.common, colour=config.colour)
         self.resume = ""
+        self.outages = Outages(self.output)
         self._exposed: set[Path] = set()  # files that were warned of
 
     @property
@@ -208,7 +211,7 @@ class Invocation:
         authorities = {}
         for url, said in settings.of_servers():
             if "token_file" in said:
-                tokens[origin_of(url)] = self._read_token(Path(str(said["token_file"])))
+                tokens[origin_of(url)] = self._read_secret(Path(str(said["token_file"])), "token")
             if "ca" in said and given.ca is None and not self.config.ca:
                 authorities[origin_of(url)] = Path(str(said["ca"]))
         token = self._token()
@@ -221,6 +224,8 @@ class Invocation:
             insecure=given.insecure,
             insecure_http=given.insecure_http,
             proxy=str(proxy) if proxy else None,
+            proxy_auth=self._proxy_auth() if proxy else "",
+            watch=self.outages,
             limit=RateLimit(parse_rate(str(limit))) if limit else None,
             connections=self.connections,
             retry_for=parse_duration(str(settings["retry_for"].value)),
@@ -232,29 +237,43 @@ class Invocation:
         text = str(self.settings["connections"].value)
         return parse_count(text, "--connections", 1, _MAX_CONNECTIONS)
 
+    def _proxy_auth(self) -> str:
+        """User and password for the proxy, from the command line or the environment."""
+        given, config = self.remote.proxy_auth, self.config
+        path = config.proxy_auth_file if given is None else parse_path(given, "--proxy-auth")
+        text = config.proxy_auth or "" if path is None else self._read_secret(path, "password")
+        if (text and ":" not in text) or not text.isprintable():
+            raise UsageError(
+                f"not a user and a password for the proxy: {path or 'CASYNC_PROXY_AUTH'}",
+                next_step="Write them in one line as USER:PASSWORD.",
+            )
+        return text
+
     def _token(self) -> str | None:
         """The token from the command line or the environment."""
         given = self.remote.token_file
         path = self.config.token_file if given is None else parse_path(given, "--token-file")
-        return self.config.token if path is None else self._read_token(path)
+        return self.config.token if path is None else self._read_secret(path, "token")
 
-    def _read_token(self, path: Path) -> str:
+    def _read_secret(self, path: Path, what: str) -> str:
         from casync.fs.secret import exposure
 
         warning = exposure(path)
         if warning and path not in self._exposed:
             self._exposed.add(path)
             self.warn_of([warning])
-        return _read_token(path)
+        return _read_secret(path, what)
 
     def progress(self) -> AbstractContextManager[Progress]:
         """Shows progress, as the options and the terminal require."""
         wanted = self.common.progress
         if wanted is False or (self.common.quiet and not wanted):
             return nullcontext(NotesOnly(self.output))
+        self.outages.in_bar = wanted is True or self.output.talks_to_terminal
         return Meter(
             self.output,
-            as_bar=wanted is True or self.output.talks_to_terminal,
+            as_bar=self.outages.in_bar,
+            outage=lambda: self.outages.text,
             columns=lambda: self.output.bar_columns,
         )
 
@@ -277,17 +296,17 @@ def placing_damage(place: str, next_step: str = "") -> Iterator[None]:
         ) from error
 
 
-def _read_token(path: Path) -> str:
+def _read_secret(path: Path, what: str) -> str:
     try:
         with path.open("rb") as file:
-            token = file.read(_MAX_TOKEN_BYTES).decode("ascii").strip()
+            secret = file.read(_MAX_TOKEN_BYTES).decode("ascii").strip()
     except OSError as error:
-        raise CasyncError(f"cannot read the token in {path}: {error.strerror}") from error
+        raise CasyncError(f"cannot read the {what} in {path}: {error.strerror}") from error
     except UnicodeDecodeError:
-        token = ""
-    if not token:
-        raise UsageError(f"{path} does not contain a token")
-    return token
+        secret = ""
+    if not secret:
+        raise UsageError(f"{path} does not contain a {what}")
+    return secret
 
 
 def invocation_of(ctx: typer.Context) -> Invocation:

@@ -14,7 +14,7 @@ from typing import Final, NoReturn
 
 import typer
 
-from casync.errors import CasyncError, NoSpaceError, UsageError
+from casync.errors import CasyncError, NoSpaceError, UnreachableError, UsageError
 from casync_cli.config import Config
 from casync_cli.exit_codes import exit_status
 from casync_cli.invocation import Invocation
@@ -93,7 +93,10 @@ def _report(error: Exception, arguments: Sequence[str], invocation: Invocation) 
 
         output.trace("".join(traceback.format_exception(error)))
     status = exit_status(known)
-    output.error(known.code, known.message, known.next_step, status)
+    step = known.next_step
+    if isinstance(known, UnreachableError):
+        step = f"{step} {invocation.resume}".strip()
+    output.error(known.code, known.message, step, status)
     return status
 
 

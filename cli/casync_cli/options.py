@@ -124,6 +124,9 @@ def remote(
         str | None,
         _remote("URL", "--proxy", help="An HTTP proxy. Environment variables are ignored."),
     ] = None,
+    proxy_auth: Annotated[
+        str | None, _remote("F", "--proxy-auth", help="A file with USER:PASSWORD for the proxy.")
+    ] = None,
     limit: Annotated[
         str | None, _remote("RATE", "--limit", help="Limit of bytes per second, such as 10M.")
     ] = None,

@@ -62,9 +62,15 @@ class Gauge(NamedTuple):
         return min(self.done / self.total, 1.0) if self.total else 0.0
 
 
-def bar_text(gauge: Gauge, columns: int) -> str:
-    """The bar: one line of fewer than `columns` characters. Fields that do not fit are left out."""
-    parts = [gauge.what]
+def bar_text(gauge: Gauge, columns: int, outage: str = "") -> str:
+    """The bar: one line of fewer than `columns` characters. Fields that do not fit are left out.
+
+    Args:
+        gauge: The state.
+        columns: Width of the terminal.
+        outage: What to show about a lost server in place of the phase; empty if none is lost.
+    """
+    parts = [outage or gauge.what]
     if gauge.total:
         filled = int(gauge._share * _BAR_CELLS)
         parts.append(f"[{'#' * filled}{'-' * (_BAR_CELLS - filled)}] {int(gauge._share * 100):3}%")
@@ -109,6 +115,7 @@ class Meter:
         screen: Where to show it.
         as_bar: Show a bar instead of lines.
         columns: Returns the width of the terminal; called for each drawing.
+        outage: Returns what a bar says about a lost server; empty if none is lost.
         clock: Monotonic seconds.
     """
 
@@ -118,11 +125,13 @@ class Meter:
         *,
         as_bar: bool,
         columns: Callable[[], int],
+        outage: Callable[[], str] = str,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._screen = screen
         self._as_bar = as_bar
         self._columns = columns
+        self._outage = outage
         self._clock = clock
         self._lock = threading.Lock()
         self._what = ""
@@ -166,11 +175,10 @@ class Meter:
         """Draws once."""
         with self._lock:
             gauge = Gauge(self._what, self._done, self._total, self._clock() - self._since)
-        if not gauge.what:
-            return
-        if self._as_bar:
-            self._screen.bar(bar_text(gauge, self._columns()))
-        else:
+        outage = self._outage()
+        if self._as_bar and (gauge.what or outage):
+            self._screen.bar(bar_text(gauge, self._columns(), outage))
+        elif gauge.what:
             self._screen.say(line_text(gauge))
 
     def _draw(self) -> None:

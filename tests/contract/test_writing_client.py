@@ -42,7 +42,7 @@ class RemotePushes:
             packed = [Packed(*item) for item in objects if item.kind is kind]
             stats = self.promise(push, kind, [item.id for item in packed]) if packed else []
             lacking = [item for item, stat in zip(packed, stats, strict=True) if stat is None]
-            assert not lacking or self._target.send(push.hex(), lacking) == []
+            assert not lacking or self._target.send(push.hex(), lacking, str) == []
             new += lacking
         return Committed(len(new), sum(len(item.payload) for item in new), [])
 

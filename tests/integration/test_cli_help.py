@@ -70,6 +70,7 @@ REMOTE = {
     "--insecure",
     "--insecure-http",
     "--proxy URL",
+    "--proxy-auth F",
     "--limit RATE",
     "-p/--connections N",
     "--retry-for TIME",
@@ -89,7 +90,16 @@ ASK_SERVERS = {
     "repair",
     "config show",
 }
-VARIABLES = {"STORE", "SERVER", "TOKEN_FILE", "TOKEN", "CA", "CONFIG"}
+VARIABLES = {
+    "STORE",
+    "SERVER",
+    "TOKEN_FILE",
+    "TOKEN",
+    "PROXY_AUTH_FILE",
+    "PROXY_AUTH",
+    "CA",
+    "CONFIG",
+}
 
 DOCUMENT = (ROOT / "docs" / "CLI.md").read_text()
 LEAF = sorted(CONTRACT)
@@ -173,7 +183,7 @@ def test_the_document_lists_the_environment() -> None:
     assert spans == {f"CASYNC_{name}" for name in VARIABLES} | {"NO_COLOR"}
     said = {f"CASYNC_{name}": "x" for name in VARIABLES} | {"NO_COLOR": "x", "HOME": "/h"}
     known = Config.read(said)._replace(user_config=None)
-    assert known == Config(Path("x"), ("x",), Path("x"), "x", Path("x"), Path("x"))
+    assert known == Config(Path("x"), ("x",), Path("x"), "x", Path("x"), "x", Path("x"), Path("x"))
 
 
 def test_the_document_lists_every_code_and_its_status() -> None:

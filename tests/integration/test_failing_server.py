@@ -139,7 +139,7 @@ def test_retry_for_bounds_sending() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         with hasty(url) as client, soon():
-            client.send("0" * 32, [large])
+            client.send("0" * 32, [large], str)
 
 
 def test_a_slow_server_is_not_given_up_while_a_large_object_arrives() -> None:
@@ -259,13 +259,20 @@ def test_a_restarted_server_is_used_again() -> None:
     assert len(waits) == 4
 
 
-def test_a_wrong_address_is_an_error_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_address_is_an_error_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     waits: list[float] = []
-    client = RemoteClient(f"http://127.0.0.1:{port}", pause=waits.append)
-    with client, pytest.raises(UnreachableError, match="Connection refused"):
-        client.info()
+
+    def clock() -> float:
+        return sum(waits)
+
+    with RemoteClient(f"http://127.0.0.1:{port}", pause=waits.append, clock=clock) as client:
+        for _ in range(2):  # a server that starts is waited for once
+            with pytest.raises(UnreachableError, match="Connection refused"):
+                client.info()
+    assert 1 < sum(waits) < 3
+    waits.clear()
 
     def unknown(*_: object, **__: object) -> None:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")

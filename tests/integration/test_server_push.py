@@ -309,7 +309,7 @@ def test_objects_sent_before_a_disconnect_are_kept(server: Server, tmp_path: Pat
             with server.connect() as sock:
                 sock.sendall(posted(server, push, len(body), body[:end]))
         push = client.begin_push()
-        assert client.send(push, [Packed(*item) for item in packed]) == []
+        assert client.send(push, [Packed(*item) for item in packed], str) == []
         assert None not in client.promise(push, Kind.CHUNK, ids)
     assert server.stop() == 0
     with LmdbStore.open(tmp_path / "served") as store:
@@ -346,9 +346,9 @@ def test_many_pushers_of_the_same(tmp_path: Path) -> None:
             with WritingClient(server.url) as client:
                 session = client.begin_push()
                 for at in range(0, len(objects), 40):
-                    assert client.send(session, objects[at : at + 40]) == []
+                    assert client.send(session, objects[at : at + 40], str) == []
                 for item in rest:
-                    assert client.send(session, [item]) == []
+                    assert client.send(session, [item], str) == []
                 record = client.publish(session, NameUpdate(parse_name(f"by/{number}"), ident))
                 assert record is not None
                 return record.version

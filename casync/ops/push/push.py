@@ -91,8 +91,15 @@ class PushTarget(Protocol):
         """
         ...
 
-    def send(self, push: str, objects: Sequence[Packed]) -> list[ObjectId]:
+    def send(
+        self, push: str, objects: Sequence[Packed], sent: Callable[[int], object]
+    ) -> list[ObjectId]:
         """Sends objects of one kind that fit into one request. Durable on return.
+
+        Args:
+            push: The push.
+            objects: The objects.
+            sent: Called with plain bytes while they are sent; in all with those of all objects.
 
         Returns:
             The refused ids, whose bytes do not match them.
@@ -351,20 +358,22 @@ class _Sending:
         count.objects += len(batch.ids)
         count.new += new
         count.payload += payload
-        self._progress.advance(batch.length)
 
     def _settle(self, session: str, batch: ObjectBatch) -> tuple[ObjectBatch, int, int]:
         """Sends the missing objects of a batch; returns it, with their number and bytes."""
         stats = self._target.promise(session, batch.kind, batch.ids)
         lacking = [ident for ident, stat in zip(batch.ids, stats, strict=True) if stat is None]
         if not lacking:
+            self._progress.advance(batch.length)
             return batch, 0, 0
         objects: list[Packed] = []
         for ident, answer in zip(lacking, self._source.get(batch.kind, lacking), strict=True):
             if isinstance(answer, Absence):
                 raise Lost(batch.kind, ident, answer).error(DamagedObjectError)
             objects.append(answer)
-        refused = self._target.send(session, objects)
+        tells = self._progress.advance if batch.length else str  # only chunks count as progress
+        tells(batch.length - sum(packed.length for packed in objects))
+        refused = self._target.send(session, objects, tells)
         if refused:
             detail = "its bytes do not match its id"
             raise Lost(batch.kind, refused[0], Absence.DAMAGED, detail).error()

@@ -74,7 +74,9 @@ def parse_address(text: str, what: str = "server") -> ServerAddress:
     if parts.username is not None or parts.password is not None:
         raise UsageError(
             f"the address of a {what} must not contain a user or a password",
-            next_step="Give the token of a server with --token-file.",
+            next_step="Give the token of a server with --token-file."
+            if what == "server"
+            else "Write USER:PASSWORD into a file and name it with --proxy-auth FILE.",
         )
     plain = text.isascii() and text.isprintable() and " " not in text
     if parts.query or parts.fragment or (parts.path and not plain):

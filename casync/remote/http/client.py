@@ -8,7 +8,6 @@ fails, and turns answers into the values of the ports. The caller proves payload
 from __future__ import annotations
 
 import random
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
@@ -22,7 +21,6 @@ from casync.errors import (
     NoNameError,
     RemoteError,
     RemoteProtocolError,
-    StoppedError,
     UnreachableError,
     UnsupportedError,
     UsageError,
@@ -32,6 +30,8 @@ from casync.limits import MAX_BATCH_BYTES, MAX_BATCH_IDS, MIB, PAGE_ITEMS
 from casync.names.name import Name, NameRecord, Ref
 from casync.objects.codec import MAX_PLAIN, Packed
 from casync.objects.delta import Delta, Group, singles
+from casync.remote.http.outage import Outage
+from casync.remote.http.patience import Patience
 from casync.remote.http.retry import Retry
 from casync.remote.http.transport import Reply, Request, Transport, TransportOptions
 from casync.store.base import Absence, ManifestRow, ManifestState, ObjectStat, Traffic
@@ -99,11 +99,14 @@ class RemoteClient:
         options = options or TransportOptions()
         self._transport = Transport(url, options)
         self._makes_deltas = True  # until the server refuses a request for deltas
-        self._retry_for = options.retry_for
-        self._closed = threading.Event()
-        self._pause = pause or self._closed.wait
-        self._clock = clock
-        self._jitter = jitter
+        self._patience = Patience(
+            options.retry_for,
+            lambda: self._transport.connected,
+            Outage(self.origin, options.watch, clock),
+            pause=pause,
+            clock=clock,
+            jitter=jitter,
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -118,7 +121,7 @@ class RemoteClient:
 
     def close(self) -> None:
         """Closes all connections. Threads that wait for the server get StoppedError."""
-        self._closed.set()
+        self._patience.stop()
         self._transport.close()
 
     @property
@@ -176,7 +179,7 @@ class RemoteClient:
             StoppedError: `close` was called.
         """
         rest = list(groups)
-        retry = self._retry()
+        retry = self._patience.retry()
         while rest:
             if not self._makes_deltas:
                 rest = singles(ident for group in rest for ident in group.wanted)
@@ -191,7 +194,7 @@ class RemoteClient:
                         retry.progress()
             except UnreachableError as error:
                 if done < count:
-                    self._wait(retry, error)
+                    self._patience.wait(retry, error)
             except (RemoteProtocolError, DeniedError):
                 raise
             except (RemoteError, UnsupportedError):
@@ -349,30 +352,17 @@ class RemoteClient:
 
     def _read(self, request: Request) -> Reply:
         """Requests a small answer, with retries within the budget."""
-        retry = self._retry()
+        retry = self._patience.retry()
         while True:
             try:
-                return self._read_once(request, retry)
+                reply = self._read_once(request, retry)
+                retry.progress()
+                return reply
             except UnreachableError as error:
-                self._wait(retry, error)
+                self._patience.wait(retry, error)
 
     def _read_once(self, request: Request, retry: Retry) -> Reply:
         return self._transport.read(request, _MAX_SMALL_BYTES, retry)
-
-    def _retry(self) -> Retry:
-        return Retry(self._retry_for, clock=self._clock, jitter=self._jitter)
-
-    def _wait(self, retry: Retry, error: UnreachableError) -> None:
-        """Waits before the next try, or raises `error`."""
-        if not self._transport.connected:  # probably a wrong address: a retry does not help
-            raise error
-        self._rest(retry.wait_after(error))
-
-    def _rest(self, seconds: float) -> None:
-        """Waits before the next request, or raises StoppedError after `close`."""
-        self._pause(max(seconds, 0.0))
-        if self._closed.is_set():
-            raise StoppedError("stopped")
 
     def _told(
         self, read: Callable[_Args, _Result], *args: _Args.args, **kwargs: _Args.kwargs

@@ -29,6 +29,7 @@ class WatchedPool(httpx.BaseTransport):
         line: Counts, watches and limits traffic, and wakes waiting threads.
         tls: TLS settings if the server or the proxy uses https.
         proxy: An HTTP proxy.
+        proxy_auth: `USER:PASSWORD` for it; empty for none.
         connections: Number of idle connections to keep.
     """
 
@@ -38,11 +39,12 @@ class WatchedPool(httpx.BaseTransport):
         *,
         tls: ssl.SSLContext | None,
         proxy: ServerAddress | None,
+        proxy_auth: str,
         connections: int,
     ) -> None:
         self._pool = httpcore.ConnectionPool(
             ssl_context=tls,
-            proxy=_make_proxy(proxy, tls),
+            proxy=_make_proxy(proxy, tls, proxy_auth),
             max_connections=None,  # with a limit, a thread could wait for its own connection
             max_keepalive_connections=connections,
             keepalive_expiry=_KEEP_SECONDS,
@@ -90,7 +92,14 @@ class _Answer(httpx.SyncByteStream):
         self._response.close()
 
 
-def _make_proxy(address: ServerAddress | None, tls: ssl.SSLContext | None) -> httpcore.Proxy | None:
+def _make_proxy(
+    address: ServerAddress | None, tls: ssl.SSLContext | None, auth: str
+) -> httpcore.Proxy | None:
     if address is None:
         return None
-    return httpcore.Proxy(address.origin, ssl_context=tls if address.scheme == "https" else None)
+    user, _, password = auth.encode().partition(b":")
+    return httpcore.Proxy(
+        address.origin,
+        auth=(user, password) if auth else None,
+        ssl_context=tls if address.scheme == "https" else None,
+    )

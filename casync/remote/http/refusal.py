@@ -29,10 +29,12 @@ from casync.errors import (
     UnreachableError,
     UnsupportedError,
 )
+from casync.sizes import format_size
 from casync.store.proved import OTHER_SERVER_STEP
 from casync.wire.documents import PROBLEM_TYPE, Problem, decode_document, missing_keys
+from casync.wire.uploads import MAX_UPLOAD_BYTES
 
-__all__ = ["refusal", "retry_after"]
+__all__ = ["BodyTooLargeError", "proxy_refusal", "refusal", "retry_after"]
 
 _CLASSES: Final[dict[str, type[CasyncError]]] = {
     kind.code: kind
@@ -51,6 +53,27 @@ _FINAL_CODES: Final = frozenset({"integrity", "damaged-store", "malformed"})
 
 _LONGEST_TEXT: Final = 500
 _MAX_SECONDS: Final = 366 * 86400.0
+
+
+class BodyTooLargeError(RemoteError):
+    """The server, or a proxy before it, does not take bodies of this size."""
+
+
+def proxy_refusal(origin: str, proxy: str, reason: str) -> CasyncError:
+    """The error for a proxy that does not pass a request on.
+
+    Args:
+        origin: The server.
+        proxy: The proxy, or empty if it is not known.
+        reason: Its status, and a text for it.
+    """
+    name = f"the proxy {proxy}" if proxy else f"a proxy before {origin}"
+    if reason.startswith("407"):
+        return DeniedError(
+            f"{name} asks for a user and a password",
+            next_step="Write USER:PASSWORD into a file and name it with --proxy-auth FILE.",
+        )
+    return RemoteError(f"{name} refused {origin}: {reason}")
 
 
 def retry_after(field: str | None) -> float:
@@ -77,6 +100,8 @@ def refusal(
     writing: bool = False,
     prefix: str = "",
     token: bool = False,
+    size: int = 0,
+    proxy: str = "",
 ) -> CasyncError:
     """The error for an answer whose status is not a success.
 
@@ -89,6 +114,8 @@ def refusal(
         writing: Whether the request changes the server.
         prefix: The path of the server's address.
         token: Whether a token was sent.
+        size: Bytes of the request's body.
+        proxy: The proxy that connections are made to, if any.
     """
     code, text, next_step = "", f"HTTP status {status}", ""
     missing: list[tuple[int, bytes]] = []
@@ -101,6 +128,15 @@ def refusal(
             code, text = problem.code, (problem.detail or problem.title)[:_LONGEST_TEXT]
             next_step = problem.next_step[:_LONGEST_TEXT]
             missing = missing_keys(problem.missing)
+    if status == 407:
+        return proxy_refusal(origin, proxy, "407")
+    if status == 413 and not code:
+        return BodyTooLargeError(
+            f"a proxy before {origin} does not take a body of {format_size(size)} (HTTP status "
+            "413)",
+            next_step=f"Raise its limit to {format_size(MAX_UPLOAD_BYTES)}; in nginx, "
+            "client_max_body_size.",
+        )
     if status == 401 and token:
         next_step = "The one that was sent is unknown, expired or revoked there; get another."
     elif status == 401:
@@ -118,7 +154,7 @@ def refusal(
         return _WRITING[code](message, next_step=next_step)
     if writing and code == IncompleteError.code:
         return IncompleteError(message, next_step=next_step, missing=missing)
-    if status in (401, 403, 407):
+    if status in (401, 403):
         return DeniedError(message, next_step=next_step or "Give a token with --token-file.")
     if 300 <= status < 400:
         return RemoteProtocolError(
@@ -130,4 +166,5 @@ def refusal(
             f"{origin} does not answer like a casync server: {text}",
             next_step="Check the address of the server.",
         )
-    return RemoteError(f"{message} ({code[:40]})", next_step=next_step)
+    kind = BodyTooLargeError if status == 413 else RemoteError
+    return kind(f"{message} ({code[:40]})", next_step=next_step)

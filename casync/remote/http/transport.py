@@ -7,9 +7,8 @@ decoding, and proxies or credentials from the environment. Only this module, `po
 
 from __future__ import annotations
 
-import socket
 import ssl
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +19,6 @@ import httpx
 
 from casync.errors import (
     CasyncError,
-    RemoteError,
     RemoteProtocolError,
     StoppedError,
     UnreachableError,
@@ -29,9 +27,12 @@ from casync.errors import (
 from casync.limits import KIB
 from casync.remote.http.address import parse_address
 from casync.remote.http.connection import Line, RateLimit, WatchedStream
+from casync.remote.http.network_errors import network_error
+from casync.remote.http.outage import ServerWatch
 from casync.remote.http.pool import WatchedPool
-from casync.remote.http.refusal import refusal, retry_after
+from casync.remote.http.refusal import proxy_refusal, refusal, retry_after
 from casync.remote.http.retry import Retry
+from casync.remote.http.tls import make_tls
 from casync.store.base import Traffic
 
 __all__ = ["Body", "Reply", "Request", "Transport", "TransportOptions"]
@@ -56,6 +57,8 @@ class TransportOptions:
         insecure: Do not check certificates.
         insecure_http: Allow sending a token over plain http to another machine.
         proxy: Address of an HTTP proxy. The environment is not read.
+        proxy_auth: `USER:PASSWORD` for the proxy; empty for none.
+        watch: Learns of lost servers.
         limit: A rate limit, which all its holders share.
         connections: Number of idle connections to keep, one per requesting thread.
         retry_for: Seconds without progress after which to give up a server. It also bounds the
@@ -72,6 +75,8 @@ class TransportOptions:
     insecure: bool = False
     insecure_http: bool = False
     proxy: str | None = None
+    proxy_auth: str = field(default="", repr=False)
+    watch: ServerWatch | None = None
     limit: RateLimit | None = None
     connections: int = 4
     retry_for: float = 60.0
@@ -92,6 +97,7 @@ class Request(NamedTuple):
         method: The HTTP method; if empty, GET, or POST with a body.
         fields: Further header fields.
         writing: Whether the request changes the server.
+        sent: Called with the bytes of each part of the body that was sent.
     """
 
     target: str
@@ -101,6 +107,7 @@ class Request(NamedTuple):
     method: str = ""
     fields: Sequence[tuple[bytes, bytes]] = ()
     writing: bool = False
+    sent: Callable[[int], object] | None = None
 
 
 class Reply(NamedTuple):
@@ -136,9 +143,17 @@ class Transport:
         )
         self._fields = self._make_fields()
         proxy = None if options.proxy is None else parse_address(options.proxy, "proxy")
+        self._proxy = "" if proxy is None else proxy.origin
+        self._ca = options.authorities.get(self.origin, options.ca)
         schemes = {self._address.scheme, proxy.scheme if proxy else ""}
         tls = self._make_tls() if "https" in schemes else None
-        pool = WatchedPool(self._line, tls=tls, proxy=proxy, connections=options.connections)
+        pool = WatchedPool(
+            self._line,
+            tls=tls,
+            proxy=proxy,
+            proxy_auth=options.proxy_auth,
+            connections=options.connections,
+        )
         self._client = httpx.Client(transport=pool, trust_env=False, follow_redirects=False)
 
     @property
@@ -237,6 +252,8 @@ class Transport:
             writing=request.writing,
             prefix=self._address.prefix,
             token=self.origin in self._options.tokens,
+            size=_size(request.body),
+            proxy=self._proxy,
         )
 
     def _collect(self, body: Body, max_bytes: int) -> bytes:
@@ -254,9 +271,8 @@ class Transport:
         fields = [*self._fields, (b"Accept", ", ".join(request.accept).encode()), *request.fields]
         body = request.body
         if body is not None:
-            size = len(body) if isinstance(body, bytes) else sum(map(len, body))
             fields.append((b"Content-Type", request.body_type.encode()))
-            fields.append((b"Content-Length", str(size).encode()))
+            fields.append((b"Content-Length", str(_size(body)).encode()))
         self._line.count(Traffic(1, 0, 0))
         options = self._options
         # The client's own requests would carry cookies and further fields.
@@ -269,7 +285,7 @@ class Transport:
                 raw_path=(address.prefix + request.target).encode("ascii"),
             ),
             headers=fields,
-            content=body,
+            content=body if request.sent is None else _telling(body, request.sent),
             extensions={"timeout": {"connect": options.connect_seconds}},
         )
 
@@ -294,19 +310,11 @@ class Transport:
         return [*fields, (b"Authorization", f"Bearer {token}".encode())]
 
     def _make_tls(self) -> ssl.SSLContext:
-        options = self._options
-        ca = options.authorities.get(self.origin, options.ca)
-        try:
-            context = ssl.create_default_context(cafile=ca)
-        except OSError as error:
-            raise UsageError(f"cannot read the authorities in {ca}: {error}") from error
-        if options.insecure:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
+        if self._options.insecure:
             self.warnings.append(
                 f"the certificate of {self.origin} is not checked; any machine can pose as it"
             )
-        return context
+        return make_tls(self._ca, insecure=self._options.insecure)
 
     @contextmanager
     def _translated(self, stream: WatchedStream | None = None) -> Iterator[None]:
@@ -318,7 +326,7 @@ class Transport:
                 raise StoppedError("stopped") from error
             if isinstance(error, CasyncError):
                 raise
-            raise _network_error(self.origin, error) from error
+            raise network_error(self.origin, error, proxy=self._proxy, ca=self._ca) from error
         except RuntimeError as error:  # httpx raises it after the client was closed
             if self._line.stopped:
                 raise StoppedError("stopped") from error
@@ -329,7 +337,7 @@ class Transport:
             if stream.at_end if stream else self._line.broke_off():
                 raise UnreachableError(f"{self.origin} closed the connection") from error
             if isinstance(error, httpcore.ProxyError):
-                raise RemoteError(f"the proxy refused {self.origin}: {error}") from error
+                raise proxy_refusal(self.origin, self._proxy, str(error)) from error
             raise RemoteProtocolError(f"{self.origin} does not speak HTTP: {error}") from error
 
 
@@ -362,31 +370,17 @@ class Body:
         self._response.close()
 
 
-def _network_error(origin: str, error: Exception) -> CasyncError:
-    cause = error.args[0] if error.args else None  # httpcore wraps what it caught
-    if isinstance(cause, ssl.SSLCertVerificationError):
-        return RemoteError(
-            f"the certificate of {origin} cannot be trusted: {cause.verify_message}",
-            next_step="Give its authority with --ca FILE.",
-        )
-    if isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLEOFError):
-        step = ""
-        if cause.reason == "WRONG_VERSION_NUMBER":  # how OpenSSL calls bytes that are not TLS
-            step = f"Try http://{origin.partition('://')[2]}."
-        return RemoteError(
-            f"{origin} does not speak TLS as expected: {cause.reason}", next_step=step
-        )
-    if isinstance(error, httpcore.ConnectTimeout):
-        return UnreachableError(f"{origin} does not answer")
-    reason = getattr(cause, "strerror", None) or str(error)
-    if isinstance(error, httpcore.ConnectError):
-        if isinstance(cause, socket.gaierror):
-            reason = f"unknown host: {reason}"
-        return UnreachableError(
-            f"cannot connect to {origin}: {reason}",
-            next_step="Check the address, and that the server is running.",
-        )
-    return UnreachableError(f"the connection to {origin} broke: {reason}")
+def _size(body: bytes | Sequence[bytes] | None) -> int:
+    return len(body or b"") if isinstance(body, bytes | None) else sum(map(len, body))
+
+
+def _telling(
+    body: bytes | Sequence[bytes] | None, sent: Callable[[int], object]
+) -> Iterator[bytes]:
+    """The parts of a body; tells the bytes of each when the next one is asked for."""
+    for part in [body] if isinstance(body, bytes) else body or ():
+        yield part
+        sent(len(part))
 
 
 def _field(response: httpx.Response, name: bytes) -> str | None:

@@ -6,7 +6,8 @@ entries into the trash or out of it are made once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from typing import Final
 from urllib.parse import quote, urlencode
 
@@ -18,8 +19,10 @@ from casync.names.name import Name, NameRecord, Ref
 from casync.names.name_update import NameUpdate
 from casync.objects.codec import Packed
 from casync.remote.http.client import RemoteClient
+from casync.remote.http.refusal import BodyTooLargeError
 from casync.remote.http.retry import Retry
 from casync.remote.http.transport import Request
+from casync.remote.http.upload_size import UploadSize
 from casync.store.base import ObjectStat, Removal, Removed
 from casync.store.push import OpenPush
 from casync.wire.documents import (
@@ -60,6 +63,42 @@ _TRASH: Final = "/v1/trash"
 _RESTORE: Final = "/v1/trash/restore"
 
 
+class _Told:
+    """Tells the plain bytes of objects while they are sent, and none of them twice.
+
+    Args:
+        tell: Called with further plain bytes.
+        total: Plain bytes of all objects.
+    """
+
+    def __init__(self, tell: Callable[[int], object], total: int) -> None:
+        self._tell = tell
+        self._total = self._rest = total
+        self._told = 0
+        self._share = 0.0
+        self._bytes = 0
+
+    def begin(self, share: float) -> None:
+        """Begins a body, of which each byte stands for `share` plain bytes."""
+        self._share, self._bytes = share, 0
+
+    def sent(self, count: int) -> None:
+        """Records that `count` bytes of the body were sent."""
+        self._bytes += count
+        self._up_to(self._total - self._rest + int(self._bytes * self._share))
+
+    def rest(self, plain: int) -> None:
+        """Records that objects of `plain` bytes are still to be sent."""
+        self._rest = plain
+        self._up_to(self._total - plain)
+
+    def _up_to(self, plain: int) -> None:
+        plain = min(plain, self._total)
+        if plain > self._told:
+            self._tell(plain - self._told)
+            self._told = plain
+
+
 class WritingClient(RemoteClient):
     """A `RemoteClient` that is also a `PushTarget` and, like a store, `Editable`."""
 
@@ -95,27 +134,52 @@ class WritingClient(RemoteClient):
         """As `PushTarget.promise`."""
         return self._stat(f"/v1/objects/stat?push={push}", kind, ids, writing=True)
 
-    def send(self, push: str, objects: Sequence[Packed]) -> list[ObjectId]:
-        """As `PushTarget.send`."""
-        retry = self._retry()
-        rest = list(objects)
-        while rest:
-            try:
-                return self._send_once(push, rest, retry)
-            except UnreachableError as error:
-                self._wait(retry, error)
-            # The server keeps the objects that arrived before a request broke off.
-            stats = self.promise(push, rest[0].kind, [packed.id for packed in rest])
-            left = [packed for packed, stat in zip(rest, stats, strict=True) if stat is None]
-            if len(left) < len(rest):
-                retry.progress()
-            rest = left
-        return []
+    @cached_property
+    def _upload_size(self) -> UploadSize:
+        return UploadSize()
 
-    def _send_once(self, push: str, objects: Sequence[Packed], retry: Retry) -> list[ObjectId]:
+    def send(
+        self, push: str, objects: Sequence[Packed], sent: Callable[[int], object]
+    ) -> list[ObjectId]:
+        """As `PushTarget.send`. Bodies get smaller where they do not arrive."""
+        retry = self._patience.retry()
+        rest = list(objects)
+        refused: list[ObjectId] = []
+        told = _Told(sent, sum(packed.length for packed in rest))
+        while rest:
+            batch = self._upload_size.first(rest)
+            size = sum(len(packed.payload) for packed in batch)
+            left: list[Packed] = []
+            try:
+                refused += self._send_once(push, batch, retry, told)
+                retry.progress()
+                self._upload_size.arrived()
+            except BodyTooLargeError:
+                if len(batch) == 1:
+                    raise
+                self._upload_size.refused(size)
+                left = batch
+            except UnreachableError as error:
+                if not error.retry_after:
+                    self._upload_size.broke(size)
+                self._patience.wait(retry, error)
+                # The server keeps the objects that arrived before a request broke off.
+                stats = self.promise(push, batch[0].kind, [packed.id for packed in batch])
+                left = [packed for packed, stat in zip(batch, stats, strict=True) if stat is None]
+                if len(left) < len(batch):
+                    retry.progress()
+            rest = left + rest[len(batch) :]
+            told.rest(sum(packed.length for packed in rest))
+        return refused
+
+    def _send_once(
+        self, push: str, objects: Sequence[Packed], retry: Retry, told: _Told
+    ) -> list[ObjectId]:
         body = list(joined(encode_upload(objects), self._transport.piece_bytes))
+        plain = sum(packed.length for packed in objects)
+        told.begin(plain / sum(map(len, body)))
         target = f"/v1/objects?push={push}"
-        request = Request(target, [JSON_TYPE], body, OBJECTS_TYPE, writing=True)
+        request = Request(target, [JSON_TYPE], body, OBJECTS_TYPE, writing=True, sent=told.sent)
         taken = self._told(decode_document, self._read_once(request, retry).body, TakenItem)
         refused = [parse_hash(item.id) for item in taken.refused]
         if taken.taken + taken.known + len(refused) != len(objects):
@@ -154,11 +218,11 @@ class WritingClient(RemoteClient):
     def _proved(self, request: Request) -> bytes:
         """The answer to a request, which is repeated while the server checks a manifest."""
         for _ in range(_MOST_PROVING):
-            asked = self._clock()
+            asked = self._patience.clock()
             reply = self._read(request)
             if reply.status != _PROVING:
                 return reply.body
-            self._rest(asked + _PROVING_SECONDS - self._clock())
+            self._patience.rest(asked + _PROVING_SECONDS - self._patience.clock())
         raise RemoteProtocolError(f"{self.origin} never finished {request.target}")
 
     def removal(self, refs: Sequence[Ref]) -> Removal:
@@ -204,7 +268,7 @@ class WritingClient(RemoteClient):
                 )
         wanted = Refs([str(msgspec.structs.replace(ref, path=None)) for ref in refs], dry_run)
         request = Request(target, [JSON_TYPE], encode_document(wanted), JSON_TYPE, writing=True)
-        reply = self._read_once(request, self._retry())
+        reply = self._read_once(request, self._patience.retry())
         item = self._told(decode_document, reply.body, RemovalItem)
         return Removal(
             [self._told(name_record, version) for version in item.versions],

@@ -30,6 +30,7 @@ class RemoteOptions:
     insecure: bool = False
     insecure_http: bool = False
     proxy: str | None = None
+    proxy_auth: str | None = None
     limit: str | None = None
     connections: str | None = None
     retry_for: str | None = None

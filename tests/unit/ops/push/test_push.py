@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -68,7 +68,9 @@ class Target:
     def promise(self, push: str, kind: Kind, ids: Sequence[ObjectId]) -> list[ObjectStat | None]:
         return self.store.pushes.promise(bytes.fromhex(push), kind, ids)
 
-    def send(self, push: str, objects: Sequence[Packed]) -> list[ObjectId]:
+    def send(
+        self, push: str, objects: Sequence[Packed], sent: Callable[[int], object]
+    ) -> list[ObjectId]:
         if self.full:
             raise NoSpaceError("the server has no room left")
         if self.ends_after is not None:
