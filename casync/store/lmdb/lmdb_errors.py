@@ -89,14 +89,14 @@ def translate(
             f"no space on {path}: {format_size(need or 0)} needed, {format_size(_free(path))} free",
             next_step="Free some space and run the command again; nothing acknowledged is lost.",
         )
+    if isinstance(error, lmdb.ReadonlyError) or code == errno.EROFS:
+        return WriteError(f"store {path} is read-only: {_reason(error)}")
     if code in _DENIED:
         verb = "read" if need is None else "write"
         return DeniedError(
             f"cannot {verb} the store {path}: {_reason(error).lower()}",
             next_step="Run the command as the user who owns it, or choose another with --store.",
         )
-    if isinstance(error, lmdb.ReadonlyError) or code == errno.EROFS:
-        return WriteError(f"store {path} is read-only: {_reason(error)}")
     if isinstance(error, (MemoryError, lmdb.MemoryError)):
         return CasyncError(f"store {path}: not enough memory or address space")
     if isinstance(error, _DAMAGE):
