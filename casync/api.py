@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from casync.access.content_file import ContentFile
+from casync.access.endpoints import Endpoints
 from casync.access.locate import fetch, open_file
 from casync.access.outline import Outline
-from casync.access.ports import Ports
 from casync.access.progress import SILENT, Progress
 from casync.access.tree_load import Tree
 from casync.errors import UsageError
@@ -110,7 +110,7 @@ def prepare_tree(
     own = store.path.stat()
     scan = Scan(
         root,
-        unwanted=Exclusion(exclude, exclude_regex),
+        excluded=Exclusion(exclude, exclude_regex),
         one_file_system=one_file_system,
         avoid=frozenset([(own.st_dev, own.st_ino)]),
     )
@@ -147,22 +147,22 @@ def pull(
     Raises:
         CasyncError: As `look_up`, `casync.ops.pull.file.pull`, `store_tree` and `pull_tree`.
     """
-    with _ports(store, servers, transport) as ports:
-        wanted = look_up(_ref(ref), _place(target), ports, options, folder_options)
+    with _endpoints(store, servers, transport) as endpoints:
+        wanted = look_up(_ref(ref), _place(target), endpoints, options, folder_options)
         if isinstance(wanted, WantedFile):
-            return _pull.pull(wanted, ports, options, progress)
+            return _pull.pull(wanted, endpoints, options, progress)
         tree, folder = wanted
         if folder is None or options.cache:
-            stored = store_tree(tree, ports, options, progress)
+            stored = store_tree(tree, endpoints, options, progress)
             if folder is None:
                 return stored
         return pull_tree(
             tree,
             folder,
-            ports,
+            endpoints,
             options,
             folder_options,
-            scan_cache=_scan_cache(store, ports),
+            scan_cache=_scan_cache(store, endpoints),
             progress=progress,
         )
 
@@ -183,10 +183,10 @@ def forecast(
     Raises:
         CasyncError: As `pull`; UsageError for a folder without a target.
     """
-    with _ports(store, servers, transport) as ports:
-        wanted = look_up(_ref(ref), _place(target), ports, options, folder_options)
+    with _endpoints(store, servers, transport) as endpoints:
+        wanted = look_up(_ref(ref), _place(target), endpoints, options, folder_options)
         if isinstance(wanted, WantedFile):
-            return _forecast.forecast(wanted, ports, options, progress)
+            return _forecast.forecast(wanted, endpoints, options, progress)
         tree, folder = wanted
         if folder is None:
             raise UsageError(
@@ -195,10 +195,10 @@ def forecast(
         return forecast_folder(
             tree,
             folder,
-            ports,
+            endpoints,
             options,
             folder_options,
-            scan_cache=_scan_cache(store, ports),
+            scan_cache=_scan_cache(store, endpoints),
             progress=progress,
         )
 
@@ -207,8 +207,8 @@ def _place(target: str | Path | BinaryIO | None) -> Path | BinaryIO | None:
     return Path(target) if isinstance(target, str) else target
 
 
-def _scan_cache(store: LmdbStore | None, ports: Ports) -> ScanCache | None:
-    return ScanCache(store.path / "folders") if store is not None and ports.lasting else None
+def _scan_cache(store: LmdbStore | None, endpoints: Endpoints) -> ScanCache | None:
+    return ScanCache(store.path / "folders") if store is not None and endpoints.lasting else None
 
 
 def repair(
@@ -235,8 +235,8 @@ def repair(
     """
     store.check()  # a damaged tree is found by plain reads, before it is walked through the map
     chosen = [store.resolve(_ref(ref)) for ref in refs] or None
-    with _ports(store, servers, transport) as ports:
-        return _repair.repair(store, ports.servers, chosen, dry_run=dry_run, progress=progress)
+    with _endpoints(store, servers, transport) as endpoints:
+        return _repair.repair(store, endpoints.servers, chosen, dry_run=dry_run, progress=progress)
 
 
 def check(
@@ -290,11 +290,11 @@ def _look(ref: Ref, source: ManifestSource) -> Outline | Tree:
     """What a ref leads to; a tree with all its structure, which is in memory then."""
     memory = MemoryStore()
     if isinstance(source, RemoteClient):
-        ports = Ports(memory, False, [], [source])
+        endpoints = Endpoints(memory, False, [], [source])
     else:
         assert isinstance(source, LmdbStore)
-        ports = Ports(memory, False, [source], [])
-    return fetch(ref, ports)
+        endpoints = Endpoints(memory, False, [source], [])
+    return fetch(ref, endpoints)
 
 
 def bench(
@@ -375,12 +375,12 @@ def push(
 
 
 @contextmanager
-def _ports(
+def _endpoints(
     store: LmdbStore | None, servers: Sequence[str], transport: TransportOptions
-) -> Iterator[Ports]:
-    """The ports of one pull. A read-only store is still a source of objects."""
+) -> Iterator[Endpoints]:
+    """The endpoints of one pull. A read-only store is still a source of objects."""
     lasting = store is not None and store.writable
     with ExitStack() as stack:
         clients = [stack.enter_context(RemoteClient(url, transport)) for url in servers]
         nodes = store if store is not None and lasting else MemoryStore()
-        yield Ports(nodes, lasting, [] if store is None else [store], clients)
+        yield Endpoints(nodes, lasting, [] if store is None else [store], clients)

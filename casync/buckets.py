@@ -48,7 +48,7 @@ def prepare_s3(
         key,
         store,
         options,
-        unwanted=Exclusion(exclude, exclude_regex),
+        excluded=Exclusion(exclude, exclude_regex),
         scan_cache=ScanCache(store.path / "folders"),
         progress=progress,
     )

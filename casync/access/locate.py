@@ -10,8 +10,8 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
+from casync.access.endpoints import Endpoints, place_of
 from casync.access.outline import CACHED_NODES, ObjectLoader, Outline, load_outline
-from casync.access.ports import Ports, place_of
 from casync.access.tree_load import Tree, load_tree
 from casync.errors import NotFoundError, UsageError
 from casync.ids import Kind, ManifestId, ObjectId
@@ -77,14 +77,14 @@ def open_file(ref: Ref, source: ManifestSource) -> Outline:
             )
 
 
-def locate_for_pull(ref: Ref, ports: Ports, loader: ObjectLoader) -> Outline | Tree:
+def locate_for_pull(ref: Ref, endpoints: Endpoints, loader: ObjectLoader) -> Outline | Tree:
     """Finds what a ref leads to in stores and servers. `load` fetches what is below it.
 
     A file in a tree gets the manifest that it would have on its own.
 
     Args:
         ref: A hash or a name, optionally with a path inside.
-        ports: Resolve the ref.
+        endpoints: Resolve the ref.
         loader: Fetches and stores the objects on the path.
 
     Raises:
@@ -95,7 +95,7 @@ def locate_for_pull(ref: Ref, ports: Ports, loader: ObjectLoader) -> Outline | T
         RemoteError: Requests to servers failed.
         UnsupportedError: The manifest is newer than this program.
     """
-    ident = ports.resolve(ref.whole)
+    ident = endpoints.resolve(ref.whole)
     found = _locate(ident, ref, loader.store, loader.plain, CACHED_NODES)
     content = found.content
     if content is None:
@@ -120,16 +120,17 @@ def load(found: Outline | Tree, loader: ObjectLoader) -> None:
             load_tree(found, loader)
 
 
-def fetch(ref: Ref, ports: Ports) -> Outline | Tree:
-    """Finds what a ref leads to, and fetches all its nodes and folders into the store of `ports`.
+def fetch(ref: Ref, endpoints: Endpoints) -> Outline | Tree:
+    """Finds what a ref leads to, and fetches all its nodes and folders into the store.
 
     Raises:
         CasyncError: As `locate_for_pull` and `load`.
     """
     loader = ObjectLoader(
-        ports.store, [*ports.others, *((place_of(server), server) for server in ports.servers)]
+        endpoints.store,
+        [*endpoints.others, *((place_of(server), server) for server in endpoints.servers)],
     )
-    found = locate_for_pull(ref, ports, loader)
+    found = locate_for_pull(ref, endpoints, loader)
     load(found, loader)
     return found
 

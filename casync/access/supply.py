@@ -84,7 +84,7 @@ class Supply(Protocol):
         ...
 
     def damaged(self, ident: ChunkId) -> Sequence[str]:
-        """Where this supply found a chunk damaged, as in `Ports`; empty if it did not."""
+        """Where this supply found a chunk damaged, as in `Endpoints`; empty if it did not."""
         ...
 
     def stop(self) -> None:

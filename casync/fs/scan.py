@@ -17,14 +17,14 @@ from casync.fs.target.part import is_part
 from casync.fs.target.staging import STAGING, is_staging
 from casync.limits import MAX_TREE_DEPTH, MAX_TREE_PATH
 
-__all__ = ["Entered", "Event", "FoundFile", "Left", "Leftover", "Scan", "Unreadable", "Unwanted"]
+__all__ = ["Entered", "Event", "FoundFile", "Left", "Leftover", "Scan", "Unreadable", "Excluded"]
 
 _OPEN_FOLDERS: Final = 64
 """Folders of a path that stay open. Those above are reopened through `..`."""
 
 _FOLDER_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
-Unwanted: TypeAlias = Callable[[bytes, bool], bool]
+Excluded: TypeAlias = Callable[[bytes, bool], bool]
 """Whether a path below the root, and all below it, is left out. Takes (path, is it a folder)."""
 
 
@@ -83,7 +83,7 @@ class Scan:
 
     Args:
         root: The folder; a link to a folder is followed.
-        unwanted: Selects paths to leave out.
+        excluded: Selects paths to leave out.
         one_file_system: Show folders on other file systems as empty.
         avoid: Folders to leave out, as (device, inode).
 
@@ -98,11 +98,11 @@ class Scan:
         self,
         root: Path,
         *,
-        unwanted: Unwanted,
+        excluded: Excluded,
         one_file_system: bool = False,
         avoid: frozenset[tuple[int, int]] = frozenset(),
     ) -> None:
-        self._unwanted = unwanted
+        self._excluded = excluded
         self._one_file_system = one_file_system
         self._avoid = avoid
         self._levels: list[_Level] = []
@@ -153,7 +153,7 @@ class Scan:
                 yield Leftover(path)
                 return
             is_folder = stat.S_ISDIR(status.st_mode)
-            if (status.st_dev, status.st_ino) in self._avoid or self._unwanted(path, is_folder):
+            if (status.st_dev, status.st_ino) in self._avoid or self._excluded(path, is_folder):
                 return
             if path == STAGING:
                 yield Unreadable(path, "pull keeps this name for its own folder")

@@ -12,9 +12,9 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from casync.access.endpoints import Endpoints
 from casync.access.locate import fetch
 from casync.access.outline import open_outline
-from casync.access.ports import Ports
 from casync.access.progress import Progress
 from casync.fs.os_errors import free_bytes, no_space
 from casync.fs.seed import SeedFile, SeedIndex
@@ -229,11 +229,11 @@ class _Receiver:
         """Pulls `new` to `target`, with `own` as the receiver's store."""
         self._remember(own)
         server = Loopback(self._store, deltas=deltas)
-        ports = Ports(own, True, [own], [server])
+        endpoints = Endpoints(own, True, [own], [server])
         options = PullOptions(seeds=(self._path,), delta="always" if deltas else "never")
-        wanted = look_up(Ref(manifest=new), target, ports, options)
+        wanted = look_up(Ref(manifest=new), target, endpoints, options)
         assert isinstance(wanted, WantedFile)
-        pulled = pull(wanted, ports, options, self._progress)
+        pulled = pull(wanted, endpoints, options, self._progress)
         target.unlink()
         return Transfer(
             chunks=server.received(Kind.CHUNK),
@@ -245,7 +245,7 @@ class _Receiver:
 
     def _remember(self, own: ObjectStore) -> None:
         """Commits what a pull of the old file leaves in a store; no row for a device."""
-        old = fetch(Ref(manifest=self._old), Ports(own, True, [self._store], []))
+        old = fetch(Ref(manifest=self._old), Endpoints(own, True, [self._store], []))
         batch = Batch(
             manifests=[(self._old, ManifestState.OUTLINE, old.manifest.length)],
         )

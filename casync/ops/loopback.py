@@ -25,7 +25,7 @@ __all__ = ["Loopback"]
 
 
 class Loopback:
-    """A `casync.access.ports.Server` over a store of this process. Used by several threads at once.
+    """A `Server` over a store of this process. Used by several threads at once.
 
     Args:
         store: The store to serve.

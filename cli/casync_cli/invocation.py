@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from casync.errors import CasyncError, DamagedObjectError, NoNameError, UsageError
-from casync_cli.config import Config
+from casync_cli.environment import Variables
 from casync_cli.outages import Outages
 from casync_cli.output import Output
 from casync_cli.parsing.counts import parse_count
@@ -44,7 +44,7 @@ class Invocation:
     """The context of a command.
 
     Args:
-        config: Settings from the environment.
+        environment: Settings from the environment.
         stdout: Stream for data.
         stderr: Stream for messages.
 
@@ -55,11 +55,11 @@ class Invocation:
         outages: Tells the user of lost servers.
     """
 
-    def __init__(self, config: Config, stdout: TextIO, stderr: TextIO) -> None:
-        self.config = config
+    def __init__(self, environment: Variables, stdout: TextIO, stderr: TextIO) -> None:
+        self.environment = environment
         self.common = CommonOptions()
         self.remote = RemoteOptions()
-        self.output = Output(stdout, stderr, self.common, colour=config.colour)
+        self.output = Output(stdout, stderr, self.common, colour=environment.colour)
         self.resume = ""
         self.outages = Outages(self.output)
         self._exposed: set[Path] = set()  # files that were warned of
@@ -80,7 +80,7 @@ class Invocation:
         """The settings in effect."""
         from casync_cli.settings import Settings
 
-        return Settings(self.common, self.remote, self.config)
+        return Settings(self.common, self.remote, self.environment)
 
     @property
     def servers(self) -> list[str]:
@@ -212,7 +212,7 @@ class Invocation:
         for url, said in settings.of_servers():
             if "token_file" in said:
                 tokens[origin_of(url)] = self._read_secret(Path(str(said["token_file"])), "token")
-            if "ca" in said and given.ca is None and not self.config.ca:
+            if "ca" in said and given.ca is None and not self.environment.ca:
                 authorities[origin_of(url)] = Path(str(said["ca"]))
         token = self._token()
         if token and servers:
@@ -239,9 +239,9 @@ class Invocation:
 
     def _proxy_auth(self) -> str:
         """User and password for the proxy, from the command line or the environment."""
-        given, config = self.remote.proxy_auth, self.config
-        path = config.proxy_auth_file if given is None else parse_path(given, "--proxy-auth")
-        text = config.proxy_auth or "" if path is None else self._read_secret(path, "password")
+        given, environment = self.remote.proxy_auth, self.environment
+        path = environment.proxy_auth_file if given is None else parse_path(given, "--proxy-auth")
+        text = environment.proxy_auth or "" if path is None else self._read_secret(path, "password")
         if (text and ":" not in text) or not text.isprintable():
             raise UsageError(
                 f"not a user and a password for the proxy: {path or 'CASYNC_PROXY_AUTH'}",
@@ -252,8 +252,8 @@ class Invocation:
     def _token(self) -> str | None:
         """The token from the command line or the environment."""
         given = self.remote.token_file
-        path = self.config.token_file if given is None else parse_path(given, "--token-file")
-        return self.config.token if path is None else self._read_secret(path, "token")
+        path = self.environment.token_file if given is None else parse_path(given, "--token-file")
+        return self.environment.token if path is None else self._read_secret(path, "token")
 
     def _read_secret(self, path: Path, what: str) -> str:
         from casync.fs.secret import exposure

@@ -15,7 +15,7 @@ from typing import Final, NoReturn
 import typer
 
 from casync.errors import CasyncError, NoSpaceError, UnreachableError, UsageError
-from casync_cli.config import Config
+from casync_cli.environment import Variables
 from casync_cli.exit_codes import exit_status
 from casync_cli.invocation import Invocation
 from casync_cli.signals import Interrupted, stop_on_signals
@@ -40,10 +40,10 @@ _CLOSE: Final = 0.8
 def run_program() -> int:
     """Runs the command line of this process; returns the exit status."""
     guard_streams()
-    config = Config.read(os.environ)
-    if config.completing:
-        _complete(config)
-    return main(sys.argv[1:], Invocation(config, sys.stdout, sys.stderr))
+    environment = Variables.read(os.environ)
+    if environment.completing:
+        _complete(environment)
+    return main(sys.argv[1:], Invocation(environment, sys.stdout, sys.stderr))
 
 
 def main(arguments: Sequence[str], invocation: Invocation) -> int:
@@ -134,12 +134,12 @@ def _usage_error(error: typer.TyperException) -> UsageError:
     return UsageError(message[:1].lower() + message[1:], next_step=step)
 
 
-def _complete(config: Config) -> NoReturn:
+def _complete(environment: Variables) -> NoReturn:
     """Prints completions for the shell. Errors are dropped: they would corrupt the line."""
     stop_on_signals()
     sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - until the end
     try:
-        invocation = Invocation(config, sys.stdout, sys.stderr)
+        invocation = Invocation(environment, sys.stdout, sys.stderr)
         program().main(prog_name="casync", obj=invocation)
     except SystemExit as stop:
         sys.stdout.flush()

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from casync.names.patterns import matches
 from casync.remote.http.address import origin_of
-from casync_cli.config import Config, default_store
 from casync_cli.config_file import SITE_FILE, ConfigFile, Value, read_config_file
+from casync_cli.environment import Variables, default_store
 from casync_cli.parsing.paths import parse_path
 from casync_cli.parsing.raw_options import CommonOptions, RemoteOptions
 
@@ -29,7 +29,7 @@ class Settings:
     Args:
         common: Options of every command.
         remote: Options for servers.
-        config: Settings from the environment.
+        environment: Settings from the environment.
         site: The file for all users.
 
     Raises:
@@ -40,14 +40,16 @@ class Settings:
         self,
         common: CommonOptions,
         remote: RemoteOptions,
-        config: Config,
+        environment: Variables,
         site: Path = SITE_FILE,
     ) -> None:
         self._common = common
         self._remote = remote
-        self._config = config
-        chosen = config.config if common.config is None else parse_path(common.config, "--config")
-        own = chosen or config.user_config
+        self._environment = environment
+        chosen = (
+            environment.config if common.config is None else parse_path(common.config, "--config")
+        )
+        own = chosen or environment.user_config
         read = [
             read_config_file(own, required=chosen is not None) if own is not None else None,
             read_config_file(site, required=False),
@@ -111,11 +113,11 @@ class Settings:
         """The value in the environment."""
         match key:
             case "store":
-                return None if self._config.store is None else str(self._config.store)
+                return None if self._environment.store is None else str(self._environment.store)
             case "servers":
-                return self._config.servers
+                return self._environment.servers
             case "ca":
-                return None if self._config.ca is None else str(self._config.ca)
+                return None if self._environment.ca is None else str(self._environment.ca)
         return None
 
 

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from casync.errors import UsageError
-from casync_cli.config import default_state
+from casync_cli.environment import default_state
 from casync_cli.invocation import Invocation
 
 if TYPE_CHECKING:

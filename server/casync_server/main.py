@@ -14,11 +14,11 @@ from casync.fs.secret import exposure
 from casync_server.access.access_log import LogSink, notes, to_stderr
 from casync_server.options import ServeOptions
 from casync_server.process.address import Listen, bind, exposed, parse_listen, url_of
+from casync_server.process.gc_timer import GcTimer
 from casync_server.process.notify import notify
 from casync_server.process.signals import SignalReader
 from casync_server.process.supervisor import Supervisor
 from casync_server.process.tls import make_context, tls_files
-from casync_server.process.upkeep import Upkeep
 from casync_server.process.worker_order import WorkerOrder
 from casync_server.settings import read_settings
 
@@ -89,14 +89,14 @@ def _supervise(options: ServeOptions, signals: SignalReader) -> bool:
                 note(f"serving {escape(str(options.store))} on {url}")
             notify("READY=1")
 
-        with _upkeep(options):
+        with _gc_timer(options):
             return supervisor.run(announce)
 
 
-def _upkeep(options: ServeOptions) -> contextlib.AbstractContextManager[object]:
+def _gc_timer(options: ServeOptions) -> contextlib.AbstractContextManager[object]:
     if options.gc_interval is None:
         return contextlib.nullcontext()
-    return Upkeep(options.store, options.gc_interval, to_stderr, quiet=options.quiet)
+    return GcTimer(options.store, options.gc_interval, to_stderr, quiet=options.quiet)
 
 
 @contextlib.contextmanager

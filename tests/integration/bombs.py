@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from casync.access.ports import Ports
+from casync.access.endpoints import Endpoints
 from casync.errors import CasyncError
 from casync.ids import Kind, ManifestId, chunk_id
 from casync.limits import MAX_LEVEL, MAX_TREE_DEPTH
@@ -139,8 +139,8 @@ def main() -> None:
             (folder / "tree").mkdir()
             pulled(ident, folder / "tree", server, MemoryStore())
         else:
-            ports = Ports(MemoryStore(), False, [], [server])
-            pull_file(Ref(manifest=ident), folder / "file", ports)
+            endpoints = Endpoints(MemoryStore(), False, [], [server])
+            pull_file(Ref(manifest=ident), folder / "file", endpoints)
         ended = "done"
     except CasyncError as error:
         ended = error.code

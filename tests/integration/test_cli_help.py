@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from casync_cli.config import Config
+from casync_cli.environment import Variables
 from casync_cli.exit_codes import STATUS
 from casync_cli.verbs import GROUPS
 
@@ -182,8 +182,10 @@ def test_the_document_lists_the_environment() -> None:
     spans = {span for row in in_table("Environment") for span in row}
     assert spans == {f"CASYNC_{name}" for name in VARIABLES} | {"NO_COLOR"}
     said = {f"CASYNC_{name}": "x" for name in VARIABLES} | {"NO_COLOR": "x", "HOME": "/h"}
-    known = Config.read(said)._replace(user_config=None)
-    assert known == Config(Path("x"), ("x",), Path("x"), "x", Path("x"), "x", Path("x"), Path("x"))
+    known = Variables.read(said)._replace(user_config=None)
+    assert known == Variables(
+        Path("x"), ("x",), Path("x"), "x", Path("x"), "x", Path("x"), Path("x")
+    )
 
 
 def test_the_document_lists_every_code_and_its_status() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from casync.access.ports import Ports
+from casync.access.endpoints import Endpoints
 from casync.errors import IntegrityError, RemoteProtocolError
 from casync.ids import ManifestId
 from casync.limits import MIB
@@ -54,12 +54,12 @@ class Updating:
 
     def pull(self, peer: Peer, ident: ManifestId, **options: object) -> Pulled:
         with connect(peer, retry_for=60.0) as client:
-            ports = Ports(self.store, True, [self.store], [client])
+            endpoints = Endpoints(self.store, True, [self.store], [client])
             options = {"delta": "always", **options}
             return pull_file(
                 Ref(manifest=ident),
                 self.folder / "out",
-                ports,
+                endpoints,
                 PullOptions(**options),  # type: ignore[arg-type]
             )
 
@@ -143,7 +143,7 @@ def test_any_refusal_of_groups_falls_back_to_plain_chunks(world: Updating, statu
 
 def test_chunks_from_deltas_are_packed_again_for_the_store(world: Updating, peer: Peer) -> None:
     world.pull(peer, world.new, cache=True)
-    alone = Ports(world.store, True, [world.store], [])
+    alone = Endpoints(world.store, True, [world.store], [])
     pull_file(Ref(manifest=world.new), world.folder / "again", alone, PullOptions())
     assert (world.folder / "again").read_bytes() == NEW
 
@@ -227,9 +227,9 @@ def test_a_truncated_answer_is_requested_again(world: Updating, share: float) ->
         return None
 
     with Peer(world.served, fault, deltas=True) as peer, connect(peer, retry_for=60.0) as client:
-        ports = Ports(world.store, True, [world.store], [client])
+        endpoints = Endpoints(world.store, True, [world.store], [client])
         options = PullOptions(delta="always")
-        pull_file(Ref(manifest=world.new), world.folder / "out", ports, options)
+        pull_file(Ref(manifest=world.new), world.folder / "out", endpoints, options)
     assert broken
     assert world.result == NEW
 
@@ -240,8 +240,10 @@ def test_another_server_replaces_one_that_lies(world: Updating, peer: Peer) -> N
         connect(liar, retry_for=60.0) as first,
         connect(peer, retry_for=60.0) as second,
     ):
-        ports = Ports(world.store, True, [world.store], [first, second])
-        pull_file(Ref(manifest=world.new), world.folder / "out", ports, PullOptions(delta="always"))
+        endpoints = Endpoints(world.store, True, [world.store], [first, second])
+        pull_file(
+            Ref(manifest=world.new), world.folder / "out", endpoints, PullOptions(delta="always")
+        )
     assert world.result == NEW
 
 

@@ -6,8 +6,8 @@ import os
 import stat
 from pathlib import Path
 
+from casync.access.endpoints import Endpoints
 from casync.access.locate import fetch
-from casync.access.ports import Ports
 from casync.access.progress import SILENT
 from casync.access.tree_load import Tree
 from casync.fs.scan_cache import ScanCache
@@ -37,13 +37,13 @@ def pulled(
     max_delete: int | None = None,
 ) -> FolderPulled:
     """Pulls a tree into a folder."""
-    ports = Ports(store, True, [store], [] if server is None else [server])
-    tree = fetch(Ref(manifest=ident, path=path), ports)
+    endpoints = Endpoints(store, True, [store], [] if server is None else [server])
+    tree = fetch(Ref(manifest=ident, path=path), endpoints)
     assert isinstance(tree, Tree)
     return pull_tree(
         tree,
         target,
-        ports,
+        endpoints,
         options,
         FolderOptions(exact=exact, delete=delete, max_delete=max_delete),
         scan_cache=scan_cache,

@@ -34,16 +34,16 @@ class MemoryBucket:
         with self._lock:
             self._objects.pop(key, None)  # two readers may remove the same key
 
-    def look(self, key: str) -> Listed | None:
+    def find(self, key: str) -> Listed | None:
         with self._lock:
             return self._listed(key) if key in self._objects else None
 
-    def below(self, prefix: str) -> Iterator[Listed]:
+    def list_below(self, prefix: str) -> Iterator[Listed]:
         with self._lock:
             keys = sorted(key for key in self._objects if key.startswith(prefix))
             yield from [self._shown(key) for key in keys]
 
-    def level(self, prefix: str) -> ListedFolder:
+    def list_folder(self, prefix: str) -> ListedFolder:
         with self._lock:
             inside = [key[len(prefix) :] for key in self._objects if key.startswith(prefix)]
             objects = [self._shown(prefix + rest) for rest in inside if "/" not in rest]

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
+from casync.access.endpoints import Endpoints
 from casync.access.locate import fetch
 from casync.access.outline import Outline
-from casync.access.ports import Ports
 from casync.ids import Kind, ManifestId, ObjectId
 from casync.limits import MAX_BATCH_BYTES
 from casync.names.name import Name, Ref
@@ -115,9 +115,9 @@ def put(store: MemoryStore, data: bytes, name: str | None = None) -> ManifestId:
 
 
 def wanted(
-    ref: Ref, target: Path | BinaryIO | None, ports: Ports, options: PullOptions
+    ref: Ref, target: Path | BinaryIO | None, endpoints: Endpoints, options: PullOptions
 ) -> WantedFile:
-    found = look_up(ref, target, ports, options)
+    found = look_up(ref, target, endpoints, options)
     assert isinstance(found, WantedFile)
     return found
 
@@ -125,14 +125,16 @@ def wanted(
 def pull_file(
     ref: Ref,
     target: Path | BinaryIO | None,
-    ports: Ports,
+    endpoints: Endpoints,
     options: PullOptions = PullOptions(),
 ) -> Pulled:
-    return pull(wanted(ref, target, ports, options), ports, options)
+    return pull(wanted(ref, target, endpoints, options), endpoints, options)
 
 
-def forecast_file(ref: Ref, target: Path | None, ports: Ports, options: PullOptions) -> Forecast:
-    return forecast(wanted(ref, target, ports, options), ports, options)
+def forecast_file(
+    ref: Ref, target: Path | None, endpoints: Endpoints, options: PullOptions
+) -> Forecast:
+    return forecast(wanted(ref, target, endpoints, options), endpoints, options)
 
 
 def run(
@@ -142,15 +144,15 @@ def run(
     store: MemoryStore,
     **options: object,
 ) -> Pulled:
-    ports = Ports(store, True, [store], [server])
-    return pull_file(Ref(manifest=ident), target, ports, PullOptions(**options))  # type: ignore[arg-type]
+    endpoints = Endpoints(store, True, [store], [server])
+    return pull_file(Ref(manifest=ident), target, endpoints, PullOptions(**options))  # type: ignore[arg-type]
 
 
 def outline_of(
     ident: ManifestId, store: ObjectStore, servers: Sequence[MemoryServer] = ()
 ) -> Outline:
     """The outline of a file, with all its nodes in `store`."""
-    found = fetch(Ref(manifest=ident), Ports(store, True, [], servers))
+    found = fetch(Ref(manifest=ident), Endpoints(store, True, [], servers))
     assert isinstance(found, Outline)
     return found
 

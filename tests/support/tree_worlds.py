@@ -43,7 +43,7 @@ def prepared(
 ) -> FolderPrepared:
     """Prepares a folder."""
     options = PrepareOptions(params=PARAMS, reread=reread)
-    scan = Scan(root, unwanted=Exclusion(globs, regexes), one_file_system=one_file_system)
+    scan = Scan(root, excluded=Exclusion(globs, regexes), one_file_system=one_file_system)
     return prepare_tree(
         root, scan, store, options, scan_cache=scan_cache, progress=progress, clock=clock or later
     )

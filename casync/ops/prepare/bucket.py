@@ -22,7 +22,7 @@ def prepare_bucket(
     store: ObjectStore,
     options: PrepareOptions,
     *,
-    unwanted: Exclusion,
+    excluded: Exclusion,
     scan_cache: ScanCache,
     progress: Progress = SILENT,
 ) -> Prepared | FolderPrepared:
@@ -33,7 +33,7 @@ def prepare_bucket(
         key: The key of an object; without such an object, or with a slash at the end, a prefix.
         store: The store.
         options: How to prepare.
-        unwanted: Selects paths to leave out.
+        excluded: Selects paths to leave out.
         scan_cache: Remembers objects.
         progress: Advances by every byte.
 
@@ -43,9 +43,9 @@ def prepare_bucket(
         CasyncError: As `prepare_object` and `prepare_prefix`.
     """
     if key and not key.endswith("/"):
-        listed = bucket.look(key)
+        listed = bucket.find(key)
         if listed is not None:
-            if unwanted:
+            if excluded:
                 raise UsageError(
                     f"{bucket.label}/{key} is one object; only a prefix can leave out paths",
                     next_step=f"Write {bucket.label}/{key}/.",
@@ -56,7 +56,7 @@ def prepare_bucket(
         key += "/"
     try:
         return prepare_prefix(
-            bucket, key, store, options, unwanted=unwanted, scan_cache=scan_cache, progress=progress
+            bucket, key, store, options, excluded=excluded, scan_cache=scan_cache, progress=progress
         )
     except NotFoundError as error:
         raise NotFoundError(error.message, next_step="Check the bucket and the key.") from error

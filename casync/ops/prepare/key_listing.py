@@ -143,10 +143,10 @@ def list_objects(bucket: Bucket, listing: KeyListing) -> None:
 
     Raises:
         NoSpaceError, WriteError: The list cannot be written.
-        CasyncError: As `Bucket.below`.
+        CasyncError: As `Bucket.list_below`.
     """
     try:
-        for listed in bucket.below(listing.prefix):
+        for listed in bucket.list_below(listing.prefix):
             listing.add(listed)
     except MalformedError:
         listing.clear()
@@ -159,7 +159,7 @@ def _list_by_folders(bucket: Bucket, listing: KeyListing) -> None:
     while waiting:
         folder = waiting.pop()
         try:
-            level = bucket.level(folder)
+            level = bucket.list_folder(folder)
         except MalformedError as error:
             path = folder.removeprefix(listing.prefix).rstrip("/").encode()
             listing.refused.append(Refused(path, error.message))

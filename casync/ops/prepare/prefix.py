@@ -14,7 +14,7 @@ from typing import Final
 from casync.access.progress import SILENT, Progress
 from casync.cutting.small import SMALL_BYTES, cut_small
 from casync.errors import NotFoundError, PartialError, SourceChangedError
-from casync.fs.scan import Unwanted
+from casync.fs.scan import Excluded
 from casync.fs.scan_cache import ScanCache
 from casync.fs.target.staging import STAGING
 from casync.limits import MAX_TREE_DEPTH
@@ -52,7 +52,7 @@ def prepare_prefix(
     store: ObjectStore,
     options: PrepareOptions,
     *,
-    unwanted: Unwanted,
+    excluded: Excluded,
     scan_cache: ScanCache,
     progress: Progress = SILENT,
 ) -> FolderPrepared:
@@ -63,7 +63,7 @@ def prepare_prefix(
         prefix: The prefix, which ends with a slash; empty for the whole bucket.
         store: The store.
         options: How to prepare.
-        unwanted: Selects paths to leave out.
+        excluded: Selects paths to leave out.
         scan_cache: Remembers objects.
         progress: Advances by every byte.
 
@@ -89,16 +89,16 @@ def prepare_prefix(
         progress.start("reading", None)
         for path, reason in listing.refused:
             builder.leave_out(path, f"it cannot be listed: {reason}")
-        _KeyWalk(bucket, unwanted, builder).run(listing)
+        _KeyWalk(bucket, excluded, builder).run(listing)
         return builder.finish()
 
 
 class _KeyWalk:
     """Tells a builder of objects as of files in folders."""
 
-    def __init__(self, bucket: Bucket, unwanted: Unwanted, builder: TreeBuilder) -> None:
+    def __init__(self, bucket: Bucket, excluded: Excluded, builder: TreeBuilder) -> None:
         self._bucket = bucket
-        self._unwanted = unwanted
+        self._excluded = excluded
         self._builder = builder
         self._open: list[bytes] = []
         """What paths in the open folders begin with."""
@@ -112,7 +112,7 @@ class _KeyWalk:
             if not path or (skipped is not None and path.startswith(skipped)):
                 continue
             skipped = self._go_to(path)
-            if skipped is None and not self._unwanted(path, False):
+            if skipped is None and not self._excluded(path, False):
                 is_folder = following.startswith(path + b"/")
                 self._object(path, listed, is_folder=is_folder, again=following == path)
         while self._open:
@@ -125,7 +125,7 @@ class _KeyWalk:
         while b"/" in (rest := path[len(self._open[-1]) :]):
             folder = self._open[-1] + rest.partition(b"/")[0]
             inside = folder + b"/"
-            if self._unwanted(folder, True):
+            if self._excluded(folder, True):
                 return inside
             if name_of(folder) == STAGING:
                 self._builder.leave_out(folder, _STAGING_REASON)
@@ -155,7 +155,7 @@ class _KeyWalk:
             return builder.leave_out(path, reason)
         if is_folder:
             # An empty one may be nothing but the mark of the folder; it has another key then.
-            if listed.size or self._bucket.look(listed.key) is not None:
+            if listed.size or self._bucket.find(listed.key) is not None:
                 builder.leave_out(path, "its key is a folder, too")
             return None
         known = builder.find(path, listed.identity)
@@ -182,7 +182,7 @@ class _KeyWalk:
             try:
                 return self._read(path, listed)
             except SourceChangedError:
-                found = self._bucket.look(listed.key)
+                found = self._bucket.find(listed.key)
                 if found is None:
                     raise
                 return self._read(path, found)
@@ -191,7 +191,7 @@ class _KeyWalk:
 
     def _read(self, path: bytes, listed: Listed) -> Outcome:
         if not listed.size:
-            found = self._bucket.look(listed.key)
+            found = self._bucket.find(listed.key)
             if found is None:
                 return self._marked(path)
             listed = found
@@ -203,6 +203,6 @@ class _KeyWalk:
 
     def _marked(self, path: bytes) -> KnownEntry | None:
         """The empty folder that an empty object stands for, whose key ends at a slash."""
-        if self._unwanted(path, True):
+        if self._excluded(path, True):
             return None
         return KnownEntry(Folder(name_of(path), plain_meta(FOLDER_MODE, 0), EMPTY))

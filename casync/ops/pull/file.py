@@ -18,9 +18,9 @@ from typing import BinaryIO, Final, NamedTuple
 
 from casync.access.compare import holds
 from casync.access.content_file import read_range
+from casync.access.endpoints import Endpoints
 from casync.access.keeper import Keeper
 from casync.access.outline import Outline
-from casync.access.ports import Ports
 from casync.access.progress import SILENT, Progress
 from casync.access.supply import SeedSupply, StoreSupply, Supply, sources_of
 from casync.errors import CasyncError, DigestMismatchError, UsageError
@@ -107,7 +107,7 @@ class WantedFile(NamedTuple):
 
 def pull(
     wanted: WantedFile,
-    ports: Ports,
+    endpoints: Endpoints,
     options: PullOptions = PullOptions(),
     progress: Progress = SILENT,
 ) -> Pulled:
@@ -115,7 +115,7 @@ def pull(
 
     Args:
         wanted: The file and the target.
-        ports: Stores and servers.
+        endpoints: Stores and servers.
         options: How to pull.
         progress: Receives phases, bytes and notes.
 
@@ -128,11 +128,11 @@ def pull(
         RemoteError, TimedOutError: Requests to servers failed.
     """
     outline, target, since = wanted
-    if target is None and not ports.lasting:
+    if target is None and not endpoints.lasting:
         raise UsageError("there is no writable store to pull into", next_step="Give -o OUT.")
-    if options.cache and not ports.lasting:
+    if options.cache and not endpoints.lasting:
         raise UsageError("there is no writable store to cache the chunks in")
-    work = _Pull(outline, ports, options, progress)
+    work = _Pull(outline, endpoints, options, progress)
     if isinstance(target, TargetPlace):
         outcome = work.to_file(target)
     elif target is None:
@@ -145,7 +145,7 @@ def pull(
         outcome=outcome,
         sources={label: count for label, count in work.given.items() if count},
         seeds=work.seeds,
-        traffic=ports.traffic,
+        traffic=endpoints.traffic,
         seconds=time.monotonic() - since,
     )
 
@@ -154,7 +154,7 @@ def pull(
 def supplies_for(
     outline: Outline,
     place: TargetPlace | None,
-    ports: Ports,
+    endpoints: Endpoints,
     options: PullOptions,
     progress: Progress,
     was: Outline | None = None,
@@ -164,18 +164,20 @@ def supplies_for(
     Args:
         outline: The content.
         place: The target, if it is a file.
-        ports: Stores and servers.
+        endpoints: Stores and servers.
         options: Seeds, and the choice of deltas.
         progress: Receives a phase for each seed that must be read.
         was: The old content of a target that is overwritten in place: a base for deltas, which
             cannot serve as a seed.
     """
-    supplies: list[Supply] = [StoreSupply(store) for store in ports.local]
-    row = ports.memory.manifest(outline.id)
+    supplies: list[Supply] = [StoreSupply(store) for store in endpoints.local]
+    row = endpoints.memory.manifest(outline.id)
     if row is not None and row.state is ManifestState.FULL:
         index = SeedIndex()  # the store has all chunks; servers replace damaged ones
     else:
-        index = collect_seeds(outline, ports, place=place, named=options.seeds, progress=progress)
+        index = collect_seeds(
+            outline, endpoints, place=place, named=options.seeds, progress=progress
+        )
     with closing(index), closing(SeedIndex()) as replaced:
 
         def old_versions() -> SeedIndex:
@@ -185,8 +187,8 @@ def supplies_for(
             return replaced if replaced.seeds else index
 
         supplies.append(SeedSupply(index))
-        if ports.servers:
-            supplies.append(ServerSupply(ports.servers, old_versions, options.delta))
+        if endpoints.servers:
+            supplies.append(ServerSupply(endpoints.servers, old_versions, options.delta))
         yield supplies
 
 
@@ -194,12 +196,12 @@ class _Pull:
     """One pull, whose outline is loaded."""
 
     def __init__(
-        self, outline: Outline, ports: Ports, options: PullOptions, progress: Progress
+        self, outline: Outline, endpoints: Endpoints, options: PullOptions, progress: Progress
     ) -> None:
         self.given: Counter[str] = Counter()
         self.seeds: dict[Path, int] = {}
         self._outline = outline
-        self._ports = ports
+        self._endpoints = endpoints
         self._options = options
         self._progress = progress
 
@@ -211,10 +213,10 @@ class _Pull:
         with open_sink(place, length) as sink:
             check_space(place, self._outline.solid_bytes() - sink.allocated)
             if place.in_place:
-                row = self._ports.memory.recall(bytes(place.path))
-                was = known_outline(self._ports.memory, row.manifest) if row else None
+                row = self._endpoints.memory.recall(bytes(place.path))
+                was = known_outline(self._endpoints.memory, row.manifest) if row else None
                 moved = move_in_place(
-                    self._outline, was, sink, place.path, self._ports, self._progress
+                    self._outline, was, sink, place.path, self._endpoints, self._progress
                 )
                 self._rebuild(sink, place, kept_label="in place", moved=moved, was=was)
             else:
@@ -238,16 +240,16 @@ class _Pull:
         """Fetches everything into the store."""
         self._rebuild(Nowhere(), None, kept_label="")
         length = self._outline.content.length
-        self._check_digest(read_range(self._outline, self._ports.store, 0, length))
+        self._check_digest(read_range(self._outline, self._endpoints.store, 0, length))
         self._publish(None, None, full=True)
         return "stored"
 
     def _is_up_to_date(self, place: TargetPlace) -> bool:
         if place.existing is None:
             return False
-        row = self._ports.memory.recall(bytes(place.path))
+        row = self._endpoints.memory.recall(bytes(place.path))
         if row is not None and row.identity == place.existing and row.manifest != self._outline.id:
-            known = known_outline(self._ports.memory, row.manifest)
+            known = known_outline(self._endpoints.memory, row.manifest)
             if known is not None and known.params == self._outline.params:
                 return False
         return holds(place, self._outline, self._progress)
@@ -278,14 +280,14 @@ class _Pull:
         """Writes every chunk to its places in `output`."""
         keeps = self._options.cache or output.discards
         with supplies_for(
-            self._outline, place, self._ports, self._options, self._progress, was
+            self._outline, place, self._endpoints, self._options, self._progress, was
         ) as supplies:
             self._progress.start("pulling", self._outline.content.length)
             rebuilder = Rebuilder(
                 self._outline,
                 output,
                 supplies,
-                keeper=Keeper(self._ports.store) if keeps else None,
+                keeper=Keeper(self._endpoints.store) if keeps else None,
                 workers=self._options.connections,
                 kept_label=kept_label,
                 progress=self._progress,
@@ -313,9 +315,9 @@ class _Pull:
         self, place: TargetPlace | None, identity: FileIdentity | None, *, full: bool
     ) -> None:
         """Records the pulled manifest and file in the store. A full manifest stays full."""
-        if not self._ports.lasting:
+        if not self._endpoints.lasting:
             return
-        store, outline = self._ports.store, self._outline
+        store, outline = self._endpoints.store, self._outline
         state = ManifestState.FULL if full else ManifestState.OUTLINE
         batch = Batch(manifests=[(outline.id, state, outline.content.length)])
         # The times of a device do not change with its bytes.

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from casync.access.compare import holds
+from casync.access.endpoints import Endpoints
 from casync.access.outline import Outline
-from casync.access.ports import Ports
 from casync.access.progress import SILENT, Progress
 from casync.access.supply import Supply
 from casync.fs.seed import SeedFile
@@ -54,7 +54,7 @@ class Forecast(NamedTuple):
 
 
 def forecast(
-    wanted: WantedFile, ports: Ports, options: PullOptions, progress: Progress = SILENT
+    wanted: WantedFile, endpoints: Endpoints, options: PullOptions, progress: Progress = SILENT
 ) -> Forecast:
     """Computes what `pull` with the same arguments would fetch.
 
@@ -63,7 +63,7 @@ def forecast(
     """
     outline = wanted.outline
     place = wanted.target if isinstance(wanted.target, TargetPlace) else None
-    totals = PlanTotals(ports.traffic.received)
+    totals = PlanTotals(endpoints.traffic.received)
     writes = place is not None
     if place is not None:
         if place.existing and holds(place, outline, progress):
@@ -77,10 +77,10 @@ def forecast(
             begun = place.path if place.in_place else part
             check_space(place, outline.solid_bytes() - allocated_bytes(begun))
             if place.in_place:
-                totals.served = offsets_served(outline, place.path, ports, progress)
+                totals.served = offsets_served(outline, place.path, endpoints, progress)
             else:
                 totals.part = SeedFile(part) if part.exists() else None
-    with closing(totals), supplies_for(outline, place, ports, options, progress) as supplies:
+    with closing(totals), supplies_for(outline, place, endpoints, options, progress) as supplies:
         totals.count(outline.windows(distinct=not writes), outline.length, supplies)
         looked = [seen for supply in supplies for seen in supply.looked]
     return totals.result(outline, looked)

@@ -13,8 +13,8 @@ from itertools import chain, compress
 from pathlib import Path
 from typing import Final
 
+from casync.access.endpoints import Endpoints
 from casync.access.outline import Outline
-from casync.access.ports import Ports
 from casync.access.progress import Progress
 from casync.cutting.list_chunks import list_chunks
 from casync.fs.seed import SeedFile
@@ -93,11 +93,11 @@ class _OldPlaces:
 
 
 def _find_moves(
-    outline: Outline, was: Outline | None, path: Path, ports: Ports, progress: Progress
+    outline: Outline, was: Outline | None, path: Path, endpoints: Endpoints, progress: Progress
 ) -> _Moves:
     """The chunks of the file at `path` that the content has, and where they must move."""
     old_places = _OldPlaces()
-    _note_old_chunks(old_places, outline, was, path, ports, progress)
+    _note_old_chunks(old_places, outline, was, path, endpoints, progress)
     moves = _Moves()
     for window in windows(outline.content, outline.node, outline.params.max_size):
         for place in window.places:
@@ -114,10 +114,10 @@ def _note_old_chunks(
     outline: Outline,
     was: Outline | None,
     path: Path,
-    ports: Ports,
+    endpoints: Endpoints,
     progress: Progress,
 ) -> None:
-    row = ports.memory.recall(bytes(path))
+    row = endpoints.memory.recall(bytes(path))
     if row is not None:
         with SeedFile(path) as file:
             same = file.identity == row.identity
@@ -135,7 +135,7 @@ def move_in_place(
     was: Outline | None,
     sink: Sink,
     path: Path,
-    ports: Ports,
+    endpoints: Endpoints,
     progress: Progress,
 ) -> array[int]:
     """Moves old chunks of an in-place target to their offsets in `outline`.
@@ -145,16 +145,16 @@ def move_in_place(
         was: The content of the target when it was last seen, if known.
         sink: The target.
         path: Its path.
-        ports: The store whose row of the old file is removed before the first write.
+        endpoints: The store whose row of the old file is removed before the first write.
         progress: Advances by every moved byte.
 
     Returns:
         The offsets at which chunks were written, ascending. Each chunk was proved before.
     """
-    moves = _find_moves(outline, was, path, ports, progress)
-    if ports.lasting:
+    moves = _find_moves(outline, was, path, endpoints, progress)
+    if endpoints.lasting:
         # The remembered content is wrong from the first write on.
-        ports.store.commit(Batch(forget=[bytes(path)]))
+        endpoints.store.commit(Batch(forget=[bytes(path)]))
     progress.start("moving", sum(moves.lengths))
     mover = _Mover(moves, sink)
     for step in order_moves(moves.sources, moves.targets, moves.lengths, STASH_BYTES):
@@ -211,11 +211,13 @@ class _Mover:
                 self.written[index] = 1
 
 
-def offsets_served(outline: Outline, path: Path, ports: Ports, progress: Progress) -> set[int]:
+def offsets_served(
+    outline: Outline, path: Path, endpoints: Endpoints, progress: Progress
+) -> set[int]:
     """The offsets that old chunks of an in-place target would serve, moved or not."""
-    row = ports.memory.recall(bytes(path))
-    was = known_outline(ports.memory, row.manifest) if row else None
-    moves = _find_moves(outline, was, path, ports, progress)
+    row = endpoints.memory.recall(bytes(path))
+    was = known_outline(endpoints.memory, row.manifest) if row else None
+    moves = _find_moves(outline, was, path, endpoints, progress)
     served = set(moves.kept)
     served.update(moves.targets)
     for step in order_moves(moves.sources, moves.targets, moves.lengths, STASH_BYTES):

@@ -13,8 +13,8 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from casync.access.endpoints import Server
 from casync.access.outline import Outline
-from casync.access.ports import Server
 from casync.errors import CasyncError, IntegrityError
 from casync.ids import Kind, NodeId, ObjectId
 from casync.limits import KIB, MAX_GROUP_BYTES

@@ -11,8 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from casync.access.endpoints import Endpoints
 from casync.access.outline import Outline, open_outline
-from casync.access.ports import Ports
 from casync.access.progress import Progress
 from casync.cutting.list_chunks import list_chunks
 from casync.errors import CasyncError
@@ -49,7 +49,7 @@ def chunks_of(outline: Outline) -> Iterator[tuple[int, ChunkId, int]]:
 
 def collect_seeds(
     outline: Outline,
-    ports: Ports,
+    endpoints: Endpoints,
     *,
     place: TargetPlace | None,
     named: Sequence[Path],
@@ -59,7 +59,7 @@ def collect_seeds(
 
     Args:
         outline: The wanted content.
-        ports: The store that remembers files; rows of files that vanished are removed.
+        endpoints: The store that remembers files; rows of files that vanished are removed.
         place: The target. A file that will be replaced is the likeliest seed, and is cut if its
             chunks are not known. A target that is overwritten in place is not a seed.
         named: Files, folders and devices that the user named.
@@ -68,7 +68,7 @@ def collect_seeds(
     Raises:
         UsageError: A named seed does not exist, or is not a file.
     """
-    memory = ports.memory
+    memory = endpoints.memory
     finder = _Finder(outline, memory, progress)
     try:
         looked = set() if place is None else {place.path}
@@ -88,8 +88,8 @@ def collect_seeds(
                 vanished.append(row.path)
             elif path not in looked:
                 finder.add(path, row, must_cut=False)
-        if vanished and ports.lasting:
-            ports.store.commit(Batch(forget=vanished))
+        if vanished and endpoints.lasting:
+            endpoints.store.commit(Batch(forget=vanished))
     except BaseException:
         finder.index.close()
         raise

@@ -14,7 +14,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Final, Literal, NamedTuple, Protocol, TypeAlias
 
-from casync.access.ports import Server, place_of
+from casync.access.endpoints import Server, place_of
 from casync.access.supply import Proved, Unpackers, Wanted, proved
 from casync.errors import (
     CasyncError,

@@ -6,7 +6,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import NamedTuple
 
-from casync.access.ports import Ports
+from casync.access.endpoints import Endpoints
 from casync.access.progress import Progress
 from casync.access.tree_load import Tree
 from casync.fs.scan_cache import ScanCache
@@ -57,7 +57,7 @@ class FolderForecast(NamedTuple):
 def forecast_folder(
     tree: Tree,
     target: Path,
-    ports: Ports,
+    endpoints: Endpoints,
     options: PullOptions,
     folder_options: FolderOptions,
     *,
@@ -69,7 +69,7 @@ def forecast_folder(
     Raises:
         CasyncError: As `pull_tree`.
     """
-    totals = PlanTotals(ports.traffic.received)
+    totals = PlanTotals(endpoints.traffic.received)
     with ExitStack() as stack:
         root = stack.enter_context(open_target(target, make=False))
         index = stack.enter_context(closing(SeedIndex()))
@@ -87,7 +87,7 @@ def forecast_folder(
             opens_up=False,
         )
         add_named(index, options.seeds, tree.params, progress)
-        totals.count(plan.windows(), plan.length, supplies_of(ports, index, options))
+        totals.count(plan.windows(), plan.length, supplies_of(endpoints, index, options))
     return FolderForecast(
         manifest=tree.id,
         files=plan.files,

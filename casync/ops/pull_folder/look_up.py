@@ -8,9 +8,9 @@ from functools import cache
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from casync.access.endpoints import Endpoints, place_of
 from casync.access.locate import load, locate_for_pull
 from casync.access.outline import ObjectLoader, Outline
-from casync.access.ports import Ports, place_of
 from casync.access.tree_load import Tree
 from casync.errors import UsageError
 from casync.fs.target.place import TargetPlace, inspect_place
@@ -37,7 +37,7 @@ class WantedTree(NamedTuple):
 def look_up(
     ref: Ref,
     target: Path | BinaryIO | None,
-    ports: Ports,
+    endpoints: Endpoints,
     options: PullOptions,
     folder_options: FolderOptions = FolderOptions(),
 ) -> WantedFile | WantedTree:
@@ -58,14 +58,14 @@ def look_up(
     @cache
     def old_versions() -> Sequence[Outline]:
         path = place.path if isinstance(place, TargetPlace) else None
-        return likely_versions(path, options.seeds, ports.memory)
+        return likely_versions(path, options.seeds, endpoints.memory)
 
     by_delta = [
-        (place_of(server), NodesByDelta(server, old_versions, ports.memory, options.delta))
-        for server in ports.servers
+        (place_of(server), NodesByDelta(server, old_versions, endpoints.memory, options.delta))
+        for server in endpoints.servers
     ]
-    loader = ObjectLoader(ports.store, [*ports.others, *by_delta])
-    found = locate_for_pull(ref, ports, loader)
+    loader = ObjectLoader(endpoints.store, [*endpoints.others, *by_delta])
+    found = locate_for_pull(ref, endpoints, loader)
     if isinstance(found, Tree):
         folder = _place_of_folder(target, options)
         load(found, loader)

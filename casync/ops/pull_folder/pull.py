@@ -13,7 +13,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import NamedTuple
 
-from casync.access.ports import Ports
+from casync.access.endpoints import Endpoints
 from casync.access.progress import Progress
 from casync.access.supply import SeedSupply, StoreSupply, Supply, sources_of
 from casync.access.tree_load import Tree
@@ -74,7 +74,7 @@ class FolderPulled(NamedTuple):
 def pull_tree(
     tree: Tree,
     target: Path,
-    ports: Ports,
+    endpoints: Endpoints,
     options: PullOptions,
     folder_options: FolderOptions,
     *,
@@ -87,7 +87,7 @@ def pull_tree(
     Args:
         tree: The tree, loaded.
         target: Path of the folder, which need not exist.
-        ports: Stores and servers.
+        endpoints: Stores and servers.
         options: How to fetch chunks.
         folder_options: How to change the folder.
         scan_cache: Remembers the files of folders.
@@ -131,7 +131,7 @@ def pull_tree(
         place = stack.enter_context(closing(FolderPlace(root, target, plan, folder_options)))
         progress.start(f"pulling {format_count(plan.files, 'file')}", plan.length)
         try:
-            supplies = supplies_of(ports, index, options)
+            supplies = supplies_of(endpoints, index, options)
             given = FolderWriting(plan, tree, place).run(supplies, options.connections, progress)
         except (RemoteError, TimedOutError, StoppedError) as error:
             raise PartialError(
@@ -160,15 +160,15 @@ def pull_tree(
         skipped={what: count for what, count in plan.policy.skipped.items() if count},
         sources=sources,
         seeds=seeds,
-        traffic=ports.traffic,
+        traffic=endpoints.traffic,
         seconds=time.monotonic() - started,
     )
 
 
-def supplies_of(ports: Ports, index: SeedIndex, options: PullOptions) -> list[Supply]:
+def supplies_of(endpoints: Endpoints, index: SeedIndex, options: PullOptions) -> list[Supply]:
     """The supplies for the chunks of a tree, the cheapest first."""
-    supplies: list[Supply] = [StoreSupply(store) for store in ports.local]
+    supplies: list[Supply] = [StoreSupply(store) for store in endpoints.local]
     supplies.append(SeedSupply(index))
-    if ports.servers:
-        supplies.append(ServerSupply(ports.servers, lambda: index, options.delta))
+    if endpoints.servers:
+        supplies.append(ServerSupply(endpoints.servers, lambda: index, options.delta))
     return supplies

@@ -6,8 +6,8 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 
+from casync.access.endpoints import Endpoints
 from casync.access.keeper import Keeper
-from casync.access.ports import Ports
 from casync.access.progress import Progress
 from casync.access.supply import sources_of
 from casync.access.tree_load import Tree
@@ -51,7 +51,9 @@ class _Contents:
                 offset += run.length
 
 
-def store_tree(tree: Tree, ports: Ports, options: PullOptions, progress: Progress) -> Pulled:
+def store_tree(
+    tree: Tree, endpoints: Endpoints, options: PullOptions, progress: Progress
+) -> Pulled:
     """Fetches all chunks of a loaded tree into the store, and makes its manifest full.
 
     Raises:
@@ -59,7 +61,7 @@ def store_tree(tree: Tree, ports: Ports, options: PullOptions, progress: Progres
         CasyncError: As `casync.ops.pull.file.pull`.
     """
     started = time.monotonic()
-    if not ports.lasting:
+    if not endpoints.lasting:
         raise UsageError("there is no writable store to pull into", next_step="Give -o OUT.")
     if not tree.is_whole:
         raise UsageError(
@@ -70,18 +72,18 @@ def store_tree(tree: Tree, ports: Ports, options: PullOptions, progress: Progres
     with closing(SeedIndex()) as index:
         add_named(index, options.seeds, tree.params, progress)
         progress.start("pulling", length)
-        supplies = supplies_of(ports, index, options)
+        supplies = supplies_of(endpoints, index, options)
         given = Rebuilder(
             _Contents(tree, length),
             Nowhere(),
             supplies,
-            keeper=Keeper(ports.store),
+            keeper=Keeper(endpoints.store),
             workers=options.connections,
             kept_label="",
             progress=progress,
         ).run()
     row = (tree.id, ManifestState.FULL, tree.manifest.length)
-    ports.store.commit(Batch(manifests=[row]))
+    endpoints.store.commit(Batch(manifests=[row]))
     sources, seeds = sources_of(given, supplies)
     return Pulled(
         manifest=tree.id,
@@ -89,6 +91,6 @@ def store_tree(tree: Tree, ports: Ports, options: PullOptions, progress: Progres
         outcome="stored",
         sources=sources,
         seeds=seeds,
-        traffic=ports.traffic,
+        traffic=endpoints.traffic,
         seconds=time.monotonic() - started,
     )

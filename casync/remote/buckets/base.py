@@ -79,7 +79,7 @@ class Bucket(Protocol):
         """Its address with that of the server, which is unique among all buckets."""
         ...
 
-    def look(self, key: str) -> Listed | None:
+    def find(self, key: str) -> Listed | None:
         """The object with a key, or None.
 
         Raises:
@@ -87,7 +87,7 @@ class Bucket(Protocol):
         """
         ...
 
-    def below(self, prefix: str) -> Iterator[Listed]:
+    def list_below(self, prefix: str) -> Iterator[Listed]:
         """All objects below a prefix, which ends with a slash; an empty one lists the bucket.
 
         Raises:
@@ -95,8 +95,8 @@ class Bucket(Protocol):
         """
         ...
 
-    def level(self, prefix: str) -> ListedFolder:
-        """The objects and prefixes directly below a prefix. Raises as `below`."""
+    def list_folder(self, prefix: str) -> ListedFolder:
+        """The objects and prefixes directly below a prefix. Raises as `list_below`."""
         ...
 
     def read(self, listed: Listed, start: int, end: int) -> bytes:

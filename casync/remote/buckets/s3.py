@@ -98,7 +98,7 @@ class S3Bucket:
         with self._asking(self.label):
             self._store = S3Store(name, config=config, client_options=client, retry_config=retries)
 
-    def look(self, key: str) -> Listed | None:
+    def find(self, key: str) -> Listed | None:
         """See `Bucket`."""
         try:
             with self._asking(f"{self.label}/{key}"):
@@ -106,7 +106,7 @@ class S3Bucket:
         except NotFoundError:
             return None
 
-    def below(self, prefix: str) -> Iterator[Listed]:
+    def list_below(self, prefix: str) -> Iterator[Listed]:
         """See `Bucket`."""
         with self._asking(f"{self.label}/{prefix}"):
             pages = iter(obstore.list(self._store, prefix or None))
@@ -117,7 +117,7 @@ class S3Bucket:
                 return
             yield from map(_listed, page)
 
-    def level(self, prefix: str) -> ListedFolder:
+    def list_folder(self, prefix: str) -> ListedFolder:
         """See `Bucket`."""
         with self._asking(f"{self.label}/{prefix}"):
             found = obstore.list_with_delimiter(self._store, prefix or None)

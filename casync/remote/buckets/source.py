@@ -84,9 +84,9 @@ class BucketSource:
 
         Raises:
             SourceChangedError: The object is gone.
-            CasyncError: As `Bucket.look`.
+            CasyncError: As `Bucket.find`.
         """
-        found = self._bucket.look(self.listed.key)
+        found = self._bucket.find(self.listed.key)
         if found is None:
             raise SourceChangedError(f"{self.label} vanished while it was read")
         self.listed = found

@@ -284,9 +284,9 @@ def _source(file: str) -> _Input:
 def _bucket_options(invocation: Invocation) -> BucketOptions:
     from casync.remote.buckets.base import BucketOptions
 
-    config = invocation.config
+    environment = invocation.environment
     retry_for = parse_duration(str(invocation.settings["retry_for"].value))
-    return BucketOptions(config.s3_endpoint, config.s3_ca, retry_for)
+    return BucketOptions(environment.s3_endpoint, environment.s3_ca, retry_for)
 
 
 def _options(

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from casync.access.content_file import read_range
+from casync.access.endpoints import Endpoints
 from casync.access.locate import fetch, locate, open_file
 from casync.access.outline import Outline
-from casync.access.ports import Ports
 from casync.access.tree_load import Tree
 from casync.errors import NoNameError, NotFoundError, UsageError
 from casync.ids import Kind, ManifestId
@@ -79,7 +79,7 @@ def test_a_link_is_not_followed(server: MemoryServer) -> None:
     with pytest.raises(UsageError, match="www:to is a link"):
         open_file(ref, server)
     with pytest.raises(UsageError, match="www:to is a link"):
-        fetch(ref, Ports(MemoryStore(), True, [], [server]))
+        fetch(ref, Endpoints(MemoryStore(), True, [], [server]))
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_reads_and_pulls_report_a_missing_ref_alike(
     with pytest.raises(error) as read:
         locate(parse_ref(ref), server)
     with pytest.raises(error) as pulled:
-        fetch(parse_ref(ref), Ports(MemoryStore(), True, [], [server]))
+        fetch(parse_ref(ref), Endpoints(MemoryStore(), True, [], [server]))
     assert str(pulled.value) == str(read.value)
 
 
@@ -100,20 +100,22 @@ def test_a_file_in_a_folder_has_the_same_manifest_as_on_its_own(
     server: MemoryServer,
 ) -> None:
     store = MemoryStore()
-    alone = fetch(parse_ref("file"), Ports(store, True, [], [server])).id
+    alone = fetch(parse_ref("file"), Endpoints(store, True, [], [server])).id
     other = MemoryStore()
-    found = fetch(parse_ref("www:sub/data"), Ports(other, True, [], [server]))
+    found = fetch(parse_ref("www:sub/data"), Endpoints(other, True, [], [server]))
     assert found.id == alone
     assert manifest_of(other, alone) == manifest_of(store, alone)
 
 
 def test_everything_but_the_chunks_of_files_is_fetched(server: MemoryServer) -> None:
     store = MemoryStore()
-    tree = fetch(parse_ref("www"), Ports(store, True, [], [server]))
+    tree = fetch(parse_ref("www"), Endpoints(store, True, [], [server]))
     assert isinstance(tree, Tree)
     (data,) = (entry for path, entry in tree.listing(recursive=True) if path == b"sub/data")
     assert isinstance(data, File)
-    outline = fetch(Ref(manifest=ManifestId(tree.id), path="sub/data"), Ports(store, True, [], []))
+    outline = fetch(
+        Ref(manifest=ManifestId(tree.id), path="sub/data"), Endpoints(store, True, [], [])
+    )
     assert isinstance(outline, Outline)
     chunks = [place.id for window in outline.windows(distinct=True) for place in window.places]
     assert not any(store.known(Kind.CHUNK, chunks))

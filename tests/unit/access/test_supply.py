@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from casync.access.ports import Ports
+from casync.access.endpoints import Endpoints
 from casync.errors import UnreachableError
 from casync.ids import Kind, ObjectId
 from casync.names.name import Ref
@@ -38,11 +38,13 @@ def test_plans_and_pulls_skip_a_server_that_is_down(tmp_path: Path) -> None:
     server, store = MemoryServer(), MemoryStore()
     ident = put(server, DATA)
     for servers in ([Down(), server], [server, Down()]):
-        ports = Ports(store, True, [store], servers)
-        plan = forecast_file(Ref(manifest=ident), tmp_path / "out", ports, PullOptions())
+        endpoints = Endpoints(store, True, [store], servers)
+        plan = forecast_file(Ref(manifest=ident), tmp_path / "out", endpoints, PullOptions())
         assert plan.missing == 0
         assert plan.sources == {"server": len(DATA)}
-    pull_file(Ref(manifest=ident), tmp_path / "out", Ports(store, True, [store], [Down(), server]))
+    pull_file(
+        Ref(manifest=ident), tmp_path / "out", Endpoints(store, True, [store], [Down(), server])
+    )
     assert (tmp_path / "out").read_bytes() == DATA
 
 
@@ -50,11 +52,11 @@ def test_a_chunk_is_not_missing_while_a_server_is_down(tmp_path: Path) -> None:
     server, store = MemoryServer(), MemoryStore()
     ident = put(server, DATA)
     server._tables.objects.pop((Kind.CHUNK, chunk_ids(server, ident)[7]))
-    ports = Ports(store, True, [store], [server, Down()])
+    endpoints = Endpoints(store, True, [store], [server, Down()])
     with pytest.raises(UnreachableError, match="does not answer"):
-        forecast_file(Ref(manifest=ident), tmp_path / "out", ports, PullOptions())
+        forecast_file(Ref(manifest=ident), tmp_path / "out", endpoints, PullOptions())
     with pytest.raises(UnreachableError, match="does not answer"):
-        pull_file(Ref(manifest=ident), tmp_path / "out", ports)
+        pull_file(Ref(manifest=ident), tmp_path / "out", endpoints)
 
 
 def test_a_chunk_is_not_missing_while_a_server_is_busy(
@@ -82,7 +84,9 @@ def test_a_server_too_busy_for_nodes_is_skipped_and_nodes_are_not_missing(tmp_pa
     with pytest.raises(UnreachableError, match="too busy"):
         run(ident, tmp_path / "out", busy, store)
     put(server, DATA)
-    pull_file(Ref(manifest=ident), tmp_path / "out", Ports(store, True, [store], [busy, server]))
+    pull_file(
+        Ref(manifest=ident), tmp_path / "out", Endpoints(store, True, [store], [busy, server])
+    )
     assert (tmp_path / "out").read_bytes() == DATA
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from casync.access.endpoints import Endpoints
 from casync.access.locate import fetch
-from casync.access.ports import Ports
 from casync.access.tree_load import Tree
 from casync.errors import NotFoundError, UsageError, WriteError
 from casync.ids import ManifestId
@@ -24,7 +24,7 @@ from tests.support.tree_worlds import age, prepared
 def checked(
     ident: ManifestId, path: Path, store: MemoryStore
 ) -> tuple[Checked, dict[str, list[str]]]:
-    tree = fetch(Ref(manifest=ident), Ports(store, True, [store], []))
+    tree = fetch(Ref(manifest=ident), Endpoints(store, True, [store], []))
     assert isinstance(tree, Tree)
     told: dict[str, list[str]] = {}
     done = check_folder(tree, path, lambda path, wrong: told.update({os.fsdecode(path): wrong}))

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from casync.access.endpoints import Endpoints
 from casync.access.locate import fetch
-from casync.access.ports import Ports
 from casync.access.tree_load import Tree
 from casync.names.name import Ref
 from casync.objects.node import Content
@@ -36,7 +36,7 @@ def root(tmp_path: Path) -> Path:
 
 def tree(root: Path, store: MemoryStore) -> Tree:
     ident = prepared(root, store).manifest
-    found = fetch(Ref(manifest=ident), Ports(store, True, [store], []))
+    found = fetch(Ref(manifest=ident), Endpoints(store, True, [store], []))
     assert isinstance(found, Tree)
     return found
 

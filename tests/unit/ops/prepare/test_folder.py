@@ -266,7 +266,7 @@ def test_paths_that_readers_refuse_are_left_out(tmp_path: Path, store: MemorySto
 
 def test_a_name_and_a_row(root: Path, store: MemoryStore) -> None:
     options = PrepareOptions(params=PARAMS, name=Name("www"))
-    done = prepare_tree(root, Scan(root, unwanted=lambda path, folder: False), store, options)
+    done = prepare_tree(root, Scan(root, excluded=lambda path, folder: False), store, options)
     assert done.name is not None
     assert (done.name.name, done.name.version) == ("www", 1)
     row = store.manifest(done.manifest)

@@ -50,7 +50,7 @@ class Site:
             prefix,
             self.store,
             PrepareOptions(params=PARAMS, reread=reread, workers=1),
-            unwanted=Exclusion(exclude),
+            excluded=Exclusion(exclude),
             scan_cache=self.scan_cache,
         )
 
@@ -149,7 +149,7 @@ def test_an_object_that_vanishes_is_left_out(site: Site, key: str) -> None:
     filled(site)
 
     def vanish(read: str, start: int) -> None:
-        if read == key and site.bucket.look(key):
+        if read == key and site.bucket.find(key):
             site.bucket.remove(key)
 
     site.bucket.before_read = vanish
@@ -188,9 +188,9 @@ def test_exclusions_leave_keys_out(site: Site) -> None:
 
 def test_an_empty_object_that_grows_beyond_memory_is_left_out(site: Site) -> None:
     site.bucket.put("p/empty", b"")
-    listed = list(site.bucket.below("p/"))
+    listed = list(site.bucket.list_below("p/"))
     site.bucket.put("p/empty", LARGE)
-    site.bucket.below = lambda prefix: iter(listed)  # type: ignore[method-assign]
+    site.bucket.list_below = lambda prefix: iter(listed)  # type: ignore[method-assign]
     prepared = site.prepare()
     assert [path for path, _ in prepared.left_out] == [b"empty"]
     assert site.bucket.reads == []
@@ -231,7 +231,7 @@ def test_one_object_that_changes_once_is_read_again(site: Site) -> None:
     site.bucket.put("one", LARGE)
 
     def prepare() -> bool:
-        listed = site.bucket.look("one")
+        listed = site.bucket.find("one")
         assert listed is not None
         return prepare_object(
             site.bucket,
@@ -269,7 +269,7 @@ def test_a_key_is_an_object_or_else_a_prefix(site: Site) -> None:
             key,
             site.store,
             PrepareOptions(params=PARAMS, workers=1),
-            unwanted=Exclusion(exclude),
+            excluded=Exclusion(exclude),
             scan_cache=site.scan_cache,
         )
 

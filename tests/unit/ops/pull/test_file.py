@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from casync.access.ports import Ports
+from casync.access.endpoints import Endpoints
 from casync.errors import (
     DamagedObjectError,
     DigestMismatchError,
@@ -164,8 +164,8 @@ def test_a_server_that_lies_is_skipped(
     honest = MemoryServer()
     put(honest, data)
     server.corrupt = set(chunk_ids(server, ident))
-    ports = Ports(store, True, [store], [server, honest])
-    pull_file(Ref(manifest=ident), tmp_path / "out", ports, PullOptions())
+    endpoints = Endpoints(store, True, [store], [server, honest])
+    pull_file(Ref(manifest=ident), tmp_path / "out", endpoints, PullOptions())
     assert (tmp_path / "out").read_bytes() == data
 
 
@@ -184,13 +184,13 @@ def test_names_come_from_the_first_server(
 ) -> None:
     put(server, b"one", "vm/a")
     put(server, b"two", "vm/a")
-    ports = Ports(store, True, [store], [server])
-    pull_file(parse_ref("vm/a"), tmp_path / "new", ports)
-    pull_file(parse_ref("vm/a@1"), tmp_path / "old", ports)
+    endpoints = Endpoints(store, True, [store], [server])
+    pull_file(parse_ref("vm/a"), tmp_path / "new", endpoints)
+    pull_file(parse_ref("vm/a@1"), tmp_path / "old", endpoints)
     assert (tmp_path / "new").read_bytes() == b"two"
     assert (tmp_path / "old").read_bytes() == b"one"
     with pytest.raises(NoNameError):
-        pull_file(parse_ref("vm/b"), tmp_path / "none", ports)
+        pull_file(parse_ref("vm/b"), tmp_path / "none", endpoints)
 
 
 def test_a_wrong_digest_leaves_the_old_file(
@@ -249,8 +249,8 @@ def test_an_in_place_pull_uses_the_old_file_first(
     inode = out.stat().st_ino
     server.asked.clear()
     ident = put(server, new)
-    ports = Ports(store, True, [store], [server])
-    expected = forecast_file(Ref(manifest=ident), out, ports, PullOptions(in_place=True))
+    endpoints = Endpoints(store, True, [store], [server])
+    expected = forecast_file(Ref(manifest=ident), out, endpoints, PullOptions(in_place=True))
     server.asked.clear()
     server.sent = 0
     pulled = run(ident, out, server, store, in_place=True)
@@ -270,9 +270,9 @@ def test_a_forecast_is_exact_and_writes_nothing(
     out = tmp_path / "out"
     run(put(server, old), out, server, store)
     ident = put(server, new)
-    ports = Ports(store, True, [store], [server])
+    endpoints = Endpoints(store, True, [store], [server])
     server.asked.clear()
-    expected = forecast_file(Ref(manifest=ident), out, ports, PullOptions())
+    expected = forecast_file(Ref(manifest=ident), out, endpoints, PullOptions())
     assert server.asked == []
     assert out.read_bytes() == old
     server.sent = 0
@@ -286,9 +286,9 @@ def test_there_is_nothing_inside_a_file(
     tmp_path: Path, server: MemoryServer, store: MemoryStore
 ) -> None:
     put(server, b"one", "vm")
-    ports = Ports(store, True, [store], [server])
+    endpoints = Endpoints(store, True, [store], [server])
     with pytest.raises(UsageError, match="vm is a file; there is nothing inside"):
-        pull_file(parse_ref("vm:etc/passwd"), tmp_path / "out", ports)
+        pull_file(parse_ref("vm:etc/passwd"), tmp_path / "out", endpoints)
 
 
 def test_a_forecast_uses_the_seeds_of_a_read_only_store(
@@ -297,7 +297,9 @@ def test_a_forecast_uses_the_seeds_of_a_read_only_store(
     old = noise(20, 100_000)
     out = tmp_path / "out"
     run(put(server, old), out, server, store)
-    ports = Ports(MemoryStore(), False, [store], [server])
-    expected = forecast_file(Ref(manifest=put(server, old + b"more")), out, ports, PullOptions())
+    endpoints = Endpoints(MemoryStore(), False, [store], [server])
+    expected = forecast_file(
+        Ref(manifest=put(server, old + b"more")), out, endpoints, PullOptions()
+    )
     assert expected.seeds == [(out, "known")]
     assert expected.sources["seed"] > 90_000

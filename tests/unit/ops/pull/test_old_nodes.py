@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import pytest
 
+from casync.access.endpoints import Endpoints
 from casync.access.locate import load, locate_for_pull
 from casync.access.outline import ObjectLoader, Outline, open_outline
-from casync.access.ports import Ports
 from casync.ids import ChunkId, Kind, ManifestId
 from casync.names.name import Ref
 from casync.objects.chunker import ChunkerParams
@@ -50,7 +50,7 @@ def put_outline(
 def loaded(ident: ManifestId, store: MemoryStore, server: NodesByDelta) -> Outline:
     """An outline whose nodes came from a server."""
     loader = ObjectLoader(store, [("on a server", server)])
-    found = locate_for_pull(Ref(manifest=ident), Ports(store, True, [], []), loader)
+    found = locate_for_pull(Ref(manifest=ident), Endpoints(store, True, [], []), loader)
     load(found, loader)
     assert isinstance(found, Outline)
     return found

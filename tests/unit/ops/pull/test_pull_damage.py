@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from casync.access.content_file import read_range
-from casync.access.ports import Ports
+from casync.access.endpoints import Endpoints
 from casync.errors import DamagedObjectError, NoObjectError, UnreachableError
 from casync.ids import Kind, ManifestId, NodeId, ObjectId, chunk_id
 from casync.names.name import Ref
@@ -54,7 +54,7 @@ def test_a_chunk_that_is_damaged_in_the_local_store_is_named(tmp_path: Path) -> 
     local, ident, chunk = rotten(at=0)
     records = outline_of(ident, local).node(root_node(local, ident), 1, len(DATA)).records
     with pytest.raises(DamagedObjectError) as caught:
-        pull_file(Ref(manifest=ident), tmp_path / "out", Ports(local, True, [local], []))
+        pull_file(Ref(manifest=ident), tmp_path / "out", Endpoints(local, True, [local], []))
     assert caught.value.message == (
         f"chunk {chunk.hex()} (bytes 0 to {records[0].length}) is damaged in the local store"
     )
@@ -83,7 +83,9 @@ def test_one_whole_copy_is_enough(tmp_path: Path) -> None:
     (local, ident, _), (server, *_) = rotten(), rotten()
     healthy = MemoryServer()
     put(healthy, DATA)
-    pull_file(Ref(manifest=ident), tmp_path / "out", Ports(local, True, [local], [server, healthy]))
+    pull_file(
+        Ref(manifest=ident), tmp_path / "out", Endpoints(local, True, [local], [server, healthy])
+    )
     assert (tmp_path / "out").read_bytes() == DATA
 
 
@@ -125,7 +127,7 @@ def test_chunks_that_are_damaged_in_the_store_are_replaced() -> None:
     local, ident, chunk = rotten()
     server = MemoryServer()
     put(server, DATA)
-    pull_file(Ref(manifest=ident), None, Ports(local, True, [local], [server]))
+    pull_file(Ref(manifest=ident), None, Endpoints(local, True, [local], [server]))
     assert [type(answer) for answer in local.get(Kind.CHUNK, [chunk])] == [Packed]
     row = local.manifest(ident)
     assert row is not None

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from casync.access.compare import holds
-from casync.access.ports import Ports
+from casync.access.endpoints import Endpoints
 from casync.access.progress import SILENT
 from casync.errors import DamagedObjectError, DigestMismatchError, UsageError
 from casync.fs.source.file import StreamSource
@@ -81,9 +81,9 @@ def test_an_equal_target_is_kept_in_the_store_and_left_alone(
     out.write_bytes(DATA)
     before = out.stat()
     options = PullOptions(cache=True, in_place=in_place)
-    ports = Ports(store, True, [store], [server])
-    expected = forecast_file(Ref(manifest=ident), out, ports, options)
-    pulled = pull_file(Ref(manifest=ident), out, ports, options)
+    endpoints = Endpoints(store, True, [store], [server])
+    expected = forecast_file(Ref(manifest=ident), out, endpoints, options)
+    pulled = pull_file(Ref(manifest=ident), out, endpoints, options)
     assert pulled.outcome == "up to date"
     assert pulled.sources == expected.sources
     assert out.stat().st_ino == before.st_ino
@@ -120,9 +120,11 @@ def test_a_device_is_up_to_date_when_it_begins_with_the_content(tmp_path: Path) 
 
 def test_chunks_cannot_be_kept_without_a_store(tmp_path: Path) -> None:
     server = MemoryServer()
-    ports = Ports(MemoryStore(), False, [], [server])
+    endpoints = Endpoints(MemoryStore(), False, [], [server])
     with pytest.raises(UsageError, match="no writable store"):
-        pull_file(Ref(manifest=put(server, DATA)), tmp_path / "out", ports, PullOptions(cache=True))
+        pull_file(
+            Ref(manifest=put(server, DATA)), tmp_path / "out", endpoints, PullOptions(cache=True)
+        )
 
 
 def test_the_digest_of_a_pull_into_the_store_is_checked() -> None:
@@ -146,5 +148,5 @@ def test_a_server_supplies_chunks_that_are_damaged_in_a_full_store(tmp_path: Pat
     ident = put(server, DATA)
     put(local, DATA)
     local.absent[chunk_ids(server, ident)[3]] = Absence.DAMAGED
-    pull_file(Ref(manifest=ident), tmp_path / "out", Ports(local, True, [local], [server]))
+    pull_file(Ref(manifest=ident), tmp_path / "out", Endpoints(local, True, [local], [server]))
     assert (tmp_path / "out").read_bytes() == DATA

@@ -11,8 +11,8 @@ from typing import Literal
 import pytest
 
 from casync.access.content_file import read_range
+from casync.access.endpoints import Endpoints
 from casync.access.outline import open_outline
-from casync.access.ports import Ports
 from casync.errors import IntegrityError, MalformedError, NoSpaceError
 from casync.ids import ChunkId, Kind, ManifestId, chunk_id, zero_chunk_id
 from casync.names.name import Ref
@@ -120,8 +120,8 @@ def test_a_hole_of_another_length_is_not_read_as_zeros() -> None:
 def test_exabytes_of_a_few_chunks_are_stored_as_a_few_chunks(tmp_path: Path) -> None:
     server, store = Liar(), MemoryStore()
     ident = exabytes(server)
-    ports = Ports(store, True, [store], [server])
-    expected = forecast_file(Ref(manifest=ident), None, ports, PullOptions())
+    endpoints = Endpoints(store, True, [store], [server])
+    expected = forecast_file(Ref(manifest=ident), None, endpoints, PullOptions())
     pulled = run(ident, None, server, store)
     assert pulled.length > 1 << 60
     assert pulled.sources == expected.sources
@@ -141,9 +141,9 @@ def test_exabytes_do_not_fit_and_a_dry_run_says_so(tmp_path: Path) -> None:
     ident = exabytes(server)
     with pytest.raises(NoSpaceError):
         run(ident, tmp_path / "out", server, store)
-    ports = Ports(store, True, [store], [server])
+    endpoints = Endpoints(store, True, [store], [server])
     with pytest.raises(NoSpaceError):
-        forecast_file(Ref(manifest=ident), tmp_path / "out", ports, PullOptions())
+        forecast_file(Ref(manifest=ident), tmp_path / "out", endpoints, PullOptions())
     assert server.asked == []
     assert list(tmp_path.iterdir()) == []
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from casync.access.endpoints import Endpoints
 from casync.access.outline import Outline
-from casync.access.ports import Ports
 from casync.access.progress import SILENT
 from casync.access.supply import StoreSupply
 from casync.errors import StoppedError
@@ -118,11 +118,11 @@ def test_ctrl_c_hangs_up_and_leaves_no_thread(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Rebuilder, "_settle", interrupt)
-    ports = Ports(store, True, [store], [server])
+    endpoints = Endpoints(store, True, [store], [server])
     before = set(threading.enumerate())
     out = tmp_path / "out" if target == "file" else None
     with pytest.raises(KeyboardInterrupt):
-        pull_file(Ref(manifest=ident), out, ports, PullOptions())
+        pull_file(Ref(manifest=ident), out, endpoints, PullOptions())
     assert set(threading.enumerate()) <= before
     assert list(tmp_path.iterdir()) == []
     assert store.manifest(ident) is None

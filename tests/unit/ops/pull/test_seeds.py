@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
-from casync.access.ports import Ports
+from casync.access.endpoints import Endpoints
 from casync.fs.identity import FileIdentity
 from casync.ids import ManifestId
 from casync.names.name import Ref
@@ -68,10 +68,10 @@ def test_a_seed_that_is_named_and_remembered_is_listed_once_and_first(tmp_path: 
     server, store = MemoryServer(), MemoryStore()
     for name in ("one", "two"):
         run(put(server, noise(1, 5_000) + name.encode()), tmp_path / name, server, store)
-    ports = Ports(store, True, [store], [server])
+    endpoints = Endpoints(store, True, [store], [server])
     options = PullOptions(seeds=(tmp_path / "one", tmp_path))
     ident = put(server, noise(1, 9_000))
-    plan = forecast_file(Ref(manifest=ident), tmp_path / "out", ports, options)
+    plan = forecast_file(Ref(manifest=ident), tmp_path / "out", endpoints, options)
     assert plan.seeds == [(tmp_path / "one", "known"), (tmp_path / "two", "known")]
 
 

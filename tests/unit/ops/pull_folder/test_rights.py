@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from casync.access.endpoints import Endpoints
 from casync.access.locate import fetch
-from casync.access.ports import Ports
 from casync.access.tree_load import Tree
 from casync.errors import DeniedError, UsageError
 from casync.ids import ManifestId
@@ -111,7 +111,7 @@ def test_a_comparison_changes_no_mode_and_names_what_it_may_not_read(place: Path
     server, store, target = Forger(), MemoryStore(), place / "out"
     ident = tree_of(server, 0o000, 0o755, b"one")
     pulled(ident, target, server, store)
-    tree = fetch(Ref(manifest=ident), Ports(store, True, [store], [server]))
+    tree = fetch(Ref(manifest=ident), Endpoints(store, True, [store], [server]))
     assert isinstance(tree, Tree)
     with pytest.raises(DeniedError, match="cannot read a: Permission denied"):
         check_folder(tree, target, lambda path, wrong: None)

@@ -13,10 +13,10 @@ from typing import NamedTuple
 
 from casync.errors import UsageError
 
-__all__ = ["Config", "default_state", "default_store"]
+__all__ = ["Variables", "default_state", "default_store"]
 
 
-class Config(NamedTuple):
+class Variables(NamedTuple):
     """Settings from the environment. An empty variable counts as unset.
 
     Attributes:
@@ -50,7 +50,7 @@ class Config(NamedTuple):
     completing: bool = False
 
     @classmethod
-    def read(cls, environment: Mapping[str, str]) -> Config:
+    def read(cls, environment: Mapping[str, str]) -> Variables:
         """Reads `environment`, normally `os.environ`."""
         get = environment.get
         own = _user_folder("XDG_CONFIG_HOME", ".config", environment)

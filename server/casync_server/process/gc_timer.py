@@ -14,13 +14,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-__all__ = ["Upkeep"]
+__all__ = ["GcTimer"]
 
 _PATIENCE_SECONDS: Final = 10.0
 """Seconds for a collection to exit after SIGTERM."""
 
 
-class Upkeep:
+class GcTimer:
     """Runs a collection every `interval` seconds while entered, one at a time.
 
     Args:
@@ -38,7 +38,7 @@ class Upkeep:
         self._say = say
         self._options = ["--quiet"] if quiet else []
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="upkeep", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="gc-timer", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()

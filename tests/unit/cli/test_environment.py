@@ -7,19 +7,19 @@ import pwd
 from pathlib import Path
 
 import pytest
-from casync_cli.config import Config, default_state, default_store
+from casync_cli.environment import Variables, default_state, default_store
 
 HOME = {"HOME": "/h"}
-BARE = Config(user_config=Path("/h/.config/casync/config.toml"), colour=True)
+BARE = Variables(user_config=Path("/h/.config/casync/config.toml"), colour=True)
 KINDS = ("CONFIG", "DATA", "STATE")
 
 
 def test_an_empty_environment_sets_nothing() -> None:
-    assert Config.read(HOME) == BARE
+    assert Variables.read(HOME) == BARE
 
 
 def test_every_variable_is_read() -> None:
-    config = Config.read(
+    environment = Variables.read(
         {
             **HOME,
             "CASYNC_STORE": "/srv/store",
@@ -31,7 +31,7 @@ def test_every_variable_is_read() -> None:
             "_CASYNC_COMPLETE": "complete_bash",
         }
     )
-    assert config == BARE._replace(
+    assert environment == BARE._replace(
         store=Path("/srv/store"),
         servers=("http://a", "https://b"),
         token_file=Path("/run/token"),
@@ -45,11 +45,11 @@ def test_every_variable_is_read() -> None:
 def test_an_empty_variable_counts_as_unset() -> None:
     names = ["STORE", "SERVER", "TOKEN_FILE", "TOKEN", "CA"]
     empty = {f"CASYNC_{name}": "" for name in names}
-    assert Config.read({**HOME, **empty, "NO_COLOR": ""}) == BARE
+    assert Variables.read({**HOME, **empty, "NO_COLOR": ""}) == BARE
 
 
 def test_a_dumb_terminal_gets_no_colour() -> None:
-    assert not Config.read({"TERM": "dumb"}).colour
+    assert not Variables.read({"TERM": "dumb"}).colour
 
 
 @pytest.mark.parametrize("relative", [True, False])
@@ -63,7 +63,7 @@ def test_one_rule_finds_all_folders_of_the_user(
     if home is not None:
         monkeypatch.setenv("HOME", home)
     base = Path(home or pwd.getpwuid(os.getuid()).pw_dir)
-    assert Config.read(os.environ).user_config == base / ".config/casync/config.toml"
+    assert Variables.read(os.environ).user_config == base / ".config/casync/config.toml"
     assert default_store() == base / ".local/share/casync/store"
     assert default_state() == base / ".local/state/casync"
 
@@ -71,6 +71,6 @@ def test_one_rule_finds_all_folders_of_the_user(
 def test_xdg_variables_win_over_the_home(monkeypatch: pytest.MonkeyPatch) -> None:
     for kind in KINDS:
         monkeypatch.setenv(f"XDG_{kind}_HOME", f"/{kind}")
-    assert Config.read(os.environ).user_config == Path("/CONFIG/casync/config.toml")
+    assert Variables.read(os.environ).user_config == Path("/CONFIG/casync/config.toml")
     assert default_store() == Path("/DATA/casync/store")
     assert default_state() == Path("/STATE/casync")

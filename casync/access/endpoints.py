@@ -12,7 +12,7 @@ from casync.objects.delta import Delta, Group
 from casync.store.base import Absence, ManifestSource, ObjectSource, ObjectStore, Traffic
 from casync.store.proved import HERE
 
-__all__ = ["Ports", "Server", "place_of"]
+__all__ = ["Endpoints", "Server", "place_of"]
 
 
 class Server(ManifestSource, Protocol):
@@ -56,7 +56,7 @@ def place_of(server: Server) -> str:
     return f"on {server.origin}"
 
 
-class Ports(NamedTuple):
+class Endpoints(NamedTuple):
     """Stores and servers.
 
     Attributes:
