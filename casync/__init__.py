@@ -3,14 +3,16 @@
 For scripts::
 
     import casync
-    from pathlib import Path
 
-    with casync.open_store(Path("store"), create=True) as store:
-        prepared = casync.prepare(Path("vm.img"), store)
-        casync.pull(prepared.manifest.hex(), Path("copy.img"), store=store)
+    with casync.open_store("store", create=True) as store:
+        prepared = casync.prepare("vm.img", store)
+        casync.pull(prepared.manifest.hex(), "copy.img", store=store)
         with casync.open_ref(prepared.manifest.hex(), store) as file:
             file.seek(1_000_000)
             file.read(512)
+
+Every path may be a `str` or a `pathlib.Path`; `prepare` and `pull` also take an open binary file or
+stream in its place. Refs are text, as on the command line.
 
 Everything here is loaded when it is first used, so that importing the package costs nothing.
 """

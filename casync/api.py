@@ -18,6 +18,7 @@ from casync.access.progress import SILENT, Progress
 from casync.access.tree_load import Tree
 from casync.errors import UsageError
 from casync.fs.exclude import Exclusion
+from casync.fs.paths import StrPath, as_path
 from casync.fs.scan import Scan
 from casync.fs.scan_cache import ScanCache
 from casync.fs.source.file import open_source
@@ -69,12 +70,18 @@ open_store = LmdbStore.open
 
 
 def prepare(
-    source: Path | BinaryIO,
+    source: StrPath | BinaryIO,
     store: LmdbStore,
     options: PrepareOptions = PrepareOptions(),
     progress: Progress = SILENT,
 ) -> Prepared:
     """Cuts a file, a block device or a stream into chunks and puts them into `store`.
+
+    Args:
+        source: A path, or an open binary stream.
+        store: The store.
+        options: How to prepare.
+        progress: Advances by every byte.
 
     Raises:
         CasyncError: As `casync.ops.prepare.file.prepare`.
@@ -84,7 +91,7 @@ def prepare(
 
 
 def prepare_tree(
-    root: Path,
+    root: StrPath,
     store: LmdbStore,
     options: PrepareOptions = PrepareOptions(),
     *,
@@ -107,6 +114,7 @@ def prepare_tree(
     Raises:
         CasyncError: As `casync.ops.prepare.folder.prepare_tree`.
     """
+    root = as_path(root)
     own = store.path.stat()
     scan = Scan(
         root,
@@ -122,7 +130,7 @@ def prepare_tree(
 
 def pull(
     ref: str | Ref,
-    target: str | Path | BinaryIO | None = None,
+    target: StrPath | BinaryIO | None = None,
     *,
     store: LmdbStore | None = None,
     servers: Sequence[str] = (),
@@ -169,7 +177,7 @@ def pull(
 
 def forecast(
     ref: str | Ref,
-    target: str | Path | BinaryIO | None = None,
+    target: StrPath | BinaryIO | None = None,
     *,
     store: LmdbStore | None = None,
     servers: Sequence[str] = (),
@@ -203,8 +211,8 @@ def forecast(
         )
 
 
-def _place(target: str | Path | BinaryIO | None) -> Path | BinaryIO | None:
-    return Path(target) if isinstance(target, str) else target
+def _place(target: StrPath | BinaryIO | None) -> Path | BinaryIO | None:
+    return as_path(target) if isinstance(target, str | os.PathLike) else target
 
 
 def _scan_cache(store: LmdbStore | None, endpoints: Endpoints) -> ScanCache | None:
@@ -241,7 +249,7 @@ def repair(
 
 def check(
     ref: str | Ref,
-    place: Path,
+    place: StrPath,
     source: ManifestSource,
     tell: Callable[[bytes, list[str]], None],
     progress: Progress = SILENT,
@@ -259,7 +267,7 @@ def check(
         UsageError: One is a file, the other a folder.
         CasyncError: As `casync.ops.inspect.check.check_file` and `check_folder`.
     """
-    found = _look(_ref(ref), source)
+    found, place = _look(_ref(ref), source), as_path(place)
     is_folder = os.path.isdir(place)
     if isinstance(found, Tree) != is_folder and os.path.exists(place):
         here, there = ("folder", "file") if is_folder else ("file", "folder")
@@ -301,7 +309,7 @@ def bench(
     old: BenchInput,
     new: BenchInput,
     params: ChunkerParams,
-    folder: Path,
+    folder: StrPath,
     progress: Progress = SILENT,
 ) -> Trial:
     """Measures what a transfer from `old` to `new` costs with one choice of chunk sizes.

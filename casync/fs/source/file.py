@@ -20,6 +20,7 @@ from casync.errors import NotFoundError, SourceChangedError, UsageError
 from casync.fs.extents import data_ranges, read_range
 from casync.fs.filesystem import Coherence, file_system
 from casync.fs.identity import identity_of
+from casync.fs.paths import StrPath, as_path
 from casync.fs.source.base import BLOCK_BYTES, FileStamp, Hole, Positioned, Source, Span, reading
 from casync.fs.source.stream import StreamSource
 from casync.limits import KIB
@@ -286,7 +287,7 @@ def _refuse_strange(mode: int, label: str) -> None:
     raise UsageError(message, next_step=f"Pipe it: cat {shlex.quote(label)} | casync prepare.")
 
 
-def open_source(source: Path | BinaryIO) -> FileSource | StreamSource:
+def open_source(source: StrPath | BinaryIO) -> FileSource | StreamSource:
     """Opens a path or an open stream as a source.
 
     A stream that is a regular file or a device at offset 0 is read as such: holes are skipped, and
@@ -295,8 +296,8 @@ def open_source(source: Path | BinaryIO) -> FileSource | StreamSource:
     Raises:
         NotFoundError, UsageError, DeniedError, CasyncError: As `FileSource`.
     """
-    if isinstance(source, Path):
-        return FileSource(source)
+    if isinstance(source, str | os.PathLike):
+        return FileSource(as_path(source))
     label = _stream_label(source)
     raw = source.raw if isinstance(source, io.BufferedReader) else source
     # Other streams may have descriptors but deliver other bytes, gzip for example.

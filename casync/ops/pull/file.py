@@ -25,6 +25,7 @@ from casync.access.progress import SILENT, Progress
 from casync.access.supply import SeedSupply, StoreSupply, Supply, sources_of
 from casync.errors import CasyncError, DigestMismatchError, UsageError
 from casync.fs.identity import FileIdentity
+from casync.fs.paths import StrPath, as_path
 from casync.fs.seed import SeedFile, SeedIndex
 from casync.fs.sync import settle_file
 from casync.fs.target.base import open_sink
@@ -61,12 +62,17 @@ class PullOptions:
         connections: Windows that are fetched at once.
     """
 
-    seeds: tuple[Path, ...] = ()
+    seeds: Sequence[StrPath] = ()
     in_place: bool = False
     cache: bool = False
     expect_sha256: bytes | None = None
     delta: DeltaChoice = "auto"
     connections: int = 4
+
+    @property
+    def seed_paths(self) -> list[Path]:
+        """The paths of `seeds`."""
+        return [as_path(seed) for seed in self.seeds]
 
 
 class Pulled(NamedTuple):
@@ -176,7 +182,7 @@ def supplies_for(
         index = SeedIndex()  # the store has all chunks; servers replace damaged ones
     else:
         index = collect_seeds(
-            outline, endpoints, place=place, named=options.seeds, progress=progress
+            outline, endpoints, place=place, named=options.seed_paths, progress=progress
         )
     with closing(index), closing(SeedIndex()) as replaced:
 

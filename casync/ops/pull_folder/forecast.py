@@ -86,7 +86,7 @@ def forecast_folder(
             progress=progress,
             opens_up=False,
         )
-        add_named(index, options.seeds, tree.params, progress)
+        add_named(index, options.seed_paths, tree.params, progress)
         totals.count(plan.windows(), plan.length, supplies_of(endpoints, index, options))
     return FolderForecast(
         manifest=tree.id,

@@ -58,7 +58,7 @@ def look_up(
     @cache
     def old_versions() -> Sequence[Outline]:
         path = place.path if isinstance(place, TargetPlace) else None
-        return likely_versions(path, options.seeds, endpoints.memory)
+        return likely_versions(path, options.seed_paths, endpoints.memory)
 
     by_delta = [
         (place_of(server), NodesByDelta(server, old_versions, endpoints.memory, options.delta))

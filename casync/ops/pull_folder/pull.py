@@ -123,7 +123,7 @@ def pull_tree(
             progress=progress,
             opens_up=True,
         )
-        add_named(index, options.seeds, tree.params, progress)
+        add_named(index, options.seed_paths, tree.params, progress)
         if root is None:
             root = stack.enter_context(open_target(target, make=True))
             assert root is not None

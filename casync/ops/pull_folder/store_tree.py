@@ -70,7 +70,7 @@ def store_tree(
         )
     length = shape_of(tree).length
     with closing(SeedIndex()) as index:
-        add_named(index, options.seeds, tree.params, progress)
+        add_named(index, options.seed_paths, tree.params, progress)
         progress.start("pulling", length)
         supplies = supplies_of(endpoints, index, options)
         given = Rebuilder(

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from blake3 import blake3
 
 from casync.fs.identity import FileIdentity
+from casync.fs.paths import StrPath
 
 __all__ = ["Bucket", "BucketOptions", "ListedFolder", "Listed"]
 
@@ -58,7 +58,7 @@ class BucketOptions:
     """
 
     s3_endpoint: str | None = None
-    s3_ca: Path | None = None
+    s3_ca: StrPath | None = None
     retry_for: float = 60.0
 
 

@@ -13,7 +13,6 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import obstore
@@ -36,6 +35,7 @@ from casync.errors import (
     UnreachableError,
     UsageError,
 )
+from casync.fs.paths import StrPath, as_path
 from casync.remote.buckets.base import BucketOptions, Listed, ListedFolder
 
 if TYPE_CHECKING:
@@ -199,8 +199,8 @@ def _first_line(error: Exception) -> str:
     return str(error).partition("\n\nDebug source")[0]
 
 
-def _certificates(path: Path) -> bytes:
+def _certificates(path: StrPath) -> bytes:
     try:
-        return path.read_bytes()
+        return as_path(path).read_bytes()
     except OSError as error:
         raise CasyncError(f"cannot read the certificates in {path}: {error.strerror}") from error

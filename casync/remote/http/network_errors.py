@@ -5,12 +5,12 @@ from __future__ import annotations
 import errno
 import socket
 import ssl
-from pathlib import Path
 from typing import Final
 
 import httpcore
 
 from casync.errors import CasyncError, RemoteError, UnreachableError
+from casync.fs.paths import StrPath
 
 __all__ = ["network_error"]
 
@@ -22,7 +22,7 @@ _OTHER_NAME: Final = frozenset({62, 64})
 
 
 def network_error(
-    origin: str, error: Exception, *, proxy: str = "", ca: Path | None = None
+    origin: str, error: Exception, *, proxy: str = "", ca: StrPath | None = None
 ) -> CasyncError:
     """The error for a failure of the network.
 
@@ -58,7 +58,7 @@ def network_error(
     return UnreachableError(f"the connection to {origin} broke: {reason}")
 
 
-def _untrusted(origin: str, cause: ssl.SSLCertVerificationError, ca: Path | None) -> RemoteError:
+def _untrusted(origin: str, cause: ssl.SSLCertVerificationError, ca: StrPath | None) -> RemoteError:
     """Says what is wrong with a certificate; another authority helps only if none signed it."""
     why = cause.verify_message
     if cause.verify_code in _OTHER_NAME:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import ssl
-from pathlib import Path
 
 from casync.errors import UsageError
+from casync.fs.paths import StrPath
 
 __all__ = ["make_tls"]
 
 
-def make_tls(ca: Path | None, *, insecure: bool) -> ssl.SSLContext:
+def make_tls(ca: StrPath | None, *, insecure: bool) -> ssl.SSLContext:
     """The settings.
 
     Args:

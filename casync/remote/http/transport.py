@@ -11,7 +11,6 @@ import ssl
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final, NamedTuple, cast
 
 import httpcore
@@ -24,6 +23,7 @@ from casync.errors import (
     UnreachableError,
     UsageError,
 )
+from casync.fs.paths import StrPath
 from casync.limits import KIB
 from casync.remote.http.address import parse_address
 from casync.remote.http.connection import Line, RateLimit, WatchedStream
@@ -70,8 +70,8 @@ class TransportOptions:
     """
 
     tokens: Mapping[str, str] = field(default_factory=dict, repr=False)
-    ca: Path | None = None
-    authorities: Mapping[str, Path] = field(default_factory=dict)
+    ca: StrPath | None = None
+    authorities: Mapping[str, StrPath] = field(default_factory=dict)
     insecure: bool = False
     insecure_http: bool = False
     proxy: str | None = None

@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Self
 
 from casync.errors import DamagedStoreError
+from casync.fs.paths import StrPath, as_path
 from casync.ids import Kind, ManifestId, ObjectId
 from casync.limits import MAP_BYTES, MIB
 from casync.names.name import Name, NameRecord, Ref
@@ -85,7 +86,7 @@ class LmdbStore:
     @classmethod
     def open(
         cls,
-        path: Path,
+        path: StrPath,
         *,
         create: bool = False,
         read_only: bool = False,
@@ -109,7 +110,7 @@ class LmdbStore:
             WriteError, DeniedError, NoSpaceError: The folder cannot be written or read.
         """
         warnings: list[str] = []
-        if not store_exists(path):
+        if not store_exists(path := as_path(path)):
             if read_only or not create:
                 raise no_store(path)
             warnings = make_store(path, map_bytes=map_bytes, allow_network_fs=allow_network_fs)

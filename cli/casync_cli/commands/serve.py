@@ -134,7 +134,7 @@ def _upstream(invocation: Invocation, url: str) -> Upstream:
     transport = invocation.transport([url])
     origin = origin_of(url)
     ca = transport.authorities.get(origin, transport.ca)
-    return Upstream(url, transport.tokens.get(origin, ""), ca)
+    return Upstream(url, transport.tokens.get(origin, ""), None if ca is None else Path(ca))
 
 
 def _path(text: str | None, option: str) -> Path | None:
