@@ -50,6 +50,7 @@ NEEDED = {
     ("GET", "/v1/trees/{ref}/-/{path}"): READ,
     ("GET", "/metrics"): ADMIN,
     ("GET", "/docs"): READ,
+    ("GET", "/"): READ,  # but for the page that browsers get
     ("GET", "/openapi.json"): READ,
     ("GET", "/healthz"): None,
     ("GET", "/readyz"): None,
@@ -141,6 +142,18 @@ def test_nothing_is_answered_without_a_token(world: GuardedServer) -> None:
             assert answer.status_code == 401, (method, path, token)
             assert answer.headers["www-authenticate"] == "Bearer"
             assert answer.json()["code"] == "denied"
+
+
+def test_a_browser_sees_the_front_page_without_a_token(world: GuardedServer) -> None:
+    browser = {"Accept": "text/html,*/*;q=0.8"}
+    page = httpx.get(f"{world.server.url}/", headers=browser)
+    assert page.status_code == 200
+    assert page.headers["cache-control"] == "public, max-age=3600"
+    assert "other/b" not in page.text
+    assert world.manifest.hex() not in page.text
+    for method, path in (("GET", "/docs"), ("GET", "/v1/names"), ("POST", "/"), ("GET", "//")):
+        answer = httpx.request(method, f"{world.server.url}{path}", headers=browser)
+        assert answer.status_code == 401, (method, path)
 
 
 def test_a_token_opens_its_level_and_no_more(world: GuardedServer) -> None:

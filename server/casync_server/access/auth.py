@@ -1,8 +1,8 @@
 """Authentication: checks the token of every request before a route sees it.
 
-If the store requires tokens, only health checks are answered without one. Requests need the
-highest level unless a lower one is listed here, so a new route is closed by default. Every worker
-rejects a revoked token within `_FRESH_SECONDS`.
+If the store requires tokens, only health checks and the page at `/` are answered without one.
+Requests need the highest level unless a lower one is listed here, so a new route is closed by
+default. Every worker rejects a revoked token within `_FRESH_SECONDS`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from casync.names.token import Token, TokenRow, TokenScope, parse_token
 from casync.store.lmdb.tokens import KnownTokens
+from casync_server.http.accept import wants_html
 from casync_server.http.request_stats import request_stats
 from casync_server.problems import problem_response
 
@@ -106,7 +107,7 @@ class Gatekeeper:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers 401 or 403, or passes the request on."""
-        if scope["type"] != "http" or scope["path"] in OPEN_PATHS:
+        if scope["type"] != "http" or _is_open(scope):
             await self._app(scope, receive, send)
             return
         token = _shown(scope)
@@ -155,6 +156,14 @@ class Gatekeeper:
             return None
         row = known.rows.get(token.id, _NOBODY)
         return row if row.opens(token.secret) and row.lives(self._clock()) else None
+
+
+def _is_open(scope: Scope) -> bool:
+    """Whether a request needs no token: a health check, or a browser at the front page."""
+    if scope["path"] != "/" or scope["method"] not in _LOOKS:
+        return scope["path"] in OPEN_PATHS
+    accepts = [value for name, value in scope["headers"] if name == b"accept"]
+    return bool(accepts) and wants_html(accepts[0].decode("latin-1"))
 
 
 def _shown(scope: Scope) -> Token | None:

@@ -13,11 +13,13 @@ from starlette.responses import Response
 
 from casync.ids import ID_BYTES, ObjectId
 
-__all__ = ["FRESH", "IMMUTABLE", "NEVER", "etag_of", "not_modified", "policy_for_ref"]
+__all__ = ["FRESH", "IMMUTABLE", "NEVER", "PAGE", "etag_of", "not_modified", "policy_for_ref"]
 
 IMMUTABLE: Final = "public, max-age=31536000, immutable"
 FRESH: Final = "no-cache"
 NEVER: Final = "no-store"
+PAGE: Final = "public, max-age=3600"
+"""For pages that are the same for everyone until the program is updated."""
 
 
 def etag_of(ident: ObjectId) -> str:

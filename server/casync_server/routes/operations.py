@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import HTMLResponse, PlainTextResponse, Response
 
 from casync.limits import (
@@ -26,9 +26,12 @@ from casync.wire.documents import (
 )
 from casync_server.access.metrics import METRICS_TYPE
 from casync_server.deps import Reads
-from casync_server.http.caching import FRESH, NEVER
+from casync_server.http.accept import wants_html
+from casync_server.http.caching import FRESH, NEVER, PAGE
 from casync_server.openapi import document, problems, text
-from casync_server.pages.docs import DOCS_POLICY, render
+from casync_server.pages.docs import render
+from casync_server.pages.frame import PAGE_POLICY
+from casync_server.pages.front import FRONT_PAGE
 from casync_server.problems import problem_response
 
 __all__ = ["program", "router"]
@@ -107,8 +110,18 @@ async def get_metrics(service: Reads) -> Response:
     return Response(body, media_type=METRICS_TYPE, headers={"Cache-Control": NEVER})
 
 
+@router.head("/", include_in_schema=False)
+@router.get("/", include_in_schema=False)
+async def get_front(request: Request) -> Response:
+    """A page for browsers; there is nothing here for programs."""
+    if not wants_html(request.headers.get("accept", "")):
+        raise HTTPException(404, headers={"Vary": "Accept"})
+    headers = {"Content-Security-Policy": PAGE_POLICY, "Cache-Control": PAGE, "Vary": "Accept"}
+    return HTMLResponse(FRONT_PAGE, headers=headers)
+
+
 @router.get("/docs", include_in_schema=False)
 async def get_docs(request: Request) -> Response:
     """The API description as a page that loads no other resources."""
     page = render(request.app.openapi())
-    return HTMLResponse(page, headers={"Content-Security-Policy": DOCS_POLICY})
+    return HTMLResponse(page, headers={"Content-Security-Policy": PAGE_POLICY})

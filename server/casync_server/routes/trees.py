@@ -16,6 +16,7 @@ from casync.objects.tree import Device, Entry, File, Folder, Link, Pipe
 from casync.store.base import ManifestSource
 from casync.wire.documents import JSON_TYPE, TreeItem, TreeKind, TreePage, encode_document
 from casync_server.deps import Reads
+from casync_server.http.accept import HTML_TYPE, wants_html
 from casync_server.http.caching import policy_for_ref
 from casync_server.http.page import page_of
 from casync_server.http.request_stats import request_stats
@@ -30,7 +31,6 @@ __all__ = ["router"]
 
 router: Final = APIRouter(tags=["trees"])
 
-_HTML: Final = "text/html"
 _KINDS: Final[dict[type[Entry], TreeKind]] = {
     File: "file",
     Folder: "folder",
@@ -50,7 +50,7 @@ _KINDS: Final[dict[type[Entry], TreeKind]] = {
             "description": "A page, ordered by name; HTML if `Accept` names it first.",
             "content": {
                 **document("", TreePage)["content"],
-                _HTML: text("")["content"]["text/plain"],
+                HTML_TYPE: text("")["content"]["text/plain"],
             },
         },
         **problems(404, 422, 500),
@@ -73,8 +73,8 @@ async def list_tree(
     page = await service.read(lambda: _page(service.store, place, unquote_to_bytes(after), limit))
     request_stats(request.scope).objects += len(page.entries)
     headers = {"Cache-Control": policy_for_ref(place.ref), "Vary": "Accept"}
-    if _wants_html(request.headers.get("accept", "")):
-        return Response(tree_listing(place, page), media_type=_HTML, headers=headers)
+    if wants_html(request.headers.get("accept", "")):
+        return Response(tree_listing(place, page), media_type=HTML_TYPE, headers=headers)
     return Response(encode_document(page), media_type=JSON_TYPE, headers=headers)
 
 
@@ -105,8 +105,3 @@ def _item(entry: Entry) -> TreeItem:
         content=entry.content.id.hex() if isinstance(entry, File | Folder) else None,
         target=quote_from_bytes(entry.target) if isinstance(entry, Link) else None,
     )
-
-
-def _wants_html(accept: str) -> bool:
-    """Whether HTML is named first, as browsers do. Programs that accept anything get JSON."""
-    return accept.partition(",")[0].partition(";")[0].strip().lower() == _HTML
