@@ -185,10 +185,5 @@ async def _on_invalid(_: Request, error: Exception) -> Response:
 async def _on_http_exception(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == HTTPStatus.NOT_FOUND:
-        return problem_response(
-            404,
-            "this server has no such path",
-            next_step="`/docs` lists the requests.",
-            headers=error.headers,
-        )
+        return problem_response(404, "this server has no such path", headers=error.headers)
     return problem_response(error.status_code, str(error.detail), headers=error.headers)

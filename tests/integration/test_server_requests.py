@@ -291,6 +291,7 @@ def test_openapi_is_complete(world: World) -> None:
         "/v1/trash",
         "/v1/trash/restore",
         "/v1/pushes",
+        "/v1/pushes/{push}",
         "/v1/objects",
         "/v1/objects/fetch",
         "/v1/objects/stat",
@@ -320,48 +321,6 @@ def test_openapi_is_complete(world: World) -> None:
     assert "Range" in {parameter["name"] for parameter in file["parameters"]}
     references = set(re.findall(r"#/components/schemas/(\w+)", json.dumps(description)))
     assert references == set(description["components"]["schemas"])
-
-
-def test_docs_load_no_other_resources(world: World) -> None:
-    response = world.ask("GET", "/docs")
-    assert response.status_code == 200
-    assert "default-src 'none'" in response.headers["content-security-policy"]
-    assert "/v1/objects/fetch" in response.text
-    assert not re.search(r"(src|href)=['\"]?(https?:)?//", response.text)
-    assert "<script" not in response.text
-
-
-BROWSER = {"Accept": "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8"}
-
-
-def test_a_browser_gets_a_page_at_the_root(world: World) -> None:
-    response = world.ask("GET", "/", headers=BROWSER)
-    assert response.status_code == 200
-    assert response.headers["content-type"].startswith("text/html")
-    assert "default-src 'none'" in response.headers["content-security-policy"]
-    assert response.headers["cache-control"] == "public, max-age=3600"
-    assert response.headers["vary"] == "Accept"
-    assert "href=docs>" in response.text  # relative: there may be a path prefix
-    assert "casync pull NAME" in response.text
-    assert not re.search(r"<script|(src|href)=['\"]?(https?:)?//", response.text)
-    head = world.ask("HEAD", "/", headers=BROWSER)
-    assert (head.status_code, head.content) == (200, b"")
-
-
-@pytest.mark.parametrize("path", ["/", "/nope", "/v1", "/v1/nope", "/docs/", "/favicon.ico"])
-@pytest.mark.parametrize("accept", ["*/*", "application/json", "application/json, text/html"])
-def test_an_unknown_path_is_a_problem_for_programs(world: World, path: str, accept: str) -> None:
-    response = world.ask("GET", path, headers={"Accept": accept})
-    assert response.status_code == 404
-    assert response.headers["content-type"] == "application/problem+json"
-    problem = response.json()
-    assert (problem["code"], problem["status"]) == ("not-found", 404)
-    assert problem["next_step"] == "`/docs` lists the requests."
-
-
-def test_an_unknown_path_is_a_problem_for_browsers_too(world: World) -> None:
-    response = world.ask("GET", "/nope", headers=BROWSER)
-    assert response.headers["content-type"] == "application/problem+json"
 
 
 def test_every_route_is_listed_or_operational(world: World) -> None:
