@@ -15,6 +15,7 @@ Grouped by what a handler does about it, not by where it arose::
     │   └── UntrustedError           untrusted                       not signed by a trusted key
     ├── RemoteError                  remote                exit 5    a server refused or failed
     │   ├── UnreachableError         unreachable                     no answer; retry
+    │   ├── LoopError                loop                            servers ask each other
     │   └── RemoteProtocolError      remote-protocol                 an answer breaks the protocol
     ├── NoSpaceError                 no-space              exit 6
     │   └── QuotaError               quota                           the store's quota is reached
@@ -49,6 +50,7 @@ __all__ = [
     "IncompleteError",
     "IntegrityError",
     "LockedError",
+    "LoopError",
     "LostRaceError",
     "MalformedError",
     "NoNameError",
@@ -169,6 +171,12 @@ class UnreachableError(RemoteError):
         super().__init__(message, next_step=next_step)
         self.retry_after = retry_after  # seconds that the server asked for
         self.refused = refused  # nothing listens there, so a try costs next to nothing
+
+
+class LoopError(RemoteError):
+    """Servers ask each other in a circle for what they lack."""
+
+    code = "loop"
 
 
 class RemoteProtocolError(RemoteError):

@@ -35,6 +35,7 @@ STATUS: Final[dict[str, int]] = {
     "untrusted": DAMAGED,
     "remote": 5,
     "unreachable": 5,
+    "loop": 5,
     "remote-protocol": 5,
     "no-space": 6,
     "quota": 6,

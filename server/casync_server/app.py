@@ -23,6 +23,7 @@ from casync_server.deps import Service
 from casync_server.faults import Faults
 from casync_server.limits.answer_memory import AnswerMemory, CountedAnswers
 from casync_server.limits.delta_cpu import DeltaCpu
+from casync_server.limits.loops import LoopGuard
 from casync_server.limits.rate_limit import RateLimiter, address_of, token_of
 from casync_server.limits.request_work import WorkOfRequest
 from casync_server.namespaces import Namespaces
@@ -51,6 +52,7 @@ def create_app(
     settings: ServerSettings,
     *,
     store_id: str = "",
+    cache_id: str = "",
     writable: WritableStore | None = None,
     sink: LogSink = to_stderr,
     audit: AuditLog | None = None,
@@ -67,6 +69,7 @@ def create_app(
         store: Read from several threads at once. The caller closes it.
         settings: Limits.
         store_id: The store's UUID, as `/v1/info` shows it.
+        cache_id: What tells a cache from others; empty if `store` has no upstream server.
         writable: The same store; None if the server only reads.
         sink: Writes lines of the access log.
         audit: Logs the requests that change something.
@@ -135,6 +138,8 @@ def create_app(
     # Added first, so innermost: it knows the token.
     app.add_middleware(CountedAnswers, memory=service.answer_memory)
     app.add_middleware(WorkOfRequest, seconds=settings.walk_cpu)
+    if cache_id:
+        app.add_middleware(LoopGuard, own=cache_id)
     tokens = None
     if local is not None:
         known = partial(known_tokens, local.path)

@@ -13,7 +13,14 @@ from casync.escape import escape
 from casync.fs.secret import exposure
 from casync_server.access.access_log import LogSink, notes, to_stderr
 from casync_server.options import ServeOptions
-from casync_server.process.address import Listen, bind, exposed, parse_listen, url_of
+from casync_server.process.address import (
+    Listen,
+    bind,
+    exposed,
+    parse_listen,
+    refuse_own,
+    url_of,
+)
 from casync_server.process.gc_timer import GcTimer
 from casync_server.process.notify import notify
 from casync_server.process.signals import SignalReader
@@ -59,6 +66,8 @@ def _supervise(options: ServeOptions, signals: SignalReader) -> bool:
         if warning := exposure(files.key):
             note(f"warning: {warning}")
     with _bound(addresses) as sockets, _metrics_folder(note) as metrics:
+        if options.upstream is not None:
+            refuse_own(options.upstream.url, sockets)
         order = WorkerOrder(
             options,
             settings.model_dump(mode="json"),

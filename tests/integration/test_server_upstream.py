@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -91,3 +92,32 @@ def test_damaged_objects_of_upstream_are_neither_kept_nor_served(tmp_path: Path)
     with LmdbStore.open(tmp_path / "cache", read_only=True) as store:
         assert store.stat(Kind.CHUNK, [spoilt.id]) == [None]
         assert not verify(store).faults
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+@pytest.mark.parametrize("listen", ["127.0.0.1", "0.0.0.0"])
+def test_an_upstream_that_is_the_server_itself_is_refused(
+    tmp_path: Path, host: str, listen: str
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    arguments = ("--listen", f"{listen}:{port}", "--insecure-no-auth")
+    refused = Program(tmp_path).run("serve", *arguments, "--upstream", f"http://{host}:{port}")
+    assert refused.status == 2
+    assert f"--upstream http://{host}:{port} is this server itself" in refused.err
+
+
+def test_caches_in_a_circle_are_an_error_at_once(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    program = Program(tmp_path)
+    own = Upstream(f"http://127.0.0.1:{port}")
+    with serving(tmp_path / "one", upstream=own) as one:
+        other = {"listen": (f"127.0.0.1:{port}",), "upstream": Upstream(one.url)}
+        with serving(tmp_path / "two", settings=None, **other) as two:
+            for server in (one, two):
+                for ref in ("name", "0" * 64):
+                    where = ("-o", "out", "--server", server.url, "--retry-for", "100s")
+                    failed = program.run("pull", ref, *where)
+                    assert failed.status == 5
+                    assert "in a circle" in failed.err

@@ -18,6 +18,7 @@ from casync.errors import (
     DamagedObjectError,
     DeniedError,
     IncompleteError,
+    LoopError,
     LostRaceError,
     NoNameError,
     NoObjectError,
@@ -38,7 +39,14 @@ __all__ = ["BodyTooLargeError", "proxy_refusal", "refusal", "retry_after"]
 
 _CLASSES: Final[dict[str, type[CasyncError]]] = {
     kind.code: kind
-    for kind in (DeniedError, NotFoundError, NoNameError, NoObjectError, UnsupportedError)
+    for kind in (
+        DeniedError,
+        LoopError,
+        NotFoundError,
+        NoNameError,
+        NoObjectError,
+        UnsupportedError,
+    )
 }
 _WRITING: Final[dict[str, type[CasyncError]]] = {
     kind.code: kind for kind in (NoSpaceError, QuotaError, LostRaceError)

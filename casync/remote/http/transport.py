@@ -59,6 +59,7 @@ class TransportOptions:
         proxy: Address of an HTTP proxy. The environment is not read.
         proxy_auth: `USER:PASSWORD` for the proxy; empty for none.
         watch: Learns of lost servers.
+        trail: Returns the caches that ask, for the `CDN-Loop` field of a request; or nothing.
         limit: A rate limit, which all its holders share.
         connections: Number of idle connections to keep, one per requesting thread.
         retry_for: Seconds without progress after which to give up a server. It also bounds the
@@ -77,6 +78,7 @@ class TransportOptions:
     proxy: str | None = None
     proxy_auth: str = field(default="", repr=False)
     watch: ServerWatch | None = None
+    trail: Callable[[], str] = str
     limit: RateLimit | None = None
     connections: int = 4
     retry_for: float = 60.0
@@ -269,6 +271,8 @@ class Transport:
     def _make_request(self, request: Request) -> httpx.Request:
         address = self._address
         fields = [*self._fields, (b"Accept", ", ".join(request.accept).encode()), *request.fields]
+        if trail := self._options.trail():
+            fields.append((b"CDN-Loop", trail.encode("latin-1")))
         body = request.body
         if body is not None:
             fields.append((b"Content-Type", request.body_type.encode()))

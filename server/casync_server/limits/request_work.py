@@ -24,8 +24,10 @@ __all__ = [
     "Stint",
     "WorkOfRequest",
     "checkpoint",
+    "current_trail",
     "current_work",
     "is_wanted",
+    "trail_of",
 ]
 
 IS_GONE: Final = "casync.is_gone"
@@ -45,11 +47,13 @@ class RequestWork(NamedTuple):
         caller: Its token, or without one its address; None if it has neither.
         is_gone: Tells whether the client has disconnected.
         seconds: CPU seconds that one call in a thread may take.
+        trail: The caches that it came through.
     """
 
     caller: str | None
     is_gone: Callable[[], bool]
     seconds: float
+    trail: tuple[str, ...] = ()
 
 
 _WORK: ContextVar[RequestWork | None] = ContextVar("request work", default=None)
@@ -78,12 +82,20 @@ class WorkOfRequest:
             await self._app(scope, receive, send)
             return
         is_gone = scope.get("extensions", {}).get(IS_GONE, _never)
-        work = RequestWork(token_of(scope) or address_of(scope), is_gone, self._seconds)
+        caller = token_of(scope) or address_of(scope)
+        work = RequestWork(caller, is_gone, self._seconds, trail_of(scope))
         before = _WORK.set(work)
         try:
             await self._app(scope, receive, send)
         finally:
             _WORK.reset(before)
+
+
+def trail_of(scope: Scope) -> tuple[str, ...]:
+    """The caches that a request came through, by its `CDN-Loop` fields."""
+    fields = [value for name, value in scope.get("headers", ()) if name == b"cdn-loop"]
+    words = b",".join(fields).decode("latin-1").split(",")
+    return tuple(word.strip() for word in words if word.strip())
 
 
 def _never() -> bool:
@@ -124,6 +136,11 @@ class Stint:
     def __enter__(self) -> None:
         self._began = self._charged = self._slice = self._cpu()
         _CURRENT.stint = self
+
+    @property
+    def trail(self) -> tuple[str, ...]:
+        """The caches that the request came through."""
+        return () if self._work is None else self._work.trail
 
     def __exit__(self, *_: object) -> None:
         _CURRENT.stint = None
@@ -173,3 +190,8 @@ def checkpoint() -> None:
 def is_wanted() -> bool:
     """As `Stint.is_wanted`, for the thread's current stint; True without one."""
     return _CURRENT.stint is None or _CURRENT.stint.is_wanted()
+
+
+def current_trail() -> tuple[str, ...]:
+    """The caches that the request of the thread's current stint came through."""
+    return () if _CURRENT.stint is None else _CURRENT.stint.trail

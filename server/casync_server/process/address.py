@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from casync.errors import CasyncError, DeniedError, LockedError, UsageError, WriteError
+from casync.remote.http.address import parse_address
 from casync_server.options import ServeOptions
 
-__all__ = ["Listen", "bind", "exposed", "parse_listen", "url_of"]
+__all__ = ["Listen", "bind", "exposed", "parse_listen", "refuse_own", "url_of"]
 
 _BACKLOG: Final = 1024
 _MAX_UNIX_PATH: Final = 107  # bytes; sun_path less its final NUL
@@ -173,3 +174,42 @@ def url_of(sock: socket.socket, *, tls: bool = False) -> str:
     host, port = name[0], name[1]
     scheme = "https" if tls else "http"
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+
+def refuse_own(upstream: str, sockets: Iterable[socket.socket]) -> None:
+    """Refuses an upstream server that is this one.
+
+    Args:
+        upstream: Its URL.
+        sockets: The listening sockets.
+
+    Raises:
+        UsageError: A connection to `upstream` would come in on one of `sockets`.
+    """
+    address = parse_address(upstream, "server")
+    ours = [sock.getsockname()[:2] for sock in sockets if sock.family != socket.AF_UNIX]
+    if all(port != address.port for _, port in ours):
+        return
+    found: list[str] = []
+    with contextlib.suppress(OSError):  # a name that cannot be resolved now may be later
+        infos = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+        found = [str(info[4][0]) for info in infos]
+    for host, port in ours:
+        everywhere = ipaddress.ip_address(host).is_unspecified
+        for each in found:
+            if port == address.port and (each == host or (everywhere and _is_here(each))):
+                raise UsageError(
+                    f"--upstream {address.origin} is this server itself",
+                    next_step="Name the server that has the content.",
+                )
+
+
+def _is_here(host: str) -> bool:
+    """Whether an IP address belongs to this machine."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.bind((host, 0))
+    except OSError:
+        return False
+    return True

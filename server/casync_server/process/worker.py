@@ -47,6 +47,7 @@ from casync_server.app import create_app
 from casync_server.damaged_store import DamagedStore
 from casync_server.deps import Service
 from casync_server.faults import Faults, StoreMarks, data_file_identity
+from casync_server.limits.loops import trail_through
 from casync_server.options import ServeOptions, Upstream
 from casync_server.process.http_server import HttpServer
 from casync_server.process.protocol import protocol_for
@@ -194,11 +195,14 @@ def _serve(
         # Threads also wait for the upstream server.
         settings = settings.model_copy(update={"threads": max(settings.threads, _PATIENT_THREADS)})
         turns = FetchTurns(options.store)
-        source = PullThrough(store, _client(options.upstream, settings.threads), turns)
+        source = PullThrough(
+            store, _client(options.upstream, settings.threads, store.store_id), turns
+        )
     app = create_app(
         source,
         settings,
         store_id=store.store_id,
+        cache_id=store.store_id if options.upstream is not None else "",
         writable=store if options.writable else None,
         audit=audit,
         local=store,
@@ -241,10 +245,14 @@ def _serve(
         os._exit(1 if server.broken_off else 0)
 
 
-def _client(upstream: Upstream, connections: int) -> RemoteClient:
+def _client(upstream: Upstream, connections: int, own: str) -> RemoteClient:
     tokens = {origin_of(upstream.url): upstream.token} if upstream.token else {}
     options = TransportOptions(
-        tokens=tokens, ca=upstream.ca, connections=connections, retry_for=_UPSTREAM_SECONDS
+        tokens=tokens,
+        ca=upstream.ca,
+        connections=connections,
+        retry_for=_UPSTREAM_SECONDS,
+        trail=lambda: trail_through(own),
     )
     return RemoteClient(upstream.url, options)
 
