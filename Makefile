@@ -14,7 +14,7 @@ help:
 	@echo 'make check   formatting, lint, types, floors'
 	@echo 'make container   follow the Containerfile, and boot the systemd unit, in a Debian made by debootstrap, as root'
 	@echo 'make crash   slow fault sweeps: kills, power loss, full disks (needs strace and gcc)'
-	@echo 'make stress  ten minutes of writers, pushers, pullers, collections and kill -9 on one store'
+	@echo 'make stress  ten minutes of writers, pushers, pullers, collections and kill -9 on one store, beside a damaged one'
 	@echo 'make damage  400 mutants of a store through every command that reads or deletes'
 	@echo 'make fuzz    Schemathesis against a server, and every decoder, for hours'
 	@echo 'make realtree, make manyfiles   /usr, and a million files, there and back (realtree as root)'

@@ -14,6 +14,7 @@ import pytest
 from casync.objects.codec import Unpacker
 from tests.support.small_store import fill
 
+INSERTS = Path(__file__).with_name("store_inserts.py")
 SCRIPT = Path(__file__).with_name("store_damage.py")
 NAMED = {"right", "damaged-store", "malformed", "unsupported", "no-store"}
 
@@ -53,6 +54,27 @@ def test_damaged_pages_give_no_wrong_bytes(good: Path, tmp_path: Path, mode: str
 def test_single_bits(good: Path, tmp_path: Path) -> None:
     # Page number, flags, bounds, first and later pointers, and where nodes lie.
     verdicts(good, tmp_path, ["0", "10", "12", "16", "23", "2100", "4060"])
+
+
+def test_inserts_into_damaged_leaves_of_a_large_index_end_with_a_named_error(
+    tmp_path: Path,
+) -> None:
+    found = inserts(tmp_path, 14, 1)
+    assert found["damaged-store"] >= 7
+
+
+def inserts(scratch: Path, mutants: int, seed: int) -> Counter[str]:
+    result = subprocess.run(
+        [sys.executable, INSERTS, scratch, str(mutants), str(seed)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    found = Counter(line.split(maxsplit=1)[1] for line in result.stdout.splitlines())
+    assert found.total() == mutants
+    assert found.keys() <= {"right", "damaged-store", "write"}, found
+    return found
 
 
 @pytest.mark.crash

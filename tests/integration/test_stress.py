@@ -13,4 +13,6 @@ def test_nothing_is_lost_under_stress(tmp_path: Path) -> None:
     assert ledger.violations == [], ledger.report()
     assert ledger.number("prepare: done"), ledger.report()
     assert ledger.number("in the end: pulled and equal"), ledger.report()
+    assert ledger.number("damaged namespace: 500 damaged-store"), ledger.report()
+    assert ledger.number("healthy namespace: right"), ledger.report()
     assert any(line.startswith("killed: ") for line in ledger.report())

@@ -50,6 +50,7 @@ class Processes:
     """Runs commands for many threads, and tracks them."""
 
     def __init__(self) -> None:
+        self.token = ""  # for the server, if it requires one
         self._running: list[tuple[str, subprocess.Popen[bytes]]] = []
         self._lock = threading.Lock()
 
@@ -63,7 +64,7 @@ class Processes:
         Raises:
             subprocess.TimeoutExpired: It hangs.
         """
-        process = start(*arguments, stderr=subprocess.PIPE)
+        process = start(*arguments, stderr=subprocess.PIPE, token=self.token)
         with contextlib.nullcontext() if safe else self.exposed(str(arguments[0]), process):
             try:
                 out, err = process.communicate(timeout=_PATIENCE_SECONDS)
@@ -106,10 +107,14 @@ class Processes:
         return verb
 
 
-def start(*arguments: str | Path, stderr: int | IO[bytes]) -> subprocess.Popen[bytes]:
-    """Starts `casync`, without variables that name stores or servers."""
+def start(
+    *arguments: str | Path, stderr: int | IO[bytes], token: str = ""
+) -> subprocess.Popen[bytes]:
+    """Starts `casync` with a token, without variables that name stores or servers."""
     dropped = ("CASYNC_", "PYTHONDONTWRITEBYTECODE")  # compiling everything takes a second
     variables = {k: v for k, v in os.environ.items() if not k.startswith(dropped)}
+    if token:
+        variables["CASYNC_TOKEN"] = token
     return subprocess.Popen(
         casync(*arguments),
         stdin=subprocess.DEVNULL,
