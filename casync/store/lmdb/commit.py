@@ -18,7 +18,7 @@ from casync.objects.codec import Codec, Verified, check_bytes
 from casync.store.base import Batch, Committed, ManifestRow, ManifestState, RememberedFile
 from casync.store.lmdb.environment import Txn
 from casync.store.lmdb.meta import read_generation
-from casync.store.lmdb.quota import charge
+from casync.store.lmdb.quota import charge, discharge
 from casync.store.lmdb.renew import renew
 from casync.store.lmdb.rows import (
     IndexRow,
@@ -140,7 +140,11 @@ class Writer:
         return [entry for entry in pending if entry.key not in present]
 
     def _instead(self, mended: Sequence[Pending], new: Sequence[Pending]) -> list[Pending]:
-        """Counts the records that `mended` replaces as dead; returns all objects to write."""
+        """Counts the records that `mended` replaces as dead; returns all objects to write.
+
+        The quota has their room back before the new records take it.
+        """
+        freed = 0
         keys = {entry.key for entry in mended}
         dead: dict[int, int] = {}
         for key in keys:
@@ -152,7 +156,9 @@ class Writer:
             value = self._get("segment_use", number_key(number))
             if value is not None:
                 use = decode_segment_use(value)
+                freed += min(size, use.live)
                 self._count(number, use.used, -min(size, use.live))
+        discharge(self._txn, self._databases["meta"], freed)
         return [*mended, *(entry for entry in new if entry.key not in keys)]
 
     def _get(self, database: str, key: bytes) -> memoryview | None:

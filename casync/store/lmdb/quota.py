@@ -1,8 +1,9 @@
 """Quota: an optional limit on how much a store may hold.
 
 The records that the index points to count, as they lie in segments. A store with a quota keeps
-their sum in a row that each commit adds to in its own transaction. Only a collection reduces it,
-and recounts when it is done. A store without a quota counts nothing.
+their sum in a row that each commit adds to in its own transaction. Records that a repair replaces
+come off it; otherwise only a collection reduces it, and recounts when it is done. A store without a
+quota counts nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from casync.sizes import format_size
 from casync.store.lmdb.environment import Environment, Txn
 from casync.store.lmdb.rows import decode_segment_use
 
-__all__ = ["MAKE_ROOM", "Quota", "charge", "read_quota", "recount", "set_quota"]
+__all__ = ["MAKE_ROOM", "Quota", "charge", "discharge", "read_quota", "recount", "set_quota"]
 
 MAKE_ROOM: Final = "Remove something (`casync rm`), then collect it (`casync gc`)."
 
@@ -71,6 +72,13 @@ def charge(txn: Txn, meta: lmdb._Database, size: int) -> None:
     if quota.held + size > quota.limit:
         raise _used_up(quota)
     _put(txn, meta, quota._replace(held=quota.held + size))
+
+
+def discharge(txn: Txn, meta: lmdb._Database, size: int) -> None:
+    """Takes records of `size` bytes, which this write transaction replaces, off the count."""
+    quota = read_quota(txn, meta)
+    if quota is not None:
+        _put(txn, meta, quota._replace(held=max(quota.held - size, 0)))
 
 
 def recount(txn: Txn, databases: Mapping[str, lmdb._Database]) -> None:

@@ -99,3 +99,18 @@ def test_removing_and_collecting_work_beyond_the_quota(tmp_path: Path) -> None:
         quota = quota_of(store)
         assert quota is not None
         assert quota.held == store.usage(objects=False).live
+
+
+def test_a_repair_takes_no_more_of_the_quota_than_there_was(tmp_path: Path) -> None:
+    """What is replaced does not count beside what replaces it, even in a full store."""
+    damaged = pack(noise(9000))
+    with LmdbStore.open(tmp_path / "store", create=True) as store:
+        store.commit(Batch([damaged]))
+        full = store.usage(objects=False).live
+        store.set_quota(full)
+        for _ in range(3):
+            store.commit(Batch(mended=[damaged]))
+            assert quota_of(store) == Quota(full, full)
+            assert counts_what_lives(store)
+        with pytest.raises(QuotaError):
+            store.commit(Batch([pack(noise(500))]))
