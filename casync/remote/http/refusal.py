@@ -30,6 +30,7 @@ from casync.errors import (
     UnreachableError,
     UnsupportedError,
 )
+from casync.limits import MIB
 from casync.sizes import format_size
 from casync.store.proved import OTHER_SERVER_STEP
 from casync.wire.documents import PROBLEM_TYPE, Problem, decode_document, missing_keys
@@ -142,7 +143,7 @@ def refusal(
         return BodyTooLargeError(
             f"a proxy before {origin} does not take a body of {format_size(size)} (HTTP status "
             "413)",
-            next_step=f"Raise its limit to {format_size(MAX_UPLOAD_BYTES)}; in nginx, "
+            next_step=f"Raise its limit to {-(-MAX_UPLOAD_BYTES // MIB)} MiB; in nginx, "
             "client_max_body_size.",
         )
     if status == 401 and token:
