@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.program import COMMAND, Program, read_until
+from tests.support.program import COMMAND, Program, read_until, terminal_of
 
 ALL_TO_STDOUT = [
     "--version",
@@ -205,6 +205,20 @@ def test_progress_on_a_terminal_is_a_bar_that_goes_away(program: Program) -> Non
     assert process.returncode == 0
     assert b"\r\x1b[K" in seen + rest
     assert (seen + rest).rpartition(b"\r\x1b[K")[2].startswith(b"10 B in 1 chunk")
+
+
+def test_a_bar_fits_the_terminal_of_stderr_when_stdout_is_a_pipe(program: Program) -> None:
+    ours, theirs = terminal_of(12)
+    reader, writer = os.pipe()
+    with program.start("--progress", "prepare", stdin=reader, stderr=theirs) as process:
+        os.close(reader)
+        os.close(theirs)
+        os.write(writer, b"some bytes")
+        bar = read_until(ours, b"reading\r\x1b[K")  # the rate and the bytes do not fit
+        os.close(writer)
+        process.communicate(timeout=120)
+    os.close(ours)
+    assert max(map(len, bar.split(b"\r\x1b[K"))) < 12
 
 
 def test_no_progress_shows_no_bar(program: Program) -> None:

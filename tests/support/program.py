@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import pty
 import select
+import struct
 import subprocess
 import sys
+import termios
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -106,6 +109,13 @@ class Program:
         finally:
             os.close(ours)
         return status, screen.decode(errors="replace").replace("\r\n", "\n")
+
+
+def terminal_of(columns: int) -> tuple[int, int]:
+    """A terminal with lines of so many characters: our end, and the end for a program."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    return ours, theirs
 
 
 def read_until(descriptor: int, wanted: bytes) -> bytes:
