@@ -38,6 +38,7 @@ from benchmarks.suites import (
     slow,
     small,
     transfer,
+    updates,
 )
 
 NEEDED_BYTES = 10 << 30
@@ -45,6 +46,7 @@ NEEDED_BYTES = 10 << 30
 SUITES: dict[str, Callable[[Bench], None]] = {
     "prepare": prepare.measure,
     "transfer": transfer.measure,
+    "updates": updates.measure,
     "resume": resume.measure,
     "slow": slow.measure,
     "small": small.measure,

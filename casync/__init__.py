@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from casync.errors import CasyncError
     from casync.objects.chunker import ChunkerParams
     from casync.ops.prepare.file import PrepareOptions
-    from casync.ops.pull.file import PullOptions
+    from casync.ops.pull.wanted import PullOptions
     from casync.ops.push.push import PushOptions
     from casync.remote.http.client import RemoteClient
     from casync.remote.http.transport import TransportOptions

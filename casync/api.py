@@ -34,8 +34,9 @@ from casync.ops.prepare.file import PrepareOptions
 from casync.ops.prepare.prepared import FolderPrepared, Prepared
 from casync.ops.pull import file as _pull
 from casync.ops.pull import forecast as _forecast
-from casync.ops.pull.file import Pulled, PullOptions, WantedFile
+from casync.ops.pull.file import Pulled
 from casync.ops.pull.forecast import Forecast
+from casync.ops.pull.wanted import PullOptions, WantedFile
 from casync.ops.pull_folder.forecast import FolderForecast, forecast_folder
 from casync.ops.pull_folder.look_up import look_up
 from casync.ops.pull_folder.plan import FolderOptions

@@ -51,7 +51,8 @@ def holds(place: TargetPlace, outline: Outline, progress: Progress) -> bool:
             if place.length < length if place.is_device else file.identity.size != length:
                 return False
             progress.start("comparing", length)
-            return _holds(file, outline.windows(distinct=False), progress)
+            found = runs(outline.content, outline.node)
+            return _holds(file, tile(found, outline.params.max_size), progress)
     except OSError:
         return False
 

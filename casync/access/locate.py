@@ -103,7 +103,9 @@ def locate_for_pull(ref: Ref, endpoints: Endpoints, loader: ObjectLoader) -> Out
     if isinstance(content, Outline) and found.entry is not None:
         alone = Packer().pack_new(Kind.MANIFEST, encode_manifest(content.manifest))
         loader.keep(alone)
-        return Outline(ManifestId(alone.id), content.manifest, loader.store)
+        ident = ManifestId(alone.id)
+    if isinstance(content, Outline):
+        return Outline(ident, content.manifest, loader.store, plain=loader.plain)
     return content
 
 

@@ -6,7 +6,7 @@ node is fetched and walked once, so neither holes nor a hostile graph of nodes m
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -17,13 +17,12 @@ from casync.errors import (
     NoObjectError,
 )
 from casync.ids import Kind, ManifestId, NodeId, ObjectId, zero_chunk_id
-from casync.limits import COMMIT_BYTES, OBJECT_BYTES
-from casync.objects.below import Seen, walk_nodes
+from casync.limits import COMMIT_BYTES, MAX_BATCH_IDS, OBJECT_BYTES
+from casync.objects.below import walk_nodes
 from casync.objects.chunker import ChunkerParams
 from casync.objects.codec import Packed, Unpacker, Verified
 from casync.objects.manifest import Manifest, decode_manifest
-from casync.objects.node import Content, Node, decode_node
-from casync.planning.windows import Window, distinct_windows, windows
+from casync.objects.node import Content, Node, Record, decode_node
 from casync.store.base import Absence, Batch, ObjectSource, ObjectStore
 from casync.store.proved import HERE, NO_SOURCE_STEP, Lost, ProvedReader, damaged_at, prove
 
@@ -41,9 +40,7 @@ class Outline:
         manifest: The manifest.
         store: A store or a server that has the nodes.
         cached_nodes: Decoded nodes to cache; fewer where there are many readers.
-
-    Attributes:
-        loaded: Nodes that are proved already; the first read of each takes it from here.
+        plain: Reads objects in batches, if not from `store`.
     """
 
     def __init__(
@@ -53,11 +50,13 @@ class Outline:
         store: ObjectSource,
         *,
         cached_nodes: int = CACHED_NODES,
+        plain: Callable[[Kind, Sequence[ObjectId]], Iterable[bytes]] | None = None,
     ) -> None:
         self.id = ident
         self.manifest = manifest
-        self._objects = ProvedReader(store)
-        self.loaded: dict[tuple[NodeId, int, int], Node] = {}
+        self._plain = plain or ProvedReader(store).plain
+        self._most_loaded = cached_nodes
+        self._loaded: dict[tuple[NodeId, int, int], Node] = {}  # the first read takes it from here
         self.node = lru_cache(maxsize=cached_nodes)(self._node)
 
     @property
@@ -79,10 +78,22 @@ class Outline:
         """A part of the content, for messages."""
         return f"bytes {offset} to {offset + length}"
 
-    def windows(self, *, distinct: bool) -> Iterator[Window]:
-        """The content as windows; with `distinct`, the chunks of each distinct node only once."""
-        plan = distinct_windows if distinct else windows
-        return plan(self.content, self.node, self.params.max_size)
+    def nodes(self, level: int, records: Sequence[Record]) -> list[Node]:
+        """Reads nodes of one level in batches, in order. Used by one thread, as `node`.
+
+        Raises:
+            NoObjectError, IntegrityError: A node is missing, or damaged.
+        """
+        found: list[Node] = []
+        for start in range(0, len(records), MAX_BATCH_IDS):
+            part = records[start : start + MAX_BATCH_IDS]
+            ids = [NodeId(record.id) for record in part]
+            for record, data in zip(part, self._plain(Kind.NODE, ids), strict=True):
+                node = _decoded(NodeId(record.id), data, level, record.length)
+                if len(self._loaded) < self._most_loaded:
+                    self._loaded[NodeId(record.id), level, record.length] = node
+                found.append(node)
+        return found
 
     def _node(self, ident: NodeId, level: int, length: int) -> Node:
         """Reads a node of the outline. Used by one thread.
@@ -90,13 +101,10 @@ class Outline:
         Raises:
             NoObjectError, IntegrityError: The node is missing, or damaged.
         """
-        if (loaded := self.loaded.pop((ident, level, length), None)) is not None:
+        if (loaded := self._loaded.pop((ident, level, length), None)) is not None:
             return loaded
-        data = self._objects.one(Kind.NODE, ident)
-        try:
-            return decode_node(data, level, length)
-        except MalformedError as error:
-            raise DamagedObjectError(f"node {ident.hex()}: {error.message}") from error
+        (data,) = self._plain(Kind.NODE, [ident])
+        return _decoded(ident, data, level, length)
 
     def is_hole(self, ident: bytes, length: int) -> bool:
         """Whether a record has the id and the length of the chunk that holes are cut into."""
@@ -163,13 +171,16 @@ def load_outline(outline: Outline, loader: ObjectLoader) -> None:
         IntegrityError: Every source that has an object sends other bytes.
         RemoteError: Requests to servers failed.
     """
-    seen: Seen = {}
-    for reached in walk_nodes([outline.content], loader.plain, seen, strict=True):
+    for reached in walk_nodes([outline.content], loader.plain, {}, strict=True):
         reached.check()
-        has_room = len(outline.loaded) < CACHED_NODES
-        if has_room and reached.id is not None and reached.node is not None:
-            outline.loaded[reached.id, *seen[reached.id][:2]] = reached.node
     loader.flush()
+
+
+def _decoded(ident: NodeId, data: bytes, level: int, length: int) -> Node:
+    try:
+        return decode_node(data, level, length)
+    except MalformedError as error:
+        raise DamagedObjectError(f"node {ident.hex()}: {error.message}") from error
 
 
 class ObjectLoader:

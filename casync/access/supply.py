@@ -1,4 +1,4 @@
-"""Supplies: the sources that a pull takes chunks from, cheapest first.
+"""Supplies: the sources of chunks that a plan wants, cheapest first.
 
 A supply yields only proved chunks: bytes that this process hashed, in the same buffer that will be
 written. The next supply provides what one lacks.
@@ -7,29 +7,24 @@ written. The next supply provides what one lacks.
 from __future__ import annotations
 
 import threading
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
 from casync.errors import CasyncError, NoObjectError
-from casync.fs.seed import SeedIndex
 from casync.ids import Buffer, ChunkId, Kind
 from casync.objects.codec import Packed, Unpacker
-from casync.planning.windows import Window
+from casync.planning.delta_groups import MissingRun
 from casync.store.base import Absence, ObjectSource
 from casync.store.proved import HERE, NO_SOURCE_STEP, damaged_at
 
 __all__ = [
     "Proved",
-    "SeedSupply",
     "StoreSupply",
     "Supply",
     "Unpackers",
     "Wanted",
     "chunk_fault",
     "proved",
-    "sources_of",
 ]
 
 _READ_IDS: Final = 128
@@ -61,18 +56,8 @@ class Supply(Protocol):
     is_store: bool
     travels: bool
 
-    @property
-    def looked(self) -> Sequence[tuple[Path, str]]:
-        """Files that were considered as seeds, and what became of each."""
-        ...
-
-    @property
-    def used(self) -> Sequence[tuple[Path, int]]:
-        """Seeds whose chunks it supplied, each with the plain bytes."""
-        ...
-
-    def supply(self, wanted: Wanted, window: Window) -> Iterator[Sequence[Proved]]:
-        """Yields the chunks of `wanted` that it has, in any order. All have places in `window`.
+    def supply(self, wanted: Wanted, runs: Sequence[MissingRun]) -> Iterator[Sequence[Proved]]:
+        """Yields the chunks of `wanted` that it has, in any order. Those of `runs` are among them.
 
         Chunks come in lists as they were read or received: they are small, and a Python step for
         each would cost more than its bytes.
@@ -98,14 +83,12 @@ class StoreSupply:
     label = "local store"
     is_store = True
     travels = False
-    looked: Sequence[tuple[Path, str]] = ()
-    used: Sequence[tuple[Path, int]] = ()
 
     def __init__(self, store: ObjectSource) -> None:
         self._store = store
         self._local = Unpackers()
 
-    def supply(self, wanted: Wanted, window: Window) -> Iterator[Sequence[Proved]]:
+    def supply(self, wanted: Wanted, runs: Sequence[MissingRun]) -> Iterator[Sequence[Proved]]:
         """Yields the chunks that the store has, without damaged ones."""
         ids = list(wanted)
         for start in range(0, len(ids), _READ_IDS):
@@ -131,54 +114,6 @@ class StoreSupply:
         """Does nothing: reads from a disk are short."""
 
 
-class SeedSupply:
-    """Chunks of local files."""
-
-    label = "seed"
-    is_store = False
-    travels = False
-
-    def __init__(self, index: SeedIndex) -> None:
-        self._index = index
-        self._used: Counter[Path] = Counter()
-        self._counting = threading.Lock()
-
-    def supply(self, wanted: Wanted, window: Window) -> Iterator[Sequence[Proved]]:
-        """Yields the chunks that seeds still have where the index lists them."""
-        numbers = (self._index.index.find(ident) for ident in wanted)
-        indexed = (number for number in numbers if number is not None)
-        for seed, found in self._index.read_seeds(indexed):
-            chunks = [
-                Proved(place.id, plain)
-                for place, plain in found
-                if plain is not None and place.length == wanted[place.id]
-            ]
-            with self._counting:
-                self._used[seed.path] += sum(len(chunk.plain) for chunk in chunks)
-            yield chunks
-
-    def plan(self, wanted: Wanted) -> dict[ChunkId, int]:
-        """The chunks that the index lists."""
-        return {ident: 0 for ident in wanted if self._index.index.find(ident) is not None}
-
-    @property
-    def looked(self) -> Sequence[tuple[Path, str]]:
-        """The files in the index, and those that were left out."""
-        return self._index.looked
-
-    @property
-    def used(self) -> Sequence[tuple[Path, int]]:
-        """The seeds that supplied chunks, those of most bytes first."""
-        return [(path, count) for path, count in self._used.most_common() if count]
-
-    def damaged(self, ident: ChunkId) -> Sequence[str]:
-        """Nowhere: a seed that changed is no damage."""
-        return ()
-
-    def stop(self) -> None:
-        """Does nothing: reads from a disk are short."""
-
-
 def chunk_fault(ident: ChunkId, part: str, supplies: Sequence[Supply]) -> CasyncError:
     """The error for a chunk that no supply has, or that is damaged wherever it is.
 
@@ -192,22 +127,6 @@ def chunk_fault(ident: ChunkId, part: str, supplies: Sequence[Supply]) -> Casync
     if places:
         return damaged_at(label, places)
     return NoObjectError(f"no source has {label}", next_step=NO_SOURCE_STEP)
-
-
-def sources_of(
-    given: Counter[str], supplies: Sequence[Supply]
-) -> tuple[dict[str, int], dict[Path, int]]:
-    """The plain bytes of a result by source, and those of its seeds by file.
-
-    Args:
-        given: Plain bytes by label of a supply. A chunk that is supplied once and written several
-            times counts as a repeat.
-        supplies: The supplies.
-    """
-    seeds = {path: count for supply in supplies for path, count in supply.used}
-    again = given[SeedSupply.label] - sum(seeds.values())
-    counts = given + Counter({"repeat": again}) - Counter({SeedSupply.label: again})
-    return {label: count for label, count in counts.items() if count}, seeds
 
 
 def proved(objects: Sequence[Packed], unpacker: Unpacker) -> list[Proved]:

@@ -44,7 +44,8 @@ class Tree:
         manifest: The manifest.
         root: The folder.
         is_whole: Whether `root` is the root of the manifest's tree.
-        node: Reads nodes; used by one thread.
+        node: Reads nodes; used by one thread, as `nodes`.
+        nodes: Reads many nodes of one level.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Tree:
         self._fetch = ProvedReader(store).plain
         self._outline = Outline(ident, manifest, store)
         self.node = self._outline.node
+        self.nodes = self._outline.nodes
 
     @property
     def params(self) -> ChunkerParams:

@@ -86,6 +86,7 @@ class BatchWriter:
         self._batch.remember += last.remember
         self._batch.forget += last.forget
         self._batch.relies += last.relies
+        self._batch.outlines += last.outlines
         self._start()
         return self._wait()
 

@@ -6,7 +6,6 @@ Child processes cut large files.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TypeAlias
 
@@ -19,8 +18,8 @@ from casync.objects.codec import DEFAULT_LEVEL, Verified
 
 __all__ = ["Note", "list_chunks"]
 
-Note: TypeAlias = Callable[[int, ChunkId, int], bool]
-"""Takes a chunk as (offset, id, length), and returns whether it takes more."""
+Note: TypeAlias = Callable[[int, ChunkId, int], object]
+"""Takes a chunk as (offset, id, length)."""
 
 
 def list_chunks(
@@ -43,7 +42,7 @@ def list_chunks(
     Raises:
         CasyncError: It cannot be read, or changed meanwhile. Chunks passed before remain hints.
     """
-    with FileSource(path, descriptor=descriptor) as source, suppress(_FullError):
+    with FileSource(path, descriptor=descriptor) as source:
         cut(
             source,
             _Listing(params, note, progress),
@@ -51,10 +50,6 @@ def list_chunks(
             level=DEFAULT_LEVEL,
             workers=usable_cpus(),
         )
-
-
-class _FullError(Exception):
-    """`note` takes no more chunks."""
 
 
 class _Listing:
@@ -70,8 +65,8 @@ class _Listing:
         """Passes on the next chunks."""
         start = self._offset
         for ident, length in chunks:
-            if ident != self._hole and not self._note(self._offset, ChunkId(ident), length):
-                raise _FullError
+            if ident != self._hole:
+                self._note(self._offset, ChunkId(ident), length)
             self._offset += length
         self._progress.advance(self._offset - start)
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from typing import Final
 
 import msgspec
 
 from casync.objects.tree import bounded_time
 
-__all__ = ["FileIdentity", "identity_of"]
+__all__ = ["NO_FILE", "FileIdentity", "identity_of"]
 
 
 class FileIdentity(msgspec.Struct, frozen=True):
@@ -19,6 +20,10 @@ class FileIdentity(msgspec.Struct, frozen=True):
     size: int
     mtime_ns: int
     ctime_ns: int
+
+
+NO_FILE: Final = FileIdentity(0, 0, 0, 0, 0)
+"""The identity of no file."""
 
 
 def identity_of(status: os.stat_result) -> FileIdentity:

@@ -1,7 +1,6 @@
 """Seeds: local files that may hold wanted chunks.
 
-An index remembers at which offset of which seed a chunk was seen. It is a hint
-(`casync.planning.chunk_index`): bytes from a seed are hashed before they are used, because files
+What is known about a seed is a hint: its bytes are hashed before they are used, because files
 change at any time.
 """
 
@@ -9,27 +8,15 @@ from __future__ import annotations
 
 import os
 import stat
-from bisect import bisect_right
-from collections.abc import Iterable, Iterator
-from functools import partial
-from itertools import groupby, islice
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, Protocol
 
 from casync.errors import UsageError
 from casync.fs.extents import data_ranges, read_range
 from casync.fs.identity import identity_of
-from casync.ids import ChunkId
-from casync.planning.adjacent import FoundChunk, read_places
-from casync.planning.chunk_index import ChunkIndex
 
-__all__ = ["Seed", "SeedFile", "SeedIndex", "expand_seed_path"]
-
-_MAX_CHUNKS: Final = 1 << 20
-"""Chunks in the index: about 170 MiB, or 16 GiB of seeds at the default chunk size."""
-
-_MAX_OPEN: Final = 64
-"""Seeds that stay open. Others are opened for each read, to save descriptors."""
+__all__ = ["Seed", "SeedFile", "expand_seed_path"]
 
 _OPEN: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 
@@ -79,6 +66,11 @@ class SeedFile:
         finally:
             os.close(fd)
 
+    @property
+    def descriptor(self) -> int | None:
+        """The open file; None once it is closed."""
+        return self._fd if self._fd >= 0 else None
+
     def data_ranges(self, start: int, end: int) -> Iterator[tuple[int, int]]:
         """The parts of a range that are not holes, as (start, end)."""
         return data_ranges(self._fd, start, end)
@@ -122,64 +114,3 @@ def _is_file(path: Path) -> bool:
         return stat.S_ISREG(path.lstat().st_mode)
     except OSError:
         return False
-
-
-class SeedIndex:
-    """Where each chunk was seen, and in which seed. Owns and closes its seeds.
-
-    Attributes:
-        seeds: The indexed seeds.
-        looked: All files that were examined, with the outcome of each, for reports.
-        index: Which chunk lies where, and next to which.
-    """
-
-    def __init__(self) -> None:
-        self.seeds: list[Seed] = []
-        self.looked: list[tuple[Path, str]] = []
-        self.index = ChunkIndex()
-        self._first_numbers: list[int] = []  # of each seed, the number of its first chunk
-
-    def add(self, seed: Seed, chunks: Iterable[tuple[int, ChunkId, int]] = ()) -> None:
-        """Adds `seed` with its chunks as (offset, id, length). `note` adds more chunks to it."""
-        self.seeds.append(seed)
-        self._first_numbers.append(len(self.index))
-        if len(self.seeds) > _MAX_OPEN:
-            seed.close()
-        for chunk in islice(chunks, _MAX_CHUNKS - len(self.index)):
-            self.index.add(*chunk)
-
-    def note(self, offset: int, ident: ChunkId, length: int) -> bool:
-        """Adds a chunk of the last seed; returns whether there is room for more."""
-        if len(self.index) < _MAX_CHUNKS:
-            self.index.add(offset, ident, length)
-        return len(self.index) < _MAX_CHUNKS
-
-    def read(self, numbers: Iterable[int]) -> Iterator[list[FoundChunk]]:
-        """Yields chunks of the index in the order given, with None where the bytes differ.
-
-        Adjacent chunks are read with one call, and come together in one list.
-        """
-        return (found for _, found in self.read_seeds(numbers))
-
-    def read_seeds(self, numbers: Iterable[int]) -> Iterator[tuple[Seed, list[FoundChunk]]]:
-        """As `read`, with the seed of each list."""
-        for seed, group in groupby(numbers, self._seed):
-            for found in read_places(partial(_read, seed), map(self.index.__getitem__, group)):
-                yield seed, found
-
-    def _seed(self, number: int) -> Seed:
-        """The seed that holds a chunk of the index."""
-        return self.seeds[bisect_right(self._first_numbers, number) - 1]
-
-    def close(self) -> None:
-        """Closes all seeds."""
-        for seed in self.seeds:
-            seed.close()
-
-
-def _read(seed: Seed, offset: int, length: int) -> bytes:
-    """What can be read; a seed has no bytes where reading fails."""
-    try:
-        return seed.read(offset, length)
-    except OSError:
-        return b""

@@ -37,8 +37,8 @@ __all__ = [
     "check_content",
     "check_root",
     "decode_node",
-    "distinct",
     "encoded_size",
+    "iter_records",
     "runs",
 ]
 
@@ -152,7 +152,7 @@ def decode_node(data: Buffer, level: int, length: int) -> Node:
         raise MalformedError(
             f"node that claims {format_count(count, 'record')} in {format_count(size, 'byte')}"
         )
-    records = list(map(Record._make, _RECORD.iter_unpack(memoryview(data)[_HEADER.size :])))
+    records = list(map(Record._make, iter_records(data)))
     lengths = [length for _, length in records]
     if min(lengths) == 0:
         raise MalformedError("node with an empty record")
@@ -163,6 +163,11 @@ def decode_node(data: Buffer, level: int, length: int) -> Node:
     if sum(lengths) != length or length > MAX_LENGTH:
         raise MalformedError(f"node of {format_count(sum(lengths), 'byte')}; expected: {length}")
     return Node(level, records)
+
+
+def iter_records(data: Buffer) -> Iterator[tuple[bytes, int]]:
+    """The records of an encoded node as (id, length), without any check."""
+    return _RECORD.iter_unpack(memoryview(data)[_HEADER.size :])
 
 
 def check_root(node: Node) -> None:
@@ -311,36 +316,6 @@ def runs(content: Content, find: FindNode, start: int = 0) -> Iterator[tuple[int
         return
     root = Run(content.id, content.length, 1)
     yield from _walk(content.level, 0, root, find, start, is_root=True)
-
-
-def distinct(content: Content, find: FindNode) -> Iterator[Run]:
-    """The chunks of `content`, those of each distinct node once: no more than its nodes list.
-
-    Roughly in order. A chunk that several nodes list comes several times.
-
-    Raises:
-        MalformedError: As `check_root`.
-        CasyncError: What `find` raises.
-    """
-    if content.length:
-        root = Record(content.id, content.length)
-        yield from _distinct(content.level, root, find, set(), is_root=True)
-
-
-def _distinct(
-    level: int, record: Record, find: FindNode, seen: set[Record], *, is_root: bool = False
-) -> Iterator[Run]:
-    if level == 0:
-        yield Run(*record, 1)
-        return
-    node = find(NodeId(record.id), level, record.length)
-    if is_root:
-        check_root(node)
-    for below in dict.fromkeys(node.records):
-        if below not in seen:
-            if level > 1:
-                seen.add(below)
-            yield from _distinct(level - 1, below, find, seen)
 
 
 def _walk(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -17,23 +18,23 @@ from casync.access.locate import fetch
 from casync.access.outline import open_outline
 from casync.access.progress import Progress
 from casync.fs.os_errors import free_bytes, no_space
-from casync.fs.seed import SeedFile, SeedIndex
 from casync.fs.source.file import FileSource, Hole
 from casync.ids import Kind, ManifestId
 from casync.limits import MIB
 from casync.names.name import Ref
 from casync.objects.chunker import ChunkerParams
-from casync.objects.node import runs
 from casync.ops.inspect.show import Statistics, show
 from casync.ops.loopback import Loopback
 from casync.ops.prepare.file import PrepareOptions, prepare
 from casync.ops.prepare.prepared import Prepared
-from casync.ops.pull.file import PullOptions, WantedFile, pull
-from casync.ops.pull.seeds import chunks_of
+from casync.ops.pull.file import pull
+from casync.ops.pull.wanted import PullOptions, WantedFile
 from casync.ops.pull_folder.look_up import look_up
-from casync.planning.origins import OriginMap, trace
-from casync.planning.windows import windows
+from casync.planning.node_match import OldTree
+from casync.planning.origins import OriginMap
+from casync.planning.plan import PlanInput, plan
 from casync.store.base import Batch, ManifestState, ObjectStore
+from casync.store.proved import ProvedReader
 
 __all__ = ["BenchInput", "StoreMaker", "Transfer", "Trial", "look", "measure", "recommend"]
 
@@ -167,7 +168,7 @@ def measure(
             second = prepare(source, store, options, progress)
         progress.start("comparing", new.length)
         whole = show(second.manifest, store)
-        origins = _map(first.manifest, second.manifest, old.path, store, progress)
+        origins = _map(first.manifest, second.manifest, store, progress)
         receiver = _Receiver(first.manifest, old.path, store, progress)
         with make_store(folder / "plain") as own:
             plain = receiver.pull(second.manifest, own, folder / "rebuilt", deltas=False)
@@ -195,24 +196,21 @@ def _check_room(folder: Path, need: int) -> None:
         raise no_space(folder.parent, need, have)
 
 
-def _map(
-    old: ManifestId, new: ManifestId, path: Path, store: ObjectStore, progress: Progress
-) -> OriginMap:
-    """The sources of the bytes of `new`, for a receiver that has the file `old` at `path`."""
+def _map(old: ManifestId, new: ManifestId, store: ObjectStore, progress: Progress) -> OriginMap:
+    """The sources of the bytes of `new`, for a receiver that has `old`."""
     before, after = open_outline(old, store), open_outline(new, store)
-    index = SeedIndex()
-    try:
-        index.add(SeedFile(path), chunks_of(before))
-        found = OriginMap(after.content.length, _CELLS)
-        for stretch in trace(
-            windows(after.content, after.node, after.params.max_size),
-            runs(before.content, before.node),
-            lambda ident: index.index.find(ident) is not None,
-        ):
-            found.add(stretch)
-            progress.advance(stretch.length)
-    finally:
-        index.close()
+    read = partial(ProvedReader(store).found, Kind.NODE)
+    given = PlanInput(
+        contents=lambda: [(0, after.content)],
+        fetch=after.nodes,
+        params=after.params,
+        trees=[OldTree(0, before.content, before.node, read)],
+        target=0,
+    )
+    found = OriginMap(after.content.length, _CELLS)
+    for stretch in plan(given):
+        found.add(stretch)
+        progress.advance(stretch.length)
     return found
 
 

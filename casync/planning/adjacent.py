@@ -82,7 +82,8 @@ class Joiner:
     def write(self, offset: int, plain: Buffer) -> None:
         """Writes `plain` at `offset`, now or together with the next write."""
         if offset != self._end or self._end - self._start >= _STRETCH_BYTES:
-            self._flush()
+            self.flush()
+        if not self._buffers:
             self._start = offset
         self._buffers.append(plain)
         self._end = offset + len(plain)
@@ -91,9 +92,10 @@ class Joiner:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._flush()
+        self.flush()
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Makes all writes so far."""
         if self._buffers:
             buffers, self._buffers = self._buffers, []
             self._write(self._start, buffers)

@@ -1,20 +1,12 @@
-"""Where the bytes of new content come from, for the owner of an old version.
-
-Pure: content is walked as runs and windows, and the caller says which chunks the old version has.
-The walk is that of pull, with the same bounded memory, so both agree on what must travel.
-"""
+"""Where the bytes of new content come from, for the owner of an old version: a plan as a map."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
-from typing import NamedTuple
 
-from casync.ids import ChunkId
-from casync.objects.node import Run
-from casync.planning.windows import FirstPlaces, Place, Window
+from casync.planning.stretches import REPEAT, WANTED, ZERO, Stretch
 
-__all__ = ["OriginMap", "Origin", "Stretch", "trace"]
+__all__ = ["Origin", "OriginMap", "origin_of"]
 
 
 class Origin(Enum):
@@ -27,67 +19,11 @@ class Origin(Enum):
     TRAVEL = "travel"  # they must come from a server
 
 
-class Stretch(NamedTuple):
-    """`length` bytes from `offset` on, all of one origin."""
-
-    offset: int
-    length: int
-    origin: Origin
-
-
-def trace(
-    new: Iterable[Window], old: Iterable[tuple[int, Run]], is_old: Callable[[ChunkId], bool]
-) -> Iterator[Stretch]:
-    """Finds the origin of every byte of new content.
-
-    Args:
-        new: Windows of the new content, in order.
-        old: Runs of the old content as (offset, run), in order.
-        is_old: Whether the old content has a chunk.
-
-    Yields:
-        Stretches that tile the new content, one per chunk or hole. Those of a window come together,
-        its holes first.
-
-    Raises:
-        MalformedError: The new content lists a chunk with two lengths.
-    """
-    first_places = FirstPlaces()
-    aligned = _Aligned(old)
-    for window in new:
-        for hole in window.zeros:
-            yield Stretch(*hole, Origin.ZERO)
-        _, repeats = first_places.split(window)
-        again = {place.offset for place, _ in repeats}
-        for place in window.places:
-            if aligned.has(place):
-                origin = Origin.SAME
-            elif is_old(place.id):
-                origin = Origin.MOVED
-            elif place.offset in again:
-                origin = Origin.REPEAT
-            else:
-                origin = Origin.TRAVEL
-            yield Stretch(place.offset, place.length, origin)
-
-
-class _Aligned:
-    """Answers for ascending offsets whether content has a chunk there."""
-
-    def __init__(self, runs: Iterable[tuple[int, Run]]) -> None:
-        self._runs = iter(runs)
-        self._start = self._end = 0
-        self._run = Run(b"", 1, 0)
-
-    def has(self, place: Place) -> bool:
-        while self._end <= place.offset:
-            found = next(self._runs, None)
-            if found is None:
-                return False
-            self._start, self._run = found
-            self._end = self._start + self._run.length * self._run.times
-        inside = place.offset - self._start
-        return self._run.id == place.id and inside % self._run.length == 0
+def origin_of(stretch: Stretch) -> Origin:
+    """The origin of a stretch of a plan that has the old content as its only seed."""
+    if stretch.origin in _OTHERS:
+        return _OTHERS[stretch.origin]
+    return Origin.SAME if stretch.source == stretch.offset else Origin.MOVED
 
 
 class OriginMap:
@@ -109,7 +45,7 @@ class OriginMap:
 
     def add(self, stretch: Stretch) -> None:
         """Adds one stretch."""
-        row = _ROWS[stretch.origin]
+        row = _ROWS[origin_of(stretch)]
         offset, left = stretch.offset, stretch.length
         while left:
             cell, inside = divmod(offset, self.cell_bytes)
@@ -124,4 +60,5 @@ class OriginMap:
         return sum(cell[row] for cell in self.cells)
 
 
+_OTHERS = {ZERO: Origin.ZERO, REPEAT: Origin.REPEAT, WANTED: Origin.TRAVEL}
 _ROWS = {origin: row for row, origin in enumerate(Origin)}

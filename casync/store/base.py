@@ -137,6 +137,8 @@ class Batch:
         remember: Files to remember as seeds; each replaces an earlier row of the same path.
         forget: Paths of files to forget.
         relies: Manifests that must still be full, because the batch relies on objects below them.
+        outlines: Manifests that must still be here, because manifests of the batch rely on nodes
+            below them.
         mended: Objects to store even if the store has them, because its copy is damaged.
     """
 
@@ -146,6 +148,7 @@ class Batch:
     remember: list[RememberedFile] = field(default_factory=list)
     forget: list[bytes] = field(default_factory=list)
     relies: list[ManifestId] = field(default_factory=list)
+    outlines: list[ManifestId] = field(default_factory=list)
     mended: list[Verified] = field(default_factory=list)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from casync.errors import (
@@ -17,7 +17,7 @@ from casync.ids import ID_BYTES, Kind, ManifestId
 from casync.names.name import Name, NameRecord, Ref
 from casync.names.name_claim import decode_signed
 from casync.names.name_update import NameUpdate
-from casync.store.base import ManifestRow, ManifestState
+from casync.store.base import Batch, ManifestRow, ManifestState
 
 __all__ = [
     "RefIndex",
@@ -163,14 +163,20 @@ def check_whole(ident: ManifestId, row: ManifestRow | None) -> None:
         raise IncompleteError(f"manifest {ident.hex()} is incomplete here", missing=missing)
 
 
-def check_relied(rows: Mapping[ManifestId, ManifestRow | None]) -> None:
+def check_relied(batch: Batch, row: Callable[[ManifestId], ManifestRow | None]) -> None:
     """Checks that the manifests which a batch relies on were not removed meanwhile.
 
+    Args:
+        batch: The batch.
+        row: Returns the row of a manifest.
+
     Raises:
-        NoObjectError: One of them is not full.
+        NoObjectError: One of them is not here, or not full.
     """
-    for ident, row in rows.items():
-        if row is None or row.state is not ManifestState.FULL:
+    for ident in (*batch.outlines, *batch.relies):
+        found = row(ident)
+        is_enough = ident not in batch.relies or (found and found.state is ManifestState.FULL)
+        if found is None or not is_enough:
             raise NoObjectError(
                 f"manifest {ident.hex()} was removed meanwhile", next_step="Run the command again."
             )

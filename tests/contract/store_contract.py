@@ -316,6 +316,17 @@ class StoreContract(SourceContract):
         assert store.known(Kind.CHUNK, [loose.id]) == [False]
         assert store.commit(Batch(objects=[loose], relies=[full])).objects == 1
 
+    def test_the_manifests_whose_nodes_a_batch_relies_on_must_be_here(
+        self, store: ObjectStore
+    ) -> None:
+        full = put_manifest(store, b"full")
+        outline = put_manifest(store, b"outline", state=OUTLINE)
+        loose = pack(b"loose")
+        with pytest.raises(NoObjectError):
+            store.commit(Batch(objects=[loose], outlines=[outline, ManifestId(bytes(32))]))
+        assert store.known(Kind.CHUNK, [loose.id]) == [False]
+        assert store.commit(Batch(objects=[loose], outlines=[full, outline])).objects == 1
+
     def test_a_prefix_of_several_hashes_is_ambiguous(self, store: ObjectStore) -> None:
         # Ids that share 8 digits cannot be made at will, so this prefix is too short for a ref.
         idents = sorted(put_manifest(store, b"%d" % number) for number in range(600))

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from casync.access.outline import open_outline
 from casync.ids import ManifestId
-from casync.planning.windows import windows
+from casync.objects.leaves import LeafCursor
 from casync.store.lmdb.store import LmdbStore
 from tests.crash.commands import Server, run
 from tests.crash.material import image, updated
@@ -53,10 +53,11 @@ class Origin(NamedTuple):
 def _places(path: Path, hash_: str) -> list[tuple[int, int]]:
     with LmdbStore.open(path, read_only=True) as store:
         outline = open_outline(ManifestId(bytes.fromhex(hash_)), store)
+        chunks = LeafCursor(outline.content, outline.node).chunks(0, outline.length)
         return [
-            (place.offset, place.offset + place.length)
-            for window in windows(outline.content, outline.node, outline.params.max_size)
-            for place in window.places
+            (offset, offset + record.length)
+            for offset, record in chunks
+            if not outline.is_hole(*record)
         ]
 
 

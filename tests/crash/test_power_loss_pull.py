@@ -11,7 +11,7 @@ import pytest
 
 from casync.api import pull
 from casync.errors import CasyncError
-from casync.ops.pull.file import PullOptions
+from casync.ops.pull.wanted import PullOptions
 from casync.store.lmdb.store import LmdbStore
 from tests.crash.commands import casync, environment
 from tests.crash.origin import Origin, serving

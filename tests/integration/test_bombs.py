@@ -22,7 +22,7 @@ ENDS = {
     "sparse": "no-space",
     "sparse-in-tree": "no-space",
     "exploding": "no-space",
-    "no-node": "no-object",
+    "no-node": "no-space",
 }
 
 

@@ -14,7 +14,7 @@ from typing import Literal
 import pytest
 
 from casync import api
-from casync.ops.pull.file import PullOptions
+from casync.ops.pull.wanted import PullOptions
 from casync.sizes import format_size
 from casync.store.lmdb.store import LmdbStore
 from tests.support.program import COMMAND, Program, read_until

@@ -20,7 +20,7 @@ CONTRACT = {
     "[--writable] [--tls-cert F] [--tls-key F] [--client-ca F] [--upstream URL] [--audit-log F] "
     "[--gc-interval TIME] [--log-format FORMAT] [--allow-network-fs]",
     "pull": "REF[:PATH] [-o OUT] [--seed PATH]... [--in-place] [--cache] [--delta WHEN] "
-    "[--expect sha256:HEX] [--delete] [--max-delete N] [--exact] [--trust KEY]... "
+    "[--expect sha256:HEX] [--reread] [--delete] [--max-delete N] [--exact] [--trust KEY]... "
     "[--allow-rollback] [--dry-run] "
     "[--allow-network-fs]",
     "push": "[REF] [--name NAME] [--sign KEY] [--part K/N] [--abort] [--dry-run]",

@@ -17,7 +17,8 @@ from casync.errors import IntegrityError, RemoteProtocolError
 from casync.ids import ManifestId
 from casync.limits import MIB
 from casync.names.name import Ref
-from casync.ops.pull.file import Pulled, PullOptions
+from casync.ops.pull.file import Pulled
+from casync.ops.pull.wanted import PullOptions
 from casync.store.memory import MemoryStore
 from tests.support import peer as p
 from tests.support import wire

@@ -78,7 +78,7 @@ def test_files_come_from_s3(program: Client, swift: Swift, bucket: str, tmp_path
     assert (first["files"], first["folders"], first["unchanged"]) == (5, 2, 0)
     assert first["length"] == len(LARGE) + 7 + 3 + 3
     assert paths(program, "www:") == {
-        "css": ("drwxr-xr-x", ""),
+        "css": ("drwxr-xr-x", "10"),
         "css-old": ("-rw-r--r--", "3"),
         "css/a.css": ("-rw-r--r--", "7"),
         "css/\u00e9 %2e?#.tmp": ("-rw-r--r--", "3"),
@@ -118,10 +118,10 @@ def test_keys_that_are_not_paths_are_left_out(program: Client, swift: Swift, buc
     assert said(ran) == (3, "source-changed")
     assert {entry["path"] for entry in ran.document["left_out"]} == {"both", "bytes"}
     assert {path: size for path, (_, size) in paths(program, "t:").items()} == {
-        "both": "",
+        "both": "11",
         "both/file": "11",
-        "folder": "",
-        "marked": "",
+        "folder": "0",
+        "marked": "1",
         "marked/file": "1",
     }
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import groupby
 
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from casync.ids import NodeId, chunk_id
-from casync.objects.node import Content, Node, NodeBuilder, Record, Run, decode_node, distinct, runs
+from casync.objects.node import Content, Node, NodeBuilder, Record, Run, decode_node, runs
 
 # Few ids, so records repeat; some of them end nodes.
 IDENTS = [chunk_id(b"%d" % number) for number in range(6)] + [bytes(31) + b"\x80", bytes(32)]
@@ -97,21 +97,3 @@ def test_nodes_have_the_sizes_that_the_rule_gives(given_runs: list[Run]) -> None
             below = decode_node(nodes[record.id], content.level - 1, record.length)
             assert 16 <= len(below.records) <= 512
             assert len(below.records) == 512 or below.records[-1].id[-1] & 0x7F == 0
-
-
-@given(some_runs)
-@example([])
-@example([Run(IDENTS[0], 1, 1)])
-@example([Run(IDENTS[0], 1, 512 * 600), Run(IDENTS[1], 2, 3), Run(IDENTS[0], 1, 512 * 600)])
-def test_distinct_chunks_are_all_chunks_and_cost_each_node_once(given_runs: list[Run]) -> None:
-    content, nodes = build(given_runs)
-    fetched = []
-
-    def fetch(ident: NodeId, level: int, length: int) -> Node:
-        fetched.append(ident)
-        return decode_node(nodes[ident], level, length)
-
-    found = flat(distinct(content, fetch))
-    assert set(found) == set(flat(given_runs))
-    assert sorted(fetched) == sorted(nodes)
-    assert len(found) <= max(sum(len(data) // 40 for data in nodes.values()), 1)

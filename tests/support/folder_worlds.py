@@ -13,7 +13,7 @@ from casync.access.tree_load import Tree
 from casync.fs.scan_cache import ScanCache
 from casync.ids import ManifestId
 from casync.names.name import Ref
-from casync.ops.pull.file import PullOptions
+from casync.ops.pull.wanted import PullOptions
 from casync.ops.pull_folder.plan import FolderOptions
 from casync.ops.pull_folder.pull import FolderPulled, pull_tree
 from casync.store.memory import MemoryStore

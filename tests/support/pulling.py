@@ -12,18 +12,19 @@ from typing import BinaryIO
 from casync.access.endpoints import Endpoints
 from casync.access.locate import fetch
 from casync.access.outline import Outline
-from casync.ids import Kind, ManifestId, ObjectId
+from casync.ids import ChunkId, Kind, ManifestId, ObjectId
 from casync.limits import MAX_BATCH_BYTES
 from casync.names.name import Name, Ref
 from casync.names.name_update import NameUpdate
 from casync.objects.chunker import ChunkerParams, Cutter
 from casync.objects.codec import Packed, Packer, Unpacker, Verified
 from casync.objects.delta import Delta, Group
+from casync.objects.leaves import LeafCursor
 from casync.objects.manifest import Manifest, encode_manifest
 from casync.objects.node import NodeBuilder, Run
-from casync.ops.pull.file import Pulled, PullOptions, WantedFile, pull
+from casync.ops.pull.file import Pulled, pull
 from casync.ops.pull.forecast import Forecast, forecast
-from casync.ops.pull.seeds import chunks_of
+from casync.ops.pull.wanted import PullOptions, WantedFile
 from casync.ops.pull_folder.look_up import look_up
 from casync.ops.serve.deltas import make_delta
 from casync.store.base import Absence, Batch, ManifestState, ObjectStore, Traffic
@@ -159,4 +160,6 @@ def outline_of(
 
 def chunk_ids(store: MemoryStore, ident: ManifestId) -> list[ObjectId]:
     """The chunks of a manifest of `store`, in order, its holes left out."""
-    return [found[1] for found in chunks_of(outline_of(ident, store))]
+    outline = outline_of(ident, store)
+    chunks = LeafCursor(outline.content, outline.node).chunks(0, outline.length)
+    return [ChunkId(chunk.id) for _, chunk in chunks if not outline.is_hole(*chunk)]

@@ -1,7 +1,7 @@
 """Pulls a file: rebuilds its content from local sources, and fetches only the rest.
 
-The manifest and its nodes come first, then the chunks (`casync.ops.pull.rebuild`), cheapest source
-first. The target changes only once its content is complete. The next pull checks and uses what an
+The plan (`casync.planning.plan`) says where the bytes come from; `casync.ops.pull.rebuild` carries
+it out. The target changes only once its content is complete. The next pull checks and uses what an
 interrupted one left in the part file.
 """
 
@@ -10,69 +10,39 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 
-from casync.access.compare import holds
+import msgspec
+
 from casync.access.content_file import read_range
 from casync.access.endpoints import Endpoints
 from casync.access.keeper import Keeper
-from casync.access.outline import Outline
+from casync.access.outline import load_outline
 from casync.access.progress import SILENT, Progress
-from casync.access.supply import SeedSupply, StoreSupply, Supply, sources_of
-from casync.errors import CasyncError, DigestMismatchError, UsageError
-from casync.fs.identity import FileIdentity
-from casync.fs.paths import StrPath, as_path
-from casync.fs.seed import SeedFile, SeedIndex
+from casync.errors import DigestMismatchError, NoObjectError, UsageError
+from casync.fs.identity import NO_FILE, FileIdentity
+from casync.fs.rest import comes_to_rest
+from casync.fs.seed import SeedFile
 from casync.fs.sync import settle_file
-from casync.fs.target.base import open_sink
-from casync.fs.target.place import TargetPlace, check_space
+from casync.fs.target.base import Sink, open_sink
+from casync.fs.target.place import TargetPlace
 from casync.fs.target.stream import StreamSink
 from casync.ids import Buffer, ManifestId
 from casync.limits import MIB
-from casync.ops.pull.in_place import move_in_place
-from casync.ops.pull.rebuild import Nowhere, Rebuilder, TargetWriter
-from casync.ops.pull.seeds import chunks_of, collect_seeds, known_outline
-from casync.ops.pull.server_supply import DeltaChoice, ServerSupply
-from casync.store.base import (
-    Batch,
-    ManifestState,
-    RememberedFile,
-    Traffic,
-)
+from casync.ops.pull.in_place import MovedRanges, move
+from casync.ops.pull.rebuild import Rebuilder
+from casync.ops.pull.wanted import PullOptions, PullPlan, WantedFile, check_room, is_up_to_date
+from casync.ops.pull.work import Nowhere, TargetWriter, Work
+from casync.planning.portions import portions
+from casync.planning.stretches import Stretch
+from casync.store.base import Batch, ManifestState, RememberedFile, Traffic
 
-__all__ = ["PullOptions", "Pulled", "WantedFile", "pull", "supplies_for"]
+__all__ = ["Pulled", "pull"]
 
 _READ_BYTES: Final = 4 * MIB
-
-
-@dataclass(frozen=True, slots=True)
-class PullOptions:
-    """How to pull.
-
-    Attributes:
-        seeds: Further files, folders and devices to use as seeds.
-        in_place: Overwrite the target where it differs, instead of replacing it.
-        cache: Also store all chunks.
-        expect_sha256: The expected SHA-256 of the content.
-        delta: Whether to request deltas against old versions.
-        connections: Windows that are fetched at once.
-    """
-
-    seeds: Sequence[StrPath] = ()
-    in_place: bool = False
-    cache: bool = False
-    expect_sha256: bytes | None = None
-    delta: DeltaChoice = "auto"
-    connections: int = 4
-
-    @property
-    def seed_paths(self) -> list[Path]:
-        """The paths of `seeds`."""
-        return [as_path(seed) for seed in self.seeds]
 
 
 class Pulled(NamedTuple):
@@ -97,20 +67,6 @@ class Pulled(NamedTuple):
     seconds: float
 
 
-class WantedFile(NamedTuple):
-    """A file to pull.
-
-    Attributes:
-        outline: Its outline, loaded.
-        target: A file or block device, a stream, or None to pull only into the store.
-        since: Start of the command, on `time.monotonic`.
-    """
-
-    outline: Outline
-    target: TargetPlace | BinaryIO | None
-    since: float
-
-
 def pull(
     wanted: WantedFile,
     endpoints: Endpoints,
@@ -133,12 +89,12 @@ def pull(
         IntegrityError: A source sent bytes that do not match the manifest, and no other has them.
         RemoteError, TimedOutError: Requests to servers failed.
     """
-    outline, target, since = wanted
+    outline, target, since, _ = wanted
     if target is None and not endpoints.lasting:
         raise UsageError("there is no writable store to pull into", next_step="Give -o OUT.")
     if options.cache and not endpoints.lasting:
         raise UsageError("there is no writable store to cache the chunks in")
-    work = _Pull(outline, endpoints, options, progress)
+    work = _Pull(wanted, endpoints, options, progress)
     if isinstance(target, TargetPlace):
         outcome = work.to_file(target)
     elif target is None:
@@ -156,82 +112,37 @@ def pull(
     )
 
 
-@contextmanager
-def supplies_for(
-    outline: Outline,
-    place: TargetPlace | None,
-    endpoints: Endpoints,
-    options: PullOptions,
-    progress: Progress,
-    was: Outline | None = None,
-) -> Iterator[list[Supply]]:
-    """The supplies for one content, the cheapest first.
-
-    Args:
-        outline: The content.
-        place: The target, if it is a file.
-        endpoints: Stores and servers.
-        options: Seeds, and the choice of deltas.
-        progress: Receives a phase for each seed that must be read.
-        was: The old content of a target that is overwritten in place: a base for deltas, which
-            cannot serve as a seed.
-    """
-    supplies: list[Supply] = [StoreSupply(store) for store in endpoints.local]
-    row = endpoints.memory.manifest(outline.id)
-    if row is not None and row.state is ManifestState.FULL:
-        index = SeedIndex()  # the store has all chunks; servers replace damaged ones
-    else:
-        index = collect_seeds(
-            outline, endpoints, place=place, named=options.seed_paths, progress=progress
-        )
-    with closing(index), closing(SeedIndex()) as replaced:
-
-        def old_versions() -> SeedIndex:
-            if place is not None and was is not None and was.params == outline.params:
-                with suppress(CasyncError, OSError):  # an incomplete index still helps
-                    replaced.add(SeedFile(place.path), chunks_of(was))
-            return replaced if replaced.seeds else index
-
-        supplies.append(SeedSupply(index))
-        if endpoints.servers:
-            supplies.append(ServerSupply(endpoints.servers, old_versions, options.delta))
-        yield supplies
-
-
 class _Pull:
-    """One pull, whose outline is loaded."""
+    """One pull."""
 
     def __init__(
-        self, outline: Outline, endpoints: Endpoints, options: PullOptions, progress: Progress
+        self, wanted: WantedFile, endpoints: Endpoints, options: PullOptions, progress: Progress
     ) -> None:
         self.given: Counter[str] = Counter()
         self.seeds: dict[Path, int] = {}
-        self._outline = outline
+        self._wanted = wanted
+        self._outline = wanted.outline
         self._endpoints = endpoints
         self._options = options
         self._progress = progress
+        self._relied: list[ManifestId] = []  # their nodes are below the outline
 
     def to_file(self, place: TargetPlace) -> str:
         """Writes a file or a device."""
-        if self._is_up_to_date(place):
+        if is_up_to_date(self._wanted, place, self._endpoints, self._options, self._progress):
             return self._leave(place)
-        options, length = self._options, self._outline.content.length
+        length = self._outline.content.length
         with open_sink(place, length) as sink:
-            check_space(place, self._outline.solid_bytes() - sink.allocated)
+            check_room(self._wanted, place, sink.allocated)
             if place.in_place:
-                row = self._endpoints.memory.recall(bytes(place.path))
-                was = known_outline(self._endpoints.memory, row.manifest) if row else None
-                moved = move_in_place(
-                    self._outline, was, sink, place.path, self._endpoints, self._progress
-                )
-                self._rebuild(sink, place, kept_label="in place", moved=moved, was=was)
+                self._rebuild_in_place(sink, place)
             else:
                 self._rebuild(sink, place, kept_label="part file")
             self._check_digest(_pieces(sink.read, length))
             for note in sink.commit():
                 self._progress.note(note)
             identity = sink.identity()
-        self._publish(place, identity, full=options.cache)
+        self._publish(place, identity, full=self._options.cache)
         return "written"
 
     def to_stream(self, stream: BinaryIO) -> str:
@@ -245,20 +156,11 @@ class _Pull:
     def to_store(self) -> str:
         """Fetches everything into the store."""
         self._rebuild(Nowhere(), None, kept_label="")
+        self._wanted.loader.flush()
         length = self._outline.content.length
         self._check_digest(read_range(self._outline, self._endpoints.store, 0, length))
         self._publish(None, None, full=True)
         return "stored"
-
-    def _is_up_to_date(self, place: TargetPlace) -> bool:
-        if place.existing is None:
-            return False
-        row = self._endpoints.memory.recall(bytes(place.path))
-        if row is not None and row.identity == place.existing and row.manifest != self._outline.id:
-            known = known_outline(self._endpoints.memory, row.manifest)
-            if known is not None and known.params == self._outline.params:
-                return False
-        return holds(place, self._outline, self._progress)
 
     def _leave(self, place: TargetPlace) -> str:
         """Checks and remembers a target that has the right content already."""
@@ -274,33 +176,91 @@ class _Pull:
         self._publish(place, place.existing, full=self._options.cache)
         return "up to date"
 
-    def _rebuild(
-        self,
-        output: TargetWriter,
-        place: TargetPlace | None,
-        *,
-        kept_label: str,
-        moved: Sequence[int] = (),
-        was: Outline | None = None,
-    ) -> None:
+    def _rebuild(self, output: TargetWriter, place: TargetPlace | None, *, kept_label: str) -> None:
         """Writes every chunk to its places in `output`."""
-        keeps = self._options.cache or output.discards
-        with supplies_for(
-            self._outline, place, self._endpoints, self._options, self._progress, was
-        ) as supplies:
-            self._progress.start("pulling", self._outline.content.length)
-            rebuilder = Rebuilder(
-                self._outline,
-                output,
-                supplies,
-                keeper=Keeper(self._endpoints.store) if keeps else None,
-                workers=self._options.connections,
-                kept_label=kept_label,
-                progress=self._progress,
+        with self._planned(place) as planned:
+            stretches = planned.stretches(repeats=output.readable or output.discards)
+            self._work(output, planned, stretches, kept_label=kept_label)
+
+    def _rebuild_in_place(self, sink: Sink, place: TargetPlace) -> None:
+        """Moves chunks inside the target first, then writes what it lacks."""
+        with self._planned(place) as planned:
+            moves = planned.moves()
+            trusted = self._trusted(planned, place, sink)
+            self._distrust(place)
+            moved = move(moves, sink, self._progress) if moves else MovedRanges()
+            self._work(
+                sink,
+                planned,
+                planned.stretches(),
+                kept_label="in place",
+                trusted=trusted,
                 moved=moved,
             )
-            sources, self.seeds = sources_of(rebuilder.run(), supplies)
-            self.given.update(sources)
+
+    def _planned(self, place: TargetPlace | None) -> PullPlan:
+        planned = PullPlan(self._wanted, place, self._endpoints, self._options, self._progress)
+        self._relied = planned.seeds.manifests
+        return planned
+
+    def _work(
+        self,
+        output: TargetWriter,
+        planned: PullPlan,
+        stretches: Iterable[Stretch],
+        *,
+        kept_label: str,
+        trusted: int | None = None,
+        moved: MovedRanges | None = None,
+    ) -> None:
+        keeps = self._options.cache or output.discards
+        self._progress.start("pulling", self._outline.length)
+        planned.seeds.be_quiet()
+        work = Work(
+            portions=portions(
+                stretches,
+                planned.contents(),
+                trusted=None if keeps else trusted,
+                repeats=not output.discards,
+            ),
+            length=self._outline.length,
+            hole=self._outline.params.max_size,
+            part=self._outline.part,
+            read_seed=planned.seeds.read,
+            supplies=planned.supplies,
+            keeper=Keeper(self._endpoints.store) if keeps else None,
+            kept_label=kept_label,
+            target=planned.target,
+            moved=moved or MovedRanges(),
+        )
+        rebuilder = Rebuilder(
+            work, output, workers=self._options.connections, progress=self._progress
+        )
+        self.given += rebuilder.run()
+        self.seeds = planned.seeds.paths(rebuilder.used)
+
+    def _trusted(self, planned: PullPlan, place: TargetPlace, sink: Sink) -> int | None:
+        """The number of the target, if its chunks need no look where they stay.
+
+        Either the store remembers the file in exactly this state, since long enough that a later
+        write would show; or it is cut now, and so proved.
+        """
+        target, identity = planned.target, sink.identity()
+        if target is None or planned.seeds.proves(target, identity):
+            return target
+        row = self._endpoints.memory.recall(bytes(place.path))
+        is_sure = row is not None and row.settled and row.identity == identity
+        return target if is_sure and not self._options.reread else None
+
+    def _distrust(self, place: TargetPlace) -> None:
+        """Makes the remembered state of a target match no file. The first write follows.
+
+        Its content stays on record: the nodes of the new content rely on those of the old one.
+        """
+        row = self._endpoints.memory.recall(bytes(place.path))
+        if self._endpoints.lasting and row is not None:
+            row = msgspec.structs.replace(row, identity=NO_FILE, settled=False)
+            self._endpoints.store.commit(Batch(remember=[row]))
 
     def _check_digest(self, pieces: Iterable[Buffer]) -> None:
         """Checks the SHA-256 of the content, if one is expected."""
@@ -323,15 +283,22 @@ class _Pull:
         """Records the pulled manifest and file in the store. A full manifest stays full."""
         if not self._endpoints.lasting:
             return
-        store, outline = self._endpoints.store, self._outline
+        outline, loader = self._outline, self._wanted.loader
+        loader.flush()
         state = ManifestState.FULL if full else ManifestState.OUTLINE
         batch = Batch(manifests=[(outline.id, state, outline.content.length)])
         # The times of a device do not change with its bytes.
         if place is not None and identity is not None and not place.is_device:
-            path = bytes(place.path)
-            batch.remember.append(RememberedFile(path, identity, outline.id, settled=False))
-        if full or batch.remember:
-            store.commit(batch)
+            rests = comes_to_rest(place.path, identity)
+            row = RememberedFile(bytes(place.path), identity, outline.id, settled=rests)
+            batch.remember.append(row)
+        if not full and not batch.remember:
+            return
+        try:
+            self._endpoints.store.commit(replace(batch, outlines=self._relied))
+        except NoObjectError:  # an old content was removed meanwhile, with nodes of the new one
+            load_outline(outline, loader)
+            self._endpoints.store.commit(batch)
 
 
 def _pieces(read: Callable[[int, int], bytes], length: int) -> Iterator[bytes]:

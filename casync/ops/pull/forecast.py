@@ -8,23 +8,23 @@ requests deltas fetches less.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
-from casync.access.compare import holds
 from casync.access.endpoints import Endpoints
 from casync.access.outline import Outline
 from casync.access.progress import SILENT, Progress
 from casync.access.supply import Supply
 from casync.fs.seed import SeedFile
 from casync.fs.target.part import part_name
-from casync.fs.target.place import TargetPlace, allocated_bytes, check_space
+from casync.fs.target.place import TargetPlace, allocated_bytes
 from casync.ids import ChunkId, ManifestId, chunk_id
-from casync.ops.pull.file import PullOptions, WantedFile, supplies_for
-from casync.ops.pull.in_place import offsets_served
-from casync.planning.windows import FirstPlaces, Place, Window
+from casync.ops.pull.in_place import MovedRanges
+from casync.ops.pull.wanted import PullOptions, PullPlan, WantedFile, check_room, is_up_to_date
+from casync.planning.portions import Portion, portions
+from casync.planning.windows import Place
 
 __all__ = ["Forecast", "PlanTotals", "forecast"]
 
@@ -66,23 +66,26 @@ def forecast(
     totals = PlanTotals(endpoints.traffic.received)
     writes = place is not None
     if place is not None:
-        if place.existing and holds(place, outline, progress):
+        if is_up_to_date(wanted, place, endpoints, options, progress):
             if not options.cache:
-                totals.sources["in place"] = outline.content.length
+                totals.sources["in place"] = outline.length
                 return totals.result(outline, [])
             writes = False
             place = place._replace(in_place=False)  # a seed for the store
         else:
             part = place.path.with_name(part_name(place.path.name))
             begun = place.path if place.in_place else part
-            check_space(place, outline.solid_bytes() - allocated_bytes(begun))
-            if place.in_place:
-                totals.served = offsets_served(outline, place.path, endpoints, progress)
-            else:
-                totals.part = SeedFile(part) if part.exists() else None
-    with closing(totals), supplies_for(outline, place, endpoints, options, progress) as supplies:
-        totals.count(outline.windows(distinct=not writes), outline.length, supplies)
-        looked = [seen for supply in supplies for seen in supply.looked]
+            check_room(wanted, place, allocated_bytes(begun))
+            if not place.in_place and part.exists():
+                totals.part = SeedFile(part)
+    with closing(totals), PullPlan(wanted, place, endpoints, options, progress) as planned:
+        if planned.target is not None:
+            totals.target = planned.target
+            totals.served = planned.moves().served()
+        stretches = planned.stretches()
+        cut = portions(stretches, planned.contents(), trusted=planned.target, repeats=writes)
+        totals.count(cut, outline.length, planned.supplies)
+        looked = planned.seeds.looked
     return totals.result(outline, looked)
 
 
@@ -91,25 +94,40 @@ class PlanTotals:
 
     Args:
         received: Bytes that servers sent for it.
+
+    Attributes:
+        target: The number of the seed that is overwritten in place; None if none is.
+        served: What is moved there.
+        part: What an interrupted pull has left.
     """
 
     def __init__(self, received: int) -> None:
         self.received = received
         self.sources: Counter[str] = Counter()
-        self.served: Collection[int] = ()
+        self.target: int | None = None
+        self.served = MovedRanges()
         self.part: SeedFile | None = None
         self.objects = self.fetch = self.missing = 0
 
-    def count(self, stretch: Iterable[Window], length: int, supplies: Sequence[Supply]) -> None:
-        """Adds the windows of a content of `length` bytes, in the order of a pull."""
-        first_places = FirstPlaces()
-        for window in stretch:
-            self.sources["zero"] += sum(length for _, length in window.zeros)
-            fresh, repeats = first_places.split(window)
-            fresh = [place for place in fresh if not self._is_there(place)]
-            for place, _ in repeats:
-                self._is_there(place)
-            self._supply({place.id: place.length for place in fresh}, supplies)
+    def count(self, cut: Iterable[Portion], length: int, supplies: Sequence[Supply]) -> None:
+        """Adds the portions of a content of `length` bytes, in the order of a pull."""
+        for portion in cut:
+            self.sources["zero"] += sum(length for _, length in portion.zeros)
+            self.sources["in place"] += portion.kept
+            wanted = list(portion.wanted)
+            for piece in portion.copies:
+                if piece.seed != self.target:
+                    places = [place for place in piece.places if not self._is_there(place)]
+                    self.sources["seed"] += sum(place.length for place in places)
+                elif self.served.cover(piece.offset, piece.offset + piece.length):
+                    self.sources["in place"] += piece.length
+                else:
+                    wanted += piece.places
+            fresh = {place.id: place for place in wanted if not self._is_there(place)}
+            for piece in portion.repeats:
+                for place in piece.places:
+                    self._is_there(place)
+            self._supply({place.id: place.length for place in fresh.values()}, supplies)
         rest = length - self.sources.total() - self.missing
         self.sources["repeat"] += rest
 
@@ -119,9 +137,6 @@ class PlanTotals:
             self.part.close()
 
     def _is_there(self, place: Place) -> bool:
-        if place.offset in self.served:
-            self.sources["in place"] += place.length
-            return True
         if self.part and chunk_id(self.part.read(place.offset, place.length)) == place.id:
             self.sources["part file"] += place.length
             return True

@@ -1,175 +1,125 @@
 """Moves old chunks of an in-place target to their new offsets.
 
-Only chunks that the new content has at other offsets move. `casync.planning.move_order` finds an
-order that reads each chunk before its bytes are overwritten. Every chunk is hashed before it is
-written; other sources supply those that changed.
+Only what the plan takes from elsewhere in the target moves. `casync.planning.move_order` finds an
+order that reads each piece before its bytes are overwritten. Every chunk is hashed before it is
+written; other sources supply those that have changed.
 """
 
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_left
-from itertools import chain, compress
-from pathlib import Path
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
-from casync.access.endpoints import Endpoints
-from casync.access.outline import Outline
 from casync.access.progress import Progress
-from casync.cutting.list_chunks import list_chunks
-from casync.fs.seed import SeedFile
 from casync.fs.target.base import Sink
-from casync.ids import ChunkId, chunk_id
+from casync.ids import chunk_ids
 from casync.limits import MIB
-from casync.ops.pull.seeds import chunks_of, known_outline
-from casync.planning.adjacent import Joiner, read_places
+from casync.objects.node import Record
 from casync.planning.move_order import Copy, Drop, Move, Stash, Unstash, order_moves
-from casync.planning.windows import Place, windows
-from casync.store.base import Batch
+from casync.planning.portions import Contents, portions
+from casync.planning.stretches import Stretch
 
-__all__ = ["STASH_BYTES", "move_in_place", "offsets_served"]
+__all__ = ["STASH_BYTES", "MovedRanges", "Moves", "move"]
 
 STASH_BYTES: Final = 64 * MIB
 """Old bytes that are held in memory while their places are overwritten."""
 
-
 _TOGETHER_BYTES: Final = 4 * MIB
 """Bytes of moves that are read together before they are written."""
 
-_MAX_CHUNKS: Final = 1 << 21
-"""Old chunks in the index: about 400 MiB of memory, 32 GiB of content at the default chunk size.
-Chunks beyond them do not move."""
+
+class MovedRanges:
+    """Ranges of the target that were moved into place and proved."""
+
+    def __init__(self, ranges: Iterable[tuple[int, int]] = ()) -> None:
+        self._starts, self._ends = array("Q"), array("Q")
+        for start, end in sorted(ranges):
+            if self._ends and self._ends[-1] == start:
+                self._ends[-1] = end
+            else:
+                self._starts.append(start)
+                self._ends.append(end)
+
+    def cover(self, start: int, end: int) -> bool:
+        """Whether all of a range was moved."""
+        index = bisect_right(self._starts, start) - 1
+        return index >= 0 and end <= self._ends[index]
 
 
-class _Moves:
-    """Old chunks with other offsets in the new content; `kept` has the offsets of the others."""
-
-    def __init__(self) -> None:
-        self.kept = array("Q")
-        self.sources = array("Q")
-        self.targets = array("Q")
-        self.lengths = array("L")
-        self._ids = bytearray()
-
-    def add(self, source: int, target: int, length: int, ident: ChunkId) -> None:
-        """Adds a move."""
-        self.sources.append(source)
-        self.targets.append(target)
-        self.lengths.append(length)
-        self._ids += ident
-
-    def id(self, index: int) -> bytes:
-        """The chunk that move `index` carries."""
-        return bytes(self._ids[32 * index : 32 * index + 32])
-
-
-class _OldPlaces:
-    """The offsets of the chunks of an old file, by the first 8 bytes of their ids.
-
-    They are hints, as in every seed: a chunk is proved when it is read.
-    """
-
-    def __init__(self) -> None:
-        self._offsets = array("Q")
-        self._keys = array("Q")
-        self._first: dict[int, int] = {}
-
-    def note(self, offset: int, ident: ChunkId, length: int) -> bool:
-        """Adds a chunk; returns whether there is room for more."""
-        if len(self._offsets) < _MAX_CHUNKS:
-            key = int.from_bytes(ident[:8], "little")
-            self._offsets.append(offset)
-            self._keys.append(key)
-            self._first.setdefault(key, offset)
-        return len(self._offsets) < _MAX_CHUNKS
-
-    def find(self, ident: ChunkId, offset: int) -> int | None:
-        """An offset of the chunk: `offset` if it is there, else its first one, None if unknown."""
-        key = int.from_bytes(ident[:8], "little")
-        at = bisect_left(self._offsets, offset)
-        if at < len(self._offsets) and self._offsets[at] == offset and self._keys[at] == key:
-            return offset
-        return self._first.get(key)
-
-
-def _find_moves(
-    outline: Outline, was: Outline | None, path: Path, endpoints: Endpoints, progress: Progress
-) -> _Moves:
-    """The chunks of the file at `path` that the content has, and where they must move."""
-    old_places = _OldPlaces()
-    _note_old_chunks(old_places, outline, was, path, endpoints, progress)
-    moves = _Moves()
-    for window in windows(outline.content, outline.node, outline.params.max_size):
-        for place in window.places:
-            source = old_places.find(place.id, place.offset)
-            if source == place.offset:
-                moves.kept.append(source)
-            elif source is not None:
-                moves.add(source, place.offset, place.length, place.id)
-    return moves
-
-
-def _note_old_chunks(
-    old_places: _OldPlaces,
-    outline: Outline,
-    was: Outline | None,
-    path: Path,
-    endpoints: Endpoints,
-    progress: Progress,
-) -> None:
-    row = endpoints.memory.recall(bytes(path))
-    if row is not None:
-        with SeedFile(path) as file:
-            same = file.identity == row.identity
-        if same and was is not None and was.id == row.manifest and was.params == outline.params:
-            for chunk in chunks_of(was):
-                if not old_places.note(*chunk):
-                    break
-            return
-    progress.start("reading target", None)
-    list_chunks(path, outline.params, old_places.note, progress)
-
-
-def move_in_place(
-    outline: Outline,
-    was: Outline | None,
-    sink: Sink,
-    path: Path,
-    endpoints: Endpoints,
-    progress: Progress,
-) -> array[int]:
-    """Moves old chunks of an in-place target to their offsets in `outline`.
+class Moves:
+    """Pieces of the target that the plan takes from elsewhere in the target.
 
     Args:
-        outline: The new content.
-        was: The content of the target when it was last seen, if known.
-        sink: The target.
-        path: Its path.
-        endpoints: The store whose row of the old file is removed before the first write.
-        progress: Advances by every moved byte.
+        stretches: The plan.
+        target: The number of the target among the seeds.
+        contents: Lists the chunks of the new content in order.
+        chunks: Lists them between any two offsets.
 
-    Returns:
-        The offsets at which chunks were written, ascending. Each chunk was proved before.
+    Attributes:
+        sources: Where each piece lies.
+        targets: Where it belongs, ascending.
+        lengths: Its bytes.
+        chunks: As given.
     """
-    moves = _find_moves(outline, was, path, endpoints, progress)
-    if endpoints.lasting:
-        # The remembered content is wrong from the first write on.
-        endpoints.store.commit(Batch(forget=[bytes(path)]))
+
+    def __init__(
+        self,
+        stretches: Iterable[Stretch],
+        target: int | None,
+        contents: Contents,
+        chunks: Callable[[int, int], Iterator[tuple[int, Record]]],
+    ) -> None:
+        self.sources, self.targets = array("Q"), array("Q")
+        self.lengths = array("L")
+        self.chunks = chunks
+        moved = (one for one in stretches if one.origin == target and one.source != one.offset)
+        for portion in portions(moved, contents, trusted=None, repeats=False):
+            for piece in portion.copies:
+                self.sources.append(piece.source)
+                self.targets.append(piece.offset)
+                self.lengths.append(piece.length)
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    def steps(self) -> Iterator[Move]:
+        """The order in which the pieces move."""
+        return order_moves(self.sources, self.targets, self.lengths, STASH_BYTES)
+
+    def served(self) -> MovedRanges:
+        """What would be moved, if all chunks are still there."""
+        dropped = {step.index for step in self.steps() if isinstance(step, Drop)}
+        kept = (index for index in range(len(self)) if index not in dropped)
+        return MovedRanges(
+            (self.targets[index], self.targets[index] + self.lengths[index]) for index in kept
+        )
+
+
+def move(moves: Moves, sink: Sink, progress: Progress) -> MovedRanges:
+    """Moves pieces of a target; returns what is in place afterwards.
+
+    Args:
+        moves: The pieces.
+        sink: The target.
+        progress: Advances by every moved byte.
+    """
     progress.start("moving", sum(moves.lengths))
     mover = _Mover(moves, sink)
-    for step in order_moves(moves.sources, moves.targets, moves.lengths, STASH_BYTES):
+    for step in moves.steps():
         mover.take(step)
         if not isinstance(step, Stash):
             progress.advance(moves.lengths[step.index])
     mover.flush()
-    return array("Q", compress(moves.targets, mover.written))
+    return MovedRanges(mover.written)
 
 
 class _Mover:
     """Applies the steps of moving. Batches copies: all are read before the first is written."""
 
-    def __init__(self, moves: _Moves, sink: Sink) -> None:
-        self.written = bytearray(len(moves.targets))
+    def __init__(self, moves: Moves, sink: Sink) -> None:
+        self.written: list[tuple[int, int]] = []
         self._moves = moves
         self._sink = sink
         self._stashed: dict[int, bytes] = {}
@@ -190,37 +140,33 @@ class _Mover:
             self._stashed[index] = self._sink.read(moves.sources[index], length)
         elif isinstance(step, Unstash):
             self.flush()  # a waiting copy may read the bytes that this overwrites
-            plain = self._stashed.pop(index)
-            if chunk_id(plain) == moves.id(index):
-                self._sink.write(moves.targets[index], [plain])
-                self.written[index] = 1
+            self._write(index, self._stashed.pop(index))
 
     def flush(self) -> None:
         """Applies the waiting copies."""
-        moves, waiting = self._moves, self._waiting
+        lengths, waiting = self._moves.lengths, self._waiting
         self._waiting, self._waiting_bytes = {}, 0
-        sources = [
-            Place(source, ChunkId(moves.id(waiting[source])), moves.lengths[waiting[source]])
-            for source in sorted(waiting)
+        found = [
+            (index, self._sink.read(source, lengths[index]))
+            for source, index in sorted(waiting.items())
         ]
-        found = list(chain.from_iterable(read_places(self._sink.read, sources)))
-        proved = {waiting[place.offset]: plain for place, plain in found if plain is not None}
-        with Joiner(self._sink.write, lambda _: None) as writer:
-            for index in sorted(proved):
-                writer.write(moves.targets[index], proved[index])
-                self.written[index] = 1
+        for index, plain in found:
+            self._write(index, plain)
 
-
-def offsets_served(
-    outline: Outline, path: Path, endpoints: Endpoints, progress: Progress
-) -> set[int]:
-    """The offsets that old chunks of an in-place target would serve, moved or not."""
-    row = endpoints.memory.recall(bytes(path))
-    was = known_outline(endpoints.memory, row.manifest) if row else None
-    moves = _find_moves(outline, was, path, endpoints, progress)
-    served = set(moves.kept)
-    served.update(moves.targets)
-    for step in order_moves(moves.sources, moves.targets, moves.lengths, STASH_BYTES):
-        if isinstance(step, Drop):
-            served.discard(moves.targets[step.index])
-    return served
+    def _write(self, index: int, plain: bytes) -> None:
+        """Writes the chunks of a piece that are right."""
+        target = self._moves.targets[index]
+        chunks = list(self._moves.chunks(target, target + self._moves.lengths[index]))
+        view = memoryview(plain)
+        pieces = [view[at - target : at - target + record.length] for at, record in chunks]
+        right = [
+            ident == record.id for ident, (_, record) in zip(chunk_ids(pieces), chunks, strict=True)
+        ]
+        if all(right):
+            self._sink.write(target, [plain])
+            self.written.append((target, target + len(plain)))
+            return
+        for is_right, piece, (at, record) in zip(right, pieces, chunks, strict=True):
+            if is_right:
+                self._sink.write(at, [piece])
+                self.written.append((at, at + record.length))

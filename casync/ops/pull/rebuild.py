@@ -1,185 +1,94 @@
-"""Rebuilds content window by window, in several threads.
+"""Rebuilds content portion by portion, in several threads.
 
-A window goes through two stages: first chunks in place and from local sources; then chunks from
-servers, and repeats of chunks that an earlier window wrote. Each stage has its own threads, so
-reading files and a slow link do not wait for each other. Windows enter the second stage in order,
-so waiting there for an earlier window cannot deadlock.
+A portion goes through two stages: first what is in place and what local sources have; then chunks
+from servers, and repeats of chunks that an earlier portion wrote. Each stage has its own threads,
+so reading files and a slow link do not wait for each other. Portions enter the second stage in
+order, so waiting there for an earlier portion cannot deadlock.
 """
 
 from __future__ import annotations
 
 import threading
-from bisect import bisect_left
+from array import array
+from bisect import bisect_right
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from itertools import chain
-from operator import attrgetter
-from typing import Final, Protocol
+from typing import Final
 
-from casync.access.keeper import Keeper
 from casync.access.progress import Progress
 from casync.access.supply import Proved, Supply, chunk_fault
 from casync.errors import MalformedError, StoppedError
-from casync.ids import Buffer, ChunkId, zero_chunk_id
+from casync.ids import ChunkId, chunk_ids, zero_chunk_id
 from casync.limits import MIB
-from casync.objects.chunker import ChunkerParams
-from casync.planning.adjacent import FoundChunk, Joiner, read_places
-from casync.planning.windows import FirstPlaces, Place, Window
+from casync.ops.pull.work import TargetWriter, Work
+from casync.planning.adjacent import Joiner, Read, read_places
+from casync.planning.portions import CopyPiece, Portion
+from casync.planning.windows import Place
 
-__all__ = ["Nowhere", "TargetWriter", "Rebuilder", "Whole"]
+__all__ = ["Rebuilder"]
 
 _THREADS_HERE: Final = 2
 """Threads that read and hash local files: two saturate the memory bus, or a disk."""
 
-_WINDOWS_AHEAD: Final = 64
-"""Windows that wait for servers while later ones are served from local files. A waiting window is
-a list of places."""
+_PORTIONS_AHEAD: Final = 64
+"""Portions that wait for servers while later ones are served from local files."""
 
 _HELD_REPEATS: Final = MIB
-"""Bytes of distinct repeats of a window that are read before any is written."""
+"""Bytes of repeats of a portion that are held, because they may repeat again."""
 
 _ZERO_BYTES: Final = 1024 * MIB
-"""Bytes of a hole that are zeroed at once in a target with old bytes: about a second of work."""
+"""Bytes of a hole that are zeroed at once: in a target with old bytes about a second of work."""
 
 
-class Whole(Protocol):
-    """The content to rebuild."""
-
-    @property
-    def length(self) -> int:
-        """Plain bytes."""
-        ...
-
-    @property
-    def params(self) -> ChunkerParams:
-        """The chunk sizes that it was cut with."""
-        ...
-
-    def part(self, offset: int, length: int) -> str:
-        """The part of the content at an offset, for messages."""
-        ...
-
-    def windows(self, *, distinct: bool) -> Iterator[Window]:
-        """All of it in order; with `distinct`, each chunk at least once, at meaningless offsets."""
-        ...
-
-
-class TargetWriter(Protocol):
-    """The output of a rebuild.
-
-    Attributes:
-        resumed: Bytes in it may be right already; they are read and hashed first.
-        readable: Written bytes can be read back.
-        discards: It drops the bytes; only the keeper takes them.
-    """
-
-    resumed: bool
-    readable: bool
-    discards: bool
-
-    def read(self, offset: int, length: int) -> bytes:
-        """Bytes at `offset`; fewer at the end."""
-        ...
-
-    def write(self, offset: int, buffers: Sequence[Buffer]) -> None:
-        """Writes consecutive buffers from `offset` on. Called by several threads."""
-        ...
-
-    def zero(self, offset: int, length: int) -> None:
-        """Makes a range read as zeros."""
-        ...
-
-    def settle(self, end: int) -> None:
-        """Marks everything before `end` as written. Called in order by one thread."""
-        ...
-
-
-class Nowhere:
-    """The output of a pull into the store only: it drops the bytes."""
-
-    resumed = False
-    readable = False
-    discards = True
-
-    def read(self, offset: int, length: int) -> bytes:
-        """Returns nothing."""
-        return b""
-
-    def write(self, offset: int, buffers: Sequence[Buffer]) -> None:
-        """Drops the bytes."""
-
-    def zero(self, offset: int, length: int) -> None:
-        """Drops the zeros."""
-
-    def settle(self, end: int) -> None:
-        """Does nothing."""
-
-
-class _WindowTask:
-    """A window in one of the two stages.
+class _Task:
+    """A portion in one of the two stages.
 
     Attributes:
         found: Completes with the first stage.
         fresh: Places whose chunks are not written yet.
-        repeats: Places of chunks that occur earlier, each with the offset of the first place.
+        repeats: Pieces that occur earlier and are not written yet.
         given: Plain bytes from each source.
+        used: Plain bytes from each seed.
     """
 
     found: Future[None]
 
-    def __init__(
-        self,
-        number: int,
-        window: Window,
-        fresh: list[Place],
-        repeats: list[tuple[Place, int]],
-    ) -> None:
-        self.number = number
-        self.window = window
-        self.fresh = fresh
-        self.repeats = repeats
+    def __init__(self, portion: Portion) -> None:
+        self.portion = portion
+        self.fresh = list(portion.wanted)
+        self.repeats = portion.repeats
         self.given: Counter[str] = Counter()
+        self.used: Counter[int] = Counter()
 
 
 class Rebuilder:
     """Rebuilds one content.
 
     Args:
-        whole: The content.
+        work: What to rebuild.
         output: Where to write it.
-        supplies: The sources of chunks, the cheapest first.
-        keeper: Stores every chunk, if given.
-        workers: Windows that are requested from servers at once.
-        kept_label: The source's label for bytes that are in place already.
+        workers: Portions that are requested from servers at once.
         progress: Advances by every byte of the content.
-        moved: Offsets of chunks that `move_in_place` wrote and proved, ascending.
+
+    Attributes:
+        used: Plain bytes from each seed, by its number.
     """
 
     def __init__(
-        self,
-        whole: Whole,
-        output: TargetWriter,
-        supplies: Sequence[Supply],
-        *,
-        keeper: Keeper | None,
-        workers: int,
-        kept_label: str,
-        progress: Progress,
-        moved: Sequence[int] = (),
+        self, work: Work, output: TargetWriter, *, workers: int, progress: Progress
     ) -> None:
-        self._whole = whole
+        self.used: Counter[int] = Counter()
+        self._work = work
         self._output = output
-        self._supplies = supplies
-        self._keeper = keeper
+        self._keeper = work.keeper
         self._workers = workers
-        self._kept_label = kept_label
         self._progress = progress
-        self._moved = moved
         self._stopped = threading.Event()
-        self._first_places = FirstPlaces()
-        self._done: dict[int, Future[None]] = {}  # of the windows in the second stage
+        self._starts = array("Q")  # of all portions so far
+        self._done: dict[int, Future[None]] = {}  # of the portions in the second stage
 
     def run(self) -> Counter[str]:
         """Rebuilds the content; returns the plain bytes from each source.
@@ -188,24 +97,23 @@ class Rebuilder:
             CasyncError: A chunk is missing, or cannot be written. The output is incomplete then.
         """
         given: Counter[str] = Counter()
-        whole = self._whole
-        stretch = whole.windows(distinct=self._output.discards)
         here = ThreadPoolExecutor(_THREADS_HERE, thread_name_prefix="local")
         travel = ThreadPoolExecutor(self._workers, thread_name_prefix="pull")
         # An output that cannot be read back holds chunks in memory until it is their turn.
-        ahead = _WINDOWS_AHEAD if self._output.readable else 2 * self._workers
-        first: deque[_WindowTask] = deque()
-        second: deque[_WindowTask] = deque()
+        ahead = _PORTIONS_AHEAD if self._output.readable else 2 * self._workers
+        first: deque[_Task] = deque()
+        second: deque[_Task] = deque()
 
         def go_on() -> None:
             task = first.popleft()
             task.found.result()
-            self._done[task.number] = travel.submit(self._complete, task)
+            self._done[task.portion.number] = travel.submit(self._complete, task)
             second.append(task)
 
         try:
-            for number, window in enumerate(stretch):
-                task = _WindowTask(number, window, *self._first_places.split(window))
+            for portion in self._work.portions:
+                self._starts.append(portion.start)
+                task = _Task(portion)
                 task.found = here.submit(self._find_here, task)
                 first.append(task)
                 if len(first) > 2 * _THREADS_HERE:
@@ -218,85 +126,141 @@ class Rebuilder:
                 given += self._settle(second.popleft())
         except BaseException:
             self._stopped.set()
-            for supply in self._supplies:
+            for supply in self._work.supplies:
                 supply.stop()
             raise
         finally:
             here.shutdown(wait=True, cancel_futures=True)
             travel.shutdown(wait=True, cancel_futures=True)
         if self._output.discards:
-            self._report(given, "repeat", whole.length - given.total())
+            self._report(given, "repeat", self._work.length - given.total())
         if self._keeper is not None:
             if given["zero"]:
-                zeros = bytes(whole.params.max_size)
+                zeros = bytes(self._work.hole)
                 self._keeper.keep([Proved(zero_chunk_id(len(zeros)), zeros)])
             self._keeper.flush()
         return given
 
-    def _settle(self, task: _WindowTask) -> Counter[str]:
-        self._done.pop(task.number).result()
-        self._output.settle(task.window.end)
+    def _settle(self, task: _Task) -> Counter[str]:
+        self._done.pop(task.portion.number).result()
+        self._output.settle(task.portion.end)
+        self.used += task.used
         return task.given
 
-    def _find_here(self, task: _WindowTask) -> None:
-        """The first stage: everything that needs neither servers nor other windows."""
-        for offset, length in task.window.zeros:
-            step = _ZERO_BYTES if self._output.resumed else length
-            for at in range(offset, offset + length, step):
-                size = min(step, offset + length - at)
-                self._output.zero(at, size)
+    def _find_here(self, task: _Task) -> None:
+        """The first stage: everything that needs neither servers nor other portions."""
+        portion, output, work = task.portion, self._output, self._work
+        for offset, length in portion.zeros:
+            for at in range(offset, offset + length, _ZERO_BYTES):
+                size = min(_ZERO_BYTES, offset + length - at)
+                output.zero(at, size)
                 self._report(task.given, "zero", size)
-        if self._output.resumed:
-            rest = self._not_in_place(task)
-            task.fresh = [place for place in task.fresh if place.offset in rest]
-            task.repeats = [repeat for repeat in task.repeats if repeat[0].offset in rest]
-        elif self._output.discards:
+        self._report(task.given, work.kept_label, portion.kept)
+        copies = portion.copies
+        if output.resumed:
+            copies = self._not_in_place(task, copies)
+            task.repeats = self._not_in_place(task, task.repeats)
+            task.fresh = self._not_right(task, task.fresh)
+        if work.target is not None:
+            task.fresh += self._not_staying(task, copies)
+            copies = [piece for piece in copies if piece.seed != work.target]
+        task.fresh += self._copy(task, copies)
+        if not output.readable and not output.discards:
+            task.fresh += chain.from_iterable(piece.places for piece in task.repeats)
             task.repeats = []
-        elif not self._output.readable:
-            task.fresh += [place for place, _ in task.repeats]
-            task.repeats = []
-        local = [supply for supply in self._supplies if not supply.travels]
+        local = [supply for supply in work.supplies if not supply.travels]
         task.fresh = self._take(task, task.fresh, local)
 
-    def _complete(self, task: _WindowTask) -> None:
+    def _complete(self, task: _Task) -> None:
         """The second stage."""
-        self._take_all(task, task.fresh, [supply for supply in self._supplies if supply.travels])
-        self._take_all(task, self._not_repeated(task), self._supplies)
+        supplies = self._work.supplies
+        self._take_all(task, task.fresh, [supply for supply in supplies if supply.travels])
+        self._take_all(task, self._not_repeated(task), supplies)
 
     def _report(self, given: Counter[str], label: str, count: int) -> None:
         if self._stopped.is_set():
             raise StoppedError("stopped")
-        given[label] += count
-        self._progress.advance(count)
+        if count:
+            given[label] += count
+            self._progress.advance(count)
 
-    def _not_in_place(self, task: _WindowTask) -> set[int]:
-        """The offsets of the places in a window whose bytes are not right already."""
-        rest: set[int] = set()
+    def _not_staying(self, task: _Task, pieces: Sequence[CopyPiece]) -> list[Place]:
+        """Of pieces that stay in the target or were moved there, the chunks that are wrong."""
+        doubtful: list[Place] = []
+        for piece in pieces:
+            if piece.seed != self._work.target:
+                continue
+            end = piece.offset + piece.length
+            is_moved = self._work.moved.cover(piece.offset, end)
+            if is_moved and piece.source != piece.offset and self._keeper is None:
+                self._report(task.given, self._work.kept_label, piece.length)
+            else:
+                doubtful += piece.places
+        return self._not_right(task, doubtful)
+
+    def _not_in_place(self, task: _Task, pieces: Sequence[CopyPiece]) -> list[CopyPiece]:
+        """Cuts out of pieces what is in place already."""
+        rest: list[CopyPiece] = []
+        for piece in pieces:
+            wrong = {place.offset for place in self._not_right(task, list(piece.places))}
+            rest += piece.only(wrong)
+        return rest
+
+    def _not_right(self, task: _Task, places: Sequence[Place]) -> list[Place]:
+        """The places whose bytes in the output are not right."""
+        rest: list[Place] = []
         kept: list[Proved] = []
-        count = sum(place.length for place in task.window.places)
-        found = chain.from_iterable(read_places(self._output.read, self._unproved(task.window)))
-        for place, plain in found:
+        for place, plain in chain.from_iterable(read_places(self._output.read, places)):
             if plain is None:
-                rest.add(place.offset)
-                count -= place.length
-            elif self._keeper is not None:
+                rest.append(place)
+                continue
+            self._report(task.given, self._work.kept_label, place.length)
+            if self._keeper is not None:
                 kept.append(Proved(place.id, plain))
-        self._report(task.given, self._kept_label, count)
         if self._keeper is not None and kept:
             self._keeper.keep(kept)
         return rest
 
-    def _unproved(self, window: Window) -> list[Place]:
-        """The places that must be read and hashed: all of them if there is a keeper."""
-        low, high = (bisect_left(self._moved, end) for end in (window.start, window.end))
-        if low == high or self._keeper is not None:
-            return window.places
-        moved = set(self._moved[low:high])
-        return [place for place in window.places if place.offset not in moved]
+    def _copy(self, task: _Task, pieces: Sequence[CopyPiece]) -> list[Place]:
+        """Writes pieces of seeds; returns the places of chunks that have changed there."""
+        lost: list[Place] = []
+        with self._joiner("seed", task.given) as writer:
+            for piece in pieces:
+                read = partial(self._work.read_seed, piece.seed)
+                plains, wrong = self._write(writer, piece, read)
+                lost += wrong
+                task.used[piece.seed] += sum(map(len, plains))
+                if self._keeper is not None:
+                    gone = {place.offset for place in wrong}
+                    good = (place.id for place in piece.places if place.offset not in gone)
+                    self._keeper.keep(list(map(Proved, good, plains)))
+        return lost
 
-    def _take(
-        self, task: _WindowTask, places: list[Place], supplies: Sequence[Supply]
-    ) -> list[Place]:
+    def _write(
+        self, writer: Joiner, piece: CopyPiece, read: Read
+    ) -> tuple[list[memoryview], list[Place]]:
+        """Writes a piece; returns its chunks, and the places of those that were not there."""
+        data = memoryview(read(piece.source, piece.length))
+        plains: list[memoryview] = []
+        at = 0
+        for _, length in piece.records:
+            plains.append(data[at : at + length])
+            at += length
+        found = chunk_ids(plains)
+        if found == [ident for ident, _ in piece.records]:
+            writer.write(piece.offset, data)
+            return plains, []
+        right: list[memoryview] = []
+        lost: list[Place] = []
+        for ident, plain, place in zip(found, plains, piece.places, strict=True):
+            if ident == place.id:
+                writer.write(place.offset, plain)
+                right.append(plain)
+            else:
+                lost.append(place)
+        return right, lost
+
+    def _take(self, task: _Task, places: list[Place], supplies: Sequence[Supply]) -> list[Place]:
         """Writes the chunks that supplies have; returns the places of the others."""
         where: dict[ChunkId, list[Place]] = {}
         wanted: dict[ChunkId, int] = {}
@@ -311,7 +275,7 @@ class Rebuilder:
             passing: list[Proved] = []
             # Chunks before a failure are written, too, so the next run need not fetch them again.
             with self._joiner(supply.label, task.given) as writer:
-                for chunks in supply.supply(dict(wanted), task.window):
+                for chunks in supply.supply(dict(wanted), task.portion.missing):
                     for ident, plain, _ in chunks:
                         del wanted[ident]
                         for place in where[ident]:
@@ -322,45 +286,42 @@ class Rebuilder:
                 keeper.keep(passing)
         return [place for place in places if place.id in wanted]
 
-    def _take_all(self, task: _WindowTask, places: list[Place], supplies: Sequence[Supply]) -> None:
+    def _take_all(self, task: _Task, places: list[Place], supplies: Sequence[Supply]) -> None:
         for lost in self._take(task, places, supplies):
-            part = "" if self._output.discards else self._whole.part(lost.offset, lost.length)
-            raise chunk_fault(lost.id, part, self._supplies)
+            part = "" if self._output.discards else self._work.part(lost.offset, lost.length)
+            raise chunk_fault(lost.id, part, self._work.supplies)
 
-    def _not_repeated(self, task: _WindowTask) -> list[Place]:
+    def _not_repeated(self, task: _Task) -> list[Place]:
         """Copies repeats from their first places; returns those whose first place has changed."""
-        for _, first in task.repeats:
-            earlier = self._first_places.window_of(first)
-            running = self._done.get(earlier) if earlier != task.number else None
-            if running is not None:
-                running.result()
+        for piece in task.repeats:
+            low = self._portion_at(piece.source)
+            for number in range(low, self._portion_at(piece.source + piece.length - 1) + 1):
+                running = self._done.get(number) if number != task.portion.number else None
+                if running is not None:
+                    running.result()
         lost: list[Place] = []
+        held: dict[tuple[int, int], bytes] = {}
+        room = _HELD_REPEATS
+
+        def read(offset: int, length: int) -> bytes:
+            nonlocal room
+            data = held.get((offset, length))
+            if data is None:
+                data = self._output.read(offset, length)
+                if (room := room - length) >= 0:
+                    held[offset, length] = data
+            return data
+
         with self._joiner("repeat", task.given) as writer:
-            for place, plain in self._read_repeats(task.repeats):
-                if plain is None:
-                    lost.append(place)
-                else:
-                    writer.write(place.offset, plain)
+            for piece in task.repeats:
+                if piece.source + piece.length > task.repeats[0].offset:
+                    writer.flush()  # it may be what an earlier piece wrote
+                lost += self._write(writer, piece, read)[1]
         return lost
 
-    def _read_repeats(self, repeats: list[tuple[Place, int]]) -> Iterator[FoundChunk]:
-        """The chunk of each repeat, or None where its first place has changed."""
-        distinct = {place.id: (first, place.length) for place, first in repeats}
-        if sum(length for _, length in distinct.values()) > _HELD_REPEATS:
-            sources = [Place(first, place.id, place.length) for place, first in repeats]
-            found = chain.from_iterable(read_places(self._output.read, sources))
-            for (place, _), (_, plain) in zip(repeats, found, strict=True):
-                yield place, plain
-            return
-        # Tiny chunks repeat hundreds of times in a window; each is read once.
-        sources = sorted(
-            (Place(first, ident, length) for ident, (first, length) in distinct.items()),
-            key=attrgetter("offset"),
-        )
-        known = chain.from_iterable(read_places(self._output.read, sources))
-        plains = {place.id: plain for place, plain in known}
-        for place, _ in repeats:
-            yield place, plains[place.id]
+    def _portion_at(self, offset: int) -> int:
+        """The number of the portion that covers `offset`."""
+        return bisect_right(self._starts, offset) - 1
 
     def _joiner(self, label: str, given: Counter[str]) -> Joiner:
         """A joiner that writes to the output and reports the bytes."""

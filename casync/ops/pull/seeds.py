@@ -1,83 +1,296 @@
-"""Finds seeds: the target, files that the store remembers, and files that the user names.
+"""Seeds of a pull: the target, files that the store remembers, and files that the user names.
 
-An unchanged remembered file is not read: its manifest lists its chunks. A changed one is cut again
-only if its old content shares chunks with the wanted one.
+The chunks of an unchanged remembered file are known from its manifest. Other files are cut, but
+only once chunks are missing; a remembered file that has changed only if its old content has some of
+them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import chain, islice
+from operator import itemgetter
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from casync.access.endpoints import Endpoints
 from casync.access.outline import Outline, open_outline
-from casync.access.progress import Progress
+from casync.access.progress import SILENT, Progress
 from casync.cutting.list_chunks import list_chunks
 from casync.errors import CasyncError
-from casync.fs.seed import SeedFile, SeedIndex, expand_seed_path
+from casync.fs.chunk_table import ChunkSection, ChunkTable
+from casync.fs.identity import FileIdentity
+from casync.fs.seed import Seed, SeedFile, expand_seed_path
 from casync.fs.target.place import TargetPlace
-from casync.ids import ChunkId, ManifestId
-from casync.objects.node import distinct, runs
+from casync.ids import Buffer, ChunkId, Kind, ManifestId
+from casync.limits import MAX_BATCH_BASES
+from casync.objects.chunker import ChunkerParams
+from casync.objects.leaves import LeafCursor
+from casync.planning.adjacent import read_places
+from casync.planning.node_match import OldTree
+from casync.planning.plan import Block, ChunkList, all_chunks
+from casync.planning.windows import Place
 from casync.store.base import Batch, ObjectStore, RememberedFile
+from casync.store.proved import ProvedReader
 
-__all__ = ["chunks_of", "collect_seeds", "known_outline"]
+__all__ = ["CutSeed", "KnownSeed", "ListedSeed", "Seeds", "collect_seeds", "known_outline"]
+
+_MAX_OPEN: Final = 64
+"""Seeds that stay open. Others are opened for each read, to save descriptors."""
+
+_CUT: Final = "cut afresh"
 
 _MAX_REMEMBERED: Final = 64
 """Remembered files to consider, the newest first."""
 
-_SAMPLE_BELOW: Final = 4096
-"""Content longer than this many average chunks is compared by a sample of its ids."""
-
 
 def known_outline(store: ObjectStore, manifest: bytes) -> Outline | None:
-    """The outline of a remembered file's manifest, or None if the manifest cannot be read."""
+    """The outline of a remembered file's manifest, or None if the store does not vouch for it."""
+    ident = ManifestId(manifest)
     try:
-        return open_outline(ManifestId(manifest), store)
+        return open_outline(ident, store) if store.manifest(ident) is not None else None
     except CasyncError:
         return None
 
 
-def chunks_of(outline: Outline) -> Iterator[tuple[int, ChunkId, int]]:
-    """The chunks of a manifest as (offset, id, length), without holes and immediate repeats."""
-    largest = outline.params.max_size
-    for offset, run in runs(outline.content, outline.node):
-        if run.length != largest or not outline.is_hole(run.id, largest):
-            yield offset, ChunkId(run.id), run.length
+class ListedSeed(ChunkList, Protocol):
+    """A seed whose chunks are listed. `between` is used by several threads.
+
+    Attributes:
+        seed: Its bytes.
+        outcome: What became of it, for reports.
+        progress: Receives a phase if it is cut.
+    """
+
+    seed: Seed
+    outcome: str
+    progress: Progress
+
+    def between(self, start: int, end: int) -> Iterator[tuple[int, ChunkId, int]]:
+        """The chunks that overlap a range, as (offset, id, length), as far as they are known."""
+        ...
+
+
+class KnownSeed:
+    """A file whose content is known.
+
+    Args:
+        seed: The file.
+        outline: Its content.
+        store: Has the nodes of the content.
+    """
+
+    outcome = "known"
+
+    def __init__(self, seed: Seed, outline: Outline, store: ObjectStore) -> None:
+        self.seed = seed
+        self.outline = outline
+        self._nodes = ProvedReader(store)
+        self._lock = threading.Lock()
+        again = Outline(outline.id, outline.manifest, store)  # for other threads
+        self._cursor = LeafCursor(again.content, again.node)
+
+    def tree(self, number: int) -> OldTree:
+        """Its nodes."""
+        outline = self.outline
+        return OldTree(number, outline.content, outline.node, partial(self._nodes.found, Kind.NODE))
+
+    def between(self, start: int, end: int) -> Iterator[tuple[int, ChunkId, int]]:
+        """The chunks that overlap a range; none if its nodes cannot be read."""
+        with self._lock:
+            try:
+                found = list(self._cursor.chunks(start, min(end, self.outline.length)))
+            except CasyncError:
+                found = []
+        return ((offset, ChunkId(ident), length) for offset, (ident, length) in found)
+
+
+class CutSeed:
+    """A file that is cut when chunks are missing.
+
+    Args:
+        seeds: The seeds to which it will be added; their table takes its chunks.
+        seed: The file.
+        params: The chunk sizes.
+        progress: Receives a phase while it is cut, and a note if it cannot be read.
+        was: Its content before it changed. It is cut only if that has missing chunks.
+    """
+
+    def __init__(
+        self,
+        seeds: Seeds,
+        seed: SeedFile,
+        params: ChunkerParams,
+        progress: Progress,
+        was: Outline | None = None,
+    ) -> None:
+        self.number = len(seeds)
+        self._table = seeds.table
+        self.seed: Seed = seed
+        self.outcome = "unrelated" if was else "not needed"
+        self._size = seed.identity.size if seed.is_regular else None
+        self._file = seed
+        self._params = params
+        self.progress = progress
+        self._was = was
+        self._chunks: ChunkSection | None = None
+
+    def blocks(self, wanted: Mapping[bytes, int]) -> Iterable[Block]:
+        """Its chunks; none if its old content had none of `wanted`."""
+        if self._chunks is None:
+            if self._was is not None and not _has_any(self._was, wanted):
+                return ()
+            self._cut()
+        return self._chunks.blocks() if self._chunks is not None else ()
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether all of it has been cut."""
+        return self.outcome == _CUT
+
+    def is_file(self, identity: FileIdentity) -> bool:
+        """Whether it is the file of an identity, in whatever state."""
+        mine = self._file.identity
+        return (mine.device, mine.inode) == (identity.device, identity.inode)
+
+    def _cut(self) -> None:
+        path = self.seed.path
+        self.outcome = _CUT
+        self.progress.start("reading seed", self._size)
+        try:
+            chunks = self._chunks = self._table.section()
+            descriptor = self._file.descriptor
+            list_chunks(path, self._params, chunks.add, self.progress, descriptor=descriptor)
+            chunks.flush()
+        except (OSError, CasyncError) as error:
+            self.outcome = "unreadable"
+            self.progress.note(f"seed {path} cannot be read: {error}")
+
+    def between(self, start: int, end: int) -> Iterator[tuple[int, ChunkId, int]]:
+        """The chunks that overlap a range."""
+        return self._chunks.between(start, end) if self._chunks is not None else iter(())
+
+
+def _has_any(outline: Outline, wanted: Mapping[bytes, int]) -> bool:
+    """Whether a content has wanted chunks."""
+    blocks = all_chunks(outline.content, outline.node)
+    return any(not wanted.keys().isdisjoint(block.ids) for block in blocks)
+
+
+class Seeds:
+    """Numbered seeds, of which each is closed at the end.
+
+    Attributes:
+        trees: The nodes of seeds whose content is known.
+        lists: The other seeds.
+        manifests: The manifests of `trees`.
+        unreadable: Files that could not be opened.
+        table: Lists the chunks of files that were cut.
+        target: The number of the old file in the place of the target; None if there is none.
+    """
+
+    def __init__(self) -> None:
+        self.target: int | None = None
+        self.trees: list[OldTree] = []
+        self.lists: list[ListedSeed] = []
+        self.manifests: list[ManifestId] = []
+        self.unreadable: list[Path] = []
+        self.table = ChunkTable()
+        self._all: list[KnownSeed | ListedSeed] = []
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def add(self, seed: KnownSeed | ListedSeed) -> None:
+        """Adds a seed. Its number is that of the seeds before it."""
+        if isinstance(seed, KnownSeed):
+            self.trees.append(seed.tree(len(self._all)))
+            self.manifests.append(seed.outline.id)
+        else:
+            self.lists.append(seed)
+        self._all.append(seed)
+        if len(self._all) > _MAX_OPEN:
+            seed.seed.close()
+
+    @property
+    def looked(self) -> list[tuple[Path, str]]:
+        """The files that were considered, and what became of each."""
+        found = [(seed.seed.path, seed.outcome) for seed in self._all]
+        return found + [(path, "unreadable") for path in self.unreadable]
+
+    def proves(self, number: int, identity: FileIdentity) -> bool:
+        """Whether a seed is a certain file, and was cut to its end, which hashed all of it."""
+        seed = self._all[number]
+        return isinstance(seed, CutSeed) and seed.is_cut and seed.is_file(identity)
+
+    def paths(self, used: Mapping[int, int]) -> dict[Path, int]:
+        """Bytes by the path of a seed, the most first, from bytes by its number."""
+        most = sorted(used.items(), key=itemgetter(1), reverse=True)
+        return {self._all[number].seed.path: count for number, count in most if count}
+
+    def be_quiet(self) -> None:
+        """Makes seeds that are cut from now on begin no phase."""
+        for seed in self.lists:
+            seed.progress = SILENT
+
+    def read(self, number: int, offset: int, length: int) -> bytes:
+        """Bytes of a seed; fewer where it ends or cannot be read. Used by several threads."""
+        try:
+            return self._all[number].seed.read(offset, length)
+        except OSError:
+            return b""
+
+    def bases(self, ranges: Iterable[tuple[int, int, int]]) -> list[tuple[ChunkId, Buffer]]:
+        """The chunks that overlap ranges of seeds, each as (seed, start, end), if unchanged."""
+        found: dict[ChunkId, Buffer] = {}
+        for number, start, end in ranges:
+            listed = islice(self._all[number].between(start, end), MAX_BATCH_BASES // 2)
+            places = [Place(*chunk) for chunk in listed]
+            read = partial(self.read, number)
+            for place, plain in chain.from_iterable(read_places(read, places)):
+                if plain is not None:
+                    found[place.id] = plain
+        return list(found.items())
+
+    def close(self) -> None:
+        """Closes all files."""
+        for seed in self._all:
+            seed.seed.close()
+        self.table.close()
 
 
 def collect_seeds(
-    outline: Outline,
+    params: ChunkerParams,
     endpoints: Endpoints,
     *,
     place: TargetPlace | None,
     named: Sequence[Path],
     progress: Progress,
-) -> SeedIndex:
-    """Indexes all files that may hold chunks of `outline`.
+) -> Seeds:
+    """Finds the files that may hold chunks of a content.
 
     Args:
-        outline: The wanted content.
+        params: The chunk sizes of the content.
         endpoints: The store that remembers files; rows of files that vanished are removed.
-        place: The target. A file that will be replaced is the likeliest seed, and is cut if its
-            chunks are not known. A target that is overwritten in place is not a seed.
+        place: The target: what is there is the likeliest seed.
         named: Files, folders and devices that the user named.
-        progress: Receives a phase for each file that is read.
+        progress: Receives a phase for each file that is cut.
 
     Raises:
         UsageError: A named seed does not exist, or is not a file.
     """
     memory = endpoints.memory
-    finder = _Finder(outline, memory, progress)
+    finder = _Finder(params, memory, progress)
     try:
         looked = set() if place is None else {place.path}
-        if place is not None and place.existing is not None and not place.in_place:
+        if place is not None and place.existing is not None:
             finder.add(place.path, memory.recall(bytes(place.path)), must_cut=True)
-        # Named seeds come before remembered ones, because the index is bounded.
+            finder.seeds.target = 0 if len(finder.seeds) else None
         for path in named:
-            for seed in expand_seed_path(path):
-                real = seed.resolve()
+            for file in expand_seed_path(path):
+                real = file.resolve()
                 if real not in looked:
                     looked.add(real)
                     finder.add(real, memory.recall(bytes(real)), must_cut=True)
@@ -91,9 +304,9 @@ def collect_seeds(
         if vanished and endpoints.lasting:
             endpoints.store.commit(Batch(forget=vanished))
     except BaseException:
-        finder.index.close()
+        finder.seeds.close()
         raise
-    return finder.index
+    return finder.seeds
 
 
 def _has_vanished(path: Path) -> bool:
@@ -108,55 +321,27 @@ def _has_vanished(path: Path) -> bool:
 
 
 class _Finder:
-    def __init__(self, outline: Outline, store: ObjectStore, progress: Progress) -> None:
-        self.index = SeedIndex()
-        self._outline = outline
+    def __init__(self, params: ChunkerParams, store: ObjectStore, progress: Progress) -> None:
+        self.seeds = Seeds()
+        self._params = params
         self._store = store
         self._progress = progress
-        self._sample: frozenset[ChunkId] | None = None
 
     def add(self, path: Path, row: RememberedFile | None, *, must_cut: bool) -> None:
-        """Adds one file. Skips a file that cannot be read, with a note."""
+        """Adds one file. Skips a file that cannot be opened, with a note."""
         known = known_outline(self._store, row.manifest) if row is not None else None
+        if known is not None and known.params != self._params:
+            known = None
+        if known is None and not must_cut:
+            return
         try:
             seed = SeedFile(path)
-            if row is not None and known is not None:
-                if row.identity == seed.identity and known.params == self._outline.params:
-                    self.index.add(seed, self._walk(known))
-                    self.index.looked.append((path, "known"))
-                    return
-                must_cut = must_cut or self._is_related(known)
-            if not must_cut:
-                seed.close()
-                self.index.looked.append((path, "unrelated"))
-                return
-            self._progress.start("reading seed", seed.identity.size if seed.is_regular else None)
-            self.index.add(seed)
-            list_chunks(path, self._outline.params, self.index.note, self._progress)
-            self.index.looked.append((path, "cut afresh"))
         except (OSError, CasyncError) as error:
-            self.index.looked.append((path, "unreadable"))
+            self.seeds.unreadable.append(path)
             self._progress.note(f"seed {path} cannot be read: {error}")
-
-    def _walk(self, known: Outline) -> Iterator[tuple[int, ChunkId, int]]:
-        """The chunks of a known seed, as far as its nodes can be read."""
-        try:
-            yield from chunks_of(known)
-        except CasyncError as error:
-            self._progress.note(f"the manifest of a seed cannot be read: {error.message}")
-
-    def _is_related(self, known: Outline) -> bool:
-        """Whether `known` shares chunks with the wanted content, by a sample of their ids."""
-        if known.params != self._outline.params:
-            return False
-        if self._sample is None:
-            self._sample = frozenset(self._sampled(self._outline))
-        return any(ident in self._sample for ident in self._sampled(known))
-
-    def _sampled(self, outline: Outline) -> Iterator[ChunkId]:
-        """The ids of a sample of chunks, as far as the nodes can be read."""
-        small = self._outline.content.length < _SAMPLE_BELOW * outline.params.avg_size
-        with suppress(CasyncError):
-            for run in distinct(outline.content, outline.node):
-                if (small or run.id[0] == 0) and not outline.is_hole(run.id, run.length):
-                    yield ChunkId(run.id)
+            return
+        if row is not None and known is not None and row.identity == seed.identity:
+            self.seeds.add(KnownSeed(seed, known, self._store))
+            return
+        was = None if must_cut else known
+        self.seeds.add(CutSeed(self.seeds, seed, self._params, self._progress, was))

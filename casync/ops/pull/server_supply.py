@@ -8,10 +8,8 @@ deltas.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from itertools import chain
-from pathlib import Path
 from typing import Final, Literal, NamedTuple, Protocol, TypeAlias
 
 from casync.access.endpoints import Server, place_of
@@ -26,9 +24,7 @@ from casync.ids import Buffer, ChunkId, Kind, ObjectId
 from casync.limits import MIB
 from casync.objects.codec import Packed, Unpacker
 from casync.objects.delta import Delta, Group, singles, unpack_group
-from casync.planning.chunk_index import ChunkIndex
-from casync.planning.delta_groups import ChunkGroup, chunk_groups
-from casync.planning.windows import Place, Window
+from casync.planning.delta_groups import MissingRun, chunk_groups
 from casync.store.base import Absence, ObjectStat
 
 __all__ = ["FRAME_HEADER_BYTES", "DeltaChoice", "OldVersions", "ServerSupply", "asks_deltas"]
@@ -52,16 +48,10 @@ def asks_deltas(choice: DeltaChoice, server: Server) -> bool:
 
 
 class OldVersions(Protocol):
-    """Local chunks of old versions.
+    """Local chunks of old versions."""
 
-    Attributes:
-        index: The offsets and neighbours of the chunks.
-    """
-
-    index: ChunkIndex
-
-    def read(self, numbers: Iterable[int]) -> Iterator[Sequence[tuple[Place, Buffer | None]]]:
-        """Reads chunks of the index in order, in batches; None for those that changed."""
+    def bases(self, ranges: Iterable[tuple[int, int, int]]) -> list[tuple[ChunkId, Buffer]]:
+        """The chunks that overlap ranges of seeds, each as (seed, start, end), if unchanged."""
         ...
 
 
@@ -138,12 +128,6 @@ class _Request:
         return [Proved(ChunkId(ident), plain) for ident, plain in found]
 
 
-def _bases(group: ChunkGroup, old: OldVersions) -> list[tuple[ChunkId, Buffer]]:
-    """The bases of a group that are unchanged on disk."""
-    found = chain.from_iterable(old.read(group.bases))
-    return [(place.id, plain) for place, plain in found if plain]
-
-
 def _plain_bytes(lengths: Wanted, bases: Sequence[tuple[ChunkId, Buffer]]) -> int:
     return sum(lengths.values()) + sum(len(plain) for _, plain in bases)
 
@@ -153,23 +137,19 @@ class ServerSupply:
 
     Args:
         servers: The servers.
-        old: Returns the bases of deltas; called before the first request for deltas.
+        old: Have the bases of deltas.
         delta: Whether to request deltas.
     """
 
     label = "server"
     is_store = False
     travels = True
-    looked: Sequence[tuple[Path, str]] = ()
-    used: Sequence[tuple[Path, int]] = ()
 
     def __init__(
-        self, servers: Sequence[Server], old: Callable[[], OldVersions], delta: DeltaChoice = "auto"
+        self, servers: Sequence[Server], old: OldVersions, delta: DeltaChoice = "auto"
     ) -> None:
         self._servers = servers
-        self._find_old = old
-        self._finding = threading.Lock()
-        self._found: OldVersions | None = None
+        self._old = old
         self._delta = delta
         self._bad_origins: set[str] = set()  # origins that sent wrong deltas
         self._stopped = threading.Event()
@@ -178,7 +158,7 @@ class ServerSupply:
         self._damaged: dict[ChunkId, list[str]] = {}
         self._down: set[str] = set()
 
-    def supply(self, wanted: Wanted, window: Window) -> Iterator[Sequence[Proved]]:
+    def supply(self, wanted: Wanted, runs: Sequence[MissingRun]) -> Iterator[Sequence[Proved]]:
         """Yields the chunks that servers have whole.
 
         Raises:
@@ -193,7 +173,7 @@ class ServerSupply:
                 if not rest:
                     return
                 try:
-                    for come, absent in self._ask(server, rest, window):
+                    for come, absent in self._ask(server, rest, runs):
                         for chunk in come:
                             del rest[chunk.id]
                         yield come
@@ -255,17 +235,16 @@ class ServerSupply:
         turned = [*self._servers[turn:], *self._servers[:turn]]
         return sorted(turned, key=lambda server: server.origin in self._down)
 
-    def _ask(self, server: Server, rest: Wanted, window: Window) -> Iterator[_Come]:
+    def _ask(self, server: Server, rest: Wanted, runs: Sequence[MissingRun]) -> Iterator[_Come]:
         asks = asks_deltas(self._delta, server) and server.origin not in self._bad_origins
         if not asks:
             yield from self._receive(server, _Request(rest))
             return
         request = _Request()
         others = dict(rest)
-        old = self._old()
-        for group in chunk_groups(window, rest, old.index):
+        for group in chunk_groups(runs, rest):
             lengths = {place.id: others.pop(place.id) for place in group.wanted}
-            bases = _bases(group, old)
+            bases = self._old.bases(group.bases)
             if request.groups and request.size + _plain_bytes(lengths, bases) > _ASKED_BYTES:
                 yield from self._receive(server, request)
                 request = _Request()
@@ -274,12 +253,6 @@ class ServerSupply:
             yield from self._receive(server, request)
         if others:
             yield from self._receive(server, _Request(others))
-
-    def _old(self) -> OldVersions:
-        with self._finding:
-            if self._found is None:
-                self._found = self._find_old()
-            return self._found
 
     def _receive(self, server: Server, request: _Request) -> Iterator[_Come]:
         """Makes a request and proves the answers. Chunks with other bytes are damaged there."""

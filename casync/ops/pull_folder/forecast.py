@@ -10,14 +10,15 @@ from casync.access.endpoints import Endpoints
 from casync.access.progress import Progress
 from casync.access.tree_load import Tree
 from casync.fs.scan_cache import ScanCache
-from casync.fs.seed import SeedIndex
 from casync.fs.target.root import open_target
 from casync.ids import ManifestId
-from casync.ops.pull.file import PullOptions
 from casync.ops.pull.forecast import PlanTotals
+from casync.ops.pull.seeds import Seeds
+from casync.ops.pull.wanted import PullOptions
 from casync.ops.pull_folder.plan import FolderOptions, FolderPlan
 from casync.ops.pull_folder.pull import supplies_of
-from casync.ops.pull_folder.seeds import add_named
+from casync.ops.pull_folder.seeds import add_named, tree_portions
+from casync.ops.pull_folder.write import PART_CHUNKS
 
 __all__ = ["FolderForecast", "forecast_folder"]
 
@@ -72,7 +73,7 @@ def forecast_folder(
     totals = PlanTotals(endpoints.traffic.received)
     with ExitStack() as stack:
         root = stack.enter_context(open_target(target, make=False))
-        index = stack.enter_context(closing(SeedIndex()))
+        seeds = stack.enter_context(closing(Seeds()))
         last = scan_cache.last(target, tree.params) if scan_cache is not None else None
         if last is not None:
             stack.enter_context(closing(last))
@@ -82,12 +83,13 @@ def forecast_folder(
             target,
             folder_options,
             last=last,
-            index=index,
+            seeds=seeds,
             progress=progress,
             opens_up=False,
         )
-        add_named(index, options.seed_paths, tree.params, progress)
-        totals.count(plan.windows(), plan.length, supplies_of(endpoints, index, options))
+        add_named(seeds, options.seed_paths, tree.params, progress)
+        cut = tree_portions(tree, plan.contents(), seeds, part_chunks=PART_CHUNKS)
+        totals.count(cut, plan.length, supplies_of(endpoints, seeds, options))
     return FolderForecast(
         manifest=tree.id,
         files=plan.files,

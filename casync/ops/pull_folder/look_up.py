@@ -15,8 +15,8 @@ from casync.access.tree_load import Tree
 from casync.errors import UsageError
 from casync.fs.target.place import TargetPlace, inspect_place
 from casync.names.name import Ref
-from casync.ops.pull.file import PullOptions, WantedFile
 from casync.ops.pull.old_nodes import NodesByDelta, likely_versions
+from casync.ops.pull.wanted import PullOptions, WantedFile
 from casync.ops.pull_folder.plan import FolderOptions
 
 __all__ = ["WantedTree", "look_up"]
@@ -74,8 +74,7 @@ def look_up(
         raise UsageError(f"{ref} is a file; --delete, --max-delete and --exact are for folders")
     if isinstance(place, Path):
         place = inspect_place(place, in_place=options.in_place)  # which refuses a folder
-    load(found, loader)
-    return WantedFile(found, place, since)
+    return WantedFile(found, place, since, loader)
 
 
 def _place_of_folder(target: Path | BinaryIO | None, options: PullOptions) -> Path | None:

@@ -22,15 +22,14 @@ from casync.fs.os_errors import no_space
 from casync.fs.removal import below
 from casync.fs.rights import close_again
 from casync.fs.scan_cache import CachedScan
-from casync.fs.seed import SeedIndex
 from casync.fs.target.metadata import MetadataPolicy
 from casync.fs.target.staging import STAGING
-from casync.objects.node import Run, runs
+from casync.objects.node import Content
 from casync.objects.tree import File, Folder
-from casync.ops.pull_folder.seeds import FolderSeeds
+from casync.ops.pull.seeds import Seeds
+from casync.ops.pull_folder.seeds import FolderFiles
 from casync.ops.pull_folder.survey import LEFT_OUT, Difference, Survey, mark_of
 from casync.ops.pull_folder.tree_shape import HardLinks, shape_of
-from casync.planning.windows import Window, tile
 from casync.sizes import format_count
 
 __all__ = ["FolderOptions", "FolderPlan"]
@@ -75,7 +74,7 @@ class FolderPlan:
         path: Its path.
         options: How to pull the folder.
         last: The scan cache of an earlier run.
-        index: Receives the old files of the folder as seeds.
+        seeds: Receives the old files of the folder.
         progress: Receives phases and bytes.
         opens_up: Give ourselves all rights on folders of ours, and take them back if it fails.
 
@@ -107,7 +106,7 @@ class FolderPlan:
         options: FolderOptions,
         *,
         last: CachedScan | None,
-        index: SeedIndex,
+        seeds: Seeds,
         progress: Progress,
         opens_up: bool,
     ) -> None:
@@ -126,9 +125,10 @@ class FolderPlan:
         self._disk = os.statvfs(path if root is not None else path.parent)
         self._check_count()
         hard_links = HardLinks(tree, shape)
-        self._seeds = (
-            None if root is None else FolderSeeds(index, root, path, tree.params, progress)
-        )
+        self._old: FolderFiles | None = None
+        if root is not None:
+            self._old = FolderFiles(seeds, root, path, tree.params, progress)
+            seeds.add(self._old)
         progress.start("comparing", shape.length)
         survey = Survey(
             tree,
@@ -156,15 +156,11 @@ class FolderPlan:
         """Updates the mark of an entry that was written, from its new status."""
         self.marks[number] = mark_of(status)
 
-    def windows(self) -> Iterator[Window]:
-        """The content of all files to write."""
-        return tile(self._runs(), self._tree.params.max_size)
-
-    def _runs(self) -> Iterator[tuple[int, Run]]:
+    def contents(self) -> Iterator[tuple[int, Content]]:
+        """The contents of all files to write, end to end."""
         start = 0
         for _, entry in self._of_marks(stays=False):
-            for offset, run in runs(entry.content, self._tree.node):
-                yield start + offset, run
+            yield start, entry.content
             start += entry.content.length
 
     def _check_count(self) -> None:
@@ -303,9 +299,9 @@ class FolderPlan:
                     self._cut(path)
 
     def _cut(self, path: bytes) -> None:
-        if self._root is None or self._seeds is None or not self._seeds.has_room:
+        if self._root is None or self._old is None:
             return
         with ExitStack() as stack, suppress(OSError):
             fd = open_beneath(self._root, path, os.O_RDONLY)
             stack.callback(os.close, fd)
-            self._seeds.cut(path, fd)
+            self._old.cut(path, fd)

@@ -15,19 +15,19 @@ from typing import NamedTuple
 
 from casync.access.endpoints import Endpoints
 from casync.access.progress import Progress
-from casync.access.supply import SeedSupply, StoreSupply, Supply, sources_of
+from casync.access.supply import StoreSupply, Supply
 from casync.access.tree_load import Tree
 from casync.errors import PartialError, RemoteError, StoppedError, TimedOutError
 from casync.fs.filesystem import Coherence, file_system
 from casync.fs.lock import lock
 from casync.fs.scan_cache import ScanCache
-from casync.fs.seed import SeedIndex
 from casync.fs.source.file import coarse_clock
 from casync.fs.sync import settle_name, sync_file_system
 from casync.fs.target.root import open_target
 from casync.ids import ManifestId
-from casync.ops.pull.file import PullOptions
+from casync.ops.pull.seeds import Seeds
 from casync.ops.pull.server_supply import ServerSupply
+from casync.ops.pull.wanted import PullOptions
 from casync.ops.pull_folder.finish import FolderFinish
 from casync.ops.pull_folder.place import FolderPlace
 from casync.ops.pull_folder.plan import FolderOptions, FolderPlan
@@ -103,7 +103,7 @@ def pull_tree(
     """
     started = time.monotonic()
     with ExitStack() as stack:
-        index = stack.enter_context(closing(SeedIndex()))
+        seeds = stack.enter_context(closing(Seeds()))
         root = stack.enter_context(open_target(target, make=False, opens_up=True))
         last = None
         if root is not None:
@@ -119,11 +119,11 @@ def pull_tree(
             target,
             folder_options,
             last=last,
-            index=index,
+            seeds=seeds,
             progress=progress,
             opens_up=True,
         )
-        add_named(index, options.seed_paths, tree.params, progress)
+        add_named(seeds, options.seed_paths, tree.params, progress)
         if root is None:
             root = stack.enter_context(open_target(target, make=True))
             assert root is not None
@@ -131,8 +131,9 @@ def pull_tree(
         place = stack.enter_context(closing(FolderPlace(root, target, plan, folder_options)))
         progress.start(f"pulling {format_count(plan.files, 'file')}", plan.length)
         try:
-            supplies = supplies_of(endpoints, index, options)
-            given = FolderWriting(plan, tree, place).run(supplies, options.connections, progress)
+            sources, used = FolderWriting(plan, tree, place).run(
+                seeds, supplies_of(endpoints, seeds, options), options.connections, progress
+            )
         except (RemoteError, TimedOutError, StoppedError) as error:
             raise PartialError(
                 f"{target} is incomplete: {error.message}",
@@ -148,7 +149,6 @@ def pull_tree(
         settle_name(target)
         if scan_writer is not None:
             scan_writer.keep(tree.id)
-    sources, seeds = sources_of(given, supplies)
     return FolderPulled(
         manifest=tree.id,
         files=plan.files,
@@ -158,17 +158,16 @@ def pull_tree(
         removed=plan.extras if folder_options.delete else 0,
         left_out=plan.left_out,
         skipped={what: count for what, count in plan.policy.skipped.items() if count},
-        sources=sources,
-        seeds=seeds,
+        sources={label: count for label, count in sources.items() if count},
+        seeds=used,
         traffic=endpoints.traffic,
         seconds=time.monotonic() - started,
     )
 
 
-def supplies_of(endpoints: Endpoints, index: SeedIndex, options: PullOptions) -> list[Supply]:
-    """The supplies for the chunks of a tree, the cheapest first."""
+def supplies_of(endpoints: Endpoints, seeds: Seeds, options: PullOptions) -> list[Supply]:
+    """The sources of the chunks of a tree that no seed has, the cheapest first."""
     supplies: list[Supply] = [StoreSupply(store) for store in endpoints.local]
-    supplies.append(SeedSupply(index))
     if endpoints.servers:
-        supplies.append(ServerSupply(endpoints.servers, lambda: index, options.delta))
+        supplies.append(ServerSupply(endpoints.servers, seeds, options.delta))
     return supplies

@@ -9,46 +9,20 @@ from contextlib import closing
 from casync.access.endpoints import Endpoints
 from casync.access.keeper import Keeper
 from casync.access.progress import Progress
-from casync.access.supply import sources_of
 from casync.access.tree_load import Tree
 from casync.errors import UsageError
-from casync.fs.seed import SeedIndex
-from casync.objects.chunker import ChunkerParams
-from casync.objects.node import Run, distinct
-from casync.ops.pull.file import Pulled, PullOptions
-from casync.ops.pull.rebuild import Nowhere, Rebuilder
+from casync.objects.node import Content
+from casync.ops.pull.file import Pulled
+from casync.ops.pull.rebuild import Rebuilder
+from casync.ops.pull.seeds import Seeds
+from casync.ops.pull.wanted import PullOptions
+from casync.ops.pull.work import Nowhere, Work
 from casync.ops.pull_folder.pull import supplies_of
-from casync.ops.pull_folder.seeds import add_named
+from casync.ops.pull_folder.seeds import add_named, tree_portions
 from casync.ops.pull_folder.tree_shape import shape_of
-from casync.planning.windows import Window, tile
 from casync.store.base import Batch, ManifestState
 
 __all__ = ["store_tree"]
-
-
-class _Contents:
-    """The distinct contents of the files of a tree, concatenated."""
-
-    def __init__(self, tree: Tree, length: int) -> None:
-        self._tree = tree
-        self.length = length
-
-    @property
-    def params(self) -> ChunkerParams:
-        return self._tree.params
-
-    def part(self, offset: int, length: int) -> str:
-        return ""  # the offsets are of no file
-
-    def windows(self, *, distinct: bool) -> Iterator[Window]:
-        return tile(self._runs(), self.params.max_size)
-
-    def _runs(self) -> Iterator[tuple[int, Run]]:
-        offset = 0
-        for content in self._tree.distinct_contents():
-            for run in distinct(content, self._tree.node):
-                yield offset, run
-                offset += run.length
 
 
 def store_tree(
@@ -69,28 +43,37 @@ def store_tree(
             next_step="Leave out the path, or give -o DIR.",
         )
     length = shape_of(tree).length
-    with closing(SeedIndex()) as index:
-        add_named(index, options.seed_paths, tree.params, progress)
-        progress.start("pulling", length)
-        supplies = supplies_of(endpoints, index, options)
-        given = Rebuilder(
-            _Contents(tree, length),
-            Nowhere(),
-            supplies,
+    with closing(Seeds()) as seeds:
+        add_named(seeds, options.seed_paths, tree.params, progress)
+        work = Work(
+            portions=tree_portions(tree, _end_to_end(tree), seeds, repeats=False),
+            length=length,
+            hole=tree.params.max_size,
+            part=lambda *_: "",  # the offsets are of no file
+            read_seed=seeds.read,
+            supplies=supplies_of(endpoints, seeds, options),
             keeper=Keeper(endpoints.store),
-            workers=options.connections,
-            kept_label="",
-            progress=progress,
-        ).run()
+        )
+        progress.start("pulling", length)
+        rebuilder = Rebuilder(work, Nowhere(), workers=options.connections, progress=progress)
+        given = rebuilder.run()
+        used = seeds.paths(rebuilder.used)
     row = (tree.id, ManifestState.FULL, tree.manifest.length)
     endpoints.store.commit(Batch(manifests=[row]))
-    sources, seeds = sources_of(given, supplies)
     return Pulled(
         manifest=tree.id,
         length=length,
         outcome="stored",
-        sources=sources,
-        seeds=seeds,
+        sources={label: count for label, count in given.items() if count},
+        seeds=used,
         traffic=endpoints.traffic,
         seconds=time.monotonic() - started,
     )
+
+
+def _end_to_end(tree: Tree) -> Iterator[tuple[int, Content]]:
+    """The distinct contents of the files of a tree."""
+    offset = 0
+    for content in tree.distinct_contents():
+        yield offset, content
+        offset += content.length

@@ -1,6 +1,6 @@
 """The first walk of a pull into a folder: makes folders and files, but no hard links.
 
-The walk yields the chunks of the files in order. Files are written in the staging folder; entries
+The walk yields the contents of the files in order. Files are written in the staging folder; entries
 without bytes are made there at once. All of them move to their places in batches.
 """
 
@@ -10,6 +10,8 @@ import os
 import stat
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
 
 from casync.access.progress import Progress
 from casync.access.supply import Supply
@@ -17,20 +19,24 @@ from casync.access.tree_load import Tree
 from casync.fs.beneath import open_child
 from casync.fs.cursor import Cursor
 from casync.fs.target.folder import FolderSink
-from casync.objects.chunker import ChunkerParams
-from casync.objects.node import Run, runs
+from casync.objects.node import Content
 from casync.objects.tree import Device, File, Folder, Leaf, Link, Pipe
 from casync.ops.pull.rebuild import Rebuilder
+from casync.ops.pull.seeds import Seeds
+from casync.ops.pull.work import Work
 from casync.ops.pull_folder.place import FolderPlace
 from casync.ops.pull_folder.plan import FolderPlan
+from casync.ops.pull_folder.seeds import tree_portions
 from casync.ops.pull_folder.survey import ABSENT, LEFT_OUT, UNDRESSED, mark_of
-from casync.planning.windows import Window, tile
 
-__all__ = ["FolderWriting"]
+__all__ = ["PART_CHUNKS", "FolderWriting"]
+
+PART_CHUNKS: Final = 1 << 14
+"""Chunks that are planned together, each perhaps a file that waits to be finished."""
 
 
 class FolderWriting:
-    """The first walk of one pull. To the rebuilder it is the content of all files to write.
+    """The first walk of one pull: the contents of all files to write, end to end.
 
     Args:
         plan: The plan, whose marks are kept up to date.
@@ -48,43 +54,34 @@ class FolderWriting:
             place.root, place.path, place.staging, place.publish_queue, plan.policy
         )
 
-    @property
-    def length(self) -> int:
-        """Plain bytes of all files to write."""
-        return self._plan.length
+    def run(
+        self, seeds: Seeds, supplies: list[Supply], workers: int, progress: Progress
+    ) -> tuple[Counter[str], dict[Path, int]]:
+        """Makes everything but hard links.
 
-    @property
-    def params(self) -> ChunkerParams:
-        """The chunk sizes that they were cut with."""
-        return self._tree.params
-
-    def part(self, offset: int, length: int) -> str:
-        """A part of a file, for messages. A chunk belongs to one file."""
-        return self._sink.part(offset, length)
-
-    def run(self, supplies: list[Supply], workers: int, progress: Progress) -> Counter[str]:
-        """Makes everything but hard links. Returns the plain bytes from each source.
+        Returns:
+            The plain bytes from each source, and those of seeds by path.
 
         Raises:
             CasyncError: A chunk is missing, or writing failed.
         """
-        given = Rebuilder(
-            self,
-            self._sink,
-            supplies,
-            keeper=None,
-            workers=workers,
+        tree = self._tree
+        work = Work(
+            portions=tree_portions(tree, self._contents(), seeds, part_chunks=PART_CHUNKS),
+            length=self._plan.length,
+            hole=tree.params.max_size,
+            part=self._sink.part,
+            read_seed=seeds.read,
+            supplies=supplies,
             kept_label="staged",
-            progress=progress,
-        ).run()
+        )
+        rebuilder = Rebuilder(work, self._sink, workers=workers, progress=progress)
+        given = rebuilder.run()
         self._publish_queue.flush()
-        return given
+        return given, seeds.paths(rebuilder.used)
 
-    def windows(self, *, distinct: bool) -> Iterator[Window]:
-        """The content of all files to write. Iterating it also makes everything else."""
-        return tile(self._runs(), self.params.max_size)
-
-    def _runs(self) -> Iterator[tuple[int, Run]]:
+    def _contents(self) -> Iterator[tuple[int, Content]]:
+        """The contents of all files to write. Iterating them also makes everything else."""
         number = -1
         with Cursor(self._place.root, opens_up=True) as cursor:
             for path, entry in self._tree.tour():
@@ -99,9 +96,7 @@ class FolderWriting:
                     if self._is_settled(cursor, entry, number):
                         continue
                     if isinstance(entry, File) and entry.content.length:
-                        start = self._sink.add(path, entry, number)
-                        for offset, run in runs(entry.content, self._tree.node):
-                            yield start + offset, run
+                        yield self._sink.add(path, entry, number), entry.content
                     else:
                         self._make(path, entry, number)
 

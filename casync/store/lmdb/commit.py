@@ -95,7 +95,7 @@ class Writer:
             NoObjectError: The manifest of a manifest row or name is missing.
             LostRaceError: A name is not at the expected version.
         """
-        check_relied({ident: self._row(ident, {}) for ident in batch.relies})
+        check_relied(batch, lambda ident: self._row(ident, {}))
         new = self._new(batch, pending)
         if batch.mended:
             new = self._instead(Pending.of(batch.mended), new)

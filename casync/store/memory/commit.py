@@ -29,7 +29,7 @@ def commit(tables: Tables, batch: Batch, now: int) -> Committed:
         key = (item.kind, item.id)
         if key not in tables.objects:
             new.setdefault(key, Packed(*item))
-    check_relied({ident: tables.manifests.get(ident) for ident in batch.relies})
+    check_relied(batch, tables.manifests.get)
     rows = _rows(tables, batch, new, now)
     records, added = _records(tables, batch, rows, now)
 

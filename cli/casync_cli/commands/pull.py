@@ -19,7 +19,7 @@ from casync_cli.reports.pull import report_plan, report_pull
 from casync_cli.trust import trusted
 
 if TYPE_CHECKING:
-    from casync.ops.pull.file import PullOptions
+    from casync.ops.pull.wanted import PullOptions
     from casync.ops.pull_folder.plan import FolderOptions
     from casync.store.lmdb.store import LmdbStore
 
@@ -73,6 +73,10 @@ def run(
         ),
     ] = "auto",
     expect: ExpectDigest = None,
+    reread: Annotated[
+        bool,
+        typer.Option("--reread", help="Also read what stays in an OUT that seems unchanged."),
+    ] = False,
     delete: Annotated[
         bool, typer.Option("--delete", help="Remove entries of folder OUT that are not in REF.")
     ] = False,
@@ -101,7 +105,7 @@ def run(
     """Runs the command."""
     invocation = invocation_of(ctx)
     target = _target(invocation, out, in_place=in_place, dry_run=dry_run)
-    options = _options(invocation, seed or [], in_place, cache, expect, delta)
+    options = _options(invocation, seed or [], in_place, cache, expect, delta, reread)
     folder_options = _folder_options(delete, max_delete, exact)
     servers = invocation.servers
     transport = invocation.transport(servers)
@@ -174,8 +178,9 @@ def _options(
     cache: bool,
     expect: str | None,
     delta: _Delta,
+    reread: bool,
 ) -> PullOptions:
-    from casync.ops.pull.file import PullOptions
+    from casync.ops.pull.wanted import PullOptions
 
     return PullOptions(
         seeds=tuple(parse_path(seed, "--seed") for seed in seeds),
@@ -184,6 +189,7 @@ def _options(
         expect_sha256=None if expect is None else parse_sha256(expect),
         delta=delta,
         connections=invocation.connections,
+        reread=reread,
     )
 
 

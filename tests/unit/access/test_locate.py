@@ -13,9 +13,10 @@ from casync.access.locate import fetch, locate, open_file
 from casync.access.outline import Outline
 from casync.access.tree_load import Tree
 from casync.errors import NoNameError, NotFoundError, UsageError
-from casync.ids import Kind, ManifestId
+from casync.ids import ChunkId, Kind, ManifestId
 from casync.names.name import Name, Ref, parse_ref
 from casync.names.name_update import NameUpdate
+from casync.objects.leaves import LeafCursor
 from casync.objects.tree import File, Link
 from casync.store.base import Batch, ManifestState
 from casync.store.memory import MemoryStore
@@ -117,5 +118,7 @@ def test_everything_but_the_chunks_of_files_is_fetched(server: MemoryServer) -> 
         Ref(manifest=ManifestId(tree.id), path="sub/data"), Endpoints(store, True, [], [])
     )
     assert isinstance(outline, Outline)
-    chunks = [place.id for window in outline.windows(distinct=True) for place in window.places]
+    cursor = LeafCursor(outline.content, outline.node)
+    chunks = [ChunkId(record.id) for _, record in cursor.chunks(0, outline.length)]
+    assert chunks
     assert not any(store.known(Kind.CHUNK, chunks))

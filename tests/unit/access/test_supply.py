@@ -14,7 +14,7 @@ from casync.names.name import Ref
 from casync.objects.codec import Packed
 from casync.objects.delta import Delta, Group
 from casync.ops.pull import server_supply
-from casync.ops.pull.file import PullOptions
+from casync.ops.pull.wanted import PullOptions
 from casync.store.base import Absence, ObjectStat
 from casync.store.memory import MemoryStore
 from tests.support.pulling import MemoryServer, chunk_ids, forecast_file, noise, pull_file, put, run

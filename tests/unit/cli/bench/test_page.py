@@ -16,7 +16,8 @@ from casync_cli.bench.report import Bench, share
 from casync.access.progress import SILENT
 from casync.objects.chunker import ChunkerParams
 from casync.ops.bench import BenchInput, look, measure
-from casync.planning.origins import Origin, OriginMap, Stretch
+from casync.planning.origins import OriginMap
+from casync.planning.stretches import REPEAT, WANTED, ZERO, Stretch
 from casync.store.memory import MemoryStore
 from tests.support.pulling import noise
 
@@ -141,10 +142,10 @@ def areas(drawn: str) -> dict[str, float]:
 
 def test_the_map_shows_each_origin_by_its_share() -> None:
     origins = OriginMap(2048 * 1000, 2048)
-    origins.add(Stretch(0, 1_000_000, Origin.SAME))
-    origins.add(Stretch(1_000_000, 500_500, Origin.MOVED))
-    origins.add(Stretch(1_500_500, 500_000, Origin.TRAVEL))
-    origins.add(Stretch(2_000_500, 47_500, Origin.ZERO))
+    origins.add(Stretch(0, 1_000_000, 0))
+    origins.add(Stretch(1_000_000, 500_500, 0))
+    origins.add(Stretch(1_500_500, 500_000, WANTED))
+    origins.add(Stretch(2_000_500, 47_500, ZERO))
     drawn = draw_map(origins)
     found = areas(drawn)
     assert sum(found.values()) == pytest.approx(2048)
@@ -155,16 +156,16 @@ def test_the_map_shows_each_origin_by_its_share() -> None:
 
 def test_a_single_new_byte_is_visible() -> None:
     origins = OriginMap(1 << 40, 2048)
-    origins.add(Stretch(0, (1 << 40) - 1, Origin.SAME))
-    origins.add(Stretch((1 << 40) - 1, 1, Origin.TRAVEL))
+    origins.add(Stretch(0, (1 << 40) - 1, 0))
+    origins.add(Stretch((1 << 40) - 1, 1, WANTED))
     assert areas(draw_map(origins))["travel"] > 0.05
     assert "0.1 % not in the old file" in draw_map(origins)
 
 
 def test_tooltips_cover_every_line_once() -> None:
     origins = OriginMap(1_000_000, 300)
-    origins.add(Stretch(0, 300_000, Origin.SAME))
-    origins.add(Stretch(300_000, 700_000, Origin.REPEAT))
+    origins.add(Stretch(0, 300_000, 0))
+    origins.add(Stretch(300_000, 700_000, REPEAT))
     for line in draw_map(origins).split("<svg")[1:]:
         spans = [(int(x), int(w)) for x, w in re.findall(r'x="(\d+)" width="(\d+)"', line)]
         ends = [x + w for x, w in spans]

@@ -22,7 +22,7 @@ from casync.errors import (
 )
 from casync.ids import Kind
 from casync.names.name import Ref, parse_ref
-from casync.ops.pull.file import PullOptions
+from casync.ops.pull.wanted import PullOptions
 from casync.store.base import Absence, ManifestState
 from casync.store.memory import MemoryStore
 from tests.support.pulling import MemoryServer, chunk_ids, forecast_file, noise, pull_file, put, run

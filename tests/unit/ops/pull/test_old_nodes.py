@@ -16,7 +16,7 @@ from casync.objects.chunker import ChunkerParams
 from casync.objects.codec import Codec, Packer, Verified
 from casync.objects.delta import Delta
 from casync.objects.manifest import Manifest, encode_manifest
-from casync.objects.node import NodeBuilder, Run, distinct
+from casync.objects.node import NodeBuilder, Run, runs
 from casync.ops.pull.old_nodes import NodesByDelta
 from casync.ops.pull.server_supply import DeltaChoice
 from casync.store.base import Batch, ManifestState
@@ -78,7 +78,7 @@ class NodeTransfer:
         before = self.server.node_bytes
         outline = loaded(self.new, self.store, seen)
         assert outline.id == self.new
-        assert len(list(distinct(outline.content, outline.node))) == COUNT
+        assert len(list(runs(outline.content, outline.node))) == COUNT
         return self.server.node_bytes - before
 
 
@@ -131,7 +131,7 @@ def test_damaged_old_nodes_are_no_bases() -> None:
     other = MemoryStore()  # has nothing of the new version, unlike the damaged store
     seen = NodesByDelta(world.server, lambda: world.known, world.store, "auto")
     outline = loaded(world.new, other, seen)
-    assert len(list(distinct(outline.content, outline.node))) == COUNT
+    assert len(list(runs(outline.content, outline.node))) == COUNT
     assert world.server.deltas
 
 

@@ -19,7 +19,7 @@ from casync.names.name import Ref
 from casync.objects.chunker import ChunkerParams
 from casync.objects.codec import Codec, Packed
 from casync.ops.prepare.file import PrepareOptions, prepare
-from casync.ops.pull.file import PullOptions
+from casync.ops.pull.wanted import PullOptions
 from casync.store.base import Absence, ManifestState
 from casync.store.memory import MemoryStore
 from tests.support.pulling import (

@@ -19,7 +19,7 @@ from casync.names.name import Ref
 from casync.objects.codec import Packer
 from casync.objects.manifest import Manifest, encode_manifest
 from casync.objects.node import Content, Record
-from casync.ops.pull.file import PullOptions
+from casync.ops.pull.wanted import PullOptions
 from casync.store.base import Batch, ManifestState
 from casync.store.memory import MemoryStore
 from tests.support.pulling import PARAMS, MemoryServer, forecast_file, noise, outline_of, run

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import io
+import os
 from pathlib import Path
 
 from casync.access.endpoints import Endpoints
+from casync.access.progress import SILENT
 from casync.fs.identity import FileIdentity
-from casync.ids import ManifestId
+from casync.fs.seed import SeedFile
+from casync.ids import ManifestId, chunk_id
 from casync.names.name import Ref
-from casync.ops.pull.file import PullOptions
+from casync.ops.pull.seeds import CutSeed, Seeds
+from casync.ops.pull.wanted import PullOptions
 from casync.store.base import Batch, RememberedFile
 from casync.store.memory import MemoryStore
-from tests.support.pulling import MemoryServer, forecast_file, noise, put, run
+from tests.support.pulling import PARAMS, MemoryServer, forecast_file, noise, put, run
 
 SOME_FILE = FileIdentity(1, 1, 1, 1, 1)
 
@@ -42,15 +46,14 @@ def test_every_file_of_a_large_folder_is_a_seed(tmp_path: Path) -> None:
     assert pulled.seeds == {folder / "zz": len(data)}
 
 
-def test_a_chunk_of_a_seed_that_is_written_twice_is_a_repeat(tmp_path: Path) -> None:
+def test_every_byte_that_is_read_from_a_seed_counts_as_its_bytes(tmp_path: Path) -> None:
     server, store = MemoryServer(), MemoryStore()
     (tmp_path / "old").write_bytes(noise(1, 30_000))
     data = noise(1, 30_000) * 2
     pulled = run(put(server, data), io.BytesIO(), server, store, seeds=(tmp_path / "old",))
     (seed,) = pulled.seeds
     assert seed == tmp_path / "old"
-    assert pulled.sources["seed"] == pulled.seeds[seed] <= 30_000
-    assert pulled.sources["repeat"] > 20_000
+    assert pulled.sources["seed"] == pulled.seeds[seed] > 50_000
     assert sum(pulled.sources.values()) == len(data)
 
 
@@ -73,6 +76,36 @@ def test_a_seed_that_is_named_and_remembered_is_listed_once_and_first(tmp_path: 
     ident = put(server, noise(1, 9_000))
     plan = forecast_file(Ref(manifest=ident), tmp_path / "out", endpoints, options)
     assert plan.seeds == [(tmp_path / "one", "known"), (tmp_path / "two", "known")]
+
+
+def test_many_seeds_need_few_descriptors(tmp_path: Path) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    seeds = Seeds()
+    contents = [noise(number, 200) for number in range(300)]
+    for number, data in enumerate(contents):
+        path = tmp_path / str(number)
+        path.write_bytes(data)
+        seeds.add(CutSeed(seeds, SeedFile(path), PARAMS, SILENT))
+    assert len(os.listdir("/proc/self/fd")) - before < 100
+    for number, data in enumerate(contents):
+        (block,) = seeds.lists[number].blocks({})
+        assert list(block.ids) == [chunk_id(data)]
+        assert seeds.read(number, 0, 1000) == data
+    assert len(os.listdir("/proc/self/fd")) - before < 100
+    seeds.close()
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_seeds_that_vanish_read_as_nothing(tmp_path: Path) -> None:
+    seeds = Seeds()
+    for number in range(70):
+        path = tmp_path / str(number)
+        path.write_bytes(noise(number, 300))
+        seeds.add(CutSeed(seeds, SeedFile(path), PARAMS, SILENT))
+        path.unlink()
+    assert seeds.read(0, 0, 300) == noise(0, 300)
+    assert seeds.read(69, 0, 300) == b""
+    seeds.close()
 
 
 def _row(path: Path, ident: ManifestId) -> RememberedFile:

@@ -15,7 +15,7 @@ from casync.fs.sync import sync_file_system
 from casync.fs.target import publish
 from casync.fs.target.staging import STAGING, staged_name
 from casync.ids import ManifestId
-from casync.ops.pull.file import PullOptions
+from casync.ops.pull.wanted import PullOptions
 from casync.ops.pull_folder import survey
 from casync.store.base import Absence
 from casync.store.memory import MemoryStore
@@ -191,7 +191,7 @@ def test_deletion_is_bounded(
         pulled(tree, target, server, store, delete=True)
     pulled(tree, target, server, store)
     assert (target / "mine" / "file").exists()
-    with pytest.raises(UsageError, match="would remove 3 things"):
+    with pytest.raises(UsageError, match="would remove 3 entries"):
         pulled(tree, target, server, store, delete=True, max_delete=2)
     assert (target / "mine" / "file").exists()
     assert pulled(tree, target, server, store, delete=True, max_delete=3).removed == 3

@@ -1,0 +1,108 @@
+"""What an update costs where little has changed: time, bytes and memory against the size."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from benchmarks.bench import Bench
+from benchmarks.corpora.corpus import MIB
+from benchmarks.measure import Command
+from benchmarks.peers.contender import Mode, Place, Task
+from benchmarks.peers.ours import Ours
+from benchmarks.scene import Scene, copy
+from benchmarks.sheet import OURS
+
+MIBS = (256, 2048)
+REST_SECONDS = 2.5
+"""After this long any file system's clock has moved, so that a prepared file counts as settled."""
+
+CHUNKS = ("1KiB", "16KiB")
+COPY = "cp --sparse=always"
+
+
+def measure(bench: Bench) -> None:
+    """Fills the sheet."""
+    bench.sheet.note(
+        "updates: incompressible images of which three bytes in the middle changed, on tmpfs; with"
+        " chunks of 1 KiB, 2 GiB are as many chunks as 32 GiB of the default size"
+    )
+    for size in MIBS:
+        length = max(1, round(size * bench.choices.scale))
+        with bench.scene(4 * length * MIB) as where:
+            old, new = images(where.files, length)
+            for chunks in CHUNKS:
+                update(bench, where, old, new, f"{size} MiB, {chunks}", chunks)
+
+
+def images(folder: Path, mibs: int) -> tuple[Path, Path]:
+    """An image and its next version."""
+    old, new = folder / "old.img", folder / "new.img"
+    maker = random.Random(mibs)
+    with old.open("wb") as file:
+        for _ in range(mibs):
+            file.write(maker.randbytes(MIB))
+    shutil.copyfile(old, new)
+    with new.open("r+b") as file:
+        file.seek(mibs * MIB // 2 + 77)
+        file.write(b"new")
+    return old, new
+
+
+def update(bench: Bench, where: Scene, old: Path, new: Path, label: str, chunks: str) -> None:
+    """All ways to get from the old image to the new one."""
+    ours = bench.ours
+    place = where.place(ours)
+    for image in (old, new):
+        bench.quietly([with_chunks(ours.prepare(image, place), chunks)])
+    out = where.target(".img")
+    for number in range(bench.choices.rounds):
+        for case, mode in ways(ours, place, old, out, chunks, bench):
+            with where.origin.serving(ours, place) as server:
+                task = Task(new.stem, server.url, out, old, mode)
+                command = ours.pull(task, place)
+                bench.measure(f"{case}: {label}", ours, command, where, sample=number == 0)
+            assert out.read_bytes() == new.read_bytes()
+            out.unlink()
+        command = Command(("/bin/cp", "--sparse=always", old, out))
+        bench.measure(f"over the old file: {label}", ours, command, where, name=COPY)
+        out.unlink()
+    reread(bench, where, place, old, f"named seed: {label}", chunks)
+    where.clear(place)
+
+
+def ways(
+    ours: Ours, place: Place, old: Path, out: Path, chunks: str, bench: Bench
+) -> Iterator[tuple[str, Mode]]:
+    """Sets the receiver up for each way, one after the other."""
+    for case, mode in (("in place", Mode.IN_PLACE), ("over the old file", Mode.COLD)):
+        copy(old, out)
+        time.sleep(REST_SECONDS)
+        bench.quietly([remember(ours, place, out, chunks)])
+        yield case, mode
+    shutil.rmtree(ours.receiver(place))
+    yield "named seed", Mode.SEED
+
+
+def remember(ours: Ours, place: Place, path: Path, chunks: str) -> Command:
+    """Prepares a file into the receiver's store, which then remembers it."""
+    command = ours.command(ours.receiver(place), "-q", "prepare", path, stdout=Path(os.devnull))
+    return with_chunks(command, chunks)
+
+
+def reread(bench: Bench, where: Scene, place: Place, old: Path, case: str, chunks: str) -> None:
+    """Reading a known file again: what cutting an unknown seed costs at least."""
+    ours = bench.ours
+    command = with_chunks(ours.prepare(old, place), chunks)
+    again = replace(command, argv=(*command.argv, "--reread"))
+    bench.measure(case, ours, again, where, name=f"{OURS} prepare --reread")
+
+
+def with_chunks(command: Command, chunks: str) -> Command:
+    """A command of `prepare` with another chunk size."""
+    return replace(command, argv=(*command.argv, "--chunk-size", chunks))

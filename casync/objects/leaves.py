@@ -1,0 +1,111 @@
+"""Leaves: the lowest nodes of a content, found by offset."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from functools import lru_cache
+from itertools import accumulate
+from typing import NamedTuple
+
+from casync.ids import NodeId, zero_chunk_id
+from casync.limits import MAX_LENGTH
+from casync.objects.node import (
+    Content,
+    FindNode,
+    NodeBuilder,
+    Record,
+    Run,
+    check_root,
+    iter_records,
+)
+
+__all__ = ["Leaves", "LeafCursor", "zero_nodes"]
+
+
+class Leaves(NamedTuple):
+    """Chunks that lie end to end: those of a node of level 1, or the only one of a content.
+
+    Attributes:
+        start: Offset of the first chunk, in bytes.
+        end: Offset after the last one.
+        records: The chunks.
+        starts: The offset of each.
+    """
+
+    start: int
+    end: int
+    records: list[Record]
+    starts: list[int]
+
+    def first(self, offset: int) -> int:
+        """The index of the chunk that covers `offset`."""
+        return bisect_right(self.starts, offset) - 1
+
+
+class LeafCursor:
+    """Finds leaves of one content. Ascending offsets read each node once.
+
+    Args:
+        content: A content that is not empty.
+        find: Finds its nodes.
+    """
+
+    def __init__(self, content: Content, find: FindNode) -> None:
+        self.content = content
+        self._find = find
+        whole = [Record(content.id, content.length)]
+        self._path = [Leaves(0, content.length, whole, [0])]  # from the root to a leaf
+
+    def at(self, offset: int) -> Leaves:
+        """The leaf that covers `offset`.
+
+        Raises:
+            MalformedError: The root has a single record.
+            CasyncError: What `find` raises.
+        """
+        path = self._path
+        while len(path) > 1 and not path[-1].start <= offset < path[-1].end:
+            path.pop()
+        while len(path) <= self.content.level:
+            above = path[-1]
+            index = above.first(offset)
+            start = above.starts[index]
+            ident, length = above.records[index]
+            node = self._find(NodeId(ident), self.content.level - len(path) + 1, length)
+            if len(path) == 1:
+                check_root(node)
+            lengths = (record.length for record in node.records)
+            starts = list(accumulate(lengths, initial=start))
+            path.append(Leaves(start, starts.pop(), node.records, starts))
+        return path[-1]
+
+    def chunks(self, start: int, end: int) -> Iterator[tuple[int, Record]]:
+        """The chunks between two offsets with their own: from the one that covers `start`.
+
+        Raises:
+            CasyncError: As `at`.
+        """
+        while start < end:
+            leaf = self.at(start)
+            first, last = leaf.first(start), leaf.first(end - 1) + 1
+            yield from zip(leaf.starts[first:last], leaf.records[first:last], strict=True)
+            start = leaf.end
+
+
+@lru_cache(maxsize=16)
+def zero_nodes(max_size: int) -> dict[bytes, int]:
+    """The nodes of all levels that a long hole is made of, with their plain bytes.
+
+    Args:
+        max_size: Bytes of the chunks that holes are cut into.
+    """
+    lengths: dict[bytes, int] = {}
+
+    def emit(ident: NodeId, data: bytes) -> None:
+        lengths[ident] = sum(length for _, length in iter_records(data))
+
+    builder = NodeBuilder(emit)
+    builder.add(Run(zero_chunk_id(max_size), max_size, MAX_LENGTH // max_size))
+    builder.finish()
+    return lengths

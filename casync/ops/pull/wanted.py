@@ -1,0 +1,206 @@
+"""What a pull of a file is to do, and its plan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
+from typing import BinaryIO, NamedTuple, Self
+
+from casync.access.compare import holds
+from casync.access.endpoints import Endpoints
+from casync.access.outline import ObjectLoader, Outline, load_outline
+from casync.access.progress import Progress
+from casync.access.supply import StoreSupply, Supply
+from casync.errors import NoSpaceError
+from casync.fs.paths import StrPath, as_path
+from casync.fs.target.place import TargetPlace, check_space
+from casync.objects.leaves import LeafCursor
+from casync.ops.pull.in_place import Moves
+from casync.ops.pull.seeds import Seeds, collect_seeds, known_outline
+from casync.ops.pull.server_supply import DeltaChoice, ServerSupply
+from casync.planning.plan import PlanInput, plan
+from casync.planning.portions import Contents
+from casync.planning.stretches import Stretch
+from casync.store.base import ManifestState
+
+__all__ = ["PullOptions", "PullPlan", "WantedFile", "check_room", "is_up_to_date"]
+
+
+@dataclass(frozen=True, slots=True)
+class PullOptions:
+    """How to pull.
+
+    Attributes:
+        seeds: Further files, folders and devices to use as seeds.
+        in_place: Overwrite the target where it differs, instead of replacing it.
+        cache: Also store all chunks.
+        expect_sha256: The expected SHA-256 of the content.
+        delta: Whether to request deltas against old versions.
+        connections: Portions that are fetched at once.
+        reread: Also hash what stays in place in a file that has not changed since it was last seen.
+    """
+
+    seeds: Sequence[StrPath] = ()
+    in_place: bool = False
+    cache: bool = False
+    expect_sha256: bytes | None = None
+    delta: DeltaChoice = "auto"
+    connections: int = 4
+    reread: bool = False
+
+    @property
+    def seed_paths(self) -> list[Path]:
+        """The paths of `seeds`."""
+        return [as_path(seed) for seed in self.seeds]
+
+
+class WantedFile(NamedTuple):
+    """A file to pull.
+
+    Attributes:
+        outline: Its outline.
+        target: A file or block device, a stream, or None to pull only into the store.
+        since: Start of the command, on `time.monotonic`.
+        loader: Fetches the nodes of the outline.
+    """
+
+    outline: Outline
+    target: TargetPlace | BinaryIO | None
+    since: float
+    loader: ObjectLoader
+
+
+class PullPlan:
+    """Where the bytes of one content come from. A context manager, which owns the seeds.
+
+    Args:
+        wanted: The content.
+        target: Where it goes, if that is a file.
+        endpoints: Stores and servers.
+        options: Seeds, and the choice of deltas.
+        progress: Receives a phase for each seed that must be read.
+
+    Attributes:
+        seeds: The seeds.
+        target: The number of the seed that is overwritten in place; None if none is.
+        supplies: The sources of what seeds lack, the cheapest first.
+    """
+
+    def __init__(
+        self,
+        wanted: WantedFile,
+        target: TargetPlace | None,
+        endpoints: Endpoints,
+        options: PullOptions,
+        progress: Progress,
+    ) -> None:
+        self._outline = outline = wanted.outline
+        row = endpoints.memory.manifest(outline.id)
+        in_place = target is not None and target.in_place
+        if row is not None and row.state is ManifestState.FULL and not in_place:
+            self.seeds = Seeds()  # the store has all chunks; servers replace damaged ones
+        else:
+            self.seeds = collect_seeds(
+                outline.params, endpoints, place=target, named=options.seed_paths, progress=progress
+            )
+        self.target = self.seeds.target if in_place else None
+        self.supplies: list[Supply] = [StoreSupply(store) for store in endpoints.local]
+        if endpoints.servers:
+            self.supplies.append(ServerSupply(endpoints.servers, self.seeds, options.delta))
+
+    def stretches(self, *, repeats: bool = True) -> Iterator[Stretch]:
+        """The plan. Its beginning is worked out at once, with the phases of reading seeds.
+
+        Args:
+            repeats: Whether the target can be read back.
+
+        Raises:
+            CasyncError: A node is missing or malformed.
+        """
+        outline = self._outline
+        found = plan(
+            PlanInput(
+                contents=lambda: [(0, outline.content)],
+                fetch=outline.nodes,
+                params=outline.params,
+                trees=self.seeds.trees,
+                lists=self.seeds.lists,
+                target=self.target,
+                repeats=repeats,
+            )
+        )
+        begun = list(islice(found, 1))
+        return chain(begun, found)
+
+    def moves(self) -> Moves:
+        """What moves inside the target that is overwritten in place.
+
+        Raises:
+            CasyncError: A node is missing or malformed.
+        """
+        chunks = LeafCursor(self._outline.content, self._outline.node).chunks
+        return Moves(self.stretches(), self.target, self.contents(), chunks)
+
+    def contents(self) -> Contents:
+        """Lists the chunks of the content in order."""
+        contents = Contents(self._outline.node, self._outline.params.max_size)
+        if self._outline.length:
+            contents.add(0, self._outline.content)
+        return contents
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.seeds.close()
+
+
+def is_up_to_date(
+    wanted: WantedFile,
+    place: TargetPlace,
+    endpoints: Endpoints,
+    options: PullOptions,
+    progress: Progress,
+) -> bool:
+    """Whether a target has the content already.
+
+    It is compared chunk by chunk, unless the store remembers the file in exactly this state.
+
+    Raises:
+        CasyncError: The nodes of the content cannot be fetched.
+    """
+    outline = wanted.outline
+    if place.existing is None:
+        return False
+    row = endpoints.memory.recall(bytes(place.path))
+    if row is not None and row.identity == place.existing:
+        known = known_outline(endpoints.memory, row.manifest)
+        if row.manifest == outline.id and known and row.settled and not options.reread:
+            return True
+        if row.manifest != outline.id and known and known.params == outline.params:
+            return False
+    if place.length < outline.length if place.is_device else place.length != outline.length:
+        return False
+    load_outline(outline, wanted.loader)
+    return holds(place, outline, progress)
+
+
+def check_room(wanted: WantedFile, place: TargetPlace, allocated: int) -> None:
+    """Refuses a target that does not fit on its disk.
+
+    Args:
+        wanted: The content.
+        place: The target.
+        allocated: Bytes that it occupies already.
+
+    Raises:
+        NoSpaceError: There is less space than that.
+        CasyncError: The nodes of the content cannot be fetched.
+    """
+    try:
+        check_space(place, wanted.outline.length - allocated)
+    except NoSpaceError:  # unless holes make the difference
+        load_outline(wanted.outline, wanted.loader)
+        check_space(place, wanted.outline.solid_bytes() - allocated)

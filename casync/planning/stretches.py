@@ -1,0 +1,55 @@
+"""Stretches: where the bytes of a target come from, worked out before any byte moves.
+
+A plan is the stretches of a target in order, end to end. Their number follows what changed, not
+the size of the target.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+import msgspec
+
+__all__ = ["REPEAT", "WANTED", "ZERO", "Stretch", "joined"]
+
+ZERO: Final = -1
+WANTED: Final = -2
+REPEAT: Final = -3
+
+
+class Stretch(msgspec.Struct, gc=False):
+    """A stretch of the target that comes from one place.
+
+    Attributes:
+        offset: Where it begins in the target, in bytes.
+        length: Its bytes.
+        origin: The number of a seed; or `ZERO`; or `REPEAT`, an earlier stretch of the target; or
+            `WANTED`: neither seeds nor the target have it.
+        source: Where it begins in the seed, or in the target; 0 for others.
+    """
+
+    offset: int
+    length: int
+    origin: int
+    source: int = 0
+
+    def goes_on(self, other: Stretch) -> bool:
+        """Whether `other` follows in the target, and in the place that it comes from."""
+        if other.origin != self.origin or other.offset != self.offset + self.length:
+            return False
+        return self.origin in {ZERO, WANTED} or other.source == self.source + self.length
+
+
+def joined(stretches: Iterable[Stretch]) -> Iterator[Stretch]:
+    """Joins stretches that go on."""
+    last: Stretch | None = None
+    for stretch in stretches:
+        if last is not None and last.goes_on(stretch):
+            last.length += stretch.length
+            continue
+        if last is not None:
+            yield last
+        last = stretch
+    if last is not None:
+        yield last
