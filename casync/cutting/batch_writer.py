@@ -5,14 +5,16 @@ One commit is written while the next one is gathered, so memory is bounded by tw
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import compress
+from itertools import accumulate, compress
 
 from casync.ids import Kind, ObjectId
 from casync.limits import COMMIT_BYTES, OBJECT_BYTES
 from casync.objects.codec import Verified
+from casync.objects.record import RECORD_BYTES, ChunkRecords
 from casync.store.base import Batch, Committed, ObjectStore
 
 __all__ = ["BatchWriter"]
@@ -74,6 +76,20 @@ class BatchWriter:
             if self._bytes >= COMMIT_BYTES:
                 self._start()
 
+    def put_records(self, records: ChunkRecords) -> None:
+        """Takes records of reserved chunks. Raises as `put`."""
+        self.new_length += sum(records.lengths)
+        ends = list(accumulate([OBJECT_BYTES - RECORD_BYTES + size for size in records.sizes]))
+        start = done = 0
+        while start < len(ends):
+            full = bisect_left(ends, done + COMMIT_BYTES - self._bytes, start)
+            stop = min(full + 1, len(ends))
+            self._batch.records.append(records.part(start, stop))
+            self._bytes += ends[stop - 1] - done
+            start, done = stop, ends[stop - 1]
+            if self._bytes >= COMMIT_BYTES:
+                self._start()
+
     def finish(self, last: Batch) -> Committed:
         """Writes the rest, and `last` in the same commit. Durable on return.
 
@@ -81,6 +97,7 @@ class BatchWriter:
             NoSpaceError, WriteError, NoObjectError: As `ObjectStore.commit`.
         """
         self._batch.objects += last.objects
+        self._batch.records += last.records
         self._batch.manifests += last.manifests
         self._batch.names += last.names
         self._batch.remember += last.remember
@@ -100,6 +117,8 @@ class BatchWriter:
         self._running = self._executor.submit(self._commit, self._batch)
         self._begun += 1
         ids = {packed.id for packed in self._batch.objects}
+        for records in self._batch.records:
+            ids.update(records.ids)
         self._claimed -= ids
         self._recent.append((self._begun, ids))
         self._batch, self._bytes = Batch(), 0

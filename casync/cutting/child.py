@@ -20,20 +20,21 @@ from typing import BinaryIO, Final, NamedTuple
 
 from casync.cutting.process_memory import keep_freed_memory
 from casync.fs.extents import write_range
-from casync.ids import ChunkId, chunk_id
+from casync.ids import Buffer, ChunkId, Kind, chunk_id
 from casync.limits import KIB, MIB
 from casync.objects.chunker import ChunkerParams, Cutter
-from casync.objects.codec import Packer
+from casync.objects.codec import Codec, Packer
+from casync.objects.record import RECORD_BYTES, encode_record
 
 __all__ = [
     "ANSWER",
     "CHUNK",
     "COMMAND",
     "MAX_AHEAD",
+    "SIZE",
     "SLOTS",
     "SLOT_BYTES",
     "SPAN_BYTES",
-    "STORED",
     "ChildAnswer",
     "Command",
     "CutterWorker",
@@ -50,13 +51,13 @@ MAX_AHEAD: Final = 512 * KIB
 SLOTS: Final = 4
 """Spans that a child holds: two to cut and two to pack, so it never waits."""
 
-SLOT_BYTES: Final = 2 * SPAN_BYTES
-"""Bytes of shared memory for a span: a line per chunk, the payloads, and slack."""
+SLOT_BYTES: Final = 3 * SPAN_BYTES
+"""Bytes of shared memory for a span: a line and a record for each chunk, however small they are."""
 
 COMMAND: Final = struct.Struct("<BB?xIQ")
 ANSWER: Final = struct.Struct("<I?3x")
 CHUNK: Final = struct.Struct("<32sI")  # id, length
-STORED: Final = struct.Struct("<I")  # bytes of payload; the plain length if it is not encoded
+SIZE: Final = struct.Struct("<I")  # bytes of a record
 
 
 class Do:
@@ -66,8 +67,8 @@ class Do:
     """Read `size` bytes at `offset` into the slot, cut and hash them; write a CHUNK for each."""
 
     PACK: Final = 2
-    """`size` bytes follow, one for each chunk in the slot: 1 to pack it, else 0. Write a STORED for
-    each packed chunk, then the payloads."""
+    """`size` bytes follow, one for each chunk in the slot: 1 to pack it, else 0. Write a SIZE for
+    each packed chunk, then the records."""
 
 
 class Command(NamedTuple):
@@ -150,10 +151,17 @@ class CutterWorker:
     def pack(self, number: int, chosen: bytes) -> ChildAnswer:
         """Packs the chunks of a slot whose byte in `chosen` is not 0."""
         slot = self._slots[number]
-        payloads = self._packer.encode([chunk for _, chunk in compress(slot.chunks, chosen)])
-        lines = b"".join([STORED.pack(len(payload)) for payload in payloads])
-        write_range(self._shared, number * SLOT_BYTES, [lines, *payloads])
-        return ChildAnswer(len(payloads), False)
+        chunks = list(compress(slot.chunks, chosen))
+        payloads = self._packer.encode([chunk for _, chunk in chunks])
+        lines: list[bytes] = []
+        records: list[Buffer] = []
+        for (ident, chunk), payload in zip(chunks, payloads, strict=True):
+            codec = Codec.ZSTD if len(payload) < len(chunk) else Codec.RAW
+            lines.append(SIZE.pack(RECORD_BYTES + len(payload)))
+            records.append(encode_record(Kind.CHUNK, codec, len(chunk), ident, payload))
+            records.append(payload)
+        write_range(self._shared, number * SLOT_BYTES, [b"".join(lines), *records])
+        return ChildAnswer(len(chunks), False)
 
     def _read(self, view: memoryview, offset: int) -> bool:
         try:

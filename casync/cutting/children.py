@@ -14,7 +14,6 @@ import sys
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import accumulate
 from typing import Final, Self
 
 from casync.cutting.child import (
@@ -22,10 +21,10 @@ from casync.cutting.child import (
     CHUNK,
     COMMAND,
     MAX_AHEAD,
+    SIZE,
     SLOT_BYTES,
     SLOTS,
     SPAN_BYTES,
-    STORED,
     ChildAnswer,
     Command,
     Do,
@@ -108,13 +107,12 @@ class Cutters:
         child, slot = self._whose(turn)
         child.tell(Command(Do.PACK, slot, False, len(chosen), 0), chosen)
 
-    def packed(self, turn: int) -> list[bytes]:
-        """The payloads of the chosen chunks. Waits for the child."""
+    def packed(self, turn: int) -> tuple[list[int], memoryview]:
+        """The sizes of the records of the chosen chunks, and the records. Waits for the child."""
         child, slot = self._whose(turn)
-        head = child.answer(Do.PACK, slot).chunks * STORED.size
-        sizes = [size for (size,) in STORED.iter_unpack(child.shared(slot, 0, head))]
-        starts = accumulate(sizes, initial=head)
-        return [child.shared(slot, start, size) for start, size in zip(starts, sizes, strict=False)]
+        head = child.answer(Do.PACK, slot).chunks * SIZE.size
+        sizes = [size for (size,) in SIZE.iter_unpack(child.shared(slot, 0, head))]
+        return sizes, memoryview(child.shared(slot, head, sum(sizes)))
 
     def _whose(self, turn: int) -> tuple[_Child, int]:
         count = len(self._children)

@@ -13,8 +13,9 @@ from casync.access.progress import Progress
 from casync.cutting.batch_writer import BatchWriter
 from casync.ids import Buffer, Kind, NodeId, ObjectId, zero_chunk_id
 from casync.objects.chunker import Zeros
-from casync.objects.codec import Packer, Verified
+from casync.objects.codec import Packer
 from casync.objects.node import Content, NodeBuilder, Run
+from casync.objects.record import ChunkRecords
 
 __all__ = ["ChunkWriter", "Taker"]
 
@@ -34,12 +35,12 @@ class Taker(Protocol):
         """Reserves missing chunks and returns them; the caller must put these."""
         ...
 
-    def pack(self, plain: Mapping[ObjectId, Buffer]) -> list[Verified]:
-        """Packs chunks whose bytes are in this process."""
+    def pack(self, plain: Mapping[ObjectId, Buffer]) -> None:
+        """Packs and takes reserved chunks whose bytes are in this process."""
         ...
 
-    def put(self, objects: Sequence[Verified]) -> None:
-        """Takes reserved chunks."""
+    def put(self, records: ChunkRecords) -> None:
+        """Takes reserved chunks that a child has packed."""
         ...
 
 
@@ -95,17 +96,17 @@ class ChunkWriter:
         self.new += len(new)
         return new
 
-    def pack(self, plain: Mapping[ObjectId, Buffer]) -> list[Verified]:
-        """Packs chunks whose bytes are in this process."""
-        return self._packer.pack_batch(Kind.CHUNK, [*plain.items()])
-
-    def put(self, objects: Sequence[Verified]) -> None:
-        """Takes reserved chunks.
+    def pack(self, plain: Mapping[ObjectId, Buffer]) -> None:
+        """Packs and takes reserved chunks whose bytes are in this process.
 
         Raises:
             CasyncError: What the store raises, now or for earlier chunks.
         """
-        self._writer.put(objects)
+        self._writer.put(self._packer.pack_batch(Kind.CHUNK, [*plain.items()]))
+
+    def put(self, records: ChunkRecords) -> None:
+        """Takes reserved chunks that a child has packed. Raises as `pack`."""
+        self._writer.put_records(records)
 
     def finish(self) -> Content:
         """Ends the content. By then the writer has everything below it.

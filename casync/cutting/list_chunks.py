@@ -14,7 +14,8 @@ from casync.cutting.cut import cut, usable_cpus
 from casync.fs.source.file import FileSource
 from casync.ids import Buffer, ChunkId, ObjectId, zero_chunk_id
 from casync.objects.chunker import ChunkerParams, Zeros
-from casync.objects.codec import DEFAULT_LEVEL, Verified
+from casync.objects.codec import DEFAULT_LEVEL
+from casync.objects.record import ChunkRecords
 
 __all__ = ["Note", "list_chunks"]
 
@@ -80,9 +81,8 @@ class _Listing:
         """Reserves nothing."""
         return set()
 
-    def pack(self, plain: Mapping[ObjectId, Buffer]) -> list[Verified]:
+    def pack(self, plain: Mapping[ObjectId, Buffer]) -> None:
         """Nothing was reserved."""
-        return []
 
-    def put(self, objects: Sequence[Verified]) -> None:
+    def put(self, records: ChunkRecords) -> None:
         """Nothing was reserved."""

@@ -17,10 +17,10 @@ from casync.cutting.chunk_writer import Taker
 from casync.cutting.seams import join_cuts, zero_chunks
 from casync.cutting.serial import zeros
 from casync.fs.source.base import Hole, Positioned, Span
-from casync.ids import Buffer, ChunkId, Kind, ObjectId, chunk_id
+from casync.ids import Buffer, ChunkId, ObjectId, chunk_id
 from casync.limits import MIB
 from casync.objects.chunker import ChunkerParams, Cutter, Zeros
-from casync.objects.codec import Verified
+from casync.objects.record import ChunkRecords
 
 __all__ = ["cut_in_parallel"]
 
@@ -83,7 +83,7 @@ class _ParallelCutting:
         self._turns = count()
         self._waiting: deque[_Piece] = deque()
         self._cutting = 0
-        self._packing: deque[tuple[int, list[tuple[ChunkId, int]]]] = deque()
+        self._packing: deque[tuple[int, list[ObjectId], list[int]]] = deque()
 
     def feed(self, span: Span | Hole) -> None:
         """Takes the next part of the content."""
@@ -146,22 +146,22 @@ class _ParallelCutting:
         chunk_writer = self._chunk_writer
         chunk_writer.take(cut)
         reserved = chunk_writer.reserve(ident for ident, _ in cut)
-        chunk_writer.put(
-            chunk_writer.pack({ident: plain[ident] for ident in plain if ident in reserved})
-        )
+        chunk_writer.pack({ident: plain[ident] for ident in plain if ident in reserved})
         reserved.difference_update(plain)
         if not reserved:
             return
         assert turn is not None
-        chosen: list[tuple[ChunkId, int]] = []
+        ids: list[ObjectId] = []
+        lengths: list[int] = []
         marks = bytearray(len(chunks))
-        for number in range(passed, len(chunks)):
-            if chunks[number][0] in reserved:
-                reserved.discard(chunks[number][0])
-                chosen.append(chunks[number])
+        for number, (ident, length) in enumerate(chunks[passed:], passed):
+            if ident in reserved:
+                reserved.discard(ident)
+                ids.append(ident)
+                lengths.append(length)
                 marks[number] = 1
         self._cutters.pack(turn, marks)
-        self._packing.append((turn, chosen))
+        self._packing.append((turn, ids, lengths))
 
     def _take_zeros(self, end: int) -> None:
         times = zero_chunks(self._position, end, self._max_size)
@@ -169,17 +169,12 @@ class _ParallelCutting:
             ident = self._chunk_writer.take_zeros(Zeros(self._max_size, times))
             self._position += times * self._max_size
             if self._chunk_writer.reserve([ident]):
-                self._chunk_writer.put(self._chunk_writer.pack({ident: zeros(self._max_size)}))
+                self._chunk_writer.pack({ident: zeros(self._max_size)})
 
     def _fetch(self) -> None:
-        """Takes the payloads of the oldest span in packing."""
-        turn, chosen = self._packing.popleft()
-        self._chunk_writer.put(
-            [
-                Verified.encoded(Kind.CHUNK, ident, length, payload)
-                for (ident, length), payload in zip(chosen, self._cutters.packed(turn), strict=True)
-            ]
-        )
+        """Takes the records of the oldest span in packing."""
+        turn, ids, lengths = self._packing.popleft()
+        self._chunk_writer.put(ChunkRecords(ids, lengths, *self._cutters.packed(turn)))
 
 
 class _Seam:

@@ -88,9 +88,7 @@ class SerialCutting:
     def _flush(self) -> None:
         plain, self._plain, self._held = self._plain, {}, 0
         reserved = self._chunk_writer.reserve(plain)
-        self._chunk_writer.put(
-            self._chunk_writer.pack({i: plain[i] for i in plain if i in reserved})
-        )
+        self._chunk_writer.pack({i: plain[i] for i in plain if i in reserved})
 
 
 @lru_cache(maxsize=1)

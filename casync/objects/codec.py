@@ -16,7 +16,6 @@ from enum import IntEnum
 from typing import Any, Final, NamedTuple
 
 import zstandard
-from blake3 import blake3
 
 from casync.errors import DamagedObjectError, IntegrityError, MalformedError, UsageError
 from casync.ids import Buffer, Kind, ObjectId, chunk_ids, object_id
@@ -33,7 +32,6 @@ from casync.limits import (
 from casync.sizes import format_count
 
 __all__ = [
-    "CHECK_BYTES",
     "DEFAULT_LEVEL",
     "MAX_PLAIN",
     "Codec",
@@ -41,10 +39,8 @@ __all__ = [
     "Packer",
     "Unpacker",
     "Verified",
-    "check_bytes",
 ]
 
-CHECK_BYTES = 8
 DEFAULT_LEVEL = 1
 """zstd level of stored payloads: the fastest that still halves typical images."""
 
@@ -103,11 +99,6 @@ class Verified(Packed):
         """The object whose payload `Packer.encode` made of `length` bytes with the id `ident`."""
         codec = Codec.ZSTD if len(payload) < length else Codec.RAW
         return cls(kind, ident, codec, length, payload)
-
-
-def check_bytes(payload: Buffer) -> bytes:
-    """The truncated BLAKE3 that finds bit rot in a stored payload."""
-    return blake3(payload).digest(length=CHECK_BYTES)
 
 
 class Packer:

@@ -22,6 +22,7 @@ from casync.ids import Kind, ManifestId, ObjectId
 from casync.names.name import Name, NameRecord, Ref
 from casync.names.name_update import NameUpdate
 from casync.objects.codec import Packed, Verified
+from casync.objects.record import ChunkRecords
 
 __all__ = [
     "Absence",
@@ -140,6 +141,7 @@ class Batch:
         outlines: Manifests that must still be here, because manifests of the batch rely on nodes
             below them.
         mended: Objects to store even if the store has them, because its copy is damaged.
+        records: Chunks, as `objects`, that were made into records where they were cut.
     """
 
     objects: list[Verified] = field(default_factory=list)
@@ -150,6 +152,7 @@ class Batch:
     relies: list[ManifestId] = field(default_factory=list)
     outlines: list[ManifestId] = field(default_factory=list)
     mended: list[Verified] = field(default_factory=list)
+    records: list[ChunkRecords] = field(default_factory=list)
 
 
 class Committed(NamedTuple):

@@ -21,6 +21,7 @@ from casync.objects.chunker import DEFAULT_PARAMS
 from casync.objects.codec import Codec, Packed, Packer, Unpacker, Verified
 from casync.objects.manifest import Manifest, encode_manifest
 from casync.objects.node import Content
+from casync.objects.record import ChunkRecords, encode_record
 from casync.store.base import (
     Absence,
     Batch,
@@ -63,6 +64,20 @@ def put_manifest(
         )
     )
     return ident
+
+
+def recorded(packed: list[Verified]) -> ChunkRecords:
+    """Chunks as the processes that cut hand them over."""
+    records = [
+        encode_record(kind, codec, length, ident, payload) + payload
+        for kind, ident, codec, length, payload in packed
+    ]
+    return ChunkRecords(
+        ids_of(packed),
+        [item.length for item in packed],
+        [len(record) for record in records],
+        memoryview(b"".join(records)),
+    )
 
 
 def ids_of(packed: list[Verified]) -> list[ObjectId]:
@@ -200,6 +215,18 @@ class SourceContract:
 
 class StoreContract(SourceContract):
     """Writing, and reads that only a store offers."""
+
+    def test_records_are_stored_as_their_chunks(self, store: ObjectStore) -> None:
+        packed = [pack(noise(40_000, seed)) for seed in range(60)] + [pack(b"text " * 500)]
+        node = pack(b"a node", Kind.NODE)
+        store.commit(Batch(objects=packed[10:20]))
+        blocks = [recorded(packed[:40]), recorded(packed[40:])]
+        committed = store.commit(Batch(objects=[*packed[35:45], node], records=blocks))
+        new = [*packed[:10], *packed[20:], node]
+        assert committed.objects == len(new)
+        assert committed.stored == sum(len(item.payload) for item in new)
+        assert list(store.get(Kind.CHUNK, ids_of(packed))) == [Packed(*item) for item in packed]
+        assert store.commit(Batch(records=blocks)).objects == 0
 
     def test_resolves_prefixes(self, store: ObjectStore) -> None:
         ident = put_manifest(store, b"some content")

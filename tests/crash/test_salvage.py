@@ -17,7 +17,8 @@ import pytest
 
 from casync.errors import CasyncError
 from casync.ids import Kind
-from casync.objects.codec import Packed, check_bytes
+from casync.objects.codec import Packed
+from casync.objects.record import check_bytes
 from casync.store.lmdb.salvage import salvage
 from casync.store.lmdb.store import LmdbStore
 from tests.crash.commands import run

@@ -8,15 +8,13 @@ from hypothesis import strategies as st
 
 from casync.errors import CasyncError
 from casync.ids import Kind, chunk_id
-from casync.objects.codec import Codec, check_bytes
+from casync.objects.codec import Codec
+from casync.objects.record import RECORD_MARK, check_bytes, decode_record, encode_record
 from casync.store.lmdb.segment import (
     HEADER_BYTES,
-    RECORD_MARK,
     SEGMENT_MAGIC,
     Filler,
     decode_header,
-    decode_record,
-    encode_record,
     records,
 )
 
@@ -29,9 +27,7 @@ payload_lists = st.lists(
 def segment(payloads: list[bytes]) -> bytes:
     filler = Filler(bytes(16), -1, None)
     for payload in payloads:
-        header = encode_record(
-            Kind.CHUNK, Codec.RAW, len(payload), chunk_id(payload), payload, check_bytes(payload)
-        )
+        header = encode_record(Kind.CHUNK, Codec.RAW, len(payload), chunk_id(payload), payload)
         filler.add(header, payload)
     return b"".join(data for _, data in filler.segments())
 

@@ -12,6 +12,7 @@ from typing import Final
 
 from casync.errors import LockedError, WriteError
 from casync.ids import Kind, ManifestId
+from casync.objects.record import RECORD_BYTES
 from casync.store.base import ManifestState
 from casync.store.collectable import Dead, IsMarked, Swept
 from casync.store.lmdb.byte_lock import COLLECTOR_BYTE, ByteLocks
@@ -36,7 +37,6 @@ from casync.store.lmdb.rows import (
     index_prefix,
 )
 from casync.store.lmdb.scan import scan
-from casync.store.lmdb.segment import RECORD_BYTES
 from casync.store.lmdb.sweep import sweep
 from casync.store.lmdb.trash_rows import (
     REMOVED_MANIFESTS,

@@ -1,12 +1,11 @@
 """Writes a batch as rows and segments, in one write transaction.
 
-Costly work that needs no transaction is done before it, in `Pending`.
+Costly work that needs no transaction is done before it, by `Pending`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 import lmdb
 import msgspec
@@ -14,14 +13,15 @@ import msgspec
 from casync.errors import NoObjectError
 from casync.ids import Kind, ManifestId, chunk_id
 from casync.names.name import NameRecord
-from casync.objects.codec import Codec, Verified, check_bytes
+from casync.objects.codec import Codec
+from casync.objects.record import NAME_RECORD, RECORD_BYTES, encode_record
 from casync.store.base import Batch, Committed, ManifestRow, ManifestState, RememberedFile
 from casync.store.lmdb.environment import Txn
 from casync.store.lmdb.meta import read_generation
+from casync.store.lmdb.pending import Pending
 from casync.store.lmdb.quota import charge, discharge
 from casync.store.lmdb.renew import renew
 from casync.store.lmdb.rows import (
-    IndexRow,
     NamePayload,
     SegmentUse,
     decode_index,
@@ -30,7 +30,7 @@ from casync.store.lmdb.rows import (
     decode_number,
     decode_segment_use,
     encode_file,
-    encode_index,
+    encode_index_run,
     encode_manifest_row,
     encode_name,
     encode_segment_use,
@@ -41,37 +41,11 @@ from casync.store.lmdb.rows import (
     path_key,
     version_key,
 )
-from casync.store.lmdb.segment import NAME_RECORD, RECORD_BYTES, Filler, encode_record
+from casync.store.lmdb.segment import Filler
 from casync.store.lmdb.trash_rows import last_removed, removed_key
 from casync.store.names import check_relied, check_whole, updated
 
-__all__ = ["Pending", "Writer", "forget_file"]
-
-
-class Pending(NamedTuple):
-    """An object to be written: its key in the index, its record's header and the object."""
-
-    key: bytes
-    header: bytes
-    item: Verified
-
-    @staticmethod
-    def of(objects: Iterable[Verified]) -> list[Pending]:
-        """Each distinct object once, in order, with the check of its payload."""
-        pending: dict[bytes, Pending] = {}
-        for item in objects:
-            kind, ident, codec, length, payload = item
-            key = index_key(kind, ident)
-            if key not in pending:
-                check = check_bytes(payload)
-                header = encode_record(kind, codec, length, ident, payload, check)
-                pending[key] = Pending(key, header, item)
-        return list(pending.values())
-
-    @property
-    def size(self) -> int:
-        """Bytes of its record."""
-        return RECORD_BYTES + len(self.item.payload)
+__all__ = ["Writer", "forget_file"]
 
 
 class Writer:
@@ -88,7 +62,7 @@ class Writer:
         self._store_id = store_id
         self._now = now
 
-    def commit(self, batch: Batch, pending: Sequence[Pending]) -> Committed:
+    def commit(self, batch: Batch, pending: Pending) -> Committed:
         """Writes all of `batch`, whose objects are `pending`.
 
         Raises:
@@ -99,15 +73,14 @@ class Writer:
         new = self._new(batch, pending)
         if batch.mended:
             new = self._instead(Pending.of(batch.mended), new)
-        rows = self._manifest_rows(batch, {entry.key for entry in new})
+        rows = self._manifest_rows(batch, set(new.keys))
         records, added = self._name_records(batch, rows)
         self.append(new, added)
         self.put_manifests(rows.values())
         self.put_names(added)
         if batch.forget or batch.remember:
             self._put_files(batch)
-        stored = sum(len(entry.item.payload) for entry in new)
-        return Committed(len(new), stored, records)
+        return Committed(len(new.keys), new.stored, records)
 
     def adopt(
         self,
@@ -124,30 +97,28 @@ class Writer:
             record.name for record in names if self._get("names", name_key(record.name)) is None
         }
         added = [record for record in names if record.name in absent]
-        self.append([], added)
+        self.append(Pending.of([]), added)
         self.put_manifests(rows.values())
         self.put_names(added)
         return added
 
-    def _new(self, batch: Batch, pending: Sequence[Pending]) -> list[Pending]:
+    def _new(self, batch: Batch, pending: Pending) -> Pending:
         """The objects of `pending` that the store lacks.
 
         Renews the others, and the batch's manifests, which protects them from a running collection.
         """
-        keys = {entry.key for entry in pending}
-        keys |= {index_key(Kind.MANIFEST, ident) for ident, _, _ in batch.manifests}
-        present = renew(self._txn, self._databases, sorted(keys))
-        return [entry for entry in pending if entry.key not in present]
+        keys = {index_key(Kind.MANIFEST, ident) for ident, _, _ in batch.manifests}
+        keys.update(pending.keys)
+        return pending.without(renew(self._txn, self._databases, sorted(keys)))
 
-    def _instead(self, mended: Sequence[Pending], new: Sequence[Pending]) -> list[Pending]:
+    def _instead(self, mended: Pending, new: Pending) -> Pending:
         """Counts the records that `mended` replaces as dead; returns all objects to write.
 
         The quota has their room back before the new records take it.
         """
         freed = 0
-        keys = {entry.key for entry in mended}
         dead: dict[int, int] = {}
-        for key in keys:
+        for key in mended.keys:
             value = self._get("index", key)
             if value is not None:
                 row = decode_index(value)
@@ -159,7 +130,7 @@ class Writer:
                 freed += min(size, use.live)
                 self._count(number, use.used, -min(size, use.live))
         discharge(self._txn, self._databases["meta"], freed)
-        return [*mended, *(entry for entry in new if entry.key not in keys)]
+        return new.without(set(mended.keys)).after(mended)
 
     def _get(self, database: str, key: bytes) -> memoryview | None:
         return self._txn.get(key, db=self._databases[database])
@@ -219,9 +190,9 @@ class Writer:
             return record if record.name == name else None
         return None
 
-    def append(self, new: Sequence[Pending], names: Sequence[NameRecord]) -> None:
+    def append(self, new: Pending, names: Sequence[NameRecord]) -> None:
         """Appends objects and name records to segments, and points the index to the objects."""
-        if not new and not names:
+        if not new.keys and not names:
             return
         generation = read_generation(self._txn, self._databases["meta"])
         cursor = self._txn.cursor(self._databases["segments"])
@@ -230,29 +201,22 @@ class Writer:
             last, tail = decode_number(cursor.key()), cursor.value()
         filler = Filler(self._store_id, last, tail)
         live: dict[int, int] = {}
-        rows: list[tuple[bytes, bytes]] = []
-        for key, header, (_, _, codec, length, payload) in new:
-            number, offset = filler.add(header, payload)
-            stored = len(payload)
-            live[number] = live.get(number, 0) + RECORD_BYTES + stored
-            row = IndexRow(number, offset, stored, length, codec, generation)
-            rows.append((key, encode_index(row)))
+        values: list[bytes] = []
+        for (number, offset), count in filler.extend(new.records, new.sizes):
+            done = len(values)
+            sizes, lengths = new.sizes[done : done + count], new.lengths[done : done + count]
+            live[number] = live.get(number, 0) + sum(sizes)
+            values += encode_index_run(number, offset, sizes, lengths, generation)
         for record in names:
             payload = msgspec.msgpack.encode(NamePayload(self._store_id, record))
-            header = encode_record(
-                NAME_RECORD,
-                Codec.RAW,
-                len(payload),
-                chunk_id(payload),
-                payload,
-                check_bytes(payload),
-            )
+            ident = chunk_id(payload)
+            header = encode_record(NAME_RECORD, Codec.RAW, len(payload), ident, payload)
             place = filler.add(header, payload)
             live[place.segment] = live.get(place.segment, 0) + len(header) + len(payload)
         for number, segment in filler.segments():
             cursor.put(number_key(number), segment, append=number > last)
             self._count(number, len(segment), live.get(number, 0))
-        self.put_index(rows)
+        self.put_index(list(zip(new.keys, values, strict=True)))
         charge(self._txn, self._databases["meta"], sum(live.values()))
 
     def _count(self, number: int, used: int, live: int) -> None:

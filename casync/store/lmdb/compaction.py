@@ -14,6 +14,7 @@ import lmdb
 from casync.limits import MIB
 from casync.names.name import NameRecord
 from casync.objects.codec import Unpacker
+from casync.objects.record import NAME_RECORD, RECORD_BYTES, SegmentRecord
 from casync.store.lmdb.environment import Environment, Txn
 from casync.store.lmdb.reindex import prove, prove_name
 from casync.store.lmdb.rows import (
@@ -30,7 +31,7 @@ from casync.store.lmdb.rows import (
     version_key,
 )
 from casync.store.lmdb.scan import scan
-from casync.store.lmdb.segment import NAME_RECORD, RECORD_BYTES, Filler, SegmentRecord, records
+from casync.store.lmdb.segment import Filler, records
 from casync.store.lmdb.sweep import last_segment
 from casync.store.lmdb.trash_rows import removed_version_key
 

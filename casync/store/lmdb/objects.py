@@ -15,7 +15,8 @@ import lmdb
 from casync.errors import MalformedError
 from casync.ids import Kind, ObjectId
 from casync.limits import MAX_BATCH_IDS, MIB
-from casync.objects.codec import Packed, check_bytes
+from casync.objects.codec import Packed
+from casync.objects.record import SegmentRecord, check_bytes, decode_record
 from casync.store.base import Absence, ObjectStat
 from casync.store.lmdb.environment import Txn
 from casync.store.lmdb.rows import (
@@ -25,7 +26,6 @@ from casync.store.lmdb.rows import (
     index_prefix,
     number_key,
 )
-from casync.store.lmdb.segment import SegmentRecord, decode_record
 
 __all__ = ["Objects"]
 

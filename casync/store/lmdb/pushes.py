@@ -23,10 +23,11 @@ from casync.names.name_update import NameUpdate
 from casync.objects.codec import Verified
 from casync.sizes import format_size
 from casync.store.base import Batch, Committed, ManifestState, ObjectStat
-from casync.store.lmdb.commit import Pending, Writer
+from casync.store.lmdb.commit import Writer
 from casync.store.lmdb.environment import Environment, Txn
 from casync.store.lmdb.meta import read_generation
 from casync.store.lmdb.objects import Objects
+from casync.store.lmdb.pending import Pending
 from casync.store.lmdb.push_rows import (
     GIVEN_UP,
     PushRow,
@@ -108,7 +109,7 @@ class LmdbPushes:
     def put(self, push: bytes, objects: Sequence[Verified], *, spare: int) -> Committed:
         """As `Pushes.put`."""
         pending, now = Pending.of(objects), int(self._clock())
-        need = sum(entry.size for entry in pending) + 2 * MIB
+        need = pending.size + 2 * MIB
         self.check_room(push, need, spare=spare)
 
         def write(txn: Txn) -> Committed:
@@ -146,7 +147,7 @@ class LmdbPushes:
         def write(txn: Txn) -> Committed:
             self._row(txn, push, now)
             txn.delete(push, db=self._environment.databases["pushes"])
-            return self._writer(txn, now).commit(batch, [])
+            return self._writer(txn, now).commit(batch, Pending.of([]))
 
         with self._giving_up(push):
             records = self._environment.write(write, need=2 * MIB).names

@@ -21,6 +21,7 @@ from casync.ids import Kind, ManifestId, chunk_id
 from casync.limits import GIB, MAP_BYTES
 from casync.names.name import NameRecord
 from casync.objects.codec import Packed, Unpacker, Verified
+from casync.objects.record import NAME_RECORD, RECORD_BYTES, SegmentRecord
 from casync.store.base import ManifestRow, ManifestState
 from casync.store.lmdb.commit import Writer
 from casync.store.lmdb.completeness import Completeness
@@ -41,13 +42,7 @@ from casync.store.lmdb.rows import (
     index_key,
     number_key,
 )
-from casync.store.lmdb.segment import (
-    NAME_RECORD,
-    RECORD_BYTES,
-    SegmentRecord,
-    decode_header,
-    records,
-)
+from casync.store.lmdb.segment import decode_header, records
 from casync.store.lmdb.trash_rows import removed_key, removed_version_key
 
 __all__ = ["Reindexed", "latest", "prove", "prove_name", "reindex"]

@@ -6,6 +6,9 @@ Keys sort as what they stand for. Integers are big-endian in keys and little-end
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator, Sequence
+from itertools import accumulate, repeat
+from operator import gt
 from typing import Final, NamedTuple
 
 import msgspec
@@ -15,6 +18,7 @@ from casync.errors import DamagedStoreError
 from casync.ids import ID_BYTES, Buffer, Kind, ManifestId, ObjectId
 from casync.names.name import NameRecord
 from casync.objects.codec import Codec
+from casync.objects.record import RECORD_BYTES
 from casync.store.base import ManifestRow, ManifestState, RememberedFile
 from casync.store.lmdb.lmdb_errors import REBUILD
 
@@ -36,6 +40,7 @@ __all__ = [
     "decode_segment_use",
     "encode_file",
     "encode_index",
+    "encode_index_run",
     "encode_manifest_row",
     "encode_name",
     "encode_number",
@@ -122,6 +127,25 @@ def index_key(kind: int, ident: ObjectId | bytes) -> bytes:
 def encode_index(row: IndexRow) -> bytes:
     """A value of `index`."""
     return _INDEX.pack(row.segment, row.offset, row.stored, row.length, row.codec, row.generation)
+
+
+def encode_index_run(
+    segment: int, offset: int, sizes: Sequence[int], lengths: Sequence[int], generation: int
+) -> Iterator[bytes]:
+    """Values of `index` for records that lie end to end.
+
+    Args:
+        segment: Number of their segment.
+        offset: Where the first begins.
+        sizes: Bytes of each record.
+        lengths: Plain bytes of each object.
+        generation: As in `IndexRow`.
+    """
+    stored = [size - RECORD_BYTES for size in sizes]
+    is_zstd = map(gt, lengths, stored)  # which alone shortens
+    offsets = accumulate(sizes, initial=offset)
+    places = repeat(segment), offsets, stored, lengths, is_zstd, repeat(generation)
+    return map(_INDEX.pack, *places)
 
 
 def decode_index(value: Buffer) -> IndexRow:

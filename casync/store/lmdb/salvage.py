@@ -18,21 +18,19 @@ from casync.ids import Kind, ManifestId
 from casync.limits import COMMIT_BYTES, MAX_CHUNK_SIZE, MIB, OBJECT_BYTES
 from casync.names.name import NameRecord
 from casync.objects.codec import Unpacker
+from casync.objects.record import (
+    NAME_RECORD,
+    RECORD_BYTES,
+    RECORD_MARK,
+    SegmentRecord,
+    decode_record,
+    sound_record,
+)
 from casync.store.base import Batch, ManifestState
 from casync.store.lmdb.completeness import Completeness
 from casync.store.lmdb.reindex import latest, prove, prove_name
 from casync.store.lmdb.rows import NamePayload
-from casync.store.lmdb.segment import (
-    HEADER_BYTES,
-    NAME_RECORD,
-    RECORD_BYTES,
-    RECORD_MARK,
-    SEGMENT_MAGIC,
-    SegmentRecord,
-    decode_header,
-    decode_record,
-    sound_record,
-)
+from casync.store.lmdb.segment import HEADER_BYTES, SEGMENT_MAGIC, decode_header
 from casync.store.lmdb.store import LmdbStore
 
 __all__ = ["Salvaged", "salvage"]

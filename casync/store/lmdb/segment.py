@@ -1,56 +1,34 @@
-"""The bytes of segments and their records (docs/FORMAT.md section 5).
-
-A segment is a header followed by records without gaps. A record describes itself and begins with a
-mark, so a scan resynchronises after damage, and objects are found even where everything around them
-is lost.
-"""
+"""The bytes of segments (docs/FORMAT.md section 5.1): a header, then records without gaps."""
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from itertools import accumulate, chain
 from typing import Final, NamedTuple
 
-import msgspec
-
 from casync.errors import MalformedError, UnsupportedError
-from casync.ids import Buffer, Kind
-from casync.limits import MAX_CHUNK_SIZE, SEGMENT_BYTES
-from casync.objects.codec import Codec, check_bytes
+from casync.ids import Buffer
+from casync.limits import SEGMENT_BYTES
+from casync.objects.record import RECORD_MARK, SegmentRecord, sound_record
 
 __all__ = [
     "HEADER_BYTES",
-    "NAME_RECORD",
-    "RECORD_BYTES",
-    "RECORD_MARK",
     "SEGMENT_MAGIC",
     "STORE_ID_BYTES",
     "Filler",
     "Header",
     "RecordPlace",
-    "SegmentRecord",
     "decode_header",
-    "decode_record",
-    "encode_record",
     "records",
-    "sound_record",
 ]
 
 SEGMENT_MAGIC: Final = b"\x8dcasSEG\n"
-RECORD_MARK: Final = b"\xc6\x1dR\x8a"
-NAME_RECORD: Final = 4
-"""The kind of a record that holds a version of a name; other kinds are `ids.Kind`."""
-
 STORE_ID_BYTES: Final = 16
 _FORMAT: Final = 1
 _HEADER: Final = struct.Struct("<8sHHI16sQ")  # magic, format, flags, used, store, number
-_RECORD: Final = struct.Struct("<4sBBHII32s8s")  # mark, kind, codec, 0, plain, stored, id, check
 HEADER_BYTES: Final = _HEADER.size
-RECORD_BYTES: Final = _RECORD.size
-"""Bytes of a record before its payload."""
-
-_KINDS: Final = frozenset({*Kind, NAME_RECORD})
-_CODECS: Final = {codec.value: codec for codec in Codec}
 _NEARLY_FULL: Final = SEGMENT_BYTES - 64 * 1024  # rewriting 1 MiB to add less is wasteful
 
 
@@ -60,37 +38,6 @@ class Header(NamedTuple):
     used: int
     store_id: bytes
     number: int
-
-
-class SegmentRecord(msgspec.Struct, frozen=True, gc=False):
-    """One record as its header describes it, unproved.
-
-    Attributes:
-        kind: An `ids.Kind`, or `NAME_RECORD`.
-        codec: How the payload is encoded.
-        length: Plain bytes.
-        stored: Bytes of payload.
-        id: The object's id; for a name record, the BLAKE3 of its payload.
-        check: The expected `codec.check_bytes` of the payload.
-        offset: Where the record begins in the buffer.
-    """
-
-    kind: int
-    codec: Codec
-    length: int
-    stored: int
-    id: bytes
-    check: bytes
-    offset: int
-
-    @property
-    def end(self) -> int:
-        """Where the next record begins."""
-        return self.offset + RECORD_BYTES + self.stored
-
-    def payload(self, data: Buffer) -> bytes:
-        """Copies the payload out of the buffer that the record was read from."""
-        return bytes(data[self.offset + RECORD_BYTES : self.end])
 
 
 class RecordPlace(NamedTuple):
@@ -125,31 +72,6 @@ def decode_header(data: Buffer) -> Header:
     return Header(used, store_id, number)
 
 
-def encode_record(
-    kind: int, codec: int, length: int, ident: bytes, payload: Buffer, check: bytes
-) -> bytes:
-    """The header of a record; `payload` follows it."""
-    return _RECORD.pack(RECORD_MARK, kind, codec, 0, length, len(payload), ident, check)
-
-
-def decode_record(data: Buffer, offset: int) -> SegmentRecord:
-    """Reads the record header at `offset`. The payload may reach beyond `data`.
-
-    Raises:
-        MalformedError: There is no valid header.
-    """
-    if not 0 <= offset <= len(data) - RECORD_BYTES:
-        raise MalformedError("record outside of its segment")
-    mark, kind, codec, zero, length, stored, ident, check = _RECORD.unpack_from(data, offset)
-    if mark != RECORD_MARK:
-        raise MalformedError("record without its mark")
-    if kind not in _KINDS or codec not in _CODECS or zero:
-        raise MalformedError("record of an unknown kind")
-    if length > MAX_CHUNK_SIZE or (stored != length if codec == Codec.RAW else stored >= length):
-        raise MalformedError("record with impossible lengths")
-    return SegmentRecord(kind, _CODECS[codec], length, stored, ident, check, offset)
-
-
 def records(data: Buffer) -> Iterator[SegmentRecord | None]:
     """All sound records of a segment in order, and None for each damaged stretch.
 
@@ -170,18 +92,6 @@ def records(data: Buffer) -> Iterator[SegmentRecord | None]:
             if offset < 0:
                 return
             record = sound_record(view, offset)
-
-
-def sound_record(data: Buffer, offset: int) -> SegmentRecord | None:
-    """The record at `offset`, if all of it is in `data` and its payload passes its check."""
-    try:
-        record = decode_record(data, offset)
-    except MalformedError:
-        return None
-    payload = memoryview(data)[offset + RECORD_BYTES : record.end]
-    if len(payload) != record.stored or check_bytes(payload) != record.check:
-        return None
-    return record
 
 
 class Filler:
@@ -208,15 +118,36 @@ class Filler:
 
     def add(self, header: bytes, payload: Buffer) -> RecordPlace:
         """Appends a record; returns its place."""
-        size = len(header) + len(payload)
-        if self._used + size > SEGMENT_BYTES and self._used > HEADER_BYTES:
-            self._close()
-        place = RecordPlace(self._number, self._used)
-        self._parts.append(header)
-        self._parts.append(payload)
-        self._used += size
-        self._grown = True
+        ((place, _),) = self.extend([(header, payload)], [len(header) + len(payload)])
         return place
+
+    def extend(
+        self, records: Sequence[Sequence[Buffer]], sizes: Sequence[int]
+    ) -> list[tuple[RecordPlace, int]]:
+        """Appends many records.
+
+        Args:
+            records: The buffers of each, end to end.
+            sizes: Bytes of each.
+
+        Returns:
+            Runs of records without gaps: the place of the first, and their number.
+        """
+        runs: list[tuple[RecordPlace, int]] = []
+        ends = list(accumulate(sizes))
+        start = done = 0
+        while start < len(ends):
+            stop = bisect_right(ends, done + SEGMENT_BYTES - self._used, start)
+            if stop == start and self._used > HEADER_BYTES:
+                self._close()
+                continue
+            stop = max(stop, start + 1)  # one that is too large has a segment to itself
+            runs.append((RecordPlace(self._number, self._used), stop - start))
+            self._parts += chain.from_iterable(records[start:stop])
+            self._used += ends[stop - 1] - done
+            self._grown = True
+            start, done = stop, ends[stop - 1]
+        return runs
 
     def _close(self) -> None:
         self._closed.append((self._number, self._used, self._parts))

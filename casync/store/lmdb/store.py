@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from casync.errors import DamagedStoreError
@@ -35,7 +34,7 @@ from casync.store.base import (
 )
 from casync.store.lmdb.backup import backup, remove_leftovers
 from casync.store.lmdb.collection import LmdbCollection
-from casync.store.lmdb.commit import Pending, Writer
+from casync.store.lmdb.commit import Writer
 from casync.store.lmdb.creation import create as make_store
 from casync.store.lmdb.creation import finish as finish_store
 from casync.store.lmdb.creation import no_store, store_exists
@@ -43,6 +42,7 @@ from casync.store.lmdb.environment import Environment, Txn
 from casync.store.lmdb.lmdb_errors import REBUILD
 from casync.store.lmdb.meta import read_meta
 from casync.store.lmdb.objects import Objects
+from casync.store.lmdb.pending import Pending
 from casync.store.lmdb.pushes import LmdbPushes
 from casync.store.lmdb.quota import set_quota
 from casync.store.lmdb.roots import NAME_TABLES
@@ -152,12 +152,7 @@ class LmdbStore:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -259,12 +254,12 @@ class LmdbStore:
 
     def commit(self, batch: Batch) -> Committed:
         """As `ObjectStore.commit`: one transaction, on disk when this returns."""
-        pending, now = Pending.of(batch.objects), int(self._clock())
+        pending, now = Pending.of(batch.objects, batch.records), int(self._clock())
         databases = self._environment.databases
         return self._session.write(
             lambda txn: Writer(txn, databases, self._store_id, now).commit(batch, pending),
-            need=sum(entry.size for entry in pending) + 2 * MIB,
-            publishes=bool(batch.manifests) or not batch.objects,
+            need=pending.size + 2 * MIB,
+            publishes=bool(batch.manifests) or not pending.keys,
         )
 
     def adopt(

@@ -8,6 +8,7 @@ import lmdb
 
 from casync.errors import DamagedStoreError, MalformedError
 from casync.ids import Buffer
+from casync.objects.record import RECORD_BYTES, decode_record
 from casync.store.collectable import Swept
 from casync.store.lmdb.environment import Txn
 from casync.store.lmdb.lmdb_errors import REBUILD
@@ -21,7 +22,7 @@ from casync.store.lmdb.rows import (
     index_key,
     number_key,
 )
-from casync.store.lmdb.segment import HEADER_BYTES, RECORD_BYTES, decode_record
+from casync.store.lmdb.segment import HEADER_BYTES
 
 __all__ = ["last_segment", "sweep"]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 from casync.errors import NoObjectError
 from casync.ids import Kind, ManifestId
 from casync.names.name import Name, NameRecord
@@ -25,7 +27,8 @@ def commit(tables: Tables, batch: Batch, now: int) -> Committed:
         NoObjectError, IncompleteError, LostRaceError, UsageError: As `ObjectStore.commit`.
     """
     new = {(item.kind, item.id): Packed(*item) for item in batch.mended}
-    for item in batch.objects:
+    objects = [*batch.objects, *chain.from_iterable(block.objects() for block in batch.records)]
+    for item in objects:
         key = (item.kind, item.id)
         if key not in tables.objects:
             new.setdefault(key, Packed(*item))
@@ -35,7 +38,7 @@ def commit(tables: Tables, batch: Batch, now: int) -> Committed:
 
     # Nothing below can fail.
     tables.objects.update(new)
-    tables.renew((item.kind, item.id) for item in [*batch.objects, *batch.mended])
+    tables.renew((item.kind, item.id) for item in [*objects, *batch.mended])
     tables.renew((Kind.MANIFEST, ident) for ident, _, _ in batch.manifests)
     tables.manifests.update(rows)
     for ident in rows:

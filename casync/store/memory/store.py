@@ -134,7 +134,7 @@ class MemoryStore:
         """As `ObjectStore.commit`."""
         with self._tables.lock:
             committed = commit(self._tables, batch, int(self._clock()))
-            if batch.objects and not batch.manifests:
+            if (batch.objects or batch.records) and not batch.manifests:
                 self._rely()
         return committed
 

@@ -15,6 +15,7 @@ from casync.limits import OBJECT_BYTES
 from casync.objects.codec import Packer, Verified
 from casync.store.base import Batch, Committed, ManifestState
 from casync.store.memory import MemoryStore
+from tests.contract.store_contract import recorded
 from tests.support.preparing import noise
 
 
@@ -41,7 +42,7 @@ class Watched(MemoryStore):
         self.free.wait()
         if self.fails:
             raise NoSpaceError("no space on /store")
-        self.sizes.append(len(batch.objects))
+        self.sizes.append(len(batch.objects) + sum(len(block.ids) for block in batch.records))
         return super().commit(batch)
 
 
@@ -70,6 +71,20 @@ def test_a_commit_starts_when_its_size_is_reached(writer: BatchWriter, store: Wa
     writer.finish(Batch())
     assert store.sizes == [5, 5, 2]
     assert writer.stored == 12_000
+
+
+def test_a_block_of_records_is_split_where_a_commit_is_full(
+    writer: BatchWriter, store: Watched
+) -> None:
+    chunks = [chunk(number) for number in range(14)]
+    writer.put(reserved(writer, chunks[:2]))
+    writer.reserve(Kind.CHUNK, [packed.id for packed in chunks[2:]])
+    writer.put_records(recorded(chunks[2:]))
+    assert reserved(writer, chunks) == []
+    writer.finish(Batch())
+    assert store.sizes == [5, 5, 4]
+    assert writer.new_length == writer.stored == 14_000
+    assert list(store.get(Kind.CHUNK, [packed.id for packed in chunks])) == chunks
 
 
 def test_an_object_is_reserved_once(writer: BatchWriter, store: Watched) -> None:

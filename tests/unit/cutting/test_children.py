@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from casync.cutting.child import SLOTS
+from casync.cutting.child import CHUNK, MAX_AHEAD, SIZE, SLOT_BYTES, SLOTS, SPAN_BYTES
 from casync.cutting.children import Cutters, fit_for_children
 from casync.errors import CasyncError
-from casync.ids import Kind
-from casync.limits import KIB, MIB
+from casync.ids import ChunkId, Kind
+from casync.limits import KIB, MIB, MIN_CHUNK_SIZE
 from casync.objects.chunker import ChunkerParams
-from casync.objects.codec import Codec, Packed, Unpacker
+from casync.objects.codec import Codec, Packer, Unpacker, Verified
+from casync.objects.record import RECORD_BYTES, ChunkRecords, encode_record
 from tests.support.children import children_of
 from tests.support.preparing import PARAMS, chunks, noise
 
@@ -38,6 +39,11 @@ def cutters(content: int) -> Iterator[Cutters]:
     assert children_of(os.getpid()) == []
 
 
+def packed_chunks(cutters: Cutters, turn: int, chosen: list[tuple[ChunkId, int]]) -> list[Verified]:
+    ids, lengths = [ident for ident, _ in chosen], [length for _, length in chosen]
+    return list(ChunkRecords([*ids], lengths, *cutters.packed(turn)).objects())
+
+
 def test_a_span_is_cut_as_if_it_began_at_a_cut(cutters: Cutters) -> None:
     cutters.cut(0, 1000, 100_000, last=False)
     cutters.cut(1, 1000, 100_000, last=True)
@@ -55,19 +61,42 @@ def test_only_chosen_chunks_are_packed(cutters: Cutters) -> None:
     found, _ = cutters.found(0)
     marks = bytes(number % 3 == 0 for number in range(len(found)))
     cutters.pack(0, marks)
-    payloads = cutters.packed(0)
+    packed = packed_chunks(cutters, 0, [found[number] for number in range(0, len(found), 3)])
     plain = chunks(DATA[:500_000])
-    assert payloads == [plain[number] for number in range(0, len(plain), 3)]  # noise: not encoded
+    assert [chunk.payload for chunk in packed] == plain[::3]  # noise: not encoded
 
 
 def test_compressible_chunks_are_compressed(cutters: Cutters) -> None:
     cutters.cut(0, MIB - 1000, 100_000, last=False)
     found, _ = cutters.found(0)
     cutters.pack(0, b"\1" * len(found))
-    for (ident, length), payload in zip(found, cutters.packed(0), strict=True):
-        codec = Codec.ZSTD if len(payload) < length else Codec.RAW
-        Unpacker().unpack(Packed(Kind.CHUNK, ident, codec, length, payload))
-    assert len(payload) < length
+    packed = packed_chunks(cutters, 0, found)
+    for chunk in packed:
+        Unpacker().unpack(chunk)
+    assert packed[-1].codec is Codec.ZSTD
+
+
+def test_records_are_those_that_the_store_itself_makes(cutters: Cutters) -> None:
+    cutters.cut(0, MIB - 50_000, 100_000, last=True)
+    found, _ = cutters.found(0)
+    cutters.pack(0, b"\1" * len(found))
+    sizes, data = cutters.packed(0)
+    plain = chunks(DATA[-50_000:] + bytes(50_000))
+    made = [Packer(1).pack_new(Kind.CHUNK, chunk) for chunk in plain]
+    records = [
+        encode_record(kind, codec, length, ident, payload) + payload
+        for kind, ident, codec, length, payload in made
+    ]
+    assert sizes == [len(record) for record in records]
+    assert bytes(data) == b"".join(records)
+
+
+@pytest.mark.parametrize("max_size", [KIB, MAX_AHEAD])
+def test_a_slot_has_room_for_the_smallest_chunks(max_size: int) -> None:
+    size = SPAN_BYTES + max_size
+    count = size // MIN_CHUNK_SIZE
+    assert count * CHUNK.size <= SLOT_BYTES
+    assert size + count * (SIZE.size + RECORD_BYTES) <= SLOT_BYTES
 
 
 def test_zeros_are_reported_and_not_cut(cutters: Cutters) -> None:
@@ -85,13 +114,16 @@ def test_an_unreadable_span_has_no_chunks(cutters: Cutters) -> None:
 def test_answers_may_be_read_in_any_order(cutters: Cutters) -> None:
     for turn in range(cutters.room):
         cutters.cut(turn, turn * 10_000, 10_000, last=True)
+    spans: dict[int, list[tuple[ChunkId, int]]] = {}
     for turn in reversed(range(cutters.room)):
         found, _ = cutters.found(turn)
+        spans[turn] = found
         assert sum(length for _, length in found) == 10_000
         cutters.pack(turn, b"\1" * len(found))
     for turn in range(cutters.room):
         data = DATA[turn * 10_000 : (turn + 1) * 10_000]
-        assert b"".join(cutters.packed(turn)) == data
+        packed = packed_chunks(cutters, turn, spans[turn])
+        assert b"".join(chunk.payload for chunk in packed) == data
 
 
 def test_a_slot_in_use_is_not_reused(cutters: Cutters) -> None:

@@ -11,12 +11,11 @@ from types import SimpleNamespace
 
 import pytest
 import zstandard
-from blake3 import blake3
 
 from casync.errors import DamagedObjectError, MalformedError, UsageError
 from casync.ids import Buffer, Kind, chunk_id, object_id
 from casync.limits import MAX_CHUNK_SIZE, MAX_MANIFEST_BYTES, MAX_NODE_BYTES, MIB
-from casync.objects.codec import Codec, Packed, Packer, Unpacker, Verified, check_bytes
+from casync.objects.codec import Codec, Packed, Packer, Unpacker, Verified
 
 PLAIN = b"a line of text\n" * 100
 FRAME = zstandard.ZstdCompressor().compress(PLAIN)
@@ -117,10 +116,6 @@ def test_an_object_of_another_kind_is_other_bytes() -> None:
     packed = Packer().pack_new(Kind.NODE, PLAIN)
     with pytest.raises(DamagedObjectError):
         Unpacker().unpack(packed._replace(kind=Kind.CHUNK))
-
-
-def test_check_is_the_head_of_blake3() -> None:
-    assert check_bytes(PLAIN) == blake3(PLAIN).digest()[:8]
 
 
 @pytest.mark.parametrize("payload", [b"", PLAIN[:-1], PLAIN + b"x"])

@@ -7,10 +7,10 @@ import pytest
 
 from casync.errors import DamagedStoreError, NoStoreError
 from casync.ids import Buffer, Kind, ManifestId, ObjectId
-from casync.objects.codec import Packed, check_bytes
+from casync.objects.codec import Packed
+from casync.objects.record import encode_record
 from casync.store.base import Batch
 from casync.store.lmdb.salvage import salvage
-from casync.store.lmdb.segment import encode_record
 from casync.store.lmdb.store import LmdbStore
 from tests.contract.store_contract import noise, pack, put_manifest
 from tests.support.small_store import SmallStore, content, fill
@@ -29,8 +29,7 @@ def survivors(small: SmallStore, data: bytes) -> set[tuple[Kind, ObjectId]]:
     """The objects with a whole record anywhere in `data`."""
     found = set()
     for key, item in small.objects.items():
-        check = check_bytes(item.payload)
-        header = encode_record(item.kind, item.codec, item.length, item.id, item.payload, check)
+        header = encode_record(item.kind, item.codec, item.length, item.id, item.payload)
         if header + item.payload in data:
             found.add(key)
     return found

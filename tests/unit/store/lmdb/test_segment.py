@@ -8,16 +8,13 @@ import pytest
 from casync.errors import MalformedError, UnsupportedError
 from casync.ids import Kind, chunk_id
 from casync.limits import SEGMENT_BYTES
-from casync.objects.codec import Codec, check_bytes
+from casync.objects.codec import Codec
+from casync.objects.record import RECORD_BYTES, SegmentRecord, decode_record, encode_record
 from casync.store.lmdb.segment import (
     HEADER_BYTES,
-    RECORD_BYTES,
     Filler,
     RecordPlace,
-    SegmentRecord,
     decode_header,
-    decode_record,
-    encode_record,
     records,
 )
 
@@ -25,10 +22,7 @@ STORE = bytes(range(16))
 
 
 def raw_record(payload: bytes) -> tuple[bytes, bytes]:
-    header = encode_record(
-        Kind.CHUNK, Codec.RAW, len(payload), chunk_id(payload), payload, check_bytes(payload)
-    )
-    return header, payload
+    return encode_record(Kind.CHUNK, Codec.RAW, len(payload), chunk_id(payload), payload), payload
 
 
 def fill(payloads: list[bytes], last: int = -1, tail: bytes | None = None) -> dict[int, bytes]:
