@@ -15,10 +15,10 @@ import importlib
 import importlib.machinery
 import importlib.util
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final, NamedTuple
 
-import msgspec
 from blake3 import blake3
 
 from casync.errors import UnsupportedError, UsageError
@@ -34,7 +34,8 @@ _VECTOR_BYTES: Final = 1 << 20
 _VECTOR_DIGEST: Final = "81796d945df6912f1f69362bac90d12f20d4a1fa0fb16a0c9a68b48d7289b67b"
 
 
-class ChunkerParams(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class ChunkerParams:
     """Chunk sizes in bytes, and the algorithm that they apply to.
 
     Raises:

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from itertools import accumulate
 from typing import Final, NamedTuple
 
-import msgspec
 from blake3 import blake3
 
 from casync.errors import MalformedError
@@ -45,7 +44,7 @@ _HASHED_PLAIN: Final = frozenset({Kind.CHUNK, NAME_RECORD})
 _CODECS: Final = {codec.value: codec for codec in Codec}
 
 
-class SegmentRecord(msgspec.Struct, frozen=True, gc=False):
+class SegmentRecord(NamedTuple):
     """One record as its header describes it, unproved.
 
     Attributes:

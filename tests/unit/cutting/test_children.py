@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -186,3 +188,10 @@ def test_a_child_that_cannot_start_leaves_no_others(
 def test_large_chunks_are_cut_without_children() -> None:
     assert fit_for_children(ChunkerParams.from_average(128 * KIB))
     assert not fit_for_children(ChunkerParams.from_average(256 * KIB))
+
+
+def test_a_child_loads_only_what_it_needs() -> None:
+    """Loading takes half of the time until a child can cut."""
+    code = "import casync.cutting.child, sys; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-P", "-c", code], stdout=subprocess.PIPE, check=True)
+    assert not {b"msgspec", b"lmdb", b"click", b"typing_extensions"} & set(loaded.stdout.split())
