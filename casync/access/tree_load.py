@@ -19,7 +19,7 @@ from casync.objects.chunker import ChunkerParams
 from casync.objects.manifest import Manifest
 from casync.objects.node import Content
 from casync.objects.tree import Entry, File, Folder
-from casync.objects.tree_walk import Step, entries, tour
+from casync.objects.tree_walk import PassOver, Step, entries, tour
 from casync.store.base import ObjectSource
 from casync.store.proved import ProvedReader
 
@@ -87,7 +87,7 @@ class Tree:
                 good.
         """
         if recursive:
-            for path, entry in tour(self.root, self._fetch):
+            for path, entry, _ in tour(self.root, self._fetch):
                 if path and entry is not None:
                     yield self._base + path, entry
         else:
@@ -116,22 +116,25 @@ class Tree:
         """Bytes of a file that are not whole chunks of zeros."""
         return self._outline.solid_bytes(content)
 
-    def tour(self) -> Iterator[Step]:
+    def tour(self, pass_over: PassOver | None = None) -> Iterator[Step]:
         """The folder and everything in it, with paths from the folder, also in hard links.
 
         If the first name of a hard-linked file lies outside the folder, its first name inside
         takes that role.
 
+        Args:
+            pass_over: Selects folders below the root whose entries are left out.
+
         Raises:
             NoObjectError, IntegrityError: An object is missing or damaged.
         """
-        steps = tour(self.root, self._fetch)
+        steps = tour(self.root, self._fetch, pass_over)
         return self._rebased(steps) if self._base else steps
 
     def _rebased(self, steps: Iterator[Step]) -> Iterator[Step]:
         outside: dict[bytes, bytes] = {}
         for step in steps:
-            path, entry = step
+            path, entry, _ = step
             if entry is None or isinstance(entry, Folder) or entry.first is None:
                 yield step
             elif entry.first.startswith(self._base):

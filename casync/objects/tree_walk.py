@@ -26,6 +26,7 @@ from casync.sizes import format_count
 
 __all__ = [
     "FetchObjects",
+    "PassOver",
     "Step",
     "entries",
     "find",
@@ -149,14 +150,25 @@ class Step(NamedTuple):
     Attributes:
         path: Path from the root: names joined by `/`; empty for the root.
         entry: The entry there; a folder's entries follow it. None at the end of a folder.
+        is_settled: The tour passes over this folder: neither its entries nor its end follow.
     """
 
     path: bytes
     entry: Entry | None
+    is_settled: bool = False
 
 
-def tour(root: Folder, fetch: FetchObjects) -> Iterator[Step]:
+PassOver: TypeAlias = Callable[[bytes, Folder], bool]
+"""Whether a walk passes over the folder at a path."""
+
+
+def tour(root: Folder, fetch: FetchObjects, pass_over: PassOver | None = None) -> Iterator[Step]:
     """A folder and everything in it, with a step at the end of each folder.
+
+    Args:
+        root: The folder.
+        fetch: Fetches objects.
+        pass_over: Selects folders below the root whose entries are left out.
 
     Raises:
         NoObjectError, MalformedError: As `entries`; and for the faults of `place_fault`.
@@ -174,8 +186,12 @@ def tour(root: Folder, fetch: FetchObjects) -> Iterator[Step]:
         is_folder = isinstance(entry, Folder)
         if fault := place_fault(len(open_folders) + is_folder, len(below)):
             raise fault
-        yield Step(below, entry)
-        if isinstance(entry, Folder):
+        if not isinstance(entry, Folder):
+            yield Step(below, entry)
+        elif pass_over is not None and pass_over(below, entry):
+            yield Step(below, entry, is_settled=True)
+        else:
+            yield Step(below, entry)
             open_folders.append((below, entries(entry.content, fetch)))
 
 
@@ -185,7 +201,7 @@ def walk_tree(root: Folder, fetch: FetchObjects) -> Iterator[tuple[tuple[bytes, 
     Raises:
         NoObjectError, MalformedError: As `tour`.
     """
-    for path, entry in tour(root, fetch):
+    for path, entry, _ in tour(root, fetch):
         if path and entry is not None:
             yield tuple(path.split(b"/")), entry
 

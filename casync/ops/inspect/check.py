@@ -10,6 +10,7 @@ import os
 import stat
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +23,7 @@ from casync.fs.target.metadata import MetadataPolicy
 from casync.fs.target.root import open_target
 from casync.ids import ManifestId
 from casync.objects.tree import File
+from casync.ops.pull_folder.step_file import StepFile
 from casync.ops.pull_folder.survey import Difference, Survey
 from casync.ops.pull_folder.tree_shape import HardLinks, shape_of
 
@@ -73,14 +75,16 @@ def check_folder(
     counts = _Counts(tell)
     shape = shape_of(tree)
     progress.start("checking", shape.length)
-    with open_target(path, make=False) as root:
+    with open_target(path, make=False) as root, closing(StepFile()) as steps:
         if root is None:
             raise NotFoundError(f"there is no folder {path}")
+        steps.fill(tree.tour())
         Survey(
             tree,
+            steps,
             root,
             MetadataPolicy(exact=False),
-            HardLinks(tree, shape),
+            HardLinks(steps, shape),
             last=None,
             tell=counts.take,
             progress=progress,

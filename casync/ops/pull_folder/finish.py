@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 
-from casync.access.tree_load import Tree
 from casync.fs.beneath import open_beneath
 from casync.fs.cursor import Cursor, look
 from casync.fs.entries import Inside, attributes_of, meta_of
@@ -29,7 +28,6 @@ class FolderFinish:
 
     Args:
         plan: The plan.
-        tree: The tree.
         place: The folder. Its staging folder is removed at the end.
         delete: Whether to remove entries that the tree does not have.
         scan_writer: Writes the scan cache; None for no cache.
@@ -38,14 +36,12 @@ class FolderFinish:
     def __init__(
         self,
         plan: FolderPlan,
-        tree: Tree,
         place: FolderPlace,
         *,
         delete: bool,
         scan_writer: ScanWriter | None,
     ) -> None:
         self._plan = plan
-        self._tree = tree
         self._place = place
         self._root = place.root
         self._staging = place.staging
@@ -63,7 +59,7 @@ class FolderFinish:
         if self._plan.has_hard_links:
             self._link_all()
         with Cursor(self._root) as cursor:
-            for path, entry in self._tree.tour():
+            for path, entry, _ in self._plan.steps:
                 with self._place.writing(path):
                     self._step(cursor, path, entry)
 
@@ -71,7 +67,7 @@ class FolderFinish:
         """Makes hard links, before folders get modes that may forbid entering them."""
         number = -1
         with Cursor(self._root) as cursor:
-            for path, entry in self._tree.tour():
+            for path, entry, _ in self._plan.steps:
                 if entry is None or isinstance(entry, Folder):
                     if path:
                         cursor.leave() if entry is None else cursor.enter(entry.name)

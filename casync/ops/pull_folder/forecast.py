@@ -18,6 +18,7 @@ from casync.ops.pull.wanted import PullOptions
 from casync.ops.pull_folder.plan import FolderOptions, FolderPlan
 from casync.ops.pull_folder.pull import supplies_of
 from casync.ops.pull_folder.seeds import add_named, tree_portions
+from casync.ops.pull_folder.step_file import StepFile
 from casync.ops.pull_folder.write import PART_CHUNKS
 
 __all__ = ["FolderForecast", "forecast_folder"]
@@ -79,6 +80,7 @@ def forecast_folder(
             stack.enter_context(closing(last))
         plan = FolderPlan(
             tree,
+            stack.enter_context(closing(StepFile())),
             root,
             target,
             folder_options,

@@ -28,6 +28,7 @@ from casync.objects.node import Content
 from casync.objects.tree import File, Folder
 from casync.ops.pull.seeds import Seeds
 from casync.ops.pull_folder.seeds import FolderFiles
+from casync.ops.pull_folder.step_file import StepFile
 from casync.ops.pull_folder.survey import LEFT_OUT, Difference, Survey, mark_of
 from casync.ops.pull_folder.tree_shape import HardLinks, shape_of
 from casync.sizes import format_count
@@ -70,6 +71,7 @@ class FolderPlan:
 
     Args:
         tree: The tree, loaded.
+        steps: Receives its tour.
         root: Descriptor of the folder; None if it does not exist yet.
         path: Its path.
         options: How to pull the folder.
@@ -80,6 +82,7 @@ class FolderPlan:
 
     Attributes:
         policy: The metadata to compare and set.
+        steps: The tour of the tree.
         marks: As `Survey.marks`.
         entries: Number of entries in the tree.
         files: Files to write.
@@ -101,6 +104,7 @@ class FolderPlan:
     def __init__(
         self,
         tree: Tree,
+        steps: StepFile,
         root: int | None,
         path: Path,
         options: FolderOptions,
@@ -114,6 +118,7 @@ class FolderPlan:
         self.files = self.length = self.kept = 0
         self.others = self.extras = self.left_out = self._replaced = self._new = 0
         self._tree = tree
+        self.steps = steps
         self._root = root
         self._path = path
         self._options = options
@@ -124,7 +129,8 @@ class FolderPlan:
         self._opens_up = opens_up
         self._disk = os.statvfs(path if root is not None else path.parent)
         self._check_count()
-        hard_links = HardLinks(tree, shape)
+        steps.fill(tree.tour())
+        hard_links = HardLinks(steps, shape)
         self._old: FolderFiles | None = None
         if root is not None:
             self._old = FolderFiles(seeds, root, path, tree.params, progress)
@@ -132,6 +138,7 @@ class FolderPlan:
         progress.start("comparing", shape.length)
         survey = Survey(
             tree,
+            steps,
             root,
             self.policy,
             hard_links,
@@ -278,7 +285,7 @@ class FolderPlan:
     def _of_marks(self, *, stays: bool) -> Iterator[tuple[bytes, File]]:
         """The files of the tree that stay, or that do not."""
         number = -1
-        for path, entry in self._tree.tour():
+        for path, entry, _ in self.steps:
             if entry is None or isinstance(entry, Folder):
                 continue
             number += 1

@@ -32,6 +32,7 @@ from casync.ops.pull_folder.finish import FolderFinish
 from casync.ops.pull_folder.place import FolderPlace
 from casync.ops.pull_folder.plan import FolderOptions, FolderPlan
 from casync.ops.pull_folder.seeds import add_named
+from casync.ops.pull_folder.step_file import StepFile
 from casync.ops.pull_folder.write import FolderWriting
 from casync.sizes import format_count
 from casync.store.base import Traffic
@@ -115,6 +116,7 @@ def pull_tree(
             stack.enter_context(closing(last))
         plan = FolderPlan(
             tree,
+            stack.enter_context(closing(StepFile())),
             root,
             target,
             folder_options,
@@ -144,7 +146,7 @@ def pull_tree(
         if scan_cache is not None and file_system(target).coherence is not Coherence.NETWORK:
             scan_writer = scan_cache.new(target, tree.params, clock())
             stack.callback(scan_writer.drop)
-        FolderFinish(plan, tree, place, delete=folder_options.delete, scan_writer=scan_writer).run()
+        FolderFinish(plan, place, delete=folder_options.delete, scan_writer=scan_writer).run()
         place.publish_queue.sync_names()
         settle_name(target)
         if scan_writer is not None:

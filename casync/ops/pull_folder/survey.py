@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import stat
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from contextlib import closing
 from typing import Final, NamedTuple
@@ -27,6 +27,7 @@ from casync.fs.scan_cache import CachedScan
 from casync.fs.target.metadata import MetadataPolicy, kind_of
 from casync.fs.target.staging import STAGING
 from casync.objects.tree import Device, Entry, File, Folder, Leaf, Link
+from casync.objects.tree_walk import Step
 from casync.ops.pull_folder.tree_shape import HardLinks
 
 __all__ = ["ABSENT", "LEFT_OUT", "UNDRESSED", "Difference", "Survey", "mark_of"]
@@ -84,6 +85,7 @@ class Survey:
 
     Args:
         tree: The tree.
+        steps: Its tour.
         root: Descriptor of the folder; None if it does not exist yet.
         policy: The metadata to compare.
         hard_links: The files of the tree that have hard links.
@@ -102,6 +104,7 @@ class Survey:
     def __init__(
         self,
         tree: Tree,
+        steps: Iterable[Step],
         root: int | None,
         policy: MetadataPolicy,
         hard_links: HardLinks,
@@ -115,7 +118,7 @@ class Survey:
         self.opened: list[tuple[bytes, int]] = []
         self._opens_up = opens_up
         self.shares = False
-        self._tree = tree
+        self._steps = steps
         self._root = root
         self._policy = policy
         self._hard_links = hard_links
@@ -139,7 +142,7 @@ class Survey:
         ):
             self.opened = cursor.opened
             try:
-                for path, entry in self._tree.tour():
+                for path, entry, _ in self._steps:
                     self._step(cursor, path, entry)
                 self._waiting.finish()
             except OSError as error:

@@ -7,7 +7,7 @@ system can represent, such as hard links to missing files, are refused.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 from blake3 import blake3
@@ -120,28 +120,28 @@ class HardLinks:
     """The files of a tree that have hard links.
 
     Args:
-        tree: A tree whose shape is known, so that walking it ends.
-        shape: Its shape.
+        steps: The tour of a tree whose shape is known, so that it ends.
+        shape: The tree's shape.
 
     Raises:
         MalformedError: A hard link leads to nothing, to a later entry, or to an entry that
             differs from it.
     """
 
-    def __init__(self, tree: Tree, shape: Shape) -> None:
+    def __init__(self, steps: Iterable[Step], shape: Shape) -> None:
         self._paths: set[bytes] = set()
         if shape.has_links:
-            for _, entry in tree.tour():
+            for _, entry, _ in steps:
                 if entry is not None and not isinstance(entry, Folder) and entry.first is not None:
                     self._paths.add(_digest(entry.first))
-            self._check(tree.tour())
+            self._check(steps)
 
     def __contains__(self, path: bytes) -> bool:
         return bool(self._paths) and _digest(path) in self._paths
 
-    def _check(self, steps: Iterator[Step]) -> None:
+    def _check(self, steps: Iterable[Step]) -> None:
         found: dict[bytes, bytes] = {}
-        for path, entry in steps:
+        for path, entry, _ in steps:
             if entry is None or isinstance(entry, Folder):
                 continue
             if entry.first is None:
