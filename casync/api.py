@@ -160,7 +160,7 @@ def pull(
         wanted = look_up(_ref(ref), _place(target), endpoints, options, folder_options)
         if isinstance(wanted, WantedFile):
             return _pull.pull(wanted, endpoints, options, progress)
-        tree, folder = wanted
+        tree, folder, loader = wanted
         if folder is None or options.cache:
             stored = store_tree(tree, endpoints, options, progress)
             if folder is None:
@@ -169,6 +169,7 @@ def pull(
             tree,
             folder,
             endpoints,
+            loader,
             options,
             folder_options,
             scan_cache=_scan_cache(store, endpoints),
@@ -196,7 +197,7 @@ def forecast(
         wanted = look_up(_ref(ref), _place(target), endpoints, options, folder_options)
         if isinstance(wanted, WantedFile):
             return _forecast.forecast(wanted, endpoints, options, progress)
-        tree, folder = wanted
+        tree, folder, loader = wanted
         if folder is None:
             raise UsageError(
                 "a plan for a folder needs a target folder", next_step="Give it with -o DIR."
@@ -205,6 +206,7 @@ def forecast(
             tree,
             folder,
             endpoints,
+            loader,
             options,
             folder_options,
             scan_cache=_scan_cache(store, endpoints),

@@ -144,8 +144,13 @@ class Tree:
                 yield Step(path, replace(entry, first=None if first == path else first))
 
 
-def load_tree(tree: Tree, loader: ObjectLoader) -> None:
+def load_tree(tree: Tree, loader: ObjectLoader, pass_over: PassOver | None = None) -> None:
     """Fetches the folders of a tree and the nodes of its files into the store of `loader`.
+
+    Args:
+        tree: The tree.
+        loader: Fetches objects.
+        pass_over: Selects folders below the root that are not needed.
 
     Raises:
         NoObjectError: No source has an object.
@@ -154,7 +159,8 @@ def load_tree(tree: Tree, loader: ObjectLoader) -> None:
         RemoteError: Requests to servers failed.
     """
     try:
-        for reached in Below(loader.plain, strict=True).walk_folder(tree.root.content):
+        below = Below(loader.plain, strict=True, pass_over=pass_over)
+        for reached in below.walk_folder(tree.root.content):
             reached.check()
     finally:
         loader.flush()

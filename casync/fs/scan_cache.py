@@ -9,7 +9,6 @@ without a valid row are read again. A file counts as unchanged only if its whole
 from __future__ import annotations
 
 import os
-import struct
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -20,31 +19,27 @@ from blake3 import blake3
 from msgspec.structs import replace
 
 from casync.fs.identity import FileIdentity
+from casync.fs.row_file import CHECK_BYTES, RowWriter, check_of, read_rows
 from casync.ids import ID_BYTES, ManifestId
-from casync.limits import MIB
 from casync.objects.chunker import ChunkerParams
 from casync.objects.tree import Entry
 
 __all__ = [
+    "SETTLED_NS",
     "CachedScan",
     "ScanWriter",
     "CachedEntry",
     "ScanCache",
-    "encode_block",
     "read_entries",
     "walk_key",
 ]
 
 _MAGIC: Final = b"casync folder 1\n"
-_BLOCK: Final = struct.Struct("<I8s")
-_BLOCK_BYTES: Final = 256 * 1024
 _ROW_BYTES: Final = 200
 """Approximate bytes of a row, not counting its path."""
 
-_MAX_BLOCK: Final = 8 * MIB
-_CHECK_BYTES: Final = 8
-_FOOT_BYTES: Final = ID_BYTES + _CHECK_BYTES
-_SETTLED_NS: Final = 2_000_000_000
+_FOOT_BYTES: Final = ID_BYTES + CHECK_BYTES
+SETTLED_NS: Final = 2_000_000_000
 """Nanoseconds after which equal times prove equal bytes: the coarsest file system clock."""
 
 
@@ -103,20 +98,12 @@ class CachedScan:
 
 
 class ScanWriter:
-    """Writes the rows of a running scan. They take effect with `keep`.
-
-    Write errors are ignored: a scan must not fail because its cache does.
-    """
+    """Writes the rows of a running scan. They take effect with `keep`."""
 
     def __init__(self, path: Path, head: bytes, seen_at: int) -> None:
-        self._settled = seen_at - _SETTLED_NS
-        self._path = path
-        self._part = path.with_suffix(f".{os.getpid()}")
+        self._settled = seen_at - SETTLED_NS
         self._head = head
-        self._rows: list[CachedEntry] = []
-        self._size = 0
-        self._file = self._open()
-        self._write(head)
+        self._writer = RowWriter(path, head)
 
     def add(
         self, path: bytes, identity: FileIdentity, entry: Entry, *, with_recent: bool = False
@@ -134,43 +121,15 @@ class ScanWriter:
                 return
             identity = replace(identity, ctime_ns=_NEVER_NS)
         row = CachedEntry(walk_key(path), identity, entry)
-        self._rows.append(row)
-        self._size += _ROW_BYTES + len(row.key)
-        if self._size >= _BLOCK_BYTES:
-            self._flush()
+        self._writer.add(row, _ROW_BYTES + len(row.key))
 
     def keep(self, manifest: ManifestId) -> None:
         """Finishes the cache of the scan that became `manifest`."""
-        self._flush()
-        self._write(_foot(self._head, manifest))
-        with suppress(OSError):
-            self._file.close()
-            self._part.replace(self._path)
+        self._writer.keep(_foot(self._head, manifest))
 
     def drop(self) -> None:
         """Discards a scan that was not kept. May be called after `keep`."""
-        with suppress(OSError):
-            self._file.close()
-        with suppress(OSError):
-            self._part.unlink(missing_ok=True)
-
-    def _open(self) -> BinaryIO:
-        try:
-            self._path.parent.mkdir(mode=0o700, exist_ok=True)
-            for left in self._path.parent.glob(f"{self._path.name}.*"):  # of killed processes
-                left.unlink(missing_ok=True)
-            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
-            return open(os.open(self._part, flags, 0o600), "wb")
-        except OSError:
-            return open(os.devnull, "wb")
-
-    def _flush(self) -> None:
-        self._write(encode_block(_ENCODER.encode(self._rows)))
-        self._rows, self._size = [], 0
-
-    def _write(self, data: bytes) -> None:
-        with suppress(OSError):
-            self._file.write(data)
+        self._writer.drop()
 
 
 class ScanCache:
@@ -208,41 +167,27 @@ class ScanCache:
         head = _head(root, params)
         return ScanWriter(self._path(head), head, seen_at)
 
+    def beside(self, root: Path, facts: object) -> tuple[Path, bytes]:
+        """Path and head of another file of rows about `root`, which `facts` tell from others."""
+        head = _head(root, facts)
+        return self._path(head), head
+
     def _path(self, head: bytes) -> Path:
         return self._place / blake3(head).hexdigest()
 
 
-def _head(root: Path | str, params: ChunkerParams) -> bytes:
-    """The header that identifies the folder and the chunk sizes."""
+def _head(root: Path | str, facts: object) -> bytes:
+    """The header that identifies the folder, and the chunk sizes or other facts."""
     # Paths begin with a slash, so an address never equals one.
     place = root if isinstance(root, str) else os.path.realpath(root)
-    return _MAGIC + _ENCODER.encode([os.fsencode(place), params])
+    return _MAGIC + _ENCODER.encode([os.fsencode(place), facts])
 
 
 def _foot(head: bytes, manifest: ManifestId) -> bytes:
     """The footer of a finished file."""
-    return manifest + _check(head + manifest)
-
-
-def _check(data: bytes) -> bytes:
-    return blake3(data).digest(length=_CHECK_BYTES)
-
-
-def encode_block(data: bytes) -> bytes:
-    """A block of encoded rows as it stands in the file."""
-    return _BLOCK.pack(len(data), _check(data)) + data
+    return manifest + check_of(head + manifest)
 
 
 def read_entries(file: BinaryIO) -> Iterator[CachedEntry]:
     """The rows up to the end, or to the first damage."""
-    with suppress(OSError):
-        while len(start := file.read(_BLOCK.size)) == _BLOCK.size:
-            length, check = _BLOCK.unpack(start)
-            data = file.read(min(length, _MAX_BLOCK))
-            if len(data) != length or _check(data) != check:
-                return
-            try:
-                rows = _DECODER.decode(data)
-            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-                return
-            yield from rows
+    return read_rows(file, _DECODER)

@@ -17,7 +17,7 @@ from casync.limits import MAX_BATCH_IDS, MIB
 from casync.objects.manifest import Manifest
 from casync.objects.node import EMPTY, LONE_ROOT, Content, Node, Record, decode_node
 from casync.objects.tree import Entry, File, Folder
-from casync.objects.tree_walk import FetchObjects, place_fault, read_folders, root_of
+from casync.objects.tree_walk import FetchObjects, PassOver, place_fault, read_folders, root_of
 
 __all__ = ["Below", "Reached", "Seen", "Visit", "walk_nodes"]
 
@@ -66,11 +66,11 @@ class Reached(NamedTuple):
 
 
 class _Place(NamedTuple):
-    """A folder's depth in folders, and the length of its path in bytes."""
+    """A folder's depth in folders, and its path."""
 
     content: Content
     depth: int
-    path_bytes: int
+    path: bytes
 
 
 class Below:
@@ -81,18 +81,25 @@ class Below:
         strict: Whether to report what readers refuse: a root with a single record, a tree that is
             too deep, a path that is too long.
         nodes: Nodes that were visited before; grows by every node visited.
+        pass_over: Selects folders below the first one that are not walked.
 
     Attributes:
         nodes: The visited nodes.
     """
 
     def __init__(
-        self, fetch: FetchObjects, *, strict: bool = False, nodes: Seen | None = None
+        self,
+        fetch: FetchObjects,
+        *,
+        strict: bool = False,
+        nodes: Seen | None = None,
+        pass_over: PassOver | None = None,
     ) -> None:
         self.nodes: Seen = {} if nodes is None else nodes
         self._folders: dict[Content, None] = {}
         self._fetch = fetch
         self._strict = strict
+        self._pass_over = pass_over
 
     @property
     def size(self) -> tuple[int, int]:
@@ -153,7 +160,7 @@ class Below:
             yield from walk_nodes(batch, self._fetch, self.nodes, strict=self._strict)
 
     def _contents_below(self, folder: Content) -> Iterator[Sequence[Content] | CasyncError]:
-        todo = [_Place(folder, 1, 0)]
+        todo = [_Place(folder, 1, b"")]
         files: list[Content] = []
         while batch := self._next_folders(todo):
             yield [place.content for place in batch]
@@ -163,10 +170,11 @@ class Below:
                     yield entry or []
                     continue
                 inner = _inside(batch[number], entry)
-                if self._strict and (fault := place_fault(inner.depth, inner.path_bytes)):
+                if self._strict and (fault := place_fault(inner.depth, len(inner.path))):
                     yield fault
                 elif isinstance(entry, Folder):
-                    todo.append(inner)
+                    if self._pass_over is None or not self._pass_over(inner.path, entry):
+                        todo.append(inner)
                 elif isinstance(entry, File) and entry.content.length:
                     files.append(entry.content)
                     if len(files) == MAX_BATCH_IDS:
@@ -188,10 +196,10 @@ class Below:
 
 
 def _inside(place: _Place, entry: Entry) -> _Place:
-    path_bytes = place.path_bytes + bool(place.path_bytes) + len(entry.name)
+    path = place.path + b"/" + entry.name if place.path else entry.name
     if isinstance(entry, Folder):
-        return _Place(entry.content, place.depth + 1, path_bytes)
-    return _Place(EMPTY, place.depth, path_bytes)
+        return _Place(entry.content, place.depth + 1, path)
+    return _Place(EMPTY, place.depth, path)
 
 
 def walk_nodes(

@@ -31,7 +31,8 @@ from hypothesis import strategies as st
 from casync.errors import CasyncError
 from casync.fs.exclude import Exclusion
 from casync.fs.identity import FileIdentity
-from casync.fs.scan_cache import CachedEntry, encode_block, read_entries
+from casync.fs.row_file import encode_block
+from casync.fs.scan_cache import CachedEntry, read_entries
 from casync.fs.seen_versions import SeenVersion, SeenVersions
 from casync.fs.target.part import part_name
 from casync.ids import Kind, ManifestId, chunk_id, parse_manifest_id

@@ -6,8 +6,9 @@ import os
 import stat
 from pathlib import Path
 
-from casync.access.endpoints import Endpoints
-from casync.access.locate import fetch
+from casync.access.endpoints import Endpoints, place_of
+from casync.access.locate import locate_for_pull
+from casync.access.outline import ObjectLoader
 from casync.access.progress import SILENT
 from casync.access.tree_load import Tree
 from casync.fs.scan_cache import ScanCache
@@ -38,12 +39,14 @@ def pulled(
 ) -> FolderPulled:
     """Pulls a tree into a folder."""
     endpoints = Endpoints(store, True, [store], [] if server is None else [server])
-    tree = fetch(Ref(manifest=ident, path=path), endpoints)
+    loader = ObjectLoader(store, [(place_of(one), one) for one in endpoints.servers])
+    tree = locate_for_pull(Ref(manifest=ident, path=path), endpoints, loader)
     assert isinstance(tree, Tree)
     return pull_tree(
         tree,
         target,
         endpoints,
+        loader,
         options,
         FolderOptions(exact=exact, delete=delete, max_delete=max_delete),
         scan_cache=scan_cache,

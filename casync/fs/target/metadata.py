@@ -47,6 +47,7 @@ class MetadataPolicy:
 
     Attributes:
         exact: Whether owners, setuid, ACLs and all attributes count.
+        may_own: Whether this process may give files away.
         skipped: How often metadata could not be applied, by kind: `owners`, `attributes`,
             `modes`, `times`, `devices`.
     """
@@ -54,25 +55,31 @@ class MetadataPolicy:
     def __init__(self, *, exact: bool) -> None:
         self.exact = exact
         self.skipped: Counter[str] = Counter()
-        self._may_own = os.geteuid() == 0
+        self.may_own = os.geteuid() == 0
 
     def makes(self, entry: Entry) -> bool:
         """Whether this process may make a file of the entry's kind."""
         if isinstance(entry, Device):
-            return self.exact and self._may_own
+            return self.exact and self.may_own
         return self.exact or not isinstance(entry, Pipe)
 
     def differences(self, entry: Entry, status: os.stat_result, thing: FileHandle) -> list[str]:
         """Which metadata of a file of the right kind differs from its entry: `mode`, say."""
+        return self.differences_with(entry, status, attributes_of(thing))
+
+    def differences_with(
+        self, entry: Entry, status: os.stat_result, attributes: tuple[tuple[bytes, bytes], ...]
+    ) -> list[str]:
+        """As `differences`, for a file with all these extended attributes."""
         meta = entry.meta
         found = []
         is_owned = (status.st_uid, status.st_gid) == (meta.uid, meta.gid)
         wanted = self._mode(meta, is_owned=is_owned)
         if not isinstance(entry, Link) and stat.S_IMODE(status.st_mode) != wanted:
             found.append("mode")
-        if self.exact and self._may_own and not is_owned:
+        if self.exact and self.may_own and not is_owned:
             found.append("owner")
-        if self._wanted(entry) != self._present(thing):
+        if self._wanted(entry) != self._kept_equal(attributes):
             found.append("attributes")
         if bounded_time(status.st_mtime_ns) != meta.mtime_ns:
             found.append("time")
@@ -120,16 +127,16 @@ class MetadataPolicy:
         """Whether an attribute is kept equal."""
         if name.startswith(_USER):
             return True
-        return self.exact and (self._may_own or name.startswith(_ACL))
+        return self.exact and (self.may_own or name.startswith(_ACL))
 
     def _wanted(self, entry: Entry) -> dict[bytes, bytes]:
-        return {name: value for name, value in entry.meta.attributes if self._counts(name)}
+        return self._kept_equal(entry.meta.attributes)
 
-    def _present(self, thing: FileHandle) -> dict[bytes, bytes]:
-        return {name: value for name, value in attributes_of(thing) if self._counts(name)}
+    def _kept_equal(self, attributes: tuple[tuple[bytes, bytes], ...]) -> dict[bytes, bytes]:
+        return {name: value for name, value in attributes if self._counts(name)}
 
     def _set_attributes(self, entry: Entry, thing: FileHandle) -> None:
-        wanted, present = self._wanted(entry), self._present(thing)
+        wanted, present = self._wanted(entry), self._kept_equal(attributes_of(thing))
         if self.exact:
             self.skipped["attributes"] += len(entry.meta.attributes) - len(wanted)
         if wanted == present:

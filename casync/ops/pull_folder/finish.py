@@ -15,9 +15,11 @@ from casync.fs.identity import identity_of
 from casync.fs.removal import remove
 from casync.fs.scan_cache import ScanWriter
 from casync.fs.target.staging import STAGING
-from casync.objects.tree import Entry, File, Folder
+from casync.objects.tree import File, Folder, Leaf
+from casync.objects.tree_walk import Step
 from casync.ops.pull_folder.place import FolderPlace
 from casync.ops.pull_folder.plan import FolderPlan
+from casync.ops.pull_folder.settled import SettledWriter
 from casync.ops.pull_folder.survey import LEFT_OUT, UNDRESSED, mark_of
 
 __all__ = ["FolderFinish"]
@@ -30,7 +32,8 @@ class FolderFinish:
         plan: The plan.
         place: The folder. Its staging folder is removed at the end.
         delete: Whether to remove entries that the tree does not have.
-        scan_writer: Writes the scan cache; None for no cache.
+        scan_writer: Writes the scan cache; None to keep the last one.
+        settled_writer: Notes settled folders; None for no notes.
     """
 
     def __init__(
@@ -40,6 +43,7 @@ class FolderFinish:
         *,
         delete: bool,
         scan_writer: ScanWriter | None,
+        settled_writer: SettledWriter | None,
     ) -> None:
         self._plan = plan
         self._place = place
@@ -47,6 +51,7 @@ class FolderFinish:
         self._staging = place.staging
         self._delete = delete
         self._scan_writer = scan_writer
+        self._settled_writer = settled_writer
         self._number = -1
         self._open: list[tuple[Folder, list[bytes]]] = []  # with the names ahead, last first
 
@@ -59,9 +64,9 @@ class FolderFinish:
         if self._plan.has_hard_links:
             self._link_all()
         with Cursor(self._root) as cursor:
-            for path, entry, _ in self._plan.steps:
-                with self._place.writing(path):
-                    self._step(cursor, path, entry)
+            for step in self._plan.steps:
+                with self._place.writing(step.path):
+                    self._step(cursor, step)
 
     def _link_all(self) -> None:
         """Makes hard links, before folders get modes that may forbid entering them."""
@@ -77,22 +82,29 @@ class FolderFinish:
                     with self._place.writing(path):
                         self._link(path, entry.first, cursor.look(entry.name))
 
-    def _step(self, cursor: Cursor, path: bytes, entry: Entry | None) -> None:
+    def _step(self, cursor: Cursor, step: Step) -> None:
+        path, entry, is_settled = step
         if entry is None:
             self._leave(cursor, path)
             return
         self._pass(cursor, entry.name)
         if isinstance(entry, Folder):
+            if is_settled:
+                if self._settled_writer is not None:
+                    self._settled_writer.pass_over(path, entry)
+                return
             if path:
                 cursor.enter(entry.name)
+            if self._settled_writer is not None:
+                self._settled_writer.enter(path, entry)
             self._open.append((entry, cursor.names()[::-1] if self._delete else []))
             return
         self._number += 1
         mark = self._plan.marks[self._number]
-        if mark == LEFT_OUT or entry.first is not None:
+        if self._scan_writer is None and self._settled_writer is None:
             return
-        if self._scan_writer is not None and isinstance(entry, File):
-            self._remember(self._scan_writer, cursor, path, entry, mark)
+        if not self._remember(cursor, path, entry, mark) and self._settled_writer is not None:
+            self._settled_writer.spoil()
 
     def _pass(self, cursor: Cursor, name: bytes) -> None:
         """Removes entries that precede the tree's next name and are not in the tree."""
@@ -122,14 +134,25 @@ class FolderFinish:
             os.close(fd)
         self._place.publish_queue.place(fresh, path)
 
-    def _remember(
-        self, scan_writer: ScanWriter, cursor: Cursor, path: bytes, entry: File, mark: int
-    ) -> None:
-        """Adds a file to the scan cache, unless it changed after it was written or compared."""
+    def _remember(self, cursor: Cursor, path: bytes, entry: Leaf, mark: int) -> bool:
+        """Notes an entry for the next run. Returns whether it is certainly as in the tree.
+
+        It is not if it changed after it was written or compared.
+        """
+        if mark == LEFT_OUT or entry.first is not None:
+            return False
         status = cursor.look(entry.name)
-        if status is not None and mark_of(status) == mark & ~UNDRESSED:
-            meta = meta_of(status, attributes_of(Inside(cursor.fd, entry.name)))
-            scan_writer.add(path, identity_of(status), File(entry.name, meta, None, entry.content))
+        if status is None or mark_of(status) != mark & ~UNDRESSED:
+            return False
+        attributes = attributes_of(Inside(cursor.fd, entry.name))
+        if self._scan_writer is not None and isinstance(entry, File):
+            seen = File(entry.name, meta_of(status, attributes), None, entry.content)
+            self._scan_writer.add(path, identity_of(status), seen)
+        if self._plan.policy.differences_with(entry, status, attributes):
+            return False
+        if self._settled_writer is not None:
+            self._settled_writer.add(entry, status)
+        return True
 
     def _leave(self, cursor: Cursor, path: bytes) -> None:
         folder, names = self._open.pop()
@@ -138,7 +161,13 @@ class FolderFinish:
         if not path:
             self._staging.remove()
         fd = cursor.fd
-        if self._plan.policy.differences(folder, os.fstat(fd), fd):
+        status = os.fstat(fd)
+        is_right = not self._plan.policy.differences(folder, status, fd)
+        if not is_right:
             self._plan.policy.apply(folder, fd)
+        if self._settled_writer is not None:
+            if not is_right:
+                self._settled_writer.spoil()
+            self._settled_writer.leave(status)
         if path:
             cursor.leave()

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from casync.access.endpoints import Endpoints
+from casync.access.outline import ObjectLoader
 from casync.access.progress import Progress
 from casync.access.tree_load import Tree
 from casync.fs.scan_cache import ScanCache
+from casync.fs.target.metadata import MetadataPolicy
 from casync.fs.target.root import open_target
 from casync.ids import ManifestId
 from casync.ops.pull.forecast import PlanTotals
@@ -18,6 +20,7 @@ from casync.ops.pull.wanted import PullOptions
 from casync.ops.pull_folder.plan import FolderOptions, FolderPlan
 from casync.ops.pull_folder.pull import supplies_of
 from casync.ops.pull_folder.seeds import add_named, tree_portions
+from casync.ops.pull_folder.settled import SettledFolders
 from casync.ops.pull_folder.step_file import StepFile
 from casync.ops.pull_folder.write import PART_CHUNKS
 
@@ -60,6 +63,7 @@ def forecast_folder(
     tree: Tree,
     target: Path,
     endpoints: Endpoints,
+    loader: ObjectLoader | None,
     options: PullOptions,
     folder_options: FolderOptions,
     *,
@@ -71,11 +75,16 @@ def forecast_folder(
     Raises:
         CasyncError: As `pull_tree`.
     """
-    totals = PlanTotals(endpoints.traffic.received)
     with ExitStack() as stack:
         root = stack.enter_context(open_target(target, make=False))
         seeds = stack.enter_context(closing(Seeds()))
-        last = scan_cache.last(target, tree.params) if scan_cache is not None else None
+        policy = MetadataPolicy(exact=folder_options.exact)
+        settled = SettledFolders()
+        last = None
+        if scan_cache is not None and root is not None:
+            last = scan_cache.last(target, tree.params)
+            settled = SettledFolders.of(scan_cache, target, tree.params, policy)
+            settled.check(root)
         if last is not None:
             stack.enter_context(closing(last))
         plan = FolderPlan(
@@ -84,12 +93,16 @@ def forecast_folder(
             root,
             target,
             folder_options,
+            policy,
+            loader=loader,
             last=last,
+            settled=settled,
             seeds=seeds,
             progress=progress,
             opens_up=False,
         )
         add_named(seeds, options.seed_paths, tree.params, progress)
+        totals = PlanTotals(endpoints.traffic.received)
         cut = tree_portions(tree, plan.contents(), seeds, part_chunks=PART_CHUNKS)
         totals.count(cut, plan.length, supplies_of(endpoints, seeds, options))
     return FolderForecast(

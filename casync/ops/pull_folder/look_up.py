@@ -26,12 +26,14 @@ class WantedTree(NamedTuple):
     """A folder to pull.
 
     Attributes:
-        tree: The folder, loaded.
+        tree: The folder.
+        loader: Loads the folder; None if it is loaded.
         target: Path of the folder, which need not exist; None to pull only into the store.
     """
 
     tree: Tree
     target: Path | None
+    loader: ObjectLoader | None
 
 
 def look_up(
@@ -41,7 +43,7 @@ def look_up(
     options: PullOptions,
     folder_options: FolderOptions = FolderOptions(),
 ) -> WantedFile | WantedTree:
-    """Finds what `ref` leads to, and loads its nodes and folders.
+    """Finds what `ref` leads to, and loads its nodes, and its folders if they go to the store.
 
     Nodes of a file travel as deltas against old versions where that pays.
 
@@ -68,8 +70,10 @@ def look_up(
     found = locate_for_pull(ref, endpoints, loader)
     if isinstance(found, Tree):
         folder = _place_of_folder(target, options)
-        load(found, loader)
-        return WantedTree(found, folder)
+        if folder is None or options.cache:  # everything of it goes to the store
+            load(found, loader)
+            return WantedTree(found, folder, None)
+        return WantedTree(found, folder, loader)
     if folder_options != FolderOptions():
         raise UsageError(f"{ref} is a file; --delete, --max-delete and --exact are for folders")
     if isinstance(place, Path):

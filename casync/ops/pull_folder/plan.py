@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from casync.access.outline import ObjectLoader
 from casync.access.progress import Progress
-from casync.access.tree_load import Tree
-from casync.errors import NoSpaceError, UsageError, WriteError
+from casync.access.tree_load import Tree, load_tree
+from casync.errors import NoObjectError, NoSpaceError, UsageError, WriteError
 from casync.fs.beneath import open_beneath
 from casync.fs.os_errors import no_space
 from casync.fs.removal import below
@@ -28,15 +29,19 @@ from casync.objects.node import Content
 from casync.objects.tree import File, Folder
 from casync.ops.pull.seeds import Seeds
 from casync.ops.pull_folder.seeds import FolderFiles
+from casync.ops.pull_folder.settled import SettledFolders
 from casync.ops.pull_folder.step_file import StepFile
 from casync.ops.pull_folder.survey import LEFT_OUT, Difference, Survey, mark_of
-from casync.ops.pull_folder.tree_shape import HardLinks, shape_of
+from casync.ops.pull_folder.tree_shape import HardLinks, Shape, shape_of
 from casync.sizes import format_count
 
 __all__ = ["FolderOptions", "FolderPlan"]
 
 _NOTED: Final = 1 << 16
 """Files whose size or content is remembered to find copies and renamed files: some 20 MiB."""
+
+_MOSTLY: Final = 8
+"""One entry of so many may lack a valid row in the scan cache before all rows are written again."""
 
 _ENTRY_BYTES: Final = 128
 """Minimum bytes of any entry on a disk."""
@@ -70,21 +75,26 @@ class FolderPlan:
     """Compares a folder with a tree, counts the changes to make, and finds seeds.
 
     Args:
-        tree: The tree, loaded.
+        tree: The tree.
         steps: Receives its tour.
         root: Descriptor of the folder; None if it does not exist yet.
         path: Its path.
         options: How to pull the folder.
+        policy: The metadata to compare and set.
+        loader: Loads the tree; None if it is loaded.
         last: The scan cache of an earlier run.
+        settled: The settled folders of the target.
         seeds: Receives the old files of the folder.
         progress: Receives phases and bytes.
         opens_up: Give ourselves all rights on folders of ours, and take them back if it fails.
 
     Attributes:
         policy: The metadata to compare and set.
-        steps: The tour of the tree.
+        steps: The tour of the tree, past the settled folders.
+        settled: The settled folders of the target.
         marks: As `Survey.marks`.
         entries: Number of entries in the tree.
+        settled_entries: Those of them in settled folders.
         files: Files to write.
         length: Their plain bytes.
         kept: Files that stay.
@@ -108,28 +118,34 @@ class FolderPlan:
         root: int | None,
         path: Path,
         options: FolderOptions,
+        policy: MetadataPolicy,
         *,
+        loader: ObjectLoader | None,
         last: CachedScan | None,
+        settled: SettledFolders,
         seeds: Seeds,
         progress: Progress,
         opens_up: bool,
     ) -> None:
-        self.policy = MetadataPolicy(exact=options.exact)
+        self.policy = policy
         self.files = self.length = self.kept = 0
-        self.others = self.extras = self.left_out = self._replaced = self._new = 0
+        self.settled_entries = self.others = self.extras = self.left_out = self._replaced = (
+            self._new
+        ) = 0
         self._tree = tree
         self.steps = steps
         self._root = root
         self._path = path
         self._options = options
         self._copies = _Copies()
-        shape = shape_of(tree)
+        self.settled = settled
+        shape = self._load(loader)
         self.entries = shape.entries
         self.has_hard_links = shape.has_links
         self._opens_up = opens_up
         self._disk = os.statvfs(path if root is not None else path.parent)
         self._check_count()
-        steps.fill(tree.tour())
+        steps.fill(tree.tour(self._passes_over))
         hard_links = HardLinks(steps, shape)
         self._old: FolderFiles | None = None
         if root is not None:
@@ -159,6 +175,11 @@ class FolderPlan:
                 close_again(root, survey.opened)
             raise
 
+    @property
+    def is_mostly_settled(self) -> bool:
+        """Whether settled folders have so many of the entries that the others may be read again."""
+        return self.settled_entries * _MOSTLY >= self.entries * (_MOSTLY - 1)
+
     def note(self, number: int, status: os.stat_result) -> None:
         """Updates the mark of an entry that was written, from its new status."""
         self.marks[number] = mark_of(status)
@@ -169,6 +190,28 @@ class FolderPlan:
         for _, entry in self._of_marks(stays=False):
             yield start, entry.content
             start += entry.content.length
+
+    def _load(self, loader: ObjectLoader | None) -> Shape:
+        """Loads what is needed of the tree. Checks and counts it.
+
+        Hard links may lead from any folder into any other, so with them no folder is passed over.
+        """
+        while True:
+            if loader is not None:
+                load_tree(self._tree, loader, self.settled.covers)
+            shape = shape_of(self._tree, self.settled.shape)
+            if not shape.has_links or not self.settled:
+                return shape
+            self.settled.clear()
+
+    def _passes_over(self, path: bytes, folder: Folder) -> bool:
+        """Whether a folder is settled, whose files stay."""
+        shape = self.settled.shape(path, folder)
+        if shape is None:
+            return False
+        self.kept += shape.files
+        self.settled_entries += shape.entries
+        return True
 
     def _check_count(self) -> None:
         """Refuses more entries than the disk can ever hold, before they are walked one by one."""
@@ -304,6 +347,15 @@ class FolderPlan:
                 if entry.content.id in wanted:
                     wanted.remove(entry.content.id)
                     self._cut(path)
+            for path, folder in self.settled.with_contents(wanted):
+                self._find_copies_in(path, folder, wanted)
+
+    def _find_copies_in(self, path: bytes, folder: Folder, wanted: set[bytes]) -> None:
+        with suppress(NoObjectError):  # a settled folder need not be in the store
+            for entry in self._tree.entries(folder.content):
+                if isinstance(entry, File) and entry.content.id in wanted:
+                    wanted.remove(entry.content.id)
+                    self._cut(path + b"/" + entry.name)
 
     def _cut(self, path: bytes) -> None:
         if self._root is None or self._old is None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from casync.access.endpoints import Endpoints
+from casync.access.outline import ObjectLoader
 from casync.access.progress import Progress
 from casync.access.supply import StoreSupply, Supply
 from casync.access.tree_load import Tree
@@ -23,6 +24,7 @@ from casync.fs.lock import lock
 from casync.fs.scan_cache import ScanCache
 from casync.fs.source.file import coarse_clock
 from casync.fs.sync import settle_name, sync_file_system
+from casync.fs.target.metadata import MetadataPolicy
 from casync.fs.target.root import open_target
 from casync.ids import ManifestId
 from casync.ops.pull.seeds import Seeds
@@ -32,6 +34,7 @@ from casync.ops.pull_folder.finish import FolderFinish
 from casync.ops.pull_folder.place import FolderPlace
 from casync.ops.pull_folder.plan import FolderOptions, FolderPlan
 from casync.ops.pull_folder.seeds import add_named
+from casync.ops.pull_folder.settled import SettledFolders, SettledWriter
 from casync.ops.pull_folder.step_file import StepFile
 from casync.ops.pull_folder.write import FolderWriting
 from casync.sizes import format_count
@@ -76,6 +79,7 @@ def pull_tree(
     tree: Tree,
     target: Path,
     endpoints: Endpoints,
+    loader: ObjectLoader | None,
     options: PullOptions,
     folder_options: FolderOptions,
     *,
@@ -86,9 +90,10 @@ def pull_tree(
     """Makes the folder at `target` equal to a tree.
 
     Args:
-        tree: The tree, loaded.
+        tree: The tree.
         target: Path of the folder, which need not exist.
         endpoints: Stores and servers.
+        loader: Loads the tree; None if it is loaded.
         options: How to fetch chunks.
         folder_options: How to change the folder.
         scan_cache: Remembers the files of folders.
@@ -106,12 +111,16 @@ def pull_tree(
     with ExitStack() as stack:
         seeds = stack.enter_context(closing(Seeds()))
         root = stack.enter_context(open_target(target, make=False, opens_up=True))
+        policy = MetadataPolicy(exact=folder_options.exact)
+        settled = SettledFolders()
         last = None
         if root is not None:
             lock(root, target)
             if scan_cache is not None:
                 sync_file_system(root)  # afterwards equal times prove equal bytes
                 last = scan_cache.last(target, tree.params)
+                settled = SettledFolders.of(scan_cache, target, tree.params, policy)
+                settled.check(root)
         if last is not None:
             stack.enter_context(closing(last))
         plan = FolderPlan(
@@ -120,7 +129,10 @@ def pull_tree(
             root,
             target,
             folder_options,
+            policy,
+            loader=loader,
             last=last,
+            settled=settled,
             seeds=seeds,
             progress=progress,
             opens_up=True,
@@ -142,15 +154,27 @@ def pull_tree(
                 next_step="Run the same command again; only the rest is fetched.",
             ) from error
         progress.start("finishing", None)
-        scan_writer = None
+        scan_writer = settled_writer = None
         if scan_cache is not None and file_system(target).coherence is not Coherence.NETWORK:
-            scan_writer = scan_cache.new(target, tree.params, clock())
-            stack.callback(scan_writer.drop)
-        FolderFinish(plan, place, delete=folder_options.delete, scan_writer=scan_writer).run()
+            now = clock()
+            settled_writer = SettledWriter(scan_cache, target, tree.params, policy, now, settled)
+            stack.callback(settled_writer.drop)
+            if last is None or not plan.is_mostly_settled:
+                scan_writer = scan_cache.new(target, tree.params, now)
+                stack.callback(scan_writer.drop)
+        FolderFinish(
+            plan,
+            place,
+            delete=folder_options.delete,
+            scan_writer=scan_writer,
+            settled_writer=None if plan.has_hard_links else settled_writer,
+        ).run()
         place.publish_queue.sync_names()
         settle_name(target)
         if scan_writer is not None:
             scan_writer.keep(tree.id)
+        if settled_writer is not None:
+            settled_writer.keep()
     return FolderPulled(
         manifest=tree.id,
         files=plan.files,

@@ -142,8 +142,9 @@ class Survey:
         ):
             self.opened = cursor.opened
             try:
-                for path, entry, _ in self._steps:
-                    self._step(cursor, path, entry)
+                for step in self._steps:
+                    path = step.path
+                    self._step(cursor, step)
                 self._waiting.finish()
             except OSError as error:
                 message = f"cannot read {os.fsdecode(path) or 'the folder'}: {error.strerror}"
@@ -151,12 +152,15 @@ class Survey:
                     raise DeniedError(message) from error
                 raise WriteError(message) from error
 
-    def _step(self, cursor: Cursor, path: bytes, entry: Entry | None) -> None:
+    def _step(self, cursor: Cursor, step: Step) -> None:
+        path, entry, is_settled = step
         if entry is None:
             for name in reversed(self._names.pop()):
                 self._extra(cursor, name)
             if path:
                 cursor.leave()
+        elif is_settled:
+            self._meet(cursor, entry.name)
         elif isinstance(entry, Folder):
             self._folder(cursor, path, entry)
         else:
@@ -205,14 +209,18 @@ class Survey:
 
     def _come_to(self, cursor: Cursor, name: bytes) -> os.stat_result | None:
         """The status of the tree's next name; reports the extra entries before it."""
+        return cursor.look(name) if self._meet(cursor, name) else None
+
+    def _meet(self, cursor: Cursor, name: bytes) -> bool:
+        """Whether the tree's next name is on disk; reports the extra entries before it."""
         names = self._names[-1]
         while names and names[-1] < name:
             self._extra(cursor, names.pop())
         if not names or names[-1] != name:
-            return None
+            return False
         names.pop()
         self.shares = True
-        return cursor.look(name)
+        return True
 
     def _extra(self, cursor: Cursor, name: bytes) -> None:
         status = cursor.look(name)

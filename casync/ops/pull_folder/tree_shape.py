@@ -7,7 +7,7 @@ system can represent, such as hard links to missing files, are refused.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final, NamedTuple
 
 from blake3 import blake3
@@ -30,51 +30,73 @@ class Shape(NamedTuple):
 
     Attributes:
         entries: Entries below the root, at all levels.
-        length: Plain bytes of files, without further hard links.
+        files: Files among them, without further hard links.
+        length: Plain bytes of these files.
         depth: Levels of nested folders, including the root.
         path_bytes: Bytes of the longest path.
         has_links: Whether there are hard links.
     """
 
     entries: int
+    files: int
     length: int
     depth: int
     path_bytes: int
     has_links: bool
 
+    def including(self, name: bytes, below: Shape) -> Shape:
+        """The shape with that of a folder directly in it, which was counted as empty."""
+        return Shape(
+            self.entries + below.entries,
+            self.files + below.files,
+            self.length + below.length,
+            max(self.depth, below.depth + 1),
+            max(self.path_bytes, len(name) + bool(below.path_bytes) + below.path_bytes),
+            self.has_links or below.has_links,
+        )
+
 
 class _Count:
-    """A folder that is being counted; `start` bytes of path come before the names in it."""
+    """A folder that is being counted; the path `start` comes before the names in it."""
 
-    def __init__(self, folder: Folder, inside: Iterator[Entry], start: int) -> None:
+    def __init__(self, folder: Folder, inside: Iterator[Entry], start: bytes) -> None:
         self.folder = folder
         self.inside = inside
         self.start = start
-        self.entries = self.length = self.path_bytes = 0
+        self.entries = self.files = self.length = self.path_bytes = 0
         self.depth = 1
         self.has_links = False
 
     def add(self, name: bytes, below: Shape) -> None:
         self.entries += below.entries
         self.path_bytes = max(self.path_bytes, len(name) + 1 + below.path_bytes)
+        self.files += below.files
         self.length += below.length
         self.depth = max(self.depth, below.depth + 1)
         self.has_links |= below.has_links
 
     @property
     def shape(self) -> Shape:
-        return Shape(self.entries, self.length, self.depth, self.path_bytes, self.has_links)
+        return Shape(
+            self.entries, self.files, self.length, self.depth, self.path_bytes, self.has_links
+        )
 
 
-def shape_of(tree: Tree) -> Shape:
+def shape_of(
+    tree: Tree, known_shape: Callable[[bytes, Folder], Shape | None] | None = None
+) -> Shape:
     """Counts a tree whose structure is loaded, each distinct folder once.
+
+    Args:
+        tree: The tree.
+        known_shape: The shape of the folder at a path, if it is known without its entries.
 
     Raises:
         MalformedError: It is too deep, a path is too long, or its files exceed MAX_LENGTH.
         UnsupportedError: An entry at its root has the name of the staging folder.
     """
     known: dict[bytes, Shape] = {}
-    todo = [_Count(tree.root, tree.entries(tree.root.content), 0)]
+    todo = [_Count(tree.root, tree.entries(tree.root.content), b"")]
     while True:
         here = todo[-1]
         entry = next(here.inside, None)
@@ -91,15 +113,18 @@ def shape_of(tree: Tree) -> Shape:
                 next_step="Prepare it again with --exclude /.casync-part.",
             )
         _count(here, entry)
-        depth, path_bytes = len(todo), here.start + len(entry.name)
+        depth, path = len(todo), here.start + entry.name
+        path_bytes = len(path)
         if isinstance(entry, Folder):
             shape = known.get(entry.content.id)
+            if shape is None and known_shape is not None:
+                shape = known_shape(path, entry)
             if shape is not None:
                 here.add(entry.name, shape)
                 depth += shape.depth
                 path_bytes += bool(shape.path_bytes) + shape.path_bytes
             else:
-                todo.append(_Count(entry, tree.entries(entry.content), path_bytes + 1))
+                todo.append(_Count(entry, tree.entries(entry.content), path + b"/"))
                 depth += 1
         if fault := place_fault(depth, path_bytes):
             raise fault
@@ -113,6 +138,7 @@ def _count(here: _Count, entry: Entry) -> None:
     if not isinstance(entry, Folder):
         here.has_links |= entry.first is not None
         if isinstance(entry, File) and entry.first is None:
+            here.files += 1
             here.length += entry.content.length
 
 

@@ -84,7 +84,9 @@ class FolderWriting:
         """The contents of all files to write. Iterating them also makes everything else."""
         number = -1
         with Cursor(self._place.root, opens_up=True) as cursor:
-            for path, entry, _ in self._plan.steps:
+            for path, entry, is_settled in self._plan.steps:
+                if is_settled:
+                    continue
                 if entry is None:
                     if path:
                         cursor.leave()
