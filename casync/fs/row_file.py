@@ -18,7 +18,15 @@ from blake3 import blake3
 
 from casync.limits import MIB
 
-__all__ = ["CHECK_BYTES", "RowWriter", "check_of", "encode_block", "read_file", "read_rows"]
+__all__ = [
+    "CHECK_BYTES",
+    "RowWriter",
+    "check_of",
+    "decode_rows",
+    "encode_block",
+    "read_blocks",
+    "read_file",
+]
 
 _BLOCK: Final = struct.Struct("<I8s")
 _BLOCK_BYTES: Final = 256 * 1024
@@ -96,19 +104,23 @@ def encode_block(data: bytes) -> bytes:
     return _BLOCK.pack(len(data), check_of(data)) + data
 
 
-def read_rows(file: BinaryIO, decoder: msgspec.msgpack.Decoder[list[_Row]]) -> Iterator[_Row]:
-    """The rows from here up to the end, or to the first damage."""
+def read_blocks(file: BinaryIO) -> Iterator[bytes]:
+    """The encoded rows of each block from here up to the end, or to the first damage."""
     with suppress(OSError):
         while len(start := file.read(_BLOCK.size)) == _BLOCK.size:
             length, check = _BLOCK.unpack(start)
             data = file.read(min(length, _MAX_BLOCK))
             if len(data) != length or check_of(data) != check:
                 return
-            try:
-                rows = decoder.decode(data)
-            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-                return
-            yield from rows
+            yield data
+
+
+def decode_rows(data: bytes, decoder: msgspec.msgpack.Decoder[list[_Row]]) -> list[_Row] | None:
+    """The rows of a block; None if it is not one of such rows."""
+    try:
+        return decoder.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 def read_file(
@@ -116,5 +128,10 @@ def read_file(
 ) -> Iterator[_Row]:
     """The rows of a file without a foot; none if there is no such file with this head."""
     with suppress(OSError), path.open("rb") as file:
-        if file.read(len(head)) == head:
-            yield from read_rows(file, decoder)
+        if file.read(len(head)) != head:
+            return
+        for data in read_blocks(file):
+            rows = decode_rows(data, decoder)
+            if rows is None:
+                return
+            yield from rows

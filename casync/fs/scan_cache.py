@@ -19,7 +19,7 @@ from blake3 import blake3
 from msgspec.structs import replace
 
 from casync.fs.identity import FileIdentity
-from casync.fs.row_file import CHECK_BYTES, RowWriter, check_of, read_rows
+from casync.fs.row_file import CHECK_BYTES, RowWriter, check_of, decode_rows, read_blocks
 from casync.ids import ID_BYTES, ManifestId
 from casync.objects.chunker import ChunkerParams
 from casync.objects.tree import Entry
@@ -30,7 +30,6 @@ __all__ = [
     "ScanWriter",
     "CachedEntry",
     "ScanCache",
-    "read_entries",
     "walk_key",
 ]
 
@@ -57,6 +56,7 @@ class CachedEntry(msgspec.Struct, frozen=True, array_like=True):
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
 _DECODER: Final = msgspec.msgpack.Decoder(type=list[CachedEntry])
+_RAW_DECODER: Final = msgspec.msgpack.Decoder(type=list[msgspec.Raw])
 
 
 def walk_key(path: bytes) -> bytes:
@@ -74,7 +74,8 @@ class CachedScan:
     def __init__(self, file: BinaryIO, manifest: ManifestId) -> None:
         self.manifest = manifest
         self._file = file
-        self._rows = read_entries(file)
+        self._wanted = b""
+        self._rows = self._read()
         self._next = next(self._rows, None)
 
     def close(self) -> None:
@@ -83,7 +84,7 @@ class CachedScan:
 
     def find(self, path: bytes, identity: FileIdentity) -> Entry | None:
         """The entry of the file at `path`, if it is certainly unchanged."""
-        key = walk_key(path)
+        key = self._wanted = walk_key(path)
         while self._next is not None and self._next.key < key:
             self._next = next(self._rows, None)
         row = self._next
@@ -95,6 +96,15 @@ class CachedScan:
         """The entry of the file that was at `path`, which `find` was just asked for."""
         row = self._next
         return row.entry if row is not None and row.key == walk_key(path) else None
+
+    def _read(self) -> Iterator[CachedEntry]:
+        """The rows, past blocks that end before the wanted key."""
+        for data in read_blocks(self._file):
+            raw = decode_rows(data, _RAW_DECODER)
+            last = decode_rows(b"\x91" + raw[-1], _DECODER) if raw else None
+            if last is None or last[0].key < self._wanted:
+                continue
+            yield from decode_rows(data, _DECODER) or ()
 
 
 class ScanWriter:
@@ -186,8 +196,3 @@ def _head(root: Path | str, facts: object) -> bytes:
 def _foot(head: bytes, manifest: ManifestId) -> bytes:
     """The footer of a finished file."""
     return manifest + check_of(head + manifest)
-
-
-def read_entries(file: BinaryIO) -> Iterator[CachedEntry]:
-    """The rows up to the end, or to the first damage."""
-    return read_rows(file, _DECODER)

@@ -30,9 +30,9 @@ from hypothesis import strategies as st
 
 from casync.errors import CasyncError
 from casync.fs.exclude import Exclusion
-from casync.fs.identity import FileIdentity
+from casync.fs.identity import NO_FILE, FileIdentity
 from casync.fs.row_file import encode_block
-from casync.fs.scan_cache import CachedEntry, read_entries
+from casync.fs.scan_cache import CachedEntry, CachedScan
 from casync.fs.seen_versions import SeenVersion, SeenVersions
 from casync.fs.target.part import part_name
 from casync.ids import Kind, ManifestId, chunk_id, parse_manifest_id
@@ -92,7 +92,8 @@ def seen(data: bytes) -> object:
 
 def cached_scan(data: bytes) -> object:
     """The scan cache of a folder, with valid checksums."""
-    return list(read_entries(io.BytesIO(encode_block(data))))
+    scan = CachedScan(io.BytesIO(encode_block(data)), ManifestId(bytes(32)))
+    return scan.find(b"name", NO_FILE), scan.last_entry(b"name")
 
 
 def config(data: bytes) -> object:
