@@ -8,6 +8,7 @@ from functools import lru_cache
 from itertools import accumulate
 from typing import NamedTuple
 
+from casync.errors import CasyncError
 from casync.ids import NodeId, zero_chunk_id
 from casync.limits import MAX_LENGTH
 from casync.objects.node import (
@@ -20,7 +21,7 @@ from casync.objects.node import (
     iter_records,
 )
 
-__all__ = ["Leaves", "LeafCursor", "zero_nodes"]
+__all__ = ["Leaves", "LeafCursor", "lowest_nodes", "zero_nodes"]
 
 
 class Leaves(NamedTuple):
@@ -91,6 +92,29 @@ class LeafCursor:
             first, last = leaf.first(start), leaf.first(end - 1) + 1
             yield from zip(leaf.starts[first:last], leaf.records[first:last], strict=True)
             start = leaf.end
+
+
+def lowest_nodes(content: Content, find: FindNode) -> Iterator[tuple[NodeId, int]]:
+    """The distinct nodes of level 1 with an offset of each, as far as those above can be read."""
+    seen: set[bytes] = set()
+    todo = [(content.level, 0, Record(content.id, content.length))]
+    while todo:
+        level, offset, record = todo.pop()
+        if level <= 1:
+            if level:
+                yield NodeId(record.id), offset
+            continue
+        try:
+            records = find(NodeId(record.id), level, record.length).records
+        except CasyncError:
+            continue
+        below: list[tuple[int, int, Record]] = []
+        for inner in records:
+            if inner.id not in seen:
+                seen.add(inner.id)
+                below.append((level - 1, offset, inner))
+            offset += inner.length
+        todo += reversed(below)
 
 
 @lru_cache(maxsize=16)

@@ -9,19 +9,18 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate, islice
 from struct import Struct
 from typing import Final, NamedTuple, Protocol
 
-from casync.errors import CasyncError, MalformedError
+from casync.errors import MalformedError
 from casync.ids import NodeId, zero_chunk_id
 from casync.objects.chunker import ChunkerParams
-from casync.objects.leaves import LeafCursor
-from casync.objects.node import Content, FindNode, Record, check_root, iter_records
+from casync.objects.leaves import lowest_nodes
+from casync.objects.node import Content, Record, check_root, iter_records
 from casync.planning.node_match import FetchNodes, NodeMatcher, OldTree, Unmatched
 from casync.planning.stretches import REPEAT, WANTED, ZERO, Stretch, joined
 
@@ -251,13 +250,15 @@ class _Planner:
         given = self._given
         for tree in given.trees if part.ids else ():
             if self._missing or tree.number == given.target:
-                yield tree.number, _unmatched(tree, self._nodes.rest(tree.number))
+                rest = self._nodes.rest(tree.number)
+                yield tree.number, _listed(tree, rest)
         if self._missing:
             yield REPEAT, self._before()
         for tree in given.trees:
             old_chunks = tree.content.length // given.params.avg_size
             if tree.number in self._nodes.partners and self._missing * _WORTH >= old_chunks:
-                yield tree.number, all_chunks(tree.content, tree.find)
+                streamed = {ident for ident, _ in self._nodes.rest(tree.number)}
+                yield tree.number, all_chunks(tree, streamed)
         for chunk_list in given.lists:
             if self._missing or (part.ids and chunk_list.number == given.target):
                 yield chunk_list.number, chunk_list.blocks(part.first)
@@ -280,8 +281,8 @@ def _block(records: Iterable[tuple[bytes, int]], offset: int) -> Block:
     return Block(ids, partial(accumulate, lengths[:-1], initial=offset))
 
 
-def _unmatched(tree: OldTree, nodes: Iterable[tuple[NodeId, int]]) -> Iterator[Block]:
-    """The chunks of nodes of level 1; of the only chunk of a content without nodes."""
+def _listed(tree: OldTree, nodes: Iterable[tuple[NodeId, int]]) -> Iterator[Block]:
+    """The chunks of nodes of level 1; the only chunk of a content without nodes."""
     if tree.content.level == 0:
         yield Block([tree.content.id], lambda: [0])
     rest = iter(nodes)
@@ -292,11 +293,12 @@ def _unmatched(tree: OldTree, nodes: Iterable[tuple[NodeId, int]]) -> Iterator[B
                 yield _block(iter_records(data), offset)
 
 
-def all_chunks(content: Content, find: FindNode) -> Iterator[Block]:
-    """All chunks of an old content, as far as its nodes can be read."""
-    cursor, offset = LeafCursor(content, find), 0
-    with suppress(CasyncError):
-        while offset < content.length:
-            leaf = cursor.at(offset)
-            yield _block(leaf.records, leaf.start)
-            offset = leaf.end
+def all_chunks(tree: OldTree, without: Container[NodeId] = ()) -> Iterator[Block]:
+    """The chunks of an old content, as far as its nodes can be read, each at one of its places.
+
+    Args:
+        tree: The content.
+        without: Nodes of level 1 to leave out.
+    """
+    nodes = lowest_nodes(tree.content, tree.find)
+    return _listed(tree, ((ident, offset) for ident, offset in nodes if ident not in without))

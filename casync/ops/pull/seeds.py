@@ -124,7 +124,7 @@ class CutSeed:
         seed: SeedFile,
         params: ChunkerParams,
         progress: Progress,
-        was: Outline | None = None,
+        was: OldTree | None = None,
     ) -> None:
         self.number = len(seeds)
         self._table = seeds.table
@@ -140,7 +140,9 @@ class CutSeed:
     def blocks(self, wanted: Mapping[bytes, int]) -> Iterable[Block]:
         """Its chunks; none if its old content had none of `wanted`."""
         if self._chunks is None:
-            if self._was is not None and not _has_any(self._was, wanted):
+            if self._was is not None and all(
+                wanted.keys().isdisjoint(block.ids) for block in all_chunks(self._was)
+            ):
                 return ()
             self._cut()
         return self._chunks.blocks() if self._chunks is not None else ()
@@ -171,12 +173,6 @@ class CutSeed:
     def between(self, start: int, end: int) -> Iterator[tuple[int, ChunkId, int]]:
         """The chunks that overlap a range."""
         return self._chunks.between(start, end) if self._chunks is not None else iter(())
-
-
-def _has_any(outline: Outline, wanted: Mapping[bytes, int]) -> bool:
-    """Whether a content has wanted chunks."""
-    blocks = all_chunks(outline.content, outline.node)
-    return any(not wanted.keys().isdisjoint(block.ids) for block in blocks)
 
 
 class Seeds:
@@ -343,5 +339,7 @@ class _Finder:
         if row is not None and known is not None and row.identity == seed.identity:
             self.seeds.add(KnownSeed(seed, known, self._store))
             return
-        was = None if must_cut else known
+        was = None
+        if known is not None and not must_cut:
+            was = KnownSeed(seed, known, self._store).tree(len(self.seeds))
         self.seeds.add(CutSeed(self.seeds, seed, self._params, self._progress, was))

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, Self
+from typing import BinaryIO, Final, NamedTuple, Self
 
 from casync.access.compare import holds
 from casync.access.endpoints import Endpoints
@@ -26,6 +26,9 @@ from casync.planning.stretches import Stretch
 from casync.store.base import ManifestState
 
 __all__ = ["PullOptions", "PullPlan", "WantedFile", "check_room", "is_up_to_date"]
+
+_KEPT_STRETCHES: Final = 1 << 16
+"""A plan with more stretches, some 8 MiB, is worked out again when it is needed again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,7 @@ class PullPlan:
             self.seeds = collect_seeds(
                 outline.params, endpoints, place=target, named=options.seed_paths, progress=progress
             )
+        self._kept: list[Stretch] | None = None
         self.target = self.seeds.target if in_place else None
         self.supplies: list[Supply] = [StoreSupply(store) for store in endpoints.local]
         if endpoints.servers:
@@ -119,6 +123,8 @@ class PullPlan:
         Raises:
             CasyncError: A node is missing or malformed.
         """
+        if self._kept is not None:
+            return iter(self._kept)
         outline = self._outline
         found = plan(
             PlanInput(
@@ -131,8 +137,19 @@ class PullPlan:
                 repeats=repeats,
             )
         )
-        begun = list(islice(found, 1))
-        return chain(begun, found)
+        kept = self._keep(found) if repeats else found
+        begun = list(islice(kept, 1))
+        return chain(begun, kept)
+
+    def _keep(self, stretches: Iterator[Stretch]) -> Iterator[Stretch]:
+        """Passes stretches on, and keeps them if they are few."""
+        kept: list[Stretch] = []
+        for stretch in stretches:
+            if len(kept) <= _KEPT_STRETCHES:
+                kept.append(stretch)
+            yield stretch
+        if len(kept) <= _KEPT_STRETCHES:
+            self._kept = kept
 
     def moves(self) -> Moves:
         """What moves inside the target that is overwritten in place.
