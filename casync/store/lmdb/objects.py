@@ -8,15 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Final
+from typing import Final, TypeAlias
 
 import lmdb
 
-from casync.errors import MalformedError
-from casync.ids import Kind, ObjectId
-from casync.limits import MAX_BATCH_IDS, MIB
-from casync.objects.codec import Packed
-from casync.objects.record import SegmentRecord, check_bytes, decode_record
+from casync.ids import Kind, ObjectId, chunk_id
+from casync.limits import MAX_BATCH_IDS, MAX_CHUNK_SIZE, MIB
+from casync.objects.codec import Codec, Packed
+from casync.objects.record import RECORD_BYTES, encode_record
 from casync.store.base import Absence, ObjectStat
 from casync.store.lmdb.environment import Txn
 from casync.store.lmdb.rows import (
@@ -34,6 +33,11 @@ _COPY_BYTES: Final = 4 * MIB
 
 _FIRST_WINDOW: Final = 64
 _MOST_WINDOW: Final = 1024
+
+_CODECS: Final = {codec.value: codec for codec in Codec}
+
+_Copy: TypeAlias = tuple[IndexRow, bytes, bytes]
+"""A row of the index, and the header and the payload of the record that it points to."""
 
 
 class Objects:
@@ -61,7 +65,7 @@ class Objects:
             wanted = ids[position : position + window]
             copies = self._copy(kind, wanted, lost)
             for ident, copy in zip(wanted, copies, strict=False):
-                yield copy if isinstance(copy, Absence) else _judge(kind, ident, *copy)
+                yield copy if isinstance(copy, Absence) else _judge(kind, ident, copy)
             position += len(copies)
             window = min(max(2 * len(copies), _FIRST_WINDOW), _MOST_WINDOW)
 
@@ -99,56 +103,59 @@ class Objects:
                 generations.update((bytes(key[1:]), decode_generation(row)) for key, row in found)
         return generations
 
-    def _copy(
-        self, kind: Kind, ids: Sequence[ObjectId], lost: set[int]
-    ) -> list[tuple[IndexRow, SegmentRecord, bytes] | Absence]:
+    def _copy(self, kind: Kind, ids: Sequence[ObjectId], lost: set[int]) -> list[_Copy | Absence]:
         """Copies the first few of `ids`; none only if `lost` has grown by a segment."""
-        copies: list[tuple[IndexRow, SegmentRecord, bytes] | Absence] = []
-        segments: dict[int, memoryview | None] = {}
+        segments = dict[int, memoryview | None].fromkeys(lost)
         size = 0
         with self._reading() as txn:
             rows = self.rows(txn, kind, ids)
+            if not rows:
+                return [Absence.MISSING] * len(ids)
+            copies: list[_Copy | Absence] = []
             for ident in ids:
                 row = rows.get(ident)
                 if row is None:
                     copies.append(Absence.MISSING)
                     continue
-                if row.segment not in segments and row.segment not in lost:
+                number = row.segment
+                if number not in segments:
                     try:
-                        segments[row.segment] = txn.get(
-                            number_key(row.segment), db=self._databases["segments"]
+                        segments[number] = txn.get(
+                            number_key(number), db=self._databases["segments"]
                         )
                     except lmdb.Error:
                         # The transaction is unusable; a new one serves the other segments.
-                        lost.add(row.segment)
+                        lost.add(number)
                         break
-                segment = segments.get(row.segment)
-                if segment is None:
+                segment = segments[number]
+                if segment is None or not _is_possible(row):
                     copies.append(Absence.DAMAGED)
                     continue
-                try:
-                    record = decode_record(segment, row.offset)
-                except MalformedError:
-                    copies.append(Absence.DAMAGED)
-                    continue
-                copies.append((row, record, record.payload(segment)))
-                size += record.stored
+                start = row.offset + RECORD_BYTES
+                header = segment[row.offset : start].tobytes()
+                payload = segment[start : start + row.stored].tobytes()
+                copies.append((row, header, payload))
+                size += row.stored
                 if size >= _COPY_BYTES:
                     break
         return copies
 
 
-def _judge(
-    kind: Kind, ident: ObjectId, row: IndexRow, record: SegmentRecord, payload: bytes
-) -> Packed | Absence:
-    if (
-        record.id != ident
-        or record.kind != kind
-        or record.stored != row.stored
-        or record.length != row.length
-        or record.codec != row.codec
-        or len(payload) != record.stored
-        or check_bytes(payload) != record.check
-    ):
+def _is_possible(row: IndexRow) -> bool:
+    """Whether an object can have the lengths of a row."""
+    is_packed = row.stored < row.length if row.codec else row.stored == row.length
+    return is_packed and row.length <= MAX_CHUNK_SIZE
+
+
+def _judge(kind: Kind, ident: ObjectId, copy: _Copy) -> Packed | Absence:
+    row, header, payload = copy
+    codec, length = _CODECS[row.codec], row.length
+    if len(payload) != row.stored or header != encode_record(kind, codec, length, ident, payload):
         return Absence.DAMAGED
-    return Packed(kind, ident, record.codec, record.length, payload)
+    if kind is Kind.CHUNK and codec is Codec.RAW:  # its check is the beginning of its id
+        return (
+            Packed(kind, ident, codec, length, payload)
+            if chunk_id(payload) == ident
+            else Absence.DAMAGED
+        )
+    return Packed(kind, ident, codec, length, payload)
