@@ -10,8 +10,9 @@ is decoded.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Final, NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple, overload
 
 import zstandard
 
@@ -20,7 +21,7 @@ from casync.ids import Buffer, Kind, ObjectId, object_id
 from casync.limits import MAX_GROUP_BYTES, ZSTD_WINDOW_BYTES
 from casync.objects.node import encoded_size
 
-__all__ = ["Delta", "Group", "pack_group", "singles", "unpack_group"]
+__all__ = ["Delta", "Group", "Singles", "pack_group", "unpack_group", "wanted_ids"]
 
 _LEVEL: Final = {Kind.CHUNK: 3, Kind.NODE: 9, Kind.MANIFEST: 9}
 """zstd levels: chunks are many bytes and need speed, nodes are few bytes and deserve ratio."""
@@ -46,9 +47,38 @@ class Group(NamedTuple):
         return len(self.wanted) == 1 and not self.bases
 
 
-def singles(ids: Iterable[ObjectId]) -> list[Group]:
-    """Groups of one object each, without bases."""
-    return [Group((ident,)) for ident in ids]
+@dataclass(frozen=True, slots=True)
+class Singles(Sequence[Group]):
+    """Groups of one object each, without bases.
+
+    Nearly all requests consist of them, so a group is made only when it is looked at.
+
+    Attributes:
+        ids: The objects.
+    """
+
+    ids: Sequence[ObjectId]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @overload
+    def __getitem__(self, index: int) -> Group: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Singles: ...
+
+    def __getitem__(self, index: int | slice) -> Group | Singles:
+        if isinstance(index, slice):
+            return Singles(self.ids[index])
+        return Group((self.ids[index],))
+
+
+def wanted_ids(groups: Sequence[Group]) -> Sequence[ObjectId]:
+    """The wanted ids of all groups, in order."""
+    if isinstance(groups, Singles):
+        return groups.ids
+    return [ident for group in groups for ident in group.wanted]
 
 
 class Delta(NamedTuple):

@@ -15,7 +15,7 @@ from casync.ids import Kind, ManifestId, ObjectId
 from casync.limits import MAX_BATCH_BYTES
 from casync.names.name import Name, NameRecord, Ref
 from casync.objects.codec import Packed, Unpacker
-from casync.objects.delta import Delta, Group, singles
+from casync.objects.delta import Delta, Group, Singles
 from casync.ops.serve.deltas import make_delta
 from casync.store.base import Absence, ManifestRow, ManifestSource, ObjectStat, Traffic
 from casync.wire.frames import END_FRAME, answer_header
@@ -54,7 +54,7 @@ class Loopback:
 
     def get(self, kind: Kind, ids: Sequence[ObjectId]) -> Iterator[Packed | Absence]:
         """The objects of the store; see `ObjectSource.get`."""
-        for answers in self.get_groups(kind, singles(ids)):
+        for answers in self.get_groups(kind, Singles(ids)):
             for answer in answers:
                 assert not isinstance(answer, Delta)  # only groups get deltas
                 yield answer
@@ -64,10 +64,10 @@ class Loopback:
     ) -> Iterator[Sequence[Packed | Delta | Absence]]:
         """The objects of the store, as deltas where these are shorter; see `Server.get_groups`."""
         unpacker = Unpacker()
-        rest = list(groups)
+        rest = groups
         while rest:
             batch = first_groups(rest)
-            del rest[: len(batch)]
+            rest = rest[len(batch) :]
             with self._lock:
                 self._requests += 1
                 self._sent += len(encode_groups(kind, batch))

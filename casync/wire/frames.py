@@ -10,7 +10,7 @@ payloads by the maximum of the kind or of a group.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from enum import IntEnum
 from typing import Final, TypeAlias
 
@@ -20,7 +20,7 @@ from casync.errors import RemoteProtocolError, UnreachableError, UsageError
 from casync.ids import Kind
 from casync.limits import MAX_BATCH_IDS, MAX_GROUP_BYTES
 from casync.objects.codec import MAX_PLAIN, Codec, Packed
-from casync.objects.delta import Delta, Group
+from casync.objects.delta import Delta, Group, Singles, wanted_ids
 from casync.sizes import format_count
 
 __all__ = [
@@ -58,6 +58,8 @@ class Status(IntEnum):
 
 _STATUSES: Final = {status.value: status for status in Status}
 _CODECS: Final = {codec.value: codec for codec in Codec}
+_OBJECT: Final = Status.OBJECT.value
+_ZSTD: Final = Codec.ZSTD.value
 _ABSENT: Final = frozenset({Status.MISSING, Status.DAMAGED, Status.BUSY})
 
 Answer: TypeAlias = Packed | Delta | Status
@@ -87,32 +89,33 @@ END_FRAME: Final = _FRAME.pack(Status.END, 0, 0, 0)
 """The last frame. A stream without it is truncated."""
 
 
-def encode_frames(answers: Iterable[Answer]) -> Iterator[bytes]:
+def encode_frames(answers: Iterable[Answer]) -> list[bytes]:
     """The parts of a whole stream in order: those of `encode_answers`, and the end frame."""
-    yield from encode_answers(answers)
-    yield END_FRAME
+    return [*encode_answers(answers), END_FRAME]
 
 
-def encode_answers(answers: Iterable[Answer]) -> Iterator[bytes]:
+def encode_answers(answers: Iterable[Answer]) -> list[bytes]:
     """The parts of a stream without its end, in order: headers, and payloads as they are.
 
     Consecutive equal absences share a frame. Callers join parts to send larger pieces.
     """
+    parts: list[bytes] = []
     absent, count = Status.MISSING, 0
     for answer in answers:
-        if isinstance(answer, Status) and answer is absent and count < MAX_BATCH_IDS:
+        if isinstance(answer, Status):
+            if count and (answer is not absent or count == MAX_BATCH_IDS):
+                parts.append(absence_frame(absent, count))
+                count = 0
+            absent = answer
             count += 1
             continue
         if count:
-            yield absence_frame(absent, count)
+            parts.append(absence_frame(absent, count))
             count = 0
-        if isinstance(answer, Status):
-            absent, count = answer, 1
-        else:
-            yield answer_header(answer)
-            yield answer.payload
+        parts += (answer_header(answer), answer.payload)
     if count:
-        yield absence_frame(absent, count)
+        parts.append(absence_frame(absent, count))
+    return parts
 
 
 class FrameReader:
@@ -130,10 +133,10 @@ class FrameReader:
 
     def __init__(self, kind: Kind, groups: Sequence[Group]) -> None:
         self._kind = kind
-        self._ids = [ident for group in groups for ident in group.wanted]
+        self._ids = wanted_ids(groups)
         self._groups: dict[int, int] = {}  # first index of a group that may be a delta, its size
         start = 0
-        for group in groups:
+        for group in () if isinstance(groups, Singles) else groups:
             if not group.is_single:
                 self._groups[start] = len(group.wanted)
             start += len(group.wanted)
@@ -143,7 +146,7 @@ class FrameReader:
         self._wanted = 0  # bytes of the open payload that are still to come
         self._parts: list[memoryview | bytearray] = []
         self._error: RemoteProtocolError | None = None
-        self.wanted = start
+        self.wanted = len(self._ids)
         self.answered = 0
         self.ended = False
 
@@ -207,22 +210,49 @@ class FrameReader:
                     self._parts = []
                     answers.append(self._payload(payload))
                 continue
+            at = self._take_whole(data, at, answers)
+            if at == size:
+                return
             if self._header or size - at < _FRAME.size:
                 part = memoryview(data)[at : at + _FRAME.size - len(self._header)]
                 self._header += part
                 at += len(part)
                 if len(self._header) < _FRAME.size:
                     return
-                length = self._open(self._header, 0, answers)
+                self._wanted = self._open(self._header, 0, answers)
                 self._header = b""
             else:
-                length = self._open(data, at, answers)
+                self._wanted = self._open(data, at, answers)
                 at += _FRAME.size
-            if 0 < length <= size - at:
-                answers.append(self._payload(data[at : at + length]))
-                at += length
-            else:
-                self._wanted = length
+
+    def _take_whole(self, data: bytes, at: int, answers: list[Answer]) -> int:
+        """Takes frames of objects that are whole in `data`, and in order; returns where they end.
+
+        Nearly all bytes of a stream are in such frames.
+        """
+        if self._header:
+            return at
+        kind, ids, answered, wanted = self._kind, self._ids, self.answered, self.wanted
+        most, size, last = MAX_PLAIN[kind], len(data), len(data) - _FRAME.size
+        unpack, content_size = _FRAME.unpack_from, zstandard.frame_content_size
+        while at <= last and answered < wanted:
+            status, codec, count, length = unpack(data, at)
+            start = at + _FRAME.size
+            end = start + length
+            if status != _OBJECT or count != 1 or codec > _ZSTD or not start < end <= size:
+                break
+            payload = data[start:end]
+            try:
+                plain = content_size(payload) if codec else length
+            except zstandard.ZstdError:
+                break
+            if not (length <= most and 1 <= plain <= most):
+                break
+            answers.append(Packed(kind, ids[answered], _CODECS[codec], plain, payload))
+            answered += 1
+            at = end
+        self.answered = answered
+        return at
 
     def _keep(self, part: memoryview) -> None:
         """Keeps a part of a payload. Joins small ones: a payload may come byte by byte."""

@@ -19,7 +19,7 @@ from casync.errors import (
 from casync.ids import ID_BYTES, Buffer, ChunkId, Kind, ObjectId
 from casync.limits import MAX_BATCH_BASES, MAX_BATCH_IDS
 from casync.objects.codec import MAX_PLAIN
-from casync.objects.delta import Group, singles
+from casync.objects.delta import Group, Singles, wanted_ids
 from casync.sizes import format_count
 
 __all__ = [
@@ -68,7 +68,7 @@ class GroupsRequest(NamedTuple):
     """The body of a fetch request: ids of one kind, in groups."""
 
     kind: Kind
-    groups: list[Group]
+    groups: Sequence[Group]
 
 
 def encode_ids(kind: Kind, ids: Sequence[ObjectId]) -> bytes:
@@ -77,7 +77,8 @@ def encode_ids(kind: Kind, ids: Sequence[ObjectId]) -> bytes:
     Raises:
         UsageError: No id, or more than MAX_BATCH_IDS.
     """
-    return encode_groups(kind, singles(ids))
+    _check_count(ids)
+    return _IDS.pack(_MAGIC, _VERSION, kind, 0, len(ids), 0) + b"".join(ids)
 
 
 def encode_groups(kind: Kind, groups: Sequence[Group]) -> bytes:
@@ -87,12 +88,11 @@ def encode_groups(kind: Kind, groups: Sequence[Group]) -> bytes:
         UsageError: No id or more than MAX_BATCH_IDS, more bases than MAX_BATCH_BASES, or a group
             without a wanted id.
     """
-    ids = [ident for group in groups for ident in group.wanted]
+    ids = wanted_ids(groups)
+    if isinstance(groups, Singles) or all(group.is_single for group in groups):
+        return encode_ids(kind, ids)
+    _check_count(ids)
     bases = [ident for group in groups for ident in group.bases]
-    if not 1 <= len(ids) <= MAX_BATCH_IDS:
-        raise UsageError(f"a request has 1 to {MAX_BATCH_IDS} ids, not {len(ids)}")
-    if all(group.is_single for group in groups):
-        return _IDS.pack(_MAGIC, _VERSION, kind, 0, len(ids), 0) + b"".join(ids)
     if len(bases) > MAX_BATCH_BASES or not all(group.wanted for group in groups):
         raise UsageError(f"a group has a wanted id, and a request at most {MAX_BATCH_BASES} bases")
     header = _IDS.pack(_MAGIC, _VERSION, kind, _IN_GROUPS, len(ids), len(groups))
@@ -100,19 +100,28 @@ def encode_groups(kind: Kind, groups: Sequence[Group]) -> bytes:
     return b"".join([header, *rows, *ids, *bases])
 
 
-def first_groups(groups: Sequence[Group]) -> list[Group]:
+def _check_count(ids: Sequence[ObjectId]) -> None:
+    if not 1 <= len(ids) <= MAX_BATCH_IDS:
+        raise UsageError(f"a request has 1 to {MAX_BATCH_IDS} ids, not {len(ids)}")
+
+
+def first_groups(groups: Sequence[Group]) -> Sequence[Group]:
     """The first of `groups`, as many as fit into one request."""
+    if isinstance(groups, Singles):
+        return groups[:MAX_BATCH_IDS]
     ids = bases = 0
     for number, group in enumerate(groups):
         ids += len(group.wanted)
         bases += len(group.bases)
         if number and (ids > MAX_BATCH_IDS or bases > MAX_BATCH_BASES):
-            return list(groups[:number])
-    return list(groups)
+            return groups[:number]
+    return groups
 
 
-def groups_after(groups: Sequence[Group], count: int) -> list[Group]:
+def groups_after(groups: Sequence[Group], count: int) -> Sequence[Group]:
     """The rest of `groups` after the first `count` wanted ids. A split group keeps its bases."""
+    if isinstance(groups, Singles):
+        return groups[count:]
     rest: list[Group] = []
     for wanted, bases in groups:
         if count < len(wanted):
@@ -143,7 +152,7 @@ def decode_groups(data: Buffer) -> GroupsRequest:
     """
     kind, flags, count, groups = _header(data)
     if not flags:
-        return GroupsRequest(kind, singles(_ids(data, _IDS.size, count)))
+        return GroupsRequest(kind, Singles(_ids(data, _IDS.size, count)))
     start = _IDS.size + groups * _GROUP.size
     if not 1 <= groups <= count or len(data) < start:
         raise MalformedError(f"list of {count} ids in {groups} groups")

@@ -14,7 +14,7 @@ import pytest
 
 from casync.ids import ChunkId, Kind, chunk_id
 from casync.objects.codec import Packed
-from casync.objects.delta import singles
+from casync.objects.delta import Singles
 from casync.store.lmdb.store import LmdbStore
 from casync.wire.frames import Answer, FrameReader, Status
 from casync.wire.requests import IDS_TYPE, encode_ids
@@ -373,7 +373,7 @@ def fetch(server: Server, ids: list[ChunkId]) -> list[Answer]:
         sock.sendall(head.encode() + body)
         status, _, chunked = read_answer(sock)
     assert status == 200
-    reader = FrameReader(Kind.CHUNK, singles(ids))
+    reader = FrameReader(Kind.CHUNK, Singles(ids))
     answers: list[Answer] = []
     while chunked:
         size, _, chunked = chunked.partition(b"\r\n")

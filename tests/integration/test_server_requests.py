@@ -9,7 +9,7 @@ from casync_server.settings import ServerSettings
 
 from casync.ids import Kind, ManifestId, chunk_id, manifest_id
 from casync.objects.codec import Codec, Packed, Packer
-from casync.objects.delta import singles
+from casync.objects.delta import Singles
 from casync.store.base import Batch
 from casync.store.memory import MemoryStore
 from casync.wire.documents import (
@@ -46,7 +46,7 @@ def test_fetch(world: World) -> None:
     )
     assert response.status_code == 200
     assert response.headers["content-type"] == FRAMES_TYPE
-    reader = FrameReader(Kind.CHUNK, singles(ids))
+    reader = FrameReader(Kind.CHUNK, Singles(ids))
     answers = reader.feed(response.content)
     reader.finish()
     assert answers.pop(3) is Status.MISSING
@@ -60,7 +60,7 @@ def test_objects_below_an_outline_are_served(world: World) -> None:
     ids = [chunk_id(b"elsewhere")]
     body = encode_ids(Kind.CHUNK, ids)
     response = world.ask("POST", "/v1/objects/fetch", content=body, headers=IDS)
-    (answer,) = FrameReader(Kind.CHUNK, singles(ids)).feed(response.content)
+    (answer,) = FrameReader(Kind.CHUNK, Singles(ids)).feed(response.content)
     assert isinstance(answer, Packed)
 
 
@@ -96,7 +96,7 @@ def test_one_object(world: World) -> None:
     response = world.ask("GET", url)
     assert response.headers["cache-control"] == "public, max-age=31536000, immutable"
     assert response.headers["etag"] == f'"{chunk.id.hex()}"'
-    reader = FrameReader(Kind.CHUNK, singles([chunk.id]))
+    reader = FrameReader(Kind.CHUNK, Singles([chunk.id]))
     assert reader.feed(response.content) == [chunk]
     reader.finish()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import struct
+from collections.abc import Sequence
 from contextlib import suppress
 
 from hypothesis import given
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from casync.errors import CasyncError, MalformedError, UnsupportedError
 from casync.ids import ChunkId, Kind, chunk_id
 from casync.objects.codec import Packed, Packer
-from casync.objects.delta import Delta, Group, pack_group
+from casync.objects.delta import Delta, Group, Singles, pack_group
 from casync.wire.frames import Answer, FrameReader, Status, encode_frames
 from casync.wire.requests import decode_groups, decode_sizes, encode_groups
 
@@ -126,7 +127,7 @@ def test_garbage_is_not_a_list_of_ids(data: bytes) -> None:
 
 @given(st.lists(st.tuples(st.integers(1, 5), st.integers(0, 5)), min_size=1, max_size=20))
 def test_groups_round_trip(rows: list[tuple[int, int]]) -> None:
-    groups = [Group([ABSENT] * wanted, [ABSENT] * bases) for wanted, bases in rows]
+    groups: Sequence[Group] = [Group([ABSENT] * wanted, [ABSENT] * bases) for wanted, bases in rows]
     if all(group.is_single for group in groups):
-        groups = [Group((ABSENT,)) for _ in rows]
+        groups = Singles([ABSENT] * len(rows))
     assert decode_groups(encode_groups(Kind.CHUNK, groups)) == (Kind.CHUNK, groups)

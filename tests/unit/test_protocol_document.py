@@ -12,7 +12,7 @@ from casync_server.problems import STATUS_OF
 from casync import errors, limits
 from casync.ids import Kind, ObjectId, chunk_id
 from casync.objects.codec import Packed, Unpacker
-from casync.objects.delta import Delta, Group, singles, unpack_group
+from casync.objects.delta import Delta, Group, Singles, unpack_group
 from casync.wire import documents, frames, uploads
 from casync.wire import edits as changes
 from casync.wire import requests as lists
@@ -44,7 +44,7 @@ def test_the_example_of_ids() -> None:
 
 
 def test_the_example_of_frames() -> None:
-    reader = FrameReader(Kind.CHUNK, singles(ids()))
+    reader = FrameReader(Kind.CHUNK, Singles(ids()))
     first, second, third = reader.feed(example("frames"))
     reader.finish()
     assert isinstance(first, Packed)

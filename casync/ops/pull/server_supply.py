@@ -23,7 +23,7 @@ from casync.errors import (
 from casync.ids import Buffer, ChunkId, Kind, ObjectId
 from casync.limits import MIB
 from casync.objects.codec import Packed, Unpacker
-from casync.objects.delta import Delta, Group, singles, unpack_group
+from casync.objects.delta import Delta, Group, Singles, unpack_group
 from casync.planning.delta_groups import MissingRun, chunk_groups
 from casync.store.base import Absence, ObjectStat
 
@@ -69,7 +69,6 @@ class _Request:
         singly: Chunks to request without deltas, with their lengths.
 
     Attributes:
-        groups: The groups to request.
         size: Plain bytes of all wanted chunks and bases.
         lost: Chunks whose delta decoded to other bytes, with their lengths.
         wrong: Ids of chunks that were sent whole, with other bytes.
@@ -80,15 +79,20 @@ class _Request:
         # By the last chunk of a group: a retry of a group may start after its first chunks.
         self._bases: dict[ObjectId, Sequence[Buffer]] = {}
         self._open = iter(self._lengths)
-        self.groups = singles(self._lengths)
+        self._groups: list[Group] = []
         self.size = sum(self._lengths.values())
         self.lost: dict[ChunkId, int] = {}
         self.wrong: list[ObjectId] = []
 
+    @property
+    def groups(self) -> Sequence[Group]:
+        """The groups to request."""
+        return self._groups or Singles(list(self._lengths))
+
     def add(self, lengths: Wanted, bases: Sequence[tuple[ChunkId, Buffer]]) -> None:
         """Adds a group of chunks with its bases."""
         group = Group(list(lengths), [ident for ident, _ in bases])
-        self.groups.append(group)
+        self._groups.append(group)
         self.size += _plain_bytes(lengths, bases)
         self._lengths.update(lengths.items())
         self._open = iter(self._lengths)

@@ -29,7 +29,7 @@ from casync.ids import Kind, ManifestId, ObjectId
 from casync.limits import MAX_BATCH_BYTES, MAX_BATCH_IDS, MIB, PAGE_ITEMS
 from casync.names.name import Name, NameRecord, Ref
 from casync.objects.codec import MAX_PLAIN, Packed
-from casync.objects.delta import Delta, Group, singles
+from casync.objects.delta import Delta, Group, Singles, wanted_ids
 from casync.remote.http.outage import Outage
 from casync.remote.http.patience import Patience
 from casync.remote.http.retry import Retry
@@ -158,7 +158,7 @@ class RemoteClient:
         Raises:
             CasyncError: As `get_groups`.
         """
-        for answers in self.get_groups(kind, singles(ids)):
+        for answers in self.get_groups(kind, Singles(ids)):
             for answer in answers:
                 assert not isinstance(answer, Delta)  # `FrameReader` lets none pass
                 yield answer
@@ -178,13 +178,13 @@ class RemoteClient:
             DeniedError, UnsupportedError, RemoteError: The server refused.
             StoppedError: `close` was called.
         """
-        rest = list(groups)
+        rest = groups
         retry = self._patience.retry()
         while rest:
             if not self._makes_deltas:
-                rest = singles(ident for group in rest for ident in group.wanted)
+                rest = Singles(wanted_ids(rest))
             batch = first_groups(rest)
-            count = sum(len(group.wanted) for group in batch)
+            count = len(wanted_ids(batch))
             done = 0
             try:
                 for answers in self._fetch(kind, batch, retry):

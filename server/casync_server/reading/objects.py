@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 from casync.ids import Kind, ObjectId
 from casync.limits import MAX_BATCH_BYTES
 from casync.objects.codec import Unpacker
-from casync.objects.delta import Delta, Group
+from casync.objects.delta import Delta, Group, Singles
 from casync.ops.serve.deltas import make_delta
 from casync.store.base import Absence, ObjectSource
 from casync.wire.frames import Answer, Status
@@ -53,6 +53,9 @@ def answers(
     for them in its next request.
     """
     answering = _Answering(source, request.kind, size, stats, turn)
+    if isinstance(request.groups, Singles):
+        yield from answering.one_by_one(request.groups.ids)
+        return
     for alone, groups in groupby(request.groups, lambda group: group.is_single):
         if alone:
             yield from answering.one_by_one([group.wanted[0] for group in groups])

@@ -135,7 +135,7 @@ async def get_object(request: Request, kind: str, ident: str, service: Reads) ->
 
 
 def _frames(found: Iterable[Answer]) -> list[Buffer]:
-    return [*encode_answers(found)]
+    return list(encode_answers(found))
 
 
 def _one(label: str, found: Packed | Absence) -> list[Buffer]:
@@ -145,7 +145,7 @@ def _one(label: str, found: Packed | Absence) -> list[Buffer]:
         NoObjectError, DamagedObjectError, HTTPException: It is missing, damaged or busy.
     """
     if isinstance(found, Packed):
-        return [*encode_frames([found])]
+        return list(encode_frames([found]))
     if found is Absence.MISSING:
         raise NoObjectError(f"{label} is not in this store")
     if found is Absence.DAMAGED:

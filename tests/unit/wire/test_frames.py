@@ -10,7 +10,7 @@ from casync.errors import RemoteProtocolError, UnreachableError, UsageError
 from casync.ids import Kind, ObjectId, chunk_id
 from casync.limits import MAX_BATCH_IDS
 from casync.objects.codec import MAX_PLAIN, Codec, Packed, Packer
-from casync.objects.delta import Delta, Group, singles
+from casync.objects.delta import Delta, Group, Singles
 from casync.wire.frames import (
     END_FRAME,
     Answer,
@@ -33,7 +33,7 @@ def raw_frame(status: int, payload: bytes = b"", *, codec: int = 0, count: int =
 
 
 def read(data: bytes, ids: list[ObjectId], kind: Kind = Kind.CHUNK) -> list[Answer]:
-    reader = FrameReader(kind, singles(ids))
+    reader = FrameReader(kind, Singles(ids))
     answers = reader.feed(data)
     reader.feed(b"")
     reader.finish()
@@ -136,7 +136,7 @@ class TestRefusals:
             read(data, IDS[:3])
 
     def test_bytes_after_the_end_even_in_a_later_piece(self) -> None:
-        reader = FrameReader(Kind.CHUNK, singles(IDS[:1]))
+        reader = FrameReader(Kind.CHUNK, Singles(IDS[:1]))
         assert len(reader.feed(GOOD + END_FRAME)) == 1
         reader.finish()
         with pytest.raises(RemoteProtocolError):
@@ -147,7 +147,7 @@ class TestRefusals:
         most = MAX_PLAIN[kind]
         header = struct.pack("<BBHI", Status.OBJECT, 0, 1, most + 1)
         with pytest.raises(RemoteProtocolError):  # from the header alone, before it takes memory
-            FrameReader(kind, singles(IDS[:1])).feed(header)
+            FrameReader(kind, Singles(IDS[:1])).feed(header)
         (answer,) = read(raw_frame(Status.OBJECT, bytes(most)) + END_FRAME, IDS[:1], kind)
         assert isinstance(answer, Packed)
         assert answer.length == most
@@ -163,7 +163,7 @@ class TestRefusals:
                 read(raw_frame(Status.OBJECT, payload, codec=1) + END_FRAME, IDS[:1])
 
     def test_answers_before_a_violation_are_returned(self) -> None:
-        reader = FrameReader(Kind.CHUNK, singles(IDS[:3]))
+        reader = FrameReader(Kind.CHUNK, Singles(IDS[:3]))
         assert len(reader.feed(GOOD * 2 + raw_frame(9))) == 2
         for call in (lambda: reader.feed(b""), reader.finish, lambda: reader.feed(GOOD)):
             with pytest.raises(RemoteProtocolError):
@@ -172,14 +172,14 @@ class TestRefusals:
     def test_a_stream_that_breaks_off_may_be_retried(self) -> None:
         data = GOOD * 3 + END_FRAME
         for size in range(len(GOOD) * 3):
-            reader = FrameReader(Kind.CHUNK, singles(IDS[:3]))
+            reader = FrameReader(Kind.CHUNK, Singles(IDS[:3]))
             assert len(reader.feed(data[:size])) == size // len(GOOD)
             with pytest.raises(UnreachableError):
                 reader.finish()
 
     def test_a_stream_that_lacks_only_its_end(self) -> None:
         for size in range(len(END_FRAME)):
-            reader = FrameReader(Kind.CHUNK, singles(IDS[:3]))
+            reader = FrameReader(Kind.CHUNK, Singles(IDS[:3]))
             reader.feed(GOOD * 3 + END_FRAME[:size])
             with pytest.raises(RemoteProtocolError):
                 reader.finish()

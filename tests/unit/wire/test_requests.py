@@ -7,7 +7,7 @@ import pytest
 from casync.errors import MalformedError, RemoteProtocolError, UnsupportedError, UsageError
 from casync.ids import ChunkId, Kind, ObjectId, chunk_id
 from casync.limits import MAX_BATCH_BASES, MAX_BATCH_IDS
-from casync.objects.delta import Group, singles
+from casync.objects.delta import Group, Singles
 from casync.wire.requests import (
     MAX_IDS_BYTES,
     GroupsRequest,
@@ -82,13 +82,13 @@ class TestGroups:
         assert len(data) == 12 + 3 * 4 + 7 * 32
 
     def test_groups_of_one_are_a_plain_list(self) -> None:
-        data = encode_groups(Kind.CHUNK, singles(IDS[:3]))
+        data = encode_groups(Kind.CHUNK, Singles(IDS[:3]))
         assert data == encode_ids(Kind.CHUNK, IDS[:3])
-        assert decode_groups(data) == GroupsRequest(Kind.CHUNK, singles(IDS[:3]))
+        assert decode_groups(data) == GroupsRequest(Kind.CHUNK, Singles(IDS[:3]))
 
     def test_the_longest(self) -> None:
         bases = (IDS * 4)[:MAX_BATCH_BASES]
-        groups = [*singles(IDS[1:]), Group(IDS[:1], bases)]
+        groups = [*Singles(IDS[1:]), Group(IDS[:1], bases)]
         assert len(encode_groups(Kind.CHUNK, groups)) == MAX_IDS_BYTES
 
     def test_a_stat_takes_no_groups(self) -> None:

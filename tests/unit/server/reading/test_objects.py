@@ -11,7 +11,7 @@ from casync_server.reading.objects import answers
 
 from casync.ids import Kind, ObjectId, chunk_id
 from casync.objects.codec import Packed, Packer
-from casync.objects.delta import singles
+from casync.objects.delta import Singles
 from casync.store.base import Absence, Batch
 from casync.store.memory import MemoryStore
 from casync.wire.frames import Answer, Status
@@ -19,7 +19,7 @@ from casync.wire.requests import GroupsRequest
 
 
 def request(kind: Kind, ids: Sequence[ObjectId]) -> GroupsRequest:
-    return GroupsRequest(kind, singles(ids))
+    return GroupsRequest(kind, Singles(ids))
 
 
 def freely() -> AbstractContextManager[bool]:
