@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple
 import zstandard
 
 from casync.errors import DamagedObjectError, IntegrityError, MalformedError, UsageError
-from casync.ids import Buffer, Kind, ObjectId, chunk_ids, object_id
+from casync.ids import Buffer, Kind, ObjectId, chunk_id, object_id
 from casync.limits import (
     KIB,
     MAX_CHUNK_SIZE,
@@ -99,6 +99,10 @@ class Verified(Packed):
         """The object whose payload `Packer.encode` made of `length` bytes with the id `ident`."""
         codec = Codec.ZSTD if len(payload) < length else Codec.RAW
         return cls(kind, ident, codec, length, payload)
+
+    def _replace(self, **fields: Any) -> Any:
+        """A changed copy, which is not proved."""
+        return Packed(*self)._replace(**fields)
 
 
 class Packer:
@@ -225,8 +229,8 @@ class Unpacker:
         except MalformedError:  # of one of them: each by itself
             return [self._unpack_or_none(packed) for packed in objects]
         return [
-            plain if packed.id == ident else None
-            for packed, plain, ident in zip(objects, plains, chunk_ids(plains), strict=True)
+            plain if isinstance(packed, Verified) or packed.id == chunk_id(plain) else None
+            for packed, plain in zip(objects, plains, strict=True)
         ]
 
     def _decode_frames(self, frames: Sequence[Packed]) -> Iterable[Buffer]:
@@ -254,14 +258,14 @@ class Unpacker:
             return None
 
     def unpack(self, packed: Packed) -> bytes:
-        """The plain bytes, proved to be those that `packed.id` names.
+        """The plain bytes, proved to be those that `packed.id` names: now, or as `Verified`.
 
         Raises:
             MalformedError: The payload does not decode.
             DamagedObjectError: It decodes to other bytes.
         """
         plain = self.decode(packed)
-        if object_id(packed.kind, plain) != packed.id:
+        if not isinstance(packed, Verified) and object_id(packed.kind, plain) != packed.id:
             raise DamagedObjectError(
                 f"{packed.kind.name.lower()} {packed.id.hex()} holds other bytes"
             )

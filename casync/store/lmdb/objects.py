@@ -14,7 +14,7 @@ import lmdb
 
 from casync.ids import Kind, ObjectId, chunk_id
 from casync.limits import MAX_BATCH_IDS, MAX_CHUNK_SIZE, MIB
-from casync.objects.codec import Codec, Packed
+from casync.objects.codec import Codec, Packed, Verified
 from casync.objects.record import RECORD_BYTES, encode_record
 from casync.store.base import Absence, ObjectStat
 from casync.store.lmdb.environment import Txn
@@ -153,9 +153,6 @@ def _judge(kind: Kind, ident: ObjectId, copy: _Copy) -> Packed | Absence:
     if len(payload) != row.stored or header != encode_record(kind, codec, length, ident, payload):
         return Absence.DAMAGED
     if kind is Kind.CHUNK and codec is Codec.RAW:  # its check is the beginning of its id
-        return (
-            Packed(kind, ident, codec, length, payload)
-            if chunk_id(payload) == ident
-            else Absence.DAMAGED
-        )
+        is_whole = chunk_id(payload) == ident
+        return Verified(kind, ident, codec, length, payload) if is_whole else Absence.DAMAGED
     return Packed(kind, ident, codec, length, payload)

@@ -55,7 +55,8 @@ class MemoryStore:
     def get(self, kind: Kind, ids: Sequence[ObjectId]) -> Iterator[Packed | Absence]:
         """As `ObjectSource.get`."""
         for ident in ids:
-            yield self._tables.objects.get((kind, ident), Absence.MISSING)
+            found = self._tables.objects.get((kind, ident))
+            yield Absence.MISSING if found is None else Packed(*found)
 
     def stat(self, kind: Kind, ids: Sequence[ObjectId]) -> list[ObjectStat | None]:
         """As `ObjectSource.stat`."""
