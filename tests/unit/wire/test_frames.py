@@ -99,6 +99,48 @@ class TestFrames:
             reader.finish()
             assert reader.answered == reader.wanted == 5
 
+    @pytest.mark.parametrize("size", [10, 5000])
+    def test_objects_and_deltas_in_turn_cut_anywhere(self, size: int) -> None:
+        rng = random.Random(size)
+        answers: list[Answer] = []
+        groups: list[Group] = []
+        for number in range(0, 30, 3):
+            packed = pack(rng.randbytes(size))._replace(id=IDS[number])
+            delta = Delta(
+                Kind.CHUNK,
+                IDS[number + 1 : number + 3],
+                size,
+                zstandard.compress(rng.randbytes(size)),
+            )
+            answers += [packed, delta]
+            groups += [Group([packed.id]), Group(delta.ids)]
+        data = b"".join(encode_frames(answers))
+        for step in (1, 7, 8, 9, 4095, 4097, size + 8, len(data)):
+            reader = FrameReader(Kind.CHUNK, groups)
+            found = [
+                a for at in range(0, len(data), step) for a in reader.feed(data[at : at + step])
+            ]
+            reader.finish()
+            assert found == answers
+            assert reader.answered == reader.wanted == 30
+
+    def test_a_hostile_frame_after_good_ones_in_a_piece(self) -> None:
+        good = pack(random.Random(3).randbytes(100))
+        start = b"".join(encode_frames([good] * 5)).removesuffix(END_FRAME)
+        forged = b"\x28\xb5\x2f\xfd\xe0" + struct.pack("<Q", 2**40) + b"\x01\0\0"
+        for bad in (
+            raw_frame(Status.OBJECT, forged, codec=1),
+            raw_frame(Status.OBJECT, b"no zstd frame", codec=1),
+            raw_frame(Status.OBJECT, b"x", codec=2),
+            raw_frame(Status.OBJECT, b"x", count=2),
+            raw_frame(Status.OBJECT),
+            struct.pack("<BBHI", Status.OBJECT, 0, 1, 2**32 - 1),
+        ):
+            reader = FrameReader(Kind.CHUNK, Singles([good.id] * 9))
+            assert reader.feed(start + bad + bytes(100)) == [good] * 5
+            with pytest.raises(RemoteProtocolError):
+                reader.feed(b"")
+
 
 GOOD = raw_frame(Status.OBJECT, b"hello")
 
