@@ -12,6 +12,7 @@ the error.
 from __future__ import annotations
 
 import gc
+import mmap
 import os
 import struct
 import sys
@@ -19,7 +20,6 @@ from itertools import compress
 from typing import BinaryIO, Final, NamedTuple
 
 from casync.cutting.process_memory import keep_freed_memory
-from casync.fs.extents import write_range
 from casync.ids import Buffer, ChunkId, Kind, chunk_id
 from casync.limits import KIB, MIB
 from casync.objects.chunker import ChunkerParams, Cutter
@@ -109,7 +109,7 @@ class CutterWorker:
 
     def __init__(self, content: int, shared: int, params: ChunkerParams, level: int) -> None:
         self._content = content
-        self._shared = shared
+        self._shared = mmap.mmap(shared, SLOTS * SLOT_BYTES)
         self._params = params
         self._packer = Packer(level)
         size = SPAN_BYTES + params.max_size
@@ -145,7 +145,7 @@ class CutterWorker:
             slot.chunks.append((chunk_id(chunk), chunk))
             start += length
         lines = b"".join([CHUNK.pack(ident, len(chunk)) for ident, chunk in slot.chunks])
-        write_range(self._shared, command.slot * SLOT_BYTES, [lines])
+        self._put(command.slot, [lines])
         return ChildAnswer(len(slot.chunks), False)
 
     def pack(self, number: int, chosen: bytes) -> ChildAnswer:
@@ -160,8 +160,13 @@ class CutterWorker:
             lines.append(SIZE.pack(RECORD_BYTES + len(payload)))
             records.append(encode_record(Kind.CHUNK, codec, len(chunk), ident, payload))
             records.append(payload)
-        write_range(self._shared, number * SLOT_BYTES, [b"".join(lines), *records])
+        self._put(number, [b"".join(lines), *records])
         return ChildAnswer(len(chunks), False)
+
+    def _put(self, slot: int, parts: list[Buffer]) -> None:
+        self._shared.seek(slot * SLOT_BYTES)
+        for part in parts:
+            self._shared.write(part)
 
     def _read(self, view: memoryview, offset: int) -> bool:
         try:
