@@ -243,14 +243,16 @@ class _Pull:
         """The number of the target, if its chunks need no look where they stay.
 
         Either the store remembers the file in exactly this state, since long enough that a later
-        write would show; or it is cut now, and so proved.
+        write would show, and can take that back before the first write; or it is cut now, and so
+        proved.
         """
         target, identity = planned.target, sink.identity()
         if target is None or planned.seeds.proves(target, identity):
             return target
         row = self._endpoints.memory.recall(bytes(place.path))
         is_sure = row is not None and row.settled and row.identity == identity
-        return target if is_sure and not self._options.reread else None
+        doubts = self._options.reread or not self._endpoints.lasting
+        return target if is_sure and not doubts else None
 
     def _distrust(self, place: TargetPlace) -> None:
         """Makes the remembered state of a target match no file. The first write follows.

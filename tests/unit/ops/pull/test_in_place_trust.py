@@ -8,15 +8,18 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from casync.access.endpoints import Endpoints
 from casync.fs.identity import NO_FILE, FileIdentity, identity_of
 from casync.fs.seed import SeedFile
 from casync.fs.target.in_place import InPlaceFile
 from casync.ids import Buffer, ManifestId
+from casync.names.name import Ref
 from casync.ops.pull.file import Pulled
 from casync.ops.pull.rebuild import Rebuilder
+from casync.ops.pull.wanted import PullOptions
 from casync.store.base import Batch, RememberedFile
 from casync.store.memory import MemoryStore
-from tests.support.pulling import MemoryServer, noise, put, run
+from tests.support.pulling import MemoryServer, noise, pull_file, put, run
 
 OLD = noise(1, 400_000)
 CHANGED = OLD[:200_000] + b"new" + OLD[200_003:]
@@ -255,3 +258,11 @@ def test_an_equal_file_is_up_to_date_and_costs_no_chunk(settled: bool, world: Wo
     assert pulled.sources == {"in place": len(OLD)}
     assert world.server.asked == []
     assert world.row.manifest == ManifestId(world.old)
+
+
+def test_a_store_that_cannot_take_back_what_it_remembers_is_not_relied_on(world: World) -> None:
+    world.rot(10_000, settled=True)
+    ident = put(world.server, CHANGED)
+    endpoints = Endpoints(MemoryStore(), False, [world.store], [world.server])
+    pull_file(Ref(manifest=ident), world.out, endpoints, PullOptions(in_place=True))
+    assert world.out.read_bytes() == CHANGED
