@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import struct
 import tempfile
 from collections.abc import Iterator
 from functools import partial
-from typing import Final
+from typing import BinaryIO, Final
 
 from casync.fs.extents import read_range, write_range
 from casync.ids import ChunkId
@@ -27,6 +26,7 @@ class ChunkTable:
     """
 
     def __init__(self) -> None:
+        self._file: BinaryIO | None = None
         self._fd = -1
         self._rows = 0
 
@@ -36,9 +36,9 @@ class ChunkTable:
         Raises:
             OSError: There is no room for a file.
         """
-        if self._fd < 0:
-            self._fd, path = tempfile.mkstemp(prefix="casync-")
-            os.unlink(path)
+        if self._file is None:
+            self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115
+            self._fd = self._file.fileno()
         return ChunkSection(self, self._rows)
 
     def append(self, data: bytes | bytearray) -> int:
@@ -62,9 +62,9 @@ class ChunkTable:
 
     def close(self) -> None:
         """Removes the file. May be called again."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        if self._file is not None:
+            self._file.close()
+            self._file, self._fd = None, -1
 
 
 class ChunkSection:
