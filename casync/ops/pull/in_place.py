@@ -123,7 +123,7 @@ class _Mover:
         self._moves = moves
         self._sink = sink
         self._stashed: dict[int, bytes] = {}
-        self._waiting: dict[int, int] = {}  # moves by the offset that they read
+        self._waiting: list[tuple[int, int]] = []  # moves, after the offset that each reads
         self._waiting_bytes = 0
 
     def take(self, step: Move) -> None:
@@ -134,7 +134,7 @@ class _Mover:
             # Another source is the target of an earlier copy, which may still wait.
             if step.source != moves.sources[index] or self._waiting_bytes >= _TOGETHER_BYTES:
                 self.flush()
-            self._waiting[step.source] = index
+            self._waiting.append((step.source, index))
             self._waiting_bytes += length
         elif isinstance(step, Stash):
             self._stashed[index] = self._sink.read(moves.sources[index], length)
@@ -145,10 +145,9 @@ class _Mover:
     def flush(self) -> None:
         """Applies the waiting copies."""
         lengths, waiting = self._moves.lengths, self._waiting
-        self._waiting, self._waiting_bytes = {}, 0
+        self._waiting, self._waiting_bytes = [], 0
         found = [
-            (index, self._sink.read(source, lengths[index]))
-            for source, index in sorted(waiting.items())
+            (index, self._sink.read(source, lengths[index])) for source, index in sorted(waiting)
         ]
         for index, plain in found:
             self._write(index, plain)

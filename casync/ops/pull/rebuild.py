@@ -142,7 +142,8 @@ class Rebuilder:
         return given
 
     def _settle(self, task: _Task) -> Counter[str]:
-        self._done.pop(task.portion.number).result()
+        self._done[task.portion.number].result()  # another portion may wait for it, too
+        del self._done[task.portion.number]
         self._output.settle(task.portion.end)
         self.used += task.used
         return task.given
