@@ -17,7 +17,6 @@ from casync.names.name import Ref
 from casync.ops.pull.file import Pulled
 from casync.ops.pull.rebuild import Rebuilder
 from casync.ops.pull.wanted import PullOptions
-from casync.planning import portions
 from casync.store.base import Batch, RememberedFile
 from casync.store.memory import MemoryStore
 from tests.support.pulling import MemoryServer, noise, pull_file, put, run
@@ -267,12 +266,3 @@ def test_a_store_that_cannot_take_back_what_it_remembers_is_not_relied_on(world:
     endpoints = Endpoints(MemoryStore(), False, [world.store], [world.server])
     pull_file(Ref(manifest=ident), world.out, endpoints, PullOptions(in_place=True))
     assert world.out.read_bytes() == CHANGED
-
-
-def test_pieces_that_begin_at_one_place_and_differ_in_length_all_move(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(portions, "_COPY_BYTES", 30_000)
-    pulled = world.pull(OLD[100_000:200_000] + OLD[100_000:115_000] + OLD[100_000:270_000])
-    assert pulled.sources["server"] < 3 * 8_192  # the chunks at the seams
-    assert len(world.server.asked) == len(set(world.server.asked))
