@@ -141,6 +141,11 @@ class _Part:
         if begin < len(self.ids):
             self.items.append(range(begin, len(self.ids)))
 
+    def wanted(self, chunks: range) -> Stretch:
+        """Adjacent chunks as one stretch."""
+        offset, last = self.offsets[chunks.start], chunks.stop - 1
+        return Stretch(offset, self.offsets[last] + self.lengths[last] - offset, WANTED)
+
     def has(self, ident: bytes, offset: int) -> int:
         """The index of a chunk at an offset; -1 if another one is there."""
         index = bisect_left(self.offsets, offset)
@@ -209,9 +214,13 @@ class _Planner:
     def _resolved(self, part: _Part) -> Iterator[Stretch]:
         origins, sources = self._match(part)
         first, ids, lengths, repeats = part.first, part.ids, part.lengths, self._given.repeats
+        is_new = self._missing == len(ids)  # all of it: nothing matches, and nothing repeats
         for item in part.items:
             if isinstance(item, Stretch):
                 yield item
+                continue
+            if is_new:
+                yield part.wanted(item)
                 continue
             for index in item:
                 origin, source, offset = origins[index], sources[index], part.offsets[index]
