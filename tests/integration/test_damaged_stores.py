@@ -1,4 +1,4 @@
-"""A damaged store beside healthy ones ends nobody else's service, and comes back when mended."""
+"""A damaged store leaves the service of healthy ones alone, and comes back when it is mended."""
 
 from __future__ import annotations
 

@@ -158,13 +158,13 @@ class Rebuilder:
                 self._report(task.given, "zero", size)
         self._report(task.given, work.kept_label, portion.kept)
         copies = portion.copies
-        if output.resumed:
+        if work.target is not None:  # the plan says what is in place already
+            task.fresh += self._not_staying(task, copies)
+            copies = [piece for piece in copies if piece.seed != work.target]
+        elif output.resumed:
             copies = self._not_in_place(task, copies)
             task.repeats = self._not_in_place(task, task.repeats)
             task.fresh = self._not_right(task, task.fresh)
-        if work.target is not None:
-            task.fresh += self._not_staying(task, copies)
-            copies = [piece for piece in copies if piece.seed != work.target]
         task.fresh += self._copy(task, copies)
         if not output.readable and not output.discards:
             task.fresh += chain.from_iterable(piece.places for piece in task.repeats)

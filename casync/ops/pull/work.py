@@ -19,7 +19,8 @@ class TargetWriter(Protocol):
     """The output of a rebuild.
 
     Attributes:
-        resumed: Bytes in it may be right already; they are read and hashed first.
+        resumed: Bytes in it may be right already; they are read and hashed first, unless it is
+            the target among the seeds, whose bytes the plan knows.
         readable: Written bytes can be read back.
         discards: It drops the bytes; only the keeper takes them.
     """

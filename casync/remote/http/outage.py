@@ -35,7 +35,7 @@ class Outage:
 
     Args:
         origin: The server.
-        watch: Whom to tell; None for nobody.
+        watch: Is told about losses; None if they are not reported.
         clock: Monotonic clock in seconds.
     """
 
