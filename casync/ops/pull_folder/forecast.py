@@ -11,17 +11,14 @@ from casync.access.outline import ObjectLoader
 from casync.access.progress import Progress
 from casync.access.tree_load import Tree
 from casync.fs.scan_cache import ScanCache
-from casync.fs.target.metadata import MetadataPolicy
 from casync.fs.target.root import open_target
 from casync.ids import ManifestId
 from casync.ops.pull.forecast import PlanTotals
 from casync.ops.pull.seeds import Seeds
 from casync.ops.pull.wanted import PullOptions
-from casync.ops.pull_folder.plan import FolderOptions, FolderPlan
-from casync.ops.pull_folder.pull import supplies_of
+from casync.ops.pull_folder.plan import FolderOptions
+from casync.ops.pull_folder.pull import plan_folder, supplies_of
 from casync.ops.pull_folder.seeds import add_named, tree_portions
-from casync.ops.pull_folder.settled import SettledFolders
-from casync.ops.pull_folder.step_file import StepFile
 from casync.ops.pull_folder.write import PART_CHUNKS
 
 __all__ = ["FolderForecast", "forecast_folder"]
@@ -78,25 +75,14 @@ def forecast_folder(
     with ExitStack() as stack:
         root = stack.enter_context(open_target(target, make=False))
         seeds = stack.enter_context(closing(Seeds()))
-        policy = MetadataPolicy(exact=folder_options.exact)
-        settled = SettledFolders()
-        last = None
-        if scan_cache is not None and root is not None:
-            last = scan_cache.last(target, tree.params)
-            settled = SettledFolders.of(scan_cache, target, tree.params, policy)
-            settled.check(root)
-        if last is not None:
-            stack.enter_context(closing(last))
-        plan = FolderPlan(
+        plan, _, _ = plan_folder(
+            stack,
             tree,
-            stack.enter_context(closing(StepFile())),
             root,
             target,
             folder_options,
-            policy,
             loader=loader,
-            last=last,
-            settled=settled,
+            scan_cache=scan_cache,
             seeds=seeds,
             progress=progress,
             opens_up=False,

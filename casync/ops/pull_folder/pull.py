@@ -21,7 +21,7 @@ from casync.access.tree_load import Tree
 from casync.errors import PartialError, RemoteError, StoppedError, TimedOutError
 from casync.fs.filesystem import Coherence, file_system
 from casync.fs.lock import lock
-from casync.fs.scan_cache import ScanCache
+from casync.fs.scan_cache import CachedScan, ScanCache
 from casync.fs.source.file import coarse_clock
 from casync.fs.sync import settle_name, sync_file_system
 from casync.fs.target.metadata import MetadataPolicy
@@ -40,7 +40,7 @@ from casync.ops.pull_folder.write import FolderWriting
 from casync.sizes import format_count
 from casync.store.base import Traffic
 
-__all__ = ["FolderPulled", "pull_tree", "supplies_of"]
+__all__ = ["FolderPulled", "plan_folder", "pull_tree", "supplies_of"]
 
 
 class FolderPulled(NamedTuple):
@@ -111,28 +111,18 @@ def pull_tree(
     with ExitStack() as stack:
         seeds = stack.enter_context(closing(Seeds()))
         root = stack.enter_context(open_target(target, make=False, opens_up=True))
-        policy = MetadataPolicy(exact=folder_options.exact)
-        settled = SettledFolders()
-        last = None
         if root is not None:
             lock(root, target)
             if scan_cache is not None:
                 sync_file_system(root)  # afterwards equal times prove equal bytes
-                last = scan_cache.last(target, tree.params)
-                settled = SettledFolders.of(scan_cache, target, tree.params, policy)
-                settled.check(root)
-        if last is not None:
-            stack.enter_context(closing(last))
-        plan = FolderPlan(
+        plan, last, settled = plan_folder(
+            stack,
             tree,
-            stack.enter_context(closing(StepFile())),
             root,
             target,
             folder_options,
-            policy,
             loader=loader,
-            last=last,
-            settled=settled,
+            scan_cache=scan_cache,
             seeds=seeds,
             progress=progress,
             opens_up=True,
@@ -157,7 +147,9 @@ def pull_tree(
         scan_writer = settled_writer = None
         if scan_cache is not None and file_system(target).coherence is not Coherence.NETWORK:
             now = clock()
-            settled_writer = SettledWriter(scan_cache, target, tree.params, policy, now, settled)
+            settled_writer = SettledWriter(
+                scan_cache, target, tree.params, plan.policy, now, settled
+            )
             stack.callback(settled_writer.drop)
             if last is None or not plan.is_mostly_settled:
                 scan_writer = scan_cache.new(target, tree.params, now)
@@ -189,6 +181,61 @@ def pull_tree(
         traffic=endpoints.traffic,
         seconds=time.monotonic() - started,
     )
+
+
+def plan_folder(
+    stack: ExitStack,
+    tree: Tree,
+    root: int | None,
+    target: Path,
+    folder_options: FolderOptions,
+    *,
+    loader: ObjectLoader | None,
+    scan_cache: ScanCache | None,
+    seeds: Seeds,
+    progress: Progress,
+    opens_up: bool,
+) -> tuple[FolderPlan, CachedScan | None, SettledFolders]:
+    """The plan of a pull, with what the scan cache knew of the folder and what is settled in it.
+
+    Args:
+        stack: Closes what the plan reads from.
+        tree: The tree.
+        root: Descriptor of the folder; None if it does not exist yet.
+        target: Its path.
+        folder_options: How to change it.
+        loader: Loads the tree; None if it is loaded.
+        scan_cache: Remembers the files of folders.
+        seeds: Receives the old files of the folder.
+        progress: Receives phases and bytes.
+        opens_up: As for `FolderPlan`.
+
+    Raises:
+        CasyncError: As `FolderPlan`.
+    """
+    policy = MetadataPolicy(exact=folder_options.exact)
+    last, settled = None, SettledFolders()
+    if scan_cache is not None and root is not None:
+        last = scan_cache.last(target, tree.params)
+        settled = SettledFolders.of(scan_cache, target, tree.params, policy)
+        settled.check(root)
+    if last is not None:
+        stack.enter_context(closing(last))
+    plan = FolderPlan(
+        tree,
+        stack.enter_context(closing(StepFile())),
+        root,
+        target,
+        folder_options,
+        policy,
+        loader=loader,
+        last=last,
+        settled=settled,
+        seeds=seeds,
+        progress=progress,
+        opens_up=opens_up,
+    )
+    return plan, last, settled
 
 
 def supplies_of(endpoints: Endpoints, seeds: Seeds, options: PullOptions) -> list[Supply]:
