@@ -97,6 +97,18 @@ MAP_BYTES = 4 * TIB
 NAMESPACE_MAP_BYTES = 256 * GIB
 """The same for a namespace: a server may have hundreds open. The map grows on demand."""
 
+# -- Jobs ----------------------------------------------------------------------------------------
+
+JOB_WINDOW = 4096
+"""Items above the first unfinished one that a job may start. It bounds the row of a job, which is
+written with each commit."""
+
+MAX_JOB_CONNECTIONS = 1024
+"""Connections that a job may ask for. A server may allow fewer."""
+
+JOB_CONNECTIONS = 16
+"""Connections of a job by default."""
+
 # -- Wire (docs/PROTOCOL.md) ----------------------------------------------------------------------
 
 MAX_BATCH_IDS = 1024

@@ -6,10 +6,10 @@ from enum import Enum
 
 from casync.planning.stretches import REPEAT, WANTED, ZERO, Stretch
 
-__all__ = ["Origin", "OriginMap", "origin_of"]
+__all__ = ["ByteOrigin", "OriginMap", "origin_of"]
 
 
-class Origin(Enum):
+class ByteOrigin(Enum):
     """What a stretch of new content is to the owner of old content."""
 
     SAME = "same"  # the old content has these bytes at the same offset
@@ -19,11 +19,11 @@ class Origin(Enum):
     TRAVEL = "travel"  # they must come from a server
 
 
-def origin_of(stretch: Stretch) -> Origin:
+def origin_of(stretch: Stretch) -> ByteOrigin:
     """The origin of a stretch of a plan that has the old content as its only seed."""
     if stretch.origin in _OTHERS:
         return _OTHERS[stretch.origin]
-    return Origin.SAME if stretch.source == stretch.offset else Origin.MOVED
+    return ByteOrigin.SAME if stretch.source == stretch.offset else ByteOrigin.MOVED
 
 
 class OriginMap:
@@ -35,7 +35,7 @@ class OriginMap:
 
     Attributes:
         cell_bytes: Bytes of a cell; the last one may have fewer.
-        cells: For each cell its bytes by origin, in the order of `Origin`.
+        cells: For each cell its bytes by origin, in the order of `ByteOrigin`.
     """
 
     def __init__(self, length: int, most: int) -> None:
@@ -54,11 +54,11 @@ class OriginMap:
             offset += part
             left -= part
 
-    def total(self, origin: Origin) -> int:
+    def total(self, origin: ByteOrigin) -> int:
         """All bytes of one origin."""
         row = _ROWS[origin]
         return sum(cell[row] for cell in self.cells)
 
 
-_OTHERS = {ZERO: Origin.ZERO, REPEAT: Origin.REPEAT, WANTED: Origin.TRAVEL}
-_ROWS = {origin: row for row, origin in enumerate(Origin)}
+_OTHERS = {ZERO: ByteOrigin.ZERO, REPEAT: ByteOrigin.REPEAT, WANTED: ByteOrigin.TRAVEL}
+_ROWS = {origin: row for row, origin in enumerate(ByteOrigin)}

@@ -36,6 +36,22 @@ from casync.fs.scan_cache import CachedEntry, CachedScan
 from casync.fs.seen_versions import SeenVersion, SeenVersions
 from casync.fs.target.part import part_name
 from casync.ids import Kind, ManifestId, chunk_id, parse_manifest_id
+from casync.jobs.address import identity, redacted
+from casync.jobs.address import parse_address as parse_source
+from casync.jobs.checksum import Checksum
+from casync.jobs.fault import ObjectFault, ObjectFaultKind, decode_fault, encode_fault
+from casync.jobs.half_fetched import (
+    FetchedPart,
+    decode_part,
+    encode_part,
+    half_fetched,
+    pack_chunks,
+)
+from casync.jobs.item import Item, decode_items, encode_items
+from casync.jobs.job import Counts, JobRow, decode_job, encode_job, parse_job_id
+from casync.jobs.origin import Origin, decode_origin, encode_origin
+from casync.jobs.spec import JobSpec, SourceKind, decode_secrets, decode_spec
+from casync.jobs.validators import Validators
 from casync.names.name import NameRecord, parse_name
 from casync.names.name_claim import Claim, Signed, decode_signed, encode_claim, encode_signed
 from casync.names.patterns import literal_prefix, matches
@@ -74,6 +90,8 @@ DOCUMENTS: Final = [
     for kind in vars(module).values()
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct)
 ]
+JOB: Final = JobSpec("http://a:b@c/{0..9}", "d/", SourceKind.TEMPLATE, headers=(("E", "f"),))
+VALIDATORS: Final = Validators('"a"', 5, "v", (Checksum("md5", bytes(16)),))
 SCAN: Final = msgspec.msgpack.encode([CachedEntry(b"a", FILE.identity, Pipe(b"a", META, b""))])
 CONFIG: Final = b'store = "~/x"\nlimit = "5M"\nconnections = 4\n[server."http://a"]\nca = "b"\n'
 NESTED: Final = (b"[" * 90_000, b'{"x":' * 90_000, b"\x91" * 90_000, b"\x81\xa1x" * 90_000)
@@ -150,6 +168,22 @@ BYTES: Final[dict[str, tuple[Callable[[bytes], object], bytes]]] = {
         decode_token,
         msgspec.msgpack.encode(TokenRow("abcdefgh", bytes(32), 1, ["a/"], 1, 0, 0, "note")),
     ),
+    "specification of a job": (decode_spec, JOB.encode()),
+    "secrets of a job": (decode_secrets, msgspec.msgpack.encode(JOB.secrets)),
+    "job": (decode_job, encode_job(JobRow(
+        "dnl-abc012xyz", JOB.without_secrets(), JOB.digest, 5, b"sealed", cursor=1,
+        counts=Counts(1), total=9,
+    ))),
+    "items of a job": (decode_items, encode_items([Item("a", "b", True, 5, VALIDATORS)])),
+    "fault of a job": (
+        decode_fault,
+        encode_fault(ObjectFault(1, "a", "http://b", ObjectFaultKind.DNS, "c", 2, 3, 4)),
+    ),
+    "part of an object": (
+        lambda data: half_fetched([decode_part(data)]),
+        encode_part(FetchedPart(VALIDATORS, 500, pack_chunks([(IDENT, 400)]))),
+    ),
+    "origin": (decode_origin, encode_origin(Origin("http://a", "b", IDENT, 5, VALIDATORS))),
     "seen version": (seen, b'{"name":"vm/1","version":1,"manifest":"00"}'),
     "cached scan of a folder": (cached_scan, SCAN),
     "configuration": (config, CONFIG),
@@ -172,6 +206,11 @@ TEXTS: Final[dict[str, tuple[Callable[[str], object], list[str]]]] = {
     "token": (parse_token, ["cas1_abcdefgh_" + "a" * 43]),
     "server": (parse_address, ["https://[::1]:8080/prefix", "http://host", "http://ü.de:1"]),
     "origin": (origin_of, ["http://host:80/a"]),
+    "source": (
+        lambda text: (redacted(text), identity(parse_source(text))),
+        ["https://a:b@c.de/{0..9}?sig=d#e", "s3://b/?", "./a", "c.de:80/x"],
+    ),
+    "id of a job": (parse_job_id, ["dnl-abc012xyz"]),
     "place to listen": (parse_listen, ["127.0.0.1:80", "[::1]:0", "unix:/a", "localhost:1"]),
     "size": (parse_size, ["1.5G", "64KiB"]),
     "rate": (parse_rate, ["10M/s"]),

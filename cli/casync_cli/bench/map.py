@@ -10,17 +10,17 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Final, NamedTuple
 
-from casync.planning.origins import Origin, OriginMap
+from casync.planning.origins import ByteOrigin, OriginMap
 from casync.sizes import format_size
 
 __all__ = ["ORIGINS", "draw_map"]
 
 ORIGINS: Final = {
-    Origin.SAME: "in the old file, same place",
-    Origin.MOVED: "in the old file, elsewhere",
-    Origin.REPEAT: "repeats within the new file",
-    Origin.ZERO: "zeros",
-    Origin.TRAVEL: "not in the old file",
+    ByteOrigin.SAME: "in the old file, same place",
+    ByteOrigin.MOVED: "in the old file, elsewhere",
+    ByteOrigin.REPEAT: "repeats within the new file",
+    ByteOrigin.ZERO: "zeros",
+    ByteOrigin.TRAVEL: "not in the old file",
 }
 """Labels of the origins."""
 
@@ -29,14 +29,20 @@ _HIGH: Final = 100
 _LOWEST: Final = 7
 """Lowest height of a layer, out of `_HIGH`: even a few bytes stay visible."""
 
-_PILE: Final = (Origin.TRAVEL, Origin.REPEAT, Origin.MOVED, Origin.SAME, Origin.ZERO)
+_PILE: Final = (
+    ByteOrigin.TRAVEL,
+    ByteOrigin.REPEAT,
+    ByteOrigin.MOVED,
+    ByteOrigin.SAME,
+    ByteOrigin.ZERO,
+)
 """Order of the layers, from bottom to top."""
 
 
 class _Layer(NamedTuple):
     """The layer of one origin in a cell, from `top` downwards."""
 
-    origin: Origin
+    origin: ByteOrigin
     top: int
     height: int
 
@@ -59,10 +65,10 @@ def draw_map(origins: OriginMap) -> str:
 
 def _pile(cell: Sequence[int]) -> list[_Layer]:
     """The layers of one cell, from the bottom."""
-    counts = dict(zip(Origin, cell, strict=True))
+    counts = dict(zip(ByteOrigin, cell, strict=True))
     total = max(sum(cell), 1)
     heights = {origin: count * _HIGH // total for origin, count in counts.items()}
-    for origin in (Origin.TRAVEL, Origin.REPEAT, Origin.MOVED):
+    for origin in (ByteOrigin.TRAVEL, ByteOrigin.REPEAT, ByteOrigin.MOVED):
         if counts[origin]:
             heights[origin] = max(heights[origin], _LOWEST)
     largest = max(heights, key=lambda origin: heights[origin])
@@ -77,7 +83,7 @@ def _pile(cell: Sequence[int]) -> list[_Layer]:
 
 def _paths(line: Sequence[Sequence[int]]) -> Iterator[str]:
     """Yields one path per origin of a line; equal neighbours share one rectangle."""
-    drawn: dict[Origin, list[str]] = {}
+    drawn: dict[ByteOrigin, list[str]] = {}
     at = 0
     for pile, group in groupby(map(_pile, line)):
         width = len(list(group))
@@ -103,10 +109,10 @@ def _tips(origins: OriginMap, start: int, line: Sequence[Sequence[int]]) -> Iter
         at += width
 
 
-def _shares(cell: Sequence[int]) -> tuple[tuple[Origin, str], ...]:
+def _shares(cell: Sequence[int]) -> tuple[tuple[ByteOrigin, str], ...]:
     total = max(sum(cell), 1)
     return tuple(
         (origin, f"{max(100 * count / total, 0.1):.3g}")
-        for origin, count in zip(Origin, cell, strict=True)
+        for origin, count in zip(ByteOrigin, cell, strict=True)
         if count
     )

@@ -16,7 +16,7 @@ from casync import __version__
 from casync.escape import escape
 from casync.objects.codec import DEFAULT_LEVEL
 from casync.ops.bench import Transfer, Trial
-from casync.planning.origins import Origin
+from casync.planning.origins import ByteOrigin
 from casync.sizes import format_size
 from casync_cli.bench.charts import Bar, bars, stack
 from casync_cli.bench.map import ORIGINS, draw_map
@@ -100,7 +100,7 @@ def _origins(bench: Bench) -> str:
 
 def _sent(trial: Trial) -> str:
     """How the part that the old file lacks is sent."""
-    lacking = format_size(trial.origins.total(Origin.TRAVEL))
+    lacking = format_size(trial.origins.total(ByteOrigin.TRAVEL))
     plain, delta = format_size(trial.plain.chunks), format_size(trial.delta.chunks)
     return (
         f"Of these, {lacking} are not in the old file: {plain} as compressed chunks, {delta} "

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from casync.limits import KIB, MIB
 from casync.objects.chunker import ChunkerParams
 from casync.ops.bench import BenchInput, Transfer, Trial, recommend
-from casync.planning.origins import Origin
+from casync.planning.origins import ByteOrigin
 from casync.sizes import format_count, format_size
 from casync_cli.bench.map import ORIGINS
 from casync_cli.output import Output
@@ -165,7 +165,7 @@ def _figures(trial: Trial) -> dict[str, object]:
         "new": trial.new.new,
         "grown": trial.new.stored,
         "whole": whole.stored,
-        "origins": {origin.value: trial.origins.total(origin) for origin in Origin},
+        "origins": {origin.value: trial.origins.total(origin) for origin in ByteOrigin},
         "prepare_old_seconds": round(trial.old.seconds, 3),
         "prepare_new_seconds": round(trial.new.seconds, 3),
         "plain": _transfer(trial.plain),

@@ -16,7 +16,7 @@ from casync.ids import Kind
 from casync.limits import TIB
 from casync.objects.chunker import ChunkerParams
 from casync.ops.bench import BenchInput, Trial, look, measure, recommend
-from casync.planning.origins import Origin
+from casync.planning.origins import ByteOrigin
 from casync.store.memory import MemoryStore
 from tests.support.pulling import chunk_ids, noise
 
@@ -51,7 +51,7 @@ def measured(folder: Path, old: bytes, new: bytes, stores: Stores | None = None)
 
 
 def total(trial: Trial) -> dict[str, int]:
-    return {origin.value: trial.origins.total(origin) for origin in Origin}
+    return {origin.value: trial.origins.total(origin) for origin in ByteOrigin}
 
 
 def test_each_chunk_that_old_lacks_travels_once(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from casync.limits import TIB
 from casync.objects.chunker import ChunkerParams
 from casync.objects.node import Content, Node, NodeBuilder, Record, Run, decode_node
 from casync.planning.node_match import OldTree
-from casync.planning.origins import Origin, OriginMap, origin_of
+from casync.planning.origins import ByteOrigin, OriginMap, origin_of
 from casync.planning.plan import PlanInput, plan
 from casync.planning.stretches import ZERO, Stretch
 
@@ -59,7 +59,7 @@ def places(parts: list[Run]) -> Iterator[tuple[int, ChunkId, int]]:
             offset += part.length
 
 
-def expected(old: list[Run], new: list[Run]) -> list[tuple[int, set[Origin]]]:
+def expected(old: list[Run], new: list[Run]) -> list[tuple[int, set[ByteOrigin]]]:
     """The possible origins of every chunk, by searching everything each time.
 
     A hole inside of a node that the old content has is one step of the node.
@@ -67,23 +67,23 @@ def expected(old: list[Run], new: list[Run]) -> list[tuple[int, set[Origin]]]:
     before = list(places(old))
     had = {other for _, other, _ in before}
     seen: set[ChunkId] = set()
-    origins: list[tuple[int, set[Origin]]] = []
+    origins: list[tuple[int, set[ByteOrigin]]] = []
     for place in places(new):
         offset, ident, _ = place
         if ident == HOLE.id:
-            origin = {Origin.ZERO}
+            origin = {ByteOrigin.ZERO}
             if place in before:
-                origin.add(Origin.SAME)
+                origin.add(ByteOrigin.SAME)
             if ident in had:
-                origin.add(Origin.MOVED)
+                origin.add(ByteOrigin.MOVED)
             if ident in seen:
-                origin.add(Origin.REPEAT)
+                origin.add(ByteOrigin.REPEAT)
         elif place in before:
-            origin = {Origin.SAME}
+            origin = {ByteOrigin.SAME}
         elif ident in had:
-            origin = {Origin.MOVED}
+            origin = {ByteOrigin.MOVED}
         else:
-            origin = {Origin.REPEAT} if ident in seen else {Origin.TRAVEL}
+            origin = {ByteOrigin.REPEAT} if ident in seen else {ByteOrigin.TRAVEL}
         seen.add(ident)
         origins.append((offset, origin))
     return origins
@@ -118,7 +118,7 @@ def test_equal_contents_are_one_stretch(old: list[Run]) -> None:
     if len(list(places(old))) > 1:
         assert found == [Stretch(0, total, 0, 0)]
     elif found and old[0].id != HOLE.id:
-        assert [origin_of(stretch) for stretch in found] == [Origin.SAME]
+        assert [origin_of(stretch) for stretch in found] == [ByteOrigin.SAME]
 
 
 @given(parts, st.integers(1, 50))
@@ -128,7 +128,7 @@ def test_a_map_counts_every_byte_once(new: list[Run], most: int) -> None:
     found = planned([chunk(1), chunk(2)], new)
     for stretch in found:
         origins.add(stretch)
-    for origin in Origin:
+    for origin in ByteOrigin:
         assert origins.total(origin) == sum(s.length for s in found if origin_of(s) is origin)
     sizes = [sum(cell) for cell in origins.cells]
     assert len(sizes) <= most

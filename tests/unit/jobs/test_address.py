@@ -1,0 +1,91 @@
+"""Addresses of sources: how they are split, shown and compared."""
+
+from __future__ import annotations
+
+import pytest
+
+from casync.errors import UsageError
+from casync.jobs.address import Address, identity, parse_address, redacted
+
+PRESIGNED = "https://b.s3.amazonaws.com/a%2Fb+c?X-Amz-Credential=A%2F2&X-Amz-Signature=0%2B"
+
+
+@pytest.mark.parametrize(
+    ("text", "scheme", "rest"),
+    [
+        ("http://localhost:51061/abc/hello-world", "http", "localhost:51061/abc/hello-world"),
+        ("HTTPS://Host/A", "https", "Host/A"),
+        ("gs://bucket/imagenet/{0..9}.tgz", "gs", "bucket/imagenet/{0..9}.tgz"),
+        ("s3://bucket", "s3", "bucket"),
+        ("az://container/a", "az", "container/a"),
+        ("hdfs://node:8020/a", "hdfs", "node:8020/a"),
+        ("ais://host:8080/bucket/object", "ais", "host:8080/bucket/object"),
+        ("casync://host/name", "casync", "host/name"),
+        ("file:///a b", "file", "/a b"),
+        ("/data/a", "", "/data/a"),
+        ("./a", "", "./a"),
+        ("../a", "", "../a"),
+        (".", "", "."),
+        ("storage.googleapis.com/b/o", "https", "storage.googleapis.com/b/o"),
+        ("localhost/x", "https", "localhost/x"),
+        ("host:8080/x", "https", "host:8080/x"),
+        ("10.0.0.1/x", "https", "10.0.0.1/x"),
+        ("[::1]:80/x", "https", "[::1]:80/x"),
+        ("me@example.com/x", "https", "me@example.com/x"),
+    ],
+)
+def test_sources_are_recognised_by_their_schemes(text: str, scheme: str, rest: str) -> None:
+    """D2: no scheme is https, unless the text begins like a path."""
+    assert parse_address(text) == Address(scheme, rest)
+
+
+@pytest.mark.parametrize("text", ["", "a", "images/", "x.tar", "s3://", "a\n", "host:/x", "a.b"])
+def test_what_is_neither_url_nor_path_is_refused(text: str) -> None:
+    with pytest.raises(UsageError):
+        parse_address(text)
+
+
+@pytest.mark.parametrize("text", [PRESIGNED, "s3://b/ä ?#%zz", "gs://b/a//b/", "http://h?x#y"])
+def test_no_byte_of_an_address_is_changed(text: str) -> None:
+    assert str(parse_address(text)) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (
+            PRESIGNED,
+            "https://b.s3.amazonaws.com/a%2Fb+c?X-Amz-Credential=***&X-Amz-Signature=***",
+        ),
+        ("http://me:word@host:80/a@b", "http://***@host:80/a@b"),
+        ("http://me:w@rd@host/", "http://***@host/"),
+        ("http://host/a?token", "http://host/a?***"),
+        ("http://host/a?#x", "http://host/a?***#***"),
+        ("http://host?a=b@c", "http://host?a=***"),
+        ("host.org/a?b=c", "host.org/a?b=***"),
+        ("me:word@host.org/a", "***@host.org/a"),
+        ("s3://KEY:SECRET@bucket/a?b#c", "s3://***@bucket/a?b#c"),
+        ("./a?b=c@d", "./a?b=c@d"),
+        ("http://host/a b", "http://host/a b"),
+    ],
+)
+def test_what_is_shown_has_no_secrets(text: str, shown: str) -> None:
+    assert redacted(text) == shown
+    assert redacted(shown) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "same"),
+    [
+        ("http://me:word@host/a?b=c#d", "http://host/a?b=c"),
+        (PRESIGNED + "&versionId=3", "https://b.s3.amazonaws.com/a%2Fb+c?versionId=3"),
+        ("https://h/a?sv=1&sig=x&se=2&snapshot=3", "https://h/a?snapshot=3"),
+        ("https://h/a?Expires=1&Signature=2&Key-Pair-Id=3", "https://h/a"),
+        ("https://h/a?sp=1&expires=2", "https://h/a?sp=1&expires=2"),
+        ("s3://b/a?sig=1", "s3://b/a?sig=1"),
+        ("host.org/a", "https://host.org/a"),
+        ("/a@b/c?d", ":///a@b/c?d"),
+    ],
+)
+def test_two_ways_to_the_same_object_have_one_identity(text: str, same: str) -> None:
+    assert identity(parse_address(text)) == same
