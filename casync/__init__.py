@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from casync.api import forecast, open_ref, open_store, prepare, prepare_tree, pull, push
-    from casync.buckets import prepare_s3
     from casync.errors import CasyncError
     from casync.objects.chunker import ChunkerParams
     from casync.ops.prepare.file import PrepareOptions
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from casync.ops.push.push import PushOptions
     from casync.remote.http.client import RemoteClient
     from casync.remote.http.transport import TransportOptions
+    from casync.sources import prepare_url
 
 __version__ = "0.1.0"
 
@@ -48,7 +48,7 @@ __all__ = [
     "open_ref",
     "open_store",
     "prepare",
-    "prepare_s3",
+    "prepare_url",
     "prepare_tree",
     "pull",
     "push",
@@ -62,7 +62,7 @@ _HOMES = {
     "PushOptions": "casync.ops.push.push",
     "RemoteClient": "casync.remote.http.client",
     "TransportOptions": "casync.remote.http.transport",
-    "prepare_s3": "casync.buckets",
+    "prepare_url": "casync.sources",
 }
 
 

@@ -3,7 +3,6 @@
 Grouped by what a handler does about it, not by where it arose::
 
     CasyncError                      error                 exit 1
-    CasyncError                      error                 exit 1
     ├── UsageError                   usage                 exit 2    a caller's mistake
     ├── SourceChangedError           source-changed        exit 3    the input changed
     ├── PartialError                 partial               exit 3    part is done; run it again
@@ -80,9 +79,15 @@ class CasyncError(Exception):
         message: One line: what happened, to which object or path, why. Untrusted text in it is
             escaped where it is shown, not here.
         next_step: One sentence that says what to do, or empty.
+
+    Attributes:
+        fault: What went wrong at a source (`casync.jobs.fault.ObjectFaultKind`), or empty.
+        status: The HTTP status of a source's refusal, or 0.
     """
 
     code: ClassVar[str] = "error"
+    fault: str = ""
+    status: int = 0
 
     def __init__(self, message: str, *, next_step: str = "") -> None:
         super().__init__(message)

@@ -17,7 +17,8 @@ import msgspec
 
 from casync.errors import MalformedError, NoSpaceError, WriteError
 from casync.fs.scan_cache import walk_key
-from casync.remote.buckets.base import Bucket, Listed
+from casync.jobs.validators import Validators
+from casync.remote.sources.base import Listed, RemoteSource, decode_key, encode_key
 
 __all__ = ["KeyListing", "Refused", "list_objects"]
 
@@ -34,14 +35,13 @@ class Refused(NamedTuple):
     reason: str
 
 
-class _Row(msgspec.Struct, frozen=True, array_like=True, order=True):
+class _Row(msgspec.Struct, frozen=True, array_like=True):
     """An object, with its path below the prefix as a key that sorts in the order of a walk."""
 
     order: bytes
-    key: str
-    size: int
-    etag: str
-    mtime_ns: int
+    key: bytes
+    size: int | None
+    validators: Validators
 
 
 _DECODER: Final = msgspec.msgpack.Decoder(type=list[_Row])
@@ -85,10 +85,11 @@ class KeyListing:
         Raises:
             NoSpaceError, WriteError: The list cannot be written.
         """
-        path = listed.key.removeprefix(self.prefix).encode()
+        path = encode_key(listed.key.removeprefix(self.prefix))
         if listed.key + "/" == self.prefix:
             path = b""  # the marker of the folder itself
-        self._rows.append(_Row(walk_key(path), *listed))
+        key = encode_key(listed.key)
+        self._rows.append(_Row(walk_key(path), key, listed.size, listed.validators))
         if len(self._rows) >= _PART_ROWS:
             self._put_away()
 
@@ -98,15 +99,15 @@ class KeyListing:
         Raises:
             WriteError: The list cannot be read back.
         """
-        self._rows.sort()
+        self._rows.sort(key=_order)
         parts = [_read(part) for part in self._parts]
         with _file_errors():
-            for row in heapq.merge(self._rows, *parts):
+            for row in heapq.merge(self._rows, *parts, key=_order):
                 path = row.order.replace(b"\0", b"/")
-                yield path, Listed(row.key, row.size, row.etag, row.mtime_ns)
+                yield path, Listed(decode_key(row.key), row.size, row.validators)
 
     def _put_away(self) -> None:
-        self._rows.sort()
+        self._rows.sort(key=_order)
         with _file_errors():
             part = self._stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115
             for start in range(0, len(self._rows), _BLOCK_ROWS):
@@ -115,6 +116,10 @@ class KeyListing:
             part.seek(0)
         self._parts.append(part)
         self._rows = []
+
+
+def _order(row: _Row) -> tuple[bytes, bytes]:
+    return row.order, row.key
 
 
 def _read(part: BinaryIO) -> Iterator[_Row]:
@@ -134,34 +139,34 @@ def _file_errors() -> Iterator[None]:
         ) from error
 
 
-def list_objects(bucket: Bucket, listing: KeyListing) -> None:
+def list_objects(source: RemoteSource, listing: KeyListing) -> None:
     """Lists everything below a prefix, except for folders with a key that is not a path.
 
     Args:
-        bucket: The bucket.
+        source: The source.
         listing: Receives the objects.
 
     Raises:
         NoSpaceError, WriteError: The list cannot be written.
-        CasyncError: As `Bucket.list_below`.
+        CasyncError: As `RemoteSource.list_below`.
     """
     try:
-        for listed in bucket.list_below(listing.prefix):
+        for listed in source.list_below(listing.prefix):
             listing.add(listed)
     except MalformedError:
         listing.clear()
-        _list_by_folders(bucket, listing)
+        _list_by_folders(source, listing)
 
 
-def _list_by_folders(bucket: Bucket, listing: KeyListing) -> None:
+def _list_by_folders(source: RemoteSource, listing: KeyListing) -> None:
     """As `list_objects`, with a request per folder: a bad key hides only its own folder."""
     waiting = [listing.prefix]
     while waiting:
         folder = waiting.pop()
         try:
-            level = bucket.list_folder(folder)
+            level = source.list_folder(folder)
         except MalformedError as error:
-            path = folder.removeprefix(listing.prefix).rstrip("/").encode()
+            path = encode_key(folder.removeprefix(listing.prefix).rstrip("/"))
             listing.refused.append(Refused(path, error.message))
             continue
         for listed in level.objects:

@@ -1,4 +1,4 @@
-"""Prepares one object of a bucket as a file."""
+"""Prepares one object of a source as a file."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from casync.objects.node import EMPTY
 from casync.objects.tree import File, Meta
 from casync.ops.prepare.file import PrepareOptions, prepare
 from casync.ops.prepare.prepared import Prepared
-from casync.remote.buckets.base import Bucket, Listed
-from casync.remote.buckets.source import BucketSource
+from casync.remote.sources.base import Listed, RemoteSource
+from casync.remote.sources.remote_object import RemoteObject
 from casync.store.base import Batch, ManifestState, ObjectStore
 
 __all__ = ["NEVER_TOO_YOUNG", "prepare_object"]
@@ -29,7 +29,7 @@ _SEEN: Final = File(b"", Meta(0, 0, 0, 0, "", "", ()), None, EMPTY)
 
 
 def prepare_object(
-    bucket: Bucket,
+    source: RemoteSource,
     listed: Listed,
     store: ObjectStore,
     options: PrepareOptions,
@@ -40,7 +40,7 @@ def prepare_object(
     """Puts one object into `store`.
 
     Args:
-        bucket: The bucket.
+        source: The source.
         listed: The object, as it was just listed.
         store: The store.
         options: How to prepare.
@@ -48,10 +48,10 @@ def prepare_object(
         progress: Advances by every byte.
 
     Raises:
-        CasyncError: As `prepare`, and as `Bucket.read`.
+        CasyncError: As `prepare`, and as `RemoteSource.open`.
     """
     started = time.monotonic()
-    source, place = BucketSource(bucket, listed), f"{bucket.place}/{listed.key}"
+    reader, place = RemoteObject(source, listed), f"{source.place}/{listed.key}"
     if not options.reread and options.expect_sha256 is None:
         with suppress(IncompleteError):  # the manifest was removed since the look-up
             known = _unchanged(listed, place, store, options, scan_cache)
@@ -61,11 +61,11 @@ def prepare_object(
                 names = store.commit(batch).names
                 record = names[0] if names else None
                 seconds = time.monotonic() - started
-                return Prepared(known, listed.size, 0, 0, 0, 0, True, record, seconds)
+                return Prepared(known, listed.size or 0, 0, 0, 0, 0, True, record, seconds)
     new = scan_cache.new(place, options.params, NEVER_TOO_YOUNG)
     try:
-        prepared = prepare(source, store, options, progress)
-        new.add(b"", source.listed.identity, _SEEN)
+        prepared = prepare(reader, store, options, progress)
+        new.add(b"", reader.listed.identity, _SEEN)
         new.keep(prepared.manifest)
     finally:
         new.drop()

@@ -1,4 +1,4 @@
-"""Prepares all objects of a bucket below a prefix as a tree.
+"""Prepares all objects of a source below a prefix as a tree.
 
 Keys become paths. Keys that cannot be paths are left out and reported: a key with bytes that ends
 with a slash, one that is also a folder of others, a name that is too long. An object with the same
@@ -33,8 +33,8 @@ from casync.ops.prepare.tree_builder import (
     name_of,
     plain_meta,
 )
-from casync.remote.buckets.base import Bucket, Listed
-from casync.remote.buckets.source import BucketSource
+from casync.remote.sources.base import Listed, RemoteSource
+from casync.remote.sources.remote_object import RemoteObject, read_whole
 from casync.store.base import ObjectStore
 
 __all__ = ["prepare_prefix"]
@@ -47,7 +47,7 @@ _STAGING_REASON: Final = "pulls use this name for what is not complete"
 
 
 def prepare_prefix(
-    bucket: Bucket,
+    source: RemoteSource,
     prefix: str,
     store: ObjectStore,
     options: PrepareOptions,
@@ -59,8 +59,8 @@ def prepare_prefix(
     """Puts all objects below a prefix into `store`.
 
     Args:
-        bucket: The bucket.
-        prefix: The prefix, which ends with a slash; empty for the whole bucket.
+        source: The source.
+        prefix: The prefix, which ends with a slash; empty for all of the source.
         store: The store.
         options: How to prepare.
         excluded: Selects paths to leave out.
@@ -72,32 +72,32 @@ def prepare_prefix(
         NotFoundError: There is nothing below the prefix.
         PartialError: Nothing can be listed, because a key is not a path.
         NoSpaceError, WriteError: The store cannot be written.
-        DeniedError, UnreachableError, RemoteError: As `Bucket`.
+        DeniedError, UnreachableError, RemoteError: As `RemoteSource`.
     """
-    address = f"{bucket.label}/{prefix}"
+    address = f"{source.label}/{prefix}"
     with (
         TreeBuilder(address, store, options, progress, readers=_READERS) as builder,
         KeyListing(prefix) as listing,
     ):
         progress.start("listing", None)
-        list_objects(bucket, listing)
+        list_objects(source, listing)
         if not listing:
             if listing.refused:
                 raise PartialError(f"{address} cannot be prepared: {listing.refused[0].reason}")
             raise NotFoundError(f"there is no object below {address}")
-        builder.remember(scan_cache, f"{bucket.place}/{prefix}", NEVER_TOO_YOUNG)
+        builder.remember(scan_cache, f"{source.place}/{prefix}", NEVER_TOO_YOUNG)
         progress.start("reading", None)
         for path, reason in listing.refused:
             builder.leave_out(path, f"it cannot be listed: {reason}")
-        _KeyWalk(bucket, excluded, builder).run(listing)
+        _KeyWalk(source, excluded, builder).run(listing)
         return builder.finish()
 
 
 class _KeyWalk:
     """Tells a builder of objects as of files in folders."""
 
-    def __init__(self, bucket: Bucket, excluded: Excluded, builder: TreeBuilder) -> None:
-        self._bucket = bucket
+    def __init__(self, source: RemoteSource, excluded: Excluded, builder: TreeBuilder) -> None:
+        self._source = source
         self._excluded = excluded
         self._builder = builder
         self._open: list[bytes] = []
@@ -107,7 +107,7 @@ class _KeyWalk:
         """Goes through the objects."""
         self._enter(b"", b"")
         skipped = None
-        end = (b"", Listed("", 0, "", 0))
+        end = (b"", Listed("", 0))
         for (path, listed), (following, _) in pairwise(chain(listing, [end])):
             if not path or (skipped is not None and path.startswith(skipped)):
                 continue
@@ -155,34 +155,34 @@ class _KeyWalk:
             return builder.leave_out(path, reason)
         if is_folder:
             # An empty one may be nothing but the mark of the folder; it has another key then.
-            if listed.size or self._bucket.find(listed.key) is not None:
+            if listed.size or self._source.find(listed.key) is not None:
                 builder.leave_out(path, "its key is a folder, too")
             return None
         known = builder.find(path, listed.identity)
         if known is not None:
             return builder.put(path, KnownEntry(known, listed.identity))
-        if listed.size > SMALL_BYTES:
-            source = BucketSource(self._bucket, listed)
-            return builder.put_large(path, partial(self._large, path, source))
+        if listed.size is None or listed.size > SMALL_BYTES:
+            large = RemoteObject(self._source, listed)
+            return builder.put_large(path, partial(self._large, path, large))
         return builder.put(path, builder.readers.submit(self._small, path, listed))
 
-    def _large(self, path: bytes, source: BucketSource) -> KnownEntry:
-        content = self._builder.take_large(source)
-        meta = plain_meta(_FILE_MODE, source.listed.mtime_ns)
-        return KnownEntry(File(name_of(path), meta, None, content), source.listed.identity)
+    def _large(self, path: bytes, large: RemoteObject) -> KnownEntry:
+        content = self._builder.take_large(large)
+        meta = plain_meta(_FILE_MODE, large.listed.mtime_ns)
+        return KnownEntry(File(name_of(path), meta, None, content), large.listed.identity)
 
     def _small(self, path: bytes, listed: Listed) -> Outcome:
         """Reads and cuts a small object; retries once if it changes. Safe in any thread.
 
         Raises:
             SourceChangedError: It changed again, is small no more, or is gone.
-            CasyncError: As `Bucket.read`.
+            CasyncError: As `RemoteSource.open`.
         """
         try:
             try:
                 return self._read(path, listed)
             except SourceChangedError:
-                found = self._bucket.find(listed.key)
+                found = self._source.find(listed.key)
                 if found is None:
                     raise
                 return self._read(path, found)
@@ -191,13 +191,15 @@ class _KeyWalk:
 
     def _read(self, path: bytes, listed: Listed) -> Outcome:
         if not listed.size:
-            found = self._bucket.find(listed.key)
+            found = self._source.find(listed.key)
             if found is None:
                 return self._marked(path)
             listed = found
-        if listed.size > 2 * SMALL_BYTES:
+        if (listed.size or 0) > 2 * SMALL_BYTES:
             raise SourceChangedError(f"{listed.key} grew while it was read")
-        data = self._bucket.read(listed, 0, listed.size) if listed.size else b""
+        data = b""
+        if listed.size:
+            data, listed = read_whole(self._source, listed.key, 2 * SMALL_BYTES)
         meta = plain_meta(_FILE_MODE, listed.mtime_ns)
         return ReadFile(meta, cut_small(data, self._builder.params), listed.identity)
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from casync.names.name import Name
     from casync.ops.prepare.file import PrepareOptions
     from casync.ops.prepare.prepared import FolderPrepared, Prepared
-    from casync.remote.buckets.base import BucketOptions
+    from casync.remote.sources.base import SourceOptions
     from casync.store.lmdb.store import LmdbStore
 
 DETAILS = (
@@ -206,7 +206,7 @@ class _Work:
         """Prepares one input.
 
         Raises:
-            CasyncError: As `casync.api.prepare`, `prepare_tree` and `prepare_s3`.
+            CasyncError: As `casync.api.prepare`, `prepare_tree` and `prepare_url`.
         """
         if isinstance(source, str):
             return self._bucket(source)
@@ -215,11 +215,11 @@ class _Work:
         return self._file(source)
 
     def _bucket(self, address: str) -> Prepared | FolderPrepared:
-        from casync.buckets import prepare_s3
+        from casync.sources import prepare_url
 
-        access = _bucket_options(self._invocation)
+        access = _source_options(self._invocation)
         with self._invocation.progress() as progress:
-            return prepare_s3(
+            return prepare_url(
                 address, self._store, self._how, **self._patterns, access=access, progress=progress
             )
 
@@ -265,7 +265,7 @@ class _Work:
 
 def _source(file: str) -> _Input:
     """The input: a path, a stream, or the URL of a bucket."""
-    from casync.remote.buckets.open import is_address
+    from casync.remote.sources.open import is_address
 
     if is_address(file):
         return file
@@ -281,12 +281,12 @@ def _source(file: str) -> _Input:
     return sys.stdin.buffer
 
 
-def _bucket_options(invocation: Invocation) -> BucketOptions:
-    from casync.remote.buckets.base import BucketOptions
+def _source_options(invocation: Invocation) -> SourceOptions:
+    from casync.remote.sources.base import SourceOptions
 
     environment = invocation.environment
     retry_for = parse_duration(str(invocation.settings["retry_for"].value))
-    return BucketOptions(environment.s3_endpoint, environment.s3_ca, retry_for)
+    return SourceOptions(environment.s3_endpoint, environment.s3_ca, retry_for)
 
 
 def _options(

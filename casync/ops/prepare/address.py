@@ -1,4 +1,4 @@
-"""Prepares from a bucket: one object as a file, or all objects below a prefix as a tree."""
+"""Prepares from a source: one object as a file, or all objects below a prefix as a tree."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from casync.ops.prepare.file import PrepareOptions
 from casync.ops.prepare.object import prepare_object
 from casync.ops.prepare.prefix import prepare_prefix
 from casync.ops.prepare.prepared import FolderPrepared, Prepared
-from casync.remote.buckets.base import Bucket
+from casync.remote.sources.base import RemoteSource
 from casync.store.base import ObjectStore
 
-__all__ = ["prepare_bucket"]
+__all__ = ["prepare_address"]
 
 
-def prepare_bucket(
-    bucket: Bucket,
+def prepare_address(
+    source: RemoteSource,
     key: str,
     store: ObjectStore,
     options: PrepareOptions,
@@ -29,7 +29,7 @@ def prepare_bucket(
     """Puts an object into `store`, or all objects below a prefix as a tree.
 
     Args:
-        bucket: The bucket.
+        source: The source.
         key: The key of an object; without such an object, or with a slash at the end, a prefix.
         store: The store.
         options: How to prepare.
@@ -43,20 +43,20 @@ def prepare_bucket(
         CasyncError: As `prepare_object` and `prepare_prefix`.
     """
     if key and not key.endswith("/"):
-        listed = bucket.find(key)
+        listed = source.find(key)
         if listed is not None:
             if excluded:
                 raise UsageError(
-                    f"{bucket.label}/{key} is one object; only a prefix can leave out paths",
-                    next_step=f"Write {bucket.label}/{key}/.",
+                    f"{source.label}/{key} is one object; only a prefix can leave out paths",
+                    next_step=f"Write {source.label}/{key}/.",
                 )
             return prepare_object(
-                bucket, listed, store, options, scan_cache=scan_cache, progress=progress
+                source, listed, store, options, scan_cache=scan_cache, progress=progress
             )
         key += "/"
     try:
         return prepare_prefix(
-            bucket, key, store, options, excluded=excluded, scan_cache=scan_cache, progress=progress
+            source, key, store, options, excluded=excluded, scan_cache=scan_cache, progress=progress
         )
     except NotFoundError as error:
-        raise NotFoundError(error.message, next_step="Check the bucket and the key.") from error
+        raise NotFoundError(error.message, next_step="Check the address.") from error

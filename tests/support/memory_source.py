@@ -1,4 +1,4 @@
-"""A bucket in memory that behaves and fails like real ones."""
+"""A source in memory that behaves and fails like a bucket."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import hashlib
 import threading
 from collections.abc import Callable, Iterator
 
-from casync.errors import MalformedError, NotFoundError, SourceChangedError
-from casync.remote.buckets.base import Listed, ListedFolder
+from casync.errors import MalformedError, NotFoundError
+from casync.jobs.validators import Validators
+from casync.remote.sources.base import Listed, ListedFolder, ObjectAnswer
 
 SECOND_NS = 1_000_000_000
 
 
-class MemoryBucket:
-    """Objects by key. Behaves like a bucket behind obstore: see `casync.remote.buckets.s3`."""
+class MemorySource:
+    """Objects by key. Behaves like a bucket behind obstore: see `remote.sources.obstore_bucket`."""
 
     label = "s3://memory"
     place = "s3://memory in memory"
@@ -52,19 +53,36 @@ class MemoryBucket:
                 raise MalformedError(f"{prefix}/ is no path")
             return ListedFolder(objects, [f"{prefix}{name}/" for name in names])
 
-    def read(self, listed: Listed, start: int, end: int) -> bytes:
-        self.before_read(listed.key, start)
+    def open(
+        self,
+        key: str,
+        start: int = 0,
+        end: int | None = None,
+        *,
+        same: Validators | None = None,
+        unless: Validators | None = None,
+    ) -> ObjectAnswer | None:
+        self.before_read(key, start)
         with self._lock:
-            self.reads.append((listed.key, start, end))
-            if listed.key not in self._objects:
-                raise NotFoundError(f"there is no object {listed.key}")
-            if self._listed(listed.key).etag != listed.etag:
-                raise SourceChangedError(f"{listed.key} changed while it was read")
-            return self._objects[listed.key][0][start:end]
+            if key not in self._objects:
+                raise NotFoundError(f"there is no object {key}")
+            listed, data = self._listed(key), self._objects[key][0]
+            if unless is not None and unless.etag == listed.validators.etag:
+                return None
+            is_part = start > 0 or end is not None
+            if is_part and (same is None or same.etag != listed.validators.etag):
+                start, end, is_part = 0, None, False
+            part = data[start:end]
+            self.reads.append((key, start, start + len(part)))
+            return ObjectAnswer(listed, start, iter([part]), lambda: None, is_ranged=is_part)
+
+    def close(self) -> None:
+        pass
 
     def _listed(self, key: str) -> Listed:
         data, seconds = self._objects[key]
-        return Listed(key, len(data), hashlib.md5(data).hexdigest(), seconds * SECOND_NS)
+        etag = f'"{hashlib.md5(data).hexdigest()}"'
+        return Listed(key, len(data), Validators(etag, seconds * SECOND_NS))
 
     def _shown(self, key: str) -> Listed:
         """The object as listings show it. Raises if they cannot."""

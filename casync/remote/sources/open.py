@@ -10,9 +10,9 @@ import re
 from typing import Final, NamedTuple
 
 from casync.errors import UsageError
-from casync.remote.buckets.base import Bucket, BucketOptions
+from casync.remote.sources.base import RemoteSource, SourceOptions
 
-__all__ = ["is_address", "open_bucket"]
+__all__ = ["is_address", "open_source"]
 
 
 class _Scheme(NamedTuple):
@@ -21,7 +21,7 @@ class _Scheme(NamedTuple):
     Attributes:
         form: The form of its addresses, for messages.
         name: What may stand between `://` and the next slash.
-        adapter: Module and class of its `Bucket`, which takes that name and `BucketOptions`.
+        adapter: Module and class of its `RemoteSource`, which takes that name and `SourceOptions`.
     """
 
     form: str
@@ -32,7 +32,9 @@ class _Scheme(NamedTuple):
 _ADDRESS: Final = re.compile(r"([a-z][a-z0-9+.-]*)://")
 _S3_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
 _SCHEMES: Final = {
-    "s3": _Scheme("s3://BUCKET/PREFIX", _S3_NAME, ("casync.remote.buckets.s3", "S3Bucket")),
+    "s3": _Scheme(
+        "s3://BUCKET/PREFIX", _S3_NAME, ("casync.remote.sources.obstore_bucket", "S3Bucket")
+    ),
 }
 
 
@@ -50,7 +52,7 @@ def is_address(text: str) -> bool:
     return True
 
 
-def open_bucket(address: str, options: BucketOptions = BucketOptions()) -> tuple[Bucket, str]:
+def open_source(address: str, options: SourceOptions = SourceOptions()) -> tuple[RemoteSource, str]:
     """Opens the bucket of an address. No request is made yet.
 
     Args:
@@ -73,5 +75,5 @@ def open_bucket(address: str, options: BucketOptions = BucketOptions()) -> tuple
             f"{address} is not the address of a bucket", next_step=f"Write {' or '.join(forms)}."
         )
     module, adapter = row.adapter
-    bucket: Bucket = getattr(importlib.import_module(module), adapter)(name, options)
+    bucket: RemoteSource = getattr(importlib.import_module(module), adapter)(name, options)
     return bucket, key

@@ -10,7 +10,7 @@ or a control character), and it lists the key `a/` as `a`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING, Final
 import obstore
 from obstore.exceptions import (
     BaseError,
+    GenericError,
     InvalidPathError,
+    NotModifiedError,
     PermissionDeniedError,
     PreconditionError,
     UnauthenticatedError,
@@ -36,10 +38,13 @@ from casync.errors import (
     UsageError,
 )
 from casync.fs.paths import StrPath, as_path
-from casync.remote.buckets.base import BucketOptions, Listed, ListedFolder
+from casync.jobs.fault import ObjectFaultKind
+from casync.jobs.validators import Validators
+from casync.limits import MIB
+from casync.remote.sources.base import Listed, ListedFolder, ObjectAnswer, SourceOptions, failed
 
 if TYPE_CHECKING:
-    from obstore import GetOptions, ObjectMeta
+    from obstore import GetOptions, GetResult, ObjectMeta
     from obstore.store import ClientConfig, RetryConfig, S3Config
 
 __all__ = ["S3Bucket"]
@@ -53,6 +58,9 @@ _SILENT_SECONDS: Final = 60
 """Time limit without any bytes."""
 
 _CONNECT_SECONDS: Final = 10
+_BLOCK_BYTES: Final = MIB
+"""Bytes of a block of an answer."""
+
 _TRIES: Final = 1000
 """More than fit into the time: `retry_for` bounds the retries."""
 
@@ -65,7 +73,7 @@ _ROLE_ADDRESS: Final = "169.254.169.254"
 
 
 class S3Bucket:
-    """One bucket. See `Bucket`.
+    """One bucket. See `RemoteSource`.
 
     Args:
         name: Its name.
@@ -76,7 +84,7 @@ class S3Bucket:
         CasyncError: The certificates cannot be read.
     """
 
-    def __init__(self, name: str, options: BucketOptions = BucketOptions()) -> None:
+    def __init__(self, name: str, options: SourceOptions = SourceOptions()) -> None:
         self.label = f"s3://{name}"
         endpoint = options.s3_endpoint
         self.place = f"{self.label} at {endpoint or 'AWS'}"
@@ -99,7 +107,7 @@ class S3Bucket:
             self._store = S3Store(name, config=config, client_options=client, retry_config=retries)
 
     def find(self, key: str) -> Listed | None:
-        """See `Bucket`."""
+        """See `RemoteSource`."""
         try:
             with self._asking(f"{self.label}/{key}"):
                 return _listed(obstore.head(self._store, key))
@@ -107,7 +115,7 @@ class S3Bucket:
             return None
 
     def list_below(self, prefix: str) -> Iterator[Listed]:
-        """See `Bucket`."""
+        """See `RemoteSource`."""
         with self._asking(f"{self.label}/{prefix}"):
             pages = iter(obstore.list(self._store, prefix or None))
         while True:
@@ -118,27 +126,61 @@ class S3Bucket:
             yield from map(_listed, page)
 
     def list_folder(self, prefix: str) -> ListedFolder:
-        """See `Bucket`."""
+        """See `RemoteSource`."""
         with self._asking(f"{self.label}/{prefix}"):
             found = obstore.list_with_delimiter(self._store, prefix or None)
         prefixes = [f"{path.rstrip('/')}/" for path in found["common_prefixes"]]
         return ListedFolder([_listed(meta) for meta in found["objects"]], prefixes)
 
-    def read(self, listed: Listed, start: int, end: int) -> bytes:
-        """See `Bucket`."""
-        label = f"{self.label}/{listed.key}"
-        if not listed.etag:
-            raise RemoteError(f"{label} has no ETag, so changes to it cannot be detected")
-        options: GetOptions = {"if_match": f'"{listed.etag}"', "range": (start, end)}
+    def open(
+        self,
+        key: str,
+        start: int = 0,
+        end: int | None = None,
+        *,
+        same: Validators | None = None,
+        unless: Validators | None = None,
+    ) -> ObjectAnswer | None:
+        """See `RemoteSource`."""
+        options: GetOptions = {}
+        if unless is not None and unless.strong_etag:
+            options["if_none_match"] = unless.strong_etag
+        is_part = (start > 0 or end is not None) and same is not None and bool(same.strong_etag)
+        if same is not None and is_part:
+            options["if_match"] = same.strong_etag
+            options["range"] = {"offset": start} if end is None else (start, end)
+        label = f"{self.label}/{key}"
         with self._asking(label):
-            answer = obstore.get(self._store, listed.key, options=options)
-            # Some servers ignore If-Match.
-            if _listed(answer.meta).etag != listed.etag:
-                raise SourceChangedError(f"{label} changed while it was read")
-            data = bytes(answer.bytes())
-        if len(data) != end - start:
-            raise SourceChangedError(f"{label} shrank while it was read")
-        return data
+            try:
+                found = obstore.get(self._store, key, options=options)
+            except NotModifiedError:
+                return None
+            except (PreconditionError, GenericError) as error:
+                if not is_part or not _is_about_the_range(error):
+                    raise
+                is_part = False
+                found = obstore.get(self._store, key)
+        listed = _listed(found.meta)
+        if unless is not None and Listed(key, listed.size, unless).is_same_as(listed):
+            return None  # the server ignores If-None-Match
+        first, last = found.range
+        blocks = self._blocks(found, label, last - first)
+        return ObjectAnswer(listed, first, blocks, blocks.close, is_ranged=is_part)
+
+    def close(self) -> None:
+        """See `RemoteSource`: obstore closes connections that are not used."""
+
+    def _blocks(self, found: GetResult, label: str, length: int) -> Generator[bytes, None, None]:
+        left = length
+        with self._asking(label):
+            for block in found.stream(min_chunk_size=_BLOCK_BYTES):
+                left -= len(block)
+                yield bytes(block)
+        if left > 0:
+            raise failed(
+                UnreachableError(f"{label} ended {left} bytes too early"),
+                ObjectFaultKind.SHORT_BODY,
+            )
 
     @contextmanager
     def _asking(self, label: str) -> Iterator[None]:
@@ -159,10 +201,22 @@ class S3Bucket:
 
 def _listed(meta: ObjectMeta) -> Listed:
     seconds = (meta["last_modified"] - _EPOCH) // timedelta(seconds=1)
-    etag = meta["e_tag"] or ""
-    # A weak ETag may stand for different bytes. Some servers are not consistent with the quotes.
-    etag = "" if etag.startswith("W/") else etag.strip('"')
-    return Listed(meta["path"], meta["size"], etag, seconds * _SECOND_NS)
+    # Versions are left out: listings do not have them, so they would differ from answers.
+    validators = Validators(meta["e_tag"] or "", seconds * _SECOND_NS)
+    return Listed(meta["path"], meta["size"], validators)
+
+
+def _is_about_the_range(error: Exception) -> bool:
+    """Whether an object can be read whole, but not this part of it.
+
+    It changed, or has become shorter, or the server does not answer ranges.
+    """
+    text = str(error)
+    return (
+        isinstance(error, PreconditionError)
+        or "NotPartial" in text
+        or (_STATUS.search(text) or [""] * 2)[1] == "416"
+    )
 
 
 def _translated(error: Exception, label: str, bucket: str) -> CasyncError:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from casync.errors import UsageError
-from casync.remote.buckets.base import BucketOptions
-from casync.remote.buckets.open import is_address, open_bucket
+from casync.remote.sources.base import SourceOptions
+from casync.remote.sources.open import is_address, open_source
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,7 @@ from casync.remote.buckets.open import is_address, open_bucket
 )
 def test_an_address_names_a_bucket_and_a_key(address: str, label: str, key: str) -> None:
     assert is_address(address)
-    bucket, found = open_bucket(address, BucketOptions("http://127.0.0.1:1"))
+    bucket, found = open_source(address, SourceOptions("http://127.0.0.1:1"))
     assert (bucket.label, found) == (label, key)
     assert bucket.place == f"{label} at http://127.0.0.1:1"
 
@@ -29,13 +29,13 @@ def test_an_address_names_a_bucket_and_a_key(address: str, label: str, key: str)
 def test_a_text_without_a_scheme_is_a_path(text: str) -> None:
     assert not is_address(text)
     with pytest.raises(UsageError) as raised:
-        open_bucket(text)
+        open_source(text)
     assert raised.value.next_step == "Write s3://BUCKET/PREFIX."
 
 
 @pytest.mark.parametrize("text", ["gs://x/y", "http://host/file", "git+ssh://x"])
 def test_an_address_of_another_scheme_is_refused(text: str) -> None:
-    for judge in (is_address, open_bucket):
+    for judge in (is_address, open_source):
         with pytest.raises(UsageError, match=r"^[a-z+]+:// is not supported; s3:// is$"):
             judge(text)
 
@@ -47,4 +47,4 @@ LONG = "s3://" + "b" * 256
 def test_a_bucket_has_a_name_that_its_scheme_allows(text: str) -> None:
     assert is_address(text)
     with pytest.raises(UsageError, match="is not the address of a bucket"):
-        open_bucket(text)
+        open_source(text)
