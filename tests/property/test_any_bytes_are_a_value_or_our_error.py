@@ -51,6 +51,7 @@ from casync.jobs.item import Item, decode_items, encode_items
 from casync.jobs.job import Counts, JobRow, decode_job, encode_job, parse_job_id
 from casync.jobs.origin import Origin, decode_origin, encode_origin
 from casync.jobs.spec import JobSpec, SourceKind, decode_secrets, decode_spec
+from casync.jobs.template import address_template, parse_template
 from casync.jobs.validators import Validators
 from casync.names.name import NameRecord, parse_name
 from casync.names.name_claim import Claim, Signed, decode_signed, encode_claim, encode_signed
@@ -209,6 +210,13 @@ TEXTS: Final[dict[str, tuple[Callable[[str], object], list[str]]]] = {
     "source": (
         lambda text: (redacted(text), identity(parse_source(text))),
         ["https://a:b@c.de/{0..9}?sig=d#e", "s3://b/?", "./a", "c.de:80/x"],
+    ),
+    "template": (
+        lambda text: parse_template(text)[0], ["a{0..9..2}b{01..9}", "@10", "%06d", "{"]
+    ),
+    "template of addresses": (
+        lambda text: address_template(parse_source(text))[0],
+        ["http://a/b{0..9}", "s3://a/@10", "./%d", "{1..2"],
     ),
     "id of a job": (parse_job_id, ["dnl-abc012xyz"]),
     "place to listen": (parse_listen, ["127.0.0.1:80", "[::1]:0", "unix:/a", "localhost:1"]),
