@@ -1,0 +1,180 @@
+"""The names that the objects of a job get.
+
+A label is what names an object at its source, decoded: its path from the first component that
+varies, its key below the prefix of a listing, or its last component. It is percent-encoded into a
+name below the destination, so distinct labels have distinct names.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Final
+from urllib.parse import unquote
+
+from casync.errors import UsageError
+from casync.jobs.address import Address, parse_address, redacted
+from casync.jobs.template import Template
+from casync.names.name import Name, escape_name, parse_name
+
+__all__ = [
+    "below_prefix",
+    "label_template",
+    "last_label",
+    "name_below",
+    "path_label",
+]
+
+_NOT_ENCODED: Final = re.compile("%(?![0-9A-Fa-f]{2})")
+_HALF_ENCODED: Final = re.compile("%[0-9A-Fa-f]?$")
+_END_OF_PATH: Final = re.compile("[?#]")
+
+
+def name_below(dest: str, label: str) -> Name:
+    """The name of an object.
+
+    Args:
+        dest: The destination: empty, or a folder of names with its slash.
+        label: The object's label. The slash before or after an empty component (`a//b`) is
+            percent-encoded, too, because names have no empty components.
+
+    Raises:
+        UsageError: The label is empty, or the name is too long.
+    """
+    if not label:
+        raise UsageError("an object at the root of its source has no name")
+    if "//" in label or label[0] == "/" or label[-1] == "/":
+        return parse_name(dest + _with_encoded_slashes(dest, label.split("/")))
+    if not dest:
+        return escape_name(label)
+    return parse_name(dest + _escape_inner(label))
+
+
+def below_prefix(prefix: str, key: str, *, flatten: bool = False) -> str:
+    """The label of a listed key: what follows the last slash of the prefix that was listed.
+
+    Args:
+        prefix: The prefix.
+        key: The key, which begins with it.
+        flatten: Whether the label is the last component only.
+    """
+    return key[(key if flatten else prefix).rfind("/") + 1 :]
+
+
+def last_label(address: Address) -> str:
+    """The label of a single object: its last component, without query, percent-decoded in URLs.
+
+    Raises:
+        UsageError: It has none, or is not validly encoded, or leads out of its folder.
+    """
+    path = _path(address)
+    last = path.rpartition("/")[2]
+    if not last:
+        raise UsageError(
+            f"{redacted(str(address))} has no last component to be a name",
+            next_step="Write the whole name as the destination.",
+        )
+    return _label(address, last)
+
+
+def path_label(address: Address) -> str:
+    """The label of an object that is given by an address of its own: its path. Raises as above."""
+    path = _path(address)
+    if not path or path.endswith("/"):
+        return last_label(address)
+    return _label(address, path.lstrip("/") if address.is_local else path)
+
+
+def label_template(template: Template, address: Address, *, flatten: bool) -> Template:
+    """The labels of the objects of a template, by the same indices.
+
+    Args:
+        template: The template of addresses.
+        address: The address that it was read from.
+        flatten: Whether labels are last components only. Otherwise they begin with the first
+            component that varies.
+
+    Raises:
+        UsageError: Objects would get the same label because what varies is not in it, or labels
+            are not validly encoded, or lead out of their folder.
+    """
+    shown = redacted(str(address))
+    if not template.ranges:
+        return Template(last_label(parse_address(template.prefix)), ())
+    texts, ranges = [template.prefix, *(part.gap for part in template.ranges)], template.ranges
+    if not address.is_local and "@" in template.prefix.partition("://")[2].rpartition("/")[2]:
+        raise UsageError(f"{shown}: a host that varies and a user do not go together")
+    if address.has_query:
+        texts = list(_before_query(texts))
+    first = 0
+    if flatten:
+        first = max((index for index, text in enumerate(texts) if "/" in text), default=0)
+    texts = texts[first:]
+    texts[0] = texts[0].rpartition("/")[2]
+    kept = slice(first, first + len(texts) - 1)
+    if any(part.length > 1 for part in (*ranges[: kept.start], *ranges[kept.stop :])):
+        what = "--flatten leaves out" if flatten else "a query has"
+        raise UsageError(f"{shown}: {what} what varies, so several objects would have one name")
+    if texts[-1].endswith("/"):
+        raise UsageError(f"{shown}: a template makes objects, not folders")
+    parts = zip(ranges[kept], texts[1:], strict=True)
+    labels = Template(
+        _decoded(address, texts[0]),
+        tuple(part._replace(gap=_decoded(address, text)) for part, text in parts),
+    )
+    if address.has_query and any(_HALF_ENCODED.search(text) for text in texts[:-1]):
+        raise UsageError(f"{shown}: a range is inside a percent-encoded character")
+    _refuse_dots(address, labels[0])
+    return labels
+
+
+def _before_query(texts: Iterable[str]) -> Iterator[str]:
+    for text in texts:
+        found = _END_OF_PATH.search(text)
+        yield text[: found.start()] if found else text
+        if found:
+            return
+
+
+def _with_encoded_slashes(dest: str, components: list[str]) -> str:
+    """The components joined by slashes, encoded where one beside them is empty."""
+    name = ""
+    for index, component in enumerate(components):
+        if index:
+            name += "/" if component and name else "%2F"
+        name += (
+            _escape_inner(component) if dest or index or not component else escape_name(component)
+        )
+    return name
+
+
+def _escape_inner(label: str) -> str:
+    """`label` percent-encoded where a name goes on; what may only not begin a name stays."""
+    return escape_name(f"x/{label}")[2:] if label else ""
+
+
+def _path(address: Address) -> str:
+    """What follows the authority, or the whole path of a local address; without query."""
+    rest = address.rest
+    if address.has_query:
+        rest = _END_OF_PATH.split(rest, maxsplit=1)[0]
+    return rest if address.is_local else rest.partition("/")[2]
+
+
+def _label(address: Address, text: str) -> str:
+    label = _decoded(address, text)
+    _refuse_dots(address, label)
+    return label
+
+
+def _decoded(address: Address, text: str) -> str:
+    if not address.has_query:
+        return text
+    if _NOT_ENCODED.search(text):
+        raise UsageError(f"{redacted(str(address))} has a % that encodes no byte")
+    return unquote(text, errors="surrogateescape")
+
+
+def _refuse_dots(address: Address, label: str) -> None:
+    if not label or (address.has_query and {".", ".."} & set(label.split("/"))):
+        raise UsageError(f"{redacted(str(address))} leads out of its folder, or names nothing")
