@@ -26,6 +26,7 @@ _RESERVED = frozenset({".", "..", "-"})
 _HEX = re.compile(rf"[0-9a-f]{{{MIN_PREFIX_DIGITS},{2 * ID_BYTES}}}")
 _LIKE_HEX = re.compile(_HEX.pattern, re.IGNORECASE | re.ASCII)
 _VERSION = re.compile(r"[1-9][0-9]{0,17}")
+_FORBIDDEN = re.compile(r"[:@\\\x00-\x1f\x7f-\x9f]")
 _PLAIN = " !$&'()*+,;=~[]{}^|<>?#\"`"  # allowed in a name, besides letters, digits and `_.-`
 
 
@@ -98,7 +99,7 @@ def parse_name(text: str) -> Name:
             raise UsageError(f"components of a name have 1 to {MAX_NAME_COMPONENT} bytes: {text}")
         if component in _RESERVED:
             raise UsageError(f"a name must not have the component {component}: {text}")
-        if any(c in ":@\\" or c < " " or "\x7f" <= c < "\xa0" for c in component):
+        if _FORBIDDEN.search(component):
             raise UsageError(f"a name must not hold ':', '@', '\\' or control characters: {text}")
     if len(text.encode()) > MAX_NAME_BYTES:
         raise UsageError(f"a name has at most {MAX_NAME_BYTES} bytes")
