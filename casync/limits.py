@@ -109,6 +109,18 @@ MAX_JOB_CONNECTIONS = 1024
 JOB_CONNECTIONS = 16
 """Connections of a job by default."""
 
+JOB_BLOCK_ITEMS = 1000
+"""Items in one row of a job's list: about 20 KiB of paths, compressed. A reader holds one block."""
+
+MAX_JOB_BLOCK_BYTES = 64 * MIB
+"""Plain bytes of such a row: 64 KiB for each item."""
+
+MAX_JOBS = 10_000
+"""Jobs in a store, finished ones included. All are read to list them."""
+
+KEPT_JOBS = 1000
+"""Finished jobs that a collection keeps however old they are."""
+
 # -- Wire (docs/PROTOCOL.md) ----------------------------------------------------------------------
 
 MAX_BATCH_IDS = 1024

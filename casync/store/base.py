@@ -19,10 +19,12 @@ import msgspec
 
 from casync.fs.identity import FileIdentity
 from casync.ids import Kind, ManifestId, ObjectId
+from casync.jobs.origin import Origin
 from casync.names.name import Name, NameRecord, Ref
 from casync.names.name_update import NameUpdate
 from casync.objects.codec import Packed, Verified
 from casync.objects.record import ChunkRecords
+from casync.store.jobs import JobUpdate
 
 __all__ = [
     "Absence",
@@ -142,6 +144,8 @@ class Batch:
             below them.
         mended: Objects to store even if the store has them, because its copy is damaged.
         records: Chunks, as `objects`, that were made into records where they were cut.
+        job: The progress of a job.
+        origins: Where names came from, each with the manifest that the batch gives to it.
     """
 
     objects: list[Verified] = field(default_factory=list)
@@ -153,6 +157,8 @@ class Batch:
     outlines: list[ManifestId] = field(default_factory=list)
     mended: list[Verified] = field(default_factory=list)
     records: list[ChunkRecords] = field(default_factory=list)
+    job: JobUpdate | None = None
+    origins: list[tuple[Name, Origin]] = field(default_factory=list)
 
 
 class Committed(NamedTuple):
@@ -239,7 +245,8 @@ class ObjectStore(ManifestSource, Protocol):
             WriteError: The store cannot be written; it refuses every later commit.
             NoObjectError: A manifest of the batch is missing, or one that it relies on.
             IncompleteError: The manifest of a name is not full.
-            LostRaceError: A name is not at its expected version.
+            LostRaceError: A name is not at its expected version, or the job has another runner or
+                none.
         """
         ...
 

@@ -76,6 +76,20 @@ class Collection(Protocol):
         """
         ...
 
+    def sweep_jobs(self) -> int:
+        """Removes rows of jobs that nothing needs.
+
+        These are old finished jobs that are not among the newest, the lists of finished jobs, rows
+        of jobs that are gone, and origins of versions that are no longer the newest.
+
+        Returns:
+            How many were removed.
+
+        Raises:
+            NoSpaceError: There is no room for more. What was removed stays removed.
+        """
+        ...
+
     def note(self, swept: Swept, seconds: float) -> None:
         """Adds the result and the duration to the store's statistics of collections.
 

@@ -8,6 +8,7 @@ from typing import Protocol
 from casync.names.name import Name, NameRecord, Ref
 from casync.names.name_update import NameUpdate
 from casync.store.base import ObjectStore, Removal, Removed
+from casync.store.jobs import JobStore
 from casync.store.push import Pushes
 
 __all__ = ["Editable", "WritableStore"]
@@ -67,11 +68,16 @@ class Editable(Protocol):
 
 
 class WritableStore(ObjectStore, Editable, Protocol):
-    """A store that takes pushes, and whose names and trash can be changed."""
+    """A store that takes pushes, keeps jobs, and whose names and trash can be changed."""
 
     @property
     def pushes(self) -> Pushes:
         """The pushes of the store."""
+        ...
+
+    @property
+    def jobs(self) -> JobStore:
+        """The jobs of the store."""
         ...
 
     def removed(self) -> list[Removed]:

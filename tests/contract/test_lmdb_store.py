@@ -10,12 +10,16 @@ from casync.limits import MAP_BYTES
 from casync.store.lmdb.store import LmdbStore
 from tests.contract.collection_contract import CollectionContract
 from tests.contract.editable_contract import EditableContract
+from tests.contract.job_contract import JobContract
+from tests.contract.job_rows_contract import JobRowsContract
 from tests.contract.push_contract import PushContract
 from tests.contract.store_contract import StoreContract
 from tests.contract.whole_store import Clock, Reopen, WholeStore
 
 
-class TestLmdbStore(StoreContract, EditableContract, PushContract, CollectionContract):
+class TestLmdbStore(
+    StoreContract, EditableContract, PushContract, CollectionContract, JobContract, JobRowsContract
+):
     map_bytes = MAP_BYTES
 
     @pytest.fixture

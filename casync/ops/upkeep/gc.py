@@ -112,6 +112,9 @@ def collect(
                 tell(each)
             swept.append(_count(group) if options.dry_run else collection.delete(group))
         total = Swept.total(swept)
+        if not options.dry_run:
+            with suppress(NoSpaceError):  # the next collection has another try
+                collection.sweep_jobs()
         moved = 0 if options.dry_run else _compact(collection, progress)
         seconds = time.monotonic() - started
         if not options.dry_run:

@@ -16,10 +16,24 @@ from typing import Final
 
 from casync.store.lmdb.lock_files import LOCK_FILE
 
-__all__ = ["COLLECTOR_BYTE", "FETCH_BYTES", "OPEN_BYTE", "ByteLocks"]
+__all__ = [
+    "COLLECTOR_BYTE",
+    "FETCH_BYTES",
+    "JOB_BYTES",
+    "OPEN_BYTE",
+    "WRITER_BYTES",
+    "ByteLocks",
+]
 
 COLLECTOR_BYTE: Final = 0
-"""The byte that a collection locks. Writers lock bytes from 1 to 2 ** 62."""
+"""The byte that a collection locks."""
+
+WRITER_BYTES: Final = range(1, 2**61 + 1)
+"""Bytes for the sessions of writers, each of which chooses one at random."""
+
+JOB_BYTES: Final = range(2**61 + 1, 2**62 + 1)
+"""Bytes for jobs, each locked by the job's runner. Early programs let writers choose these, too,
+one in 2 ** 61 of which is that of a given job."""
 
 OPEN_BYTE: Final = 2**62 + 1
 """The byte that every opener of the store shares, and that a compaction locks exclusively."""
@@ -34,13 +48,17 @@ _HELD: Final = frozenset({errno.EAGAIN, errno.EACCES})
 class ByteLocks:
     """The locks of one holder on bytes of the lock file of the store in `path`.
 
+    Args:
+        path: The store's folder.
+        read_only: Only for `is_taken`; the file is not created.
+
     Raises:
-        OSError: The file cannot be opened for writing.
+        OSError: The file cannot be opened.
     """
 
-    def __init__(self, path: Path) -> None:
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        self._fd = os.open(path / LOCK_FILE, flags, 0o600)
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        flags = os.O_RDONLY if read_only else os.O_RDWR | os.O_CREAT
+        self._fd = os.open(path / LOCK_FILE, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
 
     def take(self, number: int) -> bool:
         """Locks a byte exclusively; False if another holder has it."""

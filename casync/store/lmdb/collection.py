@@ -20,6 +20,7 @@ from casync.store.lmdb.commit import forget_file
 from casync.store.lmdb.compaction import MAX_MOVED_BYTES, mostly_dead, move_records
 from casync.store.lmdb.environment import Environment, Txn
 from casync.store.lmdb.gc_totals import GcTotals, add_collection
+from casync.store.lmdb.job_upkeep import sweep_jobs
 from casync.store.lmdb.lmdb_errors import translate
 from casync.store.lmdb.meta import read_generation
 from casync.store.lmdb.push_rows import decode_push, open_pushes
@@ -255,6 +256,11 @@ class LmdbCollection:
         moved += self._move(group) if group else 0
         self._environment.write(lambda txn: recount(txn, self._environment.databases), need=_NEED)
         return moved
+
+    def sweep_jobs(self) -> int:
+        """As `Collection.sweep_jobs`."""
+        self._check_wet()
+        return sweep_jobs(self._environment, self._now)
 
     def note(self, swept: Swept, seconds: float) -> None:
         """As `Collection.note`."""

@@ -16,7 +16,9 @@ from casync.names.name import NameRecord
 from casync.objects.codec import Codec
 from casync.objects.record import NAME_RECORD, RECORD_BYTES, encode_record
 from casync.store.base import Batch, Committed, ManifestRow, ManifestState, RememberedFile
+from casync.store.job_rules import check_update
 from casync.store.lmdb.environment import Txn
+from casync.store.lmdb.job_commit import put_origins, put_update, read_job
 from casync.store.lmdb.meta import read_generation
 from casync.store.lmdb.pending import Pending
 from casync.store.lmdb.quota import charge, discharge
@@ -67,8 +69,10 @@ class Writer:
 
         Raises:
             NoObjectError: The manifest of a manifest row or name is missing.
-            LostRaceError: A name is not at the expected version.
+            LostRaceError: A name is not at the expected version; as `check_update`.
         """
+        if batch.job is not None:
+            check_update(read_job(self._txn, self._databases, batch.job.row.id), batch.job)
         check_relied(batch, lambda ident: self._row(ident, {}))
         new = self._new(batch, pending)
         if batch.mended:
@@ -80,6 +84,9 @@ class Writer:
         self.put_names(added)
         if batch.forget or batch.remember:
             self._put_files(batch)
+        if batch.job is not None:
+            put_update(self._txn, self._databases, batch.job)
+        put_origins(self._txn, self._databases, batch.origins)
         return Committed(len(new.keys), new.stored, records)
 
     def adopt(

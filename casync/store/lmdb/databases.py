@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["DATABASES", "LATER_DATABASES"]
+__all__ = ["DATABASES", "JOB_DATABASES", "LATER_DATABASES"]
 
 DATABASES: Final = (
     "meta",
@@ -18,5 +18,15 @@ DATABASES: Final = (
 )
 """Every store has these; a store that lacks one is damaged."""
 
-LATER_DATABASES: Final = ("trash", "writers", "pushes", "tokens", "namespace_tokens")
+JOB_DATABASES: Final = ("jobs", "job_items", "job_faults", "job_parts", "origins")
+"""What downloads keep besides the names that they make (section 5.5)."""
+
+LATER_DATABASES: Final = (
+    "trash",
+    "writers",
+    "pushes",
+    "tokens",
+    "namespace_tokens",
+    *JOB_DATABASES,
+)
 """Stores of the first releases lack these until they are opened for writing."""

@@ -16,10 +16,14 @@ from typing import Final
 from casync.errors import DeniedError
 from casync.store.lmdb.lock_files import LMDB_LOCK_FILE, LOCK_FILE
 
-__all__ = ["DATA_FILE", "check_owner"]
+__all__ = ["DATA_FILE", "KEY_FILE", "check_owner", "check_private"]
 
 DATA_FILE: Final = "data.mdb"
-_FILES: Final = (DATA_FILE, LOCK_FILE, LMDB_LOCK_FILE)
+
+KEY_FILE: Final = "jobs.key"
+"""The key that seals the secrets of jobs."""
+
+_FILES: Final = (DATA_FILE, LOCK_FILE, LMDB_LOCK_FILE, KEY_FILE)
 
 
 def check_owner(path: Path, *, writable: bool) -> tuple[bool, list[str]]:
@@ -62,6 +66,19 @@ def check_owner(path: Path, *, writable: bool) -> tuple[bool, list[str]]:
                 f"other users may read or change {path / name}; `chmod 600` on it keeps them out"
             )
     return is_ours, warnings
+
+
+def check_private(path: Path, status: os.stat_result) -> None:
+    """Checks that only this user and root can read or change a file of a store.
+
+    Raises:
+        DeniedError: It is a link, has several names, belongs to another user or is open to one.
+    """
+    _check_file(path, status, {os.geteuid(), 0})
+    if stat.S_IMODE(status.st_mode) & (stat.S_IRWXG | stat.S_IRWXO):
+        raise DeniedError(
+            f"other users may read or change {path}", next_step=f"Run `chmod 600 {path}`."
+        )
 
 
 def _look(path: Path) -> os.stat_result | None:

@@ -20,7 +20,16 @@ from casync.sizes import format_size
 from casync.store.lmdb.environment import Environment, Txn
 from casync.store.lmdb.rows import decode_segment_use
 
-__all__ = ["MAKE_ROOM", "Quota", "charge", "discharge", "read_quota", "recount", "set_quota"]
+__all__ = [
+    "MAKE_ROOM",
+    "Quota",
+    "charge",
+    "check_quota",
+    "discharge",
+    "read_quota",
+    "recount",
+    "set_quota",
+]
 
 MAKE_ROOM: Final = "Remove something (`casync rm`), then collect it (`casync gc`)."
 
@@ -72,6 +81,17 @@ def charge(txn: Txn, meta: lmdb._Database, size: int) -> None:
     if quota.held + size > quota.limit:
         raise _used_up(quota)
     _put(txn, meta, quota._replace(held=quota.held + size))
+
+
+def check_quota(txn: Txn, meta: lmdb._Database) -> None:
+    """Refuses to write rows that do not count themselves where nothing more may be stored.
+
+    Raises:
+        QuotaError: The quota is reached.
+    """
+    quota = read_quota(txn, meta)
+    if quota is not None and quota.held >= quota.limit:
+        raise _used_up(quota)
 
 
 def discharge(txn: Txn, meta: lmdb._Database, size: int) -> None:

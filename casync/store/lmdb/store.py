@@ -32,13 +32,13 @@ from casync.store.base import (
     Removal,
     Removed,
 )
+from casync.store.lmdb import creation
 from casync.store.lmdb.backup import backup, remove_leftovers
 from casync.store.lmdb.collection import LmdbCollection
 from casync.store.lmdb.commit import Writer
-from casync.store.lmdb.creation import create as make_store
-from casync.store.lmdb.creation import finish as finish_store
-from casync.store.lmdb.creation import no_store, store_exists
 from casync.store.lmdb.environment import Environment, Txn
+from casync.store.lmdb.job_upkeep import check_jobs
+from casync.store.lmdb.jobs import LmdbJobs
 from casync.store.lmdb.lmdb_errors import REBUILD
 from casync.store.lmdb.meta import read_meta
 from casync.store.lmdb.objects import Objects
@@ -110,12 +110,12 @@ class LmdbStore:
             WriteError, DeniedError, NoSpaceError: The folder cannot be written or read.
         """
         warnings: list[str] = []
-        if not store_exists(path := as_path(path)):
+        if not creation.store_exists(path := as_path(path)):
             if read_only or not create:
-                raise no_store(path)
-            warnings = make_store(path, map_bytes=map_bytes, allow_network_fs=allow_network_fs)
+                raise creation.no_store(path)
+            warnings = creation.create(path, map_bytes=map_bytes, allow_network_fs=allow_network_fs)
         elif not read_only:
-            finish_store(path)
+            creation.finish(path)
         environment = Environment(path, read_only=read_only, map_bytes=map_bytes)
         try:
             if not read_only:
@@ -259,7 +259,7 @@ class LmdbStore:
         return self._session.write(
             lambda txn: Writer(txn, databases, self._store_id, now).commit(batch, pending),
             need=pending.size + 2 * MIB,
-            publishes=bool(batch.manifests) or not pending.keys,
+            publishes=batch.job is None and bool(batch.manifests or not pending.keys),
         )
 
     def adopt(
@@ -311,6 +311,11 @@ class LmdbStore:
         """As `WritableStore.pushes`."""
         return LmdbPushes(self._environment, self._objects, self._store_id, self._clock)
 
+    @property
+    def jobs(self) -> LmdbJobs:
+        """As `WritableStore.jobs`."""
+        return LmdbJobs(self._environment, self._store_id, self._clock, self.names)
+
     # -- The trash ----------------------------------------------------------------------------
 
     def removal(self, refs: Sequence[Ref]) -> Removal:
@@ -353,8 +358,7 @@ class LmdbStore:
         self, *, window: float, dry_run: bool = False, drop_pushes: bool = False
     ) -> AbstractContextManager[LmdbCollection]:
         """As `CollectableStore.collection`."""
-        now = int(self._clock())
-        begin = partial(LmdbCollection, self._environment, self._store_id, now=now)
+        begin = partial(LmdbCollection, self._environment, self._store_id, now=int(self._clock()))
         return closing(begin(window=window, dry_run=dry_run, drop_pushes=drop_pushes))
 
     # -- The store itself ---------------------------------------------------------------------
@@ -368,14 +372,15 @@ class LmdbStore:
         return self._environment.reader_check()
 
     def check(self) -> None:
-        """Checks every page of every tree without touching it through the map.
+        """Checks every page of every tree without touching it through the map, and rows of jobs.
 
         Takes a second per million objects.
 
         Raises:
-            DamagedStoreError: A page is damaged.
+            DamagedStoreError: A page or a row is damaged.
         """
         self._environment.check_pages(everything=True)
+        check_jobs(self._environment)
 
     def usage(self, *, objects: bool = True) -> StoreUsage:
         """As `casync.store.lmdb.usage.measure`."""

@@ -17,7 +17,7 @@ from typing import Final, TypeVar
 
 from casync.ids import Kind, ObjectId
 from casync.limits import COMMIT_BYTES, OBJECT_BYTES
-from casync.store.lmdb.byte_lock import ByteLocks
+from casync.store.lmdb.byte_lock import WRITER_BYTES, ByteLocks
 from casync.store.lmdb.environment import Environment, Txn
 from casync.store.lmdb.lmdb_errors import translate
 from casync.store.lmdb.meta import read_generation
@@ -27,7 +27,6 @@ from casync.store.lmdb.rows import encode_number, index_prefix, number_key
 
 __all__ = ["Session"]
 
-_LAST_BYTE: Final = 2**62
 _ROW_BYTES: Final = 64 * 1024  # upper bound of what a commit of one row writes
 _MOST_PROMISES: Final = COMMIT_BYTES // OBJECT_BYTES
 """Old objects that may be relied on before a commit of their own renews their generations."""
@@ -116,9 +115,9 @@ class Session:
     def _begin(self, action: Callable[[Txn], _T], need: int = 0) -> _T:
         with self._translated():
             locks = ByteLocks(self._environment.path)
-            self._number = random.randint(1, _LAST_BYTE)  # noqa: S311 - any free number
+            self._number = random.choice(WRITER_BYTES)  # noqa: S311 - any free number
             while not locks.take(self._number):
-                self._number = random.randint(1, _LAST_BYTE)  # noqa: S311
+                self._number = random.choice(WRITER_BYTES)  # noqa: S311
         try:
             # The byte is locked before the row is visible.
             def begin(txn: Txn) -> tuple[int, _T]:

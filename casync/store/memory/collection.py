@@ -8,6 +8,7 @@ from casync.errors import LockedError, WriteError
 from casync.ids import Kind, ManifestId
 from casync.store.base import ManifestState
 from casync.store.collectable import Dead, IsMarked, Swept
+from casync.store.memory.jobs import sweep_jobs
 from casync.store.memory.tables import RemovedRow, RemovedVersionRow, Tables
 from casync.store.trash import is_over
 
@@ -123,6 +124,11 @@ class MemoryCollection:
     def compact(self) -> int:
         """As `Collection.compact`: there are no segments."""
         return 0
+
+    def sweep_jobs(self) -> int:
+        """As `Collection.sweep_jobs`."""
+        with self._tables.lock:
+            return sweep_jobs(self._tables, self._now)
 
     def note(self, swept: Swept, seconds: float) -> None:
         """As `Collection.note`; a store in memory has no statistics."""

@@ -9,6 +9,8 @@ from casync.ids import Kind, ManifestId
 from casync.names.name import Name, NameRecord
 from casync.objects.codec import Packed
 from casync.store.base import Batch, Committed, ManifestRow, ManifestState
+from casync.store.job_rules import check_update
+from casync.store.memory.jobs import put_update
 from casync.store.memory.tables import Key, Tables
 from casync.store.names import check_relied, check_whole, updated
 
@@ -32,6 +34,8 @@ def commit(tables: Tables, batch: Batch, now: int) -> Committed:
         key = (item.kind, item.id)
         if key not in tables.objects:
             new.setdefault(key, Packed(*item))
+    if batch.job is not None:
+        check_update(tables.jobs.rows.get(batch.job.row.id), batch.job)
     check_relied(batch, tables.manifests.get)
     rows = _rows(tables, batch, new, now)
     records, added = _records(tables, batch, rows, now)
@@ -50,6 +54,7 @@ def commit(tables: Tables, batch: Batch, now: int) -> Committed:
     for file in batch.remember:
         tables.remembered.pop(file.path, None)
         tables.remembered[file.path] = file
+    put_update(tables.jobs, batch.job, batch.origins)
     return Committed(len(new), sum(len(item.payload) for item in new.values()), records)
 
 

@@ -25,6 +25,7 @@ from casync.store.base import (
 from casync.store.memory import trash
 from casync.store.memory.collection import MemoryCollection
 from casync.store.memory.commit import commit
+from casync.store.memory.jobs import MemoryJobs
 from casync.store.memory.pushes import MemoryPushes
 from casync.store.memory.tables import Tables
 from casync.store.names import next_number, resolve
@@ -44,11 +45,13 @@ class MemoryStore:
         self._tables = Tables()
 
     def close(self) -> None:
-        """Ends the promises of `known` and `commit`: objects without a manifest may be collected.
+        """Ends the promises of `known` and `commit`, and the claims of jobs.
 
-        The store stays usable, as a store on disk that is opened again.
+        Objects without a manifest may be collected. The store stays usable, as a store on disk that
+        is opened again.
         """
         self._tables.writer = None
+        self._tables.jobs.runners.clear()
 
     # -- Objects ------------------------------------------------------------------------------
 
@@ -135,7 +138,8 @@ class MemoryStore:
         """As `ObjectStore.commit`."""
         with self._tables.lock:
             committed = commit(self._tables, batch, int(self._clock()))
-            if (batch.objects or batch.records) and not batch.manifests:
+            publishes = batch.job is None and batch.manifests
+            if (batch.objects or batch.records) and not publishes:
                 self._rely()
         return committed
 
@@ -153,6 +157,11 @@ class MemoryStore:
     def pushes(self) -> MemoryPushes:
         """As `WritableStore.pushes`."""
         return MemoryPushes(self._tables, self._clock)
+
+    @property
+    def jobs(self) -> MemoryJobs:
+        """As `WritableStore.jobs`."""
+        return MemoryJobs(self._tables, self._clock)
 
     # -- The trash ----------------------------------------------------------------------------
 

@@ -8,12 +8,18 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
 from casync.ids import Kind, ManifestId, ObjectId
+from casync.jobs.fault import ObjectFault
+from casync.jobs.half_fetched import FetchedPart
+from casync.jobs.item import Item
+from casync.jobs.job import JobRow
+from casync.jobs.origin import Origin
+from casync.jobs.spec import JobSpec
 from casync.names.name import Name, NameRecord
 from casync.objects.codec import Packed
 from casync.store.base import ManifestRow, RememberedFile
 from casync.store.push import OpenPush, is_alive
 
-__all__ = ["Key", "PushState", "RemovedRow", "RemovedVersionRow", "Tables"]
+__all__ = ["JobTables", "Key", "PushState", "RemovedRow", "RemovedVersionRow", "Tables"]
 
 Key: TypeAlias = tuple[Kind, ObjectId]
 
@@ -42,6 +48,31 @@ class RemovedVersionRow(NamedTuple):
 
 
 @dataclass
+class JobTables:
+    """The jobs of one store, by id.
+
+    Attributes:
+        rows: The jobs.
+        specs: Their specifications with their secrets.
+        stops: Jobs that are asked to stop.
+        runners: For each job with a runner, the epoch of that.
+        items: Their items, in blocks.
+        faults: The objects that failed, by index.
+        parts: The parts of half-fetched objects, by index.
+        origins: Where names came from.
+    """
+
+    rows: dict[str, JobRow] = field(default_factory=dict)
+    specs: dict[str, JobSpec] = field(default_factory=dict)
+    stops: set[str] = field(default_factory=set)
+    runners: dict[str, int] = field(default_factory=dict)
+    items: dict[str, list[list[Item]]] = field(default_factory=dict)
+    faults: dict[str, dict[int, ObjectFault]] = field(default_factory=dict)
+    parts: dict[str, dict[int, list[FetchedPart]]] = field(default_factory=dict)
+    origins: dict[Name, Origin] = field(default_factory=dict)
+
+
+@dataclass
 class Tables:
     """The tables of one store.
 
@@ -55,6 +86,7 @@ class Tables:
         removed_versions: Versions of names in the trash.
         highest_removed: For each name, the highest number of a removed version.
         pushes: Pushes that may be open.
+        jobs: Jobs.
         writer: The generation since which objects stay for the store's user, or None.
         generation: The current generation; each collection begins one.
         collecting: Whether a collection is running.
@@ -70,6 +102,7 @@ class Tables:
     removed_versions: dict[tuple[str, int], RemovedVersionRow] = field(default_factory=dict)
     highest_removed: dict[str, int] = field(default_factory=dict)
     pushes: dict[bytes, PushState] = field(default_factory=dict)
+    jobs: JobTables = field(default_factory=JobTables)
     writer: int | None = None
     generation: int = 1
     collecting: bool = False
