@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 from tests.crash.lmdb_pages import PAGE_BYTES, Page, map_pages
 
-__all__ = ["Mutant", "mutants"]
+__all__ = ["Mutant", "index_mutants", "mutants"]
 
 _FLAGS_AT, _LOWER_AT, _POINTERS_AT = 10, 12, 16
 _LEAF_FLAG: Final = 2
@@ -44,6 +44,19 @@ class Mutant(NamedTuple):
 def mutants(data: bytes, number: int, seed: int) -> list[Mutant]:
     """So many mutants of a data file."""
     return list(islice(_all(data, seed), number))
+
+
+def index_mutants(data: bytes, number: int, seed: int) -> list[Mutant]:
+    """So many mutants of a data file, each with a leaf of the index that is damaged."""
+    leaves = [p for p in map_pages(data) if p.database == "index" and _role(data, p) == "leaf"]
+    rng = random.Random(seed)
+    drawn = []
+    for turn in range(number):
+        change = _CHANGES[turn % len(_CHANGES)]
+        page = rng.choice(leaves)
+        at, new = _changed(data, page, "leaf", change, rng)
+        drawn.append(Mutant(f"large index leaf, {change} at {at}", at, new))
+    return drawn
 
 
 def _all(data: bytes, seed: int) -> Iterator[Mutant]:

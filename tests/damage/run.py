@@ -2,8 +2,9 @@
 
 `python -m tests.damage.run` damages a store in 400 ways, and runs ls, show, verify, pull, gc, rm,
 compact and reindex on each, and requests of a server of which it is one namespace among healthy
-ones. Whatever is damaged is named: no wrong byte comes out, no object that lives is deleted, no
-process is aborted, no traceback is printed. Exit status 1 when one of these was seen.
+ones. Half as many times it damages the index of a larger store, and inserts into it. Whatever is
+damaged is named: no wrong byte comes out, no object that lives is deleted, no process is aborted,
+no traceback is printed. Exit status 1 when one of these was seen.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from casync.remote.http.transport import TransportOptions
 from casync.store.lmdb.store import LmdbStore
 from tests.crash.commands import Server, environment, run
 from tests.crash.material import image, noise
-from tests.damage.mutants import Mutant, mutants
+from tests.damage.mutants import Mutant, index_mutants, mutants
 
 __all__ = ["SEED", "Findings", "damage"]
 
@@ -48,6 +49,11 @@ _CASES: Final[list[list[list[str]]]] = [
     [["readable"], ["rm", "n/0"], ["gc", "--window", "0"], ["readable"]],
     [["readable"], ["store", "compact"], ["readable"]],
     [["readable"], ["store", "reindex"], ["readable"], ["gc", "--window", "0"], ["readable"]],
+]
+
+
+_INSERTING: Final[list[list[list[str]]]] = [
+    [["readable"], ["prepare", "INPUT", "--chunk-size", "512"], ["readable"]],
 ]
 
 
@@ -100,7 +106,10 @@ def damage(folder: Path, number: int, seed: int) -> Findings:
     good = _good(folder / "good")
     findings = Findings()
     drawn = mutants(good.data, number, seed)
-    _run_commands(folder, good, drawn, findings)
+    _run_commands(folder, good, drawn, _CASES, findings)
+    large = _large(folder / "large")
+    in_index = index_mutants(large.data, number // 2, seed)
+    _run_commands(folder, large, in_index, _INSERTING, findings)
     for start in range(0, number, _OF_SERVER):
         _serve(folder / f"served{start}", good, drawn[start : start + _OF_SERVER], findings)
     return findings
@@ -142,10 +151,33 @@ def _good(folder: Path) -> Good:
     return Good(path, data, contents["n/3"], hashes["n/3"])
 
 
-def _run_commands(folder: Path, good: Good, drawn: list[Mutant], findings: Findings) -> None:
+def _large(folder: Path) -> Good:
+    """A store whose index is too large to be read when it is opened, and new content for it."""
+    folder.mkdir()
+    path, content = folder / "store", noise(7, 8_000_000)
+    (folder / "input").write_bytes(content)
+    options = ("--chunk-size", "512", "--store", path)
+    done = run("prepare", *options, folder / "input")
+    assert done.returncode == 0, done.stderr.decode()
+    (folder / "input").write_bytes(noise(8, 4_000_000))
+    with LmdbStore.open(path, read_only=True) as store:
+        truth = {kind.name: [each.hex() for each in store.objects(kind)] for kind in Kind}
+    (path / "truth").write_text(json.dumps(truth))
+    data = (path / "data.mdb").read_bytes()
+    return Good(path, data, content, done.stdout.decode().strip())
+
+
+def _run_commands(
+    folder: Path,
+    good: Good,
+    drawn: list[Mutant],
+    cases: list[list[list[str]]],
+    findings: Findings,
+) -> None:
     scratch = folder / "scratch"
-    scratch.mkdir()
+    scratch.mkdir(exist_ok=True)
     out = scratch / "out"
+    places = {"OUT": str(out), "INPUT": str(good.path.parent / "input")}
     with subprocess.Popen(
         [sys.executable, "-m", "tests.damage.child", good.path, scratch],
         stdin=subprocess.PIPE,
@@ -155,8 +187,8 @@ def _run_commands(folder: Path, good: Good, drawn: list[Mutant], findings: Findi
         assert child.stdin is not None
         assert child.stdout is not None
         for mutant in drawn:
-            for case in _CASES:
-                commands = [[str(out) if w == "OUT" else w for w in words] for words in case]
+            for case in cases:
+                commands = [[places.get(word, word) for word in words] for words in case]
                 out.unlink(missing_ok=True)
                 line = json.dumps([mutant.at, mutant.new.hex(), commands])
                 child.stdin.write(line.encode() + b"\n")

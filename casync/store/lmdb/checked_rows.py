@@ -27,7 +27,7 @@ from casync.store.lmdb.pages import (
     value_of,
 )
 
-__all__ = ["Row", "rows_from", "rows_until"]
+__all__ = ["Row", "find_tree", "rows_from", "rows_until"]
 
 Row: TypeAlias = tuple[bytes, bytes]
 """A key and its value."""
@@ -51,7 +51,7 @@ def rows_from(fd: int, transaction: int, database: str, first: bytes) -> Iterato
         DamagedStoreError: A page on the way is damaged.
     """
     meta = snapshot(fd, transaction)
-    return None if meta is None else _ascending(fd, meta, _tree(fd, meta, database), first)
+    return None if meta is None else _ascending(fd, meta, find_tree(fd, meta, database), first)
 
 
 def rows_until(fd: int, transaction: int, database: str, end: bytes) -> Iterator[Row] | None:
@@ -60,10 +60,15 @@ def rows_until(fd: int, transaction: int, database: str, end: bytes) -> Iterator
     Args, Returns and Raises are those of `rows_from`.
     """
     meta = snapshot(fd, transaction)
-    return None if meta is None else _descending(fd, meta, _tree(fd, meta, database), end)
+    return None if meta is None else _descending(fd, meta, find_tree(fd, meta, database), end)
 
 
-def _tree(fd: int, meta: MetaPage, database: str) -> PageTree:
+def find_tree(fd: int, meta: MetaPage, database: str) -> PageTree:
+    """The record of a database.
+
+    Raises:
+        DamagedStoreError: It is missing, or a page on the way is damaged.
+    """
     wanted = database.encode()
     for page, nodes in _leaves_from(fd, meta, meta.main, wanted):
         key, data, length, flags = nodes[0]

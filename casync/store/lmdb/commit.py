@@ -6,6 +6,7 @@ Costly work that needs no transaction is done before it, by `Pending`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 import lmdb
 import msgspec
@@ -17,7 +18,7 @@ from casync.objects.codec import Codec
 from casync.objects.record import NAME_RECORD, RECORD_BYTES, encode_record
 from casync.store.base import Batch, Committed, ManifestRow, ManifestState, RememberedFile
 from casync.store.job_rules import check_update
-from casync.store.lmdb.environment import Txn
+from casync.store.lmdb.environment import Environment, Txn
 from casync.store.lmdb.job_commit import put_origins, put_update, read_job
 from casync.store.lmdb.meta import read_generation
 from casync.store.lmdb.pending import Pending
@@ -56,11 +57,10 @@ class Writer:
     A write invalidates values that were read before, so each step reads before it writes.
     """
 
-    def __init__(
-        self, txn: Txn, databases: dict[str, lmdb._Database], store_id: bytes, now: int
-    ) -> None:
+    def __init__(self, txn: Txn, environment: Environment, store_id: bytes, now: int) -> None:
         self._txn = txn
-        self._databases = databases
+        self._check_leaves = partial(environment.leaves.check, txn.id())
+        self._databases = environment.databases
         self._store_id = store_id
         self._now = now
 
@@ -114,15 +114,18 @@ class Writer:
 
         Renews the others, and the batch's manifests, which protects them from a running collection.
         """
-        keys = {index_key(Kind.MANIFEST, ident) for ident, _, _ in batch.manifests}
-        keys.update(pending.keys)
-        return pending.without(renew(self._txn, self._databases, sorted(keys)))
+        found = {index_key(Kind.MANIFEST, ident) for ident, _, _ in batch.manifests}
+        found.update(pending.keys)
+        keys = sorted(found)
+        self._check_leaves("index", keys)
+        return pending.without(renew(self._txn, self._databases, keys))
 
     def _instead(self, mended: Pending, new: Pending) -> Pending:
         """Counts the records that `mended` replaces as dead; returns all objects to write.
 
         The quota has their room back before the new records take it.
         """
+        self._check_leaves("index", sorted(mended.keys))
         freed = 0
         dead: dict[int, int] = {}
         for key in mended.keys:
@@ -220,6 +223,7 @@ class Writer:
             header = encode_record(NAME_RECORD, Codec.RAW, len(payload), ident, payload)
             place = filler.add(header, payload)
             live[place.segment] = live.get(place.segment, 0) + len(header) + len(payload)
+        self._check_leaves("segment_use", [number_key(number) for number in sorted(live)])
         for number, segment in filler.segments():
             cursor.put(number_key(number), segment, append=number > last)
             self._count(number, len(segment), live.get(number, 0))
@@ -239,18 +243,27 @@ class Writer:
 
     def put_manifests(self, rows: Iterable[ManifestRow]) -> None:
         """Writes manifest rows, and removes these manifests from the trash."""
+        rows = sorted(rows, key=lambda row: row.id)
+        if rows:
+            self._check_leaves("manifests", [row.id for row in rows])
+            self._check_leaves("trash")
         for row in rows:
             self._put("manifests", row.id, encode_manifest_row(row))
             self._txn.delete(removed_key(row.id), db=self._databases["trash"])
 
     def put_names(self, records: Iterable[NameRecord]) -> None:
         """Writes versions of names, the newest of each last."""
+        records = list(records)
+        versions = sorted(version_key(record.name, record.version) for record in records)
+        self._check_leaves("name_log", versions)
+        self._check_leaves("names", sorted({name_key(record.name) for record in records}))
         for record in records:
             value = encode_name(record)
             self._put("name_log", version_key(record.name, record.version), value)
             self._put("names", name_key(record.name), value)
 
     def _put_files(self, batch: Batch) -> None:
+        self._check_leaves("seeds")
         for path in batch.forget:
             forget_file(self._txn, self._databases["seeds"], path)
         for file in batch.remember:

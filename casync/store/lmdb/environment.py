@@ -23,6 +23,7 @@ from casync.errors import CasyncError, DamagedStoreError, NoSpaceError, UsageErr
 from casync.sizes import format_size
 from casync.store.lmdb.data_file import data_file
 from casync.store.lmdb.databases import DATABASES, LATER_DATABASES
+from casync.store.lmdb.leaf_checks import LeafChecks
 from casync.store.lmdb.lmdb_errors import SALVAGE, exceeded_limit, reading_errors, translate
 from casync.store.lmdb.lock_files import LMDB_LOCK_FILE, locked, make_lock_file
 from casync.store.lmdb.map_lock import RWLock
@@ -67,6 +68,7 @@ class Environment:
         self._closed = False
         self._broken = ""
         self._full = False
+        self.leaves = LeafChecks(path)
         self._held = 0  # the last page when space behind it was reserved
         with reading_errors(path):
             is_ours, self.warnings = check_owner(path, writable=self.writable)
@@ -80,7 +82,7 @@ class Environment:
             raise
         try:
             self.reader_check()
-            self.check_pages()  # before LMDB follows any of them
+            self.leaves.begin(self._check_pages())  # before LMDB follows any of them
             self.databases = self._open_databases()
         except BaseException:
             self._lmdb.close()
@@ -109,8 +111,15 @@ class Environment:
         Raises:
             DamagedStoreError: There is such a page.
         """
+        self._check_pages(whole, everything=everything)
+        self.leaves.trust(self.databases if everything else whole)
+
+    def _check_pages(
+        self, whole: Collection[str] = (), *, everything: bool = False
+    ) -> frozenset[str]:
         free = self.writable
-        self.snapshot(partial(check_trees, whole=whole, everything=everything, free=free))
+        check = partial(check_trees, whole=whole, everything=everything, free=free)
+        return self.snapshot(check)
 
     def snapshot(self, action: Callable[[int, int], _T | None]) -> _T:
         """Runs `action` with the data file's descriptor and the number of the newest transaction.

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import struct
+from functools import lru_cache
 from typing import Final, NamedTuple, TypeAlias
 
 from casync.errors import DamagedStoreError, UnsupportedError
@@ -26,6 +27,7 @@ __all__ = [
     "PageTree",
     "big_value",
     "branch_children",
+    "check_leaf",
     "leaf_nodes",
     "metas",
     "parse_tree",
@@ -200,20 +202,47 @@ def leaf_nodes(page: bytes, number: int) -> list[LeafNode]:
         raise _damaged(number, "has a node outside of it") from error
 
 
+def check_leaf(page: bytes, number: int) -> None:
+    """Refuses a leaf on which LMDB would write astray. Quicker than `leaf_nodes`.
+
+    Raises:
+        DamagedStoreError: As `leaf_nodes`.
+    """
+    lower, upper = _bounds(page, number, _LEAF)
+    pointers = memoryview(page)[HEADER_BYTES:lower].cast("H")
+    try:
+        if _equal_step(page, pointers, upper):
+            return
+        _nodes(page, number, pointers, upper)
+    except struct.error as error:
+        raise _damaged(number, "has a node outside of it") from error
+
+
 def _equal_nodes(page: bytes, pointers: memoryview[int], upper: int) -> list[LeafNode]:
     """The nodes of a leaf whose headers are all equal, as in `index`; otherwise none."""
+    if not _equal_step(page, pointers, upper):
+        return []
+    low, high, _, key_size = _NODE.unpack_from(page, upper)
+    length, before = low | high << 16, 8 + key_size
+    return [(page[at + 8 : at + before], at + before, length, 0) for at in pointers]
+
+
+def _equal_step(page: bytes, pointers: memoryview[int], upper: int) -> int:
+    """Bytes from node to node of a leaf whose headers are all equal; otherwise 0."""
     size, count = len(page), len(pointers)
     low, high, flags, key_size = _NODE.unpack_from(page, upper)
-    length = low | high << 16
-    step = 8 + key_size + length + 1 & ~1
+    step = int(8 + key_size + (low | high << 16) + 1 & ~1)
     if flags or step * count != size - upper:
-        return []
-    if any(page[upper + at :: step][:count] != page[upper + at :][:1] * count for at in range(8)):
-        return []
-    if sorted(pointers) != list(range(upper, size, step)):
-        return []
-    before = 8 + key_size
-    return [(page[at + 8 : at + before], at + before, length, 0) for at in pointers]
+        return 0
+    for at in range(upper, upper + 8):
+        if page[at::step] != page[at : at + 1] * count:
+            return 0
+    return step if _places(upper, size, step) == frozenset(pointers) else 0
+
+
+@lru_cache(maxsize=256)
+def _places(upper: int, size: int, step: int) -> frozenset[int]:
+    return frozenset(range(upper, size, step))
 
 
 def _nodes(page: bytes, number: int, pointers: memoryview[int], upper: int) -> list[LeafNode]:

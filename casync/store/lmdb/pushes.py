@@ -98,6 +98,7 @@ class LmdbPushes:
 
             def write(txn: Txn) -> dict[bytes, IndexRow]:
                 self._note(txn, push, now)
+                self._environment.leaves.check(txn.id(), "index", keys)
                 renew(txn, self._environment.databases, keys)
                 return self._objects.rows(txn, kind, ids)
 
@@ -185,7 +186,7 @@ class LmdbPushes:
                 )
 
     def _writer(self, txn: Txn, now: int) -> Writer:
-        return Writer(txn, self._environment.databases, self._store_id, now)
+        return Writer(txn, self._environment, self._store_id, now)
 
     def _row(self, txn: Txn, push: bytes, now: int) -> PushRow:
         value = txn.get(push, db=self._environment.databases["pushes"])

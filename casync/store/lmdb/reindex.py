@@ -13,7 +13,6 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
-import lmdb
 import msgspec
 
 from casync.errors import IntegrityError
@@ -125,7 +124,7 @@ def reindex(
         environment.check_pages(everything=True)
         environment.add_missing_databases()
         return environment.write(
-            lambda txn: _Rebuild(path, txn, environment.databases, int(clock()), advance).run(),
+            lambda txn: _Rebuild(path, txn, environment, int(clock()), advance).run(),
             need=_GUESSED_BYTES,
         )
     finally:
@@ -139,13 +138,14 @@ class _Rebuild:
         self,
         path: Path,
         txn: Txn,
-        databases: dict[str, lmdb._Database],
+        environment: Environment,
         now: int,
         advance: Callable[[int], None],
     ) -> None:
         self._path = path
         self._txn = txn
-        self._databases = databases
+        self._environment = environment
+        self._databases = environment.databases
         self._now = now
         self._advance = advance
         self._unpacker = Unpacker()
@@ -179,7 +179,7 @@ class _Rebuild:
             if record.manifest in full
             and not self._is_removed(removed_version_key(record.name, record.version))
         ]
-        writer = Writer(self._txn, self._databases, store_id, self._now)
+        writer = Writer(self._txn, self._environment, store_id, self._now)
         writer.put_manifests(rows)
         writer.put_names(names)
         recount(self._txn, self._databases)

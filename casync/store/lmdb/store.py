@@ -255,9 +255,9 @@ class LmdbStore:
     def commit(self, batch: Batch) -> Committed:
         """As `ObjectStore.commit`: one transaction, on disk when this returns."""
         pending, now = Pending.of(batch.objects, batch.records), int(self._clock())
-        databases = self._environment.databases
+        environment = self._environment
         return self._session.write(
-            lambda txn: Writer(txn, databases, self._store_id, now).commit(batch, pending),
+            lambda txn: Writer(txn, environment, self._store_id, now).commit(batch, pending),
             need=pending.size + 2 * MIB,
             publishes=batch.job is None and bool(batch.manifests or not pending.keys),
         )
@@ -279,9 +279,9 @@ class LmdbStore:
         Raises:
             NoObjectError, NoSpaceError, WriteError: As `commit`.
         """
-        databases, now = self._environment.databases, int(self._clock())
+        environment, now = self._environment, int(self._clock())
         return self._session.write(
-            lambda txn: Writer(txn, databases, self._store_id, now).adopt(manifests, names),
+            lambda txn: Writer(txn, environment, self._store_id, now).adopt(manifests, names),
             need=2 * MIB,
             publishes=True,
         )

@@ -161,8 +161,9 @@ class Tokens:
 
     def _put(self, txn: Txn, row: TokenRow) -> None:
         name = _DATABASES[bool(row.namespace)]
-        value = msgspec.msgpack.encode(row)
-        txn.put(row.id.encode(), value, db=self._environment.databases[name])
+        key, value = row.id.encode(), msgspec.msgpack.encode(row)
+        self._environment.leaves.check(txn.id(), name, [key])
+        txn.put(key, value, db=self._environment.databases[name])
 
 
 def decode_token(value: Buffer) -> TokenRow:

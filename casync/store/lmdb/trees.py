@@ -100,7 +100,7 @@ def check_trees(
     whole: Collection[str] = (),
     everything: bool = False,
     free: bool = False,
-) -> MetaPage | None:
+) -> frozenset[str] | None:
     """Refuses a data file on which LMDB would abort, miss rows or overwrite what is in use.
 
     Small databases, and those with large values, are checked row by row; of large ones the branch
@@ -114,7 +114,8 @@ def check_trees(
         free: Check the list of free pages, too, which writers take pages from.
 
     Returns:
-        The snapshot's meta page; None if it has been overwritten.
+        Databases whose leaves were not read; None if the snapshot's meta page has been
+        overwritten.
 
     Raises:
         DamagedStoreError: A page is damaged.
@@ -123,15 +124,17 @@ def check_trees(
     if meta is None:
         return None
     trees = _Trees(fd, meta, headers=everything)
-    databases = trees.databases()
-    for name, tree in databases.items():
+    unread: set[str] = set()
+    for name, tree in trees.databases().items():
         few = tree.branch_pages + tree.leaf_pages <= _SMALL_PAGES
         row_by_row = everything or few or name in whole or tree.overflow_pages > 0
         for _ in trees.walk(tree, whole=row_by_row):
             pass
+        if not row_by_row:
+            unread.add(name)
     if free or everything:
         trees.check_free(everything=everything)
-    return meta
+    return frozenset(unread)
 
 
 def whole_rows(fd: int, databases: Collection[str]) -> dict[str, dict[bytes, bytes]]:

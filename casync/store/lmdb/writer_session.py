@@ -102,6 +102,7 @@ class Session:
             promised = sorted(self._promised)
 
             def write(txn: Txn) -> _T:
+                self._environment.leaves.check(txn.id(), "index", promised)
                 renew(txn, self._environment.databases, promised)
                 result = action(txn)
                 self._put_row(txn, self._since)
