@@ -38,7 +38,8 @@ from casync.fs.target.part import part_name
 from casync.ids import Kind, ManifestId, chunk_id, parse_manifest_id
 from casync.jobs.address import identity, redacted
 from casync.jobs.address import parse_address as parse_source
-from casync.jobs.checksum import Checksum
+from casync.jobs.backoff import retry_after
+from casync.jobs.checksum import Checksum, header_checksums, parse_checksum
 from casync.jobs.fault import ObjectFault, ObjectFaultKind, decode_fault, encode_fault
 from casync.jobs.half_fetched import (
     FetchedPart,
@@ -61,7 +62,7 @@ from casync.names.token import TokenRow, parse_token
 from casync.objects.delta import Delta, pack_group, unpack_group
 from casync.objects.tree import Pipe
 from casync.remote.http.address import origin_of, parse_address
-from casync.remote.http.refusal import refusal, retry_after
+from casync.remote.http.refusal import refusal
 from casync.store.base import ManifestRow, ManifestState, RememberedFile
 from casync.store.lmdb import rows
 from casync.store.lmdb.gc_totals import GcTotals, decode_totals, encode_totals
@@ -211,6 +212,11 @@ TEXTS: Final[dict[str, tuple[Callable[[str], object], list[str]]]] = {
         lambda text: (redacted(text), identity(parse_source(text))),
         ["https://a:b@c.de/{0..9}?sig=d#e", "s3://b/?", "./a", "c.de:80/x"],
     ),
+    "checksum": (lambda text: parse_checksum("md5", text), ["1B2M2Y8AsgTpgAmy7PhCfg==", "d" * 32]),
+    "checksums of an answer": (
+        lambda text: header_checksums({"x-goog-hash": text, "digest": text, "content-md5": text}),
+        ["crc32c=AAAAAA==,md5=1B2M2Y8AsgTpgAmy7PhCfg==", "sha-256=:AAAA:"],
+    ),
     "template": (
         lambda text: parse_template(text)[0], ["a{0..9..2}b{01..9}", "@10", "%06d", "{"]
     ),
@@ -227,7 +233,7 @@ TEXTS: Final[dict[str, tuple[Callable[[str], object], list[str]]]] = {
     "range": (lambda text: parse_range(text, 100), ["bytes=1-2", "bytes=-5", "bytes=9-"]),
     "If-Range": (lambda text: range_applies(text, '"a"'), ['"a"']),
     "If-None-Match": (lambda text: matches_etag(text, '"a"'), ['W/"b", "a"', "*"]),
-    "Retry-After": (retry_after, ["120", "Fri, 31 Dec 1999 23:59:59 GMT"]),
+    "Retry-After": (lambda text: retry_after(text, 1e9), ["120", "Fri, 31 Dec 1999 23:59:59 GMT"]),
     "address of a client": (address_group, ["1.2.3.4", "fe80::1%eth0"]),
     "name of a part file": (
         lambda text: part_name(os.fsdecode(text.encode(errors="replace"))), ["vm.img", "é" * 200]

@@ -9,8 +9,6 @@ missing objects.
 
 from __future__ import annotations
 
-import time
-from email.utils import parsedate_to_datetime
 from typing import Final
 
 from casync.errors import (
@@ -36,7 +34,7 @@ from casync.store.proved import OTHER_SERVER_STEP
 from casync.wire.documents import PROBLEM_TYPE, Problem, decode_document, missing_keys
 from casync.wire.uploads import MAX_UPLOAD_BYTES
 
-__all__ = ["BodyTooLargeError", "proxy_refusal", "refusal", "retry_after"]
+__all__ = ["BodyTooLargeError", "proxy_refusal", "refusal"]
 
 _CLASSES: Final[dict[str, type[CasyncError]]] = {
     kind.code: kind
@@ -61,7 +59,6 @@ _FINAL_CODES: Final = frozenset({"integrity", "damaged-store", "malformed"})
 """Codes that make an error of status 500 permanent: a retry does not repair a disk."""
 
 _LONGEST_TEXT: Final = 500
-_MAX_SECONDS: Final = 366 * 86400.0
 
 
 class BodyTooLargeError(RemoteError):
@@ -83,20 +80,6 @@ def proxy_refusal(origin: str, proxy: str, reason: str) -> CasyncError:
             next_step="Write USER:PASSWORD into a file and name it with --proxy-auth FILE.",
         )
     return RemoteError(f"{name} refused {origin}: {reason}")
-
-
-def retry_after(field: str | None) -> float:
-    """Seconds that a Retry-After field asks for; 0 if it is missing or cannot be parsed."""
-    if field is None:
-        return 0.0
-    text = field.strip()
-    if text.isascii() and text.isdigit():
-        return float(text) if len(text) < 10 else _MAX_SECONDS
-    try:
-        wait = parsedate_to_datetime(text).timestamp() - time.time()
-    except (ValueError, OverflowError):
-        return 0.0
-    return min(max(wait, 0.0), _MAX_SECONDS)
 
 
 def refusal(

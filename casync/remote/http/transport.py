@@ -8,6 +8,7 @@ decoding, and proxies or credentials from the environment. Only this module, `po
 from __future__ import annotations
 
 import ssl
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -24,13 +25,14 @@ from casync.errors import (
     UsageError,
 )
 from casync.fs.paths import StrPath
+from casync.jobs.backoff import retry_after
 from casync.limits import KIB
 from casync.remote.http.address import parse_address
 from casync.remote.http.connection import Line, RateLimit, WatchedStream
 from casync.remote.http.network_errors import network_error
 from casync.remote.http.outage import ServerWatch
 from casync.remote.http.pool import WatchedPool
-from casync.remote.http.refusal import proxy_refusal, refusal, retry_after
+from casync.remote.http.refusal import proxy_refusal, refusal
 from casync.remote.http.retry import Retry
 from casync.remote.http.tls import make_tls
 from casync.store.base import Traffic
@@ -250,7 +252,7 @@ class Transport:
             response.status_code,
             _content_type(response),
             text,
-            retry_after(_field(response, b"retry-after")),
+            retry_after(_field(response, b"retry-after"), time.time()),
             writing=request.writing,
             prefix=self._address.prefix,
             token=self.origin in self._options.tokens,

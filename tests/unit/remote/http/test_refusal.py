@@ -1,14 +1,12 @@
 from __future__ import annotations
 
 import json
-import time
-from email.utils import formatdate
 
 import pytest
 
 from casync import errors
 from casync.errors import CasyncError, UnreachableError
-from casync.remote.http.refusal import refusal, retry_after
+from casync.remote.http.refusal import refusal
 
 PROBLEM = "application/problem+json"
 
@@ -105,31 +103,6 @@ def test_a_time_to_wait_is_kept() -> None:
     error = refusal("http://h", 503, "", b"", 7.0)
     assert isinstance(error, UnreachableError)
     assert error.retry_after == 7.0
-
-
-@pytest.mark.parametrize(
-    ("field", "seconds"),
-    [
-        (None, 0),
-        ("", 0),
-        ("7", 7),
-        (" 120 ", 120),
-        ("-5", 0),
-        ("1.5", 0),
-        ("soon", 0),
-        ("\u0667", 0),
-        ("9" * 400, 366 * 86400),
-        ("wed, 21 oct 2015 07:28:00 gmt", 0),
-        ("Fri, 31 Dec 9999 23:59:59 GMT", 366 * 86400),
-        ("99 99 99", 0),
-    ],
-)
-def test_fields_that_name_a_time(field: str | None, seconds: float) -> None:
-    assert retry_after(field) == seconds
-
-
-def test_dates_are_relative_to_now() -> None:
-    assert 3000 < retry_after(formatdate(time.time() + 3600, usegmt=True)) <= 3600
 
 
 @pytest.mark.parametrize(
