@@ -106,6 +106,9 @@ written with each commit."""
 MAX_JOB_CONNECTIONS = 1024
 """Connections that a job may ask for. A server may allow fewer."""
 
+MAX_LIST_ENTRY = MIB
+"""Bytes of one entry of a list of objects. One is in memory at a time."""
+
 JOB_CONNECTIONS = 16
 """Connections of a job by default."""
 
