@@ -17,7 +17,9 @@ __all__ = [
     "Cell",
     "Column",
     "Listing",
+    "cells",
     "counts",
+    "cut_left",
     "fold",
     "hashes",
     "moments",
@@ -121,7 +123,7 @@ def fold(fields: Sequence[str], width: int) -> str:
     line = ""
     for number, field in enumerate(fields):
         longer = f"{line}{_GAP}{field}" if number else field
-        if number and field.strip() and _cells(longer.rstrip()) > width:
+        if number and field.strip() and cells(longer.rstrip()) > width:
             lines.append(line)
             longer = _INDENT + field.lstrip()
         line = longer
@@ -133,10 +135,28 @@ def _exact(cell: Cell) -> str:
 
 
 def _padded(text: str, column: Column) -> str:
-    padding = " " * (column.width - _cells(text))
+    padding = " " * (column.width - cells(text))
     return padding + text if column.right else text + padding
 
 
-def _cells(text: str) -> int:
+def cells(text: str) -> int:
     """Cells of a terminal that `text` takes."""
-    return len(text) if text.isascii() else sum(1 + (east_asian_width(c) in "WF") for c in text)
+    return len(text) if text.isascii() else sum(map(_cells_of, text))
+
+
+def cut_left(text: str, width: int) -> str:
+    """The end of `text` in `width` cells, filled with spaces: the ends of names tell them apart."""
+    if cells(text) <= width:
+        return text + " " * (width - cells(text))
+    kept = ""
+    room = width - 1
+    for character in reversed(text):
+        room -= _cells_of(character)
+        if room < 0:
+            break
+        kept = character + kept
+    return f"…{kept}" + " " * (width - 1 - cells(kept))
+
+
+def _cells_of(character: str) -> int:
+    return 1 + (east_asian_width(character) in "WF")

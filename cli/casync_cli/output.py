@@ -23,6 +23,7 @@ __all__ = ["Output"]
 _RED: Final = "\x1b[31m"
 _PLAIN: Final = "\x1b[0m"
 _ERASE: Final = "\r\x1b[K"
+_ERASE_LINES: Final = "\r\x1b[{above}A\x1b[J"
 
 
 class Output:
@@ -69,7 +70,12 @@ class Output:
     @property
     def bar_columns(self) -> int:
         """Characters of a line on the terminal of stderr."""
-        return _columns_of(self._stderr)
+        return _size_of(self._stderr).columns
+
+    @property
+    def bar_rows(self) -> int:
+        """Lines of the terminal of stderr."""
+        return _size_of(self._stderr).lines
 
     @property
     def binary(self) -> BinaryIO:
@@ -79,14 +85,14 @@ class Output:
     def row(self, *fields: str) -> None:
         """Writes a line of data, separated by tabs; by two spaces on a terminal."""
         if self.to_terminal:
-            self._write(fold([escape(field) for field in fields], _columns_of(self._stdout)))
+            self._write(fold([escape(field) for field in fields], _size_of(self._stdout).columns))
         else:
             self._write("\t".join(map(keep_exact, fields)) + "\n")
 
     def listing(self, *columns: Column) -> Listing:
         """A listing with these columns."""
         return Listing(
-            columns, self._write, _columns_of(self._stdout) if self.to_terminal else None
+            columns, self._write, _size_of(self._stdout).columns if self.to_terminal else None
         )
 
     def table(self, rows: Sequence[tuple[str, str, str]]) -> None:
@@ -151,15 +157,24 @@ class Output:
         self._talk("".join(escape(line) + "\n" for line in text.splitlines()))
 
     def bar(self, text: str) -> None:
-        """Replaces the progress bar; an empty text removes it."""
+        """Replaces the progress bar; an empty text removes it.
+
+        Args:
+            text: One or more lines. They must be shorter than those of the terminal, and fewer.
+        """
         with self._lock:
             if text or self._bar:
+                erase = self._erase()
                 self._bar = text
-                self._put(_ERASE + text)
+                self._put(erase + text)
 
     def _talk(self, text: str) -> None:
         with self._lock:
-            self._put(f"{_ERASE}{text}{self._bar}" if self._bar else text)
+            self._put(f"{self._erase()}{text}{self._bar}" if self._bar else text)
+
+    def _erase(self) -> str:
+        above = self._bar.count("\n")
+        return _ERASE_LINES.format(above=above) if above else _ERASE
 
     def _put(self, text: str) -> None:
         try:
@@ -175,12 +190,13 @@ class Output:
         self._stdout.write(text)
 
 
-def _columns_of(terminal: TextIO) -> int:
+def _size_of(terminal: TextIO) -> os.terminal_size:
     with suppress(OSError, ValueError):
         # A terminal that does not know its size says 0.
-        if columns := os.get_terminal_size(terminal.fileno()).columns:
-            return columns
-    return shutil.get_terminal_size().columns
+        size = os.get_terminal_size(terminal.fileno())
+        if size.columns:
+            return size
+    return shutil.get_terminal_size()
 
 
 def _encode(schema: str, fields: Mapping[str, object]) -> str:

@@ -12,12 +12,12 @@ from casync.errors import UsageError
 from casync_cli.completion import complete_ref
 from casync_cli.invocation import Invocation, invocation_of, placing_damage
 from casync_cli.options import DryRun
+from casync_cli.parsing.counts import parse_part
 from casync_cli.parsing.signing_key import read_signer
 from casync_cli.reports.push import report_aborted, report_push, report_push_plan
 
 if TYPE_CHECKING:
     from casync.names.name import Name, Ref
-    from casync.ops.push.reachable import Part
     from casync.remote.http.transport import TransportOptions
 
 DETAILS = (
@@ -35,7 +35,6 @@ EXAMPLES = (
 )
 
 _PUSH = re.compile(r"[0-9a-f]{32}", re.ASCII)
-_PART = re.compile(r"([1-9][0-9]{0,5})/([1-9][0-9]{0,5})", re.ASCII)
 
 
 def run(
@@ -73,13 +72,13 @@ def run(
     if ref is None:
         raise UsageError("push needs a REF", next_step="See casync push --help.")
     from casync.ops.push.push import PushOptions
-    from casync.ops.push.reachable import ALL
+    from casync.ops.push.reachable import ALL, Part
     from casync_cli.parsing.refs import parse_whole_ref
 
     invocation = invocation_of(ctx)
     server = _server(invocation)
     parsed = parse_whole_ref(ref)
-    share = ALL if part is None else _part(part)
+    share = ALL if part is None else Part(*parse_part(part))
     if part is not None and name is not None:
         raise UsageError(
             "--part sets no name", next_step="Push with --name, without --part, after all parts."
@@ -162,12 +161,3 @@ def _name(ref: Ref, name: str | None) -> Name | None:
     if name is not None:
         return parse_name(name)
     return None if ref.version else ref.name
-
-
-def _part(text: str) -> Part:
-    from casync.ops.push.reachable import Part
-
-    match = _PART.fullmatch(text)
-    if match is None or int(match[1]) > int(match[2]):
-        raise UsageError(f"--part takes K/N, K from 1 to N, not {text}")
-    return Part(int(match[1]), int(match[2]))

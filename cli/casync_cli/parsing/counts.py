@@ -1,4 +1,4 @@
-"""Parses whole numbers, percentages and digests."""
+"""Parses whole numbers, parts, percentages and digests."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import Final
 
 from casync.errors import UsageError
 
-__all__ = ["parse_count", "parse_percent", "parse_sha256"]
+__all__ = ["parse_count", "parse_part", "parse_percent", "parse_sha256"]
 
+_PART: Final = re.compile(r"([1-9][0-9]{0,5})/([1-9][0-9]{0,5})", re.ASCII)
 _PERCENT: Final = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,6})?)%?", re.ASCII)
 _SHA256: Final = re.compile(r"sha256:([0-9a-f]{64})", re.ASCII)
 
@@ -26,6 +27,18 @@ def parse_count(text: str, option: str, low: int, high: int) -> int:
     if not low <= number <= high:
         raise UsageError(f"{option} takes {low} to {high}, not {text}")
     return number
+
+
+def parse_part(text: str) -> tuple[int, int]:
+    """Parses `K/N`, the K-th of N parts.
+
+    Raises:
+        UsageError: It is not that, or K is above N.
+    """
+    match = _PART.fullmatch(text)
+    if match is None or int(match[1]) > int(match[2]):
+        raise UsageError(f"--part takes K/N, K from 1 to N, not {text}")
+    return int(match[1]), int(match[2])
 
 
 def parse_percent(text: str) -> float:

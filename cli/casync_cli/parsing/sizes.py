@@ -1,4 +1,4 @@
-"""Parses sizes and rates: `64KiB`, `1.5G`, `100M/s`. Units are powers of 1024."""
+"""Parses sizes and rates: `64KiB`, `1.5G`, `10MB/s`, `20G/h`. Units are powers of 1024."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 from casync.errors import UsageError
 from casync.sizes import UNITS
 
-__all__ = ["parse_rate", "parse_size"]
+__all__ = ["parse_hourly", "parse_rate", "parse_size"]
 
 _SIZE: Final = re.compile(r"([0-9]{1,20}(?:\.[0-9]{1,9})?) ?(?:([KMGTPE])?i?B?)", re.ASCII | re.I)
 
@@ -37,7 +37,19 @@ def parse_rate(text: str) -> int:
     Raises:
         UsageError: It is not a rate, or zero.
     """
-    rate = parse_size(text.strip().removesuffix("/s"))
+    return _above_nothing(parse_size(text.strip().removesuffix("/s")))
+
+
+def parse_hourly(text: str) -> int:
+    """Parses bytes per hour; `/h` is optional.
+
+    Raises:
+        UsageError: It is not a rate, or zero.
+    """
+    return _above_nothing(parse_size(text.strip().removesuffix("/h")))
+
+
+def _above_nothing(rate: int) -> int:
     if rate == 0:
         raise UsageError("a rate must be above 0", next_step="Omit it for no limit.")
     return rate

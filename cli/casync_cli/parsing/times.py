@@ -8,11 +8,13 @@ from typing import Final
 
 from casync.errors import UsageError
 
-__all__ = ["format_duration", "format_moment", "parse_duration"]
+__all__ = ["format_duration", "format_moment", "parse_duration", "parse_interval"]
 
 _SECONDS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _PART: Final = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?(ms|s|m|h|d|w)", re.ASCII)
 _WHOLE: Final = re.compile(rf"(?:{_PART.pattern} ?)+", re.ASCII)
+
+_SHORTEST_INTERVAL: Final = 0.1
 
 _FIRST_SECOND: Final = -62135596800  # 0001-01-01T00:00:00Z
 _LAST_SECOND: Final = 253402300799  # 9999-12-31T23:59:59Z
@@ -30,6 +32,18 @@ def parse_duration(text: str) -> float:
     if not _WHOLE.fullmatch(text):
         raise UsageError(f"not a duration: {text}", next_step="Write it as in 30s, 2h or 7d.")
     return float(sum(float(count) * _SECONDS[unit] for count, unit in _PART.findall(text)))
+
+
+def parse_interval(text: str, option: str) -> float:
+    """Parses the seconds between two reports: at least a tenth of one, so that they can be read.
+
+    Raises:
+        UsageError: It is not a duration, or shorter.
+    """
+    seconds = parse_duration(text)
+    if seconds < _SHORTEST_INTERVAL:
+        raise UsageError(f"{option} takes at least 100ms, not {text}")
+    return seconds
 
 
 def format_duration(seconds: float) -> str:

@@ -133,6 +133,22 @@ def test_a_bar_is_removed_for_messages_and_data() -> None:
     assert out.getvalue() == "data\n"
 
 
+def test_bars_of_several_lines_are_replaced_together() -> None:
+    output, _, err = make(terminal=True)
+    output.bar("one\ntwo\nthree")
+    output.bar("one\ntwo")
+    output.say("note")
+    output.bar("")
+    parts = err.getvalue().split("\r")
+    assert parts == [
+        "",
+        "\x1b[Kone\ntwo\nthree",
+        "\x1b[2A\x1b[Jone\ntwo",
+        "\x1b[1A\x1b[Jnote\none\ntwo",
+        "\x1b[1A\x1b[J",
+    ]
+
+
 def test_removing_no_bar_writes_nothing() -> None:
     output, _, err = make()
     output.bar("")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 import pytest
-from casync_cli.parsing.counts import parse_count, parse_percent, parse_sha256
+from casync_cli.parsing.counts import parse_count, parse_part, parse_percent, parse_sha256
 
 from casync.errors import UsageError
 
@@ -16,6 +16,14 @@ def test_counts_have_bounds() -> None:
     for text in ("0", "10", "-1", "", "x", "1.0", "²", "1" * 40):
         with pytest.raises(UsageError, match="--workers takes"):
             parse_count(text, "--workers", 1, 9)
+
+
+def test_parts_are_from_one_to_all() -> None:
+    assert parse_part("2/4") == (2, 4)
+    assert parse_part("1/1") == (1, 1)
+    for text in ("", "0/4", "5/4", "1", "1/0", "1/4/2", "01/4", "1/1000000"):
+        with pytest.raises(UsageError, match="--part takes K/N"):
+            parse_part(text)
 
 
 def test_percentages() -> None:

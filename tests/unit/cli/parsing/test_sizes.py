@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
-from casync_cli.parsing.sizes import parse_rate, parse_size
+from casync_cli.parsing.sizes import parse_hourly, parse_rate, parse_size
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -46,14 +48,37 @@ def test_no_byte_is_lost_to_rounding() -> None:
     assert parse_size(str(2**63 - 1)) == 2**63 - 1
 
 
-@pytest.mark.parametrize(("text", "rate"), [("10M", 10 << 20), ("10M/s", 10 << 20), ("5/s", 5)])
+@pytest.mark.parametrize(
+    ("text", "rate"),
+    [
+        ("10M", 10 << 20),
+        ("10M/s", 10 << 20),
+        ("10MB/s", 10 << 20),
+        ("1.5 MiB/s", 3 << 19),
+        ("5/s", 5),
+    ],
+)
 def test_rates(text: str, rate: int) -> None:
+    """D5."""
     assert parse_rate(text) == rate
 
 
-def test_a_rate_of_nothing_is_refused() -> None:
+@pytest.mark.parametrize(("text", "rate"), [("20G", 20 << 30), ("20GB/h", 20 << 30), ("5/h", 5)])
+def test_bytes_per_hour(text: str, rate: int) -> None:
+    """D5."""
+    assert parse_hourly(text) == rate
+
+
+@pytest.mark.parametrize("parse", [parse_rate, parse_hourly])
+def test_a_rate_of_nothing_is_refused(parse: Callable[[str], int]) -> None:
     with pytest.raises(UsageError, match="above 0"):
-        parse_rate("0")
+        parse("0")
+
+
+@pytest.mark.parametrize("text", ["10M/h", "10M/m", "10M/"])
+def test_a_rate_per_another_time_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="not a size"):
+        parse_rate(text)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from casync_cli.parsing.times import format_duration, format_moment, parse_duration
+from casync_cli.parsing.times import format_duration, format_moment, parse_duration, parse_interval
 
 from casync.errors import UsageError
 
@@ -61,3 +61,11 @@ def test_durations_for_people(seconds: float, text: str) -> None:
 )
 def test_moments_are_rfc_3339_in_utc(seconds: int, text: str) -> None:
     assert format_moment(seconds) == text
+
+
+def test_reports_come_every_tenth_of_a_second_at_most() -> None:
+    """D8: `--refresh 500ms` means it."""
+    assert parse_interval("500ms", "--refresh") == 0.5
+    for text in ("0", "99ms"):
+        with pytest.raises(UsageError, match="--refresh takes at least 100ms"):
+            parse_interval(text, "--refresh")

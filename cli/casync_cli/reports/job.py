@@ -1,0 +1,253 @@
+"""Jobs as text and as JSON. The texts are those of AIStore's downloader where they are good.
+
+`finished_cnt` and its like are AIStore's keys; they count skipped objects as finished.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from casync.sizes import format_count, format_size
+from casync_cli.columns import Column
+from casync_cli.parsing.times import format_duration, format_moment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from casync.jobs.fault import ObjectFault
+    from casync.jobs.job import JobRow
+    from casync_cli.columns import Cell
+    from casync_cli.output import Output
+
+__all__ = [
+    "ABORTED",
+    "FINISHED",
+    "INTERRUPTED",
+    "JOB_COLUMNS",
+    "QUEUED",
+    "RUNNING",
+    "count_text",
+    "done_text",
+    "fault_fields",
+    "job_cells",
+    "job_fields",
+    "outcome_of",
+    "print_job",
+    "share_of",
+    "status_of",
+]
+
+QUEUED: Final = "queued"
+RUNNING: Final = "running"
+FINISHED: Final = "finished"
+ABORTED: Final = "aborted"
+"""The values of `casync.jobs.job.JobState`, which is slow to load."""
+
+INTERRUPTED: Final = "interrupted"
+"""The status of a running job whose runner is gone."""
+
+JOB_COLUMNS: Final = (
+    Column("job id", 13),
+    Column("status", 14),
+    Column("errors", 6, right=True),
+    Column("description"),
+)
+
+_FEW_FAULTS: Final = 10
+"""So many objects that failed are not listed without -v."""
+
+
+def status_of(row: JobRow, *, is_running: bool) -> str:
+    """What a job does: one of the states, or that it is interrupted.
+
+    Args:
+        row: The job.
+        is_running: Whether its runner lives.
+    """
+    if row.state == RUNNING and not is_running:
+        return INTERRUPTED
+    return row.state.value
+
+
+def outcome_of(row: JobRow) -> str | None:
+    """How a finished job ended: `clean`, `partial`, or `failed` if it got nothing at all."""
+    if row.state != FINISHED:
+        return None
+    if not row.counts.failed:
+        return "clean"
+    return "partial" if row.counts.finished or row.counts.skipped else "failed"
+
+
+def share_of(row: JobRow) -> float | None:
+    """The share of the objects that are here; None if it is not known how many there are."""
+    if row.total < 0:
+        return None
+    return (row.counts.finished + row.counts.skipped) / row.total if row.total else 1.0
+
+
+def count_text(row: JobRow) -> str:
+    """`64/141 (45.39%)`, or `64/?` if it is not known how many there are."""
+    here = row.counts.finished + row.counts.skipped
+    share = share_of(row)
+    return f"{here}/?" if share is None else f"{here}/{row.total} ({share:.2%})"
+
+
+def done_text(row: JobRow) -> str:
+    """`Done: 120 files downloaded, skipped: 3, errors: 21`."""
+    of = row.counts
+    text = f"Done: {format_count(of.finished, 'file')} downloaded, skipped: {of.skipped}"
+    removed = f", removed: {of.removed}" if of.removed or row.spec.sync else ""
+    return f"{text}{removed}, errors: {of.failed}"
+
+
+def job_cells(row: JobRow, status: str) -> tuple[Cell, ...]:
+    """The row of a job in a list: its cells for `JOB_COLUMNS`."""
+    if status == RUNNING and row.total >= 0:
+        shown = f"{row.total - row.counts.settled} pending"
+    else:
+        shown = status.capitalize()
+    return row.id, shown, row.counts.failed, row.spec.description
+
+
+def job_fields(row: JobRow, status: str) -> dict[str, object]:
+    """A job as JSON."""
+    spec, of = row.spec, row.counts
+    return {
+        "id": row.id,
+        "description": spec.description,
+        "source": spec.source,
+        "destination": spec.dest,
+        "status": status,
+        "outcome": outcome_of(row),
+        "failure": row.failure or None,
+        "created_time": _moment(row.created),
+        "started_time": _moment(row.started),
+        "finished_time": _moment(row.ended),
+        "finished_cnt": of.finished + of.skipped,
+        "skipped_cnt": of.skipped,
+        "error_cnt": of.failed,
+        "removed_cnt": of.removed,
+        "scheduled_cnt": row.listed,
+        "total": row.total,
+        "all_dispatched": row.total >= 0,
+        "aborted": row.state == ABORTED,
+        "bytes": of.bytes,
+        "fetched_bytes": of.fetched,
+        "current_tasks": [
+            {
+                "name": each.name,
+                "downloaded": each.done,
+                "total": each.size,
+                "start_time": _moment(int(each.started)),
+            }
+            for each in row.active
+        ],
+    }
+
+
+def fault_fields(fault: ObjectFault) -> dict[str, object]:
+    """An object that failed, as JSON."""
+    return {
+        "name": fault.name,
+        "url": fault.url,
+        "kind": fault.kind.value,
+        "status": fault.status or None,
+        "attempts": fault.attempts,
+        "first_time": _moment(fault.first),
+        "last_time": _moment(fault.last),
+        "error": fault.message,
+    }
+
+
+def print_job(
+    output: Output, row: JobRow, status: str, faults: Iterable[ObjectFault], *, verbose: bool
+) -> None:
+    """Prints a job for people.
+
+    Args:
+        output: Prints it.
+        row: The job.
+        status: What it does, from `status_of`.
+        faults: Its objects that failed. Only read if they are printed.
+        verbose: Print what it was told to do, what it is fetching, and all that failed.
+    """
+    if verbose:
+        output.table(list(_details(row, status)))
+    output.row(_headline(row, status))
+    if row.active and verbose and status == RUNNING:
+        output.row("Progress of files that are currently being downloaded:")
+        for each in row.active:
+            size = "?" if each.size is None else format_size(each.size)
+            share = f" ({each.done / each.size:.2%})" if each.size else ""
+            output.row("", f"{each.name}: {format_size(each.done)}/{size}{share}")
+    failed = row.counts.failed
+    if failed and (verbose or failed < _FEW_FAULTS):
+        output.row("Errors:")
+        for fault in faults:
+            tries = f" ({fault.attempts} attempts)" if fault.attempts > 1 else ""
+            output.row("", f"{fault.name or fault.url}: {fault.message}{tries}")
+    elif failed:
+        output.row(
+            f"Errors ({failed}) occurred during the download. To see detailed info run "
+            f"`casync job show {row.id} -v`"
+        )
+
+
+def _headline(row: JobRow, status: str) -> str:
+    """The one line that says how far a job is."""
+    if status == FINISHED:
+        return done_text(row)
+    progress = f"Download progress: {count_text(row)}"
+    if status == RUNNING:
+        return progress
+    why = f": {row.failure}" if row.failure else ""
+    said = {
+        QUEUED: "not started yet",
+        ABORTED: f"was aborted{why}",
+    }.get(status, "is interrupted: its process has ended")
+    return f"Download {said}. {progress}. `casync job start {row.id}` continues it"
+
+
+def _details(row: JobRow, status: str) -> Iterator[tuple[str, str, str]]:
+    spec = row.spec
+    texts = {
+        "job": row.id,
+        "status": status,
+        "description": spec.description,
+        "source": spec.source,
+        "destination": spec.dest,
+        "part": f"{spec.part}/{spec.shares}" if spec.shares > 1 else "",
+        "options": " ".join(_options(row)),
+        "headers": " ".join(name for name, _ in spec.headers),
+        "created": _moment(row.created),
+        "started": _moment(row.started),
+        "ended": _moment(row.ended),
+    }
+    for label, text in texts.items():
+        if text:
+            yield label, text, text
+    for label, size in (("bytes", row.counts.bytes), ("fetched", row.counts.fetched)):
+        yield label, str(size), format_size(size)
+
+
+def _options(row: JobRow) -> Iterator[str]:
+    """The options of a job that are not the usual ones, as they are typed."""
+    spec = row.spec
+    yield f"--max-conns {spec.max_conns}"
+    yield f"--timeout {format_duration(spec.timeout).replace(' ', '')}"
+    if spec.limit:
+        yield f"--limit {spec.limit}"
+    if spec.limit_bph:
+        yield f"--limit-bph {spec.limit_bph}"
+    if spec.flatten:
+        yield "--flatten"
+    if spec.sync:
+        yield "--sync"
+    if spec.max_delete is not None:
+        yield f"--max-delete {spec.max_delete}"
+    if spec.allow_empty:
+        yield "--allow-empty"
+
+
+def _moment(seconds: int) -> str | None:
+    return format_moment(seconds) if seconds else None

@@ -1,0 +1,188 @@
+"""Jobs as text and as JSON."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+from casync_cli.output import Output
+from casync_cli.parsing.raw_options import CommonOptions
+from casync_cli.reports.job import (
+    ABORTED,
+    FINISHED,
+    QUEUED,
+    RUNNING,
+    count_text,
+    done_text,
+    fault_fields,
+    job_cells,
+    job_fields,
+    outcome_of,
+    print_job,
+    status_of,
+)
+from casync_cli.reports.job_end import raise_for
+
+from casync.errors import CasyncError, PartialError, StoppedError
+from casync.jobs.job import JobRow, JobState
+from tests.support.job_values import IDENT, active_object, job_row, job_spec, not_found
+
+MIB = 1 << 20
+ENDED: dict[str, Any] = {"state": JobState.FINISHED, "ended": 1_700_000_100}
+
+
+def printed(row: JobRow, *, verbose: bool = False, alive: bool = True) -> str:
+    out = io.StringIO()
+    output = Output(out, io.StringIO(), CommonOptions())
+    faults = (not_found(49 + index) for index in range(row.counts.failed))
+    print_job(output, row, status_of(row, is_running=alive), faults, verbose=verbose)
+    return out.getvalue()
+
+
+def test_a_running_job_says_how_far_it_is() -> None:
+    """D8: the words of AIStore."""
+    assert printed(job_row()) == "Download progress: 0/141 (0.00%)\n"
+    assert printed(job_row(finished=60, skipped=4)) == "Download progress: 64/141 (45.39%)\n"
+    assert printed(job_row(finished=3, total=-1, listed=1000)) == "Download progress: 3/?\n"
+
+
+def test_many_errors_are_counted_and_few_are_listed() -> None:
+    """D10."""
+    assert printed(job_row(finished=64, failed=10)) == (
+        "Download progress: 64/141 (45.39%)\n"
+        "Errors (10) occurred during the download. To see detailed info run "
+        f"`casync job show {IDENT} -v`\n"
+    )
+    assert printed(job_row(finished=64, failed=1)) == (
+        "Download progress: 64/141 (45.39%)\n"
+        "Errors:\n"
+        "\tlocal-lpr/imagenet/imagenet_train-000049.tgz: "
+        "request failed with 404 status code (Not Found)\n"
+    )
+
+
+def test_verbose_shows_what_is_fetched_and_all_errors() -> None:
+    """D8, D10."""
+    active = (
+        active_object("imagenet/imagenet_train-000002.tgz", 16 * MIB, 946 * MIB),
+        active_object("imagenet/imagenet_train-000023.tgz", 5, None),
+    )
+    text = printed(job_row(finished=64, failed=12, active=active, fetched=5 * MIB), verbose=True)
+    head, rest = text.split("Download progress: 64/141 (45.39%)\n")
+    details = dict(line.split("\t") for line in head.splitlines())
+    assert details["source"].startswith("gs://lpr-vision/")
+    assert details["destination"] == "local-lpr/imagenet/"
+    assert details["options"] == "--max-conns 16 --timeout 1:00"
+    assert details["fetched"] == str(5 * MIB)
+    assert rest.splitlines()[:4] == [
+        "Progress of files that are currently being downloaded:",
+        "\timagenet/imagenet_train-000002.tgz: 16.0 MiB/946 MiB (1.69%)",
+        "\timagenet/imagenet_train-000023.tgz: 5 B/?",
+        "Errors:",
+    ]
+    assert rest.count("request failed with 404 status code (Not Found)") == 12
+
+
+def test_a_finished_job_has_a_last_line() -> None:
+    """D8."""
+    row = job_row(finished=117, skipped=3, failed=21, **ENDED)
+    assert printed(row).splitlines()[0] == "Done: 117 files downloaded, skipped: 3, errors: 21"
+    one = job_row(finished=1, total=1, listed=1, **ENDED)
+    assert done_text(one) == "Done: 1 file downloaded, skipped: 0, errors: 0"
+
+
+def test_a_synchronised_job_says_what_it_removed() -> None:
+    """D6."""
+    row = job_row(skipped=141, removed=10, spec=job_spec(sync=True), **ENDED)
+    assert done_text(row) == "Done: 0 files downloaded, skipped: 141, removed: 10, errors: 0"
+
+
+@pytest.mark.parametrize(
+    ("row", "alive", "words"),
+    [
+        (job_row(state=JobState.QUEUED), False, "not started yet"),
+        (job_row(finished=64), False, "is interrupted: its process has ended"),
+        (job_row(finished=64, state=JobState.ABORTED), False, "was aborted."),
+        (
+            job_row(finished=64, state=JobState.ABORTED, failure="the listing broke off"),
+            False,
+            "was aborted: the listing broke off",
+        ),
+    ],
+)
+def test_a_job_that_does_not_run_says_how_to_go_on(row: JobRow, alive: bool, words: str) -> None:
+    """D12."""
+    text = printed(row, alive=alive)
+    assert words in text
+    assert f"`casync job start {IDENT}` continues it" in text
+    assert count_text(row) in text
+
+
+@pytest.mark.parametrize(
+    ("row", "alive", "cells"),
+    [
+        (job_row(finished=60, skipped=4), True, ("77 pending", 0)),
+        (job_row(finished=60, failed=4), False, ("Interrupted", 4)),
+        (job_row(total=-1, listed=0), True, ("Running", 0)),
+        (job_row(finished=141, **ENDED), False, ("Finished", 0)),
+        (job_row(failed=9, state=JobState.ABORTED), False, ("Aborted", 9)),
+        (job_row(state=JobState.QUEUED), False, ("Queued", 0)),
+    ],
+)
+def test_a_list_has_id_status_errors_and_description(
+    row: JobRow, alive: bool, cells: tuple[str, int]
+) -> None:
+    """D8."""
+    shown = job_cells(row, status_of(row, is_running=alive))
+    assert shown == (IDENT, *cells, row.spec.description)
+
+
+@pytest.mark.parametrize(
+    ("row", "outcome", "error"),
+    [
+        (job_row(finished=141, **ENDED), "clean", None),
+        (job_row(skipped=141, **ENDED), "clean", None),
+        (job_row(finished=140, failed=1, **ENDED), "partial", PartialError),
+        (job_row(failed=141, **ENDED), "failed", PartialError),
+        (job_row(skipped=141, failure="nothing was removed", **ENDED), "clean", PartialError),
+        (job_row(finished=64, state=JobState.ABORTED), None, StoppedError),
+        (job_row(finished=64, failed=1), None, StoppedError),
+    ],
+)
+def test_the_exit_status_follows_from_the_outcome(
+    row: JobRow, outcome: str | None, error: type[CasyncError] | None
+) -> None:
+    """D9."""
+    assert outcome_of(row) == outcome
+    status = status_of(row, is_running=False)
+    if error is None:
+        raise_for(row, status)
+        return
+    with pytest.raises(error) as raised:
+        raise_for(row, status)
+    assert raised.value.next_step
+
+
+def test_json_has_the_keys_of_aistore() -> None:
+    """D8."""
+    active = (active_object("x/1", 3, None),)
+    fields = job_fields(job_row(finished=60, skipped=4, failed=10, active=active), "running")
+    assert fields["finished_cnt"] == 64
+    assert (fields["skipped_cnt"], fields["error_cnt"], fields["scheduled_cnt"]) == (4, 10, 141)
+    assert (fields["total"], fields["all_dispatched"], fields["aborted"]) == (141, True, False)
+    assert (fields["started_time"], fields["finished_time"]) == ("2023-11-14T22:13:21Z", None)
+    assert fields["current_tasks"] == [
+        {"name": "x/1", "downloaded": 3, "total": None, "start_time": "1970-01-01T00:00:01Z"}
+    ]
+
+
+def test_json_of_an_error_has_its_kind_and_attempts() -> None:
+    """D10."""
+    fields = fault_fields(not_found(49))
+    assert (fields["kind"], fields["status"], fields["attempts"]) == ("http", 404, 1)
+    assert fields["error"] == "request failed with 404 status code (Not Found)"
+
+
+def test_the_words_for_states_are_all_states() -> None:
+    assert {QUEUED, RUNNING, FINISHED, ABORTED} == {state.value for state in JobState}
