@@ -1,4 +1,4 @@
-"""Shell completion of names and refs, from the local store only. It never fails.
+"""Shell completion of names, refs and jobs, from the local store only. It never fails.
 
 It runs at a key press, so it stops after a screenful.
 """
@@ -15,7 +15,7 @@ from typer.core import TyperGroup
 
 from casync_cli.invocation import Invocation, invocation_of
 
-__all__ = ["complete_command", "complete_name", "complete_ref"]
+__all__ = ["complete_command", "complete_job", "complete_name", "complete_ref"]
 
 _MOST: Final = 200
 _DIGITS: Final = re.compile(r"[0-9a-f]{2,64}", re.ASCII)
@@ -30,6 +30,17 @@ def complete_name(ctx: typer.Context, incomplete: str) -> list[str]:
 def complete_ref(ctx: typer.Context, incomplete: str) -> list[str]:
     """Names and hashes that begin with `incomplete`."""
     return _quietly(ctx, incomplete, hashes=True)
+
+
+def complete_job(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Ids of jobs that begin with `incomplete`, newest first."""
+    try:
+        invocation = invocation_of(ctx)
+        invocation.common.quiet = True
+        with invocation.open_store(read_only=True) as store:
+            return [row.id for row in store.jobs.matching(incomplete)][: -_MOST - 1 : -1]
+    except Exception:
+        return []
 
 
 def complete_command(ctx: typer.Context, incomplete: str) -> list[str]:

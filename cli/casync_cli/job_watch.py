@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from types import TracebackType
 from typing import TYPE_CHECKING, Final, Protocol
 
 from casync_cli.output import Output
@@ -14,9 +13,8 @@ from casync_cli.reports.job_pace import JobFigures, JobPace
 
 if TYPE_CHECKING:
     from casync.jobs.job import JobRow
-    from casync.ops.download.progress import JobView
 
-__all__ = ["JOB_SCHEMA", "JobBars", "JobDocuments", "JobLines", "JobMeter", "JobScreen", "follow"]
+__all__ = ["JOB_SCHEMA", "JobBars", "JobDocuments", "JobLines", "JobScreen", "follow"]
 
 JOB_SCHEMA: Final = "casync.job/1"
 
@@ -98,67 +96,6 @@ class JobDocuments:
 
     def end(self) -> None:
         """As `JobScreen.end`."""
-
-
-class JobMeter:
-    """A `casync.ops.download.progress.JobProgress` that shows a job on a screen now and then.
-
-    An error of the screen, such as a stdout that cannot be written, ends the showing and is raised
-    at the end of the with block. The job goes on.
-
-    Args:
-        screen: Where it is shown; None shows nothing.
-        say: Writes a line for the user.
-        pause: Seconds between two times.
-        clock: Monotonic seconds.
-    """
-
-    def __init__(
-        self,
-        screen: JobScreen | None,
-        say: Callable[[str], None],
-        pause: float,
-        *,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._screen = screen
-        self._say = say
-        self._pause = pause
-        self._clock = clock
-        self._pace = JobPace()
-        self._next = clock() + (screen.first if screen is not None else 0.0)
-        self._error: Exception | None = None
-
-    def __enter__(self) -> JobMeter:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Removes what is not to stay."""
-        if self._screen is not None:
-            self._screen.end()
-        if error is None and self._error is not None:
-            raise self._error
-
-    def show(self, view: JobView) -> None:
-        """As `JobProgress.show`."""
-        now = self._clock()
-        if self._screen is None or self._error is not None or now < self._next:
-            return
-        self._next = now + self._pause
-        figures = self._pace.look(view.row, now)
-        try:
-            self._screen.show(figures._replace(speed=view.speed, listed=view.listed))
-        except Exception as error:
-            self._error = error
-
-    def note(self, text: str) -> None:
-        """As `JobProgress.note`."""
-        self._say(text)
 
 
 def follow(

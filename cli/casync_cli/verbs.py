@@ -17,6 +17,7 @@ from typer.main import get_command
 
 from casync.errors import UsageError
 from casync_cli.options import common, remote
+from casync_cli.parsing.words import translated
 from casync_cli.signals import stop_on_signals
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ VERBS: Final[dict[str, Verb]] = {
     "serve": Verb("serve", "Serve the store over HTTP.", own_signals=True),
     "pull": Verb("pull", "Rebuild a file or a folder; fetch only missing chunks.", True),
     "push": Verb("push", "Send a manifest and a name to a server.", True),
+    "job": Verb("", "Show, stop, continue and remove download jobs."),
     "ls": Verb("ls", "List names and manifests, or the entries of a folder.", True),
     "show": Verb("show", "Describe a manifest: length, chunks, sizes.", True),
     "cat": Verb("cat", "Write content, or a part of it, to stdout.", True),
@@ -65,6 +67,14 @@ VERBS: Final[dict[str, Verb]] = {
     "config": Verb("", "Show the settings and their sources."),
     "help": Verb("help", "Show the help of a command."),
     "version": Verb("version", "Print the version."),
+}
+
+_JOB_VERBS: Final[dict[str, Verb]] = {
+    "ls": Verb("job_ls", "List jobs."),
+    "show": Verb("job_show", "Show a job, once or while it runs."),
+    "stop": Verb("job_stop", "Stop jobs; they can be continued."),
+    "rm": Verb("job_rm", "Remove jobs from the list, but nothing that they fetched."),
+    "wait": Verb("job_wait", "Wait until a job has ended."),
 }
 
 _NAME_VERBS: Final[dict[str, Verb]] = {
@@ -100,6 +110,12 @@ _EXAMPLES: Final = (
     "casync pull vm/1 -o vm.img --server URL   fetch only what is missing",
 )
 
+_JOB_EXAMPLES: Final = (
+    "casync job ls",
+    "casync job show dnl-4k3v9x0ab --progress",
+    "casync job wait dnl-4k3v9x0ab --timeout 2h",
+)
+
 _NAME_EXAMPLES: Final = (
     "casync name set vm/stable vm/nightly@12",
     "casync name log vm/stable",
@@ -117,6 +133,7 @@ _STORE_EXAMPLES: Final = (
 )
 
 GROUPS: Final[dict[str, tuple[dict[str, Verb], tuple[str, ...]]]] = {
+    "job": (_JOB_VERBS, _JOB_EXAMPLES),
     "name": (_NAME_VERBS, _NAME_EXAMPLES),
     "key": (_KEY_VERBS, _KEY_EXAMPLES),
     "store": (_STORE_VERBS, _STORE_EXAMPLES),
@@ -166,6 +183,9 @@ class _Group(TyperGroup):
 
     def list_commands(self, ctx: Any) -> list[str]:
         return list(self.table)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        return super().resolve_command(ctx, translated(args) if ctx.parent is None else args)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name in self.table:

