@@ -300,7 +300,9 @@ def test_bars_are_drawn_on_a_terminal_and_removed(program: Program, store: LmdbS
         assert each.name.endswith(line.split()[0].removeprefix("…"))
         assert "1.00 MiB/3.00 MiB" in line
     assert max(map(len, drawn)) < 80
-    assert screen.rstrip().splitlines()[-1].startswith("\x1b[3A\x1b[Jcasync: job")
+    erase, _, said = screen.rpartition("\x1b[3A\x1b[J")
+    assert erase.endswith("\r")
+    assert "has not ended after 1.0 s" in said
 
 
 def test_ids_are_completed(program: Program, store: LmdbStore) -> None:
