@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from casync.errors import UsageError
 
-__all__ = ["Address", "identity", "parse_address", "redacted"]
+__all__ = ["Address", "identity", "parse_address", "redacted", "split_query"]
 
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _HOST: Final = re.compile(
@@ -29,6 +29,7 @@ _SIGNED: Final = re.compile(
 )
 """Parameters of presigned URLs of AWS, CloudFront, Google and Azure, in lower case."""
 
+_QUERY: Final = re.compile("[?#]")
 _HIDDEN: Final = "***"
 
 
@@ -117,6 +118,15 @@ def identity(address: Address) -> str:
         pairs = zip(fields, names, strict=True)
         fields = [field for field, name in pairs if not _SIGNED.fullmatch(name)]
     return f"{address.scheme}://{authority}{path}{'?' if fields else ''}{'&'.join(fields)}"
+
+
+def split_query(address: Address) -> tuple[str, str]:
+    """What follows `://` up to the query, and the query with its `?` and what follows it."""
+    if not address.has_query:
+        return address.rest, ""
+    found = _QUERY.search(address.rest)
+    at = found.start() if found else len(address.rest)
+    return address.rest[:at], address.rest[at:]
 
 
 def _split(rest: str, *, queried: bool) -> tuple[str, str, str, str]:

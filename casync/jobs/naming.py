@@ -13,7 +13,7 @@ from typing import Final
 from urllib.parse import unquote
 
 from casync.errors import UsageError
-from casync.jobs.address import Address, parse_address, redacted
+from casync.jobs.address import Address, parse_address, redacted, split_query
 from casync.jobs.template import Template
 from casync.names.name import Name, escape_name, parse_name
 
@@ -23,6 +23,7 @@ __all__ = [
     "last_label",
     "name_below",
     "path_label",
+    "relative_label",
 ]
 
 _NOT_ENCODED: Final = re.compile("%(?![0-9A-Fa-f]{2})")
@@ -83,6 +84,11 @@ def path_label(address: Address) -> str:
     if not path or path.endswith("/"):
         return last_label(address)
     return _label(address, path.lstrip("/") if address.is_local else path)
+
+
+def relative_label(base: Address, target: str) -> str:
+    """The label of an object that is given relative to a source: its path. Raises as above."""
+    return _label(base, split_query(Address(base.scheme, target))[0])
 
 
 def label_template(template: Template, address: Address, *, flatten: bool) -> Template:
@@ -155,9 +161,7 @@ def _escape_inner(label: str) -> str:
 
 def _path(address: Address) -> str:
     """What follows the authority, or the whole path of a local address; without query."""
-    rest = address.rest
-    if address.has_query:
-        rest = _END_OF_PATH.split(rest, maxsplit=1)[0]
+    rest, _ = split_query(address)
     return rest if address.is_local else rest.partition("/")[2]
 
 
@@ -176,5 +180,6 @@ def _decoded(address: Address, text: str) -> str:
 
 
 def _refuse_dots(address: Address, label: str) -> None:
-    if not label or (address.has_query and {".", ".."} & set(label.split("/"))):
+    leads = address.has_query or address.is_local  # in buckets dots are characters of a key
+    if not label or (leads and {".", ".."} & set(label.split("/"))):
         raise UsageError(f"{redacted(str(address))} leads out of its folder, or names nothing")

@@ -30,7 +30,7 @@ class SourceKind(StrEnum):
     OBJECT = "object"  # one object
     TEMPLATE = "template"  # the addresses that a template makes
     LIST = "list"  # the objects of a given list, relative to the source
-    LISTING = "listing"  # everything below a prefix that the source lists
+    LISTING = "listing"  # everything that the source lists and that begins with a prefix
 
 
 class JobSecrets(msgspec.Struct, frozen=True):
@@ -120,6 +120,7 @@ class JobSpec(msgspec.Struct, frozen=True, omit_defaults=True):
         sizes = self.chunker
         parts = (
             identity(parse_address(self.source)),
+            self.kind.value,
             self.dest,
             self.list_digest,
             (self.flatten, self.sync, self.part, self.shares),

@@ -51,6 +51,7 @@ from casync.jobs.half_fetched import (
 from casync.jobs.item import Item, decode_items, encode_items
 from casync.jobs.job import Counts, JobRow, decode_job, encode_job, parse_job_id
 from casync.jobs.origin import Origin, decode_origin, encode_origin
+from casync.jobs.request import specify
 from casync.jobs.spec import JobSpec, SourceKind, decode_secrets, decode_spec
 from casync.jobs.template import address_template, parse_template
 from casync.jobs.validators import Validators
@@ -216,6 +217,10 @@ TEXTS: Final[dict[str, tuple[Callable[[str], object], list[str]]]] = {
     "checksums of an answer": (
         lambda text: header_checksums({"x-goog-hash": text, "digest": text, "content-md5": text}),
         ["crc32c=AAAAAA==,md5=1B2M2Y8AsgTpgAmy7PhCfg==", "sha-256=:AAAA:"],
+    ),
+    "request of a job": (
+        lambda text: specify(JobSpec(text, "", SourceKind.OBJECT)).digest,
+        ["https://a:b@c.de/{0..9}?sig=d#e", "s3://b/*", "./a/", "c.de:80/x", "%", "{"],
     ),
     "template": (
         lambda text: parse_template(text)[0], ["a{0..9..2}b{01..9}", "@10", "%06d", "{"]

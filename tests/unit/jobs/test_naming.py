@@ -6,7 +6,14 @@ import pytest
 
 from casync.errors import UsageError
 from casync.jobs.address import parse_address
-from casync.jobs.naming import below_prefix, label_template, last_label, name_below, path_label
+from casync.jobs.naming import (
+    below_prefix,
+    label_template,
+    last_label,
+    name_below,
+    path_label,
+    relative_label,
+)
 from casync.jobs.template import address_template
 
 
@@ -53,6 +60,8 @@ def test_a_single_object_has_its_last_component(text: str, label: str) -> None:
         "/data/",
         "http://h/a%2F..",
         "http://h/%",
+        ".",
+        "/data/..",
     ],
 )
 def test_objects_without_a_safe_last_component_are_refused(text: str) -> None:
@@ -68,6 +77,28 @@ def test_an_object_with_an_address_of_its_own_keeps_its_path() -> None:
         path_label(parse_address("http://h/a/../b"))
     with pytest.raises(UsageError):
         path_label(parse_address("http://h/a/"))
+
+
+@pytest.mark.parametrize(
+    ("base", "target", "label"),
+    [
+        ("http://h/set", "a/b%20c?d", "a/b c"),
+        ("s3://b/set/", "a/../b%20c?d", "a/../b%20c?d"),
+        ("/data", "a/b", "a/b"),
+    ],
+)
+def test_an_object_that_is_given_relative_to_a_source_has_its_path(
+    base: str, target: str, label: str
+) -> None:
+    assert relative_label(parse_address(base), target) == label
+
+
+@pytest.mark.parametrize(
+    ("base", "target"), [("http://h/set", "../a"), ("http://h/set", "%2e%2e/a"), ("/data", "../a")]
+)
+def test_objects_outside_of_their_source_are_refused(base: str, target: str) -> None:
+    with pytest.raises(UsageError):
+        relative_label(parse_address(base), target)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,123 @@
+"""From what a user asks for to the specification of a job, without a look at the source.
+
+What a source stands for can be seen from its address:
+
+- with a list of objects, it is what their keys are relative to;
+- it ends with `/`, or is a bucket or host without a key: everything below it;
+- it ends with `*`: every object whose address begins with what precedes it;
+- it has ranges: the objects of the template;
+- anything else is one object.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from msgspec.structs import replace
+
+from casync.errors import UsageError
+from casync.jobs.address import Address, parse_address, redacted, split_query
+from casync.jobs.item import Item
+from casync.jobs.naming import label_template, last_label, name_below, path_label, relative_label
+from casync.jobs.object_list import ListedItem
+from casync.jobs.spec import JobSpec, SourceKind
+from casync.jobs.template import address_template
+from casync.jobs.validators import Validators
+
+__all__ = ["given_items", "specify"]
+
+
+def specify(wanted: JobSpec, list_digest: bytes = b"") -> JobSpec:
+    r"""The specification of a job.
+
+    Args:
+        wanted: What the user asks for, with any kind. Its destination is a folder of names if it
+            is empty or ends with a slash, or if there can be several objects; otherwise it is the
+            whole name.
+        list_digest: BLAKE3 of the list of objects, if there is one.
+
+    Returns:
+        `wanted` with its kind. Of a source that is no template, `\{` and the like are undone, and
+        the `*` of a prefix is taken off.
+
+    Raises:
+        UsageError: The address is invalid; its objects could have no names; or a job that does not
+            list its source shall remove what is gone there.
+    """
+    address = parse_address(wanted.source)
+    kind, source = _kind(address, is_list=bool(list_digest))
+    dest = wanted.dest
+    if kind is not SourceKind.OBJECT and dest and not dest.endswith("/"):
+        dest += "/"
+    if wanted.sync and kind is not SourceKind.LISTING:
+        raise UsageError(
+            f"{redacted(wanted.source)} is not listed, so it cannot be known what is gone there",
+            next_step="Drop --sync, or end the source with / or *.",
+        )
+    spec = replace(wanted, source=source, dest=dest, kind=kind, list_digest=list_digest)
+    if kind is SourceKind.OBJECT and (not dest or dest.endswith("/")):
+        name_below(dest, last_label(parse_address(source)))
+    elif kind is SourceKind.TEMPLATE:
+        template = address_template(address)
+        labels = label_template(template, address, flatten=spec.flatten)
+        name_below(dest, labels[0])
+        name_below(dest, labels[len(labels) - 1])
+    return spec
+
+
+def given_items(spec: JobSpec, entries: Iterable[ListedItem]) -> Iterator[Item]:
+    """The items of a given list that belong to a job's share.
+
+    An entry that cannot have a name becomes an item without one, so it fails alone.
+
+    Args:
+        spec: What the job does.
+        entries: The list.
+
+    Raises:
+        UsageError: The list is malformed, or an address in it is.
+    """
+    base = parse_address(spec.source)
+    for index, entry in enumerate(entries):
+        if spec.part_of(index) != spec.part:
+            continue
+        address = parse_address(entry.target) if "://" in entry.target else None
+        try:
+            name: str = name_below(spec.dest, _label(spec, base, address, entry))
+        except UsageError:
+            name = ""
+        key = str(address or _joined(base, entry.target))
+        validators = Validators(checksums=entry.checksums)
+        yield Item(key, name, True, entry.size, validators, entry.headers)
+
+
+def _kind(address: Address, *, is_list: bool) -> tuple[SourceKind, str]:
+    """What an address stands for, and the address as the job keeps it."""
+    if is_list:
+        return SourceKind.LIST, str(address)
+    template = address_template(address)
+    if template.ranges:
+        return SourceKind.TEMPLATE, str(address)
+    source = template[0]
+    plain = parse_address(source)
+    path, query = split_query(plain)
+    _, slash, key = path.partition("/")
+    if path.endswith("*"):
+        return SourceKind.LISTING, str(Address(plain.scheme, path[:-1] + query))
+    if path.endswith("/") or not (plain.is_local or (slash and key)):
+        return SourceKind.LISTING, source
+    return SourceKind.OBJECT, source
+
+
+def _joined(base: Address, target: str) -> Address:
+    """The address of an object that is given relative to a source."""
+    path, query = split_query(base)
+    slash = "" if path.endswith("/") else "/"
+    return Address(base.scheme, f"{path}{slash}{target}{query}")
+
+
+def _label(spec: JobSpec, base: Address, address: Address | None, entry: ListedItem) -> str:
+    if entry.name is not None:
+        return entry.name
+    label = path_label(address) if address else relative_label(base, entry.target)
+    return label.rpartition("/")[2] if spec.flatten else label
