@@ -50,17 +50,22 @@ class BatchWriter:
         Raises:
             CasyncError: What the store raises.
         """
+        new = self.absent(ids)
+        asked = list(new)
+        known = self._store.known(kind, asked)
+        new.difference_update(compress(asked, known))
+        self._claimed |= new
+        return new
+
+    def absent(self, ids: Iterable[ObjectId]) -> set[ObjectId]:
+        """The objects that are not on their way to the store. It may have them by now."""
         recent = self._recent
-        # The look-up sees whatever was committed before it begins.
+        # A look-up that follows sees what was committed before it begins.
         while recent and recent[0][0] <= self._written:
             recent.popleft()
         new = set(ids) - self._claimed
         for _, on_their_way in recent:
             new -= on_their_way
-        asked = list(new)
-        known = self._store.known(kind, asked)
-        new.difference_update(compress(asked, known))
-        self._claimed |= new
         return new
 
     def put(self, objects: Sequence[Verified]) -> None:
@@ -70,11 +75,27 @@ class BatchWriter:
             NoSpaceError, WriteError: An earlier commit failed.
         """
         for packed in objects:
-            self._batch.objects.append(packed)
-            self.new_length += packed.length if packed.kind is Kind.CHUNK else 0
-            self._bytes += len(packed.payload) + OBJECT_BYTES
-            if self._bytes >= COMMIT_BYTES:
-                self._start()
+            self._take(packed)
+            if self.is_full:
+                self.start()
+
+    def put_absent(self, objects: Sequence[Verified]) -> None:
+        """Takes the objects that are not on their way yet, reserved or not; never starts a commit.
+
+        Threads that share a writer behind a lock put so: what one of them put, the others may rely
+        on, and none waits for objects that another one may fail to put.
+        """
+        new = self.absent(packed.id for packed in objects)
+        self._claimed |= new
+        for packed in objects:
+            if packed.id in new:
+                new.discard(packed.id)
+                self._take(packed)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether what is gathered fills a commit."""
+        return self._bytes >= COMMIT_BYTES
 
     def put_records(self, records: ChunkRecords) -> None:
         """Takes records of reserved chunks. Raises as `put`."""
@@ -87,8 +108,8 @@ class BatchWriter:
             self._batch.records.append(records.part(start, stop))
             self._bytes += ends[stop - 1] - done
             start, done = stop, ends[stop - 1]
-            if self._bytes >= COMMIT_BYTES:
-                self._start()
+            if self.is_full:
+                self.start()
 
     def finish(self, last: Batch) -> Committed:
         """Writes the rest, and `last` in the same commit. Durable on return.
@@ -96,6 +117,12 @@ class BatchWriter:
         Raises:
             NoSpaceError, WriteError, NoObjectError: As `ObjectStore.commit`.
         """
+        self.add(last)
+        self.start()
+        return self.wait()
+
+    def add(self, last: Batch) -> None:
+        """Adds rows and objects to the next commit, whatever its size."""
         self._batch.objects += last.objects
         self._batch.records += last.records
         self._batch.manifests += last.manifests
@@ -104,16 +131,15 @@ class BatchWriter:
         self._batch.forget += last.forget
         self._batch.relies += last.relies
         self._batch.outlines += last.outlines
-        self._start()
-        return self._wait()
 
-    def close(self) -> None:
-        """Ends the thread. Unwritten objects are dropped; a running commit ends first."""
-        self._executor.shutdown(wait=True, cancel_futures=True)
+    def start(self) -> None:
+        """Starts the commit of what is gathered, after the running one.
 
-    def _start(self) -> None:
+        Raises:
+            CasyncError: The running one failed. As `ObjectStore.commit`.
+        """
         if self._running is not None:
-            self._wait()
+            self.wait()
         self._running = self._executor.submit(self._commit, self._batch)
         self._begun += 1
         ids = {packed.id for packed in self._batch.objects}
@@ -123,14 +149,24 @@ class BatchWriter:
         self._recent.append((self._begun, ids))
         self._batch, self._bytes = Batch(), 0
 
-    def _commit(self, batch: Batch) -> Committed:
-        committed = self._store.commit(batch)
-        self._written += 1
-        return committed
-
-    def _wait(self) -> Committed:
+    def wait(self) -> Committed:
+        """Waits for the running commit. Raises as `ObjectStore.commit`."""
         assert self._running is not None
         running, self._running = self._running, None
         committed = running.result()
         self.stored += committed.stored
+        return committed
+
+    def close(self) -> None:
+        """Ends the thread. Unwritten objects are dropped; a running commit ends first."""
+        self._executor.shutdown(wait=True, cancel_futures=True)
+
+    def _take(self, packed: Verified) -> None:
+        self._batch.objects.append(packed)
+        self.new_length += packed.length if packed.kind is Kind.CHUNK else 0
+        self._bytes += len(packed.payload) + OBJECT_BYTES
+
+    def _commit(self, batch: Batch) -> Committed:
+        committed = self._store.commit(batch)
+        self._written += 1
         return committed

@@ -1,0 +1,195 @@
+"""Which object is fetched next: in order, as far as hosts, retries and the window allow.
+
+Tasks that must wait hold no connection: a retry comes back when its time has come, and a host that
+asked for a pause gets no request until then. Objects start only within a window above the cursor,
+so that a job remembers few objects that are done out of order.
+"""
+
+from __future__ import annotations
+
+import heapq
+import threading
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from typing import Final, Generic, TypeVar
+
+from casync.errors import StoppedError
+
+__all__ = ["WINDOW", "FetchQueue", "Task"]
+
+WINDOW: Final = 4096
+"""Objects above the cursor that may have begun."""
+
+StateT = TypeVar("StateT")
+
+
+class Task(Generic[StateT]):
+    """One object to fetch.
+
+    Attributes:
+        index: Its index in the job.
+        host: The host that it comes from.
+        state: What is known and done of it. Tasks that come back keep it.
+        holds: Whether it holds memory while it waits: a large object, half of which is read.
+    """
+
+    __slots__ = ("holds", "host", "index", "state")
+
+    def __init__(self, index: int, host: str, state: StateT) -> None:
+        self.index = index
+        self.host = host
+        self.state = state
+        self.holds = False
+
+
+class FetchQueue(Generic[StateT]):
+    """Hands tasks to the threads of a job. Safe for threads.
+
+    Args:
+        tasks: The tasks, ordered by index. Called by one thread at a time.
+        cursor: The first index that is not done.
+        per_host: Tasks of one host that may run at once.
+        most_held: Waiting tasks that hold memory, from which on no other task begins.
+        clock: Monotonic clock in seconds.
+    """
+
+    def __init__(
+        self,
+        tasks: Iterator[Task[StateT]],
+        *,
+        cursor: int,
+        per_host: int,
+        most_held: int,
+        clock: Callable[[], float],
+    ) -> None:
+        self._tasks = tasks
+        self._next: Task[StateT] | None = None
+        self._cursor = cursor
+        self._per_host = per_host
+        self._most_held = most_held
+        self._clock = clock
+        self._changed = threading.Condition()
+        self._ready: dict[str, deque[Task[StateT]]] = {}
+        self._waiting: list[tuple[float, int, Task[StateT]]] = []
+        self._resting: dict[str, float] = {}
+        self._running: Counter[str] = Counter()
+        self._held = 0
+        self._exhausted = False
+        self._stopped = False
+
+    def take(self) -> Task[StateT] | None:
+        """The next task, which this thread must give back; None when all are done.
+
+        Raises:
+            StoppedError: The queue was stopped.
+            CasyncError: What the iterator of tasks raises.
+        """
+        with self._changed:
+            while True:
+                if self._stopped:
+                    raise StoppedError("stopped")
+                now = self._clock()
+                self._wake(now)
+                task = self._pick(now)
+                if task is not None:
+                    self._held -= task.holds
+                    task.holds = False
+                    self._running[task.host] += 1
+                    return task
+                if self._read_ahead():
+                    continue
+                if self._exhausted and not (self._running or self._waiting or self._ready):
+                    self._changed.notify_all()
+                    return None
+                self._changed.wait(self._pause(now))
+
+    def again(
+        self, task: Task[StateT], delay: float, *, rest: float = 0.0, holds: bool = False
+    ) -> None:
+        """Gives back a task that is to be tried again.
+
+        Args:
+            task: The task.
+            delay: Seconds until then.
+            rest: Seconds for which its host asked not to be asked for anything.
+            holds: Whether it holds memory.
+        """
+        with self._changed:
+            now = self._clock()
+            self._leave(task)
+            task.holds = holds
+            self._held += holds
+            if rest:
+                self._resting[task.host] = max(self._resting.get(task.host, 0.0), now + rest)
+            heapq.heappush(self._waiting, (now + max(delay, rest), task.index, task))
+            self._changed.notify_all()
+
+    def done(self, task: Task[StateT], cursor: int) -> None:
+        """Gives back a task that is done.
+
+        Args:
+            task: The task.
+            cursor: The first index of the job that is not done.
+        """
+        with self._changed:
+            self._leave(task)
+            self._cursor = max(self._cursor, cursor)
+            self._changed.notify_all()
+
+    def stop(self) -> None:
+        """Ends all waiting; `take` raises from now on."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+
+    def _leave(self, task: Task[StateT]) -> None:
+        self._running[task.host] -= 1
+        if not self._running[task.host]:
+            del self._running[task.host]
+
+    def _wake(self, now: float) -> None:
+        """Makes the tasks ready whose time has come, before those of their host that are newer."""
+        due: list[Task[StateT]] = []
+        while self._waiting and self._waiting[0][0] <= now:
+            due.append(heapq.heappop(self._waiting)[2])
+        for task in sorted(due, key=lambda each: -each.index):
+            self._ready.setdefault(task.host, deque()).appendleft(task)
+        for host in [host for host, until in self._resting.items() if until <= now]:
+            del self._resting[host]
+
+    def _pick(self, now: float) -> Task[StateT] | None:
+        """Takes the first ready task whose host may be asked."""
+        best: str | None = None
+        full = self._held >= self._most_held
+        for host, ready in self._ready.items():
+            if host in self._resting or self._running[host] >= self._per_host:
+                continue
+            if full and not ready[0].holds:
+                continue
+            if best is None or ready[0].index < self._ready[best][0].index:
+                best = host
+        if best is None:
+            return None
+        task = self._ready[best].popleft()
+        if not self._ready[best]:
+            del self._ready[best]
+        return task
+
+    def _read_ahead(self) -> bool:
+        """Makes the next task ready, if it lies in the window. Returns whether it did."""
+        if self._next is None and not self._exhausted:
+            self._next = next(self._tasks, None)
+            self._exhausted = self._next is None
+        task = self._next
+        if task is None or task.index >= self._cursor + WINDOW or self._held >= self._most_held:
+            return False
+        self._next = None
+        self._ready.setdefault(task.host, deque()).append(task)
+        return True
+
+    def _pause(self, now: float) -> float | None:
+        """Seconds until something becomes due; None if only other threads can change that."""
+        times = [*self._resting.values()]
+        if self._waiting:
+            times.append(self._waiting[0][0])
+        return max(min(times) - now, 0.0) if times else None

@@ -1,0 +1,222 @@
+"""Writing by many threads: one `BatchWriter` behind a lock, whose commits take what is finished.
+
+While a commit is written the next one is gathered: whatever is finished meanwhile goes into it, so
+the number of commits follows the disk and not the number of objects. The names of an object, its
+manifest and the rows of the job are in the commit of its last chunks or in a later one.
+
+A failed commit fails everything after it, because that may rely on what was in it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import compress
+from typing import Final, Self
+
+from casync.cutting.batch_writer import BatchWriter
+from casync.ids import Buffer, Kind, NodeId, ObjectId, zero_chunk_id
+from casync.objects.chunker import Zeros
+from casync.objects.codec import Packer, Verified
+from casync.objects.node import Content, NodeBuilder, Run
+from casync.objects.record import ChunkRecords
+from casync.store.base import Batch, ObjectStore
+
+__all__ = ["ContentWriter", "SharedWriter"]
+
+_INTERVAL: Final = 1.0
+"""Seconds after which rows are written if nothing else asks for a commit."""
+
+
+class SharedWriter:
+    """The writer of a job. Safe for threads. Use in a with block; `finish` ends it in order.
+
+    Args:
+        store: The store.
+        seal: Returns the rows of the next commit, or None if there are none. Called in a turn.
+        interval: Seconds between two commits when nothing is urgent.
+    """
+
+    def __init__(
+        self, store: ObjectStore, seal: Callable[[], Batch | None], *, interval: float = _INTERVAL
+    ) -> None:
+        self._store = store
+        self._seal = seal
+        self._interval = interval
+        self._writer = BatchWriter(store)
+        self._changed = threading.Condition()
+        self._urgent = False
+        self._ends = False
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="job-commits")
+        self._thread.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, failed: object, *_: object) -> None:
+        """Ends the threads. What is not committed is dropped."""
+        with self._changed:
+            self._ends = True
+            self._seal = _nothing
+            self._changed.notify_all()
+        self._thread.join()
+        self._writer.close()
+
+    @property
+    def stored(self) -> int:
+        """Bytes added to the store."""
+        return self._writer.stored
+
+    @property
+    def error(self) -> BaseException | None:
+        """Why a commit failed; None as long as all are good."""
+        return self._error
+
+    @contextmanager
+    def turn(self, *, urgent: bool = False) -> Iterator[BatchWriter]:
+        """A turn of this thread: what is put, and what `seal` returns, form one commit.
+
+        Waits while the next commit is full and the one before it is being written.
+
+        Args:
+            urgent: Something is finished, so that a commit shall start as soon as it can.
+
+        Raises:
+            CasyncError: A commit failed; as `ObjectStore.commit`.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._error is not None or not self._writer.is_full)
+            self._check()
+            yield self._writer
+            self._urgent = self._urgent or urgent
+            if self._urgent or self._writer.is_full:
+                self._changed.notify_all()
+
+    def missing(self, kind: Kind, ids: Iterable[ObjectId]) -> set[ObjectId]:
+        """The objects that are neither in the store nor on their way to it.
+
+        Nothing is reserved: another thread may put the same ones, and the first one wins.
+
+        Raises:
+            CasyncError: What the store raises; a commit failed.
+        """
+        with self._changed:
+            self._check()
+            new = self._writer.absent(ids)
+        asked = list(new)
+        return new.difference(compress(asked, self._store.known(kind, asked)))
+
+    def put(self, objects: Sequence[Verified]) -> None:
+        """Takes objects. Raises as `turn`."""
+        with self.turn() as batch:
+            batch.put_absent(objects)
+
+    def finish(self) -> None:
+        """Writes everything. Durable on return. Raises as `turn`."""
+        with self._changed:
+            self._ends = True
+            self._changed.notify_all()
+        self._thread.join()
+        self._check()
+
+    def _check(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+    def _run(self) -> None:
+        try:
+            while self._commit():
+                pass
+        except BaseException as error:  # every thread of the job must learn of it
+            with self._changed:
+                self._error = error
+                self._changed.notify_all()
+
+    def _commit(self) -> bool:
+        """Writes one commit when one is due. Returns False at the end."""
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._urgent or self._ends or self._writer.is_full, self._interval
+            )
+            ends, self._urgent = self._ends, False
+            rows = self._seal()
+            if rows is None and not self._writer.is_full:
+                return not ends
+            self._writer.add(rows or Batch())
+            self._writer.start()
+        self._writer.wait()
+        with self._changed:
+            self._changed.notify_all()
+        return True
+
+
+def _nothing() -> None:
+    return None
+
+
+class ContentWriter:
+    """Takes the chunks of one content in order, beside those of others. Implements `Taker`.
+
+    Args:
+        writer: The writer of the job.
+        packer: The packer of this thread.
+        note: Is told of chunks, each as (id, length), once they are in the store or on their way;
+            chunks that are told of are in the commit that is gathered then, or in earlier ones.
+    """
+
+    def __init__(
+        self,
+        writer: SharedWriter,
+        packer: Packer,
+        note: Callable[[Sequence[tuple[bytes, int]]], None],
+    ) -> None:
+        self._writer = writer
+        self._packer = packer
+        self._note = note
+        self._builder = NodeBuilder(self._node)
+        self._taken: list[tuple[bytes, int]] = []
+
+    def again(self, chunks: Sequence[tuple[bytes, int]]) -> None:
+        """Takes chunks that are known to be in the store. Raises as `take`."""
+        self._builder.extend(chunks)
+
+    def take(self, chunks: Sequence[tuple[bytes, int]]) -> None:
+        """Takes the next chunks.
+
+        Raises:
+            CasyncError: What the store raises; the content is too long.
+        """
+        self._builder.extend(chunks)
+        self._taken += chunks
+
+    def take_zeros(self, zeros: Zeros) -> ObjectId:
+        """Takes chunks of zeros; returns their id. Raises as `take`."""
+        ident = zero_chunk_id(zeros.length)
+        self._builder.add(Run(ident, *zeros))
+        self._taken += [(ident, zeros.length)] * zeros.times
+        return ident
+
+    def reserve(self, ids: Iterable[ObjectId]) -> set[ObjectId]:
+        """The chunks that `pack` must be given. Raises as `SharedWriter.missing`."""
+        return self._writer.missing(Kind.CHUNK, ids)
+
+    def pack(self, plain: Mapping[ObjectId, Buffer]) -> None:
+        """Packs and takes missing chunks; then all that were taken are safe. Raises as `take`."""
+        if plain:
+            self._writer.put(self._packer.pack_batch(Kind.CHUNK, [*plain.items()]))
+        taken, self._taken = self._taken, []
+        if taken:
+            self._note(taken)
+
+    def put(self, records: ChunkRecords) -> None:
+        """Not used: everything is cut in this process."""
+
+    def finish(self) -> Content:
+        """Ends the content. By then the writer has everything below it. Raises as `take`."""
+        return self._builder.finish()
+
+    def _node(self, ident: NodeId, data: bytes) -> None:
+        if self._writer.missing(Kind.NODE, [ident]):
+            self._writer.put([self._packer.pack(Kind.NODE, ident, data)])

@@ -1,0 +1,154 @@
+"""The order in which objects are fetched: hosts, retries, the window, and the end."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from casync.errors import StoppedError
+from casync.ops.download.queue import WINDOW, FetchQueue, Task
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.time = 0.0
+
+    def __call__(self) -> float:
+        return self.time
+
+
+def queue(
+    hosts: Iterator[str] | list[str],
+    *,
+    per_host: int = 100,
+    most_held: int = 100,
+    clock: Clock | None = None,
+) -> FetchQueue[None]:
+    tasks = (Task(index, host, None) for index, host in enumerate(hosts))
+    return FetchQueue(
+        tasks, cursor=0, per_host=per_host, most_held=most_held, clock=clock or Clock()
+    )
+
+
+def taken(fetches: FetchQueue[None], count: int) -> list[Task[None]]:
+    found = [fetches.take() for _ in range(count)]
+    return [task for task in found if task is not None]
+
+
+def would_wait(fetches: FetchQueue[None]) -> bool:
+    """Whether `take` waits now."""
+    thread = threading.Thread(target=lambda: _quiet(fetches), daemon=True)
+    thread.start()
+    thread.join(0.1)
+    waits = thread.is_alive()
+    fetches.stop()
+    thread.join()
+    return waits
+
+
+def _quiet(fetches: FetchQueue[None]) -> None:
+    try:
+        fetches.take()
+    except StoppedError:
+        return
+
+
+def test_tasks_come_in_order_and_end() -> None:
+    fetches = queue(["a"] * 3)
+    tasks = taken(fetches, 3)
+    assert [task.index for task in tasks] == [0, 1, 2]
+    for cursor, task in enumerate(tasks, 1):
+        fetches.done(task, cursor)
+    assert fetches.take() is None
+    assert fetches.take() is None
+
+
+def test_a_host_has_at_most_its_share_and_others_go_on() -> None:
+    fetches = queue(["a", "a", "a", "a", "b", "b"], per_host=2)
+    tasks = taken(fetches, 4)
+    assert [(task.host, task.index) for task in tasks] == [("a", 0), ("a", 1), ("b", 4), ("b", 5)]
+    fetches.done(tasks[0], 1)
+    assert taken(fetches, 1)[0].index == 2
+    assert would_wait(fetches)
+
+
+def test_a_retry_waits_without_a_connection_and_then_comes_first() -> None:
+    clock = Clock()
+    fetches = queue(["a"] * 5, per_host=1, clock=clock)
+    (first,) = taken(fetches, 1)
+    fetches.again(first, 10.0)
+    (second,) = taken(fetches, 1)
+    assert second.index == 1
+    clock.time = 10.0
+    fetches.done(second, 0)
+    assert taken(fetches, 1) == [first]
+
+
+def test_a_host_that_asks_for_a_pause_gets_it() -> None:
+    clock = Clock()
+    fetches = queue(["a", "a", "b"], clock=clock)
+    (first,) = taken(fetches, 1)
+    fetches.again(first, 1.0, rest=30.0)
+    (other,) = taken(fetches, 1)
+    assert other.host == "b"
+    clock.time = 30.0
+    assert [task.index for task in taken(fetches, 2)] == [0, 1]
+
+
+def test_nothing_starts_beyond_the_window() -> None:
+    fetches = queue(iter(["a"] * (WINDOW + 10)), per_host=WINDOW * 2)
+    tasks = taken(fetches, WINDOW)
+    for task in tasks[1:]:
+        fetches.done(task, 0)
+    thread_waits = threading.Event()
+    found: list[Task[None] | None] = []
+
+    def take() -> None:
+        thread_waits.set()
+        found.append(fetches.take())
+
+    thread = threading.Thread(target=take)
+    thread.start()
+    thread_waits.wait()
+    assert not found
+    fetches.done(tasks[0], WINDOW)
+    thread.join()
+    assert [task.index for task in found if task is not None] == [WINDOW]
+
+
+def test_what_waits_and_holds_memory_keeps_others_from_starting() -> None:
+    clock = Clock()
+    fetches = queue(["a"] * 4, most_held=2, clock=clock)
+    first, second = taken(fetches, 2)
+    fetches.again(first, 5.0, holds=True)
+    fetches.again(second, 5.0, holds=True)
+    clock.time = 5.0
+    assert taken(fetches, 3)[:2] == [first, second]
+
+
+def test_with_too_much_in_memory_only_that_goes_on() -> None:
+    fetches = queue(["a"] * 4, most_held=1)
+    (first,) = taken(fetches, 1)
+    fetches.again(first, 5.0, holds=True)
+    assert would_wait(fetches)
+
+
+def test_the_end_waits_for_what_may_come_back() -> None:
+    fetches = queue(["a"])
+    (task,) = taken(fetches, 1)
+    found: list[Task[None] | None] = []
+    thread = threading.Thread(target=lambda: found.append(fetches.take()))
+    thread.start()
+    fetches.again(task, 0.0)
+    thread.join()
+    assert found == [task]
+
+
+def test_a_stop_wakes_who_waits() -> None:
+    fetches = queue(["a"])
+    taken(fetches, 1)
+    assert would_wait(fetches)
+    with pytest.raises(StoppedError):
+        fetches.take()
