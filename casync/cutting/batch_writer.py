@@ -131,6 +131,8 @@ class BatchWriter:
         self._batch.forget += last.forget
         self._batch.relies += last.relies
         self._batch.outlines += last.outlines
+        self._batch.origins += last.origins
+        self._batch.job = last.job or self._batch.job
 
     def start(self) -> None:
         """Starts the commit of what is gathered, after the running one.

@@ -30,16 +30,20 @@ class SerialCutting:
     Args:
         chunk_writer: Takes the chunks.
         params: Chunk sizes.
+        held: Bytes of buffers that are cut before their chunks are looked up.
 
     Attributes:
         position: The last cut so far.
     """
 
-    def __init__(self, chunk_writer: Taker, params: ChunkerParams) -> None:
+    def __init__(
+        self, chunk_writer: Taker, params: ChunkerParams, *, held: int = _HELD_BYTES
+    ) -> None:
         self._chunk_writer = chunk_writer
         self._cutter = Cutter(params)
         self._plain: dict[ObjectId, Buffer] = {}
         self._held = 0
+        self._most_held = held
         self.position = 0
 
     def feed(self, block: bytes | Hole) -> None:
@@ -56,12 +60,18 @@ class SerialCutting:
     def finish(self) -> None:
         """Ends the content. Raises as `feed`."""
         self._take((self._cutter.finish(),))
-        self._flush()
+        self.flush()
 
     def stop(self) -> bytes:
         """Stops early; returns the bytes since the last cut. Raises as `feed`."""
-        self._flush()
+        self.flush()
         return self._cutter.rest
+
+    def flush(self) -> None:
+        """Hands over all chunks up to the last cut. Raises as `feed`."""
+        plain, self._plain, self._held = self._plain, {}, 0
+        reserved = self._chunk_writer.reserve(plain)
+        self._chunk_writer.pack({i: plain[i] for i in plain if i in reserved})
 
     def _take(self, found: Iterable[Pieces | Zeros]) -> None:
         for pieces in found:
@@ -82,13 +92,8 @@ class SerialCutting:
                 self._chunk_writer.take(chunks)
                 self._held += len(view)
                 self.position += start
-            if self._held >= _HELD_BYTES or len(self._plain) >= _HELD_CHUNKS:
-                self._flush()
-
-    def _flush(self) -> None:
-        plain, self._plain, self._held = self._plain, {}, 0
-        reserved = self._chunk_writer.reserve(plain)
-        self._chunk_writer.pack({i: plain[i] for i in plain if i in reserved})
+            if self._held >= self._most_held or len(self._plain) >= _HELD_CHUNKS:
+                self.flush()
 
 
 @lru_cache(maxsize=1)

@@ -7,6 +7,7 @@ there are none; otherwise a digest of each name is kept, about 9 MB for a millio
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_left
 from collections.abc import Iterable
 from itertools import pairwise
 from typing import Final
@@ -16,7 +17,7 @@ from blake3 import blake3
 from casync.errors import UsageError
 from casync.jobs.template import Template
 
-__all__ = ["NameDigests", "first_collision", "has_distinct_texts", "refuse_collisions"]
+__all__ = ["NameDigests", "digest_of", "first_collision", "has_distinct_texts", "refuse_collisions"]
 
 _BUCKETS: Final = 1024
 _MAX_UNPROVED: Final = 1 << 22
@@ -24,24 +25,37 @@ _MAX_UNPROVED: Final = 1 << 22
 
 
 class NameDigests:
-    """The 64-bit digests of names, in buckets that are sorted one at a time."""
+    """The 64-bit digests of names, in buckets that are sorted one at a time. Add all, then ask."""
 
     def __init__(self) -> None:
         self._buckets = [array("Q") for _ in range(_BUCKETS)]
+        self._is_sorted = True
 
     def add(self, name: str) -> None:
         """Takes a name."""
-        digest = _digest(name)
+        digest = digest_of(name)
         self._buckets[digest % _BUCKETS].append(digest)
+        self._is_sorted = False
+
+    def __contains__(self, name: str) -> bool:
+        """Whether a name was taken; rarely, one with the same digest."""
+        self._sort()
+        digest = digest_of(name)
+        bucket = self._buckets[digest % _BUCKETS]
+        at = bisect_left(bucket, digest)
+        return at < len(bucket) and bucket[at] == digest
 
     def repeated(self) -> frozenset[int]:
         """Digests that came more than once. Two names may have the same one, if rarely."""
-        found = set()
-        for bucket in self._buckets:
-            digests = sorted(bucket)
-            if len(set(digests)) < len(digests):
-                found |= {one for one, two in pairwise(digests) if one == two}
-        return frozenset(found)
+        self._sort()
+        return frozenset(
+            one for bucket in self._buckets for one, two in pairwise(bucket) if one == two
+        )
+
+    def _sort(self) -> None:
+        if not self._is_sorted:
+            self._buckets = [array("Q", sorted(bucket)) for bucket in self._buckets]
+            self._is_sorted = True
 
 
 def first_collision(names: Iterable[str], repeated: frozenset[int]) -> str | None:
@@ -54,7 +68,7 @@ def first_collision(names: Iterable[str], repeated: frozenset[int]) -> str | Non
     seen = set[str]()
     if repeated:
         for name in names:
-            if _digest(name) in repeated:
+            if digest_of(name) in repeated:
                 if name in seen:
                     return name
                 seen.add(name)
@@ -92,6 +106,7 @@ def refuse_collisions(labels: Template) -> None:
         raise UsageError(f"several objects have the name {twice}")
 
 
-def _digest(name: str) -> int:
+def digest_of(name: str) -> int:
+    """64 bits of the hash of a name or a key."""
     data = name.encode("utf-8", "surrogateescape")
     return int.from_bytes(blake3(data).digest(length=8), "big")

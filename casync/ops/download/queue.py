@@ -11,19 +11,17 @@ import heapq
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
-from typing import Final, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from casync.errors import StoppedError
+from casync.limits import JOB_WINDOW
 
-__all__ = ["WINDOW", "FetchQueue", "Task"]
+__all__ = ["FetchQueue", "Task"]
 
-WINDOW: Final = 4096
-"""Objects above the cursor that may have begun."""
-
-StateT = TypeVar("StateT")
+_StateT = TypeVar("_StateT")
 
 
-class Task(Generic[StateT]):
+class Task(Generic[_StateT]):
     """One object to fetch.
 
     Attributes:
@@ -35,14 +33,14 @@ class Task(Generic[StateT]):
 
     __slots__ = ("holds", "host", "index", "state")
 
-    def __init__(self, index: int, host: str, state: StateT) -> None:
+    def __init__(self, index: int, host: str, state: _StateT) -> None:
         self.index = index
         self.host = host
         self.state = state
         self.holds = False
 
 
-class FetchQueue(Generic[StateT]):
+class FetchQueue(Generic[_StateT]):
     """Hands tasks to the threads of a job. Safe for threads.
 
     Args:
@@ -55,7 +53,7 @@ class FetchQueue(Generic[StateT]):
 
     def __init__(
         self,
-        tasks: Iterator[Task[StateT]],
+        tasks: Iterator[Task[_StateT]],
         *,
         cursor: int,
         per_host: int,
@@ -63,21 +61,21 @@ class FetchQueue(Generic[StateT]):
         clock: Callable[[], float],
     ) -> None:
         self._tasks = tasks
-        self._next: Task[StateT] | None = None
+        self._next: Task[_StateT] | None = None
         self._cursor = cursor
         self._per_host = per_host
         self._most_held = most_held
         self._clock = clock
         self._changed = threading.Condition()
-        self._ready: dict[str, deque[Task[StateT]]] = {}
-        self._waiting: list[tuple[float, int, Task[StateT]]] = []
+        self._ready: dict[str, deque[Task[_StateT]]] = {}
+        self._waiting: list[tuple[float, int, Task[_StateT]]] = []
         self._resting: dict[str, float] = {}
         self._running: Counter[str] = Counter()
         self._held = 0
         self._exhausted = False
         self._stopped = False
 
-    def take(self) -> Task[StateT] | None:
+    def take(self) -> Task[_StateT] | None:
         """The next task, which this thread must give back; None when all are done.
 
         Raises:
@@ -104,7 +102,7 @@ class FetchQueue(Generic[StateT]):
                 self._changed.wait(self._pause(now))
 
     def again(
-        self, task: Task[StateT], delay: float, *, rest: float = 0.0, holds: bool = False
+        self, task: Task[_StateT], delay: float, *, rest: float = 0.0, holds: bool = False
     ) -> None:
         """Gives back a task that is to be tried again.
 
@@ -124,7 +122,7 @@ class FetchQueue(Generic[StateT]):
             heapq.heappush(self._waiting, (now + max(delay, rest), task.index, task))
             self._changed.notify_all()
 
-    def done(self, task: Task[StateT], cursor: int) -> None:
+    def done(self, task: Task[_StateT], cursor: int) -> None:
         """Gives back a task that is done.
 
         Args:
@@ -142,14 +140,14 @@ class FetchQueue(Generic[StateT]):
             self._stopped = True
             self._changed.notify_all()
 
-    def _leave(self, task: Task[StateT]) -> None:
+    def _leave(self, task: Task[_StateT]) -> None:
         self._running[task.host] -= 1
         if not self._running[task.host]:
             del self._running[task.host]
 
     def _wake(self, now: float) -> None:
         """Makes the tasks ready whose time has come, before those of their host that are newer."""
-        due: list[Task[StateT]] = []
+        due: list[Task[_StateT]] = []
         while self._waiting and self._waiting[0][0] <= now:
             due.append(heapq.heappop(self._waiting)[2])
         for task in sorted(due, key=lambda each: -each.index):
@@ -157,7 +155,7 @@ class FetchQueue(Generic[StateT]):
         for host in [host for host, until in self._resting.items() if until <= now]:
             del self._resting[host]
 
-    def _pick(self, now: float) -> Task[StateT] | None:
+    def _pick(self, now: float) -> Task[_StateT] | None:
         """Takes the first ready task whose host may be asked."""
         best: str | None = None
         full = self._held >= self._most_held
@@ -181,7 +179,7 @@ class FetchQueue(Generic[StateT]):
             self._next = next(self._tasks, None)
             self._exhausted = self._next is None
         task = self._next
-        if task is None or task.index >= self._cursor + WINDOW or self._held >= self._most_held:
+        if task is None or task.index >= self._cursor + JOB_WINDOW or self._held >= self._most_held:
             return False
         self._next = None
         self._ready.setdefault(task.host, deque()).append(task)

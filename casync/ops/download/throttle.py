@@ -10,12 +10,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final
 
 from casync.errors import StoppedError
+from casync.jobs.job import TokenLevel
 from casync.limits import MIB
 
-__all__ = ["Level", "Throttle", "rate_of"]
+__all__ = ["Throttle", "rate_of"]
 
 _BURST_SECONDS: Final = 60
 """Seconds of the rate that may come at once, after a pause."""
@@ -24,16 +25,6 @@ _BURST_BYTES: Final = 8 * MIB
 """Most bytes that may come at once: a burst is for servers that stutter, not for whole files."""
 
 _HOUR: Final = 3600
-
-
-class Level(NamedTuple):
-    """The level of a bucket: its tokens in bytes, at a time in seconds since 1970.
-
-    It is negative while bytes that came are not paid for.
-    """
-
-    tokens: float
-    at: float
 
 
 def rate_of(limit: float, limit_bph: float) -> float:
@@ -59,7 +50,7 @@ class Throttle:
         stopped: threading.Event,
         now: Callable[[], float],
         *,
-        level: Level | None = None,
+        level: TokenLevel | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._rate = rate
@@ -71,7 +62,7 @@ class Throttle:
         self._at = clock()
         self._tokens = self._burst
         if level is not None:
-            earned = max(now() - level.at, 0.0) * rate
+            earned = max(now() - level.time, 0.0) * rate
             self._tokens = min(level.tokens + earned, self._burst)
 
     def take(self, count: int = 0) -> None:
@@ -94,13 +85,13 @@ class Throttle:
             raise StoppedError("stopped")
 
     @property
-    def level(self) -> Level | None:
+    def level(self) -> TokenLevel | None:
         """The level now, to be kept; None without a limit."""
         if not self._rate:
             return None
         with self._lock:
             self._earn()
-            return Level(self._tokens, self._now())
+            return TokenLevel(self._tokens, self._now())
 
     def _earn(self) -> None:
         now = self._clock()

@@ -69,11 +69,6 @@ class SharedWriter:
         """Bytes added to the store."""
         return self._writer.stored
 
-    @property
-    def error(self) -> BaseException | None:
-        """Why a commit failed; None as long as all are good."""
-        return self._error
-
     @contextmanager
     def turn(self, *, urgent: bool = False) -> Iterator[BatchWriter]:
         """A turn of this thread: what is put, and what `seal` returns, form one commit.
@@ -88,11 +83,22 @@ class SharedWriter:
         """
         with self._changed:
             self._changed.wait_for(lambda: self._error is not None or not self._writer.is_full)
-            self._check()
+            self.check()
             yield self._writer
             self._urgent = self._urgent or urgent
             if self._urgent or self._writer.is_full:
                 self._changed.notify_all()
+
+    @contextmanager
+    def look(self) -> Iterator[None]:
+        """Keeps the turns of others away, to read what `seal` reads."""
+        with self._changed:
+            yield
+
+    def check(self) -> None:
+        """Raises the error of a failed commit."""
+        if self._error is not None:
+            raise self._error
 
     def missing(self, kind: Kind, ids: Iterable[ObjectId]) -> set[ObjectId]:
         """The objects that are neither in the store nor on their way to it.
@@ -103,7 +109,7 @@ class SharedWriter:
             CasyncError: What the store raises; a commit failed.
         """
         with self._changed:
-            self._check()
+            self.check()
             new = self._writer.absent(ids)
         asked = list(new)
         return new.difference(compress(asked, self._store.known(kind, asked)))
@@ -119,11 +125,7 @@ class SharedWriter:
             self._ends = True
             self._changed.notify_all()
         self._thread.join()
-        self._check()
-
-    def _check(self) -> None:
-        if self._error is not None:
-            raise self._error
+        self.check()
 
     def _run(self) -> None:
         try:

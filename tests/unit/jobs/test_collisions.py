@@ -28,7 +28,7 @@ def test_names_that_come_twice_are_found() -> None:
 def test_equal_digests_of_different_names_are_no_collision(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(collisions, "_digest", lambda name: 7)
+    monkeypatch.setattr(collisions, "digest_of", lambda name: 7)
     assert found(["a", "b", "c"]) is None
     assert found(["a", "b", "a"]) == "a"
 
@@ -45,3 +45,11 @@ def test_ranges_side_by_side_that_collide_are_refused(text: str) -> None:
 
 def test_ranges_side_by_side_that_do_not_collide_are_taken() -> None:
     refuse_collisions(parse_template("{1..20}{1..3}"))
+
+
+def test_names_that_were_taken_are_found() -> None:
+    digests = NameDigests()
+    for number in range(1000):
+        digests.add(f"name-{number}")
+    assert all(f"name-{number}" in digests for number in range(1000))
+    assert not any(f"name-{number}" in digests for number in range(1000, 2000))

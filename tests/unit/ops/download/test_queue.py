@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from casync.errors import StoppedError
-from casync.ops.download.queue import WINDOW, FetchQueue, Task
+from casync.limits import JOB_WINDOW
+from casync.ops.download.queue import FetchQueue, Task
 
 
 class Clock:
@@ -98,8 +99,8 @@ def test_a_host_that_asks_for_a_pause_gets_it() -> None:
 
 
 def test_nothing_starts_beyond_the_window() -> None:
-    fetches = queue(iter(["a"] * (WINDOW + 10)), per_host=WINDOW * 2)
-    tasks = taken(fetches, WINDOW)
+    fetches = queue(iter(["a"] * (JOB_WINDOW + 10)), per_host=JOB_WINDOW * 2)
+    tasks = taken(fetches, JOB_WINDOW)
     for task in tasks[1:]:
         fetches.done(task, 0)
     thread_waits = threading.Event()
@@ -113,9 +114,9 @@ def test_nothing_starts_beyond_the_window() -> None:
     thread.start()
     thread_waits.wait()
     assert not found
-    fetches.done(tasks[0], WINDOW)
+    fetches.done(tasks[0], JOB_WINDOW)
     thread.join()
-    assert [task.index for task in found if task is not None] == [WINDOW]
+    assert [task.index for task in found if task is not None] == [JOB_WINDOW]
 
 
 def test_what_waits_and_holds_memory_keeps_others_from_starting() -> None:

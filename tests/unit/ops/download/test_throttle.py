@@ -7,8 +7,9 @@ import threading
 import pytest
 
 from casync.errors import StoppedError
+from casync.jobs.job import TokenLevel
 from casync.limits import MIB
-from casync.ops.download.throttle import Level, Throttle, rate_of
+from casync.ops.download.throttle import Throttle, rate_of
 
 
 class Stop(threading.Event):
@@ -29,7 +30,7 @@ class Stop(threading.Event):
         return self.time
 
 
-def throttle(stop: Stop, rate: float, level: Level | None = None) -> Throttle:
+def throttle(stop: Stop, rate: float, level: TokenLevel | None = None) -> Throttle:
     return Throttle(rate, stop, lambda: stop.time + 1e9, level=level, clock=stop.clock)
 
 
@@ -62,7 +63,7 @@ def test_a_burst_is_a_minute_of_the_rate_or_eight_mebibytes() -> None:
 
 def test_bytes_are_paid_for_in_the_order_in_which_they_come() -> None:
     stop = Stop()
-    bucket = throttle(stop, 1000, Level(0.0, stop.time + 1e9))
+    bucket = throttle(stop, 1000, TokenLevel(0.0, stop.time + 1e9))
     started = stop.time
     for _ in range(5):
         bucket.take(500)
@@ -71,7 +72,7 @@ def test_bytes_are_paid_for_in_the_order_in_which_they_come() -> None:
 
 def test_nothing_starts_while_earlier_bytes_are_not_paid_for() -> None:
     stop = Stop()
-    bucket = throttle(stop, 1000, Level(-3000.0, stop.time + 1e9))
+    bucket = throttle(stop, 1000, TokenLevel(-3000.0, stop.time + 1e9))
     bucket.take()
     assert stop.waits == [pytest.approx(3.0)]
     bucket.take()
@@ -84,7 +85,7 @@ def test_nothing_starts_while_earlier_bytes_are_not_paid_for() -> None:
 def test_a_restart_and_a_clock_that_jumps_grant_no_burst(ago: float, tokens: float) -> None:
     """D12: the level of the bucket survives a restart."""
     stop = Stop()
-    bucket = throttle(stop, 1000, Level(-5000.0, stop.time + 1e9 - ago))
+    bucket = throttle(stop, 1000, TokenLevel(-5000.0, stop.time + 1e9 - ago))
     level = bucket.level
     assert level is not None
     assert level.tokens == pytest.approx(tokens)

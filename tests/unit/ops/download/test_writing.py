@@ -174,7 +174,8 @@ def test_a_failed_commit_fails_every_thread(
         writer.put([chunk(1)])
     with pytest.raises(NoSpaceError):
         writer.missing(Kind.CHUNK, [chunk(1).id])
-    assert isinstance(writer.error, NoSpaceError)
+    with pytest.raises(NoSpaceError):
+        writer.check()
 
 
 def test_a_full_commit_makes_threads_wait_for_the_one_before(

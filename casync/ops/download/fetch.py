@@ -1,0 +1,290 @@
+"""One object of a job: asks for it, goes on where an earlier attempt ended, and publishes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
+
+from casync.errors import CasyncError, SourceChangedError, UnreachableError, UsageError
+from casync.ids import Kind
+from casync.jobs.backoff import Attempts
+from casync.jobs.checksum import Checksum
+from casync.jobs.fault import ObjectFaultKind
+from casync.jobs.item import Item
+from casync.jobs.origin import Origin
+from casync.jobs.spec import JobSpec, SourceKind
+from casync.jobs.validators import Sameness, Validators, sameness
+from casync.names.name import Name
+from casync.objects.codec import Packer
+from casync.objects.manifest import Manifest, encode_manifest
+from casync.ops.download.body import ObjectBody
+from casync.ops.download.ledger import Active, Ledger
+from casync.ops.download.throttle import Throttle
+from casync.ops.download.writing import SharedWriter
+from casync.remote.sources.base import ObjectAnswer, failed
+from casync.remote.sources.job_sources import ItemPlace
+from casync.store.base import ObjectStore
+from casync.store.jobs import JobStore
+
+__all__ = ["Fetch", "Fetcher"]
+
+_LISTED_TO: Final = 60_000_000_000
+"""Nanoseconds to which the times of listings are exact: pages of web servers show minutes."""
+
+
+class Fetch:
+    """One object, from its first attempt to its last.
+
+    Attributes:
+        index: The index of its item.
+        item: The item.
+        located: Where it is; None if its address is invalid, as `error` says.
+        error: See `located`.
+        body: What was taken of it; None before its first byte.
+        opened: Whether it could be opened.
+        asked: Whether the store was asked for what an earlier run left.
+        attempts: Attempts that failed.
+        best: The furthest byte that any attempt reached.
+        first_failed: When the first attempt failed, in seconds since 1970; 0 if none did.
+    """
+
+    def __init__(self, index: int, item: Item) -> None:
+        self.index = index
+        self.item = item
+        self.located: ItemPlace | None = None
+        self.error: CasyncError | None = None
+        self.body: ObjectBody | None = None
+        self.opened = False
+        self.asked = False
+        self.attempts = Attempts()
+        self.best = 0
+        self.first_failed = 0
+
+    @property
+    def host(self) -> str:
+        """The host that is asked for it."""
+        return self.located.host if self.located is not None else ""
+
+    @property
+    def label(self) -> str:
+        """Its address for messages."""
+        if self.located is None:
+            return self.item.key
+        return f"{self.located.source.label}/{self.located.key}"
+
+
+class Fetcher(NamedTuple):
+    """Fetches the objects of one job. Safe for threads.
+
+    Attributes:
+        ident: The job.
+        spec: What it does.
+        jobs: The jobs of the store.
+        store: The store.
+        writer: The writer of the job.
+        ledger: What it has done.
+        throttle: Its bound on bytes.
+        level: zstd level.
+        now: Seconds since 1970.
+    """
+
+    ident: str
+    spec: JobSpec
+    jobs: JobStore
+    store: ObjectStore
+    writer: SharedWriter
+    ledger: Ledger
+    throttle: Throttle
+    level: int
+    now: Callable[[], float]
+
+    def attempt(self, fetch: Fetch) -> None:
+        """Tries to fetch an object; on return it is published or unchanged.
+
+        Raises:
+            CasyncError: The attempt failed; `fetch` has what the next one needs.
+        """
+        try:
+            self._start(fetch)
+        except CasyncError:
+            position = fetch.body.position if fetch.body is not None else 0
+            fetch.attempts = fetch.attempts.after(progress=position > fetch.best)
+            fetch.best = max(fetch.best, position)
+            raise
+
+    def _start(self, fetch: Fetch) -> None:
+        if fetch.located is None:
+            raise fetch.error or UsageError("no address")
+        if not fetch.item.name:
+            raise failed(UsageError(f"{fetch.label} can have no name"), ObjectFaultKind.NAME)
+        active = Active(fetch.item.name, fetch.item.size, self.now())
+        self.ledger.active[fetch.index] = active
+        try:
+            self._attempt(fetch, fetch.located, active)
+        finally:
+            del self.ledger.active[fetch.index]
+
+    def settle(self, fetch: Fetch) -> None:
+        """Keeps what an attempt that failed has, for the next one: here, or in a later run.
+
+        Raises:
+            CasyncError: What the store raises.
+        """
+        body = fetch.body
+        if body is not None and _may_resume(body.validators):
+            body.settle()
+        else:
+            fetch.body = None
+
+    def _attempt(self, fetch: Fetch, located: ItemPlace, active: Active) -> None:
+        item = fetch.item
+        origin = self._origin(fetch, located)
+        if origin is not None and self._is_same(origin, item.validators, item.size):
+            self._skip(fetch, origin)
+            return
+        if not fetch.asked:
+            fetch.asked = True
+            self._resume(fetch)
+        body = fetch.body
+        start = body.position if body is not None else 0
+        self.throttle.take()
+        answer = located.source.open(
+            located.key,
+            start,
+            same=body.validators if body is not None and start else None,
+            unless=origin.validators if origin is not None and not start else None,
+        )
+        if answer is None:
+            assert origin is not None
+            self._skip(fetch, origin)
+            return
+        with answer:
+            fetch.opened = True
+            listed = answer.listed
+            if origin is not None and self._is_same(origin, listed.validators, listed.size):
+                self._skip(fetch, origin)
+                return
+            body = self._begin(fetch, answer)
+            active.size = body.size
+            self._read(answer, body, active)
+        if body.size is not None and body.position != body.size:
+            raise failed(
+                UnreachableError(f"{fetch.label} ended after {body.position} of {body.size} bytes"),
+                ObjectFaultKind.SHORT_BODY,
+            )
+        self._publish(fetch, located, body)
+
+    def _origin(self, fetch: Fetch, located: ItemPlace) -> Origin | None:
+        """Where the object's name came from, if that is this object."""
+        origin = self.jobs.origin(Name(fetch.item.name))
+        if origin is None or (origin.place, origin.key) != (located.source.place, located.key):
+            return None
+        return origin
+
+    @staticmethod
+    def _is_same(origin: Origin, validators: Validators, size: int | None) -> bool:
+        return sameness(origin.validators, origin.size, validators, size) is Sameness.SAME
+
+    def _skip(self, fetch: Fetch, origin: Origin) -> None:
+        with self.writer.turn():
+            self.ledger.skip(fetch.index, origin.size)
+        fetch.body = None
+
+    def _resume(self, fetch: Fetch) -> None:
+        """Takes what an earlier run left."""
+        half = self.jobs.parts(self.ident, fetch.index)
+        if half is None:
+            return
+        checksums = self._checksums(fetch, half.validators, half.size)
+        body = self._body(fetch, half.validators, half.size, checksums)
+        if body.resume(half, self.store):
+            fetch.body = body
+
+    def _body(
+        self,
+        fetch: Fetch,
+        validators: Validators,
+        size: int | None,
+        checksums: Sequence[Checksum],
+    ) -> ObjectBody:
+        def note(chunks: Sequence[tuple[bytes, int]]) -> None:
+            if _may_resume(validators):
+                with self.writer.turn():
+                    self.ledger.part(fetch.index, validators, size, chunks)
+
+        return ObjectBody(
+            self.writer, self.level, self.spec.chunker, validators, size, checksums, note
+        )
+
+    def _begin(self, fetch: Fetch, answer: ObjectAnswer) -> ObjectBody:
+        """The body that an answer continues, or a new one."""
+        body, listed = fetch.body, answer.listed
+        if body is not None and body.position and answer.start == body.position:
+            return body
+        if answer.start:
+            raise failed(
+                SourceChangedError(f"{fetch.label} begins at byte {answer.start}"),
+                ObjectFaultKind.CHANGED,
+            )
+        if body is not None:
+            with self.writer.turn():
+                self.ledger.restart(fetch.index)
+        checksums = self._checksums(fetch, listed.validators, listed.size)
+        fetch.body = self._body(fetch, listed.validators, listed.size, checksums)
+        return fetch.body
+
+    def _checksums(self, fetch: Fetch, validators: Validators, size: int | None) -> list[Checksum]:
+        """What the bytes of an object must match, after it was compared with its item.
+
+        What a given list says holds always. An object that changed since it was listed is fetched
+        as it is now; one that did not, but has another size, is not whole.
+
+        Raises:
+            UnreachableError: It has another size than its item says.
+        """
+        item = fetch.item
+        listed = item.validators
+        is_given = self.spec.kind is SourceKind.LIST
+        if not is_given and _has_changed(listed, validators):
+            return [*validators.checksums]
+        if item.size is not None and size is not None and item.size != size:
+            raise failed(
+                UnreachableError(
+                    f"{fetch.label} has {size} bytes, and {item.size} where it is listed"
+                ),
+                ObjectFaultKind.SHORT_BODY,
+            )
+        return [*{*listed.checksums, *validators.checksums}]
+
+    def _read(self, answer: ObjectAnswer, body: ObjectBody, active: Active) -> None:
+        active.done = body.position
+        for block in answer.blocks():
+            self.throttle.take(len(block))
+            self.ledger.count(len(block))
+            body.feed(block)
+            active.done = body.position
+
+    def _publish(self, fetch: Fetch, located: ItemPlace, body: ObjectBody) -> None:
+        content = body.finish()
+        manifest = Manifest("file", self.spec.chunker, content)
+        packed = Packer(self.level).pack_new(Kind.MANIFEST, encode_manifest(manifest))
+        origin = Origin(
+            located.source.place, located.key, packed.id, content.length, body.validators
+        )
+        with self.writer.turn(urgent=True) as batch:
+            batch.put_absent([packed])
+            self.ledger.finish(fetch.index, Name(fetch.item.name), packed, origin)
+        fetch.body = None
+
+
+def _may_resume(validators: Validators) -> bool:
+    """Whether a source can prove that an object with these is still the same."""
+    return bool(validators.if_range or validators.version)
+
+
+def _has_changed(listed: Validators, validators: Validators) -> bool:
+    """Whether an object certainly changed since it was listed."""
+    if sameness(listed, None, validators, None) is Sameness.CHANGED:
+        return True
+    before, after = listed.last_modified, validators.last_modified
+    return before is not None and after is not None and after - before >= _LISTED_TO

@@ -1,0 +1,113 @@
+"""The listing phase: what the source has, as the items of a job.
+
+Nothing moves before the listing is whole and each object has a name of its own. A listing that
+breaks off starts over; it never ends early.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Final
+
+from casync.errors import NotFoundError, RemoteProtocolError, StoppedError, UsageError
+from casync.jobs.address import redacted
+from casync.jobs.collisions import NameDigests, digest_of, first_collision
+from casync.jobs.item import Item
+from casync.jobs.spec import JobSpec
+from casync.limits import JOB_BLOCK_ITEMS
+from casync.ops.download.items import listed_item
+from casync.remote.sources.job_sources import ItemPlace
+from casync.store.jobs import JobClaim, JobStore
+
+__all__ = ["MAX_ITEMS", "ItemListing", "in_share", "source_items"]
+
+MAX_ITEMS: Final = 10_000_000
+"""Items of a job. A listing without an end is found out by then."""
+
+
+def in_share(spec: JobSpec, key: str) -> bool:
+    """Whether an object of a listing belongs to the share of a job.
+
+    The key decides: hosts that share a job may list the source at different times.
+    """
+    return spec.shares == 1 or spec.part_of(digest_of(key)) == spec.part
+
+
+def source_items(spec: JobSpec, root: ItemPlace, stopped: threading.Event) -> Iterator[Item]:
+    """The items of all objects below the prefix of a job.
+
+    Raises:
+        NotFoundError: There are none, and that is not allowed.
+        RemoteProtocolError: The listing does not end.
+        UsageError: The source cannot be listed.
+        StoppedError: The job was stopped.
+        CasyncError: The listing broke off.
+    """
+    count = 0
+    for listed in root.source.list_below(root.key):
+        if stopped.is_set():
+            raise StoppedError("stopped")
+        if listed.key.endswith("/") and not listed.size:
+            continue  # the mark of a folder
+        count += 1
+        if count > MAX_ITEMS:
+            raise RemoteProtocolError(f"{root.source.label} lists more than {MAX_ITEMS} objects")
+        if in_share(spec, listed.key):
+            yield listed_item(spec, root, listed)
+    if not count and not spec.allow_empty:
+        raise NotFoundError(
+            f"there is no object below {root.source.label}/{root.key}",
+            next_step="Check the address. With --allow-empty an empty source is fine.",
+        )
+
+
+class ItemListing:
+    """Writes the items of a job, block by block.
+
+    Attributes:
+        count: Items that were listed so far.
+    """
+
+    def __init__(self, jobs: JobStore, claim: JobClaim) -> None:
+        self._jobs = jobs
+        self._claim = claim
+        self.count = 0
+
+    def write(self, items: Iterable[Item]) -> None:
+        """Writes all items, from the first block on. `count` is their number afterwards.
+
+        Raises:
+            UsageError: Two of them have one name.
+            CasyncError: What `items` and the store raise.
+        """
+        self.count = 0
+        names = NameDigests()
+        block: list[Item] = []
+        number = 0
+        for item in items:
+            if item.name:
+                names.add(item.name)
+            block.append(item)
+            self.count += 1
+            if len(block) == JOB_BLOCK_ITEMS:
+                self._jobs.add_items(self._claim, number, block)
+                number, block = number + 1, []
+        if block:
+            self._jobs.add_items(self._claim, number, block)
+        if repeated := names.repeated():
+            self._refuse(repeated)
+
+    def _refuse(self, repeated: frozenset[int]) -> None:
+        """Refuses a name that several items have; equal digests alone are no such name."""
+        ident = self._claim.row.id
+        twice = first_collision((item.name for item in self._jobs.items(ident)), repeated)
+        if twice is None:
+            return
+        same = (item.key for item in self._jobs.items(ident) if item.name == twice)
+        one, other = (redacted(key) for key in islice(same, 2))
+        raise UsageError(
+            f"{one} and {other} would have one name, {twice}",
+            next_step="Drop --flatten, or give each object a name of its own in a list.",
+        )

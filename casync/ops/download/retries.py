@@ -1,0 +1,85 @@
+"""What follows from a failed attempt: another one later, or a fault."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from casync.errors import CasyncError, UnreachableError
+from casync.jobs.address import redacted
+from casync.jobs.backoff import Attempts
+from casync.jobs.fault import ObjectFault, ObjectFaultKind
+from casync.ops.download.faults import concerns_object, describe, is_final, kind_of
+from casync.ops.download.fetch import Fetch
+from casync.ops.download.ledger import Ledger
+from casync.ops.download.options import RunOptions
+from casync.ops.download.writing import SharedWriter
+
+__all__ = ["Again", "Retries"]
+
+
+class Again(NamedTuple):
+    """When an object is tried again.
+
+    Attributes:
+        delay: Seconds until then.
+        rest: Seconds for which its host asked for a pause; 0 for none.
+    """
+
+    delay: float
+    rest: float
+
+
+class Retries(NamedTuple):
+    """Decides about failed attempts. Safe for threads.
+
+    Attributes:
+        options: How the job is run.
+        writer: The writer of the job.
+        ledger: What it has done.
+    """
+
+    options: RunOptions
+    writer: SharedWriter
+    ledger: Ledger
+
+    def delay(self, attempts: Attempts, error: CasyncError) -> float | None:
+        """Seconds until the next attempt; None if there shall be none."""
+        return self.options.policy.delay(attempts, self.options.random(), _wish(error))
+
+    def after(self, fetch: Fetch, error: CasyncError) -> Again | None:
+        """Decides about an object whose attempt failed; None if it has failed for good.
+
+        Raises:
+            CasyncError: `error`, if more than this object failed.
+        """
+        if not concerns_object(error):
+            raise error
+        now = int(self.options.now())
+        fetch.first_failed = fetch.first_failed or now
+        if kind_of(error) is ObjectFaultKind.CHECKSUM and fetch.body is not None:
+            fetch.body = None
+            with self.writer.turn():
+                self.ledger.restart(fetch.index)
+        if not is_final(error, opened=fetch.opened):
+            delay = self.delay(fetch.attempts, error)
+            if delay is not None:
+                return Again(delay, _wish(error))
+        fault = ObjectFault(
+            index=fetch.index,
+            name=fetch.item.name,
+            url=redacted(fetch.label),
+            kind=kind_of(error),
+            message=describe(error),
+            attempts=fetch.attempts.without_progress,
+            first=fetch.first_failed,
+            last=now,
+            status=error.status,
+        )
+        with self.writer.turn():
+            self.ledger.fail(fault)
+        fetch.body = None
+        return None
+
+
+def _wish(error: CasyncError) -> float:
+    return error.retry_after if isinstance(error, UnreachableError) else 0.0
