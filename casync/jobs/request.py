@@ -24,7 +24,7 @@ from casync.jobs.spec import JobSpec, SourceKind
 from casync.jobs.template import address_template
 from casync.jobs.validators import Validators
 
-__all__ = ["given_items", "specify"]
+__all__ = ["given_items", "listing_place", "specify"]
 
 
 def specify(wanted: JobSpec, list_digest: bytes = b"") -> JobSpec:
@@ -63,6 +63,20 @@ def specify(wanted: JobSpec, list_digest: bytes = b"") -> JobSpec:
         name_below(dest, labels[0])
         name_below(dest, labels[len(labels) - 1])
     return spec
+
+
+def listing_place(spec: JobSpec) -> tuple[str, str]:
+    """Where to list the source of a job.
+
+    Returns:
+        The address of a folder, bucket or host, and what the keys below it begin with.
+    """
+    address = parse_address(spec.source)
+    path, query = split_query(address)
+    folder, slash, stem = path.rpartition("/")
+    if not stem or not (address.is_local or slash):
+        return str(address), ""
+    return str(Address(address.scheme, f"{folder}{slash}{query}")), stem
 
 
 def given_items(spec: JobSpec, entries: Iterable[ListedItem]) -> Iterator[Item]:

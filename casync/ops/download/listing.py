@@ -36,7 +36,7 @@ def in_share(spec: JobSpec, key: str) -> bool:
 
 
 def source_items(spec: JobSpec, root: ItemPlace, stopped: threading.Event) -> Iterator[Item]:
-    """The items of all objects below the prefix of a job.
+    """The items of all objects whose keys begin with the prefix of a job.
 
     Raises:
         NotFoundError: There are none, and that is not allowed.
@@ -46,11 +46,11 @@ def source_items(spec: JobSpec, root: ItemPlace, stopped: threading.Event) -> It
         CasyncError: The listing broke off.
     """
     count = 0
-    for listed in root.source.list_below(root.key):
+    for listed in root.source.list_below(root.key[: root.key.rfind("/") + 1]):
         if stopped.is_set():
             raise StoppedError("stopped")
-        if listed.key.endswith("/") and not listed.size:
-            continue  # the mark of a folder
+        if not listed.key.startswith(root.key) or (listed.key.endswith("/") and not listed.size):
+            continue  # beside the prefix, or the mark of a folder
         count += 1
         if count > MAX_ITEMS:
             raise RemoteProtocolError(f"{root.source.label} lists more than {MAX_ITEMS} objects")

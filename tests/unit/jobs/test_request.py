@@ -9,7 +9,7 @@ from casync.errors import UsageError
 from casync.jobs.checksum import Checksum
 from casync.jobs.item import Item
 from casync.jobs.object_list import ListedItem
-from casync.jobs.request import given_items, specify
+from casync.jobs.request import given_items, listing_place, specify
 from casync.jobs.spec import JobSpec, SourceKind
 from casync.jobs.validators import Validators
 
@@ -111,6 +111,27 @@ def test_only_what_is_listed_can_be_gone_at_the_source(source: str) -> None:
     with pytest.raises(UsageError):
         specify(replace(asked("http://h/a/"), sync=True), DIGEST)
     assert specify(replace(asked("http://h/a/"), sync=True)).sync
+
+
+@pytest.mark.parametrize(
+    ("source", "folder", "stem"),
+    [
+        ("http://h", "http://h", ""),
+        ("http://h?x", "http://h?x", ""),
+        ("http://h/a/", "http://h/a/", ""),
+        ("http://h/a/pre*", "http://h/a/", "pre"),
+        ("http://h/a/pre*?sig=x/", "http://h/a/?sig=x/", "pre"),
+        ("http://h/a/*", "http://h/a/", ""),
+        ("s3://b", "s3://b", ""),
+        ("s3://b/pre*", "s3://b/", "pre"),
+        ("/data/pre*", "/data/", "pre"),
+        ("./pre*", "./", "pre"),
+        ("/", "/", ""),
+    ],
+)
+def test_a_prefix_is_listed_in_its_folder(source: str, folder: str, stem: str) -> None:
+    """D7."""
+    assert listing_place(specify(asked(source))) == (folder, stem)
 
 
 def listed(source: str, *entries: ListedItem, **changes: object) -> list[Item]:

@@ -59,6 +59,16 @@ def test_a_prefix_becomes_names_below_the_destination(
     assert store.jobs.find(row.id) == row
 
 
+def test_a_prefix_may_end_within_a_component(store: MemoryStore, source: MemorySource) -> None:
+    """D7: names are relative to the folder; nothing beside the prefix is fetched."""
+    expected = objects(source)
+    row = download(store, source, prefix="d/1/file-0")
+    assert row.counts.finished == 3
+    assert contents(store) == {
+        f"ds/file-{number:02}": expected[f"ds/1/file-{number:02}"] for number in (1, 4, 7)
+    }
+
+
 def test_a_second_run_asks_for_nothing_that_is_unchanged(
     store: MemoryStore, source: MemorySource
 ) -> None:
