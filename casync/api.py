@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -21,6 +20,7 @@ from casync.fs.exclude import Exclusion
 from casync.fs.paths import StrPath, as_path
 from casync.fs.scan import Scan
 from casync.fs.scan_cache import ScanCache
+from casync.fs.scratch import scratch_folder
 from casync.fs.source.file import open_source
 from casync.names.name import Ref, parse_ref
 from casync.objects.chunker import ChunkerParams
@@ -327,8 +327,8 @@ def bench(
     Raises:
         CasyncError: As `casync.ops.bench.measure`.
     """
-    with tempfile.TemporaryDirectory(prefix="casync-bench-", dir=folder) as place:
-        return _bench.measure(old, new, params, Path(place), _bench_store, progress)
+    with scratch_folder("bench", as_path(folder)) as place:
+        return _bench.measure(old, new, params, place, _bench_store, progress)
 
 
 def _bench_store(path: Path) -> LmdbStore:

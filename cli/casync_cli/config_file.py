@@ -22,12 +22,13 @@ SITE_FILE: Final = Path("/etc/casync/config.toml")
 
 _MAX_BYTES: Final = 1024 * 1024
 
-_PATHS: Final = frozenset({"store", "ca", "token_file"})
+_PATHS: Final = frozenset({"store", "ca", "proxy_auth", "token_file"})
 _KEYS: Final[dict[str, type]] = {
     "store": str,
     "servers": list,
     "ca": str,
     "proxy": str,
+    "proxy_auth": str,
     "limit": str,
     "connections": int,
     "retry_for": str,

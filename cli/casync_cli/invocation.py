@@ -6,7 +6,7 @@ command loads only the parts that it needs.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cached_property
 from pathlib import Path
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from casync.access.progress import Progress
     from casync.remote.http.transport import TransportOptions
     from casync.remote.http.write_client import WritingClient
-    from casync.store.base import ManifestSource
+    from casync.store.base import ManifestSource, Removed
     from casync.store.lmdb.store import LmdbStore
     from casync_cli.settings import Settings
     from casync_cli.short_ids import ShowId
@@ -165,6 +165,18 @@ class Invocation:
         local = not self.remote.server if is_local is None else is_local
         return short_in(source) if local and self.output.to_terminal else full_id
 
+    def shown_removed(self, removed: Callable[[], Iterable[Removed]]) -> ShowId:
+        """As `shown_ids`, for hashes that are in the trash: `undelete` takes them.
+
+        Args:
+            removed: Lists the trash.
+        """
+        from casync_cli.short_ids import full_id, short_among
+
+        if self.remote.server or not self.output.to_terminal:
+            return full_id
+        return short_among(entry.manifest for entry in removed())
+
     @contextmanager
     def pointing_to_servers(self) -> Iterator[None]:
         """Adds to errors about names that are not in the store that a server may have them."""
@@ -238,10 +250,12 @@ class Invocation:
         return parse_count(text, "--connections", 1, _MAX_CONNECTIONS)
 
     def _proxy_auth(self) -> str:
-        """User and password for the proxy, from the command line or the environment."""
-        given, environment = self.remote.proxy_auth, self.environment
-        path = environment.proxy_auth_file if given is None else parse_path(given, "--proxy-auth")
-        text = environment.proxy_auth or "" if path is None else self._read_secret(path, "password")
+        """User and password for the proxy."""
+        said = self.settings["proxy_auth"]
+        path = None if said.value is None else parse_path(str(said.value), "--proxy-auth")
+        text = self.environment.proxy_auth or ""
+        if path is not None:
+            text = self._read_secret(path, "password")
         if (text and ":" not in text) or not text.isprintable():
             raise UsageError(
                 f"not a user and a password for the proxy: {path or 'CASYNC_PROXY_AUTH'}",

@@ -101,6 +101,8 @@ class Settings:
         said = self._said(key)
         if said:
             return Setting(said, _VARIABLES[key])
+        if key == "proxy_auth" and self._environment.proxy_auth:
+            return Setting(None, "CASYNC_PROXY_AUTH")  # the secret itself
         for file in self.files:
             if key in file.values:
                 return Setting(file.values[key], str(file.path))
@@ -118,6 +120,9 @@ class Settings:
                 return self._environment.servers
             case "ca":
                 return None if self._environment.ca is None else str(self._environment.ca)
+            case "proxy_auth":
+                file = self._environment.proxy_auth_file
+                return None if file is None else str(file)
         return None
 
 
@@ -126,11 +131,17 @@ _FLAGS = {
     "servers": "server",
     "ca": "ca",
     "proxy": "proxy",
+    "proxy_auth": "proxy_auth",
     "limit": "limit",
     "connections": "connections",
     "retry_for": "retry_for",
 }
-_VARIABLES = {"store": "CASYNC_STORE", "servers": "CASYNC_SERVER", "ca": "CASYNC_CA"}
+_VARIABLES = {
+    "store": "CASYNC_STORE",
+    "servers": "CASYNC_SERVER",
+    "ca": "CASYNC_CA",
+    "proxy_auth": "CASYNC_PROXY_AUTH_FILE",
+}
 _DEFAULTS = {"connections": "4", "retry_for": "60s"}
 
 

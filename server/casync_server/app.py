@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -51,7 +51,7 @@ def create_app(
     store: ManifestSource,
     settings: ServerSettings,
     *,
-    store_id: str = "",
+    store_id: Callable[[], str] = str,
     cache_id: str = "",
     writable: WritableStore | None = None,
     sink: LogSink = to_stderr,
@@ -68,7 +68,7 @@ def create_app(
     Args:
         store: Read from several threads at once. The caller closes it.
         settings: Limits.
-        store_id: The store's UUID, as `/v1/info` shows it.
+        store_id: Reads the store's UUID, which `/v1/info` shows.
         cache_id: What tells a cache from others; empty if `store` has no upstream server.
         writable: The same store; None if the server only reads.
         sink: Writes lines of the access log.

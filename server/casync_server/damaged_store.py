@@ -37,7 +37,6 @@ class DamagedStore:
         renew: Callable[[], None],
     ) -> None:
         self.path = path
-        self.store_id = ""
         self.warnings = [
             f"{error.message}; requests for it get 500 damaged-store. {error.next_step}".rstrip()
         ]

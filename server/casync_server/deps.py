@@ -66,7 +66,7 @@ class Service:
 
     Attributes:
         store: The served store.
-        store_id: Its UUID.
+        store_id: Reads its UUID.
         settings: Limits and options.
         pool: Threads that read the store.
         answer_memory: Memory for answers in progress.
@@ -79,7 +79,7 @@ class Service:
     """
 
     store: ManifestSource
-    store_id: str
+    store_id: Callable[[], str]
     settings: ServerSettings
     pool: ReadPool
     answer_memory: AnswerMemory

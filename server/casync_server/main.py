@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from casync.errors import StoppedError
 from casync.escape import escape
+from casync.fs.scratch import scratch_folder
 from casync.fs.secret import exposure
 from casync_server.access.access_log import LogSink, notes, to_stderr
 from casync_server.options import ServeOptions
@@ -111,13 +111,12 @@ def _gc_timer(options: ServeOptions) -> contextlib.AbstractContextManager[object
 @contextlib.contextmanager
 def _metrics_folder(note: LogSink) -> Iterator[str]:
     """A folder for the metrics of all workers; empty if none can be created."""
-    try:
-        folder = tempfile.TemporaryDirectory(prefix="casync-metrics-", ignore_cleanup_errors=True)
-    except OSError as error:
-        note(f"warning: /metrics covers only one worker: {error.strerror}")
-        yield ""
-        return
-    with folder as path:
+    with contextlib.ExitStack() as stack:
+        path = ""
+        try:
+            path = str(stack.enter_context(scratch_folder("metrics")))
+        except OSError as error:
+            note(f"warning: /metrics covers only one worker: {error.strerror}")
         yield path
 
 

@@ -61,7 +61,7 @@ class Namespaces:
         service = replace(
             self._service,
             store=CheckedSource(store),
-            store_id=store.store_id,
+            store_id=lambda: store.store_id,
             metrics=StoreMetrics(store),
             writing=writing,
         )

@@ -55,6 +55,16 @@ def test_an_option_overrides_the_environment_and_that_the_file(program: Program)
     assert found["connections"] == ("2", "--connections")
 
 
+def test_the_password_of_a_proxy_is_in_a_file_that_a_file_names(program: Program) -> None:
+    path = own_file(program, 'proxy = "http://127.0.0.1:1"\nproxy_auth = "secret"\n')
+    assert shown(program)["proxy_auth"] == (str(path.parent / "secret"), str(path))
+    assert shown(program, CASYNC_PROXY_AUTH="me:too")["proxy_auth"] == ("", "CASYNC_PROXY_AUTH")
+    found = shown(program, CASYNC_PROXY_AUTH_FILE="/f", CASYNC_PROXY_AUTH="me:too")
+    assert found["proxy_auth"] == ("/f", "CASYNC_PROXY_AUTH_FILE")
+    missing = program.run("ls", "--server", "http://127.0.0.1:2")
+    assert f"cannot read the password in {path.parent / 'secret'}" in missing.err
+
+
 def test_config_replaces_the_file_of_the_user(program: Program) -> None:
     own_file(program, 'limit = "1M"\n')
     other = program.home / "other.toml"

@@ -117,6 +117,25 @@ def test_lists_fit_the_terminal(program: Program, command: str, columns: int) ->
         assert f"    {LONG}@1" in lines  # whole, on a line of its own
 
 
+def test_what_changes_names_fits_the_terminal(program: Program) -> None:
+    program.good("prepare", "--name", "some/name", stdin=b"first")
+    program.good("prepare", "--name", "some/name", stdin=b"second")
+    with serving(program.store, writable=True) as server:
+        for command in [
+            "forget some/ --keep-last 1 --dry-run",
+            "forget some/ --keep-last 1",
+            "undelete some/name@1",
+            "rm some/name --dry-run",
+            "rm some/name",
+            "undelete some/name",
+            "name set another/name some/name",
+            f"push some/name --name another --server {server.url}",
+        ]:
+            lines = on_terminal(program, *command.split())
+            assert [line for line in lines if len(line) > 80 or line.startswith("    ")] == []
+            assert re.search(r"\b[0-9a-f]{12}  (some|an)", "\n".join(lines)), lines
+
+
 def test_a_folder_is_as_long_as_its_files(program: Program) -> None:
     def row(*arguments: str) -> list[str]:
         return program.good(*arguments).lines[0].split("\t")
@@ -131,12 +150,18 @@ def test_a_folder_is_as_long_as_its_files(program: Program) -> None:
     (entry,) = program.good("ls", "-l", "www", "--json").document["entries"]
     assert (entry["total"], entry["length"] < 1000) == (3000, True)
     with serving(program.store) as server:
-        assert row("ls", "-l", "www", "--server", server.url)[1] == ""
+        assert row("ls", "-l", "www", "--server", server.url)[1] == "3000"
         assert row("ls", "-l", "vm", "--server", server.url)[1] == "100000"
         assert [
             line.split("\t")[1]
             for line in program.good("ls", "-lR", "www:", "--server", server.url).lines
-        ] == ["1000", "", "", "2000"]
+        ] == lengths
+        (line,) = [
+            line
+            for line in program.good("show", "www", "--server", server.url).lines
+            if line.startswith("total")
+        ]
+        assert line.split("\t")[1] == "3000"
 
 
 def test_a_damaged_folder_does_not_end_the_list(program: Program, tmp_path: Path) -> None:

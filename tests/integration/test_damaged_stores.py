@@ -121,9 +121,10 @@ def test_namespaces_are_served_beside_a_damaged_default_store(
     zero(stores, "", "index")
     with serving(stores.path, writable=writable) as server:
         assert any("damaged-store" in line for line in server.lines)
-        for path in ("", "/readyz", "/metrics", "/v1/names"):
+        for path in ("", "/readyz", "/metrics", "/v1/names", "/v1/info"):
             assert stores.ask(server, "", path) in {(500, "damaged-store"), (403, "denied")}
         assert stores.ask(server, "ours") == (200, "")
+        assert stores.ask(server, "ours", "/v1/info") == (200, "")
         assert stores.ask(server, "", "/healthz") == (200, "")
         stores.mend("")
         until(lambda: stores.ask(server, "") == (200, ""), "the mended store")

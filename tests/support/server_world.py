@@ -32,7 +32,7 @@ class World:
         self.outline = put_file(self.store, b"elsewhere", state=ManifestState.OUTLINE)
         settings = ServerSettings(piece_bytes=20_000)
         self.app: FastAPI = create_app(
-            self.store, settings, store_id="an-id", sink=self.lines.append
+            self.store, settings, store_id=lambda: "an-id", sink=self.lines.append
         )
 
     def ask(self, method: str, url: str, **arguments: Any) -> httpx.Response:

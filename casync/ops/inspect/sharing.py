@@ -66,7 +66,9 @@ def sharing(
         marker.mark(ident)
         markers.append(marker)
         manifest = decode_manifest(reader.one(Kind.MANIFEST, ident))
-        lengths.append((row.length, folders.of_manifest(manifest)))
+        total = folders.of_manifest(manifest)
+        assert total is not None  # it may take any number of reads
+        lengths.append((row.length, total))
     progress.start("comparing", None)
     sizes: Counter[tuple[int, ...]] = Counter()  # bytes by the exact set of manifests
     for kind in Kind:

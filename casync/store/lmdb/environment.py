@@ -82,7 +82,7 @@ class Environment:
             raise
         try:
             self.reader_check()
-            self.leaves.begin(self._check_pages())  # before LMDB follows any of them
+            self.leaves.begin(self.check_pages())  # before LMDB follows any of them
             self.databases = self._open_databases()
         except BaseException:
             self._lmdb.close()
@@ -101,25 +101,27 @@ class Environment:
         """Calls `watcher` with true when a thread begins to use the map, with false at the end."""
         self._map_lock.watch = watcher
 
-    def check_pages(self, whole: Collection[str] = (), *, everything: bool = False) -> None:
+    def check_pages(
+        self, whole: Collection[str] = (), *, everything: bool = False, free: bool = False
+    ) -> frozenset[str]:
         """Looks for pages on which LMDB would abort, miss rows or overwrite what is in use.
 
         Args:
             whole: Databases to check row by row, besides small ones.
             everything: Check all of them so: about a second per million objects.
+            free: Check the list of free pages, even if this process never writes.
+
+        Returns:
+            Databases that were not checked row by row.
 
         Raises:
             DamagedStoreError: There is such a page.
         """
-        self._check_pages(whole, everything=everything)
-        self.leaves.trust(self.databases if everything else whole)
-
-    def _check_pages(
-        self, whole: Collection[str] = (), *, everything: bool = False
-    ) -> frozenset[str]:
-        free = self.writable
+        free = free or self.writable
         check = partial(check_trees, whole=whole, everything=everything, free=free)
-        return self.snapshot(check)
+        unread = self.snapshot(check)
+        self.leaves.trust(self.databases if everything else whole)
+        return unread
 
     def snapshot(self, action: Callable[[int, int], _T | None]) -> _T:
         """Runs `action` with the data file's descriptor and the number of the newest transaction.

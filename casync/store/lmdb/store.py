@@ -321,7 +321,7 @@ class LmdbStore:
     def removal(self, refs: Sequence[Ref]) -> Removal:
         """As `Editable.removal`."""
         refs = self._without_prefixes(refs)
-        self._environment.check_pages(NAME_TABLES)
+        self._environment.check_pages(NAME_TABLES, free=True)  # as `remove` would
         with self._environment.reading() as txn:
             return self._trash(txn).plan(refs)
 

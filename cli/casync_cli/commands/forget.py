@@ -57,7 +57,8 @@ def run(
     with invocation.open_store(read_only=dry_run) as store:
         refs = _refs(store, pattern, rule)
         removal = store.removal(refs) if dry_run else store.remove(refs)
-    report_removal(invocation.output, "casync.forget/1", removal)
+        show = invocation.shown_ids(store) if dry_run else invocation.shown_removed(store.removed)
+        report_removal(invocation.output, "casync.forget/1", removal, show)
 
 
 def _rule(keep_last: str | None, keep_within: str | None) -> KeepRule:

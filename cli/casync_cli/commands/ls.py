@@ -29,8 +29,8 @@ DETAILS = (
     "first digits of one. Columns: hash, name; with -l hash, length, time, name with version. "
     "REF:PATH lists a folder in REF, and REF: its top folder. Columns: path; with -l mode, "
     "length, time, content id, path, link target. The length of a folder is that of all files in "
-    "it; with --server it is not shown. A terminal gets hashes of the local store as short as "
-    "other commands take them, and no content ids; --full shows all digits."
+    "it; that of a large folder of a server is not shown. A terminal gets hashes of the local "
+    "store as short as other commands take them, and no content ids; --full shows all digits."
 )
 EXAMPLES = (
     "casync ls",
@@ -131,13 +131,14 @@ def _entries(source: ManifestSource, pattern: str | None, *, lengths: bool) -> I
 def _with_totals(
     entries: Iterable[_Entry], source: ManifestSource, output: Output, *, is_remote: bool
 ) -> Iterator[_Entry]:
-    """Adds the bytes of all files. Those of a folder of a server are not known."""
+    """Adds the bytes of all files; of folders of a server, as far as few requests tell them."""
     from casync.objects.folder_sizes import FolderSizes
     from casync.objects.manifest import decode_manifest
     from casync.store.proved import Lost, ProvedReader
+    from casync_cli.reports.tree import READS_OF_SERVER
 
     reader = ProvedReader(source)
-    folders = FolderSizes(reader.plain)
+    folders = FolderSizes(reader.plain, READS_OF_SERVER if is_remote else None)
     rest = iter(entries)
     while batch := list(islice(rest, MAX_BATCH_IDS)):
         read = reader.look(Kind.MANIFEST, [entry.id for entry in batch])
@@ -146,9 +147,7 @@ def _with_totals(
             with output.warning_of(NoObjectError, IntegrityError):
                 if isinstance(found, Lost):
                     raise found.error()
-                manifest = decode_manifest(found)
-                if manifest.kind == "file" or not is_remote:
-                    total = folders.of_manifest(manifest)
+                total = folders.of_manifest(decode_manifest(found))
             yield entry._replace(total=total)
 
 

@@ -82,6 +82,7 @@ def run(
             if expected is not None:
                 update = update._replace(expected=expected)
         record = place.set_name(update)
+        shown = invocation.shown_ids(place)(record.manifest)
     if output.json_mode:
         output.document(
             "casync.name-set/1",
@@ -92,4 +93,4 @@ def run(
             },
         )
     else:
-        output.row(record.manifest.hex(), f"{record.name}@{record.version}")
+        output.row(shown, f"{record.name}@{record.version}")

@@ -109,8 +109,11 @@ def run(
                 dry_run=dry_run,
                 progress=progress,
             )
-    report = report_push_plan if dry_run else report_push
-    report(invocation.output, pushed)
+        show = invocation.shown_ids(store, is_local=True)
+        if dry_run:
+            report_push_plan(invocation.output, pushed)
+        else:
+            report_push(invocation.output, pushed, show)
 
 
 def _abort(invocation: Invocation, push: str | None, *, dry_run: bool) -> None:

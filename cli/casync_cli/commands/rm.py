@@ -14,11 +14,9 @@ from casync_cli.invocation import Invocation, invocation_of
 from casync_cli.options import DryRun
 from casync_cli.parsing.times import format_moment
 from casync_cli.reports.removal import report_removal
-from casync_cli.short_ids import full_id, short_among
 
 if TYPE_CHECKING:
     from casync.store.base import Removed
-    from casync_cli.short_ids import ShowId
 
 DETAILS = (
     "NAME removes all versions of a name, NAME@N only version N; manifests that no other name "
@@ -58,7 +56,8 @@ def run(
     parsed = [parse_whole_ref(ref) for ref in refs or ()]
     with invocation.tended(read_only=dry_run) as place:
         removal = place.removal(parsed) if dry_run else place.remove(parsed)
-    report_removal(invocation.output, "casync.rm/1", removal)
+        show = invocation.shown_ids(place) if dry_run else invocation.shown_removed(place.removed)
+        report_removal(invocation.output, "casync.rm/1", removal, show)
 
 
 def _print(invocation: Invocation, removed: Iterable[Removed]) -> None:
@@ -76,9 +75,7 @@ def _print(invocation: Invocation, removed: Iterable[Removed]) -> None:
         output.document("casync.trash/1", {"entries": fields})
         return
     entries = list(removed)
-    show: ShowId = full_id
-    if output.to_terminal and not invocation.remote.server:
-        show = short_among(entry.manifest for entry in entries)
+    show = invocation.shown_removed(lambda: entries)
     listing = output.listing(hashes("hash"), moments("removed"), Column("name"))
     for entry in entries:
         label = f"{entry.record.name}@{entry.record.version}" if entry.record else None

@@ -61,9 +61,8 @@ def run(
         raise UsageError(f"{ref} has a path; show takes a whole manifest")
     with invocation.source() as source, invocation.progress() as progress:
         found = show(source.resolve(parsed), source, progress)
-        sha256 = total = None
-        if found.kind == "file" or not invocation.remote.server:
-            total = _total(found.manifest, source)
+        sha256 = None
+        total = _total(found.manifest, source, is_remote=bool(invocation.remote.server))
         if digest is not None and not found.missing:
             if found.kind != "file":
                 raise UsageError(f"{ref} is a folder, not a file; it has no digest")
@@ -85,16 +84,18 @@ def run(
         )
 
 
-def _total(ident: ManifestId, source: ObjectSource) -> int | None:
-    """Bytes of the file or of all files in the folder; None if not all of it is here."""
+def _total(ident: ManifestId, source: ObjectSource, *, is_remote: bool) -> int | None:
+    """Bytes of the file or of all files in the folder; None if not all of it can be read."""
     from casync.objects.folder_sizes import FolderSizes
     from casync.objects.manifest import decode_manifest
     from casync.store.proved import ProvedReader
+    from casync_cli.reports.tree import READS_OF_SERVER
 
     reader = ProvedReader(source)
     manifest = decode_manifest(reader.one(Kind.MANIFEST, ident))
     try:
-        return FolderSizes(reader.plain).of_manifest(manifest)
+        most = READS_OF_SERVER if is_remote else None
+        return FolderSizes(reader.plain, most).of_manifest(manifest)
     except NoObjectError:
         return None
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import typer
 
-from casync_cli.columns import Column, moments
+from casync_cli.columns import Column
 from casync_cli.invocation import invocation_of
 from casync_cli.parsing.times import format_moment
 
@@ -19,6 +19,10 @@ DETAILS = (
     "note, namespace. The store does not hold the tokens themselves."
 )
 EXAMPLES = ("casync token ls", "casync token ls --json")
+
+_DAY: Final = len("2026-11-30")
+_MINUTE: Final = len("2026-11-30T02:55")
+"""Characters of a time on a terminal, where the other columns need room."""
 
 
 def run(ctx: typer.Context) -> None:
@@ -47,12 +51,13 @@ def run(ctx: typer.Context) -> None:
         ]
         output.document("casync.token-ls/1", {"required": known.required, "tokens": tokens})
         return
+    day, minute = (_DAY, _MINUTE) if output.to_terminal else (None, None)
     listing = output.listing(
         Column("id", 8),
         Column("scope", 5),
         Column("state", 7),
-        moments("created"),
-        moments("expires"),
+        Column("created", _DAY),
+        Column("expires", _MINUTE),
         Column("names", 5),
         Column("note", 4),
         Column("namespace"),
@@ -62,8 +67,8 @@ def run(ctx: typer.Context) -> None:
             row.id,
             TokenScope(row.level).name.lower(),
             _state(row),
-            format_moment(row.created),
-            format_moment(row.expires) if row.expires else None,
+            format_moment(row.created)[:day],
+            format_moment(row.expires)[:minute] if row.expires else None,
             " ".join(row.names),
             row.note,
             row.namespace or DEFAULT,

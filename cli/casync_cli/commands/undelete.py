@@ -37,7 +37,8 @@ def run(
         if not invocation.remote.server:
             parsed = [_whole(ref, place.removed()) for ref in parsed]
         restored = place.restore(parsed)
-    report_removal(invocation.output, "casync.undelete/1", restored)
+        show = invocation.shown_ids(place)
+        report_removal(invocation.output, "casync.undelete/1", restored, show)
 
 
 def _whole(ref: Ref, trash: Iterable[Removed]) -> Ref:

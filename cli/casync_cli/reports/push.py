@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from casync.ops.push.push import Pushed
     from casync.store.push import OpenPush
+    from casync_cli.short_ids import ShowId
 
 __all__ = ["push_fields", "report_aborted", "report_push", "report_push_plan"]
 
@@ -39,9 +40,16 @@ def report_aborted(
     output.say(f"{format_count(len(pushes), 'push')} {verb}")
 
 
-def report_push(output: Output, pushed: Pushed) -> None:
-    """Reports a push: the hash, and the name with its version if one was set."""
+def report_push(output: Output, pushed: Pushed, show: ShowId) -> None:
+    """Reports a push: the hash, and the name with its version if one was set.
+
+    Args:
+        output: Prints it.
+        pushed: The result.
+        show: The digits to show of a hash beside a name.
+    """
     record = pushed.name
+    label = None if record is None else f"{record.name}@{record.version}"
     if output.json_mode:
         output.document(
             "casync.push/1",
@@ -58,14 +66,14 @@ def report_push(output: Output, pushed: Pushed) -> None:
                 "seconds": round(pushed.seconds, 3),
             },
         )
-    elif record is not None:
-        output.row(pushed.manifest.hex(), f"{record.name}@{record.version}")
+    elif label is not None:
+        output.row(show(pushed.manifest), label)
     else:
         output.row(pushed.manifest.hex())
     output.flush()
     what = "published" if pushed.published else "part complete"
     output.say(
-        f"{pushed.manifest.hex()}: {what}; sent {format_count(pushed.new, 'object')} of "
+        f"{label or show(pushed.manifest)}: {what}; sent {format_count(pushed.new, 'object')} of "
         f"{format_size(pushed.payload)} in {format_duration(pushed.seconds)}"
     )
     requests = format_count(pushed.traffic.requests, "request")

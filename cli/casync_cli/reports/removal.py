@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from casync_cli.columns import Column
+from casync_cli.columns import Column, hashes
 from casync_cli.output import Output
 
 if TYPE_CHECKING:
     from casync.store.base import Removal
+    from casync_cli.short_ids import ShowId
 
 __all__ = ["report_removal"]
 
 
-def report_removal(output: Output, schema: str, removal: Removal) -> None:
+def report_removal(output: Output, schema: str, removal: Removal, show: ShowId) -> None:
     """Prints a line per version and per manifest, or one document.
 
-    A server lists at most a page of each.
+    Args:
+        output: Prints them.
+        schema: The schema of the document.
+        removal: What was moved. A server lists at most a page of each.
+        show: The digits to show of a hash.
     """
     if removal.more:
         output.say("the list is incomplete: the server returns only its first part")
@@ -32,8 +37,8 @@ def report_removal(output: Output, schema: str, removal: Removal) -> None:
         manifests = [ident.hex() for ident in removal.manifests]
         output.document(schema, {"versions": versions, "manifests": manifests})
         return
-    listing = output.listing(Column("kind", 8), Column("hash"), Column("name"))
+    listing = output.listing(Column("kind", 8), hashes("hash"), Column("name"))
     for record in removal.versions:
-        listing.row("name", record.manifest.hex(), f"{record.name}@{record.version}")
+        listing.row("name", show(record.manifest), f"{record.name}@{record.version}")
     for ident in removal.manifests:
-        listing.row("manifest", ident.hex())
+        listing.row("manifest", show(ident))

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from casync.store.base import ManifestSource
     from casync_cli.output import Output
 
-__all__ = ["list_inside"]
+__all__ = ["READS_OF_SERVER", "list_inside"]
+
+READS_OF_SERVER: Final = 200
+"""Reads of folders of a server that a listing is worth: seconds, over a slow link."""
 
 _KINDS: Final = {File: "file", Folder: "folder", Link: "link", Device: "device", Pipe: "pipe"}
 
@@ -45,7 +48,7 @@ def list_inside(
         long: Show more than paths.
         recursive: List everything below, too.
         full: Show ids of contents on a terminal, too.
-        is_remote: Show no sizes of folders: all entries below them would travel.
+        is_remote: Show sizes of folders only as far as few requests tell them.
 
     Raises:
         CasyncError: As `locate` and `Tree.listing`.
@@ -56,12 +59,13 @@ def list_inside(
     else:
         assert found.entry is not None  # a whole file has no entries
         listed = iter([(found.path, found.entry)])
-    folder_sizes = FolderSizes(ProvedReader(source).plain) if long and not is_remote else None
+    fetch = ProvedReader(source).plain
+    folder_sizes = FolderSizes(fetch, READS_OF_SERVER if is_remote else None)
 
     def length(entry: Entry) -> int | None:
         if isinstance(entry, File):
             return entry.content.length
-        if isinstance(entry, Folder) and folder_sizes is not None:
+        if isinstance(entry, Folder) and long:
             with output.warning_of(NoObjectError, IntegrityError):
                 return folder_sizes.of(entry.content)
         return None

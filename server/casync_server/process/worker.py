@@ -191,18 +191,19 @@ def _serve(
     faults: Faults,
 ) -> int:
     source: ManifestSource = store
+    cache_id = ""
     if options.upstream is not None:
+        cache_id = "" if isinstance(store, DamagedStore) else store.store_id
         # Threads also wait for the upstream server.
         settings = settings.model_copy(update={"threads": max(settings.threads, _PATIENT_THREADS)})
         turns = FetchTurns(options.store)
-        source = PullThrough(
-            store, _client(options.upstream, settings.threads, store.store_id), turns
-        )
+        client = _client(options.upstream, settings.threads, cache_id)
+        source = PullThrough(store, client, turns)
     app = create_app(
         source,
         settings,
-        store_id=store.store_id,
-        cache_id=store.store_id if options.upstream is not None else "",
+        store_id=lambda: store.store_id,
+        cache_id=cache_id,
         writable=store if options.writable else None,
         audit=audit,
         local=store,

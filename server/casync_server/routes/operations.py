@@ -59,7 +59,7 @@ async def get_info(service: Reads) -> Response:
     info = Info(
         api=API_VERSION,
         program=program(),
-        store=service.store_id,
+        store=await service.read(service.store_id),
         limits=LimitsItem(
             MAX_BATCH_IDS, MAX_BATCH_BYTES, PAGE_ITEMS, MAX_BATCH_BASES, MAX_GROUP_BYTES
         ),

@@ -29,6 +29,23 @@ def test_files_of_all_folders_count_and_hard_links_count_once() -> None:
     assert sizes.of(sub.content) == 30
 
 
+def test_a_folder_that_takes_too_many_reads_has_no_size() -> None:
+    objects = Objects()
+    data = objects.content(b"x" * 10)
+    small = folder(b"a", objects.folder(file(b"f", data)))
+    large = folder(b"b", objects.folder(*(file(b"%05d" % n, data) for n in range(9000))))
+    assert large.content.length > 5 * 64 * 1024
+    deep = folder(b"c", objects.folder(folder(b"d", objects.folder(file(b"e", data)))))
+    top = objects.folder(small, large, deep)
+    sizes = FolderSizes(objects.fetch, 5)
+    assert sizes.of(large.content) is None
+    assert objects.fetched == []
+    assert sizes.of(top) is None
+    assert sizes.of(small.content) == 10
+    assert sizes.of(deep.content) == 20 // 2
+    assert FolderSizes(objects.fetch).of(top) == 90_020
+
+
 def test_each_distinct_folder_is_read_once() -> None:
     objects = Objects()
     content = objects.folder(file(b"f", objects.content(b"z")))

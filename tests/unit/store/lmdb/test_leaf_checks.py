@@ -13,11 +13,12 @@ import pytest
 from casync.errors import DamagedStoreError
 from casync.fs.identity import FileIdentity
 from casync.ids import Kind
+from casync.names.name import parse_ref
 from casync.store.base import Batch, RememberedFile
 from casync.store.lmdb import leaf_checks, pages
 from casync.store.lmdb.rows import IndexRow, encode_index
 from casync.store.lmdb.store import LmdbStore
-from tests.contract.store_contract import ids_of, noise, pack
+from tests.contract.store_contract import ids_of, noise, pack, put_manifest
 from tests.crash.lmdb_pages import PAGE_BYTES, map_pages
 
 _ROWS = 20_000
@@ -137,3 +138,20 @@ def test_files_are_not_remembered_in_a_damaged_leaf(path: Path) -> None:
     damage(path, "seeds", 14, struct.pack("<H", 8))
     with LmdbStore.open(path) as store, pytest.raises(DamagedStoreError):
         store.commit(Batch(forget=[files[1].path]))
+
+
+def test_a_forecast_of_a_removal_finds_what_the_removal_would(path: Path) -> None:
+    with LmdbStore.open(path, create=True) as store:
+        put_manifest(store, noise(100), "a")
+        put_manifest(store, noise(200), "b")
+    data = (path / "data.mdb").read_bytes()
+    (root,) = (p.number for p in map_pages(data) if p.database == "free" and p.role == "root")
+    with (path / "data.mdb").open("r+b") as file:
+        file.seek(root * PAGE_BYTES)
+        file.write(bytes(PAGE_BYTES))
+    with pytest.raises(DamagedStoreError):
+        LmdbStore.open(path)
+    with LmdbStore.open(path, read_only=True) as store:
+        assert len(list(store.names())) == 2
+        with pytest.raises(DamagedStoreError):
+            store.removal([parse_ref("a")])
