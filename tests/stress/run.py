@@ -40,6 +40,7 @@ __all__ = ["SEED", "stress"]
 SEED: Final = 20261121
 """The default seed."""
 
+_START_SECONDS: Final = 60.0
 _STOP_SECONDS: Final = 60.0
 _MOST_UNKNOWN: Final = 40
 _NOT_FOUND: Final = 9
@@ -84,6 +85,8 @@ def stress(folder: Path, seed: int, seconds: float, *, verify: bool) -> Ledger:
     write(scene, "first", random.Random(seed))  # there is a store from the beginning
     neighbours = make_neighbours(scene)
     processes.token = neighbours.admin
+    with Server(scene.store) as server:
+        ask_all_neighbours(scene, neighbours, server.url)  # whatever a busy machine leaves of them
 
     def ask(scene: Scene, who: str, rng: random.Random) -> None:
         ask_neighbours(scene, neighbours, rng)
@@ -137,10 +140,11 @@ def _serve(scene: Scene, neighbours: Neighbours, rng: random.Random) -> None:
     with log.open("wb") as stderr:
         process = start("serve", *where, *options, stderr=stderr)
     with scene.processes.exposed("serve", process):
-        until = time.monotonic() + rng.uniform(5, 20)
+        until = time.monotonic() + _START_SECONDS
         while process.poll() is None and time.monotonic() < until:
-            if listens(int(port)):
+            if not scene.serving.is_set() and listens(int(port)):
                 scene.serving.set()
+                until = time.monotonic() + rng.uniform(5, 20)
             time.sleep(0.05)
     scene.serving.clear()
     process.terminate()
