@@ -46,9 +46,7 @@ def name_below(dest: str, label: str) -> Name:
         raise UsageError("an object at the root of its source has no name")
     if "//" in label or label[0] == "/" or label[-1] == "/":
         return parse_name(dest + _with_encoded_slashes(dest, label.split("/")))
-    if not dest:
-        return escape_name(label)
-    return parse_name(dest + _escape_inner(label))
+    return escape_name(label, dest)
 
 
 def below_prefix(prefix: str, key: str, *, flatten: bool = False) -> str:
@@ -155,8 +153,8 @@ def _with_encoded_slashes(dest: str, components: list[str]) -> str:
 
 
 def _escape_inner(label: str) -> str:
-    """`label` percent-encoded where a name goes on; what may only not begin a name stays."""
-    return escape_name(f"x/{label}")[2:] if label else ""
+    """`label` percent-encoded where a name goes on."""
+    return escape_name(label, "x/")[2:] if label else ""
 
 
 def _path(address: Address) -> str:

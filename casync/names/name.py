@@ -28,6 +28,7 @@ _LIKE_HEX = re.compile(_HEX.pattern, re.IGNORECASE | re.ASCII)
 _VERSION = re.compile(r"[1-9][0-9]{0,17}")
 _FORBIDDEN = re.compile(r"[:@\\\x00-\x1f\x7f-\x9f]")
 _PLAIN = " !$&'()*+,;=~[]{}^|<>?#\"`"  # allowed in a name, besides letters, digits and `_.-`
+_UNESCAPED = re.compile(rf"[A-Za-z0-9_.~/{re.escape(_PLAIN)}-]*")
 
 
 class NameRecord(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -106,25 +107,32 @@ def parse_name(text: str) -> Name:
     return Name(text)
 
 
-def escape_name(text: str) -> Name:
+def escape_name(text: str, folder: str = "") -> Name:
     """Percent-encodes an external label into a valid name.
 
     Percent-decoding gives the label back, so distinct labels have distinct names. A `%` is encoded,
     too: escaping twice differs from escaping once.
 
+    Args:
+        text: The label.
+        folder: A name with a slash at its end, below which the label's name is. What only the
+            beginning of a name may not be then stays as it is.
+
     Raises:
         UsageError: A component is empty, or too long once encoded; or the label is not text.
     """
-    try:
-        # Bytes of file names that are not UTF-8 arrive as lone surrogates.
-        parts = [quote(part, safe=_PLAIN, errors="surrogateescape") for part in text.split("/")]
-    except UnicodeEncodeError as error:
-        raise UsageError(f"the label is not valid text: {text!r}") from error
-    reserved = _LIKE_HEX.fullmatch(text) or parts[0] in _FIRST_RESERVED
+    parts = text.split("/")
+    if not _UNESCAPED.fullmatch(text):
+        try:
+            # Bytes of file names that are not UTF-8 arrive as lone surrogates.
+            parts = [quote(part, safe=_PLAIN, errors="surrogateescape") for part in parts]
+        except UnicodeEncodeError as error:
+            raise UsageError(f"the label is not valid text: {text!r}") from error
+    reserved = not folder and (_LIKE_HEX.fullmatch(text) or parts[0] in _FIRST_RESERVED)
     for index, part in enumerate(parts):
         if part in _RESERVED or (reserved and index == 0):
             parts[index] = "".join(f"%{ord(character):02X}" for character in part)
-    return parse_name("/".join(parts))
+    return parse_name(folder + "/".join(parts))
 
 
 def is_hash(text: str) -> bool:
