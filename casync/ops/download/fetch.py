@@ -80,6 +80,7 @@ class Fetcher(NamedTuple):
         ident: The job.
         spec: What it does.
         jobs: The jobs of the store.
+        left: Indices below which earlier runs may have left parts.
         store: The store.
         writer: The writer of the job.
         ledger: What it has done.
@@ -91,6 +92,7 @@ class Fetcher(NamedTuple):
     ident: str
     spec: JobSpec
     jobs: JobStore
+    left: int
     store: ObjectStore
     writer: SharedWriter
     ledger: Ledger
@@ -192,6 +194,8 @@ class Fetcher(NamedTuple):
 
     def _resume(self, fetch: Fetch) -> None:
         """Takes what an earlier run left."""
+        if fetch.index >= self.left:
+            return
         half = self.jobs.parts(self.ident, fetch.index)
         if half is None:
             return

@@ -16,6 +16,7 @@ from casync.jobs.backoff import Attempts
 from casync.jobs.item import Item
 from casync.jobs.job import JobRow, JobState
 from casync.jobs.spec import JobSpec, SourceKind
+from casync.limits import JOB_WINDOW
 from casync.names.name import Name
 from casync.ops.download.crew import Crew
 from casync.ops.download.fetch import Fetch, Fetcher
@@ -138,6 +139,7 @@ class _Run:
             claim.row.id,
             spec,
             store.jobs,
+            claim.row.cursor + JOB_WINDOW if claim.row.epoch > 1 else 0,
             store,
             self._writer,
             self._ledger,

@@ -143,6 +143,13 @@ def test_a_job_that_is_stopped_ends_aborted_and_goes_on_later(
     assert contents(store) == objects(source)
 
 
+def test_a_prefix_need_not_end_at_a_slash(store: MemoryStore, source: MemorySource) -> None:
+    """D7: as with object storage, everything whose key begins so."""
+    row = download(store, source, prefix="d/1/file-1")
+    names = [f"ds/file-{number}" for number in (10, 13, 16, 19)]
+    assert (row.total, sorted(contents(store))) == (4, names)
+
+
 @pytest.mark.parametrize("share", [1, 2, 3])
 def test_shares_of_a_listing_are_disjoint_and_complete(source: MemorySource, share: int) -> None:
     """D7: `--part K/N` on several hosts."""
