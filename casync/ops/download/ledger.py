@@ -80,7 +80,7 @@ class Ledger:
     @property
     def row(self) -> JobRow:
         """The job as of now, of which the store knows what was sealed before the last commit."""
-        return self._with_active(self._row.after(self._done, self._counts))
+        return self._with_active(self._row.after(self._done, self._counted()))
 
     def count(self, fetched: int) -> None:
         """Bytes came from the source. Not in a turn."""
@@ -148,7 +148,7 @@ class Ledger:
 
     def seal(self) -> Batch | None:
         """The rows of the next commit; None if nothing changed."""
-        counts = self._counts + Counts(fetched=self.fetched - self._sealed_fetched)
+        counts = self._counted()
         row = self._with_active(self._row.after(self._done, counts))
         update = self._update
         before = update.row
@@ -165,6 +165,10 @@ class Ledger:
         self._row, self._done, self._counts = row, [], Counts()
         self._update, self._parts, self._batch = JobUpdate(row), {}, Batch()
         return batch
+
+    def _counted(self) -> Counts:
+        """What was done since the last commit was sealed."""
+        return self._counts + Counts(fetched=self.fetched - self._sealed_fetched)
 
     def _settle(self, index: int, counts: Counts) -> None:
         self._done.append(index)

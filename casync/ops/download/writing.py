@@ -28,6 +28,9 @@ __all__ = ["ContentWriter", "SharedWriter"]
 _INTERVAL: Final = 1.0
 """Seconds after which rows are written if nothing else asks for a commit."""
 
+_MOST_FINISHED: Final = 4096
+"""Finished objects of one commit. Each has rows in several pages, however small it is."""
+
 
 class SharedWriter:
     """The writer of a job. Safe for threads. Use in a with block; `finish` ends it in order.
@@ -46,7 +49,7 @@ class SharedWriter:
         self._interval = interval
         self._writer = BatchWriter(store)
         self._changed = threading.Condition()
-        self._urgent = False
+        self._finished = 0  # urgent turns since the last commit began
         self._ends = False
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="job-commits")
@@ -82,11 +85,11 @@ class SharedWriter:
             CasyncError: A commit failed; as `ObjectStore.commit`.
         """
         with self._changed:
-            self._changed.wait_for(lambda: self._error is not None or not self._writer.is_full)
+            self._changed.wait_for(lambda: self._error is not None or not self._is_full)
             self.check()
             yield self._writer
-            self._urgent = self._urgent or urgent
-            if self._urgent or self._writer.is_full:
+            self._finished += urgent
+            if self._finished or self._is_full:
                 self._changed.notify_all()
 
     @contextmanager
@@ -127,6 +130,10 @@ class SharedWriter:
         self._thread.join()
         self.check()
 
+    @property
+    def _is_full(self) -> bool:
+        return self._writer.is_full or self._finished >= _MOST_FINISHED
+
     def _run(self) -> None:
         try:
             while self._commit():
@@ -140,11 +147,11 @@ class SharedWriter:
         """Writes one commit when one is due. Returns False at the end."""
         with self._changed:
             self._changed.wait_for(
-                lambda: self._urgent or self._ends or self._writer.is_full, self._interval
+                lambda: self._finished or self._ends or self._is_full, self._interval
             )
-            ends, self._urgent = self._ends, False
+            ends, is_full, self._finished = self._ends, self._is_full, 0
             rows = self._seal()
-            if rows is None and not self._writer.is_full:
+            if rows is None and not is_full:
                 return not ends
             self._writer.add(rows or Batch())
             self._writer.start()
