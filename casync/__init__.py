@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from casync.ops.push.push import PushOptions
     from casync.remote.http.client import RemoteClient
     from casync.remote.http.transport import TransportOptions
-    from casync.sources import prepare_url
+    from casync.sources import get, prepare_url
 
 __version__ = "0.1.0"
 
@@ -45,6 +45,7 @@ __all__ = [
     "TransportOptions",
     "__version__",
     "forecast",
+    "get",
     "open_ref",
     "open_store",
     "prepare",
@@ -62,6 +63,7 @@ _HOMES = {
     "PushOptions": "casync.ops.push.push",
     "RemoteClient": "casync.remote.http.client",
     "TransportOptions": "casync.remote.http.transport",
+    "get": "casync.sources",
     "prepare_url": "casync.sources",
 }
 

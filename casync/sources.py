@@ -1,21 +1,30 @@
-"""Prepares from addresses: the part of `api` for remote sources."""
+"""Reads from addresses: the part of `api` for remote sources."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from operator import itemgetter
+from typing import Final, NamedTuple
 
 from casync.access.progress import SILENT, Progress
+from casync.errors import NotFoundError, UsageError
 from casync.fs.exclude import Exclusion
 from casync.fs.scan_cache import ScanCache
 from casync.ops.prepare.address import prepare_address
 from casync.ops.prepare.file import PrepareOptions
+from casync.ops.prepare.object import prepare_object
 from casync.ops.prepare.prepared import FolderPrepared, Prepared
-from casync.remote.sources.base import SourceOptions
-from casync.remote.sources.open import open_source
+from casync.remote.sources.base import Listed
+from casync.remote.sources.described import described
+from casync.remote.sources.open import Sources
+from casync.remote.sources.options import SourceOptions
 from casync.store.lmdb.store import LmdbStore
 
-__all__ = ["prepare_url"]
+__all__ = ["UrlEntry", "get", "list_url", "prepare_url"]
+
+_ASKERS: Final = 16
+"""Objects that are asked for concurrently."""
 
 
 def prepare_url(
@@ -41,10 +50,10 @@ def prepare_url(
         progress: Advances by every byte.
 
     Raises:
-        CasyncError: As `open_source` and `prepare_address`.
+        CasyncError: As `Sources.open` and `prepare_address`.
     """
-    source, key = open_source(address, access)
-    with closing(source):
+    with Sources(access) as sources:
+        source, key = sources.open(address)
         return prepare_address(
             source,
             key,
@@ -54,3 +63,98 @@ def prepare_url(
             scan_cache=ScanCache(store.path / "folders"),
             progress=progress,
         )
+
+
+def get(
+    address: str,
+    store: LmdbStore,
+    options: PrepareOptions = PrepareOptions(),
+    *,
+    access: SourceOptions = SourceOptions(),
+    progress: Progress = SILENT,
+) -> Prepared:
+    """Puts one object of a source into `store`, unless it is there and unchanged.
+
+    Args:
+        address: The object, such as `https://host/path`.
+        store: The store.
+        options: How to prepare, and the name that it gets.
+        access: How to reach the source.
+        progress: Advances by every byte.
+
+    Raises:
+        NotFoundError: There is no such object.
+        UsageError: The address is that of a folder.
+        CasyncError: As `Sources.open` and `prepare_object`.
+    """
+    with Sources(access) as sources:
+        source, key = sources.open(address)
+        if not key or key.endswith("/"):
+            raise UsageError(
+                f"{source.label}/{key} is a folder",
+                next_step=f"Run `casync prepare {address}`, or name an object.",
+            )
+        listed = source.find(key)
+        if listed is None:
+            raise NotFoundError(
+                f"there is no object {source.label}/{key}",
+                next_step="Check the address; `casync ls URL/` lists a folder.",
+            )
+        scan_cache = ScanCache(store.path / "folders")
+        return prepare_object(
+            source, listed, store, options, scan_cache=scan_cache, progress=progress
+        )
+
+
+class UrlEntry(NamedTuple):
+    """An entry of a listed address.
+
+    Attributes:
+        path: Its path below the address; that of a folder ends with a slash.
+        listed: The object; None for a folder.
+    """
+
+    path: str
+    listed: Listed | None
+
+
+def list_url(
+    address: str, *, recursive: bool = False, access: SourceOptions = SourceOptions()
+) -> Iterator[UrlEntry]:
+    """Lists a folder or a bucket, with sizes; or the one object at an address.
+
+    Args:
+        address: A folder or prefix, with a slash at the end; or an object.
+        recursive: List all objects below it, instead of its objects and folders.
+        access: How to reach the source.
+
+    Raises:
+        NotFoundError: There is nothing at the address.
+        CasyncError: As `Sources.open`, and as `RemoteSource.list_folder`.
+    """
+    with Sources(access) as sources, ThreadPoolExecutor(_ASKERS) as executor:
+        source, key = sources.open(address)
+        if key and not key.endswith("/"):
+            listed = source.find(key)
+            if listed is not None:
+                yield UrlEntry(key.rpartition("/")[2], listed)
+                return
+            key += "/"
+        keys: Iterator[tuple[str, Listed]]
+        if recursive:
+            keys = ((one.key, one) for one in source.list_below(key))
+        else:
+            level = source.list_folder(key)
+            objects = [(one.key, one) for one in level.objects if one.key != key]
+            folders = [(prefix, Listed(prefix, 0)) for prefix in level.prefixes]
+            keys = iter(sorted([*objects, *folders], key=itemgetter(0)))
+        count = 0
+        for name, one in described(source, keys, _lacks_size, executor):
+            count += 1
+            yield UrlEntry(name.removeprefix(key), None if name.endswith("/") else one)
+        if not count and (key or recursive):
+            raise NotFoundError(f"there is no object below {source.label}/{key}")
+
+
+def _lacks_size(_: str, listed: Listed) -> bool:
+    return listed.size is None

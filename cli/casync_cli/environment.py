@@ -1,7 +1,7 @@
 """Settings from the environment, and default folders.
 
 The only module of the command line that reads the environment. Options override it: see `settings`.
-Credentials for S3 are not here: the S3 library finds them, as in all tools for S3.
+Most credentials for clouds are not here: obstore finds them, as the tools of each cloud do.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from casync.errors import UsageError
@@ -31,6 +32,11 @@ class Variables(NamedTuple):
         user_config: Path of the user's configuration file, which may be missing.
         s3_endpoint: AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL, a server to use instead of AWS.
         s3_ca: AWS_CA_BUNDLE, a PEM file of CA certificates.
+        s3_profile: AWS_PROFILE, a profile in `s3_files`; None if AWS_ACCESS_KEY_ID is set.
+        s3_files: The files with profiles, which may be missing.
+        gs_endpoint: STORAGE_EMULATOR_HOST, a server to use instead of Google.
+        az: The account, its key and its endpoint, from AZURE_STORAGE_CONNECTION_STRING,
+            AZURE_STORAGE_ACCOUNT, AZURE_STORAGE_KEY and AZURE_STORAGE_SAS_TOKEN.
         colour: Whether NO_COLOR is unset and TERM is not `dumb`.
         completing: Whether the shell requests completions.
     """
@@ -46,6 +52,10 @@ class Variables(NamedTuple):
     user_config: Path | None = None
     s3_endpoint: str | None = None
     s3_ca: Path | None = None
+    s3_profile: str | None = None
+    s3_files: tuple[Path, ...] = ()
+    gs_endpoint: str | None = None
+    az: Mapping[str, str] = MappingProxyType({})
     colour: bool = False
     completing: bool = False
 
@@ -66,6 +76,10 @@ class Variables(NamedTuple):
             user_config=None if own is None else own / "config.toml",
             s3_endpoint=get("AWS_ENDPOINT_URL_S3") or get("AWS_ENDPOINT_URL") or None,
             s3_ca=_path(get("AWS_CA_BUNDLE")),
+            s3_profile=None if get("AWS_ACCESS_KEY_ID") else get("AWS_PROFILE") or "default",
+            s3_files=_aws_files(environment),
+            gs_endpoint=_url(get("STORAGE_EMULATOR_HOST")),
+            az=_azure(environment),
             colour=not get("NO_COLOR") and get("TERM") != "dumb",
             completing=bool(get("_CASYNC_COMPLETE")),
         )
@@ -73,6 +87,33 @@ class Variables(NamedTuple):
 
 def _path(text: str | None) -> Path | None:
     return Path(text) if text else None
+
+
+def _url(text: str | None) -> str | None:
+    """A URL; Google's tools also take a host without a scheme."""
+    return f"http://{text}" if text and "://" not in text else text or None
+
+
+def _aws_files(environment: Mapping[str, str]) -> tuple[Path, ...]:
+    home = environment.get("HOME", "")
+    named = environment.get("AWS_CONFIG_FILE"), environment.get("AWS_SHARED_CREDENTIALS_FILE")
+    usual = f"{home}/.aws/config", f"{home}/.aws/credentials"
+    paths = [own or (default if home else "") for own, default in zip(named, usual, strict=True)]
+    return tuple(Path(path) for path in paths if path)
+
+
+def _azure(environment: Mapping[str, str]) -> Mapping[str, str]:
+    """What Azure's own tools read. obstore reads further variables itself."""
+    fields = environment.get("AZURE_STORAGE_CONNECTION_STRING", "").split(";")
+    connection = {name: value for name, _, value in (field.partition("=") for field in fields)}
+    get = environment.get
+    found = {
+        "account_name": get("AZURE_STORAGE_ACCOUNT") or connection.get("AccountName"),
+        "account_key": get("AZURE_STORAGE_KEY") or connection.get("AccountKey"),
+        "sas_key": get("AZURE_STORAGE_SAS_TOKEN") or connection.get("SharedAccessSignature"),
+        "endpoint": connection.get("BlobEndpoint"),
+    }
+    return {name: value for name, value in found.items() if value}
 
 
 def default_store() -> Path | None:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from casync.access.progress import Progress
     from casync.remote.http.transport import TransportOptions
     from casync.remote.http.write_client import WritingClient
+    from casync.remote.sources.options import SourceOptions
     from casync.store.base import ManifestSource, Removed
     from casync.store.lmdb.store import LmdbStore
     from casync_cli.settings import Settings
@@ -240,6 +241,35 @@ class Invocation:
             watch=self.outages,
             limit=RateLimit(parse_rate(str(limit))) if limit else None,
             connections=self.connections,
+            retry_for=parse_duration(str(settings["retry_for"].value)),
+        )
+
+    def source_options(self) -> SourceOptions:
+        """Options for URLs and buckets.
+
+        Raises:
+            UsageError: A value is invalid.
+            CasyncError: A file cannot be read.
+        """
+        from casync.remote.sources.options import SourceOptions
+        from casync_cli.aws_profile import read_profile
+
+        environment, settings = self.environment, self.settings
+        ca, proxy = (settings[key].value for key in ("ca", "proxy"))
+        profile = environment.s3_profile
+        s3 = {} if profile is None else read_profile(environment.s3_files, profile)
+        az = dict(environment.az)
+        return SourceOptions(
+            s3_endpoint=environment.s3_endpoint or s3.pop("endpoint", None),
+            s3_ca=environment.s3_ca,
+            s3=s3,
+            gs_endpoint=environment.gs_endpoint,
+            az_endpoint=az.pop("endpoint", None),
+            az=az,
+            ca=None if ca is None else parse_path(str(ca), "--ca"),
+            proxy=str(proxy) if proxy else None,
+            proxy_auth=self._proxy_auth() if proxy else "",
+            watch=self.outages,
             retry_for=parse_duration(str(settings["retry_for"].value)),
         )
 

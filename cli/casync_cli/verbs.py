@@ -44,11 +44,12 @@ class Verb(NamedTuple):
 
 VERBS: Final[dict[str, Verb]] = {
     "prepare": Verb("prepare", "Store a file, a folder or a bucket and print its hash."),
+    "get": Verb("get", "Fetch an object of a web server or a bucket."),
     "serve": Verb("serve", "Serve the store over HTTP.", own_signals=True),
     "pull": Verb("pull", "Rebuild a file or a folder; fetch only missing chunks.", True),
     "push": Verb("push", "Send a manifest and a name to a server.", True),
     "job": Verb("", "Show, stop, continue and remove download jobs."),
-    "ls": Verb("ls", "List names and manifests, or the entries of a folder.", True),
+    "ls": Verb("ls", "List names and manifests, or the entries of a folder or URL.", True),
     "show": Verb("show", "Describe a manifest: length, chunks, sizes.", True),
     "cat": Verb("cat", "Write content, or a part of it, to stdout.", True),
     "check": Verb("check", "Compare a file or folder on disk with a manifest.", True),

@@ -2,7 +2,8 @@
 
 Keys become paths. Keys that cannot be paths are left out and reported: a key with bytes that ends
 with a slash, one that is also a folder of others, a name that is too long. An object with the same
-ETag, size and time as in the last run is not read again.
+ETag, size and time as in the last run is not read again; where a listing does not say these, each
+object is asked for.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from casync.ops.prepare.tree_builder import (
     plain_meta,
 )
 from casync.remote.sources.base import Listed, RemoteSource
+from casync.remote.sources.described import described
 from casync.remote.sources.remote_object import RemoteObject, read_whole
 from casync.store.base import ObjectStore
 
@@ -108,7 +110,8 @@ class _KeyWalk:
         self._enter(b"", b"")
         skipped = None
         end = (b"", Listed("", 0))
-        for (path, listed), (following, _) in pairwise(chain(listing, [end])):
+        found = described(self._source, listing, self._asks, self._builder.readers)
+        for (path, listed), (following, _) in pairwise(chain(found, [end])):
             if not path or (skipped is not None and path.startswith(skipped)):
                 continue
             skipped = self._go_to(path)
@@ -117,6 +120,11 @@ class _KeyWalk:
                 self._object(path, listed, is_folder=is_folder, again=following == path)
         while self._open:
             self._leave()
+
+    def _asks(self, path: bytes, listed: Listed) -> bool:
+        """Whether an object must be asked for: its size, or what may prove it unchanged."""
+        known = listed.size is not None and (listed.token or not self._builder.remembers)
+        return not known and not self._excluded(path, False)
 
     def _go_to(self, path: bytes) -> bytes | None:
         """Opens the folders that lead to an object; or says below what all is left out."""

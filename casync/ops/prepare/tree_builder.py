@@ -200,6 +200,11 @@ class TreeBuilder:
         self._new = scan_cache.new(place, self.params, now)
         self._stack.callback(self._new.drop)
 
+    @property
+    def remembers(self) -> bool:
+        """Whether there is a scan cache of the last run."""
+        return self._last is not None
+
     def enter(self, path: bytes, meta: Meta | None = None) -> None:
         """Opens a folder, the root first. Entries go into it until its `leave`.
 

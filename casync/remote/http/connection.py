@@ -21,6 +21,7 @@ import httpcore
 
 from casync.errors import RemoteProtocolError, StoppedError, UnreachableError
 from casync.limits import KIB, MIB
+from casync.remote.http.egress import Egress
 from casync.sizes import format_size
 from casync.store.base import Traffic
 
@@ -353,10 +354,11 @@ class WatchedStream(httpcore.NetworkStream):
 
 
 class Backend(httpcore.NetworkBackend):
-    """Opens watched connections."""
+    """Opens watched connections, to addresses that `egress` allows."""
 
-    def __init__(self, line: Line) -> None:
+    def __init__(self, line: Line, egress: Egress | None = None) -> None:
         self._line = line
+        self._egress = egress
         self._inner = httpcore.SyncBackend()
 
     def connect_tcp(
@@ -377,6 +379,8 @@ class Backend(httpcore.NetworkBackend):
             raise httpcore.ConnectError(error) from error
         addresses = list(dict.fromkeys(str(address[0]) for *_, address in found))
         for number, address in enumerate(addresses):
+            if self._egress is not None:
+                self._egress(host, address, port)
             share = (deadline - time.monotonic()) / (len(addresses) - number)
             try:
                 inner = self._inner.connect_tcp(

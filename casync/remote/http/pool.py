@@ -15,6 +15,7 @@ import httpx
 
 from casync.remote.http.address import ServerAddress
 from casync.remote.http.connection import Backend, Line
+from casync.remote.http.egress import Egress
 
 __all__ = ["WatchedPool"]
 
@@ -31,6 +32,7 @@ class WatchedPool(httpx.BaseTransport):
         proxy: An HTTP proxy.
         proxy_auth: `USER:PASSWORD` for it; empty for none.
         connections: Number of idle connections to keep.
+        egress: Decides which addresses may be connected to; None for all.
     """
 
     def __init__(
@@ -41,6 +43,7 @@ class WatchedPool(httpx.BaseTransport):
         proxy: ServerAddress | None,
         proxy_auth: str,
         connections: int,
+        egress: Egress | None = None,
     ) -> None:
         self._pool = httpcore.ConnectionPool(
             ssl_context=tls,
@@ -48,7 +51,7 @@ class WatchedPool(httpx.BaseTransport):
             max_connections=None,  # with a limit, a thread could wait for its own connection
             max_keepalive_connections=connections,
             keepalive_expiry=_KEEP_SECONDS,
-            network_backend=Backend(line),
+            network_backend=Backend(line, egress),
         )
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:

@@ -6,14 +6,12 @@ An object has a key, which is text. Sources need not have folders; slashes in ke
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol, Self, TypeVar
 
 from blake3 import blake3
 
 from casync.errors import CasyncError
 from casync.fs.identity import FileIdentity
-from casync.fs.paths import StrPath
 from casync.jobs.fault import ObjectFaultKind
 from casync.jobs.validators import (
     NO_VALIDATORS,
@@ -25,11 +23,9 @@ from casync.jobs.validators import (
 
 __all__ = [
     "ObjectAnswer",
-    "Egress",
     "Listed",
     "ListedFolder",
     "RemoteSource",
-    "SourceOptions",
     "decode_key",
     "encode_key",
     "failed",
@@ -165,38 +161,6 @@ class ObjectAnswer:
         return self._blocks
 
 
-class Egress(Protocol):
-    """Decides whether a connection may be made."""
-
-    def __call__(self, host: str, address: str, port: int) -> None:
-        """Called before each connection, also after redirects.
-
-        Args:
-            host: The host of the URL.
-            address: One IP address of it, to which the connection is made next.
-            port: The TCP port.
-
-        Raises:
-            DeniedError: The connection is not allowed.
-        """
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class SourceOptions:
-    """How to reach sources. A scheme uses the options with its own prefix, and those without one.
-
-    Attributes:
-        s3_endpoint: URL of a server other than AWS. Only an `http://` URL allows plain http.
-        s3_ca: PEM file of certificates to trust besides those of the system.
-        retry_for: Seconds for which a request is retried; with 0 there is one try.
-    """
-
-    s3_endpoint: str | None = None
-    s3_ca: StrPath | None = None
-    retry_for: float = 60.0
-
-
 class RemoteSource(Protocol):
     """Objects by key. Safe for threads.
 
@@ -265,5 +229,5 @@ class RemoteSource(Protocol):
         ...
 
     def close(self) -> None:
-        """Closes all connections."""
+        """Closes it, with the connections that it shares with other sources of its server."""
         ...

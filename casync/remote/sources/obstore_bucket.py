@@ -1,15 +1,14 @@
-"""Buckets that speak S3: AWS, Ceph, MinIO, Swift, through obstore.
+"""Buckets of S3 (AWS, Ceph, MinIO, Swift), Google and Azure, through obstore.
 
-Only this module imports the library, which finds credentials and region as every tool for S3 does:
-from AWS_ACCESS_KEY_ID and related variables, a web identity, or the role of the machine.
-
-The library has two limits: it fails to list keys that are not paths (with an empty part, `.`, `..`
-or a control character), and it lists the key `a/` as `a`.
+Only this module and `obstore_stores` import the library. It has two limits: it fails to list keys
+that are not paths (with an empty part, `.`, `..` or a control character), and it lists the key `a/`
+as `a`.
 """
 
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -25,7 +24,6 @@ from obstore.exceptions import (
     PreconditionError,
     UnauthenticatedError,
 )
-from obstore.store import S3Store
 
 from casync.errors import (
     CasyncError,
@@ -37,45 +35,69 @@ from casync.errors import (
     UnreachableError,
     UsageError,
 )
-from casync.fs.paths import StrPath, as_path
 from casync.jobs.fault import ObjectFaultKind
 from casync.jobs.validators import Validators
 from casync.limits import MIB
-from casync.remote.sources.base import Listed, ListedFolder, ObjectAnswer, SourceOptions, failed
+from casync.remote.sources.base import Listed, ListedFolder, ObjectAnswer, failed
+from casync.remote.sources.obstore_stores import CLOUDS, Cloud, make_store, server_of
+from casync.remote.sources.options import SourceOptions
 
 if TYPE_CHECKING:
     from obstore import GetOptions, GetResult, ObjectMeta
-    from obstore.store import ClientConfig, RetryConfig, S3Config
 
-__all__ = ["S3Bucket"]
+__all__ = ["BucketOpener", "ObstoreBucket"]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND_NS: Final = 1_000_000_000
-_ANSWER_SECONDS: Final = 600
-"""Time limit of one answer: long enough for a range over a slow line."""
-
-_SILENT_SECONDS: Final = 60
-"""Time limit without any bytes."""
-
-_CONNECT_SECONDS: Final = 10
 _BLOCK_BYTES: Final = MIB
 """Bytes of a block of an answer."""
-
-_TRIES: Final = 1000
-"""More than fit into the time: `retry_for` bounds the retries."""
 
 _STATUS: Final = re.compile(r"status code: (\d{3})")
 _CODE: Final = re.compile(r"<Code>([^<]*)</Code>")
 _MESSAGE: Final = re.compile(r"<Message>([^<]*)</Message>")
-_CREDENTIALS: Final = "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
-_ROLE_ADDRESS: Final = "169.254.169.254"
-"""The address that the library asks for the machine's role if it finds no other credentials."""
+_ROLE_ADDRESSES: Final = ("169.254.169.254", "metadata.google.internal")
+"""Where the library asks for the machine's role if it finds no other credentials."""
+
+_NO_HEAD: Final = frozenset({"405", "501"})
+"""Statuses of servers that do not answer HEAD."""
+
+_NAME: Final = re.compile(r"[A-Za-z0-9$][A-Za-z0-9._-]{0,254}")
 
 
-class S3Bucket:
+class BucketOpener:
+    """Opens addresses of buckets. Those of one bucket share it."""
+
+    def __init__(self, options: SourceOptions) -> None:
+        self._options = options
+        self._lock = threading.Lock()
+        self._buckets: dict[tuple[str, str], ObstoreBucket] = {}
+
+    def open(self, address: str) -> tuple[ObstoreBucket, str]:
+        """The bucket and the key of an address. See `casync.remote.sources.open`."""
+        scheme, _, rest = address.partition("://")
+        name, _, key = rest.partition("/")
+        cloud = CLOUDS[scheme.lower()]
+        if not _NAME.fullmatch(name):
+            raise UsageError(
+                f"{address} is not the address of a bucket",
+                next_step=f"Write {scheme}://BUCKET/PREFIX.",
+            )
+        with self._lock:
+            found = self._buckets.get((cloud.scheme, name))
+            if found is None:
+                found = ObstoreBucket(cloud, name, self._options)
+                self._buckets[cloud.scheme, name] = found
+        return found, key
+
+    def close(self) -> None:
+        """Does nothing: obstore closes connections that are not used."""
+
+
+class ObstoreBucket:
     """One bucket. See `RemoteSource`.
 
     Args:
+        cloud: Its cloud.
         name: Its name.
         options: How to reach it.
 
@@ -84,33 +106,23 @@ class S3Bucket:
         CasyncError: The certificates cannot be read.
     """
 
-    def __init__(self, name: str, options: SourceOptions = SourceOptions()) -> None:
-        self.label = f"s3://{name}"
-        endpoint = options.s3_endpoint
-        self.place = f"{self.label} at {endpoint or 'AWS'}"
-        if endpoint and not endpoint.startswith(("http://", "https://")):
-            raise UsageError(f"the endpoint {endpoint} does not begin with http:// or https://")
-        client: ClientConfig = {
-            "allow_http": bool(endpoint and endpoint.startswith("http://")),
-            "timeout": timedelta(seconds=_ANSWER_SECONDS),
-            "read_timeout": timedelta(seconds=_SILENT_SECONDS),
-            "connect_timeout": timedelta(seconds=_CONNECT_SECONDS),
-        }
-        if options.s3_ca is not None:
-            client["root_certificate"] = _certificates(options.s3_ca)
-        config: S3Config = {"endpoint": endpoint} if endpoint else {}
-        retries: RetryConfig = {
-            "max_retries": _TRIES,
-            "retry_timeout": timedelta(seconds=options.retry_for),
-        }
+    def __init__(self, cloud: Cloud, name: str, options: SourceOptions = SourceOptions()) -> None:
+        self.label = f"{cloud.scheme}://{name}"
+        self.place = f"{self.label} at {server_of(cloud, options) or cloud.name}"
+        self._cloud = cloud
         with self._asking(self.label):
-            self._store = S3Store(name, config=config, client_options=client, retry_config=retries)
+            self._store = make_store(cloud, name, options)
 
     def find(self, key: str) -> Listed | None:
         """See `RemoteSource`."""
         try:
             with self._asking(f"{self.label}/{key}"):
-                return _listed(obstore.head(self._store, key))
+                try:
+                    return _listed(obstore.head(self._store, key))
+                except BaseError as error:
+                    if (_STATUS.search(str(error)) or "  ")[1] not in _NO_HEAD:
+                        raise
+                return _listed(obstore.get(self._store, key).meta)
         except NotFoundError:
             return None
 
@@ -188,15 +200,17 @@ class S3Bucket:
         try:
             yield
         except PreconditionError as error:
-            raise SourceChangedError(f"{label} changed while it was read") from error
+            changed = SourceChangedError(f"{label} changed while it was read")
+            raise failed(changed, ObjectFaultKind.CHANGED) from error
         except InvalidPathError as error:
             raise MalformedError(_first_line(error)) from error
         except FileNotFoundError as error:
-            raise NotFoundError(f"there is no object {label}") from error
+            missing = NotFoundError(f"there is no object {label}")
+            raise failed(missing, ObjectFaultKind.HTTP, 404) from error
         except ValueError as error:
             raise UsageError(f"cannot request {label}: {_first_line(error)}") from error
         except (BaseError, OSError) as error:
-            raise _translated(error, label, self.label) from error
+            raise _translated(error, label, self.label, self._cloud) from error
 
 
 def _listed(meta: ObjectMeta) -> Listed:
@@ -219,24 +233,29 @@ def _is_about_the_range(error: Exception) -> bool:
     )
 
 
-def _translated(error: Exception, label: str, bucket: str) -> CasyncError:
+def _translated(error: Exception, label: str, bucket: str, cloud: Cloud) -> CasyncError:
     text = str(error)
     match = _STATUS.search(text)
     status = int(match[1]) if match else 0
-    if _ROLE_ADDRESS in text:
-        return DeniedError(f"there are no credentials for {label}", next_step=_CREDENTIALS)
+    kind = ObjectFaultKind.HTTP if status else ObjectFaultKind.CONNECT
+    if any(address in text for address in _ROLE_ADDRESSES):
+        denied = DeniedError(f"there are no credentials for {label}", next_step=cloud.credentials)
+        return failed(denied, ObjectFaultKind.HTTP)
     if status == 416:  # the range is gone, and the server ignores If-Match
-        return SourceChangedError(f"{label} shrank while it was read")
+        shrank = SourceChangedError(f"{label} shrank while it was read")
+        return failed(shrank, ObjectFaultKind.CHANGED)
     reason = _reason(text, status)
+    found: CasyncError
     if isinstance(error, PermissionDeniedError | UnauthenticatedError) or status in (401, 403):
-        return DeniedError(f"may not read {label}: {reason}", next_step=_CREDENTIALS)
-    if status == 404:
-        return NotFoundError(f"there is no bucket {bucket}: {reason}")
-    if 300 <= status < 500:
-        step = "Check AWS_REGION and AWS_ENDPOINT_URL."
-        return RemoteError(f"cannot read {label}: {reason}", next_step=step)
-    step = "Run the same command again; what is stored already is not stored again."
-    return UnreachableError(f"cannot reach {label}: {reason}", next_step=step)
+        found = DeniedError(f"may not read {label}: {reason}", next_step=cloud.credentials)
+    elif status == 404:
+        found = NotFoundError(f"there is no bucket {bucket}: {reason}")
+    elif 300 <= status < 500:
+        found = RemoteError(f"cannot read {label}: {reason}", next_step=cloud.settings)
+    else:
+        step = "Run the same command again; what is stored already is not stored again."
+        found = UnreachableError(f"cannot reach {label}: {reason}", next_step=step)
+    return failed(found, kind, status)
 
 
 def _reason(text: str, status: int) -> str:
@@ -251,10 +270,3 @@ def _reason(text: str, status: int) -> str:
 
 def _first_line(error: Exception) -> str:
     return str(error).partition("\n\nDebug source")[0]
-
-
-def _certificates(path: StrPath) -> bytes:
-    try:
-        return as_path(path).read_bytes()
-    except OSError as error:
-        raise CasyncError(f"cannot read the certificates in {path}: {error.strerror}") from error

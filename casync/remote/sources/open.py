@@ -1,4 +1,4 @@
-"""Opens buckets by address, with the one table of schemes.
+"""Opens sources by address, with the one table of schemes.
 
 An adapter and its library are loaded when one of its addresses is opened.
 """
@@ -7,12 +7,27 @@ from __future__ import annotations
 
 import importlib
 import re
-from typing import Final, NamedTuple
+import threading
+from typing import Final, NamedTuple, Protocol, Self
 
 from casync.errors import UsageError
-from casync.remote.sources.base import RemoteSource, SourceOptions
+from casync.jobs.address import parse_address
+from casync.remote.sources.base import RemoteSource
+from casync.remote.sources.options import SourceOptions
 
-__all__ = ["is_address", "open_source"]
+__all__ = ["SourceOpener", "Sources", "is_address"]
+
+
+class SourceOpener(Protocol):
+    """Opens the addresses of some schemes. Made with `SourceOptions`. Safe for threads."""
+
+    def open(self, address: str) -> tuple[RemoteSource, str]:
+        """The source of an address, and the key or prefix in it. No request is made yet."""
+        ...
+
+    def close(self) -> None:
+        """Closes all sources that were opened."""
+        ...
 
 
 class _Scheme(NamedTuple):
@@ -20,60 +35,91 @@ class _Scheme(NamedTuple):
 
     Attributes:
         form: The form of its addresses, for messages.
-        name: What may stand between `://` and the next slash.
-        adapter: Module and class of its `RemoteSource`, which takes that name and `SourceOptions`.
+        opener: Module and class of its `SourceOpener`.
     """
 
     form: str
-    name: re.Pattern[str]
-    adapter: tuple[str, str]
+    opener: tuple[str, str]
 
 
-_ADDRESS: Final = re.compile(r"([a-z][a-z0-9+.-]*)://")
-_S3_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
+_BUCKETS: Final = ("obstore_bucket", "BucketOpener")
+_HTTP: Final = ("http", "HttpOpener")
 _SCHEMES: Final = {
-    "s3": _Scheme(
-        "s3://BUCKET/PREFIX", _S3_NAME, ("casync.remote.sources.obstore_bucket", "S3Bucket")
-    ),
+    "http": _Scheme("http://HOST/PATH", _HTTP),
+    "https": _Scheme("https://HOST/PATH", _HTTP),
+    "s3": _Scheme("s3://BUCKET/KEY", _BUCKETS),
+    "aws": _Scheme("aws://BUCKET/KEY", _BUCKETS),
+    "gs": _Scheme("gs://BUCKET/KEY", _BUCKETS),
+    "gcp": _Scheme("gcp://BUCKET/KEY", _BUCKETS),
+    "az": _Scheme("az://CONTAINER/KEY", _BUCKETS),
+    "azure": _Scheme("azure://CONTAINER/KEY", _BUCKETS),
+    "file": _Scheme("file:///PATH", ("local", "LocalOpener")),
+    "": _Scheme("/PATH", ("local", "LocalOpener")),
 }
+_ADDRESS: Final = re.compile(r"([a-z][a-z0-9+.-]*)://")
 
 
 def is_address(text: str) -> bool:
-    """Whether a text is an address, and not a path.
+    """Whether a text is an address with a scheme, and not a path.
 
     Raises:
         UsageError: It is one whose scheme is not supported.
     """
     if not (found := _ADDRESS.match(text)):
         return False
-    if found[1] not in _SCHEMES:
-        known = ", ".join(f"{scheme}://" for scheme in _SCHEMES)
-        raise UsageError(f"{found[1]}:// is not supported; {known} is")
+    _scheme(found[1])
     return True
 
 
-def open_source(address: str, options: SourceOptions = SourceOptions()) -> tuple[RemoteSource, str]:
-    """Opens the bucket of an address. No request is made yet.
+def _scheme(name: str) -> _Scheme:
+    if name not in _SCHEMES:
+        known = ", ".join(f"{scheme}://" for scheme in _SCHEMES if scheme)
+        raise UsageError(f"{name}:// is not supported", next_step=f"Supported are {known}.")
+    return _SCHEMES[name]
+
+
+class Sources:
+    """Opens sources by address; those of one server share its connections. Use in a with block.
 
     Args:
-        address: `SCHEME://BUCKET`, optionally with a slash and a key or prefix.
-        options: How to reach the bucket.
-
-    Returns:
-        The bucket, and the key or prefix; empty for the whole bucket.
-
-    Raises:
-        UsageError: The address is invalid or its scheme unknown, or the options do not fit.
-        CasyncError: The bucket's adapter cannot be set up.
+        options: How to reach them.
     """
-    scheme, _, rest = address.partition("://")
-    row = _SCHEMES[scheme] if is_address(address) else None
-    name, _, key = rest.partition("/")
-    if row is None or not row.name.fullmatch(name):
-        forms = [row.form] if row else [scheme.form for scheme in _SCHEMES.values()]
-        raise UsageError(
-            f"{address} is not the address of a bucket", next_step=f"Write {' or '.join(forms)}."
-        )
-    module, adapter = row.adapter
-    bucket: RemoteSource = getattr(importlib.import_module(module), adapter)(name, options)
-    return bucket, key
+
+    def __init__(self, options: SourceOptions = SourceOptions()) -> None:
+        self._options = options
+        self._lock = threading.Lock()
+        self._openers: dict[tuple[str, str], SourceOpener] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes all sources that were opened."""
+        with self._lock:
+            openers = list(self._openers.values())
+        for opener in openers:
+            opener.close()
+
+    def open(self, address: str) -> tuple[RemoteSource, str]:
+        """Opens the source of an address. No request is made yet.
+
+        Args:
+            address: `SCHEME://…` or a local path, as `casync.jobs.address.parse_address` takes it.
+
+        Returns:
+            The source, which `close` of this closes, and the key or prefix in it; empty for all.
+
+        Raises:
+            UsageError: The address is invalid or its scheme unknown, or the options do not fit.
+            CasyncError: The adapter cannot be set up.
+        """
+        parsed = parse_address(address)
+        where = _scheme(parsed.scheme).opener
+        with self._lock:
+            if where not in self._openers:
+                module = importlib.import_module(f"casync.remote.sources.{where[0]}")
+                self._openers[where] = getattr(module, where[1])(self._options)
+        return self._openers[where].open(str(parsed))

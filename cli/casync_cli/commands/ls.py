@@ -13,7 +13,7 @@ from casync.ids import Kind, ManifestId
 from casync.limits import MAX_BATCH_IDS
 from casync_cli.columns import Column, hashes, moments, sizes
 from casync_cli.completion import complete_ref
-from casync_cli.invocation import invocation_of
+from casync_cli.invocation import Invocation, invocation_of
 from casync_cli.output import Output
 from casync_cli.parsing.patterns import check_open, literal_prefix, matches
 from casync_cli.parsing.times import format_moment
@@ -29,7 +29,8 @@ DETAILS = (
     "first digits of one. Columns: hash, name; with -l hash, length, time, name with version. "
     "REF:PATH lists a folder in REF, and REF: its top folder. Columns: path; with -l mode, "
     "length, time, content id, path, link target. The length of a folder is that of all files in "
-    "it; that of a large folder of a server is not shown. A terminal gets hashes of the local "
+    "it; that of a large folder of a server is not shown. URL/ lists a folder of a web server or a "
+    "bucket: size, path; with -l size, time, path. A terminal gets hashes of the local "
     "store as short as other commands take them, and no content ids; --full shows all digits."
 )
 EXAMPLES = (
@@ -37,6 +38,7 @@ EXAMPLES = (
     "casync ls -l vm/",
     "casync ls 'vm/*-06' --server http://10.0.0.1:8080",
     "casync ls -lR www:css",
+    "casync ls http://host/images/",
 )
 
 
@@ -55,13 +57,13 @@ def run(
         str | None,
         typer.Argument(
             metavar="PATTERN",
-            help="A name, PREFIX/, GLOB, HASH or REF:PATH.",
+            help="A name, PREFIX/, GLOB, HASH, REF:PATH or URL/.",
             autocompletion=complete_ref,
         ),
     ] = None,
     long: Annotated[bool, typer.Option("-l", help="Show lengths, times and versions.")] = False,
     recursive: Annotated[
-        bool, typer.Option("-R", help="List subfolders of REF:PATH, too.")
+        bool, typer.Option("-R", help="List subfolders of REF:PATH or URL/, too.")
     ] = False,
     full: Annotated[
         bool, typer.Option("--full", help="Show all digits of hashes and contents.")
@@ -71,7 +73,11 @@ def run(
     invocation = invocation_of(ctx)
     output = invocation.output
     from casync.names.name import parse_ref
+    from casync.remote.sources.open import is_address
 
+    if pattern is not None and is_address(pattern):
+        _list_url(invocation, pattern, long=long, recursive=recursive)
+        return
     inside = parse_ref(pattern) if pattern is not None and ":" in pattern else None
     if recursive and inside is None:
         raise UsageError("-R works only in a folder", next_step="Name one as REF: or REF:PATH.")
@@ -98,6 +104,16 @@ def run(
         else:
             show = full_id if full else invocation.shown_ids(source)
             _print(output, entries, show, long=long)
+
+
+def _list_url(invocation: Invocation, address: str, *, long: bool, recursive: bool) -> None:
+    from casync.sources import list_url
+    from casync_cli.reports.url import report_url
+
+    if invocation.remote.server:
+        raise UsageError("a URL is not on the server", next_step="Drop --server.")
+    entries = list_url(address, recursive=recursive, access=invocation.source_options())
+    report_url(invocation.output, address, entries, long=long)
 
 
 def _entries(source: ManifestSource, pattern: str | None, *, lengths: bool) -> Iterator[_Entry]:

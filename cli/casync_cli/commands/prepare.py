@@ -1,4 +1,4 @@
-"""`casync prepare`: stores files, a stream, folders or buckets."""
+"""`casync prepare`: stores files, a stream, folders, URLs or buckets."""
 
 from __future__ import annotations
 
@@ -27,7 +27,6 @@ from casync_cli.parsing.counts import parse_count, parse_sha256
 from casync_cli.parsing.paths import parse_path
 from casync_cli.parsing.signing_key import read_signer
 from casync_cli.parsing.sizes import parse_size
-from casync_cli.parsing.times import parse_duration
 from casync_cli.reports.prepare import Report
 
 if TYPE_CHECKING:
@@ -35,11 +34,11 @@ if TYPE_CHECKING:
     from casync.names.name import Name
     from casync.ops.prepare.file import PrepareOptions
     from casync.ops.prepare.prepared import FolderPrepared, Prepared
-    from casync.remote.sources.base import SourceOptions
     from casync.store.lmdb.store import LmdbStore
 
 DETAILS = (
-    "FILE is a file, a block device, a folder or s3://BUCKET/PREFIX; without it, or with -, stdin"
+    "FILE is a file, a block device, a folder, a URL of a web server, or s3://BUCKET/PREFIX (also "
+    "gs:// and az://), where a slash at the end names a folder; without it, or with -, stdin"
     " is read. Content already in the store is not stored again, and a file unchanged since its "
     "last prepare is not read again. The hash depends only on the content and the chunk sizes; "
     "for a folder also on modes, times, owners, links and extended attributes."
@@ -51,10 +50,11 @@ EXAMPLES = (
     "casync prepare /srv/www --name www --exclude '*.tmp' --exclude /cache/",
     "zcat vm.img.gz | casync prepare --name vm/2024-06",
     "casync prepare s3://images/2024/ --name images",
+    "casync prepare https://host/images/ --name images",
 )
 
 _Input: TypeAlias = Path | BinaryIO | str
-"""What to prepare: a path, a stream, or the URL of a bucket."""
+"""What to prepare: a path, a stream, or an address."""
 
 _LEVELS = (1, 19)
 """zstd levels whose frames every reader can decode within its memory limit."""
@@ -63,7 +63,8 @@ _LEVELS = (1, 19)
 def run(
     ctx: typer.Context,
     files: Annotated[
-        list[str] | None, typer.Argument(metavar="FILE", help="The files, folders or buckets.")
+        list[str] | None,
+        typer.Argument(metavar="FILE", help="The files, folders, URLs or buckets."),
     ] = None,
     name: Annotated[
         str | None, typer.Option("--name", metavar="NAME", help="Name the result.")
@@ -196,7 +197,7 @@ class _Work:
         for source in sources:
             if isinstance(source, str) and self._one_file_system:
                 raise UsageError(
-                    "a bucket has no file systems", next_step="Drop --one-file-system."
+                    f"{source} has no file systems", next_step="Drop --one-file-system."
                 )
             is_folder = isinstance(source, str) or (isinstance(source, Path) and source.is_dir())
             if not is_folder and (any(self._patterns.values()) or self._one_file_system):
@@ -209,15 +210,15 @@ class _Work:
             CasyncError: As `casync.api.prepare`, `prepare_tree` and `prepare_url`.
         """
         if isinstance(source, str):
-            return self._bucket(source)
+            return self._url(source)
         if isinstance(source, Path) and source.is_dir():
             return self._folder(source)
         return self._file(source)
 
-    def _bucket(self, address: str) -> Prepared | FolderPrepared:
+    def _url(self, address: str) -> Prepared | FolderPrepared:
         from casync.sources import prepare_url
 
-        access = _source_options(self._invocation)
+        access = self._invocation.source_options()
         with self._invocation.progress() as progress:
             return prepare_url(
                 address, self._store, self._how, **self._patterns, access=access, progress=progress
@@ -264,11 +265,12 @@ class _Work:
 
 
 def _source(file: str) -> _Input:
-    """The input: a path, a stream, or the URL of a bucket."""
+    """The input: a path, a stream, or an address."""
     from casync.remote.sources.open import is_address
 
     if is_address(file):
-        return file
+        path = file.removeprefix("file://")
+        return file if path == file else parse_path(path, "file://")
     if file != "-":
         return parse_path(file, "prepare")
     if sys.stdin is None:
@@ -279,14 +281,6 @@ def _source(file: str) -> _Input:
             next_step="Name a file, or run `casync prepare < FILE`.",
         )
     return sys.stdin.buffer
-
-
-def _source_options(invocation: Invocation) -> SourceOptions:
-    from casync.remote.sources.base import SourceOptions
-
-    environment = invocation.environment
-    retry_for = parse_duration(str(invocation.settings["retry_for"].value))
-    return SourceOptions(environment.s3_endpoint, environment.s3_ca, retry_for)
 
 
 def _options(

@@ -1,0 +1,296 @@
+"""Objects of web servers: single URLs, and folders that the server lists.
+
+Only what a server proved is trusted: an offset after a 206 with a matching Content-Range, a part of
+an object only with a validator that If-Range may carry. Everything else begins at the first byte.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Final, NamedTuple
+from urllib.parse import unquote_to_bytes
+
+from blake3 import blake3
+
+from casync.errors import (
+    NotFoundError,
+    RemoteError,
+    RemoteProtocolError,
+    UnreachableError,
+    UsageError,
+)
+from casync.jobs.address import identity, parse_address
+from casync.jobs.fault import ObjectFaultKind
+from casync.jobs.validators import Validators
+from casync.remote.sources.base import Listed, ListedFolder, ObjectAnswer, failed
+from casync.remote.sources.http_connections import HttpAnswer, HttpConnections, refused
+from casync.remote.sources.http_index import MAX_DEPTH, read_index, walk_index
+from casync.remote.sources.http_url import HttpUrl, parse_url
+from casync.remote.sources.options import SourceOptions
+
+__all__ = ["HttpOpener", "HttpSource"]
+
+_RANGE: Final = re.compile(r"bytes (?:(\d{1,18})-(\d{1,18})|\*)/(?:(\d{1,18})|\*)")
+_LENGTH: Final = re.compile(r"\d{1,18}")
+_SETTLED_SECONDS: Final = 60
+"""Age of a time, by the clock of its server, from which on a later change has another one."""
+
+_COMPRESSED: Final = re.compile(r"\.(gz|tgz|svgz|z|bz2|tbz2?|xz|txz|br|zst)$", re.IGNORECASE)
+
+
+class _Part(NamedTuple):
+    """The part of an object that an answer holds, and what it says of the object."""
+
+    listed: Listed
+    start: int
+    length: int | None
+
+
+class HttpOpener:
+    """Opens URLs of web servers, which share connections."""
+
+    def __init__(self, options: SourceOptions) -> None:
+        self._connections = HttpConnections(options)
+
+    def open(self, address: str) -> tuple[HttpSource, str]:
+        """The source and the key of a URL. See `casync.remote.sources.open`."""
+        url = parse_url(address)
+        return HttpSource(address, url, self._connections), url.name
+
+    def close(self) -> None:
+        """Closes all connections."""
+        self._connections.close()
+
+
+class HttpSource:
+    """The folder of one URL. See `RemoteSource`.
+
+    Args:
+        address: The URL as it was typed.
+        url: The URL, which names a folder if its path ends with a slash, and else an object.
+        connections: Connections to web servers.
+    """
+
+    def __init__(self, address: str, url: HttpUrl, connections: HttpConnections) -> None:
+        self._url = url
+        self._connections = connections
+        folder = url.folder.decode().rstrip("/")
+        self.label = self.place = f"{url.server.origin}{folder}"
+        _, _, query = identity(parse_address(address)).partition("?")
+        if query:
+            self.place += f"?{blake3(query.encode()).hexdigest(16)}"
+
+    def close(self) -> None:
+        """See `RemoteSource`."""
+        self._connections.close()
+
+    def find(self, key: str) -> Listed | None:
+        """See `RemoteSource`. Asks with HEAD, and where that is refused for the first byte."""
+        url = self._of(key)
+        with self._connections.ask("HEAD", url, {}) as answer:
+            answer.drain()
+            if _is_folder(url, answer):
+                return None
+            if answer.status == 200:
+                listed = _described(key, answer).listed
+                if listed.size != 0:  # some servers say 0 where they mean that they do not know
+                    return listed
+        with self._connections.ask("GET", url, {b"range": b"bytes=0-0"}) as answer:
+            if _is_folder(url, answer):
+                return None
+            if answer.status == 416:  # no object without a first byte has a range
+                return Listed(key, 0, _validators(answer))
+            if answer.status in (404, 410):
+                return None
+            return _described(key, _good(answer)).listed
+
+    def list_folder(self, prefix: str) -> ListedFolder:
+        """See `RemoteSource`."""
+        if prefix.count("/") > MAX_DEPTH:
+            raise RemoteError(f"{self.label}/{prefix} is too deep; folders may contain themselves")
+        entries = read_index(self._connections, self._folder(prefix))
+        return ListedFolder(
+            [Listed(prefix + entry.name, entry.size) for entry in entries if not entry.is_folder],
+            [f"{prefix}{entry.name}/" for entry in entries if entry.is_folder],
+        )
+
+    def list_below(self, prefix: str) -> Iterator[Listed]:
+        """See `RemoteSource`."""
+        for path, size in walk_index(self._connections, self._folder(prefix)):
+            yield Listed(prefix + path, size)
+
+    def open(
+        self,
+        key: str,
+        start: int = 0,
+        end: int | None = None,
+        *,
+        same: Validators | None = None,
+        unless: Validators | None = None,
+    ) -> ObjectAnswer | None:
+        """See `RemoteSource`."""
+        url = self._of(key)
+        fields = _conditions(unless)
+        if_range = same.if_range if same is not None else ""
+        if if_range and (start or end is not None):
+            last = "" if end is None else end - 1
+            fields |= {b"range": f"bytes={start}-{last}".encode(), b"if-range": if_range.encode()}
+        answer = self._connections.ask("GET", url, fields)
+        if b"range" in fields and _is_lie(answer, start):
+            answer.drain()
+            del fields[b"range"], fields[b"if-range"]
+            answer = self._connections.ask("GET", url, fields)
+        try:
+            if answer.status == 304 and unless is not None:
+                answer.drain()
+                return None
+            if _is_folder(url, answer):
+                raise failed(
+                    NotFoundError(f"{url} is a folder", next_step="Write it with a slash."),
+                    ObjectFaultKind.HTTP,
+                    answer.status,
+                )
+            part = _described(key, _good(answer))
+            _refuse_encoding(url, answer)
+            if unless is not None and Listed(key, part.listed.size, unless).is_same_as(part.listed):
+                answer.close()
+                return None  # the server ignores conditions
+        except BaseException:
+            answer.close()
+            raise
+        blocks = _measured(answer, part.length)
+        ranged = answer.status == 206
+        return ObjectAnswer(part.listed, part.start, blocks, answer.close, is_ranged=ranged)
+
+    def _of(self, key: str) -> HttpUrl:
+        if not key or key.endswith("/"):
+            raise UsageError(f"{self.label}/{key} is a folder, not an object")
+        return self._url if key == self._url.name else self._url.below(key)
+
+    def _folder(self, prefix: str) -> HttpUrl:
+        if not prefix and self._url.name:
+            raise UsageError(
+                f"{self._url} is one object and cannot be listed",
+                next_step="Write the URL of a folder with a slash at its end.",
+            )
+        return self._url.below(prefix) if prefix else self._url
+
+
+def _conditions(unless: Validators | None) -> dict[bytes, bytes]:
+    """The fields that ask for an object only if it is not the one with these validators."""
+    if unless is None:
+        return {}
+    if etag := unless.strong_etag:
+        return {b"if-none-match": etag.encode("latin-1", "replace")}
+    if unless.settled and unless.http_date:
+        return {b"if-modified-since": unless.http_date.encode()}
+    return {}
+
+
+def _good(answer: HttpAnswer) -> HttpAnswer:
+    """The answer, if it is a success; otherwise raises what its status means."""
+    if answer.status not in (200, 206):
+        answer.drain()
+        raise refused(answer.url, answer.status)
+    return answer
+
+
+def _is_folder(url: HttpUrl, answer: HttpAnswer) -> bool:
+    """Whether a server led from a URL to the same one with a slash, as it does for folders."""
+    asked, found = unquote_to_bytes(url.path), unquote_to_bytes(answer.url.path)
+    return found == asked + b"/"
+
+
+def _is_lie(answer: HttpAnswer, start: int) -> bool:
+    """Whether the answer to a range leaves open which bytes it holds, or is of another range."""
+    if answer.status == 416:
+        return True  # the object has become shorter
+    found = _RANGE.fullmatch(answer.field("content-range"))
+    if answer.status == 206:
+        return found is None or found[1] is None or int(found[1]) != start
+    return answer.status == 200 and bool(answer.field("content-range"))
+
+
+def _described(key: str, answer: HttpAnswer) -> _Part:
+    """What a successful answer says.
+
+    Raises:
+        RemoteProtocolError: It contradicts itself.
+    """
+    length_field = answer.field("content-length")
+    length = int(length_field) if _LENGTH.fullmatch(length_field) else None
+    validators = _validators(answer)
+    if answer.status == 200:
+        return _Part(Listed(key, length, validators), 0, length)
+    found = _RANGE.fullmatch(answer.field("content-range"))
+    if found is None or found[1] is None:
+        raise failed(
+            RemoteProtocolError(f"{answer.url}: an answer does not say which part it is"),
+            ObjectFaultKind.HTTP,
+            answer.status,
+        )
+    start, last = int(found[1]), int(found[2])
+    total = None if found[3] is None else int(found[3])
+    covered = last + 1 - start
+    if covered < 1 or (total is not None and last >= total) or length not in (None, covered):
+        raise failed(
+            RemoteProtocolError(f"{answer.url}: the lengths of an answer contradict each other"),
+            ObjectFaultKind.HTTP,
+            answer.status,
+        )
+    return _Part(Listed(key, total, validators), start, covered)
+
+
+def _validators(answer: HttpAnswer) -> Validators:
+    modified = _moment(answer.field("last-modified"))
+    now = _moment(answer.field("date"))
+    age = 0.0 if modified is None or now is None else (now - modified).total_seconds()
+    return Validators(
+        etag=answer.field("etag"),
+        last_modified=None if modified is None else int(modified.timestamp()) * 10**9,
+        settled=age >= _SETTLED_SECONDS,
+    )
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        moment = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _refuse_encoding(url: HttpUrl, answer: HttpAnswer) -> None:
+    """Refuses a body that was compressed for this answer, since its bytes are not the object's.
+
+    Objects that are stored compressed have a name that says so, or a length and a strong ETag.
+    """
+    encoding = answer.field("content-encoding").lower()
+    if encoding in ("", "identity") or _COMPRESSED.search(url.name):
+        return
+    if answer.field("content-length") and _validators(answer).strong_etag:
+        return
+    raise failed(
+        RemoteProtocolError(
+            f"{url}: the server compresses its answer ({encoding}), although it was asked not to"
+        ),
+        ObjectFaultKind.HTTP,
+        answer.status,
+    )
+
+
+def _measured(answer: HttpAnswer, length: int | None) -> Iterator[bytes]:
+    """The body, which must have the announced length."""
+    left = length
+    for block in answer.body():
+        if left is not None:
+            left -= len(block)
+            if left < 0:
+                break
+        yield block
+    if left:
+        problem = "ended too early" if left > 0 else "is longer than announced"
+        raise failed(UnreachableError(f"{answer.url} {problem}"), ObjectFaultKind.SHORT_BODY)

@@ -1,0 +1,249 @@
+"""Folders of web servers, read from the pages that list them.
+
+It knows the pages of Python's http.server, nginx, Apache, lighttpd and Go's FileServer. A page that
+is none of them, or is cut off, is an error: half a listing must not look like a whole one.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from typing import Final, NamedTuple
+from urllib.parse import unquote_to_bytes
+
+from blake3 import blake3
+
+from casync.errors import MalformedError, NotFoundError, RemoteError, UnreachableError, UsageError
+from casync.jobs.fault import ObjectFaultKind
+from casync.limits import MIB
+from casync.remote.sources.base import decode_key, encode_key, failed
+from casync.remote.sources.http_connections import HttpConnections, refused
+from casync.remote.sources.http_url import HttpUrl
+
+__all__ = ["MAX_DEPTH", "IndexEntry", "IndexPage", "read_index", "walk_index"]
+
+MAX_DEPTH: Final = 100
+"""Folders inside each other. Links can make a folder contain itself."""
+
+_ALIKE: Final = 8
+"""Folders inside each other that list the same: by then it is a loop."""
+
+_TRIES: Final = 3
+"""Requests for a page whose answer breaks off."""
+
+_MAX_PAGE_BYTES: Final = 512 * MIB
+"""Bytes of a page: several million entries."""
+
+_HEADING: Final = re.compile(r"\s*(index of|directory listing (for|of)|listing( of)?\b)", re.I)
+_FACTS: Final = re.compile(
+    r"\s*(?:\d{4}-(?:\d\d|[A-Z][a-z]{2})-\d\d|\d\d-[A-Z][a-z]{2}-\d{4}) \d\d:\d\d(?::\d\d)?"
+    r"\s+(\d{1,18})(?![\d.,]*[A-Za-z])"
+)
+"""What follows a name: the time, and a size in bytes. Sizes with a unit are rounded."""
+
+
+class IndexEntry(NamedTuple):
+    """An entry of a page.
+
+    Attributes:
+        name: Its name, decoded; bytes that are not UTF-8 are surrogates.
+        size: Its size in bytes; None where the page does not say it exactly.
+        is_folder: Whether it is a folder.
+        url: Where the page leads for it.
+    """
+
+    name: str
+    size: int | None
+    is_folder: bool
+    url: HttpUrl
+
+
+class IndexPage(HTMLParser):
+    """Reads the page of a folder: feed it, then ask for the entries.
+
+    Args:
+        url: The URL of the page.
+    """
+
+    def __init__(self, url: HttpUrl) -> None:
+        super().__init__(convert_charrefs=True)
+        self._url = url
+        self._base = _components(url.folder)
+        self._found: dict[tuple[str, bool], IndexEntry] = {}
+        self._link: str | None = None
+        self._tail: list[str] = []  # text after the last link, in its row
+        self._inside = ""  # the heading or link that text belongs to
+        self._heading = ""
+        self._has_text = False  # outside of links
+        self._has_list = False
+        self._has_end = False
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Takes the start of an element."""
+        if tag in ("title", "h1", "a"):
+            self._inside = tag
+        if tag == "pre":
+            self._has_list = True
+        if tag == "a":
+            self._end_row()
+            self._link = dict(attrs).get("href")
+        elif tag == "td":
+            self._tail.append(" ")
+
+    def handle_endtag(self, tag: str) -> None:
+        """Takes the end of an element."""
+        if tag == self._inside:
+            self._inside = ""
+        if tag in ("tr", "li", "pre", "ul", "table", "html"):
+            self._end_row()
+        self._has_end = self._has_end or tag in ("html", "pre")
+
+    def handle_data(self, data: str) -> None:
+        """Takes text."""
+        if self._inside in ("title", "h1"):
+            self._heading = self._heading or data
+        elif not self._inside:
+            self._tail.append(data)
+            self._has_text = self._has_text or not data.isspace()
+
+    def entries(self) -> list[IndexEntry]:
+        """The entries of the page, after all of it was fed.
+
+        Raises:
+            UsageError: It does not list a folder.
+            UnreachableError: It is cut off.
+        """
+        self.close()
+        self._end_row()
+        is_bare = not self._heading and not self._has_text and self._has_list
+        if not is_bare and not _HEADING.match(self._heading):
+            raise UsageError(
+                f"{self._url} is a page and no listing of a folder",
+                next_step="The server may show index.html instead. Give the URLs of the objects.",
+            )
+        if not self._has_end:
+            raise failed(
+                UnreachableError(f"the listing of {self._url} is cut off"),
+                ObjectFaultKind.SHORT_BODY,
+            )
+        return list(self._found.values())
+
+    def _end_row(self) -> None:
+        """Takes the link of the row that ends, with what was said after it."""
+        link, tail = self._link, "".join(self._tail)
+        self._link, self._tail = None, []
+        entry = None if link is None else self._entry(link, tail)
+        if entry is not None:
+            known = self._found.get((entry.name, entry.is_folder))
+            if known is None or known.size is None:
+                self._found[entry.name, entry.is_folder] = entry
+
+    def _entry(self, link: str, tail: str) -> IndexEntry | None:
+        """The entry that a link leads to, or None if it leads elsewhere.
+
+        Raises:
+            MalformedError: It leads to what cannot be one name.
+        """
+        try:
+            url = self._url.joined(encode_key(link))
+        except UsageError:
+            return None
+        path = _components(url.path)
+        is_folder = path[-1] == b""
+        name = path[len(self._base) - 1] if len(path) >= len(self._base) else b""
+        depth = len(self._base) + is_folder
+        is_below = path[: len(self._base) - 1] == self._base[:-1] and len(path) == depth
+        if (
+            url.server != self._url.server
+            or url.query
+            or not is_below
+            or name in (b"", b".", b"..")
+        ):
+            return None
+        if b"/" in name or b"\0" in name:
+            raise MalformedError(f"{self._url} lists {decode_key(name)!r}, which is no name")
+        facts = _FACTS.match(tail)
+        size = int(facts[1]) if facts and not is_folder else None
+        return IndexEntry(decode_key(name), size, is_folder, url)
+
+
+def _components(path: bytes) -> list[bytes]:
+    return [unquote_to_bytes(part) for part in path.split(b"/")]
+
+
+def read_index(connections: HttpConnections, url: HttpUrl) -> list[IndexEntry]:
+    """The entries of a folder.
+
+    Args:
+        connections: Connections to web servers.
+        url: The URL of the folder, whose path ends with a slash.
+
+    Raises:
+        NotFoundError: There is no such folder.
+        UsageError: The server does not list it.
+        MalformedError: An entry has no valid name.
+        CasyncError: The server cannot be asked, or refuses.
+    """
+    for last in [False] * (_TRIES - 1) + [True]:
+        try:
+            return _read_once(connections, url)
+        except UnreachableError as error:
+            if last or error.fault not in (ObjectFaultKind.SHORT_BODY, ObjectFaultKind.STALL):
+                raise
+    raise AssertionError
+
+
+def _read_once(connections: HttpConnections, url: HttpUrl) -> list[IndexEntry]:
+    with connections.ask("GET", url, {b"accept": b"text/html"}) as answer:
+        if answer.status != 200:
+            answer.drain()
+            if answer.status in (404, 410):
+                raise failed(
+                    NotFoundError(f"there is no folder {url}"), ObjectFaultKind.HTTP, answer.status
+                )
+            raise refused(url, answer.status)
+        kind = answer.field("content-type").partition(";")[0].strip().lower()
+        if kind not in ("text/html", "application/xhtml+xml") or answer.field("content-encoding"):
+            raise UsageError(
+                f"{url} is {kind or 'without a media type'} and no listing of a folder",
+                next_step="Write the URL of an object without a slash at its end.",
+            )
+        page = IndexPage(answer.url)
+        decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
+        room = _MAX_PAGE_BYTES
+        for piece in answer.body():
+            room -= len(piece)
+            if room < 0:
+                raise RemoteError(f"the listing of {url} has more than {_MAX_PAGE_BYTES} bytes")
+            page.feed(decoder.decode(piece))
+        page.feed(decoder.decode(b"", True))
+        return page.entries()
+
+
+def walk_index(connections: HttpConnections, url: HttpUrl) -> Iterator[tuple[str, int | None]]:
+    """Path and size of all objects in a folder and the folders in it.
+
+    Raises:
+        RemoteError: Folders contain themselves, or each other without end.
+        CasyncError: As `read_index`.
+    """
+    waiting: list[tuple[str, HttpUrl, tuple[bytes, ...]]] = [("", url, ())]
+    while waiting:
+        path, folder, above = waiting.pop()
+        entries = read_index(connections, folder)
+        digest = blake3(repr([entry[:3] for entry in entries]).encode("utf-8", "replace")).digest()
+        if len(above) >= MAX_DEPTH or above.count(digest) >= _ALIKE:
+            raise failed(
+                RemoteError(
+                    f"{folder} lists itself again and again",
+                    next_step="Remove links to folders above them on the server.",
+                ),
+                ObjectFaultKind.NAME,
+            )
+        for entry in entries:
+            if entry.is_folder:
+                waiting.append((f"{path}{entry.name}/", entry.url, (*above, digest)))
+            else:
+                yield path + entry.name, entry.size
