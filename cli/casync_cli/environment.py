@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from casync.errors import UsageError
 
-__all__ = ["Variables", "default_state", "default_store"]
+__all__ = ["Variables", "aws_files", "default_state", "default_store"]
 
 
 class Variables(NamedTuple):
@@ -32,8 +32,9 @@ class Variables(NamedTuple):
         user_config: Path of the user's configuration file, which may be missing.
         s3_endpoint: AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL, a server to use instead of AWS.
         s3_ca: AWS_CA_BUNDLE, a PEM file of CA certificates.
-        s3_profile: AWS_PROFILE, a profile in `s3_files`; None if AWS_ACCESS_KEY_ID is set.
-        s3_files: The files with profiles, which may be missing.
+        s3_profile: AWS_PROFILE, a profile of AWS; None if AWS_ACCESS_KEY_ID is set.
+        s3_config: AWS_CONFIG_FILE, a file with profiles.
+        s3_credentials: AWS_SHARED_CREDENTIALS_FILE, another one.
         gs_endpoint: STORAGE_EMULATOR_HOST, a server to use instead of Google.
         az: The account, its key and its endpoint, from AZURE_STORAGE_CONNECTION_STRING,
             AZURE_STORAGE_ACCOUNT, AZURE_STORAGE_KEY and AZURE_STORAGE_SAS_TOKEN.
@@ -52,8 +53,9 @@ class Variables(NamedTuple):
     user_config: Path | None = None
     s3_endpoint: str | None = None
     s3_ca: Path | None = None
-    s3_profile: str | None = None
-    s3_files: tuple[Path, ...] = ()
+    s3_profile: str | None = "default"
+    s3_config: Path | None = None
+    s3_credentials: Path | None = None
     gs_endpoint: str | None = None
     az: Mapping[str, str] = MappingProxyType({})
     colour: bool = False
@@ -77,7 +79,8 @@ class Variables(NamedTuple):
             s3_endpoint=get("AWS_ENDPOINT_URL_S3") or get("AWS_ENDPOINT_URL") or None,
             s3_ca=_path(get("AWS_CA_BUNDLE")),
             s3_profile=None if get("AWS_ACCESS_KEY_ID") else get("AWS_PROFILE") or "default",
-            s3_files=_aws_files(environment),
+            s3_config=_path(get("AWS_CONFIG_FILE")),
+            s3_credentials=_path(get("AWS_SHARED_CREDENTIALS_FILE")),
             gs_endpoint=_url(get("STORAGE_EMULATOR_HOST")),
             az=_azure(environment),
             colour=not get("NO_COLOR") and get("TERM") != "dumb",
@@ -94,12 +97,14 @@ def _url(text: str | None) -> str | None:
     return f"http://{text}" if text and "://" not in text else text or None
 
 
-def _aws_files(environment: Mapping[str, str]) -> tuple[Path, ...]:
-    home = environment.get("HOME", "")
-    named = environment.get("AWS_CONFIG_FILE"), environment.get("AWS_SHARED_CREDENTIALS_FILE")
-    usual = f"{home}/.aws/config", f"{home}/.aws/credentials"
-    paths = [own or (default if home else "") for own, default in zip(named, usual, strict=True)]
-    return tuple(Path(path) for path in paths if path)
+def aws_files(variables: Variables) -> list[Path]:
+    """The files with profiles of AWS, which may be missing; a later one wins."""
+    home = os.environ.get("HOME") or _home_of_account()
+    given = variables.s3_config, variables.s3_credentials
+    names = "config", "credentials"
+    usual = [Path(home, ".aws", name) if home.startswith("/") else None for name in names]
+    paths = [own or default for own, default in zip(given, usual, strict=True)]
+    return [path for path in paths if path is not None]
 
 
 def _azure(environment: Mapping[str, str]) -> Mapping[str, str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from casync.errors import CasyncError, DamagedObjectError, NoNameError, UsageError
-from casync_cli.environment import Variables
+from casync_cli.environment import Variables, aws_files
 from casync_cli.outages import Outages
 from casync_cli.output import Output
 from casync_cli.parsing.counts import parse_count
@@ -257,7 +257,7 @@ class Invocation:
         environment, settings = self.environment, self.settings
         ca, proxy = (settings[key].value for key in ("ca", "proxy"))
         profile = environment.s3_profile
-        s3 = {} if profile is None else read_profile(environment.s3_files, profile)
+        s3 = {} if profile is None else read_profile(aws_files(environment), profile)
         az = dict(environment.az)
         return SourceOptions(
             s3_endpoint=environment.s3_endpoint or s3.pop("endpoint", None),

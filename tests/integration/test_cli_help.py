@@ -16,6 +16,7 @@ CONTRACT = {
     "prepare": "[FILE]... [--name NAME] [--sign KEY] [--chunk-size AVG] [--zstd-level N] "
     "[--expect sha256:HEX] [--reread] [--exclude GLOB]... [--exclude-regex RE]... "
     "[--one-file-system] [--allow-network-fs]",
+    "get": "URL [-o FILE] [--name NAME] [--allow-network-fs]",
     "serve": "[--listen ADDR]... [--workers N] [--grace TIME] [--insecure-no-auth] [--create] "
     "[--writable] [--tls-cert F] [--tls-key F] [--client-ca F] [--upstream URL] [--audit-log F] "
     "[--gc-interval TIME] [--log-format FORMAT] [--allow-network-fs]",
@@ -254,8 +255,7 @@ def test_casync_alone_prints_help_with_three_examples(program: Program) -> None:
 def test_help_lists_the_commands_and_no_others(program: Program) -> None:
     found = sections(program.good("--help").text)["Commands"]
     assert [line.split()[0] for line in found] == [
-        "prepare",
-        "serve",
+        *("prepare", "get", "serve"),
         "pull",
         "push",
         "job",

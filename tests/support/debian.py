@@ -18,6 +18,8 @@ SWIFT = ("swift-proxy", "swift-account", "swift-container", "swift-object", "mem
 FAKETIME = ("libfaketime",)
 COMPOSE = ("docker-compose",)
 NTFS = ("ntfs-3g",)
+NGINX = ("nginx-light",)
+APACHE = ("apache2-bin",)
 
 
 class UnavailableError(Exception):
@@ -79,7 +81,14 @@ def _unpack(folder: Path, packages: Sequence[str]) -> None:
 
 if __name__ == "__main__":
     try:
-        wanted = {"swift": SWIFT, "faketime": FAKETIME, "compose": COMPOSE, "ntfs": NTFS}
+        wanted = {
+            "swift": SWIFT,
+            "faketime": FAKETIME,
+            "compose": COMPOSE,
+            "ntfs": NTFS,
+            "nginx": NGINX,
+            "apache": APACHE,
+        }
         for name, packages in wanted.items():
             print(unpacked(name, packages))
     except UnavailableError as error:

@@ -7,8 +7,9 @@ import threading
 from collections.abc import Callable, Iterator
 
 from casync.errors import MalformedError, NotFoundError
+from casync.jobs.fault import ObjectFaultKind
 from casync.jobs.validators import Validators
-from casync.remote.sources.base import Listed, ListedFolder, ObjectAnswer
+from casync.remote.sources.base import Listed, ListedFolder, ObjectAnswer, failed
 
 SECOND_NS = 1_000_000_000
 
@@ -65,7 +66,7 @@ class MemorySource:
         self.before_read(key, start)
         with self._lock:
             if key not in self._objects:
-                raise NotFoundError(f"there is no object {key}")
+                raise failed(NotFoundError(f"there is no object {key}"), ObjectFaultKind.HTTP, 404)
             listed, data = self._listed(key), self._objects[key][0]
             if unless is not None and unless.etag == listed.validators.etag:
                 return None

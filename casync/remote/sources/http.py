@@ -23,6 +23,7 @@ from casync.errors import (
     UsageError,
 )
 from casync.jobs.address import identity, parse_address
+from casync.jobs.checksum import header_checksums
 from casync.jobs.fault import ObjectFaultKind
 from casync.jobs.validators import Validators
 from casync.remote.sources.base import Listed, ListedFolder, ObjectAnswer, failed
@@ -96,7 +97,7 @@ class HttpSource:
                 return None
             if answer.status == 200:
                 listed = _described(key, answer).listed
-                if listed.size != 0:  # some servers say 0 where they mean that they do not know
+                if listed.size:  # Apache leaves out 0, and others say it where they do not know
                     return listed
         with self._connections.ask("GET", url, {b"range": b"bytes=0-0"}) as answer:
             if _is_folder(url, answer):
@@ -168,7 +169,11 @@ class HttpSource:
     def _of(self, key: str) -> HttpUrl:
         if not key or key.endswith("/"):
             raise UsageError(f"{self.label}/{key} is a folder, not an object")
-        return self._url if key == self._url.name else self._url.below(key)
+        if key == self._url.name:
+            return self._url
+        if not {".", ".."}.isdisjoint(key.split("/")):
+            raise UsageError(f"{self.label}/{key} leads out of its folder")
+        return self._url.below(key)
 
     def _folder(self, prefix: str) -> HttpUrl:
         if not prefix and self._url.name:
@@ -248,7 +253,11 @@ def _validators(answer: HttpAnswer) -> Validators:
     modified = _moment(answer.field("last-modified"))
     now = _moment(answer.field("date"))
     age = 0.0 if modified is None or now is None else (now - modified).total_seconds()
+    fields = answer.fields
+    if answer.status == 206:
+        fields.pop("content-md5", None)  # that of the part
     return Validators(
+        checksums=header_checksums(fields),
         etag=answer.field("etag"),
         last_modified=None if modified is None else int(modified.timestamp()) * 10**9,
         settled=age >= _SETTLED_SECONDS,

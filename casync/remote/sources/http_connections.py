@@ -29,6 +29,7 @@ from casync.errors import (
     UnreachableError,
     UsageError,
 )
+from casync.jobs.backoff import is_temporary, retry_after
 from casync.jobs.fault import ObjectFaultKind, status_text
 from casync.limits import KIB
 from casync.remote.http.address import parse_address
@@ -37,7 +38,6 @@ from casync.remote.http.network_errors import network_error
 from casync.remote.http.outage import Outage
 from casync.remote.http.patience import Patience
 from casync.remote.http.pool import WatchedPool
-from casync.remote.http.refusal import retry_after
 from casync.remote.http.retry import Retry
 from casync.remote.http.tls import make_tls
 from casync.remote.sources.base import failed
@@ -48,9 +48,6 @@ __all__ = ["HttpAnswer", "HttpConnections", "refused"]
 
 _MAX_REDIRECTS: Final = 10
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
-_BUSY: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
-"""Statuses after which a retry may succeed."""
-
 _FIELD_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _FIELD_VALUE: Final = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
 _CONNECT_SECONDS: Final = 10.0
@@ -91,13 +88,22 @@ class HttpAnswer:
                 return value.decode("latin-1").strip()
         return ""
 
-    def body(self, retry: Retry | None = None) -> Iterator[bytes]:
+    @property
+    def fields(self) -> dict[str, str]:
+        """All fields by lower-case names; several of one name are joined with commas."""
+        found: dict[str, str] = {}
+        for key, value in self._response.headers.raw:
+            name, text = key.decode("latin-1").lower(), value.decode("latin-1").strip()
+            found[name] = f"{found[name]}, {text}" if name in found else text
+        return found
+
+    def body(self) -> Iterator[bytes]:
         """The bytes as they were sent, for as long as enough of them come.
 
         Raises:
             UnreachableError: The connection broke, the body stalled, or is shorter than announced.
         """
-        retry = retry or self._server.patience.retry()
+        retry = self._server.patience.retry()
         self._stream.flows(retry.left, retry.flow)
         with self._server.translated(in_body=True):
             yield from self._response.iter_raw()
@@ -273,10 +279,10 @@ class HttpConnections:
         while True:
             try:
                 answer = server.send(method, url, fields, retry)
-                if answer.status not in _BUSY:
+                if not is_temporary(answer.status):
                     retry.progress()
                     return answer
-                wait = retry_after(answer.field("retry-after"))
+                wait = retry_after(answer.field("retry-after"), time.time())
                 answer.drain()
                 raise failed(
                     UnreachableError(f"{url}: {status_text(answer.status)}", retry_after=wait),

@@ -143,18 +143,16 @@ class LocalSource:
         unless: Validators | None = None,
     ) -> ObjectAnswer | None:
         """See `RemoteSource`."""
-        file = os.fdopen(self._open(key, os.O_RDONLY), "rb", buffering=0)
-        try:
-            status = os.fstat(file.fileno())
-            listed = self._described(key, status)
+        opened = self._open(key, os.O_RDONLY)
+        status = os.fstat(opened)
+        listed = self._described(key, status)
+        known = None if unless is None or listed is None else Listed(key, listed.size, unless)
+        if listed is None or (known is not None and known.is_same_as(listed)):
+            os.close(opened)
             if listed is None:
                 raise self._missing(key)
-            if unless is not None and Listed(key, listed.size, unless).is_same_as(listed):
-                file.close()
-                return None
-        except BaseException:
-            file.close()
-            raise
+            return None
+        file = os.fdopen(opened, "rb", buffering=0)
         is_part = start > 0 or end is not None
         if is_part and (same is None or not Listed(key, listed.size, same).is_same_as(listed)):
             start, end, is_part = 0, None, False

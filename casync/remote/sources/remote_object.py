@@ -2,7 +2,7 @@
 
 Large objects are read in ranges, several at once, if the source proved that it can answer ranges,
 and their validators prove that all ranges are of one version. Others are read as one stream, which
-goes on after an answer that broke off.
+goes on after an answer that broke off. Checksums that the source gives are verified.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final, Self
 
-from casync.errors import NotFoundError, SourceChangedError, UnreachableError
+from casync.errors import DigestMismatchError, NotFoundError, SourceChangedError, UnreachableError
+from casync.jobs.checksum import Verifier
 from casync.jobs.fault import ObjectFaultKind
 from casync.limits import MIB
 from casync.remote.sources.base import Listed, ObjectAnswer, RemoteSource, failed
@@ -76,10 +77,11 @@ class RemoteObject:
         in_ranges = length is not None and length > size and bool(self.listed.token)
         answer = self._open(0, size if in_ranges else None)
         if in_ranges and answer.is_ranged:
-            yield from self._ranges(answer, size)
+            yield from _verified(self._ranges(answer, size), self.listed, self.label)
         else:
             self.listed = answer.listed
-            yield from _joined(self._stream(answer), size)
+            blocks = _verified(self._stream(answer), self.listed, self.label)
+            yield from _joined(blocks, size)
 
     def renew(self) -> None:
         """Looks the object up again.
@@ -179,6 +181,7 @@ def read_whole(source: RemoteSource, key: str, max_bytes: int) -> tuple[bytes, L
 
     Raises:
         SourceChangedError: It is larger.
+        DigestMismatchError: It does not have the checksum that the source gives.
         CasyncError: As `RemoteSource.open`.
     """
     label = f"{source.label}/{key}"
@@ -190,7 +193,7 @@ def read_whole(source: RemoteSource, key: str, max_bytes: int) -> tuple[bytes, L
             with answer:
                 parts: list[bytes] = []
                 room = max_bytes
-                for block in answer.blocks():
+                for block in _verified(answer.blocks(), answer.listed, label):
                     room -= len(block)
                     if room < 0:
                         raise SourceChangedError(f"{label} grew while it was read")
@@ -227,6 +230,19 @@ def _joined(blocks: Iterator[bytes], size: int) -> Iterator[bytes]:
             del waiting[:size]
     if waiting:
         yield bytes(waiting)
+
+
+def _verified(blocks: Iterator[bytes], listed: Listed, label: str) -> Iterator[bytes]:
+    """The same bytes; raises DigestMismatchError at the end unless they have the checksums."""
+    verifier = Verifier(listed.validators.checksums)
+    for block in blocks:
+        verifier.update(block)
+        yield block
+    try:
+        verifier.finish()
+    except DigestMismatchError as error:
+        wrong = DigestMismatchError(f"{label}: {error.message}")
+        raise failed(wrong, ObjectFaultKind.CHECKSUM) from error
 
 
 def _changed(label: str) -> SourceChangedError:
