@@ -9,9 +9,9 @@ from __future__ import annotations
 from email.utils import parsedate_to_datetime
 from typing import Final, NamedTuple
 
-__all__ = ["MAX_RETRY_AFTER", "Attempts", "RetryPolicy", "is_temporary", "retry_after"]
+__all__ = ["Attempts", "RetryPolicy", "is_temporary", "retry_after"]
 
-MAX_RETRY_AFTER: Final = 366 * 86400.0
+_LONGEST_WISH: Final = 366 * 86400.0
 """Seconds. A longer wait is not a wait."""
 
 _FINAL: Final = frozenset({501, 505, 506, 507, 508, 510, 511})
@@ -84,9 +84,9 @@ def retry_after(field: str | None, now: float) -> float:
         return 0.0
     text = field.strip()
     if text.isascii() and text.isdigit():
-        return float(text) if len(text) < 8 else MAX_RETRY_AFTER
+        return float(text) if len(text) < 8 else _LONGEST_WISH
     try:
         wait = parsedate_to_datetime(text).timestamp() - now
     except (ValueError, OverflowError):
         return 0.0
-    return min(max(wait, 0.0), MAX_RETRY_AFTER)
+    return min(max(wait, 0.0), _LONGEST_WISH)

@@ -10,7 +10,6 @@ from typing import Annotated, Final, NewType, TypeAlias
 import msgspec
 from msgspec.structs import replace
 
-from casync.errors import UsageError
 from casync.ids import Buffer
 from casync.jobs.encoding import decode, encode
 from casync.jobs.spec import JobSpec
@@ -26,7 +25,6 @@ __all__ = [
     "decode_job",
     "encode_job",
     "make_job_id",
-    "parse_job_id",
 ]
 
 JobId = NewType("JobId", str)
@@ -167,15 +165,11 @@ class JobRow(msgspec.Struct, frozen=True, omit_defaults=True):
         if self.total >= 0 and max(done, last + bool(self.beyond)) > self.total:
             raise ValueError("more items are done than there are")
 
-    def may_start(self, index: int) -> bool:
-        """Whether the item at `index` may be fetched now: it is not done, and near the cursor."""
-        return self.cursor <= index < self.cursor + JOB_WINDOW and index not in self.beyond
-
     def after(self, done: Iterable[int], counts: Counts) -> JobRow:
         """The row after some items are done.
 
         Args:
-            done: Their indices, each of which may start.
+            done: Their indices, none of which is done, within `JOB_WINDOW` of the cursor.
             counts: What was done, to be added: as many items as `done` has.
 
         Raises:
@@ -193,17 +187,6 @@ class JobRow(msgspec.Struct, frozen=True, omit_defaults=True):
         return replace(
             self, cursor=cursor, beyond=tuple(sorted(beyond)), counts=self.counts + counts
         )
-
-
-def parse_job_id(text: str) -> JobId:
-    """Reads the id of a job.
-
-    Raises:
-        UsageError: It is not one.
-    """
-    if not _ID.fullmatch(text):
-        raise UsageError(f"not the id of a job: {text}")
-    return JobId(text)
 
 
 def make_job_id(random: bytes) -> JobId:

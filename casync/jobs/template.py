@@ -25,9 +25,6 @@ __all__ = [
     "Template",
     "TemplateRange",
     "address_template",
-    "parse_at",
-    "parse_braces",
-    "parse_format",
     "parse_template",
 ]
 
@@ -147,21 +144,6 @@ def parse_template(text: str) -> Template:
     if mask.count("%") == 1:
         return _format(literal, mask, text)
     return Template(literal, ())
-
-
-def parse_braces(text: str) -> Template:
-    """Reads a template with ranges in braces; UsageError if it is not one."""
-    return _braces(*_unescape(text), text)
-
-
-def parse_at(text: str) -> Template:
-    """Reads a template with ranges after `@`; UsageError if it is not one."""
-    return _at(*_unescape(text), text)
-
-
-def parse_format(text: str) -> Template:
-    """Reads a template with one `%d` or `%06d`; UsageError if it is not one."""
-    return _format(*_unescape(text), text)
 
 
 def address_template(address: Address) -> Template:

@@ -42,16 +42,9 @@ class Validators(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def strong_etag(self) -> str:
-        """The ETag in quotes, for If-Match and If-Range; empty if it is weak or missing."""
-        return "" if self.etag.startswith(_WEAK) else self.any_etag
-
-    @property
-    def any_etag(self) -> str:
-        """The ETag as HTTP writes it, for If-None-Match; empty if it is missing."""
-        opaque = opaque_tag(self.etag)
-        if not opaque:
-            return ""
-        return f'{_WEAK if self.etag.startswith(_WEAK) else ""}"{opaque}"'
+        """The ETag in quotes, as HTTP writes it; empty if it is weak or missing."""
+        opaque = "" if self.etag.startswith(_WEAK) else opaque_tag(self.etag)
+        return f'"{opaque}"' if opaque else ""
 
     @property
     def http_date(self) -> str:

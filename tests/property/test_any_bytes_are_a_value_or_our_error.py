@@ -49,7 +49,7 @@ from casync.jobs.half_fetched import (
     pack_chunks,
 )
 from casync.jobs.item import Item, decode_items, encode_items
-from casync.jobs.job import Counts, JobRow, decode_job, encode_job, parse_job_id
+from casync.jobs.job import Counts, JobRow, decode_job, encode_job
 from casync.jobs.origin import Origin, decode_origin, encode_origin
 from casync.jobs.request import specify
 from casync.jobs.spec import JobSpec, SourceKind, decode_secrets, decode_spec
@@ -229,7 +229,6 @@ TEXTS: Final[dict[str, tuple[Callable[[str], object], list[str]]]] = {
         lambda text: address_template(parse_source(text))[0],
         ["http://a/b{0..9}", "s3://a/@10", "./%d", "{1..2"],
     ),
-    "id of a job": (parse_job_id, ["dnl-abc012xyz"]),
     "place to listen": (parse_listen, ["127.0.0.1:80", "[::1]:0", "unix:/a", "localhost:1"]),
     "size": (parse_size, ["1.5G", "64KiB"]),
     "rate": (parse_rate, ["10M/s"]),

@@ -13,9 +13,6 @@ from casync.jobs.template import (
     Template,
     TemplateRange,
     address_template,
-    parse_at,
-    parse_braces,
-    parse_format,
     parse_template,
 )
 
@@ -63,41 +60,37 @@ def template(row: Row) -> Template:
 @pytest.mark.parametrize("row", FORMATS, ids=lambda row: row[0])
 def test_format_templates(row: Row) -> None:
     """D3: `%06d`."""
-    assert parse_format(row[0]) == parse_template(row[0]) == template(row)
-    assert parse_format(row[0]).is_endless
+    assert parse_template(row[0]) == template(row)
+    assert parse_template(row[0]).is_endless
 
 
 @pytest.mark.parametrize("row", BRACES, ids=lambda row: row[0])
 def test_brace_templates(row: Row) -> None:
     """D3: several ranges, steps, widths."""
-    assert parse_braces(row[0]) == parse_template(row[0]) == template(row)
-    assert not parse_braces(row[0]).is_endless
+    assert parse_template(row[0]) == template(row)
+    assert not parse_template(row[0]).is_endless
 
 
 @pytest.mark.parametrize("row", ATS, ids=lambda row: row[0])
 def test_at_templates(row: Row) -> None:
     """D3: `@100`."""
-    assert parse_at(row[0]) == parse_template(row[0]) == template(row)
+    assert parse_template(row[0]) == template(row)
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        "prefix-06d-suffix",
         "prefix-%06-suffix",
         "prefix-d%06-suffix",
         "prefix-%0-6d-suffix",
         "prefix-%0d-suffix",
         "prefix-%6d-suffix",
-        "prefix-%06d-%",
-        "prefix-%%06d-suffix",
-        "prefix-%06d-%06d",
         "%0999999999999d",
     ],
 )
 def test_what_is_not_a_format_template(text: str) -> None:
     with pytest.raises(UsageError):
-        parse_format(text)
+        parse_template(text)
 
 
 @pytest.mark.parametrize(
@@ -137,16 +130,20 @@ def test_what_is_not_a_brace_template(text: str) -> None:
     """Nor is it taken for a plain text."""
     with pytest.raises(UsageError):
         parse_template(text)
+
+
+@pytest.mark.parametrize("text", ["prefix-@-0001-suffix", "prefix-@@0010-suffix", "prefix-@d@0010"])
+def test_what_is_not_an_at_template(text: str) -> None:
     with pytest.raises(UsageError):
-        parse_braces(text)
+        parse_template(text)
 
 
 @pytest.mark.parametrize(
-    "text", ["prefix-01-suffix", "prefix-@-0001-suffix", "prefix-@@0010-suffix", "prefix-@d@0010"]
+    "text",
+    ["p-06d-s", "p-01-s", "p-%06d-%", "p-%%06d-s", "p-%06d-%06d"],
 )
-def test_what_is_not_an_at_template(text: str) -> None:
-    with pytest.raises(UsageError):
-        parse_at(text)
+def test_what_has_no_range_is_a_plain_text(text: str) -> None:
+    assert list(parse_template(text)) == [text]
 
 
 @pytest.mark.parametrize(
