@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import fcntl
 import os
+import struct
 from collections.abc import Iterator, Sequence
 from typing import Final
 
 from casync.ids import Buffer
 
-__all__ = ["data_ranges", "punch", "read_range", "write_range", "zero_range"]
+__all__ = ["clone_range", "data_ranges", "punch", "read_range", "write_range", "zero_range"]
 
 _MAX_BUFFERS: Final = 1024  # IOV_MAX of Linux
 _STEP: Final = 1 << 20
@@ -25,6 +27,9 @@ _ALIGNMENT: Final = 4096
 _ZEROS: Final = bytes(_STEP)
 _KEEP_SIZE: Final = 0x01
 _PUNCH_HOLE: Final = 0x02
+_CLONE_RANGE: Final = 0x4020940D  # FICLONERANGE
+_CLONED: Final = struct.Struct("=qQQQ")
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _UNSUPPORTED: Final = frozenset({errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.ENODEV})
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -60,6 +65,31 @@ def write_range(fd: int, offset: int, buffers: Sequence[Buffer]) -> None:
         del rest[:done]
         if written:
             rest[0] = memoryview(rest[0])[written:]
+
+
+def clone_range(source_fd: int, source: int, fd: int, offset: int, length: int) -> bool:
+    """Makes a range of a file share whole blocks with another file.
+
+    Args:
+        source_fd: The other file.
+        source: Where the blocks begin there.
+        fd: The file.
+        offset: Where they shall begin.
+        length: Their bytes.
+
+    Returns:
+        False if the file system cannot do it: most cannot, and none across file systems.
+
+    Raises:
+        OSError: The disk is full.
+    """
+    try:
+        fcntl.ioctl(fd, _CLONE_RANGE, _CLONED.pack(source_fd, source, length, offset))
+    except OSError as error:
+        if error.errno in _FULL:
+            raise
+        return False
+    return True
 
 
 def data_ranges(fd: int, start: int, end: int) -> Iterator[tuple[int, int]]:

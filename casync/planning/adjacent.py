@@ -88,6 +88,17 @@ class Joiner:
         self._buffers.append(plain)
         self._end = offset + len(plain)
 
+    def write_around(self, there: range, offset: int, plain: Buffer) -> None:
+        """Writes `plain` at `offset`, but for the bytes in `there`, which has them already."""
+        view = memoryview(plain)
+        start, stop = (min(max(at - offset, 0), len(view)) for at in (there.start, there.stop))
+        if start:
+            self.write(offset, view[:start])
+        if start < stop:
+            self._wrote(stop - start)
+        if stop < len(view):
+            self.write(offset + stop, view[stop:])
+
     def __enter__(self) -> Self:
         return self
 

@@ -22,7 +22,7 @@ from casync.planning.delta_groups import Anchor, MissingRun
 from casync.planning.stretches import REPEAT, WANTED, ZERO, Stretch
 from casync.planning.windows import Place
 
-__all__ = ["PORTION_BYTES", "Contents", "CopyPiece", "Portion", "portions"]
+__all__ = ["PORTION_BYTES", "Contents", "CopyPiece", "Portion", "end_to_end", "portions"]
 
 PORTION_BYTES: Final = 16 * MIB
 """Plain bytes of one portion that must be moved, unless a single chunk is larger."""
@@ -59,6 +59,11 @@ class CopyPiece(msgspec.Struct, gc=False):
             yield Place(offset, ChunkId(ident), length)
             offset += length
 
+    def goes_on(self, other: CopyPiece) -> bool:
+        """Whether `other` follows in the target and in the same seed."""
+        end = (self.seed, self.source + self.length, self.offset + self.length)
+        return (other.seed, other.source, other.offset) == end
+
     def only(self, offsets: Container[int]) -> list[CopyPiece]:
         """The parts of it whose chunks belong at certain offsets."""
         parts: list[CopyPiece] = []
@@ -76,6 +81,18 @@ class CopyPiece(msgspec.Struct, gc=False):
                 part.records.append(record)
                 part.length += place.length
         return parts
+
+
+def end_to_end(pieces: Iterable[CopyPiece]) -> Iterator[list[CopyPiece]]:
+    """Groups pieces that lie end to end, in the target and in one seed."""
+    together: list[CopyPiece] = []
+    for piece in pieces:
+        if together and not together[-1].goes_on(piece):
+            yield together
+            together = []
+        together.append(piece)
+    if together:
+        yield together
 
 
 @dataclass(slots=True)

@@ -20,6 +20,7 @@ COMPOSE = ("docker-compose",)
 NTFS = ("ntfs-3g",)
 NGINX = ("nginx-light",)
 APACHE = ("apache2-bin",)
+MKFS = {"btrfs": ("btrfs-progs",), "xfs": ("xfsprogs",)}
 
 
 class UnavailableError(Exception):
@@ -88,6 +89,7 @@ if __name__ == "__main__":
             "ntfs": NTFS,
             "nginx": NGINX,
             "apache": APACHE,
+            **MKFS,
         }
         for name, packages in wanted.items():
             print(unpacked(name, packages))

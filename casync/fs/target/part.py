@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from casync.errors import LockedError, WriteError
-from casync.fs.extents import punch, read_range, write_range, zero_range
+from casync.fs.extents import clone_range, punch, read_range, write_range, zero_range
 from casync.fs.identity import FileIdentity, identity_of
 from casync.fs.lock import lock
 from casync.fs.os_errors import reading, write_error, writing
@@ -23,6 +23,7 @@ from casync.fs.sync import sync_folder
 from casync.fs.target.attributes import copy_attributes, set_new_attributes
 from casync.fs.target.place import TargetPlace
 from casync.ids import Buffer
+from casync.limits import KIB
 
 __all__ = ["PartFile", "is_part", "part_name"]
 
@@ -32,6 +33,8 @@ _OPEN: Final = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CL
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _TRIES: Final = 16
 _MODE: Final = 0o600
+_LEAST_SHARED: Final = 64 * KIB
+"""Bytes. Fewer are copied as fast, and shared blocks of few bytes make a file of many extents."""
 
 
 def part_name(name: str, limit: int = 255) -> str:
@@ -87,6 +90,7 @@ class PartFile:
                 self._name = part_name(place.path.name, os.fpathconf(self._folder, "PC_NAME_MAX"))
                 self._fd, self.resumed = self._open()
                 os.ftruncate(self._fd, length)
+                self._block = os.fstatvfs(self._fd).f_bsize
             except BaseException:
                 self.close()
                 raise
@@ -111,6 +115,27 @@ class PartFile:
         self._written = True
         with writing(self._path, self.length):
             write_range(self._fd, offset, buffers)
+
+    def share(self, fd: int, source: int, offset: int, length: int) -> range:
+        """Makes a range share blocks with another file, as far as the file system can.
+
+        Args:
+            fd: The other file.
+            source: Where the range begins there.
+            offset: Where it begins in the target.
+            length: Its bytes.
+
+        Returns:
+            The bytes of the target that are blocks of the other file now, unproved as those are.
+        """
+        start = -(-offset // self._block) * self._block
+        end = (offset + length) // self._block * self._block
+        if (offset - source) % self._block or end - start < _LEAST_SHARED:
+            return range(0)
+        self._written = True
+        with writing(self._path, self.length):
+            found = clone_range(fd, source + start - offset, self._fd, start, end - start)
+        return range(start, end) if found else range(0)
 
     def zero(self, offset: int, length: int) -> None:
         """Makes a range read as zeros, as a hole where possible. All of a new file is a hole."""

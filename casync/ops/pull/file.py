@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 
@@ -28,12 +29,14 @@ from casync.fs.rest import comes_to_rest
 from casync.fs.seed import SeedFile
 from casync.fs.sync import settle_file
 from casync.fs.target.base import Sink, open_sink
+from casync.fs.target.part import PartFile
 from casync.fs.target.place import TargetPlace
 from casync.fs.target.stream import StreamSink
 from casync.ids import Buffer, ManifestId
 from casync.limits import MIB
 from casync.ops.pull.in_place import MovedRanges, move
 from casync.ops.pull.rebuild import Rebuilder
+from casync.ops.pull.seeds import Seeds
 from casync.ops.pull.wanted import PullOptions, PullPlan, WantedFile, check_room, is_up_to_date
 from casync.ops.pull.work import Nowhere, TargetWriter, Work
 from casync.planning.portions import portions
@@ -180,7 +183,8 @@ class _Pull:
         """Writes every chunk to its places in `output`."""
         with self._planned(place) as planned:
             stretches = planned.stretches(repeats=output.readable or output.discards)
-            self._work(output, planned, stretches, kept_label=kept_label)
+            share = partial(_share, output, planned.seeds)
+            self._work(output, planned, stretches, kept_label=kept_label, share=share)
 
     def _rebuild_in_place(self, sink: Sink, place: TargetPlace) -> None:
         """Moves chunks inside the target first, then writes what it lacks."""
@@ -210,6 +214,7 @@ class _Pull:
         stretches: Iterable[Stretch],
         *,
         kept_label: str,
+        share: Callable[[int, int, int, int], range] | None = None,
         trusted: int | None = None,
         moved: MovedRanges | None = None,
     ) -> None:
@@ -228,6 +233,7 @@ class _Pull:
             part=self._outline.part,
             read_seed=planned.seeds.read,
             supplies=planned.supplies,
+            share=share,
             keeper=Keeper(self._endpoints.store) if keeps else None,
             kept_label=kept_label,
             target=planned.target,
@@ -301,6 +307,16 @@ class _Pull:
         except NoObjectError:  # an old content was removed meanwhile, with nodes of the new one
             load_outline(outline, loader)
             self._endpoints.store.commit(batch)
+
+
+def _share(
+    output: TargetWriter, seeds: Seeds, number: int, source: int, offset: int, length: int
+) -> range:
+    """Makes a range of a new file share blocks with a seed; see `Work.share`."""
+    fd = seeds.descriptor(number)
+    if fd is None or not isinstance(output, PartFile):
+        return range(0)
+    return output.share(fd, source, offset, length)
 
 
 def _pieces(read: Callable[[int, int], bytes], length: int) -> Iterator[bytes]:

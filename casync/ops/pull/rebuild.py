@@ -12,7 +12,7 @@ import threading
 from array import array
 from bisect import bisect_right
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from itertools import chain
@@ -21,11 +21,11 @@ from typing import Final
 from casync.access.progress import Progress
 from casync.access.supply import Proved, Supply, chunk_fault
 from casync.errors import MalformedError, StoppedError
-from casync.ids import ChunkId, chunk_ids, zero_chunk_id
+from casync.ids import Buffer, ChunkId, chunk_ids, zero_chunk_id
 from casync.limits import MIB
 from casync.ops.pull.work import TargetWriter, Work
-from casync.planning.adjacent import Joiner, Read, read_places
-from casync.planning.portions import CopyPiece, Portion
+from casync.planning.adjacent import Joiner, read_places
+from casync.planning.portions import CopyPiece, Portion, end_to_end
 from casync.planning.windows import Place
 
 __all__ = ["Rebuilder"]
@@ -226,9 +226,9 @@ class Rebuilder:
         """Writes pieces of seeds; returns the places of chunks that have changed there."""
         lost: list[Place] = []
         with self._joiner("seed", task.given) as writer:
-            for piece in pieces:
-                read = partial(self._work.read_seed, piece.seed)
-                plains, wrong = self._write(writer, piece, read)
+            for piece, shared in self._shared(pieces):
+                data = self._read_piece(piece, shared)
+                plains, wrong = self._write(writer, piece, data, shared)
                 lost += wrong
                 task.used[piece.seed] += sum(map(len, plains))
                 if self._keeper is not None:
@@ -237,11 +237,42 @@ class Rebuilder:
                     self._keeper.keep(list(map(Proved, good, plains)))
         return lost
 
+    def _shared(self, pieces: Sequence[CopyPiece]) -> Iterator[tuple[CopyPiece, range]]:
+        """Passes pieces on, each with a range of the output that shares blocks with its seed."""
+        share = self._work.share
+        for together in end_to_end(pieces):
+            shared = range(0)
+            if share is not None:
+                first, length = together[0], sum(piece.length for piece in together)
+                shared = share(first.seed, first.source, first.offset, length)
+            for piece in together:
+                yield piece, shared
+
+    def _read_piece(self, piece: CopyPiece, shared: range) -> Buffer:
+        """The bytes that a piece is to have: what is shared from the output, others from its seed.
+
+        Fewer than those where the seed ends.
+        """
+        start, stop = (
+            min(max(at - piece.offset, 0), piece.length) for at in (shared.start, shared.stop)
+        )
+        read = partial(self._work.read_seed, piece.seed)
+        if start == stop:
+            return read(piece.source, piece.length)
+        parts = [
+            read(piece.source, start),
+            self._output.read(piece.offset + start, stop - start),
+            read(piece.source + stop, piece.length - stop),
+        ]
+        if sum(map(len, parts)) < piece.length:  # a gap between them would shift what follows
+            return b""
+        return b"".join(parts)
+
     def _write(
-        self, writer: Joiner, piece: CopyPiece, read: Read
+        self, writer: Joiner, piece: CopyPiece, data: Buffer, shared: range = range(0)
     ) -> tuple[list[memoryview], list[Place]]:
         """Writes a piece; returns its chunks, and the places of those that were not there."""
-        data = memoryview(read(piece.source, piece.length))
+        data = memoryview(data)
         plains: list[memoryview] = []
         at = 0
         for _, length in piece.records:
@@ -249,13 +280,13 @@ class Rebuilder:
             at += length
         found = chunk_ids(plains)
         if found == [ident for ident, _ in piece.records]:
-            writer.write(piece.offset, data)
+            writer.write_around(shared, piece.offset, data)
             return plains, []
         right: list[memoryview] = []
         lost: list[Place] = []
         for ident, plain, place in zip(found, plains, piece.places, strict=True):
             if ident == place.id:
-                writer.write(place.offset, plain)
+                writer.write_around(shared, place.offset, plain)
                 right.append(plain)
             else:
                 lost.append(place)
@@ -317,7 +348,7 @@ class Rebuilder:
             for piece in task.repeats:
                 if piece.source + piece.length > task.repeats[0].offset:
                     writer.flush()  # it may be what an earlier piece wrote
-                lost += self._write(writer, piece, read)[1]
+                lost += self._write(writer, piece, read(piece.source, piece.length))[1]
         return lost
 
     def _portion_at(self, offset: int) -> int:

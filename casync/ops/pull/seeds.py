@@ -238,6 +238,11 @@ class Seeds:
         except OSError:
             return b""
 
+    def descriptor(self, number: int) -> int | None:
+        """The open file of a seed; None if it is not open."""
+        seed = self._all[number].seed
+        return seed.descriptor if isinstance(seed, SeedFile) else None
+
     def bases(self, ranges: Iterable[tuple[int, int, int]]) -> list[tuple[ChunkId, Buffer]]:
         """The chunks that overlap ranges of seeds, each as (seed, start, end), if unchanged."""
         found: dict[ChunkId, Buffer] = {}

@@ -77,6 +77,8 @@ class Work:
         hole: Bytes of the chunks that holes are cut into.
         part: Names a part of the content (offset, length) in messages.
         read_seed: Reads bytes of a seed (number, offset, length).
+        share: Makes a range of the output share blocks with a seed (number, offset there, offset,
+            length), as far as that is possible; returns the range of the output that does.
         supplies: The sources of chunks that the plan does not take from seeds, the cheapest first.
         keeper: Stores every chunk, if given.
         kept_label: The source's label for bytes that are in place already.
@@ -90,6 +92,7 @@ class Work:
     part: Callable[[int, int], str]
     read_seed: Callable[[int, int, int], bytes]
     supplies: Sequence[Supply]
+    share: Callable[[int, int, int, int], range] | None = None
     keeper: Keeper | None = None
     kept_label: str = ""
     target: int | None = None

@@ -122,3 +122,25 @@ def test_a_failed_write_is_not_retried() -> None:
     with pytest.raises(OSError, match="dying disk"):
         write_all(Joiner(fail, lambda _: None), [(0, b"a"), (5, b"b")], KeyError())
     assert tries == [0]
+
+
+@pytest.mark.parametrize(
+    ("there", "expected"),
+    [
+        (range(0), [(10, b"abcdef")]),
+        (range(3, 8), [(10, b"abcdef")]),
+        (range(12), [(12, b"cdef")]),
+        (range(12, 14), [(10, b"ab"), (14, b"ef")]),
+        (range(14, 40), [(10, b"abcd")]),
+        (range(10, 16), []),
+    ],
+)
+def test_what_is_there_is_counted_and_not_written(
+    there: range, expected: list[tuple[int, bytes]]
+) -> None:
+    written: list[tuple[int, bytes]] = []
+    counted: list[int] = []
+    with Joiner(lambda at, parts: written.append((at, b"".join(parts))), counted.append) as joiner:
+        joiner.write_around(there, 10, b"abcdef")
+    assert written == expected
+    assert sum(counted) == 6
