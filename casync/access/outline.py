@@ -17,7 +17,7 @@ from casync.errors import (
     NoObjectError,
 )
 from casync.ids import Kind, ManifestId, NodeId, ObjectId, zero_chunk_id
-from casync.limits import COMMIT_BYTES, MAX_BATCH_IDS, OBJECT_BYTES
+from casync.limits import MAX_BATCH_IDS, MIB, OBJECT_BYTES
 from casync.objects.below import walk_nodes
 from casync.objects.chunker import ChunkerParams
 from casync.objects.codec import Packed, Unpacker, Verified
@@ -28,8 +28,14 @@ from casync.store.proved import HERE, NO_SOURCE_STEP, Lost, ProvedReader, damage
 
 __all__ = ["CACHED_NODES", "ObjectLoader", "Outline", "load_outline", "open_outline"]
 
-CACHED_NODES: Final = 1024
+CACHED_NODES: Final = 512
 """Decoded nodes to cache: some 20 MiB. Walks of larger content read their nodes again."""
+
+_COMMIT_BYTES: Final = 8 * MIB
+"""Bytes of loaded objects that are committed together. They wait in memory."""
+
+_LOADED_NODES: Final = 1024
+"""Encoded nodes that were read in batches and not yet one by one: some 10 MiB."""
 
 
 class Outline:
@@ -55,8 +61,7 @@ class Outline:
         self.id = ident
         self.manifest = manifest
         self._plain = plain or ProvedReader(store).plain
-        self._most_loaded = cached_nodes
-        self._loaded: dict[tuple[NodeId, int, int], Node] = {}  # the first read takes it from here
+        self._loaded: dict[NodeId, bytes] = {}  # the first read takes it from here
         self.node = lru_cache(maxsize=cached_nodes)(self._node)
 
     @property
@@ -89,10 +94,9 @@ class Outline:
             part = records[start : start + MAX_BATCH_IDS]
             ids = [NodeId(record.id) for record in part]
             for record, data in zip(part, self._plain(Kind.NODE, ids), strict=True):
-                node = _decoded(NodeId(record.id), data, level, record.length)
-                if len(self._loaded) < self._most_loaded:
-                    self._loaded[NodeId(record.id), level, record.length] = node
-                found.append(node)
+                if len(self._loaded) < _LOADED_NODES:
+                    self._loaded[NodeId(record.id)] = data
+                found.append(_decoded(NodeId(record.id), data, level, record.length))
         return found
 
     def _node(self, ident: NodeId, level: int, length: int) -> Node:
@@ -101,9 +105,9 @@ class Outline:
         Raises:
             NoObjectError, IntegrityError: The node is missing, or damaged.
         """
-        if (loaded := self._loaded.pop((ident, level, length), None)) is not None:
-            return loaded
-        (data,) = self._plain(Kind.NODE, [ident])
+        data = self._loaded.pop(ident, None)
+        if data is None:
+            (data,) = self._plain(Kind.NODE, [ident])
         return _decoded(ident, data, level, length)
 
     def is_hole(self, ident: bytes, length: int) -> bool:
@@ -251,7 +255,7 @@ class ObjectLoader:
         """Adds an object to the next commit."""
         self._new[verified.kind, verified.id] = verified
         self._new_bytes += len(verified.payload) + OBJECT_BYTES
-        if self._new_bytes >= COMMIT_BYTES:
+        if self._new_bytes >= _COMMIT_BYTES:
             self.flush()
 
     def flush(self) -> None:

@@ -38,6 +38,10 @@ class Proved(NamedTuple):
     plain: Buffer
     packed: Packed | None = None
 
+    def to_keep(self) -> Proved:
+        """What a store needs of it: the payload alone, if there is one."""
+        return self if self.packed is None else Proved(self.id, b"", self.packed)
+
 
 Wanted = Mapping[ChunkId, int]
 """The chunks to supply, with their lengths in bytes."""

@@ -100,7 +100,9 @@ class Rebuilder:
         here = ThreadPoolExecutor(_THREADS_HERE, thread_name_prefix="local")
         travel = ThreadPoolExecutor(self._workers, thread_name_prefix="pull")
         # An output that cannot be read back holds chunks in memory until it is their turn.
-        ahead = _PORTIONS_AHEAD if self._output.readable else 2 * self._workers
+        streams = not self._output.readable
+        ahead = self._workers if streams else _PORTIONS_AHEAD
+        found_ahead = _THREADS_HERE if streams else 2 * _THREADS_HERE
         first: deque[_Task] = deque()
         second: deque[_Task] = deque()
 
@@ -116,7 +118,7 @@ class Rebuilder:
                 task = _Task(portion)
                 task.found = here.submit(self._find_here, task)
                 first.append(task)
-                if len(first) > 2 * _THREADS_HERE:
+                if len(first) > found_ahead:
                     go_on()
                 if len(second) > ahead:
                     given += self._settle(second.popleft())
@@ -171,6 +173,7 @@ class Rebuilder:
             task.repeats = []
         local = [supply for supply in work.supplies if not supply.travels]
         task.fresh = self._take(task, task.fresh, local)
+        portion.copies = []  # a portion may wait for servers for long
 
     def _complete(self, task: _Task) -> None:
         """The second stage."""
@@ -313,7 +316,7 @@ class Rebuilder:
                         for place in where[ident]:
                             writer.write(place.offset, plain)
                     if keeper is not None:
-                        passing += chunks
+                        passing += [chunk.to_keep() for chunk in chunks]
             if keeper is not None and passing:
                 keeper.keep(passing)
         return [place for place in places if place.id in wanted]
