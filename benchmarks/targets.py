@@ -99,9 +99,57 @@ def targets() -> Iterator[Target]:
             False,
             _slow(label),
         )
+    yield from _updates()
     for verb in ("prepare", "pull"):
         yield Target(f"memory of {verb}, 8 GiB", 400, False, _memory(verb), "MiB")
         yield Target(f"memory of {verb}: 8 GiB, of 1 GiB", 1.1, False, _memory_growth(verb))
+
+
+def _updates() -> Iterator[Target]:
+    few, many = (f"{mibs} MiB, 1KiB" for mibs in (256, 2048))
+    what = "three bytes changed among 2 million chunks"
+    place = f"in place: {many}"
+    yield Target(f"{what}, in place", 1.0, False, _figure("updates", place, "seconds"), "s")
+    yield Target(
+        f"{what}, in place: time, of that among 262,144",
+        1.3,
+        False,
+        lambda all_: _quotient(all_, "updates", (place, OURS), (f"in place: {few}", OURS)),
+    )
+    for chunks, bound in (("16KiB", 2.0), ("1KiB", 4.0)):
+        case = f"over the old file: 2048 MiB, {chunks}"
+        yield Target(
+            f"three bytes changed in 2 GiB, chunks of {chunks}, over the old file: time, of cp",
+            bound,
+            False,
+            _against("updates", case, "cp --sparse=always"),
+        )
+    yield Target(
+        "three bytes changed in 2 GiB, unknown seed: time, of prepare --reread",
+        2.0,
+        False,
+        _against("updates", "named seed: 2048 MiB, 16KiB", f"{OURS} prepare --reread"),
+    )
+    for way in ("in place", "over the old file"):
+        received = _figure("updates", f"{way}: {many}", "received")
+        yield Target(f"{what}, {way}: bytes received", 65_536, False, received, "B")
+    for way in ("in place", "over the old file", "named seed"):
+        yield from _memory_of_updates(what, way, few, many)
+
+
+def _memory_of_updates(what: str, way: str, few: str, many: str) -> Iterator[Target]:
+    def growth(all_: Results) -> float | None:
+        least, most = (
+            _figure("updates", f"memory, {way}: {label}", "memory")(all_) for label in (few, many)
+        )
+        return most / least if least and most is not None else None
+
+    def peak(all_: Results) -> float | None:
+        most = _figure("updates", f"memory, {way}: {many}", "memory")(all_)
+        return None if most is None else most / MIB
+
+    yield Target(f"memory, {what}, {way}", 256, False, peak, "MiB")
+    yield Target(f"memory, {what}, {way}: of 262,144 chunks", 1.15, False, growth)
 
 
 def _bytes() -> Iterator[Target]:
@@ -146,6 +194,10 @@ def _pull(case: str, peer: str, *, turned: bool = False) -> Callable[[Results], 
         return _quotient(all_, "transfer", *(reversed(sides) if turned else sides))
 
     return value
+
+
+def _against(suite: str, case: str, peer: str) -> Callable[[Results], float | None]:
+    return lambda all_: _quotient(all_, suite, (case, OURS), (case, peer))
 
 
 def _quotient(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import filecmp
+import json
 import os
 import random
 import shutil
@@ -12,7 +14,7 @@ from pathlib import Path
 
 from benchmarks.bench import Bench
 from benchmarks.corpora.corpus import MIB
-from benchmarks.measure import Command
+from benchmarks.measure import Command, Run
 from benchmarks.peers.contender import Mode, Place, Task
 from benchmarks.peers.ours import Ours
 from benchmarks.scene import Scene, copy
@@ -30,7 +32,8 @@ def measure(bench: Bench) -> None:
     """Fills the sheet."""
     bench.sheet.note(
         "updates: incompressible images of which three bytes in the middle changed, on tmpfs; with"
-        " chunks of 1 KiB, 2 GiB are as many chunks as 32 GiB of the default size"
+        " chunks of 1 KiB, 2 GiB are as many chunks as 32 GiB of the default size. Memory is that"
+        " of one run on a disk, where maps of the store are not counted"
     )
     for size in MIBS:
         length = max(1, round(size * bench.choices.scale))
@@ -38,6 +41,10 @@ def measure(bench: Bench) -> None:
             old, new = images(where.files, length)
             for chunks in CHUNKS:
                 update(bench, where, old, new, f"{size} MiB, {chunks}", chunks)
+        with bench.scene(on_disk=True) as where:
+            old, new = images(where.files, length)
+            label = f"{size} MiB, {CHUNKS[0]}"
+            update(bench, where, old, new, label, CHUNKS[0], for_memory=True)
 
 
 def images(folder: Path, mibs: int) -> tuple[Path, Path]:
@@ -54,26 +61,46 @@ def images(folder: Path, mibs: int) -> tuple[Path, Path]:
     return old, new
 
 
-def update(bench: Bench, where: Scene, old: Path, new: Path, label: str, chunks: str) -> None:
-    """All ways to get from the old image to the new one."""
+def update(
+    bench: Bench,
+    where: Scene,
+    old: Path,
+    new: Path,
+    label: str,
+    chunks: str,
+    *,
+    for_memory: bool = False,
+) -> None:
+    """All ways to get from the old image to the new one: their time, or once their memory."""
     ours = bench.ours
     place = where.place(ours)
     for image in (old, new):
         bench.quietly([with_chunks(ours.prepare(image, place), chunks)])
     out = where.target(".img")
-    for number in range(bench.choices.rounds):
+    for _ in range(1 if for_memory else bench.choices.rounds):
         for case, mode in ways(ours, place, old, out, chunks, bench):
+            case = f"memory, {case}: {label}" if for_memory else f"{case}: {label}"
             with where.origin.serving(ours, place) as server:
-                task = Task(new.stem, server.url, out, old, mode)
-                command = ours.pull(task, place)
-                bench.measure(f"{case}: {label}", ours, command, where, sample=number == 0)
-            assert out.read_bytes() == new.read_bytes()
+                command = telling(ours.pull(Task(new.stem, server.url, out, old, mode), place))
+                bench.measure(case, ours, command, where, sample=for_memory, after=received)
+            assert filecmp.cmp(out, new, shallow=False)
             out.unlink()
-        command = Command(("/bin/cp", "--sparse=always", old, out))
-        bench.measure(f"over the old file: {label}", ours, command, where, name=COPY)
-        out.unlink()
-    reread(bench, where, place, old, f"named seed: {label}", chunks)
+        if not for_memory:
+            command = Command(("/bin/cp", "--sparse=always", old, out))
+            bench.measure(f"over the old file: {label}", ours, command, where, name=COPY)
+            out.unlink()
+            reread(bench, where, place, old, f"named seed: {label}", chunks)
     where.clear(place)
+
+
+def telling(command: Command) -> Command:
+    """A command of `pull` that prints what it did as JSON, instead of nothing."""
+    return replace(command, argv=tuple("--json" if w == "-q" else w for w in command.argv))
+
+
+def received(done: Run) -> dict[str, float | None]:
+    """The bytes that such a command has received."""
+    return {"received": json.loads(done.out)["received"]}
 
 
 def ways(
