@@ -8,7 +8,13 @@ from typing import Final
 
 from msgspec.structs import astuple, replace
 
-from casync.errors import LostRaceError, NoSpaceError, NotFoundError, UsageError
+from casync.errors import (
+    DamagedStoreError,
+    LostRaceError,
+    NoSpaceError,
+    NotFoundError,
+    UsageError,
+)
 from casync.jobs.job import JobRow, JobState
 from casync.jobs.spec import JobSpec
 from casync.limits import JOB_BLOCK_ITEMS, KEPT_JOBS, MAX_JOBS
@@ -21,6 +27,7 @@ __all__ = [
     "by_age",
     "check_block",
     "check_fence",
+    "check_listed",
     "check_update",
     "claimed",
     "continued",
@@ -161,6 +168,22 @@ def check_block(row: JobRow, block: int, items: int, *, blocks: int, last: int) 
         raise ValueError(f"block {block} of job {row.id} leaves a gap")
     if block < blocks and done >= block * JOB_BLOCK_ITEMS:
         raise ValueError(f"block {block} of job {row.id} has items that are done")
+
+
+def check_listed(row: JobRow, end: int) -> None:
+    """Checks that a list that ends is complete, unless its job needs it no more.
+
+    Args:
+        row: The job.
+        end: The index behind the last item that is here.
+
+    Raises:
+        DamagedStoreError: Items are missing.
+    """
+    if end < row.total and row.state is not JobState.FINISHED:
+        raise DamagedStoreError(
+            f"job {row.id} lacks items of its list", next_step="Remove the job, and start another."
+        )
 
 
 def expired(rows: Iterable[JobRow], now: int) -> list[JobRow]:

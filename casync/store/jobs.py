@@ -165,6 +165,8 @@ class JobStore(Protocol):
     def items(self, ident: str, from_index: int = 0) -> Iterator[Item]:
         """The items that are listed so far, from an index on. Holds one block in memory.
 
+        The items of a finished job may be gone.
+
         Raises:
             NotFoundError: They are sealed, and cannot be opened.
             DamagedStoreError: Items of a complete list are missing.

@@ -6,11 +6,10 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Final
 
-from casync.errors import DamagedStoreError
 from casync.jobs.item import Item
 from casync.jobs.job import JobRow
 from casync.limits import JOB_BLOCK_ITEMS
-from casync.store.job_rules import check_block, check_fence
+from casync.store.job_rules import check_block, check_fence, check_listed
 from casync.store.lmdb.environment import Environment, Txn
 from casync.store.lmdb.job_commit import read_job
 from casync.store.lmdb.job_key import JobKey
@@ -80,27 +79,27 @@ class JobItems:
         """As `JobStore.items`."""
         block, skip = divmod(from_index, JOB_BLOCK_ITEMS)
         while True:
-            total, items = self._read(ident, block)
+            row, items = self._read(ident, block)
             first = block * JOB_BLOCK_ITEMS
-            if total >= 0:
-                items = items[: max(total - first, 0)]
+            if row is not None and row.total >= 0:
+                items = items[: max(row.total - first, 0)]
             yield from islice(items, skip, None)
             if len(items) < JOB_BLOCK_ITEMS:
-                if first + len(items) < total:
-                    raise DamagedStoreError(f"job {ident} lacks items of its list")
+                if row is not None:
+                    check_listed(row, first + len(items))
                 return
             block, skip = block + 1, 0
 
-    def _read(self, ident: str, block: int) -> tuple[int, list[Item]]:
-        """The total of a job, and the items of a block; none if it is missing."""
+    def _read(self, ident: str, block: int) -> tuple[JobRow | None, list[Item]]:
+        """The row of a job, and the items of a block; none if it is missing."""
         databases, key = self._environment.databases, block_key(ident, block)
         with self._environment.reading() as txn:
-            row: JobRow | None = read_job(txn, databases, ident)
+            row = read_job(txn, databases, ident)
             value = txn.get(key, db=databases["job_items"]) if row is not None else None
             found = decode_block(value) if value is not None else None
-        if row is None or found is None:
-            return row.total if row is not None else -1, []
+        if found is None:
+            return row, []
         frame = found.frame
         if found.sealed:
             frame = self._key.open(ident, _PLACE + key, frame, "its list of objects")
-        return row.total, decode_items_of(frame, found.items)
+        return row, decode_items_of(frame, found.items)

@@ -26,6 +26,7 @@ from casync.store.lmdb.commit import Writer
 from casync.store.lmdb.completeness import Completeness
 from casync.store.lmdb.creation import no_store, store_exists
 from casync.store.lmdb.environment import Environment, Txn
+from casync.store.lmdb.job_upkeep import drop_bad_jobs
 from casync.store.lmdb.meta import FIRST_GENERATION, read_meta, write_meta
 from casync.store.lmdb.objects import Objects
 from casync.store.lmdb.quota import recount
@@ -102,6 +103,8 @@ def reindex(
     clock: Callable[[], float] = time.time,
 ) -> Reindexed:
     """Rebuilds everything but the segments of the store at `path`, and drops other bad rows.
+
+    Jobs stay; so do pushes, tokens, remembered files and the trash.
 
     Args:
         path: The store's folder. It must not be open in this process.
@@ -182,6 +185,7 @@ class _Rebuild:
         writer = Writer(self._txn, self._environment, store_id, self._now)
         writer.put_manifests(rows)
         writer.put_names(names)
+        drop_bad_jobs(self._txn, self._databases)
         recount(self._txn, self._databases)
         return Reindexed(
             objects=self._objects,

@@ -6,8 +6,10 @@ from typing import NamedTuple
 
 from casync.ids import Kind
 from casync.store.base import ManifestState
-from casync.store.lmdb.environment import Environment
+from casync.store.lmdb.databases import JOB_DATABASES
+from casync.store.lmdb.environment import Environment, Txn
 from casync.store.lmdb.gc_totals import GcTotals, read_totals
+from casync.store.lmdb.job_rows import is_job_key
 from casync.store.lmdb.ownership import DATA_FILE
 from casync.store.lmdb.push_rows import decode_push
 from casync.store.lmdb.quota import read_quota
@@ -48,6 +50,8 @@ class StoreUsage(NamedTuple):
         map: Address space reserved for it.
         quota: Bytes of live records that the store may hold; 0 for no limit.
         pushes: Number of open pushes. Objects since the oldest of them are not collected.
+        jobs: Number of jobs, finished ones included.
+        job_bytes: Bytes of pages with the rows of jobs, and with the origins of names.
         collections: Totals of all collections so far.
     """
 
@@ -64,6 +68,8 @@ class StoreUsage(NamedTuple):
     map: int
     quota: int
     pushes: int
+    jobs: int
+    job_bytes: int
     collections: GcTotals
 
 
@@ -84,6 +90,7 @@ def measure(environment: Environment, *, now: int, objects: bool = True) -> Stor
     with environment.reading() as txn:
         quota = read_quota(txn, environment.databases["meta"])
         totals = read_totals(txn, environment.databases["meta"])
+        job_bytes = sum(_page_bytes(txn, environment, name) for name in JOB_DATABASES)
     known = "pushes" in environment.databases
     pushes = [decode_push(value) for _, value in scan(environment, "pushes")] if known else []
     return StoreUsage(
@@ -100,8 +107,19 @@ def measure(environment: Environment, *, now: int, objects: bool = True) -> Stor
         map=environment.map_bytes,
         collections=totals,
         pushes=sum(push.protects(now) for push in pushes),
+        jobs=sum(map(is_job_key, scan_keys(environment, "jobs"))) if job_bytes else 0,
+        job_bytes=job_bytes,
         quota=quota.limit if quota is not None else 0,
     )
+
+
+def _page_bytes(txn: Txn, environment: Environment, name: str) -> int:
+    """Bytes of the pages of a database; 0 if the store lacks it."""
+    if name not in environment.databases:
+        return 0
+    found = txn.stat(environment.databases[name])
+    pages = found["branch_pages"] + found["leaf_pages"] + found["overflow_pages"]
+    return int(pages * found["psize"])
 
 
 def _kind_use(environment: Environment, kind: Kind) -> KindUse:

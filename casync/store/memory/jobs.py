@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, Self
 
-from casync.errors import DamagedStoreError, LockedError, MalformedError, UsageError
+from casync.errors import LockedError, MalformedError, UsageError
 from casync.jobs.fault import ObjectFault
 from casync.jobs.half_fetched import HalfFetched, half_fetched
 from casync.jobs.item import Item
@@ -21,6 +21,7 @@ from casync.store.job_rules import (
     by_age,
     check_block,
     check_fence,
+    check_listed,
     claimed,
     continued,
     expired,
@@ -141,8 +142,7 @@ class MemoryJobs:
             yield from found
             from_index += len(found)
             if skip + len(found) < JOB_BLOCK_ITEMS:
-                if from_index < row.total:
-                    raise DamagedStoreError(f"job {ident} lacks items of its list")
+                check_listed(row, from_index)
                 return
 
     def faults(self, ident: str, after: int = -1, limit: int = 1000) -> list[ObjectFault]:

@@ -95,6 +95,8 @@ def _show(output: Output, store: LmdbStore, usage: StoreUsage) -> None:
                 "file": usage.file,
                 "map": usage.map,
                 "quota": usage.quota,
+                "jobs": usage.jobs,
+                "job_bytes": usage.job_bytes,
             },
         )
         return
@@ -103,6 +105,7 @@ def _show(output: Output, store: LmdbStore, usage: StoreUsage) -> None:
         ("outlines", usage.outlines),
         ("names", usage.names),
         ("segments", usage.segments),
+        ("jobs", usage.jobs),
     ]
     lengths = [
         ("logical", usage.logical),
@@ -111,6 +114,7 @@ def _show(output: Output, store: LmdbStore, usage: StoreUsage) -> None:
         ("free", usage.free),
         ("file", usage.file),
         ("map", usage.map),
+        ("rows of jobs", usage.job_bytes),
     ]
     path, store_id = str(store.path), store.store_id
     output.table(
