@@ -65,7 +65,7 @@ from casync.objects.tree import Pipe
 from casync.remote.http.address import origin_of, parse_address
 from casync.remote.http.refusal import refusal
 from casync.store.base import ManifestRow, ManifestState, RememberedFile
-from casync.store.lmdb import rows
+from casync.store.lmdb import job_rows, rows
 from casync.store.lmdb.gc_totals import GcTotals, decode_totals, encode_totals
 from casync.store.lmdb.push_rows import PushRow, decode_push, encode_push
 from casync.store.lmdb.tokens import decode_token
@@ -95,6 +95,7 @@ DOCUMENTS: Final = [
 ]
 JOB: Final = JobSpec("http://a:b@c/{0..9}", "d/", SourceKind.TEMPLATE, headers=(("E", "f"),))
 VALIDATORS: Final = Validators('"a"', 5, "v", (Checksum("md5", bytes(16)),))
+ITEM_FRAME: Final = job_rows.encode_items_of([Item("a", "b", True, 5, VALIDATORS)])
 SCAN: Final = msgspec.msgpack.encode([CachedEntry(b"a", FILE.identity, Pipe(b"a", META, b""))])
 CONFIG: Final = b'store = "~/x"\nlimit = "5M"\nconnections = 4\n[server."http://a"]\nca = "b"\n'
 NESTED: Final = (b"[" * 90_000, b'{"x":' * 90_000, b"\x91" * 90_000, b"\x81\xa1x" * 90_000)
@@ -177,6 +178,9 @@ BYTES: Final[dict[str, tuple[Callable[[bytes], object], bytes]]] = {
         "dnl-abc012xyz", JOB.without_secrets(), JOB.digest, 5, b"sealed", cursor=1,
         counts=Counts(1), total=9,
     ))),
+    "row of items": (job_rows.decode_block, b"\1\1\0\0\0" + ITEM_FRAME),
+    "frame of items": (partial(job_rows.decode_items_of, count=1), ITEM_FRAME),
+    "time of a job": (job_rows.decode_time, job_rows.encode_time(1_790_000_000)),
     "items of a job": (decode_items, encode_items([Item("a", "b", True, 5, VALIDATORS)])),
     "fault of a job": (
         decode_fault,

@@ -157,13 +157,6 @@ def test_a_key_that_others_may_have_made_or_read_is_refused(
         JobKey(path, bytes(16)).open(ID, b"", b"x" * 40, "it")
 
 
-def test_a_link_in_place_of_the_key_closes_the_store(store: LmdbStore, path: Path) -> None:
-    store.close()
-    (path / "jobs.key").symlink_to("/etc/passwd")
-    with pytest.raises(DeniedError, match=r"jobs\.key is a link"):
-        LmdbStore.open(path)
-
-
 @pytest.mark.parametrize("length", [0, 31, 33])
 def test_a_key_of_another_length_is_damaged(path: Path, length: int) -> None:
     path.mkdir()

@@ -22,7 +22,7 @@ def place(tmp_path: Path) -> Path:
         return tmp_path / "store"
 
 
-@pytest.mark.parametrize("name", ["data.mdb", "lock.mdb", "store.lock"])
+@pytest.mark.parametrize("name", ["data.mdb", "lock.mdb", "store.lock", "jobs.key"])
 def test_a_link_in_place_of_a_file_of_a_store_is_not_followed(
     place: Path, tmp_path: Path, name: str
 ) -> None:
