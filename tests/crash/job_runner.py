@@ -78,7 +78,7 @@ def _list(store: LmdbStore, claim: JobClaim) -> JobRow:
 
 def _advance(store: LmdbStore, row: JobRow, action: str) -> JobRow:
     """Commits the next few objects: out of order first, so that some lie beyond the cursor."""
-    wanted = [n for n in range(row.cursor, min(row.cursor + STEP, ITEMS)) if row.may_start(n)]
+    wanted = [n for n in range(row.cursor, min(row.cursor + STEP, ITEMS)) if n not in row.beyond]
     large = [n for n in wanted if n == LARGE]
     wanted = [n for n in wanted if n % 2 and n != LARGE] or [n for n in wanted if n != LARGE]
     if not wanted and large:
