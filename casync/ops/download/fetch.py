@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from casync.errors import CasyncError, SourceChangedError, UnreachableError, UsageError
@@ -19,6 +20,8 @@ from casync.objects.codec import Packer
 from casync.objects.manifest import Manifest, encode_manifest
 from casync.ops.download.body import ObjectBody
 from casync.ops.download.ledger import Active, Ledger
+from casync.ops.download.queue import Errands
+from casync.ops.download.ranges import SPLIT_BYTES, RangedReader
 from casync.ops.download.throttle import Throttle
 from casync.ops.download.writing import SharedWriter
 from casync.remote.sources.base import ObjectAnswer, failed
@@ -87,6 +90,9 @@ class Fetcher(NamedTuple):
         throttle: Its bound on bytes.
         level: zstd level.
         now: Seconds since 1970.
+        errands: Takes ranges of large objects for idle threads.
+        splits: Bounds the objects that are read in ranges: each holds many in memory.
+        unranged: Hosts that do not answer ranges.
     """
 
     ident: str
@@ -99,6 +105,9 @@ class Fetcher(NamedTuple):
     throttle: Throttle
     level: int
     now: Callable[[], float]
+    errands: Errands
+    splits: threading.Semaphore
+    unranged: set[str]
 
     def attempt(self, fetch: Fetch) -> None:
         """Tries to fetch an object; on return it is published or unchanged.
@@ -168,7 +177,10 @@ class Fetcher(NamedTuple):
                 return
             body = self._begin(fetch, answer)
             active.size = body.size
-            self._read(answer, body, active)
+            active.done = body.position
+            for block in self._blocks(located, answer, body):
+                body.feed(block)
+                active.done = body.position
         if body.size is not None and body.position != body.size:
             raise failed(
                 UnreachableError(f"{fetch.label} ended after {body.position} of {body.size} bytes"),
@@ -260,13 +272,28 @@ class Fetcher(NamedTuple):
             )
         return [*{*listed.checksums, *validators.checksums}]
 
-    def _read(self, answer: ObjectAnswer, body: ObjectBody, active: Active) -> None:
-        active.done = body.position
+    def _blocks(self, place: ItemPlace, answer: ObjectAnswer, body: ObjectBody) -> Iterator[bytes]:
+        """The rest of an object, in ranges if it is long and the server can do that."""
+        size = body.size
+        pays = size is not None and size - body.position >= SPLIT_BYTES
+        if pays and _may_resume(body.validators) and place.host not in self.unranged:
+            assert size is not None
+            if self.splits.acquire(blocking=False):
+                reader = RangedReader(place, body.validators, size, self.errands, self._meter)
+                try:
+                    yield from reader.blocks(answer)
+                finally:
+                    self.splits.release()
+                    if not reader.works:
+                        self.unranged.add(place.host)
+                return
         for block in answer.blocks():
-            self.throttle.take(len(block))
-            self.ledger.count(len(block))
-            body.feed(block)
-            active.done = body.position
+            self._meter(len(block))
+            yield block
+
+    def _meter(self, count: int) -> None:
+        self.throttle.take(count)
+        self.ledger.count(count)
 
     def _publish(self, fetch: Fetch, located: ItemPlace, body: ObjectBody) -> None:
         content = body.finish()

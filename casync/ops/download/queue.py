@@ -11,12 +11,12 @@ import heapq
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from casync.errors import StoppedError
 from casync.limits import JOB_WINDOW
 
-__all__ = ["FetchQueue", "Task"]
+__all__ = ["Errand", "Errands", "FetchQueue", "Task"]
 
 _StateT = TypeVar("_StateT")
 
@@ -38,6 +38,33 @@ class Task(Generic[_StateT]):
         self.host = host
         self.state = state
         self.holds = False
+
+
+class Errand:
+    """Work for a thread that finds no task, such as a range of an object of another one.
+
+    Attributes:
+        host: The host that is asked.
+        run: Does it. Raises nothing of CasyncError.
+    """
+
+    __slots__ = ("host", "run")
+
+    def __init__(self, host: str, run: Callable[[], None]) -> None:
+        self.host = host
+        self.run = run
+
+
+class Errands(Protocol):
+    """Takes errands. Safe for threads."""
+
+    def offer(self, errand: Errand) -> None:
+        """Offers an errand to threads that find no task."""
+        ...
+
+    def withdraw(self, errand: Errand) -> bool:
+        """Withdraws an errand. Returns False if a thread has taken it."""
+        ...
 
 
 class FetchQueue(Generic[_StateT]):
@@ -72,11 +99,12 @@ class FetchQueue(Generic[_StateT]):
         self._resting: dict[str, float] = {}
         self._running: Counter[str] = Counter()
         self._held = 0
+        self._errands: list[Errand] = []
         self._exhausted = False
         self._stopped = False
 
-    def take(self) -> Task[_StateT] | None:
-        """The next task, which this thread must give back; None when all are done.
+    def take(self) -> Task[_StateT] | Errand | None:
+        """The next task or errand, which this thread must give back; None when all are done.
 
         Raises:
             StoppedError: The queue was stopped.
@@ -96,6 +124,10 @@ class FetchQueue(Generic[_StateT]):
                     return task
                 if self._read_ahead():
                     continue
+                errand = self._pick_errand()
+                if errand is not None:
+                    self._running[errand.host] += 1
+                    return errand
                 if self._exhausted and not (self._running or self._waiting or self._ready):
                     self._changed.notify_all()
                     return None
@@ -134,13 +166,33 @@ class FetchQueue(Generic[_StateT]):
             self._cursor = max(self._cursor, cursor)
             self._changed.notify_all()
 
+    def offer(self, errand: Errand) -> None:
+        """As `Errands.offer`."""
+        with self._changed:
+            self._errands.append(errand)
+            self._changed.notify()
+
+    def withdraw(self, errand: Errand) -> bool:
+        """As `Errands.withdraw`."""
+        with self._changed:
+            if errand not in self._errands:
+                return False
+            self._errands.remove(errand)
+            return True
+
+    def ran(self, errand: Errand) -> None:
+        """Gives back an errand that was done."""
+        with self._changed:
+            self._leave(errand)
+            self._changed.notify_all()
+
     def stop(self) -> None:
         """Ends all waiting; `take` raises from now on."""
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
 
-    def _leave(self, task: Task[_StateT]) -> None:
+    def _leave(self, task: Task[_StateT] | Errand) -> None:
         self._running[task.host] -= 1
         if not self._running[task.host]:
             del self._running[task.host]
@@ -172,6 +224,14 @@ class FetchQueue(Generic[_StateT]):
         if not self._ready[best]:
             del self._ready[best]
         return task
+
+    def _pick_errand(self) -> Errand | None:
+        """Takes the first errand whose host may be asked."""
+        for errand in self._errands:
+            if errand.host not in self._resting and self._running[errand.host] < self._per_host:
+                self._errands.remove(errand)
+                return errand
+        return None
 
     def _read_ahead(self) -> bool:
         """Makes the next task ready, if it lies in the window. Returns whether it did."""

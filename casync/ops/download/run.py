@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from functools import partial
 from typing import Final, Protocol
 
 from casync.errors import CasyncError, PartialError, StoppedError, UnreachableError, UsageError
@@ -25,7 +26,7 @@ from casync.ops.download.ledger import Ledger
 from casync.ops.download.listing import ItemListing, source_items
 from casync.ops.download.options import RunOptions
 from casync.ops.download.progress import SILENT_JOB, JobProgress, Phase
-from casync.ops.download.queue import FetchQueue, Task
+from casync.ops.download.queue import Errand, Errands, FetchQueue, Task
 from casync.ops.download.removal import names_gone, remove_names
 from casync.ops.download.retries import Retries
 from casync.ops.download.throttle import Throttle, rate_of
@@ -40,6 +41,9 @@ __all__ = ["JobbedStore", "run_job", "start_or_continue"]
 
 _LOOK_SECONDS: Final = 1.0
 """Seconds between two looks for a request to stop."""
+
+_SPLIT_AT_ONCE: Final = 2
+"""Objects that are read in ranges at the same time. Each holds up to 32 MiB in memory."""
 
 
 class JobbedStore(WritableStore, Protocol):
@@ -135,18 +139,6 @@ class _Run:
         self._crew = Crew(self._watch, self._stop)
         self._queue: FetchQueue[Fetch] | None = None
         self._retries = Retries(options, self._writer, self._ledger)
-        self._fetcher = Fetcher(
-            claim.row.id,
-            spec,
-            store.jobs,
-            claim.row.cursor + JOB_WINDOW if claim.row.epoch > 1 else 0,
-            store,
-            self._writer,
-            self._ledger,
-            self._throttle,
-            options.level,
-            options.now,
-        )
 
     def run(self) -> JobRow:
         """Runs everything."""
@@ -252,8 +244,26 @@ class _Run:
             most_held=self._spec.max_conns,
             clock=self._options.clock,
         )
-        threads = min(self._spec.max_conns, row.total - row.counts.settled)
-        self._crew.run(self._fetch, threads)
+        work = partial(self._fetch, self._queue, self._fetcher(self._queue))
+        self._crew.run(work, self._spec.max_conns if row.counts.settled < row.total else 0)
+
+    def _fetcher(self, errands: Errands) -> Fetcher:
+        claimed = self._claim.row
+        return Fetcher(
+            ident=claimed.id,
+            spec=self._spec,
+            jobs=self._store.jobs,
+            left=claimed.cursor + JOB_WINDOW if claimed.epoch > 1 else 0,
+            store=self._store,
+            writer=self._writer,
+            ledger=self._ledger,
+            throttle=self._throttle,
+            level=self._options.level,
+            now=self._options.now,
+            errands=errands,
+            splits=threading.Semaphore(_SPLIT_AT_ONCE),
+            unranged=set(),
+        )
 
     def _tasks(self, row: JobRow) -> Iterator[Task[Fetch]]:
         """The objects that are not done, in order."""
@@ -269,24 +279,27 @@ class _Run:
                 fetch.error = error
             yield Task(index, fetch.host, fetch)
 
-    def _fetch(self) -> None:
+    def _fetch(self, queue: FetchQueue[Fetch], fetcher: Fetcher) -> None:
         """Fetches objects, one after another, until none is left."""
-        assert self._queue is not None
-        while (task := self._queue.take()) is not None:
+        while (task := queue.take()) is not None:
+            if isinstance(task, Errand):
+                task.run()
+                queue.ran(task)
+                continue
             fetch = task.state
             try:
-                self._fetcher.attempt(fetch)
+                fetcher.attempt(fetch)
             except CasyncError as error:
                 if self._stopped.is_set():
-                    self._fetcher.settle(fetch)
+                    fetcher.settle(fetch)
                     raise StoppedError("stopped") from error
                 again = self._retries.after(fetch, error)
                 if again is not None:
-                    self._fetcher.settle(fetch)
+                    fetcher.settle(fetch)
                     holds = fetch.body is not None
-                    self._queue.again(task, again.delay, rest=again.rest, holds=holds)
+                    queue.again(task, again.delay, rest=again.rest, holds=holds)
                     continue
-            self._queue.done(task, self._ledger.cursor)
+            queue.done(task, self._ledger.cursor)
 
     # -- Removing -----------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ import pytest
 
 from casync.errors import StoppedError
 from casync.limits import JOB_WINDOW
-from casync.ops.download.queue import FetchQueue, Task
+from casync.ops.download.queue import Errand, FetchQueue, Task
 
 
 class Clock:
@@ -35,7 +35,7 @@ def queue(
 
 def taken(fetches: FetchQueue[None], count: int) -> list[Task[None]]:
     found = [fetches.take() for _ in range(count)]
-    return [task for task in found if task is not None]
+    return [task for task in found if isinstance(task, Task)]
 
 
 def would_wait(fetches: FetchQueue[None]) -> bool:
@@ -104,7 +104,7 @@ def test_nothing_starts_beyond_the_window() -> None:
     for task in tasks[1:]:
         fetches.done(task, 0)
     thread_waits = threading.Event()
-    found: list[Task[None] | None] = []
+    found: list[Task[None] | Errand | None] = []
 
     def take() -> None:
         thread_waits.set()
@@ -116,7 +116,7 @@ def test_nothing_starts_beyond_the_window() -> None:
     assert not found
     fetches.done(tasks[0], JOB_WINDOW)
     thread.join()
-    assert [task.index for task in found if task is not None] == [JOB_WINDOW]
+    assert [task.index for task in found if isinstance(task, Task)] == [JOB_WINDOW]
 
 
 def test_what_waits_and_holds_memory_keeps_others_from_starting() -> None:
@@ -139,7 +139,7 @@ def test_with_too_much_in_memory_only_that_goes_on() -> None:
 def test_the_end_waits_for_what_may_come_back() -> None:
     fetches = queue(["a"])
     (task,) = taken(fetches, 1)
-    found: list[Task[None] | None] = []
+    found: list[Task[None] | Errand | None] = []
     thread = threading.Thread(target=lambda: found.append(fetches.take()))
     thread.start()
     fetches.again(task, 0.0)
@@ -153,3 +153,18 @@ def test_a_stop_wakes_who_waits() -> None:
     assert would_wait(fetches)
     with pytest.raises(StoppedError):
         fetches.take()
+
+
+def test_errands_are_for_threads_without_a_task() -> None:
+    fetches = queue(["a", "a", "b"], per_host=2)
+    (first,) = taken(fetches, 1)
+    errands = [Errand(host, lambda: None) for host in "abb"]
+    for errand in errands:
+        fetches.offer(errand)
+    assert [task.index for task in taken(fetches, 2)] == [1, 2]
+    assert fetches.take() is errands[1]  # of a host that is not asked by two yet
+    assert fetches.withdraw(errands[2])
+    assert not fetches.withdraw(errands[1])
+    fetches.ran(errands[1])
+    fetches.done(first, 0)
+    assert fetches.take() is errands[0]

@@ -1,0 +1,132 @@
+"""Large objects in parallel ranges: in order, only of a server that can, and never mixed up."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from casync.errors import UnreachableError
+from casync.jobs.fault import ObjectFaultKind
+from casync.jobs.validators import Validators
+from casync.ops.download import fetch, ranges
+from casync.remote.sources.base import ObjectAnswer, failed
+from casync.store.memory import MemoryStore
+from tests.support.downloading import contents, download, spec
+from tests.support.memory_source import MemorySource
+from tests.support.preparing import noise
+
+SIZE = 1_000_000
+RANGE = 50_000
+DATA = noise(SIZE, 1)
+
+
+class Slow(MemorySource):
+    """A source whose whole answers wait for a range to be asked for, now and then."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ranges = True
+        self.asked = threading.Semaphore(0)
+        self.before_range: Callable[[int], None] = lambda start: None
+        self.put("large", DATA)
+
+    def open(
+        self,
+        key: str,
+        start: int = 0,
+        end: int | None = None,
+        *,
+        same: Validators | None = None,
+        unless: Validators | None = None,
+    ) -> ObjectAnswer | None:
+        if end is not None:
+            self.asked.release()
+            self.before_range(start)
+        if not self.ranges:
+            start, end = 0, None
+        answer = super().open(key, start, end, same=same, unless=unless)
+        if answer is None or answer.is_ranged:
+            return answer
+        blocks = self._slow(b"".join(answer.blocks()))
+        return ObjectAnswer(answer.listed, 0, blocks, lambda: None, is_ranged=False)
+
+    def _slow(self, data: bytes) -> Iterator[bytes]:
+        for at in range(0, len(data), 30_000):
+            if at:
+                self.asked.acquire(timeout=0.5)
+            yield data[at : at + 30_000]
+
+
+@pytest.fixture(autouse=True)
+def small_ranges(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ranges, "_RANGE_BYTES", RANGE)
+    monkeypatch.setattr(fetch, "SPLIT_BYTES", 2 * RANGE)
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    return MemoryStore()
+
+
+@pytest.fixture
+def source() -> Slow:
+    return Slow()
+
+
+def test_idle_threads_fetch_ranges_and_bytes_stay_in_order(
+    store: MemoryStore, source: Slow
+) -> None:
+    row = download(store, source, spec(max_conns=4))
+    assert contents(store) == {"ds/large": DATA}
+    parts = [read for read in source.reads if read[2] - read[1] == RANGE]
+    assert len(parts) > 10
+    assert len(parts) == len(set(parts))
+    assert row.counts.fetched < SIZE + RANGE
+
+
+def test_one_connection_reads_one_stream(store: MemoryStore, source: Slow) -> None:
+    source.asked.release(100)
+    download(store, source, spec(max_conns=1))
+    assert contents(store) == {"ds/large": DATA}
+    assert len(source.reads) == 1
+
+
+def test_a_server_without_ranges_is_read_as_one_stream(store: MemoryStore, source: Slow) -> None:
+    source.ranges = False
+    source.asked.release(100)
+    download(store, source, spec(max_conns=4))
+    assert contents(store) == {"ds/large": DATA}
+
+
+def test_ranges_that_fail_are_read_again(store: MemoryStore, source: Slow) -> None:
+    left = [5]
+
+    def fail(start: int) -> None:
+        if left[0]:
+            left[0] -= 1
+            raise failed(UnreachableError("reset"), ObjectFaultKind.CONNECT)
+
+    source.before_range = fail
+    row = download(store, source, spec(max_conns=4))
+    assert (row.counts.failed, left) == (0, [0])
+    assert contents(store) == {"ds/large": DATA}
+
+
+def test_an_object_that_changes_between_ranges_is_of_one_version(
+    store: MemoryStore, source: Slow
+) -> None:
+    other = noise(SIZE, 2)
+    changed: list[int] = []
+
+    def change(start: int) -> None:
+        if start >= SIZE // 2 and not changed:
+            changed.append(start)
+            source.put("large", other)
+
+    source.before_range = change
+    row = download(store, source, spec(max_conns=4))
+    assert row.counts.failed == 0
+    assert changed
+    assert contents(store) == {"ds/large": other}
