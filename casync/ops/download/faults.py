@@ -69,7 +69,7 @@ def is_final(error: CasyncError, *, opened: bool) -> bool:
     status = error.status
     if status == _FORBIDDEN and opened:
         return False
-    if status:
+    if status >= 400:
         return not is_temporary(status)
     if kind_of(error) in _FINAL:
         return True
@@ -78,6 +78,6 @@ def is_final(error: CasyncError, *, opened: bool) -> bool:
 
 def describe(error: CasyncError) -> str:
     """One line about an error, for people."""
-    if kind_of(error) is ObjectFaultKind.HTTP and error.status:
+    if kind_of(error) is ObjectFaultKind.HTTP and error.status >= 400:
         return status_text(error.status)
     return error.message

@@ -1,0 +1,73 @@
+"""Download jobs that are killed at any moment, and run again until they have finished."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from casync.jobs.job import JobRow, JobState
+from casync.names.name import parse_name
+from casync.store.lmdb.store import LmdbStore
+from tests.support.downloading import contents
+from tests.support.faulty_web_server import Fault, WebServer
+from tests.support.preparing import noise
+
+OBJECTS = {f"/d/{n % 7}/{n:04}.bin": noise(n * 37 % 30_000, n) for n in range(600)}
+LARGE = {f"/d/large-{n}.bin": noise(8_000_000, n) for n in range(3)}
+CONNECTIONS = 8
+KILLS = 6
+
+
+def start(store: Path, server: WebServer) -> subprocess.Popen[bytes]:
+    module = "tests.support.download_process"
+    arguments = [str(store), f"{server.url}/d/", str(CONNECTIONS)]
+    return subprocess.Popen([sys.executable, "-m", module, *arguments])
+
+
+def check(path: Path, served: dict[str, bytes]) -> tuple[JobRow, set[str]]:
+    """The counts agree with the names, and each name has its bytes. Returns their paths, too."""
+    with LmdbStore.open(path, map_bytes=2**31) as store:
+        (row,) = store.jobs.rows()
+        found = contents(store, "ds/")
+        assert row.counts.settled == row.cursor + len(row.beyond)
+        assert row.counts.finished == len(found)
+        assert row.counts.bytes == sum(map(len, found.values()))
+        for name, data in found.items():
+            assert data == served[f"/d/{name.removeprefix('ds/')}"]
+            assert len(store.history(parse_name(name))) == 1
+    return row, {f"/d/{name.removeprefix('ds/')}" for name in found}
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_job_that_is_killed_anywhere_ends_exact(tmp_path: Path, seed: int) -> None:
+    """D12: counters, names and bytes are exact; nothing that is committed is asked for again."""
+    seeded = random.Random(seed)
+    path = tmp_path / "store"
+    kills = 0
+    done: set[str] = set()
+    with WebServer({**OBJECTS, **LARGE}) as server:
+        server.every = lambda path: Fault(pause=0.002) if "large" in path else None
+        while True:
+            begun = len(server.requests)
+            wanted = begun + seeded.randrange(1, 120)
+            process = start(path, server)
+            while process.poll() is None and (kills == KILLS or len(server.requests) < wanted):
+                time.sleep(0.005)
+            ended = process.poll()
+            process.kill()
+            process.wait()
+            assert not done & {request.path for request in server.requests[begun:]}
+            row, done = check(path, server.objects)
+            if ended is not None:
+                break
+            kills += 1
+        fetched = server.fetched()
+    assert (kills, ended) == (KILLS, 0)
+    assert row.state is JobState.FINISHED
+    assert row.counts.finished == row.total == len(OBJECTS) + len(LARGE)
+    assert not [name for name, data in LARGE.items() if fetched[name] >= 2 * len(data)]
