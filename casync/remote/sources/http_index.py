@@ -75,7 +75,8 @@ class IndexPage(HTMLParser):
         self._link: str | None = None
         self._tail: list[str] = []  # text after the last link, in its row
         self._inside = ""  # the heading or link that text belongs to
-        self._heading = ""
+        self._headings: list[str] = []
+        self._is_over = False
         self._has_text = False  # outside of links
         self._has_list = False
         self._has_end = False
@@ -84,6 +85,8 @@ class IndexPage(HTMLParser):
         """Takes the start of an element."""
         if tag in ("title", "h1", "a"):
             self._inside = tag
+        if tag in ("title", "h1"):
+            self._headings.append("")
         if tag == "pre":
             self._has_list = True
         if tag == "a":
@@ -103,8 +106,8 @@ class IndexPage(HTMLParser):
     def handle_data(self, data: str) -> None:
         """Takes text."""
         if self._inside in ("title", "h1"):
-            self._heading = self._heading or data
-        elif not self._inside:
+            self._headings[-1] += data
+        elif not self._inside and not self._is_over:
             self._tail.append(data)
             self._has_text = self._has_text or not data.isspace()
 
@@ -115,10 +118,11 @@ class IndexPage(HTMLParser):
             UsageError: It does not list a folder.
             UnreachableError: It is cut off.
         """
+        self._is_over = True  # what now comes is the beginning of something unfinished
         self.close()
         self._end_row()
-        is_bare = not self._heading and not self._has_text and self._has_list
-        if not is_bare and not _HEADING.match(self._heading):
+        is_bare = not self._headings and not self._has_text and self._has_list
+        if not is_bare and not any(map(_HEADING.match, self._headings)):
             raise UsageError(
                 f"{self._url} is a page and no listing of a folder",
                 next_step="The server may show index.html instead. Give the URLs of the objects.",

@@ -81,7 +81,11 @@ class HttpUrl(NamedTuple):
             UsageError: It leads to no web server.
         """
         here = f"{self.server.origin}{self.target.decode('latin-1')}"
-        found = parse_url(urljoin(here, location.decode("latin-1")), encoding="latin-1")
+        try:
+            there = urljoin(here, location.decode("latin-1"))
+        except ValueError as error:
+            raise UsageError(f"{self} leads to what is no URL") from error
+        found = parse_url(there, encoding="latin-1")
         return found._replace(userinfo=self.userinfo if self.shares_secrets(found) else b"")
 
     def shares_secrets(self, other: HttpUrl) -> bool:
