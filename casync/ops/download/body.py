@@ -13,7 +13,6 @@ from casync.jobs.half_fetched import HalfFetched
 from casync.jobs.validators import Validators
 from casync.limits import MIB
 from casync.objects.chunker import ChunkerParams
-from casync.objects.codec import Packer
 from casync.objects.node import Content
 from casync.ops.download.writing import ContentWriter, SharedWriter
 from casync.store.base import ObjectStore
@@ -36,7 +35,6 @@ class ObjectBody:
 
     Args:
         writer: The writer of the job.
-        level: zstd level.
         params: Chunk sizes.
         validators: What the source said about the object.
         size: Its size in bytes; None if it is not known.
@@ -50,7 +48,6 @@ class ObjectBody:
     def __init__(
         self,
         writer: SharedWriter,
-        level: int,
         params: ChunkerParams,
         validators: Validators,
         size: int | None,
@@ -64,7 +61,7 @@ class ObjectBody:
         self._ends = False
         self._is_checked = any(map(is_supported, checksums))
         self._verifier = Verifier(tuple(checksums))
-        self._content = ContentWriter(writer, Packer(level), self._note)
+        self._content = ContentWriter(writer, self._note)
         self._cutting = SerialCutting(self._content, params, held=_HELD_BYTES)
 
     def resume(self, half: HalfFetched, store: ObjectStore) -> bool:

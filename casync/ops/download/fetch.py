@@ -16,7 +16,6 @@ from casync.jobs.origin import Origin
 from casync.jobs.spec import JobSpec, SourceKind
 from casync.jobs.validators import Sameness, Validators, sameness
 from casync.names.name import Name
-from casync.objects.codec import Packer
 from casync.objects.manifest import Manifest, encode_manifest
 from casync.ops.download.body import ObjectBody
 from casync.ops.download.ledger import Active, Ledger
@@ -88,7 +87,6 @@ class Fetcher(NamedTuple):
         writer: The writer of the job.
         ledger: What it has done.
         throttle: Its bound on bytes.
-        level: zstd level.
         now: Seconds since 1970.
         errands: Takes ranges of large objects for idle threads.
         splits: Bounds the objects that are read in ranges: each holds many in memory.
@@ -103,7 +101,6 @@ class Fetcher(NamedTuple):
     writer: SharedWriter
     ledger: Ledger
     throttle: Throttle
-    level: int
     now: Callable[[], float]
     errands: Errands
     splits: threading.Semaphore
@@ -228,9 +225,7 @@ class Fetcher(NamedTuple):
                 with self.writer.turn():
                     self.ledger.part(fetch.index, validators, size, chunks)
 
-        return ObjectBody(
-            self.writer, self.level, self.spec.chunker, validators, size, checksums, note
-        )
+        return ObjectBody(self.writer, self.spec.chunker, validators, size, checksums, note)
 
     def _begin(self, fetch: Fetch, answer: ObjectAnswer) -> ObjectBody:
         """The body that an answer continues, or a new one."""
@@ -298,7 +293,7 @@ class Fetcher(NamedTuple):
     def _publish(self, fetch: Fetch, located: ItemPlace, body: ObjectBody) -> None:
         content = body.finish()
         manifest = Manifest("file", self.spec.chunker, content)
-        packed = Packer(self.level).pack_new(Kind.MANIFEST, encode_manifest(manifest))
+        packed = self.writer.packer.pack_new(Kind.MANIFEST, encode_manifest(manifest))
         origin = Origin(
             located.source.place, located.key, packed.id, content.length, body.validators
         )

@@ -135,7 +135,7 @@ class _Run:
         self._ledger = Ledger(claim.row, options.now, lambda: self._throttle.level)
         self._listing = ItemListing(store.jobs, claim)
         self._viewer = Viewer(self._ledger, self._row, self._listing, options.clock)
-        self._writer = SharedWriter(store, self._ledger.seal)
+        self._writer = SharedWriter(store, self._ledger.seal, level=options.level)
         self._crew = Crew(self._watch, self._stop)
         self._queue: FetchQueue[Fetch] | None = None
         self._retries = Retries(options, self._writer, self._ledger)
@@ -258,7 +258,6 @@ class _Run:
             writer=self._writer,
             ledger=self._ledger,
             throttle=self._throttle,
-            level=self._options.level,
             now=self._options.now,
             errands=errands,
             splits=threading.Semaphore(_SPLIT_AT_ONCE),

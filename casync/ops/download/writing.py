@@ -18,7 +18,7 @@ from typing import Final, Self
 from casync.cutting.batch_writer import BatchWriter
 from casync.ids import Buffer, Kind, NodeId, ObjectId, zero_chunk_id
 from casync.objects.chunker import Zeros
-from casync.objects.codec import Packer, Verified
+from casync.objects.codec import DEFAULT_LEVEL, Packer, Verified
 from casync.objects.node import Content, NodeBuilder, Run
 from casync.objects.record import ChunkRecords
 from casync.store.base import Batch, ObjectStore
@@ -38,15 +38,23 @@ class SharedWriter:
     Args:
         store: The store.
         seal: Returns the rows of the next commit, or None if there are none. Called in a turn.
+        level: zstd level.
         interval: Seconds between two commits when nothing is urgent.
     """
 
     def __init__(
-        self, store: ObjectStore, seal: Callable[[], Batch | None], *, interval: float = _INTERVAL
+        self,
+        store: ObjectStore,
+        seal: Callable[[], Batch | None],
+        *,
+        level: int = DEFAULT_LEVEL,
+        interval: float = _INTERVAL,
     ) -> None:
         self._store = store
         self._seal = seal
+        self._level = level
         self._interval = interval
+        self._local = threading.local()
         self._writer = BatchWriter(store)
         self._changed = threading.Condition()
         self._finished = 0  # urgent turns since the last commit began
@@ -71,6 +79,14 @@ class SharedWriter:
     def stored(self) -> int:
         """Bytes added to the store."""
         return self._writer.stored
+
+    @property
+    def packer(self) -> Packer:
+        """The packer of this thread."""
+        packer: Packer | None = getattr(self._local, "packer", None)
+        if packer is None:
+            packer = self._local.packer = Packer(self._level)
+        return packer
 
     @contextmanager
     def turn(self, *, urgent: bool = False) -> Iterator[BatchWriter]:
@@ -170,7 +186,6 @@ class ContentWriter:
 
     Args:
         writer: The writer of the job.
-        packer: The packer of this thread.
         note: Is told of chunks, each as (id, length), once they are in the store or on their way;
             chunks that are told of are in the commit that is gathered then, or in earlier ones.
     """
@@ -178,11 +193,9 @@ class ContentWriter:
     def __init__(
         self,
         writer: SharedWriter,
-        packer: Packer,
         note: Callable[[Sequence[tuple[bytes, int]]], None],
     ) -> None:
         self._writer = writer
-        self._packer = packer
         self._note = note
         self._builder = NodeBuilder(self._node)
         self._taken: list[tuple[bytes, int]] = []
@@ -214,7 +227,7 @@ class ContentWriter:
     def pack(self, plain: Mapping[ObjectId, Buffer]) -> None:
         """Packs and takes missing chunks; then all that were taken are safe. Raises as `take`."""
         if plain:
-            self._writer.put(self._packer.pack_batch(Kind.CHUNK, [*plain.items()]))
+            self._writer.put(self._writer.packer.pack_batch(Kind.CHUNK, [*plain.items()]))
         taken, self._taken = self._taken, []
         if taken:
             self._note(taken)
@@ -228,4 +241,4 @@ class ContentWriter:
 
     def _node(self, ident: NodeId, data: bytes) -> None:
         if self._writer.missing(Kind.NODE, [ident]):
-            self._writer.put([self._packer.pack(Kind.NODE, ident, data)])
+            self._writer.put([self._writer.packer.pack(Kind.NODE, ident, data)])

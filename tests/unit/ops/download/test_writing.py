@@ -115,7 +115,7 @@ def test_threads_that_put_the_same_chunks_store_them_once(
     contents = []
 
     def write() -> None:
-        content = ContentWriter(writer, Packer(), lambda chunks: None)
+        content = ContentWriter(writer, lambda chunks: None)
         cutting = SerialCutting(content, DEFAULT_PARAMS)
         for start in range(0, len(data), 100_000):
             cutting.feed(data[start : start + 100_000])
@@ -156,7 +156,7 @@ def test_notes_follow_the_chunks_that_they_tell_of(
 
     monkeypatch.setattr(writer, "put", watched)
     data = noise(300_000, 8)
-    content = ContentWriter(writer, Packer(), note)
+    content = ContentWriter(writer, note)
     cutting = SerialCutting(content, ChunkerParams(64, 256, 1024))
     cutting.feed(data)
     cutting.finish()
