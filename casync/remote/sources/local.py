@@ -42,10 +42,16 @@ _NOT_AN_OBJECT: Final = frozenset(
 
 
 class LocalOpener:
-    """Opens paths and `file://` addresses."""
+    """Opens paths and `file://` addresses.
+
+    All sources share one open folder, so that a job may have any number of them.
+
+    Attributes:
+        top: The open folder `/`; negative when it is closed.
+    """
 
     def __init__(self, options: SourceOptions) -> None:
-        self._opened: list[LocalSource] = []
+        self.top = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
 
     def open(self, address: str) -> tuple[LocalSource, str]:
         """The folder and the key of a path. See `casync.remote.sources.open`.
@@ -60,17 +66,15 @@ class LocalOpener:
         ends = path.endswith("/")
         path = os.path.realpath(path)
         if ends or path == "/":
-            source, name = LocalSource(path), ""
-        else:
-            folder, _, name = path.rpartition("/")
-            source = LocalSource(folder or "/")
-        self._opened.append(source)
-        return source, name
+            return LocalSource(path, self), ""
+        folder, _, name = path.rpartition("/")
+        return LocalSource(folder, self), name
 
     def close(self) -> None:
-        """Closes all folders."""
-        for source in self._opened:
-            source.close()
+        """Closes the folder that all share."""
+        if self.top >= 0:
+            os.close(self.top)
+            self.top = -1
 
 
 class LocalSource:
@@ -78,21 +82,21 @@ class LocalSource:
 
     Args:
         folder: Its path, absolute and without links.
+        opener: Has the open folder `/`.
 
     Raises:
-        NotFoundError, DeniedError: It cannot be opened.
+        NotFoundError, DeniedError: The folder cannot be opened.
     """
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, opener: LocalOpener) -> None:
         self.label = self.place = f"file://{folder.rstrip('/')}"
+        self._opener = opener
+        self._folder = os.fsencode(folder.strip("/"))
         with reading(folder):
-            self._root = os.open(folder, FOLDER | os.O_CLOEXEC)
+            os.close(self._open_below(b"", os.O_PATH | os.O_DIRECTORY))
 
     def close(self) -> None:
-        """See `RemoteSource`."""
-        if self._root >= 0:
-            os.close(self._root)
-            self._root = -1
+        """Does nothing: nothing stays open between two calls."""
 
     def find(self, key: str) -> Listed | None:
         """See `RemoteSource`."""
@@ -119,7 +123,7 @@ class LocalSource:
         objects: list[Listed] = []
         prefixes: list[str] = []
         with reading(label):
-            folder = open_beneath(self._root, _path_of(prefix.rstrip("/"), label), FOLDER)
+            folder = self._open_below(_path_of(prefix.rstrip("/"), label), FOLDER)
             try:
                 names = sorted(map(os.fsencode, os.listdir(folder)))
                 for name in names:
@@ -165,13 +169,18 @@ class LocalSource:
         try:
             with reading(label):
                 try:
-                    return open_beneath(self._root, _path_of(key, label), flags)
+                    return self._open_below(_path_of(key, label), flags)
                 except OSError as error:
                     if error.errno in _NOT_AN_OBJECT:
                         raise self._missing(key) from error
                     raise
         except NotFoundError as error:
             raise self._missing(key) from error
+
+    def _open_below(self, path: bytes, flags: int) -> int:
+        """Opens a path below the folder; OSError if it cannot be opened, or leads over a link."""
+        names = [part for part in (self._folder, path) if part]
+        return open_beneath(self._opener.top, b"/".join(names), flags)
 
     def _missing(self, key: str) -> NotFoundError:
         error = NotFoundError(f"there is no file {self.label}/{key}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -114,3 +115,20 @@ def test_a_bucket_has_a_name_that_its_scheme_allows(text: str) -> None:
 def test_a_url_that_leads_nowhere_is_refused(text: str) -> None:
     with Sources() as sources, pytest.raises(UsageError):
         sources.open(text)
+
+
+def test_any_number_of_folders_needs_one_descriptor(tmp_path: Path) -> None:
+    """A template of paths opens a source for each of its items."""
+    before = len(os.listdir("/proc/self/fd"))
+    with Sources() as sources:
+        kept = []
+        for number in range(50):
+            (tmp_path / f"{number}").mkdir()
+            (tmp_path / f"{number}" / "file").write_bytes(b"%d" % number)
+            kept.append(sources.open(f"file://{tmp_path}/{number}/file"))
+        assert len(os.listdir("/proc/self/fd")) <= before + 1
+        for number, (source, key) in enumerate(kept):
+            answer = source.open(key)
+            assert answer is not None
+            with answer:
+                assert b"".join(answer.blocks()) == b"%d" % number
