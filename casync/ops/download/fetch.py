@@ -237,7 +237,7 @@ class Fetcher(NamedTuple):
                 SourceChangedError(f"{fetch.label} begins at byte {answer.start}"),
                 ObjectFaultKind.CHANGED,
             )
-        if body is not None:
+        if body is not None or fetch.index < self.left:  # no part may precede those of this body
             with self.writer.turn():
                 self.ledger.restart(fetch.index)
         checksums = self._checksums(fetch, listed.validators, listed.size)

@@ -121,12 +121,14 @@ class FetchQueue(Generic[_StateT]):
                     self._held -= task.holds
                     task.holds = False
                     self._running[task.host] += 1
+                    self._changed.notify()  # each thread that leaves wakes one that looks again
                     return task
                 if self._read_ahead():
                     continue
                 errand = self._pick_errand()
                 if errand is not None:
                     self._running[errand.host] += 1
+                    self._changed.notify()
                     return errand
                 if self._exhausted and not (self._running or self._waiting or self._ready):
                     self._changed.notify_all()
@@ -152,7 +154,7 @@ class FetchQueue(Generic[_StateT]):
             if rest:
                 self._resting[task.host] = max(self._resting.get(task.host, 0.0), now + rest)
             heapq.heappush(self._waiting, (now + max(delay, rest), task.index, task))
-            self._changed.notify_all()
+            self._changed.notify()
 
     def done(self, task: Task[_StateT], cursor: int) -> None:
         """Gives back a task that is done.
@@ -164,7 +166,7 @@ class FetchQueue(Generic[_StateT]):
         with self._changed:
             self._leave(task)
             self._cursor = max(self._cursor, cursor)
-            self._changed.notify_all()
+            self._changed.notify()
 
     def offer(self, errand: Errand) -> None:
         """As `Errands.offer`."""
@@ -184,7 +186,7 @@ class FetchQueue(Generic[_StateT]):
         """Gives back an errand that was done."""
         with self._changed:
             self._leave(errand)
-            self._changed.notify_all()
+            self._changed.notify()
 
     def stop(self) -> None:
         """Ends all waiting; `take` raises from now on."""

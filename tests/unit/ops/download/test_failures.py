@@ -12,13 +12,14 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from casync.errors import CasyncError, DeniedError, NotFoundError, RemoteError, UnreachableError
+from casync.ids import Kind
 from casync.jobs.checksum import Checksum
 from casync.jobs.fault import ObjectFaultKind
 from casync.jobs.job import JobState
 from casync.jobs.validators import Validators
 from casync.remote.sources.base import Listed, ObjectAnswer, failed
 from casync.store.memory import MemoryStore
-from tests.support.downloading import contents, download, options, spec
+from tests.support.downloading import PARAMS, contents, download, options, spec
 from tests.support.memory_source import MemorySource
 from tests.support.preparing import noise
 
@@ -172,32 +173,54 @@ def test_a_half_fetched_object_goes_on_at_its_last_cut_in_a_later_run(
     store: MemoryStore, source: Flaky
 ) -> None:
     """D12: the chunks up to the last cut are kept, and fetched only once."""
-
-    def stop(key: str, attempt: int) -> int | None:
-        if key == "large" and attempt == 2:
-            source.ended.wait(30)
-        return 2_000_000 if key == "large" and attempt == 1 else None
-
-    source.breaks = stop
-
-    def refuse(key: str, attempt: int) -> CasyncError | None:
-        if key == "large" and attempt == 2:
-            store.jobs.request_stop(next(store.jobs.rows()).id)
-        return None
-
-    source.refuse = refuse
-    row = download(store, source)
-    assert row.state is JobState.ABORTED
+    stop_after(store, source, 2_000_000)
+    (row,) = store.jobs.rows()
     half = store.jobs.parts(row.id, 0)
     assert half is not None
-    assert 2_000_000 - 16384 * 4 <= half.offset < 2_000_000
-    source.breaks = lambda key, attempt: None
-    source.refuse = lambda key, attempt: None
+    assert 2_000_000 - PARAMS.max_size <= half.offset < 2_000_000
     source.sent.clear()
     row = download(store, source)
     assert source.sent["large"] == SIZE - half.offset
     assert contents(store)["ds/large"] == noise(SIZE, 1)
     assert store.jobs.parts(row.id, 0) is None
+
+
+def test_parts_whose_chunks_are_gone_are_never_joined_with_new_ones(
+    store: MemoryStore, source: Flaky
+) -> None:
+    """D12: collections may take the chunks of a job that is not running; then it starts over."""
+    stop_after(store, source, 1_000_000)
+    (row,) = store.jobs.rows()
+    half = store.jobs.parts(row.id, 0)
+    assert half is not None
+    gone = [*half.chunks][3][0]
+    del store._tables.objects[Kind.CHUNK, gone]
+    stop_after(store, source, 900_000)
+    half = store.jobs.parts(row.id, 0)
+    assert half is not None
+    assert half.offset < 900_000
+    source.sent.clear()
+    row = download(store, source)
+    assert source.sent["large"] == SIZE - half.offset
+    assert contents(store)["ds/large"] == noise(SIZE, 1)
+
+
+def stop_after(store: MemoryStore, source: Flaky, size: int) -> None:
+    """Runs a job that is stopped when some bytes of the large object have come."""
+    source.asked.clear()
+    source.ended.clear()
+
+    def refuse(key: str, attempt: int) -> CasyncError | None:
+        if key == "large" and attempt == 2:
+            store.jobs.request_stop(next(store.jobs.rows()).id)
+            source.ended.wait(30)
+        return None
+
+    source.breaks = lambda key, attempt: size if key == "large" else None
+    source.refuse = refuse
+    assert download(store, source).state is JobState.ABORTED
+    source.breaks = lambda key, attempt: None
+    source.refuse = lambda key, attempt: None
 
 
 class Summed(Flaky):
@@ -235,17 +258,7 @@ def test_a_checksum_is_verified_across_runs(store: MemoryStore) -> None:
     """D12: bytes of an earlier run are read from the store to be summed."""
     source = Summed()
     source.put("large", noise(SIZE, 1))
-    source.breaks = lambda key, attempt: 2_000_000
-
-    def stop(key: str, attempt: int) -> CasyncError | None:
-        if attempt == 2:
-            store.jobs.request_stop(next(store.jobs.rows()).id)
-            source.ended.wait(30)
-        return None
-
-    source.refuse = stop
-    download(store, source)
-    source.breaks, source.refuse = (lambda key, attempt: None), (lambda key, attempt: None)
+    stop_after(store, source, 2_000_000)
     source.sent.clear()
     row = download(store, source)
     assert row.counts.finished == 1
