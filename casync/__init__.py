@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from casync.api import forecast, open_ref, open_store, prepare, prepare_tree, pull, push
+    from casync.downloads import DownloadOptions, DownloadRequest, Job, download
     from casync.errors import CasyncError
     from casync.objects.chunker import ChunkerParams
     from casync.ops.prepare.file import PrepareOptions
@@ -38,12 +39,16 @@ __version__ = "0.1.0"
 __all__ = [
     "CasyncError",
     "ChunkerParams",
+    "DownloadOptions",
+    "DownloadRequest",
+    "Job",
     "PrepareOptions",
     "PullOptions",
     "PushOptions",
     "RemoteClient",
     "TransportOptions",
     "__version__",
+    "download",
     "forecast",
     "get",
     "open_ref",
@@ -58,11 +63,15 @@ __all__ = [
 _HOMES = {
     "CasyncError": "casync.errors",
     "ChunkerParams": "casync.objects.chunker",
+    "DownloadOptions": "casync.downloads",
+    "DownloadRequest": "casync.downloads",
+    "Job": "casync.downloads",
     "PrepareOptions": "casync.ops.prepare.file",
     "PullOptions": "casync.ops.pull.file",
     "PushOptions": "casync.ops.push.push",
     "RemoteClient": "casync.remote.http.client",
     "TransportOptions": "casync.remote.http.transport",
+    "download": "casync.downloads",
     "get": "casync.sources",
     "prepare_url": "casync.sources",
 }

@@ -21,7 +21,7 @@ from casync.jobs.origin import Origin
 from casync.jobs.spec import JobSpec
 from casync.names.name import Name
 
-__all__ = ["JobClaim", "JobStore", "JobUpdate"]
+__all__ = ["JobClaim", "JobStore", "JobUpdate", "faults_of"]
 
 
 @dataclass
@@ -188,3 +188,11 @@ class JobStore(Protocol):
     def origins(self, prefix: str = "") -> Iterator[tuple[Name, Origin]]:
         """The names that begin so and have an origin, ordered by name."""
         ...
+
+
+def faults_of(jobs: JobStore, ident: str) -> Iterator[ObjectFault]:
+    """All objects of a job that failed, in order, one page in memory."""
+    after = -1
+    while page := jobs.faults(ident, after):
+        yield from page
+        after = page[-1].index

@@ -48,6 +48,7 @@ VERBS: Final[dict[str, Verb]] = {
     "serve": Verb("serve", "Serve the store over HTTP.", own_signals=True),
     "pull": Verb("pull", "Rebuild a file or a folder; fetch only missing chunks.", True),
     "push": Verb("push", "Send a manifest and a name to a server.", True),
+    "download": Verb("download", "Download many objects as a job."),
     "job": Verb("", "Show, stop, continue and remove download jobs."),
     "ls": Verb("ls", "List names and manifests, or the entries of a folder or URL.", True),
     "show": Verb("show", "Describe a manifest: length, chunks, sizes.", True),
@@ -73,6 +74,7 @@ VERBS: Final[dict[str, Verb]] = {
 _JOB_VERBS: Final[dict[str, Verb]] = {
     "ls": Verb("job_ls", "List jobs."),
     "show": Verb("job_show", "Show a job, once or while it runs."),
+    "start": Verb("job_start", "Continue a job where it was."),
     "stop": Verb("job_stop", "Stop jobs; they can be continued."),
     "rm": Verb("job_rm", "Remove jobs from the list, but nothing that they fetched."),
     "wait": Verb("job_wait", "Wait until a job has ended."),

@@ -25,8 +25,13 @@ CONTRACT = {
     "[--allow-rollback] [--dry-run] "
     "[--allow-network-fs]",
     "push": "[REF] [--name NAME] [--sign KEY] [--part K/N] [--abort] [--dry-run]",
+    "download": "SOURCE DEST [--description TEXT] [--timeout T] [--max-conns N] [--limit-bph SIZE] "
+    "[--limit RATE] [--object-list/--from FILE] [--header K:V]... [--flatten] [--sync] "
+    "[--max-delete N] [--allow-empty] [--part K/N] [--chunk-size AVG] [--progress-interval T] "
+    "[--wait] [--dry-run] [--allow-network-fs]",
     "job ls": "[--active] [--regex RE]",
     "job show": "[ID] [--regex RE] [--refresh T]",
+    "job start": "ID [--progress-interval T] [--wait]",
     "job stop": "ID...",
     "job rm": "ID...",
     "job wait": "ID [--timeout T] [--refresh T]",
@@ -238,6 +243,8 @@ def test_the_document_names_the_fields_of_json(program: Program) -> None:
         "forget x --keep-last 1",
         "gc",
         "gc --dry-run",
+        "download ./doc downloaded --dry-run",
+        "download ./doc downloaded",
         "job ls",
     ]:
         (program.home / "doc").write_bytes(b"y" * 5000)
@@ -258,6 +265,7 @@ def test_help_lists_the_commands_and_no_others(program: Program) -> None:
         *("prepare", "get", "serve"),
         "pull",
         "push",
+        "download",
         "job",
         "ls",
         "show",

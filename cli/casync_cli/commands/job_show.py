@@ -16,9 +16,6 @@ from casync_cli.reports.job import fault_fields, job_fields, print_job, status_o
 from casync_cli.reports.job_list import list_jobs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from casync.jobs.fault import ObjectFault
     from casync.jobs.job import JobRow
     from casync.store.jobs import JobStore
 
@@ -84,20 +81,14 @@ def _follow(invocation: Invocation, jobs: JobStore, ident: str, pause: float) ->
 
 
 def _print(invocation: Invocation, jobs: JobStore, row: JobRow) -> None:
+    from casync.store.jobs import faults_of
+
     output, verbose = invocation.output, invocation.common.verbose
     status = status_of(row, is_running=jobs.is_running(row.id))
     if output.json_mode:
         fields = job_fields(row, status)
         if verbose:
-            fields["download_errors"] = [fault_fields(each) for each in _faults(jobs, row)]
+            fields["download_errors"] = [fault_fields(each) for each in faults_of(jobs, row.id)]
         output.document(JOB_SCHEMA, fields)
         return
-    print_job(output, row, status, _faults(jobs, row), verbose=verbose)
-
-
-def _faults(jobs: JobStore, row: JobRow) -> Iterator[ObjectFault]:
-    """All objects that failed, page by page."""
-    after = -1
-    while page := jobs.faults(row.id, after):
-        yield from page
-        after = page[-1].index
+    print_job(output, row, status, faults_of(jobs, row.id), verbose=verbose)

@@ -47,6 +47,8 @@ def run(
     ] = None,
 ) -> None:
     """Runs the command."""
+    from casync.store.jobs import faults_of
+
     invocation = invocation_of(ctx)
     pause = 1.0 if refresh is None else parse_interval(refresh, "--refresh")
     limit = None if timeout is None else parse_duration(timeout)
@@ -64,18 +66,19 @@ def run(
         )
         ended = find_job(jobs, ident) if row is None else row
         status = status_of(ended, is_running=jobs.is_running(ident))
-    output = invocation.output
-    if output.json_mode:
-        output.document(JOB_SCHEMA, job_fields(ended, status))
-    output.flush()
-    if row is None:
-        assert limit is not None
-        raise TimedOutError(
-            f"job {ident} has not ended after {format_duration(limit)}",
-            next_step=f"It goes on; `casync job show {ident}` shows it.",
-        )
-    report_end(output, ended)
-    raise_for(ended, status)
+        output = invocation.output
+        if output.json_mode:
+            output.document(JOB_SCHEMA, job_fields(ended, status))
+        output.flush()
+        if row is not None:
+            report_end(output, ended, faults_of(jobs, ident))
+            raise_for(ended, status)
+            return
+    assert limit is not None
+    raise TimedOutError(
+        f"job {ident} has not ended after {format_duration(limit)}",
+        next_step=f"It goes on; `casync job show {ident}` shows it.",
+    )
 
 
 class _Ending:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ABORTED",
+    "FEW_FAULTS",
     "FINISHED",
     "INTERRUPTED",
     "JOB_COLUMNS",
@@ -29,11 +30,11 @@ __all__ = [
     "count_text",
     "done_text",
     "fault_fields",
+    "fault_text",
     "job_cells",
     "job_fields",
     "outcome_of",
     "print_job",
-    "share_of",
     "status_of",
 ]
 
@@ -53,7 +54,7 @@ JOB_COLUMNS: Final = (
     Column("description"),
 )
 
-_FEW_FAULTS: Final = 10
+FEW_FAULTS: Final = 10
 """So many objects that failed are not listed without -v."""
 
 
@@ -78,7 +79,7 @@ def outcome_of(row: JobRow) -> str | None:
     return "partial" if row.counts.finished or row.counts.skipped else "failed"
 
 
-def share_of(row: JobRow) -> float | None:
+def _share_of(row: JobRow) -> float | None:
     """The share of the objects that are here; None if it is not known how many there are."""
     if row.total < 0:
         return None
@@ -88,7 +89,7 @@ def share_of(row: JobRow) -> float | None:
 def count_text(row: JobRow) -> str:
     """`64/141 (45.39%)`, or `64/?` if it is not known how many there are."""
     here = row.counts.finished + row.counts.skipped
-    share = share_of(row)
+    share = _share_of(row)
     return f"{here}/?" if share is None else f"{here}/{row.total} ({share:.2%})"
 
 
@@ -145,6 +146,12 @@ def job_fields(row: JobRow, status: str) -> dict[str, object]:
     }
 
 
+def fault_text(fault: ObjectFault) -> str:
+    """`NAME: request failed with 404 status code (Not Found)`."""
+    tries = f" ({fault.attempts} attempts)" if fault.attempts > 1 else ""
+    return f"{fault.name or fault.url}: {fault.message}{tries}"
+
+
 def fault_fields(fault: ObjectFault) -> dict[str, object]:
     """An object that failed, as JSON."""
     return {
@@ -181,11 +188,10 @@ def print_job(
             share = f" ({each.done / each.size:.2%})" if each.size else ""
             output.row("", f"{each.name}: {format_size(each.done)}/{size}{share}")
     failed = row.counts.failed
-    if failed and (verbose or failed < _FEW_FAULTS):
+    if failed and (verbose or failed < FEW_FAULTS):
         output.row("Errors:")
         for fault in faults:
-            tries = f" ({fault.attempts} attempts)" if fault.attempts > 1 else ""
-            output.row("", f"{fault.name or fault.url}: {fault.message}{tries}")
+            output.row("", fault_text(fault))
     elif failed:
         output.row(
             f"Errors ({failed}) occurred during the download. To see detailed info run "

@@ -11,7 +11,7 @@ from casync.escape import escape
 from casync.sizes import format_count, format_size
 from casync_cli.columns import cells, cut_left
 from casync_cli.parsing.times import format_duration
-from casync_cli.reports.job import count_text, share_of
+from casync_cli.reports.job import count_text
 
 if TYPE_CHECKING:
     from casync_cli.reports.job_pace import JobFigures, ObjectFigures
@@ -62,7 +62,7 @@ def plain_line(view: JobFigures) -> str:
 
 def _figures(view: JobFigures) -> list[str]:
     counts = view.row.counts
-    figures = [format_size(counts.bytes)]
+    figures = [format_size(view.bytes)]
     if view.row.total < 0:
         figures.append(f"{view.listed} listed")
     if counts.failed:
@@ -78,7 +78,7 @@ def _total_line(view: JobFigures, room: int) -> str:
     row = view.row
     of = "?" if row.total < 0 else str(row.total)
     text = f"Files downloaded: {row.counts.finished + row.counts.skipped}/{of}"[:room]
-    share = share_of(row)
+    share = view.share
     width = _BAR if room < _WIDE else _BAR_TOTAL
     bar = [] if share is None else [f"{_bar(share, width)} {int(share * 100):3}%"]
     size, *rest = _figures(view)

@@ -6,19 +6,40 @@ from typing import TYPE_CHECKING
 
 from casync.errors import PartialError, StoppedError
 from casync.sizes import format_count
-from casync_cli.reports.job import ABORTED, FINISHED, INTERRUPTED, count_text, done_text
+from casync_cli.reports.job import (
+    ABORTED,
+    FEW_FAULTS,
+    FINISHED,
+    INTERRUPTED,
+    count_text,
+    done_text,
+    fault_text,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from casync.jobs.fault import ObjectFault
     from casync.jobs.job import JobRow
     from casync_cli.output import Output
 
 __all__ = ["raise_for", "report_end"]
 
 
-def report_end(output: Output, row: JobRow) -> None:
-    """Says how a job ended, if it did all that it could."""
-    if row.state == FINISHED:
-        output.say(done_text(row))
+def report_end(output: Output, row: JobRow, faults: Iterable[ObjectFault]) -> None:
+    """Says how a job ended, if it did all that it could; and what failed, if that is not much.
+
+    Args:
+        output: Says it.
+        row: The job.
+        faults: Its objects that failed. Only read if they are printed.
+    """
+    if row.state != FINISHED:
+        return
+    output.say(done_text(row))
+    if row.counts.failed < FEW_FAULTS:
+        for fault in faults:
+            output.say(f"  {fault_text(fault)}")
 
 
 def raise_for(row: JobRow, status: str) -> None:

@@ -57,6 +57,20 @@ class JobFigures(NamedTuple):
     objects: tuple[ObjectFigures, ...]
     listed: int = 0
 
+    @property
+    def bytes(self) -> int:
+        """Bytes that are here, of objects that are not done, too."""
+        return self.row.counts.bytes + sum(each.done for each in self.objects)
+
+    @property
+    def share(self) -> float | None:
+        """The share of the objects that is here, parts included; None if it is not known."""
+        row = self.row
+        if row.total < 0:
+            return None
+        here = row.counts.finished + row.counts.skipped + _share_of(row.active)
+        return min(here / row.total, 1.0) if row.total else 1.0
+
 
 class JobPace:
     """Follows one job."""

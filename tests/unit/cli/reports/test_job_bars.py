@@ -16,7 +16,7 @@ GIB = 1 << 30
 NAME = "local-lpr/imagenet/imagenet_train-000006.tgz"
 OBJECT = ObjectFigures(NAME, 192 * MIB, 947 * MIB, 1.4 * MIB, 532.0)
 VIEW = JobFigures(
-    job_row(finished=60, skipped=4, failed=2, fetched=9 * GIB), 12.5 * MIB, 4821.0, (OBJECT,)
+    job_row(finished=60, skipped=4, failed=2, bytes=9 * GIB), 12.5 * MIB, 4821.0, (OBJECT,)
 )
 
 
@@ -36,7 +36,7 @@ def test_the_bars_fit_sixty_columns() -> None:
 
 def test_a_wide_terminal_gets_longer_names_and_bars() -> None:
     total, line = bar_lines(VIEW, 140, 24)
-    assert total.endswith("errors: 2  12.5 MiB/s  1:20:21 left  9.00 GiB")
+    assert total.endswith("errors: 2  12.5 MiB/s  1:20:21 left  9.19 GiB")
     assert line.split()[:4] == [NAME, "192", "MiB/947", "MiB"]
     assert len(line) < 140
 
@@ -44,7 +44,7 @@ def test_a_wide_terminal_gets_longer_names_and_bars() -> None:
 def test_unknown_sizes_and_speeds_are_left_blank() -> None:
     unknown = ObjectFigures("x/y", 5, None, None, None)
     total, line = bar_lines(JobFigures(job_row(total=-1), None, None, (unknown,), 5000), 80, 24)
-    assert total == "Files downloaded: 0/?  5000 listed  0 B"
+    assert total == "Files downloaded: 0/?  5000 listed  5 B"
     assert line.split() == ["x/y", "5", "B/?"]
 
 
@@ -76,7 +76,7 @@ def test_no_line_is_as_wide_as_the_terminal(
 def test_a_line_for_a_log_has_all_figures() -> None:
     """D8."""
     assert plain_line(VIEW) == (
-        "Download progress: 64/141 (45.39%), 9.00 GiB, errors: 2, 12.5 MiB/s, 1:20:21 left"
+        "Download progress: 64/141 (45.39%), 9.19 GiB, errors: 2, 12.5 MiB/s, 1:20:21 left"
     )
 
 
@@ -121,3 +121,10 @@ def test_a_clock_that_stands_still_is_no_error() -> None:
     pace = JobPace()
     pace.look(job_row(), 1.0)
     assert pace.look(job_row(fetched=5), 1.0).speed is None
+
+
+def test_parts_of_objects_count_in_the_total() -> None:
+    active = (active_object("a", 50, 100), active_object("b", 7, None))
+    view = JobPace().look(job_row(finished=1, total=4, listed=4, bytes=100, active=active), 1.0)
+    assert view.share == pytest.approx(1.5 / 4)
+    assert view.bytes == 157

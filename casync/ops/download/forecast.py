@@ -1,0 +1,126 @@
+"""What a job would do, without fetching anything: the plan that `download --dry-run` prints."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from enum import Enum
+from typing import NamedTuple
+
+from casync.errors import CasyncError, UsageError
+from casync.jobs.address import redacted
+from casync.jobs.collisions import NameDigests, first_collision
+from casync.jobs.item import Item
+from casync.jobs.spec import JobSpec, SourceKind
+from casync.jobs.validators import Sameness, sameness
+from casync.names.name import parse_name
+from casync.ops.download.items import AddressedItems
+from casync.ops.download.listing import source_items
+from casync.ops.download.removal import names_gone
+from casync.remote.sources.job_sources import JobSources
+from casync.store.jobs import JobStore
+
+__all__ = ["JobAction", "PlannedObject", "forecast_job"]
+
+
+class JobAction(Enum):
+    """What a job would do with an object or a name."""
+
+    FETCH = "fetch"  # it is not here
+    ASK = "ask"  # it is here; the source is asked whether it is unchanged
+    SKIP = "skip"  # it is here, and the listing proves that it is unchanged
+    REMOVE = "remove"  # its object is gone at the source
+    FAIL = "fail"  # it can have no name, or its address is invalid
+
+
+class PlannedObject(NamedTuple):
+    """An object of a job, or a name to remove.
+
+    Attributes:
+        action: What the job would do.
+        name: The name; empty if it can have none.
+        size: Its size in bytes; None if it is not known.
+        url: Its address, redacted; empty for a name to remove.
+    """
+
+    action: JobAction
+    name: str
+    size: int | None
+    url: str
+
+
+def forecast_job(
+    spec: JobSpec, jobs: JobStore, sources: JobSources, given: Callable[[], Iterable[Item]]
+) -> Iterator[PlannedObject]:
+    """The objects of a job in order, then the names that it would remove.
+
+    Args:
+        spec: What the job does, with its secrets.
+        jobs: Knows where names came from.
+        sources: Where the objects are. Listings are read, objects are not.
+        given: The items of a given list, from the first on each time.
+
+    Raises:
+        UsageError: Two objects have one name, or more names than allowed would be removed.
+        CasyncError: The source cannot be listed.
+    """
+
+    def items() -> Iterator[Item]:
+        return iter(_items(spec, sources, given))
+
+    digests = NameDigests()
+    for item in items():
+        if item.name:
+            digests.add(item.name)
+        yield _planned(item, jobs, sources)
+    repeated = digests.repeated()
+    twice = first_collision((item.name for item in items()), repeated) if repeated else None
+    if twice is not None:
+        raise UsageError(
+            f"several objects would have the name {twice}",
+            next_step="Drop --flatten, or give each object a name of its own in a list.",
+        )
+    if spec.sync:
+        yield from _removals(spec, jobs, sources, items)
+
+
+def _removals(
+    spec: JobSpec, jobs: JobStore, sources: JobSources, items: Callable[[], Iterator[Item]]
+) -> Iterator[PlannedObject]:
+    for count, name in enumerate(names_gone(jobs, spec, sources.root(), items())):
+        if spec.max_delete is not None and count >= spec.max_delete:
+            raise UsageError(
+                f"more than {spec.max_delete} names would be removed, so none is",
+                next_step="Look at the source, or raise --max-delete.",
+            )
+        yield PlannedObject(JobAction.REMOVE, name, None, "")
+
+
+def _items(
+    spec: JobSpec, sources: JobSources, given: Callable[[], Iterable[Item]]
+) -> Iterable[Item]:
+    if spec.kind is SourceKind.LISTING:
+        return source_items(spec, sources.root(), threading.Event())
+    if spec.kind is SourceKind.LIST:
+        return given()
+    addressed = AddressedItems(spec)
+    addressed.check()
+    return (addressed[index] for index in range(len(addressed)))
+
+
+def _planned(item: Item, jobs: JobStore, sources: JobSources) -> PlannedObject:
+    try:
+        place = sources.locate(item)
+    except CasyncError:
+        return PlannedObject(JobAction.FAIL, item.name, item.size, redacted(item.key))
+    url = redacted(item.key) if item.is_url else f"{place.source.label}/{item.key}"
+    if not item.name:
+        return PlannedObject(JobAction.FAIL, "", item.size, url)
+    origin = jobs.origin(parse_name(item.name))
+    action = JobAction.FETCH
+    if origin is not None and (origin.place, origin.key) == (place.source.place, place.key):
+        found = sameness(origin.validators, origin.size, item.validators, item.size)
+        action = {Sameness.SAME: JobAction.SKIP, Sameness.UNKNOWN: JobAction.ASK}.get(
+            found, JobAction.FETCH
+        )
+    return PlannedObject(action, item.name, item.size, url)

@@ -1,0 +1,67 @@
+"""The plan of a job: what it would fetch, skip and remove."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final
+
+from casync.sizes import format_count, format_size
+from casync_cli.columns import Column, sizes
+
+if TYPE_CHECKING:
+    from casync.jobs.spec import JobSpec
+    from casync.ops.download.forecast import PlannedObject
+    from casync_cli.output import Output
+
+__all__ = ["report_job_plan"]
+
+_SAID: Final = {
+    "fetch": "to fetch",
+    "ask": "to ask the source about",
+    "skip": "unchanged",
+    "remove": "to remove",
+    "fail": "that cannot be fetched",
+}
+"""What is said of each action, in the order in which it is said."""
+
+
+def report_job_plan(output: Output, spec: JobSpec, plan: Iterable[PlannedObject]) -> None:
+    """Prints a plan as it is made, and counts at its end.
+
+    Args:
+        output: Prints it.
+        spec: What the job does.
+        plan: Its objects, then the names to remove.
+    """
+    listing = output.listing(Column("action", 6), sizes("size"), Column("name"), Column("source"))
+    counts: Counter[str] = Counter()
+    lengths: Counter[str] = Counter()
+    entries: list[dict[str, object]] = []
+    for action, name, size, url in plan:
+        counts[action.value] += 1
+        lengths[action.value] += size or 0
+        if output.json_mode:
+            entries.append({"action": action.value, "name": name, "size": size, "url": url})
+        else:
+            listing.row(action.value, size, name, url)
+    if output.json_mode:
+        without = spec.without_secrets()
+        output.document(
+            "casync.download-plan/1",
+            {
+                "description": spec.description,
+                "source": without.source,
+                "destination": spec.dest,
+                **{each: counts[each] for each in _SAID},
+                "objects": entries,
+            },
+        )
+    output.flush()
+    said = []
+    for each, words in _SAID.items():
+        if counts[each]:
+            length = f" ({format_size(lengths[each])})" if lengths[each] else ""
+            noun = "name" if each == "remove" else "object"
+            said.append(f"{format_count(counts[each], noun)} {words}{length}")
+    output.say("; ".join(said) or "nothing to do")

@@ -1,0 +1,89 @@
+"""The plan of a job: what it would fetch, skip and remove."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pytest
+
+from casync.errors import UsageError
+from casync.jobs.item import Item
+from casync.jobs.spec import JobSpec, SourceKind
+from casync.ops.download.forecast import JobAction, forecast_job
+from casync.store.memory import MemoryStore
+from tests.support.downloading import OneSource, contents, download, spec
+from tests.support.memory_source import MemorySource
+
+FETCH, ASK, SKIP = JobAction.FETCH, JobAction.ASK, JobAction.SKIP
+REMOVE, FAIL = JobAction.REMOVE, JobAction.FAIL
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    return MemoryStore()
+
+
+@pytest.fixture
+def source() -> MemorySource:
+    source = MemorySource()
+    for number in range(4):
+        source.put(f"{number}", b"content %d" % number)
+    return source
+
+
+def planned(
+    store: MemoryStore, source: MemorySource, what: JobSpec, given: Iterable[Item] = ()
+) -> list[tuple[JobAction, str]]:
+    plan = forecast_job(what, store.jobs, OneSource(source), lambda: given)
+    return [(each.action, each.name) for each in plan]
+
+
+def test_what_is_not_here_would_be_fetched(store: MemoryStore, source: MemorySource) -> None:
+    assert planned(store, source, spec()) == [(FETCH, f"ds/{n}") for n in range(4)]
+    assert contents(store) == {}
+
+
+def test_what_is_unchanged_would_be_skipped(store: MemoryStore, source: MemorySource) -> None:
+    """D11."""
+    download(store, source)
+    source.put("2", b"changed")
+    source.put("4", b"new")
+    actions = [SKIP, SKIP, FETCH, SKIP, FETCH]
+    assert planned(store, source, spec()) == [(do, f"ds/{n}") for n, do in enumerate(actions)]
+
+
+def test_an_address_without_a_listing_would_be_asked(
+    store: MemoryStore, source: MemorySource
+) -> None:
+    download(store, source)
+    items = [Item("1", "ds/1", is_url=True), Item("x", "ds/x", is_url=True)]
+    listed = spec(kind=SourceKind.LIST, list_digest=bytes(32))
+    assert planned(store, source, listed, items) == [(ASK, "ds/1"), (FETCH, "ds/x")]
+
+
+def test_what_is_gone_would_be_removed_with_sync_only(
+    store: MemoryStore, source: MemorySource
+) -> None:
+    """D6."""
+    download(store, source)
+    source.remove("1")
+    assert REMOVE not in dict(planned(store, source, spec()))
+    assert planned(store, source, spec(sync=True))[-1] == (REMOVE, "ds/1")
+    with pytest.raises(UsageError, match="more than 0 names would be removed"):
+        planned(store, source, spec(sync=True, max_delete=0))
+    assert len(contents(store)) == 4
+
+
+def test_two_objects_with_one_name_are_refused(store: MemoryStore, source: MemorySource) -> None:
+    source.put("a/x", b"1")
+    source.put("b/x", b"2")
+    with pytest.raises(UsageError, match="several objects would have the name ds/x"):
+        planned(store, source, spec(flatten=True))
+
+
+def test_an_object_without_a_name_would_fail_alone(
+    store: MemoryStore, source: MemorySource
+) -> None:
+    items = [Item("1", ""), Item("2", "ds/2")]
+    listed = spec(kind=SourceKind.LIST, list_digest=bytes(32))
+    assert planned(store, source, listed, items) == [(FAIL, ""), (FETCH, "ds/2")]
