@@ -46,6 +46,19 @@ _DIGESTS: Final = {
 }
 """Names of algorithms in `Digest` and `Repr-Digest`. Their `crc32c` is base64 of four bytes."""
 
+_FIELDS: Final = frozenset(
+    {
+        "content-md5",
+        "x-ms-blob-content-md5",
+        "x-goog-hash",
+        *(f"x-amz-checksum-{algorithm}" for algorithm in _AMZ),
+        "repr-digest",
+        "digest",
+        "ais-checksum-type",
+    }
+)
+"""Fields that hold checksums. Most answers have none of them."""
+
 _HEX: Final = re.compile(r"(?:[0-9A-Fa-f]{2})+")
 _DIGEST: Final = re.compile(r"\s*([A-Za-z0-9-]+)=(:?)([A-Za-z0-9+/_-]*={0,2})\2\s*(?:;[^,]*)?")
 
@@ -139,6 +152,8 @@ def header_checksums(headers: Mapping[str, str]) -> tuple[Checksum, ...]:
             answer with a part of the object (status 206), `Content-MD5` must be left out: it is
             that of the part.
     """
+    if _FIELDS.isdisjoint(headers):
+        return ()
     found = dict[str, Checksum]()
     for algorithm, text in _texts(headers):
         checksum = parse_checksum(algorithm, text.strip())

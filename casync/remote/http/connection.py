@@ -314,6 +314,8 @@ class WatchedStream(httpcore.NetworkStream):
         line = self._line
         if line.stopped:
             raise StoppedError("stopped")
+        if not buffer:
+            return
         self._head, self._waited, self._got, self._flow = 0, 0.0, 0, None
         self._window = min(line.window, line.left)
         started = time.monotonic()

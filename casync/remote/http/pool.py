@@ -54,6 +54,10 @@ class WatchedPool(httpx.BaseTransport):
             network_backend=Backend(line, egress),
         )
 
+    def send(self, request: httpcore.Request) -> httpcore.Response:
+        """Sends one request, without a detour over httpx. Raises as `handle_request`."""
+        return self._pool.handle_request(request)
+
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Sends one request. The body of the answer is read lazily.
 

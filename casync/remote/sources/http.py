@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Final, NamedTuple
 from urllib.parse import unquote_to_bytes
 
@@ -264,6 +265,7 @@ def _validators(answer: HttpAnswer) -> Validators:
     )
 
 
+@lru_cache(maxsize=256)  # many objects have the time of others, and answers that of a second
 def _moment(text: str) -> datetime | None:
     try:
         moment = parsedate_to_datetime(text)

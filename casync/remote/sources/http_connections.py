@@ -17,7 +17,6 @@ from contextlib import contextmanager
 from typing import Final, Self, cast
 
 import httpcore
-import httpx
 
 from casync.errors import (
     CasyncError,
@@ -66,9 +65,9 @@ class HttpAnswer:
         status: Its status, which is none of a redirect.
     """
 
-    def __init__(self, url: HttpUrl, response: httpx.Response, server: _Server) -> None:
+    def __init__(self, url: HttpUrl, response: httpcore.Response, server: _Server) -> None:
         self.url = url
-        self.status = response.status_code
+        self.status = response.status
         self._response = response
         self._server = server
         self._stream = cast(WatchedStream, response.extensions["network_stream"])
@@ -83,7 +82,7 @@ class HttpAnswer:
     def field(self, name: str) -> str:
         """The value of a field; empty if there is none."""
         wanted = name.encode()
-        for key, value in self._response.headers.raw:
+        for key, value in self._response.headers:
             if key.lower() == wanted:
                 return value.decode("latin-1").strip()
         return ""
@@ -92,7 +91,7 @@ class HttpAnswer:
     def fields(self) -> dict[str, str]:
         """All fields by lower-case names; several of one name are joined with commas."""
         found: dict[str, str] = {}
-        for key, value in self._response.headers.raw:
+        for key, value in self._response.headers:
             name, text = key.decode("latin-1").lower(), value.decode("latin-1").strip()
             found[name] = f"{found[name]}, {text}" if name in found else text
         return found
@@ -106,7 +105,7 @@ class HttpAnswer:
         retry = self._server.patience.retry()
         self._stream.flows(retry.left, retry.flow)
         with self._server.translated(in_body=True):
-            yield from self._response.iter_raw()
+            yield from self._response.iter_stream()
 
     def drain(self) -> None:
         """Ends the answer, so that the connection can be used again if little is left."""
@@ -167,15 +166,19 @@ class _Server:
         self._line.begin(min(self._timeout, retry.left), retry.flow)
         server = url.server
         headers = [(b"host", server.authority.encode()), *fields.items()]
-        request = httpx.Request(
-            method,
-            httpx.URL(scheme=server.scheme, host=server.host, port=server.port),
+        request = httpcore.Request(
+            method.encode(),
+            httpcore.URL(
+                scheme=server.scheme.encode(),
+                host=server.host.encode(),
+                port=server.port,
+                target=url.target,
+            ),
             headers=headers,
-            # httpx would write the target differently.
-            extensions={"target": url.target, "timeout": {"connect": _CONNECT_SECONDS}},
+            extensions={"timeout": {"connect": _CONNECT_SECONDS}},
         )
         with self.translated():
-            return HttpAnswer(url, self._pool.handle_request(request), self)
+            return HttpAnswer(url, self._pool.send(request), self)
 
     @contextmanager
     def translated(self, *, in_body: bool = False) -> Iterator[None]:
