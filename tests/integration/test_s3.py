@@ -9,14 +9,17 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
+import obstore
 import pytest
+from obstore.store import S3Store
 
 from tests.support.certificates import make_authority, make_certificate
 from tests.support.debian import UnavailableError
 from tests.support.program import Program, Ran
-from tests.support.swift import Swift, running
+from tests.support.swift import KEY, REGION, SECRET, Swift, running
 
 LARGE = random.Random(6).randbytes(11_000_000)
 _BUCKETS = (f"bucket{number}" for number in itertools.count())
@@ -157,6 +160,33 @@ def test_errors_of_buckets_are_reported(program: Client, swift: Swift, bucket: s
     assert ran.status == 2
     ran = program.run("prepare", f"s3://{bucket}/", "--one-file-system")
     assert ran.status == 2
+
+
+def test_a_presigned_url_is_fetched_without_credentials(
+    program: Client, swift: Swift, bucket: str, tmp_path: Path
+) -> None:
+    """D2: it is signed for GET only, and the second one has another signature."""
+    key = "a dir/\u00e9 +&=%2F?#.img"
+    swift.put(f"/{bucket}/{key}", LARGE)
+    store = S3Store(
+        bucket,
+        config={
+            "access_key_id": KEY,
+            "secret_access_key": SECRET,
+            "region": REGION,
+            "endpoint": swift.url,
+        },
+        client_options={"allow_http": True},
+    )
+    nobody = dict.fromkeys(swift.environment, "")
+    for number, lasting in enumerate((600, 601)):
+        url = obstore.sign(store, "GET", key, timedelta(seconds=lasting))
+        got = program.run("get", url, "-o", "out", "--json", stdin=b"", **nobody)
+        assert got.status == 0, got.err
+        assert got.document["unchanged"] == bool(number)
+        assert (tmp_path / "out").read_bytes() == LARGE
+    expired = url.replace("X-Amz-Signature=", "X-Amz-Signature=0")
+    assert said(program.run("get", expired, "--json", stdin=b"", **nobody)) == (8, "denied")
 
 
 def test_private_authorities_are_supported(

@@ -75,7 +75,7 @@ def http_server(folder: Path) -> Iterator[str]:
     """Python's own server, which answers no ranges; gives its URL."""
     port = free_port()
     command = [sys.executable, "-m", "http.server", "-b", "127.0.0.1", str(port), "-d", str(folder)]
-    with _running(command, port):
+    with running(command, port):
         yield f"http://127.0.0.1:{port}"
 
 
@@ -95,7 +95,7 @@ def nginx(folder: Path, home: Path) -> Iterator[str]:
     config = home / "nginx.conf"
     config.write_text(_NGINX.format(home=home, port=port, folder=folder, user=user))
     command = [program, "-e", str(home / "nginx.log"), "-c", str(config)]
-    with _running(command, port):
+    with running(command, port):
         yield f"http://127.0.0.1:{port}"
 
 
@@ -121,12 +121,13 @@ def apache(folder: Path, home: Path) -> Iterator[str]:
     )
     libraries = root / "usr/lib" / f"{os.uname().machine}-linux-gnu"
     command = [str(root / "usr/sbin/apache2"), "-D", "FOREGROUND", "-f", str(config)]
-    with _running(command, port, LD_LIBRARY_PATH=str(libraries)):
+    with running(command, port, LD_LIBRARY_PATH=str(libraries)):
         yield f"http://127.0.0.1:{port}"
 
 
 @contextlib.contextmanager
-def _running(command: list[str], port: int, **variables: str) -> Iterator[None]:
+def running(command: list[str], port: int, **variables: str) -> Iterator[None]:
+    """A process that listens on a port of loopback, until the context is left."""
     process = subprocess.Popen(
         command,
         env={**os.environ, **variables},

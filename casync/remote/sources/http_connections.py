@@ -65,8 +65,11 @@ class HttpAnswer:
         status: Its status, which is none of a redirect.
     """
 
-    def __init__(self, url: HttpUrl, response: httpcore.Response, server: _Server) -> None:
+    def __init__(
+        self, method: str, url: HttpUrl, response: httpcore.Response, server: _Server
+    ) -> None:
         self.url = url
+        self._method = method
         self.status = response.status
         self._response = response
         self._server = server
@@ -109,6 +112,8 @@ class HttpAnswer:
 
     def drain(self) -> None:
         """Ends the answer, so that the connection can be used again if little is left."""
+        if self._method == "HEAD" and self.status != 200:
+            return self.close()  # Swift sends a body all the same
         try:
             left = _DRAINED_BYTES
             for piece in self.body():
@@ -178,7 +183,7 @@ class _Server:
             extensions={"timeout": {"connect": _CONNECT_SECONDS}},
         )
         with self.translated():
-            return HttpAnswer(url, self._pool.send(request), self)
+            return HttpAnswer(method, url, self._pool.send(request), self)
 
     @contextmanager
     def translated(self, *, in_body: bool = False) -> Iterator[None]:

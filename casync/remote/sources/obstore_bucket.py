@@ -154,30 +154,45 @@ class ObstoreBucket:
         unless: Validators | None = None,
     ) -> ObjectAnswer | None:
         """See `RemoteSource`."""
-        options: GetOptions = {}
-        if unless is not None and unless.strong_etag:
-            options["if_none_match"] = unless.strong_etag
-        is_part = (start > 0 or end is not None) and same is not None and bool(same.strong_etag)
-        if same is not None and is_part:
-            options["if_match"] = same.strong_etag
-            options["range"] = {"offset": start} if end is None else (start, end)
         label = f"{self.label}/{key}"
         with self._asking(label):
-            try:
-                found = obstore.get(self._store, key, options=options)
-            except NotModifiedError:
-                return None
-            except (PreconditionError, GenericError) as error:
-                if not is_part or not _is_about_the_range(error):
-                    raise
-                is_part = False
-                found = obstore.get(self._store, key)
+            part = None
+            if same is not None and same.strong_etag and (start > 0 or end is not None):
+                part = self._part(key, start, end, same)
+            found = part or self._whole(key, unless)
+        if found is None:
+            return None
         listed = _listed(found.meta)
         if unless is not None and Listed(key, listed.size, unless).is_same_as(listed):
             return None  # the server ignores If-None-Match
         first, last = found.range
         blocks = self._blocks(found, label, last - first)
-        return ObjectAnswer(listed, first, blocks, blocks.close, is_ranged=is_part)
+        return ObjectAnswer(listed, first, blocks, blocks.close, is_ranged=part is not None)
+
+    def _part(self, key: str, start: int, end: int | None, same: Validators) -> GetResult | None:
+        """A part of one version of an object, or None if that cannot be had."""
+        options: GetOptions = {
+            "if_match": same.strong_etag,
+            "range": {"offset": start} if end is None else (start, end),
+        }
+        try:
+            found = obstore.get(self._store, key, options=options)
+        except (PreconditionError, GenericError) as error:
+            if _is_about_the_range(error):
+                return None
+            raise
+        etag = _listed(found.meta).validators.strong_etag
+        return found if etag == same.strong_etag else None  # some servers ignore If-Match
+
+    def _whole(self, key: str, unless: Validators | None) -> GetResult | None:
+        """A whole object, or None if it is the one that is not needed again."""
+        options: GetOptions = {}
+        if unless is not None and unless.strong_etag:
+            options["if_none_match"] = unless.strong_etag
+        try:
+            return obstore.get(self._store, key, options=options)
+        except NotModifiedError:
+            return None
 
     def close(self) -> None:
         """See `RemoteSource`: obstore closes connections that are not used."""

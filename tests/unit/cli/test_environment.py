@@ -7,7 +7,7 @@ import pwd
 from pathlib import Path
 
 import pytest
-from casync_cli.environment import Variables, default_state, default_store
+from casync_cli.environment import Variables, aws_files, default_state, default_store
 
 HOME = {"HOME": "/h"}
 BARE = Variables(user_config=Path("/h/.config/casync/config.toml"), colour=True)
@@ -40,6 +40,54 @@ def test_every_variable_is_read() -> None:
         colour=False,
         completing=True,
     )
+
+
+def test_the_variables_of_clouds_are_read() -> None:
+    """D2."""
+    account = "DefaultEndpointsProtocol=https;AccountName=acc;AccountKey=a+b/c==;BlobEndpoint=http://h/acc;"
+    environment = Variables.read(
+        {
+            **HOME,
+            "AWS_ENDPOINT_URL": "http://s3",
+            "AWS_CA_BUNDLE": "/ca",
+            "AWS_ACCESS_KEY_ID": "key",
+            "AWS_PROFILE": "ignored",
+            "AWS_CONFIG_FILE": "/config",
+            "STORAGE_EMULATOR_HOST": "localhost:9023",
+            "AZURE_STORAGE_CONNECTION_STRING": account,
+            "AZURE_STORAGE_SAS_TOKEN": "sv=1&sig=2",
+        }
+    )
+    assert environment == BARE._replace(
+        s3_endpoint="http://s3",
+        s3_ca=Path("/ca"),
+        s3_profile=None,
+        s3_config=Path("/config"),
+        gs_endpoint="http://localhost:9023",
+        az={
+            "account_name": "acc",
+            "account_key": "a+b/c==",
+            "sas_key": "sv=1&sig=2",
+            "endpoint": "http://h/acc",
+        },
+    )
+    own = {"AZURE_STORAGE_ACCOUNT": "mine", "AZURE_STORAGE_KEY": "key"}
+    assert Variables.read({"AZURE_STORAGE_CONNECTION_STRING": account, **own}).az == {
+        "account_name": "mine",
+        "account_key": "key",
+        "endpoint": "http://h/acc",
+    }
+    assert Variables.read({"AWS_PROFILE": "work"}).s3_profile == "work"
+    assert Variables.read({"STORAGE_EMULATOR_HOST": "https://h"}).gs_endpoint == "https://h"
+
+
+def test_the_files_of_aws_are_in_the_home_unless_they_are_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HOME", "/h")
+    assert aws_files(BARE) == [Path("/h/.aws/config"), Path("/h/.aws/credentials")]
+    named = BARE._replace(s3_credentials=Path("/c"))
+    assert aws_files(named) == [Path("/h/.aws/config"), Path("/c")]
 
 
 def test_an_empty_variable_counts_as_unset() -> None:
