@@ -17,7 +17,14 @@ from msgspec.structs import replace
 
 from casync.errors import DamagedStoreError, NotFoundError
 from casync.ids import Buffer
-from casync.names.token import Token, TokenRow, TokenScope, digest_of, format_token
+from casync.names.token import (
+    Token,
+    TokenRow,
+    TokenScope,
+    digest_of,
+    format_token,
+    stored_level,
+)
 from casync.store.lmdb.data_file import data_file
 from casync.store.lmdb.environment import Environment, Txn
 from casync.store.lmdb.trees import whole_rows
@@ -86,7 +93,7 @@ class Tokens:
 
     def issue(
         self,
-        level: TokenScope,
+        scope: TokenScope,
         names: Sequence[str] = (),
         *,
         expires: int = 0,
@@ -97,7 +104,7 @@ class Tokens:
         """Issues a token; from now on the store requires tokens.
 
         Args:
-            level: What it allows.
+            scope: What it allows.
             names: Patterns of names; empty for all.
             expires: Seconds since 1970; 0 for never.
             note: For people.
@@ -115,13 +122,14 @@ class Tokens:
         row = TokenRow(
             ident,
             digest_of(secret),
-            level,
+            stored_level(scope),
             tuple(names),
             int(self._clock()),
             expires,
             0,
             note,
             namespace,
+            jobs=scope is TokenScope.JOBS,
         )
 
         text = format_token(Token(ident, secret))

@@ -27,7 +27,6 @@ _MINUTE: Final = len("2026-11-30T02:55")
 
 def run(ctx: typer.Context) -> None:
     """Runs the command."""
-    from casync.names.token import TokenScope
     from casync.store.lmdb.namespaces import DEFAULT
 
     invocation = invocation_of(ctx)
@@ -39,7 +38,7 @@ def run(ctx: typer.Context) -> None:
         tokens = [
             {
                 "id": row.id,
-                "scope": TokenScope(row.level).name.lower(),
+                "scope": row.scope.name.lower(),
                 "state": _state(row),
                 "created": format_moment(row.created),
                 "expires": format_moment(row.expires) if row.expires else None,
@@ -65,7 +64,7 @@ def run(ctx: typer.Context) -> None:
     for row in rows:
         listing.row(
             row.id,
-            TokenScope(row.level).name.lower(),
+            row.scope.name.lower(),
             _state(row),
             format_moment(row.created)[:day],
             format_moment(row.expires)[:minute] if row.expires else None,

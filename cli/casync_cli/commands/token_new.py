@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 DETAILS = (
     "Prints the token once, or writes it to FILE, which must not exist and gets mode 0600; the "
     "store keeps only a hash. From the first token on, all servers of the store require tokens. "
-    "Scopes: read; write, to push and set names; admin, to remove and restore. A token works in "
+    "Scopes: read; write, to push and set names; jobs, to run downloads on a server with --jobs as "
+    "well; admin, to remove and restore, too. A token works in "
     "one namespace: the store itself, or with --namespace a separate store in namespaces/NAME "
     "below it, which shares nothing; manage that with --store. --quota limits the size of the "
     "namespace until it is set again; 0 means no limit."
@@ -41,7 +42,7 @@ def run(
     ctx: typer.Context,
     file: Annotated[str | None, typer.Argument(metavar="FILE", help="The file to write.")] = None,
     scope: Annotated[
-        str, typer.Option("--scope", metavar="SCOPE", help="read, write or admin.")
+        str, typer.Option("--scope", metavar="SCOPE", help="read, write, jobs or admin.")
     ] = "read",
     names: Annotated[
         list[str] | None,
@@ -73,9 +74,9 @@ def run(
     invocation = invocation_of(ctx)
     output = invocation.output
     if scope.upper() not in TokenScope.__members__:
-        raise UsageError(f"--scope takes read, write or admin, not {scope}")
+        raise UsageError(f"--scope takes read, write, jobs or admin, not {scope}")
     level = TokenScope[scope.upper()]
-    if level is TokenScope.ADMIN and names:
+    if level > TokenScope.WRITE and names:
         raise UsageError("--names works only with the scopes read and write")
     if len(note) > _LONGEST_NOTE:
         raise UsageError(f"the note is longer than {_LONGEST_NOTE} characters")

@@ -35,6 +35,9 @@ _LOOKS: Final = frozenset({"GET", "HEAD"})
 _ASKS: Final = frozenset({"/v1/objects/fetch", "/v1/objects/stat"})
 _SENDS: Final = frozenset({"/v1/pushes", "/v1/objects"})
 _PRIVATE: Final = frozenset({"/metrics", "/v1/pushes", "/v1/trash"})
+_JOBS: Final = "/v1/jobs"
+"""Reading jobs needs their scope, too: a job shows what others fetch, and from where."""
+
 _ENDS: Final = "/v1/pushes/"
 """Below it, `DELETE` ends a push; the id is a secret of its owner and of administrators."""
 
@@ -42,7 +45,9 @@ _NOBODY: Final = TokenRow("", bytes(32), 0, (), 0, 0, 1, "")
 
 
 def level_needed(method: str, path: str) -> TokenScope:
-    """The level that a request needs. `path` is decoded."""
+    """The scope that a request needs. `path` is decoded."""
+    if path == _JOBS or path.startswith(f"{_JOBS}/"):
+        return TokenScope.JOBS
     if not changes(method, path):
         return TokenScope.ADMIN if path in _PRIVATE else TokenScope.READ
     ends = method == "DELETE" and path.startswith(_ENDS)
@@ -139,7 +144,7 @@ class Gatekeeper:
             )
         request_stats(scope).token = caller.id
         needed = level_needed(scope["method"], scope["path"])
-        if caller.level < needed:
+        if caller.scope < needed:
             needs = needed.name.lower()
             return problem_response(
                 403,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from casync.errors import NotFoundError
-from casync.names.token import TokenScope, parse_token
+from casync.names.token import TokenRow, TokenScope, parse_token
 from casync.store.lmdb.reindex import reindex
 from casync.store.lmdb.store import LmdbStore
 
@@ -29,6 +30,37 @@ def test_the_first_token_makes_tokens_required_for_good(path: Path) -> None:
             assert known.required
             assert not known.rows[row.id].lives(1)
         reindex(path)
+
+
+class OldTokenRow(msgspec.Struct):
+    """A token as a program before jobs reads it."""
+
+    id: str
+    level: int
+
+
+@pytest.mark.parametrize(
+    ("scope", "level"),
+    [
+        (TokenScope.READ, 1),
+        (TokenScope.WRITE, 2),
+        (TokenScope.JOBS, 2),
+        (TokenScope.ADMIN, 3),
+    ],
+)
+def test_a_program_before_jobs_takes_a_token_for_jobs_as_one_that_writes(
+    path: Path, scope: TokenScope, level: int
+) -> None:
+    with LmdbStore.open(path, create=True) as store:
+        _, row = store.tokens.issue(scope)
+        assert store.tokens.known().rows[row.id].scope is scope
+    old = msgspec.msgpack.decode(msgspec.msgpack.encode(row), type=OldTokenRow)
+    assert (old.id, old.level) == (row.id, level)
+
+
+def test_an_unknown_level_allows_the_least() -> None:
+    row = TokenRow("k3v9x0ab", bytes(32), 4, (), 0, 0, 0, "", jobs=True)
+    assert row.scope is TokenScope.READ
 
 
 def test_the_secret_is_nowhere_in_the_store(path: Path) -> None:
