@@ -67,6 +67,8 @@ class JobSpec(msgspec.Struct, frozen=True, omit_defaults=True):
         part: Which share of the items is this job's, from 1 to `shares`.
         shares: Into how many the items are shared.
         chunker: Chunk sizes of what is fetched.
+        served: Whether a server was asked for it. Runners of servers take no other jobs: what a
+            local process may read is not what a client of a server may.
 
     Raises:
         UsageError: A value is out of bounds.
@@ -89,6 +91,7 @@ class JobSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     part: int = 1
     shares: int = 1
     chunker: ChunkerParams = DEFAULT_PARAMS
+    served: bool = False
 
     def __post_init__(self) -> None:
         """Checks the bounds."""

@@ -21,6 +21,10 @@ from casync_server.access.metrics import Metrics
 from casync_server.damaged_store import DamagedStore
 from casync_server.deps import Service
 from casync_server.faults import Faults
+from casync_server.jobs.event_stream import EventStreams
+from casync_server.jobs.job_service import JobService
+from casync_server.jobs.served_jobs import ServedJobs
+from casync_server.jobs.source_policy import SourcePolicy
 from casync_server.limits.answer_memory import AnswerMemory, CountedAnswers
 from casync_server.limits.delta_cpu import DeltaCpu
 from casync_server.limits.loops import LoopGuard
@@ -33,8 +37,9 @@ from casync_server.pushes.proving import Proofs
 from casync_server.pushes.receive_objects import ObjectReceiver
 from casync_server.pushes.writing import Writing
 from casync_server.reading.checked_source import CheckedSource
-from casync_server.reading.read_pool import Queue, ReadPool
+from casync_server.reading.read_pool import ReadPool
 from casync_server.routes import files as routes_files
+from casync_server.routes import jobs as routes_jobs
 from casync_server.routes import manifests as routes_manifests
 from casync_server.routes import names as routes_names
 from casync_server.routes import objects as routes_objects
@@ -58,6 +63,7 @@ def create_app(
     audit: AuditLog | None = None,
     local: LmdbStore | DamagedStore | None = None,
     faults: Faults | None = None,
+    jobs: SourcePolicy | None = None,
     any_host: bool = False,
     log_format: LogFormat = "text",
     quiet: bool = False,
@@ -75,6 +81,7 @@ def create_app(
         audit: Logs the requests that change something.
         local: The store with tokens and usage, if it is not `store` itself.
         faults: Refuses namespaces on which workers died.
+        jobs: Which sources clients may name for jobs; None if the server runs none.
         any_host: Accept every Host: the server was put on a public address.
         log_format: Format of the access log.
         quiet: Log only failures.
@@ -83,16 +90,25 @@ def create_app(
     if local is None and isinstance(store, LmdbStore):
         local = store
     metrics = Metrics(local)
+    pool = ReadPool(settings.threads)
+    writers = ReadPool(settings.write_threads, metrics.writes)
     service = Service(
         store=CheckedSource(store),
         store_id=store_id,
         settings=settings,
-        pool=ReadPool(settings.threads),
+        pool=pool,
         answer_memory=AnswerMemory(settings.stream_bytes, settings.piece_bytes),
         delta_cpu=DeltaCpu(settings),
         metrics=metrics,
-        writing=None if writable is None else _writing(writable, settings, metrics.writes),
+        writing=None if writable is None else _writing(writable, settings, writers),
     )
+    if jobs is not None and local is not None:
+        service.jobs = ServedJobs(
+            JobService(lambda: local.jobs, "", jobs, settings.job_connections),
+            EventStreams(settings.event_streams),
+            pool,
+            writers,
+        )
 
     namespaces = None
     if local is not None:
@@ -103,9 +119,8 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
-        service.pool.close()
-        if service.writing is not None:
-            service.writing.pool.close()
+        pool.close()
+        writers.close()
         if namespaces is not None:
             namespaces.close()
 
@@ -130,6 +145,7 @@ def create_app(
         routes_push,
         routes_files,
         routes_trees,
+        routes_jobs,
         routes_operations,
     ):
         app.include_router(routes.router)
@@ -162,8 +178,7 @@ def create_app(
     return app
 
 
-def _writing(store: WritableStore, settings: ServerSettings, queue: Queue) -> Writing:
-    pool = ReadPool(settings.write_threads, queue)
+def _writing(store: WritableStore, settings: ServerSettings, pool: ReadPool) -> Writing:
     return Writing(
         store=store,
         pool=pool,

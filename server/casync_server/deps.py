@@ -26,6 +26,7 @@ from casync.wire.documents import JSON_TYPE, Document, decode_document
 from casync.wire.requests import IDS_TYPE, MAX_IDS_BYTES
 from casync_server.access.auth import caller_of
 from casync_server.access.metrics import Metrics, StoreMetrics
+from casync_server.jobs.served_jobs import ServedJobs
 from casync_server.limits.answer_memory import AnswerMemory
 from casync_server.limits.delta_cpu import DeltaCpu
 from casync_server.pushes.writing import Writing
@@ -33,6 +34,7 @@ from casync_server.reading.read_pool import ReadPool
 from casync_server.settings import ServerSettings
 
 __all__ = [
+    "JobAccess",
     "Push",
     "PushIfAny",
     "PushPath",
@@ -40,6 +42,7 @@ __all__ = [
     "Service",
     "Writes",
     "check_type",
+    "get_jobs",
     "get_service",
     "get_writing",
     "parse_push",
@@ -73,6 +76,7 @@ class Service:
         delta_cpu: CPU time for deltas.
         metrics: What `/metrics` shows.
         writing: Access for changes; None if the server only reads.
+        jobs: Access to jobs; None if the server runs none.
         of_namespace: Returns the service of another namespace.
         stores: The open stores of other namespaces.
         draining: The worker is stopping and takes no new work.
@@ -86,6 +90,7 @@ class Service:
     delta_cpu: DeltaCpu
     metrics: Metrics | StoreMetrics
     writing: Writing | None = None
+    jobs: ServedJobs | None = None
     of_namespace: _OfNamespace = _no_namespaces
     stores: Callable[[], Iterable[LmdbStore]] = tuple
     draining: bool = False
@@ -130,6 +135,26 @@ async def get_writing(service: Reads) -> Writing:
 
 
 Writes: TypeAlias = Annotated[Writing, Depends(get_writing)]
+"""The same, as a parameter of a route."""
+
+
+async def get_jobs(request: Request, service: Reads) -> ServedJobs:
+    """Access for a route of jobs.
+
+    Raises:
+        DeniedError: This server runs no jobs, or the token is bound to names.
+    """
+    if service.jobs is None:
+        raise DeniedError(
+            "this server runs no jobs", next_step="Its operator can start it with --jobs."
+        )
+    caller = caller_of(request.scope)
+    if caller is not None and caller.names:
+        raise DeniedError("a token that is bound to names may not run jobs")
+    return service.jobs
+
+
+JobAccess: TypeAlias = Annotated[ServedJobs, Depends(get_jobs)]
 """The same, as a parameter of a route."""
 
 _PUSH: Final = "[0-9a-f]{32}"

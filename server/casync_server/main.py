@@ -23,10 +23,11 @@ from casync_server.process.address import (
 )
 from casync_server.process.gc_timer import GcTimer
 from casync_server.process.notify import notify
+from casync_server.process.runner_process import RunnerProcess
 from casync_server.process.signals import SignalReader
 from casync_server.process.supervisor import Supervisor
 from casync_server.process.tls import make_context, tls_files
-from casync_server.process.worker_order import WorkerOrder
+from casync_server.process.worker_order import RunnerOrder, WorkerOrder
 from casync_server.settings import read_settings
 
 __all__ = ["serve"]
@@ -75,8 +76,17 @@ def _supervise(options: ServeOptions, signals: SignalReader) -> bool:
             exposed(addresses, options),
         )
 
+        environment = {"PROMETHEUS_MULTIPROC_DIR": metrics} if metrics else {}
+        runner = RunnerProcess(
+            RunnerOrder(options, order.settings, all(address.is_loopback for address in addresses)),
+            settings.drain + options.grace,
+            environment,
+            to_stderr,
+        )
+
         def release() -> None:
             notify("STOPPING=1")
+            runner.stop()
             for sock in sockets:
                 sock.close()
 
@@ -85,7 +95,7 @@ def _supervise(options: ServeOptions, signals: SignalReader) -> bool:
             options.workers,
             settings.drain + options.grace,
             signals,
-            environment={"PROMETHEUS_MULTIPROC_DIR": metrics} if metrics else {},
+            environment=environment,
             release=release,
             say=to_stderr,
         )
@@ -97,8 +107,10 @@ def _supervise(options: ServeOptions, signals: SignalReader) -> bool:
                 url = escape(url_of(sock, tls=files is not None))
                 note(f"serving {escape(str(options.store))} on {url}")
             notify("READY=1")
+            if options.jobs:
+                runner.start()
 
-        with _gc_timer(options):
+        with _gc_timer(options), runner:
             return supervisor.run(announce)
 
 

@@ -37,6 +37,7 @@ class Namespaces:
         self._faults = faults
         self._open: dict[str, tuple[LmdbStore, Service]] = {}
         self._opening = asyncio.Lock()
+        self._read_only = service.writing is None and service.jobs is None
 
     async def service(self, namespace: str) -> Service:
         """The service of a namespace; opens its store if needed.
@@ -53,17 +54,22 @@ class Namespaces:
 
     def _begin(self, namespace: str) -> tuple[LmdbStore, Service]:
         writing = self._service.writing
-        store = open_namespace(self._path, namespace, read_only=writing is None)
+        store = open_namespace(self._path, namespace, read_only=self._read_only)
         store.watch(self._faults.watcher(namespace))
         if writing is not None:
             proofs = Proofs(store, self._service.settings.prove_seconds)
             writing = replace(writing, store=store, proofs=proofs)
+        jobs = self._service.jobs
+        if jobs is not None:
+            own = replace(jobs.service, jobs=lambda: store.jobs, namespace=namespace)
+            jobs = replace(jobs, service=own)
         service = replace(
             self._service,
             store=CheckedSource(store),
             store_id=lambda: store.store_id,
             metrics=StoreMetrics(store),
             writing=writing,
+            jobs=jobs,
         )
         return store, service
 

@@ -35,6 +35,7 @@ from casync.wire.edits import (
     TakenItem,
     TrashPage,
 )
+from casync.wire.jobs import FaultPage, JobItem, JobPage, JobRequest
 from casync_server.access.auth import OPEN_PATHS, level_needed
 
 __all__ = [
@@ -64,6 +65,10 @@ _DOCUMENTS: Final = (
     RemovalItem,
     TrashPage,
     TreePage,
+    JobRequest,
+    JobItem,
+    JobPage,
+    FaultPage,
     Problem,
 )
 _REF: Final = "#/components/schemas/{name}"
@@ -100,9 +105,9 @@ def document_body(description: str, kind: type[msgspec.Struct]) -> dict[str, Any
     return {"requestBody": {"description": description, "required": True, "content": content}}
 
 
-def text(description: str) -> dict[str, Any]:
-    """A response of plain text."""
-    return {"description": description, "content": {"text/plain": {"schema": {"type": "string"}}}}
+def text(description: str, media_type: str = "text/plain") -> dict[str, Any]:
+    """A response of text."""
+    return {"description": description, "content": {media_type: {"schema": {"type": "string"}}}}
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from casync.errors import UsageError
+from casync.jobs.egress import check_host_pattern
 
 __all__ = ["LogFormat", "MAX_WORKERS", "ServeOptions", "Upstream"]
 
@@ -36,7 +37,7 @@ class ServeOptions:
 
     Attributes:
         store: Folder of the store. It must exist, unless `create` is set, or the server is
-            `writable` or a cache.
+            `writable`, runs jobs, or is a cache.
         listen: Addresses, each `ADDR:PORT`, `[V6]:PORT` or `unix:PATH`. Port 0 picks a free one.
         workers: Number of worker processes.
         grace: Seconds that running answers get after a stop signal.
@@ -49,6 +50,9 @@ class ServeOptions:
         audit_log: File for the requests that change something.
         upstream: Server to fetch missing objects from; the store is its cache.
         gc_interval: Seconds between garbage collections; None for no collections.
+        jobs: Run download jobs of clients.
+        allow_hosts: What jobs may connect to besides public addresses: hosts, addresses, networks.
+        import_root: Folder below which jobs may read local files; None for none.
         log_format: Format of the access log on stderr.
         quiet: Log only errors.
         allow_network_fs: Open a store on a network file system.
@@ -68,6 +72,9 @@ class ServeOptions:
     audit_log: Path | None = None
     upstream: Upstream | None = None
     gc_interval: float | None = None
+    jobs: bool = False
+    allow_hosts: tuple[str, ...] = ()
+    import_root: Path | None = None
     log_format: LogFormat = "text"
     quiet: bool = False
     allow_network_fs: bool = False
@@ -94,5 +101,15 @@ class ServeOptions:
             raise UsageError("client certificates need TLS", next_step="Give --tls-cert.")
         if self.upstream is not None and self.writable:
             raise UsageError("a cache cannot be writable", next_step="Push to its upstream server.")
+        if self.upstream is not None and self.jobs:
+            raise UsageError("a cache runs no jobs", next_step="Run them on its upstream server.")
+        if (self.allow_hosts or self.import_root is not None) and not self.jobs:
+            raise UsageError(
+                "--allow-host and --import-root are for jobs", next_step="Give --jobs, too."
+            )
+        for pattern in self.allow_hosts:
+            check_host_pattern(pattern)
+        if self.import_root is not None and not self.import_root.is_dir():
+            raise UsageError(f"{self.import_root} is not a folder")
         if self.gc_interval is not None and not 1 <= self.gc_interval <= 366 * 86400:
             raise UsageError("the interval of collections must be between a second and a year")

@@ -16,7 +16,7 @@ from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from casync.errors import UsageError
-from casync.limits import GIB, KIB, MIB
+from casync.limits import GIB, KIB, MAX_JOB_CONNECTIONS, MIB
 from casync.wire.uploads import MAX_UPLOAD_BYTES
 
 if TYPE_CHECKING:
@@ -32,18 +32,34 @@ _KINDS: Final = {
     "int": "a whole number",
     "float": "a number",
     "finite": "a number",
-    "value": "a list of NAME or NAME:PORT, separated by commas or spaces",
+}
+_LISTS: Final = {
+    "hosts": "a list of NAME or NAME:PORT, separated by commas or spaces",
+    "job_clouds": "a list of NAMESPACE:s3, :gs or :az, separated by commas or spaces",
 }
 _HOST: Final = re.compile(r"(?:[a-z0-9._-]{1,253}|\[[0-9a-f:.]{2,45}\])(?::[0-9]{1,5})?", re.ASCII)
 
 
-def _hosts(value: str | Iterable[str]) -> tuple[str, ...]:
-    """Hosts as a Host field has them, in lower case; a text is split at commas and spaces."""
+_CLOUD: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}:(?:s3|gs|az)", re.ASCII)
+
+
+def _words(value: str | Iterable[str], word: re.Pattern[str]) -> tuple[str, ...]:
+    """A list, or a text split at commas and spaces, in lower case."""
     words = value.replace(",", " ").split() if isinstance(value, str) else value
-    hosts = tuple(word.lower() for word in words)
-    if not all(map(_HOST.fullmatch, hosts)):
+    found = tuple(each.lower() for each in words)
+    if not all(map(word.fullmatch, found)):
         raise ValueError
-    return hosts
+    return found
+
+
+def _hosts(value: str | Iterable[str]) -> tuple[str, ...]:
+    """Hosts as a Host field has them."""
+    return _words(value, _HOST)
+
+
+def _clouds(value: str | Iterable[str]) -> tuple[str, ...]:
+    """Namespaces with the clouds that are bound to them."""
+    return _words(value, _CLOUD)
 
 
 class ServerSettings(BaseSettings):
@@ -71,6 +87,11 @@ class ServerSettings(BaseSettings):
         push_wait: Seconds that a further body may wait for a slot.
         prove_seconds: Seconds that a request spends on the proof of a manifest before it answers.
         disk_spare: Bytes that pushes leave free on the disk; at most a twentieth of it.
+        jobs: Download jobs that run at once, with `--jobs`.
+        job_connections: Connections that one job may use.
+        job_clouds: Clouds that jobs may use with the server's credentials, for each namespace:
+            `NAMESPACE:s3`, `NAMESPACE:gs` or `NAMESPACE:az`, separated by commas or spaces.
+        event_streams: Streams of events that a worker sends at once.
         delta_cpu: CPUs that a worker uses for deltas in the long run. Beyond that, it sends plain
             frames.
         delta_reserve: CPU seconds that can accumulate for deltas.
@@ -115,6 +136,10 @@ class ServerSettings(BaseSettings):
     push_wait: float = Field(default=10.0, gt=0)
     prove_seconds: float = Field(default=5.0, ge=0)
     disk_spare: int = Field(default=5 * GIB, ge=0)
+    jobs: int = Field(default=2, ge=1, le=64)
+    job_connections: int = Field(default=32, ge=1, le=MAX_JOB_CONNECTIONS)
+    job_clouds: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_clouds)] = ()
+    event_streams: int = Field(default=64, ge=0)
     delta_cpu: float = Field(default=1.0, ge=0)
     delta_reserve: float = Field(default=60.0, ge=0)
     delta_client_cpu: float = Field(default=0.25, ge=0)
@@ -162,4 +187,6 @@ def _cause(details: ErrorDetails) -> str:
     for key, words in _BOUNDS.items():
         if key in bounds:
             return f"{variable} must be {words} {bounds[key]}, not {details['input']}"
-    return f"{variable} must be {_KINDS[details['type'].partition('_')[0]]}, not {details['input']}"
+    kind = details["type"].partition("_")[0]
+    wanted = _LISTS[str(details["loc"][0])] if kind == "value" else _KINDS[kind]
+    return f"{variable} must be {wanted}, not {details['input']}"

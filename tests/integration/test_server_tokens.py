@@ -23,7 +23,7 @@ from tests.support.program import Program
 from tests.support.serving import READY_SECONDS, Server, put_file, serving
 
 DATA = bytes(range(256)) * 40
-READ, WRITE, ADMIN = TokenScope.READ, TokenScope.WRITE, TokenScope.ADMIN
+READ, WRITE, JOBS, ADMIN = TokenScope
 
 NEEDED = {
     ("GET", "/v1/info"): READ,
@@ -48,11 +48,20 @@ NEEDED = {
     ("GET", "/v1/files/{ref}"): READ,
     ("GET", "/v1/files/{ref}/-/{path}"): READ,
     ("GET", "/v1/trees/{ref}/-/{path}"): READ,
+    ("POST", "/v1/jobs"): JOBS,
+    ("GET", "/v1/jobs"): JOBS,
+    ("GET", "/v1/jobs/{job}"): JOBS,
+    ("DELETE", "/v1/jobs/{job}"): JOBS,
+    ("POST", "/v1/jobs/{job}/stop"): JOBS,
+    ("POST", "/v1/jobs/{job}/start"): JOBS,
+    ("GET", "/v1/jobs/{job}/errors"): JOBS,
+    ("GET", "/v1/jobs/{job}/events"): JOBS,
     ("GET", "/metrics"): ADMIN,
     ("GET", "/docs"): READ,
     ("GET", "/"): READ,  # but for the page that browsers get
     ("GET", "/openapi.json"): READ,
     ("GET", "/healthz"): None,
+    ("GET", "/jobs"): None,
     ("GET", "/readyz"): None,
 }
 """Every route with its level; a route that is missing here fails the test below."""
@@ -102,6 +111,7 @@ def concrete(path: str) -> str:
         ("{kind}", "chunk"),
         ("{ident}", "0" * 64),
         ("{path}", "x"),
+        ("{job}", "dnl-000000000"),
     ):
         path = path.replace(field, value)
     return path

@@ -76,7 +76,7 @@ from casync.store.lmdb.trash_rows import (
     decode_removed_version,
     encode_removed,
 )
-from casync.wire import documents, edits
+from casync.wire import documents, edits, jobs
 from casync.wire.documents import decode_document
 from casync.wire.requests import decode_groups, decode_ids, decode_sizes, encode_ids, encode_sizes
 from tests.property.test_garbage_is_refused import lies
@@ -89,9 +89,11 @@ DELTA: Final = pack_group(Kind.CHUNK, [chunk_id(b"new"), IDENT], [b"new", b"x"],
 FILE: Final = RememberedFile(b"/a", FileIdentity(1, 2, 3, 4, 5), IDENT, True)
 DOCUMENTS: Final = [
     kind
-    for module in (documents, edits)
+    for module in (documents, edits, jobs)
     for kind in vars(module).values()
-    if isinstance(kind, type) and issubclass(kind, msgspec.Struct)
+    if isinstance(kind, type)
+    and issubclass(kind, msgspec.Struct)
+    and kind.__module__.startswith("casync.wire.")
 ]
 JOB: Final = JobSpec("http://a:b@c/{0..9}", "d/", SourceKind.TEMPLATE, headers=(("E", "f"),))
 VALIDATORS: Final = Validators('"a"', 5, "v", (Checksum("md5", bytes(16)),))

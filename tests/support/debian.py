@@ -21,6 +21,7 @@ NTFS = ("ntfs-3g",)
 NGINX = ("nginx-light",)
 APACHE = ("apache2-bin",)
 MKFS = {"btrfs": ("btrfs-progs",), "xfs": ("xfsprogs",)}
+CHROMIUM = ("chromium", "fonts-dejavu-core")
 
 
 class UnavailableError(Exception):
@@ -90,6 +91,7 @@ if __name__ == "__main__":
             "nginx": NGINX,
             "apache": APACHE,
             **MKFS,
+            "chromium": CHROMIUM,
         }
         for name, packages in wanted.items():
             print(unpacked(name, packages))

@@ -174,7 +174,7 @@ from casync.errors import CasyncError
 from casync_server.main import serve
 from casync_server.options import ServeOptions, Upstream
 options = eval(sys.argv[1])
-for name in {"store", "tls_cert", "tls_key", "client_ca", "audit_log"} & {*options}:
+for name in {"store", "tls_cert", "tls_key", "client_ca", "audit_log", "import_root"} & {*options}:
     options[name] = Path(options[name])
 try:
     sys.exit(serve(ServeOptions(**options)))

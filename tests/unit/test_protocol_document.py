@@ -13,7 +13,7 @@ from casync import errors, limits
 from casync.ids import Kind, ObjectId, chunk_id
 from casync.objects.codec import Packed, Unpacker
 from casync.objects.delta import Delta, Group, Singles, unpack_group
-from casync.wire import documents, frames, uploads
+from casync.wire import documents, frames, jobs, uploads
 from casync.wire import edits as changes
 from casync.wire import requests as lists
 from casync.wire.frames import FrameReader, Status
@@ -99,12 +99,15 @@ def test_the_example_of_sizes() -> None:
         "PushItem",
         "TakenItem",
         "ProvingItem",
+        "JobRequest",
+        "JobPage",
+        "FaultPage",
         "Problem",
     ],
 )
 def test_the_documents(name: str) -> None:
     text = block(f"json {name}").encode()
-    kind = getattr(documents, name, None) or getattr(changes, name)
+    kind = next(getattr(each, name) for each in (documents, changes, jobs) if hasattr(each, name))
     document = documents.decode_document(text, kind)
     # Every field is shown, and no other.
     assert msgspec.json.decode(documents.encode_document(document)) == msgspec.json.decode(text)

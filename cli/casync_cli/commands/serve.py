@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 DETAILS = (
     "If the store has tokens (`casync token new`), requests need one. If it has none, the server "
     "listens only on addresses of this machine unless --insecure-no-auth or --client-ca is given."
-    " Clients can change the store only with --writable, which also creates it, as --create and "
-    "--upstream do. SIGTERM and Ctrl-C let running answers "
+    " Clients can change the store only with --writable, which also creates it, as --create, "
+    "--upstream and --jobs do. SIGTERM and Ctrl-C let running answers "
     "finish. Port 0 picks a free port; the address is printed when the server is ready."
 )
 EXAMPLES = (
@@ -30,6 +30,7 @@ EXAMPLES = (
     "casync serve --create --listen 0.0.0.0:8080 --insecure-no-auth",
     "casync serve --upstream https://chunks.example.com --store /var/cache/casync",
     "casync serve --writable --gc-interval 6h",
+    "casync serve --jobs --allow-host '*.corp.example.com' --import-root /srv/import",
 )
 
 
@@ -87,6 +88,21 @@ def run(
         str | None,
         typer.Option("--gc-interval", metavar="TIME", help="Run garbage collection this often."),
     ] = None,
+    jobs: Annotated[
+        bool, typer.Option("--jobs", help="Run downloads for clients that may.")
+    ] = False,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allow-host",
+            metavar="PATTERN",
+            help="Let jobs connect to this host or network, too; repeatable.",
+        ),
+    ] = None,
+    import_root: Annotated[
+        str | None,
+        typer.Option("--import-root", metavar="DIR", help="Let jobs read local files below DIR."),
+    ] = None,
     log_format: Annotated[
         str,
         typer.Option("--log-format", metavar="FORMAT", help="text or json."),
@@ -115,6 +131,9 @@ def run(
         upstream=_upstream(invocation, upstream) if upstream else None,
         audit_log=_path(audit_log, "--audit-log"),
         gc_interval=parse_duration(gc_interval) if gc_interval else None,
+        jobs=jobs,
+        allow_hosts=tuple(allow_host or ()),
+        import_root=_path(import_root, "--import-root"),
         log_format="json" if log_format == "json" else "text",
         quiet=invocation.common.quiet,
         allow_network_fs=allow_network_fs,

@@ -1,6 +1,7 @@
 """Authentication: checks the token of every request before a route sees it.
 
-If the store requires tokens, only health checks and the page at `/` are answered without one.
+If the store requires tokens, only health checks and the pages at `/` and `/jobs` are answered
+without one.
 Requests need the highest level unless a lower one is listed here, so a new route is closed by
 default. Every worker rejects a revoked token within `_FRESH_SECONDS`.
 """
@@ -20,10 +21,21 @@ from casync_server.http.accept import wants_html
 from casync_server.http.request_stats import request_stats
 from casync_server.problems import problem_response
 
-__all__ = ["OPEN_PATHS", "CurrentTokens", "Gatekeeper", "caller_of", "changes", "level_needed"]
+__all__ = [
+    "HEALTH_PATHS",
+    "OPEN_PATHS",
+    "CurrentTokens",
+    "Gatekeeper",
+    "caller_of",
+    "changes",
+    "level_needed",
+]
 
-OPEN_PATHS: Final = frozenset({"/healthz", "/readyz"})
-"""Paths that need no token; their answer reveals only whether the server works."""
+HEALTH_PATHS: Final = frozenset({"/healthz", "/readyz"})
+"""Paths that are never refused; their answer reveals only whether the server works."""
+
+OPEN_PATHS: Final = HEALTH_PATHS | {"/jobs"}
+"""Paths that need no token. The page of jobs is the same everywhere; it asks for one itself."""
 
 _FRESH_SECONDS: Final = 1.0
 _NEWS_SECONDS: Final = 0.05
@@ -164,7 +176,7 @@ class Gatekeeper:
 
 
 def _is_open(scope: Scope) -> bool:
-    """Whether a request needs no token: a health check, or a browser at the front page."""
+    """Whether a request needs no token: an open path, or a browser at the front page."""
     if scope["path"] != "/" or scope["method"] not in _LOOKS:
         return scope["path"] in OPEN_PATHS
     accepts = [value for name, value in scope["headers"] if name == b"accept"]

@@ -19,7 +19,7 @@ from typing import Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from casync_server.access.auth import OPEN_PATHS, caller_of
+from casync_server.access.auth import HEALTH_PATHS, caller_of
 from casync_server.limits.connection_count import address_group
 from casync_server.limits.token_bucket import TokenBucket
 from casync_server.problems import problem_response
@@ -97,7 +97,7 @@ class RateLimiter:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes the request on, at once or after a delay, or answers 429 or 503."""
         key = None
-        if scope["type"] == "http" and scope["path"] not in OPEN_PATHS:
+        if scope["type"] == "http" and scope["path"] not in HEALTH_PATHS:
             key = self._who(scope)
         if key is None:
             await self._app(scope, receive, send)

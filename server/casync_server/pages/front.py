@@ -18,6 +18,7 @@ FRONT_PAGE: Final = frame(
     "<pre>casync ls --server URL\ncasync pull NAME -o FILE --server URL</pre>"
     "<p>URL is the address of this page. NAME is a name that <code>ls</code> lists, or a hash. "
     "If the server requires a token, add <code>--token-file FILE</code>.</p>"
+    "<p>Downloads that it runs: <a href=jobs>jobs</a>.</p>"
     "<p>For programs: <a href=docs>the requests</a>. Where a token is required, that page needs "
     "it, too.</p>",
 )

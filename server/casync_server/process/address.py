@@ -36,9 +36,14 @@ class Listen(NamedTuple):
     path: Path | None = None
 
     @property
+    def is_loopback(self) -> bool:
+        """Whether it is a loopback address. A Unix socket is none: a proxy may relay to it."""
+        return self.path is None and ipaddress.ip_address(self.host).is_loopback
+
+    @property
     def public(self) -> bool:
         """Whether other machines can reach it."""
-        return self.path is None and not ipaddress.ip_address(self.host).is_loopback
+        return self.path is None and not self.is_loopback
 
     def __str__(self) -> str:
         """The address as a user types it."""

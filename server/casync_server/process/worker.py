@@ -47,6 +47,7 @@ from casync_server.app import create_app
 from casync_server.damaged_store import DamagedStore
 from casync_server.deps import Service
 from casync_server.faults import Faults, StoreMarks, data_file_identity
+from casync_server.jobs.source_policy import SourcePolicy
 from casync_server.limits.loops import trail_through
 from casync_server.options import ServeOptions, Upstream
 from casync_server.process.http_server import HttpServer
@@ -141,7 +142,7 @@ def _open(order: WorkerOrder, faults: Faults) -> LmdbStore | DamagedStore:
 def _open_whole(options: ServeOptions, *, create: bool) -> LmdbStore:
     """Opens the store; creates a missing one if the options say so, too."""
     path = options.store
-    keeps = options.writable or options.upstream is not None
+    keeps = options.writable or options.jobs or options.upstream is not None
     warnings: list[str] = []
     if create and (keeps or options.create) and not store_exists(path):
         with LmdbStore.open(path, create=True, allow_network_fs=options.allow_network_fs) as made:
@@ -208,6 +209,7 @@ def _serve(
         audit=audit,
         local=store,
         faults=faults,
+        jobs=_source_policy(options, settings),
         any_host=options.insecure_no_auth,
         log_format=options.log_format,
         quiet=options.quiet,
@@ -244,6 +246,10 @@ def _serve(
         sys.stderr.flush()
         # A thread that hangs on a dying disk must not keep the process alive.
         os._exit(1 if server.broken_off else 0)
+
+
+def _source_policy(options: ServeOptions, settings: ServerSettings) -> SourcePolicy | None:
+    return SourcePolicy(options.import_root, settings.job_clouds) if options.jobs else None
 
 
 def _client(upstream: Upstream, connections: int, own: str) -> RemoteClient:

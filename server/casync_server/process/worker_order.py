@@ -1,4 +1,4 @@
-"""Messages between the supervisor and a worker: one JSON line in each direction.
+"""Messages between the supervisor and its children: one JSON line in each direction.
 
 The supervisor writes a `WorkerOrder` to the worker's stdin and keeps the pipe open; if it closes,
 the supervisor is gone. The worker writes a `WorkerReport` to its stdout when it listens, or when it
@@ -18,6 +18,7 @@ from casync.fs.identity import FileIdentity
 from casync_server.options import ServeOptions
 
 __all__ = [
+    "RunnerOrder",
     "WorkerOrder",
     "WorkerReport",
     "decode_line",
@@ -51,6 +52,20 @@ class WorkerOrder(msgspec.Struct, frozen=True):
     announced: bool = False
 
 
+class RunnerOrder(msgspec.Struct, frozen=True):
+    """The order for the process that runs jobs.
+
+    Attributes:
+        options: Options of `serve`. Decoded paths are absolute.
+        settings: Fields of `ServerSettings`.
+        loopback: The server can be reached from its own machine alone.
+    """
+
+    options: ServeOptions
+    settings: dict[str, Any]
+    loopback: bool = False
+
+
 class WorkerReport(msgspec.Struct, frozen=True):
     """The result of a start. Without a `code`, the worker listens.
 
@@ -67,7 +82,7 @@ class WorkerReport(msgspec.Struct, frozen=True):
     warnings: list[str] = []
 
 
-def encode_line(value: WorkerOrder | WorkerReport) -> bytes:
+def encode_line(value: WorkerOrder | RunnerOrder | WorkerReport) -> bytes:
     """Encodes a message as one line."""
     return msgspec.json.encode(value, enc_hook=_encode_path) + b"\n"
 

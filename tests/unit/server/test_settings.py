@@ -11,6 +11,7 @@ from casync_server.settings import PREFIX, ServerSettings, read_settings
 from casync.errors import UsageError
 from tests.support.program import ROOT
 
+CLOUDS = "must be a list of NAMESPACE:s3, :gs or :az, separated by commas or spaces"
 LIST = "must be a list of NAME or NAME:PORT, separated by commas or spaces"
 
 
@@ -26,6 +27,8 @@ LIST = "must be a list of NAME or NAME:PORT, separated by commas or spaces"
         ("HOSTS", '["proxy:80"]', f'{LIST}, not ["proxy:80"]'),
         ("HOSTS", "a,http://b", f"{LIST}, not a,http://b"),
         ("HOSTS", "a b/c", f"{LIST}, not a b/c"),
+        ("JOB_CLOUDS", "s3", f"{CLOUDS}, not s3"),
+        ("JOB_CLOUDS", "acme:s3 acme:http", f"{CLOUDS}, not acme:s3 acme:http"),
     ],
 )
 def test_an_invalid_setting_is_named_with_its_bound(

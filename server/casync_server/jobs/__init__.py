@@ -1,0 +1,1 @@
+"""Download jobs that the server runs for its clients."""

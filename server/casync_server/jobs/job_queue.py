@@ -1,0 +1,117 @@
+"""Which jobs of a store and its namespaces wait for a runner.
+
+A store is read when its data file has changed, and while another process runs a job of it, which
+may die. Stores in which nothing runs are closed again, however many namespaces there are.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from casync.errors import CasyncError
+from casync.escape import escape
+from casync.fs.identity import FileIdentity
+from casync.jobs.job import JobRow, JobState
+from casync.store.lmdb.namespaces import each_namespace, open_namespace
+from casync.store.lmdb.store import LmdbStore
+from casync_server.faults import data_file_identity
+
+__all__ = ["ServedJob", "JobQueue"]
+
+_SETTLED_NS: Final = 2_000_000_000
+"""Age of a file's times after which a change cannot have the same ones."""
+
+_UNFINISHED: Final = frozenset({JobState.QUEUED, JobState.RUNNING})
+
+
+class ServedJob(NamedTuple):
+    """A job of any namespace."""
+
+    namespace: str
+    id: str
+
+
+class JobQueue:
+    """The jobs of one server. Used by one thread.
+
+    Args:
+        path: The folder of the store.
+        say: Reports an error to the operator.
+    """
+
+    def __init__(self, path: Path, say: Callable[[str], None]) -> None:
+        self._path = path
+        self._say = say
+        self._stores: dict[str, LmdbStore] = {}
+        self._seen: dict[str, FileIdentity | None] = {}
+        self._busy: set[str] = set()  # namespaces with jobs that are not finished
+
+    def store(self, namespace: str) -> LmdbStore:
+        """The open store of a namespace of which `waiting` told a job."""
+        return self._stores[namespace]
+
+    def waiting(self, running: Collection[ServedJob]) -> list[ServedJob]:
+        """The jobs that wait for a runner, the oldest first.
+
+        Args:
+            running: The jobs that this process runs; their stores stay open, as do those of the
+                jobs that wait.
+        """
+        found: list[tuple[int, ServedJob]] = []
+        in_use = {key.namespace for key in running}
+        for namespace in self._namespaces():
+            rows = self._look(namespace)
+            keys = [(row.created, ServedJob(namespace, row.id)) for row in rows]
+            found += [each for each in keys if each[1] not in running]
+            if not keys and namespace not in in_use:
+                self._close(namespace)
+        return [key for _, key in sorted(found)]
+
+    def close(self) -> None:
+        """Closes all stores."""
+        for namespace in [*self._stores]:
+            self._close(namespace)
+
+    def _namespaces(self) -> Iterator[str]:
+        yield ""
+        with suppress(CasyncError):
+            yield from each_namespace(self._path)
+
+    def _look(self, namespace: str) -> list[JobRow]:
+        """The jobs of a namespace without a runner; none if nothing has changed."""
+        identity = data_file_identity(self._path, namespace)
+        if namespace not in self._busy and self._seen.get(namespace, ...) == identity:
+            return []
+        settled = identity is not None and time.time_ns() - identity.mtime_ns > _SETTLED_NS
+        self._seen[namespace] = identity if settled else None
+        try:
+            store = self._open(namespace)
+            rows = [
+                row for row in store.jobs.rows() if row.spec.served and row.state in _UNFINISHED
+            ]
+            if rows:
+                self._busy.add(namespace)
+            else:
+                self._busy.discard(namespace)
+            return [row for row in rows if not store.jobs.is_running(row.id)]
+        except CasyncError as error:
+            self._busy.discard(namespace)
+            place = f" in {namespace}" if namespace else ""
+            self._say(f"cannot run jobs{place}: {escape(error.message)}")
+            return []
+
+    def _open(self, namespace: str) -> LmdbStore:
+        if namespace not in self._stores:
+            self._stores[namespace] = (
+                open_namespace(self._path, namespace) if namespace else LmdbStore.open(self._path)
+            )
+        return self._stores[namespace]
+
+    def _close(self, namespace: str) -> None:
+        store = self._stores.pop(namespace, None)
+        if store is not None:
+            store.close()

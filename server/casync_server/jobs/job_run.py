@@ -1,0 +1,159 @@
+"""One run of a job in a thread of its own."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from contextlib import closing, suppress
+from typing import NamedTuple
+
+from casync.errors import CasyncError, LockedError, NotFoundError, StoppedError
+from casync.escape import escape
+from casync.jobs.egress import EgressPolicy
+from casync.jobs.spec import JobSpec
+from casync.ops.download.options import RunOptions
+from casync.ops.download.progress import JobView
+from casync.ops.download.run import run_job
+from casync.remote.sources.item_sources import ItemSources
+from casync.remote.sources.job_sources import JobSources
+from casync.remote.sources.options import SourceOptions
+from casync.sizes import format_count
+from casync.store.jobs import JobClaim
+from casync.store.lmdb.store import LmdbStore
+from casync_server.jobs.job_metrics import JobMetrics, RunMetrics
+from casync_server.jobs.job_queue import ServedJob
+from casync_server.jobs.policed_sources import PolicedSources
+from casync_server.jobs.source_policy import SourcePolicy
+from casync_server.options import ServeOptions
+
+__all__ = ["JobRules", "JobRun"]
+
+
+class JobRules(NamedTuple):
+    """What the jobs of clients may do.
+
+    Attributes:
+        options: The options of the server.
+        sources: Which sources are open.
+        egress: Which addresses may be connected to.
+    """
+
+    options: ServeOptions
+    sources: SourcePolicy
+    egress: EgressPolicy
+
+    def open(self, namespace: str, spec: JobSpec) -> JobSources:
+        """The sources of a job within these rules."""
+        inner = ItemSources(spec, SourceOptions(egress=self.egress))
+        return PolicedSources(inner, spec, namespace, self.sources, self.options.import_root)
+
+
+class JobRun:
+    """Runs a job from now on, until it has ended or `stop` is called.
+
+    Args:
+        key: The job.
+        store: Its store, which stays open meanwhile.
+        rules: What it may do.
+        metrics: Counts what it does.
+        note: Tells the operator how it went.
+        say: Reports an error to the operator.
+
+    Attributes:
+        failed: Whether it ended by an error, so it is not to be repeated at once. Known at the end.
+    """
+
+    def __init__(
+        self,
+        key: ServedJob,
+        store: LmdbStore,
+        rules: JobRules,
+        metrics: JobMetrics,
+        note: Callable[[str], None],
+        say: Callable[[str], None],
+    ) -> None:
+        self.failed = False
+        self._key = key
+        self._store = store
+        self._rules = rules
+        self._metrics = metrics
+        self._note = note
+        self._say = say
+        self._stopping = threading.Event()
+        self._label = f"job {key.id}{f' in {key.namespace}' if key.namespace else ''}"
+        self._thread = threading.Thread(target=self._work, name=key.id)
+        self._thread.start()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended."""
+        return not self._thread.is_alive()
+
+    def stop(self) -> None:
+        """Lets it end soon, so that a later run goes on where it was."""
+        self._stopping.set()
+
+    def join(self) -> None:
+        """Waits for its end."""
+        self._thread.join()
+
+    def _work(self) -> None:
+        try:
+            with self._store.jobs.claim(self._key.id) as claim:
+                self._run(claim)
+        except (LockedError, NotFoundError):  # another process has it, or it was removed
+            return
+        except StoppedError:
+            return
+        except CasyncError as error:
+            self.failed = True
+            self._say(f"{self._label}: {escape(error.message)}")
+        except Exception as error:
+            self.failed = True
+            self._say(f"{self._label} failed unexpectedly: {type(error).__name__}: {error}")
+
+    def _run(self, claim: JobClaim) -> None:
+        self._note(f"{self._label} runs: {escape(claim.row.spec.source)}")
+        began = time.monotonic()
+        run = RunMetrics(self._metrics, self._store.jobs, claim.row)
+        progress = _Progress(run, self._stopping, self._label, self._note)
+        options = RunOptions(now=time.time, random=random.random)
+        self._metrics.running.inc()
+        try:
+            with closing(self._rules.open(self._key.namespace, claim.spec)) as sources:
+                row = run_job(self._store, claim, sources, options, progress)
+        finally:
+            self._metrics.running.dec()
+            with suppress(CasyncError):
+                now = self._store.jobs.find(self._key.id)
+                if now is not None:
+                    run.end(now)
+        self._note(
+            f"{self._label} {row.state.value}: {format_count(row.counts.finished, 'object')} "
+            f"fetched, {row.counts.skipped} unchanged, {row.counts.failed} failed, in "
+            f"{time.monotonic() - began:.1f} s"
+        )
+
+
+class _Progress:
+    """Counts what a job does, and ends it when it shall stop."""
+
+    def __init__(
+        self, run: RunMetrics, stopping: threading.Event, label: str, note: Callable[[str], None]
+    ) -> None:
+        self._run = run
+        self._stopping = stopping
+        self._label = label
+        self._note = note
+
+    def show(self, view: JobView) -> None:
+        """As `JobProgress.show`."""
+        self._run.count(view.row.counts)
+        if self._stopping.is_set():
+            raise StoppedError("the server is stopping")
+
+    def note(self, text: str) -> None:
+        """As `JobProgress.note`."""
+        self._note(f"{self._label}: {escape(text)}")

@@ -1,0 +1,344 @@
+"""Jobs of a server: requests, and what clients may not do."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from casync_server.app import create_app
+from casync_server.jobs.event_stream import EventStream, EventStreams
+from casync_server.jobs.source_policy import SourcePolicy
+from casync_server.settings import ServerSettings
+from fastapi import FastAPI
+from msgspec import convert
+from msgspec.structs import replace
+from starlette.types import Message
+
+from casync.errors import NotFoundError
+from casync.jobs.fault import ObjectFault, ObjectFaultKind
+from casync.jobs.job import Counts, JobState
+from casync.jobs.spec import JobSpec, SourceKind
+from casync.names.token import TokenScope
+from casync.store.base import Batch
+from casync.store.jobs import JobUpdate
+from casync.store.lmdb.namespaces import establish
+from casync.store.lmdb.store import LmdbStore
+from casync.wire.documents import decode_document
+from casync.wire.jobs import HEARTBEAT, JobItem, JobPage
+from tests.support.serving import ask, serving_here
+
+JOB: dict[str, Any] = {
+    "source": "https://me:pw@data.example.com/{0..9}.tar?sig=abc",
+    "destination": "sets/",
+    "headers": [["X-Api-Key", "secret"]],
+    "max_conns": 500,
+}
+ABSENT = "dnl-000000000"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[LmdbStore]:
+    with LmdbStore.open(tmp_path / "store", create=True) as store:
+        yield store
+
+
+@pytest.fixture
+def app(store: LmdbStore) -> FastAPI:
+    policy = SourcePolicy(Path("/srv/import"), ["default:s3", "acme:gs"])
+    return create_app(store, ServerSettings(), jobs=policy, sink=lambda _: None)
+
+
+def made(app: FastAPI, **changes: Any) -> dict[str, Any]:
+    answer = ask(app, "POST", "/v1/jobs", json=JOB | changes)
+    assert answer.status_code == 200, answer.text
+    fields: dict[str, Any] = answer.json()
+    return fields
+
+
+def test_a_job_is_made_shown_and_listed_without_its_secrets(app: FastAPI) -> None:
+    job = made(app)
+    assert (job["state"], job["total"]) == ("queued", -1)
+    assert (job["request"]["kind"], job["request"]["max_conns"]) == ("template", 32)
+    shown = ask(app, "GET", f"/v1/jobs/{job['id']}")
+    assert decode_document(shown.content, JobItem) == convert(job, JobItem)
+    assert shown.headers["cache-control"] == "no-store"
+    listed = decode_document(ask(app, "GET", "/v1/jobs").content, JobPage)
+    assert listed == JobPage([convert(job, JobItem)], more=False)
+    for secret in ("secret", "pw", "abc"):
+        assert secret not in shown.text
+
+
+def test_the_store_keeps_what_the_runner_needs(app: FastAPI, store: LmdbStore) -> None:
+    ident = made(app)["id"]
+    with store.jobs.claim(ident) as claim:
+        assert claim.spec.source == JOB["source"]
+        assert claim.spec.headers == (("X-Api-Key", "secret"),)
+        assert claim.spec.served
+
+
+def test_the_same_job_is_made_once_while_it_is_unfinished(app: FastAPI) -> None:
+    first = made(app)
+    again = made(app, description="again", source=JOB["source"].replace("pw", "new"))
+    assert again["id"] == first["id"]
+    assert again["description"] == "again"
+    assert made(app, destination="other/")["id"] != first["id"]
+
+
+def test_jobs_are_listed_page_by_page_the_oldest_first(app: FastAPI) -> None:
+    idents = [made(app, destination=f"d{number}/")["id"] for number in range(5)]
+    everything = ask(app, "GET", "/v1/jobs").json()["jobs"]
+    assert sorted(job["id"] for job in everything) == sorted(idents)
+    found, after = [], ""
+    for _ in range(3):
+        page = ask(app, "GET", f"/v1/jobs?limit=2&after={after}").json()
+        found += page["jobs"]
+        after = found[-1]["id"]
+    assert found == everything
+    assert not page["more"]
+    assert ask(app, "GET", f"/v1/jobs?after={ABSENT}").status_code == 404
+
+
+def test_a_job_without_a_runner_is_stopped_started_and_removed(
+    app: FastAPI, store: LmdbStore
+) -> None:
+    path = f"/v1/jobs/{made(app)['id']}"
+    for _ in range(2):
+        stopped = ask(app, "POST", f"{path}/stop").json()
+        assert (stopped["state"], stopped["aborted"]) == ("aborted", True)
+    started = ask(app, "POST", f"{path}/start").json()
+    assert (started["state"], started["aborted"]) == ("interrupted", False)
+    assert made(app)["state"] == "interrupted"
+    assert ask(app, "DELETE", path).json()["id"] == stopped["id"]
+    assert ask(app, "DELETE", path).status_code == 404
+    assert list(store.jobs.rows()) == []
+
+
+def test_a_running_job_is_asked_to_stop_and_not_removed(app: FastAPI, store: LmdbStore) -> None:
+    path = f"/v1/jobs/{made(app)['id']}"
+    with store.jobs.claim(path.rpartition("/")[2]) as claim:
+        assert ask(app, "POST", f"{path}/start").json()["state"] == "running"
+        assert ask(app, "DELETE", path).status_code == 400
+        assert not claim.stop_requested()
+        assert ask(app, "POST", f"{path}/stop").json()["state"] == "running"
+        assert claim.stop_requested()
+    assert ask(app, "POST", f"{path}/start").json()["state"] == "interrupted"
+
+
+def test_a_local_job_is_shown_and_not_started(app: FastAPI, store: LmdbStore) -> None:
+    row = store.jobs.create(JobSpec("/etc/", "etc/", SourceKind.LISTING), 5)
+    assert ask(app, "GET", f"/v1/jobs/{row.id}").json()["state"] == "queued"
+    refused = ask(app, "POST", f"/v1/jobs/{row.id}/start")
+    assert (refused.status_code, refused.json()["code"]) == (400, "usage")
+
+
+def test_errors_are_paged_by_index(app: FastAPI, store: LmdbStore) -> None:
+    ident = made(app)["id"]
+    faults = [
+        ObjectFault(at, f"sets/{at}", f"https://h/{at}", ObjectFaultKind.DNS, "no host", 2, 5, 6)
+        for at in range(3)
+    ]
+    with store.jobs.claim(ident) as claim:
+        row = replace(claim.row, total=10, listed=10, cursor=3, counts=Counts(failed=3))
+        store.commit(Batch(job=JobUpdate(row, faults)))
+    first = ask(app, "GET", f"/v1/jobs/{ident}/errors?limit=2").json()
+    assert [each["index"] for each in first["errors"]] == [0, 1]
+    assert first["more"]
+    rest = ask(app, "GET", f"/v1/jobs/{ident}/errors?after=1").json()
+    assert rest["errors"][0] == {
+        "index": 2,
+        "name": "sets/2",
+        "url": "https://h/2",
+        "kind": "dns",
+        "error": "no host",
+        "status": None,
+        "attempts": 2,
+        "first_time": 5,
+        "last_time": 6,
+    }
+    assert not rest["more"]
+
+
+@pytest.mark.parametrize("rest", ["", "/errors", "/events"])
+def test_an_absent_job_is_not_found(app: FastAPI, rest: str) -> None:
+    answer = ask(app, "GET", f"/v1/jobs/{ABSENT}{rest}")
+    assert (answer.status_code, answer.json()["code"]) == (404, "not-found")
+    assert ask(app, "GET", f"/v1/jobs/dnl-x{rest}").status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "said"),
+    [
+        ({"source": "s3://bucket/"}, 200, ""),
+        ({"source": "aws://bucket/x"}, 200, ""),
+        ({"source": "gs://bucket/x"}, 403, "gs:// in this namespace"),
+        ({"source": "hdfs://name/x"}, 403, "hdfs://"),
+        ({"source": "casync://host/x"}, 403, "casync://"),
+        ({"source": "data.example.com/x"}, 200, ""),
+        ({"source": "/srv/import/x"}, 200, ""),
+        ({"source": "file:///srv/import/x/"}, 200, ""),
+        ({"source": "/srv/import/*"}, 200, ""),
+        ({"source": "/srv/imports/x"}, 403, "local path"),
+        ({"source": "/srv/import/../x"}, 403, "local path"),
+        ({"source": "/srv/import/{0..1}/../../x"}, 400, ""),
+        ({"source": "/etc/passwd"}, 403, "local path"),
+        ({"source": "./x"}, 403, "local path"),
+        ({"source": "file://etc"}, 403, "local path"),
+        ({"source": "nonsense"}, 400, "neither a URL nor a path"),
+        ({"destination": "a//b"}, 400, ""),
+        ({"sync": True}, 400, "not listed"),
+        ({"source": "https://h/{9..0}"}, 400, "not valid"),
+        ({"max_conns": 0}, 400, ""),
+        ({"part": 2}, 400, ""),
+    ],
+)
+def test_what_a_server_does_not_download_is_refused(
+    app: FastAPI, store: LmdbStore, changes: dict[str, Any], status: int, said: str
+) -> None:
+    answer = ask(app, "POST", "/v1/jobs", json=JOB | changes)
+    assert answer.status_code == status
+    assert said in answer.text
+    assert len(list(store.jobs.rows())) == (status == 200)
+
+
+def test_a_server_without_jobs_refuses_all_of_them(store: LmdbStore) -> None:
+    app = create_app(store, ServerSettings(), writable=store, sink=lambda _: None)
+    row = store.jobs.create(JobSpec("/etc/", "etc/", SourceKind.LISTING), 5)
+    for method, path in (("POST", ""), ("GET", ""), ("GET", f"/{row.id}")):
+        answer = ask(app, method, f"/v1/jobs{path}", json=JOB if method == "POST" else None)
+        assert (answer.status_code, answer.json()["code"]) == (403, "denied")
+        assert "--jobs" in answer.json()["next_step"]
+
+
+def test_jobs_do_not_let_clients_push(app: FastAPI) -> None:
+    assert ask(app, "POST", "/v1/pushes").status_code == 403
+
+
+def test_a_token_sees_the_jobs_of_its_namespace_only(store: LmdbStore) -> None:
+    establish(store, "acme")
+    policy = SourcePolicy(None, ["acme:gs"])
+    app = create_app(store, ServerSettings(), jobs=policy, sink=lambda _: None)
+    tokens = {
+        namespace: store.tokens.issue(TokenScope.JOBS, namespace=namespace)[0]
+        for namespace in ("", "acme")
+    }
+    bound = store.tokens.issue(TokenScope.JOBS, ["sets/"])[0]
+
+    def as_tenant(token: str, method: str, path: str = "", **changes: Any) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {token}"}
+        body = JOB | changes if method == "POST" else None
+        return ask(app, method, f"/v1/jobs{path}", headers=headers, json=body)
+
+    source = "gs://bucket/x"
+    assert as_tenant(tokens[""], "POST", source=source).status_code == 403
+    ident = as_tenant(tokens["acme"], "POST", source=source).json()["id"]
+    assert as_tenant(tokens["acme"], "GET", f"/{ident}").status_code == 200
+    assert as_tenant(tokens[""], "GET", f"/{ident}").status_code == 404
+    assert as_tenant(tokens[""], "GET").json()["jobs"] == []
+    assert list(store.jobs.rows()) == []
+    refused = as_tenant(bound, "POST")
+    assert refused.status_code == 403
+    assert "bound to names" in refused.text
+
+
+def events_of(text: str) -> list[dict[str, Any]]:
+    return [
+        json.loads(block.partition("data: ")[2])
+        for block in text.split("\n\n")
+        if block.startswith("event: job\n")
+    ]
+
+
+def test_events_tell_the_state_then_changes_and_end_with_the_job(
+    app: FastAPI, store: LmdbStore
+) -> None:
+    ident = made(app)["id"]
+    with serving_here(app) as url, store.jobs.claim(ident) as claim:
+        seen: list[dict[str, Any]] = []
+        with httpx.stream("GET", f"{url}/v1/jobs/{ident}/events", timeout=30) as answer:
+            assert answer.headers["content-type"].startswith("text/event-stream")
+            text = ""
+            for piece in answer.iter_text():
+                text += piece
+                seen = events_of(text)
+                if len(seen) == 1:
+                    counts = Counts(finished=1)
+                    row = replace(claim.row, total=1, listed=1, cursor=1, counts=counts)
+                    done = replace(row, state=JobState.FINISHED, ended=9)
+                    store.commit(Batch(job=JobUpdate(done)))
+    assert [event["state"] for event in seen] == ["running", "finished"]
+    assert seen[-1]["outcome"] == "clean"
+
+
+class Stream:
+    """Plays a stream of events without a clock: each step of time is one more item."""
+
+    def __init__(self, app: FastAPI, items: list[JobItem | None], **extensions: Any) -> None:
+        self.items = items
+        self.sent: list[Message] = []
+        self.scope: dict[str, Any] = {"type": "http", "extensions": extensions}
+        self.streams = EventStreams(1)
+        self.stops = False
+
+    async def find(self) -> JobItem:
+        item = self.items[0] if len(self.items) == 1 else self.items.pop(0)
+        if item is None:
+            raise NotFoundError("gone")
+        return item
+
+    async def sleep(self, _: float) -> None:
+        pass
+
+    async def send(self, message: Message) -> None:
+        self.sent.append(message)
+
+    async def receive(self) -> Message:
+        raise AssertionError("nothing is read")
+
+    def run(self) -> list[bytes]:
+        stream = EventStream(self.find, self.streams, lambda: self.stops, self.sleep)
+        asyncio.run(stream(self.scope, self.receive, self.send))
+        return [message.get("body", b"") for message in self.sent[1:]]
+
+
+def item_of(app: FastAPI) -> JobItem:
+    answer = ask(app, "POST", "/v1/jobs", json=JOB)
+    return decode_document(answer.content, JobItem)
+
+
+def test_a_silent_stream_sends_heartbeats_and_ends_when_the_job_is_removed(app: FastAPI) -> None:
+    item = item_of(app)
+    bodies = Stream(app, [item] * 70 + [None]).run()
+    assert bodies[0].startswith(b"event: job\n")
+    assert bodies[1:] == [HEARTBEAT, HEARTBEAT, b""]
+
+
+def test_a_stream_ends_when_the_client_leaves_or_the_server_stops(app: FastAPI) -> None:
+    item = item_of(app)
+    looks = iter([False, False, True])
+    left = Stream(app, [item], **{"casync.is_gone": lambda: next(looks)})
+    assert len(left.run()) == 1
+    assert left.streams.enter()
+    stopped = Stream(app, [item])
+    stopped.stops = True
+    assert [len(body) > 0 for body in stopped.run()] == [True, False]
+
+
+def test_streams_are_bounded(app: FastAPI) -> None:
+    stream = Stream(app, [item_of(app)])
+    assert stream.streams.enter()
+    stream.run()
+    assert stream.sent[0]["status"] == 503
+    assert (b"retry-after", b"10") in stream.sent[0]["headers"]
+    stream.streams.leave()
+    assert stream.streams.enter()
+    assert not stream.streams.enter()
+
+
+def test_the_clock_of_a_job_is_the_servers(app: FastAPI) -> None:
+    assert abs(made(app)["created_time"] - time.time()) < 3600
