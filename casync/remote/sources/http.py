@@ -113,7 +113,7 @@ class HttpSource:
         """See `RemoteSource`."""
         if prefix.count("/") > MAX_DEPTH:
             raise RemoteError(f"{self.label}/{prefix} is too deep; folders may contain themselves")
-        entries = read_index(self._connections, self._folder(prefix))
+        entries = list(read_index(self._connections, self._folder(prefix)))
         return ListedFolder(
             [Listed(prefix + entry.name, entry.size) for entry in entries if not entry.is_folder],
             [f"{prefix}{entry.name}/" for entry in entries if entry.is_folder],

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import re
+import tempfile
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from typing import Final, NamedTuple
@@ -15,9 +16,16 @@ from urllib.parse import unquote_to_bytes
 
 from blake3 import blake3
 
-from casync.errors import MalformedError, NotFoundError, RemoteError, UnreachableError, UsageError
+from casync.errors import (
+    MalformedError,
+    NotFoundError,
+    RemoteError,
+    UnreachableError,
+    UsageError,
+    WriteError,
+)
 from casync.jobs.fault import ObjectFaultKind
-from casync.limits import MIB
+from casync.limits import KIB, MIB
 from casync.remote.sources.base import decode_key, encode_key, failed
 from casync.remote.sources.http_connections import HttpConnections, refused
 from casync.remote.sources.http_url import HttpUrl
@@ -36,12 +44,25 @@ _TRIES: Final = 3
 _MAX_PAGE_BYTES: Final = 512 * MIB
 """Bytes of a page: several million entries."""
 
+_SPOOLED_BYTES: Final = 8 * MIB
+"""Bytes of a page in memory; longer ones are kept in a file."""
+
+_PIECE_BYTES: Final = 256 * KIB
+_END_BYTES: Final = 4 * KIB
+_LIST: Final = re.compile(rb"<a |<td|<li", re.I)
+_END: Final = re.compile(rb"</(html|pre)>", re.I)
+"""What the last bytes of a page hold that lists something, and of one that is whole."""
+
 _HEADING: Final = re.compile(r"\s*(index of|directory listing (for|of)|listing( of)?\b)", re.I)
 _FACTS: Final = re.compile(
     r"\s*(?:\d{4}-(?:\d\d|[A-Z][a-z]{2})-\d\d|\d\d-[A-Z][a-z]{2}-\d{4}) \d\d:\d\d(?::\d\d)?"
     r"\s+(\d{1,18})(?![\d.,]*[A-Za-z])"
 )
 """What follows a name: the time, and a size in bytes. Sizes with a unit are rounded."""
+
+
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._%~-]*/?", re.ASCII)
+"""Links that lead to an entry of the folder, whatever the rules for relative links."""
 
 
 class IndexEntry(NamedTuple):
@@ -61,7 +82,7 @@ class IndexEntry(NamedTuple):
 
 
 class IndexPage(HTMLParser):
-    """Reads the page of a folder: feed it, then ask for the entries.
+    """Reads the page of a folder: feed it, take entries meanwhile, and finish it.
 
     Args:
         url: The URL of the page.
@@ -70,8 +91,10 @@ class IndexPage(HTMLParser):
     def __init__(self, url: HttpUrl) -> None:
         super().__init__(convert_charrefs=True)
         self._url = url
+        self._folder = url.folder
         self._base = _components(url.folder)
-        self._found: dict[tuple[str, bool], IndexEntry] = {}
+        self._found: list[IndexEntry] = []
+        self._last: IndexEntry | None = None  # which the next row may be about, too
         self._link: str | None = None
         self._tail: list[str] = []  # text after the last link, in its row
         self._inside = ""  # the heading or link that text belongs to
@@ -111,38 +134,51 @@ class IndexPage(HTMLParser):
             self._tail.append(data)
             self._has_text = self._has_text or not data.isspace()
 
-    def entries(self) -> list[IndexEntry]:
-        """The entries of the page, after all of it was fed.
+    def take(self) -> list[IndexEntry]:
+        """The entries that were found since the last call.
 
         Raises:
-            UsageError: It does not list a folder.
-            UnreachableError: It is cut off.
+            UsageError: The page does not list a folder.
         """
-        self._is_over = True  # what now comes is the beginning of something unfinished
-        self.close()
-        self._end_row()
         is_bare = not self._headings and not self._has_text and self._has_list
         if not is_bare and not any(map(_HEADING.match, self._headings)):
             raise UsageError(
                 f"{self._url} is a page and no listing of a folder",
                 next_step="The server may show index.html instead. Give the URLs of the objects.",
             )
+        found, self._found = self._found, []
+        return found
+
+    def finish(self) -> list[IndexEntry]:
+        """The last entries, after all of the page was fed.
+
+        Raises:
+            UsageError: As `take`.
+            UnreachableError: It is cut off.
+        """
+        self._is_over = True  # what now comes is the beginning of something unfinished
+        self.close()
+        self._end_row()
+        if self._last is not None:
+            self._found.append(self._last)
+        found = self.take()
         if not self._has_end:
-            raise failed(
-                UnreachableError(f"the listing of {self._url} is cut off"),
-                ObjectFaultKind.SHORT_BODY,
-            )
-        return list(self._found.values())
+            raise _cut_off(self._url)
+        return found
 
     def _end_row(self) -> None:
         """Takes the link of the row that ends, with what was said after it."""
         link, tail = self._link, "".join(self._tail)
         self._link, self._tail = None, []
         entry = None if link is None else self._entry(link, tail)
-        if entry is not None:
-            known = self._found.get((entry.name, entry.is_folder))
-            if known is None or known.size is None:
-                self._found[entry.name, entry.is_folder] = entry
+        if entry is None:
+            return
+        last, self._last = self._last, entry
+        if last is not None and last.name == entry.name and last.is_folder == entry.is_folder:
+            # Icons lead to the entry, too.
+            self._last = last if entry.size is None else entry
+        elif last is not None:
+            self._found.append(last)
 
     def _entry(self, link: str, tail: str) -> IndexEntry | None:
         """The entry that a link leads to, or None if it leads elsewhere.
@@ -150,10 +186,13 @@ class IndexPage(HTMLParser):
         Raises:
             MalformedError: It leads to what cannot be one name.
         """
-        try:
-            url = self._url.joined(encode_key(link))
-        except UsageError:
-            return None
+        if _PLAIN.fullmatch(link):
+            url = self._url._replace(path=self._folder + link.encode(), query=b"")
+        else:
+            try:
+                url = self._url.joined(encode_key(link))
+            except UsageError:
+                return None
         path = _components(url.path)
         is_folder = path[-1] == b""
         name = path[len(self._base) - 1] if len(path) >= len(self._base) else b""
@@ -177,8 +216,12 @@ def _components(path: bytes) -> list[bytes]:
     return [unquote_to_bytes(part) for part in path.split(b"/")]
 
 
-def read_index(connections: HttpConnections, url: HttpUrl) -> list[IndexEntry]:
-    """The entries of a folder.
+def _cut_off(url: HttpUrl) -> UnreachableError:
+    return failed(UnreachableError(f"the listing of {url} is cut off"), ObjectFaultKind.SHORT_BODY)
+
+
+def read_index(connections: HttpConnections, url: HttpUrl) -> Iterator[IndexEntry]:
+    """The entries of a folder. Large pages are kept in a file meanwhile.
 
     Args:
         connections: Connections to web servers.
@@ -188,18 +231,32 @@ def read_index(connections: HttpConnections, url: HttpUrl) -> list[IndexEntry]:
         NotFoundError: There is no such folder.
         UsageError: The server does not list it.
         MalformedError: An entry has no valid name.
+        WriteError: The page cannot be kept.
         CasyncError: The server cannot be asked, or refuses.
     """
-    for last in [False] * (_TRIES - 1) + [True]:
-        try:
-            return _read_once(connections, url)
-        except UnreachableError as error:
-            if last or error.fault not in (ObjectFaultKind.SHORT_BODY, ObjectFaultKind.STALL):
-                raise
-    raise AssertionError
+    with tempfile.SpooledTemporaryFile(_SPOOLED_BYTES) as file:
+        for last in [False] * (_TRIES - 1) + [True]:
+            try:
+                page = IndexPage(_fetch(connections, url, file))
+                break
+            except UnreachableError as error:
+                if last or error.fault not in (ObjectFaultKind.SHORT_BODY, ObjectFaultKind.STALL):
+                    raise
+        decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
+        file.seek(0)
+        while piece := file.read(_PIECE_BYTES):
+            page.feed(decoder.decode(piece))
+            yield from page.take()
+        page.feed(decoder.decode(b"", True))
+        yield from page.finish()
 
 
-def _read_once(connections: HttpConnections, url: HttpUrl) -> list[IndexEntry]:
+def _fetch(
+    connections: HttpConnections, url: HttpUrl, file: tempfile.SpooledTemporaryFile[bytes]
+) -> HttpUrl:
+    """Writes the page of a folder to a file; returns the URL that answered."""
+    file.seek(0)
+    file.truncate()
     with connections.ask("GET", url, {b"accept": b"text/html"}) as answer:
         if answer.status != 200:
             answer.drain()
@@ -214,16 +271,27 @@ def _read_once(connections: HttpConnections, url: HttpUrl) -> list[IndexEntry]:
                 f"{url} is {kind or 'without a media type'} and no listing of a folder",
                 next_step="Write the URL of an object without a slash at its end.",
             )
-        page = IndexPage(answer.url)
-        decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
+        end = b""
         room = _MAX_PAGE_BYTES
         for piece in answer.body():
             room -= len(piece)
             if room < 0:
                 raise RemoteError(f"the listing of {url} has more than {_MAX_PAGE_BYTES} bytes")
-            page.feed(decoder.decode(piece))
-        page.feed(decoder.decode(b"", True))
-        return page.entries()
+            _write(file, piece)
+            end = (end + piece)[-_END_BYTES:]
+        if _LIST.search(end) and not _END.search(end):
+            raise _cut_off(url)
+        return answer.url
+
+
+def _write(file: tempfile.SpooledTemporaryFile[bytes], data: bytes) -> None:
+    try:
+        file.write(data)
+    except OSError as error:
+        raise WriteError(
+            f"cannot keep a listing in {tempfile.gettempdir()}: {error.strerror}",
+            next_step="Set TMPDIR to another folder.",
+        ) from error
 
 
 def walk_index(connections: HttpConnections, url: HttpUrl) -> Iterator[tuple[str, int | None]]:
@@ -236,8 +304,15 @@ def walk_index(connections: HttpConnections, url: HttpUrl) -> Iterator[tuple[str
     waiting: list[tuple[str, HttpUrl, tuple[bytes, ...]]] = [("", url, ())]
     while waiting:
         path, folder, above = waiting.pop()
-        entries = read_index(connections, folder)
-        digest = blake3(repr([entry[:3] for entry in entries]).encode("utf-8", "replace")).digest()
+        below: list[IndexEntry] = []
+        listed = blake3()
+        for entry in read_index(connections, folder):
+            listed.update(repr(entry[:3]).encode())
+            if entry.is_folder:
+                below.append(entry)
+            else:
+                yield path + entry.name, entry.size
+        digest = listed.digest()
         if len(above) >= MAX_DEPTH or above.count(digest) >= _ALIKE:
             raise failed(
                 RemoteError(
@@ -246,8 +321,5 @@ def walk_index(connections: HttpConnections, url: HttpUrl) -> Iterator[tuple[str
                 ),
                 ObjectFaultKind.NAME,
             )
-        for entry in entries:
-            if entry.is_folder:
-                waiting.append((f"{path}{entry.name}/", entry.url, (*above, digest)))
-            else:
-                yield path + entry.name, entry.size
+        here = (*above, digest)
+        waiting += [(f"{path}{entry.name}/", entry.url, here) for entry in below]

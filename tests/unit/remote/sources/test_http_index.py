@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import pytest
 
-from casync.errors import MalformedError, RemoteError, UnreachableError, UsageError
+from casync.errors import (
+    MalformedError,
+    RemoteError,
+    UnreachableError,
+    UsageError,
+    WriteError,
+)
+from casync.remote.sources import http_index
 from casync.remote.sources.http_index import IndexEntry, IndexPage
 from casync.remote.sources.http_url import parse_url
 from casync.remote.sources.open import Sources
@@ -31,7 +39,7 @@ def entries(page: str, pieces: int = 0, url: str = "http://host/d/") -> list[Ind
     step = pieces or len(page) or 1
     for at in range(0, len(page), step):
         parser.feed(page[at : at + step])
-    return parser.entries()
+    return parser.finish()
 
 
 @pytest.mark.parametrize(
@@ -200,3 +208,18 @@ def test_a_page_that_breaks_off_is_asked_for_again() -> None:
         source, key = sources.open(f"{server.url}/d/")
         assert [one.key for one in source.list_below(key)] == ["x"]
         assert len(server.asked) == 3
+
+
+def test_a_large_listing_is_read_from_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """H3: folders of millions of files do not fit in memory."""
+    line = '<a href="shard-{0:09}">shard-{0:09}</a>{1:>90} 30-Nov-2026 01:20 {0}\n'
+    page = html(HEAD + "".join(line.format(number, "") for number in range(60_000)) + TAIL)
+    assert len(page) > http_index._SPOOLED_BYTES
+    with ScriptedServer(lambda asked: page) as server, Sources(ONCE) as sources:
+        source, key = sources.open(f"{server.url}/d/")
+        found = list(source.list_below(key))
+        assert [one.size for one in found] == list(range(60_000))
+        assert (found[0].key, found[-1].key) == ("shard-000000000", "shard-000059999")
+        monkeypatch.setattr(tempfile, "tempdir", "/nowhere")
+        with pytest.raises(WriteError, match="cannot keep a listing"):
+            list(source.list_below(key))
