@@ -21,6 +21,8 @@ class MemorySource:
     place = "s3://memory in memory"
 
     def __init__(self) -> None:
+        self.lists_sizes = True
+        self.finds: list[str] = []
         self.reads: list[tuple[str, int, int]] = []
         self.before_read: Callable[[str, int], None] = lambda key, start: None
         self._objects: dict[str, tuple[bytes, int]] = {}
@@ -38,6 +40,7 @@ class MemorySource:
 
     def find(self, key: str) -> Listed | None:
         with self._lock:
+            self.finds.append(key)
             return self._listed(key) if key in self._objects else None
 
     def list_below(self, prefix: str) -> Iterator[Listed]:
@@ -89,4 +92,5 @@ class MemorySource:
         """The object as listings show it. Raises if they cannot."""
         if "//" in key:
             raise MalformedError(f"{key} is no path")
-        return self._listed(key)._replace(key=key.removesuffix("/"))
+        shown = key.removesuffix("/")
+        return self._listed(key)._replace(key=shown) if self.lists_sizes else Listed(shown, None)

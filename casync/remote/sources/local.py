@@ -15,8 +15,9 @@ from typing import Final
 
 from casync.errors import NotFoundError, SourceChangedError, UsageError
 from casync.fs.beneath import FOLDER, open_beneath
+from casync.fs.cursor import look
 from casync.fs.extents import read_range
-from casync.fs.identity import identity_of
+from casync.fs.identity import FileIdentity, identity_of
 from casync.fs.scan_cache import SETTLED_NS
 from casync.fs.source.base import reading
 from casync.jobs.fault import ObjectFaultKind
@@ -127,7 +128,9 @@ class LocalSource:
             try:
                 names = sorted(map(os.fsencode, os.listdir(folder)))
                 for name in names:
-                    status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+                    status = look(folder, name)
+                    if status is None:  # it was removed meanwhile
+                        continue
                     key = prefix + decode_key(name)
                     if stat.S_ISDIR(status.st_mode):
                         prefixes.append(f"{key}/")
@@ -161,7 +164,7 @@ class LocalSource:
         if is_part and (same is None or not Listed(key, listed.size, same).is_same_as(listed)):
             start, end, is_part = 0, None, False
         stop = min(status.st_size, status.st_size if end is None else end)
-        blocks = _read(file, start, stop, f"{self.label}/{key}")
+        blocks = _read(file, start, stop, identity_of(status), f"{self.label}/{key}")
         return ObjectAnswer(listed, start, blocks, file.close, is_ranged=is_part)
 
     def _open(self, key: str, flags: int) -> int:
@@ -212,9 +215,8 @@ def _path_of(key: str, label: str) -> bytes:
     return path
 
 
-def _read(file: FileIO, start: int, end: int, label: str) -> Iterator[bytes]:
-    """The bytes of a part of an open file."""
-    before = identity_of(os.fstat(file.fileno()))
+def _read(file: FileIO, start: int, end: int, before: FileIdentity, label: str) -> Iterator[bytes]:
+    """The bytes of a part of an open file, which had an identity when it was opened."""
     while start < end:
         with reading(label):
             data = read_range(file.fileno(), start, min(_BLOCK_BYTES, end - start))

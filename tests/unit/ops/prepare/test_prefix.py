@@ -185,6 +185,23 @@ def test_keys_that_are_not_paths_are_left_out(site: Site) -> None:
         site.prepare("p/d/")
 
 
+def test_a_listing_without_sizes_costs_a_request_for_each_object(site: Site) -> None:
+    """H3: web servers list names; unchanged objects are still not read."""
+    site.bucket.lists_sizes = False
+    contents = filled(site)
+    first = site.prepare("p/", "/d/")
+    expected = {key: data for key, data in contents.items() if not key.startswith("d/")}
+    assert site.files(first) == expected
+    assert not any(key.startswith("p/d/") for key in site.bucket.finds)
+    site.bucket.reads.clear()
+    again = site.prepare("p/", "/d/")
+    assert (again.manifest, again.unchanged) == (first.manifest, len(expected))
+    assert site.bucket.reads == []
+    site.bucket.put("p/a", b"new")
+    assert site.files(site.prepare("p/", "/d/")) == expected | {"a": b"new"}
+    assert {key for key, _, _ in site.bucket.reads} == {"p/a"}
+
+
 def test_exclusions_leave_keys_out(site: Site) -> None:
     contents = filled(site)
     prepared = site.prepare("p/", "/d/", "large", "x")
