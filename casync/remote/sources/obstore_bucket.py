@@ -55,6 +55,16 @@ _BLOCK_BYTES: Final = MIB
 _STATUS: Final = re.compile(r"status code: (\d{3})")
 _CODE: Final = re.compile(r"<Code>([^<]*)</Code>")
 _MESSAGE: Final = re.compile(r"<Message>([^<]*)</Message>")
+_CAUSE: Final = re.compile(r'(?:error|message): "([^"]*)"')
+"""The innermost cause in the details of an error of the network."""
+
+_SIGNS: Final = {
+    ObjectFaultKind.DNS: "dns error",
+    ObjectFaultKind.TIMEOUT: "kind: Timeout",
+    ObjectFaultKind.TLS: "InvalidCertificate",
+}
+"""Words in those details."""
+
 _ROLE_ADDRESSES: Final = ("169.254.169.254", "metadata.google.internal")
 """Where the library asks for the machine's role if it finds no other credentials."""
 
@@ -252,7 +262,7 @@ def _translated(error: Exception, label: str, bucket: str, cloud: Cloud) -> Casy
     text = str(error)
     match = _STATUS.search(text)
     status = int(match[1]) if match else 0
-    kind = ObjectFaultKind.HTTP if status else ObjectFaultKind.CONNECT
+    kind = ObjectFaultKind.HTTP if status else _network_fault(text)
     if any(address in text for address in _ROLE_ADDRESSES):
         denied = DeniedError(f"there are no credentials for {label}", next_step=cloud.credentials)
         return failed(denied, ObjectFaultKind.HTTP)
@@ -273,6 +283,14 @@ def _translated(error: Exception, label: str, bucket: str, cloud: Cloud) -> Casy
     return failed(found, kind, status)
 
 
+def _network_fault(text: str) -> ObjectFaultKind:
+    """What went wrong before there was an answer, from the text of the library's error."""
+    for kind, sign in _SIGNS.items():
+        if sign in text:
+            return kind
+    return ObjectFaultKind.CONNECT
+
+
 def _reason(text: str, status: int) -> str:
     """The reason that the server gives, or else the library."""
     found = [match[1] for match in (_CODE.search(text), _MESSAGE.search(text)) if match]
@@ -280,7 +298,10 @@ def _reason(text: str, status: int) -> str:
         return ": ".join(found)
     if status:
         return f"it answers {status}"
-    return text.splitlines()[0].rpartition(" - ")[2]
+    if _network_fault(text) is ObjectFaultKind.TIMEOUT:
+        return "it does not answer in time"
+    cause = _CAUSE.search(text)
+    return cause[1] if cause else text.splitlines()[0].rpartition(" - ")[2]
 
 
 def _first_line(error: Exception) -> str:
