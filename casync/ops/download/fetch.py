@@ -18,6 +18,7 @@ from casync.jobs.validators import Sameness, Validators, sameness
 from casync.names.name import Name
 from casync.objects.manifest import Manifest, encode_manifest
 from casync.ops.download.body import ObjectBody
+from casync.ops.download.hosts import HostWatch
 from casync.ops.download.ledger import Active, Ledger
 from casync.ops.download.queue import Errands
 from casync.ops.download.ranges import SPLIT_BYTES, RangedReader
@@ -43,6 +44,7 @@ class Fetch:
         located: Where it is; None if its address is invalid, as `error` says.
         error: See `located`.
         body: What was taken of it; None before its first byte.
+        answered: Whether the last attempt brought an answer.
         opened: Whether it could be opened.
         asked: Whether the store was asked for what an earlier run left.
         attempts: Attempts that failed.
@@ -56,11 +58,19 @@ class Fetch:
         self.located: ItemPlace | None = None
         self.error: CasyncError | None = None
         self.body: ObjectBody | None = None
+        self.answered = False
         self.opened = False
         self.asked = False
         self.attempts = Attempts()
         self.best = 0
         self.first_failed = 0
+
+    def note_progress(self) -> bool:
+        """Whether the last attempt came further than all before."""
+        position = self.body.position if self.body is not None else 0
+        came_further = position > self.best
+        self.best = max(self.best, position)
+        return came_further
 
     @property
     def host(self) -> str:
@@ -91,6 +101,7 @@ class Fetcher(NamedTuple):
         errands: Takes ranges of large objects for idle threads.
         splits: Bounds the objects that are read in ranges: each holds many in memory.
         unranged: Hosts that do not answer ranges.
+        hosts: Is told of hosts that answer.
     """
 
     ident: str
@@ -105,6 +116,7 @@ class Fetcher(NamedTuple):
     errands: Errands
     splits: threading.Semaphore
     unranged: set[str]
+    hosts: HostWatch
 
     def attempt(self, fetch: Fetch) -> None:
         """Tries to fetch an object; on return it is published or unchanged.
@@ -112,15 +124,7 @@ class Fetcher(NamedTuple):
         Raises:
             CasyncError: The attempt failed; `fetch` has what the next one needs.
         """
-        try:
-            self._start(fetch)
-        except CasyncError:
-            position = fetch.body.position if fetch.body is not None else 0
-            fetch.attempts = fetch.attempts.after(progress=position > fetch.best)
-            fetch.best = max(fetch.best, position)
-            raise
-
-    def _start(self, fetch: Fetch) -> None:
+        fetch.answered = False
         if fetch.located is None:
             raise fetch.error or UsageError("no address")
         if not fetch.item.name:
@@ -162,6 +166,8 @@ class Fetcher(NamedTuple):
             same=body.validators if body is not None and start else None,
             unless=origin.validators if origin is not None and not start else None,
         )
+        fetch.answered = True
+        self.hosts.answered(located.host)
         if answer is None:
             assert origin is not None
             self._skip(fetch, origin)

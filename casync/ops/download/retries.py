@@ -10,6 +10,7 @@ from casync.jobs.backoff import Attempts
 from casync.jobs.fault import ObjectFault, ObjectFaultKind
 from casync.ops.download.faults import concerns_object, describe, is_final, kind_of
 from casync.ops.download.fetch import Fetch
+from casync.ops.download.hosts import HostWatch
 from casync.ops.download.ledger import Ledger
 from casync.ops.download.options import RunOptions
 from casync.ops.download.writing import SharedWriter
@@ -36,11 +37,13 @@ class Retries(NamedTuple):
         options: How the job is run.
         writer: The writer of the job.
         ledger: What it has done.
+        hosts: Knows which hosts answer.
     """
 
     options: RunOptions
     writer: SharedWriter
     ledger: Ledger
+    hosts: HostWatch
 
     def delay(self, attempts: Attempts, error: CasyncError) -> float | None:
         """Seconds until the next attempt; None if there shall be none."""
@@ -51,9 +54,18 @@ class Retries(NamedTuple):
 
         Raises:
             CasyncError: `error`, if more than this object failed.
+            UnreachableError: No host has answered for too long.
         """
         if not concerns_object(error):
             raise error
+        progress = fetch.note_progress()
+        if error.status:
+            self.hosts.answered(fetch.host)
+        elif fetch.located is not None and not fetch.answered:
+            rest = self.hosts.failed(fetch.host, fetch.index, error, opened=fetch.opened)
+            if rest is not None:
+                return Again(rest, rest)
+        fetch.attempts = fetch.attempts.after(progress=progress)
         now = int(self.options.now())
         fetch.first_failed = fetch.first_failed or now
         if kind_of(error) is ObjectFaultKind.CHECKSUM and fetch.body is not None:

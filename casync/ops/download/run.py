@@ -7,6 +7,7 @@ have up to their last cut. A later run goes on from there.
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from functools import partial
@@ -21,6 +22,7 @@ from casync.limits import JOB_WINDOW
 from casync.names.name import Name
 from casync.ops.download.crew import Crew
 from casync.ops.download.fetch import Fetch, Fetcher
+from casync.ops.download.hosts import HostWatch
 from casync.ops.download.items import AddressedItems, items_from
 from casync.ops.download.ledger import Ledger
 from casync.ops.download.listing import ItemListing, source_items
@@ -138,7 +140,9 @@ class _Run:
         self._writer = SharedWriter(store, self._ledger.seal, level=options.level)
         self._crew = Crew(self._watch, self._stop)
         self._queue: FetchQueue[Fetch] | None = None
-        self._retries = Retries(options, self._writer, self._ledger)
+        self._notes: deque[str] = deque()
+        self._hosts = HostWatch(options.clock, self._notes.append)
+        self._retries = Retries(options, self._writer, self._ledger, self._hosts)
 
     def run(self) -> JobRow:
         """Runs everything."""
@@ -188,6 +192,8 @@ class _Run:
             if self._claim.stop_requested():
                 self._requested = True
                 raise StoppedError("stopped")
+        while self._notes:
+            self._progress.note(self._notes.popleft())
         self._progress.show(self._viewer.view(now))
 
     def _stop(self) -> None:
@@ -262,6 +268,7 @@ class _Run:
             errands=errands,
             splits=threading.Semaphore(_SPLIT_AT_ONCE),
             unranged=set(),
+            hosts=self._hosts,
         )
 
     def _tasks(self, row: JobRow) -> Iterator[Task[Fetch]]:
