@@ -88,6 +88,7 @@ class DownloadRequest:
             `casync.jobs.object_list`. It is copied.
 
     Attributes:
+        wanted: What was asked for, as `casync.jobs.request.specify` takes it.
         spec: The specification of the job.
 
     Raises:
@@ -114,6 +115,7 @@ class DownloadRequest:
             what = "multi-download" if self._list is not None else redacted(source)
             spec = replace(spec, description=f"{what} -> {spec.dest or '/'}")
         self.spec = spec
+        self.wanted = replace(wanted, description=spec.description)
 
     def __enter__(self) -> Self:
         return self

@@ -21,7 +21,7 @@ from casync.jobs.origin import Origin
 from casync.jobs.spec import JobSpec
 from casync.names.name import Name
 
-__all__ = ["JobClaim", "JobStore", "JobUpdate", "faults_of"]
+__all__ = ["JobClaim", "JobStore", "JobUpdate", "Jobs", "faults_of"]
 
 
 @dataclass
@@ -70,7 +70,54 @@ class JobClaim(Protocol):
     def __exit__(self, *_: object) -> None: ...
 
 
-class JobStore(Protocol):
+class Jobs(Protocol):
+    """Jobs as people see them, of a store or of a server.
+
+    What changes them raises NoSpaceError and WriteError, and for a server RemoteError.
+    """
+
+    def find(self, ident: str) -> JobRow | None:
+        """The job with this id."""
+        ...
+
+    def matching(self, prefix: str) -> list[JobRow]:
+        """The jobs whose ids begin so, the oldest first."""
+        ...
+
+    def rows(self) -> Iterator[JobRow]:
+        """All jobs, the oldest first."""
+        ...
+
+    def is_running(self, ident: str) -> bool:
+        """Whether a runner has claimed the job and lives."""
+        ...
+
+    def request_stop(self, ident: str) -> JobRow:
+        """Asks the runner of a job to stop. Without a runner, the job is aborted at once.
+
+        Returns:
+            The job afterwards; one that has ended stays as it is.
+
+        Raises:
+            NotFoundError: There is no such job.
+        """
+        ...
+
+    def remove(self, ident: str) -> None:
+        """Removes a job with its items, faults and parts. Names and objects stay.
+
+        Raises:
+            NotFoundError: There is no such job.
+            UsageError: It has a runner.
+        """
+        ...
+
+    def faults(self, ident: str, after: int = -1, limit: int = 1000) -> list[ObjectFault]:
+        """The first `limit` objects that failed, of those with an index above `after`."""
+        ...
+
+
+class JobStore(Jobs, Protocol):
     """The jobs of one store. Safe for threads.
 
     What writes raises NoSpaceError and WriteError as `ObjectStore.commit` does.
@@ -94,22 +141,6 @@ class JobStore(Protocol):
         """
         ...
 
-    def find(self, ident: str) -> JobRow | None:
-        """The job with this id."""
-        ...
-
-    def matching(self, prefix: str) -> list[JobRow]:
-        """The jobs whose ids begin so, the oldest first."""
-        ...
-
-    def rows(self) -> Iterator[JobRow]:
-        """All jobs, the oldest first."""
-        ...
-
-    def is_running(self, ident: str) -> bool:
-        """Whether a runner has claimed the job and lives."""
-        ...
-
     def claim(self, ident: str, *, restart: bool = False) -> JobClaim:
         """Claims an unfinished job, which is running from now on.
 
@@ -122,26 +153,6 @@ class JobStore(Protocol):
             NotFoundError: There is no such job, or its secrets cannot be read.
             UsageError: The job is finished.
             LockedError: Another runner has claimed it.
-        """
-        ...
-
-    def request_stop(self, ident: str) -> JobRow:
-        """Asks the runner of a job to stop. Without a runner, the job is aborted at once.
-
-        Returns:
-            The job afterwards; one that has ended stays as it is.
-
-        Raises:
-            NotFoundError: There is no such job.
-        """
-        ...
-
-    def remove(self, ident: str) -> None:
-        """Removes a job with its items, faults and parts. Names and objects stay.
-
-        Raises:
-            NotFoundError: There is no such job.
-            UsageError: It has a runner.
         """
         ...
 
@@ -173,10 +184,6 @@ class JobStore(Protocol):
         """
         ...
 
-    def faults(self, ident: str, after: int = -1, limit: int = 1000) -> list[ObjectFault]:
-        """The first `limit` objects that failed, of those with an index above `after`."""
-        ...
-
     def parts(self, ident: str, index: int) -> HalfFetched | None:
         """What is here of an object; None if that is nothing, or does not fit together."""
         ...
@@ -190,7 +197,7 @@ class JobStore(Protocol):
         ...
 
 
-def faults_of(jobs: JobStore, ident: str) -> Iterator[ObjectFault]:
+def faults_of(jobs: Jobs, ident: str) -> Iterator[ObjectFault]:
     """All objects of a job that failed, in order, one page in memory."""
     after = -1
     while page := jobs.faults(ident, after):

@@ -27,10 +27,12 @@ if TYPE_CHECKING:
     import typer
 
     from casync.access.progress import Progress
+    from casync.remote.http.jobs_client import JobsClient
     from casync.remote.http.transport import TransportOptions
     from casync.remote.http.write_client import WritingClient
     from casync.remote.sources.options import SourceOptions
     from casync.store.base import ManifestSource, Removed
+    from casync.store.jobs import Jobs
     from casync.store.lmdb.store import LmdbStore
     from casync_cli.settings import Settings
     from casync_cli.short_ids import ShowId
@@ -116,7 +118,7 @@ class Invocation:
             UsageError: More than one server, or options for servers without a server.
             CasyncError: The source cannot be opened.
         """
-        if self._asks_server():
+        if self.asks_server():
             from casync.remote.http.client import RemoteClient
             from casync.store.proved import OTHER_SERVER_STEP
 
@@ -143,7 +145,7 @@ class Invocation:
         Raises:
             UsageError, CasyncError: As `source`.
         """
-        if self._asks_server():
+        if self.asks_server():
             from casync.remote.http.write_client import WritingClient
 
             servers = self.remote.server
@@ -153,6 +155,35 @@ class Invocation:
             return
         with self.pointing_to_servers(), self.open_store(read_only=read_only) as store:
             yield store
+
+    @contextmanager
+    def jobs(self, *, read_only: bool = False) -> Iterator[Jobs]:
+        """The jobs of the server on the command line, or else of the local store.
+
+        Raises:
+            UsageError, CasyncError: As `source`.
+        """
+        if self.asks_server():
+            with self.jobs_client() as client:
+                yield client
+            return
+        with self.open_store(read_only=read_only) as store:
+            yield store.jobs
+
+    @contextmanager
+    def jobs_client(self) -> Iterator[JobsClient]:
+        """The jobs of the server on the command line."""
+        from casync.remote.http.jobs_client import JobsClient
+
+        servers = self.remote.server
+        with JobsClient(servers[0], self.transport(servers)) as client:
+            self.warn_of(client.warnings)
+            yield client
+
+    def job_command(self, words: str) -> str:
+        """A command about jobs as the user can repeat it: `casync job WORDS`, with its server."""
+        server = "".join(f" --server {url}" for url in self.remote.server)
+        return f"casync job {words}{server}"
 
     def shown_ids(self, source: ManifestSource, *, is_local: bool | None = None) -> ShowId:
         """How listings show the hashes of `source`: short for people, if it is the local store.
@@ -187,7 +218,7 @@ class Invocation:
             step = f"{error.next_step} Name a server with --server URL."
             raise NoNameError(error.message, next_step=step.lstrip()) from error
 
-    def _asks_server(self) -> bool:
+    def asks_server(self) -> bool:
         """Whether a server is on the command line.
 
         Raises:

@@ -10,7 +10,7 @@ from casync.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
     from casync.jobs.job import JobRow
-    from casync.store.jobs import JobStore
+    from casync.store.jobs import Jobs
 
 __all__ = ["find_job", "find_jobs"]
 
@@ -19,12 +19,12 @@ _MOST_NAMED: Final = 5
 """Jobs that a message names."""
 
 
-def find_jobs(jobs: JobStore, texts: Sequence[str]) -> list[JobRow]:
+def find_jobs(jobs: Jobs, texts: Sequence[str]) -> list[JobRow]:
     """The jobs that `texts` name, each once. Raises as `find_job`."""
     return list({row.id: row for row in (find_job(jobs, text) for text in texts)}.values())
 
 
-def find_job(jobs: JobStore, text: str) -> JobRow:
+def find_job(jobs: Jobs, text: str) -> JobRow:
     """The job with this id, or the only one whose id begins so.
 
     Raises:

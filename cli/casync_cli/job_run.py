@@ -10,21 +10,32 @@ from typing import TYPE_CHECKING, Final
 
 from casync.errors import NoSpaceError
 from casync_cli.invocation import Invocation
-from casync_cli.job_watch import JOB_SCHEMA, JobBars, JobDocuments, JobLines, JobScreen
+from casync_cli.job_waiting import wait_for_job
+from casync_cli.job_watch import (
+    JOB_SCHEMA,
+    JobBars,
+    JobDocuments,
+    JobLines,
+    JobScreen,
+    SeldomScreen,
+)
 from casync_cli.parsing.times import parse_interval
-from casync_cli.reports.job import RUNNING, count_text, job_fields
+from casync_cli.reports.job import RUNNING, count_text, job_fields, status_of
 from casync_cli.reports.job_end import raise_for, report_end
 from casync_cli.reports.job_pace import JobPace
 
 if TYPE_CHECKING:
     from casync.jobs.item import Item
+    from casync.jobs.job import JobRow
     from casync.ops.download.progress import JobView
+    from casync.remote.http.jobs_client import JobsClient
     from casync.store.jobs import JobClaim
     from casync.store.lmdb.store import LmdbStore
 
-__all__ = ["JobMeter", "parse_progress_interval", "run_here"]
+__all__ = ["JobMeter", "parse_progress_interval", "run_here", "run_there"]
 
 _BAR_SECONDS: Final = 0.5
+_LOOK_SECONDS: Final = 1.0
 _USUAL_INTERVAL: Final = 10.0
 """Seconds between two lines or documents."""
 
@@ -152,6 +163,44 @@ def run_here(
     output.flush()
     report_end(output, ended, faults_of(store.jobs, ended.id))
     raise_for(ended, status)
+
+
+def run_there(
+    invocation: Invocation,
+    client: JobsClient,
+    row: JobRow,
+    *,
+    interval: float,
+    only_summary: bool,
+) -> None:
+    """Prints the id of a job that a server runs, and waits for it if that was asked for.
+
+    Args:
+        invocation: The context of the command.
+        client: The jobs of the server.
+        row: The job.
+        interval: Seconds between two lines or documents.
+        only_summary: Wait, and show no progress.
+
+    Raises:
+        CasyncError: As `wait_for_job`.
+    """
+    output = invocation.output
+    waits = only_summary or bool(invocation.common.progress)
+    if not output.json_mode:
+        output.row(row.id)
+        output.flush()
+    if waits:
+        screen = None if only_summary else _screen(invocation, interval)
+        if screen is not None and not isinstance(screen, JobBars):
+            screen = SeldomScreen(screen, interval)
+        wait_for_job(invocation, client, row.id, screen, _LOOK_SECONDS)
+        return
+    if output.json_mode:
+        status = status_of(row, is_running=client.is_running(row.id))
+        output.document(JOB_SCHEMA, job_fields(row, status))
+    monitor = invocation.job_command(f"show {row.id} --progress")
+    output.say(f"Run `{monitor}` to monitor the progress of downloading.")
 
 
 def _screen(invocation: Invocation, interval: float) -> JobScreen | None:

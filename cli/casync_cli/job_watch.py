@@ -14,7 +14,15 @@ from casync_cli.reports.job_pace import JobFigures, JobPace
 if TYPE_CHECKING:
     from casync.jobs.job import JobRow
 
-__all__ = ["JOB_SCHEMA", "JobBars", "JobDocuments", "JobLines", "JobScreen", "follow"]
+__all__ = [
+    "JOB_SCHEMA",
+    "JobBars",
+    "JobDocuments",
+    "JobLines",
+    "JobScreen",
+    "SeldomScreen",
+    "follow",
+]
 
 JOB_SCHEMA: Final = "casync.job/1"
 
@@ -96,6 +104,33 @@ class JobDocuments:
 
     def end(self) -> None:
         """As `JobScreen.end`."""
+
+
+class SeldomScreen:
+    """Shows less often than it is asked to.
+
+    Args:
+        screen: Where it shows.
+        interval: Seconds between two times, and before the first one.
+    """
+
+    first = 0.0
+
+    def __init__(self, screen: JobScreen, interval: float) -> None:
+        self._screen = screen
+        self._interval = interval
+        self._next = time.monotonic() + screen.first
+
+    def show(self, view: JobFigures) -> None:
+        """As `JobScreen.show`."""
+        now = time.monotonic()
+        if now >= self._next:
+            self._next = now + self._interval
+            self._screen.show(view)
+
+    def end(self) -> None:
+        """As `JobScreen.end`."""
+        self._screen.end()
 
 
 def follow(

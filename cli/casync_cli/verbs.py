@@ -48,7 +48,7 @@ VERBS: Final[dict[str, Verb]] = {
     "serve": Verb("serve", "Serve the store over HTTP.", own_signals=True),
     "pull": Verb("pull", "Rebuild a file or a folder; fetch only missing chunks.", True),
     "push": Verb("push", "Send a manifest and a name to a server.", True),
-    "download": Verb("download", "Download many objects as a job."),
+    "download": Verb("download", "Download many objects as a job.", True),
     "job": Verb("", "Show, stop, continue and remove download jobs."),
     "ls": Verb("ls", "List names and manifests, or the entries of a folder or URL.", True),
     "show": Verb("show", "Describe a manifest: length, chunks, sizes.", True),
@@ -72,12 +72,12 @@ VERBS: Final[dict[str, Verb]] = {
 }
 
 _JOB_VERBS: Final[dict[str, Verb]] = {
-    "ls": Verb("job_ls", "List jobs."),
-    "show": Verb("job_show", "Show a job, once or while it runs."),
-    "start": Verb("job_start", "Continue a job where it was."),
-    "stop": Verb("job_stop", "Stop jobs; they can be continued."),
-    "rm": Verb("job_rm", "Remove jobs from the list, but nothing that they fetched."),
-    "wait": Verb("job_wait", "Wait until a job has ended."),
+    "ls": Verb("job_ls", "List jobs.", True),
+    "show": Verb("job_show", "Show a job, once or while it runs.", True),
+    "start": Verb("job_start", "Continue a job where it was.", True),
+    "stop": Verb("job_stop", "Stop jobs; they can be continued.", True),
+    "rm": Verb("job_rm", "Remove jobs from the list, but nothing that they fetched.", True),
+    "wait": Verb("job_wait", "Wait until a job has ended.", True),
 }
 
 _NAME_VERBS: Final[dict[str, Verb]] = {
@@ -306,7 +306,9 @@ def _command(name: str, verb: Verb) -> _Command:
     command.examples = module.EXAMPLES
     command.own_signals = verb.own_signals
     command.params = [_light(param) for param in command.params]
-    command.params += _parameters(remote) if verb.remote else []
+    if verb.remote:
+        own = {name for param in command.params for name in param.opts}
+        command.params += [param for param in _parameters(remote) if not own & {*param.opts}]
     command.params += _parameters(common)
     return command
 

@@ -13,7 +13,7 @@ import typer
 from casync.errors import NoStoreError, UsageError
 from casync_cli.completion import complete_name
 from casync_cli.invocation import Invocation, invocation_of
-from casync_cli.job_run import parse_progress_interval, run_here
+from casync_cli.job_run import parse_progress_interval, run_here, run_there
 from casync_cli.options import AllowNetworkFs, DryRun
 from casync_cli.parsing.counts import parse_count, parse_part
 from casync_cli.parsing.headers import parse_headers
@@ -31,13 +31,15 @@ DETAILS = (
     "slash at its end it is everything below it, with * everything that begins so, and with "
     "{001..100} a range. DEST is the name of the object, or with a slash, the folder of names. "
     "Prints the id of the job, and runs it here. What is unchanged is skipped. The same command "
-    "continues a job that was stopped or killed. Exit status 3 if objects failed."
+    "continues a job that was stopped or killed. Exit status 3 if objects failed. With --server "
+    "the job runs there, and the command returns at once unless --wait or --progress is given."
 )
 EXAMPLES = (
     "casync download 'http://host/abc/shard-{001..010}.tar' abc/",
     "casync download s3://images/2024/ images/2024/ --sync --max-delete 100",
     "casync download gs://lpr-vision lpr/ --object-list objects.json --limit 20M",
     "casync download 'gs://lpr-vision/dir/prefix-*' lpr/ --dry-run",
+    "casync download https://host/abc/ abc/ --server https://chunks.example.com --wait",
 )
 
 _MAX_DELETE: Final = 2**63 - 1
@@ -162,9 +164,20 @@ def run(
         if chunk_size is None
         else ChunkerParams.from_average(parse_size(chunk_size)),
     )
+    is_served = invocation.asks_server()
+    if is_served and (object_list is not None or dry_run):
+        raise UsageError(
+            "a server takes no list of objects and no dry run",
+            next_step="Drop --server to download here.",
+        )
     listed = None if object_list is None else _list_file(object_list)
-    address = _source(source, is_listed=listed is not None)
+    address = source if is_served else _source(source, is_listed=listed is not None)
     with DownloadRequest(address, _dest(dest), options, listed) as request:
+        if is_served:
+            with invocation.jobs_client() as client:
+                row = client.create(request.wanted)
+                run_there(invocation, client, row, interval=interval, only_summary=wait)
+            return
         if dry_run:
             _forecast(invocation, request)
             return

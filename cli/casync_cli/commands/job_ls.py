@@ -33,5 +33,5 @@ def run(
 ) -> None:
     """Runs the command."""
     invocation = invocation_of(ctx)
-    with invocation.open_store(read_only=True) as store:
-        list_jobs(invocation.output, store.jobs, regex, active=active)
+    with invocation.jobs(read_only=True) as jobs:
+        list_jobs(invocation.output, jobs, regex, active=active)

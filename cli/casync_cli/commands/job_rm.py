@@ -27,10 +27,10 @@ def run(
     """Runs the command."""
     invocation = invocation_of(ctx)
     output = invocation.output
-    with invocation.open_store() as store:
-        removed = [row.id for row in find_jobs(store.jobs, ids)]
+    with invocation.jobs() as jobs:
+        removed = [row.id for row in find_jobs(jobs, ids)]
         for ident in removed:
-            store.jobs.remove(ident)
+            jobs.remove(ident)
             if not output.json_mode:
                 output.row(ident)
     if output.json_mode:

@@ -10,6 +10,7 @@ from casync.errors import UsageError
 from casync_cli.completion import complete_job
 from casync_cli.invocation import Invocation, invocation_of
 from casync_cli.job_ids import find_job
+from casync_cli.job_waiting import JobWaiting
 from casync_cli.job_watch import JOB_SCHEMA, JobBars, JobDocuments, JobLines, JobScreen, follow
 from casync_cli.parsing.times import parse_interval
 from casync_cli.reports.job import fault_fields, job_fields, print_job, status_of
@@ -17,7 +18,7 @@ from casync_cli.reports.job_list import list_jobs
 
 if TYPE_CHECKING:
     from casync.jobs.job import JobRow
-    from casync.store.jobs import JobStore
+    from casync.store.jobs import Jobs
 
 DETAILS = (
     "Without ID, lists the jobs. ID may be shortened. --progress follows the job while it runs: "
@@ -54,20 +55,21 @@ def run(
     follows = refresh is not None or invocation.common.progress is True
     if ident is None and follows:
         raise UsageError("--progress follows one job", next_step="Name it by its id.")
-    with invocation.open_store(read_only=True) as store:
+    with invocation.jobs(read_only=True) as jobs:
         if ident is None:
-            list_jobs(invocation.output, store.jobs, regex, active=False)
+            list_jobs(invocation.output, jobs, regex, active=False)
             return
-        row = find_job(store.jobs, ident)
+        row = find_job(jobs, ident)
         if follows:
-            row = _follow(invocation, store.jobs, row.id, pause)
-        _print(invocation, store.jobs, row)
+            row = _follow(invocation, jobs, row.id, pause)
+        _print(invocation, jobs, row)
 
 
-def _follow(invocation: Invocation, jobs: JobStore, ident: str, pause: float) -> JobRow:
+def _follow(invocation: Invocation, jobs: Jobs, ident: str, pause: float) -> JobRow:
     """Shows a job until it ends, or until its process is gone."""
     output = invocation.output
-    invocation.resume = f"The job goes on; `casync job show {ident} --progress` shows it again."
+    again = invocation.job_command(f"show {ident} --progress")
+    invocation.resume = f"The job goes on; `{again}` shows it again."
     screen: JobScreen
     if output.json_mode:
         screen = JobDocuments(output, lambda row: row.state.value)
@@ -75,12 +77,14 @@ def _follow(invocation: Invocation, jobs: JobStore, ident: str, pause: float) ->
         screen = JobBars(output)
     else:
         screen = JobLines(output.row, pause)
-    row = follow(screen, lambda: find_job(jobs, ident), lambda _: not jobs.is_running(ident), pause)
+    # A server takes jobs that wait or are interrupted over by itself.
+    waits = JobWaiting(jobs, is_served=invocation.asks_server(), grace=0.0)
+    row = follow(screen, lambda: find_job(jobs, ident), waits.is_over, pause)
     assert row is not None  # there is no deadline
     return row
 
 
-def _print(invocation: Invocation, jobs: JobStore, row: JobRow) -> None:
+def _print(invocation: Invocation, jobs: Jobs, row: JobRow) -> None:
     from casync.store.jobs import faults_of
 
     output, verbose = invocation.output, invocation.common.verbose

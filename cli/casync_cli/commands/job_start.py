@@ -1,8 +1,8 @@
-"""`casync job start`: continues a job here."""
+"""`casync job start`: continues a job, here or on its server."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,8 +10,11 @@ from casync.errors import UsageError
 from casync_cli.completion import complete_job
 from casync_cli.invocation import invocation_of
 from casync_cli.job_ids import find_job
-from casync_cli.job_run import parse_progress_interval, run_here
+from casync_cli.job_run import parse_progress_interval, run_here, run_there
 from casync_cli.reports.job import FINISHED
+
+if TYPE_CHECKING:
+    from casync.jobs.job import JobRow
 
 DETAILS = (
     "Continues a job that was stopped, or whose process has ended, where it was, with all of its "
@@ -41,12 +44,23 @@ def run(
     """Runs the command."""
     invocation = invocation_of(ctx)
     interval = parse_progress_interval(progress_interval)
+    if invocation.asks_server():
+        with invocation.jobs_client() as client:
+            row = find_job(client, ident)
+            _refuse_finished(row)
+            started = client.start(row.id)
+            run_there(invocation, client, started, interval=interval, only_summary=wait)
+        return
     with invocation.open_store() as store:
         row = find_job(store.jobs, ident)
-        if row.state == FINISHED:
-            raise UsageError(
-                f"job {row.id} is finished",
-                next_step="Run the same download again to fetch what has changed.",
-            )
+        _refuse_finished(row)
         with store.jobs.claim(row.id, restart=True) as claim:
             run_here(invocation, store, claim, None, interval=interval, only_summary=wait)
+
+
+def _refuse_finished(row: JobRow) -> None:
+    if row.state == FINISHED:
+        raise UsageError(
+            f"job {row.id} is finished",
+            next_step="Run the same download again to fetch what has changed.",
+        )

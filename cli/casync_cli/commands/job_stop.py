@@ -30,16 +30,16 @@ def run(
     invocation = invocation_of(ctx)
     output = invocation.output
     stopped = []
-    with invocation.open_store() as store:
-        for row in find_jobs(store.jobs, ids):
+    with invocation.jobs() as jobs:
+        for row in find_jobs(jobs, ids):
             if row.state == FINISHED:
                 output.say(f"{row.id} is already finished")
-            after = store.jobs.request_stop(row.id)
-            status = status_of(after, is_running=store.jobs.is_running(row.id))
+            after = jobs.request_stop(row.id)
+            status = status_of(after, is_running=jobs.is_running(row.id))
             stopped.append((row.id, "stopping" if status == RUNNING else status))
     if output.json_mode:
-        jobs = [{"id": ident, "status": status} for ident, status in stopped]
-        output.document("casync.job-stop/1", {"jobs": jobs})
+        documents = [{"id": ident, "status": status} for ident, status in stopped]
+        output.document("casync.job-stop/1", {"jobs": documents})
         return
     for ident, status in stopped:
         output.row(ident, status)

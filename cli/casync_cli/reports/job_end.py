@@ -17,7 +17,7 @@ from casync_cli.reports.job import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from casync.jobs.fault import ObjectFault
     from casync.jobs.job import JobRow
@@ -42,12 +42,17 @@ def report_end(output: Output, row: JobRow, faults: Iterable[ObjectFault]) -> No
             output.say(f"  {fault_text(fault)}")
 
 
-def raise_for(row: JobRow, status: str) -> None:
+def _command(words: str) -> str:
+    return f"casync job {words}"
+
+
+def raise_for(row: JobRow, status: str, command: Callable[[str], str] = _command) -> None:
     """Raises unless the job has done everything.
 
     Args:
         row: The job.
         status: What it does, from `casync_cli.reports.job.status_of`.
+        command: A command about jobs as the user can repeat it, without `casync job`.
 
     Raises:
         PartialError: Objects failed, or what is gone at the source was not removed.
@@ -58,12 +63,12 @@ def raise_for(row: JobRow, status: str) -> None:
         why = f": {row.failure}" if row.failure else ""
         raise StoppedError(
             f"download {said}{why}, {count_text(row)} downloaded",
-            next_step=f"`casync job start {row.id}` continues it.",
+            next_step=f"`{command(f'start {row.id}')}` continues it.",
         )
     if row.counts.failed:
         raise PartialError(
             f"{row.counts.failed} of {format_count(row.total, 'object')} failed",
-            next_step=f"`casync job show {row.id} -v` lists them; run the same download again.",
+            next_step=f"`{command(f'show {row.id} -v')}` lists them; run the same download again.",
         )
     if row.failure:
         raise PartialError(row.failure, next_step="Run the same download again.")

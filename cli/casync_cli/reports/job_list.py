@@ -16,7 +16,7 @@ from casync_cli.reports.job import (
 )
 
 if TYPE_CHECKING:
-    from casync.store.jobs import JobStore
+    from casync.store.jobs import Jobs
     from casync_cli.output import Output
 
 __all__ = ["list_jobs"]
@@ -24,7 +24,7 @@ __all__ = ["list_jobs"]
 _ACTIVE: Final = frozenset({QUEUED, RUNNING})
 
 
-def list_jobs(output: Output, jobs: JobStore, regex: str | None, *, active: bool) -> None:
+def list_jobs(output: Output, jobs: Jobs, regex: str | None, *, active: bool) -> None:
     """Lists jobs, oldest first.
 
     Args:

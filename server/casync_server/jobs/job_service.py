@@ -11,7 +11,7 @@ from itertools import dropwhile, islice
 from msgspec.structs import replace
 
 from casync.errors import LockedError, UsageError
-from casync.jobs.address import parse_address
+from casync.jobs.address import parse_address, redacted
 from casync.jobs.job import JobRow, JobState
 from casync.jobs.request import specify
 from casync.jobs.spec import JobSpec
@@ -64,6 +64,9 @@ class JobService:
 
     def _checked(self, spec: JobSpec) -> JobSpec:
         spec = specify(spec)
+        if not spec.description:
+            what = f"{redacted(spec.source)} -> {spec.dest or '/'}"
+            spec = replace(spec, description=what)
         self.policy.check(self.namespace, parse_address(spec.source))
         return replace(spec, served=True, max_conns=min(spec.max_conns, self.max_conns))
 

@@ -1,0 +1,131 @@
+"""The jobs of a server: makes, lists, stops, starts and removes downloads that it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Final
+from urllib.parse import urlencode
+
+from msgspec.structs import replace
+
+from casync.errors import NotFoundError, RemoteProtocolError
+from casync.jobs.fault import ObjectFault
+from casync.jobs.job import JobRow
+from casync.jobs.spec import JobSpec
+from casync.limits import MAX_JOBS
+from casync.remote.http.client import RemoteClient
+from casync.remote.http.transport import Request
+from casync.store.job_rules import is_job_id
+from casync.wire.documents import JSON_TYPE, decode_document, encode_document
+from casync.wire.jobs import (
+    FaultPage,
+    JobItem,
+    JobPage,
+    JobStateText,
+    job_request,
+    job_row,
+    object_fault,
+)
+
+__all__ = ["JobsClient"]
+
+_JOBS: Final = "/v1/jobs"
+
+
+class JobsClient(RemoteClient):
+    """A `RemoteClient` that is also the `Jobs` of its server.
+
+    Requests are retried when an answer is lost, but for `remove`.
+    """
+
+    @cached_property
+    def _states(self) -> dict[str, JobStateText]:
+        """What each job did when it was last seen; its row does not tell if its runner lives."""
+        return {}
+
+    def create(self, wanted: JobSpec) -> JobRow:
+        """Makes a job, or lets an unfinished one with the same digest go on.
+
+        Args:
+            wanted: What the user asks for, with its secrets and with any kind, as
+                `casync.jobs.request.specify` takes it. The server does that.
+
+        Raises:
+            DeniedError: The server runs no jobs, or does not open this source.
+            NoSpaceError, RemoteError: It cannot take the job.
+        """
+        body = encode_document(replace(job_request(wanted), kind=None))
+        return self._changed(Request(_JOBS, [JSON_TYPE], body, JSON_TYPE, writing=True))
+
+    def start(self, ident: str) -> JobRow:
+        """Lets an unfinished job go on; NotFoundError if there is none."""
+        return self._changed(self._post(ident, "start"))
+
+    def find(self, ident: str) -> JobRow | None:
+        """As `Jobs.find`."""
+        if not is_job_id(ident):
+            return None
+        try:
+            return self._row(self._document(f"{_JOBS}/{ident}", JobItem))
+        except NotFoundError:
+            return None
+
+    def matching(self, prefix: str) -> list[JobRow]:
+        """As `Jobs.matching`."""
+        if is_job_id(prefix):
+            row = self.find(prefix)
+            return [] if row is None else [row]
+        return [row for row in self.rows() if row.id.startswith(prefix)]
+
+    def rows(self) -> Iterator[JobRow]:
+        """As `Jobs.rows`."""
+        seen: set[str] = set()
+        query = ""
+        while True:
+            page = self._document(f"{_JOBS}{query}", JobPage)
+            for item in page.jobs:
+                if item.id in seen or len(seen) >= MAX_JOBS:
+                    raise RemoteProtocolError(f"{self.origin} sends a list of jobs without an end")
+                seen.add(item.id)
+                yield self._row(item)
+            if not self._goes_on(page.more, page.jobs):
+                return
+            query = f"?{urlencode({'after': page.jobs[-1].id})}"
+
+    def is_running(self, ident: str) -> bool:
+        """As `Jobs.is_running`, when the job was last seen."""
+        if ident not in self._states:
+            self.find(ident)
+        return self._states.get(ident) == "running"
+
+    def request_stop(self, ident: str) -> JobRow:
+        """As `Jobs.request_stop`."""
+        return self._changed(self._post(ident, "stop"))
+
+    def remove(self, ident: str) -> None:
+        """As `Jobs.remove`; RemoteError if it has a runner."""
+        request = Request(f"{_JOBS}/{ident}", [JSON_TYPE], method="DELETE", writing=True)
+        reply = self._read_once(request, self._patience.retry())
+        self._told(decode_document, reply.body, JobItem)
+
+    def faults(self, ident: str, after: int = -1, limit: int = 1000) -> list[ObjectFault]:
+        """As `Jobs.faults`."""
+        query = urlencode({"after": after, "limit": limit})
+        page = self._document(f"{_JOBS}/{ident}/errors?{query}", FaultPage)
+        found = [object_fault(item) for item in page.errors]
+        for fault in found:
+            if fault.index <= after:
+                raise RemoteProtocolError(f"{self.origin} sends errors that are out of order")
+            after = fault.index
+        return found
+
+    def _post(self, ident: str, verb: str) -> Request:
+        return Request(f"{_JOBS}/{ident}/{verb}", [JSON_TYPE], b"", JSON_TYPE, writing=True)
+
+    def _changed(self, request: Request) -> JobRow:
+        return self._row(self._told(decode_document, self._read(request).body, JobItem))
+
+    def _row(self, item: JobItem) -> JobRow:
+        self._states[item.id] = item.state
+        return self._told(job_row, item)

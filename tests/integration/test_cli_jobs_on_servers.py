@@ -1,0 +1,141 @@
+"""`download` and `job` with `--server`: jobs that run on a server, with a token."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from casync.names.token import TokenScope
+from casync.store.lmdb.store import LmdbStore
+from tests.support.program import Program
+from tests.support.serving import serving
+from tests.support.web_servers import http_server
+
+OBJECTS = {f"{number:02}": bytes([number]) * 5000 for number in range(1, 11)}
+ID = re.compile(r"dnl-[0-9a-z]{9}")
+
+
+class World(NamedTuple):
+    """A web server, and a server that runs jobs."""
+
+    program: Program
+    source: str
+    options: list[str]
+    store: Path
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    folder = tmp_path_factory.mktemp("world")
+    for path in ("home", "web"):
+        (folder / path).mkdir()
+    for name, data in OBJECTS.items():
+        (folder / "web" / name).write_bytes(data)
+    store = folder / "store"
+    with LmdbStore.open(store, create=True) as opened:
+        token, _ = opened.tokens.issue(TokenScope.JOBS)
+    secret = folder / "home/token"
+    secret.write_text(token)
+    secret.chmod(0o600)
+    with http_server(folder / "web") as source, serving(store, jobs=True) as server:
+        options = ["--server", server.url, "--token-file", str(secret)]
+        yield World(Program(folder / "home"), source, options, store)
+
+
+def test_a_download_runs_on_the_server_and_the_command_returns(world: World) -> None:
+    template = f"{world.source}/{{01..10}}"
+    made = world.program.good("download", template, "set/", *world.options)
+    (ident,) = made.lines
+    assert ID.fullmatch(ident)
+    monitor = f"casync job show {ident} --progress --server {world.options[1]}"
+    assert f"Run `{monitor}` to monitor" in made.err
+    waited = world.program.good("job", "wait", ident[4:8], *world.options)
+    assert "Done: 10 files downloaded, skipped: 0, errors: 0" in waited.err
+    shown = world.program.good("job", "show", ident, "-v", "--json", *world.options).document
+    assert (shown["status"], shown["outcome"], shown["finished_cnt"]) == ("finished", "clean", 10)
+    assert shown["description"] == f"{template} -> set/"
+    assert not world.program.store.exists()
+    with LmdbStore.open(world.store, read_only=True) as store:
+        assert [record.name for record in store.names("set/")] == [
+            f"set/{name}" for name in OBJECTS
+        ]
+
+
+def test_a_download_that_waits_ends_as_its_job(world: World) -> None:
+    ran = world.program.run(
+        "download", f"{world.source}/{{09..12}}", "some/", "--wait", *world.options
+    )
+    assert ran.status == 3
+    assert "Done: 2 files downloaded, skipped: 0, errors: 2" in ran.err
+    assert "some/11: request failed with 404 status code (Not Found)" in ran.err
+    (ident,) = ran.lines
+    shown = world.program.good("job", "show", ident, *world.options)
+    assert "some/12: request failed with 404" in shown.text
+    listed = world.program.good("job", "ls", "--regex", "some/", *world.options)
+    assert listed.text.startswith(f"{ident}\tFinished\t2\t")
+
+
+def test_progress_is_documents_with_json(world: World) -> None:
+    ran = world.program.good(
+        *("download", f"{world.source}/01", "one", "--progress", "--json"),
+        *("--limit", "1M", "--progress-interval", "100ms"),
+        *world.options,
+    )
+    assert '"status": "finished"' in ran.lines[-1]
+
+
+def test_jobs_of_a_server_are_stopped_started_and_removed(world: World) -> None:
+    # 10 KB may come at once, a minute's worth; the rest of 50 KB takes four minutes.
+    source, limit = f"{world.source}/{{01..10}}", ["--limit-bph", "600k"]
+    made = world.program.good("download", source, "slow/", *limit, *world.options)
+    (ident,) = made.lines
+    stopped = world.program.good("job", "stop", ident, *world.options)
+    assert stopped.text in (f"{ident}\tstopping\n", f"{ident}\taborted\n")
+    waited = world.program.run("job", "wait", ident, *world.options)
+    assert waited.status == 11
+    assert f"casync job start {ident} --server {world.options[1]}" in waited.err
+    again = world.program.good("download", source, "slow/", "--wait", *world.options)
+    assert again.lines == [ident]
+    assert world.program.run("job", "start", ident, *world.options).status == 2
+    assert world.program.good("job", "rm", ident, *world.options).lines == [ident]
+    assert world.program.run("job", "show", ident, *world.options).status == 9
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (["download", "/etc/passwd", "x"], 8, "--import-root"),
+        (["download", "gs://bucket/x", "x"], 8, "CASYNC_SERVE_JOB_CLOUDS"),
+        (["download", "https://h/x", "x", "--dry-run"], 2, "Drop --server"),
+        (["download", "https://h/x", "x", "--object-list", "-"], 2, "Drop --server"),
+        (["download", "https://h/x", "x", "--sync"], 2, "not listed"),
+        (["job", "show", "dnl-000000000"], 9, "no job"),
+        (["job", "start", "zzz"], 9, "no job"),
+    ],
+)
+def test_what_a_server_refuses_is_said(
+    world: World, arguments: list[str], status: int, said: str
+) -> None:
+    ran = world.program.run(*arguments, *world.options)
+    assert (ran.status, said in ran.err) == (status, True), ran.err
+
+
+def test_a_local_job_needs_no_server_and_takes_no_options_for_one(world: World) -> None:
+    ran = world.program.run("job", "ls", *world.options[2:])
+    assert ran.status == 2
+    assert "--server" in ran.err
+
+
+def test_a_token_that_may_only_write_runs_no_jobs(world: World) -> None:
+    with LmdbStore.open(world.store) as store:
+        token, _ = store.tokens.issue(TokenScope.WRITE)
+    weak = world.program.home / "weak"
+    weak.write_text(token)
+    weak.chmod(0o600)
+    ran = world.program.run("job", "ls", *world.options[:2], "--token-file", str(weak))
+    assert ran.status == 8
+    assert "of the scope jobs" in ran.err

@@ -1,0 +1,112 @@
+"""The client of a server's jobs, against the application in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from casync_server.app import create_app
+from casync_server.jobs.source_policy import SourcePolicy
+from casync_server.settings import ServerSettings
+from msgspec.structs import replace
+
+from casync.errors import DeniedError, NotFoundError, RemoteError
+from casync.jobs.fault import ObjectFault, ObjectFaultKind
+from casync.jobs.job import Counts, JobState
+from casync.jobs.spec import JobSpec, SourceKind
+from casync.remote.http.jobs_client import JobsClient
+from casync.store.base import Batch
+from casync.store.jobs import JobUpdate, faults_of
+from casync.store.lmdb.store import LmdbStore
+from tests.support.serving import serving_here
+
+WANTED = JobSpec(
+    "https://me:pw@h/{0..9}?sig=1",
+    "sets",
+    SourceKind.OBJECT,
+    max_conns=3,
+    headers=(("X-Key", "secret"),),
+    flatten=True,
+)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[LmdbStore]:
+    with LmdbStore.open(tmp_path / "store", create=True) as store:
+        yield store
+
+
+@pytest.fixture
+def client(store: LmdbStore) -> Iterator[JobsClient]:
+    policy = SourcePolicy(None, ())
+    app = create_app(store, ServerSettings(), jobs=policy, sink=lambda _: None)
+    with serving_here(app) as url, JobsClient(url) as client:
+        yield client
+
+
+def test_a_job_arrives_whole_and_returns_without_its_secrets(
+    client: JobsClient, store: LmdbStore
+) -> None:
+    row = client.create(WANTED)
+    with store.jobs.claim(row.id) as claim:
+        kept = claim.spec
+    described = "https://***@h/{0..9}?sig=*** -> sets/"
+    whole = replace(WANTED, dest="sets/", kind=SourceKind.TEMPLATE, description=described)
+    assert kept == replace(whole, served=True)
+    assert row.spec == whole.without_secrets()
+    assert row.state is JobState.QUEUED
+
+
+def test_jobs_are_found_as_in_a_store(client: JobsClient, store: LmdbStore) -> None:
+    rows = [client.create(replace(WANTED, dest=f"d{number}")) for number in range(3)]
+    assert {row.id for row in client.rows()} == {row.id for row in rows}
+    assert [row.id for row in client.rows()] == [row.id for row in store.jobs.rows()]
+    assert client.find(rows[0].id) == rows[0]
+    assert client.matching(rows[0].id) == [rows[0]]
+    assert rows[0] in client.matching(rows[0].id[:6])
+    assert client.matching("dnl-000000000") == []
+    assert client.find("../pushes") is None
+
+
+def test_whether_a_runner_lives_is_as_last_seen(client: JobsClient, store: LmdbStore) -> None:
+    row = client.create(WANTED)
+    with store.jobs.claim(row.id):
+        assert not client.is_running(row.id)
+        running = client.find(row.id)
+        assert running is not None
+        assert running.state is JobState.RUNNING
+        assert client.is_running(row.id)
+        with pytest.raises(RemoteError, match="is running"):
+            client.remove(row.id)
+        assert client.request_stop(row.id).state is JobState.RUNNING
+    assert client.request_stop(row.id).state is JobState.ABORTED
+    assert client.start(row.id).state is JobState.RUNNING
+    assert not client.is_running(row.id)
+    client.remove(row.id)
+    for ask in (client.remove, client.start, client.request_stop):
+        with pytest.raises(NotFoundError):
+            ask(row.id)
+
+
+def test_all_errors_are_read_page_by_page(client: JobsClient, store: LmdbStore) -> None:
+    row = client.create(WANTED)
+    faults = [
+        ObjectFault(at, f"d/{at}", f"https://h/{at}", ObjectFaultKind.STALL, "late", 3, 5, 6)
+        for at in range(1200)
+    ]
+    with store.jobs.claim(row.id) as claim:
+        counts = Counts(failed=len(faults))
+        done = replace(claim.row, total=2000, listed=2000, cursor=len(faults), counts=counts)
+        store.commit(Batch(job=JobUpdate(done, faults)))
+    assert list(faults_of(client, row.id)) == faults
+
+
+def test_a_server_that_runs_no_jobs_says_so(store: LmdbStore) -> None:
+    app = create_app(store, ServerSettings(), sink=lambda _: None)
+    with (
+        serving_here(app) as url,
+        JobsClient(url) as client,
+        pytest.raises(DeniedError, match="runs no jobs"),
+    ):
+        client.create(WANTED)
