@@ -44,7 +44,7 @@ class Verb(NamedTuple):
 
 VERBS: Final[dict[str, Verb]] = {
     "prepare": Verb("prepare", "Store a file, a folder or a bucket and print its hash."),
-    "get": Verb("get", "Fetch an object of a web server or a bucket."),
+    "get": Verb("get", "Fetch an object of a web server or a bucket.", True),
     "serve": Verb("serve", "Serve the store over HTTP.", own_signals=True),
     "pull": Verb("pull", "Rebuild a file or a folder; fetch only missing chunks.", True),
     "push": Verb("push", "Send a manifest and a name to a server.", True),

@@ -101,7 +101,7 @@ ASK_SERVERS = {
     "undelete",
     "repair",
     "config show",
-    "download",
+    *("get", "download"),
     *(f"job {verb}" for verb in ("ls", "show", "start", "stop", "rm", "wait")),
 }
 VARIABLES = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,6 +36,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         (folder / path).mkdir()
     for name, data in OBJECTS.items():
         (folder / "web" / name).write_bytes(data)
+        os.utime(folder / "web" / name, (1_600_000_000, 1_600_000_000))
     store = folder / "store"
     with LmdbStore.open(store, create=True) as opened:
         token, _ = opened.tokens.issue(TokenScope.JOBS)
@@ -139,3 +141,27 @@ def test_a_token_that_may_only_write_runs_no_jobs(world: World) -> None:
     ran = world.program.run("job", "ls", *world.options[:2], "--token-file", str(weak))
     assert ran.status == 8
     assert "of the scope jobs" in ran.err
+
+
+def test_get_fetches_through_the_server(world: World) -> None:
+    target = world.program.home / "out"
+    url = f"{world.source}/03"
+    for unchanged in (False, True):
+        ran = world.program.good(
+            "get", url, "--name", "three", "-o", str(target), "--json", *world.options
+        )
+        assert target.read_bytes() == OBJECTS["03"]
+        fields = ran.document
+        assert (fields["name"], fields["version"], fields["length"]) == ("three", 1, 5000)
+        assert fields["unchanged"] == unchanged
+    assert world.program.good("get", url, "--name", "three", *world.options).lines == [
+        fields["manifest"]
+    ]
+    for arguments, status, said in (
+        ([url], 2, "--name"),
+        ([f"{world.source}/", "--name", "x"], 2, "several objects"),
+        ([f"{world.source}/none", "--name", "x"], 9, "404"),
+        (["http://10.0.0.1/x", "--name", "x"], 8, "does not connect to 10.0.0.1"),
+    ):
+        refused = world.program.run("get", *arguments, *world.options)
+        assert (refused.status, said in refused.err) == (status, True), refused.err

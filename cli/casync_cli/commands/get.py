@@ -12,6 +12,7 @@ from casync.sizes import format_size
 from casync_cli.invocation import Invocation, invocation_of
 from casync_cli.options import AllowNetworkFs
 from casync_cli.parsing.paths import parse_path
+from casync_cli.served_get import ServedObject, get_on_server
 
 if TYPE_CHECKING:
     from casync.ops.prepare.prepared import Prepared
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 DETAILS = (
     "URL is an object of a web server or of a bucket: http(s)://…, s3://…, gs://…, az://…. It goes "
     "into the store, and from there to FILE. An object that is known is asked for by its ETag or "
-    "time, and not fetched again while it is unchanged. Without -o, its hash is printed."
+    "time, and not fetched again while it is unchanged. Without -o, its hash is printed. With "
+    "--server the server fetches it, under the name of --name."
 )
 EXAMPLES = (
     "casync get https://host/images/vm.img -o vm.img",
@@ -53,6 +55,9 @@ def run(
             f"{url} is not a URL", next_step="Write SCHEME://…; `casync prepare` takes paths."
         )
     target = _target(invocation, out)
+    if invocation.asks_server():
+        _report_served(invocation, get_on_server(invocation, url, name, target), out)
+        return
     options = PrepareOptions(name=None if name is None else parse_name(name))
     access = invocation.source_options()
     invocation.resume = "Run the same command again; stored content is not stored again."
@@ -78,6 +83,33 @@ def _target(invocation: Invocation, out: str | None) -> Path | BinaryIO | None:
     if invocation.output.json_mode:
         raise UsageError("--json and -o - cannot share stdout")
     return invocation.output.binary
+
+
+def _report_served(invocation: Invocation, got: ServedObject, out: str | None) -> None:
+    output, record = invocation.output, got.record
+    if output.json_mode:
+        output.document(
+            "casync.get/1",
+            {
+                "manifest": record.manifest.hex(),
+                "name": record.name,
+                "version": record.version,
+                "length": got.length,
+                "unchanged": got.unchanged,
+                "stored": None,
+                "output": out,
+                "outcome": got.outcome,
+                "seconds": round(got.seconds, 3),
+            },
+        )
+    elif out is None:
+        output.row(record.manifest.hex())
+    output.flush()
+    known = ", unchanged since it was last fetched" if got.unchanged else " fetched by the server"
+    output.say(f"{format_size(got.length)}{known}")
+    if out is not None:
+        output.say(f"{'stdout' if out == '-' else out}: {got.outcome}")
+    output.say(f"named {record.name}@{record.version}")
 
 
 def _report(invocation: Invocation, got: Prepared, out: str | None, outcome: str | None) -> None:
