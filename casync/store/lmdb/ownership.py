@@ -48,6 +48,7 @@ def check_owner(path: Path, *, writable: bool) -> tuple[bool, list[str]]:
             f"store {path} belongs to {_user(folder.st_uid)}",
             next_step="Run the command as that user.",
         )
+    warnings: list[str] = []
     if folder.st_mode & stat.S_IWOTH:
         if writable:
             raise DeniedError(
@@ -55,7 +56,9 @@ def check_owner(path: Path, *, writable: bool) -> tuple[bool, list[str]]:
                 next_step=f"Run `chmod o-w {path}`, or choose another folder with --store.",
             )
         is_ours = False
-    warnings = []
+        warnings.append(
+            f"any user may change the files of the store {path}; `chmod o-w {path}` keeps them out"
+        )
     for name in _FILES:
         status = _look(path / name)
         if status is None:

@@ -96,7 +96,9 @@ def run(
         invocation.resume = again
 
         def begun(push: str) -> None:
-            invocation.resume = f"{again} Or give it up: casync push --abort {push} --server URL."
+            invocation.resume = (
+                f"{again} Or give it up: casync push --abort {push} --server {server}"
+            )
 
         options = replace(options, begun=begun)
         with invocation.progress() as progress, placing_damage(f"store {store.path}"):

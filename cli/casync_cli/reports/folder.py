@@ -44,10 +44,11 @@ def report_folder(output: Output, pulled: FolderPulled, out: str) -> None:
             },
         )
     output.flush()
+    others = "link or special file" if pulled.others == 1 else "links and special files"
     counts = [
         ("kept", pulled.kept),
         ("removed", pulled.removed),
-        ("links and special files made", pulled.others),
+        (f"{others} made", pulled.others),
     ]
     output.say(
         f"{out}: {format_count(pulled.files, 'file')} written, {format_size(pulled.length)}"

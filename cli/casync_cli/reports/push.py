@@ -36,6 +36,9 @@ def report_aborted(
         for push, heard in rows:
             output.row(push, heard or "")
     output.flush()
+    if not pushes:
+        output.say("no push is open")
+        return
     verb = "would be ended" if dry_run else "ended; `casync gc` there makes room"
     output.say(f"{format_count(len(pushes), 'push')} {verb}")
 
