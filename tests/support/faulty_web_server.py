@@ -253,7 +253,7 @@ class _Handler(BaseHTTPRequestHandler):
             body = body[:cut]
             self.close_connection = True
         declared = fault.fields.get("Content-Length")
-        if declared is not None and int(declared) != len(body):
+        if declared is not None and declared != str(len(body)):
             self.close_connection = True
         return status, self._send(body, fault.piece, fault.pause)
 

@@ -214,18 +214,13 @@ class Fetcher(NamedTuple):
         half = self.jobs.parts(self.ident, fetch.index)
         if half is None:
             return
-        checksums = self._checksums(fetch, half.validators, half.size)
-        body = self._body(fetch, half.validators, half.size, checksums)
+        body = self._body(fetch, half.validators, half.size)
         if body.resume(half, self.store):
             fetch.body = body
 
-    def _body(
-        self,
-        fetch: Fetch,
-        validators: Validators,
-        size: int | None,
-        checksums: Sequence[Checksum],
-    ) -> ObjectBody:
+    def _body(self, fetch: Fetch, validators: Validators, size: int | None) -> ObjectBody:
+        size, checksums = self._compare(fetch, validators, size)
+
         def note(chunks: Sequence[tuple[bytes, int]]) -> None:
             if _may_resume(validators):
                 with self.writer.turn():
@@ -246,15 +241,19 @@ class Fetcher(NamedTuple):
         if body is not None or fetch.index < self.left:  # no part may precede those of this body
             with self.writer.turn():
                 self.ledger.restart(fetch.index)
-        checksums = self._checksums(fetch, listed.validators, listed.size)
-        fetch.body = self._body(fetch, listed.validators, listed.size, checksums)
+        fetch.body = self._body(fetch, listed.validators, listed.size)
         return fetch.body
 
-    def _checksums(self, fetch: Fetch, validators: Validators, size: int | None) -> list[Checksum]:
-        """What the bytes of an object must match, after it was compared with its item.
+    def _compare(
+        self, fetch: Fetch, validators: Validators, size: int | None
+    ) -> tuple[int | None, list[Checksum]]:
+        """Compares an object with its item.
 
         What a given list says holds always. An object that changed since it was listed is fetched
         as it is now; one that did not, but has another size, is not whole.
+
+        Returns:
+            The size and the checksums that its bytes must have.
 
         Raises:
             UnreachableError: It has another size than its item says.
@@ -263,7 +262,7 @@ class Fetcher(NamedTuple):
         listed = item.validators
         is_given = self.spec.kind is SourceKind.LIST
         if not is_given and _has_changed(listed, validators):
-            return [*validators.checksums]
+            return size, [*validators.checksums]
         if item.size is not None and size is not None and item.size != size:
             raise failed(
                 UnreachableError(
@@ -271,7 +270,8 @@ class Fetcher(NamedTuple):
                 ),
                 ObjectFaultKind.SHORT_BODY,
             )
-        return [*{*listed.checksums, *validators.checksums}]
+        size = item.size if size is None else size
+        return size, [*{*listed.checksums, *validators.checksums}]
 
     def _blocks(self, place: ItemPlace, answer: ObjectAnswer, body: ObjectBody) -> Iterator[bytes]:
         """The rest of an object, in ranges if it is long and the server can do that."""

@@ -161,6 +161,16 @@ def test_a_size_unlike_the_listed_one_is_a_short_body(
     assert "ds/large.bin" not in contents(store)
 
 
+def test_an_end_without_an_announced_length_is_compared_with_the_listing(
+    store: MemoryStore, server: WebServer
+) -> None:
+    """Where the end of the connection is the end of the body, a reset looks like success."""
+    server.fail("/d/large.bin", [Fault(fields={"Content-Length": ""}, cut_after=100_000)])
+    row = run(store, f"{server.url}/d/")
+    assert row.counts.failed == 0
+    assert contents(store) == expected(server)
+
+
 def test_a_body_that_stops_coming_is_a_stall(store: MemoryStore, server: WebServer) -> None:
     server.fail("/d/large.bin", [Fault(hang=True)])
     row = run(store, f"{server.url}/d/large.bin", kind=SourceKind.OBJECT, timeout=0.5)
