@@ -128,7 +128,9 @@ class Fetcher(NamedTuple):
         if fetch.located is None:
             raise fetch.error or UsageError("no address")
         if not fetch.item.name:
-            raise failed(UsageError(f"{fetch.label} can have no name"), ObjectFaultKind.NAME)
+            is_folder = fetch.item.key.endswith("/") and fetch.item.size is None
+            what = "has keys that are not paths" if is_folder else "can have no name"
+            raise failed(UsageError(f"{fetch.label} {what}"), ObjectFaultKind.NAME)
         active = Active(fetch.item.name, fetch.item.size, self.now())
         self.ledger.active[fetch.index] = active
         try:

@@ -90,7 +90,12 @@ def items_from(spec: JobSpec, jobs: JobStore, row: JobRow) -> Iterator[Item]:
 
 
 def listed_item(spec: JobSpec, root: ItemPlace, listed: Listed) -> Item:
-    """The item of an object that a source lists. Without a valid name, it has none."""
+    """The item of an object that a source lists.
+
+    It has no name if it can have none, or if it is a folder that cannot be listed.
+    """
+    if listed.key.endswith("/") and listed.size is None:
+        return Item(listed.key, "")
     try:
         label = below_prefix(root.key, listed.key, flatten=spec.flatten)
         name: str = name_below(spec.dest, label)

@@ -11,13 +11,20 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Final
 
-from casync.errors import NotFoundError, RemoteProtocolError, StoppedError, UsageError
+from casync.errors import (
+    MalformedError,
+    NotFoundError,
+    RemoteProtocolError,
+    StoppedError,
+    UsageError,
+)
 from casync.jobs.address import redacted
 from casync.jobs.collisions import NameDigests, digest_of, first_collision
 from casync.jobs.item import Item
 from casync.jobs.spec import JobSpec
 from casync.limits import JOB_BLOCK_ITEMS
 from casync.ops.download.items import listed_item
+from casync.remote.sources.base import Listed
 from casync.remote.sources.job_sources import ItemPlace
 from casync.store.jobs import JobClaim, JobStore
 
@@ -35,10 +42,20 @@ def in_share(spec: JobSpec, key: str) -> bool:
     return spec.shares == 1 or spec.part_of(digest_of(key)) == spec.part
 
 
-def source_items(spec: JobSpec, root: ItemPlace, stopped: threading.Event) -> Iterator[Item]:
+def source_items(
+    spec: JobSpec, root: ItemPlace, stopped: threading.Event, *, by_folder: bool = False
+) -> Iterator[Item]:
     """The items of all objects whose keys begin with the prefix of a job.
 
+    Args:
+        spec: What the job does.
+        root: Its source and prefix.
+        stopped: Ends the listing.
+        by_folder: Make a request per folder. One that cannot be listed becomes an item that fails.
+
     Raises:
+        MalformedError: A key is not a path, and thus hides others; `by_folder` helps unless it is
+            in the first folder.
         NotFoundError: There are none, and that is not allowed.
         RemoteProtocolError: The listing does not end.
         UsageError: The source cannot be listed.
@@ -46,10 +63,12 @@ def source_items(spec: JobSpec, root: ItemPlace, stopped: threading.Event) -> It
         CasyncError: The listing broke off.
     """
     count = 0
-    for listed in root.source.list_below(root.key[: root.key.rfind("/") + 1]):
+    folder = root.key[: root.key.rfind("/") + 1]
+    found = _by_folder(root, folder) if by_folder else root.source.list_below(folder)
+    for listed in found:
         if stopped.is_set():
             raise StoppedError("stopped")
-        if not listed.key.startswith(root.key) or (listed.key.endswith("/") and not listed.size):
+        if not listed.key.startswith(root.key) or (listed.key.endswith("/") and listed.size == 0):
             continue  # beside the prefix, or the mark of a folder
         count += 1
         if count > MAX_ITEMS:
@@ -61,6 +80,26 @@ def source_items(spec: JobSpec, root: ItemPlace, stopped: threading.Event) -> It
             f"there is no object below {root.source.label}/{root.key}",
             next_step="Check the address. With --allow-empty an empty source is fine.",
         )
+
+
+def _by_folder(root: ItemPlace, first: str) -> Iterator[Listed]:
+    """All objects below a folder; also the folders that cannot be listed, whose keys end in `/`."""
+    waiting = [first]
+    while waiting:
+        folder = waiting.pop()
+        try:
+            level = root.source.list_folder(folder)
+        except MalformedError:
+            if folder == first:
+                raise
+            yield Listed(folder, None)
+            continue
+        yield from level.objects
+        waiting += [
+            each
+            for each in level.prefixes
+            if each.startswith(root.key) or root.key.startswith(each)
+        ]
 
 
 class ItemListing:

@@ -13,7 +13,14 @@ from contextlib import suppress
 from functools import partial
 from typing import Final, Protocol
 
-from casync.errors import CasyncError, PartialError, StoppedError, UnreachableError, UsageError
+from casync.errors import (
+    CasyncError,
+    MalformedError,
+    PartialError,
+    StoppedError,
+    UnreachableError,
+    UsageError,
+)
 from casync.jobs.backoff import Attempts
 from casync.jobs.item import Item
 from casync.jobs.job import JobRow, JobState
@@ -219,18 +226,24 @@ class _Run:
 
     def _write_list(self) -> None:
         attempts = Attempts()
+        by_folder = False
         while True:
             try:
-                return self._listing.write(self._items())
+                return self._listing.write(self._items(by_folder=by_folder))
+            except MalformedError:
+                if by_folder or self._spec.kind is not SourceKind.LISTING:
+                    raise
+                by_folder = True
             except UnreachableError as error:
                 attempts = attempts.after(progress=False)
                 delay = self._retries.delay(attempts, error)
                 if delay is None or self._stopped.wait(delay):
                     raise
 
-    def _items(self) -> Iterable[Item]:
+    def _items(self, *, by_folder: bool) -> Iterable[Item]:
         if self._spec.kind is SourceKind.LISTING:
-            return source_items(self._spec, self._sources.root(), self._stopped)
+            root = self._sources.root()
+            return source_items(self._spec, root, self._stopped, by_folder=by_folder)
         if self._given is None:
             raise UsageError(
                 "the list of objects of this job was not read to its end",

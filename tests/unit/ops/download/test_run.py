@@ -6,8 +6,16 @@ import threading
 
 import pytest
 
-from casync.errors import LockedError, LostRaceError, NoSpaceError, NotFoundError, UsageError
+from casync.errors import (
+    LockedError,
+    LostRaceError,
+    MalformedError,
+    NoSpaceError,
+    NotFoundError,
+    UsageError,
+)
 from casync.ids import ManifestId
+from casync.jobs.fault import ObjectFaultKind
 from casync.jobs.job import JobState
 from casync.names.name import parse_name
 from casync.names.name_update import NameUpdate
@@ -105,6 +113,24 @@ def test_a_job_of_nothing_fails_and_is_there_to_be_continued(
     assert "nothing/" in row.failure
     source.put("nothing/after-all", b"x")
     assert download(store, source, prefix="nothing/").id == row.id
+
+
+def test_keys_that_are_not_paths_hide_only_their_folder(
+    store: MemoryStore, source: MemorySource
+) -> None:
+    """D7, D10: one such key must not keep a bucket from being downloaded."""
+    expected = objects(source)
+    source.put("d/bad/a//b", b"hidden")
+    source.put("d/bad/a/c", b"hidden, too")
+    row = download(store, source, spec(sync=True), prefix="d/")
+    assert (row.counts.finished, row.counts.failed) == (31, 1)
+    (fault,) = store.jobs.faults(row.id)
+    assert (fault.url, fault.kind) == ("s3://memory/d/bad/a/", ObjectFaultKind.NAME)
+    assert "not paths" in fault.message
+    assert contents(store) == expected
+    source.put("d//b", b"in the first folder")
+    with pytest.raises(MalformedError):
+        download(store, source, prefix="d/")
 
 
 def test_two_objects_of_one_name_are_refused_before_anything_moves(
