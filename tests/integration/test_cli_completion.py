@@ -45,6 +45,10 @@ def complete(program: Program, line: str, **environment: str) -> Ran:
         ("casync verify db v", ["vm/1", "vm/2"]),
         ("casync pull v", ["vm/1", "vm/2"]),
         ("casync show x", []),
+        ("casync down", ["download"]),
+        ("casync job s", ["show", "start", "stop"]),
+        ("casync start download s3://b/ v", ["vm/1", "vm/2"]),
+        ("casync download --lim", ["--limit-bph", "--limit"]),
     ],
 )
 def test_words_are_completed(program: Program, line: str, offered: list[str]) -> None:

@@ -16,6 +16,7 @@ from typing import ClassVar
 
 import pytest
 
+from tests.support.certificates import tool
 from tests.support.held_server import held_server
 from tests.support.program import Program, read_until, terminal_of
 from tests.support.web_servers import http_server, nginx
@@ -114,6 +115,7 @@ def test_what_is_unchanged_is_skipped_and_what_changed_is_updated(
     program: Program, folder: Path, tmp_path: Path
 ) -> None:
     """D11, with nginx."""
+    tool("nginx", "nginx")
     with nginx(folder, tmp_path / "nginx") as url:
         program.good("download", f"{url}/abc/", "abc/")
         again = program.good("download", f"{url}/abc/", "abc/")

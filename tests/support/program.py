@@ -104,7 +104,7 @@ class Program:
                 env={**self.environment, "TERM": "xterm", **environment},
             ) as process:
                 os.close(theirs)
-                screen = _read_all(ours)
+                screen = read_all(ours)
                 status = process.wait(TIMEOUT)
         finally:
             os.close(ours)
@@ -128,7 +128,7 @@ def read_until(descriptor: int, wanted: bytes) -> bytes:
     return seen
 
 
-def _read_all(descriptor: int) -> bytes:
+def read_all(descriptor: int) -> bytes:
     parts = []
     while select.select([descriptor], [], [], TIMEOUT)[0]:
         try:

@@ -71,4 +71,4 @@ def raise_for(row: JobRow, status: str, command: Callable[[str], str] = _command
             next_step=f"`{command(f'show {row.id} -v')}` lists them; run the same download again.",
         )
     if row.failure:
-        raise PartialError(row.failure, next_step="Run the same download again.")
+        raise PartialError(row.failure, next_step="Look at the source, or raise --max-delete.")
