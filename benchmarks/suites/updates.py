@@ -108,6 +108,7 @@ def ways(
 ) -> Iterator[tuple[str, Mode]]:
     """Sets the receiver up for each way, one after the other."""
     for case, mode in (("in place", Mode.IN_PLACE), ("over the old file", Mode.COLD)):
+        shutil.rmtree(ours.receiver(place), ignore_errors=True)
         copy(old, out)
         time.sleep(REST_SECONDS)
         bench.quietly([remember(ours, place, out, chunks)])

@@ -28,8 +28,8 @@ from casync.store.proved import HERE, NO_SOURCE_STEP, Lost, ProvedReader, damage
 
 __all__ = ["CACHED_NODES", "ObjectLoader", "Outline", "load_outline", "open_outline"]
 
-CACHED_NODES: Final = 512
-"""Decoded nodes to cache: some 20 MiB. Walks of larger content read their nodes again."""
+CACHED_NODES: Final = 128
+"""Decoded nodes to cache: some 6 MiB. Walks of larger content read their nodes again."""
 
 _COMMIT_BYTES: Final = 8 * MIB
 """Bytes of loaded objects that are committed together. They wait in memory."""

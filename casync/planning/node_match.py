@@ -17,7 +17,7 @@ from casync.errors import CasyncError
 from casync.ids import NodeId
 from casync.objects.leaves import zero_nodes
 from casync.objects.node import Content, FindNode, Node, Record, check_root
-from casync.planning.stretches import REPEAT, ZERO, Stretch
+from casync.planning.stretches import REPEAT, STILL_ZERO, ZERO, Stretch
 
 __all__ = ["FetchNodes", "NodeMatcher", "OldTree", "Unmatched"]
 
@@ -136,7 +136,11 @@ class NodeMatcher:
         Those of the target are all that do not stay. A seed that is a single chunk has none.
         """
         if self._target is not None and number == self._target.number:
-            return [(NodeId(record.id), offset) for offset, record in self._places(1).items()]
+            return [
+                (NodeId(record.id), offset)
+                for offset, record in self._places(1).items()
+                if record.id not in self._zeros
+            ]
         matched = self._matched[1]
         return [
             (NodeId(ident), old.offset)
@@ -171,12 +175,16 @@ class NodeMatcher:
                 continue
             offset, record = item.offset, item.record
             partner = old.get(record.id)
-            if self._zeros.get(record.id) == record.length and record in self._holes:
-                found.append(Stretch(offset, record.length, ZERO))
-            elif self._target is not None and there.get(offset) == record:
+            is_zero = self._zeros.get(record.id) == record.length
+            if self._target is not None and there.get(offset) == record:
                 del there[offset]
+                if is_zero:
+                    found.append(Stretch(offset, record.length, STILL_ZERO))
+                    continue
                 self.partners.add(self._target.number)
                 found.append(Stretch(offset, record.length, self._target.number, offset))
+            elif is_zero and record in self._holes:
+                found.append(Stretch(offset, record.length, ZERO))
             elif partner is not None and partner.length == record.length:
                 matched.add(record.id)
                 self.partners.add(partner.number)
@@ -233,7 +241,10 @@ class NodeMatcher:
         return found
 
     def _places(self, level: int) -> dict[int, Record]:
-        """The nodes of the target on one level, apart from those that stay and all below."""
+        """The nodes of the target on one level, apart from those that stay and all below.
+
+        Of a hole only the highest nodes.
+        """
         if self._target is None or level > self._target.content.level:
             return {}
         if level not in self._there:
@@ -242,10 +253,11 @@ class NodeMatcher:
             if level == content.level:
                 places[0] = Record(content.id, content.length)
             for offset, above in self._places(level + 1).items():
+                if above.id in self._zeros:  # a hole may have any number of nodes
+                    continue
                 old = _OldNode(self._target.number, offset, above.length)
                 for record in self._records(old, above.id, level + 1):
-                    if record.id not in self._zeros:
-                        places[offset] = record
+                    places[offset] = record
                     offset += record.length
             self._there[level] = places
         return self._there[level]

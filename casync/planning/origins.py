@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-from casync.planning.stretches import REPEAT, WANTED, ZERO, Stretch
+from casync.planning.stretches import REPEAT, STILL_ZERO, WANTED, ZERO, Stretch
 
 __all__ = ["ByteOrigin", "OriginMap", "origin_of"]
 
@@ -60,5 +60,10 @@ class OriginMap:
         return sum(cell[row] for cell in self.cells)
 
 
-_OTHERS = {ZERO: ByteOrigin.ZERO, REPEAT: ByteOrigin.REPEAT, WANTED: ByteOrigin.TRAVEL}
+_OTHERS = {
+    ZERO: ByteOrigin.ZERO,
+    STILL_ZERO: ByteOrigin.ZERO,
+    REPEAT: ByteOrigin.REPEAT,
+    WANTED: ByteOrigin.TRAVEL,
+}
 _ROWS = {origin: row for row, origin in enumerate(ByteOrigin)}

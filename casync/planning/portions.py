@@ -19,7 +19,7 @@ from casync.limits import MAX_BATCH_IDS, MIB
 from casync.objects.leaves import LeafCursor
 from casync.objects.node import Content, FindNode, Record
 from casync.planning.delta_groups import Anchor, MissingRun
-from casync.planning.stretches import REPEAT, WANTED, ZERO, Stretch
+from casync.planning.stretches import REPEAT, STILL_ZERO, WANTED, ZERO, Stretch
 from casync.planning.windows import Place
 
 __all__ = ["PORTION_BYTES", "Contents", "CopyPiece", "Portion", "end_to_end", "portions"]
@@ -105,6 +105,7 @@ class Portion:
         end: The byte after its last one.
         zeros: Ranges (offset, length) of zeros.
         kept: Bytes that stay without a look at them.
+        kept_zeros: Zeros that do.
         copies: Chunks of seeds.
         repeats: Chunks of earlier places of the target.
         missing: Chunks that neither have.
@@ -115,6 +116,7 @@ class Portion:
     end: int
     zeros: list[tuple[int, int]] = field(default_factory=list)
     kept: int = 0
+    kept_zeros: int = 0
     copies: list[CopyPiece] = field(default_factory=list)
     repeats: list[CopyPiece] = field(default_factory=list)
     missing: list[MissingRun] = field(default_factory=list)
@@ -212,7 +214,9 @@ class _Cutter:
         if stretch.origin == WANTED:
             right = Anchor(after.origin, after.source, end) if after and after.origin >= 0 else None
             yield from self._add_missing(stretch, right)
-        elif stretch.origin == ZERO:
+        elif stretch.origin == STILL_ZERO and self._trusted is not None:
+            self.portion.kept_zeros += stretch.length
+        elif stretch.origin in {ZERO, STILL_ZERO}:
             self.portion.zeros.append((stretch.offset, stretch.length))
         elif stretch.origin == REPEAT:
             if self._repeats:

@@ -11,11 +11,14 @@ from typing import Final
 
 import msgspec
 
-__all__ = ["REPEAT", "WANTED", "ZERO", "Stretch", "joined"]
+__all__ = ["REPEAT", "STILL_ZERO", "WANTED", "ZERO", "Stretch", "joined"]
 
 ZERO: Final = -1
 WANTED: Final = -2
 REPEAT: Final = -3
+STILL_ZERO: Final = -4
+
+_NOWHERE: Final = frozenset({ZERO, STILL_ZERO, WANTED})
 
 
 class Stretch(msgspec.Struct, gc=False):
@@ -24,8 +27,9 @@ class Stretch(msgspec.Struct, gc=False):
     Attributes:
         offset: Where it begins in the target, in bytes.
         length: Its bytes.
-        origin: The number of a seed; or `ZERO`; or `REPEAT`, an earlier stretch of the target; or
-            `WANTED`: neither seeds nor the target have it.
+        origin: The number of a seed; or `ZERO`; or `STILL_ZERO`, zeros that the target that is
+            overwritten has there, too; or `REPEAT`, an earlier stretch of the target; or `WANTED`:
+            neither seeds nor the target have it.
         source: Where it begins in the seed, or in the target; 0 for others.
     """
 
@@ -38,7 +42,7 @@ class Stretch(msgspec.Struct, gc=False):
         """Whether `other` follows in the target, and in the place that it comes from."""
         if other.origin != self.origin or other.offset != self.offset + self.length:
             return False
-        return self.origin in {ZERO, WANTED} or other.source == self.source + self.length
+        return self.origin in _NOWHERE or other.source == self.source + self.length
 
 
 def joined(stretches: Iterable[Stretch]) -> Iterator[Stretch]:

@@ -30,7 +30,7 @@ from casync.objects.node import (
 from casync.planning import plan as planning
 from casync.planning.node_match import OldTree
 from casync.planning.plan import Block, PlanInput, plan
-from casync.planning.stretches import REPEAT, WANTED, ZERO, Stretch
+from casync.planning.stretches import REPEAT, STILL_ZERO, WANTED, ZERO, Stretch
 
 PARAMS = ChunkerParams(64, 256, 1024)
 HOLE = Record(zero_chunk_id(PARAMS.max_size), PARAMS.max_size)
@@ -113,6 +113,7 @@ class World:
     lost: set[bytes] = field(default_factory=set)  # nodes of seeds that cannot be read
     fetched: Counter[tuple[int, bytes]] = field(default_factory=Counter)
     calls: int = 0
+    reads: Counter[bytes] = field(default_factory=Counter)  # of nodes of seeds
 
     def plan(self, *, target: int | None = None, repeats: bool = True) -> list[Stretch]:
         given = PlanInput(
@@ -134,16 +135,20 @@ class World:
 
     def _tree(self, number: int, made: Made) -> OldTree:
         def find(ident: NodeId, level: int, length: int) -> Node:
+            self.reads[ident] += 1
             if ident in self.lost:
                 raise NoObjectError("gone")
             return decode_node(made.nodes[ident], level, length)
 
         def read(ids: Sequence[NodeId]) -> list[bytes | None]:
+            self.reads.update(ids)
             return [None if ident in self.lost else made.nodes[ident] for ident in ids]
 
         return OldTree(number, made.content, find, read)
 
-    def check(self, stretches: list[Stretch], *, repeats: bool = True) -> set[bytes]:
+    def check(
+        self, stretches: list[Stretch], *, target: int | None = None, repeats: bool = True
+    ) -> set[bytes]:
         """Checks that a plan is true; returns the ids of the chunks that it wants."""
         seeds = self.trees | self.lists
         position = 0
@@ -153,8 +158,11 @@ class World:
             assert stretch.length > 0
             position += stretch.length
             records = self.new.within(stretch.offset, stretch.length)
-            if stretch.origin == ZERO:
+            if stretch.origin in {ZERO, STILL_ZERO}:
                 assert set(records) == {HOLE}
+                if stretch.origin == STILL_ZERO:
+                    assert target is not None
+                    assert seeds[target].within(stretch.offset, stretch.length) == records
             elif stretch.origin == WANTED:
                 assert HOLE not in records
                 wanted += [record.id for record in records]
@@ -248,7 +256,7 @@ def test_a_plan_is_true_and_wants_nothing_that_it_could_find(
     given = world(seed)
     target = min(given.trees | given.lists, default=None) if in_place else None
     stretches = given.plan(target=target, repeats=repeats)
-    wanted = given.check(stretches, repeats=repeats)
+    wanted = given.check(stretches, target=target, repeats=repeats)
     assert not wanted & given.had(stretches, wanted, one_part=True)
     again = {key for key, times in given.fetched.items() if times > 1 and key[0] > 1}
     assert not again
@@ -278,7 +286,7 @@ def updated(base: Records, places: Iterable[int]) -> Records:
 def assert_all_else_stays(given: World, changed: int) -> None:
     """In place, all chunks but the changed ones stay in seed 0."""
     stretches = given.plan(target=0)
-    assert len(given.check(stretches)) == changed
+    assert len(given.check(stretches, target=0)) == changed
     assert {(one.origin, one.source - one.offset) for one in stretches if one.origin != WANTED} == {
         (0, 0)
     }
@@ -313,6 +321,24 @@ def test_chunks_that_a_listed_target_repeats_stay_at_all_places() -> None:
     base = [chunk(rng.randrange(50)) for _ in range(3000)]
     given = World(Made(updated(base, [100, 2000])), {}, {0: Made(base)})
     assert_all_else_stays(given, 2)
+
+
+def test_a_hole_that_stays_in_the_target_needs_no_look() -> None:
+    base = [chunk(number) for number in range(500)]
+    old = [*base, *[HOLE] * 5000, *reversed(base)]
+    given = World(Made(updated(old, [100, 5900])), {0: Made(old)}, {})
+    stretches = given.plan(target=0)
+    assert len(given.check(stretches, target=0)) == 2
+    still = sum(one.length for one in stretches if one.origin == STILL_ZERO)
+    rest = sum(one.length for one in stretches if one.origin == ZERO)
+    assert still > 9 * rest  # the rest are chunks of zeros in nodes that have other chunks
+
+
+def test_a_hole_of_the_target_is_not_walked_where_it_ends() -> None:
+    base = [chunk(number) for number in range(500)]
+    given = World(Made(base), {0: Made([*base, *[HOLE] * 300_000])}, {})
+    given.check(given.plan(target=0), target=0)
+    assert given.reads.total() < 20
 
 
 def test_one_changed_record_reads_a_path_of_nodes() -> None:

@@ -112,7 +112,8 @@ class PlanTotals:
     def count(self, cut: Iterable[Portion], length: int, supplies: Sequence[Supply]) -> None:
         """Adds the portions of a content of `length` bytes, in the order of a pull."""
         for portion in cut:
-            self.sources["zero"] += sum(length for _, length in portion.zeros)
+            zeros = sum(length for _, length in portion.zeros)
+            self.sources["zero"] += zeros + portion.kept_zeros
             self.sources["in place"] += portion.kept
             wanted = list(portion.wanted)
             for piece in portion.copies:

@@ -158,6 +158,7 @@ class Rebuilder:
                 size = min(_ZERO_BYTES, offset + length - at)
                 output.zero(at, size)
                 self._report(task.given, "zero", size)
+        self._report(task.given, "zero", portion.kept_zeros)
         self._report(task.given, work.kept_label, portion.kept)
         copies = portion.copies
         if work.target is not None:  # the plan says what is in place already

@@ -15,11 +15,12 @@ from casync.fs.target.in_place import InPlaceFile
 from casync.ids import Buffer, ManifestId
 from casync.names.name import Ref
 from casync.ops.pull.file import Pulled
+from casync.ops.pull.forecast import Forecast
 from casync.ops.pull.rebuild import Rebuilder
 from casync.ops.pull.wanted import PullOptions
 from casync.store.base import Batch, RememberedFile
 from casync.store.memory import MemoryStore
-from tests.support.pulling import MemoryServer, noise, pull_file, put, run
+from tests.support.pulling import MemoryServer, forecast_file, noise, pull_file, put, run
 
 OLD = noise(1, 400_000)
 CHANGED = OLD[:200_000] + b"new" + OLD[200_003:]
@@ -64,6 +65,11 @@ class World:
         options = {"in_place": True, "delta": "never", **options}
         self.server.asked.clear()
         return run(put(self.server, data), self.out, self.server, self.store, **options)
+
+    def forecast(self, data: bytes) -> Forecast:
+        given = PullOptions(in_place=True, delta="never")
+        endpoints = Endpoints(self.store, True, [self.store], [self.server])
+        return forecast_file(Ref(manifest=put(self.server, data)), self.out, endpoints, given)
 
 
 @pytest.fixture
@@ -114,6 +120,30 @@ def test_nothing_of_what_stays_is_read_or_written(
     for start, end in reads + writes:
         assert 200_000 - 8_192 < start < end < 200_000 + 8_192
     assert sum(end - start for start, end in writes) == pulled.sources["server"]
+
+
+@pytest.mark.parametrize("reread", [False, True])
+def test_zeros_that_stay_are_left_alone(
+    reread: bool, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Zeros may occupy the disk, in a file that was allocated as a whole or copied."""
+    old, new = OLD + bytes(9_000_000) + OLD[::-1], CHANGED + bytes(9_000_000) + OLD[::-1]
+    world.pull(old)
+    world.out.write_bytes(old)
+    world.remember(settled=True)
+    zeroed: list[int] = []
+    zero = InPlaceFile.zero
+
+    def note(file: InPlaceFile, offset: int, length: int) -> None:
+        zeroed.append(length)
+        zero(file, offset, length)
+
+    monkeypatch.setattr(InPlaceFile, "zero", note)
+    forecast = world.forecast(new)
+    pulled = world.pull(new, reread=reread)
+    assert world.out.read_bytes() == new
+    assert pulled.sources == forecast.sources or reread
+    assert (sum(zeroed) > 8_000_000) == reread
 
 
 def test_what_moves_is_read_and_hashed(world: World, reads: list[tuple[int, int]]) -> None:
