@@ -11,15 +11,20 @@ from casync.access.progress import SILENT, Progress
 from casync.errors import NotFoundError, UsageError
 from casync.fs.exclude import Exclusion
 from casync.fs.scan_cache import ScanCache
+from casync.ids import Kind
+from casync.objects.manifest import decode_manifest
 from casync.ops.prepare.address import prepare_address
 from casync.ops.prepare.file import PrepareOptions
 from casync.ops.prepare.object import prepare_object
 from casync.ops.prepare.prepared import FolderPrepared, Prepared
-from casync.remote.sources.base import Listed
+from casync.ops.pull_folder.replicate import replicate
+from casync.remote.sources.base import Listed, RemoteSource, Replica
+from casync.remote.sources.casync_server import server_of
 from casync.remote.sources.described import described
 from casync.remote.sources.open import Sources
 from casync.remote.sources.options import SourceOptions
 from casync.store.lmdb.store import LmdbStore
+from casync.store.proved import ProvedReader
 
 __all__ = ["UrlEntry", "get", "list_url", "prepare_url"]
 
@@ -54,6 +59,9 @@ def prepare_url(
     """
     with Sources(access) as sources:
         source, key = sources.open(address)
+        replica = _replica(address, source, key)
+        if replica is not None:
+            return replicate(replica.manifest, store, replica.server, options, progress)
         return prepare_address(
             source,
             key,
@@ -94,6 +102,9 @@ def get(
                 f"{source.label}/{key} is a folder",
                 next_step=f"Run `casync prepare {address}`, or name an object.",
             )
+        replica = _replica(address, source, key)
+        if replica is not None:
+            return _get_replica(replica, address, store, options, progress)
         listed = source.find(key)
         if listed is None:
             raise NotFoundError(
@@ -104,6 +115,41 @@ def get(
         return prepare_object(
             source, listed, store, options, scan_cache=scan_cache, progress=progress
         )
+
+
+def _replica(address: str, source: RemoteSource, key: str) -> Replica | None:
+    """The manifest of a name of another casync server; None for folders of names, and elsewhere.
+
+    Raises:
+        CasyncError: As `RemoteSource.open`.
+    """
+    if server_of(address) is None or not key or key.endswith("/"):
+        return None
+    answer = source.open(key)
+    assert answer is not None
+    answer.close()
+    return answer.replica
+
+
+def _get_replica(
+    replica: Replica,
+    address: str,
+    store: LmdbStore,
+    options: PrepareOptions,
+    progress: Progress,
+) -> Prepared:
+    """Fetches what the store lacks of a file of another server.
+
+    Raises:
+        UsageError: It is a folder.
+        CasyncError: As `replicate`.
+    """
+    data = ProvedReader(replica.server).one(Kind.MANIFEST, replica.manifest)
+    if decode_manifest(data).kind != "file":
+        raise UsageError(f"{address} is a folder", next_step=f"Run `casync prepare {address}`.")
+    got = replicate(replica.manifest, store, replica.server, options, progress)
+    assert isinstance(got, Prepared)
+    return got
 
 
 class UrlEntry(NamedTuple):

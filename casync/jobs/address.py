@@ -19,7 +19,9 @@ _HOST: Final = re.compile(
     r"|[A-Za-z0-9_.-]+:\d{1,5}|\[[0-9A-Fa-f:.]+\](?::\d{1,5})?)",
     re.ASCII,
 )
-_KEYED: Final = frozenset({"s3", "aws", "gs", "gcp", "az", "azure", "hdfs", "file"})
+_CLOUDS: Final = frozenset({"s3", "aws", "gs", "gcp", "az", "azure"})
+_CASYNC: Final = frozenset({"casync", "casync+http", "casync+https"})
+_KEYED: Final = _CLOUDS | _CASYNC | {"hdfs", "webhdfs", "swebhdfs", "file"}
 """Schemes whose addresses have no query: `?` and `#` are characters of a key."""
 
 _SIGNATURES: Final = frozenset({"x-amz-signature", "x-goog-signature", "signature", "sig"})
@@ -53,6 +55,16 @@ class Address(NamedTuple):
     def has_query(self) -> bool:
         """Whether `?` begins a query in addresses of this scheme."""
         return bool(self.scheme) and self.scheme not in _KEYED
+
+    @property
+    def is_encoded(self) -> bool:
+        """Whether paths are percent-encoded: in URLs, and in names, which encode labels."""
+        return self.has_query or self.names_manifests
+
+    @property
+    def names_manifests(self) -> bool:
+        """Whether it leads to a casync server, where an `@` begins a version."""
+        return self.scheme in _CASYNC
 
     def __str__(self) -> str:
         """The address in full, with its secrets."""

@@ -49,15 +49,17 @@ def name_below(dest: str, label: str) -> Name:
     return escape_name(label, dest)
 
 
-def below_prefix(prefix: str, key: str, *, flatten: bool = False) -> str:
+def below_prefix(address: Address, prefix: str, key: str, *, flatten: bool = False) -> str:
     """The label of a listed key: what follows the last slash of the prefix that was listed.
 
     Args:
+        address: The source.
         prefix: The prefix.
         key: The key, which begins with it.
         flatten: Whether the label is the last component only.
     """
-    return key[(key if flatten else prefix).rfind("/") + 1 :]
+    label = key[(key if flatten else prefix).rfind("/") + 1 :]
+    return unquote(label, errors="surrogateescape") if address.names_manifests else label
 
 
 def last_label(address: Address) -> str:
@@ -170,9 +172,9 @@ def _label(address: Address, text: str) -> str:
 
 
 def _decoded(address: Address, text: str) -> str:
-    if not address.has_query:
+    if not address.is_encoded:
         return text
-    if _NOT_ENCODED.search(text):
+    if address.has_query and _NOT_ENCODED.search(text):
         raise UsageError(f"{redacted(str(address))} has a % that encodes no byte")
     return unquote(text, errors="surrogateescape")
 

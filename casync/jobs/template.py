@@ -164,7 +164,7 @@ def address_template(address: Address) -> Template:
     start = 0 if address.is_local else mask.find("/", mask.find("://") + 3)
     if start < 0:
         return Template(literal, ())
-    if found := list(_AT_IN_ADDRESS.finditer(mask, start)):
+    if not address.names_manifests and (found := list(_AT_IN_ADDRESS.finditer(mask, start))):
         return _at_ranges(literal, found, redacted(text))
     if found := list(_FORMAT_IN_ADDRESS.finditer(mask, start)):
         if len(found) > 1:

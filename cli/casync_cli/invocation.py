@@ -275,13 +275,17 @@ class Invocation:
             retry_for=parse_duration(str(settings["retry_for"].value)),
         )
 
-    def source_options(self) -> SourceOptions:
+    def source_options(self, address: str = "") -> SourceOptions:
         """Options for URLs and buckets.
+
+        Args:
+            address: The source; the token is for it, if that is a casync server.
 
         Raises:
             UsageError: A value is invalid.
             CasyncError: A file cannot be read.
         """
+        from casync.remote.sources.casync_server import server_of
         from casync.remote.sources.options import SourceOptions
         from casync_cli.aws_profile import read_profile
 
@@ -290,7 +294,9 @@ class Invocation:
         profile = environment.s3_profile
         s3 = {} if profile is None else read_profile(aws_files(environment), profile)
         az = dict(environment.az)
+        server = server_of(address) if address.startswith("casync") else None
         return SourceOptions(
+            casync=self.transport([] if server is None else [server.origin]),
             s3_endpoint=environment.s3_endpoint or s3.pop("endpoint", None),
             s3_ca=environment.s3_ca,
             s3=s3,

@@ -139,7 +139,7 @@ def run_here(
 
     output, row = invocation.output, claim.row
     # The job repeats requests itself, and shows what it does.
-    access = replace(invocation.source_options(), watch=None)
+    access = replace(invocation.source_options(claim.spec.source), watch=None)
     if not output.json_mode:
         output.row(row.id)
         output.flush()

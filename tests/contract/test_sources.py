@@ -12,9 +12,11 @@ import pytest
 
 from casync.remote.sources.base import RemoteSource
 from casync.remote.sources.open import Sources
+from casync.store.lmdb.store import LmdbStore
 from tests.contract.source_contract import CONTENTS, SourceContract
 from tests.support.debian import UnavailableError
 from tests.support.memory_source import MemorySource
+from tests.support.serving import put_file, serving
 from tests.support.web_servers import apache, http_server, nginx
 
 
@@ -59,6 +61,16 @@ def apache_url(folder: Path, home: Path) -> Iterator[str]:
             yield url
     except UnavailableError as error:
         pytest.skip(str(error))
+
+
+@pytest.fixture(scope="module")
+def casync_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    path = tmp_path_factory.mktemp("there") / "store"
+    with LmdbStore.open(path, create=True) as store:
+        for key, data in CONTENTS.items():
+            put_file(store, data, name=key, size=1 << 14)
+    with serving(path) as server:
+        yield server.url
 
 
 def opened(address: str) -> Iterator[RemoteSource]:
@@ -121,3 +133,13 @@ class TestApache(SourceContract):
     @pytest.fixture(params=["/", "/plain/", "/table/"])
     def source(self, apache_url: str, request: pytest.FixtureRequest) -> Iterator[RemoteSource]:
         yield from opened(f"{apache_url}{request.param}")
+
+
+class TestCasyncServer(SourceContract):
+    """D2: another casync."""
+
+    lists_sizes = False
+
+    @pytest.fixture
+    def source(self, casync_url: str) -> Iterator[RemoteSource]:
+        yield from opened(f"casync+{casync_url}/")

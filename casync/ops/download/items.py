@@ -97,7 +97,7 @@ def listed_item(spec: JobSpec, root: ItemPlace, listed: Listed) -> Item:
     if listed.key.endswith("/") and listed.size is None:
         return Item(listed.key, "")
     try:
-        label = below_prefix(root.key, listed.key, flatten=spec.flatten)
+        label = below_prefix(parse_address(spec.source), root.key, listed.key, flatten=spec.flatten)
         name: str = name_below(spec.dest, label)
     except UsageError:
         name = ""

@@ -19,7 +19,6 @@ from casync.jobs.origin import Origin
 from casync.jobs.validators import Validators
 from casync.names.name import Name
 from casync.names.name_update import NameUpdate
-from casync.objects.codec import Verified
 from casync.store.base import Batch, ManifestState
 from casync.store.jobs import JobUpdate
 
@@ -87,18 +86,17 @@ class Ledger:
         with self._counting:
             self.fetched += fetched
 
-    def finish(self, index: int, name: Name, manifest: Verified, origin: Origin) -> None:
-        """An object is fetched: everything below its manifest was put.
+    def finish(self, index: int, name: Name, manifest: ManifestId, origin: Origin) -> None:
+        """An object is fetched: its manifest and everything below it was put.
 
         Args:
             index: The index of its item.
             name: Its name.
-            manifest: Its manifest, which was put.
+            manifest: Its manifest.
             origin: Where it came from.
         """
-        ident = ManifestId(manifest.id)
-        self._batch.manifests.append((ident, ManifestState.FULL, origin.size))
-        self._batch.names.append(NameUpdate(name, ident))
+        self._batch.manifests.append((manifest, ManifestState.FULL, origin.size))
+        self._batch.names.append(NameUpdate(name, manifest))
         self._batch.origins.append((name, origin))
         self._settle(index, Counts(finished=1, bytes=origin.size))
 

@@ -13,7 +13,6 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from casync.access.endpoints import Server
 from casync.access.outline import Outline
 from casync.errors import CasyncError, IntegrityError
 from casync.ids import Kind, NodeId, ObjectId
@@ -26,6 +25,7 @@ from casync.ops.pull.seeds import known_outline
 from casync.ops.pull.server_supply import DeltaChoice, asks_deltas
 from casync.store.base import Absence, ObjectSource, ObjectStat, ObjectStore
 from casync.store.proved import ProvedReader
+from casync.store.server import Server
 
 __all__ = ["NodesByDelta", "OldNodes", "likely_versions"]
 

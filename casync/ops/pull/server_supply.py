@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Final, Literal, NamedTuple, Protocol, TypeAlias
 
-from casync.access.endpoints import Server, place_of
+from casync.access.endpoints import place_of
 from casync.access.supply import Proved, Unpackers, Wanted, proved
 from casync.errors import (
     CasyncError,
@@ -26,6 +26,7 @@ from casync.objects.codec import Packed, Unpacker
 from casync.objects.delta import Delta, Group, Singles, unpack_group
 from casync.planning.delta_groups import MissingRun, chunk_groups
 from casync.store.base import Absence, ObjectStat
+from casync.store.server import Server
 
 __all__ = ["FRAME_HEADER_BYTES", "DeltaChoice", "OldVersions", "ServerSupply", "asks_deltas"]
 

@@ -30,10 +30,11 @@ from casync.limits import MAX_BATCH_BYTES, MAX_BATCH_IDS, MIB, PAGE_ITEMS
 from casync.names.name import Name, NameRecord, Ref
 from casync.objects.codec import MAX_PLAIN, Packed
 from casync.objects.delta import Delta, Group, Singles, wanted_ids
+from casync.remote.http.message import Reply, Request
 from casync.remote.http.outage import Outage
 from casync.remote.http.patience import Patience
 from casync.remote.http.retry import Retry
-from casync.remote.http.transport import Reply, Request, Transport, TransportOptions
+from casync.remote.http.transport import Transport, TransportOptions
 from casync.store.base import Absence, ManifestRow, ManifestState, ObjectStat, Traffic
 from casync.wire.documents import (
     JSON_TYPE,
@@ -237,7 +238,15 @@ class RemoteClient:
 
     def manifest(self, ident: ManifestId) -> ManifestRow | None:
         """The server's row of one manifest. See `ManifestSource`."""
-        view = self._manifest_view(Ref(manifest=ident))
+        return self.look_up(Ref(manifest=ident))
+
+    def look_up(self, ref: Ref) -> ManifestRow | None:
+        """The server's row of the manifest that a full hash or a name points to.
+
+        Raises:
+            RemoteError, DeniedError, UnsupportedError, StoppedError: As `get`.
+        """
+        view = self._manifest_view(ref)
         return None if view is None else _manifest_row(view.hash, view.length, view.created)
 
     def names(self, prefix: str = "") -> Iterator[NameRecord]:

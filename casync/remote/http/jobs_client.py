@@ -15,7 +15,7 @@ from casync.jobs.job import JobRow
 from casync.jobs.spec import JobSpec
 from casync.limits import MAX_JOBS
 from casync.remote.http.client import RemoteClient
-from casync.remote.http.transport import Request
+from casync.remote.http.message import Request
 from casync.store.job_rules import is_job_id
 from casync.wire.documents import JSON_TYPE, decode_document, encode_document
 from casync.wire.jobs import (

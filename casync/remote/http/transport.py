@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple, cast
+from typing import Final, cast
 
 import httpcore
 import httpx
@@ -29,6 +29,8 @@ from casync.jobs.backoff import retry_after
 from casync.limits import KIB
 from casync.remote.http.address import parse_address
 from casync.remote.http.connection import Line, RateLimit, WatchedStream
+from casync.remote.http.egress import Egress
+from casync.remote.http.message import Reply, Request
 from casync.remote.http.network_errors import network_error
 from casync.remote.http.outage import ServerWatch
 from casync.remote.http.pool import WatchedPool
@@ -37,7 +39,7 @@ from casync.remote.http.retry import Retry
 from casync.remote.http.tls import make_tls
 from casync.store.base import Traffic
 
-__all__ = ["Body", "Reply", "Request", "Transport", "TransportOptions"]
+__all__ = ["Body", "Transport", "TransportOptions"]
 
 _MAX_PROBLEM_BYTES: Final = 64 * KIB
 _END_SECONDS: Final = 1.0
@@ -60,6 +62,7 @@ class TransportOptions:
         insecure_http: Allow sending a token over plain http to another machine.
         proxy: Address of an HTTP proxy. The environment is not read.
         proxy_auth: `USER:PASSWORD` for the proxy; empty for none.
+        egress: Decides which addresses may be connected to; None for all.
         watch: Learns of lost servers.
         trail: Returns the caches that ask, for the `CDN-Loop` field of a request; or nothing.
         limit: A rate limit, which all its holders share.
@@ -79,6 +82,7 @@ class TransportOptions:
     insecure_http: bool = False
     proxy: str | None = None
     proxy_auth: str = field(default="", repr=False)
+    egress: Egress | None = None
     watch: ServerWatch | None = None
     trail: Callable[[], str] = str
     limit: RateLimit | None = None
@@ -88,38 +92,6 @@ class TransportOptions:
     answer_seconds: float = 60.0
     min_rate: float = 1.0 * KIB
     window: float = 30.0
-
-
-class Request(NamedTuple):
-    """One request.
-
-    Attributes:
-        target: Path and query below the server's prefix, percent-encoded.
-        accept: Media types; the answer must have one of them.
-        body: The body, whole or in parts; None for no body.
-        body_type: Media type of the body.
-        method: The HTTP method; if empty, GET, or POST with a body.
-        fields: Further header fields.
-        writing: Whether the request changes the server.
-        sent: Called with the bytes of each part of the body that was sent.
-    """
-
-    target: str
-    accept: Sequence[str]
-    body: bytes | Sequence[bytes] | None = None
-    body_type: str = ""
-    method: str = ""
-    fields: Sequence[tuple[bytes, bytes]] = ()
-    writing: bool = False
-    sent: Callable[[int], object] | None = None
-
-
-class Reply(NamedTuple):
-    """A whole small answer, and its status, which is a success."""
-
-    content_type: str
-    body: bytes
-    status: int = 200
 
 
 class Transport:
@@ -157,6 +129,7 @@ class Transport:
             proxy=proxy,
             proxy_auth=options.proxy_auth,
             connections=options.connections,
+            egress=options.egress,
         )
         self._client = httpx.Client(transport=pool, trust_env=False, follow_redirects=False)
 
@@ -247,7 +220,7 @@ class Transport:
             text = self._collect(body, _MAX_PROBLEM_BYTES)
         except CasyncError:
             text = b""
-        return refusal(
+        error = refusal(
             self.origin,
             response.status_code,
             _content_type(response),
@@ -259,6 +232,8 @@ class Transport:
             size=_size(request.body),
             proxy=self._proxy,
         )
+        error.status = response.status_code
+        return error
 
     def _collect(self, body: Body, max_bytes: int) -> bytes:
         parts: list[bytes] = []

@@ -19,9 +19,9 @@ from casync.names.name import Name, NameRecord, Ref
 from casync.names.name_update import NameUpdate
 from casync.objects.codec import Packed
 from casync.remote.http.client import RemoteClient
+from casync.remote.http.message import Request
 from casync.remote.http.refusal import BodyTooLargeError
 from casync.remote.http.retry import Retry
-from casync.remote.http.transport import Request
 from casync.remote.http.upload_size import UploadSize
 from casync.store.base import ObjectStat, Removal, Removed
 from casync.store.push import OpenPush

@@ -12,6 +12,7 @@ from blake3 import blake3
 
 from casync.errors import CasyncError
 from casync.fs.identity import FileIdentity
+from casync.ids import ManifestId
 from casync.jobs.fault import ObjectFaultKind
 from casync.jobs.validators import (
     NO_VALIDATORS,
@@ -20,12 +21,14 @@ from casync.jobs.validators import (
     opaque_tag,
     sameness,
 )
+from casync.store.server import Server
 
 __all__ = [
     "ObjectAnswer",
     "Listed",
     "ListedFolder",
     "RemoteSource",
+    "Replica",
     "decode_key",
     "encode_key",
     "failed",
@@ -114,6 +117,18 @@ class ListedFolder(NamedTuple):
     prefixes: list[str]
 
 
+class Replica(NamedTuple):
+    """What an object is in another store: manifest, nodes and chunks.
+
+    Attributes:
+        manifest: Its manifest.
+        server: Has the manifest, and everything below it.
+    """
+
+    manifest: ManifestId
+    server: Server
+
+
 class ObjectAnswer:
     """One opened object. Use in a with block.
 
@@ -123,6 +138,8 @@ class ObjectAnswer:
         blocks: The bytes, as they come.
         close: Ends the answer.
         is_ranged: Whether the source answered with the requested part, and thus can do so again.
+        replica: The object in the store of the other side, of which only missing chunks need to be
+            fetched; `blocks` fetches all. None where the source has bytes only.
     """
 
     def __init__(
@@ -133,7 +150,9 @@ class ObjectAnswer:
         close: Callable[[], object],
         *,
         is_ranged: bool,
+        replica: Replica | None = None,
     ) -> None:
+        self.replica = replica
         self.listed = listed
         self.start = start
         self.is_ranged = is_ranged

@@ -44,6 +44,7 @@ class _Scheme(NamedTuple):
 
 _BUCKETS: Final = ("obstore_bucket", "BucketOpener")
 _HTTP: Final = ("http", "HttpOpener")
+_CASYNC: Final = ("casync_server", "ServerOpener")
 _SCHEMES: Final = {
     "http": _Scheme("http://HOST/PATH", _HTTP),
     "https": _Scheme("https://HOST/PATH", _HTTP),
@@ -53,6 +54,9 @@ _SCHEMES: Final = {
     "gcp": _Scheme("gcp://BUCKET/KEY", _BUCKETS),
     "az": _Scheme("az://CONTAINER/KEY", _BUCKETS),
     "azure": _Scheme("azure://CONTAINER/KEY", _BUCKETS),
+    "casync": _Scheme("casync://HOST/NAME", _CASYNC),
+    "casync+http": _Scheme("casync+http://HOST/NAME", _CASYNC),
+    "casync+https": _Scheme("casync+https://HOST/NAME", _CASYNC),
     "file": _Scheme("file:///PATH", ("local", "LocalOpener")),
     "": _Scheme("/PATH", ("local", "LocalOpener")),
 }

@@ -229,7 +229,7 @@ def _forecast(invocation: Invocation, request: DownloadRequest) -> None:
     """Prints what the job would do. Without a store, nothing is here."""
     from casync.store.memory import MemoryStore
 
-    access = invocation.source_options()
+    access = invocation.source_options(request.spec.source)
     with ExitStack() as stack:
         jobs: JobStore = MemoryStore().jobs
         with suppress(NoStoreError):

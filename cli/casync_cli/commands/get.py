@@ -59,7 +59,7 @@ def run(
         _report_served(invocation, get_on_server(invocation, url, name, target), out)
         return
     options = PrepareOptions(name=None if name is None else parse_name(name))
-    access = invocation.source_options()
+    access = invocation.source_options(url)
     invocation.resume = "Run the same command again; stored content is not stored again."
     with invocation.open_store(create=True, allow_network_fs=allow_network_fs) as store:
         with invocation.progress() as progress:

@@ -112,7 +112,7 @@ def _list_url(invocation: Invocation, address: str, *, long: bool, recursive: bo
 
     if invocation.remote.server:
         raise UsageError("a URL is not on the server", next_step="Drop --server.")
-    entries = list_url(address, recursive=recursive, access=invocation.source_options())
+    entries = list_url(address, recursive=recursive, access=invocation.source_options(address))
     report_url(invocation.output, address, entries, long=long)
 
 

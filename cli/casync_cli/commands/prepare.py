@@ -218,7 +218,7 @@ class _Work:
     def _url(self, address: str) -> Prepared | FolderPrepared:
         from casync.sources import prepare_url
 
-        access = self._invocation.source_options()
+        access = self._invocation.source_options(address)
         with self._invocation.progress() as progress:
             return prepare_url(
                 address, self._store, self._how, **self._patterns, access=access, progress=progress

@@ -1,8 +1,8 @@
 """Which sources clients of a server may name for their jobs.
 
-Web servers are open to all; `casync.jobs.egress` decides about their addresses when connections are
-made. Clouds are asked with the credentials of the server, so they are open where its operator has
-bound them to the namespace. Local paths are open below one folder.
+Web servers and other casyncs are open to all; `casync.jobs.egress` decides about their addresses
+when connections are made. Clouds are asked with the credentials of the server, so they are open
+where its operator has bound them to the namespace. Local paths are open below one folder.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from casync.store.lmdb.namespaces import DEFAULT
 
 __all__ = ["SourcePolicy"]
 
-_WEB: Final = frozenset({"http", "https"})
+_WEB: Final = frozenset({"http", "https", "casync", "casync+http", "casync+https"})
 _CLOUDS: Final = {
     "s3": "s3",
     "aws": "s3",

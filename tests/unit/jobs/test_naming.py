@@ -16,6 +16,8 @@ from casync.jobs.naming import (
 )
 from casync.jobs.template import address_template
 
+S3 = parse_address("s3://bucket/")
+
 
 def labels(text: str, *, flatten: bool = False) -> list[str]:
     address = parse_address(text)
@@ -168,8 +170,18 @@ def test_templates_whose_labels_would_collide_or_escape_are_refused(
 )
 def test_listed_objects_have_their_keys_below_the_prefix(prefix: str, key: str, label: str) -> None:
     """D7: a prefix, or a whole bucket."""
-    assert below_prefix(prefix, key) == label
-    assert below_prefix(prefix, key, flatten=True) == key.split("/")[-1]
+    assert below_prefix(S3, prefix, key) == label
+    assert below_prefix(S3, prefix, key, flatten=True) == key.split("/")[-1]
+
+
+@pytest.mark.parametrize(
+    ("name", "label"), [("a%3Ab", "a:b"), ("a/%2e", "."), ("100%", "100%"), ("v1", "v1")]
+)
+def test_names_of_another_store_stay_what_they_are(name: str, label: str) -> None:
+    """D2: they are encoded already, so encoding their labels gives them back."""
+    there = parse_address(f"casync://host/set/{name}")
+    assert last_label(there) == label
+    assert below_prefix(there, "set/", f"set/{name}", flatten=True) == label
 
 
 @pytest.mark.parametrize(
