@@ -86,7 +86,7 @@ class ServerSettings(BaseSettings):
         push_bytes: Bytes of memory for these bodies, besides one object each.
         push_wait: Seconds that a further body may wait for a slot.
         prove_seconds: Seconds that a request spends on the proof of a manifest before it answers.
-        disk_spare: Bytes that pushes leave free on the disk; at most a twentieth of it.
+        disk_spare: Bytes that pushes and jobs leave free on the disk; at most a twentieth of it.
         jobs: Download jobs that run at once, with `--jobs`.
         job_connections: Connections that one job may use.
         job_clouds: Clouds that jobs may use with the server's credentials, for each namespace:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import http.server
+import json
 import os
 import signal
 import threading
@@ -160,7 +161,11 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         scope = TokenScope.JOBS
         tokens = [store.tokens.issue(scope, namespace=name)[0] for name in ("", "acme")]
         local = store.jobs.create(JobSpec(f"{folder}/", "local/", SourceKind.LISTING), 5).id
-    options: dict[str, Any] = {"jobs": True, "import_root": str(imports)}
+    options: dict[str, Any] = {
+        "jobs": True,
+        "import_root": str(imports),
+        "audit_log": str(folder / "audit"),
+    }
     with serving(folder / "store", **options) as server:
         jobs, acme = (Jobs(server, each) for each in tokens)
         yield Place(folder / "store", imports, jobs, acme, local)
@@ -241,6 +246,24 @@ def test_a_client_stops_a_running_job_and_starts_it_again(place: Place, source: 
     assert place.jobs.ask("POST", f"/{ident}/start").json()["state"] != "aborted"
     job = place.jobs.end(ident)
     assert (job["outcome"], job["finished_cnt"]) == ("clean", COUNT)
+
+
+def test_the_audit_log_says_who_made_a_job_and_no_secret(place: Place, source: str) -> None:
+    secret = {"headers": [["X-Api-Key", "sesame"]]}
+    ident = place.jobs.make(f"{source}/00.bin?sig=sesame", destination="audited", **secret)
+    place.jobs.end(ident)
+    assert place.jobs.ask("DELETE", f"/{ident}").status_code == 200
+    log = place.path.parent / "audit"
+    until(lambda: f"/v1/jobs/{ident}" in log.read_text(), "the removal is logged")
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    made = [line for line in lines if line["path"] == "/v1/jobs"]
+    assert {line["method"] for line in made} == {"POST"}
+    assert {line["token"] for line in made} <= {
+        each.token.split("_")[1] for each in (place.jobs, place.acme)
+    }
+    written = log.read_text() + "\n".join(place.jobs.server.lines)
+    assert "sesame" not in written
+    assert "sesame" not in (place.path / "data.mdb").read_bytes().decode("latin-1")
 
 
 def test_jobs_are_counted_in_the_metrics(place: Place, source: str) -> None:

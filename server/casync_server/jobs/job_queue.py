@@ -67,7 +67,7 @@ class JobQueue:
             rows = self._look(namespace)
             keys = [(row.created, ServedJob(namespace, row.id)) for row in rows]
             found += [each for each in keys if each[1] not in running]
-            if not keys and namespace not in in_use:
+            if not keys and namespace not in in_use and namespace not in self._busy:
                 self._close(namespace)
         return [key for _, key in sorted(found)]
 

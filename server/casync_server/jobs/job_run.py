@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import os
 import random
 import threading
 import time
 from collections.abc import Callable
 from contextlib import closing, suppress
-from typing import NamedTuple
+from functools import partial
+from typing import Final, NamedTuple
 
-from casync.errors import CasyncError, LockedError, NotFoundError, StoppedError
+from casync.errors import (
+    CasyncError,
+    LockedError,
+    NoSpaceError,
+    NotFoundError,
+    StoppedError,
+)
 from casync.escape import escape
 from casync.jobs.egress import EgressPolicy
 from casync.jobs.spec import JobSpec
 from casync.ops.download.options import RunOptions
-from casync.ops.download.progress import JobView
+from casync.ops.download.progress import JobView, Phase
 from casync.ops.download.run import run_job
 from casync.remote.sources.item_sources import ItemSources
 from casync.remote.sources.job_sources import JobSources
 from casync.remote.sources.options import SourceOptions
-from casync.sizes import format_count
+from casync.sizes import format_count, format_size
 from casync.store.jobs import JobClaim
 from casync.store.lmdb.store import LmdbStore
 from casync_server.jobs.job_metrics import JobMetrics, RunMetrics
@@ -28,7 +36,14 @@ from casync_server.jobs.policed_sources import PolicedSources
 from casync_server.jobs.source_policy import SourcePolicy
 from casync_server.options import ServeOptions
 
-__all__ = ["JobRules", "JobRun"]
+__all__ = ["JobRules", "JobRun", "check_room"]
+
+
+_ROOM_SECONDS: Final = 5.0
+"""Seconds between two looks at the room on the disk."""
+
+_SPARE_PART: Final = 20
+"""The spare space is at most one part in so many of the disk."""
 
 
 class JobRules(NamedTuple):
@@ -38,11 +53,13 @@ class JobRules(NamedTuple):
         options: The options of the server.
         sources: Which sources are open.
         egress: Which addresses may be connected to.
+        spare: Bytes that they leave free on the disk; at most a twentieth of it.
     """
 
     options: ServeOptions
     sources: SourcePolicy
     egress: EgressPolicy
+    spare: int
 
     def open(self, namespace: str, spec: JobSpec) -> JobSources:
         """The sources of a job within these rules."""
@@ -118,7 +135,9 @@ class JobRun:
         self._note(f"{self._label} runs: {escape(claim.row.spec.source)}")
         began = time.monotonic()
         run = RunMetrics(self._metrics, self._store.jobs, claim.row)
-        progress = _Progress(run, self._stopping, self._label, self._note)
+        room = partial(check_room, self._store, self._rules.spare)
+        room()
+        progress = _Progress(run, self._stopping, room, self._label, self._note)
         options = RunOptions(now=time.time, random=random.random)
         self._metrics.running.inc()
         try:
@@ -137,14 +156,33 @@ class JobRun:
         )
 
 
+def check_room(store: LmdbStore, spare: int) -> None:
+    """Raises NoSpaceError if a job may store nothing more, as pushes may not."""
+    disk = os.statvfs(store.path)
+    free = disk.f_bavail * disk.f_frsize
+    need = min(spare, disk.f_blocks * disk.f_frsize // _SPARE_PART)
+    if free < need and free + store.usage(objects=False).free < need:
+        raise NoSpaceError(
+            f"less than {format_size(need)} are free on the disk of {store.path}",
+            next_step="Free space: remove data and run `casync gc`, or enlarge the disk.",
+        )
+
+
 class _Progress:
-    """Counts what a job does, and ends it when it shall stop."""
+    """Counts what a job does, and ends it when it shall stop or the disk is nearly full."""
 
     def __init__(
-        self, run: RunMetrics, stopping: threading.Event, label: str, note: Callable[[str], None]
+        self,
+        run: RunMetrics,
+        stopping: threading.Event,
+        room: Callable[[], None],
+        label: str,
+        note: Callable[[str], None],
     ) -> None:
         self._run = run
         self._stopping = stopping
+        self._room = room
+        self._looked = time.monotonic()
         self._label = label
         self._note = note
 
@@ -153,6 +191,11 @@ class _Progress:
         self._run.count(view.row.counts)
         if self._stopping.is_set():
             raise StoppedError("the server is stopping")
+        now = time.monotonic()
+        # An error would end a job that is still listing for good.
+        if now - self._looked >= _ROOM_SECONDS and view.phase is not Phase.LISTING:
+            self._looked = now
+            self._room()
 
     def note(self, text: str) -> None:
         """As `JobProgress.note`."""

@@ -212,10 +212,12 @@ function actions(job) {
 
 function draw(job) {
   const { item, node } = job;
-  const title = item.description || item.request.source;
+  const dest = item.request.destination || "/";
+  const usual = `${item.request.source} -> ${dest}`; // what a job without a description has
+  const named = item.description && item.description !== usual;
+  const title = named ? item.description : item.request.source;
   const head = make("header", "", make("h3", "", make("bdi", "", shown(title))), stateOf(item));
-  const dest = item.request.destination || "(all names)";
-  const from = item.description ? shown(item.request.source) : "";
+  const from = named ? shown(item.request.source) : "";
   const route = make("p", "route", from, " → ", shown(dest));
   const parts = [head, route];
   if (!ENDED.has(item.state)) {

@@ -62,6 +62,7 @@ class JobRunner:
             options,
             SourcePolicy(options.import_root, settings.job_clouds),
             EgressPolicy(options.allow_hosts, loopback=order.loopback),
+            settings.disk_spare,
         )
         self._runs: dict[ServedJob, JobRun] = {}
         self._failures: dict[ServedJob, int] = {}
