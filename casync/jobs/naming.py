@@ -23,6 +23,7 @@ __all__ = [
     "last_label",
     "name_below",
     "path_label",
+    "percent_decoded",
     "relative_label",
 ]
 
@@ -49,6 +50,11 @@ def name_below(dest: str, label: str) -> Name:
     return escape_name(label, dest)
 
 
+def percent_decoded(text: str) -> str:
+    """Text with its percent-encoding undone; bytes that are not UTF-8 become surrogates."""
+    return unquote(text, errors="surrogateescape")
+
+
 def below_prefix(address: Address, prefix: str, key: str, *, flatten: bool = False) -> str:
     """The label of a listed key: what follows the last slash of the prefix that was listed.
 
@@ -59,7 +65,7 @@ def below_prefix(address: Address, prefix: str, key: str, *, flatten: bool = Fal
         flatten: Whether the label is the last component only.
     """
     label = key[(key if flatten else prefix).rfind("/") + 1 :]
-    return unquote(label, errors="surrogateescape") if address.names_manifests else label
+    return percent_decoded(label) if address.names_manifests else label
 
 
 def last_label(address: Address) -> str:
@@ -176,7 +182,7 @@ def _decoded(address: Address, text: str) -> str:
         return text
     if address.has_query and _NOT_ENCODED.search(text):
         raise UsageError(f"{redacted(str(address))} has a % that encodes no byte")
-    return unquote(text, errors="surrogateescape")
+    return percent_decoded(text)
 
 
 def _refuse_dots(address: Address, label: str) -> None:

@@ -18,13 +18,21 @@ from msgspec.structs import replace
 from casync.errors import UsageError
 from casync.jobs.address import Address, parse_address, redacted, split_query
 from casync.jobs.item import Item
-from casync.jobs.naming import label_template, last_label, name_below, path_label, relative_label
+from casync.jobs.naming import (
+    label_template,
+    last_label,
+    name_below,
+    path_label,
+    percent_decoded,
+    relative_label,
+)
+from casync.jobs.numbered import numbered_objects
 from casync.jobs.object_list import ListedItem
 from casync.jobs.spec import JobSpec, SourceKind
 from casync.jobs.template import address_template
 from casync.jobs.validators import Validators
 
-__all__ = ["given_items", "listing_place", "specify"]
+__all__ = ["given_items", "is_listed", "listing_place", "specify"]
 
 
 def specify(wanted: JobSpec, list_digest: bytes = b"") -> JobSpec:
@@ -71,12 +79,20 @@ def listing_place(spec: JobSpec) -> tuple[str, str]:
     Returns:
         The address of a folder, bucket or host, and what the keys below it begin with.
     """
-    address = parse_address(spec.source)
+    numbered = numbered_objects(spec)
+    address = parse_address(spec.source) if numbered is None else numbered.prefix
     path, query = split_query(address)
     folder, slash, stem = path.rpartition("/")
     if not stem or not (address.is_local or slash):
         return str(address), ""
+    if address.has_query:  # keys are decoded
+        stem = percent_decoded(stem)
     return str(Address(address.scheme, f"{folder}{slash}{query}")), stem
+
+
+def is_listed(spec: JobSpec) -> bool:
+    """Whether only a listing of the source tells which objects a job has."""
+    return spec.kind is SourceKind.LISTING or numbered_objects(spec) is not None
 
 
 def given_items(spec: JobSpec, entries: Iterable[ListedItem]) -> Iterator[Item]:

@@ -11,7 +11,8 @@ from casync.errors import CasyncError, UsageError
 from casync.jobs.address import redacted
 from casync.jobs.collisions import NameDigests, first_collision
 from casync.jobs.item import Item
-from casync.jobs.spec import JobSpec, SourceKind
+from casync.jobs.request import is_listed
+from casync.jobs.spec import JobSpec
 from casync.jobs.validators import Sameness, sameness
 from casync.names.name import parse_name
 from casync.ops.download.items import AddressedItems
@@ -99,9 +100,9 @@ def _removals(
 def _items(
     spec: JobSpec, sources: JobSources, given: Callable[[], Iterable[Item]]
 ) -> Iterable[Item]:
-    if spec.kind is SourceKind.LISTING:
+    if is_listed(spec):
         return source_items(spec, sources.root(), threading.Event())
-    if spec.kind is SourceKind.LIST:
+    if spec.is_list:
         return given()
     addressed = AddressedItems(spec)
     addressed.check()

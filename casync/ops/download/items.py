@@ -11,6 +11,7 @@ from casync.jobs.collisions import refuse_collisions
 from casync.jobs.item import Item
 from casync.jobs.job import JobRow
 from casync.jobs.naming import below_prefix, label_template, last_label, name_below
+from casync.jobs.request import is_listed
 from casync.jobs.spec import JobSpec, SourceKind
 from casync.jobs.template import Template, address_template
 from casync.names.name import parse_name
@@ -79,7 +80,7 @@ def items_from(spec: JobSpec, jobs: JobStore, row: JobRow) -> Iterator[Item]:
     Raises:
         CasyncError: What the store raises.
     """
-    if spec.kind in (SourceKind.LIST, SourceKind.LISTING):
+    if spec.is_list or is_listed(spec):
         yield from jobs.items(row.id, row.cursor)
         return
     items = AddressedItems(spec)

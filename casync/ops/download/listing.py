@@ -21,7 +21,8 @@ from casync.errors import (
 from casync.jobs.address import redacted
 from casync.jobs.collisions import NameDigests, digest_of, first_collision
 from casync.jobs.item import Item
-from casync.jobs.spec import JobSpec
+from casync.jobs.numbered import numbered_objects
+from casync.jobs.spec import JobSpec, SourceKind
 from casync.limits import JOB_BLOCK_ITEMS
 from casync.ops.download.items import listed_item
 from casync.remote.sources.base import Listed
@@ -45,7 +46,7 @@ def in_share(spec: JobSpec, key: str) -> bool:
 def source_items(
     spec: JobSpec, root: ItemPlace, stopped: threading.Event, *, by_folder: bool = False
 ) -> Iterator[Item]:
-    """The items of all objects whose keys begin with the prefix of a job.
+    """The items of all objects whose keys begin with the prefix of a job, and fit its template.
 
     Args:
         spec: What the job does.
@@ -63,13 +64,14 @@ def source_items(
         CasyncError: The listing broke off.
     """
     count = 0
-    folder = root.key[: root.key.rfind("/") + 1]
-    found = _by_folder(root, folder) if by_folder else root.source.list_below(folder)
-    for listed in found:
+    numbered = numbered_objects(spec)
+    for listed in _listed(spec, root, by_folder=by_folder):
         if stopped.is_set():
             raise StoppedError("stopped")
         if not listed.key.startswith(root.key) or (listed.key.endswith("/") and listed.size == 0):
             continue  # beside the prefix, or the mark of a folder
+        if numbered is not None and not numbered.fits(listed.key[len(root.key) :]):
+            continue
         count += 1
         if count > MAX_ITEMS:
             raise RemoteProtocolError(f"{root.source.label} lists more than {MAX_ITEMS} objects")
@@ -80,6 +82,20 @@ def source_items(
             f"there is no object below {root.source.label}/{root.key}",
             next_step="Check the address. With --allow-empty an empty source is fine.",
         )
+
+
+def _listed(spec: JobSpec, root: ItemPlace, *, by_folder: bool) -> Iterator[Listed]:
+    """Everything in the folder of a prefix."""
+    folder = root.key[: root.key.rfind("/") + 1]
+    try:
+        yield from _by_folder(root, folder) if by_folder else root.source.list_below(folder)
+    except UsageError as error:
+        if spec.kind is SourceKind.LISTING:
+            raise
+        raise UsageError(
+            f"{redacted(spec.source)} has a number without an end, and {error.message}",
+            next_step="Write {0000..9999} for it.",
+        ) from error
 
 
 def _by_folder(root: ItemPlace, first: str) -> Iterator[Listed]:

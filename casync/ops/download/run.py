@@ -24,7 +24,8 @@ from casync.errors import (
 from casync.jobs.backoff import Attempts
 from casync.jobs.item import Item
 from casync.jobs.job import JobRow, JobState
-from casync.jobs.spec import JobSpec, SourceKind
+from casync.jobs.request import is_listed
+from casync.jobs.spec import JobSpec
 from casync.limits import JOB_WINDOW
 from casync.names.name import Name
 from casync.ops.download.crew import Crew
@@ -214,7 +215,7 @@ class _Run:
     def _list(self) -> None:
         """Lists everything, again from the start when that breaks off."""
         self._viewer.phase = Phase.LISTING
-        if self._spec.kind in (SourceKind.OBJECT, SourceKind.TEMPLATE):
+        if not is_listed(self._spec) and not self._spec.is_list:
             items = AddressedItems(self._spec)
             items.check()
             total = len(items)
@@ -231,7 +232,7 @@ class _Run:
             try:
                 return self._listing.write(self._items(by_folder=by_folder))
             except MalformedError:
-                if by_folder or self._spec.kind is not SourceKind.LISTING:
+                if by_folder or self._spec.is_list:
                     raise
                 by_folder = True
             except UnreachableError as error:
@@ -241,7 +242,7 @@ class _Run:
                     raise
 
     def _items(self, *, by_folder: bool) -> Iterable[Item]:
-        if self._spec.kind is SourceKind.LISTING:
+        if is_listed(self._spec):
             root = self._sources.root()
             return source_items(self._spec, root, self._stopped, by_folder=by_folder)
         if self._given is None:

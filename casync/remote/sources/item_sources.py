@@ -10,8 +10,8 @@ from typing import Final, Self
 from casync.errors import StoppedError, UsageError
 from casync.jobs.address import parse_address
 from casync.jobs.item import Item
-from casync.jobs.request import listing_place
-from casync.jobs.spec import JobSpec, SourceKind
+from casync.jobs.request import is_listed, listing_place
+from casync.jobs.spec import JobSpec
 from casync.remote.sources.job_sources import ItemPlace
 from casync.remote.sources.open import Sources
 from casync.remote.sources.options import SourceOptions
@@ -55,7 +55,7 @@ class ItemSources:
         root = self._root
         if root is None:
             address, stem = self._spec.source, ""
-            if self._spec.kind is SourceKind.LISTING:
+            if is_listed(self._spec):
                 address, stem = listing_place(self._spec)
             place = self._place(address, ())
             root = self._root = place._replace(key=place.key + stem)

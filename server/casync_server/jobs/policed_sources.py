@@ -8,6 +8,7 @@ from typing import Final
 
 from casync.jobs.address import Address, parse_address
 from casync.jobs.item import Item
+from casync.jobs.numbered import numbered_objects
 from casync.jobs.spec import JobSpec
 from casync.remote.sources.job_sources import ItemPlace, JobSources
 from casync.remote.sources.local import LocalOpener, LocalSource
@@ -42,7 +43,8 @@ class PolicedSources:
         import_root: Path | None,
     ) -> None:
         self._inner = inner
-        self._source = parse_address(spec.source)
+        numbered = numbered_objects(spec)
+        self._source = parse_address(spec.source) if numbered is None else numbered.prefix
         self._namespace = namespace
         self._policy = policy
         self._root = "" if import_root is None else os.path.normpath(import_root)

@@ -127,6 +127,10 @@ def test_only_what_is_listed_can_be_gone_at_the_source(source: str) -> None:
         ("/data/pre*", "/data/", "pre"),
         ("./pre*", "./", "pre"),
         ("/", "/", ""),
+        ("http://h/a%20b/pre%20x*", "http://h/a%20b/", "pre x"),
+        ("s3://b/a/x-%06d.tar", "s3://b/a/", "x-"),
+        ("http://h/a/%06d.tar?sig=x", "http://h/a/?sig=x", ""),
+        ("/data/x-%d", "/data/", "x-"),
     ],
 )
 def test_a_prefix_is_listed_in_its_folder(source: str, folder: str, stem: str) -> None:

@@ -17,10 +17,12 @@ from casync.errors import (
 from casync.ids import ManifestId
 from casync.jobs.fault import ObjectFaultKind
 from casync.jobs.job import JobState
+from casync.jobs.spec import SourceKind
 from casync.names.name import parse_name
 from casync.names.name_update import NameUpdate
 from casync.ops.download.progress import JobView
 from casync.ops.download.run import start_or_continue
+from casync.remote.sources.base import Listed
 from casync.store.base import Batch, Committed
 from casync.store.memory import MemoryStore
 from tests.support.downloading import contents, download, spec
@@ -270,3 +272,32 @@ def test_progress_shows_every_active_object_and_the_totals(
     assert {each.name.startswith("ds/") for each in active} == {True}
     assert views[-1].row.state is JobState.FINISHED
     assert views[-1].row.counts.finished == 31
+
+
+def test_a_template_without_an_end_takes_what_the_source_lists(
+    store: MemoryStore, source: MemorySource
+) -> None:
+    """D3: the objects below what precedes the number, if they fit the template."""
+    what = spec("s3://memory/d/1/file-%02d", "ds/", kind=SourceKind.TEMPLATE)
+    source.put("d/1/file-100", b"more")
+    source.put("d/1/file-7", b"not padded")
+    source.put("d/1/file-01.txt", b"longer")
+    row = download(store, source, what, prefix="d/1/file-")
+    numbers = [*range(1, 30, 3), 100]
+    assert row.counts.finished == row.total == len(numbers)
+    assert set(contents(store)) == {f"ds/file-{number:02}" for number in numbers}
+
+
+def test_a_template_without_an_end_is_refused_where_nothing_is_listed(
+    store: MemoryStore, source: MemorySource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """D3."""
+
+    def refuse(prefix: str) -> list[Listed]:
+        raise UsageError("s3://memory is no folder")
+
+    monkeypatch.setattr(source, "list_below", refuse)
+    what = spec("s3://memory/d/%06d?x=secret", "ds/", kind=SourceKind.TEMPLATE)
+    with pytest.raises(UsageError, match="without an end, and s3://memory is no") as failed:
+        download(store, source, what, prefix="d/")
+    assert "{0000..9999}" in failed.value.next_step
