@@ -11,6 +11,12 @@ For scripts::
             file.seek(1_000_000)
             file.read(512)
 
+A job that downloads many objects runs in the background::
+
+    job = casync.download("https://host/shard-{000..140}.tar", "shards/", store)
+    row = job.wait()
+    print(row.counts.finished, [fault.name for fault in job.errors()])
+
 Every path may be a `str` or a `pathlib.Path`; `prepare` and `pull` also take an open binary file or
 stream in its place. Refs are text, as on the command line.
 

@@ -33,9 +33,9 @@ _NAME: Final = 18
 _BAR: Final = 12
 """Cells of the shortest bar, with its brackets."""
 _BAR_MOST: Final = 32
-_BAR_TOTAL: Final = 22
-_WIDE: Final = 70
-"""Cells from which on the bar of the total may be longer."""
+_TOTAL_BARS: Final = (10, 22)
+_WIDE: Final = 99
+"""Cells from which on the bar of the total is the longer one: figures tell more."""
 
 
 def bar_lines(view: JobFigures, columns: int, rows: int) -> list[str]:
@@ -79,7 +79,7 @@ def _total_line(view: JobFigures, room: int) -> str:
     of = "?" if row.total < 0 else str(row.total)
     text = f"Files downloaded: {row.counts.finished + row.counts.skipped}/{of}"[:room]
     share = view.share
-    width = _BAR if room < _WIDE else _BAR_TOTAL
+    width = _TOTAL_BARS[room >= _WIDE]
     bar = [] if share is None else [f"{_bar(share, width)} {int(share * 100):3}%"]
     size, *rest = _figures(view)
     for part in [*bar, *rest, size]:

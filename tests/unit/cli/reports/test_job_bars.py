@@ -22,14 +22,14 @@ VIEW = JobFigures(
 
 def test_the_bars_fit_eighty_columns() -> None:
     assert bar_lines(VIEW, 80, 24) == [
-        "Files downloaded: 64/141  [#########-----------]  45%  errors: 2  12.5 MiB/s",
+        "Files downloaded: 64/141  [###-----]  45%  errors: 2  12.5 MiB/s  1:20:21 left",
         "…net_train-000006.tgz    192 MiB/947 MiB  [##-----------]      8:52  1.40 MiB/s",
     ]
 
 
 def test_the_bars_fit_sixty_columns() -> None:
     assert bar_lines(VIEW, 60, 24) == [
-        "Files downloaded: 64/141  [####------]  45%  errors: 2",
+        "Files downloaded: 64/141  [###-----]  45%  errors: 2",
         "…_train-000006.tgz    192 MiB/947 MiB      8:52  1.40 MiB/s",
     ]
 
