@@ -52,6 +52,9 @@ class RangedReader:
         size: Its size in bytes.
         errands: Takes ranges for idle threads.
         meter: Is told of each block that came; waits where there is a limit.
+
+    Attributes:
+        works: Whether the server answers ranges, as far as is known.
     """
 
     def __init__(
@@ -69,6 +72,7 @@ class RangedReader:
         self._meter = meter
         self._ahead: dict[int, tuple[_Range, Errand]] = {}
         self._planned = 0
+        self._is_proved = False
         self.works = True
 
     def blocks(self, answer: ObjectAnswer) -> Iterator[bytes]:
@@ -118,9 +122,12 @@ class RangedReader:
             self._errands.offer(errand)
 
     def _begun_in(self, start: int, end: int) -> int | None:
-        """Where in a block a range begins that another thread has or fetches."""
+        """Where in a block a range begins that another thread has or fetches.
+
+        The open answer is left only for a server that answered a range before.
+        """
         for at, (part, _) in self._ahead.items():
-            if start < at <= end and part.begun and self.works:
+            if start < at <= end and part.begun and self.works and self._is_proved:
                 return at
         return None
 
@@ -160,6 +167,7 @@ class RangedReader:
             if not answer.is_ranged or answer.start != start:
                 error = UnreachableError(f"{label} changed, or cannot be read in ranges")
                 raise failed(error, ObjectFaultKind.CHANGED)
+            self._is_proved = True
             parts: list[bytes] = []
             for block in answer.blocks():
                 self._meter(len(block))
