@@ -22,7 +22,7 @@ from casync.jobs.address import redacted
 from casync.jobs.fault import ObjectFault
 from casync.jobs.item import Item
 from casync.jobs.job import JobRow
-from casync.jobs.object_list import read_object_list
+from casync.jobs.object_list import ListedItem, read_object_list
 from casync.jobs.request import given_items, specify
 from casync.jobs.spec import JobSpec, SourceKind
 from casync.limits import JOB_CONNECTIONS, MIB
@@ -130,9 +130,11 @@ class DownloadRequest:
 
     def items(self) -> Iterator[Item]:
         """The items of the list; none without a list."""
-        if self._list is None:
-            return iter(())
-        return given_items(self.spec, read_object_list(self._list.blocks()))
+        return given_items(self.spec, self.entries())
+
+    def entries(self) -> Iterator[ListedItem]:
+        """The list as it was given; empty without one."""
+        return iter(()) if self._list is None else read_object_list(self._list.blocks())
 
     def forecast(
         self, jobs: JobStore, access: SourceOptions = SourceOptions()

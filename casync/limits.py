@@ -124,6 +124,10 @@ MAX_JOBS = 10_000
 KEPT_JOBS = 1000
 """Finished jobs that a collection keeps however old they are."""
 
+MAX_JOB_REQUEST_BYTES = 8 * MIB
+"""Bytes of a request for a job on a server: a list of some 50 000 objects. A server decodes the
+whole list at once."""
+
 # -- Wire (docs/PROTOCOL.md) ----------------------------------------------------------------------
 
 MAX_BATCH_IDS = 1024

@@ -6,6 +6,7 @@ as `documents`; requests and answers are untrusted, so the types here check ever
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
@@ -14,6 +15,7 @@ from msgspec.structs import replace
 from casync.errors import RemoteProtocolError, UnsupportedError, UsageError
 from casync.jobs.fault import ObjectFault, ObjectFaultKind
 from casync.jobs.job import ActiveObject, Counts, JobRow, JobState
+from casync.jobs.object_list import ListedItem
 from casync.jobs.spec import JobSpec, SourceKind
 from casync.limits import JOB_CONNECTIONS, MAX_JOB_CONNECTIONS, MAX_NAME_BYTES, PAGE_ITEMS
 from casync.objects.chunker import DEFAULT_PARAMS, ChunkerParams
@@ -25,6 +27,7 @@ __all__ = [
     "ActiveItem",
     "FaultItem",
     "FaultPage",
+    "ObjectItem",
     "JobHash",
     "JobItem",
     "JobOutcome",
@@ -32,12 +35,14 @@ __all__ = [
     "JobRequest",
     "JobStateText",
     "encode_event",
+    "encode_list",
     "fault_item",
     "job_item",
     "job_request",
     "job_row",
     "job_spec",
     "object_fault",
+    "object_items",
     "outcome_of",
 ]
 
@@ -81,8 +86,24 @@ JobOutcome: TypeAlias = Literal["clean", "partial", "failed"]
 """How a finished job ended: `failed` is one that got nothing."""
 
 
+class ObjectItem(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An object of a list, as `casync.jobs.object_list` reads it."""
+
+    url: _Address
+    name: _Name | None = None
+    size: Length | None = None
+    blake3: Text | None = None
+    sha256: Text | None = None
+    sha512: Text | None = None
+    sha1: Text | None = None
+    md5: Text | None = None
+    crc32c: Text | None = None
+    crc32: Text | None = None
+    headers: dict[Text, _Field] = {}
+
+
 class JobRequest(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a job shall do; the attributes are those of `JobSpec`.
+    """What a job shall do; the attributes are those of `JobSpec`, and a list of objects.
 
     In answers the source is redacted, the values of `headers` are empty, and there is a `kind`,
     which a server finds out itself.
@@ -104,6 +125,7 @@ class JobRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     part: _Share = 1
     shares: _Share = 1
     chunker: ChunkerItem | None = None
+    objects: list[ObjectItem] = []
 
 
 class ActiveItem(msgspec.Struct, frozen=True):
@@ -189,6 +211,25 @@ class FaultPage(msgspec.Struct, frozen=True):
 
     errors: Annotated[list[FaultItem], msgspec.Meta(max_length=PAGE_ITEMS)]
     more: bool
+
+
+def object_items(entries: Iterable[ListedItem]) -> list[ObjectItem]:
+    """The documents of a list of objects."""
+    return [
+        ObjectItem(
+            entry.target,
+            entry.name,
+            entry.size,
+            headers=dict(entry.headers),
+            **{each.algorithm: each.digest.hex() for each in entry.checksums},
+        )
+        for entry in entries
+    ]
+
+
+def encode_list(objects: list[ObjectItem]) -> bytes:
+    """A list of objects in a form that `casync.jobs.object_list` reads."""
+    return msgspec.json.encode(objects)
 
 
 def encode_event(item: JobItem) -> bytes:

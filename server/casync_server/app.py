@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import Final
 
 from fastapi import FastAPI
 
@@ -50,6 +52,9 @@ from casync_server.routes import trees as routes_trees
 from casync_server.settings import ServerSettings
 
 __all__ = ["create_app"]
+
+_LONG_LISTS: Final = 2
+"""Requests with long lists of objects that a worker reads at once: each takes some 100 MB."""
 
 
 def create_app(
@@ -104,10 +109,12 @@ def create_app(
     )
     if jobs is not None and local is not None:
         service.jobs = ServedJobs(
-            JobService(lambda: local.jobs, "", jobs, settings.job_connections),
+            JobService(lambda: _whole(local), "", jobs, settings.job_connections),
             EventStreams(settings.event_streams),
             pool,
             writers,
+            asyncio.Semaphore(_LONG_LISTS),
+            settings.push_wait,
         )
 
     namespaces = None
@@ -176,6 +183,14 @@ def create_app(
         watchers=[metrics] if audit is None else [metrics, audit],
     )
     return app
+
+
+def _whole(store: LmdbStore | DamagedStore) -> LmdbStore:
+    """The store; DamagedStoreError if it cannot be opened."""
+    if isinstance(store, DamagedStore):
+        store.jobs  # noqa: B018 - raises the error
+        raise AssertionError("a damaged store has no jobs")
+    return store
 
 
 def _writing(store: WritableStore, settings: ServerSettings, pool: ReadPool) -> Writing:

@@ -186,14 +186,16 @@ async def read_list(request: Request, decode: Callable[[Buffer], _T]) -> _T:
         raise UsageError(error.message) from error
 
 
-async def read_document(request: Request, kind: type[Document]) -> Document:
-    """Reads a body that is a JSON document.
+async def read_document(
+    request: Request, kind: type[Document], max_bytes: int = _MAX_DOCUMENT_BYTES
+) -> Document:
+    """Reads a body that is a JSON document of at most `max_bytes`.
 
     Raises:
         UsageError: The body is not a valid document of this kind.
         HTTPException, StoppedError: As `read_list`.
     """
-    body = await _read_body(request, JSON_TYPE, _MAX_DOCUMENT_BYTES)
+    body = await _read_body(request, JSON_TYPE, max_bytes)
     try:
         return decode_document(body, kind)
     except CasyncError as error:

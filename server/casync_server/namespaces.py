@@ -61,7 +61,7 @@ class Namespaces:
             writing = replace(writing, store=store, proofs=proofs)
         jobs = self._service.jobs
         if jobs is not None:
-            own = replace(jobs.service, jobs=lambda: store.jobs, namespace=namespace)
+            own = replace(jobs.service, store=lambda: store, namespace=namespace)
             jobs = replace(jobs, service=own)
         service = replace(
             self._service,

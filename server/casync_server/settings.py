@@ -16,7 +16,7 @@ from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from casync.errors import UsageError
-from casync.limits import GIB, KIB, MAX_JOB_CONNECTIONS, MIB
+from casync.limits import GIB, KIB, MAX_JOB_CONNECTIONS, MAX_JOB_REQUEST_BYTES, MIB
 from casync.wire.uploads import MAX_UPLOAD_BYTES
 
 if TYPE_CHECKING:
@@ -84,11 +84,12 @@ class ServerSettings(BaseSettings):
         upload_bytes: Largest body of objects in bytes.
         push_bodies: Bodies of objects that a worker receives at once.
         push_bytes: Bytes of memory for these bodies, besides one object each.
-        push_wait: Seconds that a further body may wait for a slot.
+        push_wait: Seconds that a further body may wait for a slot, or a long list of objects.
         prove_seconds: Seconds that a request spends on the proof of a manifest before it answers.
         disk_spare: Bytes that pushes and jobs leave free on the disk; at most a twentieth of it.
         jobs: Download jobs that run at once, with `--jobs`.
         job_connections: Connections that one job may use.
+        job_bytes: Largest request for a job in bytes, with its list of objects.
         job_clouds: Clouds that jobs may use with the server's credentials, for each namespace:
             `NAMESPACE:s3`, `NAMESPACE:gs` or `NAMESPACE:az`, separated by commas or spaces.
         event_streams: Streams of events that a worker sends at once.
@@ -138,6 +139,7 @@ class ServerSettings(BaseSettings):
     disk_spare: int = Field(default=5 * GIB, ge=0)
     jobs: int = Field(default=2, ge=1, le=64)
     job_connections: int = Field(default=32, ge=1, le=MAX_JOB_CONNECTIONS)
+    job_bytes: int = Field(default=MAX_JOB_REQUEST_BYTES, ge=0)
     job_clouds: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_clouds)] = ()
     event_streams: int = Field(default=64, ge=0)
     delta_cpu: float = Field(default=1.0, ge=0)

@@ -81,6 +81,20 @@ def test_a_download_that_waits_ends_as_its_job(world: World) -> None:
     assert listed.text.startswith(f"{ident}\tFinished\t2\t")
 
 
+def test_a_list_of_objects_travels_with_the_job(world: World) -> None:
+    listed = world.program.home / "list.csv"
+    listed.write_text("01,first\n02\nabsent\n")
+    ran = world.program.run(
+        *("download", f"{world.source}/", "listed/", "--object-list", str(listed), "--wait"),
+        *world.options,
+    )
+    assert ran.status == 3
+    assert "Done: 2 files downloaded, skipped: 0, errors: 1" in ran.err
+    with LmdbStore.open(world.store, read_only=True) as store:
+        found = [record.name for record in store.names("listed/")]
+    assert found == ["listed/02", "listed/first"]
+
+
 def test_progress_is_documents_with_json(world: World) -> None:
     ran = world.program.good(
         *("download", f"{world.source}/01", "one", "--progress", "--json"),
@@ -113,7 +127,6 @@ def test_jobs_of_a_server_are_stopped_started_and_removed(world: World) -> None:
         (["download", "/etc/passwd", "x"], 8, "--import-root"),
         (["download", "gs://bucket/x", "x"], 8, "CASYNC_SERVE_JOB_CLOUDS"),
         (["download", "https://h/x", "x", "--dry-run"], 2, "Drop --server"),
-        (["download", "https://h/x", "x", "--object-list", "-"], 2, "Drop --server"),
         (["download", "https://h/x", "x", "--sync"], 2, "not listed"),
         (["job", "show", "dnl-000000000"], 9, "no job"),
         (["job", "start", "zzz"], 9, "no job"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import time
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from msgspec.structs import replace
 from starlette.types import Message
 
 from casync.errors import NotFoundError
+from casync.jobs.checksum import Checksum
 from casync.jobs.fault import ObjectFault, ObjectFaultKind
 from casync.jobs.job import Counts, JobState
 from casync.jobs.spec import JobSpec, SourceKind
@@ -88,6 +90,62 @@ def test_the_same_job_is_made_once_while_it_is_unfinished(app: FastAPI) -> None:
     assert again["id"] == first["id"]
     assert again["description"] == "again"
     assert made(app, destination="other/")["id"] != first["id"]
+
+
+def test_a_list_of_objects_is_here_before_a_runner_may_take_the_job(
+    app: FastAPI, store: LmdbStore
+) -> None:
+    objects = [
+        {"url": "a/x", "name": "one", "size": 3, "md5": "0" * 32, "headers": {"X-Part": "hidden"}},
+        {"url": "https://elsewhere.example.com/y"},
+    ]
+    job = made(app, source="https://data.example.com/", objects=objects)
+    assert (job["state"], job["request"]["kind"]) == ("interrupted", "list")
+    assert (job["total"], job["scheduled_cnt"], job["all_dispatched"]) == (2, 2, True)
+    assert job["description"] == "multi-download -> sets/"
+    first, second = store.jobs.items(job["id"])
+    assert (first.key, first.name, first.size) == ("https://data.example.com/a/x", "sets/one", 3)
+    assert first.headers == (("X-Part", "hidden"),)
+    assert first.validators.checksums == (Checksum("md5", bytes(16)),)
+    assert second.name == "sets/y"
+    again = made(app, source="https://data.example.com/", objects=objects)
+    assert again["id"] == job["id"]
+    other = made(app, source="https://data.example.com/", objects=objects[:1])
+    assert other["id"] != job["id"]
+
+
+@pytest.mark.parametrize(
+    ("objects", "said"),
+    [
+        ([{"url": "a/x"}, {"url": "https://h/b/x", "name": "a/x"}], "one name"),
+        ([{"url": ""}], "empty"),
+        ([{"url": "x", "md5": "zz"}], "not the md5"),
+        ([{"name": "x"}], "JobRequest"),
+    ],
+)
+def test_a_bad_list_leaves_no_job(
+    app: FastAPI, store: LmdbStore, objects: list[dict[str, str]], said: str
+) -> None:
+    answer = ask(app, "POST", "/v1/jobs", json={"source": "https://h/", "objects": objects})
+    assert answer.status_code == 400
+    assert said in answer.text
+    assert list(store.jobs.rows()) == []
+
+
+def test_long_lists_take_turns_and_are_bounded(app: FastAPI) -> None:
+    objects = [{"url": f"{number:0200}"} for number in range(5000)]
+    body = {"source": "https://h/", "objects": objects}
+    assert ask(app, "POST", "/v1/jobs", json=body).json()["total"] == 5000
+    full = asyncio.Semaphore(0)
+    jobs = app.state.service.jobs
+    app.state.service.jobs = dataclasses.replace(jobs, lists=full, wait=0.01)
+    refused = ask(app, "POST", "/v1/jobs", json=body)
+    assert refused.status_code == 503
+    assert refused.headers["retry-after"] == "10"
+    assert ask(app, "POST", "/v1/jobs", json=JOB).status_code == 200
+    app.state.service.jobs = jobs
+    body["objects"] = [{"url": "x" * 2000}] * 5000
+    assert ask(app, "POST", "/v1/jobs", json=body).status_code == 413
 
 
 def test_jobs_are_listed_page_by_page_the_oldest_first(app: FastAPI) -> None:
@@ -178,7 +236,8 @@ def test_an_absent_job_is_not_found(app: FastAPI, rest: str) -> None:
         ({"source": "aws://bucket/x"}, 200, ""),
         ({"source": "gs://bucket/x"}, 403, "gs:// in this namespace"),
         ({"source": "hdfs://name/x"}, 403, "hdfs://"),
-        ({"source": "casync://host/x"}, 403, "casync://"),
+        ({"source": "ftp://host/x"}, 403, "ftp://"),
+        ({"source": "casync://host/x"}, 200, ""),
         ({"source": "data.example.com/x"}, 200, ""),
         ({"source": "/srv/import/x"}, 200, ""),
         ({"source": "file:///srv/import/x/"}, 200, ""),

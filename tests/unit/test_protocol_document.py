@@ -127,7 +127,7 @@ def test_info_shows_the_limits() -> None:
 
 def test_the_limits() -> None:
     rows = re.findall(r"^\| `([A-Z_]+)` \| ([0-9]+) \|", TEXT, re.MULTILINE)
-    assert len(rows) == 12
+    assert len(rows) == 13
     homes = {"MAX_IDS_BYTES": lists, "MAX_UPLOAD_BYTES": uploads}
     for name, value in rows:
         assert getattr(homes.get(name, limits), name) == int(value)

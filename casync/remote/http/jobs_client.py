@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import Final
 from urllib.parse import urlencode
 
 from msgspec.structs import replace
 
-from casync.errors import NotFoundError, RemoteProtocolError
+from casync.errors import NotFoundError, RemoteProtocolError, UsageError
 from casync.jobs.fault import ObjectFault
 from casync.jobs.job import JobRow
+from casync.jobs.object_list import ListedItem
 from casync.jobs.spec import JobSpec
-from casync.limits import MAX_JOBS
+from casync.limits import MAX_JOB_REQUEST_BYTES, MAX_JOBS
 from casync.remote.http.client import RemoteClient
 from casync.remote.http.message import Request
+from casync.sizes import format_count
 from casync.store.job_rules import is_job_id
 from casync.wire.documents import JSON_TYPE, decode_document, encode_document
 from casync.wire.jobs import (
@@ -26,6 +28,7 @@ from casync.wire.jobs import (
     job_request,
     job_row,
     object_fault,
+    object_items,
 )
 
 __all__ = ["JobsClient"]
@@ -44,18 +47,26 @@ class JobsClient(RemoteClient):
         """What each job did when it was last seen; its row does not tell if its runner lives."""
         return {}
 
-    def create(self, wanted: JobSpec) -> JobRow:
+    def create(self, wanted: JobSpec, entries: Iterable[ListedItem] = ()) -> JobRow:
         """Makes a job, or lets an unfinished one with the same digest go on.
 
         Args:
             wanted: What the user asks for, with its secrets and with any kind, as
                 `casync.jobs.request.specify` takes it. The server does that.
+            entries: The list of objects, if one is given.
 
         Raises:
+            UsageError: The list is malformed, or too long for a request.
             DeniedError: The server runs no jobs, or does not open this source.
             NoSpaceError, RemoteError: It cannot take the job.
         """
-        body = encode_document(replace(job_request(wanted), kind=None))
+        objects = object_items(entries)
+        body = encode_document(replace(job_request(wanted), kind=None, objects=objects))
+        if len(body) > MAX_JOB_REQUEST_BYTES:
+            raise UsageError(
+                f"the list of {format_count(len(objects), 'object')} is too long for a server",
+                next_step="Split it, or download here, without --server.",
+            )
         return self._changed(Request(_JOBS, [JSON_TYPE], body, JSON_TYPE, writing=True))
 
     def start(self, ident: str) -> JobRow:

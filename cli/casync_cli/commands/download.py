@@ -165,17 +165,16 @@ def run(
         else ChunkerParams.from_average(parse_size(chunk_size)),
     )
     is_served = invocation.asks_server()
-    if is_served and (object_list is not None or dry_run):
+    if is_served and dry_run:
         raise UsageError(
-            "a server takes no list of objects and no dry run",
-            next_step="Drop --server to download here.",
+            "a server makes no dry run", next_step="Drop --server to see what is done here."
         )
     listed = None if object_list is None else _list_file(object_list)
     address = source if is_served else _source(source, is_listed=listed is not None)
     with DownloadRequest(address, _dest(dest), options, listed) as request:
         if is_served:
             with invocation.jobs_client() as client:
-                row = client.create(request.wanted)
+                row = client.create(request.wanted, request.entries())
                 run_there(invocation, client, row, interval=interval, only_summary=wait)
             return
         if dry_run:

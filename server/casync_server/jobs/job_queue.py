@@ -28,6 +28,13 @@ _SETTLED_NS: Final = 2_000_000_000
 _UNFINISHED: Final = frozenset({JobState.QUEUED, JobState.RUNNING})
 
 
+def _is_ours(row: JobRow) -> bool:
+    """Whether a job is for the runner of a server, and not finished."""
+    # Its list comes from the client, with the request that makes it.
+    is_listed = row.total >= 0 or not row.spec.is_list
+    return row.spec.served and row.state in _UNFINISHED and is_listed
+
+
 class ServedJob(NamedTuple):
     """A job of any namespace."""
 
@@ -90,9 +97,7 @@ class JobQueue:
         self._seen[namespace] = identity if settled else None
         try:
             store = self._open(namespace)
-            rows = [
-                row for row in store.jobs.rows() if row.spec.served and row.state in _UNFINISHED
-            ]
+            rows = [row for row in store.jobs.rows() if _is_ours(row)]
             if rows:
                 self._busy.add(namespace)
             else:

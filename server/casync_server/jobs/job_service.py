@@ -8,20 +8,26 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import dropwhile, islice
 
+from blake3 import blake3
 from msgspec.structs import replace
 
-from casync.errors import LockedError, UsageError
+from casync.errors import CasyncError, LockedError, UsageError
 from casync.jobs.address import parse_address, redacted
 from casync.jobs.job import JobRow, JobState
-from casync.jobs.request import specify
+from casync.jobs.object_list import read_object_list
+from casync.jobs.request import given_items, specify
 from casync.jobs.spec import JobSpec
+from casync.ops.download.listing import ItemListing
+from casync.store.base import Batch
 from casync.store.job_rules import no_job
-from casync.store.jobs import JobStore
+from casync.store.jobs import JobStore, JobUpdate
+from casync.store.lmdb.store import LmdbStore
 from casync.wire.jobs import (
     FaultPage,
     JobItem,
     JobPage,
     JobRequest,
+    encode_list,
     fault_item,
     job_item,
     job_spec,
@@ -37,35 +43,58 @@ class JobService:
     """The jobs of one namespace.
 
     Attributes:
-        jobs: Returns the jobs of its store; DamagedStoreError if it is damaged.
+        store: Returns its store; DamagedStoreError if it is damaged.
         namespace: Its name; empty for the default one.
         policy: Which sources are open.
         max_conns: Connections that one job may use.
         clock: Seconds since 1970.
     """
 
-    jobs: Callable[[], JobStore]
+    store: Callable[[], LmdbStore]
     namespace: str
     policy: SourcePolicy
     max_conns: int
     clock: Callable[[], float] = time.time
 
+    def jobs(self) -> JobStore:
+        """The jobs of its store."""
+        return self.store().jobs
+
     def create(self, request: JobRequest) -> JobItem:
         """Makes a job, or lets an unfinished one with the same digest go on.
 
         Raises:
-            UsageError, UnsupportedError: It is not possible.
+            UsageError, UnsupportedError: It is not possible, or two objects would have one name.
             DeniedError: Its source is not open.
             NoSpaceError, WriteError: The store cannot be written.
         """
-        spec = self._checked(job_spec(request))
+        text = encode_list(request.objects) if request.objects else b""
+        spec = self._checked(job_spec(request), blake3(text).digest() if text else b"")
         row = self.jobs().create(spec, int(self.clock()))
-        return self._item(row) if row.state is JobState.QUEUED else self.start(row.id)
+        if text and row.total < 0:
+            self._list(row, spec, text)
+        is_new = row.state is JobState.QUEUED and not text
+        return self._item(row) if is_new else self.start(row.id)
 
-    def _checked(self, spec: JobSpec) -> JobSpec:
-        spec = specify(spec)
+    def _list(self, row: JobRow, spec: JobSpec, text: bytes) -> None:
+        """Writes the items of a given list. Until all are here, no runner takes the job."""
+        store = self.store()
+        with suppress(LockedError), store.jobs.claim(row.id, restart=True) as claim:
+            listing = ItemListing(store.jobs, claim)
+            try:
+                listing.write(given_items(spec, read_object_list([text])))
+            except CasyncError:
+                claim.release()
+                store.jobs.remove(row.id)
+                raise
+            count = listing.count
+            store.commit(Batch(job=JobUpdate(replace(claim.row, total=count, listed=count))))
+
+    def _checked(self, spec: JobSpec, list_digest: bytes) -> JobSpec:
+        spec = specify(spec, list_digest)
         if not spec.description:
-            what = f"{redacted(spec.source)} -> {spec.dest or '/'}"
+            source = "multi-download" if list_digest else redacted(spec.source)
+            what = f"{source} -> {spec.dest or '/'}"
             spec = replace(spec, description=what)
         self.policy.check(self.namespace, parse_address(spec.source))
         return replace(spec, served=True, max_conns=min(spec.max_conns, self.max_conns))

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Final, TypeVar
 
+from fastapi import Request
+from starlette.exceptions import HTTPException
+
+from casync.limits import KIB
 from casync_server.jobs.event_stream import EventStreams
 from casync_server.jobs.job_service import JobService
 from casync_server.reading.read_pool import ReadPool
 
 __all__ = ["ServedJobs"]
+
+_SHORT_BYTES: Final = 160 * KIB
+"""Largest request without a slot: that of other documents."""
 
 _T = TypeVar("_T")
 
@@ -24,12 +33,38 @@ class ServedJobs:
         streams: Counts the streams of events of this worker.
         readers: Threads that read the store.
         writers: Threads that write to it.
+        lists: Slots for requests with long lists, which take memory.
+        wait: Seconds that such a request may wait for a slot.
     """
 
     service: JobService
     streams: EventStreams
     readers: ReadPool
     writers: ReadPool
+    lists: asyncio.Semaphore
+    wait: float
+
+    @asynccontextmanager
+    async def slot(self, request: Request) -> AsyncIterator[None]:
+        """Waits for a slot if the request may have a long list.
+
+        Raises:
+            HTTPException: 503, there was none in time.
+        """
+        length = request.headers.get("content-length", "")
+        if length.isdigit() and int(length) <= _SHORT_BYTES:
+            yield
+            return
+        try:
+            async with asyncio.timeout(self.wait):
+                await self.lists.acquire()
+        except TimeoutError:
+            busy = "too many lists of objects at once"
+            raise HTTPException(503, busy, headers={"Retry-After": "10"}) from None
+        try:
+            yield
+        finally:
+            self.lists.release()
 
     async def read(self, function: Callable[[], _T]) -> _T:
         """Calls `function`, which reads the store, in a thread."""

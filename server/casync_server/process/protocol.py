@@ -39,7 +39,8 @@ _SLICE: Final = 4096
 """Bytes parsed at a time: a limit is exceeded by at most this much."""
 
 _OBJECTS: Final = b"/v1/objects"
-"""Path of the only request with a large body."""
+_JOBS: Final = b"/v1/jobs"
+"""Paths of the requests with large bodies."""
 
 _TLS_SLICE: Final = 64 * 1024
 """Bytes encrypted at a time. The transport below holds up to three times as many, uncounted."""
@@ -355,8 +356,9 @@ class BoundedProtocol(HttpToolsProtocol):
 
 def _most_body(head: Head, limits: ServerSettings) -> int:
     """Largest body of a request, in bytes: objects may be large."""
-    objects = head.method == b"POST" and head.target.partition(b"?")[0] == _OBJECTS
-    return limits.upload_bytes if objects else limits.body_bytes
+    path = head.target.partition(b"?")[0] if head.method == b"POST" else b""
+    largest = {_OBJECTS: limits.upload_bytes, _JOBS: limits.job_bytes}
+    return largest.get(path, limits.body_bytes)
 
 
 def _problem(refusal: Refusal, extra: list[tuple[bytes, bytes]]) -> bytes:

@@ -7,7 +7,7 @@ from typing import Annotated, Final, TypeAlias
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import HTMLResponse, Response
 
-from casync.limits import MAX_LENGTH, PAGE_ITEMS
+from casync.limits import MAX_JOB_REQUEST_BYTES, MAX_LENGTH, PAGE_ITEMS
 from casync.wire.documents import JSON_TYPE, encode_document
 from casync.wire.jobs import EVENTS_TYPE, FaultPage, JobItem, JobPage, JobRequest
 from casync_server.deps import JobAccess, Reads, read_document
@@ -35,8 +35,9 @@ _Job: TypeAlias = Annotated[str, Path(pattern=f"^{_ID}$", description="The id of
 )
 async def create_job(request: Request, jobs: JobAccess) -> Response:
     """Makes a job, or continues an unfinished one with the same objects and names."""
-    wanted = await read_document(request, JobRequest)
-    return _answer(await jobs.change(lambda: jobs.service.create(wanted)))
+    async with jobs.slot(request):
+        wanted = await read_document(request, JobRequest, MAX_JOB_REQUEST_BYTES)
+        return _answer(await jobs.change(lambda: jobs.service.create(wanted)))
 
 
 @router.get(
