@@ -210,7 +210,7 @@ class _Run:
             self._queue.stop()
         self._sources.close()
 
-    # -- ItemListing ------------------------------------------------------------------------------
+    # -- Listing ------------------------------------------------------------------------------
 
     def _list(self) -> None:
         """Lists everything, again from the start when that breaks off."""

@@ -28,6 +28,9 @@ __all__ = ["ContentWriter", "SharedWriter"]
 _INTERVAL: Final = 1.0
 """Seconds after which rows are written if nothing else asks for a commit."""
 
+_GATHERING: Final = 0.03
+"""Seconds in which finished objects are gathered for one commit: each rewrites the job's row."""
+
 _MOST_FINISHED: Final = 4096
 """Finished objects of one commit. Each has rows in several pages, however small it is."""
 
@@ -165,6 +168,7 @@ class SharedWriter:
             self._changed.wait_for(
                 lambda: self._finished or self._ends or self._is_full, self._interval
             )
+            self._changed.wait_for(lambda: self._ends or self._is_full, _GATHERING)
             ends, is_full, self._finished = self._ends, self._is_full, 0
             rows = self._seal()
             if rows is None and not is_full:

@@ -12,8 +12,9 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Final, Self, cast
 
 import httpcore
@@ -66,9 +67,16 @@ class HttpAnswer:
     """
 
     def __init__(
-        self, method: str, url: HttpUrl, response: httpcore.Response, server: _Server
+        self,
+        method: str,
+        url: HttpUrl,
+        response: httpcore.Response,
+        server: _Server,
+        release: Callable[[], None],
     ) -> None:
         self.url = url
+        self._release = release
+        self._closed = False
         self._method = method
         self.status = response.status
         self._response = response
@@ -127,11 +135,18 @@ class HttpAnswer:
 
     def close(self) -> None:
         """Ends the answer. Closes its connection unless its body was read to the end."""
-        self._response.close()
+        if not self._closed:
+            self._closed = True
+            self._response.close()
+            self._release()
 
 
 class _Server:
-    """The connections to one server."""
+    """The connections to one server.
+
+    Each has a pool of its own, because httpcore looks at all connections of a pool whenever a
+    request begins or ends.
+    """
 
     def __init__(self, url: HttpUrl, options: SourceOptions) -> None:
         self.origin = url.server.origin
@@ -141,14 +156,18 @@ class _Server:
         proxy = None if options.proxy is None else parse_address(options.proxy, "proxy")
         self._proxy = "" if proxy is None else proxy.origin
         uses_tls = "https" in {url.server.scheme, proxy.scheme if proxy else ""}
-        self._pool = WatchedPool(
+        self._make_pool = partial(
+            WatchedPool,
             self._line,
             tls=make_tls(options.ca, insecure=False) if uses_tls else None,
             proxy=proxy,
             proxy_auth=options.proxy_auth,
-            connections=options.connections,
+            connections=1,
             egress=options.egress,
         )
+        self._lock = threading.Lock()
+        self._pools: list[WatchedPool] = []
+        self._idle: list[WatchedPool] = []
         self.patience = Patience(
             options.retry_for,
             lambda: self._line.connected,
@@ -162,7 +181,10 @@ class _Server:
         """Closes all connections."""
         self.patience.stop()
         self._line.stop()
-        self._pool.close()
+        with self._lock:
+            pools = [*self._pools]
+        for pool in pools:
+            pool.close()
 
     def send(
         self, method: str, url: HttpUrl, fields: Mapping[bytes, bytes], retry: Retry
@@ -182,8 +204,22 @@ class _Server:
             headers=headers,
             extensions={"timeout": {"connect": _CONNECT_SECONDS}},
         )
-        with self.translated():
-            return HttpAnswer(method, url, self._pool.send(request), self)
+        pool = self._take()
+        release = partial(self._idle.append, pool)
+        try:
+            with self.translated():
+                return HttpAnswer(method, url, pool.send(request), self, release)
+        except BaseException:
+            release()
+            raise
+
+    def _take(self) -> WatchedPool:
+        with self._lock:
+            if self._idle:
+                return self._idle.pop()
+            pool = self._make_pool()
+            self._pools.append(pool)
+            return pool
 
     @contextmanager
     def translated(self, *, in_body: bool = False) -> Iterator[None]:

@@ -192,26 +192,37 @@ def test_shares_of_a_listing_are_disjoint_and_complete(source: MemorySource, sha
 
 
 class Full(MemoryStore):
-    """A store whose disk is full after some commits."""
+    """A store whose disk is full once objects were committed."""
 
-    left = 3
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_full = threading.Event()
+        self.is_bounded = True
 
     def commit(self, batch: Batch) -> Committed:
-        self.left -= 1
-        if self.left < 0:
+        if self.is_bounded and self.is_full.is_set():
             raise NoSpaceError("no space left on /store")
-        return super().commit(batch)
+        committed = super().commit(batch)
+        if committed.names:
+            self.is_full.set()
+        return committed
 
 
 def test_a_full_disk_ends_the_run_and_keeps_what_is_committed(source: MemorySource) -> None:
     store = Full()
+
+    def wait(key: str, start: int) -> None:
+        if key == "d/1/file-10":
+            assert store.is_full.wait(60)
+
+    source.before_read = wait
     with pytest.raises(NoSpaceError):
         download(store, source, spec(max_conns=1), prefix="d/")
     (row,) = store.jobs.rows()
     assert row.state is JobState.RUNNING  # shown as interrupted
     assert not store.jobs.is_running(row.id)
-    assert row.counts.finished == len(contents(store))
-    store.left = 10**6
+    assert 0 < row.counts.finished == len(contents(store))
+    store.is_bounded = False
     row = download(store, source, prefix="d/")
     assert row.counts.finished == 31
     assert contents(store) == objects(source)
