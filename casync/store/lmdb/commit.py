@@ -85,7 +85,10 @@ class Writer:
         if batch.forget or batch.remember:
             self._put_files(batch)
         if batch.job is not None:
+            for database in ("jobs", "job_faults", "job_parts"):
+                self._check_leaves(database)
             put_update(self._txn, self._databases, batch.job)
+        self._check_leaves("origins", sorted(name_key(name) for name, _ in batch.origins))
         put_origins(self._txn, self._databases, batch.origins)
         return Committed(len(new.keys), new.stored, records)
 

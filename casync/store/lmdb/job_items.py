@@ -60,6 +60,7 @@ class JobItems:
             blocks, last = self._listed(txn, ident)
             check_block(row, block, len(items), blocks=blocks, last=last)
             check_quota(txn, databases["meta"])
+            self._environment.leaves.check(txn.id(), "job_items")
             for later in range(block + 1, blocks):
                 txn.delete(block_key(ident, later), db=databases["job_items"])
             txn.put(key, value, db=databases["job_items"])

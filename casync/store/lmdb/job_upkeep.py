@@ -88,6 +88,7 @@ def _clear(environment: Environment, name: str, ident: str, *, orphans: bool = F
     def clear(txn: Txn) -> int:
         if orphans and txn.get(job_key(ident), db=databases["jobs"]) is not None:
             return 0  # it has been made since
+        environment.leaves.check(txn.id(), name)
         return delete_below(txn, databases[name], job_key(ident), _MOST_DELETED)
 
     cleared = done = environment.write(clear, need=_ROW_BYTES)
