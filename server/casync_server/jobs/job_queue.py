@@ -7,7 +7,8 @@ may die. Stores in which nothing runs are closed again, however many namespaces 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -20,7 +21,7 @@ from casync.store.lmdb.namespaces import each_namespace, open_namespace
 from casync.store.lmdb.store import LmdbStore
 from casync_server.faults import data_file_identity
 
-__all__ = ["ServedJob", "JobQueue"]
+__all__ = ["JobQueue", "ServedJob", "next_job"]
 
 _SETTLED_NS: Final = 2_000_000_000
 """Age of a file's times after which a change cannot have the same ones."""
@@ -40,6 +41,17 @@ class ServedJob(NamedTuple):
 
     namespace: str
     id: str
+
+
+def next_job(waiting: Sequence[ServedJob], running: Iterable[ServedJob]) -> ServedJob:
+    """The job to run next: the oldest of a namespace of which the fewest jobs run.
+
+    Args:
+        waiting: The jobs that wait, the oldest first; at least one.
+        running: The jobs that run.
+    """
+    busy = Counter(job.namespace for job in running)
+    return min(waiting, key=lambda job: busy[job.namespace])
 
 
 class JobQueue:

@@ -21,7 +21,7 @@ from casync.jobs.egress import EgressPolicy
 from casync_server.access.access_log import notes, to_stderr
 from casync_server.access.metrics import forget_dead_workers
 from casync_server.jobs.job_metrics import JobMetrics
-from casync_server.jobs.job_queue import JobQueue, ServedJob
+from casync_server.jobs.job_queue import JobQueue, ServedJob, next_job
 from casync_server.jobs.job_run import JobRules, JobRun
 from casync_server.jobs.source_policy import SourcePolicy
 from casync_server.process.worker_order import RunnerOrder, decode_line
@@ -90,14 +90,13 @@ class JobRunner:
             if run.is_over:
                 del self._runs[key]
                 self._ended(key, now, failed=run.failed)
-        for key in self._queue.waiting(self._runs):
-            if len(self._runs) >= self._most:
-                return
-            if self._due.get(key, 0.0) <= now:
-                store = self._queue.store(key.namespace)
-                self._runs[key] = JobRun(
-                    key, store, self._rules, self._metrics, self._note, self._say
-                )
+        found = self._queue.waiting(self._runs)
+        waiting = [key for key in found if self._due.get(key, 0.0) <= now]
+        while waiting and len(self._runs) < self._most:
+            key = next_job(waiting, self._runs)
+            waiting.remove(key)
+            store = self._queue.store(key.namespace)
+            self._runs[key] = JobRun(key, store, self._rules, self._metrics, self._note, self._say)
 
     def _ended(self, key: ServedJob, now: float, *, failed: bool) -> None:
         if not failed:

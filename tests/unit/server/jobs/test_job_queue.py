@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from casync_server.jobs.job_queue import JobQueue, ServedJob
+from casync_server.jobs.job_queue import JobQueue, ServedJob, next_job
 
 from casync.errors import LockedError
 from casync.jobs.spec import JobSpec, SourceKind
@@ -59,6 +59,14 @@ def test_jobs_of_clients_wait_in_the_order_of_their_age(path: Path, queue: JobQu
     assert queue.waiting([]) == [early, other, late]
     assert queue.waiting([other]) == [early, late]
     assert queue.store("acme").jobs.find(other.id) is not None
+
+
+def test_namespaces_take_turns() -> None:
+    first, second, other = (ServedJob(*each) for each in (("", "a"), ("", "b"), ("acme", "c")))
+    assert next_job([first, second, other], []) == first
+    assert next_job([second, other], [first]) == other
+    assert next_job([second], [first, other]) == second
+    assert next_job([second, ServedJob("acme", "d")], [first, other]) == second
 
 
 def test_a_store_is_open_only_while_it_has_jobs(path: Path, queue: JobQueue) -> None:
