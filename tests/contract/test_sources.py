@@ -14,9 +14,11 @@ from casync.remote.sources.base import RemoteSource
 from casync.remote.sources.open import Sources
 from casync.store.lmdb.store import LmdbStore
 from tests.contract.source_contract import CONTENTS, SourceContract
+from tests.support.ais_cluster import ais_cluster
 from tests.support.debian import UnavailableError
 from tests.support.memory_source import MemorySource
 from tests.support.serving import put_file, serving
+from tests.support.web_hdfs import web_hdfs
 from tests.support.web_servers import apache, http_server, nginx
 
 
@@ -143,3 +145,21 @@ class TestCasyncServer(SourceContract):
     @pytest.fixture
     def source(self, casync_url: str) -> Iterator[RemoteSource]:
         yield from opened(f"casync+{casync_url}/")
+
+
+class TestWebHdfs(SourceContract):
+    """D2: HDFS by WebHDFS."""
+
+    @pytest.fixture(params=[True, False], ids=["batches", "whole"])
+    def source(self, request: pytest.FixtureRequest) -> Iterator[RemoteSource]:
+        with web_hdfs(CONTENTS, has_batches=request.param) as there:
+            yield from opened(f"{there.url}/")
+
+
+class TestAisCluster(SourceContract):
+    """D2: AIStore."""
+
+    @pytest.fixture
+    def source(self) -> Iterator[RemoteSource]:
+        with ais_cluster(CONTENTS) as there:
+            yield from opened(f"{there.url}/")

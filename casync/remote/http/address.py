@@ -52,12 +52,13 @@ class ServerAddress(NamedTuple):
             return False
 
 
-def parse_address(text: str, what: str = "server") -> ServerAddress:
+def parse_address(text: str, what: str = "server", port: int | None = None) -> ServerAddress:
     """Reads `http[s]://HOST[:PORT][/PREFIX]`.
 
     Args:
         text: The address as the user typed it.
         what: The noun for errors: "server" or "proxy".
+        port: The port of an address without one; None for that of its scheme.
 
     Raises:
         UsageError: `text` has another form, or holds credentials, which argv would expose.
@@ -66,10 +67,10 @@ def parse_address(text: str, what: str = "server") -> ServerAddress:
     try:
         parts = urlsplit(text)
         host = (parts.hostname or "").encode("idna").decode("ascii")
-        port = parts.port
+        given = parts.port
     except (ValueError, UnicodeError) as error:
         raise UsageError(f"not an address of a {what}: {text}: {error}", next_step=step) from error
-    if parts.scheme not in _PORTS or not _HOST.fullmatch(host) or port == 0:
+    if parts.scheme not in _PORTS or not _HOST.fullmatch(host) or given == 0:
         raise UsageError(f"not an address of a {what}: {text}", next_step=step)
     if parts.username is not None or parts.password is not None:
         raise UsageError(
@@ -84,7 +85,7 @@ def parse_address(text: str, what: str = "server") -> ServerAddress:
             f"the address of a {what} ends with a path of printable ASCII: {text}", next_step=step
         )
     path = parts.path.rstrip("/")
-    address = ServerAddress(parts.scheme, host, port or _PORTS[parts.scheme], path)
+    address = ServerAddress(parts.scheme, host, given or port or _PORTS[parts.scheme], path)
     prefix, request, _ = f"{path}/".partition("/v1/")
     if request:
         raise UsageError(

@@ -6,7 +6,6 @@ answer are for readers without a store, and are fetched whole.
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -43,7 +42,6 @@ __all__ = ["ServerOpener", "ServerSource", "server_of"]
 _PORT: Final = 8080
 """Where `casync serve` listens by default, and thus the port of `casync://` addresses."""
 
-_HAS_PORT: Final = re.compile(r":\d+$")
 _BEARER: Final = "bearer "
 _BLOCK_BYTES: Final = 4 * MIB
 """Bytes of chunks that are requested at once."""
@@ -63,11 +61,10 @@ def server_of(address: str) -> ServerAddress | None:
         return None
     authority = parsed.rest.partition("/")[0]
     protocol = parsed.scheme.partition("+")[2]
-    found = parse_address(f"{protocol or 'https'}://{authority}")
     if protocol:
-        return found
-    port = found.port if _HAS_PORT.search(authority) else _PORT
-    return found._replace(scheme="http" if found.is_loopback else "https", port=port)
+        return parse_address(f"{protocol}://{authority}")
+    found = parse_address(f"https://{authority}", port=_PORT)
+    return found._replace(scheme="http") if found.is_loopback else found
 
 
 class ServerOpener:

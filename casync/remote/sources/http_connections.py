@@ -7,7 +7,6 @@ longer comes, or trickles, is given up, and no time limit ends one that goes on.
 from __future__ import annotations
 
 import random
-import re
 import socket
 import ssl
 import threading
@@ -41,6 +40,7 @@ from casync.remote.http.pool import WatchedPool
 from casync.remote.http.retry import Retry
 from casync.remote.http.tls import make_tls
 from casync.remote.sources.base import failed
+from casync.remote.sources.header_field import header_field
 from casync.remote.sources.http_url import HttpUrl
 from casync.remote.sources.options import SourceOptions
 
@@ -48,8 +48,6 @@ __all__ = ["HttpAnswer", "HttpConnections", "refused"]
 
 _MAX_REDIRECTS: Final = 10
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
-_FIELD_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_FIELD_VALUE: Final = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
 _CONNECT_SECONDS: Final = 10.0
 _MIN_RATE: Final = 1.0 * KIB
 """Bytes per second of a body, below which a server counts as stalled."""
@@ -187,12 +185,19 @@ class _Server:
             pool.close()
 
     def send(
-        self, method: str, url: HttpUrl, fields: Mapping[bytes, bytes], retry: Retry
+        self,
+        method: str,
+        url: HttpUrl,
+        fields: Mapping[bytes, bytes],
+        body: bytes,
+        retry: Retry,
     ) -> HttpAnswer:
         """Sends one request, once."""
         self._line.begin(min(self._timeout, retry.left), retry.flow)
         server = url.server
         headers = [(b"host", server.authority.encode()), *fields.items()]
+        if body:
+            headers.append((b"content-length", b"%d" % len(body)))
         request = httpcore.Request(
             method.encode(),
             httpcore.URL(
@@ -202,6 +207,7 @@ class _Server:
                 target=url.target,
             ),
             headers=headers,
+            content=body,
             extensions={"timeout": {"connect": _CONNECT_SECONDS}},
         )
         pool = self._take()
@@ -266,7 +272,7 @@ class HttpConnections:
         self._options = options
         self._lock = threading.Lock()
         self._servers: dict[str, _Server] = {}
-        self._given = dict(_checked(*field) for field in options.headers)
+        self._given = dict(header_field(*field) for field in options.headers)
 
     def close(self) -> None:
         """Closes all connections. Threads that wait for a server get StoppedError."""
@@ -275,13 +281,16 @@ class HttpConnections:
         for server in servers:
             server.close()
 
-    def ask(self, method: str, url: HttpUrl, fields: Mapping[bytes, bytes]) -> HttpAnswer:
+    def ask(
+        self, method: str, url: HttpUrl, fields: Mapping[bytes, bytes], body: bytes = b""
+    ) -> HttpAnswer:
         """Sends a request, again where that may help, and follows redirects.
 
         Args:
             method: GET or HEAD.
             url: The URL.
             fields: Fields of the request.
+            body: The body of the request, for servers that take one.
 
         Returns:
             The answer, whose status may also be a refusal that no retry helps against.
@@ -293,7 +302,7 @@ class HttpConnections:
         """
         first = url
         for _ in range(_MAX_REDIRECTS + 1):
-            answer = self._ask_once(method, url, self._fields(first, url, fields))
+            answer = self._ask_once(method, url, self._fields(first, url, fields), body)
             location = answer.field("location")
             if answer.status not in _REDIRECTS or not location:
                 return answer
@@ -316,13 +325,15 @@ class HttpConnections:
             found |= self._given
         return found | dict(fields)
 
-    def _ask_once(self, method: str, url: HttpUrl, fields: Mapping[bytes, bytes]) -> HttpAnswer:
+    def _ask_once(
+        self, method: str, url: HttpUrl, fields: Mapping[bytes, bytes], body: bytes
+    ) -> HttpAnswer:
         """Sends a request until it is answered, without following redirects."""
         server = self._server(url)
         retry = server.patience.retry()
         while True:
             try:
-                answer = server.send(method, url, fields, retry)
+                answer = server.send(method, url, fields, body, retry)
                 if not is_temporary(answer.status):
                     retry.progress()
                     return answer
@@ -357,17 +368,6 @@ def refused(url: HttpUrl, status: int) -> CasyncError:
     else:
         error = RemoteError(message)
     return failed(error, ObjectFaultKind.HTTP, status)
-
-
-def _checked(name: str, value: str) -> tuple[bytes, bytes]:
-    """A field that the user gave.
-
-    Raises:
-        UsageError: It is none.
-    """
-    if not _FIELD_NAME.fullmatch(name) or not _FIELD_VALUE.fullmatch(value):
-        raise UsageError(f"{name!r} is not a header field", next_step="Write it as NAME: VALUE.")
-    return name.lower().encode(), value.strip().encode()
 
 
 def _redirected(url: HttpUrl, location: str) -> HttpUrl:

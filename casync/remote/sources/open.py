@@ -45,6 +45,7 @@ class _Scheme(NamedTuple):
 _BUCKETS: Final = ("obstore_bucket", "BucketOpener")
 _HTTP: Final = ("http", "HttpOpener")
 _CASYNC: Final = ("casync_server", "ServerOpener")
+_WEBHDFS: Final = ("webhdfs", "WebHdfsOpener")
 _SCHEMES: Final = {
     "http": _Scheme("http://HOST/PATH", _HTTP),
     "https": _Scheme("https://HOST/PATH", _HTTP),
@@ -57,6 +58,9 @@ _SCHEMES: Final = {
     "casync": _Scheme("casync://HOST/NAME", _CASYNC),
     "casync+http": _Scheme("casync+http://HOST/NAME", _CASYNC),
     "casync+https": _Scheme("casync+https://HOST/NAME", _CASYNC),
+    "webhdfs": _Scheme("webhdfs://HOST/PATH", _WEBHDFS),
+    "swebhdfs": _Scheme("swebhdfs://HOST/PATH", _WEBHDFS),
+    "ais": _Scheme("ais://HOST/BUCKET/OBJECT", ("ais", "AisOpener")),
     "file": _Scheme("file:///PATH", ("local", "LocalOpener")),
     "": _Scheme("/PATH", ("local", "LocalOpener")),
 }

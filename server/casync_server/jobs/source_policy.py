@@ -19,7 +19,8 @@ from casync.store.lmdb.namespaces import DEFAULT
 
 __all__ = ["SourcePolicy"]
 
-_WEB: Final = frozenset({"http", "https", "casync", "casync+http", "casync+https"})
+_CASYNC: Final = frozenset({"casync", "casync+http", "casync+https"})
+_WEB: Final = _CASYNC | {"http", "https", "webhdfs", "swebhdfs", "ais"}
 _CLOUDS: Final = {
     "s3": "s3",
     "aws": "s3",
