@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from typing import Final
 
 from casync.access.supply import Proved
 from casync.ids import ChunkId, Kind
-from casync.limits import COMMIT_BYTES, OBJECT_BYTES
+from casync.limits import MIB, OBJECT_BYTES
 from casync.objects.codec import Packer, Verified
 from casync.store.base import Absence, Batch, ObjectStore
 
 __all__ = ["Keeper"]
+
+_COMMIT_BYTES: Final = 16 * MIB
+"""Bytes that are committed together. A commit takes several times as much memory."""
 
 
 class Keeper:
@@ -46,7 +50,7 @@ class Keeper:
             self._bytes += sum(
                 len(packed.payload) + OBJECT_BYTES for packed in (*new, *mended.values())
             )
-            if self._bytes >= COMMIT_BYTES:
+            if self._bytes >= _COMMIT_BYTES:
                 self._flush()
 
     def _packed(self, chunk: Proved) -> Verified:
