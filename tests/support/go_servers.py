@@ -1,4 +1,4 @@
-"""Servers in Go for tests: its FileServer, and fake-gcs-server for Google's storage.
+"""Servers in Go for tests: its FileServer, fake-gcs-server, and versitygw, a gateway of S3.
 
 Where Go is installed they are built once, in a folder of the user's cache. Elsewhere the tests that
 need them are skipped and counted.
@@ -18,6 +18,8 @@ from tests.support.debian import UnavailableError
 from tests.support.web_servers import free_port, running
 
 FAKE_GCS = "github.com/fsouza/fake-gcs-server@v1.52.2"
+VERSITYGW = "github.com/versity/versitygw/cmd/versitygw@v1.8.0"
+KEY, SECRET, REGION = "testkey", "testsecret", "us-east-1"
 BUILD_SECONDS = 900.0
 
 _FILE_SERVER = """package main
@@ -56,6 +58,21 @@ def google_storage(folder: Path) -> Iterator[str]:
     options = ["-scheme", "http", "-host", "127.0.0.1", "-port", str(port), "-backend", "memory"]
     place = ["-data", str(folder), "-public-host", f"127.0.0.1:{port}"]
     with running([str(program), *options, *place], port):
+        yield f"http://127.0.0.1:{port}"
+
+
+@contextlib.contextmanager
+def versitygw(folder: Path) -> Iterator[str]:
+    """A server of S3 whose buckets are the folders in `folder`; gives its URL.
+
+    Raises:
+        UnavailableError: It cannot be built.
+    """
+    program = _built("versitygw", "install", VERSITYGW)
+    port = free_port()
+    options = ["--port", f"127.0.0.1:{port}", "--region", REGION]
+    keys = {"ROOT_ACCESS_KEY": KEY, "ROOT_SECRET_KEY": SECRET}
+    with running([str(program), *options, "posix", str(folder)], port, **keys):
         yield f"http://127.0.0.1:{port}"
 
 

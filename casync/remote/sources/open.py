@@ -58,6 +58,7 @@ _SCHEMES: Final = {
     "casync": _Scheme("casync://HOST/NAME", _CASYNC),
     "casync+http": _Scheme("casync+http://HOST/NAME", _CASYNC),
     "casync+https": _Scheme("casync+https://HOST/NAME", _CASYNC),
+    "hdfs": _Scheme("hdfs://HOST/PATH", ("hdfs", "HdfsOpener")),
     "webhdfs": _Scheme("webhdfs://HOST/PATH", _WEBHDFS),
     "swebhdfs": _Scheme("swebhdfs://HOST/PATH", _WEBHDFS),
     "ais": _Scheme("ais://HOST/BUCKET/OBJECT", ("ais", "AisOpener")),

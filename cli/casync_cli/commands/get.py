@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from casync.ops.prepare.prepared import Prepared
 
 DETAILS = (
-    "URL is an object of a web server or of a bucket: http(s)://…, s3://…, gs://…, az://…. It goes "
-    "into the store, and from there to FILE. An object that is known is asked for by its ETag or "
+    "URL is an object of a web server, a bucket, HDFS, AIStore or another casync: http(s)://…, "
+    "s3://…, gs://…, az://…, hdfs://…, webhdfs://…, ais://…, casync://HOST/NAME. It goes into the "
+    "store, and from there to FILE. An object that is known is asked for by its ETag or "
     "time, and not fetched again while it is unchanged. Without -o, its hash is printed. With "
     "--server the server fetches it, under the name of --name."
 )
