@@ -242,17 +242,30 @@ class Fetcher(NamedTuple):
         """The body that an answer continues, or a new one."""
         body, listed = fetch.body, answer.listed
         if body is not None and body.position and answer.start == body.position:
-            return body
+            if body.size is None:
+                body.size = listed.size
+            if listed.size in (None, body.size):
+                return body
+            self._restart(fetch)
+            raise failed(
+                SourceChangedError(f"{fetch.label} now has {listed.size} bytes"),
+                ObjectFaultKind.CHANGED,
+            )
         if answer.start:
             raise failed(
                 SourceChangedError(f"{fetch.label} begins at byte {answer.start}"),
                 ObjectFaultKind.CHANGED,
             )
         if body is not None or fetch.index < self.left:  # no part may precede those of this body
-            with self.writer.turn():
-                self.ledger.restart(fetch.index)
+            self._restart(fetch)
         fetch.body = self._body(fetch, listed.validators, listed.size)
         return fetch.body
+
+    def _restart(self, fetch: Fetch) -> None:
+        """Drops what is here of an object."""
+        fetch.body = None
+        with self.writer.turn():
+            self.ledger.restart(fetch.index)
 
     def _compare(
         self, fetch: Fetch, validators: Validators, size: int | None

@@ -164,7 +164,8 @@ class RangedReader:
         answer = place.source.open(place.key, start, end, same=self._validators)
         assert answer is not None
         with answer:
-            if not answer.is_ranged or answer.start != start:
+            is_other = answer.listed.size not in (None, self._size)
+            if not answer.is_ranged or answer.start != start or is_other:
                 error = UnreachableError(f"{label} changed, or cannot be read in ranges")
                 raise failed(error, ObjectFaultKind.CHANGED)
             self._is_proved = True

@@ -141,7 +141,7 @@ class HttpSource:
             last = "" if end is None else end - 1
             fields |= {b"range": f"bytes={start}-{last}".encode(), b"if-range": if_range.encode()}
         answer = self._connections.ask("GET", url, fields)
-        if b"range" in fields and _is_lie(answer, start):
+        if b"range" in fields and _is_lie(answer, start, end, same):
             answer.drain()
             del fields[b"range"], fields[b"if-range"]
             answer = self._connections.ask("GET", url, fields)
@@ -156,6 +156,8 @@ class HttpSource:
                     answer.status,
                 )
             part = _described(key, _good(answer))
+            if end is None:
+                part = _to_the_end(answer, part)
             _refuse_encoding(url, answer)
             if unless is not None and Listed(key, part.listed.size, unless).is_same_as(part.listed):
                 answer.close()
@@ -210,14 +212,29 @@ def _is_folder(url: HttpUrl, answer: HttpAnswer) -> bool:
     return found == asked + b"/"
 
 
-def _is_lie(answer: HttpAnswer, start: int) -> bool:
-    """Whether the answer to a range leaves open which bytes it holds, or is of another range."""
+def _is_lie(answer: HttpAnswer, start: int, end: int | None, same: Validators | None) -> bool:
+    """Whether the answer to a range leaves open which bytes it holds, or of which version."""
     if answer.status == 416:
         return True  # the object has become shorter
     found = _RANGE.fullmatch(answer.field("content-range"))
-    if answer.status == 206:
-        return found is None or found[1] is None or int(found[1]) != start
-    return answer.status == 200 and bool(answer.field("content-range"))
+    if answer.status != 206:
+        return answer.status == 200 and bool(answer.field("content-range"))
+    if found is None or found[1] is None or int(found[1]) != start:
+        return True
+    if end is None and found[3] is None:
+        return True  # it may end anywhere
+    return same is None or not _is_of(same, _validators(answer))
+
+
+def _is_of(same: Validators, found: Validators) -> bool:
+    """Whether a part is of the version that If-Range named: servers may ignore If-Range.
+
+    A part must have the ETag that the whole would have (RFC 9110 section 15.3.7), but may leave out
+    its time.
+    """
+    if same.strong_etag:
+        return found.strong_etag == same.strong_etag
+    return found.last_modified in (None, same.last_modified)
 
 
 def _described(key: str, answer: HttpAnswer) -> _Part:
@@ -250,6 +267,23 @@ def _described(key: str, answer: HttpAnswer) -> _Part:
     return _Part(Listed(key, total, validators), start, covered)
 
 
+def _to_the_end(answer: HttpAnswer, part: _Part) -> _Part:
+    """The same part as the rest of its object, of which the server may send less.
+
+    Raises:
+        RemoteProtocolError: Nothing says where the object ends.
+    """
+    if answer.status != 206:
+        return part
+    if part.listed.size is None:
+        raise failed(
+            RemoteProtocolError(f"{answer.url}: an answer does not say where the object ends"),
+            ObjectFaultKind.HTTP,
+            answer.status,
+        )
+    return part._replace(length=part.listed.size - part.start)
+
+
 def _validators(answer: HttpAnswer) -> Validators:
     modified = _moment(answer.field("last-modified"))
     now = _moment(answer.field("date"))
@@ -269,7 +303,7 @@ def _validators(answer: HttpAnswer) -> Validators:
 def _moment(text: str) -> datetime | None:
     try:
         moment = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 

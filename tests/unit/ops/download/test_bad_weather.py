@@ -138,6 +138,17 @@ def test_a_range_that_lies_about_its_offset_is_not_used(
     assert contents(store) == {"ds/large.bin": LARGE}
 
 
+def test_a_range_of_an_object_of_another_size_is_not_used(
+    store: MemoryStore, server: WebServer
+) -> None:
+    """Even if it has the ETag that was asked for."""
+    lie = Fault(fields={"Content-Range": f"bytes 1000000-2999999/{len(LARGE) + 1}"})
+    server.fail("/d/large.bin", [Fault(cut_at=1_000_000), lie])
+    run(store, f"{server.url}/d/large.bin", kind=SourceKind.OBJECT)
+    assert contents(store) == {"ds/large.bin": LARGE}
+    assert [request.range for request in server.requests] == ["", "bytes=1000000-", ""]
+
+
 def test_a_body_that_is_shorter_than_announced_is_never_published(
     store: MemoryStore, server: WebServer
 ) -> None:

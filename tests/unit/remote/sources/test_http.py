@@ -151,6 +151,8 @@ def test_a_range_is_asked_for_only_with_a_strong_validator() -> None:
         {"status": 206, "Content_Range": "bytes 0-4/1000000"},
         {"status": 206, "Content_Range": "bytes */1000000"},
         {"status": 206, "Content_Range": "bytes 5-9"},
+        {"status": 206, "Content_Range": "bytes 5-9/1000000"},  # of which version?
+        {"status": 206, "Content_Range": "bytes 5-9/1000000", "ETag": '"two"'},
         {"status": 206, "Content_Type": "multipart/byteranges; boundary=x"},
         {"status": 416},
     ],
@@ -164,6 +166,58 @@ def test_an_answer_that_may_be_of_another_part_is_not_believed(lie: dict[str, ob
 
     with serving(script) as (_, source):
         assert read(source, "x", 5, 10) == (0, DATA)
+
+
+def test_a_part_without_its_time_is_of_the_version_that_was_asked_for() -> None:
+    settled = Validators(last_modified=784111777 * 10**9, settled=True)
+    modified = ["", "Sun, 06 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 08:49:38 GMT"]
+
+    def script(asked: Asked) -> bytes:
+        if not asked.range:
+            return honest(asked)
+        fields = {"Content_Range": "bytes 5-9/1000000"}
+        if time := modified.pop(0):
+            fields["Last_Modified"] = time
+        return reply(206, DATA[5:10], **fields)
+
+    with serving(script) as (_, source):
+        starts = []
+        while modified:
+            answer = source.open("x", 5, 10, same=settled)
+            assert answer is not None
+            with answer:
+                starts.append(answer.start)
+    assert starts == [5, 5, 0]
+
+
+def test_the_rest_of_an_object_ends_where_the_object_ends() -> None:
+    """D11: a server may send less than it was asked for."""
+
+    def script(asked: Asked) -> bytes:
+        fields = {"ETag": ETAG, "Content_Range": "bytes 5-9/1000000"}
+        return reply(206, DATA[5:10], **fields) if asked.range else honest(asked)
+
+    with serving(script) as (_, source), pytest.raises(UnreachableError) as raised:
+        read(source, "x", 5)
+    assert raised.value.fault == "short_body"
+
+
+def test_a_rest_that_may_end_anywhere_is_not_believed() -> None:
+    def script(asked: Asked) -> bytes:
+        fields = {"ETag": ETAG, "Content_Range": "bytes 5-9/*"}
+        return reply(206, DATA[5:10], **fields) if asked.range else honest(asked)
+
+    with serving(script) as (_, source):
+        assert read(source, "x", 5) == (0, DATA)
+    fields = {"ETag": ETAG, "Content_Range": "bytes 0-4/*"}
+    fails(lambda asked: reply(206, DATA[:5], **fields), RemoteProtocolError, "http")
+
+
+@pytest.mark.parametrize("year", ["99999", "9" * 30])
+def test_a_time_that_cannot_be_is_none(year: str) -> None:
+    time = f"Mon, 01 Jan {year} 00:00:00 GMT"
+    with serving(lambda asked: reply(200, DATA, Last_Modified=time)) as (_, source):
+        assert read(source, "x") == (0, DATA)
 
 
 @pytest.mark.parametrize(
