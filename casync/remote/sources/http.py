@@ -28,7 +28,8 @@ from casync.jobs.checksum import header_checksums
 from casync.jobs.fault import ObjectFaultKind
 from casync.jobs.validators import Validators
 from casync.remote.sources.base import Listed, ListedFolder, ObjectAnswer, failed
-from casync.remote.sources.http_connections import HttpAnswer, HttpConnections, refused
+from casync.remote.sources.http_connections import HttpConnections, refused
+from casync.remote.sources.http_host import HttpAnswer
 from casync.remote.sources.http_index import MAX_DEPTH, read_index, walk_index
 from casync.remote.sources.http_url import HttpUrl, parse_url
 from casync.remote.sources.options import SourceOptions

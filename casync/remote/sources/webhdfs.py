@@ -31,7 +31,8 @@ from casync.limits import KIB, MIB
 from casync.remote.http.address import ServerAddress
 from casync.remote.http.address import parse_address as parse_server
 from casync.remote.sources.base import Listed, ListedFolder, ObjectAnswer, encode_key, failed
-from casync.remote.sources.http_connections import HttpAnswer, HttpConnections
+from casync.remote.sources.http_connections import HttpConnections
+from casync.remote.sources.http_host import HttpAnswer
 from casync.remote.sources.http_url import HttpUrl
 from casync.remote.sources.options import SourceOptions
 

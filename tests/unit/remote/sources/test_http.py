@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import random
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
 from casync.errors import (
-    CasyncError,
     DeniedError,
     DigestMismatchError,
     NotFoundError,
@@ -21,66 +19,21 @@ from casync.errors import (
     UsageError,
 )
 from casync.jobs.validators import Validators
-from casync.remote.sources.base import Listed, RemoteSource
+from casync.remote.sources.base import Listed
 from casync.remote.sources.open import Sources
 from casync.remote.sources.options import SourceOptions
 from casync.remote.sources.remote_object import RemoteObject, read_whole
+from tests.support.honest_answers import (
+    DATA,
+    ETAG,
+    ONCE,
+    STRONG,
+    fails,
+    honest,
+    read,
+    serving,
+)
 from tests.support.scripted_server import Asked, ScriptedServer, reply
-
-DATA = random.Random(7).randbytes(1_000_000)
-ETAG = '"one"'
-STRONG = Validators(etag=ETAG)
-ONCE = SourceOptions(retry_for=0.0)
-RANGES = "bytes"
-
-Script = Callable[[Asked], bytes | Iterator[bytes]]
-
-
-@contextlib.contextmanager
-def serving(
-    script: Script, options: SourceOptions = ONCE
-) -> Iterator[tuple[ScriptedServer, RemoteSource]]:
-    """A server, and the source of its folder `/d`."""
-    with ScriptedServer(script) as server, Sources(options) as sources:
-        source, key = sources.open(f"{server.url}/d/")
-        assert key == ""
-        yield server, source
-
-
-def honest(asked: Asked, data: bytes = DATA, etag: str = ETAG) -> bytes:
-    """What a server with ranges answers."""
-    if asked.fields.get("if-none-match") == etag:
-        return reply(304, ETag=etag)
-    wanted = asked.range
-    if wanted is None or asked.fields.get("if-range", etag) != etag:
-        body = b"" if asked.method == "HEAD" else data
-        return reply(200, body, ETag=etag, Content_Length=str(len(data)))
-    start, end = wanted[0], min(wanted[1] or len(data), len(data))
-    if start >= len(data):
-        return reply(416, Content_Range=f"bytes */{len(data)}")
-    content_range = f"bytes {start}-{end - 1}/{len(data)}"
-    return reply(206, data[start:end], ETag=etag, Content_Range=content_range)
-
-
-def read(
-    source: RemoteSource, key: str = "x", start: int = 0, end: int | None = None
-) -> tuple[int, bytes]:
-    answer = source.open(key, start, end, same=STRONG)
-    assert answer is not None
-    with answer:
-        return answer.start, b"".join(answer.blocks())
-
-
-def fails(
-    script: Script, kind: type[CasyncError], fault: str, options: SourceOptions = ONCE
-) -> CasyncError:
-    """Reading an object fails in this way."""
-    with serving(script, options) as (_, source):
-        with pytest.raises(kind) as raised:
-            read(source)
-        assert type(raised.value) is kind
-        assert raised.value.fault == fault
-        return raised.value
 
 
 @pytest.mark.parametrize(
@@ -123,117 +76,11 @@ def test_user_and_password_are_sent_but_never_shown() -> None:
         assert "request failed with 404 status code (Not Found)" in raised.value.message
 
 
-def test_a_range_is_asked_for_only_with_a_strong_validator() -> None:
-    """D11."""
-    with serving(honest) as (server, source):
-        for same in (
-            None,
-            Validators(),
-            Validators(etag='W/"one"'),
-            Validators(last_modified=10**18),
-        ):
-            answer = source.open("x", 5, 10, same=same)
-            assert answer is not None
-            with answer:
-                assert (answer.start, answer.is_ranged) == (0, False)
-        assert all("range" not in asked.fields for asked in server.asked)
-        assert read(source, "x", 5, 10) == (5, DATA[5:10])
-        settled = Validators(last_modified=784111777 * 10**9, settled=True)
-        source.open("x", 5, same=settled)
-        assert server.asked[-1].fields["if-range"] == "Sun, 06 Nov 1994 08:49:37 GMT"
-        assert server.asked[-1].range == (5, None)
-
-
-@pytest.mark.parametrize(
-    "lie",
-    [
-        {"status": 200, "Content_Range": "bytes 5-9/1000000"},  # rclone
-        {"status": 206, "Content_Range": "bytes 0-4/1000000"},
-        {"status": 206, "Content_Range": "bytes */1000000"},
-        {"status": 206, "Content_Range": "bytes 5-9"},
-        {"status": 206, "Content_Range": "bytes 5-9/1000000"},  # of which version?
-        {"status": 206, "Content_Range": "bytes 5-9/1000000", "ETag": '"two"'},
-        {"status": 206, "Content_Type": "multipart/byteranges; boundary=x"},
-        {"status": 416},
-    ],
-)
-def test_an_answer_that_may_be_of_another_part_is_not_believed(lie: dict[str, object]) -> None:
-    def script(asked: Asked) -> bytes:
-        fields = {name: str(value) for name, value in lie.items() if name != "status"}
-        return (
-            reply(int(str(lie["status"])), DATA[5:10], **fields) if asked.range else honest(asked)
-        )
-
-    with serving(script) as (_, source):
-        assert read(source, "x", 5, 10) == (0, DATA)
-
-
-def test_a_part_without_its_time_is_of_the_version_that_was_asked_for() -> None:
-    settled = Validators(last_modified=784111777 * 10**9, settled=True)
-    modified = ["", "Sun, 06 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 08:49:38 GMT"]
-
-    def script(asked: Asked) -> bytes:
-        if not asked.range:
-            return honest(asked)
-        fields = {"Content_Range": "bytes 5-9/1000000"}
-        if time := modified.pop(0):
-            fields["Last_Modified"] = time
-        return reply(206, DATA[5:10], **fields)
-
-    with serving(script) as (_, source):
-        starts = []
-        while modified:
-            answer = source.open("x", 5, 10, same=settled)
-            assert answer is not None
-            with answer:
-                starts.append(answer.start)
-    assert starts == [5, 5, 0]
-
-
-def test_the_rest_of_an_object_ends_where_the_object_ends() -> None:
-    """D11: a server may send less than it was asked for."""
-
-    def script(asked: Asked) -> bytes:
-        fields = {"ETag": ETAG, "Content_Range": "bytes 5-9/1000000"}
-        return reply(206, DATA[5:10], **fields) if asked.range else honest(asked)
-
-    with serving(script) as (_, source), pytest.raises(UnreachableError) as raised:
-        read(source, "x", 5)
-    assert raised.value.fault == "short_body"
-
-
-def test_a_rest_that_may_end_anywhere_is_not_believed() -> None:
-    def script(asked: Asked) -> bytes:
-        fields = {"ETag": ETAG, "Content_Range": "bytes 5-9/*"}
-        return reply(206, DATA[5:10], **fields) if asked.range else honest(asked)
-
-    with serving(script) as (_, source):
-        assert read(source, "x", 5) == (0, DATA)
-    fields = {"ETag": ETAG, "Content_Range": "bytes 0-4/*"}
-    fails(lambda asked: reply(206, DATA[:5], **fields), RemoteProtocolError, "http")
-
-
 @pytest.mark.parametrize("year", ["99999", "9" * 30])
 def test_a_time_that_cannot_be_is_none(year: str) -> None:
     time = f"Mon, 01 Jan {year} 00:00:00 GMT"
     with serving(lambda asked: reply(200, DATA, Last_Modified=time)) as (_, source):
         assert read(source, "x") == (0, DATA)
-
-
-@pytest.mark.parametrize(
-    "content_range",
-    ["bytes 5-9/7", "bytes 5-4/1000000", "bytes 5-10/1000000"],
-)
-def test_lengths_that_contradict_each_other_are_refused(content_range: str) -> None:
-    def script(asked: Asked) -> bytes:
-        return reply(206, DATA[5:10], ETag=ETAG, Content_Range=content_range)
-
-    with serving(script) as (_, source), pytest.raises(RemoteProtocolError):
-        read(source, "x", 5, 10)
-
-
-def test_a_part_that_nobody_asked_for_is_refused_unless_it_says_which_it_is() -> None:
-    fails(lambda asked: reply(206, DATA), RemoteProtocolError, "http")
 
 
 @pytest.mark.parametrize("status", [405, 501, 404, 403, 500])
