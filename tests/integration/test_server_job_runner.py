@@ -289,6 +289,7 @@ def test_jobs_are_counted_in_the_metrics(place: Place, source: str) -> None:
 def test_a_job_goes_on_when_its_runner_is_killed_or_the_server_restarts(
     tmp_path: Path, source: str
 ) -> None:
+    """D12: jobs survive what happens to a server."""
     path = tmp_path / "store"
     GATE.let(10)
     with serving(path, jobs=True) as server:
