@@ -16,8 +16,8 @@ from pathlib import Path
 from casync.errors import DamagedStoreError
 from casync.store.lmdb.checked_rows import find_tree
 from casync.store.lmdb.data_file import data_file
-from casync.store.lmdb.pages import NO_PAGE, branch_children, check_leaf, read_page, snapshot
-from casync.store.lmdb.trees import check_trees
+from casync.store.lmdb.pages import NO_PAGE, branch_children, leaf_keys, read_page, snapshot
+from casync.store.lmdb.trees import check_order, check_trees
 
 __all__ = ["LeafChecks"]
 
@@ -74,21 +74,24 @@ def _check_leaves(
     if meta is None:
         raise DamagedStoreError("the newest meta page of the data file is gone")
     tree = find_tree(fd, meta, database)
-    todo = [(tree.root, 1, b"", 0, len(keys))] if tree.root != NO_PAGE else []
+    todo: list[tuple[int, int, bytes, bytes | None, int, int]] = []
+    if tree.root != NO_PAGE:
+        todo.append((tree.root, 1, b"", None, 0, len(keys)))
     while todo:
-        number, level, low, start, stop = todo.pop()
+        number, level, low, high, start, stop = todo.pop()
         page = read_page(fd, meta, number)
         if level == tree.depth:
-            check_leaf(page, number)
+            check_order(leaf_keys(page, number), low, high)
             good.add(low)
             continue
         children = branch_children(page, number)
         bounds = [low, *(key for key, _ in children[1:])]
         while start < stop:
             at = bisect_right(bounds, keys[start], 1) - 1
-            end = stop
+            end, limit = stop, high
             if at + 1 < len(bounds):
-                end = bisect_left(keys, bounds[at + 1], start, stop)
+                limit = bounds[at + 1]
+                end = bisect_left(keys, limit, start, stop)
             if level + 1 < tree.depth or bounds[at] not in good:
-                todo.append((children[at][1], level + 1, bounds[at], start, end))
+                todo.append((children[at][1], level + 1, bounds[at], limit, start, end))
             start = end

@@ -27,7 +27,7 @@ __all__ = [
     "PageTree",
     "big_value",
     "branch_children",
-    "check_leaf",
+    "leaf_keys",
     "leaf_nodes",
     "metas",
     "parse_tree",
@@ -202,8 +202,8 @@ def leaf_nodes(page: bytes, number: int) -> list[LeafNode]:
         raise _damaged(number, "has a node outside of it") from error
 
 
-def check_leaf(page: bytes, number: int) -> None:
-    """Refuses a leaf on which LMDB would write astray. Quicker than `leaf_nodes`.
+def leaf_keys(page: bytes, number: int) -> list[bytes]:
+    """The keys of a leaf, in the order of its pointers. Quicker than `leaf_nodes`.
 
     Raises:
         DamagedStoreError: As `leaf_nodes`.
@@ -212,8 +212,9 @@ def check_leaf(page: bytes, number: int) -> None:
     pointers = memoryview(page)[HEADER_BYTES:lower].cast("H")
     try:
         if _equal_step(page, pointers, upper):
-            return
-        _nodes(page, number, pointers, upper)
+            size = 8 + _NODE.unpack_from(page, upper)[3]
+            return [page[at + 8 : at + size] for at in pointers]
+        return [node[0] for node in _nodes(page, number, pointers, upper)]
     except struct.error as error:
         raise _damaged(number, "has a node outside of it") from error
 

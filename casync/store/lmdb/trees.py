@@ -37,7 +37,7 @@ from casync.store.lmdb.pages import (
     value_of,
 )
 
-__all__ = ["check_length", "check_trees", "whole_rows"]
+__all__ = ["check_length", "check_order", "check_trees", "whole_rows"]
 
 _NUMBER_BYTES: Final = 8
 _SMALL_PAGES: Final = 256
@@ -227,7 +227,7 @@ class _Trees:
                 keys = _sortable(keys) if numbers else keys
                 if not numbers and not keys:
                     raise DamagedStoreError("a branch of the data file leads to one page only")
-                _check_order(keys, low, high)
+                check_order(keys, low, high)
                 below = [child for _, child in children]
                 if level + 1 == tree.depth and not whole:
                     leaves += len(below)
@@ -243,7 +243,7 @@ class _Trees:
             nodes = leaf_nodes(page, number)
             entries += len(nodes)
             keys = [node[0] for node in nodes]
-            _check_order(_sortable(keys) if numbers else keys, low, high)
+            check_order(_sortable(keys) if numbers else keys, low, high)
             for node in nodes:
                 if node[3] & BIG:
                     last = page, node
@@ -328,8 +328,12 @@ def _sortable(keys: list[bytes]) -> list[bytes]:
     return [int.from_bytes(key, sys.byteorder).to_bytes(_NUMBER_BYTES, "big") for key in keys]
 
 
-def _check_order(keys: list[bytes], low: bytes, high: bytes | None) -> None:
-    """Keys ascend, begin at `low`, and end before `high`."""
+def check_order(keys: list[bytes], low: bytes, high: bytes | None) -> None:
+    """Checks that keys ascend, begin at `low`, and end before `high`.
+
+    Raises:
+        DamagedStoreError: They do not.
+    """
     if keys and not (
         low <= keys[0] and all(map(lt, keys, keys[1:])) and (high is None or keys[-1] < high)
     ):

@@ -82,6 +82,16 @@ def test_objects_do_not_go_into_a_damaged_leaf(store_at: Path, how: str) -> None
     assert (store_at / "data.mdb").read_bytes()[: len(before)] == before
 
 
+def test_objects_do_not_go_among_keys_that_are_out_of_order(store_at: Path) -> None:
+    fd = os.open(store_at / "data.mdb", os.O_RDWR)
+    for number in leaves(store_at, "index"):
+        first = struct.unpack("=H", os.pread(fd, 2, number * PAGE_BYTES + _NODE))[0]
+        os.pwrite(fd, b"\xff", number * PAGE_BYTES + first + 8 + 1)  # behind all other keys
+    os.close(fd)
+    with LmdbStore.open(store_at) as store, pytest.raises(DamagedStoreError, match="order"):
+        store.commit(Batch(objects=[pack(noise(5000))]))
+
+
 def test_good_leaves_beside_a_damaged_one_take_objects(store_at: Path) -> None:
     chunks = [[pack(noise(500, seed))] for seed in range(40)]
     damaged = leaves(store_at, "index")[7]
@@ -96,13 +106,13 @@ def test_good_leaves_beside_a_damaged_one_take_objects(store_at: Path) -> None:
 
 def test_each_leaf_is_read_once(store_at: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[int] = []
-    check = pages.check_leaf
+    keys = pages.leaf_keys
 
-    def noting(page: bytes, number: int) -> None:
+    def noting(page: bytes, number: int) -> list[bytes]:
         read.append(number)
-        check(page, number)
+        return keys(page, number)
 
-    monkeypatch.setattr(leaf_checks, "check_leaf", noting)
+    monkeypatch.setattr(leaf_checks, "leaf_keys", noting)
     objects = [pack(noise(50, seed)) for seed in range(3000)]
     with (
         LmdbStore.open(store_at) as store,
@@ -120,7 +130,7 @@ def test_a_checked_store_is_not_checked_again(
 ) -> None:
     with LmdbStore.open(store_at) as store:
         store.check()
-        monkeypatch.setattr(leaf_checks, "check_leaf", None)
+        monkeypatch.setattr(leaf_checks, "leaf_keys", None)
         store.commit(Batch(objects=[pack(noise(5000))]))
 
 
