@@ -17,8 +17,11 @@ _FAR: Final = 1 << 60
 
 
 @contextmanager
-def breaking_line(port: int, up: int) -> Iterator[str]:
-    """A relay to a local port that resets each connection after `up` bytes to it; its URL."""
+def breaking_line(port: int, up: int, down: int = _FAR) -> Iterator[str]:
+    """A relay to a local port that resets each connection after `up` bytes to it; its URL.
+
+    The same happens after `down` bytes from it.
+    """
     listener = socket.create_server(("127.0.0.1", 0))
 
     def accept() -> None:
@@ -27,7 +30,7 @@ def breaking_line(port: int, up: int) -> Iterator[str]:
                 near, _ = listener.accept()
                 far = socket.create_connection(("127.0.0.1", port))
                 threading.Thread(target=_pump, args=(near, far, up), daemon=True).start()
-                threading.Thread(target=_pump, args=(far, near, _FAR), daemon=True).start()
+                threading.Thread(target=_pump, args=(far, near, down), daemon=True).start()
 
     thread = threading.Thread(target=accept, daemon=True)
     thread.start()
@@ -48,7 +51,7 @@ def _pump(source: socket.socket, target: socket.socket, room: int) -> None:
         with suppress(OSError):
             each.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             each.shutdown(socket.SHUT_RDWR)
-            each.close()
+        each.close()
 
 
 @contextmanager

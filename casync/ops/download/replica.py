@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from typing import Final
 
 from casync.access.content_file import read_range
 from casync.access.metered_server import Meter, MeteredServer
 from casync.access.outline import open_outline
-from casync.errors import IntegrityError, NoObjectError, SourceChangedError
+from casync.errors import DamagedStoreError, IntegrityError, NoObjectError, SourceChangedError
 from casync.jobs.checksum import Checksum, Verifier
 from casync.jobs.fault import ObjectFaultKind
 from casync.ops.download.ledger import Active
+from casync.ops.download.ranges import SPLIT_BYTES
 from casync.ops.pull.wanted import PullOptions
 from casync.ops.pull_folder.into_store import pull_into_store
 from casync.remote.sources.base import Replica, failed
 from casync.store.base import ObjectStore
 
 __all__ = ["fetch_replica"]
+
+_CONNECTIONS: Final = 4
+"""Requests at the same time for one large object, as `pull` makes them."""
 
 
 def fetch_replica(
@@ -47,12 +52,15 @@ def fetch_replica(
         CasyncError: As `pull_into_store`.
     """
     server = MeteredServer(replica.server, meter)
-    options = PullOptions(connections=1)
+    is_large = active.size is not None and active.size >= SPLIT_BYTES
+    options = PullOptions(connections=_CONNECTIONS if is_large else 1)
     try:
         length = pull_into_store(replica.manifest, store, server, options, _Advance(active)).length
     except NoObjectError as error:
         changed = SourceChangedError(f"{label} was removed while it was fetched")
         raise failed(changed, ObjectFaultKind.CHANGED) from error
+    except DamagedStoreError:
+        raise
     except IntegrityError as error:
         raise failed(error, ObjectFaultKind.CHECKSUM) from error
     if checksums:

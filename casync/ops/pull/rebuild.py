@@ -14,13 +14,14 @@ from bisect import bisect_right
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from itertools import chain
 from typing import Final
 
 from casync.access.progress import Progress
 from casync.access.supply import Proved, Supply, chunk_fault
-from casync.errors import MalformedError, StoppedError
+from casync.errors import CasyncError, MalformedError, StoppedError
 from casync.ids import Buffer, ChunkId, chunk_ids, zero_chunk_id
 from casync.limits import MIB
 from casync.ops.pull.work import TargetWriter, Work
@@ -126,10 +127,12 @@ class Rebuilder:
                 go_on()
             while second:
                 given += self._settle(second.popleft())
-        except BaseException:
+        except BaseException as error:
             self._stopped.set()
             for supply in self._work.supplies:
                 supply.stop()
+            if isinstance(error, CasyncError):
+                self._keep_rest(here, travel)
             raise
         finally:
             here.shutdown(wait=True, cancel_futures=True)
@@ -142,6 +145,14 @@ class Rebuilder:
                 self._keeper.keep([Proved(zero_chunk_id(len(zeros)), zeros)])
             self._keeper.flush()
         return given
+
+    def _keep_rest(self, *threads: ThreadPoolExecutor) -> None:
+        """Stores what came before a failure, so that the next run need not fetch it again."""
+        for pool in threads:
+            pool.shutdown(wait=True, cancel_futures=True)
+        if self._keeper is not None:
+            with suppress(CasyncError):
+                self._keeper.flush()
 
     def _settle(self, task: _Task) -> Counter[str]:
         self._done[task.portion.number].result()  # another portion may wait for it, too
@@ -309,17 +320,19 @@ class Rebuilder:
                 return []
             keeper = None if supply.is_store else self._keeper
             passing: list[Proved] = []
-            # Chunks before a failure are written, too, so the next run need not fetch them again.
-            with self._joiner(supply.label, task.given) as writer:
-                for chunks in supply.supply(dict(wanted), task.portion.missing):
-                    for ident, plain, _ in chunks:
-                        del wanted[ident]
-                        for place in where[ident]:
-                            writer.write(place.offset, plain)
-                    if keeper is not None:
-                        passing += [chunk.to_keep() for chunk in chunks]
-            if keeper is not None and passing:
-                keeper.keep(passing)
+            # Chunks before a failure are written and kept, so the next run need not fetch them.
+            try:
+                with self._joiner(supply.label, task.given) as writer:
+                    for chunks in supply.supply(dict(wanted), task.portion.missing):
+                        for ident, plain, _ in chunks:
+                            del wanted[ident]
+                            for place in where[ident]:
+                                writer.write(place.offset, plain)
+                        if keeper is not None:
+                            passing += [chunk.to_keep() for chunk in chunks]
+            finally:
+                if keeper is not None and passing:
+                    keeper.keep(passing)
         return [place for place in places if place.id in wanted]
 
     def _take_all(self, task: _Task, places: list[Place], supplies: Sequence[Supply]) -> None:

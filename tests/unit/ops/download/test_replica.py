@@ -27,6 +27,7 @@ from casync.remote.sources.options import SourceOptions
 from casync.store.lmdb.store import LmdbStore
 from casync.store.memory import MemoryStore
 from tests.support.downloading import contents, options
+from tests.support.gateways import breaking_line
 from tests.support.serving import put_file, serving
 
 OLD = random.Random(5).randbytes(3_000_000)
@@ -159,3 +160,17 @@ def test_a_job_keeps_a_token_for_the_other_side(store: MemoryStore, there: LmdbS
         row = run(store, source, "vm", headers=(("Authorization", f"Bearer {token}"),))
         assert (row.counts.finished, row.counts.failed) == (1, 0)
     assert token not in repr(row)
+
+
+def test_an_object_goes_on_where_the_line_broke(store: MemoryStore, there: LmdbStore) -> None:
+    """D10, D11: what came before the line broke need not come again."""
+    data = random.Random(9).randbytes(24_000_000)
+    put_file(there, data, name="vm", size=1 << 14)
+    with (
+        serving(there.path) as server,
+        breaking_line(server.port, 1 << 40, down=10_000_000) as line,
+    ):
+        row = run(store, line.replace("http://", "casync+http://") + "/vm", "vm")
+    assert (row.counts.finished, row.counts.failed) == (1, 0)
+    assert len(data) < row.counts.fetched < 1.5 * len(data)
+    assert contents(store) == {"vm": data}
