@@ -301,5 +301,15 @@ def test_a_token_sees_the_jobs_of_its_namespace_only(store: LmdbStore) -> None:
     assert "bound to names" in refused.text
 
 
+def test_only_sources_whose_connections_are_judged_are_open(store: LmdbStore) -> None:
+    """D2: hdfs-native connects by itself, wherever an address leads."""
+    policy = SourcePolicy(None, ())
+    app = create_app(store, ServerSettings(), jobs=policy, sink=lambda _: None)
+    for scheme in ("https", "casync", "casync+http", "webhdfs", "swebhdfs", "ais"):
+        assert made(app, source=f"{scheme}://host.example.com/a/b/c")["state"] == "queued"
+    refused = ask(app, "POST", "/v1/jobs", json=JOB | {"source": "hdfs://host.example.com/a"})
+    assert refused.status_code == 403
+
+
 def test_the_clock_of_a_job_is_the_servers(app: FastAPI) -> None:
     assert abs(made(app)["created_time"] - time.time()) < 3600
