@@ -48,7 +48,7 @@ class Validators(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def http_date(self) -> str:
-        """`last_modified` as HTTP writes it, for If-Modified-Since; empty if it is missing."""
+        """`last_modified` as HTTP writes it, for If-Range; empty if it is missing."""
         if self.last_modified is None or not 0 <= self.last_modified < 2**62:
             return ""
         return formatdate(self.last_modified // _SECOND, usegmt=True)

@@ -10,7 +10,7 @@ import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from email.utils import formatdate
+from email.utils import formatdate, parsedate_to_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import NamedTuple, Self
 from urllib.parse import quote, unquote
@@ -281,7 +281,9 @@ class _Handler(BaseHTTPRequestHandler):
         if tag is not None:
             return "ETag" in fields and tag == fields["ETag"]
         since = self.headers.get("If-Modified-Since")
-        return since is not None and since == fields.get("Last-Modified")
+        if since is None or "Last-Modified" not in fields:
+            return False
+        return self.server_of.modified <= parsedate_to_datetime(since).timestamp()
 
     def _range(self, length: int, fields: dict[str, str]) -> tuple[int, int] | None:
         text = self.headers.get("Range", "")

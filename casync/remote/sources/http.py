@@ -147,7 +147,7 @@ class HttpSource:
             del fields[b"range"], fields[b"if-range"]
             answer = self._connections.ask("GET", url, fields)
         try:
-            if answer.status == 304 and unless is not None:
+            if answer.status == 304 and b"if-none-match" in fields:
                 answer.drain()
                 return None
             if _is_folder(url, answer):
@@ -189,14 +189,12 @@ class HttpSource:
 
 
 def _conditions(unless: Validators | None) -> dict[bytes, bytes]:
-    """The fields that ask for an object only if it is not the one with these validators."""
-    if unless is None:
-        return {}
-    if etag := unless.strong_etag:
-        return {b"if-none-match": etag.encode("latin-1", "replace")}
-    if unless.settled and unless.http_date:
-        return {b"if-modified-since": unless.http_date.encode()}
-    return {}
+    """The fields that ask for an object only if it is not the one with these validators.
+
+    A time is none of them: for most servers an object with an older time is unmodified.
+    """
+    etag = unless.strong_etag if unless is not None else ""
+    return {b"if-none-match": etag.encode("latin-1", "replace")} if etag else {}
 
 
 def _good(answer: HttpAnswer) -> HttpAnswer:

@@ -278,3 +278,22 @@ def test_a_checksum_in_the_header_is_verified(store: MemoryStore, server: WebSer
     row = run(store, f"{server.url}/d/005.bin", kind=SourceKind.OBJECT, attempts=2)
     (fault,) = store.jobs.faults(row.id)
     assert fault.kind is ObjectFaultKind.CHECKSUM
+
+
+@pytest.mark.parametrize("kind", [SourceKind.LISTING, SourceKind.OBJECT])
+def test_a_file_that_was_replaced_by_an_older_one_is_fetched(
+    store: MemoryStore, server: WebServer, kind: SourceKind
+) -> None:
+    """D11: its server has no ETags, and calls everything up to the time of before unmodified."""
+    server.etags = False
+    server.objects = {"/d/x": b"of today"}
+    source = f"{server.url}/d/" if kind is SourceKind.LISTING else f"{server.url}/d/x"
+    run(store, source, kind=kind)
+    assert run(store, source, kind=kind).counts.skipped == 1
+    server.objects["/d/x"] = b"restored"
+    server.modified -= 86400
+    assert run(store, source, kind=kind).counts.finished == 1
+    assert contents(store) == {"ds/x": b"restored"}
+    server.objects["/d/x"] = b"of the same time"
+    assert run(store, source, kind=kind).counts.finished == 1
+    assert contents(store) == {"ds/x": b"of the same time"}
