@@ -44,7 +44,7 @@ def script(text: str) -> str:
         r"( serve)((?: --writable)? 2> .* &)$", r"\1 --listen 127.0.0.1:8080\2", joined, flags=re.M
     )
     for port in dict.fromkeys(re.findall(r"127\.0\.0\.1:(\d+)", joined)):
-        joined = joined.replace(f"127.0.0.1:{port}", f"127.0.0.1:{free_port()}")
+        joined = re.sub(rf"(127\.0\.0\.1[: ]){port}\b", rf"\g<1>{free_port()}", joined)
     return re.sub(
         r"^(.* serve .*--listen 127\.0\.0\.1:(\d+).*) &$",
         r"\1 & listening \2",
