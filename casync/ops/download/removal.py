@@ -2,19 +2,22 @@
 
 Only names that a download made from below the same prefix are removed, while they still have the
 version that it made. They go to the trash. The phase comes after everything was fetched, from a
-listing that was whole, and may be repeated.
+listing that was whole, and may be repeated. The listing may be days old by then, so the source is
+asked for each object again.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import Final
 
 from casync.errors import NoNameError, PartialError, StoppedError
 from casync.jobs.collisions import NameDigests
 from casync.jobs.item import Item
+from casync.jobs.origin import Origin
 from casync.jobs.spec import JobSpec
 from casync.names.name import Name, Ref
 from casync.ops.download.listing import in_share
@@ -26,20 +29,36 @@ from casync.store.writable import Editable
 __all__ = ["names_gone", "remove_names"]
 
 _AT_ONCE: Final = 500
-"""Names that one transaction removes."""
+"""Names that are asked for together, and that one transaction removes."""
 
 
 def names_gone(
     jobs: JobStore, spec: JobSpec, root: ItemPlace, items: Iterator[Item]
 ) -> Iterator[Name]:
-    """The names of the job's share whose objects are not among its items, in order.
+    """The names of the job's share whose objects the source no longer has, in order.
 
     Args:
         jobs: Knows where names came from.
         spec: What the job does.
         root: Its source and prefix.
-        items: Everything that the source has.
+        items: Everything that the source had when it was listed.
+
+    Raises:
+        CasyncError: As `RemoteSource.find`.
     """
+    unlisted = _unlisted(jobs, spec, root, items)
+    with ThreadPoolExecutor(spec.max_conns, thread_name_prefix="gone") as pool:
+        while some := list(islice(unlisted, _AT_ONCE)):
+            found = pool.map(root.source.find, [origin.key for _, origin in some])
+            for (name, _), listed in zip(some, list(found), strict=True):
+                if listed is None:
+                    yield name
+
+
+def _unlisted(
+    jobs: JobStore, spec: JobSpec, root: ItemPlace, items: Iterator[Item]
+) -> Iterator[tuple[Name, Origin]]:
+    """The names of the job's share whose objects are not among its items, in order."""
     here = NameDigests()
     for item in items:
         here.add(item.name)
@@ -51,7 +70,7 @@ def names_gone(
             and in_share(spec, origin.key)
             and name not in here
         ):
-            yield name
+            yield name, origin
 
 
 def remove_names(

@@ -22,12 +22,14 @@ class Listing(MemorySource):
     """A source whose listing breaks off."""
 
     breaks_after = 10**9
+    hidden = ""
 
     def list_below(self, prefix: str) -> Iterator[Listed]:
         for number, listed in enumerate(super().list_below(prefix)):
             if number == self.breaks_after:
                 raise UnreachableError("the listing broke off")
-            yield listed
+            if listed.key != self.hidden:
+                yield listed
 
 
 @pytest.fixture
@@ -60,6 +62,18 @@ def test_names_of_objects_that_are_gone_are_removed(store: MemoryStore, source: 
     assert sorted(contents(store)) == [f"ds/{n:02}" for n in range(21) if n not in (3, 17)]
     assert {entry.record.name for entry in store.removed() if entry.record} == {"ds/03", "ds/17"}
     assert sync(store, source).counts.removed == 0
+
+
+def test_a_name_whose_object_came_after_the_listing_stays(
+    store: MemoryStore, source: Listing
+) -> None:
+    """D6: the listing of a job that is continued is old; meanwhile another job fetched more."""
+    source.remove("d/03")
+    source.put("d/20", b"new")
+    download(store, source, prefix="d/")
+    source.hidden = "d/20"
+    assert sync(store, source).counts.removed == 1
+    assert sorted(contents(store)) == [f"ds/{n:02}" for n in range(21) if n != 3]
 
 
 def test_only_names_that_came_from_this_source_and_prefix_are_removed(
