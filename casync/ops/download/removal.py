@@ -50,8 +50,8 @@ def names_gone(
     with ThreadPoolExecutor(spec.max_conns, thread_name_prefix="gone") as pool:
         while some := list(islice(unlisted, _AT_ONCE)):
             found = pool.map(root.source.find, [origin.key for _, origin in some])
-            for (name, _), listed in zip(some, list(found), strict=True):
-                if listed is None:
+            for (name, origin), listed in zip(some, list(found), strict=True):
+                if listed is None and jobs.origin(name) == origin:  # not set meanwhile
                     yield name
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -23,6 +23,11 @@ class Listing(MemorySource):
 
     breaks_after = 10**9
     hidden = ""
+    when_asked: Callable[[], object] = staticmethod(lambda: None)
+
+    def find(self, key: str) -> Listed | None:
+        self.when_asked()
+        return super().find(key)
 
     def list_below(self, prefix: str) -> Iterator[Listed]:
         for number, listed in enumerate(super().list_below(prefix)):
@@ -74,6 +79,15 @@ def test_a_name_whose_object_came_after_the_listing_stays(
     source.hidden = "d/20"
     assert sync(store, source).counts.removed == 1
     assert sorted(contents(store)) == [f"ds/{n:02}" for n in range(21) if n != 3]
+
+
+def test_a_name_that_is_set_by_hand_meanwhile_stays(store: MemoryStore, source: Listing) -> None:
+    """D6: even while the source is asked whether its object is gone."""
+    manifest = ManifestId(next(store.names()).manifest)
+    source.remove("d/17")
+    source.when_asked = lambda: store.set_name(NameUpdate(parse_name("ds/17"), manifest))
+    assert sync(store, source).counts.removed == 0
+    assert contents(store)["ds/17"] == b"0"
 
 
 def test_only_names_that_came_from_this_source_and_prefix_are_removed(
