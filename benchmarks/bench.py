@@ -114,8 +114,8 @@ class Bench:
             name,
             seconds=done.seconds,
             cpu=done.cpu,
-            memory=done.memory,
-            processes=done.processes,
+            memory=done.memory or None,  # it may end before the first sample
+            processes=done.processes or None,
             **more,
         )
         print(f"  {case}: {name}: {done.seconds:.2f} s, CPU {done.cpu:.2f} s {more}", flush=True)

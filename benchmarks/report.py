@@ -17,6 +17,7 @@ MB = 10**6
 TITLES = {
     "prepare": "Prepare",
     "transfer": "Pull",
+    "downloads": "Many files from a web server",
     "resume": "Interrupted and resumed",
     "slow": "A slow link",
     "small": "Small, unchanged, sparse",
@@ -48,6 +49,8 @@ COLUMNS = {
     "rate": "MB/s in all",
     "health_slowest": "/healthz slowest s",
 }
+COMPARED = {"downloads": {"cpu": "CPU, of ours", "memory": "memory, of ours"}}
+"""What else than time and bytes is shown as a ratio, by suite."""
 IN_MB = {"stored", "received", "sent", "manifest", "rate"}
 
 
@@ -158,8 +161,14 @@ def _case(sheet: Sheet, case: str) -> Iterator[str]:
     compared = len(contenders) > 1
     yield f"**{case}**\n"
     heads = [COLUMNS[measure] for measure in measures]
+    further = {
+        measure: head
+        for measure, head in COMPARED.get(sheet.suite, {}).items()
+        if measure in measures
+    }
     if compared:
-        heads = ["time, of ours", *(["bytes, of ours"] if "received" in measures else []), *heads]
+        received = ["bytes, of ours"] if "received" in measures else []
+        heads = ["time, of ours", *received, *further.values(), *heads]
     yield f"| | {' | '.join(heads)} |"
     yield f"|---|{'--:|' * len(heads)}"
     for contender in contenders:
@@ -168,6 +177,7 @@ def _case(sheet: Sheet, case: str) -> Iterator[str]:
             ratios = [_times(sheet.ratio(case, contender, "seconds"))]
             if "received" in measures:
                 ratios.append(_times(_byte_ratio(sheet, case, contender)))
+            ratios += [_times(sheet.ratio(case, contender, measure)) for measure in further]
             cells = [*ratios, *cells]
         yield f"| {contender} | {' | '.join(cells)} |"
     yield ""

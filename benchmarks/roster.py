@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from benchmarks.peers.aria2 import Aria2
 from benchmarks.peers.bita import Bita
 from benchmarks.peers.borg import Borg
 from benchmarks.peers.bounds import B3sum, Cp, Curl
@@ -12,6 +13,7 @@ from benchmarks.peers.contender import Contender
 from benchmarks.peers.desync import Desync
 from benchmarks.peers.hf_xet import HfXet
 from benchmarks.peers.ours import Ours
+from benchmarks.peers.rclone import Rclone
 from benchmarks.peers.restic import Restic
 from benchmarks.peers.rsync import Rsync
 from benchmarks.peers.tool import MissingError, find
@@ -21,9 +23,9 @@ from benchmarks.peers.zsync import Zsync
 from benchmarks.servers import NGINX
 
 REQUIRED: tuple[Callable[[], Contender], ...] = (
-    *(CasyncC, Borg, Restic, Zchunk, Rsync, Zsync, Xdelta3, Cp, Curl, B3sum),
+    *(CasyncC, Borg, Restic, Zchunk, Rsync, Zsync, Xdelta3, Aria2, Rclone, Cp, Curl, B3sum),
 )
-"""Packages of Debian."""
+"""Packages of Debian; rclone comes from PyPI, as that of Debian 12 is three years older."""
 
 WELCOME: tuple[Callable[[], Contender], ...] = (Desync, Bita, HfXet)
 """Not in Debian 12; optional."""

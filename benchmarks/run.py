@@ -29,6 +29,7 @@ from benchmarks.scene import MEMORY
 from benchmarks.sheet import Sheet
 from benchmarks.suites import (
     cpus,
+    downloads,
     durability,
     memory,
     prepare,
@@ -47,6 +48,7 @@ SUITES: dict[str, Callable[[Bench], None]] = {
     "prepare": prepare.measure,
     "transfer": transfer.measure,
     "updates": updates.measure,
+    "downloads": downloads.measure,
     "resume": resume.measure,
     "slow": slow.measure,
     "small": small.measure,

@@ -43,7 +43,7 @@ http {{
   fastcgi_temp_path {scratch}/t3;
   uwsgi_temp_path {scratch}/t4;
   scgi_temp_path {scratch}/t5;
-  server {{ listen 127.0.0.1:{port} backlog=512; root {root}; }}
+  server {{ listen 127.0.0.1:{port} backlog=512; root {root}; autoindex on; }}
 }}
 """
 
@@ -113,31 +113,53 @@ class Origin:
     @contextmanager
     def serving(self, contender: Contender, place: Place) -> Iterator[Server]:
         """Starts the server that a contender pulls from."""
-        scratch = self.scratch / f"server-{next(self._numbers)}"
-        scratch.mkdir(parents=True)
+        if not isinstance(contender, Ours) and contender.server != "rsync":
+            with self.web() as server:
+                yield server
+            return
+        scratch = self._folder()
         port = free_port()
+        log = scratch / "serve.log"
         if isinstance(contender, Ours):
-            log = scratch / "serve.log"
+            scheme = "http"
             store = contender.stored(place)
             argv: list[str | Path] = [contender.binary, "--store", store, "serve"]
             # The address of a relay must be allowed as a Host.
             argv += ["--listen", f"127.0.0.1:{port}", "--insecure-no-auth"]
-        elif contender.server == "rsync":
-            log = scratch / "serve.log"
+        else:
+            scheme = "rsync"
             config = scratch / "rsyncd.conf"
             config.write_text(RSYNC_CONF.format(root=self.root))
             argv = [find(RSYNC).path, "--daemon", "--no-detach", "--address=127.0.0.1"]
             argv += [f"--port={port}", f"--config={config}"]
-        else:
-            log = scratch / "access.log"
-            config = scratch / "nginx.conf"
-            user = "user root;" if os.geteuid() == 0 else ""
-            text = NGINX_CONF.format(root=self.root, scratch=scratch, port=port, user=user)
-            config.write_text(text)
-            argv = [find(NGINX).path, "-e", scratch / "nginx.err", "-p", scratch, "-c", config]
-        scheme = "rsync" if contender.server == "rsync" else "http"
-        with running(argv, port, scratch / "serve.log") as process:
+        with running(argv, port, log) as process:
             yield Server(f"{scheme}://127.0.0.1:{port}", process, log)
+
+    @contextmanager
+    def web(self) -> Iterator[Server]:
+        """Starts nginx, which also lists folders."""
+        scratch = self._folder()
+        port = free_port()
+        config = scratch / "nginx.conf"
+        user = "user root;" if os.geteuid() == 0 else ""
+        text = NGINX_CONF.format(root=self.root, scratch=scratch, port=port, user=user)
+        config.write_text(text)
+        argv: list[str | Path] = [
+            find(NGINX).path,
+            "-e",
+            scratch / "nginx.err",
+            "-p",
+            scratch,
+            "-c",
+            config,
+        ]
+        with running(argv, port, scratch / "serve.log") as process:
+            yield Server(f"http://127.0.0.1:{port}", process, scratch / "access.log")
+
+    def _folder(self) -> Path:
+        folder = self.scratch / f"server-{next(self._numbers)}"
+        folder.mkdir(parents=True)
+        return folder
 
 
 @contextmanager

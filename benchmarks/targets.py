@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from benchmarks.sheet import OURS, Results, Sheet
 
 CASYNC = "casync (C)"
+RCLONE = "rclone"
+ARIA2 = "aria2c"
 CURL = "curl, whole file"
 PLAIN = f"{OURS}, plain"
 DELTAS = f"{OURS}, deltas"
@@ -88,6 +90,7 @@ def targets() -> Iterator[Target]:
         False,
         _pull("weights: cold", CURL, turned=True),
     )
+    yield from _downloads()
     yield from _bytes()
     yield Target("32 pullers at once: rate, of one", 0.8, True, _together)
     failures = _figure("pullers", "32 at once", "health_failures")
@@ -103,6 +106,22 @@ def targets() -> Iterator[Target]:
     for verb in ("prepare", "pull"):
         yield Target(f"memory of {verb}, 8 GiB", 400, False, _memory(verb), "MiB")
         yield Target(f"memory of {verb}: 8 GiB, of 1 GiB", 1.1, False, _memory_growth(verb))
+
+
+def _downloads() -> Iterator[Target]:
+    for files in ("200 files of 5 MB", "20,000 files of 20 KB"):
+        yield Target(
+            f"download, {files}: time, of the faster one of {RCLONE} and {ARIA2}",
+            1.2,
+            False,
+            _of_the_fastest("downloads", f"new: {files}", (RCLONE, ARIA2)),
+        )
+        yield Target(
+            f"download, {files}, nothing new: time, of {RCLONE}",
+            1.0,
+            False,
+            _against("downloads", f"again: {files}", RCLONE),
+        )
 
 
 def _updates() -> Iterator[Target]:
@@ -198,6 +217,19 @@ def _pull(case: str, peer: str, *, turned: bool = False) -> Callable[[Results], 
 
 def _against(suite: str, case: str, peer: str) -> Callable[[Results], float | None]:
     return lambda all_: _quotient(all_, suite, (case, OURS), (case, peer))
+
+
+def _of_the_fastest(
+    suite: str, case: str, peers: tuple[str, ...]
+) -> Callable[[Results], float | None]:
+    """Our time against the least of all these peers; None unless each was measured."""
+
+    def value(all_: Results) -> float | None:
+        ratios = [_against(suite, case, peer)(all_) for peer in peers]
+        known = [ratio for ratio in ratios if ratio is not None]
+        return max(known) if len(known) == len(ratios) else None
+
+    return value
 
 
 def _quotient(

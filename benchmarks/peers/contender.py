@@ -10,6 +10,9 @@ from typing import ClassVar
 from benchmarks.measure import Command
 from benchmarks.peers.tool import Found, Tool, find, refuse_ourselves
 
+AT_ONCE = 8
+"""Requests that `casync download` has on the way to one host."""
+
 
 class Mode(Enum):
     """The state of the receiver before a pull."""
@@ -54,6 +57,23 @@ class Task:
     out: Path
     old: Path | None = None
     mode: Mode = Mode.COLD
+
+
+@dataclass(frozen=True)
+class Download:
+    """A folder of a web server that is downloaded.
+
+    Attributes:
+        url: The folder, with a slash at its end.
+        listed: A file with the address of each file in it, one in a line.
+        out: What is filled: a folder or a store.
+        again: Whether `out` has all of it already.
+    """
+
+    url: str
+    listed: Path
+    out: Path
+    again: bool = False
 
 
 class Contender:
@@ -108,6 +128,10 @@ class Contender:
 
     def pull(self, task: Task, place: Place) -> Command | None:
         """Gets a version that was prepared, from a server."""
+        return None
+
+    def download(self, task: Download) -> Command | None:
+        """Gets the files of a folder from a web server."""
         return None
 
     def resume(self, task: Task, place: Place) -> Command | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from benchmarks.measure import Command
-from benchmarks.peers.contender import Contender, Mode, Place, Task
+from benchmarks.peers.contender import Contender, Download, Mode, Place, Task
 from benchmarks.peers.tool import Found, MissingError, Tool
 from benchmarks.sheet import OURS
 
@@ -75,6 +75,10 @@ class Ours(Contender):
     def resume(self, task: Task, place: Place) -> Command:
         """The same command again."""
         return self.pull(task, place)
+
+    def download(self, task: Download) -> Command:
+        """`casync download URL files/`, which tells at its end what it did."""
+        return self.command(task.out, "--json", "download", task.url, "files/")
 
     def pull(self, task: Task, place: Place) -> Command:
         """`casync pull HASH -o OUT --server URL`."""

@@ -49,6 +49,37 @@ def test_ratios_of_pulls(beginning: str, value: float, met: bool) -> None:
     assert target.met(_transfer()) is met
 
 
+def test_a_download_is_compared_with_the_faster_one_of_its_peers() -> None:
+    sheet = Sheet("downloads")
+    files = "200 files of 5 MB"
+    sheet.add(f"new: {files}", OURS, seconds=3.0)
+    sheet.add(f"new: {files}", "rclone", seconds=2.0)
+    target = _target(f"download, {files}: time")
+    assert target.value({"downloads": sheet}) is None, "aria2c could be the faster one"
+    sheet.add(f"new: {files}", "aria2c", seconds=2.5)
+    assert target.value({"downloads": sheet}) == 1.5
+    assert target.met({"downloads": sheet}) is False
+
+
+def test_a_download_of_nothing_new_is_compared_with_rclone() -> None:
+    sheet = Sheet("downloads")
+    files = "20,000 files of 20 KB"
+    sheet.add(f"again: {files}", OURS, seconds=0.5)
+    sheet.add(f"again: {files}", "rclone", seconds=2.0)
+    target = _target(f"download, {files}, nothing new")
+    assert target.value({"downloads": sheet}) == 0.25
+    assert target.met({"downloads": sheet})
+
+
+def test_cpu_and_memory_of_downloads_are_shown_as_ratios() -> None:
+    sheet = Sheet("downloads")
+    sheet.add("new", OURS, seconds=2.0, cpu=4.0, memory=100 << 20)
+    sheet.add("new", "rclone", seconds=1.0, cpu=1.0, memory=75 << 20)
+    text = render({"downloads": sheet}, {}, "")
+    assert "| | time, of ours | CPU, of ours | memory, of ours | s | CPU s | memory MiB |" in text
+    assert "| rclone | 0.50 | 0.25 | 0.75 | 1.00 | 1.00 | 75 |" in text
+
+
 def test_memory_is_compared_with_a_bound_and_with_itself() -> None:
     sheet = Sheet("sizes")
     for gib, memory in ((1, 200 << 20), (8, 210 << 20)):

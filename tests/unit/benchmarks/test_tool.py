@@ -2,9 +2,11 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.peers.aria2 import Aria2
 from benchmarks.peers.casync_c import CasyncC
 from benchmarks.peers.desync import Desync
 from benchmarks.peers.ours import Ours
+from benchmarks.peers.rclone import Rclone
 from benchmarks.peers.restic import Restic
 from benchmarks.peers.rsync import Rsync
 from benchmarks.peers.tool import MissingError, OurselvesError, find, recognise
@@ -21,6 +23,8 @@ from benchmarks.peers.zsync import Zsync
         (Rsync, "rsync  version 3.2.7  protocol version 31\nCopyright\n", "3.2.7"),
         (Xdelta3, "Xdelta version 3.0.11, Copyright (C) 2007\n", "3.0.11"),
         (Zsync, "zsync v0.6.2 (compiled Jan 16 2023 22:02:35)\n", "0.6.2"),
+        (Rclone, "rclone v1.75.2\n- os/version: debian 12.11 (64 bit)\n", "1.75.2"),
+        (Aria2, "aria2 version 1.36.0\nCopyright (C) 2006, 2019\n", "1.36.0"),
         (Desync, "desync is a content-addressed binary distribution\n", "version unknown"),
         (Desync, "no such thing\n", None),
     ],
