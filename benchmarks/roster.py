@@ -25,7 +25,7 @@ from benchmarks.servers import NGINX
 REQUIRED: tuple[Callable[[], Contender], ...] = (
     *(CasyncC, Borg, Restic, Zchunk, Rsync, Zsync, Xdelta3, Aria2, Rclone, Cp, Curl, B3sum),
 )
-"""Packages of Debian; rclone comes from PyPI, as that of Debian 12 is three years older."""
+"""Packages of Debian; rclone may also come from PyPI, in a newer version."""
 
 WELCOME: tuple[Callable[[], Contender], ...] = (Desync, Bita, HfXet)
 """Not in Debian 12; optional."""
