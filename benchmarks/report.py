@@ -17,6 +17,7 @@ MB = 10**6
 TITLES = {
     "prepare": "Prepare",
     "transfer": "Pull",
+    "updates": "Updates, against the size",
     "downloads": "Many files from a web server",
     "resume": "Interrupted and resumed",
     "slow": "A slow link",
