@@ -306,6 +306,9 @@ class _ObjectList:
                 while block := source.read(_BLOCK):
                     digest.update(block)
                     self._file.write(block)
+        except FileNotFoundError as error:
+            self._file.close()
+            raise NotFoundError(f"there is no object list {source}") from error
         except OSError as error:
             self._file.close()
             raise CasyncError(f"cannot read the object list: {error.strerror}") from error

@@ -1,7 +1,8 @@
 """When to try again: exponential back-off with full jitter, and the server's Retry-After.
 
 Attempts count only while nothing comes: an object of which every attempt brings a part is never
-given up. Marc Brooker, "Exponential Backoff And Jitter" (AWS, 2015), shows why the jitter is full.
+given up. Attempts that bring other bytes than announced count on their own, since that seldom
+passes. Marc Brooker, "Exponential Backoff And Jitter" (AWS, 2015), shows why the jitter is full.
 """
 
 from __future__ import annotations
@@ -23,12 +24,14 @@ class RetryPolicy(NamedTuple):
 
     Attributes:
         attempts: Attempts without progress, after which the object has failed.
+        mismatches: Attempts that brought other bytes than announced, after which it has failed.
         base: Seconds that the first wait is at most; each later one is at most twice as long.
         longest: Seconds that no wait exceeds, unless the server asks for more.
         patience: Seconds beyond which a server's wish counts as a refusal.
     """
 
     attempts: int = 10
+    mismatches: int = 3
     base: float = 1.0
     longest: float = 60.0
     patience: float = 3600.0
@@ -44,6 +47,8 @@ class RetryPolicy(NamedTuple):
         """
         if attempts.without_progress >= self.attempts or wish > self.patience:
             return None
+        if attempts.mismatches >= self.mismatches:
+            return None
         doubled = self.base * 2.0 ** min(max(attempts.without_progress - 1, 0), 60)
         return wish + jitter * min(doubled, self.longest)
 
@@ -54,18 +59,25 @@ class Attempts(NamedTuple):
     Attributes:
         total: All of them.
         without_progress: Those since the last one that brought a part of it.
+        mismatches: Those that brought other bytes than announced.
     """
 
     total: int = 0
     without_progress: int = 0
+    mismatches: int = 0
 
-    def after(self, *, progress: bool) -> Attempts:
+    def after(self, *, progress: bool, mismatch: bool = False) -> Attempts:
         """One more has failed.
 
         Args:
             progress: Whether it brought a part of the object that is kept.
+            mismatch: Whether it brought other bytes than announced.
         """
-        return Attempts(self.total + 1, 1 if progress else self.without_progress + 1)
+        return Attempts(
+            self.total + 1,
+            1 if progress else self.without_progress + 1,
+            self.mismatches + mismatch,
+        )
 
 
 def is_temporary(status: int) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import casync
-from casync.errors import LockedError, TimedOutError, UsageError
+from casync.errors import LockedError, NotFoundError, TimedOutError, UsageError
 from casync.jobs.job import JobState
 from casync.jobs.spec import SourceKind
 from casync.store.lmdb.store import LmdbStore
@@ -75,8 +75,22 @@ def test_a_mistake_is_an_error_at_once(store: LmdbStore) -> None:
     with pytest.raises(UsageError):
         casync.download("neither", "ds/", store)
     with pytest.raises(casync.CasyncError, match="cannot read the object list"):
+        casync.download("http://h/", "ds/", store, object_list="/")
+    with pytest.raises(NotFoundError, match="there is no object list /missing"):
         casync.download("http://h/", "ds/", store, object_list="/missing")
     assert list(store.jobs.rows()) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "message"), [("a", "there is no file {}/a"), ("b/c", "there is no folder {}/b")]
+)
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_a_missing_file_of_this_machine_is_said_to_be_one(
+    store: LmdbStore, tmp_path: Path, scheme: str, path: str, message: str
+) -> None:
+    row = casync.download(f"{scheme}{tmp_path}/{path}", "name", store).wait()
+    (fault,) = store.jobs.faults(row.id)
+    assert fault.message == message.format(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -79,6 +79,7 @@ def test_retries() -> None:
     section = TEXT.split("## Retries\n", 1)[1].split("\n## ", 1)[0]
     policy = RetryPolicy()
     assert f"After {policy.attempts} without progress" in section
+    assert f"after {policy.mismatches} that brought other bytes" in section
     assert f"up to {policy.base:.0f} s at first" in section
     assert f"{policy.longest:.0f} s at most" in section
     assert policy.delay(Attempts(1, 1), 0.0, 3600.0) is not None

@@ -18,7 +18,7 @@ from casync.errors import (
 from casync.jobs.backoff import is_temporary
 from casync.jobs.fault import ObjectFaultKind, status_text
 
-__all__ = ["concerns_object", "describe", "is_final", "kind_of"]
+__all__ = ["concerns_object", "describe", "is_final", "is_mismatch", "kind_of"]
 
 _FORBIDDEN: Final = 403
 
@@ -58,6 +58,11 @@ def kind_of(error: CasyncError) -> ObjectFaultKind:
             return ObjectFaultKind.HTTP
 
 
+def is_mismatch(error: CasyncError) -> bool:
+    """Whether the object is another one than was announced."""
+    return isinstance(error, DigestMismatchError) or kind_of(error) is ObjectFaultKind.CHECKSUM
+
+
 def is_final(error: CasyncError, *, opened: bool) -> bool:
     """Whether another attempt is of no use.
 
@@ -76,8 +81,13 @@ def is_final(error: CasyncError, *, opened: bool) -> bool:
     return isinstance(error, DeniedError | NotFoundError | UsageError)
 
 
-def describe(error: CasyncError) -> str:
-    """One line about an error, for people."""
-    if kind_of(error) is ObjectFaultKind.HTTP and error.status >= 400:
+def describe(error: CasyncError, host: str) -> str:
+    """One line about an error, for people.
+
+    Args:
+        error: Why an object failed.
+        host: The host that it came from; empty for a file of this machine.
+    """
+    if host and kind_of(error) is ObjectFaultKind.HTTP and error.status >= 400:
         return status_text(error.status)
     return error.message

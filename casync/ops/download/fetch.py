@@ -6,7 +6,13 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
-from casync.errors import CasyncError, SourceChangedError, UnreachableError, UsageError
+from casync.errors import (
+    CasyncError,
+    DigestMismatchError,
+    SourceChangedError,
+    UnreachableError,
+    UsageError,
+)
 from casync.ids import Kind, ManifestId
 from casync.jobs.backoff import Attempts
 from casync.jobs.checksum import Checksum
@@ -296,7 +302,8 @@ class Fetcher(NamedTuple):
             The size and the checksums that its bytes must have.
 
         Raises:
-            UnreachableError: It has another size than its item says.
+            DigestMismatchError: It has another size than a given list says.
+            UnreachableError: It has another size than its listing says.
         """
         item = fetch.item
         listed = item.validators
@@ -304,10 +311,9 @@ class Fetcher(NamedTuple):
         if not is_given and _has_changed(listed, validators):
             return size, [*validators.checksums]
         if item.size is not None and size is not None and item.size != size:
+            wrong = DigestMismatchError if is_given else UnreachableError
             raise failed(
-                UnreachableError(
-                    f"{fetch.label} has {size} bytes, and {item.size} where it is listed"
-                ),
+                wrong(f"{fetch.label} has {size} bytes, and {item.size} where it is listed"),
                 ObjectFaultKind.SHORT_BODY,
             )
         size = item.size if size is None else size

@@ -8,7 +8,7 @@ from casync.errors import CasyncError, UnreachableError
 from casync.jobs.address import redacted
 from casync.jobs.backoff import Attempts
 from casync.jobs.fault import ObjectFault, ObjectFaultKind
-from casync.ops.download.faults import concerns_object, describe, is_final, kind_of
+from casync.ops.download.faults import concerns_object, describe, is_final, is_mismatch, kind_of
 from casync.ops.download.fetch import Fetch
 from casync.ops.download.hosts import HostWatch
 from casync.ops.download.ledger import Ledger
@@ -65,7 +65,7 @@ class Retries(NamedTuple):
             rest = self.hosts.failed(fetch.host, fetch.index, error, opened=fetch.opened)
             if rest is not None:
                 return Again(rest, rest)
-        fetch.attempts = fetch.attempts.after(progress=progress)
+        fetch.attempts = fetch.attempts.after(progress=progress, mismatch=is_mismatch(error))
         now = int(self.options.now())
         fetch.first_failed = fetch.first_failed or now
         if kind_of(error) is ObjectFaultKind.CHECKSUM and fetch.body is not None:
@@ -81,7 +81,7 @@ class Retries(NamedTuple):
             name=fetch.item.name,
             url=redacted(fetch.label),
             kind=kind_of(error),
-            message=describe(error),
+            message=describe(error, fetch.host),
             attempts=fetch.attempts.without_progress,
             first=fetch.first_failed,
             last=now,

@@ -93,8 +93,11 @@ class LocalSource:
         self.label = self.place = f"file://{folder.rstrip('/')}"
         self._opener = opener
         self._folder = os.fsencode(folder.strip("/"))
-        with reading(folder):
-            os.close(self._open_below(b"", os.O_PATH | os.O_DIRECTORY))
+        try:
+            with reading(folder):
+                os.close(self._open_below(b"", os.O_PATH | os.O_DIRECTORY))
+        except NotFoundError as error:
+            raise NotFoundError(f"there is no folder {folder}") from error
 
     def close(self) -> None:
         """Does nothing: nothing stays open between two calls."""
@@ -186,7 +189,7 @@ class LocalSource:
         return open_beneath(self._opener.top, b"/".join(names), flags)
 
     def _missing(self, key: str) -> NotFoundError:
-        error = NotFoundError(f"there is no file {self.label}/{key}")
+        error = NotFoundError(f"there is no file {self.label.removeprefix('file://')}/{key}")
         return failed(error, ObjectFaultKind.HTTP, 404)
 
     def _described(self, key: str, status: os.stat_result) -> Listed | None:

@@ -39,8 +39,8 @@ def no_store(path: Path) -> NoStoreError:
         return NoStoreError(f"{path} is not a store, which is a folder")
     return NoStoreError(
         f"no store at {path}",
-        next_step="`casync prepare` and `casync pull` make one; so do `serve` and `token new` with "
-        "--create.",
+        next_step="`casync prepare`, `get`, `download` and `pull` make one; so do `serve` and "
+        "`token new` with --create.",
     )
 
 

@@ -27,6 +27,14 @@ def test_the_last_attempt_is_the_last() -> None:
     assert POLICY.delay(attempts, 0.5) is None
 
 
+def test_other_bytes_than_announced_are_given_up_soon() -> None:
+    attempts = Attempts()
+    for _ in range(RetryPolicy().mismatches):
+        assert RetryPolicy().delay(attempts, 0.5) is not None
+        attempts = attempts.after(progress=True, mismatch=True).after(progress=True)
+    assert RetryPolicy().delay(attempts, 0.5) is None
+
+
 def test_attempts_with_progress_do_not_count() -> None:
     attempts = Attempts()
     for _ in range(100):

@@ -13,9 +13,12 @@ import pytest
 
 from casync.errors import CasyncError, DeniedError, NotFoundError, RemoteError, UnreachableError
 from casync.ids import Kind
+from casync.jobs.backoff import RetryPolicy
 from casync.jobs.checksum import Checksum
 from casync.jobs.fault import ObjectFaultKind
+from casync.jobs.item import Item
 from casync.jobs.job import JobState
+from casync.jobs.spec import SourceKind
 from casync.jobs.validators import Validators
 from casync.remote.sources.base import Listed, ObjectAnswer, failed
 from casync.store.memory import MemoryStore
@@ -24,6 +27,7 @@ from tests.support.memory_source import MemorySource
 from tests.support.preparing import noise
 
 SIZE = 2_500_000
+WRONG = Checksum("sha256", bytes(32))
 
 
 class Flaky(MemorySource):
@@ -252,6 +256,27 @@ def test_checksums_of_the_source_are_verified(store: MemoryStore) -> None:
     row = download(store, source, how=options(attempts=5))
     assert row.counts.failed == 0
     assert contents(store)["ds/large"] == noise(SIZE, 1)
+
+
+@pytest.mark.parametrize(
+    ("item", "kind"),
+    [
+        (Item("small", "ds/small", size=4), ObjectFaultKind.SHORT_BODY),
+        (
+            Item("small", "ds/small", validators=Validators(checksums=(WRONG,))),
+            ObjectFaultKind.CHECKSUM,
+        ),
+    ],
+)
+def test_an_object_other_than_its_list_says_is_given_up_soon(
+    store: MemoryStore, item: Item, kind: ObjectFaultKind
+) -> None:
+    source = Flaky()
+    source.put("small", b"small")
+    listed = spec(kind=SourceKind.LIST, list_digest=bytes(32))
+    row = download(store, source, listed, given=[item])
+    (fault,) = store.jobs.faults(row.id)
+    assert (fault.kind, source.asked["small"]) == (kind, RetryPolicy().mismatches)
 
 
 def test_a_checksum_is_verified_across_runs(store: MemoryStore) -> None:
