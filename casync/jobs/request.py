@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 
 from msgspec.structs import replace
 
-from casync.errors import UsageError
+from casync.errors import NotFoundError, UsageError
 from casync.jobs.address import Address, parse_address, redacted, split_query
 from casync.jobs.item import Item
 from casync.jobs.naming import (
@@ -106,8 +106,10 @@ def given_items(spec: JobSpec, entries: Iterable[ListedItem]) -> Iterator[Item]:
 
     Raises:
         UsageError: The list is malformed, or an address in it is.
+        NotFoundError: The list is empty, and that is not allowed.
     """
     base = parse_address(spec.source)
+    index = -1
     for index, entry in enumerate(entries):
         if spec.part_of(index) != spec.part:
             continue
@@ -119,6 +121,10 @@ def given_items(spec: JobSpec, entries: Iterable[ListedItem]) -> Iterator[Item]:
         key = str(address or _joined(base, entry.target))
         validators = Validators(checksums=entry.checksums)
         yield Item(key, name, True, entry.size, validators, entry.headers)
+    if index < 0 and not spec.allow_empty:
+        raise NotFoundError(
+            "the list has no objects", next_step="With --allow-empty an empty list is fine."
+        )
 
 
 def _kind(address: Address, *, is_list: bool) -> tuple[SourceKind, str]:

@@ -152,7 +152,7 @@ class HttpSource:
                 return None
             if _is_folder(url, answer):
                 raise failed(
-                    NotFoundError(f"{url} is a folder", next_step="Write it with a slash."),
+                    NotFoundError(f"{url} is a folder, which is listed at {url}/"),
                     ObjectFaultKind.HTTP,
                     answer.status,
                 )

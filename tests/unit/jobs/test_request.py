@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from casync.errors import UsageError
+from casync.errors import NotFoundError, UsageError
 from casync.jobs.checksum import Checksum
 from casync.jobs.item import Item
 from casync.jobs.object_list import ListedItem
@@ -200,3 +200,10 @@ def test_hosts_share_a_list() -> None:
 def test_a_list_with_an_invalid_address_is_refused() -> None:
     with pytest.raises(UsageError):
         listed("http://h", ListedItem("http://"))
+
+
+def test_an_empty_list_is_refused_unless_it_is_allowed() -> None:
+    with pytest.raises(NotFoundError, match="the list has no objects"):
+        listed("http://h")
+    assert listed("http://h", allow_empty=True) == []
+    assert listed("http://h", ListedItem("x"), part=2, shares=2) == []
