@@ -21,7 +21,9 @@ _HOST: Final = re.compile(
 )
 _CLOUDS: Final = frozenset({"s3", "aws", "gs", "gcp", "az", "azure"})
 _CASYNC: Final = frozenset({"casync", "casync+http", "casync+https"})
-_KEYED: Final = _CLOUDS | _CASYNC | {"hdfs", "webhdfs", "swebhdfs", "file"}
+_PLAIN: Final = _CLOUDS | {"hdfs", "file"}
+"""Schemes of addresses that never carry a query: a `?` belongs to a key."""
+_KEYED: Final = _PLAIN | _CASYNC | {"webhdfs", "swebhdfs"}
 """Schemes whose addresses have no query: `?` and `#` are characters of a key."""
 
 _SIGNATURES: Final = frozenset({"x-amz-signature", "x-goog-signature", "signature", "sig"})
@@ -105,7 +107,7 @@ def redacted(text: str) -> str:
     scheme, rest = (text[: found.end()], text[found.end() :]) if found else ("", text)
     if not scheme and rest[:1] in ("/", "."):
         return text
-    queried = found is None or found[1].lower() not in _KEYED
+    queried = found is None or found[1].lower() not in _PLAIN
     authority, path, query, fragment = _split(rest, queried=queried)
     _, at, host = authority.rpartition("@")
     if at:
