@@ -12,6 +12,7 @@ from casync.errors import NotFoundError, UsageError
 from casync.fs.exclude import Exclusion
 from casync.fs.scan_cache import ScanCache
 from casync.ids import Kind
+from casync.jobs.address import parse_address
 from casync.objects.manifest import decode_manifest
 from casync.ops.prepare.address import prepare_address
 from casync.ops.prepare.file import PrepareOptions
@@ -19,7 +20,6 @@ from casync.ops.prepare.object import prepare_object
 from casync.ops.prepare.prepared import FolderPrepared, Prepared
 from casync.ops.pull_folder.replicate import replicate
 from casync.remote.sources.base import Listed, RemoteSource, Replica
-from casync.remote.sources.casync_server import server_of
 from casync.remote.sources.described import described
 from casync.remote.sources.open import Sources
 from casync.remote.sources.options import SourceOptions
@@ -123,7 +123,7 @@ def _replica(address: str, source: RemoteSource, key: str) -> Replica | None:
     Raises:
         CasyncError: As `RemoteSource.open`.
     """
-    if server_of(address) is None or not key or key.endswith("/"):
+    if not parse_address(address).names_manifests or not key or key.endswith("/"):
         return None
     answer = source.open(key)
     assert answer is not None

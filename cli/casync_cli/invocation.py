@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -285,7 +285,6 @@ class Invocation:
             UsageError: A value is invalid.
             CasyncError: A file cannot be read.
         """
-        from casync.remote.sources.casync_server import server_of
         from casync.remote.sources.options import SourceOptions
         from casync_cli.aws_profile import read_profile
 
@@ -294,9 +293,8 @@ class Invocation:
         profile = environment.s3_profile
         s3 = {} if profile is None else read_profile(aws_files(environment), profile)
         az = dict(environment.az)
-        server = server_of(address) if address.startswith("casync") else None
         return SourceOptions(
-            casync=self.transport([] if server is None else [server.origin]),
+            casync=partial(self._casync_options, address),
             s3_endpoint=environment.s3_endpoint or s3.pop("endpoint", None),
             s3_ca=environment.s3_ca,
             s3=s3,
@@ -310,19 +308,25 @@ class Invocation:
             retry_for=parse_duration(str(settings["retry_for"].value)),
         )
 
+    def _casync_options(self, address: str) -> TransportOptions:
+        """Options for the casync server of a source, if it is one."""
+        from casync.remote.sources.casync_server import server_of
+
+        server = server_of(address)
+        return self.transport([] if server is None else [server.origin])
+
     @property
     def connections(self) -> int:
         """Number of concurrent requests."""
-        text = str(self.settings["connections"].value)
-        return parse_count(text, "--connections", 1, _MAX_CONNECTIONS)
+        said = self.settings["connections"].value
+        return parse_count(str(said), "--connections", 1, _MAX_CONNECTIONS)
 
     def _proxy_auth(self) -> str:
         """User and password for the proxy."""
         said = self.settings["proxy_auth"]
         path = None if said.value is None else parse_path(str(said.value), "--proxy-auth")
-        text = self.environment.proxy_auth or ""
-        if path is not None:
-            text = self._read_secret(path, "password")
+        given = self.environment.proxy_auth or ""
+        text = given if path is None else self._read_secret(path, "password")
         if (text and ":" not in text) or not text.isprintable():
             raise UsageError(
                 f"not a user and a password for the proxy: {path or 'CASYNC_PROXY_AUTH'}",

@@ -69,15 +69,21 @@ class JobLines:
     Args:
         write: Writes a line.
         first: Seconds before the first one.
+        flush: Passes the line on to a reader who waits for it.
     """
 
-    def __init__(self, write: Callable[[str], None], first: float) -> None:
+    def __init__(
+        self, write: Callable[[str], None], first: float, flush: Callable[[], None] | None = None
+    ) -> None:
         self.first = first
         self._write = write
+        self._flush = flush
 
     def show(self, view: JobFigures) -> None:
         """As `JobScreen.show`."""
         self._write(plain_line(view))
+        if self._flush is not None:
+            self._flush()
 
     def end(self) -> None:
         """As `JobScreen.end`."""

@@ -195,12 +195,13 @@ class ServerSource:
 
 
 def _transport(server: ServerAddress, options: SourceOptions) -> TransportOptions:
-    tokens = dict(options.casync.tokens)
+    given = TransportOptions() if options.casync is None else options.casync()
+    tokens = dict(given.tokens)
     for name, value in options.headers:
         if name.lower() == "authorization" and value.lower().startswith(_BEARER):
             tokens[server.origin] = value[len(_BEARER) :].strip()
     return replace(
-        options.casync,
+        given,
         tokens=tokens,
         ca=options.ca,
         proxy=options.proxy,

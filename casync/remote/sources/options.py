@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from casync.fs.paths import StrPath
 from casync.remote.http.egress import Egress
 from casync.remote.http.outage import ServerWatch
-from casync.remote.http.transport import TransportOptions
+
+if TYPE_CHECKING:
+    from casync.remote.http.transport import TransportOptions
 
 __all__ = ["SourceOptions"]
 
@@ -25,8 +28,8 @@ class SourceOptions:
         gs: Further settings of obstore for Google.
         az_endpoint: URL of a server other than Azure's, with the account.
         az: Further settings of obstore for Azure, such as `account_name`.
-        casync: Options of connections to casync servers, such as tokens and a limit; authorities,
-            proxy, egress, connections and times are those below.
+        casync: Makes options of connections to casync servers, such as tokens and a limit, when
+            one is used; authorities, proxy, egress, connections and times are those below.
         headers: Fields of each http request to the host of the address, and not to others.
         ca: PEM file of trusted authorities for https, instead of those of the system.
         proxy: Address of an HTTP proxy for http and https.
@@ -45,7 +48,7 @@ class SourceOptions:
     gs: Mapping[str, str] = field(default_factory=dict, repr=False)
     az_endpoint: str | None = None
     az: Mapping[str, str] = field(default_factory=dict, repr=False)
-    casync: TransportOptions = TransportOptions()
+    casync: Callable[[], TransportOptions] | None = None
     headers: Sequence[tuple[str, str]] = field(default=(), repr=False)
     ca: StrPath | None = None
     proxy: str | None = None

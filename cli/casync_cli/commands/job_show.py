@@ -76,7 +76,7 @@ def _follow(invocation: Invocation, jobs: Jobs, ident: str, pause: float) -> Job
     elif output.talks_to_terminal:
         screen = JobBars(output)
     else:
-        screen = JobLines(output.row, pause)
+        screen = JobLines(output.row, pause, output.flush)
     # A server takes jobs that wait or are interrupted over by itself.
     waits = JobWaiting(jobs, is_served=invocation.asks_server(), grace=0.0)
     row = follow(screen, lambda: find_job(jobs, ident), waits.is_over, pause)
