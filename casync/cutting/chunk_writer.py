@@ -17,7 +17,7 @@ from casync.objects.codec import Packer
 from casync.objects.node import Content, NodeBuilder, Run
 from casync.objects.record import ChunkRecords
 
-__all__ = ["ChunkWriter", "Taker"]
+__all__ = ["ChunkWriter", "RecordTaker", "Taker"]
 
 
 class Taker(Protocol):
@@ -38,6 +38,10 @@ class Taker(Protocol):
     def pack(self, plain: Mapping[ObjectId, Buffer]) -> None:
         """Packs and takes reserved chunks whose bytes are in this process."""
         ...
+
+
+class RecordTaker(Taker, Protocol):
+    """Takes chunks that child processes have packed, too."""
 
     def put(self, records: ChunkRecords) -> None:
         """Takes reserved chunks that a child has packed."""

@@ -10,7 +10,7 @@ import os
 from typing import Final
 
 from casync.cutting.children import Cutters, fit_for_children
-from casync.cutting.chunk_writer import Taker
+from casync.cutting.chunk_writer import RecordTaker
 from casync.cutting.parallel import cut_in_parallel
 from casync.cutting.serial import SerialCutting
 from casync.fs.source.base import Positioned, Source
@@ -33,7 +33,7 @@ def usable_cpus() -> int:
 
 
 def cut(
-    source: Source, chunk_writer: Taker, params: ChunkerParams, *, level: int, workers: int
+    source: Source, chunk_writer: RecordTaker, params: ChunkerParams, *, level: int, workers: int
 ) -> None:
     """Cuts all of `source`. The chunks are the same whichever process cuts.
 

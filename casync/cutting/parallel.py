@@ -13,7 +13,7 @@ from itertools import count
 from typing import Final, NamedTuple
 
 from casync.cutting.children import SPAN_BYTES, Cutters
-from casync.cutting.chunk_writer import Taker
+from casync.cutting.chunk_writer import RecordTaker
 from casync.cutting.seams import join_cuts, zero_chunks
 from casync.cutting.serial import zeros
 from casync.fs.source.base import Hole, Positioned, Span
@@ -37,7 +37,7 @@ _MOST_WINDOW: Final = 4 * MIB
 def cut_in_parallel(
     source: Positioned,
     cutters: Cutters,
-    chunk_writer: Taker,
+    chunk_writer: RecordTaker,
     params: ChunkerParams,
     position: int = 0,
 ) -> None:
@@ -69,7 +69,7 @@ class _ParallelCutting:
         self,
         source: Positioned,
         cutters: Cutters,
-        chunk_writer: Taker,
+        chunk_writer: RecordTaker,
         params: ChunkerParams,
         position: int,
     ) -> None:

@@ -15,7 +15,16 @@ import typer
 
 from casync import __version__
 
-__all__ = ["AllowNetworkFs", "Create", "DryRun", "ExpectDigest", "common", "remote"]
+__all__ = [
+    "AllowNetworkFs",
+    "Create",
+    "DryRun",
+    "ExpectDigest",
+    "OnlySummary",
+    "ProgressInterval",
+    "common",
+    "remote",
+]
 
 AllowNetworkFs = Annotated[
     bool, typer.Option("--allow-network-fs", help="Create the store even on a network file system.")
@@ -30,6 +39,19 @@ DryRun = Annotated[
 ExpectDigest = Annotated[
     str | None,
     typer.Option("--expect", metavar="sha256:HEX", help="Fail unless the content has this digest."),
+]
+
+OnlySummary = Annotated[
+    bool, typer.Option("--wait", help="Show no progress, only a summary at the end.")
+]
+
+ProgressInterval = Annotated[
+    str | None,
+    typer.Option(
+        "--progress-interval",
+        metavar="T",
+        help="Time between two lines or documents.  [default: 10s]",
+    ),
 ]
 
 

@@ -28,10 +28,6 @@ class SourceContract:
     lists_sizes = True
     has_ranges = True
 
-    @pytest.fixture
-    def source(self) -> RemoteSource:
-        raise NotImplementedError
-
     def found(self, source: RemoteSource, key: str) -> Listed:
         found = source.find(key)
         assert found is not None

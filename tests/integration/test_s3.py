@@ -178,15 +178,15 @@ def test_a_presigned_url_is_fetched_without_credentials(
         },
         client_options={"allow_http": True},
     )
-    nobody = dict.fromkeys(swift.environment, "")
+    anonymous = dict.fromkeys(swift.environment, "")
     for number, lasting in enumerate((600, 601)):
         url = obstore.sign(store, "GET", key, timedelta(seconds=lasting))
-        got = program.run("get", url, "-o", "out", "--json", stdin=b"", **nobody)
+        got = program.run("get", url, "-o", "out", "--json", stdin=b"", **anonymous)
         assert got.status == 0, got.err
         assert got.document["unchanged"] == bool(number)
         assert (tmp_path / "out").read_bytes() == LARGE
     expired = url.replace("X-Amz-Signature=", "X-Amz-Signature=0")
-    assert said(program.run("get", expired, "--json", stdin=b"", **nobody)) == (8, "denied")
+    assert said(program.run("get", expired, "--json", stdin=b"", **anonymous)) == (8, "denied")
 
 
 def test_private_authorities_are_supported(

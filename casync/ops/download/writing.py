@@ -20,7 +20,6 @@ from casync.ids import Buffer, Kind, NodeId, ObjectId, zero_chunk_id
 from casync.objects.chunker import Zeros
 from casync.objects.codec import DEFAULT_LEVEL, Packer, Verified
 from casync.objects.node import Content, NodeBuilder, Run
-from casync.objects.record import ChunkRecords
 from casync.store.base import Batch, ObjectStore
 
 __all__ = ["ContentWriter", "SharedWriter"]
@@ -235,9 +234,6 @@ class ContentWriter:
         taken, self._taken = self._taken, []
         if taken:
             self._note(taken)
-
-    def put(self, records: ChunkRecords) -> None:
-        """Not used: everything is cut in this process."""
 
     def finish(self) -> Content:
         """Ends the content. By then the writer has everything below it. Raises as `take`."""

@@ -20,7 +20,14 @@ from casync.jobs.validators import Validators
 from casync.limits import MIB
 from casync.remote.http.address import ServerAddress
 from casync.remote.http.address import parse_address as parse_server
-from casync.remote.sources.base import Listed, ListedFolder, ObjectAnswer, encode_key, failed
+from casync.remote.sources.base import (
+    Listed,
+    ListedFolder,
+    ObjectAnswer,
+    encode_key,
+    failed,
+    folder_of,
+)
 from casync.remote.sources.http import HttpSource
 from casync.remote.sources.http_connections import HttpConnections, refused
 from casync.remote.sources.http_url import HttpUrl
@@ -122,15 +129,7 @@ class AisSource:
 
     def list_folder(self, prefix: str) -> ListedFolder:
         """See `RemoteSource`."""
-        objects: list[Listed] = []
-        prefixes: dict[str, None] = {}
-        for listed in self.list_below(prefix):
-            first, slash, _ = listed.key[len(prefix) :].partition("/")
-            if slash:
-                prefixes[f"{prefix}{first}/"] = None
-            else:
-                objects.append(listed)
-        return ListedFolder(objects, list(prefixes))
+        return folder_of(prefix, self.list_below(prefix))
 
     def open(
         self,

@@ -5,7 +5,7 @@ An object has a key, which is text. Sources need not have folders; slashes in ke
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final, NamedTuple, Protocol, Self, TypeVar
 
 from blake3 import blake3
@@ -27,6 +27,9 @@ __all__ = [
     "ObjectAnswer",
     "Listed",
     "ListedFolder",
+    "ReadRange",
+    "folder_of",
+    "range_to_read",
     "RemoteSource",
     "Replica",
     "decode_key",
@@ -115,6 +118,55 @@ class ListedFolder(NamedTuple):
 
     objects: list[Listed]
     prefixes: list[str]
+
+
+def folder_of(prefix: str, below: Iterable[Listed]) -> ListedFolder:
+    """The objects and prefixes directly below a prefix, from all objects below it."""
+    objects: list[Listed] = []
+    prefixes: dict[str, None] = {}
+    for listed in below:
+        first, slash, _ = listed.key[len(prefix) :].partition("/")
+        if slash:
+            prefixes[f"{prefix}{first}/"] = None
+        else:
+            objects.append(listed)
+    return ListedFolder(objects, list(prefixes))
+
+
+class ReadRange(NamedTuple):
+    """The bytes that an answer has, from `start` up to `end`, and whether they were asked for."""
+
+    start: int
+    end: int
+    is_ranged: bool
+
+
+def range_to_read(
+    listed: Listed, start: int, end: int | None, same: Validators | None, unless: Validators | None
+) -> ReadRange | None:
+    """What `RemoteSource.open` answers with, where an object's state is known before it is read.
+
+    Args:
+        listed: The object as it is now, with its size.
+        start: Offset of the first byte that is asked for.
+        end: Offset after the last one; None for the end of the object.
+        same: As of `RemoteSource.open`.
+        unless: As of `RemoteSource.open`.
+
+    Returns:
+        The range; None if the object still has the validators of `unless`.
+    """
+    size = listed.size
+    assert size is not None
+
+    def has(validators: Validators | None) -> bool:
+        return validators is not None and listed._replace(validators=validators).is_same_as(listed)
+
+    if has(unless):
+        return None
+    if (start > 0 or end is not None) and has(same):
+        return ReadRange(start, size if end is None else min(end, size), True)
+    return ReadRange(0, size, False)
 
 
 class Replica(NamedTuple):

@@ -33,7 +33,15 @@ from casync.objects.node import Node, Record, decode_node
 from casync.remote.http.address import ServerAddress, parse_address
 from casync.remote.http.client import RemoteClient
 from casync.remote.http.transport import TransportOptions
-from casync.remote.sources.base import Listed, ListedFolder, ObjectAnswer, Replica, failed
+from casync.remote.sources.base import (
+    Listed,
+    ListedFolder,
+    ObjectAnswer,
+    Replica,
+    failed,
+    folder_of,
+    range_to_read,
+)
 from casync.remote.sources.options import SourceOptions
 from casync.store.proved import ProvedReader
 
@@ -127,15 +135,7 @@ class ServerSource:
 
     def list_folder(self, prefix: str) -> ListedFolder:
         """See `RemoteSource`."""
-        objects: list[Listed] = []
-        prefixes: dict[str, None] = {}
-        for listed in self.list_below(prefix):
-            first, slash, _ = listed.key[len(prefix) :].partition("/")
-            if slash:
-                prefixes[f"{prefix}{first}/"] = None
-            else:
-                objects.append(listed)
-        return ListedFolder(objects, list(prefixes))
+        return folder_of(prefix, self.list_below(prefix))
 
     def open(
         self,
@@ -151,17 +151,19 @@ class ServerSource:
         if listed is None or listed.size is None:
             missing = NotFoundError(f"there is no name {key} on {self._client.origin}")
             raise failed(missing, ObjectFaultKind.HTTP, 404)
-        version = listed.validators.version
-        if unless is not None and unless.version == version:
+        asked = range_to_read(listed, start, end, same, unless)
+        if asked is None:
             return None
-        is_part = (start > 0 or end is not None) and same is not None and same.version == version
-        if not is_part:
-            start, end = 0, None
-        stop = listed.size if end is None else min(end, listed.size)
-        manifest = ManifestId(bytes.fromhex(version))
-        blocks = self._blocks(key, manifest, start, stop)
-        replica = Replica(manifest, self._client)
-        return ObjectAnswer(listed, start, blocks, blocks.close, is_ranged=is_part, replica=replica)
+        manifest = ManifestId(bytes.fromhex(listed.validators.version))
+        blocks = self._blocks(key, manifest, asked.start, asked.end)
+        return ObjectAnswer(
+            listed,
+            asked.start,
+            blocks,
+            blocks.close,
+            is_ranged=asked.is_ranged,
+            replica=Replica(manifest, self._client),
+        )
 
     def close(self) -> None:
         """See `RemoteSource`."""

@@ -24,7 +24,7 @@ from casync.errors import (
 from casync.jobs.address import parse_address
 from casync.jobs.fault import ObjectFaultKind
 from casync.jobs.validators import Validators
-from casync.remote.sources.base import Listed, ListedFolder, ObjectAnswer, failed
+from casync.remote.sources.base import Listed, ListedFolder, ObjectAnswer, failed, range_to_read
 from casync.remote.sources.options import SourceOptions
 
 if TYPE_CHECKING:
@@ -132,15 +132,11 @@ class HdfsSource:
         if listed is None or listed.size is None:
             missing = NotFoundError(f"there is no file {self.label}/{key}")
             raise failed(missing, ObjectFaultKind.HTTP, 404)
-        version = listed.validators.version
-        if unless is not None and unless.version == version:
+        asked = range_to_read(listed, start, end, same, unless)
+        if asked is None:
             return None
-        is_part = (start > 0 or end is not None) and same is not None and same.version == version
-        if not is_part:
-            start, end = 0, None
-        length = min(listed.size if end is None else end, listed.size) - start
-        blocks = self._blocks(key, start, length)
-        return ObjectAnswer(listed, start, blocks, _nothing, is_ranged=is_part)
+        blocks = self._blocks(key, asked.start, asked.end - asked.start)
+        return ObjectAnswer(listed, asked.start, blocks, _nothing, is_ranged=asked.is_ranged)
 
     def _statuses(self, folder: str, *, recursive: bool) -> Iterator[tuple[str, FileStatus]]:
         """What is in a folder, whose path ends with a slash, with keys."""

@@ -30,6 +30,7 @@ from casync.remote.sources.base import (
     decode_key,
     encode_key,
     failed,
+    range_to_read,
 )
 from casync.remote.sources.options import SourceOptions
 
@@ -156,19 +157,16 @@ class LocalSource:
         opened = self._open(key, os.O_RDONLY)
         status = os.fstat(opened)
         listed = self._described(key, status)
-        known = None if unless is None or listed is None else Listed(key, listed.size, unless)
-        if listed is None or (known is not None and known.is_same_as(listed)):
+        if listed is None:
             os.close(opened)
-            if listed is None:
-                raise self._missing(key)
+            raise self._missing(key)
+        asked = range_to_read(listed, start, end, same, unless)
+        if asked is None:
+            os.close(opened)
             return None
         file = os.fdopen(opened, "rb", buffering=0)
-        is_part = start > 0 or end is not None
-        if is_part and (same is None or not Listed(key, listed.size, same).is_same_as(listed)):
-            start, end, is_part = 0, None, False
-        stop = min(status.st_size, status.st_size if end is None else end)
-        blocks = _read(file, start, stop, identity_of(status), f"{self.label}/{key}")
-        return ObjectAnswer(listed, start, blocks, file.close, is_ranged=is_part)
+        blocks = _read(file, asked.start, asked.end, identity_of(status), f"{self.label}/{key}")
+        return ObjectAnswer(listed, asked.start, blocks, file.close, is_ranged=asked.is_ranged)
 
     def _open(self, key: str, flags: int) -> int:
         label = f"{self.label}/{key}"

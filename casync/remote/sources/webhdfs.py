@@ -30,7 +30,14 @@ from casync.jobs.validators import Validators
 from casync.limits import KIB, MIB
 from casync.remote.http.address import ServerAddress
 from casync.remote.http.address import parse_address as parse_server
-from casync.remote.sources.base import Listed, ListedFolder, ObjectAnswer, encode_key, failed
+from casync.remote.sources.base import (
+    Listed,
+    ListedFolder,
+    ObjectAnswer,
+    encode_key,
+    failed,
+    range_to_read,
+)
 from casync.remote.sources.http_connections import HttpConnections
 from casync.remote.sources.http_host import HttpAnswer
 from casync.remote.sources.http_url import HttpUrl
@@ -195,19 +202,18 @@ class WebHdfsSource:
         if listed is None or listed.size is None:
             missing = NotFoundError(f"there is no file {self.label}/{key}")
             raise failed(missing, ObjectFaultKind.HTTP, 404)
-        version = listed.validators.version
-        if unless is not None and unless.version == version:
+        asked = range_to_read(listed, start, end, same, unless)
+        if asked is None:
             return None
-        is_part = (start > 0 or end is not None) and same is not None and same.version == version
-        if not is_part:
-            start, end = 0, None
-        length = min(listed.size if end is None else end, listed.size) - start
-        parts = {"op": "OPEN", "offset": start} | ({} if end is None else {"length": length})
+        length = asked.end - asked.start
+        parts = {"op": "OPEN", "offset": asked.start}
+        if asked.end < listed.size:
+            parts["length"] = length
         answer = self._connections.ask("GET", self._url(key, parts), {})
         if answer.status != 200:
             raise self._refused(key, answer)
         blocks = _measured(answer, length, f"{self.label}/{key}")
-        return ObjectAnswer(listed, start, blocks, answer.close, is_ranged=is_part)
+        return ObjectAnswer(listed, asked.start, blocks, answer.close, is_ranged=asked.is_ranged)
 
     def _entries(self, folder: str) -> Iterator[_FileStatus]:
         """The entries of a folder, whose path ends with a slash.

@@ -14,7 +14,7 @@ from casync.errors import NoStoreError, UsageError
 from casync_cli.completion import complete_name
 from casync_cli.invocation import Invocation, invocation_of
 from casync_cli.job_run import parse_progress_interval, run_here, run_there
-from casync_cli.options import AllowNetworkFs, DryRun
+from casync_cli.options import AllowNetworkFs, DryRun, OnlySummary, ProgressInterval
 from casync_cli.parsing.counts import parse_count, parse_part
 from casync_cli.parsing.headers import parse_headers
 from casync_cli.parsing.paths import parse_path
@@ -122,17 +122,8 @@ def run(
         str | None,
         typer.Option("--chunk-size", metavar="AVG", help="Average chunk size.  [default: 16KiB]"),
     ] = None,
-    progress_interval: Annotated[
-        str | None,
-        typer.Option(
-            "--progress-interval",
-            metavar="T",
-            help="Time between two lines or documents.  [default: 10s]",
-        ),
-    ] = None,
-    wait: Annotated[
-        bool, typer.Option("--wait", help="Show no progress, only a summary at the end.")
-    ] = False,
+    progress_interval: ProgressInterval = None,
+    wait: OnlySummary = False,
     dry_run: DryRun = False,
     allow_network_fs: AllowNetworkFs = False,
 ) -> None:

@@ -11,6 +11,7 @@ from casync_cli.completion import complete_job
 from casync_cli.invocation import invocation_of
 from casync_cli.job_ids import find_job
 from casync_cli.job_run import parse_progress_interval, run_here, run_there
+from casync_cli.options import OnlySummary, ProgressInterval
 from casync_cli.reports.job import FINISHED
 
 if TYPE_CHECKING:
@@ -29,17 +30,8 @@ def run(
     ident: Annotated[
         str, typer.Argument(metavar="ID", help="The id of a job.", autocompletion=complete_job)
     ],
-    progress_interval: Annotated[
-        str | None,
-        typer.Option(
-            "--progress-interval",
-            metavar="T",
-            help="Time between two lines or documents.  [default: 10s]",
-        ),
-    ] = None,
-    wait: Annotated[
-        bool, typer.Option("--wait", help="Show no progress, only a summary at the end.")
-    ] = False,
+    progress_interval: ProgressInterval = None,
+    wait: OnlySummary = False,
 ) -> None:
     """Runs the command."""
     invocation = invocation_of(ctx)
