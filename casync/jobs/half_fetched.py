@@ -7,7 +7,8 @@ object is still the same. The chunks are stored part by part, as they are commit
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import Annotated, Final
 
 import msgspec
@@ -51,29 +52,28 @@ class FetchedPart(msgspec.Struct, frozen=True, omit_defaults=True):
             raise ValueError("the length of a chunk is out of bounds")
 
 
-class HalfFetched(msgspec.Struct, frozen=True):
-    """An object up to its last committed cut.
+@dataclass(frozen=True, slots=True)
+class HalfFetched:
+    """An object up to its last committed cut. Its chunks stay where they are until they are read.
 
     Attributes:
         validators: What the source said about it.
         size: Its size in bytes, or None if the source does not say it.
-        packed: Its chunks, as in `FetchedPart`.
+        offset: Bytes up to the last cut, where fetching goes on.
+        read: Reads its parts again.
     """
 
     validators: Validators
     size: int | None
-    packed: bytes
+    offset: int
+    read: Callable[[], Iterable[FetchedPart]] = field(compare=False, repr=False)
 
     @property
     def chunks(self) -> Iterator[tuple[ChunkId, int]]:
         """Ids and lengths of its chunks, in order."""
-        for ident, length in _CHUNK.iter_unpack(self.packed):
-            yield ChunkId(ident), length
-
-    @property
-    def offset(self) -> int:
-        """Bytes up to the last cut, where fetching goes on."""
-        return sum(length for _, length in self.chunks)
+        for part in self.read():
+            for ident, length in _CHUNK.iter_unpack(part.chunks):
+                yield ChunkId(ident), length
 
 
 def pack_chunks(chunks: Iterable[tuple[ChunkId, int]]) -> bytes:
@@ -81,22 +81,27 @@ def pack_chunks(chunks: Iterable[tuple[ChunkId, int]]) -> bytes:
     return b"".join([_CHUNK.pack(ident, length) for ident, length in chunks])
 
 
-def half_fetched(parts: Iterable[FetchedPart]) -> HalfFetched | None:
-    """Joins the parts of an object; None if there are none.
+def half_fetched(read: Callable[[], Iterable[FetchedPart]]) -> HalfFetched | None:
+    """Joins the parts of an object; None if there are none. Holds one part at a time.
+
+    Args:
+        read: Reads the parts, each time from the first on.
 
     Raises:
         MalformedError: They are parts of different states of it.
     """
-    found = list(parts)
-    if not found:
+    first = None
+    offset = 0
+    for part in read():
+        first = first or part
+        if (part.validators, part.size) != (first.validators, first.size):
+            raise MalformedError("parts of a half-fetched object are of different states of it")
+        offset += sum(length for _, length in _CHUNK.iter_unpack(part.chunks))
+    if first is None:
         return None
-    first = found[0]
-    if any((part.validators, part.size) != (first.validators, first.size) for part in found):
-        raise MalformedError("parts of a half-fetched object are of different states of it")
-    half = HalfFetched(first.validators, first.size, b"".join([part.chunks for part in found]))
-    if first.size is not None and half.offset > first.size:
+    if first.size is not None and offset > first.size:
         raise MalformedError("a half-fetched object is longer than the object")
-    return half
+    return HalfFetched(first.validators, first.size, offset, read)
 
 
 def encode_part(part: FetchedPart) -> bytes:

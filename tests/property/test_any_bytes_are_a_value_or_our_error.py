@@ -189,7 +189,7 @@ BYTES: Final[dict[str, tuple[Callable[[bytes], object], bytes]]] = {
         encode_fault(ObjectFault(1, "a", "http://b", ObjectFaultKind.DNS, "c", 2, 3, 4)),
     ),
     "part of an object": (
-        lambda data: half_fetched([decode_part(data)]),
+        lambda data: half_fetched(lambda: [decode_part(data)]),
         encode_part(FetchedPart(VALIDATORS, 500, pack_chunks([(IDENT, 400)]))),
     ),
     "origin": (decode_origin, encode_origin(Origin("http://a", "b", IDENT, 5, VALIDATORS))),

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 from typing import Final
 
 from casync.errors import DamagedStoreError, LockedError, MalformedError, UsageError
 from casync.jobs.encoding import encode
 from casync.jobs.fault import ObjectFault
-from casync.jobs.half_fetched import HalfFetched, half_fetched
+from casync.jobs.half_fetched import FetchedPart, HalfFetched, half_fetched
 from casync.jobs.item import Item
 from casync.jobs.job import JobRow, make_job_id
 from casync.jobs.origin import Origin
@@ -255,13 +256,17 @@ class LmdbJobs:
         """As `JobStore.parts`."""
         if not self._is_here or not is_job_id(ident):
             return None
-        rows = [*scan(self._environment, "job_parts", prefix=parts_prefix(ident, index))]
-        if [part_number(key) for key, _ in rows] != [*range(len(rows))]:
-            return None
         try:
-            return half_fetched(decode_part(value) for _, value in rows)
+            return half_fetched(partial(self._parts, ident, index))
         except (DamagedStoreError, MalformedError):
             return None  # the object starts over
+
+    def _parts(self, ident: str, index: int) -> Iterator[FetchedPart]:
+        rows = scan(self._environment, "job_parts", prefix=parts_prefix(ident, index))
+        for number, (key, value) in enumerate(rows):
+            if part_number(key) != number:
+                raise MalformedError("a part of a half-fetched object is missing")
+            yield decode_part(value)
 
     # -- Origins ------------------------------------------------------------------------------
 

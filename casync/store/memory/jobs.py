@@ -156,7 +156,7 @@ class MemoryJobs:
         with self._tables.lock:
             found = list(self._jobs.parts.get(ident, {}).get(index, ()))
         try:
-            return half_fetched(found)
+            return half_fetched(lambda: found)
         except MalformedError:
             return None
 

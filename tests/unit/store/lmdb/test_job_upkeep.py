@@ -41,8 +41,9 @@ def everything(store: LmdbStore) -> list[object]:
     return [
         list(jobs.origins()),
         *(
-            (row, list(jobs.items(row.id)), jobs.faults(row.id), jobs.parts(row.id, 3))
+            (row, list(jobs.items(row.id)), jobs.faults(row.id), half, half and list(half.chunks))
             for row in jobs.rows()
+            for half in [jobs.parts(row.id, 3)]
         ),
     ]
 
