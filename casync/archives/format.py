@@ -1,0 +1,61 @@
+"""The port of an archive format, and of the bytes that it reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from casync.archives.member import Member
+
+__all__ = ["ArchiveFormat", "ByteReader"]
+
+
+class ByteReader(Protocol):
+    """Bytes that can be read anywhere: an archive as it is stored, or decompressed."""
+
+    @property
+    def length(self) -> int:
+        """How many bytes there are."""
+        ...
+
+    def read(self, offset: int, length: int) -> bytes:
+        """The bytes of a range; fewer only where the archive ends."""
+        ...
+
+    def blocks(self, start: int, end: int) -> Iterator[bytes]:
+        """The bytes of a range in order, in blocks of bounded size."""
+        ...
+
+
+class ArchiveFormat(Protocol):
+    """How one format lays out members."""
+
+    @property
+    def name(self) -> str:
+        """The word for it: `tar`, `zip` or `msgpack`."""
+        ...
+
+    def scan(self, archive: ByteReader) -> Iterator[Member]:
+        """All members in the order of the archive.
+
+        Raises:
+            MalformedError: The archive breaks its format; the message says where.
+        """
+        ...
+
+    def check(self, archive: ByteReader, member: Member) -> None:
+        """Compares what an index says of a member with its header.
+
+        Raises:
+            IntegrityError: The archive says otherwise.
+        """
+        ...
+
+    def read(self, archive: ByteReader, member: Member, start: int, end: int) -> Iterator[bytes]:
+        """The plain bytes of a part of a member.
+
+        Raises:
+            UnsupportedError: The member is sparse, encrypted, or stored by an unknown method.
+            IntegrityError: Its bytes do not have the length or the checksum that they should have.
+        """
+        ...
