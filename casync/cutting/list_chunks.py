@@ -1,4 +1,4 @@
-"""Lists the chunks of a local file: cuts it as `prepare` does, but packs and stores nothing.
+"""Lists the chunks or the nodes of a local file: cuts it as `prepare` does, but stores nothing.
 
 Child processes cut large files.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from casync.access.progress import Progress
 from casync.cutting.cut import cut, usable_cpus
@@ -15,9 +15,10 @@ from casync.fs.source.file import FileSource
 from casync.ids import Buffer, ChunkId, ObjectId, zero_chunk_id
 from casync.objects.chunker import ChunkerParams, Zeros
 from casync.objects.codec import DEFAULT_LEVEL
+from casync.objects.node import NodeBuilder, Run
 from casync.objects.record import ChunkRecords
 
-__all__ = ["Note", "list_chunks"]
+__all__ = ["Note", "list_chunks", "list_nodes"]
 
 Note: TypeAlias = Callable[[int, ChunkId, int], object]
 """Takes a chunk as (offset, id, length)."""
@@ -43,39 +44,90 @@ def list_chunks(
     Raises:
         CasyncError: It cannot be read, or changed meanwhile. Chunks passed before remain hints.
     """
+    _list(path, _Chunks(params, note), params, progress, descriptor)
+
+
+def list_nodes(
+    path: Path,
+    params: ChunkerParams,
+    builder: NodeBuilder,
+    progress: Progress,
+    *,
+    descriptor: int | None = None,
+) -> None:
+    """Passes all chunks of a file or block device to `builder`, in order.
+
+    Args:
+        path: The file, or only its name if it is open.
+        params: How to cut it.
+        builder: Makes nodes of the chunks.
+        progress: Is told of bytes that are read.
+        descriptor: The open file to read.
+
+    Raises:
+        CasyncError: As `list_chunks`.
+    """
+    _list(path, builder, params, progress, descriptor)
+
+
+class _Taker(Protocol):
+    """Takes the chunks of a file, in order."""
+
+    def extend(self, chunks: Sequence[tuple[bytes, int]]) -> None:
+        """Takes chunks, each as (id, length)."""
+        ...
+
+    def add(self, run: Run) -> None:
+        """Takes a run of equal chunks, which are a hole."""
+        ...
+
+
+def _list(
+    path: Path, taker: _Taker, params: ChunkerParams, progress: Progress, descriptor: int | None
+) -> None:
     with FileSource(path, descriptor=descriptor) as source:
-        cut(
-            source,
-            _Listing(params, note, progress),
-            params,
-            level=DEFAULT_LEVEL,
-            workers=usable_cpus(),
-        )
+        listing = _Listing(taker, progress)
+        cut(source, listing, params, level=DEFAULT_LEVEL, workers=usable_cpus())
+
+
+class _Chunks:
+    """Notes chunks, but those of holes."""
+
+    def __init__(self, params: ChunkerParams, note: Note) -> None:
+        self._hole = zero_chunk_id(params.max_size)
+        self._note = note
+        self._offset = 0
+
+    def extend(self, chunks: Sequence[tuple[bytes, int]]) -> None:
+        """Passes on chunks."""
+        for ident, length in chunks:
+            if ident != self._hole:
+                self._note(self._offset, ChunkId(ident), length)
+            self._offset += length
+
+    def add(self, run: Run) -> None:
+        """Skips a hole."""
+        self._offset += run.length * run.times
 
 
 class _Listing:
     """Takes chunks as a chunk writer does, and never asks for their bytes."""
 
-    def __init__(self, params: ChunkerParams, note: Note, progress: Progress) -> None:
-        self._hole = zero_chunk_id(params.max_size)
-        self._note = note
+    def __init__(self, taker: _Taker, progress: Progress) -> None:
+        self._taker = taker
         self._progress = progress
-        self._offset = 0
 
     def take(self, chunks: Sequence[tuple[bytes, int]]) -> None:
         """Passes on the next chunks."""
-        start = self._offset
-        for ident, length in chunks:
-            if ident != self._hole:
-                self._note(self._offset, ChunkId(ident), length)
-            self._offset += length
-        self._progress.advance(self._offset - start)
+        self._taker.extend(chunks)
+        self._progress.advance(sum(length for _, length in chunks))
 
     def take_zeros(self, zeros: Zeros) -> ObjectId:
-        """Skips a hole."""
-        self._offset += zeros.length * zeros.times
+        """Passes on a hole."""
+        ident = zero_chunk_id(zeros.length)
+        self._taker.add(Run(ident, zeros.length, zeros.times))
         self._progress.advance(zeros.length * zeros.times)
-        return zero_chunk_id(zeros.length)
+        return ident
 
     def reserve(self, ids: Iterable[ObjectId]) -> set[ObjectId]:
         """Reserves nothing."""

@@ -43,6 +43,7 @@ class MemoryServer(MemoryStore):
         self.asked: list[ObjectId] = []
         self.sent = 0
         self.node_bytes = 0
+        self.nodes: list[ObjectId] = []
         self.corrupt: set[ObjectId] = set()
         self.absent: dict[ObjectId, Absence] = {}
         self._count = threading.Lock()
@@ -77,6 +78,8 @@ class MemoryServer(MemoryStore):
 
     def get(self, kind: Kind, ids: Sequence[ObjectId]) -> Iterator[Packed | Absence]:
         for ident, answer in zip(ids, super().get(kind, ids), strict=True):
+            if kind is Kind.NODE:
+                self.nodes.append(ident)
             if kind is Kind.CHUNK:
                 with self._count:
                     self.asked.append(ident)

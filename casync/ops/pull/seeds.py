@@ -16,18 +16,21 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from casync.access.endpoints import Endpoints
-from casync.access.outline import Outline, open_outline
+from casync.access.outline import ObjectLoader, Outline, open_outline
 from casync.access.progress import SILENT, Progress
-from casync.cutting.list_chunks import list_chunks
+from casync.cutting.list_chunks import list_nodes
 from casync.errors import CasyncError
-from casync.fs.chunk_table import ChunkSection, ChunkTable
+from casync.fs.chunk_table import ChunkTable
 from casync.fs.identity import FileIdentity
 from casync.fs.seed import Seed, SeedFile, expand_seed_path
 from casync.fs.target.place import TargetPlace
-from casync.ids import Buffer, ChunkId, Kind, ManifestId
+from casync.ids import Buffer, ChunkId, Kind, ManifestId, manifest_id
 from casync.limits import MAX_BATCH_BASES
 from casync.objects.chunker import ChunkerParams
+from casync.objects.codec import Packer
 from casync.objects.leaves import LeafCursor
+from casync.objects.manifest import Manifest, encode_manifest
+from casync.objects.node import NodeBuilder
 from casync.planning.adjacent import read_places
 from casync.planning.node_match import OldTree
 from casync.planning.plan import Block, ChunkList, all_chunks
@@ -108,10 +111,10 @@ class KnownSeed:
 
 
 class CutSeed:
-    """A file that is cut when chunks are missing.
+    """A file that is cut when nodes or chunks are missing.
 
     Args:
-        seeds: The seeds to which it will be added; their table takes its chunks.
+        seeds: The seeds to which it will be added; their store takes its nodes.
         seed: The file.
         params: The chunk sizes.
         progress: Receives a phase while it is cut, and a note if it cannot be read.
@@ -127,7 +130,7 @@ class CutSeed:
         was: OldTree | None = None,
     ) -> None:
         self.number = len(seeds)
-        self._table = seeds.table
+        self._store = seeds.store
         self.seed: Seed = seed
         self.outcome = "unrelated" if was else "not needed"
         self._size = seed.identity.size if seed.is_regular else None
@@ -135,17 +138,28 @@ class CutSeed:
         self._params = params
         self.progress = progress
         self._was = was
-        self._chunks: ChunkSection | None = None
+        self._is_done = False
+        self._known: KnownSeed | None = None
 
     def blocks(self, wanted: Mapping[bytes, int]) -> Iterable[Block]:
         """Its chunks; none if its old content had none of `wanted`."""
-        if self._chunks is None:
+        if not self._is_done:
             if self._was is not None and all(
                 wanted.keys().isdisjoint(block.ids) for block in all_chunks(self._was)
             ):
                 return ()
-            self._cut()
-        return self._chunks.blocks() if self._chunks is not None else ()
+            self.cut()
+        return all_chunks(self.tree) if self.tree is not None else ()
+
+    @property
+    def tree(self) -> OldTree | None:
+        """Its nodes, once it is cut; None if it is empty or cannot be read."""
+        return self._known.tree(self.number) if self._known is not None else None
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether nothing is known of its content."""
+        return self._was is None and not self._is_done
 
     @property
     def is_cut(self) -> bool:
@@ -157,37 +171,50 @@ class CutSeed:
         mine = self._file.identity
         return (mine.device, mine.inode) == (identity.device, identity.inode)
 
-    def _cut(self) -> None:
+    def cut(self) -> None:
+        """Cuts it. What was cut before an error is known."""
         path = self.seed.path
-        self.outcome = _CUT
+        self.outcome, self._is_done = _CUT, True
         self.progress.start("reading seed", self._size)
+        nodes, packer = ObjectLoader(self._store, ()), Packer()
+        builder = NodeBuilder(lambda _, data: nodes.keep(packer.pack_new(Kind.NODE, data)))
+        descriptor = self._file.descriptor
         try:
-            chunks = self._chunks = self._table.section()
-            descriptor = self._file.descriptor
-            list_chunks(path, self._params, chunks.add, self.progress, descriptor=descriptor)
-            chunks.flush()
+            list_nodes(path, self._params, builder, self.progress, descriptor=descriptor)
         except (OSError, CasyncError) as error:
             self.outcome = "unreadable"
             self.progress.note(f"seed {path} cannot be read: {error}")
+        content = builder.finish()
+        nodes.flush()
+        if content.length:
+            manifest = Manifest("file", self._params, content)
+            ident = manifest_id(encode_manifest(manifest))
+            outline = Outline(ident, manifest, self._store)
+            self._known = KnownSeed(self.seed, outline, self._store)
 
     def between(self, start: int, end: int) -> Iterator[tuple[int, ChunkId, int]]:
         """The chunks that overlap a range."""
-        return self._chunks.between(start, end) if self._chunks is not None else iter(())
+        return self._known.between(start, end) if self._known is not None else iter(())
 
 
 class Seeds:
     """Numbered seeds, of which each is closed at the end.
+
+    Args:
+        store: Takes the nodes of files that are cut.
 
     Attributes:
         trees: The nodes of seeds whose content is known.
         lists: The other seeds.
         manifests: The manifests of `trees`.
         unreadable: Files that could not be opened.
-        table: Lists the chunks of files that were cut.
+        store: The store.
+        table: Lists the chunks of files of folders.
         target: The number of the old file in the place of the target; None if there is none.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, store: ObjectStore) -> None:
+        self.store = store
         self.target: int | None = None
         self.trees: list[OldTree] = []
         self.lists: list[ListedSeed] = []
@@ -209,6 +236,18 @@ class Seeds:
         self._all.append(seed)
         if len(self._all) > _MAX_OPEN:
             seed.seed.close()
+
+    def unknown(self) -> CutSeed | None:
+        """A file that may be cut, and of which nothing is known."""
+        seeds = (seed for seed in self.lists if isinstance(seed, CutSeed) and seed.is_unknown)
+        return next(seeds, None)
+
+    def learn(self, seed: CutSeed) -> None:
+        """Cuts such a file. Its nodes are known then."""
+        seed.cut()
+        self.lists.remove(seed)
+        if seed.tree is not None:
+            self.trees.append(seed.tree)
 
     @property
     def looked(self) -> list[tuple[Path, str]]:
@@ -283,7 +322,7 @@ def collect_seeds(
         UsageError: A named seed does not exist, or is not a file.
     """
     memory = endpoints.memory
-    finder = _Finder(params, memory, progress)
+    finder = _Finder(params, endpoints.store, memory, progress)
     try:
         looked = set() if place is None else {place.path}
         if place is not None and place.existing is not None:
@@ -322,15 +361,17 @@ def _has_vanished(path: Path) -> bool:
 
 
 class _Finder:
-    def __init__(self, params: ChunkerParams, store: ObjectStore, progress: Progress) -> None:
-        self.seeds = Seeds()
+    def __init__(
+        self, params: ChunkerParams, store: ObjectStore, memory: ObjectStore, progress: Progress
+    ) -> None:
+        self.seeds = Seeds(store)
         self._params = params
-        self._store = store
+        self._memory = memory
         self._progress = progress
 
     def add(self, path: Path, row: RememberedFile | None, *, must_cut: bool) -> None:
         """Adds one file. Skips a file that cannot be opened, with a note."""
-        known = known_outline(self._store, row.manifest) if row is not None else None
+        known = known_outline(self._memory, row.manifest) if row is not None else None
         if known is not None and known.params != self._params:
             known = None
         if known is None and not must_cut:
@@ -342,9 +383,9 @@ class _Finder:
             self._progress.note(f"seed {path} cannot be read: {error}")
             return
         if row is not None and known is not None and row.identity == seed.identity:
-            self.seeds.add(KnownSeed(seed, known, self._store))
+            self.seeds.add(KnownSeed(seed, known, self._memory))
             return
         was = None
         if known is not None and not must_cut:
-            was = KnownSeed(seed, known, self._store).tree(len(self.seeds))
+            was = KnownSeed(seed, known, self._memory).tree(len(self.seeds))
         self.seeds.add(CutSeed(self.seeds, seed, self._params, self._progress, was))

@@ -13,13 +13,14 @@ from casync.access.endpoints import Endpoints
 from casync.access.outline import ObjectLoader, Outline, load_outline
 from casync.access.progress import Progress
 from casync.access.supply import StoreSupply, Supply
-from casync.errors import NoSpaceError
+from casync.errors import DamagedObjectError, NoObjectError, NoSpaceError
 from casync.fs.paths import StrPath, as_path
 from casync.fs.target.place import TargetPlace, check_space
 from casync.objects.leaves import LeafCursor
 from casync.ops.pull.in_place import Moves
 from casync.ops.pull.seeds import Seeds, collect_seeds, known_outline
 from casync.ops.pull.server_supply import DeltaChoice, ServerSupply
+from casync.planning.node_match import NodeMatcher, Unmatched
 from casync.planning.plan import PlanInput, plan
 from casync.planning.portions import Contents
 from casync.planning.stretches import Stretch
@@ -100,10 +101,12 @@ class PullPlan:
         progress: Progress,
     ) -> None:
         self._outline = outline = wanted.outline
+        self._store = wanted.loader.store
         row = endpoints.memory.manifest(outline.id)
         in_place = target is not None and target.in_place
         if row is not None and row.state is ManifestState.FULL and not in_place:
-            self.seeds = Seeds()  # the store has all chunks; servers replace damaged ones
+            # The store has all chunks; servers replace damaged ones.
+            self.seeds = Seeds(endpoints.store)
         else:
             self.seeds = collect_seeds(
                 outline.params, endpoints, place=target, named=options.seed_paths, progress=progress
@@ -126,6 +129,8 @@ class PullPlan:
         if self._kept is not None:
             return iter(self._kept)
         outline = self._outline
+        while (seed := self.seeds.unknown()) is not None and self._lacks_nodes():
+            self.seeds.learn(seed)
         found = plan(
             PlanInput(
                 contents=lambda: [(0, outline.content)],
@@ -140,6 +145,20 @@ class PullPlan:
         kept = self._keep(found) if repeats else found
         begun = list(islice(kept, 1))
         return chain(begun, kept)
+
+    def _lacks_nodes(self) -> bool:
+        """Whether a node of the content is neither in the store nor in a seed that is known."""
+        outline = self._outline
+        here = Outline(outline.id, outline.manifest, self._store)
+        size = outline.params.max_size
+        matcher = NodeMatcher(self.seeds.trees, here.nodes, size, target=None, repeats=True)
+        try:
+            for item in matcher.match([(0, outline.content)]):
+                if isinstance(item, Unmatched) and item.level:
+                    here.nodes(item.level, [item.record])
+        except (NoObjectError, DamagedObjectError):
+            return True
+        return False
 
     def _keep(self, stretches: Iterator[Stretch]) -> Iterator[Stretch]:
         """Passes stretches on, and keeps them if they are few."""

@@ -74,7 +74,7 @@ def forecast_folder(
     """
     with ExitStack() as stack:
         root = stack.enter_context(open_target(target, make=False))
-        seeds = stack.enter_context(closing(Seeds()))
+        seeds = stack.enter_context(closing(Seeds(endpoints.store)))
         plan, _, _ = plan_folder(
             stack,
             tree,

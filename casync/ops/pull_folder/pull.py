@@ -109,7 +109,7 @@ def pull_tree(
     """
     started = time.monotonic()
     with ExitStack() as stack:
-        seeds = stack.enter_context(closing(Seeds()))
+        seeds = stack.enter_context(closing(Seeds(endpoints.store)))
         root = stack.enter_context(open_target(target, make=False, opens_up=True))
         if root is not None:
             lock(root, target)

@@ -43,7 +43,7 @@ def store_tree(
             next_step="Leave out the path, or give -o DIR.",
         )
     length = shape_of(tree).length
-    with closing(Seeds()) as seeds:
+    with closing(Seeds(endpoints.store)) as seeds:
         add_named(seeds, options.seed_paths, tree.params, progress)
         work = Work(
             portions=tree_portions(tree, _end_to_end(tree), seeds, repeats=False),

@@ -57,6 +57,16 @@ def test_every_byte_that_is_read_from_a_seed_counts_as_its_bytes(tmp_path: Path)
     assert sum(pulled.sources.values()) == len(data)
 
 
+def test_an_unknown_seed_saves_the_nodes_that_it_shares(tmp_path: Path) -> None:
+    server, store = MemoryServer(), MemoryStore()
+    old = noise(1, 2_000_000)
+    (tmp_path / "old").write_bytes(old)
+    ident = put(server, old[:1_000_000] + b"new" + old[1_000_000:])
+    pulled = run(ident, tmp_path / "out", server, store, seeds=(tmp_path / "old",))
+    assert pulled.sources["seed"] > 1_900_000
+    assert 0 < len(server.nodes) <= 4
+
+
 def test_a_file_with_only_a_hole_in_common_is_no_seed(tmp_path: Path) -> None:
     server, store = MemoryServer(), MemoryStore()
     run(put(server, noise(1, 5_000) + bytes(50_000)), tmp_path / "old", server, store)
@@ -80,7 +90,7 @@ def test_a_seed_that_is_named_and_remembered_is_listed_once_and_first(tmp_path: 
 
 def test_many_seeds_need_few_descriptors(tmp_path: Path) -> None:
     before = len(os.listdir("/proc/self/fd"))
-    seeds = Seeds()
+    seeds = Seeds(MemoryStore())
     contents = [noise(number, 200) for number in range(300)]
     for number, data in enumerate(contents):
         path = tmp_path / str(number)
@@ -97,7 +107,7 @@ def test_many_seeds_need_few_descriptors(tmp_path: Path) -> None:
 
 
 def test_seeds_that_vanish_read_as_nothing(tmp_path: Path) -> None:
-    seeds = Seeds()
+    seeds = Seeds(MemoryStore())
     for number in range(70):
         path = tmp_path / str(number)
         path.write_bytes(noise(number, 300))
