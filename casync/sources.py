@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from operator import itemgetter
@@ -109,7 +110,9 @@ def get(
         if listed is None:
             raise NotFoundError(
                 f"there is no object {source.label}/{key}",
-                next_step="Check the address; `casync ls URL/` lists a folder.",
+                next_step="`casync download` takes templates."
+                if re.search(r"[{*]", key)
+                else "Check the address; `casync ls URL/` lists a folder.",
             )
         scan_cache = ScanCache(store.path / "folders")
         return prepare_object(

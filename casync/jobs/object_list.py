@@ -87,8 +87,13 @@ def read_object_list(blocks: Iterable[bytes]) -> Iterator[ListedItem]:
     for number, entry in enumerate(_entries(_after_space(blocks)), 1):
         try:
             yield _item(entry)
-        except (UsageError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        except UsageError as error:
             raise UsageError(f"entry {number} of the object list is not valid: {error}") from error
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise UsageError(
+                f"entry {number} of the object list is {_expected(entry)}",
+                next_step='Write {"url": "ADDRESS", "name": "NAME"}, or the address as text.',
+            ) from error
 
 
 def _entries(blocks: Iterator[bytes]) -> Iterator[bytes | list[str] | _Pair]:
@@ -136,6 +141,13 @@ def _item(entry: bytes | list[str] | _Pair) -> ListedItem:
             checksums.append(checksum)
     headers = tuple((found.headers or {}).items())
     return _checked(ListedItem(found.url, found.name, found.size, tuple(checksums), headers))
+
+
+def _expected(entry: bytes | list[str] | _Pair) -> str:
+    """What an entry that cannot be decoded should have been."""
+    if isinstance(entry, _Pair):
+        return "not a name and an address, both text"
+    return "neither an address nor an object with `url` whose fields have their types"
 
 
 def _checked(item: ListedItem) -> ListedItem:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -35,6 +36,9 @@ _MEANT: Final = {
 
 _CLOSE: Final = 0.8
 """Share of letters in common from which an option is offered for one that does not exist."""
+
+_EXTRA: Final = re.compile(r"Got unexpected extra argument\(s\) \((.*)\)")
+"""Typer's message for arguments that a command does not take."""
 
 
 def run_program() -> int:
@@ -131,6 +135,8 @@ def _usage_error(error: typer.TyperException) -> UsageError:
     if near:
         step = f"Did you mean {' or '.join(near)}?"
     message = (error.message if offered else error.format_message()).rstrip(".")
+    if extra := _EXTRA.fullmatch(message):
+        message = f"unexpected argument: {extra[1]}"
     return UsageError(message[:1].lower() + message[1:], next_step=step)
 
 

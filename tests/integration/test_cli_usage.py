@@ -27,7 +27,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Program:
         ("ls --xyzzy", ["no such option: --xyzzy"]),
         ("--jsn ls", ["no such option: --jsn", "Did you mean --json?"]),
         ("pull", ["REF[:PATH] is missing", "casync pull --help"]),
-        ("ls a b", ["unexpected extra argument", "(b)"]),
+        ("ls a b", ["unexpected argument: b"]),
         ("ls --store", ["'--store' requires an argument"]),
         ("ls --json=1", ["'--json' does not take a value"]),
         ("serve --listen 0.0.0.0:0", ["without authentication", "--insecure-no-auth"]),

@@ -149,7 +149,8 @@ def job_fields(row: JobRow, status: str) -> dict[str, object]:
 def fault_text(fault: ObjectFault) -> str:
     """`NAME: request failed with 404 status code (Not Found)`."""
     tries = f" ({fault.attempts} attempts)" if fault.attempts > 1 else ""
-    return f"{fault.name or fault.url}: {fault.message}{tries}"
+    about = fault.name or ("" if fault.url in fault.message else fault.url)
+    return f"{about}: {fault.message}{tries}".removeprefix(": ")
 
 
 def fault_fields(fault: ObjectFault) -> dict[str, object]:
