@@ -148,3 +148,9 @@ PAGE_ITEMS = 1000
 
 MAX_PUSHES = 1024
 """Pushes that may be open. One more ends the one that was silent for longest."""
+
+MAX_ARCHIVE_HEADER = MIB
+"""Bytes of a header of an archive that are read at once: names and attributes, never content."""
+
+MAX_GLOBAL_FIELDS = 1024
+"""Fields of pax headers that hold for all members that follow."""

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import enum
+from typing import Final
 
 import msgspec
 
 from casync.errors import MalformedError
 
-__all__ = ["Member", "MemberKind", "member_path"]
+__all__ = ["SPARSE", "Member", "MemberKind", "member_path"]
+
+SPARSE: Final = 1 << 16
+"""The method of sparse members of tar. Methods of zip are below."""
 
 
 class MemberKind(enum.IntEnum):
