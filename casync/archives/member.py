@@ -9,10 +9,17 @@ import msgspec
 
 from casync.errors import MalformedError
 
-__all__ = ["SPARSE", "Member", "MemberKind", "member_path"]
+__all__ = ["DEFLATED", "ENCRYPTED", "SPARSE", "STORED", "Member", "MemberKind", "member_path"]
+
+STORED: Final = 0
+DEFLATED: Final = 8
+"""Methods, in the numbers of zip."""
 
 SPARSE: Final = 1 << 16
-"""The method of sparse members of tar. Methods of zip are below."""
+"""The method of sparse members of tar."""
+
+ENCRYPTED: Final = 1 << 17
+"""Added to the method of an encrypted member."""
 
 
 class MemberKind(enum.IntEnum):
@@ -37,7 +44,7 @@ class Member(msgspec.Struct, frozen=True, array_like=True):
         offset: The offset of its bytes.
         length: Its plain bytes.
         stored: The bytes that it takes in the archive.
-        method: How its bytes are stored, in the numbers of zip: 0 plain, 8 deflated.
+        method: How its bytes are stored: a number of zip, or one of those above.
         crc: The CRC-32 of its plain bytes, where the format has one.
         mode: Its permission bits.
         mtime: When it was last changed, in seconds since 1970.

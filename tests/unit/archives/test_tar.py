@@ -84,7 +84,7 @@ def test_a_sparse_member_is_listed_and_not_read(tmp_path: Path) -> None:
         file.seek(1 << 19)
         file.write(b"data")
     for layout in ("gnu", "posix"):
-        command = ["tar", "-C", tmp_path, f"--format={layout}", "-S", "-c", "sparse"]
+        command = ["tar", "-C", str(tmp_path), f"--format={layout}", "-S", "-c", "sparse"]
         out = subprocess.run(command, capture_output=True, check=True).stdout
         archive = BytesReader(out)
         (one,) = Tar().scan(archive)
