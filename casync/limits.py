@@ -154,3 +154,8 @@ MAX_ARCHIVE_HEADER = MIB
 
 MAX_GLOBAL_FIELDS = 1024
 """Fields of pax headers that hold for all members that follow."""
+
+MAX_UNPACKED_RATIO = 200
+FREE_UNPACKED_BYTES = 1024 * MIB
+"""Plain bytes of a compressed archive: this many for each stored one, and as many as these in any
+case. Text has some ten, zeros a thousand."""

@@ -11,9 +11,9 @@ import tarfile
 from collections.abc import Iterator
 from typing import BinaryIO, Final, cast
 
+from casync.archives.byte_files import HeaderFile
 from casync.archives.format import ByteReader
 from casync.archives.member import SPARSE, Member, MemberKind, member_path
-from casync.archives.reader_file import HeaderFile
 from casync.errors import IntegrityError, MalformedError, UnsupportedError
 from casync.limits import MAX_GLOBAL_FIELDS
 

@@ -10,9 +10,9 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from casync.archives.byte_files import ReaderFile
 from casync.archives.format import ByteReader
 from casync.archives.member import DEFLATED, ENCRYPTED, STORED, Member, MemberKind, member_path
-from casync.archives.reader_file import ReaderFile
 from casync.archives.zip_directory import (
     LOCAL_BYTES,
     ZipEntry,

@@ -10,8 +10,8 @@ import struct
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
+from casync.archives.byte_files import HeaderFile
 from casync.archives.format import ByteReader
-from casync.archives.reader_file import HeaderFile
 from casync.errors import MalformedError
 
 __all__ = ["LOCAL_BYTES", "Directory", "ZipEntry", "entries", "find_directory", "local_end"]

@@ -1,0 +1,129 @@
+"""Readers of bytes as files, as libraries want them, and files as readers of bytes."""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Iterator
+from typing import Final, Protocol
+
+from casync.archives.format import ByteReader
+from casync.errors import MalformedError
+from casync.ids import Buffer
+from casync.limits import MAX_ARCHIVE_HEADER
+
+__all__ = ["FileReader", "HeaderFile", "ReaderFile", "SeekableFile"]
+
+_BUFFER_BYTES: Final = 16 * 1024
+_PAGE_BYTES: Final = 64 * 1024
+"""What is read at once of a file, and kept until another page is needed."""
+
+_BLOCK_BYTES: Final = 1024 * 1024
+
+
+class SeekableFile(Protocol):
+    """The part of a binary file that is needed here."""
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """Moves to a position; returns it."""
+        ...
+
+    def read(self, size: int, /) -> bytes:
+        """Reads the next bytes; fewer only at the end."""
+        ...
+
+
+class FileReader:
+    """The bytes of a file as a reader. Used by several threads.
+
+    Small reads come from a page that is kept, so headers that lie together are read at once, and a
+    file that can only go forwards is not begun again for a step back.
+
+    Args:
+        file: The file.
+        length: How many bytes it has.
+    """
+
+    def __init__(self, file: SeekableFile, length: int) -> None:
+        self._file = file
+        self._lock = threading.Lock()
+        self._page = b""
+        self._page_start = 0
+        self.length = length
+
+    def read(self, offset: int, length: int) -> bytes:
+        """The bytes of a range; fewer only where the file ends."""
+        with self._lock:
+            at = offset - self._page_start
+            if at < 0 or at + length > len(self._page):
+                self._file.seek(offset)
+                self._page = self._file.read(max(length, _PAGE_BYTES))
+                self._page_start, at = offset, 0
+            return self._page[at : at + length]
+
+    def blocks(self, start: int, end: int) -> Iterator[bytes]:
+        """The bytes of a range in order, in blocks of a mebibyte."""
+        while start < end:
+            with self._lock:
+                self._file.seek(start)
+                block = self._file.read(min(end - start, _BLOCK_BYTES))
+            if not block:
+                return
+            yield block
+            start += len(block)
+
+
+class ReaderFile(io.RawIOBase):
+    """The bytes of a reader as a file.
+
+    Args:
+        reader: Has the bytes.
+        start: Where the file begins.
+    """
+
+    def __init__(self, reader: ByteReader, start: int = 0) -> None:
+        self._reader = reader
+        self._at = start
+
+    def readable(self) -> bool:
+        """It can be read."""
+        return True
+
+    def seekable(self) -> bool:
+        """It can be read anywhere."""
+        return True
+
+    def tell(self) -> int:
+        """The position."""
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Moves to a position; returns it."""
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._reader.length}[whence]
+        self._at = max(base + offset, 0)
+        return self._at
+
+    def readinto(self, buffer: Buffer) -> int:  # type: ignore[override]
+        """Reads the next bytes; returns how many."""
+        view = memoryview(buffer).cast("B")
+        data = self._reader.read(self._at, len(view))
+        view[: len(data)] = data
+        self._at += len(data)
+        return len(data)
+
+
+class HeaderFile(io.BufferedReader):
+    """A file of which headers are read: no read is longer than a header may be."""
+
+    def __init__(self, reader: ByteReader, start: int = 0) -> None:
+        super().__init__(ReaderFile(reader, start), _BUFFER_BYTES)
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Reads `size` bytes; fewer at the end.
+
+        Raises:
+            MalformedError: No header has that size.
+        """
+        if size is None or not 0 <= size <= MAX_ARCHIVE_HEADER:
+            raise MalformedError(f"the archive has a header of {size} bytes before {self.tell()}")
+        return super().read(size)

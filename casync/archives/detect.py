@@ -1,0 +1,123 @@
+"""Tells what kind of archive some bytes are: by the bytes first, then by the name of the file.
+
+A name that says something else than the bytes is an error, since one of them is not what its user
+thinks. Names of programs' own files that are zip inside, such as `.whl` and `.docx`, say nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from casync.archives.format import ArchiveFormat, ByteReader
+from casync.archives.layers import LayerName, begin, layer_of
+from casync.archives.msgpack import MessagePack, map_size
+from casync.archives.tar import Tar
+from casync.archives.zip import Zip
+from casync.archives.zip_directory import find_directory
+from casync.errors import MalformedError, UsageError
+
+__all__ = ["ArchiveKind", "detect", "kind_of_name"]
+
+_BLOCK: Final = 512
+_FORMATS: Final[dict[str, ArchiveFormat]] = {"tar": Tar(), "zip": Zip(), "msgpack": MessagePack()}
+
+
+class ArchiveKind(NamedTuple):
+    """A format, and the compression around it.
+
+    Attributes:
+        format: `tar`, `zip` or `msgpack`.
+        layer: What the whole is compressed with; empty for nothing.
+    """
+
+    format: str
+    layer: LayerName = ""
+
+    @property
+    def reader(self) -> ArchiveFormat:
+        """Reads the format."""
+        return _FORMATS[self.format]
+
+    def __str__(self) -> str:
+        """As people say it: `tar`, `tar in gzip`."""
+        return f"{self.format} in {self.layer}" if self.layer else self.format
+
+
+_NAMES: Final = {
+    ".tar": ArchiveKind("tar"),
+    ".tgz": ArchiveKind("tar", "gzip"),
+    ".tar.gz": ArchiveKind("tar", "gzip"),
+    ".tzst": ArchiveKind("tar", "zstd"),
+    ".tar.zst": ArchiveKind("tar", "zstd"),
+    ".tar.lz4": ArchiveKind("tar", "lz4"),
+    ".zip": ArchiveKind("zip"),
+    ".msgpack": ArchiveKind("msgpack"),
+}
+
+
+def kind_of_name(name: str) -> ArchiveKind | None:
+    """The kind of archive that a file name stands for; None if it says nothing."""
+    lower = name.lower()
+    return next((kind for ending, kind in _NAMES.items() if lower.endswith(ending)), None)
+
+
+def detect(archive: ByteReader, name: str = "") -> ArchiveKind | None:
+    """The kind of an archive; None if neither its bytes nor its name are those of one.
+
+    Args:
+        archive: The bytes as they are stored.
+        name: The name of the file, if it is known.
+
+    Raises:
+        UsageError: The bytes are of one kind, the name of another.
+        MalformedError: The name is that of an archive, but the bytes are of none.
+    """
+    said, found = kind_of_name(name), _by_content(archive)
+    if said is None or found == said:
+        return found
+    if found is None:
+        if said.format == "tar" and not said.layer and not any(archive.read(0, 2 * _BLOCK)):
+            return said  # zeros: a tar without members, or an empty file
+        raise MalformedError(f"{name} is not {said}, as its name says, nor another archive")
+    raise UsageError(
+        f"{name} is {found}, but its name says {said}", next_step="Give it the name of what it is."
+    )
+
+
+def _by_content(archive: ByteReader) -> ArchiveKind | None:
+    head = archive.read(0, _BLOCK)
+    layer = layer_of(head)
+    if layer:
+        try:
+            plain = begin(layer, archive, _BLOCK)
+        except MalformedError:
+            return None
+        return ArchiveKind("tar", layer) if _is_tar(plain) else None
+    if _is_tar(head):
+        return ArchiveKind("tar")
+    if head.startswith((b"PK\3\4", b"PK\5\6")) and find_directory(archive) is not None:
+        return ArchiveKind("zip")
+    return ArchiveKind("msgpack") if _is_msgpack(archive, head) else None
+
+
+def _is_tar(block: bytes) -> bool:
+    """Whether a block is a header: its checksum is right, also in layouts without a magic."""
+    if len(block) < _BLOCK or not block[0]:
+        return False
+    try:
+        said = int(block[148:156].split(b"\0")[0].strip() or b"x", 8)
+    except ValueError:
+        return False
+    rest = block[:148] + b" " * 8 + block[156:]
+    return said == sum(rest)
+
+
+def _is_msgpack(archive: ByteReader, head: bytes) -> bool:
+    """Whether a file is a map whose first pair is a name and bytes."""
+    size = map_size(head)
+    if not size:
+        return size == 0 and archive.length == 1
+    try:
+        return next(MessagePack().scan(archive), None) is not None
+    except MalformedError:
+        return False

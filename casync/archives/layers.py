@@ -1,0 +1,190 @@
+"""Compression around a whole archive: gzip, zstd and lz4, as readers of the plain bytes.
+
+Gzip has points from which it can be read, one for each 4 MiB, so that reading a member costs what
+it and a few megabytes before it do. They are kept with the index of members, in the layout of
+indexed_gzip (https://github.com/pauldmccarthy/indexed_gzip). zstd and lz4 are read from their
+beginning.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, BinaryIO, Final, Literal, cast
+
+import zstandard
+
+from casync.archives.byte_files import FileReader, ReaderFile, SeekableFile
+from casync.archives.format import ByteReader
+from casync.errors import CasyncError, MalformedError
+from casync.limits import FREE_UNPACKED_BYTES, MAX_UNPACKED_RATIO, MIB
+
+if TYPE_CHECKING:
+    from indexed_gzip import IndexedGzipFile
+
+__all__ = ["LayerName", "PlainReader", "begin", "layer_of", "open_layer"]
+
+LayerName = Literal["", "gzip", "zstd", "lz4"]
+"""A layer; empty for none."""
+
+_MAGIC: Final[dict[bytes, LayerName]] = {
+    b"\x1f\x8b": "gzip",
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"\x04\x22\x4d\x18": "lz4",
+}
+_SPACING: Final = 4 * MIB
+_STEP: Final = MIB
+_MAX_WINDOW: Final = 128 * MIB
+"""Memory for zstd, as `zstd --long` needs it at most without a further option."""
+
+
+def layer_of(head: bytes) -> LayerName:
+    """The layer of an archive that begins with these bytes."""
+    return next((name for magic, name in _MAGIC.items() if head.startswith(magic)), "")
+
+
+class PlainReader(FileReader):
+    """The plain bytes of a compressed archive.
+
+    Args:
+        file: Decompresses.
+        length: The plain bytes.
+        points: Where reading can begin, as `open_layer` takes them.
+    """
+
+    def __init__(self, file: SeekableFile, length: int, points: bytes = b"") -> None:
+        super().__init__(file, length)
+        self.points = points
+
+    def read(self, offset: int, length: int) -> bytes:
+        """The bytes of a range; fewer only at the end.
+
+        Raises:
+            MalformedError: The compressed bytes are damaged.
+        """
+        with _our_errors():
+            return super().read(offset, length)
+
+    def blocks(self, start: int, end: int) -> Iterator[bytes]:
+        """The bytes of a range in order, in blocks.
+
+        Raises:
+            MalformedError: The compressed bytes are damaged.
+        """
+        with _our_errors():
+            yield from super().blocks(start, end)
+
+
+def open_layer(
+    layer: LayerName, stored: ByteReader, *, length: int = -1, points: bytes = b""
+) -> ByteReader:
+    """The plain bytes of an archive.
+
+    Args:
+        layer: How it is compressed.
+        stored: The archive as it is stored.
+        length: Its plain bytes, if they are known; otherwise all of it is decompressed first.
+        points: What an earlier reader had as `points`.
+
+    Raises:
+        MalformedError: It is damaged, or has far more plain bytes than an archive has.
+    """
+    if not layer:
+        return stored
+    with _our_errors():
+        if layer == "gzip":
+            return _open_gzip(stored, length, points)
+        file = _Forwards(stored, _open_zstd if layer == "zstd" else _open_lz4)
+        return PlainReader(file, length if length >= 0 else _count(file, stored.length))
+
+
+def begin(layer: LayerName, stored: ByteReader, size: int) -> bytes:
+    """The first plain bytes of a compressed archive.
+
+    Raises:
+        MalformedError: It is damaged.
+    """
+    open_file = {"gzip": _gzip_file, "zstd": _open_zstd, "lz4": _open_lz4}[layer]
+    with _our_errors():
+        return bytes(open_file(stored).read(size))
+
+
+def _gzip_file(stored: ByteReader) -> IndexedGzipFile:
+    from indexed_gzip import IndexedGzipFile
+
+    return IndexedGzipFile(fileobj=io.BufferedReader(ReaderFile(stored)), spacing=_SPACING)
+
+
+def _open_gzip(stored: ByteReader, length: int, points: bytes) -> PlainReader:
+    file = _gzip_file(stored)
+    if points:
+        file.import_index(fileobj=io.BytesIO(points))
+    else:
+        length = _count(file, stored.length)
+        file.build_full_index()
+        exported = io.BytesIO()
+        file.export_index(fileobj=exported)
+        points = exported.getvalue()
+    return PlainReader(file, length, points)
+
+
+def _open_zstd(stored: ByteReader) -> BinaryIO:
+    limit = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW)
+    return limit.stream_reader(cast(BinaryIO, ReaderFile(stored)), read_across_frames=True)
+
+
+def _open_lz4(stored: ByteReader) -> BinaryIO:
+    import lz4.frame
+
+    return cast(BinaryIO, lz4.frame.LZ4FrameFile(ReaderFile(stored)))
+
+
+class _Forwards:
+    """A file that decompresses from the beginning again for each step back."""
+
+    def __init__(self, stored: ByteReader, open_file: Callable[[ByteReader], BinaryIO]) -> None:
+        self._stored = stored
+        self._open = open_file
+        self._file = open_file(stored)
+        self._at = 0
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """Moves to a position from the beginning."""
+        if offset < self._at:
+            self._file, self._at = self._open(self._stored), 0
+        while self._at < offset and self.read(min(offset - self._at, _STEP)):
+            pass
+        return self._at
+
+    def read(self, size: int, /) -> bytes:
+        """Reads the next bytes; fewer only at the end."""
+        parts: list[bytes] = []
+        while size > 0 and (part := self._file.read(size)):
+            parts.append(part)
+            size -= len(part)
+            self._at += len(part)
+        return b"".join(parts)
+
+
+def _count(file: SeekableFile, stored: int) -> int:
+    """The plain bytes of a file that is read to its end."""
+    count, most = 0, stored * MAX_UNPACKED_RATIO + FREE_UNPACKED_BYTES
+    while block := file.read(_STEP):
+        count += len(block)
+        if count > most:
+            raise MalformedError(
+                f"{stored} bytes of the archive decompress to more than {most}; that is a bomb"
+            )
+    return count
+
+
+@contextmanager
+def _our_errors() -> Iterator[None]:
+    """Turns errors of libraries into ours; those of the archive's own reader are passed on."""
+    try:
+        yield
+    except (OSError, EOFError, RuntimeError, zstandard.ZstdError) as error:
+        if isinstance(error.__cause__, CasyncError):
+            raise error.__cause__ from None
+        raise MalformedError(f"the archive cannot be decompressed: {error}") from error
