@@ -159,3 +159,6 @@ MAX_UNPACKED_RATIO = 200
 FREE_UNPACKED_BYTES = 1024 * MIB
 """Plain bytes of a compressed archive: this many for each stored one, and as many as these in any
 case. Text has some ten, zeros a thousand."""
+
+MAX_INDEX_BLOCK = 1024 * MIB
+"""Plain bytes of a part of an index of members: points of a layer take 8 MiB for each GiB."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import random
+from collections.abc import Callable
 from functools import partial
 
 import lz4.frame
@@ -16,7 +17,7 @@ from casync.errors import MalformedError, UnreachableError
 from tests.support.archive_bytes import BytesReader
 
 PLAIN = random.Random(1).randbytes(5_000_000) + b"text " * 2_000_000
-COMPRESS = {
+COMPRESS: dict[LayerName, Callable[[bytes], bytes]] = {
     "gzip": gzip.compress,
     "zstd": zstandard.ZstdCompressor(write_checksum=True).compress,
     "lz4": partial(lz4.frame.compress, content_checksum=True),

@@ -15,10 +15,10 @@ from casync.errors import (
     UsageError,
     WriteError,
 )
+from casync.fs import sorted_rows
 from casync.fs.exclude import Exclusion
 from casync.fs.scan_cache import ScanCache
 from casync.objects.chunker import ChunkerParams
-from casync.ops.prepare import key_listing
 from casync.ops.prepare.address import prepare_address
 from casync.ops.prepare.file import PrepareOptions
 from casync.ops.prepare.key_listing import KeyListing, list_objects
@@ -78,7 +78,7 @@ def filled(site: Site) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("rows", [1, 3, 100_000])
 def test_keys_become_paths(site: Site, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(key_listing, "_PART_ROWS", rows)
+    monkeypatch.setattr(sorted_rows, "_PART_ROWS", rows)
     contents = filled(site)
     prepared = site.prepare()
     assert prepared.left_out == []
@@ -228,7 +228,7 @@ def test_a_prefix_without_keys_is_an_error(site: Site) -> None:
 
 
 def test_listings_are_merged_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(key_listing, "_PART_ROWS", 7)
+    monkeypatch.setattr(sorted_rows, "_PART_ROWS", 7)
     bucket = MemorySource()
     rng = random.Random(2)
     keys = {"".join(rng.choices("ab/-.", k=9)).strip("/").replace("//", "/") for _ in range(300)}
@@ -244,7 +244,7 @@ def test_listings_are_merged_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_list_of_keys_that_cannot_be_written_is_an_error(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(key_listing, "_PART_ROWS", 2)
+    monkeypatch.setattr(sorted_rows, "_PART_ROWS", 2)
     monkeypatch.setattr(tempfile, "tempdir", str(site.folder / "nowhere"))
     filled(site)
     with pytest.raises(WriteError, match="list of keys"):
