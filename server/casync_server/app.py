@@ -40,6 +40,7 @@ from casync_server.pushes.receive_objects import ObjectReceiver
 from casync_server.pushes.writing import Writing
 from casync_server.reading.checked_source import CheckedSource
 from casync_server.reading.read_pool import ReadPool
+from casync_server.routes import archives as routes_archives
 from casync_server.routes import files as routes_files
 from casync_server.routes import jobs as routes_jobs
 from casync_server.routes import manifests as routes_manifests
@@ -152,6 +153,7 @@ def create_app(
         routes_push,
         routes_files,
         routes_trees,
+        routes_archives,
         routes_jobs,
         routes_operations,
     ):

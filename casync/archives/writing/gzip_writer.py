@@ -17,10 +17,13 @@ from casync.archives.writing.tar_writer import tar_members
 from casync.ids import Buffer
 from casync.limits import KIB
 
-__all__ = ["DEFLATE_LEVEL", "TGZ_END", "gzip_member", "write_tgz"]
+__all__ = ["DEFLATE_BUILD", "DEFLATE_LEVEL", "TGZ_END", "gzip_member", "write_tgz"]
 
 DEFLATE_LEVEL: Final = 6
 """The level that gzip and zip take if no other is given."""
+
+DEFLATE_BUILD: Final = zlib.ZLIB_RUNTIME_VERSION
+"""The zlib that deflates here. Another one may give other bytes."""
 
 _HEADER: Final = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
 """Deflated, without a name, a time or a system."""

@@ -30,12 +30,12 @@ from casync_server.reading.streaming import StreamedResponse
 from casync_server.reading.tree_path import PARAMETERS, place_of
 from casync_server.reading.url_ref import locate_url
 
-__all__ = ["router"]
+__all__ = ["RANGE_PARAMETER", "disposition", "router"]
 
 router: Final = APIRouter(tags=["files"])
 
 _TYPE: Final = "application/octet-stream"
-_RANGE_PARAMETER: Final = {
+RANGE_PARAMETER: Final = {
     "name": "Range",
     "in": "header",
     "required": False,
@@ -60,7 +60,7 @@ _RESPONSES: Final = {
     operation_id="getFileInside",
     response_class=Response,
     responses=_RESPONSES,
-    openapi_extra={"parameters": [*PARAMETERS, _RANGE_PARAMETER]},
+    openapi_extra={"parameters": [*PARAMETERS, RANGE_PARAMETER]},
 )
 async def get_file_inside(request: Request, service: Reads) -> Response:
     """The file at a path in the folder that a full hash, NAME or NAME@N points to.
@@ -81,7 +81,7 @@ async def get_file_inside(request: Request, service: Reads) -> Response:
     operation_id="getFile",
     response_class=Response,
     responses=_RESPONSES,
-    openapi_extra={"parameters": [_RANGE_PARAMETER]},
+    openapi_extra={"parameters": [RANGE_PARAMETER]},
 )
 async def get_file(request: Request, ref: str, service: Reads) -> Response:
     """The file that a full hash, NAME or NAME@N points to.
@@ -110,7 +110,7 @@ async def _answer(
         "ETag": etag,
         "Cache-Control": policy_for_ref(ref),
         "Accept-Ranges": "bytes",
-        "Content-Disposition": _disposition(label),
+        "Content-Disposition": disposition(label),
     }
     if_none_match = request.headers.get("if-none-match")
     if if_none_match is not None and matches_etag(if_none_match, etag):
@@ -172,7 +172,7 @@ async def _send(
     )
 
 
-def _disposition(label: str) -> str:
+def disposition(label: str) -> str:
     """A Content-Disposition that makes browsers save under this name (RFC 6266)."""
     plain = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "_" for c in label)
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(label, safe='')}"

@@ -1,0 +1,1 @@
+"""Archives: made, exported, listed and read."""
