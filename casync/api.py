@@ -340,7 +340,7 @@ def open_ref(ref: str | Ref, source: ManifestSource) -> io.BufferedReader:
     """The content of `ref` as a seekable binary file. Every chunk is proved before it is returned.
 
     Args:
-        ref: A manifest of `source`, or a file in its tree.
+        ref: A manifest of `source`, a file in its tree, or a member of an archive.
         source: A store, or a `RemoteClient`.
 
     Raises:
@@ -348,8 +348,7 @@ def open_ref(ref: str | Ref, source: ManifestSource) -> io.BufferedReader:
         UsageError: It is not a file.
         IntegrityError: An object is damaged. Reads raise this, too.
     """
-    outline = open_file(_ref(ref), source)
-    return io.BufferedReader(ContentFile(outline, source), buffer_size=1 << 20)
+    return io.BufferedReader(ContentFile(open_file(_ref(ref), source)), buffer_size=1 << 20)
 
 
 def _ref(ref: str | Ref) -> Ref:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import Final, Protocol
 
 from casync.access.outline import Outline
 from casync.errors import DamagedObjectError
@@ -120,16 +120,45 @@ class _Reader:
         return parts
 
 
+class Readable(Protocol):
+    """The bytes of a file, or of a member of an archive.
+
+    Attributes:
+        length: How many there are.
+    """
+
+    length: int
+
+    def read(self, start: int, end: int) -> Iterator[Buffer]:
+        """The bytes of a range, every chunk proved.
+
+        Raises:
+            NoObjectError, IntegrityError: Chunks are missing, or something is damaged.
+        """
+
+
+class FileBytes:
+    """The bytes of a file."""
+
+    def __init__(self, outline: Outline, source: ObjectSource) -> None:
+        self._outline = outline
+        self._source = source
+        self.length = outline.length
+
+    def read(self, start: int, end: int) -> Iterator[Buffer]:
+        """As `Readable.read`."""
+        return read_range(self._outline, self._source, start, end)
+
+
 class ContentFile(io.RawIOBase):
     """The content of a manifest as a read-only file. Used by one thread at a time.
 
     Wrap it in `io.BufferedReader` for many small reads.
     """
 
-    def __init__(self, outline: Outline, source: ObjectSource) -> None:
+    def __init__(self, content: Readable) -> None:
         super().__init__()
-        self._outline = outline
-        self._source = source
+        self._content = content
         self._position = 0
 
     def readable(self) -> bool:
@@ -161,7 +190,7 @@ class ContentFile(io.RawIOBase):
 
     @property
     def _length(self) -> int:
-        return self._outline.content.length
+        return self._content.length
 
     def readinto(self, buffer: Buffer) -> int:  # type: ignore[override]
         """Fills `buffer` up to the end of the content; returns the bytes read.
@@ -173,7 +202,7 @@ class ContentFile(io.RawIOBase):
         end = min(self._position + len(view), self._length)
         filled = 0
         if self._position < end:
-            for piece in read_range(self._outline, self._source, self._position, end):
+            for piece in self._content.read(self._position, end):
                 view[filled : filled + len(piece)] = piece
                 filled += len(piece)
         self._position += filled

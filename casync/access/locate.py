@@ -1,7 +1,7 @@
-"""Resolves a ref to the content of a file, or to a tree.
+"""Resolves a ref to a file, a tree, or a member of an archive.
 
 A ref is resolved once, so the result stays the same when the name moves on. `_locate` walks paths
-into trees, for readers of one source and for pulls alike.
+into trees, and on into the archives in them, for readers of one source and for pulls alike.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
+from casync.access.archive import PASSING, MemberContent, MemberIndexes, open_archive
+from casync.access.content_file import FileBytes, Readable
 from casync.access.endpoints import Endpoints, place_of
 from casync.access.outline import CACHED_NODES, ObjectLoader, Outline, load_outline
 from casync.access.tree_load import Tree, load_tree
@@ -20,7 +22,7 @@ from casync.objects.codec import Packer
 from casync.objects.manifest import Manifest, decode_manifest, encode_manifest
 from casync.objects.tree import Entry, File, Folder
 from casync.objects.tree_walk import find, root_of
-from casync.store.base import ManifestSource, ObjectSource
+from casync.store.base import ManifestSource, ManifestState, ObjectSource
 from casync.store.proved import ProvedReader
 
 __all__ = ["Located", "fetch", "load", "locate", "locate_for_pull", "open_file"]
@@ -33,43 +35,53 @@ class Located(NamedTuple):
         manifest: The manifest that the ref resolves to.
         path: The path inside it, names joined by `/`; empty for the whole.
         entry: The entry in its folder; None for a file that is a whole manifest.
-        content: The content of a file, or a folder; None for a link, a device or a pipe.
+        content: The content of a file, a folder, or the bytes of a member of an archive; None for a
+            link, a device or a pipe.
     """
 
     manifest: ManifestId
     path: bytes
     entry: Entry | None
-    content: Outline | Tree | None
+    content: Outline | Tree | MemberContent | None
 
 
-def locate(ref: Ref, source: ManifestSource, *, cached_nodes: int = CACHED_NODES) -> Located:
+def locate(
+    ref: Ref,
+    source: ManifestSource,
+    *,
+    indexes: MemberIndexes = PASSING,
+    cached_nodes: int = CACHED_NODES,
+) -> Located:
     """Finds what a ref leads to in one source. Nodes and folders below it are read lazily.
 
     Args:
         ref: A manifest of `source`, optionally with a path inside. Links are not followed.
         source: A store or a server.
+        indexes: Keeps the indexes of archives.
         cached_nodes: Decoded nodes of a file to cache.
 
     Raises:
-        UsageError: The path leads into a file.
+        UsageError: The path leads into a file that is no archive.
         NotFoundError: There is no such name, or nothing at the path.
         NoObjectError, IntegrityError: An object on the way is missing or damaged.
         UnsupportedError: The manifest is newer than this program.
     """
     ident = source.resolve(ref.whole)
-    return _locate(ident, ref, source, ProvedReader(source).plain, cached_nodes)
+    return _locate(ident, ref, source, ProvedReader(source).plain, indexes, cached_nodes)
 
 
-def open_file(ref: Ref, source: ManifestSource) -> Outline:
-    """The content of a file in one source. An empty path in `ref` stands for the whole manifest.
+def open_file(ref: Ref, source: ManifestSource, *, indexes: MemberIndexes = PASSING) -> Readable:
+    """The bytes of a file in one source. An empty path in `ref` stands for the whole manifest.
 
     Raises:
         UsageError: The ref leads to something other than a file.
         CasyncError: As `locate`.
     """
-    match locate(ref if ref.path else ref.whole, source).content:
+    match locate(ref if ref.path else ref.whole, source, indexes=indexes).content:
         case Outline() as outline:
-            return outline
+            return FileBytes(outline, source)
+        case MemberContent() as member:
+            return member
         case found:
             what = "link, device or pipe" if found is None else "folder"
             raise UsageError(
@@ -96,10 +108,16 @@ def locate_for_pull(ref: Ref, endpoints: Endpoints, loader: ObjectLoader) -> Out
         UnsupportedError: The manifest is newer than this program.
     """
     ident = endpoints.resolve(ref.whole)
-    found = _locate(ident, ref, loader.store, loader.plain, CACHED_NODES)
+    archives = _whole(ident, endpoints)
+    found = _locate(ident, ref, loader.store, loader.plain, PASSING, CACHED_NODES, archives)
     content = found.content
     if content is None:
         raise UsageError(f"{ref} is a link, device or pipe, not a file or folder")
+    if isinstance(content, MemberContent):
+        raise UsageError(
+            f"{ref} is a member of an archive",
+            next_step=f"`casync archive get {ref} -o FILE` writes it.",
+        )
     if isinstance(content, Outline) and found.entry is not None:
         alone = Packer().pack_new(Kind.MANIFEST, encode_manifest(content.manifest))
         loader.keep(alone)
@@ -142,7 +160,9 @@ def _locate(
     ref: Ref,
     source: ObjectSource,
     objects: Callable[[Kind, Sequence[ObjectId]], Iterable[bytes]],
+    indexes: MemberIndexes,
     cached_nodes: int,
+    archives: ObjectSource | None = None,
 ) -> Located:
     """Walks from a manifest to the path of `ref` inside it.
 
@@ -151,27 +171,93 @@ def _locate(
         ref: The ref.
         source: Where the result reads its nodes later.
         objects: Reads and proves the objects on the path.
+        indexes: Keeps the indexes of archives.
         cached_nodes: As in `locate`.
+        archives: Has everything below archives; by default `source`.
     """
+    chunks = archives or source
     (data,) = objects(Kind.MANIFEST, [ident])
     manifest = decode_manifest(data)
-    if manifest.kind == "file":
-        if ref.path is not None:
-            raise UsageError(f"{ref.whole} is a file; there is nothing inside")
-        outline = Outline(ident, manifest, source, cached_nodes=cached_nodes)
-        return Located(ident, b"", None, outline)
     path = b"/".join(filter(None, os.fsencode(ref.path or "").split(b"/")))
-    entry = find(root_of(manifest, objects), path, objects)
+    if manifest.kind == "file":
+        if ref.path is None:
+            outline = Outline(ident, manifest, source, cached_nodes=cached_nodes)
+            return Located(ident, b"", None, outline)
+        name = (ref.name or "").rpartition("/")[2]
+        outline = Outline(ident, manifest, chunks)
+        return Located(ident, path, None, _member(outline, chunks, indexes, path, ref.whole, name))
+    entry, rest = _find(root_of(manifest, objects), path, objects)
     if entry is None:
         raise NotFoundError(
             f"{ref.whole} has no {os.fsdecode(path)}",
             next_step=f"`casync ls {ref.whole}:` lists what it has.",
         )
-    content: Outline | Tree | None = None
+    content: Outline | Tree | MemberContent | None = None
     match entry:
         case Folder():
             content = Tree(ident, manifest, entry, path, source)
         case File():
             alone = Manifest("file", manifest.params, entry.content)
             content = Outline(ident, alone, source, cached_nodes=cached_nodes)
+    if rest and isinstance(content, Outline):
+        whole = f"{ref.whole}:{os.fsdecode(path[: -len(rest) - 1])}"
+        name = os.fsdecode(entry.name)
+        outline = Outline(ident, content.manifest, chunks)
+        return Located(ident, path, None, _member(outline, chunks, indexes, rest, whole, name))
     return Located(ident, path, entry, content)
+
+
+def _whole(ident: ManifestId, endpoints: Endpoints) -> ObjectSource:
+    """A source that has everything below a manifest, as far as one is known."""
+    for store in endpoints.local:
+        row = store.manifest(ident)
+        if row is not None and row.state is ManifestState.FULL:
+            return store
+    return next(iter(endpoints.servers), endpoints.memory)
+
+
+def _find(
+    root: Folder,
+    path: bytes,
+    objects: Callable[[Kind, Sequence[ObjectId]], Iterable[bytes]],
+) -> tuple[Entry | None, bytes]:
+    """The entry at a path, or the file on the way to it with the rest of the path."""
+    names = path.split(b"/") if path else []
+    entry: Entry | None = root
+    for number, name in enumerate(names):
+        if isinstance(entry, File):
+            return entry, b"/".join(names[number:])
+        entry = find(entry, name, objects) if isinstance(entry, Folder) else None
+    return entry, b""
+
+
+def _member(
+    outline: Outline,
+    source: ObjectSource,
+    indexes: MemberIndexes,
+    path: bytes,
+    whole: object,
+    name: str,
+) -> MemberContent:
+    """A member of the archive that a file is.
+
+    Raises:
+        UsageError: It is no archive, or the member is not a file.
+        NotFoundError: It has no such member.
+        CasyncError: As `open_archive`.
+    """
+    archive = open_archive(outline, source, indexes, name)
+    if archive is None:
+        raise UsageError(f"{whole} is a file, not an archive; there is nothing inside")
+    member = archive.find(path)
+    if member is not None:
+        return archive.open(member)
+    if next(archive.index.members(path + b"/" if path else b""), None) is not None:
+        raise UsageError(
+            f"{whole}:{os.fsdecode(path)} is a folder in an archive",
+            next_step=f"`casync archive get {whole} --extract DIR` extracts it.",
+        )
+    raise NotFoundError(
+        f"the archive {whole} has no {os.fsdecode(path)}",
+        next_step=f"`casync archive ls {whole}` lists what it has.",
+    )

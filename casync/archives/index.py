@@ -5,9 +5,9 @@
     blocks of members by (path, header), about 64 KiB each | points of the layer | tail | foot
 
 A block is a MessagePack array of members, the tail one of what `_Tail` says, and both are frames of
-zstd. The foot is the length of the tail, its check and a magic. So a member is found by reading the
-tail and one block, however many there are. An index is derived from an archive, may be lost at any
-time, and is made again then; docs/PROTOCOL.md defines its bytes, since servers send it.
+zstd. The foot is the length of the tail, a check of all before it and a magic. A member is found by
+decoding the tail and one block, however many there are. An index follows from an archive: it may be
+lost at any time, and is made again then.
 """
 
 from __future__ import annotations
@@ -74,7 +74,20 @@ def encode_index(
         length: The bytes of the plain archive.
         points: Where its layer can be read from.
     """
-    pack = zstandard.ZstdCompressor(_LEVEL, write_checksum=True).compress
+    check = blake3()
+    size = 0
+    for part in _parts(members, kind, length, points):
+        check.update(part)
+        size = len(part)
+        yield part
+    yield _FOOT.pack(size, check.digest(8), _MAGIC)
+
+
+def _parts(
+    members: Iterable[Member], kind: ArchiveKind, length: int, points: bytes
+) -> Iterator[bytes]:
+    """The parts of an index before its foot; the last one is the tail."""
+    pack = zstandard.ZstdCompressor(_LEVEL).compress
     blocks: list[tuple[bytes, int, int]] = []
     at = count = size = 0
     waiting: list[Member] = []
@@ -94,13 +107,10 @@ def encode_index(
         at += len(data)
     packed = pack(points) if points else b""
     yield packed
-    tail = pack(
-        _ENCODER.encode(
-            _Tail(_VERSION, kind.format, kind.layer, length, count, (at, len(packed)), blocks)
-        )
+    place = at, len(packed)
+    yield pack(
+        _ENCODER.encode(_Tail(_VERSION, kind.format, kind.layer, length, count, place, blocks))
     )
-    yield tail
-    yield _FOOT.pack(len(tail), _check(tail), _MAGIC)
 
 
 def _with_shadows(members: Iterable[Member]) -> Iterator[Member]:
@@ -135,11 +145,13 @@ class MemberIndex:
         if len(foot) < _FOOT.size or not foot.endswith(_MAGIC):
             raise _damaged()
         size, check, _ = _FOOT.unpack(foot)
-        start = data.length - _FOOT.size - size
-        packed = data.read(start, size) if start >= 0 else b""
-        if _check(packed) != check:
+        end = data.length - _FOOT.size
+        found = blake3()
+        for block in data.blocks(0, end):
+            found.update(block)
+        if found.digest(8) != check or size > end:
             raise _damaged()
-        tail = _decoded(_TAIL, packed)
+        tail = _decoded(_TAIL, data.read(end - size, size))
         if tail.version != _VERSION or tail.length < 0:
             raise _damaged()
         self.kind = ArchiveKind(tail.format, cast(LayerName, tail.layer))
@@ -198,10 +210,6 @@ def _unpacked(packed: bytes) -> bytes:
         return zstandard.ZstdDecompressor().decompress(packed)
     except zstandard.ZstdError as error:
         raise _damaged() from error
-
-
-def _check(data: bytes) -> bytes:
-    return blake3(data).digest(8)
 
 
 def _damaged() -> MalformedError:

@@ -10,6 +10,7 @@ from typing import Final
 
 from fastapi import FastAPI
 
+from casync.fs.index_folder import IndexFolder
 from casync.store.base import ManifestSource
 from casync.store.lmdb.store import LmdbStore
 from casync.store.lmdb.tokens import known_tokens
@@ -120,6 +121,7 @@ def create_app(
 
     namespaces = None
     if local is not None:
+        service.member_indexes = IndexFolder.of_store(local.path)
         namespaces = Namespaces(local.path, service, faults or Faults(local.path))
         service.of_namespace = namespaces.service
         service.stores = namespaces.stores

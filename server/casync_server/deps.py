@@ -10,6 +10,7 @@ from fastapi import Depends, Path, Query, Request
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from casync.access.archive import PASSING, MemberIndexes
 from casync.errors import (
     CasyncError,
     DeniedError,
@@ -77,6 +78,7 @@ class Service:
         metrics: What `/metrics` shows.
         writing: Access for changes; None if the server only reads.
         jobs: Access to jobs; None if the server runs none.
+        member_indexes: Keeps the indexes of archives.
         of_namespace: Returns the service of another namespace.
         stores: The open stores of other namespaces.
         draining: The worker is stopping and takes no new work.
@@ -91,6 +93,7 @@ class Service:
     metrics: Metrics | StoreMetrics
     writing: Writing | None = None
     jobs: ServedJobs | None = None
+    member_indexes: MemberIndexes = PASSING
     of_namespace: _OfNamespace = _no_namespaces
     stores: Callable[[], Iterable[LmdbStore]] = tuple
     draining: bool = False

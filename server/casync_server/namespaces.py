@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from casync.fs.index_folder import IndexFolder
 from casync.store.lmdb.namespaces import open_namespace
 from casync.store.lmdb.store import LmdbStore
 from casync_server.access.metrics import StoreMetrics
@@ -70,6 +71,7 @@ class Namespaces:
             metrics=StoreMetrics(store),
             writing=writing,
             jobs=jobs,
+            member_indexes=IndexFolder.of_store(store.path),
         )
         return store, service
 

@@ -12,6 +12,7 @@ import typer
 from casync.errors import UsageError
 from casync_cli.completion import complete_ref
 from casync_cli.invocation import invocation_of
+from casync_cli.member_indexes import member_indexes
 from casync_cli.parsing.sizes import parse_size
 
 if TYPE_CHECKING:
@@ -19,13 +20,14 @@ if TYPE_CHECKING:
 
 DETAILS = (
     "Each chunk is verified before it is written. A part beyond the end is empty. PATH is a file "
-    "in the folder REF. From a server, only the chunks of the part are fetched. A terminal gets "
-    "text only."
+    "in the folder REF, or a member of an archive. From a server, only the chunks of the part are "
+    "fetched. A terminal gets text only."
 )
 EXAMPLES = (
     "casync cat vm/2024-06 | sha256sum",
     "casync cat HASH --offset 1M --length 512 | xxd",
     "casync cat www:css/site.css",
+    "casync cat shards/0001.tar:n01440764/18.cls",
     "casync cat vm/2024-06 --server URL --length 440 > boot.bin",
 )
 
@@ -65,16 +67,15 @@ def run(
         )
     start = parse_size(offset) if offset else 0
     count = parse_size(length) if length else None
-    from casync.access.content_file import read_range
     from casync.access.locate import open_file
     from casync.names.name import parse_ref
 
     parsed = parse_ref(ref)
     stdout = invocation.output.binary
     with invocation.source() as source:
-        outline = open_file(parsed, source)
-        end = outline.length if count is None else min(start + count, outline.length)
-        pieces = read_range(outline, source, start, end)
+        content = open_file(parsed, source, indexes=member_indexes(invocation))
+        end = content.length if count is None else min(start + count, content.length)
+        pieces = content.read(min(start, end), end)
         first = next(pieces, b"")
         if invocation.output.to_terminal and not force and not _is_text(first):
             raise UsageError(

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from casync.access.archive import MemberContent
 from casync.access.content_file import read_batches
 from casync.access.outline import Outline
 from casync.errors import DamagedObjectError, IntegrityError, NoObjectError
@@ -19,7 +20,7 @@ from casync.store.base import ObjectSource
 from casync.store.proved import ProvedReader
 from casync_server.http.request_stats import RequestStats
 
-__all__ = ["load_manifest", "read_content", "tell_damage"]
+__all__ = ["load_manifest", "read_content", "read_member", "tell_damage"]
 
 _AHEAD: Final = MIB
 """Plain bytes read at a time; small, because there may be hundreds of readers."""
@@ -52,6 +53,20 @@ def read_content(
             stats.objects += len(batch)
             yield batch
             del batch
+
+
+def read_member(
+    member: MemberContent, start: int, end: int, stats: RequestStats
+) -> Iterator[list[Buffer]]:
+    """Yields bytes `start` to `end` (exclusive) of a member of an archive, in batches.
+
+    Raises:
+        DamagedObjectError: As `read_content`.
+    """
+    with tell_damage(f"below archive {member.identity}"):
+        for block in member.read(start, end):
+            stats.objects += 1
+            yield [block]
 
 
 @contextmanager

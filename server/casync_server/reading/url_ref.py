@@ -9,6 +9,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from casync.access.archive import PASSING, MemberIndexes
 from casync.access.locate import Located, locate
 from casync.errors import NoNameError, UsageError
 from casync.ids import ManifestId
@@ -47,13 +48,19 @@ def resolve(store: ManifestSource, text: str) -> ManifestId:
         return store.resolve(parse_url_ref(text))
 
 
-def locate_url(store: ManifestSource, text: str, path: bytes | None = None) -> Located:
+def locate_url(
+    store: ManifestSource,
+    text: str,
+    path: bytes | None = None,
+    indexes: MemberIndexes = PASSING,
+) -> Located:
     """Locates a ref of a URL.
 
     Args:
         store: The served store. Its full manifests have everything below them.
         text: The ref.
-        path: The path in its tree, names joined by `/`; None for the whole.
+        path: The path in its tree or archive, names joined by `/`; None for the whole.
+        indexes: Keeps the indexes of archives.
 
     Raises:
         UsageError: It is not a valid ref of a URL, or the path leads into a file.
@@ -65,7 +72,7 @@ def locate_url(store: ManifestSource, text: str, path: bytes | None = None) -> L
     if path is not None:
         ref = replace(ref, path=os.fsdecode(path))
     with _for_clients(), tell_damage(f"below {text}"):
-        return locate(ref, store, cached_nodes=_NODES)
+        return locate(ref, store, indexes=indexes, cached_nodes=_NODES)
 
 
 @contextmanager

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, TypeAlias
 from urllib.parse import quote
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from casync.access.archive import MemberContent
 from casync.access.outline import Outline
 from casync.access.tree_load import Tree
 from casync.errors import UsageError
@@ -25,7 +26,7 @@ from casync_server.http.request_stats import request_stats
 from casync_server.limits.rate_limit import address_of
 from casync_server.openapi import binary, problems
 from casync_server.problems import problem_response
-from casync_server.reading.content import read_content
+from casync_server.reading.content import read_content, read_member
 from casync_server.reading.streaming import StreamedResponse
 from casync_server.reading.tree_path import PARAMETERS, place_of
 from casync_server.reading.url_ref import locate_url
@@ -34,6 +35,7 @@ __all__ = ["RANGE_PARAMETER", "disposition", "router"]
 
 router: Final = APIRouter(tags=["files"])
 
+_Found: TypeAlias = Outline | MemberContent
 _TYPE: Final = "application/octet-stream"
 RANGE_PARAMETER: Final = {
     "name": "Range",
@@ -56,22 +58,25 @@ _RESPONSES: Final = {
 @router.head("/v1/files/{ref:path}/-/{path:path}", include_in_schema=False)
 @router.get(
     "/v1/files/{ref:path}/-/{path:path}",
-    summary="The bytes of a file in a folder",
+    summary="The bytes of a file in a folder, or of a member of an archive",
     operation_id="getFileInside",
     response_class=Response,
     responses=_RESPONSES,
     openapi_extra={"parameters": [*PARAMETERS, RANGE_PARAMETER]},
 )
 async def get_file_inside(request: Request, service: Reads) -> Response:
-    """The file at a path in the folder that a full hash, NAME or NAME@N points to.
+    """The file at a path in the folder or archive that a full hash, NAME or NAME@N points to.
 
-    The path is percent-encoded bytes. Links are not followed.
+    The path is percent-encoded bytes. It may go on inside an archive. Links are not followed.
     """
     place = place_of(request, "/v1/files/")
-    outline = await service.read(lambda: _open(service, place.ref, place.path))
-    content = ChunkId(outline.content.id)  # or a node's id; a file has one ETag in all folders
+    found = await service.read(lambda: _open(service, place.ref, place.path))
+    if isinstance(found, MemberContent):
+        etag = f'"{found.identity}"'
+    else:
+        etag = etag_of(ChunkId(found.content.id))  # or a node's; a file has one in all folders
     label = place.names[-1].decode(errors="replace")
-    return await _answer(request, service, outline, etag_of(content), place.ref, label)
+    return await _answer(request, service, found, etag, place.ref, label)
 
 
 @router.head("/v1/files/{ref:path}", include_in_schema=False)
@@ -88,20 +93,21 @@ async def get_file(request: Request, ref: str, service: Reads) -> Response:
 
     Damaged data is never sent: the answer is 500, or breaks off.
     """
-    outline = await service.read(lambda: _open(service, ref))
+    found = await service.read(lambda: _open(service, ref))
+    assert isinstance(found, Outline)
     label = ref.rpartition("/")[2]
-    return await _answer(request, service, outline, etag_of(outline.id), ref, label)
+    return await _answer(request, service, found, etag_of(found.id), ref, label)
 
 
 async def _answer(
-    request: Request, service: Service, outline: Outline, etag: str, ref: str, label: str
+    request: Request, service: Service, found: _Found, etag: str, ref: str, label: str
 ) -> Response:
-    """The content of an outline, whole or the requested range.
+    """The content of a file, whole or the requested range.
 
     Args:
         request: The request.
         service: The service.
-        outline: The outline of the content.
+        found: The file.
         etag: Its ETag.
         ref: The ref in the URL.
         label: The file name for browsers.
@@ -115,7 +121,7 @@ async def _answer(
     if_none_match = request.headers.get("if-none-match")
     if if_none_match is not None and matches_etag(if_none_match, etag):
         return not_modified(headers)
-    length = outline.content.length
+    length = found.length
     if request.method == "HEAD":
         headers["Content-Length"] = str(length)
         return Response(headers=headers, media_type=_TYPE)
@@ -125,13 +131,13 @@ async def _answer(
         return problem_response(
             416, error.message, code=error.code, headers={"Content-Range": f"bytes */{length}"}
         )
-    return await _send(request, service, outline, span, headers)
+    return await _send(request, service, found, span, headers)
 
 
-def _open(service: Service, ref: str, path: bytes | None = None) -> Outline:
-    match locate_url(service.store, ref, path).content:
-        case Outline() as outline:
-            return outline
+def _open(service: Service, ref: str, path: bytes | None = None) -> _Found:
+    match locate_url(service.store, ref, path, service.member_indexes).content:
+        case Outline() | MemberContent() as found:
+            return found
         case Tree():
             raise UsageError(
                 "the path leads to a folder, not a file",
@@ -151,19 +157,23 @@ def _span(request: Request, etag: str, length: int) -> ByteSpan | None:
 async def _send(
     request: Request,
     service: Service,
-    outline: Outline,
+    found: _Found,
     span: ByteSpan | None,
     headers: dict[str, str],
 ) -> Response:
-    length = outline.content.length
+    length = found.length
     start, end = span or ByteSpan(0, length)
     headers["Content-Length"] = str(end - start)
     if span is not None:
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{length}"
     account = service.answer_memory.open(address_of(request.scope))
     size, stats = account.piece_bytes, request_stats(request.scope)
+    if isinstance(found, MemberContent):
+        batches = read_member(found, start, end, stats)
+    else:
+        batches = read_content(service.store, found, start, end, size, stats)
     return await StreamedResponse.begin(
-        read_content(service.store, outline, start, end, size, stats),
+        batches,
         pool=service.pool,
         account=account,
         media_type=_TYPE,

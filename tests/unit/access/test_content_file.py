@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from casync.access.content_file import ContentFile, read_range
+from casync.access.content_file import ContentFile, FileBytes, read_range
 from casync.access.outline import Outline
 from casync.errors import DamagedObjectError, NoObjectError
 from casync.fs.source.file import StreamSource
@@ -69,7 +69,7 @@ def test_reads_and_seeks_agree_with_a_file_in_memory() -> None:
     store, outline = prepared()
     model = io.BytesIO(DATA)
     rng = random.Random(5)
-    with io.BufferedReader(ContentFile(outline, store)) as file:
+    with io.BufferedReader(ContentFile(FileBytes(outline, store))) as file:
         for _ in range(200):
             if rng.random() < 0.5:
                 size = rng.choice([0, 1, 100, 70_000, -1])
@@ -83,7 +83,7 @@ def test_reads_and_seeks_agree_with_a_file_in_memory() -> None:
 
 def test_reads_past_the_end_are_empty_and_seeks_before_the_start_fail() -> None:
     store, outline = prepared()
-    file = ContentFile(outline, store)
+    file = ContentFile(FileBytes(outline, store))
     file.seek(len(DATA) + 10)
     assert file.read(5) == b""
     with pytest.raises(ValueError, match="before the start"):
@@ -93,7 +93,7 @@ def test_reads_past_the_end_are_empty_and_seeks_before_the_start_fail() -> None:
 
 def test_empty_content_is_an_empty_file() -> None:
     store, outline = prepared(b"")
-    assert ContentFile(outline, store).read() == b""
+    assert ContentFile(FileBytes(outline, store)).read() == b""
 
 
 @pytest.mark.parametrize(
@@ -103,4 +103,4 @@ def test_a_missing_or_damaged_chunk_is_an_error(answer: Absence, error: type[Exc
     store, outline = prepared()
     store.answer = answer
     with pytest.raises(error, match=answer.value):
-        ContentFile(outline, store).read(10)
+        ContentFile(FileBytes(outline, store)).read(10)
