@@ -72,7 +72,8 @@ def detect(archive: ByteReader, name: str = "") -> ArchiveKind | None:
         UsageError: The bytes are of one kind, the name of another.
         MalformedError: The name is that of an archive, but the bytes are of none.
     """
-    said, found = kind_of_name(name), _by_content(archive)
+    said = kind_of_name(name)
+    found = _by_content(archive, is_named_zip=said == ArchiveKind("zip"))
     if said is None or found == said:
         return found
     if found is None:
@@ -84,7 +85,8 @@ def detect(archive: ByteReader, name: str = "") -> ArchiveKind | None:
     )
 
 
-def _by_content(archive: ByteReader) -> ArchiveKind | None:
+def _by_content(archive: ByteReader, *, is_named_zip: bool) -> ArchiveKind | None:
+    """The kind that the bytes are of. A zip may follow other bytes where the name says zip."""
     head = archive.read(0, _BLOCK)
     layer = layer_of(head)
     if layer:
@@ -95,9 +97,10 @@ def _by_content(archive: ByteReader) -> ArchiveKind | None:
         return ArchiveKind("tar", layer) if _is_tar(plain) else None
     if _is_tar(head):
         return ArchiveKind("tar")
-    if head.startswith((b"PK\3\4", b"PK\5\6")) and find_directory(archive) is not None:
-        return ArchiveKind("zip")
-    return ArchiveKind("msgpack") if _is_msgpack(archive, head) else None
+    if _is_msgpack(archive, head):
+        return ArchiveKind("msgpack")
+    is_likely = is_named_zip or head.startswith((b"PK\3\4", b"PK\5\6"))
+    return ArchiveKind("zip") if is_likely and find_directory(archive) is not None else None
 
 
 def _is_tar(block: bytes) -> bool:

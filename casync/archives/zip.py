@@ -153,17 +153,16 @@ def _plain(archive: ByteReader, member: Member, start: int, end: int) -> Iterato
     at = 0
     try:
         for stored in archive.blocks(member.offset, member.offset + member.stored):
-            data = stored
-            while data and at < end:
+            data, plain = stored, b""
+            # A full block may leave plain bytes behind in the decompressor, after all stored ones.
+            while data or len(plain) == _BLOCK_BYTES:
                 plain = inflate.decompress(data, _BLOCK_BYTES)
                 data = inflate.unconsumed_tail
                 if plain and at + len(plain) > start:
                     yield plain[max(start - at, 0) : end - at]
                 at += len(plain)
-                if inflate.eof:
+                if inflate.eof or at >= end:
                     return
-            if at >= end:
-                return
     except zlib.error as error:
         raise _damaged(member) from error
 
@@ -188,4 +187,6 @@ def _mtime(entry: ZipEntry) -> int:
     date, time = divmod(entry.time, 1 << 16)
     year, month, day = 1980 + (date >> 9), date >> 5 & 15, date & 31
     clock = (time >> 11, time >> 5 & 63, (time & 31) * 2)
-    return calendar.timegm((year, max(month, 1), max(day, 1), *clock)) if entry.time else 0
+    if not 1 <= month <= 12:
+        return 0  # no time, or none that there is
+    return calendar.timegm((year, month, max(day, 1), *clock))

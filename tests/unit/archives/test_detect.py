@@ -87,3 +87,9 @@ def test_other_bytes_are_no_archive(data: bytes) -> None:
 def test_a_tar_without_members_and_an_empty_file_named_tar_are_tars() -> None:
     for data in (b"", bytes(10_240)):
         assert detect(BytesReader(data), "a.tar") == ArchiveKind("tar")
+
+
+def test_a_zip_after_other_bytes_is_one_where_its_name_says_so() -> None:
+    data = b"#!/bin/sh\n" * 100 + zipped()
+    assert detect(BytesReader(data), "a.zip") == ArchiveKind("zip")
+    assert detect(BytesReader(data), "a.run") is None

@@ -159,3 +159,21 @@ def test_an_archive_that_is_cut_off_is_malformed() -> None:
     for end in (0, 10, len(data) // 2, len(data) - 1):
         with pytest.raises(MalformedError):
             list(Zip().scan(BytesReader(data[:end])))
+
+
+@pytest.mark.parametrize("length", [262_143, 262_144, 262_165, 262_400, 524_288, 1_048_600])
+def test_plain_bytes_that_the_decompressor_holds_back_are_read(length: int) -> None:
+    """Zeros of which the last ones come out after all stored bytes went in."""
+    assert read(made({"zeros": bytes(length)})) == {"zeros": bytes(length)}
+
+
+def test_a_date_that_there_is_not_counts_as_none() -> None:
+    data = bytearray(made({"a": b"text"}))
+    at = data.index(b"PK\1\2")
+    data[at + 12 : at + 16] = b"\xff" * 4
+    (one,) = Zip().scan(BytesReader(bytes(data)))
+    assert one.mtime == 0
+
+
+def test_bytes_before_the_archive_are_passed_over() -> None:
+    assert read(b"#!/bin/sh\n" * 100 + made({"a": b"text"})) == {"a": b"text"}
