@@ -15,7 +15,7 @@ from casync.sizes import format_count
 from casync.store.base import ObjectSource
 from casync.store.proved import Lost, ProvedReader
 
-__all__ = ["ContentFile", "read_batches", "read_range"]
+__all__ = ["ContentFile", "FileBytes", "Readable", "read_batches", "read_range"]
 
 _AHEAD_BYTES: Final = 4 * MIB
 """Plain bytes of chunks that one batch requests."""

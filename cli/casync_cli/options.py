@@ -21,7 +21,12 @@ __all__ = [
     "DryRun",
     "ExpectDigest",
     "OnlySummary",
+    "Prefix",
     "ProgressInterval",
+    "Regex",
+    "Substr",
+    "Suffix",
+    "WdsKey",
     "common",
     "remote",
 ]
@@ -43,6 +48,25 @@ ExpectDigest = Annotated[
 
 OnlySummary = Annotated[
     bool, typer.Option("--wait", help="Show no progress, only a summary at the end.")
+]
+
+Prefix = Annotated[
+    str | None,
+    typer.Option("--prefix", metavar="P", help="Only members whose paths begin with P."),
+]
+Suffix = Annotated[
+    str | None, typer.Option("--suffix", metavar="S", help="Only members whose paths end with S.")
+]
+Substr = Annotated[
+    str | None, typer.Option("--substr", metavar="S", help="Only members with S in their paths.")
+]
+Regex = Annotated[
+    str | None,
+    typer.Option("--regex", metavar="RE", help="Only members whose paths a pattern matches."),
+]
+WdsKey = Annotated[
+    str | None,
+    typer.Option("--wdskey", metavar="KEY", help="Only members of one WebDataset sample."),
 ]
 
 ProgressInterval = Annotated[

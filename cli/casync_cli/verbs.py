@@ -55,6 +55,7 @@ VERBS: Final[dict[str, Verb]] = {
     "cat": Verb("cat", "Write content, or a part of it, to stdout.", True),
     "check": Verb("check", "Compare a file or folder on disk with a manifest.", True),
     "diff": Verb("diff", "List the differences between two manifests.", True),
+    "archive": Verb("", "List and read members of tar, tgz, zip and MessagePack files."),
     "name": Verb("", "Set names, and show their history."),
     "key": Verb("", "Make keys for signing names."),
     "rm": Verb("rm", "Move names and manifests to the trash.", True),
@@ -78,6 +79,11 @@ _JOB_VERBS: Final[dict[str, Verb]] = {
     "stop": Verb("job_stop", "Stop jobs; they can be continued.", True),
     "rm": Verb("job_rm", "Remove jobs from the list, but nothing that they fetched.", True),
     "wait": Verb("job_wait", "Wait until a job has ended.", True),
+}
+
+_ARCHIVE_VERBS: Final[dict[str, Verb]] = {
+    "ls": Verb("archive_ls", "List the members of an archive.", True),
+    "get": Verb("archive_get", "Write a member of an archive to a file.", True),
 }
 
 _NAME_VERBS: Final[dict[str, Verb]] = {
@@ -119,6 +125,11 @@ _JOB_EXAMPLES: Final = (
     "casync job wait dnl-4k3v9x0ab --timeout 2h",
 )
 
+_ARCHIVE_EXAMPLES: Final = (
+    "casync archive ls shards/0001.tar --suffix .cls",
+    "casync archive get shards/0001.tar:train/7.jpg -o 7.jpg",
+)
+
 _NAME_EXAMPLES: Final = (
     "casync name set vm/stable vm/nightly@12",
     "casync name log vm/stable",
@@ -137,6 +148,7 @@ _STORE_EXAMPLES: Final = (
 
 GROUPS: Final[dict[str, tuple[dict[str, Verb], tuple[str, ...]]]] = {
     "job": (_JOB_VERBS, _JOB_EXAMPLES),
+    "archive": (_ARCHIVE_VERBS, _ARCHIVE_EXAMPLES),
     "name": (_NAME_VERBS, _NAME_EXAMPLES),
     "key": (_KEY_VERBS, _KEY_EXAMPLES),
     "store": (_STORE_VERBS, _STORE_EXAMPLES),

@@ -39,6 +39,9 @@ CONTRACT = {
     "ls": "[PATTERN] [-l] [-R] [--full]",
     "show": "REF [--digest sha256]",
     "cat": "REF[:PATH] [--offset N] [--length N] [-f/--force]",
+    "archive ls": "REF[:PATH] [-l/--long] [--prefix P] [--suffix S] [--substr S] [--regex RE] "
+    "[--wdskey KEY] [--all]",
+    "archive get": "REF:MEMBER [-o FILE]",
     "check": "REF[:PATH] PLACE",
     "diff": "OLD NEW [--exit-code]",
     "name set": "NAME REF [--expect N] [--sign KEY] [--expires TIME]",
@@ -101,7 +104,7 @@ ASK_SERVERS = {
     "undelete",
     "repair",
     "config show",
-    *("get", "download"),
+    *("get", "download", "archive ls", "archive get"),
     *(f"job {verb}" for verb in ("ls", "show", "start", "stop", "rm", "wait")),
 }
 VARIABLES = {
@@ -276,6 +279,7 @@ def test_help_lists_the_commands_and_no_others(program: Program) -> None:
         "cat",
         "check",
         "diff",
+        "archive",
         "name",
         "key",
         "rm",

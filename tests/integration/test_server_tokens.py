@@ -45,6 +45,7 @@ NEEDED = {
     ("DELETE", "/v1/pushes/{push}"): WRITE,
     ("POST", "/v1/objects"): WRITE,
     ("GET", "/v1/next/{name}"): READ,
+    ("GET", "/v1/archives/{ref}"): READ,
     ("GET", "/v1/files/{ref}"): READ,
     ("GET", "/v1/files/{ref}/-/{path}"): READ,
     ("GET", "/v1/trees/{ref}/-/{path}"): READ,

@@ -1,0 +1,56 @@
+"""`casync archive ls`: lists the members of an archive."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from casync_cli.completion import complete_ref
+from casync_cli.invocation import invocation_of
+from casync_cli.member_indexes import member_indexes
+from casync_cli.options import Prefix, Regex, Substr, Suffix, WdsKey
+from casync_cli.parsing.selections import parse_selection
+
+DETAILS = (
+    "REF is a tar, tgz, zip or MessagePack file, or REF:PATH one in a folder. Columns: path; with "
+    "--long mode, length, time, path, link target. Members are ordered by path. When several have "
+    "the same path, the last one counts, and --all lists the others as well. --wdskey selects the "
+    "members of one WebDataset sample: those whose path is KEY up to the first dot of the name."
+)
+EXAMPLES = (
+    "casync archive ls shards/0001.tar",
+    "casync archive ls shards/0001.tar --prefix train/ --long",
+    "casync archive ls www:backup/site.zip --suffix .css",
+    "casync archive ls shards/0001.tar --wdskey n01440764_18 --server URL",
+)
+
+
+def run(
+    ctx: typer.Context,
+    ref: Annotated[
+        str,
+        typer.Argument(metavar="REF[:PATH]", help="An archive.", autocompletion=complete_ref),
+    ],
+    long: Annotated[
+        bool, typer.Option("-l", "--long", help="Show modes, lengths, times and link targets.")
+    ] = False,
+    prefix: Prefix = None,
+    suffix: Suffix = None,
+    substr: Substr = None,
+    regex: Regex = None,
+    wdskey: WdsKey = None,
+    shadowed: Annotated[
+        bool, typer.Option("--all", help="Also list members that a later one hides.")
+    ] = False,
+) -> None:
+    """Runs the command."""
+    invocation = invocation_of(ctx)
+    selection = parse_selection(prefix, suffix, substr, regex, wdskey, shadowed=shadowed)
+    from casync.names.name import parse_ref
+    from casync.ops.archive.list_members import archive_at, list_members
+    from casync_cli.reports.members import report_members
+
+    with invocation.source() as source:
+        archive = archive_at(parse_ref(ref), source, member_indexes(invocation))
+        report_members(invocation.output, archive, list_members(archive, selection), long=long)

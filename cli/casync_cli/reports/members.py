@@ -1,0 +1,74 @@
+"""Prints members of an archive."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final
+
+from casync.archives.member import Member, MemberKind
+from casync_cli.columns import Column, moments, sizes
+from casync_cli.output import Output
+from casync_cli.parsing.times import format_moment
+
+if TYPE_CHECKING:
+    from casync.access.archive import Archive
+
+__all__ = ["report_members"]
+
+_TYPES: Final = {
+    MemberKind.FILE: stat.S_IFREG,
+    MemberKind.FOLDER: stat.S_IFDIR,
+    MemberKind.SYMLINK: stat.S_IFLNK,
+    MemberKind.HARDLINK: stat.S_IFREG,
+    MemberKind.OTHER: stat.S_IFCHR,
+}
+
+
+def report_members(
+    output: Output, archive: Archive, members: Iterable[Member], *, long: bool
+) -> None:
+    """Prints members.
+
+    Args:
+        output: Prints them.
+        archive: Their archive.
+        members: The members.
+        long: Show more than paths.
+    """
+    if output.json_mode:
+        fields = {"format": str(archive.index.kind), "entries": list(map(_fields, members))}
+        output.document("casync.archive-ls/1", fields)
+        return
+    if not long:
+        for member in members:
+            output.row(os.fsdecode(member.path))
+        return
+    listing = output.listing(
+        Column("mode", 10), sizes("length"), moments("time"), Column("path"), Column("target")
+    )
+    for member in members:
+        listing.row(
+            stat.filemode(_TYPES[member.kind] | member.mode),
+            member.length,
+            format_moment(member.mtime),
+            os.fsdecode(member.path),
+            os.fsdecode(member.target) if member.target else None,
+        )
+
+
+def _fields(member: Member) -> dict[str, object]:
+    fields: dict[str, object] = {
+        "path": os.fsdecode(member.path),
+        "kind": member.kind.name.lower(),
+        "length": member.length,
+        "stored": member.stored,
+        "mode": f"{member.mode:04o}",
+        "mtime": member.mtime,
+        "offset": member.offset,
+        "shadowed": member.shadowed,
+    }
+    if member.target:
+        fields["target"] = os.fsdecode(member.target)
+    return fields

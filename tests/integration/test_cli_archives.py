@@ -1,0 +1,119 @@
+"""Members of archives from the command line, here and from a server."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.support.program import Program
+from tests.support.serving import serving
+
+MEMBERS = {
+    f"train/{n}.{kind}": f"{kind} {n}".encode() * 400 for n in range(40) for kind in ("jpg", "cls")
+}
+ENDINGS = {"tar": "cf", "tgz": "czf"}
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Program:
+    """A store with `shards/a.tar`, `shards/a.tgz`, and a folder `www` with `in/a.tar` in it."""
+    program = Program(tmp_path_factory.mktemp("home"))
+    source = program.home / "source"
+    for name, data in MEMBERS.items():
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / name).write_bytes(data)
+    (program.home / "www" / "in").mkdir(parents=True)
+    for ending, how in ENDINGS.items():
+        out = program.home / f"a.{ending}"
+        subprocess.run(["tar", "-C", source, f"-{how}", out, "."], check=True)
+        program.good("prepare", out, "--name", f"shards/a.{ending}")
+    os.link(program.home / "a.tar", program.home / "www" / "in" / "a.tar")
+    program.good("prepare", program.home / "www", "--name", "www")
+    program.good("prepare", "--name", "plain", stdin=b"no archive")
+    return program
+
+
+REFS = ["shards/a.tar", "shards/a.tgz", "www:in/a.tar"]
+
+
+@pytest.mark.parametrize("ref", REFS)
+def test_members_are_listed_and_read(program: Program, ref: str) -> None:
+    """A2, A5"""
+    inside = f"{ref}/" if ":" in ref else f"{ref}:"
+    listed = program.good("archive", "ls", ref).lines
+    assert listed == sorted([*MEMBERS, "train"])
+    for name in ("train/0.jpg", "train/39.cls"):
+        assert program.good("cat", inside + name).out == MEMBERS[name]
+        assert program.good("archive", "get", inside + name, "-o", "-").out == MEMBERS[name]
+    program.good("archive", "get", inside + "train/7.jpg")
+    assert (program.home / "7.jpg").read_bytes() == MEMBERS["train/7.jpg"]
+
+
+@pytest.mark.parametrize("ref", REFS)
+def test_members_are_read_from_a_server(program: Program, ref: str) -> None:
+    """A2"""
+    inside = f"{ref}/" if ":" in ref else f"{ref}:"
+    with serving(program.store) as server:
+        url = ["--server", server.url]
+        listed = program.good("archive", "ls", ref, "--store", "other", *url).lines
+        assert listed == sorted([*MEMBERS, "train"])
+        got = program.good("archive", "get", inside + "train/8.cls", "-o", "8", *url)
+        assert (program.home / "8").read_bytes() == MEMBERS["train/8.cls"], got
+        path = inside.replace(":", "/-/") + "train/8.cls"
+        part = httpx.get(f"{server.url}/v1/files/{path}", headers={"Range": "bytes=5-99"})
+        assert (part.status_code, part.content) == (206, MEMBERS["train/8.cls"][5:100])
+
+
+@pytest.mark.parametrize(
+    ("option", "text", "chosen"),
+    [
+        ("--prefix", "train/1", lambda name: name.startswith("train/1")),
+        ("--suffix", ".cls", lambda name: name.endswith(".cls")),
+        ("--substr", "/3", lambda name: "/3" in name),
+        ("--regex", r"[02]\.jpg$", lambda name: name.endswith(("0.jpg", "2.jpg"))),
+        ("--wdskey", "train/5", lambda name: name.startswith("train/5.")),
+    ],
+)
+def test_members_are_selected(
+    program: Program, option: str, text: str, chosen: Callable[[str], bool]
+) -> None:
+    """A8"""
+    out = program.good("archive", "ls", "shards/a.tgz", option, text, "--json").out
+    found = json.loads(out)
+    assert found["format"] == "tar in gzip"
+    assert [entry["path"] for entry in found["entries"]] == sorted(filter(chosen, MEMBERS))
+    assert {entry["length"] for entry in found["entries"]} <= {len(d) for d in MEMBERS.values()}
+
+
+@pytest.mark.parametrize(
+    ("command", "status", "said"),
+    [
+        ("archive ls plain", 2, "plain is no archive"),
+        ("archive ls missing", 9, "missing"),
+        ("archive get shards/a.tar", 2, "names no member"),
+        ("archive get shards/a.tar:train", 2, "train is a folder"),
+        ("archive get shards/a.tar:train/99", 9, "`casync archive ls shards/a.tar` lists"),
+        ("archive get plain:x", 2, "plain is a file, not an archive"),
+        ("archive ls shards/a.tar --prefix a --suffix b", 2, "do not go together"),
+        ("archive ls shards/a.tar --regex (", 2, "is no regular expression"),
+        ("archive get shards/a.tar:train/1.cls -o missing/x", 1, "missing"),
+    ],
+)
+def test_mistakes_are_told(program: Program, command: str, status: int, said: str) -> None:
+    done = program.run(*command.split())
+    assert (done.status, said in done.err) == (status, True), done
+
+
+def test_an_index_that_cannot_be_kept_is_made_each_time(program: Program, tmp_path: Path) -> None:
+    (program.home / "blocked").mkdir()
+    program.good("prepare", program.home / "a.tar", "--name", "a.tar", "--store", "blocked/s")
+    (program.home / "blocked" / "s" / "members").write_bytes(b"a file is in the way")
+    for _ in range(2):
+        out = program.good("cat", "a.tar:train/0.jpg", "--store", "blocked/s").out
+        assert out == MEMBERS["train/0.jpg"]
