@@ -109,7 +109,9 @@ class Archive:
             IntegrityError: The index is wrong about it.
         """
         if member.kind is not MemberKind.FILE:
-            raise UsageError(f"{_text(member.path)} is a {_WORDS[member.kind]}, not a file")
+            raise UsageError(
+                f"{_text(member.path)} is a {_WORDS[member.kind]} in the archive, not a file"
+            )
         self._format.check(self._plain, member)
         return MemberContent(self, member)
 

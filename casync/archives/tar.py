@@ -85,7 +85,9 @@ def _members(archive: ByteReader, start: int) -> Iterator[Member]:
             if info.size < 0 or tar.offset <= at or len(tar.pax_headers) > MAX_GLOBAL_FIELDS:
                 raise MalformedError(f"the header at byte {at} of the archive is damaged")
             if reach > archive.length:
-                raise MalformedError(f"the archive ends inside {info.name!r}")
+                raise MalformedError(
+                    f"the archive ends at byte {archive.length}, inside {info.name!r}"
+                )
             at = tar.offset
             try:
                 yield _member(info)
@@ -95,6 +97,12 @@ def _members(archive: ByteReader, start: int) -> Iterator[Member]:
         raise MalformedError(f"this is no tar archive from byte {at} on: {error}") from error
     if any(archive.read(at, _BLOCK)):
         raise MalformedError(f"the header at byte {at} of the archive is damaged")
+    for block in archive.blocks(at, archive.length if start == 0 else at):
+        if block.count(0) != len(block):
+            raise MalformedError(
+                f"the archive goes on after its end at byte {at}: several were joined, or it is "
+                "damaged"
+            )
 
 
 def _next(tar: tarfile.TarFile, at: int) -> tarfile.TarInfo | None:

@@ -97,7 +97,7 @@ def test_members_are_selected(
         ("archive ls plain", 2, "plain is no archive"),
         ("archive ls missing", 9, "missing"),
         ("archive get shards/a.tar", 2, "names no member"),
-        ("archive get shards/a.tar:train", 2, "train is a folder"),
+        ("archive get shards/a.tar:train", 2, "train is a folder in the archive"),
         ("archive get shards/a.tar:train/99", 9, "`casync archive ls shards/a.tar` lists"),
         ("archive get plain:x", 2, "plain is a file, not an archive"),
         ("archive ls shards/a.tar --prefix a --suffix b", 2, "do not go together"),

@@ -118,6 +118,12 @@ def test_a_damaged_header_does_not_end_an_archive() -> None:
         list(Tar().scan(BytesReader(bytes(data))))
 
 
+def test_archives_that_were_joined_are_refused_as_tar_would_read_only_the_first() -> None:
+    data = made(("a", b"1"))
+    with pytest.raises(MalformedError, match="goes on after its end at byte 1024"):
+        list(Tar().scan(BytesReader(data + data)))
+
+
 def test_an_archive_without_its_zeros_is_whole() -> None:
     data = made(("a", bytes(512)))[:1024]
     assert contents(BytesReader(data)) == {b"a": bytes(512)}
