@@ -112,6 +112,19 @@ class ChunkWriter:
         """Takes reserved chunks that a child has packed. Raises as `pack`."""
         self._writer.put_records(records)
 
+    def is_between(self, level: int) -> bool:
+        """Whether a node of `level` would begin here; always true of chunks, which are level 0."""
+        return self._builder.is_between(level)
+
+    def again(self, level: int, run: Run) -> None:
+        """Takes what an earlier content lists and the store has: chunks, or whole closed nodes.
+
+        Raises:
+            CasyncError: As `take`.
+        """
+        self._builder.adopt(level, run)
+        self._progress.advance(run.length * run.times)
+
     def finish(self) -> Content:
         """Ends the content. By then the writer has everything below it.
 

@@ -38,8 +38,10 @@ __all__ = [
     "check_root",
     "decode_node",
     "encoded_size",
+    "group_records",
     "iter_records",
     "runs",
+    "uniform_run",
 ]
 
 _MAGIC: Final = b"CASN"
@@ -231,6 +233,26 @@ class NodeBuilder:
                 self._close_open(1)
                 records = here.records
 
+    def is_between(self, level: int) -> bool:
+        """Whether a node of `level` would begin here, and with it one of each level below."""
+        return not any(open_node.records for open_node in self._levels[:level])
+
+    def adopt(self, level: int, run: Run) -> None:
+        """Appends `run.times` nodes of `level` that were closed elsewhere, where `is_between`.
+
+        Each must end as `add` would end it, so none is the last one of its level.
+
+        Raises:
+            UsageError: As `add`.
+        """
+        assert self.is_between(level)
+        self._grow(run.length * run.times)
+        while len(self._levels) < level:
+            self._levels.append(_Level())
+        for below in self._levels[:level]:
+            below.closed = True
+        self._add(level + 1, run)
+
     def finish(self) -> Content:
         """Closes all open nodes; returns the content that the runs form.
 
@@ -331,14 +353,14 @@ def _walk(
     if is_root:
         check_root(node)
     records = node.records
-    uniform = _uniform(level, run.times, records, find)
+    uniform = uniform_run(level, run.times, records, find)
     if uniform is not None:
         skipped = max(start - offset, 0) // uniform.length
         left = replace(uniform, times=uniform.times - skipped)
         yield offset + skipped * uniform.length, left
         return
     for _ in range(run.times):
-        for record_run in _group(records):
+        for record_run in group_records(records):
             end = offset + record_run.length * record_run.times
             if level == 1 and offset >= start:
                 yield offset, record_run  # the common case: a generator per chunk is slower
@@ -347,7 +369,7 @@ def _walk(
             offset = end
 
 
-def _uniform(level: int, times: int, records: list[Record], find: FindNode) -> Run | None:
+def uniform_run(level: int, times: int, records: list[Record], find: FindNode) -> Run | None:
     """The one run of chunks that `times` nodes of `records` form, or None if chunks differ."""
     while True:
         ident, length = records[0]
@@ -360,7 +382,7 @@ def _uniform(level: int, times: int, records: list[Record], find: FindNode) -> R
         records = find(NodeId(ident), level, length).records
 
 
-def _group(records: list[Record]) -> Iterator[Run]:
+def group_records(records: list[Record]) -> Iterator[Run]:
     """Equal adjacent records as runs."""
     current, count = records[0], 0
     for record in records:
