@@ -5,7 +5,7 @@ PYTHON ?=
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test check integration container crash stress damage fuzz realtree manyfiles bench clean
+.PHONY: help demo test check integration training container crash stress damage fuzz realtree manyfiles bench clean
 .DELETE_ON_ERROR:
 
 help:
@@ -14,6 +14,7 @@ help:
 	@echo 'make check   formatting, lint, types, floors'
 	@echo 'make container   follow the Containerfile, and boot the systemd unit, in a Debian made by debootstrap, as root'
 	@echo 'make integration   sources on every real server that can be started here; says which cannot'
+	@echo 'make training   pandas, pyarrow, polars, WebDataset and PyTorch read a store; says which is not here'
 	@echo 'make crash   slow fault sweeps: kills, power loss, full disks (needs strace and gcc)'
 	@echo 'make stress  ten minutes of writers, pushers, pullers, collections and kill -9 on one store, beside a damaged one'
 	@echo 'make damage  400 mutants of a store through every command that reads or deletes'
@@ -41,6 +42,11 @@ integration: $(VENV)/.installed-integration
 	@$(BIN)/python -m pytest -q -rs -o 'python_files=test_*.py servers_*.py' tests/servers \
 	  tests/contract/test_sources.py tests/integration/test_clouds.py tests/integration/test_s3.py \
 	  tests/integration/test_cli_urls.py tests/integration/test_cli_other_casync.py
+
+# -rs lists the libraries that are not here; PyTorch is only used where it is installed.
+training: $(VENV)/.installed-dev
+	@$(BIN)/pip install -q -e '.[training-test]'
+	@$(BIN)/python -m pytest -q -rs -o 'python_files=loaders_*.py' tests/training
 
 container:
 	@$(call need,debootstrap,debootstrap)

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from casync.remote.http.client import RemoteClient
     from casync.remote.http.transport import TransportOptions
     from casync.sources import get, prepare_url
+    from casync.training.members import members
 
 __version__ = "0.1.0"
 
@@ -57,6 +58,7 @@ __all__ = [
     "download",
     "forecast",
     "get",
+    "members",
     "open_ref",
     "open_store",
     "prepare",
@@ -79,6 +81,7 @@ _HOMES = {
     "TransportOptions": "casync.remote.http.transport",
     "download": "casync.downloads",
     "get": "casync.sources",
+    "members": "casync.training.members",
     "prepare_url": "casync.sources",
 }
 

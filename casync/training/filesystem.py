@@ -1,0 +1,173 @@
+"""`casync://` for fsspec, and so for pandas, pyarrow and polars: names, trees and archives.
+
+`NAME` is a file; `NAME/-/PATH` is in a folder or an archive, as in the URLs of a server. fsspec and
+its users split paths at slashes and take parents from them, and urllib takes `:` for a port; no ref
+has a component `-`. `NAME@3` selects a version.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
+
+from casync.access.content_file import Readable
+from casync.access.locate import locate, open_file
+from casync.access.tree_load import Tree
+from casync.errors import NotFoundError, UnsupportedError, UsageError
+from casync.limits import MIB
+from casync.names.name import parse_ref
+from casync.objects.tree import Entry, File, Folder
+from casync.training.process_source import ProcessSource
+
+__all__ = ["CasyncFileSystem"]
+
+
+class CasyncFileSystem(AbstractFileSystem):  # type: ignore[misc]
+    """What a store or a server has, read-only.
+
+    Args:
+        store: The folder of a store; or
+        server: the URL of a server.
+        token: The server's token.
+        options: As of every file system of fsspec.
+    """
+
+    protocol = "casync"
+    root_marker = ""
+
+    def __init__(self, store: str = "", server: str = "", token: str = "", **options: Any) -> None:
+        super().__init__(**options)
+        self.source = ProcessSource(os.fspath(store), server, token)
+
+    @classmethod
+    def _strip_protocol(cls, path: Any) -> Any:
+        if isinstance(path, list):
+            return [cls._strip_protocol(one) for one in path]
+        return str(os.fspath(path)).removeprefix("casync://").strip("/")
+
+    @classmethod
+    def _parent(cls, path: str) -> str:
+        return str(cls._strip_protocol(path)).rpartition("/")[0]
+
+    def info(self, path: str, **_: Any) -> dict[str, Any]:
+        """Size and type of one path.
+
+        Raises:
+            FileNotFoundError: There is nothing.
+        """
+        path = self._strip_protocol(path)
+        ref, inside = _split(path)
+        try:
+            if ref:
+                content = locate(parse_ref(ref if not inside else f"{ref}:{inside}"), self.source)
+                if isinstance(content.content, Tree):
+                    return _row(path, None)
+                if content.content is not None and inside != "":
+                    return _row(path, content.content.length)
+                return {**_row(path, 0), "type": "other"}
+        except NotFoundError as error:
+            if inside is not None or next(self.source.names(ref + "/"), None) is None:
+                raise FileNotFoundError(error.message) from error
+        return _row(path, None)
+
+    def ls(self, path: str, detail: bool = True, **_: Any) -> list[Any]:
+        """The names below a name, or the entries of a folder.
+
+        Raises:
+            FileNotFoundError: There is nothing.
+        """
+        path = self._strip_protocol(path)
+        ref, inside = _split(path)
+        rows = self._names(ref) if inside is None else self._entries(path, ref, inside)
+        if not rows:
+            row = self.info(path)
+            rows = [] if row["type"] == "directory" else [row]
+        return rows if detail else [row["name"] for row in rows]
+
+    def _names(self, ref: str) -> list[dict[str, Any]]:
+        above = ref + "/" if ref else ""
+        rows: dict[str, dict[str, Any]] = {}
+        for record in self.source.names(above):
+            first, slash, _ = record.name.removeprefix(above).partition("/")
+            if slash or above + first not in rows:
+                name = above + first
+                rows[name] = _row(name, None) if slash else self.info(name)
+        if ref and self._is_tree(ref):
+            rows[ref + "/-"] = _row(ref + "/-", None)
+        return list(rows.values())
+
+    def _is_tree(self, ref: str) -> bool:
+        try:
+            return isinstance(locate(parse_ref(ref), self.source).content, Tree)
+        except NotFoundError:
+            return False
+
+    def _entries(self, path: str, ref: str, inside: str) -> list[dict[str, Any]]:
+        try:
+            content = locate(parse_ref(f"{ref}:{inside}" if inside else ref), self.source).content
+        except NotFoundError as error:
+            raise FileNotFoundError(error.message) from error
+        if not isinstance(content, Tree):
+            return []
+        return [_entry(path, entry) for entry in content.entries(content.root.content)]
+
+    def _content(self, path: str) -> Readable:
+        ref, inside = _split(self._strip_protocol(path))
+        try:
+            return open_file(parse_ref(f"{ref}:{inside}" if inside else ref), self.source)
+        except NotFoundError as error:
+            raise FileNotFoundError(error.message) from error
+        except UsageError as error:
+            raise IsADirectoryError(error.message) from error
+
+    def _open(self, path: str, mode: str = "rb", **options: Any) -> _CasyncFile:
+        if mode != "rb":
+            raise UnsupportedError("casync:// is read-only")
+        return _CasyncFile(self, path, self._content(path), **options)
+
+    def cat_file(
+        self, path: str, start: int | None = None, end: int | None = None, **_: Any
+    ) -> bytes:
+        """The bytes of a file, or of a range; negative offsets count from its end."""
+        content = self._content(path)
+        first, last, _step = slice(start, end).indices(content.length)
+        return b"".join(content.read(first, last)) if first < last else b""
+
+
+class _CasyncFile(AbstractBufferedFile):  # type: ignore[misc]
+    """One version of a file: it stays the same when its name moves on."""
+
+    DEFAULT_BLOCK_SIZE = 4 * MIB
+
+    def __init__(
+        self, fs: CasyncFileSystem, path: str, content: Readable, block_size: Any = None, **_: Any
+    ) -> None:
+        self.content = content
+        options = {key: _[key] for key in ("cache_type", "cache_options") if _.get(key)}
+        super().__init__(fs, path, "rb", block_size or "default", size=content.length, **options)
+
+    def _fetch_range(self, start: int, end: int) -> bytes:
+        return b"".join(self.content.read(start, end)) if start < end else b""
+
+
+def _split(path: str) -> tuple[str, str | None]:
+    """A ref, and the path inside it; None if there is none."""
+    if path.endswith("/-"):
+        return path[:-2], ""
+    ref, separator, inside = path.partition("/-/")
+    return ref, inside if separator else None
+
+
+def _row(name: str, size: int | None) -> dict[str, Any]:
+    return {"name": name, "size": size or 0, "type": "directory" if size is None else "file"}
+
+
+def _entry(path: str, entry: Entry) -> dict[str, Any]:
+    name = f"{path}/{os.fsdecode(entry.name)}"
+    if isinstance(entry, Folder):
+        return _row(name, None)
+    if isinstance(entry, File):
+        return _row(name, entry.content.length)
+    return {**_row(name, 0), "type": "other"}

@@ -1,0 +1,52 @@
+"""Members of an archive in its order, each with its bytes."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from typing import Final
+
+from casync.access.content_file import ContentFile
+from casync.access.locate import open_file
+from casync.archives.byte_files import FileReader
+from casync.archives.detect import detect
+from casync.archives.layers import open_layer
+from casync.archives.member import MemberKind
+from casync.errors import UsageError
+from casync.limits import MIB
+from casync.names.name import Ref, parse_ref
+from casync.store.base import ManifestSource
+
+__all__ = ["members"]
+
+_AHEAD: Final = 4 * MIB
+"""Bytes that are read at a time: some chunks, with one request to a server."""
+
+
+def members(ref: str | Ref, source: ManifestSource) -> Iterator[tuple[str, bytes]]:
+    """The files in an archive with their bytes, in the order of the archive.
+
+    Memory holds 4 MiB besides the largest file. Every chunk is proved.
+
+    Args:
+        ref: The archive, or one in a folder as `REF:PATH`.
+        source: A store, or a `RemoteClient`.
+
+    Raises:
+        UsageError: It is no archive.
+        NotFoundError: There is no such name, or nothing at the path.
+        UnsupportedError: A file is sparse or encrypted.
+        NoObjectError, IntegrityError: Something is missing or damaged. Earlier files are good.
+    """
+    ref = parse_ref(ref) if isinstance(ref, str) else ref
+    content = open_file(ref, source)
+    with io.BufferedReader(ContentFile(content), buffer_size=_AHEAD) as file:
+        stored = FileReader(file, content.length)
+        kind = detect(stored, (ref.path or ref.name or "").rpartition("/")[2])
+        if kind is None:
+            raise UsageError(f"{ref} is a file, not an archive")
+        plain = open_layer(kind.layer, stored)
+        for member in kind.reader.scan(plain):
+            if member.kind is MemberKind.FILE:
+                data = b"".join(kind.reader.read(plain, member, 0, member.length))
+                yield member.path.decode(errors="surrogateescape"), data

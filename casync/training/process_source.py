@@ -1,0 +1,132 @@
+"""A store or a server that every process opens for itself, when it first reads.
+
+LMDB may not be used across a fork. So a store that was opened here is closed before each fork, and
+parent and child open it again; a connection to a server stays with the process that made it.
+Threads must not read while another one forks.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from casync.errors import LockedError, UsageError
+from casync.ids import Kind, ManifestId, ObjectId
+from casync.names.name import Name, NameRecord, Ref
+from casync.objects.codec import Packed
+from casync.remote.http.address import origin_of
+from casync.remote.http.client import RemoteClient
+from casync.remote.http.transport import TransportOptions
+from casync.store.base import Absence, ManifestRow, ObjectStat
+from casync.store.lmdb.store import LmdbStore
+
+__all__ = ["ProcessSource"]
+
+
+class ProcessSource:
+    """A `ManifestSource` that can be pickled, and used on both sides of a fork.
+
+    Args:
+        store: The folder of a store; or
+        server: the URL of a server.
+        token: The server's token.
+
+    Raises:
+        UsageError: Neither is given, or both.
+    """
+
+    def __init__(self, store: str = "", server: str = "", token: str = "") -> None:
+        if bool(store) == bool(server):
+            raise UsageError("give either a store or a server to read from")
+        self._arguments = (store, server, token)
+
+    def __reduce__(self) -> tuple[type[ProcessSource], tuple[str, str, str]]:
+        return type(self), self._arguments
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ProcessSource) and other._arguments == self._arguments
+
+    def __hash__(self) -> int:
+        return hash(self._arguments)
+
+    def close(self) -> None:
+        """Closes what this process has open at this place. The next read opens it again."""
+        with _lock:
+            opened = _opened.pop(self._arguments, None)
+            if opened is not None:
+                opened.close()
+
+    def get(self, kind: Kind, ids: Sequence[ObjectId]) -> Iterator[Packed | Absence]:
+        """As `ObjectSource.get`."""
+        return self._source().get(kind, ids)
+
+    def stat(self, kind: Kind, ids: Sequence[ObjectId]) -> list[ObjectStat | None]:
+        """As `ObjectSource.stat`."""
+        return self._source().stat(kind, ids)
+
+    def manifests(self) -> Iterator[ManifestRow]:
+        """As `ManifestSource.manifests`."""
+        return self._source().manifests()
+
+    def manifest(self, ident: ManifestId) -> ManifestRow | None:
+        """As `ManifestSource.manifest`."""
+        return self._source().manifest(ident)
+
+    def names(self, prefix: str = "") -> Iterator[NameRecord]:
+        """As `ManifestSource.names`."""
+        return self._source().names(prefix)
+
+    def history(self, name: Name) -> list[NameRecord]:
+        """As `ManifestSource.history`."""
+        return self._source().history(name)
+
+    def resolve(self, ref: Ref) -> ManifestId:
+        """As `ManifestSource.resolve`."""
+        return self._source().resolve(ref)
+
+    def _source(self) -> LmdbStore | RemoteClient:
+        with _lock:
+            opened = _opened.get(self._arguments)
+            if opened is None:
+                opened = _opened[self._arguments] = self._open()
+            return opened
+
+    def _open(self) -> LmdbStore | RemoteClient:
+        store, server, token = self._arguments
+        if server:
+            tokens = {origin_of(server): token} if token else {}
+            return RemoteClient(server, TransportOptions(tokens=tokens))
+        try:
+            return LmdbStore.open(store, read_only=True)
+        except LockedError as error:
+            raise LockedError(
+                f"{error.message}, or was when this process was forked",
+                next_step="Close it first, or start workers with spawn or forkserver.",
+            ) from error
+
+
+_lock: Final = threading.Lock()
+_opened: Final[dict[tuple[str, str, str], LmdbStore | RemoteClient]] = {}
+"""What this process has open, for all sources: LMDB opens a store once per process."""
+
+_inherited: Final[list[RemoteClient]] = []
+"""Connections of the parent, which a child neither uses nor closes."""
+
+
+def _before() -> None:
+    _lock.acquire()
+    for arguments, opened in list(_opened.items()):
+        if isinstance(opened, LmdbStore):
+            opened.close()
+            del _opened[arguments]
+
+
+def _after_in_child() -> None:
+    _inherited.extend(opened for opened in _opened.values() if isinstance(opened, RemoteClient))
+    _opened.clear()
+    _lock.release()
+
+
+os.register_at_fork(before=_before, after_in_parent=_lock.release, after_in_child=_after_in_child)

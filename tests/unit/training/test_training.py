@@ -1,0 +1,114 @@
+"""Readers of training jobs, over a store on disk."""
+
+from __future__ import annotations
+
+import io
+import multiprocessing
+import os
+import pickle
+import tarfile
+from pathlib import Path
+
+import fsspec
+import pytest
+
+import casync
+from casync.errors import LockedError, UsageError
+from casync.names.name import Name
+from casync.names.name_update import NameUpdate
+from casync.store.base import Batch
+from casync.store.lmdb.store import LmdbStore
+from casync.training.process_source import ProcessSource
+
+DATA = os.urandom(300_000)
+
+
+def shard() -> bytes:
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w") as archive:
+        for name, data in (("b.jpg", DATA), ("a.txt", b"seven"), ("none", b"")):
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    return made.getvalue()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> str:
+    root = tmp_path / "root"
+    (root / "deep").mkdir(parents=True)
+    (root / "deep" / "data.csv").write_text("a,b\n1,2\n3,4\n")
+    with LmdbStore.open(tmp_path / "store", create=True) as store:
+        tree = casync.prepare_tree(root, store).manifest
+        file = casync.prepare(io.BytesIO(shard()), store).manifest
+        names = [NameUpdate(Name("set/v1"), tree), NameUpdate(Name("shards/0.tar"), file)]
+        store.commit(Batch(names=names))
+    return str(tmp_path / "store")
+
+
+def read(source: ProcessSource) -> list[tuple[str, bytes]]:
+    return list(casync.members("shards/0.tar", source))
+
+
+def test_members_come_in_the_order_of_the_archive(store: str) -> None:
+    assert read(ProcessSource(store)) == [("b.jpg", DATA), ("a.txt", b"seven"), ("none", b"")]
+    with pytest.raises(UsageError):
+        list(casync.members("set/v1:deep/data.csv", ProcessSource(store)))
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_workers_read_with_a_source_that_is_in_use(store: str, method: str) -> None:
+    source = ProcessSource(store)
+    expected = read(source)
+    with multiprocessing.get_context(method).Pool(1) as pool:
+        assert pool.map(read, [source]) == [expected]
+
+
+def child_says(source: ProcessSource) -> str:
+    """What a forked child says of reading."""
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if not pid:
+        try:
+            said = str(len(read(source)))
+        except LockedError as error:
+            said = error.next_step or ""
+        os.write(writing, said.encode())
+        os._exit(0)
+    os.waitpid(pid, 0)
+    os.close(writing)
+    with open(reading, "rb") as pipe:
+        return pipe.read().decode()
+
+
+def test_a_source_in_use_survives_a_fork_on_both_sides(store: str) -> None:
+    source = ProcessSource(store)
+    going = casync.members("shards/0.tar", source)
+    assert next(going)[0] == "b.jpg"
+    assert child_says(source) == "3"
+    assert [name for name, _ in going] == ["a.txt", "none"]
+
+
+def test_a_fork_below_a_store_of_the_caller_is_refused(store: str) -> None:
+    with LmdbStore.open(store, read_only=True):
+        assert "spawn" in child_says(ProcessSource(store))
+
+
+def test_a_file_system_lists_and_reads_names_trees_and_members(store: str) -> None:
+    files = fsspec.filesystem("casync", store=store)
+    assert files.ls("", detail=False) == ["set", "shards"]
+    assert files.find("casync://set/v1") == ["set/v1/-/deep/data.csv"]
+    assert files.glob("casync://set/v1/-/*/*.csv") == ["set/v1/-/deep/data.csv"]
+    assert files.isdir("set")
+    assert files.isdir("set/v1/-")
+    assert files.isfile("shards/0.tar")
+    assert files.cat_file("casync://shards/0.tar/-/b.jpg", 5, 50) == DATA[5:50]
+    assert files.cat_ranges(["shards/0.tar/-/a.txt"] * 2, [0, -2], [2, None]) == [b"se", b"en"]
+    with files.open("casync://shards/0.tar@1/-/b.jpg") as file:
+        file.seek(-7, io.SEEK_END)
+        assert file.read() == DATA[-7:]
+        assert pickle.loads(pickle.dumps(files)) == files
+    with pytest.raises(FileNotFoundError):
+        files.info("set/v1/-/no")
+    with pytest.raises(FileNotFoundError):
+        files.ls("nothing")
