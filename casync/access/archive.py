@@ -7,12 +7,13 @@ never believed: the header of a member is compared before its bytes are read.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import takewhile
 from typing import Final, Protocol
 
 from casync.access.content_file import ContentFile, FileBytes
 from casync.access.outline import Outline
 from casync.archives.byte_files import FileReader
-from casync.archives.detect import detect
+from casync.archives.detect import check_name, detect
 from casync.archives.format import ByteReader
 from casync.archives.index import MemberIndex, encode_index, member_order
 from casync.archives.layers import PlainReader, open_layer
@@ -85,21 +86,30 @@ class Archive:
         self._plain = open_layer(index.kind.layer, stored, length=index.length, points=points)
 
     def find(self, path: bytes) -> Member | None:
-        """The member at a path; of several the last one.
+        """The member at a path; of several the last one. A hard link is what it leads to.
 
         Raises:
             NotFoundError: The path is that of a hard link to nothing.
         """
         member = self.index.find(path)
-        if member is None or member.kind is not MemberKind.HARDLINK:
-            return member
+        while member is not None and member.kind is MemberKind.HARDLINK:
+            member = self._before(member)
+            if member is None:
+                raise NotFoundError(f"{_text(path)} is a hard link to a member that is not there")
+        return member
+
+    def _before(self, link: Member) -> Member | None:
+        """What a hard link leads to: the last member of that path before it."""
         try:
-            linked = self.index.find(member_path(member.target))
+            target = member_path(link.target)
         except MalformedError:
-            linked = None
-        if linked is None or linked.kind is not MemberKind.FILE:
-            raise NotFoundError(f"{_text(path)} is a hard link to a member that is not there")
-        return linked
+            return None
+        same = takewhile(lambda one: one.path == target, self.index.members(target))
+        return max(
+            (one for one in same if one.header < link.header),
+            key=lambda one: one.header,
+            default=None,
+        )
 
     def open(self, member: Member) -> MemberContent:
         """The bytes of a member.
@@ -161,7 +171,12 @@ class MemberContent:
 
 
 def open_archive(
-    outline: Outline, source: ObjectSource, indexes: MemberIndexes, name: str = ""
+    outline: Outline,
+    source: ObjectSource,
+    indexes: MemberIndexes,
+    name: str = "",
+    *,
+    anew: bool = False,
 ) -> Archive | None:
     """Opens a content as an archive; None if neither its bytes nor its name are those of one.
 
@@ -170,18 +185,22 @@ def open_archive(
         source: Has its chunks.
         indexes: Keeps its index.
         name: Its name, if it has one.
+        anew: Make the index again, even if one is kept.
 
     Raises:
         UsageError: Its name says that it is another kind of archive.
         MalformedError: It is damaged, or no archive although its name says so.
         NoObjectError, IntegrityError: Its chunks are missing or damaged.
     """
-    kept = indexes.find(outline.content)
+    kept = None if anew else indexes.find(outline.content)
     if kept is not None:
         try:
-            return Archive(outline, source, MemberIndex(kept))
+            archive = Archive(outline, source, MemberIndex(kept))
         except MalformedError:
             pass  # it is made again
+        else:
+            check_name(archive.index.kind, name)
+            return archive
     stored = _stored(outline, source)
     kind = detect(stored, name)
     if kind is None:

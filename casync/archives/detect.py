@@ -16,7 +16,7 @@ from casync.archives.zip import Zip
 from casync.archives.zip_directory import find_directory
 from casync.errors import MalformedError, UsageError
 
-__all__ = ["ArchiveKind", "detect", "kind_of_name"]
+__all__ = ["ArchiveKind", "check_name", "detect", "kind_of_name"]
 
 _BLOCK: Final = 512
 _FORMATS: Final[dict[str, ArchiveFormat]] = {"tar": Tar(), "zip": Zip(), "msgpack": MessagePack()}
@@ -80,9 +80,22 @@ def detect(archive: ByteReader, name: str = "") -> ArchiveKind | None:
         if said.format == "tar" and not said.layer and not any(archive.read(0, 2 * _BLOCK)):
             return said  # zeros: a tar without members, or an empty file
         raise MalformedError(f"{name} is not {said}, as its name says, nor another archive")
-    raise UsageError(
-        f"{name} is {found}, but its name says {said}", next_step="Give it the name of what it is."
-    )
+    check_name(found, name)
+    return found
+
+
+def check_name(found: ArchiveKind, name: str) -> None:
+    """Compares the kind of an archive with what its name says.
+
+    Raises:
+        UsageError: The name says that it is another kind.
+    """
+    said = kind_of_name(name)
+    if said is not None and said != found:
+        raise UsageError(
+            f"{name} is {found}, but its name says {said}",
+            next_step="Give it the name of what it is.",
+        )
 
 
 def _by_content(archive: ByteReader, *, is_named_zip: bool) -> ArchiveKind | None:

@@ -76,6 +76,10 @@ class Collection(Protocol):
         """
         ...
 
+    def sweep_indexes(self) -> int:
+        """Removes indexes of archives that are gone; returns how many."""
+        ...
+
     def sweep_jobs(self) -> int:
         """Removes rows of jobs that nothing needs.
 

@@ -117,3 +117,15 @@ def test_an_index_that_cannot_be_kept_is_made_each_time(program: Program, tmp_pa
     for _ in range(2):
         out = program.good("cat", "a.tar:train/0.jpg", "--store", "blocked/s").out
         assert out == MEMBERS["train/0.jpg"]
+
+
+def test_a_collection_removes_indexes_of_archives_that_are_gone(program: Program) -> None:
+    store = program.home / "collected"
+    program.good("prepare", program.home / "a.tgz", "--name", "a.tgz", "--store", store)
+    program.good("archive", "ls", "a.tgz", "--store", store)
+    program.good("gc", "--store", store)
+    assert len(os.listdir(store / "members")) == 1
+    program.good("rm", "a.tgz", "--store", store)
+    for _ in range(2):
+        program.good("gc", "--window", "0", "--store", store)
+    assert os.listdir(store / "members") == []

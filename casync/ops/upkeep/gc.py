@@ -115,6 +115,7 @@ def collect(
         if not options.dry_run:
             with suppress(NoSpaceError):  # the next collection has another try
                 collection.sweep_jobs()
+            collection.sweep_indexes()
         moved = 0 if options.dry_run else _compact(collection, progress)
         seconds = time.monotonic() - started
         if not options.dry_run:

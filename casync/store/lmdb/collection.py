@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from casync.errors import LockedError, WriteError
+from casync.fs.index_folder import IndexFolder
 from casync.ids import Kind, ManifestId
 from casync.objects.record import RECORD_BYTES
 from casync.store.base import ManifestState
@@ -256,6 +257,18 @@ class LmdbCollection:
         moved += self._move(group) if group else 0
         self._environment.write(lambda txn: recount(txn, self._environment.databases), need=_NEED)
         return moved
+
+    def sweep_indexes(self) -> int:
+        """As `Collection.sweep_indexes`."""
+        self._check_wet()
+        index = self._environment.databases["index"]
+
+        def has(ident: bytes) -> bool:
+            with self._environment.reading() as txn:
+                keys = (index_key(kind, ident) for kind in (Kind.NODE, Kind.CHUNK))
+                return any(txn.get(key, db=index) is not None for key in keys)
+
+        return IndexFolder.of_store(self._environment.path).sweep(has)
 
     def sweep_jobs(self) -> int:
         """As `Collection.sweep_jobs`."""

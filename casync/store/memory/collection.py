@@ -125,6 +125,10 @@ class MemoryCollection:
         """As `Collection.compact`: there are no segments."""
         return 0
 
+    def sweep_indexes(self) -> int:
+        """As `Collection.sweep_indexes`; a store in memory has none."""
+        return 0
+
     def sweep_jobs(self) -> int:
         """As `Collection.sweep_jobs`."""
         with self._tables.lock:

@@ -8,6 +8,7 @@ import random
 import tarfile
 import zipfile
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -158,3 +159,39 @@ def test_indexes_of_contents_that_are_gone_are_removed(store: MemoryStore, tmp_p
     kept = [path.name for path in tmp_path.iterdir() if "tmp" not in path.name][:2]
     assert indexes.sweep(lambda ident: any(name.startswith(ident.hex()) for name in kept)) == 3
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(kept)
+
+
+def test_an_index_of_another_archive_is_made_again(store: MemoryStore, tmp_path: Path) -> None:
+    indexes = IndexFolder(tmp_path)
+    read(store, "a.tar:folder/001.bin", indexes)
+    (right,) = tmp_path.iterdir()
+    other = dict(reversed(MEMBERS.items()))
+    put(store, "b.tar", tar(other))
+    read(store, "b.tar:folder/001.bin", indexes)
+    (wrong,) = set(tmp_path.iterdir()) - {right}
+    right.write_bytes(wrong.read_bytes())
+    assert read(store, "a.tar:folder/150.bin", indexes) == MEMBERS["folder/150.bin"]
+
+
+def test_a_hard_link_leads_to_what_was_before_it(store: MemoryStore, tmp_path: Path) -> None:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        for name, data, target in (
+            ("a", b"first", ""),
+            ("b", b"", "a"),
+            ("c", b"", "b"),
+            ("a", b"second", ""),
+            ("d", b"", "later"),
+            ("later", b"third", ""),
+        ):
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            if target:
+                info.type, info.linkname = tarfile.LNKTYPE, target
+            archive.addfile(info, io.BytesIO(data))
+    put(store, "links.tar", out.getvalue())
+    indexes = IndexFolder(tmp_path)
+    read_here = partial(read, store, indexes=indexes)
+    assert [read_here(f"links.tar:{name}") for name in "abc"] == [b"second", b"first", b"first"]
+    with pytest.raises(NotFoundError, match="d is a hard link to a member that is not there"):
+        read_here("links.tar:d")
