@@ -55,7 +55,7 @@ VERBS: Final[dict[str, Verb]] = {
     "cat": Verb("cat", "Write content, or a part of it, to stdout.", True),
     "check": Verb("check", "Compare a file or folder on disk with a manifest.", True),
     "diff": Verb("diff", "List the differences between two manifests.", True),
-    "archive": Verb("", "List and read members of tar, tgz, zip and MessagePack files."),
+    "archive": Verb("", "Make tar, tgz, zip and MessagePack files; list and read members."),
     "name": Verb("", "Set names, and show their history."),
     "key": Verb("", "Make keys for signing names."),
     "rm": Verb("rm", "Move names and manifests to the trash.", True),
@@ -82,6 +82,7 @@ _JOB_VERBS: Final[dict[str, Verb]] = {
 }
 
 _ARCHIVE_VERBS: Final[dict[str, Verb]] = {
+    "create": Verb("archive_create", "Make an archive and print its hash."),
     "ls": Verb("archive_ls", "List the members of an archive.", True),
     "get": Verb("archive_get", "Write a member of an archive to a file.", True),
 }
@@ -126,6 +127,7 @@ _JOB_EXAMPLES: Final = (
 )
 
 _ARCHIVE_EXAMPLES: Final = (
+    "casync archive create shards/0001.tar ./images/",
     "casync archive ls shards/0001.tar --suffix .cls",
     "casync archive get shards/0001.tar:train/7.jpg -o 7.jpg",
 )

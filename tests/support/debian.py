@@ -21,6 +21,7 @@ NTFS = ("ntfs-3g",)
 NGINX = ("nginx-light",)
 APACHE = ("apache2-bin",)
 MKFS = {"btrfs": ("btrfs-progs",), "xfs": ("xfsprogs",)}
+LIBARCHIVE = ("libarchive-tools",)
 CHROMIUM = ("chromium", "fonts-dejavu-core")
 
 

@@ -17,7 +17,7 @@ from casync.objects.node import Content
 from casync.objects.tree import Entry, File, Folder, Link
 from casync.store.base import ObjectSource
 
-__all__ = ["ReadPart", "ReadableMember", "content_reader", "members_of_tree"]
+__all__ = ["ReadPart", "ReadableMember", "content_reader", "member_of", "members_of_tree"]
 
 _NODES: Final = 8
 """Decoded nodes of a file that are kept: a path through all levels."""
@@ -78,7 +78,7 @@ def members_of_tree(
     for path, entry, _ in tree.tour(pass_over if prefix else None):
         if not path or entry is None or not path.startswith(prefix):
             continue
-        member = _member(below + path, entry)
+        member = member_of(below + path, entry)
         first = entry.first if isinstance(entry, File) and MemberKind.HARDLINK in kinds else None
         if first is not None and first.startswith(prefix):
             target = below + first
@@ -88,7 +88,8 @@ def members_of_tree(
             yield ReadableMember(member, _reader(tree, source, content))
 
 
-def _member(path: bytes, entry: Entry) -> NewMember:
+def member_of(path: bytes, entry: Entry) -> NewMember:
+    """An entry of a tree as a member, but without hard links."""
     kind, length, target = MemberKind.OTHER, 0, b""
     match entry:
         case Folder():

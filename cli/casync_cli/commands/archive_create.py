@@ -1,0 +1,208 @@
+"""`casync archive create`: makes an archive of a folder, or of what the store has."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from casync.errors import UsageError
+from casync.sizes import format_count, format_size
+from casync_cli.completion import complete_ref
+from casync_cli.invocation import invocation_of
+from casync_cli.options import AllowNetworkFs, DryRun
+from casync_cli.parsing.paths import parse_path
+
+if TYPE_CHECKING:
+    from casync.names.name import Name
+    from casync.ops.archive.create import ArchiveInput, ArchivePlan
+    from casync.ops.prepare.prepared import Prepared
+    from casync.store.lmdb.store import LmdbStore
+    from casync_cli.output import Output
+
+DETAILS = (
+    "NAME ends in .tar, .tgz, .tar.gz, .zip or .msgpack, which is the format. A DIR begins with / "
+    "or ., or ends in /; its entries are the members, with their modes and times. A REF to a file "
+    "is a member under its name, and a REF to a folder gives its entries. The same members give "
+    "the same bytes. Prints the hash."
+)
+EXAMPLES = (
+    "casync archive create shards/a.tar ./images/",
+    "casync archive create shards/a.tgz --template 'images/{0000..0999}.jpg'",
+    "casync archive create all.zip photos/1.jpg photos/2.jpg notes.tar:readme.txt",
+    "casync archive create all.msgpack --prefix photos/",
+)
+
+
+def run(
+    ctx: typer.Context,
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="The name of the archive, with its ending.")
+    ],
+    members: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="DIR|REF",
+            help="A folder on disk, or what is in the store.",
+            autocompletion=complete_ref,
+        ),
+    ] = None,
+    template: Annotated[
+        str | None,
+        typer.Option(
+            "--template", metavar="T", help="Names such as a/{000..140}; missing ones are skipped."
+        ),
+    ] = None,
+    list_file: Annotated[
+        str | None,
+        typer.Option(
+            "--list", metavar="FILE", help="A list of refs in JSON or lines, or - for stdin."
+        ),
+    ] = None,
+    prefix: Annotated[
+        str | None, typer.Option("--prefix", metavar="P", help="All names that begin with this.")
+    ] = None,
+    dry_run: DryRun = False,
+    allow_network_fs: AllowNetworkFs = False,
+) -> None:
+    """Runs the command."""
+    from casync.archives.writing.new_format import new_format_of
+    from casync.names.name import parse_name
+    from casync.ops.archive.create import create_archive, plan_archive
+    from casync.ops.prepare.file import PrepareOptions
+
+    invocation = invocation_of(ctx)
+    label, made = parse_name(name), new_format_of(name)
+    ways = [one for one in (members or None, template, list_file, prefix) if one is not None]
+    if len(ways) != 1:
+        raise UsageError(
+            "an archive is made from one of: DIR, REF…, --template, --list, --prefix",
+            next_step="See casync archive create --help.",
+        )
+    folder = _folder(members or [])
+    creates = folder is not None and not dry_run
+    with (
+        invocation.open_store(create=creates, allow_network_fs=allow_network_fs) as store,
+        invocation.progress() as progress,
+    ):
+        given = _input(store, label, folder, members or [], template, list_file, prefix)
+        plan = plan_archive(made, given)
+        prepared = None
+        if not dry_run:
+            options = PrepareOptions(name=label)
+            prepared = create_archive(made, given, plan, store, options, progress)
+    _report(invocation.output, label, plan, prepared)
+
+
+def _folder(members: list[str]) -> Path | None:
+    """The folder on disk among the arguments."""
+    folders = [one for one in members if one.startswith(("/", ".")) or one.endswith("/")]
+    if not folders:
+        return None
+    if len(members) > 1:
+        raise UsageError(
+            f"{folders[0]} is a folder on disk, which is the only input of an archive",
+            next_step="Prepare it under a name, and give that name with the other refs.",
+        )
+    return parse_path(folders[0], "archive create")
+
+
+def _input(
+    store: LmdbStore,
+    label: Name,
+    folder: Path | None,
+    members: list[str],
+    template: str | None,
+    list_file: str | None,
+    prefix: str | None,
+) -> ArchiveInput:
+    from casync.names.name import parse_ref
+    from casync.ops.archive.folder_input import FolderInput
+    from casync.ops.archive.store_input import (
+        StoreInput,
+        names_below,
+        refs_of_texts,
+        whole_refs,
+    )
+
+    if folder is not None:
+        own = os.stat(store.path)
+        return FolderInput(folder, frozenset([(own.st_dev, own.st_ino)]))
+    if template is not None:
+        from casync.jobs.template import parse_template
+
+        texts = parse_template(template)
+        if texts.is_endless:
+            raise UsageError(
+                f"the template {template} has no end", next_step="Write a range: {0000..0999}."
+            )
+        return StoreInput(
+            store,
+            lambda: refs_of_texts((text, None) for text in texts),
+            template,
+            skips_missing=True,
+        )
+    if list_file is not None:
+        listed = _listed(list_file)
+        return StoreInput(store, lambda: refs_of_texts(listed), list_file)
+    if prefix is not None:
+        return StoreInput(
+            store, lambda: names_below(store, prefix, label), prefix, skips_missing=True
+        )
+    refs = [parse_ref(text) for text in members]
+    return StoreInput(store, lambda: whole_refs(refs), " ".join(members))
+
+
+def _listed(text: str) -> list[tuple[str, str | None]]:
+    """The refs of a list, each with the path that it shall get, or None."""
+    from casync.fs.source.file import open_source
+    from casync.jobs.object_list import read_object_list
+
+    with open_source(sys.stdin.buffer if text == "-" else parse_path(text, "--list")) as source:
+        blocks = (block for block in source.blocks() if isinstance(block, bytes))
+        listed = [(one.target, one.name) for one in read_object_list(blocks)]
+    if not listed:
+        raise UsageError("the list is empty", next_step="Write one ref on each line.")
+    return listed
+
+
+def _report(output: Output, name: Name, plan: ArchivePlan, prepared: Prepared | None) -> None:
+    record = None if prepared is None else prepared.name
+    length = plan.length if prepared is None else prepared.length
+    if output.json_mode:
+        output.document(
+            "casync.archive-create/1",
+            {
+                "name": name,
+                "version": None if record is None else record.version,
+                "manifest": None if prepared is None else prepared.manifest.hex(),
+                "files": plan.files,
+                "folders": plan.folders,
+                "links": plan.links,
+                "plain": plan.plain,
+                "length": length,
+                "missing": plan.missing,
+                "left_out": plan.left_out,
+                "chunks": 0 if prepared is None else prepared.chunks,
+                "new": 0 if prepared is None else prepared.new,
+                "stored": 0 if prepared is None else prepared.stored,
+            },
+        )
+        return
+    if prepared is not None:
+        output.row(prepared.manifest.hex())
+        output.flush()
+    what = [format_count(plan.files, "file"), format_count(plan.folders, "folder")]
+    what += [format_count(plan.links, "symbolic link")] if plan.links else []
+    size = "" if length is None else f", {format_size(length)} in all"
+    output.say(f"{', '.join(what)}: {format_size(plan.plain)}{size}")
+    if plan.missing:
+        output.say(f"{format_count(plan.missing, 'ref')} skipped: there is nothing under them")
+    if plan.left_out:
+        left = format_count(plan.left_out, "entry")
+        output.say(f"warning: {left} left out: devices, pipes, sockets, or leftovers of pulls")
+    if record is not None:
+        output.say(f"named {record.name}@{record.version}")

@@ -1,0 +1,253 @@
+"""`archive create` as a user runs it; the archives are read by the usual programs."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import random
+import shutil
+import subprocess
+import tarfile
+import zipfile
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tests.support.debian import LIBARCHIVE, UnavailableError, unpacked
+from tests.support.program import Program
+
+MTIME = 1_650_000_001
+LONG = "a folder whose name is long/" * 8 + "ü" * 90
+TREE = {
+    "a.txt": b"text " * 10_000,
+    "b/large": random.Random(1).randbytes(5_000_000),
+    "b/empty": b"",
+    LONG: b"long",
+    "ä ö": b"umlauts",
+}
+ENDINGS = ["tar", "tgz", "tar.gz", "zip", "msgpack"]
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Program:
+    home = tmp_path / "home"
+    home.mkdir()
+    return Program(home)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "folder"
+    for name, data in TREE.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    (folder / "empty").mkdir()
+    (folder / "link").symlink_to("b/large")
+    os.link(folder / "a.txt", folder / "same")
+    (folder / "b" / "empty").chmod(0o750)
+    for path in sorted(folder.rglob("*"), reverse=True):
+        os.utime(path, (MTIME, MTIME), follow_symlinks=False)
+    return folder
+
+
+@cache
+def bsdtar() -> str:
+    """The command bsdtar, installed or unpacked."""
+    if (found := shutil.which("bsdtar")) is not None:
+        return found
+    try:
+        return str(unpacked("libarchive", LIBARCHIVE) / "usr/bin/bsdtar")
+    except UnavailableError as error:
+        pytest.skip(str(error))
+
+
+def gnu_tar(archive: Path, target: Path) -> None:
+    subprocess.run(["tar", "-xpf", archive, "-C", target], check=True)
+
+
+def bsd_tar(archive: Path, target: Path) -> None:
+    subprocess.run([bsdtar(), "-xpf", archive, "-C", target], check=True)
+
+
+def info_zip(archive: Path, target: Path) -> None:
+    if shutil.which("unzip") is None:
+        pytest.skip("there is no Info-ZIP")
+    subprocess.run(["unzip", "-q", archive, "-d", target], check=True)
+
+
+def python_tar(archive: Path, target: Path) -> None:
+    with tarfile.open(archive) as opened:
+        opened.extractall(target, filter="fully_trusted")
+
+
+READERS: list[tuple[str, Callable[[Path, Path], None]]] = [
+    ("tar", gnu_tar),
+    ("tar", bsd_tar),
+    ("tar", python_tar),
+    ("tgz", gnu_tar),
+    ("tgz", bsd_tar),
+    ("tgz", python_tar),
+    ("zip", info_zip),
+    ("zip", bsd_tar),
+]
+
+
+def create(program: Program, *arguments: str | Path) -> dict[str, object]:
+    ran = program.run("archive", "create", *map(str, arguments), "--json")
+    assert ran.status == 0, ran.err
+    return ran.document
+
+
+def content(program: Program, ref: str) -> bytes:
+    ran = program.run("cat", ref)
+    assert ran.status == 0, ran.err
+    return ran.out
+
+
+def names(program: Program, ref: str) -> list[str]:
+    with tarfile.open(fileobj=io.BytesIO(content(program, ref))) as archive:
+        return archive.getnames()
+
+
+@pytest.mark.parametrize(("ending", "extract"), READERS)
+def test_what_is_made_of_a_folder_is_that_folder_again(
+    program: Program,
+    folder: Path,
+    tmp_path: Path,
+    ending: str,
+    extract: Callable[[Path, Path], None],
+) -> None:
+    """A3"""
+    create(program, f"a.{ending}", folder)
+    archive, target = tmp_path / f"a.{ending}", tmp_path / "target"
+    archive.write_bytes(content(program, f"a.{ending}"))
+    target.mkdir()
+    extract(archive, target)
+    inside = {path.relative_to(folder) for path in folder.rglob("*")}
+    assert {path.relative_to(target) for path in target.rglob("*")} == inside
+    for path in inside:
+        was, found = (folder / path).lstat(), (target / path).lstat()
+        assert was.st_mode == found.st_mode
+        if not (folder / path).is_symlink():
+            assert found.st_mtime == MTIME
+        if (folder / path).is_file():
+            assert (target / path).read_bytes() == (folder / path).read_bytes()
+    assert (target / "link").readlink() == Path("b/large")
+    linked = (target / "same").samefile(target / "a.txt")
+    assert linked == (ending != "zip")
+
+
+def test_gzip_and_zip_find_no_fault(program: Program, folder: Path, tmp_path: Path) -> None:
+    """A3"""
+    for ending, command in (("tgz", ["gzip", "-t"]), ("zip", ["unzip", "-tq"])):
+        create(program, f"a.{ending}", folder)
+        (tmp_path / f"a.{ending}").write_bytes(content(program, f"a.{ending}"))
+        if shutil.which(command[0]) is not None:
+            subprocess.run([*command, tmp_path / f"a.{ending}"], check=True)
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_the_same_members_give_the_same_hash(
+    program: Program, folder: Path, tmp_path: Path, ending: str
+) -> None:
+    """A3"""
+    assert program.run("prepare", str(folder), "--name", "tree").status == 0
+    copy = tmp_path / "copy"
+    subprocess.run(["cp", "-a", folder, copy], check=True)
+    given = [str(folder), str(copy), "tree"]
+    made = [create(program, f"{i}.{ending}", one) for i, one in enumerate(given)]
+    assert len({one["manifest"] for one in made}) == 1
+    assert made[0]["files"] == 6
+    planned = create(program, f"4.{ending}", folder, "--dry-run")
+    assert planned["manifest"] is None
+    assert planned["length"] == (None if ending in ("tgz", "tar.gz") else made[0]["length"])
+    assert program.run("cat", f"4.{ending}").status == 9
+
+
+def test_files_of_the_store_are_members_under_their_names(program: Program, folder: Path) -> None:
+    """A3"""
+    for number in (1, 2, 4):
+        path = folder / "a.txt"
+        path.write_bytes(b"%d" % number)
+        assert program.run("prepare", str(path), "--name", f"photos/{number}.jpg").status == 0
+    assert program.run("prepare", str(folder / "b"), "--name", "b").status == 0
+    made = create(program, "photos/range.tar", "--template", "photos/{1..5}.jpg")
+    assert (made["files"], made["missing"]) == (3, 2)
+    assert names(program, "photos/range.tar") == ["photos/1.jpg", "photos/2.jpg", "photos/4.jpg"]
+    create(program, "refs.tar", "photos/2.jpg", "b")
+    assert names(program, "refs.tar") == ["photos/2.jpg", "empty", "large"]
+
+
+def test_a_prefix_takes_all_names_but_that_of_the_archive(program: Program, folder: Path) -> None:
+    """A3"""
+    for name in ("p/1", "p/2", "q"):
+        assert program.run("prepare", str(folder / "a.txt"), "--name", name).status == 0
+    first = create(program, "p/all.msgpack", "--prefix", "p/")
+    found = msgspec.msgpack.decode(content(program, "p/all.msgpack"))
+    assert found == {"p/1": TREE["a.txt"], "p/2": TREE["a.txt"]}
+    assert create(program, "p/all.msgpack", "--prefix", "p/")["manifest"] == first["manifest"]
+
+
+def test_a_list_gives_members_paths_of_their_own(
+    program: Program, folder: Path, tmp_path: Path
+) -> None:
+    """A3"""
+    assert program.run("prepare", str(folder), "--name", "tree").status == 0
+    listed = tmp_path / "list.json"
+    listed.write_text(json.dumps({"x/1": "tree:a.txt", "x/2": "tree:b"}))
+    create(program, "listed.zip", "--list", listed)
+    with zipfile.ZipFile(io.BytesIO(content(program, "listed.zip"))) as archive:
+        assert archive.namelist() == ["x/1", "x/2/empty", "x/2/large"]
+        assert archive.read("x/2/large") == TREE["b/large"]
+        assert archive.getinfo("x/1").date_time[0] == 2022
+    listed.write_text("tree:a.txt\ntree:none\n")
+    ran = program.run("archive", "create", "listed.zip", "--list", str(listed))
+    assert ran.status == 9
+    assert "tree has no none" in ran.err
+
+
+def test_two_members_with_one_path_are_refused(program: Program, folder: Path) -> None:
+    """A7"""
+    assert program.run("prepare", str(folder), "--name", "tree").status == 0
+    create(program, "once.tar", "tree:b", "tree:b/large")
+    ran = program.run("archive", "create", "twice.tar", "tree", "tree:b/large")
+    assert ran.status == 2
+    assert "several members would have the path" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["a.rar", "./folder"], "does not end like an archive"),
+        (["a.tar"], "made from one of"),
+        (["a.tar", "x", "--prefix", "y"], "made from one of"),
+        (["a.tar", "./folder", "x"], "only input of an archive"),
+        (["a.tar", "--template", "x/%06d"], "has no end"),
+        (["a.tar", "--list", "-"], "list is empty"),
+    ],
+)
+def test_what_makes_no_archive_is_refused(
+    program: Program, arguments: list[str], text: str
+) -> None:
+    program.run("prepare", stdin=b"")
+    ran = program.run("archive", "create", *arguments)
+    assert ran.status == 2
+    assert text in ran.err
+
+
+def test_a_file_that_cannot_be_read_ends_it_without_an_archive(
+    program: Program, folder: Path
+) -> None:
+    os.mkfifo(folder / "pipe")
+    made = create(program, "a.tar", folder)
+    assert made["left_out"] == 1
+    if os.geteuid() == 0:
+        pytest.skip("root may read everything")
+    (folder / "a.txt").chmod(0)
+    assert program.run("archive", "create", "b.tar", str(folder)).status == 8
+    assert program.run("cat", "b.tar").status == 9
