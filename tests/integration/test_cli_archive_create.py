@@ -183,6 +183,17 @@ def test_files_of_the_store_are_members_under_their_names(program: Program, fold
     assert names(program, "refs.tar") == ["photos/2.jpg", "empty", "large"]
 
 
+def test_members_of_archives_are_members_of_another_one(program: Program, folder: Path) -> None:
+    """A3"""
+    create(program, "first.tgz", folder)
+    create(program, "second.tar", "first.tgz:b/large", "first.tgz:a.txt")
+    with tarfile.open(fileobj=io.BytesIO(content(program, "second.tar"))) as archive:
+        assert [(one.name, one.size, one.mtime) for one in archive.getmembers()] == [
+            ("b/large", len(TREE["b/large"]), MTIME),
+            ("a.txt", len(TREE["a.txt"]), MTIME),
+        ]
+
+
 def test_a_prefix_takes_all_names_but_that_of_the_archive(program: Program, folder: Path) -> None:
     """A3"""
     for name in ("p/1", "p/2", "q"):

@@ -30,6 +30,8 @@ CONTRACT = {
     "[--limit RATE] [--object-list/--from FILE] [--header K:V]... [--flatten] [--sync] "
     "[--max-delete N] [--allow-empty] [--part K/N] [--chunk-size AVG] [--progress-interval T] "
     "[--wait] [--dry-run] [--allow-network-fs]",
+    "archive create": "NAME [DIR|REF]... [--template T] [--list FILE] [--prefix P] [--dry-run] "
+    "[--allow-network-fs]",
     "job ls": "[--active] [--regex RE]",
     "job show": "[ID] [--regex RE] [--refresh T]",
     "job start": "ID [--progress-interval T] [--wait]",
@@ -253,6 +255,7 @@ def test_the_document_names_the_fields_of_json(program: Program) -> None:
         "download ./doc downloaded --dry-run",
         "download ./doc downloaded",
         "job ls",
+        "archive create x.tar doc",
     ]:
         (program.home / "doc").write_bytes(b"y" * 5000)
         fields = program.good(*command.split(), "--json").document
@@ -273,6 +276,7 @@ def test_help_lists_the_commands_and_no_others(program: Program) -> None:
         "pull",
         "push",
         "download",
+        "archive",
         "job",
         "ls",
         "show",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
+from casync.access.archive import MemberContent
 from casync.access.locate import Located, locate
 from casync.access.outline import Outline
 from casync.access.tree_load import Tree
@@ -105,6 +106,10 @@ class StoreInput:
                     member = member_of(path, found.entry)
                 read = content_reader(lambda: outline, self._store)
                 yield member, read(0, member.length)
+            case MemberContent() as inside:
+                mode, mtime = inside.member.mode, inside.member.mtime
+                member = NewMember(wanted.path, length=inside.length, mode=mode, mtime=mtime)
+                yield member, inside.read(0, inside.length)
             case None:
                 raise UsageError(f"{wanted.ref} is a link, device or pipe, not a file or folder")
 
