@@ -30,8 +30,6 @@ CONTRACT = {
     "[--limit RATE] [--object-list/--from FILE] [--header K:V]... [--flatten] [--sync] "
     "[--max-delete N] [--allow-empty] [--part K/N] [--chunk-size AVG] [--progress-interval T] "
     "[--wait] [--dry-run] [--allow-network-fs]",
-    "archive create": "NAME [DIR|REF]... [--template T] [--list FILE] [--prefix P] [--dry-run] "
-    "[--allow-network-fs]",
     "job ls": "[--active] [--regex RE]",
     "job show": "[ID] [--regex RE] [--refresh T]",
     "job start": "ID [--progress-interval T] [--wait]",
@@ -41,6 +39,8 @@ CONTRACT = {
     "ls": "[PATTERN] [-l] [-R] [--full]",
     "show": "REF [--digest sha256]",
     "cat": "REF[:PATH] [--offset N] [--length N] [-f/--force]",
+    "archive create": "NAME [DIR|REF]... [--template T] [--list FILE] [--prefix P] [--dry-run] "
+    "[--allow-network-fs]",
     "archive ls": "REF[:PATH] [-l/--long] [--prefix P] [--suffix S] [--substr S] [--regex RE] "
     "[--wdskey KEY] [--all]",
     "archive get": "REF:MEMBER [-o FILE]",
@@ -276,7 +276,6 @@ def test_help_lists_the_commands_and_no_others(program: Program) -> None:
         "pull",
         "push",
         "download",
-        "archive",
         "job",
         "ls",
         "show",
