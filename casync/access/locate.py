@@ -185,7 +185,10 @@ def _locate(
             return Located(ident, b"", None, outline)
         name = (ref.name or "").rpartition("/")[2]
         outline = Outline(ident, manifest, chunks)
-        return Located(ident, path, None, _member(outline, chunks, indexes, path, ref.whole, name))
+        member = _member(outline, chunks, indexes, path, ref.whole, name)
+        if member is None:
+            raise UsageError(f"{ref.whole} is a file, not an archive; there is nothing inside")
+        return Located(ident, path, None, member)
     entry, rest = _find(root_of(manifest, objects), path, objects)
     if entry is None:
         raise NotFoundError(
@@ -201,9 +204,11 @@ def _locate(
             content = Outline(ident, alone, source, cached_nodes=cached_nodes)
     if rest and isinstance(content, Outline):
         whole = f"{ref.whole}:{os.fsdecode(path[: -len(rest) - 1])}"
-        name = os.fsdecode(entry.name)
         outline = Outline(ident, content.manifest, chunks)
-        return Located(ident, path, None, _member(outline, chunks, indexes, rest, whole, name))
+        member = _member(outline, chunks, indexes, rest, whole, os.fsdecode(entry.name))
+        if member is None:
+            raise NotFoundError(f"{whole} is a file, not an archive; there is nothing inside")
+        return Located(ident, path, None, member)
     return Located(ident, path, entry, content)
 
 
@@ -238,17 +243,17 @@ def _member(
     path: bytes,
     whole: object,
     name: str,
-) -> MemberContent:
-    """A member of the archive that a file is.
+) -> MemberContent | None:
+    """A member of the archive that a file is; None if it is no archive.
 
     Raises:
-        UsageError: It is no archive, or the member is not a file.
+        UsageError: The member is not a file.
         NotFoundError: It has no such member.
         CasyncError: As `open_archive`.
     """
     archive = open_archive(outline, source, indexes, name)
     if archive is None:
-        raise UsageError(f"{whole} is a file, not an archive; there is nothing inside")
+        return None
     member = archive.find(path)
     if member is not None:
         try:

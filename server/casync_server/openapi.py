@@ -12,6 +12,7 @@ import msgspec
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from casync.archives.writing.new_format import NewFormat
 from casync.wire.documents import (
     JSON_TYPE,
     PROBLEM_TYPE,
@@ -49,6 +50,7 @@ __all__ = [
 ]
 
 _DOCUMENTS: Final = (
+    NewFormat,
     Info,
     ManifestPage,
     ManifestView,
