@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
-import multiprocessing
 import os
 import pickle
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
@@ -56,12 +57,31 @@ def test_members_come_in_the_order_of_the_archive(store: str) -> None:
         list(casync.members("set/v1:deep/data.csv", ProcessSource(store)))
 
 
-@pytest.mark.parametrize("method", ["spawn", "forkserver"])
-def test_workers_read_with_a_source_that_is_in_use(store: str, method: str) -> None:
-    source = ProcessSource(store)
+POOL = """
+import multiprocessing, sys
+import casync
+from casync.training.process_source import ProcessSource
+
+def read(source):
+    return list(casync.members("shards/0.tar", source))
+
+if __name__ == "__main__":
+    source = ProcessSource(sys.argv[1])
     expected = read(source)
-    with multiprocessing.get_context(method).Pool(1) as pool:
+    with multiprocessing.get_context(sys.argv[2]).Pool(1) as pool:
         assert pool.map(read, [source]) == [expected]
+    print(len(expected))
+"""
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_workers_read_with_a_source_that_is_in_use(store: str, method: str, tmp_path: Path) -> None:
+    """In a process of its own: pools leave helpers behind until their process ends."""
+    script = tmp_path / "pool.py"
+    script.write_text(POOL)
+    command = [sys.executable, str(script), store, method]
+    done = subprocess.run(command, capture_output=True, check=True)
+    assert done.stdout == b"3\n"
 
 
 def child_says(source: ProcessSource) -> str:
