@@ -26,9 +26,10 @@ help:
 demo: $(VENV)/.installed
 	@$(BIN)/python benchmarks/demo.py
 
+# One worker more than there are processors: tests wait for programs a third of their time.
 test: $(VENV)/.installed-dev
 	@$(call need,unshare,util-linux)
-	@$(BIN)/python -m pytest -q -n auto -m 'not crash'
+	@$(BIN)/python -m pytest -q -n $$(($$(nproc) + 1)) -m 'not crash'
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
