@@ -13,12 +13,12 @@ from typing import Final, Protocol
 from casync.access.content_file import ContentFile, FileBytes
 from casync.access.outline import Outline
 from casync.archives.byte_files import FileReader
-from casync.archives.detect import check_name, detect
+from casync.archives.detect import ArchiveKind, check_name, detect
 from casync.archives.format import ByteReader
 from casync.archives.index import MemberIndex, encode_index, member_order
 from casync.archives.layers import PlainReader, open_layer
 from casync.archives.member import Member, MemberKind, member_path
-from casync.errors import MalformedError, NotFoundError, UsageError
+from casync.errors import IntegrityError, MalformedError, NotFoundError, UsageError
 from casync.fs.index_folder import keep_for_now
 from casync.fs.sorted_rows import SortedRows
 from casync.objects.node import Content
@@ -67,23 +67,40 @@ PASSING: Final = PassingIndexes()
 class Archive:
     """An archive in a store or on a server.
 
+    An index that turns out to be damaged or wrong is made again.
+
     Args:
         outline: The outline of its content.
         source: Has its chunks.
+        indexes: Keeps its index.
         index: Its index.
 
     Attributes:
-        index: The members.
         content: The archive as it is stored.
     """
 
-    def __init__(self, outline: Outline, source: ObjectSource, index: MemberIndex) -> None:
-        self.index = index
+    def __init__(
+        self, outline: Outline, source: ObjectSource, indexes: MemberIndexes, index: MemberIndex
+    ) -> None:
         self.content = outline.content
-        stored = _stored(outline, source)
-        self._format = index.kind.reader
-        points = index.points() if index.kind.layer else b""
-        self._plain = open_layer(index.kind.layer, stored, length=index.length, points=points)
+        self._indexes = indexes
+        self._stored = _stored(outline, source)
+        self._use(index)
+
+    @property
+    def kind(self) -> ArchiveKind:
+        """What kind of archive it is."""
+        return self._index.kind
+
+    def members(self, prefix: bytes = b"", *, after: bytes = b"") -> Iterator[Member]:
+        """As `MemberIndex.members`."""
+        try:
+            for member in self._index.members(prefix, after=after):
+                yield member
+                after = member.path
+        except MalformedError:
+            self._remake()
+            yield from self._index.members(prefix, after=after)
 
     def find(self, path: bytes) -> Member | None:
         """The member at a path; of several the last one. A hard link is what it leads to.
@@ -91,7 +108,48 @@ class Archive:
         Raises:
             NotFoundError: The path is that of a hard link to nothing.
         """
-        member = self.index.find(path)
+        try:
+            return self._find(path)
+        except MalformedError:
+            self._remake()
+            return self._find(path)
+
+    def open(self, path: bytes) -> MemberContent | None:
+        """The bytes of the member at a path; None if there is none.
+
+        Raises:
+            UsageError: It has none.
+            NotFoundError: As `find`.
+            IntegrityError: The archive is damaged there.
+        """
+        member = self.find(path)
+        try:
+            return self._opened(member)
+        except IntegrityError:
+            self._remake()
+            return self._opened(self.find(path))
+
+    def read(self, member: Member, start: int, end: int) -> Iterator[bytes]:
+        """The bytes of a part of a member.
+
+        Raises:
+            UnsupportedError: It is sparse, encrypted, or compressed in another way than deflate.
+            NoObjectError, IntegrityError: Its chunks are missing, or it is damaged.
+        """
+        return self._index.kind.reader.read(self._plain, member, start, end)
+
+    def _opened(self, member: Member | None) -> MemberContent | None:
+        if member is None:
+            return None
+        if member.kind is not MemberKind.FILE:
+            raise UsageError(
+                f"{_text(member.path)} is a {_WORDS[member.kind]} in the archive, not a file"
+            )
+        self._index.kind.reader.check(self._plain, member)
+        return MemberContent(self, member)
+
+    def _find(self, path: bytes) -> Member | None:
+        member = self._index.find(path)
         while member is not None and member.kind is MemberKind.HARDLINK:
             member = self._before(member)
             if member is None:
@@ -104,43 +162,21 @@ class Archive:
             target = member_path(link.target)
         except MalformedError:
             return None
-        same = takewhile(lambda one: one.path == target, self.index.members(target))
+        same = takewhile(lambda one: one.path == target, self._index.members(target))
         return max(
             (one for one in same if one.header < link.header),
             key=lambda one: one.header,
             default=None,
         )
 
-    def open(self, member: Member) -> MemberContent:
-        """The bytes of a member.
+    def _remake(self) -> None:
+        self._use(_make_index(self._stored, self._index.kind, self.content, self._indexes))
 
-        Raises:
-            UsageError: It has none.
-            IntegrityError: The index is wrong about it.
-        """
-        if member.kind is not MemberKind.FILE:
-            raise UsageError(
-                f"{_text(member.path)} is a {_WORDS[member.kind]} in the archive, not a file"
-            )
-        self._format.check(self._plain, member)
-        return MemberContent(self, member)
-
-    def read(self, member: Member, start: int, end: int) -> Iterator[bytes]:
-        """The bytes of a part of a member.
-
-        Raises:
-            UnsupportedError: It is sparse, encrypted, or compressed in another way than deflate.
-            NoObjectError, IntegrityError: Its chunks are missing, or it is damaged.
-        """
-        return self._format.read(self._plain, member, start, end)
-
-    def scan(self) -> Iterator[Member]:
-        """All members in the order of the archive, whatever the index says.
-
-        Raises:
-            MalformedError: It is no archive.
-        """
-        return self._format.scan(self._plain)
+    def _use(self, index: MemberIndex) -> None:
+        layer = index.kind.layer
+        points = index.points() if layer else b""
+        self._index = index
+        self._plain = open_layer(layer, self._stored, length=index.length, points=points)
 
 
 class MemberContent:
@@ -171,12 +207,7 @@ class MemberContent:
 
 
 def open_archive(
-    outline: Outline,
-    source: ObjectSource,
-    indexes: MemberIndexes,
-    name: str = "",
-    *,
-    anew: bool = False,
+    outline: Outline, source: ObjectSource, indexes: MemberIndexes, name: str = ""
 ) -> Archive | None:
     """Opens a content as an archive; None if neither its bytes nor its name are those of one.
 
@@ -185,33 +216,39 @@ def open_archive(
         source: Has its chunks.
         indexes: Keeps its index.
         name: Its name, if it has one.
-        anew: Make the index again, even if one is kept.
 
     Raises:
         UsageError: Its name says that it is another kind of archive.
         MalformedError: It is damaged, or no archive although its name says so.
         NoObjectError, IntegrityError: Its chunks are missing or damaged.
     """
-    kept = None if anew else indexes.find(outline.content)
+    kept = indexes.find(outline.content)
     if kept is not None:
         try:
-            archive = Archive(outline, source, MemberIndex(kept))
+            archive = Archive(outline, source, indexes, MemberIndex(kept))
         except MalformedError:
             pass  # it is made again
         else:
-            check_name(archive.index.kind, name)
+            check_name(archive.kind, name)
             return archive
     stored = _stored(outline, source)
     kind = detect(stored, name)
     if kind is None:
         return None
+    index = _make_index(stored, kind, outline.content, indexes)
+    return Archive(outline, source, indexes, index)
+
+
+def _make_index(
+    stored: ByteReader, kind: ArchiveKind, content: Content, indexes: MemberIndexes
+) -> MemberIndex:
+    """Makes the index of an archive in one pass, and keeps it."""
     plain = open_layer(kind.layer, stored)
     with SortedRows(Member, member_order, "the members of the archive") as rows:
         for member in kind.reader.scan(plain):
             rows.add(member)
         points = plain.points if isinstance(plain, PlainReader) else b""
-        index = indexes.keep(outline.content, encode_index(rows, kind, plain.length, points))
-    return Archive(outline, source, MemberIndex(index))
+        return MemberIndex(indexes.keep(content, encode_index(rows, kind, plain.length, points)))
 
 
 def _stored(outline: Outline, source: ObjectSource) -> FileReader:

@@ -15,7 +15,7 @@ from casync.access.content_file import FileBytes, Readable
 from casync.access.endpoints import Endpoints, place_of
 from casync.access.outline import CACHED_NODES, ObjectLoader, Outline, load_outline
 from casync.access.tree_load import Tree, load_tree
-from casync.errors import IntegrityError, NotFoundError, UsageError
+from casync.errors import NotFoundError, UsageError
 from casync.ids import Kind, ManifestId, ObjectId
 from casync.names.name import Ref
 from casync.objects.codec import Packer
@@ -254,15 +254,10 @@ def _member(
     archive = open_archive(outline, source, indexes, name)
     if archive is None:
         return None
-    member = archive.find(path)
+    member = archive.open(path)
     if member is not None:
-        try:
-            return archive.open(member)
-        except IntegrityError:  # the index is wrong, or the archive is damaged
-            archive = open_archive(outline, source, indexes, name, anew=True) or archive
-            if (member := archive.find(path)) is not None:
-                return archive.open(member)
-    if next(archive.index.members(path + b"/" if path else b""), None) is not None:
+        return member
+    if next(archive.members(path + b"/" if path else b""), None) is not None:
         raise UsageError(
             f"{whole}:{os.fsdecode(path)} is a folder in an archive",
             next_step=f"`casync archive ls {whole} --prefix {os.fsdecode(path)}/` lists it.",

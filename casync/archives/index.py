@@ -5,9 +5,9 @@
     blocks of members by (path, header), about 64 KiB each | points of the layer | tail | foot
 
 A block is a MessagePack array of members, the tail one of what `_Tail` says, and both are frames of
-zstd. The foot is the length of the tail, a check of all before it and a magic. A member is found by
-decoding the tail and one block, however many there are. An index follows from an archive: it may be
-lost at any time, and is made again then.
+zstd with checksums. The foot is the length of the tail and a magic. A member is found by reading
+the tail and one block, however many there are. An index follows from an archive: it may be lost or
+damaged at any time, and is made again then.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from typing import Final, TypeVar, cast
 
 import msgspec
 import zstandard
-from blake3 import blake3
 from msgspec.structs import replace
 
 from casync.archives.detect import ArchiveKind
@@ -34,7 +33,7 @@ __all__ = ["MemberIndex", "encode_index", "member_order"]
 
 _VERSION: Final = 1
 _MAGIC: Final = b"casyncm1"
-_FOOT: Final = struct.Struct("<Q8s8s")
+_FOOT: Final = struct.Struct("<Q8s")
 _BLOCK_BYTES: Final = 64 * 1024
 _ROW_BYTES: Final = 40
 """Approximate bytes of a member, not counting its names."""
@@ -74,20 +73,7 @@ def encode_index(
         length: The bytes of the plain archive.
         points: Where its layer can be read from.
     """
-    check = blake3()
-    size = 0
-    for part in _parts(members, kind, length, points):
-        check.update(part)
-        size = len(part)
-        yield part
-    yield _FOOT.pack(size, check.digest(8), _MAGIC)
-
-
-def _parts(
-    members: Iterable[Member], kind: ArchiveKind, length: int, points: bytes
-) -> Iterator[bytes]:
-    """The parts of an index before its foot; the last one is the tail."""
-    pack = zstandard.ZstdCompressor(_LEVEL).compress
+    pack = zstandard.ZstdCompressor(_LEVEL, write_checksum=True).compress
     blocks: list[tuple[bytes, int, int]] = []
     at = count = size = 0
     waiting: list[Member] = []
@@ -108,9 +94,11 @@ def _parts(
     packed = pack(points) if points else b""
     yield packed
     place = at, len(packed)
-    yield pack(
+    tail = pack(
         _ENCODER.encode(_Tail(_VERSION, kind.format, kind.layer, length, count, place, blocks))
     )
+    yield tail
+    yield _FOOT.pack(len(tail), _MAGIC)
 
 
 def _with_shadows(members: Iterable[Member]) -> Iterator[Member]:
@@ -144,14 +132,9 @@ class MemberIndex:
         foot = data.read(max(data.length - _FOOT.size, 0), _FOOT.size)
         if len(foot) < _FOOT.size or not foot.endswith(_MAGIC):
             raise _damaged()
-        size, check, _ = _FOOT.unpack(foot)
-        end = data.length - _FOOT.size
-        found = blake3()
-        for block in data.blocks(0, end):
-            found.update(block)
-        if found.digest(8) != check or size > end:
-            raise _damaged()
-        tail = _decoded(_TAIL, data.read(end - size, size))
+        size, _ = _FOOT.unpack(foot)
+        start = data.length - _FOOT.size - size
+        tail = _decoded(_TAIL, data.read(start, size) if start >= 0 else b"")
         if tail.version != _VERSION or tail.length < 0:
             raise _damaged()
         self.kind = ArchiveKind(tail.format, cast(LayerName, tail.layer))

@@ -32,6 +32,9 @@ _TIMES: Final = 0x5455
 """The extra field with times of Unix."""
 
 _METHODS: Final = {1: "shrink", 6: "implode", 9: "deflate64", 12: "bzip2", 14: "lzma", 93: "zstd"}
+_MAX_LOCAL: Final = LOCAL_BYTES + 2 * 0xFFFF
+"""Bytes of the longest local header."""
+
 _BLOCK_BYTES: Final = 256 * 1024
 
 
@@ -74,7 +77,7 @@ class Zip:
         Raises:
             IntegrityError: The archive says otherwise.
         """
-        head = archive.read(member.header, member.offset - member.header)
+        head = archive.read(member.header, min(member.offset - member.header, _MAX_LOCAL))
         name = head[LOCAL_BYTES : LOCAL_BYTES + int.from_bytes(head[26:28], "little")]
         try:
             offset = local_end(head, name, member.header)

@@ -1,4 +1,4 @@
-"""Lists the chunks or the nodes of a local file: cuts it as `prepare` does, but stores nothing.
+"""Lists the chunks of a local file: cuts it as `prepare` does, but packs and stores nothing.
 
 Child processes cut large files.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
 from casync.access.progress import Progress
 from casync.cutting.cut import cut, usable_cpus
@@ -15,63 +15,14 @@ from casync.fs.source.file import FileSource
 from casync.ids import Buffer, ChunkId, ObjectId, zero_chunk_id
 from casync.objects.chunker import ChunkerParams, Zeros
 from casync.objects.codec import DEFAULT_LEVEL
-from casync.objects.node import NodeBuilder, Run
+from casync.objects.node import Run
 from casync.objects.record import ChunkRecords
 
-__all__ = ["Note", "list_chunks", "list_nodes"]
-
-Note: TypeAlias = Callable[[int, ChunkId, int], object]
-"""Takes a chunk as (offset, id, length)."""
+__all__ = ["NotedChunks", "ChunkTaker", "list_chunks"]
 
 
-def list_chunks(
-    path: Path,
-    params: ChunkerParams,
-    note: Note,
-    progress: Progress,
-    *,
-    descriptor: int | None = None,
-) -> None:
-    """Passes all chunks of a file or block device to `note`, in order, without its holes.
-
-    Args:
-        path: The file, or only its name if it is open.
-        params: How to cut it.
-        note: Takes the chunks.
-        progress: Is told of bytes that are read.
-        descriptor: The open file to read.
-
-    Raises:
-        CasyncError: It cannot be read, or changed meanwhile. Chunks passed before remain hints.
-    """
-    _list(path, _Chunks(params, note), params, progress, descriptor)
-
-
-def list_nodes(
-    path: Path,
-    params: ChunkerParams,
-    builder: NodeBuilder,
-    progress: Progress,
-    *,
-    descriptor: int | None = None,
-) -> None:
-    """Passes all chunks of a file or block device to `builder`, in order.
-
-    Args:
-        path: The file, or only its name if it is open.
-        params: How to cut it.
-        builder: Makes nodes of the chunks.
-        progress: Is told of bytes that are read.
-        descriptor: The open file to read.
-
-    Raises:
-        CasyncError: As `list_chunks`.
-    """
-    _list(path, builder, params, progress, descriptor)
-
-
-class _Taker(Protocol):
-    """Takes the chunks of a file, in order."""
+class ChunkTaker(Protocol):
+    """Takes the chunks of a file, in order: a `NodeBuilder`, or `NotedChunks`."""
 
     def extend(self, chunks: Sequence[tuple[bytes, int]]) -> None:
         """Takes chunks, each as (id, length)."""
@@ -82,18 +33,40 @@ class _Taker(Protocol):
         ...
 
 
-def _list(
-    path: Path, taker: _Taker, params: ChunkerParams, progress: Progress, descriptor: int | None
+def list_chunks(
+    path: Path,
+    params: ChunkerParams,
+    taker: ChunkTaker,
+    progress: Progress,
+    *,
+    descriptor: int | None = None,
 ) -> None:
+    """Passes all chunks of a file or block device to `taker`, in order.
+
+    Args:
+        path: The file, or only its name if it is open.
+        params: How to cut it.
+        taker: Takes the chunks.
+        progress: Is told of bytes that are read.
+        descriptor: The open file to read.
+
+    Raises:
+        CasyncError: It cannot be read, or changed meanwhile. Chunks passed before remain hints.
+    """
     with FileSource(path, descriptor=descriptor) as source:
         listing = _Listing(taker, progress)
         cut(source, listing, params, level=DEFAULT_LEVEL, workers=usable_cpus())
 
 
-class _Chunks:
-    """Notes chunks, but those of holes."""
+class NotedChunks:
+    """Passes chunks on one by one, without holes.
 
-    def __init__(self, params: ChunkerParams, note: Note) -> None:
+    Args:
+        params: How the file is cut.
+        note: Takes a chunk as (offset, id, length).
+    """
+
+    def __init__(self, params: ChunkerParams, note: Callable[[int, ChunkId, int], object]) -> None:
         self._hole = zero_chunk_id(params.max_size)
         self._note = note
         self._offset = 0
@@ -113,7 +86,7 @@ class _Chunks:
 class _Listing:
     """Takes chunks as a chunk writer does, and never asks for their bytes."""
 
-    def __init__(self, taker: _Taker, progress: Progress) -> None:
+    def __init__(self, taker: ChunkTaker, progress: Progress) -> None:
         self._taker = taker
         self._progress = progress
 

@@ -8,16 +8,19 @@ has a component `-`. `NAME@3` selects a version.
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 
+from casync.access.archive import PASSING
 from casync.access.content_file import Readable
-from casync.access.locate import locate, open_file
+from casync.access.locate import Located, locate, open_file
 from casync.access.tree_load import Tree
 from casync.errors import NotFoundError, UnsupportedError, UsageError
+from casync.fs.index_folder import IndexFolder
 from casync.limits import MIB
-from casync.names.name import parse_ref
+from casync.names.name import Ref, parse_ref
 from casync.objects.tree import Entry, File, Folder
 from casync.training.process_source import ProcessSource
 
@@ -40,6 +43,7 @@ class CasyncFileSystem(AbstractFileSystem):  # type: ignore[misc]
     def __init__(self, store: str = "", server: str = "", token: str = "", **options: Any) -> None:
         super().__init__(**options)
         self.source = ProcessSource(os.fspath(store), server, token)
+        self._indexes = IndexFolder.of_store(Path(store)) if store else PASSING
 
     @classmethod
     def _strip_protocol(cls, path: Any) -> Any:
@@ -61,7 +65,7 @@ class CasyncFileSystem(AbstractFileSystem):  # type: ignore[misc]
         ref, inside = _split(path)
         try:
             if ref:
-                content = locate(parse_ref(ref if not inside else f"{ref}:{inside}"), self.source)
+                content = self._locate(ref, inside)
                 if isinstance(content.content, Tree):
                     return _row(path, None)
                 if content.content is not None and inside != "":
@@ -100,23 +104,26 @@ class CasyncFileSystem(AbstractFileSystem):  # type: ignore[misc]
 
     def _is_tree(self, ref: str) -> bool:
         try:
-            return isinstance(locate(parse_ref(ref), self.source).content, Tree)
+            return isinstance(self._locate(ref, None).content, Tree)
         except NotFoundError:
             return False
 
     def _entries(self, path: str, ref: str, inside: str) -> list[dict[str, Any]]:
         try:
-            content = locate(parse_ref(f"{ref}:{inside}" if inside else ref), self.source).content
+            content = self._locate(ref, inside).content
         except NotFoundError as error:
             raise FileNotFoundError(error.message) from error
         if not isinstance(content, Tree):
             return []
         return [_entry(path, entry) for entry in content.entries(content.root.content)]
 
+    def _locate(self, ref: str, inside: str | None) -> Located:
+        return locate(_ref(ref, inside), self.source, indexes=self._indexes)
+
     def _content(self, path: str) -> Readable:
         ref, inside = _split(self._strip_protocol(path))
         try:
-            return open_file(parse_ref(f"{ref}:{inside}" if inside else ref), self.source)
+            return open_file(_ref(ref, inside), self.source, indexes=self._indexes)
         except NotFoundError as error:
             raise FileNotFoundError(error.message) from error
         except UsageError as error:
@@ -142,10 +149,15 @@ class _CasyncFile(AbstractBufferedFile):  # type: ignore[misc]
     DEFAULT_BLOCK_SIZE = 4 * MIB
 
     def __init__(
-        self, fs: CasyncFileSystem, path: str, content: Readable, block_size: Any = None, **_: Any
+        self,
+        fs: CasyncFileSystem,
+        path: str,
+        content: Readable,
+        block_size: Any = None,
+        **given: Any,
     ) -> None:
         self.content = content
-        options = {key: _[key] for key in ("cache_type", "cache_options") if _.get(key)}
+        options = {key: given[key] for key in ("cache_type", "cache_options") if given.get(key)}
         super().__init__(fs, path, "rb", block_size or "default", size=content.length, **options)
 
     def _fetch_range(self, start: int, end: int) -> bytes:
@@ -158,6 +170,10 @@ def _split(path: str) -> tuple[str, str | None]:
         return path[:-2], ""
     ref, separator, inside = path.partition("/-/")
     return ref, inside if separator else None
+
+
+def _ref(ref: str, inside: str | None) -> Ref:
+    return parse_ref(f"{ref}:{inside}" if inside else ref)
 
 
 def _row(name: str, size: int | None) -> dict[str, Any]:

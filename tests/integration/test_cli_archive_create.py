@@ -6,18 +6,16 @@ import io
 import json
 import os
 import random
-import shutil
 import subprocess
 import tarfile
 import zipfile
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from tests.support.debian import LIBARCHIVE, UnavailableError, unpacked
+from tests.support.archive_programs import archive_program
 from tests.support.program import Program
 
 MTIME = 1_650_000_001
@@ -55,29 +53,16 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
-@cache
-def bsdtar() -> str:
-    """The command bsdtar, installed or unpacked."""
-    if (found := shutil.which("bsdtar")) is not None:
-        return found
-    try:
-        return str(unpacked("libarchive", LIBARCHIVE) / "usr/bin/bsdtar")
-    except UnavailableError as error:
-        pytest.skip(str(error))
-
-
 def gnu_tar(archive: Path, target: Path) -> None:
     subprocess.run(["tar", "-xpf", archive, "-C", target], check=True)
 
 
 def bsd_tar(archive: Path, target: Path) -> None:
-    subprocess.run([bsdtar(), "-xpf", archive, "-C", target], check=True)
+    subprocess.run([archive_program("bsdtar"), "-xpf", archive, "-C", target], check=True)
 
 
 def info_zip(archive: Path, target: Path) -> None:
-    if shutil.which("unzip") is None:
-        pytest.skip("there is no Info-ZIP")
-    subprocess.run(["unzip", "-q", archive, "-d", target], check=True)
+    subprocess.run([archive_program("unzip"), "-q", archive, "-d", target], check=True)
 
 
 def python_tar(archive: Path, target: Path) -> None:
@@ -144,11 +129,10 @@ def test_what_is_made_of_a_folder_is_that_folder_again(
 
 def test_gzip_and_zip_find_no_fault(program: Program, folder: Path, tmp_path: Path) -> None:
     """A3"""
-    for ending, command in (("tgz", ["gzip", "-t"]), ("zip", ["unzip", "-tq"])):
+    for ending, command in (("tgz", ["gzip", "-t"]), ("zip", [archive_program("unzip"), "-tq"])):
         create(program, f"a.{ending}", folder)
         (tmp_path / f"a.{ending}").write_bytes(content(program, f"a.{ending}"))
-        if shutil.which(command[0]) is not None:
-            subprocess.run([*command, tmp_path / f"a.{ending}"], check=True)
+        subprocess.run([*command, tmp_path / f"a.{ending}"], check=True)
 
 
 @pytest.mark.parametrize("ending", ENDINGS)

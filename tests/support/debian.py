@@ -22,6 +22,7 @@ NGINX = ("nginx-light",)
 APACHE = ("apache2-bin",)
 MKFS = {"btrfs": ("btrfs-progs",), "xfs": ("xfsprogs",)}
 LIBARCHIVE = ("libarchive-tools",)
+INFO_ZIP = ("zip", "unzip")
 CHROMIUM = ("chromium", "fonts-dejavu-core")
 
 
@@ -92,6 +93,8 @@ if __name__ == "__main__":
             "nginx": NGINX,
             "apache": APACHE,
             **MKFS,
+            "libarchive": LIBARCHIVE,
+            "info-zip": INFO_ZIP,
             "chromium": CHROMIUM,
         }
         for name, packages in wanted.items():

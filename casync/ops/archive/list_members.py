@@ -61,6 +61,6 @@ def list_members(archive: Archive, selection: Selection = EVERYTHING) -> Iterato
     mode, text, shadowed = selection
     matches = member_selection(mode, text)
     prefix = os.fsencode(text.lstrip("/")) if mode in ("prefix", "wdskey") else b""
-    for member in archive.index.members(prefix):
+    for member in archive.members(prefix):
         if (shadowed or not member.shadowed) and (not text or matches(member.path)):
             yield member

@@ -18,7 +18,7 @@ from typing import Final, Protocol
 from casync.access.endpoints import Endpoints
 from casync.access.outline import ObjectLoader, Outline, open_outline
 from casync.access.progress import SILENT, Progress
-from casync.cutting.list_chunks import list_nodes
+from casync.cutting.list_chunks import list_chunks
 from casync.errors import CasyncError
 from casync.fs.chunk_table import ChunkTable
 from casync.fs.identity import FileIdentity
@@ -130,7 +130,7 @@ class CutSeed:
         was: OldTree | None = None,
     ) -> None:
         self.number = len(seeds)
-        self._store = seeds.store
+        self._nodes = seeds.nodes
         self.seed: Seed = seed
         self.outcome = "unrelated" if was else "not needed"
         self._size = seed.identity.size if seed.is_regular else None
@@ -149,6 +149,7 @@ class CutSeed:
             ):
                 return ()
             self.cut()
+            self._nodes.flush()
         return all_chunks(self.tree) if self.tree is not None else ()
 
     @property
@@ -172,25 +173,24 @@ class CutSeed:
         return (mine.device, mine.inode) == (identity.device, identity.inode)
 
     def cut(self) -> None:
-        """Cuts it. What was cut before an error is known."""
+        """Cuts it. What was cut before an error is known, once the nodes are flushed."""
         path = self.seed.path
         self.outcome, self._is_done = _CUT, True
         self.progress.start("reading seed", self._size)
-        nodes, packer = ObjectLoader(self._store, ()), Packer()
+        nodes, packer = self._nodes, Packer()
         builder = NodeBuilder(lambda _, data: nodes.keep(packer.pack_new(Kind.NODE, data)))
         descriptor = self._file.descriptor
         try:
-            list_nodes(path, self._params, builder, self.progress, descriptor=descriptor)
+            list_chunks(path, self._params, builder, self.progress, descriptor=descriptor)
         except (OSError, CasyncError) as error:
             self.outcome = "unreadable"
             self.progress.note(f"seed {path} cannot be read: {error}")
         content = builder.finish()
-        nodes.flush()
         if content.length:
             manifest = Manifest("file", self._params, content)
             ident = manifest_id(encode_manifest(manifest))
-            outline = Outline(ident, manifest, self._store)
-            self._known = KnownSeed(self.seed, outline, self._store)
+            outline = Outline(ident, manifest, nodes.store)
+            self._known = KnownSeed(self.seed, outline, nodes.store)
 
     def between(self, start: int, end: int) -> Iterator[tuple[int, ChunkId, int]]:
         """The chunks that overlap a range."""
@@ -208,13 +208,13 @@ class Seeds:
         lists: The other seeds.
         manifests: The manifests of `trees`.
         unreadable: Files that could not be opened.
-        store: The store.
+        nodes: Puts nodes into the store, many with one commit.
         table: Lists the chunks of files of folders.
         target: The number of the old file in the place of the target; None if there is none.
     """
 
     def __init__(self, store: ObjectStore) -> None:
-        self.store = store
+        self.nodes = ObjectLoader(store, ())
         self.target: int | None = None
         self.trees: list[OldTree] = []
         self.lists: list[ListedSeed] = []
@@ -237,17 +237,19 @@ class Seeds:
         if len(self._all) > _MAX_OPEN:
             seed.seed.close()
 
-    def unknown(self) -> CutSeed | None:
-        """A file that may be cut, and of which nothing is known."""
+    def unknown(self, most: int) -> list[CutSeed]:
+        """Files that may be cut, and of which nothing is known; the first `most` of them."""
         seeds = (seed for seed in self.lists if isinstance(seed, CutSeed) and seed.is_unknown)
-        return next(seeds, None)
+        return list(islice(seeds, most))
 
-    def learn(self, seed: CutSeed) -> None:
-        """Cuts such a file. Its nodes are known then."""
-        seed.cut()
-        self.lists.remove(seed)
-        if seed.tree is not None:
-            self.trees.append(seed.tree)
+    def learn(self, seeds: Sequence[CutSeed]) -> None:
+        """Cuts such files. Their nodes are known then."""
+        for seed in seeds:
+            seed.cut()
+            self.lists.remove(seed)
+            if seed.tree is not None:
+                self.trees.append(seed.tree)
+        self.nodes.flush()
 
     @property
     def looked(self) -> list[tuple[Path, str]]:

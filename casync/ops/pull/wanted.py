@@ -16,6 +16,8 @@ from casync.access.supply import StoreSupply, Supply
 from casync.errors import DamagedObjectError, NoObjectError, NoSpaceError
 from casync.fs.paths import StrPath, as_path
 from casync.fs.target.place import TargetPlace, check_space
+from casync.ids import Kind, NodeId
+from casync.limits import MAX_BATCH_IDS
 from casync.objects.leaves import LeafCursor
 from casync.ops.pull.in_place import Moves
 from casync.ops.pull.seeds import Seeds, collect_seeds, known_outline
@@ -129,8 +131,10 @@ class PullPlan:
         if self._kept is not None:
             return iter(self._kept)
         outline = self._outline
-        while (seed := self.seeds.unknown()) is not None and self._lacks_nodes():
-            self.seeds.learn(seed)
+        many = 1  # twice as many each time: looking costs as much as all seeds before
+        while (unknown := self.seeds.unknown(many)) and self._lacks_nodes():
+            self.seeds.learn(unknown)
+            many *= 2
         found = plan(
             PlanInput(
                 contents=lambda: [(0, outline.content)],
@@ -153,9 +157,11 @@ class PullPlan:
         size = outline.params.max_size
         matcher = NodeMatcher(self.seeds.trees, here.nodes, size, target=None, repeats=True)
         try:
-            for item in matcher.match([(0, outline.content)]):
-                if isinstance(item, Unmatched) and item.level:
-                    here.nodes(item.level, [item.record])
+            items = matcher.match([(0, outline.content)])
+            rest = (item for item in items if isinstance(item, Unmatched) and item.level)
+            while ids := [NodeId(item.record.id) for item in islice(rest, MAX_BATCH_IDS)]:
+                if None in self._store.stat(Kind.NODE, ids):
+                    return True
         except (NoObjectError, DamagedObjectError):
             return True
         return False

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from casync.access.progress import Progress
 from casync.access.tree_load import Tree
-from casync.cutting.list_chunks import list_chunks
+from casync.cutting.list_chunks import NotedChunks, list_chunks
 from casync.cutting.small import SMALL_BYTES, cut_small
 from casync.errors import CasyncError, UsageError
 from casync.fs.beneath import FOLDER, open_beneath
@@ -81,7 +81,8 @@ class FolderFiles:
         def note(offset: int, ident: ChunkId, length: int) -> None:
             self._chunks.add(start + offset, ident, length)
 
-        list_chunks(self._folder.path, self._params, note, self.progress, descriptor=fd)
+        chunks = NotedChunks(self._params, note)
+        list_chunks(self._folder.path, self._params, chunks, self.progress, descriptor=fd)
 
 
 def add_named(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -119,6 +120,7 @@ def _input(
     list_file: str | None,
     prefix: str | None,
 ) -> ArchiveInput:
+    from casync.fs.index_folder import IndexFolder
     from casync.names.name import parse_ref
     from casync.ops.archive.folder_input import FolderInput
     from casync.ops.archive.store_input import (
@@ -131,6 +133,7 @@ def _input(
     if folder is not None:
         own = os.stat(store.path)
         return FolderInput(folder, frozenset([(own.st_dev, own.st_ino)]))
+    given = partial(StoreInput, store, indexes=IndexFolder.of_store(store.path))
     if template is not None:
         from casync.jobs.template import parse_template
 
@@ -139,21 +142,18 @@ def _input(
             raise UsageError(
                 f"the template {template} has no end", next_step="Write a range: {0000..0999}."
             )
-        return StoreInput(
-            store,
+        return given(
             lambda: refs_of_texts((text, None) for text in texts),
             template,
             skips_missing=True,
         )
     if list_file is not None:
         listed = _listed(list_file)
-        return StoreInput(store, lambda: refs_of_texts(listed), list_file)
+        return given(lambda: refs_of_texts(listed), list_file)
     if prefix is not None:
-        return StoreInput(
-            store, lambda: names_below(store, prefix, label), prefix, skips_missing=True
-        )
+        return given(lambda: names_below(store, prefix, label), prefix, skips_missing=True)
     refs = [parse_ref(text) for text in members]
-    return StoreInput(store, lambda: whole_refs(refs), " ".join(members))
+    return given(lambda: whole_refs(refs), " ".join(members))
 
 
 def _listed(text: str) -> list[tuple[str, str | None]]:

@@ -38,7 +38,7 @@ def report_members(
         long: Show more than paths.
     """
     if output.json_mode:
-        fields = {"format": str(archive.index.kind), "entries": list(map(_fields, members))}
+        fields = {"format": str(archive.kind), "entries": list(map(_fields, members))}
         output.document("casync.archive-ls/1", fields)
         return
     if not long:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import shutil
 import struct
 import subprocess
 import zipfile
@@ -17,6 +16,7 @@ from casync.archives.member import MemberKind
 from casync.archives.zip import Zip
 from casync.errors import IntegrityError, MalformedError, UnsupportedError
 from tests.support.archive_bytes import BytesReader
+from tests.support.archive_programs import archive_program
 
 CONTENTS = {"a.txt": b"text " * 1000, "b/c": os.urandom(5_000), "b/empty": b"", "ä/ö": b"umlauts"}
 
@@ -55,7 +55,6 @@ def test_every_part_of_a_member_is_read(method: int) -> None:
                 assert b"".join(Zip().read(archive, one, start, end)) == whole[start:end]
 
 
-@pytest.mark.skipif(shutil.which("zip") is None, reason="there is no Info-ZIP")
 @pytest.mark.parametrize("how", ["file", "stream"])
 def test_what_info_zip_made_is_read(tmp_path: Path, how: str) -> None:
     """A1"""
@@ -64,10 +63,10 @@ def test_what_info_zip_made_is_read(tmp_path: Path, how: str) -> None:
         (tmp_path / name).write_bytes(data)
     (tmp_path / "link").symlink_to("a.txt")
     if how == "file":
-        subprocess.run(["zip", "-qry", "out.zip", "."], cwd=tmp_path, check=True)
+        subprocess.run([archive_program("zip"), "-qry", "out.zip", "."], cwd=tmp_path, check=True)
         data = (tmp_path / "out.zip").read_bytes()
     else:
-        command = ["zip", "-qry", "-", "."]
+        command = [archive_program("zip"), "-qry", "-", "."]
         data = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True).stdout
     assert read(data) == CONTENTS
     members = {one.path: one for one in Zip().scan(BytesReader(data))}
@@ -144,10 +143,10 @@ def test_methods_that_are_not_read_are_named() -> None:
         list(Zip().read(archive, one, 0, 4))
 
 
-@pytest.mark.skipif(shutil.which("zip") is None, reason="there is no Info-ZIP")
 def test_encrypted_members_are_listed_and_not_read(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"secret")
-    subprocess.run(["zip", "-q", "-P", "key", "o.zip", "a"], cwd=tmp_path, check=True)
+    command = [archive_program("zip"), "-q", "-P", "key", "o.zip", "a"]
+    subprocess.run(command, cwd=tmp_path, check=True)
     archive = BytesReader((tmp_path / "o.zip").read_bytes())
     (one,) = Zip().scan(archive)
     with pytest.raises(UnsupportedError, match="encrypted"):

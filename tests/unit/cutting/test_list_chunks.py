@@ -8,7 +8,7 @@ import pytest
 
 from casync.access.outline import open_outline
 from casync.access.progress import SILENT
-from casync.cutting.list_chunks import list_chunks
+from casync.cutting.list_chunks import NotedChunks, list_chunks
 from casync.errors import NotFoundError
 from casync.fs.source.file import FileSource
 from casync.ids import ChunkId
@@ -28,7 +28,7 @@ def listed(path: Path, params: ChunkerParams) -> list[tuple[int, bytes, int]]:
     def note(offset: int, ident: ChunkId, length: int) -> None:
         found.append((offset, ident, length))
 
-    list_chunks(path, params, note, SILENT)
+    list_chunks(path, params, NotedChunks(params, note), SILENT)
     return found
 
 

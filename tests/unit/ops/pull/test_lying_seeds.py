@@ -14,14 +14,13 @@ from msgspec.structs import replace as with_fields
 from casync.access.content_file import read_range
 from casync.access.endpoints import Endpoints
 from casync.access.progress import SILENT, Progress
-from casync.cutting.list_chunks import list_nodes
+from casync.cutting.list_chunks import ChunkTaker, list_chunks
 from casync.errors import SourceChangedError
 from casync.fs.identity import identity_of
 from casync.fs.seed import SeedFile
 from casync.ids import Kind, ManifestId
 from casync.names.name import Ref
 from casync.objects.chunker import ChunkerParams
-from casync.objects.node import NodeBuilder
 from casync.ops.pull import seeds as pull_seeds
 from casync.ops.pull.file import Pulled
 from casync.ops.pull.seeds import Seeds
@@ -237,18 +236,18 @@ def test_a_target_that_changes_while_it_is_cut_is_not_believed(
     def cut_and_change(
         path: Path,
         params: ChunkerParams,
-        builder: NodeBuilder,
+        taker: ChunkTaker,
         progress: Progress,
         *,
         descriptor: int | None = None,
     ) -> None:
-        list_nodes(path, params, builder, progress, descriptor=descriptor)
+        list_chunks(path, params, taker, progress, descriptor=descriptor)
         with path.open("r+b") as file:
             file.seek(1_000)
             file.write(b"changed")
         raise SourceChangedError("changed")
 
-    monkeypatch.setattr(pull_seeds, "list_nodes", cut_and_change)
+    monkeypatch.setattr(pull_seeds, "list_chunks", cut_and_change)
     world.pull("in place", FIRST[:150_000] + noise(4, 50_000))
 
 

@@ -6,6 +6,8 @@ import io
 import os
 from pathlib import Path
 
+import pytest
+
 from casync.access.endpoints import Endpoints
 from casync.access.progress import SILENT
 from casync.fs.identity import FileIdentity
@@ -14,7 +16,7 @@ from casync.ids import ManifestId, chunk_id
 from casync.names.name import Ref
 from casync.ops.pull.seeds import CutSeed, Seeds
 from casync.ops.pull.wanted import PullOptions
-from casync.store.base import Batch, RememberedFile
+from casync.store.base import Batch, Committed, RememberedFile
 from casync.store.memory import MemoryStore
 from tests.support.pulling import PARAMS, MemoryServer, forecast_file, noise, put, run
 
@@ -65,6 +67,27 @@ def test_an_unknown_seed_saves_the_nodes_that_it_shares(tmp_path: Path) -> None:
     pulled = run(ident, tmp_path / "out", server, store, seeds=(tmp_path / "old",))
     assert pulled.sources["seed"] > 1_900_000
     assert 0 < len(server.nodes) <= 4
+
+
+def test_nodes_of_many_unknown_seeds_take_few_commits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, store = MemoryServer(), MemoryStore()
+    for number in range(100):
+        (tmp_path / str(number)).write_bytes(noise(number, 20_000))
+    ident = put(server, b"".join(noise(number, 20_000) for number in range(99)) + noise(999, 99))
+    commits: list[int] = []
+    commit = store.commit
+
+    def counted(batch: Batch) -> Committed:
+        commits.append(len(batch.objects))
+        return commit(batch)
+
+    monkeypatch.setattr(store, "commit", counted)
+    pulled = run(ident, tmp_path / "out", server, store, seeds=(tmp_path,))
+    assert pulled.sources["seed"] > 99 * 15_000
+    assert sum(commits) > 99
+    assert len(commits) < 15
 
 
 def test_a_file_with_only_a_hole_in_common_is_no_seed(tmp_path: Path) -> None:
