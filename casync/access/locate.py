@@ -15,14 +15,14 @@ from casync.access.content_file import FileBytes, Readable
 from casync.access.endpoints import Endpoints, place_of
 from casync.access.outline import CACHED_NODES, ObjectLoader, Outline, load_outline
 from casync.access.tree_load import Tree, load_tree
-from casync.errors import NotFoundError, UsageError
+from casync.errors import CasyncError, NotFoundError, UsageError
 from casync.ids import Kind, ManifestId, ObjectId
 from casync.names.name import Ref
 from casync.objects.codec import Packer
 from casync.objects.manifest import Manifest, decode_manifest, encode_manifest
 from casync.objects.tree import Entry, File, Folder
 from casync.objects.tree_walk import find, root_of
-from casync.store.base import ManifestSource, ManifestState, ObjectSource
+from casync.store.base import ManifestSource, ObjectSource
 from casync.store.proved import ProvedReader
 
 __all__ = ["Located", "fetch", "load", "locate", "locate_for_pull", "open_file"]
@@ -67,7 +67,12 @@ def locate(
         UnsupportedError: The manifest is newer than this program.
     """
     ident = source.resolve(ref.whole)
-    return _locate(ident, ref, source, ProvedReader(source).plain, indexes, cached_nodes)
+    found = _walk(ident, ref, source, ProvedReader(source).plain, cached_nodes)
+    if not found.rest:
+        return found.located
+    member = _member(ref, found, source, indexes)
+    path = b"/".join(filter(None, (found.located.path, found.rest)))
+    return Located(ident, path, None, member)
 
 
 def open_file(ref: Ref, source: ManifestSource, *, indexes: MemberIndexes = PASSING) -> Readable:
@@ -108,22 +113,20 @@ def locate_for_pull(ref: Ref, endpoints: Endpoints, loader: ObjectLoader) -> Out
         UnsupportedError: The manifest is newer than this program.
     """
     ident = endpoints.resolve(ref.whole)
-    archives = _whole(ident, endpoints)
-    found = _locate(ident, ref, loader.store, loader.plain, PASSING, CACHED_NODES, archives)
-    content = found.content
+    located, rest = found = _walk(ident, ref, loader.store, loader.plain, CACHED_NODES)
+    content = located.content
     if content is None:
         raise UsageError(f"{ref} is a link, device or pipe, not a file or folder")
-    if isinstance(content, MemberContent):
-        raise UsageError(
-            f"{ref} is a member of an archive",
-            next_step=f"`casync archive get {ref} -o FILE` writes it.",
-        )
-    if isinstance(content, Outline) and found.entry is not None:
+    if rest:
+        step = f"`casync archive get {ref} -o FILE` writes a member of an archive."
+        raise _nothing_inside(ref, found, step)
+    if isinstance(content, Outline) and located.entry is not None:
         alone = Packer().pack_new(Kind.MANIFEST, encode_manifest(content.manifest))
         loader.keep(alone)
         ident = ManifestId(alone.id)
     if isinstance(content, Outline):
         return Outline(ident, content.manifest, loader.store, plain=loader.plain)
+    assert isinstance(content, Tree)
     return content
 
 
@@ -155,15 +158,25 @@ def fetch(ref: Ref, endpoints: Endpoints) -> Outline | Tree:
     return found
 
 
-def _locate(
+class _Found(NamedTuple):
+    """Where a path leads as far as trees go.
+
+    Attributes:
+        located: What is there. For a path that goes on inside a file, the file.
+        rest: How the path goes on there.
+    """
+
+    located: Located
+    rest: bytes
+
+
+def _walk(
     ident: ManifestId,
     ref: Ref,
     source: ObjectSource,
     objects: Callable[[Kind, Sequence[ObjectId]], Iterable[bytes]],
-    indexes: MemberIndexes,
     cached_nodes: int,
-    archives: ObjectSource | None = None,
-) -> Located:
+) -> _Found:
     """Walks from a manifest to the path of `ref` inside it.
 
     Args:
@@ -171,54 +184,40 @@ def _locate(
         ref: The ref.
         source: Where the result reads its nodes later.
         objects: Reads and proves the objects on the path.
-        indexes: Keeps the indexes of archives.
         cached_nodes: As in `locate`.
-        archives: Has everything below archives; by default `source`.
     """
-    chunks = archives or source
     (data,) = objects(Kind.MANIFEST, [ident])
     manifest = decode_manifest(data)
     path = b"/".join(filter(None, os.fsencode(ref.path or "").split(b"/")))
     if manifest.kind == "file":
-        if ref.path is None:
-            outline = Outline(ident, manifest, source, cached_nodes=cached_nodes)
-            return Located(ident, b"", None, outline)
-        name = (ref.name or "").rpartition("/")[2]
-        outline = Outline(ident, manifest, chunks)
-        member = _member(outline, chunks, indexes, path, ref.whole, name)
-        if member is None:
-            raise UsageError(f"{ref.whole} is a file, not an archive; there is nothing inside")
-        return Located(ident, path, None, member)
+        outline = Outline(ident, manifest, source, cached_nodes=cached_nodes)
+        if ref.path is not None and not path:
+            raise UsageError(f"{ref.whole} is a file, not a folder")
+        return _Found(Located(ident, b"", None, outline), path)
     entry, rest = _find(root_of(manifest, objects), path, objects)
     if entry is None:
         raise NotFoundError(
             f"{ref.whole} has no {os.fsdecode(path)}",
             next_step=f"`casync ls {ref.whole}:` lists what it has.",
         )
-    content: Outline | Tree | MemberContent | None = None
+    content: Outline | Tree | None = None
     match entry:
         case Folder():
             content = Tree(ident, manifest, entry, path, source)
         case File():
             alone = Manifest("file", manifest.params, entry.content)
             content = Outline(ident, alone, source, cached_nodes=cached_nodes)
-    if rest and isinstance(content, Outline):
-        whole = f"{ref.whole}:{os.fsdecode(path[: -len(rest) - 1])}"
-        outline = Outline(ident, content.manifest, chunks)
-        member = _member(outline, chunks, indexes, rest, whole, os.fsdecode(entry.name))
-        if member is None:
-            raise NotFoundError(f"{whole} is a file, not an archive; there is nothing inside")
-        return Located(ident, path, None, member)
-    return Located(ident, path, entry, content)
+    there = path[: len(path) - len(rest)].rstrip(b"/")
+    return _Found(Located(ident, there, entry, content), rest)
 
 
-def _whole(ident: ManifestId, endpoints: Endpoints) -> ObjectSource:
-    """A source that has everything below a manifest, as far as one is known."""
-    for store in endpoints.local:
-        row = store.manifest(ident)
-        if row is not None and row.state is ManifestState.FULL:
-            return store
-    return next(iter(endpoints.servers), endpoints.memory)
+def _nothing_inside(ref: Ref, found: _Found, next_step: str = "") -> CasyncError:
+    """The error of a path that goes on inside a file where it cannot."""
+    located = found.located
+    if located.entry is None:
+        return UsageError(f"{ref.whole} is a file, not a folder", next_step=next_step)
+    file = f"{ref.whole}:{os.fsdecode(located.path)}"
+    return NotFoundError(f"{file} is a file, not a folder", next_step=next_step)
 
 
 def _find(
@@ -236,33 +235,31 @@ def _find(
     return entry, b""
 
 
-def _member(
-    outline: Outline,
-    source: ObjectSource,
-    indexes: MemberIndexes,
-    path: bytes,
-    whole: object,
-    name: str,
-) -> MemberContent | None:
-    """A member of the archive that a file is; None if it is no archive.
+def _member(ref: Ref, found: _Found, source: ObjectSource, indexes: MemberIndexes) -> MemberContent:
+    """The member of an archive to which a path goes on inside a file.
 
     Raises:
-        UsageError: The member is not a file.
-        NotFoundError: It has no such member.
+        UsageError: The member is not a file, or the file that is a whole manifest is no archive.
+        NotFoundError: The archive has no such member, or the file in a tree is none.
         CasyncError: As `open_archive`.
     """
-    archive = open_archive(outline, source, indexes, name)
+    located, rest = found
+    assert isinstance(located.content, Outline)
+    whole = f"{ref.whole}:{os.fsdecode(located.path)}" if located.path else str(ref.whole)
+    name = os.fsdecode(located.path) or ref.name or ""
+    archive = open_archive(located.content, source, indexes, name.rpartition("/")[2])
     if archive is None:
-        return None
-    member = archive.open(path)
+        raise _nothing_inside(ref, found)
+    member = archive.open(rest)
     if member is not None:
         return member
-    if next(archive.members(path + b"/" if path else b""), None) is not None:
+    inside = os.fsdecode(rest)
+    if next(archive.members(rest + b"/"), None) is not None:
         raise UsageError(
-            f"{whole}:{os.fsdecode(path)} is a folder in an archive",
-            next_step=f"`casync archive ls {whole} --prefix {os.fsdecode(path)}/` lists it.",
+            f"{whole}:{inside} is a folder in an archive",
+            next_step=f"`casync archive ls {whole} --prefix {inside}/` lists it.",
         )
     raise NotFoundError(
-        f"the archive {whole} has no {os.fsdecode(path)}",
+        f"the archive {whole} has no {inside}",
         next_step=f"`casync archive ls {whole}` lists what it has.",
     )

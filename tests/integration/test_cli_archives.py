@@ -99,7 +99,7 @@ def test_members_are_selected(
         ("archive get shards/a.tar", 2, "names no member"),
         ("archive get shards/a.tar:train", 2, "train is a folder in the archive"),
         ("archive get shards/a.tar:train/99", 9, "`casync archive ls shards/a.tar` lists"),
-        ("archive get plain:x", 2, "plain is a file, not an archive"),
+        ("archive get plain:x", 2, "plain is a file, not a folder"),
         ("archive ls shards/a.tar --prefix a --suffix b", 2, "do not go together"),
         ("archive ls shards/a.tar --regex (", 2, "is no regular expression"),
         ("archive get shards/a.tar:train/1.cls -o missing/x", 1, "missing"),

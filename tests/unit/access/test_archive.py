@@ -121,7 +121,7 @@ def test_what_is_not_a_file_in_an_archive_is_told(store: MemoryStore) -> None:
     with pytest.raises(NotFoundError, match="has no folder/x"):
         locate(parse_ref("a.tar:folder/x"), store)
     put(store, "plain", b"text")
-    with pytest.raises(UsageError, match="is a file, not an archive"):
+    with pytest.raises(UsageError, match="is a file, not a folder"):
         locate(parse_ref("plain:x"), store)
     put(store, "text.tar", b"text" * 1000)
     with pytest.raises(MalformedError):

@@ -287,7 +287,7 @@ def test_there_is_nothing_inside_a_file(
 ) -> None:
     put(server, b"one", "vm")
     endpoints = Endpoints(store, True, [store], [server])
-    with pytest.raises(UsageError, match="vm is a file, not an archive; there is nothing inside"):
+    with pytest.raises(UsageError, match="vm is a file, not a folder"):
         pull_file(parse_ref("vm:etc/passwd"), tmp_path / "out", endpoints)
 
 
