@@ -47,7 +47,7 @@ KINDS = [
 ]
 
 
-@pytest.mark.parametrize(("data", "what", "layer", "ending"), KINDS)
+@pytest.mark.parametrize(("data", "what", "layer", "ending"), KINDS, ids=range(len(KINDS)))
 def test_bytes_say_what_they_are(data: bytes, what: str, layer: str, ending: str) -> None:
     """A6"""
     found = detect(BytesReader(data))
@@ -76,7 +76,9 @@ def test_names_of_files_that_are_zip_inside_say_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"text", bytes(5_000), gzip.compress(b"no tar"), b"\x81\xa1a\x05", b"PK\3\4no"]
+    "data",
+    [b"", b"text", bytes(5_000), gzip.compress(b"no tar"), b"\x81\xa1a\x05", b"PK\3\4no"],
+    ids=range(6),
 )
 def test_other_bytes_are_no_archive(data: bytes) -> None:
     assert detect(BytesReader(data)) is None
