@@ -26,10 +26,11 @@ help:
 demo: $(VENV)/.installed
 	@$(BIN)/python benchmarks/demo.py
 
-# One worker more than there are processors: tests wait for programs a third of their time.
+# One worker more than there are processors, since tests wait for programs a third of their time. The
+# slow ones come in a row, so workers without work take over tests of others.
 test: $(VENV)/.installed-dev
 	@$(call need,unshare,util-linux)
-	@$(BIN)/python -m pytest -q -n $$(($$(nproc) + 1)) -m 'not crash'
+	@$(BIN)/python -m pytest -q -n $$(($$(nproc) + 1)) --dist worksteal -m 'not crash'
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
