@@ -1,0 +1,94 @@
+"""The port of object storage: what a store in a bucket asks of S3, Azure, Google or a folder.
+
+Keys are as `casync.bucket.keys` makes them: ASCII, without empty parts, `.` and `..`. A reader sees
+what a writer wrote as soon as the writer was told so. Everything but `swap` may be tried again by
+the adapter: keys are written once, or always with the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, NewType, Protocol
+
+__all__ = ["ListedKey", "ObjectStorage", "StoredObject", "Tag"]
+
+Tag = NewType("Tag", str)
+"""What a storage calls one state of an object: an ETag."""
+
+
+class StoredObject(NamedTuple):
+    """The bytes of a whole object, and the tag of this state."""
+
+    data: bytes
+    tag: Tag
+
+
+class ListedKey(NamedTuple):
+    """A key in a listing.
+
+    Attributes:
+        key: The key, below the prefix of the store.
+        size: Its bytes.
+        modified: When it was written, by the storage's clock, in seconds since 1970.
+    """
+
+    key: str
+    size: int
+    modified: float
+
+
+class ObjectStorage(Protocol):
+    """Objects below a prefix. Used by several threads at once.
+
+    All methods raise UnreachableError, DeniedError or RemoteError when the storage fails.
+    """
+
+    @property
+    def place(self) -> str:
+        """Its address in messages, without secrets."""
+        ...
+
+    def get(self, key: str) -> StoredObject | None:
+        """A whole object; None if there is none."""
+        ...
+
+    def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes] | None:
+        """The bytes of each range (start, end) of an object; None if there is no object.
+
+        A range beyond the end of the object has fewer bytes. Ranges that lie close together are
+        fetched with one request.
+        """
+        ...
+
+    def put(self, key: str, data: bytes) -> None:
+        """Writes an object, durably. An older one with this key is replaced."""
+        ...
+
+    def create(self, key: str, data: bytes) -> bool:
+        """Writes an object unless there is one. Whether it was written by this call.
+
+        False, too, if an earlier try of the same call wrote it: the caller looks at its bytes.
+        """
+        ...
+
+    def swap(self, key: str, data: bytes, tag: Tag) -> Tag | None:
+        """Replaces an object that is still in the state `tag`; the new tag, or None if it is not.
+
+        None, too, if an earlier try of the same call replaced it: the caller looks at its bytes.
+
+        Raises:
+            UnsupportedError: The storage cannot compare and swap.
+        """
+        ...
+
+    def list(self, prefix: str = "") -> Iterator[ListedKey]:
+        """All keys that begin with `prefix`, in any order."""
+        ...
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """Deletes objects. Keys without an object are no error."""
+        ...
+
+    def close(self) -> None:
+        """Closes all connections. Calls that wait raise StoppedError."""
+        ...
