@@ -155,6 +155,9 @@ MAX_ARCHIVE_HEADER = MIB
 MAX_GLOBAL_FIELDS = 1024
 """Fields of pax headers that hold for all members that follow."""
 
+MAX_SPARSE_EXTENTS = 1_000_000
+"""Stretches of bytes in one sparse member of a tar: some 100 MB of memory."""
+
 MAX_UNPACKED_RATIO = 200
 FREE_UNPACKED_BYTES = 1024 * MIB
 """Plain bytes of a compressed archive: this many for each stored one, and as many as these in any

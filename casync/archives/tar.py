@@ -1,29 +1,25 @@
-"""Reads tar: v7, ustar, pax and GNU. Headers are read by `tarfile`, bytes of members never are.
-
-The offsets of members are checked here, since a size may be negative or lead beyond the end; so is
-that the archive goes on to zeros or to its very end, where `tarfile` stops at the first block that
-is no header.
-"""
+"""Reads tar: v7, ustar, pax and GNU."""
 
 from __future__ import annotations
 
-import tarfile
 from collections.abc import Iterator
-from typing import BinaryIO, Final, cast
+from typing import Final
 
 from casync.archives.byte_files import HeaderFile
 from casync.archives.format import ByteReader
 from casync.archives.member import SPARSE, Member, MemberKind, member_path
+from casync.archives.tar_headers import TarHeader, tar_headers
 from casync.errors import IntegrityError, MalformedError, UnsupportedError
-from casync.limits import MAX_GLOBAL_FIELDS
 
-__all__ = ["Tar"]
+__all__ = ["Tar", "kind_of"]
 
-_BLOCK: Final = tarfile.BLOCKSIZE
+_NS: Final = 1_000_000_000
 _KINDS: Final = {
-    tarfile.DIRTYPE: MemberKind.FOLDER,
-    tarfile.SYMTYPE: MemberKind.SYMLINK,
-    tarfile.LNKTYPE: MemberKind.HARDLINK,
+    b"0": MemberKind.FILE,
+    b"1": MemberKind.HARDLINK,
+    b"2": MemberKind.SYMLINK,
+    b"5": MemberKind.FOLDER,
+    b"D": MemberKind.FOLDER,  # of an incremental dump of GNU tar, with a list of names as bytes
 }
 
 
@@ -75,70 +71,34 @@ class Tar:
 
 def _members(archive: ByteReader, start: int) -> Iterator[Member]:
     """The members from the header at an offset on."""
-    at = start
-    try:
-        file = cast(BinaryIO, HeaderFile(archive, start))
-        tar = tarfile.TarFile(fileobj=file, encoding="utf-8", errors="surrogateescape")
-        while (info := _next(tar, at)) is not None:
-            is_whole = info.isreg() and not info.issparse()
-            reach = info.offset_data + info.size if is_whole else tar.offset - _BLOCK
-            if info.size < 0 or tar.offset <= at or len(tar.pax_headers) > MAX_GLOBAL_FIELDS:
-                raise MalformedError(f"the header at byte {at} of the archive is damaged")
-            if reach > archive.length:
-                raise MalformedError(
-                    f"the archive ends at byte {archive.length}, inside {info.name!r}"
-                )
-            at = tar.offset
-            try:
-                yield _member(info)
-            except MalformedError:
-                continue  # its name stands for no path
-    except (tarfile.TarError, ValueError, OverflowError) as error:
-        raise MalformedError(f"this is no tar archive from byte {at} on: {error}") from error
-    if any(archive.read(at, _BLOCK)):
-        raise MalformedError(f"the header at byte {at} of the archive is damaged")
-    for block in archive.blocks(at, archive.length if start == 0 else at):
-        if block.count(0) != len(block):
+    for header in tar_headers(HeaderFile(archive), start):
+        if header.offset + header.stored > archive.length:
             raise MalformedError(
-                f"the archive goes on after its end at byte {at}: several were joined, or it is "
-                "damaged"
+                f"the archive ends at byte {archive.length}, inside {header.name!r}"
             )
+        try:
+            path = member_path(header.name)
+        except MalformedError:
+            continue  # its name stands for no path
+        raw = header.name.rstrip(b"/")
+        yield Member(
+            path=path,
+            kind=kind_of(header),
+            header=header.start,
+            offset=header.offset,
+            length=header.length,
+            stored=header.stored,
+            method=0 if header.extents is None else SPARSE,
+            mode=header.mode,
+            mtime=header.mtime_ns // _NS,
+            raw=b"" if raw == path else raw,
+            target=header.target,
+        )
 
 
-def _next(tar: tarfile.TarFile, at: int) -> tarfile.TarInfo | None:
-    """The member whose header begins at an offset; None if there is no header."""
-    file = tar.fileobj
-    assert file is not None
-    file.seek(at)
-    try:
-        return tarfile.TarInfo.fromtarfile(tar)
-    except tarfile.HeaderError:
-        return None
-
-
-def _member(info: tarfile.TarInfo) -> Member:
-    """What a header says.
-
-    Raises:
-        MalformedError: Its name stands for no path.
-    """
-    raw = info.name.encode(errors="surrogateescape")
-    path = member_path(raw)
-    kind = MemberKind.FILE if info.isreg() else _KINDS.get(info.type, MemberKind.OTHER)
-    length = info.size if kind is MemberKind.FILE else 0
-    return Member(
-        path=path,
-        kind=kind,
-        header=info.offset,
-        offset=info.offset_data,
-        length=length,
-        stored=length,
-        method=SPARSE if info.issparse() else 0,
-        mode=info.mode & 0o7777,
-        mtime=int(info.mtime),
-        raw=b"" if raw == path else raw,
-        target=info.linkname.encode(errors="surrogateescape"),
-    )
+def kind_of(header: TarHeader) -> MemberKind:
+    """What a member is."""
+    return _KINDS.get(header.type, MemberKind.OTHER)
 
 
 def _place(member: Member) -> tuple[object, ...]:
