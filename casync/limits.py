@@ -165,3 +165,10 @@ case. Text has some ten, zeros a thousand."""
 
 MAX_INDEX_BLOCK = 1024 * MIB
 """Plain bytes of a part of an index of members: points of a layer take 8 MiB for each GiB."""
+
+BUCKET_SEGMENT_BYTES = 16 * MIB
+"""Bytes of a segment in a bucket. Larger ones gain 9 % at best, and are coarser to collect
+(docs/adr/0014); a larger record has a segment to itself."""
+
+MAX_MAP_HEAD_BYTES = 64 * MIB
+"""Bytes of the head part of a map, plain or packed: some 37 for each node, so 1.7 million nodes."""

@@ -8,7 +8,7 @@ the adapter: keys are written once, or always with the same bytes.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple, NewType, Protocol
+from typing import BinaryIO, NamedTuple, NewType, Protocol
 
 __all__ = ["ListedKey", "ObjectStorage", "StoredObject", "Tag"]
 
@@ -60,8 +60,13 @@ class ObjectStorage(Protocol):
         """
         ...
 
-    def put(self, key: str, data: bytes) -> None:
-        """Writes an object, durably. An older one with this key is replaced."""
+    def put(self, key: str, data: bytes | BinaryIO) -> None:
+        """Writes an object, durably. An older one with this key is replaced.
+
+        Args:
+            key: The key.
+            data: The bytes, or a file that is read from its beginning to its end.
+        """
         ...
 
     def create(self, key: str, data: bytes) -> bool:

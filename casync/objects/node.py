@@ -37,6 +37,7 @@ __all__ = [
     "check_content",
     "check_root",
     "decode_node",
+    "encode_records",
     "encoded_size",
     "group_records",
     "iter_records",
@@ -118,7 +119,8 @@ def _closes(ident: bytes) -> bool:
     return ident[-1] & _CLOSING_MASK == 0
 
 
-def _encode(level: int, records: Sequence[tuple[bytes, int]]) -> bytes:
+def encode_records(level: int, records: Sequence[tuple[bytes, int]]) -> bytes:
+    """The bytes of a node that lists these records, wherever a list would be cut."""
     header = _HEADER.pack(_MAGIC, _VERSION, level, len(records))
     return header + b"".join([_RECORD.pack(*record) for record in records])
 
@@ -280,7 +282,7 @@ class NodeBuilder:
             raise UsageError(f"content of more than {MAX_LENGTH} bytes")
 
     def _close(self, level: int, records: Sequence[tuple[bytes, int]]) -> Run:
-        data = _encode(level, records)
+        data = encode_records(level, records)
         ident = node_id(data)
         self._emit(ident, data)
         return Run(ident, sum(length for _, length in records), 1)

@@ -12,8 +12,7 @@ from casync.errors import NoObjectError
 from casync.ids import Kind, NodeId, ObjectId, chunk_id, node_id
 from casync.limits import MAX_BATCH_IDS, MAX_LEVEL
 from casync.objects.below import Reached, Seen, walk_nodes
-from casync.objects.node import Content, NodeBuilder, Record, Run, decode_node
-from casync.objects.node import _encode as encode
+from casync.objects.node import Content, NodeBuilder, Record, Run, decode_node, encode_records
 
 
 class Nodes:
@@ -26,7 +25,7 @@ class Nodes:
 
     def add(self, level: int, records: Sequence[Record]) -> Content:
         """Stores one node, valid or not, and returns its id."""
-        data = encode(level, list(records))
+        data = encode_records(level, list(records))
         ident = node_id(data)
         self.data[ident] = data
         return Content(level, ident, sum(record.length for record in records))
@@ -194,7 +193,7 @@ def test_a_node_of_two_levels_is_a_fault(nodes: Nodes) -> None:
 
 def test_garbage_is_a_fault(nodes: Nodes) -> None:
     ident = NodeId(b"\7" * 32)
-    for garbage in (b"", b"garbage", bytes(48), encode(1, [])):
+    for garbage in (b"", b"garbage", bytes(48), encode_records(1, [])):
         nodes.data[ident] = garbage
         (found,) = nodes.walk(Content(1, ident, 40))
         assert found.node is None

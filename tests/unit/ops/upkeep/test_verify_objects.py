@@ -10,8 +10,7 @@ from casync.names.name import Name
 from casync.names.name_update import NameUpdate
 from casync.objects.codec import Codec, Packer, Verified
 from casync.objects.manifest import Manifest, encode_manifest
-from casync.objects.node import Content, Record, Run, decode_node
-from casync.objects.node import _encode as encode
+from casync.objects.node import Content, Record, Run, decode_node, encode_records
 from casync.ops.upkeep.verify import FaultKind, VerifyOptions, verify
 from casync.store.base import Batch, ManifestState, ObjectStore
 from tests.support.damaging import DATA, PLAIN, SPOILT, false_chunk, put, put_content, put_nodes
@@ -72,7 +71,7 @@ def test_missing_chunks_are_named(store: ObjectStore) -> None:
 def test_a_chunk_of_another_length_is_a_fault_of_its_node(store: ObjectStore) -> None:
     packer = Packer()
     chunk = packer.pack_new(Kind.CHUNK, b"four")
-    data = encode(1, [Record(chunk.id, 4), Record(chunk.id, 5)])
+    data = encode_records(1, [Record(chunk.id, 4), Record(chunk.id, 5)])
     node = packer.pack_new(Kind.NODE, data)
     ident = put_content(store, Content(1, node.id, 9), chunk, node)
     (fault,) = verify(store, None, QUICK).faults
@@ -105,7 +104,7 @@ def test_a_node_that_breaks_the_format_is_malformed(store: ObjectStore) -> None:
 
 
 def test_a_spoilt_node_is_damaged(store: ObjectStore) -> None:
-    data = encode(1, [Record(chunk_id(b"a"), 1), Record(chunk_id(b"a"), 1)])
+    data = encode_records(1, [Record(chunk_id(b"a"), 1), Record(chunk_id(b"a"), 1)])
     packer = Packer()
     node = packer.pack_new(Kind.NODE, data)
     spoilt = Verified(Kind.NODE, node.id, Codec.RAW, len(data), bytes(len(data)))
@@ -118,7 +117,7 @@ def test_a_spoilt_node_is_damaged(store: ObjectStore) -> None:
 def test_one_node_with_two_lengths_is_malformed(store: ObjectStore) -> None:
     packer = Packer()
     chunk = packer.pack_new(Kind.CHUNK, b"a")
-    node = packer.pack_new(Kind.NODE, encode(1, [Record(chunk.id, 1)] * 2))
+    node = packer.pack_new(Kind.NODE, encode_records(1, [Record(chunk.id, 1)] * 2))
     first = put_content(store, Content(1, node.id, 2), chunk, node)
     second = put_content(store, Content(1, node.id, 3))
     (fault,) = verify(store).faults
@@ -129,7 +128,7 @@ def test_one_node_with_two_lengths_is_malformed(store: ObjectStore) -> None:
 def test_a_root_with_a_single_record_is_malformed(store: ObjectStore) -> None:
     packer = Packer()
     chunk = packer.pack_new(Kind.CHUNK, b"a")
-    node = packer.pack_new(Kind.NODE, encode(1, [Record(chunk.id, 1)]))
+    node = packer.pack_new(Kind.NODE, encode_records(1, [Record(chunk.id, 1)]))
     ident = put_content(store, Content(1, node.id, 1), chunk, node)
     (fault,) = verify(store).faults
     assert (fault.kind, fault.id, fault.problem) == (Kind.NODE, node.id, FaultKind.MALFORMED)
@@ -183,8 +182,8 @@ def test_a_graph_that_unfolds_exponentially_is_walked_by_its_nodes(store: Object
         records = [Record(content.id, content.length)] * 200
         if level == 1:
             records = [Record(chunk.id, 1), Record(spoilt.id, 1)] * 100
-        node = packer.pack_new(Kind.NODE, encode(level, records))
-        decode_node(encode(level, records), level, sum(record.length for record in records))
+        node = packer.pack_new(Kind.NODE, encode_records(level, records))
+        decode_node(encode_records(level, records), level, sum(record.length for record in records))
         objects.append(node)
         content = Content(level, node.id, sum(record.length for record in records))
     ident = put_content(store, content, *objects)
