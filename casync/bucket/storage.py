@@ -8,12 +8,20 @@ the adapter: keys are written once, or always with the same bytes.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import BinaryIO, NamedTuple, NewType, Protocol
+from enum import Enum
+from typing import NamedTuple, NewType, Protocol, Self
 
-__all__ = ["ListedKey", "ObjectStorage", "StoredObject", "Tag"]
+__all__ = ["ListedKey", "ObjectStorage", "StoredObject", "Tag", "TagForm"]
 
 Tag = NewType("Tag", str)
 """What a storage calls one state of an object: an ETag."""
+
+
+class TagForm(Enum):
+    """How tags are written in the condition of `swap`: in quotes (RFC 9110), or without (Ceph)."""
+
+    QUOTED = "quoted"
+    BARE = "bare"
 
 
 class StoredObject(NamedTuple):
@@ -40,12 +48,20 @@ class ListedKey(NamedTuple):
 class ObjectStorage(Protocol):
     """Objects below a prefix. Used by several threads at once.
 
-    All methods raise UnreachableError, DeniedError or RemoteError when the storage fails.
+    All methods raise UnreachableError, DeniedError, NoSpaceError or another CasyncError when the
+    storage fails. A write that raises UnreachableError may have happened, or may still happen.
     """
 
     @property
     def place(self) -> str:
         """Its address in messages, without secrets."""
+        ...
+
+    def using(self, form: TagForm) -> Self:
+        """This storage, with tags in another form; the first is `QUOTED`. Connections are shared.
+
+        The probe (`casync.store.bucket.probe`) finds the form that works.
+        """
         ...
 
     def get(self, key: str) -> StoredObject | None:
@@ -60,13 +76,8 @@ class ObjectStorage(Protocol):
         """
         ...
 
-    def put(self, key: str, data: bytes | BinaryIO) -> None:
-        """Writes an object, durably. An older one with this key is replaced.
-
-        Args:
-            key: The key.
-            data: The bytes, or a file that is read from its beginning to its end.
-        """
+    def put(self, key: str, data: bytes) -> None:
+        """Writes an object, durably. An older one with this key is replaced."""
         ...
 
     def create(self, key: str, data: bytes) -> bool:
@@ -95,5 +106,5 @@ class ObjectStorage(Protocol):
         ...
 
     def close(self) -> None:
-        """Closes all connections. Calls that wait raise StoppedError."""
+        """Closes all connections. Later calls, and those that wait for another try, raise StoppedError."""
         ...
