@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from enum import Enum
-from typing import NamedTuple, NewType, Protocol, Self
+from typing import BinaryIO, NamedTuple, NewType, Protocol, Self
 
 __all__ = ["ListedKey", "ObjectStorage", "StoredObject", "Tag", "TagForm"]
 
@@ -76,8 +76,13 @@ class ObjectStorage(Protocol):
         """
         ...
 
-    def put(self, key: str, data: bytes) -> None:
-        """Writes an object, durably. An older one with this key is replaced."""
+    def put(self, key: str, data: bytes | BinaryIO) -> None:
+        """Writes an object, durably. An older one with this key is replaced.
+
+        Args:
+            key: The key.
+            data: The bytes, or a file that is read from its beginning to its end.
+        """
         ...
 
     def create(self, key: str, data: bytes) -> bool:
@@ -106,5 +111,5 @@ class ObjectStorage(Protocol):
         ...
 
     def close(self) -> None:
-        """Closes all connections. Later calls, and those that wait for another try, raise StoppedError."""
+        """Closes all connections. Later calls, and those that wait to retry, raise StoppedError."""
         ...
