@@ -143,6 +143,12 @@ in memory."""
 MAX_BATCH_BYTES = 64 * MIB
 """Plain bytes that one request may ask for."""
 
+MAX_BATCH_ITEMS = 4096
+"""Files and members in one `/v1/batch`: some batches of a training job."""
+
+MAX_BATCH_REQUEST = MIB
+"""Bytes of such a request: 256 for each item, when there are so many."""
+
 PAGE_ITEMS = 1000
 """Items in one page of a listing."""
 

@@ -17,7 +17,7 @@ from casync.archives.detect import ArchiveKind, check_name, detect
 from casync.archives.format import ByteReader
 from casync.archives.index import MemberIndex, encode_index, member_order
 from casync.archives.layers import PlainReader, open_layer
-from casync.archives.member import Member, MemberKind, member_path
+from casync.archives.member import DEFLATED, STORED, Member, MemberKind, member_path
 from casync.errors import IntegrityError, MalformedError, NotFoundError, UsageError
 from casync.fs.index_folder import keep_for_now
 from casync.fs.sorted_rows import SortedRows
@@ -118,7 +118,7 @@ class Archive:
         """The bytes of the member at a path; None if there is none.
 
         Raises:
-            UsageError: It has none.
+            UsageError, UnsupportedError: As `require_file`.
             NotFoundError: As `find`.
             IntegrityError: The archive is damaged there.
         """
@@ -128,6 +128,31 @@ class Archive:
         except IntegrityError:
             self._remake()
             return self._opened(self.find(path))
+
+    def content_of(self, member: Member) -> MemberContent:
+        """The bytes of a member that `find` has found.
+
+        Raises:
+            UsageError, UnsupportedError: As `require_file`.
+            IntegrityError: The archive is damaged there, or its index is wrong.
+        """
+        self.require_file(member)
+        self._index.kind.reader.check(self._plain, member)
+        return MemberContent(self, member)
+
+    def require_file(self, member: Member) -> None:
+        """Passes a member that is a file and can be read.
+
+        Raises:
+            UsageError: It is no file.
+            UnsupportedError: As `read`.
+        """
+        if member.kind is not MemberKind.FILE:
+            raise UsageError(
+                f"{_text(member.path)} is a {_WORDS[member.kind]} in the archive, not a file"
+            )
+        if member.method not in (STORED, DEFLATED):
+            next(self.read(member, 0, 0), None)
 
     def read(self, member: Member, start: int, end: int) -> Iterator[bytes]:
         """The bytes of a part of a member.
@@ -139,14 +164,7 @@ class Archive:
         return self._index.kind.reader.read(self._plain, member, start, end)
 
     def _opened(self, member: Member | None) -> MemberContent | None:
-        if member is None:
-            return None
-        if member.kind is not MemberKind.FILE:
-            raise UsageError(
-                f"{_text(member.path)} is a {_WORDS[member.kind]} in the archive, not a file"
-            )
-        self._index.kind.reader.check(self._plain, member)
-        return MemberContent(self, member)
+        return None if member is None else self.content_of(member)
 
     def _find(self, path: bytes) -> Member | None:
         member = self._index.find(path)

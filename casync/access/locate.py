@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from casync.access.archive import PASSING, MemberContent, MemberIndexes, open_archive
+from casync.access.archive import PASSING, Archive, MemberContent, MemberIndexes, open_archive
 from casync.access.content_file import FileBytes, Readable
 from casync.access.endpoints import Endpoints, place_of
 from casync.access.outline import CACHED_NODES, ObjectLoader, Outline, load_outline
@@ -25,7 +25,18 @@ from casync.objects.tree_walk import find, root_of
 from casync.store.base import ManifestSource, ObjectSource
 from casync.store.proved import ProvedReader
 
-__all__ = ["Located", "fetch", "load", "locate", "locate_for_pull", "open_file"]
+__all__ = [
+    "Located",
+    "WalkedPath",
+    "fetch",
+    "load",
+    "locate",
+    "locate_for_pull",
+    "nothing_at",
+    "open_archive_at",
+    "open_file",
+    "reach",
+]
 
 
 class Located(NamedTuple):
@@ -66,13 +77,34 @@ def locate(
         NoObjectError, IntegrityError: An object on the way is missing or damaged.
         UnsupportedError: The manifest is newer than this program.
     """
-    ident = source.resolve(ref.whole)
-    found = _walk(ident, ref, source, ProvedReader(source).plain, cached_nodes)
+    found = reach(ref, source, cached_nodes=cached_nodes)
     if not found.rest:
         return found.located
     member = _member(ref, found, source, indexes)
     path = b"/".join(filter(None, (found.located.path, found.rest)))
-    return Located(ident, path, None, member)
+    return Located(found.located.manifest, path, None, member)
+
+
+def reach(
+    ref: Ref,
+    source: ManifestSource,
+    *,
+    ident: ManifestId | None = None,
+    cached_nodes: int = CACHED_NODES,
+) -> WalkedPath:
+    """As `locate`, but a path that goes on inside a file is not followed there.
+
+    Args:
+        ref: As in `locate`.
+        source: As in `locate`.
+        ident: The manifest that `ref` resolves to, if that is known.
+        cached_nodes: As in `locate`.
+
+    Raises:
+        CasyncError: As `locate`.
+    """
+    ident = ident or source.resolve(ref.whole)
+    return _walk(ident, ref, source, ProvedReader(source).plain, cached_nodes)
 
 
 def open_file(ref: Ref, source: ManifestSource, *, indexes: MemberIndexes = PASSING) -> Readable:
@@ -158,7 +190,7 @@ def fetch(ref: Ref, endpoints: Endpoints) -> Outline | Tree:
     return found
 
 
-class _Found(NamedTuple):
+class WalkedPath(NamedTuple):
     """Where a path leads as far as trees go.
 
     Attributes:
@@ -176,7 +208,7 @@ def _walk(
     source: ObjectSource,
     objects: Callable[[Kind, Sequence[ObjectId]], Iterable[bytes]],
     cached_nodes: int,
-) -> _Found:
+) -> WalkedPath:
     """Walks from a manifest to the path of `ref` inside it.
 
     Args:
@@ -193,7 +225,7 @@ def _walk(
         outline = Outline(ident, manifest, source, cached_nodes=cached_nodes)
         if ref.path is not None and not path:
             raise UsageError(f"{ref.whole} is a file, not a folder")
-        return _Found(Located(ident, b"", None, outline), path)
+        return WalkedPath(Located(ident, b"", None, outline), path)
     entry, rest = _find(root_of(manifest, objects), path, objects)
     if entry is None:
         raise NotFoundError(
@@ -208,10 +240,10 @@ def _walk(
             alone = Manifest("file", manifest.params, entry.content)
             content = Outline(ident, alone, source, cached_nodes=cached_nodes)
     there = path[: len(path) - len(rest)].rstrip(b"/")
-    return _Found(Located(ident, there, entry, content), rest)
+    return WalkedPath(Located(ident, there, entry, content), rest)
 
 
-def _nothing_inside(ref: Ref, found: _Found, next_step: str = "") -> CasyncError:
+def _nothing_inside(ref: Ref, found: WalkedPath, next_step: str = "") -> CasyncError:
     """The error of a path that goes on inside a file where it cannot."""
     located = found.located
     if located.entry is None:
@@ -235,7 +267,28 @@ def _find(
     return entry, b""
 
 
-def _member(ref: Ref, found: _Found, source: ObjectSource, indexes: MemberIndexes) -> MemberContent:
+def open_archive_at(
+    ref: Ref, found: WalkedPath, source: ObjectSource, indexes: MemberIndexes
+) -> Archive:
+    """The archive in which a path goes on.
+
+    Raises:
+        UsageError: The file that is a whole manifest is no archive.
+        NotFoundError: The file in a tree is none.
+        CasyncError: As `open_archive`.
+    """
+    located = found.located
+    assert isinstance(located.content, Outline)
+    name = os.fsdecode(located.path) or ref.name or ""
+    archive = open_archive(located.content, source, indexes, name.rpartition("/")[2])
+    if archive is None:
+        raise _nothing_inside(ref, found)
+    return archive
+
+
+def _member(
+    ref: Ref, found: WalkedPath, source: ObjectSource, indexes: MemberIndexes
+) -> MemberContent:
     """The member of an archive to which a path goes on inside a file.
 
     Raises:
@@ -243,23 +296,24 @@ def _member(ref: Ref, found: _Found, source: ObjectSource, indexes: MemberIndexe
         NotFoundError: The archive has no such member, or the file in a tree is none.
         CasyncError: As `open_archive`.
     """
+    archive = open_archive_at(ref, found, source, indexes)
+    member = archive.open(found.rest)
+    if member is None:
+        raise nothing_at(ref, found, archive)
+    return member
+
+
+def nothing_at(ref: Ref, found: WalkedPath, archive: Archive) -> CasyncError:
+    """The error of a path at which an archive has no member."""
     located, rest = found
-    assert isinstance(located.content, Outline)
     whole = f"{ref.whole}:{os.fsdecode(located.path)}" if located.path else str(ref.whole)
-    name = os.fsdecode(located.path) or ref.name or ""
-    archive = open_archive(located.content, source, indexes, name.rpartition("/")[2])
-    if archive is None:
-        raise _nothing_inside(ref, found)
-    member = archive.open(rest)
-    if member is not None:
-        return member
     inside = os.fsdecode(rest)
     if next(archive.members(rest + b"/"), None) is not None:
-        raise UsageError(
+        return UsageError(
             f"{whole}:{inside} is a folder in an archive",
             next_step=f"`casync archive ls {whole} --prefix {inside}/` lists it.",
         )
-    raise NotFoundError(
+    return NotFoundError(
         f"the archive {whole} has no {inside}",
         next_step=f"`casync archive ls {whole}` lists what it has.",
     )

@@ -62,11 +62,15 @@ class FileReader:
             return self._page[at : at + length]
 
     def blocks(self, start: int, end: int) -> Iterator[bytes]:
-        """The bytes of a range in order, in blocks of a mebibyte."""
+        """The bytes of a range in order, in blocks of at most a mebibyte."""
         while start < end:
             with self._lock:
-                self._file.seek(start)
-                block = self._file.read(min(end - start, _BLOCK_BYTES))
+                at = start - self._page_start
+                if 0 <= at < len(self._page):
+                    block = self._page[at : at + end - start]
+                else:
+                    self._file.seek(start)
+                    block = self._file.read(min(end - start, _BLOCK_BYTES))
             if not block:
                 return
             yield block

@@ -42,6 +42,7 @@ from casync_server.pushes.writing import Writing
 from casync_server.reading.checked_source import CheckedSource
 from casync_server.reading.read_pool import ReadPool
 from casync_server.routes import archives as routes_archives
+from casync_server.routes import batch as routes_batch
 from casync_server.routes import files as routes_files
 from casync_server.routes import jobs as routes_jobs
 from casync_server.routes import manifests as routes_manifests
@@ -156,6 +157,7 @@ def create_app(
         routes_files,
         routes_trees,
         routes_archives,
+        routes_batch,
         routes_jobs,
         routes_operations,
     ):

@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from casync.archives.writing.new_format import NewFormat
+from casync.wire.batch import BatchItem, BatchRequest
 from casync.wire.documents import (
     JSON_TYPE,
     PROBLEM_TYPE,
@@ -51,6 +52,8 @@ __all__ = [
 
 _DOCUMENTS: Final = (
     NewFormat,
+    BatchItem,
+    BatchRequest,
     Info,
     ManifestPage,
     ManifestView,

@@ -24,11 +24,13 @@ listening() {  # PORT: waits until a server listens there
 }
 stop() { for job in $(jobs -p); do kill $job 2> /dev/null; done; wait; }
 trap stop EXIT
-curl() {  # -s -r RANGE URL; the tests must run where there is none
+curl() {  # -s [-r RANGE or --json BODY] URL; the tests must run where there is none
   "$PYTHON" -c 'import sys, urllib.request as u
-sys.stdout.buffer.write(
-    u.urlopen(u.Request(sys.argv[2], headers={"Range": "bytes=" + sys.argv[1]})).read())
-' "$3" "$4"
+option, value, url = sys.argv[1:]
+field = ("Range", "bytes=" + value) if option == "-r" else ("Content-Type", "application/json")
+body = value.encode() if option == "--json" else None
+sys.stdout.buffer.write(u.urlopen(u.Request(url, body, dict([field]))).read())
+' "${@:2}"
 }
 """
 

@@ -46,6 +46,7 @@ NEEDED = {
     ("POST", "/v1/objects"): WRITE,
     ("GET", "/v1/next/{name}"): READ,
     ("GET", "/v1/archives/{ref}"): READ,
+    ("POST", "/v1/batch"): READ,
     ("GET", "/v1/files/{ref}"): READ,
     ("GET", "/v1/files/{ref}/-/{path}"): READ,
     ("GET", "/v1/trees/{ref}/-/{path}"): READ,
@@ -202,6 +203,9 @@ def test_a_token_that_is_bound_to_names_sees_no_others(world: GuardedServer) -> 
     assert [item["name"] for item in names] == ["mine/a"]
     assert world.ask("GET", "/v1/manifests", world.mine).json()["manifests"] == []
     assert world.ask("GET", "/v1/files/mine%2Fa", world.mine).content == DATA
+    for name, status in (("mine/a", 200), ("other/b", 404), ("other/c", 404)):
+        batch = {"in": [{"objname": "mine/a"}, {"objname": name}]}
+        assert world.ask("POST", "/v1/batch", world.mine, json=batch).status_code == status
     hidden = world.ask("GET", "/v1/files/other%2Fb", world.mine)
     absent = world.ask("GET", "/v1/files/other%2Fc", world.mine)
     assert hidden.status_code == absent.status_code == 404

@@ -13,7 +13,7 @@ from casync import errors, limits
 from casync.ids import Kind, ObjectId, chunk_id
 from casync.objects.codec import Packed, Unpacker
 from casync.objects.delta import Delta, Group, Singles, unpack_group
-from casync.wire import documents, frames, jobs, uploads
+from casync.wire import batch, documents, frames, jobs, uploads
 from casync.wire import edits as changes
 from casync.wire import requests as lists
 from casync.wire.frames import FrameReader, Status
@@ -99,6 +99,7 @@ def test_the_example_of_sizes() -> None:
         "PushItem",
         "TakenItem",
         "ProvingItem",
+        "BatchRequest",
         "JobRequest",
         "JobPage",
         "FaultPage",
@@ -107,7 +108,9 @@ def test_the_example_of_sizes() -> None:
 )
 def test_the_documents(name: str) -> None:
     text = block(f"json {name}").encode()
-    kind = next(getattr(each, name) for each in (documents, changes, jobs) if hasattr(each, name))
+    kind = next(
+        getattr(each, name) for each in (documents, changes, jobs, batch) if hasattr(each, name)
+    )
     document = documents.decode_document(text, kind)
     # Every field is shown, and no other.
     assert msgspec.json.decode(documents.encode_document(document)) == msgspec.json.decode(text)
@@ -127,7 +130,7 @@ def test_info_shows_the_limits() -> None:
 
 def test_the_limits() -> None:
     rows = re.findall(r"^\| `([A-Z_]+)` \| ([0-9]+) \|", TEXT, re.MULTILINE)
-    assert len(rows) == 13
+    assert len(rows) == 15
     homes = {"MAX_IDS_BYTES": lists, "MAX_UPLOAD_BYTES": uploads}
     for name, value in rows:
         assert getattr(homes.get(name, limits), name) == int(value)

@@ -44,7 +44,7 @@ token of a store would be taken for none at all, and its namespace for the defau
 
 _CALLER: Final = "casync.caller"
 _LOOKS: Final = frozenset({"GET", "HEAD"})
-_ASKS: Final = frozenset({"/v1/objects/fetch", "/v1/objects/stat"})
+_ASKS: Final = frozenset({"/v1/batch", "/v1/objects/fetch", "/v1/objects/stat"})
 _SENDS: Final = frozenset({"/v1/pushes", "/v1/objects"})
 _PRIVATE: Final = frozenset({"/metrics", "/v1/pushes", "/v1/trash"})
 _JOBS: Final = "/v1/jobs"

@@ -17,9 +17,9 @@ from casync.names.name import Ref, parse_ref
 from casync.store.base import ManifestSource
 from casync_server.reading.content import tell_damage
 
-__all__ = ["locate_url", "parse_url_ref", "resolve"]
+__all__ = ["NODES", "for_clients", "locate_url", "parse_url_ref", "resolve"]
 
-_NODES: Final = 32
+NODES: Final = 32
 """Decoded nodes kept per reader: more than a path through all levels."""
 
 
@@ -44,7 +44,7 @@ def resolve(store: ManifestSource, text: str) -> ManifestId:
         UsageError: It is not a valid ref of a URL.
         NoNameError: There is no such name or manifest.
     """
-    with _for_clients():
+    with for_clients():
         return store.resolve(parse_url_ref(text))
 
 
@@ -71,12 +71,12 @@ def locate_url(
     ref = parse_url_ref(text)
     if path is not None:
         ref = replace(ref, path=os.fsdecode(path))
-    with _for_clients(), tell_damage(f"below {text}"):
-        return locate(ref, store, indexes=indexes, cached_nodes=_NODES)
+    with for_clients(), tell_damage(f"below {text}"):
+        return locate(ref, store, indexes=indexes, cached_nodes=NODES)
 
 
 @contextmanager
-def _for_clients() -> Iterator[None]:
+def for_clients() -> Iterator[None]:
     """Drops the next step, which is for users of a local store."""
     try:
         yield
