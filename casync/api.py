@@ -9,7 +9,6 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from casync.access.archive import PASSING
 from casync.access.content_file import ContentFile
 from casync.access.endpoints import Endpoints
 from casync.access.locate import fetch, open_file
@@ -18,7 +17,6 @@ from casync.access.progress import SILENT, Progress
 from casync.access.tree_load import Tree
 from casync.errors import UsageError
 from casync.fs.exclude import Exclusion
-from casync.fs.index_folder import IndexFolder
 from casync.fs.paths import StrPath, as_path
 from casync.fs.scan import Scan
 from casync.fs.scan_cache import ScanCache
@@ -350,8 +348,7 @@ def open_ref(ref: str | Ref, source: ManifestSource) -> io.BufferedReader:
         UsageError: It is not a file.
         IntegrityError: An object is damaged. Reads raise this, too.
     """
-    indexes = IndexFolder.of_store(source.path) if isinstance(source, LmdbStore) else PASSING
-    content = open_file(_ref(ref), source, indexes=indexes)
+    content = open_file(_ref(ref), source)
     return io.BufferedReader(ContentFile(content), buffer_size=1 << 20)
 
 

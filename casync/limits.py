@@ -79,6 +79,20 @@ MAX_NAME_BYTES = 1024
 MIN_PREFIX_DIGITS = 8
 """Hex digits of a hash prefix. 32 bits can be brute-forced, so prefixes resolve locally only."""
 
+# -- Member indexes (docs/FORMAT.md section 5.6) --------------------------------------------------
+
+MAX_MEMBERS = 1 << 26
+"""Members of an archive that has an index."""
+
+MAX_INDEX_BLOCK = MIB
+"""Plain bytes of one block of a member index: 64 KiB, and one row with the longest names."""
+
+MAX_INDEX_TAIL = 64 * MIB
+"""Plain bytes of the tail of a member index: a path for each block. A reader holds them."""
+
+MAX_INDEX_POINTS = 1024 * MIB
+"""Plain bytes of the points of a member index: 8 MiB for each GiB of a gzip archive."""
+
 # -- Store ----------------------------------------------------------------------------------------
 
 SEGMENT_BYTES = 256 * 4096 - 16
@@ -168,9 +182,6 @@ MAX_UNPACKED_RATIO = 200
 FREE_UNPACKED_BYTES = 1024 * MIB
 """Plain bytes of a compressed archive: this many for each stored one, and as many as these in any
 case. Text has some ten, zeros a thousand."""
-
-MAX_INDEX_BLOCK = 1024 * MIB
-"""Plain bytes of a part of an index of members: points of a layer take 8 MiB for each GiB."""
 
 BUCKET_SEGMENT_BYTES = 16 * MIB
 """Bytes of a segment in a bucket. Larger ones gain 9 % at best, and are coarser to collect

@@ -1,77 +1,52 @@
 """Archives among contents: their members by path, and the bytes of each, every chunk proved.
 
 The index of members is found where indexes are kept, or made in one pass and kept there. It is
-never believed: the header of a member is compared before its bytes are read.
+never believed: the header of a member is compared before its bytes are read, and an index that is
+damaged or wrong is made again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import threading
+from collections.abc import Callable, Iterator
 from itertools import takewhile
-from typing import Final, Protocol
+from typing import Final, TypeVar
+from weakref import WeakValueDictionary
 
-from casync.access.content_file import ContentFile, FileBytes
+from casync.access.member_indexes import BAD_INDEX, ArchivePlace, MemberIndexes, reader_of
 from casync.access.outline import Outline
-from casync.archives.byte_files import FileReader
 from casync.archives.detect import ArchiveKind, check_name, detect
 from casync.archives.format import ByteReader
-from casync.archives.index import MemberIndex, encode_index, member_order
+from casync.archives.index import MemberIndex, encode_index, fits_index, member_order
 from casync.archives.layers import PlainReader, open_layer
 from casync.archives.member import DEFLATED, STORED, Member, MemberKind, member_path
-from casync.errors import IntegrityError, MalformedError, NotFoundError, UsageError
-from casync.fs.index_folder import keep_for_now
+from casync.errors import (
+    DamagedObjectError,
+    IntegrityError,
+    MalformedError,
+    NotFoundError,
+    UsageError,
+)
 from casync.fs.sorted_rows import SortedRows
-from casync.objects.node import Content
+from casync.limits import MAX_MEMBERS
 from casync.store.base import ObjectSource
 
-__all__ = ["PASSING", "Archive", "MemberContent", "MemberIndexes", "PassingIndexes", "open_archive"]
+__all__ = ["Archive", "MemberContent", "open_archive"]
 
 _WORDS: Final = {
     MemberKind.FOLDER: "folder",
     MemberKind.SYMLINK: "link",
     MemberKind.OTHER: "device or pipe",
 }
-
-
-class MemberIndexes(Protocol):
-    """Keeps the indexes of archives by their content. What it keeps may be lost at any time."""
-
-    def find(self, content: Content) -> ByteReader | None:
-        """The index of an archive; None if it is not kept."""
-        ...
-
-    def keep(self, content: Content, index: Iterable[bytes]) -> ByteReader:
-        """Keeps an index, which comes in blocks.
-
-        Raises:
-            NoSpaceError, WriteError: It cannot be written.
-        """
-        ...
-
-
-class PassingIndexes:
-    """Keeps indexes for as long as they are used."""
-
-    def find(self, content: Content) -> ByteReader | None:
-        """None."""
-        return None
-
-    def keep(self, content: Content, index: Iterable[bytes]) -> ByteReader:
-        """Writes an index to a file without a name."""
-        return keep_for_now(index)
-
-
-PASSING: Final = PassingIndexes()
+_T = TypeVar("_T")
 
 
 class Archive:
     """An archive in a store or on a server.
 
-    An index that turns out to be damaged or wrong is made again.
-
     Args:
-        outline: The outline of its content.
-        source: Has its chunks.
+        place: The archive, and where it is.
+        stored: Its bytes as they are stored.
         indexes: Keeps its index.
         index: Its index.
 
@@ -80,12 +55,14 @@ class Archive:
     """
 
     def __init__(
-        self, outline: Outline, source: ObjectSource, indexes: MemberIndexes, index: MemberIndex
+        self, place: ArchivePlace, stored: ByteReader, indexes: MemberIndexes, index: MemberIndex
     ) -> None:
-        self.content = outline.content
+        self.content = place.content
+        self._place = place
+        self._stored = stored
         self._indexes = indexes
-        self._stored = _stored(outline, source)
-        self._use(index)
+        self._index = index
+        self._opened_plain: ByteReader | None = None
 
     @property
     def kind(self) -> ArchiveKind:
@@ -93,26 +70,29 @@ class Archive:
         return self._index.kind
 
     def members(self, prefix: bytes = b"", *, after: bytes = b"") -> Iterator[Member]:
-        """As `MemberIndex.members`."""
+        """As `MemberIndex.members`.
+
+        Raises:
+            NoObjectError, IntegrityError: The archive is damaged, or a part of it is missing.
+        """
+        last: Member | None = None
         try:
-            for member in self._index.members(prefix, after=after):
-                yield member
-                after = member.path
-        except MalformedError:
+            for last in self._index.members(prefix, after=after):
+                yield last
+        except BAD_INDEX:
             self._remake()
-            yield from self._index.members(prefix, after=after)
+            for member in self._index.members(prefix, after=after):
+                if last is None or member_order(member) > member_order(last):
+                    yield member
 
     def find(self, path: bytes) -> Member | None:
         """The member at a path; of several the last one. A hard link is what it leads to.
 
         Raises:
             NotFoundError: The path is that of a hard link to nothing.
+            NoObjectError, IntegrityError: As `members`.
         """
-        try:
-            return self._find(path)
-        except MalformedError:
-            self._remake()
-            return self._find(path)
+        return self._reading(lambda: self._find(path))
 
     def open(self, path: bytes) -> MemberContent | None:
         """The bytes of the member at a path; None if there is none.
@@ -120,11 +100,13 @@ class Archive:
         Raises:
             UsageError, UnsupportedError: As `require_file`.
             NotFoundError: As `find`.
-            IntegrityError: The archive is damaged there.
+            NoObjectError, IntegrityError: The archive is damaged there, or a part is missing.
         """
         member = self.find(path)
         try:
             return self._opened(member)
+        except DamagedObjectError:
+            raise  # it is the archive that is damaged
         except IntegrityError:
             self._remake()
             return self._opened(self.find(path))
@@ -137,7 +119,7 @@ class Archive:
             IntegrityError: The archive is damaged there, or its index is wrong.
         """
         self.require_file(member)
-        self._index.kind.reader.check(self._plain, member)
+        self.kind.reader.check(self._plain, member)
         return MemberContent(self, member)
 
     def require_file(self, member: Member) -> None:
@@ -161,7 +143,7 @@ class Archive:
             UnsupportedError: It is sparse, encrypted, or compressed in another way than deflate.
             NoObjectError, IntegrityError: Its chunks are missing, or it is damaged.
         """
-        return self._index.kind.reader.read(self._plain, member, start, end)
+        return self.kind.reader.read(self._plain, member, start, end)
 
     def _opened(self, member: Member | None) -> MemberContent | None:
         return None if member is None else self.content_of(member)
@@ -187,14 +169,27 @@ class Archive:
             default=None,
         )
 
-    def _remake(self) -> None:
-        self._use(_make_index(self._stored, self._index.kind, self.content, self._indexes))
+    @property
+    def _plain(self) -> ByteReader:
+        if self._opened_plain is None:
+            layer = self.kind.layer
+            points = self._reading(lambda: self._index.points()) if layer else b""
+            length = self._index.length
+            self._opened_plain = open_layer(layer, self._stored, length=length, points=points)
+        return self._opened_plain
 
-    def _use(self, index: MemberIndex) -> None:
-        layer = index.kind.layer
-        points = index.points() if layer else b""
-        self._index = index
-        self._plain = open_layer(layer, self._stored, length=index.length, points=points)
+    def _reading(self, read: Callable[[], _T]) -> _T:
+        """Reads the index, which is made again if it is damaged."""
+        try:
+            return read()
+        except BAD_INDEX:
+            self._remake()
+            return read()
+
+    def _remake(self) -> None:
+        kind = detect(self._stored) or self.kind
+        self._opened_plain = None
+        self._index = _make_index(self._place, self._stored, kind, self._indexes, bad=self._index)
 
 
 class MemberContent:
@@ -225,7 +220,11 @@ class MemberContent:
 
 
 def open_archive(
-    outline: Outline, source: ObjectSource, indexes: MemberIndexes, name: str = ""
+    outline: Outline,
+    source: ObjectSource,
+    indexes: MemberIndexes,
+    name: str = "",
+    path: bytes = b"",
 ) -> Archive | None:
     """Opens a content as an archive; None if neither its bytes nor its name are those of one.
 
@@ -234,43 +233,71 @@ def open_archive(
         source: Has its chunks.
         indexes: Keeps its index.
         name: Its name, if it has one.
+        path: Where it is in the tree of the outline's manifest; empty for the whole.
 
     Raises:
         UsageError: Its name says that it is another kind of archive.
         MalformedError: It is damaged, or no archive although its name says so.
         NoObjectError, IntegrityError: Its chunks are missing or damaged.
+        NoSpaceError, WriteError: There is no room for its index.
     """
-    kept = indexes.find(outline.content)
-    if kept is not None:
-        try:
-            archive = Archive(outline, source, indexes, MemberIndex(kept))
-        except MalformedError:
-            pass  # it is made again
-        else:
-            check_name(archive.kind, name)
-            return archive
-    stored = _stored(outline, source)
-    kind = detect(stored, name)
-    if kind is None:
-        return None
-    index = _make_index(stored, kind, outline.content, indexes)
-    return Archive(outline, source, indexes, index)
+    place = ArchivePlace(outline.content, outline.id, path)
+    stored = reader_of(outline, source)
+    index = indexes.find(place)
+    if index is not None:
+        check_name(index.kind, name)
+    else:
+        kind = detect(stored, name)
+        if kind is None:
+            return None
+        index = _make_index(place, stored, kind, indexes)
+    return Archive(place, stored, indexes, index)
+
+
+class _Turn:
+    """Is held by the thread that makes an index."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+
+
+_turns: Final[WeakValueDictionary[bytes, _Turn]] = WeakValueDictionary()
 
 
 def _make_index(
-    stored: ByteReader, kind: ArchiveKind, content: Content, indexes: MemberIndexes
+    place: ArchivePlace,
+    stored: ByteReader,
+    kind: ArchiveKind,
+    indexes: MemberIndexes,
+    *,
+    bad: MemberIndex | None = None,
 ) -> MemberIndex:
-    """Makes the index of an archive in one pass, and keeps it."""
-    plain = open_layer(kind.layer, stored)
-    with SortedRows(Member, member_order, "the members of the archive") as rows:
-        for member in kind.reader.scan(plain):
-            rows.add(member)
-        points = plain.points if isinstance(plain, PlainReader) else b""
-        return MemberIndex(indexes.keep(content, encode_index(rows, kind, plain.length, points)))
+    """Makes the index of an archive in one pass, and keeps it.
 
+    Threads that want the same index make it once.
 
-def _stored(outline: Outline, source: ObjectSource) -> FileReader:
-    return FileReader(ContentFile(FileBytes(outline, source)), outline.length)
+    Args:
+        place: The archive.
+        stored: Its bytes.
+        kind: What it is.
+        indexes: Keeps the index.
+        bad: The index that is damaged or wrong.
+    """
+    turn = _turns.setdefault(place.content.id, _Turn())
+    with turn.lock:
+        found = indexes.find(place)
+        if found is not None and found is not bad:
+            return found
+        plain = open_layer(kind.layer, stored)
+        with SortedRows(Member, member_order, "the members of the archive") as rows:
+            for number, member in enumerate(kind.reader.scan(plain)):
+                if number == MAX_MEMBERS:
+                    raise MalformedError(f"the archive has more than {MAX_MEMBERS} members")
+                if fits_index(member):
+                    rows.add(member)
+            points = plain.points if isinstance(plain, PlainReader) else b""
+            blocks = encode_index(rows, kind, plain.length, points)
+            return indexes.keep(place, blocks, again=bad is not None)
 
 
 def _text(path: bytes) -> str:

@@ -10,9 +10,10 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from casync.access.archive import PASSING, Archive, MemberContent, MemberIndexes, open_archive
+from casync.access.archive import Archive, MemberContent, open_archive
 from casync.access.content_file import FileBytes, Readable
 from casync.access.endpoints import Endpoints, place_of
+from casync.access.member_indexes import MemberIndexes, indexes_of
 from casync.access.outline import CACHED_NODES, ObjectLoader, Outline, load_outline
 from casync.access.tree_load import Tree, load_tree
 from casync.errors import CasyncError, NotFoundError, UsageError
@@ -60,7 +61,7 @@ def locate(
     ref: Ref,
     source: ManifestSource,
     *,
-    indexes: MemberIndexes = PASSING,
+    indexes: MemberIndexes | None = None,
     cached_nodes: int = CACHED_NODES,
 ) -> Located:
     """Finds what a ref leads to in one source. Nodes and folders below it are read lazily.
@@ -68,7 +69,7 @@ def locate(
     Args:
         ref: A manifest of `source`, optionally with a path inside. Links are not followed.
         source: A store or a server.
-        indexes: Keeps the indexes of archives.
+        indexes: Keeps the indexes of archives; None for the source itself.
         cached_nodes: Decoded nodes of a file to cache.
 
     Raises:
@@ -80,7 +81,7 @@ def locate(
     found = reach(ref, source, cached_nodes=cached_nodes)
     if not found.rest:
         return found.located
-    member = _member(ref, found, source, indexes)
+    member = _member(ref, found, source, indexes or indexes_of(source))
     path = b"/".join(filter(None, (found.located.path, found.rest)))
     return Located(found.located.manifest, path, None, member)
 
@@ -107,7 +108,9 @@ def reach(
     return _walk(ident, ref, source, ProvedReader(source).plain, cached_nodes)
 
 
-def open_file(ref: Ref, source: ManifestSource, *, indexes: MemberIndexes = PASSING) -> Readable:
+def open_file(
+    ref: Ref, source: ManifestSource, *, indexes: MemberIndexes | None = None
+) -> Readable:
     """The bytes of a file in one source. An empty path in `ref` stands for the whole manifest.
 
     Raises:
@@ -280,7 +283,8 @@ def open_archive_at(
     located = found.located
     assert isinstance(located.content, Outline)
     name = os.fsdecode(located.path) or ref.name or ""
-    archive = open_archive(located.content, source, indexes, name.rpartition("/")[2])
+    outline, path = located.content, located.path
+    archive = open_archive(outline, source, indexes, name.rpartition("/")[2], path)
     if archive is None:
         raise _nothing_inside(ref, found)
     return archive

@@ -16,7 +16,7 @@ from casync.archives.zip import Zip
 from casync.archives.zip_directory import find_directory
 from casync.errors import MalformedError, UsageError
 
-__all__ = ["ArchiveKind", "check_name", "detect", "kind_of_name"]
+__all__ = ["ArchiveKind", "check_name", "detect", "kind_of_name", "kind_of_words"]
 
 _BLOCK: Final = 512
 _FORMATS: Final[dict[str, ArchiveFormat]] = {"tar": Tar(), "zip": Zip(), "msgpack": MessagePack()}
@@ -59,6 +59,12 @@ def kind_of_name(name: str) -> ArchiveKind | None:
     """The kind of archive that a file name stands for; None if it says nothing."""
     lower = name.lower()
     return next((kind for ending, kind in _NAMES.items() if lower.endswith(ending)), None)
+
+
+def kind_of_words(form: str, layer: str) -> ArchiveKind | None:
+    """The kind that a format and a layer name; None if there is no such kind."""
+    kinds = {(kind.format, str(kind.layer)): kind for kind in _NAMES.values()}
+    return kinds.get((form, layer))
 
 
 def detect(archive: ByteReader, name: str = "") -> ArchiveKind | None:

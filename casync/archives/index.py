@@ -1,35 +1,36 @@
-"""The index of an archive's members: where each lies, by path.
+"""The index of an archive's members: where each lies, by path (docs/FORMAT.md section 5.6).
 
-::
-
-    blocks of members by (path, header), about 64 KiB each | points of the layer | tail | foot
-
-A block is a MessagePack array of members, the tail one of what `_Tail` says, and both are frames of
-zstd with checksums. The foot is the length of the tail and a magic. A member is found by reading
-the tail and one block, however many there are. An index follows from an archive: it may be lost or
-damaged at any time, and is made again then.
+A member is found by reading the tail and one block, however many there are. An index follows from
+an archive: it may be lost or damaged at any time, and is made again then. Nothing in it is believed
+before it was compared with the archive (`ArchiveFormat.check`).
 """
 
 from __future__ import annotations
 
 import struct
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from typing import Final, TypeVar, cast
+from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 import zstandard
 from msgspec.structs import replace
 
-from casync.archives.detect import ArchiveKind
+from casync.archives.detect import ArchiveKind, kind_of_words
 from casync.archives.format import ByteReader
-from casync.archives.layers import LayerName
 from casync.archives.member import Member
 from casync.errors import MalformedError
-from casync.limits import MAX_INDEX_BLOCK
+from casync.limits import (
+    MAX_INDEX_BLOCK,
+    MAX_INDEX_POINTS,
+    MAX_INDEX_TAIL,
+    MAX_LENGTH,
+    MAX_MEMBERS,
+    MAX_TREE_PATH,
+)
 
-__all__ = ["MemberIndex", "encode_index", "member_order"]
+__all__ = ["MemberIndex", "encode_index", "fits_index", "member_order"]
 
 _VERSION: Final = 1
 _MAGIC: Final = b"casyncm1"
@@ -38,8 +39,22 @@ _BLOCK_BYTES: Final = 64 * 1024
 _ROW_BYTES: Final = 40
 """Approximate bytes of a member, not counting its names."""
 
+_PLACE_BYTES: Final = 32
+"""Bytes of a block's place in the tail at most, not counting its path."""
+
+_FRAME_BYTES: Final = 64 * 1024
+"""By how much a frame of zstd may be longer than what is in it."""
+
 _LEVEL: Final = 3
 _T = TypeVar("_T")
+
+
+class _Block(NamedTuple):
+    """The path of the first member of a block, and where the block lies."""
+
+    first: bytes
+    offset: int
+    size: int
 
 
 class _Tail(msgspec.Struct, frozen=True, array_like=True):
@@ -49,7 +64,7 @@ class _Tail(msgspec.Struct, frozen=True, array_like=True):
     length: int  # of the plain archive
     members: int
     points: tuple[int, int]  # offset and size
-    blocks: list[tuple[bytes, int, int]]  # first path, offset, size
+    blocks: list[_Block]
 
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
@@ -62,36 +77,40 @@ def member_order(member: Member) -> tuple[bytes, int]:
     return member.path, member.header
 
 
+def fits_index(member: Member) -> bool:
+    """Whether an index has room for a member: its names are no longer than paths of trees."""
+    return max(len(member.path), len(member.raw), len(member.target)) <= MAX_TREE_PATH
+
+
 def encode_index(
     members: Iterable[Member], kind: ArchiveKind, length: int, points: bytes
 ) -> Iterator[bytes]:
     """The bytes of an index, in blocks.
 
     Args:
-        members: The members in the order of `member_order`.
+        members: The members in the order of `member_order`, each of which fits.
         kind: The kind of the archive.
         length: The bytes of the plain archive.
-        points: Where its layer can be read from.
+        points: Where its layer can be read from. More than a reader accepts are left out.
+
+    Raises:
+        MalformedError: There are more members than an index can have, or too many long names.
     """
     pack = zstandard.ZstdCompressor(_LEVEL, write_checksum=True).compress
-    blocks: list[tuple[bytes, int, int]] = []
-    at = count = size = 0
-    waiting: list[Member] = []
-    for member in _with_shadows(members):
-        count += 1
-        if size >= _BLOCK_BYTES and member.path != waiting[-1].path:
-            data = pack(_ENCODER.encode(waiting))
-            blocks.append((waiting[0].path, at, len(data)))
-            yield data
-            at, size, waiting = at + len(data), 0, []
-        waiting.append(member)
-        size += _ROW_BYTES + len(member.path) + len(member.raw) + len(member.target)
-    if waiting:
-        data = pack(_ENCODER.encode(waiting))
-        blocks.append((waiting[0].path, at, len(data)))
+    blocks: list[_Block] = []
+    at = count = tail_bytes = 0
+    for block in _in_blocks(members):
+        count += len(block)
+        tail_bytes += len(block[0].path) + _PLACE_BYTES
+        if count > MAX_MEMBERS:
+            raise MalformedError(f"the archive has more than {MAX_MEMBERS} members")
+        if tail_bytes > MAX_INDEX_TAIL - MAX_INDEX_BLOCK:
+            raise MalformedError("the archive has too many members with long names")
+        data = pack(_ENCODER.encode(block))
+        blocks.append(_Block(block[0].path, at, len(data)))
         yield data
         at += len(data)
-    packed = pack(points) if points else b""
+    packed = pack(points) if 0 < len(points) <= MAX_INDEX_POINTS else b""
     yield packed
     place = at, len(packed)
     tail = pack(
@@ -99,6 +118,19 @@ def encode_index(
     )
     yield tail
     yield _FOOT.pack(len(tail), _MAGIC)
+
+
+def _in_blocks(members: Iterable[Member]) -> Iterator[list[Member]]:
+    block: list[Member] = []
+    size = 0
+    for member in _with_shadows(members):
+        block.append(member)
+        size += _ROW_BYTES + len(member.path) + len(member.raw) + len(member.target)
+        if size >= _BLOCK_BYTES:
+            yield block
+            block, size = [], 0
+    if block:
+        yield block
 
 
 def _with_shadows(members: Iterable[Member]) -> Iterator[Member]:
@@ -134,10 +166,18 @@ class MemberIndex:
             raise _damaged()
         size, _ = _FOOT.unpack(foot)
         start = data.length - _FOOT.size - size
-        tail = _decoded(_TAIL, data.read(start, size) if start >= 0 else b"")
-        if tail.version != _VERSION or tail.length < 0:
+        tail = _decoded(_TAIL, self._part(start, size, MAX_INDEX_TAIL))
+        kind = kind_of_words(tail.format, tail.layer)
+        places = [tail.points, *((block.offset, block.size) for block in tail.blocks)]
+        if (
+            tail.version != _VERSION
+            or kind is None
+            or not 0 <= tail.length <= MAX_LENGTH
+            or not 0 <= tail.members <= MAX_MEMBERS
+            or not all(0 <= at <= at + size <= start for at, size in places)
+        ):
             raise _damaged()
-        self.kind = ArchiveKind(tail.format, cast(LayerName, tail.layer))
+        self.kind = kind
         self.length = tail.length
         self.count = tail.members
         self._points = tail.points
@@ -147,11 +187,11 @@ class MemberIndex:
     def points(self) -> bytes:
         """Where the layer of the archive can be read from."""
         offset, size = self._points
-        return _unpacked(self._data.read(offset, size)) if size else b""
+        return self._part(offset, size, MAX_INDEX_POINTS) if size else b""
 
     def find(self, path: bytes) -> Member | None:
         """The member at a path; the last one, if there are several."""
-        number = bisect_right(self._blocks, path, key=lambda block: block[0]) - 1
+        number = bisect_right(self._blocks, path, key=_first) - 1
         if number < 0:
             return None
         found = [one for one in self._block(number) if one.path == path]
@@ -165,7 +205,7 @@ class MemberIndex:
             after: Passes over paths up to this one.
         """
         start = max(prefix, after)
-        number = bisect_right(self._blocks, start, key=lambda block: block[0]) - 1
+        number = bisect_left(self._blocks, start, key=_first) - 1
         for index in range(max(number, 0), len(self._blocks)):
             for one in self._block(index):
                 if one.path.startswith(prefix) and (not after or one.path > after):
@@ -175,23 +215,33 @@ class MemberIndex:
 
     def _read_block(self, number: int) -> list[Member]:
         _, offset, size = self._blocks[number]
-        return _decoded(_MEMBERS, self._data.read(offset, size))
-
-
-def _decoded(decoder: msgspec.msgpack.Decoder[_T], packed: bytes) -> _T:
-    try:
-        return decoder.decode(_unpacked(packed))
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-        raise _damaged() from error
-
-
-def _unpacked(packed: bytes) -> bytes:
-    try:
-        size = zstandard.frame_content_size(packed)
-        if not 0 <= size <= MAX_INDEX_BLOCK:
+        members = _decoded(_MEMBERS, self._part(offset, size, MAX_INDEX_BLOCK))
+        numbers = ((one.header, one.offset, one.length, one.stored) for one in members)
+        if not all(0 <= number <= MAX_LENGTH for each in numbers for number in each):
             raise _damaged()
-        return zstandard.ZstdDecompressor().decompress(packed)
-    except zstandard.ZstdError as error:
+        return members
+
+    def _part(self, offset: int, size: int, most: int) -> bytes:
+        """A part of the index, which has at most `most` plain bytes."""
+        if offset < 0 or size > most + _FRAME_BYTES:
+            raise _damaged()
+        packed = self._data.read(offset, size)
+        try:
+            if not 0 <= zstandard.frame_content_size(packed) <= most:
+                raise _damaged()
+            return zstandard.ZstdDecompressor().decompress(packed)
+        except zstandard.ZstdError as error:
+            raise _damaged() from error
+
+
+def _first(block: _Block) -> bytes:
+    return block.first
+
+
+def _decoded(decoder: msgspec.msgpack.Decoder[_T], plain: bytes) -> _T:
+    try:
+        return decoder.decode(plain)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise _damaged() from error
 
 

@@ -132,6 +132,7 @@ class BatchWriter:
         self._batch.relies += last.relies
         self._batch.outlines += last.outlines
         self._batch.origins += last.origins
+        self._batch.member_indexes += last.member_indexes
         self._batch.job = last.job or self._batch.job
 
     def start(self) -> None:

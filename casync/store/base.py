@@ -23,6 +23,7 @@ from casync.jobs.origin import Origin
 from casync.names.name import Name, NameRecord, Ref
 from casync.names.name_update import NameUpdate
 from casync.objects.codec import Packed, Verified
+from casync.objects.node import Content
 from casync.objects.record import ChunkRecords
 from casync.store.jobs import JobUpdate
 
@@ -146,6 +147,8 @@ class Batch:
         records: Chunks, as `objects`, that were made into records where they were cut.
         job: The progress of a job.
         origins: Where names came from, each with the manifest that the batch gives to it.
+        member_indexes: Ids of contents that are archives, each with its member index, whose objects
+            are in this batch or an earlier one of the same process.
     """
 
     objects: list[Verified] = field(default_factory=list)
@@ -159,6 +162,12 @@ class Batch:
     records: list[ChunkRecords] = field(default_factory=list)
     job: JobUpdate | None = None
     origins: list[tuple[Name, Origin]] = field(default_factory=list)
+    member_indexes: list[tuple[bytes, Content]] = field(default_factory=list)
+
+    @property
+    def publishes(self) -> bool:
+        """Whether rows lead to all objects of it and of earlier batches."""
+        return self.job is None and bool(self.manifests or self.member_indexes)
 
 
 class Committed(NamedTuple):

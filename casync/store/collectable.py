@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol, TypeAlias
 
 from casync.ids import Kind, ManifestId, ObjectId
+from casync.objects.node import Content
 from casync.store.base import ObjectStore
 from casync.store.push import OpenPush
 
@@ -60,6 +61,22 @@ class Collection(Protocol):
         """The manifests to keep. The caller must mark them, and everything below them."""
         ...
 
+    def member_indexes(self) -> Iterator[tuple[bytes, Content]]:
+        """The ids of contents that have a member index, in order, each with its index.
+
+        The caller marks the index of each marked content, and drops the others. Malformed rows are
+        left out.
+        """
+        ...
+
+    def drop_indexes(self, archives: Sequence[bytes]) -> None:
+        """Removes the rows of the member indexes of these contents.
+
+        Raises:
+            NoSpaceError: There is no room. The rest stays for the next collection.
+        """
+        ...
+
     def dead(self, is_marked: IsMarked) -> Iterator[Dead]:
         """Unmarked objects that are older than the generation any living writer relies on."""
         ...
@@ -74,10 +91,6 @@ class Collection(Protocol):
         Raises:
             NoSpaceError: There is no room for more. What was moved stays moved.
         """
-        ...
-
-    def sweep_indexes(self) -> int:
-        """Removes indexes of archives that are gone; returns how many."""
         ...
 
     def sweep_jobs(self) -> int:

@@ -8,17 +8,15 @@ has a component `-`. `NAME@3` selects a version.
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 
-from casync.access.archive import PASSING
 from casync.access.content_file import Readable
 from casync.access.locate import Located, locate, open_file
+from casync.access.member_indexes import indexes_of
 from casync.access.tree_load import Tree
 from casync.errors import NotFoundError, UnsupportedError, UsageError
-from casync.fs.index_folder import IndexFolder
 from casync.limits import MIB
 from casync.names.name import Ref, parse_ref
 from casync.objects.tree import Entry, File, Folder
@@ -43,7 +41,7 @@ class CasyncFileSystem(AbstractFileSystem):  # type: ignore[misc]
     def __init__(self, store: str = "", server: str = "", token: str = "", **options: Any) -> None:
         super().__init__(**options)
         self.source = ProcessSource(os.fspath(store), server, token)
-        self._indexes = IndexFolder.of_store(Path(store)) if store else PASSING
+        self._indexes = indexes_of(self.source)
 
     @classmethod
     def _strip_protocol(cls, path: Any) -> Any:

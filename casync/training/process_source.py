@@ -10,16 +10,19 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Final
 
-from casync.errors import LockedError, UsageError
+from casync.errors import LockedError, UsageError, WriteError
 from casync.ids import Kind, ManifestId, ObjectId
 from casync.names.name import Name, NameRecord, Ref
 from casync.objects.codec import Packed
+from casync.objects.node import Content
 from casync.remote.http.address import origin_of
 from casync.remote.http.client import RemoteClient
 from casync.remote.http.transport import TransportOptions
-from casync.store.base import Absence, ManifestRow, ObjectStat
+from casync.store.base import Absence, Batch, Committed, ManifestRow, ObjectStat
+from casync.store.lmdb.namespaces import open_for_reading
 from casync.store.lmdb.store import LmdbStore
 
 __all__ = ["ProcessSource"]
@@ -86,6 +89,22 @@ class ProcessSource:
         """As `ManifestSource.resolve`."""
         return self._source().resolve(ref)
 
+    def member_index(self, archive: bytes) -> Content | None:
+        """As `IndexedStore.member_index`."""
+        source = self._source()
+        return source.member_index(archive) if isinstance(source, LmdbStore) else None
+
+    def commit(self, batch: Batch) -> Committed:
+        """As `ObjectStore.commit`, for the indexes of archives.
+
+        Raises:
+            WriteError: The store can only be read, or it is a server.
+        """
+        source = self._source()
+        if isinstance(source, LmdbStore):
+            return source.commit(batch)
+        raise WriteError("indexes of archives are not kept on a server")
+
     def _source(self) -> LmdbStore | RemoteClient:
         with _lock:
             opened = _opened.get(self._arguments)
@@ -99,7 +118,7 @@ class ProcessSource:
             tokens = {origin_of(server): token} if token else {}
             return RemoteClient(server, TransportOptions(tokens=tokens))
         try:
-            return LmdbStore.open(store, read_only=True)
+            return open_for_reading(Path(store))
         except LockedError as error:
             raise LockedError(
                 f"{error.message}, or was when this process was forked",

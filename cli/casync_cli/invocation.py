@@ -12,7 +12,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from casync.errors import CasyncError, DamagedObjectError, NoNameError, UsageError
+from casync.errors import CasyncError, NoNameError, UsageError
 from casync_cli.environment import Variables, aws_files
 from casync_cli.outages import Outages
 from casync_cli.output import Output
@@ -21,6 +21,7 @@ from casync_cli.parsing.paths import parse_path
 from casync_cli.parsing.raw_options import CommonOptions, RemoteOptions
 from casync_cli.parsing.sizes import parse_rate
 from casync_cli.parsing.times import parse_duration
+from casync_cli.placing_damage import placing_damage
 from casync_cli.progress import Meter, NotesOnly
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from casync_cli.settings import Settings
     from casync_cli.short_ids import ShowId
 
-__all__ = ["Invocation", "invocation_of", "placing_damage"]
+__all__ = ["Invocation", "invocation_of"]
 
 _MAX_CONNECTIONS = 256
 _MAX_TOKEN_BYTES = 64 * 1024
@@ -106,13 +107,26 @@ class Invocation:
             read_only=read_only,
             allow_network_fs=allow_network_fs,
         )
+        return self._shown(store)
+
+    def _shown(self, store: LmdbStore) -> LmdbStore:
         self.output.detail(f"store {store.path}")
         self.warn_of(store.warnings)
         return store
 
+    def _readable_store(self, *, keeps_indexes: bool) -> LmdbStore:
+        if not keeps_indexes:
+            return self.open_store(read_only=True)
+        from casync.store.lmdb.namespaces import open_for_reading
+
+        return self._shown(open_for_reading(self.store_path))
+
     @contextmanager
-    def source(self) -> Iterator[ManifestSource]:
+    def source(self, *, keeps_indexes: bool = False) -> Iterator[ManifestSource]:
         """Opens the server on the command line, or else the local store.
+
+        Args:
+            keeps_indexes: Members of archives may be read: the store keeps their indexes.
 
         Raises:
             UsageError: More than one server, or options for servers without a server.
@@ -130,7 +144,7 @@ class Invocation:
             return
         with (
             self.pointing_to_servers(),
-            self.open_store(read_only=True) as store,
+            self._readable_store(keeps_indexes=keeps_indexes) as store,
             placing_damage(f"store {store.path}"),
         ):
             yield store
@@ -361,24 +375,6 @@ class Invocation:
             outage=lambda: self.outages.text,
             columns=lambda: self.output.bar_columns,
         )
-
-
-@contextmanager
-def placing_damage(place: str, next_step: str = "") -> Iterator[None]:
-    """Adds to errors about damaged objects where these are, if they do not say it.
-
-    Args:
-        place: The store, or the server.
-        next_step: What to do, if it differs from what the error says.
-    """
-    try:
-        yield
-    except DamagedObjectError as error:
-        if error.where:
-            raise
-        raise DamagedObjectError(
-            f"{place}: {error.message}", next_step=next_step or error.next_step, where=place
-        ) from error
 
 
 def _read_secret(path: Path, what: str) -> str:

@@ -10,7 +10,7 @@ from typing import Final
 
 from fastapi import FastAPI
 
-from casync.fs.index_folder import IndexFolder
+from casync.access.member_indexes import StoredIndexes
 from casync.store.base import ManifestSource
 from casync.store.lmdb.store import LmdbStore
 from casync.store.lmdb.tokens import known_tokens
@@ -122,7 +122,8 @@ def create_app(
 
     namespaces = None
     if local is not None:
-        service.member_indexes = IndexFolder.of_store(local.path)
+        if isinstance(local, LmdbStore):
+            service.member_indexes = StoredIndexes(local)
         namespaces = Namespaces(local.path, service, faults or Faults(local.path))
         service.of_namespace = namespaces.service
         service.stores = namespaces.stores

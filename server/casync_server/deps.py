@@ -10,7 +10,7 @@ from fastapi import Depends, Path, Query, Request
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from casync.access.archive import PASSING, MemberIndexes
+from casync.access.member_indexes import PASSING, MemberIndexes
 from casync.errors import (
     CasyncError,
     DeniedError,

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from casync.fs.index_folder import IndexFolder
-from casync.store.lmdb.namespaces import open_namespace
+from casync.access.member_indexes import StoredIndexes
+from casync.store.lmdb.namespaces import open_for_reading, open_namespace
 from casync.store.lmdb.store import LmdbStore
 from casync_server.access.metrics import StoreMetrics
 from casync_server.deps import Service
@@ -55,7 +55,8 @@ class Namespaces:
 
     def _begin(self, namespace: str) -> tuple[LmdbStore, Service]:
         writing = self._service.writing
-        store = open_namespace(self._path, namespace, read_only=self._read_only)
+        open_store = open_for_reading if self._read_only else open_namespace
+        store = open_store(self._path, namespace)
         store.watch(self._faults.watcher(namespace))
         if writing is not None:
             proofs = Proofs(store, self._service.settings.prove_seconds)
@@ -71,7 +72,7 @@ class Namespaces:
             metrics=StoreMetrics(store),
             writing=writing,
             jobs=jobs,
-            member_indexes=IndexFolder.of_store(store.path),
+            member_indexes=StoredIndexes(store),
         )
         return store, service
 

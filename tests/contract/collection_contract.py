@@ -14,9 +14,12 @@ from casync.fs.identity import FileIdentity
 from casync.ids import Kind, ObjectId
 from casync.names.name import parse_name, parse_ref
 from casync.objects.codec import Packed, Verified
+from casync.objects.manifest import decode_manifest
+from casync.objects.node import Content, NodeBuilder
 from casync.ops.upkeep.gc import CollectOptions, collect
 from casync.store.base import Absence, Batch, ManifestState, RememberedFile
 from casync.store.collectable import CollectableStore, Dead
+from casync.store.proved import ProvedReader
 from tests.contract.store_contract import noise, pack, put_manifest
 from tests.contract.whole_store import DAY, Clock, Reopen, WholeStore
 from tests.support.small_store import content
@@ -183,3 +186,46 @@ class CollectionContract:
         assert store.recall(b"/file") == file
         collect(store, NOW)
         assert store.recall(b"/file") is None
+
+    # -- Member indexes ---------------------------------------------------------------------------
+
+    def test_a_member_index_stays_as_long_as_its_archive(
+        self, store: WholeStore, reopen: Reopen
+    ) -> None:
+        archive = put_manifest(store, b"archive", "shard")
+        manifest = decode_manifest(ProvedReader(store).one(Kind.MANIFEST, archive))
+        ident = manifest.content.id
+        parts = chunks(3, 7)
+        records = [(item.id, item.length) for item in parts]
+        nodes: list[Verified] = []
+        builder = NodeBuilder(lambda _, data: nodes.append(pack(data, Kind.NODE)))
+        builder.extend(records)
+        index = builder.finish()
+        store.commit(Batch(objects=parts))
+        batch = Batch(objects=nodes, member_indexes=[(ident, index), (pack(b"no").id, index)])
+        store.commit(batch)
+        assert store.member_index(ident) == index
+        store = reopen()
+        with store.collection(window=0, dry_run=True) as collection, pytest.raises(WriteError):
+            collection.drop_indexes([ident])
+        assert collect(store, DRY_RUN).objects == 0
+        assert store.member_index(pack(b"no").id) == index
+        assert collect(store, NOW).objects == 0
+        assert here(store, [*parts, *nodes]) == [True] * 4
+        assert store.member_index(ident) == index
+        assert store.member_index(pack(b"no").id) is None
+        store.remove([parse_ref("shard")])
+        assert collect(reopen(), NOW).objects == 6
+        assert reopen().member_index(ident) is None
+
+    def test_a_member_index_that_cannot_be_read_is_dropped(
+        self, store: WholeStore, reopen: Reopen
+    ) -> None:
+        archive = put_manifest(store, b"archive", "shard")
+        manifest = decode_manifest(ProvedReader(store).one(Kind.MANIFEST, archive))
+        missing = Content(1, pack(b"missing").id, 50_000)
+        store.commit(Batch(member_indexes=[(manifest.content.id, missing)]))
+        assert collect(reopen(), NOW).objects == 0
+        store = reopen()
+        assert store.member_index(manifest.content.id) is None
+        assert store.resolve(parse_ref("shard")) == archive

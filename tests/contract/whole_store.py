@@ -6,12 +6,13 @@ from collections.abc import Callable
 from typing import Protocol, TypeAlias
 
 from casync.store.collectable import CollectableStore
+from casync.store.member_indexes import IndexedStore
 from casync.store.writable import WritableStore
 
 DAY = 86400
 
 
-class WholeStore(WritableStore, CollectableStore, Protocol):
+class WholeStore(WritableStore, CollectableStore, IndexedStore, Protocol):
     """A store that implements every port."""
 
 

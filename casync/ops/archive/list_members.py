@@ -6,8 +6,9 @@ import os
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from casync.access.archive import PASSING, Archive, MemberIndexes, open_archive
+from casync.access.archive import Archive, open_archive
 from casync.access.locate import locate
+from casync.access.member_indexes import MemberIndexes, indexes_of
 from casync.access.outline import Outline
 from casync.archives.member import Member
 from casync.archives.selection import SelectionMode, member_selection
@@ -35,18 +36,25 @@ class Selection(NamedTuple):
 EVERYTHING: Final = Selection()
 
 
-def archive_at(ref: Ref, source: ManifestSource, indexes: MemberIndexes = PASSING) -> Archive:
+def archive_at(ref: Ref, source: ManifestSource, indexes: MemberIndexes | None = None) -> Archive:
     """The archive that a ref leads to.
+
+    Args:
+        ref: The ref.
+        source: A store or a server.
+        indexes: Keeps the indexes of archives; None for the source itself.
 
     Raises:
         UsageError: It is no archive.
         CasyncError: As `locate` and `open_archive`.
     """
+    indexes = indexes or indexes_of(source)
     found = locate(ref if ref.path else ref.whole, source, indexes=indexes)
     archive = None
     if isinstance(found.content, Outline):
         name = os.fsdecode(found.path) if found.path else str(ref.name or "")
-        archive = open_archive(found.content, source, indexes, name.rpartition("/")[2])
+        last = name.rpartition("/")[2]
+        archive = open_archive(found.content, source, indexes, last, found.path)
     if archive is None:
         raise UsageError(f"{ref} is no archive", next_step="tar, tgz, zip and msgpack are.")
     return archive

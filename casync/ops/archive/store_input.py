@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
-from casync.access.archive import PASSING, MemberContent, MemberIndexes
+from casync.access.archive import MemberContent
 from casync.access.locate import Located, locate
+from casync.access.member_indexes import indexes_of
 from casync.access.outline import Outline
 from casync.access.tree_load import Tree
 from casync.archives.member import MemberKind, member_path
@@ -42,7 +43,6 @@ class StoreInput:
         store: Resolves the refs.
         wanted: Gives the refs, from the first one each time that it is called.
         label: What messages call it.
-        indexes: Keeps the indexes of archives.
         skips_missing: Whether refs that lead to nothing are passed over.
         has_distinct_paths: Whether no two members can have one path.
 
@@ -61,7 +61,6 @@ class StoreInput:
         wanted: Callable[[], Iterable[WantedMember]],
         label: str,
         *,
-        indexes: MemberIndexes = PASSING,
         skips_missing: bool = False,
         has_distinct_paths: bool = False,
     ) -> None:
@@ -70,7 +69,7 @@ class StoreInput:
         self.has_distinct_paths = has_distinct_paths
         self._store = store
         self._wanted = wanted
-        self._indexes = indexes
+        self._indexes = indexes_of(store)
         self._skips_missing = skips_missing
 
     def members(self, kinds: frozenset[MemberKind]) -> Iterator[MemberWithBytes]:

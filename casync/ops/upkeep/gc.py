@@ -27,6 +27,10 @@ _DEAD_AT_ONCE: Final = 1 << 16
 """Dead objects in memory: about 20 MiB."""
 
 
+_ROWS_AT_ONCE: Final = 1 << 16
+"""Rows of member indexes in memory."""
+
+
 @dataclass(frozen=True, slots=True)
 class CollectOptions:
     """How to collect.
@@ -102,6 +106,10 @@ def collect(
         for ident in collection.roots():
             marker.mark(ident)
             roots += 1
+        stale = _mark_indexes(collection, marker)
+        if stale and not options.dry_run:
+            with suppress(NoSpaceError):  # they lead nowhere, and are dropped the next time
+                collection.drop_indexes(stale)
         progress.start("finding dead objects", None)
         found = 0
         swept: list[Swept] = []
@@ -115,7 +123,6 @@ def collect(
         if not options.dry_run:
             with suppress(NoSpaceError):  # the next collection has another try
                 collection.sweep_jobs()
-            collection.sweep_indexes()
         moved = 0 if options.dry_run else _compact(collection, progress)
         seconds = time.monotonic() - started
         if not options.dry_run:
@@ -134,6 +141,18 @@ def collect(
         held_stored=collection.held.stored,
         seconds=seconds,
     )
+
+
+def _mark_indexes(collection: Collection, marker: Marker) -> list[bytes]:
+    """Marks the member indexes of marked archives; returns the others' archives."""
+    stale: list[bytes] = []
+    rows = collection.member_indexes()
+    while some := list(islice(rows, _ROWS_AT_ONCE)):  # look-ups and marks in turns are slow
+        wanted = [marker.is_marked_content(archive) for archive, _ in some]
+        for (archive, index), is_wanted in zip(some, wanted, strict=True):
+            if not is_wanted or not marker.mark_index(index):
+                stale.append(archive)
+    return stale
 
 
 def _count(group: list[Dead]) -> Swept:

@@ -8,10 +8,11 @@ from __future__ import annotations
 from array import array
 from typing import Final
 
-from casync.errors import DamagedStoreError, IntegrityError, NoObjectError
+from casync.errors import DamagedStoreError, IntegrityError, NoObjectError, UnsupportedError
 from casync.ids import Kind, ManifestId, ObjectId
-from casync.objects.below import Below
+from casync.objects.below import Below, walk_nodes
 from casync.objects.manifest import decode_manifest
+from casync.objects.node import Content
 from casync.store.base import ObjectSource
 from casync.store.proved import ProvedReader
 
@@ -61,6 +62,26 @@ class Marker:
                 f"cannot read everything below manifest {ident.hex()}: {error.message}",
                 next_step=_NEXT,
             ) from error
+
+    def mark_index(self, index: Content) -> bool:
+        """Marks a member index. Returns whether all its nodes could be read."""
+        if index.level == 0:
+            self._chunks.add(index.id)
+            return True
+        try:
+            for reached in walk_nodes(
+                [index], self._objects.plain, self._below.nodes, strict=False
+            ):
+                reached.check()
+                for record in reached.chunks:
+                    self._chunks.add(record.id)
+        except (IntegrityError, NoObjectError, UnsupportedError):
+            return False
+        return True
+
+    def is_marked_content(self, ident: bytes) -> bool:
+        """Whether an id is that of a marked chunk or node."""
+        return ident in self._chunks or ident in self._below.nodes
 
 
 class Marks:

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from casync.errors import LockedError, WriteError
-from casync.fs.index_folder import IndexFolder
 from casync.ids import Kind, ManifestId
+from casync.objects.node import Content
 from casync.objects.record import RECORD_BYTES
 from casync.store.base import ManifestState
 from casync.store.collectable import Dead, IsMarked, Swept
@@ -23,6 +23,7 @@ from casync.store.lmdb.environment import Environment, Txn
 from casync.store.lmdb.gc_totals import GcTotals, add_collection
 from casync.store.lmdb.job_upkeep import sweep_jobs
 from casync.store.lmdb.lmdb_errors import translate
+from casync.store.lmdb.member_indexes import drop_indexes, each_index
 from casync.store.lmdb.meta import read_generation
 from casync.store.lmdb.push_rows import decode_push, open_pushes
 from casync.store.lmdb.quota import recount
@@ -208,6 +209,15 @@ class LmdbCollection:
 
     # -- Sweeping -----------------------------------------------------------------------------
 
+    def member_indexes(self) -> Iterator[tuple[bytes, Content]]:
+        """As `Collection.member_indexes`."""
+        return each_index(self._environment)
+
+    def drop_indexes(self, archives: Sequence[bytes]) -> None:
+        """As `Collection.drop_indexes`."""
+        self._check_wet()
+        drop_indexes(self._environment, archives)
+
     def dead(self, is_marked: IsMarked) -> Iterator[Dead]:
         """As `Collection.dead`."""
         for kind in (Kind.MANIFEST, Kind.NODE, Kind.CHUNK):
@@ -257,18 +267,6 @@ class LmdbCollection:
         moved += self._move(group) if group else 0
         self._environment.write(lambda txn: recount(txn, self._environment.databases), need=_NEED)
         return moved
-
-    def sweep_indexes(self) -> int:
-        """As `Collection.sweep_indexes`."""
-        self._check_wet()
-        index = self._environment.databases["index"]
-
-        def has(ident: bytes) -> bool:
-            with self._environment.reading() as txn:
-                keys = (index_key(kind, ident) for kind in (Kind.NODE, Kind.CHUNK))
-                return any(txn.get(key, db=index) is not None for key in keys)
-
-        return IndexFolder.of_store(self._environment.path).sweep(has)
 
     def sweep_jobs(self) -> int:
         """As `Collection.sweep_jobs`."""

@@ -20,6 +20,7 @@ from casync.store.base import Batch, Committed, ManifestRow, ManifestState, Reme
 from casync.store.job_rules import check_update
 from casync.store.lmdb.environment import Environment, Txn
 from casync.store.lmdb.job_commit import put_origins, put_update, read_job
+from casync.store.lmdb.member_indexes import put_indexes
 from casync.store.lmdb.meta import read_generation
 from casync.store.lmdb.pending import Pending
 from casync.store.lmdb.quota import charge, discharge
@@ -90,6 +91,9 @@ class Writer:
             put_update(self._txn, self._databases, batch.job)
         self._check_leaves("origins", sorted(name_key(name) for name, _ in batch.origins))
         put_origins(self._txn, self._databases, batch.origins)
+        if batch.member_indexes:
+            self._check_leaves("member_indexes", sorted(dict(batch.member_indexes)))
+            put_indexes(self._txn, self._databases, batch.member_indexes)
         return Committed(len(new.keys), new.stored, records)
 
     def adopt(

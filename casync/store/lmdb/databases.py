@@ -28,5 +28,6 @@ LATER_DATABASES: Final = (
     "tokens",
     "namespace_tokens",
     *JOB_DATABASES,
+    "member_indexes",
 )
 """Stores of the first releases lack these until they are opened for writing."""

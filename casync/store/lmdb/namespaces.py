@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Final
 
-from casync.errors import NoStoreError, UsageError
+from casync.errors import CasyncError, NoStoreError, UsageError
 from casync.fs.os_errors import writing
 from casync.limits import NAMESPACE_MAP_BYTES
 from casync.store.lmdb.backup import refuse_store
@@ -27,6 +27,7 @@ __all__ = [
     "each_namespace",
     "establish",
     "namespace_folder",
+    "open_for_reading",
     "open_namespace",
     "parse_namespace",
 ]
@@ -103,6 +104,28 @@ def open_namespace(
         map_bytes=NAMESPACE_MAP_BYTES,
         allow_network_fs=True,  # where the store itself may lie
     )
+
+
+def open_for_reading(store: Path, namespace: str = "") -> LmdbStore:
+    """Opens a store to read it; for writing if that is possible, so that it keeps member indexes.
+
+    Args:
+        store: The folder of the store.
+        namespace: One of its namespaces; empty for the default one.
+
+    Raises:
+        CasyncError: As `open_namespace`.
+    """
+
+    def opened(*, read_only: bool) -> LmdbStore:
+        if namespace:
+            return open_namespace(store, namespace, read_only=read_only)
+        return LmdbStore.open(store, read_only=read_only)
+
+    try:
+        return opened(read_only=False)
+    except CasyncError:
+        return opened(read_only=True)
 
 
 def establish(store: LmdbStore, namespace: str, *, quota: int | None = None) -> None:

@@ -27,6 +27,7 @@ from casync.store.lmdb.completeness import Completeness
 from casync.store.lmdb.creation import no_store, store_exists
 from casync.store.lmdb.environment import Environment, Txn
 from casync.store.lmdb.job_upkeep import drop_bad_jobs
+from casync.store.lmdb.member_indexes import drop_bad_indexes
 from casync.store.lmdb.meta import FIRST_GENERATION, read_meta, write_meta
 from casync.store.lmdb.objects import Objects
 from casync.store.lmdb.quota import recount
@@ -186,6 +187,7 @@ class _Rebuild:
         writer.put_manifests(rows)
         writer.put_names(names)
         drop_bad_jobs(self._txn, self._databases)
+        drop_bad_indexes(self._txn, self._databases)
         recount(self._txn, self._databases)
         return Reindexed(
             objects=self._objects,

@@ -21,6 +21,7 @@ from casync.limits import MAP_BYTES, MIB
 from casync.names.name import Name, NameRecord, Ref
 from casync.names.name_update import NameUpdate
 from casync.objects.codec import Packed
+from casync.objects.node import Content
 from casync.store.base import (
     Absence,
     Batch,
@@ -40,7 +41,9 @@ from casync.store.lmdb.environment import Environment, Txn
 from casync.store.lmdb.job_upkeep import check_jobs
 from casync.store.lmdb.jobs import LmdbJobs
 from casync.store.lmdb.lmdb_errors import REBUILD
+from casync.store.lmdb.member_indexes import check_index_rows, find_index
 from casync.store.lmdb.meta import read_meta
+from casync.store.lmdb.name_scan import each_name
 from casync.store.lmdb.objects import Objects
 from casync.store.lmdb.pending import Pending
 from casync.store.lmdb.pushes import LmdbPushes
@@ -54,7 +57,6 @@ from casync.store.lmdb.rows import (
     file_key,
     index_prefix,
     name_key,
-    name_stem,
     path_key,
     version_key,
 )
@@ -199,20 +201,7 @@ class LmdbStore:
 
     def names(self, prefix: str = "") -> Iterator[NameRecord]:
         """As `ManifestSource.names`."""
-        group: list[NameRecord] = []  # names too long for their keys to be in order
-        stem = b""
-        for key, value in scan(self._environment, "names", prefix=name_stem(prefix)):
-            record = decode_name(value)
-            if group and name_stem(record.name) != stem:
-                yield from sorted(group, key=lambda record: record.name)
-                group = []
-            if key == record.name.encode():
-                if record.name.startswith(prefix):
-                    yield record
-            elif record.name.startswith(prefix):
-                stem = name_stem(record.name)
-                group.append(record)
-        yield from sorted(group, key=lambda record: record.name)
+        return each_name(self._environment, prefix)
 
     def history(self, name: Name) -> list[NameRecord]:
         """As `ManifestSource.history`."""
@@ -233,6 +222,10 @@ class LmdbStore:
         """As `ManifestSource.resolve`."""
         return resolve(ref, self)
 
+    def member_index(self, archive: bytes) -> Content | None:
+        """As `IndexedStore.member_index`."""
+        return find_index(self._environment, archive)
+
     # -- Remembered files ---------------------------------------------------------------------
 
     def remembered(self) -> Iterator[RememberedFile]:
@@ -248,7 +241,7 @@ class LmdbStore:
             number = txn.get(path_key(path), db=seeds)
             value = None if number is None else txn.get(b"s" + bytes(number), db=seeds)
             file = None if value is None else decode_file(value)
-        return file if file is not None and file.path == path else None
+        return file if file and file.path == path else None
 
     # -- Writing ------------------------------------------------------------------------------
 
@@ -259,7 +252,7 @@ class LmdbStore:
         return self._session.write(
             lambda txn: Writer(txn, environment, self._store_id, now).commit(batch, pending),
             need=pending.size + 2 * MIB,
-            publishes=batch.job is None and bool(batch.manifests or not pending.keys),
+            publishes=batch.publishes or (batch.job is None and not pending.keys),
         )
 
     def adopt(
@@ -274,16 +267,15 @@ class LmdbStore:
             names: Versions with their numbers, those of each name in order.
 
         Returns:
-            The versions that were taken over: those of names that this store lacked.
+            The versions of names that this store lacked.
 
         Raises:
             NoObjectError, NoSpaceError, WriteError: As `commit`.
         """
-        environment, now = self._environment, int(self._clock())
+        writer = partial(Writer, environment=self._environment, store_id=self._store_id)
+        now = int(self._clock())
         return self._session.write(
-            lambda txn: Writer(txn, environment, self._store_id, now).adopt(manifests, names),
-            need=2 * MIB,
-            publishes=True,
+            lambda txn: writer(txn, now=now).adopt(manifests, names), need=2 * MIB, publishes=True
         )
 
     def set_name(self, update: NameUpdate) -> NameRecord:
@@ -298,7 +290,7 @@ class LmdbStore:
         return next_number(newest, last), newest
 
     def set_quota(self, limit: int) -> None:
-        """As `casync.store.lmdb.quota.set_quota`."""
+        """As `quota.set_quota`."""
         set_quota(self._environment, limit)
 
     @property
@@ -372,7 +364,7 @@ class LmdbStore:
         return self._environment.reader_check()
 
     def check(self) -> None:
-        """Checks every page of every tree without touching it through the map, and rows of jobs.
+        """Checks every page of every tree by plain reads, and rows of jobs and member indexes.
 
         Takes a second per million objects.
 
@@ -381,6 +373,7 @@ class LmdbStore:
         """
         self._environment.check_pages(everything=True)
         check_jobs(self._environment)
+        check_index_rows(self._environment)
 
     def usage(self, *, objects: bool = True) -> StoreUsage:
         """As `casync.store.lmdb.usage.measure`."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from casync.errors import LockedError, WriteError
 from casync.ids import Kind, ManifestId
+from casync.objects.node import Content
 from casync.store.base import ManifestState
 from casync.store.collectable import Dead, IsMarked, Swept
 from casync.store.memory.jobs import sweep_jobs
@@ -90,6 +91,19 @@ class MemoryCollection:
             here = sorted({*self._tables.manifests, *self._tables.removed_manifests})
         return [ident for ident in here if not self._dry_run or ident not in self._doomed]
 
+    def member_indexes(self) -> Iterator[tuple[bytes, Content]]:
+        """As `Collection.member_indexes`."""
+        with self._tables.lock:
+            return iter(sorted(self._tables.member_indexes.items()))
+
+    def drop_indexes(self, archives: Sequence[bytes]) -> None:
+        """As `Collection.drop_indexes`."""
+        if self._dry_run:
+            raise WriteError("a dry run of a collection deletes nothing")
+        with self._tables.lock:
+            for archive in archives:
+                self._tables.member_indexes.pop(archive, None)
+
     def dead(self, is_marked: IsMarked) -> Iterator[Dead]:
         """As `Collection.dead`."""
         order = (Kind.MANIFEST, Kind.NODE, Kind.CHUNK)
@@ -123,10 +137,6 @@ class MemoryCollection:
 
     def compact(self) -> int:
         """As `Collection.compact`: there are no segments."""
-        return 0
-
-    def sweep_indexes(self) -> int:
-        """As `Collection.sweep_indexes`; a store in memory has none."""
         return 0
 
     def sweep_jobs(self) -> int:

@@ -55,6 +55,7 @@ def commit(tables: Tables, batch: Batch, now: int) -> Committed:
         tables.remembered.pop(file.path, None)
         tables.remembered[file.path] = file
     put_update(tables.jobs, batch.job, batch.origins)
+    tables.member_indexes.update(batch.member_indexes)
     return Committed(len(new), sum(len(item.payload) for item in new.values()), records)
 
 

@@ -11,6 +11,7 @@ from casync.ids import Kind, ManifestId, ObjectId
 from casync.names.name import Name, NameRecord, Ref
 from casync.names.name_update import NameUpdate
 from casync.objects.codec import Packed
+from casync.objects.node import Content
 from casync.store.base import (
     Absence,
     Batch,
@@ -121,6 +122,10 @@ class MemoryStore:
         """As `ManifestSource.resolve`."""
         return resolve(ref, self)
 
+    def member_index(self, archive: bytes) -> Content | None:
+        """As `IndexedStore.member_index`."""
+        return self._tables.member_indexes.get(archive)
+
     # -- Remembered files ---------------------------------------------------------------------
 
     def remembered(self) -> Iterator[RememberedFile]:
@@ -138,8 +143,7 @@ class MemoryStore:
         """As `ObjectStore.commit`."""
         with self._tables.lock:
             committed = commit(self._tables, batch, int(self._clock()))
-            publishes = batch.job is None and batch.manifests
-            if (batch.objects or batch.records) and not publishes:
+            if (batch.objects or batch.records) and not batch.publishes:
                 self._rely()
         return committed
 

@@ -16,6 +16,7 @@ from casync.jobs.origin import Origin
 from casync.jobs.spec import JobSpec
 from casync.names.name import Name, NameRecord
 from casync.objects.codec import Packed
+from casync.objects.node import Content
 from casync.store.base import ManifestRow, RememberedFile
 from casync.store.push import OpenPush, is_alive
 
@@ -87,6 +88,7 @@ class Tables:
         highest_removed: For each name, the highest number of a removed version.
         pushes: Pushes that may be open.
         jobs: Jobs.
+        member_indexes: Indexes of archives, by the ids of the archives' contents.
         writer: The generation since which objects stay for the store's user, or None.
         generation: The current generation; each collection begins one.
         collecting: Whether a collection is running.
@@ -103,6 +105,7 @@ class Tables:
     highest_removed: dict[str, int] = field(default_factory=dict)
     pushes: dict[bytes, PushState] = field(default_factory=dict)
     jobs: JobTables = field(default_factory=JobTables)
+    member_indexes: dict[bytes, Content] = field(default_factory=dict)
     writer: int | None = None
     generation: int = 1
     collecting: bool = False

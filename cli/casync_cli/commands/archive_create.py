@@ -120,7 +120,6 @@ def _input(
     list_file: str | None,
     prefix: str | None,
 ) -> ArchiveInput:
-    from casync.fs.index_folder import IndexFolder
     from casync.names.name import parse_ref
     from casync.ops.archive.folder_input import FolderInput
     from casync.ops.archive.store_input import (
@@ -133,7 +132,7 @@ def _input(
     if folder is not None:
         own = os.stat(store.path)
         return FolderInput(folder, frozenset([(own.st_dev, own.st_ino)]))
-    given = partial(StoreInput, store, indexes=IndexFolder.of_store(store.path))
+    given = partial(StoreInput, store)
     if template is not None:
         from casync.jobs.template import parse_template
 

@@ -9,7 +9,6 @@ import typer
 from casync.errors import UsageError
 from casync_cli.completion import complete_ref
 from casync_cli.invocation import invocation_of
-from casync_cli.member_indexes import member_indexes
 
 DETAILS = (
     "Reads only what the member needs, also from a server. A file is replaced when all of the "
@@ -47,8 +46,8 @@ def run(
             f"{ref} names no member", next_step=f"`casync archive ls {ref}` lists them."
         )
     place = out if out is not None else parsed.path.rstrip("/").rpartition("/")[2]
-    with invocation.source() as source, invocation.progress() as progress:
-        content = open_file(parsed, source, indexes=member_indexes(invocation))
+    with invocation.source(keeps_indexes=True) as source, invocation.progress() as progress:
+        content = open_file(parsed, source)
         if place == "-":
             write_readable(content, invocation.output.binary, progress)
         else:

@@ -8,7 +8,6 @@ import typer
 
 from casync_cli.completion import complete_ref
 from casync_cli.invocation import invocation_of
-from casync_cli.member_indexes import member_indexes
 from casync_cli.options import Prefix, Regex, Substr, Suffix, WdsKey
 from casync_cli.parsing.selections import parse_selection
 
@@ -51,6 +50,6 @@ def run(
     from casync.ops.archive.list_members import archive_at, list_members
     from casync_cli.reports.members import report_members
 
-    with invocation.source() as source:
-        archive = archive_at(parse_ref(ref), source, member_indexes(invocation))
+    with invocation.source(keeps_indexes=True) as source:
+        archive = archive_at(parse_ref(ref), source)
         report_members(invocation.output, archive, list_members(archive, selection), long=long)

@@ -12,7 +12,6 @@ import typer
 from casync.errors import UsageError
 from casync_cli.completion import complete_ref
 from casync_cli.invocation import invocation_of
-from casync_cli.member_indexes import member_indexes
 from casync_cli.parsing.sizes import parse_size
 
 if TYPE_CHECKING:
@@ -72,8 +71,8 @@ def run(
 
     parsed = parse_ref(ref)
     stdout = invocation.output.binary
-    with invocation.source() as source:
-        content = open_file(parsed, source, indexes=member_indexes(invocation))
+    with invocation.source(keeps_indexes=bool(parsed.path)) as source:
+        content = open_file(parsed, source)
         end = content.length if count is None else min(start + count, content.length)
         pieces = content.read(min(start, end), end)
         first = next(pieces, b"")

@@ -10,10 +10,11 @@ import typer
 
 from casync.errors import UsageError
 from casync_cli.completion import complete_ref
-from casync_cli.invocation import Invocation, invocation_of, placing_damage
+from casync_cli.invocation import Invocation, invocation_of
 from casync_cli.options import DryRun
 from casync_cli.parsing.counts import parse_part
 from casync_cli.parsing.signing_key import read_signer
+from casync_cli.placing_damage import placing_damage
 from casync_cli.reports.push import report_aborted, report_push, report_push_plan
 
 if TYPE_CHECKING:

@@ -38,7 +38,7 @@ from casync.remote.http.transport import TransportOptions
 from casync.store.base import ManifestSource
 from casync.store.lmdb.creation import store_exists
 from casync.store.lmdb.fetch_turns import FetchTurns
-from casync.store.lmdb.namespaces import each_namespace
+from casync.store.lmdb.namespaces import each_namespace, open_for_reading
 from casync.store.lmdb.store import LmdbStore
 from casync_server.access.access_log import ConnectionLog, notes, to_stderr
 from casync_server.access.audit import AuditLog
@@ -147,7 +147,7 @@ def _open_whole(options: ServeOptions, *, create: bool) -> LmdbStore:
     if create and (keeps or options.create) and not store_exists(path):
         with LmdbStore.open(path, create=True, allow_network_fs=options.allow_network_fs) as made:
             warnings = [*made.warnings, f"the store {escape(str(path))} is new and empty"]
-    store = LmdbStore.open(path, read_only=not keeps)
+    store = LmdbStore.open(path) if keeps else open_for_reading(path)
     store.warnings += warnings
     return store
 

@@ -14,8 +14,9 @@ from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
-from casync.access.archive import Archive, MemberIndexes, open_archive
+from casync.access.archive import Archive, open_archive
 from casync.access.locate import nothing_at, open_archive_at, reach
+from casync.access.member_indexes import MemberIndexes
 from casync.access.outline import Outline
 from casync.archives.member import Member, member_path
 from casync.archives.writing.new_member import MemberWithBytes, NewMember

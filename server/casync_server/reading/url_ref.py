@@ -9,8 +9,8 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from casync.access.archive import PASSING, MemberIndexes
 from casync.access.locate import Located, locate
+from casync.access.member_indexes import PASSING, MemberIndexes
 from casync.errors import NoNameError, UsageError
 from casync.ids import ManifestId
 from casync.names.name import Ref, parse_ref

@@ -8,25 +8,40 @@ import random
 import tarfile
 import zipfile
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
 
 import msgspec
 import pytest
 
 from casync.access.archive import MemberContent
+from casync.access.content_file import read_range
+from casync.access.index_store import store_index
 from casync.access.locate import locate, open_file
-from casync.errors import MalformedError, NotFoundError, UsageError
-from casync.fs.index_folder import IndexFolder
+from casync.access.member_indexes import ArchivePlace, MemberIndexes, indexes_of
+from casync.access.outline import Outline, open_outline
+from casync.errors import (
+    IntegrityError,
+    MalformedError,
+    NoObjectError,
+    NotFoundError,
+    UsageError,
+    WriteError,
+)
 from casync.fs.source.stream import StreamSource
-from casync.ids import Kind, ObjectId
+from casync.ids import ChunkId, Kind, ManifestId, ObjectId
 from casync.names.name import Name, parse_ref
-from casync.objects.chunker import ChunkerParams
+from casync.objects.chunker import DEFAULT_PARAMS, ChunkerParams
 from casync.objects.codec import Packed
+from casync.objects.manifest import Manifest
+from casync.objects.node import runs
+from casync.ops.archive.list_members import archive_at
 from casync.ops.prepare.file import PrepareOptions, prepare
-from casync.store.base import Absence
+from casync.ops.upkeep.gc import CollectOptions, collect
+from casync.store.base import Absence, Batch, Committed
 from casync.store.memory import MemoryStore
 
+NO_ONE = ManifestId(b"")
 MEMBERS = {f"folder/{n:03}.bin": random.Random(n).randbytes(n * 97) for n in range(200)}
 
 
@@ -73,46 +88,124 @@ def store() -> MemoryStore:
     return made
 
 
-def read(store: MemoryStore, ref: str, indexes: IndexFolder) -> bytes:
+def read(store: MemoryStore, ref: str, indexes: MemberIndexes | None = None) -> bytes:
     found = open_file(parse_ref(ref), store, indexes=indexes)
     return b"".join(map(bytes, found.read(0, found.length)))
 
 
+def archive_id(store: MemoryStore, name: str) -> bytes:
+    return open_outline(store.resolve(parse_ref(name)), store).content.id
+
+
+def index_chunks(store: MemoryStore, name: str) -> list[ObjectId]:
+    content = store.member_index(archive_id(store, name))
+    assert content is not None
+    outline = Outline(ManifestId(b""), Manifest("file", DEFAULT_PARAMS, content), store)
+    return [ChunkId(run.id) for _, run in runs(content, outline.node)]
+
+
 @pytest.mark.parametrize("name", ARCHIVES)
-def test_members_are_read_by_path(store: MemoryStore, name: str, tmp_path: Path) -> None:
+def test_members_are_read_by_path_with_one_index(store: MemoryStore, name: str) -> None:
     """A2"""
-    indexes = IndexFolder(tmp_path / "members")
     for member in ("folder/000.bin", "folder/100.bin", "/folder//199.bin"):
         path = "folder/" + member[-7:]
-        assert read(store, f"{name}:{member}", indexes) == MEMBERS[path]
-    assert len(list((tmp_path / "members").iterdir())) == 1
+        assert read(store, f"{name}:{member}") == MEMBERS[path]
+    assert [*store._tables.member_indexes] == [archive_id(store, name)]
 
 
 @pytest.mark.parametrize("name", ARCHIVES)
-def test_a_lost_or_damaged_index_is_made_again(
-    store: MemoryStore, name: str, tmp_path: Path
-) -> None:
-    indexes = IndexFolder(tmp_path / "members")
+def test_an_index_that_is_lost_is_made_again(store: MemoryStore, name: str) -> None:
     ref = f"{name}:folder/150.bin"
-    read(store, ref, indexes)
-    (file,) = (tmp_path / "members").iterdir()
-    for damage in (b"", b"junk", file.read_bytes()[:-3], bytes(len(file.read_bytes()))):
-        file.write_bytes(damage)
-        assert read(store, ref, indexes) == MEMBERS["folder/150.bin"]
+    read(store, ref)
+    before = set(store.objects(Kind.CHUNK))
+    for ident in index_chunks(store, name):
+        store._tables.objects.pop((Kind.CHUNK, ident))
+    assert read(store, ref) == MEMBERS["folder/150.bin"]
+    assert set(store.objects(Kind.CHUNK)) == before
+    store._tables.member_indexes.clear()
+    assert read(store, ref) == MEMBERS["folder/150.bin"]
+    assert [*store._tables.member_indexes] == [archive_id(store, name)]
 
 
-def test_a_damaged_block_of_an_index_is_made_again(store: MemoryStore, tmp_path: Path) -> None:
-    indexes = IndexFolder(tmp_path / "members")
-    read(store, "a.tar:folder/150.bin", indexes)
-    (file,) = (tmp_path / "members").iterdir()
-    data = bytearray(file.read_bytes())
-    data[50] ^= 1
-    file.write_bytes(data)
+@pytest.mark.parametrize("name", ARCHIVES)
+def test_a_damaged_index_is_made_again(store: MemoryStore, name: str) -> None:
+    ref = f"{name}:folder/150.bin"
+    read(store, ref)
+    good = store.member_index(archive_id(store, name))
+    assert good is not None
+    outline = Outline(ManifestId(b""), Manifest("file", DEFAULT_PARAMS, good), store)
+    data = b"".join(map(bytes, read_range(outline, store, 0, good.length)))
+    spoiled = bytes([data[50] ^ 1])
+    for damage in (b"junk", data[:-3], data[:50] + spoiled + data[51:], bytes(len(data))):
+        store_index([damage], archive_id(store, name), store, again=False)
+        assert read(store, ref) == MEMBERS["folder/150.bin"]
+        assert store.member_index(archive_id(store, name)) == good
+
+
+def test_an_open_archive_outlives_the_loss_of_its_index(store: MemoryStore) -> None:
+    archive = archive_at(parse_ref("a.tar"), store)
+    for ident in index_chunks(store, "a.tar"):
+        store._tables.objects.pop((Kind.CHUNK, ident))
+    assert len(list(archive.members())) == len(MEMBERS) + 1
+    found = archive.open(b"folder/100.bin")
+    assert found is not None
+    assert b"".join(found.read(0, found.length)) == MEMBERS["folder/100.bin"]
+
+
+def test_an_index_stays_as_long_as_its_archive(store: MemoryStore) -> None:
+    """A2"""
+    for name in ("a.tar", "a.zip"):
+        read(store, f"{name}:folder/150.bin")
+    assert collect(store, CollectOptions(window=0)).objects == 0
+    store.close()
+    indexes = {name: index_chunks(store, name) for name in ("a.tar", "a.zip")}
+    gone = archive_id(store, "a.zip")
+    store.remove([parse_ref("a.zip")])
+    collect(store, CollectOptions(window=0))
+    assert store.member_index(gone) is None
+    left = set(store.objects(Kind.CHUNK))
+    assert left.issuperset(indexes["a.tar"])
+    assert left.isdisjoint(indexes["a.zip"])
+    assert read(store, "a.tar:folder/150.bin") == MEMBERS["folder/150.bin"]
+
+
+class _ReadOnly(MemoryStore):
+    def commit(self, batch: Batch) -> Committed:
+        if batch.member_indexes:
+            raise WriteError("read-only")
+        return super().commit(batch)
+
+
+def test_a_store_that_cannot_be_written_has_indexes_while_they_are_used() -> None:
+    store = _ReadOnly()
+    put(store, "a.tar", ARCHIVES["a.tar"])
+    indexes = indexes_of(store)
     assert read(store, "a.tar:folder/150.bin", indexes) == MEMBERS["folder/150.bin"]
+    place = ArchivePlace(open_outline(store.resolve(parse_ref("a.tar")), store).content, NO_ONE)
+    made = indexes.find(place)
+    assert made is not None
+    assert read(store, "a.tar:folder/100.bin", indexes) == MEMBERS["folder/100.bin"]
+    assert indexes.find(place) is made
+    assert store.member_index(place.content.id) is None
 
 
-def test_a_hard_link_has_the_bytes_of_its_member(store: MemoryStore, tmp_path: Path) -> None:
-    assert read(store, "a.tar:hard", IndexFolder(tmp_path)) == MEMBERS["folder/100.bin"]
+def test_threads_make_one_index(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    commits = []
+    commit = store.commit
+
+    def count(batch: Batch) -> Committed:
+        commits.extend(batch.member_indexes)
+        return commit(batch)
+
+    monkeypatch.setattr(store, "commit", count)
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: read(store, "a.tgz:folder/150.bin"), range(8)))
+    assert found == [MEMBERS["folder/150.bin"]] * 8
+    assert len(commits) == 1
+
+
+def test_a_hard_link_has_the_bytes_of_its_member(store: MemoryStore) -> None:
+    assert read(store, "a.tar:hard") == MEMBERS["folder/100.bin"]
 
 
 def test_what_is_not_a_file_in_an_archive_is_told(store: MemoryStore) -> None:
@@ -132,11 +225,10 @@ def test_what_is_not_a_file_in_an_archive_is_told(store: MemoryStore) -> None:
 
 
 def test_few_chunks_are_read_for_one_member(
-    store: MemoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A2"""
-    indexes = IndexFolder(tmp_path)
-    read(store, "a.tar:folder/150.bin", indexes)
+    read(store, "a.tar:folder/150.bin")
     asked: list[int] = []
     get = store.get
 
@@ -145,35 +237,41 @@ def test_few_chunks_are_read_for_one_member(
         return get(kind, ids)
 
     monkeypatch.setattr(store, "get", count)
-    found = locate(parse_ref("a.tar:folder/050.bin"), store, indexes=indexes).content
+    found = locate(parse_ref("a.tar:folder/050.bin"), store).content
     assert isinstance(found, MemberContent)
     assert b"".join(found.read(0, found.length)) == MEMBERS["folder/050.bin"]
     assert sum(asked) < len(ARCHIVES["a.tar"]) / 1024 / 10
 
 
-def test_indexes_of_contents_that_are_gone_are_removed(store: MemoryStore, tmp_path: Path) -> None:
-    indexes = IndexFolder(tmp_path)
-    for name in ARCHIVES:
-        read(store, f"{name}:folder/001.bin", indexes)
-    (tmp_path / "left.tmp").write_bytes(b"")
-    kept = [path.name for path in tmp_path.iterdir() if "tmp" not in path.name][:2]
-    assert indexes.sweep(lambda ident: any(name.startswith(ident.hex()) for name in kept)) == 3
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(kept)
+def test_an_index_of_another_archive_is_made_again(store: MemoryStore) -> None:
+    put(store, "b.tar", tar(dict(reversed(MEMBERS.items()))))
+    for name in ("a.tar", "b.tar"):
+        read(store, f"{name}:folder/001.bin")
+    right, wrong = (store.member_index(archive_id(store, name)) for name in ("a.tar", "b.tar"))
+    assert wrong is not None
+    store.commit(Batch(member_indexes=[(archive_id(store, "a.tar"), wrong)]))
+    assert read(store, "a.tar:folder/150.bin") == MEMBERS["folder/150.bin"]
+    assert store.member_index(archive_id(store, "a.tar")) == right
 
 
-def test_an_index_of_another_archive_is_made_again(store: MemoryStore, tmp_path: Path) -> None:
-    indexes = IndexFolder(tmp_path)
-    read(store, "a.tar:folder/001.bin", indexes)
-    (right,) = tmp_path.iterdir()
-    other = dict(reversed(MEMBERS.items()))
-    put(store, "b.tar", tar(other))
-    read(store, "b.tar:folder/001.bin", indexes)
-    (wrong,) = set(tmp_path.iterdir()) - {right}
-    right.write_bytes(wrong.read_bytes())
-    assert read(store, "a.tar:folder/150.bin", indexes) == MEMBERS["folder/150.bin"]
+def test_an_archive_that_is_damaged_in_the_middle_is_an_error(store: MemoryStore) -> None:
+    archive = archive_at(parse_ref("a.tar"), store)
+    outline = open_outline(store.resolve(parse_ref("a.tar")), store)
+    chunks = [run.id for _, run in runs(outline.content, outline.node)]
+    del store._tables.objects[Kind.CHUNK, ChunkId(chunks[len(chunks) // 2])]
+    results: list[bool | None] = []
+    for name, data in MEMBERS.items():
+        try:
+            found = archive.open(name.encode())
+            assert found is not None
+            results.append(b"".join(found.read(0, found.length)) == data)
+        except (NoObjectError, IntegrityError):
+            results.append(None)
+    assert False not in results
+    assert 1 <= results.count(None) <= 20
 
 
-def test_a_hard_link_leads_to_what_was_before_it(store: MemoryStore, tmp_path: Path) -> None:
+def test_a_hard_link_leads_to_what_was_before_it(store: MemoryStore) -> None:
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w") as archive:
         for name, data, target in (
@@ -190,8 +288,7 @@ def test_a_hard_link_leads_to_what_was_before_it(store: MemoryStore, tmp_path: P
                 info.type, info.linkname = tarfile.LNKTYPE, target
             archive.addfile(info, io.BytesIO(data))
     put(store, "links.tar", out.getvalue())
-    indexes = IndexFolder(tmp_path)
-    read_here = partial(read, store, indexes=indexes)
+    read_here = partial(read, store)
     assert [read_here(f"links.tar:{name}") for name in "abc"] == [b"second", b"first", b"first"]
     with pytest.raises(NotFoundError, match="d is a hard link to a member that is not there"):
         read_here("links.tar:d")

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
 import pytest
+import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
 from casync.archives.detect import ArchiveKind
-from casync.archives.index import MemberIndex, encode_index, member_order
+from casync.archives.index import MemberIndex, encode_index, fits_index, member_order
 from casync.archives.member import Member, MemberKind
 from casync.errors import MalformedError
 from tests.support.archive_bytes import BytesReader
 
 KIND = ArchiveKind("tar", "gzip")
+VECTORS = Path(__file__).parents[2] / "vectors" / "member-index.json"
 paths = st.lists(st.sampled_from([b"a", b"b", b"a/b", b"a/b/c", b"ab", b"z" * 40_000]), max_size=30)
 
 
@@ -83,3 +90,116 @@ def _read_all(data: bytes) -> None:
     index = MemberIndex(BytesReader(data))
     list(index.members())
     index.points()
+
+
+def test_members_with_one_path_may_fill_many_blocks() -> None:
+    same = [member(b"b", number) for number in range(10_000)]
+    index, _ = index_of([member(b"a", 0), *same, member(b"c", 0)])
+    found = index.find(b"b")
+    assert found is not None
+    assert found.header == same[-1].header
+    assert [one.header for one in index.members(b"b")] == [one.header for one in same]
+    assert [one.path for one in index.members() if not one.shadowed] == [b"a", b"b", b"c"]
+
+
+def test_the_longest_names_that_fit_can_be_read() -> None:
+    longest = b"n" * 65_535
+    made = [
+        msgspec.structs.replace(member(longest, number), raw=longest, target=longest)
+        for number in range(5)
+    ]
+    assert all(map(fits_index, made))
+    index, _ = index_of(made)
+    assert [one.target for one in index.members()] == [longest] * 5
+    assert not fits_index(member(longest + b"n", 0))
+
+
+@pytest.mark.parametrize(
+    ("limit", "value"), [("MAX_MEMBERS", 99), ("MAX_INDEX_TAIL", (1 << 20) + 100)]
+)
+def test_more_than_a_reader_accepts_is_not_written(
+    monkeypatch: pytest.MonkeyPatch, limit: str, value: int
+) -> None:
+    many = [member(b"%060000d" % number, number) for number in range(100)]
+    index, _ = index_of(many)
+    assert index.count == 100
+    monkeypatch.setattr(f"casync.archives.index.{limit}", value)
+    with pytest.raises(MalformedError):
+        index_of(many)
+
+
+def test_points_that_are_too_many_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("casync.archives.index.MAX_INDEX_POINTS", 5)
+    assert index_of([], b"12345")[0].points() == b"12345"
+    assert index_of([], b"123456")[0].points() == b""
+
+
+def frame(value: object) -> bytes:
+    return zstandard.ZstdCompressor().compress(msgspec.msgpack.encode(value))
+
+
+def forged(**changes: object) -> bytes:
+    tail = {
+        "version": 1, "format": "tar", "layer": "", "length": 10, "members": 1, "points": (0, 0),
+        "blocks": [(b"a", 0, 20)],
+    } | changes  # fmt: skip
+    packed = frame(list(tail.values()))
+    return b"x" * 20 + packed + len(packed).to_bytes(8, "little") + b"casyncm1"
+
+
+LIES = [
+    forged(version=2),
+    forged(format="rar"),
+    forged(layer="xz"),
+    forged(length=-1),
+    forged(length=1 << 63),
+    forged(members=-1),
+    forged(points=(0, 21)),
+    forged(points=(-1, 1)),
+    forged(blocks=[(b"a", 10, 11)]),
+    forged(blocks=[(b"a", -5, 5)]),
+    forged(blocks=[(b"a", 5, -1)]),
+    b"",
+    b"casyncm1",
+    (1 << 40).to_bytes(8, "little") + b"casyncm1",
+    (1 << 63).to_bytes(8, "little") + b"casyncm1",
+    b"\xff" * 100,
+]
+
+
+@pytest.mark.parametrize("data", LIES)
+def test_a_lying_tail_is_refused(data: bytes) -> None:
+    with pytest.raises(MalformedError):
+        MemberIndex(BytesReader(data))
+
+
+def test_a_lying_block_is_refused() -> None:
+    MemberIndex(BytesReader(forged()))
+    with pytest.raises(MalformedError):
+        MemberIndex(BytesReader(forged())).find(b"a")
+    for changes in ({"header": -1}, {"offset": -1}, {"length": 1 << 63}, {"stored": -1}):
+        lie = msgspec.structs.replace(member(b"a", 1), **changes)
+        with pytest.raises(MalformedError):
+            index_of([lie])[0].find(b"a")
+
+
+def plain_parts(data: bytes) -> Iterable[object]:
+    """What is in the frames of an index, and the bytes of its end without the length."""
+    at = 0
+    while data[at:].startswith(zstandard.FRAME_HEADER):
+        reader = zstandard.ZstdDecompressor().decompressobj()
+        yield reader.decompress(data[at:])
+        at = len(data) - len(reader.unused_data)
+    yield data[-8:]
+
+
+@pytest.mark.parametrize("case", json.loads(VECTORS.read_text()), ids=lambda case: case["about"])
+def test_vectors(case: dict[str, str]) -> None:
+    rows = msgspec.msgpack.decode(bytes.fromhex(case["members"]), type=list[Member])
+    data = bytes.fromhex(case["index"])
+    index = MemberIndex(BytesReader(data))
+    assert list(index.members()) == rows
+    assert (index.kind.format, index.kind.layer) == (case["format"], case["layer"])
+    assert (index.length, index.points()) == (int(case["length"]), bytes.fromhex(case["points"]))
+    made = b"".join(encode_index(rows, index.kind, index.length, index.points()))
+    assert list(plain_parts(made))[:-2] == list(plain_parts(data))[:-2]

@@ -1,0 +1,30 @@
+"""The port of member indexes: which content in a store is the index of an archive.
+
+An index is made from its archive, so it may be lost at any time and is made again. It has no
+manifest: only its row leads to it, and it stays for as long as its archive does.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+from casync.objects.node import Content
+from casync.store.base import Batch, Committed, ObjectSource
+
+__all__ = ["IndexedStore"]
+
+
+@runtime_checkable
+class IndexedStore(ObjectSource, Protocol):
+    """A store that keeps member indexes. `Batch.member_indexes` sets them."""
+
+    def member_index(self, archive: bytes) -> Content | None:
+        """The index of the archive with this content id, if there is one.
+
+        Its objects may be missing, and its row is not proved. A damaged row is none.
+        """
+        ...
+
+    def commit(self, batch: Batch) -> Committed:
+        """As `ObjectStore.commit`."""
+        ...
