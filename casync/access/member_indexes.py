@@ -87,6 +87,10 @@ class MemberIndexes(Protocol):
         """
         ...
 
+    def stored(self, archive: ArchivePlace) -> Content | None:
+        """The content that the index of an archive is, where it is kept in a store."""
+        ...
+
 
 class PassingIndexes:
     """Keeps the indexes that were used last, for as long as the process lasts. Safe for threads."""
@@ -108,6 +112,10 @@ class PassingIndexes:
     ) -> MemberIndex:
         """Writes an index to a file without a name."""
         return self.hold(archive, MemberIndex(unnamed_file(index)))
+
+    def stored(self, archive: ArchivePlace) -> Content | None:
+        """None."""
+        return None
 
     def hold(self, archive: ArchivePlace, index: MemberIndex) -> MemberIndex:
         """Holds an open index; returns it."""
@@ -136,11 +144,10 @@ class StoredIndexes:
     def find(self, archive: ArchivePlace) -> MemberIndex | None:
         """As `MemberIndexes.find`."""
         index = self._open.find(archive)
-        if index is None:
+        content = self.stored(archive) if index is None else None
+        if content is not None:
             with suppress(*BAD_INDEX):
-                content = self._store.member_index(archive.content.id)
-                if content is not None:
-                    return self._open.hold(archive, open_index(content, self._store))
+                return self._open.hold(archive, open_index(content, self._store))
         return index
 
     def keep(
@@ -153,6 +160,10 @@ class StoredIndexes:
             content = store_index(blocks, archive.content.id, self._store, again=again)
             return self._open.hold(archive, open_index(content, self._store))
         return self._open.hold(archive, MemberIndex(file))
+
+    def stored(self, archive: ArchivePlace) -> Content | None:
+        """As `MemberIndexes.stored`."""
+        return self._store.member_index(archive.content.id)
 
 
 def open_index(content: Content, source: ObjectSource) -> MemberIndex:

@@ -10,7 +10,7 @@ from typing import Final
 
 from fastapi import FastAPI
 
-from casync.access.member_indexes import StoredIndexes
+from casync.access.member_indexes import StoredIndexes, indexes_of
 from casync.store.base import ManifestSource
 from casync.store.lmdb.store import LmdbStore
 from casync.store.lmdb.tokens import known_tokens
@@ -41,6 +41,7 @@ from casync_server.pushes.receive_objects import ObjectReceiver
 from casync_server.pushes.writing import Writing
 from casync_server.reading.checked_source import CheckedSource
 from casync_server.reading.read_pool import ReadPool
+from casync_server.routes import archive_members as routes_members
 from casync_server.routes import archives as routes_archives
 from casync_server.routes import batch as routes_batch
 from casync_server.routes import files as routes_files
@@ -121,7 +122,9 @@ def create_app(
         )
 
     namespaces = None
-    if local is not None:
+    if local is None:
+        service.member_indexes = indexes_of(store)
+    else:
         if isinstance(local, LmdbStore):
             service.member_indexes = StoredIndexes(local)
         namespaces = Namespaces(local.path, service, faults or Faults(local.path))
@@ -157,6 +160,7 @@ def create_app(
         routes_push,
         routes_files,
         routes_trees,
+        routes_members,  # first: the path of the next matches these as well
         routes_archives,
         routes_batch,
         routes_jobs,

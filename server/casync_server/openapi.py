@@ -17,6 +17,7 @@ from casync.wire.batch import BatchItem, BatchRequest
 from casync.wire.documents import (
     JSON_TYPE,
     PROBLEM_TYPE,
+    ContentItem,
     HistoryPage,
     Info,
     ManifestPage,
@@ -38,6 +39,7 @@ from casync.wire.edits import (
     TrashPage,
 )
 from casync.wire.jobs import FaultPage, JobItem, JobPage, JobRequest
+from casync.wire.members import MemberPage
 from casync_server.access.auth import OPEN_PATHS, level_needed
 
 __all__ = [
@@ -70,6 +72,8 @@ _DOCUMENTS: Final = (
     RemovalItem,
     TrashPage,
     TreePage,
+    MemberPage,
+    ContentItem,
     JobRequest,
     JobItem,
     JobPage,

@@ -297,6 +297,8 @@ def test_openapi_is_complete(world: World) -> None:
         "/v1/objects/stat",
         "/v1/objects/{kind}/{ident}",
         "/v1/archives/{ref}",
+        "/v1/archives/{ref}/members",
+        "/v1/archives/{ref}/index",
         "/v1/batch",
         "/v1/files/{ref}",
         "/v1/files/{ref}/-/{path}",

@@ -46,6 +46,8 @@ NEEDED = {
     ("POST", "/v1/objects"): WRITE,
     ("GET", "/v1/next/{name}"): READ,
     ("GET", "/v1/archives/{ref}"): READ,
+    ("GET", "/v1/archives/{ref}/members"): READ,
+    ("GET", "/v1/archives/{ref}/index"): READ,
     ("POST", "/v1/batch"): READ,
     ("GET", "/v1/files/{ref}"): READ,
     ("GET", "/v1/files/{ref}/-/{path}"): READ,

@@ -13,7 +13,7 @@ from casync import errors, limits
 from casync.ids import Kind, ObjectId, chunk_id
 from casync.objects.codec import Packed, Unpacker
 from casync.objects.delta import Delta, Group, Singles, unpack_group
-from casync.wire import batch, documents, frames, jobs, uploads
+from casync.wire import batch, documents, frames, jobs, members, uploads
 from casync.wire import edits as changes
 from casync.wire import requests as lists
 from casync.wire.frames import FrameReader, Status
@@ -103,13 +103,17 @@ def test_the_example_of_sizes() -> None:
         "JobRequest",
         "JobPage",
         "FaultPage",
+        "MemberPage",
+        "ContentItem",
         "Problem",
     ],
 )
 def test_the_documents(name: str) -> None:
     text = block(f"json {name}").encode()
     kind = next(
-        getattr(each, name) for each in (documents, changes, jobs, batch) if hasattr(each, name)
+        getattr(each, name)
+        for each in (documents, changes, jobs, batch, members)
+        if hasattr(each, name)
     )
     document = documents.decode_document(text, kind)
     # Every field is shown, and no other.
