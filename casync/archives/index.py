@@ -21,6 +21,7 @@ from casync.archives.detect import ArchiveKind, kind_of_words
 from casync.archives.format import ByteReader
 from casync.archives.member import Member
 from casync.errors import MalformedError
+from casync.ids import Buffer
 from casync.limits import (
     MAX_INDEX_BLOCK,
     MAX_INDEX_POINTS,
@@ -68,7 +69,8 @@ class _Tail(msgspec.Struct, frozen=True, array_like=True):
 
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
-_MEMBERS: Final = msgspec.msgpack.Decoder(type=list[Member])
+_ROWS: Final = msgspec.msgpack.Decoder(type=list[msgspec.Raw])
+_MEMBER: Final = msgspec.msgpack.Decoder(type=Member)
 _TAIL: Final = msgspec.msgpack.Decoder(type=_Tail)
 
 
@@ -194,8 +196,10 @@ class MemberIndex:
         number = bisect_right(self._blocks, path, key=_first) - 1
         if number < 0:
             return None
-        found = [one for one in self._block(number) if one.path == path]
-        return found[-1] if found else None
+        rows = self._block(number)
+        after = bisect_right(rows, path, key=lambda row: _member(row).path)
+        found = _member(rows[after - 1]) if after else None
+        return found if found is not None and found.path == path else None
 
     def members(self, prefix: bytes = b"", *, after: bytes = b"") -> Iterator[Member]:
         """The members whose paths begin with a prefix, ordered by path, shadowed ones included.
@@ -207,19 +211,16 @@ class MemberIndex:
         start = max(prefix, after)
         number = bisect_left(self._blocks, start, key=_first) - 1
         for index in range(max(number, 0), len(self._blocks)):
-            for one in self._block(index):
+            for one in map(_member, self._block(index)):
                 if one.path.startswith(prefix) and (not after or one.path > after):
                     yield one
                 elif one.path > start:
                     return
 
-    def _read_block(self, number: int) -> list[Member]:
+    def _read_block(self, number: int) -> list[msgspec.Raw]:
+        """The members of a block, still encoded: a search decodes a dozen of a thousand."""
         _, offset, size = self._blocks[number]
-        members = _decoded(_MEMBERS, self._part(offset, size, MAX_INDEX_BLOCK))
-        numbers = ((one.header, one.offset, one.length, one.stored) for one in members)
-        if not all(0 <= number <= MAX_LENGTH for each in numbers for number in each):
-            raise _damaged()
-        return members
+        return _decoded(_ROWS, self._part(offset, size, MAX_INDEX_BLOCK))
 
     def _part(self, offset: int, size: int, most: int) -> bytes:
         """A part of the index, which has at most `most` plain bytes."""
@@ -234,11 +235,19 @@ class MemberIndex:
             raise _damaged() from error
 
 
+def _member(row: msgspec.Raw) -> Member:
+    member = _decoded(_MEMBER, row)
+    numbers = (member.header, member.offset, member.length, member.stored)
+    if min(numbers) < 0 or max(numbers) > MAX_LENGTH:
+        raise _damaged()
+    return member
+
+
 def _first(block: _Block) -> bytes:
     return block.first
 
 
-def _decoded(decoder: msgspec.msgpack.Decoder[_T], plain: bytes) -> _T:
+def _decoded(decoder: msgspec.msgpack.Decoder[_T], plain: Buffer) -> _T:
     try:
         return decoder.decode(plain)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:

@@ -8,7 +8,11 @@ Everything here works on runs, because a sparse disk repeats one record millions
 from __future__ import annotations
 
 import struct
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import accumulate
+from operator import itemgetter
 from typing import Final, NamedTuple
 
 import msgspec
@@ -115,6 +119,14 @@ class Node(NamedTuple):
         return sum(record.length for record in self.records)
 
 
+_new_record: Final[Callable[[tuple[bytes, int]], Record]] = partial(tuple.__new__, Record)
+"""As `Record._make`, three times as fast."""
+
+_length_of: Final[Callable[[Record], int]] = itemgetter(1)
+
+_CLOSING_BYTES: Final = frozenset(byte for byte in range(256) if byte & _CLOSING_MASK == 0)
+
+
 def _closes(ident: bytes) -> bool:
     return ident[-1] & _CLOSING_MASK == 0
 
@@ -156,13 +168,14 @@ def decode_node(data: Buffer, level: int, length: int) -> Node:
         raise MalformedError(
             f"node that claims {format_count(count, 'record')} in {format_count(size, 'byte')}"
         )
-    records = list(map(Record._make, iter_records(data)))
+    records = list(map(_new_record, iter_records(data)))
     lengths = [length for _, length in records]
     if min(lengths) == 0:
         raise MalformedError("node with an empty record")
     if level == 1 and max(lengths) > MAX_CHUNK_SIZE:
         raise MalformedError("node that lists a chunk above the maximum size")
-    if any(_closes(record.id) for record in records[NODE_MIN_RECORDS - 1 : -1]):
+    ends_of_ids = bytes(memoryview(data)[_HEADER.size + ID_BYTES - 1 :: _RECORD.size])
+    if not _CLOSING_BYTES.isdisjoint(ends_of_ids[NODE_MIN_RECORDS - 1 : -1]):
         raise MalformedError("node that goes on after a closing record")
     if sum(lengths) != length or length > MAX_LENGTH:
         raise MalformedError(f"node of {format_count(sum(lengths), 'byte')}; expected: {length}")
@@ -362,7 +375,13 @@ def _walk(
         yield offset + skipped * uniform.length, left
         return
     for _ in range(run.times):
-        for record_run in group_records(records):
+        rest = records
+        if offset < start:
+            ends = list(accumulate(map(_length_of, records)))
+            passed = bisect_right(ends, start - offset)
+            rest = records[passed:]
+            offset += ends[passed - 1] if passed else 0
+        for record_run in group_records(rest):
             end = offset + record_run.length * record_run.times
             if level == 1 and offset >= start:
                 yield offset, record_run  # the common case: a generator per chunk is slower
