@@ -15,7 +15,8 @@ from casync.fs.seed import SeedFile
 from casync.fs.target.place import TargetPlace
 from casync.ids import ChunkId
 from casync.limits import MIB
-from casync.objects.node import Content, FindNode, runs
+from casync.objects.chunk_runs import FindNode, runs
+from casync.objects.node import Content
 from casync.planning.adjacent import read_places
 from casync.planning.windows import Place, Window, tile
 

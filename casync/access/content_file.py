@@ -10,7 +10,8 @@ from casync.access.outline import Outline
 from casync.errors import DamagedObjectError
 from casync.ids import Buffer, ChunkId, Kind
 from casync.limits import MAX_BATCH_IDS, MIB
-from casync.objects.node import Run, runs
+from casync.objects.chunk_runs import runs
+from casync.objects.node import Run
 from casync.sizes import format_count
 from casync.store.base import ObjectSource
 from casync.store.proved import Lost, ProvedReader

@@ -18,8 +18,9 @@ from casync.cutting.serial import SerialCutting
 from casync.fs.source.base import Hole
 from casync.ids import NodeId
 from casync.limits import KIB
+from casync.objects.chunk_runs import group_records, runs, uniform_run
 from casync.objects.leaves import LeafCursor
-from casync.objects.node import Run, group_records, runs, uniform_run
+from casync.objects.node import Run
 from casync.store.base import ObjectSource
 
 __all__ = ["Kept", "SplicePart", "splice"]

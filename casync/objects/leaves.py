@@ -11,9 +11,9 @@ from typing import NamedTuple
 from casync.errors import CasyncError
 from casync.ids import NodeId, zero_chunk_id
 from casync.limits import MAX_LENGTH
+from casync.objects.chunk_runs import FindNode
 from casync.objects.node import (
     Content,
-    FindNode,
     NodeBuilder,
     Record,
     Run,

@@ -19,8 +19,9 @@ from casync.errors import (
 )
 from casync.ids import ChunkId, Kind, NodeId, ObjectId
 from casync.limits import MAX_BATCH_IDS, MAX_ENTRY_BYTES, MAX_TREE_DEPTH, MAX_TREE_PATH, MIB
+from casync.objects.chunk_runs import runs
 from casync.objects.manifest import Manifest
-from casync.objects.node import Content, Node, Record, decode_node, runs
+from casync.objects.node import Content, Node, Record, decode_node
 from casync.objects.tree import Entry, EntryReader, Folder, decode_root
 from casync.sizes import format_count
 

@@ -15,8 +15,9 @@ import msgspec
 
 from casync.errors import CasyncError
 from casync.ids import NodeId
+from casync.objects.chunk_runs import FindNode
 from casync.objects.leaves import zero_nodes
-from casync.objects.node import Content, FindNode, Node, Record, check_root
+from casync.objects.node import Content, Node, Record, check_root
 from casync.planning.stretches import REPEAT, STILL_ZERO, ZERO, Stretch
 
 __all__ = ["FetchNodes", "NodeMatcher", "OldTree", "Unmatched"]

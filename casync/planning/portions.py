@@ -16,8 +16,9 @@ import msgspec
 
 from casync.ids import ChunkId, zero_chunk_id
 from casync.limits import MAX_BATCH_IDS, MIB
+from casync.objects.chunk_runs import FindNode
 from casync.objects.leaves import LeafCursor
-from casync.objects.node import Content, FindNode, Record
+from casync.objects.node import Content, Record
 from casync.planning.delta_groups import Anchor, MissingRun
 from casync.planning.stretches import REPEAT, STILL_ZERO, WANTED, ZERO, Stretch
 from casync.planning.windows import Place

@@ -9,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from casync.ids import NodeId, chunk_id
-from casync.objects.node import Content, Node, NodeBuilder, Record, Run, decode_node, runs
+from casync.objects.chunk_runs import runs
+from casync.objects.node import (
+    Content,
+    Node,
+    NodeBuilder,
+    Record,
+    Run,
+    decode_node,
+)
 
 # Few ids, so records repeat; some of them end nodes.
 IDENTS = [chunk_id(b"%d" % number) for number in range(6)] + [bytes(31) + b"\x80", bytes(32)]

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from casync.fs.source.file import StreamSource, coarse_clock
 from casync.ids import ChunkId, Kind, ManifestId, NodeId, chunk_id, manifest_id
+from casync.objects.chunk_runs import runs
 from casync.objects.chunker import ChunkerParams, Cutter
 from casync.objects.codec import Packed, Unpacker
 from casync.objects.manifest import Manifest, decode_manifest, encode_manifest
-from casync.objects.node import Node, NodeBuilder, Run, decode_node, runs
+from casync.objects.node import Node, NodeBuilder, Run, decode_node
 from casync.store.base import ObjectSource
 
 PARAMS = ChunkerParams(256, 1024, 4096)

@@ -14,9 +14,10 @@ import pytest
 from blake3 import blake3
 
 from casync.ids import NodeId, manifest_id, node_id
+from casync.objects.chunk_runs import runs
 from casync.objects.chunker import ChunkerParams, Cutter
 from casync.objects.manifest import Manifest, decode_manifest, encode_manifest
-from casync.objects.node import Content, Node, NodeBuilder, Run, decode_node, runs
+from casync.objects.node import Content, Node, NodeBuilder, Run, decode_node
 from casync.objects.tree import EntryReader, decode_root, encode_entry, encode_root
 from tests.support import reference_chunker
 

@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 from casync.access.outline import Outline
 from casync.access.tree_load import Tree
-from casync.objects.node import Run, runs
+from casync.objects.chunk_runs import runs
+from casync.objects.node import Run
 from casync.objects.tree import Entry, File, Folder
 
 __all__ = ["Change", "changes", "differing_ranges"]

@@ -31,10 +31,10 @@ from casync.errors import (
 from casync.fs.source.stream import StreamSource
 from casync.ids import ChunkId, Kind, ManifestId, ObjectId
 from casync.names.name import Name, parse_ref
+from casync.objects.chunk_runs import runs
 from casync.objects.chunker import DEFAULT_PARAMS, ChunkerParams
 from casync.objects.codec import Packed
 from casync.objects.manifest import Manifest
-from casync.objects.node import runs
 from casync.ops.archive.list_members import archive_at
 from casync.ops.prepare.file import PrepareOptions, prepare
 from casync.ops.upkeep.gc import CollectOptions, collect

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from casync.errors import MalformedError
 from casync.ids import NodeId, chunk_id, zero_chunk_id
 from casync.limits import MAX_LENGTH
+from casync.objects.chunk_runs import runs
 from casync.objects.leaves import LeafCursor, zero_nodes
 from casync.objects.node import (
     LONE_ROOT,
@@ -22,7 +23,6 @@ from casync.objects.node import (
     Record,
     Run,
     decode_node,
-    runs,
 )
 
 MAX = 4096

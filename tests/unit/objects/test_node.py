@@ -17,6 +17,7 @@ from casync.limits import (
     NODE_MIN_RECORDS,
     TIB,
 )
+from casync.objects.chunk_runs import runs
 from casync.objects.node import (
     EMPTY,
     Content,
@@ -25,7 +26,6 @@ from casync.objects.node import (
     Record,
     Run,
     decode_node,
-    runs,
 )
 
 OPEN = bytes(31) + b"\x01"  # leaves a node open

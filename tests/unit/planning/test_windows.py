@@ -6,8 +6,16 @@ import random
 
 from casync.ids import NodeId, chunk_id, zero_chunk_id
 from casync.limits import MAX_BATCH_IDS, MIB
+from casync.objects.chunk_runs import runs
 from casync.objects.chunker import DEFAULT_PARAMS
-from casync.objects.node import Content, Node, NodeBuilder, Record, Run, decode_node, runs
+from casync.objects.node import (
+    Content,
+    Node,
+    NodeBuilder,
+    Record,
+    Run,
+    decode_node,
+)
 from casync.planning.windows import Window, tile
 
 MAX = DEFAULT_PARAMS.max_size

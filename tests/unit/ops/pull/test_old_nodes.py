@@ -12,11 +12,12 @@ from casync.access.locate import load, locate_for_pull
 from casync.access.outline import ObjectLoader, Outline, open_outline
 from casync.ids import ChunkId, Kind, ManifestId
 from casync.names.name import Ref
+from casync.objects.chunk_runs import runs
 from casync.objects.chunker import ChunkerParams
 from casync.objects.codec import Codec, Packer, Verified
 from casync.objects.delta import Delta
 from casync.objects.manifest import Manifest, encode_manifest
-from casync.objects.node import NodeBuilder, Run, runs
+from casync.objects.node import NodeBuilder, Run
 from casync.ops.pull.old_nodes import NodesByDelta
 from casync.ops.pull.server_supply import DeltaChoice
 from casync.store.base import Batch, ManifestState
