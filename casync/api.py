@@ -36,6 +36,7 @@ from casync.ops.pull import file as _pull
 from casync.ops.pull import forecast as _forecast
 from casync.ops.pull.file import Pulled
 from casync.ops.pull.forecast import Forecast
+from casync.ops.pull.member import MemberToPull, forecast_member, pull_member
 from casync.ops.pull.wanted import PullOptions, WantedFile
 from casync.ops.pull_folder.forecast import FolderForecast, forecast_folder
 from casync.ops.pull_folder.look_up import look_up
@@ -160,6 +161,8 @@ def pull(
         wanted = look_up(_ref(ref), _place(target), endpoints, options, folder_options)
         if isinstance(wanted, WantedFile):
             return _pull.pull(wanted, endpoints, options, progress)
+        if isinstance(wanted, MemberToPull):
+            return pull_member(wanted, endpoints, options, progress)
         tree, folder, loader = wanted
         if folder is None or options.cache:
             stored = store_tree(tree, endpoints, options, progress)
@@ -197,6 +200,8 @@ def forecast(
         wanted = look_up(_ref(ref), _place(target), endpoints, options, folder_options)
         if isinstance(wanted, WantedFile):
             return _forecast.forecast(wanted, endpoints, options, progress)
+        if isinstance(wanted, MemberToPull):
+            return forecast_member(wanted, endpoints, options)
         tree, folder, loader = wanted
         if folder is None:
             raise UsageError(
@@ -299,13 +304,10 @@ def diff(
 
 def _look(ref: Ref, source: ManifestSource) -> Outline | Tree:
     """What a ref leads to; a tree with all its structure, which is in memory then."""
-    memory = MemoryStore()
     if isinstance(source, RemoteClient):
-        endpoints = Endpoints(memory, False, [], [source])
-    else:
-        assert isinstance(source, LmdbStore)
-        endpoints = Endpoints(memory, False, [source], [])
-    return fetch(ref, endpoints)
+        return fetch(ref, Endpoints(MemoryStore(), False, [], [source]))
+    assert isinstance(source, LmdbStore)
+    return fetch(ref, Endpoints(MemoryStore(), False, [source], []))
 
 
 def bench(

@@ -18,7 +18,7 @@ from casync.access.outline import Outline
 from casync.archives.detect import ArchiveKind, check_name, detect
 from casync.archives.format import ByteReader
 from casync.archives.index import MemberIndex, encode_index, fits_index, member_order
-from casync.archives.layers import PlainReader, open_layer
+from casync.archives.layers import PlainReader, open_layer, open_onwards, stored_range
 from casync.archives.member import DEFLATED, STORED, Member, MemberKind, member_path
 from casync.errors import (
     DamagedObjectError,
@@ -145,6 +145,15 @@ class Archive:
         """
         return self.kind.reader.read(self._plain, member, start, end)
 
+    def stored_range(self, member: Member) -> tuple[int, int]:
+        """About which bytes of the archive as it is stored reading a member needs."""
+        start, end = member.header, member.offset + member.stored
+        layer = self.kind.layer
+        if not layer:
+            return start, end
+        points = self._reading(lambda: self._index.points())
+        return stored_range(layer, self.content.length, start, end, points)
+
     def _opened(self, member: Member | None) -> MemberContent | None:
         return None if member is None else self.content_of(member)
 
@@ -209,6 +218,10 @@ class MemberContent:
     def identity(self) -> str:
         """What changes whenever the bytes do: the archive, and the place of the member in it."""
         return f"{self._archive.content.id.hex()}-{self.member.header:x}"
+
+    def stored_range(self) -> tuple[int, int]:
+        """About which bytes of the archive as it is stored hold it."""
+        return self._archive.stored_range(self.member)
 
     def read(self, start: int, end: int) -> Iterator[bytes]:
         """The bytes of a range, in blocks.
@@ -290,7 +303,8 @@ def _make_index(
             return found
         plain = open_layer(kind.layer, stored)
         with SortedRows(Member, member_order, "the members of the archive") as rows:
-            for number, member in enumerate(kind.reader.scan(plain)):
+            onwards = open_onwards(kind.layer, stored, plain.length)
+            for number, member in enumerate(kind.reader.scan(onwards)):
                 if number == MAX_MEMBERS:
                     raise MalformedError(f"the archive has more than {MAX_MEMBERS} members")
                 if fits_index(member):

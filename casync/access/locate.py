@@ -14,8 +14,10 @@ from casync.access.archive import Archive, MemberContent, open_archive
 from casync.access.content_file import FileBytes, Readable
 from casync.access.endpoints import Endpoints, place_of
 from casync.access.member_indexes import MemberIndexes, indexes_of
+from casync.access.nearest import NearestSource
 from casync.access.outline import CACHED_NODES, ObjectLoader, Outline, load_outline
 from casync.access.tree_load import Tree, load_tree
+from casync.archives.member import MemberKind
 from casync.errors import CasyncError, NotFoundError, UsageError
 from casync.ids import Kind, ManifestId, ObjectId
 from casync.names.name import Ref
@@ -27,6 +29,7 @@ from casync.store.base import ManifestSource, ObjectSource
 from casync.store.proved import ProvedReader
 
 __all__ = [
+    "FoundMember",
     "Located",
     "WalkedPath",
     "fetch",
@@ -55,6 +58,22 @@ class Located(NamedTuple):
     path: bytes
     entry: Entry | None
     content: Outline | Tree | MemberContent | None
+
+
+class FoundMember(NamedTuple):
+    """A member of an archive that a pull is to write.
+
+    Attributes:
+        manifest: The manifest that the ref resolves to: the archive, or a tree that has it.
+        archive: The archive.
+        member: The bytes.
+        source: Has their chunks.
+    """
+
+    manifest: ManifestId
+    archive: Outline
+    member: MemberContent
+    source: NearestSource
 
 
 def locate(
@@ -129,7 +148,9 @@ def open_file(
             )
 
 
-def locate_for_pull(ref: Ref, endpoints: Endpoints, loader: ObjectLoader) -> Outline | Tree:
+def locate_for_pull(
+    ref: Ref, endpoints: Endpoints, loader: ObjectLoader
+) -> Outline | Tree | FoundMember:
     """Finds what a ref leads to in stores and servers. `load` fetches what is below it.
 
     A file in a tree gets the manifest that it would have on its own.
@@ -140,7 +161,7 @@ def locate_for_pull(ref: Ref, endpoints: Endpoints, loader: ObjectLoader) -> Out
         loader: Fetches and stores the objects on the path.
 
     Raises:
-        UsageError: The ref leads to a link, a device or a pipe, or into a file.
+        UsageError: The ref leads to a link, a device or a pipe, or into a file that is no archive.
         NotFoundError: There is no such name, or nothing at the path.
         NoObjectError: No source has an object.
         IntegrityError: An object is malformed, or every source that has it sends other bytes.
@@ -148,13 +169,17 @@ def locate_for_pull(ref: Ref, endpoints: Endpoints, loader: ObjectLoader) -> Out
         UnsupportedError: The manifest is newer than this program.
     """
     ident = endpoints.resolve(ref.whole)
-    located, rest = found = _walk(ident, ref, loader.store, loader.plain, CACHED_NODES)
+    located, rest = _walk(ident, ref, loader.store, loader.plain, CACHED_NODES)
     content = located.content
     if content is None:
         raise UsageError(f"{ref} is a link, device or pipe, not a file or folder")
     if rest:
-        step = f"`casync archive get {ref} -o FILE` writes a member of an archive."
-        raise _nothing_inside(ref, found, step)
+        assert isinstance(content, Outline)
+        archive = Outline(content.id, content.manifest, loader.store, plain=loader.plain)
+        inside = WalkedPath(located._replace(content=archive), rest)
+        chunks = NearestSource(endpoints)
+        member = _member(ref, inside, chunks, indexes_of(endpoints.memory))
+        return FoundMember(ident, archive, member, chunks)
     if isinstance(content, Outline) and located.entry is not None:
         alone = Packer().pack_new(Kind.MANIFEST, encode_manifest(content.manifest))
         loader.keep(alone)
@@ -189,6 +214,8 @@ def fetch(ref: Ref, endpoints: Endpoints) -> Outline | Tree:
         [*endpoints.others, *((place_of(server), server) for server in endpoints.servers)],
     )
     found = locate_for_pull(ref, endpoints, loader)
+    if isinstance(found, FoundMember):
+        raise UsageError(f"{ref} is a member of an archive, not a file or folder")
     load(found, loader)
     return found
 
@@ -246,13 +273,13 @@ def _walk(
     return WalkedPath(Located(ident, there, entry, content), rest)
 
 
-def _nothing_inside(ref: Ref, found: WalkedPath, next_step: str = "") -> CasyncError:
+def _nothing_inside(ref: Ref, found: WalkedPath) -> CasyncError:
     """The error of a path that goes on inside a file where it cannot."""
     located = found.located
     if located.entry is None:
-        return UsageError(f"{ref.whole} is a file, not a folder", next_step=next_step)
+        return UsageError(f"{ref.whole} is a file, not a folder")
     file = f"{ref.whole}:{os.fsdecode(located.path)}"
-    return NotFoundError(f"{file} is a file, not a folder", next_step=next_step)
+    return NotFoundError(f"{file} is a file, not a folder")
 
 
 def _find(
@@ -301,6 +328,9 @@ def _member(
         CasyncError: As `open_archive`.
     """
     archive = open_archive_at(ref, found, source, indexes)
+    there = archive.find(found.rest)
+    if there is not None and there.kind is MemberKind.FOLDER:
+        raise nothing_at(ref, found, archive)
     member = archive.open(found.rest)
     if member is None:
         raise nothing_at(ref, found, archive)
@@ -308,14 +338,15 @@ def _member(
 
 
 def nothing_at(ref: Ref, found: WalkedPath, archive: Archive) -> CasyncError:
-    """The error of a path at which an archive has no member."""
+    """The error of a path at which an archive has no member, or a folder."""
     located, rest = found
     whole = f"{ref.whole}:{os.fsdecode(located.path)}" if located.path else str(ref.whole)
-    inside = os.fsdecode(rest)
-    if next(archive.members(rest + b"/"), None) is not None:
+    inside, mark = os.fsdecode(rest), "/" if located.path else ":"
+    if archive.find(rest) or next(archive.members(rest + b"/"), None):
         return UsageError(
-            f"{whole}:{inside} is a folder in an archive",
-            next_step=f"`casync archive ls {whole} --prefix {inside}/` lists it.",
+            f"{whole}{mark}{inside} is a folder in the archive",
+            next_step=f"`casync archive get {whole}{mark}{inside} --extract DIR` writes it; "
+            f"`casync archive ls {whole} --prefix {inside}/` lists it.",
         )
     return NotFoundError(
         f"the archive {whole} has no {inside}",

@@ -36,8 +36,8 @@ class SeekableFile(Protocol):
 class FileReader:
     """The bytes of a file as a reader. Used by several threads.
 
-    Small reads come from a page that is kept, so headers that lie together are read at once, and a
-    file that can only go forwards is not begun again for a step back.
+    Small reads come from a page that is kept, and what follows the page is read where it ends: a
+    file that can only go forwards is not begun again for a step back, nor read twice.
 
     Args:
         file: The file.
@@ -54,27 +54,32 @@ class FileReader:
     def read(self, offset: int, length: int) -> bytes:
         """The bytes of a range; fewer only where the file ends."""
         with self._lock:
-            at = offset - self._page_start
-            if at < 0 or at + length > len(self._page):
-                self._file.seek(offset)
-                self._page = self._file.read(max(length, _PAGE_BYTES))
-                self._page_start, at = offset, 0
-            return self._page[at : at + length]
+            kept = self._kept(offset, length)
+            missing = length - len(kept)
+            if missing <= 0:
+                return kept
+            self._file.seek(offset + len(kept))
+            self._page = kept + self._file.read(max(missing, _PAGE_BYTES))
+            self._page_start = offset
+            return self._page[:length]
 
     def blocks(self, start: int, end: int) -> Iterator[bytes]:
         """The bytes of a range in order, in blocks of at most a mebibyte."""
         while start < end:
             with self._lock:
-                at = start - self._page_start
-                if 0 <= at < len(self._page):
-                    block = self._page[at : at + end - start]
-                else:
+                block = self._kept(start, end - start)
+                if not block:
                     self._file.seek(start)
                     block = self._file.read(min(end - start, _BLOCK_BYTES))
             if not block:
                 return
             yield block
             start += len(block)
+
+    def _kept(self, offset: int, length: int) -> bytes:
+        """What the page has of a range, from its beginning on."""
+        at = offset - self._page_start
+        return self._page[at : at + length] if at >= 0 else b""
 
 
 class ReaderFile(io.RawIOBase):

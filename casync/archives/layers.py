@@ -8,7 +8,10 @@ beginning.
 
 from __future__ import annotations
 
+import gzip
 import io
+import struct
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO, Final, Literal, cast
@@ -23,7 +26,15 @@ from casync.limits import FREE_UNPACKED_BYTES, MAX_UNPACKED_RATIO, MIB
 if TYPE_CHECKING:
     from indexed_gzip import IndexedGzipFile
 
-__all__ = ["LayerName", "PlainReader", "begin", "layer_of", "open_layer"]
+__all__ = [
+    "LayerName",
+    "PlainReader",
+    "begin",
+    "layer_of",
+    "open_layer",
+    "open_onwards",
+    "stored_range",
+]
 
 LayerName = Literal["", "gzip", "zstd", "lz4"]
 """A layer; empty for none."""
@@ -33,6 +44,10 @@ _MAGIC: Final[dict[bytes, LayerName]] = {
     b"\x28\xb5\x2f\xfd": "zstd",
     b"\x04\x22\x4d\x18": "lz4",
 }
+_POINTS: Final = struct.Struct("<5sBBQQIII")
+_POINT: Final = struct.Struct("<QQBB")
+"""Headers of what indexed_gzip exports: the file, and a point. See its zran_export_index."""
+
 _SPACING: Final = 4 * MIB
 _STEP: Final = MIB
 _MAX_WINDOW: Final = 128 * MIB
@@ -99,6 +114,25 @@ def open_layer(
         return PlainReader(file, length if length >= 0 else _count(file, stored.length))
 
 
+def open_onwards(layer: LayerName, stored: ByteReader, length: int) -> ByteReader:
+    """The plain bytes of an archive for a reader that only goes forwards, all of it once.
+
+    Each read of `open_layer` begins at the point before it.
+
+    Args:
+        layer: How it is compressed.
+        stored: The archive as it is stored.
+        length: Its plain bytes.
+
+    Raises:
+        MalformedError: It is damaged.
+    """
+    if layer != "gzip":
+        return open_layer(layer, stored, length=length)
+    with _our_errors():
+        return PlainReader(_Forwards(stored, _stream_gzip), length)
+
+
 def begin(layer: LayerName, stored: ByteReader, size: int) -> bytes:
     """The first plain bytes of a compressed archive.
 
@@ -108,6 +142,31 @@ def begin(layer: LayerName, stored: ByteReader, size: int) -> bytes:
     open_file = {"gzip": _gzip_file, "zstd": _open_zstd, "lz4": _open_lz4}[layer]
     with _our_errors():
         return bytes(open_file(stored).read(size))
+
+
+def stored_range(
+    layer: LayerName, stored: int, start: int, end: int, points: bytes
+) -> tuple[int, int]:
+    """Which stored bytes reading a range of the plain ones needs, up to the next point.
+
+    Args:
+        layer: How the archive is compressed.
+        stored: Its bytes as it is stored.
+        start: The first plain byte.
+        end: The plain byte after the last.
+        points: As of `open_layer`.
+    """
+    if layer != "gzip" or len(points) < _POINTS.size:
+        return 0, stored
+    first, last = 0, stored
+    count = min(_POINTS.unpack_from(points)[-1], (len(points) - _POINTS.size) // _POINT.size)
+    for number in range(count):
+        at, plain, _, _ = _POINT.unpack_from(points, _POINTS.size + number * _POINT.size)
+        if plain <= start:
+            first = at
+        elif plain >= end:
+            return first, at
+    return first, last
 
 
 def _gzip_file(stored: ByteReader) -> IndexedGzipFile:
@@ -127,6 +186,10 @@ def _open_gzip(stored: ByteReader, length: int, points: bytes) -> PlainReader:
         file.export_index(fileobj=exported)
         points = exported.getvalue()
     return PlainReader(file, length, points)
+
+
+def _stream_gzip(stored: ByteReader) -> BinaryIO:
+    return cast(BinaryIO, gzip.GzipFile(fileobj=io.BufferedReader(ReaderFile(stored))))
 
 
 def _open_zstd(stored: ByteReader) -> BinaryIO:
@@ -184,7 +247,7 @@ def _our_errors() -> Iterator[None]:
     """Turns errors of libraries into ours; those of the archive's own reader are passed on."""
     try:
         yield
-    except (OSError, EOFError, RuntimeError, zstandard.ZstdError) as error:
+    except (OSError, EOFError, RuntimeError, zlib.error, zstandard.ZstdError) as error:
         if isinstance(error.__cause__, CasyncError):
             raise error.__cause__ from None
         raise MalformedError(f"the archive cannot be decompressed: {error}") from error

@@ -128,7 +128,7 @@ class PlanTotals:
             for piece in portion.repeats:
                 for place in piece.places:
                     self._is_there(place)
-            self._supply({place.id: place.length for place in fresh.values()}, supplies)
+            self.supply({place.id: place.length for place in fresh.values()}, supplies)
         rest = length - self.sources.total() - self.missing
         self.sources["repeat"] += rest
 
@@ -143,7 +143,8 @@ class PlanTotals:
             return True
         return False
 
-    def _supply(self, wanted: dict[ChunkId, int], supplies: Sequence[Supply]) -> None:
+    def supply(self, wanted: dict[ChunkId, int], supplies: Sequence[Supply]) -> None:
+        """Adds chunks that only supplies have. Empties `wanted` but for what none has."""
         for supply in supplies:
             found = supply.plan(wanted) if wanted else {}
             for ident, travelling in found.items():

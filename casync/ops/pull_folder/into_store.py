@@ -8,7 +8,7 @@ from casync.ids import ManifestId
 from casync.names.name import Ref
 from casync.ops.pull.file import Pulled, pull
 from casync.ops.pull.wanted import PullOptions, WantedFile
-from casync.ops.pull_folder.look_up import look_up
+from casync.ops.pull_folder.look_up import WantedTree, look_up
 from casync.ops.pull_folder.store_tree import store_tree
 from casync.store.base import ObjectStore
 from casync.store.server import Server
@@ -39,4 +39,5 @@ def pull_into_store(
     wanted = look_up(Ref(manifest=manifest), None, endpoints, options)
     if isinstance(wanted, WantedFile):
         return pull(wanted, endpoints, options, progress)
+    assert isinstance(wanted, WantedTree)  # a manifest is not a member of an archive
     return store_tree(wanted.tree, endpoints, options, progress)

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from casync.access.endpoints import Endpoints, place_of
-from casync.access.locate import load, locate_for_pull
+from casync.access.locate import FoundMember, load, locate_for_pull
 from casync.access.outline import ObjectLoader, Outline
 from casync.access.tree_load import Tree
 from casync.errors import UsageError
 from casync.fs.target.place import TargetPlace, inspect_place
 from casync.names.name import Ref
+from casync.ops.pull.member import MemberToPull
 from casync.ops.pull.old_nodes import NodesByDelta, likely_versions
 from casync.ops.pull.wanted import PullOptions, WantedFile
 from casync.ops.pull_folder.plan import FolderOptions
@@ -42,13 +43,13 @@ def look_up(
     endpoints: Endpoints,
     options: PullOptions,
     folder_options: FolderOptions = FolderOptions(),
-) -> WantedFile | WantedTree:
+) -> WantedFile | WantedTree | MemberToPull:
     """Finds what `ref` leads to, and loads its nodes, and its folders if they go to the store.
 
     Nodes of a file travel as deltas against old versions where that pays.
 
     Raises:
-        UsageError: The target or the options do not fit a file, or a folder.
+        UsageError: The target or the options do not fit a file, a folder or a member of an archive.
         WriteError: The target cannot be written.
         CasyncError: As `locate_for_pull` and `load`.
     """
@@ -78,6 +79,13 @@ def look_up(
         raise UsageError(f"{ref} is a file; --delete, --max-delete and --exact are for folders")
     if isinstance(place, Path):
         place = inspect_place(place, in_place=options.in_place)  # which refuses a folder
+    if isinstance(found, FoundMember):
+        if place is None or options.cache:
+            raise UsageError(
+                f"{ref} is a member of an archive, which the store does not have by itself",
+                next_step="Write it with -o OUT, without --cache; or pull the archive.",
+            )
+        return MemberToPull(found, place, since, loader)
     return WantedFile(found, place, since, loader)
 
 

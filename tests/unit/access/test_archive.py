@@ -209,7 +209,7 @@ def test_a_hard_link_has_the_bytes_of_its_member(store: MemoryStore) -> None:
 
 
 def test_what_is_not_a_file_in_an_archive_is_told(store: MemoryStore) -> None:
-    with pytest.raises(UsageError, match="is a folder in an archive"):
+    with pytest.raises(UsageError, match="is a folder in the archive"):
         locate(parse_ref("a.tar:folder"), store)
     with pytest.raises(NotFoundError, match="has no folder/x"):
         locate(parse_ref("a.tar:folder/x"), store)

@@ -52,8 +52,8 @@ def loaded(ident: ManifestId, store: MemoryStore, server: NodesByDelta) -> Outli
     """An outline whose nodes came from a server."""
     loader = ObjectLoader(store, [("on a server", server)])
     found = locate_for_pull(Ref(manifest=ident), Endpoints(store, True, [], []), loader)
-    load(found, loader)
     assert isinstance(found, Outline)
+    load(found, loader)
     return found
 
 
