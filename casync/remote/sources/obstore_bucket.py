@@ -1,45 +1,27 @@
 """Buckets of S3 (AWS, Ceph, MinIO, Swift), Google and Azure, through obstore.
 
-Only this module and `obstore_stores` import the library. It has two limits: it fails to list keys
-that are not paths (with an empty part, `.`, `..` or a control character), and it lists the key `a/`
-as `a`.
+The library has two limits: it fails to list keys that are not paths (with an empty part, `.`, `..`
+or a control character), and it lists the key `a/` as `a`.
 """
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 import obstore
-from obstore.exceptions import (
-    BaseError,
-    GenericError,
-    InvalidPathError,
-    NotModifiedError,
-    PermissionDeniedError,
-    PreconditionError,
-    UnauthenticatedError,
-)
+from obstore.exceptions import BaseError, GenericError, NotModifiedError, PreconditionError
 
-from casync.errors import (
-    CasyncError,
-    DeniedError,
-    MalformedError,
-    NotFoundError,
-    RemoteError,
-    SourceChangedError,
-    UnreachableError,
-    UsageError,
-)
+from casync.errors import NotFoundError, UnreachableError
 from casync.jobs.fault import ObjectFaultKind
 from casync.jobs.validators import Validators
 from casync.limits import MIB
 from casync.remote.sources.base import Listed, ListedFolder, ObjectAnswer, failed
-from casync.remote.sources.obstore_stores import CLOUDS, Cloud, make_store, server_of
+from casync.remote.sources.obstore_errors import asking, status_of
+from casync.remote.sources.obstore_stores import Cloud, make_store, server_of, split_address
 from casync.remote.sources.options import SourceOptions
 
 if TYPE_CHECKING:
@@ -52,26 +34,8 @@ _SECOND_NS: Final = 1_000_000_000
 _BLOCK_BYTES: Final = MIB
 """Bytes of a block of an answer."""
 
-_STATUS: Final = re.compile(r"status code: (\d{3})")
-_CODE: Final = re.compile(r"<Code>([^<]*)</Code>")
-_MESSAGE: Final = re.compile(r"<Message>([^<]*)</Message>")
-_CAUSE: Final = re.compile(r'(?:error|message): "([^"]*)"')
-"""The innermost cause in the details of an error of the network."""
-
-_SIGNS: Final = {
-    ObjectFaultKind.DNS: "dns error",
-    ObjectFaultKind.TIMEOUT: "kind: Timeout",
-    ObjectFaultKind.TLS: "InvalidCertificate",
-}
-"""Words in those details."""
-
-_ROLE_ADDRESSES: Final = ("169.254.169.254", "metadata.google.internal")
-"""Where the library asks for the machine's role if it finds no other credentials."""
-
-_NO_HEAD: Final = frozenset({"405", "501"})
+_NO_HEAD: Final = frozenset({405, 501})
 """Statuses of servers that do not answer HEAD."""
-
-_NAME: Final = re.compile(r"[A-Za-z0-9$][A-Za-z0-9._-]{0,254}")
 
 
 class BucketOpener:
@@ -84,14 +48,7 @@ class BucketOpener:
 
     def open(self, address: str) -> tuple[ObstoreBucket, str]:
         """The bucket and the key of an address. See `casync.remote.sources.open`."""
-        scheme, _, rest = address.partition("://")
-        name, _, key = rest.partition("/")
-        cloud = CLOUDS[scheme.lower()]
-        if not _NAME.fullmatch(name):
-            raise UsageError(
-                f"{address} is not the address of a bucket",
-                next_step=f"Write {scheme}://BUCKET/PREFIX.",
-            )
+        cloud, name, key = split_address(address)
         with self._lock:
             found = self._buckets.get((cloud.scheme, name))
             if found is None:
@@ -130,7 +87,7 @@ class ObstoreBucket:
                 try:
                     return _listed(obstore.head(self._store, key))
                 except BaseError as error:
-                    if (_STATUS.search(str(error)) or "  ")[1] not in _NO_HEAD:
+                    if status_of(error) not in _NO_HEAD:
                         raise
                 return _listed(obstore.get(self._store, key).meta)
         except NotFoundError:
@@ -219,23 +176,9 @@ class ObstoreBucket:
                 ObjectFaultKind.SHORT_BODY,
             )
 
-    @contextmanager
-    def _asking(self, label: str) -> Iterator[None]:
+    def _asking(self, label: str) -> AbstractContextManager[None]:
         """Translates errors of requests for `label`."""
-        try:
-            yield
-        except PreconditionError as error:
-            changed = SourceChangedError(f"{label} changed while it was read")
-            raise failed(changed, ObjectFaultKind.CHANGED) from error
-        except InvalidPathError as error:
-            raise MalformedError(_first_line(error)) from error
-        except FileNotFoundError as error:
-            missing = NotFoundError(f"there is no object {label}")
-            raise failed(missing, ObjectFaultKind.HTTP, 404) from error
-        except ValueError as error:
-            raise UsageError(f"cannot request {label}: {_first_line(error)}") from error
-        except (BaseError, OSError) as error:
-            raise _translated(error, label, self.label, self._cloud) from error
+        return asking(label, self.label, self._cloud)
 
 
 def _listed(meta: ObjectMeta) -> Listed:
@@ -251,58 +194,4 @@ def _is_about_the_range(error: Exception) -> bool:
     It changed, or has become shorter, or the server does not answer ranges.
     """
     text = str(error)
-    return (
-        isinstance(error, PreconditionError)
-        or "NotPartial" in text
-        or (_STATUS.search(text) or [""] * 2)[1] == "416"
-    )
-
-
-def _translated(error: Exception, label: str, bucket: str, cloud: Cloud) -> CasyncError:
-    text = str(error)
-    match = _STATUS.search(text)
-    status = int(match[1]) if match else 0
-    kind = ObjectFaultKind.HTTP if status else _network_fault(text)
-    if any(address in text for address in _ROLE_ADDRESSES):
-        denied = DeniedError(f"there are no credentials for {label}", next_step=cloud.credentials)
-        return failed(denied, ObjectFaultKind.HTTP)
-    if status == 416:  # the range is gone, and the server ignores If-Match
-        shrank = SourceChangedError(f"{label} shrank while it was read")
-        return failed(shrank, ObjectFaultKind.CHANGED)
-    reason = _reason(text, status)
-    found: CasyncError
-    if isinstance(error, PermissionDeniedError | UnauthenticatedError) or status in (401, 403):
-        found = DeniedError(f"may not read {label}: {reason}", next_step=cloud.credentials)
-    elif status == 404:
-        found = NotFoundError(f"there is no bucket {bucket}: {reason}")
-    elif 300 <= status < 500:
-        found = RemoteError(f"cannot read {label}: {reason}", next_step=cloud.settings)
-    else:
-        step = "Run the same command again; what is stored already is not stored again."
-        found = UnreachableError(f"cannot reach {label}: {reason}", next_step=step)
-    return failed(found, kind, status)
-
-
-def _network_fault(text: str) -> ObjectFaultKind:
-    """What went wrong before there was an answer, from the text of the library's error."""
-    for kind, sign in _SIGNS.items():
-        if sign in text:
-            return kind
-    return ObjectFaultKind.CONNECT
-
-
-def _reason(text: str, status: int) -> str:
-    """The reason that the server gives, or else the library."""
-    found = [match[1] for match in (_CODE.search(text), _MESSAGE.search(text)) if match]
-    if found:
-        return ": ".join(found)
-    if status:
-        return f"it answers {status}"
-    if _network_fault(text) is ObjectFaultKind.TIMEOUT:
-        return "it does not answer in time"
-    cause = _CAUSE.search(text)
-    return cause[1] if cause else text.splitlines()[0].rpartition(" - ")[2]
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n\nDebug source")[0]
+    return isinstance(error, PreconditionError) or "NotPartial" in text or status_of(error) == 416

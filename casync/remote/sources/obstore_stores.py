@@ -6,6 +6,7 @@ machine; options override them.
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
         S3Config,
     )
 
-__all__ = ["CLOUDS", "Cloud", "make_store", "server_of"]
+__all__ = ["CLOUDS", "Cloud", "make_store", "server_of", "split_address"]
 
 _ANSWER_SECONDS: Final = 600
 """Time limit of one answer: long enough for a range over a slow line."""
@@ -74,6 +75,24 @@ _AZ: Final = Cloud(
 
 CLOUDS: Final = {"s3": _S3, "aws": _S3, "gs": _GS, "gcp": _GS, "az": _AZ, "azure": _AZ}
 """The cloud of each scheme."""
+
+_NAME: Final = re.compile(r"[A-Za-z0-9$][A-Za-z0-9._-]{0,254}")
+
+
+def split_address(address: str) -> tuple[Cloud, str, str]:
+    """The cloud, the bucket and the key of an address whose scheme is one of `CLOUDS`.
+
+    Raises:
+        UsageError: It has no bucket.
+    """
+    scheme, _, rest = address.partition("://")
+    name, _, key = rest.partition("/")
+    if not _NAME.fullmatch(name):
+        raise UsageError(
+            f"{address} is not the address of a bucket",
+            next_step=f"Write {scheme}://BUCKET/PREFIX.",
+        )
+    return CLOUDS[scheme.lower()], name, key
 
 
 def server_of(cloud: Cloud, options: SourceOptions) -> str:

@@ -1,0 +1,147 @@
+"""Translates errors of obstore into casync's own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from obstore.exceptions import (
+    BaseError,
+    InvalidPathError,
+    PermissionDeniedError,
+    PreconditionError,
+    UnauthenticatedError,
+)
+
+from casync.errors import (
+    CasyncError,
+    DeniedError,
+    MalformedError,
+    NotFoundError,
+    RemoteError,
+    SourceChangedError,
+    UnreachableError,
+    UsageError,
+)
+from casync.jobs.fault import ObjectFaultKind
+from casync.remote.sources.base import failed
+from casync.remote.sources.obstore_stores import Cloud
+
+__all__ = ["asking", "is_about_the_bucket", "status_of"]
+
+_STATUS: Final = re.compile(r"status code: (\d{3})")
+_CODE: Final = re.compile(r"<Code>([^<]*)</Code>|\(code: (\w+)\)")
+_MESSAGE: Final = re.compile(r"<Message>([^<]*)</Message>")
+_CAUSE: Final = re.compile(r'(?:error|message): "([^"]*)"')
+"""The innermost cause in the details of an error of the network."""
+
+_DENIED: Final = "AccessDenied"
+_NO_BUCKET: Final = frozenset({"NoSuchBucket", "ContainerNotFound"})
+"""Codes of servers."""
+
+_SIGNS: Final = {
+    ObjectFaultKind.DNS: "dns error",
+    ObjectFaultKind.TIMEOUT: "kind: Timeout",
+    ObjectFaultKind.TLS: "InvalidCertificate",
+}
+"""Words in those details."""
+
+_ROLE_ADDRESSES: Final = ("169.254.169.254", "metadata.google.internal")
+"""Where the library asks for the machine's role if it finds no other credentials."""
+
+
+def status_of(error: Exception) -> int:
+    """The HTTP status of the answer that an error is about, or 0."""
+    found = _STATUS.search(str(error))
+    return int(found[1]) if found else 0
+
+
+def is_about_the_bucket(error: FileNotFoundError) -> bool:
+    """Whether not only an object is missing, but its bucket."""
+    return _code(str(error)) in _NO_BUCKET
+
+
+@contextmanager
+def asking(label: str, bucket: str, cloud: Cloud, verb: str = "read") -> Iterator[None]:
+    """Translates errors of requests.
+
+    Args:
+        label: What they are for.
+        bucket: The bucket.
+        cloud: Its cloud.
+        verb: What they do with it.
+    """
+    try:
+        yield
+    except PreconditionError as error:
+        changed = SourceChangedError(f"{label} changed while it was read")
+        raise failed(changed, ObjectFaultKind.CHANGED) from error
+    except InvalidPathError as error:
+        raise MalformedError(_first_line(error)) from error
+    except FileNotFoundError as error:
+        what = f"bucket {bucket}" if is_about_the_bucket(error) else f"object {label}"
+        missing = NotFoundError(f"there is no {what}")
+        raise failed(missing, ObjectFaultKind.HTTP, 404) from error
+    except ValueError as error:
+        raise UsageError(f"cannot request {label}: {_first_line(error)}") from error
+    except (BaseError, OSError) as error:
+        raise _translated(error, label, bucket, cloud, verb) from error
+
+
+def _translated(error: Exception, label: str, bucket: str, cloud: Cloud, verb: str) -> CasyncError:
+    text = str(error)
+    status = status_of(error)
+    kind = ObjectFaultKind.HTTP if status else _network_fault(text)
+    if any(address in text for address in _ROLE_ADDRESSES):
+        denied = DeniedError(f"there are no credentials for {label}", next_step=cloud.credentials)
+        return failed(denied, ObjectFaultKind.HTTP)
+    if status == 416:  # the range is gone, and the server ignores If-Match
+        shrank = SourceChangedError(f"{label} shrank while it was read")
+        return failed(shrank, ObjectFaultKind.CHANGED)
+    reason = _reason(text, status)
+    found: CasyncError
+    is_denied = isinstance(error, PermissionDeniedError | UnauthenticatedError)
+    if is_denied or status in (401, 403) or (status == 0 and _code(text) == _DENIED):
+        found = DeniedError(f"may not {verb} {label}: {reason}", next_step=cloud.credentials)
+    elif status == 404:
+        found = NotFoundError(f"there is no bucket {bucket}: {reason}")
+    elif 300 <= status < 500 or status == 501:
+        found = RemoteError(f"cannot {verb} {label}: {reason}", next_step=cloud.settings)
+    else:
+        step = "Run the same command again; what is stored already is not stored again."
+        found = UnreachableError(f"cannot reach {label}: {reason}", next_step=step)
+    return failed(found, kind, status)
+
+
+def _network_fault(text: str) -> ObjectFaultKind:
+    """What went wrong before there was an answer, from the text of the library's error."""
+    for kind, sign in _SIGNS.items():
+        if sign in text:
+            return kind
+    return ObjectFaultKind.CONNECT
+
+
+def _reason(text: str, status: int) -> str:
+    """The reason that the server gives, or else the library."""
+    message = _MESSAGE.search(text)
+    found = [_code(text), message[1] if message else ""]
+    if any(found):
+        return ": ".join(filter(None, found))
+    if status:
+        return f"it answers {status}"
+    if _network_fault(text) is ObjectFaultKind.TIMEOUT:
+        return "it does not answer in time"
+    cause = _CAUSE.search(text)
+    return cause[1] if cause else text.splitlines()[0].rpartition(" - ")[2]
+
+
+def _code(text: str) -> str:
+    """The server's code, such as `NoSuchBucket`, or empty."""
+    found = _CODE.search(text)
+    return (found[1] or found[2]) if found else ""
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n\nDebug source")[0]
