@@ -27,6 +27,7 @@ Grouped by what a handler does about it, not by where it arose::
     │   └── NoObjectError            no-object
     │       └── IncompleteError      incomplete                      objects below it are missing
     ├── UnsupportedError             unsupported           exit 10   newer than this program
+    │   └── UnsafeStorageError       unsafe-storage                  writers would lose data there
     ├── StoppedError                 stopped               exit 11   asked to stop
     ├── TimedOutError                timed-out             exit 124
     └── WriteError                   write                 exit 1    a path cannot be written
@@ -65,6 +66,7 @@ __all__ = [
     "StoppedError",
     "TimedOutError",
     "UnreachableError",
+    "UnsafeStorageError",
     "UnsupportedError",
     "UntrustedError",
     "UsageError",
@@ -266,6 +268,12 @@ class UnsupportedError(CasyncError):
     """A format, version or library that this program does not support."""
 
     code = "unsupported"
+
+
+class UnsafeStorageError(UnsupportedError):
+    """An object storage where two writers can both be told that they were the only one."""
+
+    code = "unsafe-storage"
 
 
 class StoppedError(CasyncError):

@@ -48,6 +48,7 @@ STATUS: Final[dict[str, int]] = {
     "no-object": 9,
     "incomplete": 9,
     "unsupported": 10,
+    "unsafe-storage": 10,
     "stopped": 11,
     "timed-out": 124,
 }

@@ -30,6 +30,7 @@ from casync.errors import (
     QuotaError,
     StoppedError,
     TimedOutError,
+    UnsafeStorageError,
     UnsupportedError,
     UsageError,
 )
@@ -73,6 +74,7 @@ STATUS_OF: Final[Mapping[str, int]] = {
     "no-object": 404,
     "incomplete": 409,
     "unsupported": 501,
+    "unsafe-storage": 501,
     "stopped": 503,
     "timed-out": 504,
     "write": 500,
@@ -115,7 +117,9 @@ def make_problem(status: int, detail: str, *, code: str = "", next_step: str = "
 
 def _is_sayable(error: CasyncError) -> bool:
     """Whether clients may see the message: it names neither paths nor an upstream."""
-    if isinstance(error, NoStoreError) or (isinstance(error, DamagedObjectError) and error.where):
+    if isinstance(error, NoStoreError | UnsafeStorageError) or (
+        isinstance(error, DamagedObjectError) and error.where
+    ):
         return False
     return isinstance(error, _SAYABLE)
 
