@@ -15,6 +15,7 @@ __all__ = [
     "MAPS",
     "MARKER_KEY",
     "NAMES",
+    "PROBES",
     "RUNS",
     "SEGMENTS",
     "SESSION_BYTES",
@@ -34,6 +35,7 @@ SEGMENTS: Final = "seg/"
 RUNS: Final = "run/"
 MAPS: Final = "m/"
 NAMES: Final = "n/"
+PROBES: Final = "probe/"
 
 SESSION_BYTES: Final = 16
 """Bytes of the random id of a writer's session."""

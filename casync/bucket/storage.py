@@ -1,17 +1,23 @@
 """The port of object storage: what a store in a bucket asks of S3, Azure, Google or a folder.
 
-Keys are as `casync.bucket.keys` makes them: ASCII, without empty parts, `.` and `..`. A reader sees
-what a writer wrote as soon as the writer was told so. Everything but `swap` may be tried again by
-the adapter: keys are written once, or always with the same bytes.
+A reader sees what a writer wrote as soon as the writer was told so. Everything but `swap` may be
+tried again by the adapter: keys are written once, or always with the same bytes.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from enum import Enum
-from typing import BinaryIO, NamedTuple, NewType, Protocol, Self
+from typing import BinaryIO, Final, NamedTuple, NewType, Protocol, Self
 
-__all__ = ["ListedKey", "ObjectStorage", "StoredObject", "Tag", "TagForm"]
+from casync.errors import MalformedError
+
+__all__ = ["ListedKey", "ObjectStorage", "StoredObject", "Tag", "TagForm", "check_key"]
+
+_KEY: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(?:/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
+_KEY_BYTES: Final = 256
+"""Leaves room for a prefix: S3 has keys of 1024 bytes at most."""
 
 Tag = NewType("Tag", str)
 """What a storage calls one state of an object: an ETag."""
@@ -43,6 +49,16 @@ class ListedKey(NamedTuple):
     key: str
     size: int
     modified: float
+
+
+def check_key(key: str) -> None:
+    """Refuses what is no key: keys are paths that stay inside and mean the same to every storage.
+
+    Raises:
+        MalformedError: It is none.
+    """
+    if len(key) > _KEY_BYTES or not _KEY.fullmatch(key):
+        raise MalformedError(f"{key!r} is not a key of a storage")
 
 
 class ObjectStorage(Protocol):
