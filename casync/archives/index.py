@@ -211,7 +211,9 @@ class MemberIndex:
         start = max(prefix, after)
         number = bisect_left(self._blocks, start, key=_first) - 1
         for index in range(max(number, 0), len(self._blocks)):
-            for one in map(_member, self._block(index)):
+            rows = self._block(index)
+            begin = bisect_left(rows, start, key=lambda row: _member(row).path)
+            for one in map(_member, rows[begin:]):
                 if one.path.startswith(prefix) and (not after or one.path > after):
                     yield one
                 elif one.path > start:

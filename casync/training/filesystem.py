@@ -8,21 +8,28 @@ has a component `-`. `NAME@3` selects a version.
 from __future__ import annotations
 
 import os
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Final
 
 from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 
+from casync.access.archive import Archive
 from casync.access.content_file import Readable
-from casync.access.locate import Located, locate, open_file
+from casync.access.locate import Located, locate, open_archive_at, open_file, reach
 from casync.access.member_indexes import indexes_of
+from casync.access.outline import Outline
 from casync.access.tree_load import Tree
+from casync.archives.member import Member, MemberKind
 from casync.errors import NotFoundError, UnsupportedError, UsageError
-from casync.limits import MIB
+from casync.limits import MAX_TREE_PATH, MIB
 from casync.names.name import Ref, parse_ref
 from casync.objects.tree import Entry, File, Folder
 from casync.training.process_source import ProcessSource
 
 __all__ = ["CasyncFileSystem"]
+
+_BELOW: Final = b"/" + b"\xff" * MAX_TREE_PATH
+"""After the path of a folder, a path that is behind all in it."""
 
 
 class CasyncFileSystem(AbstractFileSystem):  # type: ignore[misc]
@@ -63,11 +70,16 @@ class CasyncFileSystem(AbstractFileSystem):  # type: ignore[misc]
         ref, inside = _split(path)
         try:
             if ref:
-                content = self._locate(ref, inside)
-                if isinstance(content.content, Tree):
+                content = self._locate(ref, inside).content
+                if isinstance(content, Tree):
                     return _row(path, None)
-                if content.content is not None and inside != "":
-                    return _row(path, content.content.length)
+                if content is not None and inside != "":
+                    return _row(path, content.length)
+                if content is not None and next(self._members(ref, ""), None) is not None:
+                    return _row(path, None)
+                return {**_row(path, 0), "type": "other"}
+        except UsageError:
+            if next(self._members(ref, inside), None) is None:
                 return {**_row(path, 0), "type": "other"}
         except NotFoundError as error:
             if inside is not None or next(self.source.names(ref + "/"), None) is None:
@@ -108,17 +120,39 @@ class CasyncFileSystem(AbstractFileSystem):  # type: ignore[misc]
 
     def _entries(self, path: str, ref: str, inside: str) -> list[dict[str, Any]]:
         try:
-            content = self._locate(ref, inside).content
+            content = reach(_ref(ref, inside), self.source).located.content
         except NotFoundError as error:
             raise FileNotFoundError(error.message) from error
-        if not isinstance(content, Tree):
-            return []
-        return [_entry(path, entry) for entry in content.entries(content.root.content)]
+        if isinstance(content, Tree):
+            return [_entry(path, entry) for entry in content.entries(content.root.content)]
+        return [{**row, "name": f"{path}/{row['name']}"} for row in self._members(ref, inside)]
+
+    def _members(self, ref: str, inside: str | None) -> Iterator[dict[str, Any]]:
+        """What is in a folder of an archive; nothing if there is no such folder."""
+        whole = _ref(ref, inside)
+        found = reach(whole, self.source)
+        if not isinstance(found.located.content, Outline) or not (found.rest or inside == ""):
+            return
+        try:
+            archive = open_archive_at(whole, found, self.source, self._indexes)
+        except (NotFoundError, UsageError):
+            return
+        above = found.rest + b"/" if found.rest else b""
+        for name, member in _children(archive, above):
+            if member is None:
+                yield _row(os.fsdecode(name), None)
+            else:
+                yield _member_row(os.fsdecode(name), archive.find(member.path))
 
     def _locate(self, ref: str, inside: str | None) -> Located:
         return locate(_ref(ref, inside), self.source, indexes=self._indexes)
 
-    def _content(self, path: str) -> Readable:
+    def content(self, path: str) -> Readable:
+        """The bytes of a file.
+
+        Raises:
+            FileNotFoundError, IsADirectoryError: There is none.
+        """
         ref, inside = _split(self._strip_protocol(path))
         try:
             return open_file(_ref(ref, inside), self.source, indexes=self._indexes)
@@ -130,15 +164,41 @@ class CasyncFileSystem(AbstractFileSystem):  # type: ignore[misc]
     def _open(self, path: str, mode: str = "rb", **options: Any) -> _CasyncFile:
         if mode != "rb":
             raise UnsupportedError("casync:// is read-only")
-        return _CasyncFile(self, path, self._content(path), **options)
+        return _CasyncFile(self, path, self.content(path), **options)
 
     def cat_file(
         self, path: str, start: int | None = None, end: int | None = None, **_: Any
     ) -> bytes:
         """The bytes of a file, or of a range; negative offsets count from its end."""
-        content = self._content(path)
+        content = self.content(path)
         first, last, _step = slice(start, end).indices(content.length)
         return b"".join(content.read(first, last)) if first < last else b""
+
+
+def _children(archive: Archive, above: bytes) -> Iterator[tuple[bytes, Member | None]]:
+    """The names right below a path in an archive; None stands for a folder."""
+    folders: set[bytes] = set()
+    after: bytes | None = b""
+    while after is not None:
+        start, after = after, None
+        for member in archive.members(above, after=start):
+            name, slash, _ = member.path.removeprefix(above).partition(b"/")
+            if not slash and member.kind is not MemberKind.FOLDER:
+                if not member.shadowed:
+                    yield name, member
+                continue
+            if name not in folders:
+                folders.add(name)
+                yield name, None
+            if slash:
+                after = above + name + _BELOW
+                break
+
+
+def _member_row(name: str, member: Member | None) -> dict[str, Any]:
+    if member is None or member.kind is not MemberKind.FILE:
+        return {**_row(name, 0), "type": "other"}
+    return _row(name, member.length)
 
 
 class _CasyncFile(AbstractBufferedFile):  # type: ignore[misc]

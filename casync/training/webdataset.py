@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from typing import IO, Any
+import io
+from typing import IO, Any, Final
 
-import fsspec
 from webdataset.gopen import gopen_schemes
 
+from casync.access.content_file import ContentFile
+from casync.errors import UnsupportedError
+from casync.limits import MIB
+from casync.training.filesystem import CasyncFileSystem
+
 __all__ = ["register"]
+
+_AHEAD: Final = 4 * MIB
+"""Bytes that are read at a time, as by `casync.members`."""
 
 
 def register(**options: Any) -> None:
@@ -18,7 +26,9 @@ def register(**options: Any) -> None:
     """
 
     def gopen(url: str, mode: str = "rb", *_: Any, **_options: Any) -> IO[bytes]:
-        opened: IO[bytes] = fsspec.open(url, mode, **options).open()
-        return opened
+        if mode != "rb":
+            raise UnsupportedError("casync:// is read-only")
+        content = CasyncFileSystem(**options).content(url)
+        return io.BufferedReader(ContentFile(content), _AHEAD)
 
     gopen_schemes["casync"] = gopen

@@ -66,6 +66,9 @@ def test_pyarrow_reads_a_data_set(store: str) -> None:
 def test_polars_reads_parquet_and_csv(store: str) -> None:
     polars = pytest.importorskip("polars")
     fsspec = pytest.importorskip("fsspec")
+    options = {"store": store}
+    found = polars.read_parquet(TABLE, use_pyarrow=True, storage_options=options)
+    assert found["a"].to_list() == [1, 2, 3]
     with fsspec.open(TABLE, store=store) as file:
         assert polars.read_parquet(file)["a"].to_list() == [1, 2, 3]
     with fsspec.open("casync://tables/v1/-/rows.csv", store=store) as file:

@@ -19,7 +19,7 @@ from typing import Final, TypeAlias, TypeVar
 
 import lmdb
 
-from casync.errors import CasyncError, DamagedStoreError, NoSpaceError, UsageError, WriteError
+from casync.errors import CasyncError, DamagedStoreError, NoSpaceError, WriteError
 from casync.sizes import format_size
 from casync.store.lmdb.data_file import data_file
 from casync.store.lmdb.databases import DATABASES, LATER_DATABASES
@@ -29,7 +29,7 @@ from casync.store.lmdb.lock_files import LMDB_LOCK_FILE, locked, make_lock_file
 from casync.store.lmdb.map_lock import RWLock
 from casync.store.lmdb.opening import open_lmdb
 from casync.store.lmdb.ownership import DATA_FILE, check_owner
-from casync.store.lmdb.presence import be_present
+from casync.store.lmdb.presence import be_present, require_usable
 from casync.store.lmdb.reserve import hold_space
 from casync.store.lmdb.trees import check_length, check_trees
 
@@ -65,9 +65,9 @@ class Environment:
         self.writable = not read_only
         self._map_lock = RWLock()
         self._writing = threading.Lock()
-        self._closed = False
+        self._process = os.getpid()
+        self._closed = self._full = False
         self._broken = ""
-        self._full = False
         self.leaves = LeafChecks(path)
         self._held = 0  # the last page when space behind it was reserved
         with reading_errors(path):
@@ -203,11 +203,7 @@ class Environment:
         return int(self._lmdb.info()["map_size"])
 
     def reader_check(self) -> int:
-        """Clears the slots of dead readers, so that pages they held can be reused.
-
-        Returns:
-            Number of cleared slots.
-        """
+        """Clears the slots of dead readers; returns how many. Pages they held can be reused."""
         self._checked = time.monotonic()
         with reading_errors(self.path):
             return self._lmdb.reader_check()
@@ -219,8 +215,7 @@ class Environment:
         Raises:
             DamagedStoreError, LockedError: The store cannot be read.
         """
-        if self._closed:
-            raise UsageError(f"store {self.path} is closed")
+        require_usable(self.path, self._process, closed=self._closed)
         if time.monotonic() - self._checked > _READER_CHECK_SECONDS:
             self.reader_check()
         with reading_errors(self.path):
@@ -257,12 +252,12 @@ class Environment:
         Raises:
             NoSpaceError: The disk is full; nothing was written.
             WriteError: The store is read-only, or cannot be written (any more).
+            LockedError: Another process opened it, and this one was forked from that.
         """
         if not self.writable:
             raise WriteError(f"store {self.path} is read-only")
         with self._writing:
-            if self._closed:
-                raise UsageError(f"store {self.path} is closed")
+            require_usable(self.path, self._process, closed=self._closed)
             if self._full:
                 self._reopen()
             if self._broken:
@@ -393,7 +388,9 @@ class Environment:
             self.databases.update(self.write(add, need=0))
 
     def close(self) -> None:
-        """Waits for running transactions, then closes. May be called again."""
+        """Waits for running transactions, then closes. May be called again, or after a fork."""
+        if os.getpid() != self._process:
+            return  # LMDB would free what the process that opened it reads
         with self._writing, self._map_lock.alone():
             self._closed = True
             self._lmdb.close()

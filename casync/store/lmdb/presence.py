@@ -6,13 +6,14 @@ opens a data file that is about to be replaced.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
-from casync.errors import LockedError
+from casync.errors import LockedError, UsageError
 from casync.store.lmdb.byte_lock import OPEN_BYTE, ByteLocks
 from casync.store.lmdb.lmdb_errors import translate
 
-__all__ = ["be_present"]
+__all__ = ["be_present", "require_usable"]
 
 
 def be_present(path: Path, *, writable: bool, alone: bool) -> ByteLocks | None:
@@ -50,3 +51,27 @@ def be_present(path: Path, *, writable: bool, alone: bool) -> ByteLocks | None:
             next_step="Try again when no command and no server uses it.",
         )
     raise LockedError(f"store {path} is being compacted", next_step="Try again when that is done.")
+
+
+def require_usable(path: Path, opener: int, *, closed: bool) -> None:
+    """Passes if this process has the store open.
+
+    A forked process would take the transactions of the one that opened it for its own, and end
+    them.
+
+    Args:
+        path: The folder of the store.
+        opener: The process that opened it.
+        closed: Whether it closed it again.
+
+    Raises:
+        UsageError: It is closed.
+        LockedError: This process was forked from the one that opened it.
+    """
+    if closed:
+        raise UsageError(f"store {path} is closed")
+    if os.getpid() != opener:
+        raise LockedError(
+            f"store {path} was open when this process was forked",
+            next_step="Open it after the fork, or start workers with spawn or forkserver.",
+        )

@@ -17,7 +17,7 @@ import casync
 from casync.errors import LockedError, UsageError
 from casync.names.name import Name
 from casync.names.name_update import NameUpdate
-from casync.store.base import Batch
+from casync.store.base import Batch, ManifestSource
 from casync.store.lmdb.store import LmdbStore
 from casync.training.process_source import ProcessSource
 
@@ -47,7 +47,7 @@ def store(tmp_path: Path) -> str:
     return str(tmp_path / "store")
 
 
-def read(source: ProcessSource) -> list[tuple[str, bytes]]:
+def read(source: ManifestSource) -> list[tuple[str, bytes]]:
     return list(casync.members("shards/0.tar", source))
 
 
@@ -84,7 +84,7 @@ def test_workers_read_with_a_source_that_is_in_use(store: str, method: str, tmp_
     assert done.stdout == b"3\n"
 
 
-def child_says(source: ProcessSource) -> str:
+def child_says(source: ManifestSource) -> str:
     """What a forked child says of reading."""
     reading, writing = os.pipe()
     pid = os.fork()
@@ -110,8 +110,23 @@ def test_a_source_in_use_survives_a_fork_on_both_sides(store: str) -> None:
 
 
 def test_a_fork_below_a_store_of_the_caller_is_refused(store: str) -> None:
-    with LmdbStore.open(store, read_only=True):
+    with LmdbStore.open(store, read_only=True) as opened:
         assert "spawn" in child_says(ProcessSource(store))
+        assert "spawn" in child_says(opened)
+        assert len(read(opened)) == 3
+
+
+def test_a_child_that_closes_a_store_of_its_parent_leaves_it_open(store: str) -> None:
+    with LmdbStore.open(store) as opened:
+        going = casync.members("shards/0.tar", opened)
+        assert next(going)[0] == "b.jpg"
+        pid = os.fork()
+        if not pid:
+            opened.close()
+            os._exit(0)
+        assert os.waitpid(pid, 0)[1] == 0
+        assert [name for name, _ in going] == ["a.txt", "none"]
+        casync.prepare(io.BytesIO(b"more"), opened)
 
 
 def test_a_file_system_lists_and_reads_names_trees_and_members(store: str) -> None:
@@ -132,3 +147,50 @@ def test_a_file_system_lists_and_reads_names_trees_and_members(store: str) -> No
         files.info("set/v1/-/no")
     with pytest.raises(FileNotFoundError):
         files.ls("nothing")
+
+
+def test_a_file_system_lists_folders_of_archives(store: str) -> None:
+    """A2"""
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w") as archive:
+        for name in ("top", "train/b/2", "train-x", "train/b/1", "train/a", "train/b/1", "train.y"):
+            info = tarfile.TarInfo(name)
+            info.size = 1
+            archive.addfile(info, io.BytesIO(b"x"))
+        for name, kind, target in (
+            ("empty", tarfile.DIRTYPE, ""),
+            ("train/link", tarfile.LNKTYPE, "top"),
+            ("symlink", tarfile.SYMTYPE, "top"),
+        ):
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname = kind, target
+            archive.addfile(info)
+    with LmdbStore.open(store) as opened:
+        file = casync.prepare(io.BytesIO(made.getvalue()), opened).manifest
+        opened.commit(Batch(names=[NameUpdate(Name("deep.tar"), file)]))
+    files = fsspec.filesystem("casync", store=store)
+    here = "deep.tar/-"
+    assert files.isfile("deep.tar")
+    assert {(row["name"], row["type"], row["size"]) for row in files.ls(here)} == {
+        (f"{here}/empty", "directory", 0),
+        (f"{here}/symlink", "other", 0),
+        (f"{here}/top", "file", 1),
+        (f"{here}/train", "directory", 0),
+        (f"{here}/train-x", "file", 1),
+        (f"{here}/train.y", "file", 1),
+    }
+    assert files.ls(f"{here}/train", detail=False) == [
+        f"{here}/train/a",
+        f"{here}/train/b",
+        f"{here}/train/link",
+    ]
+    assert files.ls(f"{here}/train/b", detail=False) == [f"{here}/train/b/1", f"{here}/train/b/2"]
+    assert files.ls(f"{here}/train/a", detail=False) == [f"{here}/train/a"]
+    assert files.glob(f"{here}/train/**/[12]") == [f"{here}/train/b/1", f"{here}/train/b/2"]
+    assert files.isdir(here)
+    assert files.isdir(f"{here}/train")
+    assert files.info(f"{here}/train/link")["size"] == 1
+    assert not files.exists(f"{here}/nothing")
+    assert not files.isdir("set/v1/-/deep/data.csv")
+    with pytest.raises(FileNotFoundError):
+        files.ls(f"{here}/nothing")
