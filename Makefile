@@ -5,7 +5,7 @@ PYTHON ?=
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test check integration training container crash stress damage fuzz realtree manyfiles bench clean
+.PHONY: help demo test check integration storages training container crash stress damage fuzz realtree manyfiles bench clean
 .DELETE_ON_ERROR:
 
 help:
@@ -14,6 +14,7 @@ help:
 	@echo 'make check   formatting, lint, types, floors'
 	@echo 'make container   follow the Containerfile, and boot the systemd unit, in a Debian made by debootstrap, as root'
 	@echo 'make integration   sources on every real server that can be started here; says which cannot'
+	@echo 'make storages   storages of a store in a bucket on Ceph, versitygw, SeaweedFS, Azurite, and on servers that must be refused'
 	@echo 'make training   pandas, pyarrow, polars, WebDataset and PyTorch read a store; says which is not here'
 	@echo 'make crash   slow fault sweeps: kills, power loss, full disks (needs strace and gcc)'
 	@echo 'make stress  ten minutes of writers, pushers, pullers, collections and kill -9 on one store, beside a damaged one'
@@ -44,6 +45,10 @@ integration: $(VENV)/.installed-integration
 	@$(BIN)/python -m pytest -q -rs -o 'python_files=test_*.py servers_*.py' tests/servers \
 	  tests/contract/test_sources.py tests/integration/test_clouds.py tests/integration/test_s3.py \
 	  tests/integration/test_cli_urls.py tests/integration/test_cli_other_casync.py
+
+# The first run builds SeaweedFS and s3s-fs for half an hour, and fetches Ceph.
+storages: $(VENV)/.installed-dev
+	@$(BIN)/python -m pytest -q -rs -o 'python_files=storages_*.py' tests/servers
 
 # -rs lists the libraries that are not here; PyTorch is only used where it is installed.
 training: $(VENV)/.installed-dev

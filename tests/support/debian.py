@@ -23,6 +23,7 @@ APACHE = ("apache2-bin",)
 MKFS = {"btrfs": ("btrfs-progs",), "xfs": ("xfsprogs",)}
 LIBARCHIVE = ("libarchive-tools",)
 INFO_ZIP = ("zip", "unzip")
+CEPH = ("ceph-mon", "ceph-osd", "radosgw", "ceph-common", "ceph-base")
 CHROMIUM = ("chromium", "fonts-dejavu-core")
 
 
@@ -96,6 +97,7 @@ if __name__ == "__main__":
             "libarchive": LIBARCHIVE,
             "info-zip": INFO_ZIP,
             "chromium": CHROMIUM,
+            "ceph": CEPH,
         }
         for name, packages in wanted.items():
             print(unpacked(name, packages))
