@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from casync.ops.push.push import PushOptions
     from casync.remote.http.client import RemoteClient
     from casync.remote.http.transport import TransportOptions
-    from casync.sources import get, prepare_url
+    from casync.sources import get, prepare_archive, prepare_url
     from casync.training.members import members
 
 __version__ = "0.1.0"
@@ -62,6 +62,7 @@ __all__ = [
     "open_ref",
     "open_store",
     "prepare",
+    "prepare_archive",
     "prepare_url",
     "prepare_tree",
     "pull",
@@ -82,6 +83,7 @@ _HOMES = {
     "download": "casync.downloads",
     "get": "casync.sources",
     "members": "casync.training.members",
+    "prepare_archive": "casync.sources",
     "prepare_url": "casync.sources",
 }
 

@@ -178,6 +178,9 @@ MAX_GLOBAL_FIELDS = 1024
 MAX_SPARSE_EXTENTS = 1_000_000
 """Stretches of bytes in one sparse member of a tar: some 100 MB of memory."""
 
+MAX_LEFT_OUT_MEMBERS = 1000
+"""Members that are left out when an archive becomes a tree. Each is reported."""
+
 MAX_UNPACKED_RATIO = 200
 FREE_UNPACKED_BYTES = 1024 * MIB
 """Plain bytes of a compressed archive: this many for each stored one, and as many as these in any

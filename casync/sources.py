@@ -5,16 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from operator import itemgetter
-from typing import Final, NamedTuple
+from typing import BinaryIO, Final, NamedTuple
 
 from casync.access.progress import SILENT, Progress
 from casync.errors import NotFoundError, UsageError
 from casync.fs.exclude import Exclusion
+from casync.fs.paths import StrPath
 from casync.fs.scan_cache import ScanCache
+from casync.fs.source.base import Source
+from casync.fs.source.file import open_source
 from casync.ids import Kind
 from casync.jobs.address import parse_address
 from casync.objects.manifest import decode_manifest
+from casync.ops.prepare import unpack as _unpack
 from casync.ops.prepare.address import prepare_address
 from casync.ops.prepare.file import PrepareOptions
 from casync.ops.prepare.object import prepare_object
@@ -22,12 +27,13 @@ from casync.ops.prepare.prepared import FolderPrepared, Prepared
 from casync.ops.pull_folder.replicate import replicate
 from casync.remote.sources.base import Listed, RemoteSource, Replica
 from casync.remote.sources.described import described
-from casync.remote.sources.open import Sources
+from casync.remote.sources.open import Sources, is_address
 from casync.remote.sources.options import SourceOptions
+from casync.remote.sources.remote_object import RemoteObject
 from casync.store.lmdb.store import LmdbStore
 from casync.store.proved import ProvedReader
 
-__all__ = ["UrlEntry", "get", "list_url", "prepare_url"]
+__all__ = ["UrlEntry", "get", "list_url", "prepare_archive", "prepare_url"]
 
 _ASKERS: Final = 16
 """Objects that are asked for concurrently."""
@@ -74,6 +80,47 @@ def prepare_url(
         )
 
 
+def prepare_archive(
+    archive: StrPath | BinaryIO,
+    store: LmdbStore,
+    options: PrepareOptions = PrepareOptions(),
+    *,
+    exclude: Sequence[str] = (),
+    exclude_regex: Sequence[str] = (),
+    access: SourceOptions = SourceOptions(),
+    progress: Progress = SILENT,
+) -> FolderPrepared:
+    """Puts the members of an archive into `store`, as a tree.
+
+    Args:
+        archive: A path, an open binary stream, or an address such as `https://HOST/a.tgz`.
+        store: The store.
+        options: How to prepare. An expected SHA-256 is that of the archive.
+        exclude: Patterns of what to leave out, in the syntax of .gitignore.
+        exclude_regex: Regular expressions on paths in the archive, with the same effect.
+        access: How to reach an address.
+        progress: Advances by every byte of the archive.
+
+    Raises:
+        NotFoundError: There is no such archive.
+        CasyncError: As `Sources.open` and `casync.ops.prepare.unpack.prepare_archive`.
+    """
+    with ExitStack() as stack:
+        if isinstance(archive, str) and is_address(archive):
+            source, key = stack.enter_context(Sources(access)).open(archive)
+            opened: Source = RemoteObject(source, _object(source, key, archive))
+        else:
+            opened = file = open_source(archive)
+            stack.enter_context(closing(file))
+        return _unpack.prepare_archive(
+            opened,
+            store,
+            options,
+            excluded=Exclusion(exclude, exclude_regex),
+            progress=progress,
+        )
+
+
 def get(
     address: str,
     store: LmdbStore,
@@ -98,26 +145,42 @@ def get(
     """
     with Sources(access) as sources:
         source, key = sources.open(address)
-        if not key or key.endswith("/"):
-            raise UsageError(
-                f"{source.label}/{key} is a folder",
-                next_step=f"Run `casync prepare {address}`, or name an object.",
-            )
+        _check_is_object(source, key, address)
         replica = _replica(address, source, key)
         if replica is not None:
             return _get_replica(replica, address, store, options, progress)
-        listed = source.find(key)
-        if listed is None:
-            raise NotFoundError(
-                f"there is no object {source.label}/{key}",
-                next_step="`casync download` takes templates."
-                if re.search(r"[{*]", key)
-                else "Check the address; `casync ls URL/` lists a folder.",
-            )
+        listed = _object(source, key, address)
         scan_cache = ScanCache(store.path / "folders")
         return prepare_object(
             source, listed, store, options, scan_cache=scan_cache, progress=progress
         )
+
+
+def _check_is_object(source: RemoteSource, key: str, address: str) -> None:
+    if not key or key.endswith("/"):
+        raise UsageError(
+            f"{source.label}/{key} is a folder",
+            next_step=f"Run `casync prepare {address}`, or name an object.",
+        )
+
+
+def _object(source: RemoteSource, key: str, address: str) -> Listed:
+    """The object at an address.
+
+    Raises:
+        UsageError: The address is that of a folder.
+        NotFoundError: There is no such object.
+    """
+    _check_is_object(source, key, address)
+    listed = source.find(key)
+    if listed is None:
+        raise NotFoundError(
+            f"there is no object {source.label}/{key}",
+            next_step="`casync download` takes templates."
+            if re.search(r"[{*]", key)
+            else "Check the address; `casync ls URL/` lists a folder.",
+        )
+    return listed
 
 
 def _replica(address: str, source: RemoteSource, key: str) -> Replica | None:

@@ -16,7 +16,7 @@ from casync.archives.zip import Zip
 from casync.archives.zip_directory import find_directory
 from casync.errors import MalformedError, UsageError
 
-__all__ = ["ArchiveKind", "check_name", "detect", "kind_of_name", "kind_of_words"]
+__all__ = ["ArchiveKind", "check_name", "detect", "is_tar", "kind_of_name", "kind_of_words"]
 
 _BLOCK: Final = 512
 _FORMATS: Final[dict[str, ArchiveFormat]] = {"tar": Tar(), "zip": Zip(), "msgpack": MessagePack()}
@@ -113,8 +113,8 @@ def _by_content(archive: ByteReader, *, is_named_zip: bool) -> ArchiveKind | Non
             plain = begin(layer, archive, _BLOCK)
         except MalformedError:
             return None
-        return ArchiveKind("tar", layer) if _is_tar(plain) else None
-    if _is_tar(head):
+        return ArchiveKind("tar", layer) if is_tar(plain) else None
+    if is_tar(head):
         return ArchiveKind("tar")
     if _is_msgpack(archive, head):
         return ArchiveKind("msgpack")
@@ -122,7 +122,7 @@ def _by_content(archive: ByteReader, *, is_named_zip: bool) -> ArchiveKind | Non
     return ArchiveKind("zip") if is_likely and find_directory(archive) is not None else None
 
 
-def _is_tar(block: bytes) -> bool:
+def is_tar(block: bytes) -> bool:
     """Whether a block is a header: its checksum is right, also in layouts without a magic."""
     if len(block) < _BLOCK or not block[0]:
         return False

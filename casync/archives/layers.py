@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from indexed_gzip import IndexedGzipFile
 
 __all__ = [
+    "ZSTD_WINDOW",
     "LayerName",
     "PlainReader",
     "begin",
@@ -50,7 +51,7 @@ _POINT: Final = struct.Struct("<QQBB")
 
 _SPACING: Final = 4 * MIB
 _STEP: Final = MIB
-_MAX_WINDOW: Final = 128 * MIB
+ZSTD_WINDOW: Final = 128 * MIB
 """Memory for zstd, as `zstd --long` needs it at most without a further option."""
 
 
@@ -193,7 +194,7 @@ def _stream_gzip(stored: ByteReader) -> BinaryIO:
 
 
 def _open_zstd(stored: ByteReader) -> BinaryIO:
-    limit = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW)
+    limit = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW)
     return limit.stream_reader(cast(BinaryIO, ReaderFile(stored)), read_across_frames=True)
 
 

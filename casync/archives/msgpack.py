@@ -13,7 +13,7 @@ from casync.archives.member import Member, MemberKind, member_path
 from casync.errors import IntegrityError, MalformedError
 from casync.limits import MAX_ARCHIVE_HEADER
 
-__all__ = ["MessagePack", "map_size"]
+__all__ = ["MessagePack", "bytes_header", "map_header", "map_size"]
 
 _HEADER_BYTES: Final = 5
 _BYTES: Final = {0xC4: 1, 0xC5: 2, 0xC6: 4, 0xD9: 1, 0xDA: 2, 0xDB: 4}
@@ -31,11 +31,11 @@ class MessagePack:
         Raises:
             MalformedError: It is no map of names to bytes, or the archive ends early.
         """
-        count, at = _map(archive.read(0, _HEADER_BYTES))
+        count, at = map_header(archive.read(0, _HEADER_BYTES))
         for _ in range(count):
             header = at
             name, at = _name(archive, header)
-            offset, length = _value(archive.read(at, _HEADER_BYTES), at)
+            offset, length = bytes_header(archive.read(at, _HEADER_BYTES), at)
             at = offset + length
             if at > archive.length:
                 raise MalformedError(f"the archive ends inside {name!r}")
@@ -56,7 +56,7 @@ class MessagePack:
         """
         try:
             name, at = _name(archive, member.header)
-            place = _value(archive.read(at, _HEADER_BYTES), at)
+            place = bytes_header(archive.read(at, _HEADER_BYTES), at)
             is_right = member_path(name) == member.path and place == (member.offset, member.length)
         except MalformedError:
             is_right = False
@@ -83,13 +83,17 @@ class MessagePack:
 def map_size(head: bytes) -> int | None:
     """The entries of the map that begins with these bytes; None if none does."""
     try:
-        return _map(head)[0]
+        return map_header(head)[0]
     except MalformedError:
         return None
 
 
-def _map(head: bytes) -> tuple[int, int]:
-    """The entries of a map, and the bytes of its header."""
+def map_header(head: bytes) -> tuple[int, int]:
+    """The entries of a map, and the bytes of its header.
+
+    Raises:
+        MalformedError: The bytes do not begin a map.
+    """
     first = head[0] if head else 0
     if first & 0xF0 == 0x80:
         return first & 0x0F, 1
@@ -105,7 +109,7 @@ def _name(archive: ByteReader, at: int) -> tuple[bytes, int]:
     if head and head[0] & 0xE0 == 0xA0:
         start, length = at + 1, head[0] & 0x1F
     else:
-        start, length = _value(head, at)
+        start, length = bytes_header(head, at)
     if length > MAX_ARCHIVE_HEADER:
         raise MalformedError(f"the key at byte {at} has {length} bytes")
     name = archive.read(start, length)
@@ -114,8 +118,12 @@ def _name(archive: ByteReader, at: int) -> tuple[bytes, int]:
     return name, start + length
 
 
-def _value(head: bytes, at: int) -> tuple[int, int]:
-    """Where the bytes of a value begin, and how many there are."""
+def bytes_header(head: bytes, at: int) -> tuple[int, int]:
+    """Where the bytes of a value or a name begin, and how many there are.
+
+    Raises:
+        MalformedError: The head is not that of bytes or a text.
+    """
     if head and head[0] & 0xE0 == 0xA0:
         return at + 1, head[0] & 0x1F
     size = _BYTES.get(head[0]) if head else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import calendar
 import stat
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from msgspec.structs import replace
@@ -43,8 +43,14 @@ class Zip:
 
     name = "zip"
 
-    def scan(self, archive: ByteReader) -> Iterator[Member]:
+    def scan(
+        self, archive: ByteReader, refuse: Callable[[bytes], None] | None = None
+    ) -> Iterator[Member]:
         """All members in the order of the directory, but those whose names stand for no path.
+
+        Args:
+            archive: The archive.
+            refuse: Called with each such name.
 
         Raises:
             MalformedError: The directory or a local header is damaged, or members overlap.
@@ -67,7 +73,8 @@ class Zip:
             try:
                 yield self._member(archive, entry, offset)
             except MalformedError:
-                continue  # its name stands for no path
+                if refuse is not None:
+                    refuse(entry.name)
 
     def check(self, archive: ByteReader, member: Member) -> None:
         """Compares what an index says of a member with its local header.

@@ -24,7 +24,7 @@ _Row = TypeVar("_Row", bound=msgspec.Struct)
 
 
 class SortedRows(Generic[_Row]):
-    """Rows of one type. Use in a with block: fill it, then iterate it once.
+    """Rows of one type. Use in a with block: fill it, then iterate it, one iteration at a time.
 
     Args:
         row_type: The type, as MessagePack encodes it.
@@ -82,11 +82,11 @@ class SortedRows(Generic[_Row]):
             for start in range(0, len(self._rows), _BLOCK_ROWS):
                 data = msgspec.msgpack.encode(self._rows[start : start + _BLOCK_ROWS])
                 part.write(len(data).to_bytes(4, "big") + data)
-            part.seek(0)
         self._parts.append(part)
         self._rows = []
 
     def _read(self, part: BinaryIO) -> Iterator[_Row]:
+        part.seek(0)
         while head := part.read(4):
             yield from self._decoder.decode(part.read(int.from_bytes(head, "big")))
 

@@ -15,7 +15,7 @@ from tests.support.program import ROOT, Program
 CONTRACT = {
     "prepare": "[FILE]... [--name NAME] [--sign KEY] [--chunk-size AVG] [--zstd-level N] "
     "[--expect sha256:HEX] [--reread] [--exclude GLOB]... [--exclude-regex RE]... "
-    "[--one-file-system] [--allow-network-fs]",
+    "[--one-file-system] [--unpack] [--allow-network-fs]",
     "get": "URL [-o FILE] [--name NAME] [--allow-network-fs]",
     "serve": "[--listen ADDR]... [--workers N] [--grace TIME] [--insecure-no-auth] [--create] "
     "[--writable] [--tls-cert F] [--tls-key F] [--client-ca F] [--upstream URL] [--audit-log F] "

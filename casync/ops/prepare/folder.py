@@ -155,7 +155,7 @@ class _FolderWalk:
         label = self._root / os.fsdecode(leaf.path)
         status = os.fstat(fd)
         with FileSource(label, descriptor=fd) as source:
-            content = self._builder.take_large(source)
+            content = self._builder.tree_writer.take_large(source)
         if identity_of(os.fstat(fd)) != identity_of(status):
             raise SourceChangedError(f"{label} changed while it was read")
         file = File(leaf.name, meta_of(status, attributes_of(fd)), None, content)

@@ -18,12 +18,12 @@ from casync.errors import NotFoundError, PartialError, SourceChangedError
 from casync.fs.scan import Excluded
 from casync.fs.scan_cache import ScanCache
 from casync.fs.target.staging import STAGING
-from casync.limits import MAX_TREE_DEPTH
 from casync.objects.node import EMPTY
 from casync.objects.tree import File, Folder
 from casync.ops.prepare.file import PrepareOptions
 from casync.ops.prepare.key_listing import KeyListing, list_objects
 from casync.ops.prepare.object import NEVER_TOO_YOUNG
+from casync.ops.prepare.open_folders import STAGING_REASON, OpenFolders
 from casync.ops.prepare.prepared import FolderPrepared
 from casync.ops.prepare.tree_builder import (
     FOLDER_MODE,
@@ -45,7 +45,6 @@ _READERS: Final = 16
 """Small objects that are requested concurrently."""
 
 _FILE_MODE: Final = 0o644
-_STAGING_REASON: Final = "pulls use this name for what is not complete"
 
 
 def prepare_prefix(
@@ -102,62 +101,28 @@ class _KeyWalk:
         self._source = source
         self._excluded = excluded
         self._builder = builder
-        self._open: list[bytes] = []
-        """What paths in the open folders begin with."""
+        self._folders = OpenFolders(builder, excluded)
 
     def run(self, listing: KeyListing) -> None:
         """Goes through the objects."""
-        self._enter(b"", b"")
-        skipped = None
         end = (b"", Listed("", 0))
         found = described(self._source, listing, self._asks, self._builder.readers)
         for (path, listed), (following, _) in pairwise(chain(found, [end])):
-            if not path or (skipped is not None and path.startswith(skipped)):
-                continue
-            skipped = self._go_to(path)
-            if skipped is None and not self._excluded(path, False):
+            if path and self._folders.go_to(path) and not self._excluded(path, False):
                 is_folder = following.startswith(path + b"/")
                 self._object(path, listed, is_folder=is_folder, again=following == path)
-        while self._open:
-            self._leave()
+        self._folders.finish()
 
     def _asks(self, path: bytes, listed: Listed) -> bool:
         """Whether an object must be asked for: its size, or what may prove it unchanged."""
         known = listed.size is not None and (listed.token or not self._builder.remembers)
         return not known and not self._excluded(path, False)
 
-    def _go_to(self, path: bytes) -> bytes | None:
-        """Opens the folders that lead to an object; or says below what all is left out."""
-        while not path.startswith(self._open[-1]):
-            self._leave()
-        while b"/" in (rest := path[len(self._open[-1]) :]):
-            folder = self._open[-1] + rest.partition(b"/")[0]
-            inside = folder + b"/"
-            if self._excluded(folder, True):
-                return inside
-            if name_of(folder) == STAGING:
-                self._builder.leave_out(folder, _STAGING_REASON)
-                return inside
-            if len(self._open) >= MAX_TREE_DEPTH:
-                reason = f"more than {MAX_TREE_DEPTH} folders inside each other"
-                self._builder.leave_out(folder, reason)
-                return inside
-            self._enter(folder, inside)
-        return None
-
-    def _enter(self, folder: bytes, inside: bytes) -> None:
-        self._open.append(inside)
-        self._builder.enter(folder)
-
-    def _leave(self) -> None:
-        self._open.pop()
-        self._builder.leave()
-
     def _object(self, path: bytes, listed: Listed, *, is_folder: bool, again: bool) -> None:
         """Finds out what an object is, or has it read."""
         builder = self._builder
         if name_of(path) == STAGING:
-            return builder.leave_out(path, _STAGING_REASON)
+            return builder.leave_out(path, STAGING_REASON)
         if again:
             reason = "another key differs from it in a slash at the end only"
             return builder.leave_out(path, reason)
@@ -175,7 +140,7 @@ class _KeyWalk:
         return builder.put(path, builder.readers.submit(self._small, path, listed))
 
     def _large(self, path: bytes, large: RemoteObject) -> KnownEntry:
-        content = self._builder.take_large(large)
+        content = self._builder.tree_writer.take_large(large)
         meta = plain_meta(_FILE_MODE, large.listed.mtime_ns)
         return KnownEntry(File(name_of(path), meta, None, content), large.listed.identity)
 

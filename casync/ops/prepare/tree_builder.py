@@ -26,10 +26,8 @@ from casync.cutting.small import Chunks, cut_small
 from casync.errors import DeniedError, MalformedError, SourceChangedError, UsageError
 from casync.fs.identity import FileIdentity
 from casync.fs.scan_cache import CachedScan, ScanCache, ScanWriter
-from casync.fs.source.base import Source
 from casync.limits import MAX_TREE_PATH
 from casync.objects.manifest import Manifest
-from casync.objects.node import Content
 from casync.objects.tree import (
     EARLIEST_NS,
     LATEST_NS,
@@ -132,6 +130,7 @@ class TreeBuilder:
 
     Attributes:
         readers: Threads that read files for `put`.
+        tree_writer: Takes the content of files; of large ones after `put_large` only.
         params: Chunk sizes.
     """
 
@@ -154,7 +153,7 @@ class TreeBuilder:
         self._options = options
         self._progress = progress
         self._writer = BatchWriter(store)
-        self._tree_writer = TreeWriter(
+        self.tree_writer = TreeWriter(
             self._writer,
             params=options.params,
             level=options.level,
@@ -213,7 +212,7 @@ class TreeBuilder:
             meta: Its metadata; None if the source has none.
         """
         parent = self._open[-1] if self._open else None
-        self._open.append(_OpenFolder(path, meta, FolderStream(self._tree_writer), parent))
+        self._open.append(_OpenFolder(path, meta, FolderStream(self.tree_writer), parent))
 
     def leave(self) -> None:
         """Ends the innermost open folder."""
@@ -255,7 +254,7 @@ class TreeBuilder:
 
         Args:
             path: Its path.
-            read: Reads it with `take_large`. Called once more if the file changes meanwhile.
+            read: Reads it with `TreeWriter.take_large`. Called again if the file changes meanwhile.
         """
         self._queue.finish()
         for last_time in (False, True):
@@ -272,10 +271,6 @@ class TreeBuilder:
                 return self.put(path, known)
         return None
 
-    def take_large(self, source: Source) -> Content:
-        """Reads large content. See `TreeWriter.take_large`."""
-        return self._tree_writer.take_large(source)
-
     def leave_out(self, path: bytes, reason: str) -> None:
         """Reports a path that is left out of the tree."""
         self._left_out.append(LeftOut(path, reason))
@@ -290,8 +285,8 @@ class TreeBuilder:
         """
         self._queue.finish()
         assert self._root is not None
-        content = self._tree_writer.take(cut_small(encode_root(self._root), self.params))
-        self._tree_writer.flush()
+        content = self.tree_writer.take(cut_small(encode_root(self._root), self.params))
+        self.tree_writer.flush()
         manifest = Manifest("tree", self.params, content)
         relied = [self._last.manifest] if self._last is not None and self._reuses else []
         ident, record = publish(manifest, self._writer, self._options, relies=relied)
@@ -306,8 +301,8 @@ class TreeBuilder:
             added=self._added,
             changed=self._changed,
             unchanged=self._unchanged,
-            chunks=self._tree_writer.chunks,
-            new=self._tree_writer.new,
+            chunks=self.tree_writer.chunks,
+            new=self.tree_writer.new,
             new_length=self._writer.new_length,
             stored=self._writer.stored,
             left_out=self._left_out,
@@ -333,7 +328,7 @@ class TreeBuilder:
             if outcome is None:
                 return None
             if isinstance(outcome, ReadFile):
-                content = self._tree_writer.take(outcome.chunks)
+                content = self.tree_writer.take(outcome.chunks)
                 self._progress.advance(content.length)
                 file = File(name_of(path), outcome.meta, None, content)
                 outcome = KnownEntry(file, outcome.identity, outcome.inode)

@@ -51,6 +51,7 @@ EXAMPLES = (
     "zcat vm.img.gz | casync prepare --name vm/2024-06",
     "casync prepare s3://images/2024/ --name images",
     "casync prepare https://host/images/ --name images",
+    "casync prepare --unpack linux-6.9.tgz --name linux",
 )
 
 _Input: TypeAlias = Path | BinaryIO | str
@@ -100,6 +101,9 @@ def run(
     one_file_system: Annotated[
         bool, typer.Option("--one-file-system", help="Store mount points as empty folders.")
     ] = False,
+    unpack: Annotated[
+        bool, typer.Option("--unpack", help="Store the members of an archive as a folder.")
+    ] = False,
     allow_network_fs: AllowNetworkFs = False,
 ) -> None:
     """Runs the command."""
@@ -122,10 +126,11 @@ def run(
         signer,
         {"exclude": exclude or (), "exclude_regex": exclude_regex or ()},
         one_file_system=one_file_system,
+        unpack=unpack,
     )
     work.check(sources)
     with work:
-        report = Report(invocation.output, texts)
+        report = Report(invocation.output, texts, is_repeatable=not unpack)
         for text, source in zip(texts, sources, strict=True):
             try:
                 report.take(text, work.prepare(source))
@@ -172,6 +177,7 @@ class _Work:
         patterns: dict[str, Sequence[str]],
         *,
         one_file_system: bool,
+        unpack: bool,
     ) -> None:
         self._invocation = invocation
         self._open_store = open_store
@@ -179,6 +185,7 @@ class _Work:
         self._signer = signer
         self._patterns = patterns
         self._one_file_system = one_file_system
+        self._unpack = unpack
         self._stack = ExitStack()
         self.is_stuck = False
 
@@ -199,7 +206,13 @@ class _Work:
                 raise UsageError(
                     f"{source} has no file systems", next_step="Drop --one-file-system."
                 )
-            is_folder = isinstance(source, str) or (isinstance(source, Path) and source.is_dir())
+            is_folder = isinstance(source, Path) and source.is_dir()
+            if self._unpack and (is_folder or self._one_file_system):
+                raise UsageError(
+                    "--unpack takes archives, not folders and their file systems",
+                    next_step="Drop --unpack.",
+                )
+            is_folder = is_folder or isinstance(source, str) or self._unpack
             if not is_folder and (any(self._patterns.values()) or self._one_file_system):
                 raise UsageError("--exclude, --exclude-regex and --one-file-system need a folder")
 
@@ -207,8 +220,10 @@ class _Work:
         """Prepares one input.
 
         Raises:
-            CasyncError: As `casync.api.prepare`, `prepare_tree` and `prepare_url`.
+            CasyncError: As `prepare`, `prepare_tree`, `prepare_url` and `prepare_archive`.
         """
+        if self._unpack:
+            return self._archive(source)
         if isinstance(source, str):
             return self._url(source)
         if isinstance(source, Path) and source.is_dir():
@@ -222,6 +237,17 @@ class _Work:
         with self._invocation.progress() as progress:
             return prepare_url(
                 address, self._store, self._how, **self._patterns, access=access, progress=progress
+            )
+
+    def _archive(self, source: _Input) -> FolderPrepared:
+        from casync.cutting.process_memory import keep_freed_memory
+        from casync.sources import prepare_archive
+
+        keep_freed_memory()
+        access = self._invocation.source_options(source if isinstance(source, str) else "")
+        with self._invocation.progress() as progress:
+            return prepare_archive(
+                source, self._store, self._how, **self._patterns, access=access, progress=progress
             )
 
     def _folder(self, path: Path) -> FolderPrepared:

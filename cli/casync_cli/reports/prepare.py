@@ -23,9 +23,13 @@ class Report:
     Args:
         output: Prints the report.
         inputs: All inputs as typed.
+        is_repeatable: Whether what was left out may be there the next time.
     """
 
-    def __init__(self, output: Output, inputs: Sequence[str]) -> None:
+    def __init__(
+        self, output: Output, inputs: Sequence[str], *, is_repeatable: bool = True
+    ) -> None:
+        self._is_repeatable = is_repeatable
         self._output = output
         self._count = len(inputs)
         self._results: list[dict[str, object]] = []
@@ -60,7 +64,7 @@ class Report:
         if prepared.name is not None:
             output.say(f"named {prepared.name.name}@{prepared.name.version}")
         if left_out:
-            self._failed(result, _incomplete(left_out))
+            self._failed(result, _incomplete(left_out, is_repeatable=self._is_repeatable))
         self._results.append(result)
 
     def fail(self, file: str, error: CasyncError) -> None:
@@ -97,7 +101,7 @@ class Report:
         result["error"] = {"code": error.code, "message": error.message}
 
 
-def _incomplete(left_out: Sequence[LeftOut]) -> SourceChangedError:
+def _incomplete(left_out: Sequence[LeftOut], *, is_repeatable: bool) -> SourceChangedError:
     """The error for a folder of which something was left out: what helps depends on why."""
     denied = sum("permission denied" in one.reason.lower() for one in left_out)
     steps = []
@@ -105,7 +109,9 @@ def _incomplete(left_out: Sequence[LeftOut]) -> SourceChangedError:
         steps.append(
             "Run the command as a user who may read them, or leave them out with --exclude."
         )
-    if denied < len(left_out):
+    if not is_repeatable:
+        steps = ["The tree has all other members of the archive."]
+    elif denied < len(left_out):
         steps.append("Run the same command again; stored content is not stored again.")
     why = f"; {denied} for want of permission" if denied else ""
     return SourceChangedError(

@@ -1,0 +1,112 @@
+"""Takes a tar apart, in any of its layouts, sparse members and extended attributes included."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterator
+from typing import Final, Literal
+from urllib.parse import unquote_to_bytes
+
+from casync.archives.member import MemberKind
+from casync.archives.tar import kind_of
+from casync.archives.tar_headers import Extents, TarHeader, tar_headers
+from casync.archives.unpacking.forward_file import ForwardFile
+from casync.archives.unpacking.unpacked_member import (
+    Block,
+    RefusedMember,
+    Special,
+    UnpackedMember,
+    unpacked_path,
+)
+from casync.errors import MalformedError
+
+__all__ = ["unpack_tar"]
+
+_SPECIAL: Final[dict[bytes, Literal["pipe", "block", "character"]]] = {
+    b"3": "character",
+    b"4": "block",
+    b"6": "pipe",
+}
+_SILENT: Final = b"V"
+"""The label of a volume is no member."""
+
+_MAX_OWNER: Final = 255
+
+
+def unpack_tar(file: ForwardFile) -> Iterator[UnpackedMember | RefusedMember]:
+    """The members of a tar in its order.
+
+    Raises:
+        MalformedError: The archive is damaged, or ends early.
+        CasyncError: What reading the file raises.
+    """
+    for header in tar_headers(file):
+        kind = kind_of(header)
+        special = _SPECIAL.get(header.type)
+        if kind is MemberKind.OTHER and special is None:
+            if header.type not in _SILENT:
+                yield RefusedMember(header.name, f"its type is {header.type!r}")
+            continue
+        try:
+            path = unpacked_path(header.name, kind)
+            target = header.target
+            if kind is MemberKind.HARDLINK:
+                target = unpacked_path(target, MemberKind.FILE)
+        except MalformedError as error:
+            yield RefusedMember(header.name, error.message)
+            continue
+        yield UnpackedMember(
+            path=path,
+            kind=kind,
+            mode=header.mode,
+            mtime_ns=header.mtime_ns,
+            length=header.length,
+            blocks=_blocks(file, header) if kind is MemberKind.FILE else iter(()),
+            target=target,
+            uid=header.uid,
+            gid=header.gid,
+            user=_owner(header.user),
+            group=_owner(header.group),
+            attributes=_attributes(header.fields),
+            special=None if special is None else Special(special, *header.device),
+        )
+
+
+def _blocks(file: ForwardFile, header: TarHeader) -> Iterator[Block]:
+    """The bytes of a file; the holes of a sparse one as numbers of zeros."""
+    extents: Extents = [(0, header.length)] if header.extents is None else header.extents
+    at = 0
+    for start, count in extents:
+        if start > at:
+            yield start - at
+        left = count
+        for block in file.blocks(count):
+            left -= len(block)
+            yield block
+        if left:
+            raise MalformedError(f"the archive ends at byte {file.tell()}, inside {header.name!r}")
+        at = start + count
+    if header.length > at:
+        yield header.length - at
+
+
+def _owner(name: bytes) -> str:
+    """A name of an owner; empty if it is none that a tree can have."""
+    text = name.decode(errors="replace")
+    return text if text.isprintable() and len(text) <= _MAX_OWNER and "\ufffd" not in text else ""
+
+
+def _attributes(fields: dict[bytes, bytes]) -> tuple[tuple[bytes, bytes], ...]:
+    """Extended attributes as GNU tar and star write them, or as libarchive does."""
+    found: dict[bytes, bytes] = {}
+    for key, value in fields.items():
+        if key.startswith(b"LIBARCHIVE.xattr."):
+            name = unquote_to_bytes(key.removeprefix(b"LIBARCHIVE.xattr."))
+            try:
+                found.setdefault(name, base64.b64decode(value + b"=" * (-len(value) % 4)))
+            except binascii.Error:
+                continue
+        elif key.startswith(b"SCHILY.xattr."):
+            found[key.removeprefix(b"SCHILY.xattr.")] = value
+    return tuple(sorted(found.items()))

@@ -1,0 +1,59 @@
+"""Takes a zip apart, in the order of its directory. Owners are not read: few programs write any."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from casync.archives.format import ByteReader
+from casync.archives.member import MemberKind
+from casync.archives.unpacking.unpacked_member import RefusedMember, UnpackedMember, is_whole
+from casync.archives.zip import Zip
+from casync.errors import MalformedError
+from casync.limits import FREE_UNPACKED_BYTES, MAX_UNPACKED_RATIO
+
+__all__ = ["unpack_zip"]
+
+_NS: Final = 1_000_000_000
+
+
+def unpack_zip(archive: ByteReader) -> Iterator[UnpackedMember | RefusedMember]:
+    """The members of a zip.
+
+    Raises:
+        MalformedError: The directory is damaged, or says that there are far more plain bytes than
+            an archive has.
+        UnsupportedError: A member is encrypted, or stored by an unknown method.
+        IntegrityError: A member is damaged.
+    """
+    refused: list[bytes] = []
+    left = archive.length * MAX_UNPACKED_RATIO + FREE_UNPACKED_BYTES
+    for member in Zip().scan(archive, refused.append):
+        yield from _taken(refused)
+        left -= member.length
+        if left < 0:
+            raise MalformedError(
+                f"{archive.length} bytes of the archive have far more plain bytes; that is a bomb"
+            )
+        if member.kind is MemberKind.OTHER:
+            yield RefusedMember(member.path, "it is neither a file, a folder nor a link")
+            continue
+        is_file = member.kind is MemberKind.FILE
+        yield UnpackedMember(
+            path=member.path,
+            kind=member.kind,
+            mode=member.mode,
+            mtime_ns=member.mtime * _NS,
+            length=member.length if is_file else 0,
+            blocks=iter(Zip().read(archive, member, 0, member.length)) if is_file else iter(()),
+            target=member.target,
+        )
+    yield from _taken(refused)
+
+
+def _taken(refused: list[bytes]) -> Iterator[RefusedMember]:
+    """The names that stood for no path."""
+    for name in refused:
+        if not is_whole(name):
+            yield RefusedMember(name, "its name leads out of the archive, or is empty")
+    refused.clear()
