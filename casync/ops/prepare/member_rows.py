@@ -112,7 +112,7 @@ class MemberRows:
             MalformedError: Too many members are left out.
         """
         try:
-            check_path(path)
+            _check_path(path)
             encoded = encode_entry(replace(entry, name=name_of(path)))
         except MalformedError as error:
             return self.leave_out(path, error.message)
@@ -125,7 +125,7 @@ class MemberRows:
     def add_link(self, number: int, path: bytes, target: bytes) -> None:
         """Adds a hard link to the path `target`. Raises as `add`."""
         try:
-            check_path(path)
+            _check_path(path)
         except MalformedError as error:
             return self.leave_out(path, error.message)
         key, leads_to = walk_key(path), walk_key(target)
@@ -199,7 +199,7 @@ class MemberRows:
         self._shared.add(_Row(*inode, inode=inode))
 
 
-def check_path(path: bytes) -> None:
+def _check_path(path: bytes) -> None:
     """Refuses a path that a tree cannot have.
 
     Raises:
