@@ -9,7 +9,7 @@ from casync.archives.member import MemberKind
 from casync.archives.msgpack import bytes_header, map_header
 from casync.archives.unpacking.forward_file import ForwardFile
 from casync.archives.unpacking.unpacked_member import (
-    Block,
+    MemberBlock,
     RefusedMember,
     UnpackedMember,
     unpacked_path,
@@ -73,7 +73,7 @@ def _next_length(file: ForwardFile) -> int:
     return length
 
 
-def _blocks(file: ForwardFile, name: bytes, length: int) -> Iterator[Block]:
+def _blocks(file: ForwardFile, name: bytes, length: int) -> Iterator[MemberBlock]:
     left = length
     for block in file.blocks(length):
         left -= len(block)

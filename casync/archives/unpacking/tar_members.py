@@ -13,7 +13,7 @@ from casync.archives.tar import kind_of
 from casync.archives.tar_headers import Extents, TarHeader, tar_headers
 from casync.archives.unpacking.forward_file import ForwardFile
 from casync.archives.unpacking.unpacked_member import (
-    Block,
+    MemberBlock,
     RefusedMember,
     Special,
     UnpackedMember,
@@ -73,7 +73,7 @@ def unpack_tar(file: ForwardFile) -> Iterator[UnpackedMember | RefusedMember]:
         )
 
 
-def _blocks(file: ForwardFile, header: TarHeader) -> Iterator[Block]:
+def _blocks(file: ForwardFile, header: TarHeader) -> Iterator[MemberBlock]:
     """The bytes of a file; the holes of a sparse one as numbers of zeros."""
     extents: Extents = [(0, header.length)] if header.extents is None else header.extents
     at = 0

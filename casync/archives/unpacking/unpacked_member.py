@@ -8,9 +8,9 @@ from typing import Literal, NamedTuple, TypeAlias
 from casync.archives.member import MemberKind, member_path
 from casync.errors import MalformedError
 
-__all__ = ["Block", "RefusedMember", "Special", "UnpackedMember", "is_whole", "unpacked_path"]
+__all__ = ["MemberBlock", "RefusedMember", "Special", "UnpackedMember", "is_whole", "unpacked_path"]
 
-Block: TypeAlias = bytes | int
+MemberBlock: TypeAlias = bytes | int
 """Bytes of a member, or a number of zero bytes that the archive does not hold."""
 
 
@@ -46,7 +46,7 @@ class UnpackedMember(NamedTuple):
     mode: int
     mtime_ns: int
     length: int = 0
-    blocks: Iterator[Block] = iter(())
+    blocks: Iterator[MemberBlock] = iter(())
     target: bytes = b""
     uid: int = 0
     gid: int = 0
