@@ -21,9 +21,11 @@ from casync.archives.index import MemberIndex, encode_index, fits_index, member_
 from casync.archives.layers import PlainReader, open_layer, open_onwards, stored_range
 from casync.archives.member import DEFLATED, STORED, Member, MemberKind, member_path
 from casync.errors import (
+    CasyncError,
     DamagedObjectError,
     IntegrityError,
     MalformedError,
+    NoObjectError,
     NotFoundError,
     UsageError,
 )
@@ -79,8 +81,8 @@ class Archive:
         try:
             for last in self._index.members(prefix, after=after):
                 yield last
-        except BAD_INDEX:
-            self._remake()
+        except BAD_INDEX as error:
+            self._remake(error)
             for member in self._index.members(prefix, after=after):
                 if last is None or member_order(member) > member_order(last):
                     yield member
@@ -107,8 +109,8 @@ class Archive:
             return self._opened(member)
         except DamagedObjectError:
             raise  # it is the archive that is damaged
-        except IntegrityError:
-            self._remake()
+        except IntegrityError as error:
+            self._remake(error)
             return self._opened(self.find(path))
 
     def content_of(self, member: Member) -> MemberContent:
@@ -120,6 +122,13 @@ class Archive:
         """
         self.require_file(member)
         self.kind.reader.check(self._plain, member)
+        if self._author and not self.kind.reader.proves(self._plain, member):
+            self._make_again()
+            same = self._index.members(member.path)
+            found = next((one for one in same if member_order(one) == member_order(member)), None)
+            if found is None:
+                raise _wrong_about(member)
+            member = found
         return MemberContent(self, member)
 
     def require_file(self, member: Member) -> None:
@@ -160,6 +169,7 @@ class Archive:
     def _find(self, path: bytes) -> Member | None:
         member = self._index.find(path)
         while member is not None and member.kind is MemberKind.HARDLINK:
+            self.kind.reader.check(self._plain, member)
             member = self._before(member)
             if member is None:
                 raise NotFoundError(f"{_text(path)} is a hard link to a member that is not there")
@@ -191,11 +201,29 @@ class Archive:
         """Reads the index, which is made again if it is damaged."""
         try:
             return read()
-        except BAD_INDEX:
-            self._remake()
+        except BAD_INDEX as error:
+            self._remake(error)
             return read()
 
-    def _remake(self) -> None:
+    @property
+    def _author(self) -> str:
+        return self._indexes.author(self._place)
+
+    def _remake(self, error: CasyncError) -> None:
+        """Makes the index again, unless it is the word of a server, which is wrong.
+
+        Raises:
+            IntegrityError: The server's index is wrong.
+        """
+        is_lost = isinstance(error, NoObjectError | DamagedObjectError)
+        if self._author and not is_lost:
+            raise IntegrityError(
+                f"{self._author}: {error.message}",
+                next_step="`casync pull` makes the index here, when it gets a hash or --trust KEY.",
+            ) from error
+        self._make_again()
+
+    def _make_again(self) -> None:
         kind = detect(self._stored) or self.kind
         self._opened_plain = None
         self._index = _make_index(self._place, self._stored, kind, self._indexes, bad=self._index)
@@ -238,6 +266,8 @@ def open_archive(
     indexes: MemberIndexes,
     name: str = "",
     path: bytes = b"",
+    *,
+    is_proved: bool = False,
 ) -> Archive | None:
     """Opens a content as an archive; None if neither its bytes nor its name are those of one.
 
@@ -247,6 +277,7 @@ def open_archive(
         indexes: Keeps its index.
         name: Its name, if it has one.
         path: Where it is in the tree of the outline's manifest; empty for the whole.
+        is_proved: Whether the manifest is known by more than the word of a server: by its hash.
 
     Raises:
         UsageError: Its name says that it is another kind of archive.
@@ -254,7 +285,7 @@ def open_archive(
         NoObjectError, IntegrityError: Its chunks are missing or damaged.
         NoSpaceError, WriteError: There is no room for its index.
     """
-    place = ArchivePlace(outline.content, outline.id, path)
+    place = ArchivePlace(outline.content, outline.id, path, is_proved)
     stored = reader_of(outline, source)
     index = indexes.find(place)
     if index is not None:
@@ -312,6 +343,10 @@ def _make_index(
             points = plain.points if isinstance(plain, PlainReader) else b""
             blocks = encode_index(rows, kind, plain.length, points)
             return indexes.keep(place, blocks, again=bad is not None)
+
+
+def _wrong_about(member: Member) -> IntegrityError:
+    return IntegrityError(f"the index of the archive is wrong about {_text(member.path)}")
 
 
 def _text(path: bytes) -> str:

@@ -311,7 +311,8 @@ def open_archive_at(
     assert isinstance(located.content, Outline)
     name = os.fsdecode(located.path) or ref.name or ""
     outline, path = located.content, located.path
-    archive = open_archive(outline, source, indexes, name.rpartition("/")[2], path)
+    last, is_proved = name.rpartition("/")[2], ref.manifest is not None
+    archive = open_archive(outline, source, indexes, last, path, is_proved=is_proved)
     if archive is None:
         raise _nothing_inside(ref, found)
     return archive

@@ -30,7 +30,7 @@ from casync.objects.chunker import DEFAULT_PARAMS
 from casync.objects.manifest import Manifest
 from casync.objects.node import Content
 from casync.store.base import ObjectSource
-from casync.store.member_indexes import IndexedStore
+from casync.store.member_indexes import IndexedStore, IndexServer
 
 __all__ = [
     "BAD_INDEX",
@@ -38,6 +38,7 @@ __all__ = [
     "ArchivePlace",
     "MemberIndexes",
     "PassingIndexes",
+    "ServerIndexes",
     "StoredIndexes",
     "indexes_of",
     "open_index",
@@ -58,11 +59,13 @@ class ArchivePlace(NamedTuple):
         content: The archive as it is stored.
         manifest: A manifest that has it.
         path: Where it is in the tree of the manifest; empty for the whole.
+        is_proved: Whether the manifest is known by more than the word of a server: by its hash.
     """
 
     content: Content
     manifest: ManifestId
     path: bytes = b""
+    is_proved: bool = False
 
 
 class MemberIndexes(Protocol):
@@ -91,6 +94,10 @@ class MemberIndexes(Protocol):
         """The content that the index of an archive is, where it is kept in a store."""
         ...
 
+    def author(self, archive: ArchivePlace) -> str:
+        """The server whose word the index of an archive is; empty for one that was made here."""
+        ...
+
 
 class PassingIndexes:
     """Keeps the indexes that were used last, for as long as the process lasts. Safe for threads."""
@@ -116,6 +123,10 @@ class PassingIndexes:
     def stored(self, archive: ArchivePlace) -> Content | None:
         """None."""
         return None
+
+    def author(self, archive: ArchivePlace) -> str:
+        """None."""
+        return ""
 
     def hold(self, archive: ArchivePlace, index: MemberIndex) -> MemberIndex:
         """Holds an open index; returns it."""
@@ -165,6 +176,59 @@ class StoredIndexes:
         """As `MemberIndexes.stored`."""
         return self._store.member_index(archive.content.id)
 
+    def author(self, archive: ArchivePlace) -> str:
+        """None."""
+        return ""
+
+
+class ServerIndexes:
+    """Asks a server for indexes that are not kept here. Safe for threads.
+
+    What it says is its word, which readers compare with proved bytes. It has no say in what a gzip
+    archive decompresses to, where that is known by its hash.
+
+    Args:
+        server: The server.
+        kept: Keeps indexes that were made here, because the server has none.
+    """
+
+    def __init__(self, server: IndexServer, kept: MemberIndexes) -> None:
+        self._server = server
+        self._kept = kept
+        self._words = PassingIndexes()
+
+    def find(self, archive: ArchivePlace) -> MemberIndex | None:
+        """As `MemberIndexes.find`.
+
+        Raises:
+            RemoteError: The server cannot be reached.
+        """
+        index = self._kept.find(archive) or self._words.find(archive)
+        if index is None:
+            content = self._server.archive_index(archive.manifest, archive.path)
+            if content is None:
+                return None
+            with suppress(*BAD_INDEX):
+                index = self._words.hold(archive, open_index(content, self._server))
+        if index is not None and index.kind.layer == "gzip" and archive.is_proved:
+            return self._kept.find(archive)
+        return index
+
+    def keep(
+        self, archive: ArchivePlace, index: Iterable[bytes], *, again: bool = False
+    ) -> MemberIndex:
+        """As `MemberIndexes.keep`."""
+        return self._kept.keep(archive, index, again=again)
+
+    def stored(self, archive: ArchivePlace) -> Content | None:
+        """As `MemberIndexes.stored`."""
+        content = self._kept.stored(archive)
+        return content or self._server.archive_index(archive.manifest, archive.path)
+
+    def author(self, archive: ArchivePlace) -> str:
+        """As `MemberIndexes.author`."""
+        return "" if self._kept.find(archive) else self._server.origin
+
 
 def open_index(content: Content, source: ObjectSource) -> MemberIndex:
     """The index that is a content of `source`.
@@ -181,6 +245,13 @@ def reader_of(outline: Outline, source: ObjectSource) -> ByteReader:
     return FileReader(ContentFile(FileBytes(outline, source)), outline.length)
 
 
-def indexes_of(source: ObjectSource) -> MemberIndexes:
-    """Keeps the indexes of the archives of a source."""
-    return StoredIndexes(source) if isinstance(source, IndexedStore) else PASSING
+def indexes_of(source: ObjectSource, kept: MemberIndexes | None = None) -> MemberIndexes:
+    """Finds and keeps the indexes of the archives of a source.
+
+    Args:
+        source: A store or a server.
+        kept: Keeps indexes that are made here; None for the source itself, if it can.
+    """
+    if kept is None:
+        kept = StoredIndexes(source) if isinstance(source, IndexedStore) else PASSING
+    return ServerIndexes(source, kept) if isinstance(source, IndexServer) else kept

@@ -51,6 +51,14 @@ class ArchiveFormat(Protocol):
         """
         ...
 
+    def proves(self, archive: ByteReader, member: Member) -> bool:
+        """Whether the archive says beside the member's bytes how many there are, as its index does.
+
+        It is asked after `check`, and only where an index is the word of somebody else: a member
+        whose bytes end where that says could be cut short.
+        """
+        ...
+
     def read(self, archive: ByteReader, member: Member, start: int, end: int) -> Iterator[bytes]:
         """The plain bytes of a part of a member.
 

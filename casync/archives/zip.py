@@ -14,11 +14,14 @@ from casync.archives.byte_files import ReaderFile
 from casync.archives.format import ByteReader
 from casync.archives.member import DEFLATED, ENCRYPTED, STORED, Member, MemberKind, member_path
 from casync.archives.zip_directory import (
+    DESCRIPTOR_BYTES,
     LOCAL_BYTES,
     ZipEntry,
     entries,
     find_directory,
+    is_descriptor,
     local_end,
+    local_sizes,
 )
 from casync.errors import IntegrityError, MalformedError, UnsupportedError
 from casync.limits import MAX_LINK_TARGET
@@ -94,8 +97,14 @@ class Zip:
         if offset != member.offset or path != member.path:
             raise IntegrityError(
                 f"the index of the archive is wrong about {member.path.decode(errors='replace')}",
-                next_step="Give --trust or --expect: then the index is made here.",
             )
+
+    def proves(self, archive: ByteReader, member: Member) -> bool:
+        """Whether the local header or a data descriptor has the lengths and the checksum."""
+        head = archive.read(member.header, min(member.offset - member.header, _MAX_LOCAL))
+        after = archive.read(member.offset + member.stored, DESCRIPTOR_BYTES)
+        said = (member.crc or 0, member.stored, member.length)
+        return said == local_sizes(head) or is_descriptor(after, *said)
 
     def read(self, archive: ByteReader, member: Member, start: int, end: int) -> Iterator[bytes]:
         """The plain bytes of a part of a member. Of a whole member the checksum is compared.

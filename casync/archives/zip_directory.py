@@ -14,7 +14,17 @@ from casync.archives.byte_files import HeaderFile
 from casync.archives.format import ByteReader
 from casync.errors import MalformedError
 
-__all__ = ["LOCAL_BYTES", "Directory", "ZipEntry", "entries", "find_directory", "local_end"]
+__all__ = [
+    "DESCRIPTOR_BYTES",
+    "LOCAL_BYTES",
+    "Directory",
+    "ZipEntry",
+    "entries",
+    "find_directory",
+    "is_descriptor",
+    "local_end",
+    "local_sizes",
+]
 
 _END: Final = struct.Struct("<4s4H2LH")
 _END_64: Final = struct.Struct("<4sQ2H2L4Q")
@@ -22,8 +32,12 @@ _LOCATOR: Final = struct.Struct("<4sLQL")
 _CENTRAL: Final = struct.Struct("<4s6H3L5H2L")
 _LOCAL: Final = struct.Struct("<4s5H3L2H")
 LOCAL_BYTES: Final = _LOCAL.size
+DESCRIPTOR_BYTES: Final = 24
+"""Bytes of the longest data descriptor: with a signature and 64 bits for each size."""
+
 _FIELD: Final = struct.Struct("<2H")
 _MAX_COMMENT: Final = 0xFFFF
+_SIZES_FOLLOW: Final = 0x8
 _ELSEWHERE: Final = 0xFFFFFFFF
 """In a field of 32 bits: the value is in the extra field of zip64."""
 
@@ -170,6 +184,34 @@ def local_end(fixed: bytes, name: bytes, header: int) -> int:
     if fixed[_LOCAL.size : _LOCAL.size + name_size] != name:
         raise MalformedError(f"the member at byte {header} has another name than in the directory")
     return header + _LOCAL.size + int(name_size) + int(extra_size)
+
+
+def local_sizes(head: bytes) -> tuple[int, int, int] | None:
+    """The checksum, the stored and the plain bytes in a local header; None if they follow later.
+
+    Args:
+        head: The header, with its name and extra fields.
+    """
+    _, _, flags, _, _, _, crc, stored, length, name_size, _ = _LOCAL.unpack_from(head)
+    if flags & _SIZES_FOLLOW:
+        return None
+    wide = _extra_fields(head[_LOCAL.size + name_size :]).get(1, b"")
+    if _ELSEWHERE in (stored, length):  # a local header has both there
+        if len(wide) < 2 * 8:
+            return None
+        length, stored = (int.from_bytes(wide[at : at + 8], "little") for at in (0, 8))
+    return crc, stored, length
+
+
+def is_descriptor(after: bytes, crc: int, stored: int, length: int) -> bool:
+    """Whether the bytes after a member are a data descriptor with these values."""
+    after = after.removeprefix(b"PK\7\x08")
+    for size in (4, 8):
+        if max(stored, length) < 1 << (8 * size):
+            sizes = stored.to_bytes(size, "little") + length.to_bytes(size, "little")
+            if after.startswith(crc.to_bytes(4, "little") + sizes):
+                return True
+    return False
 
 
 def _extra_fields(data: bytes) -> dict[int, bytes]:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import Protocol, runtime_checkable
 
+from casync.ids import ManifestId
 from casync.objects.node import Content
 from casync.store.base import Batch, Committed, ObjectSource
 
-__all__ = ["IndexedStore"]
+__all__ = ["IndexServer", "IndexedStore"]
 
 
 @runtime_checkable
@@ -27,4 +28,26 @@ class IndexedStore(ObjectSource, Protocol):
 
     def commit(self, batch: Batch) -> Committed:
         """As `ObjectStore.commit`."""
+        ...
+
+
+@runtime_checkable
+class IndexServer(ObjectSource, Protocol):
+    """A server that makes member indexes. What they say is its word."""
+
+    def archive_index(self, manifest: ManifestId, path: bytes) -> Content | None:
+        """The content that the index of an archive is; None if the server has none.
+
+        Args:
+            manifest: A manifest of the server.
+            path: Where the archive is in its tree; empty for the whole.
+
+        Raises:
+            RemoteError, DeniedError: The request failed.
+        """
+        ...
+
+    @property
+    def origin(self) -> str:
+        """Its address in error messages."""
         ...

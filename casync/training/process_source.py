@@ -94,6 +94,16 @@ class ProcessSource:
         source = self._source()
         return source.member_index(archive) if isinstance(source, LmdbStore) else None
 
+    @property
+    def origin(self) -> str:
+        """The address of the server; empty for a store."""
+        return self._arguments[1]
+
+    def archive_index(self, manifest: ManifestId, path: bytes) -> Content | None:
+        """As `IndexServer.archive_index`; None for a store."""
+        source = self._source()
+        return source.archive_index(manifest, path) if isinstance(source, RemoteClient) else None
+
     def commit(self, batch: Batch) -> Committed:
         """As `ObjectStore.commit`, for the indexes of archives.
 

@@ -53,8 +53,10 @@ def archive_at(ref: Ref, source: ManifestSource, indexes: MemberIndexes | None =
     archive = None
     if isinstance(found.content, Outline):
         name = os.fsdecode(found.path) if found.path else str(ref.name or "")
-        last = name.rpartition("/")[2]
-        archive = open_archive(found.content, source, indexes, last, found.path)
+        last, is_proved = name.rpartition("/")[2], ref.manifest is not None
+        archive = open_archive(
+            found.content, source, indexes, last, found.path, is_proved=is_proved
+        )
     if archive is None:
         raise UsageError(f"{ref} is no archive", next_step="tar, tgz, zip and msgpack are.")
     return archive

@@ -17,6 +17,7 @@ from casync.errors import CasyncError, IntegrityError, NoSpaceError, RemoteError
 from casync.ids import Kind, ManifestId, ObjectId
 from casync.names.name import Name, NameRecord, Ref
 from casync.objects.codec import Packed, Verified
+from casync.objects.node import Content
 from casync.store.base import (
     Absence,
     Batch,
@@ -26,6 +27,7 @@ from casync.store.base import (
     ObjectStat,
     ObjectStore,
 )
+from casync.store.member_indexes import IndexServer
 
 __all__ = ["PullThrough", "Turns"]
 
@@ -115,6 +117,16 @@ class PullThrough:
             if stat is not None:
                 return ref.manifest
         return self._server.resolve(ref)
+
+    @property
+    def origin(self) -> str:
+        """The server in messages; empty if it has no address."""
+        return self._server.origin if isinstance(self._server, IndexServer) else ""
+
+    def archive_index(self, manifest: ManifestId, path: bytes) -> Content | None:
+        """As `IndexServer.archive_index`: the word of the server."""
+        server = self._server
+        return server.archive_index(manifest, path) if isinstance(server, IndexServer) else None
 
     def _fetch(self, kind: Kind, ids: Sequence[ObjectId]) -> dict[ObjectId, Packed | Absence]:
         """Fetches objects. Waits for those that other threads are fetching already."""

@@ -12,39 +12,40 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Final, ParamSpec, Self, TypeVar
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, quote_from_bytes
 
 import msgspec
 
 from casync.errors import (
     DeniedError,
+    IntegrityError,
     NoNameError,
+    NotFoundError,
     RemoteError,
     RemoteProtocolError,
     UnreachableError,
     UnsupportedError,
     UsageError,
 )
-from casync.ids import Kind, ManifestId, ObjectId
-from casync.limits import MAX_BATCH_BYTES, MAX_BATCH_IDS, MIB, PAGE_ITEMS
+from casync.ids import Kind, ManifestId, NodeId, ObjectId
+from casync.limits import MAX_BATCH_BYTES, MAX_BATCH_IDS, MIB
 from casync.names.name import Name, NameRecord, Ref
 from casync.objects.codec import MAX_PLAIN, Packed
 from casync.objects.delta import Delta, Group, Singles, wanted_ids
+from casync.objects.node import Content
+from casync.remote.http.listings import Listings, manifest_row
 from casync.remote.http.message import Reply, Request
 from casync.remote.http.outage import Outage
 from casync.remote.http.patience import Patience
 from casync.remote.http.retry import Retry
 from casync.remote.http.transport import Transport, TransportOptions
-from casync.store.base import Absence, ManifestRow, ManifestState, ObjectStat, Traffic
+from casync.store.base import Absence, ManifestRow, ObjectStat, Traffic
 from casync.wire.documents import (
     JSON_TYPE,
-    HistoryPage,
+    ContentItem,
     Info,
-    ManifestPage,
     ManifestView,
-    NamePage,
     decode_document,
-    name_record,
     parse_hash,
 )
 from casync.wire.frames import FRAMES_TYPE, Answer, FrameReader, Status
@@ -99,6 +100,7 @@ class RemoteClient:
     ) -> None:
         options = options or TransportOptions()
         self._transport = Transport(url, options)
+        self._listings = Listings(self.origin, self._document)
         self._makes_deltas = True  # until the server refuses a request for deltas
         self._patience = Patience(
             options.retry_for,
@@ -226,15 +228,7 @@ class RemoteClient:
 
     def manifests(self) -> Iterator[ManifestRow]:
         """All full manifests of the server, ordered by id. See `ManifestSource`."""
-        after = ""
-        while True:
-            query = {"limit": PAGE_ITEMS} | ({"after": after} if after else {})
-            page = self._document(f"/v1/manifests?{urlencode(query)}", ManifestPage)
-            for item in page.manifests:
-                after = self._rising(after, item.hash)
-                yield _manifest_row(item.hash, item.length, item.created)
-            if not self._goes_on(page.more, page.manifests):
-                return
+        return self._listings.manifests()
 
     def manifest(self, ident: ManifestId) -> ManifestRow | None:
         """The server's row of one manifest. See `ManifestSource`."""
@@ -247,43 +241,30 @@ class RemoteClient:
             RemoteError, DeniedError, UnsupportedError, StoppedError: As `get`.
         """
         view = self._manifest_view(ref)
-        return None if view is None else _manifest_row(view.hash, view.length, view.created)
+        return None if view is None else manifest_row(view.hash, view.length, view.created)
 
     def names(self, prefix: str = "") -> Iterator[NameRecord]:
         """The newest version of each name, ordered by name. See `ManifestSource`."""
-        after = ""
-        while True:
-            query = {"prefix": prefix, "after": after, "limit": PAGE_ITEMS}
-            given = urlencode({key: value for key, value in query.items() if value})
-            page = self._document(f"/v1/names?{given}", NamePage)
-            for item in page.names:
-                record = self._told(name_record, item)
-                after = self._rising(after, record.name)
-                if not after.startswith(prefix):
-                    raise RemoteProtocolError(f"{self.origin} lists names without the prefix asked")
-                yield record
-            if not self._goes_on(page.more, page.names):
-                return
+        return self._listings.names(prefix)
 
     def history(self, name: Name) -> list[NameRecord]:
         """All versions of a name, the oldest first. See `ManifestSource`."""
-        records: list[NameRecord] = []
-        more = True
-        while more:
-            after = records[-1].version if records else 0
-            query = urlencode({"history": 1, "after": after, "limit": PAGE_ITEMS})
-            try:
-                page = self._document(f"/v1/names/{quote(name)}?{query}", HistoryPage)
-            except NoNameError:
-                return []
-            for item in page.versions:
-                record = self._told(name_record, item)
-                if record.name != name or record.version <= after:
-                    raise RemoteProtocolError(f"{self.origin} sends a wrong history of {name}")
-                after = record.version
-                records.append(record)
-            more = self._goes_on(page.more, page.versions)
-        return records
+        return self._listings.history(name)
+
+    def archive_index(self, manifest: ManifestId, path: bytes) -> Content | None:
+        """As `IndexServer.archive_index`; None also from a server that makes none.
+
+        Raises:
+            RemoteError, DeniedError, StoppedError: The request failed, as any request can.
+        """
+        query = f"?path={quote_from_bytes(path, safe='')}" if path else ""
+        try:
+            item = self._document(f"/v1/archives/{manifest.hex()}/index{query}", ContentItem)
+        except (UnreachableError, RemoteProtocolError):
+            raise
+        except (NotFoundError, UnsupportedError, RemoteError, IntegrityError):
+            return None  # what is wrong with the archive shows when the index is made here
+        return Content(item.level, NodeId(bytes.fromhex(item.id)), item.length)
 
     def resolve(self, ref: Ref) -> ManifestId:
         """The full manifest that a ref points to on the server. See `ManifestSource`.
@@ -381,18 +362,3 @@ class RemoteClient:
             return read(*args, **kwargs)
         except (RemoteProtocolError, UnreachableError) as error:
             raise type(error)(f"{self.origin} sends {error.message}") from error
-
-    def _rising(self, after: str, item: str) -> str:
-        """Checks that a listing is in order, so that it ends; returns `item`."""
-        if item <= after:
-            raise RemoteProtocolError(f"{self.origin} sends a listing that is out of order")
-        return item
-
-    def _goes_on(self, more: bool, items: Sequence[object]) -> bool:
-        if more and not items:
-            raise RemoteProtocolError(f"{self.origin} sends an empty page that is not the last")
-        return more
-
-
-def _manifest_row(text: str, length: int, created: int) -> ManifestRow:
-    return ManifestRow(parse_hash(text), ManifestState.FULL, length, created)

@@ -100,7 +100,7 @@ class JobsClient(RemoteClient):
                     raise RemoteProtocolError(f"{self.origin} sends a list of jobs without an end")
                 seen.add(item.id)
                 yield self._row(item)
-            if not self._goes_on(page.more, page.jobs):
+            if not self._listings.goes_on(page.more, page.jobs):
                 return
             query = f"?{urlencode({'after': page.jobs[-1].id})}"
 

@@ -254,7 +254,7 @@ class WritingClient(RemoteClient):
                 raise RemoteProtocolError(
                     f"{self.origin} lists a trash of more than {_MOST_REMOVED} entries"
                 )
-            if not self._goes_on(page.more, page.entries):
+            if not self._listings.goes_on(page.more, page.entries):
                 return
 
     def _move(self, target: str, refs: Sequence[Ref], *, dry_run: bool = False) -> Removal:

@@ -10,7 +10,7 @@ from fastapi.responses import Response
 
 from casync.archives.member import Member, MemberKind
 from casync.archives.writing.new_format import NewFormat
-from casync.errors import NotFoundError
+from casync.errors import NotFoundError, TimedOutError
 from casync.limits import PAGE_ITEMS
 from casync.wire.documents import JSON_TYPE, ContentItem, encode_document
 from casync.wire.members import MemberItem, MemberPage, MemberWord
@@ -118,7 +118,12 @@ def _page(
 
 
 def _index(service: Service, ref: str, path: bytes) -> ContentItem:
-    _, place = archive_at_url(service.store, ref, path, service.member_indexes)
+    try:
+        _, place = archive_at_url(service.store, ref, path, service.member_indexes)
+    except TimedOutError as error:  # a retry would take as long
+        raise NotFoundError(
+            f"this server makes no index of the archive: {error.message}"
+        ) from error
     content = service.member_indexes.stored(place)
     if content is None:
         raise NotFoundError("this server cannot keep indexes of archives")

@@ -1,0 +1,312 @@
+"""Members of archives on servers: the index of the server is used, and never believed."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import random
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from casync_server.options import Upstream
+
+from casync.access.index_store import store_index
+from casync.access.locate import open_file
+from casync.access.member_indexes import indexes_of
+from casync.access.outline import open_outline
+from casync.archives.index import encode_index, member_order
+from casync.archives.layers import open_layer
+from casync.archives.member import Member, MemberKind
+from casync.errors import IntegrityError
+from casync.ids import Kind
+from casync.names.name import parse_ref
+from casync.objects.node import Content
+from casync.ops.archive.list_members import archive_at
+from casync.remote.http.client import RemoteClient
+from casync.remote.http.transport import TransportOptions
+from casync.store.lmdb.store import LmdbStore
+from casync.store.memory import MemoryStore
+from tests.support.archive_bytes import BytesReader
+from tests.support.peer import Answer, Fault, Peer, Seen, sends
+from tests.support.serving import Server, put_file, serving
+
+NOISE = random.Random(7)
+MEMBERS = {f"d/{n:03}.bin": NOISE.randbytes(20_000) for n in range(300)}
+LAST = "d/299.bin"
+
+
+def tar_of(members: dict[str, bytes] = MEMBERS) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        for name, data in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    return out.getvalue()
+
+
+def zip_of(members: dict[str, bytes], *, streamed: bool = False) -> bytes:
+    out = io.BytesIO()
+    target = Unseekable(out) if streamed else out
+    with zipfile.ZipFile(target, "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    return out.getvalue()
+
+
+class Unseekable(io.RawIOBase):
+    """What makes zipfile write data descriptors."""
+
+    def __init__(self, out: io.BytesIO) -> None:
+        self._out = out
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: bytes) -> int:  # type: ignore[override]
+        return self._out.write(data)
+
+
+ARCHIVES = {
+    "a.tar": tar_of(),
+    "a.tgz": gzip.compress(tar_of(), 1),
+    "a.zip": zip_of(MEMBERS),
+    "s.zip": zip_of(MEMBERS, streamed=True),
+    "a.msgpack": msgspec.msgpack.encode(MEMBERS),
+}
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("store") / "store"
+    with LmdbStore.open(path, create=True) as store:
+        for name, data in ARCHIVES.items():
+            put_file(store, data, name=name)
+    return path
+
+
+@pytest.fixture(scope="module")
+def server(path: Path) -> Iterator[Server]:
+    with serving(path) as server:
+        yield server
+
+
+def read(client: RemoteClient, ref: str) -> bytes:
+    found = open_file(parse_ref(ref), client)
+    return b"".join(map(bytes, found.read(0, found.length)))
+
+
+def asking(peer: Peer) -> RemoteClient:
+    return RemoteClient(peer.url, TransportOptions(retry_for=0))
+
+
+@pytest.mark.parametrize("name", ARCHIVES)
+def test_a_member_costs_its_own_bytes_and_little_of_the_index(server: Server, name: str) -> None:
+    """A2"""
+    with RemoteClient(server.url) as client:
+        assert read(client, f"{name}:{LAST}") == MEMBERS[LAST]
+        needed = 4_500_000 if name == "a.tgz" else 600_000  # gzip reads from a point on
+        assert client.traffic.received < needed < len(ARCHIVES[name])
+
+
+@pytest.mark.parametrize("name", ARCHIVES)
+def test_listing_fetches_the_index_alone(server: Server, name: str) -> None:
+    """A3"""
+    with RemoteClient(server.url) as client:
+        members = list(archive_at(parse_ref(name), client).members())
+        assert [one.path.decode() for one in members] == sorted(MEMBERS)
+        assert client.traffic.received < 100_000
+
+
+def test_many_opens_ask_for_the_index_once(path: Path) -> None:
+    with LmdbStore.open(path) as store:
+        archive_at(parse_ref("a.tar"), store)
+        index = store.member_index(
+            open_outline(store.resolve(parse_ref("a.tar")), store).content.id
+        )
+        assert index is not None
+
+        def says(seen: Seen) -> Fault | None:
+            return gives(index) if "/index" in seen.target else None
+
+        with (
+            Peer(store, says) as peer,
+            asking(peer) as client,
+        ):
+            indexes = indexes_of(client)
+            for number in range(20):
+                ref = parse_ref(f"a.tar:d/{number:03}.bin")
+                found = open_file(ref, client, indexes=indexes)
+                assert b"".join(map(bytes, found.read(0, 5))) == MEMBERS[f"d/{number:03}.bin"][:5]
+            assert sum("/index" in seen.target for seen in peer.seen) == 1
+
+
+def gives(content: Content) -> Fault:
+    item = {"level": content.level, "id": content.id.hex(), "length": content.length}
+    text = json.dumps(item)
+    return sends(Answer(200, "application/json", text.encode()))
+
+
+@pytest.mark.parametrize("name", ARCHIVES)
+def test_without_an_index_on_the_server_it_is_made_here(path: Path, name: str) -> None:
+    """An earlier server knows no such request."""
+    with (
+        LmdbStore.open(path, read_only=True) as store,
+        Peer(store) as peer,
+        asking(peer) as client,
+    ):
+        assert read(client, f"{name}:{LAST}") == MEMBERS[LAST]
+        assert any("/index" in seen.target for seen in peer.seen)
+
+
+Edit = Callable[[list[Member]], list[Member]]
+
+
+class Liar:
+    """A server whose index of an archive is changed."""
+
+    def __init__(
+        self, data: bytes, name: str, edit: Callable[[list[Member]], list[Member]]
+    ) -> None:
+        self.store = MemoryStore()
+        put_file(self.store, data, name=name)
+        archive = archive_at(parse_ref(name), self.store)
+        index = archive._index
+        rows = sorted(edit(list(index.members())), key=member_order)
+        self.kind = index.kind
+        blocks = list(encode_index(rows, index.kind, index.length, index.points()))
+        self.content = store_index(blocks, b"x" * 32, self.store, again=False)
+
+    def __call__(self, seen: Seen) -> Fault | None:
+        return gives(self.content) if "/index" in seen.target else None
+
+
+def read_from_liar(liar: Liar, ref: str) -> bytes:
+    with (
+        Peer(liar.store, liar) as peer,
+        asking(peer) as client,
+    ):
+        return read(client, ref)
+
+
+def changed(**fields: object) -> Edit:
+    def edit(rows: list[Member]) -> list[Member]:
+        return [
+            msgspec.structs.replace(one, **fields) if one.path == b"wanted" else one for one in rows
+        ]
+
+    return edit
+
+
+def swapped(rows: list[Member]) -> list[Member]:
+    wanted, other = (next(one for one in rows if one.path == name) for name in NAMES)
+    return [
+        msgspec.structs.replace(other, path=wanted.path),
+        msgspec.structs.replace(wanted, path=other.path),
+    ]
+
+
+def unique() -> dict[str, bytes]:
+    """Members of an archive of which no earlier test has made an index in this process."""
+    return {"wanted": NOISE.randbytes(5000), "other": NOISE.randbytes(5000)}
+
+
+NAMES = [b"wanted", b"other"]
+MAKERS: dict[str, Callable[[dict[str, bytes]], bytes]] = {
+    "l.tar": tar_of,
+    "l.tgz": lambda members: gzip.compress(tar_of(members)),
+    "l.zip": zip_of,
+    "l.msgpack": msgspec.msgpack.encode,
+}
+LIES = {
+    "another member": swapped,
+    "another offset": changed(offset=512 + 100),
+    "another header": changed(header=100),
+    "beyond the end": changed(header=10**9, offset=10**9 + 512),
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+@pytest.mark.parametrize("name", MAKERS)
+def test_a_lying_index_is_an_error_that_names_the_server(name: str, lie: str) -> None:
+    liar = Liar(MAKERS[name](unique()), name, LIES[lie])
+    with pytest.raises(IntegrityError, match=r"http://127.0.0.1:\d+: the index of the archive is"):
+        read_from_liar(liar, f"{name}:wanted")
+
+
+@pytest.mark.parametrize("name", ["l.tar", "l.msgpack", "l.tgz"])
+def test_a_length_that_is_cut_short_is_an_error(name: str) -> None:
+    liar = Liar(MAKERS[name](unique()), name, changed(length=100, stored=100))
+    with pytest.raises(IntegrityError):
+        read_from_liar(liar, f"{name}:wanted")
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_zip_member_that_is_cut_short_is_read_whole(streamed: bool) -> None:
+    """The checksum in an index may be that of fewer bytes."""
+    members = unique()
+    short = changed(length=100, stored=100, crc=zlib.crc32(members["wanted"][:100]))
+    liar = Liar(zip_of(members, streamed=streamed), "l.zip", short)
+    assert read_from_liar(liar, "l.zip:wanted") == members["wanted"]
+
+
+def test_a_hard_link_that_is_none_is_an_error() -> None:
+    lie = changed(kind=MemberKind.HARDLINK, target=b"other", header=10**6, length=0, stored=0)
+    liar = Liar(tar_of(unique()), "l.tar", lie)
+    with pytest.raises(IntegrityError):
+        read_from_liar(liar, "l.tar:wanted")
+
+
+def test_an_index_that_is_none_or_lost_is_made_here() -> None:
+    members = unique()
+    for edit in (b"junk" * 100, None):
+        members["wanted"] += b"more"
+        liar = Liar(tar_of(members), "l.tar", list)
+        if edit is None:
+            liar.store._tables.objects.pop((Kind.CHUNK, liar.content.id))  # type: ignore[arg-type]
+        else:
+            liar.content = store_index([edit], b"x" * 32, liar.store, again=False)
+        assert read_from_liar(liar, "l.tar:wanted") == members["wanted"]
+
+
+def forged_points(points: bytes) -> bytes:
+    """Points of indexed_gzip whose windows hold other bytes."""
+    start = len(points) % 32_768
+    return points[:start] + bytes(byte ^ 1 for byte in points[start:])
+
+
+def test_points_of_a_server_have_no_say_in_an_archive_that_is_known_by_its_hash() -> None:
+    """A2"""
+    words = NOISE.randbytes(3000)
+    members = {f"{n:03}": words + b"%d" % n + words[::-1] for n in range(2000)}
+    data = gzip.compress(tar_of(members), 6)
+    liar = Liar(data, "l.tgz", list)
+    honest = archive_at(parse_ref("l.tgz"), liar.store)._index
+    points = forged_points(honest.points())
+    assert len(points) > 32_768
+    plain = open_layer("gzip", BytesReader(data), length=honest.length, points=points).read(
+        honest.length - 1_000_000, 500_000
+    )
+    assert plain not in tar_of(members)  # what the points lead to is another archive
+    blocks = list(encode_index(honest.members(), honest.kind, honest.length, points))
+    liar.content = store_index(blocks, b"y" * 32, liar.store, again=False)
+    ident = liar.store.resolve(parse_ref("l.tgz"))
+    for name in ("1999", "1500"):
+        assert read_from_liar(liar, f"{ident.hex()}:{name}") == members[name]
+
+
+def test_a_cache_gives_the_index_of_its_server(server: Server, tmp_path: Path) -> None:
+    with (
+        serving(tmp_path / "cache", upstream=Upstream(server.url)) as cache,
+        RemoteClient(cache.url) as client,
+    ):
+        members = list(archive_at(parse_ref("a.tar"), client).members())
+        assert len(members) == len(MEMBERS)
+        assert read(client, f"a.tar:{LAST}") == MEMBERS[LAST]
+        assert client.traffic.received < 1_000_000
