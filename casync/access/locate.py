@@ -149,7 +149,7 @@ def open_file(
 
 
 def locate_for_pull(
-    ref: Ref, endpoints: Endpoints, loader: ObjectLoader
+    ref: Ref, endpoints: Endpoints, loader: ObjectLoader, *, is_expected: bool = False
 ) -> Outline | Tree | FoundMember:
     """Finds what a ref leads to in stores and servers. `load` fetches what is below it.
 
@@ -159,6 +159,8 @@ def locate_for_pull(
         ref: A hash or a name, optionally with a path inside.
         endpoints: Resolve the ref.
         loader: Fetches and stores the objects on the path.
+        is_expected: Whether the caller knows a digest of the result. Then, and for a hash, indexes
+            of archives are made here; otherwise a server may give them.
 
     Raises:
         UsageError: The ref leads to a link, a device or a pipe, or into a file that is no archive.
@@ -178,7 +180,10 @@ def locate_for_pull(
         archive = Outline(content.id, content.manifest, loader.store, plain=loader.plain)
         inside = WalkedPath(located._replace(content=archive), rest)
         chunks = NearestSource(endpoints)
-        member = _member(ref, inside, chunks, indexes_of(endpoints.memory))
+        indexes = indexes_of(endpoints.memory)
+        if endpoints.servers and ref.manifest is None and not is_expected:
+            indexes = indexes_of(endpoints.servers[0], indexes)
+        member = _member(ref, inside, chunks, indexes)
         return FoundMember(ident, archive, member, chunks)
     if isinstance(content, Outline) and located.entry is not None:
         alone = Packer().pack_new(Kind.MANIFEST, encode_manifest(content.manifest))

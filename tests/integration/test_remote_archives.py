@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import json
 import random
@@ -34,6 +35,7 @@ from casync.store.lmdb.store import LmdbStore
 from casync.store.memory import MemoryStore
 from tests.support.archive_bytes import BytesReader
 from tests.support.peer import Answer, Fault, Peer, Seen, sends
+from tests.support.program import Program
 from tests.support.serving import Server, put_file, serving
 
 NOISE = random.Random(7)
@@ -310,3 +312,25 @@ def test_a_cache_gives_the_index_of_its_server(server: Server, tmp_path: Path) -
         assert len(members) == len(MEMBERS)
         assert read(client, f"a.tar:{LAST}") == MEMBERS[LAST]
         assert client.traffic.received < 1_000_000
+
+
+def test_the_command_line_makes_the_index_itself_where_more_than_a_name_is_known(
+    tmp_path: Path,
+) -> None:
+    """A2"""
+    members = unique()
+    liar = Liar(tar_of(members), "l.tar", swapped)
+    program, out = Program(tmp_path), tmp_path / "out"
+    digest = hashlib.sha256(members["wanted"]).hexdigest()
+    ident = liar.store.resolve(parse_ref("l.tar")).hex()
+    with Peer(liar.store, liar) as peer:
+        for command in (["pull", "l.tar:wanted", "-o", out], ["cat", "l.tar:wanted"]):
+            done = program.run(*command, "--server", peer.url)
+            assert done.status == 4, done
+            assert f"{peer.url}: the index of the archive is wrong about wanted" in done.err
+            assert not out.exists()
+        expected = ["--expect", f"sha256:{digest}"]
+        for ref in ([f"{ident}:wanted"], ["l.tar:wanted", *expected]):
+            program.good("pull", *ref, "-o", out, "--server", peer.url)
+            assert out.read_bytes() == members["wanted"]
+            out.unlink()

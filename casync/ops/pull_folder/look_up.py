@@ -68,7 +68,8 @@ def look_up(
         for server in endpoints.servers
     ]
     loader = ObjectLoader(endpoints.store, [*endpoints.others, *by_delta])
-    found = locate_for_pull(ref, endpoints, loader)
+    is_expected = options.expect_sha256 is not None
+    found = locate_for_pull(ref, endpoints, loader, is_expected=is_expected)
     if isinstance(found, Tree):
         folder = _place_of_folder(target, options)
         if folder is None or options.cache:  # everything of it goes to the store
