@@ -5,7 +5,7 @@ PYTHON ?=
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test check integration storages training container crash stress damage fuzz realtree manyfiles bench clean
+.PHONY: help demo test check integration storages training container crash stress damage fuzz bucketmodel realtree manyfiles bench clean
 .DELETE_ON_ERROR:
 
 help:
@@ -20,6 +20,7 @@ help:
 	@echo 'make stress  ten minutes of writers, pushers, pullers, collections and kill -9 on one store, beside a damaged one'
 	@echo 'make damage  400 mutants of a store through every command that reads or deletes'
 	@echo 'make fuzz    Schemathesis against a server, and every decoder, for hours'
+	@echo 'make bucketmodel   every order of steps of writers and a collector on a bucket, for some minutes'
 	@echo 'make realtree, make manyfiles   /usr, and a million files, there and back (realtree as root)'
 	@echo 'make bench   casync against its peers, about an hour: benchmarks/RESULTS.md (see benchmarks/README.md)'
 	@echo 'make clean   remove the virtual environment and caches'
@@ -84,6 +85,9 @@ fuzz: $(VENV)/.installed-fuzz
 	@$(BIN)/python -m tests.fuzz.requests --examples $(EXAMPLES)
 	@$(BIN)/python -m pytest -q -n auto --dist worksteal $(FUZZ) tests/property \
 	  -o faulthandler_timeout=36000
+
+bucketmodel: $(VENV)/.installed-dev
+	@$(BIN)/python -m tests.support.bucket_model
 
 # TREE=/another/folder
 realtree: $(VENV)/.installed-dev

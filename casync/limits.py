@@ -190,5 +190,21 @@ BUCKET_SEGMENT_BYTES = 16 * MIB
 """Bytes of a segment in a bucket. Larger ones gain 9 % at best, and are coarser to collect
 (docs/adr/0014); a larger record has a segment to itself."""
 
+MAX_BUCKET_HEAD_BYTES = 64 * KIB
+"""Bytes of the head of a store in a bucket, which each commit reads and writes."""
+
+MAX_BUCKET_SESSIONS = 512
+"""Sessions of writers in a head. One more ends the one that was silent for longest."""
+
+MAX_RUN_BYTES = 256 * MIB
+"""Bytes of a run. A reader holds the whole of it."""
+
+MERGED_RUN_BYTES = 16 * MIB
+"""Bytes of runs that are merged into one: some 200 MiB of memory. For 10^8 chunks these are 325
+runs, 14 KiB of head."""
+
+RUNS_OF_A_LEVEL = 16
+"""Runs of one level that are merged into one of the next."""
+
 MAX_MAP_HEAD_BYTES = 64 * MIB
 """Bytes of the head part of a map, plain or packed: some 37 for each node, so 1.7 million nodes."""

@@ -28,6 +28,9 @@ from casync_server.process.address import parse_listen
 from hypothesis import given
 from hypothesis import strategies as st
 
+from casync.bucket.head import BucketHead, decode_head, encode_head
+from casync.bucket.keys import SessionPart
+from casync.bucket.run import RunRow, SegmentSize, decode_run, encode_run
 from casync.errors import CasyncError
 from casync.fs.exclude import Exclusion
 from casync.fs.identity import NO_FILE, FileIdentity
@@ -193,6 +196,13 @@ BYTES: Final[dict[str, tuple[Callable[[bytes], object], bytes]]] = {
         encode_part(FetchedPart(VALIDATORS, 500, pack_chunks([(IDENT, 400)]))),
     ),
     "origin": (decode_origin, encode_origin(Origin("http://a", "b", IDENT, 5, VALIDATORS))),
+    "head of a bucket": (decode_head, encode_head(BucketHead.new(bytes(16)))),
+    "run of a bucket": (decode_run, encode_run(
+        bytes(16),
+        [SegmentSize(SessionPart(bytes(16), 1), 5000)],
+        {Kind.NODE: [RunRow(IDENT, 0, 64, 5, 9, 1)]},
+        [("names", b"a", b"b"), ("names", b"c", None)],
+    )),
     "seen version": (seen, b'{"name":"vm/1","version":1,"manifest":"00"}'),
     "cached scan of a folder": (cached_scan, SCAN),
     "configuration": (config, CONFIG),

@@ -1,0 +1,55 @@
+"""Merges runs that follow each other into one that changes the same."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from casync.bucket.run import GONE, RunRow, SegmentSize, TableChange, TableRun
+from casync.ids import Kind
+
+__all__ = ["merge"]
+
+
+def merge(runs: Sequence[TableRun], *, is_first: bool) -> TableRun:
+    """Merges runs. Memory is a few times that of the runs, which `plan_merge` bounds.
+
+    Args:
+        runs: The oldest first, of one store.
+        is_first: Whether no run precedes them, so that rows that delete have nothing to delete.
+    """
+    places: dict[SegmentSize, int] = {}
+    merged: dict[Kind, dict[bytes, RunRow]] = {kind: {} for kind in Kind}
+    changed: dict[tuple[str, bytes], bytes | None] = {}
+    for run in runs:
+        renumbered = [places.setdefault(segment, len(places)) for segment in run.segments]
+        for kind, rows in run.rows.items():
+            merged[kind].update(
+                (row.id, row if row.segment == GONE else row._replace(segment=renumbered[row[1]]))
+                for row in rows
+            )
+        changed.update(((table, key), value) for table, key, value in run.changes)
+    kept: dict[Kind, list[RunRow]] = {
+        kind: sorted(row for row in rows.values() if not is_first or row.segment != GONE)
+        for kind, rows in merged.items()
+    }
+    changes: list[TableChange] = [
+        (*place, value)
+        for place, value in sorted(changed.items(), key=lambda item: item[0])
+        if not is_first or value is not None
+    ]
+    segments, kept = _used(list(places), kept)
+    return TableRun(runs[0].store, segments, kept, changes)
+
+
+def _used(
+    segments: list[SegmentSize], rows: dict[Kind, list[RunRow]]
+) -> tuple[list[SegmentSize], dict[Kind, list[RunRow]]]:
+    """Leaves out segments to which no row points any more."""
+    used = sorted({row.segment for each in rows.values() for row in each} - {GONE})
+    if len(used) == len(segments):
+        return segments, rows
+    places = {old: new for new, old in enumerate(used)} | {GONE: GONE}
+    return [segments[old] for old in used], {
+        kind: [row._replace(segment=places[row.segment]) for row in each]
+        for kind, each in rows.items()
+    }
