@@ -71,6 +71,21 @@ class Archive:
         """What kind of archive it is."""
         return self._index.kind
 
+    @property
+    def index(self) -> MemberIndex:
+        """Its index."""
+        return self._index
+
+    @property
+    def stored(self) -> ByteReader:
+        """Its bytes as they are stored."""
+        return self._stored
+
+    @property
+    def plain(self) -> ByteReader:
+        """Its bytes, decompressed."""
+        return self._plain
+
     def members(self, prefix: bytes = b"", *, after: bytes = b"") -> Iterator[Member]:
         """As `MemberIndex.members`.
 

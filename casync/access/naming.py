@@ -13,7 +13,7 @@ from casync.names.name import Name, NameRecord
 from casync.names.name_update import NameUpdate
 from casync.store.base import Batch
 
-__all__ = ["Publisher", "Signer", "SignerHere", "add_name"]
+__all__ = ["Publisher", "Signer", "SignerHere", "add_name", "unsigned_after"]
 
 
 class Publisher(Protocol):
@@ -33,6 +33,15 @@ Signer: TypeAlias = Callable[[Publisher, Name, ManifestId], NameUpdate]
 The update expects the version that was the newest when it was signed. It carries no claim if that
 version already has the same target, signed with the same key.
 """
+
+
+def unsigned_after(version: int) -> SignerHere:
+    """Updates a name, unsigned, if its newest version is this one; 0 for none."""
+
+    def update(name: Name, manifest: ManifestId) -> NameUpdate:
+        return NameUpdate(name, manifest, version)
+
+    return update
 
 
 def add_name(

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from casync.archives.format import ArchiveFormat, ByteReader
 from casync.archives.layers import LayerName, begin, layer_of
-from casync.archives.msgpack import MessagePack, map_size
+from casync.archives.msgpack import MessagePack, map_header
 from casync.archives.tar import Tar
 from casync.archives.zip import Zip
 from casync.archives.zip_directory import find_directory
@@ -83,8 +83,8 @@ def detect(archive: ByteReader, name: str = "") -> ArchiveKind | None:
     if said is None or found == said:
         return found
     if found is None:
-        if said.format == "tar" and not said.layer and not any(archive.read(0, 2 * _BLOCK)):
-            return said  # zeros: a tar without members, or an empty file
+        if said.format == "tar" and _is_zeros(archive, said.layer):
+            return said  # a tar without members, or an empty file
         raise MalformedError(f"{name} is not {said}, as its name says, nor another archive")
     check_name(found, name)
     return found
@@ -122,6 +122,17 @@ def _by_content(archive: ByteReader, *, is_named_zip: bool) -> ArchiveKind | Non
     return ArchiveKind("zip") if is_likely and find_directory(archive) is not None else None
 
 
+def _is_zeros(archive: ByteReader, layer: LayerName) -> bool:
+    """Whether the first plain bytes are zeros, or there are none."""
+    head = archive.read(0, 2 * _BLOCK)
+    if not layer:
+        return not any(head)
+    try:
+        return layer_of(head) == layer and not any(begin(layer, archive, 2 * _BLOCK))
+    except MalformedError:
+        return False
+
+
 def is_tar(block: bytes) -> bool:
     """Whether a block is a header: its checksum is right, also in layouts without a magic."""
     if len(block) < _BLOCK or not block[0]:
@@ -136,10 +147,10 @@ def is_tar(block: bytes) -> bool:
 
 def _is_msgpack(archive: ByteReader, head: bytes) -> bool:
     """Whether a file is a map whose first pair is a name and bytes."""
-    size = map_size(head)
-    if not size:
-        return size == 0 and archive.length == 1
     try:
+        size, start = map_header(head)
+        if size == 0:
+            return archive.length == start
         return next(MessagePack().scan(archive), None) is not None
     except MalformedError:
         return False

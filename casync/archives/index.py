@@ -11,6 +11,8 @@ import struct
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from heapq import merge
+from itertools import pairwise
 from typing import Final, NamedTuple, TypeVar
 
 import msgspec
@@ -31,7 +33,7 @@ from casync.limits import (
     MAX_TREE_PATH,
 )
 
-__all__ = ["MemberIndex", "encode_index", "fits_index", "member_order"]
+__all__ = ["MemberIndex", "encode_index", "extended_index", "fits_index", "member_order"]
 
 _VERSION: Final = 1
 _MAGIC: Final = b"casyncm1"
@@ -66,6 +68,7 @@ class _Tail(msgspec.Struct, frozen=True, array_like=True):
     members: int
     points: tuple[int, int]  # offset and size
     blocks: list[_Block]
+    last: int = 0  # the highest header of a member
 
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
@@ -98,28 +101,110 @@ def encode_index(
     Raises:
         MalformedError: There are more members than an index can have, or too many long names.
     """
-    pack = zstandard.ZstdCompressor(_LEVEL, write_checksum=True).compress
-    blocks: list[_Block] = []
-    at = count = tail_bytes = 0
-    for block in _in_blocks(members):
-        count += len(block)
-        tail_bytes += len(block[0].path) + _PLACE_BYTES
-        if count > MAX_MEMBERS:
-            raise MalformedError(f"the archive has more than {MAX_MEMBERS} members")
-        if tail_bytes > MAX_INDEX_TAIL - MAX_INDEX_BLOCK:
+    blocks = _Blocks()
+    yield from blocks.write(members)
+    yield from blocks.end(kind, length, points)
+
+
+def extended_index(
+    old: MemberIndex,
+    added: Iterable[Member],
+    *,
+    length: int,
+    points: bytes,
+    without: Iterable[bytes] = (),
+) -> Iterator[bytes]:
+    """The index of an archive that has grown. Blocks without a change are taken as they are.
+
+    Args:
+        old: The index before.
+        added: The new members, as `encode_index` takes them. They lie behind the others, which lie
+            where they lay.
+        length: As of `encode_index`.
+        points: As of `encode_index`.
+        without: Paths whose old members are gone.
+
+    Raises:
+        NoObjectError, IntegrityError: The old index is damaged.
+        MalformedError: As `encode_index`.
+    """
+    gone = set(without)
+    touched = {number for path in gone for number in old.blocks_of(path)}
+    blocks = _Blocks(old.count, old.last)
+    rows = _Ahead(added)
+    firsts: list[bytes | None] = [*old.first_paths(), None]
+    for number, (first, following) in enumerate(pairwise(firsts)):
+        if rows.is_before(following) or number in touched:
+            here = old.block(number)
+            blocks.count -= len(here)
+            kept = (one for one in here if one.path not in gone)
+            yield from blocks.write(merge(kept, rows.until(following), key=member_order))
+        elif first is not None:
+            yield blocks.take(first, old.packed_block(number))
+    yield from blocks.write(rows.until(None))
+    yield from blocks.end(old.kind, length, points)
+
+
+class _Blocks:
+    """Writes an index block by block.
+
+    Args:
+        count: Members in blocks that are taken as they are.
+        last: The highest header of these.
+    """
+
+    def __init__(self, count: int = 0, last: int = 0) -> None:
+        self._pack = zstandard.ZstdCompressor(_LEVEL, write_checksum=True).compress
+        self._blocks: list[_Block] = []
+        self._at = self._tail_bytes = 0
+        self._last = last
+        self.count = count
+
+    def write(self, members: Iterable[Member]) -> Iterator[bytes]:
+        """Blocks of the next members. Raises as `encode_index`."""
+        for block in _in_blocks(members):
+            self.count += len(block)
+            if self.count > MAX_MEMBERS:
+                raise MalformedError(f"the archive has more than {MAX_MEMBERS} members")
+            self._last = max(self._last, max(one.header for one in block))
+            yield self.take(block[0].path, self._pack(_ENCODER.encode(block)))
+
+    def take(self, first: bytes, data: bytes) -> bytes:
+        """A block as it is written, with the first path in it. Raises as `encode_index`."""
+        self._tail_bytes += len(first) + _PLACE_BYTES
+        if self._tail_bytes > MAX_INDEX_TAIL - MAX_INDEX_BLOCK:
             raise MalformedError("the archive has too many members with long names")
-        data = pack(_ENCODER.encode(block))
-        blocks.append(_Block(block[0].path, at, len(data)))
-        yield data
-        at += len(data)
-    packed = pack(points) if 0 < len(points) <= MAX_INDEX_POINTS else b""
-    yield packed
-    place = at, len(packed)
-    tail = pack(
-        _ENCODER.encode(_Tail(_VERSION, kind.format, kind.layer, length, count, place, blocks))
-    )
-    yield tail
-    yield _FOOT.pack(len(tail), _MAGIC)
+        self._blocks.append(_Block(first, self._at, len(data)))
+        self._at += len(data)
+        return data
+
+    def end(self, kind: ArchiveKind, length: int, points: bytes) -> Iterator[bytes]:
+        """What follows the blocks."""
+        packed = self._pack(points) if 0 < len(points) <= MAX_INDEX_POINTS else b""
+        yield packed
+        place = self._at, len(packed)
+        words = kind.format, kind.layer, length, self.count
+        tail = self._pack(_ENCODER.encode(_Tail(_VERSION, *words, place, self._blocks, self._last)))
+        yield tail
+        yield _FOOT.pack(len(tail), _MAGIC)
+
+
+class _Ahead:
+    """Members in order, of which the next one can be seen."""
+
+    def __init__(self, members: Iterable[Member]) -> None:
+        self._members = iter(members)
+        self._next = next(self._members, None)
+
+    def is_before(self, path: bytes | None) -> bool:
+        """Whether the next member comes before a path; None is behind all."""
+        return self._next is not None and (path is None or self._next.path < path)
+
+    def until(self, path: bytes | None) -> Iterator[Member]:
+        """The next members, up to a path."""
+        while self._next is not None and self.is_before(path):
+            yield self._next
+            self._next = next(self._members, None)
 
 
 def _in_blocks(members: Iterable[Member]) -> Iterator[list[Member]]:
@@ -156,6 +241,7 @@ class MemberIndex:
         kind: The kind of the archive.
         length: The bytes of the plain archive.
         count: How many members there are, shadowed ones included.
+        last: The highest header of a member; 0 in indexes that do not say it.
 
     Raises:
         MalformedError: The bytes are no index, or are damaged.
@@ -175,6 +261,7 @@ class MemberIndex:
             tail.version != _VERSION
             or kind is None
             or not 0 <= tail.length <= MAX_LENGTH
+            or not 0 <= tail.last <= tail.length
             or not 0 <= tail.members <= MAX_MEMBERS
             or not all(0 <= at <= at + size <= start for at, size in places)
         ):
@@ -182,6 +269,7 @@ class MemberIndex:
         self.kind = kind
         self.length = tail.length
         self.count = tail.members
+        self.last = tail.last
         self._points = tail.points
         self._blocks = tail.blocks
         self._block = lru_cache(maxsize=8)(self._read_block)
@@ -218,6 +306,26 @@ class MemberIndex:
                     yield one
                 elif one.path > start:
                     return
+
+    def first_paths(self) -> list[bytes]:
+        """The path of the first member of each block."""
+        return [block.first for block in self._blocks]
+
+    def blocks_of(self, path: bytes) -> range:
+        """The numbers of the blocks that have a path, if any has."""
+        first = bisect_left(self._blocks, path, key=_first) - 1
+        return range(max(first, 0), bisect_right(self._blocks, path, key=_first))
+
+    def block(self, number: int) -> list[Member]:
+        """The members of a block."""
+        return [_member(row) for row in self._block(number)]
+
+    def packed_block(self, number: int) -> bytes:
+        """A block as it is written."""
+        _, offset, size = self._blocks[number]
+        if size > MAX_INDEX_BLOCK + _FRAME_BYTES:
+            raise _damaged()
+        return self._data.read(offset, size)
 
     def _read_block(self, number: int) -> list[msgspec.Raw]:
         """The members of a block, still encoded: a search decodes a dozen of a thousand."""

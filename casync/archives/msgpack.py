@@ -13,7 +13,7 @@ from casync.archives.member import Member, MemberKind, member_path
 from casync.errors import IntegrityError, MalformedError
 from casync.limits import MAX_ARCHIVE_HEADER
 
-__all__ = ["MessagePack", "bytes_header", "map_header", "map_size"]
+__all__ = ["MessagePack", "bytes_header", "map_header"]
 
 _HEADER_BYTES: Final = 5
 _BYTES: Final = {0xC4: 1, 0xC5: 2, 0xC6: 4, 0xD9: 1, 0xDA: 2, 0xDB: 4}
@@ -83,19 +83,14 @@ class MessagePack:
             raise IntegrityError(f"the archive ends inside {member.path.decode(errors='replace')}")
 
 
-def map_size(head: bytes) -> int | None:
-    """The entries of the map that begins with these bytes; None if none does."""
-    try:
-        return map_header(head)[0]
-    except MalformedError:
-        return None
-
-
 def map_header(head: bytes) -> tuple[int, int]:
     """The entries of a map, and the bytes of its header.
 
+    Args:
+        head: The first five bytes of a file, or all of it.
+
     Raises:
-        MalformedError: The bytes do not begin a map.
+        MalformedError: It begins with no map.
     """
     first = head[0] if head else 0
     if first & 0xF0 == 0x80:

@@ -11,7 +11,7 @@ from casync.archives.member import SPARSE, Member, MemberKind, member_path
 from casync.archives.tar_headers import TarHeader, tar_headers
 from casync.errors import IntegrityError, MalformedError, UnsupportedError
 
-__all__ = ["Tar", "kind_of"]
+__all__ = ["Tar", "kind_of", "tar_end"]
 
 _NS: Final = 1_000_000_000
 _KINDS: Final = {
@@ -73,13 +73,37 @@ class Tar:
             raise IntegrityError(f"the archive ends inside {member.path.decode(errors='replace')}")
 
 
-def _members(archive: ByteReader, start: int) -> Iterator[Member]:
-    """The members from the header at an offset on."""
+def tar_end(archive: ByteReader, start: int = 0) -> int:
+    """Where the members of an archive end: there the next one may begin.
+
+    Args:
+        archive: The archive.
+        start: The headers of a member, from which to go on to the end.
+
+    Raises:
+        MalformedError: The archive is damaged from there on, or goes on after its end.
+    """
+    end = start
+    for header in _headers(archive, start):
+        end = header.end
+    for block in archive.blocks(end, archive.length):
+        if block.count(0) != len(block):
+            raise MalformedError(f"the archive goes on after its end at byte {end}")
+    return end
+
+
+def _headers(archive: ByteReader, start: int) -> Iterator[TarHeader]:
     for header in tar_headers(HeaderFile(archive), start):
         if header.offset + header.stored > archive.length:
             raise MalformedError(
                 f"the archive ends at byte {archive.length}, inside {header.name!r}"
             )
+        yield header
+
+
+def _members(archive: ByteReader, start: int) -> Iterator[Member]:
+    """The members from the header at an offset on."""
+    for header in _headers(archive, start):
         try:
             path = member_path(header.name)
         except MalformedError:

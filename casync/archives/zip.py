@@ -26,7 +26,7 @@ from casync.archives.zip_directory import (
 from casync.errors import IntegrityError, MalformedError, UnsupportedError
 from casync.limits import MAX_LINK_TARGET
 
-__all__ = ["Zip"]
+__all__ = ["Zip", "name_of"]
 
 _UNIX: Final = 3
 _DOS_FOLDER: Final = 0x10
@@ -91,7 +91,7 @@ class Zip:
         name = head[LOCAL_BYTES : LOCAL_BYTES + int.from_bytes(head[26:28], "little")]
         try:
             offset = local_end(head, name, member.header)
-            path = member_path(_text(name))
+            path = member_path(name_of(name))
         except MalformedError:
             offset, path = -1, b""
         if offset != member.offset or path != member.path:
@@ -130,7 +130,7 @@ class Zip:
             )
 
     def _member(self, archive: ByteReader, entry: ZipEntry, offset: int) -> Member:
-        raw = _text(entry.name)
+        raw = name_of(entry.name)
         path = member_path(raw)
         mode = entry.attributes >> 16 if entry.system == _UNIX else 0
         kind = MemberKind.FILE
@@ -190,8 +190,11 @@ def _damaged(member: Member) -> IntegrityError:
     return IntegrityError(f"{member.path.decode(errors='replace')} is damaged in its archive")
 
 
-def _text(name: bytes) -> bytes:
-    """A name in UTF-8: most programs write that, with or without its flag; DOS, code page 437."""
+def name_of(name: bytes) -> bytes:
+    """The name of an entry in UTF-8, in which most programs write it, with or without its flag.
+
+    Names of DOS are in code page 437.
+    """
     try:
         name.decode()
     except UnicodeDecodeError:

@@ -50,12 +50,14 @@ class Directory(NamedTuple):
         end: The first byte after it.
         members: Its number of entries.
         shift: Bytes before the archive proper, which its offsets do not count.
+        comment: The comment of the archive.
     """
 
     start: int
     end: int
     members: int
     shift: int
+    comment: bytes
 
 
 class ZipEntry(NamedTuple):
@@ -73,6 +75,8 @@ class ZipEntry(NamedTuple):
         attributes: Its external attributes.
         header: Where its local header begins.
         extra: Its extra fields by number, but that of zip64.
+        start: Where it begins itself.
+        end: Where it ends.
     """
 
     name: bytes
@@ -86,6 +90,8 @@ class ZipEntry(NamedTuple):
     attributes: int
     header: int
     extra: dict[int, bytes]
+    start: int
+    end: int
 
 
 def find_directory(archive: ByteReader) -> Directory | None:
@@ -101,11 +107,12 @@ def find_directory(archive: ByteReader) -> Directory | None:
         if len(tail) - at >= _END.size:
             end = _END.unpack_from(tail, at)
             if at + _END.size + end[7] == len(tail):
-                return _directory(archive, archive.length - size + at, end)
+                comment = tail[at + _END.size :]
+                return _directory(archive, archive.length - size + at, end, comment)
     return None
 
 
-def _directory(archive: ByteReader, at: int, end: tuple[int, ...]) -> Directory:
+def _directory(archive: ByteReader, at: int, end: tuple[int, ...], comment: bytes) -> Directory:
     _, _, _, _, count, size, offset, _ = end
     locator = archive.read(max(at - _LOCATOR.size, 0), _LOCATOR.size)
     if len(locator) == _LOCATOR.size and locator.startswith(b"PK\6\7"):
@@ -121,7 +128,7 @@ def _directory(archive: ByteReader, at: int, end: tuple[int, ...]) -> Directory:
     start = at - size
     if start < 0 or offset > start:
         raise MalformedError("the directory of the zip archive is not where its end says")
-    return Directory(start, at, count, start - offset)
+    return Directory(start, at, count, start - offset, comment)
 
 
 def entries(archive: ByteReader, directory: Directory) -> Iterator[ZipEntry]:
@@ -164,6 +171,8 @@ def entries(archive: ByteReader, directory: Directory) -> Iterator[ZipEntry]:
             attributes=attributes,
             header=header + directory.shift,
             extra=extra,
+            start=at - len(fixed) - len(variable),
+            end=at,
         )
 
 

@@ -9,7 +9,7 @@ cutting all bytes would give.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, TypeAlias
 
 from casync.access.content_file import read_range
 from casync.access.outline import Outline
@@ -19,21 +19,15 @@ from casync.fs.source.base import Hole
 from casync.ids import NodeId
 from casync.limits import KIB
 from casync.objects.chunk_runs import group_records, runs, uniform_run
+from casync.objects.kept import Kept
 from casync.objects.leaves import LeafCursor
 from casync.objects.node import Run
 from casync.store.base import ObjectSource
 
-__all__ = ["Kept", "SplicePart", "splice"]
+__all__ = ["SplicePart", "splice"]
 
 _STEP_BYTES: Final = 256 * KIB
 """Bytes of a kept range that are cut before looking whether the cuts are the old ones again."""
-
-
-class Kept(NamedTuple):
-    """The bytes of the old content from `start` up to `end`."""
-
-    start: int
-    end: int
 
 
 SplicePart: TypeAlias = Kept | bytes | Hole

@@ -85,6 +85,7 @@ _ARCHIVE_VERBS: Final[dict[str, Verb]] = {
     "create": Verb("archive_create", "Make an archive and print its hash."),
     "ls": Verb("archive_ls", "List the members of an archive.", True),
     "get": Verb("archive_get", "Write a member of an archive to a file.", True),
+    "append": Verb("archive_append", "Add files to an archive."),
 }
 
 _NAME_VERBS: Final[dict[str, Verb]] = {

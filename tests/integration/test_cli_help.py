@@ -44,6 +44,7 @@ CONTRACT = {
     "archive ls": "REF[:PATH] [-l/--long] [--prefix P] [--suffix S] [--substr S] [--regex RE] "
     "[--wdskey KEY] [--all]",
     "archive get": "REF:MEMBER [-o FILE]",
+    "archive append": "NAME FILE... [--as PATH] [--create] [--on-duplicate WHAT] [--expect N]",
     "check": "REF[:PATH] PLACE",
     "diff": "OLD NEW [--exit-code]",
     "name set": "NAME REF [--expect N] [--sign KEY] [--expires TIME]",

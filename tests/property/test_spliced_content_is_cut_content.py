@@ -12,10 +12,11 @@ from casync.access.progress import SILENT
 from casync.cutting.batch_writer import BatchWriter
 from casync.cutting.chunk_writer import ChunkWriter
 from casync.cutting.serial import SerialCutting
-from casync.cutting.splice import Kept, SplicePart, splice
+from casync.cutting.splice import SplicePart, splice
 from casync.fs.source.base import Hole
 from casync.ids import ManifestId
 from casync.objects.chunker import ChunkerParams
+from casync.objects.kept import Kept
 from casync.objects.manifest import Manifest
 from casync.objects.node import Content
 from casync.ops.prepare.file import PrepareOptions, publish

@@ -11,7 +11,14 @@ from casync.archives.writing.new_member import MemberWithBytes, NewMember, exact
 from casync.errors import SourceChangedError, UsageError
 from casync.ids import Buffer
 
-__all__ = ["MAX_MSGPACK", "msgpack_header", "msgpack_map", "msgpack_size", "write_msgpack"]
+__all__ = [
+    "MAX_MSGPACK",
+    "msgpack_header",
+    "msgpack_map",
+    "msgpack_pairs",
+    "msgpack_size",
+    "write_msgpack",
+]
 
 MAX_MSGPACK: Final = 2**32 - 1
 """Members of a map, and bytes of a value, that MessagePack can count."""
@@ -33,6 +40,11 @@ def write_msgpack(count: int, members: Iterable[MemberWithBytes]) -> Iterator[Bu
         CasyncError: What reading the members raises.
     """
     yield msgpack_map(count)
+    yield from msgpack_pairs(count, members)
+
+
+def msgpack_pairs(count: int, members: Iterable[MemberWithBytes]) -> Iterator[Buffer]:
+    """What follows the header of a map: keys and values. Takes and raises as `write_msgpack`."""
     left = count
     for member, content in members:
         left -= 1

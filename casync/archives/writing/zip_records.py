@@ -14,7 +14,14 @@ from casync.archives.member import MemberKind
 from casync.archives.writing.new_member import NewMember
 from casync.errors import UsageError
 
-__all__ = ["WrittenZip", "data_descriptor", "directory_end", "directory_record", "local_header"]
+__all__ = [
+    "WrittenZip",
+    "data_descriptor",
+    "directory_end",
+    "directory_record",
+    "local_header",
+    "zip_mtime",
+]
 
 _LOCAL: Final = struct.Struct("<IHHHHHIIIHH")
 _CENTRAL: Final = struct.Struct("<IHHHHHHIIIHHHHHII")
@@ -146,13 +153,14 @@ def directory_record(entry: WrittenZip) -> bytes:
     )
 
 
-def directory_end(count: int, size: int, offset: int) -> bytes:
+def directory_end(count: int, size: int, offset: int, comment: bytes = b"") -> bytes:
     """The end of an archive.
 
     Args:
         count: Records of the central directory.
         size: Its bytes.
         offset: Where it begins.
+        comment: The comment of the archive.
     """
     wide = b""
     if count >= _FULL16 or size >= _FULL32 or offset >= _FULL32:
@@ -169,7 +177,15 @@ def directory_end(count: int, size: int, offset: int) -> bytes:
             offset,
         ) + _LOCATOR.pack(0x07064B50, 0, offset + size, 1)
     few = min(count, _FULL16)
-    return wide + _END.pack(0x06054B50, 0, 0, few, few, min(size, _FULL32), min(offset, _FULL32), 0)
+    places = min(size, _FULL32), min(offset, _FULL32)
+    return wide + _END.pack(0x06054B50, 0, 0, few, few, *places, len(comment)) + comment
+
+
+def zip_mtime(mtime: int) -> int:
+    """The time that a reader finds: where its extra field has no room, that of DOS."""
+    if -(2**31) <= mtime < 2**31:
+        return mtime
+    return min(max(mtime, _EARLIEST), _LATEST) // 2 * 2
 
 
 def _name(member: NewMember) -> bytes:

@@ -57,14 +57,18 @@ class ZipWriter:
         spool: An empty file, which takes the central directory.
         level: As of `write_zip`.
         offset: Bytes of the archive that are there already.
-        count: Records of the central directory that are in `spool` already, up to its position.
+
+    Attributes:
+        written: The last member, once it is written.
     """
 
-    def __init__(self, spool: BinaryIO, *, level: int = 0, offset: int = 0, count: int = 0) -> None:
+    written: WrittenZip
+
+    def __init__(self, spool: BinaryIO, *, level: int = 0, offset: int = 0) -> None:
         self._spool = spool
         self._level = level
         self._offset = offset
-        self._count = count
+        self._count = 0
 
     def member(self, member: NewMember, content: Iterable[Buffer]) -> Iterator[Buffer]:
         """A member: header, bytes and descriptor. Raises as `write_zip`."""
@@ -98,14 +102,21 @@ class ZipWriter:
         self._offset += len(header) + stored
         self._count += 1
         self._spool.write(directory_record(entry))
+        self.written = entry
 
-    def end(self) -> Iterator[Buffer]:
-        """The central directory, and the end of the archive."""
-        size = self._spool.tell()
+    def end(self, *, count: int = 0, size: int = 0, comment: bytes = b"") -> Iterator[Buffer]:
+        """The central directory, and the end of the archive.
+
+        Args:
+            count: Records of the directory that the caller has put before these.
+            size: Their bytes.
+            comment: The comment of the archive.
+        """
+        size += self._spool.tell()
         self._spool.seek(0)
         while block := self._spool.read(_BLOCK_BYTES):
             yield block
-        yield directory_end(self._count, size, self._offset)
+        yield directory_end(self._count + count, size, self._offset, comment)
 
 
 def stored_zip_size(members: Iterable[NewMember]) -> int:

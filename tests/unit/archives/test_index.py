@@ -9,11 +9,17 @@ from pathlib import Path
 import msgspec
 import pytest
 import zstandard
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from casync.archives.detect import ArchiveKind
-from casync.archives.index import MemberIndex, encode_index, fits_index, member_order
+from casync.archives.index import (
+    MemberIndex,
+    encode_index,
+    extended_index,
+    fits_index,
+    member_order,
+)
 from casync.archives.member import Member, MemberKind
 from casync.errors import MalformedError
 from tests.support.archive_bytes import BytesReader
@@ -203,3 +209,45 @@ def test_vectors(case: dict[str, str]) -> None:
     assert (index.length, index.points()) == (int(case["length"]), bytes.fromhex(case["points"]))
     made = b"".join(encode_index(rows, index.kind, index.length, index.points()))
     assert list(plain_parts(made))[:-2] == list(plain_parts(data))[:-2]
+
+
+numbered = st.lists(st.integers(0, 3_000), max_size=40)
+
+
+@settings(max_examples=50, deadline=None)
+@given(numbered, st.integers(0, 2_500), st.lists(st.integers(0, 3_000), max_size=3))
+def test_an_index_that_grows_is_that_of_the_grown_archive(
+    added: list[int], count: int, gone: list[int]
+) -> None:
+    """A4"""
+    path = b"%06d a path of some length for blocks that are full of few members"
+    made = [member(path % number, number) for number in range(count)]
+    new = [member(path % number, count + at) for at, number in enumerate(added)]
+    without = {path % number for number in gone}
+    index, data = index_of(made)
+    rows = sorted(new, key=member_order)
+    grown = b"".join(extended_index(index, rows, length=1 << 40, points=b"p", without=without))
+    extended = MemberIndex(BytesReader(grown))
+    whole, _ = index_of([one for one in made if one.path not in without] + new)
+    assert list(extended.members()) == list(whole.members())
+    assert (extended.count, extended.length) == (whole.count, 1 << 40)
+    assert extended.points() == b"p"
+    if new:
+        assert extended.last == max(one.header for one in new)
+    if not (new or without):
+        at = len(b"".join(index.packed_block(one) for one in range(len(index.first_paths()))))
+        assert grown[:at] == data[:at]
+
+
+def test_more_members_with_one_path_than_a_block_has_grow_by_another() -> None:
+    """A4"""
+    same = [member(b"b", number) for number in range(10_000)]
+    index, _ = index_of([member(b"a", 0), *same, member(b"c", 0)])
+    new = member(b"b", 10_000)
+    data = b"".join(extended_index(index, [new], length=1 << 40, points=b""))
+    grown = MemberIndex(BytesReader(data))
+    assert [one.header for one in grown.members() if not one.shadowed] == [0, new.header, 0]
+    data = b"".join(extended_index(grown, [], length=1 << 40, points=b"", without=[b"b"]))
+    left = MemberIndex(BytesReader(data))
+    assert [one.path for one in left.members()] == [b"a", b"c"]
+    assert left.count == 2

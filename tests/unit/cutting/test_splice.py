@@ -12,11 +12,12 @@ from casync.access.outline import open_outline
 from casync.access.progress import SILENT
 from casync.cutting.batch_writer import BatchWriter
 from casync.cutting.chunk_writer import ChunkWriter
-from casync.cutting.splice import Kept, splice
+from casync.cutting.splice import splice
 from casync.fs.source.file import open_source
 from casync.ids import Kind, ObjectId, manifest_id
 from casync.objects.chunker import ChunkerParams
 from casync.objects.codec import Packed
+from casync.objects.kept import Kept
 from casync.objects.manifest import Manifest, encode_manifest
 from casync.ops.prepare.file import PrepareOptions, prepare
 from casync.store.base import Absence
