@@ -13,6 +13,7 @@ import pytest
 
 from casync.bucket.storage import ObjectStorage, TagForm
 from casync.errors import UnsafeStorageError, UnsupportedError
+from casync.limits import MIB
 from casync.remote.sources.options import SourceOptions
 from casync.remote.storages.open import open_storage
 from casync.store.bucket.probe import probe
@@ -52,13 +53,29 @@ def home() -> Iterator[Path]:
         yield Path(name)
 
 
+class ServerContract(StorageContract):
+    """The contract, and what is too large for every run."""
+
+    def test_a_large_file_is_sent_in_parts(self, storage: ObjectStorage, tmp_path: Path) -> None:
+        size = 70 * MIB
+        with (tmp_path / "large").open("wb+") as file:
+            file.truncate(size)
+            file.seek(50 * MIB)
+            file.write(b"here")
+            storage.put("run/large", file)
+        (listed,) = storage.list("run/")
+        assert listed.size == size
+        middle = (50 * MIB - 1, 50 * MIB + 5)
+        assert storage.get_ranges("run/large", [middle]) == [b"\0here\0"]
+
+
 @pytest.fixture(scope="module")
 def versitygw(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SourceOptions]:
     server = go_servers.versitygw(tmp_path_factory.mktemp("versitygw"))
     yield from running(server, go_servers.KEY, go_servers.SECRET, go_servers.REGION)
 
 
-class TestVersityGateway(StorageContract):
+class TestVersityGateway(ServerContract):
     @pytest.fixture
     def storage(self, versitygw: SourceOptions) -> ObjectStorage:
         return opened(versitygw)
@@ -70,7 +87,7 @@ def seaweedfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SourceOption
     yield from running(server, go_servers.KEY, go_servers.SECRET, go_servers.REGION)
 
 
-class TestSeaweedFs(StorageContract):
+class TestSeaweedFs(ServerContract):
     @pytest.fixture
     def storage(self, seaweedfs: SourceOptions) -> ObjectStorage:
         return opened(seaweedfs)
@@ -81,7 +98,7 @@ def gateway(home: Path) -> Iterator[SourceOptions]:
     yield from running(ceph.running(home), ceph.KEY, ceph.SECRET, ceph.REGION)
 
 
-class TestCeph(StorageContract):
+class TestCeph(ServerContract):
     @pytest.fixture
     def storage(self, gateway: SourceOptions) -> ObjectStorage:
         return opened(gateway)

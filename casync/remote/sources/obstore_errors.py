@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -126,7 +127,7 @@ def _network_fault(text: str) -> ObjectFaultKind:
 def _reason(text: str, status: int) -> str:
     """The reason that the server gives, or else the library."""
     message = _MESSAGE.search(text)
-    found = [_code(text), message[1] if message else ""]
+    found = [_code(text), html.unescape(message[1]) if message else ""]
     if any(found):
         return ": ".join(filter(None, found))
     if status:

@@ -53,7 +53,7 @@ def opened(
 
 
 def refusal(status: int, code: str = "Why", **fields: str) -> bytes:
-    body = f"<Error><Code>{code}</Code><Message>because</Message></Error>"
+    body = f"<Error><Code>{code}</Code><Message>it is &#34;so&#34;</Message></Error>"
     return reply(status, body.encode(), **fields)
 
 
@@ -171,7 +171,7 @@ def test_busy_servers_are_asked_again() -> None:
         assert found == (b"data", '"e"\n')
     with (
         ScriptedServer(script(busy)) as server,
-        pytest.raises(UnreachableError, match="SlowDown: because"),
+        pytest.raises(UnreachableError, match='SlowDown: it is "so"'),
     ):
         opened(server.url).put("head", b"1")
 
