@@ -43,4 +43,4 @@ class TestMoto(StorageContract):
             "region": moto_server.REGION,
         }
         options = SourceOptions(s3_endpoint=moto, s3=keys, retry_for=5.0)
-        return open_storage(f"s3://bucket/{secrets.token_hex(4)}/store", options)
+        return open_storage(f"s3://bucket/{secrets.token_hex(4)}/it is ~=+@,:!/store", options)
