@@ -331,8 +331,8 @@ def _is_sum_right(block: bytes) -> bool:
     if not text or text.strip(b"01234567"):
         return False
     others = block[:148] + b" " * 8 + block[156:]
-    unsigned = sum(others)
-    return int(text, 8) in (unsigned, unsigned - 256 * sum(byte > 127 for byte in others))
+    difference = sum(others) - int(text, 8)
+    return not difference or difference == 256 * sum(byte > 127 for byte in others)
 
 
 def _type(kind: bytes, name: bytes) -> bytes:

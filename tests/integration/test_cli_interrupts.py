@@ -33,10 +33,11 @@ class Waiting:
     ("number", "status", "word"),
     [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "asked to stop")],
 )
+@pytest.mark.parametrize("arguments", [(), ("--unpack",)])
 def test_the_first_signal_stops_and_says_how_to_resume(
-    program: Program, number: signal.Signals, status: int, word: str
+    program: Program, number: signal.Signals, status: int, word: str, arguments: tuple[str, ...]
 ) -> None:
-    waiting = Waiting(program)
+    waiting = Waiting(program, *arguments)
     waiting.process.send_signal(number)
     assert waiting.end() == (
         status,

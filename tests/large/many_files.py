@@ -1,7 +1,7 @@
-"""A million small files, prepared and pulled twice within bounds of memory.
+"""A million small files, prepared, pulled twice and unpacked within bounds of memory.
 
 `python -m tests.large.many_files [NUMBER]` makes them from a seed, a thousand in a folder. Memory
-is checked at each step (`steps.py`); `diff -r` compares the copies. Needs space for two copies,
+is checked at each step (`steps.py`); `diff -r` compares the copies. Needs space for three copies,
 four KiB a file, and inodes: `make manyfiles`.
 """
 
@@ -60,6 +60,11 @@ def there_and_back(number: int, work: Path) -> None:
         assert step("pull the changed one", *pull)["files"] == min(_CHANGED, number)
     output("diff", "-r", tree, copy)
     print("diff finds no difference")
+
+    archive = work / "tree.tar"
+    output("tar", "-C", tree, "--format=posix", "-cf", archive, ".")
+    unpacked = step("unpack", "prepare", "--unpack", archive, "--store", work / "unpacked")
+    assert unpacked["manifest"] == step("prepare the unpacked one", *prepare)["manifest"]
 
 
 if __name__ == "__main__":

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import tarfile
 import zipfile
+from collections.abc import Callable
 
+import lz4.frame
 import msgspec
+import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,6 +19,11 @@ from casync.archives.format import ArchiveFormat
 from casync.archives.member import MemberKind
 from casync.archives.msgpack import MessagePack
 from casync.archives.tar import Tar
+from casync.archives.unpacking.msgpack_members import unpack_msgpack
+from casync.archives.unpacking.opened_stream import open_stream
+from casync.archives.unpacking.tar_members import unpack_tar
+from casync.archives.unpacking.unpacked_member import UnpackedMember
+from casync.archives.unpacking.zip_members import unpack_zip
 from casync.archives.zip import Zip
 from casync.errors import CasyncError
 from tests.support.archive_bytes import BytesReader
@@ -46,6 +55,13 @@ _FORMATS: list[tuple[ArchiveFormat, bytes]] = [
     (MessagePack(), msgspec.msgpack.encode(_CONTENTS)),
 ]
 
+_LAYERS: list[Callable[[bytes], bytes]] = [
+    bytes,
+    gzip.compress,
+    zstandard.compress,
+    lz4.frame.compress,
+]
+
 
 @given(st.sampled_from(_FORMATS), st.data())
 def test_a_damaged_archive_gives_members_or_an_error_of_ours(
@@ -66,6 +82,32 @@ def test_a_damaged_archive_gives_members_or_an_error_of_ours(
             if member.kind is MemberKind.FILE:
                 pieces = archive_format.read(archive, member, 0, member.length)
                 assert sum(map(len, pieces)) == member.length
+    except CasyncError:
+        pass
+
+
+@given(st.sampled_from([whole for _, whole in _FORMATS]), st.sampled_from(_LAYERS), st.data())
+def test_a_damaged_stream_gives_members_or_an_error_of_ours(
+    whole: bytes, compress: Callable[[bytes], bytes], data: st.DataObject
+) -> None:
+    changed = bytearray(compress(whole))
+    for _ in range(data.draw(st.integers(0, 4))):
+        at = data.draw(st.integers(0, len(changed) - 1))
+        piece = data.draw(st.binary(min_size=1, max_size=4))
+        changed[at : at + len(piece)] = piece
+    stored = bytes(changed[: data.draw(st.integers(0, len(changed)))] or changed)
+    size = data.draw(st.sampled_from([1, 37, 512, 1 << 20]))
+    pieces = (stored[start : start + size] for start in range(0, len(stored), size))
+    try:
+        kind, plain = open_stream(pieces, "a", None)
+        if kind.format == "zip":
+            members = unpack_zip(BytesReader(b"".join(plain.rest())))
+        else:
+            members = (unpack_tar if kind.format == "tar" else unpack_msgpack)(plain)
+        for member in members:
+            if isinstance(member, UnpackedMember):
+                sizes = [one if isinstance(one, int) else len(one) for one in member.blocks]
+                assert sum(sizes) == member.length
     except CasyncError:
         pass
 
