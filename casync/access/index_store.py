@@ -43,7 +43,7 @@ class _Writer:
         self._again = again
         self._packer = Packer()
         self._nodes = NodeBuilder(self._take_node)
-        self._batch = Batch()
+        self._batch = Batch(unprotected=True)
         self._bytes = 0
 
     def take(self, pieces: Pieces) -> None:
@@ -75,4 +75,4 @@ class _Writer:
 
     def _commit(self) -> None:
         self._store.commit(self._batch)
-        self._batch, self._bytes = Batch(), 0
+        self._batch, self._bytes = Batch(unprotected=True), 0

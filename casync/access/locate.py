@@ -40,6 +40,7 @@ __all__ = [
     "open_archive_at",
     "open_file",
     "reach",
+    "readable",
 ]
 
 
@@ -136,13 +137,22 @@ def open_file(
         UsageError: The ref leads to something other than a file.
         CasyncError: As `locate`.
     """
-    match locate(ref if ref.path else ref.whole, source, indexes=indexes).content:
+    return readable(ref, locate(ref if ref.path else ref.whole, source, indexes=indexes), source)
+
+
+def readable(ref: Ref, found: Located, source: ManifestSource) -> Readable:
+    """The bytes of what a ref leads to in a source.
+
+    Raises:
+        UsageError: It is something other than a file.
+    """
+    match found.content:
         case Outline() as outline:
             return FileBytes(outline, source)
         case MemberContent() as member:
             return member
-        case found:
-            what = "link, device or pipe" if found is None else "folder"
+        case other:
+            what = "link, device or pipe" if other is None else "folder"
             raise UsageError(
                 f"{ref} is a {what}, not a file", next_step="Give a file in a folder as REF:PATH."
             )

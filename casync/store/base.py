@@ -149,6 +149,8 @@ class Batch:
         origins: Where names came from, each with the manifest that the batch gives to it.
         member_indexes: Ids of contents that are archives, each with its member index, whose objects
             are in this batch or an earlier one of the same process.
+        unprotected: Whether a collection may delete the objects before rows lead to them, since
+            their loss is noticed: a process that lives long would hold up others for them.
     """
 
     objects: list[Verified] = field(default_factory=list)
@@ -163,11 +165,13 @@ class Batch:
     job: JobUpdate | None = None
     origins: list[tuple[Name, Origin]] = field(default_factory=list)
     member_indexes: list[tuple[bytes, Content]] = field(default_factory=list)
+    unprotected: bool = False
 
     @property
     def publishes(self) -> bool:
-        """Whether rows lead to all objects of it and of earlier batches."""
-        return self.job is None and bool(self.manifests or self.member_indexes)
+        """Whether no object of it and of earlier batches waits for rows that lead to it."""
+        rows = self.manifests or self.member_indexes
+        return self.job is None and bool(rows or self.unprotected)
 
 
 class Committed(NamedTuple):

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Final
 
 from casync.access.content_file import ContentFile
-from casync.access.locate import open_file
+from casync.access.locate import Located, locate, readable
+from casync.access.member_indexes import BAD_INDEX, ArchivePlace, indexes_of
+from casync.access.outline import Outline
 from casync.archives.byte_files import FileReader
-from casync.archives.detect import detect
+from casync.archives.detect import ArchiveKind, detect
+from casync.archives.format import ByteReader
 from casync.archives.layers import open_layer
 from casync.archives.member import MemberKind
 from casync.errors import UsageError
@@ -39,14 +43,29 @@ def members(ref: str | Ref, source: ManifestSource) -> Iterator[tuple[str, bytes
         NoObjectError, IntegrityError: Something is missing or damaged. Earlier files are good.
     """
     ref = parse_ref(ref) if isinstance(ref, str) else ref
-    content = open_file(ref, source)
+    found = locate(ref if ref.path else ref.whole, source)
+    content = readable(ref, found, source)
     with io.BufferedReader(ContentFile(content), buffer_size=_AHEAD) as file:
         stored = FileReader(file, content.length)
         kind = detect(stored, (ref.path or ref.name or "").rpartition("/")[2])
         if kind is None:
             raise UsageError(f"{ref} is a file, not an archive")
-        plain = open_layer(kind.layer, stored)
+        plain = _plain(ref, found, source, kind, stored)
         for member in kind.reader.scan(plain):
             if member.kind is MemberKind.FILE:
                 data = b"".join(kind.reader.read(plain, member, 0, member.length))
                 yield member.path.decode(errors="surrogateescape"), data
+
+
+def _plain(
+    ref: Ref, found: Located, source: ManifestSource, kind: ArchiveKind, stored: ByteReader
+) -> ByteReader:
+    """The plain bytes of the archive. An index that is kept saves decompressing all of it first."""
+    if kind.layer and isinstance(found.content, Outline):
+        outline, is_proved = found.content, ref.manifest is not None
+        place = ArchivePlace(outline.content, outline.id, found.path, is_proved)
+        index = indexes_of(source).find(place)
+        with suppress(*BAD_INDEX):
+            if index is not None and index.kind == kind:
+                return open_layer(kind.layer, stored, length=index.length, points=index.points())
+    return open_layer(kind.layer, stored)

@@ -218,6 +218,11 @@ class CollectionContract:
         assert collect(reopen(), NOW).objects == 6
         assert reopen().member_index(ident) is None
 
+    def test_unprotected_objects_do_not_hold_up_collections(self, store: WholeStore) -> None:
+        store.commit(Batch(objects=chunks(3, 8), unprotected=True))
+        store.commit(Batch(objects=chunks(3, 9), unprotected=True))
+        assert collect(store, NOW).objects == 6
+
     def test_a_member_index_that_cannot_be_read_is_dropped(
         self, store: WholeStore, reopen: Reopen
     ) -> None:

@@ -33,6 +33,7 @@ from casync.remote.http.client import RemoteClient
 from casync.remote.http.transport import TransportOptions
 from casync.store.lmdb.store import LmdbStore
 from casync.store.memory import MemoryStore
+from casync.training.members import members as members_of
 from tests.support.archive_bytes import BytesReader
 from tests.support.peer import Answer, Fault, Peer, Seen, sends
 from tests.support.program import Program
@@ -334,3 +335,10 @@ def test_the_command_line_makes_the_index_itself_where_more_than_a_name_is_known
             program.good("pull", *ref, "-o", out, "--server", peer.url)
             assert out.read_bytes() == members["wanted"]
             out.unlink()
+
+
+def test_members_of_a_compressed_archive_are_not_unpacked_first(server: Server) -> None:
+    """A6: only some MB at the beginning travel twice, to tell what it is"""
+    with RemoteClient(server.url) as client:
+        assert dict(members_of("a.tgz", client)) == MEMBERS
+        assert client.traffic.received < len(ARCHIVES["a.tgz"]) + 6_300_000

@@ -204,6 +204,19 @@ def test_threads_make_one_index(store: MemoryStore, monkeypatch: pytest.MonkeyPa
     assert len(commits) == 1
 
 
+def test_an_index_of_many_commits_holds_up_no_collection(
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.close()  # its writer has ended
+    monkeypatch.setattr("casync.access.index_store.COMMIT_BYTES", 1)
+    read(store, "a.tgz:folder/150.bin")
+    store.remove([parse_ref("a.tgz")])
+    assert collect(store, CollectOptions(window=0)).objects > 0
+    assert store.member_index(archive_id(store, "a.tar")) is None
+    read(store, "a.tar:folder/150.bin")
+    assert collect(store, CollectOptions(window=0)).objects == 0
+
+
 def test_a_hard_link_has_the_bytes_of_its_member(store: MemoryStore) -> None:
     assert read(store, "a.tar:hard") == MEMBERS["folder/100.bin"]
 
