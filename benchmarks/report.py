@@ -19,6 +19,7 @@ TITLES = {
     "transfer": "Pull",
     "updates": "Updates, against the size",
     "downloads": "Many files from a web server",
+    "shards": "Shards for training jobs",
     "resume": "Interrupted and resumed",
     "slow": "A slow link",
     "small": "Small, unchanged, sparse",
