@@ -42,10 +42,21 @@ class FileReader:
     Args:
         file: The file.
         length: How many bytes it has.
+        page: Bytes that are read at least, where one is read.
+        ahead: Bytes of a range that are read at once.
     """
 
-    def __init__(self, file: SeekableFile, length: int) -> None:
+    def __init__(
+        self,
+        file: SeekableFile,
+        length: int,
+        *,
+        page: int = _PAGE_BYTES,
+        ahead: int = _BLOCK_BYTES,
+    ) -> None:
         self._file = file
+        self._least = page
+        self._ahead = ahead
         self._lock = threading.Lock()
         self._page = b""
         self._page_start = 0
@@ -59,7 +70,7 @@ class FileReader:
             if missing <= 0:
                 return kept
             self._file.seek(offset + len(kept))
-            self._page = kept + self._file.read(max(missing, _PAGE_BYTES))
+            self._page = kept + self._file.read(max(missing, self._least))
             self._page_start = offset
             return self._page[:length]
 
@@ -70,11 +81,12 @@ class FileReader:
                 block = self._kept(start, end - start)
                 if not block:
                     self._file.seek(start)
-                    block = self._file.read(min(end - start, _BLOCK_BYTES))
+                    block = self._file.read(min(end - start, self._ahead))
             if not block:
                 return
-            yield block
             start += len(block)
+            for at in range(0, len(block), _BLOCK_BYTES):
+                yield block[at : at + _BLOCK_BYTES]
 
     def _kept(self, offset: int, length: int) -> bytes:
         """What the page has of a range, from its beginning on."""

@@ -50,6 +50,12 @@ _POINT: Final = struct.Struct("<QQBB")
 """Headers of what indexed_gzip exports: the file, and a point. See its zran_export_index."""
 
 _SPACING: Final = 4 * MIB
+_PAGE: Final = MIB // 4
+"""Plain bytes that a read gives at least: most members with their headers, inflated once."""
+
+_AHEAD: Final = 2 * _SPACING
+"""Plain bytes of a large member that are inflated at once, from the point before them."""
+
 _STEP: Final = MIB
 ZSTD_WINDOW: Final = 128 * MIB
 """Memory for zstd, as `zstd --long` needs it at most without a further option."""
@@ -70,7 +76,7 @@ class PlainReader(FileReader):
     """
 
     def __init__(self, file: SeekableFile, length: int, points: bytes = b"") -> None:
-        super().__init__(file, length)
+        super().__init__(file, length, page=_PAGE, ahead=_AHEAD if points else _STEP)
         self.points = points
 
     def read(self, offset: int, length: int) -> bytes:
@@ -173,7 +179,7 @@ def stored_range(
 def _gzip_file(stored: ByteReader) -> IndexedGzipFile:
     from indexed_gzip import IndexedGzipFile
 
-    return IndexedGzipFile(fileobj=io.BufferedReader(ReaderFile(stored)), spacing=_SPACING)
+    return IndexedGzipFile(fileobj=ReaderFile(stored), spacing=_SPACING, readbuf_size=_PAGE)
 
 
 def _open_gzip(stored: ByteReader, length: int, points: bytes) -> PlainReader:
@@ -186,7 +192,22 @@ def _open_gzip(stored: ByteReader, length: int, points: bytes) -> PlainReader:
         exported = io.BytesIO()
         file.export_index(fileobj=exported)
         points = exported.getvalue()
-    return PlainReader(file, length, points)
+    return PlainReader(_Unbuffered(file), length, points)
+
+
+class _Unbuffered:
+    """A gzip file with points. Its buffer would have it inflate 16 MiB for each read."""
+
+    def __init__(self, file: IndexedGzipFile) -> None:
+        self._file = file
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        """Moves to a position; returns it."""
+        return int(self._file.raw.seek(offset, whence))
+
+    def read(self, size: int, /) -> bytes:
+        """Reads the next bytes; fewer only at the end."""
+        return bytes(self._file.raw.read(size))
 
 
 def _stream_gzip(stored: ByteReader) -> BinaryIO:
