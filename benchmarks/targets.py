@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from benchmarks.sheet import OURS, Results, Sheet
 
@@ -91,6 +92,7 @@ def targets() -> Iterator[Target]:
         _pull("weights: cold", CURL, turned=True),
     )
     yield from _downloads()
+    yield from _shards()
     yield from _bytes()
     yield Target("32 pullers at once: rate, of one", 0.8, True, _together)
     failures = _figure("pullers", "32 at once", "health_failures")
@@ -121,6 +123,18 @@ def _downloads() -> Iterator[Target]:
             1.0,
             False,
             _against("downloads", f"again: {files}", RCLONE),
+        )
+
+
+def _shards() -> Iterator[Target]:
+    tar, samples = "1,000 of 10,000 members: tar", "WebDataset, 8 shards of 64 MB"
+    for what, bound, case, peer in (
+        ("1,000 members of a tar of 1 GB: faster than a range scan", 100.0, tar, "range scan"),
+        ("WebDataset over shards in a store: rate, of local files", 0.8, samples, "local files"),
+    ):
+        sides = (case, peer), (case, OURS)
+        yield Target(
+            what, bound, True, partial(_quotient, suite="shards", above=sides[0], below=sides[1])
         )
 
 
