@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from casync.remote.http.client import RemoteClient
     from casync.remote.http.transport import TransportOptions
     from casync.sources import get, prepare_archive, prepare_url
+    from casync.training.batch import batch
     from casync.training.members import members
 
 __version__ = "0.1.0"
@@ -55,6 +56,7 @@ __all__ = [
     "RemoteClient",
     "TransportOptions",
     "__version__",
+    "batch",
     "download",
     "forecast",
     "get",
@@ -80,6 +82,7 @@ _HOMES = {
     "PushOptions": "casync.ops.push.push",
     "RemoteClient": "casync.remote.http.client",
     "TransportOptions": "casync.remote.http.transport",
+    "batch": "casync.training.batch",
     "download": "casync.downloads",
     "get": "casync.sources",
     "members": "casync.training.members",

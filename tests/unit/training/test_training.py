@@ -14,12 +14,13 @@ import fsspec
 import pytest
 
 import casync
-from casync.errors import LockedError, UsageError
+from casync.errors import LockedError, NotFoundError, UsageError
 from casync.names.name import Name
 from casync.names.name_update import NameUpdate
 from casync.store.base import Batch, ManifestSource
 from casync.store.lmdb.store import LmdbStore
 from casync.training.process_source import ProcessSource
+from tests.support.serving import serving
 
 DATA = os.urandom(300_000)
 
@@ -194,3 +195,35 @@ def test_a_file_system_lists_folders_of_archives(store: str) -> None:
     assert not files.isdir("set/v1/-/deep/data.csv")
     with pytest.raises(FileNotFoundError):
         files.ls(f"{here}/nothing")
+
+
+def test_a_batch_has_files_and_members_in_the_order_asked(store: str) -> None:
+    """A5"""
+    asked = ["shards/0.tar:a.txt", "set/v1:deep/data.csv", "shards/0.tar@1:b.jpg", "shards/0.tar"]
+    with LmdbStore.open(store) as opened:
+        assert list(casync.batch([*asked, asked[0]], opened)) == [
+            (asked[0], b"seven"),
+            (asked[1], b"a,b\n1,2\n3,4\n"),
+            (asked[2], DATA),
+            (asked[3], shard()),
+            (asked[0], b"seven"),
+        ]
+        going = casync.batch(asked * 2, opened)
+        assert next(going) == (asked[0], b"seven")
+        file = casync.prepare(io.BytesIO(b"other"), opened).manifest
+        opened.commit(Batch(names=[NameUpdate(Name("shards/0.tar"), file)]))
+        assert [len(data) for _, data in going][3] == 5  # names stay what they were
+    for ref in ("set/v1", "set/v1:deep", "set/v1:deep/data.csv/x"):
+        with pytest.raises((UsageError, NotFoundError)):
+            list(casync.batch([ref], ProcessSource(store)))
+    with pytest.raises(NotFoundError):
+        list(casync.batch(["shards/0.tar@1:none/x"], ProcessSource(store)))
+
+
+def test_a_batch_is_read_from_a_server(store: str) -> None:
+    """A5"""
+    asked = ["shards/0.tar:b.jpg", "shards/0.tar:a.txt", "set/v1:deep/data.csv"]
+    with serving(Path(store)) as server:
+        found = dict(casync.batch(asked, ProcessSource(server=server.url)))
+    assert found[asked[0]] == DATA
+    assert found[asked[1]] == b"seven"
