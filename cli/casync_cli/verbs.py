@@ -131,6 +131,7 @@ _ARCHIVE_EXAMPLES: Final = (
     "casync archive create shards/0001.tar ./images/",
     "casync archive ls shards/0001.tar --suffix .cls",
     "casync archive get shards/0001.tar:train/7.jpg -o 7.jpg",
+    "casync archive append shards/0001.tar 8.jpg 8.cls",
 )
 
 _NAME_EXAMPLES: Final = (
