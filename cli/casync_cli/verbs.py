@@ -48,6 +48,7 @@ VERBS: Final[dict[str, Verb]] = {
     "serve": Verb("serve", "Serve the store over HTTP.", own_signals=True),
     "pull": Verb("pull", "Rebuild a file or a folder; fetch only missing chunks.", True),
     "push": Verb("push", "Send a manifest and a name to a server.", True),
+    "publish": Verb("publish", "Write names as files for a plain web server."),
     "download": Verb("download", "Download many objects as a job.", True),
     "job": Verb("", "Show, stop, continue and remove download jobs."),
     "ls": Verb("ls", "List names and manifests, or the entries of a folder or URL.", True),

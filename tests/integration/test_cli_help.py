@@ -26,6 +26,7 @@ CONTRACT = {
     "[--allow-rollback] [--dry-run] "
     "[--allow-network-fs]",
     "push": "[REF] [--name NAME] [--sign KEY] [--part K/N] [--abort] [--dry-run]",
+    "publish": "NAME... PLACE [--history N] [--remove] [--grace TIME] [--dry-run]",
     "download": "SOURCE DEST [--description TEXT] [--timeout T] [--max-conns N] [--limit-bph SIZE] "
     "[--limit RATE] [--object-list/--from FILE] [--header K:V]... [--flatten] [--sync] "
     "[--max-delete N] [--allow-empty] [--part K/N] [--chunk-size AVG] [--progress-interval T] "
@@ -276,6 +277,7 @@ def test_help_lists_the_commands_and_no_others(program: Program) -> None:
         *("prepare", "get", "serve"),
         "pull",
         "push",
+        "publish",
         "download",
         "job",
         "ls",
