@@ -85,7 +85,7 @@ _JOB_VERBS: Final[dict[str, Verb]] = {
 _ARCHIVE_VERBS: Final[dict[str, Verb]] = {
     "create": Verb("archive_create", "Make an archive and print its hash."),
     "ls": Verb("archive_ls", "List the members of an archive.", True),
-    "get": Verb("archive_get", "Write a member of an archive to a file.", True),
+    "get": Verb("archive_get", "Write members of an archive to a file or a folder.", True),
     "append": Verb("archive_append", "Add files to an archive."),
 }
 

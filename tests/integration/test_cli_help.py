@@ -44,7 +44,8 @@ CONTRACT = {
     "[--allow-network-fs]",
     "archive ls": "REF[:PATH] [-l/--long] [--prefix P] [--suffix S] [--substr S] [--regex RE] "
     "[--wdskey KEY] [--all]",
-    "archive get": "REF:MEMBER [-o FILE]",
+    "archive get": "REF[:PATH] [-o FILE] [--extract DIR] [--prefix P] [--suffix S] [--substr S] "
+    "[--regex RE] [--wdskey KEY] [--dry-run]",
     "archive append": "NAME FILE... [--as PATH] [--create] [--on-duplicate WHAT] [--expect N]",
     "check": "REF[:PATH] PLACE",
     "diff": "OLD NEW [--exit-code]",
@@ -258,6 +259,7 @@ def test_the_document_names_the_fields_of_json(program: Program) -> None:
         "download ./doc downloaded",
         "job ls",
         "archive create x.tar doc",
+        "archive get x.tar:doc -o member",
     ]:
         (program.home / "doc").write_bytes(b"y" * 5000)
         fields = program.good(*command.split(), "--json").document
