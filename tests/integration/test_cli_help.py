@@ -37,11 +37,11 @@ CONTRACT = {
     "job stop": "ID...",
     "job rm": "ID...",
     "job wait": "ID [--timeout T] [--refresh T]",
-    "ls": "[PATTERN] [-l] [-R] [--full]",
+    "ls": "[PATTERN] [-l] [-R] [--full] [--archive]",
     "show": "REF [--digest sha256]",
     "cat": "REF[:PATH] [--offset N] [--length N] [-f/--force]",
-    "archive create": "NAME [DIR|REF]... [--template T] [--list FILE] [--prefix P] [--dry-run] "
-    "[--allow-network-fs]",
+    "archive create": "NAME [DIR|REF]... [--template T] [--list FILE] [--prefix P] [--suffix S] "
+    "[--substr S] [--regex RE] [--wdskey KEY] [--dry-run] [--allow-network-fs]",
     "archive ls": "REF[:PATH] [-l/--long] [--prefix P] [--suffix S] [--substr S] [--regex RE] "
     "[--wdskey KEY] [--all]",
     "archive get": "REF[:PATH] [-o FILE] [--extract DIR] [--prefix P] [--suffix S] [--substr S] "

@@ -14,9 +14,16 @@ from casync.archives.member import Member
 from casync.archives.selection import SelectionMode, member_selection
 from casync.errors import UsageError
 from casync.names.name import Ref
-from casync.store.base import ManifestSource
+from casync.store.base import ManifestSource, ObjectSource
 
-__all__ = ["EVERYTHING", "Selection", "archive_and_path", "archive_at", "list_members"]
+__all__ = [
+    "EVERYTHING",
+    "Selection",
+    "archive_and_path",
+    "archive_at",
+    "list_members",
+    "members_inside",
+]
 
 
 class Selection(NamedTuple):
@@ -93,3 +100,22 @@ def list_members(archive: Archive, selection: Selection = EVERYTHING) -> Iterato
     for member in archive.members(prefix):
         if (shadowed or not member.shadowed) and (not text or matches(member.path)):
             yield member
+
+
+def members_inside(
+    outline: Outline, source: ObjectSource, name: str, path: bytes = b""
+) -> Iterator[Member]:
+    """The members of a file, but those that a later one hides; none if it is no archive.
+
+    Args:
+        outline: The file.
+        source: Has its chunks, and its index.
+        name: Its name.
+        path: Where it is in the tree of its manifest; empty for the whole.
+
+    Raises:
+        CasyncError: As `open_archive` and `Archive.members`.
+    """
+    archive = open_archive(outline, source, indexes_of(source), name.rpartition("/")[2], path)
+    if archive is not None:
+        yield from list_members(archive)
