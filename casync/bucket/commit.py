@@ -69,7 +69,7 @@ def with_session(head: BucketHead, session: bytes, now: int) -> BucketHead:
     sessions = list(head.sessions)
     if len(sessions) >= MAX_BUCKET_SESSIONS:
         sessions.remove(min(sessions, key=lambda each: each.heard))
-    sessions.append(OpenSession(session, NO_FLOOR, max(now, 0), 0, 1))
+    sessions.append(OpenSession(session, NO_FLOOR, max(now, 0), 0))
     return _next(head, sessions)
 
 
@@ -95,7 +95,7 @@ def after_swap(
     Args:
         head: The head that the writer's tables stand at.
         session: The writer's session.
-        number: How many parts the session has begun.
+        number: Above all numbers that the session has used: in no other swap.
         now: Seconds since 1970.
         floor: The session's floor from now on; None leaves it.
         generation: The store's generation from now on; None leaves it.
@@ -116,7 +116,6 @@ def after_swap(
         floor=mine.floor if floor is None else floor,
         heard=max(now, 0),
         number=number,
-        swaps=mine.swaps + 1,
     )
     head = _next(head, [*(each for each in head.sessions if each.session != session), mine])
     if generation is not None:
@@ -128,16 +127,16 @@ def after_swap(
     return head
 
 
-def has_swapped(head: BucketHead, session: bytes, swaps: int) -> bool:
+def has_swapped(head: BucketHead, session: bytes, number: int) -> bool:
     """Whether a swap of a session has happened whose answer was lost.
 
     Args:
         head: The head as it is now.
         session: The session.
-        swaps: The number that the swap gave to the session's `swaps`.
+        number: The number of the swap.
     """
     mine = head.session(session)
-    return mine is not None and mine.swaps >= swaps
+    return mine is not None and mine.number >= number
 
 
 def plan_merge(head: BucketHead) -> Sequence[RunEntry]:

@@ -55,16 +55,14 @@ class OpenSession(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_f
         session: Its id.
         floor: Collections keep objects of this generation and later ones; `NO_FLOOR` for none.
         heard: When it last swapped the head, in seconds since 1970.
-        number: How many parts it had begun when it last swapped the head: runs with lower numbers
-            are in `runs`, or mean nothing.
-        swaps: How often it has swapped the head.
+        number: Above all numbers that it had used when it last swapped the head. Runs with lower
+            numbers are in `runs`, or mean nothing.
     """
 
     session: bytes
     floor: int
     heard: int
     number: int
-    swaps: int
 
 
 class BucketHead(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -144,7 +142,7 @@ def _is_possible(head: BucketHead) -> bool:
     numbers = [head.format - 1, head.version - 1, head.generation - 1]
     numbers += [n for each in head.runs for n in (each.number, each.level, each.size, each.first)]
     for session in head.sessions:
-        numbers += [session.floor, session.heard, session.number, session.swaps]
+        numbers += [session.floor, session.heard, session.number]
     ids = [head.store, *(run.session for run in head.runs)]
     before = [0, *(run.last + 1 for run in head.runs)]
     opened = [each.session for each in head.sessions]

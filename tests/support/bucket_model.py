@@ -146,7 +146,7 @@ class Walk:
         elif w.step == "swap":
             yield from self._swap(bucket, w)
         elif w.step == "unsure":
-            if has_swapped(head, w.session, w.swaps):
+            if has_swapped(head, w.session, w.number + 1):
                 yield bucket, Writer("done")
             else:
                 yield self._prepared(bucket, tables, w, manifest)
@@ -198,12 +198,10 @@ class Walk:
         except LostRaceError:
             yield bucket, Writer("open", w.life)
             return
-        mine = swapped.session(w.session)
-        assert mine is not None
         after = bucket._replace(head=swapped)
         yield after, w._replace(step="close")
         step = "unsure" if self._has("a lost answer is looked up") else "done"
-        lost = w._replace(step=step, swaps=mine.swaps)
+        lost = w._replace(step=step)
         yield after, lost
         if step == "done":  # it takes itself for refused, and cleans up
             part = SessionPart(w.session, w.number)

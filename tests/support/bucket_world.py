@@ -74,7 +74,6 @@ class Writer(NamedTuple):
     relied: str = ""
     seen: BucketHead | None = None
     new: Ops = Ops()
-    swaps: int = 0
 
 
 class Collector(NamedTuple):

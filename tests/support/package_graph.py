@@ -40,7 +40,8 @@ def _package(module: str) -> str:
         return root
     if not path:
         return "casync"
-    return "/".join(path[: 2 if path[:2] == ["store", "lmdb"] or path[0] == "remote" else 1])
+    own = path[:2] in (["store", "bucket"], ["store", "lmdb"]) or path[0] == "remote"
+    return "/".join(path[: 2 if own else 1])
 
 
 def reduced(graph: Graph) -> Graph:

@@ -7,23 +7,16 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from casync.access.archive import Archive, open_archive
-from casync.access.locate import open_archive_at, reach
+from casync.access.locate import locate
 from casync.access.member_indexes import MemberIndexes, indexes_of
 from casync.access.outline import Outline
 from casync.archives.member import Member
 from casync.archives.selection import SelectionMode, member_selection
 from casync.errors import UsageError
 from casync.names.name import Ref
-from casync.store.base import ManifestSource, ObjectSource
+from casync.store.base import ManifestSource
 
-__all__ = [
-    "EVERYTHING",
-    "Selection",
-    "archive_and_path",
-    "archive_at",
-    "list_members",
-    "members_inside",
-]
+__all__ = ["EVERYTHING", "Selection", "archive_at", "list_members"]
 
 
 class Selection(NamedTuple):
@@ -41,26 +34,10 @@ class Selection(NamedTuple):
 
 
 EVERYTHING: Final = Selection()
-_STEP: Final = "tar, tgz, zip and msgpack are."
 
 
-def archive_at(ref: Ref, source: ManifestSource) -> Archive:
+def archive_at(ref: Ref, source: ManifestSource, indexes: MemberIndexes | None = None) -> Archive:
     """The archive that a ref leads to.
-
-    Raises:
-        UsageError: It is no archive.
-        CasyncError: As `reach` and `open_archive`.
-    """
-    archive, inside = archive_and_path(ref, source)
-    if inside:
-        raise UsageError(f"{ref} is no archive, but inside one", next_step=_STEP)
-    return archive
-
-
-def archive_and_path(
-    ref: Ref, source: ManifestSource, indexes: MemberIndexes | None = None
-) -> tuple[Archive, bytes]:
-    """The archive that a ref leads to or into, and the path inside it; empty for the whole.
 
     Args:
         ref: The ref.
@@ -68,24 +45,21 @@ def archive_and_path(
         indexes: Keeps the indexes of archives; None for the source itself.
 
     Raises:
-        UsageError: There is no archive.
-        CasyncError: As `reach` and `open_archive`.
+        UsageError: It is no archive.
+        CasyncError: As `locate` and `open_archive`.
     """
     indexes = indexes or indexes_of(source)
-    found = reach(ref if ref.path else ref.whole, source)
-    located = found.located
-    if found.rest:
-        return open_archive_at(ref, found, source, indexes), found.rest
+    found = locate(ref if ref.path else ref.whole, source, indexes=indexes)
     archive = None
-    if isinstance(located.content, Outline):
-        name = os.fsdecode(located.path) if located.path else str(ref.name or "")
+    if isinstance(found.content, Outline):
+        name = os.fsdecode(found.path) if found.path else str(ref.name or "")
         last, is_proved = name.rpartition("/")[2], ref.manifest is not None
         archive = open_archive(
-            located.content, source, indexes, last, located.path, is_proved=is_proved
+            found.content, source, indexes, last, found.path, is_proved=is_proved
         )
     if archive is None:
-        raise UsageError(f"{ref} is no archive", next_step=_STEP)
-    return archive, b""
+        raise UsageError(f"{ref} is no archive", next_step="tar, tgz, zip and msgpack are.")
+    return archive
 
 
 def list_members(archive: Archive, selection: Selection = EVERYTHING) -> Iterator[Member]:
@@ -100,22 +74,3 @@ def list_members(archive: Archive, selection: Selection = EVERYTHING) -> Iterato
     for member in archive.members(prefix):
         if (shadowed or not member.shadowed) and (not text or matches(member.path)):
             yield member
-
-
-def members_inside(
-    outline: Outline, source: ObjectSource, name: str, path: bytes = b""
-) -> Iterator[Member]:
-    """The members of a file, but those that a later one hides; none if it is no archive.
-
-    Args:
-        outline: The file.
-        source: Has its chunks, and its index.
-        name: Its name.
-        path: Where it is in the tree of its manifest; empty for the whole.
-
-    Raises:
-        CasyncError: As `open_archive` and `Archive.members`.
-    """
-    archive = open_archive(outline, source, indexes_of(source), name.rpartition("/")[2], path)
-    if archive is not None:
-        yield from list_members(archive)

@@ -103,7 +103,7 @@ class LmdbCollection:
                 with environment.reading() as txn:
                     self._safe = self._begin(txn)
             else:
-                self._safe = environment.write(self._begin, need=_NEED)
+                self._safe = self._start()
         except BaseException:
             self.close()
             raise
@@ -114,6 +114,10 @@ class LmdbCollection:
             self._locks.close()
 
     # -- Beginning ----------------------------------------------------------------------------
+
+    def _start(self) -> int:
+        """Carries out `_begin`."""
+        return self._environment.write(self._begin, need=_NEED)
 
     def _begin(self, txn: Txn) -> int:
         """Starts a generation and drops roots; returns the one below which no object is in use."""

@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Final, TypeAlias, TypeVar
+from typing import ClassVar, Final, TypeAlias, TypeVar
 
 import lmdb
 
@@ -59,6 +59,8 @@ class Environment:
         DamagedStoreError, UnsupportedError, DeniedError, WriteError, LockedError: It cannot be
             opened.
     """
+
+    _NAMES: ClassVar[tuple[str, ...]] = (*DATABASES, *LATER_DATABASES)
 
     def __init__(self, path: Path, *, read_only: bool, map_bytes: int, alone: bool = False) -> None:
         self.path = path
@@ -175,7 +177,7 @@ class Environment:
     def _open_databases(self) -> dict[str, lmdb._Database]:
         databases: dict[str, lmdb._Database] = {}
         with reading_errors(self.path):
-            for name in (*DATABASES, *LATER_DATABASES):
+            for name in self._NAMES:
                 with suppress(lmdb.NotFoundError):
                     databases[name] = self._open_database(name)
         return databases
@@ -370,7 +372,7 @@ class Environment:
             DamagedStoreError: The file has a database of an unknown name instead.
             NoSpaceError, WriteError: As `write`.
         """
-        absent = [n for n in (*DATABASES, *LATER_DATABASES) if n not in self.databases]
+        absent = [name for name in self._NAMES if name not in self.databases]
 
         def add(txn: Txn) -> dict[str, lmdb._Database]:
             found: dict[str, lmdb._Database] = {}

@@ -26,7 +26,7 @@ from casync.store.lmdb.rows import (
     number_key,
 )
 
-__all__ = ["Objects"]
+__all__ = ["Objects", "RecordCopy", "is_possible", "judge"]
 
 _COPY_BYTES: Final = 4 * MIB
 """Payload copied in one transaction: a few milliseconds, and at most what an early stop wastes."""
@@ -36,7 +36,7 @@ _MOST_WINDOW: Final = 1024
 
 _CODECS: Final = {codec.value: codec for codec in Codec}
 
-_Copy: TypeAlias = tuple[IndexRow, bytes, bytes]
+RecordCopy: TypeAlias = tuple[IndexRow, bytes, bytes]
 """A row of the index, and the header and the payload of the record that it points to."""
 
 
@@ -65,7 +65,7 @@ class Objects:
             wanted = ids[position : position + window]
             copies = self._copy(kind, wanted, lost)
             for ident, copy in zip(wanted, copies, strict=False):
-                yield copy if isinstance(copy, Absence) else _judge(kind, ident, copy)
+                yield copy if isinstance(copy, Absence) else judge(kind, ident, copy)
             position += len(copies)
             window = min(max(2 * len(copies), _FIRST_WINDOW), _MOST_WINDOW)
 
@@ -103,7 +103,9 @@ class Objects:
                 generations.update((bytes(key[1:]), decode_generation(row)) for key, row in found)
         return generations
 
-    def _copy(self, kind: Kind, ids: Sequence[ObjectId], lost: set[int]) -> list[_Copy | Absence]:
+    def _copy(
+        self, kind: Kind, ids: Sequence[ObjectId], lost: set[int]
+    ) -> list[RecordCopy | Absence]:
         """Copies the first few of `ids`; none only if `lost` has grown by a segment."""
         segments = dict[int, memoryview | None].fromkeys(lost)
         size = 0
@@ -111,7 +113,7 @@ class Objects:
             rows = self.rows(txn, kind, ids)
             if not rows:
                 return [Absence.MISSING] * len(ids)
-            copies: list[_Copy | Absence] = []
+            copies: list[RecordCopy | Absence] = []
             for ident in ids:
                 row = rows.get(ident)
                 if row is None:
@@ -128,7 +130,7 @@ class Objects:
                         lost.add(number)
                         break
                 segment = segments[number]
-                if segment is None or not _is_possible(row):
+                if segment is None or not is_possible(row):
                     copies.append(Absence.DAMAGED)
                     continue
                 start = row.offset + RECORD_BYTES
@@ -141,13 +143,14 @@ class Objects:
         return copies
 
 
-def _is_possible(row: IndexRow) -> bool:
+def is_possible(row: IndexRow) -> bool:
     """Whether an object can have the lengths of a row."""
     is_packed = row.stored < row.length if row.codec else row.stored == row.length
     return is_packed and row.length <= MAX_CHUNK_SIZE
 
 
-def _judge(kind: Kind, ident: ObjectId, copy: _Copy) -> Packed | Absence:
+def judge(kind: Kind, ident: ObjectId, copy: RecordCopy) -> Packed | Absence:
+    """The object of a record that was copied, if the record is what its row says."""
     row, header, payload = copy
     codec, length = _CODECS[row.codec], row.length
     if len(payload) != row.stored or header != encode_record(kind, codec, length, ident, payload):

@@ -76,8 +76,8 @@ class LmdbStore:
 
     def __init__(self, environment: Environment, warnings: Sequence[str] = ()) -> None:
         self._environment = environment
-        self._objects = Objects(environment.databases, environment.reading)
-        self._session = Session(environment, self._objects)
+        self._objects = self._open_objects()
+        self._session = self._open_session()
         self._store_id = self._check_format()
         if environment.writable:
             environment.add_missing_databases()
@@ -126,6 +126,12 @@ class LmdbStore:
         except BaseException:
             environment.close()
             raise
+
+    def _open_objects(self) -> Objects:
+        return Objects(self._environment.databases, self._environment.reading)
+
+    def _open_session(self) -> Session:
+        return Session(self._environment, self._objects)
 
     def _check_format(self) -> bytes:
         """The store's id, after checking that this is a store of the supported format."""
@@ -248,9 +254,8 @@ class LmdbStore:
     def commit(self, batch: Batch) -> Committed:
         """As `ObjectStore.commit`: one transaction, on disk when this returns."""
         pending, now = Pending.of(batch.objects, batch.records), int(self._clock())
-        environment = self._environment
         return self._session.write(
-            lambda txn: Writer(txn, environment, self._store_id, now).commit(batch, pending),
+            lambda txn: self._writer(txn, now).commit(batch, pending),
             need=pending.size + 2 * MIB,
             publishes=batch.publishes or (batch.job is None and not pending.keys),
         )
@@ -272,11 +277,13 @@ class LmdbStore:
         Raises:
             NoObjectError, NoSpaceError, WriteError: As `commit`.
         """
-        writer = partial(Writer, environment=self._environment, store_id=self._store_id)
         now = int(self._clock())
         return self._session.write(
-            lambda txn: writer(txn, now=now).adopt(manifests, names), need=2 * MIB, publishes=True
+            lambda txn: self._writer(txn, now).adopt(manifests, names), need=2 * MIB, publishes=True
         )
+
+    def _writer(self, txn: Txn, now: int) -> Writer:
+        return Writer(txn, self._environment, self._store_id, now)
 
     def set_name(self, update: NameUpdate) -> NameRecord:
         """As `Editable.set_name`."""

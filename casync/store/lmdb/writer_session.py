@@ -104,16 +104,15 @@ class Session:
             def write(txn: Txn) -> _T:
                 self._environment.leaves.check(txn.id(), "index", promised)
                 renew(txn, self._environment.databases, promised)
-                result = action(txn)
-                self._put_row(txn, self._since)
-                return result
+                return action(txn)
 
-            result = self._environment.write(write, need=need + _ROW_BYTES)
+            result = self._write(write, need, self._since)
             self._promised.clear()
             self._holding_all = False
             return result
 
     def _begin(self, action: Callable[[Txn], _T], need: int = 0) -> _T:
+        """Begins the session with `action`, at the generation of that moment."""
         with self._translated():
             locks = ByteLocks(self._environment.path)
             self._number = random.choice(WRITER_BYTES)  # noqa: S311 - any free number
@@ -135,7 +134,17 @@ class Session:
         return result
 
     def _put_floor(self, floor: int) -> None:
-        self._environment.write(lambda txn: self._put_row(txn, floor), need=_ROW_BYTES)
+        self._write(lambda _: None, 0, floor)
+
+    def _write(self, action: Callable[[Txn], _T], need: int, floor: int) -> _T:
+        """Runs `action` in a transaction that sets the floor."""
+
+        def write(txn: Txn) -> _T:
+            result = action(txn)
+            self._put_row(txn, floor)
+            return result
+
+        return self._environment.write(write, need=need + _ROW_BYTES)
 
     def _put_row(self, txn: Txn, floor: int) -> None:
         writers = self._environment.databases["writers"]

@@ -94,14 +94,14 @@ def test_runs_cover_the_versions_of_their_commits() -> None:
     assert runs_to_read(HEAD, 3) == (True, list(HEAD.runs))
 
 
-def test_a_swap_is_known_by_its_count() -> None:
-    assert HEAD.session(ME) == OpenSession(ME, NO_FLOOR, 5, 3, 4)
-    assert has_swapped(HEAD, ME, 4)
-    assert not has_swapped(HEAD, ME, 5)
+def test_a_swap_is_known_by_its_number() -> None:
+    assert HEAD.session(ME) == OpenSession(ME, NO_FLOOR, 5, 3)
+    assert has_swapped(HEAD, ME, 3)
+    assert not has_swapped(HEAD, ME, 4)
     assert not has_swapped(HEAD, b"x" * 16, 1)
-    other = after_swap(HEAD, OTHER, number=0, now=9)
-    assert encode_head(other) != encode_head(after_swap(HEAD, ME, number=3, now=9))
-    assert has_swapped(other, ME, 4)
+    other = after_swap(HEAD, OTHER, number=1, now=9)
+    assert encode_head(other) != encode_head(after_swap(HEAD, ME, number=4, now=9))
+    assert has_swapped(other, ME, 3)
 
 
 def test_a_session_that_was_ended_swaps_nothing() -> None:

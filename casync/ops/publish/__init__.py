@@ -1,1 +1,0 @@
-"""Publishing: names and what they need, as static files in a folder or a bucket."""

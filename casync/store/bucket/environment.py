@@ -1,0 +1,386 @@
+"""The tables of a store in a bucket, and their commits (docs/FORMAT.md section 11.6).
+
+A transaction runs on this host's tables, which stand at the head. What it changes is written as a
+run, and the head is swapped before LMDB commits. If another host was faster, its runs are applied,
+and the transaction runs again. docs/adr/0016 has the reasons.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import ClassVar, Final, TypeVar
+
+from casync.bucket.collect import SESSION_SILENCE
+from casync.bucket.commit import (
+    NewRun,
+    after_merge,
+    after_swap,
+    has_swapped,
+    plan_merge,
+    runs_to_read,
+    with_session,
+    without_session,
+)
+from casync.bucket.head import BucketHead, RunEntry, encode_head
+from casync.bucket.keys import HEAD_KEY, SESSION_BYTES, SessionPart, run_key
+from casync.bucket.run import TableRun, encode_run
+from casync.bucket.run_merge import merge
+from casync.bucket.storage import ObjectStorage, Tag
+from casync.errors import (
+    CasyncError,
+    DamagedStoreError,
+    LostRaceError,
+    RemoteError,
+)
+from casync.limits import MIB
+from casync.store.bucket.recorder import Recorder
+from casync.store.bucket.segments import SegmentUploads
+from casync.store.bucket.state_reader import SeenHead, StateReader
+from casync.store.bucket.tables import (
+    HOST_DATABASES,
+    Standing,
+    apply_run,
+    changed_run,
+    empty_tables,
+    put_standing,
+    read_standing,
+)
+from casync.store.lmdb.environment import Environment, Txn
+from casync.store.lmdb.meta import read_generation
+
+__all__ = ["BucketEnvironment"]
+
+_T = TypeVar("_T")
+
+_TRIES: Final = 1000
+"""Swaps that one commit may lose: with six writers it loses a few."""
+
+_PAUSE_SECONDS: Final = 0.02
+_HEARD_SECONDS: Final = SESSION_SILENCE // 4
+"""Silence after which a reader says that the session of its process lives."""
+
+_SEEN_SECONDS: Final = 1.0
+"""Age of the tables from which on a reader looks for a newer head."""
+
+
+class _HeadMovedError(CasyncError):
+    """Another writer has swapped the head; the transaction runs again."""
+
+
+class _NoSessionError(CasyncError):
+    """The transaction writes, and no session is open yet."""
+
+
+class BucketEnvironment(Environment):
+    """The tables of one store. Safe for threads, as `Environment`.
+
+    Args:
+        path: The folder of the tables.
+        storage: The bucket.
+        store_id: The UUID of the store.
+        map_bytes: Address space to reserve.
+        clock: Seconds since 1970.
+    """
+
+    _NAMES: ClassVar = (*Environment._NAMES, *HOST_DATABASES)
+
+    def __init__(
+        self,
+        path: Path,
+        storage: ObjectStorage,
+        store_id: bytes,
+        *,
+        map_bytes: int,
+        clock: Callable[[], float],
+    ) -> None:
+        self._in_transaction = threading.local()
+        self._looks_after = _SEEN_SECONDS
+        self._looked = math.inf  # nothing is looked for before the first refresh
+        super().__init__(path, read_only=False, map_bytes=map_bytes)
+        self.storage = storage
+        self.clock = clock
+        self.holds_promises = False  # whether the store must be opened again if its session ends
+        self._store_id = store_id
+        self._turn = threading.RLock()  # one commit of this process at a time
+        self._session = b""
+        self._number = 0
+        self._state = StateReader(storage, store_id)
+        self._seen: SeenHead | None = None
+        self._uploads: SegmentUploads | None = None
+
+    # -- Reading ------------------------------------------------------------------------------
+
+    @contextmanager
+    def reading(self) -> Iterator[Txn]:
+        """As `Environment.reading`. Sees what other hosts committed a second ago."""
+        is_inside = getattr(self._in_transaction, "is_true", False)
+        if not is_inside and time.monotonic() - self._looked > self._looks_after:
+            with self._turn:
+                self._keep_session(self.refresh())
+        with super().reading() as txn:
+            yield txn
+
+    def refresh(self) -> BucketHead:
+        """Brings the tables to the head.
+
+        Raises:
+            DamagedStoreError: The head or a run is damaged, or the bucket was rolled back.
+            CasyncError: The bucket cannot be read.
+        """
+        with self._turn:
+            for _ in range(_TRIES):
+                with suppress(_HeadMovedError):
+                    return self._refresh()
+        raise LostRaceError(f"{self.storage.place} changes faster than it can be read")
+
+    def _refresh(self) -> BucketHead:
+        head = self._read_head()
+        standing = self._standing()
+        if standing.head != head:
+            if standing.version >= head.version:
+                raise DamagedStoreError(
+                    f"{self.storage.place} is at version {head.version}, "
+                    f"but was at {standing.version} before: it was rolled back",
+                    next_step=f"If that was intended, remove {self.path}.",
+                )
+            anew, runs = runs_to_read(head, standing.version)
+            for entry in runs:
+                run = self._read_run(entry)
+                standing = self._apply(
+                    standing, run, Standing(standing.head, entry.last), anew=anew
+                )
+                anew = False
+            self._apply(standing, None, Standing(head, head.version), anew=False)
+        self._looked = time.monotonic()
+        return head
+
+    def _standing(self) -> Standing:
+        with super().reading() as txn:
+            return read_standing(txn, self.databases)
+
+    def _read_head(self) -> BucketHead:
+        self._seen = self._state.head()
+        return self._seen.head
+
+    def _read_run(self, entry: RunEntry) -> TableRun:
+        run = self._state.run(entry)
+        if run is None:
+            raise _HeadMovedError("a run was merged away")
+        return run
+
+    def _apply(
+        self, before: Standing, run: TableRun | None, after: Standing, *, anew: bool
+    ) -> Standing:
+        def write(txn: Txn) -> Standing:
+            if read_standing(txn, self.databases) != before:
+                raise _HeadMovedError("another process has changed the tables")
+            if anew:
+                empty_tables(txn, self.databases)
+            if run is not None:
+                apply_run(txn, self.databases, run)
+            put_standing(txn, self.databases, after)
+            return after
+
+        return self.write_here(write, need=8 * MIB)
+
+    # -- Writing ------------------------------------------------------------------------------
+
+    def write_here(self, action: Callable[[Txn], _T], *, need: int) -> _T:
+        """Runs `action` in a transaction on this host's tables alone."""
+
+        def write(txn: Txn) -> _T:
+            self._in_transaction.is_true = True
+            try:
+                return action(txn)
+            finally:
+                self._in_transaction.is_true = False
+
+        return super().write(write, need=need)
+
+    def write(
+        self,
+        action: Callable[[Txn], _T],
+        *,
+        need: int,
+        floor: Callable[[int], int] | None = None,
+        edit: Callable[[BucketHead], BucketHead] | None = None,
+    ) -> _T:
+        """As `Environment.write`: a commit to the bucket, if it changes what others see.
+
+        Args:
+            action: Writes. It runs again if another writer was faster.
+            need: As of `Environment.write`.
+            floor: Says at which generation the session has its floor from now on.
+            edit: Changes the head beforehand.
+
+        Raises:
+            LostRaceError: The session was ended, and with it what it was promised.
+            CasyncError: As of `Environment.write`, or the bucket failed.
+        """
+        if not self.databases.keys() >= set(HOST_DATABASES):
+            return self.write_here(action, need=need)  # which adds them
+        with self._turn:
+            self._uploads = SegmentUploads(self.storage, self._store_id, self._next_part)
+            try:
+                for attempt in range(_TRIES):
+                    head = self.refresh()
+                    self._check_session(head)
+                    run = partial(self._mirrored, action, head, floor, edit)
+                    try:
+                        result = self.write_here(run, need=need)
+                    except _HeadMovedError:
+                        time.sleep(random.random() * _PAUSE_SECONDS * min(attempt, 10))  # noqa: S311
+                        continue
+                    except _NoSessionError:
+                        self._open_session()
+                        continue
+                    self._merge_runs()
+                    return result
+            finally:
+                self._uploads = None
+        raise LostRaceError(f"{self.storage.place} changes faster than it can be written")
+
+    def _mirrored(
+        self,
+        action: Callable[[Txn], _T],
+        head: BucketHead,
+        floor: Callable[[int], int] | None,
+        edit: Callable[[BucketHead], BucketHead] | None,
+        txn: Txn,
+    ) -> _T:
+        if read_standing(txn, self.databases).head != head:
+            raise _HeadMovedError("another process of this host was faster")
+        recorder = Recorder(txn, self.databases)
+        result = action(recorder.txn)
+        run = changed_run(recorder, self.databases, self._store_id)
+        generation = read_generation(txn, self.databases["meta"])
+        if run is None and generation == head.generation and floor is None and edit is None:
+            return result
+        part = self._next_part()
+        new: NewRun | None = None
+        if run is not None:
+            data = encode_run(*run)
+            self.storage.put(run_key(part), data)
+            new = NewRun(part, len(data))
+        swapped = after_swap(
+            edit(head) if edit is not None else head,
+            self._session,
+            number=self._number,
+            now=int(self.clock()),
+            floor=floor(generation) if floor is not None else None,
+            generation=generation,
+            run=new,
+        )
+        put_standing(txn, self.databases, Standing(swapped, swapped.version))
+        self._swap(head, swapped)
+        return result
+
+    def _next_part(self) -> SessionPart:
+        """A new part of the session, which must be open."""
+        if not self._session:
+            raise _NoSessionError("no session")
+        part = SessionPart(self._session, self._number)
+        self._number += 1
+        return part
+
+    @property
+    def uploads(self) -> SegmentUploads:
+        """What uploads segments for the running transaction."""
+        assert self._uploads is not None
+        return self._uploads
+
+    # -- The head -----------------------------------------------------------------------------
+
+    @property
+    def session(self) -> bytes:
+        """The open session; empty if there is none."""
+        return self._session
+
+    def _swap(self, head: BucketHead, swapped: BucketHead) -> None:
+        """Swaps the head.
+
+        Raises:
+            _HeadMovedError: Another writer was faster.
+            CasyncError: The bucket failed: the swap may have happened.
+        """
+        if self._seen is None or self._seen.head != head:
+            raise _HeadMovedError("the tag is unknown")
+        tag: Tag | None = None
+        with suppress(RemoteError):  # it may have happened
+            tag = self.storage.swap(HEAD_KEY, encode_head(swapped), self._seen.tag)
+        if tag is not None:
+            self._seen = SeenHead(swapped, tag)
+            return
+        found = self._read_head()
+        if found != swapped and not has_swapped(found, self._session, self._number):
+            raise _HeadMovedError("another writer was faster")
+
+    def _check_session(self, head: BucketHead) -> None:
+        """Drops a session that was ended, if nothing was promised to it.
+
+        Raises:
+            LostRaceError: Something was; whoever relies on it must begin anew.
+        """
+        if not self._session or head.session(self._session) is not None:
+            return
+        if self.holds_promises:
+            raise LostRaceError(
+                "the session of this writer was silent for too long and has been ended",
+                next_step="Run the command again.",
+            )
+        self._session = b""
+
+    def _keep_session(self, head: BucketHead) -> None:
+        """Says that the session lives, a few times a day. A failure is that of the next try."""
+        mine, now = head.session(self._session), int(self.clock())
+        if mine is not None and abs(now - mine.heard) > _HEARD_SECONDS:
+            with suppress(CasyncError):
+                self._number += 1
+                self._swap(head, after_swap(head, mine.session, number=self._number, now=now))
+
+    def _open_session(self) -> None:
+        self._session, self._number = secrets.token_bytes(SESSION_BYTES), 0
+        self._swap_session(lambda head: with_session(head, self._session, int(self.clock())))
+
+    def _swap_session(self, edit: Callable[[BucketHead], BucketHead | None]) -> None:
+        """Swaps a head with other sessions."""
+        for _ in range(_TRIES):
+            head = self.refresh()
+            swapped = edit(head)
+            if swapped is None:
+                return
+            with suppress(_HeadMovedError):
+                self._swap(head, swapped)
+                return
+        raise LostRaceError(f"{self.storage.place} changes faster than it can be written")
+
+    def _merge_runs(self) -> None:
+        """Merges runs if there are many. What fails is done by the next writer."""
+        with suppress(CasyncError):
+            entries = plan_merge(self._seen.head) if self._seen is not None else ()
+            if not entries or not self._session:
+                return
+            merged = merge(
+                [self._read_run(entry) for entry in entries], is_first=entries[0].first == 0
+            )
+            part, data = self._next_part(), encode_run(*merged)
+            self.storage.put(run_key(part), data)
+            new, now = NewRun(part, len(data)), int(self.clock())
+            self._swap_session(lambda at: after_merge(at, entries, self._session, new, now=now))
+
+    def close(self) -> None:
+        """As `Environment.close`; ends the session first."""
+        with self._turn:
+            if self._session:
+                session, self._session = self._session, b""
+                with suppress(CasyncError):  # a collection ends it
+                    self._swap_session(lambda head: without_session(head, session))
+        super().close()

@@ -1,0 +1,92 @@
+"""Uploads objects in segments, while a commit is tried as often as it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
+from typing import Final, NamedTuple
+
+from casync.bucket.keys import SessionPart, segment_key
+from casync.bucket.run import SegmentSize
+from casync.bucket.segment_head import SEGMENT_HEAD_BYTES, SegmentHead, encode_segment_head
+from casync.bucket.storage import ObjectStorage
+from casync.ids import Buffer, Kind
+from casync.limits import BUCKET_SEGMENT_BYTES
+from casync.store.lmdb.pending import Pending
+from casync.store.lmdb.rows import index_prefix
+
+__all__ = ["PlacedRecord", "SegmentUploads"]
+
+_AT_ONCE: Final = 8
+_CHUNKS: Final = index_prefix(Kind.CHUNK)
+
+
+class PlacedRecord(NamedTuple):
+    """Where a record lies in the bucket."""
+
+    segment: SegmentSize
+    offset: int
+
+
+class SegmentUploads:
+    """The segments of one commit. A try that follows uses what an earlier one has uploaded.
+
+    Args:
+        storage: The bucket.
+        store_id: The UUID of the store.
+        next_part: Names a new segment.
+    """
+
+    def __init__(
+        self, storage: ObjectStorage, store_id: bytes, next_part: Callable[[], SessionPart]
+    ) -> None:
+        self._storage = storage
+        self._store_id = store_id
+        self._next_part = next_part
+        self._placed: dict[bytes, PlacedRecord] = {}
+
+    def place(self, pending: Pending) -> list[PlacedRecord]:
+        """Uploads records, chunks apart from all others; returns where each lies."""
+        new = [at for at, key in enumerate(pending.keys) if key not in self._placed]
+        made: list[tuple[SegmentSize, bytes]] = []
+        for of_nodes in (False, True):
+            chosen = [at for at in new if (pending.keys[at][:1] == _CHUNKS) != of_nodes]
+            groups = _groups(chosen, pending.sizes)
+            made += [self._fill(pending, group, of_nodes=of_nodes) for group in groups]
+        if len(made) == 1:
+            self._upload(made[0])
+        elif made:
+            with ThreadPoolExecutor(min(_AT_ONCE, len(made))) as pool:
+                list(pool.map(self._upload, made))
+        return [self._placed[key] for key in pending.keys]
+
+    def _fill(
+        self, pending: Pending, group: Sequence[int], *, of_nodes: bool
+    ) -> tuple[SegmentSize, bytes]:
+        size = SEGMENT_HEAD_BYTES + sum(pending.sizes[at] for at in group)
+        segment = SegmentSize(self._next_part(), size)
+        offset = SEGMENT_HEAD_BYTES
+        for at in group:
+            self._placed[pending.keys[at]] = PlacedRecord(segment, offset)
+            offset += pending.sizes[at]
+        head = encode_segment_head(SegmentHead(segment.part, self._store_id, size, of_nodes))
+        records: chain[Buffer] = chain.from_iterable(pending.records[at] for at in group)
+        return segment, b"".join((head, *records))
+
+    def _upload(self, made: tuple[SegmentSize, bytes]) -> None:
+        segment, data = made
+        self._storage.put(segment_key(segment.part), data)
+
+
+def _groups(places: Sequence[int], sizes: Sequence[int]) -> list[list[int]]:
+    """Splits records into segments: one that is too large has a segment to itself."""
+    groups: list[list[int]] = []
+    room = 0
+    for at in places:
+        if sizes[at] > room:
+            groups.append([])
+            room = BUCKET_SEGMENT_BYTES - SEGMENT_HEAD_BYTES
+        groups[-1].append(at)
+        room -= sizes[at]
+    return groups

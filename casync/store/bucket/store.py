@@ -1,0 +1,134 @@
+"""A store in a bucket: the tables of a store on disk, kept in step with other hosts.
+
+Objects, names, the trash, quotas, pushes and jobs follow the rules of the store on disk, by its own
+code; see `casync.store.bucket.environment` for how a commit reaches the bucket.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, closing
+from functools import partial
+from pathlib import Path
+from typing import NoReturn, Self
+
+from casync.bucket.storage import ObjectStorage
+from casync.errors import DamagedStoreError, UnsupportedError
+from casync.limits import MAP_BYTES
+from casync.store.bucket.collection import GRACE_SECONDS, BucketCollection
+from casync.store.bucket.creation import create_store, find_store
+from casync.store.bucket.environment import BucketEnvironment
+from casync.store.bucket.objects import BucketObjects
+from casync.store.bucket.pushes import BucketPushes
+from casync.store.bucket.tables import read_standing
+from casync.store.bucket.writer import BucketWriter
+from casync.store.bucket.writer_session import BucketSession
+from casync.store.lmdb import creation
+from casync.store.lmdb.environment import Txn
+from casync.store.lmdb.meta import FIRST_GENERATION, read_meta, write_meta
+from casync.store.lmdb.store import LmdbStore
+
+__all__ = ["BucketStore"]
+
+
+class BucketStore(LmdbStore):
+    """A store in a bucket. Use `open_bucket`, and `close` or a with block."""
+
+    _environment: BucketEnvironment
+    _grace: float = GRACE_SECONDS
+
+    @classmethod
+    def open_bucket(
+        cls,
+        storage: ObjectStorage,
+        path: Path,
+        *,
+        create: bool = False,
+        map_bytes: int = MAP_BYTES,
+        grace: float = GRACE_SECONDS,
+        clock: Callable[[], float] = time.time,
+    ) -> Self:
+        """Opens the store in a bucket.
+
+        Args:
+            storage: The bucket; it stays open. It must be safe for writers: see
+                `casync.store.bucket.probe`.
+            path: The folder of this host's tables, which may be lost at any time.
+            create: Make an empty store if there is none.
+            map_bytes: Address space to reserve.
+            grace: Seconds for which collections keep what the store no longer needs.
+            clock: Seconds since 1970.
+
+        Raises:
+            NoStoreError: There is none, and `create` is false.
+            DamagedStoreError: It is damaged, or the folder has tables of another store.
+            CasyncError: The bucket or the folder cannot be read or written.
+        """
+        store_id = create_store(storage, int(clock())) if create else find_store(storage)
+        warnings: list[str] = []
+        if not creation.store_exists(path):
+            warnings = creation.create(path, map_bytes=map_bytes, allow_network_fs=False)
+        creation.finish(path)
+        environment = BucketEnvironment(path, storage, store_id, map_bytes=map_bytes, clock=clock)
+        try:
+            environment.add_missing_databases()
+            _adopt(environment, store_id)
+            environment.refresh()
+            store = cls(environment, warnings)
+        except BaseException:
+            environment.close()
+            raise
+        store._clock = clock
+        store._grace = grace
+        return store
+
+    def _open_objects(self) -> BucketObjects:
+        return BucketObjects(self._environment)
+
+    def _open_session(self) -> BucketSession:
+        return BucketSession(self._environment, self._objects)
+
+    def _writer(self, txn: Txn, now: int) -> BucketWriter:
+        return BucketWriter(txn, self._environment, self._store_id, now)
+
+    @property
+    def pushes(self) -> BucketPushes:
+        """As `WritableStore.pushes`."""
+        return BucketPushes(self._environment, self._objects, self._store_id, self._clock)
+
+    def collection(
+        self, *, window: float, dry_run: bool = False, drop_pushes: bool = False
+    ) -> AbstractContextManager[BucketCollection]:
+        """As `CollectableStore.collection`."""
+        begin = partial(BucketCollection, self._environment, self._store_id, grace=self._grace)
+        now = int(self._clock())
+        return closing(begin(now=now, window=window, dry_run=dry_run, drop_pushes=drop_pushes))
+
+    def backup(self, folder: Path, *, advance: Callable[[int], None] = lambda _: None) -> NoReturn:
+        """Refused: a copy of this host's tables has no objects.
+
+        Raises:
+            UnsupportedError: Always.
+        """
+        raise UnsupportedError("a store in a bucket has no backup of its own")
+
+
+def _adopt(environment: BucketEnvironment, store_id: bytes) -> None:
+    """Makes new tables those of a store.
+
+    Raises:
+        DamagedStoreError: They are those of another one.
+    """
+    meta = environment.databases["meta"]
+
+    def write(txn: Txn) -> None:
+        if read_standing(txn, environment.databases).version == 0:
+            write_meta(txn, meta, store_id, FIRST_GENERATION)
+        elif read_meta(txn, meta, environment.path).store_id != store_id:
+            raise DamagedStoreError(
+                f"{environment.path} has tables of another store than {environment.storage.place}",
+                next_step="Remove the folder if it is not needed.",
+            )
+
+    environment.write_here(write, need=0)

@@ -1,0 +1,276 @@
+"""The tables that a host keeps of a store in a bucket, and runs that change them.
+
+They are those of a store on disk, and five more. `index` and `segment_use` number segments as this
+host does; all other rows are the same on every host.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
+
+import lmdb
+
+from casync.bucket.head import BucketHead, decode_head, encode_head
+from casync.bucket.keys import SESSION_BYTES, SessionPart
+from casync.bucket.run import GONE, RunRow, SegmentSize, TableChange, TableRun
+from casync.errors import DamagedStoreError, UnsupportedError
+from casync.ids import Kind
+from casync.objects.record import RECORD_BYTES
+from casync.store.bucket.recorder import Recorder
+from casync.store.lmdb.databases import JOB_DATABASES
+from casync.store.lmdb.environment import Txn
+from casync.store.lmdb.rows import (
+    META_GENERATION,
+    IndexRow,
+    SegmentUse,
+    decode_index,
+    decode_number,
+    decode_segment_use,
+    encode_index,
+    encode_number,
+    encode_segment_use,
+    index_key,
+    number_key,
+)
+
+__all__ = [
+    "CONDEMNED",
+    "HOST_DATABASES",
+    "PAYLOADS",
+    "Standing",
+    "apply_run",
+    "condemn",
+    "changed_run",
+    "decode_part_key",
+    "empty_tables",
+    "find_segment",
+    "number_of",
+    "part_key",
+    "put_standing",
+    "read_standing",
+]
+
+CONDEMNED: Final = "condemned"
+PAYLOADS: Final = "payloads"
+_HEAD: Final = "bucket_head"
+_SEGMENTS: Final = "bucket_segments"
+_NUMBERS: Final = "bucket_numbers"
+HOST_DATABASES: Final = (CONDEMNED, PAYLOADS, _HEAD, _SEGMENTS, _NUMBERS)
+"""Databases of a store in a bucket besides those of a store on disk."""
+
+_SHARED: Final = frozenset(
+    {
+        "manifests",
+        "names",
+        "name_log",
+        "trash",
+        "pushes",
+        "member_indexes",
+        *JOB_DATABASES,
+        CONDEMNED,
+    }
+)
+_SHARED_META: Final = frozenset({b"quota", b"collected"})
+_META: Final = "meta"
+_HEAD_KEY: Final = b"head"
+_VERSION_KEY: Final = b"version"
+_PART: Final = struct.Struct(f">{SESSION_BYTES}sI")
+_SEGMENT: Final = struct.Struct(f"<{SESSION_BYTES}sII")
+
+_Databases = Mapping[str, lmdb._Database]
+
+
+class Standing(NamedTuple):
+    """Where the tables stand: the last head that they were brought to, and their version."""
+
+    head: BucketHead | None
+    version: int
+
+
+def read_standing(txn: Txn, databases: _Databases) -> Standing:
+    """Where the tables stand."""
+    data = txn.get(_HEAD_KEY, db=databases[_HEAD])
+    version = txn.get(_VERSION_KEY, db=databases[_HEAD])
+    head = decode_head(bytes(data)) if data is not None else None
+    return Standing(head, decode_number(version) if version is not None else 0)
+
+
+def put_standing(txn: Txn, databases: _Databases, standing: Standing) -> None:
+    """Notes where the tables stand."""
+    txn.put(_VERSION_KEY, number_key(standing.version), db=databases[_HEAD])
+    if standing.head is not None:
+        txn.put(_HEAD_KEY, encode_head(standing.head), db=databases[_HEAD])
+        generation = encode_number(standing.head.generation)
+        txn.put(META_GENERATION, generation, db=databases[_META])
+
+
+def part_key(part: SessionPart) -> bytes:
+    """The key of a segment in `condemned`."""
+    return _PART.pack(*part)
+
+
+def decode_part_key(key: bytes) -> SessionPart:
+    """The segment of a key of `condemned`.
+
+    Raises:
+        DamagedStoreError: It is not one.
+    """
+    try:
+        return SessionPart(*_PART.unpack(key))
+    except struct.error as error:
+        raise DamagedStoreError(f"the store has a damaged {CONDEMNED} row: {error}") from error
+
+
+def find_segment(txn: Txn, databases: _Databases, number: int) -> SegmentSize | None:
+    """The segment that this host has given a number."""
+    value = txn.get(number_key(number), db=databases[_SEGMENTS])
+    if value is None:
+        return None
+    session, part, size = _SEGMENT.unpack(value)
+    return SegmentSize(SessionPart(session, part), size)
+
+
+def number_of(txn: Txn, databases: _Databases, segment: SegmentSize) -> int:
+    """The number of a segment on this host; a new one gets the next."""
+    key = part_key(segment.part)
+    value = txn.get(key, db=databases[_NUMBERS])
+    if value is not None:
+        return decode_number(value)
+    cursor = txn.cursor(databases[_SEGMENTS])
+    number = decode_number(cursor.key()) + 1 if cursor.last() else 0
+    row = _SEGMENT.pack(*segment.part, segment.size)
+    txn.put(number_key(number), row, db=databases[_SEGMENTS])
+    txn.put(key, number_key(number), db=databases[_NUMBERS])
+    return number
+
+
+# -- What a transaction has changed ---------------------------------------------------------------
+
+
+def changed_run(recorder: Recorder, databases: _Databases, store: bytes) -> TableRun | None:
+    """The run with all rows that a transaction has changed; None if no host needs it.
+
+    Raises:
+        DamagedStoreError: A row points to a segment that this host does not know.
+    """
+    txn, keys = recorder.txn, recorder.keys
+    segments: dict[SegmentSize, int] = {}
+    numbers: dict[int, int] = {}
+    rows: dict[Kind, list[RunRow]] = {kind: [] for kind in Kind}
+    for key in sorted(keys.get("index", ())):
+        value = txn.get(key, db=databases["index"])
+        if value is None:
+            rows[Kind(key[0])].append(RunRow(key[1:], GONE, 0, 0, 0, 0))
+            continue
+        row = decode_index(value)
+        if row.segment not in numbers:
+            segment = find_segment(txn, databases, row.segment)
+            if segment is None:
+                raise DamagedStoreError(f"segment {row.segment} is unknown here")
+            numbers[row.segment] = segments.setdefault(segment, len(segments))
+        place = numbers[row.segment], row.offset
+        rows[Kind(key[0])].append(RunRow(key[1:], *place, row.stored, row.length, row.generation))
+    changes: list[TableChange] = []
+    for table in sorted(keys):
+        for key in sorted(keys[table]):
+            if table in _SHARED or (table == _META and key in _SHARED_META):
+                value = txn.get(key, db=databases[table])
+                changes.append((table, key, bytes(value) if value is not None else None))
+    if not changes and not any(rows.values()):
+        return None
+    return TableRun(store, list(segments), rows, changes)
+
+
+# -- What others have changed ---------------------------------------------------------------------
+
+
+def empty_tables(txn: Txn, databases: _Databases) -> None:
+    """Empties all tables that runs fill."""
+    for name in (*_SHARED, "index", "segment_use", PAYLOADS, _SEGMENTS, _NUMBERS):
+        txn.drop(databases[name], delete=False)
+    for key in _SHARED_META:
+        txn.delete(key, db=databases[_META])
+
+
+def apply_run(txn: Txn, databases: _Databases, run: TableRun) -> None:
+    """Changes the tables as a run says.
+
+    Raises:
+        UnsupportedError: It changes a table that this program does not know.
+    """
+    numbers = [number_of(txn, databases, segment) for segment in run.segments]
+    live: Counter[int] = Counter()
+    for kind, rows in run.rows.items():
+        live.update(_apply_rows(txn, databases, kind, rows, numbers))
+    sizes = {number: segment.size for number, segment in zip(numbers, run.segments, strict=True)}
+    for number in sorted({*live, *sizes}):
+        _count(txn, databases, number, live[number], sizes.get(number))
+    for table, key, value in run.changes:
+        if table not in _SHARED and (table != _META or key not in _SHARED_META):
+            raise UnsupportedError(
+                f"the store has a table {table}, which this program does not know",
+                next_step="Use a newer casync.",
+            )
+        if value is None:
+            txn.delete(key, db=databases[table])
+        else:
+            txn.put(key, value, db=databases[table])
+        if table == CONDEMNED:  # or deleted since
+            _forget_segment(txn, databases, key)
+
+
+def _apply_rows(
+    txn: Txn, databases: _Databases, kind: Kind, rows: Sequence[RunRow], numbers: list[int]
+) -> Counter[int]:
+    """Writes rows of one kind; returns by how much the live bytes of segments change."""
+    live: Counter[int] = Counter()
+    if not rows:
+        return live
+    cursor = txn.cursor(databases["index"])
+    keys = [index_key(kind, row.id) for row in rows]
+    for _, value in cursor.getmulti(keys):
+        before = decode_index(value)
+        live[before.segment] -= RECORD_BYTES + before.stored
+    added: list[tuple[bytes, bytes]] = []
+    for key, row in zip(keys, rows, strict=True):
+        if row.segment == GONE:
+            txn.delete(key, db=databases["index"])
+            txn.delete(key, db=databases[PAYLOADS])
+            continue
+        number = numbers[row.segment]
+        is_zstd = row.stored < row.length
+        place = IndexRow(number, row.offset, row.stored, row.length, is_zstd, row.generation)
+        added.append((key, encode_index(place)))
+        live[number] += RECORD_BYTES + row.stored
+    if added:
+        txn.cursor(databases["index"]).putmulti(added)
+    return live
+
+
+def _count(txn: Txn, databases: _Databases, number: int, change: int, size: int | None) -> None:
+    value = txn.get(number_key(number), db=databases["segment_use"])
+    before = decode_segment_use(value) if value is not None else SegmentUse(size or 0, 0)
+    use = SegmentUse(size or before.used, max(before.live + change, 0))
+    txn.put(number_key(number), encode_segment_use(use), db=databases["segment_use"])
+
+
+def _forget_segment(txn: Txn, databases: _Databases, key: bytes) -> None:
+    """Forgets the number of a segment to which no row points any more."""
+    value = txn.get(key, db=databases[_NUMBERS])
+    if value is not None:
+        number = bytes(value)
+        txn.delete(number, db=databases["segment_use"])
+        txn.delete(number, db=databases[_SEGMENTS])
+        txn.delete(key, db=databases[_NUMBERS])
+
+
+def condemn(txn: Txn, databases: _Databases, number: int, now: int) -> None:
+    """Condemns a segment to which no row points."""
+    segment = find_segment(txn, databases, number)
+    if segment is not None:
+        key = part_key(segment.part)
+        txn.put(key, number_key(now), db=databases[CONDEMNED])
+        _forget_segment(txn, databases, key)
