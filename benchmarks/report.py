@@ -20,6 +20,7 @@ TITLES = {
     "updates": "Updates, against the size",
     "downloads": "Many files from a web server",
     "shards": "Shards for training jobs",
+    "archives": "Archives that grow",
     "resume": "Interrupted and resumed",
     "slow": "A slow link",
     "small": "Small, unchanged, sparse",
@@ -51,7 +52,10 @@ COLUMNS = {
     "rate": "MB/s in all",
     "health_slowest": "/healthz slowest s",
 }
-COMPARED = {"downloads": {"cpu": "CPU, of ours", "memory": "memory, of ours"}}
+COMPARED = {
+    "downloads": {"cpu": "CPU, of ours", "memory": "memory, of ours"},
+    "archives": {"cpu": "CPU, of ours", "stored": "bytes stored, of ours"},
+}
 """What else than time and bytes is shown as a ratio, by suite."""
 IN_MB = {"stored", "received", "sent", "manifest", "rate"}
 

@@ -28,6 +28,7 @@ from benchmarks.roster import gather
 from benchmarks.scene import MEMORY
 from benchmarks.sheet import Sheet
 from benchmarks.suites import (
+    archives,
     cpus,
     downloads,
     durability,
@@ -51,6 +52,7 @@ SUITES: dict[str, Callable[[Bench], None]] = {
     "updates": updates.measure,
     "downloads": downloads.measure,
     "shards": shards.measure,
+    "archives": archives.measure,
     "resume": resume.measure,
     "slow": slow.measure,
     "small": small.measure,

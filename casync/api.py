@@ -50,6 +50,7 @@ from casync.ops.upkeep.repair import Repaired
 from casync.remote.http.client import RemoteClient
 from casync.remote.http.transport import TransportOptions
 from casync.remote.http.write_client import WritingClient
+from casync.remote.site.server_at import ServerAt
 from casync.store.base import ManifestSource
 from casync.store.lmdb.store import LmdbStore
 from casync.store.memory import MemoryStore
@@ -267,7 +268,7 @@ def check(
     Args:
         ref: A manifest of `source`, optionally with a path inside.
         place: Path of the file or folder.
-        source: A store, or a `RemoteClient`.
+        source: A store, or a `RemoteClient` or `ServerAt`.
         tell: Called with each path that differs, and what differs.
         progress: Advances by bytes that are right.
 
@@ -304,7 +305,7 @@ def diff(
 
 def _look(ref: Ref, source: ManifestSource) -> Outline | Tree:
     """What a ref leads to; a tree with all its structure, which is in memory then."""
-    if isinstance(source, RemoteClient):
+    if isinstance(source, RemoteClient | ServerAt):
         return fetch(ref, Endpoints(MemoryStore(), False, [], [source]))
     assert isinstance(source, LmdbStore)
     return fetch(ref, Endpoints(MemoryStore(), False, [source], []))
@@ -343,7 +344,7 @@ def open_ref(ref: str | Ref, source: ManifestSource) -> io.BufferedReader:
 
     Args:
         ref: A manifest of `source`, a file in its tree, or a member of an archive.
-        source: A store, or a `RemoteClient`.
+        source: A store, or a `RemoteClient` or `ServerAt`.
 
     Raises:
         NotFoundError: There is no such name, or nothing at the path.
@@ -394,6 +395,6 @@ def _endpoints(
     """The endpoints of one pull. A read-only store is still a source of objects."""
     lasting = store is not None and store.writable
     with ExitStack() as stack:
-        clients = [stack.enter_context(RemoteClient(url, transport)) for url in servers]
+        clients = [stack.enter_context(ServerAt(url, transport)) for url in servers]
         nodes = store if store is not None and lasting else MemoryStore()
         yield Endpoints(nodes, lasting, [] if store is None else [store], clients)

@@ -169,6 +169,13 @@ class Archive:
         """
         return self.kind.reader.read(self._plain, member, start, end)
 
+    def onwards(self) -> Archive:
+        """The same for a reader that goes through it once, from its beginning on."""
+        archive = Archive(self._place, self._stored, self._indexes, self._index)
+        plain = open_onwards(self.kind.layer, self._stored, self._index.length)
+        archive._opened_plain = plain
+        return archive
+
     def stored_range(self, member: Member) -> tuple[int, int]:
         """About which bytes of the archive as it is stored reading a member needs."""
         start, end = member.header, member.offset + member.stored

@@ -41,7 +41,7 @@ class Endpoints(NamedTuple):
         return [(HERE, local) for local in self.local if local is not self.store]
 
     def resolve(self, ref: Ref) -> ManifestId:
-        """The manifest that a ref stands for.
+        """The manifest that a ref stands for, which all servers learn to expect.
 
         A full hash stands for itself. The first server resolves names; without servers, and for
         prefixes of hashes, the local store does.
@@ -51,10 +51,14 @@ class Endpoints(NamedTuple):
             RemoteError: The request to the first server failed.
         """
         if ref.manifest is not None:
-            return ref.manifest
-        if ref.prefix is not None or not self.servers:
-            return self.memory.resolve(ref)
-        return self.servers[0].resolve(ref)
+            ident = ref.manifest
+        elif ref.prefix is not None or not self.servers:
+            ident = self.memory.resolve(ref)
+        else:
+            ident = self.servers[0].resolve(ref)
+        for server in self.servers:
+            server.expects(ident)
+        return ident
 
     @property
     def traffic(self) -> Traffic:

@@ -58,6 +58,10 @@ class MeteredServer:
             self._count(kind, [answer])
             yield answer
 
+    def expects(self, manifest: ManifestId) -> None:
+        """As `Server.expects`."""
+        self._server.expects(manifest)
+
     def get_groups(
         self, kind: Kind, groups: Sequence[Group]
     ) -> Iterator[Sequence[Packed | Delta | Absence]]:

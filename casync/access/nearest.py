@@ -5,13 +5,14 @@ For readers of parts of a content. Pulls of whole files have their supplies, whi
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Iterator, Sequence
 from typing import Final
 
 from casync.access.endpoints import Endpoints
 from casync.errors import CasyncError
 from casync.ids import Kind, ObjectId
+from casync.limits import MIB
 from casync.objects.codec import Packed, Unpacker
 from casync.store.base import Absence, ObjectSource, ObjectStat
 from casync.store.proved import Lost, prove
@@ -20,6 +21,8 @@ __all__ = ["NearestSource"]
 
 _HERE: Final = "local store"
 _THERE: Final = "server"
+_RECENT_BYTES: Final = 8 * MIB
+"""Payloads of chunks that are held: what is read twice of a gzip, from one point to the next."""
 
 
 class NearestSource:
@@ -39,6 +42,8 @@ class NearestSource:
             *((_THERE, server) for server in endpoints.servers),
         ]
         self._unpacker = Unpacker()
+        self._recent: OrderedDict[ObjectId, Packed] = OrderedDict()  # chunks
+        self._recent_bytes = 0
 
     def get(self, kind: Kind, ids: Sequence[ObjectId]) -> Iterator[Packed | Absence]:
         """As `ObjectSource.get`. Holds all answers at once.
@@ -46,8 +51,9 @@ class NearestSource:
         Raises:
             CasyncError: A source failed, and no other has what it was asked for.
         """
-        found: dict[ObjectId, Packed | Absence] = {}
-        rest = list(dict.fromkeys(ids))
+        held = self._recent if kind is Kind.CHUNK else {}
+        found: dict[ObjectId, Packed | Absence] = {i: held[i] for i in ids if i in held}
+        rest = [ident for ident in dict.fromkeys(ids) if ident not in found]
         failure: CasyncError | None = None
         for number, (label, source) in enumerate(self._sources, 1):
             if not rest:
@@ -57,7 +63,7 @@ class NearestSource:
                     good = self._checked(kind, ident, answer, is_last=number == len(self._sources))
                     if isinstance(good, Packed):
                         found[ident] = good
-                        self.given[label] += good.length if kind is Kind.CHUNK else 0
+                        self._keep(label, good)
                     elif good is not Absence.MISSING or ident not in found:
                         found[ident] = good
             except CasyncError as error:
@@ -67,6 +73,17 @@ class NearestSource:
             raise failure
         for ident in ids:
             yield found.get(ident, Absence.MISSING)
+
+    def _keep(self, label: str, packed: Packed) -> None:
+        """Counts a chunk, and holds it for a while: a gzip is read again from a point before."""
+        if packed.kind is not Kind.CHUNK:
+            return
+        self.given[label] += packed.length
+        self._recent[packed.id] = packed
+        self._recent_bytes += len(packed.payload)
+        while self._recent_bytes > _RECENT_BYTES:
+            _, oldest = self._recent.popitem(last=False)
+            self._recent_bytes -= len(oldest.payload)
 
     def stat(self, kind: Kind, ids: Sequence[ObjectId]) -> list[ObjectStat | None]:
         """As `ObjectSource.stat`."""

@@ -19,6 +19,7 @@ __all__ = [
     "RUNS",
     "SEGMENTS",
     "SESSION_BYTES",
+    "UNNAMED_KEY",
     "SessionPart",
     "map_key",
     "map_of",
@@ -30,6 +31,7 @@ __all__ = [
 
 MARKER_KEY: Final = "store"
 HEAD_KEY: Final = "head"
+UNNAMED_KEY: Final = "unnamed"
 
 SEGMENTS: Final = "seg/"
 RUNS: Final = "run/"

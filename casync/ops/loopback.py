@@ -52,6 +52,9 @@ class Loopback:
         with self._lock:
             return sum(self._received[kind] for kind in kinds)
 
+    def expects(self, manifest: ManifestId) -> None:
+        """As `Server.expects`: a store finds any object without that."""
+
     def get(self, kind: Kind, ids: Sequence[ObjectId]) -> Iterator[Packed | Absence]:
         """The objects of the store; see `ObjectSource.get`."""
         for answers in self.get_groups(kind, Singles(ids)):

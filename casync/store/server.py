@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from casync.ids import Kind
+from casync.ids import Kind, ManifestId
 from casync.objects.codec import Packed
 from casync.objects.delta import Delta, Group
 from casync.store.base import Absence, ManifestSource, Traffic
@@ -29,6 +29,13 @@ class Server(ManifestSource, Protocol):
     @property
     def deltas_pay(self) -> bool:
         """Whether requests for deltas currently save time."""
+        ...
+
+    def expects(self, manifest: ManifestId) -> None:
+        """Learns that objects below a manifest will be asked for.
+
+        A static site finds objects by the manifests that lead to them.
+        """
         ...
 
     def get_groups(

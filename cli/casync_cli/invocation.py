@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from casync.errors import CasyncError, NoNameError, UsageError
+from casync.jobs.address import redacted
 from casync_cli.environment import Variables, aws_files
 from casync_cli.outages import Outages
 from casync_cli.output import Output
@@ -133,11 +134,11 @@ class Invocation:
             CasyncError: The source cannot be opened.
         """
         if self.asks_server():
-            from casync.remote.http.client import RemoteClient
+            from casync.remote.site.server_at import ServerAt
             from casync.store.proved import OTHER_SERVER_STEP
 
             servers = self.remote.server
-            with RemoteClient(servers[0], self.transport(servers)) as client:
+            with ServerAt(servers[0], self.transport(servers)) as client:
                 self.warn_of(client.warnings)
                 with placing_damage(client.origin, OTHER_SERVER_STEP):
                     yield client
@@ -196,7 +197,7 @@ class Invocation:
 
     def job_command(self, words: str) -> str:
         """A command about jobs as the user can repeat it: `casync job WORDS`, with its server."""
-        server = "".join(f" --server {url}" for url in self.remote.server)
+        server = "".join(f" --server {redacted(url)}" for url in self.remote.server)
         return f"casync job {words}{server}"
 
     def shown_ids(self, source: ManifestSource, *, is_local: bool | None = None) -> ShowId:

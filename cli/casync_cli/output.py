@@ -9,8 +9,9 @@ import json
 import os
 import shutil
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from itertools import chain, islice
 from typing import BinaryIO, Final, TextIO
 
 from casync.errors import CasyncError
@@ -107,6 +108,21 @@ class Output:
     def document(self, schema: str, fields: Mapping[str, object]) -> None:
         """Writes the JSON document of a command. Sizes are integers, times RFC 3339 in UTC."""
         self._write(_encode(schema, fields))
+
+    def document_of_rows(
+        self, schema: str, fields: Mapping[str, object], key: str, rows: Iterable[object]
+    ) -> None:
+        """As `document`, with an array as its last field, whose rows are written as they come.
+
+        Nothing is written if there is an error before the first of them.
+        """
+        rest = iter(rows)
+        first = list(islice(rest, 1))
+        head = _encode(schema, fields).rstrip("}\n")
+        self._write(f'{head}, "{key}": [')
+        for number, row in enumerate(chain(first, rest)):
+            self._write((", " if number else "") + json.dumps(_valid_value(row)))
+        self._write("]}\n")
 
     def flush(self) -> None:
         """Flushes the data.

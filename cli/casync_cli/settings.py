@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from casync.jobs.address import redacted
 from casync.names.patterns import matches
 from casync.remote.http.address import origin_of
 from casync_cli.config_file import SITE_FILE, ConfigFile, Value, read_config_file
@@ -63,7 +64,7 @@ class Settings:
         for url, said in self.of_servers():
             for key, value in said.items():
                 (source, *_) = [f for f in self.files if key in f.servers.get(url, {})]
-                yield f'server."{url}".{key}', Setting(value, str(source.path))
+                yield f'server."{redacted(url)}".{key}', Setting(value, str(source.path))
         for file in self.files:
             for pattern, table in file.names.items():
                 for key, value in table.items():

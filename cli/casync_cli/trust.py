@@ -39,14 +39,14 @@ def trusted(
     from casync.fs.seen_versions import SeenVersions
     from casync.names.signing import parse_key
     from casync.ops.trust import Trust, trusted_ref
-    from casync.remote.http.client import RemoteClient
+    from casync.remote.site.server_at import ServerAt
 
     trust = Trust(frozenset(map(parse_key, keys)), allow_rollback, dry_run)
     if ref.name is None:
         return ref
     memory = SeenVersions(default_state() / "seen")
     with (
-        RemoteClient(servers[0], invocation.transport(servers))
+        ServerAt(servers[0], invocation.transport(servers))
         if servers
         else invocation.open_store(read_only=True)
     ) as source:

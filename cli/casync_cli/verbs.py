@@ -48,6 +48,7 @@ VERBS: Final[dict[str, Verb]] = {
     "serve": Verb("serve", "Serve the store over HTTP.", own_signals=True),
     "pull": Verb("pull", "Rebuild a file or a folder; fetch only missing chunks.", True),
     "push": Verb("push", "Send a manifest and a name to a server.", True),
+    "publish": Verb("publish", "Write names as files for a plain web server."),
     "download": Verb("download", "Download many objects as a job.", True),
     "job": Verb("", "Show, stop, continue and remove download jobs."),
     "ls": Verb("ls", "List names and manifests, or the entries of a folder or URL.", True),
@@ -84,7 +85,7 @@ _JOB_VERBS: Final[dict[str, Verb]] = {
 _ARCHIVE_VERBS: Final[dict[str, Verb]] = {
     "create": Verb("archive_create", "Make an archive and print its hash."),
     "ls": Verb("archive_ls", "List the members of an archive.", True),
-    "get": Verb("archive_get", "Write a member of an archive to a file.", True),
+    "get": Verb("archive_get", "Write members of an archive to a file or a folder.", True),
     "append": Verb("archive_append", "Add files to an archive."),
 }
 
@@ -131,6 +132,7 @@ _ARCHIVE_EXAMPLES: Final = (
     "casync archive create shards/0001.tar ./images/",
     "casync archive ls shards/0001.tar --suffix .cls",
     "casync archive get shards/0001.tar:train/7.jpg -o 7.jpg",
+    "casync archive append shards/0001.tar 8.jpg 8.cls",
 )
 
 _NAME_EXAMPLES: Final = (

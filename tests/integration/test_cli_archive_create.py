@@ -178,6 +178,62 @@ def test_members_of_archives_are_members_of_another_one(program: Program, folder
         ]
 
 
+@pytest.mark.parametrize("ending", ["tar", "tgz", "zip"])
+def test_members_of_a_folder_in_an_archive_are_selected(
+    program: Program, folder: Path, tmp_path: Path, ending: str
+) -> None:
+    """A3, A8"""
+    create(program, f"in/first.{ending}", folder)
+    (tmp_path / "box").mkdir()
+    (tmp_path / "box" / f"b.{ending}").write_bytes(content(program, f"in/first.{ending}"))
+    assert program.run("prepare", str(tmp_path / "box"), "--name", "box").status == 0
+    made = create(program, "all.tar", f"in/first.{ending}:")
+    assert made["files"] == 6
+    create(program, "below.tar", f"in/first.{ending}:b/", "--regex", "^large$")
+    assert names(program, "below.tar") == ["large"]
+    create(program, "boxed.tar", f"box:b.{ending}/", "--suffix", ".txt")
+    assert names(program, "boxed.tar") == ["a.txt"]
+    create(program, "keys.zip", f"in/first.{ending}:", "box", "--wdskey", "a")
+    with zipfile.ZipFile(io.BytesIO(content(program, "keys.zip"))) as archive:
+        assert archive.namelist() == ["a.txt"]
+        assert archive.read("a.txt") == TREE["a.txt"]
+    create(program, "named.tar", "--template", "in/first." + ending + ":", "--substr", "large")
+    assert names(program, "named.tar") == [f"in/first.{ending}/b/large"]
+
+
+def test_hard_links_of_an_archive_stay_links_where_both_are_taken(
+    program: Program, folder: Path
+) -> None:
+    """A3"""
+    create(program, "first.tar", folder)
+    for chosen, links in (("^(a.txt|same)$", 1), ("^same$", 0)):
+        create(program, "second.tar", "first.tar:", "--regex", chosen)
+        with tarfile.open(fileobj=io.BytesIO(content(program, "second.tar"))) as archive:
+            assert sum(one.islnk() for one in archive.getmembers()) == links
+            same = archive.extractfile("same")
+            assert same is not None
+            assert same.read() == TREE["a.txt"]
+        made = create(program, "second.zip", "first.tar:", "--regex", chosen)
+        assert made["files"] == 1 + links
+
+
+def test_many_members_of_one_archive_read_its_index_once(
+    program: Program, folder: Path, tmp_path: Path
+) -> None:
+    """A3: the order is that of the list"""
+    many = tmp_path / "many"
+    many.mkdir()
+    for number in range(3000):
+        (many / f"{number:04}").write_bytes(b"%d" % number)
+    create(program, "many.tgz", many)
+    order = [f"{number:04}" for number in range(2999, 0, -7)]
+    text = "".join(f"many.tgz:{name}\n" for name in order).encode()
+    ran = program.run("archive", "create", "some.tar", "--list", "-", stdin=text)
+    assert ran.status == 0, ran.err
+    with tarfile.open(fileobj=io.BytesIO(content(program, "some.tar"))) as archive:
+        assert archive.getnames() == order
+
+
 def test_a_prefix_takes_all_names_but_that_of_the_archive(program: Program, folder: Path) -> None:
     """A3"""
     for name in ("p/1", "p/2", "q"):
@@ -224,6 +280,7 @@ def test_two_members_with_one_path_are_refused(program: Program, folder: Path) -
         (["a.tar", "./folder", "x"], "only input of an archive"),
         (["a.tar", "--template", "x/%06d"], "has no end"),
         (["a.tar", "--list", "-"], "list is empty"),
+        (["a.tar", "./folder", "--suffix", ".cls"], "selects from what is in the store"),
     ],
 )
 def test_what_makes_no_archive_is_refused(

@@ -33,7 +33,7 @@ def complete(program: Program, line: str, **environment: str) -> Ran:
 @pytest.mark.parametrize(
     ("line", "offered"),
     [
-        ("casync p", ["prepare", "pull", "push"]),
+        ("casync p", ["prepare", "pull", "push", "publish"]),
         ("casync store ", ["stats", "reindex", "compact", "backup"]),
         ("casync pull --ser", ["--server"]),
         ("casync prepare --na", ["--name"]),

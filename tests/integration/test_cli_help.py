@@ -26,6 +26,7 @@ CONTRACT = {
     "[--allow-rollback] [--dry-run] "
     "[--allow-network-fs]",
     "push": "[REF] [--name NAME] [--sign KEY] [--part K/N] [--abort] [--dry-run]",
+    "publish": "NAME... PLACE [--history N] [--remove] [--grace TIME] [--dry-run]",
     "download": "SOURCE DEST [--description TEXT] [--timeout T] [--max-conns N] [--limit-bph SIZE] "
     "[--limit RATE] [--object-list/--from FILE] [--header K:V]... [--flatten] [--sync] "
     "[--max-delete N] [--allow-empty] [--part K/N] [--chunk-size AVG] [--progress-interval T] "
@@ -36,14 +37,15 @@ CONTRACT = {
     "job stop": "ID...",
     "job rm": "ID...",
     "job wait": "ID [--timeout T] [--refresh T]",
-    "ls": "[PATTERN] [-l] [-R] [--full]",
+    "ls": "[PATTERN] [-l] [-R] [--full] [--archive]",
     "show": "REF [--digest sha256]",
     "cat": "REF[:PATH] [--offset N] [--length N] [-f/--force]",
-    "archive create": "NAME [DIR|REF]... [--template T] [--list FILE] [--prefix P] [--dry-run] "
-    "[--allow-network-fs]",
+    "archive create": "NAME [DIR|REF]... [--template T] [--list FILE] [--prefix P] [--suffix S] "
+    "[--substr S] [--regex RE] [--wdskey KEY] [--dry-run] [--allow-network-fs]",
     "archive ls": "REF[:PATH] [-l/--long] [--prefix P] [--suffix S] [--substr S] [--regex RE] "
     "[--wdskey KEY] [--all]",
-    "archive get": "REF:MEMBER [-o FILE]",
+    "archive get": "REF[:PATH] [-o FILE] [--extract DIR] [--prefix P] [--suffix S] [--substr S] "
+    "[--regex RE] [--wdskey KEY] [--dry-run]",
     "archive append": "NAME FILE... [--as PATH] [--create] [--on-duplicate WHAT] [--expect N]",
     "check": "REF[:PATH] PLACE",
     "diff": "OLD NEW [--exit-code]",
@@ -257,6 +259,7 @@ def test_the_document_names_the_fields_of_json(program: Program) -> None:
         "download ./doc downloaded",
         "job ls",
         "archive create x.tar doc",
+        "archive get x.tar:doc -o member",
     ]:
         (program.home / "doc").write_bytes(b"y" * 5000)
         fields = program.good(*command.split(), "--json").document
@@ -276,6 +279,7 @@ def test_help_lists_the_commands_and_no_others(program: Program) -> None:
         *("prepare", "get", "serve"),
         "pull",
         "push",
+        "publish",
         "download",
         "job",
         "ls",

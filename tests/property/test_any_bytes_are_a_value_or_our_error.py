@@ -30,7 +30,11 @@ from hypothesis import strategies as st
 
 from casync.bucket.head import BucketHead, decode_head, encode_head
 from casync.bucket.keys import SessionPart
+from casync.bucket.map import ChunkPlace, SegmentRow, encode_map_head
+from casync.bucket.map import decode_part as decode_part_of_a_map
+from casync.bucket.map import encode_part as encode_part_of_a_map
 from casync.bucket.run import RunRow, SegmentSize, decode_run, encode_run
+from casync.bucket.segment_head import SegmentHead, decode_segment_head, encode_segment_head
 from casync.errors import CasyncError
 from casync.fs.exclude import Exclusion
 from casync.fs.identity import NO_FILE, FileIdentity
@@ -64,9 +68,11 @@ from casync.names.patterns import literal_prefix, matches
 from casync.names.signing import SigningKey, check_signed, format_key, parse_key
 from casync.names.token import TokenRow, parse_token
 from casync.objects.delta import Delta, pack_group, unpack_group
+from casync.objects.node import Record, encode_records
 from casync.objects.tree import Pipe
 from casync.remote.http.address import origin_of, parse_address
 from casync.remote.http.refusal import refusal
+from casync.remote.site.open_map import OpenMap
 from casync.store.base import ManifestRow, ManifestState, RememberedFile
 from casync.store.lmdb import job_rows, rows
 from casync.store.lmdb.gc_totals import GcTotals, decode_totals, encode_totals
@@ -147,6 +153,17 @@ def an_answer(data: bytes) -> object:
     ]
 
 
+SEGMENTS: Final = [SegmentRow(SessionPart(bytes(16), 1), 5000)]
+MAP_PART: Final = encode_part_of_a_map(
+    encode_records(1, [Record(IDENT, 9)]), [ChunkPlace(0, 64, 5)]
+)
+MAP: Final = encode_map_head(b"manifest", SEGMENTS, [(1, bytes(32), len(MAP_PART))]) + MAP_PART
+
+
+def opened_map(data: bytes) -> object:
+    return OpenMap(lambda start, end: data[start:end]).places([IDENT])
+
+
 BYTES: Final[dict[str, tuple[Callable[[bytes], object], bytes]]] = {
     "ids": (decode_ids, encode_ids(Kind.CHUNK, [IDENT] * 3)),
     "groups": (decode_groups, encode_ids(Kind.CHUNK, [IDENT] * 3)),
@@ -203,6 +220,12 @@ BYTES: Final[dict[str, tuple[Callable[[bytes], object], bytes]]] = {
         {Kind.NODE: [RunRow(IDENT, 0, 64, 5, 9, 1)]},
         [("names", b"a", b"b"), ("names", b"c", None)],
     )),
+    "segment of a bucket": (
+        decode_segment_head,
+        encode_segment_head(SegmentHead(SessionPart(bytes(16), 1), bytes(16), 64, of_nodes=False)),
+    ),
+    "map": (opened_map, MAP),
+    "part of a map": (partial(decode_part_of_a_map, level=1, segments=SEGMENTS), MAP_PART),
     "seen version": (seen, b'{"name":"vm/1","version":1,"manifest":"00"}'),
     "cached scan of a folder": (cached_scan, SCAN),
     "configuration": (config, CONFIG),

@@ -58,6 +58,9 @@ class MemoryServer(MemoryStore):
     def close(self) -> None:
         pass
 
+    def expects(self, manifest: ManifestId) -> None:
+        """As `Server.expects`: a store finds any object without that."""
+
     def get_groups(
         self, kind: Kind, groups: Sequence[Group]
     ) -> Iterator[Sequence[Packed | Delta | Absence]]:

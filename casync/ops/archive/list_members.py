@@ -7,16 +7,23 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from casync.access.archive import Archive, open_archive
-from casync.access.locate import locate
+from casync.access.locate import open_archive_at, reach
 from casync.access.member_indexes import MemberIndexes, indexes_of
 from casync.access.outline import Outline
 from casync.archives.member import Member
 from casync.archives.selection import SelectionMode, member_selection
 from casync.errors import UsageError
 from casync.names.name import Ref
-from casync.store.base import ManifestSource
+from casync.store.base import ManifestSource, ObjectSource
 
-__all__ = ["EVERYTHING", "Selection", "archive_at", "list_members"]
+__all__ = [
+    "EVERYTHING",
+    "Selection",
+    "archive_and_path",
+    "archive_at",
+    "list_members",
+    "members_inside",
+]
 
 
 class Selection(NamedTuple):
@@ -34,10 +41,26 @@ class Selection(NamedTuple):
 
 
 EVERYTHING: Final = Selection()
+_STEP: Final = "tar, tgz, zip and msgpack are."
 
 
-def archive_at(ref: Ref, source: ManifestSource, indexes: MemberIndexes | None = None) -> Archive:
+def archive_at(ref: Ref, source: ManifestSource) -> Archive:
     """The archive that a ref leads to.
+
+    Raises:
+        UsageError: It is no archive.
+        CasyncError: As `reach` and `open_archive`.
+    """
+    archive, inside = archive_and_path(ref, source)
+    if inside:
+        raise UsageError(f"{ref} is no archive, but inside one", next_step=_STEP)
+    return archive
+
+
+def archive_and_path(
+    ref: Ref, source: ManifestSource, indexes: MemberIndexes | None = None
+) -> tuple[Archive, bytes]:
+    """The archive that a ref leads to or into, and the path inside it; empty for the whole.
 
     Args:
         ref: The ref.
@@ -45,21 +68,24 @@ def archive_at(ref: Ref, source: ManifestSource, indexes: MemberIndexes | None =
         indexes: Keeps the indexes of archives; None for the source itself.
 
     Raises:
-        UsageError: It is no archive.
-        CasyncError: As `locate` and `open_archive`.
+        UsageError: There is no archive.
+        CasyncError: As `reach` and `open_archive`.
     """
     indexes = indexes or indexes_of(source)
-    found = locate(ref if ref.path else ref.whole, source, indexes=indexes)
+    found = reach(ref if ref.path else ref.whole, source)
+    located = found.located
+    if found.rest:
+        return open_archive_at(ref, found, source, indexes), found.rest
     archive = None
-    if isinstance(found.content, Outline):
-        name = os.fsdecode(found.path) if found.path else str(ref.name or "")
+    if isinstance(located.content, Outline):
+        name = os.fsdecode(located.path) if located.path else str(ref.name or "")
         last, is_proved = name.rpartition("/")[2], ref.manifest is not None
         archive = open_archive(
-            found.content, source, indexes, last, found.path, is_proved=is_proved
+            located.content, source, indexes, last, located.path, is_proved=is_proved
         )
     if archive is None:
-        raise UsageError(f"{ref} is no archive", next_step="tar, tgz, zip and msgpack are.")
-    return archive
+        raise UsageError(f"{ref} is no archive", next_step=_STEP)
+    return archive, b""
 
 
 def list_members(archive: Archive, selection: Selection = EVERYTHING) -> Iterator[Member]:
@@ -74,3 +100,22 @@ def list_members(archive: Archive, selection: Selection = EVERYTHING) -> Iterato
     for member in archive.members(prefix):
         if (shadowed or not member.shadowed) and (not text or matches(member.path)):
             yield member
+
+
+def members_inside(
+    outline: Outline, source: ObjectSource, name: str, path: bytes = b""
+) -> Iterator[Member]:
+    """The members of a file, but those that a later one hides; none if it is no archive.
+
+    Args:
+        outline: The file.
+        source: Has its chunks, and its index.
+        name: Its name.
+        path: Where it is in the tree of its manifest; empty for the whole.
+
+    Raises:
+        CasyncError: As `open_archive` and `Archive.members`.
+    """
+    archive = open_archive(outline, source, indexes_of(source), name.rpartition("/")[2], path)
+    if archive is not None:
+        yield from list_members(archive)

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from casync.access.archive import MemberContent
-from casync.access.locate import Located, locate
+from casync.access.archive import Archive
+from casync.access.locate import Located, WalkedPath, nothing_at, open_archive_at, reach
 from casync.access.member_indexes import indexes_of
 from casync.access.outline import Outline
 from casync.access.tree_load import Tree
-from casync.archives.member import MemberKind, member_path
+from casync.archives.member import Member, MemberKind, member_path
+from casync.archives.selection import member_selection
 from casync.archives.writing.new_member import MemberWithBytes, NewMember
 from casync.errors import NoObjectError, NotFoundError, UsageError
 from casync.ids import ManifestId
 from casync.names.name import Name, Ref, parse_ref
+from casync.objects.node import Content
 from casync.objects.tree import File
+from casync.ops.archive.chosen import Choice, member_content
+from casync.ops.archive.list_members import EVERYTHING, Selection
+from casync.ops.archive.member_input import members_of_archive
 from casync.ops.archive.tree_members import content_reader, member_of, members_of_tree
 from casync.store.base import ManifestSource
 
 __all__ = ["StoreInput", "WantedMember", "names_below", "refs_of_texts", "whole_refs"]
+
+_OPEN: Final = 8
+"""Archives that are open at once."""
 
 
 class WantedMember(NamedTuple):
@@ -36,13 +45,23 @@ class WantedMember(NamedTuple):
     folder: bytes
 
 
+class _Inside(NamedTuple):
+    """A member of an archive."""
+
+    archive: Archive
+    member: Member
+
+
 class StoreInput:
-    """What refs lead to: each file is a member, and each entry of a tree is one.
+    """What refs lead to: each file is a member, and each entry of a tree or of an archive is one.
+
+    A ref to an archive is that file; with an empty path, or one that ends in a slash, its members.
 
     Args:
         store: Resolves the refs.
         wanted: Gives the refs, from the first one each time that it is called.
         label: What messages call it.
+        selection: Selects members by their paths below what a ref leads to.
         skips_missing: Whether refs that lead to nothing are passed over.
         has_distinct_paths: Whether no two members can have one path.
 
@@ -61,6 +80,7 @@ class StoreInput:
         wanted: Callable[[], Iterable[WantedMember]],
         label: str,
         *,
+        selection: Selection = EVERYTHING,
         skips_missing: bool = False,
         has_distinct_paths: bool = False,
     ) -> None:
@@ -69,7 +89,10 @@ class StoreInput:
         self.has_distinct_paths = has_distinct_paths
         self._store = store
         self._wanted = wanted
+        self._selection = selection
+        self._matches = member_selection(selection.mode, selection.text)
         self._indexes = indexes_of(store)
+        self._archives: OrderedDict[Content, Archive] = OrderedDict()
         self._skips_missing = skips_missing
 
     def members(self, kinds: frozenset[MemberKind]) -> Iterator[MemberWithBytes]:
@@ -77,13 +100,14 @@ class StoreInput:
 
         Raises:
             NotFoundError: A ref leads to nothing.
-            UsageError: A ref leads to a link, a device or a pipe.
+            UsageError: A ref leads to a link, a device or a pipe, or its members are wanted and it
+                is no archive.
             NoObjectError, IntegrityError: An object is missing or damaged.
         """
         self.missing = 0
         for one in self._wanted():
             try:
-                found = locate(one.ref, self._store, indexes=self._indexes)
+                found = self._find(one.ref)
             except NoObjectError:
                 raise
             except NotFoundError:
@@ -91,29 +115,71 @@ class StoreInput:
                     raise
                 self.missing += 1
                 continue
-            yield from self._members_of(one, found, kinds)
+            below = one.folder + b"/" if one.folder else b""
+            match found:
+                case Choice():
+                    yield from members_of_archive(found, kinds, below=below)
+                case _Inside(archive, member):
+                    yield from self._chosen(_of_member(one.path, archive, member))
+                case Located():
+                    yield from self._of_located(one, found, below, kinds)
 
-    def _members_of(
-        self, wanted: WantedMember, found: Located, kinds: frozenset[MemberKind]
+    def _find(self, ref: Ref) -> Located | _Inside | Choice:
+        """What a ref leads to. Headers of members are not read."""
+        found = reach(ref if ref.path else ref.whole, self._store)
+        located, rest = found
+        is_all = (ref.path is not None and not ref.path.rstrip("/")) or (ref.path or "").endswith(
+            "/"
+        )
+        if not isinstance(located.content, Outline) or not (rest or is_all):
+            return located
+        archive = self._archive(ref, found, located.content)
+        member = archive.find(rest) if rest else None
+        if member is None or member.kind is MemberKind.FOLDER:
+            if rest and member is None and not any(archive.members(rest + b"/")):
+                raise nothing_at(ref, found, archive)
+            return Choice(archive, rest, self._selection)
+        archive.require_file(member)
+        return _Inside(archive, member)
+
+    def _archive(self, ref: Ref, found: WalkedPath, outline: Outline) -> Archive:
+        """The archive at a ref, opened once for many refs into it."""
+        archive = self._archives.get(outline.content)
+        if archive is None:
+            archive = open_archive_at(ref, found, self._store, self._indexes)
+        self._archives[outline.content] = archive
+        self._archives.move_to_end(outline.content)
+        if len(self._archives) > _OPEN:
+            self._archives.popitem(last=False)
+        return archive
+
+    def _of_located(
+        self, wanted: WantedMember, found: Located, below: bytes, kinds: frozenset[MemberKind]
     ) -> Iterator[MemberWithBytes]:
         match found.content:
             case Tree() as tree:
-                below = wanted.folder + b"/" if wanted.folder else b""
+                if self._selection.text:  # what a hard link leads to may not be selected
+                    kinds -= {MemberKind.HARDLINK}
                 for one in members_of_tree(tree, self._store, kinds, below=below):
-                    yield one.member, one.content()
+                    yield from self._chosen((one.member, one.content()), below)
             case Outline() as outline:
                 path = wanted.path or found.manifest.hex().encode()
                 member = NewMember(path, length=outline.length)
                 if isinstance(found.entry, File):
                     member = member_of(path, found.entry)
                 read = content_reader(lambda: outline, self._store)
-                yield member, read(0, member.length)
-            case MemberContent() as inside:
-                mode, mtime = inside.member.mode, inside.member.mtime
-                member = NewMember(wanted.path, length=inside.length, mode=mode, mtime=mtime)
-                yield member, inside.read(0, inside.length)
-            case None:
+                yield from self._chosen((member, read(0, member.length)))
+            case _:
                 raise UsageError(f"{wanted.ref} is a link, device or pipe, not a file or folder")
+
+    def _chosen(self, one: MemberWithBytes, below: bytes = b"") -> Iterator[MemberWithBytes]:
+        if not self._selection.text or self._matches(one[0].path[len(below) :]):
+            yield one
+
+
+def _of_member(path: bytes, archive: Archive, member: Member) -> MemberWithBytes:
+    new = NewMember(path, length=member.length, mode=member.mode, mtime=member.mtime)
+    return new, member_content(archive, member)
 
 
 def whole_refs(refs: Iterable[Ref]) -> Iterator[WantedMember]:

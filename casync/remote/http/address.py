@@ -23,12 +23,15 @@ class ServerAddress(NamedTuple):
         host: In ASCII, without brackets.
         port: TCP port.
         prefix: The path that contains `/v1`, without a slash at the end.
+        query: What is sent with every request, such as the signature of a prefix at Azure: a
+            secret, which no message shows.
     """
 
     scheme: str
     host: str
     port: int
     prefix: str = ""
+    query: str = ""
 
     @property
     def authority(self) -> str:
@@ -40,6 +43,12 @@ class ServerAddress(NamedTuple):
     def origin(self) -> str:
         """Scheme, host and port: the scope of a token, and the server's name in messages."""
         return f"{self.scheme}://{self.authority}"
+
+    def target(self, path: str) -> str:
+        """What a request for `path`, which may have a query of its own, asks the server for."""
+        if not self.query:
+            return self.prefix + path
+        return f"{self.prefix}{path}{'&' if '?' in path else '?'}{self.query}"
 
     @property
     def is_loopback(self) -> bool:
@@ -53,7 +62,7 @@ class ServerAddress(NamedTuple):
 
 
 def parse_address(text: str, what: str = "server", port: int | None = None) -> ServerAddress:
-    """Reads `http[s]://HOST[:PORT][/PREFIX]`.
+    """Reads `http[s]://HOST[:PORT][/PREFIX][?QUERY]`.
 
     Args:
         text: The address as the user typed it.
@@ -64,14 +73,17 @@ def parse_address(text: str, what: str = "server", port: int | None = None) -> S
         UsageError: `text` has another form, or holds credentials, which argv would expose.
     """
     step = "Write it as http://HOST:PORT or https://HOST."
+    shown, mark, query = text.partition("?")
     try:
         parts = urlsplit(text)
         host = (parts.hostname or "").encode("idna").decode("ascii")
         given = parts.port
     except (ValueError, UnicodeError) as error:
-        raise UsageError(f"not an address of a {what}: {text}: {error}", next_step=step) from error
+        raise UsageError(
+            f"not an address of a {what}: {shown}: not a URL", next_step=step
+        ) from error
     if parts.scheme not in _PORTS or not _HOST.fullmatch(host) or given == 0:
-        raise UsageError(f"not an address of a {what}: {text}", next_step=step)
+        raise UsageError(f"not an address of a {what}: {shown}", next_step=step)
     if parts.username is not None or parts.password is not None:
         raise UsageError(
             f"the address of a {what} must not contain a user or a password",
@@ -80,16 +92,17 @@ def parse_address(text: str, what: str = "server", port: int | None = None) -> S
             else "Write USER:PASSWORD into a file and name it with --proxy-auth FILE.",
         )
     plain = text.isascii() and text.isprintable() and " " not in text
-    if parts.query or parts.fragment or (parts.path and not plain):
+    is_wrong = not plain and (parts.path or query)
+    if is_wrong or parts.fragment or (mark and (what == "proxy" or not query)):
         raise UsageError(
-            f"the address of a {what} ends with a path of printable ASCII: {text}", next_step=step
+            f"the address of a {what} ends with a path of printable ASCII: {shown}", next_step=step
         )
     path = parts.path.rstrip("/")
-    address = ServerAddress(parts.scheme, host, given or port or _PORTS[parts.scheme], path)
+    address = ServerAddress(parts.scheme, host, given or port or _PORTS[parts.scheme], path, query)
     prefix, request, _ = f"{path}/".partition("/v1/")
     if request:
         raise UsageError(
-            f"the address of a {what} ends before /v1: {text}",
+            f"the address of a {what} ends before /v1: {shown}",
             next_step=f"Give {address.origin}{prefix}.",
         )
     return address

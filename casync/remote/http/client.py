@@ -28,17 +28,16 @@ from casync.errors import (
     UsageError,
 )
 from casync.ids import Kind, ManifestId, NodeId, ObjectId
-from casync.limits import MAX_BATCH_BYTES, MAX_BATCH_IDS, MIB
+from casync.limits import MAX_BATCH_BYTES, MAX_BATCH_IDS
 from casync.names.name import Name, NameRecord, Ref
 from casync.objects.codec import MAX_PLAIN, Packed
 from casync.objects.delta import Delta, Group, Singles, wanted_ids
 from casync.objects.node import Content
+from casync.remote.http.calls import MAX_SMALL_BYTES, Calls
 from casync.remote.http.listings import Listings, manifest_row
 from casync.remote.http.message import Reply, Request
-from casync.remote.http.outage import Outage
-from casync.remote.http.patience import Patience
 from casync.remote.http.retry import Retry
-from casync.remote.http.transport import Transport, TransportOptions
+from casync.remote.http.transport import TransportOptions
 from casync.store.base import Absence, ManifestRow, ObjectStat, Traffic
 from casync.wire.documents import (
     JSON_TYPE,
@@ -60,9 +59,6 @@ from casync.wire.requests import (
 )
 
 __all__ = ["RemoteClient"]
-
-_MAX_SMALL_BYTES: Final = 8 * MIB
-"""Bytes of the largest answer that is read whole: a page of the longest names, with slack."""
 
 _ABSENCES: Final = {
     Status.MISSING: Absence.MISSING,
@@ -98,18 +94,11 @@ class RemoteClient:
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        options = options or TransportOptions()
-        self._transport = Transport(url, options)
+        calls = Calls(url, options or TransportOptions(), pause=pause, clock=clock, jitter=jitter)
+        self._calls = calls
+        self._transport, self._patience = calls.transport, calls.patience
         self._listings = Listings(self.origin, self._document)
         self._makes_deltas = True  # until the server refuses a request for deltas
-        self._patience = Patience(
-            options.retry_for,
-            lambda: self._transport.connected,
-            Outage(self.origin, options.watch, clock),
-            pause=pause,
-            clock=clock,
-            jitter=jitter,
-        )
 
     def __enter__(self) -> Self:
         return self
@@ -124,8 +113,7 @@ class RemoteClient:
 
     def close(self) -> None:
         """Closes all connections. Threads that wait for the server get StoppedError."""
-        self._patience.stop()
-        self._transport.close()
+        self._calls.close()
 
     @property
     def origin(self) -> str:
@@ -154,6 +142,9 @@ class RemoteClient:
     def deltas_pay(self) -> bool:
         """Whether deltas save time: the server makes them, and the link is slow."""
         return self._makes_deltas and not self._transport.is_fast
+
+    def expects(self, manifest: ManifestId) -> None:
+        """As `Server.expects`: a server finds any object without that."""
 
     def get(self, kind: Kind, ids: Sequence[ObjectId]) -> Iterator[Packed | Absence]:
         """One answer per id, in the order asked, as they arrive. See `ObjectSource`.
@@ -342,17 +333,10 @@ class RemoteClient:
 
     def _read(self, request: Request) -> Reply:
         """Requests a small answer, with retries within the budget."""
-        retry = self._patience.retry()
-        while True:
-            try:
-                reply = self._read_once(request, retry)
-                retry.progress()
-                return reply
-            except UnreachableError as error:
-                self._patience.wait(retry, error)
+        return self._calls.read(request)
 
     def _read_once(self, request: Request, retry: Retry) -> Reply:
-        return self._transport.read(request, _MAX_SMALL_BYTES, retry)
+        return self._transport.read(request, MAX_SMALL_BYTES, retry)
 
     def _told(
         self, read: Callable[_Args, _Result], *args: _Args.args, **kwargs: _Args.kwargs

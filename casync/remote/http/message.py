@@ -13,13 +13,14 @@ class Request(NamedTuple):
 
     Attributes:
         target: Path and query below the server's prefix, percent-encoded.
-        accept: Media types; the answer must have one of them.
+        accept: Media types; the answer must have one of them, unless there are none.
         body: The body, whole or in parts; None for no body.
         body_type: Media type of the body.
         method: The HTTP method; if empty, GET, or POST with a body.
         fields: Further header fields.
         writing: Whether the request changes the server.
         sent: Called with the bytes of each part of the body that was sent.
+        span: Start and end of the bytes to fetch of a resource; None for all of it.
     """
 
     target: str
@@ -30,11 +31,20 @@ class Request(NamedTuple):
     fields: Sequence[tuple[bytes, bytes]] = ()
     writing: bool = False
     sent: Callable[[int], object] | None = None
+    span: tuple[int, int] | None = None
 
 
 class Reply(NamedTuple):
-    """A whole small answer, and its status, which is a success."""
+    """A whole answer.
+
+    Attributes:
+        content_type: Its media type.
+        body: Its body.
+        status: Its status, which is a success.
+        start: Where the body begins in the resource.
+    """
 
     content_type: str
     body: bytes
     status: int = 200
+    start: int = 0

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final, cast
 
 import httpcore
@@ -33,6 +34,7 @@ from casync.remote.http.egress import Egress
 from casync.remote.http.message import Reply, Request
 from casync.remote.http.network_errors import network_error
 from casync.remote.http.outage import ServerWatch
+from casync.remote.http.partial import PARTIAL, part_start
 from casync.remote.http.pool import WatchedPool
 from casync.remote.http.refusal import proxy_refusal, refusal
 from casync.remote.http.retry import Retry
@@ -179,8 +181,14 @@ class Transport:
         with self._exchange(request, retry) as (response, body):
             if not any(_field(response, name) for name in _LENGTH_FIELDS):
                 raise RemoteProtocolError(f"{self.origin} does not announce its answer's length")
+            start = 0
+            if request.span is not None:
+                named = partial(_field, response)
+                status = response.status_code
+                start = part_start(self.origin, status, named, request.span, max_bytes)
+                body.flows(retry)
             data = self._collect(body, max_bytes)
-            return Reply(_content_type(response), data, response.status_code)
+            return Reply(_content_type(response), data, response.status_code, start)
 
     @contextmanager
     def stream(self, request: Request, retry: Retry) -> Iterator[Body]:
@@ -201,13 +209,14 @@ class Transport:
         with self._translated():
             response = self._client.send(self._make_request(request), stream=True)
         with closing(Body(self, response)) as body:
-            if response.status_code not in _SUCCESS:
+            is_part = request.span is not None and response.status_code == PARTIAL
+            if response.status_code not in _SUCCESS and not is_part:
                 raise self._refusal(request, response, body)
             encoding = _field(response, b"content-encoding")
             if encoding not in (None, "identity"):
                 raise RemoteProtocolError(f"{self.origin} answers with Content-Encoding {encoding}")
             content_type = _content_type(response)
-            if content_type not in request.accept:
+            if request.accept and content_type not in request.accept:
                 raise RemoteProtocolError(
                     f"{self.origin} answers with {content_type or 'no media type'} where "
                     f"{' or '.join(request.accept)} was expected",
@@ -247,7 +256,11 @@ class Transport:
 
     def _make_request(self, request: Request) -> httpx.Request:
         address = self._address
-        fields = [*self._fields, (b"Accept", ", ".join(request.accept).encode()), *request.fields]
+        accept = ", ".join(request.accept) or "*/*"
+        fields = [*self._fields, (b"Accept", accept.encode()), *request.fields]
+        if request.span is not None:
+            start, end = request.span
+            fields.append((b"Range", f"bytes={start}-{end - 1}".encode()))
         if trail := self._options.trail():
             fields.append((b"CDN-Loop", trail.encode("latin-1")))
         body = request.body
@@ -263,7 +276,7 @@ class Transport:
                 scheme=address.scheme,
                 host=address.host,
                 port=address.port,
-                raw_path=(address.prefix + request.target).encode("ascii"),
+                raw_path=address.target(request.target).encode("ascii"),
             ),
             headers=fields,
             content=body if request.sent is None else _telling(body, request.sent),

@@ -4,34 +4,20 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
+from casync.bucket.spans import JoinedRange, spans
 from casync.limits import KIB
 
-__all__ = ["GAP_BYTES", "JoinedRange", "join_ranges", "take_ranges"]
+__all__ = ["GAP_BYTES", "join_ranges", "take_ranges"]
 
 GAP_BYTES: Final = 128 * KIB
 """Bytes that are read in vain rather than with another request."""
 
 
-class JoinedRange(NamedTuple):
-    """Bytes that one request reads: from `start` to `end`."""
-
-    start: int
-    end: int
-
-
 def join_ranges(ranges: Sequence[tuple[int, int]], gap: int = GAP_BYTES) -> list[JoinedRange]:
     """What to read for ranges (start, end) in any order, in order: more than `gap` bytes apart."""
-    joined: list[JoinedRange] = []
-    for start, end in sorted(ranges):
-        if start >= end:
-            continue
-        if joined and start - joined[-1].end <= gap:
-            joined[-1] = JoinedRange(joined[-1].start, max(end, joined[-1].end))
-        else:
-            joined.append(JoinedRange(start, end))
-    return joined
+    return list(spans(sorted(one for one in ranges if one[0] < one[1]), gap))
 
 
 def take_ranges(

@@ -22,6 +22,7 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, GenericError, PreconditionError
 
 from casync.bucket.keys import HEAD_KEY, MAPS, NAMES
+from casync.bucket.spans import JoinedRange
 from casync.bucket.storage import ListedKey, StoredObject, Tag, TagForm, check_key
 from casync.errors import (
     NotFoundError,
@@ -35,7 +36,7 @@ from casync.limits import MIB
 from casync.remote.sources.obstore_errors import asking, is_about_the_bucket, status_of
 from casync.remote.sources.obstore_stores import Cloud, make_store, server_of, split_address
 from casync.remote.sources.options import SourceOptions
-from casync.remote.storages.joined_ranges import GAP_BYTES, JoinedRange, join_ranges, take_ranges
+from casync.remote.storages.joined_ranges import GAP_BYTES, join_ranges, take_ranges
 
 if TYPE_CHECKING:
     from obstore import PutMode, PutResult, UpdateVersion

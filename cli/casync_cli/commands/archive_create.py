@@ -14,12 +14,14 @@ from casync.errors import UsageError
 from casync.sizes import format_count, format_size
 from casync_cli.completion import complete_ref
 from casync_cli.invocation import invocation_of
-from casync_cli.options import AllowNetworkFs, DryRun
+from casync_cli.options import AllowNetworkFs, DryRun, Regex, Substr, Suffix, WdsKey
 from casync_cli.parsing.paths import parse_path
+from casync_cli.parsing.selections import parse_selection
 
 if TYPE_CHECKING:
     from casync.names.name import Name
     from casync.ops.archive.create import ArchiveInput, ArchivePlan
+    from casync.ops.archive.list_members import Selection
     from casync.ops.prepare.prepared import Prepared
     from casync.store.lmdb.store import LmdbStore
     from casync_cli.output import Output
@@ -27,14 +29,16 @@ if TYPE_CHECKING:
 DETAILS = (
     "NAME ends in .tar, .tgz, .tar.gz, .zip or .msgpack, which is the format. A DIR begins with / "
     "or ., or ends in /; its entries are the members, with their modes and times. A REF to a file "
-    "is a member under its name, and a REF to a folder gives its entries. The same members give "
-    "the same bytes. Prints the hash."
+    "is a member under its name, and a REF to a folder gives its entries. REF: and REF:PATH/ "
+    "give the members of an archive, or of a folder in it. The selections take some of what the "
+    "others give. The same members give the same bytes. Prints the hash."
 )
 EXAMPLES = (
     "casync archive create shards/a.tar ./images/",
     "casync archive create shards/a.tgz --template 'images/{0000..0999}.jpg'",
     "casync archive create all.zip photos/1.jpg photos/2.jpg notes.tar:readme.txt",
     "casync archive create all.msgpack --prefix photos/",
+    "casync archive create labels.tar shards/0001.tar: shards/0002.tgz:train/ --suffix .cls",
 )
 
 
@@ -66,6 +70,10 @@ def run(
     prefix: Annotated[
         str | None, typer.Option("--prefix", metavar="P", help="All names that begin with this.")
     ] = None,
+    suffix: Suffix = None,
+    substr: Substr = None,
+    regex: Regex = None,
+    wdskey: WdsKey = None,
     dry_run: DryRun = False,
     allow_network_fs: AllowNetworkFs = False,
 ) -> None:
@@ -84,12 +92,18 @@ def run(
             next_step="See casync archive create --help.",
         )
     folder = _folder(members or [])
+    selection = parse_selection(None, suffix, substr, regex, wdskey)
+    if folder is not None and selection.text:
+        raise UsageError(
+            f"--{selection.mode} selects from what is in the store",
+            next_step=f"Prepare {folder} under a name, and give that name.",
+        )
     creates = folder is not None and not dry_run
     with (
         invocation.open_store(create=creates, allow_network_fs=allow_network_fs) as store,
         invocation.progress() as progress,
     ):
-        given = _input(store, label, folder, members or [], template, list_file, prefix)
+        given = _input(store, label, folder, members or [], template, list_file, prefix, selection)
         plan = plan_archive(made, given)
         prepared = None
         if not dry_run:
@@ -99,8 +113,12 @@ def run(
 
 
 def _folder(members: list[str]) -> Path | None:
-    """The folder on disk among the arguments."""
-    folders = [one for one in members if one.startswith(("/", ".")) or one.endswith("/")]
+    """The folder on disk among the arguments; `REF:PATH/` is none."""
+    folders = [
+        one
+        for one in members
+        if one.startswith(("/", ".")) or (one.endswith("/") and ":" not in one)
+    ]
     if not folders:
         return None
     if len(members) > 1:
@@ -119,6 +137,7 @@ def _input(
     template: str | None,
     list_file: str | None,
     prefix: str | None,
+    selection: Selection,
 ) -> ArchiveInput:
     from casync.names.name import parse_ref
     from casync.ops.archive.folder_input import FolderInput
@@ -132,7 +151,7 @@ def _input(
     if folder is not None:
         own = os.stat(store.path)
         return FolderInput(folder, frozenset([(own.st_dev, own.st_ino)]))
-    given = partial(StoreInput, store)
+    given = partial(StoreInput, store, selection=selection)
     if template is not None:
         from casync.jobs.template import parse_template
 

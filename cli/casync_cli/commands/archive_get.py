@@ -1,23 +1,38 @@
-"""`casync archive get`: writes a member of an archive."""
+"""`casync archive get`: writes a member of an archive, or several, or all below a folder."""
 
 from __future__ import annotations
 
-from typing import Annotated
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
 from casync.errors import UsageError
 from casync_cli.completion import complete_ref
-from casync_cli.invocation import invocation_of
+from casync_cli.invocation import Invocation, invocation_of
+from casync_cli.options import DryRun, Prefix, Regex, Substr, Suffix, WdsKey
+from casync_cli.parsing.paths import parse_path
+from casync_cli.parsing.selections import parse_selection
+
+if TYPE_CHECKING:
+    from casync.names.name import Ref
+    from casync.ops.archive.list_members import Selection
+    from casync.store.base import ManifestSource
 
 DETAILS = (
     "Reads only what the member needs, also from a server. A file is replaced when all of the "
-    "member is there. Without -o it goes to a file with the name of the member."
+    "member is there. Without -o it goes to a file with the name of the member. --extract writes "
+    "all members of REF, or of the folder PATH in it, below DIR and nothing outside it. The "
+    "selections take some of them; without --extract they go to FILE as one tar."
 )
 EXAMPLES = (
     "casync archive get shards/0001.tar:train/7.jpg",
     "casync archive get shards/0001.tar:train/7.cls -o -",
     "casync archive get www:backup/site.zip/css/site.css -o old.css --server URL",
+    "casync archive get shards/0001.tar:train --extract ./train",
+    "casync archive get shards/0001.tgz --suffix .cls -o - | tar t",
 )
 
 
@@ -26,29 +41,195 @@ def run(
     ref: Annotated[
         str,
         typer.Argument(
-            metavar="REF:MEMBER", help="A member of an archive.", autocompletion=complete_ref
+            metavar="REF[:PATH]",
+            help="A member of an archive; an archive, or a folder in it.",
+            autocompletion=complete_ref,
         ),
     ],
     out: Annotated[
         str | None, typer.Option("-o", metavar="FILE", help="Where to write it; - for stdout.")
     ] = None,
+    extract: Annotated[
+        str | None, typer.Option("--extract", metavar="DIR", help="Write members below a folder.")
+    ] = None,
+    prefix: Prefix = None,
+    suffix: Suffix = None,
+    substr: Substr = None,
+    regex: Regex = None,
+    wdskey: WdsKey = None,
+    dry_run: DryRun = False,
 ) -> None:
     """Runs the command."""
-    invocation = invocation_of(ctx)
-    from casync.access.locate import open_file
     from casync.names.name import parse_ref
-    from casync.ops.archive.get_member import write_readable
-    from casync_cli.parsing.paths import parse_path
 
+    invocation = invocation_of(ctx)
+    selection = parse_selection(prefix, suffix, substr, regex, wdskey)
     parsed = parse_ref(ref)
-    if not parsed.path:
+    if extract is not None and out is not None:
+        raise UsageError("-o and --extract do not go together", next_step="Give one of them.")
+    if extract is None and not selection.text and not parsed.path:
         raise UsageError(
-            f"{ref} names no member", next_step=f"`casync archive ls {ref}` lists them."
+            f"{ref} names no member",
+            next_step=f"`casync archive ls {ref}` lists them; --extract DIR writes all.",
         )
-    place = out if out is not None else parsed.path.rstrip("/").rpartition("/")[2]
-    with invocation.source(keeps_indexes=True) as source, invocation.progress() as progress:
-        content = open_file(parsed, source)
-        if place == "-":
-            write_readable(content, invocation.output.binary, progress)
+    with invocation.source(keeps_indexes=True) as source:
+        if extract is not None:
+            _extract(invocation, parsed, source, selection, extract, dry_run=dry_run)
+        elif selection.text:
+            _write_tar(invocation, parsed, source, selection, out, dry_run=dry_run)
         else:
-            write_readable(content, parse_path(place, "-o"), progress)
+            _write_member(invocation, parsed, source, out, dry_run=dry_run)
+
+
+def _write_member(
+    invocation: Invocation,
+    ref: Ref,
+    source: ManifestSource,
+    out: str | None,
+    *,
+    dry_run: bool,
+) -> None:
+    from casync.access.locate import open_file
+    from casync.ops.archive.write_blocks import write_blocks
+
+    started = time.monotonic()
+    place = out if out is not None else (ref.path or "").rstrip("/").rpartition("/")[2]
+    target = _target(invocation, place, dry_run=dry_run)
+    content = open_file(ref, source)
+    if not dry_run:
+        with invocation.progress() as progress:
+            write_blocks(content.read(0, content.length), content.length, target, progress)
+    _report(invocation, place, started, files=1, length=content.length, dry_run=dry_run)
+
+
+def _write_tar(
+    invocation: Invocation,
+    ref: Ref,
+    source: ManifestSource,
+    selection: Selection,
+    out: str | None,
+    *,
+    dry_run: bool,
+) -> None:
+    from casync.ops.archive.chosen import Choice
+    from casync.ops.archive.list_members import archive_and_path
+    from casync.ops.archive.member_input import MembersTar
+    from casync.ops.archive.write_blocks import write_blocks
+
+    started = time.monotonic()
+    if out is None:
+        raise UsageError(
+            "several members go to one tar, or below a folder",
+            next_step="Name the tar with -o FILE or -o -, or the folder with --extract DIR.",
+        )
+    target = _target(invocation, out, dry_run=dry_run)
+    archive, inside = archive_and_path(ref, source)
+    tar = MembersTar(Choice(archive, inside, selection), _label(ref, inside))
+    if not dry_run:
+        with invocation.progress() as progress:
+            write_blocks(tar.blocks(), tar.length, target, progress)
+    _report(
+        invocation,
+        out,
+        started,
+        files=tar.plan.files,
+        folders=tar.plan.folders,
+        links=tar.plan.links,
+        length=tar.length,
+        dry_run=dry_run,
+    )
+
+
+def _extract(
+    invocation: Invocation,
+    ref: Ref,
+    source: ManifestSource,
+    selection: Selection,
+    directory: str,
+    *,
+    dry_run: bool,
+) -> None:
+    from casync.ops.archive.chosen import Choice
+    from casync.ops.archive.extract import extract, plan_extraction
+    from casync.ops.archive.list_members import archive_and_path
+
+    started = time.monotonic()
+    target = parse_path(directory, "--extract")
+    archive, inside = archive_and_path(ref, source)
+    choice, label = Choice(archive, inside, selection), _label(ref, inside)
+    skipped: dict[str, int] = {}
+    if dry_run:
+        plan = plan_extraction(choice, label, target)
+    else:
+        with invocation.progress() as progress:
+            plan, skipped, _ = extract(choice, label, target, progress)
+    _report(
+        invocation,
+        directory,
+        started,
+        files=plan.files,
+        folders=plan.folders,
+        links=plan.links,
+        length=plan.length,
+        left_out=plan.left_out,
+        skipped=skipped,
+        dry_run=dry_run,
+    )
+
+
+def _label(ref: Ref, inside: bytes) -> str:
+    """The ref of the archive that a ref leads into."""
+    if not inside:
+        return str(ref).rstrip(":")
+    return str(ref).rstrip("/").removesuffix(os.fsdecode(inside)).rstrip(":/")
+
+
+def _target(invocation: Invocation, place: str, *, dry_run: bool) -> Path | BinaryIO:
+    if place != "-":
+        return parse_path(place, "-o")
+    if invocation.output.json_mode and not dry_run:
+        raise UsageError("--json and -o - cannot share stdout")
+    return invocation.output.binary
+
+
+def _report(
+    invocation: Invocation,
+    place: str,
+    started: float,
+    *,
+    length: int,
+    dry_run: bool,
+    files: int = 0,
+    folders: int = 0,
+    links: int = 0,
+    left_out: int = 0,
+    skipped: dict[str, int] | None = None,
+) -> None:
+    from casync.sizes import format_count, format_size
+    from casync_cli.parsing.times import format_duration
+
+    output, seconds = invocation.output, time.monotonic() - started
+    if output.json_mode:
+        output.document(
+            "casync.archive-get/1",
+            {
+                "output": place,
+                "files": files,
+                "folders": folders,
+                "links": links,
+                "length": length,
+                "left_out": left_out,
+                "skipped": skipped or {},
+                "seconds": round(seconds, 3),
+            },
+        )
+    output.flush()
+    counts = [(files, "file"), (folders, "folder"), (links, "link")]
+    what = ", ".join(format_count(count, name) for count, name in counts if count)
+    took = "" if dry_run else f" in {format_duration(seconds)}"
+    output.say(f"{'stdout' if place == '-' else place}: {what}, {format_size(length)}{took}")
+    if left_out:
+        output.say(f"warning: devices and pipes left out: {left_out}")
+    if skipped:
+        rest = ", ".join(f"{count} {what}" for what, count in sorted(skipped.items()))
+        output.say(f"warning: metadata not set: {rest}")

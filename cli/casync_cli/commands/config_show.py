@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import typer
 
+from casync.jobs.address import redacted
 from casync_cli.columns import Column
 from casync_cli.invocation import invocation_of
 from casync_cli.settings import Setting
@@ -23,7 +24,7 @@ def run(ctx: typer.Context) -> None:
     invocation = invocation_of(ctx)
     output = invocation.output
     files = [str(file.path) for file in invocation.settings.files]
-    settings = [*invocation.settings, *_of_servers()]
+    settings = [*map(_without_secrets, invocation.settings), *_of_servers()]
     if output.json_mode:
         fields = [
             {"key": key, "value": setting.value, "source": setting.source}
@@ -39,6 +40,14 @@ def run(ctx: typer.Context) -> None:
     listing = output.listing(Column("setting", keys), Column("value", values), Column("source"))
     for row in rows:
         listing.row(*row)
+
+
+def _without_secrets(row: tuple[str, Setting]) -> tuple[str, Setting]:
+    """A row in which addresses of servers have no queries, which may be signatures."""
+    key, (value, source) = row
+    if key == "servers" and value is not None:
+        value = redacted(value) if isinstance(value, str) else [redacted(one) for one in value]
+    return key, Setting(value, source)
 
 
 def _of_servers() -> Iterator[tuple[str, Setting]]:

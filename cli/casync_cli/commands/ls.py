@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from casync.errors import IntegrityError, NoNameError, NoObjectError, UsageError
+from casync.errors import (
+    IntegrityError,
+    NoNameError,
+    NoObjectError,
+    NotFoundError,
+    UnsupportedError,
+    UsageError,
+)
 from casync.ids import Kind, ManifestId
 from casync.limits import MAX_BATCH_IDS
 from casync_cli.columns import Column, hashes, moments, sizes
@@ -20,6 +28,7 @@ from casync_cli.parsing.times import format_moment
 from casync_cli.short_ids import full_id
 
 if TYPE_CHECKING:
+    from casync.archives.member import Member
     from casync.store.base import ManifestRow, ManifestSource
     from casync_cli.short_ids import ShowId
 
@@ -29,15 +38,17 @@ DETAILS = (
     "first digits of one. Columns: hash, name; with -l hash, length, time, name with version. "
     "REF:PATH lists a folder in REF, and REF: its top folder. Columns: path; with -l mode, "
     "length, time, content id, path, link target. The length of a folder is that of all files in "
-    "it; that of a large folder of a server is not shown. URL/ lists a folder of a web server or a "
-    "bucket: size, path; with -l size, time, path. A terminal gets hashes of the local "
-    "store as short as other commands take them, and no content ids; --full shows all digits."
+    "it; that of a large folder of a server is not shown. With --archive the members of an archive "
+    "follow it, as NAME:MEMBER or PATH/MEMBER. URL/ lists a folder of a web server or a bucket: "
+    "size, path; with -l size, time, path. A terminal gets hashes of the local store as short as "
+    "other commands take them, and no content ids; --full shows all digits."
 )
 EXAMPLES = (
     "casync ls",
     "casync ls -l vm/",
     "casync ls 'vm/*-06' --server http://10.0.0.1:8080",
     "casync ls -lR www:css",
+    "casync ls --archive shards/",
     "casync ls http://host/images/",
 )
 
@@ -49,6 +60,21 @@ class _Entry(NamedTuple):
     length: int | None
     created: int
     total: int | None = None
+    member: Member | None = None
+
+    @property
+    def text(self) -> str | None:
+        """The name; of a member its ref."""
+        if self.member is None:
+            return self.name
+        return f"{self.name or self.id.hex()}:{os.fsdecode(self.member.path)}"
+
+    @property
+    def versioned(self) -> str | None:
+        """As `text`, with the version of the name."""
+        if self.name is None or self.version is None:
+            return self.text
+        return self._replace(name=f"{self.name}@{self.version}", version=None).text
 
 
 def run(
@@ -68,6 +94,9 @@ def run(
     full: Annotated[
         bool, typer.Option("--full", help="Show all digits of hashes and contents.")
     ] = False,
+    archive: Annotated[
+        bool, typer.Option("--archive", help="List the members of archives, too.")
+    ] = False,
 ) -> None:
     """Runs the command."""
     invocation = invocation_of(ctx)
@@ -76,12 +105,14 @@ def run(
     from casync.remote.sources.open import is_address
 
     if pattern is not None and is_address(pattern):
+        if archive:
+            raise UsageError("archives at a URL are not read", next_step="`casync get` stores one.")
         _list_url(invocation, pattern, long=long, recursive=recursive)
         return
     inside = parse_ref(pattern) if pattern is not None and ":" in pattern else None
     if recursive and inside is None:
         raise UsageError("-R works only in a folder", next_step="Name one as REF: or REF:PATH.")
-    with invocation.source() as source:
+    with invocation.source(keeps_indexes=archive) as source:
         is_remote = bool(invocation.remote.server)
         if inside is not None:
             from casync_cli.reports.tree import list_inside
@@ -94,13 +125,16 @@ def run(
                 recursive=recursive,
                 full=full,
                 is_remote=is_remote,
+                archives=archive,
             )
             return
         entries = _entries(source, pattern, lengths=long or output.json_mode)
         if long:
             entries = _with_totals(entries, source, output, is_remote=is_remote)
+        if archive:
+            entries = _with_members(entries, source, output)
         if output.json_mode:
-            output.document("casync.ls/1", {"entries": [_fields(entry) for entry in entries]})
+            output.document_of_rows("casync.ls/1", {}, "entries", map(_fields, entries))
         else:
             show = full_id if full else invocation.shown_ids(source)
             _print(output, entries, show, long=long)
@@ -167,20 +201,38 @@ def _with_totals(
             yield entry._replace(total=total)
 
 
+def _with_members(
+    entries: Iterable[_Entry], source: ManifestSource, output: Output
+) -> Iterator[_Entry]:
+    """Adds the members of each archive after it. One that cannot be read is told, and stays."""
+    from casync.access.outline import open_outline
+    from casync.ops.archive.list_members import members_inside
+
+    for entry in entries:
+        yield entry
+        with output.warning_of(NotFoundError, IntegrityError, UsageError, UnsupportedError):
+            outline = open_outline(entry.id, source)
+            if outline.manifest.kind == "file":
+                for member in members_inside(outline, source, entry.name or ""):
+                    yield entry._replace(member=member)
+
+
 def _print(output: Output, entries: Iterable[_Entry], show: ShowId, *, long: bool) -> None:
     if not long:
         listing = output.listing(hashes("hash"), Column("name"))
         for entry in entries:
-            listing.row(show(entry.id), entry.name)
+            listing.row(show(entry.id), entry.text)
         return
     listing = output.listing(hashes("hash"), sizes("length"), moments("time"), Column("name"))
     for entry in entries:
-        name = None if entry.name is None else f"{entry.name}@{entry.version}"
-        listing.row(show(entry.id), entry.total, format_moment(entry.created), name)
+        total, moment = entry.total, entry.created
+        if entry.member is not None:
+            total, moment = entry.member.length, entry.member.mtime
+        listing.row(show(entry.id), total, format_moment(moment), entry.versioned)
 
 
 def _fields(entry: _Entry) -> dict[str, object]:
-    return {
+    fields: dict[str, object] = {
         "manifest": entry.id.hex(),
         "name": entry.name,
         "version": entry.version,
@@ -188,3 +240,8 @@ def _fields(entry: _Entry) -> dict[str, object]:
         "total": entry.total,
         "created": format_moment(entry.created),
     }
+    if entry.member is not None:
+        from casync_cli.reports.members import member_fields
+
+        fields |= {"total": None, **member_fields(entry.member)}
+    return fields

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from casync.errors import UsageError
+from casync.jobs.address import redacted
 from casync_cli.completion import complete_ref
 from casync_cli.invocation import Invocation, invocation_of
 from casync_cli.options import DryRun
@@ -98,7 +99,7 @@ def run(
 
         def begun(push: str) -> None:
             invocation.resume = (
-                f"{again} Or give it up: casync push --abort {push} --server {server}"
+                f"{again} Or give it up: casync push --abort {push} --server {redacted(server)}"
             )
 
         options = replace(options, begun=begun)

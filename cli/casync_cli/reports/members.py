@@ -15,7 +15,7 @@ from casync_cli.parsing.times import format_moment
 if TYPE_CHECKING:
     from casync.access.archive import Archive
 
-__all__ = ["report_members"]
+__all__ = ["member_fields", "member_mode", "report_members"]
 
 _TYPES: Final = {
     MemberKind.FILE: stat.S_IFREG,
@@ -38,8 +38,9 @@ def report_members(
         long: Show more than paths.
     """
     if output.json_mode:
-        fields = {"format": str(archive.kind), "entries": list(map(_fields, members))}
-        output.document("casync.archive-ls/1", fields)
+        fields = {"format": str(archive.kind)}
+        rows = map(_fields, members)
+        output.document_of_rows("casync.archive-ls/1", fields, "entries", rows)
         return
     if not long:
         for member in members:
@@ -50,12 +51,28 @@ def report_members(
     )
     for member in members:
         listing.row(
-            stat.filemode(_TYPES[member.kind] | member.mode),
+            member_mode(member),
             member.length,
             format_moment(member.mtime),
             os.fsdecode(member.path),
             os.fsdecode(member.target) if member.target else None,
         )
+
+
+def member_mode(member: Member) -> str:
+    """The mode of a member as `ls` prints it."""
+    return stat.filemode(_TYPES[member.kind] | member.mode)
+
+
+def member_fields(member: Member) -> dict[str, object]:
+    """What a listing of names or folders has of a member besides its place."""
+    return {
+        "member": os.fsdecode(member.path),
+        "kind": member.kind.name.lower(),
+        "length": member.length,
+        "mode": f"{member.mode:04o}",
+        "mtime": member.mtime,
+    }
 
 
 def _fields(member: Member) -> dict[str, object]:

@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
 
 from casync.access.locate import locate
+from casync.access.outline import Outline
 from casync.access.tree_load import Tree
-from casync.errors import IntegrityError, NoObjectError
+from casync.archives.member import Member
+from casync.errors import (
+    IntegrityError,
+    NoObjectError,
+    NotFoundError,
+    UnsupportedError,
+    UsageError,
+)
 from casync.names.name import Ref
 from casync.objects.folder_sizes import FolderSizes
+from casync.objects.manifest import Manifest
 from casync.objects.tree import Device, File, Folder, Link, Pipe
+from casync.ops.archive.list_members import members_inside
 from casync.store.proved import ProvedReader
 from casync_cli.columns import Column, moments, sizes
 from casync_cli.parsing.times import format_moment
+from casync_cli.reports.members import member_fields, member_mode
 
 if TYPE_CHECKING:
     from casync.objects.tree import Entry
@@ -38,6 +50,7 @@ def list_inside(
     recursive: bool,
     full: bool,
     is_remote: bool,
+    archives: bool = False,
 ) -> None:
     """Lists the folder, or the single entry, that `ref` leads to.
 
@@ -49,6 +62,7 @@ def list_inside(
         recursive: List everything below, too.
         full: Show ids of contents on a terminal, too.
         is_remote: Show sizes of folders only as far as few requests tell them.
+        archives: List the members of archives after them.
 
     Raises:
         CasyncError: As `locate` and `Tree.listing`.
@@ -59,6 +73,18 @@ def list_inside(
     else:
         assert found.entry is not None  # a whole file has no entries
         listed = iter([(found.path, found.entry)])
+    params = found.content.params if isinstance(found.content, Tree | Outline) else None
+
+    def rows() -> Iterator[tuple[bytes, Entry | Member]]:
+        for path, entry in listed:
+            yield path, entry
+            if archives and isinstance(entry, File) and params is not None:
+                with output.warning_of(NotFoundError, IntegrityError, UsageError, UnsupportedError):
+                    manifest = Manifest("file", params, entry.content)
+                    outline = Outline(found.manifest, manifest, source)
+                    for member in members_inside(outline, source, os.fsdecode(path), path):
+                        yield path, member
+
     fetch = ProvedReader(source).plain
     folder_sizes = FolderSizes(fetch, READS_OF_SERVER if is_remote else None)
 
@@ -71,12 +97,13 @@ def list_inside(
         return None
 
     if output.json_mode:
-        entries = [_fields(path, entry, length(entry)) for path, entry in listed]
-        output.document("casync.ls-tree/1", {"manifest": found.manifest.hex(), "entries": entries})
+        fields = {"manifest": found.manifest.hex()}
+        entries = (_row(path, entry, length) for path, entry in rows())
+        output.document_of_rows("casync.ls-tree/1", fields, "entries", entries)
         return
     if not long:
-        for path, _ in listed:
-            output.row(os.fsdecode(path))
+        for path, entry in rows():
+            output.row(_shown(path, entry))
         return
     listing = output.listing(
         Column("mode", 10),
@@ -86,7 +113,13 @@ def list_inside(
         Column("path"),
         Column("target"),
     )
-    for path, entry in listed:
+    for path, entry in rows():
+        if isinstance(entry, Member):
+            target = os.fsdecode(entry.target) if entry.target else None
+            moment = format_moment(entry.mtime)
+            shown = _shown(path, entry)
+            listing.row(member_mode(entry), entry.length, moment, None, shown, target)
+            continue
         listing.row(
             stat.filemode(_mode(entry)),
             length(entry),
@@ -95,6 +128,19 @@ def list_inside(
             os.fsdecode(path),
             os.fsdecode(entry.target) if isinstance(entry, Link) else None,
         )
+
+
+def _shown(path: bytes, entry: Entry | Member) -> str:
+    """The path of an entry; of a member that of its archive, and its own."""
+    return os.fsdecode(path + b"/" + entry.path if isinstance(entry, Member) else path)
+
+
+def _row(
+    path: bytes, entry: Entry | Member, length: Callable[[Entry], int | None]
+) -> dict[str, object]:
+    if isinstance(entry, Member):
+        return {"path": _shown(path, entry), **member_fields(entry)}
+    return _fields(path, entry, length(entry))
 
 
 def _mode(entry: Entry) -> int:

@@ -98,6 +98,15 @@ def test_earlier_chunks_are_shared(world: World, form: str) -> None:
     world.check(name)
 
 
+def test_a_short_header_of_messagepack_is_made_longer_and_the_rest_is_shared(world: World) -> None:
+    """A4"""
+    old = {"large": random.Random(4).randbytes(4_000_000)}
+    world.put("a.msgpack", msgspec.msgpack.encode(old))
+    done = world.add("a.msgpack", world.file("new", b"new"))
+    assert done.stored < 30_000
+    assert read("msgpack", world.content("a.msgpack")) == old | {"new": b"new"}
+
+
 @pytest.mark.parametrize("form", FORMATS)
 def test_a_path_that_is_there_is_an_error_replaced_or_kept(world: World, form: str) -> None:
     """A4"""

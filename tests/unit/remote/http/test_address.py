@@ -41,7 +41,8 @@ def test_addresses(text: str, address: tuple[str, str, int, str], origin: str | 
         "http://host:-1",
         "http://host:x",
         "http://[::1",
-        "http://host/?q=1",
+        "http://host/?",
+        "http://host/?a b",
         "http://host/#f",
         "http://host/a b",
         "http://host/\u00e9",
@@ -93,3 +94,22 @@ def test_credentials_in_an_address_are_refused_and_not_repeated(text: str) -> No
 )
 def test_loopback_addresses_are_recognized(text: str, loopback: bool) -> None:
     assert parse_address(text).is_loopback is loopback
+
+
+def test_a_query_goes_with_every_request() -> None:
+    address = parse_address("https://host/container/site?sv=1&sig=a%2Fb")
+    assert address.target("/store") == "/container/site/store?sv=1&sig=a%2Fb"
+    assert address.target("/v1/names?limit=1") == "/container/site/v1/names?limit=1&sv=1&sig=a%2Fb"
+    assert "sig" not in address.origin
+
+
+@pytest.mark.parametrize("text", ["ftp://host?sig=secret", "http://u:p@host?sig=secret"])
+def test_a_query_is_in_no_message(text: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_address(text)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_proxy_has_no_query() -> None:
+    with pytest.raises(UsageError):
+        parse_address("http://host?q=1", "proxy")

@@ -1,44 +1,51 @@
-"""Writes one member of an archive to a target, whole or not at all, or to a stream."""
+"""Writes bytes of archives to a target, whole or not at all, or to a stream."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
 
-from casync.access.content_file import Readable
 from casync.access.progress import SILENT, Progress
 from casync.fs.target.base import open_sink
 from casync.fs.target.place import check_space, inspect_place
+from casync.ids import Buffer
 
-__all__ = ["write_readable"]
+__all__ = ["write_blocks"]
 
 
-def write_readable(content: Readable, target: Path | BinaryIO, progress: Progress = SILENT) -> None:
-    """Writes the bytes of a member, or of a file.
+def write_blocks(
+    blocks: Iterable[Buffer],
+    length: int,
+    target: Path | BinaryIO,
+    progress: Progress = SILENT,
+) -> None:
+    """Writes blocks, for example those of a member.
 
     A file at `target` is replaced when all bytes are there and durable, as by a pull.
 
     Args:
-        content: The bytes.
+        blocks: The bytes in order.
+        length: How many there are.
         target: A path, or a stream.
         progress: Advances by every byte.
 
     Raises:
-        NoSpaceError, DeniedError, WriteError: It cannot be written.
+        NoSpaceError, DeniedError, WriteError: They cannot be written.
         LockedError: A pull writes to the same target.
-        CasyncError: As `Readable.read`.
+        CasyncError: What `blocks` raises.
     """
-    progress.start("reading", content.length)
+    progress.start("reading", length)
     if not isinstance(target, Path):
-        for block in content.read(0, content.length):
+        for block in blocks:
             target.write(block)
             progress.advance(len(block))
         return
     place = inspect_place(target, in_place=False)
-    check_space(place, content.length)
-    with open_sink(place, content.length) as sink:
+    check_space(place, length)
+    with open_sink(place, length) as sink:
         at = 0
-        for block in content.read(0, content.length):
+        for block in blocks:
             sink.write(at, [block])
             at += len(block)
             progress.advance(len(block))

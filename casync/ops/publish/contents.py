@@ -1,0 +1,165 @@
+"""What a site has: its marker, its names, its maps."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Final, TypeVar
+
+import msgspec
+
+from casync.bucket.keys import (
+    MAPS,
+    MARKER_KEY,
+    NAMES,
+    SEGMENTS,
+    UNNAMED_KEY,
+    SessionPart,
+    map_key,
+    map_of,
+    name_key,
+    part_of,
+)
+from casync.bucket.storage import ObjectStorage
+from casync.errors import CasyncError, IntegrityError, MalformedError, UnsupportedError
+from casync.ids import ManifestId
+from casync.names.name import Name, NameRecord
+from casync.ops.publish.place_table import SegmentPlace
+from casync.remote.site.open_map import OpenMap
+from casync.wire.documents import decode_document, encode_document
+from casync.wire.site import MARKER_FORMAT, SiteMarker, SiteName, Unnamed, site_name, site_versions
+
+__all__ = ["SiteContents"]
+
+_AT_ONCE: Final = 8
+_Document = TypeVar("_Document", bound=msgspec.Struct)
+
+
+class SiteContents:
+    """Reads and writes the documents of a site. Used by one thread.
+
+    Args:
+        storage: Where it is.
+        now: The time, in seconds since 1970.
+
+    Attributes:
+        storage: Where it is.
+        store: The UUID of the site.
+
+    Raises:
+        CasyncError: There is something else, or the storage fails.
+    """
+
+    def __init__(self, storage: ObjectStorage, now: int) -> None:
+        self.storage = storage
+        self._maps: dict[ManifestId, OpenMap] = {}
+        marker = self._document(MARKER_KEY, SiteMarker)
+        if marker is None:
+            if next(storage.list(), None) is not None:
+                raise CasyncError(
+                    f"{storage.place} is not empty, and no static site",
+                    next_step="Publish to an empty folder or prefix.",
+                )
+            fresh = SiteMarker(MARKER_FORMAT, secrets.token_hex(16), now)
+            storage.create(MARKER_KEY, encode_document(fresh))
+            marker = self._document(MARKER_KEY, SiteMarker) or fresh
+        if marker.format != MARKER_FORMAT:
+            raise UnsupportedError(f"{storage.place} has format {marker.format}, not 2")
+        self.store = bytes.fromhex(marker.uuid)
+
+    def names(self) -> dict[Name, list[NameRecord]]:
+        """The versions of each name, the oldest first."""
+        keys = [listed.key for listed in self.storage.list(NAMES)]
+        with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="publish") as pool:
+            found = [versions for versions in pool.map(self._versions, keys) if versions]
+        return {Name(versions[-1].name): versions for versions in found}
+
+    def set_name(self, versions: list[NameRecord]) -> None:
+        """Writes a name, with its versions, the oldest first."""
+        key = name_key(Name(versions[-1].name))
+        self.storage.put(key, encode_document(site_name(versions)))
+
+    def map_ids(self) -> set[ManifestId]:
+        """The manifests that have a map."""
+        found = (map_of(listed.key) for listed in self.storage.list(MAPS))
+        return {ident for ident in found if ident is not None}
+
+    def segment_sizes(self) -> dict[SessionPart, int]:
+        """The segments that are there, whether needed or not, and their bytes."""
+        found = ((part_of(listed.key), listed.size) for listed in self.storage.list(SEGMENTS))
+        return {part: size for part, size in found if part is not None}
+
+    def segments(self, ident: ManifestId) -> Iterator[SessionPart]:
+        """The segments that a manifest needs.
+
+        Raises:
+            MalformedError: Its map is missing, or damaged.
+        """
+        with self._reading(ident) as found:
+            yield from (row.part for row in found.segments)
+
+    def chunks(
+        self, ident: ManifestId, passed: set[bytes]
+    ) -> Iterator[list[tuple[bytes, SegmentPlace]]]:
+        """The chunks that a manifest leads to, in batches.
+
+        Args:
+            ident: The manifest.
+            passed: Nodes whose chunks are passed over; grows by those of this manifest.
+
+        Raises:
+            MalformedError: Its map is missing, or damaged.
+        """
+        with self._reading(ident) as found:
+            for batch in found.listed(passed):
+                yield [
+                    (one, SegmentPlace(segment.part, place.offset, place.stored))
+                    for one, (_, place, segment) in batch
+                ]
+
+    @contextmanager
+    def _reading(self, ident: ManifestId) -> Iterator[OpenMap]:
+        key = map_key(ident)
+
+        def read(start: int, end: int) -> bytes:
+            found = self.storage.get_ranges(key, [(start, end)])
+            if found is None:
+                raise MalformedError("it is missing")
+            return found[0]
+
+        try:
+            if ident not in self._maps:
+                self._maps[ident] = OpenMap(read)
+            yield self._maps[ident]
+        except IntegrityError as error:
+            raise MalformedError(
+                f"{self.storage.place}/{key}: {error.message}",
+                next_step="Delete this object, and publish the name again.",
+            ) from error
+
+    def unnamed(self) -> dict[str, int]:
+        """The keys that no name needed when that was last looked at, and since when."""
+        found = self._document(UNNAMED_KEY, Unnamed)
+        return {} if found is None else found.keys
+
+    def set_unnamed(self, keys: dict[str, int]) -> None:
+        """Writes these keys."""
+        self.storage.put(UNNAMED_KEY, encode_document(Unnamed(dict(sorted(keys.items())))))
+
+    def _versions(self, key: str) -> list[NameRecord]:
+        found = self._document(key, SiteName)
+        return [] if found is None else site_versions(found)
+
+    def _document(self, key: str, kind: type[_Document]) -> _Document | None:
+        stored = self.storage.get(key)
+        if stored is None:
+            return None
+        try:
+            return decode_document(stored.data, kind)
+        except IntegrityError as error:
+            raise MalformedError(
+                f"{self.storage.place}/{key}: {error.message}",
+                next_step="Publish to another folder or prefix.",
+            ) from error

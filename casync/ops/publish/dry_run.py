@@ -1,0 +1,60 @@
+"""A storage that is read as it is, and to which nothing is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import BinaryIO, Self
+
+from casync.bucket.storage import ListedKey, ObjectStorage, StoredObject, Tag, TagForm
+
+__all__ = ["UnwrittenStorage"]
+
+
+class UnwrittenStorage:
+    """An `ObjectStorage` whose writes do nothing, so that an operation shows what it would do.
+
+    Args:
+        storage: What is read.
+    """
+
+    def __init__(self, storage: ObjectStorage) -> None:
+        self._storage = storage
+
+    @property
+    def place(self) -> str:
+        """As `ObjectStorage.place`."""
+        return self._storage.place
+
+    def using(self, form: TagForm) -> Self:
+        """As `ObjectStorage.using`; nothing is swapped here."""
+        return self
+
+    def get(self, key: str) -> StoredObject | None:
+        """As `ObjectStorage.get`."""
+        return self._storage.get(key)
+
+    def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes] | None:
+        """As `ObjectStorage.get_ranges`."""
+        return self._storage.get_ranges(key, ranges)
+
+    def put(self, key: str, data: bytes | BinaryIO) -> None:
+        """Does nothing."""
+
+    def create(self, key: str, data: bytes) -> bool:
+        """Does nothing."""
+        return True
+
+    def swap(self, key: str, data: bytes, tag: Tag) -> Tag | None:
+        """Does nothing."""
+        return tag
+
+    def list(self, prefix: str = "") -> Iterator[ListedKey]:
+        """As `ObjectStorage.list`."""
+        return self._storage.list(prefix)
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """Does nothing."""
+
+    def close(self) -> None:
+        """As `ObjectStorage.close`."""
+        self._storage.close()

@@ -1,0 +1,226 @@
+"""Writes names, and all that they need, as files that a plain web server hands out.
+
+New chunks go first, then maps, then names; so a reader never finds a name that leads nowhere. What
+no name needs any more stays for the grace, because readers may be under way with an old map.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from casync.access.progress import SILENT, Progress
+from casync.bucket.keys import SessionPart, map_key, name_key, segment_key
+from casync.bucket.storage import ObjectStorage
+from casync.errors import NoNameError, UsageError
+from casync.ids import ManifestId
+from casync.names.name import Name, NameRecord
+from casync.ops.publish.contents import SiteContents
+from casync.ops.publish.map_file import MapMaker
+from casync.ops.publish.place_table import PlaceTable
+from casync.ops.publish.segments import SegmentWriter
+from casync.store.base import ManifestSource
+
+__all__ = ["DEFAULT_GRACE", "PublishOptions", "Published", "publish", "unpublish"]
+
+DEFAULT_GRACE: Final = 7 * 86400
+"""Seconds for which a site keeps what no name needs any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class PublishOptions:
+    """How to publish.
+
+    Attributes:
+        history: Newest versions of each name that the site has.
+        grace: Seconds for which to keep what no name needs any more.
+    """
+
+    history: int = 1
+    grace: int = DEFAULT_GRACE
+
+
+class Published(NamedTuple):
+    """What was published.
+
+    Attributes:
+        names: The newest version of each name.
+        manifests: Manifests that the site did not have.
+        chunks: Chunks that it did not have.
+        stored: Bytes of their payloads.
+        dropped: Names and old versions that are gone.
+        waiting: Objects that no name needs, and that are removed later.
+        removed: Objects that were removed now.
+    """
+
+    names: Sequence[NameRecord]
+    manifests: int
+    chunks: int
+    stored: int
+    dropped: int
+    waiting: int
+    removed: int
+
+
+def publish(
+    names: Sequence[Name],
+    source: ManifestSource,
+    storage: ObjectStorage,
+    options: PublishOptions,
+    now: int,
+    progress: Progress = SILENT,
+) -> Published:
+    """Publishes the newest versions of names.
+
+    Args:
+        names: The names.
+        source: Has them.
+        storage: Where the site is; empty, or a site.
+        options: How to publish.
+        now: The time, in seconds since 1970.
+        progress: Advances by plain bytes.
+
+    Raises:
+        NoNameError: There is no such name.
+        UsageError: The site has a later version of a name.
+        CasyncError: An object is missing or damaged, or the storage fails.
+    """
+    wanted = {name: _newest(name, source, options.history) for name in names}
+    site = SiteContents(storage, now)
+    before = site.names()
+    for name, versions in wanted.items():
+        if name in before and before[name][-1].version > versions[-1].version:
+            raise UsageError(
+                f"{storage.place} has {name}@{before[name][-1].version}; here, {name} is at "
+                f"@{versions[-1].version}",
+                next_step="Publish from the store that has the later version, or publish "
+                "--remove the name first.",
+            )
+    after = before | wanted
+    made = _make_maps(site, source, _manifests(before), _manifests(wanted), options, now, progress)
+    for name, versions in wanted.items():
+        if before.get(name) != versions:
+            site.set_name(versions)
+    waiting, removed = _sweep(site, _manifests(after), made, options.grace, now)
+    return Published(
+        [versions[-1] for versions in wanted.values()],
+        len(made.manifests),
+        made.chunks,
+        made.stored,
+        _count_dropped(before, after),
+        waiting,
+        removed,
+    )
+
+
+def unpublish(
+    names: Sequence[Name], storage: ObjectStorage, options: PublishOptions, now: int
+) -> Published:
+    """Removes names from a site, at once, and what only they need, after the grace.
+
+    Args:
+        names: The names.
+        storage: Where the site is.
+        options: The grace.
+        now: The time, in seconds since 1970.
+
+    Raises:
+        NoNameError: The site has no such name.
+        CasyncError: The storage fails.
+    """
+    site = SiteContents(storage, now)
+    before = site.names()
+    for name in names:
+        if name not in before:
+            raise NoNameError(f"{name} is not in {storage.place}")
+    after = {name: versions for name, versions in before.items() if name not in names}
+    storage.delete([name_key(name) for name in names])
+    waiting, removed = _sweep(site, _manifests(after), _NOTHING, options.grace, now)
+    return Published([], 0, 0, 0, _count_dropped(before, after), waiting, removed)
+
+
+class _Made(NamedTuple):
+    manifests: list[ManifestId]
+    segments: set[SessionPart]
+    chunks: int
+    stored: int
+
+
+_NOTHING: Final = _Made([], set(), 0, 0)
+
+
+def _newest(name: Name, source: ManifestSource, count: int) -> list[NameRecord]:
+    versions = source.history(name)[-count:]
+    if not versions:
+        raise NoNameError(f"no name {name} here", next_step="`casync ls` lists the names.")
+    return versions
+
+
+def _manifests(names: Mapping[Name, Sequence[NameRecord]]) -> set[ManifestId]:
+    return {ManifestId(one.manifest) for versions in names.values() for one in versions}
+
+
+def _count_dropped(
+    before: Mapping[Name, Sequence[NameRecord]], after: Mapping[Name, Sequence[NameRecord]]
+) -> int:
+    return sum(
+        len({one.version for one in versions} - {one.version for one in after.get(name, ())})
+        for name, versions in before.items()
+    )
+
+
+def _make_maps(
+    site: SiteContents,
+    source: ManifestSource,
+    named: set[ManifestId],
+    wanted: set[ManifestId],
+    options: PublishOptions,
+    now: int,
+    progress: Progress,
+) -> _Made:
+    """Makes the maps that are missing, and packs the chunks that they need."""
+    # A map that is removed soon may lose its segments before a name leads to it.
+    doomed = {key for key, since in site.unnamed().items() if since + options.grace // 2 <= now}
+    there = site.map_ids()
+    usable = {ident for ident in there if ident in named or map_key(ident) not in doomed}
+    lacking = sorted(wanted - usable)
+    if not lacking:
+        return _NOTHING
+    total = sum(row.length for ident in lacking if (row := source.manifest(ident)))
+    with (
+        PlaceTable() as table,
+        SegmentWriter(site.storage, site.store) as segments,
+    ):
+        passed: set[bytes] = set()
+        for ident in sorted(named & there):
+            for batch in site.chunks(ident, passed):
+                table.add(batch)
+        progress.start("publishing", total)
+        needed = set[SessionPart]()
+        maker = MapMaker(source, table, segments, site.segment_sizes(), progress.advance)
+        for ident in lacking:
+            with tempfile.TemporaryFile() as out:
+                needed.update(maker.make(ident, out))
+                site.storage.put(map_key(ident), out)
+    return _Made(lacking, needed, maker.chunks, maker.stored)
+
+
+def _sweep(
+    site: SiteContents, needed: set[ManifestId], made: _Made, grace: int, now: int
+) -> tuple[int, int]:
+    """Removes what no name has needed for the grace; how much is waiting, and was removed."""
+    known = site.unnamed()
+    segments = set(made.segments)
+    for ident in needed.difference(made.manifests):
+        segments.update(site.segments(ident))
+    idle = [map_key(ident) for ident in site.map_ids() - needed]
+    idle += [segment_key(part) for part in site.segment_sizes() if part not in segments]
+    unnamed = {key: min(known.get(key, now), now) for key in idle}
+    due = [key for key, since in unnamed.items() if since + grace <= now]
+    site.storage.delete(due)  # maps before the segments that they need
+    waiting = {key: since for key, since in unnamed.items() if since + grace > now}
+    if waiting != known:
+        site.set_unnamed(waiting)
+    return len(waiting), len(due)

@@ -1,0 +1,82 @@
+"""Requests to one server with small answers, made again while that may help."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from typing import Final
+
+from casync.errors import UnreachableError
+from casync.limits import MIB
+from casync.remote.http.message import Reply, Request
+from casync.remote.http.outage import Outage
+from casync.remote.http.patience import Patience
+from casync.remote.http.transport import Transport, TransportOptions
+
+__all__ = ["MAX_SMALL_BYTES", "Calls"]
+
+MAX_SMALL_BYTES: Final = 8 * MIB
+"""Bytes of the largest document that is read whole: a page of the longest names, with slack."""
+
+
+class Calls:
+    """Used by several threads at once.
+
+    Args:
+        url: The server's address.
+        options: Options of the transport.
+        pause: Waits for the given seconds; `close` interrupts the default.
+        clock: Monotonic clock in seconds, for the retry budget.
+        jitter: Returns a random number from 0 to 1.
+
+    Attributes:
+        transport: What sends the requests.
+        patience: Makes retries.
+
+    Raises:
+        UsageError: The address or an option is invalid.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        options: TransportOptions,
+        *,
+        pause: Callable[[float], object] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self.transport = Transport(url, options)
+        self.patience = Patience(
+            options.retry_for,
+            lambda: self.transport.connected,
+            Outage(self.transport.origin, options.watch, clock),
+            pause=pause,
+            clock=clock,
+            jitter=jitter,
+        )
+
+    def close(self) -> None:
+        """Closes all connections. Threads that wait for the server get StoppedError."""
+        self.patience.stop()
+        self.transport.close()
+
+    def read(self, request: Request, max_bytes: int = MAX_SMALL_BYTES) -> Reply:
+        """Reads an answer whole.
+
+        Args:
+            request: The request.
+            max_bytes: Bytes of the largest acceptable answer.
+
+        Raises:
+            CasyncError: As `Transport.read`; UnreachableError once the retry budget is used up.
+        """
+        retry = self.patience.retry()
+        while True:
+            try:
+                reply = self.transport.read(request, max_bytes, retry)
+                retry.progress()
+                return reply
+            except UnreachableError as error:
+                self.patience.wait(retry, error)

@@ -1,0 +1,394 @@
+"""A static site as a server: names and maps are files, chunks are ranges of segments.
+
+A manifest leads to its map, and the map to everything below it; so this learns from `expects` and
+`resolve` which maps to look into. Answers are as a site's files say. The caller proves them, as for
+any server; this only refuses what cannot be read.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from functools import partial
+from itertools import islice, takewhile
+from types import TracebackType
+from typing import Final, Self
+
+from casync.bucket.keys import MARKER_KEY, map_key, name_key, segment_key
+from casync.bucket.map import SegmentRow
+from casync.bucket.spans import spans
+from casync.errors import (
+    CasyncError,
+    IntegrityError,
+    MalformedError,
+    NoNameError,
+    RemoteProtocolError,
+    UnsupportedError,
+    UsageError,
+)
+from casync.ids import Kind, ManifestId, ObjectId, manifest_id
+from casync.limits import KIB, MAX_BATCH_IDS, MIB
+from casync.names.name import Name, NameRecord, Ref, parse_name
+from casync.objects.codec import Codec, Packed
+from casync.objects.delta import Delta, Group, wanted_ids
+from casync.objects.manifest import decode_manifest
+from casync.objects.record import RECORD_BYTES, decode_record
+from casync.remote.http.calls import Calls
+from casync.remote.http.message import Reply, Request
+from casync.remote.http.transport import TransportOptions
+from casync.remote.site.open_map import ListedChunk, OpenMap
+from casync.remote.site.read_ahead import ReadAhead
+from casync.store.base import Absence, ManifestRow, ManifestState, ObjectStat, Traffic
+from casync.wire.documents import decode_document
+from casync.wire.site import MARKER_FORMAT, SiteMarker, SiteName, site_versions
+
+__all__ = ["StaticSite"]
+
+_NO_CACHE: Final = ((b"Cache-Control", b"no-cache"),)
+_GAP: Final = 128 * KIB
+"""Bytes between two chunks that are fetched rather than asking twice (docs/adr/0018)."""
+
+_SPAN_BYTES: Final = 8 * MIB
+_WINDOW_BYTES: Final = 16 * MIB
+"""Bytes of chunks that are in memory at once, unless a single chunk is larger."""
+
+_SEGMENTS: Final = 8
+"""Segments that are remembered, each with at most some 4 MiB."""
+
+_ABSENT: Final = frozenset({404, 410})
+_HIDDEN: Final = frozenset({401, 403})
+"""Statuses of files that are not there, at storages that do not let strangers list."""
+
+
+class StaticSite:
+    """A `Server` that only has files. Used by several threads at once.
+
+    Args:
+        url: The address below which the files are; with a query that every request carries.
+        options: Options of the transport.
+
+    Raises:
+        UsageError: The address or an option is invalid.
+    """
+
+    deltas_pay = False
+
+    def __init__(self, url: str, options: TransportOptions | None = None) -> None:
+        self._calls = Calls(url, options or TransportOptions())
+        self._lock = threading.Lock()
+        self._maps: dict[ManifestId, OpenMap | None] = {}  # None until it is needed
+        self._segments: dict[SegmentRow, ReadAhead] = {}  # the oldest first
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes all connections. Threads that wait for the site get StoppedError."""
+        self._calls.close()
+
+    @property
+    def origin(self) -> str:
+        """The site's name in messages: scheme, host and port."""
+        return self._calls.transport.origin
+
+    @property
+    def warnings(self) -> list[str]:
+        """Warnings for the user about the connection to the site."""
+        return self._calls.transport.warnings
+
+    @property
+    def traffic(self) -> Traffic:
+        """All traffic so far."""
+        return self._calls.transport.traffic
+
+    def marker(self) -> SiteMarker | None:
+        """What shows that this is a site; None if it is none.
+
+        Raises:
+            UnsupportedError: The site is of a later format.
+            CasyncError: As `Calls.read`.
+        """
+        reply = self._file(MARKER_KEY, fresh=True)
+        if reply is None:
+            return None
+        try:
+            marker = decode_document(reply.body, SiteMarker)
+        except IntegrityError:
+            return None
+        if marker.format > MARKER_FORMAT:
+            raise UnsupportedError(f"{self.origin} has format {marker.format}, which is newer")
+        return marker
+
+    def expects(self, manifest: ManifestId) -> None:
+        """As `Server.expects`."""
+        with self._lock:
+            self._maps.setdefault(manifest, None)
+
+    def get(self, kind: Kind, ids: Sequence[ObjectId]) -> Iterator[Packed | Absence]:
+        """As `ObjectSource.get`."""
+        for answers in self._answers(kind, ids):
+            yield from answers
+
+    def get_groups(
+        self, kind: Kind, groups: Sequence[Group]
+    ) -> Iterator[Sequence[Packed | Delta | Absence]]:
+        """As `Server.get_groups`; all objects come whole."""
+        yield from self._answers(kind, wanted_ids(groups))
+
+    def stat(self, kind: Kind, ids: Sequence[ObjectId]) -> list[ObjectStat | None]:
+        """As `ObjectSource.stat`."""
+        if kind is Kind.CHUNK:
+            placed = self._places(ids)
+            found = [placed.get(ident) for ident in ids]
+            return [one and ObjectStat(one.length, one.place.stored) for one in found]
+        return [
+            None if isinstance(one, Absence) else ObjectStat(one.length, len(one.payload))
+            for one in self.get(kind, ids)
+        ]
+
+    def manifests(self) -> Iterator[ManifestRow]:
+        """A site does not list its manifests.
+
+        Raises:
+            UnsupportedError: Always.
+        """
+        raise self._unlisted("manifests")
+
+    def names(self, prefix: str = "") -> Iterator[NameRecord]:
+        """The name that is the prefix, if there is one. A site does not list others.
+
+        Raises:
+            UnsupportedError: Another name is asked for.
+            CasyncError: A request failed.
+        """
+        with suppress(UsageError):
+            yield from self.history(parse_name(prefix))[-1:]
+        raise self._unlisted("names")
+
+    def manifest(self, ident: ManifestId) -> ManifestRow | None:
+        """As `ManifestSource.manifest`."""
+        found = self._map(ident)
+        if found is None:
+            return None
+        return ManifestRow(ident, ManifestState.FULL, decode_manifest(found.manifest).length, 0)
+
+    def history(self, name: Name) -> list[NameRecord]:
+        """As `ManifestSource.history`: the versions that the site has."""
+        reply = self._file(name_key(name), fresh=True)
+        if reply is None:
+            return []
+        try:
+            found = site_versions(decode_document(reply.body, SiteName))
+        except RemoteProtocolError as error:
+            raise RemoteProtocolError(f"{self.origin} has {error.message} for {name}") from error
+        if found[-1].name != name:
+            raise RemoteProtocolError(f"{self.origin} has {found[-1].name} in the place of {name}")
+        return found
+
+    def resolve(self, ref: Ref) -> ManifestId:
+        """As `ManifestSource.resolve`.
+
+        Raises:
+            NoNameError: The site has no such name, version or manifest.
+            UsageError: The ref is a prefix of a hash.
+            CasyncError: A request failed.
+        """
+        if ref.prefix is not None:
+            step = "Static sites take full hashes and names."
+            raise UsageError(f"{ref.prefix} is not a full hash", next_step=step)
+        ident = ref.manifest
+        if ref.name is not None:
+            versions = self.history(ref.name)
+            found = [one for one in versions if ref.version in (0, one.version)]
+            ident = ManifestId(found[-1].manifest) if found else None
+        elif ident is not None and self._map(ident) is None:
+            ident = None
+        if ident is None:
+            raise NoNameError(f"{ref} is not on {self.origin}, or may not be read")
+        self.expects(ident)
+        return ident
+
+    def _unlisted(self, what: str) -> UnsupportedError:
+        return UnsupportedError(
+            f"{self.origin} is a static site, which does not list its {what}",
+            next_step="Name what you want; its publisher knows the names.",
+        )
+
+    def _answers(self, kind: Kind, ids: Sequence[ObjectId]) -> Iterator[Sequence[Packed | Absence]]:
+        """The answers in order, in lists as they come."""
+        for start in range(0, len(ids), MAX_BATCH_IDS):
+            part = ids[start : start + MAX_BATCH_IDS]
+            if kind is Kind.CHUNK:
+                yield from self._chunks(part)
+            elif kind is Kind.NODE:
+                yield self._nodes(part)
+            else:
+                yield [self._manifest(ManifestId(ident)) for ident in part]
+
+    def _manifest(self, ident: ManifestId) -> Packed | Absence:
+        found = self._map(ident)
+        if found is None:
+            return Absence.MISSING
+        data = found.manifest
+        return Packed(Kind.MANIFEST, ident, Codec.RAW, len(data), data)
+
+    def _nodes(self, ids: Sequence[ObjectId]) -> list[Packed | Absence]:
+        nodes: dict[bytes, bytes] = {}
+        for found in self._open_maps():
+            nodes |= found.nodes([ident for ident in ids if ident not in nodes])
+            if len(nodes) == len(set(ids)):
+                break
+        return [
+            Packed(Kind.NODE, ident, Codec.RAW, len(nodes[ident]), nodes[ident])
+            if ident in nodes
+            else Absence.MISSING
+            for ident in ids
+        ]
+
+    def _chunks(self, ids: Sequence[ObjectId]) -> Iterator[list[Packed | Absence]]:
+        """Chunks, in windows that fit in memory."""
+        placed = self._places(ids)
+        start = size = 0
+        for at, ident in enumerate(ids):
+            stored = placed[ident].place.stored if ident in placed else 0
+            if size + stored > _WINDOW_BYTES and at > start:
+                yield from self._window(ids[start:at], placed)
+                start, size = at, 0
+            size += stored
+        yield from self._window(ids[start:], placed)
+
+    def _window(
+        self, ids: Sequence[ObjectId], placed: dict[bytes, ListedChunk]
+    ) -> Iterator[list[Packed | Absence]]:
+        """The chunks of one window; each as soon as those before it are there, too."""
+        segments: dict[SegmentRow, list[tuple[int, int, ObjectId]]] = {}
+        come: dict[bytes, Packed | Absence] = {}
+        for ident in dict.fromkeys(ids):
+            if ident in placed:
+                _, place, segment = placed[ident]
+                segments.setdefault(segment, []).append((place.offset, place.end, ident))
+            else:
+                come[ident] = Absence.MISSING
+        done = 0
+        for segment, records in segments.items():
+            for found in self._fetched(segment, sorted(records)):
+                come |= found
+                ready = list(takewhile(come.__contains__, islice(ids, done, None)))
+                yield [come[ident] for ident in ready]
+                done += len(ready)
+        yield [come[ident] for ident in islice(ids, done, None)]
+
+    def _fetched(
+        self, segment: SegmentRow, records: Sequence[tuple[int, int, ObjectId]]
+    ) -> Iterator[dict[bytes, Packed | Absence]]:
+        """The chunks whose records lie there in a segment, in steps of one request."""
+        done = 0
+        for start, end in spans(((one, other) for one, other, _ in records), _GAP, _SPAN_BYTES):
+            data = self._segment(segment).read(start, end)
+            found: dict[bytes, Packed | Absence] = {}
+            while done < len(records) and records[done][0] < end:
+                offset, _, ident = records[done]
+                done += 1
+                if data is None:
+                    found[ident] = Absence.MISSING
+                else:
+                    found[ident] = _record(ident, data, offset - start)
+            yield found
+
+    def _segment(self, row: SegmentRow) -> ReadAhead:
+        """A segment; some are remembered, each with what was read ahead."""
+        with self._lock:
+            segment = self._segments.pop(row, None)
+            if segment is None:
+                segment = ReadAhead(partial(self._range, segment_key(row.part)), row.size)
+            self._segments[row] = segment
+            if len(self._segments) > _SEGMENTS:
+                del self._segments[next(iter(self._segments))]
+        return segment
+
+    def _range(self, key: str, start: int, end: int) -> bytes | None:
+        """Bytes of a file, fewer at its end; None if it is not there."""
+        reply = self._file(key, (start, end))
+        return None if reply is None else reply.body[start - reply.start : end - reply.start]
+
+    def _places(self, ids: Sequence[ObjectId]) -> dict[bytes, ListedChunk]:
+        placed: dict[bytes, ListedChunk] = {}
+        for found in self._open_maps():
+            placed |= found.places([ident for ident in ids if ident not in placed])
+            if len(placed) == len(set(ids)):
+                break
+        return placed
+
+    def _open_maps(self) -> Iterator[OpenMap]:
+        """The maps of what is expected, the newest first."""
+        for ident in reversed(list(self._maps)):
+            found = self._map(ident)
+            if found is not None:
+                yield found
+
+    def _map(self, ident: ManifestId) -> OpenMap | None:
+        """The map of a manifest; None if the site has none."""
+        with self._lock:
+            known = self._maps.get(ident)
+        if known is not None:
+            return known
+        key = map_key(ident)
+
+        def read(start: int, end: int) -> bytes:
+            data = self._range(key, start, end)
+            if data is None:
+                raise _Gone
+            return data
+
+        try:
+            found = OpenMap(read)
+        except _Gone:
+            return None
+        except MalformedError as error:
+            raise MalformedError(
+                f"{self.origin} has a bad map of {ident.hex()}: {error}"
+            ) from error
+        if manifest_id(found.manifest) != ident:
+            raise MalformedError(f"{self.origin}, {key}: a map of another manifest")
+        with self._lock:
+            self._maps[ident] = found
+        return found
+
+    def _file(
+        self, key: str, span: tuple[int, int] | None = None, *, fresh: bool = False
+    ) -> Reply | None:
+        """A file of the site, or a part of it; None if it is not there."""
+        request = Request(f"/{key}", (), fields=_NO_CACHE if fresh else (), span=span)
+        try:
+            if span is None:
+                return self._calls.read(request)
+            return self._calls.read(request, 2 * (span[1] - span[0]))
+        except CasyncError as error:
+            if error.status in _ABSENT or error.status in _HIDDEN:
+                return None
+            raise
+
+
+class _Gone(Exception):  # noqa: N818  never leaves this module
+    """A map that is not there."""
+
+
+def _record(ident: ObjectId, data: bytes, offset: int) -> Packed | Absence:
+    """The chunk whose record lies at `offset`, as far as its header says so."""
+    try:
+        record = decode_record(data, offset)
+    except MalformedError:
+        return Absence.DAMAGED
+    payload = data[offset + RECORD_BYTES : record.end]
+    if record.id != ident or record.kind != Kind.CHUNK or len(payload) != record.stored:
+        return Absence.DAMAGED
+    return Packed(Kind.CHUNK, ident, record.codec, record.length, payload)

@@ -1,0 +1,264 @@
+"""Publishing to a storage: what is sent, what a reader finds, what is removed and when."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+
+import pytest
+
+from casync.bucket.keys import MAPS, NAMES, SEGMENTS, map_key, map_of, name_key, part_of
+from casync.bucket.storage import ObjectStorage
+from casync.errors import CasyncError, DamagedObjectError, MalformedError, NoNameError, UsageError
+from casync.ids import Kind, ManifestId, ObjectId
+from casync.names.name import Name, parse_name
+from casync.names.name_update import NameUpdate
+from casync.objects.codec import Packed
+from casync.ops.publish.dry_run import UnwrittenStorage
+from casync.ops.publish.publish import Published, PublishOptions, publish, unpublish
+from casync.store.base import Absence, Batch
+from casync.store.memory import MemoryStore
+from tests.support.memory_storage import MemoryStorage
+from tests.support.preparing import noise
+from tests.support.pulling import put
+
+DAY = 86400
+NOW = 1_800_000_000
+VM = parse_name("vm")
+DISK = parse_name("disk")
+
+
+class Rotten(MemoryStore):
+    """A store whose chunks are all damaged."""
+
+    def __init__(self, other: MemoryStore) -> None:
+        super().__init__()
+        self.__dict__.update(other.__dict__)
+
+    def get(self, kind: Kind, ids: Sequence[ObjectId]) -> Iterator[Packed | Absence]:
+        for answer in super().get(kind, ids):
+            yield Absence.DAMAGED if kind is Kind.CHUNK else answer
+
+
+class Publisher:
+    """A store, and the site that it publishes to."""
+
+    def __init__(self) -> None:
+        self.store: MemoryStore = MemoryStore()
+        self.storage = MemoryStorage()
+
+    def prepare(self, data: bytes, name: Name = VM) -> ManifestId:
+        ident = put(self.store, data)
+        self.store.commit(Batch(names=[NameUpdate(name, ident)]))
+        return ident
+
+    def publish(
+        self,
+        *names: Name,
+        day: float = 0,
+        history: int = 1,
+        storage: ObjectStorage | None = None,
+    ) -> Published:
+        options = PublishOptions(history=history)
+        now = NOW + int(day * DAY)
+        return publish(names or (VM,), self.store, storage or self.storage, options, now)
+
+    def keys(self, prefix: str) -> set[str]:
+        return {key for key in self.storage.objects if key.startswith(prefix)}
+
+
+@pytest.fixture
+def publisher() -> Publisher:
+    return Publisher()
+
+
+BASE = noise(600_000, 1)
+CHANGED = BASE[:300_000] + b"changed" + BASE[300_007:]
+
+
+def test_a_repeat_sends_and_writes_nothing(publisher: Publisher) -> None:
+    publisher.prepare(BASE)
+    first = publisher.publish()
+    assert (first.manifests, first.chunks > 10, first.removed) == (1, True, 0)
+    before = dict(publisher.storage.objects)
+    again = publisher.publish()
+    assert (again.manifests, again.chunks, again.stored) == (0, 0, 0)
+    assert publisher.storage.objects == before
+
+
+def test_an_update_sends_only_the_chunks_that_changed(publisher: Publisher) -> None:
+    publisher.prepare(BASE)
+    publisher.publish()
+    publisher.prepare(CHANGED)
+    assert 1 <= publisher.publish().chunks <= 3
+
+
+def test_a_name_shares_the_chunks_of_another_one(publisher: Publisher) -> None:
+    publisher.prepare(BASE)
+    publisher.publish()
+    publisher.prepare(CHANGED, DISK)
+    assert 1 <= publisher.publish(DISK).chunks <= 3
+    assert len(publisher.keys(NAMES)) == 2
+
+
+def test_the_history_holds_as_many_versions_as_are_asked_for(publisher: Publisher) -> None:
+    for n in range(4):
+        publisher.prepare(noise(50_000, n))
+    publisher.publish(history=3)
+    document = json.loads(publisher.storage.objects[name_key(VM)].data)
+    assert document["version"] == 4
+    assert [one["version"] for one in document["history"]] == [3, 2]
+    assert len(publisher.keys(MAPS)) == 3
+
+
+def test_what_no_name_needs_stays_for_the_grace(publisher: Publisher) -> None:
+    old = publisher.prepare(BASE)
+    publisher.publish()
+    publisher.prepare(noise(500_000, 9))
+    changed = publisher.publish(day=1)
+    assert (changed.dropped, changed.waiting, changed.removed) == (1, 2, 0)
+    assert map_key(old) in publisher.storage.objects
+    assert publisher.publish(day=7.9).removed == 0
+    done = publisher.publish(day=8)
+    assert (done.waiting, done.removed) == (0, 2)
+    assert map_key(old) not in publisher.storage.objects
+    assert len(publisher.keys(SEGMENTS)) == 1
+    assert publisher.publish(day=9).removed == 0
+
+
+def test_a_segment_stays_while_one_chunk_in_it_is_needed(publisher: Publisher) -> None:
+    publisher.prepare(BASE)
+    publisher.publish()
+    publisher.prepare(CHANGED)
+    publisher.publish(day=1)
+    assert publisher.publish(day=30).removed == 1, "the old map"
+    assert len(publisher.keys(SEGMENTS)) == 2
+
+
+def test_a_version_that_comes_back_is_not_removed(publisher: Publisher) -> None:
+    old = publisher.prepare(BASE)
+    publisher.publish()
+    publisher.prepare(noise(500_000, 9))
+    publisher.publish(day=1)
+    publisher.store.commit(Batch(names=[NameUpdate(VM, old)]))
+    assert publisher.publish(day=2).chunks == 0
+    assert publisher.publish(day=40, history=1).removed == 2, "the version between"
+    assert map_key(old) in publisher.storage.objects
+    assert len(publisher.keys(SEGMENTS)) == 1
+
+
+def test_a_map_that_is_about_to_be_removed_is_not_relied_on(publisher: Publisher) -> None:
+    old = publisher.prepare(BASE)
+    publisher.publish()
+    publisher.prepare(noise(500_000, 9))
+    publisher.publish(day=1)
+    publisher.store.commit(Batch(names=[NameUpdate(VM, old)]))
+    again = publisher.publish(day=6)
+    assert again.manifests == 1
+    assert again.chunks > 10
+
+
+def test_what_a_publisher_left_when_it_died_is_removed(publisher: Publisher) -> None:
+    publisher.prepare(BASE)
+    publisher.publish()
+    left = "seg/00/" + "00" * 16 + "-00000000"
+    publisher.storage.put(left, b"half")
+    publisher.prepare(CHANGED)
+    assert publisher.publish(day=1).waiting == 2
+    assert left in publisher.storage.objects
+    publisher.publish(day=8)
+    assert left not in publisher.storage.objects
+
+
+def test_a_lost_list_of_unnamed_objects_begins_the_grace_anew(publisher: Publisher) -> None:
+    publisher.prepare(BASE)
+    publisher.publish()
+    publisher.prepare(noise(500_000, 9))
+    publisher.publish(day=1)
+    publisher.storage.delete(["unnamed"])
+    assert publisher.publish(day=20).removed == 0
+    assert publisher.publish(day=27).removed == 2
+
+
+def test_a_removed_name_is_gone_at_once_and_its_chunks_later(publisher: Publisher) -> None:
+    publisher.prepare(BASE)
+    publisher.prepare(noise(90_000, 4), DISK)
+    publisher.publish(VM, DISK)
+    gone = unpublish([DISK], publisher.storage, PublishOptions(), NOW)
+    assert (gone.dropped, gone.removed) == (1, 0)
+    assert name_key(DISK) not in publisher.storage.objects
+    publisher.publish(day=8)
+    assert len(publisher.keys(MAPS)) == 1
+    with pytest.raises(NoNameError):
+        unpublish([DISK], publisher.storage, PublishOptions(), NOW)
+
+
+def test_a_dry_run_counts_and_writes_nothing(publisher: Publisher) -> None:
+    publisher.prepare(BASE)
+    publisher.publish()
+    publisher.prepare(CHANGED)
+    before = dict(publisher.storage.objects)
+    planned = publisher.publish(storage=UnwrittenStorage(publisher.storage))
+    assert publisher.storage.objects == before
+    assert planned == publisher.publish()
+
+
+def test_a_name_that_went_on_elsewhere_is_not_set_back(publisher: Publisher) -> None:
+    for n in range(3):
+        publisher.prepare(noise(5000, n))
+    publisher.publish()
+    other = Publisher()
+    other.storage = publisher.storage
+    other.prepare(BASE)
+    with pytest.raises(UsageError, match="has vm@3; here, vm is at @1"):
+        other.publish()
+
+
+def test_a_folder_with_other_files_is_left_alone(publisher: Publisher) -> None:
+    publisher.prepare(BASE)
+    publisher.storage.put("index.html", b"a page")
+    with pytest.raises(CasyncError, match="not empty"):
+        publisher.publish()
+    assert set(publisher.storage.objects) == {"index.html"}
+
+
+def test_a_name_that_is_not_here_is_not_published(publisher: Publisher) -> None:
+    with pytest.raises(NoNameError):
+        publisher.publish()
+    assert publisher.storage.objects == {}
+
+
+def test_a_damaged_chunk_is_not_published(publisher: Publisher) -> None:
+    ident = publisher.prepare(BASE)
+    publisher.store = Rotten(publisher.store)
+    with pytest.raises(DamagedObjectError):
+        publisher.publish()
+    assert publisher.keys(NAMES) == publisher.keys(MAPS) == set()
+    assert publisher.store.manifest(ident) is not None
+
+
+def test_a_damaged_map_is_named_with_a_next_step(publisher: Publisher) -> None:
+    ident = publisher.prepare(BASE)
+    publisher.publish()
+    data = publisher.storage.objects[map_key(ident)].data
+    publisher.storage.put(map_key(ident), data[:-20])
+    publisher.prepare(CHANGED)
+    with pytest.raises(MalformedError, match=map_key(ident)) as caught:
+        publisher.publish()
+    assert "publish the name again" in caught.value.next_step
+
+
+def test_a_map_that_is_gone_is_made_again(publisher: Publisher) -> None:
+    ident = publisher.prepare(BASE)
+    publisher.publish()
+    publisher.storage.delete([map_key(ident)])
+    assert publisher.publish().manifests == 1
+    assert map_key(ident) in publisher.storage.objects
+
+
+def test_keys_are_those_of_the_format(publisher: Publisher) -> None:
+    publisher.prepare(BASE)
+    publisher.publish()
+    for key in publisher.storage.objects:
+        known = key in {"store", name_key(VM)} or map_of(key) is not None
+        assert known or part_of(key) is not None
