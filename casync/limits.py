@@ -188,7 +188,7 @@ case. Text has some ten, zeros a thousand."""
 
 BUCKET_SEGMENT_BYTES = 16 * MIB
 """Bytes of a segment in a bucket. Larger ones gain 9 % at best, and are coarser to collect
-(docs/adr/0018); a larger record has a segment to itself."""
+(docs/adr/0019); a larger record has a segment to itself."""
 
 MAX_BUCKET_HEAD_BYTES = 64 * KIB
 """Bytes of the head of a store in a bucket, which each commit reads and writes."""

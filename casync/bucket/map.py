@@ -15,7 +15,7 @@ it lacks. Nothing in a map is believed: nodes and chunks are compared with their
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import accumulate, pairwise
 from typing import Final, NamedTuple
 
@@ -28,13 +28,21 @@ from casync.bucket.segment_head import SEGMENT_HEAD_BYTES
 from casync.errors import MalformedError, UnsupportedError
 from casync.ids import ID_BYTES, Buffer
 from casync.limits import (
+    MAX_CHUNK_SIZE,
     MAX_LEVEL,
     MAX_MANIFEST_BYTES,
     MAX_MAP_HEAD_BYTES,
     MAX_NODE_BYTES,
     NODE_MAX_RECORDS,
 )
-from casync.objects.node import Record, encode_records, encoded_size, iter_records
+from casync.objects.node import (
+    Content,
+    Record,
+    check_content,
+    encode_records,
+    encoded_size,
+    iter_records,
+)
 from casync.objects.record import RECORD_BYTES
 
 __all__ = [
@@ -110,11 +118,19 @@ class MapPart(NamedTuple):
 
 
 class MapHead(NamedTuple):
-    """The head part of a map: the manifest, the segments, and the parts."""
+    """The head part of a map.
+
+    Attributes:
+        manifest: The bytes of the manifest.
+        segments: The segments.
+        parts: The parts, in order.
+        indexes: The member indexes of archives below the manifest, by the ids of their contents.
+    """
 
     manifest: bytes
     segments: list[SegmentRow]
     parts: list[MapPart]
+    indexes: dict[bytes, Content]
 
 
 class ChunkPlace(NamedTuple):
@@ -156,6 +172,7 @@ class _HeadPart(msgspec.Struct, frozen=True, array_like=True):
     ids: bytes
     levels: bytes
     sizes: bytes
+    indexes: list[tuple[bytes, Content]]
 
 
 _HEAD_PART: Final = msgspec.msgpack.Decoder(type=_HeadPart)
@@ -192,6 +209,7 @@ def encode_map_head(
     manifest: bytes,
     segments: Sequence[SegmentRow],
     parts: Sequence[tuple[int, bytes, int]],
+    indexes: Mapping[bytes, Content],
     version: int = 0,
 ) -> bytes:
     """The header and the head part of a map, which the parts follow.
@@ -200,6 +218,7 @@ def encode_map_head(
         manifest: The bytes of the manifest.
         segments: The segments that its chunks lie in.
         parts: Level, id and bytes of each part, in order.
+        indexes: As in `MapHead`.
         version: As in `MapHeader`.
     """
     head = msgspec.msgpack.encode(
@@ -209,6 +228,7 @@ def encode_map_head(
             b"".join(ident for _, ident, _ in parts),
             bytes(level for level, _, _ in parts),
             struct.pack(f"<{len(parts)}I", *(size for _, _, size in parts)),
+            list(indexes.items()),
         )
     )
     packed = zstandard.ZstdCompressor(_LEVEL).compress(head)
@@ -273,7 +293,11 @@ def decode_head_part(header: MapHeader, data: bytes) -> MapHead:
         MapPart(level, raw.ids[at * ID_BYTES : (at + 1) * ID_BYTES], start, end - start)
         for at, (level, (start, end)) in enumerate(zip(raw.levels, pairwise(ends), strict=True))
     ]
-    return MapHead(raw.manifest, segments, parts)
+    for archive, content in raw.indexes:
+        check_content(content, MAX_CHUNK_SIZE)
+        if len(archive) != ID_BYTES:
+            raise MalformedError("map with an impossible index")
+    return MapHead(raw.manifest, segments, parts, dict(raw.indexes))
 
 
 def decode_part(data: bytes, level: int, segments: Sequence[SegmentRow]) -> PlacedPart:

@@ -8,7 +8,7 @@ walk continues with the rest.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple, TypeAlias
 
 from casync.errors import CasyncError, MalformedError, NoObjectError, UnsupportedError
@@ -82,6 +82,7 @@ class Below:
             too deep, a path that is too long.
         nodes: Nodes that were visited before; grows by every node visited.
         pass_over: Selects folders below the first one that are not walked.
+        meet: Called with the contents of each batch before their nodes are visited.
 
     Attributes:
         nodes: The visited nodes.
@@ -94,12 +95,14 @@ class Below:
         strict: bool = False,
         nodes: Seen | None = None,
         pass_over: PassOver | None = None,
+        meet: Callable[[Sequence[Content]], object] = len,
     ) -> None:
         self.nodes: Seen = {} if nodes is None else nodes
         self._folders: dict[Content, None] = {}
         self._fetch = fetch
         self._strict = strict
         self._pass_over = pass_over
+        self._meet = meet
 
     @property
     def size(self) -> tuple[int, int]:
@@ -154,6 +157,7 @@ class Below:
             if not batch:
                 yield Reached(None)
                 continue
+            self._meet(batch)
             single = [Record(one.id, one.length) for one in batch if one.length and not one.level]
             if single:
                 yield Reached(None, chunks=single)

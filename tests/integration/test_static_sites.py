@@ -149,14 +149,17 @@ def test_a_folder_and_members_of_an_archive_are_read(
     (folder / "link").symlink_to("large")
     subprocess.run(["tar", "cf", folder / "shard.tar", "-C", folder, "deep"], check=True)
     program.good("prepare", folder, "--name", "tree")
+    program.good("archive", "ls", "tree:shard.tar")
     program.good("publish", "tree", tmp_path / "site")
     with serve(tmp_path / "site") as server:
         reader.good("pull", "tree", "-o", reader.home / "copy", "--server", server.url)
         subprocess.run(["diff", "-r", "--no-dereference", folder, reader.home / "copy"], check=True)
         got = reader.good("cat", "tree:deep/7.txt", "--server", server.url).out
         assert got == b"7" * 50
+        before = len(server.asked)
         member = reader.good("cat", "tree:shard.tar/deep/8.txt", "--server", server.url).out
         assert member == b"8" * 50
+        assert len(server.asked) - before <= 12
         (folder / "deep" / "7.txt").write_bytes(b"seven")
         program.good("prepare", folder, "--name", "tree")
         again = program.good("publish", "tree", tmp_path / "site", "--json").document

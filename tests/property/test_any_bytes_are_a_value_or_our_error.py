@@ -157,7 +157,7 @@ SEGMENTS: Final = [SegmentRow(SessionPart(bytes(16), 1), 5000)]
 MAP_PART: Final = encode_part_of_a_map(
     encode_records(1, [Record(IDENT, 9)]), [ChunkPlace(0, 64, 5)]
 )
-MAP: Final = encode_map_head(b"manifest", SEGMENTS, [(1, bytes(32), len(MAP_PART))]) + MAP_PART
+MAP: Final = encode_map_head(b"manifest", SEGMENTS, [(1, bytes(32), len(MAP_PART))], {}) + MAP_PART
 
 
 def opened_map(data: bytes) -> object:

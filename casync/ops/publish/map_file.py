@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from itertools import chain
 from shutil import copyfileobj
 from typing import BinaryIO, NamedTuple
 
@@ -19,12 +20,13 @@ from casync.bucket.map import (
 from casync.errors import DamagedObjectError
 from casync.ids import ID_BYTES, ChunkId, Kind, ManifestId
 from casync.limits import MAX_BATCH_IDS, NODE_MAX_RECORDS
-from casync.objects.below import Below
-from casync.objects.manifest import Manifest, decode_manifest
-from casync.objects.node import Record, encode_records
+from casync.objects.below import Below, Reached, Seen, walk_nodes
+from casync.objects.manifest import decode_manifest
+from casync.objects.node import Content, Record, encode_records
 from casync.ops.publish.place_table import PlaceTable, SegmentPlace
 from casync.ops.publish.segments import SegmentWriter
 from casync.store.base import Absence, ObjectSource
+from casync.store.member_indexes import IndexedStore
 from casync.store.proved import Lost, ProvedReader
 
 __all__ = ["MapMaker"]
@@ -89,7 +91,10 @@ class MapMaker:
         rows: dict[SessionPart, int] = {}
         parts: list[tuple[int, bytes, int]] = []
         with tempfile.TemporaryFile() as body:
-            for batch in _batches(Below(plain.plain), manifest):
+            indexes = _Indexes(self._source)
+            below = Below(plain.plain, meet=indexes.meet)
+            walks = chain(below.walk(manifest), indexes.walk(below.nodes))
+            for batch in _batches(walks):
                 places = self._places(batch)
                 for level, node, listing, chunks in batch:
                     placed = [
@@ -103,7 +108,7 @@ class MapMaker:
             self._segments.finish()
             sizes = self._sizes | self._segments.sizes
             table = [SegmentRow(part, sizes[part]) for part in rows]
-            out.write(encode_map_head(data, table, parts))
+            out.write(encode_map_head(data, table, parts, indexes.found))
             body.seek(0)
             copyfileobj(body, out)
         return rows.keys()
@@ -124,15 +129,54 @@ class MapMaker:
         return places | fresh
 
 
-def _batches(below: Below, manifest: Manifest) -> Iterator[list[_Listing]]:
-    """All nodes and single chunks below a manifest, in batches of some chunks.
+class _Indexes:
+    """The member indexes of the archives below a manifest, as far as the source has them whole.
+
+    Attributes:
+        found: The indexes, by the ids of the archives' contents.
+    """
+
+    def __init__(self, source: ObjectSource) -> None:
+        self.found: dict[bytes, Content] = {}
+        self._source = source
+        self._store = source if isinstance(source, IndexedStore) else None
+
+    def meet(self, contents: Sequence[Content]) -> None:
+        """Looks for the indexes of contents."""
+        if self._store is None:
+            return
+        for content in contents:
+            index = self._store.member_index(content.id) if content.length else None
+            if index is not None and self._is_whole(index):
+                self.found[content.id] = index
+
+    def walk(self, seen: Seen) -> Iterator[Reached]:
+        """Visits what the indexes consist of."""
+        contents = list(self.found.values())
+        yield Reached(
+            None, chunks=[Record(one.id, one.length) for one in contents if not one.level]
+        )
+        yield from walk_nodes(contents, ProvedReader(self._source).found, seen, strict=False)
+
+    def _is_whole(self, index: Content) -> bool:
+        chunks = [Record(index.id, index.length)] if not index.level else []
+        for reached in walk_nodes([index], ProvedReader(self._source).found, {}, strict=False):
+            if reached.fault is not None:
+                return False
+            chunks += reached.chunks
+        ids = [ChunkId(chunk.id) for chunk in chunks]
+        return None not in self._source.stat(Kind.CHUNK, ids)
+
+
+def _batches(walk: Iterable[Reached]) -> Iterator[list[_Listing]]:
+    """Nodes and single chunks, in batches of some chunks.
 
     Raises:
         NoObjectError, IntegrityError: One is missing or damaged.
     """
     batch: list[_Listing] = []
     count = 0
-    for reached in below.walk(manifest):
+    for reached in walk:
         reached.check()
         if reached.id is not None and reached.node is not None:
             level, records = reached.node

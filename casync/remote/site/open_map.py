@@ -58,6 +58,7 @@ class OpenMap:
     Attributes:
         manifest: The bytes of the manifest, not compared with its id.
         segments: The segments of the map.
+        indexes: The member indexes of archives, by the ids of their contents.
 
     Raises:
         MalformedError, UnsupportedError: It is not a map that this program reads.
@@ -69,7 +70,7 @@ class OpenMap:
         self._begin = read(0, _FIRST_BYTES)
         header = decode_map_header(self._begin)
         head = self._bytes(MAP_HEADER_BYTES, MAP_HEADER_BYTES + header.head_bytes)
-        self.manifest, self.segments, self._parts = decode_head_part(header, head)
+        self.manifest, self.segments, self._parts, self.indexes = decode_head_part(header, head)
         self._numbers = {part.id: at for at, part in enumerate(self._parts) if part.level}
         self._lists = [at for at, part in enumerate(self._parts) if part.level <= 1]
         self._lock = threading.RLock()

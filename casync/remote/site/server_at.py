@@ -15,6 +15,7 @@ from casync.ids import Kind, ManifestId, ObjectId
 from casync.names.name import Name, NameRecord, Ref
 from casync.objects.codec import Packed
 from casync.objects.delta import Delta, Group
+from casync.objects.node import Content
 from casync.remote.http.client import RemoteClient
 from casync.remote.http.transport import TransportOptions
 from casync.remote.site.site import StaticSite
@@ -120,6 +121,10 @@ class ServerAt:
     def resolve(self, ref: Ref) -> ManifestId:
         """As `ManifestSource.resolve`."""
         return self._one(lambda server: server.resolve(ref))
+
+    def archive_index(self, manifest: ManifestId, path: bytes) -> Content | None:
+        """As `IndexServer.archive_index`."""
+        return self._one(lambda server: server.archive_index(manifest, path))
 
     def _one(self, ask: Callable[[RemoteClient | StaticSite], _Result]) -> _Result:
         try:

@@ -10,14 +10,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from functools import partial
-from itertools import islice, takewhile
 from types import TracebackType
 from typing import Final, Self
 
-from casync.bucket.keys import MARKER_KEY, map_key, name_key, segment_key
-from casync.bucket.map import SegmentRow
-from casync.bucket.spans import spans
+from casync.bucket.keys import MARKER_KEY, map_key, name_key
 from casync.errors import (
     CasyncError,
     IntegrityError,
@@ -28,34 +24,27 @@ from casync.errors import (
     UsageError,
 )
 from casync.ids import Kind, ManifestId, ObjectId, manifest_id
-from casync.limits import KIB, MAX_BATCH_IDS, MIB
+from casync.limits import MAX_BATCH_IDS
 from casync.names.name import Name, NameRecord, Ref, parse_name
 from casync.objects.codec import Codec, Packed
 from casync.objects.delta import Delta, Group, wanted_ids
 from casync.objects.manifest import decode_manifest
-from casync.objects.record import RECORD_BYTES, decode_record
+from casync.objects.node import Content
+from casync.objects.tree import File
+from casync.objects.tree_walk import find, root_of
 from casync.remote.http.calls import Calls
 from casync.remote.http.message import Reply, Request
 from casync.remote.http.transport import TransportOptions
 from casync.remote.site.open_map import ListedChunk, OpenMap
-from casync.remote.site.read_ahead import ReadAhead
+from casync.remote.site.segments import SiteSegments
 from casync.store.base import Absence, ManifestRow, ManifestState, ObjectStat, Traffic
+from casync.store.proved import ProvedReader
 from casync.wire.documents import decode_document
 from casync.wire.site import MARKER_FORMAT, SiteMarker, SiteName, site_versions
 
 __all__ = ["StaticSite"]
 
 _NO_CACHE: Final = ((b"Cache-Control", b"no-cache"),)
-_GAP: Final = 128 * KIB
-"""Bytes between two chunks that are fetched rather than asking twice (docs/adr/0018)."""
-
-_SPAN_BYTES: Final = 8 * MIB
-_WINDOW_BYTES: Final = 16 * MIB
-"""Bytes of chunks that are in memory at once, unless a single chunk is larger."""
-
-_SEGMENTS: Final = 8
-"""Segments that are remembered, each with at most some 4 MiB."""
-
 _ABSENT: Final = frozenset({404, 410})
 _HIDDEN: Final = frozenset({401, 403})
 """Statuses of files that are not there, at storages that do not let strangers list."""
@@ -78,7 +67,7 @@ class StaticSite:
         self._calls = Calls(url, options or TransportOptions())
         self._lock = threading.Lock()
         self._maps: dict[ManifestId, OpenMap | None] = {}  # None until it is needed
-        self._segments: dict[SegmentRow, ReadAhead] = {}  # the oldest first
+        self._segments = SiteSegments(self._range)
 
     def __enter__(self) -> Self:
         return self
@@ -217,6 +206,20 @@ class StaticSite:
         self.expects(ident)
         return ident
 
+    def archive_index(self, manifest: ManifestId, path: bytes) -> Content | None:
+        """As `IndexServer.archive_index`: the index that was published with the archive."""
+        found = self._map(manifest)
+        if found is None or not found.indexes:
+            return None
+        content = decode_manifest(found.manifest).content
+        if path:
+            fetch = ProvedReader(self).found
+            entry = find(root_of(decode_manifest(found.manifest), fetch), path, fetch)
+            if not isinstance(entry, File):
+                return None
+            content = entry.content
+        return found.indexes.get(content.id)
+
     def _unlisted(self, what: str) -> UnsupportedError:
         return UnsupportedError(
             f"{self.origin} is a static site, which does not list its {what}",
@@ -228,7 +231,7 @@ class StaticSite:
         for start in range(0, len(ids), MAX_BATCH_IDS):
             part = ids[start : start + MAX_BATCH_IDS]
             if kind is Kind.CHUNK:
-                yield from self._chunks(part)
+                yield from self._segments.chunks(part, self._places(part))
             elif kind is Kind.NODE:
                 yield self._nodes(part)
             else:
@@ -253,67 +256,6 @@ class StaticSite:
             else Absence.MISSING
             for ident in ids
         ]
-
-    def _chunks(self, ids: Sequence[ObjectId]) -> Iterator[list[Packed | Absence]]:
-        """Chunks, in windows that fit in memory."""
-        placed = self._places(ids)
-        start = size = 0
-        for at, ident in enumerate(ids):
-            stored = placed[ident].place.stored if ident in placed else 0
-            if size + stored > _WINDOW_BYTES and at > start:
-                yield from self._window(ids[start:at], placed)
-                start, size = at, 0
-            size += stored
-        yield from self._window(ids[start:], placed)
-
-    def _window(
-        self, ids: Sequence[ObjectId], placed: dict[bytes, ListedChunk]
-    ) -> Iterator[list[Packed | Absence]]:
-        """The chunks of one window; each as soon as those before it are there, too."""
-        segments: dict[SegmentRow, list[tuple[int, int, ObjectId]]] = {}
-        come: dict[bytes, Packed | Absence] = {}
-        for ident in dict.fromkeys(ids):
-            if ident in placed:
-                _, place, segment = placed[ident]
-                segments.setdefault(segment, []).append((place.offset, place.end, ident))
-            else:
-                come[ident] = Absence.MISSING
-        done = 0
-        for segment, records in segments.items():
-            for found in self._fetched(segment, sorted(records)):
-                come |= found
-                ready = list(takewhile(come.__contains__, islice(ids, done, None)))
-                yield [come[ident] for ident in ready]
-                done += len(ready)
-        yield [come[ident] for ident in islice(ids, done, None)]
-
-    def _fetched(
-        self, segment: SegmentRow, records: Sequence[tuple[int, int, ObjectId]]
-    ) -> Iterator[dict[bytes, Packed | Absence]]:
-        """The chunks whose records lie there in a segment, in steps of one request."""
-        done = 0
-        for start, end in spans(((one, other) for one, other, _ in records), _GAP, _SPAN_BYTES):
-            data = self._segment(segment).read(start, end)
-            found: dict[bytes, Packed | Absence] = {}
-            while done < len(records) and records[done][0] < end:
-                offset, _, ident = records[done]
-                done += 1
-                if data is None:
-                    found[ident] = Absence.MISSING
-                else:
-                    found[ident] = _record(ident, data, offset - start)
-            yield found
-
-    def _segment(self, row: SegmentRow) -> ReadAhead:
-        """A segment; some are remembered, each with what was read ahead."""
-        with self._lock:
-            segment = self._segments.pop(row, None)
-            if segment is None:
-                segment = ReadAhead(partial(self._range, segment_key(row.part)), row.size)
-            self._segments[row] = segment
-            if len(self._segments) > _SEGMENTS:
-                del self._segments[next(iter(self._segments))]
-        return segment
 
     def _range(self, key: str, start: int, end: int) -> bytes | None:
         """Bytes of a file, fewer at its end; None if it is not there."""
@@ -380,15 +322,3 @@ class StaticSite:
 
 class _Gone(Exception):  # noqa: N818  never leaves this module
     """A map that is not there."""
-
-
-def _record(ident: ObjectId, data: bytes, offset: int) -> Packed | Absence:
-    """The chunk whose record lies at `offset`, as far as its header says so."""
-    try:
-        record = decode_record(data, offset)
-    except MalformedError:
-        return Absence.DAMAGED
-    payload = data[offset + RECORD_BYTES : record.end]
-    if record.id != ident or record.kind != Kind.CHUNK or len(payload) != record.stored:
-        return Absence.DAMAGED
-    return Packed(Kind.CHUNK, ident, record.codec, record.length, payload)

@@ -24,7 +24,7 @@ from casync.bucket.map import (
 )
 from casync.errors import MalformedError, UnsupportedError
 from casync.ids import chunk_id
-from casync.objects.node import Record, encode_records
+from casync.objects.node import Content, Record, encode_records
 
 SEGMENTS: Final = [SegmentRow(SessionPart(bytes([n]) * 16, n), 16 << 20) for n in range(3)]
 CHUNKS: Final = [Record(chunk_id(bytes([n])), 1000 + n) for n in range(6)]
@@ -37,6 +37,7 @@ PLACES: Final = [
     ChunkPlace(2, (16 << 20) - 56 - 5, 5),
 ]
 NODE: Final = encode_records(1, CHUNKS)
+INDEXES: Final[dict[bytes, Content]] = {chunk_id(b"a.tar"): Content(0, chunk_id(b"index"), 500)}
 
 
 def opened(data: bytes) -> MapHead:
@@ -62,10 +63,11 @@ def test_an_upper_node_has_no_places() -> None:
 def test_the_head_says_where_each_part_begins() -> None:
     parts = [encode_part(NODE, PLACES), encode_part(encode_records(2, CHUNKS))]
     rows = [(1, bytes(32), len(parts[0])), (2, b"\1" * 32, len(parts[1]))]
-    data = encode_map_head(b"manifest", SEGMENTS, rows, version=7) + b"".join(parts)
+    data = encode_map_head(b"manifest", SEGMENTS, rows, INDEXES, version=7) + b"".join(parts)
     header, head = decode_map_header(data), opened(data)
     assert (header.version, header.total) == (7, len(data))
     assert (head.manifest, head.segments) == (b"manifest", SEGMENTS)
+    assert head.indexes == INDEXES
     first, second = head.parts
     assert first == MapPart(1, bytes(32), first.offset, len(parts[0]))
     assert second == MapPart(2, b"\1" * 32, first.offset + first.size, len(parts[1]))
@@ -101,7 +103,7 @@ def test_a_part_that_unpacks_to_more_than_a_node_is_refused() -> None:
 
 
 def test_a_damaged_head_is_found() -> None:
-    data = encode_map_head(b"manifest", SEGMENTS, [])
+    data = encode_map_head(b"manifest", SEGMENTS, [], {})
     for at in range(len(data)):
         wrong = bytearray(data)
         wrong[at] ^= 1
@@ -112,7 +114,7 @@ def test_a_damaged_head_is_found() -> None:
 
 
 def test_a_map_of_a_later_format_is_not_called_malformed() -> None:
-    data = bytearray(encode_map_head(b"manifest", SEGMENTS, []))
+    data = bytearray(encode_map_head(b"manifest", SEGMENTS, [], {}))
     data[8] = 2
     with pytest.raises(UnsupportedError, match="newer"):
         decode_map_header(data)
