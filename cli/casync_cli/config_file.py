@@ -122,7 +122,7 @@ def _checked(
         if type(value) is not wanted or any(not isinstance(text, str) for text in texts):
             raise UsageError(f"{path}: {key}{where} must be {_SHAPES[wanted]}")
         text = str(value)
-        if key in _PATHS:
+        if key in _PATHS and not (key == "store" and "://" in text):
             if not text:
                 raise UsageError(f"{path}: {key}{where} needs a path")
             try:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from casync.errors import UsageError
 
-__all__ = ["Variables", "aws_files", "default_state", "default_store"]
+__all__ = ["Variables", "aws_files", "default_cache", "default_state", "default_store"]
 
 
 class Variables(NamedTuple):
@@ -42,7 +42,7 @@ class Variables(NamedTuple):
         completing: Whether the shell requests completions.
     """
 
-    store: Path | None = None
+    store: str | None = None
     servers: tuple[str, ...] = ()
     token_file: Path | None = None
     token: str | None = None
@@ -67,7 +67,7 @@ class Variables(NamedTuple):
         get = environment.get
         own = _user_folder("XDG_CONFIG_HOME", ".config", environment)
         return cls(
-            store=_path(get("CASYNC_STORE")),
+            store=get("CASYNC_STORE") or None,
             servers=tuple(get("CASYNC_SERVER", "").split()),
             token_file=_path(get("CASYNC_TOKEN_FILE")),
             token=get("CASYNC_TOKEN") or None,
@@ -119,6 +119,11 @@ def _azure(environment: Mapping[str, str]) -> Mapping[str, str]:
         "endpoint": connection.get("BlobEndpoint"),
     }
     return {name: value for name, value in found.items() if value}
+
+
+def default_cache() -> Path | None:
+    """Where this user's programs keep what can be made again; None if the user has no home."""
+    return _user_folder("XDG_CACHE_HOME", ".cache")
 
 
 def default_store() -> Path | None:

@@ -24,6 +24,7 @@ from casync_cli.parsing.sizes import parse_rate
 from casync_cli.parsing.times import parse_duration
 from casync_cli.placing_damage import placing_damage
 from casync_cli.progress import Meter, NotesOnly
+from casync_cli.store_place import folder_of, is_address, open_place
 
 if TYPE_CHECKING:
     import typer
@@ -72,13 +73,18 @@ class Invocation:
     @property
     def store_path(self) -> Path:
         """The folder of the store."""
+        return folder_of(self._store)
+
+    @property
+    def _store(self) -> str:
+        """The folder or the address of the store."""
         store = self.settings["store"].value
         if store is None:
             raise UsageError(
                 "there is no home for the default store",
                 next_step="Give --store DIR, or set HOME.",
             )
-        return parse_path(str(store), "--store")
+        return str(store)
 
     @cached_property
     def settings(self) -> Settings:
@@ -100,23 +106,18 @@ class Invocation:
         Raises:
             CasyncError: As `LmdbStore.open`.
         """
-        from casync.store.lmdb.store import LmdbStore
-
-        store = LmdbStore.open(
-            self.store_path,
-            create=create,
-            read_only=read_only,
-            allow_network_fs=allow_network_fs,
+        opened = partial(
+            open_place, self._store, self.source_options, allow_network_fs=allow_network_fs
         )
-        return self._shown(store)
+        return self._shown(opened(create=create, read_only=read_only))
 
     def _shown(self, store: LmdbStore) -> LmdbStore:
-        self.output.detail(f"store {store.path}")
+        self.output.detail(f"store {store.place}")
         self.warn_of(store.warnings)
         return store
 
     def _readable_store(self, *, keeps_indexes: bool) -> LmdbStore:
-        if not keeps_indexes:
+        if not keeps_indexes or is_address(self._store):
             return self.open_store(read_only=True)
         from casync.store.lmdb.namespaces import open_for_reading
 
@@ -146,7 +147,7 @@ class Invocation:
         with (
             self.pointing_to_servers(),
             self._readable_store(keeps_indexes=keeps_indexes) as store,
-            placing_damage(f"store {store.path}"),
+            placing_damage(f"store {store.place}"),
         ):
             yield store
 

@@ -110,7 +110,7 @@ def _remote(metavar: str = "", *names: str, help: str) -> object:  # noqa: A002 
 def common(
     store: Annotated[
         str | None,
-        _common("DIR", "--store", help="The store.  [default: CASYNC_STORE, or your own]"),
+        _common("STORE", "--store", help="The store.  [default: CASYNC_STORE, or your own]"),
     ] = None,
     json: Annotated[
         bool | None, _common("", "--json", help="Print one JSON document, and errors as JSON.")

@@ -116,7 +116,7 @@ class Settings:
         """The value in the environment."""
         match key:
             case "store":
-                return None if self._environment.store is None else str(self._environment.store)
+                return self._environment.store
             case "servers":
                 return self._environment.servers
             case "ca":

@@ -73,7 +73,7 @@ CONTRACT = {
     "version": "",
 }
 COMMON = {
-    "--store DIR",
+    "--store STORE",
     "--json",
     "-q/--quiet",
     "-v/--verbose",
@@ -206,9 +206,7 @@ def test_the_document_lists_the_environment() -> None:
     assert spans == {f"CASYNC_{name}" for name in VARIABLES} | {"NO_COLOR"}
     said = {f"CASYNC_{name}": "x" for name in VARIABLES} | {"NO_COLOR": "x", "HOME": "/h"}
     known = Variables.read(said)._replace(user_config=None)
-    assert known == Variables(
-        Path("x"), ("x",), Path("x"), "x", Path("x"), "x", Path("x"), Path("x")
-    )
+    assert known == Variables("x", ("x",), Path("x"), "x", Path("x"), "x", Path("x"), Path("x"))
 
 
 def test_the_document_lists_every_code_and_its_status() -> None:

@@ -39,6 +39,7 @@ from casync.errors import (
     DamagedStoreError,
     LostRaceError,
     RemoteError,
+    WriteError,
 )
 from casync.limits import MIB
 from casync.store.bucket.recorder import Recorder
@@ -107,6 +108,7 @@ class BucketEnvironment(Environment):
         super().__init__(path, read_only=False, map_bytes=map_bytes)
         self.storage = storage
         self.clock = clock
+        self.commits = True  # whether anything may be written
         self.holds_promises = False  # whether the store must be opened again if its session ends
         self._store_id = store_id
         self._turn = threading.RLock()  # one commit of this process at a time
@@ -227,6 +229,8 @@ class BucketEnvironment(Environment):
         """
         if not self.databases.keys() >= set(HOST_DATABASES):
             return self.write_here(action, need=need)  # which adds them
+        if not self.commits:
+            raise WriteError(f"{self.storage.place} is open for reading only")
         with self._turn:
             self._uploads = SegmentUploads(self.storage, self._store_id, self._next_part)
             try:

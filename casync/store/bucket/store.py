@@ -37,6 +37,7 @@ class BucketStore(LmdbStore):
 
     _environment: BucketEnvironment
     _grace: float = GRACE_SECONDS
+    _closes_storage: bool = False
 
     @classmethod
     def open_bucket(
@@ -45,6 +46,8 @@ class BucketStore(LmdbStore):
         path: Path,
         *,
         create: bool = False,
+        read_only: bool = False,
+        close_storage: bool = False,
         map_bytes: int = MAP_BYTES,
         grace: float = GRACE_SECONDS,
         clock: Callable[[], float] = time.time,
@@ -52,10 +55,12 @@ class BucketStore(LmdbStore):
         """Opens the store in a bucket.
 
         Args:
-            storage: The bucket; it stays open. It must be safe for writers: see
+            storage: The bucket. To be written, it must be safe for writers: see
                 `casync.store.bucket.probe`.
             path: The folder of this host's tables, which may be lost at any time.
             create: Make an empty store if there is none.
+            read_only: Never write to the bucket.
+            close_storage: Close the bucket with the store.
             map_bytes: Address space to reserve.
             grace: Seconds for which collections keep what the store no longer needs.
             clock: Seconds since 1970.
@@ -75,13 +80,27 @@ class BucketStore(LmdbStore):
             environment.add_missing_databases()
             _adopt(environment, store_id)
             environment.refresh()
+            environment.commits = not read_only
             store = cls(environment, warnings)
         except BaseException:
             environment.close()
             raise
+        store.place = storage.place
         store._clock = clock
         store._grace = grace
+        store._closes_storage = close_storage
         return store
+
+    @property
+    def writable(self) -> bool:
+        """As of `LmdbStore`."""
+        return self._environment.commits
+
+    def close(self) -> None:
+        """As of `LmdbStore`."""
+        super().close()
+        if self._closes_storage:
+            self._environment.storage.close()
 
     def _open_objects(self) -> BucketObjects:
         return BucketObjects(self._environment)

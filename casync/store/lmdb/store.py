@@ -82,7 +82,7 @@ class LmdbStore:
         if environment.writable:
             environment.add_missing_databases()
         self._clock: Callable[[], float] = time.time
-        self.path = environment.path
+        self.path, self.place = environment.path, str(environment.path)
         self.warnings = [*warnings, *environment.warnings]
 
     @classmethod

@@ -103,7 +103,7 @@ def run(
             )
 
         options = replace(options, begun=begun)
-        with invocation.progress() as progress, placing_damage(f"store {store.path}"):
+        with invocation.progress() as progress, placing_damage(f"store {store.place}"):
             pushed = api.push(
                 parsed,
                 server,

@@ -74,7 +74,7 @@ def _show(output: Output, store: LmdbStore, usage: StoreUsage) -> None:
         output.document(
             "casync.store-stats/1",
             {
-                "path": str(store.path),
+                "path": store.place,
                 "store": store.store_id,
                 "manifests": usage.manifests,
                 "logical": usage.logical,
@@ -116,7 +116,7 @@ def _show(output: Output, store: LmdbStore, usage: StoreUsage) -> None:
         ("map", usage.map),
         ("rows of jobs", usage.job_bytes),
     ]
-    path, store_id = str(store.path), store.store_id
+    path, store_id = store.place, store.store_id
     output.table(
         [("store", path, path), ("id", store_id, store_id)]
         + [(label, str(count), str(count)) for label, count in numbers]
@@ -127,7 +127,7 @@ def _show(output: Output, store: LmdbStore, usage: StoreUsage) -> None:
     dead = usage.used - usage.live
     if dead > usage.used // 8:
         output.say(f"`casync gc` frees up to {format_size(dead)} of segments")
-    if usage.free > usage.file // 8:
+    if usage.free > usage.file // 8 and store.place == str(store.path):
         output.say(f"`casync store compact` returns about {format_size(usage.free)} to the disk")
 
 

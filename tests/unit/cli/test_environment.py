@@ -32,7 +32,7 @@ def test_every_variable_is_read() -> None:
         }
     )
     assert environment == BARE._replace(
-        store=Path("/srv/store"),
+        store="/srv/store",
         servers=("http://a", "https://b"),
         token_file=Path("/run/token"),
         token="secret",

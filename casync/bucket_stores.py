@@ -1,0 +1,75 @@
+"""Opens stores in buckets: the storage of an address, and this host's tables of it."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from blake3 import blake3
+
+from casync.bucket.storage import ObjectStorage, TagForm
+from casync.remote.sources.options import SourceOptions
+from casync.remote.storages.open import is_storage, open_storage
+from casync.store.bucket.probe import probe
+from casync.store.bucket.store import BucketStore
+
+__all__ = ["is_storage", "open_bucket_store"]
+
+_FORM_FILE: Final = "tags"
+_FORMS: Final = {form.value: form for form in TagForm}
+
+
+def open_bucket_store(
+    address: str,
+    home: Path,
+    *,
+    create: bool = False,
+    read_only: bool = False,
+    options: SourceOptions = SourceOptions(),
+) -> BucketStore:
+    """Opens the store at an address such as `s3://BUCKET/PREFIX` or `file:///FOLDER`.
+
+    Args:
+        address: The address.
+        home: The folder below which this host keeps its tables of buckets.
+        create: Make an empty store if there is none.
+        read_only: Never write to the bucket.
+        options: How to reach it.
+
+    Raises:
+        UsageError: It is not such an address, or the options do not fit.
+        UnsafeStorageError: Writers would lose data there.
+        NoStoreError: There is none, and `create` is false.
+        CasyncError: As `BucketStore.open_bucket`.
+    """
+    storage = open_storage(address, options)
+    tables = home / _label(address, options)
+    try:
+        if not read_only:
+            storage = storage.using(_form(storage, tables))
+        return BucketStore.open_bucket(
+            storage, tables, create=create, read_only=read_only, close_storage=True
+        )
+    except BaseException:
+        storage.close()
+        raise
+
+
+def _label(address: str, options: SourceOptions) -> str:
+    """What tells this bucket from others, also from those of the same name elsewhere."""
+    endpoints = (options.s3_endpoint, options.gs_endpoint, options.az_endpoint)
+    text = "\n".join([address.rstrip("/"), *(each or "" for each in endpoints)])
+    return blake3(text.encode()).hexdigest(length=16)
+
+
+def _form(storage: ObjectStorage, tables: Path) -> TagForm:
+    """The form of tags that a storage takes. What the probe finds is remembered."""
+    file = tables / _FORM_FILE
+    with suppress(OSError, UnicodeDecodeError, KeyError):
+        return _FORMS[file.read_text().strip()]
+    form = probe(storage)
+    with suppress(OSError):  # it is tried again
+        tables.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file.write_text(form.value)
+    return form

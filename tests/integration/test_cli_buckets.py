@@ -1,0 +1,60 @@
+"""`--store` with an address, as a user runs it, in a folder that stands for a bucket."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from tests.support.program import Program
+
+
+@pytest.fixture
+def bucket(program: Program, tmp_path: Path) -> str:
+    address = f"file://{tmp_path}/bucket"
+    program.good("prepare", "--store", address, "--name", "disk", stdin=b"first")
+    return address
+
+
+def test_commands_are_the_same_in_a_bucket(program: Program, bucket: str, tmp_path: Path) -> None:
+    image = tmp_path / "image"
+    image.write_bytes(random.Random(1).randbytes(3_000_000))
+    store = ("--store", bucket)
+    program.good("prepare", image, "--name", "disk", *store)
+    assert len(program.good("name", "log", "disk", *store).lines) == 2
+    assert program.good("cat", "disk@1", *store).out == b"first"
+    program.good("pull", "disk", "-o", tmp_path / "copy", *store)
+    assert (tmp_path / "copy").read_bytes() == image.read_bytes()
+    program.good("rm", "disk@1", *store)
+    assert len(program.good("rm", "--list", *store).lines) == 1
+    program.good("undelete", "disk@1", *store)
+    program.good("gc", *store)
+    assert program.good("verify", *store, "--json").document["faults"] == []
+    stats = program.good("store", "stats", *store, "--json").document
+    assert (stats["path"], stats["manifests"]) == (bucket, 2)
+
+
+def test_another_machine_reads_and_writes_the_same_bucket(
+    program: Program, bucket: str, tmp_path: Path
+) -> None:
+    cache = str(tmp_path / "other")
+    store = ("--store", bucket)
+    assert program.good("cat", "disk", *store, XDG_CACHE_HOME=cache).out == b"first"
+    program.good("prepare", "--name", "disk", *store, stdin=b"second", XDG_CACHE_HOME=cache)
+    assert program.good("cat", "disk", *store).out == b"second"
+
+
+@pytest.mark.parametrize("command", [["serve"], ["store", "compact"], ["store", "reindex"]])
+def test_commands_that_need_a_folder_say_so(
+    program: Program, bucket: str, command: list[str]
+) -> None:
+    refused = program.run(*command, "--store", bucket)
+    assert refused.status == 2
+    assert "needs a store in a folder" in refused.err
+
+
+def test_there_is_no_store_where_none_was_made(program: Program, tmp_path: Path) -> None:
+    refused = program.run("ls", "--store", f"file://{tmp_path}/none")
+    assert refused.status == 9
+    assert "no store at" in refused.err
