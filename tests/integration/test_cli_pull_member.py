@@ -72,12 +72,13 @@ def test_only_what_a_member_needs_travels(
 ) -> None:
     """A2: a twelfth of the archive, and what lies beside it"""
     other: list[str | Path] = ["--store", tmp_path / "store", "--server", url]
-    program.good("pull", ref, "-o", tmp_path / "first", *other)  # makes the index
+    first = program.good("pull", ref, "-o", tmp_path / "first", "--json", *other).document
     planned = program.good("pull", ref, "-o", tmp_path / "out", "--dry-run", "--json", *other)
     assert not (tmp_path / "out").exists()
     done = program.good("pull", ref, "-o", tmp_path / "out", "--json", *other).document
     assert (tmp_path / "out").read_bytes() == MEMBERS[LAST]
     whole, near = COUNT * SIZE, 2 * SIZE if "tgz" not in ref else 5 * SIZE
+    assert SIZE <= first["received"] <= near + SIZE < whole  # and the index
     assert SIZE <= done["received"] <= near < whole
     assert SIZE <= planned.document["fetch"] <= near
     assert planned.document["length"] == SIZE
