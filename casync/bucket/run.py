@@ -7,8 +7,9 @@ those before it, are the whole state of the store; several that follow each othe
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Mapping, Sequence
-from operator import lt
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain, starmap
+from operator import add, le, lt
 from typing import Final, NamedTuple, TypeAlias
 
 import msgspec
@@ -55,7 +56,7 @@ class SegmentSize(NamedTuple):
     size: int
 
 
-class RunRow(NamedTuple):
+class RunRow(msgspec.Struct, frozen=True, order=True, gc=False):
     """Where an object lies, or that it is gone. All but the id is 0 of one that is gone.
 
     Attributes:
@@ -107,7 +108,7 @@ def encode_run(
     header = _HEADER.pack(
         _MAGIC, _FORMAT, 0, len(segments), store, *counts, 0, len(meta), bytes(8)
     ) + b"".join(_SEGMENT.pack(*part, size) for part, size in segments)
-    table = b"".join(_ROW.pack(*row) for kind in _KINDS for row in rows.get(kind, ()))
+    table = b"".join(chain.from_iterable(_packed(rows.get(kind, ())) for kind in _KINDS))
     sections = (header, table, meta)
     return b"".join((*sections, *map(_check, sections)))
 
@@ -143,11 +144,13 @@ def decode_run(data: Buffer) -> TableRun:
     ]
     if any(not SEGMENT_HEAD_BYTES < each.size <= _LARGEST_SEGMENT for each in segments):
         raise MalformedError("run with a segment of an impossible size")
-    found = [RunRow(*row) for row in _ROW.iter_unpack(sections[1])]
+    sizes = [segment.size for segment in segments]
     rows: dict[Kind, list[RunRow]] = {}
+    start = 0
     for kind, count in zip(_KINDS, counts, strict=True):
-        rows[kind], found = found[:count], found[count:]
-        _check_rows(rows[kind], segments)
+        end = start + count * _ROW.size
+        rows[kind] = _rows(sections[1][start:end], sizes)
+        start = end
     return TableRun(store, segments, rows, _changes(sections[2]))
 
 
@@ -155,25 +158,44 @@ def _check(section: Buffer) -> bytes:
     return blake3(section).digest(length=_CHECK_BYTES)
 
 
-def _check_rows(rows: Sequence[RunRow], segments: Sequence[SegmentSize]) -> None:
-    """Checks column by column: a run may have a hundred thousand rows."""
-    if not rows:
-        return
-    ids = [row.id for row in rows]
+def _packed(rows: Sequence[RunRow]) -> Iterator[bytes]:
+    return (
+        _ROW.pack(row.id, row.segment, row.offset, row.stored, row.length, row.generation)
+        for row in rows
+    )
+
+
+def _rows(table: memoryview, sizes: Sequence[int]) -> list[RunRow]:
+    """Reads rows of one kind; checks them column by column, as there may be many."""
+    if not table:
+        return []
+    ids, segments, *_ = zip(*_ROW.iter_unpack(table), strict=True)
     if not all(map(lt, ids, ids[1:])):
         raise MalformedError("run whose rows are not in order")
-    for _, segment, offset, stored, length, generation in rows:
-        if segment == GONE:
-            if offset or stored or length or generation:
-                raise MalformedError("run with an impossible row")
-            continue
-        if (
-            segment >= len(segments)
-            or offset < SEGMENT_HEAD_BYTES
-            or offset + RECORD_BYTES + stored > segments[segment].size
-            or not 0 < stored <= length <= MAX_CHUNK_SIZE
-        ):
+    there = _ROW.iter_unpack(table)
+    if GONE in segments:
+        gone = [row for row in _ROW.iter_unpack(table) if row[1] == GONE]
+        there = iter([row for row in _ROW.iter_unpack(table) if row[1] != GONE])
+        if any(any(row[2:]) for row in gone):
             raise MalformedError("run with an impossible row")
+    if not _are_possible(list(zip(*there, strict=True)), sizes):
+        raise MalformedError("run with an impossible row")
+    return list(starmap(RunRow, _ROW.iter_unpack(table)))
+
+
+def _are_possible(columns: Sequence[Sequence[int]], sizes: Sequence[int]) -> bool:
+    """Whether records can lie where rows say, which are not those of objects that are gone."""
+    if not columns:
+        return True
+    _, segments, offsets, stored, lengths, _ = columns
+    if max(segments) >= len(sizes) or max(lengths) > MAX_CHUNK_SIZE or not min(stored):
+        return False
+    last = [sizes[segment] - RECORD_BYTES for segment in segments]
+    return (
+        min(offsets) >= SEGMENT_HEAD_BYTES
+        and all(map(le, stored, lengths))
+        and all(map(le, map(add, offsets, stored), last))
+    )
 
 
 def _changes(meta: Buffer) -> list[TableChange]:

@@ -24,7 +24,7 @@ def merge(runs: Sequence[TableRun], *, is_first: bool) -> TableRun:
         renumbered = [places.setdefault(segment, len(places)) for segment in run.segments]
         for kind, rows in run.rows.items():
             merged[kind].update(
-                (row.id, row if row.segment == GONE else row._replace(segment=renumbered[row[1]]))
+                (row.id, row if row.segment == GONE else _moved(row, renumbered[row.segment]))
                 for row in rows
             )
         changed.update(((table, key), value) for table, key, value in run.changes)
@@ -50,6 +50,10 @@ def _used(
         return segments, rows
     places = {old: new for new, old in enumerate(used)} | {GONE: GONE}
     return [segments[old] for old in used], {
-        kind: [row._replace(segment=places[row.segment]) for row in each]
-        for kind, each in rows.items()
+        kind: [_moved(row, places[row.segment]) for row in each] for kind, each in rows.items()
     }
+
+
+def _moved(row: RunRow, segment: int) -> RunRow:
+    """A row whose segment has another place in the list."""
+    return RunRow(row.id, segment, row.offset, row.stored, row.length, row.generation)

@@ -24,15 +24,14 @@ from casync.store.lmdb.databases import JOB_DATABASES
 from casync.store.lmdb.environment import Txn
 from casync.store.lmdb.rows import (
     META_GENERATION,
-    IndexRow,
     SegmentUse,
     decode_index,
     decode_number,
     decode_segment_use,
-    encode_index,
+    encode_index_columns,
     encode_number,
     encode_segment_use,
-    index_key,
+    index_prefix,
     number_key,
 )
 
@@ -230,23 +229,31 @@ def _apply_rows(
     if not rows:
         return live
     cursor = txn.cursor(databases["index"])
-    keys = [index_key(kind, row.id) for row in rows]
+    prefix = index_prefix(kind)
+    keys = [prefix + row.id for row in rows]
     for _, value in cursor.getmulti(keys):
         before = decode_index(value)
         live[before.segment] -= RECORD_BYTES + before.stored
-    added: list[tuple[bytes, bytes]] = []
-    for key, row in zip(keys, rows, strict=True):
-        if row.segment == GONE:
-            txn.delete(key, db=databases["index"])
-            txn.delete(key, db=databases[PAYLOADS])
-            continue
-        number = numbers[row.segment]
-        is_zstd = row.stored < row.length
-        place = IndexRow(number, row.offset, row.stored, row.length, is_zstd, row.generation)
-        added.append((key, encode_index(place)))
-        live[number] += RECORD_BYTES + row.stored
-    if added:
-        txn.cursor(databases["index"]).putmulti(added)
+    gone = [key for key, row in zip(keys, rows, strict=True) if row.segment == GONE]
+    for key in gone:
+        txn.delete(key, db=databases["index"])
+        txn.delete(key, db=databases[PAYLOADS])
+    if gone:
+        rows = [row for row in rows if row.segment != GONE]
+        keys = [prefix + row.id for row in rows]
+    if rows:
+        places = [numbers[row.segment] for row in rows]
+        stored = [row.stored for row in rows]
+        values = encode_index_columns(
+            places,
+            [row.offset for row in rows],
+            stored,
+            [row.length for row in rows],
+            [row.generation for row in rows],
+        )
+        txn.cursor(databases["index"]).putmulti(list(zip(keys, values, strict=True)))
+        for number, size in zip(places, stored, strict=True):
+            live[number] += RECORD_BYTES + size
     return live
 
 

@@ -6,7 +6,7 @@ Keys sort as what they stand for. Integers are big-endian in keys and little-end
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, repeat
 from operator import gt
 from typing import Final, NamedTuple
@@ -40,6 +40,7 @@ __all__ = [
     "decode_segment_use",
     "encode_file",
     "encode_index",
+    "encode_index_columns",
     "encode_index_run",
     "encode_manifest_row",
     "encode_name",
@@ -142,10 +143,20 @@ def encode_index_run(
         generation: As in `IndexRow`.
     """
     stored = [size - RECORD_BYTES for size in sizes]
-    is_zstd = map(gt, lengths, stored)  # which alone shortens
     offsets = accumulate(sizes, initial=offset)
-    places = repeat(segment), offsets, stored, lengths, is_zstd, repeat(generation)
-    return map(_INDEX.pack, *places)
+    return encode_index_columns(repeat(segment), offsets, stored, lengths, repeat(generation))
+
+
+def encode_index_columns(
+    segments: Iterable[int],
+    offsets: Iterable[int],
+    stored: Sequence[int],
+    lengths: Sequence[int],
+    generations: Iterable[int],
+) -> Iterator[bytes]:
+    """Values of `index`, from the columns of `IndexRow`."""
+    is_zstd = map(gt, lengths, stored)  # which alone shortens
+    return map(_INDEX.pack, segments, offsets, stored, lengths, is_zstd, generations)
 
 
 def decode_index(value: Buffer) -> IndexRow:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 from blake3 import blake3
+from msgspec.structs import replace
 
 from casync.bucket.keys import SessionPart
 from casync.bucket.run import GONE, RunRow, SegmentSize, TableRun, decode_run, encode_run
@@ -53,12 +54,12 @@ def test_any_changed_byte_is_found(position: int) -> None:
     [
         lambda rows: rows[::-1],
         lambda rows: [rows[0], rows[0]],
-        lambda rows: [rows[0]._replace(segment=2)],
-        lambda rows: [rows[0]._replace(offset=63)],
-        lambda rows: [rows[0]._replace(offset=9445)],
-        lambda rows: [rows[0]._replace(stored=601)],
-        lambda rows: [rows[0]._replace(stored=0)],
-        lambda rows: [rows[0]._replace(segment=GONE)],
+        lambda rows: [replace(rows[0], segment=2)],
+        lambda rows: [replace(rows[0], offset=63)],
+        lambda rows: [replace(rows[0], offset=9445)],
+        lambda rows: [replace(rows[0], stored=601)],
+        lambda rows: [replace(rows[0], stored=0)],
+        lambda rows: [replace(rows[0], segment=GONE)],
     ],
 )
 def test_impossible_rows_are_refused(spoil: Callable[[list[RunRow]], list[RunRow]]) -> None:

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import astuple
+
 from casync.bucket.head import BucketHead, OpenSession, RunEntry, decode_head, encode_head
 from casync.bucket.keys import SessionPart
 from casync.bucket.run import RunRow, SegmentSize, decode_run, encode_run
@@ -25,7 +27,9 @@ def test_runs() -> None:
             for session, number, size in vector["segments"]
         ]
         rows = [
-            (kind.name.lower(), row.id.hex(), *row[1:]) for kind in Kind for row in run.rows[kind]
+            (kind.name.lower(), row.id.hex(), *astuple(row)[1:])
+            for kind in Kind
+            for row in run.rows[kind]
         ]
         assert rows == list(map(tuple, vector["rows"]))
         assert run.changes == [
