@@ -5,7 +5,7 @@ PYTHON ?=
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test check integration storages training container crash stress damage fuzz bucketmodel realtree manyfiles bench clean
+.PHONY: help demo test check integration storages training container crash stress damage fuzz bucketmodel bucketstress realtree manyfiles bench clean
 .DELETE_ON_ERROR:
 
 help:
@@ -21,6 +21,7 @@ help:
 	@echo 'make damage  400 mutants of a store through every command that reads or deletes'
 	@echo 'make fuzz    Schemathesis against a server, and every decoder, for hours'
 	@echo 'make bucketmodel   every order of steps of writers and a collector on a bucket, for some minutes'
+	@echo 'make bucketstress   two minutes of writers, kill -9 and collections on a bucket of versitygw'
 	@echo 'make realtree, make manyfiles   /usr, and a million files, there and back (realtree as root)'
 	@echo 'make bench   casync against its peers, about an hour: benchmarks/RESULTS.md (see benchmarks/README.md)'
 	@echo 'make clean   remove the virtual environment and caches'
@@ -88,6 +89,10 @@ fuzz: $(VENV)/.installed-fuzz
 
 bucketmodel: $(VENV)/.installed-dev
 	@$(BIN)/python -m tests.support.bucket_model
+
+# BUCKETSTRESS='--seconds 600 --store s3://bucket/prefix'
+bucketstress: $(VENV)/.installed-dev
+	@$(BIN)/python -m tests.stress.buckets $(BUCKETSTRESS)
 
 # TREE=/another/folder
 realtree: $(VENV)/.installed-dev
