@@ -100,6 +100,10 @@ def test_members_are_selected(
     [
         ("archive ls plain", 2, "plain is no archive"),
         ("archive ls missing", 9, "missing"),
+        ("archive ls shards/a.tar:train", 2, "`casync archive ls shards/a.tar --prefix train`"),
+        ("archive get shards/a.tar:train/1.cls --extract x", 2, "written with -o FILE"),
+        ("archive create b.tar shards/a.tar: --suffix .png", 9, "nothing is selected for b.tar"),
+        ("archive create b.tar --prefix none/", 9, "nothing is selected for b.tar"),
         ("archive get shards/a.tar", 2, "names no member"),
         ("archive get shards/a.tar:train", 2, "train is a folder in the archive"),
         ("archive get shards/a.tar:train/99", 9, "`casync archive ls shards/a.tar` lists"),
@@ -112,6 +116,14 @@ def test_members_are_selected(
 def test_mistakes_are_told(program: Program, command: str, status: int, said: str) -> None:
     done = program.run(*command.split())
     assert (done.status, said in done.err) == (status, True), done
+
+
+def test_a_terminal_gets_text_only(program: Program) -> None:
+    status, screen = program.on_terminal("archive", "get", "shards/a.tar:train/1.cls", "-o", "-")
+    assert (status, MEMBERS["train/1.cls"].decode() in screen) == (0, True)
+    for command in ("www:in/a.tar -o -", "shards/a.tar --suffix .jpg -o -"):
+        status, screen = program.on_terminal("archive", "get", *command.split())
+        assert (status, "is binary data" in screen) == (2, True), screen
 
 
 @needs_root

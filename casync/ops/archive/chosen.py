@@ -99,7 +99,10 @@ class Choice(NamedTuple):
         if there is None and next(self.archive.members(self.folder + b"/"), None) is None:
             raise NotFoundError(f"the archive has no {os.fsdecode(self.folder)}")
         if there is not None and there.kind is not MemberKind.FOLDER:
-            raise UsageError(f"{os.fsdecode(self.folder)} is not a folder in the archive")
+            raise UsageError(
+                f"{os.fsdecode(self.folder)} is not a folder in the archive",
+                next_step="A member by itself is written with -o FILE.",
+            )
 
 
 @contextmanager

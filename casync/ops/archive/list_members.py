@@ -10,6 +10,7 @@ from casync.access.archive import Archive, open_archive
 from casync.access.locate import open_archive_at, reach
 from casync.access.member_indexes import MemberIndexes, indexes_of
 from casync.access.outline import Outline
+from casync.access.tree_load import Tree
 from casync.archives.member import Member
 from casync.archives.selection import SelectionMode, member_selection
 from casync.errors import UsageError
@@ -53,7 +54,11 @@ def archive_at(ref: Ref, source: ManifestSource) -> Archive:
     """
     archive, inside = archive_and_path(ref, source)
     if inside:
-        raise UsageError(f"{ref} is no archive, but inside one", next_step=_STEP)
+        whole = str(ref).rstrip("/").removesuffix(os.fsdecode(inside)).rstrip(":/")
+        raise UsageError(
+            f"{ref} is in an archive, but is none itself",
+            next_step=f"`casync archive ls {whole} --prefix {os.fsdecode(inside)}` lists it.",
+        )
     return archive
 
 
@@ -82,6 +87,11 @@ def archive_and_path(
         last, is_proved = name.rpartition("/")[2], ref.manifest is not None
         archive = open_archive(
             located.content, source, indexes, last, located.path, is_proved=is_proved
+        )
+    if isinstance(located.content, Tree):
+        raise UsageError(
+            f"{ref} is a folder, not an archive",
+            next_step=f"`casync ls {ref if ref.path else ref.whole}` lists it.",
         )
     if archive is None:
         raise UsageError(f"{ref} is no archive", next_step=_STEP)

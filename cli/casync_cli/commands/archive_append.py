@@ -78,6 +78,7 @@ def run(
         creates=create,
         expected=None if expect is None else parse_count(expect, "--expect", 0, _MOST_VERSIONS),
     )
+    invocation.resume = f"{label} is as it was; run the same command again."
     with invocation.open_store(create=create) as store, invocation.progress() as progress:
         given = _input(store, files, place)
         appended = append_to_archive(label, given, store, options, progress)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from casync.errors import UsageError
+from casync.errors import NotFoundError, UsageError
 from casync.sizes import format_count, format_size
 from casync_cli.completion import complete_ref
 from casync_cli.invocation import invocation_of
@@ -99,12 +99,19 @@ def run(
             next_step=f"Prepare {folder} under a name, and give that name.",
         )
     creates = folder is not None and not dry_run
+    invocation.resume = f"{label} is as it was; run the same command again."
     with (
         invocation.open_store(create=creates, allow_network_fs=allow_network_fs) as store,
         invocation.progress() as progress,
     ):
         given = _input(store, label, folder, members or [], template, list_file, prefix, selection)
         plan = plan_archive(made, given)
+        is_chosen = folder is None and (not members or bool(selection.text))
+        if is_chosen and not (plan.files or plan.folders or plan.links):
+            raise NotFoundError(
+                f"nothing is selected for {label}",
+                next_step="`casync ls` lists names, `casync archive ls REF` members.",
+            )
         prepared = None
         if not dry_run:
             options = PrepareOptions(name=label)

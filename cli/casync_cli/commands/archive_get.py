@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO
+from typing import TYPE_CHECKING, Annotated, BinaryIO, Final
 
 import typer
 
@@ -15,6 +15,7 @@ from casync_cli.invocation import Invocation, invocation_of
 from casync_cli.options import DryRun, Prefix, Regex, Substr, Suffix, WdsKey
 from casync_cli.parsing.paths import parse_path
 from casync_cli.parsing.selections import parse_selection
+from casync_cli.terminal_text import text_only
 
 if TYPE_CHECKING:
     from casync.names.name import Ref
@@ -34,6 +35,8 @@ EXAMPLES = (
     "casync archive get shards/0001.tar:train --extract ./train",
     "casync archive get shards/0001.tgz --suffix .cls -o - | tar t",
 )
+
+_NOT_HERE: Final = "Write it to a file with -o FILE, or pipe it into a program."
 
 
 def run(
@@ -72,6 +75,8 @@ def run(
             f"{ref} names no member",
             next_step=f"`casync archive ls {ref}` lists them; --extract DIR writes all.",
         )
+    kept = "Files in DIR are whole; run" if extract is not None else "FILE is as it was; run"
+    invocation.resume = f"{kept} the same command again."
     with invocation.source(keeps_indexes=True) as source:
         if extract is not None:
             _extract(invocation, parsed, source, selection, extract, dry_run=dry_run)
@@ -97,8 +102,11 @@ def _write_member(
     target = _target(invocation, place, dry_run=dry_run)
     content = open_file(ref, source)
     if not dry_run:
+        blocks = content.read(0, content.length)
+        if place == "-" and invocation.output.to_terminal:
+            blocks = text_only(blocks, str(ref), _NOT_HERE)
         with invocation.progress() as progress:
-            write_blocks(content.read(0, content.length), content.length, target, progress)
+            write_blocks(blocks, content.length, target, progress)
     _report(invocation, place, started, files=1, length=content.length, dry_run=dry_run)
 
 
@@ -123,6 +131,8 @@ def _write_tar(
             next_step="Name the tar with -o FILE or -o -, or the folder with --extract DIR.",
         )
     target = _target(invocation, out, dry_run=dry_run)
+    if out == "-" and invocation.output.to_terminal and not dry_run:
+        raise UsageError("a tar is binary data, and stdout is a terminal", next_step=_NOT_HERE)
     archive, inside = archive_and_path(ref, source)
     tar = MembersTar(Choice(archive, inside, selection), _label(ref, inside))
     if not dry_run:

@@ -52,4 +52,5 @@ def run(
 
     with invocation.source(keeps_indexes=True) as source:
         archive = archive_at(parse_ref(ref), source)
-        report_members(invocation.output, archive, list_members(archive, selection), long=long)
+        members = list_members(archive, selection)
+        report_members(invocation.output, archive, members, long=long, shadowed=shadowed)

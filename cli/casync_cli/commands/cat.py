@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import codecs
-import re
 import shlex
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import Annotated
 
 import typer
 
@@ -13,9 +11,7 @@ from casync.errors import UsageError
 from casync_cli.completion import complete_ref
 from casync_cli.invocation import invocation_of
 from casync_cli.parsing.sizes import parse_size
-
-if TYPE_CHECKING:
-    from casync.ids import Buffer
+from casync_cli.terminal_text import text_only
 
 DETAILS = (
     "Each chunk is verified before it is written. A part beyond the end is empty. PATH is a file "
@@ -29,9 +25,6 @@ EXAMPLES = (
     "casync cat shards/0001.tar:n01440764/18.cls",
     "casync cat vm/2024-06 --server URL --length 440 > boot.bin",
 )
-
-_CONTROL: Final = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f]")
-"""Control characters, except those that only move on: tab, line feed, form feed, return."""
 
 
 def run(
@@ -75,25 +68,11 @@ def run(
         content = open_file(parsed, source)
         end = content.length if count is None else min(start + count, content.length)
         pieces = content.read(min(start, end), end)
-        first = next(pieces, b"")
-        if invocation.output.to_terminal and not force and not _is_text(first):
-            raise UsageError(
-                f"{ref} is binary data, and stdout is a terminal",
-                next_step=f"Write it to a file with `casync pull {shlex.quote(ref)} -o FILE`, pipe "
-                "it into a program, or give -f.",
+        if invocation.output.to_terminal and not force:
+            step = (
+                f"Write it to a file with `casync pull {shlex.quote(ref)} -o FILE`, pipe it into a "
+                "program, or give -f."
             )
-        stdout.write(first)
+            pieces = text_only(pieces, ref, step)
         for piece in pieces:
             stdout.write(piece)
-
-
-def _is_text(data: Buffer) -> bool:
-    """Whether a terminal shows `data`, the beginning of some content, as it is.
-
-    It is UTF-8 without control characters, but may end inside a character.
-    """
-    try:
-        text = codecs.getincrementaldecoder("utf-8")().decode(bytes(data))
-    except UnicodeDecodeError:
-        return False
-    return _CONTROL.search(text) is None

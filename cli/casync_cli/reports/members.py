@@ -27,7 +27,7 @@ _TYPES: Final = {
 
 
 def report_members(
-    output: Output, archive: Archive, members: Iterable[Member], *, long: bool
+    output: Output, archive: Archive, members: Iterable[Member], *, long: bool, shadowed: bool
 ) -> None:
     """Prints members.
 
@@ -36,6 +36,7 @@ def report_members(
         archive: Their archive.
         members: The members.
         long: Show more than paths.
+        shadowed: Show in `long` which members a later one hides.
     """
     if output.json_mode:
         fields = {"format": str(archive.kind)}
@@ -46,9 +47,14 @@ def report_members(
         for member in members:
             output.row(os.fsdecode(member.path))
         return
-    listing = output.listing(
-        Column("mode", 10), sizes("length"), moments("time"), Column("path"), Column("target")
-    )
+    columns = [
+        Column("mode", 10),
+        sizes("length"),
+        moments("time"),
+        Column("path"),
+        Column("target"),
+    ]
+    listing = output.listing(*columns, *([Column("hidden")] if shadowed else []))
     for member in members:
         listing.row(
             member_mode(member),
@@ -56,6 +62,7 @@ def report_members(
             format_moment(member.mtime),
             os.fsdecode(member.path),
             os.fsdecode(member.target) if member.target else None,
+            *(["hidden" if member.shadowed else None] if shadowed else []),
         )
 
 
