@@ -45,6 +45,9 @@ _MAGIC: Final[dict[bytes, LayerName]] = {
     b"\x28\xb5\x2f\xfd": "zstd",
     b"\x04\x22\x4d\x18": "lz4",
 }
+_SKIPPED: Final = b"\x2a\x4d\x18"
+"""The magic of a frame to be skipped, after its first byte."""
+
 _POINTS: Final = struct.Struct("<5sBBQQIII")
 _POINT: Final = struct.Struct("<QQBB")
 """Headers of what indexed_gzip exports: the file, and a point. See its zran_export_index."""
@@ -62,8 +65,15 @@ ZSTD_WINDOW: Final = 128 * MIB
 
 
 def layer_of(head: bytes) -> LayerName:
-    """The layer of an archive that begins with these bytes."""
-    return next((name for magic, name in _MAGIC.items() if head.startswith(magic)), "")
+    """The layer of an archive that begins with these bytes.
+
+    zstd and lz4 may begin with frames that readers skip; pzstd writes one.
+    """
+    at = 0
+    while at + 8 <= len(head) and head[at] & 0xF0 == 0x50 and head[at + 1 : at + 4] == _SKIPPED:
+        at += 8 + int.from_bytes(head[at + 4 : at + 8], "little")
+    found = (name for magic, name in _MAGIC.items() if head.startswith(magic, at))
+    return next((name for name in found if name != "gzip" or not at), "")
 
 
 class PlainReader(FileReader):

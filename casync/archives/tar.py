@@ -10,8 +10,9 @@ from casync.archives.format import ByteReader
 from casync.archives.member import SPARSE, Member, MemberKind, member_path
 from casync.archives.tar_headers import TarHeader, tar_headers
 from casync.errors import IntegrityError, MalformedError, UnsupportedError
+from casync.objects.tree import bounded_time
 
-__all__ = ["Tar", "kind_of", "tar_end"]
+__all__ = ["LABEL", "Tar", "kind_of", "tar_end"]
 
 _NS: Final = 1_000_000_000
 _KINDS: Final = {
@@ -21,6 +22,9 @@ _KINDS: Final = {
     b"5": MemberKind.FOLDER,
     b"D": MemberKind.FOLDER,  # of an incremental dump of GNU tar, with a list of names as bytes
 }
+
+LABEL: Final = b"V"
+"""The type of the label of a volume, which is no member."""
 
 
 class Tar:
@@ -104,6 +108,8 @@ def _headers(archive: ByteReader, start: int) -> Iterator[TarHeader]:
 def _members(archive: ByteReader, start: int) -> Iterator[Member]:
     """The members from the header at an offset on."""
     for header in _headers(archive, start):
+        if header.type == LABEL:
+            continue
         try:
             path = member_path(header.name)
         except MalformedError:
@@ -118,7 +124,7 @@ def _members(archive: ByteReader, start: int) -> Iterator[Member]:
             stored=header.stored,
             method=0 if header.extents is None else SPARSE,
             mode=header.mode,
-            mtime=header.mtime_ns // _NS,
+            mtime=bounded_time(header.mtime_ns) // _NS,
             raw=b"" if raw == path else raw,
             target=header.target,
         )

@@ -12,7 +12,12 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple, Protocol
 
 from casync.errors import MalformedError
-from casync.limits import MAX_ARCHIVE_HEADER, MAX_GLOBAL_FIELDS, MAX_SPARSE_EXTENTS
+from casync.limits import (
+    MAX_ARCHIVE_HEADER,
+    MAX_GLOBAL_FIELDS,
+    MAX_LENGTH,
+    MAX_SPARSE_EXTENTS,
+)
 
 __all__ = ["Extents", "HeaderSource", "TarHeader", "tar_headers"]
 
@@ -118,6 +123,8 @@ def tar_headers(file: HeaderSource, start: int = 0) -> Iterator[TarHeader]:
         yield header
         at = header.end
         file.seek(at)
+        if file.tell() < header.offset + header.stored:
+            raise MalformedError(f"the archive ends at byte {file.tell()}, inside {header.name!r}")
     if start:
         return
     while block := file.read(MAX_ARCHIVE_HEADER):
@@ -178,7 +185,7 @@ class _Reading:
                 self._extents = self._pairs(fields[b"GNU.sparse.map"].split(b","))
         offset = self._file.tell()
         stored = 0 if kind in _NO_BYTES else size
-        if stored < 0 or length < 0:
+        if not (0 <= stored <= MAX_LENGTH and 0 <= length <= MAX_LENGTH):
             raise self._damaged()
         if self._extents is not None:
             self._check(self._extents, length, stored)

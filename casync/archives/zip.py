@@ -138,8 +138,8 @@ class Zip:
             kind = MemberKind.FOLDER
         elif stat.S_ISLNK(mode):
             kind = MemberKind.SYMLINK
-        elif stat.S_IFMT(mode) and not stat.S_ISREG(mode):
-            kind = MemberKind.OTHER
+        elif stat.S_IFMT(mode) and not stat.S_ISREG(mode) and not entry.length:
+            kind = MemberKind.OTHER  # one with bytes is a file that was read from a pipe
         member = Member(
             path=path,
             kind=kind,

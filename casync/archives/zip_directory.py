@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 from casync.archives.byte_files import HeaderFile
 from casync.archives.format import ByteReader
 from casync.errors import MalformedError
+from casync.limits import MAX_LENGTH
 
 __all__ = [
     "DESCRIPTOR_BYTES",
@@ -38,8 +39,9 @@ DESCRIPTOR_BYTES: Final = 24
 _FIELD: Final = struct.Struct("<2H")
 _MAX_COMMENT: Final = 0xFFFF
 _SIZES_FOLLOW: Final = 0x8
+_MANY: Final = 0xFFFF
 _ELSEWHERE: Final = 0xFFFFFFFF
-"""In a field of 32 bits: the value is in the extra field of zip64."""
+"""In fields of 16 and 32 bits: the value is in a record or an extra field of zip64."""
 
 
 class Directory(NamedTuple):
@@ -106,14 +108,21 @@ def find_directory(archive: ByteReader) -> Directory | None:
     while (at := tail.rfind(b"PK\5\6", 0, at + 3 if at < len(tail) else None)) >= 0:
         if len(tail) - at >= _END.size:
             end = _END.unpack_from(tail, at)
-            if at + _END.size + end[7] == len(tail):
-                comment = tail[at + _END.size :]
+            after = at + _END.size + end[7]
+            # bsdtar pads what it writes into a pipe with zeros.
+            if after <= len(tail) and not any(tail[after:]):
+                comment = tail[at + _END.size : after]
                 return _directory(archive, archive.length - size + at, end, comment)
     return None
 
 
 def _directory(archive: ByteReader, at: int, end: tuple[int, ...], comment: bytes) -> Directory:
-    _, _, _, _, count, size, offset, _ = end
+    _, disk, first_disk, _, count, size, offset, _ = end
+    if disk not in (0, _MANY) or first_disk not in (0, _MANY):
+        raise MalformedError(
+            "the zip archive is one part of several",
+            next_step="`zip -s 0 PART.zip --out WHOLE.zip` joins them.",
+        )
     locator = archive.read(max(at - _LOCATOR.size, 0), _LOCATOR.size)
     if len(locator) == _LOCATOR.size and locator.startswith(b"PK\6\7"):
         # It stands right before its locator, unless it has further fields.
@@ -139,7 +148,8 @@ def entries(archive: ByteReader, directory: Directory) -> Iterator[ZipEntry]:
     """
     file = HeaderFile(archive, directory.start)
     at = directory.start
-    for number in range(directory.members):
+    number = 0
+    while at < directory.end:
         fixed = file.read(_CENTRAL.size)
         if len(fixed) < _CENTRAL.size or not fixed.startswith(b"PK\1\2"):
             raise MalformedError(f"entry {number} of the zip directory is damaged, at byte {at}")
@@ -159,6 +169,10 @@ def entries(archive: ByteReader, directory: Directory) -> Iterator[ZipEntry]:
                 value, wide = int.from_bytes(wide[:8], "little"), wide[8:]
             values.append(value)
         length, stored, header = values
+        header += directory.shift
+        if length > MAX_LENGTH or header > directory.start:
+            raise MalformedError(f"entry {number} of the zip directory is damaged, at byte {at}")
+        number += 1
         yield ZipEntry(
             name=variable[:name_size],
             system=made >> 8,
@@ -169,10 +183,15 @@ def entries(archive: ByteReader, directory: Directory) -> Iterator[ZipEntry]:
             stored=stored,
             length=length,
             attributes=attributes,
-            header=header + directory.shift,
+            header=header,
             extra=extra,
             start=at - len(fixed) - len(variable),
             end=at,
+        )
+    if number != directory.members:
+        raise MalformedError(
+            f"the directory of the zip archive has {number} entries, but its end says "
+            f"{directory.members}"
         )
 
 

@@ -17,7 +17,8 @@ __all__ = ["OpenedStream", "open_stream"]
 _HEAD: Final = 64 * 1024
 """Bytes in which the first name of a map of MessagePack ends."""
 
-_ZEROS: Final = 1024
+_BLOCK: Final = 512
+_ZEROS: Final = 2 * _BLOCK
 """Zeros of a tar without members: two blocks."""
 
 _ZIP: Final = (b"PK\3\4", b"PK\5\6")
@@ -49,13 +50,13 @@ def open_stream(stored: Iterator[bytes], label: str, length: int | None) -> Open
         CasyncError: What reading it raises.
     """
     plain = ForwardFile(stored)
-    layer = layer_of(plain.peek(4))
+    layer = layer_of(plain.peek(_BLOCK))
     said = kind_of_name(label)
     if layer:
         plain = ForwardFile(plain_pieces(layer, plain.rest(), length))
     head = plain.peek(_HEAD)
     is_empty = not head and said == ArchiveKind("tar") and not layer
-    if is_tar(head[:512]) or is_empty or (len(head) >= _ZEROS and not any(head[:_ZEROS])):
+    if is_tar(head[:_BLOCK]) or is_empty or (len(head) >= _ZEROS and not any(head)):
         kind = ArchiveKind("tar", layer)
     elif not layer and begins_msgpack(head):
         kind = ArchiveKind("msgpack")

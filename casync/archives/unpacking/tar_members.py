@@ -9,7 +9,7 @@ from typing import Final, Literal
 from urllib.parse import unquote_to_bytes
 
 from casync.archives.member import MemberKind
-from casync.archives.tar import kind_of
+from casync.archives.tar import LABEL, kind_of
 from casync.archives.tar_headers import Extents, TarHeader, tar_headers
 from casync.archives.unpacking.forward_file import ForwardFile
 from casync.archives.unpacking.unpacked_member import (
@@ -28,9 +28,6 @@ _SPECIAL: Final[dict[bytes, Literal["pipe", "block", "character"]]] = {
     b"4": "block",
     b"6": "pipe",
 }
-_SILENT: Final = b"V"
-"""The label of a volume is no member."""
-
 _MAX_OWNER: Final = 255
 
 
@@ -45,7 +42,7 @@ def unpack_tar(file: ForwardFile) -> Iterator[UnpackedMember | RefusedMember]:
         kind = kind_of(header)
         special = _SPECIAL.get(header.type)
         if kind is MemberKind.OTHER and special is None:
-            if header.type not in _SILENT:
+            if header.type != LABEL:
                 yield RefusedMember(header.name, f"its type is {header.type!r}")
             continue
         try:
