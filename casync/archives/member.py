@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import enum
-from typing import Final
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 
 from casync.errors import MalformedError
 
-__all__ = ["DEFLATED", "ENCRYPTED", "SPARSE", "STORED", "Member", "MemberKind", "member_path"]
+__all__ = [
+    "DEFLATED",
+    "ENCRYPTED",
+    "SPARSE",
+    "STORED",
+    "Member",
+    "MemberKind",
+    "Special",
+    "member_path",
+]
 
 STORED: Final = 0
 DEFLATED: Final = 8
@@ -30,6 +39,14 @@ class MemberKind(enum.IntEnum):
     SYMLINK = 2
     HARDLINK = 3
     OTHER = 4
+
+
+class Special(NamedTuple):
+    """A device or a pipe, with the numbers of the device."""
+
+    kind: Literal["pipe", "block", "character"]
+    major: int = 0
+    minor: int = 0
 
 
 class Member(msgspec.Struct, frozen=True, array_like=True):

@@ -204,7 +204,7 @@ class _Reading:
             group=fields.get(b"gname", _text(block[297:329])),
             length=length if kind in _REGULAR else 0,
             mtime_ns=self._mtime(fields, block[136:148]),
-            device=self._device(block) if kind in b"34" else (0, 0),
+            device=self._device(fields, block) if kind in b"34" else (0, 0),
             fields=fields,
             extents=self._extents,
         )
@@ -325,8 +325,13 @@ class _Reading:
         value = int(seconds) * _NS + int(part[:9].ljust(9, b"0"))
         return -value if minus else value
 
-    def _device(self, block: bytes) -> tuple[int, int]:
-        return self._number(block[329:337]), self._number(block[337:345])
+    def _device(self, fields: dict[bytes, bytes], block: bytes) -> tuple[int, int]:
+        """Numbers of a device; those that ustar has no room for as star has them."""
+        major, minor = self._number(block[329:337]), self._number(block[337:345])
+        return (
+            self._decimal(fields, b"SCHILY.devmajor", major),
+            self._decimal(fields, b"SCHILY.devminor", minor),
+        )
 
     def _damaged(self) -> MalformedError:
         return MalformedError(f"the header at byte {self._at} of the archive is damaged")

@@ -143,8 +143,8 @@ def test_the_same_members_give_the_same_hash(
     assert program.run("prepare", str(folder), "--name", "tree").status == 0
     copy = tmp_path / "copy"
     subprocess.run(["cp", "-a", folder, copy], check=True)
-    given = [str(folder), str(copy), "tree"]
-    made = [create(program, f"{i}.{ending}", one) for i, one in enumerate(given)]
+    given = [[str(folder)], [str(copy)], ["tree", "--portable"]]
+    made = [create(program, f"{i}.{ending}", *one) for i, one in enumerate(given)]
     assert len({one["manifest"] for one in made}) == 1
     assert made[0]["files"] == 6
     planned = create(program, f"4.{ending}", folder, "--dry-run")

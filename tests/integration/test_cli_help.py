@@ -41,7 +41,7 @@ CONTRACT = {
     "show": "REF [--digest sha256]",
     "cat": "REF[:PATH] [--offset N] [--length N] [-f/--force]",
     "archive create": "NAME [DIR|REF]... [--template T] [--list FILE] [--prefix P] [--suffix S] "
-    "[--substr S] [--regex RE] [--wdskey KEY] [--dry-run] [--allow-network-fs]",
+    "[--substr S] [--regex RE] [--wdskey KEY] [--portable] [--dry-run] [--allow-network-fs]",
     "archive ls": "REF[:PATH] [-l/--long] [--prefix P] [--suffix S] [--substr S] [--regex RE] "
     "[--wdskey KEY] [--all]",
     "archive get": "REF[:PATH] [-o FILE] [--extract DIR] [--prefix P] [--suffix S] [--substr S] "

@@ -8,14 +8,13 @@ from collections.abc import Iterator
 from typing import Final, Literal
 from urllib.parse import unquote_to_bytes
 
-from casync.archives.member import MemberKind
+from casync.archives.member import MemberKind, Special
 from casync.archives.tar import LABEL, kind_of
 from casync.archives.tar_headers import Extents, TarHeader, tar_headers
 from casync.archives.unpacking.forward_file import ForwardFile
 from casync.archives.unpacking.unpacked_member import (
     MemberBlock,
     RefusedMember,
-    Special,
     UnpackedMember,
     unpacked_path,
 )
@@ -90,8 +89,11 @@ def _blocks(file: ForwardFile, header: TarHeader) -> Iterator[MemberBlock]:
 
 def _owner(name: bytes) -> str:
     """A name of an owner; empty if it is none that a tree can have."""
-    text = name.decode(errors="replace")
-    return text if text.isprintable() and len(text) <= _MAX_OWNER and "\ufffd" not in text else ""
+    try:
+        text = name.decode()
+    except UnicodeDecodeError:
+        return ""
+    return text if text.isprintable() and len(text) <= _MAX_OWNER else ""
 
 
 def _attributes(fields: dict[bytes, bytes]) -> tuple[tuple[bytes, bytes], ...]:
@@ -105,5 +107,7 @@ def _attributes(fields: dict[bytes, bytes]) -> tuple[tuple[bytes, bytes], ...]:
             except binascii.Error:
                 continue
         elif key.startswith(b"SCHILY.xattr."):
-            found[key.removeprefix(b"SCHILY.xattr.")] = value
+            name = key.removeprefix(b"SCHILY.xattr.")
+            # A key cannot have an equals sign; GNU tar writes it, and the percent sign, like this.
+            found[name.replace(b"%3D", b"=").replace(b"%25", b"%")] = value
     return tuple(sorted(found.items()))

@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
-from casync.archives.member import MemberKind, member_path
+from casync.archives.member import MemberKind, Special, member_path
 from casync.errors import MalformedError
 
-__all__ = ["MemberBlock", "RefusedMember", "Special", "UnpackedMember", "is_whole", "unpacked_path"]
+__all__ = ["MemberBlock", "RefusedMember", "UnpackedMember", "is_whole", "unpacked_path"]
 
 MemberBlock: TypeAlias = bytes | int
 """Bytes of a member, or a number of zero bytes that the archive does not hold."""
-
-
-class Special(NamedTuple):
-    """A device or a pipe, with the numbers of the device."""
-
-    kind: Literal["pipe", "block", "character"]
-    major: int = 0
-    minor: int = 0
 
 
 class UnpackedMember(NamedTuple):

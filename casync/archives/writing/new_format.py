@@ -34,8 +34,8 @@ class NewFormat(enum.StrEnum):
 
 _PLAIN: Final = frozenset({MemberKind.FILE, MemberKind.FOLDER, MemberKind.SYMLINK})
 _KINDS: Final = {
-    NewFormat.TAR: _PLAIN | {MemberKind.HARDLINK},
-    NewFormat.TGZ: _PLAIN | {MemberKind.HARDLINK},
+    NewFormat.TAR: frozenset(MemberKind),
+    NewFormat.TGZ: frozenset(MemberKind),
     NewFormat.ZIP: _PLAIN,
     NewFormat.MSGPACK: frozenset({MemberKind.FILE}),
 }

@@ -5,24 +5,46 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple, TypeAlias
 
-from casync.archives.member import MemberKind
+from casync.archives.member import MemberKind, Special
 from casync.errors import SourceChangedError
 from casync.ids import Buffer
 from casync.sizes import format_count
 
-__all__ = ["MemberWithBytes", "NewMember", "exact"]
+__all__ = ["MemberWithBytes", "NewMember", "ExtendedMeta", "exact"]
+
+
+class ExtendedMeta(NamedTuple):
+    """What a member has from the machine that it comes from, and only some formats keep.
+
+    Attributes:
+        uid: The owner's number.
+        gid: The group's number.
+        user: The owner's name; empty if unknown.
+        group: The group's name; empty if unknown.
+        part_ns: Nanoseconds from the second of the member's time to its time.
+        attributes: Extended attributes as (name, value).
+    """
+
+    uid: int = 0
+    gid: int = 0
+    user: str = ""
+    group: str = ""
+    part_ns: int = 0
+    attributes: tuple[tuple[bytes, bytes], ...] = ()
 
 
 class NewMember(NamedTuple):
-    """A member to write. Owners are not written: they are 0 in all archives.
+    """A member to write.
 
     Attributes:
-        path: The names on the way to it, joined by `/`.
-        kind: A file, a folder, a symbolic link, or in tar a hard link.
+        path: The names on the way to it, joined by `/`; in tar empty for the folder of all members.
+        kind: A file, a folder, a symbolic link; in tar a hard link, or `OTHER`.
         length: The bytes of a file; 0 for everything else.
         mode: Its permission bits, with setuid, setgid and sticky.
         mtime: When it was last changed, in seconds since 1970.
         target: What a symbolic link says, or the path of the member that a hard link leads to.
+        extended: None for owner 0 and whole seconds, which give the same bytes on any machine.
+        special: The device or pipe that a member of the kind `OTHER` is.
     """
 
     path: bytes
@@ -31,6 +53,8 @@ class NewMember(NamedTuple):
     mode: int = 0o644
     mtime: int = 0
     target: bytes = b""
+    extended: ExtendedMeta | None = None
+    special: Special | None = None
 
 
 MemberWithBytes: TypeAlias = tuple[NewMember, Iterable[Buffer]]

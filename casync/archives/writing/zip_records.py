@@ -29,6 +29,7 @@ _END: Final = struct.Struct("<IHHHHIIH")
 _END64: Final = struct.Struct("<IQHHIIQQQQ")
 _LOCATOR: Final = struct.Struct("<IIQI")
 _TIMES: Final = struct.Struct("<HHBi")
+_OWNERS: Final = struct.Struct("<HHBBIBI")
 
 _UNIX: Final = 3 << 8
 _PLAIN_VERSION: Final = 20
@@ -89,7 +90,7 @@ def local_header(entry: WrittenZip) -> bytes:
         UsageError: Zip has no such kind of member, or its path is too long.
     """
     name = _name(entry.member)
-    extra = _times(entry.member)
+    extra = _times(entry.member) + _owners(entry.member)
     length, stored = (0, 0) if entry.is_streamed else (entry.length, entry.stored)
     if entry.is_wide:
         extra = struct.pack("<HHQQ", 1, 16, length, stored) + extra
@@ -125,7 +126,7 @@ def directory_record(entry: WrittenZip) -> bytes:
     wide = [field for field in fields if field >= _FULL32]
     length, stored, offset = (min(field, _FULL32) for field in fields)
     extra = struct.pack(f"<HH{len(wide)}Q", 1, 8 * len(wide), *wide) if wide else b""
-    extra += _times(entry.member)
+    extra += _times(entry.member) + _owners(entry.member)
     version = _ZIP64_VERSION if wide or entry.is_wide else _PLAIN_VERSION
     kind = entry.member.kind
     mode = _TYPES[kind] | (entry.member.mode & 0o7777)
@@ -215,6 +216,13 @@ def _times(member: NewMember) -> bytes:
     if not -(2**31) <= member.mtime < 2**31:
         return b""
     return _TIMES.pack(0x5455, 5, 1, member.mtime)
+
+
+def _owners(member: NewMember) -> bytes:
+    """The extra field `ux` of Info-ZIP: numbers of the owners, in four bytes each."""
+    if member.extended is None:
+        return b""
+    return _OWNERS.pack(0x7875, _OWNERS.size - 4, 1, 4, member.extended.uid, 4, member.extended.gid)
 
 
 def _dos_time(mtime: int) -> tuple[int, int]:

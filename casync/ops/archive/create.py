@@ -93,7 +93,8 @@ def plan_archive(made: NewFormat, given: ArchiveInput) -> ArchivePlan:
     def counted() -> Iterator[NewMember]:
         nonlocal plain
         for member, _ in given.members(made.kinds):
-            counts[member.kind] += 1
+            if member.path:  # not the folder of all members
+                counts[member.kind] += 1
             plain += member.length
             if not given.has_distinct_paths:
                 digests.add(_text(member))

@@ -89,7 +89,9 @@ class TreeExport:
 
     def members(self) -> Iterator[ReadableMember]:
         """The members, in their order. Raises as `read`."""
-        return members_of_tree(self.tree, self.source, self.made.kinds, prefix=self.prefix)
+        return members_of_tree(
+            self.tree, self.source, self.made.kinds, prefix=self.prefix, is_whole=True
+        )
 
     def _with_bytes(self) -> Iterable[MemberWithBytes]:
         return ((one.member, one.content()) for one in self.members())

@@ -23,7 +23,7 @@ def members_of_archive(
 
     Args:
         choice: The members.
-        kinds: The kinds that the new archive has room for. Others are left out.
+        kinds: The kinds that the new archive has room for. Others are left out, and devices.
         below: What is put before all paths.
 
     Raises:
@@ -34,7 +34,7 @@ def members_of_archive(
 
     def readable() -> Iterator[ChosenMember]:
         for one in choice.members(hard_links=MemberKind.HARDLINK in kinds):
-            if _kind(one) not in kinds:
+            if _kind(one) not in kinds or _kind(one) is MemberKind.OTHER:
                 continue
             if one.member.kind is MemberKind.FILE:
                 choice.archive.require_file(one.member)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from casync.access.archive import Archive
@@ -38,11 +38,13 @@ class WantedMember(NamedTuple):
         ref: The ref.
         path: The path of a file; empty for the hash.
         folder: Where the entries of a folder are put; empty for the top of the archive.
+        is_whole: Whether a folder is all of the archive, with all that its tree holds.
     """
 
     ref: Ref
     path: bytes
     folder: bytes
+    is_whole: bool = False
 
 
 class _Inside(NamedTuple):
@@ -160,7 +162,10 @@ class StoreInput:
             case Tree() as tree:
                 if self._selection.text:  # what a hard link leads to may not be selected
                     kinds -= {MemberKind.HARDLINK}
-                for one in members_of_tree(tree, self._store, kinds, below=below):
+                is_whole = wanted.is_whole and not self._selection.text
+                for one in members_of_tree(
+                    tree, self._store, kinds, below=below, is_whole=is_whole
+                ):
                     yield from self._chosen((one.member, one.content()), below)
             case Outline() as outline:
                 path = wanted.path or found.manifest.hex().encode()
@@ -182,13 +187,17 @@ def _of_member(path: bytes, archive: Archive, member: Member) -> MemberWithBytes
     return new, member_content(archive, member)
 
 
-def whole_refs(refs: Iterable[Ref]) -> Iterator[WantedMember]:
+def whole_refs(refs: Sequence[Ref], *, portable: bool = False) -> Iterator[WantedMember]:
     """Refs of a command line: a file gets its name, and a folder gives its entries.
 
     A file inside a folder or an archive gets its path there.
+
+    Args:
+        refs: The refs.
+        portable: Whether a single folder loses its owners, as several do, and is not exported.
     """
     for ref in refs:
-        yield WantedMember(ref, _path(ref), b"")
+        yield WantedMember(ref, _path(ref), b"", is_whole=len(refs) == 1 and not portable)
 
 
 def refs_of_texts(texts: Iterable[tuple[str, str | None]]) -> Iterator[WantedMember]:

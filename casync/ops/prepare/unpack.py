@@ -21,11 +21,11 @@ from casync.access.ordered import OrderedQueue
 from casync.access.progress import SILENT, Progress
 from casync.archives.byte_files import FileReader
 from casync.archives.format import ByteReader
-from casync.archives.member import MemberKind
+from casync.archives.member import MemberKind, Special
 from casync.archives.unpacking.msgpack_members import unpack_msgpack
 from casync.archives.unpacking.opened_stream import open_stream
 from casync.archives.unpacking.tar_members import unpack_tar
-from casync.archives.unpacking.unpacked_member import RefusedMember, Special, UnpackedMember
+from casync.archives.unpacking.unpacked_member import RefusedMember, UnpackedMember
 from casync.archives.unpacking.zip_members import unpack_zip
 from casync.cutting.small import SMALL_BYTES, Chunks, cut_small
 from casync.errors import DigestMismatchError, SourceChangedError

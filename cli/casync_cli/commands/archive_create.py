@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 DETAILS = (
     "NAME ends in .tar, .tgz, .tar.gz, .zip or .msgpack, which is the format. A DIR begins with / "
     "or ., or ends in /; its entries are the members, with their modes and times. A REF to a file "
-    "is a member under its name, and a REF to a folder gives its entries. REF: and REF:PATH/ "
+    "is a member under its name, and a REF to a folder gives its entries; one alone with owners, "
+    "exact times and attributes, unless --portable is given. REF: and REF:PATH/ "
     "give the members of an archive, or of a folder in it. The selections take some of what the "
     "others give. The same members give the same bytes. Prints the hash."
 )
@@ -74,6 +75,12 @@ def run(
     substr: Substr = None,
     regex: Regex = None,
     wdskey: WdsKey = None,
+    portable: Annotated[
+        bool,
+        typer.Option(
+            "--portable", help="Of one REF to a folder: no owners, devices or attributes."
+        ),
+    ] = False,
     dry_run: DryRun = False,
     allow_network_fs: AllowNetworkFs = False,
 ) -> None:
@@ -104,7 +111,9 @@ def run(
         invocation.open_store(create=creates, allow_network_fs=allow_network_fs) as store,
         invocation.progress() as progress,
     ):
-        given = _input(store, label, folder, members or [], template, list_file, prefix, selection)
+        given = _input(
+            store, label, folder, members or [], portable, template, list_file, prefix, selection
+        )
         plan = plan_archive(made, given)
         is_chosen = folder is None and (not members or bool(selection.text))
         if is_chosen and not (plan.files or plan.folders or plan.links):
@@ -141,6 +150,7 @@ def _input(
     label: Name,
     folder: Path | None,
     members: list[str],
+    portable: bool,
     template: str | None,
     list_file: str | None,
     prefix: str | None,
@@ -178,7 +188,7 @@ def _input(
     if prefix is not None:
         return given(lambda: names_below(store, prefix, label), prefix, skips_missing=True)
     refs = [parse_ref(text) for text in members]
-    return given(lambda: whole_refs(refs), " ".join(members))
+    return given(lambda: whole_refs(refs, portable=portable), " ".join(members))
 
 
 def _listed(text: str) -> list[tuple[str, str | None]]:

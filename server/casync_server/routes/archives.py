@@ -45,7 +45,7 @@ _TYPES: Final = {
     NewFormat.ZIP: "application/zip",
     NewFormat.MSGPACK: "application/x-msgpack",
 }
-_LAYOUT: Final = b"1"
+_LAYOUT: Final = b"2"
 """Part of every ETag: another number when the writers write other bytes."""
 
 

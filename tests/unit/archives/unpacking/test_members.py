@@ -12,12 +12,12 @@ from collections.abc import Iterable
 import msgspec
 import pytest
 
-from casync.archives.member import MemberKind
+from casync.archives.member import MemberKind, Special
 from casync.archives.unpacking import zip_members
 from casync.archives.unpacking.forward_file import ForwardFile
 from casync.archives.unpacking.msgpack_members import begins_msgpack, unpack_msgpack
 from casync.archives.unpacking.tar_members import unpack_tar
-from casync.archives.unpacking.unpacked_member import RefusedMember, Special, UnpackedMember
+from casync.archives.unpacking.unpacked_member import RefusedMember, UnpackedMember
 from casync.archives.unpacking.zip_members import unpack_zip
 from casync.errors import IntegrityError, MalformedError, UnsupportedError
 from tests.support.archive_bytes import BytesReader
