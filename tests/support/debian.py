@@ -23,6 +23,10 @@ APACHE = ("apache2-bin",)
 MKFS = {"btrfs": ("btrfs-progs",), "xfs": ("xfsprogs",)}
 LIBARCHIVE = ("libarchive-tools",)
 INFO_ZIP = ("zip", "unzip")
+SEVEN_ZIP = ("p7zip-full",)
+ZSTD = ("zstd",)
+LZ4 = ("lz4",)
+PIGZ = ("pigz",)
 CEPH = ("ceph-mon", "ceph-osd", "radosgw", "ceph-common", "ceph-base")
 CHROMIUM = ("chromium", "fonts-dejavu-core")
 
@@ -96,6 +100,10 @@ if __name__ == "__main__":
             **MKFS,
             "libarchive": LIBARCHIVE,
             "info-zip": INFO_ZIP,
+            "7zip": SEVEN_ZIP,
+            "zstd": ZSTD,
+            "lz4": LZ4,
+            "pigz": PIGZ,
             "chromium": CHROMIUM,
             "ceph": CEPH,
         }
