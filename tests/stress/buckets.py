@@ -159,6 +159,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _stress(options: argparse.Namespace, scene: Scene) -> int:
+    scene.run("judge", "prepare", stdin=b"makes the store")
     scene.end = time.monotonic() + options.seconds
     numbers = range(options.writers)
     threads = [threading.Thread(target=write, args=(scene, number)) for number in numbers]

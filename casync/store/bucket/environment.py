@@ -42,6 +42,7 @@ from casync.errors import (
     WriteError,
 )
 from casync.limits import MIB
+from casync.store.bucket.host_sessions import HostSessions
 from casync.store.bucket.recorder import Recorder
 from casync.store.bucket.segments import SegmentUploads
 from casync.store.bucket.state_reader import SeenHead, StateReader
@@ -115,6 +116,7 @@ class BucketEnvironment(Environment):
         self._session = b""
         self._number = 0
         self._state = StateReader(storage, store_id)
+        self._hosts = HostSessions(self)
         self._seen: SeenHead | None = None
         self._uploads: SegmentUploads | None = None
 
@@ -323,8 +325,9 @@ class BucketEnvironment(Environment):
         if tag is not None:
             self._seen = SeenHead(swapped, tag)
             return
-        found = self._read_head()
-        if found != swapped and not has_swapped(found, self._session, self._number):
+        found, mine = self._read_head(), swapped.session(self._session)
+        is_new = mine is not None and mine != head.session(self._session)
+        if found != swapped and not (is_new and has_swapped(found, self._session, self._number)):
             raise _HeadMovedError("another writer was faster")
 
     def _check_session(self, head: BucketHead) -> None:
@@ -351,8 +354,13 @@ class BucketEnvironment(Environment):
                 self._swap(head, after_swap(head, mine.session, number=self._number, now=now))
 
     def _open_session(self) -> None:
-        self._session, self._number = secrets.token_bytes(SESSION_BYTES), 0
+        hosts, session = self._hosts, secrets.token_bytes(SESSION_BYTES)
+        self.write_here(partial(hosts.add, session=session), need=MIB)
+        self._session, self._number = session, 0
         self._swap_session(lambda head: with_session(head, self._session, int(self.clock())))
+        for each in self.write_here(hosts.dead, need=MIB):  # of killed processes of this host
+            self._swap_session(partial(without_session, session=each))
+            self.write_here(partial(hosts.drop, session=each), need=MIB)
 
     def _swap_session(self, edit: Callable[[BucketHead], BucketHead | None]) -> None:
         """Swaps a head with other sessions."""
@@ -387,4 +395,6 @@ class BucketEnvironment(Environment):
                 session, self._session = self._session, b""
                 with suppress(CasyncError):  # a collection ends it
                     self._swap_session(lambda head: without_session(head, session))
+                    self.write_here(lambda txn: self._hosts.drop(txn, session), need=MIB)
+        self._hosts.close()
         super().close()

@@ -44,10 +44,13 @@ __all__ = [
     "condemn",
     "changed_run",
     "decode_part_key",
+    "drop_host_session",
+    "each_host_session",
     "empty_tables",
     "find_segment",
     "number_of",
     "part_key",
+    "put_host_session",
     "put_standing",
     "read_standing",
 ]
@@ -76,6 +79,7 @@ _SHARED_META: Final = frozenset({b"quota", b"collected"})
 _META: Final = "meta"
 _HEAD_KEY: Final = b"head"
 _VERSION_KEY: Final = b"version"
+_SESSION_KEY: Final = b"s\0"
 _PART: Final = struct.Struct(f">{SESSION_BYTES}sI")
 _SEGMENT: Final = struct.Struct(f"<{SESSION_BYTES}sII")
 
@@ -104,6 +108,23 @@ def put_standing(txn: Txn, databases: _Databases, standing: Standing) -> None:
         txn.put(_HEAD_KEY, encode_head(standing.head), db=databases[_HEAD])
         generation = encode_number(standing.head.generation)
         txn.put(META_GENERATION, generation, db=databases[_META])
+
+
+def put_host_session(txn: Txn, databases: _Databases, session: bytes, number: int) -> None:
+    """Notes the byte of the lock file that a session of this host holds."""
+    txn.put(_SESSION_KEY + session, number_key(number), db=databases[_HEAD])
+
+
+def drop_host_session(txn: Txn, databases: _Databases, session: bytes) -> None:
+    """Forgets a session of this host."""
+    txn.delete(_SESSION_KEY + session, db=databases[_HEAD])
+
+
+def each_host_session(txn: Txn, databases: _Databases) -> list[tuple[bytes, int]]:
+    """The sessions of this host, each with its byte."""
+    rows = [(bytes(key), bytes(value)) for key, value in txn.cursor(databases[_HEAD]).iternext()]
+    begin = len(_SESSION_KEY)
+    return [(k[begin:], decode_number(v)) for k, v in rows if k.startswith(_SESSION_KEY)]
 
 
 def part_key(part: SessionPart) -> bytes:

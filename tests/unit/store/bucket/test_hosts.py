@@ -19,7 +19,6 @@ from casync.errors import (
     CasyncError,
     DamagedStoreError,
     LostRaceError,
-    NoStoreError,
     QuotaError,
     UnreachableError,
 )
@@ -248,6 +247,22 @@ def test_what_a_killed_writer_uploaded_is_deleted_when_its_session_ends(
         killed.commit(Batch(objects=[pack(b"another")]))
 
 
+def test_the_session_of_a_killed_process_ends_with_the_next_writer_of_its_host(
+    hosts: Hosts, tmp_path: Path
+) -> None:
+    one = hosts.open()
+    killed = hosts.open(path=tmp_path / "host")
+    killed.commit(Batch(objects=[pack(b"loose")]))
+    environment = killed._environment
+    assert collect(one, NOW).objects == 0
+    environment._session = b""  # its process ends without closing it
+    killed.close()
+    assert collect(one, NOW).objects == 0
+    put_manifest(hosts.open(path=tmp_path / "host"), b"1", "disk")
+    assert len(hosts.head.sessions) == 2
+    assert collect(one, NOW).objects == 1
+
+
 def test_a_session_that_was_promised_nothing_begins_anew(hosts: Hosts) -> None:
     one, two = hosts.open(), hosts.open()
     put_manifest(one, b"1", "disk")
@@ -275,31 +290,6 @@ def test_a_bucket_that_was_rolled_back_is_noticed(hosts: Hosts) -> None:
     hosts.storage.put(HEAD_KEY, encode_head(earlier))
     with pytest.raises(DamagedStoreError, match="rolled back"):
         put_manifest(one, b"3", "disk")
-
-
-def test_tables_of_another_store_are_refused(hosts: Hosts, tmp_path: Path) -> None:
-    with hosts.open(path=tmp_path / "a") as store:
-        put_manifest(store, b"1", "disk")
-    with pytest.raises(DamagedStoreError, match="another store"):
-        hosts.open(MemoryStorage(), path=tmp_path / "a")
-
-
-def test_there_is_no_store_in_an_empty_bucket(tmp_path: Path) -> None:
-    with pytest.raises(NoStoreError):
-        BucketStore.open_bucket(MemoryStorage(), tmp_path / "a")
-
-
-@pytest.mark.parametrize("key", [HEAD_KEY, RUNS])
-def test_damage_is_named(hosts: Hosts, key: str) -> None:
-    put_manifest(hosts.open(), b"1", "disk")
-    (found,) = hosts.keys(key)
-    for data in (b"", b"rubbish" * 50):
-        hosts.storage.put(found, data)
-        with pytest.raises(DamagedStoreError, match="memory"):
-            hosts.open()
-    hosts.storage.delete([found])
-    with pytest.raises(DamagedStoreError, match=r"memory has lost|at version"):
-        BucketStore.open_bucket(hosts.storage, hosts._folder / "new", clock=hosts.clock)
 
 
 _FAULTS = {
