@@ -26,6 +26,7 @@ class MemberItem(msgspec.Struct, frozen=True, omit_defaults=True):
         mode: The lower 12 bits of its mode.
         mtime: Time of the last change, in seconds since 1970.
         target: What a link leads to, percent-encoded.
+        shadowed: Whether a later member has the same path.
     """
 
     path: str
@@ -36,6 +37,7 @@ class MemberItem(msgspec.Struct, frozen=True, omit_defaults=True):
     mode: int
     mtime: int
     target: str | None = None
+    shadowed: bool = False
 
 
 class MemberPage(msgspec.Struct, frozen=True):
@@ -44,7 +46,8 @@ class MemberPage(msgspec.Struct, frozen=True):
     Attributes:
         format: `tar`, `zip` or `msgpack`.
         layer: `gzip`, `zstd` or `lz4`, or empty.
-        members: The members. Of several with the same path there is the last one.
+        members: The members. Of several with the same path there is the last one, unless all of
+            them are asked for.
         more: Whether further ones follow.
     """
 

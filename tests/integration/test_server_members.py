@@ -93,6 +93,26 @@ def test_members_are_listed_in_pages(server: Server) -> None:
     assert (first.kind, first.length, first.offset) == ("file", 5, 3 * 1024 + 512)
 
 
+@pytest.mark.parametrize("limit", [1, 2, 5, 1000])
+def test_members_that_later_ones_hide_are_listed_too(server: Server, limit: int) -> None:
+    """A3"""
+    found: list[tuple[str, bool]] = []
+    offsets: list[int] = []
+    query: dict[str, str | int] = {"all": "", "limit": limit, "prefix": "d%2F00"}
+    more = True
+    while more:
+        part = page(server, "shards/a.tar", **query)
+        found += [(one.path, one.shadowed) for one in part.members]
+        offsets += [one.offset for one in part.members]
+        query |= {"after": found[-1][0], "after_offset": offsets[-1]}
+        more = part.more
+    twice = [(f"d/00{n}", hidden) for n in range(3) for hidden in (True, False)]
+    assert found == [*twice, *((f"d/00{n}", False) for n in range(3, 10))]
+    assert offsets == [512, 3 * 1024 + 512, 1536, 4 * 1024 + 512, 2560, *range(5632, 13_824, 1024)]
+    last = page(server, "shards/a.tar", all=1, after="d/001", limit=1).members[0]
+    assert (last.path, last.shadowed) == ("d/002", True)
+
+
 def test_an_archive_in_a_folder_is_listed(server: Server) -> None:
     found = page(server, "www", path="in/b.tar")
     assert [one.path for one in found.members] == [quote(name) for name in NAMES[:5]]

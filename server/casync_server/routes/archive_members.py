@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from collections.abc import Iterator
+from typing import Annotated, Final, NamedTuple
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
+from casync.access.archive import Archive
 from casync.archives.member import Member, MemberKind
 from casync.archives.writing.new_format import NewFormat
 from casync.errors import NotFoundError, TimedOutError
@@ -64,16 +66,24 @@ async def list_members(
         str, Query(description="The last `path` of the previous page, in the same encoding.")
     ] = "",
     limit: Limit = PAGE_ITEMS,
+    every: Annotated[
+        str | None, Query(alias="all", description="Return also members that a later one hides.")
+    ] = None,
+    after_offset: Annotated[
+        int | None, Query(ge=0, description="With `all`: the `offset` of that last member.")
+    ] = None,
     made: _Format = None,
 ) -> Response:
     """The members of the archive that a full hash, NAME or NAME@N points to, or of one below it.
 
-    Of several members with the same path there is the last one.
+    Of several members with the same path there is the last one; all with `?all`, oldest first.
     """
     if made is not None:  # `/members` is the end of a name
         return await get_archive(request, f"{ref}/members", service, made, prefix)
-    bounds = unquote_to_bytes(prefix), unquote_to_bytes(after)
-    page = await service.read(lambda: _page(service, ref, unquote_to_bytes(path), bounds, limit))
+    wanted = _Wanted(unquote_to_bytes(prefix), unquote_to_bytes(after), every is not None)
+    if wanted.every:
+        wanted = wanted._replace(after_offset=after_offset)
+    page = await service.read(lambda: _page(service, ref, unquote_to_bytes(path), wanted, limit))
     request_stats(request.scope).objects += len(page.members)
     headers = {"Cache-Control": policy_for_ref(ref)}
     return Response(encode_document(page), media_type=JSON_TYPE, headers=headers)
@@ -105,15 +115,38 @@ async def get_index(
     return Response(encode_document(found), media_type=JSON_TYPE, headers=headers)
 
 
-def _page(
-    service: Service, ref: str, path: bytes, bounds: tuple[bytes, bytes], limit: int
-) -> MemberPage:
-    prefix, after = bounds
+class _Wanted(NamedTuple):
+    """Which members are on a page.
+
+    Attributes:
+        prefix: How their paths begin.
+        after: The path of the last member of the page before.
+        every: Whether members that a later one hides are wanted too.
+        after_offset: The offset of that last member; None to pass over all with its path.
+    """
+
+    prefix: bytes
+    after: bytes
+    every: bool
+    after_offset: int | None = None
+
+    def of(self, archive: Archive) -> Iterator[Member]:
+        """The members from there on."""
+        if self.after_offset is not None and self.after.startswith(self.prefix):
+            for one in archive.members(self.after):
+                if one.path != self.after:
+                    break
+                if one.offset > self.after_offset:
+                    yield one
+        for one in archive.members(self.prefix, after=self.after):
+            if self.every or not one.shadowed:
+                yield one
+
+
+def _page(service: Service, ref: str, path: bytes, wanted: _Wanted, limit: int) -> MemberPage:
     archive, _ = archive_at_url(service.store, ref, path, service.member_indexes)
     with tell_damage(f"below {ref}"):
-        members = archive.members(prefix, after=after)
-        effective = (_item(one) for one in members if not one.shadowed)
-        items, more = page_of(effective, limit, _text_bytes)
+        items, more = page_of(map(_item, wanted.of(archive)), limit, _text_bytes)
     return MemberPage(archive.kind.format, archive.kind.layer, items, more)
 
 
@@ -140,6 +173,7 @@ def _item(member: Member) -> MemberItem:
         mode=member.mode,
         mtime=member.mtime,
         target=quote_from_bytes(member.target) if member.target else None,
+        shadowed=member.shadowed,
     )
 
 
