@@ -5,7 +5,7 @@ PYTHON ?=
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test check integration storages training container crash stress damage fuzz bucketmodel bucketstress realtree manyfiles bench clean
+.PHONY: help demo test check integration storages training container crash stress damage fuzz bucketmodel bucketstress realtree manyfiles manymembers foreign bench clean
 .DELETE_ON_ERROR:
 
 help:
@@ -23,6 +23,8 @@ help:
 	@echo 'make bucketmodel   every order of steps of writers and a collector on a bucket, for some minutes'
 	@echo 'make bucketstress   two minutes of writers, kill -9 and collections on a bucket of versitygw'
 	@echo 'make realtree, make manyfiles   /usr, and a million files, there and back (realtree as root)'
+	@echo 'make manymembers   a tar and a zip with a million members, within bounds of memory'
+	@echo 'make foreign   archives made with the Go and the Java of this machine, member by member'
 	@echo 'make bench   casync against its peers, about an hour: benchmarks/RESULTS.md (see benchmarks/README.md)'
 	@echo 'make clean   remove the virtual environment and caches'
 
@@ -103,6 +105,16 @@ realtree: $(VENV)/.installed-dev
 # FILES=100000
 manyfiles: $(VENV)/.installed-dev
 	@$(BIN)/python -m tests.large.many_files $(FILES)
+
+# MEMBERS=100000; `make test` has fewer.
+manymembers: $(VENV)/.installed-dev
+	@$(BIN)/python -m tests.large.many_members $(MEMBERS)
+
+# FOREIGN=tests/foreign/made replaces the archives that `make test` reads.
+foreign: $(VENV)/.installed-dev
+	@$(call need,go,golang-go)
+	@$(call need,javac,default-jdk-headless)
+	@$(BIN)/python -m tests.foreign.make $(FOREIGN)
 
 # The run itself reports missing peers. BENCH='--suite prepare' runs a part.
 bench: $(VENV)/.installed-bench
