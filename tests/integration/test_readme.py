@@ -26,10 +26,11 @@ stop() { for job in $(jobs -p); do kill $job 2> /dev/null; done; wait; }
 trap stop EXIT
 curl() {  # -s [-r RANGE or --json BODY] URL; the tests must run where there is none
   "$PYTHON" -c 'import sys, urllib.request as u
-option, value, url = sys.argv[1:]
-field = ("Range", "bytes=" + value) if option == "-r" else ("Content-Type", "application/json")
-body = value.encode() if option == "--json" else None
-sys.stdout.buffer.write(u.urlopen(u.Request(url, body, dict([field]))).read())
+*options, url = sys.argv[1:]
+given = dict([options]) if options else {}
+head = {"Range": "bytes=" + given["-r"]} if "-r" in given else {"Content-Type": "application/json"}
+body = given["--json"].encode() if "--json" in given else None
+sys.stdout.buffer.write(u.urlopen(u.Request(url, body, head)).read())
 ' "${@:2}"
 }
 """

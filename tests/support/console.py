@@ -12,10 +12,18 @@ from typing import NamedTuple
 
 from tests.support.program import read_all, terminal_of
 
-__all__ = ["Step", "run_steps", "steps_of"]
+__all__ = ["Step", "pattern", "run_steps", "steps_of", "with_waiting"]
 
 MARK = "\1\n"
 COLUMNS = 80
+VARIABLE = {
+    r"dnl-[0-9a-z]{9}": r"dnl-[0-9a-z]{9}",
+    r"\b[0-9a-f]{12}\b": r"[0-9a-f]{12}",
+    r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ": r"\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\dZ",
+    r" in \d+\\\.\d s$": r" in \\d+\\.\\d s",
+    "…": ".*",
+}
+"""What differs each time: how a document shows it, and what is printed."""
 
 
 class Step(NamedTuple):
@@ -37,6 +45,26 @@ def steps_of(text: str) -> list[Step]:
             else:
                 steps[-1].lines.append(line)
     return steps
+
+
+def pattern(lines: list[str]) -> str:
+    """A pattern for what a step prints. `…` is anything in a line, and alone any lines."""
+    found = "\n".join(map(re.escape, lines)).replace("\\-", "-").replace("\\ ", " ")
+    found = re.sub("^…\n", r"(?:.*\n)*", found, flags=re.MULTILINE)
+    for shown, real in VARIABLE.items():
+        found = re.sub(shown, real, found, flags=re.MULTILINE)
+    return found
+
+
+def with_waiting(steps: list[Step]) -> list[str]:
+    """The commands; those that start a server wait until it listens."""
+    port, commands = "", []
+    for step in steps:
+        port = (re.findall(r"127\.0\.0\.1[: ](\d+)", step.command) or [port])[-1]
+        starts = re.match(r"nginx |python3 -m http\.server |casync serve ", step.command)
+        waits = f"\nuntil (: > /dev/tcp/127.0.0.1/{port}) 2> /dev/null; do sleep 0.1; done"
+        commands.append(step.command + (waits if starts else ""))
+    return commands
 
 
 def run_steps(commands: list[str], folder: Path, environment: Mapping[str, str]) -> list[Step]:
