@@ -21,6 +21,7 @@ TITLES = {
     "downloads": "Many files from a web server",
     "shards": "Shards for training jobs",
     "archives": "Archives that grow",
+    "sites": "Static sites",
     "resume": "Interrupted and resumed",
     "slow": "A slow link",
     "small": "Small, unchanged, sparse",
@@ -47,6 +48,7 @@ COLUMNS = {
     "stored": "stored MB",
     "received": "received MB",
     "sent": "sent MB",
+    "needed": "needed MB",
     "requests": "requests",
     "manifest": "manifest MB",
     "rate": "MB/s in all",
@@ -57,7 +59,7 @@ COMPARED = {
     "archives": {"cpu": "CPU, of ours", "stored": "bytes stored, of ours"},
 }
 """What else than time and bytes is shown as a ratio, by suite."""
-IN_MB = {"stored", "received", "sent", "manifest", "rate"}
+IN_MB = {"stored", "needed", "received", "sent", "manifest", "rate"}
 
 
 def render(results: Results, before: Results, remarks: str) -> str:

@@ -93,6 +93,7 @@ def targets() -> Iterator[Target]:
     )
     yield from _downloads()
     yield from _shards()
+    yield from _sites()
     yield from _bytes()
     yield Target("32 pullers at once: rate, of one", 0.8, True, _together)
     failures = _figure("pullers", "32 at once", "health_failures")
@@ -136,6 +137,51 @@ def _shards() -> Iterator[Target]:
         yield Target(
             what, bound, True, partial(_quotient, suite="shards", above=sides[0], below=sides[1])
         )
+
+
+def _sites() -> Iterator[Target]:
+    cold, update, publish = (
+        "cold, the last of ten versions",
+        "update of 2 %",
+        "publish of 2 %",
+    )
+    server = f"{OURS}, casync serve"
+    for case in (cold, update):
+        what = f"static site, {case}"
+        yield Target(f"{what}: bytes, of those needed", 1.15, False, _of_needed(case))
+    yield Target(
+        f"static site, {cold}: requests", 430, False, _figure("sites", cold, "requests"), ""
+    )
+    yield Target(
+        f"static site, {cold}: time, of casync serve", 1.3, False, _against("sites", cold, server)
+    )
+    for what, case, step, most in (
+        ("requests beyond one for 4 MiB", update, 4 * MIB, 10.0),
+        ("objects written beyond one for 16 MiB", publish, 16 * MIB, 5.0),
+    ):
+        yield Target(f"static site, {case}: {what}", most, False, _requests(case, step), "")
+
+
+def _of_needed(case: str) -> Callable[[Results], float | None]:
+    def value(all_: Results) -> float | None:
+        if "sites" not in all_:
+            return None
+        got, needed = (all_["sites"].get(case, OURS, what) for what in ("received", "needed"))
+        return got / needed if got is not None and needed else None
+
+    return value
+
+
+def _requests(case: str, step: int) -> Callable[[Results], float | None]:
+    """Requests beyond one for each `step` bytes that were needed."""
+
+    def value(all_: Results) -> float | None:
+        if "sites" not in all_:
+            return None
+        made, needed = (all_["sites"].get(case, OURS, what) for what in ("requests", "needed"))
+        return made - needed / step if made is not None and needed is not None else None
+
+    return value
 
 
 def _updates() -> Iterator[Target]:

@@ -189,7 +189,7 @@ class OpenMap:
         ranges = [(part.offset, part.offset + part.size) for part in map(self._part, absent)]
         wanted = iter(absent)
         at = next(wanted, None)
-        for start, end in spans(ranges, _GAP, _SPAN_BYTES):
+        for start, end in spans(ranges, _GAP, most=_SPAN_BYTES):
             data = self._bytes(start, end)
             while at is not None and self._parts[at].offset < end:
                 part = self._parts[at]

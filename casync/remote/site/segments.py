@@ -22,15 +22,21 @@ from casync.store.base import Absence
 
 __all__ = ["SiteSegments"]
 
-_GAP: Final = 128 * KIB
-"""Bytes between two chunks that are fetched rather than asking twice (docs/adr/0019)."""
+_GAP: Final = MIB
+_USEFUL: Final = 6
+_WASTE_BYTES: Final = 128 * KIB
+"""What lies between two chunks is fetched rather than asking twice, if it is at most `_GAP`, and in
+a window at most one `_USEFUL`th of what is wanted, or a little (docs/adr/0019)."""
 
-_SPAN_BYTES: Final = 8 * MIB
+_SPAN_BYTES: Final = 16 * MIB
 _WINDOW_BYTES: Final = 16 * MIB
 """Bytes of chunks that are in memory at once, unless a single chunk is larger."""
 
-_SEGMENTS: Final = 8
-"""Segments that are remembered, each with at most some 4 MiB."""
+_FEW_BYTES: Final = MIB
+"""A segment of which no window wants more is read ahead: most of the content lies elsewhere."""
+
+_KEPT_BYTES: Final = 96 * MIB
+"""Bytes in memory that were read ahead."""
 
 
 class SiteSegments:
@@ -92,8 +98,16 @@ class SiteSegments:
     ) -> Iterator[dict[bytes, Packed | Absence]]:
         """The chunks whose records lie there in a segment, in steps of one request."""
         done = 0
-        for start, end in spans(((one, other) for one, other, _ in records), _GAP, _SPAN_BYTES):
-            data = self._segment(segment).read(start, end)
+        total = sum(end - start for start, end, _ in records)
+        reader = self._segment(segment)
+        reader.is_bulk |= total >= _FEW_BYTES
+        read: Callable[[int, int], bytes | None] = reader.read
+        if reader.is_bulk:
+            read = partial(self._read, segment_key(segment.part))
+        ranges = [(start, end) for start, end, _ in records]
+        waste = max(total // _USEFUL, _WASTE_BYTES)
+        for start, end in spans(ranges, _GAP, most=_SPAN_BYTES, waste=waste):
+            data = read(start, end)
             found: dict[bytes, Packed | Absence] = {}
             while done < len(records) and records[done][0] < end:
                 offset, _, ident = records[done]
@@ -111,7 +125,7 @@ class SiteSegments:
             if segment is None:
                 segment = ReadAhead(partial(self._read, segment_key(row.part)), row.size)
             self._segments[row] = segment
-            if len(self._segments) > _SEGMENTS:
+            while sum(one.kept_bytes for one in self._segments.values()) > _KEPT_BYTES:
                 del self._segments[next(iter(self._segments))]
         return segment
 
