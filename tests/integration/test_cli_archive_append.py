@@ -196,7 +196,7 @@ def test_a_killed_append_leaves_the_old_version_whole(
 
 
 def test_what_went_wrong_is_said_in_one_line(program: Program, tmp_path: Path) -> None:
-    """A7"""
+    """A4"""
     new = tmp_path / "new"
     new.write_bytes(b"new")
     program.good("prepare", "--name", "text", stdin=b"no archive")
@@ -246,7 +246,7 @@ def test_a_summary_says_what_was_done(program: Program, tmp_path: Path) -> None:
 def test_output_that_cannot_be_written_is_an_error_after_the_append(
     program: Program, tmp_path: Path
 ) -> None:
-    """A7"""
+    """A4"""
     new = tmp_path / "new"
     new.write_bytes(b"new")
     with (

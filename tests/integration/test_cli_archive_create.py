@@ -263,7 +263,7 @@ def test_a_list_gives_members_paths_of_their_own(
 
 
 def test_two_members_with_one_path_are_refused(program: Program, folder: Path) -> None:
-    """A7"""
+    """A3"""
     assert program.run("prepare", str(folder), "--name", "tree").status == 0
     create(program, "once.tar", "tree:b", "tree:b/large")
     ran = program.run("archive", "create", "twice.tar", "tree", "tree:b/large")

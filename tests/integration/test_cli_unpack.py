@@ -83,7 +83,7 @@ def extracted(program: Program, archive: Path) -> Path:
 def test_a_pulled_archive_is_what_gnu_tar_extracts(
     program: Program, folder: Path, layout: str
 ) -> None:
-    """A6, A7"""
+    """A1"""
     archive = packed(folder, program.home / "a.tar", *layout.split())
     program.good("prepare", "--unpack", archive, "--name", "a")
     expected = seen(extracted(program, archive))
@@ -94,7 +94,7 @@ def test_a_pulled_archive_is_what_gnu_tar_extracts(
 def test_a_pax_archive_of_a_folder_has_the_hash_of_the_folder(
     program: Program, folder: Path
 ) -> None:
-    """A7"""
+    """A1"""
     os.setxattr(folder / "a", "user.color", b"blue\0")
     try:
         expected = program.good("prepare", folder).out
@@ -108,7 +108,7 @@ def test_a_pax_archive_of_a_folder_has_the_hash_of_the_folder(
 
 
 def test_versions_share_files_whatever_they_were_compressed_with(program: Program) -> None:
-    """A7: one version as .tgz, the next as .tar.zst, and one as .tar.lz4."""
+    """A1: one version as .tgz, the next as .tar.zst, and one as .tar.lz4."""
     rng = random.Random(5)
     folder = program.home / "folder"
     folder.mkdir()
@@ -139,7 +139,7 @@ def test_versions_share_files_whatever_they_were_compressed_with(program: Progra
 def test_archives_come_from_files_stdin_and_urls(
     program: Program, how: str, ending: str, tmp_path: Path
 ) -> None:
-    """A6, A7"""
+    """A1, A6"""
     files = {"a": b"1" * 9000, "d/b": random.Random(1).randbytes(1_200_000)}
     folder = tmp_path / "in"
     for name, data in files.items():
@@ -169,7 +169,7 @@ def test_archives_come_from_files_stdin_and_urls(
 
 
 def test_a_zip_of_info_zip_is_what_unzip_extracts(program: Program, folder: Path) -> None:
-    """A6, A7"""
+    """A1"""
     archive = program.home / "a.zip"
     command = [archive_program("zip"), "-qry", str(archive), ".", "-x", "pipe"]
     subprocess.run(command, cwd=folder, check=True)
@@ -185,7 +185,7 @@ def test_a_zip_of_info_zip_is_what_unzip_extracts(program: Program, folder: Path
 
 @pytest.mark.parametrize("cut", [0.3, 0.9, 0.999])
 def test_a_truncated_archive_sets_no_name(program: Program, folder: Path, cut: float) -> None:
-    """A6"""
+    """A1"""
     data = packed(folder, program.home / "a.tgz", "-z").read_bytes()
     ran = program.run("prepare", "--unpack", "--name", "a", stdin=data[: int(len(data) * cut)])
     assert ran.status == 4
@@ -194,7 +194,7 @@ def test_a_truncated_archive_sets_no_name(program: Program, folder: Path, cut: f
 
 
 def test_names_that_lead_out_are_left_out_and_named(program: Program) -> None:
-    """A6"""
+    """A1"""
     (program.home / "in").mkdir()
     (program.home / "evil").write_bytes(b"evil")
     (program.home / "in" / "good").write_bytes(b"good")
@@ -218,7 +218,7 @@ def test_unpack_takes_no_folder(program: Program) -> None:
 def test_an_archive_that_was_unpacked_and_made_again_is_the_same(
     program: Program, folder: Path, ending: str
 ) -> None:
-    """A7: what archives of ours do not hold are owners, parts of a second, devices and pipes."""
+    """A3: what archives of ours do not hold are owners, parts of a second, devices and pipes."""
     program.good("prepare", folder, "--name", "folder")
     program.good("archive", "create", f"x.{ending}", "folder")
     archive = program.good("cat", "-f", f"x.{ending}").out

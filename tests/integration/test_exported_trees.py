@@ -88,7 +88,7 @@ def within(program: Program, before: list[str], *arguments: object, stdin: bytes
 def test_a_folder_comes_back_with_its_hash(
     program: Program, folder: Path, before: list[str], ending: str
 ) -> None:
-    """A5, A7"""
+    """A7"""
     expected = within(program, before, "prepare", folder, "--name", "folder")
     within(program, before, "archive", "create", f"a.{ending}", "folder")
     archive = within(program, before, "cat", f"a.{ending}")
@@ -98,7 +98,7 @@ def test_a_folder_comes_back_with_its_hash(
 def test_an_archive_of_a_tree_has_the_bytes_that_its_address_has(
     program: Program, folder: Path
 ) -> None:
-    """A5"""
+    """A7"""
     program.good("prepare", folder, "--name", "folder")
     for made in ("tar", "tgz", "zip", "msgpack"):
         program.good("archive", "create", f"a.{made}", "folder")
@@ -113,7 +113,7 @@ def test_an_archive_of_a_tree_has_the_bytes_that_its_address_has(
 def test_other_programs_extract_a_tree_with_all_that_it_holds(
     program: Program, folder: Path, tmp_path: Path, command: str
 ) -> None:
-    """A5, A7"""
+    """A7"""
     if command == "bsdtar":
         # It sets no ACL that is an attribute, no name with an equals sign, no fraction of a second
         # before 1970, and no time of the folder itself.
@@ -157,7 +157,7 @@ def test_portable_archives_and_those_of_several_refs_have_no_owners(
 def test_a_zip_of_a_tree_has_the_numbers_of_its_owners(
     program: Program, folder: Path, tmp_path: Path
 ) -> None:
-    """A5"""
+    """A7"""
     after_1970(folder)
     program.good("prepare", folder, "--name", "folder")
     program.good("archive", "create", "a.zip", "folder")

@@ -120,7 +120,7 @@ def test_a_member_costs_its_own_bytes_and_little_of_the_index(server: Server, na
 
 @pytest.mark.parametrize("name", ARCHIVES)
 def test_listing_fetches_the_index_alone(server: Server, name: str) -> None:
-    """A3"""
+    """A5"""
     with RemoteClient(server.url) as client:
         members = list(archive_at(parse_ref(name), client).members())
         assert [one.path.decode() for one in members] == sorted(MEMBERS)

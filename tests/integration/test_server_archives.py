@@ -77,7 +77,7 @@ def names(data: bytes) -> list[str]:
 def test_a_tree_is_downloaded_as_tar_with_all_its_metadata(
     app: FastAPI, root: Path, tmp_path: Path
 ) -> None:
-    """A5"""
+    """A7"""
     (tmp_path / "www.tar").write_bytes(get(app, "tar"))
     (tmp_path / "out").mkdir()
     subprocess.run(["tar", "-xpf", "www.tar", "-C", "out"], cwd=tmp_path, check=True)
@@ -97,7 +97,7 @@ def test_a_tree_is_downloaded_as_tar_with_all_its_metadata(
 
 
 def test_all_formats_have_the_same_files(app: FastAPI) -> None:
-    """A5"""
+    """A7"""
     tar = get(app, "tar")
     assert gzip.decompress(get(app, "tgz")) == tar
     with zipfile.ZipFile(io.BytesIO(get(app, "zip"))) as archive:
@@ -117,7 +117,7 @@ def test_all_formats_have_the_same_files(app: FastAPI) -> None:
 
 @pytest.mark.parametrize("made", FORMATS)
 def test_the_length_is_announced_where_it_follows_from_the_tree(app: FastAPI, made: str) -> None:
-    """A5"""
+    """A7"""
     whole = get(app, made)
     assert whole == get(app, made)
     head = ask(app, "HEAD", URL, params={"format": made})
@@ -130,7 +130,7 @@ def test_the_length_is_announced_where_it_follows_from_the_tree(app: FastAPI, ma
 
 @pytest.mark.parametrize("made", ["tar", "msgpack"])
 def test_every_range_is_that_part_of_the_whole(app: FastAPI, made: str) -> None:
-    """A5"""
+    """A7"""
     whole = get(app, made)
     size = len(whole)
     at = whole.index(LARGE[:64])
@@ -156,7 +156,7 @@ def test_a_range_of_what_must_be_deflated_gives_the_whole(app: FastAPI) -> None:
 
 
 def test_a_prefix_selects_members(app: FastAPI) -> None:
-    """A5"""
+    """A8"""
     assert names(get(app, "tar", "css/")) == ["css/empty", "css/large", "css/page"]
     assert names(get(app, "tar", "css")) == ["css", "css/empty", "css/large", "css/page", "css2"]
     assert names(get(app, "tar", "none")) == []
@@ -165,7 +165,7 @@ def test_a_prefix_selects_members(app: FastAPI) -> None:
 
 
 def test_an_etag_stands_for_one_archive(app: FastAPI) -> None:
-    """A5"""
+    """A7"""
     queries = [{"format": made} for made in FORMATS] + [{"format": "tar", "prefix": "css"}]
     etags = [ask(app, "HEAD", URL, params=query).headers["etag"] for query in queries]
     assert len(set(etags)) == len(etags)

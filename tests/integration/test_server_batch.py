@@ -107,7 +107,7 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Shards:
 
 
 def test_members_of_many_refs_come_in_the_order_asked(shards: Shards) -> None:
-    """A5"""
+    """A2"""
     names = [f"{number * 7 % 300:03}.txt" for number in range(300)]
     asked = [item(("shards/0.tar", "shards/1.zip")[n % 2], name) for n, name in enumerate(names)]
     found = shards.get(*asked)
@@ -184,7 +184,7 @@ MISSING = [
 def test_what_is_missing_is_told_before_the_first_byte_or_is_an_empty_member(
     shards: Shards, missing: dict[str, Any], status: int, code: str
 ) -> None:
-    """A5"""
+    """A2"""
     asked = [item("large"), missing, item("shards/0.tar", "002.txt")]
     problem(shards.ask(*asked), status, code)
     name = "/".join(filter(None, (missing["objname"], missing.get("archpath"))))
@@ -259,7 +259,7 @@ def drop(store: MemoryStore, data: bytes) -> None:
 
 
 def test_a_batch_with_a_damaged_file_never_ends_cleanly(tmp_path: Path) -> None:
-    """A7"""
+    """A2"""
     shards = Shards(tmp_path / "www")
     drop(shards.store, LARGE)
     body = {"in": [item("shards/0.tar", "001.txt"), item("large"), item("text.tar")], "coer": True}
@@ -271,7 +271,7 @@ def test_a_batch_with_a_damaged_file_never_ends_cleanly(tmp_path: Path) -> None:
 
 
 def test_a_batch_that_begins_with_damage_is_an_error(tmp_path: Path) -> None:
-    """A7"""
+    """A2"""
     shards = Shards(tmp_path / "www")
     objects = shards.store._tables.objects
     for key in [key for key, one in objects.items() if one.payload == b"text"]:

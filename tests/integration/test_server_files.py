@@ -63,6 +63,7 @@ LAST = len(DATA) - 1
     ],
 )
 def test_ranges(world: World, field: str, start: int, end: int) -> None:
+    """A7: any client of HTTP reads a shard as a plain file."""
     response = world.ask("GET", "/v1/files/images/vm", headers={"range": field})
     assert response.status_code == 206
     assert response.content == DATA[start:end]

@@ -71,7 +71,7 @@ def page(server: Server, ref: str, **query: str | int) -> MemberPage:
 
 
 def test_members_are_listed_in_pages(server: Server) -> None:
-    """A3"""
+    """A5"""
     found: list[str] = []
     more = True
     while more:
@@ -95,7 +95,7 @@ def test_members_are_listed_in_pages(server: Server) -> None:
 
 @pytest.mark.parametrize("limit", [1, 2, 5, 1000])
 def test_members_that_later_ones_hide_are_listed_too(server: Server, limit: int) -> None:
-    """A3"""
+    """A5"""
     found: list[tuple[str, bool]] = []
     offsets: list[int] = []
     query: dict[str, str | int] = {"all": "", "limit": limit, "prefix": "d%2F00"}

@@ -115,7 +115,7 @@ def unpacked(data: bytes, store: MemoryStore) -> FolderPrepared:
 def test_a_tree_comes_back_from_its_archive(
     root: tuple[Meta, Mapping[bytes, _Named]], data: st.DataObject
 ) -> None:
-    """A5, A7"""
+    """A7"""
     store = MemoryStore()
     tree = _Build(store).run(root)
     tar = exported(store, tree, NewFormat.TAR)

@@ -118,7 +118,7 @@ CRAFTED = {
 @ways
 @pytest.mark.parametrize("data", CRAFTED.values(), ids=CRAFTED)
 def test_an_archive_that_lies_is_one_error(read: Read, data: bytes) -> None:
-    """A6"""
+    """A1"""
     with pytest.raises(CasyncError) as caught:
         read(data)
     assert caught.value.message.isprintable()
@@ -143,7 +143,7 @@ def test_an_archive_that_ends_early_is_never_taken_for_another_one(whole: bytes)
 @ways
 @pytest.mark.parametrize("name", ["../x", "a/../../x", "..", "/..", "a\0b"])
 def test_a_name_that_leads_out_is_no_member(read: Read, name: str) -> None:
-    """A6"""
+    """A1"""
     for data in (
         pax(b"path", name.encode()) + OK,
         zip_of("ok", "x" * len(name)).replace(b"x" * len(name), name.encode()),
@@ -154,14 +154,14 @@ def test_a_name_that_leads_out_is_no_member(read: Read, name: str) -> None:
 
 @ways
 def test_an_absolute_name_is_one_below_the_archive(read: Read) -> None:
-    """A6"""
+    """A1"""
     for data in (pax(b"path", b"/x//./y") + OK, zip_of("/x//./y"), b"\x81\xa2/x\xc4\x01x"):
         assert all(path.startswith(b"x") for path in read(data))
 
 
 @ways
 def test_links_out_are_not_followed(read: Read) -> None:
-    """A6: what is below a link out is a file in a folder of that name."""
+    """A1: what is below a link out is a file in a folder of that name."""
     found = read(tar_header(b"2", target=b"/etc") + tar_of("crafted/passwd") + ZEROS)
     assert found[b"crafted/passwd"] == b"data"
     assert found[b"crafted"] in (None, "/etc")
@@ -171,7 +171,7 @@ def test_links_out_are_not_followed(read: Read) -> None:
 def test_names_that_are_no_utf_8_are_kept_by_tar_and_taken_for_those_of_dos_in_zip(
     read: Read,
 ) -> None:
-    """A6"""
+    """A1"""
     assert {*read(pax(b"path", b"\xff\xfe") + OK)} == {b"\xff\xfe"}
     assert {*read(b"\x81\xc4\x02\xff\xfe\xc4\x01x")} == {b"\xff\xfe"}
     assert {*read(zip_of("xxx").replace(b"xxx", b"a\x81b"))} == {"aüb".encode()}

@@ -28,7 +28,7 @@ PATHS = (b"train/7.seg.png", b"train/7.txt", b"train/70.txt", b"val/7.txt", b"RE
 def test_each_mode_selects_the_paths_that_it_describes(
     mode: SelectionMode, text: str, selected: tuple[bytes, ...]
 ) -> None:
-    """A4: prefix, suffix, substring, regular expression and key of a WebDataset sample."""
+    """A8: prefix, suffix, substring, regular expression and key of a WebDataset sample."""
     is_selected = member_selection(mode, text)
     assert tuple(filter(is_selected, PATHS)) == selected
 

@@ -198,7 +198,7 @@ def test_a_file_system_lists_folders_of_archives(store: str) -> None:
 
 
 def test_a_batch_has_files_and_members_in_the_order_asked(store: str) -> None:
-    """A5"""
+    """A2"""
     asked = ["shards/0.tar:a.txt", "set/v1:deep/data.csv", "shards/0.tar@1:b.jpg", "shards/0.tar"]
     with LmdbStore.open(store) as opened:
         assert list(casync.batch([*asked, asked[0]], opened)) == [
@@ -221,7 +221,7 @@ def test_a_batch_has_files_and_members_in_the_order_asked(store: str) -> None:
 
 
 def test_a_batch_is_read_from_a_server(store: str) -> None:
-    """A5"""
+    """A2"""
     asked = ["shards/0.tar:b.jpg", "shards/0.tar:a.txt", "set/v1:deep/data.csv"]
     with serving(Path(store)) as server:
         found = dict(casync.batch(asked, ProcessSource(server=server.url)))

@@ -21,7 +21,7 @@ def came_back(member: NewMember) -> UnpackedMember:
 
 
 def test_what_ustar_has_room_for_takes_no_pax_header() -> None:
-    """A5"""
+    """A3"""
     meta = ExtendedMeta(2**21 - 1, 2**21 - 1, "u" * 31, "group")
     member = NewMember(b"a", mtime=8**11 - 1, extended=meta)
     assert len(tar_header(member)) == 512
@@ -43,7 +43,7 @@ def test_what_ustar_has_room_for_takes_no_pax_header() -> None:
     ],
 )
 def test_what_ustar_has_no_room_for_is_a_pax_record(meta: ExtendedMeta, record: bytes) -> None:
-    """A5"""
+    """A3"""
     member = NewMember(b"a", mtime=7, extended=meta)
     header = tar_header(member)
     assert len(header) == 3 * 512
@@ -74,7 +74,7 @@ def test_an_owner_whose_name_is_not_printable_has_only_a_number() -> None:
     ],
 )
 def test_devices_come_back_with_their_numbers(special: Special) -> None:
-    """A5"""
+    """A3"""
     assert came_back(NewMember(b"d", MemberKind.OTHER, special=special)).special == special
 
 

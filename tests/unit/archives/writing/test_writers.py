@@ -162,7 +162,7 @@ def test_python_reads_what_is_written_as_zip() -> None:
 
 
 def test_the_length_of_an_archive_follows_from_its_members() -> None:
-    """A5"""
+    """A3"""
     tar = b"".join(write_tar(with_bytes([*FILES, *OTHERS])))
     assert sum(map(tar_size, [*FILES, *OTHERS])) + len(TAR_END) == len(tar)
     stored = zipped(with_bytes([*FILES, *OTHERS]))
@@ -218,7 +218,7 @@ def test_files_in_messagepack_are_read_by_another_decoder_and_by_ours() -> None:
 def test_a_member_with_another_length_than_announced_is_refused(
     write: Callable[[Iterable[MemberWithBytes]], Iterable[object]], length: int
 ) -> None:
-    """A7"""
+    """A3"""
     with pytest.raises(SourceChangedError, match=r"data should have .* bytes, but has"):
         list(write([(NewMember(b"data", length=length), [b"12345"])]))
 

@@ -263,7 +263,7 @@ def test_a_lost_race_is_run_again(world: World, form: str) -> None:
 def test_what_is_no_whole_archive_stays_as_it_is(
     world: World, name: str, data: bytes, kind: type[CasyncError]
 ) -> None:
-    """A7"""
+    """A4"""
     world.put(name, data)
     with pytest.raises(kind):
         world.add(name, world.file("x", b"x"))
@@ -285,7 +285,7 @@ def test_zstd_and_lz4_cannot_grow(world: World) -> None:
 
 
 def test_what_is_not_a_file_is_refused(world: World) -> None:
-    """A7"""
+    """A4"""
     name = world.made("tar")
     os.mkfifo(world.folder / "pipe")
     with pytest.raises(UsageError, match="neither a file nor a folder"):

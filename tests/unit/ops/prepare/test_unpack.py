@@ -104,7 +104,7 @@ pytestmark = pytest.mark.usefixtures("_rows")
     ],
 )  # fmt: skip
 def test_later_members_win(members: list[Member], expected: dict[str, object]) -> None:
-    """A7"""
+    """A1"""
     expected = {"b": None, "b/c": b"1", **expected} if members[0][0] == "b/c" else expected
     assert contents(tar(*members)) == expected
 
@@ -126,12 +126,12 @@ def test_later_members_win(members: list[Member], expected: dict[str, object]) -
 def test_hard_links_have_the_content_of_their_target(
     members: list[Member], expected: dict[str, bytes]
 ) -> None:
-    """A7"""
+    """A1"""
     assert contents(tar(*members)) == expected
 
 
 def test_names_of_one_file_are_hard_links_of_the_first_in_the_tree() -> None:
-    """A7"""
+    """A1"""
     data = tar(("m", b"1"), ("z", "m"), ("b", "z"), ("single", b"2"), ("dropped", b"3"),
                ("kept", "dropped"), ("dropped", b"4"))  # fmt: skip
     store = MemoryStore()
@@ -164,7 +164,7 @@ def test_a_hard_link_to_nothing_is_an_error(members: list[Member], message: str)
 
 
 def test_parents_that_are_missing_are_made_and_others_keep_their_metadata() -> None:
-    """A7"""
+    """A1"""
     store = MemoryStore()
     data = tar(("made/x", b"1"), ("own", None), ("own/y", b"2"), ("own", None))
     found = tree(store, prepared(data, store).manifest)
@@ -195,7 +195,7 @@ def test_patterns_leave_members_out_and_links_to_them_stay() -> None:
 
 
 def test_every_format_gives_the_same_files() -> None:
-    """A7"""
+    """A1"""
     files = {"a": b"1" * 5000, "d/b": os.urandom(3_000_000), "d/empty": b""}
     plain = tar(*files.items())
     zipped = io.BytesIO()
@@ -212,7 +212,7 @@ def test_every_format_gives_the_same_files() -> None:
 
 
 def test_a_zip_that_is_a_file_is_read_where_it_lies(tmp_path: Path) -> None:
-    """A7"""
+    """A1"""
     path = tmp_path / "a.zip"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("a", b"data")
