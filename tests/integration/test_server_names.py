@@ -171,7 +171,7 @@ def test_a_read_only_server_changes_nothing(store: LmdbStore, method: str, url: 
 
 def test_a_read_only_server_refuses_every_route_that_writes(store: LmdbStore) -> None:
     app = create_app(store, ServerSettings(), sink=lambda _: None)
-    reading = {("POST", "/v1/objects/fetch"), ("POST", "/v1/objects/stat")}
+    reading = {("POST", path) for path in ("/v1/objects/fetch", "/v1/objects/stat", "/v1/batch")}
     for path, methods in ask(app, "GET", "/openapi.json").json()["paths"].items():
         for method in methods:
             if method == "get" or (method.upper(), path) in reading:
