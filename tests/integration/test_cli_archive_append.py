@@ -212,6 +212,8 @@ def test_what_went_wrong_is_said_in_one_line(program: Program, tmp_path: Path) -
         (["b.tar", new], 2, "b.tar has a member new already. Give --on-duplicate"),
         (["b.tar", new, "--as", "../x"], 2, "cannot have the path '../x'"),
         (["b.tar", new, new, "--as", "x"], 2, "go with one member only"),
+        (["b.tar", new, new, "--as", "x/"], 2, "several members would have the path x/"),
+        (["b.tar", "-", "--as", "x/"], 2, "stdin has no name"),
         (["b.tar", "-"], 2, "stdin has no name"),
         (["b.tar", tmp_path / "none"], 9, "there is no file"),
         (["b.tar", "/dev/null"], 2, "neither a file nor a folder"),
@@ -223,6 +225,17 @@ def test_what_went_wrong_is_said_in_one_line(program: Program, tmp_path: Path) -
         assert text in ran.err
         assert ran.err.count("\n") == 1
     assert len(program.good("name", "log", "b.tar").lines) == 1
+
+
+def test_many_files_are_put_into_a_folder(program: Program, tmp_path: Path) -> None:
+    """A4"""
+    (tmp_path / "in").mkdir()
+    for name in ("one", "two", "in/three"):
+        (tmp_path / name).write_text(name)
+    given = [tmp_path / name for name in ("one", "two", "in")]
+    program.good("archive", "append", "a.tar", *given, "--as", "x/y/", "--create")
+    listed = program.good("archive", "ls", "a.tar").lines
+    assert listed == ["x/y/in", "x/y/in/three", "x/y/one", "x/y/two"]
 
 
 def test_a_summary_says_what_was_done(program: Program, tmp_path: Path) -> None:

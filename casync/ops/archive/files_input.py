@@ -36,6 +36,7 @@ class FilesInput:
     Args:
         paths: The files and folders. The members get the last names of these paths.
         place: The path that the only one of them gets instead.
+        below: The folder in the archive that they are put into, with its slash.
         avoid: As of `FolderInput`.
 
     Attributes:
@@ -56,12 +57,14 @@ class FilesInput:
         paths: Sequence[Path],
         place: bytes | None = None,
         avoid: frozenset[tuple[int, int]] = frozenset(),
+        *,
+        below: bytes = b"",
     ) -> None:
         assert place is None or len(paths) == 1
         self.label = " ".join(map(str, paths))
         self.left_out = 0
         self._avoid = avoid
-        self._given = [_Given(path, place or _last_name(path)) for path in paths]
+        self._given = [_Given(path, place or below + _last_name(path)) for path in paths]
         places = set[bytes]()
         for _, one in self._given:
             if one in places:

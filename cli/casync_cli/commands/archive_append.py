@@ -47,7 +47,10 @@ def run(
         list[str], typer.Argument(metavar="FILE", help="Files and folders to add, or -.")
     ],
     place: Annotated[
-        str | None, typer.Option("--as", metavar="PATH", help="The path of the member.")
+        str | None,
+        typer.Option(
+            "--as", metavar="PATH", help="The path of the member, or with / at its end, its folder."
+        ),
     ] = None,
     create: Annotated[
         bool, typer.Option("--create", help="Make the archive, and the store, if there is none.")
@@ -101,15 +104,20 @@ def _input(store: LmdbStore, files: list[str], place: str | None) -> ArchiveInpu
     from casync.ops.archive.files_input import FilesInput, StreamInput, place_of_text
 
     path = None if place is None else place_of_text(place)
-    if len(files) > 1 and ("-" in files or path is not None):
+    is_folder = place is not None and place.endswith("/")
+    if len(files) > 1 and ("-" in files or (path is not None and not is_folder)):
         raise UsageError(
-            "stdin and --as go with one member only", next_step="Append them one by one."
+            "stdin and --as go with one member only",
+            next_step="Append them one by one, or give a folder: --as PATH/.",
         )
     if files != ["-"]:
         own = os.stat(store.path)
         paths = [parse_path(file, "archive append") for file in files]
-        return FilesInput(paths, path, frozenset([(own.st_dev, own.st_ino)]))
-    if path is None:
+        avoid = frozenset([(own.st_dev, own.st_ino)])
+        if path is not None and is_folder:
+            return FilesInput(paths, None, avoid, below=path + b"/")
+        return FilesInput(paths, path, avoid)
+    if path is None or is_folder:
         raise UsageError("stdin has no name", next_step="Give one with --as.")
     if sys.stdin is None or sys.stdin.isatty():
         what = "closed" if sys.stdin is None else "a terminal"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
@@ -196,9 +197,14 @@ def _listed(text: str) -> list[tuple[str, str | None]]:
     from casync.fs.source.file import open_source
     from casync.jobs.object_list import read_object_list
 
-    with open_source(sys.stdin.buffer if text == "-" else parse_path(text, "--list")) as source:
-        blocks = (block for block in source.blocks() if isinstance(block, bytes))
-        listed = [(one.target, one.name) for one in read_object_list(blocks)]
+    path = None if text == "-" else parse_path(text, "--list")
+    with ExitStack() as stack:
+        given: Path | BinaryIO = path or sys.stdin.buffer
+        if path is not None and path.is_fifo():
+            given = stack.enter_context(path.open("rb"))
+        with open_source(given) as source:
+            blocks = (block for block in source.blocks() if isinstance(block, bytes))
+            listed = [(one.target, one.name) for one in read_object_list(blocks)]
     if not listed:
         raise UsageError("the list is empty", next_step="Write one ref on each line.")
     return listed
