@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from itertools import takewhile
 from typing import Final, TypeVar
 from weakref import WeakValueDictionary
 
@@ -34,6 +33,9 @@ from casync.limits import MAX_MEMBERS
 from casync.store.base import ObjectSource
 
 __all__ = ["Archive", "MemberContent", "open_archive"]
+
+_MAX_LINKS: Final = 1000
+"""Hard links from one to the next. Programs write links to the file itself."""
 
 _WORDS: Final = {
     MemberKind.FOLDER: "folder",
@@ -190,7 +192,13 @@ class Archive:
 
     def _find(self, path: bytes) -> Member | None:
         member = self._index.find(path)
+        steps = 0
         while member is not None and member.kind is MemberKind.HARDLINK:
+            steps += 1
+            if steps > _MAX_LINKS:
+                raise MalformedError(
+                    f"{_text(path)} leads from hard link to hard link for too long"
+                )
             self.kind.reader.check(self._plain, member)
             member = self._before(member)
             if member is None:
@@ -203,12 +211,7 @@ class Archive:
             target = member_path(link.target)
         except MalformedError:
             return None
-        same = takewhile(lambda one: one.path == target, self._index.members(target))
-        return max(
-            (one for one in same if one.header < link.header),
-            key=lambda one: one.header,
-            default=None,
-        )
+        return self._index.find_before(target, link.header)
 
     @property
     def _plain(self) -> ByteReader:

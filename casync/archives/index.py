@@ -289,6 +289,17 @@ class MemberIndex:
         found = _member(rows[after - 1]) if after else None
         return found if found is not None and found.path == path else None
 
+    def find_before(self, path: bytes, header: int) -> Member | None:
+        """The last member at a path whose header comes before one; of a million it reads some."""
+        order = path, header
+        numbers = self.blocks_of(path)
+        at = bisect_left(numbers, order, key=lambda number: _order(self._block(number)[0])) - 1
+        if at < 0:
+            return None
+        rows = self._block(numbers[at])
+        found = _member(rows[bisect_left(rows, order, key=_order) - 1])
+        return found if found.path == path else None
+
     def members(self, prefix: bytes = b"", *, after: bytes = b"") -> Iterator[Member]:
         """The members whose paths begin with a prefix, ordered by path, shadowed ones included.
 
@@ -351,6 +362,10 @@ def _member(row: msgspec.Raw) -> Member:
     if min(numbers) < 0 or max(numbers) > MAX_LENGTH:
         raise _damaged()
     return member
+
+
+def _order(row: msgspec.Raw) -> tuple[bytes, int]:
+    return member_order(_member(row))
 
 
 def _first(block: _Block) -> bytes:

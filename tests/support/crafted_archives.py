@@ -31,6 +31,13 @@ def tar_header(kind: bytes = b"0", **fields: bytes) -> bytes:
     return bytes(block)
 
 
+def hard_link(name: str, target: str) -> bytes:
+    """A hard link in a tar."""
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname = tarfile.LNKTYPE, target
+    return info.tobuf(tarfile.GNU_FORMAT)
+
+
 def extended(kind: bytes, body: bytes) -> bytes:
     """A pax header, or a long name of GNU."""
     info = tarfile.TarInfo("extended")

@@ -16,6 +16,7 @@ from tests.support.crafted_archives import (
     ZEROS,
     changed_zip,
     extended,
+    hard_link,
     pax,
     tar_header,
     tar_of,
@@ -218,6 +219,17 @@ def test_an_archive_in_an_archive_is_a_file(read: Read) -> None:
     middle = zip_of(*map(str, range(16)), data=inner)
     outer = zip_of(*map(str, range(16)), data=middle)
     assert read(outer) == {b"%d" % number: middle for number in range(16)}
+
+
+def test_hard_links_that_lead_to_each_other_end_soon() -> None:
+    """Each of ten thousand leads to the one before it, which has the other one's path."""
+    links = (hard_link("ab"[number % 2], "ba"[number % 2]) for number in range(10_000))
+    archive = opened(tar_of("b") + b"".join(links) + ZEROS)
+    with pytest.raises(MalformedError, match="hard link to hard link"):
+        archive.find(b"a")
+    both = (hard_link("a", "b") + hard_link("b", "a")) * 50
+    with pytest.raises(MalformedError, match="lead to each other"):
+        members_unpacked(tar_of("b") + both + ZEROS)
 
 
 def test_zeros_that_are_no_tar_are_no_archive() -> None:

@@ -54,6 +54,18 @@ def test_members_are_found_by_path_and_the_last_one_wins(names: list[bytes]) -> 
     ]
 
 
+@given(paths, st.integers(0, 40))
+def test_the_last_member_of_a_path_before_another_one_is_found(
+    names: list[bytes], number: int
+) -> None:
+    made = [member(path, at) for at, path in enumerate(names)]
+    index, _ = index_of(made)
+    for path in {*names, b"missing", b""}:
+        before = [one.header for one in made[:number] if one.path == path]
+        found = index.find_before(path, number * 1024)
+        assert (found and found.header) == (before[-1] if before else None)
+
+
 @given(
     paths, st.sampled_from([b"", b"a", b"a/", b"b", b"c", b"zz"]), st.sampled_from([b"", b"a/b"])
 )
