@@ -139,12 +139,18 @@ class Output:
             self._talk(escape(text) + "\n")
 
     @contextmanager
-    def warning_of(self, *kinds: type[CasyncError]) -> Iterator[None]:
-        """Prints errors of these kinds as warnings, so that the rest is shown."""
+    def warning_of(self, *kinds: type[CasyncError], about: str = "") -> Iterator[None]:
+        """Prints errors of these kinds as warnings, so that the rest is shown.
+
+        Args:
+            kinds: The kinds.
+            about: What failed. It is named unless the message names it.
+        """
         try:
             yield
         except kinds as error:
-            self.say(f"warning: {error.message}")
+            is_named = not about or about.rpartition("/")[2] in error.message
+            self.say(f"warning: {'' if is_named else f'{about}: '}{error.message}")
 
     def detail(self, text: str) -> None:
         """Writes a message if -v is given."""

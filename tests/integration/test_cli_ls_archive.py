@@ -91,3 +91,13 @@ def test_members_follow_archives_in_a_tree(program: Program, source: list[str | 
 def test_archives_at_a_url_are_refused(program: Program) -> None:
     done = program.run("ls", "--archive", "http://127.0.0.1:1/")
     assert done.status == 2
+
+
+def test_a_warning_names_the_archive(program: Program, tmp_path: Path) -> None:
+    """A5"""
+    cut = (program.home / "a.tgz").read_bytes()[:-12]
+    store: list[str | Path] = ["--store", tmp_path / "store"]
+    program.good("prepare", "--name", "t/cut.tgz", *store, stdin=cut)
+    done = program.good("ls", "--archive", "t/", *store)
+    assert [line.split("\t")[1] for line in done.lines] == ["t/cut.tgz"]
+    assert "warning: t/cut.tgz: the archive cannot be decompressed" in done.err

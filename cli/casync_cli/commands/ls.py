@@ -210,7 +210,8 @@ def _with_members(
 
     for entry in entries:
         yield entry
-        with output.warning_of(NotFoundError, IntegrityError, UsageError, UnsupportedError):
+        kinds = (NotFoundError, IntegrityError, UsageError, UnsupportedError)
+        with output.warning_of(*kinds, about=entry.name or entry.id.hex()):
             outline = open_outline(entry.id, source)
             if outline.manifest.kind == "file":
                 for member in members_inside(outline, source, entry.name or ""):

@@ -79,7 +79,8 @@ def list_inside(
         for path, entry in listed:
             yield path, entry
             if archives and isinstance(entry, File) and params is not None:
-                with output.warning_of(NotFoundError, IntegrityError, UsageError, UnsupportedError):
+                kinds = (NotFoundError, IntegrityError, UsageError, UnsupportedError)
+                with output.warning_of(*kinds, about=os.fsdecode(path)):
                     manifest = Manifest("file", params, entry.content)
                     outline = Outline(found.manifest, manifest, source)
                     for member in members_inside(outline, source, os.fsdecode(path), path):
