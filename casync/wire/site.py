@@ -5,26 +5,13 @@ Names are the same documents as a server's, with the versions before the newest 
 
 from __future__ import annotations
 
-from typing import Annotated, Final
-
 import msgspec
 
 from casync.errors import RemoteProtocolError
 from casync.names.name import NameRecord
 from casync.wire.documents import NameItem, Seconds, name_item, name_record
 
-__all__ = ["MARKER_FORMAT", "SiteMarker", "SiteName", "Unnamed", "site_name", "site_versions"]
-
-MARKER_FORMAT: Final = 2
-"""The format of segments and maps below a marker."""
-
-
-class SiteMarker(msgspec.Struct, frozen=True):
-    """The object `store`, which shows what a prefix is."""
-
-    format: int
-    uuid: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
-    created: Seconds
+__all__ = ["SiteName", "Unnamed", "site_name", "site_versions"]
 
 
 class SiteName(NameItem, frozen=True, omit_defaults=True):

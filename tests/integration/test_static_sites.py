@@ -291,3 +291,21 @@ def test_bad_commands_say_what_to_do(program: Program, tmp_path: Path) -> None:
     assert taken.status != 0
     assert "Publish to an empty folder" in taken.err
     assert program.run("publish", "vm", "ftp://host/dir").status == 2
+
+
+def test_a_store_and_a_site_are_not_taken_for_each_other(
+    site: Path, program: Program, reader: Program, tmp_path: Path
+) -> None:
+    (tmp_path / "bucket").mkdir()
+    place = f"file://{tmp_path / 'bucket'}"
+    program.good("prepare", "--name", "vm", "--store", place, stdin=OLD)
+    failed = program.run("publish", "vm", tmp_path / "bucket")
+    assert failed.status == 2
+    assert "is a store, not a static site" in failed.err
+    failed = program.run("prepare", "--name", "vm", "--store", f"file://{site}", stdin=OLD)
+    assert failed.status == 2
+    assert "is a static site, not a store" in failed.err
+    with serve(tmp_path / "bucket") as server:
+        failed = reader.run("pull", "vm", "-o", reader.home / "disk", "--server", server.url)
+    assert failed.status == 10
+    assert "casync publish" in failed.err

@@ -33,6 +33,7 @@ from casync.bucket.keys import SessionPart
 from casync.bucket.map import ChunkPlace, SegmentRow, encode_map_head
 from casync.bucket.map import decode_part as decode_part_of_a_map
 from casync.bucket.map import encode_part as encode_part_of_a_map
+from casync.bucket.marker import PrefixMarker, decode_marker, encode_marker
 from casync.bucket.run import RunRow, SegmentSize, decode_run, encode_run
 from casync.bucket.segment_head import SegmentHead, decode_segment_head, encode_segment_head
 from casync.errors import CasyncError
@@ -213,6 +214,7 @@ BYTES: Final[dict[str, tuple[Callable[[bytes], object], bytes]]] = {
         encode_part(FetchedPart(VALIDATORS, 500, pack_chunks([(IDENT, 400)]))),
     ),
     "origin": (decode_origin, encode_origin(Origin("http://a", "b", IDENT, 5, VALIDATORS))),
+    "marker": (decode_marker, encode_marker(PrefixMarker(2, "site", "0" * 32, 5))),
     "head of a bucket": (decode_head, encode_head(BucketHead.new(bytes(16)))),
     "run of a bucket": (decode_run, encode_run(
         bytes(16),

@@ -22,14 +22,15 @@ from casync.bucket.keys import (
     name_key,
     part_of,
 )
+from casync.bucket.marker import MARKER_FORMAT, PrefixMarker, decode_marker, encode_marker
 from casync.bucket.storage import ObjectStorage
-from casync.errors import CasyncError, IntegrityError, MalformedError, UnsupportedError
+from casync.errors import CasyncError, IntegrityError, MalformedError, UsageError
 from casync.ids import ManifestId
 from casync.names.name import Name, NameRecord
 from casync.ops.publish.place_table import SegmentPlace
 from casync.remote.site.open_map import OpenMap
 from casync.wire.documents import decode_document, encode_document
-from casync.wire.site import MARKER_FORMAT, SiteMarker, SiteName, Unnamed, site_name, site_versions
+from casync.wire.site import SiteName, Unnamed, site_name, site_versions
 
 __all__ = ["SiteContents"]
 
@@ -49,25 +50,30 @@ class SiteContents:
         store: The UUID of the site.
 
     Raises:
+        UsageError: There is a store.
         CasyncError: There is something else, or the storage fails.
     """
 
     def __init__(self, storage: ObjectStorage, now: int) -> None:
         self.storage = storage
         self._maps: dict[ManifestId, OpenMap] = {}
-        marker = self._document(MARKER_KEY, SiteMarker)
-        if marker is None:
+        stored = storage.get(MARKER_KEY)
+        if stored is None:
             if next(storage.list(), None) is not None:
                 raise CasyncError(
                     f"{storage.place} is not empty, and no static site",
                     next_step="Publish to an empty folder or prefix.",
                 )
-            fresh = SiteMarker(MARKER_FORMAT, secrets.token_hex(16), now)
-            storage.create(MARKER_KEY, encode_document(fresh))
-            marker = self._document(MARKER_KEY, SiteMarker) or fresh
-        if marker.format != MARKER_FORMAT:
-            raise UnsupportedError(f"{storage.place} has format {marker.format}, not 2")
-        self.store = bytes.fromhex(marker.uuid)
+            fresh = encode_marker(PrefixMarker(MARKER_FORMAT, "site", secrets.token_hex(16), now))
+            storage.create(MARKER_KEY, fresh)
+            stored = storage.get(MARKER_KEY)  # whoever made it
+        marker = decode_marker(fresh if stored is None else stored.data)
+        if marker.kind != "site":
+            raise UsageError(
+                f"{storage.place} is a store, not a static site",
+                next_step="Publish to another prefix: readers of a site can read all of it.",
+            )
+        self.store = marker.id
 
     def names(self) -> dict[Name, list[NameRecord]]:
         """The versions of each name, the oldest first."""

@@ -10,7 +10,13 @@ from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Final, Self, TypeVar
 
-from casync.errors import CasyncError, DeniedError, RemoteError, RemoteProtocolError
+from casync.errors import (
+    CasyncError,
+    DeniedError,
+    RemoteError,
+    RemoteProtocolError,
+    UnsupportedError,
+)
 from casync.ids import Kind, ManifestId, ObjectId
 from casync.names.name import Name, NameRecord, Ref
 from casync.objects.codec import Packed
@@ -157,11 +163,14 @@ class ServerAt:
         self._is_known = True
         site = StaticSite(self._url, self._options)
         try:
-            found = site.marker()
+            found = site.is_there()
+        except UnsupportedError:
+            site.close()
+            raise
         except CasyncError:
             site.close()
             raise error from None
-        if found is None:
+        if not found:
             self._before += site.traffic
             site.close()
             return False

@@ -14,9 +14,9 @@ from types import TracebackType
 from typing import Final, Self
 
 from casync.bucket.keys import MARKER_KEY, map_key, name_key
+from casync.bucket.marker import decode_marker
 from casync.errors import (
     CasyncError,
-    IntegrityError,
     MalformedError,
     NoNameError,
     RemoteProtocolError,
@@ -40,7 +40,7 @@ from casync.remote.site.segments import SiteSegments
 from casync.store.base import Absence, ManifestRow, ManifestState, ObjectStat, Traffic
 from casync.store.proved import ProvedReader
 from casync.wire.documents import decode_document
-from casync.wire.site import MARKER_FORMAT, SiteMarker, SiteName, site_versions
+from casync.wire.site import SiteName, site_versions
 
 __all__ = ["StaticSite"]
 
@@ -99,23 +99,26 @@ class StaticSite:
         """All traffic so far."""
         return self._calls.transport.traffic
 
-    def marker(self) -> SiteMarker | None:
-        """What shows that this is a site; None if it is none.
+    def is_there(self) -> bool:
+        """Whether the address is that of a site.
 
         Raises:
-            UnsupportedError: The site is of a later format.
+            UnsupportedError: There is a store, or a site of a later format.
             CasyncError: As `Calls.read`.
         """
         reply = self._file(MARKER_KEY, fresh=True)
         if reply is None:
-            return None
+            return False
         try:
-            marker = decode_document(reply.body, SiteMarker)
-        except IntegrityError:
-            return None
-        if marker.format > MARKER_FORMAT:
-            raise UnsupportedError(f"{self.origin} has format {marker.format}, which is newer")
-        return marker
+            marker = decode_marker(reply.body)
+        except MalformedError:
+            return False
+        if marker.kind != "site":
+            raise UnsupportedError(
+                f"{self.origin} shows a store in a bucket, which is not read over HTTP",
+                next_step="`casync publish` writes names for a web server.",
+            )
+        return True
 
     def expects(self, manifest: ManifestId) -> None:
         """As `Server.expects`."""

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import uuid
-from typing import Final
-
-import msgspec
 
 from casync.bucket.head import BucketHead, encode_head
 from casync.bucket.keys import HEAD_KEY, MARKER_KEY
+from casync.bucket.marker import MARKER_FORMAT, PrefixMarker, decode_marker, encode_marker
 from casync.bucket.storage import ObjectStorage
-from casync.errors import DamagedStoreError, NoStoreError, UnsupportedError
+from casync.errors import (
+    CasyncError,
+    DamagedStoreError,
+    MalformedError,
+    NoStoreError,
+    UnsupportedError,
+    UsageError,
+)
 
 __all__ = ["create_store", "find_store"]
-
-_FORMAT: Final = 2
-
-
-class _Marker(msgspec.Struct):
-    format: int
-    uuid: str
-    created: int
 
 
 def find_store(storage: ObjectStorage) -> bytes:
@@ -28,6 +25,7 @@ def find_store(storage: ObjectStorage) -> bytes:
 
     Raises:
         NoStoreError: There is none.
+        UsageError: There is a static site.
         UnsupportedError: Its format is newer than this program.
         DamagedStoreError: Its marker is damaged.
         CasyncError: The bucket cannot be read.
@@ -36,27 +34,35 @@ def find_store(storage: ObjectStorage) -> bytes:
     if stored is None:
         raise NoStoreError(f"no store at {storage.place}")
     try:
-        marker = msgspec.json.decode(stored.data, type=_Marker)
-        store_id = uuid.UUID(marker.uuid).bytes
-    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        raise DamagedStoreError(f"{storage.place} has a damaged marker: {error}") from error
-    if marker.format > _FORMAT:
+        marker = decode_marker(stored.data)
+    except MalformedError as error:
+        raise DamagedStoreError(f"{storage.place} has a damaged marker: {error.message}") from error
+    except UnsupportedError as error:
         raise UnsupportedError(
-            f"the store at {storage.place} has format {marker.format}; "
-            f"this program supports up to {_FORMAT}",
-            next_step="Use a newer casync.",
+            f"the store at {storage.place}: {error.message}", next_step=error.next_step
+        ) from error
+    if marker.kind != "store":
+        raise UsageError(
+            f"{storage.place} is a static site, not a store",
+            next_step="`casync publish` writes it, and any web server serves it.",
         )
-    return store_id
+    return marker.id
 
 
 def create_store(storage: ObjectStorage, now: int) -> bytes:
     """Makes an empty store, unless there is one; returns its UUID.
 
     Raises:
-        CasyncError: The bucket cannot be written.
+        CasyncError: There is something else, or the bucket cannot be written.
     """
-    marker = _Marker(_FORMAT, str(uuid.uuid4()), now)
-    storage.create(MARKER_KEY, msgspec.json.encode(marker))
+    if storage.get(MARKER_KEY) is None:
+        if next(storage.list(), None) is not None:
+            raise CasyncError(
+                f"{storage.place} is not empty, and no store",
+                next_step="Choose an empty prefix.",
+            )
+        marker = PrefixMarker(MARKER_FORMAT, "store", uuid.uuid4().hex, now)
+        storage.create(MARKER_KEY, encode_marker(marker))
     store_id = find_store(storage)  # whoever made it
     storage.create(HEAD_KEY, encode_head(BucketHead.new(store_id)))
     return store_id
