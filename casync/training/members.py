@@ -14,7 +14,7 @@ from casync.access.outline import Outline
 from casync.archives.byte_files import FileReader
 from casync.archives.detect import ArchiveKind, detect
 from casync.archives.format import ByteReader
-from casync.archives.layers import open_layer
+from casync.archives.layers import open_layer, open_onwards
 from casync.archives.member import MemberKind
 from casync.errors import UsageError
 from casync.limits import MIB
@@ -67,5 +67,5 @@ def _plain(
         index = indexes_of(source).find(place)
         with suppress(*BAD_INDEX):
             if index is not None and index.kind == kind:
-                return open_layer(kind.layer, stored, length=index.length, points=index.points())
+                return open_onwards(kind.layer, stored, index.length)
     return open_layer(kind.layer, stored)

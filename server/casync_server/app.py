@@ -126,7 +126,8 @@ def create_app(
         service.member_indexes = indexes_of(store)
     else:
         if isinstance(local, LmdbStore):
-            service.member_indexes = indexes_of(store, StoredIndexes(local))
+            kept = StoredIndexes(local)
+            service.member_indexes = indexes_of(store, kept) if cache_id else kept
         namespaces = Namespaces(local.path, service, faults or Faults(local.path))
         service.of_namespace = namespaces.service
         service.stores = namespaces.stores
