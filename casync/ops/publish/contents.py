@@ -24,7 +24,13 @@ from casync.bucket.keys import (
 )
 from casync.bucket.marker import MARKER_FORMAT, PrefixMarker, decode_marker, encode_marker
 from casync.bucket.storage import ObjectStorage
-from casync.errors import CasyncError, IntegrityError, MalformedError, UsageError
+from casync.errors import (
+    CasyncError,
+    IntegrityError,
+    MalformedError,
+    RemoteProtocolError,
+    UsageError,
+)
 from casync.ids import ManifestId
 from casync.names.name import Name, NameRecord
 from casync.ops.publish.place_table import SegmentPlace
@@ -67,7 +73,8 @@ class SiteContents:
             fresh = encode_marker(PrefixMarker(MARKER_FORMAT, "site", secrets.token_hex(16), now))
             storage.create(MARKER_KEY, fresh)
             stored = storage.get(MARKER_KEY)  # whoever made it
-        marker = decode_marker(fresh if stored is None else stored.data)
+        with self._malformed(MARKER_KEY):
+            marker = decode_marker(fresh if stored is None else stored.data)
         if marker.kind != "site":
             raise UsageError(
                 f"{storage.place} is a store, not a static site",
@@ -156,15 +163,26 @@ class SiteContents:
 
     def _versions(self, key: str) -> list[NameRecord]:
         found = self._document(key, SiteName)
-        return [] if found is None else site_versions(found)
+        if found is None:
+            return []
+        with self._malformed(key):
+            versions = site_versions(found)
+            if name_key(Name(versions[-1].name)) != key:
+                raise MalformedError(f"it is the name {versions[-1].name}, which has another key")
+        return versions
 
     def _document(self, key: str, kind: type[_Document]) -> _Document | None:
         stored = self.storage.get(key)
         if stored is None:
             return None
-        try:
+        with self._malformed(key):
             return decode_document(stored.data, kind)
-        except IntegrityError as error:
+
+    @contextmanager
+    def _malformed(self, key: str) -> Iterator[None]:
+        try:
+            yield
+        except (IntegrityError, RemoteProtocolError) as error:
             raise MalformedError(
                 f"{self.storage.place}/{key}: {error.message}",
                 next_step="Publish to another folder or prefix.",

@@ -249,8 +249,11 @@ class StaticSite:
 
     def _nodes(self, ids: Sequence[ObjectId]) -> list[Packed | Absence]:
         nodes: dict[bytes, bytes] = {}
-        for found in self._open_maps():
-            nodes |= found.nodes([ident for ident in ids if ident not in nodes])
+        for manifest, found in self._open_maps():
+            try:
+                nodes |= found.nodes([ident for ident in ids if ident not in nodes])
+            except MalformedError as error:
+                raise self._bad_map(manifest, error) from error
             if len(nodes) == len(set(ids)):
                 break
         return [
@@ -267,18 +270,24 @@ class StaticSite:
 
     def _places(self, ids: Sequence[ObjectId]) -> dict[bytes, ListedChunk]:
         placed: dict[bytes, ListedChunk] = {}
-        for found in self._open_maps():
-            placed |= found.places([ident for ident in ids if ident not in placed])
+        for manifest, found in self._open_maps():
+            try:
+                placed |= found.places([ident for ident in ids if ident not in placed])
+            except MalformedError as error:
+                raise self._bad_map(manifest, error) from error
             if len(placed) == len(set(ids)):
                 break
         return placed
 
-    def _open_maps(self) -> Iterator[OpenMap]:
+    def _open_maps(self) -> Iterator[tuple[ManifestId, OpenMap]]:
         """The maps of what is expected, the newest first."""
         for ident in reversed(list(self._maps)):
             found = self._map(ident)
             if found is not None:
-                yield found
+                yield ident, found
+
+    def _bad_map(self, ident: ManifestId, error: MalformedError) -> MalformedError:
+        return MalformedError(f"{self.origin} has a bad map of {ident.hex()}: {error}")
 
     def _map(self, ident: ManifestId) -> OpenMap | None:
         """The map of a manifest; None if the site has none."""
@@ -299,9 +308,7 @@ class StaticSite:
         except _Gone:
             return None
         except MalformedError as error:
-            raise MalformedError(
-                f"{self.origin} has a bad map of {ident.hex()}: {error}"
-            ) from error
+            raise self._bad_map(ident, error) from error
         if manifest_id(found.manifest) != ident:
             raise MalformedError(f"{self.origin}, {key}: a map of another manifest")
         with self._lock:

@@ -222,6 +222,17 @@ def test_a_folder_with_other_files_is_left_alone(publisher: Publisher) -> None:
     assert set(publisher.storage.objects) == {"index.html"}
 
 
+def test_damaged_and_swapped_names_are_named_with_their_key(publisher: Publisher) -> None:
+    publisher.prepare(BASE)
+    publisher.prepare(CHANGED, DISK)
+    publisher.publish(VM, DISK)
+    disk = publisher.storage.objects[name_key(DISK)].data
+    for data in (disk, b"{"):
+        publisher.storage.put(name_key(VM), data)
+        with pytest.raises(MalformedError, match=name_key(VM)):
+            publisher.publish()
+
+
 def test_a_name_that_is_not_here_is_not_published(publisher: Publisher) -> None:
     with pytest.raises(NoNameError):
         publisher.publish()
