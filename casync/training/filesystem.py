@@ -142,7 +142,7 @@ class CasyncFileSystem(AbstractFileSystem):  # type: ignore[misc]
             if member is None:
                 yield _row(os.fsdecode(name), None)
             else:
-                yield _member_row(os.fsdecode(name), archive.find(member.path))
+                yield _member_row(os.fsdecode(name), _target(archive, member))
 
     def _locate(self, ref: str, inside: str | None) -> Located:
         return locate(_ref(ref, inside), self.source, indexes=self._indexes)
@@ -193,6 +193,14 @@ def _children(archive: Archive, above: bytes) -> Iterator[tuple[bytes, Member | 
             if slash:
                 after = above + name + _BELOW
                 break
+
+
+def _target(archive: Archive, member: Member) -> Member | None:
+    """What a member leads to; None for a hard link that leads to nothing."""
+    try:
+        return archive.find(member.path)
+    except (NotFoundError, UnsupportedError):
+        return None
 
 
 def _member_row(name: str, member: Member | None) -> dict[str, Any]:

@@ -279,6 +279,7 @@ def test_two_members_with_one_path_are_refused(program: Program, folder: Path) -
         (["a.tar", "x", "--prefix", "y"], "made from one of"),
         (["a.tar", "./folder", "x"], "only input of an archive"),
         (["a.tar", "--template", "x/%06d"], "has no end"),
+        (["a.tar", "--template", "x/{0..99999999}"], "100000000 texts"),
         (["a.tar", "--list", "-"], "list is empty"),
         (["a.tar", "./folder", "--suffix", ".cls"], "selects from what is in the store"),
     ],

@@ -172,11 +172,18 @@ def _input(
     given = partial(StoreInput, store, selection=selection)
     if template is not None:
         from casync.jobs.template import parse_template
+        from casync.limits import MAX_MEMBERS
 
         texts = parse_template(template)
         if texts.is_endless:
             raise UsageError(
                 f"the template {template} has no end", next_step="Write a range: {0000..0999}."
+            )
+        if len(texts) > MAX_MEMBERS:
+            raise UsageError(
+                f"the template {template} has {len(texts)} texts; an archive has at most"
+                f" {MAX_MEMBERS} members",
+                next_step="--prefix takes all names that are there.",
             )
         return given(
             lambda: refs_of_texts((text, None) for text in texts),

@@ -197,6 +197,22 @@ def test_a_file_system_lists_folders_of_archives(store: str) -> None:
         files.ls(f"{here}/nothing")
 
 
+def test_a_hard_link_to_nothing_does_not_hide_the_rest_of_a_folder(store: str) -> None:
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w") as archive:
+        link = tarfile.TarInfo("link")
+        link.type, link.linkname = tarfile.LNKTYPE, "nothing"
+        archive.addfile(link)
+        archive.addfile(tarfile.TarInfo("rest"))
+    made.seek(0)
+    with LmdbStore.open(Path(store)) as opened:
+        file = casync.prepare(made, opened).manifest
+        opened.commit(Batch(names=[NameUpdate(Name("shards/links.tar"), file)]))
+    rows = fsspec.filesystem("casync", store=store).ls("shards/links.tar/-")
+    kinds = [(row["name"].rpartition("/")[2], row["type"]) for row in rows]
+    assert kinds == [("link", "other"), ("rest", "file")]
+
+
 def test_a_batch_has_files_and_members_in_the_order_asked(store: str) -> None:
     """A2"""
     asked = ["shards/0.tar:a.txt", "set/v1:deep/data.csv", "shards/0.tar@1:b.jpg", "shards/0.tar"]
