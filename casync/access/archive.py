@@ -26,6 +26,7 @@ from casync.errors import (
     MalformedError,
     NoObjectError,
     NotFoundError,
+    UnsupportedError,
     UsageError,
 )
 from casync.fs.sorted_rows import SortedRows
@@ -109,6 +110,7 @@ class Archive:
 
         Raises:
             NotFoundError: The path is that of a hard link to nothing.
+            UnsupportedError: It is one of too many hard links that lead to each other in a row.
             NoObjectError, IntegrityError: As `members`.
         """
         return self._reading(lambda: self._find(path))
@@ -196,7 +198,7 @@ class Archive:
         while member is not None and member.kind is MemberKind.HARDLINK:
             steps += 1
             if steps > _MAX_LINKS:
-                raise MalformedError(
+                raise UnsupportedError(  # no fault of the index, which would be made again
                     f"{_text(path)} leads from hard link to hard link for too long"
                 )
             self.kind.reader.check(self._plain, member)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from casync.errors import CasyncError, IntegrityError, MalformedError, UsageError
+from casync.errors import CasyncError, IntegrityError, MalformedError, UnsupportedError, UsageError
 from casync.objects.tree import LATEST_NS, File
 from casync.store.memory import MemoryStore
 from tests.support.crafted_archives import (
@@ -225,8 +225,10 @@ def test_hard_links_that_lead_to_each_other_end_soon() -> None:
     """Each of ten thousand leads to the one before it, which has the other one's path."""
     links = (hard_link("ab"[number % 2], "ba"[number % 2]) for number in range(10_000))
     archive = opened(tar_of("b") + b"".join(links) + ZEROS)
-    with pytest.raises(MalformedError, match="hard link to hard link"):
+    made = archive.index
+    with pytest.raises(UnsupportedError, match="hard link to hard link"):
         archive.find(b"a")
+    assert archive.index is made, "it has no fault"
     both = (hard_link("a", "b") + hard_link("b", "a")) * 50
     with pytest.raises(MalformedError, match="lead to each other"):
         members_unpacked(tar_of("b") + both + ZEROS)
