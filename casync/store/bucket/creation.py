@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 
 from casync.bucket.head import BucketHead, encode_head
-from casync.bucket.keys import HEAD_KEY, MARKER_KEY
+from casync.bucket.keys import HEAD_KEY, MARKER_KEY, RUNS, SEGMENTS
 from casync.bucket.marker import MARKER_FORMAT, PrefixMarker, decode_marker, encode_marker
 from casync.bucket.storage import ObjectStorage
 from casync.errors import (
@@ -64,5 +64,14 @@ def create_store(storage: ObjectStorage, now: int) -> bytes:
         marker = PrefixMarker(MARKER_FORMAT, "store", uuid.uuid4().hex, now)
         storage.create(MARKER_KEY, encode_marker(marker))
     store_id = find_store(storage)  # whoever made it
-    storage.create(HEAD_KEY, encode_head(BucketHead.new(store_id)))
+    if storage.get(HEAD_KEY) is None:
+        # A new head is for an empty place alone: a collection deletes what is in no head.
+        if _is_used(storage) and storage.get(HEAD_KEY) is None:
+            raise DamagedStoreError(f"{storage.place} has lost its head")
+        storage.create(HEAD_KEY, encode_head(BucketHead.new(store_id)))
     return store_id
+
+
+def _is_used(storage: ObjectStorage) -> bool:
+    """Whether a writer has begun to write."""
+    return any(next(storage.list(prefix), None) is not None for prefix in (RUNS, SEGMENTS))

@@ -38,3 +38,21 @@ def test_damage_is_named(tmp_path: Path, key: str) -> None:
     storage.delete([found])
     with pytest.raises(DamagedStoreError, match="memory has lost"):
         BucketStore.open_bucket(storage, tmp_path / "two")
+
+
+def test_a_store_without_its_head_is_not_begun_anew(tmp_path: Path) -> None:
+    storage = MemoryStorage()
+    with BucketStore.open_bucket(storage, tmp_path / "one", create=True) as store:
+        put_manifest(store, b"1", "disk")
+    storage.delete([HEAD_KEY])
+    with pytest.raises(DamagedStoreError, match="lost its head"):
+        BucketStore.open_bucket(storage, tmp_path / "two", create=True)
+    assert storage.get(HEAD_KEY) is None
+
+
+def test_a_store_whose_maker_was_killed_before_the_head_is_finished(tmp_path: Path) -> None:
+    storage = MemoryStorage()
+    BucketStore.open_bucket(storage, tmp_path / "one", create=True).close()
+    storage.delete([HEAD_KEY])
+    BucketStore.open_bucket(storage, tmp_path / "two", create=True).close()
+    assert storage.get(HEAD_KEY) is not None
