@@ -9,7 +9,7 @@ from contextlib import suppress
 from casync.access.archive import Archive
 from casync.access.member_indexes import BAD_INDEX
 from casync.archives.member import Member, MemberKind
-from casync.archives.writing.new_member import MemberWithBytes
+from casync.archives.writing.new_member import MemberWithBytes, NewMember
 from casync.errors import UsageError
 from casync.ops.archive.create import ArchiveInput
 
@@ -54,6 +54,7 @@ class AddedMembers:
         self._archive = archive
         self._archive_label = label
         self._on_duplicate = on_duplicate
+        self._folders = set[bytes]()  # paths that are folders, or not there
 
     @property
     def left_out(self) -> int:
@@ -73,6 +74,7 @@ class AddedMembers:
             kinds -= {MemberKind.HARDLINK}
         for member, content in self._given.members(kinds):
             there = self._there(member.path)
+            self._check_place(member)
             if not there or self._on_duplicate is OnDuplicate.REPLACE:
                 self.replaced += there
                 yield member, content
@@ -81,11 +83,41 @@ class AddedMembers:
             elif self._on_duplicate is OnDuplicate.KEEP:
                 self.kept += 1
             else:
-                path = member.path.decode(errors="replace")
                 raise UsageError(
-                    f"{self._archive_label} has a member {path} already",
+                    f"{self._archive_label} has a member {_text(member.path)} already",
                     next_step="Give --on-duplicate replace or keep, or another path with --as.",
                 )
+
+    def _check_place(self, member: NewMember) -> None:
+        """Refuses a member that could not be extracted beside those that are there.
+
+        Raises:
+            UsageError: Part of its path is no folder, or it is none and has members below it.
+        """
+        for above in self._above(member.path):
+            if above not in self._folders:
+                found = self._there(above)
+                if found and found[-1].kind is not MemberKind.FOLDER:
+                    raise self._misplaced(member, f"{_text(above)}, which is no folder")
+                self._folders.add(above)
+        if member.kind is not MemberKind.FOLDER:
+            below = next(self._archive.members(member.path + b"/"), None)
+            if below is not None:
+                raise self._misplaced(member, f"{_text(below.path)} below it")
+
+    def _misplaced(self, member: NewMember, what: str) -> UsageError:
+        return UsageError(
+            f"{_text(member.path)} has no room in {self._archive_label}, which has {what}",
+            next_step="Give another path with --as.",
+        )
+
+    @staticmethod
+    def _above(path: bytes) -> Iterator[bytes]:
+        """The folders that a path leads through."""
+        at = path.find(b"/")
+        while at > 0:
+            yield path[:at]
+            at = path.find(b"/", at + 1)
 
     def _there(self, path: bytes) -> list[Member]:
         """The members of the archive that have a path."""
@@ -98,3 +130,7 @@ class AddedMembers:
                 break
             found.append(one)
         return found
+
+
+def _text(path: bytes) -> str:
+    return path.decode(errors="replace")

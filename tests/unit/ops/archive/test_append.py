@@ -166,6 +166,22 @@ def test_a_hard_link_does_not_lead_to_what_was_kept(world: World) -> None:
 
 
 @pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("options", [AppendOptions(), REPLACE, KEEP])
+def test_a_member_that_could_not_be_extracted_is_refused(
+    world: World, form: str, options: AppendOptions
+) -> None:
+    """A4"""
+    name = world.made(form)
+    path = world.file("new", b"new")
+    before = world.content(name)
+    with pytest.raises(UsageError, match="has b, which is no folder"):
+        world.add(name, path, "b/below", options)
+    with pytest.raises(UsageError, match="has a/1 below it"):
+        world.add(name, path, "a", options)
+    assert world.content(name) == before
+
+
+@pytest.mark.parametrize("form", FORMATS)
 def test_an_archive_is_made_where_there_is_none_or_an_empty_file(world: World, form: str) -> None:
     """A4"""
     path = world.file("empty", b"")
