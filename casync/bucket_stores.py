@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -14,7 +15,7 @@ from casync.remote.storages.open import is_storage, open_storage
 from casync.store.bucket.probe import probe
 from casync.store.bucket.store import BucketStore
 
-__all__ = ["is_storage", "open_bucket_store"]
+__all__ = ["is_storage", "open_bucket_store", "tables_folder"]
 
 _FORM_FILE: Final = "tags"
 _FORMS: Final = {form.value: form for form in TagForm}
@@ -26,6 +27,9 @@ def open_bucket_store(
     *,
     create: bool = False,
     read_only: bool = False,
+    sync: bool = True,
+    cache_bytes: int = 0,
+    around: Callable[[ObjectStorage], ObjectStorage] = lambda storage: storage,
     options: SourceOptions = SourceOptions(),
 ) -> BucketStore:
     """Opens the store at an address such as `s3://BUCKET/PREFIX` or `file:///FOLDER`.
@@ -35,6 +39,9 @@ def open_bucket_store(
         home: The folder below which this host keeps its tables of buckets.
         create: Make an empty store if there is none.
         read_only: Never write to the bucket.
+        sync: As of `BucketStore.open_bucket`.
+        cache_bytes: As of `BucketStore.open_bucket`.
+        around: Wraps the storage that the store uses.
         options: How to reach it.
 
     Raises:
@@ -44,23 +51,35 @@ def open_bucket_store(
         CasyncError: As `BucketStore.open_bucket`.
     """
     storage = open_storage(address, options)
-    tables = home / _label(address, options)
+    tables = tables_folder(address, home, options)
     try:
         if not read_only:
             storage = storage.using(_form(storage, tables))
         return BucketStore.open_bucket(
-            storage, tables, create=create, read_only=read_only, close_storage=True
+            around(storage),
+            tables,
+            create=create,
+            read_only=read_only,
+            close_storage=True,
+            sync=sync,
+            cache_bytes=cache_bytes,
         )
     except BaseException:
         storage.close()
         raise
 
 
-def _label(address: str, options: SourceOptions) -> str:
-    """What tells this bucket from others, also from those of the same name elsewhere."""
+def tables_folder(address: str, home: Path, options: SourceOptions) -> Path:
+    """Where this host keeps its tables of a bucket, apart from one of the same name elsewhere.
+
+    Args:
+        address: The address.
+        home: The folder below which all tables are.
+        options: How to reach it.
+    """
     endpoints = (options.s3_endpoint, options.gs_endpoint, options.az_endpoint)
     text = "\n".join([address.rstrip("/"), *(each or "" for each in endpoints)])
-    return blake3(text.encode()).hexdigest(length=16)
+    return home / blake3(text.encode()).hexdigest(length=16)
 
 
 def _form(storage: ObjectStorage, tables: Path) -> TagForm:

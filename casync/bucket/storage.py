@@ -84,6 +84,10 @@ class ObjectStorage(Protocol):
         """A whole object; None if there is none."""
         ...
 
+    def tag(self, key: str) -> Tag | None:
+        """The tag of an object's present state, without its bytes; None if there is none."""
+        ...
+
     def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes] | None:
         """The bytes of each range (start, end) of an object; None if there is no object.
 

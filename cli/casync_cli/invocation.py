@@ -73,10 +73,10 @@ class Invocation:
     @property
     def store_path(self) -> Path:
         """The folder of the store."""
-        return folder_of(self._store)
+        return folder_of(self.store)
 
     @property
-    def _store(self) -> str:
+    def store(self) -> str:
         """The folder or the address of the store."""
         store = self.settings["store"].value
         if store is None:
@@ -107,7 +107,7 @@ class Invocation:
             CasyncError: As `LmdbStore.open`.
         """
         opened = partial(
-            open_place, self._store, self.source_options, allow_network_fs=allow_network_fs
+            open_place, self.store, self.source_options, allow_network_fs=allow_network_fs
         )
         return self._shown(opened(create=create, read_only=read_only))
 
@@ -117,7 +117,7 @@ class Invocation:
         return store
 
     def _readable_store(self, *, keeps_indexes: bool) -> LmdbStore:
-        if not keeps_indexes or is_address(self._store):
+        if not keeps_indexes or is_address(self.store):
             return self.open_store(read_only=True)
         from casync.store.lmdb.namespaces import open_for_reading
 

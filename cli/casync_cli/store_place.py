@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from casync.remote.sources.options import SourceOptions
     from casync.store.lmdb.store import LmdbStore
 
-__all__ = ["folder_of", "is_address", "open_place"]
+__all__ = ["bucket_home", "folder_of", "is_address", "open_place"]
 
 
 def is_address(place: str) -> bool:
@@ -31,6 +31,21 @@ def folder_of(place: str) -> Path:
     if is_address(place):
         raise UsageError(f"this command needs a store in a folder, and {place} is a bucket")
     return parse_path(place, "--store")
+
+
+def bucket_home() -> Path:
+    """The folder below which this machine keeps its tables of buckets.
+
+    Raises:
+        UsageError: The user has no home.
+    """
+    home = default_cache()
+    if home is None:
+        raise UsageError(
+            "there is no home for what this machine knows of buckets",
+            next_step="Set HOME or XDG_CACHE_HOME to an absolute path.",
+        )
+    return home / "buckets"
 
 
 def open_place(
@@ -64,12 +79,6 @@ def open_place(
         )
     from casync.bucket_stores import open_bucket_store
 
-    home = default_cache()
-    if home is None:
-        raise UsageError(
-            "there is no home for what this machine knows of buckets",
-            next_step="Set HOME or XDG_CACHE_HOME to an absolute path.",
-        )
     return open_bucket_store(
-        place, home / "buckets", create=create, read_only=read_only, options=options()
+        place, bucket_home(), create=create, read_only=read_only, options=options()
     )

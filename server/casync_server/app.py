@@ -6,12 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 from fastapi import FastAPI
 
 from casync.access.member_indexes import StoredIndexes, indexes_of
 from casync.store.base import ManifestSource
+from casync.store.bucket.follower import HeadFollower
 from casync.store.lmdb.store import LmdbStore
 from casync.store.lmdb.tokens import known_tokens
 from casync.store.writable import WritableStore
@@ -71,6 +73,8 @@ def create_app(
     sink: LogSink = to_stderr,
     audit: AuditLog | None = None,
     local: LmdbStore | DamagedStore | None = None,
+    follower: HeadFollower | None = None,
+    tokens: Path | None = None,
     faults: Faults | None = None,
     jobs: SourcePolicy | None = None,
     any_host: bool = False,
@@ -89,6 +93,8 @@ def create_app(
         sink: Writes lines of the access log.
         audit: Logs the requests that change something.
         local: The store with tokens and usage, if it is not `store` itself.
+        follower: Keeps the store up to date, which is in a bucket; it has no namespaces.
+        tokens: Folder of the store with the tokens for a store in a bucket; None for no tokens.
         faults: Refuses namespaces on which workers died.
         jobs: Which sources clients may name for jobs; None if the server runs none.
         any_host: Accept every Host: the server was put on a public address.
@@ -110,6 +116,7 @@ def create_app(
         delta_cpu=DeltaCpu(settings),
         metrics=metrics,
         writing=None if writable is None else _writing(writable, settings, writers),
+        follower=follower,
     )
     if jobs is not None and local is not None:
         service.jobs = ServedJobs(
@@ -128,9 +135,11 @@ def create_app(
         if isinstance(local, LmdbStore):
             kept = StoredIndexes(local)
             service.member_indexes = indexes_of(store, kept) if cache_id else kept
-        namespaces = Namespaces(local.path, service, faults or Faults(local.path))
-        service.of_namespace = namespaces.service
-        service.stores = namespaces.stores
+        if follower is None:
+            tokens = local.path
+            namespaces = Namespaces(local.path, service, faults or Faults(local.path))
+            service.of_namespace = namespaces.service
+            service.stores = namespaces.stores
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -175,15 +184,15 @@ def create_app(
     app.add_middleware(WorkOfRequest, seconds=settings.walk_cpu)
     if cache_id:
         app.add_middleware(LoopGuard, own=cache_id)
-    tokens = None
-    if local is not None:
-        known = partial(known_tokens, local.path)
-        tokens = CurrentTokens(lambda: service.read(known))
+    current = None
+    if tokens is not None:
+        known = partial(known_tokens, tokens)
+        current = CurrentTokens(lambda: service.read(known))
         app.add_middleware(RateLimiter, who=token_of, settings=settings)
-        app.add_middleware(Gatekeeper, tokens=tokens)
+        app.add_middleware(Gatekeeper, tokens=current)
     app.add_middleware(RateLimiter, who=address_of, settings=settings)
     app.add_middleware(
-        Guard, any_host=any_host, tokens=tokens, hosts=settings.hosts, say=notes(sink, quiet=quiet)
+        Guard, any_host=any_host, tokens=current, hosts=settings.hosts, say=notes(sink, quiet=quiet)
     )
     # Added last, so outermost: it sees every answer.
     app.add_middleware(

@@ -21,6 +21,7 @@ from casync.errors import (
 from casync.ids import Buffer
 from casync.limits import KIB
 from casync.store.base import ManifestSource
+from casync.store.bucket.follower import HeadFollower
 from casync.store.filtered import FilteredSource
 from casync.store.lmdb.store import LmdbStore
 from casync.wire.documents import JSON_TYPE, Document, decode_document
@@ -81,6 +82,7 @@ class Service:
         member_indexes: Keeps the indexes of archives.
         of_namespace: Returns the service of another namespace.
         stores: The open stores of other namespaces.
+        follower: Keeps a store in a bucket up to date; None for a store in a folder.
         draining: The worker is stopping and takes no new work.
     """
 
@@ -96,6 +98,7 @@ class Service:
     member_indexes: MemberIndexes = PASSING
     of_namespace: _OfNamespace = _no_namespaces
     stores: Callable[[], Iterable[LmdbStore]] = tuple
+    follower: HeadFollower | None = None
     draining: bool = False
 
     async def read(self, function: Callable[[], _T]) -> _T:
@@ -104,9 +107,16 @@ class Service:
 
 
 async def get_service(request: Request) -> Service:
-    """The service for a request, limited to its token's namespace and names."""
+    """The service for a request, limited to its token's namespace and names.
+
+    Raises:
+        HTTPException: 503 while the tables of a replica are not whole: they lack what exists.
+    """
     service = request.app.state.service
     assert isinstance(service, Service)
+    if service.follower is not None and not service.follower.is_synced:
+        waits = f"this server waits for {service.follower.waits_for}"
+        raise HTTPException(503, waits, {"Retry-After": "2"})
     caller = caller_of(request.scope)
     if caller is not None and caller.namespace:
         service = await service.of_namespace(caller.namespace)

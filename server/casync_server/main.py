@@ -105,7 +105,8 @@ def _supervise(options: ServeOptions, signals: SignalReader) -> bool:
                 note(f"warning: {warning}")
             for sock in sockets:
                 url = escape(url_of(sock, tls=files is not None))
-                note(f"serving {escape(str(options.store))} on {url}")
+                place = options.store if options.bucket is None else options.bucket.address
+                note(f"serving {escape(str(place))} on {url}")
             notify("READY=1")
             if options.jobs:
                 runner.start()

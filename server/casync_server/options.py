@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
 from casync.errors import UsageError
 from casync.jobs.egress import check_host_pattern
 
-__all__ = ["LogFormat", "MAX_WORKERS", "ServeOptions", "Upstream"]
+__all__ = ["LogFormat", "MAX_WORKERS", "ServeOptions", "ServedBucket", "Upstream"]
 
 LogFormat = Literal["text", "json"]
 
@@ -32,12 +32,37 @@ class Upstream:
 
 
 @dataclass(frozen=True)
+class ServedBucket:
+    """A store in a bucket. The clouds' own variables have what is not here.
+
+    Attributes:
+        address: Its address.
+        home: The folder below which this host keeps its tables of buckets.
+        s3_endpoint: As of `casync.remote.sources.options.SourceOptions`, and all others, too.
+    """
+
+    address: str
+    home: Path
+    s3_endpoint: str | None = None
+    s3_ca: Path | None = None
+    s3: dict[str, str] = field(default_factory=dict, repr=False)
+    gs_endpoint: str | None = None
+    az_endpoint: str | None = None
+    az: dict[str, str] = field(default_factory=dict, repr=False)
+    ca: Path | None = None
+    proxy: str | None = None
+    proxy_auth: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True)
 class ServeOptions:
     """Arguments of `serve`.
 
     Attributes:
         store: Folder of the store. It must exist, unless `create` is set, or the server is
-            `writable`, runs jobs, or is a cache.
+            `writable`, runs jobs, or is a cache. Of a store in a bucket, this host's tables.
+        bucket: The bucket that has the store; None if it is in a folder.
+        tokens: Folder of a store whose tokens admit clients to a store in a bucket.
         listen: Addresses, each `ADDR:PORT`, `[V6]:PORT` or `unix:PATH`. Port 0 picks a free one.
         workers: Number of worker processes.
         grace: Seconds that running answers get after a stop signal.
@@ -60,6 +85,8 @@ class ServeOptions:
     """
 
     store: Path
+    bucket: ServedBucket | None = None
+    tokens: Path | None = None
     listen: tuple[str, ...] = ("127.0.0.1:8080",)
     workers: int = 1
     grace: float = 30.0
@@ -113,3 +140,24 @@ class ServeOptions:
             raise UsageError(f"{self.import_root} is not a folder")
         if self.gc_interval is not None and not 1 <= self.gc_interval <= 366 * 86400:
             raise UsageError("the interval of collections must be between a second and a year")
+        self._check_bucket()
+
+    def _check_bucket(self) -> None:
+        if self.bucket is None:
+            if self.tokens is not None:
+                raise UsageError(
+                    "--tokens is for stores in buckets",
+                    next_step="Tokens of a store in a folder are in it: leave --tokens out.",
+                )
+            return
+        for is_given, option, instead in (
+            (self.upstream is not None, "--upstream", "Give a folder as --store."),
+            (self.jobs, "--jobs", "Run `casync download --store` with the bucket."),
+            (
+                self.gc_interval is not None,
+                "--gc-interval",
+                "Run `casync gc --store` with the bucket on one host, by a timer.",
+            ),
+        ):
+            if is_given:
+                raise UsageError(f"{option} needs a store in a folder", next_step=instead)

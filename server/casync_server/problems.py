@@ -30,6 +30,7 @@ from casync.errors import (
     QuotaError,
     StoppedError,
     TimedOutError,
+    UnreachableError,
     UnsafeStorageError,
     UnsupportedError,
     UsageError,
@@ -84,6 +85,9 @@ STATUS_OF: Final[Mapping[str, int]] = {
 _CODE_OF: Final = {403: "denied", 404: "not-found", 408: "timed-out", 503: "unreachable"}
 """Codes for statuses of the framework or the protocol."""
 
+_OUTAGE_SECONDS: Final = "5"
+"""When a client may ask again for what lies on an upstream server or in a bucket."""
+
 _SAYABLE: Final = (
     UsageError,
     NotFoundError,
@@ -135,6 +139,9 @@ def problem_of(error: CasyncError) -> Problem:
     if isinstance(error, NoSpaceError):
         step = "Free space on the server: remove data and run `casync gc`, or enlarge its disk."
         return make_problem(status, "the server's disk is full", code=error.code, next_step=step)
+    if isinstance(error, UnreachableError):
+        detail = "what this server reads from cannot be reached; see its log"
+        return make_problem(status, detail, code=error.code)
     return make_problem(status, "the server failed to answer; see its log", code=error.code)
 
 
@@ -155,6 +162,8 @@ def failure(scope: Scope, error: CasyncError) -> Response:
     problem = problem_of(error)
     if problem.status >= 500:
         request_stats(scope).note = f"{error.code}: {error.message}"
+    if isinstance(error, UnreachableError):
+        return _response(problem, {"Retry-After": _OUTAGE_SECONDS})
     return _response(problem)
 
 

@@ -86,6 +86,7 @@ class ServerSettings(BaseSettings):
         push_bytes: Bytes of memory for these bodies, besides one object each.
         push_wait: Seconds that a further body may wait for a slot, or a long list of objects.
         prove_seconds: Seconds that a request spends on the proof of a manifest before it answers.
+        bucket_cache: Bytes of chunks of a bucket that a worker keeps in memory.
         disk_spare: Bytes that pushes and jobs leave free on the disk; at most a twentieth of it.
         jobs: Download jobs that run at once, with `--jobs`.
         job_connections: Connections that one job may use.
@@ -136,6 +137,7 @@ class ServerSettings(BaseSettings):
     push_bytes: int = Field(default=192 * MIB, ge=KIB)
     push_wait: float = Field(default=10.0, gt=0)
     prove_seconds: float = Field(default=5.0, ge=0)
+    bucket_cache: int = Field(default=64 * MIB, ge=0)
     disk_spare: int = Field(default=5 * GIB, ge=0)
     jobs: int = Field(default=2, ge=1, le=64)
     job_connections: int = Field(default=32, ge=1, le=MAX_JOB_CONNECTIONS)

@@ -61,6 +61,13 @@ class StorageContract:
         storage.put("run/x", file)
         assert found(storage, "run/x").data == LARGE
 
+    def test_a_tag_is_that_of_the_present_state(self, writer: ObjectStorage) -> None:
+        assert writer.tag("head") is None
+        writer.put("head", b"one")
+        first = writer.tag("head")
+        assert first == found(writer, "head").tag
+        assert writer.swap("head", b"two", first) == writer.tag("head") != first
+
     def test_ranges_have_their_bytes(self, storage: ObjectStorage) -> None:
         storage.put("x", LARGE)
         size = len(LARGE)

@@ -45,7 +45,7 @@ def test_another_machine_reads_and_writes_the_same_bucket(
     assert program.good("cat", "disk", *store).out == b"second"
 
 
-@pytest.mark.parametrize("command", [["serve"], ["store", "compact"], ["store", "reindex"]])
+@pytest.mark.parametrize("command", [["token", "ls"], ["store", "compact"], ["store", "reindex"]])
 def test_commands_that_need_a_folder_say_so(
     program: Program, bucket: str, command: list[str]
 ) -> None:

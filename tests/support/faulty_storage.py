@@ -108,6 +108,11 @@ class FaultyStorage:
             return None
         return StoredObject(self._damaged(found.data, fault), found.tag)
 
+    def tag(self, key: str) -> Tag | None:
+        with self._failing((Fault.ERROR, Fault.BUSY, Fault.SLOW, Fault.MISSING)) as fault:
+            found = self._storage.tag(key)
+        return None if fault is Fault.MISSING else found
+
     def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes] | None:
         with self._failing(_READS) as fault:
             found = self._storage.get_ranges(key, ranges)

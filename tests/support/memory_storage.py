@@ -54,6 +54,10 @@ class MemoryStorage:
         found = self.objects.get(key)
         return found and StoredObject(found.data, found.tag)
 
+    def tag(self, key: str) -> Tag | None:
+        found = self.get(key)
+        return found and found.tag
+
     def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes] | None:
         found = self.get(key)
         return found and [found.data[start:end] for start, end in ranges]

@@ -33,6 +33,10 @@ class UnwrittenStorage:
         """As `ObjectStorage.get`."""
         return self._storage.get(key)
 
+    def tag(self, key: str) -> Tag | None:
+        """As `ObjectStorage.tag`."""
+        return self._storage.tag(key)
+
     def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes] | None:
         """As `ObjectStorage.get_ranges`."""
         return self._storage.get_ranges(key, ranges)

@@ -84,6 +84,11 @@ class FolderStorage:
             data = read_range(file, 0, os.fstat(file).st_size)
         return StoredObject(data, _tag(data))
 
+    def tag(self, key: str) -> Tag | None:
+        """See `ObjectStorage`."""
+        stored = self.get(key)
+        return stored.tag if stored is not None else None
+
     def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes] | None:
         """See `ObjectStorage`."""
         with self._reading(key) as file:

@@ -155,6 +155,18 @@ class ObstoreStorage:
                     return StoredObject(data, _tag(found.meta["e_tag"], found.meta["version"]))
         raise AssertionError
 
+    def tag(self, key: str) -> Tag | None:
+        """See `ObjectStorage`."""
+        path = self._path(key)
+        with self._asking(key):
+            try:
+                found = obstore.head(self._store, path)
+            except FileNotFoundError as error:
+                if is_about_the_bucket(error):
+                    raise
+                return None
+        return _tag(found["e_tag"], found["version"])
+
     def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes] | None:
         """See `ObjectStorage`."""
         path = self._path(key)

@@ -104,7 +104,7 @@ class BucketEnvironment(Environment):
         clock: Callable[[], float],
     ) -> None:
         self._in_transaction = threading.local()
-        self._looks_after = _SEEN_SECONDS
+        self.looks_after = _SEEN_SECONDS
         self._looked = math.inf  # nothing is looked for before the first refresh
         super().__init__(path, read_only=False, map_bytes=map_bytes)
         self.storage = storage
@@ -126,9 +126,8 @@ class BucketEnvironment(Environment):
     def reading(self) -> Iterator[Txn]:
         """As `Environment.reading`. Sees what other hosts committed a second ago."""
         is_inside = getattr(self._in_transaction, "is_true", False)
-        if not is_inside and time.monotonic() - self._looked > self._looks_after:
-            with self._turn:
-                self._keep_session(self.refresh())
+        if not is_inside and time.monotonic() - self._looked > self.looks_after:
+            self.keep_session(self.refresh())
         with super().reading() as txn:
             yield txn
 
@@ -345,11 +344,11 @@ class BucketEnvironment(Environment):
             )
         self._session = b""
 
-    def _keep_session(self, head: BucketHead) -> None:
+    def keep_session(self, head: BucketHead) -> None:
         """Says that the session lives, a few times a day. A failure is that of the next try."""
         mine, now = head.session(self._session), int(self.clock())
         if mine is not None and abs(now - mine.heard) > _HEARD_SECONDS:
-            with suppress(CasyncError):
+            with self._turn, suppress(CasyncError):
                 self._number += 1
                 self._swap(head, after_swap(head, mine.session, number=self._number, now=now))
 

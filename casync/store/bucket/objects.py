@@ -17,6 +17,7 @@ from casync.objects.codec import Packed
 from casync.objects.record import RECORD_BYTES
 from casync.store.base import Absence
 from casync.store.bucket.environment import BucketEnvironment
+from casync.store.bucket.record_cache import RecordCache, RecordKey
 from casync.store.bucket.tables import PAYLOADS, find_segment
 from casync.store.lmdb.objects import Objects, is_possible, judge
 from casync.store.lmdb.rows import IndexRow, index_key
@@ -37,17 +38,26 @@ class _Wanted(NamedTuple):
     segment: SegmentSize | None
     record: bytes | None
 
+    @property
+    def place(self) -> RecordKey | None:
+        """Where it lies; None if its segment is unknown."""
+        return None if self.segment is None else RecordKey(self.segment.part, self.row.offset)
+
 
 class BucketObjects(Objects):
     """As `Objects`.
 
     Args:
         environment: The tables.
+
+    Attributes:
+        cache: Keeps chunks that were read.
     """
 
     def __init__(self, environment: BucketEnvironment) -> None:
         super().__init__(environment.databases, environment.reading)
         self._environment = environment
+        self.cache = RecordCache()
 
     def get(self, kind: Kind, ids: Sequence[ObjectId]) -> Iterator[Packed | Absence]:
         """As `ObjectSource.get`."""
@@ -80,7 +90,10 @@ class BucketObjects(Objects):
                 answers.append(Absence.DAMAGED)
             else:
                 copy = wanted.row, record[:RECORD_BYTES], record[RECORD_BYTES:]
-                answers.append(judge(kind, ident, copy))
+                answer = judge(kind, ident, copy)
+                answers.append(answer)
+                if wanted.record is None and wanted.place and not isinstance(answer, Absence):
+                    self.cache.put(wanted.place, record)
         return answers
 
     def _look_up(
@@ -97,11 +110,11 @@ class BucketObjects(Objects):
                 record = None
                 if kind is not Kind.CHUNK:
                     record = txn.get(index_key(kind, ident), db=self._databases[PAYLOADS])
-                found[ident] = _Wanted(
-                    row,
-                    find_segment(txn, self._databases, row.segment),
-                    bytes(record) if record is not None else None,
-                )
+                segment = find_segment(txn, self._databases, row.segment)
+                wanted = _Wanted(row, segment, bytes(record) if record is not None else None)
+                if record is None and wanted.place is not None:
+                    wanted = wanted._replace(record=self.cache.get(wanted.place))
+                found[ident] = wanted
                 size += row.stored
                 if size >= _WINDOW_BYTES:
                     return found, ids[: at + 1]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+from casync.ids import Kind, ObjectId
+from casync.store.base import ObjectStat
 from casync.store.bucket.environment import BucketEnvironment
 from casync.store.bucket.writer import BucketWriter
 from casync.store.lmdb.environment import Txn
@@ -32,6 +34,11 @@ class BucketPushes(LmdbPushes):
     ) -> None:
         super().__init__(environment, objects, store_id, clock)
         self._bucket = environment
+
+    def promise(self, push: bytes, kind: Kind, ids: Sequence[ObjectId]) -> list[ObjectStat | None]:
+        """As `Pushes.promise`. The push and its objects may have come to another host just now."""
+        self._bucket.refresh()
+        return super().promise(push, kind, ids)
 
     def _writer(self, txn: Txn, now: int) -> BucketWriter:
         return BucketWriter(txn, self._bucket, self._store_id, now)

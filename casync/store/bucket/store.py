@@ -19,9 +19,11 @@ from casync.limits import MAP_BYTES
 from casync.store.bucket.collection import GRACE_SECONDS, BucketCollection
 from casync.store.bucket.creation import create_store, find_store
 from casync.store.bucket.environment import BucketEnvironment
+from casync.store.bucket.follower import HeadFollower
 from casync.store.bucket.objects import BucketObjects
 from casync.store.bucket.pushes import BucketPushes
-from casync.store.bucket.tables import read_standing
+from casync.store.bucket.record_cache import RecordCache
+from casync.store.bucket.tables import HOST_DATABASES, read_standing
 from casync.store.bucket.writer import BucketWriter
 from casync.store.bucket.writer_session import BucketSession
 from casync.store.lmdb import creation
@@ -36,6 +38,7 @@ class BucketStore(LmdbStore):
     """A store in a bucket. Use `open_bucket`, and `close` or a with block."""
 
     _environment: BucketEnvironment
+    _objects: BucketObjects
     _grace: float = GRACE_SECONDS
     _closes_storage: bool = False
 
@@ -48,6 +51,8 @@ class BucketStore(LmdbStore):
         create: bool = False,
         read_only: bool = False,
         close_storage: bool = False,
+        sync: bool = True,
+        cache_bytes: int = 0,
         map_bytes: int = MAP_BYTES,
         grace: float = GRACE_SECONDS,
         clock: Callable[[], float] = time.time,
@@ -61,6 +66,9 @@ class BucketStore(LmdbStore):
             create: Make an empty store if there is none.
             read_only: Never write to the bucket.
             close_storage: Close the bucket with the store.
+            sync: Bring the tables to the head first. Otherwise a `HeadFollower` does so, and the
+                bucket is not needed if the tables have been whole before.
+            cache_bytes: Bytes of chunks to keep in memory.
             map_bytes: Address space to reserve.
             grace: Seconds for which collections keep what the store no longer needs.
             clock: Seconds since 1970.
@@ -70,22 +78,27 @@ class BucketStore(LmdbStore):
             DamagedStoreError: It is damaged, or the folder has tables of another store.
             CasyncError: The bucket or the folder cannot be read or written.
         """
-        store_id = create_store(storage, int(clock())) if create else find_store(storage)
+        opened = partial(BucketEnvironment, path, storage, map_bytes=map_bytes, clock=clock)
+        store_id = None if sync else _known_id(path, opened)
+        if store_id is None:
+            store_id = create_store(storage, int(clock())) if create else find_store(storage)
         warnings: list[str] = []
         if not creation.store_exists(path):
             warnings = creation.create(path, map_bytes=map_bytes, allow_network_fs=False)
         creation.finish(path)
-        environment = BucketEnvironment(path, storage, store_id, map_bytes=map_bytes, clock=clock)
+        environment = opened(store_id)
         try:
             environment.add_missing_databases()
             _adopt(environment, store_id)
-            environment.refresh()
+            if sync:
+                environment.refresh()
             environment.commits = not read_only
             store = cls(environment, warnings)
         except BaseException:
             environment.close()
             raise
         store.place = storage.place
+        store._objects.cache = RecordCache(cache_bytes)
         store._clock = clock
         store._grace = grace
         store._closes_storage = close_storage
@@ -95,6 +108,14 @@ class BucketStore(LmdbStore):
     def writable(self) -> bool:
         """As of `LmdbStore`."""
         return self._environment.commits
+
+    def follower(self, say: Callable[[str], None]) -> HeadFollower:
+        """What keeps the tables at the head, so that readers need not look for it.
+
+        Args:
+            say: As of `HeadFollower`.
+        """
+        return HeadFollower(self._environment, say)
 
     def close(self) -> None:
         """As of `LmdbStore`."""
@@ -131,6 +152,20 @@ class BucketStore(LmdbStore):
             UnsupportedError: Always.
         """
         raise UnsupportedError("a store in a bucket has no backup of its own")
+
+
+def _known_id(path: Path, opened: Callable[[bytes], BucketEnvironment]) -> bytes | None:
+    """The UUID of the store whose whole tables lie in a folder; None if there are none."""
+    if not creation.store_exists(path):
+        return None
+    with closing(opened(bytes(16))) as environment:
+        databases = environment.databases
+        if not databases.keys() >= {"meta", *HOST_DATABASES}:
+            return None
+        with environment.reading() as txn:
+            if read_standing(txn, databases).head is None:
+                return None
+            return read_meta(txn, databases["meta"], path).store_id
 
 
 def _adopt(environment: BucketEnvironment, store_id: bytes) -> None:

@@ -13,9 +13,10 @@ from casync_cli.options import AllowNetworkFs, Create
 from casync_cli.parsing.counts import parse_count
 from casync_cli.parsing.paths import parse_path
 from casync_cli.parsing.times import parse_duration
+from casync_cli.store_place import bucket_home, is_address
 
 if TYPE_CHECKING:
-    from casync_server.options import Upstream
+    from casync_server.options import ServedBucket, Upstream
 
 DETAILS = (
     "If the store has tokens (`casync token new`), requests need one. If it has none, the server "
@@ -30,6 +31,7 @@ EXAMPLES = (
     "casync serve --create --listen 0.0.0.0:8080 --insecure-no-auth",
     "casync serve --upstream https://chunks.example.com --store /var/cache/casync",
     "casync serve --writable --gc-interval 6h",
+    "casync serve --store s3://bucket/casync --writable --tokens /var/lib/casync",
     "casync serve --jobs --allow-host '*.corp.example.com' --import-root /srv/import",
 )
 
@@ -103,6 +105,14 @@ def run(
         str | None,
         typer.Option("--import-root", metavar="DIR", help="Let jobs read local files below DIR."),
     ] = None,
+    tokens: Annotated[
+        str | None,
+        typer.Option(
+            "--tokens",
+            metavar="DIR",
+            help="Store whose tokens admit clients to a store in a bucket.",
+        ),
+    ] = None,
     log_format: Annotated[
         str,
         typer.Option("--log-format", metavar="FORMAT", help="text or json."),
@@ -115,8 +125,11 @@ def run(
         raise UsageError(f"--log-format takes text or json, not {log_format}")
     from casync_server.options import MAX_WORKERS, ServeOptions
 
+    bucket, store = _place(invocation)
     options = ServeOptions(
-        store=invocation.store_path,
+        store=store,
+        bucket=bucket,
+        tokens=_path(tokens, "--tokens"),
         listen=tuple(listen or ServeOptions.listen),
         workers=ServeOptions.workers
         if workers is None
@@ -142,6 +155,33 @@ def run(
     from casync_server.main import serve
 
     return serve(options)
+
+
+def _place(invocation: Invocation) -> tuple[ServedBucket | None, Path]:
+    """The bucket, if the store is in one, and its tables; else the folder of the store."""
+    from casync_server.options import ServedBucket
+
+    address = invocation.store
+    if not is_address(address):
+        return None, invocation.store_path
+    from casync.bucket_stores import tables_folder
+    from casync.fs.paths import as_path
+
+    options, home = invocation.source_options(), bucket_home()
+    bucket = ServedBucket(
+        address,
+        home,
+        s3_endpoint=options.s3_endpoint,
+        s3_ca=None if options.s3_ca is None else as_path(options.s3_ca),
+        s3=dict(options.s3),
+        gs_endpoint=options.gs_endpoint,
+        az_endpoint=options.az_endpoint,
+        az=dict(options.az),
+        ca=None if options.ca is None else as_path(options.ca),
+        proxy=options.proxy,
+        proxy_auth=options.proxy_auth,
+    )
+    return bucket, tables_folder(address, home, options)
 
 
 def _upstream(invocation: Invocation, url: str) -> Upstream:

@@ -10,6 +10,7 @@ import typer
 from casync_cli.columns import Column
 from casync_cli.invocation import invocation_of
 from casync_cli.parsing.times import format_moment
+from casync_cli.store_place import folder_of
 
 if TYPE_CHECKING:
     from casync.names.token import TokenRow
@@ -31,6 +32,7 @@ def run(ctx: typer.Context) -> None:
 
     invocation = invocation_of(ctx)
     output = invocation.output
+    folder_of(invocation.store)  # a bucket has no tokens
     with invocation.open_store(read_only=True) as store:
         known = store.tokens.known()
     rows = sorted(known.rows.values(), key=lambda row: (row.created, row.id))

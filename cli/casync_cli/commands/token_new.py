@@ -14,6 +14,7 @@ from casync_cli.options import AllowNetworkFs, Create
 from casync_cli.parsing.paths import parse_path
 from casync_cli.parsing.sizes import parse_size
 from casync_cli.parsing.times import parse_duration
+from casync_cli.store_place import folder_of
 from casync_cli.streams import ClosedPipeError
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ def run(
     ends = 0 if expires is None else int(time.time() + parse_duration(expires))
     place = parse_namespace(namespace)
     limit = None if quota is None else parse_size(quota)
+    folder_of(invocation.store)  # a bucket has no tokens
     with ExitStack() as stack:
         store = stack.enter_context(
             invocation.open_store(create=create, allow_network_fs=allow_network_fs)

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from casync_cli.invocation import invocation_of
+from casync_cli.store_place import folder_of
 
 DETAILS = (
     "Takes effect on servers within seconds. Servers still require a token after the last one is "
@@ -22,6 +23,7 @@ def run(
     """Runs the command."""
     invocation = invocation_of(ctx)
     output = invocation.output
+    folder_of(invocation.store)  # a bucket has no tokens
     with invocation.open_store() as store:
         revoked = [store.tokens.revoke(ident).id for ident in ids]
     if output.json_mode:

@@ -36,10 +36,12 @@ from casync.remote.http.address import origin_of
 from casync.remote.http.client import RemoteClient
 from casync.remote.http.transport import TransportOptions
 from casync.store.base import ManifestSource
+from casync.store.bucket.store import BucketStore
 from casync.store.lmdb.creation import store_exists
 from casync.store.lmdb.fetch_turns import FetchTurns
 from casync.store.lmdb.namespaces import each_namespace, open_for_reading
 from casync.store.lmdb.store import LmdbStore
+from casync.store.lmdb.tokens import known_tokens
 from casync_server.access.access_log import ConnectionLog, notes, to_stderr
 from casync_server.access.audit import AuditLog
 from casync_server.access.metrics import forget_dead_workers
@@ -60,6 +62,7 @@ from casync_server.process.worker_order import (
     encode_line,
     report_error,
 )
+from casync_server.replica.open import open_replica
 from casync_server.settings import ServerSettings
 
 __all__ = ["main"]
@@ -77,6 +80,9 @@ _KEPT_BYTES: Final = 16 * MIB
 _PATIENT_THREADS: Final = 16
 _UPSTREAM_SECONDS: Final = 15.0
 """Retry time for the upstream server, while a client waits."""
+
+_CLOSE_SECONDS: Final = 5.0
+"""Seconds for a bucket to take the end of a session."""
 
 _SWITCH_SECONDS: Final = 0.001
 """How long a reading thread may keep the interpreter while the event loop waits."""
@@ -96,10 +102,10 @@ def main() -> int:
     options = order.options
     faults = Faults(options.store, order.refused, StoreMarks(order.marks))
     try:
-        store = _open(order, faults)
+        store = _open(order, faults, settings)
         with closing(store):
             if order.exposed and isinstance(store, LmdbStore):
-                _check_exposure(order.exposed, store)
+                _check_exposure(order)
             audit = None if options.audit_log is None else AuditLog(options.audit_log)
             return _serve(options, order.sockets, settings, store, audit, faults)
     except CasyncError as error:
@@ -107,13 +113,16 @@ def main() -> int:
         return 1
 
 
-def _open(order: WorkerOrder, faults: Faults) -> LmdbStore | DamagedStore:
+def _open(order: WorkerOrder, faults: Faults, settings: ServerSettings) -> LmdbStore | DamagedStore:
     """Opens the default store, or replaces it if it is damaged and there may be others.
 
     Raises:
         CasyncError: As `LmdbStore.open`.
     """
     options = order.options
+    if options.bucket is not None:
+        cached, is_first = settings.bucket_cache, not order.announced
+        return open_replica(options, options.bucket, cache_bytes=cached, is_first=is_first)
 
     def opened(*, create: bool) -> LmdbStore:
         faults.check("")
@@ -152,11 +161,19 @@ def _open_whole(options: ServeOptions, *, create: bool) -> LmdbStore:
     return store
 
 
-def _check_exposure(address: str, store: LmdbStore) -> None:
-    if store.tokens.known().required:
+def _check_exposure(order: WorkerOrder) -> None:
+    options = order.options
+    place = options.store if options.bucket is None else options.tokens
+    if place is not None and known_tokens(place).required:
         return
+    if options.bucket is not None:
+        raise UsageError(
+            f"refusing to listen on {order.exposed} without authentication",
+            next_step="Make a token with `casync token new --create --store DIR` and give "
+            "--tokens DIR, or --insecure-no-auth to let anyone in.",
+        )
     raise UsageError(
-        f"refusing to listen on {address} without authentication",
+        f"refusing to listen on {order.exposed} without authentication",
         next_step="Make a token with `casync token new`, listen on 127.0.0.1, or give "
         "--insecure-no-auth to let anyone in.",
     )
@@ -200,6 +217,9 @@ def _serve(
         turns = FetchTurns(options.store)
         client = _client(options.upstream, settings.threads, cache_id)
         source = PullThrough(store, client, turns)
+    follower = store.follower(to_stderr) if isinstance(store, BucketStore) else None
+    if options.tokens is not None:
+        known_tokens(options.tokens)  # a folder without a store is refused now
     app = create_app(
         source,
         settings,
@@ -208,6 +228,8 @@ def _serve(
         writable=store if options.writable else None,
         audit=audit,
         local=store,
+        follower=follower,
+        tokens=options.tokens,
         faults=faults,
         jobs=_source_policy(options, settings),
         any_host=options.insecure_no_auth,
@@ -239,13 +261,25 @@ def _serve(
     sockets = [socket.socket(fileno=fd) for fd in descriptors]
     server = HttpServer(config, protocol, sockets, context)
     collect_rarely()
+    if follower is not None:
+        follower.start()
     try:
         with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
             runner.run(_run(server, app.state.service, store, _hangup(options, context, audit)))
     finally:
+        if follower is not None:
+            follower.stop()
+            _close_soon(store)
         sys.stderr.flush()
         # A thread that hangs on a dying disk must not keep the process alive.
         os._exit(1 if server.broken_off else 0)
+
+
+def _close_soon(store: LmdbStore | DamagedStore) -> None:
+    """Ends the session in a bucket, which would keep what nobody needs; the bucket may hang."""
+    ending = threading.Thread(target=store.close, name="end-session", daemon=True)
+    ending.start()
+    ending.join(_CLOSE_SECONDS)
 
 
 def _source_policy(options: ServeOptions, settings: ServerSettings) -> SourcePolicy | None:

@@ -90,9 +90,11 @@ async def get_health() -> Response:
     responses={200: text("It accepts requests."), **problems(503)},
 )
 async def get_readiness(service: Reads) -> Response:
-    """Reads one row of the store. Answers 503 while the server stops."""
+    """Reads one row of the store. Answers 503 while the server stops, or has lost its bucket."""
     if service.draining:
         return problem_response(503, "the server is stopping", code="stopped")
+    if service.follower is not None and (waits := service.follower.waits_for):
+        return problem_response(503, f"this server waits for {waits}", headers={"Retry-After": "2"})
     await service.read(lambda: next(service.store.manifests(), None))
     return PlainTextResponse("ok\n", headers={"Cache-Control": NEVER})
 

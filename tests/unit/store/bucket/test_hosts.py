@@ -58,7 +58,7 @@ class Hosts:
         store = BucketStore.open_bucket(
             storage or self.storage, place, create=True, grace=0, clock=self.clock
         )
-        store._environment._looks_after = 0.0
+        store._environment.looks_after = 0.0
         return self._stack.enter_context(store)
 
     @property
@@ -213,7 +213,7 @@ def test_records_of_mostly_dead_segments_move(hosts: Hosts) -> None:
 
 def test_a_reader_finds_objects_that_have_moved_since(hosts: Hosts) -> None:
     one, two = hosts.open(), hosts.open()
-    two._environment._looks_after = 3600.0
+    two._environment.looks_after = 3600.0
     packed = [pack(noise(20_000, n)) for n in range(20)]
     with hosts.open() as other:
         other.commit(Batch(objects=packed))

@@ -1,0 +1,1 @@
+"""Serves a store in a bucket: one replica of several."""
