@@ -20,7 +20,7 @@ CONTRACT = {
     "serve": "[--listen ADDR]... [--workers N] [--grace TIME] [--insecure-no-auth] [--create] "
     "[--writable] [--tls-cert F] [--tls-key F] [--client-ca F] [--upstream URL] [--audit-log F] "
     "[--gc-interval TIME] [--jobs] [--allow-host PATTERN]... [--import-root DIR] "
-    "[--log-format FORMAT] [--allow-network-fs]",
+    "[--tokens DIR] [--log-format FORMAT] [--allow-network-fs]",
     "pull": "REF[:PATH] [-o OUT] [--seed PATH]... [--in-place] [--cache] [--delta WHEN] "
     "[--expect sha256:HEX] [--reread] [--delete] [--max-delete N] [--exact] [--trust KEY]... "
     "[--allow-rollback] [--dry-run] "
