@@ -37,8 +37,8 @@ _KEPT_BYTES: Final = 16 * MIB
 """Packed parts in memory: those of some 400 000 chunks."""
 
 _LISTED_PARTS: Final = 64
-_KEPT_PLACES: Final = 1 << 15
-"""Places of chunks in memory: some 10 MiB."""
+_KEPT_PLACES: Final = 1 << 16
+"""Places of chunks in memory: some 20 MiB."""
 
 
 class ListedChunk(NamedTuple):
@@ -148,11 +148,11 @@ class OpenMap:
     def _search(self) -> Iterator[int]:
         """The parts that list chunks: first those in memory, then, fetched by and by, the rest.
 
-        Each from where the last search ended, since chunks are asked for in order.
+        Those next to where the last search ended come first: threads ask for chunks in order, but
+        for a few portions.
         """
-        around = [at for at in self._lists if at >= self._next]
-        around += [at for at in self._lists if at < self._next]
-        around = [at for at in around if at not in self._listed]
+        around = [at for at in self._lists if at not in self._listed]
+        around.sort(key=lambda at: abs(at - self._next))
         here = set(self._packed)
         yield from (at for at in around if at in here)
         absent = [at for at in around if at not in here]
