@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from casync.ops.push.push import PushOptions
     from casync.remote.http.client import RemoteClient
     from casync.remote.http.transport import TransportOptions
+    from casync.remote.site.server_at import ServerAt
     from casync.sources import get, prepare_archive, prepare_url
     from casync.training.batch import batch
     from casync.training.members import members
@@ -54,6 +55,7 @@ __all__ = [
     "PullOptions",
     "PushOptions",
     "RemoteClient",
+    "ServerAt",
     "TransportOptions",
     "__version__",
     "batch",
@@ -81,6 +83,7 @@ _HOMES = {
     "PullOptions": "casync.ops.pull.file",
     "PushOptions": "casync.ops.push.push",
     "RemoteClient": "casync.remote.http.client",
+    "ServerAt": "casync.remote.site.server_at",
     "TransportOptions": "casync.remote.http.transport",
     "batch": "casync.training.batch",
     "download": "casync.downloads",

@@ -44,7 +44,7 @@ def measure(bench: Bench) -> None:
         " pulled from nginx and from `casync serve` of the same store. Needed are the payloads of"
         " the chunks that the receiver lacks. Requests of `publish` are the objects that it writes"
     )
-    with bench.scene(4 * length * MIB) as where:
+    with bench.scene(8 * length * MIB) as where:
         place = where.place(bench.ours)
         old, new = where.files / "old.img", where.files / "new.img"
         needed = publish(bench, where, place, length, places)

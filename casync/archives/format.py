@@ -54,7 +54,7 @@ class ArchiveFormat(Protocol):
     def proves(self, archive: ByteReader, member: Member) -> bool:
         """Whether the archive says beside the member's bytes how many there are, as its index does.
 
-        It is asked after `check`, and only where an index is the word of somebody else: a member
+        It is asked after `check`, and only where an index is someone else's word: a member
         whose bytes end where that says could be cut short.
         """
         ...

@@ -46,7 +46,7 @@ def lowest_floor(head: BucketHead, today: int) -> int:
 def is_orphan(key: str, head: BucketHead, used: Collection[SessionPart]) -> bool:
     """Whether a segment or a run is not part of the store, and never will be.
 
-    The key must have been listed before the head was read: so whoever wrote it had opened a session
+    The key must have been listed before the head was read: so its writer had opened a session
     by then, which is still open or has ended. Names are never used twice.
 
     Args:

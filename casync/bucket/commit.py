@@ -2,7 +2,7 @@
 
 A writer brings its tables to the head, changes them, writes what changed as a run, and replaces the
 head by one with that run, if it is still the one that its tables stood at. So a commit sees the
-commits before it, whoever made them. These functions say which head to swap in; what carries them
+commits before it, on any host. These functions say which head to swap in; what carries them
 out is in `casync.store.bucket`.
 """
 

@@ -19,8 +19,8 @@ from casync.names.name import Name, NameRecord, Ref
 from casync.objects.codec import Packed
 from casync.objects.node import Content
 from casync.remote.http.address import origin_of
-from casync.remote.http.client import RemoteClient
 from casync.remote.http.transport import TransportOptions
+from casync.remote.site.server_at import ServerAt
 from casync.store.base import Absence, Batch, Committed, ManifestRow, ObjectStat
 from casync.store.lmdb.namespaces import open_for_reading
 from casync.store.lmdb.store import LmdbStore
@@ -102,7 +102,7 @@ class ProcessSource:
     def archive_index(self, manifest: ManifestId, path: bytes) -> Content | None:
         """As `IndexServer.archive_index`; None for a store."""
         source = self._source()
-        return source.archive_index(manifest, path) if isinstance(source, RemoteClient) else None
+        return source.archive_index(manifest, path) if isinstance(source, ServerAt) else None
 
     def commit(self, batch: Batch) -> Committed:
         """As `ObjectStore.commit`, for the indexes of archives.
@@ -115,18 +115,18 @@ class ProcessSource:
             return source.commit(batch)
         raise WriteError("indexes of archives are not kept on a server")
 
-    def _source(self) -> LmdbStore | RemoteClient:
+    def _source(self) -> LmdbStore | ServerAt:
         with _lock:
             opened = _opened.get(self._arguments)
             if opened is None:
                 opened = _opened[self._arguments] = self._open()
             return opened
 
-    def _open(self) -> LmdbStore | RemoteClient:
+    def _open(self) -> LmdbStore | ServerAt:
         store, server, token = self._arguments
         if server:
             tokens = {origin_of(server): token} if token else {}
-            return RemoteClient(server, TransportOptions(tokens=tokens))
+            return ServerAt(server, TransportOptions(tokens=tokens))
         try:
             return open_for_reading(Path(store))
         except LockedError as error:
@@ -137,10 +137,10 @@ class ProcessSource:
 
 
 _lock: Final = threading.Lock()
-_opened: Final[dict[tuple[str, str, str], LmdbStore | RemoteClient]] = {}
+_opened: Final[dict[tuple[str, str, str], LmdbStore | ServerAt]] = {}
 """What this process has open, for all sources: LMDB opens a store once per process."""
 
-_inherited: Final[list[RemoteClient]] = []
+_inherited: Final[list[ServerAt]] = []
 """Connections of the parent, which a child neither uses nor closes."""
 
 
@@ -153,7 +153,7 @@ def _before() -> None:
 
 
 def _after_in_child() -> None:
-    _inherited.extend(opened for opened in _opened.values() if isinstance(opened, RemoteClient))
+    _inherited.extend(opened for opened in _opened.values() if isinstance(opened, ServerAt))
     _opened.clear()
     _lock.release()
 

@@ -16,7 +16,7 @@ import pytest
 
 from tests.support.moto_server import KEY, REGION, SECRET, moto_server
 from tests.support.program import Program
-from tests.support.serving import Server, until
+from tests.support.serving import Server, server_of, until
 
 IMAGE = random.Random(15).randbytes(24_000_000)
 
@@ -46,16 +46,8 @@ class Cluster:
             env={**program.environment, "XDG_CACHE_HOME": str(program.home / host)},
             start_new_session=True,
         )
-        server = None
-        try:
-            server = Server(process)
+        with server_of(process) as server:
             yield server
-        finally:
-            if server is None:
-                process.kill()
-                process.communicate()
-            else:
-                server.close()
 
     def prepare(self, name: str, data: bytes) -> str:
         """Prepares a name on one more host; returns its hash."""

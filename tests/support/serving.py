@@ -208,6 +208,13 @@ def serving(
     process = subprocess.Popen(
         command(options), stderr=subprocess.PIPE, env=environment, start_new_session=True
     )
+    with server_of(process) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def server_of(process: subprocess.Popen[bytes]) -> Iterator[Server]:
+    """The server that a process becomes; killed at the end if it still runs."""
     server = None
     try:
         server = Server(process)

@@ -28,6 +28,7 @@ from casync.errors import (
     CasyncError,
     IntegrityError,
     MalformedError,
+    NotFoundError,
     RemoteProtocolError,
     UsageError,
 )
@@ -49,22 +50,26 @@ class SiteContents:
 
     Args:
         storage: Where it is.
-        now: The time, in seconds since 1970.
+        now: The time at which an empty place becomes a site, in seconds since 1970; None if it
+            must be one.
 
     Attributes:
         storage: Where it is.
         store: The UUID of the site.
 
     Raises:
+        NotFoundError: There is no site.
         UsageError: There is a store.
         CasyncError: There is something else, or the storage fails.
     """
 
-    def __init__(self, storage: ObjectStorage, now: int) -> None:
+    def __init__(self, storage: ObjectStorage, now: int | None = None) -> None:
         self.storage = storage
         self._maps: dict[ManifestId, OpenMap] = {}
         stored = storage.get(MARKER_KEY)
-        if stored is None:
+        if stored is None and now is None:
+            raise NotFoundError(f"there is no static site in {storage.place}")
+        if stored is None and now is not None:
             if next(storage.list(), None) is not None:
                 raise CasyncError(
                     f"{storage.place} is not empty, and no static site",
@@ -72,7 +77,7 @@ class SiteContents:
                 )
             fresh = encode_marker(PrefixMarker(MARKER_FORMAT, "site", secrets.token_hex(16), now))
             storage.create(MARKER_KEY, fresh)
-            stored = storage.get(MARKER_KEY)  # whoever made it
+            stored = storage.get(MARKER_KEY)  # another publisher may have made it
         with self._malformed(MARKER_KEY):
             marker = decode_marker(fresh if stored is None else stored.data)
         if marker.kind != "site":
@@ -152,10 +157,10 @@ class SiteContents:
                 next_step="Delete this object, and publish the name again.",
             ) from error
 
-    def unnamed(self) -> dict[str, int]:
-        """The keys that no name needed when that was last looked at, and since when."""
+    def unnamed(self) -> dict[str, int] | None:
+        """The keys that no name needed at the last sweep, and since when; None if that is lost."""
         found = self._document(UNNAMED_KEY, Unnamed)
-        return {} if found is None else found.keys
+        return None if found is None else found.keys
 
     def set_unnamed(self, keys: dict[str, int]) -> None:
         """Writes these keys."""

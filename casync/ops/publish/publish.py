@@ -99,11 +99,17 @@ def publish(
                 "--remove the name first.",
             )
     after = before | wanted
-    made = _make_maps(site, source, _manifests(before), _manifests(wanted), options, now, progress)
+    unnamed = site.unnamed()
+    # A map that is removed soon may lose its segments before a name leads to it.
+    doomed = {key for key, since in (unnamed or {}).items() if since + options.grace // 2 <= now}
+    made = _make_maps(site, source, _manifests(before), _manifests(wanted), doomed, progress)
     for name, versions in wanted.items():
         if before.get(name) != versions:
             site.set_name(versions)
-    waiting, removed = _sweep(site, _manifests(after), made, options.grace, now)
+    waiting, removed = len(unnamed or {}), 0
+    is_due = any(since + options.grace <= now for since in (unnamed or {}).values())
+    if unnamed is None or is_due or made.manifests or after != before:
+        waiting, removed = _sweep(site, _manifests(after), made, unnamed, options.grace, now)
     return Published(
         [versions[-1] for versions in wanted.values()],
         len(made.manifests),
@@ -130,14 +136,15 @@ def unpublish(
         NoNameError: The site has no such name.
         CasyncError: The storage fails.
     """
-    site = SiteContents(storage, now)
+    site = SiteContents(storage)
     before = site.names()
     for name in names:
         if name not in before:
             raise NoNameError(f"{name} is not in {storage.place}")
     after = {name: versions for name, versions in before.items() if name not in names}
     storage.delete([name_key(name) for name in names])
-    waiting, removed = _sweep(site, _manifests(after), _NOTHING, options.grace, now)
+    needed = _manifests(after)
+    waiting, removed = _sweep(site, needed, _NOTHING, site.unnamed(), options.grace, now)
     return Published([], 0, 0, 0, _count_dropped(before, after), waiting, removed)
 
 
@@ -176,13 +183,10 @@ def _make_maps(
     source: ManifestSource,
     named: set[ManifestId],
     wanted: set[ManifestId],
-    options: PublishOptions,
-    now: int,
+    doomed: set[str],
     progress: Progress,
 ) -> _Made:
-    """Makes the maps that are missing, and packs the chunks that they need."""
-    # A map that is removed soon may lose its segments before a name leads to it.
-    doomed = {key for key, since in site.unnamed().items() if since + options.grace // 2 <= now}
+    """Makes the maps that are missing or doomed, and packs the chunks that they need."""
     there = site.map_ids()
     usable = {ident for ident in there if ident in named or map_key(ident) not in doomed}
     lacking = sorted(wanted - usable)
@@ -208,16 +212,20 @@ def _make_maps(
 
 
 def _sweep(
-    site: SiteContents, needed: set[ManifestId], made: _Made, grace: int, now: int
+    site: SiteContents,
+    needed: set[ManifestId],
+    made: _Made,
+    known: dict[str, int] | None,
+    grace: int,
+    now: int,
 ) -> tuple[int, int]:
     """Removes what no name has needed for the grace; how much is waiting, and was removed."""
-    known = site.unnamed()
     segments = set(made.segments)
     for ident in needed.difference(made.manifests):
         segments.update(site.segments(ident))
     idle = [map_key(ident) for ident in site.map_ids() - needed]
     idle += [segment_key(part) for part in site.segment_sizes() if part not in segments]
-    unnamed = {key: min(known.get(key, now), now) for key in idle}
+    unnamed = {key: min((known or {}).get(key, now), now) for key in idle}
     due = [key for key, since in unnamed.items() if since + grace <= now]
     site.storage.delete(due)  # maps before the segments that they need
     waiting = {key: since for key, since in unnamed.items() if since + grace > now}

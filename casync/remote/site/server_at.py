@@ -7,7 +7,6 @@ a way that no casync server would is looked at again: the marker of a site tells
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from types import TracebackType
 from typing import Final, Self, TypeVar
 
 from casync.errors import (
@@ -57,12 +56,7 @@ class ServerAt:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

@@ -63,7 +63,7 @@ def create_store(storage: ObjectStorage, now: int) -> bytes:
             )
         marker = PrefixMarker(MARKER_FORMAT, "store", uuid.uuid4().hex, now)
         storage.create(MARKER_KEY, encode_marker(marker))
-    store_id = find_store(storage)  # whoever made it
+    store_id = find_store(storage)  # another host may have made it
     if storage.get(HEAD_KEY) is None:
         # A new head is for an empty place alone: a collection deletes what is in no head.
         if _is_used(storage) and storage.get(HEAD_KEY) is None:

@@ -333,7 +333,7 @@ class BucketEnvironment(Environment):
         """Drops a session that was ended, if nothing was promised to it.
 
         Raises:
-            LostRaceError: Something was; whoever relies on it must begin anew.
+            LostRaceError: Something was; a caller that relies on it must begin anew.
         """
         if not self._session or head.session(self._session) is not None:
             return

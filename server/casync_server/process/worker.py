@@ -276,7 +276,7 @@ def _serve(
 
 
 def _close_soon(store: LmdbStore | DamagedStore) -> None:
-    """Ends the session in a bucket, which would keep what nobody needs; the bucket may hang."""
+    """Ends the session in a bucket, so that collections go on. The bucket may hang."""
     ending = threading.Thread(target=store.close, name="end-session", daemon=True)
     ending.start()
     ending.join(_CLOSE_SECONDS)

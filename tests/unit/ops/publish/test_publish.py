@@ -9,7 +9,14 @@ import pytest
 
 from casync.bucket.keys import MAPS, NAMES, SEGMENTS, map_key, map_of, name_key, part_of
 from casync.bucket.storage import ObjectStorage
-from casync.errors import CasyncError, DamagedObjectError, MalformedError, NoNameError, UsageError
+from casync.errors import (
+    CasyncError,
+    DamagedObjectError,
+    MalformedError,
+    NoNameError,
+    NotFoundError,
+    UsageError,
+)
 from casync.ids import Kind, ManifestId, ObjectId
 from casync.names.name import Name, parse_name
 from casync.names.name_update import NameUpdate
@@ -267,9 +274,24 @@ def test_a_map_that_is_gone_is_made_again(publisher: Publisher) -> None:
     assert map_key(ident) in publisher.storage.objects
 
 
+def test_nothing_is_removed_where_no_site_is() -> None:
+    storage = MemoryStorage()
+    with pytest.raises(NotFoundError, match="no static site"):
+        unpublish([VM], storage, PublishOptions(), NOW)
+    assert storage.objects == {}
+
+
+def test_a_repeat_looks_at_names_alone(publisher: Publisher) -> None:
+    publisher.prepare(BASE)
+    publisher.publish()
+    for key in publisher.keys(SEGMENTS) | publisher.keys(MAPS):
+        publisher.storage.put(key, b"damaged: it would be an error to read it")
+    assert publisher.publish(day=1).manifests == 0
+
+
 def test_keys_are_those_of_the_format(publisher: Publisher) -> None:
     publisher.prepare(BASE)
     publisher.publish()
     for key in publisher.storage.objects:
-        known = key in {"store", name_key(VM)} or map_of(key) is not None
+        known = key in {"store", "unnamed", name_key(VM)} or map_of(key) is not None
         assert known or part_of(key) is not None
