@@ -8,8 +8,10 @@ as well. Chunks whose node was not asked for, because the client has it, are sea
 from __future__ import annotations
 
 import threading
+from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Final, NamedTuple
 
 from casync.bucket.map import (
@@ -148,22 +150,29 @@ class OpenMap:
     def _search(self) -> Iterator[int]:
         """The parts that list chunks: first those in memory, then, fetched by and by, the rest.
 
-        Those next to where the last search ended come first: threads ask for chunks in order, but
-        for a few portions.
+        Both from where the last search ended, since threads ask for chunks in order, but for a few
+        portions.
         """
-        around = [at for at in self._lists if at not in self._listed]
-        around.sort(key=lambda at: abs(at - self._next))
-        here = set(self._packed)
-        yield from (at for at in around if at in here)
-        absent = [at for at in around if at not in here]
-        while absent:
-            size, count = 0, 0
-            while count < len(absent) and (not count or size < MIB):
-                size += self._parts[absent[count]].size
-                count += 1
-            self._load(absent[:count])
-            yield from absent[:count]
-            absent = absent[count:]
+        here = [at for at in self._packed if at not in self._listed]
+        yield from sorted(here, key=lambda at: abs(at - self._next))
+        passed = {*self._listed, *here}
+        start = bisect_left(self._lists, self._next)
+        batch: list[int] = []
+        size = 0
+        for place in chain(range(start, len(self._lists)), range(start)):
+            number = self._lists[place]
+            if number not in passed:
+                batch.append(number)
+                size += self._parts[number].size
+            if size >= MIB:
+                yield from self._loaded(batch)
+                batch, size = [], 0
+        yield from self._loaded(batch)
+
+    def _loaded(self, numbers: list[int]) -> Iterator[int]:
+        """Passes parts on, once they are in memory."""
+        self._load(numbers)
+        yield from numbers
 
     def _list(self, number: int) -> None:
         """Makes the places of a part known, and forgets the oldest ones."""
