@@ -104,6 +104,7 @@ _STORE_VERBS: Final[dict[str, Verb]] = {
     "reindex": Verb("store_reindex", "Rebuild the index, or salvage a damaged store file."),
     "compact": Verb("store_compact", "Return unused space of the store to the disk."),
     "backup": Verb("store_backup", "Copy the store while it is in use."),
+    "copy": Verb("store_copy", "Add everything of one store to another one."),
 }
 
 _TOKEN_VERBS: Final[dict[str, Verb]] = {
@@ -148,6 +149,7 @@ _KEY_EXAMPLES: Final = (
 _STORE_EXAMPLES: Final = (
     "casync store stats",
     "casync store backup /mnt/backup/2024-06",
+    "casync store copy /srv/casync s3://backup/casync",
     "casync store reindex --salvage /broken/data.mdb --store /new/store",
 )
 

@@ -64,6 +64,7 @@ CONTRACT = {
     "store reindex": "[--salvage FILE]",
     "store compact": "",
     "store backup": "DIR",
+    "store copy": "A B [--dry-run]",
     "token new": "[FILE] [--scope SCOPE] [--names PATTERN]... [--expires TIME] [--note TEXT] "
     "[--namespace NAME] [--quota SIZE] [--create] [--allow-network-fs]",
     "token ls": "",
@@ -302,7 +303,7 @@ def test_help_lists_the_commands_and_no_others(program: Program) -> None:
         "version",
     ]
     found = sections(program.good("store", "--help").text)["Commands"]
-    assert [line.split()[0] for line in found] == ["stats", "reindex", "compact", "backup"]
+    assert [line.split()[0] for line in found] == ["stats", "reindex", "compact", "backup", "copy"]
 
 
 @pytest.mark.parametrize("words", ["", "pull", "store", "store stats", "help"])

@@ -23,6 +23,7 @@ from casync.store.lmdb.scan import scan
 
 __all__ = [
     "check_index_rows",
+    "decode_indexes",
     "drop_bad_indexes",
     "drop_indexes",
     "each_index",
@@ -59,9 +60,14 @@ def find_index(environment: Environment, archive: bytes) -> Content | None:
 def each_index(environment: Environment) -> Iterator[tuple[bytes, Content]]:
     """As `Collection.member_indexes`."""
     if _DATABASE in environment.databases:
-        for key, value in scan(environment, _DATABASE):
-            with suppress(DamagedStoreError):
-                yield key, _decode(key, value)
+        yield from decode_indexes(scan(environment, _DATABASE))
+
+
+def decode_indexes(rows: Iterable[tuple[bytes, Buffer]]) -> Iterator[tuple[bytes, Content]]:
+    """Reads rows; leaves out malformed ones."""
+    for key, value in rows:
+        with suppress(DamagedStoreError):
+            yield key, _decode(key, value)
 
 
 def drop_indexes(environment: Environment, archives: Sequence[bytes]) -> None:

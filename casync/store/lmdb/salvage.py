@@ -99,7 +99,7 @@ class _Salvage:
         rows = self._rows()
         full = {ident for ident, state, _ in rows if state is ManifestState.FULL}
         names = [record for record in self._name_records() if record.manifest in full]
-        names = self._into.adopt(rows, names)
+        names = self._into.contents.adopt(rows, names)
         return Salvaged(
             objects=self._objects,
             manifests=len(full),

@@ -37,6 +37,7 @@ from casync.store.lmdb import creation
 from casync.store.lmdb.backup import backup, remove_leftovers
 from casync.store.lmdb.collection import LmdbCollection
 from casync.store.lmdb.commit import Writer
+from casync.store.lmdb.contents import LmdbContents
 from casync.store.lmdb.environment import Environment, Txn
 from casync.store.lmdb.job_upkeep import check_jobs
 from casync.store.lmdb.jobs import LmdbJobs
@@ -260,28 +261,6 @@ class LmdbStore:
             publishes=batch.publishes or (batch.job is None and not pending.keys),
         )
 
-    def adopt(
-        self,
-        manifests: Sequence[tuple[ManifestId, ManifestState, int]],
-        names: Sequence[NameRecord],
-    ) -> list[NameRecord]:
-        """Takes over manifests and whole histories of names from another store.
-
-        Args:
-            manifests: As in `Batch`; their objects are in this store.
-            names: Versions with their numbers, those of each name in order.
-
-        Returns:
-            The versions of names that this store lacked.
-
-        Raises:
-            NoObjectError, NoSpaceError, WriteError: As `commit`.
-        """
-        now = int(self._clock())
-        return self._session.write(
-            lambda txn: self._writer(txn, now).adopt(manifests, names), need=2 * MIB, publishes=True
-        )
-
     def _writer(self, txn: Txn, now: int) -> Writer:
         return Writer(txn, self._environment, self._store_id, now)
 
@@ -299,6 +278,11 @@ class LmdbStore:
     def set_quota(self, limit: int) -> None:
         """As `quota.set_quota`."""
         set_quota(self._environment, limit)
+
+    @property
+    def contents(self) -> LmdbContents:
+        """As `CopyableStore.contents`."""
+        return LmdbContents(self._environment, self._session, self._writer, self._clock)
 
     @property
     def tokens(self) -> Tokens:
