@@ -12,6 +12,7 @@ from casync.names.name import Name
 
 __all__ = [
     "HEAD_KEY",
+    "LEASES",
     "MAPS",
     "MARKER_KEY",
     "NAMES",
@@ -38,6 +39,7 @@ RUNS: Final = "run/"
 MAPS: Final = "m/"
 NAMES: Final = "n/"
 PROBES: Final = "probe/"
+LEASES: Final = "lease/"
 
 SESSION_BYTES: Final = 16
 """Bytes of the random id of a writer's session."""

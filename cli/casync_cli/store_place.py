@@ -22,14 +22,20 @@ def is_address(place: str) -> bool:
     return "://" in place
 
 
-def folder_of(place: str) -> Path:
+def folder_of(place: str, instead: str = "") -> Path:
     """The folder of a store.
 
+    Args:
+        place: Its folder or address.
+        instead: What to do if it lies in a bucket.
+
     Raises:
-        UsageError: It lies in a bucket.
+        UsageError: It does.
     """
     if is_address(place):
-        raise UsageError(f"this command needs a store in a folder, and {place} is a bucket")
+        raise UsageError(
+            f"this command needs a store in a folder, and {place} is a bucket", next_step=instead
+        )
     return parse_path(place, "--store")
 
 

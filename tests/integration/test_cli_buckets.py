@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import random
+import time
 from pathlib import Path
 
 import pytest
 
+from casync.bucket.lease import LeaseRecord, encode_lease
 from tests.support.program import Program
 
 
@@ -45,13 +47,39 @@ def test_another_machine_reads_and_writes_the_same_bucket(
     assert program.good("cat", "disk", *store).out == b"second"
 
 
-@pytest.mark.parametrize("command", [["token", "ls"], ["store", "compact"], ["store", "reindex"]])
+@pytest.mark.parametrize(
+    ("command", "instead"),
+    [
+        (["token", "ls"], ""),
+        (["store", "compact"], "`casync gc` moves"),
+        (["store", "reindex"], "`casync repair --server URL`"),
+        (["store", "backup", "x"], "`casync store copy`"),
+    ],
+)
 def test_commands_that_need_a_folder_say_so(
-    program: Program, bucket: str, command: list[str]
+    program: Program, bucket: str, command: list[str], instead: str
 ) -> None:
     refused = program.run(*command, "--store", bucket)
     assert refused.status == 2
     assert "needs a store in a folder" in refused.err
+    assert instead in refused.err
+
+
+def test_a_collection_of_another_host_is_named_and_not_repeated(
+    program: Program, bucket: str
+) -> None:
+    lease = Path(bucket.removeprefix("file://")) / "lease" / "gc"
+    lease.parent.mkdir()
+    now = int(time.time())
+    record = LeaseRecord("ab" * 16, "far.example.com, process 7", now, now, 30)
+    lease.write_bytes(encode_lease(record))
+    refused = program.run("gc", "--store", bucket)
+    assert refused.status == 7
+    assert "running on far.example.com, process 7" in refused.err
+    program.good("gc", "--dry-run", "--store", bucket)
+    lease.unlink()
+    program.good("gc", "--store", bucket)
+    assert not lease.exists()
 
 
 def test_there_is_no_store_where_none_was_made(program: Program, tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ from hypothesis import strategies as st
 
 from casync.bucket.head import BucketHead, decode_head, encode_head
 from casync.bucket.keys import SessionPart
+from casync.bucket.lease import LeaseRecord, decode_lease, encode_lease
 from casync.bucket.map import ChunkPlace, SegmentRow, encode_map_head
 from casync.bucket.map import decode_part as decode_part_of_a_map
 from casync.bucket.map import encode_part as encode_part_of_a_map
@@ -215,6 +216,7 @@ BYTES: Final[dict[str, tuple[Callable[[bytes], object], bytes]]] = {
     ),
     "origin": (decode_origin, encode_origin(Origin("http://a", "b", IDENT, 5, VALIDATORS))),
     "marker": (decode_marker, encode_marker(PrefixMarker(2, "site", "0" * 32, 5))),
+    "lease": (decode_lease, encode_lease(LeaseRecord("0" * 32, "host, process 1", 1, 2, 30))),
     "head of a bucket": (decode_head, encode_head(BucketHead.new(bytes(16)))),
     "run of a bucket": (decode_run, encode_run(
         bytes(16),

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final, Self
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, GenericError, PreconditionError
 
-from casync.bucket.keys import HEAD_KEY, MAPS, NAMES
+from casync.bucket.keys import HEAD_KEY, LEASES, MAPS, NAMES
 from casync.bucket.spans import JoinedRange
 from casync.bucket.storage import ListedKey, StoredObject, Tag, TagForm, check_key
 from casync.errors import (
@@ -377,4 +377,4 @@ def _condition(tag: Tag, form: TagForm) -> UpdateVersion:
 
 
 def _caching(key: str) -> str:
-    return _CHANGING if key == HEAD_KEY or key.startswith((MAPS, NAMES)) else _IMMUTABLE
+    return _CHANGING if key == HEAD_KEY or key.startswith((LEASES, MAPS, NAMES)) else _IMMUTABLE

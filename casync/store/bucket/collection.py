@@ -9,11 +9,13 @@ from typing import Final
 
 from casync.bucket.collect import is_orphan, lowest_floor, without_silent
 from casync.bucket.keys import RUNS, SEGMENTS, SessionPart, segment_key
+from casync.bucket.lease import COLLECTOR_LEASE
 from casync.bucket.segment_head import SEGMENT_HEAD_BYTES
-from casync.errors import MalformedError
+from casync.errors import LockedError, MalformedError
 from casync.limits import MIB
 from casync.objects.record import RECORD_BYTES, SegmentRecord, decode_record
 from casync.store.bucket.environment import BucketEnvironment
+from casync.store.bucket.lease import HeldLease, take_lease
 from casync.store.bucket.tables import (
     CONDEMNED,
     condemn,
@@ -64,6 +66,10 @@ class BucketCollection(LmdbCollection):
         dry_run: Only read.
         drop_pushes: End all pushes.
         grace: Seconds for which the bucket keeps what the store no longer needs.
+
+    Raises:
+        LockedError: Another collection is running, on any host.
+        CasyncError: As of `LmdbCollection`.
     """
 
     def __init__(
@@ -79,14 +85,28 @@ class BucketCollection(LmdbCollection):
     ) -> None:
         self._bucket = environment
         self._grace = grace
-        super().__init__(
-            environment,
-            store_id,
-            now=now,
-            window=window,
-            dry_run=dry_run,
-            drop_pushes=drop_pushes,
-        )
+        self._lease = None if dry_run else _take_lease(environment)
+        try:
+            super().__init__(
+                environment,
+                store_id,
+                now=now,
+                window=window,
+                dry_run=dry_run,
+                drop_pushes=drop_pushes,
+            )
+        except BaseException:
+            self._give_back()
+            raise
+
+    def close(self) -> None:
+        """As of `LmdbCollection`."""
+        super().close()
+        self._give_back()
+
+    def _give_back(self) -> None:
+        if self._lease is not None:
+            self._lease.close()
 
     def _start(self) -> int:
         return self._bucket.write(
@@ -246,6 +266,19 @@ class BucketCollection(LmdbCollection):
             if segment is not None:
                 used.add(segment.part)
         return used
+
+
+def _take_lease(environment: BucketEnvironment) -> HeldLease:
+    """The lease of the collector: two at a time are safe, and each wastes the work of the other."""
+    lease = take_lease(environment.storage, COLLECTOR_LEASE, clock=environment.clock)
+    if isinstance(lease, HeldLease):
+        return lease
+    silent = max(int(environment.clock()) - lease.heard, 0)
+    raise LockedError(
+        f"another collection of {environment.storage.place} is running on {lease.who}, which was "
+        f"heard of {silent} s ago",
+        next_step="Wait for its end. If it was killed, run this again in a minute.",
+    )
 
 
 def _records(data: bytes) -> Iterator[SegmentRecord]:

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import NoReturn, Self
 
+from casync.bucket.lease import LEASE_SECONDS
 from casync.bucket.storage import ObjectStorage
 from casync.errors import DamagedStoreError, UnsupportedError
 from casync.limits import MAP_BYTES
@@ -20,6 +21,7 @@ from casync.store.bucket.collection import GRACE_SECONDS, BucketCollection
 from casync.store.bucket.creation import create_store, find_store
 from casync.store.bucket.environment import BucketEnvironment
 from casync.store.bucket.follower import HeadFollower
+from casync.store.bucket.jobs import BucketJobs
 from casync.store.bucket.objects import BucketObjects
 from casync.store.bucket.pushes import BucketPushes
 from casync.store.bucket.record_cache import RecordCache
@@ -41,6 +43,7 @@ class BucketStore(LmdbStore):
     _objects: BucketObjects
     _grace: float = GRACE_SECONDS
     _closes_storage: bool = False
+    _jobs: BucketJobs
 
     @classmethod
     def open_bucket(
@@ -53,6 +56,8 @@ class BucketStore(LmdbStore):
         close_storage: bool = False,
         sync: bool = True,
         cache_bytes: int = 0,
+        key_folder: Path | None = None,
+        lease_seconds: int = LEASE_SECONDS,
         map_bytes: int = MAP_BYTES,
         grace: float = GRACE_SECONDS,
         clock: Callable[[], float] = time.time,
@@ -69,6 +74,8 @@ class BucketStore(LmdbStore):
             sync: Bring the tables to the head first. Otherwise a `HeadFollower` does so, and the
                 bucket is not needed if the tables have been whole before.
             cache_bytes: Bytes of chunks to keep in memory.
+            key_folder: As of `BucketJobs`.
+            lease_seconds: As of `BucketJobs`.
             map_bytes: Address space to reserve.
             grace: Seconds for which collections keep what the store no longer needs.
             clock: Seconds since 1970.
@@ -102,6 +109,9 @@ class BucketStore(LmdbStore):
         store._clock = clock
         store._grace = grace
         store._closes_storage = close_storage
+        store._jobs = BucketJobs(
+            environment, store_id, clock, store.names, key_folder, lease_seconds
+        )
         return store
 
     @property
@@ -137,6 +147,11 @@ class BucketStore(LmdbStore):
         """As `WritableStore.pushes`."""
         return BucketPushes(self._environment, self._objects, self._store_id, self._clock)
 
+    @property
+    def jobs(self) -> BucketJobs:
+        """As `WritableStore.jobs`."""
+        return self._jobs
+
     def collection(
         self, *, window: float, dry_run: bool = False, drop_pushes: bool = False
     ) -> AbstractContextManager[BucketCollection]:
@@ -151,7 +166,10 @@ class BucketStore(LmdbStore):
         Raises:
             UnsupportedError: Always.
         """
-        raise UnsupportedError("a store in a bucket has no backup of its own")
+        raise UnsupportedError(
+            f"{self.place} is no file that could be copied as it is",
+            next_step="`casync store copy` copies it into another bucket or a folder.",
+        )
 
 
 def _known_id(path: Path, opened: Callable[[bytes], BucketEnvironment]) -> bytes | None:

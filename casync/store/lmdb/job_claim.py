@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, Protocol, Self
 
 from casync.jobs.job import JobRow
 from casync.jobs.spec import JobSpec
@@ -13,10 +13,18 @@ from casync.store.lmdb.job_commit import read_job
 from casync.store.lmdb.job_rows import stop_key
 from casync.store.lmdb.lmdb_errors import translate
 
-__all__ = ["LmdbClaim", "has_runner", "lock_job"]
+__all__ = ["JobLock", "LmdbClaim", "has_runner", "lock_job"]
 
 _BASE: Final = 36
 _DIGITS: Final = slice(4, None)  # behind `dnl-`
+
+
+class JobLock(Protocol):
+    """What keeps others from running a job."""
+
+    def close(self) -> None:
+        """Lets others run it. May be called again."""
+        ...
 
 
 def lock_job(path: Path, ident: str) -> ByteLocks | None:
@@ -62,16 +70,14 @@ class LmdbClaim:
 
     Args:
         environment: The store's environment.
-        locks: What holds the byte of the job.
+        lock: What keeps others from running the job.
         row: The job as claimed.
         spec: Its specification with its secrets.
     """
 
-    def __init__(
-        self, environment: Environment, locks: ByteLocks, row: JobRow, spec: JobSpec
-    ) -> None:
+    def __init__(self, environment: Environment, lock: JobLock, row: JobRow, spec: JobSpec) -> None:
         self._environment = environment
-        self._locks = locks
+        self._lock = lock
         self.row = row
         self.spec = spec
 
@@ -86,7 +92,7 @@ class LmdbClaim:
 
     def release(self) -> None:
         """As `JobClaim.release`."""
-        self._locks.close()
+        self._lock.close()
 
     def __enter__(self) -> Self:
         return self

@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import islice
+from pathlib import Path
 from typing import Final
 
 from casync.errors import DamagedStoreError, LockedError, MalformedError, UsageError
@@ -35,7 +36,7 @@ from casync.store.job_rules import (
 )
 from casync.store.jobs import JobClaim
 from casync.store.lmdb.environment import Environment, Txn
-from casync.store.lmdb.job_claim import LmdbClaim, has_runner, lock_job
+from casync.store.lmdb.job_claim import JobLock, LmdbClaim, has_runner, lock_job
 from casync.store.lmdb.job_commit import put_job, read_job
 from casync.store.lmdb.job_items import JobItems
 from casync.store.lmdb.job_key import JobKey
@@ -71,6 +72,7 @@ class LmdbJobs:
         store_id: The 16 bytes of the store's UUID.
         clock: Seconds since 1970.
         names: As `ManifestSource.names`.
+        key_folder: The folder with the key of secrets, if it is not that of the store.
     """
 
     def __init__(
@@ -79,11 +81,12 @@ class LmdbJobs:
         store_id: bytes,
         clock: Callable[[], float],
         names: Callable[[str], Iterator[NameRecord]],
+        key_folder: Path | None = None,
     ) -> None:
         self._environment = environment
         self._clock = clock
         self._names = names
-        self._key = JobKey(environment.path, store_id)
+        self._key = JobKey(key_folder or environment.path, store_id)
         self._items = JobItems(environment, self._key)
 
     # -- Jobs ---------------------------------------------------------------------------------
@@ -102,7 +105,7 @@ class LmdbJobs:
                 check_quota(txn, self._environment.databases["meta"])
                 put_job(txn, self._environment.databases, fresh)
                 return fresh
-            if not has_runner(self._environment.path, present.id):
+            if not self._has_runner(present.id):
                 again = self._sealed(present.id, spec)
                 present = continued(present, spec.without_secrets(), again)
                 put_job(txn, self._environment.databases, present)
@@ -155,15 +158,27 @@ class LmdbJobs:
 
     def is_running(self, ident: str) -> bool:
         """As `JobStore.is_running`."""
-        return is_job_id(ident) and has_runner(self._environment.path, ident)
+        return is_job_id(ident) and self._has_runner(ident)
+
+    def _has_runner(self, ident: str) -> bool:
+        return has_runner(self._environment.path, ident)
+
+    def _lock(self, ident: str, *, runs: bool = False) -> JobLock | None:
+        """Keeps others from running a job; None if one does.
+
+        Args:
+            ident: The job.
+            runs: Whether it is to be run here.
+        """
+        return lock_job(self._environment.path, ident)
 
     # -- Running ------------------------------------------------------------------------------
 
     def claim(self, ident: str, *, restart: bool = False) -> LmdbClaim:
         """As `JobStore.claim`."""
         self._check(ident)
-        locks = lock_job(self._environment.path, ident)
-        if locks is None:
+        lock = self._lock(ident, runs=True)
+        if lock is None:
             raise LockedError(
                 f"job {ident} is running in another process",
                 next_step=f"`casync job show {ident}` shows it; `job stop` stops it.",
@@ -181,20 +196,20 @@ class LmdbJobs:
         try:
             row, spec = self._environment.write(write, need=_ROW_BYTES)
         except BaseException:
-            locks.close()
+            lock.close()
             raise
-        return LmdbClaim(self._environment, locks, row, spec)
+        return LmdbClaim(self._environment, lock, row, spec)
 
     def request_stop(self, ident: str) -> JobRow:
         """As `JobStore.request_stop`."""
         self._check(ident)
-        locks, now = lock_job(self._environment.path, ident), int(self._clock())
+        lock, now = self._lock(ident), int(self._clock())
 
         def write(txn: Txn) -> JobRow:
             row = self._row(txn, ident)
             if row.state in ENDED:
                 return row
-            if locks is not None:
+            if lock is not None:
                 row = aborted(row, now)
                 put_job(txn, self._environment.databases, row)
             else:
@@ -205,14 +220,14 @@ class LmdbJobs:
         try:
             return self._environment.write(write, need=_ROW_BYTES)
         finally:
-            if locks is not None:
-                locks.close()
+            if lock is not None:
+                lock.close()
 
     def remove(self, ident: str) -> None:
         """As `JobStore.remove`."""
         self._check(ident)
-        locks = lock_job(self._environment.path, ident)
-        if locks is None:
+        lock = self._lock(ident)
+        if lock is None:
             raise UsageError(
                 f"job {ident} is running", next_step=f"Stop it first: casync job stop {ident}."
             )
@@ -220,7 +235,7 @@ class LmdbJobs:
             self._environment.check_pages(JOB_TABLES)
             remove_rows(self._environment, ident)
         finally:
-            locks.close()
+            lock.close()
 
     def _check(self, ident: str) -> None:
         """Refuses an id without a job, before its byte is locked."""

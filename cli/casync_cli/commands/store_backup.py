@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from casync_cli.invocation import invocation_of
+from casync_cli.store_place import folder_of
 
 DETAILS = (
     "DIR becomes a store with the state of this one at a single moment: use it with --store DIR, "
@@ -28,6 +29,7 @@ def run(
     from casync.store.lmdb.namespaces import back_up
 
     invocation = invocation_of(ctx)
+    folder_of(invocation.store, "`casync store copy` copies a store out of a bucket, or into one.")
     path = Path(folder)
     invocation.resume = "Run the command again with a new folder."
     written = 0

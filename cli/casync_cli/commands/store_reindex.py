@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -12,6 +12,7 @@ from casync.errors import DamagedStoreError, NoStoreError, UsageError
 from casync_cli.exit_codes import DAMAGED
 from casync_cli.invocation import Invocation, invocation_of
 from casync_cli.parsing.paths import parse_path
+from casync_cli.store_place import folder_of
 
 if TYPE_CHECKING:
     from casync.store.lmdb.reindex import Reindexed
@@ -26,6 +27,11 @@ DETAILS = (
 EXAMPLES = (
     "casync store reindex",
     "casync store reindex --salvage /broken/data.mdb --store /new/store",
+)
+
+_INSTEAD: Final = (
+    "The index of a bucket is in the bucket, and each host reads it anew when its tables are gone. "
+    "`casync verify` finds damage, and `casync repair --server URL` mends it."
 )
 
 
@@ -61,13 +67,13 @@ def _reindex(invocation: Invocation) -> Reindexed:
     invocation.resume = "The store is unchanged."
     with invocation.progress() as progress:
         progress.start("reading segments", None)
-        return reindex(invocation.store_path, advance=progress.advance)
+        return reindex(folder_of(invocation.store, _INSTEAD), advance=progress.advance)
 
 
 def _salvage(invocation: Invocation, file: Path) -> Salvaged:
     from casync.store.lmdb.salvage import salvage
 
-    own = invocation.store_path
+    own = folder_of(invocation.store, "Salvage it into a folder, and copy that to the bucket.")
     if os.path.realpath(file) in (os.path.realpath(own), os.path.realpath(own / "data.mdb")):
         raise UsageError(
             f"{file} belongs to the store itself", next_step="Name a new store with --store DIR."
