@@ -16,17 +16,16 @@ from casync.access.member_indexes import BAD_INDEX, ArchivePlace, MemberIndexes,
 from casync.access.outline import Outline
 from casync.archives.detect import ArchiveKind, check_name, detect
 from casync.archives.format import ByteReader
+from casync.archives.hard_links import FOLDER, ITSELF, MAX_CHAIN, NOTHING, leads_nowhere, too_long
 from casync.archives.index import MemberIndex, encode_index, fits_index, member_order
 from casync.archives.layers import PlainReader, open_layer, open_onwards, stored_range
-from casync.archives.member import DEFLATED, STORED, Member, MemberKind, member_path
+from casync.archives.member import DEFLATED, STORED, Member, MemberKind, member_path, shown
 from casync.errors import (
     CasyncError,
     DamagedObjectError,
     IntegrityError,
     MalformedError,
     NoObjectError,
-    NotFoundError,
-    UnsupportedError,
     UsageError,
 )
 from casync.fs.sorted_rows import SortedRows
@@ -34,9 +33,6 @@ from casync.limits import MAX_MEMBERS
 from casync.store.base import ObjectSource
 
 __all__ = ["Archive", "MemberContent", "open_archive"]
-
-_MAX_LINKS: Final = 1000
-"""Hard links from one to the next. Programs write links to the file itself."""
 
 _WORDS: Final = {
     MemberKind.FOLDER: "folder",
@@ -109,7 +105,7 @@ class Archive:
         """The member at a path; of several the last one. A hard link is what it leads to.
 
         Raises:
-            NotFoundError: The path is that of a hard link to nothing.
+            NotFoundError: The path is that of a hard link that leads to no file.
             UnsupportedError: It is one of too many hard links that lead to each other in a row.
             NoObjectError, IntegrityError: As `members`.
         """
@@ -159,7 +155,7 @@ class Archive:
         """
         if member.kind is not MemberKind.FILE:
             raise UsageError(
-                f"{_text(member.path)} is a {_WORDS[member.kind]} in the archive, not a file"
+                f"{shown(member.path)} is a {_WORDS[member.kind]} in the archive, not a file"
             )
         if member.method not in (STORED, DEFLATED):
             next(self.read(member, 0, 0), None)
@@ -193,27 +189,35 @@ class Archive:
         return None if member is None else self.content_of(member)
 
     def _find(self, path: bytes) -> Member | None:
-        member = self._index.find(path)
-        steps = 0
-        while member is not None and member.kind is MemberKind.HARDLINK:
-            steps += 1
-            if steps > _MAX_LINKS:
-                raise UnsupportedError(  # no fault of the index, which would be made again
-                    f"{_text(path)} leads from hard link to hard link for too long"
-                )
-            self.kind.reader.check(self._plain, member)
-            member = self._before(member)
-            if member is None:
-                raise NotFoundError(f"{_text(path)} is a hard link to a member that is not there")
-        return member
+        found = self._index.find(path)
+        if found is None or found.kind is not MemberKind.HARDLINK:
+            return found
+        link = found
+        for _ in range(MAX_CHAIN):
+            self.kind.reader.check(self._plain, link)
+            there = self._linked(link)
+            problem = ""
+            if there is None:
+                problem = NOTHING
+            elif there.kind is MemberKind.FOLDER:
+                problem = FOLDER
+            elif there == found:
+                problem = ITSELF
+            if there is None or problem:  # no fault of the index, which would be made again
+                raise leads_nowhere(path, link.target, problem)
+            if there.kind is not MemberKind.HARDLINK:
+                return there
+            link = there
+        raise too_long(path)
 
-    def _before(self, link: Member) -> Member | None:
-        """What a hard link leads to: the last member of that path before it."""
+    def _linked(self, link: Member) -> Member | None:
+        """What a hard link leads to, by the rule of `hard_links`."""
         try:
             target = member_path(link.target)
         except MalformedError:
             return None
-        return self._index.find_before(target, link.header)
+        before = self._index.find_before(target, link.header)
+        return before or self._index.find_from(target, link.header)
 
     @property
     def _plain(self) -> ByteReader:
@@ -373,8 +377,4 @@ def _make_index(
 
 
 def _wrong_about(member: Member) -> IntegrityError:
-    return IntegrityError(f"the index of the archive is wrong about {_text(member.path)}")
-
-
-def _text(path: bytes) -> str:
-    return path.decode(errors="replace")
+    return IntegrityError(f"the index of the archive is wrong about {shown(member.path)}")

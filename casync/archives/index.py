@@ -300,6 +300,17 @@ class MemberIndex:
         found = _member(rows[bisect_left(rows, order, key=_order) - 1])
         return found if found.path == path else None
 
+    def find_from(self, path: bytes, header: int) -> Member | None:
+        """The first member at a path whose header is at a place or behind it."""
+        order = path, header
+        for number in self.blocks_of(path):
+            rows = self._block(number)
+            at = bisect_left(rows, order, key=_order)
+            if at < len(rows):
+                found = _member(rows[at])
+                return found if found.path == path else None
+        return None
+
     def members(self, prefix: bytes = b"", *, after: bytes = b"") -> Iterator[Member]:
         """The members whose paths begin with a prefix, ordered by path, shadowed ones included.
 

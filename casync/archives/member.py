@@ -7,7 +7,7 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 
-from casync.errors import MalformedError
+from casync.errors import MalformedError, UsageError
 
 __all__ = [
     "DEFLATED",
@@ -18,6 +18,8 @@ __all__ = [
     "MemberKind",
     "Special",
     "member_path",
+    "place_of_text",
+    "shown",
 ]
 
 STORED: Final = 0
@@ -93,5 +95,22 @@ def member_path(raw: bytes) -> bytes:
     """
     names = [name for name in raw.split(b"/") if name not in (b"", b".")]
     if not names or b".." in names or b"\0" in raw:
-        raise MalformedError(f"the archive has a member with the name {raw!r}")
+        raise MalformedError(f"the archive has a member with the name {shown(raw)}")
     return b"/".join(names)
+
+
+def place_of_text(text: str) -> bytes:
+    """The path of a new member, as people type it.
+
+    Raises:
+        UsageError: It is empty, or leads out of the archive.
+    """
+    try:
+        return member_path(text.encode(errors="surrogateescape"))
+    except MalformedError as error:
+        raise UsageError(f"a member cannot have the path {text or 'of no characters'}") from error
+
+
+def shown(name: bytes) -> str:
+    """A name or a path in messages, which escape it where they are shown."""
+    return name.decode(errors="surrogateescape")

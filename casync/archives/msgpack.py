@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from casync.archives.format import ByteReader
-from casync.archives.member import Member, MemberKind, member_path
+from casync.archives.member import Member, MemberKind, member_path, shown
 from casync.errors import IntegrityError, MalformedError
 from casync.limits import MAX_ARCHIVE_HEADER
 
@@ -38,7 +38,7 @@ class MessagePack:
             offset, length = bytes_header(archive.read(at, _HEADER_BYTES), at)
             at = offset + length
             if at > archive.length:
-                raise MalformedError(f"the archive ends inside {name!r}")
+                raise MalformedError(f"the archive ends inside {shown(name)}")
             try:
                 path = member_path(name)
             except MalformedError:
@@ -62,7 +62,7 @@ class MessagePack:
             is_right = False
         if not is_right:
             raise IntegrityError(
-                f"the index of the archive is wrong about {member.path.decode(errors='replace')}",
+                f"the index of the archive is wrong about {shown(member.path)}",
             )
 
     def proves(self, archive: ByteReader, member: Member) -> bool:
@@ -80,7 +80,7 @@ class MessagePack:
             left -= len(block)
             yield block
         if left:
-            raise IntegrityError(f"the archive ends inside {member.path.decode(errors='replace')}")
+            raise IntegrityError(f"the archive ends inside {shown(member.path)}")
 
 
 def map_header(head: bytes) -> tuple[int, int]:

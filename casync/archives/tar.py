@@ -7,7 +7,7 @@ from typing import Final
 
 from casync.archives.byte_files import HeaderFile
 from casync.archives.format import ByteReader
-from casync.archives.member import SPARSE, Member, MemberKind, member_path
+from casync.archives.member import SPARSE, Member, MemberKind, member_path, shown
 from casync.archives.tar_headers import TarHeader, tar_headers
 from casync.errors import IntegrityError, MalformedError, UnsupportedError
 from casync.objects.tree import bounded_time
@@ -74,7 +74,7 @@ class Tar:
             left -= len(block)
             yield block
         if left:
-            raise IntegrityError(f"the archive ends inside {member.path.decode(errors='replace')}")
+            raise IntegrityError(f"the archive ends inside {shown(member.path)}")
 
 
 def tar_end(archive: ByteReader, start: int = 0) -> int:
@@ -100,7 +100,7 @@ def _headers(archive: ByteReader, start: int) -> Iterator[TarHeader]:
     for header in tar_headers(HeaderFile(archive), start):
         if header.offset + header.stored > archive.length:
             raise MalformedError(
-                f"the archive ends at byte {archive.length}, inside {header.name!r}"
+                f"the archive ends at byte {archive.length}, inside {shown(header.name)}"
             )
         yield header
 
@@ -141,5 +141,5 @@ def _place(member: Member) -> tuple[object, ...]:
 
 def _wrong_index(member: Member) -> IntegrityError:
     return IntegrityError(
-        f"the index of the archive is wrong about {member.path.decode(errors='replace')}",
+        f"the index of the archive is wrong about {shown(member.path)}",
     )

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from typing import Final, NamedTuple, Protocol
 
+from casync.archives.member import shown
 from casync.errors import MalformedError
 from casync.limits import (
     MAX_ARCHIVE_HEADER,
@@ -124,7 +125,9 @@ def tar_headers(file: HeaderSource, start: int = 0) -> Iterator[TarHeader]:
         at = header.end
         file.seek(at)
         if file.tell() < header.offset + header.stored:
-            raise MalformedError(f"the archive ends at byte {file.tell()}, inside {header.name!r}")
+            raise MalformedError(
+                f"the archive ends at byte {file.tell()}, inside {shown(header.name)}"
+            )
     if start:
         return
     while block := file.read(MAX_ARCHIVE_HEADER):

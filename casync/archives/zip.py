@@ -12,7 +12,15 @@ from msgspec.structs import replace
 
 from casync.archives.byte_files import ReaderFile
 from casync.archives.format import ByteReader
-from casync.archives.member import DEFLATED, ENCRYPTED, STORED, Member, MemberKind, member_path
+from casync.archives.member import (
+    DEFLATED,
+    ENCRYPTED,
+    STORED,
+    Member,
+    MemberKind,
+    member_path,
+    shown,
+)
 from casync.archives.zip_directory import (
     DESCRIPTOR_BYTES,
     LOCAL_BYTES,
@@ -72,7 +80,7 @@ class Zip:
             headers.seek(entry.header)
             offset = local_end(headers.read(size) or b"", entry.name, entry.header)
             if offset + entry.stored > directory.start:
-                raise MalformedError(f"the zip archive ends inside {entry.name!r}")
+                raise MalformedError(f"the zip archive ends inside {shown(entry.name)}")
             try:
                 yield self._member(archive, entry, offset)
             except MalformedError:
@@ -96,7 +104,7 @@ class Zip:
             offset, path = -1, b""
         if offset != member.offset or path != member.path:
             raise IntegrityError(
-                f"the index of the archive is wrong about {member.path.decode(errors='replace')}",
+                f"the index of the archive is wrong about {shown(member.path)}",
             )
 
     def proves(self, archive: ByteReader, member: Member) -> bool:
@@ -125,9 +133,7 @@ class Zip:
             left -= len(block)
             yield block
         if left or (is_whole and member.crc is not None and crc != member.crc):
-            raise IntegrityError(
-                f"{member.path.decode(errors='replace')} is damaged in its archive"
-            )
+            raise IntegrityError(f"{shown(member.path)} is damaged in its archive")
 
     def _member(self, archive: ByteReader, entry: ZipEntry, offset: int) -> Member:
         raw = name_of(entry.name)
@@ -187,7 +193,7 @@ def _plain(archive: ByteReader, member: Member, start: int, end: int) -> Iterato
 
 
 def _damaged(member: Member) -> IntegrityError:
-    return IntegrityError(f"{member.path.decode(errors='replace')} is damaged in its archive")
+    return IntegrityError(f"{shown(member.path)} is damaged in its archive")
 
 
 def name_of(name: bytes) -> bytes:

@@ -144,10 +144,16 @@ def parse_ref(text: str) -> Ref:
     """Reads a ref: `HASH`, `PREFIX`, `NAME` or `NAME@N`, each with an optional `:PATH`.
 
     Raises:
-        UsageError: `text` is none of these.
+        UsageError: `text` is none of these, or an address.
     """
     base, colon, inside = text.partition(":")
     path = inside if colon else None
+    if inside.startswith("//"):
+        raise UsageError(
+            "an address is given where a ref is expected",
+            next_step="`casync get URL` stores what an address has; with --server URL, refs are "
+            "those of a casync server.",
+        )
     if is_hash(base):
         if len(base) < 2 * ID_BYTES:
             return Ref(prefix=base, path=path)

@@ -262,6 +262,22 @@ def test_a_list_gives_members_paths_of_their_own(
     assert "tree has no none" in ran.err
 
 
+@pytest.mark.parametrize("line", ["../x", "tree:../x", "tree:a.txt,../x\u202e"])
+def test_a_path_in_a_list_that_leads_out_is_refused_and_shown_as_text(
+    program: Program, folder: Path, tmp_path: Path, line: str
+) -> None:
+    """A3"""
+    assert program.run("prepare", str(folder), "--name", "tree").status == 0
+    listed = tmp_path / "list"
+    listed.write_text(line + "\n")
+    ran = program.run("archive", "create", "listed.tar", "--list", str(listed))
+    assert ran.status == 2
+    assert ran.err.startswith("casync: entry 1: a ")
+    assert "../x" in ran.err
+    assert "b'" not in ran.err
+    assert "\u202e" not in ran.err
+
+
 def test_two_members_with_one_path_are_refused(program: Program, folder: Path) -> None:
     """A3"""
     assert program.run("prepare", str(folder), "--name", "tree").status == 0

@@ -225,7 +225,15 @@ def test_hard_links_lead_to_members_only(hostile: Hostile, target: str) -> None:
     hostile.other("hard", tarfile.LNKTYPE, target)
     status, said = hostile.extract()
     assert (status, hostile.target.exists()) == (9, False)
-    assert "hard is a hard link to a member that is not there" in said
+    assert f"hard is a hard link to {target}, which is not in the archive" in said
+
+
+def test_a_hard_link_may_come_before_its_member(hostile: Hostile) -> None:
+    hostile.other("early", tarfile.LNKTYPE, "late")
+    hostile.file("late", b"bytes")
+    assert hostile.extract()[0] == 0
+    assert (hostile.target / "early").read_bytes() == b"bytes"
+    assert (hostile.target / "early").samefile(hostile.target / "late")
 
 
 def test_a_hard_link_to_a_member_that_is_not_chosen_is_a_file(hostile: Hostile) -> None:

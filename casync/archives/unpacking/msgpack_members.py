@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from casync.archives.member import MemberKind
+from casync.archives.member import MemberKind, shown
 from casync.archives.msgpack import bytes_header, map_header
 from casync.archives.unpacking.forward_file import ForwardFile
 from casync.archives.unpacking.unpacked_member import (
@@ -58,7 +58,7 @@ def unpack_msgpack(file: ForwardFile) -> Iterator[UnpackedMember | RefusedMember
             yield UnpackedMember(path, MemberKind.FILE, _MODE, 0, length, blocks)
         file.seek(end)
         if file.tell() < end:
-            raise MalformedError(f"the archive ends inside {name!r}")
+            raise MalformedError(f"the archive ends inside {shown(name)}")
     if file.peek(1):
         raise MalformedError(
             f"the map of MessagePack ends at byte {file.tell()}, but the archive does not"
@@ -79,4 +79,4 @@ def _blocks(file: ForwardFile, name: bytes, length: int) -> Iterator[MemberBlock
         left -= len(block)
         yield block
     if left:
-        raise MalformedError(f"the archive ends inside {name!r}")
+        raise MalformedError(f"the archive ends inside {shown(name)}")

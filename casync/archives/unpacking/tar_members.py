@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Final, Literal
 from urllib.parse import unquote_to_bytes
 
-from casync.archives.member import MemberKind, Special
+from casync.archives.member import MemberKind, Special, shown
 from casync.archives.tar import LABEL, kind_of
 from casync.archives.tar_headers import Extents, TarHeader, tar_headers
 from casync.archives.unpacking.forward_file import ForwardFile
@@ -42,7 +42,7 @@ def unpack_tar(file: ForwardFile) -> Iterator[UnpackedMember | RefusedMember]:
         special = _SPECIAL.get(header.type)
         if kind is MemberKind.OTHER and special is None:
             if header.type != LABEL:
-                yield RefusedMember(header.name, f"its type is {header.type!r}")
+                yield RefusedMember(header.name, f"its type is {shown(header.type)}")
             continue
         try:
             path = unpacked_path(header.name, kind)
@@ -81,7 +81,9 @@ def _blocks(file: ForwardFile, header: TarHeader) -> Iterator[MemberBlock]:
             left -= len(block)
             yield block
         if left:
-            raise MalformedError(f"the archive ends at byte {file.tell()}, inside {header.name!r}")
+            raise MalformedError(
+                f"the archive ends at byte {file.tell()}, inside {shown(header.name)}"
+            )
         at = start + count
     if header.length > at:
         yield header.length - at

@@ -73,7 +73,7 @@ def msgpack_header(member: NewMember) -> bytes:
     Raises:
         UsageError: It is not a file, or larger than MessagePack can say.
     """
-    label = member.path.decode(errors="replace")
+    label = member.path.decode(errors="surrogateescape")
     if member.kind is not MemberKind.FILE:
         raise UsageError(f"MessagePack holds files only, and {label} is none", next_step=_OTHERS)
     if member.length > MAX_MSGPACK:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple, TypeAlias
 
-from casync.archives.member import MemberKind, Special
+from casync.archives.member import MemberKind, Special, shown
 from casync.errors import SourceChangedError
 from casync.ids import Buffer
 from casync.sizes import format_count
@@ -77,6 +77,6 @@ def exact(member: NewMember, content: Iterable[Buffer]) -> Iterator[Buffer]:
     if count != member.length:
         more = "more" if count > member.length else format_count(count, "byte")
         raise SourceChangedError(
-            f"{member.path.decode(errors='replace')} should have "
+            f"{shown(member.path)} should have "
             f"{format_count(member.length, 'byte')}, but has {more}"
         )

@@ -95,7 +95,7 @@ def tar_header(member: NewMember) -> bytes:
     Raises:
         UsageError: Tar has no such kind of member, or no reader takes a header of this size.
     """
-    label = member.path.decode(errors="replace")
+    label = member.path.decode(errors="surrogateescape")
     kind = _TYPES.get(member.kind) if member.special is None else _SPECIAL[member.special.kind]
     if kind is None:
         raise UsageError(f"tar has no room for {label}")

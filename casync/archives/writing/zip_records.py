@@ -190,7 +190,7 @@ def zip_mtime(mtime: int) -> int:
 
 
 def _name(member: NewMember) -> bytes:
-    label = member.path.decode(errors="replace")
+    label = member.path.decode(errors="surrogateescape")
     if member.kind not in _TYPES:
         raise UsageError(f"zip has no room for {label}: it is no file, folder or symbolic link")
     name = member.path + b"/" if member.kind is MemberKind.FOLDER else member.path

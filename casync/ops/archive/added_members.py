@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from casync.access.archive import Archive
 from casync.access.member_indexes import BAD_INDEX
-from casync.archives.member import Member, MemberKind
+from casync.archives.member import Member, MemberKind, shown
 from casync.archives.writing.new_member import MemberWithBytes, NewMember
 from casync.errors import UsageError
 from casync.ops.archive.create import ArchiveInput
@@ -84,7 +84,7 @@ class AddedMembers:
                 self.kept += 1
             else:
                 raise UsageError(
-                    f"{self._archive_label} has a member {_text(member.path)} already",
+                    f"{self._archive_label} has a member {shown(member.path)} already",
                     next_step="Give --on-duplicate replace or keep, or another path with --as.",
                 )
 
@@ -98,16 +98,16 @@ class AddedMembers:
             if above not in self._folders:
                 found = self._there(above)
                 if found and found[-1].kind is not MemberKind.FOLDER:
-                    raise self._misplaced(member, f"{_text(above)}, which is no folder")
+                    raise self._misplaced(member, f"{shown(above)}, which is no folder")
                 self._folders.add(above)
         if member.kind is not MemberKind.FOLDER:
             below = next(self._archive.members(member.path + b"/"), None)
             if below is not None:
-                raise self._misplaced(member, f"{_text(below.path)} below it")
+                raise self._misplaced(member, f"{shown(below.path)} below it")
 
     def _misplaced(self, member: NewMember, what: str) -> UsageError:
         return UsageError(
-            f"{_text(member.path)} has no room in {self._archive_label}, which has {what}",
+            f"{shown(member.path)} has no room in {self._archive_label}, which has {what}",
             next_step="Give another path with --as.",
         )
 
@@ -130,7 +130,3 @@ class AddedMembers:
                 break
             found.append(one)
         return found
-
-
-def _text(path: bytes) -> str:
-    return path.decode(errors="replace")

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from casync.access.archive import Archive
-from casync.archives.member import Member, MemberKind
+from casync.archives.member import Member, MemberKind, shown
 from casync.archives.selection import member_selection
 from casync.errors import IntegrityError, NotFoundError, UsageError
 from casync.fs.sorted_rows import SortedRows
@@ -128,9 +128,7 @@ def member_content(archive: Archive, member: Member) -> Iterator[Buffer]:
     """
     content = archive.content_of(member)
     if content.length != member.length:
-        raise IntegrityError(
-            f"the index of the archive is wrong about {member.path.decode(errors='replace')}"
-        )
+        raise IntegrityError(f"the index of the archive is wrong about {shown(member.path)}")
     yield from content.read(0, content.length)
 
 

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 
-from casync.archives.member import MemberKind, member_path
+from casync.archives.member import MemberKind
 from casync.archives.writing.new_member import MemberWithBytes, NewMember
-from casync.errors import MalformedError, UsageError
+from casync.errors import UsageError
 from casync.fs.source.base import Hole, reading
 from casync.fs.source.file import FileSource
 from casync.fs.unnamed_file import unnamed_file
@@ -18,7 +18,7 @@ from casync.ids import Buffer
 from casync.limits import MIB
 from casync.ops.archive.folder_input import FolderInput
 
-__all__ = ["FilesInput", "StreamInput", "place_of_text"]
+__all__ = ["FilesInput", "StreamInput"]
 
 _NS: Final = 1_000_000_000
 _BLOCK: Final = MIB
@@ -147,18 +147,6 @@ class StreamInput:
         """The member."""
         length = self._file.length
         yield NewMember(self._place, length=length), self._file.blocks(0, length)
-
-
-def place_of_text(text: str) -> bytes:
-    """The path of a member, as people type it.
-
-    Raises:
-        UsageError: It is empty, or leads out of the archive.
-    """
-    try:
-        return member_path(os.fsencode(text))
-    except MalformedError as error:
-        raise UsageError(f"a member cannot have the path {text!r}") from error
 
 
 def _last_name(path: Path) -> bytes:

@@ -11,7 +11,7 @@ from casync.access.locate import Located, WalkedPath, nothing_at, open_archive_a
 from casync.access.member_indexes import indexes_of
 from casync.access.outline import Outline
 from casync.access.tree_load import Tree
-from casync.archives.member import Member, MemberKind, member_path
+from casync.archives.member import Member, MemberKind, place_of_text
 from casync.archives.selection import member_selection
 from casync.archives.writing.new_member import MemberWithBytes, NewMember
 from casync.errors import NoObjectError, NotFoundError, UsageError
@@ -206,9 +206,14 @@ def refs_of_texts(texts: Iterable[tuple[str, str | None]]) -> Iterator[WantedMem
     Raises:
         UsageError: A text is not a ref, or a path leads out of the archive.
     """
-    for text, path in texts:
-        ref = parse_ref(text)
-        place = _path(ref) if path is None else member_path(path.encode())
+    for number, (text, path) in enumerate(texts, 1):
+        try:
+            ref = parse_ref(text)
+            place = _path(ref) if path is None else place_of_text(path)
+        except UsageError as error:
+            raise UsageError(
+                f"entry {number}: {error.message}", next_step=error.next_step
+            ) from error
         yield WantedMember(ref, place, place)
 
 
@@ -223,5 +228,5 @@ def names_below(store: ManifestSource, prefix: str, but: Name) -> Iterator[Wante
 
 def _path(ref: Ref) -> bytes:
     if ref.path:
-        return member_path(ref.path.encode(errors="surrogateescape"))
+        return place_of_text(ref.path)
     return (ref.name or "").encode()

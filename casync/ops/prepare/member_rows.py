@@ -16,6 +16,7 @@ from typing import Final, Self
 import msgspec
 from msgspec.structs import replace
 
+from casync.archives.hard_links import FOLDER, ITSELF, MAX_CHAIN, NOTHING, leads_nowhere, too_long
 from casync.errors import MalformedError
 from casync.fs.scan import Excluded
 from casync.fs.scan_cache import walk_key
@@ -27,9 +28,6 @@ from casync.ops.prepare.open_folders import STAGING_REASON, OpenFolders
 from casync.ops.prepare.tree_builder import KnownEntry, TreeBuilder, name_of
 
 __all__ = ["MemberRows"]
-
-_MAX_CHAIN: Final = 40
-"""Hard links that lead to hard links; as many as Linux follows symbolic ones."""
 
 _WHAT: Final = "the list of members"
 
@@ -139,7 +137,8 @@ class MemberRows:
             excluded: Selects paths to leave out.
 
         Raises:
-            MalformedError: A hard link leads to nothing.
+            NotFoundError: A hard link leads to no file.
+            UnsupportedError: Too many hard links lead to each other in a row.
             CasyncError: What the store raises; the rows cannot be written or read back.
         """
         self._resolve()
@@ -163,34 +162,31 @@ class MemberRows:
 
     def _resolve(self) -> None:
         """Finds the entries of all hard links; a link to a link in the next round."""
-        for _ in range(_MAX_CHAIN):
+        for _ in range(MAX_CHAIN):
             if not self._links:
                 return
             links, self._links = self._links, SortedRows(_Link, _target, _WHAT)
             with links:
                 for link, row in _found(self._rows, links):
                     self._link(link, row)
-        raise MalformedError(
-            f"more than {_MAX_CHAIN} hard links of the archive lead to each other in a row"
-        )
+        for link in self._links:
+            raise too_long(_path(link.key))
 
     def _link(self, link: _Link, row: _Row | None) -> None:
         """Takes what a hard link leads to.
 
         Raises:
-            MalformedError: It leads to nothing, to itself, or to a folder.
+            NotFoundError: It leads to nothing, to itself, or to a folder.
         """
         problem = ""
         if row is None:
-            problem = "is not in the archive"
+            problem = NOTHING
         elif row.is_folder:
-            problem = "is a folder"
+            problem = FOLDER
         elif _place(row) == (link.key, link.number):
-            problem = "is the link itself"
+            problem = ITSELF
         if row is None or problem:
-            path = _path(link.key).decode(errors="replace")
-            there = _path(link.target).decode(errors="replace")
-            raise MalformedError(f"{path} is a hard link to {there}, which {problem}")
+            raise leads_nowhere(_path(link.key), _path(link.target), problem)
         if row.target:
             self._links.add(_Link(row.target, row.number, link.key, link.number))
             return

@@ -101,7 +101,8 @@ def _on_duplicate(text: str) -> OnDuplicate:
 
 
 def _input(store: LmdbStore, files: list[str], place: str | None) -> ArchiveInput:
-    from casync.ops.archive.files_input import FilesInput, StreamInput, place_of_text
+    from casync.archives.member import place_of_text
+    from casync.ops.archive.files_input import FilesInput, StreamInput
 
     path = None if place is None else place_of_text(place)
     is_folder = place is not None and place.endswith("/")

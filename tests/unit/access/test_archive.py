@@ -292,8 +292,6 @@ def test_a_hard_link_leads_to_what_was_before_it(store: MemoryStore) -> None:
             ("b", b"", "a"),
             ("c", b"", "b"),
             ("a", b"second", ""),
-            ("d", b"", "later"),
-            ("later", b"third", ""),
         ):
             info = tarfile.TarInfo(name)
             info.size = len(data)
@@ -303,5 +301,3 @@ def test_a_hard_link_leads_to_what_was_before_it(store: MemoryStore) -> None:
     put(store, "links.tar", out.getvalue())
     read_here = partial(read, store)
     assert [read_here(f"links.tar:{name}") for name in "abc"] == [b"second", b"first", b"first"]
-    with pytest.raises(NotFoundError, match="d is a hard link to a member that is not there"):
-        read_here("links.tar:d")

@@ -149,3 +149,12 @@ def test_refs(text: str, ref: Ref) -> None:
 def test_no_refs(text: str) -> None:
     with pytest.raises(UsageError):
         parse_ref(text)
+
+
+@pytest.mark.parametrize("text", ["http://u:secret@host/x.tar", "s3://bucket/key", "casync://h/a"])
+def test_an_address_is_no_ref_and_not_shown(text: str) -> None:
+    with pytest.raises(UsageError, match="an address is given") as caught:
+        parse_ref(text)
+    assert "casync get URL" in caught.value.next_step
+    assert "--server" in caught.value.next_step
+    assert "secret" not in str(caught.value)
