@@ -87,6 +87,9 @@ MAX_MEMBERS = 1 << 26
 MAX_INDEX_BLOCK = MIB
 """Plain bytes of one block of a member index: 64 KiB, and one row with the longest names."""
 
+MAX_REFUSED_NAMES = 100
+"""Names of members that an index leaves out, which it tells. All of them are counted."""
+
 MAX_INDEX_TAIL = 64 * MIB
 """Plain bytes of the tail of a member index: a path for each block. A reader holds them."""
 

@@ -14,12 +14,16 @@ from weakref import WeakValueDictionary
 
 from casync.access.member_indexes import BAD_INDEX, ArchivePlace, MemberIndexes, reader_of
 from casync.access.outline import Outline
+from casync.access.progress import SILENT, Progress
 from casync.archives.detect import ArchiveKind, check_name, detect
 from casync.archives.format import ByteReader
 from casync.archives.hard_links import FOLDER, ITSELF, MAX_CHAIN, NOTHING, leads_nowhere, too_long
-from casync.archives.index import MemberIndex, encode_index, fits_index, member_order
-from casync.archives.layers import PlainReader, open_layer, open_onwards, stored_range
+from casync.archives.index import MemberIndex
+from casync.archives.index_layout import NONE_REFUSED, fits_index, member_order
+from casync.archives.index_writing import encode_index
+from casync.archives.layers import open_layer, open_onwards, stored_range
 from casync.archives.member import DEFLATED, STORED, Member, MemberKind, member_path, shown
+from casync.archives.unpacking.one_pass import OnePass
 from casync.errors import (
     CasyncError,
     DamagedObjectError,
@@ -222,9 +226,12 @@ class Archive:
     @property
     def _plain(self) -> ByteReader:
         if self._opened_plain is None:
-            layer = self.kind.layer
+            layer, length = self.kind.layer, self._index.length
             points = self._reading(lambda: self._index.points()) if layer else b""
-            length = self._index.length
+            if layer == "gzip" and not points:  # more than an index has room for
+                once = OnePass(layer, self._stored)
+                once.measure()
+                length, points = once.length, once.points
             self._opened_plain = open_layer(layer, self._stored, length=length, points=points)
         return self._opened_plain
 
@@ -299,6 +306,7 @@ def open_archive(
     path: bytes = b"",
     *,
     is_proved: bool = False,
+    progress: Progress = SILENT,
 ) -> Archive | None:
     """Opens a content as an archive; None if neither its bytes nor its name are those of one.
 
@@ -309,6 +317,7 @@ def open_archive(
         name: Its name, if it has one.
         path: Where it is in the tree of the outline's manifest; empty for the whole.
         is_proved: Whether the manifest is known by more than the word of a server: by its hash.
+        progress: Advances by every byte of the archive, if its index is made.
 
     Raises:
         UsageError: Its name says that it is another kind of archive.
@@ -325,7 +334,7 @@ def open_archive(
         kind = detect(stored, name)
         if kind is None:
             return None
-        index = _make_index(place, stored, kind, indexes)
+        index = _make_index(place, stored, kind, indexes, progress)
     return Archive(place, stored, indexes, index)
 
 
@@ -344,6 +353,7 @@ def _make_index(
     stored: ByteReader,
     kind: ArchiveKind,
     indexes: MemberIndexes,
+    progress: Progress = SILENT,
     *,
     bad: MemberIndex | None = None,
 ) -> MemberIndex:
@@ -356,6 +366,7 @@ def _make_index(
         stored: Its bytes.
         kind: What it is.
         indexes: Keeps the index.
+        progress: Advances by every byte of the archive.
         bad: The index that is damaged or wrong.
     """
     turn = _turns.setdefault(place.content.id, _Turn())
@@ -363,16 +374,23 @@ def _make_index(
         found = indexes.find(place)
         if found is not None and found is not bad:
             return found
-        plain = open_layer(kind.layer, stored)
+        progress.start("indexing the archive", stored.length)
+        once = OnePass(kind.layer, stored, progress.advance)
+        refused = NONE_REFUSED
+
+        def refuse(name: bytes) -> None:
+            nonlocal refused
+            refused = refused.and_one(name)
+
         with SortedRows(Member, member_order, "the members of the archive") as rows:
-            onwards = open_onwards(kind.layer, stored, plain.length)
-            for number, member in enumerate(kind.reader.scan(onwards)):
+            for number, member in enumerate(once.members(kind, refuse)):
                 if number == MAX_MEMBERS:
                     raise MalformedError(f"the archive has more than {MAX_MEMBERS} members")
                 if fits_index(member):
                     rows.add(member)
-            points = plain.points if isinstance(plain, PlainReader) else b""
-            blocks = encode_index(rows, kind, plain.length, points)
+                else:
+                    refuse(member.raw or member.path)
+            blocks = encode_index(rows, kind, once.length, once.points, refused)
             return indexes.keep(place, blocks, again=bad is not None)
 
 

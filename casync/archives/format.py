@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Protocol
+from collections.abc import Callable, Iterator
+from typing import Final, Protocol, TypeAlias
 
 from casync.archives.member import Member
 
-__all__ = ["ArchiveFormat", "ByteReader"]
+__all__ = ["IGNORE", "ArchiveFormat", "ByteReader", "Refuse"]
+
+Refuse: TypeAlias = Callable[[bytes], None]
+"""Takes the name of a member that stands for no path."""
+
+IGNORE: Final[Refuse] = lambda _: None  # noqa: E731
+"""Drops such names."""
 
 
 class ByteReader(Protocol):
@@ -35,8 +41,12 @@ class ArchiveFormat(Protocol):
         """The word for it: `tar`, `zip` or `msgpack`."""
         ...
 
-    def scan(self, archive: ByteReader) -> Iterator[Member]:
-        """All members in the order of the archive.
+    def scan(self, archive: ByteReader, refuse: Refuse = IGNORE) -> Iterator[Member]:
+        """All members in the order of the archive, but those whose names stand for no path.
+
+        Args:
+            archive: The archive.
+            refuse: Called with each such name.
 
         Raises:
             MalformedError: The archive breaks its format; the message says where.

@@ -7,20 +7,24 @@ before it was compared with the archive (`ArchiveFormat.check`).
 
 from __future__ import annotations
 
-import struct
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import lru_cache
-from heapq import merge
-from itertools import pairwise
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 import zstandard
-from msgspec.structs import replace
 
-from casync.archives.detect import ArchiveKind, kind_of_words
+from casync.archives.detect import kind_of_words
 from casync.archives.format import ByteReader
+from casync.archives.index_layout import (
+    INDEX_FOOT,
+    INDEX_MAGIC,
+    INDEX_VERSION,
+    BlockPlace,
+    LongTail,
+    member_order,
+)
 from casync.archives.member import Member
 from casync.errors import MalformedError
 from casync.ids import Buffer
@@ -30,205 +34,20 @@ from casync.limits import (
     MAX_INDEX_TAIL,
     MAX_LENGTH,
     MAX_MEMBERS,
-    MAX_TREE_PATH,
+    MAX_REFUSED_NAMES,
 )
 
-__all__ = ["MemberIndex", "encode_index", "extended_index", "fits_index", "member_order"]
-
-_VERSION: Final = 1
-_MAGIC: Final = b"casyncm1"
-_FOOT: Final = struct.Struct("<Q8s")
-_BLOCK_BYTES: Final = 64 * 1024
-_ROW_BYTES: Final = 40
-"""Approximate bytes of a member, not counting its names."""
-
-_PLACE_BYTES: Final = 32
-"""Bytes of a block's place in the tail at most, not counting its path."""
+__all__ = ["MemberIndex"]
 
 _FRAME_BYTES: Final = 64 * 1024
 """By how much a frame of zstd may be longer than what is in it."""
 
-_LEVEL: Final = 3
 _T = TypeVar("_T")
 
 
-class _Block(NamedTuple):
-    """The path of the first member of a block, and where the block lies."""
-
-    first: bytes
-    offset: int
-    size: int
-
-
-class _Tail(msgspec.Struct, frozen=True, array_like=True):
-    version: int
-    format: str
-    layer: str
-    length: int  # of the plain archive
-    members: int
-    points: tuple[int, int]  # offset and size
-    blocks: list[_Block]
-    last: int = 0  # the highest header of a member
-
-
-_ENCODER: Final = msgspec.msgpack.Encoder()
 _ROWS: Final = msgspec.msgpack.Decoder(type=list[msgspec.Raw])
 _MEMBER: Final = msgspec.msgpack.Decoder(type=Member)
-_TAIL: Final = msgspec.msgpack.Decoder(type=_Tail)
-
-
-def member_order(member: Member) -> tuple[bytes, int]:
-    """The key by which members of an index are sorted."""
-    return member.path, member.header
-
-
-def fits_index(member: Member) -> bool:
-    """Whether an index has room for a member: its names are no longer than paths of trees."""
-    return max(len(member.path), len(member.raw), len(member.target)) <= MAX_TREE_PATH
-
-
-def encode_index(
-    members: Iterable[Member], kind: ArchiveKind, length: int, points: bytes
-) -> Iterator[bytes]:
-    """The bytes of an index, in blocks.
-
-    Args:
-        members: The members in the order of `member_order`, each of which fits.
-        kind: The kind of the archive.
-        length: The bytes of the plain archive.
-        points: Where its layer can be read from. More than a reader accepts are left out.
-
-    Raises:
-        MalformedError: There are more members than an index can have, or too many long names.
-    """
-    blocks = _Blocks()
-    yield from blocks.write(members)
-    yield from blocks.end(kind, length, points)
-
-
-def extended_index(
-    old: MemberIndex,
-    added: Iterable[Member],
-    *,
-    length: int,
-    points: bytes,
-    without: Iterable[bytes] = (),
-) -> Iterator[bytes]:
-    """The index of an archive that has grown. Blocks without a change are taken as they are.
-
-    Args:
-        old: The index before.
-        added: The new members, as `encode_index` takes them. They lie behind the others, which lie
-            where they lay.
-        length: As of `encode_index`.
-        points: As of `encode_index`.
-        without: Paths whose old members are gone.
-
-    Raises:
-        NoObjectError, IntegrityError: The old index is damaged.
-        MalformedError: As `encode_index`.
-    """
-    gone = set(without)
-    touched = {number for path in gone for number in old.blocks_of(path)}
-    blocks = _Blocks(old.count, old.last)
-    rows = _Ahead(added)
-    firsts: list[bytes | None] = [*old.first_paths(), None]
-    for number, (first, following) in enumerate(pairwise(firsts)):
-        if rows.is_before(following) or number in touched:
-            here = old.block(number)
-            blocks.count -= len(here)
-            kept = (one for one in here if one.path not in gone)
-            yield from blocks.write(merge(kept, rows.until(following), key=member_order))
-        elif first is not None:
-            yield blocks.take(first, old.packed_block(number))
-    yield from blocks.write(rows.until(None))
-    yield from blocks.end(old.kind, length, points)
-
-
-class _Blocks:
-    """Writes an index block by block.
-
-    Args:
-        count: Members in blocks that are taken as they are.
-        last: The highest header of these.
-    """
-
-    def __init__(self, count: int = 0, last: int = 0) -> None:
-        self._pack = zstandard.ZstdCompressor(_LEVEL, write_checksum=True).compress
-        self._blocks: list[_Block] = []
-        self._at = self._tail_bytes = 0
-        self._last = last
-        self.count = count
-
-    def write(self, members: Iterable[Member]) -> Iterator[bytes]:
-        """Blocks of the next members. Raises as `encode_index`."""
-        for block in _in_blocks(members):
-            self.count += len(block)
-            if self.count > MAX_MEMBERS:
-                raise MalformedError(f"the archive has more than {MAX_MEMBERS} members")
-            self._last = max(self._last, max(one.header for one in block))
-            yield self.take(block[0].path, self._pack(_ENCODER.encode(block)))
-
-    def take(self, first: bytes, data: bytes) -> bytes:
-        """A block as it is written, with the first path in it. Raises as `encode_index`."""
-        self._tail_bytes += len(first) + _PLACE_BYTES
-        if self._tail_bytes > MAX_INDEX_TAIL - MAX_INDEX_BLOCK:
-            raise MalformedError("the archive has too many members with long names")
-        self._blocks.append(_Block(first, self._at, len(data)))
-        self._at += len(data)
-        return data
-
-    def end(self, kind: ArchiveKind, length: int, points: bytes) -> Iterator[bytes]:
-        """What follows the blocks."""
-        packed = self._pack(points) if 0 < len(points) <= MAX_INDEX_POINTS else b""
-        yield packed
-        place = self._at, len(packed)
-        words = kind.format, kind.layer, length, self.count
-        tail = self._pack(_ENCODER.encode(_Tail(_VERSION, *words, place, self._blocks, self._last)))
-        yield tail
-        yield _FOOT.pack(len(tail), _MAGIC)
-
-
-class _Ahead:
-    """Members in order, of which the next one can be seen."""
-
-    def __init__(self, members: Iterable[Member]) -> None:
-        self._members = iter(members)
-        self._next = next(self._members, None)
-
-    def is_before(self, path: bytes | None) -> bool:
-        """Whether the next member comes before a path; None is behind all."""
-        return self._next is not None and (path is None or self._next.path < path)
-
-    def until(self, path: bytes | None) -> Iterator[Member]:
-        """The next members, up to a path."""
-        while self._next is not None and self.is_before(path):
-            yield self._next
-            self._next = next(self._members, None)
-
-
-def _in_blocks(members: Iterable[Member]) -> Iterator[list[Member]]:
-    block: list[Member] = []
-    size = 0
-    for member in _with_shadows(members):
-        block.append(member)
-        size += _ROW_BYTES + len(member.path) + len(member.raw) + len(member.target)
-        if size >= _BLOCK_BYTES:
-            yield block
-            block, size = [], 0
-    if block:
-        yield block
-
-
-def _with_shadows(members: Iterable[Member]) -> Iterator[Member]:
-    """Marks members that are followed by another one of the same path."""
-    before: Member | None = None
-    for member in members:
-        if before is not None:
-            yield replace(before, shadowed=True) if before.path == member.path else before
-        before = member
-    if before is not None:
-        yield before
+_TAIL: Final = msgspec.msgpack.Decoder(type=LongTail)
 
 
 class MemberIndex:
@@ -242,6 +61,7 @@ class MemberIndex:
         length: The bytes of the plain archive.
         count: How many members there are, shadowed ones included.
         last: The highest header of a member; 0 in indexes that do not say it.
+        refused: Members that are left out.
 
     Raises:
         MalformedError: The bytes are no index, or are damaged.
@@ -249,20 +69,21 @@ class MemberIndex:
 
     def __init__(self, data: ByteReader) -> None:
         self._data = data
-        foot = data.read(max(data.length - _FOOT.size, 0), _FOOT.size)
-        if len(foot) < _FOOT.size or not foot.endswith(_MAGIC):
+        foot = data.read(max(data.length - INDEX_FOOT.size, 0), INDEX_FOOT.size)
+        if len(foot) < INDEX_FOOT.size or not foot.endswith(INDEX_MAGIC):
             raise _damaged()
-        size, _ = _FOOT.unpack(foot)
-        start = data.length - _FOOT.size - size
+        size, _ = INDEX_FOOT.unpack(foot)
+        start = data.length - INDEX_FOOT.size - size
         tail = _decoded(_TAIL, self._part(start, size, MAX_INDEX_TAIL))
         kind = kind_of_words(tail.format, tail.layer)
         places = [tail.points, *((block.offset, block.size) for block in tail.blocks)]
         if (
-            tail.version != _VERSION
+            tail.version != INDEX_VERSION
             or kind is None
             or not 0 <= tail.length <= MAX_LENGTH
             or not 0 <= tail.last <= tail.length
             or not 0 <= tail.members <= MAX_MEMBERS
+            or not len(tail.refused.names) <= min(tail.refused.number, MAX_REFUSED_NAMES)
             or not all(0 <= at <= at + size <= start for at, size in places)
         ):
             raise _damaged()
@@ -270,6 +91,7 @@ class MemberIndex:
         self.length = tail.length
         self.count = tail.members
         self.last = tail.last
+        self.refused = tail.refused
         self._points = tail.points
         self._blocks = tail.blocks
         self._block = lru_cache(maxsize=8)(self._read_block)
@@ -379,7 +201,7 @@ def _order(row: msgspec.Raw) -> tuple[bytes, int]:
     return member_order(_member(row))
 
 
-def _first(block: _Block) -> bytes:
+def _first(block: BlockPlace) -> bytes:
     return block.first
 
 

@@ -20,6 +20,7 @@ import zstandard
 
 from casync.archives.byte_files import FileReader, ReaderFile, SeekableFile
 from casync.archives.format import ByteReader
+from casync.archives.gzip_points_maker import SPACING
 from casync.errors import CasyncError, MalformedError
 from casync.limits import FREE_UNPACKED_BYTES, MAX_UNPACKED_RATIO, MIB
 
@@ -52,11 +53,10 @@ _POINTS: Final = struct.Struct("<5sBBQQIII")
 _POINT: Final = struct.Struct("<QQBB")
 """Headers of what indexed_gzip exports: the file, and a point. See its zran_export_index."""
 
-_SPACING: Final = 4 * MIB
 _PAGE: Final = MIB // 4
 """Plain bytes that a read gives at least: most members with their headers, inflated once."""
 
-_AHEAD: Final = 2 * _SPACING
+_AHEAD: Final = 2 * SPACING
 """Plain bytes of a large member that are inflated at once, from the point before them."""
 
 _STEP: Final = MIB
@@ -117,7 +117,7 @@ def open_layer(
         layer: How it is compressed.
         stored: The archive as it is stored.
         length: Its plain bytes, if they are known; otherwise all of it is decompressed first.
-        points: What an earlier reader had as `points`.
+        points: Where gzip can be read from (`OnePass.points`); without any it is read forwards.
 
     Raises:
         MalformedError: It is damaged, or has far more plain bytes than an archive has.
@@ -125,9 +125,9 @@ def open_layer(
     if not layer:
         return stored
     with _our_errors():
-        if layer == "gzip":
-            return _open_gzip(stored, length, points)
-        file = _Forwards(stored, _open_zstd if layer == "zstd" else _open_lz4)
+        if points and layer == "gzip" and length >= 0:
+            return PlainReader(_gzip_file(stored, points), length, points)
+        file = _Forwards(stored, _STREAMS[layer])
         return PlainReader(file, length if length >= 0 else _count(file, stored.length))
 
 
@@ -144,10 +144,7 @@ def open_onwards(layer: LayerName, stored: ByteReader, length: int) -> ByteReade
     Raises:
         MalformedError: It is damaged.
     """
-    if layer != "gzip":
-        return open_layer(layer, stored, length=length)
-    with _our_errors():
-        return PlainReader(_Forwards(stored, _stream_gzip), length)
+    return open_layer(layer, stored, length=length)
 
 
 def begin(layer: LayerName, stored: ByteReader, size: int) -> bytes:
@@ -156,9 +153,10 @@ def begin(layer: LayerName, stored: ByteReader, size: int) -> bytes:
     Raises:
         MalformedError: It is damaged.
     """
-    open_file = {"gzip": _gzip_file, "zstd": _open_zstd, "lz4": _open_lz4}[layer]
     with _our_errors():
-        return bytes(open_file(stored).read(size))
+        if layer == "gzip":
+            return _gzip_begin(stored, size)
+        return bytes(_STREAMS[layer](stored).read(size))
 
 
 def stored_range(
@@ -186,23 +184,29 @@ def stored_range(
     return first, last
 
 
-def _gzip_file(stored: ByteReader) -> IndexedGzipFile:
+def _gzip_file(stored: ByteReader, points: bytes) -> _Unbuffered:
     from indexed_gzip import IndexedGzipFile
 
-    return IndexedGzipFile(fileobj=ReaderFile(stored), spacing=_SPACING, readbuf_size=_PAGE)
+    file = IndexedGzipFile(fileobj=ReaderFile(stored), spacing=SPACING, readbuf_size=_PAGE)
+    file.import_index(fileobj=io.BytesIO(points))
+    return _Unbuffered(file)
 
 
-def _open_gzip(stored: ByteReader, length: int, points: bytes) -> PlainReader:
-    file = _gzip_file(stored)
-    if points:
-        file.import_index(fileobj=io.BytesIO(points))
-    else:
-        length = _count(file, stored.length)
-        file.build_full_index()
-        exported = io.BytesIO()
-        file.export_index(fileobj=exported)
-        points = exported.getvalue()
-    return PlainReader(_Unbuffered(file), length, points)
+def _gzip_begin(stored: ByteReader, size: int) -> bytes:
+    """The first plain bytes of gzip. Its checksum is not looked at, so damage has its own error."""
+    found, data, at = b"", b"", 0
+    inflate = zlib.decompressobj(16 + zlib.MAX_WBITS)
+    while len(found) < size:
+        if inflate.eof:  # an empty part may come first
+            data, inflate = inflate.unused_data, zlib.decompressobj(16 + zlib.MAX_WBITS)
+        if not data:
+            data = stored.read(at, _PAGE)
+            at += len(data)
+        if not data:
+            break
+        found += inflate.decompress(data, size - len(found))
+        data = inflate.unconsumed_tail
+    return found
 
 
 class _Unbuffered:
@@ -233,6 +237,13 @@ def _open_lz4(stored: ByteReader) -> BinaryIO:
     import lz4.frame
 
     return cast(BinaryIO, lz4.frame.LZ4FrameFile(ReaderFile(stored)))
+
+
+_STREAMS: Final[dict[str, Callable[[ByteReader], BinaryIO]]] = {
+    "gzip": _stream_gzip,
+    "zstd": _open_zstd,
+    "lz4": _open_lz4,
+}
 
 
 class _Forwards:

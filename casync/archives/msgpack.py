@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from casync.archives.format import ByteReader
+from casync.archives.format import IGNORE, ByteReader, Refuse
 from casync.archives.member import Member, MemberKind, member_path, shown
 from casync.errors import IntegrityError, MalformedError
 from casync.limits import MAX_ARCHIVE_HEADER
@@ -25,8 +25,12 @@ class MessagePack:
 
     name = "msgpack"
 
-    def scan(self, archive: ByteReader) -> Iterator[Member]:
+    def scan(self, archive: ByteReader, refuse: Refuse = IGNORE) -> Iterator[Member]:
         """All members in the order of the map, but those whose names stand for no path.
+
+        Args:
+            archive: The archive.
+            refuse: Called with each such name.
 
         Raises:
             MalformedError: It is no map of names to bytes, or the archive ends early.
@@ -42,7 +46,8 @@ class MessagePack:
             try:
                 path = member_path(name)
             except MalformedError:
-                continue  # its name stands for no path
+                refuse(name)
+                continue
             raw = b"" if name == path else name
             yield Member(path, MemberKind.FILE, header, offset, length, length, raw=raw)
         if at != archive.length:

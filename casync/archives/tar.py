@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from casync.archives.byte_files import HeaderFile
-from casync.archives.format import ByteReader
+from casync.archives.format import IGNORE, ByteReader, Refuse
 from casync.archives.member import SPARSE, Member, MemberKind, member_path, shown
-from casync.archives.tar_headers import TarHeader, tar_headers
+from casync.archives.tar_headers import HeaderSource, TarHeader, tar_headers
 from casync.errors import IntegrityError, MalformedError, UnsupportedError
 from casync.objects.tree import bounded_time
 
-__all__ = ["LABEL", "Tar", "kind_of", "tar_end"]
+__all__ = ["LABEL", "Tar", "kind_of", "members_forwards", "tar_end"]
 
 _NS: Final = 1_000_000_000
 _KINDS: Final = {
@@ -32,13 +32,17 @@ class Tar:
 
     name = "tar"
 
-    def scan(self, archive: ByteReader) -> Iterator[Member]:
+    def scan(self, archive: ByteReader, refuse: Refuse = IGNORE) -> Iterator[Member]:
         """All members in the order of the archive, but those whose names stand for no path.
+
+        Args:
+            archive: The archive.
+            refuse: Called with each such name.
 
         Raises:
             MalformedError: A header is damaged, or the archive ends early.
         """
-        return _members(archive, 0)
+        return _members(_headers(archive, 0), refuse)
 
     def check(self, archive: ByteReader, member: Member) -> None:
         """Compares what an index says of a member with its header.
@@ -47,7 +51,7 @@ class Tar:
             IntegrityError: The archive says otherwise.
         """
         try:
-            there = next(_members(archive, member.header), None)
+            there = next(_members(_headers(archive, member.header), IGNORE), None)
         except MalformedError as error:
             raise _wrong_index(member) from error
         if there is None or _place(there) != _place(member):
@@ -75,6 +79,15 @@ class Tar:
             yield block
         if left:
             raise IntegrityError(f"the archive ends inside {shown(member.path)}")
+
+
+def members_forwards(file: HeaderSource, refuse: Refuse) -> Iterator[Member]:
+    """All members of an archive that is read once, forwards, up to its end.
+
+    Raises:
+        MalformedError: As `Tar.scan`.
+    """
+    return _members(tar_headers(file), refuse)
 
 
 def tar_end(archive: ByteReader, start: int = 0) -> int:
@@ -105,15 +118,15 @@ def _headers(archive: ByteReader, start: int) -> Iterator[TarHeader]:
         yield header
 
 
-def _members(archive: ByteReader, start: int) -> Iterator[Member]:
-    """The members from the header at an offset on."""
-    for header in _headers(archive, start):
+def _members(headers: Iterable[TarHeader], refuse: Refuse) -> Iterator[Member]:
+    for header in headers:
         if header.type == LABEL:
             continue
         try:
             path = member_path(header.name)
         except MalformedError:
-            continue  # its name stands for no path
+            refuse(header.name)
+            continue
         raw = header.name.rstrip(b"/")
         yield Member(
             path=path,

@@ -5,13 +5,13 @@ from __future__ import annotations
 import calendar
 import stat
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Final
 
 from msgspec.structs import replace
 
 from casync.archives.byte_files import ReaderFile
-from casync.archives.format import ByteReader
+from casync.archives.format import IGNORE, ByteReader, Refuse
 from casync.archives.member import (
     DEFLATED,
     ENCRYPTED,
@@ -54,9 +54,7 @@ class Zip:
 
     name = "zip"
 
-    def scan(
-        self, archive: ByteReader, refuse: Callable[[bytes], None] | None = None
-    ) -> Iterator[Member]:
+    def scan(self, archive: ByteReader, refuse: Refuse = IGNORE) -> Iterator[Member]:
         """All members in the order of the directory, but those whose names stand for no path.
 
         Args:
@@ -84,8 +82,7 @@ class Zip:
             try:
                 yield self._member(archive, entry, offset)
             except MalformedError:
-                if refuse is not None:
-                    refuse(entry.name)
+                refuse(entry.name)
 
     def check(self, archive: ByteReader, member: Member) -> None:
         """Compares what an index says of a member with its local header.

@@ -21,7 +21,8 @@ from casync.access.index_store import store_index
 from casync.access.locate import open_file
 from casync.access.member_indexes import indexes_of
 from casync.access.outline import open_outline
-from casync.archives.index import encode_index, member_order
+from casync.archives.index_layout import member_order
+from casync.archives.index_writing import encode_index
 from casync.archives.layers import open_layer
 from casync.archives.member import Member, MemberKind
 from casync.errors import IntegrityError

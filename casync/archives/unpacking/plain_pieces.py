@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Callable, Iterator
 from typing import Any, Final, Protocol
@@ -13,6 +14,9 @@ from casync.errors import MalformedError
 from casync.limits import FREE_UNPACKED_BYTES, KIB, MAX_UNPACKED_RATIO, MIB
 
 __all__ = ["plain_pieces"]
+
+_CHECK: Final = re.compile("incorrect (data|length) check")
+"""What zlib says of the CRC-32 and the length at the end of a gzip member."""
 
 _PIECE: Final = MIB
 _STEP: Final = 256 * KIB
@@ -85,11 +89,20 @@ def _decoded(layer: LayerName, stored: Iterator[bytes]) -> Iterator[tuple[int, b
                 try:
                     plain, data = frame.decode(data)
                 except (zlib.error, zstandard.ZstdError, RuntimeError) as error:
-                    raise MalformedError(f"the archive cannot be decompressed: {error}") from error
+                    raise _damaged(error) from error
                 yield size, plain
                 size = 0
     if frame is None or not frame.is_done:
         raise MalformedError(f"the archive ends inside its {layer} data")
+
+
+def _damaged(error: Exception) -> MalformedError:
+    if _CHECK.search(str(error)):
+        return MalformedError(
+            "the checksum of the gzip data is wrong: the archive is damaged",
+            next_step="Fetch or make it again; `gzip -t FILE` checks it.",
+        )
+    return MalformedError(f"the archive cannot be decompressed: {error}")
 
 
 class _Gzip:

@@ -14,9 +14,10 @@ from casync.access.outline import Outline
 from casync.access.progress import Progress
 from casync.archives.format import ByteReader
 from casync.archives.gzip_points import joined_points
-from casync.archives.index import extended_index, fits_index, member_order
-from casync.archives.layers import PlainReader, open_layer
+from casync.archives.index_layout import fits_index, member_order
+from casync.archives.index_writing import extended_index
 from casync.archives.member import Member
+from casync.archives.unpacking.one_pass import OnePass
 from casync.archives.writing.growth import Addition, Growth, OldArchive, grow
 from casync.archives.writing.new_format import NewFormat
 from casync.cutting.batch_writer import BatchWriter
@@ -155,10 +156,8 @@ class GrownArchive:
         index, points, length = self._archive.index, b"", content.length
         if index.kind.layer:
             outline = Outline(ident, Manifest("file", self._outline.params, content), self._store)
-            later = open_layer(
-                index.kind.layer, _Rest(reader_of(outline, self._store), growth.stored)
-            )
-            assert isinstance(later, PlainReader)
+            later = OnePass(index.kind.layer, _Rest(reader_of(outline, self._store), growth.stored))
+            later.measure()
             points = joined_points(index.points(), later.points, growth.stored, growth.plain)
             length = growth.plain + later.length
         blocks = extended_index(index, rows, length=length, points=points, without=gone)

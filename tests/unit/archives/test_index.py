@@ -13,13 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from casync.archives.detect import ArchiveKind
-from casync.archives.index import (
-    MemberIndex,
-    encode_index,
-    extended_index,
-    fits_index,
-    member_order,
-)
+from casync.archives.index import MemberIndex
+from casync.archives.index_layout import fits_index, member_order
+from casync.archives.index_writing import encode_index, extended_index
 from casync.archives.member import Member, MemberKind
 from casync.errors import MalformedError
 from tests.support.archive_bytes import BytesReader
@@ -141,13 +137,13 @@ def test_more_than_a_reader_accepts_is_not_written(
     many = [member(b"%060000d" % number, number) for number in range(100)]
     index, _ = index_of(many)
     assert index.count == 100
-    monkeypatch.setattr(f"casync.archives.index.{limit}", value)
+    monkeypatch.setattr(f"casync.archives.index_writing.{limit}", value)
     with pytest.raises(MalformedError):
         index_of(many)
 
 
 def test_points_that_are_too_many_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("casync.archives.index.MAX_INDEX_POINTS", 5)
+    monkeypatch.setattr("casync.archives.index_writing.MAX_INDEX_POINTS", 5)
     assert index_of([], b"12345")[0].points() == b"12345"
     assert index_of([], b"123456")[0].points() == b""
 

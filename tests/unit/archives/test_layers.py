@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import random
 from collections.abc import Callable
 from functools import partial
@@ -10,11 +11,18 @@ from functools import partial
 import lz4.frame
 import pytest
 import zstandard
+from indexed_gzip import IndexedGzipFile
 
-from casync.archives.format import ByteReader
-from casync.archives.layers import LayerName, PlainReader, layer_of, open_layer
+from casync.archives.detect import ArchiveKind, detect
+from casync.archives.format import IGNORE, ByteReader
+from casync.archives.gzip_points_maker import SPACING
+from casync.archives.layers import LayerName, layer_of, open_layer
+from casync.archives.tar import Tar
+from casync.archives.unpacking.one_pass import OnePass
+from casync.archives.unpacking.opened_stream import open_stream
 from casync.errors import MalformedError, UnreachableError
 from tests.support.archive_bytes import BytesReader
+from tests.support.crafted_archives import ZEROS, tar_of
 
 PLAIN = random.Random(1).randbytes(5_000_000) + b"text " * 2_000_000
 COMPRESS: dict[LayerName, Callable[[bytes], bytes]] = {
@@ -49,22 +57,69 @@ def test_damaged_bytes_are_malformed(layer: LayerName) -> None:
     data[len(data) // 3] ^= 255
     with pytest.raises(MalformedError):
         open_layer(layer, BytesReader(bytes(data)))
+    with pytest.raises(MalformedError):
+        OnePass(layer, BytesReader(bytes(data))).measure()
 
 
 def test_points_make_reading_the_end_of_gzip_cheap() -> None:
+    """A2"""
     stored = BytesReader(gzip.compress(PLAIN))
-    first = open_layer("gzip", stored)
-    assert isinstance(first, PlainReader)
+    once = OnePass("gzip", stored)
+    once.measure()
+    assert once.length == len(PLAIN)
     stored.was_read = 0
-    again = open_layer("gzip", stored, length=len(PLAIN), points=first.points)
+    again = open_layer("gzip", stored, length=len(PLAIN), points=once.points)
     assert again.read(len(PLAIN) - 100, 100) == PLAIN[-100:]
     assert stored.was_read < stored.length / 4
 
 
+@pytest.mark.parametrize("layer", LAYERS)
+def test_members_length_and_points_come_of_one_pass(layer: LayerName) -> None:
+    """A2"""
+    tar = tar_of("first", PLAIN) + tar_of("../out") + tar_of("last") + ZEROS
+    stored = BytesReader(COMPRESS[layer](tar))
+    advanced: list[int] = []
+    refused: list[bytes] = []
+    once = OnePass(layer, stored, advanced.append)
+    found = [*once.members(ArchiveKind("tar", layer), refused.append)]
+    assert [one.path for one in found] == [b"first", b"last"]
+    assert found == [*Tar().scan(BytesReader(tar))]
+    assert refused == [b"../out"]
+    assert (once.length, sum(advanced)) == (len(tar), stored.length)
+    assert bool(once.points) == (layer == "gzip")
+    assert stored.was_read == stored.length
+
+
+def test_points_of_one_pass_are_those_of_the_library() -> None:
+    """A2"""
+    data = gzip.compress(PLAIN) + gzip.compress(b"more")
+    once = OnePass("gzip", BytesReader(data))
+    once.measure()
+    made = IndexedGzipFile(fileobj=io.BytesIO(data), spacing=SPACING)
+    made.build_full_index()
+    exported = io.BytesIO()
+    made.export_index(fileobj=exported)
+    assert once.points == exported.getvalue()
+
+
+@pytest.mark.parametrize("end", [-8, -1], ids=["checksum", "length"])
+def test_a_wrong_checksum_at_the_end_of_gzip_is_told(end: int) -> None:
+    """A6"""
+    data = bytearray(gzip.compress(tar_of("a") + ZEROS))
+    data[end] ^= 1
+    stored = BytesReader(bytes(data))
+    kind = detect(stored, "a.tgz")
+    assert kind == ArchiveKind("tar", "gzip")
+    with pytest.raises(MalformedError, match="the checksum of the gzip data is wrong"):
+        [*OnePass("gzip", stored).members(kind, IGNORE)]
+    with pytest.raises(MalformedError, match="the checksum of the gzip data is wrong"):
+        open_stream(iter([bytes(data)]), "a.tgz", len(data))
+
+
 def test_a_bomb_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("casync.archives.layers.FREE_UNPACKED_BYTES", 1 << 20)
+    monkeypatch.setattr("casync.archives.unpacking.plain_pieces.FREE_UNPACKED_BYTES", 1 << 20)
     with pytest.raises(MalformedError, match="bomb"):
-        open_layer("gzip", BytesReader(gzip.compress(bytes(50_000_000))))
+        OnePass("gzip", BytesReader(gzip.compress(bytes(50_000_000)))).measure()
 
 
 @pytest.mark.parametrize("layer", LAYERS)
@@ -76,3 +131,5 @@ def test_errors_of_the_archive_are_passed_on(layer: LayerName) -> None:
     lost: ByteReader = Lost(COMPRESS[layer](PLAIN))
     with pytest.raises(UnreachableError):
         open_layer(layer, lost)
+    with pytest.raises(UnreachableError):
+        OnePass(layer, lost).measure()
