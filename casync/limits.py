@@ -129,6 +129,15 @@ MAX_LIST_ENTRY = MIB
 JOB_CONNECTIONS = 16
 """Connections of a job by default."""
 
+SHOWN_WAITING = 16
+"""Objects that wait for another attempt, of those in the row of a job."""
+
+MIN_RATE = 256
+"""Smallest limit of bytes per second. With less, no answer ends before its server hangs up."""
+
+MIN_HOURLY = MIB
+"""Smallest limit of bytes per hour, which is about the same."""
+
 JOB_BLOCK_ITEMS = 1000
 """Items in one row of a job's list: about 20 KiB of paths, compressed. A reader holds one block."""
 

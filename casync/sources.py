@@ -17,7 +17,7 @@ from casync.fs.scan_cache import ScanCache
 from casync.fs.source.base import Source
 from casync.fs.source.file import open_source
 from casync.ids import Kind
-from casync.jobs.address import parse_address
+from casync.jobs.address import parse_address, redacted
 from casync.objects.manifest import decode_manifest
 from casync.ops.prepare import unpack as _unpack
 from casync.ops.prepare.address import prepare_address
@@ -251,6 +251,12 @@ def list_url(
             if listed is not None:
                 yield UrlEntry(key.rpartition("/")[2], listed)
                 return
+            if re.search(r"[{}*]", key):
+                raise NotFoundError(
+                    f"there is no object {redacted(address)}",
+                    next_step="`ls` takes no templates; `casync download SOURCE DEST --dry-run` "
+                    "lists what one stands for.",
+                )
             key += "/"
         keys: Iterator[tuple[str, Listed]]
         if recursive:

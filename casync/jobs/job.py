@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from casync.ids import Buffer
 from casync.jobs.encoding import decode, encode
 from casync.jobs.spec import JobSpec
-from casync.limits import JOB_WINDOW, MAX_JOB_CONNECTIONS, MAX_LENGTH
+from casync.limits import JOB_WINDOW, MAX_JOB_CONNECTIONS, MAX_LENGTH, SHOWN_WAITING
 
 __all__ = [
     "ActiveObject",
@@ -22,6 +22,7 @@ __all__ = [
     "JobRow",
     "JobState",
     "TokenLevel",
+    "WaitingObject",
     "decode_job",
     "encode_job",
     "make_job_id",
@@ -94,6 +95,22 @@ class ActiveObject(msgspec.Struct, frozen=True, omit_defaults=True):
     started: float
 
 
+class WaitingObject(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An object that waits for its next attempt.
+
+    Attributes:
+        name: The name that it gets; empty for the listing of the source.
+        reason: Why the last attempt failed, in one line without secrets.
+        until: When the next one is due, in seconds since 1970.
+        attempts: Attempts without progress so far.
+    """
+
+    name: str
+    reason: str
+    until: float
+    attempts: _Count = 0
+
+
 class TokenLevel(msgspec.Struct, frozen=True):
     """The level of the token bucket that limits the rate, so that a restart grants no burst.
 
@@ -125,6 +142,8 @@ class JobRow(msgspec.Struct, frozen=True, omit_defaults=True):
         beyond: The indices above the cursor that are done, too, in order.
         counts: What it has done.
         active: Objects that were being fetched at the last commit.
+        waiting: The first objects that waited for their next attempt at the last commit.
+        waiting_count: How many waited.
         tokens: The level of its token bucket, or None without a limit.
         failure: Why it ended before all was done, in one line; empty if it did not.
     """
@@ -144,6 +163,8 @@ class JobRow(msgspec.Struct, frozen=True, omit_defaults=True):
     beyond: Annotated[tuple[int, ...], msgspec.Meta(max_length=JOB_WINDOW)] = ()
     counts: Counts = Counts()
     active: Annotated[tuple[ActiveObject, ...], msgspec.Meta(max_length=MAX_JOB_CONNECTIONS)] = ()
+    waiting: Annotated[tuple[WaitingObject, ...], msgspec.Meta(max_length=SHOWN_WAITING)] = ()
+    waiting_count: _Count = 0
     tokens: TokenLevel | None = None
     failure: str = ""
 

@@ -31,6 +31,7 @@ from casync.jobs.object_list import ListedItem
 from casync.jobs.spec import JobSpec, SourceKind
 from casync.jobs.template import address_template
 from casync.jobs.validators import Validators
+from casync.limits import MIN_HOURLY, MIN_RATE
 
 __all__ = ["given_items", "is_listed", "listing_place", "specify"]
 
@@ -49,10 +50,11 @@ def specify(wanted: JobSpec, list_digest: bytes = b"") -> JobSpec:
         the `*` of a prefix is taken off.
 
     Raises:
-        UsageError: The address is invalid; its objects could have no names; or a job that does not
-            list its source shall remove what is gone there.
+        UsageError: The address is invalid; its objects could have no names; a limit is too low; or
+            a job that does not list its source shall remove what is gone there.
     """
     address = parse_address(wanted.source)
+    _refuse_low_limits(wanted)
     kind, source = _kind(address, is_list=bool(list_digest))
     dest = wanted.dest
     if kind is not SourceKind.OBJECT and dest and not dest.endswith("/"):
@@ -124,6 +126,17 @@ def given_items(spec: JobSpec, entries: Iterable[ListedItem]) -> Iterator[Item]:
     if index < 0 and not spec.allow_empty:
         raise NotFoundError(
             "the list has no objects", next_step="With --allow-empty an empty list is fine."
+        )
+
+
+def _refuse_low_limits(wanted: JobSpec) -> None:
+    if 0 < wanted.limit < MIN_RATE:
+        raise UsageError(
+            f"a limit of {wanted.limit} bytes per second is too low: the lowest is {MIN_RATE}"
+        )
+    if 0 < wanted.limit_bph < MIN_HOURLY:
+        raise UsageError(
+            f"a limit of {wanted.limit_bph} bytes per hour is too low: the lowest is {MIN_HOURLY}"
         )
 
 

@@ -6,7 +6,6 @@ as `documents`; requests and answers are untrusted, so the types here check ever
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
@@ -14,12 +13,18 @@ from msgspec.structs import replace
 
 from casync.errors import RemoteProtocolError, UnsupportedError, UsageError
 from casync.jobs.fault import ObjectFault, ObjectFaultKind
-from casync.jobs.job import ActiveObject, Counts, JobRow, JobState
-from casync.jobs.object_list import ListedItem
-from casync.jobs.spec import JobSpec, SourceKind
-from casync.limits import JOB_CONNECTIONS, MAX_JOB_CONNECTIONS, MAX_NAME_BYTES, PAGE_ITEMS
-from casync.objects.chunker import DEFAULT_PARAMS, ChunkerParams
-from casync.wire.documents import ChunkerItem, Length, Seconds, Text, chunker_item, encode_document
+from casync.jobs.job import ActiveObject, Counts, JobRow, JobState, WaitingObject
+from casync.jobs.spec import JobSpec
+from casync.limits import MAX_JOB_CONNECTIONS, PAGE_ITEMS, SHOWN_WAITING
+from casync.wire.documents import Length, Seconds, Text, encode_document
+from casync.wire.job_request import (
+    MAX_SOURCE,
+    Address,
+    JobRequest,
+    WireName,
+    job_request,
+    job_spec,
+)
 
 __all__ = [
     "EVENTS_TYPE",
@@ -27,22 +32,17 @@ __all__ = [
     "ActiveItem",
     "FaultItem",
     "FaultPage",
-    "ObjectItem",
     "JobHash",
     "JobItem",
     "JobOutcome",
     "JobPage",
-    "JobRequest",
     "JobStateText",
     "encode_event",
-    "encode_list",
     "fault_item",
     "job_item",
-    "job_request",
     "job_row",
-    "job_spec",
     "object_fault",
-    "object_items",
+    "WaitingItem",
     "outcome_of",
 ]
 
@@ -50,35 +50,9 @@ EVENTS_TYPE: Final = "text/event-stream"
 HEARTBEAT: Final = b": \n\n"
 """A comment of a stream of events: the server lives, and nothing has changed."""
 
-_MAX_SOURCE: Final = 16384
-"""Characters of an address. Presigned ones have some thousands."""
-
-_MAX_FIELD: Final = 8192
-_MAX_HEADERS: Final = 64
 _MAX_TEXT: Final = 4096
 
-_SAME: Final = (
-    "source",
-    "description",
-    "timeout",
-    "max_conns",
-    "limit_bph",
-    "limit",
-    "headers",
-    "flatten",
-    "sync",
-    "max_delete",
-    "allow_empty",
-    "part",
-    "shares",
-)
-"""Fields that requests and specifications have in common."""
-
 JobHash = Annotated[str, msgspec.Meta(pattern="^dnl-[0-9a-z]{9}$", max_length=13)]
-_Address = Annotated[str, msgspec.Meta(max_length=_MAX_SOURCE)]
-_Name = Annotated[str, msgspec.Meta(max_length=MAX_NAME_BYTES)]
-_Field = Annotated[str, msgspec.Meta(max_length=_MAX_FIELD)]
-_Share = Annotated[int, msgspec.Meta(ge=1, le=2**32)]
 JobStateText: TypeAlias = Literal["queued", "running", "interrupted", "finished", "aborted"]
 """What a job does. A running one without a runner is interrupted."""
 
@@ -86,55 +60,22 @@ JobOutcome: TypeAlias = Literal["clean", "partial", "failed"]
 """How a finished job ended: `failed` is one that got nothing."""
 
 
-class ObjectItem(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An object of a list, as `casync.jobs.object_list` reads it."""
-
-    url: _Address
-    name: _Name | None = None
-    size: Length | None = None
-    blake3: Text | None = None
-    sha256: Text | None = None
-    sha512: Text | None = None
-    sha1: Text | None = None
-    md5: Text | None = None
-    crc32c: Text | None = None
-    crc32: Text | None = None
-    headers: dict[Text, _Field] = {}
-
-
-class JobRequest(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a job shall do; the attributes are those of `JobSpec`, and a list of objects.
-
-    In answers the source is redacted, the values of `headers` are empty, and there is a `kind`,
-    which a server finds out itself.
-    """
-
-    source: Annotated[str, msgspec.Meta(min_length=1, max_length=_MAX_SOURCE)]
-    destination: _Name = ""
-    kind: SourceKind | None = None
-    description: Text = ""
-    timeout: Annotated[float, msgspec.Meta(gt=0, le=86400)] = 60.0
-    max_conns: Annotated[int, msgspec.Meta(ge=1, le=MAX_JOB_CONNECTIONS)] = JOB_CONNECTIONS
-    limit_bph: Length = 0
-    limit: Length = 0
-    headers: Annotated[tuple[tuple[Text, _Field], ...], msgspec.Meta(max_length=_MAX_HEADERS)] = ()
-    flatten: bool = False
-    sync: bool = False
-    max_delete: Length | None = None
-    allow_empty: bool = False
-    part: _Share = 1
-    shares: _Share = 1
-    chunker: ChunkerItem | None = None
-    objects: list[ObjectItem] = []
-
-
 class ActiveItem(msgspec.Struct, frozen=True):
     """An object that is being fetched. `total` is null if its size is not known."""
 
-    name: _Name
+    name: WireName
     downloaded: Length
     total: Length | None
     start_time: Seconds
+
+
+class WaitingItem(msgspec.Struct, frozen=True):
+    """An object that waits for its next attempt; the attributes are those of `WaitingObject`."""
+
+    name: WireName
+    reason: Text
+    next_time: Seconds
+    attempts: Length
 
 
 class JobItem(msgspec.Struct, frozen=True):
@@ -160,6 +101,8 @@ class JobItem(msgspec.Struct, frozen=True):
         bytes: Bytes of the objects that are here.
         fetched_bytes: Bytes that came from the source.
         current_tasks: What is being fetched.
+        waiting: The first objects that wait for another attempt.
+        waiting_cnt: How many wait.
         request: What it shall do.
     """
 
@@ -183,6 +126,8 @@ class JobItem(msgspec.Struct, frozen=True):
     fetched_bytes: Length
     current_tasks: Annotated[list[ActiveItem], msgspec.Meta(max_length=MAX_JOB_CONNECTIONS)]
     request: JobRequest
+    waiting: Annotated[list[WaitingItem], msgspec.Meta(max_length=SHOWN_WAITING)] = []
+    waiting_cnt: Length = 0
 
 
 class JobPage(msgspec.Struct, frozen=True):
@@ -196,8 +141,8 @@ class FaultItem(msgspec.Struct, frozen=True):
     """An object that failed; the attributes are those of `ObjectFault`. `status` may be null."""
 
     index: Length
-    name: _Name
-    url: _Address
+    name: WireName
+    url: Address
     kind: ObjectFaultKind
     error: Text
     status: Annotated[int, msgspec.Meta(ge=1, le=999)] | None
@@ -213,50 +158,9 @@ class FaultPage(msgspec.Struct, frozen=True):
     more: bool
 
 
-def object_items(entries: Iterable[ListedItem]) -> list[ObjectItem]:
-    """The documents of a list of objects."""
-    return [
-        ObjectItem(
-            entry.target,
-            entry.name,
-            entry.size,
-            headers=dict(entry.headers),
-            **{each.algorithm: each.digest.hex() for each in entry.checksums},
-        )
-        for entry in entries
-    ]
-
-
-def encode_list(objects: list[ObjectItem]) -> bytes:
-    """A list of objects in a form that `casync.jobs.object_list` reads."""
-    return msgspec.json.encode(objects)
-
-
 def encode_event(item: JobItem) -> bytes:
     """An event of the stream: a job as it is now."""
     return b"event: job\ndata: " + encode_document(item) + b"\n\n"
-
-
-def job_request(spec: JobSpec) -> JobRequest:
-    """The document of what a job shall do."""
-    chunker = None if spec.chunker == DEFAULT_PARAMS else chunker_item(spec.chunker)
-    fields = {name: getattr(spec, name) for name in _SAME}
-    return JobRequest(destination=spec.dest, kind=spec.kind, chunker=chunker, **fields)
-
-
-def job_spec(request: JobRequest) -> JobSpec:
-    """What a job shall do. Without a kind it is an object, until `casync.jobs.request` looks.
-
-    Raises:
-        UsageError, UnsupportedError: It is not possible.
-    """
-    kind = request.kind or SourceKind.OBJECT
-    fields = {name: getattr(request, name) for name in _SAME}
-    sizes = request.chunker
-    chunker = DEFAULT_PARAMS
-    if sizes is not None:
-        chunker = ChunkerParams(sizes.min, sizes.avg, sizes.max, sizes.algorithm)
-    return JobSpec(dest=request.destination, kind=kind, chunker=chunker, **fields)
 
 
 def job_item(row: JobRow, *, is_running: bool) -> JobItem:
@@ -290,13 +194,18 @@ def job_item(row: JobRow, *, is_running: bool) -> JobItem:
             ActiveItem(each.name, each.done, each.size, int(each.started)) for each in row.active
         ],
         request=_shown(row.spec),
+        waiting=[
+            WaitingItem(each.name, _cut(each.reason), int(each.until), each.attempts)
+            for each in row.waiting
+        ],
+        waiting_cnt=row.waiting_count,
     )
 
 
 def _shown(spec: JobSpec) -> JobRequest:
     """What a job does, without secrets and cut to the bounds of the document."""
     shown = job_request(spec.without_secrets())
-    return replace(shown, source=shown.source[:_MAX_SOURCE], description=_cut(shown.description))
+    return replace(shown, source=shown.source[:MAX_SOURCE], description=_cut(shown.description))
 
 
 def _state(row: JobRow, *, is_running: bool) -> JobStateText:
@@ -355,6 +264,11 @@ def job_row(item: JobItem) -> JobRow:
                 ActiveObject(each.name, each.downloaded, each.total, float(each.start_time))
                 for each in item.current_tasks
             ),
+            waiting=tuple(
+                WaitingObject(each.name, each.reason, float(each.next_time), each.attempts)
+                for each in item.waiting
+            ),
+            waiting_count=item.waiting_cnt,
             failure=item.failure or "",
         )
     except (UsageError, UnsupportedError, ValueError) as error:
@@ -366,7 +280,7 @@ def fault_item(fault: ObjectFault) -> FaultItem:
     return FaultItem(
         index=fault.index,
         name=fault.name,
-        url=fault.url[:_MAX_SOURCE],
+        url=fault.url[:MAX_SOURCE],
         kind=fault.kind,
         error=_cut(fault.message),
         status=fault.status or None,

@@ -38,7 +38,8 @@ from casync.wire.edits import (
     TakenItem,
     TrashPage,
 )
-from casync.wire.jobs import FaultPage, JobItem, JobPage, JobRequest
+from casync.wire.job_request import JobRequest
+from casync.wire.jobs import FaultPage, JobItem, JobPage
 from casync.wire.members import MemberPage
 from casync_server.access.auth import OPEN_PATHS, level_needed
 

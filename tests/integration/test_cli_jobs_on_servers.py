@@ -105,8 +105,8 @@ def test_progress_is_documents_with_json(world: World) -> None:
 
 
 def test_jobs_of_a_server_are_stopped_started_and_removed(world: World) -> None:
-    # 10 KB may come at once, a minute's worth; the rest of 50 KB takes four minutes.
-    source, limit = f"{world.source}/{{01..10}}", ["--limit-bph", "600k"]
+    # 17 KB may come at once, a minute's worth; the rest of 50 KB takes two minutes.
+    source, limit = f"{world.source}/{{01..10}}", ["--limit-bph", "1M"]
     made = world.program.good("download", source, "slow/", *limit, *world.options)
     (ident,) = made.lines
     stopped = world.program.good("job", "stop", ident, *world.options)

@@ -18,7 +18,7 @@ from fastapi import FastAPI
 from msgspec.structs import replace
 
 from casync.jobs.fault import ObjectFault, ObjectFaultKind
-from casync.jobs.job import ActiveObject, Counts, JobRow, JobState
+from casync.jobs.job import ActiveObject, Counts, JobRow, JobState, WaitingObject
 from casync.jobs.spec import JobSpec, SourceKind
 from casync.names.token import TokenScope
 from casync.store.base import Batch
@@ -115,7 +115,9 @@ def test_a_browser_shows_jobs_live_with_hostile_texts_as_texts(
     fault = ObjectFault(0, "a/<i>0</i>", "https://h/0", ObjectFaultKind.DNS, HOSTILE, 2, 5, 6)
     with serving_here(app) as url, claimed(store, spec) as claim:
         counts = Counts(failed=1)
+        waits = WaitingObject("a/<u>3</u>", "request failed with 503", time.time() + 9, 1)
         row = replace(claim.row, total=4, listed=4, cursor=1, counts=counts, active=(active,))
+        row = replace(row, waiting=(waits,), waiting_count=7)
         put(store, row, fault)
         token, _ = store.tokens.issue(TokenScope.JOBS)
         browser.said.clear()
@@ -125,8 +127,9 @@ def test_a_browser_shows_jobs_live_with_hostile_texts_as_texts(
         browser.value("document.querySelector('#login button').click()")
         browser.until("document.querySelectorAll('#current article').length === 1")
         browser.until("document.querySelector('.state').textContent === 'Running'")
-        browser.value("document.querySelector('details').open = true")
-        browser.until("document.querySelectorAll('.faults li').length === 1")
+        assert " left" not in browser.value("document.querySelector('.figures').innerText")
+        browser.value("document.querySelector('details.errors').open = true")
+        browser.until("document.querySelectorAll('.errors li').length === 1")
         text = browser.value("document.body.innerText")
         for part in (
             "<img src=x onerror=document.title='owned'> \\u{202e}gnp\\u{1b}[31m</script><script>",
@@ -134,17 +137,20 @@ def test_a_browser_shows_jobs_live_with_hostile_texts_as_texts(
             "1.00 MiB of 2.00 MiB",
             "0 of 4 objects",
             "a/<i>0</i>",
+            "7 waiting",
+            "a/<u>3</u>",
+            "request failed with 503",
         ):
             assert part in text
         assert browser.value("document.title") == "Jobs: casync"
-        assert browser.value("document.querySelectorAll('img, b, i').length") == 0
+        assert browser.value("document.querySelectorAll('img, b, i, u').length") == 0
         assert browser.value("document.documentElement.scrollWidth <= innerWidth")
         assert browser.value("sessionStorage.length + document.cookie.length") == 1
-        done = replace(row, cursor=4, counts=Counts(finished=3, failed=1), active=())
+        done = replace(row, cursor=4, counts=Counts(finished=3, failed=1), active=(), waiting=())
         put(store, replace(done, state=JobState.FINISHED, ended=int(time.time())))
         browser.until("document.querySelectorAll('#past article').length === 1")
         assert "Finished with errors" in browser.value("document.body.innerText")
-        assert browser.value("document.querySelector('details').open")  # the list stays open
+        assert browser.value("document.querySelector('details.errors').open")  # it stays open
     refused = "Failed to load resource: the server responded with a status of 401 (Unauthorized)"
     assert [said for said in browser.said if said != refused] == []
 

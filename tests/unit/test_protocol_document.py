@@ -13,7 +13,7 @@ from casync import errors, limits
 from casync.ids import Kind, ObjectId, chunk_id
 from casync.objects.codec import Packed, Unpacker
 from casync.objects.delta import Delta, Group, Singles, unpack_group
-from casync.wire import batch, documents, frames, jobs, members, uploads
+from casync.wire import batch, documents, frames, job_request, jobs, members, uploads
 from casync.wire import edits as changes
 from casync.wire import requests as lists
 from casync.wire.frames import FrameReader, Status
@@ -112,7 +112,7 @@ def test_the_documents(name: str) -> None:
     text = block(f"json {name}").encode()
     kind = next(
         getattr(each, name)
-        for each in (documents, changes, jobs, batch, members)
+        for each in (documents, changes, jobs, job_request, batch, members)
         if hasattr(each, name)
     )
     document = documents.decode_document(text, kind)

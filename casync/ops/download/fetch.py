@@ -134,6 +134,7 @@ class Fetcher(NamedTuple):
             CasyncError: The attempt failed; `fetch` has what the next one needs.
         """
         fetch.answered = False
+        self.ledger.waiting.pop(fetch.index, None)
         if fetch.located is None:
             raise fetch.error or UsageError("no address")
         if not fetch.item.name:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
 from typing import NamedTuple
 
-from casync.errors import CasyncError, UsageError
+from casync.errors import CasyncError, MalformedError, UsageError
 from casync.jobs.address import redacted
 from casync.jobs.collisions import NameDigests, first_collision
 from casync.jobs.item import Item
@@ -67,7 +67,7 @@ def forecast_job(
     """
 
     def items() -> Iterator[Item]:
-        return iter(_items(spec, sources, given))
+        return _items(spec, sources, given)
 
     digests = NameDigests()
     for item in items():
@@ -99,14 +99,29 @@ def _removals(
 
 def _items(
     spec: JobSpec, sources: JobSources, given: Callable[[], Iterable[Item]]
-) -> Iterable[Item]:
+) -> Iterator[Item]:
     if is_listed(spec):
-        return source_items(spec, sources.root(), threading.Event())
-    if spec.is_list:
-        return given()
-    addressed = AddressedItems(spec)
-    addressed.check()
-    return (addressed[index] for index in range(len(addressed)))
+        yield from _listed(spec, sources)
+    elif spec.is_list:
+        yield from given()
+    else:
+        addressed = AddressedItems(spec)
+        addressed.check()
+        yield from (addressed[index] for index in range(len(addressed)))
+
+
+def _listed(spec: JobSpec, sources: JobSources) -> Iterator[Item]:
+    """The items of a listing. As in a run, one that a key hides is listed again by folders."""
+    root, stopped = sources.root(), threading.Event()
+    seen = NameDigests()
+    try:
+        for item in source_items(spec, root, stopped):
+            seen.add(item.key)
+            yield item
+    except MalformedError:
+        for item in source_items(spec, root, stopped, by_folder=True):
+            if item.key not in seen:
+                yield item
 
 
 def _planned(item: Item, jobs: JobStore, sources: JobSources) -> PlannedObject:

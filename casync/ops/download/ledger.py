@@ -6,6 +6,7 @@ one commit with the objects that they tell of.
 
 from __future__ import annotations
 
+import heapq
 import threading
 from collections.abc import Callable, Sequence
 
@@ -14,9 +15,17 @@ from msgspec.structs import replace
 from casync.ids import ChunkId, ManifestId
 from casync.jobs.fault import ObjectFault
 from casync.jobs.half_fetched import FetchedPart, pack_chunks
-from casync.jobs.job import ActiveObject, Counts, JobRow, JobState, TokenLevel
+from casync.jobs.job import (
+    ActiveObject,
+    Counts,
+    JobRow,
+    JobState,
+    TokenLevel,
+    WaitingObject,
+)
 from casync.jobs.origin import Origin
 from casync.jobs.validators import Validators
+from casync.limits import SHOWN_WAITING
 from casync.names.name import Name
 from casync.names.name_update import NameUpdate
 from casync.store.base import Batch, ManifestState
@@ -55,6 +64,7 @@ class Ledger:
     Attributes:
         cursor: All items with a lower index are done.
         active: The objects that are being fetched, by index.
+        waiting: The objects that wait for their next attempt, by index; -1 is the listing.
         fetched: Bytes that came from the source in this run.
     """
 
@@ -74,6 +84,7 @@ class Ledger:
         self.cursor = row.cursor
         self._counting = threading.Lock()
         self.active: dict[int, Active] = {}
+        self.waiting: dict[int, WaitingObject] = {}
         self.fetched = 0
 
     @property
@@ -132,6 +143,10 @@ class Ledger:
         self._parts.pop(index, None)
         self._update.done.append(index)
 
+    def note_listed(self, count: int) -> None:
+        """So many items are known, and there may be more."""
+        self._row = replace(self._row, listed=count)
+
     def list(self, total: int) -> None:
         """All items are known."""
         self._row = replace(self._row, listed=total, total=total)
@@ -142,6 +157,7 @@ class Ledger:
 
     def end(self, state: JobState, failure: str = "") -> None:
         """The job ends."""
+        self.waiting.clear()
         self._row = replace(self._row, state=state, ended=int(self._now()), failure=failure)
 
     def seal(self) -> Batch | None:
@@ -182,4 +198,12 @@ class Ledger:
             ActiveObject(each.name, each.done, each.size, each.started)
             for _, each in sorted(self.active.copy().items())
         )
-        return replace(row, active=active, tokens=self._tokens())
+        waiting = self.waiting.copy()
+        first = heapq.nsmallest(SHOWN_WAITING, waiting.values(), key=lambda each: each.until)
+        return replace(
+            row,
+            active=active,
+            waiting=tuple(first),
+            waiting_count=len(waiting),
+            tokens=self._tokens(),
+        )

@@ -8,6 +8,7 @@ from casync.errors import CasyncError, UnreachableError
 from casync.jobs.address import redacted
 from casync.jobs.backoff import Attempts
 from casync.jobs.fault import ObjectFault, ObjectFaultKind
+from casync.jobs.job import WaitingObject
 from casync.ops.download.faults import concerns_object, describe, is_final, is_mismatch, kind_of
 from casync.ops.download.fetch import Fetch
 from casync.ops.download.hosts import HostWatch
@@ -64,7 +65,7 @@ class Retries(NamedTuple):
         elif fetch.located is not None and not fetch.answered:
             rest = self.hosts.failed(fetch.host, fetch.index, error, opened=fetch.opened)
             if rest is not None:
-                return Again(rest, rest)
+                return self._again(fetch, error, rest, rest)
         fetch.attempts = fetch.attempts.after(progress=progress, mismatch=is_mismatch(error))
         now = int(self.options.now())
         fetch.first_failed = fetch.first_failed or now
@@ -75,7 +76,7 @@ class Retries(NamedTuple):
         if not is_final(error, opened=fetch.opened):
             delay = self.delay(fetch.attempts, error)
             if delay is not None:
-                return Again(delay, _wish(error))
+                return self._again(fetch, error, delay, _wish(error))
         fault = ObjectFault(
             index=fetch.index,
             name=fetch.item.name,
@@ -91,6 +92,15 @@ class Retries(NamedTuple):
             self.ledger.fail(fault)
         fetch.body = None
         return None
+
+    def _again(self, fetch: Fetch, error: CasyncError, delay: float, rest: float) -> Again:
+        self.ledger.waiting[fetch.index] = WaitingObject(
+            fetch.item.name,
+            describe(error, fetch.host),
+            self.options.now() + max(delay, rest),
+            fetch.attempts.without_progress,
+        )
+        return Again(delay, rest)
 
 
 def _wish(error: CasyncError) -> float:

@@ -23,7 +23,7 @@ from casync.errors import (
 )
 from casync.jobs.backoff import Attempts
 from casync.jobs.item import Item
-from casync.jobs.job import JobRow, JobState
+from casync.jobs.job import JobRow, JobState, WaitingObject
 from casync.jobs.request import is_listed
 from casync.jobs.spec import JobSpec
 from casync.limits import JOB_WINDOW
@@ -200,6 +200,9 @@ class _Run:
             if self._claim.stop_requested():
                 self._requested = True
                 raise StoppedError("stopped")
+            if self._viewer.phase is Phase.LISTING:
+                with self._writer.look():
+                    self._ledger.note_listed(self._listing.count)
         while self._notes:
             self._progress.note(self._notes.popleft())
         self._progress.show(self._viewer.view(now))
@@ -238,8 +241,19 @@ class _Run:
             except UnreachableError as error:
                 attempts = attempts.after(progress=False)
                 delay = self._retries.delay(attempts, error)
-                if delay is None or self._stopped.wait(delay):
+                if delay is None:
                     raise
+                self._note_wait(error, delay, attempts)
+                if self._stopped.wait(delay):
+                    raise StoppedError("stopped") from error
+                self._ledger.waiting.clear()
+
+    def _note_wait(self, error: UnreachableError, delay: float, attempts: Attempts) -> None:
+        """Tells why a listing waits."""
+        until = self._options.now() + delay
+        waiting = WaitingObject("", error.message, until, attempts.without_progress)
+        self._ledger.waiting[-1] = waiting
+        self._notes.append(f"{error.message}; it is listed again in {delay:.0f} s")
 
     def _items(self, *, by_folder: bool) -> Iterable[Item]:
         if is_listed(self._spec):

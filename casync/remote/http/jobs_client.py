@@ -20,16 +20,8 @@ from casync.remote.http.message import Request
 from casync.sizes import format_count
 from casync.store.job_rules import is_job_id
 from casync.wire.documents import JSON_TYPE, decode_document, encode_document
-from casync.wire.jobs import (
-    FaultPage,
-    JobItem,
-    JobPage,
-    JobStateText,
-    job_request,
-    job_row,
-    object_fault,
-    object_items,
-)
+from casync.wire.job_request import job_request, object_items
+from casync.wire.jobs import FaultPage, JobItem, JobPage, JobStateText, job_row, object_fault
 
 __all__ = ["JobsClient"]
 

@@ -6,7 +6,8 @@ import re
 from typing import Final
 
 from casync.errors import UsageError
-from casync.sizes import UNITS
+from casync.limits import MIN_HOURLY, MIN_RATE
+from casync.sizes import UNITS, format_size
 
 __all__ = ["parse_hourly", "parse_rate", "parse_size"]
 
@@ -35,21 +36,27 @@ def parse_rate(text: str) -> int:
     """Parses bytes per second; `/s` is optional.
 
     Raises:
-        UsageError: It is not a rate, or zero.
+        UsageError: It is not a rate, or below `MIN_RATE`.
     """
-    return _above_nothing(parse_size(text.strip().removesuffix("/s")))
+    rate = parse_size(text.strip().removesuffix("/s"))
+    if rate < MIN_RATE:
+        raise _too_low(text, f"{MIN_RATE} bytes per second")
+    return rate
 
 
 def parse_hourly(text: str) -> int:
     """Parses bytes per hour; `/h` is optional.
 
     Raises:
-        UsageError: It is not a rate, or zero.
+        UsageError: It is not a rate, or below `MIN_HOURLY`.
     """
-    return _above_nothing(parse_size(text.strip().removesuffix("/h")))
-
-
-def _above_nothing(rate: int) -> int:
-    if rate == 0:
-        raise UsageError("a rate must be above 0", next_step="Omit it for no limit.")
+    rate = parse_size(text.strip().removesuffix("/h"))
+    if rate < MIN_HOURLY:
+        raise _too_low(text, f"{format_size(MIN_HOURLY)} per hour")
     return rate
+
+
+def _too_low(text: str, least: str) -> UsageError:
+    return UsageError(
+        f"a limit of {text} is too low: the lowest is {least}", next_step="Omit it for no limit."
+    )

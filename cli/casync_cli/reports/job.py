@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Final
 
 from casync.sizes import format_count, format_size
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from casync.jobs.fault import ObjectFault
-    from casync.jobs.job import JobRow
+    from casync.jobs.job import JobRow, WaitingObject
     from casync_cli.columns import Cell
     from casync_cli.output import Output
 
@@ -35,7 +36,9 @@ __all__ = [
     "job_fields",
     "outcome_of",
     "print_job",
+    "reached_text",
     "status_of",
+    "waiting_text",
 ]
 
 QUEUED: Final = "queued"
@@ -56,6 +59,9 @@ JOB_COLUMNS: Final = (
 
 FEW_FAULTS: Final = 10
 """So many objects that failed are not listed without -v."""
+
+_FEW_WAITING: Final = 3
+"""Objects that wait, of those that are listed without -v."""
 
 
 def status_of(row: JobRow, *, is_running: bool) -> str:
@@ -86,11 +92,30 @@ def _share_of(row: JobRow) -> float | None:
     return (row.counts.finished + row.counts.skipped) / row.total if row.total else 1.0
 
 
-def count_text(row: JobRow) -> str:
-    """`64/141 (45.39%)`, or `64/?` if it is not known how many there are."""
-    here = row.counts.finished + row.counts.skipped
+def count_text(row: JobRow, listed: int | None = None) -> str:
+    """`64/141 (45.39%)`, or `listing, 1000 objects so far` until it is known how many there are.
+
+    Args:
+        row: The job.
+        listed: Objects that were listed so far, if that is known better than in the row.
+    """
     share = _share_of(row)
-    return f"{here}/?" if share is None else f"{here}/{row.total} ({share:.2%})"
+    if share is None:
+        return f"listing, {format_count(row.listed if listed is None else listed, 'object')} so far"
+    return f"{row.counts.finished + row.counts.skipped}/{row.total} ({share:.2%})"
+
+
+def reached_text(row: JobRow) -> str:
+    """`64/141 (45.39%) downloaded`, of a job that has ended early."""
+    if row.total < 0:
+        return "nothing downloaded, because its objects were not all listed"
+    return f"{count_text(row)} downloaded"
+
+
+def waiting_text(each: WaitingObject, now: float) -> str:
+    """`NAME waits 12 s: request failed with 503 status code (Service Unavailable)`."""
+    left = max(round(each.until - now), 0)
+    return f"{each.name or 'the listing'} waits {left} s: {each.reason}"
 
 
 def done_text(row: JobRow) -> str:
@@ -134,6 +159,16 @@ def job_fields(row: JobRow, status: str) -> dict[str, object]:
         "aborted": row.state == ABORTED,
         "bytes": of.bytes,
         "fetched_bytes": of.fetched,
+        "waiting": [
+            {
+                "name": each.name,
+                "reason": each.reason,
+                "next_time": _moment(int(each.until)),
+                "attempts": each.attempts,
+            }
+            for each in row.waiting
+        ],
+        "waiting_cnt": row.waiting_count,
         "current_tasks": [
             {
                 "name": each.name,
@@ -182,6 +217,10 @@ def print_job(
     if verbose:
         output.table(list(_details(row, status)))
     output.row(_headline(row, status))
+    if row.waiting and status == RUNNING:
+        output.row(f"Waiting for another attempt: {row.waiting_count}")
+        for waiting in row.waiting if verbose else row.waiting[:_FEW_WAITING]:
+            output.row("", waiting_text(waiting, time.time()))
     if row.active and verbose and status == RUNNING:
         output.row("Progress of files that are currently being downloaded:")
         for each in row.active:
@@ -204,15 +243,14 @@ def _headline(row: JobRow, status: str) -> str:
     """The one line that says how far a job is."""
     if status == FINISHED:
         return done_text(row)
-    progress = f"Download progress: {count_text(row)}"
     if status == RUNNING:
-        return progress
+        return f"Download progress: {count_text(row)}"
+    command = f"`casync job start {row.id}`"
+    if status == QUEUED:
+        return f"Download not started yet. {command} starts it"
     why = f": {row.failure}" if row.failure else ""
-    said = {
-        QUEUED: "not started yet",
-        ABORTED: f"was aborted{why}",
-    }.get(status, "is interrupted: its process has ended")
-    return f"Download {said}. {progress}. `casync job start {row.id}` continues it"
+    said = f"was aborted{why}" if status == ABORTED else "is interrupted: its process has ended"
+    return f"Download {said}; {reached_text(row)}. {command} continues it"
 
 
 def _details(row: JobRow, status: str) -> Iterator[tuple[str, str, str]]:

@@ -5,21 +5,26 @@ No line is wider than the terminal: what does not fit is left out, and names los
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Final
 
 from casync.escape import escape
 from casync.sizes import format_count, format_size
 from casync_cli.columns import cells, cut_left
 from casync_cli.parsing.times import format_duration
-from casync_cli.reports.job import count_text
+from casync_cli.reports.job import count_text, waiting_text
 
 if TYPE_CHECKING:
+    from casync.jobs.job import JobRow
     from casync_cli.reports.job_pace import JobFigures, ObjectFigures
 
 __all__ = ["bar_lines", "plain_line"]
 
 _MOST_LINES: Final = 16
 """Objects that are shown; the others are counted."""
+
+_WAITING_LINES: Final = 3
+"""Lines of objects that wait, with the reason; the others are counted."""
 
 _GAP: Final = "  "
 _SIZES: Final = 17
@@ -47,24 +52,48 @@ def bar_lines(view: JobFigures, columns: int, rows: int) -> list[str]:
         rows: Height of the terminal.
     """
     room = max(columns - 1, 1)
-    most = max(min(rows - 3, _MOST_LINES), 0)
+    below = max(rows - 2, 0)
+    waiting = _waiting_lines(view.row, room, min(_WAITING_LINES, below // 3))
+    most = max(min(below - len(waiting) - 1, _MOST_LINES), 0)
     shown = view.objects[:most]
     lines = [_object_line(each, room) for each in shown]
     if hidden := len(view.objects) - len(shown):
         lines.append(f"and {format_count(hidden, 'more file')}"[:room])
-    return [_total_line(view, room), *lines]
+    return [_total_line(view, room), *lines, *waiting]
+
+
+def _waiting_lines(row: JobRow, room: int, most: int) -> list[str]:
+    """Why objects wait for another attempt, in at most `most` lines."""
+    if not row.waiting or most < 1:
+        return []
+    now = time.time()
+    shown = row.waiting[: most - (row.waiting_count > most and most > 1)]
+    lines = [_cut_right(escape(waiting_text(each, now)), room) for each in shown]
+    hidden = row.waiting_count - len(shown)
+    if hidden and len(lines) < most:
+        lines.append(_cut_right(f"and {format_count(hidden, 'more file')} waiting", room))
+    return lines
+
+
+def _cut_right(text: str, room: int) -> str:
+    """The text, with its end cut off to fit."""
+    while cells(text) > room:
+        text = f"{text[:-2]}…"
+    return text
 
 
 def plain_line(view: JobFigures) -> str:
     """The line for a log: `Download progress: 64/141 (45.39%), 1.23 GiB, 12.3 MiB/s, 0:12 left`."""
-    return ", ".join([f"Download progress: {count_text(view.row)}", *_figures(view)])
+    row = view.row
+    figures = _figures(view) if row.total >= 0 else []
+    if row.waiting:
+        figures.append(f"waiting: {row.waiting_count} ({row.waiting[0].reason})")
+    return ", ".join([f"Download progress: {count_text(row, view.listed)}", *figures])
 
 
 def _figures(view: JobFigures) -> list[str]:
     counts = view.row.counts
     figures = [format_size(view.bytes)]
-    if view.row.total < 0:
-        figures.append(f"{view.listed} listed")
     if counts.failed:
         figures.append(f"errors: {counts.failed}")
     if view.speed is not None:
@@ -76,8 +105,9 @@ def _figures(view: JobFigures) -> list[str]:
 
 def _total_line(view: JobFigures, room: int) -> str:
     row = view.row
-    of = "?" if row.total < 0 else str(row.total)
-    text = f"Files downloaded: {row.counts.finished + row.counts.skipped}/{of}"[:room]
+    if row.total < 0:
+        return f"Listing: {format_count(view.listed, 'object')} so far"[:room]
+    text = f"Files downloaded: {row.counts.finished + row.counts.skipped}/{row.total}"[:room]
     share = view.share
     width = _TOTAL_BARS[room >= _WIDE]
     bar = [] if share is None else [f"{_bar(share, width)} {int(share * 100):3}%"]

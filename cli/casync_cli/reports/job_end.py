@@ -11,9 +11,9 @@ from casync_cli.reports.job import (
     FEW_FAULTS,
     FINISHED,
     INTERRUPTED,
-    count_text,
     done_text,
     fault_text,
+    reached_text,
 )
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def raise_for(row: JobRow, status: str, command: Callable[[str], str] = _command
         said = "was aborted" if status == ABORTED else "is interrupted: its process has ended"
         why = f": {row.failure}" if row.failure else ""
         raise StoppedError(
-            f"download {said}{why}, {count_text(row)} downloaded",
+            f"download {said}{why}; {reached_text(row)}",
             next_step=f"`{command(f'start {row.id}')}` continues it.",
         )
     if row.counts.failed:

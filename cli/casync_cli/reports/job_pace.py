@@ -22,6 +22,10 @@ _LEFT_SECONDS: Final = 60.0
 """Time constant for the time that is left, which should not jump."""
 
 
+_ENOUGH_SECONDS: Final = 5.0
+"""Seconds that are watched before there is a time that is left: a commit settles many objects."""
+
+
 class ObjectFigures(NamedTuple):
     """An object that is being fetched, as it is shown.
 
@@ -98,22 +102,30 @@ class JobPace:
         return JobFigures(
             row,
             self._fetched.after(row.counts.fetched, now),
-            _seconds(row.total - settled, self._settled.after(settled, now))
-            if row.total >= 0
-            else None,
+            self._left(row, settled, now),
             tuple(objects),
             row.listed,
         )
 
+    def _left(self, row: JobRow, settled: float, now: float) -> float | None:
+        rate = self._settled.after(settled, now)
+        if row.total < 0 or self._settled.seconds < _ENOUGH_SECONDS:
+            return None
+        return _seconds(row.total - settled, rate)
+
 
 class _Rate:
-    """Units per second of a counter that is read now and then."""
+    """Units per second of a counter that is read now and then.
+
+    Attributes:
+        seconds: The time that was watched, of which what lies back counts less.
+    """
 
     def __init__(self, constant: float) -> None:
         self._constant = constant
         self._last: tuple[float, float] | None = None
         self._units = 0.0
-        self._seconds = 0.0
+        self.seconds = 0.0
 
     def after(self, count: float, now: float) -> float | None:
         """The rate after the counter is at `count`; None after the first look."""
@@ -123,9 +135,9 @@ class _Rate:
             kept = math.exp(-passed / self._constant)
             # A counter that goes back, because an object starts over, adds nothing.
             self._units = self._units * kept + max(count - before, 0.0)
-            self._seconds = self._seconds * kept + passed
+            self.seconds = self.seconds * kept + passed
         self._last = count, now
-        return self._units / self._seconds if self._seconds > 0 else None
+        return self._units / self.seconds if self.seconds > 0 else None
 
 
 def _object_figures(each: ActiveObject, speed: float | None) -> ObjectFigures:

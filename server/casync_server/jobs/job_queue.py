@@ -1,7 +1,8 @@
 """Which jobs of a store and its namespaces wait for a runner.
 
 A store is read when its data file has changed, and while another process runs a job of it, which
-may die. Stores in which nothing runs are closed again, however many namespaces there are.
+may die. Stores in which nothing runs, or a job has ended, are closed again, however many namespaces
+there are.
 """
 
 from __future__ import annotations
@@ -89,6 +90,10 @@ class JobQueue:
             if not keys and namespace not in in_use and namespace not in self._busy:
                 self._close(namespace)
         return [key for _, key in sorted(found)]
+
+    def release(self, namespace: str) -> None:
+        """Ends the session of a namespace in which no job runs; `waiting` opens it again."""
+        self._close(namespace)
 
     def close(self) -> None:
         """Closes all stores."""

@@ -22,16 +22,8 @@ from casync.store.base import Batch
 from casync.store.job_rules import no_job
 from casync.store.jobs import JobStore, JobUpdate
 from casync.store.lmdb.store import LmdbStore
-from casync.wire.jobs import (
-    FaultPage,
-    JobItem,
-    JobPage,
-    JobRequest,
-    encode_list,
-    fault_item,
-    job_item,
-    job_spec,
-)
+from casync.wire.job_request import JobRequest, encode_list, job_spec
+from casync.wire.jobs import FaultPage, JobItem, JobPage, fault_item, job_item
 from casync_server.http.page import page_of
 from casync_server.jobs.source_policy import SourcePolicy
 

@@ -2,7 +2,9 @@
 
 Web servers and other casyncs are open to all; `casync.jobs.egress` decides about their addresses
 when connections are made. Clouds are asked with the credentials of the server, so they are open
-where its operator has bound them to the namespace. Local paths are open below one folder.
+where its operator has bound them to the namespace. Local paths are open below one folder. HDFS is
+not open by its own protocol: its library connects to the addresses that a NameNode names, with the
+Kerberos tickets of the server, and asks no policy before.
 """
 
 from __future__ import annotations
@@ -63,6 +65,12 @@ class SourcePolicy:
                     "Its operator can open a folder with --import-root.",
                 )
             return
+        if address.scheme == "hdfs":
+            raise _refusal(
+                "this server does not download from hdfs://, because it cannot check which "
+                "addresses the library for it connects to",
+                f"Write webhdfs://{_host_of(address)}:9870/PATH, or download without --server.",
+            )
         cloud = _CLOUDS.get(address.scheme, "")
         if cloud and f"{namespace or DEFAULT}:{cloud}" in self._clouds:
             return
@@ -77,6 +85,10 @@ class SourcePolicy:
         if self._root is None or ".." in path.split("/"):
             return False
         return f"{posixpath.normpath(path)}/".startswith(f"{self._root.rstrip('/')}/")
+
+
+def _host_of(address: Address) -> str:
+    return address.rest.partition("/")[0].rpartition("@")[2].partition(":")[0]
 
 
 def _refusal(message: str, next_step: str) -> DeniedError:

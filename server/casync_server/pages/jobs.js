@@ -7,6 +7,9 @@ const LIST_MS = 5000;
 const MOST_STREAMS = 4; // browsers open six connections to a server
 const RETRY_MS = 3000;
 const FAULTS = 100;
+const SPEED_SECONDS = 10;
+const LEFT_SECONDS = 60;
+const ENOUGH_SECONDS = 5; // to be watched before there is a time that is left
 const ENDED = new Set(["finished", "aborted"]);
 const TOKEN = "casync-token";
 
@@ -119,16 +122,17 @@ function figures(job) {
   const { item, rate } = job;
   const node = make("div", "figures");
   const add = (text, kind) => node.append(make("span", kind || "", text));
-  const total = item.total < 0 ? "?" : item.total.toLocaleString("en");
-  add(`${item.finished_cnt.toLocaleString("en")} of ${total} objects`);
+  const here = item.finished_cnt.toLocaleString("en");
+  if (item.total < 0) add(`${count(item.scheduled_cnt, "object")} listed`);
+  else add(`${here} of ${count(item.total, "object")}`);
   add(size(item.bytes));
   if (item.skipped_cnt) add(`${item.skipped_cnt.toLocaleString("en")} unchanged`);
   if (item.removed_cnt) add(count(item.removed_cnt, "name") + " removed");
   if (item.error_cnt) add(count(item.error_cnt, "error"), "bad");
-  if (item.state === "running" && rate.speed > 0) {
-    add(`${size(Math.round(rate.speed))}/s`);
-    const left = item.total - item.finished_cnt - item.error_cnt;
-    if (item.total >= 0 && rate.objects > 0 && left > 0) add(`${duration(left / rate.objects)} left`);
+  if (item.state === "running" && rate.bytes.units) {
+    add(`${size(Math.round(rate.bytes.units / rate.bytes.seconds))}/s`);
+    const left = leftOf(job);
+    if (left !== null) add(`${duration(left)} left`);
   }
   if (ENDED.has(item.state) && item.started_time && item.finished_time) {
     add(`took ${duration(item.finished_time - item.started_time)}`, "soft");
@@ -156,10 +160,22 @@ function tasks(item) {
   return list;
 }
 
+function waiting(item) {
+  const node = make("details", "", make("summary", "soft", `${item.waiting_cnt} waiting`));
+  const list = make("ul", "faults");
+  for (const each of item.waiting) {
+    const name = each.name ? make("bdi", "path", shown(each.name)) : "The listing";
+    const at = new Date(each.next_time * 1000).toLocaleTimeString();
+    list.append(make("li", "", name, make("div", "soft", `again at ${at}: ${shown(each.reason)}`)));
+  }
+  node.append(list);
+  return node;
+}
+
 function errorsOf(job) {
   const list = make("ul", "faults");
   const more = button("More", () => load());
-  const node = make("details", "", make("summary", "bad", ""), list, more);
+  const node = make("details", "errors", make("summary", "bad", ""), list, more);
   let after = -1;
   more.hidden = true;
   async function load() {
@@ -225,6 +241,12 @@ function draw(job) {
   }
   parts.push(figures(job));
   if (item.state === "running") parts.push(tasks(item));
+  if (item.state === "running" && item.waiting_cnt) {
+    const wait = waiting(item);
+    wait.open = node.querySelector("details.waiting")?.open ?? true;
+    wait.className = "waiting";
+    parts.push(wait);
+  }
   if (item.failure) parts.push(make("p", "bad", shown(item.failure)));
   job.errors.hidden = !item.error_cnt;
   job.errors.firstChild.textContent = count(item.error_cnt, "error");
@@ -255,25 +277,44 @@ function update(item) {
   return job;
 }
 
+// Rates are averages that forget: what lies back a time constant counts for 1/e of what is new.
 function rateOf(job, item) {
   const now = performance.now() / 1000;
-  const done = item.finished_cnt + item.error_cnt;
+  const done = item.finished_cnt + item.error_cnt + partsOf(item);
   const old = job.rate;
-  if (!old || item.fetched_bytes < old.bytes) {
-    return { time: now, bytes: item.fetched_bytes, done, speed: 0, objects: 0 };
+  if (!old || item.fetched_bytes < old.fetched) {
+    const none = { units: 0, seconds: 0 };
+    return { since: now, time: now, fetched: item.fetched_bytes, done, bytes: none, objects: none };
   }
   const passed = now - old.time;
   if (passed < 0.4) return old;
-  // An average that forgets: ten seconds back counts for 1/e.
-  const kept = old.speed || old.objects ? Math.exp(-passed / 10) : 0;
-  const mix = (before, fresh) => before * kept + (fresh / passed) * (1 - kept);
-  return {
-    time: now,
-    bytes: item.fetched_bytes,
-    done,
-    speed: mix(old.speed, item.fetched_bytes - old.bytes),
-    objects: mix(old.objects, Math.max(done - old.done, 0)),
+  const after = (rate, constant, units) => {
+    const kept = Math.exp(-passed / constant);
+    return { units: rate.units * kept + Math.max(units, 0), seconds: rate.seconds * kept + passed };
   };
+  return {
+    since: old.since,
+    time: now,
+    fetched: item.fetched_bytes,
+    done,
+    bytes: after(old.bytes, SPEED_SECONDS, item.fetched_bytes - old.fetched),
+    objects: after(old.objects, LEFT_SECONDS, done - old.done),
+  };
+}
+
+// What is here of objects that are not done, in objects.
+function partsOf(item) {
+  const shares = item.current_tasks.map((task) => (task.total ? task.downloaded / task.total : 0));
+  return shares.reduce((sum, share) => sum + Math.min(share, 1), 0);
+}
+
+// Seconds until all objects are done; null until enough was seen: a commit settles many at once.
+function leftOf(job) {
+  const { item, rate } = job;
+  const { units, seconds } = rate.objects;
+  const left = item.total - item.finished_cnt - item.error_cnt - partsOf(item);
+  if (item.total < 0 || left <= 0 || !units || rate.time - rate.since < ENOUGH_SECONDS) return null;
+  return (left * seconds) / units;
 }
 
 function place() {

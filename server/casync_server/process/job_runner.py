@@ -90,6 +90,8 @@ class JobRunner:
             if run.is_over:
                 del self._runs[key]
                 self._ended(key, now, failed=run.failed)
+                if all(other.namespace != key.namespace for other in self._runs):
+                    self._queue.release(key.namespace)  # a session keeps garbage from collections
         found = self._queue.waiting(self._runs)
         waiting = [key for key in found if self._due.get(key, 0.0) <= now]
         while waiting and len(self._runs) < self._most:

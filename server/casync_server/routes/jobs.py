@@ -9,7 +9,8 @@ from fastapi.responses import HTMLResponse, Response
 
 from casync.limits import MAX_JOB_REQUEST_BYTES, MAX_LENGTH, PAGE_ITEMS
 from casync.wire.documents import JSON_TYPE, encode_document
-from casync.wire.jobs import EVENTS_TYPE, FaultPage, JobItem, JobPage, JobRequest
+from casync.wire.job_request import JobRequest
+from casync.wire.jobs import EVENTS_TYPE, FaultPage, JobItem, JobPage
 from casync_server.deps import JobAccess, Reads, read_document
 from casync_server.http.caching import NEVER, PAGE
 from casync_server.jobs.event_stream import EventStream

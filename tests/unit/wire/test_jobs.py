@@ -13,16 +13,14 @@ from casync.jobs.job import ActiveObject, Counts, JobRow, JobState
 from casync.jobs.spec import JobSpec, SourceKind
 from casync.objects.chunker import ChunkerParams
 from casync.wire.documents import decode_document, encode_document
+from casync.wire.job_request import JobRequest, job_request, job_spec
 from casync.wire.jobs import (
     FaultItem,
     JobItem,
-    JobRequest,
     encode_event,
     fault_item,
     job_item,
-    job_request,
     job_row,
-    job_spec,
     object_fault,
 )
 

@@ -55,7 +55,7 @@ def test_no_byte_is_lost_to_rounding() -> None:
         ("10M/s", 10 << 20),
         ("10MB/s", 10 << 20),
         ("1.5 MiB/s", 3 << 19),
-        ("5/s", 5),
+        ("256/s", 256),
     ],
 )
 def test_rates(text: str, rate: int) -> None:
@@ -63,16 +63,28 @@ def test_rates(text: str, rate: int) -> None:
     assert parse_rate(text) == rate
 
 
-@pytest.mark.parametrize(("text", "rate"), [("20G", 20 << 30), ("20GB/h", 20 << 30), ("5/h", 5)])
+@pytest.mark.parametrize(
+    ("text", "rate"), [("20G", 20 << 30), ("20GB/h", 20 << 30), ("1M/h", 1 << 20)]
+)
 def test_bytes_per_hour(text: str, rate: int) -> None:
     """D5."""
     assert parse_hourly(text) == rate
 
 
-@pytest.mark.parametrize("parse", [parse_rate, parse_hourly])
-def test_a_rate_of_nothing_is_refused(parse: Callable[[str], int]) -> None:
-    with pytest.raises(UsageError, match="above 0"):
-        parse("0")
+@pytest.mark.parametrize(
+    ("parse", "text", "least"),
+    [
+        (parse_rate, "0", "256 bytes per second"),
+        (parse_rate, "255/s", "256 bytes per second"),
+        (parse_hourly, "1", "1.00 MiB per hour"),
+        (parse_hourly, "1023K/h", "1.00 MiB per hour"),
+    ],
+)
+def test_a_rate_that_is_too_low_is_refused_with_the_lowest(
+    parse: Callable[[str], int], text: str, least: str
+) -> None:
+    with pytest.raises(UsageError, match=f"a limit of {text} is too low: the lowest is {least}"):
+        parse(text)
 
 
 @pytest.mark.parametrize("text", ["10M/h", "10M/m", "10M/"])

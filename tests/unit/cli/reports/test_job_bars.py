@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from casync_cli.columns import cells
 from casync_cli.reports.job_bars import bar_lines, plain_line
 from casync_cli.reports.job_pace import JobFigures, JobPace, ObjectFigures
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
+from casync.jobs.job import WaitingObject
 from tests.support.job_values import active_object, job_row
 
 MIB = 1 << 20
@@ -44,8 +48,20 @@ def test_a_wide_terminal_gets_longer_names_and_bars() -> None:
 def test_unknown_sizes_and_speeds_are_left_blank() -> None:
     unknown = ObjectFigures("x/y", 5, None, None, None)
     total, line = bar_lines(JobFigures(job_row(total=-1), None, None, (unknown,), 5000), 80, 24)
-    assert total == "Files downloaded: 0/?  5000 listed  5 B"
+    assert total == "Listing: 5000 objects so far"
     assert line.split() == ["x/y", "5", "B/?"]
+
+
+def test_what_waits_is_shown_with_the_reason() -> None:
+    """D8: an object that waits for its retry is not a bar, and its reason is seen."""
+    waits = WaitingObject("lpr/x\n.tgz", "request failed with 503 status code", time.time() + 12, 2)
+    view = VIEW._replace(row=replace(VIEW.row, waiting=(waits,) * 16, waiting_count=40))
+    lines = bar_lines(view, 60, 24)
+    assert lines[2] == "lpr/x\\x0a.tgz waits 12 s: request failed with 503 status c…"
+    assert lines[4] == "and 38 more files waiting"
+    assert plain_line(view).endswith("waiting: 40 (request failed with 503 status code)")
+    listing = replace(VIEW.row, total=-1, waiting=(replace(waits, name=""),), waiting_count=1)
+    assert bar_lines(VIEW._replace(row=listing), 80, 24)[2].startswith("the listing waits 12 s: ")
 
 
 def test_more_files_than_lines_are_counted() -> None:
@@ -67,7 +83,9 @@ def test_no_line_is_as_wide_as_the_terminal(
     columns: int, rows: int, name: str, done: int, size: int | None, rate: float | None
 ) -> None:
     each = ObjectFigures(name, done, size, rate, rate)
-    lines = bar_lines(JobFigures(job_row(), rate, rate, (each,) * 20), columns, rows)
+    waiting = (WaitingObject(name, name, 0.0),) * 9
+    row = job_row(waiting=waiting, waiting_count=rows)
+    lines = bar_lines(JobFigures(row, rate, rate, (each,) * 20), columns, rows)
     assert all(cells(line) < max(columns, 2) for line in lines)
     assert len(lines) < max(rows, 3)
     assert all(line.isprintable() for line in lines)
@@ -115,6 +133,14 @@ def test_the_time_left_follows_from_objects_and_their_parts() -> None:
     view = pace.look(job_row(finished=20, active=half), 10.0)
     assert view.left == pytest.approx((141 - 20.5) / 2.05)
     assert pace.look(job_row(finished=20, total=-1), 11.0).left is None
+
+
+def test_there_is_no_time_left_before_enough_was_seen() -> None:
+    pace = JobPace()
+    pace.look(job_row(finished=0), 0.0)
+    assert pace.look(job_row(finished=1), 0.4).left is None
+    assert pace.look(job_row(finished=1), 4.9).left is None
+    assert pace.look(job_row(finished=10), 6.0).left is not None
 
 
 def test_a_clock_that_stands_still_is_no_error() -> None:

@@ -87,3 +87,19 @@ def test_an_object_without_a_name_would_fail_alone(
     items = [Item("1", ""), Item("2", "ds/2")]
     listed = spec(kind=SourceKind.LIST, list_digest=bytes(32))
     assert planned(store, source, listed, items) == [(FAIL, ""), (FETCH, "ds/2")]
+
+
+def test_a_key_that_is_no_path_fails_with_its_folder_alone(
+    store: MemoryStore, source: MemorySource
+) -> None:
+    """D2: as in a run, what such a key hides is listed by folders."""
+    source.put("a//b", b"hidden")
+    source.put("z/x", b"beside")
+    source.put("a/../x", b"a key like any other")
+    found = planned(store, source, spec())
+    assert (FAIL, "") in found
+    assert sorted(name for action, name in found if action is FETCH) == [
+        *(f"ds/{n}" for n in range(4)),
+        "ds/z/x",
+    ]
+    assert len(found) == len(set(found))
