@@ -166,7 +166,7 @@ def test_a_running_job_is_asked_to_stop(program: Program, store: LmdbStore) -> N
         {"id": ident, "status": "aborted"}
     ]
     shown = program.good("job", "show", ident).text
-    assert "Download was aborted." in shown
+    assert "Download was aborted; nothing downloaded, because" in shown
     assert f"`casync job start {ident}` continues it" in shown
 
 

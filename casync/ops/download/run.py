@@ -239,6 +239,8 @@ class _Run:
                     raise
                 by_folder = True
             except UnreachableError as error:
+                if self._stopped.is_set():
+                    raise StoppedError("stopped") from error
                 attempts = attempts.after(progress=False)
                 delay = self._retries.delay(attempts, error)
                 if delay is None:

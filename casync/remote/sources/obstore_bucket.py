@@ -7,25 +7,27 @@ or a control character), and it lists the key `a/` as `a`.
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import obstore
 from obstore.exceptions import BaseError, GenericError, NotModifiedError, PreconditionError
 
 from casync.errors import NotFoundError, UnreachableError
+from casync.ids import Buffer
 from casync.jobs.fault import ObjectFaultKind
 from casync.jobs.validators import Validators
 from casync.limits import MIB
 from casync.remote.sources.base import Listed, ListedFolder, ObjectAnswer, failed
+from casync.remote.sources.obstore_calls import ObstoreCalls
 from casync.remote.sources.obstore_errors import asking, status_of
 from casync.remote.sources.obstore_stores import Cloud, make_store, server_of, split_address
 from casync.remote.sources.options import SourceOptions
 
 if TYPE_CHECKING:
-    from obstore import GetOptions, GetResult, ObjectMeta
+    from obstore import GetOptions, ObjectMeta
 
 __all__ = ["BucketOpener", "ObstoreBucket"]
 
@@ -38,6 +40,24 @@ _NO_HEAD: Final = frozenset({405, 501})
 """Statuses of servers that do not answer HEAD."""
 
 
+class _Opened(NamedTuple):
+    """An answer.
+
+    Attributes:
+        listed: The object.
+        start: Offset of its first byte.
+        end: Offset after its last byte.
+        first: Its first block, or why that could not be read.
+        blocks: The others.
+    """
+
+    listed: Listed
+    start: int
+    end: int
+    first: bytes | Exception
+    blocks: AsyncIterator[Buffer]
+
+
 class BucketOpener:
     """Opens addresses of buckets. Those of one bucket share it."""
 
@@ -45,6 +65,7 @@ class BucketOpener:
         self._options = options
         self._lock = threading.Lock()
         self._buckets: dict[tuple[str, str], ObstoreBucket] = {}
+        self._calls = ObstoreCalls()
 
     def open(self, address: str) -> tuple[ObstoreBucket, str]:
         """The bucket and the key of an address. See `casync.remote.sources.open`."""
@@ -52,12 +73,13 @@ class BucketOpener:
         with self._lock:
             found = self._buckets.get((cloud.scheme, name))
             if found is None:
-                found = ObstoreBucket(cloud, name, self._options)
+                found = ObstoreBucket(cloud, name, self._options, self._calls)
                 self._buckets[cloud.scheme, name] = found
         return found, key
 
     def close(self) -> None:
-        """Does nothing: obstore closes connections that are not used."""
+        """Ends all calls. obstore closes connections that are not used."""
+        self._calls.close()
 
 
 class ObstoreBucket:
@@ -67,16 +89,20 @@ class ObstoreBucket:
         cloud: Its cloud.
         name: Its name.
         options: How to reach it.
+        calls: Its calls, shared by the buckets that are closed together.
 
     Raises:
         UsageError: The endpoint is not a URL, or the file has no certificates.
         CasyncError: The certificates cannot be read.
     """
 
-    def __init__(self, cloud: Cloud, name: str, options: SourceOptions = SourceOptions()) -> None:
+    def __init__(
+        self, cloud: Cloud, name: str, options: SourceOptions, calls: ObstoreCalls
+    ) -> None:
         self.label = f"{cloud.scheme}://{name}"
         self.place = f"{self.label} at {server_of(cloud, options) or cloud.name}"
         self._cloud = cloud
+        self._calls = calls
         with self._asking(self.label):
             self._store = make_store(cloud, name, options)
 
@@ -85,21 +111,27 @@ class ObstoreBucket:
         try:
             with self._asking(f"{self.label}/{key}"):
                 try:
-                    return _listed(obstore.head(self._store, key))
+                    head = self._calls.wait(lambda: obstore.head_async(self._store, key))
+                    return _listed(head)
                 except BaseError as error:
                     if status_of(error) not in _NO_HEAD:
                         raise
-                return _listed(obstore.get(self._store, key).meta)
+                found = self._calls.wait(lambda: obstore.get_async(self._store, key))
+                return _listed(found.meta)
         except NotFoundError:
             return None
 
     def list_below(self, prefix: str) -> Iterator[Listed]:
         """See `RemoteSource`."""
         with self._asking(f"{self.label}/{prefix}"):
-            pages = iter(obstore.list(self._store, prefix or None))
+            pages = obstore.list(self._store, prefix or None)
+
+        async def following() -> Sequence[ObjectMeta] | None:
+            return await anext(pages, None)
+
         while True:
             with self._asking(f"{self.label}/{prefix}"):
-                page = next(pages, None)
+                page = self._calls.wait(following)
             if page is None:
                 return
             yield from map(_listed, page)
@@ -107,7 +139,9 @@ class ObstoreBucket:
     def list_folder(self, prefix: str) -> ListedFolder:
         """See `RemoteSource`."""
         with self._asking(f"{self.label}/{prefix}"):
-            found = obstore.list_with_delimiter(self._store, prefix or None)
+            found = self._calls.wait(
+                lambda: obstore.list_with_delimiter_async(self._store, prefix or None)
+            )
         prefixes = [f"{path.rstrip('/')}/" for path in found["common_prefixes"]]
         return ListedFolder([_listed(meta) for meta in found["objects"]], prefixes)
 
@@ -129,47 +163,68 @@ class ObstoreBucket:
             found = part or self._whole(key, unless)
         if found is None:
             return None
-        listed = _listed(found.meta)
+        listed = found.listed
         if unless is not None and Listed(key, listed.size, unless).is_same_as(listed):
             return None  # the server ignores If-None-Match
-        first, last = found.range
-        blocks = self._blocks(found, label, last - first)
-        return ObjectAnswer(listed, first, blocks, blocks.close, is_ranged=part is not None)
+        blocks = self._blocks(found, label)
+        return ObjectAnswer(listed, found.start, blocks, blocks.close, is_ranged=part is not None)
 
-    def _part(self, key: str, start: int, end: int | None, same: Validators) -> GetResult | None:
+    async def _get(self, key: str, options: GetOptions) -> _Opened:
+        """Opens an object, and reads its first block: one step for a small one."""
+        found = await obstore.get_async(self._store, key, options=options)
+        listed, (start, end) = _listed(found.meta), found.range
+        blocks = found.stream(min_chunk_size=_BLOCK_BYTES)
+        first: bytes | Exception = b""
+        if start < end:
+            try:
+                first = bytes(await anext(blocks, b""))
+            except (BaseError, OSError) as error:
+                first = error
+        return _Opened(listed, start, end, first, blocks)
+
+    def _part(self, key: str, start: int, end: int | None, same: Validators) -> _Opened | None:
         """A part of one version of an object, or None if that cannot be had."""
         options: GetOptions = {
             "if_match": same.strong_etag,
             "range": {"offset": start} if end is None else (start, end),
         }
         try:
-            found = obstore.get(self._store, key, options=options)
+            found = self._calls.wait(lambda: self._get(key, options))
         except (PreconditionError, GenericError) as error:
             if _is_about_the_range(error):
                 return None
             raise
-        etag = _listed(found.meta).validators.strong_etag
+        etag = found.listed.validators.strong_etag
         return found if etag == same.strong_etag else None  # some servers ignore If-Match
 
-    def _whole(self, key: str, unless: Validators | None) -> GetResult | None:
+    def _whole(self, key: str, unless: Validators | None) -> _Opened | None:
         """A whole object, or None if it is the one that is not needed again."""
         options: GetOptions = {}
         if unless is not None and unless.strong_etag:
             options["if_none_match"] = unless.strong_etag
         try:
-            return obstore.get(self._store, key, options=options)
+            return self._calls.wait(lambda: self._get(key, options))
         except NotModifiedError:
             return None
 
     def close(self) -> None:
-        """See `RemoteSource`: obstore closes connections that are not used."""
+        """See `RemoteSource`. obstore closes connections that are not used."""
+        self._calls.close()
 
-    def _blocks(self, found: GetResult, label: str, length: int) -> Generator[bytes, None, None]:
-        left = length
-        with self._asking(label):
-            for block in found.stream(min_chunk_size=_BLOCK_BYTES):
-                left -= len(block)
-                yield bytes(block)
+    def _blocks(self, found: _Opened, label: str) -> Generator[bytes, None, None]:
+        async def following() -> bytes:
+            return bytes(await anext(found.blocks, b""))
+
+        left, block = found.end - found.start, found.first
+        while left > 0 and block:
+            with self._asking(label):
+                if isinstance(block, Exception):
+                    raise block
+            left -= len(block)
+            yield block
+            if left > 0:
+                with self._asking(label):
+                    block = self._calls.wait(following)
         if left > 0:
             raise failed(
                 UnreachableError(f"{label} ended {left} bytes too early"),
