@@ -14,7 +14,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import httpcore
@@ -113,6 +113,7 @@ class Line:
         self.piece_bytes = min(_WRITE_BYTES, limit.piece_bytes) if limit else _WRITE_BYTES
         self._lock = threading.Lock()
         self._traffic = Traffic(0, 0, 0)
+        self._sent = self._received = 0  # apart from `_traffic`, which is costlier to add to
         self._fast_bytes = 0
         self._slow_bytes = _DOUBTED_BYTES
         self._waiting = 0
@@ -122,7 +123,7 @@ class Line:
     @property
     def traffic(self) -> Traffic:
         """All traffic so far, including heads; with TLS, the bytes inside it."""
-        return self._traffic
+        return self._traffic + Traffic(0, self._sent, self._received)
 
     def count(self, more: Traffic) -> None:
         """Adds to the traffic."""
@@ -134,25 +135,25 @@ class Line:
         """Whether most of the recent bytes came at `_FAST_RATE` or faster, without a rate limit."""
         return self._fast_bytes > self._slow_bytes and self.limit is None
 
-    @contextlib.contextmanager
-    def waiting(self) -> Iterator[int]:
-        """Counts a stream as waiting for bytes; gives the number of waiting streams, with it."""
+    def begin_waiting(self) -> int:
+        """One more stream waits; returns how many do."""
         with self._lock:
             self._waiting += 1
-            sharers = self._waiting
-        try:
-            yield sharers
-        finally:
-            with self._lock:
-                self._waiting -= 1
+            return self._waiting
+
+    def end_waiting(self) -> None:
+        """One stream less waits."""
+        with self._lock:
+            self._waiting -= 1
 
     def judge(self, count: int, waited: float, sharers: int) -> None:
-        """Measures the speed of the link: `count` bytes after `waited` seconds.
+        """Counts `count` bytes that came after `waited` seconds: the speed of the link.
 
         The speed of most bytes decides, not the mean: pauses of the server between bursts do not
         make a link slow. Nor does sharing it among `sharers` streams.
         """
         with self._lock:
+            self._received += count
             if waited * _FAST_RATE <= count * sharers:
                 self._fast_bytes += count
             else:
@@ -202,8 +203,10 @@ class Line:
         """Seconds until the deadline, always above 0."""
         return max(self.deadline - time.monotonic(), _LEAST_SECONDS)
 
-    def sent(self, stream: WatchedStream, seconds: float) -> None:
-        """Records that a piece of this thread's request went out on `stream` within `seconds`."""
+    def sent(self, stream: WatchedStream, count: int, seconds: float) -> None:
+        """Records that `count` bytes of this thread's request went out within `seconds`."""
+        with self._lock:
+            self._sent += count
         self._used.stream = stream
         self._used.deadline = self.deadline + seconds
         self._used.flow(seconds)
@@ -274,16 +277,21 @@ class WatchedStream(httpcore.NetworkStream):
             if started >= self._deadline:
                 raise UnreachableError(f"{line.origin} did not answer in time")
             patience = min(self._window - self._waited, self._deadline - started)
-            with line.waiting() as sharers, contextlib.suppress(httpcore.ReadTimeout):
+            sharers = line.begin_waiting()
+            try:
                 data = self._inner.read(line.read_bytes, max(patience, _LEAST_SECONDS))
+            except httpcore.ReadTimeout:
+                pass
+            finally:
+                line.end_waiting()
             waited, count = time.monotonic() - started, len(data or b"")
             self._watch(waited, count)
             line.judge(count, waited, sharers)
         self.at_end = not data
         if self._head is not None:
             self._head += len(data)
-        line.count(Traffic(0, 0, len(data)))
-        self._deadline += line.throttle(len(data))
+        if line.limit is not None:
+            self._deadline += line.throttle(len(data))
         return data
 
     def _watch(self, waited: float, count: int) -> None:
@@ -322,8 +330,7 @@ class WatchedStream(httpcore.NetworkStream):
         self._inner.write(buffer, self._window)
         took = time.monotonic() - started
         self._watch_writing(took, len(buffer))
-        line.count(Traffic(0, len(buffer), 0))
-        line.sent(self, took + line.throttle(len(buffer)))
+        line.sent(self, len(buffer), took + line.throttle(len(buffer)))
         self._deadline = line.deadline
 
     def close(self) -> None:

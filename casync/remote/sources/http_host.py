@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from typing import Final, Self, cast
+from typing import Final, Self
 
 import httpcore
 
@@ -22,7 +22,7 @@ from casync.errors import CasyncError, RemoteProtocolError, StoppedError, Unreac
 from casync.jobs.fault import ObjectFaultKind
 from casync.limits import KIB
 from casync.remote.http.address import parse_address
-from casync.remote.http.connection import Line, WatchedStream
+from casync.remote.http.connection import Line
 from casync.remote.http.network_errors import network_error
 from casync.remote.http.outage import Outage
 from casync.remote.http.patience import Patience
@@ -30,12 +30,13 @@ from casync.remote.http.pool import WatchedPool
 from casync.remote.http.retry import Retry
 from casync.remote.http.tls import make_tls
 from casync.remote.sources.base import failed
+from casync.remote.sources.http_channel import HttpChannel, HttpResponse, ProxiedChannel
+from casync.remote.sources.http_exchange import HttpExchange
 from casync.remote.sources.http_url import HttpUrl
 from casync.remote.sources.options import SourceOptions
 
 __all__ = ["HttpAnswer", "HttpHost"]
 
-_CONNECT_SECONDS: Final = 10.0
 _MIN_RATE: Final = 1.0 * KIB
 """Bytes per second of a body, below which a server counts as stalled."""
 
@@ -55,7 +56,7 @@ class HttpAnswer:
         self,
         method: str,
         url: HttpUrl,
-        response: httpcore.Response,
+        response: HttpResponse,
         server: HttpHost,
         release: Callable[[], None],
     ) -> None:
@@ -66,7 +67,11 @@ class HttpAnswer:
         self.status = response.status
         self._response = response
         self._server = server
-        self._stream = cast(WatchedStream, response.extensions["network_stream"])
+        self._fields: dict[str, list[str]] = {}
+        for name, value in response.headers:
+            text = value.decode("latin-1").strip()
+            self._fields.setdefault(name.decode("latin-1").lower(), []).append(text)
+        self._stream = response.stream
         self._stream.body_begins()
 
     def __enter__(self) -> Self:
@@ -76,21 +81,13 @@ class HttpAnswer:
         self.close()
 
     def field(self, name: str) -> str:
-        """The value of a field; empty if there is none."""
-        wanted = name.encode()
-        for key, value in self._response.headers:
-            if key.lower() == wanted:
-                return value.decode("latin-1").strip()
-        return ""
+        """The value of a field by its lower-case name; empty if there is none."""
+        return self._fields.get(name, [""])[0]
 
     @property
     def fields(self) -> dict[str, str]:
         """All fields by lower-case names; several of one name are joined with commas."""
-        found: dict[str, str] = {}
-        for key, value in self._response.headers:
-            name, text = key.decode("latin-1").lower(), value.decode("latin-1").strip()
-            found[name] = f"{found[name]}, {text}" if name in found else text
-        return found
+        return {name: ", ".join(values) for name, values in self._fields.items()}
 
     def body(self) -> Iterator[bytes]:
         """The bytes as they were sent, for as long as enough of them come.
@@ -129,9 +126,6 @@ class HttpAnswer:
 class HttpHost:
     """The connections to one server.
 
-    Each has a pool of its own, because httpcore looks at all connections of a pool whenever a
-    request begins or ends.
-
     Attributes:
         users: Requests and open answers.
     """
@@ -144,19 +138,26 @@ class HttpHost:
         proxy = None if options.proxy is None else parse_address(options.proxy, "proxy")
         self._proxy = "" if proxy is None else proxy.origin
         uses_tls = "https" in {url.server.scheme, proxy.scheme if proxy else ""}
-        self._make_pool = partial(
-            WatchedPool,
-            self._line,
-            tls=make_tls(options.ca, insecure=False) if uses_tls else None,
-            proxy=proxy,
-            proxy_auth=options.proxy_auth,
-            connections=1,
-            egress=options.egress,
-        )
+        tls = make_tls(options.ca, insecure=False) if uses_tls else None
+
+        def open_channel() -> HttpChannel:
+            if proxy is None:
+                return HttpExchange(url.server, self._line, tls, options.egress)
+            pool = WatchedPool(
+                self._line,
+                tls=tls,
+                proxy=proxy,
+                proxy_auth=options.proxy_auth,
+                connections=1,
+                egress=options.egress,
+            )
+            return ProxiedChannel(url.server, pool)
+
+        self._open_channel = open_channel
         self._lock = threading.Lock()
         self.users = 0
-        self._pools: list[WatchedPool] = []
-        self._idle: list[WatchedPool] = []
+        self._channels: list[HttpChannel] = []
+        self._idle: list[HttpChannel] = []
         self.patience = Patience(
             options.retry_for,
             lambda: self._line.connected,
@@ -171,9 +172,9 @@ class HttpHost:
         self.patience.stop()
         self._line.stop()
         with self._lock:
-            pools = [*self._pools]
-        for pool in pools:
-            pool.close()
+            channels = [*self._channels]
+        for channel in channels:
+            channel.close()
 
     def send(
         self,
@@ -185,27 +186,15 @@ class HttpHost:
     ) -> HttpAnswer:
         """Sends one request, once."""
         self._line.begin(min(self._timeout, retry.left), retry.flow)
-        server = url.server
-        headers = [(b"host", server.authority.encode()), *fields.items()]
+        headers = [(b"host", url.server.authority.encode()), *fields.items()]
         if body:
             headers.append((b"content-length", b"%d" % len(body)))
-        request = httpcore.Request(
-            method.encode(),
-            httpcore.URL(
-                scheme=server.scheme.encode(),
-                host=server.host.encode(),
-                port=server.port,
-                target=url.target,
-            ),
-            headers=headers,
-            content=body,
-            extensions={"timeout": {"connect": _CONNECT_SECONDS}},
-        )
-        pool = self._take()
-        release = partial(self._give_back, pool)
+        channel = self._take()
+        release = partial(self._give_back, channel)
         try:
             with self.translated():
-                return HttpAnswer(method, url, pool.send(request), self, release)
+                response = channel.send(method, url.target, headers, body)
+                return HttpAnswer(method, url, response, self, release)
         except BaseException:
             release()
             raise
@@ -220,19 +209,19 @@ class HttpHost:
         with self._lock:
             self.users -= 1
 
-    def _give_back(self, pool: WatchedPool) -> None:
+    def _give_back(self, channel: HttpChannel) -> None:
         with self._lock:
             self.users -= 1
-            self._idle.append(pool)
+            self._idle.append(channel)
 
-    def _take(self) -> WatchedPool:
+    def _take(self) -> HttpChannel:
         with self._lock:
             self.users += 1
             if self._idle:
                 return self._idle.pop()
-            pool = self._make_pool()
-            self._pools.append(pool)
-            return pool
+            channel = self._open_channel()
+            self._channels.append(channel)
+            return channel
 
     @contextmanager
     def translated(self, *, in_body: bool = False) -> Iterator[None]:

@@ -1,0 +1,150 @@
+"""One kept connection: plain answers and others, read alike, and when it is used again."""
+
+from __future__ import annotations
+
+import math
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpcore
+import pytest
+
+from casync.remote.http.address import parse_address
+from casync.remote.http.connection import Line
+from casync.remote.sources.http_exchange import HttpExchange
+
+PLAIN = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-A: b \r\n\r\nhello"
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n"
+OLD = b"HTTP/1.0 200 OK\r\nX-A: b\r\n\r\nhello"
+HINTED = b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + PLAIN
+BARE = b"HTTP/1.1 200 OK\nContent-Length: 5\n\nhello"
+NAMELESS = b"HTTP/1.1 200\r\ncontent-length:5\r\n\r\nhello"
+TWICE = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\nhello"
+
+
+class Peer:
+    """Answers each request of each connection with the next bytes, or closes without any."""
+
+    def __init__(self, answers: list[bytes | None], piece: int) -> None:
+        self._answers = iter(answers)
+        self._piece = piece
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.address = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self.connections = 0
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            self.connections += 1
+            with connection:
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                while b"\r\n\r\n" in connection.recv(65536):
+                    answer = next(self._answers, None)
+                    if answer is None:
+                        break
+                    for start in range(0, len(answer), self._piece):
+                        connection.sendall(answer[start : start + self._piece])
+                    if answer.startswith(b"HTTP/1.0"):
+                        break
+
+    def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._thread.join()
+
+
+@contextmanager
+def exchange(*answers: bytes | None, piece: int = 1 << 20) -> Iterator[tuple[HttpExchange, Peer]]:
+    peer = Peer(list(answers), piece)
+    line = Line(peer.address, min_rate=1.0, window=30.0, limit=None)
+    line.begin(math.inf, lambda _: None)
+    found = HttpExchange(parse_address(peer.address), line, None, None)
+    try:
+        yield found, peer
+    finally:
+        found.close()
+        peer.close()
+
+
+def ask(channel: HttpExchange, method: str = "GET") -> tuple[int, bytes]:
+    answer = channel.send(method, b"/x", [(b"host", b"x")], b"")
+    try:
+        return answer.status, b"".join(answer.iter_stream())
+    finally:
+        answer.close()
+
+
+@pytest.mark.parametrize("piece", [1 << 20, 7, 1])
+@pytest.mark.parametrize("answer", [PLAIN, CHUNKED, OLD, HINTED, BARE, NAMELESS, TWICE])
+def test_an_answer_is_the_same_whole_split_and_byte_by_byte(answer: bytes, piece: int) -> None:
+    with exchange(answer, piece=piece) as (channel, _):
+        assert ask(channel) == (200, b"hello")
+
+
+def test_fields_are_lower_case_and_trimmed() -> None:
+    with exchange(PLAIN) as (channel, _):
+        answer = channel.send("GET", b"/x", [(b"host", b"x")], b"")
+        assert list(answer.headers) == [(b"content-length", b"5"), (b"x-a", b"b")]
+        answer.close()
+
+
+def test_a_connection_is_kept_for_the_next_request() -> None:
+    with exchange(PLAIN, CHUNKED, PLAIN) as (channel, peer):
+        assert [ask(channel) for _ in range(3)] == [(200, b"hello")] * 3
+        assert peer.connections == 1
+
+
+def test_an_answer_to_head_has_no_body() -> None:
+    head = PLAIN.removesuffix(b"hello")
+    with exchange(head, head) as (channel, peer):
+        assert [ask(channel, "HEAD") for _ in range(2)] == [(200, b"")] * 2
+        assert peer.connections == 1
+
+
+@pytest.mark.parametrize(
+    "answer", [PLAIN + b"more", PLAIN.replace(b"X-A: b", b"Connection: close"), OLD]
+)
+def test_a_connection_that_may_hold_something_else_is_not_kept(answer: bytes) -> None:
+    with exchange(answer, PLAIN) as (channel, peer):
+        assert [ask(channel) for _ in range(2)] == [(200, b"hello")] * 2
+        assert peer.connections == 2
+
+
+def test_a_body_that_is_not_read_ends_the_connection() -> None:
+    with exchange(PLAIN, PLAIN) as (channel, peer):
+        channel.send("GET", b"/x", [(b"host", b"x")], b"").close()
+        assert ask(channel) == (200, b"hello")
+        assert peer.connections == 2
+
+
+def test_a_kept_connection_that_the_server_closed_costs_no_error() -> None:
+    with exchange(PLAIN, None, PLAIN) as (channel, peer):
+        assert [ask(channel) for _ in range(2)] == [(200, b"hello")] * 2
+        assert peer.connections == 2
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        None,
+        b"SSH-2.0-OpenSSH_9.2\r\n\r\n",
+        b"HTTP/1.0 200 OK\r\nContent-Length: 9\r\n\r\nhello",
+        PLAIN.replace(b"Content-Length: 5", b"Content-Length: 5\r\nContent-Length: 6"),
+        PLAIN.replace(b"X-A: b", b"X A: b"),
+    ],
+)
+def test_nonsense_is_an_error(answer: bytes | None) -> None:
+    with exchange(answer) as (channel, _), pytest.raises(httpcore.RemoteProtocolError):
+        ask(channel)
+
+
+def test_a_field_with_a_line_break_is_not_sent() -> None:
+    with exchange(PLAIN) as (channel, _), pytest.raises(httpcore.LocalProtocolError):
+        channel.send("GET", b"/x", [(b"host", b"x"), (b"a", b"b\r\nc: d")], b"")
