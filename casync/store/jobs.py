@@ -192,6 +192,10 @@ class JobStore(Jobs, Protocol):
         """Where the newest version of a name came from, if it was downloaded."""
         ...
 
+    def origins_of(self, names: Sequence[Name]) -> list[Origin | None]:
+        """As `origin` for many names at one moment, in order. An empty name has none."""
+        ...
+
     def origins(self, prefix: str = "") -> Iterator[tuple[Name, Origin]]:
         """The names that begin so and have an origin, ordered by name."""
         ...

@@ -15,7 +15,7 @@ from casync.jobs.job import Counts
 from casync.jobs.origin import Origin
 from casync.jobs.validators import Validators
 from casync.limits import JOB_BLOCK_ITEMS
-from casync.names.name import parse_name, parse_ref
+from casync.names.name import Name, parse_name, parse_ref
 from casync.names.name_update import NameUpdate
 from casync.ops.upkeep.gc import CollectOptions, collect
 from casync.store.base import Batch
@@ -173,6 +173,9 @@ class JobRowsContract:
         put_manifest(store, b"by hand", name)
         assert jobs.origin(name) is None
         assert [each for each, _ in jobs.origins()] == ["data/f1"]
+        other, unknown = Name("data/f1"), Name("data/f2")
+        found = jobs.origins_of([unknown, other, name, Name("")])
+        assert found == [None, batch.origins[1][1], None, None]
         store.set_name(NameUpdate(name, batch.names[0].manifest))
         assert jobs.origin(name) == mine
         store.remove([parse_ref("data/f0")])

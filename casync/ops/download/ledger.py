@@ -25,7 +25,7 @@ from casync.jobs.job import (
 )
 from casync.jobs.origin import Origin
 from casync.jobs.validators import Validators
-from casync.limits import SHOWN_WAITING
+from casync.limits import JOB_WINDOW, SHOWN_WAITING
 from casync.names.name import Name
 from casync.names.name_update import NameUpdate
 from casync.store.base import Batch, ManifestState
@@ -80,6 +80,8 @@ class Ledger:
         self._parts: dict[int, list[FetchedPart]] = {}
         self._batch = Batch()
         self._beyond = set(row.beyond)
+        self._parted: set[int] = set()
+        self._old_parts = row.cursor + JOB_WINDOW if row.epoch > 1 else 0
         self._sealed_fetched = 0
         self.cursor = row.cursor
         self._counting = threading.Lock()
@@ -135,13 +137,16 @@ class Ledger:
             size: Its size in bytes; None if it is not known.
             chunks: The chunks, each as (id, length).
         """
+        self._parted.add(index)
         records = pack_chunks((ChunkId(ident), length) for ident, length in chunks)
         self._parts.setdefault(index, []).append(FetchedPart(validators, size, records))
 
     def restart(self, index: int) -> None:
         """An object is fetched from its start again; its parts are void."""
         self._parts.pop(index, None)
-        self._update.done.append(index)
+        if index < self._old_parts or index in self._parted:
+            self._parted.discard(index)
+            self._update.done.append(index)
 
     def note_listed(self, count: int) -> None:
         """So many items are known, and there may be more."""
@@ -168,7 +173,7 @@ class Ledger:
         before = update.row
         update.row = row
         if replace(row, tokens=None) == replace(before, tokens=None) and not (
-            self._parts or update.faults or update.done
+            self._parts or update.faults or update.done or self._batch.names
         ):
             update.row = before
             return None

@@ -99,41 +99,58 @@ class FetchQueue(Generic[_StateT]):
         self._resting: dict[str, float] = {}
         self._running: Counter[str] = Counter()
         self._held = 0
+        self._lookers = 0  # threads that wait for something to take
+        self._left = 0  # tasks whose requests are over, and which are not done
         self._errands: list[Errand] = []
         self._exhausted = False
         self._stopped = False
 
-    def take(self) -> Task[_StateT] | Errand | None:
+    def take(
+        self, after: Task[_StateT] | None = None, cursor: int = 0
+    ) -> Task[_StateT] | Errand | None:
         """The next task or errand, which this thread must give back; None when all are done.
+
+        Args:
+            after: The task that this thread is done with, if it was not given back.
+            cursor: As of `done`.
 
         Raises:
             StoppedError: The queue was stopped.
             CasyncError: What the iterator of tasks raises.
         """
         with self._changed:
+            if after is not None:  # its place is taken at once, so no other thread need look
+                self._leave(after)
+                self._cursor = max(self._cursor, cursor)
             while True:
                 if self._stopped:
                     raise StoppedError("stopped")
                 now = self._clock()
                 self._wake(now)
-                task = self._pick(now)
-                if task is not None:
+                host = self._open_host()
+                if host is None and self._read_ahead():
+                    continue
+                if host is not None:
+                    task = self._ready[host].popleft()
+                    if not self._ready[host]:
+                        del self._ready[host]
                     self._held -= task.holds
                     task.holds = False
-                    self._running[task.host] += 1
-                    self._changed.notify()  # each thread that leaves wakes one that looks again
+                    self._running[host] += 1
+                    self._wake_another()
                     return task
-                if self._read_ahead():
-                    continue
                 errand = self._pick_errand()
                 if errand is not None:
                     self._running[errand.host] += 1
-                    self._changed.notify()
+                    self._wake_another()
                     return errand
-                if self._exhausted and not (self._running or self._waiting or self._ready):
+                is_open = self._running or self._waiting or self._ready or self._left
+                if self._exhausted and not is_open:
                     self._changed.notify_all()
                     return None
+                self._lookers += 1
                 self._changed.wait(self._pause(now))
+                self._lookers -= 1
 
     def again(
         self, task: Task[_StateT], delay: float, *, rest: float = 0.0, holds: bool = False
@@ -165,6 +182,19 @@ class FetchQueue(Generic[_StateT]):
         """
         with self._changed:
             self._leave(task)
+            self._cursor = max(self._cursor, cursor)
+            self._changed.notify()
+
+    def leave(self, task: Task[_StateT]) -> None:
+        """Ends the request of a task that is not done yet, but needs no thread any more."""
+        with self._changed:
+            self._leave(task)
+            self._left += 1
+
+    def settle(self, count: int, cursor: int) -> None:
+        """As `done`, for tasks that `leave` was told of, or will be."""
+        with self._changed:
+            self._left -= count
             self._cursor = max(self._cursor, cursor)
             self._changed.notify()
 
@@ -209,8 +239,8 @@ class FetchQueue(Generic[_StateT]):
         for host in [host for host, until in self._resting.items() if until <= now]:
             del self._resting[host]
 
-    def _pick(self, now: float) -> Task[_StateT] | None:
-        """Takes the first ready task whose host may be asked."""
+    def _open_host(self) -> str | None:
+        """The host of the first ready task that may run now; None if there is none."""
         best: str | None = None
         full = self._held >= self._most_held
         for host, ready in self._ready.items():
@@ -220,12 +250,18 @@ class FetchQueue(Generic[_StateT]):
                 continue
             if best is None or ready[0].index < self._ready[best][0].index:
                 best = host
-        if best is None:
-            return None
-        task = self._ready[best].popleft()
-        if not self._ready[best]:
-            del self._ready[best]
-        return task
+        return best
+
+    def _wake_another(self) -> None:
+        """Wakes a thread if there is more to take: one that looks in vain costs a switch."""
+        if not self._lookers:
+            return
+        while self._open_host() is None:
+            if not self._read_ahead():
+                if self._errands:
+                    break
+                return
+        self._changed.notify()
 
     def _pick_errand(self) -> Errand | None:
         """Takes the first errand whose host may be asked."""

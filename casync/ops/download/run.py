@@ -10,7 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from functools import partial
+from itertools import islice
 from typing import Final, Protocol
 
 from casync.errors import (
@@ -29,18 +29,21 @@ from casync.jobs.spec import JobSpec
 from casync.limits import JOB_WINDOW
 from casync.names.name import Name
 from casync.ops.download.crew import Crew
-from casync.ops.download.fetch import Fetch, Fetcher
+from casync.ops.download.fetch import Fetch
+from casync.ops.download.fetcher import Fetcher
 from casync.ops.download.hosts import HostWatch
 from casync.ops.download.items import AddressedItems, items_from
 from casync.ops.download.ledger import Ledger
 from casync.ops.download.listing import ItemListing, source_items
 from casync.ops.download.options import RunOptions
 from casync.ops.download.progress import SILENT_JOB, JobProgress, Phase
-from casync.ops.download.queue import Errand, Errands, FetchQueue, Task
+from casync.ops.download.queue import Errands, FetchQueue, Task
 from casync.ops.download.removal import names_gone, remove_names
 from casync.ops.download.retries import Retries
+from casync.ops.download.small import SmallObjects
 from casync.ops.download.throttle import Throttle, rate_of
 from casync.ops.download.view import Viewer
+from casync.ops.download.worker import Worker
 from casync.ops.download.writing import SharedWriter
 from casync.remote.sources.job_sources import JobSources
 from casync.sizes import format_count
@@ -51,6 +54,9 @@ __all__ = ["JobbedStore", "run_job", "start_or_continue"]
 
 _LOOK_SECONDS: Final = 1.0
 """Seconds between two looks for a request to stop."""
+
+_LOOKED_UP: Final = 256
+"""Names whose origins are looked up at once."""
 
 _SPLIT_AT_ONCE: Final = 2
 """Objects that are read in ranges at the same time. Each holds up to 32 MiB in memory."""
@@ -148,6 +154,7 @@ class _Run:
         self._writer = SharedWriter(store, self._ledger.seal, level=options.level)
         self._crew = Crew(self._watch, self._stop)
         self._queue: FetchQueue[Fetch] | None = None
+        self._small: SmallObjects | None = None
         self._notes: deque[str] = deque()
         self._hosts = HostWatch(options.clock, self._notes.append)
         self._retries = Retries(options, self._writer, self._ledger, self._hosts)
@@ -194,6 +201,8 @@ class _Run:
     def _watch(self) -> None:
         """Looks at the job several times a second."""
         self._writer.check()
+        if self._small is not None:
+            self._small.check()
         now = self._options.clock()
         if now - self._looked >= _LOOK_SECONDS:
             self._looked = now
@@ -273,17 +282,26 @@ class _Run:
     def _fetch_all(self) -> None:
         self._viewer.phase = Phase.FETCHING
         row = self._row()
-        self._queue = FetchQueue(
+        queue = self._queue = FetchQueue(
             self._tasks(row),
             cursor=row.cursor,
             per_host=self._options.per_host,
             most_held=self._spec.max_conns,
             clock=self._options.clock,
         )
-        work = partial(self._fetch, self._queue, self._fetcher(self._queue))
-        self._crew.run(work, self._spec.max_conns if row.counts.settled < row.total else 0)
 
-    def _fetcher(self, errands: Errands) -> Fetcher:
+        def settled(count: int) -> None:
+            queue.settle(count, self._ledger.cursor)
+
+        self._small = SmallObjects(self._writer, self._ledger, self._spec.chunker, settled)
+        with self._small:
+            fetcher = self._fetcher(queue, self._small)
+            worker = Worker(queue, fetcher, self._retries, self._ledger, self._stopped)
+            self._crew.run(
+                worker.run, self._spec.max_conns if row.counts.settled < row.total else 0
+            )
+
+    def _fetcher(self, errands: Errands, small: SmallObjects) -> Fetcher:
         claimed = self._claim.row
         return Fetcher(
             ident=claimed.id,
@@ -299,43 +317,23 @@ class _Run:
             splits=threading.Semaphore(_SPLIT_AT_ONCE),
             unranged=set(),
             hosts=self._hosts,
+            small=small,
         )
 
     def _tasks(self, row: JobRow) -> Iterator[Task[Fetch]]:
         """The objects that are not done, in order."""
         done = frozenset(row.beyond)
-        items = items_from(self._spec, self._store.jobs, row)
-        for index, item in enumerate(items, row.cursor):
-            if index in done:
-                continue
-            fetch = Fetch(index, item)
-            try:
-                fetch.located = self._sources.locate(item)
-            except CasyncError as error:  # its first attempt fails with it
-                fetch.error = error
-            yield Task(index, fetch.host, fetch)
-
-    def _fetch(self, queue: FetchQueue[Fetch], fetcher: Fetcher) -> None:
-        """Fetches objects, one after another, until none is left."""
-        while (task := queue.take()) is not None:
-            if isinstance(task, Errand):
-                task.run()
-                queue.ran(task)
-                continue
-            fetch = task.state
-            try:
-                fetcher.attempt(fetch)
-            except CasyncError as error:
-                if self._stopped.is_set():
-                    fetcher.settle(fetch)
-                    raise StoppedError("stopped") from error
-                again = self._retries.after(fetch, error)
-                if again is not None:
-                    fetcher.settle(fetch)
-                    holds = fetch.body is not None
-                    queue.again(task, again.delay, rest=again.rest, holds=holds)
-                    continue
-            queue.done(task, self._ledger.cursor)
+        items = enumerate(items_from(self._spec, self._store.jobs, row), row.cursor)
+        left = ((index, item) for index, item in items if index not in done)
+        while some := list(islice(left, _LOOKED_UP)):
+            origins = self._store.jobs.origins_of([Name(item.name) for _, item in some])
+            for (index, item), origin in zip(some, origins, strict=True):
+                fetch = Fetch(index, item, origin)
+                try:
+                    fetch.located = self._sources.locate(item)
+                except CasyncError as error:  # its first attempt fails with it
+                    fetch.error = error
+                yield Task(index, fetch.host, fetch)
 
     # -- Removing -----------------------------------------------------------------------------
 

@@ -53,7 +53,7 @@ from casync.store.lmdb.job_rows import (
     stop_key,
 )
 from casync.store.lmdb.job_upkeep import JOB_TABLES, remove_rows
-from casync.store.lmdb.origins import each_origin, find_origin
+from casync.store.lmdb.origins import each_origin, find_origins
 from casync.store.lmdb.quota import check_quota
 from casync.store.lmdb.scan import scan
 
@@ -287,7 +287,11 @@ class LmdbJobs:
 
     def origin(self, name: Name) -> Origin | None:
         """As `JobStore.origin`."""
-        return find_origin(self._environment, name) if self._is_here else None
+        return self.origins_of([name])[0]
+
+    def origins_of(self, names: Sequence[Name]) -> list[Origin | None]:
+        """As `JobStore.origins_of`."""
+        return find_origins(self._environment, names) if self._is_here else [None] * len(names)
 
     def origins(self, prefix: str = "") -> Iterator[tuple[Name, Origin]]:
         """As `JobStore.origins`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Final
 
@@ -12,22 +12,28 @@ from casync.store.lmdb.environment import Environment
 from casync.store.lmdb.job_rows import decode_origin
 from casync.store.lmdb.rows import decode_name, name_key
 
-__all__ = ["each_origin", "find_origin"]
+__all__ = ["each_origin", "find_origins"]
 
 _NAMES_AT_ONCE: Final = 1000
 """Names whose origins one transaction looks up."""
 
 
-def find_origin(environment: Environment, name: Name) -> Origin | None:
-    """As `JobStore.origin`."""
-    databases, key = environment.databases, name_key(name)
+def find_origins(environment: Environment, names: Sequence[Name]) -> list[Origin | None]:
+    """As `JobStore.origins_of`."""
+    databases = environment.databases
+    keys = [name_key(name) if name else b"" for name in names]
+    found: list[Origin | None] = []
     with environment.reading() as txn:
-        value = txn.get(key, db=databases["origins"])
-        newest = txn.get(key, db=databases["names"]) if value is not None else None
-        if value is None or newest is None:
-            return None
-        origin, record = decode_origin(value), decode_name(newest)
-    return origin if record.manifest == origin.manifest else None
+        for key in keys:
+            value = txn.get(key, db=databases["origins"]) if key else None
+            newest = txn.get(key, db=databases["names"]) if value is not None else None
+            if value is None or newest is None:
+                found.append(None)
+                continue
+            origin = decode_origin(value)
+            is_newest = decode_name(newest).manifest == origin.manifest
+            found.append(origin if is_newest else None)
+    return found
 
 
 def each_origin(

@@ -165,6 +165,11 @@ class MemoryJobs:
         with self._tables.lock:
             return _valid_origin(self._tables, name)
 
+    def origins_of(self, names: Sequence[Name]) -> list[Origin | None]:
+        """As `JobStore.origins_of`."""
+        with self._tables.lock:
+            return [_valid_origin(self._tables, name) for name in names]
+
     def origins(self, prefix: str = "") -> Iterator[tuple[Name, Origin]]:
         """As `JobStore.origins`."""
         with self._tables.lock:

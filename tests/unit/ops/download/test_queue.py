@@ -147,6 +147,39 @@ def test_the_end_waits_for_what_may_come_back() -> None:
     assert found == [task]
 
 
+def test_a_task_whose_request_is_over_frees_its_host_but_not_the_end() -> None:
+    fetches = queue(["a", "a"], per_host=1)
+    (first,) = taken(fetches, 1)
+    fetches.leave(first)
+    (second,) = taken(fetches, 1)
+    assert second.index == 1
+    found: list[Task[None] | Errand | None] = [first]
+    thread = threading.Thread(target=lambda: found.append(fetches.take(second, 0)))
+    thread.start()
+    thread.join(0.1)
+    assert thread.is_alive()
+    fetches.settle(1, 2)
+    thread.join()
+    assert found == [first, None]
+
+
+def test_a_task_may_be_settled_before_its_thread_leaves_it() -> None:
+    fetches = queue(["a"])
+    (only,) = taken(fetches, 1)
+    fetches.settle(1, 1)
+    fetches.leave(only)
+    assert fetches.take() is None
+
+
+def test_a_thread_that_is_done_takes_the_place_of_its_task_at_once() -> None:
+    fetches = queue(["a", "a"], per_host=1)
+    (first,) = taken(fetches, 1)
+    second = fetches.take(first, 1)
+    assert isinstance(second, Task)
+    assert second.index == 1
+    assert fetches.take(second, 2) is None
+
+
 def test_a_stop_wakes_who_waits() -> None:
     fetches = queue(["a"])
     taken(fetches, 1)

@@ -10,7 +10,7 @@ import pytest
 from casync.errors import UnreachableError
 from casync.jobs.fault import ObjectFaultKind
 from casync.jobs.validators import Validators
-from casync.ops.download import fetch, ranges
+from casync.ops.download import fetcher, ranges
 from casync.remote.sources.base import ObjectAnswer, failed
 from casync.store.memory import MemoryStore
 from tests.support.downloading import contents, download, spec
@@ -68,7 +68,7 @@ class Slow(MemorySource):
 @pytest.fixture(autouse=True)
 def small_ranges(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ranges, "_RANGE_BYTES", RANGE)
-    monkeypatch.setattr(fetch, "SPLIT_BYTES", 2 * RANGE)
+    monkeypatch.setattr(fetcher, "SPLIT_BYTES", 2 * RANGE)
 
 
 @pytest.fixture

@@ -1,0 +1,390 @@
+"""One object of a job: asks for it, goes on where an earlier attempt ended, and publishes it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, NamedTuple
+
+from casync.errors import (
+    CasyncError,
+    DigestMismatchError,
+    SourceChangedError,
+    UnreachableError,
+    UsageError,
+)
+from casync.ids import Kind, ManifestId
+from casync.jobs.checksum import Checksum, Verifier
+from casync.jobs.fault import ObjectFaultKind
+from casync.jobs.item import Item
+from casync.jobs.origin import Origin
+from casync.jobs.spec import JobSpec, SourceKind
+from casync.jobs.validators import Sameness, Validators, sameness
+from casync.names.name import Name
+from casync.objects.manifest import Manifest, encode_manifest
+from casync.ops.download.body import ObjectBody
+from casync.ops.download.fetch import Fetch
+from casync.ops.download.hosts import HostWatch
+from casync.ops.download.ledger import Active, Ledger
+from casync.ops.download.queue import Errands
+from casync.ops.download.ranges import SPLIT_BYTES, RangedReader
+from casync.ops.download.replica import fetch_replica
+from casync.ops.download.small import SMALL_BYTES, SmallObject, SmallObjects
+from casync.ops.download.throttle import Throttle
+from casync.ops.download.writing import SharedWriter
+from casync.remote.sources.base import Listed, ObjectAnswer, Replica, failed
+from casync.remote.sources.job_sources import ItemPlace
+from casync.store.base import ObjectStore
+from casync.store.jobs import JobStore
+
+__all__ = ["Fetcher"]
+
+_LISTED_TO: Final = 60_000_000_000
+"""Nanoseconds to which the times of listings are exact: pages of web servers show minutes."""
+
+
+class Fetcher(NamedTuple):
+    """Fetches the objects of one job. Safe for threads.
+
+    Attributes:
+        ident: The job.
+        spec: What it does.
+        jobs: The jobs of the store.
+        left: Indices below which earlier runs may have left parts.
+        store: The store.
+        writer: The writer of the job.
+        ledger: What it has done.
+        throttle: Its bound on bytes.
+        now: Seconds since 1970.
+        errands: Takes ranges of large objects for idle threads.
+        splits: Bounds the objects that are read in ranges: each holds many in memory.
+        unranged: Hosts that do not answer ranges.
+        hosts: Is told of hosts that answer.
+        small: Publishes small objects.
+    """
+
+    ident: str
+    spec: JobSpec
+    jobs: JobStore
+    left: int
+    store: ObjectStore
+    writer: SharedWriter
+    ledger: Ledger
+    throttle: Throttle
+    now: Callable[[], float]
+    errands: Errands
+    splits: threading.Semaphore
+    unranged: set[str]
+    hosts: HostWatch
+    small: SmallObjects
+
+    def attempt(self, fetch: Fetch) -> bool:
+        """Tries to fetch an object.
+
+        Returns:
+            Whether it is published or unchanged; otherwise `small` has it, which publishes it soon.
+
+        Raises:
+            CasyncError: The attempt failed; `fetch` has what the next one needs.
+        """
+        fetch.answered = False
+        self.ledger.waiting.pop(fetch.index, None)
+        if fetch.located is None:
+            raise fetch.error or UsageError("no address")
+        if not fetch.item.name:
+            is_folder = fetch.item.key.endswith("/") and fetch.item.size is None
+            what = "has keys that are not paths" if is_folder else "can have no name"
+            raise failed(UsageError(f"{fetch.label} {what}"), ObjectFaultKind.NAME)
+        active = Active(fetch.item.name, fetch.item.size, self.now())
+        self.ledger.active[fetch.index] = active
+        try:
+            return self._attempt(fetch, fetch.located, active)
+        finally:
+            del self.ledger.active[fetch.index]
+
+    def settle(self, fetch: Fetch) -> None:
+        """Keeps what an attempt that failed has, for the next one: here, or in a later run.
+
+        Raises:
+            CasyncError: What the store raises.
+        """
+        body = fetch.body
+        if body is not None and _may_resume(body.validators):
+            body.settle()
+        else:
+            fetch.body = None
+
+    def _attempt(self, fetch: Fetch, located: ItemPlace, active: Active) -> bool:
+        item = fetch.item
+        origin = self._origin(fetch, located)
+        if origin is not None and self._is_same(origin, item.validators, item.size):
+            return self._skip(fetch, origin)
+        if not fetch.asked:
+            fetch.asked = True
+            self._resume(fetch)
+        body = fetch.body
+        start = body.position if body is not None else 0
+        self.throttle.take()
+        if origin is not None and not start and self._has_its_time(fetch, located, origin):
+            return self._skip(fetch, origin)
+        answer = located.source.open(
+            located.key,
+            start,
+            same=body.validators if body is not None and start else None,
+            unless=None if origin is None or start else _condition(origin, item),
+        )
+        fetch.answered = True
+        self.hosts.answered(located.host)
+        if answer is None:
+            assert origin is not None
+            return self._skip(fetch, origin)
+        with answer:
+            fetch.opened = True
+            listed = answer.listed
+            if origin is not None and self._is_same(origin, listed.validators, listed.size):
+                return self._skip(fetch, origin)
+            if answer.replica is not None:
+                return self._pull(fetch, located, answer.replica, listed, active)
+            if body is None and listed.size is not None and listed.size <= SMALL_BYTES:
+                return self._take_small(fetch, located, answer, listed.size)
+            body = self._begin(fetch, answer)
+            active.size = body.size
+            active.done = body.position
+            for block in self._blocks(located, answer, body):
+                body.feed(block)
+                active.done = body.position
+        self._check_whole(fetch, body)
+        return self._publish(fetch, located, body)
+
+    def _take_small(
+        self, fetch: Fetch, located: ItemPlace, answer: ObjectAnswer, announced: int
+    ) -> bool:
+        """Reads a small object whole. What came of one that breaks off is kept as of any other."""
+        listed = answer.listed
+        size, checksums = self._compare(fetch, listed.validators, announced)
+        parts: list[bytes] = []
+        try:
+            for block in answer.blocks():
+                self._meter(len(block))
+                parts.append(block)
+        except CasyncError:
+            self._begin_with(fetch, answer, parts)
+            raise
+        data = b"".join(parts)
+        if len(data) != size:
+            self._check_whole(fetch, self._begin_with(fetch, answer, parts))
+        verifier = Verifier(tuple(checksums))
+        verifier.update(data)
+        verifier.finish()
+        source, name = located.source, Name(fetch.item.name)
+        self.small.put(
+            SmallObject(fetch.index, name, source.place, located.key, data, listed.validators)
+        )
+        return False
+
+    def _begin_with(self, fetch: Fetch, answer: ObjectAnswer, parts: Sequence[bytes]) -> ObjectBody:
+        body = self._begin(fetch, answer)
+        for part in parts:
+            body.feed(part)
+        return body
+
+    @staticmethod
+    def _check_whole(fetch: Fetch, body: ObjectBody) -> None:
+        if body.size is not None and body.position != body.size:
+            raise failed(
+                UnreachableError(f"{fetch.label} ended after {body.position} of {body.size} bytes"),
+                ObjectFaultKind.SHORT_BODY,
+            )
+
+    @staticmethod
+    def _origin(fetch: Fetch, located: ItemPlace) -> Origin | None:
+        """Where the object's name came from, if that is this object."""
+        origin = fetch.origin
+        if origin is None or (origin.place, origin.key) != (located.source.place, located.key):
+            return None
+        return origin
+
+    @staticmethod
+    def _is_same(origin: Origin, validators: Validators, size: int | None) -> bool:
+        if validators.version == origin.manifest.hex():  # a store lists manifests without sizes
+            return True
+        return sameness(origin.validators, origin.size, validators, size) is Sameness.SAME
+
+    def _has_its_time(self, fetch: Fetch, located: ItemPlace, origin: Origin) -> bool:
+        """Whether an object of which only a time is known has the same time and size now.
+
+        A condition would be no proof: for most servers an object with an older time is unmodified.
+        """
+        known = Listed(located.key, origin.size, origin.validators)
+        size = fetch.item.size
+        if not known.token.startswith(b"time") or size not in (None, origin.size):
+            return False
+        found = located.source.find(located.key)
+        fetch.answered = True
+        self.hosts.answered(located.host)
+        return found is not None and known.is_same_as(found)
+
+    def _skip(self, fetch: Fetch, origin: Origin) -> bool:
+        with self.writer.turn():
+            self.ledger.skip(fetch.index, origin.size)
+        fetch.body = None
+        return True
+
+    def _resume(self, fetch: Fetch) -> None:
+        """Takes what an earlier run left."""
+        if fetch.index >= self.left:
+            return
+        half = self.jobs.parts(self.ident, fetch.index)
+        if half is None:
+            return
+        body = self._body(fetch, half.validators, half.size)
+        if body.resume(half, self.store):
+            fetch.body = body
+
+    def _body(self, fetch: Fetch, validators: Validators, size: int | None) -> ObjectBody:
+        size, checksums = self._compare(fetch, validators, size)
+
+        def note(chunks: Sequence[tuple[bytes, int]]) -> None:
+            if _may_resume(validators):
+                with self.writer.turn():
+                    self.ledger.part(fetch.index, validators, size, chunks)
+
+        return ObjectBody(self.writer, self.spec.chunker, validators, size, checksums, note)
+
+    def _begin(self, fetch: Fetch, answer: ObjectAnswer) -> ObjectBody:
+        """The body that an answer continues, or a new one."""
+        body, listed = fetch.body, answer.listed
+        if body is not None and body.position and answer.start == body.position:
+            if body.size is None:
+                body.size = listed.size
+            if listed.size in (None, body.size):
+                return body
+            self._restart(fetch)
+            raise failed(
+                SourceChangedError(f"{fetch.label} now has {listed.size} bytes"),
+                ObjectFaultKind.CHANGED,
+            )
+        if answer.start:
+            raise failed(
+                SourceChangedError(f"{fetch.label} begins at byte {answer.start}"),
+                ObjectFaultKind.CHANGED,
+            )
+        if body is not None or fetch.index < self.left:  # no part may precede those of this body
+            self._restart(fetch)
+        fetch.body = self._body(fetch, listed.validators, listed.size)
+        return fetch.body
+
+    def _restart(self, fetch: Fetch) -> None:
+        """Drops what is here of an object."""
+        fetch.body = None
+        with self.writer.turn():
+            self.ledger.restart(fetch.index)
+
+    def _compare(
+        self, fetch: Fetch, validators: Validators, size: int | None
+    ) -> tuple[int | None, list[Checksum]]:
+        """Compares an object with its item.
+
+        What a given list says holds always. An object that changed since it was listed is fetched
+        as it is now; one that did not, but has another size, is not whole.
+
+        Returns:
+            The size and the checksums that its bytes must have.
+
+        Raises:
+            DigestMismatchError: It has another size than a given list says.
+            UnreachableError: It has another size than its listing says.
+        """
+        item = fetch.item
+        listed = item.validators
+        is_given = self.spec.kind is SourceKind.LIST
+        if not is_given and _has_changed(listed, validators):
+            return size, [*validators.checksums]
+        if item.size is not None and size is not None and item.size != size:
+            wrong = DigestMismatchError if is_given else UnreachableError
+            raise failed(
+                wrong(f"{fetch.label} has {size} bytes, and {item.size} where it is listed"),
+                ObjectFaultKind.SHORT_BODY,
+            )
+        size = item.size if size is None else size
+        return size, [*{*listed.checksums, *validators.checksums}]
+
+    def _blocks(self, place: ItemPlace, answer: ObjectAnswer, body: ObjectBody) -> Iterator[bytes]:
+        """The rest of an object, in ranges if it is long and the server can do that."""
+        size = body.size
+        pays = size is not None and size - body.position >= SPLIT_BYTES
+        if pays and _may_resume(body.validators) and place.host not in self.unranged:
+            assert size is not None
+            if self.splits.acquire(blocking=False):
+                reader = RangedReader(place, body.validators, size, self.errands, self._meter)
+                try:
+                    yield from reader.blocks(answer)
+                finally:
+                    self.splits.release()
+                    if not reader.works:
+                        self.unranged.add(place.host)
+                return
+        for block in answer.blocks():
+            self._meter(len(block))
+            yield block
+
+    def _meter(self, count: int) -> None:
+        self.throttle.take(count)
+        self.ledger.count(count)
+
+    def _pull(
+        self,
+        fetch: Fetch,
+        located: ItemPlace,
+        replica: Replica,
+        listed: Listed,
+        active: Active,
+    ) -> bool:
+        """Fetches what the store lacks of an object that another store has, and publishes it."""
+        active.size, checksums = self._compare(fetch, listed.validators, listed.size)
+        try:
+            size = fetch_replica(replica, fetch.label, self.store, checksums, active, self._meter)
+        finally:
+            fetch.pulled = active.done
+        origin = Origin(
+            located.source.place, located.key, replica.manifest, size, listed.validators
+        )
+        with self.writer.turn(urgent=True):
+            self.ledger.finish(fetch.index, Name(fetch.item.name), replica.manifest, origin)
+        return True
+
+    def _publish(self, fetch: Fetch, located: ItemPlace, body: ObjectBody) -> bool:
+        content = body.finish()
+        manifest = Manifest("file", self.spec.chunker, content)
+        packed = self.writer.packer.pack_new(Kind.MANIFEST, encode_manifest(manifest))
+        origin = Origin(
+            located.source.place, located.key, packed.id, content.length, body.validators
+        )
+        with self.writer.turn(urgent=True) as batch:
+            batch.put_absent([packed])
+            self.ledger.finish(fetch.index, Name(fetch.item.name), ManifestId(packed.id), origin)
+        fetch.body = None
+        return True
+
+
+def _condition(origin: Origin, item: Item) -> Validators | None:
+    """What an object must no longer have to be sent; None if nothing proves that it is the same.
+
+    Equal times prove nothing without the size, which a condition does not have.
+    """
+    known = origin.validators
+    changed = sameness(known, origin.size, item.validators, item.size) is Sameness.CHANGED
+    return None if changed or not (known.strong_etag or known.version) else known
+
+
+def _may_resume(validators: Validators) -> bool:
+    """Whether a source can prove that an object with these is still the same."""
+    return bool(validators.if_range or validators.version)
+
+
+def _has_changed(listed: Validators, validators: Validators) -> bool:
+    """Whether an object certainly changed since it was listed."""
+    if sameness(listed, None, validators, None) is Sameness.CHANGED:
+        return True
+    before, after = listed.last_modified, validators.last_modified
+    return before is not None and after is not None and after - before >= _LISTED_TO

@@ -1,0 +1,69 @@
+"""What each fetching thread of a job does: takes objects from the queue until none is left."""
+
+from __future__ import annotations
+
+import threading
+from typing import NamedTuple
+
+from casync.errors import CasyncError, StoppedError
+from casync.ops.download.fetch import Fetch
+from casync.ops.download.fetcher import Fetcher
+from casync.ops.download.ledger import Ledger
+from casync.ops.download.queue import Errand, FetchQueue, Task
+from casync.ops.download.retries import Retries
+
+__all__ = ["Worker"]
+
+
+class Worker(NamedTuple):
+    """Fetches objects in the calling thread, beside others.
+
+    Attributes:
+        queue: Hands out objects and errands.
+        fetcher: Fetches them.
+        retries: Decides what follows from errors.
+        ledger: What the job has done.
+        stopped: Tells that the job was stopped.
+    """
+
+    queue: FetchQueue[Fetch]
+    fetcher: Fetcher
+    retries: Retries
+    ledger: Ledger
+    stopped: threading.Event
+
+    def run(self) -> None:
+        """Fetches objects, one after another, until none is left.
+
+        Raises:
+            StoppedError: The job was stopped.
+            CasyncError: An error that concerns more than an object.
+        """
+        done: Task[Fetch] | None = None
+        while (task := self.queue.take(done, self.ledger.cursor)) is not None:
+            done = None
+            if isinstance(task, Errand):
+                task.run()
+                self.queue.ran(task)
+            elif self._fetch(task):
+                done = task
+
+    def _fetch(self, task: Task[Fetch]) -> bool:
+        """Tries to fetch an object. Returns whether it is done and was not given back."""
+        fetch = task.state
+        try:
+            is_settled = self.fetcher.attempt(fetch)
+        except CasyncError as error:
+            if self.stopped.is_set():
+                self.fetcher.settle(fetch)
+                raise StoppedError("stopped") from error
+            again = self.retries.after(fetch, error)
+            if again is None:
+                return True
+            self.fetcher.settle(fetch)
+            holds = fetch.body is not None
+            self.queue.again(task, again.delay, rest=again.rest, holds=holds)
+            return False
+        if not is_settled:
+            self.queue.leave(task)
+        return is_settled
