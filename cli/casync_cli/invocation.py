@@ -262,7 +262,7 @@ class Invocation:
             CasyncError: A token's file cannot be read.
         """
         from casync.remote.http.address import origin_of
-        from casync.remote.http.connection import RateLimit
+        from casync.remote.http.rate_limit import RateLimit
         from casync.remote.http.transport import TransportOptions
 
         given, settings = self.remote, self.settings

@@ -18,7 +18,7 @@ from casync.limits import KIB
 from casync.names.name import Name
 from casync.names.name_update import NameUpdate
 from casync.remote.http.client import RemoteClient
-from casync.remote.http.connection import RateLimit
+from casync.remote.http.rate_limit import RateLimit
 from casync.remote.http.transport import TransportOptions
 from casync.remote.http.write_client import WritingClient
 from casync.store.base import Batch, Traffic

@@ -22,10 +22,11 @@ import httpcore
 from casync.errors import RemoteProtocolError, StoppedError, UnreachableError
 from casync.limits import KIB, MIB
 from casync.remote.http.egress import Egress
+from casync.remote.http.rate_limit import RateLimit
 from casync.sizes import format_size
 from casync.store.base import Traffic
 
-__all__ = ["Backend", "Line", "RateLimit", "WatchedStream"]
+__all__ = ["Backend", "Line", "WatchedStream"]
 
 _READ_BYTES: Final = 512 * KIB
 """Bytes of one read from the socket. Bytes of one read are decoded together, and each read takes
@@ -36,9 +37,6 @@ _WRITE_BYTES: Final = 256 * KIB
 
 _MAX_HEAD_BYTES: Final = 128 * KIB
 """Bytes before an answer's body. h11 allows 100 KiB for one block of fields."""
-
-_LIMIT_PIECES: Final = 8
-"""Reads per second under a rate limit: fewer, larger ones would come in bursts."""
 
 
 _LEAST_SECONDS: Final = 0.001
@@ -52,42 +50,6 @@ _DOUBTED_BYTES: Final = 256 * KIB
 
 _JUDGED_BYTES: Final = 16 * MIB
 """Bytes after which the weight of earlier bytes is halved."""
-
-
-class RateLimit:
-    """A rate limit that connections share: a token bucket without a reserve.
-
-    Args:
-        rate: Bytes per second, both ways together.
-        clock: Monotonic clock in seconds.
-        sleep: Waits for the given seconds.
-    """
-
-    def __init__(
-        self,
-        rate: int,
-        *,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
-        self.rate = rate
-        self._clock = clock
-        self._sleep = sleep
-        self._lock = threading.Lock()
-        self._free_at = 0.0
-
-    @property
-    def piece_bytes(self) -> int:
-        """Bytes to move at once for an even rate."""
-        return max(self.rate // _LIMIT_PIECES, KIB)
-
-    def take(self, count: int) -> None:
-        """Waits for as long as the `count` bytes that were just moved may take."""
-        with self._lock:
-            now = self._clock()
-            self._free_at = max(self._free_at, now) + count / self.rate
-            wait = self._free_at - now
-        self._sleep(wait)
 
 
 class Line:

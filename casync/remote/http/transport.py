@@ -29,13 +29,14 @@ from casync.fs.paths import StrPath
 from casync.jobs.backoff import retry_after
 from casync.limits import KIB
 from casync.remote.http.address import parse_address
-from casync.remote.http.connection import Line, RateLimit, WatchedStream
+from casync.remote.http.connection import Line, WatchedStream
 from casync.remote.http.egress import Egress
 from casync.remote.http.message import Reply, Request
 from casync.remote.http.network_errors import network_error
 from casync.remote.http.outage import ServerWatch
 from casync.remote.http.partial import PARTIAL, part_start
 from casync.remote.http.pool import WatchedPool
+from casync.remote.http.rate_limit import RateLimit
 from casync.remote.http.refusal import proxy_refusal, refusal
 from casync.remote.http.retry import Retry
 from casync.remote.http.tls import make_tls

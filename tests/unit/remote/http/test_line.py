@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from casync.limits import KIB, MIB
-from casync.remote.http.connection import Line, RateLimit
+from casync.remote.http.connection import Line
+from casync.remote.http.rate_limit import RateLimit
 
 
 def line(limit: RateLimit | None = None) -> Line:
