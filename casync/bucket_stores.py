@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final
 
 from blake3 import blake3
 
+from casync.bucket.keys import MARKER_KEY
+from casync.bucket.lease import LEASE_SECONDS
 from casync.bucket.storage import ObjectStorage, TagForm
 from casync.remote.sources.options import SourceOptions
 from casync.remote.storages.open import is_storage, open_storage
+from casync.store.bucket.creation import find_store, new_marker
 from casync.store.bucket.probe import probe
 from casync.store.bucket.store import BucketStore
 
-__all__ = ["is_storage", "open_bucket_store", "tables_folder"]
+__all__ = [
+    "is_storage",
+    "make_namespace",
+    "namespace_address",
+    "open_bucket_store",
+    "tables_folder",
+]
 
+_NAMESPACES: Final = "namespaces"
 _FORM_FILE: Final = "tags"
 _FORMS: Final = {form.value: form for form in TagForm}
 
@@ -29,6 +40,9 @@ def open_bucket_store(
     read_only: bool = False,
     sync: bool = True,
     cache_bytes: int = 0,
+    key_folder: Path | None = None,
+    lease_seconds: int = LEASE_SECONDS,
+    probed: Path | None = None,
     around: Callable[[ObjectStorage], ObjectStorage] = lambda storage: storage,
     options: SourceOptions = SourceOptions(),
 ) -> BucketStore:
@@ -41,6 +55,10 @@ def open_bucket_store(
         read_only: Never write to the bucket.
         sync: As of `BucketStore.open_bucket`.
         cache_bytes: As of `BucketStore.open_bucket`.
+        key_folder: As of `BucketStore.open_bucket`.
+        lease_seconds: As of `BucketStore.open_bucket`.
+        probed: This host's tables of another prefix of the same bucket. What the probe has found
+            there holds here, too.
         around: Wraps the storage that the store uses.
         options: How to reach it.
 
@@ -54,7 +72,7 @@ def open_bucket_store(
     tables = tables_folder(address, home, options)
     try:
         if not read_only:
-            storage = storage.using(_form(storage, tables))
+            storage = storage.using(_form(storage, tables, probed))
         return BucketStore.open_bucket(
             around(storage),
             tables,
@@ -63,10 +81,46 @@ def open_bucket_store(
             close_storage=True,
             sync=sync,
             cache_bytes=cache_bytes,
+            key_folder=key_folder,
+            lease_seconds=lease_seconds,
         )
     except BaseException:
         storage.close()
         raise
+
+
+def make_namespace(
+    address: str, namespace: str, home: Path, options: SourceOptions = SourceOptions()
+) -> BucketStore:
+    """Opens the store of a namespace; makes an empty one if there is none.
+
+    Args:
+        address: The address of the store that it belongs to.
+        namespace: The namespace, other than the default one.
+        home: As of `open_bucket_store`.
+        options: How to reach the bucket.
+
+    Raises:
+        NoStoreError: There is no store at the address.
+        CasyncError: As `open_bucket_store`.
+    """
+    with closing(open_storage(address, options)) as storage:
+        find_store(storage)
+        marker = f"{_NAMESPACES}/{namespace}/{MARKER_KEY}"
+        if storage.get(marker) is None:
+            storage.create(marker, new_marker(int(time.time())))
+    return open_bucket_store(
+        namespace_address(address, namespace),
+        home,
+        create=True,
+        probed=tables_folder(address, home, options),
+        options=options,
+    )
+
+
+def namespace_address(address: str, namespace: str) -> str:
+    """The address of the store of a namespace: below that of the store that it belongs to."""
+    return f"{address.rstrip('/')}/{_NAMESPACES}/{namespace}" if namespace else address
 
 
 def tables_folder(address: str, home: Path, options: SourceOptions) -> Path:
@@ -82,11 +136,13 @@ def tables_folder(address: str, home: Path, options: SourceOptions) -> Path:
     return home / blake3(text.encode()).hexdigest(length=16)
 
 
-def _form(storage: ObjectStorage, tables: Path) -> TagForm:
+def _form(storage: ObjectStorage, tables: Path, probed: Path | None) -> TagForm:
     """The form of tags that a storage takes. What the probe finds is remembered."""
     file = tables / _FORM_FILE
-    with suppress(OSError, UnicodeDecodeError, KeyError):
-        return _FORMS[file.read_text().strip()]
+    for known in (tables, probed):
+        if known is not None:
+            with suppress(OSError, UnicodeDecodeError, KeyError):
+                return _FORMS[(known / _FORM_FILE).read_text().strip()]
     form = probe(storage)
     with suppress(OSError):  # it is tried again
         tables.mkdir(mode=0o700, parents=True, exist_ok=True)

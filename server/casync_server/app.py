@@ -56,6 +56,7 @@ from casync_server.routes import push as routes_push
 from casync_server.routes import trash as routes_trash
 from casync_server.routes import trees as routes_trees
 from casync_server.settings import ServerSettings
+from casync_server.stores import FolderStores, ServedStores
 
 __all__ = ["create_app"]
 
@@ -75,6 +76,7 @@ def create_app(
     local: LmdbStore | DamagedStore | None = None,
     follower: HeadFollower | None = None,
     tokens: Path | None = None,
+    stores: ServedStores | None = None,
     faults: Faults | None = None,
     jobs: SourcePolicy | None = None,
     any_host: bool = False,
@@ -93,8 +95,9 @@ def create_app(
         sink: Writes lines of the access log.
         audit: Logs the requests that change something.
         local: The store with tokens and usage, if it is not `store` itself.
-        follower: Keeps the store up to date, which is in a bucket; it has no namespaces.
+        follower: Keeps the store up to date, which is in a bucket.
         tokens: Folder of the store with the tokens for a store in a bucket; None for no tokens.
+        stores: The stores of the server; None for `local` with its namespaces.
         faults: Refuses namespaces on which workers died.
         jobs: Which sources clients may name for jobs; None if the server runs none.
         any_host: Accept every Host: the server was put on a public address.
@@ -137,9 +140,10 @@ def create_app(
             service.member_indexes = indexes_of(store, kept) if cache_id else kept
         if follower is None:
             tokens = local.path
-            namespaces = Namespaces(local.path, service, faults or Faults(local.path))
-            service.of_namespace = namespaces.service
-            service.stores = namespaces.stores
+        stores = stores or FolderStores(local.path)
+        namespaces = Namespaces(stores, service, faults or Faults(stores))
+        service.of_namespace = namespaces.service
+        service.stores = namespaces.stores
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

@@ -46,7 +46,7 @@ class DamagedStore:
         self._renew = renew
 
     def __getattr__(self, name: str) -> NoReturn:
-        identity = data_file_identity(self.path, "")
+        identity = data_file_identity(self.path)
         if identity == self._identity:
             raise DamagedStoreError(self._error.message, next_step=self._error.next_step)
         try:

@@ -114,12 +114,12 @@ async def get_service(request: Request) -> Service:
     """
     service = request.app.state.service
     assert isinstance(service, Service)
-    if service.follower is not None and not service.follower.is_synced:
-        waits = f"this server waits for {service.follower.waits_for}"
-        raise HTTPException(503, waits, {"Retry-After": "2"})
     caller = caller_of(request.scope)
     if caller is not None and caller.namespace:
         service = await service.of_namespace(caller.namespace)
+    if service.follower is not None and not service.follower.is_synced:
+        waits = f"this server waits for {service.follower.waits_for}"
+        raise HTTPException(503, waits, {"Retry-After": "2"})
     if caller is None or not caller.names:
         return service
     writing = service.writing

@@ -19,8 +19,9 @@ from typing import Final
 
 from casync.errors import DamagedStoreError
 from casync.fs.identity import FileIdentity, identity_of
-from casync.store.lmdb.namespaces import DEFAULT, namespace_folder
+from casync.store.lmdb.namespaces import DEFAULT
 from casync.store.lmdb.ownership import DATA_FILE
+from casync_server.stores import ServedStores
 
 __all__ = ["Faults", "StoreMarks", "culprit", "data_file_identity", "marks_file"]
 
@@ -100,10 +101,10 @@ class StoreMarks:
         return start + _MARK.size - len(_FREE)
 
 
-def data_file_identity(store: Path, namespace: str) -> FileIdentity | None:
-    """The state of a namespace's data file; None if it cannot be seen."""
+def data_file_identity(folder: Path) -> FileIdentity | None:
+    """The state of the data file of a store; None if it cannot be seen."""
     try:
-        return identity_of((namespace_folder(store, namespace) / DATA_FILE).stat())
+        return identity_of((folder / DATA_FILE).stat())
     except OSError:
         return None
 
@@ -112,18 +113,18 @@ class Faults:
     """What a worker knows of stores on which others died.
 
     Args:
-        store: The store's folder.
+        stores: The stores of the server.
         refused: The namespaces that are not used while their files are in these states.
         marks: Marks stores in use; None without a supervisor.
     """
 
     def __init__(
         self,
-        store: Path,
+        stores: ServedStores,
         refused: Mapping[str, FileIdentity | None] | None = None,
         marks: StoreMarks | None = None,
     ) -> None:
-        self._store = store
+        self._stores = stores
         self._refused = dict(refused or {})
         self._marks = marks
 
@@ -135,11 +136,12 @@ class Faults:
         """
         if namespace not in self._refused:
             return
-        if data_file_identity(self._store, namespace) == self._refused[namespace]:
-            folder = namespace_folder(self._store, namespace)
+        folder = self._stores.folder(namespace)
+        if data_file_identity(folder) == self._refused[namespace]:
+            place = self._stores.place(namespace)
             raise DamagedStoreError(
-                f"store {folder}: workers died on it, and its file is unchanged",
-                next_step=f"Run `casync verify --store {folder}`.",
+                f"store {place}: workers died on it, and its file in {folder} is unchanged",
+                next_step=f"Run `casync verify --store {place}`.",
             )
         self._refused.pop(namespace, None)
 

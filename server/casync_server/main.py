@@ -27,8 +27,9 @@ from casync_server.process.runner_process import RunnerProcess
 from casync_server.process.signals import SignalReader
 from casync_server.process.supervisor import Supervisor
 from casync_server.process.tls import make_context, tls_files
-from casync_server.process.worker_order import RunnerOrder, WorkerOrder
+from casync_server.process.worker_order import CollectorOrder, RunnerOrder, WorkerOrder
 from casync_server.settings import read_settings
+from casync_server.stores import stores_of
 
 __all__ = ["serve"]
 
@@ -92,6 +93,7 @@ def _supervise(options: ServeOptions, signals: SignalReader) -> bool:
 
         supervisor = Supervisor(
             order,
+            stores_of(options, settings),
             options.workers,
             settings.drain + options.grace,
             signals,
@@ -111,14 +113,15 @@ def _supervise(options: ServeOptions, signals: SignalReader) -> bool:
             if options.jobs:
                 runner.start()
 
-        with _gc_timer(options), runner:
+        with _gc_timer(CollectorOrder(options, order.settings)), runner:
             return supervisor.run(announce)
 
 
-def _gc_timer(options: ServeOptions) -> contextlib.AbstractContextManager[object]:
-    if options.gc_interval is None:
+def _gc_timer(order: CollectorOrder) -> contextlib.AbstractContextManager[object]:
+    interval = order.options.gc_interval
+    if interval is None:
         return contextlib.nullcontext()
-    return GcTimer(options.store, options.gc_interval, to_stderr, quiet=options.quiet)
+    return GcTimer(order, interval, to_stderr)
 
 
 @contextlib.contextmanager

@@ -9,16 +9,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 from casync.access.member_indexes import StoredIndexes
-from casync.store.lmdb.namespaces import open_for_reading, open_namespace
+from casync.store.bucket.follower import HeadFollower
+from casync.store.bucket.store import BucketStore
 from casync.store.lmdb.store import LmdbStore
+from casync_server.access.access_log import to_stderr
 from casync_server.access.metrics import StoreMetrics
 from casync_server.deps import Service
 from casync_server.faults import Faults
 from casync_server.pushes.proving import Proofs
 from casync_server.reading.checked_source import CheckedSource
+from casync_server.stores import ServedStores
 
 __all__ = ["Namespaces"]
 
@@ -27,13 +29,13 @@ class Namespaces:
     """The services of one worker, one for each namespace other than the default.
 
     Args:
-        path: The store's folder.
+        stores: The stores.
         service: The service of the default namespace; the others take its limits.
         faults: Refuses stores on which workers died.
     """
 
-    def __init__(self, path: Path, service: Service, faults: Faults) -> None:
-        self._path = path
+    def __init__(self, stores: ServedStores, service: Service, faults: Faults) -> None:
+        self._stores = stores
         self._service = service
         self._faults = faults
         self._open: dict[str, tuple[LmdbStore, Service]] = {}
@@ -55,8 +57,7 @@ class Namespaces:
 
     def _begin(self, namespace: str) -> tuple[LmdbStore, Service]:
         writing = self._service.writing
-        open_store = open_for_reading if self._read_only else open_namespace
-        store = open_store(self._path, namespace)
+        store = self._stores.open_for_clients(namespace, read_only=self._read_only)
         store.watch(self._faults.watcher(namespace))
         if writing is not None:
             proofs = Proofs(store, self._service.settings.prove_seconds)
@@ -65,8 +66,13 @@ class Namespaces:
         if jobs is not None:
             own = replace(jobs.service, store=lambda: store, namespace=namespace)
             jobs = replace(jobs, service=own)
+        follower: HeadFollower | None = None
+        if isinstance(store, BucketStore):
+            follower = store.follower(to_stderr)
+            follower.start()
         service = replace(
             self._service,
+            follower=follower,
             store=CheckedSource(store),
             store_id=lambda: store.store_id,
             metrics=StoreMetrics(store),
@@ -82,6 +88,8 @@ class Namespaces:
 
     def close(self) -> None:
         """Closes all stores."""
-        for store in self.stores():
+        for store, service in list(self._open.values()):
+            if service.follower is not None:
+                service.follower.stop()
             store.close()
         self._open.clear()

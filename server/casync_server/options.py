@@ -150,14 +150,9 @@ class ServeOptions:
                     next_step="Tokens of a store in a folder are in it: leave --tokens out.",
                 )
             return
-        for is_given, option, instead in (
-            (self.upstream is not None, "--upstream", "Give a folder as --store."),
-            (self.jobs, "--jobs", "Run `casync download --store` with the bucket."),
-            (
-                self.gc_interval is not None,
-                "--gc-interval",
-                "Run `casync gc --store` with the bucket on one host, by a timer.",
-            ),
-        ):
-            if is_given:
-                raise UsageError(f"{option} needs a store in a folder", next_step=instead)
+        if self.upstream is not None:
+            raise UsageError(
+                "a cache commits each object that it fetches, so its store is in a folder",
+                next_step="Give a folder as --store; replicas over a bucket keep what they read "
+                "from it by themselves.",
+            )

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from casync.bucket.lease import LEASE_SECONDS
 from casync.errors import UsageError
 from casync.limits import GIB, KIB, MAX_JOB_CONNECTIONS, MAX_JOB_REQUEST_BYTES, MIB
 from casync.wire.uploads import MAX_UPLOAD_BYTES
@@ -87,6 +88,8 @@ class ServerSettings(BaseSettings):
         push_wait: Seconds that a further body may wait for a slot, or a long list of objects.
         prove_seconds: Seconds that a request spends on the proof of a manifest before it answers.
         bucket_cache: Bytes of chunks of a bucket that a worker keeps in memory.
+        lease_seconds: Seconds of silence after which the host that runs a job over a bucket counts
+            as dead.
         disk_spare: Bytes that pushes and jobs leave free on the disk; at most a twentieth of it.
         jobs: Download jobs that run at once, with `--jobs`.
         job_connections: Connections that one job may use.
@@ -138,6 +141,7 @@ class ServerSettings(BaseSettings):
     push_wait: float = Field(default=10.0, gt=0)
     prove_seconds: float = Field(default=5.0, ge=0)
     bucket_cache: int = Field(default=64 * MIB, ge=0)
+    lease_seconds: int = Field(default=LEASE_SECONDS, ge=1, le=3600)
     disk_spare: int = Field(default=5 * GIB, ge=0)
     jobs: int = Field(default=2, ge=1, le=64)
     job_connections: int = Field(default=32, ge=1, le=MAX_JOB_CONNECTIONS)

@@ -66,7 +66,7 @@ CONTRACT = {
     "store backup": "DIR",
     "store copy": "A B [--dry-run]",
     "token new": "[FILE] [--scope SCOPE] [--names PATTERN]... [--expires TIME] [--note TEXT] "
-    "[--namespace NAME] [--quota SIZE] [--create] [--allow-network-fs]",
+    "[--namespace NAME] [--quota SIZE] [--tokens DIR] [--create] [--allow-network-fs]",
     "token ls": "",
     "token revoke": "ID...",
     "config show": "",

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import httpx
 import pytest
+from casync_server.options import ServeOptions
+from casync_server.process.worker_order import CollectorOrder, encode_line
 
 from casync.ids import Kind
 from casync.names.name import Ref, parse_name
@@ -56,9 +58,10 @@ def test_a_quiet_collector_reports_failures_only(tmp_path: Path, quiet: bool) ->
         pass
 
     def collect(name: str) -> str:
-        command = [sys.executable, "-m", "casync_server.process.collector", str(tmp_path / name)]
-        command += ["--quiet"] if quiet else []
-        return subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False).stderr
+        order = encode_line(CollectorOrder(ServeOptions(tmp_path / name, quiet=quiet), {}))
+        command = [sys.executable, "-m", "casync_server.process.collector"]
+        done = subprocess.run(command, input=order, stderr=subprocess.PIPE, check=False)
+        return done.stderr.decode()
 
     assert bool(collect("store")) is not quiet
     assert collect("missing").startswith("cannot collect: no store at ")

@@ -4,70 +4,26 @@ from __future__ import annotations
 
 import random
 import signal
-import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.support.moto_server import KEY, REGION, SECRET, moto_server
+from tests.support.cluster import Cluster, is_ready, moto, shows
+from tests.support.moto_server import moto_server
 from tests.support.program import Program
-from tests.support.serving import Server, server_of, until
+from tests.support.serving import until
 
 IMAGE = random.Random(15).randbytes(24_000_000)
-
-
-class Cluster:
-    """A bucket, and replicas over it.
-
-    Args:
-        program: The program.
-        address: The bucket's address.
-        environment: What reaches it.
-    """
-
-    def __init__(self, program: Program, address: str, environment: dict[str, str]) -> None:
-        self.program = program
-        self.address = address
-        program.environment |= environment
-
-    @contextmanager
-    def replica(self, host: str, *options: str) -> Iterator[Server]:
-        """A server on a host of its own, killed at the end if it still runs."""
-        program = self.program
-        process = program.start(
-            *("serve", "--store", self.address, "--listen", "127.0.0.1:0", "--grace", "5s"),
-            *options,
-            stdout=subprocess.DEVNULL,
-            env={**program.environment, "XDG_CACHE_HOME": str(program.home / host)},
-            start_new_session=True,
-        )
-        with server_of(process) as server:
-            yield server
-
-    def prepare(self, name: str, data: bytes) -> str:
-        """Prepares a name on one more host; returns its hash."""
-        place = ("--store", self.address)
-        return self.program.good("prepare", "--name", name, *place, stdin=data).text.strip()
 
 
 @pytest.fixture
 def folder(program: Program, tmp_path: Path) -> Cluster:
     return Cluster(program, f"file://{tmp_path}/bucket", {})
-
-
-def moto(program: Program, url: str) -> Cluster:
-    environment = {
-        "AWS_ENDPOINT_URL": url,
-        "AWS_ACCESS_KEY_ID": KEY,
-        "AWS_SECRET_ACCESS_KEY": SECRET,
-        "AWS_REGION": REGION,
-    }
-    return Cluster(program, "s3://bucket/casync", environment)
 
 
 @pytest.fixture(params=["folder", "moto"])
@@ -77,14 +33,6 @@ def cluster(request: pytest.FixtureRequest, program: Program, tmp_path: Path) ->
         return
     with moto_server() as url:
         yield moto(program, url)
-
-
-def is_ready(server: Server) -> bool:
-    return httpx.get(f"{server.url}/readyz").status_code == 200
-
-
-def shows(server: Server, name: str) -> bool:
-    return httpx.get(f"{server.url}/v1/names/{name}").status_code == 200
 
 
 def test_every_replica_shows_what_any_host_commits(cluster: Cluster) -> None:
@@ -172,15 +120,11 @@ def test_tokens_are_those_of_a_store_in_a_folder(folder: Cluster) -> None:
         assert httpx.get(names, headers={"Authorization": f"Bearer {token}"}).status_code == 200
 
 
-@pytest.mark.parametrize(
-    "option", [["--jobs"], ["--gc-interval", "1h"], ["--upstream", "http://127.0.0.1:1"]]
-)
-def test_what_needs_a_folder_is_refused_with_a_next_step(
-    folder: Cluster, option: list[str]
-) -> None:
-    refused = folder.program.run("serve", "--store", folder.address, *option)
+def test_a_cache_over_a_bucket_is_refused_with_a_next_step(folder: Cluster) -> None:
+    serve = ("serve", "--store", folder.address, "--upstream", "http://127.0.0.1:1")
+    refused = folder.program.run(*serve)
     assert refused.status == 2
-    assert f"{option[0]} needs a store in a folder" in refused.err
+    assert "its store is in a folder" in refused.err
     assert len(refused.err.splitlines()) == 1
 
 

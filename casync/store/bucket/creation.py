@@ -17,7 +17,16 @@ from casync.errors import (
     UsageError,
 )
 
-__all__ = ["create_store", "find_store"]
+__all__ = ["create_store", "find_store", "new_marker"]
+
+
+def new_marker(now: int) -> bytes:
+    """The marker of a new store.
+
+    Args:
+        now: Seconds since 1970.
+    """
+    return encode_marker(PrefixMarker(MARKER_FORMAT, "store", uuid.uuid4().hex, now))
 
 
 def find_store(storage: ObjectStorage) -> bytes:
@@ -61,8 +70,7 @@ def create_store(storage: ObjectStorage, now: int) -> bytes:
                 f"{storage.place} is not empty, and no store",
                 next_step="Choose an empty prefix.",
             )
-        marker = PrefixMarker(MARKER_FORMAT, "store", uuid.uuid4().hex, now)
-        storage.create(MARKER_KEY, encode_marker(marker))
+        storage.create(MARKER_KEY, new_marker(now))
     store_id = find_store(storage)  # another host may have made it
     if storage.get(HEAD_KEY) is None:
         # A new head is for an empty place alone: a collection deletes what is in no head.

@@ -32,7 +32,7 @@ def run(ctx: typer.Context) -> None:
 
     invocation = invocation_of(ctx)
     output = invocation.output
-    folder_of(invocation.store)  # a bucket has no tokens
+    folder_of(invocation.store, "Name the folder that `casync serve` has as --tokens.")
     with invocation.open_store(read_only=True) as store:
         known = store.tokens.known()
     rows = sorted(known.rows.values(), key=lambda row: (row.created, row.id))

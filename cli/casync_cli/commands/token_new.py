@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from casync.errors import UsageError, WriteError
-from casync_cli.invocation import invocation_of
+from casync_cli.invocation import Invocation, invocation_of
 from casync_cli.options import AllowNetworkFs, Create
 from casync_cli.parsing.paths import parse_path
 from casync_cli.parsing.sizes import parse_size
 from casync_cli.parsing.times import parse_duration
-from casync_cli.store_place import folder_of
+from casync_cli.store_place import bucket_home, folder_of, is_address
 from casync_cli.streams import ClosedPipeError
 
 if TYPE_CHECKING:
@@ -28,12 +29,14 @@ DETAILS = (
     "well; admin, to remove and restore, too. A token works in "
     "one namespace: the store itself, or with --namespace a separate store in namespaces/NAME "
     "below it, which shares nothing; manage that with --store. --quota limits the size of the "
-    "namespace until it is set again; 0 means no limit."
+    "namespace until it is set again; 0 means no limit. For a bucket, --tokens names the store of "
+    "this machine that keeps the token, and a namespace is in namespaces/NAME of the bucket."
 )
 EXAMPLES = (
     "casync token new ~/.config/casync/token",
     "casync token new --scope write --names 'builds/' --expires 90d --note ci",
     "casync token new --scope write --namespace acme --quota 50G",
+    "casync token new --namespace acme --store s3://bucket/casync --tokens /var/lib/casync/tokens",
 )
 
 _LONGEST_NOTE: Final = 500
@@ -64,6 +67,12 @@ def run(
         str | None,
         typer.Option("--quota", metavar="SIZE", help="Limit the size of the namespace."),
     ] = None,
+    tokens: Annotated[
+        str | None,
+        typer.Option(
+            "--tokens", metavar="DIR", help="The store of tokens, if --store is a bucket."
+        ),
+    ] = None,
     create: Create = False,
     allow_network_fs: AllowNetworkFs = False,
 ) -> None:
@@ -71,6 +80,7 @@ def run(
     from casync.fs.secret import new_secret
     from casync.names.token import TokenScope
     from casync.store.lmdb.namespaces import establish, parse_namespace
+    from casync.store.lmdb.store import LmdbStore
 
     invocation = invocation_of(ctx)
     output = invocation.output
@@ -84,13 +94,17 @@ def run(
     ends = 0 if expires is None else int(time.time() + parse_duration(expires))
     place = parse_namespace(namespace)
     limit = None if quota is None else parse_size(quota)
-    folder_of(invocation.store)  # a bucket has no tokens
+    folder = _folder(invocation, tokens)
     with ExitStack() as stack:
         store = stack.enter_context(
-            invocation.open_store(create=create, allow_network_fs=allow_network_fs)
+            LmdbStore.open(folder, create=create, allow_network_fs=allow_network_fs)
         )
+        invocation.warn_of(store.warnings)
         secret = None if file is None else stack.enter_context(new_secret(parse_path(file, "FILE")))
-        establish(store, place, quota=limit)
+        if is_address(invocation.store):
+            _establish(invocation, place, limit)
+        else:
+            establish(store, place, quota=limit)
         first = not store.tokens.known().required
 
         def show(token: str, row: TokenRow) -> None:
@@ -102,6 +116,40 @@ def run(
         store.tokens.issue(level, names or (), expires=ends, note=note, namespace=place, show=show)
     if first:
         output.say("servers of this store require a token from now on")
+
+
+def _folder(invocation: Invocation, tokens: str | None) -> Path:
+    """The folder of the store that keeps the token.
+
+    Raises:
+        UsageError: --store and --tokens do not fit.
+    """
+    if tokens is None:
+        step = "Give --tokens DIR, as to `casync serve`: a bucket holds no tokens."
+        return folder_of(invocation.store, step)
+    if not is_address(invocation.store):
+        raise UsageError(
+            "--tokens is for stores in buckets",
+            next_step="Tokens of a store in a folder are in it: leave --tokens out.",
+        )
+    return parse_path(tokens, "--tokens")
+
+
+def _establish(invocation: Invocation, namespace: str, quota: int | None) -> None:
+    """As `establish`, for a store in a bucket."""
+    if not namespace and quota is None:
+        return
+    from casync.bucket_stores import make_namespace, open_bucket_store
+
+    address, home, options = invocation.store, bucket_home(), invocation.source_options()
+    opened = (
+        make_namespace(address, namespace, home, options)
+        if namespace
+        else open_bucket_store(address, home, options=options)
+    )
+    with opened as store:
+        if quota is not None:
+            store.set_quota(quota)
 
 
 def _print(output: Output, token: str, file: str | None, row: TokenRow) -> None:

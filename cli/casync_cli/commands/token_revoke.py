@@ -23,7 +23,7 @@ def run(
     """Runs the command."""
     invocation = invocation_of(ctx)
     output = invocation.output
-    folder_of(invocation.store)  # a bucket has no tokens
+    folder_of(invocation.store, "Name the folder that `casync serve` has as --tokens.")
     with invocation.open_store() as store:
         revoked = [store.tokens.revoke(ident).id for ident in ids]
     if output.json_mode:

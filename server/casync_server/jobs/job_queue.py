@@ -2,7 +2,7 @@
 
 A store is read when its data file has changed, and while another process runs a job of it, which
 may die. Stores in which nothing runs, or a job has ended, are closed again, however many namespaces
-there are.
+there are. One that other hosts change, too, stays open and is read every few seconds.
 """
 
 from __future__ import annotations
@@ -11,21 +11,25 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Final, NamedTuple
 
-from casync.errors import CasyncError
+from casync.errors import CasyncError, NoStoreError
 from casync.escape import escape
 from casync.fs.identity import FileIdentity
 from casync.jobs.job import JobRow, JobState
-from casync.store.lmdb.namespaces import each_namespace, open_namespace
 from casync.store.lmdb.store import LmdbStore
 from casync_server.faults import data_file_identity
+from casync_server.stores import ServedStores
 
 __all__ = ["JobQueue", "ServedJob", "next_job"]
 
 _SETTLED_NS: Final = 2_000_000_000
 """Age of a file's times after which a change cannot have the same ones."""
+
+_SHARED_SECONDS: Final = 2.0
+"""Seconds between two looks at a store that other hosts change, too."""
+
+_ABSENT_SECONDS: Final = 60.0
 
 _UNFINISHED: Final = frozenset({JobState.QUEUED, JobState.RUNNING})
 
@@ -59,13 +63,14 @@ class JobQueue:
     """The jobs of one server. Used by one thread.
 
     Args:
-        path: The folder of the store.
+        stores: The stores of the server.
         say: Reports an error to the operator.
     """
 
-    def __init__(self, path: Path, say: Callable[[str], None]) -> None:
-        self._path = path
+    def __init__(self, stores: ServedStores, say: Callable[[str], None]) -> None:
+        self._served = stores
         self._say = say
+        self._due: dict[str, float] = {}
         self._stores: dict[str, LmdbStore] = {}
         self._seen: dict[str, FileIdentity | None] = {}
         self._busy: set[str] = set()  # namespaces with jobs that are not finished
@@ -87,7 +92,8 @@ class JobQueue:
             rows = self._look(namespace)
             keys = [(row.created, ServedJob(namespace, row.id)) for row in rows]
             found += [each for each in keys if each[1] not in running]
-            if not keys and namespace not in in_use and namespace not in self._busy:
+            is_idle = not keys and namespace not in in_use and namespace not in self._busy
+            if is_idle and not self._served.shared:
                 self._close(namespace)
         return [key for _, key in sorted(found)]
 
@@ -103,15 +109,12 @@ class JobQueue:
     def _namespaces(self) -> Iterator[str]:
         yield ""
         with suppress(CasyncError):
-            yield from each_namespace(self._path)
+            yield from self._served.namespaces()
 
     def _look(self, namespace: str) -> list[JobRow]:
         """The jobs of a namespace without a runner; none if nothing has changed."""
-        identity = data_file_identity(self._path, namespace)
-        if namespace not in self._busy and self._seen.get(namespace, ...) == identity:
+        if not (self._is_due(namespace) if self._served.shared else self._has_changed(namespace)):
             return []
-        settled = identity is not None and time.time_ns() - identity.mtime_ns > _SETTLED_NS
-        self._seen[namespace] = identity if settled else None
         try:
             store = self._open(namespace)
             rows = [row for row in store.jobs.rows() if _is_ours(row)]
@@ -120,17 +123,33 @@ class JobQueue:
             else:
                 self._busy.discard(namespace)
             return [row for row in rows if not store.jobs.is_running(row.id)]
+        except NoStoreError:  # a namespace of a bucket that nothing has made yet
+            self._due[namespace] = time.monotonic() + _ABSENT_SECONDS
+            return []
         except CasyncError as error:
             self._busy.discard(namespace)
             place = f" in {namespace}" if namespace else ""
             self._say(f"cannot run jobs{place}: {escape(error.message)}")
             return []
 
+    def _has_changed(self, namespace: str) -> bool:
+        identity = data_file_identity(self._served.folder(namespace))
+        if namespace not in self._busy and self._seen.get(namespace, ...) == identity:
+            return False
+        settled = identity is not None and time.time_ns() - identity.mtime_ns > _SETTLED_NS
+        self._seen[namespace] = identity if settled else None
+        return True
+
+    def _is_due(self, namespace: str) -> bool:
+        now = time.monotonic()
+        if now < self._due.get(namespace, 0.0):
+            return False
+        self._due[namespace] = now + _SHARED_SECONDS
+        return True
+
     def _open(self, namespace: str) -> LmdbStore:
         if namespace not in self._stores:
-            self._stores[namespace] = (
-                open_namespace(self._path, namespace) if namespace else LmdbStore.open(self._path)
-            )
+            self._stores[namespace] = self._served.open_for_work(namespace)
         return self._stores[namespace]
 
     def _close(self, namespace: str) -> None:

@@ -120,16 +120,22 @@ class JobRun:
         try:
             with self._store.jobs.claim(self._key.id) as claim:
                 self._run(claim)
-        except (LockedError, NotFoundError):  # another process has it, or it was removed
-            return
-        except StoppedError:
+        except (LockedError, StoppedError):  # another process has it, or the server stops
             return
         except CasyncError as error:
+            if isinstance(error, NotFoundError) and self._is_removed():
+                return
             self.failed = True
             self._say(f"{self._label}: {escape(error.message)}")
         except Exception as error:
             self.failed = True
             self._say(f"{self._label} failed unexpectedly: {type(error).__name__}: {error}")
+
+    def _is_removed(self) -> bool:
+        try:
+            return self._store.jobs.find(self._key.id) is None
+        except CasyncError:
+            return False
 
     def _run(self, claim: JobClaim) -> None:
         self._note(f"{self._label} runs: {escape(claim.row.spec.source)}")

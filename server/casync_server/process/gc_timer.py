@@ -5,14 +5,15 @@ As with `casync gc`, the process may be killed at any moment, and the store stay
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from pathlib import Path
+from contextlib import suppress
 from types import TracebackType
 from typing import Final, Self
+
+from casync_server.process.worker_order import CollectorOrder, encode_line
 
 __all__ = ["GcTimer"]
 
@@ -24,19 +25,15 @@ class GcTimer:
     """Runs a collection every `interval` seconds while entered, one at a time.
 
     Args:
-        store: The folder of the store.
+        order: What to collect.
         interval: Seconds from the start, or from the end of the last collection, to the next.
         say: Reports an error to the operator.
-        quiet: Do not log collections that succeed.
     """
 
-    def __init__(
-        self, store: Path, interval: float, say: Callable[[str], None], *, quiet: bool = False
-    ) -> None:
-        self._store = store
+    def __init__(self, order: CollectorOrder, interval: float, say: Callable[[str], None]) -> None:
+        self._order = order
         self._interval = interval
         self._say = say
-        self._options = ["--quiet"] if quiet else []
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="gc-timer", daemon=True)
 
@@ -67,14 +64,15 @@ class GcTimer:
                 self._say(f"the collection was killed by signal {-process.returncode}")
 
     def _start(self) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(  # noqa: S603 - this interpreter, and the operator's own path
-            [
-                *(sys.executable, "-P", "-m", "casync_server.process.collector"),
-                *(os.fspath(self._store), *self._options),
-            ],
-            stdin=subprocess.DEVNULL,
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "casync_server.process.collector"],
+            stdin=subprocess.PIPE,
             process_group=0,  # Ctrl-C in the terminal reaches only the supervisor
         )
+        assert process.stdin is not None
+        with suppress(OSError), process.stdin:  # it died at once; its status shows that
+            process.stdin.write(encode_line(self._order))
+        return process
 
     def _end(self, process: subprocess.Popen[bytes]) -> None:
         process.terminate()

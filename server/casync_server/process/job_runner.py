@@ -26,6 +26,7 @@ from casync_server.jobs.job_run import JobRules, JobRun
 from casync_server.jobs.source_policy import SourcePolicy
 from casync_server.process.worker_order import RunnerOrder, decode_line
 from casync_server.settings import ServerSettings
+from casync_server.stores import stores_of
 
 __all__ = ["JobRunner", "main"]
 
@@ -56,7 +57,7 @@ class JobRunner:
         self._say = say
         self._note = notes(quiet=options.quiet)
         self._most = settings.jobs
-        self._queue = JobQueue(options.store, say)
+        self._queue = JobQueue(stores_of(options, settings), say)
         self._metrics = JobMetrics()
         self._rules = JobRules(
             options,

@@ -20,7 +20,6 @@ from typing import IO, Final
 from msgspec.structs import replace
 
 from casync.errors import CasyncError
-from casync.store.lmdb.namespaces import namespace_folder
 from casync_server.faults import culprit, data_file_identity, marks_file
 from casync_server.process.restarts import RestartPolicy, StoreDeaths
 from casync_server.process.signals import SignalReader
@@ -31,6 +30,7 @@ from casync_server.process.worker_order import (
     encode_line,
     error_of,
 )
+from casync_server.stores import ServedStores
 
 __all__ = ["Supervisor"]
 
@@ -116,6 +116,7 @@ class Supervisor:
 
     Args:
         order: The order of each worker.
+        stores: The stores that they use.
         count: Number of workers.
         grace: Seconds that workers get to stop.
         signals: Signals received so far are handled, too.
@@ -127,6 +128,7 @@ class Supervisor:
     def __init__(
         self,
         order: WorkerOrder,
+        stores: ServedStores,
         count: int,
         grace: float,
         signals: SignalReader,
@@ -136,6 +138,7 @@ class Supervisor:
         say: Callable[[str], None],
     ) -> None:
         self._order = order
+        self._stores = stores
         self._environment = environment
         self._release = release
         self._count = count
@@ -254,17 +257,17 @@ class Supervisor:
 
     def _died_on(self, namespace: str, end: str) -> None:
         """Starts another worker, which does not use the store if too many have died on it."""
-        folder = namespace_folder(self._order.options.store, namespace)
+        place = self._stores.place(namespace)
         now = time.monotonic()
         self._due.append(now)
         if not self._store_deaths.died(namespace, now):
-            self._say(f"{end} while it used the store {folder}; starting another")
+            self._say(f"{end} while it used the store {place}; starting another")
             return
         self._say(
-            f"{end} while it used the store {folder}, as others before: requests for it get 500 "
-            f"damaged-store until its file changes; run `casync verify --store {folder}`"
+            f"{end} while it used the store {place}, as others before: requests for it get 500 "
+            f"damaged-store until its file changes; run `casync verify --store {place}`"
         )
-        identity = data_file_identity(self._order.options.store, namespace)
+        identity = data_file_identity(self._stores.folder(namespace))
         self._order = replace(self._order, refused=self._order.refused | {namespace: identity})
         for worker in self._workers:
             worker.outdated = True

@@ -62,8 +62,9 @@ from casync_server.process.worker_order import (
     encode_line,
     report_error,
 )
-from casync_server.replica.open import open_replica
+from casync_server.replica.stores import BucketStores
 from casync_server.settings import ServerSettings
+from casync_server.stores import ServedStores, stores_of
 
 __all__ = ["main"]
 
@@ -100,35 +101,35 @@ def main() -> int:
     forget_dead_workers()
     sys.setswitchinterval(_SWITCH_SECONDS)
     options = order.options
-    faults = Faults(options.store, order.refused, StoreMarks(order.marks))
+    stores = stores_of(options, settings)
+    faults = Faults(stores, order.refused, StoreMarks(order.marks))
     try:
-        store = _open(order, faults, settings)
+        store = _open(order, faults, stores)
         with closing(store):
             if order.exposed and isinstance(store, LmdbStore):
                 _check_exposure(order)
             audit = None if options.audit_log is None else AuditLog(options.audit_log)
-            return _serve(options, order.sockets, settings, store, audit, faults)
+            return _serve(options, order.sockets, settings, store, audit, stores, faults)
     except CasyncError as error:
         _report(report_error(error))
         return 1
 
 
-def _open(order: WorkerOrder, faults: Faults, settings: ServerSettings) -> LmdbStore | DamagedStore:
+def _open(order: WorkerOrder, faults: Faults, stores: ServedStores) -> LmdbStore | DamagedStore:
     """Opens the default store, or replaces it if it is damaged and there may be others.
 
     Raises:
         CasyncError: As `LmdbStore.open`.
     """
     options = order.options
-    if options.bucket is not None:
-        cached, is_first = settings.bucket_cache, not order.announced
-        return open_replica(options, options.bucket, cache_bytes=cached, is_first=is_first)
+    if isinstance(stores, BucketStores):
+        return stores.open_default(is_first=not order.announced)
 
     def opened(*, create: bool) -> LmdbStore:
         faults.check("")
         return _open_whole(options, create=create)
 
-    identity = data_file_identity(options.store, "")
+    identity = data_file_identity(options.store)
     try:
         # Later, a missing store is one that is being restored.
         store = opened(create=not order.announced)
@@ -206,6 +207,7 @@ def _serve(
     settings: ServerSettings,
     store: LmdbStore | DamagedStore,
     audit: AuditLog | None,
+    stores: ServedStores,
     faults: Faults,
 ) -> int:
     source: ManifestSource = store
@@ -230,6 +232,7 @@ def _serve(
         local=store,
         follower=follower,
         tokens=options.tokens,
+        stores=stores,
         faults=faults,
         jobs=_source_policy(options, settings),
         any_host=options.insecure_no_auth,

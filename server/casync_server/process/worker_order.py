@@ -18,6 +18,7 @@ from casync.fs.identity import FileIdentity
 from casync_server.options import ServeOptions
 
 __all__ = [
+    "CollectorOrder",
     "RunnerOrder",
     "WorkerOrder",
     "WorkerReport",
@@ -66,6 +67,18 @@ class RunnerOrder(msgspec.Struct, frozen=True):
     loopback: bool = False
 
 
+class CollectorOrder(msgspec.Struct, frozen=True):
+    """The order for the process of one collection.
+
+    Attributes:
+        options: Options of `serve`. Decoded paths are absolute.
+        settings: Fields of `ServerSettings`.
+    """
+
+    options: ServeOptions
+    settings: dict[str, Any]
+
+
 class WorkerReport(msgspec.Struct, frozen=True):
     """The result of a start. Without a `code`, the worker listens.
 
@@ -82,7 +95,7 @@ class WorkerReport(msgspec.Struct, frozen=True):
     warnings: list[str] = []
 
 
-def encode_line(value: WorkerOrder | RunnerOrder | WorkerReport) -> bytes:
+def encode_line(value: WorkerOrder | RunnerOrder | CollectorOrder | WorkerReport) -> bytes:
     """Encodes a message as one line."""
     return msgspec.json.encode(value, enc_hook=_encode_path) + b"\n"
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from casync_server.jobs.job_queue import JobQueue, ServedJob, next_job
+from casync_server.stores import FolderStores
 
 from casync.errors import LockedError
 from casync.jobs.spec import JobSpec, SourceKind
@@ -30,7 +31,7 @@ def said() -> list[str]:
 
 @pytest.fixture
 def queue(path: Path, said: list[str]) -> Iterator[JobQueue]:
-    queue = JobQueue(path, said.append)
+    queue = JobQueue(FolderStores(path), said.append)
     yield queue
     queue.close()
 
