@@ -1,42 +1,24 @@
-"""A kept connection to a web server, on which one request follows the other.
-
-Most answers have a plain head, in one piece with the beginning of a body of announced length: these
-are read here, in a tenth of the time that a general parser takes. Whatever looks different goes to
-h11 with all its bytes: HTTP/1.0, chunks, bodies without a length, heads in pieces, nonsense.
-"""
+"""A kept connection to a web server, on which one request follows the other."""
 
 from __future__ import annotations
 
-import re
 import ssl
 import time
-from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 
-import h11
 import httpcore
 
-from casync.limits import KIB
 from casync.remote.http.address import ServerAddress
 from casync.remote.http.connection import Backend, Line, WatchedStream
 from casync.remote.http.egress import Egress
 from casync.remote.sources.http_channel import CONNECT_SECONDS, Fields
+from casync.remote.sources.http_parser import READ_BYTES, ParsedResponse
 
 __all__ = ["HttpExchange"]
 
-_PLAIN_HEAD: Final = re.compile(
-    rb"HTTP/1\.1 ([2-5][0-9]{2})(?: [^\x00-\x08\x0a-\x1f\x7f]*)?\r\n"
-    rb"((?:[-!#$%&'*+.^_`|~0-9a-zA-Z]+:[^\x00-\x08\x0a-\x1f\x7f]*\r\n)*)\r\n"
-)
-_LENGTH: Final = re.compile(rb"[0-9]{1,18}")
-_EMPTY: Final = frozenset({204, 304})
 _REPEATABLE: Final = frozenset({"GET", "HEAD"})
-
-_READ_BYTES: Final = 512 * KIB
-_MAX_EVENT_BYTES: Final = 100 * KIB
-"""Bytes of a head, or of the head of a chunk, that h11 takes."""
 
 _KEEP_SECONDS: Final = 15.0
 """Lifetime of an idle connection: shorter than that of servers."""
@@ -69,7 +51,7 @@ class HttpExchange:
         self._left = 0.0  # when the last answer ended, on the monotonic clock
         self._closed = False
 
-    def send(self, method: str, target: bytes, fields: Fields, body: bytes) -> _Response:
+    def send(self, method: str, target: bytes, fields: Fields, body: bytes) -> ParsedResponse:
         """As `HttpChannel.send`."""
         head = _request(method, target, fields)
         stream, reused = self._connection()
@@ -80,7 +62,7 @@ class HttpExchange:
                 stream = self._connect()
                 data = _first_bytes(stream, head + body)
             release = partial(self._release, stream)
-            return _plain(method, data, stream, release) or _by_h11(method, data, stream, release)
+            return ParsedResponse(method, data, stream, release)
         except BaseException:
             self._release(stream, keep=False)
             raise
@@ -119,38 +101,6 @@ class HttpExchange:
             stream.close()
 
 
-class _Response:
-    """An `HttpResponse`. `release` is told whether its connection can be used again."""
-
-    def __init__(
-        self,
-        status: int,
-        headers: Fields,
-        stream: WatchedStream,
-        body: Iterator[bytes],
-        keeps: Callable[[], bool],
-        release: Callable[..., None],
-    ) -> None:
-        self.status = status
-        self.headers = headers
-        self.stream = stream
-        self._body = body
-        self._keeps = keeps
-        self._release: Callable[..., None] | None = release
-        self._ended = False
-
-    def iter_stream(self) -> Iterator[bytes]:
-        """As `HttpResponse.iter_stream`."""
-        yield from self._body
-        self._ended = True
-
-    def close(self) -> None:
-        """As `HttpResponse.close`."""
-        release, self._release = self._release, None
-        if release is not None:
-            release(keep=self._ended and self._keeps())
-
-
 def _request(method: str, target: bytes, fields: Fields) -> bytes:
     """The head of a request.
 
@@ -170,98 +120,7 @@ def _first_bytes(stream: WatchedStream, request: bytes) -> bytes:
     with suppress(httpcore.WriteError):  # the server may have said why before it closed
         stream.write(request)
     try:
-        return stream.read(_READ_BYTES)
+        return stream.read(READ_BYTES)
     except httpcore.ReadError:
         stream.at_end = True
         return b""
-
-
-def _plain(
-    method: str, data: bytes, stream: WatchedStream, release: Callable[..., None]
-) -> _Response | None:
-    """The answer that begins with `data`, if it has a plain head."""
-    found = _PLAIN_HEAD.match(data)
-    if found is None:
-        return None
-    status = int(found[1])
-    headers: list[tuple[bytes, bytes]] = []
-    lengths: list[bytes] = []
-    keeps = True
-    for line in found[2].split(b"\r\n")[:-1]:
-        name, _, value = line.partition(b":")
-        name, value = name.lower(), value.strip(b" \t")
-        headers.append((name, value))
-        if name == b"content-length":
-            lengths.append(value)
-        elif name == b"transfer-encoding":
-            return None
-        elif name == b"connection":
-            keeps = keeps and b"close" not in value.lower()
-    length = 0
-    if method != "HEAD" and status not in _EMPTY:
-        if len(lengths) != 1 or not _LENGTH.fullmatch(lengths[0]):
-            return None
-        length = int(lengths[0])
-    left = length
-
-    def body() -> Iterator[bytes]:
-        nonlocal left
-        piece = data[found.end() :]
-        while True:
-            left -= len(piece)
-            if piece:
-                yield piece[:left] if left < 0 else piece
-            if left <= 0:
-                return
-            piece = stream.read(_READ_BYTES)
-            if not piece:
-                raise httpcore.RemoteProtocolError(f"the body ended {left} bytes too early")
-
-    return _Response(status, headers, stream, body(), lambda: keeps and not left, release)
-
-
-def _by_h11(
-    method: str, data: bytes, stream: WatchedStream, release: Callable[..., None]
-) -> _Response:
-    """The answer that begins with `data`, whatever it looks like.
-
-    Raises:
-        httpcore.RemoteProtocolError: It is none.
-    """
-    parser = h11.Connection(h11.CLIENT, max_incomplete_event_size=_MAX_EVENT_BYTES)
-    parser.send(h11.Request(method=method, target="/", headers=[("host", "")]))  # as far as matters
-    parser.send(h11.EndOfMessage())
-    events = _events(parser, data, stream)
-    for event in events:
-        if isinstance(event, h11.Response):
-            break
-    else:
-        raise httpcore.RemoteProtocolError("there is no answer")
-
-    def body() -> Iterator[bytes]:
-        for event in events:
-            if isinstance(event, h11.Data):
-                yield bytes(event.data)
-            elif isinstance(event, h11.EndOfMessage):
-                return
-
-    def keeps() -> bool:
-        states = {parser.our_state, parser.their_state}
-        return states == {h11.DONE} and parser.trailing_data == (b"", False)
-
-    return _Response(event.status_code, event.headers.raw_items(), stream, body(), keeps, release)
-
-
-def _events(parser: h11.Connection, data: bytes, stream: WatchedStream) -> Iterator[h11.Event]:
-    """What h11 finds in an answer that begins with `data`."""
-    try:
-        while True:
-            parser.receive_data(data)
-            while (event := parser.next_event()) is not h11.NEED_DATA:
-                if event is h11.PAUSED or isinstance(event, h11.ConnectionClosed):
-                    return
-                assert isinstance(event, h11.Event)
-                yield event
-            data = stream.read(_READ_BYTES)
-    except h11.RemoteProtocolError as error:
-        raise httpcore.RemoteProtocolError(str(error)) from error
