@@ -159,7 +159,7 @@ def pull(
         CasyncError: As `look_up`, `casync.ops.pull.file.pull`, `store_tree` and `pull_tree`.
     """
     with _endpoints(store, servers, transport) as endpoints:
-        wanted = look_up(_ref(ref), _place(target), endpoints, options, folder_options)
+        wanted = look_up(_ref(ref), _place(target), endpoints, options, folder_options, progress)
         if isinstance(wanted, WantedFile):
             return _pull.pull(wanted, endpoints, options, progress)
         if isinstance(wanted, MemberToPull):
@@ -198,7 +198,7 @@ def forecast(
         CasyncError: As `pull`; UsageError for a folder without a target.
     """
     with _endpoints(store, servers, transport) as endpoints:
-        wanted = look_up(_ref(ref), _place(target), endpoints, options, folder_options)
+        wanted = look_up(_ref(ref), _place(target), endpoints, options, folder_options, progress)
         if isinstance(wanted, WantedFile):
             return _forecast.forecast(wanted, endpoints, options, progress)
         if isinstance(wanted, MemberToPull):

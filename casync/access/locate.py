@@ -16,6 +16,7 @@ from casync.access.endpoints import Endpoints, place_of
 from casync.access.member_indexes import MemberIndexes, indexes_of
 from casync.access.nearest import NearestSource
 from casync.access.outline import CACHED_NODES, ObjectLoader, Outline, load_outline
+from casync.access.progress import SILENT, Progress
 from casync.access.tree_load import Tree, load_tree
 from casync.archives.member import MemberKind
 from casync.errors import CasyncError, NotFoundError, UsageError
@@ -83,6 +84,7 @@ def locate(
     *,
     indexes: MemberIndexes | None = None,
     cached_nodes: int = CACHED_NODES,
+    progress: Progress = SILENT,
 ) -> Located:
     """Finds what a ref leads to in one source. Nodes and folders below it are read lazily.
 
@@ -91,6 +93,7 @@ def locate(
         source: A store or a server.
         indexes: Keeps the indexes of archives; None for the source itself.
         cached_nodes: Decoded nodes of a file to cache.
+        progress: Advances while the index of an archive is made.
 
     Raises:
         UsageError: The path leads into a file that is no archive.
@@ -101,7 +104,7 @@ def locate(
     found = reach(ref, source, cached_nodes=cached_nodes)
     if not found.rest:
         return found.located
-    member = _member(ref, found, source, indexes or indexes_of(source))
+    member = _member(ref, found, source, indexes or indexes_of(source), progress)
     path = b"/".join(filter(None, (found.located.path, found.rest)))
     return Located(found.located.manifest, path, None, member)
 
@@ -129,15 +132,26 @@ def reach(
 
 
 def open_file(
-    ref: Ref, source: ManifestSource, *, indexes: MemberIndexes | None = None
+    ref: Ref,
+    source: ManifestSource,
+    *,
+    indexes: MemberIndexes | None = None,
+    progress: Progress = SILENT,
 ) -> Readable:
     """The bytes of a file in one source. An empty path in `ref` stands for the whole manifest.
+
+    Args:
+        ref: The ref.
+        source: A store or a server.
+        indexes: As of `locate`.
+        progress: As of `locate`.
 
     Raises:
         UsageError: The ref leads to something other than a file.
         CasyncError: As `locate`.
     """
-    return readable(ref, locate(ref if ref.path else ref.whole, source, indexes=indexes), source)
+    whole = ref if ref.path else ref.whole
+    return readable(ref, locate(whole, source, indexes=indexes, progress=progress), source)
 
 
 def readable(ref: Ref, found: Located, source: ManifestSource) -> Readable:
@@ -159,7 +173,12 @@ def readable(ref: Ref, found: Located, source: ManifestSource) -> Readable:
 
 
 def locate_for_pull(
-    ref: Ref, endpoints: Endpoints, loader: ObjectLoader, *, is_expected: bool = False
+    ref: Ref,
+    endpoints: Endpoints,
+    loader: ObjectLoader,
+    progress: Progress = SILENT,
+    *,
+    is_expected: bool = False,
 ) -> Outline | Tree | FoundMember:
     """Finds what a ref leads to in stores and servers. `load` fetches what is below it.
 
@@ -169,6 +188,7 @@ def locate_for_pull(
         ref: A hash or a name, optionally with a path inside.
         endpoints: Resolve the ref.
         loader: Fetches and stores the objects on the path.
+        progress: Advances while the index of an archive is made.
         is_expected: Whether the caller knows a digest of the result. Then, and for a hash, indexes
             of archives are made here; otherwise a server may give them.
 
@@ -193,7 +213,7 @@ def locate_for_pull(
         indexes = indexes_of(endpoints.memory)
         if endpoints.servers and ref.manifest is None and not is_expected:
             indexes = indexes_of(endpoints.servers[0], indexes)
-        member = _member(ref, inside, chunks, indexes)
+        member = _member(ref, inside, chunks, indexes, progress)
         return FoundMember(ident, archive, member, chunks)
     if isinstance(content, Outline) and located.entry is not None:
         alone = Packer().pack_new(Kind.MANIFEST, encode_manifest(content.manifest))
@@ -313,9 +333,13 @@ def _find(
 
 
 def open_archive_at(
-    ref: Ref, found: WalkedPath, source: ObjectSource, indexes: MemberIndexes
+    ref: Ref,
+    found: WalkedPath,
+    source: ObjectSource,
+    indexes: MemberIndexes,
+    progress: Progress = SILENT,
 ) -> Archive:
-    """The archive in which a path goes on.
+    """The archive in which a path goes on. `progress` advances while its index is made.
 
     Raises:
         UsageError: The file that is a whole manifest is no archive.
@@ -327,14 +351,20 @@ def open_archive_at(
     name = os.fsdecode(located.path) or ref.name or ""
     outline, path = located.content, located.path
     last, is_proved = name.rpartition("/")[2], ref.manifest is not None
-    archive = open_archive(outline, source, indexes, last, path, is_proved=is_proved)
+    archive = open_archive(
+        outline, source, indexes, last, path, is_proved=is_proved, progress=progress
+    )
     if archive is None:
         raise _nothing_inside(ref, found)
     return archive
 
 
 def _member(
-    ref: Ref, found: WalkedPath, source: ObjectSource, indexes: MemberIndexes
+    ref: Ref,
+    found: WalkedPath,
+    source: ObjectSource,
+    indexes: MemberIndexes,
+    progress: Progress,
 ) -> MemberContent:
     """The member of an archive to which a path goes on inside a file.
 
@@ -343,7 +373,7 @@ def _member(
         NotFoundError: The archive has no such member, or the file in a tree is none.
         CasyncError: As `open_archive`.
     """
-    archive = open_archive_at(ref, found, source, indexes)
+    archive = open_archive_at(ref, found, source, indexes, progress)
     there = archive.find(found.rest)
     if there is not None and there.kind is MemberKind.FOLDER:
         raise nothing_at(ref, found, archive)

@@ -10,7 +10,7 @@ from casync.archives.member import Member
 __all__ = ["IGNORE", "ArchiveFormat", "ByteReader", "Refuse"]
 
 Refuse: TypeAlias = Callable[[bytes], None]
-"""Takes the name of a member that stands for no path."""
+"""Takes the name of a member that stands for no path, nor for the whole archive."""
 
 IGNORE: Final[Refuse] = lambda _: None  # noqa: E731
 """Drops such names."""

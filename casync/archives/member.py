@@ -17,6 +17,7 @@ __all__ = [
     "Member",
     "MemberKind",
     "Special",
+    "is_whole",
     "member_path",
     "place_of_text",
     "shown",
@@ -97,6 +98,11 @@ def member_path(raw: bytes) -> bytes:
     if not names or b".." in names or b"\0" in raw:
         raise MalformedError(f"the archive has a member with the name {shown(raw)}")
     return b"/".join(names)
+
+
+def is_whole(name: bytes) -> bool:
+    """Whether a name is that of the folder of the whole archive: `.`, `./` or `/`."""
+    return bool(name) and not name.strip(b"./") and b".." not in name
 
 
 def place_of_text(text: str) -> bytes:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from casync.archives.format import IGNORE, ByteReader, Refuse
-from casync.archives.member import Member, MemberKind, member_path, shown
+from casync.archives.member import Member, MemberKind, is_whole, member_path, shown
 from casync.errors import IntegrityError, MalformedError
 from casync.limits import MAX_ARCHIVE_HEADER
 
@@ -46,7 +46,8 @@ class MessagePack:
             try:
                 path = member_path(name)
             except MalformedError:
-                refuse(name)
+                if not is_whole(name):
+                    refuse(name)
                 continue
             raw = b"" if name == path else name
             yield Member(path, MemberKind.FILE, header, offset, length, length, raw=raw)

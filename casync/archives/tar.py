@@ -7,7 +7,7 @@ from typing import Final
 
 from casync.archives.byte_files import HeaderFile
 from casync.archives.format import IGNORE, ByteReader, Refuse
-from casync.archives.member import SPARSE, Member, MemberKind, member_path, shown
+from casync.archives.member import SPARSE, Member, MemberKind, is_whole, member_path, shown
 from casync.archives.tar_headers import HeaderSource, TarHeader, tar_headers
 from casync.errors import IntegrityError, MalformedError, UnsupportedError
 from casync.objects.tree import bounded_time
@@ -125,7 +125,8 @@ def _members(headers: Iterable[TarHeader], refuse: Refuse) -> Iterator[Member]:
         try:
             path = member_path(header.name)
         except MalformedError:
-            refuse(header.name)
+            if not is_whole(header.name):
+                refuse(header.name)
             continue
         raw = header.name.rstrip(b"/")
         yield Member(

@@ -18,6 +18,7 @@ from casync.archives.member import (
     STORED,
     Member,
     MemberKind,
+    is_whole,
     member_path,
     shown,
 )
@@ -82,7 +83,8 @@ class Zip:
             try:
                 yield self._member(archive, entry, offset)
             except MalformedError:
-                refuse(entry.name)
+                if not is_whole(entry.name):
+                    refuse(entry.name)
 
     def check(self, archive: ByteReader, member: Member) -> None:
         """Compares what an index says of a member with its local header.

@@ -10,11 +10,12 @@ import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.support.archive_programs import archive_program
-from tests.support.program import Program
+from tests.support.program import Program, Ran
 from tests.support.serving import serving
 
 MTIME = 1_650_000_001
@@ -154,6 +155,7 @@ class Hostile:
         self.target = folder / "target"
         self.outside = folder / "outside"
         self.outside.write_bytes(b"outside")
+        self.document: dict[str, Any] = {}
 
     def file(self, name: str, data: bytes = b"new", mode: int = 0o644) -> None:
         info = tarfile.TarInfo(name)
@@ -172,7 +174,12 @@ class Hostile:
         done = self._program.run("archive", "get", name, "--extract", self.target, *options)
         assert self.outside.read_bytes() == b"outside"
         assert set(os.listdir(self._folder)) <= {"outside", "target"}
+        if "--json" in options:
+            self.document = done.document
         return done.status, done.err
+
+    def listed(self) -> Ran:
+        return self._program.good("archive", "ls", f"hostile/{self._folder.name}", "--json")
 
     @property
     def names(self) -> list[str]:
@@ -189,8 +196,15 @@ def test_names_that_lead_out_are_left_out_and_absolute_ones_stay_inside(hostile:
     hostile.file("a/../../outside")
     hostile.file("/etc/file")
     hostile.file("./here//file")
-    assert hostile.extract()[0] == 0
+    hostile.other("./", tarfile.DIRTYPE)
+    status, said = hostile.extract()
+    assert status == 0
     assert hostile.names == ["etc", "etc/file", "here", "here/file"]
+    why = "its name leads out of the archive, or is too long"
+    assert said.count(why) == 2
+    assert f"left out: ../outside: {why}\n" in said
+    assert "warning: 2 members left out\n" in said
+    assert "left out" not in hostile.extract("--prefix", "etc/")[1]
 
 
 def test_nothing_is_written_through_a_link_of_the_archive(hostile: Hostile) -> None:
@@ -263,7 +277,30 @@ def test_devices_and_pipes_are_left_out_and_setuid_is_dropped(hostile: Hostile) 
     status, said = hostile.extract()
     assert (status, hostile.names) == (0, ["setuid"])
     assert (hostile.target / "setuid").stat().st_mode & 0o7777 == 0o755
-    assert "devices and pipes left out: 2" in said
+    assert "left out: null: it is a device or a pipe\n" in said
+    assert "warning: 2 members left out\n" in said
+
+
+def test_what_is_left_out_is_in_json_and_in_listings(hostile: Hostile) -> None:
+    """A2"""
+    for number in range(120):
+        hostile.file(f"../{number}")
+    hostile.other("pipe", tarfile.FIFOTYPE)
+    hostile.file("inside")
+    done = hostile.extract("--json")
+    assert done[0] == 0
+    document = hostile.document
+    assert (document["files"], document["left_out"]) == (1, 121)
+    names = document["left_out_names"]
+    assert names[:2] == [
+        {"path": "pipe", "reason": "it is a device or a pipe"},
+        {"path": "../0", "reason": "its name leads out of the archive, or is too long"},
+    ]
+    assert len(names) == 100
+    listed = hostile.listed()
+    assert listed.document["left_out"] == 120
+    assert [one["path"] for one in listed.document["entries"]] == ["inside", "pipe"]
+    assert "warning: 120 members not listed" in listed.err
 
 
 def test_folders_take_the_place_of_files_but_not_the_other_way(hostile: Hostile) -> None:

@@ -11,6 +11,7 @@ from urllib.parse import unquote_to_bytes
 from casync.archives.member import MemberKind, Special, shown
 from casync.archives.tar import LABEL, kind_of
 from casync.archives.tar_headers import Extents, TarHeader, tar_headers
+from casync.archives.unpacking.acl_text import ACL_ATTRIBUTES, NO_OWNERS, Owners, access_list
 from casync.archives.unpacking.forward_file import ForwardFile
 from casync.archives.unpacking.unpacked_member import (
     MemberBlock,
@@ -30,8 +31,14 @@ _SPECIAL: Final[dict[bytes, Literal["pipe", "block", "character"]]] = {
 _MAX_OWNER: Final = 255
 
 
-def unpack_tar(file: ForwardFile) -> Iterator[UnpackedMember | RefusedMember]:
+def unpack_tar(
+    file: ForwardFile, owners: Owners = NO_OWNERS
+) -> Iterator[UnpackedMember | RefusedMember]:
     """The members of a tar in its order.
+
+    Args:
+        file: The tar.
+        owners: Gives the numbers of names in access control lists that are text.
 
     Raises:
         MalformedError: The archive is damaged, or ends early.
@@ -52,10 +59,11 @@ def unpack_tar(file: ForwardFile) -> Iterator[UnpackedMember | RefusedMember]:
         except MalformedError as error:
             yield RefusedMember(header.name, error.message)
             continue
+        attributes, mode = _attributes(header, kind, owners)
         yield UnpackedMember(
             path=path,
             kind=kind,
-            mode=header.mode,
+            mode=mode,
             mtime_ns=header.mtime_ns,
             length=header.length,
             blocks=_blocks(file, header) if kind is MemberKind.FILE else iter(()),
@@ -64,7 +72,7 @@ def unpack_tar(file: ForwardFile) -> Iterator[UnpackedMember | RefusedMember]:
             gid=header.gid,
             user=_owner(header.user),
             group=_owner(header.group),
-            attributes=_attributes(header.fields),
+            attributes=attributes,
             special=None if special is None else Special(special, *header.device),
         )
 
@@ -98,10 +106,23 @@ def _owner(name: bytes) -> str:
     return text if text.isprintable() and len(text) <= _MAX_OWNER else ""
 
 
-def _attributes(fields: dict[bytes, bytes]) -> tuple[tuple[bytes, bytes], ...]:
-    """Extended attributes as GNU tar and star write them, or as libarchive does."""
+def _attributes(
+    header: TarHeader, kind: MemberKind, owners: Owners
+) -> tuple[tuple[tuple[bytes, bytes], ...], int]:
+    """Extended attributes as GNU tar and star write them, or as libarchive does; and the mode.
+
+    Access control lists are attributes, too. bsdtar writes modes without them.
+    """
     found: dict[bytes, bytes] = {}
-    for key, value in fields.items():
+    mode = header.mode
+    for key, value in header.fields.items():
+        if key in ACL_ATTRIBUTES and value and kind is not MemberKind.SYMLINK:
+            is_default = key == b"SCHILY.acl.default"
+            acl = access_list(value, owners, is_default=is_default)
+            if acl.attribute:
+                found.setdefault(ACL_ATTRIBUTES[key], acl.attribute)
+            if not is_default:
+                mode = mode & ~0o777 | acl.mode
         if key.startswith(b"LIBARCHIVE.xattr."):
             name = unquote_to_bytes(key.removeprefix(b"LIBARCHIVE.xattr."))
             try:
@@ -112,4 +133,4 @@ def _attributes(fields: dict[bytes, bytes]) -> tuple[tuple[bytes, bytes], ...]:
             name = key.removeprefix(b"SCHILY.xattr.")
             # A key cannot have an equals sign; GNU tar writes it, and the percent sign, like this.
             found[name.replace(b"%3D", b"=").replace(b"%25", b"%")] = value
-    return tuple(sorted(found.items()))
+    return tuple(sorted(found.items())), mode

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple, TypeAlias
 
-from casync.archives.member import MemberKind, Special, member_path
+from casync.archives.member import MemberKind, Special, is_whole, member_path
 from casync.errors import MalformedError
 
-__all__ = ["MemberBlock", "RefusedMember", "UnpackedMember", "is_whole", "unpacked_path"]
+__all__ = ["MemberBlock", "RefusedMember", "UnpackedMember", "unpacked_path"]
 
 MemberBlock: TypeAlias = bytes | int
 """Bytes of a member, or a number of zero bytes that the archive does not hold."""
@@ -67,8 +67,3 @@ def unpacked_path(name: bytes, kind: MemberKind) -> bytes:
         return member_path(name)
     except MalformedError as error:
         raise MalformedError("its name leads out of the archive, or is empty") from error
-
-
-def is_whole(name: bytes) -> bool:
-    """Whether a name is that of the folder of the whole archive: `.`, `./` or `/`."""
-    return bool(name) and not name.strip(b"./") and b".." not in name

@@ -7,7 +7,7 @@ from typing import Final
 
 from casync.archives.format import ByteReader
 from casync.archives.member import MemberKind
-from casync.archives.unpacking.unpacked_member import RefusedMember, UnpackedMember, is_whole
+from casync.archives.unpacking.unpacked_member import RefusedMember, UnpackedMember
 from casync.archives.zip import Zip
 from casync.errors import MalformedError
 from casync.limits import FREE_UNPACKED_BYTES, MAX_UNPACKED_RATIO
@@ -54,6 +54,5 @@ def unpack_zip(archive: ByteReader) -> Iterator[UnpackedMember | RefusedMember]:
 def _taken(refused: list[bytes]) -> Iterator[RefusedMember]:
     """The names that stood for no path."""
     for name in refused:
-        if not is_whole(name):
-            yield RefusedMember(name, "its name leads out of the archive, or is empty")
+        yield RefusedMember(name, "its name leads out of the archive, or is empty")
     refused.clear()

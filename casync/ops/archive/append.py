@@ -93,7 +93,7 @@ def append_to_archive(
         given: The members, whose paths differ.
         store: The store.
         options: How to append.
-        progress: Advances by every byte of the new archive.
+        progress: Advances by every byte of new members, and of an archive that is compressed again.
 
     Raises:
         NoNameError: There is no archive of that name, and none shall be made.
@@ -149,7 +149,7 @@ def _append(
         raise UsageError(f"{name} is a folder, not an archive")
     if not outline.length:
         return _create(name, newest, outline.params, given, store, progress)
-    archive, made = _open(name, outline, store)
+    archive, made = _open(name, outline, store, progress)
     added = AddedMembers(given, archive, name, options.on_duplicate)
     plan = plan_archive(made, added)
     replaced, kept = [*added.replaced], added.kept
@@ -160,7 +160,9 @@ def _append(
     return Appended(record, plan, len(replaced), kept, length, grown.new, grown.stored)
 
 
-def _open(name: Name, outline: Outline, store: WritableStore) -> tuple[Archive, NewFormat]:
+def _open(
+    name: Name, outline: Outline, store: WritableStore, progress: Progress
+) -> tuple[Archive, NewFormat]:
     label = name.rpartition("/")[2]
     kind = detect(reader_of(outline, store), label)
     if kind is None:
@@ -171,7 +173,7 @@ def _open(name: Name, outline: Outline, store: WritableStore) -> tuple[Archive, 
             f"{name} is {kind}, to which nothing can be appended",
             next_step="Append to a tar, tgz, zip or msgpack.",
         )
-    archive = open_archive(outline, store, indexes_of(store), label)
+    archive = open_archive(outline, store, indexes_of(store), label, progress=progress)
     assert archive is not None
     return archive, made
 

@@ -15,6 +15,7 @@ from casync.fs.source.base import BLOCK_BYTES, FileStamp, Hole, Positioned
 from casync.ids import Buffer
 from casync.jobs.collisions import NameDigests, first_collision
 from casync.limits import MIB
+from casync.ops.archive.counted_members import CountedMembers, NotesOf
 from casync.ops.prepare.file import PrepareOptions, prepare
 from casync.ops.prepare.prepared import Prepared
 from casync.store.base import ObjectStore
@@ -138,13 +139,14 @@ def create_archive(
         plan: What `plan_archive` found.
         store: The store.
         options: How to prepare, with the name.
-        progress: Advances by every byte of the archive.
+        progress: Advances by every byte of the members.
 
     Raises:
         SourceChangedError: A member changed while the archive was made, twice.
         CasyncError: As `ArchiveInput.members` and `prepare`.
     """
-    return prepare(_ArchiveSource(made, given, plan.length), store, options, progress)
+    source = _ArchiveSource(made, given, plan, progress)
+    return prepare(source, store, options, NotesOf(progress))
 
 
 class _ArchiveSource:
@@ -152,11 +154,15 @@ class _ArchiveSource:
 
     repeatable = True
 
-    def __init__(self, made: NewFormat, given: ArchiveInput, length: int | None) -> None:
+    def __init__(
+        self, made: NewFormat, given: ArchiveInput, plan: ArchivePlan, progress: Progress
+    ) -> None:
         self.label = given.label
-        self.length = length
+        self.length = plan.length
         self._made = made
         self._given = given
+        self._plain = plan.plain
+        self._progress = progress
 
     def stamp(self) -> FileStamp | None:
         """None: there is no file to recognise."""
@@ -168,12 +174,14 @@ class _ArchiveSource:
 
     def blocks(self, size: int = BLOCK_BYTES) -> Iterator[bytes | Hole]:
         """The archive in full blocks. See `Source`."""
+        counted = CountedMembers(self._progress)
+
+        def members() -> Iterator[MemberWithBytes]:
+            counted.start("archiving", self._plain)
+            return counted.members(self._given.members(self._made.kinds))
+
         with tempfile.SpooledTemporaryFile(_SPOOL_BYTES) as spool:
-            parts = write_archive(
-                self._made,
-                lambda: self._given.members(self._made.kinds),
-                cast(BinaryIO, spool),
-            )
+            parts = write_archive(self._made, members, cast(BinaryIO, spool))
             yield from _joined(parts, size)
 
 

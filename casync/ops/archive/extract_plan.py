@@ -6,9 +6,9 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from casync.archives.member import Member, MemberKind
 from casync.errors import MalformedError, NoSpaceError, NotFoundError, UnsupportedError, WriteError
@@ -16,14 +16,26 @@ from casync.fs.beneath import FOLDER, open_beneath
 from casync.fs.cursor import look
 from casync.fs.os_errors import no_space, write_error
 from casync.fs.target.staging import STAGING
-from casync.limits import MAX_FILE_NAME, MAX_LINK_TARGET, MIB
+from casync.limits import MAX_FILE_NAME, MAX_LINK_TARGET, MAX_REFUSED_NAMES, MIB
 from casync.ops.archive.chosen import Choice, ChosenMember
 from casync.sizes import format_count
 
-__all__ = ["ExtractPlan", "Extraction"]
+__all__ = ["SPECIAL", "ExtractPlan", "Extraction", "LeftOutMember"]
 
 _REWIND: Final = 2 * MIB
 """Plain bytes that are decompressed, on average, to begin in the middle of a gzip."""
+
+
+SPECIAL: Final = "it is a device or a pipe"
+_REFUSED: Final = "its name leads out of the archive, or is too long"
+"""Why members are left out."""
+
+
+class LeftOutMember(NamedTuple):
+    """The name of a member that is left out, and the reason."""
+
+    name: bytes
+    reason: str
 
 
 @dataclass
@@ -35,7 +47,8 @@ class ExtractPlan:
         length: Their bytes.
         folders: Folders in the archive.
         links: Symbolic links and hard links.
-        left_out: Devices and pipes, which are not made.
+        left_out: Members that are not made.
+        left_out_names: The first of them.
         reach: Where the last file ends in the plain archive.
     """
 
@@ -44,12 +57,28 @@ class ExtractPlan:
     folders: int = 0
     links: int = 0
     left_out: int = 0
+    left_out_names: list[LeftOutMember] = field(default_factory=list)
     reach: int = 0
 
     @property
     def goes_onwards(self) -> bool:
         """Whether decompressing from the beginning costs less than beginning at each file."""
         return self.files * _REWIND + self.length >= self.reach
+
+    def leave_out(self, name: bytes, reason: str) -> None:
+        """Counts a member that is left out."""
+        self.left_out += 1
+        if len(self.left_out_names) < MAX_REFUSED_NAMES:
+            self.left_out_names.append(LeftOutMember(name, reason))
+
+    def leave_refused_out(self, choice: Choice) -> None:
+        """Counts those that the index leaves out, if the whole archive is meant."""
+        number, names = choice.archive.index.refused
+        if choice.folder or choice.selection.text:
+            return
+        for name in names:
+            self.leave_out(name, _REFUSED)
+        self.left_out += number - len(names)
 
     def add(self, member: Member) -> None:
         """Counts a file."""
@@ -99,7 +128,7 @@ class Extraction:
             if kind is not MemberKind.FOLDER:
                 before.append(path)
             if kind is MemberKind.OTHER:
-                self.plan.left_out += 1
+                self.plan.leave_out(path, SPECIAL)
                 continue
             self._count(one)
             yield one
@@ -109,6 +138,7 @@ class Extraction:
                 f"no member of {self._label} is chosen",
                 next_step=f"`casync archive ls {self._label}` lists what it has.",
             )
+        plan.leave_refused_out(self._choice)
         self._check_space()
 
     def _check_names(self, path: bytes, before: list[bytes]) -> None:

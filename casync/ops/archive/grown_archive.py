@@ -11,7 +11,7 @@ from casync.access.archive import Archive
 from casync.access.member_indexes import BAD_INDEX, ArchivePlace, indexes_of, reader_of
 from casync.access.naming import unsigned_after
 from casync.access.outline import Outline
-from casync.access.progress import Progress
+from casync.access.progress import SILENT, Progress
 from casync.archives.format import ByteReader
 from casync.archives.gzip_points import joined_points
 from casync.archives.index_layout import fits_index, member_order
@@ -33,6 +33,7 @@ from casync.objects.kept import Kept
 from casync.objects.manifest import Manifest
 from casync.objects.node import Content
 from casync.ops.archive.added_members import AddedMembers
+from casync.ops.archive.counted_members import CountedMembers
 from casync.ops.archive.create import ArchivePlan
 from casync.ops.prepare.file import PrepareOptions, publish
 from casync.store.base import ObjectStore
@@ -51,7 +52,7 @@ class GrownArchive:
         made: Its format.
         outline: The outline of its content.
         store: The store that has it.
-        progress: Advances by every byte of the new version.
+        progress: Advances by every byte of new members, and of an archive that is compressed again.
 
     Attributes:
         new: Chunks that the store lacked.
@@ -99,8 +100,11 @@ class GrownArchive:
             CasyncError: As `append_to_archive`.
         """
         archive = self._archive
-        old = OldArchive(archive.stored, archive.plain, archive.index.last)
-        addition = Addition(added.members(self._made.kinds), plan.files, replaced)
+        counting = CountedMembers(self._progress)
+        plain = counting.reader(archive.plain)
+        old = OldArchive(archive.stored, plain, archive.index.last)
+        new = counting.members(added.members(self._made.kinds))
+        addition = Addition(new, plan.files, replaced)
         with (
             tempfile.SpooledTemporaryFile(_BLOCK_BYTES) as spool,
             SortedRows(Member, member_order, "the new members of the archive") as rows,
@@ -115,6 +119,9 @@ class GrownArchive:
                     raise SourceChangedError(f"{added.label} changed while it was read")
 
             growth = grow(self._made, old, addition, cast(BinaryIO, spool), noted)
+            is_anew = growth.moves and self._made is NewFormat.TGZ
+            total = plan.plain + (old.plain.length if is_anew else 0)
+            counting.start("compressing again" if is_anew else "appending", total)
             ident, content, record = self._write(name, newest, growth, check)
             if not growth.moves:
                 gone = {one.path for one in replaced} if self._made is NewFormat.ZIP else set()
@@ -129,10 +136,8 @@ class GrownArchive:
         options = PrepareOptions(name=name, signer=unsigned_after(newest.version))
         writer = BatchWriter(self._store)
         try:
-            self._progress.start("appending", None)
-            chunk_writer = ChunkWriter(
-                writer, level=DEFAULT_LEVEL, threads=1, progress=self._progress
-            )
+            # Bytes are counted where members are read.
+            chunk_writer = ChunkWriter(writer, level=DEFAULT_LEVEL, threads=1, progress=SILENT)
             splice(outline, self._store, _in_blocks(growth.pieces), chunk_writer)
             check()
             content = chunk_writer.finish()
@@ -156,7 +161,9 @@ class GrownArchive:
         index, points, length = self._archive.index, b"", content.length
         if index.kind.layer:
             outline = Outline(ident, Manifest("file", self._outline.params, content), self._store)
-            later = OnePass(index.kind.layer, _Rest(reader_of(outline, self._store), growth.stored))
+            rest = _Rest(reader_of(outline, self._store), growth.stored)
+            self._progress.start("indexing the archive", rest.length)
+            later = OnePass(index.kind.layer, rest, self._progress.advance)
             later.measure()
             points = joined_points(index.points(), later.points, growth.stored, growth.plain)
             length = growth.plain + later.length

@@ -10,6 +10,7 @@ from casync.access.archive import Archive, open_archive
 from casync.access.locate import open_archive_at, reach
 from casync.access.member_indexes import MemberIndexes, indexes_of
 from casync.access.outline import Outline
+from casync.access.progress import SILENT, Progress
 from casync.access.tree_load import Tree
 from casync.archives.member import Member
 from casync.archives.selection import SelectionMode, member_selection
@@ -45,14 +46,14 @@ EVERYTHING: Final = Selection()
 _STEP: Final = "tar, tgz, zip and msgpack are."
 
 
-def archive_at(ref: Ref, source: ManifestSource) -> Archive:
-    """The archive that a ref leads to.
+def archive_at(ref: Ref, source: ManifestSource, progress: Progress = SILENT) -> Archive:
+    """The archive that a ref leads to. `progress` advances while its index is made.
 
     Raises:
         UsageError: It is no archive.
         CasyncError: As `reach` and `open_archive`.
     """
-    archive, inside = archive_and_path(ref, source)
+    archive, inside = archive_and_path(ref, source, progress=progress)
     if inside:
         whole = str(ref).rstrip("/").removesuffix(os.fsdecode(inside)).rstrip(":/")
         raise UsageError(
@@ -63,7 +64,10 @@ def archive_at(ref: Ref, source: ManifestSource) -> Archive:
 
 
 def archive_and_path(
-    ref: Ref, source: ManifestSource, indexes: MemberIndexes | None = None
+    ref: Ref,
+    source: ManifestSource,
+    indexes: MemberIndexes | None = None,
+    progress: Progress = SILENT,
 ) -> tuple[Archive, bytes]:
     """The archive that a ref leads to or into, and the path inside it; empty for the whole.
 
@@ -71,6 +75,7 @@ def archive_and_path(
         ref: The ref.
         source: A store or a server.
         indexes: Keeps the indexes of archives; None for the source itself.
+        progress: Advances while the index of the archive is made.
 
     Raises:
         UsageError: There is no archive.
@@ -80,13 +85,19 @@ def archive_and_path(
     found = reach(ref if ref.path else ref.whole, source)
     located = found.located
     if found.rest:
-        return open_archive_at(ref, found, source, indexes), found.rest
+        return open_archive_at(ref, found, source, indexes, progress), found.rest
     archive = None
     if isinstance(located.content, Outline):
         name = os.fsdecode(located.path) if located.path else str(ref.name or "")
         last, is_proved = name.rpartition("/")[2], ref.manifest is not None
         archive = open_archive(
-            located.content, source, indexes, last, located.path, is_proved=is_proved
+            located.content,
+            source,
+            indexes,
+            last,
+            located.path,
+            is_proved=is_proved,
+            progress=progress,
         )
     if isinstance(located.content, Tree):
         raise UsageError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from casync.archives.member import MemberKind
 from casync.archives.writing.new_format import NewFormat, archive_length
@@ -11,20 +11,25 @@ from casync.archives.writing.tar_writer import write_tar
 from casync.errors import NotFoundError
 from casync.ids import Buffer
 from casync.ops.archive.chosen import Choice, ChosenMember, in_order, member_content
-from casync.ops.archive.extract_plan import ExtractPlan
+from casync.ops.archive.extract_plan import SPECIAL, ExtractPlan
 
 __all__ = ["MembersTar", "members_of_archive"]
 
 
 def members_of_archive(
-    choice: Choice, kinds: frozenset[MemberKind], *, below: bytes = b""
+    choice: Choice,
+    kinds: frozenset[MemberKind],
+    *,
+    below: bytes = b"",
+    leave_out: Callable[[bytes], None] = lambda _: None,
 ) -> Iterator[MemberWithBytes]:
     """Members in the order of the archive. Their bytes are read before the next one is asked for.
 
     Args:
         choice: The members.
-        kinds: The kinds that the new archive has room for. Others are left out, and devices.
+        kinds: The kinds that the new archive has room for. Others are left out.
         below: What is put before all paths.
+        leave_out: Called with the paths of devices and pipes, which are left out, too.
 
     Raises:
         UnsupportedError: A member cannot be read.
@@ -34,7 +39,10 @@ def members_of_archive(
 
     def readable() -> Iterator[ChosenMember]:
         for one in choice.members(hard_links=MemberKind.HARDLINK in kinds):
-            if _kind(one) not in kinds or _kind(one) is MemberKind.OTHER:
+            if _kind(one) is MemberKind.OTHER:
+                leave_out(one.path)
+                continue
+            if _kind(one) not in kinds:
                 continue
             if one.member.kind is MemberKind.FILE:
                 choice.archive.require_file(one.member)
@@ -98,7 +106,10 @@ class MembersTar:
         return members_of_archive(self._choice, NewFormat.TAR.kinds)
 
     def _counted(self) -> Iterator[NewMember]:
-        for new, _ in self._members():
+        kinds = NewFormat.TAR.kinds
+        for new, _ in members_of_archive(
+            self._choice, kinds, leave_out=lambda path: self.plan.leave_out(path, SPECIAL)
+        ):
             self.plan.files += new.kind is MemberKind.FILE
             self.plan.folders += new.kind is MemberKind.FOLDER
             self.plan.links += new.kind in (MemberKind.SYMLINK, MemberKind.HARDLINK)

@@ -70,11 +70,9 @@ class StoreInput:
     Attributes:
         label: What messages call it.
         missing: Refs that led to nothing, as of the last walk.
-        left_out: Always 0.
+        left_out: Devices and pipes in archives, as of the last walk.
         has_distinct_paths: As given.
     """
-
-    left_out = 0
 
     def __init__(
         self,
@@ -87,7 +85,7 @@ class StoreInput:
         has_distinct_paths: bool = False,
     ) -> None:
         self.label = label
-        self.missing = 0
+        self.missing = self.left_out = 0
         self.has_distinct_paths = has_distinct_paths
         self._store = store
         self._wanted = wanted
@@ -106,7 +104,7 @@ class StoreInput:
                 is no archive.
             NoObjectError, IntegrityError: An object is missing or damaged.
         """
-        self.missing = 0
+        self.missing = self.left_out = 0
         for one in self._wanted():
             try:
                 found = self._find(one.ref)
@@ -120,7 +118,9 @@ class StoreInput:
             below = one.folder + b"/" if one.folder else b""
             match found:
                 case Choice():
-                    yield from members_of_archive(found, kinds, below=below)
+                    yield from members_of_archive(
+                        found, kinds, below=below, leave_out=self._leave_out
+                    )
                 case _Inside(archive, member):
                     yield from self._chosen(_of_member(one.path, archive, member))
                 case Located():
@@ -176,6 +176,9 @@ class StoreInput:
                 yield from self._chosen((member, read(0, member.length)))
             case _:
                 raise UsageError(f"{wanted.ref} is a link, device or pipe, not a file or folder")
+
+    def _leave_out(self, _path: bytes) -> None:
+        self.left_out += 1
 
     def _chosen(self, one: MemberWithBytes, below: bytes = b"") -> Iterator[MemberWithBytes]:
         if not self._selection.text or self._matches(one[0].path[len(below) :]):

@@ -37,6 +37,7 @@ from casync.limits import MIB
 from casync.objects.node import EMPTY
 from casync.objects.tree import Device, Entry, File, Folder, Link, Meta, Pipe, bounded_time
 from casync.ops.prepare.file import PrepareOptions
+from casync.ops.prepare.known_owners import KnownOwners
 from casync.ops.prepare.member_rows import MemberRows
 from casync.ops.prepare.prepared import FolderPrepared
 from casync.ops.prepare.tree_builder import TreeBuilder
@@ -137,7 +138,7 @@ class _Archive:
         pieces = self._stack.enter_context(closing(self._pieces()))
         kind, plain = open_stream(pieces, self._source.label, self._source.length)
         if kind.format == "tar":
-            return unpack_tar(plain)
+            return unpack_tar(plain, KnownOwners(self._progress))
         if kind.format == "msgpack":
             return unpack_msgpack(plain)
         if self._expected is None:

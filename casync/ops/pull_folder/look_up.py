@@ -11,6 +11,7 @@ from typing import BinaryIO, NamedTuple
 from casync.access.endpoints import Endpoints, place_of
 from casync.access.locate import FoundMember, load, locate_for_pull
 from casync.access.outline import ObjectLoader, Outline
+from casync.access.progress import SILENT, Progress
 from casync.access.tree_load import Tree
 from casync.errors import UsageError
 from casync.fs.target.place import TargetPlace, inspect_place
@@ -43,10 +44,12 @@ def look_up(
     endpoints: Endpoints,
     options: PullOptions,
     folder_options: FolderOptions = FolderOptions(),
+    progress: Progress = SILENT,
 ) -> WantedFile | WantedTree | MemberToPull:
     """Finds what `ref` leads to, and loads its nodes, and its folders if they go to the store.
 
-    Nodes of a file travel as deltas against old versions where that pays.
+    Nodes of a file travel as deltas against old versions where that pays. `progress` advances while
+    the index of an archive is made.
 
     Raises:
         UsageError: The target or the options do not fit a file, a folder or a member of an archive.
@@ -69,7 +72,7 @@ def look_up(
     ]
     loader = ObjectLoader(endpoints.store, [*endpoints.others, *by_delta])
     is_expected = options.expect_sha256 is not None
-    found = locate_for_pull(ref, endpoints, loader, is_expected=is_expected)
+    found = locate_for_pull(ref, endpoints, loader, progress, is_expected=is_expected)
     if isinstance(found, Tree):
         folder = _place_of_folder(target, options)
         if folder is None or options.cache:  # everything of it goes to the store

@@ -19,6 +19,7 @@ from casync_cli.terminal_text import text_only
 
 if TYPE_CHECKING:
     from casync.names.name import Ref
+    from casync.ops.archive.extract_plan import ExtractPlan
     from casync.ops.archive.list_members import Selection
     from casync.store.base import ManifestSource
 
@@ -100,12 +101,12 @@ def _write_member(
     started = time.monotonic()
     place = out if out is not None else (ref.path or "").rstrip("/").rpartition("/")[2]
     target = _target(invocation, place, dry_run=dry_run)
-    content = open_file(ref, source)
-    if not dry_run:
-        blocks = content.read(0, content.length)
-        if place == "-" and invocation.output.to_terminal:
-            blocks = text_only(blocks, str(ref), _NOT_HERE)
-        with invocation.progress() as progress:
+    with invocation.progress() as progress:
+        content = open_file(ref, source, progress=progress)
+        if not dry_run:
+            blocks = content.read(0, content.length)
+            if place == "-" and invocation.output.to_terminal:
+                blocks = text_only(blocks, str(ref), _NOT_HERE)
             write_blocks(blocks, content.length, target, progress)
     _report(invocation, place, started, files=1, length=content.length, dry_run=dry_run)
 
@@ -133,10 +134,10 @@ def _write_tar(
     target = _target(invocation, out, dry_run=dry_run)
     if out == "-" and invocation.output.to_terminal and not dry_run:
         raise UsageError("a tar is binary data, and stdout is a terminal", next_step=_NOT_HERE)
-    archive, inside = archive_and_path(ref, source)
-    tar = MembersTar(Choice(archive, inside, selection), _label(ref, inside))
-    if not dry_run:
-        with invocation.progress() as progress:
+    with invocation.progress() as progress:
+        archive, inside = archive_and_path(ref, source, progress=progress)
+        tar = MembersTar(Choice(archive, inside, selection), _label(ref, inside))
+        if not dry_run:
             write_blocks(tar.blocks(), tar.length, target, progress)
     _report(
         invocation,
@@ -146,6 +147,7 @@ def _write_tar(
         folders=tar.plan.folders,
         links=tar.plan.links,
         length=tar.length,
+        left_out=tar.plan,
         dry_run=dry_run,
     )
 
@@ -165,13 +167,13 @@ def _extract(
 
     started = time.monotonic()
     target = parse_path(directory, "--extract")
-    archive, inside = archive_and_path(ref, source)
-    choice, label = Choice(archive, inside, selection), _label(ref, inside)
     skipped: dict[str, int] = {}
-    if dry_run:
-        plan = plan_extraction(choice, label, target)
-    else:
-        with invocation.progress() as progress:
+    with invocation.progress() as progress:
+        archive, inside = archive_and_path(ref, source, progress=progress)
+        choice, label = Choice(archive, inside, selection), _label(ref, inside)
+        if dry_run:
+            plan = plan_extraction(choice, label, target)
+        else:
             plan, skipped, _ = extract(choice, label, target, progress)
     _report(
         invocation,
@@ -181,7 +183,7 @@ def _extract(
         folders=plan.folders,
         links=plan.links,
         length=plan.length,
-        left_out=plan.left_out,
+        left_out=plan,
         skipped=skipped,
         dry_run=dry_run,
     )
@@ -212,11 +214,12 @@ def _report(
     files: int = 0,
     folders: int = 0,
     links: int = 0,
-    left_out: int = 0,
+    left_out: ExtractPlan | None = None,
     skipped: dict[str, int] | None = None,
 ) -> None:
     from casync.sizes import format_count, format_size
     from casync_cli.parsing.times import format_duration
+    from casync_cli.reports.left_out import left_out_names, say_left_out
 
     output, seconds = invocation.output, time.monotonic() - started
     if output.json_mode:
@@ -228,7 +231,8 @@ def _report(
                 "folders": folders,
                 "links": links,
                 "length": length,
-                "left_out": left_out,
+                "left_out": 0 if left_out is None else left_out.left_out,
+                "left_out_names": left_out_names(left_out.left_out_names if left_out else ()),
                 "skipped": skipped or {},
                 "seconds": round(seconds, 3),
             },
@@ -238,8 +242,8 @@ def _report(
     what = ", ".join(format_count(count, name) for count, name in counts if count)
     took = "" if dry_run else f" in {format_duration(seconds)}"
     output.say(f"{'stdout' if place == '-' else place}: {what}, {format_size(length)}{took}")
-    if left_out:
-        output.say(f"warning: devices and pipes left out: {left_out}")
+    if left_out is not None and left_out.left_out:
+        say_left_out(output, left_out.left_out, left_out.left_out_names)
     if skipped:
         rest = ", ".join(f"{count} {what}" for what, count in sorted(skipped.items()))
         output.say(f"warning: metadata not set: {rest}")

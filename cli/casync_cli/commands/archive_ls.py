@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from casync.sizes import format_count
 from casync_cli.completion import complete_ref
 from casync_cli.invocation import invocation_of
 from casync_cli.options import Prefix, Regex, Substr, Suffix, WdsKey
@@ -51,6 +52,13 @@ def run(
     from casync_cli.reports.members import report_members
 
     with invocation.source(keeps_indexes=True) as source:
-        archive = archive_at(parse_ref(ref), source)
+        with invocation.progress() as progress:
+            archive = archive_at(parse_ref(ref), source, progress)
         members = list_members(archive, selection)
         report_members(invocation.output, archive, members, long=long, shadowed=shadowed)
+        if refused := archive.index.refused.number:
+            invocation.output.flush()
+            invocation.output.say(
+                f"warning: {format_count(refused, 'member')} not listed: their names lead out of"
+                " the archive, or are too long"
+            )

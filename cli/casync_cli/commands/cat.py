@@ -65,7 +65,8 @@ def run(
     parsed = parse_ref(ref)
     stdout = invocation.output.binary
     with invocation.source(keeps_indexes=bool(parsed.path)) as source:
-        content = open_file(parsed, source)
+        with invocation.progress() as progress:
+            content = open_file(parsed, source, progress=progress)
         end = content.length if count is None else min(start + count, content.length)
         pieces = content.read(min(start, end), end)
         if invocation.output.to_terminal and not force:

@@ -39,7 +39,8 @@ def report_members(
         shadowed: Show in `long` which members a later one hides.
     """
     if output.json_mode:
-        fields = {"format": str(archive.kind)}
+        refused = archive.index.refused.number
+        fields = {"format": str(archive.kind), "left_out": refused}
         rows = map(_fields, members)
         output.document_of_rows("casync.archive-ls/1", fields, "entries", rows)
         return
