@@ -123,6 +123,11 @@ class Portion:
     missing: list[MissingRun] = field(default_factory=list)
 
     @property
+    def copied_chunks(self) -> int:
+        """Chunks of seeds and repeats."""
+        return sum(len(piece.records) for piece in (*self.copies, *self.repeats))
+
+    @property
     def wanted(self) -> Iterator[Place]:
         """The missing chunks."""
         for run in self.missing:

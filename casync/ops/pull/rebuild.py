@@ -1,8 +1,8 @@
 """Rebuilds content portion by portion, in several threads.
 
-A portion goes through two stages: first what is in place and what local sources have; then chunks
-from servers, and repeats of chunks that an earlier portion wrote. Each stage has its own threads,
-so reading files and a slow link do not wait for each other. Portions enter the second stage in
+What local stores and servers have of a portion is looked up ahead of copying what local files have,
+and each has its own threads, so reading files and a slow link do not wait for each other. When both
+are done, repeats of chunks that an earlier portion wrote follow. Portions enter that stage in
 order, so waiting there for an earlier portion cannot deadlock.
 """
 
@@ -12,7 +12,7 @@ import threading
 from array import array
 from bisect import bisect_right
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
@@ -22,11 +22,13 @@ from typing import Final
 from casync.access.progress import Progress
 from casync.access.supply import Proved, Supply, chunk_fault
 from casync.errors import CasyncError, MalformedError, StoppedError
-from casync.ids import Buffer, ChunkId, chunk_ids, zero_chunk_id
+from casync.ids import ChunkId, zero_chunk_id
 from casync.limits import MIB
+from casync.ops.pull.pieces import read_piece, shared_pieces, write_piece
+from casync.ops.pull.request_queue import PortionTask, RequestQueue
 from casync.ops.pull.work import TargetWriter, Work
 from casync.planning.adjacent import Joiner, read_places
-from casync.planning.portions import CopyPiece, Portion, end_to_end
+from casync.planning.portions import CopyPiece
 from casync.planning.windows import Place
 
 __all__ = ["Rebuilder"]
@@ -37,32 +39,17 @@ _THREADS_HERE: Final = 2
 _PORTIONS_AHEAD: Final = 64
 """Portions that wait for servers while later ones are served from local files."""
 
+_LOOKED_AHEAD: Final = 16
+"""Portions whose wanted chunks are fetched before the others are copied."""
+
+_COPIES_AHEAD: Final = 1 << 15
+"""Chunks to copy in such portions: 4 MiB."""
+
 _HELD_REPEATS: Final = MIB
 """Bytes of repeats of a portion that are held, because they may repeat again."""
 
 _ZERO_BYTES: Final = 1024 * MIB
 """Bytes of a hole that are zeroed at once: in a target with old bytes about a second of work."""
-
-
-class _Task:
-    """A portion in one of the two stages.
-
-    Attributes:
-        found: Completes with the first stage.
-        fresh: Places whose chunks are not written yet.
-        repeats: Pieces that occur earlier and are not written yet.
-        given: Plain bytes from each source.
-        used: Plain bytes from each seed.
-    """
-
-    found: Future[None]
-
-    def __init__(self, portion: Portion) -> None:
-        self.portion = portion
-        self.fresh = list(portion.wanted)
-        self.repeats = portion.repeats
-        self.given: Counter[str] = Counter()
-        self.used: Counter[int] = Counter()
 
 
 class Rebuilder:
@@ -71,7 +58,7 @@ class Rebuilder:
     Args:
         work: What to rebuild.
         output: Where to write it.
-        workers: Portions that are requested from servers at once.
+        workers: Requests to servers at once.
         progress: Advances by every byte of the content.
 
     Attributes:
@@ -89,7 +76,11 @@ class Rebuilder:
         self._progress = progress
         self._stopped = threading.Event()
         self._starts = array("Q")  # of all portions so far
-        self._done: dict[int, Future[None]] = {}  # of the portions in the second stage
+        self._done: dict[int, Future[None]] = {}  # of the portions that are being finished
+        # An output that cannot be read back holds chunks in memory until it is their turn.
+        self._streams = not output.readable
+        self._queue = RequestQueue(one_by_one=self._streams)
+        self._local = [supply for supply in work.supplies if not supply.travels]
 
     def run(self) -> Counter[str]:
         """Rebuilds the content; returns the plain bytes from each source.
@@ -100,35 +91,44 @@ class Rebuilder:
         given: Counter[str] = Counter()
         here = ThreadPoolExecutor(_THREADS_HERE, thread_name_prefix="local")
         travel = ThreadPoolExecutor(self._workers, thread_name_prefix="pull")
-        # An output that cannot be read back holds chunks in memory until it is their turn.
-        streams = not self._output.readable
-        ahead = self._workers if streams else _PORTIONS_AHEAD
-        found_ahead = _THREADS_HERE if streams else 2 * _THREADS_HERE
-        first: deque[_Task] = deque()
-        second: deque[_Task] = deque()
+        finish = ThreadPoolExecutor(self._workers, thread_name_prefix="repeat")
+        looked_ahead = 0 if self._streams else _LOOKED_AHEAD
+        copied_ahead = _THREADS_HERE if self._streams else 2 * _THREADS_HERE
+        ahead = self._workers if self._streams else _PORTIONS_AHEAD
+        looked: deque[PortionTask] = deque()
+        copying: deque[PortionTask] = deque()
+        fetching: deque[PortionTask] = deque()
+        chunks = 0  # to copy in `looked`
 
         def go_on() -> None:
-            task = first.popleft()
-            task.found.result()
-            self._done[task.portion.number] = travel.submit(self._complete, task)
-            second.append(task)
+            nonlocal chunks
+            task = looked.popleft()
+            chunks -= task.portion.copied_chunks
+            task.copied = here.submit(self._copy_here, task)
+            self._done[task.portion.number] = task.done = finish.submit(self._finish, task)
+            copying.append(task)
+            if len(copying) > copied_ahead:
+                copying[0].copied.result()
+                fetching.append(copying.popleft())
+            if len(fetching) > ahead:
+                nonlocal given
+                given += self._settle(fetching.popleft())
 
         try:
             for portion in self._work.portions:
                 self._starts.append(portion.start)
-                task = _Task(portion)
-                task.found = here.submit(self._find_here, task)
-                first.append(task)
-                if len(first) > found_ahead:
+                looked.append(PortionTask(portion))
+                chunks += portion.copied_chunks
+                here.submit(self._look_up, looked[-1], travel)
+                while len(looked) > looked_ahead or (looked and chunks > _COPIES_AHEAD):
                     go_on()
-                if len(second) > ahead:
-                    given += self._settle(second.popleft())
-            while first:
+            while looked:
                 go_on()
-            while second:
-                given += self._settle(second.popleft())
+            for task in (*fetching, *copying):
+                given += self._settle(task)
         except BaseException as error:
             self._stopped.set()
+            self._queue.close()
             for supply in self._work.supplies:
                 supply.stop()
             if isinstance(error, CasyncError):
@@ -137,6 +137,9 @@ class Rebuilder:
         finally:
             here.shutdown(wait=True, cancel_futures=True)
             travel.shutdown(wait=True, cancel_futures=True)
+            for task in (*fetching, *copying):
+                task.fail(StoppedError("stopped"))  # what is being finished waits for it
+            finish.shutdown(wait=True, cancel_futures=True)
         if self._output.discards:
             self._report(given, "repeat", self._work.length - given.total())
         if self._keeper is not None:
@@ -154,15 +157,46 @@ class Rebuilder:
             with suppress(CasyncError):
                 self._keeper.flush()
 
-    def _settle(self, task: _Task) -> Counter[str]:
-        self._done[task.portion.number].result()  # another portion may wait for it, too
-        del self._done[task.portion.number]
+    def _settle(self, task: PortionTask) -> Counter[str]:
+        task.done.result()
+        del self._done[task.portion.number]  # another portion may have waited for it, too
         self._output.settle(task.portion.end)
         self.used += task.used
-        return task.given
+        return task.given + task.came
 
-    def _find_here(self, task: _Task) -> None:
-        """The first stage: everything that needs neither servers nor other portions."""
+    def _look_up(self, task: PortionTask, travel: ThreadPoolExecutor) -> None:
+        """Writes wanted chunks that local stores have; the others travel."""
+        try:
+            output = self._output
+            if self._work.target is None and output.resumed:
+                task.fresh = self._not_right(task.came, task.fresh)
+            if not output.readable and not output.discards:
+                task.fresh += chain.from_iterable(piece.places for piece in task.repeats)
+                task.repeats = []
+            task.fresh = self._take([task], task.fresh, self._local)
+            self._queue.put(task)
+            travel.submit(self._request)
+        except BaseException as error:
+            task.fail(error)
+            raise
+
+    def _request(self) -> None:
+        """Fetches what portions lack, while there are any."""
+        tasks = self._queue.take()
+        while tasks:
+            try:
+                fresh = [place for task in tasks for place in task.fresh]
+                supplies = [supply for supply in self._work.supplies if supply.travels]
+                self._take_all(tasks, fresh, supplies)
+                for task in tasks:
+                    task.fetched.set_result(None)
+            except BaseException as error:
+                for task in tasks:
+                    task.fail(error)
+            tasks = self._queue.take(again=True)
+
+    def _copy_here(self, task: PortionTask) -> None:
+        """Writes everything that needs neither supplies nor other portions."""
         portion, output, work = task.portion, self._output, self._work
         for offset, length in portion.zeros:
             for at in range(offset, offset + length, _ZERO_BYTES):
@@ -173,25 +207,21 @@ class Rebuilder:
         self._report(task.given, work.kept_label, portion.kept)
         copies = portion.copies
         if work.target is not None:  # the plan says what is in place already
-            task.fresh += self._not_staying(task, copies)
+            task.lost += self._not_staying(task, copies)
             copies = [piece for piece in copies if piece.seed != work.target]
         elif output.resumed:
             copies = self._not_in_place(task, copies)
             task.repeats = self._not_in_place(task, task.repeats)
-            task.fresh = self._not_right(task, task.fresh)
-        task.fresh += self._copy(task, copies)
-        if not output.readable and not output.discards:
-            task.fresh += chain.from_iterable(piece.places for piece in task.repeats)
-            task.repeats = []
-        local = [supply for supply in work.supplies if not supply.travels]
-        task.fresh = self._take(task, task.fresh, local)
+        task.lost += self._copy(task, copies)
         portion.copies = []  # a portion may wait for servers for long
 
-    def _complete(self, task: _Task) -> None:
-        """The second stage."""
+    def _finish(self, task: PortionTask) -> None:
+        """Writes what could only be written after the rest."""
+        task.copied.result()
+        task.fetched.result()
         supplies = self._work.supplies
-        self._take_all(task, task.fresh, [supply for supply in supplies if supply.travels])
-        self._take_all(task, self._not_repeated(task), supplies)
+        self._take_all([task], self._take([task], task.lost, self._local), supplies)
+        self._take_all([task], self._not_repeated(task), supplies)
 
     def _report(self, given: Counter[str], label: str, count: int) -> None:
         if self._stopped.is_set():
@@ -200,7 +230,7 @@ class Rebuilder:
             given[label] += count
             self._progress.advance(count)
 
-    def _not_staying(self, task: _Task, pieces: Sequence[CopyPiece]) -> list[Place]:
+    def _not_staying(self, task: PortionTask, pieces: Sequence[CopyPiece]) -> list[Place]:
         """Of pieces that stay in the target or were moved there, the chunks that are wrong."""
         doubtful: list[Place] = []
         for piece in pieces:
@@ -212,17 +242,17 @@ class Rebuilder:
                 self._report(task.given, self._work.kept_label, piece.length)
             else:
                 doubtful += piece.places
-        return self._not_right(task, doubtful)
+        return self._not_right(task.given, doubtful)
 
-    def _not_in_place(self, task: _Task, pieces: Sequence[CopyPiece]) -> list[CopyPiece]:
+    def _not_in_place(self, task: PortionTask, pieces: Sequence[CopyPiece]) -> list[CopyPiece]:
         """Cuts out of pieces what is in place already."""
         rest: list[CopyPiece] = []
         for piece in pieces:
-            wrong = {place.offset for place in self._not_right(task, list(piece.places))}
+            wrong = {place.offset for place in self._not_right(task.given, list(piece.places))}
             rest += piece.only(wrong)
         return rest
 
-    def _not_right(self, task: _Task, places: Sequence[Place]) -> list[Place]:
+    def _not_right(self, given: Counter[str], places: Sequence[Place]) -> list[Place]:
         """The places whose bytes in the output are not right."""
         rest: list[Place] = []
         kept: list[Proved] = []
@@ -230,20 +260,20 @@ class Rebuilder:
             if plain is None:
                 rest.append(place)
                 continue
-            self._report(task.given, self._work.kept_label, place.length)
+            self._report(given, self._work.kept_label, place.length)
             if self._keeper is not None:
                 kept.append(Proved(place.id, plain))
         if self._keeper is not None and kept:
             self._keeper.keep(kept)
         return rest
 
-    def _copy(self, task: _Task, pieces: Sequence[CopyPiece]) -> list[Place]:
+    def _copy(self, task: PortionTask, pieces: Sequence[CopyPiece]) -> list[Place]:
         """Writes pieces of seeds; returns the places of chunks that have changed there."""
         lost: list[Place] = []
         with self._joiner("seed", task.given) as writer:
-            for piece, shared in self._shared(pieces):
-                data = self._read_piece(piece, shared)
-                plains, wrong = self._write(writer, piece, data, shared)
+            for piece, shared in shared_pieces(self._work, pieces):
+                data = read_piece(self._work, self._output, piece, shared)
+                plains, wrong = write_piece(writer, piece, data, shared)
                 lost += wrong
                 task.used[piece.seed] += sum(map(len, plains))
                 if self._keeper is not None:
@@ -252,63 +282,14 @@ class Rebuilder:
                     self._keeper.keep(list(map(Proved, good, plains)))
         return lost
 
-    def _shared(self, pieces: Sequence[CopyPiece]) -> Iterator[tuple[CopyPiece, range]]:
-        """Passes pieces on, each with a range of the output that shares blocks with its seed."""
-        share = self._work.share
-        for together in end_to_end(pieces):
-            shared = range(0)
-            if share is not None:
-                first, length = together[0], sum(piece.length for piece in together)
-                shared = share(first.seed, first.source, first.offset, length)
-            for piece in together:
-                yield piece, shared
+    def _take(
+        self, tasks: Sequence[PortionTask], places: list[Place], supplies: Sequence[Supply]
+    ) -> list[Place]:
+        """Writes the chunks that supplies have; returns the places of the others.
 
-    def _read_piece(self, piece: CopyPiece, shared: range) -> Buffer:
-        """The bytes that a piece is to have: what is shared from the output, others from its seed.
-
-        Fewer than those where the seed ends.
+        Their bytes count as those of the first of `tasks`.
         """
-        start, stop = (
-            min(max(at - piece.offset, 0), piece.length) for at in (shared.start, shared.stop)
-        )
-        read = partial(self._work.read_seed, piece.seed)
-        if start == stop:
-            return read(piece.source, piece.length)
-        parts = [
-            read(piece.source, start),
-            self._output.read(piece.offset + start, stop - start),
-            read(piece.source + stop, piece.length - stop),
-        ]
-        if sum(map(len, parts)) < piece.length:  # a gap between them would shift what follows
-            return b""
-        return b"".join(parts)
-
-    def _write(
-        self, writer: Joiner, piece: CopyPiece, data: Buffer, shared: range = range(0)
-    ) -> tuple[list[memoryview], list[Place]]:
-        """Writes a piece; returns its chunks, and the places of those that were not there."""
-        data = memoryview(data)
-        plains: list[memoryview] = []
-        at = 0
-        for _, length in piece.records:
-            plains.append(data[at : at + length])
-            at += length
-        found = chunk_ids(plains)
-        if found == [ident for ident, _ in piece.records]:
-            writer.write_around(shared, piece.offset, data)
-            return plains, []
-        right: list[memoryview] = []
-        lost: list[Place] = []
-        for ident, plain, place in zip(found, plains, piece.places, strict=True):
-            if ident == place.id:
-                writer.write_around(shared, place.offset, plain)
-                right.append(plain)
-            else:
-                lost.append(place)
-        return right, lost
-
-    def _take(self, task: _Task, places: list[Place], supplies: Sequence[Supply]) -> list[Place]:
-        """Writes the chunks that supplies have; returns the places of the others."""
+        runs = [run for task in tasks for run in task.portion.missing]
         where: dict[ChunkId, list[Place]] = {}
         wanted: dict[ChunkId, int] = {}
         for place in places:
@@ -322,8 +303,8 @@ class Rebuilder:
             passing: list[Proved] = []
             # Chunks before a failure are written and kept, so the next run need not fetch them.
             try:
-                with self._joiner(supply.label, task.given) as writer:
-                    for chunks in supply.supply(dict(wanted), task.portion.missing):
+                with self._joiner(supply.label, tasks[0].came) as writer:
+                    for chunks in supply.supply(dict(wanted), runs):
                         for ident, plain, _ in chunks:
                             del wanted[ident]
                             for place in where[ident]:
@@ -335,12 +316,14 @@ class Rebuilder:
                     keeper.keep(passing)
         return [place for place in places if place.id in wanted]
 
-    def _take_all(self, task: _Task, places: list[Place], supplies: Sequence[Supply]) -> None:
-        for lost in self._take(task, places, supplies):
+    def _take_all(
+        self, tasks: Sequence[PortionTask], places: list[Place], supplies: Sequence[Supply]
+    ) -> None:
+        for lost in self._take(tasks, places, supplies):
             part = "" if self._output.discards else self._work.part(lost.offset, lost.length)
             raise chunk_fault(lost.id, part, self._work.supplies)
 
-    def _not_repeated(self, task: _Task) -> list[Place]:
+    def _not_repeated(self, task: PortionTask) -> list[Place]:
         """Copies repeats from their first places; returns those whose first place has changed."""
         for piece in task.repeats:
             low = self._portion_at(piece.source)
@@ -365,7 +348,7 @@ class Rebuilder:
             for piece in task.repeats:
                 if piece.source + piece.length > task.repeats[0].offset:
                     writer.flush()  # it may be what an earlier piece wrote
-                lost += self._write(writer, piece, read(piece.source, piece.length))[1]
+                lost += write_piece(writer, piece, read(piece.source, piece.length))[1]
         return lost
 
     def _portion_at(self, offset: int) -> int:

@@ -241,23 +241,26 @@ class ServerSupply:
         return sorted(turned, key=lambda server: server.origin in self._down)
 
     def _ask(self, server: Server, rest: Wanted, runs: Sequence[MissingRun]) -> Iterator[_Come]:
-        asks = asks_deltas(self._delta, server) and server.origin not in self._bad_origins
-        if not asks:
-            yield from self._receive(server, _Request(rest))
-            return
-        request = _Request()
         others = dict(rest)
-        for group in chunk_groups(runs, rest):
-            lengths = {place.id: others.pop(place.id) for place in group.wanted}
+        request = _Request()
+        for group in chunk_groups(runs, rest) if self._asks_deltas(server) else ():
+            lengths = {place.id: others[place.id] for place in group.wanted}
             bases = self._old.bases(group.bases)
             if request.groups and request.size + _plain_bytes(lengths, bases) > _ASKED_BYTES:
                 yield from self._receive(server, request)
                 request = _Request()
+                if not self._asks_deltas(server):
+                    break
             request.add(lengths, bases)
+            for ident in lengths:
+                del others[ident]
         if request.groups:
             yield from self._receive(server, request)
         if others:
             yield from self._receive(server, _Request(others))
+
+    def _asks_deltas(self, server: Server) -> bool:
+        return asks_deltas(self._delta, server) and server.origin not in self._bad_origins
 
     def _receive(self, server: Server, request: _Request) -> Iterator[_Come]:
         """Makes a request and proves the answers. Chunks with other bytes are damaged there."""

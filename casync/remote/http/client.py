@@ -134,8 +134,12 @@ class RemoteClient:
 
     @property
     def deltas_pay(self) -> bool:
-        """Whether deltas save time: the server makes them, and the link is slow."""
-        return self._makes_deltas and not self._transport.is_fast
+        """Whether deltas save time: the server makes them, and the link is slow and busy.
+
+        While it has room, the server does not make deltas as fast as it could send whole chunks.
+        """
+        slow = not self._transport.is_fast and not self._transport.has_room
+        return self._makes_deltas and slow
 
     def expects(self, manifest: ManifestId) -> None:
         """As `Server.expects`: a server finds any object without that."""

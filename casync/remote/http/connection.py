@@ -22,6 +22,7 @@ import httpcore
 from casync.errors import RemoteProtocolError, StoppedError, UnreachableError
 from casync.limits import KIB, MIB
 from casync.remote.http.egress import Egress
+from casync.remote.http.link_load import LinkLoad
 from casync.remote.http.rate_limit import RateLimit
 from casync.sizes import format_size
 from casync.store.base import Traffic
@@ -78,6 +79,7 @@ class Line:
         self._sent = self._received = 0  # apart from `_traffic`, which is costlier to add to
         self._fast_bytes = 0
         self._slow_bytes = _DOUBTED_BYTES
+        self._load = LinkLoad()
         self._waiting = 0
         self._streams: set[WatchedStream] = set()
         self._used = threading.local()
@@ -97,6 +99,11 @@ class Line:
         """Whether most of the recent bytes came at `_FAST_RATE` or faster, without a rate limit."""
         return self._fast_bytes > self._slow_bytes and self.limit is None
 
+    @property
+    def has_room(self) -> bool:
+        """Whether the peer sends less than the link can carry."""
+        return self._load.has_room
+
     def begin_waiting(self) -> int:
         """One more stream waits; returns how many do."""
         with self._lock:
@@ -114,6 +121,7 @@ class Line:
         The speed of most bytes decides, not the mean: pauses of the server between bursts do not
         make a link slow. Nor does sharing it among `sharers` streams.
         """
+        self._load.add(count)
         with self._lock:
             self._received += count
             if waited * _FAST_RATE <= count * sharers:

@@ -69,7 +69,8 @@ class TransportOptions:
         watch: Learns of lost servers.
         trail: Returns the caches that ask, for the `CDN-Loop` field of a request; or nothing.
         limit: A rate limit, which all its holders share.
-        connections: Number of idle connections to keep, one per requesting thread.
+        connections: Threads that request at once, beside one that plans. As many idle connections
+            are kept.
         retry_for: Seconds without progress after which to give up a server. It also bounds the
             times below; with 0 there is one try, which only these bound.
         connect_seconds: Time limit for a connection, and again for TLS.
@@ -131,7 +132,7 @@ class Transport:
             tls=tls,
             proxy=proxy,
             proxy_auth=options.proxy_auth,
-            connections=options.connections,
+            connections=options.connections + 1,
             egress=options.egress,
         )
         self._client = httpx.Client(transport=pool, trust_env=False, follow_redirects=False)
@@ -145,6 +146,11 @@ class Transport:
     def is_fast(self) -> bool:
         """Whether the link is so fast that deltas cost more time than they save."""
         return self._line.is_fast
+
+    @property
+    def has_room(self) -> bool:
+        """Whether the server sends less than the link can carry."""
+        return self._line.has_room
 
     @property
     def piece_bytes(self) -> int:

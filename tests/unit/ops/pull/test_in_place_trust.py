@@ -196,7 +196,7 @@ def test_chunks_that_stay_are_read_to_be_kept(world: World) -> None:
 
 
 @pytest.mark.parametrize("data", [CHANGED, MOVED], ids=["changed", "moved"])
-@pytest.mark.parametrize("step", ["_complete", "_settle"])
+@pytest.mark.parametrize("step", ["_copy_here", "_settle"])
 def test_a_killed_pull_leaves_a_row_that_matches_no_file(
     step: str, data: bytes, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

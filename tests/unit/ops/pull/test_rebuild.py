@@ -11,19 +11,21 @@ import pytest
 from casync.access.endpoints import Endpoints
 from casync.access.outline import Outline
 from casync.access.progress import SILENT
-from casync.access.supply import StoreSupply, Supply
+from casync.access.supply import Proved, StoreSupply, Supply, Wanted
 from casync.errors import StoppedError
-from casync.ids import Buffer, Kind, ManifestId, ObjectId, zero_chunk_id
+from casync.ids import Buffer, ChunkId, Kind, ManifestId, ObjectId, chunk_id, zero_chunk_id
 from casync.limits import GIB, TIB
 from casync.names.name import Ref
 from casync.objects.codec import Packed, Packer, Verified
 from casync.objects.manifest import Manifest
-from casync.objects.node import NodeBuilder, Run
+from casync.objects.node import NodeBuilder, Record, Run
 from casync.ops.pull.rebuild import Rebuilder
 from casync.ops.pull.wanted import PullOptions
 from casync.ops.pull.work import Work
+from casync.planning.delta_groups import MissingRun
 from casync.planning.plan import PlanInput, plan
-from casync.planning.portions import Contents, portions
+from casync.planning.portions import Contents, CopyPiece, Portion, portions
+from casync.planning.windows import Place
 from casync.store.base import Absence, Batch
 from casync.store.memory import MemoryStore
 from tests.support.pulling import PARAMS, MemoryServer, noise, pull_file, put
@@ -179,3 +181,56 @@ def test_what_repeats_often_is_read_once() -> None:
     assert output.data == data
     assert given == {"local store": 128, "repeat": len(data) - 128}
     assert output.reads == 2  # of the first period, and of four periods, which a node repeats
+
+
+class Waited:
+    """A supply that travels, and tells when it is asked."""
+
+    label = "server"
+    is_store = False
+    travels = True
+
+    def __init__(self, plain: bytes) -> None:
+        self.asked = threading.Event()
+        self.plain = plain
+
+    def supply(self, wanted: Wanted, runs: Sequence[MissingRun]) -> Iterator[Sequence[Proved]]:
+        self.asked.set()
+        for ident in wanted:
+            yield [Proved(ident, self.plain)]
+
+    def plan(self, wanted: Wanted) -> dict[ChunkId, int]:
+        return {}
+
+    def damaged(self, ident: ChunkId) -> Sequence[str]:
+        return ()
+
+    def stop(self) -> None:
+        pass
+
+
+def test_chunks_of_later_portions_are_fetched_before_earlier_ones_are_copied() -> None:
+    old, new = bytes(1000), b"new" * 100
+    copied = Record(chunk_id(old), len(old))
+    fetched = Place(1000, chunk_id(new), len(new))
+    server = Waited(new)
+
+    def read_seed(number: int, offset: int, length: int) -> bytes:
+        assert server.asked.wait(60)
+        return old
+
+    work = Work(
+        portions=[
+            Portion(0, 0, 1000, copies=[CopyPiece(0, 0, 0, [copied], 1000)]),
+            Portion(1, 1000, 1300, missing=[MissingRun([fetched], None, None)]),
+        ],
+        length=1300,
+        hole=PARAMS.max_size,
+        part=lambda offset, length: "",
+        read_seed=read_seed,
+        supplies=[server],
+    )
+    output = Memory(1300)
+    given = Rebuilder(work, output, workers=1, progress=SILENT).run()
+    assert output.data == old + new
+    assert given == {"seed": 1000, "server": 300}
