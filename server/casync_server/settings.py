@@ -93,6 +93,8 @@ class ServerSettings(BaseSettings):
         disk_spare: Bytes that pushes and jobs leave free on the disk; at most a twentieth of it.
         jobs: Download jobs that run at once, with `--jobs`.
         job_connections: Connections that one job may use.
+        jobs_connections: Connections of all jobs together. Each gets an equal share, and at least
+            one.
         job_bytes: Largest request for a job in bytes, with its list of objects.
         job_clouds: Clouds that jobs may use with the server's credentials, for each namespace:
             `NAMESPACE:s3`, `NAMESPACE:gs` or `NAMESPACE:az`, separated by commas or spaces.
@@ -145,6 +147,7 @@ class ServerSettings(BaseSettings):
     disk_spare: int = Field(default=5 * GIB, ge=0)
     jobs: int = Field(default=2, ge=1, le=64)
     job_connections: int = Field(default=32, ge=1, le=MAX_JOB_CONNECTIONS)
+    jobs_connections: int = Field(default=64, ge=1)
     job_bytes: int = Field(default=MAX_JOB_REQUEST_BYTES, ge=0)
     job_clouds: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_clouds)] = ()
     event_streams: int = Field(default=64, ge=0)

@@ -57,6 +57,7 @@ class ObjectBody:
         self.validators = validators
         self.size = size
         self.position = 0
+        self._turn = writer.cutting
         self._tells = note
         self._ends = False
         self._is_checked = any(map(is_supported, checksums))
@@ -98,8 +99,9 @@ class ObjectBody:
         Raises:
             CasyncError: What the store raises.
         """
-        self._verifier.update(block)
-        self._cutting.feed(block)
+        with self._turn:
+            self._verifier.update(block)
+            self._cutting.feed(block)
         self.position += len(block)
 
     def settle(self) -> None:
@@ -115,7 +117,8 @@ class ObjectBody:
         """
         self._ends = True
         self._verifier.finish()
-        self._cutting.finish()
+        with self._turn:
+            self._cutting.finish()
         return self._content.finish()
 
     def _note(self, chunks: Sequence[tuple[bytes, int]]) -> None:

@@ -9,6 +9,7 @@ from typing import Final
 
 from casync.jobs.backoff import RetryPolicy
 from casync.objects.codec import DEFAULT_LEVEL
+from casync.ops.download.shared_bounds import SharedBounds
 
 __all__ = ["RunOptions"]
 
@@ -26,6 +27,7 @@ class RunOptions:
         level: zstd level of new payloads.
         per_host: Requests to one host that run at the same time.
         policy: How often an object is tried, and how long to wait between.
+        shared: Bounds this job together with others; None if it runs alone.
     """
 
     now: Callable[[], float]
@@ -34,3 +36,4 @@ class RunOptions:
     level: int = DEFAULT_LEVEL
     per_host: int = 8
     policy: RetryPolicy = _POLICY
+    shared: SharedBounds | None = None

@@ -46,13 +46,15 @@ class Errand:
     Attributes:
         host: The host that is asked.
         run: Does it. Raises nothing of CasyncError.
+        refuse: Is called instead, if it cannot be done now.
     """
 
-    __slots__ = ("host", "run")
+    __slots__ = ("host", "refuse", "run")
 
-    def __init__(self, host: str, run: Callable[[], None]) -> None:
+    def __init__(self, host: str, run: Callable[[], None], refuse: Callable[[], None]) -> None:
         self.host = host
         self.run = run
+        self.refuse = refuse
 
 
 class Errands(Protocol):

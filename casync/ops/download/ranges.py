@@ -116,7 +116,7 @@ class RangedReader:
         self._planned = max(self._planned, at)
         while self.works and len(self._ahead) < _AHEAD and self._planned < self._size:
             part = _Range(self._planned, min(self._planned + _RANGE_BYTES, self._size))
-            errand = Errand(self._place.host, partial(self._fetch, part))
+            errand = Errand(self._place.host, partial(self._fetch, part), part.ended.set)
             self._ahead[part.start] = part, errand
             self._planned = part.end
             self._errands.offer(errand)

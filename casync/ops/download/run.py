@@ -40,6 +40,7 @@ from casync.ops.download.progress import SILENT_JOB, JobProgress, Phase
 from casync.ops.download.queue import Errands, FetchQueue, Task
 from casync.ops.download.removal import names_gone, remove_names
 from casync.ops.download.retries import Retries
+from casync.ops.download.shared_bounds import SharedBounds
 from casync.ops.download.small import SmallObjects
 from casync.ops.download.throttle import Throttle, rate_of
 from casync.ops.download.view import Viewer
@@ -57,9 +58,6 @@ _LOOK_SECONDS: Final = 1.0
 
 _LOOKED_UP: Final = 256
 """Names whose origins are looked up at once."""
-
-_SPLIT_AT_ONCE: Final = 2
-"""Objects that are read in ranges at the same time. Each holds up to 32 MiB in memory."""
 
 
 class JobbedStore(WritableStore, Protocol):
@@ -151,6 +149,7 @@ class _Run:
         self._ledger = Ledger(claim.row, options.now, lambda: self._throttle.level)
         self._listing = ItemListing(store.jobs, claim)
         self._viewer = Viewer(self._ledger, self._row, self._listing, options.clock)
+        self._bounds = options.shared or SharedBounds(spec.max_conns)
         self._writer = SharedWriter(store, self._ledger.seal, level=options.level)
         self._crew = Crew(self._watch, self._stop)
         self._queue: FetchQueue[Fetch] | None = None
@@ -294,9 +293,11 @@ class _Run:
             queue.settle(count, self._ledger.cursor)
 
         self._small = SmallObjects(self._writer, self._ledger, self._spec.chunker, settled)
-        with self._small:
+        with self._small, self._bounds.job(row.id):
             fetcher = self._fetcher(queue, self._small)
-            worker = Worker(queue, fetcher, self._retries, self._ledger, self._stopped)
+            worker = Worker(
+                queue, fetcher, self._retries, self._ledger, self._stopped, self._bounds
+            )
             self._crew.run(
                 worker.run, self._spec.max_conns if row.counts.settled < row.total else 0
             )
@@ -314,7 +315,7 @@ class _Run:
             throttle=self._throttle,
             now=self._options.now,
             errands=errands,
-            splits=threading.Semaphore(_SPLIT_AT_ONCE),
+            splits=self._bounds.splits,
             unranged=set(),
             hosts=self._hosts,
             small=small,

@@ -125,7 +125,8 @@ class SmallObjects:
     def _run(self) -> None:
         try:
             while some := self._take():
-                self._publish(some)
+                with self._writer.cutting:
+                    self._publish(some)
                 self._settled(len(some))
         except BaseException as error:  # the thread that runs the job raises it
             with self._changed:

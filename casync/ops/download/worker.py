@@ -11,6 +11,7 @@ from casync.ops.download.fetcher import Fetcher
 from casync.ops.download.ledger import Ledger
 from casync.ops.download.queue import Errand, FetchQueue, Task
 from casync.ops.download.retries import Retries
+from casync.ops.download.shared_bounds import SharedBounds
 
 __all__ = ["Worker"]
 
@@ -24,6 +25,7 @@ class Worker(NamedTuple):
         retries: Decides what follows from errors.
         ledger: What the job has done.
         stopped: Tells that the job was stopped.
+        bounds: Bounds the connections of this job and others.
     """
 
     queue: FetchQueue[Fetch]
@@ -31,6 +33,7 @@ class Worker(NamedTuple):
     retries: Retries
     ledger: Ledger
     stopped: threading.Event
+    bounds: SharedBounds
 
     def run(self) -> None:
         """Fetches objects, one after another, until none is left.
@@ -43,10 +46,25 @@ class Worker(NamedTuple):
         while (task := self.queue.take(done, self.ledger.cursor)) is not None:
             done = None
             if isinstance(task, Errand):
-                task.run()
-                self.queue.ran(task)
-            elif self._fetch(task):
-                done = task
+                self._run(task)
+                continue
+            self.bounds.take(self.fetcher.ident, self.stopped)
+            try:
+                if self._fetch(task):
+                    done = task
+            finally:
+                self.bounds.give_back(self.fetcher.ident)
+
+    def _run(self, errand: Errand) -> None:
+        """Does an errand, unless there is no connection for it: who offered it has one."""
+        if self.bounds.try_take(self.fetcher.ident):
+            try:
+                errand.run()
+            finally:
+                self.bounds.give_back(self.fetcher.ident)
+        else:
+            errand.refuse()
+        self.queue.ran(errand)
 
     def _fetch(self, task: Task[Fetch]) -> bool:
         """Tries to fetch an object. Returns whether it is done and was not given back."""

@@ -16,6 +16,7 @@ from itertools import compress
 from typing import Final, Self
 
 from casync.cutting.batch_writer import BatchWriter
+from casync.cutting.cut import usable_cpus
 from casync.ids import Buffer, Kind, NodeId, ObjectId, zero_chunk_id
 from casync.objects.chunker import Zeros
 from casync.objects.codec import DEFAULT_LEVEL, Packer, Verified
@@ -42,6 +43,10 @@ class SharedWriter:
         seal: Returns the rows of the next commit, or None if there are none. Called in a turn.
         level: zstd level.
         interval: Seconds between two commits when nothing is urgent.
+
+    Attributes:
+        cutting: Held while bytes are cut, hashed and packed. Each chunk frees the interpreter, and
+            more threads than there are CPUs for would pass it round instead of working.
     """
 
     def __init__(
@@ -56,6 +61,7 @@ class SharedWriter:
         self._seal = seal
         self._level = level
         self._interval = interval
+        self.cutting = threading.BoundedSemaphore(max(1, usable_cpus() // 2))
         self._local = threading.local()
         self._writer = BatchWriter(store)
         self._changed = threading.Condition()

@@ -29,6 +29,9 @@ from casync.store.lmdb.rows import name_key
 
 __all__ = ["delete_below", "put_job", "put_origins", "put_update", "read_job"]
 
+_DELETED_AT_ONCE: Final = 4096
+"""Keys that are in memory: an object of a terabyte has a million parts."""
+
 _BEHIND: Final = b"\xff" * 5
 """Behind the number of any part."""
 
@@ -88,9 +91,15 @@ def delete_below(txn: Txn, database: lmdb._Database, prefix: bytes, most: int | 
     Returns:
         How many were deleted.
     """
-    cursor = txn.cursor(database)
-    keys = map(bytes, cursor.iternext(values=False) if cursor.set_range(prefix) else ())
-    found = list(islice(takewhile(lambda key: key.startswith(prefix), keys), most))
-    for key in found:  # what was read is gone from here on
-        txn.delete(key, db=database)
-    return len(found)
+    deleted = 0
+    while most is None or deleted < most:
+        step = _DELETED_AT_ONCE if most is None else min(most - deleted, _DELETED_AT_ONCE)
+        cursor = txn.cursor(database)
+        keys = map(bytes, cursor.iternext(values=False) if cursor.set_range(prefix) else ())
+        found = list(islice(takewhile(lambda key: key.startswith(prefix), keys), step))
+        for key in found:  # what was read is gone from here on
+            txn.delete(key, db=database)
+        deleted += len(found)
+        if len(found) < step:
+            break
+    return deleted

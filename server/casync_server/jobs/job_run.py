@@ -24,6 +24,7 @@ from casync.jobs.spec import JobSpec
 from casync.ops.download.options import RunOptions
 from casync.ops.download.progress import JobView, Phase
 from casync.ops.download.run import run_job
+from casync.ops.download.shared_bounds import SharedBounds
 from casync.remote.sources.item_sources import ItemSources
 from casync.remote.sources.job_sources import JobSources
 from casync.remote.sources.options import SourceOptions
@@ -54,12 +55,14 @@ class JobRules(NamedTuple):
         sources: Which sources are open.
         egress: Which addresses may be connected to.
         spare: Bytes that they leave free on the disk; at most a twentieth of it.
+        shared: Bounds them together.
     """
 
     options: ServeOptions
     sources: SourcePolicy
     egress: EgressPolicy
     spare: int
+    shared: SharedBounds
 
     def open(self, namespace: str, spec: JobSpec) -> JobSources:
         """The sources of a job within these rules."""
@@ -144,7 +147,7 @@ class JobRun:
         room = partial(check_room, self._store, self._rules.spare)
         room()
         progress = _Progress(run, self._stopping, room, self._label, self._note)
-        options = RunOptions(now=time.time, random=random.random)
+        options = RunOptions(now=time.time, random=random.random, shared=self._rules.shared)
         self._metrics.running.inc()
         try:
             with closing(self._rules.open(self._key.namespace, claim.spec)) as sources:

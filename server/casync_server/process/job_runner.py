@@ -18,6 +18,7 @@ from typing import Final
 
 from casync.cutting.process_memory import keep_freed_memory
 from casync.jobs.egress import EgressPolicy
+from casync.ops.download.shared_bounds import SharedBounds
 from casync_server.access.access_log import notes, to_stderr
 from casync_server.access.metrics import forget_dead_workers
 from casync_server.jobs.job_metrics import JobMetrics
@@ -64,6 +65,7 @@ class JobRunner:
             SourcePolicy(options.import_root, settings.job_clouds),
             EgressPolicy(options.allow_hosts, loopback=order.loopback),
             settings.disk_spare,
+            SharedBounds(settings.jobs_connections),
         )
         self._runs: dict[ServedJob, JobRun] = {}
         self._failures: dict[ServedJob, int] = {}

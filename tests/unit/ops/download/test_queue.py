@@ -191,7 +191,7 @@ def test_a_stop_wakes_who_waits() -> None:
 def test_errands_are_for_threads_without_a_task() -> None:
     fetches = queue(["a", "a", "b"], per_host=2)
     (first,) = taken(fetches, 1)
-    errands = [Errand(host, lambda: None) for host in "abb"]
+    errands = [Errand(host, lambda: None, lambda: None) for host in "abb"]
     for errand in errands:
         fetches.offer(errand)
     assert [task.index for task in taken(fetches, 2)] == [1, 2]
