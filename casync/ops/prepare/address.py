@@ -7,6 +7,7 @@ from casync.errors import NotFoundError, UsageError
 from casync.fs.exclude import Exclusion
 from casync.fs.scan_cache import ScanCache
 from casync.ops.prepare.file import PrepareOptions
+from casync.ops.prepare.local_first import LocalFirst
 from casync.ops.prepare.object import prepare_object
 from casync.ops.prepare.prefix import prepare_prefix
 from casync.ops.prepare.prepared import FolderPrepared, Prepared
@@ -42,6 +43,7 @@ def prepare_address(
         NotFoundError: There is nothing at the key.
         CasyncError: As `prepare_object` and `prepare_prefix`.
     """
+    source = LocalFirst(source, store)
     if key and not key.endswith("/"):
         listed = source.find(key)
         if listed is not None:
