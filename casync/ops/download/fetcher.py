@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from casync.errors import (
     CasyncError,
@@ -16,19 +16,19 @@ from casync.errors import (
 from casync.ids import Kind, ManifestId
 from casync.jobs.checksum import Checksum, Verifier
 from casync.jobs.fault import ObjectFaultKind
-from casync.jobs.item import Item
 from casync.jobs.origin import Origin
 from casync.jobs.spec import JobSpec, SourceKind
 from casync.jobs.validators import Sameness, Validators, sameness
 from casync.names.name import Name
 from casync.objects.manifest import Manifest, encode_manifest
 from casync.ops.download.body import ObjectBody
+from casync.ops.download.conditions import condition, has_changed, may_resume
 from casync.ops.download.fetch import Fetch
 from casync.ops.download.hosts import HostWatch
 from casync.ops.download.ledger import Active, Ledger
 from casync.ops.download.queue import Errands
 from casync.ops.download.ranges import SPLIT_BYTES, RangedReader
-from casync.ops.download.replica import fetch_replica
+from casync.ops.download.replica import fetch_replica, small_replica
 from casync.ops.download.small import SMALL_BYTES, SmallObject, SmallObjects
 from casync.ops.download.throttle import Throttle
 from casync.ops.download.writing import SharedWriter
@@ -38,9 +38,6 @@ from casync.store.base import ObjectStore
 from casync.store.jobs import JobStore
 
 __all__ = ["Fetcher"]
-
-_LISTED_TO: Final = 60_000_000_000
-"""Nanoseconds to which the times of listings are exact: pages of web servers show minutes."""
 
 
 class Fetcher(NamedTuple):
@@ -109,7 +106,7 @@ class Fetcher(NamedTuple):
             CasyncError: What the store raises.
         """
         body = fetch.body
-        if body is not None and _may_resume(body.validators):
+        if body is not None and may_resume(body.validators):
             body.settle()
         else:
             fetch.body = None
@@ -131,7 +128,7 @@ class Fetcher(NamedTuple):
             located.key,
             start,
             same=body.validators if body is not None and start else None,
-            unless=None if origin is None or start else _condition(origin, item),
+            unless=None if origin is None or start else condition(origin, item),
         )
         fetch.answered = True
         self.hosts.answered(located.host)
@@ -178,7 +175,7 @@ class Fetcher(NamedTuple):
         verifier.finish()
         source, name = located.source, Name(fetch.item.name)
         self.small.put(
-            SmallObject(fetch.index, name, source.place, located.key, data, listed.validators)
+            SmallObject(fetch.index, name, source.place, located.key, listed.validators, data)
         )
         return False
 
@@ -245,7 +242,7 @@ class Fetcher(NamedTuple):
         size, checksums = self._compare(fetch, validators, size)
 
         def note(chunks: Sequence[tuple[bytes, int]]) -> None:
-            if _may_resume(validators):
+            if may_resume(validators):
                 with self.writer.turn():
                     self.ledger.part(fetch.index, validators, size, chunks)
 
@@ -298,7 +295,7 @@ class Fetcher(NamedTuple):
         item = fetch.item
         listed = item.validators
         is_given = self.spec.kind is SourceKind.LIST
-        if not is_given and _has_changed(listed, validators):
+        if not is_given and has_changed(listed, validators):
             return size, [*validators.checksums]
         if item.size is not None and size is not None and item.size != size:
             wrong = DigestMismatchError if is_given else UnreachableError
@@ -313,7 +310,7 @@ class Fetcher(NamedTuple):
         """The rest of an object, in ranges if it is long and the server can do that."""
         size = body.size
         pays = size is not None and size - body.position >= SPLIT_BYTES
-        if pays and _may_resume(body.validators) and place.host not in self.unranged:
+        if pays and may_resume(body.validators) and place.host not in self.unranged:
             assert size is not None
             if self.splits.acquire(blocking=False):
                 reader = RangedReader(place, body.validators, size, self.errands, self._meter)
@@ -341,7 +338,25 @@ class Fetcher(NamedTuple):
         active: Active,
     ) -> bool:
         """Fetches what the store lacks of an object that another store has, and publishes it."""
-        active.size, checksums = self._compare(fetch, listed.validators, listed.size)
+        size, checksums = self._compare(fetch, listed.validators, listed.size)
+        active.size = size
+        if size is not None and size <= SMALL_BYTES and not checksums:
+            found = small_replica(replica, fetch.label, self.writer, self._meter)
+            if found is not None:
+                name, place = Name(fetch.item.name), located.source.place
+                self.small.put(
+                    SmallObject(
+                        fetch.index,
+                        name,
+                        place,
+                        located.key,
+                        listed.validators,
+                        replica=replica.manifest,
+                        objects=found[0],
+                        length=found[1],
+                    )
+                )
+                return False
         try:
             size = fetch_replica(replica, fetch.label, self.store, checksums, active, self._meter)
         finally:
@@ -365,26 +380,3 @@ class Fetcher(NamedTuple):
             self.ledger.finish(fetch.index, Name(fetch.item.name), ManifestId(packed.id), origin)
         fetch.body = None
         return True
-
-
-def _condition(origin: Origin, item: Item) -> Validators | None:
-    """What an object must no longer have to be sent; None if nothing proves that it is the same.
-
-    Equal times prove nothing without the size, which a condition does not have.
-    """
-    known = origin.validators
-    changed = sameness(known, origin.size, item.validators, item.size) is Sameness.CHANGED
-    return None if changed or not (known.strong_etag or known.version) else known
-
-
-def _may_resume(validators: Validators) -> bool:
-    """Whether a source can prove that an object with these is still the same."""
-    return bool(validators.if_range or validators.version)
-
-
-def _has_changed(listed: Validators, validators: Validators) -> bool:
-    """Whether an object certainly changed since it was listed."""
-    if sameness(listed, None, validators, None) is Sameness.CHANGED:
-        return True
-    before, after = listed.last_modified, validators.last_modified
-    return before is not None and after is not None and after - before >= _LISTED_TO

@@ -8,18 +8,19 @@ would cost several times what its bytes do.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
 from casync.cutting.small import cut_small
 from casync.errors import StoppedError
-from casync.ids import Buffer, Kind, ManifestId, ObjectId
+from casync.ids import Buffer, Kind, ManifestId, ObjectId, manifest_id
 from casync.jobs.origin import Origin
 from casync.jobs.validators import Validators
 from casync.limits import KIB, MIB
 from casync.names.name import Name
 from casync.objects.chunker import ChunkerParams
+from casync.objects.codec import Verified
 from casync.objects.manifest import Manifest, encode_manifest
 from casync.objects.node import NodeBuilder
 from casync.ops.download.ledger import Ledger
@@ -46,16 +47,22 @@ class SmallObject:
         name: The name that it gets.
         place: The place of its source.
         key: Its key there.
-        data: Its bytes, which match all that is known of it.
         validators: What the source said about it.
+        data: Its bytes, which match all that is known of it; empty if it is a replica.
+        replica: Its manifest, if it has that from another store.
+        objects: What the store lacks of the replica.
+        length: Bytes of the replica.
     """
 
     index: int
     name: Name
     place: str
     key: str
-    data: bytes
     validators: Validators
+    data: bytes = b""
+    replica: ManifestId | None = None
+    objects: Sequence[Verified] = ()
+    length: int = 0
 
 
 class SmallObjects:
@@ -114,7 +121,7 @@ class SmallObjects:
             if self._error is not None:
                 raise StoppedError("stopped")
             self._waiting.append(found)
-            self._bytes += len(found.data)
+            self._bytes += len(found.data) or found.length
             if len(self._waiting) == 1:
                 self._changed.notify_all()
 
@@ -143,28 +150,35 @@ class SmallObjects:
             return some
 
     def _publish(self, some: list[SmallObject]) -> None:
+        cut = [each for each in some if each.replica is None]
+        packed, manifests = self._make(cut)
+        made = dict(zip((each.index for each in cut), manifests, strict=True))
+        with self._writer.turn(urgent=True) as batch:
+            batch.put_absent(packed)
+            for each in some:
+                batch.put_absent(each.objects)
+                ident = each.replica or made[each.index]
+                length = len(each.data) or each.length
+                origin = Origin(each.place, each.key, ident, length, each.validators)
+                self._ledger.finish(each.index, each.name, ident, origin)
+
+    def _make(self, some: list[SmallObject]) -> tuple[list[Verified], list[ManifestId]]:
+        """Cuts objects; returns what must be stored of them, and their manifests."""
         chunks: dict[ObjectId, Buffer] = {}
         nodes: dict[ObjectId, bytes] = {}
-        contents = []
+        plain: list[tuple[ObjectId, Buffer]] = []
         for each in some:
             pieces = cut_small(each.data, self._params)
             chunks.update(pieces)
             builder = NodeBuilder(nodes.__setitem__)
             builder.extend([(ident, len(piece)) for ident, piece in pieces])
-            contents.append(builder.finish())
+            data = encode_manifest(Manifest("file", self._params, builder.finish()))
+            plain.append((manifest_id(data), data))
         packer = self._writer.packer
         new = self._writer.missing(Kind.CHUNK, chunks)
         packed = packer.pack_batch(Kind.CHUNK, [item for item in chunks.items() if item[0] in new])
-        new = self._writer.missing(Kind.NODE, nodes) if nodes else set()
-        packed += [packer.pack(Kind.NODE, ident, nodes[ident]) for ident in new]
-        manifests = [
-            packer.pack_new(Kind.MANIFEST, encode_manifest(Manifest("file", self._params, content)))
-            for content in contents
-        ]
-        with self._writer.turn(urgent=True) as batch:
-            batch.put_absent(packed)
-            batch.put_absent(manifests)
-            for each, manifest in zip(some, manifests, strict=True):
-                ident = ManifestId(manifest.id)
-                origin = Origin(each.place, each.key, ident, len(each.data), each.validators)
-                self._ledger.finish(each.index, each.name, ident, origin)
+        if nodes:
+            new = self._writer.missing(Kind.NODE, nodes)
+            packed += packer.pack_batch(Kind.NODE, [(ident, nodes[ident]) for ident in new])
+        packed += packer.pack_batch(Kind.MANIFEST, plain)
+        return packed, [ManifestId(ident) for ident, _ in plain]

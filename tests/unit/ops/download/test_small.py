@@ -46,7 +46,7 @@ class Watched(MemoryStore):
 
 
 def found(index: int, data: bytes) -> SmallObject:
-    return SmallObject(index, parse_name(f"n/{index}"), "place", f"{index}", data, Validators())
+    return SmallObject(index, parse_name(f"n/{index}"), "place", f"{index}", Validators(), data)
 
 
 @contextmanager

@@ -1,0 +1,37 @@
+"""What the validators of an object decide: whether it is sent again, goes on, or has changed."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from casync.jobs.item import Item
+from casync.jobs.origin import Origin
+from casync.jobs.validators import Sameness, Validators, sameness
+
+__all__ = ["condition", "has_changed", "may_resume"]
+
+_LISTED_TO: Final = 60_000_000_000
+"""Nanoseconds to which the times of listings are exact: pages of web servers show minutes."""
+
+
+def condition(origin: Origin, item: Item) -> Validators | None:
+    """What an object must no longer have to be sent; None if nothing proves that it is the same.
+
+    Equal times prove nothing without the size, which a condition does not have.
+    """
+    known = origin.validators
+    changed = sameness(known, origin.size, item.validators, item.size) is Sameness.CHANGED
+    return None if changed or not (known.strong_etag or known.version) else known
+
+
+def may_resume(validators: Validators) -> bool:
+    """Whether a source can prove that an object with these is still the same."""
+    return bool(validators.if_range or validators.version)
+
+
+def has_changed(listed: Validators, validators: Validators) -> bool:
+    """Whether an object certainly changed since it was listed."""
+    if sameness(listed, None, validators, None) is Sameness.CHANGED:
+        return True
+    before, after = listed.last_modified, validators.last_modified
+    return before is not None and after is not None and after - before >= _LISTED_TO
