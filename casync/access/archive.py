@@ -7,11 +7,10 @@ damaged or wrong is made again.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from typing import Final, TypeVar
-from weakref import WeakValueDictionary
 
+from casync.access.index_making import make_index
 from casync.access.member_indexes import BAD_INDEX, ArchivePlace, MemberIndexes, reader_of
 from casync.access.outline import Outline
 from casync.access.progress import SILENT, Progress
@@ -19,8 +18,7 @@ from casync.archives.detect import ArchiveKind, check_name, detect
 from casync.archives.format import ByteReader
 from casync.archives.hard_links import FOLDER, ITSELF, MAX_CHAIN, NOTHING, leads_nowhere, too_long
 from casync.archives.index import MemberIndex
-from casync.archives.index_layout import NONE_REFUSED, fits_index, member_order
-from casync.archives.index_writing import encode_index
+from casync.archives.index_layout import member_order
 from casync.archives.layers import open_layer, open_onwards, stored_range
 from casync.archives.member import DEFLATED, STORED, Member, MemberKind, member_path, shown
 from casync.archives.unpacking.one_pass import OnePass
@@ -32,8 +30,6 @@ from casync.errors import (
     NoObjectError,
     UsageError,
 )
-from casync.fs.sorted_rows import SortedRows
-from casync.limits import MAX_MEMBERS
 from casync.store.base import ObjectSource
 
 __all__ = ["Archive", "MemberContent", "open_archive"]
@@ -264,7 +260,7 @@ class Archive:
     def _make_again(self) -> None:
         kind = detect(self._stored) or self.kind
         self._opened_plain = None
-        self._index = _make_index(self._place, self._stored, kind, self._indexes, bad=self._index)
+        self._index = make_index(self._place, self._stored, kind, self._indexes, bad=self._index)
 
 
 class MemberContent:
@@ -279,6 +275,11 @@ class MemberContent:
         self._archive = archive
         self.member = member
         self.length = member.length
+
+    @property
+    def kind(self) -> ArchiveKind:
+        """What kind of archive it is in."""
+        return self._archive.kind
 
     @property
     def identity(self) -> str:
@@ -334,64 +335,8 @@ def open_archive(
         kind = detect(stored, name)
         if kind is None:
             return None
-        index = _make_index(place, stored, kind, indexes, progress)
+        index = make_index(place, stored, kind, indexes, progress)
     return Archive(place, stored, indexes, index)
-
-
-class _Turn:
-    """Is held by the thread that makes an index."""
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-
-
-_turns: Final[WeakValueDictionary[bytes, _Turn]] = WeakValueDictionary()
-
-
-def _make_index(
-    place: ArchivePlace,
-    stored: ByteReader,
-    kind: ArchiveKind,
-    indexes: MemberIndexes,
-    progress: Progress = SILENT,
-    *,
-    bad: MemberIndex | None = None,
-) -> MemberIndex:
-    """Makes the index of an archive in one pass, and keeps it.
-
-    Threads that want the same index make it once.
-
-    Args:
-        place: The archive.
-        stored: Its bytes.
-        kind: What it is.
-        indexes: Keeps the index.
-        progress: Advances by every byte of the archive.
-        bad: The index that is damaged or wrong.
-    """
-    turn = _turns.setdefault(place.content.id, _Turn())
-    with turn.lock:
-        found = indexes.find(place)
-        if found is not None and found is not bad:
-            return found
-        progress.start("indexing the archive", stored.length)
-        once = OnePass(kind.layer, stored, progress.advance)
-        refused = NONE_REFUSED
-
-        def refuse(name: bytes) -> None:
-            nonlocal refused
-            refused = refused.and_one(name)
-
-        with SortedRows(Member, member_order, "the members of the archive") as rows:
-            for number, member in enumerate(once.members(kind, refuse)):
-                if number == MAX_MEMBERS:
-                    raise MalformedError(f"the archive has more than {MAX_MEMBERS} members")
-                if fits_index(member):
-                    rows.add(member)
-                else:
-                    refuse(member.raw or member.path)
-            blocks = encode_index(rows, kind, once.length, once.points, refused)
-            return indexes.keep(place, blocks, again=bad is not None)
 
 
 def _wrong_about(member: Member) -> IntegrityError:

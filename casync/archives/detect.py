@@ -1,7 +1,8 @@
-"""Tells what kind of archive some bytes are: by the bytes first, then by the name of the file.
+"""Tells what kind of archive some bytes are: by the bytes first, then by media type and name.
 
-A name that says something else than the bytes is an error, since one of them is not what its user
-thinks. Names of programs' own files that are zip inside, such as `.whl` and `.docx`, say nothing.
+A type or a name that says something else than the bytes is an error, since one of them is not what
+its user thinks. Names of programs' own files that are zip inside, such as `.whl` and `.docx`, say
+nothing.
 """
 
 from __future__ import annotations
@@ -16,7 +17,16 @@ from casync.archives.zip import Zip
 from casync.archives.zip_directory import find_directory
 from casync.errors import MalformedError, UsageError
 
-__all__ = ["ArchiveKind", "check_name", "detect", "is_tar", "kind_of_name", "kind_of_words"]
+__all__ = [
+    "ArchiveKind",
+    "check_name",
+    "check_type",
+    "detect",
+    "is_tar",
+    "kind_of_name",
+    "kind_of_type",
+    "kind_of_words",
+]
 
 _BLOCK: Final = 512
 _FORMATS: Final[dict[str, ArchiveFormat]] = {"tar": Tar(), "zip": Zip(), "msgpack": MessagePack()}
@@ -53,6 +63,54 @@ _NAMES: Final = {
     ".zip": ArchiveKind("zip"),
     ".msgpack": ArchiveKind("msgpack"),
 }
+
+
+_TYPES: Final = {
+    "application/x-tar": ArchiveKind("tar"),
+    "application/tar": ArchiveKind("tar"),
+    "application/gzip": ArchiveKind("tar", "gzip"),
+    "application/x-gzip": ArchiveKind("tar", "gzip"),
+    "application/x-tgz": ArchiveKind("tar", "gzip"),
+    "application/x-tar+gzip": ArchiveKind("tar", "gzip"),
+    "application/zstd": ArchiveKind("tar", "zstd"),
+    "application/x-lz4": ArchiveKind("tar", "lz4"),
+    "application/zip": ArchiveKind("zip"),
+    "application/x-zip-compressed": ArchiveKind("zip"),
+    "application/msgpack": ArchiveKind("msgpack"),
+    "application/x-msgpack": ArchiveKind("msgpack"),
+    "application/vnd.msgpack": ArchiveKind("msgpack"),
+}
+"""Whole media types. A part of one is none: `application/gzip` has "zip" in it."""
+
+
+def kind_of_type(text: str) -> ArchiveKind:
+    """The kind of archive that a media type stands for, or an ending such as `.tgz` or `tgz`.
+
+    Raises:
+        UsageError: It stands for none.
+    """
+    word = text.partition(";")[0].strip().lower()
+    kind = _TYPES.get(word) or _NAMES.get("." + word.removeprefix("."))
+    if kind is None:
+        raise UsageError(
+            f"{text} is not the type of an archive",
+            next_step="Types are application/x-tar, application/gzip, application/zip, "
+            "application/msgpack, or an ending such as tgz.",
+        )
+    return kind
+
+
+def check_type(found: ArchiveKind, text: str) -> None:
+    """Compares the kind of an archive with a media type.
+
+    Raises:
+        UsageError: It says that it is another kind, or is the type of no archive.
+    """
+    if kind_of_type(text) != found:
+        raise UsageError(
+            f"the archive is {found}, but the type {text} was given",
+            next_step="Leave the type out, or give that of what it is.",
+        )
 
 
 def kind_of_name(name: str) -> ArchiveKind | None:

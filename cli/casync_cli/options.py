@@ -21,6 +21,7 @@ __all__ = [
     "DryRun",
     "ExpectDigest",
     "OnlySummary",
+    "Mime",
     "Prefix",
     "ProgressInterval",
     "Regex",
@@ -50,6 +51,10 @@ OnlySummary = Annotated[
     bool, typer.Option("--wait", help="Show no progress, only a summary at the end.")
 ]
 
+Mime = Annotated[
+    str | None,
+    typer.Option("--mime", metavar="TYPE", help="Fail unless the archive is of this type."),
+]
 Prefix = Annotated[
     str | None,
     typer.Option("--prefix", metavar="P", help="Only members whose paths begin with P."),

@@ -157,3 +157,18 @@ def test_an_index_is_made_once_and_leaves_with_its_archive(program: Program) -> 
     with LmdbStore.open(store, read_only=True) as opened:
         assert opened.member_index(ident) is None
         assert [*opened.objects(Kind.CHUNK)] == []
+
+
+def test_a_type_that_is_not_that_of_the_archive_is_an_error(program: Program) -> None:
+    """A6"""
+    ways = [
+        ("ls", "shards/a.tgz"),
+        ("get", "shards/a.tgz:train/0.jpg", "-o", "-"),
+        ("get", "shards/a.tgz", "--suffix", ".cls", "-o", "-"),
+        ("get", "shards/a.tgz", "--extract", "out", "--dry-run"),
+    ]
+    for way in ways:
+        program.good("archive", *way, "--mime", "application/gzip")
+        ran = program.run("archive", *way, "--mime", "application/zip")
+        assert (ran.status, ran.out) == (2, b"")
+        assert "the archive is tar in gzip, but the type application/zip was given" in ran.err

@@ -43,9 +43,9 @@ CONTRACT = {
     "archive create": "NAME [DIR|REF]... [--template T] [--list FILE] [--prefix P] [--suffix S] "
     "[--substr S] [--regex RE] [--wdskey KEY] [--portable] [--dry-run] [--allow-network-fs]",
     "archive ls": "REF[:PATH] [-l/--long] [--prefix P] [--suffix S] [--substr S] [--regex RE] "
-    "[--wdskey KEY] [--all]",
+    "[--wdskey KEY] [--mime TYPE] [--all]",
     "archive get": "REF[:PATH] [-o FILE] [--extract DIR] [--prefix P] [--suffix S] [--substr S] "
-    "[--regex RE] [--wdskey KEY] [--dry-run]",
+    "[--regex RE] [--wdskey KEY] [--mime TYPE] [--dry-run]",
     "archive append": "NAME FILE... [--as PATH] [--create] [--on-duplicate WHAT] [--expect N]",
     "check": "REF[:PATH] PLACE",
     "diff": "OLD NEW [--exit-code]",

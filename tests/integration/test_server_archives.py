@@ -197,3 +197,16 @@ def test_an_archive_with_a_damaged_file_never_ends_cleanly(
         pytest.raises(httpx.RemoteProtocolError, match=r"incomplete|without sending complete"),
     ):
         httpx.get(base + URL, params={"format": made})
+
+
+def test_a_type_that_is_not_that_of_the_archive_is_refused(
+    app: FastAPI, store: MemoryStore
+) -> None:
+    """A6"""
+    put_file(store, get(app, "tgz"), name="shards/a.tgz")
+    for url in ("/v1/archives/shards/a.tgz/members", "/v1/files/shards/a.tgz/-/css/page"):
+        for mime in ("application/gzip", "tgz", ".tar.gz"):
+            assert ask(app, "GET", url, params={"archmime": mime}).status_code == 200
+        for mime in ("application/zip", "zip", "application/x-tar", "text/plain"):
+            answer = ask(app, "GET", url, params={"archmime": mime})
+            problem(answer, 400, "usage")

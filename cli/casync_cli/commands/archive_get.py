@@ -12,12 +12,14 @@ import typer
 from casync.errors import UsageError
 from casync_cli.completion import complete_ref
 from casync_cli.invocation import Invocation, invocation_of
-from casync_cli.options import DryRun, Prefix, Regex, Substr, Suffix, WdsKey
+from casync_cli.options import DryRun, Mime, Prefix, Regex, Substr, Suffix, WdsKey
 from casync_cli.parsing.paths import parse_path
 from casync_cli.parsing.selections import parse_selection
 from casync_cli.terminal_text import text_only
 
 if TYPE_CHECKING:
+    from casync.access.archive import Archive
+    from casync.access.progress import Progress
     from casync.names.name import Ref
     from casync.ops.archive.extract_plan import ExtractPlan
     from casync.ops.archive.list_members import Selection
@@ -61,6 +63,7 @@ def run(
     substr: Substr = None,
     regex: Regex = None,
     wdskey: WdsKey = None,
+    mime: Mime = None,
     dry_run: DryRun = False,
 ) -> None:
     """Runs the command."""
@@ -80,11 +83,11 @@ def run(
     invocation.resume = f"{kept} the same command again."
     with invocation.source(keeps_indexes=True) as source:
         if extract is not None:
-            _extract(invocation, parsed, source, selection, extract, dry_run=dry_run)
+            _extract(invocation, parsed, source, selection, extract, mime, dry_run=dry_run)
         elif selection.text:
-            _write_tar(invocation, parsed, source, selection, out, dry_run=dry_run)
+            _write_tar(invocation, parsed, source, selection, out, mime, dry_run=dry_run)
         else:
-            _write_member(invocation, parsed, source, out, dry_run=dry_run)
+            _write_member(invocation, parsed, source, out, mime, dry_run=dry_run)
 
 
 def _write_member(
@@ -92,10 +95,13 @@ def _write_member(
     ref: Ref,
     source: ManifestSource,
     out: str | None,
+    mime: str | None,
     *,
     dry_run: bool,
 ) -> None:
+    from casync.access.archive import MemberContent
     from casync.access.locate import open_file
+    from casync.archives.detect import check_type
     from casync.ops.archive.write_blocks import write_blocks
 
     started = time.monotonic()
@@ -103,6 +109,8 @@ def _write_member(
     target = _target(invocation, place, dry_run=dry_run)
     with invocation.progress() as progress:
         content = open_file(ref, source, progress=progress)
+        if mime is not None and isinstance(content, MemberContent):
+            check_type(content.kind, mime)
         if not dry_run:
             blocks = content.read(0, content.length)
             if place == "-" and invocation.output.to_terminal:
@@ -117,11 +125,11 @@ def _write_tar(
     source: ManifestSource,
     selection: Selection,
     out: str | None,
+    mime: str | None,
     *,
     dry_run: bool,
 ) -> None:
     from casync.ops.archive.chosen import Choice
-    from casync.ops.archive.list_members import archive_and_path
     from casync.ops.archive.member_input import MembersTar
     from casync.ops.archive.write_blocks import write_blocks
 
@@ -135,7 +143,7 @@ def _write_tar(
     if out == "-" and invocation.output.to_terminal and not dry_run:
         raise UsageError("a tar is binary data, and stdout is a terminal", next_step=_NOT_HERE)
     with invocation.progress() as progress:
-        archive, inside = archive_and_path(ref, source, progress=progress)
+        archive, inside = _opened(ref, source, mime, progress)
         tar = MembersTar(Choice(archive, inside, selection), _label(ref, inside))
         if not dry_run:
             write_blocks(tar.blocks(), tar.length, target, progress)
@@ -158,18 +166,18 @@ def _extract(
     source: ManifestSource,
     selection: Selection,
     directory: str,
+    mime: str | None,
     *,
     dry_run: bool,
 ) -> None:
     from casync.ops.archive.chosen import Choice
     from casync.ops.archive.extract import extract, plan_extraction
-    from casync.ops.archive.list_members import archive_and_path
 
     started = time.monotonic()
     target = parse_path(directory, "--extract")
     skipped: dict[str, int] = {}
     with invocation.progress() as progress:
-        archive, inside = archive_and_path(ref, source, progress=progress)
+        archive, inside = _opened(ref, source, mime, progress)
         choice, label = Choice(archive, inside, selection), _label(ref, inside)
         if dry_run:
             plan = plan_extraction(choice, label, target)
@@ -187,6 +195,19 @@ def _extract(
         skipped=skipped,
         dry_run=dry_run,
     )
+
+
+def _opened(
+    ref: Ref, source: ManifestSource, mime: str | None, progress: Progress
+) -> tuple[Archive, bytes]:
+    """The archive that a ref leads to or into, of the given type, and the path in it."""
+    from casync.archives.detect import check_type
+    from casync.ops.archive.list_members import archive_and_path
+
+    archive, inside = archive_and_path(ref, source, progress=progress)
+    if mime is not None:
+        check_type(archive.kind, mime)
+    return archive, inside
 
 
 def _label(ref: Ref, inside: bytes) -> str:

@@ -9,7 +9,7 @@ import typer
 from casync.sizes import format_count
 from casync_cli.completion import complete_ref
 from casync_cli.invocation import invocation_of
-from casync_cli.options import Prefix, Regex, Substr, Suffix, WdsKey
+from casync_cli.options import Mime, Prefix, Regex, Substr, Suffix, WdsKey
 from casync_cli.parsing.selections import parse_selection
 
 DETAILS = (
@@ -40,6 +40,7 @@ def run(
     substr: Substr = None,
     regex: Regex = None,
     wdskey: WdsKey = None,
+    mime: Mime = None,
     shadowed: Annotated[
         bool, typer.Option("--all", help="Also list members that a later one hides.")
     ] = False,
@@ -47,6 +48,7 @@ def run(
     """Runs the command."""
     invocation = invocation_of(ctx)
     selection = parse_selection(prefix, suffix, substr, regex, wdskey, shadowed=shadowed)
+    from casync.archives.detect import check_type
     from casync.names.name import parse_ref
     from casync.ops.archive.list_members import archive_at, list_members
     from casync_cli.reports.members import report_members
@@ -54,6 +56,8 @@ def run(
     with invocation.source(keeps_indexes=True) as source:
         with invocation.progress() as progress:
             archive = archive_at(parse_ref(ref), source, progress)
+        if mime is not None:
+            check_type(archive.kind, mime)
         members = list_members(archive, selection)
         report_members(invocation.output, archive, members, long=long, shadowed=shadowed)
         if refused := archive.index.refused.number:

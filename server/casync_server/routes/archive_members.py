@@ -10,6 +10,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
 from casync.access.archive import Archive
+from casync.archives.detect import check_type
 from casync.archives.member import Member, MemberKind
 from casync.archives.writing.new_format import NewFormat
 from casync.errors import NotFoundError, TimedOutError
@@ -72,6 +73,9 @@ async def list_members(
     after_offset: Annotated[
         int | None, Query(ge=0, description="With `all`: the `offset` of that last member.")
     ] = None,
+    archmime: Annotated[
+        str | None, Query(description="Refuse an archive that is not of this type.")
+    ] = None,
     made: _Format = None,
 ) -> Response:
     """The members of the archive that a full hash, NAME or NAME@N points to, or of one below it.
@@ -83,7 +87,9 @@ async def list_members(
     wanted = _Wanted(unquote_to_bytes(prefix), unquote_to_bytes(after), every is not None)
     if wanted.every:
         wanted = wanted._replace(after_offset=after_offset)
-    page = await service.read(lambda: _page(service, ref, unquote_to_bytes(path), wanted, limit))
+    page = await service.read(
+        lambda: _page(service, ref, unquote_to_bytes(path), wanted, limit, archmime)
+    )
     request_stats(request.scope).objects += len(page.members)
     headers = {"Cache-Control": policy_for_ref(ref)}
     return Response(encode_document(page), media_type=JSON_TYPE, headers=headers)
@@ -143,8 +149,12 @@ class _Wanted(NamedTuple):
                 yield one
 
 
-def _page(service: Service, ref: str, path: bytes, wanted: _Wanted, limit: int) -> MemberPage:
+def _page(
+    service: Service, ref: str, path: bytes, wanted: _Wanted, limit: int, archmime: str | None
+) -> MemberPage:
     archive, _ = archive_at_url(service.store, ref, path, service.member_indexes)
+    if archmime is not None:
+        check_type(archive.kind, archmime)
     with tell_damage(f"below {ref}"):
         items, more = page_of(map(_item, wanted.of(archive)), limit, _text_bytes)
     return MemberPage(archive.kind.format, archive.kind.layer, items, more)

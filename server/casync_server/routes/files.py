@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Final, TypeAlias
+from typing import Annotated, Final, TypeAlias
 from urllib.parse import quote
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
 from casync.access.archive import MemberContent
 from casync.access.outline import Outline
 from casync.access.tree_load import Tree
+from casync.archives.detect import check_type
 from casync.errors import UsageError
 from casync.ids import ChunkId
 from casync_server.deps import Reads, Service
@@ -64,7 +65,13 @@ _RESPONSES: Final = {
     responses=_RESPONSES,
     openapi_extra={"parameters": [*PARAMETERS, RANGE_PARAMETER]},
 )
-async def get_file_inside(request: Request, service: Reads) -> Response:
+async def get_file_inside(
+    request: Request,
+    service: Reads,
+    archmime: Annotated[
+        str | None, Query(description="Refuse a member of an archive that is not of this type.")
+    ] = None,
+) -> Response:
     """The file at a path in the folder or archive that a full hash, NAME or NAME@N points to.
 
     The path is percent-encoded bytes. It may go on inside an archive. Links are not followed.
@@ -72,6 +79,8 @@ async def get_file_inside(request: Request, service: Reads) -> Response:
     place = place_of(request, "/v1/files/")
     found = await service.read(lambda: _open(service, place.ref, place.path))
     if isinstance(found, MemberContent):
+        if archmime is not None:
+            check_type(found.kind, archmime)
         etag = f'"{found.identity}"'
     else:
         etag = etag_of(ChunkId(found.content.id))  # or a node's; a file has one in all folders

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 import zstandard
 
-from casync.archives.detect import ArchiveKind, detect, kind_of_name
+from casync.archives.detect import ArchiveKind, check_type, detect, kind_of_name, kind_of_type
 from casync.errors import MalformedError, UsageError
 from tests.support.archive_bytes import BytesReader
 
@@ -95,3 +95,33 @@ def test_a_zip_after_other_bytes_is_one_where_its_name_says_so() -> None:
     data = b"#!/bin/sh\n" * 100 + zipped()
     assert detect(BytesReader(data), "a.zip") == ArchiveKind("zip")
     assert detect(BytesReader(data), "a.run") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("application/x-tar", ArchiveKind("tar")),
+        ("application/gzip", ArchiveKind("tar", "gzip")),
+        ("Application/X-GZip; charset=binary", ArchiveKind("tar", "gzip")),
+        ("application/zip", ArchiveKind("zip")),
+        ("application/x-msgpack", ArchiveKind("msgpack")),
+        ("tgz", ArchiveKind("tar", "gzip")),
+        (".tar.zst", ArchiveKind("tar", "zstd")),
+    ],
+)
+def test_a_media_type_is_compared_whole(text: str, kind: ArchiveKind) -> None:
+    """A6"""
+    assert kind_of_type(text) == kind
+    check_type(kind, text)
+    other = ArchiveKind("tar", "lz4")
+    with pytest.raises(UsageError, match="the archive is tar in lz4, but the type"):
+        check_type(other, text)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "zip/gzip", "application/octet-stream", "x-tar", "text/plain"]
+)
+def test_a_type_of_no_archive_is_refused(text: str) -> None:
+    """A6"""
+    with pytest.raises(UsageError, match="is not the type of an archive"):
+        kind_of_type(text)
