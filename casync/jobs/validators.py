@@ -6,7 +6,6 @@ kept as they came and normalised when they are compared.
 
 from __future__ import annotations
 
-from email.utils import formatdate
 from enum import Enum
 from typing import Final
 
@@ -51,6 +50,8 @@ class Validators(msgspec.Struct, frozen=True, omit_defaults=True):
         """`last_modified` as HTTP writes it, for If-Range; empty if it is missing."""
         if self.last_modified is None or not 0 <= self.last_modified < 2**62:
             return ""
+        from email.utils import formatdate  # rarely needed, and slow to import
+
         return formatdate(self.last_modified // _SECOND, usegmt=True)
 
     @property

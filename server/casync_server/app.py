@@ -18,10 +18,11 @@ from casync.store.lmdb.store import LmdbStore
 from casync.store.lmdb.tokens import known_tokens
 from casync.store.writable import WritableStore
 from casync_server import problems
-from casync_server.access.access_log import AccessLog, LogSink, notes, to_stderr
+from casync_server.access.access_log import AccessLog
 from casync_server.access.audit import AuditLog
 from casync_server.access.auth import CurrentTokens, Gatekeeper
 from casync_server.access.guard import Guard
+from casync_server.access.log_sink import LogSink, notes, to_stderr
 from casync_server.access.metrics import Metrics
 from casync_server.damaged_store import DamagedStore
 from casync_server.deps import Service

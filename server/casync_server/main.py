@@ -11,7 +11,7 @@ from casync.errors import StoppedError
 from casync.escape import escape
 from casync.fs.scratch import scratch_folder
 from casync.fs.secret import exposure
-from casync_server.access.access_log import LogSink, notes, to_stderr
+from casync_server.access.log_sink import LogSink, notes, to_stderr
 from casync_server.options import ServeOptions
 from casync_server.process.address import (
     Listen,

@@ -14,7 +14,7 @@ from casync.access.member_indexes import StoredIndexes
 from casync.store.bucket.follower import HeadFollower
 from casync.store.bucket.store import BucketStore
 from casync.store.lmdb.store import LmdbStore
-from casync_server.access.access_log import to_stderr
+from casync_server.access.log_sink import to_stderr
 from casync_server.access.metrics import StoreMetrics
 from casync_server.deps import Service
 from casync_server.faults import Faults

@@ -13,9 +13,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
 from casync.errors import DamagedStoreError, NotFoundError
 from casync.fs.sync import sync_names
 from casync.store.lmdb.lmdb_errors import translate
@@ -56,6 +53,8 @@ class JobKey:
             DeniedError: The key file is not private.
             NoSpaceError, WriteError: It cannot be made.
         """
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # few stores have secrets
+
         nonce = secrets.token_bytes(_NONCE_BYTES)
         return nonce + AESGCM(self._made()).encrypt(nonce, plain, self._bound(ident, place))
 
@@ -72,6 +71,9 @@ class JobKey:
             NotFoundError: The key is missing, or is not the one that sealed them.
             DeniedError: The key file is not private.
         """
+        from cryptography.exceptions import InvalidTag
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
         try:
             key = self._read()
         except OSError as error:

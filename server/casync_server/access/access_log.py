@@ -6,19 +6,17 @@ unexpected exception into a 500 without details, and logs the details.
 
 from __future__ import annotations
 
-import json
-import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Final, Literal, Protocol, TypeAlias
+from typing import Final, Literal, Protocol
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from casync.errors import CasyncError
-from casync.escape import escape
+from casync_server.access.log_entry import LogEntry, format_entry
+from casync_server.access.log_sink import LogSink
 from casync_server.http.parts import PARTS
 from casync_server.http.request_stats import RequestStats, request_stats
 from casync_server.problems import failure
@@ -26,36 +24,13 @@ from casync_server.problems import failure
 __all__ = [
     "AccessLog",
     "ConnectionLog",
-    "LogEntry",
-    "LogSink",
     "Watcher",
-    "format_entry",
-    "notes",
-    "to_stderr",
 ]
-
-LogSink: TypeAlias = Callable[[str], None]
 
 _INTERNAL: Final = (
     b'{"title":"Internal Server Error","status":500,"code":"error",'
     b'"detail":"internal error; the server log has the details"}'
 )
-
-_SHOWN: Final = 2048
-"""Characters of a target that a log line shows."""
-
-
-@dataclass(frozen=True)
-class LogEntry:
-    """A finished request. `status` is 0 if there was no answer."""
-
-    client: str
-    method: str
-    target: str
-    status: int
-    bytes: int
-    seconds: float
-    stats: RequestStats
 
 
 class Watcher(Protocol):
@@ -68,59 +43,6 @@ class Watcher(Protocol):
     def end(self, entry: LogEntry, route: str) -> None:
         """The request ended; `route` is the path pattern that it matched."""
         ...
-
-
-def format_entry(entry: LogEntry, form: Literal["text", "json"], now: datetime) -> str:
-    """The line of `entry`, without its newline. `now` is aware."""
-    stamp = now.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    stats = entry.stats
-    if form == "json":
-        fields = {
-            "time": stamp,
-            "client": entry.client,
-            "token": stats.token,
-            "method": escape(entry.method),
-            "path": escape(entry.target[:_SHOWN]),
-            "status": entry.status,
-            "objects": stats.objects,
-            "absent": stats.absent,
-            "deltas": stats.deltas,
-            "saved": stats.saved,
-            "bytes": entry.bytes,
-            "seconds": round(entry.seconds, 6),
-            "note": escape(stats.note),
-        }
-        return json.dumps(fields, ensure_ascii=True)
-    target = escape(entry.target[:_SHOWN])
-    line = (
-        f"{stamp} {entry.client or '-'} {escape(entry.method) or '-'} {target or '-'}"
-        f" {entry.status} objects={stats.objects} bytes={entry.bytes} seconds={entry.seconds:.3f}"
-    )
-    if stats.absent:
-        line += f" absent={stats.absent}"
-    if stats.deltas:
-        line += f" deltas={stats.deltas} saved={stats.saved}"
-    if stats.token:
-        line += f" token={stats.token}"
-    return f"{line} ({escape(stats.note)})" if stats.note else line
-
-
-def to_stderr(line: str) -> None:
-    """Writes one line. Write errors are ignored: logging must not stop the service."""
-    try:
-        sys.stderr.write(line + "\n")
-        sys.stderr.flush()
-    except (OSError, ValueError):
-        return
-
-
-def notes(sink: LogSink = to_stderr, *, quiet: bool) -> LogSink:
-    """Where lines go that report no error: `sink`, or nowhere with `quiet`."""
-    return _drop if quiet else sink
-
-
-def _drop(line: str) -> None:
-    del line
 
 
 class ConnectionLog:

@@ -11,8 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from casync.errors import WriteError
-from casync_server.access.access_log import LogEntry, format_entry, to_stderr
 from casync_server.access.auth import changes
+from casync_server.access.log_entry import LogEntry, format_entry
+from casync_server.access.log_sink import to_stderr
 
 __all__ = ["AuditLog"]
 

@@ -22,7 +22,7 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from casync_server.access.access_log import LogEntry
+from casync_server.access.log_entry import LogEntry
 
 if TYPE_CHECKING:
     from casync.store.lmdb.usage import StoreUsage

@@ -14,7 +14,7 @@ from casync.errors import CasyncError, LockedError, NoStoreError
 from casync.escape import escape
 from casync.ops.upkeep.gc import collect
 from casync.sizes import format_count, format_size
-from casync_server.access.access_log import LogSink, notes, to_stderr
+from casync_server.access.log_sink import LogSink, notes, to_stderr
 from casync_server.process.worker_order import CollectorOrder, decode_line
 from casync_server.settings import ServerSettings
 from casync_server.stores import ServedStores, stores_of

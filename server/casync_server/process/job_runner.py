@@ -19,7 +19,7 @@ from typing import Final
 from casync.cutting.process_memory import keep_freed_memory
 from casync.jobs.egress import EgressPolicy
 from casync.ops.download.shared_bounds import SharedBounds
-from casync_server.access.access_log import notes, to_stderr
+from casync_server.access.log_sink import notes, to_stderr
 from casync_server.access.metrics import forget_dead_workers
 from casync_server.jobs.job_metrics import JobMetrics
 from casync_server.jobs.job_queue import JobQueue, ServedJob, next_job

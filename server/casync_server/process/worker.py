@@ -42,8 +42,9 @@ from casync.store.lmdb.fetch_turns import FetchTurns
 from casync.store.lmdb.namespaces import each_namespace, open_for_reading
 from casync.store.lmdb.store import LmdbStore
 from casync.store.lmdb.tokens import known_tokens
-from casync_server.access.access_log import ConnectionLog, notes, to_stderr
+from casync_server.access.access_log import ConnectionLog
 from casync_server.access.audit import AuditLog
+from casync_server.access.log_sink import notes, to_stderr
 from casync_server.access.metrics import forget_dead_workers
 from casync_server.app import create_app
 from casync_server.damaged_store import DamagedStore
