@@ -14,8 +14,11 @@ import termios
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tests.support.warm_program import fits, run_warm
+
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "casync_cli"]
+PATHS = os.pathsep.join([str(ROOT), str(ROOT / "server"), str(ROOT / "cli")])
 TIMEOUT = 120.0
 
 
@@ -54,11 +57,10 @@ class Program:
         self.store = home / "store"
         # Without the developer's own settings of casync, and with our sources first.
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("CASYNC_", "XDG_"))}
-        paths = [str(ROOT), str(ROOT / "server"), str(ROOT / "cli")]
         self.environment = {
             **kept,
             "HOME": str(home),
-            "PYTHONPATH": os.pathsep.join(paths),
+            "PYTHONPATH": PATHS,
             "CASYNC_STORE": str(self.store),
         }
         self.environment.pop("NO_COLOR", None)
@@ -75,10 +77,14 @@ class Program:
         return subprocess.Popen([*COMMAND, *map(str, arguments)], **(usual | options))
 
     def run(self, *arguments: str | Path, stdin: bytes = b"", **environment: str) -> Ran:
-        """Runs the program to its end."""
-        with self.start(
-            *arguments, stdin=subprocess.PIPE, env={**self.environment, **environment}
-        ) as process:
+        """Runs the program to its end, where it can be without starting an interpreter."""
+        variables = {**self.environment, **environment}
+        if fits(variables, PATHS):
+            status, out, written = run_warm(
+                [*map(str, arguments)], variables, self.home, stdin, TIMEOUT
+            )
+            return Ran(status, out, written.decode())
+        with self.start(*arguments, stdin=subprocess.PIPE, env=variables) as process:
             try:
                 out, err = process.communicate(stdin, timeout=TIMEOUT)
             except subprocess.TimeoutExpired:

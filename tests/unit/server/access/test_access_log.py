@@ -5,7 +5,8 @@ import json
 from datetime import UTC, datetime
 
 import pytest
-from casync_server.access.access_log import AccessLog, LogEntry, format_entry
+from casync_server.access.access_log import AccessLog
+from casync_server.access.log_entry import LogEntry, format_entry
 from casync_server.access.metrics import Metrics
 from casync_server.http.request_stats import RequestStats, request_stats
 from starlette.types import Message, Receive, Scope, Send
