@@ -9,8 +9,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parents[2]
 PACKAGES = {"casync": ROOT, "casync_server": ROOT / "server", "casync_cli": ROOT / "cli"}
 TREES = ["casync", "server", "cli", "tests", "benchmarks"]
@@ -47,23 +45,21 @@ def test_the_files_are_found() -> None:
     assert {path.relative_to(ROOT).parts[0] for path in FILES} >= {"casync", "server", "cli"}
 
 
-@pytest.mark.parametrize("path", FILES, ids=shown)
-def test_a_file_is_short_and_named_by_its_concept(path: Path) -> None:
-    assert len(path.read_text().splitlines()) <= 400
-    assert path.stem not in NAMES_THAT_SAY_NOTHING
+def test_files_are_short_and_named_by_their_concept() -> None:
+    long = [shown(path) for path in FILES if len(path.read_text().splitlines()) > 400]
+    nameless = [shown(path) for path in FILES if path.stem in NAMES_THAT_SAY_NOTHING]
+    assert (long, nameless) == ([], [])
 
 
-@pytest.mark.parametrize("path", OURS, ids=shown)
-def test_a_module_says_what_it_is(path: Path) -> None:
-    assert ast.get_docstring(tree_of(path))
+def test_modules_say_what_they_are() -> None:
+    assert [shown(path) for path in OURS if not ast.get_docstring(tree_of(path))] == []
 
 
-@pytest.mark.parametrize("path", OURS, ids=shown)
-def test_our_packages_are_imported_at_the_top(path: Path) -> None:
-    if shown(path).startswith(LATE):
-        return
+def test_our_packages_are_imported_at_the_top() -> None:
     late = [
-        (node.lineno, name)
+        (shown(path), node.lineno, name)
+        for path in OURS
+        if not shown(path).startswith(LATE)
         for function in ast.walk(tree_of(path))
         if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
         for node in ast.walk(function)
@@ -74,10 +70,17 @@ def test_our_packages_are_imported_at_the_top(path: Path) -> None:
     assert late == []
 
 
-@pytest.mark.parametrize("path", FILES, ids=shown)
-def test_packages_are_imported_by_their_own_names(path: Path) -> None:
-    names = {name for node in ast.walk(tree_of(path)) for name in imported(node)}
-    assert not names & {"server", "cli"}
+def test_packages_are_imported_by_their_own_names() -> None:
+    suspicious = re.compile(r"import\b.*\b(server|cli)\b|from (server|cli)\b")
+    wrong = [
+        (shown(path), name)
+        for path in FILES
+        if suspicious.search(path.read_text())
+        for node in ast.walk(tree_of(path))
+        for name in imported(node)
+        if name in ("server", "cli")
+    ]
+    assert wrong == []
 
 
 def registered(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> bool:
@@ -99,8 +102,8 @@ def defined(body: list[ast.stmt]) -> Iterator[str]:
             yield from defined(node.body)
 
 
-@pytest.mark.parametrize("path", OURS, ids=shown)
-def test_all_lists_the_public_names(path: Path) -> None:
+def lists_its_names(path: Path) -> bool:
+    """Whether `__all__` of a module has what the module defines for others, once each."""
     tree = tree_of(path)
     listed = [
         ast.literal_eval(node.value)
@@ -111,24 +114,33 @@ def test_all_lists_the_public_names(path: Path) -> None:
     if not listed:
         # A module of constants is public as a whole. Commands show what verbs.py reads.
         constants = {name for name in visible if name.isupper()}
-        assert path.name == "__init__.py" or visible - constants <= COMMAND
-        return
-    assert len(listed[0]) == len(set(listed[0]))
-    if path.name != "__init__.py":
-        brought = {
-            alias.asname or alias.name
-            for node in tree.body
-            if isinstance(node, ast.ImportFrom)
-            for alias in node.names
-        }
-        assert visible <= set(listed[0]) <= visible | brought
+        return path.name == "__init__.py" or visible - constants <= COMMAND
+    if len(listed[0]) != len(set(listed[0])):
+        return False
+    if path.name == "__init__.py":
+        return True
+    brought = {
+        alias.asname or alias.name
+        for node in tree.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    return visible <= set(listed[0]) <= visible | brought
 
 
-@pytest.mark.parametrize("path", TESTS, ids=shown)
-def test_a_test_is_named_by_a_sentence(path: Path) -> None:
+def test_all_lists_the_public_names() -> None:
+    assert [shown(path) for path in OURS if not lists_its_names(path)] == []
+
+
+def test_tests_are_named_by_sentences() -> None:
     coded = re.compile(r"test_[a-z]\d+_")
-    named = [node.name for node in ast.walk(tree_of(path)) if isinstance(node, ast.FunctionDef)]
-    assert [name for name in named if coded.match(name)] == []
+    wrong = [
+        (shown(path), node.name)
+        for path in TESTS
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.FunctionDef) and coded.match(node.name)
+    ]
+    assert wrong == []
 
 
 HOMONYMS: dict[str, str] = {}
