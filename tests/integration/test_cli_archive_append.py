@@ -6,11 +6,11 @@ import io
 import random
 import signal
 import subprocess
-import sys
 import tarfile
 import time
 import zipfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -149,21 +149,17 @@ def test_appenders_at_the_same_time_lose_nothing(
 ) -> None:
     """A4"""
     program.good("prepare", "--name", f"x.{form}")
-    expected = {}
-    running = []
-    for worker in range(4):
-        paths = []
+    expected = {f"{worker}-{number}": b"" for worker in range(4) for number in range(4)}
+    for name in expected:
+        expected[name] = random.Random(name).randbytes(50_000)
+        (tmp_path / name).write_bytes(expected[name])
+
+    def append_four(worker: int) -> None:
         for number in range(4):
-            path = tmp_path / f"{worker}-{number}"
-            path.write_bytes(random.Random(path.name).randbytes(50_000))
-            expected[path.name] = path.read_bytes()
-            paths.append(path)
-        script = " && ".join(
-            f'"$PYTHON" -m casync_cli archive append x.{form} {path} -q' for path in paths
-        )
-        environment = {**program.environment, "PYTHON": sys.executable}
-        running.append(subprocess.Popen(["sh", "-c", script], env=environment, cwd=program.home))
-    assert [process.wait(120) for process in running] == [0] * 4
+            append(program, f"x.{form}", tmp_path / f"{worker}-{number}")
+
+    with ThreadPoolExecutor(4) as workers:
+        list(workers.map(append_four, range(4)))
     assert members(form, content(program, f"x.{form}")) == expected
     assert len(program.good("name", "log", f"x.{form}").lines) == 17
     assert program.good("archive", "ls", f"x.{form}").lines == sorted(expected)
