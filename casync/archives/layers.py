@@ -291,6 +291,7 @@ def _our_errors() -> Iterator[None]:
     try:
         yield
     except (OSError, EOFError, RuntimeError, zlib.error, zstandard.ZstdError) as error:
-        if isinstance(error.__cause__, CasyncError):
-            raise error.__cause__ from None
+        cause = error.__cause__
+        if isinstance(cause, CasyncError | KeyboardInterrupt | SystemExit):
+            raise cause from None  # of the reader, or a signal that came while it read
         raise MalformedError(f"the archive cannot be decompressed: {error}") from error

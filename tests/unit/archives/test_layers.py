@@ -133,3 +133,18 @@ def test_errors_of_the_archive_are_passed_on(layer: LayerName) -> None:
         open_layer(layer, lost)
     with pytest.raises(UnreachableError):
         OnePass(layer, lost).measure()
+
+
+@pytest.mark.parametrize("signal", [KeyboardInterrupt, SystemExit])
+def test_a_signal_while_gzip_is_read_is_passed_on(signal: type[BaseException]) -> None:
+    data = gzip.compress(PLAIN)
+    once = OnePass("gzip", BytesReader(data))
+    once.measure()
+
+    class Stopped(BytesReader):
+        def read(self, offset: int, length: int) -> bytes:
+            raise signal
+
+    plain = open_layer("gzip", Stopped(data), length=once.length, points=once.points)
+    with pytest.raises(signal):
+        plain.read(10_000_000, 100)
