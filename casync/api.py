@@ -50,7 +50,7 @@ from casync.ops.upkeep.repair import Repaired
 from casync.remote.http.client import RemoteClient
 from casync.remote.http.transport import TransportOptions
 from casync.remote.http.write_client import WritingClient
-from casync.remote.site.server_at import ServerAt
+from casync.remote.site.server_at import ServerAt, servers_at
 from casync.store.base import ManifestSource
 from casync.store.lmdb.store import LmdbStore
 from casync.store.memory import MemoryStore
@@ -395,6 +395,6 @@ def _endpoints(
     """The endpoints of one pull. A read-only store is still a source of objects."""
     lasting = store is not None and store.writable
     with ExitStack() as stack:
-        clients = [stack.enter_context(ServerAt(url, transport)) for url in servers]
+        clients = servers_at(servers, transport, stack)
         nodes = store if store is not None and lasting else MemoryStore()
         yield Endpoints(nodes, lasting, [] if store is None else [store], clients)

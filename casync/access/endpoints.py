@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from casync.errors import UnreachableError
 from casync.ids import ManifestId
 from casync.names.name import Ref
 from casync.store.base import ObjectSource, ObjectStore, Traffic
@@ -27,13 +28,14 @@ class Endpoints(NamedTuple):
             is writable.
         lasting: Whether `store` outlives the command.
         local: Stores on this machine: sources of chunks, and of remembered files for seeds.
-        servers: Sources of objects; the first one resolves names.
+        servers: Sources of objects. The first one that can be reached resolves names, and is the
+            first of them from then on.
     """
 
     store: ObjectStore
     lasting: bool
     local: Sequence[ObjectStore]
-    servers: Sequence[Server]
+    servers: list[Server]
 
     @property
     def others(self) -> list[tuple[str, ObjectSource]]:
@@ -43,22 +45,35 @@ class Endpoints(NamedTuple):
     def resolve(self, ref: Ref) -> ManifestId:
         """The manifest that a ref stands for, which all servers learn to expect.
 
-        A full hash stands for itself. The first server resolves names; without servers, and for
-        prefixes of hashes, the local store does.
+        A full hash stands for itself. The first server that can be reached resolves names; without
+        servers, and for prefixes of hashes, the local store does.
 
         Raises:
             NoNameError: No manifest has the name or the prefix.
-            RemoteError: The request to the first server failed.
+            RemoteError: The request failed, or no server can be reached.
         """
         if ref.manifest is not None:
             ident = ref.manifest
         elif ref.prefix is not None or not self.servers:
             ident = self.memory.resolve(ref)
         else:
-            ident = self.servers[0].resolve(ref)
+            ident = self._resolve_there(ref)
         for server in self.servers:
             server.expects(ident)
         return ident
+
+    def _resolve_there(self, ref: Ref) -> ManifestId:
+        for number, server in enumerate(self.servers, 1):
+            try:
+                ident = server.resolve(ref)
+            except UnreachableError:
+                if number == len(self.servers):
+                    raise
+            else:
+                self.servers.remove(server)
+                self.servers.insert(0, server)
+                return ident
+        raise AssertionError
 
     @property
     def traffic(self) -> Traffic:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from casync.errors import UsageError
+from casync.errors import UnreachableError, UsageError
 from casync_cli.environment import default_state
 from casync_cli.invocation import Invocation
 
@@ -20,9 +21,9 @@ def trusted(
 ) -> Ref:
     """The full hash that a name must stand for by the signature of a trusted key.
 
-    The first server resolves the name; without a server the local store does, and what it holds
-    is checked alike. A hash stands for itself. Keys on the command line win over those of the
-    configuration; where there are none, the ref stays as it is.
+    The first server that can be reached resolves the name; without a server the local store does,
+    and what it holds is checked alike. A hash stands for itself. Keys on the command line win over
+    those of the configuration; where there are none, the ref stays as it is.
 
     Raises:
         UsageError: A key is not valid, or `--allow-rollback` is given without a key.
@@ -45,9 +46,12 @@ def trusted(
     if ref.name is None:
         return ref
     memory = SeenVersions(default_state() / "seen")
-    with (
-        ServerAt(servers[0], invocation.transport(servers))
-        if servers
-        else invocation.open_store(read_only=True)
-    ) as source:
-        return trusted_ref(ref, source, trust, memory, time.time())
+    if not servers:
+        with invocation.open_store(read_only=True) as store:
+            return trusted_ref(ref, store, trust, memory, time.time())
+    transport = invocation.transport(servers).among(servers)
+    for url in servers[:-1]:
+        with suppress(UnreachableError), ServerAt(url, transport) as server:
+            return trusted_ref(ref, server, trust, memory, time.time())
+    with ServerAt(servers[-1], transport) as server:
+        return trusted_ref(ref, server, trust, memory, time.time())

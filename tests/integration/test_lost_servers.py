@@ -61,6 +61,42 @@ def test_a_pull_says_that_the_server_is_lost_and_back(
         assert rest.count(b"server back: " + server.url.encode()) == 1
 
 
+@pytest.fixture(params=["refuses connections", "never answers"])
+def dead(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The URL of a server that is gone: its process, or its host."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        if request.param == "refuses connections":
+            listener.close()
+        yield url
+
+
+def test_a_pull_by_name_leaves_a_dead_server_for_the_next_one(
+    program: Program, server: Server, dead: str
+) -> None:
+    servers = ("--server", dead, "--server", server.url, "--retry-for", "1h")
+    program.good("pull", "vm", "-o", "out", *servers)
+    assert (program.home / "out").read_bytes() == DATA
+
+
+def test_a_pull_leaves_a_server_that_dies_for_another_one(
+    program: Program, server: Server, there: Path
+) -> None:
+    with serving(there) as other:
+        servers = ("--server", server.url, "--server", other.url, "--retry-for", "1h")
+        pull = program.start("pull", "vm", "-o", "out", "--limit", "1M", *servers)
+        server.wait_for("POST /v1/objects/fetch")
+        server.close()
+        _, said = pull.communicate(timeout=120)
+    assert pull.returncode == 0, said
+    assert (program.home / "out").read_bytes() == DATA
+
+
+def test_a_pull_whose_servers_are_all_dead_ends(program: Program, dead: str) -> None:
+    servers = ("--server", dead, "--server", "http://127.0.0.1:1", "--retry-for", "1h")
+    assert program.run("pull", "vm", "-o", "out", *servers).status == 5
+
+
 @pytest.mark.parametrize("verb", ["pull", "push"])
 def test_a_command_that_gives_up_says_that_it_continues_when_repeated(
     program: Program, server: Server, verb: str

@@ -58,16 +58,16 @@ def test_every_replica_shows_what_any_host_commits(cluster: Cluster) -> None:
 
 
 def test_every_pull_ends_right_when_a_replica_is_killed(folder: Cluster) -> None:
-    disk = folder.prepare("disk", IMAGE)
+    folder.prepare("disk", IMAGE)
     with folder.replica("one") as one, folder.replica("two") as two:
         for server in (one, two):
             until(partial(is_ready, server), "the first sync")
 
         def pull(number: int) -> bytes:
-            servers = ("--server", one.url, "--server", two.url, "--retry-for", "1s")
+            servers = ("--server", one.url, "--server", two.url, "--retry-for", "1h")
             store, out = f"store{number}", f"out{number}"
             home = folder.program.home
-            folder.program.good("--store", str(home / store), "pull", disk, "-o", out, *servers)
+            folder.program.good("--store", str(home / store), "pull", "disk", "-o", out, *servers)
             return (home / out).read_bytes()
 
         with ThreadPoolExecutor(4) as pool:

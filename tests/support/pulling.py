@@ -159,7 +159,7 @@ def outline_of(
     ident: ManifestId, store: ObjectStore, servers: Sequence[MemoryServer] = ()
 ) -> Outline:
     """The outline of a file, with all its nodes in `store`."""
-    found = fetch(Ref(manifest=ident), Endpoints(store, True, [], servers))
+    found = fetch(Ref(manifest=ident), Endpoints(store, True, [], [*servers]))
     assert isinstance(found, Outline)
     return found
 

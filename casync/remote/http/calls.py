@@ -51,7 +51,7 @@ class Calls:
         self.patience = Patience(
             options.retry_for,
             lambda: self.transport.connected,
-            Outage(self.transport.origin, options.watch, clock),
+            Outage(self.transport.origin, options.watch, clock, options.peers),
             pause=pause,
             clock=clock,
             jitter=jitter,

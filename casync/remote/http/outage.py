@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from casync.errors import UnreachableError
+from casync.remote.http.peers import ALONE, Peers
 
 __all__ = ["Outage", "ServerWatch"]
 
@@ -37,15 +38,28 @@ class Outage:
         origin: The server.
         watch: Is told about losses; None if they are not reported.
         clock: Monotonic clock in seconds.
+        peers: Servers that stand in for it.
     """
 
-    def __init__(self, origin: str, watch: ServerWatch | None, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        origin: str,
+        watch: ServerWatch | None,
+        clock: Callable[[], float],
+        peers: Peers = ALONE,
+    ) -> None:
         self._origin = origin
+        self._peers = peers
         self._watch = watch
         self._clock = clock
         self._lock = threading.Lock()
         self._since: float | None = None
         self._told = False
+
+    @property
+    def is_covered(self) -> bool:
+        """Whether another server may answer in its place."""
+        return self._peers.has_other(self._origin)
 
     def failed(self, error: UnreachableError, wait: float, left: float) -> None:
         """Records that a request failed, and is retried in `wait` seconds and for `left` ones."""
@@ -59,11 +73,13 @@ class Outage:
 
     def answered(self) -> None:
         """Records that the server answered."""
+        self._peers.answered(self._origin)
         if self._ended() and self._watch is not None:
             self._watch.back(self._origin)
 
     def given_up(self) -> None:
         """Records that a request is not retried any more."""
+        self._peers.lost(self._origin)
         if self._ended() and self._watch is not None:
             self._watch.given_up(self._origin)
 

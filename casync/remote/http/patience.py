@@ -8,6 +8,7 @@ from typing import Final
 
 from casync.errors import StoppedError, UnreachableError
 from casync.remote.http.outage import Outage
+from casync.remote.http.peers import PEER_SECONDS
 from casync.remote.http.retry import Retry
 
 __all__ = ["Patience"]
@@ -50,7 +51,10 @@ class Patience:
 
     def retry(self) -> Retry:
         """The tries of one request."""
-        return Retry(self._budget, clock=self.clock, jitter=self._jitter, outage=self._outage)
+        budget = self._budget
+        if budget and self._outage.is_covered:
+            budget = min(budget, PEER_SECONDS)
+        return Retry(budget, clock=self.clock, jitter=self._jitter, outage=self._outage)
 
     def stop(self) -> None:
         """Wakes the threads that wait; these and later ones get StoppedError."""
@@ -61,7 +65,8 @@ class Patience:
         if self._is_known():
             self.rest(retry.wait_after(error))
             return
-        if not (error.refused and self._waits_for_start):  # probably a wrong address
+        if not (error.refused and self._waits_for_start) or self._outage.is_covered:
+            self._outage.given_up()  # probably a wrong address
             raise error
         try:
             self.rest(retry.wait_after(error, _START_SECONDS))

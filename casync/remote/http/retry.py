@@ -31,6 +31,9 @@ _FIRST_REFUSED_SECONDS: Final = 0.1
 _LONGEST_REFUSED_SECONDS: Final = 1.0
 """The same while connections are refused."""
 
+_COVERED_SECONDS: Final = 1.0
+"""For how long a server that fails is tried while another one may answer."""
+
 
 class Retry:
     """The tries of one request.
@@ -90,6 +93,8 @@ class Retry:
         first, longest = _FIRST_SECONDS, _LONGEST_SECONDS
         if error.refused:
             first, longest = _FIRST_REFUSED_SECONDS, _LONGEST_REFUSED_SECONDS
+        if self._outage.is_covered:
+            budget = min(budget, _COVERED_SECONDS)
         longest = min(first * 2.0 ** min(self._failures, 16), longest)
         self._failures += 1
         wait = max(longest * self._jitter(), error.retry_after)

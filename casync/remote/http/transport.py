@@ -11,9 +11,9 @@ import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Final, cast
+from typing import Final, Self, cast
 
 import httpcore
 import httpx
@@ -35,6 +35,7 @@ from casync.remote.http.message import Reply, Request
 from casync.remote.http.network_errors import network_error
 from casync.remote.http.outage import ServerWatch
 from casync.remote.http.partial import PARTIAL, part_start
+from casync.remote.http.peers import ALONE, Peers
 from casync.remote.http.pool import WatchedPool
 from casync.remote.http.rate_limit import RateLimit
 from casync.remote.http.refusal import proxy_refusal, refusal
@@ -67,6 +68,7 @@ class TransportOptions:
         proxy_auth: `USER:PASSWORD` for the proxy; empty for none.
         egress: Decides which addresses may be connected to; None for all.
         watch: Learns of lost servers.
+        peers: Servers that stand in for each other.
         trail: Returns the caches that ask, for the `CDN-Loop` field of a request; or nothing.
         limit: A rate limit, which all its holders share.
         connections: Threads that request at once, beside one that plans. As many idle connections
@@ -88,6 +90,7 @@ class TransportOptions:
     proxy_auth: str = field(default="", repr=False)
     egress: Egress | None = None
     watch: ServerWatch | None = None
+    peers: Peers = ALONE
     trail: Callable[[], str] = str
     limit: RateLimit | None = None
     connections: int = 4
@@ -96,6 +99,10 @@ class TransportOptions:
     answer_seconds: float = 60.0
     min_rate: float = 1.0 * KIB
     window: float = 30.0
+
+    def among(self, urls: Sequence[str]) -> Self:
+        """These options, for servers that stand in for each other."""
+        return replace(self, peers=Peers(urls))
 
 
 class Transport:

@@ -7,6 +7,7 @@ a way that no casync server would is looked at again: the marker of a site tells
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from typing import Final, Self, TypeVar
 
 from casync.errors import (
@@ -25,13 +26,29 @@ from casync.remote.http.client import RemoteClient
 from casync.remote.http.transport import TransportOptions
 from casync.remote.site.site import StaticSite
 from casync.store.base import Absence, ManifestRow, ObjectStat, Traffic
+from casync.store.server import Server
 
-__all__ = ["ServerAt"]
+__all__ = ["ServerAt", "servers_at"]
 
 _FOREIGN: Final = frozenset({RemoteError, RemoteProtocolError, DeniedError})
 """Classes of the refusals by something that is no casync server. Not their subclasses."""
 
 _Result = TypeVar("_Result")
+
+
+def servers_at(urls: Sequence[str], options: TransportOptions, stack: ExitStack) -> list[Server]:
+    """The servers at several addresses, which stand in for each other.
+
+    Args:
+        urls: The addresses.
+        options: Options of the transport.
+        stack: Closes them.
+
+    Raises:
+        UsageError: An address or an option is invalid.
+    """
+    among = options.among(urls)
+    return [stack.enter_context(ServerAt(url, among)) for url in urls]
 
 
 class ServerAt:

@@ -38,7 +38,7 @@ def test_plans_and_pulls_skip_a_server_that_is_down(tmp_path: Path) -> None:
     server, store = MemoryServer(), MemoryStore()
     ident = put(server, DATA)
     for servers in ([Down(), server], [server, Down()]):
-        endpoints = Endpoints(store, True, [store], servers)
+        endpoints = Endpoints(store, True, [store], [*servers])
         plan = forecast_file(Ref(manifest=ident), tmp_path / "out", endpoints, PullOptions())
         assert plan.missing == 0
         assert plan.sources == {"server": len(DATA)}
