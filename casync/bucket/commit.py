@@ -109,7 +109,7 @@ def after_swap(
     if mine is None:
         raise LostRaceError(
             "the session of this writer was silent for too long and has been ended",
-            next_step="TableRun the command again.",
+            next_step="Run the command again.",
         )
     mine = replace(
         mine,

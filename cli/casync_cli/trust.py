@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
 from casync.errors import UnreachableError, UsageError
@@ -40,7 +40,7 @@ def trusted(
     from casync.fs.seen_versions import SeenVersions
     from casync.names.signing import parse_key
     from casync.ops.trust import Trust, trusted_ref
-    from casync.remote.site.server_at import ServerAt
+    from casync.remote.site.server_at import servers_at
 
     trust = Trust(frozenset(map(parse_key, keys)), allow_rollback, dry_run)
     if ref.name is None:
@@ -49,9 +49,9 @@ def trusted(
     if not servers:
         with invocation.open_store(read_only=True) as store:
             return trusted_ref(ref, store, trust, memory, time.time())
-    transport = invocation.transport(servers).among(servers)
-    for url in servers[:-1]:
-        with suppress(UnreachableError), ServerAt(url, transport) as server:
-            return trusted_ref(ref, server, trust, memory, time.time())
-    with ServerAt(servers[-1], transport) as server:
-        return trusted_ref(ref, server, trust, memory, time.time())
+    with ExitStack() as stack:
+        *first, last = servers_at(servers, invocation.transport(servers), stack)
+        for server in first:
+            with suppress(UnreachableError):
+                return trusted_ref(ref, server, trust, memory, time.time())
+        return trusted_ref(ref, last, trust, memory, time.time())

@@ -11,9 +11,9 @@ import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Final, Self, cast
+from typing import Final, cast
 
 import httpcore
 import httpx
@@ -99,10 +99,6 @@ class TransportOptions:
     answer_seconds: float = 60.0
     min_rate: float = 1.0 * KIB
     window: float = 30.0
-
-    def among(self, urls: Sequence[str]) -> Self:
-        """These options, for servers that stand in for each other."""
-        return replace(self, peers=Peers(urls))
 
 
 class Transport:

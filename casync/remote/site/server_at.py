@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Final, Self, TypeVar
 
 from casync.errors import (
@@ -23,6 +24,7 @@ from casync.objects.codec import Packed
 from casync.objects.delta import Delta, Group
 from casync.objects.node import Content
 from casync.remote.http.client import RemoteClient
+from casync.remote.http.peers import Peers
 from casync.remote.http.transport import TransportOptions
 from casync.remote.site.site import StaticSite
 from casync.store.base import Absence, ManifestRow, ObjectStat, Traffic
@@ -47,7 +49,7 @@ def servers_at(urls: Sequence[str], options: TransportOptions, stack: ExitStack)
     Raises:
         UsageError: An address or an option is invalid.
     """
-    among = options.among(urls)
+    among = replace(options, peers=Peers(urls))
     return [stack.enter_context(ServerAt(url, among)) for url in urls]
 
 

@@ -145,10 +145,10 @@ class BucketEnvironment(Environment):
         raise LostRaceError(f"{self.storage.place} changes faster than it can be read")
 
     def _refresh(self) -> BucketHead:
-        head = self._read_head()
         standing = self._standing()
+        head = self._read_head()  # after the tables, which other processes move on, too
         if standing.head != head:
-            if standing.version >= head.version:
+            if not standing.may_become(head):
                 raise DamagedStoreError(
                     f"{self.storage.place} is at version {head.version}, "
                     f"but was at {standing.version} before: it was rolled back",

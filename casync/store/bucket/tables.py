@@ -92,6 +92,14 @@ class Standing(NamedTuple):
     head: BucketHead | None
     version: int
 
+    def may_become(self, head: BucketHead) -> bool:
+        """Whether another head may follow, one that was read after this.
+
+        It may have the same version while a process is applying the runs of that head.
+        """
+        is_applying = self.head is None or self.head.version < self.version
+        return self.version < head.version or (self.version == head.version and is_applying)
+
 
 def read_standing(txn: Txn, databases: _Databases) -> Standing:
     """Where the tables stand."""
