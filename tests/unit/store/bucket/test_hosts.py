@@ -11,9 +11,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from msgspec.structs import replace
 
-from casync.bucket.commit import runs_to_read
 from casync.bucket.head import BucketHead, decode_head, encode_head
 from casync.bucket.keys import HEAD_KEY, RUNS, SEGMENTS
 from casync.bucket.lease import COLLECTOR_LEASE
@@ -35,7 +33,6 @@ from casync.ops.upkeep.gc import CollectOptions, collect
 from casync.ops.upkeep.verify import verify
 from casync.store.base import Batch, ManifestState
 from casync.store.bucket.store import BucketStore
-from casync.store.bucket.tables import Standing
 from tests.contract.store_contract import ids_of, noise, pack, put_manifest
 from tests.contract.whole_store import DAY, Clock
 from tests.support.faulty_storage import Fault, FaultyStorage, Schedule
@@ -115,25 +112,6 @@ def test_hosts_see_what_others_commit(hosts: Hosts) -> None:
     with pytest.raises(QuotaError):
         two.commit(Batch(objects=[pack(noise(20_000))]))
     assert state(one) == state(two) == state(hosts.open())
-
-
-def test_tables_that_another_process_was_bringing_to_the_head_are_no_rollback(hosts: Hosts) -> None:
-    one, two = hosts.open(), hosts.open()
-    put_manifest(one, b"1", "disk")
-    later = put_manifest(one, b"2", "disk")
-    environment = two._environment
-    standing, head = environment._standing(), hosts.head
-    for entry in runs_to_read(head, standing.version).runs:
-        run = environment._state.run(entry)
-        after = Standing(standing.head, entry.last)
-        standing = environment._apply(standing, run, after, anew=False)
-    assert standing.version == head.version
-    assert two.resolve(parse_ref("disk")) == later
-    assert environment._standing() == Standing(head, head.version)
-    hosts.storage.put(HEAD_KEY, encode_head(replace(head, generation=head.generation + 1)))
-    with pytest.raises(DamagedStoreError, match="rolled back"):
-        environment.refresh()
-    hosts.storage.put(HEAD_KEY, encode_head(head))
 
 
 def test_objects_are_written_once(hosts: Hosts) -> None:
