@@ -11,11 +11,21 @@ import fcntl
 import os
 import struct
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, suppress
+from pathlib import Path
 from typing import Final
 
 from casync.ids import Buffer
 
-__all__ = ["clone_range", "data_ranges", "punch", "read_range", "write_range", "zero_range"]
+__all__ = [
+    "can_clone",
+    "clone_range",
+    "data_ranges",
+    "punch",
+    "read_range",
+    "write_range",
+    "zero_range",
+]
 
 _MAX_BUFFERS: Final = 1024  # IOV_MAX of Linux
 _STEP: Final = 1 << 20
@@ -90,6 +100,18 @@ def clone_range(source_fd: int, source: int, fd: int, offset: int, length: int) 
             raise
         return False
     return True
+
+
+def can_clone(folder: Path) -> bool:
+    """Whether files in a folder can share blocks. Tries it with two files without names."""
+    with ExitStack() as stack, suppress(OSError):
+        fds = [os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC) for _ in range(2)]
+        for fd in fds:
+            stack.callback(os.close, fd)
+        block = os.fstatvfs(fds[0]).f_bsize
+        os.pwrite(fds[0], bytes(block), 0)
+        return clone_range(fds[0], 0, fds[1], 0, block)
+    return False
 
 
 def data_ranges(fd: int, start: int, end: int) -> Iterator[tuple[int, int]]:

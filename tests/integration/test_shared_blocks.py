@@ -80,3 +80,30 @@ def test_a_new_file_writes_what_has_changed(program: Program, disk: Path, way: s
     assert target.read_bytes() == new
     assert (disk / "kept").read_bytes() == old
     assert used(disk) - before < SIZE // 25
+
+
+def test_a_full_disk_has_room_for_what_is_shared(program: Program, disk: Path) -> None:
+    old = random.Random(1).randbytes(SIZE)
+    new = updated(old)
+    (disk / "old").write_bytes(old)
+    (program.home / "new").write_bytes(new)
+    program.good("prepare", "new", "--name", "new", "--store", "origin")
+    program.good("prepare", disk / "old")
+    subprocess.run(["sync", "-f", disk], check=True)
+    free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize
+    with (disk / "filler").open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, free - SIZE // 2)
+    with serving(program.home / "origin") as server:
+        here = ("new", "--server", server.url)
+        program.good("pull", *here, "-o", disk / "target", "--dry-run")
+        program.good("pull", *here, "-o", disk / "target")
+        assert (disk / "target").read_bytes() == new
+        (disk / "old").unlink()
+        (disk / "target").unlink()
+        subprocess.run(["sync", "-f", disk], check=True)
+        with (disk / "more").open("wb") as file:
+            free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize
+            os.posix_fallocate(file.fileno(), 0, free - SIZE // 2)
+        found = program.run("pull", *here, "-o", disk / "target")
+    assert found.status != 0
+    assert "no space" in found.err

@@ -25,7 +25,7 @@ from casync.fs.target.place import TargetPlace
 from casync.ids import Buffer
 from casync.limits import KIB
 
-__all__ = ["PartFile", "is_part", "part_name"]
+__all__ = ["PartFile", "is_part", "part_name", "shared_part"]
 
 _SUFFIX: Final = ".casync-part"
 _HASH_DIGITS: Final = 16
@@ -60,6 +60,22 @@ def is_part(name: bytes, status: os.stat_result) -> bool:
         and stat.S_ISREG(status.st_mode)
         and stat.S_IMODE(status.st_mode) == _MODE
         and status.st_nlink == 1
+    )
+
+
+def shared_part(source: int, offset: int, length: int, block: int) -> range:
+    """The part of a range of a target that can share blocks with another file.
+
+    Args:
+        source: Where the range begins there.
+        offset: Where it begins in the target.
+        length: Its bytes.
+        block: Bytes of a block of the file system.
+    """
+    start = -(-offset // block) * block
+    end = (offset + length) // block * block
+    return (
+        range(0) if (offset - source) % block or end - start < _LEAST_SHARED else range(start, end)
     )
 
 
@@ -128,14 +144,14 @@ class PartFile:
         Returns:
             The bytes of the target that are blocks of the other file now, unproved as those are.
         """
-        start = -(-offset // self._block) * self._block
-        end = (offset + length) // self._block * self._block
-        if (offset - source) % self._block or end - start < _LEAST_SHARED:
-            return range(0)
+        part = shared_part(source, offset, length, self._block)
+        if not part:
+            return part
         self._written = True
         with writing(self._path, self.length):
-            found = clone_range(fd, source + start - offset, self._fd, start, end - start)
-        return range(start, end) if found else range(0)
+            start = source + part.start - offset
+            found = clone_range(fd, start, self._fd, part.start, len(part))
+        return part if found else range(0)
 
     def zero(self, offset: int, length: int) -> None:
         """Makes a range read as zeros, as a hole where possible. All of a new file is a hole."""

@@ -36,8 +36,9 @@ from casync.ids import Buffer, ManifestId
 from casync.limits import MIB
 from casync.ops.pull.in_place import MovedRanges, move
 from casync.ops.pull.rebuild import Rebuilder
+from casync.ops.pull.room import check_room
 from casync.ops.pull.seeds import Seeds
-from casync.ops.pull.wanted import PullOptions, PullPlan, WantedFile, check_room, is_up_to_date
+from casync.ops.pull.wanted import PullOptions, PullPlan, WantedFile, is_up_to_date
 from casync.ops.pull.work import Nowhere, TargetWriter, Work
 from casync.planning.portions import portions
 from casync.planning.stretches import Stretch
@@ -136,7 +137,7 @@ class _Pull:
             return self._leave(place)
         length = self._outline.content.length
         with open_sink(place, length) as sink:
-            check_room(self._wanted, place, sink.allocated)
+            check_room(self._wanted, place, sink.allocated, partial(self._planned, place))
             if place.in_place:
                 self._rebuild_in_place(sink, place)
             else:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,7 +23,8 @@ from casync.fs.target.part import part_name
 from casync.fs.target.place import TargetPlace, allocated_bytes
 from casync.ids import ChunkId, ManifestId, chunk_id
 from casync.ops.pull.in_place import MovedRanges
-from casync.ops.pull.wanted import PullOptions, PullPlan, WantedFile, check_room, is_up_to_date
+from casync.ops.pull.room import check_room
+from casync.ops.pull.wanted import PullOptions, PullPlan, WantedFile, is_up_to_date
 from casync.planning.portions import Portion, portions
 from casync.planning.windows import Place
 
@@ -75,7 +77,8 @@ def forecast(
         else:
             part = place.path.with_name(part_name(place.path.name))
             begun = place.path if place.in_place else part
-            check_room(wanted, place, allocated_bytes(begun))
+            planned_here = partial(PullPlan, wanted, place, endpoints, options, progress)
+            check_room(wanted, place, allocated_bytes(begun), planned_here)
             if not place.in_place and part.exists():
                 totals.part = SeedFile(part)
     with closing(totals), PullPlan(wanted, place, endpoints, options, progress) as planned:

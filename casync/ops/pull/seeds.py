@@ -279,6 +279,11 @@ class Seeds:
         except OSError:
             return b""
 
+    def device(self, number: int) -> int | None:
+        """The file system of a seed; None if it is not a regular file."""
+        seed = self._all[number].seed
+        return seed.identity.device if isinstance(seed, SeedFile) and seed.is_regular else None
+
     def descriptor(self, number: int) -> int | None:
         """The open file of a seed; None if it is not open."""
         seed = self._all[number].seed

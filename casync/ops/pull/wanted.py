@@ -13,9 +13,9 @@ from casync.access.endpoints import Endpoints
 from casync.access.outline import ObjectLoader, Outline, load_outline
 from casync.access.progress import Progress
 from casync.access.supply import StoreSupply, Supply
-from casync.errors import DamagedObjectError, NoObjectError, NoSpaceError
+from casync.errors import DamagedObjectError, NoObjectError
 from casync.fs.paths import StrPath, as_path
-from casync.fs.target.place import TargetPlace, check_space
+from casync.fs.target.place import TargetPlace
 from casync.ids import Kind, NodeId
 from casync.limits import MAX_BATCH_IDS
 from casync.objects.leaves import LeafCursor
@@ -28,7 +28,7 @@ from casync.planning.portions import Contents
 from casync.planning.stretches import Stretch
 from casync.store.base import ManifestState
 
-__all__ = ["PullOptions", "PullPlan", "WantedFile", "check_room", "is_up_to_date"]
+__all__ = ["PullOptions", "PullPlan", "WantedFile", "is_up_to_date"]
 
 _KEPT_STRETCHES: Final = 1 << 16
 """A plan with more stretches, some 8 MiB, is worked out again when it is needed again."""
@@ -227,22 +227,3 @@ def is_up_to_date(
         return False
     load_outline(outline, wanted.loader)
     return holds(place, outline, progress)
-
-
-def check_room(wanted: WantedFile, place: TargetPlace, allocated: int) -> None:
-    """Refuses a target that does not fit on its disk.
-
-    Args:
-        wanted: The content.
-        place: The target.
-        allocated: Bytes that it occupies already.
-
-    Raises:
-        NoSpaceError: There is less space than that.
-        CasyncError: The nodes of the content cannot be fetched.
-    """
-    try:
-        check_space(place, wanted.outline.length - allocated)
-    except NoSpaceError:  # unless holes make the difference
-        load_outline(wanted.outline, wanted.loader)
-        check_space(place, wanted.outline.solid_bytes() - allocated)
