@@ -25,6 +25,7 @@ class Choices:
         memory: A folder on tmpfs.
         disk: A folder on a disk.
         corpora: Corpora for `prepare` and `transfer`.
+        before: An earlier command of this project, to compare with.
     """
 
     scale: float
@@ -32,6 +33,7 @@ class Choices:
     memory: Path
     disk: Path
     corpora: tuple[Corpus, ...]
+    before: Path | None = None
 
 
 @dataclass

@@ -18,6 +18,7 @@ TITLES = {
     "prepare": "Prepare",
     "transfer": "Pull",
     "updates": "Updates, against the size",
+    "sparse": "A large sparse image",
     "downloads": "Many files from a web server",
     "shards": "Shards for training jobs",
     "archives": "Archives that grow",

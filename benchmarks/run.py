@@ -41,6 +41,7 @@ from benchmarks.suites import (
     sizes,
     slow,
     small,
+    sparse,
     transfer,
     updates,
 )
@@ -51,6 +52,7 @@ SUITES: dict[str, Callable[[Bench], None]] = {
     "prepare": prepare.measure,
     "transfer": transfer.measure,
     "updates": updates.measure,
+    "sparse": sparse.measure,
     "downloads": downloads.measure,
     "shards": shards.measure,
     "archives": archives.measure,
@@ -90,7 +92,9 @@ def main() -> int:
         print(f"{options.memory} needs {NEEDED_BYTES >> 30} GiB free, or --scale", file=sys.stderr)
         return 1
     corpora = tuple(CORPORA[name] for name in options.corpora or CORPORA)
-    choices = Choices(options.scale, options.rounds, options.memory, options.disk, corpora)
+    choices = Choices(
+        options.scale, options.rounds, options.memory, options.disk, corpora, options.before
+    )
     about = machine.about(options.casync) | {"scale": f"{options.scale:g}"}
     for peer in there:
         peer.prove()
@@ -143,6 +147,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--without-missing", dest="without", action="store_true")
     parser.add_argument("--delta", default="auto", choices=["auto", "always", "never", "none"])
     parser.add_argument("--casync", type=Path, help="measure another command of this project")
+    parser.add_argument("--before", type=Path, help="an earlier one, to compare updates with")
     parser.add_argument("--memory", type=Path, default=MEMORY, help="a folder on tmpfs")
     parser.add_argument("--disk", type=Path, default=Path("/var/tmp"), help="one on a disk")
     parser.add_argument("--results", type=Path, default=FOLDER, help="where the JSON goes")

@@ -19,6 +19,8 @@ from benchmarks.peers.contender import Mode, Place, Task
 from benchmarks.peers.ours import Ours
 from benchmarks.scene import Scene, copy
 from benchmarks.sheet import OURS
+from benchmarks.suites.tree_update import measure_tree
+from benchmarks.suites.vm_updates import measure_images
 
 MIBS = (256, 2048)
 REST_SECONDS = 2.5
@@ -33,7 +35,9 @@ def measure(bench: Bench) -> None:
     bench.sheet.note(
         "updates: incompressible images of which three bytes in the middle changed, on tmpfs; with"
         " chunks of 1 KiB, 2 GiB are as many chunks as 32 GiB of the default size. Memory is that"
-        " of one run on a disk, where maps of the store are not counted"
+        " of one run on a disk, where maps of the store are not counted. Updates of the vm corpus"
+        " from a remembered old file run beside 0daa86c if --before names its command; the folder"
+        " has files of some hundred bytes"
     )
     for size in MIBS:
         length = max(1, round(size * bench.choices.scale))
@@ -45,6 +49,9 @@ def measure(bench: Bench) -> None:
             old, new = images(where.files, length)
             label = f"{size} MiB, {CHUNKS[0]}"
             update(bench, where, old, new, label, CHUNKS[0], for_memory=True)
+
+    measure_images(bench)
+    measure_tree(bench)
 
 
 def images(folder: Path, mibs: int) -> tuple[Path, Path]:
@@ -77,6 +84,8 @@ def update(
     for image in (old, new):
         bench.quietly([with_chunks(ours.prepare(image, place), chunks)])
     out = where.target(".img")
+    if for_memory:
+        kinds(bench, where, place, new, label, out)
     for _ in range(1 if for_memory else bench.choices.rounds):
         for case, mode in ways(ours, place, old, out, chunks, bench):
             case = f"memory, {case}: {label}" if for_memory else f"{case}: {label}"
@@ -91,6 +100,24 @@ def update(
             out.unlink()
             reread(bench, where, place, old, f"named seed: {label}", chunks)
     where.clear(place)
+
+
+def kinds(bench: Bench, where: Scene, place: Place, new: Path, label: str, out: Path) -> None:
+    """The memory of pulls without an old file."""
+    ours = bench.ours
+    receiver = ours.receiver(place)
+    manifest = ours.manifest(new.stem, place)
+    for kind, words in (
+        ("cold", ("-o", out)),
+        ("to a stream", ("-o", "-")),
+        ("into the store", ()),
+    ):
+        shutil.rmtree(receiver, ignore_errors=True)
+        with where.origin.serving(ours, place) as server:
+            said = ("-q", "pull", manifest, "--server", server.url, *words)
+            command = ours.command(receiver, *said, stdout=Path(os.devnull))
+            bench.measure(f"memory, {kind}: {label}", ours, command, where, sample=True)
+    out.unlink()
 
 
 def telling(command: Command) -> Command:

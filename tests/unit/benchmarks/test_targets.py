@@ -3,6 +3,7 @@ import pytest
 from benchmarks.report import render
 from benchmarks.sheet import OURS, Results, Sheet
 from benchmarks.targets import CASYNC, CURL, DELTAS, PLAIN, Target, targets
+from benchmarks.update_targets import BEFORE
 
 
 def _target(beginning: str) -> Target:
@@ -35,7 +36,7 @@ def test_a_target_without_a_measurement_is_neither_met_nor_missed(target: Target
 @pytest.mark.parametrize(
     ("beginning", "value", "met"),
     [
-        ("cold pull: faster", 4.0, True),
+        ("cold pull: faster than casync", 4.0, True),
         ("cold pull: time", 0.75, False),
         ("delta pull in place", 1.4 / (0.2 + 0.2 + 0.3), True),
         ("bytes, plain chunks, vm, updated in", 1.1, True),
@@ -113,3 +114,22 @@ def test_an_earlier_state_is_shown_for_comparison() -> None:
     text = render(_transfer(), {"transfer": was}, "")
     assert "| vm, updated in place: cold | 7.50 | 3.00 | 2.50 |" in text
     assert "no longer" not in text
+
+
+def test_cpu_of_an_earlier_command_counts_both_sides() -> None:
+    sheet = Sheet("updates")
+    case = "vm, updated in place: cold"
+    sheet.add(case, OURS, cpu=2.0, server_cpu=0.8)
+    target = _target(f"{case}: CPU")
+    assert target.value({"updates": sheet}) is None
+    sheet.add(case, BEFORE, cpu=3.0, server_cpu=1.0)
+    assert target.value({"updates": sheet}) == pytest.approx(0.7)
+
+
+def test_deltas_are_compared_with_whole_chunks_on_a_slow_link() -> None:
+    sheet = Sheet("slow")
+    sheet.add("vm, rebuilt", OURS, seconds=3.9, least_seconds=2.7)
+    sheet.add("vm, rebuilt", PLAIN, seconds=4.4, least_seconds=4.0)
+    link = "100 Mbit/s, 40 ms, vm, rebuilt"
+    assert _target(f"{link}, plain chunks").value({"slow": sheet}) == pytest.approx(1.1)
+    assert _target(f"{link}: time with deltas").met({"slow": sheet})

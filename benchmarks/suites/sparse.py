@@ -1,0 +1,97 @@
+"""A large sparse image, a hundredth of whose blocks change, pulled in place on a disk.
+
+At scale 1 it has 16 GiB with 5 GiB of data; `--scale 4` has 64 and 20. It needs twice the data on
+the disk, and an eighth for each store.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from benchmarks.bench import Bench
+from benchmarks.corpora.corpus import MIB
+from benchmarks.peers.contender import Mode, Task
+from benchmarks.scene import copy, data_ranges
+from benchmarks.suites.sizes import HALF
+from benchmarks.suites.updates import REST_SECONDS, received, remember, telling
+from benchmarks.update_targets import SPARSE
+
+GIB = 1 << 30
+LENGTH = 16 * GIB
+DATA = 5 * GIB
+EXTENT = 16 * MIB
+EDIT_BYTES = 4096
+
+
+def measure(bench: Bench) -> None:
+    """Fills the sheet."""
+    bench.sheet.note(
+        f"sparse: {LENGTH * bench.choices.scale / GIB:g} GiB with"
+        f" {DATA * bench.choices.scale / GIB:g} GiB of data in extents of 16 MiB, on a disk; 4 KiB"
+        " changed in every hundredth MiB; the old image is remembered"
+    )
+    ours = bench.ours
+    with bench.scene(on_disk=True) as where:
+        place = where.place(ours)
+        old, new = where.files / "old.img", where.files / "new.img"
+        make(old, bench.choices.scale)
+        bench.quietly([ours.prepare(old, place)])
+        out = where.target(".img")
+        copy(old, new)
+        old.rename(out)
+        changed = edit(new)
+        bench.quietly([ours.prepare(new, place)])
+        wanted = digest(new)
+        new.unlink()
+        time.sleep(REST_SECONDS)
+        bench.quietly([remember(ours, place, out, "16KiB")])
+        with where.origin.serving(ours, place) as server:
+            task = Task(new.stem, server.url, out, mode=Mode.IN_PLACE)
+            command = replace(telling(ours.pull(task, place)), limit=1800.0)
+            bench.measure(SPARSE, ours, command, where, sample=True, after=received)
+        bench.sheet.add(SPARSE, ours.name, changed=changed)
+        assert digest(out) == wanted
+
+
+def make(path: Path, scale: float) -> None:
+    """Writes extents of bytes that compress to an eighth, evenly spread."""
+    maker = random.Random(20260104)
+    extents = max(round(DATA * scale) // EXTENT, 1)
+    step = max(round(LENGTH * scale) // EXTENT // extents, 1) * EXTENT
+    with path.open("wb") as file:
+        for number in range(extents):
+            file.seek(number * step)
+            file.write(maker.randbytes(EXTENT).translate(HALF))
+        file.truncate(max(round(LENGTH * scale), file.tell()))
+
+
+def edit(path: Path) -> int:
+    """Overwrites a part of every hundredth MiB of data; returns the bytes."""
+    maker = random.Random(20260105)
+    number = changed = 0
+    ranges = list(data_ranges(path))
+    with path.open("r+b") as file:
+        for begin, end in ranges:
+            for at in range(begin, end, MIB):
+                if number % 100 == 0:
+                    file.seek(at + 77)
+                    changed += file.write(maker.randbytes(EDIT_BYTES))
+                number += 1
+    return changed
+
+
+def digest(path: Path) -> bytes:
+    """The digest of the data of a file and of where it lies."""
+    found = hashlib.blake2b()
+    with path.open("rb") as file:
+        for begin, end in data_ranges(path):
+            file.seek(begin)
+            for at in range(begin, end, MIB):
+                piece = file.read(min(MIB, end - at))
+                if piece.strip(b"\0"):
+                    found.update(at.to_bytes(8, "little") + piece)
+    return found.digest()
