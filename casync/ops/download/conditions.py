@@ -7,11 +7,28 @@ from typing import Final
 from casync.jobs.item import Item
 from casync.jobs.origin import Origin
 from casync.jobs.validators import Sameness, Validators, sameness
+from casync.ops.download.fetch import Fetch
 
-__all__ = ["condition", "has_changed", "may_resume"]
+__all__ = ["condition", "has_changed", "is_same", "may_resume", "own_origin"]
 
 _LISTED_TO: Final = 60_000_000_000
 """Nanoseconds to which the times of listings are exact: pages of web servers show minutes."""
+
+
+def own_origin(fetch: Fetch) -> Origin | None:
+    """Where the name of an object came from, if that is this object."""
+    origin, located = fetch.origin, fetch.located
+    if origin is None or located is None:
+        return None
+    is_own = (origin.place, origin.key) == (located.source.place, located.key)
+    return origin if is_own else None
+
+
+def is_same(origin: Origin, validators: Validators, size: int | None) -> bool:
+    """Whether validators prove that an object is the one that a name came from."""
+    if validators.version == origin.manifest.hex():  # a store lists manifests without sizes
+        return True
+    return sameness(origin.validators, origin.size, validators, size) is Sameness.SAME
 
 
 def condition(origin: Origin, item: Item) -> Validators | None:

@@ -25,6 +25,7 @@ class Fetch:
         answered: Whether the last attempt brought an answer.
         opened: Whether it could be opened.
         asked: Whether the store was asked for what an earlier run left.
+        compared: Whether it was compared with its origin, together with others.
         pulled: Bytes of it that the last attempt had, if it is a replica.
         attempts: Attempts that failed.
         best: The furthest byte that any attempt reached.
@@ -41,6 +42,7 @@ class Fetch:
         self.answered = False
         self.opened = False
         self.asked = False
+        self.compared = False
         self.pulled = 0
         self.attempts = Attempts()
         self.best = 0

@@ -18,11 +18,11 @@ from casync.jobs.checksum import Checksum, Verifier
 from casync.jobs.fault import ObjectFaultKind
 from casync.jobs.origin import Origin
 from casync.jobs.spec import JobSpec, SourceKind
-from casync.jobs.validators import Sameness, Validators, sameness
+from casync.jobs.validators import Validators
 from casync.names.name import Name
 from casync.objects.manifest import Manifest, encode_manifest
 from casync.ops.download.body import ObjectBody
-from casync.ops.download.conditions import condition, has_changed, may_resume
+from casync.ops.download.conditions import condition, has_changed, is_same, may_resume, own_origin
 from casync.ops.download.fetch import Fetch
 from casync.ops.download.hosts import HostWatch
 from casync.ops.download.ledger import Active, Ledger
@@ -113,8 +113,8 @@ class Fetcher(NamedTuple):
 
     def _attempt(self, fetch: Fetch, located: ItemPlace, active: Active) -> bool:
         item = fetch.item
-        origin = self._origin(fetch, located)
-        if origin is not None and self._is_same(origin, item.validators, item.size):
+        origin = own_origin(fetch)
+        if origin is not None and is_same(origin, item.validators, item.size):
             return self._skip(fetch, origin)
         if not fetch.asked:
             fetch.asked = True
@@ -138,7 +138,7 @@ class Fetcher(NamedTuple):
         with answer:
             fetch.opened = True
             listed = answer.listed
-            if origin is not None and self._is_same(origin, listed.validators, listed.size):
+            if origin is not None and is_same(origin, listed.validators, listed.size):
                 return self._skip(fetch, origin)
             if answer.replica is not None:
                 return self._pull(fetch, located, answer.replica, listed, active)
@@ -192,20 +192,6 @@ class Fetcher(NamedTuple):
                 UnreachableError(f"{fetch.label} ended after {body.position} of {body.size} bytes"),
                 ObjectFaultKind.SHORT_BODY,
             )
-
-    @staticmethod
-    def _origin(fetch: Fetch, located: ItemPlace) -> Origin | None:
-        """Where the object's name came from, if that is this object."""
-        origin = fetch.origin
-        if origin is None or (origin.place, origin.key) != (located.source.place, located.key):
-            return None
-        return origin
-
-    @staticmethod
-    def _is_same(origin: Origin, validators: Validators, size: int | None) -> bool:
-        if validators.version == origin.manifest.hex():  # a store lists manifests without sizes
-            return True
-        return sameness(origin.validators, origin.size, validators, size) is Sameness.SAME
 
     def _has_its_time(self, fetch: Fetch, located: ItemPlace, origin: Origin) -> bool:
         """Whether an object of which only a time is known has the same time and size now.

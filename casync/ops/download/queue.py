@@ -10,7 +10,7 @@ from __future__ import annotations
 import heapq
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Generic, Protocol, TypeVar
 
 from casync.errors import StoppedError
@@ -185,6 +185,44 @@ class FetchQueue(Generic[_StateT]):
         with self._changed:
             self._leave(task)
             self._cursor = max(self._cursor, cursor)
+            self._changed.notify()
+
+    def take_like(
+        self, task: Task[_StateT], most: int, fits: Callable[[_StateT], bool]
+    ) -> list[Task[_StateT]]:
+        """More ready tasks of the host of a task, which wants them handled in one request with it.
+
+        Each must be given to `put_back`, or be counted by `settle`.
+
+        Args:
+            task: The task, which this thread has.
+            most: How many at most.
+            fits: Whether a task can be handled so. The first one that cannot is the end.
+        """
+        found: list[Task[_StateT]] = []
+        with self._changed:
+            if task.host in self._resting:
+                return found
+            while len(found) < most:
+                ready = self._ready.get(task.host)
+                if ready is None:
+                    if not self._read_ahead():
+                        break
+                    continue
+                if not fits(ready[0].state):
+                    break
+                found.append(ready.popleft())
+                if not ready:
+                    del self._ready[task.host]
+            self._left += len(found)
+        return found
+
+    def put_back(self, tasks: Sequence[Task[_StateT]]) -> None:
+        """Makes tasks ready again that `take_like` gave out."""
+        with self._changed:
+            self._left -= len(tasks)
+            for task in reversed(tasks):
+                self._ready.setdefault(task.host, deque()).appendleft(task)
             self._changed.notify()
 
     def leave(self, task: Task[_StateT]) -> None:

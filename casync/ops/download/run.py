@@ -43,6 +43,7 @@ from casync.ops.download.retries import Retries
 from casync.ops.download.shared_bounds import SharedBounds
 from casync.ops.download.small import SmallObjects
 from casync.ops.download.throttle import Throttle, rate_of
+from casync.ops.download.unchanged import Unchanged
 from casync.ops.download.view import Viewer
 from casync.ops.download.worker import Worker
 from casync.ops.download.writing import SharedWriter
@@ -295,8 +296,15 @@ class _Run:
         self._small = SmallObjects(self._writer, self._ledger, self._spec.chunker, settled)
         with self._small, self._bounds.job(row.id):
             fetcher = self._fetcher(queue, self._small)
+            unchanged = Unchanged(self._writer, self._ledger, self._throttle, self._hosts)
             worker = Worker(
-                queue, fetcher, self._retries, self._ledger, self._stopped, self._bounds
+                queue,
+                fetcher,
+                self._retries,
+                self._ledger,
+                self._stopped,
+                self._bounds,
+                unchanged,
             )
             self._crew.run(
                 worker.run, self._spec.max_conns if row.counts.settled < row.total else 0

@@ -12,6 +12,7 @@ from casync.ops.download.ledger import Ledger
 from casync.ops.download.queue import Errand, FetchQueue, Task
 from casync.ops.download.retries import Retries
 from casync.ops.download.shared_bounds import SharedBounds
+from casync.ops.download.unchanged import COMPARED_TOGETHER, Unchanged
 
 __all__ = ["Worker"]
 
@@ -26,6 +27,7 @@ class Worker(NamedTuple):
         ledger: What the job has done.
         stopped: Tells that the job was stopped.
         bounds: Bounds the connections of this job and others.
+        unchanged: Skips what is unchanged.
     """
 
     queue: FetchQueue[Fetch]
@@ -34,6 +36,7 @@ class Worker(NamedTuple):
     ledger: Ledger
     stopped: threading.Event
     bounds: SharedBounds
+    unchanged: Unchanged
 
     def run(self) -> None:
         """Fetches objects, one after another, until none is left.
@@ -55,6 +58,17 @@ class Worker(NamedTuple):
             finally:
                 self.bounds.give_back(self.fetcher.ident)
 
+    def _skip(self, task: Task[Fetch]) -> bool:
+        """Skips an object, and others with it, if they are unchanged. Returns whether it is."""
+        most = COMPARED_TOGETHER - 1
+        others = self.queue.take_like(task, most, self.unchanged.may_hold)
+        is_skipped, *skipped = self.unchanged.skip([task.state, *(each.state for each in others)])
+        if others:
+            left = [each for each, is_done in zip(others, skipped, strict=True) if not is_done]
+            self.queue.put_back(left)
+            self.queue.settle(len(others) - len(left), self.ledger.cursor)
+        return is_skipped
+
     def _run(self, errand: Errand) -> None:
         """Does an errand, unless there is no connection for it: who offered it has one."""
         if self.bounds.try_take(self.fetcher.ident):
@@ -69,6 +83,8 @@ class Worker(NamedTuple):
     def _fetch(self, task: Task[Fetch]) -> bool:
         """Tries to fetch an object. Returns whether it is done and was not given back."""
         fetch = task.state
+        if self.unchanged.may_hold(fetch) and self._skip(task):
+            return True
         try:
             is_settled = self.fetcher.attempt(fetch)
         except CasyncError as error:

@@ -5,8 +5,8 @@ An object has a key, which is text. Sources need not have folders; slashes in ke
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import Final, NamedTuple, Protocol, Self, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Final, NamedTuple, Protocol, Self, TypeVar, runtime_checkable
 
 from blake3 import blake3
 
@@ -24,6 +24,7 @@ from casync.jobs.validators import (
 from casync.store.server import Server
 
 __all__ = [
+    "AsksMany",
     "ObjectAnswer",
     "Listed",
     "ListedFolder",
@@ -230,6 +231,22 @@ class ObjectAnswer:
             CasyncError: It cannot be read.
         """
         return self._blocks
+
+
+@runtime_checkable
+class AsksMany(Protocol):
+    """A `RemoteSource` that tells of many objects at once whether they are unchanged."""
+
+    def unchanged(self, known: Sequence[tuple[str, Validators]]) -> list[bool]:
+        """Which objects certainly have the strong ETags that they had; False says nothing.
+
+        Args:
+            known: Their keys, each with its validators.
+
+        Raises:
+            CasyncError: The source cannot be asked.
+        """
+        ...
 
 
 class RemoteSource(Protocol):

@@ -7,7 +7,7 @@ an object only with a validator that If-Range may carry. Everything else begins 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
@@ -169,6 +169,16 @@ class HttpSource:
         blocks = _measured(answer, part.length)
         ranged = answer.status == 206
         return ObjectAnswer(part.listed, part.start, blocks, answer.close, is_ranged=ranged)
+
+    def unchanged(self, known: Sequence[tuple[str, Validators]]) -> list[bool]:
+        """See `AsksMany`. Asks with HEAD, so that no body follows an answer."""
+        asked = [(self._of(key), _conditions(validators)) for key, validators in known]
+        answers = self._connections.ask_heads(asked)
+        found = [
+            etag == validators.strong_etag != ""
+            for etag, (_, validators) in zip(answers, known, strict=False)
+        ]
+        return found + [False] * (len(known) - len(found))
 
     def _of(self, key: str) -> HttpUrl:
         if not key or key.endswith("/"):

@@ -63,6 +63,20 @@ class HttpChannel(Protocol):
         """
         ...
 
+    def send_heads(self, requests: Sequence[tuple[bytes, Fields]]) -> list[str]:
+        """Sends HEAD requests one behind the other, each as target and fields.
+
+        Only answers that nothing follows are read, since an answer that is not where it belongs
+        would be taken for that of another request: those with status 304.
+
+        Returns:
+            The ETags of the first answers, up to one that is something else; empty for none.
+
+        Raises:
+            Exception: As `send`.
+        """
+        ...
+
     def close(self) -> None:
         """Closes the connection."""
         ...
@@ -96,6 +110,10 @@ class ProxiedChannel:
             extensions={"timeout": {"connect": CONNECT_SECONDS}},
         )
         return _Proxied(self._pool.send(request))
+
+    def send_heads(self, requests: Sequence[tuple[bytes, Fields]]) -> list[str]:
+        """As `HttpChannel.send_heads`: proxies are not asked so."""
+        return []
 
     def close(self) -> None:
         """As `HttpChannel.close`."""

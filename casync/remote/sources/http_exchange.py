@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any, Final
@@ -14,6 +15,7 @@ from casync.remote.http.address import ServerAddress
 from casync.remote.http.connection import Backend, Line, WatchedStream
 from casync.remote.http.egress import Egress
 from casync.remote.sources.http_channel import CONNECT_SECONDS, Fields
+from casync.remote.sources.http_heads import is_complete, read_unmodified
 from casync.remote.sources.http_parser import READ_BYTES, ParsedResponse
 
 __all__ = ["HttpExchange"]
@@ -66,6 +68,33 @@ class HttpExchange:
         except BaseException:
             self._release(stream, keep=False)
             raise
+
+    def send_heads(self, requests: Sequence[tuple[bytes, Fields]]) -> list[str]:
+        """As `HttpChannel.send_heads`."""
+        stream, _ = self._connection()
+        found: list[str] = []
+        keeps = False
+        try:
+            heads = [_request("HEAD", target, fields) for target, fields in requests]
+            data, at = _first_bytes(stream, b"".join(heads)), 0
+            while data and len(found) < len(requests):
+                answer = read_unmodified(data, at)
+                if answer is not None:
+                    found.append(answer.etag)
+                    at = answer.end
+                    if answer.closes:
+                        return found
+                elif is_complete(data, at):
+                    return found
+                else:
+                    more = stream.read(READ_BYTES)
+                    data, at = data[at:] + more if more else b"", 0
+            keeps = len(found) == len(requests) and at == len(data)
+        except httpcore.ReadError:
+            return found
+        finally:
+            self._release(stream, keep=keeps)
+        return found
 
     def close(self) -> None:
         """As `HttpChannel.close`. The line has stopped a thread that uses the connection."""

@@ -11,7 +11,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Final, Self
@@ -39,6 +39,9 @@ __all__ = ["HttpAnswer", "HttpHost"]
 
 _MIN_RATE: Final = 1.0 * KIB
 """Bytes per second of a body, below which a server counts as stalled."""
+
+_MOST_IN_VAIN: Final = 3
+"""Tries to send requests one behind the other, before a server counts as one that cannot."""
 
 _DRAINED_BYTES: Final = 64 * KIB
 """Bytes of a body without use that are read, so that its connection can be used again."""
@@ -156,6 +159,7 @@ class HttpHost:
         self._open_channel = open_channel
         self._lock = threading.Lock()
         self.users = 0
+        self._in_vain = 0  # heads sent one behind the other of which few were answered, in a row
         self._channels: list[HttpChannel] = []
         self._idle: list[HttpChannel] = []
         self.patience = Patience(
@@ -198,6 +202,26 @@ class HttpHost:
         except BaseException:
             release()
             raise
+
+    def send_heads(self, requests: Sequence[tuple[HttpUrl, Mapping[bytes, bytes]]]) -> list[str]:
+        """As `HttpConnections.ask_heads`."""
+        if self._in_vain >= _MOST_IN_VAIN:
+            return []
+        retry = self.patience.retry()
+        self._line.begin(min(self._timeout, retry.left), retry.flow)
+        channel = self._take()
+        try:
+            with self.translated():
+                found = channel.send_heads(
+                    [
+                        (url.target, [(b"host", url.server.authority.encode()), *fields.items()])
+                        for url, fields in requests
+                    ]
+                )
+        finally:
+            self._give_back(channel)
+        self._in_vain = self._in_vain + 1 if len(found) < len(requests) // 2 else 0
+        return found
 
     def begin(self) -> None:
         """Begins a request."""

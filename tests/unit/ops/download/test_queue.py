@@ -180,6 +180,25 @@ def test_a_thread_that_is_done_takes_the_place_of_its_task_at_once() -> None:
     assert fetches.take(second, 2) is None
 
 
+def test_tasks_like_another_are_taken_with_it_and_come_back_first() -> None:
+    fetches = queue(["a"] * 6, per_host=1)
+    (first,) = taken(fetches, 1)
+    others = fetches.take_like(first, 3, lambda _: True)
+    assert [task.index for task in others] == [1, 2, 3]
+    fetches.put_back(others[1:])
+    fetches.settle(1, 2)
+    fetches.done(first, 2)
+    assert [task.index for task in taken(fetches, 1)] == [2]
+    assert fetches.take_like(first, 3, lambda _: False) == []
+
+
+def test_a_host_that_rests_is_asked_for_no_more() -> None:
+    fetches = queue(["a"] * 4)
+    first, second = taken(fetches, 2)
+    fetches.again(second, 1.0, rest=30.0)
+    assert fetches.take_like(first, 3, lambda _: True) == []
+
+
 def test_a_stop_wakes_who_waits() -> None:
     fetches = queue(["a"])
     taken(fetches, 1)

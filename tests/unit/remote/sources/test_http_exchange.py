@@ -160,3 +160,59 @@ def test_endless_fields_behind_a_body_are_an_error() -> None:
 def test_a_field_with_a_line_break_is_not_sent() -> None:
     with exchange(PLAIN) as (channel, _), pytest.raises(httpcore.LocalProtocolError):
         channel.send("GET", b"/x", [(b"host", b"x"), (b"a", b"b\r\nc: d")], b"")
+
+
+def unmodified(etag: str, more: str = "") -> bytes:
+    return f'HTTP/1.1 304 Not Modified\r\nDate: x\r\nETag: "{etag}"\r\n{more}\r\n'.encode()
+
+
+def heads(channel: HttpExchange, count: int) -> list[str]:
+    request = b"/x", [(b"host", b"x"), (b"if-none-match", b"y")]
+    return channel.send_heads([request] * count)
+
+
+@pytest.mark.parametrize("piece", [1 << 20, 7, 1])
+def test_unmodified_answers_are_read_one_behind_the_other(piece: int) -> None:
+    answers = b"".join(unmodified(etag) for etag in "abc")
+    with exchange(answers, PLAIN, piece=piece) as (channel, peer):
+        assert heads(channel, 3) == ['"a"', '"b"', '"c"']
+        assert ask(channel) == (200, b"hello")
+        assert peer.connections == 1
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n",
+        b"HTTP/1.1 404 Not Found\r\nContent-Length: 5\r\n\r\nhello",
+        b"HTTP/1.1 103 Early Hints\r\n\r\n",
+        b"HTTP/1.0 304 Not Modified\r\n\r\n",
+        b"hello\r\n\r\n",
+    ],
+)
+def test_what_follows_any_other_answer_is_not_believed(other: bytes) -> None:
+    with exchange(unmodified("a") + other + unmodified("c"), PLAIN) as (channel, peer):
+        assert heads(channel, 3) == ['"a"']
+        assert ask(channel) == (200, b"hello")
+        assert peer.connections == 2
+
+
+def test_answers_that_end_early_are_those_that_came() -> None:
+    last = unmodified("b", "Connection: close\r\n")
+    with exchange(unmodified("a") + last, PLAIN) as (channel, peer):
+        assert heads(channel, 3) == ['"a"', '"b"']
+        assert ask(channel) == (200, b"hello")
+        assert peer.connections == 2
+
+
+def test_more_than_was_asked_for_ends_the_connection() -> None:
+    with exchange(unmodified("a") + unmodified("b"), PLAIN) as (channel, peer):
+        assert heads(channel, 1) == ['"a"']
+        assert ask(channel) == (200, b"hello")
+        assert peer.connections == 2
+
+
+def test_an_answer_with_no_etag_or_with_two_names_none() -> None:
+    bare = b"HTTP/1.1 304 Not Modified\r\n\r\n"
+    with exchange(bare + unmodified("a", 'ETag: "b"\r\n')) as (channel, _):
+        assert heads(channel, 2) == ["", ""]
