@@ -14,6 +14,7 @@ import ssl
 import subprocess
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -22,8 +23,9 @@ import pytest
 from benchmarks.servers import free_port
 from casync.store.lmdb.store import LmdbStore
 from tests.support.certificates import tool
+from tests.support.cluster import Cluster, is_ready, kill_host
 from tests.support.program import ROOT, Program
-from tests.support.serving import READY_SECONDS, Server, put_file, serving
+from tests.support.serving import READY_SECONDS, Server, put_file, serving, until
 
 RECIPES = ROOT / "docs" / "recipes"
 NAME = "chunks.example.com"
@@ -37,6 +39,15 @@ def recipe(name: str, changes: dict[str, str]) -> str:
         assert old in text, old
         text = text.replace(old, new)
     return text
+
+
+def words_of(unit: str) -> list[str]:
+    """The command of a unit, on a free port."""
+    (line,) = re.findall(r"^ExecStart=(.*)$", (RECIPES / unit).read_text(), re.M)
+    words: list[str] = line.split()
+    assert words.pop(0) == "/usr/local/bin/casync"
+    words[words.index("127.0.0.1:8080")] = "127.0.0.1:0"
+    return words
 
 
 @pytest.fixture
@@ -82,6 +93,28 @@ def running(*command: str | Path, port: int, **environment: str) -> Iterator[Non
         process.communicate()
 
 
+def nginx_with(name: str, changes: dict[str, str], port: int, certificate: Path) -> str:
+    """A configuration of nginx with a recipe, for a folder beside that of the certificate."""
+    folder = certificate.parent
+    changes |= {
+        "listen 443 ssl": f"listen 127.0.0.1:{port} ssl",
+        "/etc/ssl/casync": str(certificate),
+    }
+    return (
+        f"daemon off; worker_processes 1; pid {folder}/nginx.pid;\n"
+        f"error_log {folder}/nginx.log;\nevents {{}}\n"
+        f"http {{\naccess_log off; client_body_temp_path {folder}/body;\n"
+        f"proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;\n"
+        f"uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;\n"
+        f"{recipe(name, changes)}}}\n"
+    )
+
+
+def nginx_command(folder: Path) -> list[str | Path]:
+    nginx = tool("nginx", "nginx-light")
+    return [nginx, "-p", folder, "-c", folder / "proxy.conf", "-e", folder / "nginx.log"]
+
+
 @pytest.fixture(params=["nginx", "haproxy"])
 def proxy(
     request: pytest.FixtureRequest, tmp_path: Path, certificate: Path
@@ -93,24 +126,8 @@ def proxy(
     with serving(tmp_path / "origin", {"hosts": NAME}) as server:
         behind = f"127.0.0.1:{server.port}"
         if request.param == "nginx":
-            nginx = tool("nginx", "nginx-light")
-            config = recipe(
-                "nginx.conf",
-                {
-                    "127.0.0.1:8080": behind,
-                    "listen 443 ssl": f"listen 127.0.0.1:{port} ssl",
-                    "/etc/ssl/casync": str(certificate),
-                },
-            )
-            config = (
-                f"daemon off; worker_processes 1; pid {tmp_path}/nginx.pid;\n"
-                f"error_log {tmp_path}/nginx.log;\nevents {{}}\n"
-                f"http {{\naccess_log off; client_body_temp_path {tmp_path}/body;\n"
-                f"proxy_temp_path {tmp_path}/proxy; fastcgi_temp_path {tmp_path}/fastcgi;\n"
-                f"uwsgi_temp_path {tmp_path}/uwsgi; scgi_temp_path {tmp_path}/scgi;\n{config}}}\n"
-            )
-            command: list[str | Path] = [nginx, "-p", tmp_path, "-c", tmp_path / "proxy.conf"]
-            command += ["-e", tmp_path / "nginx.log"]
+            config = nginx_with("nginx.conf", {"127.0.0.1:8080": behind}, port, certificate)
+            command = nginx_command(tmp_path)
             settings: dict[str, str] = {}
         else:
             haproxy = tool("haproxy", "haproxy")
@@ -159,6 +176,28 @@ def test_proxies_pass_on_what_the_protocol_needs(
         assert ask.get("/v1/info").status_code in (502, 503)
 
 
+def test_a_replica_that_is_gone_is_passed_over(certificate: Path, tmp_path: Path) -> None:
+    program, port = Program(tmp_path), free_port()
+    program.environment["CASYNC_SERVE_HOSTS"] = f"127.0.0.1:{port}"
+    cluster = Cluster(program, f"file://{tmp_path}/bucket", {})
+    cluster.prepare("vm/1", DATA)
+    with cluster.replica("one") as one, cluster.replica("two") as two:
+        behind = {f"replica{n}:8080": f"127.0.0.1:{each.port}" for n, each in ((1, one), (2, two))}
+        config = nginx_with("nginx-replicas.conf", behind, port, certificate)
+        (tmp_path / "proxy.conf").write_text(config)
+        with running(*nginx_command(tmp_path), port=port):
+            for server in (one, two):
+                until(partial(is_ready, server), "the first sync")
+            ca = ["--server", f"https://127.0.0.1:{port}", "--ca", str(certificate / "cert.pem")]
+            for number in range(4):
+                if number == 2:
+                    kill_host(one)
+                    one.process.wait()
+                program.good("pull", "vm/1", "-o", f"out{number}", "--store", f"s{number}", *ca)
+                assert (tmp_path / f"out{number}").read_bytes() == DATA
+            assert any("/v1/objects/fetch" in line for line in one.lines)
+
+
 def test_the_environment_of_the_unit_is_accepted(tmp_path: Path) -> None:
     """With the lines that are commented out, and quotes as systemd reads them."""
     unit = (RECIPES / "casync.service").read_text()
@@ -172,10 +211,11 @@ def test_the_environment_of_the_unit_is_accepted(tmp_path: Path) -> None:
     assert "store\t/var/lib/casync/store\tCASYNC_STORE" in shown
 
 
-def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["casync.service", "casync-replica.service"])
+def test_systemd_accepts_the_unit(tmp_path: Path, name: str) -> None:
     changes = {"/usr/local/bin/casync": shutil.which("true") or "/bin/true", "#Env": "Env"}
-    unit = recipe("casync.service", changes)
-    path = tmp_path / "casync.service"
+    unit = recipe(name, changes)
+    path = tmp_path / name
     path.write_text(unit)
     ran = subprocess.run(
         [tool("systemd-analyze", "systemd"), "verify", "--man=no", path],
@@ -189,16 +229,12 @@ def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
 def test_the_unit_reports_its_state_to_systemd(tmp_path: Path) -> None:
     """Where nothing has made its store yet."""
     program = Program(tmp_path)
-    lines = (RECIPES / "casync.service").read_text().splitlines()
-    (line,) = [line.removeprefix("ExecStart=") for line in lines if line.startswith("ExecStart=")]
-    words = line.split()
-    assert words[0] == "/usr/local/bin/casync"
-    words[words.index("127.0.0.1:8080")] = "127.0.0.1:0"
+    words = words_of("casync.service")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
         told.settimeout(READY_SECONDS)
         told.bind(str(tmp_path / "notify"))
         environment = {**program.environment, "NOTIFY_SOCKET": str(tmp_path / "notify")}
-        process = program.start(*words[1:], env=environment)
+        process = program.start(*words, env=environment)
         try:
             assert told.recv(100) == b"READY=1"
             process.send_signal(signal.SIGTERM)
@@ -208,3 +244,28 @@ def test_the_unit_reports_its_state_to_systemd(tmp_path: Path) -> None:
         finally:
             process.kill()
             process.communicate()
+
+
+def test_the_unit_of_a_replica_serves_an_empty_bucket_from_nothing(tmp_path: Path) -> None:
+    program = Program(tmp_path)
+    unit = (RECIPES / "casync-replica.service").read_text()
+    (commands,) = re.findall(r"sudo -u casync casync (.*)", unit)
+
+    def here(text: str) -> str:
+        return text.replace("/var/lib/casync", str(tmp_path))
+
+    token = program.good(*here(commands).split()).text.strip()
+    variables = re.findall(r"^Environment=([^\"].*)$", unit, re.M)
+    program.environment |= dict(here(line).split("=", 1) for line in variables)
+    program.environment["CASYNC_STORE"] = f"file://{tmp_path}/bucket"
+    words = map(here, words_of("casync-replica.service"))
+    server = Server(program.start(*words, stdout=subprocess.DEVNULL))
+    try:
+        until(lambda: is_ready(server), "the first sync")
+        names = f"{server.url}/v1/names"
+        assert httpx.get(names).status_code == 401
+        answer = httpx.get(names, headers={"Authorization": f"Bearer {token}"})
+        assert answer.json()["names"] == []
+        assert (tmp_path / "cache/casync/buckets").is_dir()
+    finally:
+        server.close()
