@@ -65,6 +65,21 @@ def test_commands_that_need_a_folder_say_so(
     assert instead in refused.err
 
 
+def test_what_lost_segments_had_can_be_prepared_again(program: Program, bucket: str) -> None:
+    store = ("--store", bucket)
+    for segment in Path(bucket.removeprefix("file://"), "seg").glob("*/*"):
+        segment.unlink()
+    found = program.run("verify", *store)
+    assert found.status == 4
+    assert "`casync gc --window 0`" in found.err
+    program.good("rm", "disk", *store)
+    program.good("gc", "--window", "0", *store)
+    program.good("gc", "--window", "0", *store)
+    program.good("prepare", "--name", "disk", *store, stdin=b"first")
+    assert program.good("cat", "disk", *store).out == b"first"
+    program.good("verify", *store)
+
+
 def test_a_collection_of_another_host_is_named_and_not_repeated(
     program: Program, bucket: str
 ) -> None:

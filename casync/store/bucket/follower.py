@@ -11,7 +11,7 @@ from typing import Final
 from casync.bucket.head import BucketHead
 from casync.bucket.keys import HEAD_KEY
 from casync.bucket.storage import Tag
-from casync.errors import CasyncError
+from casync.errors import CasyncError, IntegrityError
 from casync.store.bucket.environment import BucketEnvironment
 from casync.store.bucket.tables import read_standing
 
@@ -46,6 +46,7 @@ class HeadFollower:
         self._head: BucketHead | None = None
         self._reached = clock()
         self._is_away = False
+        self._is_damaged = False
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="head-follower", daemon=True)
         self._is_synced = False
@@ -64,11 +65,15 @@ class HeadFollower:
     def waits_for(self) -> str:
         """What keeps the tables from being up to date, for people; empty if nothing does."""
         if not self.is_synced:
-            return "the first sync with the bucket"
+            with self._environment.reading() as txn:
+                version = read_standing(txn, self._environment.databases).version
+            return f"the first sync with the bucket, and has come to version {version}"
         silence = self._clock() - self._reached
-        if silence > _AWAY_SECONDS:
-            return f"the bucket, which was reached {silence:.0f} s ago"
-        return ""
+        if silence <= _AWAY_SECONDS:
+            return ""
+        if self._is_damaged:
+            return f"the bucket, which is damaged or was rolled back {silence:.0f} s ago"
+        return f"the bucket, which was reached {silence:.0f} s ago"
 
     def start(self) -> None:
         """Starts to follow, in a thread."""
@@ -85,10 +90,14 @@ class HeadFollower:
             CasyncError: The bucket cannot be read, or is damaged.
         """
         environment = self._environment
-        tag = environment.storage.tag(HEAD_KEY)
-        if tag is None or tag != self._tag or self._head is None:
-            self._head = environment.refresh()
-            self._tag = tag  # of before: a head that came meanwhile has another
+        try:
+            tag = environment.storage.tag(HEAD_KEY)
+            if tag is None or tag != self._tag or self._head is None:
+                self._head = environment.refresh()
+                self._tag = tag  # of before: a head that came meanwhile has another
+        except CasyncError as error:
+            self._is_damaged = isinstance(error, IntegrityError)
+            raise
         environment.keep_session(self._head)
         self._reached = self._clock()
 

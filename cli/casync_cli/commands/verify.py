@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -16,6 +16,7 @@ from casync_cli.output import Output
 from casync_cli.parsing.counts import parse_percent
 from casync_cli.parsing.times import format_duration
 from casync_cli.reports.fault import fault_fields, print_faults
+from casync_cli.store_place import is_address
 
 if TYPE_CHECKING:
     from casync.ops.upkeep.verify import VerifyReport
@@ -26,6 +27,15 @@ DETAILS = (
     "are faults."
 )
 EXAMPLES = ("casync verify", "casync verify vm/2024-06", "casync verify --quick --json")
+
+_IN_A_FOLDER: Final = (
+    "If there is none, `casync store reindex` drops damaged objects; then prepare the content "
+    "again."
+)
+_IN_A_BUCKET: Final = (
+    "If there is none, remove what needs them (`casync rm`, then `casync gc --window 0`); then "
+    "prepare the content again."
+)
 
 
 def run(
@@ -75,10 +85,8 @@ def run(
         f"{format_count(len(report.faults), 'fault')}"
     )
     if report.faults:
-        output.say(
-            "Run `casync repair` with a --server that has the objects. If there is none, `casync "
-            "store reindex` drops damaged objects; then prepare the content again."
-        )
+        without = _IN_A_BUCKET if is_address(invocation.store) else _IN_A_FOLDER
+        output.say(f"Run `casync repair` with a --server that has the objects. {without}")
         return DAMAGED
     return 0
 

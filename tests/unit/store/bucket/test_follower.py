@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from casync.bucket.storage import ObjectStorage, StoredObject, Tag
-from casync.errors import UnreachableError
+from casync.errors import DamagedStoreError, UnreachableError
 from casync.ids import Kind
 from casync.store.bucket.follower import HeadFollower
 from casync.store.bucket.store import BucketStore
@@ -119,6 +119,23 @@ def test_a_bucket_that_is_away_is_waited_for_and_what_is_here_is_served(
     again = Host(opened("replica", away, sync=False))
     assert again.follower.is_synced
     assert names(again.store) == ["x"]
+
+
+def test_a_bucket_that_is_damaged_is_said_to_be(
+    storage: Counted, opened: Callable[..., BucketStore]
+) -> None:
+    put_file(opened("writer", create=True), b"one", name="x")
+    host = Host(opened("replica", sync=False))
+    assert host.follower.waits_for.endswith("has come to version 0")
+    host.follower.look()
+    head = storage.objects.pop("head")
+    with pytest.raises(DamagedStoreError):
+        host.follower.look()
+    host.now = 60.0
+    assert "damaged or was rolled back" in host.follower.waits_for
+    storage.objects["head"] = head
+    host.follower.look()
+    assert host.follower.waits_for == ""
 
 
 def test_chunks_are_read_from_the_bucket_once(
