@@ -5,7 +5,7 @@ PYTHON ?=
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test check integration storages training container crash stress damage fuzz bucketmodel bucketstress realtree manyfiles manymembers foreign bench clean
+.PHONY: help demo test check integration storages training container crash stress damage fuzz bucketmodel bucketstress realtree manyfiles manymembers manychunks foreign bench clean
 .DELETE_ON_ERROR:
 
 help:
@@ -24,6 +24,7 @@ help:
 	@echo 'make bucketstress   two minutes of writers, kill -9 and collections on a bucket of versitygw'
 	@echo 'make realtree, make manyfiles   /usr, and a million files, there and back (realtree as root)'
 	@echo 'make manymembers   a tar and a zip with a million members, within bounds of memory'
+	@echo 'make manychunks   a store in a bucket with ten million chunks, opened by a new host, within bounds of time and memory'
 	@echo 'make foreign   archives made with the Go and the Java of this machine, member by member'
 	@echo 'make bench   casync against its peers, about an hour: benchmarks/RESULTS.md (see benchmarks/README.md)'
 	@echo 'make clean   remove the virtual environment and caches'
@@ -109,6 +110,10 @@ manyfiles: $(VENV)/.installed-dev
 # MEMBERS=100000; `make test` has fewer.
 manymembers: $(VENV)/.installed-dev
 	@$(BIN)/python -m tests.large.many_members $(MEMBERS)
+
+# CHUNKS=1000000
+manychunks: $(VENV)/.installed-dev
+	@$(BIN)/python -m tests.large.many_chunks $(CHUNKS)
 
 # FOREIGN=tests/foreign/made replaces the archives that `make test` reads.
 foreign: $(VENV)/.installed-dev

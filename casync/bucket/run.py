@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain, starmap
-from operator import add, le, lt
+from itertools import accumulate, chain, pairwise
+from operator import lt
 from typing import Final, NamedTuple, TypeAlias
 
 import msgspec
 from blake3 import blake3
 
 from casync.bucket.keys import SESSION_BYTES, SessionPart
+from casync.bucket.run_columns import GONE, ROW_BYTES, decode_columns
 from casync.bucket.segment_head import SEGMENT_HEAD_BYTES
 from casync.errors import MalformedError, UnsupportedError
 from casync.ids import ID_BYTES, Buffer, Kind
@@ -24,12 +25,15 @@ from casync.objects.record import RECORD_BYTES
 
 __all__ = [
     "GONE",
-    "TableChange",
-    "TableRun",
+    "RunLayout",
     "RunRow",
     "SegmentSize",
+    "TableChange",
+    "TableRun",
+    "decode_changes",
     "decode_run",
     "encode_run",
+    "find_layout",
 ]
 
 _MAGIC: Final = b"\x8dcasRUN\n"
@@ -39,10 +43,6 @@ _SEGMENT: Final = struct.Struct(f"<{SESSION_BYTES}sII")
 _ROW: Final = struct.Struct(f"<{ID_BYTES}sIIIII")
 _CHECK_BYTES: Final = 16
 _KINDS: Final = (Kind.CHUNK, Kind.NODE, Kind.MANIFEST)
-_MOST: Final = 2**32 - 1
-
-GONE: Final = _MOST
-"""The segment of a row that deletes its object."""
 
 _LARGEST_SEGMENT: Final = max(
     BUCKET_SEGMENT_BYTES, SEGMENT_HEAD_BYTES + RECORD_BYTES + MAX_CHUNK_SIZE
@@ -113,8 +113,24 @@ def encode_run(
     return b"".join((*sections, *map(_check, sections)))
 
 
-def decode_run(data: Buffer) -> TableRun:
-    """Reads a whole run.
+class RunLayout(NamedTuple):
+    """Where the parts of a run lie, which passes its checks.
+
+    Attributes:
+        store: The UUID of the store.
+        segments: The segments that rows point to.
+        rows: Where the rows of each kind begin and end.
+        changes: Where the changes begin and end.
+    """
+
+    store: bytes
+    segments: list[SegmentSize]
+    rows: dict[Kind, tuple[int, int]]
+    changes: tuple[int, int]
+
+
+def find_layout(data: Buffer) -> RunLayout:
+    """Reads the beginning of a run, and compares all of it with its checks.
 
     Raises:
         UnsupportedError: The format is newer than this program.
@@ -131,8 +147,8 @@ def decode_run(data: Buffer) -> TableRun:
         raise MalformedError("run with an impossible header")
     view = memoryview(data)
     begin = _HEADER.size + listed * _SEGMENT.size
-    middle = begin + sum(counts) * _ROW.size
-    end = middle + meta
+    ends = list(accumulate((count * ROW_BYTES for count in counts), initial=begin))
+    middle, end = ends[-1], ends[-1] + meta
     if end + 3 * _CHECK_BYTES != len(data):
         raise MalformedError("run whose header contradicts its length")
     sections = (view[:begin], view[begin:middle], view[middle:end])
@@ -144,14 +160,24 @@ def decode_run(data: Buffer) -> TableRun:
     ]
     if any(not SEGMENT_HEAD_BYTES < each.size <= _LARGEST_SEGMENT for each in segments):
         raise MalformedError("run with a segment of an impossible size")
-    sizes = [segment.size for segment in segments]
+    rows = dict(zip(_KINDS, pairwise(ends), strict=True))
+    return RunLayout(store, segments, rows, (middle, end))
+
+
+def decode_run(data: Buffer) -> TableRun:
+    """Reads a whole run.
+
+    Raises:
+        UnsupportedError, MalformedError: As `find_layout`, or a row or a change is malformed.
+    """
+    layout = find_layout(data)
+    view = memoryview(data)
+    sizes = [segment.size for segment in layout.segments]
     rows: dict[Kind, list[RunRow]] = {}
-    start = 0
-    for kind, count in zip(_KINDS, counts, strict=True):
-        end = start + count * _ROW.size
-        rows[kind] = _rows(sections[1][start:end], sizes)
-        start = end
-    return TableRun(store, segments, rows, _changes(sections[2]))
+    for kind, (start, end) in layout.rows.items():
+        rows[kind] = list(map(RunRow, *decode_columns(view[start:end], sizes)))
+    start, end = layout.changes
+    return TableRun(layout.store, layout.segments, rows, decode_changes(view[start:end]))
 
 
 def _check(section: Buffer) -> bytes:
@@ -165,40 +191,12 @@ def _packed(rows: Sequence[RunRow]) -> Iterator[bytes]:
     )
 
 
-def _rows(table: memoryview, sizes: Sequence[int]) -> list[RunRow]:
-    """Reads rows of one kind; checks them column by column, as there may be many."""
-    if not table:
-        return []
-    ids, segments, *_ = zip(*_ROW.iter_unpack(table), strict=True)
-    if not all(map(lt, ids, ids[1:])):
-        raise MalformedError("run whose rows are not in order")
-    there = _ROW.iter_unpack(table)
-    if GONE in segments:
-        gone = [row for row in _ROW.iter_unpack(table) if row[1] == GONE]
-        there = iter([row for row in _ROW.iter_unpack(table) if row[1] != GONE])
-        if any(any(row[2:]) for row in gone):
-            raise MalformedError("run with an impossible row")
-    if not _are_possible(list(zip(*there, strict=True)), sizes):
-        raise MalformedError("run with an impossible row")
-    return list(starmap(RunRow, _ROW.iter_unpack(table)))
+def decode_changes(meta: Buffer) -> list[TableChange]:
+    """Reads the changes of a run.
 
-
-def _are_possible(columns: Sequence[Sequence[int]], sizes: Sequence[int]) -> bool:
-    """Whether records can lie where rows say, which are not those of objects that are gone."""
-    if not columns:
-        return True
-    _, segments, offsets, stored, lengths, _ = columns
-    if max(segments) >= len(sizes) or max(lengths) > MAX_CHUNK_SIZE or not min(stored):
-        return False
-    last = [sizes[segment] - RECORD_BYTES for segment in segments]
-    return (
-        min(offsets) >= SEGMENT_HEAD_BYTES
-        and all(map(le, stored, lengths))
-        and all(map(le, map(add, offsets, stored), last))
-    )
-
-
-def _changes(meta: Buffer) -> list[TableChange]:
+    Raises:
+        MalformedError: They are not in order, or no changes.
+    """
     try:
         changes = msgspec.msgpack.decode(meta, type=list[tuple[str, bytes, bytes | None]])
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
-from benchmarks.measure import Command, run
+from benchmarks.measure import Command, Run, run
 from benchmarks.memory import Sampler
 from tests.crash.commands import Server, casync
 
@@ -25,19 +26,38 @@ MEMORY_BYTES: Final = 400 << 20
 
 
 def step(title: str, *arguments: str | Path, most: int = MEMORY_BYTES) -> dict[str, Any]:
-    """Runs `casync` with --json, prints how it went, and returns the document.
+    """The document of `timed`.
+
+    Raises:
+        CommandError, AssertionError: As `timed`.
+    """
+    return timed(title, *arguments, most=most)[0]
+
+
+def timed(
+    title: str,
+    *arguments: str | Path,
+    most: int = MEMORY_BYTES,
+    environment: Mapping[str, str] = MappingProxyType({}),
+) -> tuple[dict[str, Any], Run]:
+    """Runs `casync` with --json, prints how it went, and returns the document and the figures.
 
     Args:
         title: What it does.
         arguments: Those of the program.
         most: The memory that it may take, in bytes.
+        environment: Variables to set.
 
     Raises:
         CommandError: It failed.
         AssertionError: It took too much memory.
     """
     done = run(
-        Command(tuple(casync(*arguments, "--json", "--no-progress")), limit=_LIMIT_SECONDS),
+        Command(
+            tuple(casync(*arguments, "--json", "--no-progress")),
+            env=environment,
+            limit=_LIMIT_SECONDS,
+        ),
         sample=True,
     )
     document = dict(json.loads(done.out))
@@ -49,7 +69,7 @@ def step(title: str, *arguments: str | Path, most: int = MEMORY_BYTES) -> dict[s
         flush=True,
     )
     assert memory < most, f"{title} took {memory / 2**20:.0f} MiB"
-    return document
+    return document, done
 
 
 def _counts(document: dict[str, Any]) -> Iterator[tuple[str, object]]:

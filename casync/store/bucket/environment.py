@@ -25,7 +25,6 @@ from casync.bucket.commit import (
     after_swap,
     has_swapped,
     plan_merge,
-    runs_to_read,
     with_session,
     without_session,
 )
@@ -42,6 +41,7 @@ from casync.errors import (
     WriteError,
 )
 from casync.limits import MIB
+from casync.store.bucket.catch_up import CatchUp, HeadMovedError
 from casync.store.bucket.host_sessions import HostSessions
 from casync.store.bucket.recorder import Recorder
 from casync.store.bucket.segments import SegmentUploads
@@ -49,9 +49,7 @@ from casync.store.bucket.state_reader import SeenHead, StateReader
 from casync.store.bucket.tables import (
     HOST_DATABASES,
     Standing,
-    apply_run,
     changed_run,
-    empty_tables,
     put_standing,
     read_standing,
 )
@@ -71,10 +69,6 @@ _HEARD_SECONDS: Final = SESSION_SILENCE // 4
 
 _SEEN_SECONDS: Final = 1.0
 """Age of the tables from which on a reader looks for a newer head."""
-
-
-class _HeadMovedError(CasyncError):
-    """Another writer has swapped the head; the transaction runs again."""
 
 
 class _NoSessionError(CasyncError):
@@ -116,6 +110,7 @@ class BucketEnvironment(Environment):
         self._session = b""
         self._number = 0
         self._state = StateReader(storage, store_id)
+        self._catch_up = CatchUp(self, partial(self.write_here, need=8 * MIB), self._state)
         self._hosts = HostSessions(self)
         self._seen: SeenHead | None = None
         self._uploads: SegmentUploads | None = None
@@ -140,7 +135,7 @@ class BucketEnvironment(Environment):
         """
         with self._turn:
             for _ in range(_TRIES):
-                with suppress(_HeadMovedError):
+                with suppress(HeadMovedError):
                     return self._refresh()
         raise LostRaceError(f"{self.storage.place} changes faster than it can be read")
 
@@ -154,14 +149,7 @@ class BucketEnvironment(Environment):
                     f"but was at {standing.version} before: it was rolled back",
                     next_step=f"If that was intended, remove {self.path}.",
                 )
-            anew, runs = runs_to_read(head, standing.version)
-            for entry in runs:
-                run = self._read_run(entry)
-                standing = self._apply(
-                    standing, run, Standing(standing.head, entry.last), anew=anew
-                )
-                anew = False
-            self._apply(standing, None, Standing(head, head.version), anew=False)
+            self._catch_up.bring(head, standing)
         self._looked = time.monotonic()
         return head
 
@@ -176,23 +164,8 @@ class BucketEnvironment(Environment):
     def _read_run(self, entry: RunEntry) -> TableRun:
         run = self._state.run(entry)
         if run is None:
-            raise _HeadMovedError("a run was merged away")
+            raise HeadMovedError("a run was merged away")
         return run
-
-    def _apply(
-        self, before: Standing, run: TableRun | None, after: Standing, *, anew: bool
-    ) -> Standing:
-        def write(txn: Txn) -> Standing:
-            if read_standing(txn, self.databases) != before:
-                raise _HeadMovedError("another process has changed the tables")
-            if anew:
-                empty_tables(txn, self.databases)
-            if run is not None:
-                apply_run(txn, self.databases, run)
-            put_standing(txn, self.databases, after)
-            return after
-
-        return self.write_here(write, need=8 * MIB)
 
     # -- Writing ------------------------------------------------------------------------------
 
@@ -241,7 +214,7 @@ class BucketEnvironment(Environment):
                     run = partial(self._mirrored, action, head, floor, edit)
                     try:
                         result = self.write_here(run, need=need)
-                    except _HeadMovedError:
+                    except HeadMovedError:
                         time.sleep(random.random() * _PAUSE_SECONDS * min(attempt, 10))  # noqa: S311
                         continue
                     except _NoSessionError:
@@ -262,7 +235,7 @@ class BucketEnvironment(Environment):
         txn: Txn,
     ) -> _T:
         if read_standing(txn, self.databases).head != head:
-            raise _HeadMovedError("another process of this host was faster")
+            raise HeadMovedError("another process of this host was faster")
         recorder = Recorder(txn, self.databases)
         result = action(recorder.txn)
         run = changed_run(recorder, self.databases, self._store_id)
@@ -313,11 +286,11 @@ class BucketEnvironment(Environment):
         """Swaps the head.
 
         Raises:
-            _HeadMovedError: Another writer was faster.
+            HeadMovedError: Another writer was faster.
             CasyncError: The bucket failed: the swap may have happened.
         """
         if self._seen is None or self._seen.head != head:
-            raise _HeadMovedError("the tag is unknown")
+            raise HeadMovedError("the tag is unknown")
         tag: Tag | None = None
         with suppress(RemoteError):  # it may have happened
             tag = self.storage.swap(HEAD_KEY, encode_head(swapped), self._seen.tag)
@@ -327,7 +300,7 @@ class BucketEnvironment(Environment):
         found, mine = self._read_head(), swapped.session(self._session)
         is_new = mine is not None and mine != head.session(self._session)
         if found != swapped and not (is_new and has_swapped(found, self._session, self._number)):
-            raise _HeadMovedError("another writer was faster")
+            raise HeadMovedError("another writer was faster")
 
     def _check_session(self, head: BucketHead) -> None:
         """Drops a session that was ended, if nothing was promised to it.
@@ -368,7 +341,7 @@ class BucketEnvironment(Environment):
             swapped = edit(head)
             if swapped is None:
                 return
-            with suppress(_HeadMovedError):
+            with suppress(HeadMovedError):
                 self._swap(head, swapped)
                 return
         raise LostRaceError(f"{self.storage.place} changes faster than it can be written")

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple, TypeVar
 
 from casync.bucket.head import BucketHead, RunEntry, decode_head
 from casync.bucket.keys import HEAD_KEY, run_key
 from casync.bucket.run import TableRun, decode_run
 from casync.bucket.storage import ObjectStorage, Tag
 from casync.errors import DamagedStoreError, MalformedError
+from casync.store.bucket.run_file import RunFile
 
 __all__ = ["SeenHead", "StateReader"]
+
+_Run = TypeVar("_Run", TableRun, RunFile)
 
 
 class SeenHead(NamedTuple):
@@ -55,6 +60,18 @@ class StateReader:
         Raises:
             DamagedStoreError, CasyncError: As `head`.
         """
+        return self._read(entry, decode_run)
+
+    def file(self, entry: RunEntry, folder: Path) -> RunFile | None:
+        """As `run`, to be read block by block.
+
+        Args:
+            entry: The run.
+            folder: Where large ones are kept.
+        """
+        return self._read(entry, lambda data: RunFile(data, folder))
+
+    def _read(self, entry: RunEntry, decode: Callable[[bytes], _Run]) -> _Run | None:
         key = run_key(entry.part)
         stored = self._storage.get(key)
         if stored is None:
@@ -62,7 +79,7 @@ class StateReader:
                 raise DamagedStoreError(f"{self._storage.place} has lost {key}")
             return None
         try:
-            run = decode_run(stored.data)
+            run = decode(stored.data)
         except MalformedError as error:
             raise DamagedStoreError(f"{self._storage.place}: {key}: {error.message}") from error
         self._check(run.store, key)

@@ -7,7 +7,6 @@ host does; all other rows are the same on every host.
 from __future__ import annotations
 
 import struct
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
@@ -18,7 +17,6 @@ from casync.bucket.keys import SESSION_BYTES, SessionPart
 from casync.bucket.run import GONE, RunRow, SegmentSize, TableChange, TableRun
 from casync.errors import DamagedStoreError, UnsupportedError
 from casync.ids import Kind
-from casync.objects.record import RECORD_BYTES
 from casync.store.bucket.recorder import Recorder
 from casync.store.lmdb.databases import JOB_DATABASES
 from casync.store.lmdb.environment import Txn
@@ -28,10 +26,8 @@ from casync.store.lmdb.rows import (
     decode_index,
     decode_number,
     decode_segment_use,
-    encode_index_columns,
     encode_number,
     encode_segment_use,
-    index_prefix,
     number_key,
 )
 
@@ -40,19 +36,21 @@ __all__ = [
     "HOST_DATABASES",
     "PAYLOADS",
     "Standing",
-    "apply_run",
-    "condemn",
+    "apply_changes",
     "changed_run",
+    "condemn",
+    "count_live",
     "decode_part_key",
     "drop_host_session",
     "each_host_session",
-    "empty_tables",
+    "empty_shared",
     "find_segment",
     "number_of",
     "part_key",
     "put_host_session",
     "put_standing",
     "read_standing",
+    "set_use",
 ]
 
 CONDEMNED: Final = "condemned"
@@ -215,28 +213,21 @@ def changed_run(recorder: Recorder, databases: _Databases, store: bytes) -> Tabl
 # -- What others have changed ---------------------------------------------------------------------
 
 
-def empty_tables(txn: Txn, databases: _Databases) -> None:
-    """Empties all tables that runs fill."""
-    for name in (*_SHARED, "index", "segment_use", PAYLOADS, _SEGMENTS, _NUMBERS):
+def empty_shared(txn: Txn, databases: _Databases) -> None:
+    """Empties what runs fill besides the index."""
+    for name in _SHARED:
         txn.drop(databases[name], delete=False)
     for key in _SHARED_META:
         txn.delete(key, db=databases[_META])
 
 
-def apply_run(txn: Txn, databases: _Databases, run: TableRun) -> None:
-    """Changes the tables as a run says.
+def apply_changes(txn: Txn, databases: _Databases, changes: Sequence[TableChange]) -> None:
+    """Changes all tables but the index, as runs say.
 
     Raises:
-        UnsupportedError: It changes a table that this program does not know.
+        UnsupportedError: A table is unknown to this program.
     """
-    numbers = [number_of(txn, databases, segment) for segment in run.segments]
-    live: Counter[int] = Counter()
-    for kind, rows in run.rows.items():
-        live.update(_apply_rows(txn, databases, kind, rows, numbers))
-    sizes = {number: segment.size for number, segment in zip(numbers, run.segments, strict=True)}
-    for number in sorted({*live, *sizes}):
-        _count(txn, databases, number, live[number], sizes.get(number))
-    for table, key, value in run.changes:
+    for table, key, value in changes:
         if table not in _SHARED and (table != _META or key not in _SHARED_META):
             raise UnsupportedError(
                 f"the store has a table {table}, which this program does not know",
@@ -250,47 +241,29 @@ def apply_run(txn: Txn, databases: _Databases, run: TableRun) -> None:
             _forget_segment(txn, databases, key)
 
 
-def _apply_rows(
-    txn: Txn, databases: _Databases, kind: Kind, rows: Sequence[RunRow], numbers: list[int]
-) -> Counter[int]:
-    """Writes rows of one kind; returns by how much the live bytes of segments change."""
-    live: Counter[int] = Counter()
-    if not rows:
-        return live
-    cursor = txn.cursor(databases["index"])
-    prefix = index_prefix(kind)
-    keys = [prefix + row.id for row in rows]
-    for _, value in cursor.getmulti(keys):
-        before = decode_index(value)
-        live[before.segment] -= RECORD_BYTES + before.stored
-    gone = [key for key, row in zip(keys, rows, strict=True) if row.segment == GONE]
-    for key in gone:
-        txn.delete(key, db=databases["index"])
-        txn.delete(key, db=databases[PAYLOADS])
-    if gone:
-        rows = [row for row in rows if row.segment != GONE]
-        keys = [prefix + row.id for row in rows]
-    if rows:
-        places = [numbers[row.segment] for row in rows]
-        stored = [row.stored for row in rows]
-        values = encode_index_columns(
-            places,
-            [row.offset for row in rows],
-            stored,
-            [row.length for row in rows],
-            [row.generation for row in rows],
-        )
-        txn.cursor(databases["index"]).putmulti(list(zip(keys, values, strict=True)))
-        for number, size in zip(places, stored, strict=True):
-            live[number] += RECORD_BYTES + size
-    return live
-
-
-def _count(txn: Txn, databases: _Databases, number: int, change: int, size: int | None) -> None:
+def count_live(txn: Txn, databases: _Databases, number: int, change: int, size: int | None) -> None:
+    """Adds to the live bytes of a segment, whose bytes in total are `size` if they are given."""
     value = txn.get(number_key(number), db=databases["segment_use"])
     before = decode_segment_use(value) if value is not None else SegmentUse(size or 0, 0)
     use = SegmentUse(size or before.used, max(before.live + change, 0))
     txn.put(number_key(number), encode_segment_use(use), db=databases["segment_use"])
+
+
+def set_use(
+    txn: Txn, databases: _Databases, sizes: Mapping[int, int], live: Mapping[int, int]
+) -> None:
+    """Sets the bytes of all segments, in total and live; forgets all other segments."""
+    segments = txn.cursor(databases[_SEGMENTS])
+    for key, row in [(bytes(key), bytes(row)) for key, row in segments.iternext()]:
+        if decode_number(key) not in sizes:
+            session, part, _ = _SEGMENT.unpack(row)
+            _forget_segment(txn, databases, part_key(SessionPart(session, part)))
+    txn.drop(databases["segment_use"], delete=False)
+    rows = [
+        (number_key(number), encode_segment_use(SegmentUse(size, live.get(number, 0))))
+        for number, size in sorted(sizes.items())
+    ]
+    txn.cursor(databases["segment_use"]).putmulti(rows, append=True)
 
 
 def _forget_segment(txn: Txn, databases: _Databases, key: bytes) -> None:

@@ -20,6 +20,7 @@ __all__ = [
     "COLLECTOR_BYTE",
     "FETCH_BYTES",
     "JOB_BYTES",
+    "LOAD_BYTE",
     "OPEN_BYTE",
     "WRITER_BYTES",
     "ByteLocks",
@@ -38,7 +39,10 @@ one in 2 ** 61 of which is that of a given job."""
 OPEN_BYTE: Final = 2**62 + 1
 """The byte that every opener of the store shares, and that a compaction locks exclusively."""
 
-FETCH_BYTES: Final = range(OPEN_BYTE + 1, 2**63 - 1)
+LOAD_BYTE: Final = OPEN_BYTE + 1
+"""The byte that a process locks while it brings the tables of a bucket over many rows."""
+
+FETCH_BYTES: Final = range(LOAD_BYTE + 1, 2**63 - 1)
 """Bytes for the ids of objects, each locked while its holder fetches the object for the store."""
 
 _FLOCK: Final = struct.Struct("hhqqi")  # type, whence, start, length, pid

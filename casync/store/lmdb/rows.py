@@ -37,6 +37,7 @@ __all__ = [
     "decode_name",
     "decode_meta_number",
     "decode_number",
+    "decode_places",
     "decode_segment_use",
     "encode_file",
     "encode_index",
@@ -70,6 +71,7 @@ _STEM_BYTES: Final = _KEY_BYTES - 8 - ID_BYTES  # leaves room for a hash and a v
 _U32: Final = struct.Struct("<I")
 _NUMBER_KEY: Final = struct.Struct(">Q")
 _INDEX: Final = struct.Struct("<QIIIBI")
+_PLACE: Final = struct.Struct("<Q4xI9x")
 _MANIFEST: Final = struct.Struct("<BQQ")
 _USE: Final = struct.Struct("<II")
 _CODECS: Final = frozenset(Codec)
@@ -168,6 +170,11 @@ def decode_index(value: Buffer) -> IndexRow:
     if row.codec not in _CODECS:
         raise _broken("index", ValueError(f"unknown codec {row.codec}"))
     return row
+
+
+def decode_places(values: Iterable[bytes]) -> Iterator[tuple[int, int]]:
+    """The segment and the bytes of the payload in each of many values of `index`."""
+    return _PLACE.iter_unpack(b"".join(values))
 
 
 def decode_generation(value: Buffer) -> int:
