@@ -1,6 +1,7 @@
-"""Gathers new objects into commits, which another thread writes.
+"""Gathers new objects into commits, which other threads write.
 
-One commit is written while the next one is gathered, so memory is bounded by two commits.
+One commit, or as many as the store takes at once, is written while the next one is gathered, so
+memory is bounded by a few commits.
 """
 
 from __future__ import annotations
@@ -30,11 +31,13 @@ class BatchWriter:
 
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
-        self._executor = ThreadPoolExecutor(1, thread_name_prefix="commit")
-        self._running: Future[Committed] | None = None
+        self._most = store.commits_at_once
+        self._executor = ThreadPoolExecutor(self._most, thread_name_prefix="commit")
+        self._running: deque[Future[Committed]] = deque()
+        self._overlaps = True  # whether the running ones may be written in any order
         self._batch = Batch()
         self._bytes = 0
-        self._written = 0  # commits that are in the store
+        self._written: set[int] = set()  # commits that are in the store
         # Reserved ids: those not in a commit yet, and those in commits, with the commit's number.
         self._claimed: set[ObjectId] = set()
         self._begun = 0
@@ -61,8 +64,8 @@ class BatchWriter:
         """The objects that are not on their way to the store. It may have them by now."""
         recent = self._recent
         # A look-up that follows sees what was committed before it begins.
-        while recent and recent[0][0] <= self._written:
-            recent.popleft()
+        while recent and recent[0][0] in self._written:
+            self._written.discard(recent.popleft()[0])
         new = set(ids) - self._claimed
         for _, on_their_way in recent:
             new -= on_their_way
@@ -136,15 +139,21 @@ class BatchWriter:
         self._batch.job = last.job or self._batch.job
 
     def start(self) -> None:
-        """Starts the commit of what is gathered, after the running one.
+        """Starts the commit of what is gathered: after all others, unless all have objects alone.
+
+        Waits while too many are running.
 
         Raises:
-            CasyncError: The running one failed. As `ObjectStore.commit`.
+            CasyncError: One of them failed. As `ObjectStore.commit`.
         """
-        if self._running is not None:
-            self.wait()
-        self._running = self._executor.submit(self._commit, self._batch)
+        if not (self._overlaps and self._batch.is_objects):
+            while self._running:
+                self._wait_for_first()
+        while len(self._running) >= self._most:
+            self._wait_for_first()
+        self._overlaps = self._batch.is_objects
         self._begun += 1
+        self._running.append(self._executor.submit(self._commit, self._batch, self._begun))
         ids = {packed.id for packed in self._batch.objects}
         for records in self._batch.records:
             ids.update(records.ids)
@@ -153,15 +162,18 @@ class BatchWriter:
         self._batch, self._bytes = Batch(), 0
 
     def wait(self) -> Committed:
-        """Waits for the running commit. Raises as `ObjectStore.commit`."""
-        assert self._running is not None
-        running, self._running = self._running, None
-        committed = running.result()
+        """Waits for all running commits; returns the last one. Raises as `ObjectStore.commit`."""
+        while len(self._running) > 1:
+            self._wait_for_first()
+        return self._wait_for_first()
+
+    def _wait_for_first(self) -> Committed:
+        committed = self._running.popleft().result()
         self.stored += committed.stored
         return committed
 
     def close(self) -> None:
-        """Ends the thread. Unwritten objects are dropped; a running commit ends first."""
+        """Ends the threads. Unwritten objects are dropped; running commits end first."""
         self._executor.shutdown(wait=True, cancel_futures=True)
 
     def _take(self, packed: Verified) -> None:
@@ -169,7 +181,7 @@ class BatchWriter:
         self.new_length += packed.length if packed.kind is Kind.CHUNK else 0
         self._bytes += len(packed.payload) + OBJECT_BYTES
 
-    def _commit(self, batch: Batch) -> Committed:
+    def _commit(self, batch: Batch, number: int) -> Committed:
         committed = self._store.commit(batch)
-        self._written += 1
+        self._written.add(number)
         return committed

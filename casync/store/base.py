@@ -168,6 +168,12 @@ class Batch:
     unprotected: bool = False
 
     @property
+    def is_objects(self) -> bool:
+        """Whether it has objects alone, so that it may be written before the one before it."""
+        rows = (self.manifests, self.names, self.remember, self.forget, self.relies, self.outlines)
+        return self.job is None and not any((*rows, self.mended, self.origins, self.member_indexes))
+
+    @property
     def publishes(self) -> bool:
         """Whether no object of it and of earlier batches waits for rows that lead to it."""
         rows = self.manifests or self.member_indexes
@@ -241,6 +247,14 @@ class ManifestSource(ObjectSource, Protocol):
 
 class ObjectStore(ManifestSource, Protocol):
     """A store that can be written."""
+
+    @property
+    def commits_at_once(self) -> int:
+        """How many commits of objects alone one writer should have running at the same time.
+
+        More than one where each waits for a network.
+        """
+        ...
 
     def known(self, kind: Kind, ids: Sequence[ObjectId]) -> list[bool]:
         """Which objects are here, and stay here for as long as this store is open.

@@ -56,6 +56,7 @@ SAFEGUARDS: Final = (
     "floors are read with each sweep",
     "orphans have no session",
     "ids of sessions are not used twice",
+    "what an ended session has uploaded is uploaded again",
     "keys are listed before the head is read",
     "a lost answer is looked up",
 )
@@ -114,7 +115,7 @@ class Walk:
                 session = bytes((index + 1, life)) * 8
                 if head.session(session) is None:
                     head = with_session(head, session, SILENT)
-                yield bucket._replace(head=head), Writer("look", w.life + 1, session)
+                yield bucket._replace(head=head), Writer("look", w.life + 1, session, new=w.new)
             return
         tables = tables_at(bucket, head)
         if tables is None:
@@ -134,6 +135,8 @@ class Walk:
             if not self._has("what was promised is looked up again"):
                 relied = "X"
             yield bucket, w._replace(step="upload", relied=relied)
+        elif w.step == "upload" and w.new.put:
+            yield bucket, w._replace(step="read")
         elif w.step == "upload":
             part = SessionPart(w.session, w.number)
             new = [(c, part, 0) for c in NEEDS[manifest] if c not in w.relied]
@@ -196,7 +199,10 @@ class Walk:
                 seen, w.session, number=w.number + 1, now=SILENT, floor=w.since, run=run
             )
         except LostRaceError:
-            yield bucket, Writer("open", w.life)
+            kept = Ops(frozenset(row for row in w.new.put if row[0] not in w.relied))
+            if self._has("what an ended session has uploaded is uploaded again"):
+                kept = Ops()
+            yield bucket, Writer("open", w.life, new=kept)
             return
         after = bucket._replace(head=swapped)
         yield after, w._replace(step="close")

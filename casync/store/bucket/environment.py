@@ -44,7 +44,8 @@ from casync.limits import MIB
 from casync.store.bucket.catch_up import CatchUp, HeadMovedError
 from casync.store.bucket.host_sessions import HostSessions
 from casync.store.bucket.recorder import Recorder
-from casync.store.bucket.segments import SegmentUploads
+from casync.store.bucket.segments import NoSessionError, SegmentUploads
+from casync.store.bucket.staging import Staging
 from casync.store.bucket.state_reader import SeenHead, StateReader
 from casync.store.bucket.tables import (
     HOST_DATABASES,
@@ -55,6 +56,7 @@ from casync.store.bucket.tables import (
 )
 from casync.store.lmdb.environment import Environment, Txn
 from casync.store.lmdb.meta import read_generation
+from casync.store.lmdb.pending import Pending
 
 __all__ = ["BucketEnvironment"]
 
@@ -69,10 +71,6 @@ _HEARD_SECONDS: Final = SESSION_SILENCE // 4
 
 _SEEN_SECONDS: Final = 1.0
 """Age of the tables from which on a reader looks for a newer head."""
-
-
-class _NoSessionError(CasyncError):
-    """The transaction writes, and no session is open yet."""
 
 
 class BucketEnvironment(Environment):
@@ -97,7 +95,7 @@ class BucketEnvironment(Environment):
         map_bytes: int,
         clock: Callable[[], float],
     ) -> None:
-        self._in_transaction = threading.local()
+        self._local = threading.local()
         self.looks_after = _SEEN_SECONDS
         self._looked = math.inf  # nothing is looked for before the first refresh
         super().__init__(path, read_only=False, map_bytes=map_bytes)
@@ -107,10 +105,12 @@ class BucketEnvironment(Environment):
         self.holds_promises = False  # whether the store must be opened again if its session ends
         self._store_id = store_id
         self._turn = threading.RLock()  # one commit of this process at a time
+        self._naming = threading.Lock()  # beside uploads
         self._session = b""
         self._number = 0
         self._state = StateReader(storage, store_id)
         self._catch_up = CatchUp(self, partial(self.write_here, need=8 * MIB), self._state)
+        self._staging = Staging(self, self._start_uploads, self._keep_open)
         self._hosts = HostSessions(self)
         self._seen: SeenHead | None = None
         self._uploads: SegmentUploads | None = None
@@ -120,7 +120,7 @@ class BucketEnvironment(Environment):
     @contextmanager
     def reading(self) -> Iterator[Txn]:
         """As `Environment.reading`. Sees what other hosts committed a second ago."""
-        is_inside = getattr(self._in_transaction, "is_true", False)
+        is_inside = getattr(self._local, "is_inside", False)
         if not is_inside and time.monotonic() - self._looked > self.looks_after:
             self.keep_session(self.refresh())
         with super().reading() as txn:
@@ -173,11 +173,11 @@ class BucketEnvironment(Environment):
         """Runs `action` in a transaction on this host's tables alone."""
 
         def write(txn: Txn) -> _T:
-            self._in_transaction.is_true = True
+            self._local.is_inside = True
             try:
                 return action(txn)
             finally:
-                self._in_transaction.is_true = False
+                self._local.is_inside = False
 
         return super().write(write, need=need)
 
@@ -206,7 +206,7 @@ class BucketEnvironment(Environment):
         if not self.commits:
             raise WriteError(f"{self.storage.place} is open for reading only")
         with self._turn:
-            self._uploads = SegmentUploads(self.storage, self._store_id, self._next_part)
+            self._uploads = self._staging.take()
             try:
                 for attempt in range(_TRIES):
                     head = self.refresh()
@@ -217,7 +217,7 @@ class BucketEnvironment(Environment):
                     except HeadMovedError:
                         time.sleep(random.random() * _PAUSE_SECONDS * min(attempt, 10))  # noqa: S311
                         continue
-                    except _NoSessionError:
+                    except NoSessionError:
                         self._open_session()
                         continue
                     self._merge_runs()
@@ -225,6 +225,26 @@ class BucketEnvironment(Environment):
             finally:
                 self._uploads = None
         raise LostRaceError(f"{self.storage.place} changes faster than it can be written")
+
+    def stage(self, pending: Pending) -> None:
+        """Uploads records that the store lacks, beside other commits.
+
+        The next `write` of this thread uses what it finds uploaded.
+
+        Raises:
+            LostRaceError, CasyncError: As `write`.
+        """
+        if pending.keys and self.commits:
+            self._staging.stage(pending)
+
+    def _start_uploads(self) -> SegmentUploads:
+        return SegmentUploads(self.storage, self._store_id, self._next_part, lambda: self._session)
+
+    def _keep_open(self) -> None:
+        with self._turn:
+            self._check_session(self.refresh())
+            if not self._session:
+                self._open_session()
 
     def _mirrored(
         self,
@@ -263,11 +283,12 @@ class BucketEnvironment(Environment):
 
     def _next_part(self) -> SessionPart:
         """A new part of the session, which must be open."""
-        if not self._session:
-            raise _NoSessionError("no session")
-        part = SessionPart(self._session, self._number)
-        self._number += 1
-        return part
+        with self._naming:
+            if not self._session:
+                raise NoSessionError("no session")
+            part = SessionPart(self._session, self._number)
+            self._number += 1
+            return part
 
     @property
     def uploads(self) -> SegmentUploads:
@@ -298,8 +319,9 @@ class BucketEnvironment(Environment):
             self._seen = SeenHead(swapped, tag)
             return
         found, mine = self._read_head(), swapped.session(self._session)
+        number = mine.number if mine is not None else 0
         is_new = mine is not None and mine != head.session(self._session)
-        if found != swapped and not (is_new and has_swapped(found, self._session, self._number)):
+        if found != swapped and not (is_new and has_swapped(found, self._session, number)):
             raise HeadMovedError("another writer was faster")
 
     def _check_session(self, head: BucketHead) -> None:
@@ -328,7 +350,8 @@ class BucketEnvironment(Environment):
     def _open_session(self) -> None:
         hosts, session = self._hosts, secrets.token_bytes(SESSION_BYTES)
         self.write_here(partial(hosts.add, session=session), need=MIB)
-        self._session, self._number = session, 0
+        with self._naming:
+            self._session, self._number = session, 0
         self._swap_session(lambda head: with_session(head, self._session, int(self.clock())))
         for each in self.write_here(hosts.dead, need=MIB):  # of killed processes of this host
             self._swap_session(partial(without_session, session=each))

@@ -10,6 +10,7 @@ from casync.store.bucket.environment import BucketEnvironment
 from casync.store.bucket.writer import BucketWriter
 from casync.store.lmdb.environment import Txn
 from casync.store.lmdb.objects import Objects
+from casync.store.lmdb.pending import Pending
 from casync.store.lmdb.pushes import LmdbPushes
 
 __all__ = ["BucketPushes"]
@@ -39,6 +40,9 @@ class BucketPushes(LmdbPushes):
         """As `Pushes.promise`. The push and its objects may have come to another host just now."""
         self._bucket.refresh()
         return super().promise(push, kind, ids)
+
+    def _stage(self, pending: Pending) -> None:
+        self._bucket.stage(pending)
 
     def _writer(self, txn: Txn, now: int) -> BucketWriter:
         return BucketWriter(txn, self._bucket, self._store_id, now)

@@ -11,15 +11,20 @@ from casync.bucket.keys import SessionPart, segment_key
 from casync.bucket.run import SegmentSize
 from casync.bucket.segment_head import SEGMENT_HEAD_BYTES, SegmentHead, encode_segment_head
 from casync.bucket.storage import ObjectStorage
+from casync.errors import CasyncError
 from casync.ids import Buffer, Kind
 from casync.limits import BUCKET_SEGMENT_BYTES
 from casync.store.lmdb.pending import Pending
 from casync.store.lmdb.rows import index_prefix
 
-__all__ = ["PlacedRecord", "SegmentUploads"]
+__all__ = ["NoSessionError", "PlacedRecord", "SegmentUploads"]
 
 _AT_ONCE: Final = 8
 _CHUNKS: Final = index_prefix(Kind.CHUNK)
+
+
+class NoSessionError(CasyncError):
+    """The transaction writes, and no session is open yet."""
 
 
 class PlacedRecord(NamedTuple):
@@ -32,23 +37,32 @@ class PlacedRecord(NamedTuple):
 class SegmentUploads:
     """The segments of one commit. A try that follows uses what an earlier one has uploaded.
 
+    Nothing protects what a session has uploaded when it has ended, so that is uploaded again.
+
     Args:
         storage: The bucket.
         store_id: The UUID of the store.
         next_part: Names a new segment.
+        session: Says which session is open.
     """
 
     def __init__(
-        self, storage: ObjectStorage, store_id: bytes, next_part: Callable[[], SessionPart]
+        self,
+        storage: ObjectStorage,
+        store_id: bytes,
+        next_part: Callable[[], SessionPart],
+        session: Callable[[], bytes],
     ) -> None:
         self._storage = storage
         self._store_id = store_id
         self._next_part = next_part
+        self._session = session
         self._placed: dict[bytes, PlacedRecord] = {}
 
     def place(self, pending: Pending) -> list[PlacedRecord]:
         """Uploads records, chunks apart from all others; returns where each lies."""
-        new = [at for at, key in enumerate(pending.keys) if key not in self._placed]
+        session = self._session()
+        new = [at for at, key in enumerate(pending.keys) if not self._is_placed(key, session)]
         made: list[tuple[SegmentSize, bytes]] = []
         for of_nodes in (False, True):
             chosen = [at for at in new if (pending.keys[at][:1] == _CHUNKS) != of_nodes]
@@ -60,6 +74,10 @@ class SegmentUploads:
             with ThreadPoolExecutor(min(_AT_ONCE, len(made))) as pool:
                 list(pool.map(self._upload, made))
         return [self._placed[key] for key in pending.keys]
+
+    def _is_placed(self, key: bytes, session: bytes) -> bool:
+        placed = self._placed.get(key)
+        return placed is not None and placed.segment.part.session == session
 
     def _fill(
         self, pending: Pending, group: Sequence[int], *, of_nodes: bool

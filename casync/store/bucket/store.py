@@ -31,6 +31,7 @@ from casync.store.bucket.writer_session import BucketSession
 from casync.store.lmdb import creation
 from casync.store.lmdb.environment import Txn
 from casync.store.lmdb.meta import FIRST_GENERATION, read_meta, write_meta
+from casync.store.lmdb.pending import Pending
 from casync.store.lmdb.store import LmdbStore
 
 __all__ = ["BucketStore"]
@@ -39,6 +40,7 @@ __all__ = ["BucketStore"]
 class BucketStore(LmdbStore):
     """A store in a bucket. Use `open_bucket`, and `close` or a with block."""
 
+    commits_at_once = 3
     _environment: BucketEnvironment
     _objects: BucketObjects
     _grace: float = GRACE_SECONDS
@@ -138,6 +140,9 @@ class BucketStore(LmdbStore):
 
     def _open_session(self) -> BucketSession:
         return BucketSession(self._environment, self._objects)
+
+    def _stage(self, pending: Pending) -> None:
+        self._environment.stage(pending)
 
     def _writer(self, txn: Txn, now: int) -> BucketWriter:
         return BucketWriter(txn, self._environment, self._store_id, now)

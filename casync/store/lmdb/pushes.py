@@ -118,6 +118,7 @@ class LmdbPushes:
             return self._writer(txn, now).commit(Batch(objects=list(objects)), pending)
 
         with self._giving_up(push):
+            self._stage(pending)
             return self._environment.write(write, need=need)
 
     @contextmanager
@@ -184,6 +185,9 @@ class LmdbPushes:
                     f"{format_size(need)} needed, {format_size(room)} free",
                     next_step=MAKE_ROOM,
                 )
+
+    def _stage(self, pending: Pending) -> None:
+        """What can be done of a commit beside others."""
 
     def _writer(self, txn: Txn, now: int) -> Writer:
         return Writer(txn, self._environment, self._store_id, now)

@@ -75,6 +75,8 @@ __all__ = ["LmdbStore"]
 class LmdbStore:
     """An `ObjectStore` in a folder. Use `open`, and `close` or a with block."""
 
+    commits_at_once = 1
+
     def __init__(self, environment: Environment, warnings: Sequence[str] = ()) -> None:
         self._environment = environment
         self._objects = self._open_objects()
@@ -255,11 +257,15 @@ class LmdbStore:
     def commit(self, batch: Batch) -> Committed:
         """As `ObjectStore.commit`: one transaction, on disk when this returns."""
         pending, now = Pending.of(batch.objects, batch.records), int(self._clock())
+        self._stage(pending)
         return self._session.write(
             lambda txn: self._writer(txn, now).commit(batch, pending),
             need=pending.size + 2 * MIB,
             publishes=batch.publishes or (batch.job is None and not pending.keys),
         )
+
+    def _stage(self, pending: Pending) -> None:
+        """What can be done of a commit beside others."""
 
     def _writer(self, txn: Txn, now: int) -> Writer:
         return Writer(txn, self._environment, self._store_id, now)

@@ -41,6 +41,8 @@ class MemoryStore:
         clock: Seconds since 1970, for the times of rows and the silence of pushes.
     """
 
+    commits_at_once = 1
+
     def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self._tables = Tables()
