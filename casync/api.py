@@ -15,6 +15,7 @@ from casync.access.locate import fetch, open_file
 from casync.access.outline import Outline
 from casync.access.progress import SILENT, Progress
 from casync.access.tree_load import Tree
+from casync.bucket_stores import open_store
 from casync.errors import UsageError
 from casync.fs.exclude import Exclusion
 from casync.fs.paths import StrPath, as_path
@@ -68,8 +69,6 @@ __all__ = [
     "push",
     "repair",
 ]
-
-open_store = LmdbStore.open
 
 
 def prepare(

@@ -1,7 +1,9 @@
-"""Opens stores in buckets: the storage of an address, and this host's tables of it."""
+"""Opens stores by folder or address: the storage of an address, and this host's tables of it."""
 
 from __future__ import annotations
 
+import os
+import pwd
 import time
 from collections.abc import Callable
 from contextlib import closing, suppress
@@ -13,23 +15,63 @@ from blake3 import blake3
 from casync.bucket.keys import MARKER_KEY
 from casync.bucket.lease import LEASE_SECONDS
 from casync.bucket.storage import ObjectStorage, TagForm
+from casync.fs.paths import StrPath, as_path
 from casync.remote.sources.options import SourceOptions
 from casync.remote.storages.open import is_storage, open_storage
 from casync.store.bucket.creation import find_store, new_marker
 from casync.store.bucket.probe import probe
 from casync.store.bucket.store import BucketStore
+from casync.store.lmdb.store import LmdbStore
 
 __all__ = [
     "is_storage",
     "make_namespace",
     "namespace_address",
     "open_bucket_store",
+    "open_store",
     "tables_folder",
 ]
 
 _NAMESPACES: Final = "namespaces"
 _FORM_FILE: Final = "tags"
 _FORMS: Final = {form.value: form for form in TagForm}
+
+
+def open_store(
+    place: StrPath,
+    *,
+    create: bool = False,
+    read_only: bool = False,
+    allow_network_fs: bool = False,
+    tables: StrPath | None = None,
+    options: SourceOptions = SourceOptions(),
+) -> LmdbStore:
+    """Opens a store: in a folder, or in a bucket by its address.
+
+    Args:
+        place: The folder, or `s3://BUCKET/PREFIX`, `az://…`, `gs://…` or `file:///FOLDER`.
+        create: Create an empty store if there is none.
+        read_only: Never write to it.
+        allow_network_fs: As of `LmdbStore.open`.
+        tables: The folder below which this host keeps the tables of buckets; by default that of
+            the command line, unless its environment names another one.
+        options: How to reach buckets.
+
+    Raises:
+        UsageError: It is not such an address, or the options do not fit.
+        UnsafeStorageError: Writers would lose data in that bucket.
+        CasyncError: As `LmdbStore.open` and `BucketStore.open_bucket`.
+    """
+    if not (isinstance(place, str) and is_storage(place)):
+        return LmdbStore.open(
+            place, create=create, read_only=read_only, allow_network_fs=allow_network_fs
+        )
+    home = as_path(tables) if tables is not None else _own_tables()
+    return open_bucket_store(place, home, create=create, read_only=read_only, options=options)
+
+
+def _own_tables() -> Path:
+    return Path(pwd.getpwuid(os.getuid()).pw_dir) / ".cache" / "casync" / "buckets"
 
 
 def open_bucket_store(

@@ -24,12 +24,14 @@ from casync.limits import BUCKET_SEGMENT_BYTES, MAX_CHUNK_SIZE, MAX_RUN_BYTES
 from casync.objects.record import RECORD_BYTES
 
 __all__ = [
+    "CONDEMNED",
     "GONE",
     "RunLayout",
     "RunRow",
     "SegmentSize",
     "TableChange",
     "TableRun",
+    "part_key",
     "decode_changes",
     "decode_run",
     "encode_run",
@@ -41,12 +43,17 @@ _FORMAT: Final = 1
 _HEADER: Final = struct.Struct("<8sHHI16sIIIIQ8s")
 _SEGMENT: Final = struct.Struct(f"<{SESSION_BYTES}sII")
 _ROW: Final = struct.Struct(f"<{ID_BYTES}sIIIII")
+_PART: Final = struct.Struct(f">{SESSION_BYTES}sI")
 _CHECK_BYTES: Final = 16
 _KINDS: Final = (Kind.CHUNK, Kind.NODE, Kind.MANIFEST)
 
 _LARGEST_SEGMENT: Final = max(
     BUCKET_SEGMENT_BYTES, SEGMENT_HEAD_BYTES + RECORD_BYTES + MAX_CHUNK_SIZE
 )
+
+
+CONDEMNED: Final = "condemned"
+"""The table of segments that wait for their deletion, to which no row points any more."""
 
 
 class SegmentSize(NamedTuple):
@@ -178,6 +185,11 @@ def decode_run(data: Buffer) -> TableRun:
         rows[kind] = list(map(RunRow, *decode_columns(view[start:end], sizes)))
     start, end = layout.changes
     return TableRun(layout.store, layout.segments, rows, decode_changes(view[start:end]))
+
+
+def part_key(part: SessionPart) -> bytes:
+    """The key of a segment in tables, such as `CONDEMNED`."""
+    return _PART.pack(*part)
 
 
 def _check(section: Buffer) -> bytes:

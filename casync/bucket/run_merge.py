@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
-from casync.bucket.run import GONE, RunRow, SegmentSize, TableChange, TableRun
+from casync.bucket.run import (
+    CONDEMNED,
+    GONE,
+    RunRow,
+    SegmentSize,
+    TableChange,
+    TableRun,
+    part_key,
+)
 from casync.ids import Kind
 
 __all__ = ["merge"]
@@ -37,19 +45,25 @@ def merge(runs: Sequence[TableRun], *, is_first: bool) -> TableRun:
         for place, value in sorted(changed.items(), key=lambda item: item[0])
         if not is_first or value is not None
     ]
-    segments, kept = _used(list(places), kept)
+    condemned = {key for table, key in changed if table == CONDEMNED}
+    segments, kept = _listed(list(places), kept, condemned)
     return TableRun(runs[0].store, segments, kept, changes)
 
 
-def _used(
-    segments: list[SegmentSize], rows: dict[Kind, list[RunRow]]
+def _listed(
+    segments: list[SegmentSize], rows: dict[Kind, list[RunRow]], condemned: Collection[bytes]
 ) -> tuple[list[SegmentSize], dict[Kind, list[RunRow]]]:
-    """Leaves out segments to which no row points any more."""
-    used = sorted({row.segment for each in rows.values() for row in each} - {GONE})
-    if len(used) == len(segments):
+    """Leaves out segments that were condemned. Others stay, so that all hosts know of them."""
+    used = {row.segment for each in rows.values() for row in each}
+    kept = [
+        number
+        for number, segment in enumerate(segments)
+        if number in used or part_key(segment.part) not in condemned
+    ]
+    if len(kept) == len(segments):
         return segments, rows
-    places = {old: new for new, old in enumerate(used)} | {GONE: GONE}
-    return [segments[old] for old in used], {
+    places = {old: new for new, old in enumerate(kept)} | {GONE: GONE}
+    return [segments[old] for old in kept], {
         kind: [_moved(row, places[row.segment]) for row in each] for kind, each in rows.items()
     }
 

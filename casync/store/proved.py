@@ -42,7 +42,8 @@ _REPAIR_STEP: Final = (
     "server that has it, `casync store reindex` drops it."
 )
 OTHER_SERVER_STEP: Final = (
-    "Name a server that has it with --server URL; `casync repair` mends the store of a server."
+    "Name a server that has it with --server URL; `casync repair` mends the store of a server, and "
+    "a site is published again, into an empty place."
 )
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from casync.errors import UsageError
 from casync_cli.environment import default_cache
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from casync.store.lmdb.store import LmdbStore
 
 __all__ = ["bucket_home", "folder_of", "is_address", "open_place"]
+
+_MISSPELT: Final = re.compile("(file|s3|aws|gs|gcp|az|azure):(?!//)")
+"""What would be a folder with a colon in its name."""
 
 
 def is_address(place: str) -> bool:
@@ -30,8 +34,15 @@ def folder_of(place: str, instead: str = "") -> Path:
         instead: What to do if it lies in a bucket.
 
     Raises:
-        UsageError: It does.
+        UsageError: It does, or its address lacks a slash.
     """
+    if found := _MISSPELT.match(place):
+        scheme, path = found[1], place[found.end() :].lstrip("/")
+        right = f"file:///{path}" if scheme == "file" else f"{scheme}://{path}"
+        raise UsageError(
+            f"{place} is not the address of a store",
+            next_step=f"Write {right}; a folder of that name is ./{place}.",
+        )
     if is_address(place):
         raise UsageError(
             f"this command needs a store in a folder, and {place} is a bucket", next_step=instead

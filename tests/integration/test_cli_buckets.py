@@ -101,3 +101,32 @@ def test_there_is_no_store_where_none_was_made(program: Program, tmp_path: Path)
     refused = program.run("ls", "--store", f"file://{tmp_path}/none")
     assert refused.status == 9
     assert "no store at" in refused.err
+
+
+@pytest.mark.parametrize(
+    ("place", "right"),
+    [("file:/srv/x", "file:///srv/x"), ("s3:bucket/x", "s3://bucket/x"), ("az:/c", "az://c")],
+)
+def test_an_address_with_a_slash_too_few_is_no_folder(
+    program: Program, place: str, right: str
+) -> None:
+    refused = program.run("ls", "--store", place)
+    assert refused.status == 2
+    assert f"Write {right}; a folder of that name is ./{place}." in refused.err
+
+
+def test_a_folder_that_has_vanished_is_missing_and_not_damaged(
+    program: Program, bucket: str, tmp_path: Path
+) -> None:
+    (tmp_path / "bucket").rename(tmp_path / "moved")
+    refused = program.run("ls", "--store", bucket)
+    assert refused.status == 9
+    assert "no store at" in refused.err
+
+
+def test_a_site_in_azure_without_an_account_says_what_is_missing(
+    program: Program, bucket: str
+) -> None:
+    refused = program.run("publish", "disk", "az://container/site", "--store", bucket)
+    assert refused.status == 2
+    assert "Set AZURE_STORAGE_ACCOUNT." in refused.err

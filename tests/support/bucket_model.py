@@ -56,7 +56,7 @@ SAFEGUARDS: Final = (
     "floors are read with each sweep",
     "orphans have no session",
     "ids of sessions are not used twice",
-    "what an ended session has uploaded is uploaded again",
+    "uploads of an ended session are not used",
     "keys are listed before the head is read",
     "a lost answer is looked up",
 )
@@ -199,9 +199,7 @@ class Walk:
                 seen, w.session, number=w.number + 1, now=SILENT, floor=w.since, run=run
             )
         except LostRaceError:
-            kept = Ops(frozenset(row for row in w.new.put if row[0] not in w.relied))
-            if self._has("what an ended session has uploaded is uploaded again"):
-                kept = Ops()
+            kept = Ops() if self._has("uploads of an ended session are not used") else w.new
             yield bucket, Writer("open", w.life, new=kept)
             return
         after = bucket._replace(head=swapped)
@@ -248,10 +246,8 @@ class Walk:
                 yield bucket, c._replace(step="judge", doomed=listed, seen=seen)
             yield from self._merge(bucket, c)
         elif c.step == "list":
-            listed = frozenset(
-                {*map(segment_key, bucket.segments), *(run_key(part) for part, _ in bucket.runs)}
-            )
-            yield bucket, c._replace(step="judge", doomed=listed)
+            keys = {*map(segment_key, bucket.segments), *(run_key(p) for p, _ in bucket.runs)}
+            yield bucket, c._replace(step="judge", doomed=frozenset(keys))
         elif c.step == "judge":
             yield bucket, self._judged(bucket, c)
         elif c.step == "drop":

@@ -65,6 +65,12 @@ class BodyTooLargeError(RemoteError):
     """The server, or a proxy before it, does not take bodies of this size."""
 
 
+_FOREIGN_STEP: Final = (
+    "If it is a casync server, give a token with --token-file; a site must be readable by anyone."
+)
+"""What to do about a refusal that no casync server wrote."""
+
+
 def proxy_refusal(origin: str, proxy: str, reason: str) -> CasyncError:
     """The error for a proxy that does not pass a request on.
 
@@ -147,7 +153,8 @@ def refusal(
     if writing and code == IncompleteError.code:
         return IncompleteError(message, next_step=next_step, missing=missing)
     if status in (401, 403):
-        return DeniedError(message, next_step=next_step or "Give a token with --token-file.")
+        step = "Give a token with --token-file." if code else _FOREIGN_STEP
+        return DeniedError(message, next_step=next_step or step)
     if 300 <= status < 400:
         return RemoteProtocolError(
             f"{origin} redirects (HTTP status {status}); redirects are not followed",

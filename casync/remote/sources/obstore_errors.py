@@ -49,6 +49,7 @@ _SIGNS: Final = {
 }
 """Words in those details."""
 
+_NO_ACCOUNT: Final = "Account must be specified"
 _ROLE_ADDRESSES: Final = ("169.254.169.254", "metadata.google.internal")
 """Where the library asks for the machine's role if it finds no other credentials."""
 
@@ -101,6 +102,10 @@ def _translated(error: Exception, label: str, bucket: str, cloud: Cloud, verb: s
     if status == 416:  # the range is gone, and the server ignores If-Match
         shrank = SourceChangedError(f"{label} shrank while it was read")
         return failed(shrank, ObjectFaultKind.CHANGED)
+    if _NO_ACCOUNT in text:
+        return UsageError(
+            f"{label} needs the name of its account", next_step="Set AZURE_STORAGE_ACCOUNT."
+        )
     reason = _reason(text, status)
     found: CasyncError
     is_denied = isinstance(error, PermissionDeniedError | UnauthenticatedError)

@@ -45,7 +45,7 @@ from casync.store.bucket.catch_up import CatchUp, HeadMovedError
 from casync.store.bucket.host_sessions import HostSessions
 from casync.store.bucket.recorder import Recorder
 from casync.store.bucket.segments import NoSessionError, SegmentUploads
-from casync.store.bucket.staging import Staging
+from casync.store.bucket.staged_uploads import StagedUploads
 from casync.store.bucket.state_reader import SeenHead, StateReader
 from casync.store.bucket.tables import (
     HOST_DATABASES,
@@ -110,7 +110,7 @@ class BucketEnvironment(Environment):
         self._number = 0
         self._state = StateReader(storage, store_id)
         self._catch_up = CatchUp(self, partial(self.write_here, need=8 * MIB), self._state)
-        self._staging = Staging(self, self._start_uploads, self._keep_open)
+        self._staging = StagedUploads(self, self._start_uploads, self._keep_open)
         self._hosts = HostSessions(self)
         self._seen: SeenHead | None = None
         self._uploads: SegmentUploads | None = None

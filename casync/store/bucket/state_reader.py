@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from casync.bucket.head import BucketHead, RunEntry, decode_head
-from casync.bucket.keys import HEAD_KEY, run_key
+from casync.bucket.keys import HEAD_KEY, MARKER_KEY, run_key
 from casync.bucket.run import TableRun, decode_run
 from casync.bucket.storage import ObjectStorage, Tag
-from casync.errors import DamagedStoreError, MalformedError
+from casync.errors import DamagedStoreError, MalformedError, NoStoreError
 from casync.store.bucket.run_file import RunFile
 
 __all__ = ["SeenHead", "StateReader"]
@@ -41,11 +41,17 @@ class StateReader:
         """The head as it is now.
 
         Raises:
+            NoStoreError: The whole store is missing.
             DamagedStoreError: It is missing or damaged.
             CasyncError: The bucket cannot be read.
         """
         stored = self._storage.get(HEAD_KEY)
         if stored is None:
+            if self._storage.get(MARKER_KEY) is None:
+                raise NoStoreError(
+                    f"the store at {self._storage.place} is gone",
+                    next_step="Look whether it was moved, or its disk is not mounted.",
+                )
             raise DamagedStoreError(f"{self._storage.place} has lost its head")
         try:
             head = decode_head(stored.data)

@@ -14,7 +14,15 @@ import lmdb
 
 from casync.bucket.head import BucketHead, decode_head, encode_head
 from casync.bucket.keys import SESSION_BYTES, SessionPart
-from casync.bucket.run import GONE, RunRow, SegmentSize, TableChange, TableRun
+from casync.bucket.run import (
+    CONDEMNED,
+    GONE,
+    RunRow,
+    SegmentSize,
+    TableChange,
+    TableRun,
+    part_key,
+)
 from casync.errors import DamagedStoreError, UnsupportedError
 from casync.ids import Kind
 from casync.store.bucket.recorder import Recorder
@@ -46,14 +54,12 @@ __all__ = [
     "empty_shared",
     "find_segment",
     "number_of",
-    "part_key",
     "put_host_session",
     "put_standing",
     "read_standing",
     "set_use",
 ]
 
-CONDEMNED: Final = "condemned"
 PAYLOADS: Final = "payloads"
 _HEAD: Final = "bucket_head"
 _SEGMENTS: Final = "bucket_segments"
@@ -131,11 +137,6 @@ def each_host_session(txn: Txn, databases: _Databases) -> list[tuple[bytes, int]
     rows = [(bytes(key), bytes(value)) for key, value in txn.cursor(databases[_HEAD]).iternext()]
     begin = len(_SESSION_KEY)
     return [(k[begin:], decode_number(v)) for k, v in rows if k.startswith(_SESSION_KEY)]
-
-
-def part_key(part: SessionPart) -> bytes:
-    """The key of a segment in `condemned`."""
-    return _PART.pack(*part)
 
 
 def decode_part_key(key: bytes) -> SessionPart:

@@ -85,8 +85,9 @@ def translate(
             next_step="Raise that limit and run the command again; nothing acknowledged is lost.",
         )
     if code in _FULL or (need is not None and code == errno.EIO and _free(path) < need):
+        needed = f"{format_size(need)} needed, " if need else ""
         return NoSpaceError(
-            f"no space on {path}: {format_size(need or 0)} needed, {format_size(_free(path))} free",
+            f"no space on {path}: {needed}{format_size(_free(path))} free",
             next_step="Free some space and run the command again; nothing acknowledged is lost.",
         )
     if isinstance(error, lmdb.ReadonlyError) or code == errno.EROFS:

@@ -7,7 +7,15 @@ from blake3 import blake3
 from msgspec.structs import replace
 
 from casync.bucket.keys import SessionPart
-from casync.bucket.run import GONE, RunRow, SegmentSize, TableRun, decode_run, encode_run
+from casync.bucket.run import (
+    GONE,
+    RunRow,
+    SegmentSize,
+    TableRun,
+    decode_run,
+    encode_run,
+    part_key,
+)
 from casync.bucket.run_merge import merge
 from casync.errors import MalformedError, UnsupportedError
 from casync.ids import Kind
@@ -90,6 +98,16 @@ def test_the_first_run_deletes_nothing() -> None:
     older = run([row("a"), row("b")], ONE, changes={b"k": b"1", b"l": b"1"})
     newer = run([row("a", 0, 64, 7), gone("b")], TWO, changes={b"k": None})
     merged = merge([older, newer], is_first=True)
-    assert merged.segments == [TWO]
-    assert merged.rows[Kind.CHUNK] == [row("a", 0, 64, 7)]
+    assert merged.segments == [ONE, TWO]
+    assert merged.rows[Kind.CHUNK] == [row("a", 1, 64, 7)]
     assert merged.changes == [("names", b"l", b"1")]
+
+
+@pytest.mark.parametrize("since", [None, bytes(8)])
+def test_a_segment_is_listed_until_it_is_condemned(since: bytes | None) -> None:
+    older = run([row("a"), row("b")], ONE, changes={})
+    newer = run([row("a", 0, 64, 7), gone("b")], TWO, changes={})
+    ended = TableRun(STORE, [], {}, [("condemned", part_key(ONE.part), since)])
+    merged = merge([older, newer, ended], is_first=False)
+    assert merged.segments == [TWO]
+    assert merged.rows[Kind.CHUNK] == sorted([row("a", 0, 64, 7), gone("b")])

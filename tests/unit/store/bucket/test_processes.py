@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from casync.bucket.commit import runs_to_read
 from casync.bucket.head import BucketHead, decode_head, encode_head
 from casync.bucket.keys import HEAD_KEY
 from casync.errors import DamagedStoreError
@@ -43,19 +42,14 @@ def head_of(storage: MemoryStorage) -> BucketHead:
     return decode_head(stored.data)
 
 
-def test_tables_that_another_process_was_bringing_to_the_head_are_no_rollback(
+def test_tables_that_another_process_has_brought_to_the_head_are_no_rollback(
     stores: list[BucketStore], storage: MemoryStorage
 ) -> None:
     one, two = stores
     put_manifest(one, b"1", "disk")
     later = put_manifest(one, b"2", "disk")
     environment, head = two._environment, head_of(storage)
-    standing = environment._standing()
-    for entry in runs_to_read(head, standing.version).runs:
-        run = environment._state.run(entry)
-        after = Standing(standing.head, entry.last)
-        standing = environment._apply(standing, run, after, anew=False)
-    assert standing.version == head.version
+    environment._catch_up.bring(head, environment._standing())
     assert two.resolve(parse_ref("disk")) == later
     assert environment._standing() == Standing(head, head.version)
 

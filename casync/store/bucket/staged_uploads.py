@@ -10,10 +10,10 @@ from casync.store.lmdb.environment import Environment
 from casync.store.lmdb.pending import Pending
 from casync.store.lmdb.quota import read_quota
 
-__all__ = ["Staging"]
+__all__ = ["StagedUploads"]
 
 
-class Staging:
+class StagedUploads:
     """What threads have uploaded for their next commits.
 
     Args:
