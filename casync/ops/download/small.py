@@ -38,6 +38,13 @@ _WAITING_OBJECTS: Final = 128
 """Objects that wait: what a kill makes a later run fetch again."""
 
 
+_WORTH_A_TURN: Final = 16
+"""Objects that are published without waiting for more."""
+
+_GATHERING: Final = 0.005
+"""Seconds in which so many are gathered."""
+
+
 @dataclass(frozen=True, slots=True)
 class SmallObject:
     """One whole object.
@@ -122,8 +129,12 @@ class SmallObjects:
                 raise StoppedError("stopped")
             self._waiting.append(found)
             self._bytes += len(found.data) or found.length
-            if len(self._waiting) == 1:
+            if len(self._waiting) == 1 or self._is_worth_a_turn:
                 self._changed.notify_all()
+
+    @property
+    def _is_worth_a_turn(self) -> bool:
+        return self._ends or len(self._waiting) >= _WORTH_A_TURN or self._is_full
 
     @property
     def _is_full(self) -> bool:
@@ -143,8 +154,8 @@ class SmallObjects:
     def _take(self) -> list[SmallObject]:
         """All that wait; none at the end."""
         with self._changed:
-            while not (self._waiting or self._ends):
-                self._changed.wait()
+            self._changed.wait_for(lambda: self._waiting or self._ends)
+            self._changed.wait_for(lambda: self._is_worth_a_turn, _GATHERING)
             some, self._waiting, self._bytes = self._waiting, [], 0
             self._changed.notify_all()
             return some

@@ -23,6 +23,7 @@ from casync.errors import RemoteProtocolError, StoppedError, UnreachableError
 from casync.limits import KIB, MIB
 from casync.remote.http.egress import Egress
 from casync.remote.http.link_load import LinkLoad
+from casync.remote.http.plain_stream import PlainStream
 from casync.remote.http.rate_limit import RateLimit
 from casync.sizes import format_size
 from casync.store.base import Traffic
@@ -365,7 +366,7 @@ class Backend(httpcore.NetworkBackend):
                 inner = self._inner.connect_tcp(
                     address, port, max(share, _LEAST_SECONDS), local_address, socket_options
                 )
-                return WatchedStream(inner, self._line)
+                return WatchedStream(PlainStream(inner), self._line)
             except (httpcore.ConnectError, httpcore.ConnectTimeout):
                 if number == len(addresses) - 1:
                     raise
