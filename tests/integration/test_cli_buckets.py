@@ -97,6 +97,27 @@ def test_a_collection_of_another_host_is_named_and_not_repeated(
     assert not lease.exists()
 
 
+def test_downloads_are_jobs_of_the_bucket_on_every_machine(
+    program: Program, bucket: str, tmp_path: Path
+) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    for number in range(3):
+        (source / f"{number}.bin").write_bytes(bytes([number]) * 1000)
+    store, other = ("--store", bucket), str(tmp_path / "other")
+    made = program.good("download", f"{source}/", "set/", *store)
+    job = made.text.split()[0]
+    assert job in program.good("job", "ls", *store, XDG_CACHE_HOME=other).text
+    shown = program.good("job", "show", job, "--json", *store, XDG_CACHE_HOME=other).document
+    assert shown["finished_cnt"] == 3
+    assert program.good("cat", "set/2.bin", *store, XDG_CACHE_HOME=other).out == b"\2" * 1000
+    refused = program.run("job", "start", job, *store, XDG_CACHE_HOME=other)
+    assert (refused.status, "is finished" in refused.err) == (2, True)
+    program.good("job", "rm", job, *store, XDG_CACHE_HOME=other)
+    assert program.good("job", "ls", *store).text == ""
+    assert not any(Path(bucket.removeprefix("file://")).glob("lease/*"))
+
+
 def test_there_is_no_store_where_none_was_made(program: Program, tmp_path: Path) -> None:
     refused = program.run("ls", "--store", f"file://{tmp_path}/none")
     assert refused.status == 9
