@@ -151,8 +151,8 @@ KEPT_JOBS = 1000
 """Finished jobs that a collection keeps however old they are."""
 
 MAX_JOB_REQUEST_BYTES = 8 * MIB
-"""Bytes of a request for a job on a server: a list of some 50 000 objects. A server decodes the
-whole list at once."""
+"""Bytes of a request for a job on a server, with some 50 000 objects, which a server decodes at
+once. Longer lists are sent in parts."""
 
 # -- Wire (docs/PROTOCOL.md) ----------------------------------------------------------------------
 

@@ -97,7 +97,9 @@ def is_listed(spec: JobSpec) -> bool:
     return spec.kind is SourceKind.LISTING or numbered_objects(spec) is not None
 
 
-def given_items(spec: JobSpec, entries: Iterable[ListedItem]) -> Iterator[Item]:
+def given_items(
+    spec: JobSpec, entries: Iterable[ListedItem], *, is_share: bool = False
+) -> Iterator[Item]:
     """The items of a given list that belong to a job's share.
 
     An entry that cannot have a name becomes an item without one, so it fails alone.
@@ -105,6 +107,7 @@ def given_items(spec: JobSpec, entries: Iterable[ListedItem]) -> Iterator[Item]:
     Args:
         spec: What the job does.
         entries: The list.
+        is_share: Whether these are the entries of the job's share already.
 
     Raises:
         UsageError: The list is malformed, or an address in it is.
@@ -113,7 +116,7 @@ def given_items(spec: JobSpec, entries: Iterable[ListedItem]) -> Iterator[Item]:
     base = parse_address(spec.source)
     index = -1
     for index, entry in enumerate(entries):
-        if spec.part_of(index) != spec.part:
+        if not is_share and spec.part_of(index) != spec.part:
             continue
         address = parse_address(entry.target) if "://" in entry.target else None
         try:

@@ -15,11 +15,12 @@ from casync.jobs.object_list import ListedItem
 from casync.jobs.spec import JobSpec, SourceKind
 from casync.limits import JOB_CONNECTIONS, MAX_JOB_CONNECTIONS, MAX_NAME_BYTES
 from casync.objects.chunker import DEFAULT_PARAMS, ChunkerParams
-from casync.wire.documents import ChunkerItem, Length, Text, chunker_item
+from casync.wire.documents import ChunkerItem, Hash, Length, Text, chunker_item
 
 __all__ = [
     "MAX_SOURCE",
     "Address",
+    "JobObjects",
     "JobRequest",
     "ObjectItem",
     "WireName",
@@ -76,6 +77,8 @@ class ObjectItem(msgspec.Struct, frozen=True, omit_defaults=True):
 class JobRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a job shall do; the attributes are those of `JobSpec`, and a list of objects.
 
+    `list_hash` is the hash of a list that follows in parts (`JobObjects`).
+
     In answers the source is redacted, the values of `headers` are empty, and there is a `kind`,
     which a server finds out itself.
     """
@@ -97,6 +100,21 @@ class JobRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     shares: _Share = 1
     chunker: ChunkerItem | None = None
     objects: list[ObjectItem] = []
+    list_hash: Hash | None = None
+
+
+class JobObjects(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A part of a list of objects, for a job that was made with its `list_hash`.
+
+    Attributes:
+        first: Objects of the list that precede the part.
+        objects: The next ones.
+        last: Whether no more follow.
+    """
+
+    first: Length
+    objects: list[ObjectItem] = []
+    last: bool = False
 
 
 def object_items(entries: Iterable[ListedItem]) -> list[ObjectItem]:

@@ -124,7 +124,9 @@ def create_app(
     )
     if jobs is not None and local is not None:
         service.jobs = ServedJobs(
-            JobService(lambda: _whole(local), "", jobs, settings.job_connections),
+            JobService(
+                lambda: _whole(local), "", jobs, settings.job_connections, settings.disk_spare
+            ),
             EventStreams(settings.event_streams),
             pool,
             writers,

@@ -38,7 +38,7 @@ from casync.wire.edits import (
     TakenItem,
     TrashPage,
 )
-from casync.wire.job_request import JobRequest
+from casync.wire.job_request import JobObjects, JobRequest
 from casync.wire.jobs import FaultPage, JobItem, JobPage
 from casync.wire.members import MemberPage
 from casync_server.access.auth import OPEN_PATHS, level_needed
@@ -75,6 +75,7 @@ _DOCUMENTS: Final = (
     TreePage,
     MemberPage,
     ContentItem,
+    JobObjects,
     JobRequest,
     JobItem,
     JobPage,

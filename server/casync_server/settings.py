@@ -95,7 +95,7 @@ class ServerSettings(BaseSettings):
         job_connections: Connections that one job may use.
         jobs_connections: Connections of all jobs together. Each gets an equal share, and at least
             one.
-        job_bytes: Largest request for a job in bytes, with its list of objects.
+        job_bytes: Largest request for a job, or with a part of its list of objects, in bytes.
         job_clouds: Clouds that jobs may use with the server's credentials, for each namespace:
             `NAMESPACE:s3`, `NAMESPACE:gs` or `NAMESPACE:az`, separated by commas or spaces.
         event_streams: Streams of events that a worker sends at once.

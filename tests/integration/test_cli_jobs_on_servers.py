@@ -95,6 +95,18 @@ def test_a_list_of_objects_travels_with_the_job(world: World) -> None:
     assert found == ["listed/02", "listed/first"]
 
 
+def test_a_list_with_one_name_twice_ends_the_job_with_the_reason(world: World) -> None:
+    """D3: the runner sees a list that came in parts as a whole."""
+    lines = [f'{{"url": "{at}", "name": "n{at % 1700}"}}\n' for at in range(1701)]
+    (world.program.home / "twice.jsonl").write_text("".join(lines))
+    ran = world.program.run(
+        *("download", world.source, "twice/", "--from", "twice.jsonl", "--wait"), *world.options
+    )
+    assert ran.status == 11
+    assert "would have one name, twice/n0" in ran.err
+    assert "nothing downloaded, because its objects were not all listed" in ran.err
+
+
 def test_progress_is_documents_with_json(world: World) -> None:
     ran = world.program.good(
         *("download", f"{world.source}/01", "one", "--progress", "--json"),

@@ -11,14 +11,18 @@ from casync_server.jobs.source_policy import SourcePolicy
 from casync_server.settings import ServerSettings
 from msgspec.structs import replace
 
-from casync.errors import DeniedError, NotFoundError, RemoteError
+from casync.errors import DeniedError, NotFoundError, RemoteError, UsageError
 from casync.jobs.fault import ObjectFault, ObjectFaultKind
 from casync.jobs.job import Counts, JobState
+from casync.jobs.object_list import ListedItem
 from casync.jobs.spec import JobSpec, SourceKind
 from casync.remote.http.jobs_client import JobsClient
+from casync.remote.http.message import Request
 from casync.store.base import Batch
 from casync.store.jobs import JobUpdate, faults_of
 from casync.store.lmdb.store import LmdbStore
+from casync.wire.documents import JSON_TYPE, encode_document
+from casync.wire.job_request import JobObjects, object_items
 from tests.support.serving import serving_here
 
 WANTED = JobSpec(
@@ -110,3 +114,57 @@ def test_a_server_that_runs_no_jobs_says_so(store: LmdbStore) -> None:
         pytest.raises(DeniedError, match="runs no jobs"),
     ):
         client.create(WANTED)
+
+
+def listed(count: int, named: int = 0) -> list[ListedItem]:
+    return [ListedItem(f"a/{at}", f"n{named or at}") for at in range(count)]
+
+
+@pytest.mark.parametrize(("count", "shares"), [(3, 1), (2000, 1), (61_234, 1), (5_003, 4)])
+def test_a_list_of_any_length_arrives_in_parts(
+    client: JobsClient, store: LmdbStore, count: int, shares: int
+) -> None:
+    """D3: longer than a request may be; repeated, nothing is sent."""
+    wanted = replace(WANTED, source="https://h/", shares=shares, part=min(2, shares))
+    row = client.create(wanted, listed(count), bytes(32))
+    expected = listed(count)[wanted.part - 1 :: shares]
+    assert (row.listed, row.total) == (len(expected), -1)
+    assert [item.name for item in store.jobs.items(row.id)] == [
+        f"sets/{each.name}" for each in expected
+    ]
+    assert client.create(wanted, iter(()), bytes(32)).listed == len(expected)
+
+
+def test_a_list_that_breaks_off_is_sent_again_from_the_start(
+    client: JobsClient, store: LmdbStore
+) -> None:
+    wanted = replace(WANTED, source="https://h/")
+
+    def broken() -> Iterator[ListedItem]:
+        yield from listed(60_000)
+        raise UsageError("the list is malformed")
+
+    with pytest.raises(UsageError, match="malformed"):
+        client.create(wanted, broken(), bytes(32))
+    (row,) = store.jobs.rows()
+    assert (row.total, row.listed) == (-1, 0)
+    with pytest.raises(RemoteError, match="not read to its end"):
+        client.start(row.id)
+    assert client.create(wanted, listed(1500), bytes(32)).listed == 1500
+    assert len(list(store.jobs.items(row.id))) == 1500
+
+
+def test_an_empty_list_and_a_job_without_a_list_are_refused(
+    client: JobsClient, store: LmdbStore
+) -> None:
+    wanted = replace(WANTED, source="https://h/")
+    with pytest.raises(NotFoundError, match="no objects"):
+        client.create(wanted, iter(()), bytes(32))
+    assert list(store.jobs.rows()) == []
+    empty = client.create(replace(wanted, allow_empty=True), iter(()), bytes(32))
+    assert (empty.total, empty.listed) == (0, 0)
+    row = client.create(WANTED)
+    body = encode_document(JobObjects(0, object_items(listed(1)), last=True))
+    request = Request(f"/v1/jobs/{row.id}/objects", [JSON_TYPE], body, JSON_TYPE, writing=True)
+    with pytest.raises(RemoteError, match="takes no list"):
+        client._changed(request)

@@ -101,6 +101,7 @@ def test_the_example_of_sizes() -> None:
         "ProvingItem",
         "BatchRequest",
         "JobRequest",
+        "JobObjects",
         "JobPage",
         "FaultPage",
         "MemberPage",

@@ -29,7 +29,7 @@ from casync.remote.sources.base import Listed
 from casync.remote.sources.job_sources import ItemPlace
 from casync.store.jobs import JobClaim, JobStore
 
-__all__ = ["MAX_ITEMS", "ItemListing", "in_share", "source_items"]
+__all__ = ["MAX_ITEMS", "ItemListing", "in_share", "incomplete_list", "source_items"]
 
 MAX_ITEMS: Final = 10_000_000
 """Items of a job. A listing without an end is found out by then."""
@@ -118,6 +118,14 @@ def _by_folder(root: ItemPlace, first: str) -> Iterator[Listed]:
         ]
 
 
+def incomplete_list() -> UsageError:
+    """The error of a job whose given list is not whole."""
+    return UsageError(
+        "the list of objects of this job was not read to its end",
+        next_step="Run the same download again, with its list.",
+    )
+
+
 class ItemListing:
     """Writes the items of a job, block by block.
 
@@ -151,6 +159,28 @@ class ItemListing:
                 number, block = number + 1, []
         if block:
             self._jobs.add_items(self._claim, number, block)
+        if repeated := names.repeated():
+            self._refuse(repeated)
+
+    def adopt(self, count: int) -> None:
+        """Takes the items that are here already, of a list that came in parts.
+
+        Args:
+            count: Their number.
+
+        Raises:
+            UsageError: Two of them have one name, or some are missing.
+            CasyncError: What the store raises.
+        """
+        self.count = count
+        names = NameDigests()
+        found = 0
+        for item in self._jobs.items(self._claim.row.id):
+            found += 1
+            if item.name:
+                names.add(item.name)
+        if found != count:
+            raise incomplete_list()
         if repeated := names.repeated():
             self._refuse(repeated)
 

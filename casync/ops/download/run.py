@@ -19,7 +19,6 @@ from casync.errors import (
     PartialError,
     StoppedError,
     UnreachableError,
-    UsageError,
 )
 from casync.jobs.backoff import Attempts
 from casync.jobs.item import Item
@@ -34,7 +33,7 @@ from casync.ops.download.fetcher import Fetcher
 from casync.ops.download.hosts import HostWatch
 from casync.ops.download.items import AddressedItems, items_from
 from casync.ops.download.ledger import Ledger
-from casync.ops.download.listing import ItemListing, source_items
+from casync.ops.download.listing import ItemListing, incomplete_list, source_items
 from casync.ops.download.options import RunOptions
 from casync.ops.download.progress import SILENT_JOB, JobProgress, Phase
 from casync.ops.download.queue import Errands, FetchQueue, Task
@@ -231,6 +230,9 @@ class _Run:
             items = AddressedItems(self._spec)
             items.check()
             total = len(items)
+        elif self._given is None and self._spec.served and (listed := self._row().listed):
+            self._listing.adopt(listed)
+            total = listed
         else:
             self._write_list()
             total = self._listing.count
@@ -271,10 +273,7 @@ class _Run:
             root = self._sources.root()
             return source_items(self._spec, root, self._stopped, by_folder=by_folder)
         if self._given is None:
-            raise UsageError(
-                "the list of objects of this job was not read to its end",
-                next_step="Run the same download again, with its list.",
-            )
+            raise incomplete_list()
         return self._given
 
     # -- Fetching -----------------------------------------------------------------------------

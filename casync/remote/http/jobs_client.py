@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import cached_property
+from itertools import islice
 from typing import Final
 from urllib.parse import urlencode
 
@@ -14,18 +15,19 @@ from casync.jobs.fault import ObjectFault
 from casync.jobs.job import JobRow
 from casync.jobs.object_list import ListedItem
 from casync.jobs.spec import JobSpec
-from casync.limits import MAX_JOB_REQUEST_BYTES, MAX_JOBS
+from casync.limits import JOB_BLOCK_ITEMS, MAX_JOB_REQUEST_BYTES, MAX_JOBS, MIB
 from casync.remote.http.client import RemoteClient
 from casync.remote.http.message import Request
-from casync.sizes import format_count
 from casync.store.job_rules import is_job_id
 from casync.wire.documents import JSON_TYPE, decode_document, encode_document
-from casync.wire.job_request import job_request, object_items
+from casync.wire.job_request import JobObjects, ObjectItem, encode_list, job_request, object_items
 from casync.wire.jobs import FaultPage, JobItem, JobPage, JobStateText, job_row, object_fault
 
 __all__ = ["JobsClient"]
 
 _JOBS: Final = "/v1/jobs"
+_PART_BYTES: Final = 2 * MIB
+"""Bytes of a list from which on it goes on in another request: a server takes seconds for each."""
 
 
 class JobsClient(RemoteClient):
@@ -39,27 +41,38 @@ class JobsClient(RemoteClient):
         """What each job did when it was last seen; its row does not tell if its runner lives."""
         return {}
 
-    def create(self, wanted: JobSpec, entries: Iterable[ListedItem] = ()) -> JobRow:
+    def create(
+        self, wanted: JobSpec, entries: Iterable[ListedItem] = (), list_digest: bytes = b""
+    ) -> JobRow:
         """Makes a job, or lets an unfinished one with the same digest go on.
 
         Args:
             wanted: What the user asks for, with its secrets and with any kind, as
                 `casync.jobs.request.specify` takes it. The server does that.
-            entries: The list of objects, if one is given.
+            entries: The list of objects, if one is given. It is sent in parts.
+            list_digest: A digest of the list; empty without one.
 
         Raises:
-            UsageError: The list is malformed, or too long for a request.
+            UsageError: The list is malformed, or an entry is too long.
             DeniedError: The server runs no jobs, or does not open this source.
             NoSpaceError, RemoteError: It cannot take the job.
         """
-        objects = object_items(entries)
-        body = encode_document(replace(job_request(wanted), kind=None, objects=objects))
-        if len(body) > MAX_JOB_REQUEST_BYTES:
-            raise UsageError(
-                f"the list of {format_count(len(objects), 'object')} is too long for a server",
-                next_step="Split it, or download here, without --server.",
-            )
-        return self._changed(Request(_JOBS, [JSON_TYPE], body, JSON_TYPE, writing=True))
+        asked = replace(job_request(wanted), kind=None, list_hash=list_digest.hex() or None)
+        body = encode_document(asked)
+        row = self._changed(Request(_JOBS, [JSON_TYPE], body, JSON_TYPE, writing=True))
+        if not list_digest or row.total >= 0 or row.listed:
+            return row
+        share = (each for at, each in enumerate(entries) if wanted.part_of(at) == wanted.part)
+        for part in _parts(share):
+            body = encode_document(part)
+            if len(body) > MAX_JOB_REQUEST_BYTES:
+                raise UsageError(
+                    f"the objects from {part.first} on of the list are too long for a server",
+                    next_step="Download here, without --server.",
+                )
+            target = f"{_JOBS}/{row.id}/objects"
+            row = self._changed(Request(target, [JSON_TYPE], body, JSON_TYPE, writing=True))
+        return row
 
     def start(self, ident: str) -> JobRow:
         """Lets an unfinished job go on; NotFoundError if there is none."""
@@ -132,3 +145,15 @@ class JobsClient(RemoteClient):
     def _row(self, item: JobItem) -> JobRow:
         self._states[item.id] = item.state
         return self._told(job_row, item)
+
+
+def _parts(entries: Iterator[ListedItem]) -> Iterator[JobObjects]:
+    """A list in parts that a server takes at once, of which the last may be empty."""
+    first, waiting, size = 0, list[ObjectItem](), 0
+    while block := object_items(islice(entries, JOB_BLOCK_ITEMS)):
+        if waiting and size >= _PART_BYTES:
+            yield JobObjects(first, waiting)
+            first, waiting, size = first + len(waiting), [], 0
+        waiting += block
+        size += len(encode_list(block))
+    yield JobObjects(first, waiting, last=True)

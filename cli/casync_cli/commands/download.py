@@ -165,7 +165,7 @@ def run(
     with DownloadRequest(address, _dest(dest), options, listed) as request:
         if is_served:
             with invocation.jobs_client() as client:
-                row = client.create(request.wanted, request.entries())
+                row = client.create(request.wanted, request.entries(), request.spec.list_digest)
                 run_there(invocation, client, row, interval=interval, only_summary=wait)
             return
         if dry_run:

@@ -36,8 +36,8 @@ _UNFINISHED: Final = frozenset({JobState.QUEUED, JobState.RUNNING})
 
 def _is_ours(row: JobRow) -> bool:
     """Whether a job is for the runner of a server, and not finished."""
-    # Its list comes from the client, with the request that makes it.
-    is_listed = row.total >= 0 or not row.spec.is_list
+    # Its list comes from the client, with the request that makes it, or in parts.
+    is_listed = row.total >= 0 or row.listed > 0 or not row.spec.is_list
     return row.spec.served and row.state in _UNFINISHED and is_listed
 
 

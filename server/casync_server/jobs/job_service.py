@@ -11,20 +11,22 @@ from itertools import dropwhile, islice
 from blake3 import blake3
 from msgspec.structs import replace
 
-from casync.errors import CasyncError, LockedError, UsageError
+from casync.errors import CasyncError, LockedError, NotFoundError, UsageError
 from casync.jobs.address import parse_address, redacted
 from casync.jobs.job import JobRow, JobState
 from casync.jobs.object_list import read_object_list
 from casync.jobs.request import given_items, specify
 from casync.jobs.spec import JobSpec
-from casync.ops.download.listing import ItemListing
+from casync.limits import JOB_BLOCK_ITEMS
+from casync.ops.download.listing import MAX_ITEMS, ItemListing, incomplete_list
 from casync.store.base import Batch
 from casync.store.job_rules import no_job
 from casync.store.jobs import JobStore, JobUpdate
 from casync.store.lmdb.store import LmdbStore
-from casync.wire.job_request import JobRequest, encode_list, job_spec
+from casync.wire.job_request import JobObjects, JobRequest, encode_list, job_spec
 from casync.wire.jobs import FaultPage, JobItem, JobPage, fault_item, job_item
 from casync_server.http.page import page_of
+from casync_server.jobs.job_run import check_room
 from casync_server.jobs.source_policy import SourcePolicy
 
 __all__ = ["JobService"]
@@ -39,6 +41,7 @@ class JobService:
         namespace: Its name; empty for the default one.
         policy: Which sources are open.
         max_conns: Connections that one job may use.
+        spare: Bytes that lists leave free on the disk.
         clock: Seconds since 1970.
     """
 
@@ -46,6 +49,7 @@ class JobService:
     namespace: str
     policy: SourcePolicy
     max_conns: int
+    spare: int
     clock: Callable[[], float] = time.time
 
     def jobs(self) -> JobStore:
@@ -61,10 +65,15 @@ class JobService:
             NoSpaceError, WriteError: The store cannot be written.
         """
         text = encode_list(request.objects) if request.objects else b""
-        spec = self._checked(job_spec(request), blake3(text).digest() if text else b"")
+        if text and request.list_hash:
+            raise UsageError("a list is either in the request, or follows in parts")
+        digest = blake3(text).digest() if text else bytes.fromhex(request.list_hash or "")
+        spec = self._checked(job_spec(request), digest)
         row = self.jobs().create(spec, int(self.clock()))
         if text and row.total < 0:
             self._list(row, spec, text)
+        if _lacks_list(row) and not text:
+            return self._item(row)
         is_new = row.state is JobState.QUEUED and not text
         return self._item(row) if is_new else self.start(row.id)
 
@@ -81,6 +90,44 @@ class JobService:
                 raise
             count = listing.count
             store.commit(Batch(job=JobUpdate(replace(claim.row, total=count, listed=count))))
+
+    def add_objects(self, ident: str, part: JobObjects) -> JobItem:
+        """Adds a part of the list of a job, in place of the same part and all behind it.
+
+        Raises:
+            NotFoundError: There is no such job, or the whole list is empty.
+            UsageError: It takes no list, or the part does not fit.
+            LockedError: Another request adds a part.
+            NoSpaceError, WriteError: The store cannot be written.
+        """
+        row, end = self._row(ident), part.first + len(part.objects)
+        if part.last and end and row.listed == end:
+            return self._item(row)  # the answer was lost
+        if not (row.spec.served and _lacks_list(row)):
+            raise UsageError(f"job {ident} takes no list of objects")
+        if part.first % JOB_BLOCK_ITEMS or (not part.last and end % JOB_BLOCK_ITEMS):
+            raise UsageError(f"parts of a list begin at multiples of {JOB_BLOCK_ITEMS} objects")
+        if end > MAX_ITEMS:
+            raise UsageError(f"a job has at most {MAX_ITEMS} objects")
+        store = self.store()
+        check_room(store, self.spare)
+        entries = read_object_list([encode_list(part.objects)]) if part.objects else iter(())
+        with store.jobs.claim(ident, restart=True) as claim:
+            spec = replace(claim.spec, allow_empty=claim.spec.allow_empty or not part.last)
+            items = given_items(spec, entries, is_share=True)
+            block = part.first // JOB_BLOCK_ITEMS
+            try:
+                while some := list(islice(items, JOB_BLOCK_ITEMS)):
+                    store.jobs.add_items(claim, block, some)
+                    block += 1
+            except (UsageError, NotFoundError):  # no such job ever runs
+                claim.release()
+                store.jobs.remove(ident)
+                raise
+            if part.last:
+                total = -1 if end else 0
+                store.commit(Batch(job=JobUpdate(replace(claim.row, listed=end, total=total))))
+        return self.find(ident)
 
     def _checked(self, spec: JobSpec, list_digest: bytes) -> JobSpec:
         spec = specify(spec, list_digest)
@@ -123,9 +170,11 @@ class JobService:
 
         Raises:
             NotFoundError: There is no such job.
-            UsageError: A local process made it.
+            UsageError: A local process made it, or its list is not whole.
         """
         row = self._row(ident)
+        if row.spec.served and _lacks_list(row):
+            raise incomplete_list()
         if not row.spec.served:
             raise UsageError(
                 f"job {ident} was not made by a server",
@@ -158,6 +207,11 @@ class JobService:
     def _item(self, row: JobRow) -> JobItem:
         is_running = row.state is JobState.RUNNING and self.jobs().is_running(row.id)
         return job_item(row, is_running=is_running)
+
+
+def _lacks_list(row: JobRow) -> bool:
+    """Whether the list of a job is not here, or only a part of it."""
+    return row.spec.is_list and row.total < 0 and not row.listed
 
 
 def _text_bytes(item: JobItem) -> int:

@@ -357,8 +357,10 @@ class BoundedProtocol(HttpToolsProtocol):
 def _most_body(head: Head, limits: ServerSettings) -> int:
     """Largest body of a request, in bytes: objects may be large."""
     path = head.target.partition(b"?")[0] if head.method == b"POST" else b""
-    largest = {_OBJECTS: limits.upload_bytes, _JOBS: limits.job_bytes}
-    return largest.get(path, limits.body_bytes)
+    if path == _OBJECTS:
+        return limits.upload_bytes
+    is_list = path.startswith(_JOBS + b"/") and path.endswith(b"/objects")
+    return limits.job_bytes if path == _JOBS or is_list else limits.body_bytes
 
 
 def _problem(refusal: Refusal, extra: list[tuple[bytes, bytes]]) -> bytes:

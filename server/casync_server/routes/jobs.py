@@ -9,7 +9,7 @@ from fastapi.responses import HTMLResponse, Response
 
 from casync.limits import MAX_JOB_REQUEST_BYTES, MAX_LENGTH, PAGE_ITEMS
 from casync.wire.documents import JSON_TYPE, encode_document
-from casync.wire.job_request import JobRequest
+from casync.wire.job_request import JobObjects, JobRequest
 from casync.wire.jobs import EVENTS_TYPE, FaultPage, JobItem, JobPage
 from casync_server.deps import JobAccess, Reads, read_document
 from casync_server.http.caching import NEVER, PAGE
@@ -39,6 +39,21 @@ async def create_job(request: Request, jobs: JobAccess) -> Response:
     async with jobs.slot(request):
         wanted = await read_document(request, JobRequest, MAX_JOB_REQUEST_BYTES)
         return _answer(await jobs.change(lambda: jobs.service.create(wanted)))
+
+
+@router.post(
+    "/v1/jobs/{job}/objects",
+    summary="Add objects to the list of a job",
+    operation_id="addJobObjects",
+    response_class=Response,
+    responses={200: document("The job.", JobItem), **problems(404, 413, 415, 422, 507)},
+    openapi_extra=document_body("The next objects of its list.", JobObjects),
+)
+async def add_job_objects(request: Request, jobs: JobAccess, job: _Job) -> Response:
+    """Takes a part of a list, in the place of the same part and of all behind it."""
+    async with jobs.slot(request):
+        part = await read_document(request, JobObjects, MAX_JOB_REQUEST_BYTES)
+        return _answer(await jobs.change(lambda: jobs.service.add_objects(job, part)))
 
 
 @router.get(
