@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import io
 import random
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from casync import api
+from casync.errors import CasyncError
 from casync.jobs.job import JobRow, JobState
 from casync.names.name import parse_name
+from casync.ops.prepare.file import PrepareOptions
+from casync.ops.upkeep.verify import verify
 from casync.store.lmdb.store import LmdbStore
 from tests.support.downloading import contents
 from tests.support.faulty_web_server import Fault, WebServer
 from tests.support.preparing import noise
+from tests.support.serving import serving
 
 OBJECTS = {f"/d/{n % 7}/{n:04}.bin": noise(n * 37 % 30_000, n) for n in range(300)}
 LARGE = {f"/d/large-{n}.bin": noise(6_000_000, n) for n in range(2)}
@@ -23,9 +30,9 @@ CONNECTIONS = 8
 KILLS = 4
 
 
-def start(store: Path, server: WebServer) -> subprocess.Popen[bytes]:
+def start(store: Path, source: str) -> subprocess.Popen[bytes]:
     module = "tests.support.download_process"
-    arguments = [str(store), f"{server.url}/d/", str(CONNECTIONS)]
+    arguments = [str(store), source, str(CONNECTIONS)]
     return subprocess.Popen([sys.executable, "-m", module, *arguments])
 
 
@@ -70,7 +77,7 @@ def test_a_job_that_is_killed_anywhere_ends_exact(tmp_path: Path, stormy: bool) 
         while True:
             begun = len(server.requests)
             wanted = begun + seeded.randrange(1, 80)
-            process = start(path, server)
+            process = start(path, f"{server.url}/d/")
             while process.poll() is None and (kills == KILLS or len(server.requests) < wanted):
                 time.sleep(0.005)
             ended = process.poll()
@@ -87,3 +94,40 @@ def test_a_job_that_is_killed_anywhere_ends_exact(tmp_path: Path, stormy: bool) 
     assert row.counts.finished == row.total == len(OBJECTS) + len(LARGE)
     if not stormy:
         assert not [name for name, data in LARGE.items() if fetched[name] >= 2 * len(data)]
+
+
+def settled(path: Path) -> int:
+    """Objects that the job in a store has done; 0 before it has a store."""
+    with suppress(CasyncError), LmdbStore.open(path, read_only=True, map_bytes=2**31) as store:
+        return sum(row.counts.settled for row in store.jobs.rows())
+    return 0
+
+
+def test_a_job_from_another_casync_that_is_killed_anywhere_ends_exact(tmp_path: Path) -> None:
+    """D2, D12: a real server; each object keeps its manifest, whatever moment the runner dies."""
+    seeded = random.Random(7)
+    path = tmp_path / "store"
+    served = {**OBJECTS, **LARGE}
+    manifests = {}
+    with LmdbStore.open(tmp_path / "there", create=True, map_bytes=2**31) as there:
+        for name, data in served.items():
+            options = PrepareOptions(name=parse_name(name[1:]))
+            manifests[f"ds/{name[3:]}"] = api.prepare(io.BytesIO(data), there, options).manifest
+    kills = [seeded.randrange(1, len(served)) for _ in range(KILLS)]
+    with serving(tmp_path / "there") as server:
+        for least in sorted(kills):
+            process = start(path, f"casync://127.0.0.1:{server.port}/d/")
+            while process.poll() is None and settled(path) < least:
+                time.sleep(0.005)
+            process.kill()
+            process.wait()
+            row, _ = check(path, served)
+            assert row.counts.settled >= least or row.state is JobState.RUNNING
+        process = start(path, f"casync://127.0.0.1:{server.port}/d/")
+        assert process.wait(120) == 0
+    row, _ = check(path, served)
+    assert (row.state, row.total) == (JobState.FINISHED, len(served))
+    assert row.epoch > KILLS // 2
+    with LmdbStore.open(path, map_bytes=2**31) as store:
+        assert {record.name: record.manifest for record in store.names()} == manifests
+        assert not verify(store).faults
