@@ -102,7 +102,7 @@ class JobSpec(msgspec.Struct, frozen=True, omit_defaults=True):
         if not 1 <= self.max_conns <= MAX_JOB_CONNECTIONS:
             raise UsageError(f"a job has 1 to {MAX_JOB_CONNECTIONS} connections")
         if not (0 <= self.limit <= MAX_LENGTH and 0 <= self.limit_bph <= MAX_LENGTH):
-            raise UsageError("the limits of a job are not negative")
+            raise UsageError(f"the limits of a job are 0 to {MAX_LENGTH} bytes")
         if not 1 <= self.part <= self.shares <= _MAX_SHARES:
             raise UsageError(f"{self.part}/{self.shares} is not a part of a job")
         if self.max_delete is not None and self.max_delete < 0:

@@ -266,7 +266,8 @@ class _Run:
         until = self._options.now() + delay
         waiting = WaitingObject("", error.message, until, attempts.without_progress)
         self._ledger.waiting[-1] = waiting
-        self._notes.append(f"{error.message}; it is listed again in {delay:.0f} s")
+        reason = error.message.rstrip(".")
+        self._notes.append(f"{reason}; it is listed again in {max(round(delay), 1)} s")
 
     def _items(self, *, by_folder: bool) -> Iterable[Item]:
         if is_listed(self._spec):

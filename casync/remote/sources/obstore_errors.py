@@ -87,7 +87,8 @@ def asking(label: str, bucket: str, cloud: Cloud, verb: str = "read") -> Iterato
         missing = NotFoundError(f"there is no {what}")
         raise failed(missing, ObjectFaultKind.HTTP, 404) from error
     except ValueError as error:
-        raise UsageError(f"cannot request {label}: {_first_line(error)}") from error
+        wrong = UsageError(f"cannot request {label}: {_first_line(error)}")
+        raise failed(wrong, ObjectFaultKind.NAME) from error
     except (BaseError, OSError) as error:
         raise _translated(error, label, bucket, cloud, verb) from error
 

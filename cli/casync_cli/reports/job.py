@@ -248,7 +248,7 @@ def _headline(row: JobRow, status: str) -> str:
     command = f"`casync job start {row.id}`"
     if status == QUEUED:
         return f"Download not started yet. {command} starts it"
-    why = f": {row.failure}" if row.failure else ""
+    why = f": {row.failure.rstrip('.')}" if row.failure else ""
     said = f"was aborted{why}" if status == ABORTED else "is interrupted: its process has ended"
     return f"Download {said}; {reached_text(row)}. {command} continues it"
 

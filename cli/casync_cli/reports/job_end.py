@@ -60,7 +60,7 @@ def raise_for(row: JobRow, status: str, command: Callable[[str], str] = _command
     """
     if status in (ABORTED, INTERRUPTED):
         said = "was aborted" if status == ABORTED else "is interrupted: its process has ended"
-        why = f": {row.failure}" if row.failure else ""
+        why = f": {row.failure.rstrip('.')}" if row.failure else ""
         raise StoppedError(
             f"download {said}{why}; {reached_text(row)}",
             next_step=f"`{command(f'start {row.id}')}` continues it.",

@@ -99,7 +99,8 @@ class JobQueue:
 
     def release(self, namespace: str) -> None:
         """Ends the session of a namespace in which no job runs; `waiting` opens it again."""
-        self._close(namespace)
+        if not self._served.shared:
+            self._close(namespace)
 
     def close(self) -> None:
         """Closes all stores."""

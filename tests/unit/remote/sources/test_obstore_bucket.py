@@ -8,7 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from casync.errors import CasyncError, DeniedError, NotFoundError, RemoteError, UnreachableError
+from casync.errors import (
+    CasyncError,
+    DeniedError,
+    NotFoundError,
+    RemoteError,
+    UnreachableError,
+    UsageError,
+)
+from casync.jobs.fault import ObjectFaultKind
+from casync.remote.sources.obstore_stores import split_address
 from casync.remote.sources.open import Sources
 from casync.remote.sources.options import SourceOptions
 from tests.support.certificates import make_authority, make_certificate
@@ -84,3 +93,11 @@ def test_refusals_have_their_status(
     assert (error.fault, error.status) == ("http", status)
     if kind is DeniedError:
         assert advice in error.next_step
+
+
+@pytest.mark.parametrize("key", ["a//b", "/x", "a/../b", "./x", "a/b//", "x\x01"])
+def test_a_key_that_is_not_a_path_is_refused_before_a_request(key: str) -> None:
+    """D2: the plan of a job tells it, too."""
+    with pytest.raises(UsageError, match="is not a path") as caught:
+        split_address(f"s3://bucket/{key}")
+    assert caught.value.fault == ObjectFaultKind.NAME
