@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import obstore
 from obstore.exceptions import BaseError, GenericError, NotModifiedError, PreconditionError
 
-from casync.errors import NotFoundError, UnreachableError
+from casync.errors import NotFoundError, UnreachableError, UsageError
 from casync.ids import Buffer
 from casync.jobs.fault import ObjectFaultKind
 from casync.jobs.validators import Validators
@@ -108,6 +108,7 @@ class ObstoreBucket:
 
     def find(self, key: str) -> Listed | None:
         """See `RemoteSource`."""
+        self._check(key)
         try:
             with self._asking(f"{self.label}/{key}"):
                 try:
@@ -155,6 +156,7 @@ class ObstoreBucket:
         unless: Validators | None = None,
     ) -> ObjectAnswer | None:
         """See `RemoteSource`."""
+        self._check(key)
         label = f"{self.label}/{key}"
         with self._asking(label):
             part = None
@@ -230,6 +232,12 @@ class ObstoreBucket:
                 UnreachableError(f"{label} ended {left} bytes too early"),
                 ObjectFaultKind.SHORT_BODY,
             )
+
+    def _check(self, key: str) -> None:
+        """Refuses a key of which obstore would request another one."""
+        if key.startswith("/"):
+            wrong = UsageError(f"cannot request {self.label}/{key}: the key begins with a slash")
+            raise failed(wrong, ObjectFaultKind.NAME)
 
     def _asking(self, label: str) -> AbstractContextManager[None]:
         """Translates errors of requests for `label`."""

@@ -14,8 +14,6 @@ from obstore.store import AzureStore, GCSStore, S3Store
 
 from casync.errors import CasyncError, UsageError
 from casync.fs.paths import StrPath, as_path
-from casync.jobs.fault import ObjectFaultKind
-from casync.remote.sources.base import failed
 from casync.remote.sources.options import SourceOptions
 
 if TYPE_CHECKING:
@@ -78,7 +76,6 @@ _AZ: Final = Cloud(
 CLOUDS: Final = {"s3": _S3, "aws": _S3, "gs": _GS, "gcp": _GS, "az": _AZ, "azure": _AZ}
 """The cloud of each scheme."""
 
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _NAME: Final = re.compile(r"[A-Za-z0-9$][A-Za-z0-9._-]{0,254}")
 
 
@@ -86,7 +83,7 @@ def split_address(address: str) -> tuple[Cloud, str, str]:
     """The cloud, the bucket and the key of an address whose scheme is one of `CLOUDS`.
 
     Raises:
-        UsageError: It has no bucket, or a key that is not a path, which obstore cannot request.
+        UsageError: It has no bucket.
     """
     scheme, _, rest = address.partition("://")
     name, _, key = rest.partition("/")
@@ -94,12 +91,6 @@ def split_address(address: str) -> tuple[Cloud, str, str]:
         raise UsageError(
             f"{address} is not the address of a bucket",
             next_step=f"Write {scheme}://BUCKET/PREFIX.",
-        )
-    parts = key.removesuffix("/").split("/") if key else []
-    if not {"", ".", ".."}.isdisjoint(parts) or _CONTROL.search(key):
-        raise failed(
-            UsageError(f"the key of {address} is not a path: such keys of buckets cannot be read"),
-            ObjectFaultKind.NAME,
         )
     return CLOUDS[scheme.lower()], name, key
 
