@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import random
+import subprocess
 import time
 from pathlib import Path
 
 import pytest
 
 from casync.bucket.lease import LeaseRecord, encode_lease
+from tests.integration.test_static_sites import serve as web_server
 from tests.support.program import Program
+from tests.support.serving import server_of, until
 
 
 @pytest.fixture
@@ -151,3 +154,63 @@ def test_a_site_in_azure_without_an_account_says_what_is_missing(
     refused = program.run("publish", "disk", "az://container/site", "--store", bucket)
     assert refused.status == 2
     assert "Set AZURE_STORAGE_ACCOUNT." in refused.err
+
+
+def test_a_store_is_copied_between_folders_and_buckets(
+    program: Program, bucket: str, tmp_path: Path
+) -> None:
+    folder, other = tmp_path / "folder", f"file://{tmp_path}/other"
+    planned = program.good("store", "copy", bucket, folder, "--dry-run", "--json").document
+    assert not folder.exists()
+    copied = program.good("store", "copy", bucket, folder, "--json").document
+    assert {**planned, "dry_run": False} == copied
+    assert (copied["versions"], copied["manifests"], copied["left_out"]) == (1, 1, 0)
+    assert "nothing was copied" in program.good("store", "copy", folder, other, "--dry-run").err
+    program.good("store", "copy", folder, other)
+    assert program.good("store", "copy", bucket, other, "--json").document["objects"] == 0
+    for place in (folder, other):
+        assert program.good("cat", "disk", "--store", place).out == b"first"
+    program.good("prepare", "--name", "disk", "--store", folder, stdin=b"second")
+    program.good("prepare", "--name", "disk", "--store", other, stdin=b"another")
+    refused = program.run("store", "copy", folder, other)
+    assert (refused.status, "differ in what disk@2 stands for" in refused.err) == (2, True)
+    for same in (folder, f"{folder}/"):
+        assert program.run("store", "copy", folder, same).status == 2
+    assert program.run("store", "copy", folder, other, "--store", folder).status == 2
+
+
+def test_a_copy_that_is_killed_is_finished_by_the_same_command(
+    program: Program, tmp_path: Path
+) -> None:
+    image = random.Random(3).randbytes(80_000_000)
+    program.good("prepare", "--name", "disk", stdin=image)
+    command = ("store", "copy", program.store, f"file://{tmp_path}/bucket")
+    with program.start(*command) as process:
+        until(lambda: any((tmp_path / "bucket" / "seg").rglob("*")), "a segment")
+        process.kill()
+        process.wait()
+    program.good(*command)
+    there = ("--store", f"file://{tmp_path}/bucket")
+    assert program.good("cat", "disk", *there).out == image
+    assert program.good("verify", *there, "--json").document["faults"] == []
+
+
+def test_a_folder_a_bucket_a_replica_and_a_site_give_the_same_bytes(
+    program: Program, tmp_path: Path
+) -> None:
+    image = random.Random(4).randbytes(3_000_000)
+    program.good("prepare", "--name", "disk", stdin=image)
+    bucket = f"file://{tmp_path}/bucket"
+    program.good("store", "copy", program.store, bucket)
+    program.good("publish", "disk", tmp_path / "site")
+    serve = ("serve", "--listen", "127.0.0.1:0", "--store")
+    options = {"stdout": subprocess.DEVNULL, "start_new_session": True}
+    with (
+        server_of(program.start(*serve, program.store, **options)) as disk,
+        server_of(program.start(*serve, bucket, **options)) as replica,
+        web_server(tmp_path / "site") as site,
+    ):
+        for number, url in enumerate((disk.url, replica.url, site.url)):
+            out, empty = tmp_path / f"out{number}", tmp_path / f"empty{number}"
+            program.good("pull", "disk", "-o", out, "--server", url, "--store", empty)
+            assert out.read_bytes() == image
