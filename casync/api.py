@@ -51,7 +51,7 @@ from casync.ops.upkeep.repair import Repaired
 from casync.remote.http.client import RemoteClient
 from casync.remote.http.transport import TransportOptions
 from casync.remote.http.write_client import WritingClient
-from casync.remote.site.server_at import ServerAt, servers_at
+from casync.remote.site.server_at import ServerAt, servers_at, telling_sites
 from casync.store.base import ManifestSource
 from casync.store.lmdb.store import LmdbStore
 from casync.store.memory import MemoryStore
@@ -383,7 +383,7 @@ def push(
         CasyncError: As `casync.ops.push.push.push`.
     """
     act = _push.plan_push if dry_run else _push.push
-    with WritingClient(server, transport) as target:
+    with telling_sites(server, transport), WritingClient(server, transport) as target:
         return act(_ref(ref), store, target, options, progress)
 
 

@@ -163,9 +163,10 @@ class Invocation:
         """
         if self.asks_server():
             from casync.remote.http.write_client import WritingClient
+            from casync.remote.site.server_at import telling_sites
 
-            servers = self.remote.server
-            with WritingClient(servers[0], self.transport(servers)) as client:
+            url, options = self.remote.server[0], self.transport(self.remote.server)
+            with telling_sites(url, options), WritingClient(url, options) as client:
                 self.warn_of(client.warnings)
                 yield client
             return

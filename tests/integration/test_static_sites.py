@@ -319,3 +319,13 @@ def test_a_store_and_a_site_are_not_taken_for_each_other(
         failed = reader.run("pull", "vm", "-o", reader.home / "disk", "--server", server.url)
     assert failed.status == 10
     assert "casync publish" in failed.err
+
+
+def test_a_site_that_is_to_be_written_like_a_server_says_what_it_is(
+    program: Program, site: Path
+) -> None:
+    with serve(site) as server:
+        for command in (("push", "vm"), ("rm", "vm"), ("name", "set", "other", "vm")):
+            refused = program.run(*command, "--server", server.url)
+            assert refused.status == 2, refused.err
+            assert "is a static site, which only `casync publish` changes" in refused.err

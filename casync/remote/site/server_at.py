@@ -7,7 +7,7 @@ a way that no casync server would is looked at again: the marker of a site tells
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
 from typing import Final, Self, TypeVar
 
@@ -17,6 +17,7 @@ from casync.errors import (
     RemoteError,
     RemoteProtocolError,
     UnsupportedError,
+    UsageError,
 )
 from casync.ids import Kind, ManifestId, ObjectId
 from casync.names.name import Name, NameRecord, Ref
@@ -30,7 +31,7 @@ from casync.remote.site.site import StaticSite
 from casync.store.base import Absence, ManifestRow, ObjectStat, Traffic
 from casync.store.server import Server
 
-__all__ = ["ServerAt", "servers_at"]
+__all__ = ["ServerAt", "servers_at", "telling_sites"]
 
 _FOREIGN: Final = frozenset({RemoteError, RemoteProtocolError, DeniedError})
 """Classes of the refusals by something that is no casync server. Not their subclasses."""
@@ -51,6 +52,40 @@ def servers_at(urls: Sequence[str], options: TransportOptions, stack: ExitStack)
     """
     among = replace(options, peers=Peers(urls))
     return [stack.enter_context(ServerAt(url, among)) for url in urls]
+
+
+@contextmanager
+def telling_sites(url: str, options: TransportOptions | None = None) -> Iterator[None]:
+    """Says of what refuses to be written that it is a static site, if it is one.
+
+    Args:
+        url: The address.
+        options: Options of the transport.
+
+    Raises:
+        UsageError: There is a site.
+    """
+    try:
+        yield
+    except CasyncError as error:
+        if type(error) in _FOREIGN:
+            with closing(StaticSite(url, options)) as site:
+                if _is_there(site):
+                    raise _unwritable(site.origin) from error
+        raise
+
+
+def _is_there(site: StaticSite) -> bool:
+    with suppress(CasyncError):
+        return site.is_there()
+    return False
+
+
+def _unwritable(origin: str) -> UsageError:
+    return UsageError(
+        f"{origin} is a static site, which only `casync publish` changes",
+        next_step="Give it the folder or the bucket of the site; --remove removes names.",
+    )
 
 
 class ServerAt:
