@@ -86,7 +86,7 @@ class Packed(NamedTuple):
     id: ObjectId
     codec: Codec
     length: int
-    payload: bytes
+    payload: Buffer
 
 
 class Verified(Packed):
@@ -162,6 +162,14 @@ def _check_length(packed: Packed) -> None:
         raise MalformedError(f"{packed.kind.name.lower()} of {format_count(packed.length, 'byte')}")
 
 
+def _check_raw(packed: Packed) -> None:
+    """Checks that a payload that is not encoded has the length announced."""
+    _check_length(packed)
+    if len(packed.payload) != packed.length:
+        size = format_count(len(packed.payload), "byte")
+        raise MalformedError(f"raw payload of {size}; announced: {packed.length}")
+
+
 def _check_frame(packed: Packed) -> None:
     """Checks a zstd payload before it is decoded: one frame, of the length announced."""
     _check_length(packed)
@@ -202,11 +210,8 @@ class Unpacker:
         """
         payload = packed.payload
         if packed.codec is Codec.RAW:
-            _check_length(packed)
-            if len(payload) != packed.length:
-                size = format_count(len(payload), "byte")
-                raise MalformedError(f"raw payload of {size}; announced: {packed.length}")
-            return payload
+            _check_raw(packed)
+            return bytes(payload)
         try:
             _check_frame(packed)
             return self._zstd.decompress(
@@ -220,11 +225,14 @@ class Unpacker:
 
         A call for each object would wait for the interpreter each time.
         """
+        zstd = Codec.ZSTD
         try:
-            decoded = iter(self._decode_frames([p for p in objects if p.codec is Codec.ZSTD]))
+            decoded = iter(self._decode_frames([p for p in objects if p.codec is zstd]))
+            for packed in objects:
+                if packed.codec is not zstd:
+                    _check_raw(packed)
             plains = [
-                next(decoded) if packed.codec is Codec.ZSTD else self.decode(packed)
-                for packed in objects
+                next(decoded) if packed.codec is zstd else packed.payload for packed in objects
             ]
         except MalformedError:  # of one of them: each by itself
             return [self._unpack_or_none(packed) for packed in objects]

@@ -18,6 +18,9 @@ __all__ = ["FoundChunk", "Joiner", "Read", "read_places"]
 _STRETCH_BYTES: Final = MIB
 """Bytes read or written at once, unless a single chunk is larger."""
 
+_NOWHERE: Final = -1
+"""The end of what is to be written, where nothing is."""
+
 Read: TypeAlias = Callable[[int, int], Buffer]
 """Returns the bytes at (offset, length); fewer at the end."""
 
@@ -76,17 +79,21 @@ class Joiner:
     ) -> None:
         self._write = write
         self._wrote = wrote
-        self._start = self._end = 0
+        self._start, self._end = 0, _NOWHERE
         self._buffers: list[Buffer] = []
 
     def write(self, offset: int, plain: Buffer) -> None:
         """Writes `plain` at `offset`, now or together with the next write."""
-        if offset != self._end or self._end - self._start >= _STRETCH_BYTES:
-            self.flush()
-        if not self._buffers:
-            self._start = offset
-        self._buffers.append(plain)
-        self._end = offset + len(plain)
+        self.write_all([(offset, plain)])
+
+    def write_all(self, chunks: Iterable[tuple[int, Buffer]]) -> None:
+        """As `write`, for many chunks, each with its offset."""
+        for offset, plain in chunks:
+            if offset != self._end or offset - self._start >= _STRETCH_BYTES:
+                self.flush()
+                self._start = offset
+            self._buffers.append(plain)
+            self._end = offset + len(plain)
 
     def write_around(self, there: range, offset: int, plain: Buffer) -> None:
         """Writes `plain` at `offset`, but for the bytes in `there`, which has them already."""
@@ -109,5 +116,6 @@ class Joiner:
         """Makes all writes so far."""
         if self._buffers:
             buffers, self._buffers = self._buffers, []
+            length, self._end = self._end - self._start, _NOWHERE
             self._write(self._start, buffers)
-            self._wrote(self._end - self._start)
+            self._wrote(length)

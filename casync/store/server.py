@@ -44,7 +44,7 @@ class Server(ManifestSource, Protocol):
         """One answer per wanted id or one per group, in the order asked. Lazy, as `get`.
 
         Yields lists of answers as they arrive: a Python step per answer would cost more than its
-        bytes.
+        bytes. Payloads of chunks may be views of what arrived with them.
 
         Raises:
             RemoteError: The request failed, or the server refused it.

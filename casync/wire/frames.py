@@ -17,7 +17,7 @@ from typing import Final, TypeAlias
 import zstandard
 
 from casync.errors import RemoteProtocolError, UnreachableError, UsageError
-from casync.ids import Kind
+from casync.ids import Buffer, Kind
 from casync.limits import MAX_BATCH_IDS, MAX_GROUP_BYTES
 from casync.objects.codec import MAX_PLAIN, Codec, Packed
 from casync.objects.delta import Delta, Group, Singles, wanted_ids
@@ -89,17 +89,17 @@ END_FRAME: Final = _FRAME.pack(Status.END, 0, 0, 0)
 """The last frame. A stream without it is truncated."""
 
 
-def encode_frames(answers: Iterable[Answer]) -> list[bytes]:
+def encode_frames(answers: Iterable[Answer]) -> list[Buffer]:
     """The parts of a whole stream in order: those of `encode_answers`, and the end frame."""
     return [*encode_answers(answers), END_FRAME]
 
 
-def encode_answers(answers: Iterable[Answer]) -> list[bytes]:
+def encode_answers(answers: Iterable[Answer]) -> list[Buffer]:
     """The parts of a stream without its end, in order: headers, and payloads as they are.
 
     Consecutive equal absences share a frame. Callers join parts to send larger pieces.
     """
-    parts: list[bytes] = []
+    parts: list[Buffer] = []
     absent, count = Status.MISSING, 0
     for answer in answers:
         if isinstance(answer, Status):
@@ -150,10 +150,12 @@ class FrameReader:
         self.answered = 0
         self.ended = False
 
-    def feed(self, data: bytes) -> list[Answer]:
+    def feed(self, data: Buffer) -> list[Answer]:
         """Takes the next bytes of the stream, cut anywhere; returns the answers they complete.
 
-        A payload is copied once. Answers before an error are returned; the next call raises it.
+        Chunks come by the thousand and are soon used: a payload that is whole in `data` is a view
+        of it. Others are copied once. Answers before an error are returned; the next call raises
+        it.
 
         Raises:
             RemoteProtocolError: The stream breaks the protocol. All later calls raise this, too.
@@ -161,7 +163,7 @@ class FrameReader:
         answers: list[Answer] = []
         if self._error is None:
             try:
-                self._take(data, answers)
+                self._take(memoryview(data), answers)
             except RemoteProtocolError as error:
                 self._error = error
         if self._error is not None and not answers:
@@ -194,14 +196,14 @@ class FrameReader:
             )
         raise RemoteProtocolError("an answer without its end frame")
 
-    def _take(self, data: bytes, answers: list[Answer]) -> None:
+    def _take(self, data: memoryview, answers: list[Answer]) -> None:
         at = 0
         size = len(data)
         while at < size:
             if self.ended:
                 raise RemoteProtocolError("bytes after the end of an answer")
             if self._wanted:
-                part = memoryview(data)[at : at + self._wanted]
+                part = data[at : at + self._wanted]
                 self._keep(part)
                 self._wanted -= len(part)
                 at += len(part)
@@ -214,7 +216,7 @@ class FrameReader:
             if at == size:
                 return
             if self._header or size - at < _FRAME.size:
-                part = memoryview(data)[at : at + _FRAME.size - len(self._header)]
+                part = data[at : at + _FRAME.size - len(self._header)]
                 self._header += part
                 at += len(part)
                 if len(self._header) < _FRAME.size:
@@ -225,7 +227,7 @@ class FrameReader:
                 self._wanted = self._open(data, at, answers)
                 at += _FRAME.size
 
-    def _take_whole(self, data: bytes, at: int, answers: list[Answer]) -> int:
+    def _take_whole(self, data: memoryview, at: int, answers: list[Answer]) -> int:
         """Takes frames of objects that are whole in `data`, and in order; returns where they end.
 
         Nearly all bytes of a stream are in such frames.
@@ -235,6 +237,7 @@ class FrameReader:
         kind, ids, answered, wanted = self._kind, self._ids, self.answered, self.wanted
         most, size, last = MAX_PLAIN[kind], len(data), len(data) - _FRAME.size
         unpack, content_size = _FRAME.unpack_from, zstandard.frame_content_size
+        add, keep = answers.append, memoryview if kind is Kind.CHUNK else bytes
         while at <= last and answered < wanted:
             status, codec, count, length = unpack(data, at)
             start = at + _FRAME.size
@@ -248,7 +251,7 @@ class FrameReader:
                 break
             if not (length <= most and 1 <= plain <= most):
                 break
-            answers.append(Packed(kind, ids[answered], _CODECS[codec], plain, payload))
+            add(Packed(kind, ids[answered], _CODECS[codec], plain, keep(payload)))
             answered += 1
             at = end
         self.answered = answered
@@ -263,7 +266,7 @@ class FrameReader:
         else:
             self._parts.append(bytearray(part))
 
-    def _open(self, data: bytes, at: int, answers: list[Answer]) -> int:
+    def _open(self, data: Buffer, at: int, answers: list[Answer]) -> int:
         """Reads a header; returns the bytes of the payload that must follow."""
         status, codec, count, length = _FRAME.unpack_from(data, at)
         left = self.wanted - self.answered

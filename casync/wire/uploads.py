@@ -14,7 +14,7 @@ from typing import Final
 import zstandard
 
 from casync.errors import MalformedError
-from casync.ids import ID_BYTES, ChunkId, Kind
+from casync.ids import ID_BYTES, Buffer, ChunkId, Kind
 from casync.limits import MAX_BATCH_BYTES, MAX_BATCH_IDS
 from casync.objects.codec import MAX_PLAIN, Codec, Packed
 from casync.sizes import format_count
@@ -31,7 +31,7 @@ MAX_UPLOAD_BYTES: Final = MAX_BATCH_BYTES + (MAX_BATCH_IDS + 1) * _HEADER.size
 """Bytes of the longest body: a payload is never longer than its plain bytes."""
 
 
-def encode_upload(objects: Iterable[Packed]) -> Iterator[bytes]:
+def encode_upload(objects: Iterable[Packed]) -> Iterator[Buffer]:
     """The parts of a whole body in order: headers, payloads as they are, and the end."""
     for kind, ident, codec, _, payload in objects:
         yield _HEADER.pack(kind, codec, 0, len(payload), ident)
@@ -39,9 +39,9 @@ def encode_upload(objects: Iterable[Packed]) -> Iterator[bytes]:
     yield _END
 
 
-def joined(parts: Iterable[bytes], size: int) -> Iterator[bytes]:
+def joined(parts: Iterable[Buffer], size: int) -> Iterator[bytes]:
     """The same bytes in pieces of `size` bytes; the last one may be shorter."""
-    piece: list[bytes] = []
+    piece: list[Buffer] = []
     room = size
     for part in parts:
         at = 0

@@ -217,7 +217,9 @@ def test_inconsistent_content_is_not_published(app: FastAPI, store: LmdbStore) -
     manifest = next(item for item in packed if item.kind is Kind.MANIFEST)
     assert manifest.codec is Codec.RAW
     broken = pack(
-        manifest.payload.replace(next(i.id for i in packed[::-1] if i.kind is Kind.NODE), node.id),
+        bytes(manifest.payload).replace(
+            next(i.id for i in packed[::-1] if i.kind is Kind.NODE), node.id
+        ),
         Kind.MANIFEST,
     )
     assert broken.id != ident

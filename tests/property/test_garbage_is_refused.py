@@ -76,7 +76,12 @@ def test_manifests(data: bytes) -> None:
     assert encode_manifest(manifest) == data
 
 
-@given(lies(FRAME.payload), st.sampled_from(Kind), st.sampled_from(Codec), st.integers(-1, 2**64))
+@given(
+    lies(bytes(FRAME.payload)),
+    st.sampled_from(Kind),
+    st.sampled_from(Codec),
+    st.integers(-1, 2**64),
+)
 def test_payloads(payload: bytes, kind: Kind, codec: Codec, length: int) -> None:
     for announced in (length, FRAME.length, len(payload)):
         packed = Packed(kind, FRAME.id, codec, announced, payload)

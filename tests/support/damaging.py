@@ -49,7 +49,7 @@ def put_nodes(store: ObjectStore, runs: list[Run], lose: Callable[[int], bool]) 
     return content
 
 
-ZSTD = Packer().pack_new(Kind.CHUNK, bytes(5000)).payload
+ZSTD = bytes(Packer().pack_new(Kind.CHUNK, bytes(5000)).payload)
 PLAIN = chunks(DATA)[7]
 SPOILT = {
     "other bytes": false_chunk(PLAIN, bytes(len(PLAIN))),

@@ -20,12 +20,12 @@ def frame(status: int, payload: bytes = b"", *, codec: int = 0, count: int = 0) 
 
 def object_frame(packed: Packed) -> bytes:
     """The frame of an object."""
-    return frame(OBJECT, packed.payload, codec=packed.codec, count=1)
+    return frame(OBJECT, bytes(packed.payload), codec=packed.codec, count=1)
 
 
 def plain_of(packed: Packed) -> bytes:
     """The plain bytes of a stored object."""
-    return zstandard.decompress(packed.payload) if packed.codec else packed.payload
+    return zstandard.decompress(packed.payload) if packed.codec else bytes(packed.payload)
 
 
 def delta_of(plains: list[bytes], bases: list[bytes], **options: Any) -> bytes:

@@ -10,6 +10,7 @@ from typing import Final, Self
 from casync.bucket.keys import SESSION_BYTES, SessionPart, segment_key
 from casync.bucket.segment_head import SEGMENT_HEAD_BYTES, SegmentHead, encode_segment_head
 from casync.bucket.storage import ObjectStorage
+from casync.ids import Buffer
 from casync.limits import BUCKET_SEGMENT_BYTES
 from casync.objects.codec import Packed
 from casync.objects.record import encode_record
@@ -38,7 +39,7 @@ class SegmentWriter:
         self._store = store
         self._session = secrets.token_bytes(SESSION_BYTES)
         self._number = 0
-        self._records: list[bytes] = []
+        self._records: list[Buffer] = []
         self._size = SEGMENT_HEAD_BYTES
         self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="publish")
         self._puts: set[Future[None]] = set()

@@ -290,12 +290,13 @@ class Rebuilder:
         Their bytes count as those of the first of `tasks`.
         """
         runs = [run for task in tasks for run in task.portion.missing]
-        where: dict[ChunkId, list[Place]] = {}
+        where: dict[ChunkId, list[int]] = {}
         wanted: dict[ChunkId, int] = {}
         for place in places:
-            where.setdefault(place.id, []).append(place)
-            if wanted.setdefault(place.id, place.length) != place.length:
-                raise MalformedError(f"chunk {place.id.hex()} is listed with two lengths")
+            ident, length = place.id, place.length
+            if wanted.setdefault(ident, length) != length:
+                raise MalformedError(f"chunk {ident.hex()} is listed with two lengths")
+            where.setdefault(ident, []).append(place.offset)
         for supply in supplies:
             if not wanted:
                 return []
@@ -305,10 +306,11 @@ class Rebuilder:
             try:
                 with self._joiner(supply.label, tasks[0].came) as writer:
                     for chunks in supply.supply(dict(wanted), runs):
-                        for ident, plain, _ in chunks:
+                        for ident, _, _ in chunks:
                             del wanted[ident]
-                            for place in where[ident]:
-                                writer.write(place.offset, plain)
+                        writer.write_all(
+                            (at, plain) for ident, plain, _ in chunks for at in where[ident]
+                        )
                         if keeper is not None:
                             passing += [chunk.to_keep() for chunk in chunks]
             finally:

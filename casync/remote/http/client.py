@@ -153,6 +153,8 @@ class RemoteClient:
         for answers in self.get_groups(kind, Singles(ids)):
             for answer in answers:
                 assert not isinstance(answer, Delta)  # `FrameReader` lets none pass
+                if isinstance(answer, Packed):
+                    answer = answer._replace(payload=bytes(answer.payload))
                 yield answer
 
     def get_groups(

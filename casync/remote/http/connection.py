@@ -211,6 +211,11 @@ class WatchedStream(httpcore.NetworkStream):
         self.at_end = False
         line.add(self)
 
+    @property
+    def in_head(self) -> bool:
+        """Whether what is read next is of an answer's head."""
+        return self._head is not None
+
     def body_begins(self) -> None:
         """Marks the end of an answer's head."""
         self._head = None
@@ -326,7 +331,7 @@ class WatchedStream(httpcore.NetworkStream):
         patience = min(timeout or math.inf, self._line.left)
         inner = self._inner.start_tls(ssl_context, server_hostname, patience)
         self._line.drop(self)
-        return WatchedStream(inner, self._line)
+        return type(self)(inner, self._line)
 
     def get_extra_info(self, info: str) -> Any:
         """Properties of the socket, for httpcore."""
@@ -334,11 +339,14 @@ class WatchedStream(httpcore.NetworkStream):
 
 
 class Backend(httpcore.NetworkBackend):
-    """Opens watched connections, to addresses that `egress` allows."""
+    """Opens watched connections of a kind, to addresses that `egress` allows."""
 
-    def __init__(self, line: Line, egress: Egress | None = None) -> None:
+    def __init__(
+        self, line: Line, egress: Egress | None = None, kind: type[WatchedStream] = WatchedStream
+    ) -> None:
         self._line = line
         self._egress = egress
+        self._kind = kind
         self._inner = httpcore.SyncBackend()
 
     def connect_tcp(
@@ -366,7 +374,7 @@ class Backend(httpcore.NetworkBackend):
                 inner = self._inner.connect_tcp(
                     address, port, max(share, _LEAST_SECONDS), local_address, socket_options
                 )
-                return WatchedStream(PlainStream(inner), self._line)
+                return self._kind(PlainStream(inner), self._line)
             except (httpcore.ConnectError, httpcore.ConnectTimeout):
                 if number == len(addresses) - 1:
                     raise

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 __all__ = ["Reply", "Request"]
@@ -32,6 +32,19 @@ class Request(NamedTuple):
     writing: bool = False
     sent: Callable[[int], object] | None = None
     span: tuple[int, int] | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes of the body."""
+        body = self.body or b""
+        return len(body) if isinstance(body, bytes) else sum(map(len, body))
+
+    def parts(self) -> Iterator[bytes]:
+        """The parts of the body; `sent` learns of each when the next one is asked for."""
+        for part in [self.body] if isinstance(self.body, bytes) else self.body or ():
+            yield part
+            if self.sent is not None:
+                self.sent(len(part))
 
 
 class Reply(NamedTuple):

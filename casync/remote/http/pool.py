@@ -16,6 +16,7 @@ import httpx
 from casync.remote.http.address import ServerAddress
 from casync.remote.http.connection import Backend, Line
 from casync.remote.http.egress import Egress
+from casync.remote.http.head_stream import HeadStream
 
 __all__ = ["WatchedPool"]
 
@@ -51,7 +52,7 @@ class WatchedPool(httpx.BaseTransport):
             max_connections=None,  # with a limit, a thread could wait for its own connection
             max_keepalive_connections=connections,
             keepalive_expiry=_KEEP_SECONDS,
-            network_backend=Backend(line, egress),
+            network_backend=Backend(line, egress, HeadStream),
         )
 
     def send(self, request: httpcore.Request) -> httpcore.Response:

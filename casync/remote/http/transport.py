@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -26,11 +26,14 @@ from casync.errors import (
     UsageError,
 )
 from casync.fs.paths import StrPath
+from casync.ids import Buffer
 from casync.jobs.backoff import retry_after
 from casync.limits import KIB
 from casync.remote.http.address import parse_address
+from casync.remote.http.chunked import chunked_data
 from casync.remote.http.connection import Line, WatchedStream
 from casync.remote.http.egress import Egress
+from casync.remote.http.head_stream import HeadStream
 from casync.remote.http.message import Reply, Request
 from casync.remote.http.network_errors import network_error
 from casync.remote.http.outage import ServerWatch
@@ -248,14 +251,14 @@ class Transport:
             writing=request.writing,
             prefix=self._address.prefix,
             token=self.origin in self._options.tokens,
-            size=_size(request.body),
+            size=request.size,
             proxy=self._proxy,
         )
         error.status = response.status_code
         return error
 
     def _collect(self, body: Body, max_bytes: int) -> bytes:
-        parts: list[bytes] = []
+        parts: list[Buffer] = []
         room = max_bytes
         for piece in body:
             room -= len(piece)
@@ -276,7 +279,7 @@ class Transport:
         body = request.body
         if body is not None:
             fields.append((b"Content-Type", request.body_type.encode()))
-            fields.append((b"Content-Length", str(_size(body)).encode()))
+            fields.append((b"Content-Length", str(request.size).encode()))
         self._line.count(Traffic(1, 0, 0))
         options = self._options
         # The client's own requests would carry cookies and further fields.
@@ -289,7 +292,7 @@ class Transport:
                 raw_path=address.target(request.target).encode("ascii"),
             ),
             headers=fields,
-            content=body if request.sent is None else _telling(body, request.sent),
+            content=body if request.sent is None else request.parts(),
             extensions={"timeout": {"connect": options.connect_seconds}},
         )
 
@@ -351,7 +354,7 @@ class Body:
     def __init__(self, transport: Transport, response: httpx.Response) -> None:
         self._transport = transport
         self._response = response
-        self._stream = cast(WatchedStream, response.extensions["network_stream"])
+        self._stream = cast(HeadStream, response.extensions["network_stream"])
         self._stream.body_begins()
 
     def flows(self, retry: Retry) -> None:
@@ -365,26 +368,15 @@ class Body:
         """
         self._stream.ends(_END_SECONDS)
 
-    def __iter__(self) -> Iterator[bytes]:
+    def __iter__(self) -> Iterator[Buffer]:
         with self._transport._translated(self._stream):
+            if _field(self._response, b"transfer-encoding") == "chunked":
+                yield from chunked_data(self._stream)
             yield from self._response.iter_raw()
 
     def close(self) -> None:
         """Ends the exchange. Closes the connection unless the body was read to its end."""
         self._response.close()
-
-
-def _size(body: bytes | Sequence[bytes] | None) -> int:
-    return len(body or b"") if isinstance(body, bytes | None) else sum(map(len, body))
-
-
-def _telling(
-    body: bytes | Sequence[bytes] | None, sent: Callable[[int], object]
-) -> Iterator[bytes]:
-    """The parts of a body; tells the bytes of each when the next one is asked for."""
-    for part in [body] if isinstance(body, bytes) else body or ():
-        yield part
-        sent(len(part))
 
 
 def _field(response: httpx.Response, name: bytes) -> str | None:

@@ -57,7 +57,7 @@ class Padding(MemoryServer):
     def get(self, kind: Kind, ids: Sequence[ObjectId]) -> Iterator[Packed | Absence]:
         for answer in super().get(kind, ids):
             if kind is Kind.CHUNK and isinstance(answer, Packed) and answer.codec is Codec.ZSTD:
-                yield answer._replace(payload=answer.payload + b"more")
+                yield answer._replace(payload=bytes(answer.payload) + b"more")
             else:
                 yield answer
 

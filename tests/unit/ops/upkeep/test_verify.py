@@ -150,7 +150,7 @@ def test_rot_is_reported_with_the_manifests_and_names_that_it_affects(
         target = targets[kind]
         (packed,) = store.get(kind, [target])
         assert isinstance(packed, Packed)
-    flip(path, packed.payload)
+    flip(path, bytes(packed.payload))
     with LmdbStore.open(path, read_only=True) as store:
         (fault,) = verify(store).faults
     assert (fault.kind, fault.id, fault.problem) == (kind, target, FaultKind.DAMAGED)

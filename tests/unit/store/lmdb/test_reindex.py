@@ -93,7 +93,7 @@ def test_a_manifest_is_full_only_with_everything_below_it(path: Path) -> None:
     whole = [ident for ident in small.manifests if ident not in hit]
     assert hit
     assert whole
-    damage(path, small.objects[lost].payload)
+    damage(path, bytes(small.objects[lost].payload))
     report = reindex(path)
     assert (report.manifests, report.outlines, report.damaged) == (len(whole), len(hit), 1)
     with LmdbStore.open(path) as store:
@@ -105,7 +105,7 @@ def test_without_a_node_there_is_not_even_an_outline(path: Path) -> None:
     small = fill(path, versions=1)
     ((ident, keys),) = small.manifests.items()
     node = next(key for key in sorted(keys) if key[0] is Kind.NODE)
-    damage(path, small.objects[node].payload)
+    damage(path, bytes(small.objects[node].payload))
     report = reindex(path)
     assert (report.manifests, report.outlines, report.names) == (0, 0, 0)
     with LmdbStore.open(path) as store:
