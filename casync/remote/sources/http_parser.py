@@ -90,8 +90,9 @@ class ParsedResponse:
         self._events = _Events(has_body=method != "HEAD")
         self._quiet = 0
         self._release: Callable[..., None] | None = release
-        while self._feed(data) and not self._events.began:
-            data = stream.read(READ_BYTES)
+        self._feed(data)
+        while not self._events.began:
+            self._feed(stream.read(READ_BYTES))
         self.status = self._events.parser.get_status_code()
         self.headers: Fields = self._events.headers
 
@@ -101,9 +102,9 @@ class ParsedResponse:
         while True:
             pieces, events.pieces = events.pieces, []
             yield from pieces
-            if events.ended or not self._feed(self.stream.read(READ_BYTES)):
-                yield from events.pieces
+            if events.ended:
                 return
+            self._feed(self.stream.read(READ_BYTES))
 
     def close(self) -> None:
         """As `HttpResponse.close`."""
@@ -112,12 +113,12 @@ class ParsedResponse:
             events = self._events
             release(keep=events.ended and events.keeps and not events.surplus and not events.pieces)
 
-    def _feed(self, data: bytes) -> bool:
-        """Takes the next bytes; returns whether more are to be read."""
+    def _feed(self, data: bytes) -> None:
+        """Takes the next bytes; none if the connection has ended."""
         events = self._events
         if not data:
             self._end()
-            return False
+            return
         try:
             events.parser.feed_data(data)
         except (HttpParserError, HttpParserUpgrade) as error:
@@ -127,12 +128,11 @@ class ParsedResponse:
         self._quiet = 0 if events.pieces else self._quiet + len(data)
         if self._quiet > _MAX_QUIET_BYTES:
             raise httpcore.RemoteProtocolError("more fields than an answer may have")
-        return not events.ended
 
     def _end(self) -> None:
         """The connection ended: so does a body without a length."""
         events = self._events
-        events.surplus = True
+        events.ended = events.surplus = True
         if not events.began:
             raise httpcore.RemoteProtocolError("there is no answer")
         if any(name in _FRAMED for name, _ in self.headers):

@@ -95,8 +95,9 @@ def test_fields_are_lower_case_and_trimmed() -> None:
         answer.close()
 
 
-def test_a_connection_is_kept_for_the_next_request() -> None:
-    with exchange(PLAIN, CHUNKED, PLAIN) as (channel, peer):
+@pytest.mark.parametrize("piece", [1 << 20, 1])
+def test_a_connection_is_kept_for_the_next_request(piece: int) -> None:
+    with exchange(PLAIN, CHUNKED, PLAIN, piece=piece) as (channel, peer):
         assert [ask(channel) for _ in range(3)] == [(200, b"hello")] * 3
         assert peer.connections == 1
 
