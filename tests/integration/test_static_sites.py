@@ -279,6 +279,21 @@ def test_an_address_without_a_site_is_refused_as_before(tmp_path: Path, reader: 
     assert "does not answer like a casync server" in failed.err
 
 
+@pytest.mark.parametrize("status", [301, 500])
+def test_an_address_whose_marker_cannot_be_read_says_what_was_answered(
+    status: int, site: Path, reader: Program
+) -> None:
+    def seen(asked: Asked) -> bytes | None:
+        return reply(status, b"an answer") if asked.target == "/store" else None
+
+    with serve(site, seen) as server:
+        words = ("pull", "vm", "-o", reader.home / "disk", "--server", server.url)
+        failed = reader.run(*words, "--retry-for", "0s")
+    assert failed.status == 5
+    assert "is neither a casync server nor a static site that can be read" in failed.err
+    assert str(status) in failed.err
+
+
 def test_everyone_may_read_what_is_published(site: Path) -> None:
     for path in site.rglob("*"):
         if path.name.startswith(".") or any(one.startswith(".") for one in path.parts):

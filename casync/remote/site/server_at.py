@@ -215,9 +215,13 @@ class ServerAt:
         except UnsupportedError:
             site.close()
             raise
-        except CasyncError:
+        except CasyncError as refusal:
             site.close()
-            raise error from None
+            raise type(error)(
+                f"{self.origin} is neither a casync server nor a static site that can be read:"
+                f" {refusal.message}",
+                next_step=refusal.next_step,
+            ) from refusal
         if not found:
             self._before += site.traffic
             site.close()
