@@ -23,6 +23,7 @@ TITLES = {
     "shards": "Shards for training jobs",
     "archives": "Archives that grow",
     "sites": "Static sites",
+    "buckets": "Stores in buckets",
     "resume": "Interrupted and resumed",
     "slow": "A slow link",
     "small": "Small, unchanged, sparse",

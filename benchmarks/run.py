@@ -29,6 +29,7 @@ from benchmarks.scene import MEMORY
 from benchmarks.sheet import Sheet
 from benchmarks.suites import (
     archives,
+    buckets,
     cpus,
     downloads,
     durability,
@@ -57,6 +58,7 @@ SUITES: dict[str, Callable[[Bench], None]] = {
     "shards": shards.measure,
     "archives": archives.measure,
     "sites": sites.measure,
+    "buckets": buckets.measure,
     "resume": resume.measure,
     "slow": slow.measure,
     "small": small.measure,

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -117,23 +117,31 @@ class Origin:
             with self.web() as server:
                 yield server
             return
+        if isinstance(contender, Ours):
+            with self.serving_store(contender, contender.stored(place)) as server:
+                yield server
+            return
         scratch = self._folder()
         port = free_port()
         log = scratch / "serve.log"
-        if isinstance(contender, Ours):
-            scheme = "http"
-            store = contender.stored(place)
-            argv: list[str | Path] = [contender.binary, "--store", store, "serve"]
-            # The address of a relay must be allowed as a Host.
-            argv += ["--listen", f"127.0.0.1:{port}", "--insecure-no-auth"]
-        else:
-            scheme = "rsync"
-            config = scratch / "rsyncd.conf"
-            config.write_text(RSYNC_CONF.format(root=self.root))
-            argv = [find(RSYNC).path, "--daemon", "--no-detach", "--address=127.0.0.1"]
-            argv += [f"--port={port}", f"--config={config}"]
+        config = scratch / "rsyncd.conf"
+        config.write_text(RSYNC_CONF.format(root=self.root))
+        argv: list[str | Path] = [find(RSYNC).path, "--daemon", "--no-detach"]
+        argv += ["--address=127.0.0.1", f"--port={port}", f"--config={config}"]
         with running(argv, port, log) as process:
-            yield Server(f"{scheme}://127.0.0.1:{port}", process, log)
+            yield Server(f"rsync://127.0.0.1:{port}", process, log)
+
+    @contextmanager
+    def serving_store(
+        self, ours: Ours, store: Path | str, variables: Mapping[str, str] | None = None
+    ) -> Iterator[Server]:
+        """Starts `casync serve` of a store in a folder or in a bucket."""
+        port = free_port()
+        log = self._folder() / "serve.log"
+        # The address of a relay must be allowed as a Host.
+        words = ("serve", "--listen", f"127.0.0.1:{port}", "--insecure-no-auth")
+        with running([ours.binary, "--store", store, *words], port, log, variables) as process:
+            yield Server(f"http://127.0.0.1:{port}", process, log)
 
     @contextmanager
     def web(self) -> Iterator[Server]:
@@ -163,11 +171,18 @@ class Origin:
 
 
 @contextmanager
-def running(argv: list[str | Path], port: int, log: Path) -> Iterator[int]:
+def running(
+    argv: list[str | Path], port: int, log: Path, variables: Mapping[str, str] | None = None
+) -> Iterator[int]:
     """Runs a server during the block, which begins when it listens."""
     with log.open("wb") as output:
         process = subprocess.Popen(
-            argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+            argv,
+            env={**os.environ, **(variables or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
         )
     try:
         for _ in range(600):

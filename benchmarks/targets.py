@@ -83,6 +83,7 @@ def targets() -> Iterator[Target]:
     yield from _downloads()
     yield from _shards()
     yield from _sites()
+    yield from _buckets()
     yield from _bytes()
     yield Target("32 pullers at once: rate, of one", 0.8, True, _together)
     failures = figure("pullers", "32 at once", "health_failures")
@@ -152,6 +153,23 @@ def _sites() -> Iterator[Target]:
         ("objects written beyond one for 16 MiB", publish, 16 * MIB, 5.0),
     ):
         yield Target(f"static site, {case}: {what}", most, False, _requests(case, step), "")
+
+
+def _buckets() -> Iterator[Target]:
+    for server in ("versitygw", "Ceph"):
+        sides = (f"new: {server}", RCLONE), (f"new: {server}", OURS)
+        yield Target(
+            f"prepare into {server}, new: rate, of rclone copy",
+            0.8,
+            True,
+            partial(quotient, suite="buckets", above=sides[0], below=sides[1]),
+        )
+        yield Target(
+            f"prepare into {server}, known: time, of the same on LMDB",
+            1.3,
+            False,
+            against("buckets", f"known: {server}", f"{OURS}, LMDB"),
+        )
 
 
 def _bytes() -> Iterator[Target]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -74,6 +75,25 @@ class Download:
     listed: Path
     out: Path
     again: bool = False
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A file that is copied into a bucket.
+
+    Attributes:
+        source: The file.
+        out: The bucket and a folder in it.
+        endpoint: The URL of the server.
+        region: Its region.
+        keys: Variables with the credentials.
+    """
+
+    source: Path
+    out: str
+    endpoint: str
+    region: str
+    keys: Mapping[str, str]
 
 
 class Contender:

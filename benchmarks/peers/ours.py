@@ -36,8 +36,8 @@ class Ours(Contender):
     def prove(self) -> None:
         """This one is meant to be ourselves."""
 
-    def command(self, store: Path, *words: str | Path, stdout: Path | None = None) -> Command:
-        """A command line of ours, on a store."""
+    def command(self, store: Path | str, *words: str | Path, stdout: Path | None = None) -> Command:
+        """A command line of ours, on a store in a folder or in a bucket."""
         argv = (self.binary, "--store", store, *words)
         return Command(argv, stdout=stdout, limit=self.limit, env={"CASYNC_CONFIG": "/dev/null"})
 

@@ -70,8 +70,12 @@ def google_storage(folder: Path) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def versitygw(folder: Path) -> Iterator[str]:
+def versitygw(folder: Path, log: Path | None = None) -> Iterator[str]:
     """A server of S3 whose buckets are the folders in `folder`; gives its URL.
+
+    Args:
+        folder: The folder.
+        log: A file that gets a line for each request.
 
     Raises:
         UnavailableError: It cannot be built.
@@ -79,6 +83,8 @@ def versitygw(folder: Path) -> Iterator[str]:
     program = _built("versitygw", ["install", VERSITYGW])
     port = free_port()
     options = ["--port", f"127.0.0.1:{port}", "--region", REGION]
+    if log is not None:
+        options += ["--access-log", str(log)]
     keys = {"ROOT_ACCESS_KEY": KEY, "ROOT_SECRET_KEY": SECRET}
     with running([str(program), *options, "posix", str(folder)], port, **keys):
         yield f"http://127.0.0.1:{port}"
