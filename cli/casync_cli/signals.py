@@ -7,7 +7,9 @@ this: stores and targets survive a kill.
 
 Python runs handlers in the main thread, between two bytecodes. A main thread that is about to block
 in a system call would not run them, so another thread interrupts it with an otherwise unused
-signal. An exception raised in a finalizer is lost, so it is raised again.
+signal. An exception raised in a finalizer is lost, so it is raised again. While a lock is being
+taken or released, none is raised: a lock that stays locked would block the unwinding. It is raised
+as soon as that is done.
 
 Imports little, and nothing from `typing`: until this is loaded, signals kill the process.
 """
@@ -19,6 +21,7 @@ import signal
 import sys
 import threading
 import time
+from types import FrameType
 
 __all__ = ["Interrupted", "stop_on_signals"]
 
@@ -28,6 +31,21 @@ _NUDGE = signal.SIGURG
 """Interrupts a system call of the main thread. Its default action is to be ignored."""
 _NUDGES = 5
 _NUDGE_SECONDS = 0.05
+
+_LOCKING_MODULES = frozenset({"contextlib", "httpcore._synchronization", "threading"})
+_LOCKING = frozenset(
+    {
+        "__enter__",
+        "__exit__",
+        "_acquire_restore",
+        "_release_save",
+        "acquire",
+        "enter_context",
+        "release",
+    }
+)
+"""Functions in Python that take or release a lock, or hand one to a with block. Locks in C do it in
+one step."""
 
 
 class Interrupted(KeyboardInterrupt):
@@ -61,7 +79,7 @@ def stop_on_signals() -> None:
     sys.unraisablehook = stop.unraisable
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     main = threading.get_ident()
-    threading.Thread(target=_watch, args=(reader, main), name="signals", daemon=True).start()
+    threading.Thread(target=_watch, args=(reader, main, stop), name="signals", daemon=True).start()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD)
 
 
@@ -78,32 +96,54 @@ class _Stop:
     def __init__(self, wakeup: int) -> None:
         self._wakeup = wakeup
         self._asked = False
-        self._lost: Interrupted | None = None
+        self._pending: Interrupted | None = None
 
-    def ask(self, number: int, _: object) -> None:
+    @property
+    def is_pending(self) -> bool:
+        """Whether an exception is still to be raised."""
+        return self._pending is not None
+
+    def ask(self, number: int, frame: FrameType | None) -> None:
         if self._asked:
             os._exit(128 + number)  # no unwinding: the user does not want to wait
         self._asked = True
-        raise Interrupted(number)
+        if _is_locking(frame):
+            self._raise_later(Interrupted(number))
+        else:
+            raise Interrupted(number)
 
     def unraisable(self, args: sys.UnraisableHookArgs, /) -> None:
         """Gets exceptions of finalizers and callbacks, which have no caller."""
         if isinstance(args.exc_value, Interrupted):
-            self._lost = args.exc_value
-            os.write(self._wakeup, bytes([args.exc_value.number]))
+            self._raise_later(args.exc_value)
         else:
             sys.__unraisablehook__(args)
 
-    def ask_again(self, _: int, __: object) -> None:
-        if self._lost is not None:
-            lost, self._lost = self._lost, None
-            raise lost
+    def ask_again(self, _: int, frame: FrameType | None) -> None:
+        if self._pending is not None and not _is_locking(frame):
+            pending, self._pending = self._pending, None
+            raise pending
+
+    def _raise_later(self, interrupted: Interrupted) -> None:
+        self._pending = interrupted
+        os.write(self._wakeup, bytes([interrupted.number]))
 
 
-def _watch(reader: int, main: int) -> None:
-    """Interrupts the main thread a few times after each signal."""
+def _is_locking(frame: FrameType | None) -> bool:
+    """Whether the main thread was interrupted while it takes or releases a lock."""
+    return (
+        frame is not None
+        and frame.f_code.co_name in _LOCKING
+        and frame.f_globals.get("__name__") in _LOCKING_MODULES
+    )
+
+
+def _watch(reader: int, main: int, stop: _Stop) -> None:
+    """Interrupts the main thread a few times after each signal, and until it is raised."""
     while number := os.read(reader, 1):
         if number[0] in _STOPS:
-            for _ in range(_NUDGES):
+            nudges = 0
+            while nudges < _NUDGES or stop.is_pending:
                 time.sleep(_NUDGE_SECONDS)
                 signal.pthread_kill(main, _NUDGE)
+                nudges += 1
