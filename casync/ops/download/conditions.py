@@ -4,12 +4,23 @@ from __future__ import annotations
 
 from typing import Final
 
+from msgspec.structs import replace
+
+from casync.jobs.checksum import is_supported
 from casync.jobs.item import Item
 from casync.jobs.origin import Origin
 from casync.jobs.validators import Sameness, Validators, sameness
 from casync.ops.download.fetch import Fetch
 
-__all__ = ["condition", "has_changed", "is_same", "may_resume", "own_origin"]
+__all__ = [
+    "condition",
+    "fits_list",
+    "has_changed",
+    "is_same",
+    "may_resume",
+    "origin_validators",
+    "own_origin",
+]
 
 _LISTED_TO: Final = 60_000_000_000
 """Nanoseconds to which the times of listings are exact: pages of web servers show minutes."""
@@ -22,6 +33,28 @@ def own_origin(fetch: Fetch) -> Origin | None:
         return None
     is_own = (origin.place, origin.key) == (located.source.place, located.key)
     return origin if is_own else None
+
+
+def fits_list(origin: Origin, item: Item) -> bool:
+    """Whether what is here has the size and the checksums that a given list says.
+
+    A checksum that was never verified for it is not taken as said of it.
+    """
+    said = {one for one in item.validators.checksums if is_supported(one)}
+    return item.size in (None, origin.size) and said <= {*origin.validators.checksums}
+
+
+def origin_validators(validators: Validators, item: Item) -> Validators:
+    """What is kept of an object whose bytes match all that a given list says of it.
+
+    Args:
+        validators: What the source says.
+        item: Its item in the list.
+    """
+    said = [one for one in item.validators.checksums if is_supported(one)]
+    if not said:
+        return validators
+    return replace(validators, checksums=tuple(dict.fromkeys((*validators.checksums, *said))))
 
 
 def is_same(origin: Origin, validators: Validators, size: int | None) -> bool:

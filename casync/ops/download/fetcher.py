@@ -22,7 +22,14 @@ from casync.jobs.validators import Validators
 from casync.names.name import Name
 from casync.objects.manifest import Manifest, encode_manifest
 from casync.ops.download.body import ObjectBody
-from casync.ops.download.conditions import condition, has_changed, is_same, may_resume, own_origin
+from casync.ops.download.conditions import (
+    condition,
+    has_changed,
+    is_same,
+    may_resume,
+    origin_validators,
+    own_origin,
+)
 from casync.ops.download.fetch import Fetch
 from casync.ops.download.hosts import HostWatch
 from casync.ops.download.ledger import Active, Ledger
@@ -174,9 +181,8 @@ class Fetcher(NamedTuple):
         verifier.update(data)
         verifier.finish()
         source, name = located.source, Name(fetch.item.name)
-        self.small.put(
-            SmallObject(fetch.index, name, source.place, located.key, listed.validators, data)
-        )
+        validators = self._kept(fetch, listed.validators)
+        self.small.put(SmallObject(fetch.index, name, source.place, located.key, validators, data))
         return False
 
     def _begin_with(self, fetch: Fetch, answer: ObjectAnswer, parts: Sequence[bytes]) -> ObjectBody:
@@ -292,6 +298,11 @@ class Fetcher(NamedTuple):
         size = item.size if size is None else size
         return size, [*{*listed.checksums, *validators.checksums}]
 
+    def _kept(self, fetch: Fetch, validators: Validators) -> Validators:
+        """What is kept of an object that was fetched, to tell later whether it is the same."""
+        is_given = self.spec.kind is SourceKind.LIST
+        return origin_validators(validators, fetch.item) if is_given else validators
+
     def _blocks(self, place: ItemPlace, answer: ObjectAnswer, body: ObjectBody) -> Iterator[bytes]:
         """The rest of an object, in ranges if it is long and the server can do that."""
         size = body.size
@@ -336,7 +347,7 @@ class Fetcher(NamedTuple):
                         name,
                         place,
                         located.key,
-                        listed.validators,
+                        self._kept(fetch, listed.validators),
                         replica=replica.manifest,
                         objects=found[0],
                         length=found[1],
@@ -347,9 +358,8 @@ class Fetcher(NamedTuple):
             size = fetch_replica(replica, fetch.label, self.store, checksums, active, self._meter)
         finally:
             fetch.pulled = active.done
-        origin = Origin(
-            located.source.place, located.key, replica.manifest, size, listed.validators
-        )
+        kept = self._kept(fetch, listed.validators)
+        origin = Origin(located.source.place, located.key, replica.manifest, size, kept)
         with self.writer.turn(urgent=True):
             self.ledger.finish(fetch.index, Name(fetch.item.name), replica.manifest, origin)
         return True
@@ -358,9 +368,8 @@ class Fetcher(NamedTuple):
         content = body.finish()
         manifest = Manifest("file", self.spec.chunker, content)
         packed = self.writer.packer.pack_new(Kind.MANIFEST, encode_manifest(manifest))
-        origin = Origin(
-            located.source.place, located.key, packed.id, content.length, body.validators
-        )
+        kept = self._kept(fetch, body.validators)
+        origin = Origin(located.source.place, located.key, packed.id, content.length, kept)
         with self.writer.turn(urgent=True) as batch:
             batch.put_absent([packed])
             self.ledger.finish(fetch.index, Name(fetch.item.name), ManifestId(packed.id), origin)

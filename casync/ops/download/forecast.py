@@ -15,6 +15,7 @@ from casync.jobs.request import is_listed
 from casync.jobs.spec import JobSpec
 from casync.jobs.validators import Sameness, sameness
 from casync.names.name import parse_name
+from casync.ops.download.conditions import fits_list
 from casync.ops.download.items import AddressedItems
 from casync.ops.download.listing import source_items
 from casync.ops.download.removal import names_gone
@@ -73,7 +74,7 @@ def forecast_job(
     for item in items():
         if item.name:
             digests.add(item.name)
-        yield _planned(item, jobs, sources)
+        yield _planned(spec, item, jobs, sources)
     repeated = digests.repeated()
     twice = first_collision((item.name for item in items()), repeated) if repeated else None
     if twice is not None:
@@ -124,7 +125,7 @@ def _listed(spec: JobSpec, sources: JobSources) -> Iterator[Item]:
                 yield item
 
 
-def _planned(item: Item, jobs: JobStore, sources: JobSources) -> PlannedObject:
+def _planned(spec: JobSpec, item: Item, jobs: JobStore, sources: JobSources) -> PlannedObject:
     try:
         place = sources.locate(item)
     except CasyncError:
@@ -134,6 +135,8 @@ def _planned(item: Item, jobs: JobStore, sources: JobSources) -> PlannedObject:
         return PlannedObject(JobAction.FAIL, "", item.size, url)
     origin = jobs.origin(parse_name(item.name))
     action = JobAction.FETCH
+    if origin is not None and spec.is_list and not fits_list(origin, item):
+        origin = None
     if origin is not None and (origin.place, origin.key) == (place.source.place, place.key):
         found = sameness(origin.validators, origin.size, item.validators, item.size)
         action = {Sameness.SAME: JobAction.SKIP, Sameness.UNKNOWN: JobAction.ASK}.get(

@@ -27,6 +27,7 @@ from casync.jobs.request import is_listed
 from casync.jobs.spec import JobSpec
 from casync.limits import JOB_WINDOW
 from casync.names.name import Name
+from casync.ops.download.conditions import fits_list
 from casync.ops.download.crew import Crew
 from casync.ops.download.fetch import Fetch
 from casync.ops.download.fetcher import Fetcher
@@ -336,7 +337,10 @@ class _Run:
         left = ((index, item) for index, item in items if index not in done)
         while some := list(islice(left, _LOOKED_UP)):
             origins = self._store.jobs.origins_of([Name(item.name) for _, item in some])
-            for (index, item), origin in zip(some, origins, strict=True):
+            for (index, item), found in zip(some, origins, strict=True):
+                origin = found
+                if found is not None and self._spec.is_list and not fits_list(found, item):
+                    origin = None  # the object is fetched, and compared with its list
                 fetch = Fetch(index, item, origin)
                 try:
                     fetch.located = self._sources.locate(item)
