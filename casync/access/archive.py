@@ -136,15 +136,21 @@ class Archive:
             IntegrityError: The archive is damaged there, or its index is wrong.
         """
         self.require_file(member)
-        self.kind.reader.check(self._plain, member)
-        if self._author and not self.kind.reader.proves(self._plain, member):
-            self._make_again()
-            same = self._index.members(member.path)
-            found = next((one for one in same if member_order(one) == member_order(member)), None)
-            if found is None:
-                raise _wrong_about(member)
-            member = found
-        return MemberContent(self, member)
+        self.check(member)
+        return MemberContent(self, self._with_lengths(member))
+
+    def check(self, member: Member) -> None:
+        """Compares what the index says of a member, of any kind, with the archive.
+
+        Raises:
+            IntegrityError: The archive is damaged there, or its index is wrong.
+        """
+        try:
+            self.kind.reader.check(self._plain, member)
+        except IntegrityError as error:
+            if self._author and not isinstance(error, DamagedObjectError):
+                raise self._lied(error) from error
+            raise
 
     def require_file(self, member: Member) -> None:
         """Passes a member that is a file and can be read.
@@ -186,7 +192,22 @@ class Archive:
         return stored_range(layer, self.content.length, start, end, points)
 
     def _opened(self, member: Member | None) -> MemberContent | None:
-        return None if member is None else self.content_of(member)
+        if member is None:
+            return None
+        self.require_file(member)
+        self.kind.reader.check(self._plain, member)
+        return MemberContent(self, self._with_lengths(member))
+
+    def _with_lengths(self, member: Member) -> Member:
+        """A member whose lengths the archive says, or an index that was made here."""
+        if not self._author or self.kind.reader.proves(self._plain, member):
+            return member
+        self._make_again()
+        same = self._index.members(member.path)
+        found = next((one for one in same if member_order(one) == member_order(member)), None)
+        if found is None:
+            raise _wrong_about(member)
+        return found
 
     def _find(self, path: bytes) -> Member | None:
         found = self._index.find(path)
@@ -251,11 +272,15 @@ class Archive:
         """
         is_lost = isinstance(error, NoObjectError | DamagedObjectError)
         if self._author and not is_lost:
-            raise IntegrityError(
-                f"{self._author}: {error.message}",
-                next_step="`casync pull` makes the index here, when it gets a hash or --trust KEY.",
-            ) from error
+            raise self._lied(error) from error
         self._make_again()
+
+    def _lied(self, error: CasyncError) -> IntegrityError:
+        """An error about the index that names the server whose word it is."""
+        return IntegrityError(
+            f"{self._author}: {error.message}",
+            next_step="`casync pull` makes the index here, when it gets a hash or --trust KEY.",
+        )
 
     def _make_again(self) -> None:
         kind = detect(self._stored) or self.kind

@@ -150,7 +150,8 @@ def kind_of(header: TarHeader) -> MemberKind:
 
 
 def _place(member: Member) -> tuple[object, ...]:
-    return member.path, member.kind, member.offset, member.length, member.method, member.target
+    place = member.offset, member.length, member.method
+    return member.path, member.kind, place, member.mode, member.target
 
 
 def _wrong_index(member: Member) -> IntegrityError:

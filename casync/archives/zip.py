@@ -101,7 +101,8 @@ class Zip:
             path = member_path(name_of(name))
         except MalformedError:
             offset, path = -1, b""
-        if offset != member.offset or path != member.path:
+        is_there = offset == member.offset and path == member.path
+        if not is_there or self._target(archive, member) != member.target:
             raise IntegrityError(
                 f"the index of the archive is wrong about {shown(member.path)}",
             )
@@ -158,13 +159,16 @@ class Zip:
             mtime=_mtime(entry),
             raw=b"" if raw == path else raw,
         )
-        if kind is not MemberKind.SYMLINK or member.length > MAX_LINK_TARGET:
-            return member
+        return replace(member, target=self._target(archive, member))
+
+    def _target(self, archive: ByteReader, member: Member) -> bytes:
+        """What a symbolic link leads to: its bytes. Empty where they cannot be read."""
+        if member.kind is not MemberKind.SYMLINK or member.length > MAX_LINK_TARGET:
+            return b""
         try:
-            target = b"".join(self.read(archive, member, 0, member.length))
+            return b"".join(self.read(archive, member, 0, member.length))
         except (UnsupportedError, IntegrityError):
-            target = b""
-        return replace(member, target=target)
+            return b""
 
 
 def _plain(archive: ByteReader, member: Member, start: int, end: int) -> Iterator[bytes]:

@@ -116,7 +116,8 @@ class Invocation:
         self.warn_of(store.warnings)
         return store
 
-    def _readable_store(self, *, keeps_indexes: bool) -> LmdbStore:
+    def readable_store(self, *, keeps_indexes: bool) -> LmdbStore:
+        """As `open_store`, to read it; writable if indexes are to be kept and it can be."""
         if not keeps_indexes or is_address(self.store):
             return self.open_store(read_only=True)
         from casync.store.lmdb.namespaces import open_for_reading
@@ -146,7 +147,7 @@ class Invocation:
             return
         with (
             self.pointing_to_servers(),
-            self._readable_store(keeps_indexes=keeps_indexes) as store,
+            self.readable_store(keeps_indexes=keeps_indexes) as store,
             placing_damage(f"store {store.place}"),
         ):
             yield store

@@ -16,7 +16,8 @@ import msgspec
 import pytest
 
 from tests.support.archive_programs import archive_program
-from tests.support.program import Program
+from tests.support.forked import without_rights
+from tests.support.program import COMMAND, Program
 
 MTIME = 1_650_000_001
 LONG = "a folder whose name is long/" * 8 + "ü" * 90
@@ -320,3 +321,35 @@ def test_a_file_that_cannot_be_read_ends_it_without_an_archive(
     (folder / "a.txt").chmod(0)
     assert program.run("archive", "create", "b.tar", str(folder)).status == 8
     assert program.run("cat", "b.tar").status == 9
+
+
+@pytest.mark.parametrize("there", ["nothing", "a file"])
+def test_without_its_folder_no_store_is_made(program: Program, there: str) -> None:
+    if there == "a file":
+        (program.home / "images").write_bytes(b"x")
+    told = program.run("archive", "create", "a.tar", "./images")
+    assert "images" in told.err
+    assert told.status in (2, 9)
+    assert not (program.home / "store").exists()
+
+
+def test_a_dry_run_writes_nothing_to_a_store_that_cannot_be_written(
+    program: Program, folder: Path
+) -> None:
+    program.good("archive", "create", "a.tar", folder)
+    data = program.home / "store" / "data.mdb"
+    before = data.read_bytes()
+    data.chmod(0o400)
+    (program.home / "store").chmod(0o500)
+    wanted = [
+        *without_rights(),
+        *COMMAND,
+        *("archive", "create", "b.zip", "a.tar:", "--dry-run"),
+    ]
+    told = subprocess.run(
+        wanted, capture_output=True, text=True, check=False, env=program.environment
+    )
+    (program.home / "store").chmod(0o700)
+    assert (told.returncode, told.stdout) == (0, ""), told.stderr
+    assert "6 files" in told.stderr
+    assert data.read_bytes() == before

@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import random
+import stat
 import tarfile
 import zipfile
 import zlib
@@ -29,7 +30,10 @@ from casync.errors import IntegrityError
 from casync.ids import Kind
 from casync.names.name import parse_ref
 from casync.objects.node import Content
+from casync.ops.archive.chosen import Choice
+from casync.ops.archive.extract import extract
 from casync.ops.archive.list_members import archive_at
+from casync.ops.archive.member_input import MembersTar
 from casync.remote.http.client import RemoteClient
 from casync.remote.http.transport import TransportOptions
 from casync.store.lmdb.store import LmdbStore
@@ -272,6 +276,50 @@ def test_a_hard_link_that_is_none_is_an_error() -> None:
     liar = Liar(tar_of(unique()), "l.tar", lie)
     with pytest.raises(IntegrityError):
         read_from_liar(liar, "l.tar:wanted")
+
+
+def tar_with_link() -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        for name, type_ in (("wanted", tarfile.SYMTYPE), (NOISE.randbytes(8).hex(), b"0")):
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname = type_, "x" if name == "wanted" else ""
+            archive.addfile(info)
+    return out.getvalue()
+
+
+def zip_with_link() -> bytes:
+    info, out = zipfile.ZipInfo("wanted"), io.BytesIO()
+    info.create_system, info.external_attr = 3, (stat.S_IFLNK | 0o777) << 16
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr(info, b"x")
+        archive.writestr(NOISE.randbytes(8).hex(), b"")
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "lie"),
+    [
+        ("l.tar", tar_with_link, changed(target=b"/etc/passwd")),
+        ("l.tgz", lambda: gzip.compress(tar_with_link()), changed(target=b"/etc/passwd")),
+        ("l.zip", zip_with_link, changed(target=b"/etc/passwd")),
+        ("l.tar", lambda: tar_of(unique()), changed(mode=0o6755)),
+        ("l.tar", lambda: tar_of(unique()), changed(kind=MemberKind.SYMLINK, target=b"/etc")),
+        ("l.tar", lambda: tar_of(unique()), changed(kind=MemberKind.FOLDER, length=0)),
+    ],
+)
+def test_links_folders_and_modes_of_an_index_that_lies_are_not_made(
+    tmp_path: Path, name: str, data: Callable[[], bytes], lie: Edit
+) -> None:
+    liar = Liar(data(), name, lie)
+    with Peer(liar.store, liar) as peer, asking(peer) as client:
+        choice = Choice(archive_at(parse_ref(name), client))
+        said = r"http://127.0.0.1:\d+: the index of the archive is wrong about wanted"
+        with pytest.raises(IntegrityError, match=said):
+            extract(choice, name, tmp_path / "out")
+        with pytest.raises(IntegrityError, match=said):
+            list(MembersTar(choice, name).blocks())
+    assert not (tmp_path / "out" / "wanted").is_symlink()
 
 
 def test_an_index_that_is_none_or_lost_is_made_here() -> None:

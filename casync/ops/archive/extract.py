@@ -170,6 +170,8 @@ class _Work:
     def _make_leaves(self, rows: Iterator[ChosenMember]) -> None:
         with SortedRows(ChosenMember, lambda one: one.path, "the hard links") as hard_links:
             for one in rows:
+                if one.member.kind is not MemberKind.FILE:
+                    self._choice.archive.check(one.member)
                 if one.first is not None:
                     hard_links.add(one)
                 elif one.member.kind is not MemberKind.FOLDER:

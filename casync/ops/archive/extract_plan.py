@@ -49,7 +49,8 @@ class ExtractPlan:
         links: Symbolic links and hard links.
         left_out: Members that are not made.
         left_out_names: The first of them.
-        reach: Where the last file ends in the plain archive.
+        reads: Members that are looked at in the archive: all but devices and pipes.
+        reach: Where the last of them ends in the plain archive.
     """
 
     files: int = 0
@@ -58,12 +59,13 @@ class ExtractPlan:
     links: int = 0
     left_out: int = 0
     left_out_names: list[LeftOutMember] = field(default_factory=list)
+    reads: int = 0
     reach: int = 0
 
     @property
     def goes_onwards(self) -> bool:
-        """Whether decompressing from the beginning costs less than beginning at each file."""
-        return self.files * _REWIND + self.length >= self.reach
+        """Whether decompressing from the beginning costs less than beginning at each member."""
+        return self.reads * _REWIND + self.length >= self.reach
 
     def leave_out(self, name: bytes, reason: str) -> None:
         """Counts a member that is left out."""
@@ -84,6 +86,10 @@ class ExtractPlan:
         """Counts a file."""
         self.files += 1
         self.length += member.length
+
+    def read(self, member: Member) -> None:
+        """Counts a member that is looked at."""
+        self.reads += 1
         self.reach = max(self.reach, member.offset + member.stored)
 
 
@@ -160,6 +166,7 @@ class Extraction:
 
     def _count(self, one: ChosenMember) -> None:
         path, member, first = one.path, one.member, one.first
+        self.plan.read(member)
         match member.kind:
             case MemberKind.FOLDER:
                 self.plan.folders += 1

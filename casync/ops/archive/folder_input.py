@@ -51,6 +51,17 @@ class FolderInput:
         self._root = root
         self._avoid = avoid
 
+    def require(self) -> None:
+        """Passes a folder that can be read.
+
+        Raises:
+            NotFoundError, UsageError, DeniedError: As `members`.
+        """
+        self._scan().close()
+
+    def _scan(self) -> Scan:
+        return Scan(self._root, excluded=Exclusion((), ()), avoid=self._avoid)
+
     def members(self, kinds: frozenset[MemberKind]) -> Iterator[MemberWithBytes]:
         """Walks the folder. The bytes of a member are read before the next one is asked for.
 
@@ -61,7 +72,7 @@ class FolderInput:
         """
         self.left_out = 0
         first_names: dict[tuple[int, int], bytes] = {}
-        with closing(Scan(self._root, excluded=Exclusion((), ()), avoid=self._avoid)) as scan:
+        with closing(self._scan()) as scan:
             for event in scan:
                 match event:
                     case Left():

@@ -44,6 +44,7 @@ def members_of_archive(
                 continue
             if _kind(one) not in kinds:
                 continue
+            totals.read(one.member)
             if one.member.kind is MemberKind.FILE:
                 choice.archive.require_file(one.member)
                 totals.add(one.member)
@@ -54,6 +55,8 @@ def members_of_archive(
         for one in rows:
             member, kind = one.member, _kind(one)
             is_file = kind is MemberKind.FILE
+            if member.kind is not MemberKind.FILE:
+                archive.check(member)
             target = member.target if one.first is None else below + one.first
             new = NewMember(
                 below + one.path,

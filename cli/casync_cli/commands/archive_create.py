@@ -89,6 +89,7 @@ def run(
     from casync.archives.writing.new_format import new_format_of
     from casync.names.name import parse_name
     from casync.ops.archive.create import create_archive, plan_archive
+    from casync.ops.archive.folder_input import FolderInput
     from casync.ops.prepare.file import PrepareOptions
 
     invocation = invocation_of(ctx)
@@ -108,8 +109,11 @@ def run(
         )
     creates = folder is not None and not dry_run
     invocation.resume = f"{label} is as it was; run the same command again."
+    if folder is not None:
+        FolderInput(folder).require()
+    opened = partial(invocation.open_store, create=creates, allow_network_fs=allow_network_fs)
     with (
-        invocation.open_store(create=creates, allow_network_fs=allow_network_fs) as store,
+        invocation.readable_store(keeps_indexes=True) if dry_run else opened() as store,
         invocation.progress() as progress,
     ):
         given = _input(
