@@ -117,10 +117,17 @@ static void put(const void *data, size_t n) {
     }
 }
 
+/* Keeps the records of several processes apart; `lock` does so for threads. */
+static void lock_log(short type) {
+    struct flock range = {.l_type = type, .l_whence = SEEK_SET};
+    while (syscall(SYS_fcntl, log_fd, F_SETLKW, &range) && errno == EINTR) {}
+}
+
 static void record(char op, uint64_t inode, uint64_t offset, uint64_t length, const char *path,
                    const char *other, const struct iovec *parts) {
     if (log_fd < 0) return;
     struct header header = {op, {0}, strlen(path), strlen(other), 0, inode, offset, length};
+    lock_log(F_WRLCK);
     put(&header, sizeof header);
     put(path, header.path_bytes);
     put(other, header.other_bytes);
@@ -129,6 +136,7 @@ static void record(char op, uint64_t inode, uint64_t offset, uint64_t length, co
         put(parts->iov_base, n);
         left -= n;
     }
+    lock_log(F_UNLCK);
 }
 
 static void die(void) {
