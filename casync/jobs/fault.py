@@ -6,6 +6,7 @@ from enum import StrEnum
 from http import HTTPStatus
 
 import msgspec
+from msgspec.structs import replace
 
 from casync.ids import Buffer
 from casync.jobs.encoding import decode, encode
@@ -72,9 +73,14 @@ def status_text(status: int) -> str:
 
 def encode_fault(fault: ObjectFault) -> bytes:
     """The bytes of a fault."""
-    return encode(fault)
+    return encode(replace(fault, url=_text(fault.url), message=_text(fault.message)))
 
 
 def decode_fault(data: Buffer) -> ObjectFault:
     """Reads a fault; MalformedError if it is not one."""
     return decode(data, ObjectFault)
+
+
+def _text(text: str) -> str:
+    """A text with keys in it whose bytes are not UTF-8, for people."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import msgspec
+from msgspec.structs import replace
 
 from casync.errors import MalformedError, UsageError
 from casync.ids import Buffer
-from casync.jobs.encoding import decode
+from casync.jobs.encoding import decode, kept_key, key_kept_as
 from casync.jobs.validators import NO_VALIDATORS, Validators
 from casync.names.name import parse_name
 
@@ -49,7 +50,11 @@ class _Block(msgspec.Struct, array_like=True):
 
 def encode_items(items: Sequence[Item]) -> bytes:
     """The bytes of a block of items."""
-    return msgspec.msgpack.encode(_Block(list(items)))
+    kept = [
+        item if (key := kept_key(item.key)) is item.key else replace(item, key=key)
+        for item in items
+    ]
+    return msgspec.msgpack.encode(_Block(kept))
 
 
 def decode_items(data: Buffer) -> list[Item]:
@@ -65,4 +70,7 @@ def decode_items(data: Buffer) -> list[Item]:
                 parse_name(item.name)
     except UsageError as error:
         raise MalformedError(f"an item has an invalid name: {error}") from error
-    return items
+    return [
+        item if (key := key_kept_as(item.key)) is item.key else replace(item, key=key)
+        for item in items
+    ]

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Annotated
 
 import msgspec
+from msgspec.structs import replace
 
 from casync.ids import ID_BYTES, Buffer
-from casync.jobs.encoding import decode, encode
+from casync.jobs.encoding import decode, encode, kept_key, key_kept_as
 from casync.jobs.validators import Validators
 
 __all__ = ["Origin", "decode_origin", "encode_origin"]
@@ -33,9 +34,10 @@ class Origin(msgspec.Struct, frozen=True, omit_defaults=True):
 
 def encode_origin(origin: Origin) -> bytes:
     """The bytes of an origin."""
-    return encode(origin)
+    return encode(replace(origin, key=kept_key(origin.key)))
 
 
 def decode_origin(data: Buffer) -> Origin:
     """Reads an origin; MalformedError if it is not one."""
-    return decode(data, Origin)
+    origin = decode(data, Origin)
+    return replace(origin, key=key_kept_as(origin.key))

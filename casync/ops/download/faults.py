@@ -90,4 +90,4 @@ def describe(error: CasyncError, host: str) -> str:
     """
     if host and kind_of(error) is ObjectFaultKind.HTTP and error.status >= 400:
         return status_text(error.status)
-    return error.message
+    return error.message.encode("utf-8", "backslashreplace").decode()
