@@ -34,7 +34,7 @@ def complete(program: Program, line: str, **environment: str) -> Ran:
     ("line", "offered"),
     [
         ("casync p", ["prepare", "pull", "push", "publish"]),
-        ("casync store ", ["stats", "reindex", "compact", "backup"]),
+        ("casync store ", ["stats", "reindex", "compact", "backup", "copy"]),
         ("casync pull --ser", ["--server"]),
         ("casync prepare --na", ["--name"]),
         ("casync --js", ["--json"]),

@@ -307,6 +307,7 @@ def test_openapi_is_complete(world: World) -> None:
         "/v1/jobs/{job}",
         "/v1/jobs/{job}/errors",
         "/v1/jobs/{job}/events",
+        "/v1/jobs/{job}/objects",
         "/v1/jobs/{job}/start",
         "/v1/jobs/{job}/stop",
         "/healthz",

@@ -60,6 +60,7 @@ NEEDED = {
     ("POST", "/v1/jobs/{job}/start"): JOBS,
     ("GET", "/v1/jobs/{job}/errors"): JOBS,
     ("GET", "/v1/jobs/{job}/events"): JOBS,
+    ("POST", "/v1/jobs/{job}/objects"): JOBS,
     ("GET", "/metrics"): ADMIN,
     ("GET", "/docs"): READ,
     ("GET", "/"): READ,  # but for the page that browsers get

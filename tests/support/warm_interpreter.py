@@ -15,6 +15,7 @@ import pkgutil
 import selectors
 import socket
 import sys
+from contextlib import suppress
 from types import ModuleType
 
 import casync_cli
@@ -66,7 +67,8 @@ def fork_for_orders(orders: socket.socket) -> None:
 def report_end(pid: int, report: int) -> None:
     """Tells how a fork has ended."""
     _, status = os.waitpid(pid, 0)
-    os.write(report, b"%d\n" % os.waitstatus_to_exitcode(status))
+    with suppress(BrokenPipeError):  # a run that took too long has been given up
+        os.write(report, b"%d\n" % os.waitstatus_to_exitcode(status))
     os.close(report)
 
 

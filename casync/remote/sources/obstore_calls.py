@@ -27,15 +27,14 @@ class _Loop:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._process = 0
-        self._loop = asyncio.new_event_loop()
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def get(self) -> asyncio.AbstractEventLoop:
         """The loop, which runs."""
         with self._lock:
-            if self._process != os.getpid():  # its thread is not in a fork of the process
-                if self._process:
-                    self._loop = asyncio.new_event_loop()
+            if self._loop is None or self._process != os.getpid():  # forks have no thread of it
                 self._process = os.getpid()
+                self._loop = asyncio.new_event_loop()
                 threading.Thread(
                     target=self._loop.run_forever, name="obstore-calls", daemon=True
                 ).start()
