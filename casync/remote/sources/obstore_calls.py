@@ -8,8 +8,10 @@ threads wait for their results.
 from __future__ import annotations
 
 import asyncio
+import atexit
 import os
 import threading
+import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import CancelledError, Future
 from typing import Any, TypeVar
@@ -20,9 +22,12 @@ __all__ = ["ObstoreCalls"]
 
 _T = TypeVar("_T")
 
+_LAST_SECONDS = 0.05
+"""Seconds in which threads of the library leave Python: one that cannot aborts the process."""
+
 
 class _Loop:
-    """The loop of this process; it ends with the process, as obstore's own threads do."""
+    """The loop of this process, as long as the process lives."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -35,10 +40,20 @@ class _Loop:
             if self._loop is None or self._process != os.getpid():  # forks have no thread of it
                 self._process = os.getpid()
                 self._loop = asyncio.new_event_loop()
-                threading.Thread(
+                thread = threading.Thread(
                     target=self._loop.run_forever, name="obstore-calls", daemon=True
-                ).start()
+                )
+                thread.start()
+                atexit.register(_end, self._process, self._loop, thread)
             return self._loop
+
+
+def _end(process: int, loop: asyncio.AbstractEventLoop, thread: threading.Thread) -> None:
+    """Ends the loop of a process at its exit."""
+    if process == os.getpid():
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        time.sleep(_LAST_SECONDS)
 
 
 _LOOP = _Loop()
