@@ -12,6 +12,7 @@ from collections import deque
 from types import TracebackType
 from typing import Final, Self
 
+from casync.archives.byte_files import ReaderFile
 from casync.archives.format import ByteReader
 from casync.errors import MalformedError
 from casync.limits import MIB
@@ -92,12 +93,11 @@ class _AbandonedError(OSError):
     """The archive is read no further."""
 
 
-class _HandedFile(io.RawIOBase):
+class _HandedFile(ReaderFile):
     """Blocks that one thread hands to another, as a file that is read forwards."""
 
     def __init__(self, stored: ByteReader) -> None:
-        self._stored = stored
-        self._at = 0
+        super().__init__(stored)
         self._block = b""
         self._start = 0  # of the block
         self._changed = threading.Condition()
@@ -131,29 +131,11 @@ class _HandedFile(io.RawIOBase):
             self._waiting.clear()
             self._changed.notify_all()
 
-    def readable(self) -> bool:
-        """It can be read."""
-        return True
-
-    def seekable(self) -> bool:
-        """It can be read again."""
-        return True
-
-    def tell(self) -> int:
-        """The position."""
-        return self._at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Moves to a position; returns it."""
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._stored.length}[whence]
-        self._at = max(base + offset, 0)
-        return self._at
-
     def read(self, size: int = -1, /) -> bytes:
         """The next bytes; fewer only at the end."""
         assert size >= 0
         if self._at < self._start:
-            found = self._stored.read(self._at, size)
+            found = self._reader.read(self._at, size)
             self._at += len(found)
             return found
         parts: list[bytes] = []

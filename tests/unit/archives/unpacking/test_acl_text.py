@@ -53,7 +53,7 @@ def test_a_list_that_only_says_the_mode_is_no_attribute_but_for_new_files() -> N
 
 def test_entries_of_unknown_names_are_left_out_and_the_mask_stays() -> None:
     """A1"""
-    text = b"user::rwx,user:nobody here:rwx,group::---,mask::rwx,other::---"
+    text = b"user::rwx,user:jane doe:rwx,group::---,mask::rwx,other::---"
     left = attribute((1, 7, NO), (4, 0, NO), (16, 7, NO), (32, 0, NO))
     assert access_list(text, Known()) == (left, 0o770)
 
