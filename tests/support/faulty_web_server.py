@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from email.utils import formatdate, parsedate_to_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import NamedTuple, Self
+from typing import Self
 from urllib.parse import quote, unquote
 
 __all__ = [
@@ -53,14 +53,15 @@ class Fault:
     hang: bool = False
 
 
-class Request(NamedTuple):
-    """One request, in the order of arrival; `sent` bytes of the body went out."""
+@dataclass(slots=True)
+class Request:
+    """One request; `status` once it is answered, and `sent` bytes of the body went out."""
 
     method: str
     path: str
     range: str
-    status: int
-    sent: int
+    status: int = 0
+    sent: int = 0
 
 
 class WebServer:
@@ -73,7 +74,7 @@ class WebServer:
         ranges: Whether ranges are served.
         faults: Path to the faults of its next answers, one each.
         every: Called for every request; returns its fault, or None.
-        requests: All requests that were answered.
+        requests: All requests, in the order of arrival.
         lines: Their targets, byte for byte.
     """
 
@@ -141,11 +142,6 @@ class WebServer:
                 return queued.popleft()
         return self.every(path) or Fault()
 
-    def note(self, request: Request) -> None:
-        """Records a request."""
-        with self._lock:
-            self.requests.append(request)
-
     @contextlib.contextmanager
     def counted(self) -> Iterator[None]:
         """Counts requests that are answered at once."""
@@ -179,6 +175,7 @@ class WebServer:
 
 class _Handler(BaseHTTPRequestHandler):
     server_of: WebServer
+    record: Request
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
 
@@ -198,28 +195,26 @@ class _Handler(BaseHTTPRequestHandler):
         server = self.server_of
         path = unquote(self.path.partition("?")[0])
         server.lines.append(self.path)
+        self.record = Request(self.command, path, self.headers.get("Range", ""))
+        server.requests.append(self.record)
         fault = server.fault(path)
-        sent = 0
         if fault.status:
-            status = fault.status
-            self._head(status, {"Content-Length": "0"} | fault.fields)
+            self._head(fault.status, {"Content-Length": "0"} | fault.fields)
         elif path.endswith("/") and path not in server.objects:
             data = server.page(path).encode() if fault.body is None else fault.body
-            status = 200
             fields = {"Content-Type": "text/html", "Content-Length": str(len(data))}
-            self._head(status, fields | fault.fields)
+            self._head(200, fields | fault.fields)
             if fault.cut_after is not None:
                 data = data[: fault.cut_after]
                 self.close_connection = True
             self._send(data)
         elif path not in server.objects:
-            status = 404
-            self._head(status, {"Content-Length": "0"})
+            self._head(404, {"Content-Length": "0"})
         else:
-            status, sent = self._object(path, fault)
-        server.note(Request(self.command, path, self.headers.get("Range", ""), status, sent))
+            self.record.sent = self._object(path, fault)
 
-    def _object(self, path: str, fault: Fault) -> tuple[int, int]:
+    def _object(self, path: str, fault: Fault) -> int:
+        """Answers with an object; returns how many bytes of it went out."""
         server = self.server_of
         data = server.objects[path]
         fields = {}
@@ -229,7 +224,7 @@ class _Handler(BaseHTTPRequestHandler):
             fields["Last-Modified"] = formatdate(server.modified, usegmt=True)
         if self._unchanged(fields):
             self._head(304, fields)
-            return 304, 0
+            return 0
         status, start, end = 200, 0, len(data)
         asked = self._range(len(data), fields) if server.ranges and not fault.no_range else None
         if server.ranges and not fault.no_range:
@@ -241,11 +236,11 @@ class _Handler(BaseHTTPRequestHandler):
         fault.then()
         self._head(status, fields | {"Content-Length": str(len(body))} | fault.fields)
         if self.command == "HEAD":
-            return status, 0
+            return 0
         if fault.hang:
             server.ended.wait()
             self.close_connection = True
-            return status, 0
+            return 0
         cut = fault.cut_after
         if fault.cut_at is not None and start < fault.cut_at < end:
             cut = fault.cut_at - start
@@ -255,7 +250,7 @@ class _Handler(BaseHTTPRequestHandler):
         declared = fault.fields.get("Content-Length")
         if declared is not None and declared != str(len(body)):
             self.close_connection = True
-        return status, self._send(body, fault.piece, fault.pause)
+        return self._send(body, fault.piece, fault.pause)
 
     def _send(self, body: bytes, piece: int = _PIECE, pause: float = 0.0) -> int:
         sent = 0
@@ -270,6 +265,7 @@ class _Handler(BaseHTTPRequestHandler):
         return sent
 
     def _head(self, status: int, fields: dict[str, str]) -> None:
+        self.record.status = status
         self.send_response(status)
         for name, value in fields.items():
             if value:
