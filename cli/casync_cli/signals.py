@@ -32,7 +32,7 @@ _NUDGE = signal.SIGURG
 _NUDGES = 5
 _NUDGE_SECONDS = 0.05
 
-_LOCKING_MODULES = frozenset({"contextlib", "httpcore._synchronization", "threading"})
+_LOCKING_MODULES = frozenset({"contextlib", "threading"})
 _LOCKING = frozenset(
     {
         "__enter__",

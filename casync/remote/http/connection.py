@@ -1,9 +1,8 @@
 """Connections that always end: counted, watched and rate-limited at the socket.
 
-httpcore reads a head or a body for as long as single bytes arrive; its timeouts cover one `recv`
-at a time. The bounds on a peer are therefore in the streams that it reads from: a minimum rate
-over a window of waiting, a maximum size of heads (against endless `100 Continue`), a rate limit,
-and a way to wake waiting threads.
+A timeout of a socket covers one `recv`, so a peer that sends single bytes never meets it. The
+bounds on a peer are therefore here: a minimum rate over a window of waiting, a maximum size of
+heads (against endless `100 Continue`), a rate limit, and a way to wake waiting threads.
 """
 
 from __future__ import annotations
@@ -14,8 +13,8 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterable
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Final
 
 import httpcore
 
@@ -28,7 +27,7 @@ from casync.remote.http.rate_limit import RateLimit
 from casync.sizes import format_size
 from casync.store.base import Traffic
 
-__all__ = ["Backend", "Line", "WatchedStream"]
+__all__ = ["Line", "WatchedStream", "connect"]
 
 _READ_BYTES: Final = 512 * KIB
 """Bytes of one read from the socket. Bytes of one read are decoded together, and each read takes
@@ -38,8 +37,7 @@ _WRITE_BYTES: Final = 256 * KIB
 """Bytes of one write to the socket, which is also one measurement of the sending rate."""
 
 _MAX_HEAD_BYTES: Final = 128 * KIB
-"""Bytes before an answer's body. h11 allows 100 KiB for one block of fields."""
-
+"""Bytes before an answer's body. Servers take fields of 8 to 64 KiB."""
 
 _LEAST_SECONDS: Final = 0.001
 """The shortest timeout: sockets take 0 for not waiting at all."""
@@ -196,7 +194,7 @@ class Line:
             stream.shut()
 
 
-class WatchedStream(httpcore.NetworkStream):
+class WatchedStream:
     """One connection. A request begins with its first write after a read."""
 
     def __init__(self, inner: httpcore.NetworkStream, line: Line) -> None:
@@ -210,11 +208,6 @@ class WatchedStream(httpcore.NetworkStream):
         self._got = 0  # bytes received in the current window
         self.at_end = False
         line.add(self)
-
-    @property
-    def in_head(self) -> bool:
-        """Whether what is read next is of an answer's head."""
-        return self._head is not None
 
     def body_begins(self) -> None:
         """Marks the end of an answer's head."""
@@ -235,7 +228,7 @@ class WatchedStream(httpcore.NetworkStream):
         """Sets a deadline for the end of the body, in seconds from now."""
         self._deadline = time.monotonic() + seconds
 
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+    def read(self) -> bytes:
         """Reads some bytes; none at the end.
 
         Raises:
@@ -293,7 +286,7 @@ class WatchedStream(httpcore.NetworkStream):
                 f"{line.origin} is too slow: it took {format_size(count)} in {waited:.0f} s"
             )
 
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+    def write(self, buffer: bytes) -> None:
         """Sends all of `buffer`."""
         line = self._line
         if line.stopped:
@@ -321,61 +314,51 @@ class WatchedStream(httpcore.NetworkStream):
             # The method of the base class: that of SSLSocket would drop the TLS state in use.
             socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
-    def start_tls(
-        self,
-        ssl_context: ssl.SSLContext,
-        server_hostname: str | None = None,
-        timeout: float | None = None,
-    ) -> httpcore.NetworkStream:
+    def start_tls(self, tls: ssl.SSLContext, host: str, timeout: float) -> WatchedStream:
         """The same connection, encrypted."""
-        patience = min(timeout or math.inf, self._line.left)
-        inner = self._inner.start_tls(ssl_context, server_hostname, patience)
+        inner = self._inner.start_tls(tls, host, min(timeout, self._line.left))
         self._line.drop(self)
-        return type(self)(inner, self._line)
+        return WatchedStream(inner, self._line)
 
-    def get_extra_info(self, info: str) -> Any:
-        """Properties of the socket, for httpcore."""
-        return self._inner.get_extra_info(info)
+    @property
+    def is_readable(self) -> bool:
+        """Whether something came, or the connection ended."""
+        return bool(self._inner.get_extra_info("is_readable"))
 
 
-class Backend(httpcore.NetworkBackend):
-    """Opens watched connections of a kind, to addresses that `egress` allows."""
+def connect(
+    line: Line, host: str, port: int, timeout: float, egress: Egress | None
+) -> WatchedStream:
+    """Connects to the first address that answers. The addresses share the time limit.
 
-    def __init__(
-        self, line: Line, egress: Egress | None = None, kind: type[WatchedStream] = WatchedStream
-    ) -> None:
-        self._line = line
-        self._egress = egress
-        self._kind = kind
-        self._inner = httpcore.SyncBackend()
+    Args:
+        line: Watches the connection.
+        host: The host.
+        port: Its port.
+        timeout: Seconds for the connection.
+        egress: Decides which addresses may be connected to; None for all.
 
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> httpcore.NetworkStream:
-        """Connects to the first address that answers. The addresses share the time limit."""
-        if self._line.stopped:
-            raise StoppedError("stopped")
-        deadline = time.monotonic() + min(timeout or math.inf, self._line.left)
+    Raises:
+        httpcore.ConnectError, httpcore.ConnectTimeout: None answers.
+        DeniedError: `egress` forbids an address.
+        StoppedError: The line was stopped.
+    """
+    if line.stopped:
+        raise StoppedError("stopped")
+    deadline = time.monotonic() + min(timeout, line.left)
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise httpcore.ConnectError(error) from error
+    addresses = list(dict.fromkeys(str(address[0]) for *_, address in found))
+    for number, address in enumerate(addresses):
+        if egress is not None:
+            egress(host, address, port)
+        share = (deadline - time.monotonic()) / (len(addresses) - number)
         try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except OSError as error:
-            raise httpcore.ConnectError(error) from error
-        addresses = list(dict.fromkeys(str(address[0]) for *_, address in found))
-        for number, address in enumerate(addresses):
-            if self._egress is not None:
-                self._egress(host, address, port)
-            share = (deadline - time.monotonic()) / (len(addresses) - number)
-            try:
-                inner = self._inner.connect_tcp(
-                    address, port, max(share, _LEAST_SECONDS), local_address, socket_options
-                )
-                return self._kind(PlainStream(inner), self._line)
-            except (httpcore.ConnectError, httpcore.ConnectTimeout):
-                if number == len(addresses) - 1:
-                    raise
-        raise httpcore.ConnectError(f"{host} has no address")
+            inner = httpcore.SyncBackend().connect_tcp(address, port, max(share, _LEAST_SECONDS))
+            return WatchedStream(PlainStream(inner), line)
+        except (httpcore.ConnectError, httpcore.ConnectTimeout):
+            if number == len(addresses) - 1:
+                raise
+    raise httpcore.ConnectError(f"{host} has no address")

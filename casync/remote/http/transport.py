@@ -1,22 +1,19 @@
 """HTTP to one server: sends requests, reads bounded answers, and raises only casync's errors.
 
-httpx runs on a transport of casync's own (`remote.http.pool`), without redirects, cookies, content
-decoding, and proxies or credentials from the environment. Only this module, `pool` and
-`connection` import httpx or httpcore, so these can be replaced.
+It follows no redirects, keeps no cookies, decodes no content, and takes neither proxies nor
+credentials from the environment.
 """
 
 from __future__ import annotations
 
-import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final, cast
+from typing import Final
 
 import httpcore
-import httpx
 
 from casync.errors import (
     CasyncError,
@@ -30,20 +27,19 @@ from casync.ids import Buffer
 from casync.jobs.backoff import retry_after
 from casync.limits import KIB
 from casync.remote.http.address import parse_address
-from casync.remote.http.chunked import chunked_data
 from casync.remote.http.connection import Line, WatchedStream
 from casync.remote.http.egress import Egress
-from casync.remote.http.head_stream import HeadStream
 from casync.remote.http.message import Reply, Request
 from casync.remote.http.network_errors import network_error
 from casync.remote.http.outage import ServerWatch
 from casync.remote.http.partial import PARTIAL, part_start
 from casync.remote.http.peers import ALONE, Peers
-from casync.remote.http.pool import WatchedPool
+from casync.remote.http.pool import HttpPool
 from casync.remote.http.rate_limit import RateLimit
 from casync.remote.http.refusal import proxy_refusal, refusal
+from casync.remote.http.response import HttpResponse
 from casync.remote.http.retry import Retry
-from casync.remote.http.tls import make_tls
+from casync.remote.http.route import make_route
 from casync.store.base import Traffic
 
 __all__ = ["Body", "Transport", "TransportOptions"]
@@ -128,20 +124,22 @@ class Transport:
             self.origin, min_rate=options.min_rate, window=options.window, limit=options.limit
         )
         self._fields = self._make_fields()
-        proxy = None if options.proxy is None else parse_address(options.proxy, "proxy")
-        self._proxy = "" if proxy is None else proxy.origin
         self._ca = options.authorities.get(self.origin, options.ca)
-        schemes = {self._address.scheme, proxy.scheme if proxy else ""}
-        tls = self._make_tls() if "https" in schemes else None
-        pool = WatchedPool(
-            self._line,
-            tls=tls,
-            proxy=proxy,
+        route = make_route(
+            self._address,
+            proxy=options.proxy,
             proxy_auth=options.proxy_auth,
-            connections=options.connections + 1,
+            ca=self._ca,
+            insecure=options.insecure,
             egress=options.egress,
+            connect_seconds=options.connect_seconds,
         )
-        self._client = httpx.Client(transport=pool, trust_env=False, follow_redirects=False)
+        if options.insecure and route.tls is not None:
+            self.warnings.append(
+                f"the certificate of {self.origin} is not checked; any machine can pose as it"
+            )
+        self._proxy = route.proxy_origin
+        self._pool = HttpPool(route, self._line)
 
     @property
     def traffic(self) -> Traffic:
@@ -175,7 +173,7 @@ class Transport:
     def close(self) -> None:
         """Closes all connections. Threads that wait for the server get StoppedError."""
         self._line.stop()
-        self._client.close()
+        self._pool.close()
 
     def read(self, request: Request, max_bytes: int, retry: Retry) -> Reply:
         """Requests a small answer and reads it whole.
@@ -197,11 +195,11 @@ class Transport:
             start = 0
             if request.span is not None:
                 named = partial(_field, response)
-                status = response.status_code
+                status = response.status
                 start = part_start(self.origin, status, named, request.span, max_bytes)
                 body.flows(retry)
             data = self._collect(body, max_bytes)
-            return Reply(_content_type(response), data, response.status_code, start)
+            return Reply(_content_type(response), data, response.status, start)
 
     @contextmanager
     def stream(self, request: Request, retry: Retry) -> Iterator[Body]:
@@ -217,13 +215,13 @@ class Transport:
             yield body
 
     @contextmanager
-    def _exchange(self, request: Request, retry: Retry) -> Iterator[tuple[httpx.Response, Body]]:
+    def _exchange(self, request: Request, retry: Retry) -> Iterator[tuple[HttpResponse, Body]]:
         self._line.begin(min(self._options.answer_seconds, retry.left), retry.flow)
         with self._translated():
-            response = self._client.send(self._make_request(request), stream=True)
+            response = self._send(request)
         with closing(Body(self, response)) as body:
-            is_part = request.span is not None and response.status_code == PARTIAL
-            if response.status_code not in _SUCCESS and not is_part:
+            is_part = request.span is not None and response.status == PARTIAL
+            if response.status not in _SUCCESS and not is_part:
                 raise self._refusal(request, response, body)
             encoding = _field(response, b"content-encoding")
             if encoding not in (None, "identity"):
@@ -237,14 +235,14 @@ class Transport:
                 )
             yield response, body
 
-    def _refusal(self, request: Request, response: httpx.Response, body: Body) -> CasyncError:
+    def _refusal(self, request: Request, response: HttpResponse, body: Body) -> CasyncError:
         try:
             text = self._collect(body, _MAX_PROBLEM_BYTES)
         except CasyncError:
             text = b""
         error = refusal(
             self.origin,
-            response.status_code,
+            response.status,
             _content_type(response),
             text,
             retry_after(_field(response, b"retry-after"), time.time()),
@@ -254,7 +252,7 @@ class Transport:
             size=request.size,
             proxy=self._proxy,
         )
-        error.status = response.status_code
+        error.status = response.status
         return error
 
     def _collect(self, body: Body, max_bytes: int) -> bytes:
@@ -267,8 +265,7 @@ class Transport:
             parts.append(piece)
         return b"".join(parts)
 
-    def _make_request(self, request: Request) -> httpx.Request:
-        address = self._address
+    def _send(self, request: Request) -> HttpResponse:
         accept = ", ".join(request.accept) or "*/*"
         fields = [*self._fields, (b"Accept", accept.encode()), *request.fields]
         if request.span is not None:
@@ -279,21 +276,14 @@ class Transport:
         body = request.body
         if body is not None:
             fields.append((b"Content-Type", request.body_type.encode()))
+        if body is not None or request.method == "PUT":
             fields.append((b"Content-Length", str(request.size).encode()))
         self._line.count(Traffic(1, 0, 0))
-        options = self._options
-        # The client's own requests would carry cookies and further fields.
-        return httpx.Request(
+        return self._pool.send(
             request.method or ("GET" if body is None else "POST"),
-            httpx.URL(
-                scheme=address.scheme,
-                host=address.host,
-                port=address.port,
-                raw_path=address.target(request.target).encode("ascii"),
-            ),
-            headers=fields,
-            content=body if request.sent is None else request.parts(),
-            extensions={"timeout": {"connect": options.connect_seconds}},
+            self._address.target(request.target).encode("ascii"),
+            fields,
+            body or b"" if request.sent is None else request.parts(),
         )
 
     def _make_fields(self) -> list[tuple[bytes, bytes]]:
@@ -316,16 +306,9 @@ class Transport:
             )
         return [*fields, (b"Authorization", f"Bearer {token}".encode())]
 
-    def _make_tls(self) -> ssl.SSLContext:
-        if self._options.insecure:
-            self.warnings.append(
-                f"the certificate of {self.origin} is not checked; any machine can pose as it"
-            )
-        return make_tls(self._ca, insecure=self._options.insecure)
-
     @contextmanager
     def _translated(self, stream: WatchedStream | None = None) -> Iterator[None]:
-        """Translates exceptions of httpx and httpcore."""
+        """Translates exceptions of httpcore."""
         try:
             yield
         except (CasyncError, httpcore.TimeoutException, httpcore.NetworkError) as error:
@@ -334,10 +317,6 @@ class Transport:
             if isinstance(error, CasyncError):
                 raise
             raise network_error(self.origin, error, proxy=self._proxy, ca=self._ca) from error
-        except RuntimeError as error:  # httpx raises it after the client was closed
-            if self._line.stopped:
-                raise StoppedError("stopped") from error
-            raise
         except (httpcore.ProtocolError, httpcore.ProxyError) as error:
             if self._line.stopped:
                 raise StoppedError("stopped") from error
@@ -351,10 +330,10 @@ class Transport:
 class Body:
     """The body of one answer, as it arrives, cut anywhere."""
 
-    def __init__(self, transport: Transport, response: httpx.Response) -> None:
+    def __init__(self, transport: Transport, response: HttpResponse) -> None:
         self._transport = transport
         self._response = response
-        self._stream = cast(HeadStream, response.extensions["network_stream"])
+        self._stream = response.stream
         self._stream.body_begins()
 
     def flows(self, retry: Retry) -> None:
@@ -370,21 +349,19 @@ class Body:
 
     def __iter__(self) -> Iterator[Buffer]:
         with self._transport._translated(self._stream):
-            if _field(self._response, b"transfer-encoding") == "chunked":
-                yield from chunked_data(self._stream)
-            yield from self._response.iter_raw()
+            yield from self._response.body()
 
     def close(self) -> None:
         """Ends the exchange. Closes the connection unless the body was read to its end."""
         self._response.close()
 
 
-def _field(response: httpx.Response, name: bytes) -> str | None:
-    for key, value in response.headers.raw:
-        if key.lower() == name:
+def _field(response: HttpResponse, name: bytes) -> str | None:
+    for key, value in response.headers:
+        if key == name:
             return value.decode("latin-1").strip().lower()
     return None
 
 
-def _content_type(response: httpx.Response) -> str:
+def _content_type(response: HttpResponse) -> str:
     return (_field(response, b"content-type") or "").partition(";")[0].strip()

@@ -11,9 +11,8 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from typing import Final, Self
 
 import httpcore
@@ -21,21 +20,22 @@ import httpcore
 from casync.errors import CasyncError, RemoteProtocolError, StoppedError, UnreachableError
 from casync.jobs.fault import ObjectFaultKind
 from casync.limits import KIB
-from casync.remote.http.address import parse_address
 from casync.remote.http.connection import Line
 from casync.remote.http.network_errors import network_error
 from casync.remote.http.outage import Outage
 from casync.remote.http.patience import Patience
-from casync.remote.http.pool import WatchedPool
+from casync.remote.http.pool import HttpPool
+from casync.remote.http.response import HttpResponse
 from casync.remote.http.retry import Retry
-from casync.remote.http.tls import make_tls
+from casync.remote.http.route import make_route
 from casync.remote.sources.base import failed
-from casync.remote.sources.http_channel import HttpChannel, HttpResponse, ProxiedChannel
-from casync.remote.sources.http_exchange import HttpExchange
 from casync.remote.sources.http_url import HttpUrl
 from casync.remote.sources.options import SourceOptions
 
 __all__ = ["HttpAnswer", "HttpHost"]
+
+_CONNECT_SECONDS: Final = 10.0
+"""Time for a connection, and again for TLS."""
 
 _MIN_RATE: Final = 1.0 * KIB
 """Bytes per second of a body, below which a server counts as stalled."""
@@ -61,10 +61,8 @@ class HttpAnswer:
         url: HttpUrl,
         response: HttpResponse,
         server: HttpHost,
-        release: Callable[[], None],
     ) -> None:
         self.url = url
-        self._release = release
         self._closed = False
         self._method = method
         self.status = response.status
@@ -101,7 +99,7 @@ class HttpAnswer:
         retry = self._server.patience.retry()
         self._stream.flows(retry.left, retry.flow)
         with self._server.translated(in_body=True):
-            yield from self._response.iter_stream()
+            yield from self._response.body()
 
     def drain(self) -> None:
         """Ends the answer, so that the connection can be used again if little is left."""
@@ -123,7 +121,7 @@ class HttpAnswer:
         if not self._closed:
             self._closed = True
             self._response.close()
-            self._release()
+            self._server.end()
 
 
 class HttpHost:
@@ -138,30 +136,19 @@ class HttpHost:
         self._ca = options.ca
         self._line = Line(self.origin, min_rate=_MIN_RATE, window=options.timeout, limit=None)
         self._timeout = options.timeout
-        proxy = None if options.proxy is None else parse_address(options.proxy, "proxy")
-        self._proxy = "" if proxy is None else proxy.origin
-        uses_tls = "https" in {url.server.scheme, proxy.scheme if proxy else ""}
-        tls = make_tls(options.ca, insecure=False) if uses_tls else None
-
-        def open_channel() -> HttpChannel:
-            if proxy is None:
-                return HttpExchange(url.server, self._line, tls, options.egress)
-            pool = WatchedPool(
-                self._line,
-                tls=tls,
-                proxy=proxy,
-                proxy_auth=options.proxy_auth,
-                connections=1,
-                egress=options.egress,
-            )
-            return ProxiedChannel(url.server, pool)
-
-        self._open_channel = open_channel
+        route = make_route(
+            url.server,
+            proxy=options.proxy,
+            proxy_auth=options.proxy_auth,
+            ca=options.ca,
+            egress=options.egress,
+            connect_seconds=_CONNECT_SECONDS,
+        )
+        self._proxy = route.proxy_origin
+        self._pool = HttpPool(route, self._line)
         self._lock = threading.Lock()
         self.users = 0
         self._in_vain = 0  # heads sent one behind the other of which few were answered, in a row
-        self._channels: list[HttpChannel] = []
-        self._idle: list[HttpChannel] = []
         self.patience = Patience(
             options.retry_for,
             lambda: self._line.connected,
@@ -175,10 +162,7 @@ class HttpHost:
         """Closes all connections."""
         self.patience.stop()
         self._line.stop()
-        with self._lock:
-            channels = [*self._channels]
-        for channel in channels:
-            channel.close()
+        self._pool.close()
 
     def send(
         self,
@@ -193,14 +177,13 @@ class HttpHost:
         headers = [(b"host", url.server.authority.encode()), *fields.items()]
         if body:
             headers.append((b"content-length", b"%d" % len(body)))
-        channel = self._take()
-        release = partial(self._give_back, channel)
+        self.begin()
         try:
             with self.translated():
-                response = channel.send(method, url.target, headers, body)
-                return HttpAnswer(method, url, response, self, release)
+                response = self._pool.send(method, url.target, headers, body)
+                return HttpAnswer(method, url, response, self)
         except BaseException:
-            release()
+            self.end()
             raise
 
     def send_heads(self, requests: Sequence[tuple[HttpUrl, Mapping[bytes, bytes]]]) -> list[str]:
@@ -209,43 +192,25 @@ class HttpHost:
             return []
         retry = self.patience.retry()
         self._line.begin(min(self._timeout, retry.left), retry.flow)
-        channel = self._take()
-        try:
-            with self.translated():
-                found = channel.send_heads(
-                    [
-                        (url.target, [(b"host", url.server.authority.encode()), *fields.items()])
-                        for url, fields in requests
-                    ]
-                )
-        finally:
-            self._give_back(channel)
+        with self.translated():
+            found = self._pool.send_heads(
+                [
+                    (url.target, [(b"host", url.server.authority.encode()), *fields.items()])
+                    for url, fields in requests
+                ]
+            )
         self._in_vain = self._in_vain + 1 if len(found) < len(requests) // 2 else 0
         return found
 
     def begin(self) -> None:
-        """Begins a request."""
+        """Begins a request, or opens an answer."""
         with self._lock:
             self.users += 1
 
     def end(self) -> None:
-        """Ends a request; its answer may still be open."""
+        """Ends what `begin` began; the answer to a request may still be open."""
         with self._lock:
             self.users -= 1
-
-    def _give_back(self, channel: HttpChannel) -> None:
-        with self._lock:
-            self.users -= 1
-            self._idle.append(channel)
-
-    def _take(self) -> HttpChannel:
-        with self._lock:
-            self.users += 1
-            if self._idle:
-                return self._idle.pop()
-            channel = self._open_channel()
-            self._channels.append(channel)
-            return channel
 
     @contextmanager
     def translated(self, *, in_body: bool = False) -> Iterator[None]:

@@ -13,7 +13,8 @@ import pytest
 
 from casync.remote.http.address import parse_address
 from casync.remote.http.connection import Line
-from casync.remote.sources.http_exchange import HttpExchange
+from casync.remote.http.exchange import HttpExchange
+from casync.remote.http.route import make_route
 
 PLAIN = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-A: b \r\n\r\nhello"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n"
@@ -65,7 +66,15 @@ def exchange(*answers: bytes | None, piece: int = 1 << 20) -> Iterator[tuple[Htt
     peer = Peer(list(answers), piece)
     line = Line(peer.address, min_rate=1.0, window=30.0, limit=None)
     line.begin(math.inf, lambda _: None)
-    found = HttpExchange(parse_address(peer.address), line, None, None)
+    route = make_route(
+        parse_address(peer.address),
+        proxy=None,
+        proxy_auth="",
+        ca=None,
+        egress=None,
+        connect_seconds=10.0,
+    )
+    found = HttpExchange(route, line, lambda _: None)
     try:
         yield found, peer
     finally:
@@ -76,7 +85,7 @@ def exchange(*answers: bytes | None, piece: int = 1 << 20) -> Iterator[tuple[Htt
 def ask(channel: HttpExchange, method: str = "GET") -> tuple[int, bytes]:
     answer = channel.send(method, b"/x", [(b"host", b"x")], b"")
     try:
-        return answer.status, b"".join(answer.iter_stream())
+        return answer.status, b"".join(answer.body())
     finally:
         answer.close()
 
@@ -141,6 +150,13 @@ def test_a_kept_connection_that_the_server_closed_costs_no_error() -> None:
         PLAIN.replace(b"X-A: b", b"X A: b"),
         TWICE,
         b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n",
+        CHUNKED.replace(b"3\r\n", b"2\r\n"),
+        CHUNKED.replace(b"3\r\n", b"5\r\n"),
+        CHUNKED.replace(b"3\r\n", b"-3\r\n"),
+        CHUNKED.replace(b"3\r\n", b"g\r\n"),
+        CHUNKED.replace(b"3\r\n", b"3\n"),
+        CHUNKED.replace(b"3\r\n", b"10000000000000003\r\n"),
+        CHUNKED.replace(b"llo\r\n", b"llo"),
     ],
 )
 def test_nonsense_is_an_error(answer: bytes | None) -> None:
@@ -154,7 +170,7 @@ def test_endless_fields_behind_a_body_are_an_error() -> None:
         answer = channel.send("GET", b"/x", [(b"host", b"x")], b"")
         answer.stream.body_begins()
         with pytest.raises(httpcore.RemoteProtocolError, match="more fields"):
-            list(answer.iter_stream())
+            list(answer.body())
         answer.close()
 
 

@@ -1,26 +1,26 @@
-"""Reads the answers of a web server off a connection, by httptools."""
+"""Requests and answers of HTTP as bytes; httptools reads the answers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 import httpcore
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
-from casync.limits import KIB
+from casync.limits import MIB
 from casync.remote.http.connection import WatchedStream
-from casync.remote.sources.http_channel import Fields
 
-__all__ = ["READ_BYTES", "ParsedResponse"]
+__all__ = ["Fields", "HttpResponse", "request_head"]
 
-READ_BYTES: Final = 512 * KIB
-"""Bytes to read from a connection at once."""
+Fields = Sequence[tuple[bytes, bytes]]
+"""Header fields in order, each with its value."""
 
-_MAX_QUIET_BYTES: Final = 2 * READ_BYTES
+_MAX_QUIET_BYTES: Final = MIB
 """Bytes that a server may send with no byte of a body among them."""
 
 _FIRST_FINAL_STATUS: Final = 200
+_BODILESS: Final = frozenset({"HEAD", "CONNECT"})
 _FRAMED: Final = frozenset({b"content-length", b"transfer-encoding"})
 
 
@@ -29,6 +29,7 @@ class _Events:
 
     Attributes:
         headers: The fields, by lower-case names.
+        reason: The text of the status.
         began: The head is complete.
         ended: The body is complete.
         keeps: The server keeps the connection after its answer.
@@ -41,11 +42,15 @@ class _Events:
         self.parser = HttpResponseParser(self)
         self.parser.set_dangerous_leniencies(lenient_optional_cr_before_lf=True)
         self.headers: list[tuple[bytes, bytes]] = []
+        self.reason = ""
         self.began = self.ended = self.keeps = self.surplus = False
         self.pieces: list[bytes] = []
 
     def on_message_begin(self) -> None:
         self.surplus = self.ended
+
+    def on_status(self, status: bytes) -> None:
+        self.reason = status.decode("ascii", "replace")
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self.began:  # otherwise a trailer
@@ -70,8 +75,8 @@ class _Events:
         self.keeps = self.parser.should_keep_alive()
 
 
-class ParsedResponse:
-    """An `HttpResponse`.
+class HttpResponse:
+    """The answer to one request. Its body is read lazily; close it.
 
     Args:
         method: The method of the request.
@@ -79,39 +84,51 @@ class ParsedResponse:
         stream: Gives the next.
         release: Is told at the end whether the connection can be used again.
 
+    Attributes:
+        status: Its status.
+        reason: The text behind it, which has no meaning.
+        headers: Its fields, by lower-case names.
+        stream: The connection that it comes over.
+
     Raises:
         httpcore.RemoteProtocolError: It is no answer.
     """
 
     def __init__(
-        self, method: str, data: bytes, stream: WatchedStream, release: Callable[..., None]
+        self, method: str, data: bytes, stream: WatchedStream, release: Callable[[bool], object]
     ) -> None:
         self.stream = stream
-        self._events = _Events(has_body=method != "HEAD")
+        self._events = _Events(has_body=method not in _BODILESS)
         self._quiet = 0
-        self._release: Callable[..., None] | None = release
+        self._release: Callable[[bool], object] | None = release
         self._feed(data)
         while not self._events.began:
-            self._feed(stream.read(READ_BYTES))
+            self._feed(stream.read())
         self.status = self._events.parser.get_status_code()
+        self.reason = self._events.reason
         self.headers: Fields = self._events.headers
 
-    def iter_stream(self) -> Iterator[bytes]:
-        """As `HttpResponse.iter_stream`."""
+    def body(self) -> Iterator[bytes]:
+        """The body as it comes, once.
+
+        Raises:
+            httpcore.RemoteProtocolError: It is not HTTP, or ends too early.
+            Exception: What `WatchedStream.read` raises.
+        """
         events = self._events
         while True:
             pieces, events.pieces = events.pieces, []
             yield from pieces
             if events.ended:
                 return
-            self._feed(self.stream.read(READ_BYTES))
+            self._feed(self.stream.read())
 
     def close(self) -> None:
-        """As `HttpResponse.close`."""
+        """Ends it. A connection with a body that was not read to its end is closed."""
         release, self._release = self._release, None
         if release is not None:
             events = self._events
-            release(keep=events.ended and events.keeps and not events.surplus and not events.pieces)
+            release(events.ended and events.keeps and not events.surplus and not events.pieces)
 
     def _feed(self, data: bytes) -> None:
         """Takes the next bytes; none if the connection has ended."""
@@ -137,3 +154,17 @@ class ParsedResponse:
             raise httpcore.RemoteProtocolError("there is no answer")
         if any(name in _FRAMED for name, _ in self.headers):
             raise httpcore.RemoteProtocolError("the body ended too early")
+
+
+def request_head(method: str, target: bytes, fields: Fields) -> bytes:
+    """The head of a request.
+
+    Raises:
+        httpcore.LocalProtocolError: A value has a line break.
+    """
+    lines = [b"%s %s HTTP/1.1" % (method.encode(), target)]
+    lines += [b"%s: %s" % field for field in fields]
+    head = b"\r\n".join(lines)
+    if head.count(b"\n") != len(fields) or head.count(b"\r") != len(fields) or b"\0" in head:
+        raise httpcore.LocalProtocolError("a field of the request has a line break")
+    return head + b"\r\n\r\n"
