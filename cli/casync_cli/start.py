@@ -39,6 +39,8 @@ def run() -> None:
     from casync_cli.signals import Interrupted
 
     collect_rarely()
+    # httpx would import its own command line, with rich and pygments.
+    sys.modules["httpx._main"] = None  # type: ignore[assignment]
     from casync_cli.main import run_program
 
     try:

@@ -42,7 +42,7 @@ run()
 
 NOTHING: set[str] = set()
 STORE = {"blake3", "lmdb", "msgspec", "zstandard"}
-REMOTE = {"blake3", "httpcore", "msgspec", "ssl", "zstandard"}
+REMOTE = {"blake3", "httpcore", "httpx", "msgspec", "ssl", "zstandard"}
 WORKING = STORE | {"concurrent.futures"}
 
 
@@ -107,6 +107,12 @@ def test_only_serve_imports_the_server_and_only_its_workers_the_web_framework(
     found = imports(program, "serve", "--listen", "192.0.2.1:1", "--insecure-no-auth")
     assert "casync_server" in found
     assert not found & {"fastapi", "httpx", "uvicorn"}
+
+
+def test_workers_import_no_command_line_of_a_library() -> None:
+    spy = "import sys, casync_server.process.worker; print(*{'httpx', 'rich'} & {*sys.modules})"
+    found = subprocess.run([sys.executable, "-c", spy], capture_output=True, text=True, timeout=120)
+    assert found.stdout.split() == ["httpx"], found.stderr
 
 
 @pytest.mark.parametrize(

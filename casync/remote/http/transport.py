@@ -1,7 +1,7 @@
 """HTTP to one server: sends requests, reads bounded answers, and raises only casync's errors.
 
-It follows no redirects, keeps no cookies, decodes no content, and takes neither proxies nor
-credentials from the environment.
+httpx runs on a transport of casync's own, without redirects, cookies, content decoding, and
+proxies or credentials from the environment.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final
+from typing import Final, cast
 
 import httpcore
+import httpx
 
 from casync.errors import (
     CasyncError,
@@ -29,6 +30,7 @@ from casync.limits import KIB
 from casync.remote.http.address import parse_address
 from casync.remote.http.connection import Line, WatchedStream
 from casync.remote.http.egress import Egress
+from casync.remote.http.httpx_transport import PoolTransport
 from casync.remote.http.message import Reply, Request
 from casync.remote.http.network_errors import network_error
 from casync.remote.http.outage import ServerWatch
@@ -37,7 +39,6 @@ from casync.remote.http.peers import ALONE, Peers
 from casync.remote.http.pool import HttpPool
 from casync.remote.http.rate_limit import RateLimit
 from casync.remote.http.refusal import proxy_refusal, refusal
-from casync.remote.http.response import HttpResponse
 from casync.remote.http.retry import Retry
 from casync.remote.http.route import make_route
 from casync.store.base import Traffic
@@ -139,7 +140,8 @@ class Transport:
                 f"the certificate of {self.origin} is not checked; any machine can pose as it"
             )
         self._proxy = route.proxy_origin
-        self._pool = HttpPool(route, self._line)
+        transport = PoolTransport(HttpPool(route, self._line))
+        self._client = httpx.Client(transport=transport, trust_env=False, follow_redirects=False)
 
     @property
     def traffic(self) -> Traffic:
@@ -173,7 +175,7 @@ class Transport:
     def close(self) -> None:
         """Closes all connections. Threads that wait for the server get StoppedError."""
         self._line.stop()
-        self._pool.close()
+        self._client.close()
 
     def read(self, request: Request, max_bytes: int, retry: Retry) -> Reply:
         """Requests a small answer and reads it whole.
@@ -195,11 +197,11 @@ class Transport:
             start = 0
             if request.span is not None:
                 named = partial(_field, response)
-                status = response.status
+                status = response.status_code
                 start = part_start(self.origin, status, named, request.span, max_bytes)
                 body.flows(retry)
             data = self._collect(body, max_bytes)
-            return Reply(_content_type(response), data, response.status, start)
+            return Reply(_content_type(response), data, response.status_code, start)
 
     @contextmanager
     def stream(self, request: Request, retry: Retry) -> Iterator[Body]:
@@ -215,13 +217,13 @@ class Transport:
             yield body
 
     @contextmanager
-    def _exchange(self, request: Request, retry: Retry) -> Iterator[tuple[HttpResponse, Body]]:
+    def _exchange(self, request: Request, retry: Retry) -> Iterator[tuple[httpx.Response, Body]]:
         self._line.begin(min(self._options.answer_seconds, retry.left), retry.flow)
         with self._translated():
-            response = self._send(request)
+            response = self._client.send(self._make_request(request), stream=True)
         with closing(Body(self, response)) as body:
-            is_part = request.span is not None and response.status == PARTIAL
-            if response.status not in _SUCCESS and not is_part:
+            is_part = request.span is not None and response.status_code == PARTIAL
+            if response.status_code not in _SUCCESS and not is_part:
                 raise self._refusal(request, response, body)
             encoding = _field(response, b"content-encoding")
             if encoding not in (None, "identity"):
@@ -235,14 +237,14 @@ class Transport:
                 )
             yield response, body
 
-    def _refusal(self, request: Request, response: HttpResponse, body: Body) -> CasyncError:
+    def _refusal(self, request: Request, response: httpx.Response, body: Body) -> CasyncError:
         try:
             text = self._collect(body, _MAX_PROBLEM_BYTES)
         except CasyncError:
             text = b""
         error = refusal(
             self.origin,
-            response.status,
+            response.status_code,
             _content_type(response),
             text,
             retry_after(_field(response, b"retry-after"), time.time()),
@@ -252,7 +254,7 @@ class Transport:
             size=request.size,
             proxy=self._proxy,
         )
-        error.status = response.status
+        error.status = response.status_code
         return error
 
     def _collect(self, body: Body, max_bytes: int) -> bytes:
@@ -265,7 +267,8 @@ class Transport:
             parts.append(piece)
         return b"".join(parts)
 
-    def _send(self, request: Request) -> HttpResponse:
+    def _make_request(self, request: Request) -> httpx.Request:
+        address = self._address
         accept = ", ".join(request.accept) or "*/*"
         fields = [*self._fields, (b"Accept", accept.encode()), *request.fields]
         if request.span is not None:
@@ -276,14 +279,19 @@ class Transport:
         body = request.body
         if body is not None:
             fields.append((b"Content-Type", request.body_type.encode()))
-        if body is not None or request.method == "PUT":
             fields.append((b"Content-Length", str(request.size).encode()))
         self._line.count(Traffic(1, 0, 0))
-        return self._pool.send(
+        # The client's own requests would carry cookies and further fields.
+        return httpx.Request(
             request.method or ("GET" if body is None else "POST"),
-            self._address.target(request.target).encode("ascii"),
-            fields,
-            body or b"" if request.sent is None else request.parts(),
+            httpx.URL(
+                scheme=address.scheme,
+                host=address.host,
+                port=address.port,
+                raw_path=address.target(request.target).encode("ascii"),
+            ),
+            headers=fields,
+            content=body if request.sent is None else request.parts(),
         )
 
     def _make_fields(self) -> list[tuple[bytes, bytes]]:
@@ -308,7 +316,7 @@ class Transport:
 
     @contextmanager
     def _translated(self, stream: WatchedStream | None = None) -> Iterator[None]:
-        """Translates exceptions of httpcore."""
+        """Translates exceptions of httpx and httpcore."""
         try:
             yield
         except (CasyncError, httpcore.TimeoutException, httpcore.NetworkError) as error:
@@ -317,6 +325,10 @@ class Transport:
             if isinstance(error, CasyncError):
                 raise
             raise network_error(self.origin, error, proxy=self._proxy, ca=self._ca) from error
+        except RuntimeError as error:  # httpx raises it after the client was closed
+            if self._line.stopped:
+                raise StoppedError("stopped") from error
+            raise
         except (httpcore.ProtocolError, httpcore.ProxyError) as error:
             if self._line.stopped:
                 raise StoppedError("stopped") from error
@@ -330,10 +342,10 @@ class Transport:
 class Body:
     """The body of one answer, as it arrives, cut anywhere."""
 
-    def __init__(self, transport: Transport, response: HttpResponse) -> None:
+    def __init__(self, transport: Transport, response: httpx.Response) -> None:
         self._transport = transport
         self._response = response
-        self._stream = response.stream
+        self._stream = cast(WatchedStream, response.extensions["network_stream"])
         self._stream.body_begins()
 
     def flows(self, retry: Retry) -> None:
@@ -349,19 +361,19 @@ class Body:
 
     def __iter__(self) -> Iterator[Buffer]:
         with self._transport._translated(self._stream):
-            yield from self._response.body()
+            yield from self._response.iter_raw()
 
     def close(self) -> None:
         """Ends the exchange. Closes the connection unless the body was read to its end."""
         self._response.close()
 
 
-def _field(response: HttpResponse, name: bytes) -> str | None:
-    for key, value in response.headers:
+def _field(response: httpx.Response, name: bytes) -> str | None:
+    for key, value in response.headers.raw:
         if key == name:
             return value.decode("latin-1").strip().lower()
     return None
 
 
-def _content_type(response: HttpResponse) -> str:
+def _content_type(response: httpx.Response) -> str:
     return (_field(response, b"content-type") or "").partition(";")[0].strip()
