@@ -177,6 +177,10 @@ class LmdbStore:
         """As `ObjectSource.get`."""
         return self._objects.get(kind, ids)
 
+    def plain_chunks(self, ids: Sequence[ObjectId]) -> Iterator[bytes | None]:
+        """As `ChunkReads.plain_chunks`."""
+        return self._objects.plain_chunks(ids)
+
     def stat(self, kind: Kind, ids: Sequence[ObjectId]) -> list[ObjectStat | None]:
         """As `ObjectSource.stat`."""
         return self._objects.stat(kind, ids)
