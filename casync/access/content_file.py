@@ -139,16 +139,21 @@ class Readable(Protocol):
 
 
 class FileBytes:
-    """The bytes of a file."""
+    """The bytes of a file.
+
+    Attributes:
+        outline: Lists its chunks.
+        length: As of `Readable`.
+    """
 
     def __init__(self, outline: Outline, source: ObjectSource) -> None:
-        self._outline = outline
+        self.outline = outline
         self._source = source
         self.length = outline.length
 
     def read(self, start: int, end: int) -> Iterator[Buffer]:
         """As `Readable.read`."""
-        return read_range(self._outline, self._source, start, end)
+        return read_range(self.outline, self._source, start, end)
 
 
 class ContentFile(io.RawIOBase):

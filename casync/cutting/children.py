@@ -33,7 +33,7 @@ from casync.errors import CasyncError
 from casync.ids import ChunkId
 from casync.objects.chunker import ChunkerParams
 
-__all__ = ["SPAN_BYTES", "Cutters", "fit_for_children"]
+__all__ = ["SPAN_BYTES", "Cutters", "fit_for_children", "signals_held_back"]
 
 _OURS: Final = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
 """Signals that a terminal or a service manager sends to the whole group: the parent decides."""
@@ -128,7 +128,7 @@ class _Child:
             os.ftruncate(fd, SLOTS * SLOT_BYTES)
             self._shared = mmap.mmap(fd, SLOTS * SLOT_BYTES, prot=mmap.PROT_READ)
             numbers = (content, fd, params.min_size, params.avg_size, params.max_size, level)
-            with _signals_held_back():
+            with signals_held_back():
                 self._process = subprocess.Popen(  # noqa: S603 - this interpreter, and numbers
                     [sys.executable, "-P", "-m", "casync.cutting.child", *map(str, numbers)],
                     bufsize=0,
@@ -189,7 +189,7 @@ class _Child:
 
 
 @contextmanager
-def _signals_held_back() -> Iterator[None]:
+def signals_held_back() -> Iterator[None]:
     """Processes started in the block inherit a mask that blocks signals meant for the parent."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _OURS)
     try:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Final
 
-from casync.access.content_file import ContentFile
 from casync.access.locate import Located, locate, readable
 from casync.access.member_indexes import BAD_INDEX, ArchivePlace, indexes_of
 from casync.access.outline import Outline
@@ -17,14 +14,11 @@ from casync.archives.format import ByteReader
 from casync.archives.layers import open_layer, open_onwards
 from casync.archives.member import MemberKind
 from casync.errors import UsageError
-from casync.limits import MIB
 from casync.names.name import Ref, parse_ref
 from casync.store.base import ManifestSource
+from casync.training.read_ahead import open_ahead
 
 __all__ = ["members"]
-
-_AHEAD: Final = 4 * MIB
-"""Bytes that are read at a time: some chunks, with one request to a server."""
 
 
 def members(ref: str | Ref, source: ManifestSource) -> Iterator[tuple[str, bytes]]:
@@ -45,7 +39,7 @@ def members(ref: str | Ref, source: ManifestSource) -> Iterator[tuple[str, bytes
     ref = parse_ref(ref) if isinstance(ref, str) else ref
     found = locate(ref if ref.path else ref.whole, source)
     content = readable(ref, found, source)
-    with io.BufferedReader(ContentFile(content), buffer_size=_AHEAD) as file:
+    with open_ahead(content, source) as file:
         stored = FileReader(file, content.length)
         kind = detect(stored, (ref.path or ref.name or "").rpartition("/")[2])
         if kind is None:

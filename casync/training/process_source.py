@@ -95,6 +95,11 @@ class ProcessSource:
         return source.member_index(archive) if isinstance(source, LmdbStore) else None
 
     @property
+    def folder(self) -> str:
+        """The folder of the store; empty for a server."""
+        return self._arguments[0]
+
+    @property
     def origin(self) -> str:
         """The address of the server; empty for a store."""
         return self._arguments[1]

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import io
-from typing import IO, Any, Final
+from typing import IO, Any
 
 from webdataset.gopen import gopen_schemes
 
-from casync.access.content_file import ContentFile
 from casync.errors import UnsupportedError
-from casync.limits import MIB
 from casync.training.filesystem import CasyncFileSystem
+from casync.training.read_ahead import open_ahead
 
 __all__ = ["register"]
-
-_AHEAD: Final = 4 * MIB
-"""Bytes that are read at a time, as by `casync.members`."""
 
 
 def register(**options: Any) -> None:
@@ -28,7 +23,7 @@ def register(**options: Any) -> None:
     def gopen(url: str, mode: str = "rb", *_: Any, **_options: Any) -> IO[bytes]:
         if mode != "rb":
             raise UnsupportedError("casync:// is read-only")
-        content = CasyncFileSystem(**options).content(url)
-        return io.BufferedReader(ContentFile(content), _AHEAD)
+        files = CasyncFileSystem(**options)
+        return open_ahead(files.content(url), files.source)
 
     gopen_schemes["casync"] = gopen
