@@ -7,7 +7,7 @@ or a control character), and it lists the key `a/` as `a`.
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncIterator, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -55,7 +55,7 @@ class _Opened(NamedTuple):
     start: int
     end: int
     first: bytes | Exception
-    blocks: AsyncIterator[Buffer]
+    blocks: Iterator[Buffer]
 
 
 class BucketOpener:
@@ -112,12 +112,12 @@ class ObstoreBucket:
         try:
             with self._asking(f"{self.label}/{key}"):
                 try:
-                    head = self._calls.wait(lambda: obstore.head_async(self._store, key))
+                    head = self._calls.wait(lambda: obstore.head(self._store, key))
                     return _listed(head)
                 except BaseError as error:
                     if status_of(error) not in _NO_HEAD:
                         raise
-                found = self._calls.wait(lambda: obstore.get_async(self._store, key))
+                found = self._calls.wait(lambda: obstore.get(self._store, key))
                 return _listed(found.meta)
         except NotFoundError:
             return None
@@ -125,14 +125,10 @@ class ObstoreBucket:
     def list_below(self, prefix: str) -> Iterator[Listed]:
         """See `RemoteSource`."""
         with self._asking(f"{self.label}/{prefix}"):
-            pages = obstore.list(self._store, prefix or None)
-
-        async def following() -> Sequence[ObjectMeta] | None:
-            return await anext(pages, None)
-
+            pages = iter(obstore.list(self._store, prefix or None))
         while True:
             with self._asking(f"{self.label}/{prefix}"):
-                page = self._calls.wait(following)
+                page = self._calls.wait(lambda: next(pages, None))
             if page is None:
                 return
             yield from map(_listed, page)
@@ -141,7 +137,7 @@ class ObstoreBucket:
         """See `RemoteSource`."""
         with self._asking(f"{self.label}/{prefix}"):
             found = self._calls.wait(
-                lambda: obstore.list_with_delimiter_async(self._store, prefix or None)
+                lambda: obstore.list_with_delimiter(self._store, prefix or None)
             )
         prefixes = [f"{path.rstrip('/')}/" for path in found["common_prefixes"]]
         return ListedFolder([_listed(meta) for meta in found["objects"]], prefixes)
@@ -171,15 +167,15 @@ class ObstoreBucket:
         blocks = self._blocks(found, label)
         return ObjectAnswer(listed, found.start, blocks, blocks.close, is_ranged=part is not None)
 
-    async def _get(self, key: str, options: GetOptions) -> _Opened:
+    def _get(self, key: str, options: GetOptions) -> _Opened:
         """Opens an object, and reads its first block: one step for a small one."""
-        found = await obstore.get_async(self._store, key, options=options)
+        found = obstore.get(self._store, key, options=options)
         listed, (start, end) = _listed(found.meta), found.range
-        blocks = found.stream(min_chunk_size=_BLOCK_BYTES)
+        blocks = iter(found.stream(min_chunk_size=_BLOCK_BYTES))
         first: bytes | Exception = b""
         if start < end:
             try:
-                first = bytes(await anext(blocks, b""))
+                first = bytes(next(blocks, b""))
             except (BaseError, OSError) as error:
                 first = error
         return _Opened(listed, start, end, first, blocks)
@@ -214,9 +210,6 @@ class ObstoreBucket:
         self._calls.close()
 
     def _blocks(self, found: _Opened, label: str) -> Generator[bytes, None, None]:
-        async def following() -> bytes:
-            return bytes(await anext(found.blocks, b""))
-
         left, block = found.end - found.start, found.first
         while left > 0 and block:
             with self._asking(label):
@@ -226,7 +219,7 @@ class ObstoreBucket:
             yield block
             if left > 0:
                 with self._asking(label):
-                    block = self._calls.wait(following)
+                    block = self._calls.wait(lambda: bytes(next(found.blocks, b"")))
         if left > 0:
             raise failed(
                 UnreachableError(f"{label} ended {left} bytes too early"),

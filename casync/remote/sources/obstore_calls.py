@@ -1,20 +1,16 @@
 """Calls of obstore from threads, which are freed when a source is closed.
 
-The library waits for a server for as long as its time limit says, and a thread in one of its plain
-calls cannot be woken. So its asynchronous ones run on a loop, in one thread of the process, and
-threads wait for their results.
+A thread in a call of the library cannot be woken, also not by Ctrl-C, and the library waits for a
+server for as long as its time limit says. So daemon threads make the calls, and what waits for
+their results can stop waiting. One that is still in a call when the process ends stays in it.
 """
 
 from __future__ import annotations
 
-import asyncio
-import atexit
-import os
 import threading
-import time
-from collections.abc import Awaitable, Callable
-from concurrent.futures import CancelledError, Future
-from typing import Any, TypeVar
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Any, Final, NamedTuple, TypeVar
 
 from casync.errors import StoppedError
 
@@ -22,41 +18,26 @@ __all__ = ["ObstoreCalls"]
 
 _T = TypeVar("_T")
 
-_LAST_SECONDS = 0.05
-"""Seconds in which threads of the library leave Python: one that cannot aborts the process."""
+
+class _Outcome(NamedTuple):
+    """What became of a call: its result, or what it raised."""
+
+    result: Any
+    error: BaseException | None = None
 
 
-class _Loop:
-    """The loop of this process, as long as the process lives."""
+class _Call(NamedTuple):
+    """A call, and the queue for its outcome."""
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._process = 0
-        self._loop: asyncio.AbstractEventLoop | None = None
-
-    def get(self) -> asyncio.AbstractEventLoop:
-        """The loop, which runs."""
-        with self._lock:
-            if self._loop is None or self._process != os.getpid():  # forks have no thread of it
-                self._process = os.getpid()
-                self._loop = asyncio.new_event_loop()
-                thread = threading.Thread(
-                    target=self._loop.run_forever, name="obstore-calls", daemon=True
-                )
-                thread.start()
-                atexit.register(_end, self._process, self._loop, thread)
-            return self._loop
+    call: Callable[[], Any]
+    outcomes: SimpleQueue[_Outcome | None]
 
 
-def _end(process: int, loop: asyncio.AbstractEventLoop, thread: threading.Thread) -> None:
-    """Ends the loop of a process at its exit."""
-    if process == os.getpid():
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        time.sleep(_LAST_SECONDS)
+_Calls = SimpleQueue[_Call | None]
+"""The calls that one thread is to make; None ends it."""
 
-
-_LOOP = _Loop()
+_STOPPED: Final = None
+"""Instead of an outcome: it is not waited for."""
 
 
 class ObstoreCalls:
@@ -65,37 +46,65 @@ class ObstoreCalls:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._closed = False
-        self._waiting: set[Future[Any]] = set()
+        self._idle: list[_Calls] = []
+        self._waiting: set[SimpleQueue[_Outcome | None]] = set()
 
-    def wait(self, call: Callable[[], Awaitable[_T]]) -> _T:
-        """Calls `call` on the loop, and returns the result.
+    def wait(self, call: Callable[[], _T]) -> _T:
+        """Makes a call in a thread of its own, and returns the result.
 
         Raises:
             StoppedError: `close` was called, before or meanwhile.
             Exception: What the call raises.
         """
-
-        async def run() -> _T:
-            return await call()
-
-        with self._lock:
-            if self._closed:
-                raise StoppedError("stopped")
-            future = asyncio.run_coroutine_threadsafe(run(), _LOOP.get())
-            self._waiting.add(future)
+        outcomes: SimpleQueue[_Outcome | None] = SimpleQueue()
         try:
-            return future.result()
-        except CancelledError as error:
-            raise StoppedError("stopped") from error
-        finally:
-            future.cancel()  # for a thread that was interrupted
             with self._lock:
-                self._waiting.discard(future)
+                if self._closed:
+                    raise StoppedError("stopped")
+                self._waiting.add(outcomes)
+                calls = self._idle.pop() if self._idle else None
+            (calls or self._thread()).put(_Call(call, outcomes))
+            outcome = outcomes.get()
+        finally:
+            with self._lock:
+                self._waiting.discard(outcomes)
+        if outcome is _STOPPED:
+            raise StoppedError("stopped")
+        if outcome.error is not None:
+            raise outcome.error
+        result: _T = outcome.result
+        return result
 
     def close(self) -> None:
-        """Ends all calls, running ones and later ones."""
+        """Stops waiting for all calls, running ones and later ones."""
         with self._lock:
             self._closed = True
-            waiting = [*self._waiting]
-        for future in waiting:
-            future.cancel()
+            waiting, idle = [*self._waiting], self._idle
+            self._idle = []
+        for outcomes in waiting:
+            outcomes.put(_STOPPED)
+        for calls in idle:
+            calls.put(None)
+
+    def _thread(self) -> _Calls:
+        """Starts a thread."""
+        calls: _Calls = SimpleQueue()
+        thread = threading.Thread(
+            target=self._make, args=(calls,), name="obstore-calls", daemon=True
+        )
+        thread.start()
+        return calls
+
+    def _make(self, calls: _Calls) -> None:
+        """Makes the calls of one thread."""
+        while (each := calls.get()) is not None:
+            try:
+                outcome = _Outcome(each.call())
+            except BaseException as error:
+                outcome = _Outcome(None, error)
+            each.outcomes.put(outcome)
+            del each, outcome
+            with self._lock:
+                if self._closed:
+                    return
+                self._idle.append(calls)
