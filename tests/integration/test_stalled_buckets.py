@@ -1,7 +1,8 @@
-"""Jobs that read from a bucket which stalls can be stopped at once, wherever it stalls."""
+"""What reads from a bucket which stalls can be stopped at once, wherever it stalls."""
 
 from __future__ import annotations
 
+import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from casync.downloads import DownloadOptions, download
 from casync.jobs.job import JobState
 from casync.remote.sources.options import SourceOptions
 from casync.store.lmdb.store import LmdbStore
+from tests.support.program import Program
 from tests.support.scripted_server import Asked, ScriptedServer, reply
 from tests.support.serving import until
 
@@ -67,3 +69,35 @@ def test_a_job_is_stopped_while_its_bucket_stalls(tmp_path: Path, place: str) ->
             assert job.wait(30).state is JobState.ABORTED
         finally:
             ended.set()
+
+
+@pytest.mark.parametrize("is_begun", [False, True])
+def test_a_signal_ends_a_command_whose_store_lies_in_a_bucket_that_stalls(
+    program: Program, is_begun: bool
+) -> None:
+    """Before the bucket answers, and amid its answer."""
+    stalled, ended = threading.Event(), threading.Event()
+
+    def script(_: Asked) -> Iterator[bytes]:
+        if is_begun:
+            date = "Thu, 01 Jan 2026 00:00:00 GMT"
+            yield reply(200, bytes(9), Content_Length="99", ETag='"1"', Last_Modified=date)
+        stalled.set()
+        ended.wait(HOUR)
+
+    with ScriptedServer(script) as server:
+        settings = program.environment | {
+            "AWS_ENDPOINT_URL": server.url,
+            "AWS_ACCESS_KEY_ID": "k",
+            "AWS_SECRET_ACCESS_KEY": "s",
+            "AWS_REGION": "us-east-1",
+        }
+        process = program.start("--store", "s3://bucket/store", "ls", env=settings)
+        try:
+            assert stalled.wait(60)
+            process.send_signal(signal.SIGINT)
+            _, err = process.communicate(timeout=30)
+        finally:
+            ended.set()
+            process.kill()
+    assert (process.returncode, err) == (130, b"casync: interrupted\n")

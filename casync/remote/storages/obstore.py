@@ -16,6 +16,8 @@ from contextlib import AbstractContextManager
 from copy import copy
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, Self
 
 import obstore
@@ -33,13 +35,15 @@ from casync.errors import (
 )
 from casync.jobs.address import redacted
 from casync.limits import MIB
+from casync.remote.sources.obstore_calls import ObstoreCalls
 from casync.remote.sources.obstore_errors import asking, is_about_the_bucket, status_of
 from casync.remote.sources.obstore_stores import Cloud, make_store, server_of, split_address
 from casync.remote.sources.options import SourceOptions
 from casync.remote.storages.joined_ranges import GAP_BYTES, join_ranges, take_ranges
 
 if TYPE_CHECKING:
-    from obstore import PutMode, PutResult, UpdateVersion
+    from obstore import GetResult, PutMode, PutResult, UpdateVersion
+    from obstore.store import ObjectStore
 
 __all__ = ["ObstoreStorage", "open_bucket"]
 
@@ -120,6 +124,7 @@ class ObstoreStorage:
         self._retry_for = options.retry_for
         self._form = TagForm.QUOTED
         self._closed = threading.Event()
+        self._calls = ObstoreCalls()
         with self._asking("", "open"):
             self._store = make_store(cloud, bucket, options)
             patient = replace(options, timeout=max(options.timeout, _UPLOAD_SECONDS))
@@ -142,8 +147,7 @@ class ObstoreStorage:
         with self._asking(key):
             for left in reversed(range(_READ_TRIES)):
                 try:
-                    found = obstore.get(self._store, path)
-                    data = found.bytes().to_bytes()
+                    found, data = self._calls.wait(lambda: _read_whole(self._store, path))
                 except FileNotFoundError as error:
                     if is_about_the_bucket(error):
                         raise
@@ -160,7 +164,7 @@ class ObstoreStorage:
         path = self._path(key)
         with self._asking(key):
             try:
-                found = obstore.head(self._store, path)
+                found = self._calls.wait(lambda: obstore.head(self._store, path))
             except FileNotFoundError as error:
                 if is_about_the_bucket(error):
                     raise
@@ -187,7 +191,7 @@ class ObstoreStorage:
         except GenericError as error:
             if status_of(error) != 416 and _NO_RANGE not in str(error):
                 raise
-        size = obstore.head(self._store, path)["size"]
+        size = self._calls.wait(lambda: obstore.head(self._store, path))["size"]
         inside = [
             JoinedRange(each.start, min(each.end, size)) for each in joined if each.start < size
         ]
@@ -198,7 +202,11 @@ class ObstoreStorage:
         if not joined:
             return []
         starts, ends = [each.start for each in joined], [each.end for each in joined]
-        found = obstore.get_ranges(self._store, path, starts=starts, ends=ends, coalesce=GAP_BYTES)
+        found = self._calls.wait(
+            lambda: obstore.get_ranges(
+                self._store, path, starts=starts, ends=ends, coalesce=GAP_BYTES
+            )
+        )
         return [each.to_bytes() for each in found]
 
     def put(self, key: str, data: bytes | BinaryIO) -> None:
@@ -208,15 +216,18 @@ class ObstoreStorage:
             size = data.seek(0, os.SEEK_END)
             data.seek(0)
             if size > _SINGLE_BYTES:
+                file = Path(f"/dev/fd/{data.fileno()}")  # read without Python, which may be gone
                 with self._asking(key, "write"):
-                    obstore.put(
-                        self._uploads,
-                        path,
-                        data,
-                        attributes={"Cache-Control": _caching(key)},
-                        use_multipart=True,
-                        chunk_size=_PART_BYTES,
-                        max_concurrency=_PARTS,
+                    self._calls.wait(
+                        lambda: obstore.put(
+                            self._uploads,
+                            path,
+                            file,
+                            attributes={"Cache-Control": _caching(key)},
+                            use_multipart=True,
+                            chunk_size=_PART_BYTES,
+                            max_concurrency=_PARTS,
+                        )
                     )
                 return
             data = data.read()
@@ -263,7 +274,7 @@ class ObstoreStorage:
         while True:
             self._check_open()
             with self._asking(prefix, "list"):
-                page = next(pages, None)
+                page = self._calls.wait(lambda: next(pages, None))
             if page is None:
                 return
             for meta in page:
@@ -279,7 +290,7 @@ class ObstoreStorage:
             batch = paths[at : at + _DELETED_AT_ONCE]
             try:
                 with self._asking(keys[at], "delete"):
-                    obstore.delete(self._store, batch)
+                    self._calls.wait(partial(obstore.delete, self._store, batch))
             except NotFoundError:
                 self._delete_each(keys[at : at + _DELETED_AT_ONCE], batch)
 
@@ -289,7 +300,7 @@ class ObstoreStorage:
             self._check_open()
             with self._asking(key, "delete"):
                 try:
-                    obstore.delete(self._store, path)
+                    self._calls.wait(partial(obstore.delete, self._store, path))
                 except FileNotFoundError as error:
                     if is_about_the_bucket(error):
                         raise
@@ -297,6 +308,7 @@ class ObstoreStorage:
     def close(self) -> None:
         """See `ObjectStorage`: obstore closes connections that are not used."""
         self._closed.set()
+        self._calls.close()
 
     def _put(self, key: str, data: bytes, mode: PutMode) -> PutResult:
         """Writes an object with one request, which conditions protect.
@@ -306,13 +318,15 @@ class ObstoreStorage:
             Exception: What obstore raises.
         """
         try:
-            return obstore.put(
-                self._store if len(data) <= _SHORT_BYTES else self._uploads,
-                f"{self._prefix}{key}",
-                data,
-                attributes={"Cache-Control": _caching(key)},
-                mode=mode,
-                use_multipart=False,
+            return self._calls.wait(
+                lambda: obstore.put(
+                    self._store if len(data) <= _SHORT_BYTES else self._uploads,
+                    f"{self._prefix}{key}",
+                    data,
+                    attributes={"Cache-Control": _caching(key)},
+                    mode=mode,
+                    use_multipart=False,
+                )
             )
         except BaseError as error:
             if mode == "overwrite" or status_of(error) not in _NO_CONDITIONS:
@@ -361,6 +375,11 @@ class ObstoreStorage:
     def _pause(self, seconds: float) -> None:
         self._closed.wait(seconds)
         self._check_open()
+
+
+def _read_whole(store: ObjectStore, path: str) -> tuple[GetResult, bytes]:
+    found = obstore.get(store, path)
+    return found, found.bytes().to_bytes()
 
 
 def _tag(etag: str | None, version: str | None) -> Tag:

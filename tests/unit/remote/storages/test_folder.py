@@ -210,7 +210,8 @@ for _ in range(40):
 def test_no_update_of_several_processes_is_lost_though_one_is_killed(tmp_path: Path) -> None:
     FolderStorage(tmp_path).put("head", b"0")
     command = [sys.executable, "-c", COUNTER, str(tmp_path)]
-    processes = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(3)]
+    # Without buffers, in which lines that were read with others would be lost to `communicate`.
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, bufsize=0) for _ in range(3)]
     victim = processes[0]
     assert victim.stdout is not None
     counted = [victim.stdout.readline() for _ in range(5)]
