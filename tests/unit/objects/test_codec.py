@@ -57,6 +57,26 @@ def test_a_batch_packs_like_its_objects_one_by_one(level: int) -> None:
     assert {packed.codec for packed in batch} == set(Codec)
 
 
+def test_no_chunk_of_a_batch_is_tried_whose_samples_do_not_shrink() -> None:
+    maker = random.Random(8)
+    plains: list[Buffer] = [maker.randbytes(4000) for _ in range(64)]
+    assert Packer().encode(plains) == plains
+    plains[3] = bytes(4000)
+    assert Packer().encode(plains) == plains  # the price: alone among others it stays as it is
+
+
+@pytest.mark.parametrize("first", range(8))
+def test_a_batch_is_packed_whole_if_eight_chunks_in_a_row_shrink(first: int) -> None:
+    maker = random.Random(9)
+    plains: list[Buffer] = [maker.randbytes(4000) for _ in range(29)]
+    for number in (*range(first, first + 8), 21):
+        plains[number] = PLAIN
+    items = [(chunk_id(plain), plain) for plain in plains]
+    packer = Packer()
+    batch = packer.pack_batch(Kind.CHUNK, items)
+    assert batch == [packer.pack(Kind.CHUNK, *item) for item in items]
+
+
 def test_a_batch_without_the_call_for_many(monkeypatch: pytest.MonkeyPatch) -> None:
     # Like builds of zstandard that are not compiled: the same compressor with fewer methods.
     packer = Packer()
