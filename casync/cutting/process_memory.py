@@ -21,13 +21,15 @@ _OBJECTS_BETWEEN_COLLECTIONS: Final = 50_000
 
 _TRIM_THRESHOLD: Final = -1  # malloc.h
 _MMAP_THRESHOLD: Final = -3
+_MOST_ARENAS: Final = -8
 _LARGEST_MMAP_THRESHOLD: Final = 32 * MIB  # more is refused
 
 
 def keep_freed_memory() -> None:
-    """Keeps freed memory, up to a bound. Does nothing without glibc."""
+    """Keeps freed memory, up to a bound, for all threads alike. Does nothing without glibc."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
+        mallopt(_MOST_ARENAS, 1)  # threads rarely allocate at once, and each would keep its own
         mallopt(_TRIM_THRESHOLD, _KEPT_BYTES)
         mallopt(_MMAP_THRESHOLD, _LARGEST_MMAP_THRESHOLD)
 

@@ -134,9 +134,11 @@ def run_here(
         StoppedError: It was stopped by `job stop`.
         CasyncError: It ended early.
     """
+    from casync.cutting.process_memory import keep_freed_memory
     from casync.downloads import run_claimed
     from casync.store.jobs import faults_of
 
+    keep_freed_memory()
     output, row = invocation.output, claim.row
     # The job repeats requests itself, and shows what it does.
     access = replace(invocation.source_options(claim.spec.source), watch=None)

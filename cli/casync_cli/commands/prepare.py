@@ -222,6 +222,9 @@ class _Work:
         Raises:
             CasyncError: As `prepare`, `prepare_tree`, `prepare_url` and `prepare_archive`.
         """
+        from casync.cutting.process_memory import keep_freed_memory
+
+        keep_freed_memory()
         if self._unpack:
             return self._archive(source)
         if isinstance(source, str):
@@ -240,10 +243,8 @@ class _Work:
             )
 
     def _archive(self, source: _Input) -> FolderPrepared:
-        from casync.cutting.process_memory import keep_freed_memory
         from casync.sources import prepare_archive
 
-        keep_freed_memory()
         access = self._invocation.source_options(source if isinstance(source, str) else "")
         with self._invocation.progress() as progress:
             return prepare_archive(
@@ -265,11 +266,9 @@ class _Work:
 
     def _file(self, source: Path | BinaryIO) -> Prepared:
         from casync.access.outline import open_outline
-        from casync.cutting.process_memory import keep_freed_memory
         from casync.fs.source.file import open_source
         from casync.ops.prepare.file import prepare
 
-        keep_freed_memory()
         with open_source(source) as opened, self._invocation.progress() as progress:
             prepared = prepare(opened, self._store, self._how, progress)
         if prepared.unchanged and self._invocation.output.json_mode:
