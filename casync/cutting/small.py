@@ -18,7 +18,7 @@ Chunks: TypeAlias = list[tuple[ObjectId, Buffer]]
 """Chunks in order, each with its id."""
 
 
-def cut_small(data: bytes, params: ChunkerParams) -> Chunks:
+def cut_small(data: Buffer, params: ChunkerParams) -> Chunks:
     """Cuts and hashes content that fits in memory. Safe in any thread."""
     if len(data) <= params.min_size:
         return [(chunk_id(data), data)] if data else []

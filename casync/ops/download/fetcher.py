@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from casync.errors import (
@@ -21,7 +21,7 @@ from casync.jobs.spec import JobSpec, SourceKind
 from casync.jobs.validators import Validators
 from casync.names.name import Name
 from casync.objects.manifest import Manifest, encode_manifest
-from casync.ops.download.body import ObjectBody
+from casync.ops.download.body import BodyBuffers, ObjectBody
 from casync.ops.download.conditions import (
     condition,
     has_changed,
@@ -65,6 +65,7 @@ class Fetcher(NamedTuple):
         unranged: Hosts that do not answer ranges.
         hosts: Is told of hosts that answer.
         small: Publishes small objects.
+        buffers: Buffers of large ones.
     """
 
     ident: str
@@ -81,6 +82,7 @@ class Fetcher(NamedTuple):
     unranged: set[str]
     hosts: HostWatch
     small: SmallObjects
+    buffers: BodyBuffers
 
     def attempt(self, fetch: Fetch) -> bool:
         """Tries to fetch an object.
@@ -154,9 +156,7 @@ class Fetcher(NamedTuple):
             body = self._begin(fetch, answer)
             active.size = body.size
             active.done = body.position
-            for block in self._blocks(located, answer, body):
-                body.feed(block)
-                active.done = body.position
+            self._read(located, answer, body, active)
         self._check_whole(fetch, body)
         return self._publish(fetch, located, body)
 
@@ -166,17 +166,20 @@ class Fetcher(NamedTuple):
         """Reads a small object whole. What came of one that breaks off is kept as of any other."""
         listed = answer.listed
         size, checksums = self._compare(fetch, listed.validators, announced)
-        parts: list[bytes] = []
+        data = memoryview(bytearray(announced + 1))
+        came = 0
         try:
-            for block in answer.blocks():
-                self._meter(len(block))
-                parts.append(block)
+            while count := answer.read_into(data[came:]):
+                self._meter(count)
+                came += count
         except CasyncError:
-            self._begin_with(fetch, answer, parts)
+            self._begin(fetch, answer).feed(data[:came])
             raise
-        data = b"".join(parts)
-        if len(data) != size:
-            self._check_whole(fetch, self._begin_with(fetch, answer, parts))
+        data = data[:came]
+        if came != size:
+            body = self._begin(fetch, answer)
+            body.feed(data)
+            self._check_whole(fetch, body)
         verifier = Verifier(tuple(checksums))
         verifier.update(data)
         verifier.finish()
@@ -184,12 +187,6 @@ class Fetcher(NamedTuple):
         validators = self._kept(fetch, listed.validators)
         self.small.put(SmallObject(fetch.index, name, source.place, located.key, validators, data))
         return False
-
-    def _begin_with(self, fetch: Fetch, answer: ObjectAnswer, parts: Sequence[bytes]) -> ObjectBody:
-        body = self._begin(fetch, answer)
-        for part in parts:
-            body.feed(part)
-        return body
 
     @staticmethod
     def _check_whole(fetch: Fetch, body: ObjectBody) -> None:
@@ -238,7 +235,8 @@ class Fetcher(NamedTuple):
                 with self.writer.turn():
                     self.ledger.part(fetch.index, validators, size, chunks)
 
-        return ObjectBody(self.writer, self.spec.chunker, validators, size, checksums, note)
+        chunker, buffers = self.spec.chunker, self.buffers
+        return ObjectBody(self.writer, chunker, validators, size, checksums, note, buffers)
 
     def _begin(self, fetch: Fetch, answer: ObjectAnswer) -> ObjectBody:
         """The body that an answer continues, or a new one."""
@@ -303,8 +301,10 @@ class Fetcher(NamedTuple):
         is_given = self.spec.kind is SourceKind.LIST
         return origin_validators(validators, fetch.item) if is_given else validators
 
-    def _blocks(self, place: ItemPlace, answer: ObjectAnswer, body: ObjectBody) -> Iterator[bytes]:
-        """The rest of an object, in ranges if it is long and the server can do that."""
+    def _read(
+        self, place: ItemPlace, answer: ObjectAnswer, body: ObjectBody, active: Active
+    ) -> None:
+        """Reads the rest of an object, in ranges if it is long and the server can do that."""
         size = body.size
         pays = size is not None and size - body.position >= SPLIT_BYTES
         if pays and may_resume(body.validators) and place.host not in self.unranged:
@@ -312,15 +312,18 @@ class Fetcher(NamedTuple):
             if self.splits.acquire(blocking=False):
                 reader = RangedReader(place, body.validators, size, self.errands, self._meter)
                 try:
-                    yield from reader.blocks(answer)
+                    for block in reader.blocks(answer):
+                        body.feed(block)
+                        active.done = body.position
                 finally:
                     self.splits.release()
                     if not reader.works:
                         self.unranged.add(place.host)
                 return
-        for block in answer.blocks():
-            self._meter(len(block))
-            yield block
+        while count := answer.read_into(body.room()):
+            self._meter(count)
+            body.took(count)
+            active.done = body.position
 
     def _meter(self, count: int) -> None:
         self.throttle.take(count)

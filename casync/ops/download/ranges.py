@@ -15,7 +15,7 @@ from typing import Final
 from casync.errors import CasyncError, UnreachableError
 from casync.jobs.fault import ObjectFaultKind
 from casync.jobs.validators import Validators
-from casync.limits import MIB
+from casync.limits import KIB, MIB
 from casync.ops.download.queue import Errand, Errands
 from casync.remote.sources.base import ObjectAnswer, failed
 from casync.remote.sources.job_sources import ItemPlace
@@ -24,6 +24,9 @@ __all__ = ["SPLIT_BYTES", "RangedReader"]
 
 _RANGE_BYTES: Final = 4 * MIB
 """Bytes of a range: large enough that the round trip does not matter."""
+
+_BLOCK_BYTES: Final = 512 * KIB
+"""Bytes of a block of the first answer, which is left at the next range that another thread has."""
 
 _AHEAD: Final = 8
 """Ranges of one object that are fetched ahead, and held in memory."""
@@ -38,7 +41,7 @@ class _Range:
     def __init__(self, start: int, end: int) -> None:
         self.start = start
         self.end = end
-        self.data: bytes | None = None
+        self.data: memoryview | None = None
         self.begun = False
         self.ended = threading.Event()
 
@@ -75,8 +78,10 @@ class RangedReader:
         self._is_proved = False
         self.works = True
 
-    def blocks(self, answer: ObjectAnswer) -> Iterator[bytes]:
+    def blocks(self, answer: ObjectAnswer) -> Iterator[memoryview]:
         """The bytes from the start of an open answer to the end of the object.
+
+        Each block is good until the next one.
 
         Raises:
             CasyncError: The object cannot be read, or has changed.
@@ -88,18 +93,19 @@ class RangedReader:
                 self._errands.withdraw(errand)
             self._ahead.clear()
 
-    def _blocks(self, answer: ObjectAnswer) -> Iterator[bytes]:
+    def _blocks(self, answer: ObjectAnswer) -> Iterator[memoryview]:
         at = answer.start
         self._planned = at + _RANGE_BYTES
-        for block in answer.blocks():
-            self._meter(len(block))
+        buffer = memoryview(bytearray(_BLOCK_BYTES))
+        while count := answer.read_into(buffer):
+            self._meter(count)
             self._plan(at)
-            leave = self._begun_in(at, at + len(block))
-            yield block if leave is None else block[: leave - at]
+            leave = self._begun_in(at, at + count)
+            yield buffer[: count if leave is None else leave - at]
             if leave is not None:
                 at = leave
                 break
-            at += len(block)
+            at += count
         else:
             return
         answer.close()
@@ -131,7 +137,7 @@ class RangedReader:
                 return at
         return None
 
-    def _take(self, at: int) -> bytes:
+    def _take(self, at: int) -> memoryview:
         """The bytes of the range that begins at `at`."""
         found = self._ahead.pop(at, None)
         if found is not None and not self._errands.withdraw(found[1]):
@@ -152,7 +158,7 @@ class RangedReader:
         finally:
             part.ended.set()
 
-    def _read(self, start: int, end: int) -> bytes:
+    def _read(self, start: int, end: int) -> memoryview:
         """The bytes of a range.
 
         Raises:
@@ -169,12 +175,12 @@ class RangedReader:
                 error = UnreachableError(f"{label} changed, or cannot be read in ranges")
                 raise failed(error, ObjectFaultKind.CHANGED)
             self._is_proved = True
-            parts: list[bytes] = []
-            for block in answer.blocks():
-                self._meter(len(block))
-                parts.append(block)
-        data = b"".join(parts)
-        if len(data) != end - start:
+            data = memoryview(bytearray(end - start + 1))  # room for a byte too many
+            came = 0
+            while count := answer.read_into(data[came:]):
+                self._meter(count)
+                came += count
+        if came != end - start:
             error = UnreachableError(f"{label} ended within bytes {start} to {end}")
             raise failed(error, ObjectFaultKind.SHORT_BODY)
-        return data
+        return data[:came]

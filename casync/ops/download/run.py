@@ -27,6 +27,7 @@ from casync.jobs.request import is_listed
 from casync.jobs.spec import JobSpec
 from casync.limits import JOB_WINDOW
 from casync.names.name import Name
+from casync.ops.download.body import BodyBuffers
 from casync.ops.download.conditions import fits_list
 from casync.ops.download.crew import Crew
 from casync.ops.download.fetch import Fetch
@@ -328,6 +329,7 @@ class _Run:
             unranged=set(),
             hosts=self._hosts,
             small=small,
+            buffers=BodyBuffers(self._spec.chunker),
         )
 
     def _tasks(self, row: JobRow) -> Iterator[Task[Fetch]]:

@@ -66,7 +66,7 @@ class SmallObject:
     place: str
     key: str
     validators: Validators
-    data: bytes = b""
+    data: Buffer = b""
     replica: ManifestId | None = None
     objects: Sequence[Verified] = ()
     length: int = 0

@@ -10,17 +10,17 @@ A failed commit fails everything after it, because that may rely on what was in 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import compress
 from typing import Final, Self
 
 from casync.cutting.batch_writer import BatchWriter
 from casync.cutting.cut import usable_cpus
-from casync.ids import Buffer, Kind, NodeId, ObjectId, zero_chunk_id
-from casync.objects.chunker import Zeros
+from casync.cutting.small import Chunks
+from casync.ids import Kind, NodeId, ObjectId
 from casync.objects.codec import DEFAULT_LEVEL, Packer, Verified
-from casync.objects.node import Content, NodeBuilder, Run
+from casync.objects.node import Content, NodeBuilder
 from casync.store.base import Batch, ObjectStore
 
 __all__ = ["ContentWriter", "SharedWriter"]
@@ -191,7 +191,7 @@ def _nothing() -> None:
 
 
 class ContentWriter:
-    """Takes the chunks of one content in order, beside those of others. Implements `Taker`.
+    """Takes the chunks of one content in order, beside those of others.
 
     Args:
         writer: The writer of the job.
@@ -207,39 +207,27 @@ class ContentWriter:
         self._writer = writer
         self._note = note
         self._builder = NodeBuilder(self._node)
-        self._taken: list[tuple[bytes, int]] = []
 
     def again(self, chunks: Sequence[tuple[bytes, int]]) -> None:
         """Takes chunks that are known to be in the store. Raises as `take`."""
         self._builder.extend(chunks)
 
-    def take(self, chunks: Sequence[tuple[bytes, int]]) -> None:
-        """Takes the next chunks.
+    def take(self, chunks: Chunks) -> None:
+        """Takes the next chunks, and packs those that are missing. All are safe afterwards.
 
         Raises:
             CasyncError: What the store raises; the content is too long.
         """
-        self._builder.extend(chunks)
-        self._taken += chunks
-
-    def take_zeros(self, zeros: Zeros) -> ObjectId:
-        """Takes chunks of zeros; returns their id. Raises as `take`."""
-        ident = zero_chunk_id(zeros.length)
-        self._builder.add(Run(ident, *zeros))
-        self._taken += [(ident, zeros.length)] * zeros.times
-        return ident
-
-    def reserve(self, ids: Iterable[ObjectId]) -> set[ObjectId]:
-        """The chunks that `pack` must be given. Raises as `SharedWriter.missing`."""
-        return self._writer.missing(Kind.CHUNK, ids)
-
-    def pack(self, plain: Mapping[ObjectId, Buffer]) -> None:
-        """Packs and takes missing chunks; then all that were taken are safe. Raises as `take`."""
-        if plain:
-            self._writer.put(self._writer.packer.pack_batch(Kind.CHUNK, [*plain.items()]))
-        taken, self._taken = self._taken, []
-        if taken:
-            self._note(taken)
+        if not chunks:
+            return
+        taken = [(ident, len(chunk)) for ident, chunk in chunks]
+        self._builder.extend(taken)
+        plain = dict(chunks)
+        missing = self._writer.missing(Kind.CHUNK, plain)
+        if missing:
+            items = [item for item in plain.items() if item[0] in missing]
+            self._writer.put(self._writer.packer.pack_batch(Kind.CHUNK, items))
+        self._note(taken)
 
     def finish(self) -> Content:
         """Ends the content. By then the writer has everything below it. Raises as `take`."""

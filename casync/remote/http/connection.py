@@ -14,7 +14,8 @@ import ssl
 import threading
 import time
 from collections.abc import Callable
-from typing import Final
+from functools import partial
+from typing import Final, TypeVar
 
 import httpcore
 
@@ -38,6 +39,8 @@ _WRITE_BYTES: Final = 256 * KIB
 
 _MAX_HEAD_BYTES: Final = 128 * KIB
 """Bytes before an answer's body. Servers take fields of 8 to 64 KiB."""
+
+_T = TypeVar("_T")
 
 _LEAST_SECONDS: Final = 0.001
 """The shortest timeout: sockets take 0 for not waiting at all."""
@@ -240,28 +243,48 @@ class WatchedStream:
             raise RemoteProtocolError(
                 f"{line.origin} sends a head of more than {_MAX_HEAD_BYTES} bytes"
             )
-        data: bytes | None = None
-        while data is None:
+        return self._received(partial(self._inner.read, line.read_bytes), len)
+
+    @property
+    def fills(self) -> bool:
+        """Whether the bytes of a body can be read to where they are needed."""
+        return isinstance(self._inner, PlainStream)
+
+    def read_into(self, view: memoryview) -> int:
+        """Reads some bytes of a body into `view`; returns how many, 0 at the end. See `fills`.
+
+        Raises:
+            UnreachableError: As `read`.
+        """
+        inner = self._inner
+        assert isinstance(inner, PlainStream)
+        return self._received(partial(inner.read_into, view[: self._line.read_bytes]), int)
+
+    def _received(self, read: Callable[[float], _T], count_of: Callable[[_T], int]) -> _T:
+        """Calls `read` with the seconds that it may take, until something came or the end."""
+        line = self._line
+        found: _T | None = None
+        while found is None:
             started = time.monotonic()
             if started >= self._deadline:
                 raise UnreachableError(f"{line.origin} did not answer in time")
             patience = min(self._window - self._waited, self._deadline - started)
             sharers = line.begin_waiting()
             try:
-                data = self._inner.read(line.read_bytes, max(patience, _LEAST_SECONDS))
+                found = read(max(patience, _LEAST_SECONDS))
             except httpcore.ReadTimeout:
                 pass
             finally:
                 line.end_waiting()
-            waited, count = time.monotonic() - started, len(data or b"")
+            waited, count = time.monotonic() - started, 0 if found is None else count_of(found)
             self._watch(waited, count)
             line.judge(count, waited, sharers)
-        self.at_end = not data
+        self.at_end = not count
         if self._head is not None:
-            self._head += len(data)
+            self._head += count
         if line.limit is not None:
-            self._deadline += line.throttle(len(data))
-        return data
+            self._deadline += line.throttle(count)
+        return found
 
     def _watch(self, waited: float, count: int) -> None:
         """Checks the peer's rate. Only waiting counts: a slow disk here is not the peer's fault."""

@@ -107,6 +107,8 @@ class HttpResponse:
         self.status = self._events.parser.get_status_code()
         self.reason = self._events.reason
         self.headers: Fields = self._events.headers
+        self._left = self._unparsed()
+        self._copied = 0  # bytes of the first piece
 
     def body(self) -> Iterator[bytes]:
         """The body as it comes, once.
@@ -122,6 +124,54 @@ class HttpResponse:
             if events.ended:
                 return
             self._feed(self.stream.read())
+
+    def read_into(self, view: memoryview) -> int:
+        """Reads the next bytes of the body into `view`, in place of `body`.
+
+        Returns:
+            How many came; 0 at the end.
+
+        Raises:
+            Exception: As `body`.
+        """
+        events = self._events
+        events = self._events
+        while not events.pieces:
+            if events.ended:
+                return 0
+            if self._left:
+                return self._fill(view, self._left)
+            self._feed(self.stream.read())
+        piece, first = events.pieces[0], self._copied
+        count = min(len(view), len(piece) - first)
+        view[:count] = memoryview(piece)[first : first + count]
+        self._copied += count
+        if self._copied == len(piece):
+            del events.pieces[0]
+            self._copied = 0
+        return count
+
+    def _unparsed(self) -> int:
+        """Bytes of the body that can be read without a look at them; 0 if it must be parsed."""
+        if self._events.ended or not self.stream.fills:
+            return 0
+        framing = [field for field in self.headers if field[0] in _FRAMED]
+        if len(framing) != 1 or framing[0][0] != b"content-length":
+            return 0
+        return int(framing[0][1]) - sum(map(len, self._events.pieces))
+
+    def _fill(self, view: memoryview, left: int) -> int:
+        """Reads bytes of a body to where they are needed."""
+        count = self.stream.read_into(view[:left])
+        if not count:
+            self._end()
+        self._left = left - count
+        if not self._left:
+            events = self._events
+            events.ended = True
+            events.keeps = events.parser.should_keep_alive()
+            events.surplus = self.stream.is_readable
+        return count
 
     def close(self) -> None:
         """Ends it. A connection with a body that was not read to its end is closed."""

@@ -21,6 +21,7 @@ from casync.jobs.validators import (
     opaque_tag,
     sameness,
 )
+from casync.remote.sources.answer_body import AnswerBody, BlockBody
 from casync.store.server import Server
 
 __all__ = [
@@ -193,6 +194,10 @@ class ObjectAnswer:
         is_ranged: Whether the source answered with the requested part, and thus can do so again.
         replica: The object in the store of the other side, of which only missing chunks need to be
             fetched; `blocks` fetches all. None where the source has bytes only.
+        body: The same bytes for readers that have memory for them; by default copied from `blocks`.
+
+    Attributes:
+        read_into: Reads the bytes in place of `blocks`. See `AnswerBody`.
     """
 
     def __init__(
@@ -204,6 +209,7 @@ class ObjectAnswer:
         *,
         is_ranged: bool,
         replica: Replica | None = None,
+        body: AnswerBody | None = None,
     ) -> None:
         self.replica = replica
         self.listed = listed
@@ -211,6 +217,7 @@ class ObjectAnswer:
         self.is_ranged = is_ranged
         self._blocks = blocks
         self._close = close
+        self.read_into = (BlockBody(blocks) if body is None else body).read_into
 
     def __enter__(self) -> Self:
         return self

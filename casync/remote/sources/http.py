@@ -27,6 +27,8 @@ from casync.jobs.address import identity, parse_address
 from casync.jobs.checksum import header_checksums
 from casync.jobs.fault import ObjectFaultKind
 from casync.jobs.validators import Validators
+from casync.limits import KIB
+from casync.remote.sources.answer_body import blocks_of
 from casync.remote.sources.base import Listed, ListedFolder, ObjectAnswer, failed
 from casync.remote.sources.http_connections import HttpConnections, refused
 from casync.remote.sources.http_host import HttpAnswer
@@ -40,6 +42,9 @@ _RANGE: Final = re.compile(r"bytes (?:(\d{1,18})-(\d{1,18})|\*)/(?:(\d{1,18})|\*
 _LENGTH: Final = re.compile(r"\d{1,18}")
 _SETTLED_SECONDS: Final = 60
 """Age of a time, by the clock of its server, from which on a later change has another one."""
+
+_BLOCK_BYTES: Final = 512 * KIB
+"""Bytes of a block of an object that is read as blocks."""
 
 _COMPRESSED: Final = re.compile(r"\.(gz|tgz|svgz|z|bz2|tbz2?|xz|txz|br|zst)$", re.IGNORECASE)
 
@@ -166,9 +171,12 @@ class HttpSource:
         except BaseException:
             answer.close()
             raise
-        blocks = _measured(answer, part.length)
+        body = _MeasuredBody(answer, part.length)
+        blocks = blocks_of(body, min(part.length or _BLOCK_BYTES, _BLOCK_BYTES))
         ranged = answer.status == 206
-        return ObjectAnswer(part.listed, part.start, blocks, answer.close, is_ranged=ranged)
+        return ObjectAnswer(
+            part.listed, part.start, blocks, answer.close, is_ranged=ranged, body=body
+        )
 
     def unchanged(self, known: Sequence[tuple[str, Validators]]) -> list[bool]:
         """See `AsksMany`. Asks with HEAD, so that no body follows an answer."""
@@ -336,15 +344,20 @@ def _refuse_encoding(url: HttpUrl, answer: HttpAnswer) -> None:
     )
 
 
-def _measured(answer: HttpAnswer, length: int | None) -> Iterator[bytes]:
-    """The body, which must have the announced length."""
-    left = length
-    for block in answer.body():
-        if left is not None:
-            left -= len(block)
-            if left < 0:
-                break
-        yield block
-    if left:
-        problem = "ended too early" if left > 0 else "is longer than announced"
-        raise failed(UnreachableError(f"{answer.url} {problem}"), ObjectFaultKind.SHORT_BODY)
+class _MeasuredBody:
+    """An `AnswerBody` that must have the announced length."""
+
+    def __init__(self, answer: HttpAnswer, length: int | None) -> None:
+        self._answer = answer
+        self._left = length
+
+    def read_into(self, view: memoryview) -> int:
+        """As `AnswerBody.read_into`."""
+        count = self._answer.read_into(view)
+        if self._left is not None:
+            self._left -= count
+            if self._left < 0 or (self._left and not count):
+                problem = "ended too early" if self._left > 0 else "is longer than announced"
+                error = UnreachableError(f"{self._answer.url} {problem}")
+                raise failed(error, ObjectFaultKind.SHORT_BODY)
+        return count

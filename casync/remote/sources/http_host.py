@@ -74,6 +74,7 @@ class HttpAnswer:
             self._fields.setdefault(name.decode("latin-1").lower(), []).append(text)
         self._stream = response.stream
         self._stream.body_begins()
+        self._begun = False
 
     def __enter__(self) -> Self:
         return self
@@ -90,16 +91,27 @@ class HttpAnswer:
         """All fields by lower-case names; several of one name are joined with commas."""
         return {name: ", ".join(values) for name, values in self._fields.items()}
 
-    def body(self) -> Iterator[bytes]:
-        """The bytes as they were sent, for as long as enough of them come.
+    def read_into(self, view: memoryview) -> int:
+        """Reads the next bytes of the body, as they were sent; 0 at the end. See `AnswerBody`.
 
         Raises:
             UnreachableError: The connection broke, the body stalled, or is shorter than announced.
         """
-        retry = self._server.patience.retry()
-        self._stream.flows(retry.left, retry.flow)
+        self._begin()
+        with self._server.translated(in_body=True):
+            return self._response.read_into(view)
+
+    def body(self) -> Iterator[bytes]:
+        """The body in blocks, in place of `read_into`, which raises the same."""
+        self._begin()
         with self._server.translated(in_body=True):
             yield from self._response.body()
+
+    def _begin(self) -> None:
+        if not self._begun:
+            self._begun = True
+            retry = self._server.patience.retry()
+            self._stream.flows(retry.left, retry.flow)
 
     def drain(self) -> None:
         """Ends the answer, so that the connection can be used again if little is left."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from casync.cutting import batch_writer as batches
-from casync.cutting.serial import SerialCutting
+from casync.cutting.small import cut_small
 from casync.errors import NoSpaceError
 from casync.ids import Kind, ManifestId
 from casync.limits import OBJECT_BYTES
@@ -116,10 +116,9 @@ def test_threads_that_put_the_same_chunks_store_them_once(
 
     def write() -> None:
         content = ContentWriter(writer, lambda chunks: None)
-        cutting = SerialCutting(content, DEFAULT_PARAMS)
-        for start in range(0, len(data), 100_000):
-            cutting.feed(data[start : start + 100_000])
-        cutting.finish()
+        chunks = cut_small(data, DEFAULT_PARAMS)
+        for start in range(0, len(chunks), 10):
+            content.take(chunks[start : start + 10])
         contents.append(content.finish())
 
     threads = [threading.Thread(target=write) for _ in range(4)]
@@ -157,9 +156,7 @@ def test_notes_follow_the_chunks_that_they_tell_of(
     monkeypatch.setattr(writer, "put", watched)
     data = noise(300_000, 8)
     content = ContentWriter(writer, note)
-    cutting = SerialCutting(content, ChunkerParams(64, 256, 1024))
-    cutting.feed(data)
-    cutting.finish()
+    content.take(cut_small(data, ChunkerParams(64, 256, 1024)))
     assert sum(length for _, length in told) == len(data) == content.finish().length
 
 

@@ -34,6 +34,7 @@ class Peer:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.address = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self.connections = 0
+        self.sent = threading.Event()  # a whole answer
         self._thread = threading.Thread(target=self._serve)
         self._thread.start()
 
@@ -52,6 +53,7 @@ class Peer:
                         break
                     for start in range(0, len(answer), self._piece):
                         connection.sendall(answer[start : start + self._piece])
+                    self.sent.set()
                     if answer.startswith(b"HTTP/1.0"):
                         break
 
@@ -124,6 +126,22 @@ def test_an_answer_to_head_has_no_body() -> None:
 def test_a_connection_that_may_hold_something_else_is_not_kept(answer: bytes) -> None:
     with exchange(answer, PLAIN) as (channel, peer):
         assert [ask(channel) for _ in range(2)] == [(200, b"hello")] * 2
+        assert peer.connections == 2
+
+
+def test_a_connection_is_not_kept_if_more_follows_a_body_that_was_read_in_place() -> None:
+    long = PLAIN.replace(b"5", b"2000000") + bytes(1_999_995)
+    with exchange(long + b"more", PLAIN) as (channel, peer):
+        answer = channel.send("GET", b"/x", [(b"host", b"x")], b"")
+        answer.stream.body_begins()
+        left, room = 1_999_999, memoryview(bytearray(70_000))
+        while left:
+            left -= answer.read_into(room[: min(left, len(room))])
+        assert peer.sent.wait(10)
+        assert answer.read_into(room) == 1
+        assert answer.read_into(room) == 0
+        answer.close()
+        assert ask(channel) == (200, b"hello")
         assert peer.connections == 2
 
 
