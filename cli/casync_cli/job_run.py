@@ -50,7 +50,6 @@ class JobMeter:
         screen: Where it is shown; None shows nothing.
         say: Writes a line for the user.
         pause: Seconds between two times.
-        clock: Monotonic seconds.
     """
 
     def __init__(
@@ -58,15 +57,12 @@ class JobMeter:
         screen: JobScreen | None,
         say: Callable[[str], None],
         pause: float,
-        *,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._screen = screen
         self._say = say
         self._pause = pause
-        self._clock = clock
         self._pace = JobPace()
-        self._next = clock() + (screen.first if screen is not None else 0.0)
+        self._next = time.monotonic() + (screen.first if screen is not None else 0.0)
         self._error: Exception | None = None
 
     def __enter__(self) -> JobMeter:
@@ -86,7 +82,7 @@ class JobMeter:
 
     def show(self, view: JobView) -> None:
         """As `JobProgress.show`."""
-        now = self._clock()
+        now = time.monotonic()
         if self._screen is None or self._error is not None or now < self._next:
             return
         self._next = now + self._pause

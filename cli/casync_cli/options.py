@@ -20,11 +20,12 @@ __all__ = [
     "Create",
     "DryRun",
     "ExpectDigest",
-    "OnlySummary",
     "Mime",
+    "OnlySummary",
     "Prefix",
     "ProgressInterval",
     "Regex",
+    "SignKey",
     "Substr",
     "Suffix",
     "WdsKey",
@@ -45,6 +46,11 @@ DryRun = Annotated[
 ExpectDigest = Annotated[
     str | None,
     typer.Option("--expect", metavar="sha256:HEX", help="Fail unless the content has this digest."),
+]
+
+SignKey = Annotated[
+    str | None,
+    typer.Option("--sign", metavar="KEY", help="Sign the name with the private key in this file."),
 ]
 
 OnlySummary = Annotated[

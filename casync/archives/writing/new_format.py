@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import BinaryIO, Final, TypeAlias
 
 from casync.archives.member import MemberKind
-from casync.archives.writing.gzip_writer import DEFLATE_LEVEL, write_tgz
+from casync.archives.writing.gzip_writer import write_tgz
 from casync.archives.writing.msgpack_writer import msgpack_map, msgpack_size, write_msgpack
 from casync.archives.writing.new_member import MemberWithBytes, NewMember
 from casync.archives.writing.tar_writer import TAR_END, tar_size, write_tar
@@ -66,16 +66,13 @@ def new_format_of(name: str) -> NewFormat:
     )
 
 
-def write_archive(
-    made: NewFormat, members: Members, spool: BinaryIO, *, level: int = DEFLATE_LEVEL
-) -> Iterator[Buffer]:
+def write_archive(made: NewFormat, members: Members, spool: BinaryIO) -> Iterator[Buffer]:
     """An archive of members, in their order.
 
     Args:
         made: The format.
         members: The members. For MessagePack they are asked for twice, to count them.
         spool: An empty file, which takes the central directory of a zip.
-        level: The level of zlib for tgz, 1 to 9.
 
     Raises:
         SourceChangedError: A member has more or fewer bytes than announced.
@@ -86,7 +83,7 @@ def write_archive(
         case NewFormat.TAR:
             return write_tar(members())
         case NewFormat.TGZ:
-            return write_tgz(members(), level)
+            return write_tgz(members())
         case NewFormat.ZIP:
             return write_zip(members(), spool)
         case NewFormat.MSGPACK:

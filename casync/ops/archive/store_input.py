@@ -65,14 +65,15 @@ class StoreInput:
         label: What messages call it.
         selection: Selects members by their paths below what a ref leads to.
         skips_missing: Whether refs that lead to nothing are passed over.
-        has_distinct_paths: Whether no two members can have one path.
 
     Attributes:
         label: What messages call it.
         missing: Refs that led to nothing, as of the last walk.
         left_out: Devices and pipes in archives, as of the last walk.
-        has_distinct_paths: As given.
+        has_distinct_paths: Never: refs may lead to members of one path.
     """
+
+    has_distinct_paths = False
 
     def __init__(
         self,
@@ -82,11 +83,9 @@ class StoreInput:
         *,
         selection: Selection = EVERYTHING,
         skips_missing: bool = False,
-        has_distinct_paths: bool = False,
     ) -> None:
         self.label = label
         self.missing = self.left_out = 0
-        self.has_distinct_paths = has_distinct_paths
         self._store = store
         self._wanted = wanted
         self._selection = selection

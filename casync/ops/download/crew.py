@@ -20,15 +20,11 @@ class Crew:
     Args:
         watch: Called several times a second while a phase runs; ends it by an error.
         stop: Makes all threads end soon, also those that wait for a source. May be called again.
-        tick: Seconds between two calls of `watch`.
     """
 
-    def __init__(
-        self, watch: Callable[[], None], stop: Callable[[], None], *, tick: float = _TICK
-    ) -> None:
+    def __init__(self, watch: Callable[[], None], stop: Callable[[], None]) -> None:
         self._watch = watch
         self._stop = stop
-        self._tick = tick
 
     def run(self, work: Callable[[], None], threads: int = 1) -> None:
         """Runs `work` in threads until all have ended.
@@ -61,7 +57,7 @@ class Crew:
             while left and not errors:
                 with changed:
                     if left and not errors:
-                        changed.wait(self._tick)
+                        changed.wait(_TICK)
                 self._watch()
         except BaseException as error:  # raised when the threads have ended
             errors.insert(0, error)

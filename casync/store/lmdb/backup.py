@@ -86,19 +86,13 @@ def refuse_store(folder: Path) -> None:
         )
 
 
-def compact(
-    path: Path,
-    *,
-    map_bytes: int = MAP_BYTES,
-    advance: Callable[[int], None] = lambda _: None,
-) -> Compacted:
+def compact(path: Path, *, advance: Callable[[int], None] = lambda _: None) -> Compacted:
     """Replaces the data file of the store in `path` by a copy without free pages.
 
     Needs space for the copy beside it. Until the copy is complete, the store is unchanged.
 
     Args:
         path: The store's folder.
-        map_bytes: As for `LmdbStore.open`.
         advance: Is called with the number of bytes of each write.
 
     Raises:
@@ -110,7 +104,7 @@ def compact(
     """
     if not store_exists(path):
         raise no_store(path)
-    environment = Environment(path, read_only=False, map_bytes=map_bytes, alone=True)
+    environment = Environment(path, read_only=False, map_bytes=MAP_BYTES, alone=True)
     aside = path / _ASIDE
     try:
         _refuse_newer(environment)

@@ -96,13 +96,7 @@ def latest(found: Iterable[NameRecord]) -> list[NameRecord]:
     return [versions[key] for key in sorted(versions)]
 
 
-def reindex(
-    path: Path,
-    *,
-    advance: Callable[[int], None] = lambda _: None,
-    map_bytes: int = MAP_BYTES,
-    clock: Callable[[], float] = time.time,
-) -> Reindexed:
+def reindex(path: Path, *, advance: Callable[[int], None] = lambda _: None) -> Reindexed:
     """Rebuilds everything but the segments of the store at `path`, and drops other bad rows.
 
     Jobs stay; so do pushes, tokens, remembered files and the trash.
@@ -110,8 +104,6 @@ def reindex(
     Args:
         path: The store's folder. It must not be open in this process.
         advance: Is called with the number of bytes of each segment.
-        map_bytes: As for `LmdbStore.open`.
-        clock: Seconds since 1970, for manifests whose time is lost.
 
     Raises:
         NoStoreError: There is no store.
@@ -120,7 +112,7 @@ def reindex(
     """
     if not store_exists(path):
         raise no_store(path)
-    environment = Environment(path, read_only=False, map_bytes=map_bytes)
+    environment = Environment(path, read_only=False, map_bytes=MAP_BYTES)
     try:
         if "meta" not in environment.missing:
             with environment.reading() as txn:
@@ -128,7 +120,7 @@ def reindex(
         environment.check_pages(everything=True)
         environment.add_missing_databases()
         return environment.write(
-            lambda txn: _Rebuild(path, txn, environment, int(clock()), advance).run(),
+            lambda txn: _Rebuild(path, txn, environment, int(time.time()), advance).run(),
             need=_GUESSED_BYTES,
         )
     finally:

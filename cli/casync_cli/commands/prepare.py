@@ -22,7 +22,7 @@ from casync.errors import (
     WriteError,
 )
 from casync_cli.invocation import Invocation, invocation_of
-from casync_cli.options import AllowNetworkFs, ExpectDigest
+from casync_cli.options import AllowNetworkFs, ExpectDigest, SignKey
 from casync_cli.parsing.counts import parse_count, parse_sha256
 from casync_cli.parsing.paths import parse_path
 from casync_cli.parsing.signing_key import read_signer
@@ -70,12 +70,7 @@ def run(
     name: Annotated[
         str | None, typer.Option("--name", metavar="NAME", help="Name the result.")
     ] = None,
-    sign: Annotated[
-        str | None,
-        typer.Option(
-            "--sign", metavar="KEY", help="Sign the name with the private key in this file."
-        ),
-    ] = None,
+    sign: SignKey = None,
     chunk_size: Annotated[
         str | None,
         typer.Option("--chunk-size", metavar="AVG", help="Average chunk size.  [default: 16KiB]"),

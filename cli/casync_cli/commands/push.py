@@ -12,7 +12,7 @@ from casync.errors import UsageError
 from casync.jobs.address import redacted
 from casync_cli.completion import complete_ref
 from casync_cli.invocation import Invocation, invocation_of
-from casync_cli.options import DryRun
+from casync_cli.options import DryRun, SignKey
 from casync_cli.parsing.counts import parse_part
 from casync_cli.parsing.signing_key import read_signer
 from casync_cli.placing_damage import placing_damage
@@ -50,12 +50,7 @@ def run(
     name: Annotated[
         str | None, typer.Option("--name", metavar="NAME", help="The name to set on the server.")
     ] = None,
-    sign: Annotated[
-        str | None,
-        typer.Option(
-            "--sign", metavar="KEY", help="Sign the name with the private key in this file."
-        ),
-    ] = None,
+    sign: SignKey = None,
     part: Annotated[
         str | None,
         typer.Option("--part", metavar="K/N", help="Send only part K of N, and no name."),

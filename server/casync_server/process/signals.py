@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import socket
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Final, Self
 
 __all__ = ["SignalReader"]
@@ -45,12 +45,7 @@ class SignalReader:
             self._undo = stack.pop_all()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._undo.close()
 
     def fileno(self) -> int:
