@@ -64,12 +64,19 @@ def runs_to_read(head: BucketHead, version: int) -> RunsToRead:
     return RunsToRead(anew, runs)
 
 
-def with_session(head: BucketHead, session: bytes, now: int) -> BucketHead:
-    """The head after a session is opened, which relies on nothing yet."""
+def with_session(head: BucketHead, session: bytes, now: int, floor: int = NO_FLOOR) -> BucketHead:
+    """The head after a session is opened, which relies on nothing yet.
+
+    Args:
+        head: The head.
+        session: The session.
+        now: Seconds since 1970.
+        floor: The session's floor.
+    """
     sessions = list(head.sessions)
     if len(sessions) >= MAX_BUCKET_SESSIONS:
         sessions.remove(min(sessions, key=lambda each: each.heard))
-    sessions.append(OpenSession(session, NO_FLOOR, max(now, 0), 0))
+    sessions.append(OpenSession(session, floor, max(now, 0), 0))
     return _next(head, sessions)
 
 

@@ -34,7 +34,7 @@ class BatchWriter:
         self._most = store.commits_at_once
         self._executor = ThreadPoolExecutor(self._most, thread_name_prefix="commit")
         self._running: deque[Future[Committed]] = deque()
-        self._overlaps = True  # whether the running ones may be written in any order
+        self._ordered: list[Future[Committed]] = []  # the last one with more than objects
         self._batch = Batch()
         self._bytes = 0
         self._written: set[int] = set()  # commits that are in the store
@@ -44,6 +44,10 @@ class BatchWriter:
         self._recent: deque[tuple[int, set[ObjectId]]] = deque()
         self.stored = 0
         self.new_length = 0
+
+    def expect(self) -> None:
+        """Lets the store get ready for commits, beside what the caller does until the first one."""
+        self._executor.submit(self._store.expect_commits)  # the first commit fails as this does
 
     def reserve(self, kind: Kind, ids: Iterable[ObjectId]) -> set[ObjectId]:
         """Reserves the objects that are neither in the store nor on their way to it.
@@ -141,19 +145,19 @@ class BatchWriter:
     def start(self) -> None:
         """Starts the commit of what is gathered: after all others, unless all have objects alone.
 
-        Waits while too many are running.
+        Waits while too many are running. Objects are sent to the store beside earlier commits.
 
         Raises:
             CasyncError: One of them failed. As `ObjectStore.commit`.
         """
-        if not (self._overlaps and self._batch.is_objects):
-            while self._running:
-                self._wait_for_first()
         while len(self._running) >= self._most:
             self._wait_for_first()
-        self._overlaps = self._batch.is_objects
+        is_ordered = not self._batch.is_objects
+        earlier = list(self._running) if is_ordered else self._ordered
         self._begun += 1
-        self._running.append(self._executor.submit(self._commit, self._batch, self._begun))
+        commit = self._executor.submit(self._commit, self._batch, self._begun, earlier)
+        self._running.append(commit)
+        self._ordered = [commit] if is_ordered else self._ordered
         ids = {packed.id for packed in self._batch.objects}
         for records in self._batch.records:
             ids.update(records.ids)
@@ -181,7 +185,11 @@ class BatchWriter:
         self.new_length += packed.length if packed.kind is Kind.CHUNK else 0
         self._bytes += len(packed.payload) + OBJECT_BYTES
 
-    def _commit(self, batch: Batch, number: int) -> Committed:
+    def _commit(self, batch: Batch, number: int, earlier: Sequence[Future[Committed]]) -> Committed:
+        if earlier:
+            self._store.stage(batch)
+            for commit in earlier:
+                commit.result()
         committed = self._store.commit(batch)
         self._written.add(number)
         return committed

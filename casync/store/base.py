@@ -256,11 +256,27 @@ class ObjectStore(ManifestSource, Protocol):
         """
         ...
 
+    def expect_commits(self) -> None:
+        """Does beforehand, in a thread of the caller's, what the first commit would wait for.
+
+        Raises:
+            CasyncError: As `commit`, which fails then, too.
+        """
+        ...
+
     def known(self, kind: Kind, ids: Sequence[ObjectId]) -> list[bool]:
         """Which objects are here, and stay here for as long as this store is open.
 
         Writers skip known objects, so no collection may delete them: their index rows carry the
         generation of this call.
+        """
+        ...
+
+    def stage(self, batch: Batch) -> None:
+        """Sends objects ahead of the `commit` of this batch, which this thread calls next.
+
+        Raises:
+            CasyncError: As `commit`.
         """
         ...
 

@@ -160,6 +160,7 @@ def _read(
 ) -> Prepared:
     """Reads the source once, and publishes it."""
     writer = BatchWriter(store)
+    writer.expect()
     workers = options.workers or usable_cpus()
     try:
         chunk_writer = ChunkWriter(writer, level=options.level, threads=workers, progress=progress)

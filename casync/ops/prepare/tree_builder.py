@@ -153,6 +153,7 @@ class TreeBuilder:
         self._options = options
         self._progress = progress
         self._writer = BatchWriter(store)
+        self._writer.expect()
         self.tree_writer = TreeWriter(
             self._writer,
             params=options.params,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import uuid
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 from casync.bucket.head import BucketHead, encode_head
 from casync.bucket.keys import HEAD_KEY, MARKER_KEY, RUNS, SEGMENTS
 from casync.bucket.marker import MARKER_FORMAT, PrefixMarker, decode_marker, encode_marker
-from casync.bucket.storage import ObjectStorage
+from casync.bucket.storage import ObjectStorage, StoredObject
 from casync.errors import (
     CasyncError,
     DamagedStoreError,
@@ -17,7 +19,19 @@ from casync.errors import (
     UsageError,
 )
 
-__all__ = ["create_store", "find_store", "new_marker"]
+__all__ = ["FoundStore", "create_store", "find_store", "find_with_head", "new_marker"]
+
+
+class FoundStore(NamedTuple):
+    """A store in a bucket.
+
+    Attributes:
+        id: Its UUID.
+        head: Its head, if that was read, too.
+    """
+
+    id: bytes
+    head: StoredObject | None
 
 
 def new_marker(now: int) -> bytes:
@@ -39,7 +53,17 @@ def find_store(storage: ObjectStorage) -> bytes:
         DamagedStoreError: Its marker is damaged.
         CasyncError: The bucket cannot be read.
     """
-    stored = storage.get(MARKER_KEY)
+    return _marked(storage, storage.get(MARKER_KEY))
+
+
+def find_with_head(storage: ObjectStorage) -> FoundStore:
+    """The store in a bucket. Marker and head are read at the same time. Raises as `find_store`."""
+    marker, head = _read(storage)
+    return FoundStore(_marked(storage, marker), head)
+
+
+def _marked(storage: ObjectStorage, stored: StoredObject | None) -> bytes:
+    """The UUID in a marker. Raises as `find_store`."""
     if stored is None:
         raise NoStoreError(f"no store at {storage.place}")
     try:
@@ -58,13 +82,23 @@ def find_store(storage: ObjectStorage) -> bytes:
     return marker.id
 
 
-def create_store(storage: ObjectStorage, now: int) -> bytes:
-    """Makes an empty store, unless there is one; returns its UUID.
+def _read(storage: ObjectStorage) -> tuple[StoredObject | None, StoredObject | None]:
+    """Marker and head."""
+    with ThreadPoolExecutor(1) as pool:
+        head = pool.submit(storage.get, HEAD_KEY)
+        return storage.get(MARKER_KEY), head.result()
+
+
+def create_store(storage: ObjectStorage, now: int) -> FoundStore:
+    """Makes an empty store, unless there is one.
 
     Raises:
         CasyncError: There is something else, or the bucket cannot be written.
     """
-    if storage.get(MARKER_KEY) is None:
+    marker, head = _read(storage)
+    if marker is not None and head is not None:
+        return FoundStore(_marked(storage, marker), head)
+    if marker is None:
         if next(storage.list(), None) is not None:
             raise CasyncError(
                 f"{storage.place} is not empty, and no store",
@@ -77,7 +111,7 @@ def create_store(storage: ObjectStorage, now: int) -> bytes:
         if _is_used(storage) and storage.get(HEAD_KEY) is None:
             raise DamagedStoreError(f"{storage.place} has lost its head")
         storage.create(HEAD_KEY, encode_head(BucketHead.new(store_id)))
-    return store_id
+    return FoundStore(store_id, None)
 
 
 def _is_used(storage: ObjectStorage) -> bool:

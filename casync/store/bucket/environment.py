@@ -23,30 +23,30 @@ from casync.bucket.commit import (
     NewRun,
     after_merge,
     after_swap,
-    has_swapped,
     plan_merge,
     with_session,
     without_session,
 )
-from casync.bucket.head import BucketHead, RunEntry, encode_head
-from casync.bucket.keys import HEAD_KEY, SESSION_BYTES, SessionPart, run_key
-from casync.bucket.run import TableRun, encode_run
-from casync.bucket.run_merge import merge
-from casync.bucket.storage import ObjectStorage, Tag
+from casync.bucket.head import NO_FLOOR, BucketHead
+from casync.bucket.keys import SESSION_BYTES, run_key
+from casync.bucket.run import encode_run
+from casync.bucket.storage import ObjectStorage, StoredObject
 from casync.errors import (
     CasyncError,
     DamagedStoreError,
     LostRaceError,
-    RemoteError,
     WriteError,
 )
 from casync.limits import MIB
 from casync.store.bucket.catch_up import CatchUp, HeadMovedError
+from casync.store.bucket.head_view import HeadView
 from casync.store.bucket.host_sessions import HostSessions
+from casync.store.bucket.merging import merged_run
 from casync.store.bucket.recorder import Recorder
 from casync.store.bucket.segments import NoSessionError, SegmentUploads
+from casync.store.bucket.session_parts import SessionParts
 from casync.store.bucket.staged_uploads import StagedUploads
-from casync.store.bucket.state_reader import SeenHead, StateReader
+from casync.store.bucket.state_reader import StateReader
 from casync.store.bucket.tables import (
     HOST_DATABASES,
     Standing,
@@ -105,45 +105,61 @@ class BucketEnvironment(Environment):
         self.holds_promises = False  # whether the store must be opened again if its session ends
         self._store_id = store_id
         self._turn = threading.RLock()  # one commit of this process at a time
-        self._naming = threading.Lock()  # beside uploads
-        self._session = b""
-        self._number = 0
+        self._parts = SessionParts()
         self._state = StateReader(storage, store_id)
         self._catch_up = CatchUp(self, partial(self.write_here, need=8 * MIB), self._state)
-        self._staging = StagedUploads(self, self._start_uploads, self._keep_open)
+        uploads = partial(
+            SegmentUploads, storage, store_id, self._parts.next, lambda: self._parts.session
+        )
+        self._staging = StagedUploads(self, uploads, self._keep_open)
         self._hosts = HostSessions(self)
-        self._seen: SeenHead | None = None
+        self._heads = HeadView(storage, self._state)
         self._uploads: SegmentUploads | None = None
 
     # -- Reading ------------------------------------------------------------------------------
 
     @contextmanager
     def reading(self) -> Iterator[Txn]:
-        """As `Environment.reading`. Sees what other hosts committed a second ago."""
+        """As `Environment.reading`. Sees what other hosts committed a second ago.
+
+        Does not wait for a commit of another thread, which moves the tables on.
+        """
+        is_due = time.monotonic() - self._looked > self.looks_after
         is_inside = getattr(self._local, "is_inside", False)
-        if not is_inside and time.monotonic() - self._looked > self.looks_after:
-            self.keep_session(self.refresh())
+        if is_due and not is_inside and self._turn.acquire(blocking=False):
+            try:
+                self.keep_session(self.refresh())
+            finally:
+                self._turn.release()
         with super().reading() as txn:
             yield txn
 
-    def refresh(self) -> BucketHead:
+    def refresh(self, stored: StoredObject | None = None) -> BucketHead:
         """Brings the tables to the head.
+
+        Args:
+            stored: The head, if it was read just now.
 
         Raises:
             DamagedStoreError: The head or a run is damaged, or the bucket was rolled back.
             CasyncError: The bucket cannot be read.
         """
         with self._turn:
+            given = self._heads.take(stored) if stored is not None else None
             for _ in range(_TRIES):
                 with suppress(HeadMovedError):
-                    return self._refresh()
+                    return self._bring(given)
+                given = None
         raise LostRaceError(f"{self.storage.place} changes faster than it can be read")
 
-    def _refresh(self) -> BucketHead:
+    def _bring(self, given: BucketHead | None = None) -> BucketHead:
+        """Brings the tables to a given head, or to the one that there is."""
         standing = self._standing()
-        head = self._read_head()  # after the tables, which other processes move on, too
+        head = given or self._heads.look()  # after the tables, which other processes move on, too
         if standing.head != head:
             if not standing.may_become(head):
+                if given is not None:
+                    raise HeadMovedError("another process has moved the tables on")
                 raise DamagedStoreError(
                     f"{self.storage.place} is at version {head.version}, "
                     f"but was at {standing.version} before: it was rolled back",
@@ -156,16 +172,6 @@ class BucketEnvironment(Environment):
     def _standing(self) -> Standing:
         with super().reading() as txn:
             return read_standing(txn, self.databases)
-
-    def _read_head(self) -> BucketHead:
-        self._seen = self._state.head()
-        return self._seen.head
-
-    def _read_run(self, entry: RunEntry) -> TableRun:
-        run = self._state.run(entry)
-        if run is None:
-            raise HeadMovedError("a run was merged away")
-        return run
 
     # -- Writing ------------------------------------------------------------------------------
 
@@ -209,9 +215,10 @@ class BucketEnvironment(Environment):
             self._uploads = self._staging.take()
             try:
                 for attempt in range(_TRIES):
-                    head = self.refresh()
+                    recent = self._heads.recent if not attempt else None
+                    head = recent or self.refresh()
                     self._check_session(head)
-                    run = partial(self._mirrored, action, head, floor, edit)
+                    run = partial(self._mirrored, action, head, floor, edit, recent is None)
                     try:
                         result = self.write_here(run, need=need)
                     except HeadMovedError:
@@ -237,13 +244,10 @@ class BucketEnvironment(Environment):
         if pending.keys and self.commits:
             self._staging.stage(pending)
 
-    def _start_uploads(self) -> SegmentUploads:
-        return SegmentUploads(self.storage, self._store_id, self._next_part, lambda: self._session)
-
     def _keep_open(self) -> None:
         with self._turn:
             self._check_session(self.refresh())
-            if not self._session:
+            if not self._parts.session:
                 self._open_session()
 
     def _mirrored(
@@ -252,17 +256,25 @@ class BucketEnvironment(Environment):
         head: BucketHead,
         floor: Callable[[int], int] | None,
         edit: Callable[[BucketHead], BucketHead] | None,
+        is_certain: bool,
         txn: Txn,
     ) -> _T:
         if read_standing(txn, self.databases).head != head:
             raise HeadMovedError("another process of this host was faster")
         recorder = Recorder(txn, self.databases)
-        result = action(recorder.txn)
+        try:
+            result = action(recorder.txn)
+        except NoSessionError:
+            raise
+        except CasyncError:  # which counts if the tables are those of now
+            self._check_current(head, is_certain=is_certain)
+            raise
         run = changed_run(recorder, self.databases, self._store_id)
         generation = read_generation(txn, self.databases["meta"])
         if run is None and generation == head.generation and floor is None and edit is None:
+            self._check_current(head, is_certain=is_certain)
             return result
-        part = self._next_part()
+        part = self._parts.next()
         new: NewRun | None = None
         if run is not None:
             data = encode_run(*run)
@@ -270,25 +282,22 @@ class BucketEnvironment(Environment):
             new = NewRun(part, len(data))
         swapped = after_swap(
             edit(head) if edit is not None else head,
-            self._session,
-            number=self._number,
+            self._parts.session,
+            number=self._parts.number,
             now=int(self.clock()),
             floor=floor(generation) if floor is not None else None,
             generation=generation,
             run=new,
         )
         put_standing(txn, self.databases, Standing(swapped, swapped.version))
-        self._swap(head, swapped)
+        self._heads.swap(head, swapped, self._parts.session)
+        self._looked = time.monotonic()
         return result
 
-    def _next_part(self) -> SessionPart:
-        """A new part of the session, which must be open."""
-        with self._naming:
-            if not self._session:
-                raise NoSessionError("no session")
-            part = SessionPart(self._session, self._number)
-            self._number += 1
-            return part
+    def _check_current(self, head: BucketHead, *, is_certain: bool) -> None:
+        """Checks a head that nothing is swapped for, unless that is certain."""
+        if not is_certain and self._heads.look() != head:
+            raise HeadMovedError("another host was faster")
 
     @property
     def uploads(self) -> SegmentUploads:
@@ -301,28 +310,7 @@ class BucketEnvironment(Environment):
     @property
     def session(self) -> bytes:
         """The open session; empty if there is none."""
-        return self._session
-
-    def _swap(self, head: BucketHead, swapped: BucketHead) -> None:
-        """Swaps the head.
-
-        Raises:
-            HeadMovedError: Another writer was faster.
-            CasyncError: The bucket failed: the swap may have happened.
-        """
-        if self._seen is None or self._seen.head != head:
-            raise HeadMovedError("the tag is unknown")
-        tag: Tag | None = None
-        with suppress(RemoteError):  # it may have happened
-            tag = self.storage.swap(HEAD_KEY, encode_head(swapped), self._seen.tag)
-        if tag is not None:
-            self._seen = SeenHead(swapped, tag)
-            return
-        found, mine = self._read_head(), swapped.session(self._session)
-        number = mine.number if mine is not None else 0
-        is_new = mine is not None and mine != head.session(self._session)
-        if found != swapped and not (is_new and has_swapped(found, self._session, number)):
-            raise HeadMovedError("another writer was faster")
+        return self._parts.session
 
     def _check_session(self, head: BucketHead) -> None:
         """Drops a session that was ended, if nothing was promised to it.
@@ -330,64 +318,81 @@ class BucketEnvironment(Environment):
         Raises:
             LostRaceError: Something was; a caller that relies on it must begin anew.
         """
-        if not self._session or head.session(self._session) is not None:
+        if not self._parts.session or head.session(self._parts.session) is not None:
             return
         if self.holds_promises:
             raise LostRaceError(
                 "the session of this writer was silent for too long and has been ended",
                 next_step="Run the command again.",
             )
-        self._session = b""
+        self._parts.session = b""
 
     def keep_session(self, head: BucketHead) -> None:
         """Says that the session lives, a few times a day. A failure is that of the next try."""
-        mine, now = head.session(self._session), int(self.clock())
+        mine, now = head.session(self._parts.session), int(self.clock())
         if mine is not None and abs(now - mine.heard) > _HEARD_SECONDS:
             with self._turn, suppress(CasyncError):
-                self._number += 1
-                self._swap(head, after_swap(head, mine.session, number=self._number, now=now))
+                self._parts.number += 1
+                swapped = after_swap(head, mine.session, number=self._parts.number, now=now)
+                self._heads.swap(head, swapped, mine.session)
 
-    def _open_session(self) -> None:
+    def begin_session(self) -> int | None:
+        """Opens a session with its floor; returns the generation, or None if one is open."""
+        with self._turn:
+            self._check_session(self._heads.recent or self.refresh())
+            return None if self._parts.session else self._open_session(has_floor=True)
+
+    def _open_session(self, *, has_floor: bool = False) -> int:
+        """Opens a session; returns the generation at that moment."""
         hosts, session = self._hosts, secrets.token_bytes(SESSION_BYTES)
         self.write_here(partial(hosts.add, session=session), need=MIB)
-        with self._naming:
-            self._session, self._number = session, 0
-        self._swap_session(lambda head: with_session(head, self._session, int(self.clock())))
+        self._parts.begin(session)
+
+        def opened(head: BucketHead) -> BucketHead:
+            floor = head.generation if has_floor else NO_FLOOR
+            return with_session(head, session, int(self.clock()), floor)
+
+        head = self._swap_session(opened)
         for each in self.write_here(hosts.dead, need=MIB):  # of killed processes of this host
             self._swap_session(partial(without_session, session=each))
             self.write_here(partial(hosts.drop, session=each), need=MIB)
+        with suppress(HeadMovedError):  # the next commit brings the tables on
+            self._bring(self._heads.recent)
+        return head.generation
 
-    def _swap_session(self, edit: Callable[[BucketHead], BucketHead | None]) -> None:
-        """Swaps a head with other sessions."""
-        for _ in range(_TRIES):
-            head = self.refresh()
+    def _swap_session(self, edit: Callable[[BucketHead], BucketHead | None]) -> BucketHead:
+        """Swaps a head with other sessions, if `edit` gives one; returns the head of now."""
+        for attempt in range(_TRIES):
+            recent = self._heads.recent if not attempt else None
+            head = recent or self.refresh()
             swapped = edit(head)
-            if swapped is None:
-                return
             with suppress(HeadMovedError):
-                self._swap(head, swapped)
-                return
+                if swapped is not None:
+                    self._heads.swap(head, swapped, self._parts.session)
+                    return swapped
+                if recent is None:
+                    return head
         raise LostRaceError(f"{self.storage.place} changes faster than it can be written")
 
     def _merge_runs(self) -> None:
         """Merges runs if there are many. What fails is done by the next writer."""
         with suppress(CasyncError):
-            entries = plan_merge(self._seen.head) if self._seen is not None else ()
-            if not entries or not self._session:
+            last = self._heads.last
+            entries = plan_merge(last) if last is not None else ()
+            if not entries or not self._parts.session:
                 return
-            merged = merge(
-                [self._read_run(entry) for entry in entries], is_first=entries[0].first == 0
-            )
-            part, data = self._next_part(), encode_run(*merged)
+            part, data = self._parts.next(), merged_run(self._state, entries)
             self.storage.put(run_key(part), data)
             new, now = NewRun(part, len(data)), int(self.clock())
-            self._swap_session(lambda at: after_merge(at, entries, self._session, new, now=now))
+            self._swap_session(
+                lambda at: after_merge(at, entries, self._parts.session, new, now=now)
+            )
 
     def close(self) -> None:
         """As `Environment.close`; ends the session first."""
         with self._turn:
-            if self._session:
-                session, self._session = self._session, b""
+            if self._parts.session:
+                session, self._parts.session = self._parts.session, b""
                 with suppress(CasyncError):  # a collection ends it
                     self._swap_session(lambda head: without_session(head, session))
                     self.write_here(lambda txn: self._hosts.drop(txn, session), need=MIB)

@@ -46,7 +46,7 @@ class StagedUploads:
                 return
             found = txn.cursor(databases["index"]).getmulti(sorted(pending.keys))
             new = pending.without({bytes(key) for key, _ in found})
-        uploads = self._make()
+        uploads = self.take()
         while True:
             try:
                 uploads.place(new)

@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeVar
 from casync.bucket.head import BucketHead, RunEntry, decode_head
 from casync.bucket.keys import HEAD_KEY, MARKER_KEY, run_key
 from casync.bucket.run import TableRun, decode_run
-from casync.bucket.storage import ObjectStorage, Tag
+from casync.bucket.storage import ObjectStorage, StoredObject, Tag
 from casync.errors import DamagedStoreError, MalformedError, NoStoreError
 from casync.store.bucket.run_file import RunFile
 
@@ -53,6 +53,14 @@ class StateReader:
                     next_step="Look whether it was moved, or its disk is not mounted.",
                 )
             raise DamagedStoreError(f"{self._storage.place} has lost its head")
+        return self.decode(stored)
+
+    def decode(self, stored: StoredObject) -> SeenHead:
+        """The head that was read.
+
+        Raises:
+            DamagedStoreError: It is damaged.
+        """
         try:
             head = decode_head(stored.data)
         except MalformedError as error:

@@ -17,8 +17,9 @@ from casync.bucket.lease import LEASE_SECONDS
 from casync.bucket.storage import ObjectStorage
 from casync.errors import DamagedStoreError, UnsupportedError
 from casync.limits import MAP_BYTES
+from casync.store.base import Batch
 from casync.store.bucket.collection import GRACE_SECONDS, BucketCollection
-from casync.store.bucket.creation import create_store, find_store
+from casync.store.bucket.creation import FoundStore, create_store, find_with_head
 from casync.store.bucket.environment import BucketEnvironment
 from casync.store.bucket.follower import HeadFollower
 from casync.store.bucket.jobs import BucketJobs
@@ -46,6 +47,7 @@ class BucketStore(LmdbStore):
     _grace: float = GRACE_SECONDS
     _closes_storage: bool = False
     _jobs: BucketJobs
+    _session: BucketSession
 
     @classmethod
     def open_bucket(
@@ -88,9 +90,12 @@ class BucketStore(LmdbStore):
             CasyncError: The bucket or the folder cannot be read or written.
         """
         opened = partial(BucketEnvironment, path, storage, map_bytes=map_bytes, clock=clock)
-        store_id = None if sync else _known_id(path, opened)
-        if store_id is None:
-            store_id = create_store(storage, int(clock())) if create else find_store(storage)
+        known = None if sync else _known_id(path, opened)
+        if known is not None:
+            found = FoundStore(known, None)
+        else:
+            found = create_store(storage, int(clock())) if create else find_with_head(storage)
+        store_id = found.id
         warnings: list[str] = []
         if not creation.store_exists(path):
             warnings = creation.create(path, map_bytes=map_bytes, allow_network_fs=False)
@@ -100,7 +105,7 @@ class BucketStore(LmdbStore):
             environment.add_missing_databases()
             _adopt(environment, store_id)
             if sync:
-                environment.refresh()
+                environment.refresh(found.head)
             environment.commits = not read_only
             store = cls(environment, warnings)
         except BaseException:
@@ -140,6 +145,15 @@ class BucketStore(LmdbStore):
 
     def _open_session(self) -> BucketSession:
         return BucketSession(self._environment, self._objects)
+
+    def expect_commits(self) -> None:
+        """As `ObjectStore.expect_commits`."""
+        if self.writable:
+            self._session.begin()
+
+    def stage(self, batch: Batch) -> None:
+        """As `ObjectStore.stage`."""
+        self._stage(Pending.of(batch.objects, batch.records))
 
     def _stage(self, pending: Pending) -> None:
         self._environment.stage(pending)

@@ -29,6 +29,18 @@ class BucketSession(Session):
         super().__init__(environment, objects)
         self._bucket = environment
 
+    def begin(self) -> None:
+        """Begins the session, unless it has begun, in one swap of the head.
+
+        Raises:
+            CasyncError: The bucket failed.
+        """
+        with self._mutex:
+            generation = self._bucket.begin_session() if not self._since else None
+            if generation is not None:
+                self._since = generation
+                self._bucket.holds_promises = True
+
     def _begin(self, action: Callable[[Txn], _T], need: int = 0) -> _T:
         def begin(txn: Txn) -> tuple[int, _T]:
             generation = read_generation(txn, self._bucket.databases["meta"])

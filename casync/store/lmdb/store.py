@@ -171,6 +171,12 @@ class LmdbStore:
         self._session.close()
         self._environment.close()
 
+    def expect_commits(self) -> None:
+        """As `ObjectStore.expect_commits`: a commit on disk is fast."""
+
+    def stage(self, batch: Batch) -> None:
+        """As `ObjectStore.stage`: a commit writes all by itself."""
+
     # -- Objects ------------------------------------------------------------------------------
 
     def get(self, kind: Kind, ids: Sequence[ObjectId]) -> Iterator[Packed | Absence]:

@@ -56,6 +56,12 @@ class MemoryStore:
         self._tables.writer = None
         self._tables.jobs.runners.clear()
 
+    def expect_commits(self) -> None:
+        """As `ObjectStore.expect_commits`: nothing waits here."""
+
+    def stage(self, batch: Batch) -> None:
+        """As `ObjectStore.stage`: nothing is sent."""
+
     # -- Objects ------------------------------------------------------------------------------
 
     def get(self, kind: Kind, ids: Sequence[ObjectId]) -> Iterator[Packed | Absence]:

@@ -144,3 +144,45 @@ def test_the_next_call_raises_the_error_of_a_failed_commit(
 def test_an_impossible_last_batch_raises(writer: BatchWriter) -> None:
     with pytest.raises(NoObjectError):
         writer.finish(Batch(manifests=[(ManifestId(bytes(32)), ManifestState.FULL, 5)]))
+
+
+class Several(Watched):
+    """Takes several commits at once, and notes what comes when."""
+
+    commits_at_once = 3
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.events: list[str] = []
+        self.staged = threading.Event()
+
+    def stage(self, batch: Batch) -> None:
+        self.events.append("stage")
+        self.staged.set()
+
+    def commit(self, batch: Batch) -> Committed:
+        committed = super().commit(batch)
+        self.events.append("objects" if batch.is_objects else "rows")
+        return committed
+
+
+def test_the_last_objects_are_sent_while_earlier_ones_are_committed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(batches, "COMMIT_BYTES", 5 * (1000 + OBJECT_BYTES))
+    store = Several()
+    writer = BatchWriter(store)
+    manifest = Packer().pack_new(Kind.MANIFEST, b"a manifest")
+    row = (ManifestId(manifest.id), ManifestState.FULL, 5)
+    store.free.clear()
+    writer.put([chunk(number) for number in range(10)])
+    writer.add(Batch(objects=[manifest], manifests=[row]))
+    writer.start()
+    store.staged.wait()
+    store.free.set()
+    writer.put([chunk(number) for number in range(10, 12)])
+    writer.finish(Batch())
+    writer.close()
+    assert store.events[0] == "stage"
+    committed = [event for event in store.events if event != "stage"]
+    assert committed == ["objects", "objects", "rows", "objects"]

@@ -257,7 +257,7 @@ def test_the_session_of_a_killed_process_ends_with_the_next_writer_of_its_host(
     killed.commit(Batch(objects=[pack(b"loose")]))
     environment = killed._environment
     assert collect(one, NOW).objects == 0
-    environment._session = b""  # its process ends without closing it
+    environment._parts.session = b""  # its process ends without closing it
     killed.close()
     assert collect(one, NOW).objects == 0
     put_manifest(hosts.open(path=tmp_path / "host"), b"1", "disk")

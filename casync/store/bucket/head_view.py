@@ -1,0 +1,100 @@
+"""The head of a store in a bucket as this process last saw it, and the swap to the next one."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from typing import Final
+
+from casync.bucket.commit import has_swapped
+from casync.bucket.head import BucketHead, encode_head
+from casync.bucket.keys import HEAD_KEY
+from casync.bucket.storage import ObjectStorage, StoredObject, Tag
+from casync.errors import RemoteError
+from casync.store.bucket.catch_up import HeadMovedError
+from casync.store.bucket.state_reader import SeenHead, StateReader
+
+__all__ = ["HeadView"]
+
+_RECENT_SECONDS: Final = 1.0
+"""Age up to which a head is taken for the present one, while no other writer shows itself."""
+
+
+class HeadView:
+    """What one process knows of a head. Used by one thread at a time.
+
+    A head that did not change is not fetched again: its tag is asked for, an answer without a body.
+    Servers that send headers and body apart take 40 ms for one with a body.
+
+    Args:
+        storage: The bucket.
+        state: Reads it.
+    """
+
+    def __init__(self, storage: ObjectStorage, state: StateReader) -> None:
+        self._storage = storage
+        self._state = state
+        self._seen: SeenHead | None = None
+        self._at = 0.0
+        self._is_alone = True  # whether the last head that came was of this process
+
+    @property
+    def last(self) -> BucketHead | None:
+        """The head that was seen last."""
+        return self._seen.head if self._seen is not None else None
+
+    @property
+    def recent(self) -> BucketHead | None:
+        """The last one, if it was seen just now and no other writer shows itself."""
+        is_recent = self._is_alone and time.monotonic() - self._at < _RECENT_SECONDS
+        return self.last if is_recent else None
+
+    def look(self) -> BucketHead:
+        """The head as it is now.
+
+        Raises:
+            CasyncError: As `StateReader.head`.
+        """
+        seen = self._seen
+        if seen is None or self._storage.tag(HEAD_KEY) != seen.tag:
+            return self._read()
+        self._note(seen, is_alone=True)
+        return seen.head
+
+    def take(self, stored: StoredObject) -> BucketHead:
+        """Takes a head that was read just now. Raises as `look`."""
+        return self._note(self._state.decode(stored), is_alone=True)
+
+    def swap(self, head: BucketHead, swapped: BucketHead, session: bytes) -> None:
+        """Swaps the last head.
+
+        Args:
+            head: The last head.
+            swapped: The next one.
+            session: The session that swaps.
+
+        Raises:
+            HeadMovedError: Another writer was faster.
+            CasyncError: The bucket failed: the swap may have happened.
+        """
+        if self._seen is None or self._seen.head != head:
+            raise HeadMovedError("the tag is unknown")
+        tag: Tag | None = None
+        with suppress(RemoteError):  # it may have happened
+            tag = self._storage.swap(HEAD_KEY, encode_head(swapped), self._seen.tag)
+        if tag is not None:
+            self._note(SeenHead(swapped, tag), is_alone=self._is_alone)
+            return
+        found, mine = self._read(), swapped.session(session)
+        number = mine.number if mine is not None else 0
+        is_new = mine is not None and mine != head.session(session)
+        if found != swapped and not (is_new and has_swapped(found, session, number)):
+            raise HeadMovedError("another writer was faster")
+
+    def _read(self) -> BucketHead:
+        is_first = self._seen is None
+        return self._note(self._state.head(), is_alone=is_first)
+
+    def _note(self, seen: SeenHead, *, is_alone: bool) -> BucketHead:
+        self._seen, self._at, self._is_alone = seen, time.monotonic(), is_alone
+        return seen.head
