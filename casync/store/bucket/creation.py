@@ -83,10 +83,13 @@ def _marked(storage: ObjectStorage, stored: StoredObject | None) -> bytes:
 
 
 def _read(storage: ObjectStorage) -> tuple[StoredObject | None, StoredObject | None]:
-    """Marker and head."""
-    with ThreadPoolExecutor(1) as pool:
+    """Marker and head, at the same time."""
+    pool = ThreadPoolExecutor(1)
+    try:
         head = pool.submit(storage.get, HEAD_KEY)
         return storage.get(MARKER_KEY), head.result()
+    finally:
+        pool.shutdown(wait=False)  # a signal ends the wait, and then the storage is closed
 
 
 def create_store(storage: ObjectStorage, now: int) -> FoundStore:
