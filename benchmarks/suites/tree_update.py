@@ -1,7 +1,6 @@
 """A folder of many files of which few changed, pulled over its old copy.
 
-A pull notes what it finds to be right, not what it writes, so the first update after a whole pull
-compares all files. It is a case of its own.
+The first update after a whole pull relies on what that noted while it wrote: a case of its own.
 """
 
 from __future__ import annotations

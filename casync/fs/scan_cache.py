@@ -25,6 +25,7 @@ from casync.objects.chunker import ChunkerParams
 from casync.objects.tree import Entry
 
 __all__ = [
+    "NEVER_TOO_YOUNG",
     "SETTLED_NS",
     "CachedScan",
     "ScanWriter",
@@ -41,6 +42,9 @@ _FOOT_BYTES: Final = ID_BYTES + CHECK_BYTES
 SETTLED_NS: Final = 2_000_000_000
 """Nanoseconds after which equal times prove equal bytes: the coarsest file system clock."""
 
+
+NEVER_TOO_YOUNG: Final = 2**63 - 1
+"""The time of a scan, in nanoseconds, that no change escapes, as that of objects with ETags."""
 
 _NEVER_NS: Final = -(2**63)
 """A time that no file has."""

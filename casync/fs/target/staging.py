@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 import re
 import stat
+import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from blake3 import blake3
 
@@ -21,8 +22,9 @@ from casync.fs.cursor import look
 from casync.fs.entries import Inside
 from casync.fs.os_errors import writing
 from casync.fs.removal import remove
+from casync.fs.scan_cache import SETTLED_NS
 
-__all__ = ["STAGING", "Staging", "is_staging", "staged_name"]
+__all__ = ["STAGING", "Moment", "Staging", "is_staging", "staged_name"]
 
 STAGING: Final = b".casync-part"
 """Its name. A pulled tree may not have this name at its root."""
@@ -31,6 +33,29 @@ _NAME_BYTES: Final = 16
 _NEW: Final = b".new"
 _STAGED: Final = re.compile(rb"[0-9a-f]{%d}(\.new)?" % (2 * _NAME_BYTES))
 _INHERITED: Final = ("system.posix_acl_default", "system.posix_acl_access")
+
+
+_TICK_SECONDS: Final = 0.002
+"""Half a tick of a kernel with 250 a second, the usual number."""
+
+_MOST_TICKS: Final = 10
+"""A clock that has not moved after so many counts whole seconds; no pull waits for it."""
+
+
+class Moment(NamedTuple):
+    """A time of the clock that a file system stamps its files with, in nanoseconds since 1970."""
+
+    device: int
+    ns: int
+
+    def is_after(self, status: os.stat_result) -> bool:
+        """Whether any change from this moment on changes a file's status.
+
+        That is so if its last change has an earlier time. The clock of another file system may
+        count in steps of 2 s.
+        """
+        latest = self.ns if status.st_dev == self.device else self.ns - SETTLED_NS
+        return status.st_ctime_ns < latest
 
 
 def _is_private(status: os.stat_result) -> bool:
@@ -102,6 +127,16 @@ class Staging:
             os.unlink(name, dir_fd=self.fd)
         return name
 
+    def moment(self) -> Moment:
+        """A moment later than all changes in the folder up to now, if the clock ticks soon."""
+        before = now = self._stamp()
+        for _ in range(_MOST_TICKS):
+            if now.ns > before.ns:
+                break
+            time.sleep(_TICK_SECONDS)
+            now = self._stamp()
+        return now
+
     def remove(self) -> None:
         """Removes it with everything in it. May be called again.
 
@@ -118,6 +153,20 @@ class Staging:
                 os.rmdir(STAGING, dir_fd=self._root)
             os.close(self.fd)
             self.fd = -1
+
+    def _stamp(self) -> Moment:
+        """The time of a new file; 0 if none can be made."""
+        try:
+            name = self.fresh_name(b"")
+            fd = os.open(name, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=self.fd)
+            try:
+                status = os.fstat(fd)
+            finally:
+                os.close(fd)
+                os.unlink(name, dir_fd=self.fd)
+        except OSError:
+            return Moment(0, 0)
+        return Moment(status.st_dev, status.st_ctime_ns)
 
     def _open(self) -> int:
         with suppress(FileExistsError):

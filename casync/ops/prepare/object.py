@@ -9,7 +9,7 @@ from typing import Final
 from casync.access.naming import add_name
 from casync.access.progress import SILENT, Progress
 from casync.errors import IncompleteError
-from casync.fs.scan_cache import ScanCache
+from casync.fs.scan_cache import NEVER_TOO_YOUNG, ScanCache
 from casync.ids import ManifestId
 from casync.objects.node import EMPTY
 from casync.objects.tree import File, Meta
@@ -19,10 +19,7 @@ from casync.remote.sources.base import Listed, RemoteSource
 from casync.remote.sources.remote_object import RemoteObject
 from casync.store.base import Batch, ManifestState, ObjectStore
 
-__all__ = ["NEVER_TOO_YOUNG", "prepare_object"]
-
-NEVER_TOO_YOUNG: Final = 2**63 - 1
-"""The time of a scan of objects, in nanoseconds: with an ETag, recent changes are not invisible."""
+__all__ = ["prepare_object"]
 
 _SEEN: Final = File(b"", Meta(0, 0, 0, 0, "", "", ()), None, EMPTY)
 """The entry in the scan cache of a single object, of which only the manifest matters."""

@@ -16,13 +16,12 @@ from casync.access.progress import SILENT, Progress
 from casync.cutting.small import SMALL_BYTES, cut_small
 from casync.errors import NotFoundError, PartialError, SourceChangedError
 from casync.fs.scan import Excluded
-from casync.fs.scan_cache import ScanCache
+from casync.fs.scan_cache import NEVER_TOO_YOUNG, ScanCache
 from casync.fs.target.staging import STAGING
 from casync.objects.node import EMPTY
 from casync.objects.tree import File, Folder
 from casync.ops.prepare.file import PrepareOptions
 from casync.ops.prepare.key_listing import KeyListing, list_objects
-from casync.ops.prepare.object import NEVER_TOO_YOUNG
 from casync.ops.prepare.open_folders import STAGING_REASON, OpenFolders
 from casync.ops.prepare.prepared import FolderPrepared
 from casync.ops.prepare.tree_builder import (

@@ -14,13 +14,13 @@ from casync.fs.entries import Inside, attributes_of, meta_of
 from casync.fs.identity import identity_of
 from casync.fs.removal import remove
 from casync.fs.scan_cache import ScanWriter
-from casync.fs.target.staging import STAGING
+from casync.fs.target.staging import STAGING, Moment
 from casync.objects.tree import File, Folder, Leaf
 from casync.objects.tree_walk import Step
 from casync.ops.pull_folder.place import FolderPlace
 from casync.ops.pull_folder.plan import FolderPlan
 from casync.ops.pull_folder.settled import SettledWriter
-from casync.ops.pull_folder.survey import LEFT_OUT, UNDRESSED, mark_of
+from casync.ops.pull_folder.survey import CERTAIN, LEFT_OUT, is_in_state
 
 __all__ = ["FolderFinish"]
 
@@ -52,6 +52,7 @@ class FolderFinish:
         self._delete = delete
         self._scan_writer = scan_writer
         self._settled_writer = settled_writer
+        self._now = Moment(0, 0)
         self._number = -1
         self._open: list[tuple[Folder, list[bytes]]] = []  # with the names ahead, last first
 
@@ -63,10 +64,16 @@ class FolderFinish:
         """
         if self._plan.has_hard_links:
             self._link_all()
+        if self._is_noting:
+            self._now = self._staging.moment()
         with Cursor(self._root) as cursor:
             for step in self._plan.steps:
                 with self._place.writing(step.path):
                     self._step(cursor, step)
+
+    @property
+    def _is_noting(self) -> bool:
+        return self._scan_writer is not None or self._settled_writer is not None
 
     def _link_all(self) -> None:
         """Makes hard links, before folders get modes that may forbid entering them."""
@@ -101,7 +108,7 @@ class FolderFinish:
             return
         self._number += 1
         mark = self._plan.marks[self._number]
-        if self._scan_writer is None and self._settled_writer is None:
+        if not self._is_noting:
             return
         if not self._remember(cursor, path, entry, mark) and self._settled_writer is not None:
             self._settled_writer.spoil()
@@ -137,12 +144,13 @@ class FolderFinish:
     def _remember(self, cursor: Cursor, path: bytes, entry: Leaf, mark: int) -> bool:
         """Notes an entry for the next run. Returns whether it is certainly as in the tree.
 
-        It is not if it changed after it was written or compared.
+        It is not if it changed after it was written or compared, or could change at this moment
+        and still look the same.
         """
-        if mark == LEFT_OUT or entry.first is not None:
+        if not mark & CERTAIN or entry.first is not None:
             return False
         status = cursor.look(entry.name)
-        if status is None or mark_of(status) != mark & ~UNDRESSED:
+        if status is None or not is_in_state(status, mark) or not self._now.is_after(status):
             return False
         attributes = attributes_of(Inside(cursor.fd, entry.name))
         if self._scan_writer is not None and isinstance(entry, File):
@@ -161,13 +169,9 @@ class FolderFinish:
         if not path:
             self._staging.remove()
         fd = cursor.fd
-        status = os.fstat(fd)
-        is_right = not self._plan.policy.differences(folder, status, fd)
-        if not is_right:
+        if self._plan.policy.differences(folder, os.fstat(fd), fd):
             self._plan.policy.apply(folder, fd)
         if self._settled_writer is not None:
-            if not is_right:
-                self._settled_writer.spoil()
-            self._settled_writer.leave(status)
+            self._settled_writer.leave()
         if path:
             cursor.leave()

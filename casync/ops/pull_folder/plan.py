@@ -31,7 +31,7 @@ from casync.ops.pull.seeds import Seeds
 from casync.ops.pull_folder.seeds import FolderFiles
 from casync.ops.pull_folder.settled import SettledFolders
 from casync.ops.pull_folder.step_file import StepFile
-from casync.ops.pull_folder.survey import LEFT_OUT, Difference, Survey, mark_of
+from casync.ops.pull_folder.survey import LEFT_OUT, Difference, Survey, mark_of_written
 from casync.ops.pull_folder.tree_shape import HardLinks, Shape, shape_of
 from casync.sizes import format_count
 
@@ -87,6 +87,7 @@ class FolderPlan:
         seeds: Receives the old files of the folder.
         progress: Receives phases and bytes.
         opens_up: Give ourselves all rights on folders of ours, and take them back if it fails.
+        seen_at: As for `Survey`.
 
     Attributes:
         policy: The metadata to compare and set.
@@ -126,6 +127,7 @@ class FolderPlan:
         seeds: Seeds,
         progress: Progress,
         opens_up: bool,
+        seen_at: int,
     ) -> None:
         self.policy = policy
         self.files = self.length = self.kept = 0
@@ -162,6 +164,7 @@ class FolderPlan:
             tell=self._take,
             progress=progress,
             opens_up=opens_up,
+            seen_at=seen_at,
         )
         try:
             survey.run()
@@ -182,7 +185,7 @@ class FolderPlan:
 
     def note(self, number: int, status: os.stat_result) -> None:
         """Updates the mark of an entry that was written, from its new status."""
-        self.marks[number] = mark_of(status)
+        self.marks[number] = mark_of_written(status)
 
     def contents(self) -> Iterator[tuple[int, Content]]:
         """The contents of all files to write, end to end."""

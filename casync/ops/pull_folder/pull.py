@@ -21,7 +21,7 @@ from casync.access.tree_load import Tree
 from casync.errors import PartialError, RemoteError, StoppedError, TimedOutError
 from casync.fs.filesystem import Coherence, file_system
 from casync.fs.lock import lock
-from casync.fs.scan_cache import CachedScan, ScanCache
+from casync.fs.scan_cache import NEVER_TOO_YOUNG, CachedScan, ScanCache
 from casync.fs.source.file import coarse_clock
 from casync.fs.sync import settle_name, sync_file_system
 from casync.fs.target.metadata import MetadataPolicy
@@ -126,6 +126,7 @@ def pull_tree(
             seeds=seeds,
             progress=progress,
             opens_up=True,
+            seen_at=clock(),
         )
         add_named(seeds, options.seed_paths, tree.params, progress)
         if root is None:
@@ -146,13 +147,10 @@ def pull_tree(
         progress.start("finishing", None)
         scan_writer = settled_writer = None
         if scan_cache is not None and file_system(target).coherence is not Coherence.NETWORK:
-            now = clock()
-            settled_writer = SettledWriter(
-                scan_cache, target, tree.params, plan.policy, now, settled
-            )
+            settled_writer = SettledWriter(scan_cache, target, tree.params, plan.policy, settled)
             stack.callback(settled_writer.drop)
             if last is None or not plan.is_mostly_settled:
-                scan_writer = scan_cache.new(target, tree.params, now)
+                scan_writer = scan_cache.new(target, tree.params, NEVER_TOO_YOUNG)
                 stack.callback(scan_writer.drop)
         FolderFinish(
             plan,
@@ -195,6 +193,7 @@ def plan_folder(
     seeds: Seeds,
     progress: Progress,
     opens_up: bool,
+    seen_at: int = 0,
 ) -> tuple[FolderPlan, CachedScan | None, SettledFolders]:
     """The plan of a pull, with what the scan cache knew of the folder and what is settled in it.
 
@@ -209,12 +208,13 @@ def plan_folder(
         seeds: Receives the old files of the folder.
         progress: Receives phases and bytes.
         opens_up: As for `FolderPlan`.
+        seen_at: As for `Survey`.
 
     Raises:
         CasyncError: As `FolderPlan`.
     """
     policy = MetadataPolicy(exact=folder_options.exact)
-    last, settled = None, SettledFolders()
+    last, settled = None, SettledFolders(None, policy)
     if scan_cache is not None and root is not None:
         last = scan_cache.last(target, tree.params)
         settled = SettledFolders.of(scan_cache, target, tree.params, policy)
@@ -234,6 +234,7 @@ def plan_folder(
         seeds=seeds,
         progress=progress,
         opens_up=opens_up,
+        seen_at=seen_at,
     )
     return plan, last, settled
 

@@ -2,9 +2,9 @@
 
 A pull notes each folder in which every entry is right. The next one looks at the status of every
 file in these folders, and passes over a folder that the new tree has too, if nothing in it changed:
-its entries need not be loaded, decoded or compared. The proof is that of the scan cache: the
-identities of a folder and all its entries are as they were when they were compared, and their times
-were old enough then. Any change to bytes, metadata or names changes one of them.
+its entries need not be loaded, decoded or compared. The proof is that of the scan cache: it has the
+names that it had, the identities of all entries are as they were when these were right, and any
+change since would have changed them. Its own metadata is compared each time.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from blake3 import blake3
 
 from casync.fs.beneath import FOLDER, open_beneath
 from casync.fs.row_file import RowWriter, read_file
-from casync.fs.scan_cache import SETTLED_NS, ScanCache
+from casync.fs.scan_cache import ScanCache
 from casync.fs.target.metadata import MetadataPolicy
 from casync.limits import MIB
 from casync.objects.chunker import ChunkerParams
@@ -56,7 +56,7 @@ class _Row(msgspec.Struct, frozen=True, array_like=True):
     Attributes:
         path: Its path in the target.
         entry: Its entry in the tree.
-        stamp: The digest of its state on disk; see `_stamp`.
+        stamp: The digest of what is in it; see `_stamp`.
         folders: Number of folders directly in it.
         own: Its shape as if these were empty.
         contents: The first bytes of the ids of the contents of its files.
@@ -85,10 +85,12 @@ class SettledFolders:
 
     Args:
         file: Path and head of the file that the last pull wrote; None if there is none.
+        policy: The metadata of folders to compare.
     """
 
-    def __init__(self, file: tuple[Path, bytes] | None = None) -> None:
+    def __init__(self, file: tuple[Path, bytes] | None, policy: MetadataPolicy) -> None:
         self._file = file
+        self._policy = policy
         self._shapes: dict[bytes, Shape] = {}
 
     @classmethod
@@ -96,7 +98,7 @@ class SettledFolders:
         cls, scan_cache: ScanCache, target: Path, params: ChunkerParams, policy: MetadataPolicy
     ) -> Self:
         """Those that the last pull into `target` noted, none of them checked yet."""
-        return cls(_file_of(scan_cache, target, params, policy))
+        return cls(_file_of(scan_cache, target, params, policy), policy)
 
     def __bool__(self) -> bool:
         return bool(self._shapes)
@@ -114,11 +116,32 @@ class SettledFolders:
             if path_bytes > _MOST_PATH_BYTES:
                 break
             shape = _shape_with(row, done)
-            if shape is not None and _stamp_below(root, row.path) == row.stamp:
+            if shape is not None and self._is_as_noted(root, row):
                 self._shapes[_key(row.path, row.entry)] = shape
             else:
                 shape = None
             done.append(_Done(row.path, shape))
+
+    def _is_as_noted(self, root: int, row: _Row) -> bool:
+        """Whether a folder, without what is in folders in it, is as it was."""
+        leaves: list[tuple[str, os.stat_result]] = []
+        folders: list[str] = []
+        try:
+            fd = open_beneath(root, row.path, FOLDER)
+            try:
+                if self._policy.differences(row.entry, os.fstat(fd), fd):
+                    return False
+                with os.scandir(fd) as listed:
+                    for entry in listed:
+                        if entry.is_dir(follow_symlinks=False):
+                            folders.append(entry.name)
+                        else:
+                            leaves.append((entry.name, entry.stat(follow_symlinks=False)))
+            finally:
+                os.close(fd)
+        except OSError:
+            return False
+        return _stamp(leaves, folders) == row.stamp
 
     def clear(self) -> None:
         """Counts no folder as settled any more."""
@@ -169,7 +192,6 @@ class SettledWriter:
         target: The target.
         params: Chunk sizes of the tree.
         policy: The metadata that was compared.
-        seen_at: The time of the file system's clock before anything was seen, in nanoseconds.
         last: The settled folders of this pull.
     """
 
@@ -179,11 +201,9 @@ class SettledWriter:
         target: Path,
         params: ChunkerParams,
         policy: MetadataPolicy,
-        seen_at: int,
         last: SettledFolders,
     ) -> None:
         self._writer = RowWriter(*_file_of(scan_cache, target, params, policy))
-        self._latest = seen_at - SETTLED_NS
         self._open: list[_Open] = []
         self._last = last.rows()
 
@@ -194,7 +214,7 @@ class SettledWriter:
         self._open.append(_Open(path, entry))
 
     def add(self, entry: Leaf, status: os.stat_result) -> None:
-        """Adds an entry with its status when it was right."""
+        """Adds an entry that is right, with a status that any change from now on will change."""
         here = self._open[-1]
         if entry.first is not None or len(here.leaves) == _MOST_LEAVES:
             here.is_right = False
@@ -220,14 +240,12 @@ class SettledWriter:
             if row.path == path:
                 return
 
-    def leave(self, status: os.stat_result) -> None:
-        """Leaves a folder, which has this status, and the metadata that it shall have."""
+    def leave(self) -> None:
+        """Leaves a folder."""
         here = self._open.pop()
-        if not here.path or not here.is_right or not self._is_old(status):
+        if not here.path or not here.is_right:
             return
-        if not all(self._is_old(status) for _, status in here.leaves):
-            return
-        stamp = _stamp(status, here.leaves, here.folders)
+        stamp = _stamp(here.leaves, here.folders)
         if stamp is None:
             return
         entries = len(here.leaves) + len(here.folders)
@@ -246,9 +264,6 @@ class SettledWriter:
     def _name(self, here: _Open, entry: Folder) -> None:
         here.folders.append(os.fsdecode(entry.name))
         here.path_bytes = max(here.path_bytes, len(entry.name))
-
-    def _is_old(self, status: os.stat_result) -> bool:
-        return max(status.st_mtime_ns, status.st_ctime_ns) <= self._latest
 
     def _add(self, row: _Row) -> None:
         self._writer.add(row, _ROW_BYTES + len(row.path) + len(row.contents))
@@ -284,37 +299,14 @@ def _shape_with(row: _Row, done: list[_Done]) -> Shape | None:
     return shape if folders == row.folders else None
 
 
-def _stamp_below(root: int, path: bytes) -> bytes | None:
-    """The stamp of a folder as it is now; None if it cannot be read."""
-    leaves: list[tuple[str, os.stat_result]] = []
-    folders: list[str] = []
-    try:
-        fd = open_beneath(root, path, FOLDER)
-        try:
-            status = os.fstat(fd)
-            with os.scandir(fd) as listed:
-                for entry in listed:
-                    if entry.is_dir(follow_symlinks=False):
-                        folders.append(entry.name)
-                    else:
-                        leaves.append((entry.name, entry.stat(follow_symlinks=False)))
-        finally:
-            os.close(fd)
-    except OSError:
-        return None
-    return _stamp(status, leaves, folders)
+def _stamp(leaves: list[tuple[str, os.stat_result]], folders: list[str]) -> bytes | None:
+    """A digest of the identities and names of what is in a folder; None if a time is too far away.
 
-
-def _stamp(
-    status: os.stat_result, leaves: list[tuple[str, os.stat_result]], folders: list[str]
-) -> bytes | None:
-    """A digest of the identities of a folder and its entries, and of their names.
-
-    Folders in it count by name only: they have stamps of their own. None if a time is too far away.
+    Folders in it count by name only: they have stamps of their own.
     """
     leaves.sort(key=itemgetter(0))
     folders.sort()
-    states = [_FIELDS(status), *map(_FIELDS, map(itemgetter(1), leaves))]
+    states = list(map(_FIELDS, map(itemgetter(1), leaves)))
     try:
         data = _ENCODER.encode(states)
     except OverflowError:

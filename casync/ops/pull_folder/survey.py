@@ -2,6 +2,10 @@
 
 Changes nothing. A few threads read files and compare them by the ids of their chunks, except for
 files that the scan cache proves to be unchanged. Memory: 8 bytes per file.
+
+A mark says whether its file is certain: any change since the bytes were right would show in its
+status. That is so if the scan cache has it, if its times were old when it was looked at, and if
+this pull wrote it.
 """
 
 from __future__ import annotations
@@ -23,14 +27,24 @@ from casync.fs.beneath import FOLDER, open_beneath, open_child
 from casync.fs.cursor import Cursor, look
 from casync.fs.entries import Inside
 from casync.fs.identity import identity_of
-from casync.fs.scan_cache import CachedScan
+from casync.fs.scan_cache import SETTLED_NS, CachedScan
 from casync.fs.target.metadata import MetadataPolicy, kind_of
 from casync.fs.target.staging import STAGING
 from casync.objects.tree import Device, Entry, File, Folder, Leaf, Link
 from casync.objects.tree_walk import Step
 from casync.ops.pull_folder.tree_shape import HardLinks
 
-__all__ = ["ABSENT", "LEFT_OUT", "UNDRESSED", "Difference", "Survey", "mark_of"]
+__all__ = [
+    "ABSENT",
+    "CERTAIN",
+    "LEFT_OUT",
+    "UNDRESSED",
+    "Difference",
+    "Survey",
+    "is_in_state",
+    "mark_of",
+    "mark_of_written",
+]
 
 _AHEAD: Final = 64
 """Files that are open at once."""
@@ -47,10 +61,30 @@ LEFT_OUT: Final = 1
 UNDRESSED: Final = 1
 """Added to the mark of an entry whose metadata is wrong, while its content is right."""
 
+CERTAIN: Final = 2
+"""Added to the mark of an entry of which any later change shows in its status."""
+
+_STATE: Final = 2**64 - 4
+"""The bits of a mark that identify a state."""
+
 
 def mark_of(status: os.stat_result) -> int:
-    """An even number above 0 that identifies one state of a file."""
-    return hash(identity_of(status)) & (2**64 - 2) or 2
+    """A number that identifies one state of a file, with room for `UNDRESSED` and `CERTAIN`."""
+    return hash(identity_of(status)) & _STATE or 4
+
+
+def mark_of_written(status: os.stat_result) -> int:
+    """The mark of a file that this pull wrote.
+
+    It is certain: its time is that in the tree, and whatever is written into it later changes that
+    time, unless both are the same moment.
+    """
+    return mark_of(status) | (CERTAIN if status.st_mtime_ns != status.st_ctime_ns else 0)
+
+
+def is_in_state(status: os.stat_result, mark: int) -> bool:
+    """Whether a file is in the state that a mark identifies."""
+    return mark_of(status) == mark & _STATE
 
 
 class Difference(NamedTuple):
@@ -78,6 +112,7 @@ class _PendingEntry(NamedTuple):
     number: int
     found: Difference
     same: Future[bool] | None
+    is_certain: bool = False
 
 
 class Survey:
@@ -93,11 +128,12 @@ class Survey:
         tell: Called for every path, in the order of the tree, for folders before their entries.
         progress: Advances by compared bytes.
         opens_up: Give ourselves all rights on folders of ours.
+        seen_at: The time of the file system's clock, in nanoseconds; 0 if no mark is certain.
 
     Attributes:
         opened: Path and former mode of each folder that we gave ourselves rights on.
         marks: For each entry of the tree that is not a folder, in order: `ABSENT`, `LEFT_OUT`, or
-            `mark_of` the file on disk if its content is right.
+            `mark_of` the file on disk if its content is right, with `UNDRESSED` and `CERTAIN`.
         shares: Whether the folder has anything in common with the tree.
     """
 
@@ -113,7 +149,9 @@ class Survey:
         tell: Callable[[Difference], None],
         progress: Progress,
         opens_up: bool = False,
+        seen_at: int = 0,
     ) -> None:
+        self._settled = seen_at - SETTLED_NS
         self.marks = array("Q")
         self.opened: list[tuple[bytes, int]] = []
         self._opens_up = opens_up
@@ -193,6 +231,7 @@ class Survey:
         self.marks.append(ABSENT)
         wrong: list[str] = []
         same: Future[bool] | None = None
+        is_certain = False
         if status is None:
             wrong = ["missing"]
         elif stat.S_IFMT(status.st_mode) != kind_of(entry):
@@ -203,9 +242,14 @@ class Survey:
             thing = Inside(cursor.fd, entry.name)
             wrong = self._contradictions(entry, status, cursor.fd)
             wrong += self._policy.differences(entry, status, thing)
+            is_certain = max(status.st_mtime_ns, status.st_ctime_ns) <= self._settled
             if isinstance(entry, File) and "content" not in wrong:
-                same = self._compare(cursor, path, entry, status, wrong)
-        self._waiting.put(_PendingEntry(number, Difference(path, entry, status, wrong), same))
+                if self._is_known(path, entry, status):
+                    is_certain = True
+                elif entry.content.length:
+                    same = self._compare(cursor, entry, wrong)
+        found = Difference(path, entry, status, wrong)
+        self._waiting.put(_PendingEntry(number, found, same, is_certain))
 
     def _come_to(self, cursor: Cursor, name: bytes) -> os.stat_result | None:
         """The status of the tree's next name; reports the extra entries before it."""
@@ -255,33 +299,28 @@ class Survey:
             os.close(fd)
         return found is not None and os.path.samestat(found, status)
 
-    def _compare(
-        self,
-        cursor: Cursor,
-        path: bytes,
-        entry: File,
-        status: os.stat_result,
-        found: list[str],
-    ) -> Future[bool] | None:
-        """Starts comparing a file of the right length; None if the result is known already."""
+    def _is_known(self, path: bytes, entry: File, status: os.stat_result) -> bool:
+        """Whether the scan cache proves that a file has the right content."""
         known = self._last.find(path, identity_of(status)) if self._last is not None else None
-        content = entry.content
-        if not content.length or (isinstance(known, File) and known.content == content):
-            return None
+        return isinstance(known, File) and known.content == entry.content
+
+    def _compare(self, cursor: Cursor, entry: File, found: list[str]) -> Future[bool] | None:
+        """Starts comparing a file of the right length."""
         try:
             fd = open_child(cursor.fd, entry.name, os.O_RDONLY)
         except OSError:  # an unreadable file can still be replaced
             found.append("content")
             return None
-        return self._comparer.compare(fd, content)
+        return self._comparer.compare(fd, entry.content)
 
     def _take(self, waiting: _PendingEntry) -> None:
         """Waits for a comparison, and reports its result."""
-        number, found, same = waiting
+        number, found, same, is_certain = waiting
         if same is not None and not same.result():
             found.wrong.insert(0, "content")
         if number >= 0 and found.status is not None and self._stays(found, found.status):
-            self.marks[number] = mark_of(found.status) | bool(found.wrong)
+            flags = (UNDRESSED if found.wrong else 0) | (CERTAIN if is_certain else 0)
+            self.marks[number] = mark_of(found.status) | flags
             found = found._replace(stays=True)
         self._tell(found)
 

@@ -27,7 +27,7 @@ from casync.ops.pull.work import Work
 from casync.ops.pull_folder.place import FolderPlace
 from casync.ops.pull_folder.plan import FolderPlan
 from casync.ops.pull_folder.seeds import tree_portions
-from casync.ops.pull_folder.survey import ABSENT, LEFT_OUT, UNDRESSED, mark_of
+from casync.ops.pull_folder.survey import ABSENT, CERTAIN, LEFT_OUT, UNDRESSED, is_in_state, mark_of
 
 __all__ = ["PART_CHUNKS", "FolderWriting"]
 
@@ -129,10 +129,10 @@ class FolderWriting:
             except PermissionError:  # an empty file that cannot be read is made again
                 return False
             try:
-                if mark_of(os.fstat(fd)) != mark & ~UNDRESSED:
+                if not is_in_state(os.fstat(fd), mark):
                     return False  # it changed after the comparison
                 self._plan.policy.apply(entry, fd)
-                self._plan.marks[number] = mark_of(os.fstat(fd))
+                self._plan.marks[number] = mark_of(os.fstat(fd)) | mark & CERTAIN
             finally:
                 os.close(fd)
         return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -11,10 +12,12 @@ import pytest
 
 from casync.fs.scan_cache import ScanCache
 from casync.fs.source.file import coarse_clock
+from casync.fs.target.publish import PublishQueue
 from casync.ids import ManifestId
 from casync.objects import tree
 from casync.objects.tree import Entry
 from casync.ops.pull_folder.pull import FolderPulled
+from casync.ops.pull_folder.survey import CERTAIN, is_in_state, mark_of_written
 from casync.store.memory import MemoryStore
 from tests.support.folder_worlds import pulled, seen
 from tests.support.pulling import MemoryServer
@@ -183,14 +186,62 @@ def test_what_was_compared_without_exact_is_compared_again_with_it(world: World)
     assert world.passed_over() == set(_FOLDERS)
 
 
-def test_a_folder_that_changed_a_moment_ago_is_compared_again(
+def test_what_was_found_a_moment_after_it_changed_is_compared_again(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    shutil.rmtree(world.target)
+    shutil.copytree(world.root, world.target, symlinks=True)
+    with monkeypatch.context() as patch:
+        patch.setattr("tests.support.folder_worlds.later", coarse_clock)
+        for _ in range(2):
+            assert world.pull().files == 0
+            assert not world.passed_over()
+    world.pull()
+    world.pull()
+    assert world.passed_over() == set(_FOLDERS)
+
+
+def test_what_a_pull_wrote_is_not_compared_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.rmtree(world.target)
     monkeypatch.setattr("tests.support.folder_worlds.later", coarse_clock)
+    assert world.pull().files == 12
+    assert world.pull().kept == 12
+    assert world.passed_over() == set(_FOLDERS)
     (world.root / "a" / "a 1").write_bytes(b"changed")
-    world.pull()
-    world.pull()
+    assert world.pull().files == 1
     assert world.passed_over() == {"b", "b/inner", "c"}
+
+
+@pytest.mark.parametrize("content", [b"A 1", b"of another size"])
+def test_a_file_that_changes_while_its_folder_is_pulled_is_not_passed_over(
+    world: World, monkeypatch: pytest.MonkeyPatch, content: bytes
+) -> None:
+    (world.root / "a" / "a 1").write_bytes(b"new")
+    place = PublishQueue.place
+
+    def place_and_change(queue: PublishQueue, name: bytes, path: bytes) -> os.stat_result:
+        status = place(queue, name, path)
+        (world.target / "a" / "a 1").write_bytes(content)
+        return status
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PublishQueue, "place", place_and_change)
+        world.pull()
+    world.pull()
+    assert "a" not in world.passed_over()
+    assert seen(world.target) == seen(world.root)
+
+
+@pytest.mark.parametrize(("mtime_ns", "is_certain"), [(4, True), (5, False), (6, True)])
+def test_a_written_file_is_certain_unless_its_time_is_that_of_writing(
+    tmp_path: Path, mtime_ns: int, is_certain: bool
+) -> None:
+    times = {"st_atime_ns": 0, "st_mtime_ns": mtime_ns, "st_ctime_ns": 5}
+    status = os.stat_result(tuple(tmp_path.stat())[:10], times)
+    assert bool(mark_of_written(status) & CERTAIN) == is_certain
+    assert is_in_state(status, mark_of_written(status))
 
 
 def test_hard_links_may_lead_into_every_folder(world: World) -> None:
