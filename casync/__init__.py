@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from casync.ops.prepare.file import PrepareOptions
     from casync.ops.pull.wanted import PullOptions
     from casync.ops.push.push import PushOptions
-    from casync.remote.http.client import RemoteClient
-    from casync.remote.http.transport import TransportOptions
+    from casync.remote.server.client import RemoteClient
+    from casync.remote.server.transport import TransportOptions
     from casync.remote.site.server_at import ServerAt
     from casync.sources import get, prepare_archive, prepare_url
     from casync.training.batch import batch
@@ -82,9 +82,9 @@ _HOMES = {
     "PrepareOptions": "casync.ops.prepare.file",
     "PullOptions": "casync.ops.pull.file",
     "PushOptions": "casync.ops.push.push",
-    "RemoteClient": "casync.remote.http.client",
+    "RemoteClient": "casync.remote.server.client",
     "ServerAt": "casync.remote.site.server_at",
-    "TransportOptions": "casync.remote.http.transport",
+    "TransportOptions": "casync.remote.server.transport",
     "batch": "casync.training.batch",
     "download": "casync.downloads",
     "get": "casync.sources",

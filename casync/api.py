@@ -48,9 +48,9 @@ from casync.ops.push import push as _push
 from casync.ops.push.push import Pushed, PushOptions
 from casync.ops.upkeep import repair as _repair
 from casync.ops.upkeep.repair import Repaired
-from casync.remote.http.client import RemoteClient
-from casync.remote.http.transport import TransportOptions
-from casync.remote.http.write_client import WritingClient
+from casync.remote.server.client import RemoteClient
+from casync.remote.server.transport import TransportOptions
+from casync.remote.server.write_client import WritingClient
 from casync.remote.site.server_at import ServerAt, servers_at, telling_sites
 from casync.store.base import ManifestSource
 from casync.store.lmdb.store import LmdbStore

@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     import typer
 
     from casync.access.progress import Progress
-    from casync.remote.http.jobs_client import JobsClient
-    from casync.remote.http.transport import TransportOptions
-    from casync.remote.http.write_client import WritingClient
+    from casync.remote.server.jobs_client import JobsClient
+    from casync.remote.server.transport import TransportOptions
+    from casync.remote.server.write_client import WritingClient
     from casync.remote.sources.options import SourceOptions
     from casync.store.base import ManifestSource, Removed
     from casync.store.jobs import Jobs
@@ -163,7 +163,7 @@ class Invocation:
             UsageError, CasyncError: As `source`.
         """
         if self.asks_server():
-            from casync.remote.http.write_client import WritingClient
+            from casync.remote.server.write_client import WritingClient
             from casync.remote.site.server_at import telling_sites
 
             url, options = self.remote.server[0], self.transport(self.remote.server)
@@ -191,7 +191,7 @@ class Invocation:
     @contextmanager
     def jobs_client(self) -> Iterator[JobsClient]:
         """The jobs of the server on the command line."""
-        from casync.remote.http.jobs_client import JobsClient
+        from casync.remote.server.jobs_client import JobsClient
 
         servers = self.remote.server
         with JobsClient(servers[0], self.transport(servers)) as client:
@@ -265,7 +265,7 @@ class Invocation:
         """
         from casync.remote.http.address import origin_of
         from casync.remote.http.rate_limit import RateLimit
-        from casync.remote.http.transport import TransportOptions
+        from casync.remote.server.transport import TransportOptions
 
         given, settings = self.remote, self.settings
         ca, proxy, limit = (settings[key].value for key in ("ca", "proxy", "limit"))

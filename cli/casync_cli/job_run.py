@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from casync.jobs.item import Item
     from casync.jobs.job import JobRow
     from casync.ops.download.progress import JobView
-    from casync.remote.http.jobs_client import JobsClient
+    from casync.remote.server.jobs_client import JobsClient
     from casync.store.jobs import JobClaim
     from casync.store.lmdb.store import LmdbStore
 

@@ -8,7 +8,7 @@ import pytest
 from casync.ids import Kind
 from casync.limits import MIB
 from casync.objects.codec import Packed
-from casync.remote.http.client import RemoteClient
+from casync.remote.server.client import RemoteClient
 from casync.store.base import Batch, ManifestSource, ObjectStore
 from casync.store.lmdb.store import LmdbStore
 from casync.store.memory import MemoryStore

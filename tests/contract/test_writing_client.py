@@ -12,7 +12,7 @@ from casync.ids import Kind, ManifestId, ObjectId
 from casync.names.name import NameRecord
 from casync.names.name_update import NameUpdate
 from casync.objects.codec import Packed, Verified
-from casync.remote.http.write_client import WritingClient
+from casync.remote.server.write_client import WritingClient
 from casync.store.base import Committed, ObjectStat
 from casync.store.memory import MemoryStore
 from casync.store.push import OpenPush, Pushes

@@ -17,10 +17,10 @@ from casync.ids import Kind, ManifestId
 from casync.limits import KIB
 from casync.names.name import Name
 from casync.names.name_update import NameUpdate
-from casync.remote.http.client import RemoteClient
 from casync.remote.http.rate_limit import RateLimit
-from casync.remote.http.transport import TransportOptions
-from casync.remote.http.write_client import WritingClient
+from casync.remote.server.client import RemoteClient
+from casync.remote.server.transport import TransportOptions
+from casync.remote.server.write_client import WritingClient
 from casync.store.base import Batch, Traffic
 from casync.store.memory import MemoryStore
 from tests.support import peer as p

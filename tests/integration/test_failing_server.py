@@ -16,9 +16,9 @@ from casync.ids import Kind
 from casync.limits import KIB, MIB
 from casync.names.name import Name, Ref
 from casync.objects.codec import Packer
-from casync.remote.http.client import RemoteClient
-from casync.remote.http.transport import TransportOptions
-from casync.remote.http.write_client import WritingClient
+from casync.remote.server.client import RemoteClient
+from casync.remote.server.transport import TransportOptions
+from casync.remote.server.write_client import WritingClient
 from casync.store.base import Batch
 from casync.store.memory import MemoryStore
 from tests.support import peer as p

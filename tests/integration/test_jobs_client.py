@@ -16,8 +16,8 @@ from casync.jobs.fault import ObjectFault, ObjectFaultKind
 from casync.jobs.job import Counts, JobState
 from casync.jobs.object_list import ListedItem
 from casync.jobs.spec import JobSpec, SourceKind
-from casync.remote.http.jobs_client import JobsClient
-from casync.remote.http.message import Request
+from casync.remote.server.jobs_client import JobsClient
+from casync.remote.server.message import Request
 from casync.store.base import Batch
 from casync.store.jobs import JobUpdate, faults_of
 from casync.store.lmdb.store import LmdbStore

@@ -10,7 +10,7 @@ import pytest
 
 import casync
 from casync.ops.push.push import PushOptions
-from casync.remote.http.client import RemoteClient
+from casync.remote.server.client import RemoteClient
 from casync.store.lmdb.store import LmdbStore
 from casync.store.memory import MemoryStore
 from tests.contract.store_contract import noise

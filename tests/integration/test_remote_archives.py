@@ -34,8 +34,8 @@ from casync.ops.archive.chosen import Choice
 from casync.ops.archive.extract import extract
 from casync.ops.archive.list_members import archive_at
 from casync.ops.archive.member_input import MembersTar
-from casync.remote.http.client import RemoteClient
-from casync.remote.http.transport import TransportOptions
+from casync.remote.server.client import RemoteClient
+from casync.remote.server.transport import TransportOptions
 from casync.store.lmdb.store import LmdbStore
 from casync.store.memory import MemoryStore
 from casync.training.members import members as members_of

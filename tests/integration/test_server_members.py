@@ -18,7 +18,7 @@ from casync.ids import NodeId
 from casync.names.name import Name
 from casync.names.name_update import NameUpdate
 from casync.objects.node import Content
-from casync.remote.http.client import RemoteClient
+from casync.remote.server.client import RemoteClient
 from casync.store.base import Batch
 from casync.store.lmdb.store import LmdbStore
 from casync.store.memory import MemoryStore

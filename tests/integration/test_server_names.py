@@ -17,7 +17,7 @@ from casync.errors import DeniedError, IncompleteError, LostRaceError, NoNameErr
 from casync.ids import Kind, ManifestId, chunk_id
 from casync.names.name import parse_name, parse_ref
 from casync.names.name_update import NameUpdate
-from casync.remote.http.write_client import WritingClient
+from casync.remote.server.write_client import WritingClient
 from casync.store.base import Batch, ManifestState
 from casync.store.lmdb.store import LmdbStore
 from casync.wire.documents import NameItem, Problem, decode_document, missing_keys

@@ -23,7 +23,7 @@ from casync.names.name_update import NameUpdate
 from casync.objects.codec import Codec, Packed, Verified
 from casync.ops.upkeep.gc import CollectOptions, collect
 from casync.ops.upkeep.verify import verify
-from casync.remote.http.write_client import WritingClient
+from casync.remote.server.write_client import WritingClient
 from casync.store.base import Batch, ManifestState
 from casync.store.lmdb.store import LmdbStore
 from casync.wire.documents import ManifestItem, NameItem, Problem, decode_document, missing_keys

@@ -73,7 +73,7 @@ from casync.objects.delta import Delta, pack_group, unpack_group
 from casync.objects.node import Record, encode_records
 from casync.objects.tree import Pipe
 from casync.remote.http.address import origin_of, parse_address
-from casync.remote.http.refusal import refusal
+from casync.remote.server.refusal import refusal
 from casync.remote.site.open_map import OpenMap
 from casync.store.base import ManifestRow, ManifestState, RememberedFile
 from casync.store.lmdb import job_rows, rows

@@ -24,9 +24,9 @@ from casync.names.name import Name, NameRecord, Ref
 from casync.objects.codec import Packed
 from casync.objects.delta import Delta, Group
 from casync.objects.node import Content
-from casync.remote.http.client import RemoteClient
 from casync.remote.http.peers import Peers
-from casync.remote.http.transport import TransportOptions
+from casync.remote.server.client import RemoteClient
+from casync.remote.server.transport import TransportOptions
 from casync.remote.site.site import StaticSite
 from casync.store.base import Absence, ManifestRow, ObjectStat, Traffic
 from casync.store.server import Server

@@ -31,9 +31,9 @@ from casync.objects.manifest import decode_manifest
 from casync.objects.node import Content
 from casync.objects.tree import File
 from casync.objects.tree_walk import find, root_of
-from casync.remote.http.calls import Calls
-from casync.remote.http.message import Reply, Request
-from casync.remote.http.transport import TransportOptions
+from casync.remote.server.calls import Calls
+from casync.remote.server.message import Reply, Request
+from casync.remote.server.transport import TransportOptions
 from casync.remote.site.open_map import ListedChunk, OpenMap
 from casync.remote.site.segments import SiteSegments
 from casync.store.base import Absence, ManifestRow, ManifestState, ObjectStat, Traffic

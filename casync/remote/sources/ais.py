@@ -28,10 +28,10 @@ from casync.remote.sources.base import (
     failed,
     folder_of,
 )
-from casync.remote.sources.http import HttpSource
-from casync.remote.sources.http_connections import HttpConnections, refused
-from casync.remote.sources.http_url import HttpUrl
 from casync.remote.sources.options import SourceOptions
+from casync.remote.sources.web.connections import HttpConnections, refused
+from casync.remote.sources.web.source import HttpSource
+from casync.remote.sources.web.url import HttpUrl
 
 __all__ = ["AisOpener", "AisSource"]
 

@@ -43,7 +43,7 @@ class _Scheme(NamedTuple):
 
 
 _BUCKETS: Final = ("obstore_bucket", "BucketOpener")
-_HTTP: Final = ("http", "HttpOpener")
+_HTTP: Final = ("web.source", "HttpOpener")
 _CASYNC: Final = ("casync_server", "ServerOpener")
 _WEBHDFS: Final = ("webhdfs", "WebHdfsOpener")
 _SCHEMES: Final = {

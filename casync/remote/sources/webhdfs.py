@@ -38,10 +38,10 @@ from casync.remote.sources.base import (
     failed,
     range_to_read,
 )
-from casync.remote.sources.http_connections import HttpConnections
-from casync.remote.sources.http_host import HttpAnswer
-from casync.remote.sources.http_url import HttpUrl
 from casync.remote.sources.options import SourceOptions
+from casync.remote.sources.web.connections import HttpConnections
+from casync.remote.sources.web.host import HttpAnswer
+from casync.remote.sources.web.url import HttpUrl
 
 __all__ = ["WebHdfsOpener", "WebHdfsSource"]
 

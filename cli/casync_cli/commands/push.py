@@ -20,7 +20,7 @@ from casync_cli.reports.push import report_aborted, report_push, report_push_pla
 
 if TYPE_CHECKING:
     from casync.names.name import Name, Ref
-    from casync.remote.http.transport import TransportOptions
+    from casync.remote.server.transport import TransportOptions
 
 DETAILS = (
     "REF is a hash or a name in the local store. Sends the objects that the server lacks, and "
@@ -118,7 +118,7 @@ def run(
 def _abort(invocation: Invocation, push: str | None, *, dry_run: bool) -> None:
     """Ends one push, whose id is a secret of its owner, or all: only administrators see them."""
     from casync.ops.push.abort import abort_all
-    from casync.remote.http.write_client import WritingClient
+    from casync.remote.server.write_client import WritingClient
 
     if push is not None and (not _PUSH.fullmatch(push) or dry_run):
         raise UsageError(

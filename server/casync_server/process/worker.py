@@ -33,8 +33,8 @@ from casync.escape import escape
 from casync.limits import MIB
 from casync.ops.serve.pull_through import PullThrough
 from casync.remote.http.address import origin_of
-from casync.remote.http.client import RemoteClient
-from casync.remote.http.transport import TransportOptions
+from casync.remote.server.client import RemoteClient
+from casync.remote.server.transport import TransportOptions
 from casync.store.base import ManifestSource
 from casync.store.bucket.store import BucketStore
 from casync.store.lmdb.creation import store_exists

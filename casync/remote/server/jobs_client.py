@@ -16,8 +16,8 @@ from casync.jobs.job import JobRow
 from casync.jobs.object_list import ListedItem
 from casync.jobs.spec import JobSpec
 from casync.limits import JOB_BLOCK_ITEMS, MAX_JOB_REQUEST_BYTES, MAX_JOBS, MIB
-from casync.remote.http.client import RemoteClient
-from casync.remote.http.message import Request
+from casync.remote.server.client import RemoteClient
+from casync.remote.server.message import Request
 from casync.store.job_rules import is_job_id
 from casync.wire.documents import JSON_TYPE, decode_document, encode_document
 from casync.wire.job_request import JobObjects, ObjectItem, encode_list, job_request, object_items

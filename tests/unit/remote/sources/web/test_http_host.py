@@ -8,9 +8,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from casync.remote.sources import http_connections
 from casync.remote.sources.open import Sources
 from casync.remote.sources.options import SourceOptions
+from casync.remote.sources.web import connections
 
 HOSTS = 40
 KEPT = 5
@@ -56,7 +56,7 @@ class Handler(BaseHTTPRequestHandler):
 
 def test_a_job_with_many_hosts_keeps_few_connections(monkeypatch: pytest.MonkeyPatch) -> None:
     """An open answer keeps its connection, whatever is asked for meanwhile."""
-    monkeypatch.setattr(http_connections, "_MAX_SERVERS", KEPT)
+    monkeypatch.setattr(connections, "_MAX_SERVERS", KEPT)
     server = Counting()
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()

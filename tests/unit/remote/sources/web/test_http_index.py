@@ -14,11 +14,11 @@ from casync.errors import (
     UsageError,
     WriteError,
 )
-from casync.remote.sources import http_index
-from casync.remote.sources.http_index import IndexEntry, IndexPage
-from casync.remote.sources.http_url import parse_url
 from casync.remote.sources.open import Sources
 from casync.remote.sources.options import SourceOptions
+from casync.remote.sources.web import index
+from casync.remote.sources.web.index import IndexEntry, IndexPage
+from casync.remote.sources.web.url import parse_url
 from tests.support.scripted_server import Asked, ScriptedServer, reply
 
 PAGES = {
@@ -214,7 +214,7 @@ def test_a_large_listing_is_read_from_a_file(monkeypatch: pytest.MonkeyPatch) ->
     """H3: folders of millions of files do not fit in memory."""
     line = '<a href="shard-{0:09}">shard-{0:09}</a>{1:>90} 30-Nov-2026 01:20 {0}\n'
     page = html(HEAD + "".join(line.format(number, "") for number in range(60_000)) + TAIL)
-    assert len(page) > http_index._SPOOLED_BYTES
+    assert len(page) > index._SPOOLED_BYTES
     with ScriptedServer(lambda asked: page) as server, Sources(ONCE) as sources:
         source, key = sources.open(f"{server.url}/d/")
         found = list(source.list_below(key))

@@ -30,11 +30,11 @@ from casync.jobs.validators import Validators
 from casync.limits import KIB
 from casync.remote.sources.answer_body import blocks_of
 from casync.remote.sources.base import Listed, ListedFolder, ObjectAnswer, failed
-from casync.remote.sources.http_connections import HttpConnections, refused
-from casync.remote.sources.http_host import HttpAnswer
-from casync.remote.sources.http_index import MAX_DEPTH, read_index, walk_index
-from casync.remote.sources.http_url import HttpUrl, parse_url
 from casync.remote.sources.options import SourceOptions
+from casync.remote.sources.web.connections import HttpConnections, refused
+from casync.remote.sources.web.host import HttpAnswer
+from casync.remote.sources.web.index import MAX_DEPTH, read_index, walk_index
+from casync.remote.sources.web.url import HttpUrl, parse_url
 
 __all__ = ["HttpOpener", "HttpSource"]
 

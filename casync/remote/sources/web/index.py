@@ -27,8 +27,8 @@ from casync.errors import (
 from casync.jobs.fault import ObjectFaultKind
 from casync.limits import KIB, MIB
 from casync.remote.sources.base import decode_key, encode_key, failed
-from casync.remote.sources.http_connections import HttpConnections, refused
-from casync.remote.sources.http_url import HttpUrl
+from casync.remote.sources.web.connections import HttpConnections, refused
+from casync.remote.sources.web.url import HttpUrl
 
 __all__ = ["MAX_DEPTH", "IndexEntry", "IndexPage", "read_index", "walk_index"]
 

@@ -19,10 +19,10 @@ from casync.errors import (
 from casync.jobs.backoff import is_temporary, retry_after
 from casync.jobs.fault import ObjectFaultKind, status_text
 from casync.remote.sources.base import failed
-from casync.remote.sources.header_field import header_field
-from casync.remote.sources.http_host import HttpAnswer, HttpHost
-from casync.remote.sources.http_url import HttpUrl
 from casync.remote.sources.options import SourceOptions
+from casync.remote.sources.web.header_field import header_field
+from casync.remote.sources.web.host import HttpAnswer, HttpHost
+from casync.remote.sources.web.url import HttpUrl
 
 __all__ = ["HttpConnections", "refused"]
 

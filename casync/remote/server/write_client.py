@@ -18,11 +18,11 @@ from casync.ids import Kind, ManifestId, ObjectId
 from casync.names.name import Name, NameRecord, Ref
 from casync.names.name_update import NameUpdate
 from casync.objects.codec import Packed
-from casync.remote.http.client import RemoteClient
-from casync.remote.http.message import Request
-from casync.remote.http.refusal import BodyTooLargeError
 from casync.remote.http.retry import Retry
-from casync.remote.http.upload_size import UploadSize
+from casync.remote.server.client import RemoteClient
+from casync.remote.server.message import Request
+from casync.remote.server.refusal import BodyTooLargeError
+from casync.remote.server.upload_size import UploadSize
 from casync.store.base import ObjectStat, Removal, Removed
 from casync.store.push import OpenPush
 from casync.wire.documents import (

@@ -32,11 +32,11 @@ from casync.names.name import Name, NameRecord, Ref
 from casync.objects.codec import MAX_PLAIN, Packed
 from casync.objects.delta import Delta, Group, Singles, wanted_ids
 from casync.objects.node import Content
-from casync.remote.http.calls import MAX_SMALL_BYTES, Calls
-from casync.remote.http.listings import Listings, manifest_row
-from casync.remote.http.message import Reply, Request
 from casync.remote.http.retry import Retry
-from casync.remote.http.transport import TransportOptions
+from casync.remote.server.calls import MAX_SMALL_BYTES, Calls
+from casync.remote.server.listings import Listings, manifest_row
+from casync.remote.server.message import Reply, Request
+from casync.remote.server.transport import TransportOptions
 from casync.store.base import Absence, ManifestRow, ObjectStat, Traffic
 from casync.wire.documents import (
     JSON_TYPE,

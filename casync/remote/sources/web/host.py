@@ -29,8 +29,8 @@ from casync.remote.http.response import HttpResponse
 from casync.remote.http.retry import Retry
 from casync.remote.http.route import make_route
 from casync.remote.sources.base import failed
-from casync.remote.sources.http_url import HttpUrl
 from casync.remote.sources.options import SourceOptions
+from casync.remote.sources.web.url import HttpUrl
 
 __all__ = ["HttpAnswer", "HttpHost"]
 

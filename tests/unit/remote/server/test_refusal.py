@@ -6,7 +6,7 @@ import pytest
 
 from casync import errors
 from casync.errors import CasyncError, UnreachableError
-from casync.remote.http.refusal import refusal
+from casync.remote.server.refusal import refusal
 
 PROBLEM = "application/problem+json"
 

@@ -9,10 +9,10 @@ from typing import Final
 
 from casync.errors import UnreachableError
 from casync.limits import MIB
-from casync.remote.http.message import Reply, Request
 from casync.remote.http.outage import Outage
 from casync.remote.http.patience import Patience
-from casync.remote.http.transport import Transport, TransportOptions
+from casync.remote.server.message import Reply, Request
+from casync.remote.server.transport import Transport, TransportOptions
 
 __all__ = ["MAX_SMALL_BYTES", "Calls"]
 

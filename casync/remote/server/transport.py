@@ -30,17 +30,17 @@ from casync.limits import KIB
 from casync.remote.http.address import parse_address
 from casync.remote.http.connection import Line, WatchedStream
 from casync.remote.http.egress import Egress
-from casync.remote.http.httpx_transport import PoolTransport
-from casync.remote.http.message import Reply, Request
 from casync.remote.http.network_errors import network_error
 from casync.remote.http.outage import ServerWatch
-from casync.remote.http.partial import PARTIAL, part_start
 from casync.remote.http.peers import ALONE, Peers
 from casync.remote.http.pool import HttpPool
 from casync.remote.http.rate_limit import RateLimit
-from casync.remote.http.refusal import proxy_refusal, refusal
 from casync.remote.http.retry import Retry
 from casync.remote.http.route import make_route
+from casync.remote.server.httpx_transport import PoolTransport
+from casync.remote.server.message import Reply, Request
+from casync.remote.server.partial import PARTIAL, part_start
+from casync.remote.server.refusal import proxy_refusal, refusal
 from casync.store.base import Traffic
 
 __all__ = ["Body", "Transport", "TransportOptions"]

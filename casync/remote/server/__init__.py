@@ -1,0 +1,1 @@
+"""A casync server, as its clients see it."""
