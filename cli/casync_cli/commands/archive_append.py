@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 DETAILS = (
     "NAME is a tar, tgz, zip or MessagePack file. Its next version has the new members and shares "
     "all earlier chunks. FILE is a file, or a folder with what is below it; the member gets the "
-    "last name of its path. - is stdin. When others append at the same time, all members get in. "
+    "last name of its path. - is stdin. Several may append at the same time; no member is lost. "
     "Prints the hash."
 )
 EXAMPLES = (

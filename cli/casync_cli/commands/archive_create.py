@@ -31,9 +31,9 @@ DETAILS = (
     "NAME ends in .tar, .tgz, .tar.gz, .zip or .msgpack, which is the format. A DIR begins with / "
     "or ., or ends in /; its entries are the members, with their modes and times. A REF to a file "
     "is a member under its name, and a REF to a folder gives its entries; one alone with owners, "
-    "exact times and attributes, unless --portable is given. REF: and REF:PATH/ "
-    "give the members of an archive, or of a folder in it. The selections take some of what the "
-    "others give. The same members give the same bytes. Prints the hash."
+    "exact times and attributes, unless --portable is given. REF: and REF:PATH/ give the members "
+    "of an archive, or of a folder in it. --suffix, --substr, --regex and --wdskey select among "
+    "these members. The same members give the same bytes. Prints the hash."
 )
 EXAMPLES = (
     "casync archive create shards/a.tar ./images/",

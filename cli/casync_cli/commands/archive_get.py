@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from casync.store.base import ManifestSource
 
 DETAILS = (
-    "Reads only what the member needs, also from a server. A file is replaced when all of the "
-    "member is there. Without -o it goes to a file with the name of the member. --extract writes "
-    "all members of REF, or of the folder PATH in it, below DIR and nothing outside it. The "
-    "selections take some of them; without --extract they go to FILE as one tar."
+    "Reads only what the member needs, also from a server. FILE is replaced once the whole member "
+    "is there. Without -o it goes to a file with the name of the member. --extract writes all "
+    "members of REF, or of the folder PATH in it, below DIR and nothing outside it. The "
+    "selections choose some of them; without --extract these go to FILE as one tar."
 )
 EXAMPLES = (
     "casync archive get shards/0001.tar:train/7.jpg",

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 DETAILS = (
     "URL is an object of a web server, a bucket, HDFS, AIStore or another casync: http(s)://…, "
     "s3://…, gs://…, az://…, hdfs://…, webhdfs://…, ais://…, casync://HOST/NAME. It goes into the "
-    "store, and from there to FILE. An object that is known is asked for by its ETag or "
-    "time, and not fetched again while it is unchanged. Without -o, its hash is printed. With "
-    "--server the server fetches it, under the name of --name."
+    "store, and from there to FILE. A known object is compared by its ETag or time, and not "
+    "fetched again while it is unchanged. Without -o, its hash is printed. With --server the "
+    "server fetches it, under the name of --name."
 )
 EXAMPLES = (
     "casync get https://host/images/vm.img -o vm.img",

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 DETAILS = (
     "Writes the newest versions of names, and all that they need, below PLACE: a folder, or a "
-    "prefix of a bucket. Any web server that serves ranges of files then serves them: `casync pull "
-    "NAME --server URL`. A repeat sends only what is new. What no name needs any more is removed "
-    "by the first publish after the grace. All chunks below PLACE can be read by all who can read "
-    "one name: give each audience a place of its own."
+    "prefix of a bucket. Any web server that serves ranges of files then serves them: `casync "
+    "pull NAME --server URL`. A repeat sends only what is new. What no name needs any more is "
+    "removed by the first publish after the grace. Readers of one name can read all chunks below "
+    "PLACE: give each audience its own place."
 )
 EXAMPLES = (
     "casync publish vm/stable /srv/www/images",

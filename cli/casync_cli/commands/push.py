@@ -26,8 +26,8 @@ DETAILS = (
     "REF is a hash or a name in the local store. Sends the objects that the server lacks, and "
     "publishes REF when it is complete; a name is set to the same name there. The server keeps "
     "sent objects for a day, so an interrupted push resumes. Several hosts can each send a part; "
-    "a push without --part then sends the rest and publishes it. --abort ends a push that is not "
-    "wanted any more, REF, or without REF all open ones; nothing that was published is lost."
+    "a push without --part then sends the rest and publishes it. --abort REF ends a push that is "
+    "no longer wanted, --abort alone all open ones; what was published stays."
 )
 EXAMPLES = (
     "casync push vm/2024-06 --server http://10.0.0.1:8080",

@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from casync_cli.output import Output
 
 DETAILS = (
-    "A and B are folders or addresses of buckets; B is made if it is missing. Adds to B names with "
-    "their histories and signatures, the trash, member indexes, the quota if B has none, and all "
-    "objects that they need, as they are stored, each proved. What B has already does not move, "
-    "and what B removed stays removed. Refused before anything moves if a version of a name stands "
-    "for different contents. Interrupted at any point, the same command does the rest. Tokens, "
-    "jobs and remembered files stay where they are. Prints what was added."
+    "A and B are folders or addresses of buckets; B is made if it is missing. Adds to B names "
+    "with their histories and signatures, the trash, member indexes, the quota if B has none, and "
+    "all objects that they need, as they are stored, each proved. What B already has does not "
+    "travel, and what B has removed stays removed. Refused before anything moves if a version of "
+    "a name stands for different contents. Interrupted at any point, the same command does the "
+    "rest. Tokens, jobs and remembered files stay where they are. Prints what was added."
 )
 EXAMPLES = (
     "casync store copy /srv/casync s3://backup/casync",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,7 +21,6 @@ from casync.jobs.backoff import is_temporary, retry_after
 from casync.jobs.fault import ObjectFaultKind, status_text
 from casync.remote.sources.base import failed
 from casync.remote.sources.options import SourceOptions
-from casync.remote.sources.web.header_field import header_field
 from casync.remote.sources.web.host import HttpAnswer, HttpHost
 from casync.remote.sources.web.url import HttpUrl
 
@@ -34,6 +34,10 @@ _MAX_SERVERS: Final = 64
 may have open files."""
 
 
+_FIELD_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_FIELD_VALUE: Final = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
+
+
 class HttpConnections:
     """Connections to web servers. Safe for threads.
 
@@ -45,7 +49,7 @@ class HttpConnections:
         self._options = options
         self._lock = threading.Lock()
         self._servers: dict[str, HttpHost] = {}
-        self._given = dict(header_field(*field) for field in options.headers)
+        self._given = dict(_header_field(*field) for field in options.headers)
 
     def close(self) -> None:
         """Closes all connections. Threads that wait for a server get StoppedError."""
@@ -173,6 +177,17 @@ def refused(url: HttpUrl, status: int) -> CasyncError:
     else:
         error = RemoteError(message)
     return failed(error, ObjectFaultKind.HTTP, status)
+
+
+def _header_field(name: str, value: str) -> tuple[bytes, bytes]:
+    """A field that the user gave.
+
+    Raises:
+        UsageError: It is none.
+    """
+    if not _FIELD_NAME.fullmatch(name) or not _FIELD_VALUE.fullmatch(value):
+        raise UsageError(f"{name!r} is not a header field", next_step="Write it as NAME: VALUE.")
+    return name.lower().encode(), value.strip().encode()
 
 
 def _redirected(url: HttpUrl, location: str) -> HttpUrl:
