@@ -160,7 +160,7 @@ def _check_is_object(source: RemoteSource, key: str, address: str) -> None:
     if not key or key.endswith("/"):
         raise UsageError(
             f"{source.label}/{key} is a folder",
-            next_step=f"Run `casync prepare {address}`, or name an object.",
+            next_step=f"Run `casync prepare {redacted(address)}`, or name an object.",
         )
 
 
@@ -212,7 +212,10 @@ def _get_replica(
     """
     data = ProvedReader(replica.server).one(Kind.MANIFEST, replica.manifest)
     if decode_manifest(data).kind != "file":
-        raise UsageError(f"{address} is a folder", next_step=f"Run `casync prepare {address}`.")
+        raise UsageError(
+            f"{redacted(address)} is a folder",
+            next_step=f"Run `casync prepare {redacted(address)}`.",
+        )
     got = replicate(replica.manifest, store, replica.server, options, progress)
     assert isinstance(got, Prepared)
     return got

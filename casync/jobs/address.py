@@ -21,6 +21,12 @@ _HOST: Final = re.compile(
 )
 _CLOUDS: Final = frozenset({"s3", "aws", "gs", "gcp", "az", "azure"})
 _CASYNC: Final = frozenset({"casync", "casync+http", "casync+https"})
+_WEB: Final = frozenset({"http", "https"})
+"""Schemes whose addresses may hold a password."""
+
+_WITH_USER: Final = frozenset({"webhdfs", "swebhdfs"})
+"""Schemes whose addresses may hold a user, and no password."""
+
 _PLAIN: Final = _CLOUDS | {"hdfs", "file"}
 """Schemes of addresses that never carry a query: a `?` belongs to a key."""
 _KEYED: Final = _PLAIN | _CASYNC | {"webhdfs", "swebhdfs"}
@@ -34,6 +40,8 @@ _SIGNED: Final = re.compile(
 """Parameters of presigned URLs of AWS, CloudFront, Google and Azure, in lower case."""
 
 _QUERY: Final = re.compile("[?#]")
+_DELIMITER: Final = re.compile("[/?#]")
+_AUTHORITY: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:@\[\]]*)(?::([0-9]{1,5}))?")
 _HIDDEN: Final = "***"
 
 
@@ -80,8 +88,12 @@ def parse_address(text: str) -> Address:
     address if what precedes its first slash looks like a host: a domain with a dot, an IP address,
     `localhost`, or anything with a port.
 
+    A password with `/`, `?` or `#` would be taken for another part of the address, and shown. So an
+    address that may hold one is refused. One is not found out: that which begins like a port, after
+    a user with a dot.
+
     Raises:
-        UsageError: It is neither.
+        UsageError: It is neither, or what precedes an `@` may be a password.
     """
     if not text or "\0" in text or "\n" in text or "\r" in text:
         raise UsageError("the address of a source is empty or has a line break")
@@ -89,11 +101,14 @@ def parse_address(text: str) -> Address:
         rest = text[found.end() :]
         if not rest:
             raise UsageError(f"{text} names no object")
-        return Address(found[1].lower(), rest)
+        address = Address(found[1].lower(), rest)
+        _refuse_split_password(address)
+        return address
     if text[0] in "/.":
         return Address("", text)
     host, slash, _ = text.partition("/")
     if slash and _HOST.fullmatch(host.rpartition("@")[2]):
+        _refuse_split_password(Address("https", text))
         return Address("https", text)
     raise UsageError(
         f"{redacted(text)} is neither a URL nor a path",
@@ -107,6 +122,8 @@ def redacted(text: str) -> str:
     scheme, rest = (text[: found.end()], text[found.end() :]) if found else ("", text)
     if not scheme and rest[:1] in ("/", "."):
         return text
+    if _may_split_password(found[1].lower() if found else "https", rest):
+        return f"{scheme}{_HIDDEN}@{_QUERY.split(rest.rpartition('@')[2], maxsplit=1)[0]}"
     queried = found is None or found[1].lower() not in _PLAIN
     authority, path, query, fragment = _split(rest, queried=queried)
     _, at, host = authority.rpartition("@")
@@ -141,6 +158,33 @@ def split_query(address: Address) -> tuple[str, str]:
     found = _QUERY.search(address.rest)
     at = found.start() if found else len(address.rest)
     return address.rest[:at], address.rest[at:]
+
+
+def _refuse_split_password(address: Address) -> None:
+    if _may_split_password(address.scheme, address.rest):
+        raise UsageError(
+            f"it is not clear where the password in {redacted(str(address))} ends",
+            next_step="Write the characters / ? # @ of a user or a password as %2F %3F %23 %40, "
+            "and an @ behind the host as %40.",
+        )
+
+
+def _may_split_password(scheme: str, rest: str) -> bool:
+    """Whether a password with a delimiter may reach from the authority into what follows it."""
+    found = None if scheme == "file" else _DELIMITER.search(rest)
+    if found is None or "@" not in rest[found.start() :]:
+        return False
+    authority = rest[: found.start()]
+    user, at, _ = authority.rpartition("@")
+    if at:
+        is_user = user == _HIDDEN or (scheme in _WITH_USER and ":" not in user)
+        return not is_user
+    parts = _AUTHORITY.fullmatch(authority)
+    if parts is None:
+        return True
+    host, port = parts.groups()
+    is_host = "." in host or host == "localhost" or host.startswith("[") or scheme not in _WEB
+    return port is not None and not is_host
 
 
 def _split(rest: str, *, queried: bool) -> tuple[str, str, str, str]:

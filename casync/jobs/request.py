@@ -165,6 +165,8 @@ def _joined(base: Address, target: str) -> Address:
     """The address of an object that is given relative to a source."""
     path, query = split_query(base)
     slash = "" if path.endswith("/") else "/"
+    if base.has_query:
+        target = target.replace("@", "%40")  # no password ends there
     return Address(base.scheme, f"{path}{slash}{target}{query}")
 
 

@@ -74,6 +74,8 @@ def parse_address(text: str, what: str = "server", port: int | None = None) -> S
     """
     step = "Write it as http://HOST:PORT or https://HOST."
     shown, mark, query = text.partition("?")
+    if "@" in text:  # a password may contain every delimiter
+        shown = f"{text.partition('://')[0]}://***" if "://" in text else "***"
     try:
         parts = urlsplit(text)
         host = (parts.hostname or "").encode("idna").decode("ascii")

@@ -21,7 +21,7 @@ from casync.errors import (
     UnreachableError,
     UsageError,
 )
-from casync.jobs.address import parse_address
+from casync.jobs.address import parse_address, redacted
 from casync.jobs.fault import ObjectFaultKind
 from casync.jobs.validators import Validators
 from casync.remote.sources.base import Listed, ListedFolder, ObjectAnswer, failed, range_to_read
@@ -54,7 +54,8 @@ class HdfsOpener:
         authority, _, key = parse_address(address).rest.partition("/")
         if not _AUTHORITY.fullmatch(authority):
             raise UsageError(
-                f"{address} is not an address of HDFS", next_step="Write hdfs://HOST:PORT/PATH."
+                f"{redacted(address)} is not an address of HDFS",
+                next_step="Write hdfs://HOST:PORT/PATH.",
             )
         with self._lock:
             found = self._sources.get(authority)

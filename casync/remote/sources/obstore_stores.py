@@ -14,6 +14,7 @@ from obstore.store import AzureStore, GCSStore, S3Store
 
 from casync.errors import CasyncError, UsageError
 from casync.fs.paths import StrPath, as_path
+from casync.jobs.address import redacted
 from casync.remote.sources.options import SourceOptions
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def split_address(address: str) -> tuple[Cloud, str, str]:
     name, _, key = rest.partition("/")
     if not _NAME.fullmatch(name):
         raise UsageError(
-            f"{address} is not the address of a bucket",
+            f"{redacted(address)} is not the address of a bucket",
             next_step=f"Write {scheme}://BUCKET/PREFIX.",
         )
     return CLOUDS[scheme.lower()], name, key
@@ -102,8 +103,11 @@ def server_of(cloud: Cloud, options: SourceOptions) -> str:
         UsageError: It is not a URL.
     """
     endpoint = {_S3: options.s3_endpoint, _GS: options.gs_endpoint, _AZ: options.az_endpoint}[cloud]
-    if endpoint and not endpoint.startswith(("http://", "https://")):
-        raise UsageError(f"the endpoint {endpoint} does not begin with http:// or https://")
+    if endpoint and ("@" in endpoint or not endpoint.startswith(("http://", "https://"))):
+        raise UsageError(
+            f"the endpoint {redacted(endpoint)} is not http[s]://HOST[:PORT], without a user",
+            next_step=cloud.settings,
+        )
     return endpoint or ""
 
 

@@ -82,8 +82,8 @@ _PREFIX_BYTES: Final = 512
 
 def open_bucket(address: str, options: SourceOptions) -> ObstoreStorage:
     """Opens `SCHEME://BUCKET/PREFIX`. See `casync.remote.storages.open`."""
-    shown = re.split("[?#]", address, maxsplit=1)[0]
-    if shown != address:
+    if re.search("[?#]", address):
+        shown = re.split("[?#]", redacted(address), maxsplit=1)[0]
         raise UsageError(
             f"{shown} is followed by a query, which addresses of buckets do not have",
             next_step="Put keys and SAS tokens into the variables of the cloud.",
@@ -93,7 +93,7 @@ def open_bucket(address: str, options: SourceOptions) -> ObstoreStorage:
     parts = prefix.split("/") if prefix else []
     if len(prefix) > _PREFIX_BYTES or not all(map(_PREFIX.fullmatch, parts)):
         raise UsageError(
-            f"{address} has a prefix that not every storage takes",
+            f"{redacted(address)} has a prefix that not every storage takes",
             next_step="Use letters, digits, and no empty parts: s3://BUCKET/casync.",
         )
     return ObstoreStorage(cloud, bucket, prefix, options)
@@ -118,7 +118,7 @@ class ObstoreStorage:
     ) -> None:
         self._label = f"{cloud.scheme}://{bucket}"
         self._prefix = f"{prefix}/" if prefix else ""
-        server = redacted(server_of(cloud, options)) or cloud.name
+        server = server_of(cloud, options) or cloud.name
         self._place = f"{self._label}/{prefix} at {server}"
         self._cloud = cloud
         self._retry_for = options.retry_for

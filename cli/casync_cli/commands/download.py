@@ -189,9 +189,11 @@ def _source(text: str, *, is_listed: bool) -> str:
 
 def _dest(text: str) -> str:
     """The destination; a slash alone is the root of all names."""
+    from casync.jobs.address import redacted
+
     if "://" in text:
         raise UsageError(
-            f"DEST is a name in the store, not an address: {text}",
+            f"DEST is a name in the store, not an address: {redacted(text)}",
             next_step="Write it as in imagenet/train/.",
         )
     return "" if text == "/" else text

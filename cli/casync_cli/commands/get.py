@@ -45,6 +45,7 @@ def run(
 ) -> None:
     """Runs the command."""
     from casync import api, sources
+    from casync.jobs.address import redacted
     from casync.names.name import parse_name
     from casync.ops.prepare.file import PrepareOptions
     from casync.ops.pull.file import Pulled
@@ -53,7 +54,8 @@ def run(
     invocation = invocation_of(ctx)
     if not is_address(url):
         raise UsageError(
-            f"{url} is not a URL", next_step="Write SCHEME://…; `casync prepare` takes paths."
+            f"{redacted(url)} is not a URL",
+            next_step="Write SCHEME://…; `casync prepare` takes paths.",
         )
     target = _target(invocation, out)
     if invocation.asks_server():

@@ -57,7 +57,14 @@ def test_no_byte_of_an_address_is_changed(text: str) -> None:
             PRESIGNED,
             "https://b.s3.amazonaws.com/a%2Fb+c?X-Amz-Credential=***&X-Amz-Signature=***",
         ),
-        ("http://me:word@host:80/a@b", "http://***@host:80/a@b"),
+        ("http://me:word@host:80/a", "http://***@host:80/a"),
+        ("http://me:word@host:80/a@b?c=d", "http://***@b"),
+        ("http://me:w/rd@host/a", "http://***@host/a"),
+        ("http://me:1/rd@host/a", "http://***@host/a"),
+        ("http://me:?@host/a", "http://***@host/a"),
+        ("me:w#rd@host.org/a", "***@host.org/a"),
+        ("s3://KEY:SEC/RET@bucket/a", "s3://***@bucket/a"),
+        ("http://***@host/a@b", "http://***@host/a@b"),
         ("http://me:w@rd@host/", "http://***@host/"),
         ("http://host/a?token", "http://host/a?***"),
         ("http://host/a?#x", "http://host/a?***#***"),
@@ -89,3 +96,49 @@ def test_what_is_shown_has_no_secrets(text: str, shown: str) -> None:
 )
 def test_two_ways_to_the_same_object_have_one_identity(text: str, same: str) -> None:
     assert identity(parse_address(text)) == same
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "http://me:word@host/a@b",
+        "http://me:w/rd@host/",
+        "https://me:w?rd@host/",
+        "me:w#rd@host.org/a",
+        "http://me:80/rd@host/",
+        "http://me:/@host/",
+        "casync://me:w/rd@host/name",
+        "webhdfs://me:word@host/a@b",
+        "s3://KEY:SEC/RET@bucket/a",
+    ],
+)
+def test_an_address_whose_password_may_end_elsewhere_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="not clear where the password in") as refused:
+        parse_address(text)
+    assert "%2F %3F %23 %40" in (refused.value.next_step or "")
+    for secret in ("word", "w/", "w?", "w#", "rd@", "80", "SEC", "RET"):
+        assert secret not in refused.value.message.replace("password", "")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "http://host/a@b",
+        "http://host.org:80/a@b?c@d#e@f",
+        "http://10.0.0.1:80/a@b",
+        "http://localhost:80/a@b",
+        "http://[::1]/a@b",
+        "http://[::1]:80/a@b",
+        "http://me:w@rd@host/a%40b",
+        "http://***@host/a@b",
+        "casync://host:7001/name@3",
+        "ais://host:8080/bucket/a@b",
+        "webhdfs://me@host:9870/a@b",
+        "s3://bucket/a:b@c/d@e",
+        "file:///a:b@c/d@e",
+        "/a:b@c/d@e",
+    ],
+)
+def test_an_at_sign_may_be_part_of_a_path(text: str) -> None:
+    assert str(parse_address(text)) == text
+    assert redacted(text).partition("@")[2] or "***" in redacted(text)
